@@ -1,0 +1,32 @@
+"""Unlearnable Clusters: label-agnostic, cluster-wise perturbations (CVPR 2023)."""
+
+from collections.abc import Iterator
+
+from ucbench import PoisonerRecord, hookimpl
+
+PAPER = (
+    "J. Zhang, X. Ma, Q. Yi, J. Sang, Y.-G. Jiang, Y. Wang, C. Xu: Unlearnable Clusters: Towards Label-agnostic "
+    "Unlearnable Examples. CVPR 2023. arXiv 2301.01217"
+)
+
+
+@hookimpl
+def ucbench_poisoners() -> Iterator[PoisonerRecord]:
+    yield PoisonerRecord(
+        name="uc",
+        summary="One perturbation a cluster, made by a generator that pushes its images to a wrong cluster centre",
+        load="ucbench_uc.poisoner:UnlearnableClusters",
+        params="ucbench_uc.params:UCParams",
+        paper=PAPER,
+        aliases=("unlearnable-clusters",),
+        label_access="none",
+        granularity="cluster",
+        budget="linf",
+        native_epsilon=16,
+        surrogate="efficientnet-lite0",
+        fidelity=(
+            "k-means, generator, objective and optimiser follow the paper and its code; `standard` is the same method at a "
+            "budget of steps, with a squash and a distance whose gradient does not vanish; deviations are named in the docs "
+            "of each parameter"
+        ),
+    )

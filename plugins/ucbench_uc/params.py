@@ -1,0 +1,91 @@
+"""Parameters of Unlearnable Clusters. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from ucbench import Params
+
+
+class UCParams(Params):
+    """Defaults are the ``standard`` preset; ``docs/uc.md`` shows the ablation they were chosen by."""
+
+    clusters: int = Field(10, ge=2, description="number of k-means clusters, p in the paper")
+    steps: int = Field(300, ge=1, description="optimiser steps of every generator, unless epochs is set")
+    epochs: int | None = Field(
+        None, ge=1, description="passes over the images a generator is fitted on; replaces steps (released code: 50)"
+    )
+    batch: int = Field(8, ge=1, description="images a generator sees in one step")
+    lr: float = Field(2e-3, gt=0, description="Adam's first learning rate; falls along a cosine at every step")
+    final_lr: float = Field(2e-5, ge=0, description="where the cosine ends")
+    weight_decay: float = Field(0.0, ge=0, description="Adam's coupled weight decay (released code: 5e-4)")
+    squash: Literal["tanh", "clamp"] = Field(
+        "tanh",
+        description=(
+            "how the generator's output meets the budget: epsilon * tanh, or tanh followed by a hard clamp to "
+            "+-epsilon, which has no gradient wherever it binds (released code)"
+        ),
+    )
+    distance: Literal["centres", "kl", "mse", "cosine"] = Field(
+        "centres",
+        description=(
+            "what is minimised between perturbed features and the target centre: cross-entropy over all centres of "
+            "cosines of centred features, KL of softmaxes of raw features (released code), squared or cosine distance"
+        ),
+    )
+    temperature: float = Field(0.1, gt=0, description="divides cosines (centres) or features (kl; 1 in the released code)")
+    fit_on: Literal["cluster", "all"] = Field(
+        "cluster", description="images a generator is fitted on: its cluster's (paper) or all (released code)"
+    )
+    derangement: Literal["shift", "farthest"] = Field(
+        "shift", description="target of cluster i: i+1 modulo p, or the farthest in total with no fixed point"
+    )
+    augment: Literal["none", "images", "perturbed"] = Field(
+        "none",
+        description="random crop and flip while crafting: of the images before adding (released code), or after adding",
+    )
+    width: int = Field(16, ge=1, description="channels of the generator's first layer, ngf (released code: 64)")
+    residual_blocks: int = Field(3, ge=0, description="residual blocks of the generator (released code: 6)")
+    together: bool = Field(
+        True, description="advance all clusters in one batch; false crafts one after another, in less memory"
+    )
+    shuffle: bool = Field(True, description="false reads the images in their stored order (released code)")
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "standard": {},
+        "quick": dict(steps=60),
+        "paper": dict(
+            epochs=50,
+            batch=256,
+            lr=1e-4,
+            final_lr=1e-6,
+            weight_decay=5e-4,
+            squash="clamp",
+            distance="kl",
+            temperature=1.0,
+            fit_on="cluster",
+            augment="images",
+            width=64,
+            residual_blocks=6,
+            together=False,
+        ),
+        "released": dict(
+            epochs=50,
+            batch=256,
+            lr=1e-4,
+            final_lr=1e-6,
+            weight_decay=5e-4,
+            squash="clamp",
+            distance="kl",
+            temperature=1.0,
+            fit_on="all",
+            augment="images",
+            width=64,
+            residual_blocks=6,
+            together=False,
+            shuffle=False,
+        ),
+    }

@@ -1,0 +1,286 @@
+"""What a plugin hands to ucbench: records, and the protocols of the classes they point to.
+
+A record is cheap: it names its class and its parameters lazily (``"module:Class"``), so listing components imports neither
+torch nor a component's own dependencies. The classes behind the records are built with one argument, their parameters
+(a :class:`ucbench.params.Params`), and are lent everything else by the core through ``run``.
+
+Images given to components are float32 in [0, 1], ``[B, 3, H, W]``, on ``run.device``; normalisation is the model's own.
+Image *sets* are uint8 arrays (:class:`ucbench.data.ImageSet`) and are never modified in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from ucbench.budget import Budget
+    from ucbench.data import ImageSet
+    from ucbench.recipe import Recipe
+    from ucbench.training import Engine
+
+LabelAccess = Literal["none", "names", "full"]
+Granularity = Literal["sample", "class", "cluster", "universal"]
+Norm = Literal["linf", "l2", "l0", "unbounded"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComponentRecord:
+    """One installed component, as its plugin registers it.
+
+    Attributes:
+        name: lower-kebab name, unique within its kind.
+        summary: one line for ``ucbench list``.
+        load: ``"module:Class"`` of the component; imported only when a cell needs it.
+        params: ``"module:Class"`` of its :class:`ucbench.params.Params`, in a module that imports no torch.
+        version: raised whenever the component's numbers change; part of every key.
+        paper: citation: authors, title, venue, year, arXiv number.
+        aliases: further names it answers to.
+        requires: modules that must be importable beyond ucbench's own dependencies.
+        extra: the pip requirement that brings them, shown when they are missing.
+    """
+
+    kind: ClassVar[str] = "component"
+
+    name: str
+    summary: str
+    load: str
+    params: str = "ucbench.params:Params"
+    version: int = 1
+    paper: str = ""
+    aliases: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    extra: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetRecord(ComponentRecord):
+    kind: ClassVar[str] = "dataset"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SurrogateRecord(ComponentRecord):
+    """``label_access`` is inherited by every poisoner that uses the surrogate: ``full`` if it saw the evaluated labels."""
+
+    kind: ClassVar[str] = "surrogate"
+
+    label_access: LabelAccess = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoisonerRecord(ComponentRecord):
+    """What tables show of a poisoner, beside the common fields.
+
+    Attributes:
+        label_access: what it must be told of the labels.
+        granularity: how many images share one perturbation.
+        budget: the norm it is made for; ``--epsilon`` applies to ``linf`` methods, others keep ``native_epsilon``.
+        native_epsilon: the paper's radius: 8-bit units for ``linf``, the [0, 1] scale for ``l2``, pixels for ``l0``.
+        surrogate: component reference of the surrogate used unless another is named; empty if it needs none.
+        oracle: True if it sees what a protector cannot; such rows are shown and not ranked.
+        fidelity: how the implementation relates to the publication, deviations named.
+    """
+
+    kind: ClassVar[str] = "poisoner"
+
+    label_access: LabelAccess = "none"
+    granularity: Granularity = "sample"
+    budget: Norm = "linf"
+    native_epsilon: float | None = None
+    surrogate: str = ""
+    oracle: bool = False
+    fidelity: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelingRecord(ComponentRecord):
+    """``source``: ``semantic`` labelings read clean images or metadata, ``machine`` labelings the published pixels."""
+
+    kind: ClassVar[str] = "labeling"
+
+    source: Literal["semantic", "machine"] = "semantic"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DefenseRecord(ComponentRecord):
+    """``tier``: T0 augmentation, T1 squeezing, T2 adversarial training, T3 removal, T4 external data or weights."""
+
+    kind: ClassVar[str] = "defense"
+
+    tier: Literal["T0", "T1", "T2", "T3", "T4"] = "T0"
+    oracle: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class VictimRecord(ComponentRecord):
+    kind: ClassVar[str] = "victim"
+
+
+@dataclass(frozen=True)
+class Perturbation:
+    """What a poisoner returns.
+
+    Attributes:
+        delta: float32 ``[M, 3, H, W]`` in units of the [0, 1] pixel scale, to be *added* to the images.
+        index: int64 ``[N]`` into ``delta``, one entry an image; None means M = N and image i gets ``delta[i]``.
+        state: named arrays stored with the release (cluster centres and the like), for ``assign``.
+    """
+
+    delta: NDArray[np.float32]
+    index: NDArray[np.int64] | None = None
+    state: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+
+class Checkpoint(Protocol):
+    """Where a long craft saves its progress, so that an interrupted one goes on."""
+
+    def load(self) -> tuple[int, dict[str, NDArray[Any]]] | None:
+        """The last saved ``(step, arrays)``, or None."""
+
+    def save(self, step: int, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Save atomically; may be called at every step, the core decides how often it writes."""
+
+
+class Run(Protocol):
+    """What the core lends a component while it works."""
+
+    device: torch.device
+    engine: Engine
+    #: Set while crafting.
+    budget: Budget | None
+    #: Set while crafting with a surrogate.
+    surrogate: Surrogate | None
+    checkpoint: Checkpoint
+
+    def generator(self, stream: str) -> torch.Generator:
+        """A CPU generator seeded from the cell's seed and ``stream``; the same stream starts afresh at each call."""
+
+    def seed(self, stream: str) -> int:
+        """The integer (63 bits) behind :meth:`generator`, for libraries that take a seed."""
+
+    def progress(self, text: str, total: int) -> Callable[[int], None]:
+        """Open a progress bar; call the result with the number of steps done since the last call."""
+
+    def note(self, name: str, value: Any) -> None:
+        """Put a diagnostic into the record. ``value`` must be JSON (numbers, text, lists, mappings)."""
+
+    def warn(self, text: str) -> None:
+        """Put a warning into the record, and show it."""
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """``Class(params)``; loads image sets by split."""
+
+    def load(self, split: Literal["train", "test"]) -> ImageSet:
+        """Read one split.
+
+        Raises:
+            DataError: naming the file or column that cannot be read.
+        """
+
+
+@runtime_checkable
+class Surrogate(Protocol):
+    """``Class(params)``; the model the protector optimises against.
+
+    Resizing and normalisation happen inside :meth:`features` and :meth:`logits`, which are differentiable in ``x`` and
+    leave no gradient on the weights.
+    """
+
+    def module(self, seed: int) -> torch.nn.Module:
+        """The model: pretrained, or freshly initialised from ``seed`` for poisoners that train it themselves."""
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Penultimate features ``[B, D]`` float32 of images ``[B, 3, H, W]`` in [0, 1]."""
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """Class scores ``[B, K]`` float32."""
+
+
+@runtime_checkable
+class FittedSurrogate(Surrogate, Protocol):
+    """A surrogate that must be trained before use; the core stores what :meth:`fit` returns under its own key."""
+
+    def fit(self, train: ImageSet, run: Run) -> Mapping[str, NDArray[Any]]:
+        """Train on the clean set and return the state."""
+
+    def restore(self, state: Mapping[str, NDArray[Any]], train: ImageSet, run: Run) -> None:
+        """Take up a state that :meth:`fit` returned."""
+
+
+@runtime_checkable
+class Poisoner(Protocol):
+    """``Class(params)``; makes perturbations. The core projects, rounds, clips and measures them."""
+
+    def craft(self, train: ImageSet, run: Run) -> Perturbation:
+        """Perturb ``train``. ``train.labels`` are the craft labels, or None.
+
+        A poisoner may also define ``assign(images, labels, state, run) -> int64 [B]``: which perturbation an unseen
+        image (uint8 ``[B, 3, H, W]``) would have got. Accuracy on the *perturbed* test set is measured through it.
+        """
+
+
+@runtime_checkable
+class Labeling(Protocol):
+    """``Class(params)``; the exploiter's labels for what was published, and the scoring labels of the clean test set."""
+
+    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: Run) -> tuple[ImageSet, ImageSet]:
+        """Return ``published`` and ``test`` under the exploiter's labels.
+
+        A semantic labeling reads ``clean`` (a person sees through the noise); a machine labeling reads ``published``.
+        The labels of the second value never depend on ``published``.
+        """
+
+
+@runtime_checkable
+class Defense(Protocol):
+    """``Class(params)`` with any of the following methods; stages run in this order, within a stage in the chain's order.
+
+    * ``prepare(train: ImageSet, run) -> ImageSet`` - once, before training; cached.
+    * ``augment(x, run, generator) -> x`` - every batch, after the recipe's crop and flip; randomness per image.
+    * ``mix(x, targets, run, generator) -> (x, targets)`` - every batch; targets are ``[B, K]`` probabilities.
+    * ``loss(model, x, targets, run, generator) -> scalar`` - replaces the recipe's loss; one owner in a chain.
+    * ``at_test(x) -> x`` - every test batch.
+    """
+
+
+@runtime_checkable
+class Victim(Protocol):
+    """``Class(params)``; architecture and training recipe."""
+
+    recipe: Recipe
+
+    def build(self, classes: int, size: tuple[int, int]) -> torch.nn.Module:
+        """A freshly initialised model taking normalised images ``[B, 3, H, W]`` to logits ``[B, classes]``.
+
+        Initialisation draws from torch's global generator, which the core seeds and restores around the call.
+        """
+
+
+@dataclass(frozen=True)
+class CellEvent:
+    """What the observing hooks receive: the cell's record as written, and the folder it was written to, if any."""
+
+    record: Mapping[str, Any]
+    out: str | None = None
+
+
+RECORD_KINDS: Mapping[str, type[ComponentRecord]] = {
+    record.kind: record
+    for record in (
+        DatasetRecord,
+        SurrogateRecord,
+        PoisonerRecord,
+        LabelingRecord,
+        DefenseRecord,
+        VictimRecord,
+    )
+}
+
+

@@ -1,0 +1,44 @@
+"""Errors that say what was wrong, where, and what to do.
+
+Every error a user can cause derives from :class:`UcbenchError`; the command line prints its text without a traceback and
+exits with :attr:`UcbenchError.exit_code`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UcbenchError(Exception):
+    """Base of all errors that are reported as text rather than as a traceback."""
+
+    exit_code = 1
+
+
+class UsageError(UcbenchError):
+    """The request itself is wrong: an unknown name, a parameter out of range, a malformed reference."""
+
+    exit_code = 2
+
+
+class DataError(UcbenchError):
+    """A data set cannot be read; the text names the file or the column."""
+
+
+class PluginError(UcbenchError):
+    """A plugin cannot be loaded or breaks the rules of registration; the text names distribution and version."""
+
+
+class ContractError(UcbenchError):
+    """A component returned something its contract forbids: wrong shape, NaN, over budget, changed order."""
+
+
+class StoreError(UcbenchError):
+    """The store cannot be read or written; the text names the path."""
+
+
+def did_you_mean(wrong: str, known: Iterable[str], limit: int = 3) -> str:
+    """Return ``" Did you mean 'a' or 'b'?"`` for the nearest of ``known`` names, or an empty string."""
+    close = difflib.get_close_matches(wrong, sorted(set(known)), n=limit, cutoff=0.5)
+    return f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""

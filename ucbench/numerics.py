@@ -1,0 +1,96 @@
+"""What arithmetic a cell is computed with: device, precision, threads, determinism.
+
+Precision, thread count and the determinism flag can change a number, so they are part of every key; the device itself is
+environment. Nothing here imports torch, so that ``plan`` can name every key without it.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ucbench.errors import UsageError
+
+Dtype = Literal["float32", "bfloat16"]
+
+#: Processor flags under which bfloat16 is computed natively rather than emulated (which would be slower than float32).
+_BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """Resolved arithmetic. ``device`` is where it runs and stays out of :meth:`identity`."""
+
+    device: str
+    dtype: Dtype
+    threads: int
+    deterministic: bool = True
+
+    def identity(self) -> dict[str, Any]:
+        """The part that belongs to a key."""
+        values = asdict(self)
+        del values["device"]
+        return values
+
+
+def resolve(
+    device: str = "auto", dtype: str = "auto", threads: int | None = None, deterministic: bool = True
+) -> Numerics:
+    """Fill in what ``auto`` stands for on this machine.
+
+    Raises:
+        UsageError: for a device or dtype that is none of the known ones, or fewer than one thread.
+    """
+    if device == "auto":
+        device = "cuda" if _has_nvidia() else "cpu"
+    if device.split(":")[0] not in ("cpu", "cuda", "mps"):
+        raise UsageError(f"Unknown device {device!r}. Use auto, cpu, cuda, cuda:N or mps.")
+    if dtype == "auto":
+        dtype = "bfloat16" if device.startswith("cuda") or (device == "cpu" and cpu_has_bf16()) else "float32"
+    if dtype not in ("float32", "bfloat16"):
+        raise UsageError(f"Unknown dtype {dtype!r}. Use auto, float32 or bfloat16.")
+    if threads is not None and threads < 1:
+        raise UsageError(f"--threads must be at least 1, got {threads}.")
+    return Numerics(device, dtype, threads or available_cores(), deterministic)  # type: ignore[arg-type]
+
+
+def available_cores() -> int:
+    """Cores this process may run on: the affinity mask where there is one (containers, SLURM), else the count."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@functools.cache
+def cpu_flags() -> frozenset[str]:
+    """Feature flags of the processor as Linux reports them; empty elsewhere."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return frozenset()
+    line = next((line for line in text.splitlines() if line.startswith("flags")), "")
+    return frozenset(line.partition(":")[2].split())
+
+
+def cpu_has_bf16() -> bool:
+    return bool(_BF16_FLAGS & cpu_flags())
+
+
+@functools.cache
+def cpu_name() -> str:
+    """The processor's marketing name, or what the platform module knows."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor() or platform.machine()
+    lines = (line for line in text.splitlines() if line.startswith("model name"))
+    return next(lines, "").partition(":")[2].strip() or platform.machine()
+
+
+def _has_nvidia() -> bool:
+    # Asking torch would cost its import; the driver's own file answers the same question on Linux.
+    return Path("/proc/driver/nvidia/version").exists() and os.environ.get("CUDA_VISIBLE_DEVICES") != ""

@@ -1,0 +1,99 @@
+"""Typed component parameters and their presets.
+
+A component's parameters are a frozen pydantic model. They live in a module that imports no torch, so that ``ucbench show``,
+``ucbench plan`` and the keys of the store need neither torch nor a component's optional dependencies.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ucbench.errors import UsageError, did_you_mean
+
+DEFAULT_PRESET = "standard"
+
+
+class Params(BaseModel):
+    """Base of every component's parameters.
+
+    Subclasses declare fields with ``pydantic.Field(description=...)`` and may set:
+
+    * ``presets``: named sets of values. ``standard`` (an empty one if undeclared) is what a bare name means.
+    * ``argument``: the field that the positional ``ARGUMENT`` of ``name:ARGUMENT:key=value`` fills, or None.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    argument: ClassVar[str | None] = None
+
+    def identity(self) -> dict[str, Any]:
+        """Everything about these parameters that can change a number, as JSON values.
+
+        The default is all fields with defaults filled in. Override to add what the fields only point to, such as the
+        SHA-256 of a weights file. Must not import torch.
+        """
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def preset_names(cls) -> tuple[str, ...]:
+        return tuple(dict.fromkeys([DEFAULT_PRESET, *cls.presets]))
+
+    @classmethod
+    def resolve(
+        cls,
+        label: str,
+        preset: str | None = None,
+        argument: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Build the parameters from preset, positional argument and options; options win over the preset.
+
+        Option values may be strings as typed on a command line: pydantic converts them, and a tuple field takes its
+        parts separated by ``/`` (``milestones=75/90``). ``none`` stands for None where the field allows it.
+
+        Raises:
+            UsageError: for an unknown preset or option (with the nearest names), a value of the wrong type, or an
+                argument the component does not take. ``label`` names the component in the text.
+        """
+        preset = preset or DEFAULT_PRESET
+        if preset not in cls.preset_names():
+            raise UsageError(
+                f"{label} has no preset {preset!r}.{did_you_mean(preset, cls.preset_names())}"
+                f" Its presets: {', '.join(cls.preset_names())}."
+            )
+        values: dict[str, Any] = dict(cls.presets.get(preset, {}))
+        if argument is not None:
+            if cls.argument is None:
+                raise UsageError(f"{label} takes no argument, but was given {argument!r}. Write options as key=value.")
+            values[cls.argument] = argument
+        for key, value in (options or {}).items():
+            if key not in cls.model_fields:
+                raise UsageError(
+                    f"{label} has no parameter {key!r}.{did_you_mean(key, cls.model_fields)}"
+                    f" Its parameters: {', '.join(cls.model_fields) or 'none'}."
+                )
+            values[key] = cls._from_text(key, value) if isinstance(value, str) else value
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(str(part) for part in item['loc']) or 'parameters'}: {item['msg']}" for item in error.errors()
+            )
+            raise UsageError(f"{label}: {problems}.") from error
+
+    @classmethod
+    def _from_text(cls, key: str, text: str) -> Any:
+        annotation = cls.model_fields[key].annotation
+        union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
+        choices = typing.get_args(annotation) if union else (annotation,)
+        if text.lower() == "none" and type(None) in choices:
+            return None
+        if any(typing.get_origin(choice) is tuple for choice in choices):
+            return tuple(part for part in text.split("/") if part)
+        return text

@@ -1,0 +1,208 @@
+"""Finding plugins and keeping a broken one from harming the others.
+
+Every entry point of the group ``ucbench`` is imported in a guard and gets a pluggy manager of its own, so no plugin can
+wrap, block or stop the hooks of another. A plugin that cannot be imported, raises in a hook, or yields something that is no
+valid record is left out wholly, and :attr:`LoadedPlugin.problem` says why.
+
+The environment variable ``UCBENCH_PLUGINS`` restricts loading while debugging: a comma-separated list of entry-point names,
+or ``none``. Unset or empty means all.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from importlib.metadata import EntryPoint, entry_points
+
+import pluggy
+
+from ucbench import hookspecs
+from ucbench.components import RECORD_KINDS, CellEvent, ComponentRecord
+from ucbench.errors import PluginError, UsageError, did_you_mean
+
+RESTRICT_VARIABLE = "UCBENCH_PLUGINS"
+
+_log = logging.getLogger(__name__)
+_KEBAB = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_OBJECT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+
+
+@dataclass(frozen=True)
+class LoadedPlugin:
+    """One entry point of the group ``ucbench`` and what became of it.
+
+    Attributes:
+        name: the entry point's name.
+        distribution: the installed distribution that declares it.
+        version: of the distribution.
+        module: what the entry point names.
+        records: the components it registers; empty if there is a problem.
+        problem: why it was left out, or None.
+        hooks: the hooks of this plugin alone, or None if there is a problem.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    module: str
+    records: tuple[ComponentRecord, ...] = ()
+    problem: str | None = None
+    hooks: pluggy.HookRelay | None = field(default=None, repr=False, compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.distribution} {self.version})"
+
+
+@functools.lru_cache(maxsize=1)
+def load_plugins() -> tuple[LoadedPlugin, ...]:
+    """Every installed plugin, broken ones included, in order of their entry points' names; read once a process.
+
+    Raises:
+        UsageError: if ``UCBENCH_PLUGINS`` names an entry point that is not installed.
+    """
+    return load_entry_points(_wanted(entry_points(group=hookspecs.ENTRY_POINT_GROUP)))
+
+
+def load_entry_points(found: Iterable[EntryPoint]) -> tuple[LoadedPlugin, ...]:
+    """Load the given entry points, each apart. Those that share a name are left out, each naming the other."""
+    loaded = [_load(entry_point) for entry_point in sorted(found, key=lambda e: (e.name, e.value))]
+    counts = Counter(plugin.name for plugin in loaded)
+    return tuple(
+        plugin if counts[plugin.name] == 1 else _clashing(plugin, [p for p in loaded if p.name == plugin.name])
+        for plugin in loaded
+    )
+
+
+def load_module(name: str, module: object, distribution: str = "unpackaged", version: str = "0") -> LoadedPlugin:
+    """Load one plugin from a module (or any object with hooks) that is at hand, as if an entry point had named it."""
+    where = getattr(module, "__name__", repr(module))
+    plugin = LoadedPlugin(name, distribution, version, where)
+    try:
+        hooks, records = _register(module)
+    except PluginError as error:
+        return _broken(plugin, error)
+    return replace(plugin, records=records, hooks=hooks)
+
+
+def notify(hook: str, event: CellEvent, plugins: Iterable[LoadedPlugin] | None = None) -> list[str]:
+    """Call the observing ``hook`` (``"ucbench_cell_finished"``) of every working plugin, each apart.
+
+    Args:
+        plugins: whom to tell; the installed plugins by default.
+
+    Returns:
+        One sentence for every plugin that raised; the others were told all the same.
+    """
+    problems = []
+    for plugin in load_plugins() if plugins is None else plugins:
+        if plugin.hooks is None:
+            continue
+        call = getattr(plugin.hooks, hook)
+        try:
+            with _stating(f"hook {hook} raised"):
+                call(event=event)
+        except PluginError as error:
+            problems.append(f"Plugin {plugin}: {error}.")
+    return problems
+
+
+def _wanted(found: Iterable[EntryPoint]) -> list[EntryPoint]:
+    found = list(found)
+    choice = os.environ.get(RESTRICT_VARIABLE, "").strip()
+    if not choice:
+        return found
+    names = set() if choice == "none" else {name.strip() for name in choice.split(",") if name.strip()}
+    installed = {entry_point.name for entry_point in found}
+    for name in sorted(names - installed):
+        raise UsageError(
+            f"{RESTRICT_VARIABLE} names the plugin {name!r}, which is not installed.{did_you_mean(name, installed)}"
+            f" Installed: {', '.join(sorted(installed)) or 'none'}."
+        )
+    return [entry_point for entry_point in found if entry_point.name in names]
+
+
+def _load(entry_point: EntryPoint) -> LoadedPlugin:
+    dist = entry_point.dist
+    distribution, version = (dist.name, dist.version) if dist else ("unknown", "unknown")
+    try:
+        with _stating("cannot be imported"):
+            module = entry_point.load()
+    except PluginError as error:
+        return _broken(LoadedPlugin(entry_point.name, distribution, version, entry_point.value), error)
+    return load_module(entry_point.name, module, distribution, version)
+
+
+def _register(module: object) -> tuple[pluggy.HookRelay, tuple[ComponentRecord, ...]]:
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    with _stating("hooks do not fit the contract"):
+        manager.register(module)
+        manager.check_pending()
+    records = tuple(record for kind in RECORD_KINDS for record in _records(manager.hook, kind))
+    claims = Counter((record.kind, name) for record in records for name in (record.name, *record.aliases))
+    for (kind, name), count in claims.items():
+        if count > 1:
+            raise PluginError(f"claims the {kind} name {name!r} {count} times")
+    return manager.hook, records
+
+
+def _records(hooks: pluggy.HookRelay, kind: str) -> Iterator[ComponentRecord]:
+    hook = f"ucbench_{kind}s"
+    with _stating(f"hook {hook} raised"):
+        # A generator runs only while it is drained, so draining belongs inside the guard.
+        yielded = [record for result in getattr(hooks, hook)() for record in result]
+    for record in yielded:
+        fault = _fault(record, kind)
+        if fault:
+            raise PluginError(f"hook {hook} yielded {fault}")
+        yield record
+
+
+def _fault(record: object, kind: str) -> str | None:
+    """What is wrong with a yielded record, to follow "yielded"; None if nothing is."""
+    wanted = RECORD_KINDS[kind]
+    if not isinstance(record, wanted):
+        return f"an object of type {type(record).__name__}, which is no {wanted.__name__}"
+    for attribute in ("aliases", "requires"):
+        # A bare string is the likely slip, and would be read as a sequence of letters.
+        if not isinstance(getattr(record, attribute), tuple):
+            return f"{record.name!r} with {attribute}={getattr(record, attribute)!r}, which is not a tuple"
+    for name in (record.name, *record.aliases):
+        if not isinstance(name, str) or not _KEBAB.fullmatch(name):
+            return f"the invalid name {name!r}: names are lower-kebab, such as 'my-{kind}'"
+    for attribute in ("load", "params"):
+        path = getattr(record, attribute)
+        if not isinstance(path, str) or not _OBJECT_PATH.fullmatch(path):
+            return f"{record.name!r} with {attribute}={path!r}, which is not of the form 'module:Class'"
+    if type(record.version) is not int or record.version < 1:
+        return f"{record.name!r} with version={record.version!r}, which is not a positive integer"
+    if record.requires and not record.extra:
+        return f"{record.name!r} with requires but no extra, so nobody could be told what to install"
+    return None
+
+
+def _clashing(plugin: LoadedPlugin, claimants: list[LoadedPlugin]) -> LoadedPlugin:
+    who = " and ".join(sorted(f"{p.distribution} {p.version}" for p in claimants))
+    return _broken(plugin, PluginError(f"the entry point {plugin.name!r} is declared by {who}; uninstall all but one"))
+
+
+def _broken(plugin: LoadedPlugin, reason: PluginError) -> LoadedPlugin:
+    _log.debug("Plugin %s was left out.", plugin, exc_info=reason)
+    return replace(plugin, records=(), hooks=None, problem=str(reason))
+
+
+@contextmanager
+def _stating(what: str) -> Iterator[None]:
+    """Turn whatever plugin code raises, an attempt to exit included, into a PluginError of one line."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        # One line, so that a table can hold it; the whole trace goes to the log.
+        raise PluginError(f"{what}: {' '.join(text.split())}") from error

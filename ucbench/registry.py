@@ -1,0 +1,247 @@
+"""Names of components: which there are, who brings each, and what a reference on a command line stands for."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import importlib.util
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ucbench.components import RECORD_KINDS, ComponentRecord
+from ucbench.errors import PluginError, UsageError, did_you_mean
+from ucbench.plugins import LoadedPlugin, load_plugins
+
+if TYPE_CHECKING:
+    from ucbench.grammar import ComponentRef
+    from ucbench.params import Params
+
+
+class _Claim(NamedTuple):
+    plugin: LoadedPlugin
+    record: ComponentRecord
+
+
+@dataclasses.dataclass(frozen=True)
+class Resolved:
+    """A component reference made definite: which record, written how, with which parameters.
+
+    Attributes:
+        record: the component.
+        ref: the reference in canonical form: the record's own name, no ``@standard``, options in alphabetical order.
+        params: the validated parameters.
+        origin: the plugin that registers the component.
+    """
+
+    record: ComponentRecord
+    ref: ComponentRef
+    params: Params
+    origin: LoadedPlugin
+
+    def __str__(self) -> str:
+        return str(self.ref)
+
+    @property
+    def preset(self) -> str:
+        from ucbench.params import DEFAULT_PRESET
+
+        return self.ref.preset or DEFAULT_PRESET
+
+    def identity(self) -> dict[str, Any]:
+        """What can change a number, as JSON values: name, version, and parameters with defaults filled in."""
+        return {"name": self.record.name, "version": self.record.version, "params": self.params.identity()}
+
+    def build(self) -> Any:
+        """A new instance of the component.
+
+        Raises:
+            UsageError: if modules it requires are missing; the text holds the install line.
+            PluginError: if its class cannot be loaded.
+        """
+        return component_class(self.record, self.origin)(self.params)
+
+
+class Registry:
+    """The components of some plugins, found by kind and name.
+
+    A name or alias that two plugins claim is nobody's: a record whose own name is contested is left out, and using a
+    contested name is an error that names both plugins. Kinds are accepted singular and plural.
+    """
+
+    def __init__(self, plugins: Iterable[LoadedPlugin]) -> None:
+        self.plugins = tuple(plugins)
+        self._claims: dict[str, dict[str, list[_Claim]]] = {kind: {} for kind in RECORD_KINDS}
+        for plugin in self.plugins:
+            for record in plugin.records:
+                for name in (record.name, *record.aliases):
+                    self._claims[record.kind].setdefault(name, []).append(_Claim(plugin, record))
+
+    @property
+    def conflicts(self) -> tuple[str, ...]:
+        """One sentence for each name that more than one plugin claims."""
+        return tuple(
+            _contested(kind, name, claims)
+            for kind, names in self._claims.items()
+            for name, claims in sorted(names.items())
+            if len(claims) > 1
+        )
+
+    def records(self, kind: str) -> tuple[ComponentRecord, ...]:
+        """The usable components of one kind, by name."""
+        claims = self._claims[kind_named(kind)]
+        return tuple(
+            sole[0].record
+            for name, sole in sorted(claims.items())
+            if len(sole) == 1 and sole[0].record.name == name
+        )
+
+    def names(self, kind: str, glob: str | None = None) -> tuple[str, ...]:
+        """Names of the usable components, without aliases; with ``glob``, of those it matches by name or alias."""
+        return tuple(
+            record.name
+            for record in self.records(kind)
+            if glob is None or any(fnmatchcase(name, glob) for name in (record.name, *record.aliases))
+        )
+
+    def find(self, kind: str, name: str) -> ComponentRecord:
+        """The component of that name or alias.
+
+        Raises:
+            UsageError: if there is none; the text gives the nearest names and the plugins that failed to load.
+            PluginError: if more than one plugin claims the name.
+        """
+        return self._claim(kind, name).record
+
+    def origin(self, kind: str, name: str) -> LoadedPlugin:
+        """The plugin that registers the component; raises as :meth:`find` does."""
+        return self._claim(kind, name).plugin
+
+    def resolve(self, kind: str, reference: str | ComponentRef) -> Resolved:
+        """Make a reference (``uc@paper:clusters=5``) definite.
+
+        Raises:
+            UsageError: for a malformed reference, or an unknown name, preset, parameter or value.
+            PluginError: if more than one plugin claims the name, or its parameters cannot be loaded.
+        """
+        from ucbench.grammar import parse
+        from ucbench.params import DEFAULT_PRESET
+
+        ref = parse(reference) if isinstance(reference, str) else reference
+        plugin, record = self._claim(kind, ref.name)
+        params = params_class(record, plugin).resolve(
+            f"{record.kind} {record.name!r}", ref.preset, ref.argument, dict(ref.options)
+        )
+        canonical = dataclasses.replace(
+            ref,
+            name=record.name,
+            preset=None if ref.preset == DEFAULT_PRESET else ref.preset,
+            options=tuple(sorted(ref.options)),
+        )
+        return Resolved(record, canonical, params, plugin)
+
+    def _claim(self, kind: str, name: str) -> _Claim:
+        kind = kind_named(kind)
+        claims = self._claims[kind].get(name, [])
+        if not claims:
+            raise UsageError(self._unknown(kind, name))
+        own_name = claims[0].record.name
+        for contested, claimants in ((name, claims), (own_name, self._claims[kind][own_name])):
+            if len(claimants) > 1:
+                raise PluginError(_contested(kind, contested, claimants))
+        return claims[0]
+
+    def _unknown(self, kind: str, name: str) -> str:
+        text = (
+            f"Unknown {kind} {name!r}.{did_you_mean(name, self._claims[kind])}"
+            f" `ucbench list {kind}` lists all {len(self.records(kind))}."
+        )
+        broken = [str(plugin) for plugin in self.plugins if plugin.problem]
+        if broken:
+            text += f" Plugins that failed to load: {', '.join(broken)}; `ucbench plugins` says why."
+        return text
+
+
+@functools.lru_cache(maxsize=1)
+def installed() -> Registry:
+    """The registry of all installed plugins."""
+    return Registry(load_plugins())
+
+
+def kind_named(kind: str) -> str:
+    """``poisoner`` for ``poisoner`` or ``poisoners``.
+
+    Raises:
+        UsageError: if there is no such kind.
+    """
+    singular = kind.removesuffix("s")
+    if singular not in RECORD_KINDS:
+        raise UsageError(
+            f"There is no kind of component {kind!r}.{did_you_mean(kind, RECORD_KINDS)}"
+            f" The kinds: {', '.join(RECORD_KINDS)}."
+        )
+    return singular
+
+
+def params_class(record: ComponentRecord, origin: LoadedPlugin) -> type[Params]:
+    """The class of a component's parameters.
+
+    Raises:
+        PluginError: if it cannot be loaded, or is no subclass of :class:`ucbench.params.Params`.
+    """
+    from ucbench.params import Params
+
+    found = _load(record.params, record, origin)
+    if not (isinstance(found, type) and issubclass(found, Params)):
+        raise PluginError(f"{_place(record, origin)}: {record.params!r} is no subclass of ucbench.Params.")
+    return found
+
+
+def component_class(record: ComponentRecord, origin: LoadedPlugin) -> type[Any]:
+    """The component's class, ready to be built with its parameters.
+
+    Raises:
+        UsageError: if modules it requires are missing; the text holds the install line.
+        PluginError: if it cannot be loaded, or is no class.
+    """
+    missing = missing_modules(record)
+    if missing:
+        raise UsageError(
+            f"{record.kind} {record.name!r} needs {', '.join(missing)}, which cannot be imported."
+            f" Run: {install_line(record)}"
+        )
+    found = _load(record.load, record, origin)
+    if not isinstance(found, type):
+        raise PluginError(f"{_place(record, origin)}: {record.load!r} is no class.")
+    return found
+
+
+def missing_modules(record: ComponentRecord) -> tuple[str, ...]:
+    """Those top-level packages of ``record.requires`` that are not installed; imports nothing."""
+    roots = dict.fromkeys(module.partition(".")[0] for module in record.requires)
+    return tuple(root for root in roots if importlib.util.find_spec(root) is None)
+
+
+def install_line(record: ComponentRecord) -> str:
+    """The command that brings what the component requires."""
+    return f'pip install "{record.extra}"'
+
+
+def _load(path: str, record: ComponentRecord, origin: LoadedPlugin) -> Any:
+    module, _, name = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except Exception as error:
+        raise PluginError(
+            f"{_place(record, origin)}: {path!r} cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _place(record: ComponentRecord, origin: LoadedPlugin) -> str:
+    return f"{record.kind} {record.name!r} of plugin {origin}"
+
+
+def _contested(kind: str, name: str, claims: Iterable[_Claim]) -> str:
+    who = " and ".join(str(plugin) for plugin, _ in claims)
+    return f"The {kind} name {name!r} is claimed by {who}, so neither gets it. Uninstall all but one."

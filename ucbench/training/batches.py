@@ -1,0 +1,92 @@
+"""A training set on the device, and the recipe's crop and flip: per-image randomness, by index arithmetic.
+
+The set stays uint8. It is stored padded and channels-last, so that one gather both shifts and mirrors a batch and hands it
+over in the layout the convolutions want.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ucbench.data import ImageSet
+
+
+def split_evenly(count: int, batch: int) -> int:
+    """Number of batches for ``count`` images so that none is dropped and sizes differ by at most one.
+
+    A remainder is spread over the epoch instead of forming a small last batch, whose batch-norm statistics would be
+    poor; no batch holds a single image, from which batch norm learns nothing.
+    """
+    return max(1, min(math.ceil(count / batch), count // 2))
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The random decisions of one epoch: order ``[N]``, offsets ``[N, 2]``, mirrored ``[N]``."""
+
+    order: Tensor
+    offsets: Tensor
+    mirrored: Tensor
+
+
+class ResidentSet:
+    """The images of a training set on ``device``, cut into shuffled, augmented batches.
+
+    Args:
+        train: the image set; labels are required.
+        padding: pixels of zero padding on each side; crops are placed uniformly among ``(2 * padding + 1) ** 2`` offsets.
+        flip: mirror half of the pictures.
+        device: where the pixels live (as uint8).
+    """
+
+    def __init__(self, train: ImageSet, *, padding: int, flip: bool, device: torch.device) -> None:
+        self.height, self.width = train.size
+        self.padding, self.flip, self.device = padding, flip, device
+        count = len(train)
+        pixels = torch.zeros(
+            (count, self.height + 2 * padding, self.width + 2 * padding, 3), dtype=torch.uint8, device=device
+        )
+        inner = pixels[:, padding : padding + self.height, padding : padding + self.width]
+        inner.copy_(torch.from_numpy(train.images.copy()).permute(0, 2, 3, 1))
+        self._pixels = pixels
+        self.labels = torch.from_numpy(train.known_labels.copy()).to(device)
+        self._rows = torch.arange(self.height, device=device)
+        self._cols = torch.arange(self.width, device=device)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def draw(self, generator: torch.Generator) -> Draws:
+        """Draw an epoch's randomness at once, on the CPU, so that it is the same on every device."""
+        count = len(self)
+        order = torch.randperm(count, generator=generator)
+        offsets = torch.randint(0, 2 * self.padding + 1, (count, 2), generator=generator)
+        mirrored = torch.rand(count, generator=generator) < 0.5
+        if not self.flip:
+            mirrored = torch.zeros_like(mirrored)
+        return Draws(order.to(self.device), offsets.to(self.device), mirrored.to(self.device))
+
+    def gather(self, indices: Tensor, offsets: Tensor, mirrored: Tensor) -> Tensor:
+        """Cut the images ``indices`` ``[B]`` at ``offsets`` ``[B, 2]``, mirror where told: float32 ``[B, 3, H, W]`` in [0, 1]."""
+        rows = offsets[:, :1] + self._rows
+        straight = self._cols.expand(len(indices), -1)
+        cols = offsets[:, 1:] + torch.where(mirrored[:, None], self.width - 1 - straight, straight)
+        pixels = self._pixels[indices[:, None, None], rows[:, :, None], cols[:, None, :]]
+        return pixels.permute(0, 3, 1, 2).float().div_(255.0)
+
+    def epoch(self, batch: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield ``(x, labels)`` over all images once: float32 ``[B, 3, H, W]`` in [0, 1] and int64 ``[B]``."""
+        draws = self.draw(generator)
+        parts = split_evenly(len(self), batch)
+        for indices, offsets, mirrored in zip(
+            draws.order.tensor_split(parts),
+            draws.offsets.tensor_split(parts),
+            draws.mirrored.tensor_split(parts),
+            strict=True,
+        ):
+            yield self.gather(indices, offsets, mirrored), self.labels[indices]

@@ -1,0 +1,196 @@
+"""The one training engine: victims, surrogates and the inner loops of bi-level poisoners all train here."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ucbench.data import ImageSet
+from ucbench.errors import UcbenchError
+from ucbench.numerics import Numerics
+from ucbench.recipe import Recipe
+from ucbench.training.batches import ResidentSet, split_evenly
+from ucbench.training.chain import DefenseChain
+from ucbench.training.normalized import Normalized, normalized
+
+if TYPE_CHECKING:
+    from ucbench.components import Run
+
+
+class DivergedError(UcbenchError):
+    """Training reached a loss that is not finite."""
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training leaves.
+
+    Attributes:
+        model: takes images in [0, 1]; in eval mode.
+        history: one mapping an evaluated epoch: ``epoch``, ``loss``, ``lr``, and ``<name>_accuracy`` in percent for
+            every evaluated set.
+        seconds: wall time of the training steps, evaluations left out.
+        images_per_second: training throughput over ``seconds``.
+    """
+
+    model: Normalized
+    history: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+    images_per_second: float = 0.0
+
+
+def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
+    """The rate of optimiser step ``step`` (from 0)."""
+    total = recipe.epochs * steps_per_epoch
+    warm = round(recipe.warmup * total)
+    if step < warm:
+        return recipe.lr * (step + 1) / warm
+    if recipe.schedule == "cosine":
+        done = (step - warm) / max(1, total - warm)
+        return recipe.final_lr + 0.5 * (recipe.lr - recipe.final_lr) * (1 + math.cos(math.pi * done))
+    if recipe.schedule == "step":
+        passed = sum(step >= milestone * steps_per_epoch for milestone in recipe.milestones)
+        return float(recipe.lr * recipe.gamma**passed)
+    return recipe.lr
+
+
+class Engine:
+    """Trains and evaluates on one device with one arithmetic.
+
+    Args:
+        numerics: device and precision. Under ``bfloat16`` the forward pass runs in autocast; weights, losses and
+            optimiser state stay float32.
+    """
+
+    def __init__(self, numerics: Numerics) -> None:
+        self.numerics = numerics
+        self.device = torch.device(numerics.device)
+
+    def autocast(self) -> torch.autocast:
+        """The autocast scope of this engine's precision (disabled under float32)."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.numerics.dtype == "bfloat16")
+
+    def fit(
+        self,
+        model: nn.Module,
+        train: ImageSet,
+        recipe: Recipe,
+        *,
+        seed: int,
+        run: Run | None = None,
+        defenses: DefenseChain | None = None,
+        evaluate: Mapping[str, ImageSet] | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> TrainResult:
+        """Train ``model`` (normalised images to logits) on ``train`` by ``recipe``.
+
+        Args:
+            seed: of shuffling, crops, flips and the defenses' draws. Initialisation is the caller's.
+            run: handed to the defenses; needed only where there are any.
+            evaluate: sets whose accuracy enters the history, by name.
+            progress: called with the number of steps done since its last call.
+
+        Raises:
+            DivergedError: at the end of an epoch whose mean loss is not finite.
+        """
+        chain = defenses or DefenseChain()
+        wrapped = normalized(model, recipe.normalize, train).to(self.device)
+        # Not .to(memory_format=...) on the wrapper: its [1, 3, 1, 1] buffers have no layout to speak of.
+        wrapped.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        padding = round(recipe.crop * min(train.size))
+        flip = recipe.flip == "always" or (recipe.flip == "auto" and train.flip)
+        data = ResidentSet(train, padding=padding, flip=flip, device=self.device)
+        optimizer = torch.optim.SGD(
+            wrapped.parameters(),
+            lr=recipe.lr,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            nesterov=recipe.nesterov and recipe.momentum > 0,
+        )
+        generator = torch.Generator().manual_seed(seed)
+        steps_per_epoch = split_evenly(len(train), recipe.batch)
+        classes = len(train.classes)
+        history: list[dict[str, Any]] = []
+        seconds, step = 0.0, 0
+        for epoch in range(1, recipe.epochs + 1):
+            wrapped.train()
+            started = time.perf_counter()
+            total = torch.zeros((), device=self.device)
+            for x, labels in data.epoch(recipe.batch, generator):
+                rate = learning_rate(recipe, step, steps_per_epoch)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                loss = self._loss(wrapped, x, labels, classes, recipe, chain, run, generator)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                if recipe.clip_norm is not None:
+                    nn.utils.clip_grad_norm_(wrapped.parameters(), recipe.clip_norm)
+                optimizer.step()
+                total += loss.detach() * len(labels)
+                step += 1
+                if progress is not None:
+                    progress(1)
+            mean_loss = float(total) / len(train)  # the epoch's only synchronisation with the device
+            seconds += time.perf_counter() - started
+            if not math.isfinite(mean_loss):
+                raise DivergedError(f"Training diverged in epoch {epoch}: the mean loss is {mean_loss}.")
+            if epoch % recipe.evaluate_every == 0 or epoch == recipe.epochs:
+                point: dict[str, Any] = {"epoch": epoch, "loss": mean_loss, "lr": rate}
+                for name, images in (evaluate or {}).items():
+                    correct = self.predict(wrapped, images, chain) == images.known_labels
+                    point[f"{name}_accuracy"] = 100.0 * float(correct.mean())
+                history.append(point)
+        wrapped.eval()
+        throughput = recipe.epochs * len(train) / seconds if seconds else 0.0
+        return TrainResult(wrapped, history, seconds, throughput)
+
+    def _loss(
+        self,
+        model: Normalized,
+        x: Tensor,
+        labels: Tensor,
+        classes: int,
+        recipe: Recipe,
+        chain: DefenseChain,
+        run: Run | None,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """The batch's mean loss, float32."""
+        targets = labels
+        if run is not None:
+            x = chain.augment(x, run, generator)
+            if chain.soft_targets:
+                targets = F.one_hot(labels, classes).float()
+                x, targets = chain.mix(x, targets, run, generator)
+            if chain.loss is not None:
+                with self.autocast():
+                    return chain.loss(model, x, targets, run, generator)
+        with self.autocast():
+            logits = model(x)
+        return F.cross_entropy(logits.float(), targets, label_smoothing=recipe.label_smoothing)
+
+    @torch.no_grad()
+    def predict(
+        self, model: nn.Module, images: ImageSet, defenses: DefenseChain | None = None, batch: int = 500
+    ) -> NDArray[np.int64]:
+        """Predicted class ``[N]`` of every image by a model that takes [0, 1] images, in eval mode."""
+        chain = defenses or DefenseChain()
+        was_training = model.training
+        model.eval()
+        parts = []
+        for start in range(0, len(images), batch):
+            block = torch.from_numpy(images.images[start : start + batch].copy()).to(self.device)
+            x = block.float().div_(255.0).contiguous(memory_format=torch.channels_last)
+            with self.autocast():
+                parts.append(model(chain.at_test(x)).argmax(1))
+        model.train(was_training)
+        return torch.cat(parts).cpu().numpy()

@@ -1,0 +1,55 @@
+"""A model that takes images in [0, 1]: normalisation belongs to the model, never to the data."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ucbench.data import ImageSet
+
+_FIXED = {
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+}
+
+
+class Normalized(nn.Module):
+    """``model((x - mean) / std)`` with per-channel mean and deviation as buffers."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: nn.Module, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer("mean", mean.view(1, 3, 1, 1))
+        self.register_buffer("std", std.view(1, 3, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images ``[B, 3, H, W]`` in [0, 1] to logits ``[B, K]``."""
+        logits: Tensor = self.model((x - self.mean) / self.std)
+        return logits
+
+
+def channel_statistics(images: ImageSet, block: int = 4096) -> tuple[Tensor, Tensor]:
+    """Per-channel mean and deviation of the pixels on the [0, 1] scale, block by block so that no float copy is made."""
+    total, squares = np.zeros(3), np.zeros(3)
+    for start in range(0, len(images), block):
+        pixels = images.images[start : start + block].astype(np.float64) / 255.0
+        total += pixels.sum((0, 2, 3))
+        squares += np.square(pixels).sum((0, 2, 3))
+    count = len(images) * images.size[0] * images.size[1]
+    mean = total / count
+    # A channel without any contrast must not divide by zero.
+    std = np.sqrt(np.maximum(squares / count - np.square(mean), 1e-6))
+    return torch.tensor(mean, dtype=torch.float32), torch.tensor(std, dtype=torch.float32)
+
+
+def normalized(model: nn.Module, scheme: str, train: ImageSet) -> Normalized:
+    """Wrap ``model`` by the recipe's scheme: ``data`` (statistics of ``train``), ``imagenet``, ``half`` or ``none``."""
+    if scheme == "data":
+        return Normalized(model, *channel_statistics(train))
+    mean, std = _FIXED[scheme]
+    return Normalized(model, torch.tensor(mean), torch.tensor(std))

@@ -1,0 +1,44 @@
+"""Scopes for code that only knows torch's global generators, and for the process-wide arithmetic settings."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from ucbench.numerics import Numerics
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed the global generators of torch, numpy and Python inside the block, and restore their states after it."""
+    python, legacy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(legacy)
+
+
+@contextlib.contextmanager
+def arithmetic(numerics: Numerics) -> Iterator[None]:
+    """Apply thread count and determinism to torch inside the block."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    benchmark = torch.backends.cudnn.benchmark
+    torch.set_num_threads(numerics.threads)
+    # warn_only: an operation without a deterministic form should not end a week-long run; the record keeps the warning.
+    torch.use_deterministic_algorithms(numerics.deterministic, warn_only=True)
+    torch.backends.cudnn.benchmark = not numerics.deterministic
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic)
+        torch.backends.cudnn.benchmark = benchmark
