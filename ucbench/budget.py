@@ -66,7 +66,7 @@ class Budget:
 
     @property
     def radius(self) -> float:
-        """Epsilon for float perturbations: on the [0, 1] scale (``linf``, ``l2``), in pixels (``l0``), or inf."""
+        """Epsilon for float perturbations: [0, 1] scale (``linf``, ``l2``), pixels (``l0``), or infinity."""
         if self.epsilon is None:
             return math.inf
         return self.epsilon / LEVELS if self.norm == "linf" else self.epsilon
@@ -74,10 +74,10 @@ class Budget:
     def project(self, delta: NDArray[np.float32]) -> tuple[Changes, float]:
         """Project perturbations to the budget and round them to 8-bit levels.
 
-        ``linf`` clips, and never rounds beyond a fractional epsilon; ``l2`` rescales, and shrinks an image's
-        perturbation further until its *rounded* length fits; ``l0`` keeps the pixels of the largest Euclidean
-        length over the channels, the first of equals; ``unbounded`` only limits to +-255 levels. Rounding is
-        to nearest and symmetric in sign.
+        ``linf`` clips, and never rounds beyond a fractional epsilon; ``l2`` rescales, and goes on shrinking
+        the perturbation of an image until its *rounded* length fits; ``l0`` keeps the pixels of the largest
+        Euclidean length over the channels, the first of equals; ``unbounded`` only limits to +-255 levels.
+        Rounding is to nearest and symmetric in sign.
 
         Args:
             delta: float32 ``[M, 3, H, W]`` on the [0, 1] scale, possibly a memory map.
@@ -113,7 +113,7 @@ class Budget:
             return np.clip(delta, -self.radius, self.radius)
         if self.norm == "l2":
             length = np.sqrt(_sum_squares(delta))
-            return delta * _per_image(np.minimum(1.0, self.radius / np.maximum(length, self.radius)))
+            return delta * _per_image(self.radius / np.maximum(length, self.radius))
         if self.norm == "l0":
             return _keep_largest_pixels(delta, math.floor(self.radius))
         return delta
@@ -121,8 +121,7 @@ class Budget:
     def _rounded(self, delta: Floats) -> Changes:
         limit = math.floor(self.epsilon) if self.epsilon is not None and self.norm == "linf" else LEVELS
         changes = _round(delta, limit)
-        if self.norm == "l2":
-            too_long = sizes(changes, "l2") > self.radius
+        if self.norm == "l2" and (too_long := sizes(changes, "l2") > self.radius).any():
             changes[too_long] = _shrink_until_rounded_fits(delta[too_long], self.radius)
         return changes
 
@@ -220,8 +219,7 @@ def _per_image(values: Floats) -> Floats:
 
 
 def _sum_squares(values: Floats) -> Floats:
-    flat = values.reshape(len(values), -1)
-    return np.asarray(np.einsum("mi,mi->m", flat, flat))
+    return np.asarray(np.einsum("mchw,mchw->m", values, values))
 
 
 def _round(delta: Floats, limit: int) -> Changes:
@@ -230,13 +228,31 @@ def _round(delta: Floats, limit: int) -> Changes:
 
 
 def _shrink_until_rounded_fits(delta: Floats, radius: float) -> Changes:
-    """Bisect each image's scale: the rounded length never falls as the scale grows, and at 0 it fits."""
+    """Bisect each image's scale: the rounded length never falls as the scale grows, and at 0 it fits.
+
+    Values of equal size cross a rounding threshold together, a flat pattern all at once. Those at the
+    threshold are therefore rounded up one by one while the length allows, spread over the image.
+    """
     low, high = np.zeros(len(delta)), np.ones(len(delta))
-    for _ in range(30):
+    for _ in range(12):
         middle = (low + high) / 2
         fits = sizes(_round(delta * _per_image(middle), LEVELS), "l2") <= radius
         low, high = np.where(fits, middle, low), np.where(fits, high, middle)
-    return _round(delta * _per_image(low), LEVELS)
+    below = _round(delta * _per_image(low), LEVELS).reshape(len(delta), -1)
+    above = _round(delta * _per_image(high), LEVELS).reshape(len(delta), -1)
+    squares = np.square(below, dtype=np.int64)
+    largest = math.ceil((radius * LEVELS) ** 2)
+    while math.sqrt(largest) / LEVELS > radius:
+        largest -= 1
+    room = largest - squares.sum(axis=1)
+    golden_ratio = (math.sqrt(5) - 1) / 2
+    order = np.argsort(np.arange(below.shape[1]) * golden_ratio % 1)
+    costs = (np.square(above, dtype=np.int64) - squares)[:, order]
+    result = below[:, order]
+    np.copyto(result, above[:, order], where=costs.cumsum(axis=1) <= room[:, None])
+    changes = np.empty_like(below)
+    changes[:, order] = result
+    return changes.reshape(delta.shape)
 
 
 def _keep_largest_pixels(delta: Floats, count: int) -> Floats:

@@ -60,7 +60,14 @@ class ComponentRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetRecord(ComponentRecord):
+    """``epsilon``: the linf radius (8-bit units) used unless one is named: the smallest at which the gate was passed.
+
+    None leaves the choice to the poisoner's own ``native_epsilon``.
+    """
+
     kind: ClassVar[str] = "dataset"
+
+    epsilon: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +90,7 @@ class PoisonerRecord(ComponentRecord):
         native_epsilon: the paper's radius: 8-bit units for ``linf``, the [0, 1] scale for ``l2``, pixels for ``l0``.
         surrogate: component reference of the surrogate used unless another is named; empty if it needs none.
         oracle: True if it sees what a protector cannot; such rows are shown and not ranked.
+        projects: True if it relies on the core's projection, which may then move any share of its values.
         fidelity: how the implementation relates to the publication, deviations named.
     """
 
@@ -94,6 +102,7 @@ class PoisonerRecord(ComponentRecord):
     native_epsilon: float | None = None
     surrogate: str = ""
     oracle: bool = False
+    projects: bool = False
     fidelity: str = ""
 
 
@@ -175,7 +184,10 @@ class Run(Protocol):
 
 @runtime_checkable
 class Dataset(Protocol):
-    """``Class(params)``; loads image sets by split."""
+    """``Class(params)``; loads image sets by split.
+
+    May also have ``note: str``, set by :meth:`load`: how its pictures were brought to one size, to be printed.
+    """
 
     def load(self, split: Literal["train", "test"]) -> ImageSet:
         """Read one split.
@@ -201,6 +213,9 @@ class Surrogate(Protocol):
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         """Class scores ``[B, K]`` float32."""
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> None:
+        """Move to ``device`` and compute in ``dtype`` (float32, or bfloat16 under autocast); called once by the core."""
 
 
 @runtime_checkable

@@ -33,7 +33,7 @@ def key(kind: str, value: Any) -> str:
     Raises:
         ContractError: as :func:`canonical`.
     """
-    return _digest([kind, value]).hex()[:32]
+    return _digest(canonical(kind) + canonical(value)).hex()[:32]
 
 
 def derive_seed(*parts: Any) -> int:
@@ -42,11 +42,11 @@ def derive_seed(*parts: Any) -> int:
     Raises:
         ContractError: as :func:`canonical`.
     """
-    return int.from_bytes(_digest(parts)[:8], "big") >> 1
+    return int.from_bytes(_digest(canonical(parts))[:8], "big") >> 1
 
 
-def _digest(value: Any) -> bytes:
-    return hashlib.sha256(canonical(value).encode("ascii")).digest()
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("ascii")).digest()
 
 
 def _plain(value: Any, place: str) -> Any:
@@ -56,7 +56,7 @@ def _plain(value: Any, place: str) -> Any:
         for name in value:
             if not isinstance(name, str):
                 raise ContractError(f"{place} has the key {name!r}: keys must be text.")
-        return {str(name): _plain(entry, f"{place}.{name}") for name, entry in value.items()}
+        return {name: _plain(entry, f"{place}.{name}") for name, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(entry, f"{place}[{i}]") for i, entry in enumerate(value)]
     if isinstance(value, float):

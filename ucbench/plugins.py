@@ -1,11 +1,11 @@
 """Finding plugins and keeping a broken one from harming the others.
 
-Every entry point of the group ``ucbench`` is imported in a guard and gets a pluggy manager of its own, so no plugin can
-wrap, block or stop the hooks of another. A plugin that cannot be imported, raises in a hook, or yields something that is no
-valid record is left out wholly, and :attr:`LoadedPlugin.problem` says why.
+Every entry point of the group ``ucbench`` is imported in a guard and gets a pluggy manager of its own, so no
+plugin can wrap, block or stop the hooks of another. A plugin that cannot be imported, raises in a hook, or
+yields something that is no valid record is left out wholly, and :attr:`LoadedPlugin.problem` says why.
 
-The environment variable ``UCBENCH_PLUGINS`` restricts loading while debugging: a comma-separated list of entry-point names,
-or ``none``. Unset or empty means all.
+The environment variable ``UCBENCH_PLUGINS`` restricts loading while debugging: a comma-separated list of
+entry-point names, or ``none``. Unset or empty means all. The core's own components are always there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from importlib.metadata import EntryPoint, entry_points
 
 import pluggy
 
-from ucbench import hookspecs
+import ucbench
+from ucbench import builtin, hookspecs
 from ucbench.components import RECORD_KINDS, CellEvent, ComponentRecord
 from ucbench.errors import PluginError, UsageError, did_you_mean
 
@@ -61,26 +62,32 @@ class LoadedPlugin:
 
 @functools.lru_cache(maxsize=1)
 def load_plugins() -> tuple[LoadedPlugin, ...]:
-    """Every installed plugin, broken ones included, in order of their entry points' names; read once a process.
+    """The core's own components, then every installed plugin, broken ones included; read once a process.
 
     Raises:
         UsageError: if ``UCBENCH_PLUGINS`` names an entry point that is not installed.
     """
-    return load_entry_points(_wanted(entry_points(group=hookspecs.ENTRY_POINT_GROUP)))
+    wanted = _wanted(entry_points(group=hookspecs.ENTRY_POINT_GROUP))
+    own = load_module(hookspecs.PROJECT, builtin, hookspecs.PROJECT, ucbench.__version__)
+    return (own, *load_entry_points(wanted))
 
 
 def load_entry_points(found: Iterable[EntryPoint]) -> tuple[LoadedPlugin, ...]:
-    """Load the given entry points, each apart. Those that share a name are left out, each naming the other."""
+    """Load entry points, each apart. Those that share a name are left out, each naming the others."""
     loaded = [_load(entry_point) for entry_point in sorted(found, key=lambda e: (e.name, e.value))]
     counts = Counter(plugin.name for plugin in loaded)
     return tuple(
-        plugin if counts[plugin.name] == 1 else _clashing(plugin, [p for p in loaded if p.name == plugin.name])
+        plugin
+        if counts[plugin.name] == 1
+        else _clashing(plugin, [p for p in loaded if p.name == plugin.name])
         for plugin in loaded
     )
 
 
-def load_module(name: str, module: object, distribution: str = "unpackaged", version: str = "0") -> LoadedPlugin:
-    """Load one plugin from a module (or any object with hooks) that is at hand, as if an entry point had named it."""
+def load_module(
+    name: str, module: object, distribution: str = "unpackaged", version: str = "0"
+) -> LoadedPlugin:
+    """Load one plugin from a module (or any object with hooks), as if an entry point had named it."""
     where = getattr(module, "__name__", repr(module))
     plugin = LoadedPlugin(name, distribution, version, where)
     try:
@@ -121,7 +128,8 @@ def _wanted(found: Iterable[EntryPoint]) -> list[EntryPoint]:
     installed = {entry_point.name for entry_point in found}
     for name in sorted(names - installed):
         raise UsageError(
-            f"{RESTRICT_VARIABLE} names the plugin {name!r}, which is not installed.{did_you_mean(name, installed)}"
+            f"{RESTRICT_VARIABLE} names {name!r}, and no such plugin is installed."
+            f"{did_you_mean(name, installed)}"
             f" Installed: {', '.join(sorted(installed)) or 'none'}."
         )
     return [entry_point for entry_point in found if entry_point.name in names]
@@ -188,8 +196,10 @@ def _fault(record: object, kind: str) -> str | None:
 
 
 def _clashing(plugin: LoadedPlugin, claimants: list[LoadedPlugin]) -> LoadedPlugin:
-    who = " and ".join(sorted(f"{p.distribution} {p.version}" for p in claimants))
-    return _broken(plugin, PluginError(f"the entry point {plugin.name!r} is declared by {who}; uninstall all but one"))
+    who = " and ".join(f"{p.distribution} {p.version}" for p in claimants)
+    return _broken(
+        plugin, PluginError(f"the entry point {plugin.name!r} is declared by {who}; uninstall all but one")
+    )
 
 
 def _broken(plugin: LoadedPlugin, reason: PluginError) -> LoadedPlugin:

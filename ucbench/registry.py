@@ -1,4 +1,4 @@
-"""Names of components: which there are, who brings each, and what a reference on a command line stands for."""
+"""Names of components: which there are, who brings each, and what a reference to one stands for."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class Resolved:
 
     Attributes:
         record: the component.
-        ref: the reference in canonical form: the record's own name, no ``@standard``, options in alphabetical order.
+        ref: the reference in canonical form: the record's own name, no ``@standard``, options sorted.
         params: the validated parameters.
-        origin: the plugin that registers the component.
+        registry: where it was found.
     """
 
     record: ComponentRecord
     ref: ComponentRef
     params: Params
-    origin: LoadedPlugin
+    registry: Registry = dataclasses.field(repr=False, compare=False)
 
     def __str__(self) -> str:
         return str(self.ref)
@@ -49,25 +49,25 @@ class Resolved:
 
         return self.ref.preset or DEFAULT_PRESET
 
+    @property
+    def origin(self) -> LoadedPlugin:
+        """The plugin that registers the component."""
+        return self.registry.origin(self.record.kind, self.record.name)
+
     def identity(self) -> dict[str, Any]:
         """What can change a number, as JSON values: name, version, and parameters with defaults filled in."""
         return {"name": self.record.name, "version": self.record.version, "params": self.params.identity()}
 
     def build(self) -> Any:
-        """A new instance of the component.
-
-        Raises:
-            UsageError: if modules it requires are missing; the text holds the install line.
-            PluginError: if its class cannot be loaded.
-        """
-        return component_class(self.record, self.origin)(self.params)
+        """A new instance of the component; raises as :meth:`Registry.component_class` does."""
+        return self.registry.component_class(self.record)(self.params)
 
 
 class Registry:
     """The components of some plugins, found by kind and name.
 
-    A name or alias that two plugins claim is nobody's: a record whose own name is contested is left out, and using a
-    contested name is an error that names both plugins. Kinds are accepted singular and plural.
+    A name or alias that two plugins claim is nobody's: a record whose own name is contested is left out, and
+    using a contested name is an error that names both plugins. Kinds are accepted singular and plural.
     """
 
     def __init__(self, plugins: Iterable[LoadedPlugin]) -> None:
@@ -90,15 +90,11 @@ class Registry:
 
     def records(self, kind: str) -> tuple[ComponentRecord, ...]:
         """The usable components of one kind, by name."""
-        claims = self._claims[kind_named(kind)]
-        return tuple(
-            sole[0].record
-            for name, sole in sorted(claims.items())
-            if len(sole) == 1 and sole[0].record.name == name
-        )
+        uncontested = {name: c[0].record for name, c in self._claims[kind_named(kind)].items() if len(c) == 1}
+        return tuple(record for name, record in sorted(uncontested.items()) if record.name == name)
 
     def names(self, kind: str, glob: str | None = None) -> tuple[str, ...]:
-        """Names of the usable components, without aliases; with ``glob``, of those it matches by name or alias."""
+        """Names of the usable components; with ``glob``, of those it matches by name or alias."""
         return tuple(
             record.name
             for record in self.records(kind)
@@ -109,7 +105,7 @@ class Registry:
         """The component of that name or alias.
 
         Raises:
-            UsageError: if there is none; the text gives the nearest names and the plugins that failed to load.
+            UsageError: if there is none; the text gives the nearest names and the plugins that did not load.
             PluginError: if more than one plugin claims the name.
         """
         return self._claim(kind, name).record
@@ -129,8 +125,8 @@ class Registry:
         from ucbench.params import DEFAULT_PRESET
 
         ref = parse(reference) if isinstance(reference, str) else reference
-        plugin, record = self._claim(kind, ref.name)
-        params = params_class(record, plugin).resolve(
+        record = self.find(kind, ref.name)
+        params = self.params_class(record).resolve(
             f"{record.kind} {record.name!r}", ref.preset, ref.argument, dict(ref.options)
         )
         canonical = dataclasses.replace(
@@ -139,7 +135,50 @@ class Registry:
             preset=None if ref.preset == DEFAULT_PRESET else ref.preset,
             options=tuple(sorted(ref.options)),
         )
-        return Resolved(record, canonical, params, plugin)
+        return Resolved(record, canonical, params, self)
+
+    def params_class(self, record: ComponentRecord) -> type[Params]:
+        """The class of a component's parameters.
+
+        Raises:
+            PluginError: if it cannot be loaded, or is no subclass of :class:`ucbench.params.Params`.
+        """
+        from ucbench.params import Params
+
+        found = self._load(record, record.params)
+        if not (isinstance(found, type) and issubclass(found, Params)):
+            raise PluginError(f"{self._place(record)}: {record.params!r} is no subclass of ucbench.Params.")
+        return found
+
+    def component_class(self, record: ComponentRecord) -> type[Any]:
+        """The component's class, to be built with its parameters.
+
+        Raises:
+            UsageError: if modules it requires are missing; the text holds the install line.
+            PluginError: if it cannot be loaded, or is no class.
+        """
+        missing = missing_modules(record)
+        if missing:
+            raise UsageError(
+                f"{record.kind} {record.name!r} needs {', '.join(missing)}, not installed here."
+                f" Run: {install_line(record)}"
+            )
+        found = self._load(record, record.load)
+        if not isinstance(found, type):
+            raise PluginError(f"{self._place(record)}: {record.load!r} is no class.")
+        return found
+
+    def _load(self, record: ComponentRecord, path: str) -> Any:
+        module, _, name = path.partition(":")
+        try:
+            return getattr(importlib.import_module(module), name)
+        except Exception as error:
+            raise PluginError(
+                f"{self._place(record)}: {path!r} cannot be loaded: {type(error).__name__}: {error}"
+            ) from error
+
+    def _place(self, record: ComponentRecord) -> str:
+        return f"{record.kind} {record.name!r} of plugin {self.origin(record.kind, record.name)}"
 
     def _claim(self, kind: str, name: str) -> _Claim:
         kind = kind_named(kind)
@@ -165,7 +204,7 @@ class Registry:
 
 @functools.lru_cache(maxsize=1)
 def installed() -> Registry:
-    """The registry of all installed plugins."""
+    """The registry of the core's own references and of all installed plugins."""
     return Registry(load_plugins())
 
 
@@ -184,39 +223,6 @@ def kind_named(kind: str) -> str:
     return singular
 
 
-def params_class(record: ComponentRecord, origin: LoadedPlugin) -> type[Params]:
-    """The class of a component's parameters.
-
-    Raises:
-        PluginError: if it cannot be loaded, or is no subclass of :class:`ucbench.params.Params`.
-    """
-    from ucbench.params import Params
-
-    found = _load(record.params, record, origin)
-    if not (isinstance(found, type) and issubclass(found, Params)):
-        raise PluginError(f"{_place(record, origin)}: {record.params!r} is no subclass of ucbench.Params.")
-    return found
-
-
-def component_class(record: ComponentRecord, origin: LoadedPlugin) -> type[Any]:
-    """The component's class, ready to be built with its parameters.
-
-    Raises:
-        UsageError: if modules it requires are missing; the text holds the install line.
-        PluginError: if it cannot be loaded, or is no class.
-    """
-    missing = missing_modules(record)
-    if missing:
-        raise UsageError(
-            f"{record.kind} {record.name!r} needs {', '.join(missing)}, which cannot be imported."
-            f" Run: {install_line(record)}"
-        )
-    found = _load(record.load, record, origin)
-    if not isinstance(found, type):
-        raise PluginError(f"{_place(record, origin)}: {record.load!r} is no class.")
-    return found
-
-
 def missing_modules(record: ComponentRecord) -> tuple[str, ...]:
     """Those top-level packages of ``record.requires`` that are not installed; imports nothing."""
     roots = dict.fromkeys(module.partition(".")[0] for module in record.requires)
@@ -228,20 +234,6 @@ def install_line(record: ComponentRecord) -> str:
     return f'pip install "{record.extra}"'
 
 
-def _load(path: str, record: ComponentRecord, origin: LoadedPlugin) -> Any:
-    module, _, name = path.partition(":")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except Exception as error:
-        raise PluginError(
-            f"{_place(record, origin)}: {path!r} cannot be loaded: {type(error).__name__}: {error}"
-        ) from error
-
-
-def _place(record: ComponentRecord, origin: LoadedPlugin) -> str:
-    return f"{record.kind} {record.name!r} of plugin {origin}"
-
-
 def _contested(kind: str, name: str, claims: Iterable[_Claim]) -> str:
     who = " and ".join(str(plugin) for plugin, _ in claims)
-    return f"The {kind} name {name!r} is claimed by {who}, so neither gets it. Uninstall all but one."
+    return f"The {kind} name {name!r} is claimed by {who}, so none of them gets it. Uninstall all but one."

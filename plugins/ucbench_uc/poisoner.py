@@ -138,8 +138,8 @@ class _Crafter:
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
-            if step in (0, steps - 1):
-                first, last = (float(loss), last) if step == 0 else (first, float(loss))
+            if step in (0, steps - 1):  # two synchronisations with the device in all
+                first, last = (float(loss.detach()), last) if step == 0 else (first, float(loss.detach()))
             advance(1)
         run.note("loss" if params.together else f"loss_{group[0]}", {"first": first / len(group), "last": last / len(group)})
         with torch.no_grad():

@@ -53,7 +53,9 @@ class ImageSet:
             )
         object.__setattr__(self, "images", _read_only(images))
         if self.labels is not None:
-            object.__setattr__(self, "labels", _checked_labels(self.labels, len(images), len(self.classes), self.name))
+            object.__setattr__(
+                self, "labels", _checked_labels(self.labels, len(images), len(self.classes), self.name)
+            )
         for key, entry in self.label_sets.items():
             _checked_labels(entry.labels, len(images), len(entry.classes), f"{self.name} label set {key!r}")
         object.__setattr__(self, "label_sets", MappingProxyType(dict(self.label_sets)))
@@ -106,7 +108,9 @@ class ImageSet:
     def with_images(self, images: UInt8Images) -> ImageSet:
         """The same set with other pixels (uint8, same shape)."""
         if images.shape != self.images.shape:
-            raise DataError(f"{self.name}: replaced images have shape {images.shape}, not {self.images.shape}.")
+            raise DataError(
+                f"{self.name}: replaced images have shape {images.shape}, not {self.images.shape}."
+            )
         return dataclasses.replace(self, images=images)
 
     def with_labels(self, labels: Labels | None, classes: tuple[str, ...] = ()) -> ImageSet:
@@ -124,5 +128,7 @@ def _checked_labels(labels: Labels, count: int, classes: int, name: str) -> Labe
     if labels.dtype != np.int64 or labels.shape != (count,):
         raise DataError(f"{name}: labels must be int64 [{count}], got {labels.dtype} {list(labels.shape)}.")
     if count and (labels.min() < 0 or labels.max() >= classes):
-        raise DataError(f"{name}: labels run from {labels.min()} to {labels.max()}, but there are {classes} class names.")
+        raise DataError(
+            f"{name}: labels run from {labels.min()} to {labels.max()}, but there are {classes} class names."
+        )
     return _read_only(labels)

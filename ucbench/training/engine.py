@@ -74,10 +74,11 @@ class Engine:
     def __init__(self, numerics: Numerics) -> None:
         self.numerics = numerics
         self.device = torch.device(numerics.device)
+        self.dtype = torch.bfloat16 if numerics.dtype == "bfloat16" else torch.float32
 
     def autocast(self) -> torch.autocast:
         """The autocast scope of this engine's precision (disabled under float32)."""
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.numerics.dtype == "bfloat16")
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16)
 
     def fit(
         self,

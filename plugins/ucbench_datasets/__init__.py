@@ -1,0 +1,53 @@
+"""Data sets: scikit-learn's digits, CIFAR-10 and CIFAR-100, and any pictures in folders or parquet files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import ucbench
+
+_DIGITS = (
+    "E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits,"
+    " UCI Machine Learning Repository, 1998"
+)
+_CIFAR = (
+    "A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images,"
+    " technical report, University of Toronto, 2009"
+)
+
+
+@ucbench.hookimpl
+def ucbench_datasets() -> Iterator[ucbench.DatasetRecord]:
+    yield ucbench.DatasetRecord(
+        name="digits",
+        summary="1,797 scanned handwritten digits at 8x8 px, embedded: 1,297 train, 500 test",
+        load="ucbench_datasets.digits:Digits",
+        params="ucbench_datasets.params:DigitsParams",
+        paper=_DIGITS,
+    )
+    yield ucbench.DatasetRecord(
+        name="cifar10",
+        summary="60,000 photographs of 10 classes at 32x32 px, from parquet files or torchvision's download",
+        load="ucbench_datasets.cifar:Cifar10",
+        params="ucbench_datasets.params:Cifar10Params",
+        paper=_CIFAR,
+    )
+    yield ucbench.DatasetRecord(
+        name="cifar100",
+        summary="60,000 photographs of 100 fine and 20 coarse classes at 32x32 px",
+        load="ucbench_datasets.cifar:Cifar100",
+        params="ucbench_datasets.params:Cifar100Params",
+        paper=_CIFAR,
+    )
+    yield ucbench.DatasetRecord(
+        name="imagefolder",
+        summary="pictures in PATH/train/CLASS and PATH/test/CLASS, or in PATH/CLASS with holdout=",
+        load="ucbench_datasets.imagefolder:ImageFolder",
+        params="ucbench_datasets.params:ImageFolderParams",
+    )
+    yield ucbench.DatasetRecord(
+        name="parquet",
+        summary="pictures in parquet files as the Hugging Face hub lays them out",
+        load="ucbench_datasets.parquet:Parquet",
+        params="ucbench_datasets.params:ParquetParams",
+    )

@@ -1,0 +1,97 @@
+"""CIFAR-10 and CIFAR-100, from parquet files or from torchvision's."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from platformdirs import user_cache_path
+
+from ucbench import DataError
+from ucbench.data import LabelSet, Picture
+from ucbench_datasets.framed import FramedDataset, Split, SplitName
+from ucbench_datasets.params import Cifar10Params, Cifar100Params
+from ucbench_datasets.parquet import Table, read_table
+from ucbench_datasets.parquet_files import split_files
+from ucbench_datasets.parquet_schema import class_names
+
+
+class Cifar10(FramedDataset):
+    """Reads ``ROOT/cifar10/*.parquet`` if there is one, else torchvision's files in ROOT.
+
+    ROOT is the parameter ``root``, else the environment variable ``UCBENCH_DATA``, else ``data`` in ucbench's
+    cache. With ``download``, torchvision puts there what is missing.
+    """
+
+    name = "cifar10"
+    flip = True
+    params: Cifar10Params
+    #: What a label set is called here, and its column in the parquet files.
+    columns: ClassVar[Mapping[str, str]] = {"label": "label"}
+
+    def find(self, split: SplitName) -> Split:
+        table = self._table(split)
+        return Split(table.pictures, table.columns["label"].labels, table.columns["label"].classes)
+
+    def _table(self, split: SplitName) -> Table:
+        root = Path(self.params.root or os.environ.get("UCBENCH_DATA") or user_cache_path("ucbench") / "data")
+        root = root.expanduser()
+        if any((root / self.name).rglob("*.parquet")):
+            return self._from_parquet(split_files(root / self.name, split))
+        loaded = self._torchvision(root, split)
+        where = f"{self.name} {split} row"
+        pictures = [Picture(pixels, f"{where} {row}") for row, pixels in enumerate(loaded.data)]
+        return Table(pictures, self._namings(loaded, split))
+
+    def _from_parquet(self, files: Sequence[Path]) -> Table:
+        classes = class_names(files[0])
+        unnamed = [column for column in self.columns.values() if column not in classes]
+        if unnamed:
+            raise DataError(f"{self.name}: {files[0]} has no column {unnamed[0]!r} with class names.")
+        table = read_table(files, {column: classes[column] for column in self.columns.values()})
+        return Table(table.pictures, {name: table.columns[column] for name, column in self.columns.items()})
+
+    def _torchvision(self, root: Path, split: SplitName) -> Any:
+        """torchvision's data set, which verifies its files before it reads them."""
+        from torchvision import datasets
+
+        dataset = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[self.name]
+        try:
+            return dataset(str(root), train=split == "train", download=self.params.download)
+        except (RuntimeError, OSError) as error:
+            raise DataError(
+                f"{self.name}: found neither {root / self.name}/*.parquet nor torchvision's files in {root}."
+                " Name their folder with root= or in the environment as UCBENCH_DATA, or allow download=true."
+                f" torchvision says: {error}"
+            ) from error
+
+    def _namings(self, loaded: Any, split: SplitName) -> dict[str, LabelSet]:
+        return {"label": LabelSet(np.array(loaded.targets, np.int64), tuple(loaded.classes))}
+
+
+class Cifar100(Cifar10):
+    """As :class:`Cifar10`; both namings are label sets, ``fine`` (100 classes) and ``coarse`` (20)."""
+
+    name = "cifar100"
+    params: Cifar100Params
+    columns: ClassVar[Mapping[str, str]] = {"fine": "fine_label", "coarse": "coarse_label"}
+
+    def find(self, split: SplitName) -> Split:
+        table = self._table(split)
+        chosen = table.columns[self.params.label]
+        return Split(table.pictures, chosen.labels, chosen.classes, table.columns)
+
+    def _namings(self, loaded: Any, split: SplitName) -> dict[str, LabelSet]:
+        # torchvision hands out the fine labels only; the file it has just verified holds both.
+        folder = Path(loaded.root) / loaded.base_folder
+        rows, names = (
+            pickle.loads((folder / file).read_bytes(), encoding="latin1") for file in (split, "meta")
+        )
+        return {
+            name: LabelSet(np.array(rows[f"{name}_labels"], np.int64), tuple(names[f"{name}_label_names"]))
+            for name in self.columns
+        }

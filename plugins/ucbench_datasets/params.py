@@ -1,0 +1,55 @@
+"""Parameters of the data sets; this module imports neither torch nor PyArrow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from ucbench.data import DatasetParams
+
+
+class DigitsParams(DatasetParams):
+    size: int | None = Field(
+        None, ge=8, description="side in pixels, enlarged bilinearly; none: the scans' own 8"
+    )
+
+
+class ParquetParams(DatasetParams):
+    argument: ClassVar[str] = "path"
+    locations: ClassVar[frozenset[str]] = frozenset({"path"})
+
+    path: Path = Field(description="folder of train-*.parquet and test-*.parquet, or one file for training")
+    label: str | None = Field(
+        None, description="label column; none: the only integer one, `label` or `fine_label`"
+    )
+    flip: bool = Field(True, description="whether a mirrored picture keeps its label")
+
+
+class ImageFolderParams(DatasetParams):
+    argument: ClassVar[str] = "path"
+    locations: ClassVar[frozenset[str]] = frozenset({"path"})
+
+    path: Path = Field(
+        description="folder with train/CLASS and test/CLASS (or val/CLASS), or with CLASS folders"
+    )
+    holdout: float | None = Field(
+        None, gt=0, lt=1, description="share of every class that is the test split of a folder without train/"
+    )
+    flip: bool = Field(True, description="whether a mirrored picture keeps its label")
+
+
+class Cifar10Params(DatasetParams):
+    locations: ClassVar[frozenset[str]] = frozenset({"root", "download"})
+
+    root: Path | None = Field(
+        None, description="folder of cifar10/*.parquet or torchvision's files; none: $UCBENCH_DATA or a cache"
+    )
+    download: bool = Field(True, description="let torchvision download into the root what is not there")
+
+
+class Cifar100Params(Cifar10Params):
+    label: Literal["fine", "coarse"] = Field(
+        "fine", description="which labels to learn: 100 fine or 20 coarse classes"
+    )

@@ -1,0 +1,57 @@
+"""LSP, also called SynPer (Yu et al., KDD 2022, arXiv 2111.00898)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sklearn.datasets import make_classification
+
+from ucbench import ImageSet, Perturbation
+from ucbench.crafting import on_grid
+
+if TYPE_CHECKING:
+    from ucbench_shortcuts.params import LSPParams
+
+    from ucbench.components import Run
+
+
+class LinearlySeparable:
+    """Every image gets its own draw from a group of points around a vertex that belongs to its class.
+
+    The points live in ``3 * grid**2`` dimensions, all informative; each coordinate fills one patch of one channel. The paper
+    scales a draw to an l2 length of ``sqrt((6/255)**2 * D)``. Here it is scaled so that its root mean square is epsilon
+    and then projected to the linf ball, which clips the largest coordinates: an l2 length of at most ``epsilon/255 * sqrt(D)``,
+    comparable with the other rows of the same linf budget.
+    """
+
+    def __init__(self, params: LSPParams) -> None:
+        self.params = params
+
+    def craft(self, train: ImageSet, run: Run) -> Perturbation:
+        """Perturbations ``[N, 3, H, W]`` within the linf radius."""
+        assert run.budget is not None
+        labels, count = train.known_labels, len(train.classes)
+        sizes = np.bincount(labels, minlength=count)
+        dimensions = 3 * self.params.grid**2
+        # make_classification deals its samples out evenly, so that this many hold enough of every class.
+        points, groups = make_classification(
+            n_samples=count * int(sizes.max()),
+            n_features=dimensions,
+            n_informative=dimensions,
+            n_redundant=0,
+            n_repeated=0,
+            n_classes=count,
+            n_clusters_per_class=1,
+            class_sep=self.params.separation,
+            flip_y=0,
+            random_state=run.seed("points") % 2**32,
+        )
+        chosen = np.empty((len(train), dimensions), np.float32)
+        for label in range(count):
+            members = np.flatnonzero(labels == label)
+            chosen[members] = points[groups == label][: len(members)]
+        chosen /= np.sqrt(np.square(chosen).mean(1, keepdims=True))
+        patches = chosen.reshape(len(train), 3, self.params.grid, self.params.grid)
+        radius = np.float32(run.budget.radius)
+        return Perturbation(on_grid(np.clip(radius * patches, -radius, radius), train.size))

@@ -1,0 +1,92 @@
+"""Victims and surrogates built by timm (Wightman, PyTorch Image Models, https://doi.org/10.5281/zenodo.4414861)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ucbench import SurrogateRecord, VictimRecord, hookimpl
+
+_VICTIMS = "ucbench_timm.victims"
+_VICTIM_PARAMS = "ucbench_timm.victim_params"
+_SURROGATE_PARAMS = "ucbench_timm.surrogate_params"
+
+
+@hookimpl
+def ucbench_victims() -> Iterator[VictimRecord]:
+    yield VictimRecord(
+        name="resnet18",
+        summary="ResNet-18; up to 64 px with a 3x3 stride-1 stem and no max-pool",
+        load=f"{_VICTIMS}:ResNet18",
+        params=f"{_VICTIM_PARAMS}:ResNetParams",
+        paper="He et al., Deep Residual Learning for Image Recognition, CVPR 2016, arXiv:1512.03385",
+        aliases=("rn18",),
+    )
+    yield VictimRecord(
+        name="resnet50",
+        summary="ResNet-50; up to 64 px with a 3x3 stride-1 stem and no max-pool",
+        load=f"{_VICTIMS}:ResNet50",
+        params=f"{_VICTIM_PARAMS}:ResNetParams",
+        paper="He et al., Deep Residual Learning for Image Recognition, CVPR 2016, arXiv:1512.03385",
+        aliases=("rn50",),
+    )
+    yield VictimRecord(
+        name="densenet121",
+        summary="DenseNet-121; up to 64 px with a 3x3 stride-1 stem and no max-pool",
+        load=f"{_VICTIMS}:DenseNet121",
+        params=f"{_VICTIM_PARAMS}:VictimParams",
+        paper="Huang et al., Densely Connected Convolutional Networks, CVPR 2017, arXiv:1608.06993",
+    )
+    yield VictimRecord(
+        name="mobilenetv2",
+        summary="MobileNetV2; up to 64 px with stride 1 in the stem and the second stage",
+        load=f"{_VICTIMS}:MobileNetV2",
+        params=f"{_VICTIM_PARAMS}:VictimParams",
+        paper="Sandler et al., MobileNetV2, CVPR 2018, arXiv:1801.04381",
+        aliases=("mobilenet-v2",),
+    )
+    yield VictimRecord(
+        name="vgg16",
+        summary="VGG-16 with batch norm; up to 64 px with one linear layer for a head",
+        load=f"{_VICTIMS}:VGG16",
+        params=f"{_VICTIM_PARAMS}:VictimParams",
+        paper="Simonyan and Zisserman, Very Deep Convolutional Networks, ICLR 2015, arXiv:1409.1556",
+        aliases=("vgg",),
+    )
+    yield VictimRecord(
+        name="vit-small",
+        summary="ViT-S; patches of 4 px up to 64 px, of 16 px above",
+        load=f"{_VICTIMS}:ViTSmall",
+        params=f"{_VICTIM_PARAMS}:ViTParams",
+        paper="Dosovitskiy et al., An Image is Worth 16x16 Words, ICLR 2021, arXiv:2010.11929",
+        aliases=("vit",),
+    )
+    yield VictimRecord(
+        name="timm",
+        summary="timm:MODEL, any architecture exactly as timm builds it, from scratch",
+        load=f"{_VICTIMS}:TimmVictim",
+        params=f"{_VICTIM_PARAMS}:TimmVictimParams",
+    )
+
+
+@hookimpl
+def ucbench_surrogates() -> Iterator[SurrogateRecord]:
+    yield SurrogateRecord(
+        name="efficientnet-lite0",
+        summary="EfficientNet-Lite0 trained on ImageNet, weights from an installed package",
+        load="ucbench_timm.pretrained:EfficientNetLite0",
+        params=f"{_SURROGATE_PARAMS}:EfficientNetLite0Params",
+        paper="Tan and Le, EfficientNet: Rethinking Model Scaling, ICML 2019, arXiv:1905.11946",
+    )
+    yield SurrogateRecord(
+        name="timm",
+        summary="timm:MODEL.TAG, any pretrained model of timm, or a local checkpoint",
+        load="ucbench_timm.pretrained:TimmSurrogate",
+        params=f"{_SURROGATE_PARAMS}:TimmSurrogateParams",
+    )
+    yield SurrogateRecord(
+        name="trained",
+        summary="A ResNet-18 trained on the clean training set with its labels",
+        load="ucbench_timm.trained:TrainedSurrogate",
+        params=f"{_SURROGATE_PARAMS}:TrainedParams",
+        label_access="full",
+    )

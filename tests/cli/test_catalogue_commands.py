@@ -1,0 +1,161 @@
+"""``list``, ``show`` and ``plugins`` over a registry made for the purpose."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import types
+from typing import Literal
+
+import pytest
+from pydantic import Field
+
+import ucbench
+from ucbench.cli.app import main
+from ucbench.cli.output import print_facts, print_table
+from ucbench.plugins import LoadedPlugin, load_module
+from ucbench.registry import Registry
+
+SUMMARY = "stripes that [bold]run[/bold] on " + "and on " * 30
+
+
+class StripesParams(ucbench.Params):
+    steps: tuple[int, ...] = Field((75, 90), description="where the angle changes")
+    shape: Literal["flat", "sine"] = "flat"
+    strength: float | None = Field(None, gt=0, le=1)
+    path: str
+
+    presets = {"paper": {"shape": "sine", "steps": (1,)}}  # noqa: RUF012
+    argument = "path"
+
+
+def poisoner(name, **changes):
+    values = {"summary": SUMMARY, "load": "absent:Stripes", "params": f"{__name__}:StripesParams"} | changes
+    return ucbench.PoisonerRecord(name=name, **values)
+
+
+def plugin(distribution, *records):
+    module = types.SimpleNamespace(ucbench_poisoners=ucbench.hookimpl(lambda: records))
+    return load_module(distribution.replace("-", "_"), module, distribution, "1.0")
+
+
+@pytest.fixture(autouse=True)
+def registry(monkeypatch):
+    registry = Registry(
+        [
+            plugin(
+                "ucbench-stripes",
+                poisoner("stripes", aliases=("bars",), paper="A. Author 2024"),
+                poisoner("fast", requires=("no_such_module_anywhere",), extra="ucbench-stripes[fast]"),
+                poisoner("twice"),
+            ),
+            plugin("ucbench-rival", poisoner("twice")),
+            LoadedPlugin(
+                "sick", "ucbench-sick", "0.3", "sick", problem="cannot be imported: ImportError: it"
+            ),
+        ]
+    )
+    for module in ("catalogue", "plugins"):
+        monkeypatch.setattr(f"ucbench.cli.{module}.installed", lambda: registry)
+    yield
+    logging.getLogger("ucbench").setLevel(logging.NOTSET)
+
+
+def output(capsys, *arguments: str) -> str:
+    assert main(arguments) == 0
+    return capsys.readouterr().out
+
+
+def test_a_piped_list_is_complete_however_long_its_lines(capsys):
+    lines = output(capsys, "list", "poisoners").splitlines()
+    assert [line.split()[0] for line in lines] == ["NAME", "fast", "stripes"]
+    assert all(SUMMARY.strip() in line for line in lines[1:])
+    assert 'pip install "ucbench-stripes[fast]"' in lines[1]
+    assert "pip install" not in lines[2]
+
+
+def test_a_listed_record_is_json_with_its_origin_and_what_is_missing(capsys):
+    fast, stripes = json.loads(output(capsys, "list", "--json"))
+    assert (stripes["kind"], stripes["name"], stripes["aliases"]) == ("poisoner", "stripes", ["bars"])
+    assert (stripes["distribution"], stripes["distribution_version"]) == ("ucbench-stripes", "1.0")
+    assert stripes["missing"] == []
+    assert fast["missing"] == ["no_such_module_anywhere"]
+
+
+def test_a_glob_keeps_what_matches_by_name_or_alias(capsys):
+    assert [r["name"] for r in json.loads(output(capsys, "list", "poisoner", "b*", "--json"))] == ["stripes"]
+
+
+def test_what_was_left_out_is_warned_of_unless_quiet(capsys, caplog):
+    main(["list"])
+    text = caplog.text
+    assert "ucbench-sick 0.3" in text
+    assert "ucbench-stripes 1.0" in text
+    assert "ucbench-rival 1.0" in text
+    caplog.clear()
+    main(["list", "-q"])
+    assert caplog.text == ""
+
+
+def test_show_gives_types_defaults_and_what_presets_set(capsys):
+    shown = json.loads(output(capsys, "show", "poisoner", "bars", "--json"))
+    rows = {row["name"]: row for row in shown["parameters"]}
+    assert shown["name"] == "stripes"
+    assert shown["presets"] == ["standard", "paper"]
+    assert shown["written"] == "stripes[@PRESET][:PATH][:key=value,...]"
+    assert {name: row["type"] for name, row in rows.items()} == {
+        "steps": "int/...",
+        "shape": "flat | sine",
+        "strength": "float | none > 0, <= 1",
+        "path": "str",
+    }
+    assert rows["steps"]["default"] == [75, 90]
+    assert rows["steps"]["presets"] == {"paper": [1]}
+    assert rows["strength"]["presets"] == {}
+    assert [name for name, row in rows.items() if row["required"]] == ["path"]
+    assert not any("value" in row for row in rows.values())
+
+
+def test_show_resolves_a_longer_reference(capsys):
+    shown = json.loads(output(capsys, "show", "poisoner", "bars@paper:here:strength=0.5", "--json"))
+    assert shown["reference"] == "stripes@paper:here:strength=0.5"
+    assert {row["name"]: row["value"] for row in shown["parameters"]} == {
+        "steps": [1],
+        "shape": "sine",
+        "strength": 0.5,
+        "path": "here",
+    }
+
+
+def test_show_prints_values_as_references_write_them(capsys):
+    text = output(capsys, "show", "poisoner", "stripes@paper:here")
+    assert "A. Author 2024" in text
+    steps = next(line for line in text.splitlines() if line.startswith("steps"))
+    assert steps.split() == ["steps", "int/...", "75/90", "1", "1", "where", "the", "angle", "changes"]
+
+
+def test_plugins_tells_what_each_brings_why_one_failed_and_which_names_clash(capsys):
+    report = json.loads(output(capsys, "plugins", "--json"))
+    by_name = {entry["distribution"]: entry for entry in report["plugins"]}
+    assert by_name["ucbench-stripes"]["components"] == {"poisoner": ["stripes", "fast", "twice"]}
+    assert by_name["ucbench-sick"]["problem"] == "cannot be imported: ImportError: it"
+    assert len(report["conflicts"]) == 1
+    text = output(capsys, "plugins")
+    assert "cannot be imported: ImportError: it" in text
+    assert report["conflicts"][0] in text
+
+
+def test_a_terminal_gets_the_whole_text_too_and_brackets_are_no_markup(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "60")
+    print_table(["name", "summary"], [["stripes", SUMMARY]])
+    print_facts([("summary", SUMMARY)])
+    words = capsys.readouterr().out.split()
+    assert words.count("[bold]run[/bold]") == 2
+    assert words.count("and") == 60
+
+
+def test_tables_of_nothing_print_nothing(capsys):
+    print_table(["name"], [])
+    assert capsys.readouterr().out == ""

@@ -1,0 +1,384 @@
+"""The surrogates of ucbench_timm: weights in the right place, gradients to the images and to nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from ucbench.components import FittedSurrogate, Surrogate
+from ucbench.data import ImageSet
+from ucbench.errors import DataError, UsageError
+from ucbench.numerics import Numerics
+from ucbench.training import Engine, seeded
+from ucbench_timm import pretrained, ucbench_surrogates
+from ucbench_timm.checkpoints import load_by_position, read_state
+from ucbench_timm.pretrained import EfficientNetLite0, TimmSurrogate
+from ucbench_timm.surrogate_params import EfficientNetLite0Params, TimmSurrogateParams, TrainedParams
+from ucbench_timm.trained import TrainedSurrogate
+from ucbench_timm.victims import ResNet18
+from ucbench_timm.weight_files import efficientnet_lite0_file, sha256
+
+MODEL = "test_efficientnet"  # timm's own miniature, 160 px
+
+
+@pytest.fixture(scope="module")
+def lite0() -> EfficientNetLite0:
+    return EfficientNetLite0(EfficientNetLite0Params())
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    return torch.rand(3, 3, 32, 40, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return timm.create_model(MODEL, num_classes=7).eval()
+
+
+def timm_surrogate(path: Path, model: str = MODEL, **options: int) -> TimmSurrogate:
+    return TimmSurrogate(TimmSurrogateParams(model=model, checkpoint=path, **options))
+
+
+# EfficientNet-Lite0
+
+
+def test_lite0_gives_1280_features_and_1000_scores(lite0, images):
+    assert isinstance(lite0, Surrogate)
+    features, logits = lite0.features(images), lite0.logits(images)
+    assert (features.shape, features.dtype) == ((3, 1280), torch.float32)
+    assert (logits.shape, logits.dtype) == ((3, 1000), torch.float32)
+
+
+def test_scores_are_the_classifier_of_the_features(lite0, images):
+    network = lite0.module(0)
+    expected = network.network.classifier(lite0.features(images))
+    torch.testing.assert_close(lite0.logits(images), expected)
+    torch.testing.assert_close(network(images), expected)
+
+
+def test_preprocessing_is_bicubic_to_the_size_and_half_half(lite0):
+    # At the input's own size nothing is resized: what is left is timm's network on normalised pixels.
+    x = torch.rand(2, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    network = timm.create_model("tf_efficientnet_lite0").eval()
+    state = read_state(efficientnet_lite0_file())
+    network.load_state_dict(dict(zip(network.state_dict(), state.values(), strict=True)))
+    with torch.no_grad():
+        torch.testing.assert_close(lite0.logits(x), network(2 * x - 1), rtol=1e-4, atol=1e-4)
+        small = torch.nn.functional.interpolate(x, (32, 32), mode="bicubic", antialias=True)
+        again = torch.nn.functional.interpolate(small, (96, 96), mode="bicubic", antialias=True)
+        torch.testing.assert_close(lite0.logits(small), network(2 * again - 1), rtol=1e-3, atol=1e-3)
+
+
+def test_gradients_reach_the_images_and_no_weight(lite0, images):
+    x = images.clone().requires_grad_()
+    lite0.features(x).square().sum().backward()
+    assert (x.grad.abs().amax((1, 2, 3)) > 0).all()
+    assert all(not weight.requires_grad and weight.grad is None for weight in lite0.module(0).parameters())
+
+
+def test_features_repeat_and_do_not_depend_on_the_batch(lite0, images):
+    with torch.no_grad():
+        features = lite0.features(images)
+        assert torch.equal(features, lite0.features(images))
+        torch.testing.assert_close(lite0.features(images[1:2]), features[1:2], rtol=1e-4, atol=1e-5)
+
+
+def test_bfloat16_runs_the_layers_only(images):
+    surrogate = EfficientNetLite0(EfficientNetLite0Params())
+    exact = surrogate.features(images)
+    surrogate.to(torch.device("cpu"), torch.bfloat16)
+    coarse = surrogate.features(images)
+    assert coarse.dtype == torch.float32
+    assert not torch.equal(coarse, exact)
+    assert torch.cosine_similarity(coarse, exact).min() > 0.98
+    assert all(weight.dtype == torch.float32 for weight in surrogate.module(0).parameters())
+    surrogate.to(torch.device("cpu"), torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(surrogate.features(images), exact)
+
+
+def test_weights_are_loaded_strictly_by_position(network):
+    state = {f"other.{name}": tensor + 1 for name, tensor in network.state_dict().items()}
+    load_by_position(network, state, "weights.pt")
+    assert all(torch.equal(a, b) for a, b in zip(network.state_dict().values(), state.values(), strict=True))
+
+    short = dict(list(state.items())[:-1])
+    with pytest.raises(DataError, match=rf"weights.pt does not fit: it holds {len(short)} tensors"):
+        load_by_position(network, short, "weights.pt")
+
+    first, second, *rest = state.items()
+    with pytest.raises(DataError, match=rf"does not fit: {re.escape(second[0])} is"):
+        load_by_position(network, dict([second, first, *rest]), "weights.pt")
+
+
+def test_damaged_installed_weights_are_reported(monkeypatch, tmp_path):
+    path = tmp_path / "lite0.pth"
+    torch.save({"weight": torch.zeros(3)}, path)
+    monkeypatch.setattr(pretrained, "efficientnet_lite0_file", lambda: path)
+    with pytest.raises(DataError, match="holds 1 tensors"):
+        EfficientNetLite0(EfficientNetLite0Params())
+
+
+# timm:MODEL
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "pt", "nested"])
+def test_a_checkpoint_survives_the_round_trip(kind, network, tmp_path, images):
+    path = tmp_path / ("weights.safetensors" if kind == "safetensors" else "weights.pt")
+    state = network.state_dict()
+    if kind == "safetensors":
+        save_file(state, path)
+    else:
+        torch.save({"state_dict": state, "epoch": 3} if kind == "nested" else state, path)
+    surrogate = timm_surrogate(path, size=64)
+    config = network.pretrained_cfg
+    x = torch.nn.functional.interpolate(images, (64, 64), mode=config["interpolation"], antialias=True)
+    mean, std = (torch.tensor(config[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
+    with torch.no_grad():
+        expected = network((x - mean) / std)
+        torch.testing.assert_close(surrogate.logits(images), expected, rtol=1e-4, atol=1e-5)
+    assert surrogate.logits(images).shape == (3, 7)
+
+
+def test_without_a_size_images_take_the_models_own(network, tmp_path):
+    torch.save(network.state_dict(), tmp_path / "weights.pt")
+    assert timm_surrogate(tmp_path / "weights.pt").module(0).size == (160, 160)
+
+
+def test_a_model_of_fixed_size_is_built_for_the_asked_one(tmp_path, images):
+    torch.save(timm.create_model("test_vit", num_classes=4, img_size=32).state_dict(), tmp_path / "vit.pt")
+    assert timm_surrogate(tmp_path / "vit.pt", "test_vit", size=32).features(images).ndim == 2
+    with pytest.raises(DataError, match=r"test_vit at 64x64 pixels.* 1 of another shape \(pos_embed"):
+        timm_surrogate(tmp_path / "vit.pt", "test_vit", size=64)
+
+
+def test_weights_without_a_classifier_give_features_only(tmp_path, images):
+    torch.save(timm.create_model(MODEL, num_classes=0).state_dict(), tmp_path / "headless.pt")
+    surrogate = timm_surrogate(tmp_path / "headless.pt", size=32)
+    assert surrogate.features(images).ndim == 2
+    with pytest.raises(UsageError, match=f"timm:{MODEL} have no classifier"):
+        surrogate.logits(images)
+
+
+def test_a_checkpoint_of_another_model_is_refused(network, tmp_path):
+    state = network.state_dict()
+    state["extra.weight"] = torch.zeros(1)
+    del state["conv_stem.weight"]
+    torch.save(state, tmp_path / "weights.pt")
+    with pytest.raises(DataError, match=r"1 missing \(conv_stem.weight\); 1 left over \(extra.weight\)"):
+        timm_surrogate(tmp_path / "weights.pt")
+
+
+class Malicious:
+    def __reduce__(self):
+        return (os.system, ("true",))
+
+
+@pytest.mark.parametrize("content", [Malicious(), [torch.zeros(1)], {"weight": "text"}])
+def test_files_that_hold_more_than_tensors_are_refused(content, tmp_path):
+    torch.save(content, tmp_path / "weights.pt")
+    with pytest.raises(DataError, match=r"weights\.pt"):
+        read_state(tmp_path / "weights.pt")
+
+
+@pytest.mark.parametrize("name", ["missing.pt", "noise.pt", "noise.safetensors"])
+def test_unreadable_files_are_named(name, tmp_path):
+    if name.startswith("noise"):
+        (tmp_path / name).write_bytes(b"no weights in here")
+    with pytest.raises(DataError, match=re.escape(name)):
+        read_state(tmp_path / name)
+
+
+def test_unknown_names_are_answered_with_the_nearest(tmp_path):
+    with pytest.raises(UsageError, match=r"no model 'resnt18'.*'resnet18'"):
+        timm_surrogate(tmp_path / "weights.pt", "resnt18")
+    with pytest.raises(UsageError, match=r"no weights 'resnet18\.tv_in1'.*Did you mean 'resnet18\.tv_in1k'"):
+        TimmSurrogate(TimmSurrogateParams(model="resnet18.tv_in1"))
+
+
+def test_weights_that_cannot_be_had_are_one_clear_error(monkeypatch):
+    def offline(*args, **options):
+        assert options["pretrained"]
+        raise OSError("no route to the hub\nand more lines")
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.raises(DataError, match=r"resnet18\.tv_in1k \(OSError: no route to the hub\)") as error:
+        TimmSurrogate(TimmSurrogateParams(model="resnet18.tv_in1k"))
+    assert str(error.value).endswith("timm:resnet18.tv_in1k:checkpoint=PATH")
+
+
+def test_a_bare_name_leaves_the_weights_open():
+    with pytest.raises(UsageError, match=r"'resnet18' leaves open which weights.*checkpoint=PATH"):
+        TimmSurrogateParams.resolve("surrogate 'timm'", argument="resnet18")
+
+
+# Identity
+
+
+def test_identity_follows_the_content_of_the_weights_and_not_their_place(tmp_path):
+    first, second = tmp_path / "a" / "weights.pt", tmp_path / "b" / "other.pt"
+    for path in (first, second):
+        path.parent.mkdir()
+        path.write_bytes(b"same")
+
+    def identity(path: Path) -> dict[str, object]:
+        return TimmSurrogateParams(model=MODEL, checkpoint=path, size=64).identity()
+
+    assert identity(first) == identity(second)
+    assert identity(first) == {"model": MODEL, "size": 64, "weights": sha256(first)}
+    assert str(tmp_path) not in str(identity(first))
+    before = identity(first)
+    first.write_bytes(b"others")
+    assert identity(first) != before
+
+
+def test_identity_of_lite0_holds_the_hash_of_the_package():
+    assert EfficientNetLite0Params().identity() == {
+        "size": 96,
+        "weights": hashlib.sha256(efficientnet_lite0_file().read_bytes()).hexdigest(),
+    }
+
+
+def test_identity_of_hub_weights_is_their_full_name():
+    assert TimmSurrogateParams(model="resnet18.tv_in1k").identity() == {
+        "model": "resnet18.tv_in1k",
+        "size": None,
+    }
+
+
+def test_a_missing_file_is_named_when_keys_are_made(tmp_path):
+    with pytest.raises(DataError, match=r"missing\.pt"):
+        TimmSurrogateParams(model=MODEL, checkpoint=tmp_path / "missing.pt").identity()
+
+
+def test_listing_and_keys_need_no_torch():
+    code = (
+        "import sys, ucbench_timm;"
+        "records = [*ucbench_timm.ucbench_victims(), *ucbench_timm.ucbench_surrogates()];"
+        "assert not {'torch', 'timm', 'numpy', 'pydantic'} & set(sys.modules), 'listing';"
+        "from ucbench_timm.surrogate_params import *; from ucbench_timm.victim_params import *;"
+        "EfficientNetLite0Params().identity(); ViTParams().identity();"
+        "assert not {'torch', 'timm', 'numpy'} & set(sys.modules), 'keys'"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    )
+
+
+# trained
+
+
+@pytest.fixture
+def train() -> ImageSet:
+    """Sixty noisy 8-pixel pictures, dark and bright: learnable in a few steps."""
+    draw = np.random.default_rng(0)
+    labels = np.arange(60) % 2
+    pixels = draw.integers(0, 100, (60, 3, 8, 8)) + 120 * labels[:, None, None, None]
+    return ImageSet(pixels.astype(np.uint8), labels.astype(np.int64), ("dark", "bright"), name="shades")
+
+
+@pytest.fixture
+def run() -> SimpleNamespace:
+    steps: list[int] = []
+    return SimpleNamespace(
+        device=torch.device("cpu"),
+        engine=Engine(Numerics("cpu", "float32", 1)),
+        seed=lambda stream: {"surrogate": 5}[stream],
+        progress=lambda text, total: steps.append(-total) or steps.append,
+        steps=steps,
+    )
+
+
+PARAMS = TrainedParams(width=16, epochs=1, batch=20)
+
+
+def unit(train: ImageSet) -> torch.Tensor:
+    return torch.from_numpy(train.images.copy()).float() / 255
+
+
+def test_trained_surrogate_learns_the_clean_labels(train, run):
+    surrogate = TrainedSurrogate(TrainedParams(width=16, epochs=8, batch=12, lr=0.02, crop=0))
+    assert isinstance(surrogate, FittedSurrogate)
+    surrogate.fit(train, run)
+    x = unit(train)
+    assert surrogate.features(x).shape == (60, 128)
+    assert (surrogate.logits(x).argmax(1).numpy() == train.labels).mean() > 0.9
+    assert sum(run.steps) == 0  # as many steps done as announced
+
+
+def test_trained_surrogate_is_the_engines_model(train, run):
+    surrogate = TrainedSurrogate(PARAMS)
+    surrogate.fit(train, run)
+    with seeded(5):
+        network = ResNet18(PARAMS).build(2, (8, 8))
+    model = run.engine.fit(network, train, PARAMS, seed=5).model
+    with torch.no_grad():
+        torch.testing.assert_close(surrogate.logits(unit(train)), model(unit(train)))
+
+
+def test_a_restored_surrogate_is_the_fitted_one(train, run):
+    fitted, restored = TrainedSurrogate(PARAMS), TrainedSurrogate(PARAMS)
+    state = fitted.fit(train, run)
+    assert all(isinstance(array, np.ndarray) and array.flags.c_contiguous for array in state.values())
+    restored.restore({name: np.array(array) for name, array in state.items()}, train, run)
+    x = unit(train)[:5].requires_grad_()
+    assert torch.equal(fitted.features(x), restored.features(x))
+    restored.logits(x).sum().backward()
+    assert x.grad.abs().sum() > 0
+    assert all(weight.grad is None and not weight.requires_grad for weight in restored.module(0).parameters())
+
+
+def test_fitting_leaves_the_global_generator_alone(train, run):
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    state = TrainedSurrogate(PARAMS).fit(train, run)
+    TrainedSurrogate(PARAMS).restore(state, train, run)
+    assert torch.equal(torch.rand(4), expected)
+
+
+def test_an_unfitted_surrogate_says_so(images):
+    with pytest.raises(UsageError, match=r"fit\(\) or restore\(\)"):
+        TrainedSurrogate(PARAMS).features(images)
+
+
+def test_precision_set_before_fitting_holds_after_it(train, run):
+    surrogate = TrainedSurrogate(PARAMS)
+    surrogate.to(torch.device("cpu"), torch.bfloat16)
+    surrogate.fit(train, run)
+    coarse = surrogate.features(unit(train))
+    surrogate.to(torch.device("cpu"), torch.float32)
+    assert not torch.equal(surrogate.features(unit(train)), coarse)
+
+
+@pytest.mark.parametrize("record", list(ucbench_surrogates()), ids=lambda record: record.name)
+def test_records_point_to_what_exists(record):
+    for path in (record.load, record.params):
+        module, _, name = path.partition(":")
+        assert isinstance(getattr(importlib.import_module(module), name), type)
+
+
+def test_only_the_trained_surrogate_has_seen_the_labels():
+    access = {record.name: record.label_access for record in ucbench_surrogates()}
+    assert access == {"efficientnet-lite0": "none", "timm": "none", "trained": "full"}
+
+
+def test_adv_poisons_surrogate_recipe():
+    params = TrainedParams.resolve("surrogate 'trained'", preset="adv-poison")
+    assert (params.epochs, params.batch, params.lr, params.nesterov) == (40, 128, 0.1, True)
+    assert (params.schedule, params.milestones, params.gamma) == ("step", (15, 25, 35), 0.1)

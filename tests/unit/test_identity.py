@@ -1,0 +1,128 @@
+"""Keys and seeds: equal values have equal ones in every process, and nothing else has."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ucbench.errors import ContractError
+from ucbench.identity import canonical, derive_seed, key
+
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=8),
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def reordered(value: object) -> object:
+    """The same value with every mapping built in the opposite order."""
+    if isinstance(value, dict):
+        return {name: reordered(entry) for name, entry in reversed(value.items())}
+    return [reordered(entry) for entry in value] if isinstance(value, list) else value
+
+
+@given(VALUES)
+def test_the_order_of_mappings_does_not_matter(value: object) -> None:
+    assert key("release", value) == key("release", reordered(value))
+
+
+@given(VALUES)
+def test_canonical_text_reads_back_as_the_value(value: object) -> None:
+    """An injective text: two values with the same text are the same value."""
+    assert json.loads(canonical(value)) == value
+
+
+@given(VALUES, VALUES)
+def test_different_values_have_different_keys_and_seeds(a: object, b: object) -> None:
+    if canonical(a) != canonical(b):
+        assert key("release", a) != key("release", b)
+        assert derive_seed(a) != derive_seed(b)
+
+
+def test_the_kind_is_part_of_the_key() -> None:
+    assert key("release", {"a": 1}) != key("prepared", {"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("a", "b"), [(("a", "bc"), ("ab", "c")), ((1, 2), (12,)), ((0, "craft"), ("0", "craft")), (((),), ())]
+)
+def test_seeds_keep_their_parts_apart(a: tuple[object, ...], b: tuple[object, ...]) -> None:
+    assert derive_seed(*a) != derive_seed(*b)
+
+
+@given(VALUES)
+def test_keys_and_seeds_have_their_promised_form(value: object) -> None:
+    assert len(key("k", value)) == 32
+    assert set(key("k", value)) <= set("0123456789abcdef")
+    assert 0 <= derive_seed(value) < 2**63
+
+
+def test_seeds_use_all_their_bits() -> None:
+    assert max(derive_seed(i) for i in range(200)) > 0.9 * 2**63
+
+
+def test_keys_and_seeds_are_the_same_in_every_process() -> None:
+    value = {"b": [1, 2.5, "é"], "a": {"y": None, "x": True}}
+    program = (
+        "from ucbench.identity import key, derive_seed;"
+        "print(key('release', {'a': {'x': True, 'y': None}, 'b': (1, 2.5, 'é')}), derive_seed(0, 'craft'))"
+    )
+    root = str(Path(__file__).parents[2])
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": root, "PYTHONUTF8": "1"}
+        printed = subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+        )
+        assert printed.stdout.split() == [key("release", value), str(derive_seed(0, "craft"))]
+
+
+def test_keys_and_seeds_stay_what_they_were_when_stores_were_filled() -> None:
+    """Frozen values: changing them orphans every stored object and changes every published number."""
+    assert canonical({"b": (1, 8.0, None), "a": "é"}) == '{"a":"\\u00e9","b":[1,8.0,null]}'
+    assert key("release", {"poisoner": "uc", "seed": 0}) == "5678fdb661f5d76104db0c97a5c511ff"
+    assert derive_seed(0, "craft") == 6298187519359863983
+
+
+def test_numpy_scalars_count_as_the_numbers_they_are() -> None:
+    plain = {"i": 3, "f": 0.5, "b": True, "s": "x", "z": 2}
+    numpy = {"i": np.int16(3), "f": np.float32(0.5), "b": np.bool_(True), "s": np.str_("x"), "z": np.array(2)}
+    assert canonical(numpy) == canonical(plain)
+
+
+def test_integers_and_floats_are_told_apart() -> None:
+    assert canonical(8) != canonical(8.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        ({"a": [1, math.nan]}, r"value\.a\[1\] is nan"),
+        ({"a": {"b": math.inf}}, r"value\.a\.b is inf"),
+        ({"a": np.float32("nan")}, r"value\.a is nan"),
+        ({"a": {1: 2}}, r"value\.a has the key 1"),
+        ([{1, 2}], r"value\[0\] is of type builtins\.set"),
+        ([np.zeros(2)], r"value\[0\] is of type numpy\.ndarray"),
+        (Path("x"), r"value is of type pathlib\."),
+        ({"a": b"x"}, r"value\.a is of type builtins\.bytes"),
+    ],
+)
+def test_values_without_a_canonical_text_are_refused_with_their_place(value: object, place: str) -> None:
+    with pytest.raises(ContractError, match=place):
+        key("release", value)

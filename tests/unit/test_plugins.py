@@ -1,0 +1,233 @@
+"""Plugins: a broken one is named and left out; the others never notice."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import string
+import sys
+import textwrap
+import types
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+import ucbench
+from ucbench import plugins
+from ucbench.components import CellEvent
+from ucbench.errors import UsageError
+
+EVENT = CellEvent({"metrics": {}})
+GOOD = """
+import ucbench
+
+@ucbench.hookimpl
+def ucbench_poisoners():
+    yield ucbench.PoisonerRecord(name="good", summary="", load="m:C")
+"""
+
+
+class Site:
+    """A folder of installed distributions, as pip leaves them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def install(
+        self, distribution: str, version: str, module: str, source: str, entry_point: str | None = None
+    ) -> None:
+        info = self.path / f"{distribution.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[ucbench]\n{entry_point or module} = {module}\n")
+        (self.path / f"{module}.py").write_text(textwrap.dedent(source))
+
+    def entry_points(self) -> list[importlib.metadata.EntryPoint]:
+        found = importlib.metadata.distributions(path=[str(self.path)])
+        return [entry_point for distribution in found for entry_point in distribution.entry_points]
+
+    def load(self) -> dict[str, plugins.LoadedPlugin]:
+        return {plugin.distribution: plugin for plugin in plugins.load_entry_points(self.entry_points())}
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    yield Site(tmp_path)
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+def hooks(**functions):
+    """A plugin at hand: an object whose attributes implement the hooks."""
+    return types.SimpleNamespace(**{name: ucbench.hookimpl(function) for name, function in functions.items()})
+
+
+def poisoner(**changes):
+    return ucbench.PoisonerRecord(**{"name": "stripes", "summary": "", "load": "m:C"} | changes)
+
+
+BROKEN_SOURCES = {
+    "syntax": ("def", "cannot be imported: SyntaxError"),
+    "import": ("import no_such_module_anywhere", "No module named 'no_such_module_anywhere'"),
+    "exit": ("import sys; sys.exit(3)", "cannot be imported: SystemExit: 3"),
+    "raises": (
+        GOOD.replace('"good"', '"first"') + "    raise ValueError('half\\nway')\n",
+        "hook ucbench_poisoners raised: ValueError: half way",
+    ),
+    "exits": (GOOD.replace("yield", "exit(); yield"), "hook ucbench_poisoners raised: SystemExit"),
+    "misspelt": (GOOD.replace("ucbench_poisoners", "ucbench_poisners"), "ucbench_poisners"),
+    "argument": (GOOD.replace("poisoners()", "poisoners(nonsense)"), "nonsense"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN_SOURCES)
+def test_a_broken_distribution_is_named_with_its_reason_and_the_others_work(site, case):
+    source, reason = BROKEN_SOURCES[case]
+    site.install("ucbench-good", "1.0", "ucbench_good_one", GOOD)
+    site.install("ucbench-bad", "2.5", "ucbench_bad_one", source)
+
+    loaded = site.load()
+
+    bad = loaded["ucbench-bad"]
+    assert reason in bad.problem
+    assert "\n" not in bad.problem
+    assert (bad.name, bad.version, bad.module) == ("ucbench_bad_one", "2.5", "ucbench_bad_one")
+    assert bad.records == ()
+    assert loaded["ucbench-good"].problem is None
+    assert [record.name for record in loaded["ucbench-good"].records] == ["good"]
+
+
+@pytest.mark.parametrize(
+    ("yielded", "reason"),
+    [
+        ({"name": "stripes"}, "type dict, which is no PoisonerRecord"),
+        (
+            ucbench.VictimRecord(name="net", summary="", load="m:C"),
+            "VictimRecord, which is no PoisonerRecord",
+        ),
+        (poisoner(aliases="em"), "aliases='em', which is not a tuple"),
+        (poisoner(aliases=("Em",)), "invalid name 'Em'"),
+        (poisoner(name=None), "invalid name None"),
+        (poisoner(load="m.C"), "load='m.C', which is not of the form 'module:Class'"),
+        (poisoner(params="m:"), "params='m:', which is not of the form 'module:Class'"),
+        (poisoner(version=0), "version=0"),
+        (poisoner(version="2"), "version='2'"),
+        (poisoner(requires=("ray",)), "requires but no extra"),
+        (poisoner(aliases=("stripes",)), "claims the poisoner name 'stripes' 2 times"),
+    ],
+)
+def test_one_invalid_record_leaves_the_whole_plugin_out(yielded, reason):
+    plugin = plugins.load_module("p", hooks(ucbench_poisoners=lambda: [poisoner(name="fine"), yielded]))
+    assert reason in plugin.problem
+    assert plugin.records == ()
+
+
+def test_a_hook_that_returns_one_record_instead_of_yielding_is_reported():
+    plugin = plugins.load_module("p", hooks(ucbench_poisoners=lambda: poisoner()))
+    assert "hook ucbench_poisoners raised: TypeError" in plugin.problem
+
+
+def is_kebab(text: str) -> bool:
+    alphabet = string.ascii_lowercase + string.digits
+    parts = text.split("-")
+    return text[:1] in tuple(string.ascii_lowercase) and all(p and set(p) <= set(alphabet) for p in parts)
+
+
+@given(st.text("ab9-_A.é\n", max_size=6))
+@example("a\n")
+@example("")
+def test_exactly_the_lower_kebab_names_are_accepted(name):
+    plugin = plugins.load_module("p", hooks(ucbench_poisoners=lambda: [poisoner(name=name)]))
+    assert (plugin.problem is None) == is_kebab(name)
+
+
+def test_two_distributions_with_one_entry_point_name_are_both_reported(site):
+    site.install("ucbench-a", "1.0", "ucbench_mod_a", GOOD, entry_point="same")
+    site.install("ucbench-b", "2.0", "ucbench_mod_b", GOOD.replace("good", "other"), entry_point="same")
+    site.install("ucbench-c", "3.0", "ucbench_mod_c", GOOD.replace("good", "third"))
+
+    loaded = site.load()
+
+    for name in ("ucbench-a", "ucbench-b"):
+        assert "ucbench-a 1.0" in loaded[name].problem
+        assert "ucbench-b 2.0" in loaded[name].problem
+        assert loaded[name].records == ()
+    assert loaded["ucbench-c"].problem is None
+
+
+def test_no_plugin_can_wrap_the_hooks_of_another(site):
+    site.install("ucbench-good", "1.0", "ucbench_good_two", GOOD)
+    site.install(
+        "ucbench-greedy",
+        "1.0",
+        "ucbench_greedy",
+        """
+        import ucbench
+
+        @ucbench.hookimpl(wrapper=True)
+        def ucbench_poisoners():
+            yield
+            return []
+        """,
+    )
+    assert [record.name for record in site.load()["ucbench-good"].records] == ["good"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "names"),
+    [("", {"one_plugin", "two_plugin"}), ("none", set()), (" two_plugin , ", {"two_plugin"})],
+)
+def test_the_environment_restricts_loading_but_never_the_core(site, monkeypatch, choice, names):
+    site.install("ucbench-one", "1.0", "one_plugin", GOOD)
+    site.install("ucbench-two", "1.0", "two_plugin", GOOD.replace("good", "other"))
+    monkeypatch.setattr(plugins, "entry_points", lambda group: site.entry_points())
+    monkeypatch.setenv(plugins.RESTRICT_VARIABLE, choice)
+
+    loaded = plugins.load_plugins.__wrapped__()
+
+    assert {plugin.name for plugin in loaded} == {"ucbench"} | names
+    assert {record.name for record in loaded[0].records} >= {"clean", "sham"}
+
+
+def test_a_restriction_to_a_plugin_that_is_not_installed_is_an_error(site, monkeypatch):
+    site.install("ucbench-one", "1.0", "one_plugin", GOOD)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: site.entry_points())
+    monkeypatch.setenv(plugins.RESTRICT_VARIABLE, "one_plugn")
+    with pytest.raises(UsageError, match=r"'one_plugn'.*Did you mean 'one_plugin'"):
+        plugins.load_plugins.__wrapped__()
+
+
+def test_observers_are_told_apart_from_each_other():
+    heard = []
+
+    def shout(event):
+        raise RuntimeError("no")
+
+    def leave(event):
+        sys.exit(1)
+
+    observers = [
+        plugins.load_module("loud", hooks(ucbench_cell_finished=shout), "ucbench-loud", "1.2"),
+        plugins.load_module("leaver", hooks(ucbench_cell_finished=leave), "ucbench-leaver", "1.3"),
+        plugins.load_module("calm", hooks(ucbench_cell_finished=lambda event: heard.append(event))),
+        plugins.load_module("deaf", hooks(ucbench_cell_failed=shout)),
+    ]
+    problems = plugins.notify("ucbench_cell_finished", EVENT, observers)
+
+    assert heard == [EVENT]
+    assert problems == [
+        "Plugin loud (ucbench-loud 1.2): hook ucbench_cell_finished raised: RuntimeError: no.",
+        "Plugin leaver (ucbench-leaver 1.3): hook ucbench_cell_finished raised: SystemExit: 1.",
+    ]
+
+
+def test_a_plugin_that_was_left_out_observes_nothing():
+    heard = []
+    broken = plugins.load_module(
+        "p", hooks(ucbench_poisoners=lambda: [None], ucbench_cell_finished=lambda event: heard.append(event))
+    )
+    assert plugins.notify("ucbench_cell_finished", EVENT, [broken]) == []
+    assert heard == []

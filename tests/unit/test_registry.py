@@ -1,0 +1,227 @@
+"""The registry: names mean one thing or are an error, and references become definite."""
+
+from __future__ import annotations
+
+import itertools
+import types
+
+import pytest
+from pydantic import Field
+
+import ucbench
+from ucbench import PluginError, UsageError
+from ucbench.plugins import LoadedPlugin, load_module
+from ucbench.registry import Registry
+
+HERE = __name__
+
+
+class StripesParams(ucbench.Params):
+    period: int = Field(4, ge=1)
+    angle: float = 0.0
+    where: str = ""
+
+    presets = {"paper": {"period": 8}}  # noqa: RUF012
+    argument = "where"
+
+
+class Stripes:
+    def __init__(self, params):
+        self.params = params
+
+
+NO_CLASS = "text"
+
+
+def poisoner(name="stripes", **changes):
+    values = {"summary": "", "load": f"{HERE}:Stripes", "params": f"{HERE}:StripesParams"} | changes
+    return ucbench.PoisonerRecord(name=name, **values)
+
+
+def plugin(distribution, *records) -> LoadedPlugin:
+    def hook(kind):
+        return ucbench.hookimpl(lambda: [record for record in records if record.kind == kind])
+
+    module = types.SimpleNamespace(**{f"ucbench_{r.kind}s": hook(r.kind) for r in records})
+    loaded = load_module(distribution.replace("-", "_"), module, distribution, "1.0")
+    assert loaded.problem is None
+    return loaded
+
+
+@pytest.fixture
+def registry():
+    return Registry([plugin("ucbench-stripes", poisoner(aliases=("bars",)), poisoner("dots"))])
+
+
+def test_a_component_is_found_by_name_alias_and_either_number_of_its_kind(registry):
+    record = registry.find("poisoner", "stripes")
+    assert record.name == "stripes"
+    assert registry.find("poisoners", "bars") is record
+    assert registry.origin("poisoner", "bars").distribution == "ucbench-stripes"
+
+
+def test_an_unknown_name_leads_to_near_names_the_list_and_the_plugins_that_failed(registry):
+    broken = LoadedPlugin("sick", "ucbench-sick", "0.3", "sick", problem="it broke")
+    with pytest.raises(UsageError) as caught:
+        Registry([*registry.plugins, broken]).find("poisoner", "strips")
+    text = str(caught.value)
+    assert "'stripes'" in text
+    assert "ucbench list poisoner" in text
+    assert "ucbench-sick 0.3" in text
+    assert caught.value.exit_code == 2
+
+
+def test_an_unknown_kind_leads_to_the_kinds(registry):
+    with pytest.raises(UsageError, match=r"'poisonr'.*'poisoner'"):
+        registry.names("poisonr")
+
+
+def test_names_match_by_alias_too_and_are_sorted(registry):
+    assert registry.names("poisoner") == ("dots", "stripes")
+    assert registry.names("poisoner", "b*") == ("stripes",)
+    assert registry.names("poisoner", "B*") == ()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "contested", "usable"),
+    [
+        (poisoner("em"), poisoner("em"), "em", ()),
+        (poisoner("em", aliases=("a",)), poisoner("b", aliases=("em",)), "em", ("b",)),
+        (poisoner("a", aliases=("em",)), poisoner("b", aliases=("em",)), "em", ("a", "b")),
+    ],
+)
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_name_that_two_plugins_claim_is_an_error_naming_both_whatever_their_order(
+    first, second, contested, usable, swapped
+):
+    pair = [
+        plugin("ucbench-one", first, poisoner("own-one")),
+        plugin("ucbench-two", second, poisoner("own-two")),
+    ]
+    registry = Registry(reversed(pair) if swapped else pair)
+
+    with pytest.raises(PluginError) as caught:
+        registry.find("poisoner", contested)
+
+    assert "ucbench-one 1.0" in str(caught.value)
+    assert "ucbench-two 1.0" in str(caught.value)
+    assert registry.names("poisoner") == tuple(sorted([*usable, "own-one", "own-two"]))
+    assert len(registry.conflicts) == 1
+    for name in registry.names("poisoner"):
+        assert registry.find("poisoner", name).name == name
+
+
+def test_an_alias_of_a_record_whose_name_is_contested_is_contested_too():
+    registry = Registry(
+        [plugin("ucbench-one", poisoner("em", aliases=("a",))), plugin("ucbench-two", poisoner("em"))]
+    )
+    with pytest.raises(PluginError, match=r"ucbench-one 1\.0.*ucbench-two 1\.0"):
+        registry.find("poisoner", "a")
+
+
+def test_two_kinds_may_share_a_name():
+    victim = ucbench.VictimRecord(name="stripes", summary="", load="m:C")
+    registry = Registry([plugin("ucbench-one", poisoner()), plugin("ucbench-two", victim)])
+    assert registry.conflicts == ()
+    assert registry.find("victim", "stripes") is victim
+
+
+def test_a_reference_becomes_definite(registry):
+    resolved = registry.resolve("poisoner", "bars@paper:angle=30")
+    assert resolved.params == StripesParams(period=8, angle=30.0)
+    assert resolved.preset == "paper"
+    assert registry.resolve("poisoner", "bars").preset == "standard"
+    assert resolved.origin.distribution == "ucbench-stripes"
+    built = resolved.build()
+    assert isinstance(built, Stripes)
+    assert built.params == resolved.params
+
+
+@pytest.mark.parametrize(
+    ("written", "canonical"),
+    [
+        ("bars", "stripes"),
+        ("stripes@standard", "stripes"),
+        ("bars@paper:angle=30", "stripes@paper:angle=30"),
+        ("stripes:period=3,angle=2", "stripes:angle=2,period=3"),
+        ("stripes:here:period=3", "stripes:here:period=3"),
+    ],
+)
+def test_equal_references_print_alike_and_the_print_means_the_same(registry, written, canonical):
+    resolved = registry.resolve("poisoner", written)
+    assert str(resolved) == canonical
+    assert registry.resolve("poisoner", canonical) == resolved
+
+
+def test_the_identity_depends_on_what_is_meant_and_not_on_how_it_is_written(registry):
+    def identity(text):
+        return registry.resolve("poisoner", text).identity()
+
+    same = [
+        identity(text)
+        for text in ("stripes", "bars", "stripes@standard", "stripes:period=4", "stripes:angle=0")
+    ]
+    assert all(each == same[0] for each in same)
+    assert same[0] == {
+        "name": "stripes",
+        "version": 1,
+        "params": {"period": 4, "angle": 0.0, "where": ""},
+    }
+    different = [
+        identity(text) for text in ("stripes", "dots", "stripes@paper", "stripes:period=5", "stripes:x")
+    ]
+    assert all(a != b for a, b in itertools.combinations(different, 2))
+
+
+def test_a_raised_version_changes_the_identity():
+    first, second = (
+        Registry([plugin("ucbench-one", poisoner(version=v))]).resolve("poisoner", "stripes") for v in (1, 2)
+    )
+    assert first.identity() != second.identity()
+
+
+@pytest.mark.parametrize("text", ["stripes@papre", "stripes:perod=3", "stripes:period=0", "dots:period=x"])
+def test_what_does_not_fit_the_parameters_is_a_usage_error_naming_the_component(registry, text):
+    with pytest.raises(UsageError, match=f"poisoner '{text.split('@')[0].split(':')[0]}'"):
+        registry.resolve("poisoner", text)
+
+
+def test_resolving_does_not_import_the_component():
+    record = poisoner(load="no_such_module_anywhere:Stripes")
+    resolved = Registry([plugin("ucbench-one", record)]).resolve("poisoner", "stripes")
+    with pytest.raises(PluginError, match=r"ucbench-one 1\.0.*no_such_module_anywhere"):
+        resolved.build()
+
+
+def test_a_missing_requirement_is_told_with_its_install_line_and_only_on_building():
+    record = poisoner(
+        load="no_such_module_anywhere:Stripes",
+        requires=("json", "no_such_module_anywhere.part"),
+        extra="ucbench-stripes[fast]",
+    )
+    resolved = Registry([plugin("ucbench-one", record)]).resolve("poisoner", "stripes")
+    with pytest.raises(UsageError) as caught:
+        resolved.build()
+    assert 'pip install "ucbench-stripes[fast]"' in str(caught.value)
+    assert "no_such_module_anywhere" in str(caught.value)
+    assert "json" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", [f"{HERE}:Stripes", f"{HERE}:Absent", f"{HERE}:NO_CLASS", "absent_module:P"])
+def test_parameters_that_cannot_be_had_are_a_plugin_error_naming_the_distribution(path):
+    registry = Registry([plugin("ucbench-one", poisoner(params=path))])
+    with pytest.raises(PluginError, match=r"poisoner 'stripes'.*ucbench-one 1\.0"):
+        registry.resolve("poisoner", "stripes")
+
+
+def test_a_component_that_is_no_class_is_a_plugin_error():
+    registry = Registry([plugin("ucbench-one", poisoner(load=f"{HERE}:NO_CLASS"))])
+    with pytest.raises(PluginError, match="no class"):
+        registry.component_class(registry.find("poisoner", "stripes"))
+
+
+def test_every_public_name_exists():
+    for name in set(ucbench.__all__) - {"run", "craft", "plan"}:
+        assert getattr(ucbench, name) is not None
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = ucbench.no_such_name

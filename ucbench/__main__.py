@@ -1,0 +1,7 @@
+"""``python -m ucbench``."""
+
+import sys
+
+from ucbench.cli import main
+
+sys.exit(main())

@@ -1,0 +1,272 @@
+"""The Python API, which the command line uses too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ucbench.budget import Budget, parse_epsilon
+from ucbench.errors import UsageError
+from ucbench.grammar import parse_seeds
+from ucbench.matrix import Axes, Cell, expand
+from ucbench.numerics import Numerics, resolve
+from ucbench.progress import Progress, Silent
+from ucbench.registry import Registry, installed
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from ucbench.records import Record
+
+#: What each axis holds where the caller names nothing.
+DEFAULT_DATASET, DEFAULT_LABELING, DEFAULT_VICTIM = "digits", "original", "resnet18"
+
+Texts = str | Sequence[str]
+
+
+def axes(
+    *,
+    poisoner: Texts = (),
+    dataset: Texts = DEFAULT_DATASET,
+    surrogate: Texts = (),
+    craft_labels: Texts = "original",
+    labeling: Texts = DEFAULT_LABELING,
+    defense: Texts = "none",
+    victim: Texts = DEFAULT_VICTIM,
+    epsilon: str | float | Sequence[str | float] = (),
+    mixture: float | Sequence[float] = 1.0,
+    seed: str | int | None = None,
+    craft_seed: str | int | None = None,
+    train_seed: str | int | None = None,
+) -> Axes:
+    """Build a request; every axis takes one value or several.
+
+    ``seed`` ("0-2", "0,4") sets craft and train seed pairwise; ``craft_seed`` and ``train_seed`` cross. Epsilon is the linf
+    radius in 8-bit units: ``8`` or ``"8/255"``.
+
+    Raises:
+        UsageError: for seeds given both ways, or values that cannot be read.
+    """
+    if seed is not None and (craft_seed is not None or train_seed is not None):
+        raise UsageError("Give either --seed, which sets both seeds pairwise, or --craft-seed and --train-seed.")
+    if craft_seed is None and train_seed is None:
+        pairs = [(one, one) for one in parse_seeds(str(0 if seed is None else seed))]
+    else:
+        crafts, trains = (parse_seeds(str(0 if given is None else given)) for given in (craft_seed, train_seed))
+        pairs = [(craft, train) for craft in crafts for train in trains]
+    radii = [epsilon] if isinstance(epsilon, str | int | float) else epsilon
+    return Axes(
+        datasets=_several(dataset),
+        poisoners=_several(poisoner),
+        victims=_several(victim),
+        labelings=_several(labeling),
+        defenses=_several(defense),
+        surrogates=_several(surrogate),
+        craft_labels=_several(craft_labels),
+        epsilons=[parse_epsilon(str(radius)) for radius in radii],
+        mixtures=[mixture] if isinstance(mixture, int | float) else list(mixture),
+        seeds=pairs,
+    )
+
+
+def _several(given: Texts) -> list[str]:
+    return [given] if isinstance(given, str) else list(given)
+
+
+@dataclass(frozen=True)
+class Session:
+    """Where and how cells are computed: registry, arithmetic, store and reporting."""
+
+    registry: Registry
+    numerics: Numerics
+    progress: Progress
+    home: Path | None = None
+
+    def bench(self) -> Any:
+        """A workbench on this session's store. Imports torch."""
+        from ucbench.store import Store
+        from ucbench.workbench import Workbench
+
+        return Workbench(Store(self.home), self.numerics, self.progress)
+
+
+def session(
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    threads: int | None = None,
+    home: Path | None = None,
+    progress: Progress | None = None,
+) -> Session:
+    """The installed plugins on this machine's arithmetic; ``home`` defaults to UCBENCH_HOME."""
+    return Session(installed(), resolve(device, dtype, threads), progress or Silent(), home)
+
+
+def run(
+    *,
+    out: str | Path | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    threads: int | None = None,
+    progress: Progress | None = None,
+    **axis: Any,
+) -> pd.DataFrame:
+    """Run the cross product of the axes (see :func:`axes`) and return one row a cell, references included.
+
+    >>> ucbench.run(poisoner="uc", victim="resnet18", seed="0-2")  # doctest: +SKIP
+
+    Raises:
+        UsageError: for names or values that do not exist; failed cells raise nothing and have status ``failed``.
+    """
+    import pandas as pd
+
+    from ucbench.results import COLUMNS, rows
+
+    here = session(device=device, dtype=dtype, threads=threads, progress=progress)
+    records = run_session(axes(**axis), here, out=Path(out) if out is not None else None)
+    return pd.DataFrame([{column: row[column] for column in COLUMNS} for row in rows(records)], columns=list(COLUMNS))
+
+
+def run_session(request: Axes, here: Session, *, out: Path | None = None) -> list[Record]:
+    """Run a request in a session; with ``out``, write records, results.csv and a picture sheet a release there."""
+    from ucbench.records import read_records
+    from ucbench.results import rows, write_csv
+    from ucbench.runner import run_cells
+
+    cells = expand(request, here.registry)
+    bench = here.bench()
+    records = run_cells(cells, bench, here.registry, out=out)
+    if out is not None:
+        write_csv(out, rows(read_records(out)))
+        _write_sheets(cells, records, out, bench)
+    return records
+
+
+def _write_sheets(cells: Iterable[Cell], records: Iterable[Record], out: Path, bench: Any) -> None:
+    from ucbench.release import Release
+    from ucbench.runner import title
+    from ucbench.sheet import write_sheet
+
+    for cell, record in zip(cells, records, strict=True):
+        key = record["release"]
+        if key is None or cell.craft.is_reference or record["status"] != "ok":
+            continue
+        path = out / "sheets" / f"{cell.craft.poisoner.record.name}-{key[:12]}.png"
+        stored = None if path.exists() else bench.store.get("release", key)
+        if stored is not None:
+            release = Release.from_arrays(stored.arrays, stored.meta)
+            write_sheet(path, bench.protected(cell).images, release, title(cell))
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell of a plan.
+
+    Attributes:
+        done: whether its record is in the store or the result folder.
+        release_done: whether its release is there, or crafted by an earlier cell of the plan.
+        seconds: predicted for what is missing, from what such work took on this machine before; None if it never did.
+    """
+
+    cell: Cell
+    key: str
+    done: bool
+    release_done: bool
+    seconds: float | None
+
+
+def plan(
+    *,
+    out: str | Path | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    threads: int | None = None,
+    **axis: Any,
+) -> list[PlannedCell]:
+    """The cells a run of these axes would have, and which are done. Computes nothing; loads the data to name the keys."""
+    here = session(device=device, dtype=dtype, threads=threads)
+    return plan_session(axes(**axis), here, out=Path(out) if out is not None else None)
+
+
+def plan_session(request: Axes, here: Session, *, out: Path | None = None) -> list[PlannedCell]:
+    """As :func:`plan`, in a session."""
+    from ucbench.costs import crafting_work, training_work
+    from ucbench.runner import cell_key, finished
+
+    bench = here.bench()
+    planned, crafted = [], set()
+    for cell in expand(request, here.registry):
+        key, release_key = cell_key(cell, bench)
+        done = finished(key, bench, out) is not None
+        has_release = release_key is None or release_key in crafted or bench.store.get("release", release_key) is not None
+        crafted.add(release_key)
+        train = bench.dataset(cell.dataset).train
+        work = (len(train), train.size, here.numerics)
+        parts = [] if done else [bench.costs.predict(training_work(cell, *work))]
+        if not done and not has_release:
+            parts.append(bench.costs.predict(crafting_work(cell, *work)))
+        seconds = None if None in parts else sum(part for part in parts if part is not None)
+        planned.append(PlannedCell(cell, key, done, has_release, seconds))
+    return planned
+
+
+def craft(
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64] | None,
+    poisoner: str,
+    *,
+    surrogate: str | None = None,
+    epsilon: str | float | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    dtype: str = "auto",
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> NDArray[np.uint8]:
+    """Perturb pictures: uint8 ``[N, 3, H, W]`` to the release, uint8 of the same shape. Nothing is stored.
+
+    >>> release = ucbench.craft(images, None, "uc", epsilon=16)  # doctest: +SKIP
+
+    Args:
+        labels: int64 ``[N]``, or None for poisoners that read none.
+        epsilon: linf radius in 8-bit units; the poisoner's own by default.
+
+    Raises:
+        UsageError: for unknown names, or a label-based poisoner without labels.
+        ContractError: if the poisoner returned what its contract forbids.
+    """
+    from ucbench.components import PoisonerRecord
+    from ucbench.context import Context
+    from ucbench.data import ImageSet
+    from ucbench.release import make_release, materialise
+    from ucbench.training import Engine, arithmetic
+
+    here = session(device=device, dtype=dtype, threads=threads, progress=progress)
+    chosen = here.registry.resolve("poisoner", poisoner)
+    record = chosen.record
+    assert isinstance(record, PoisonerRecord)
+    if labels is None and record.label_access != "none":
+        raise UsageError(f"Poisoner {record.name!r} is label-based and needs labels.")
+    budget = (
+        Budget("linf", parse_epsilon(str(epsilon)) if epsilon is not None else record.native_epsilon or 8.0)
+        if record.budget == "linf"
+        else Budget(record.budget, record.native_epsilon)
+    )
+    classes = () if labels is None else tuple(str(k) for k in range(int(labels.max()) + 1))
+    train = ImageSet(images, labels, classes, name="images")
+    engine = Engine(here.numerics)
+    model = None
+    if record.surrogate:
+        model = here.registry.resolve("surrogate", surrogate or record.surrogate).build()
+        if hasattr(model, "fit"):
+            raise UsageError(f"Surrogate {surrogate!r} has to be trained first, which `ucbench run` does.")
+        model.to(engine.device, engine.dtype)
+    run = Context(engine, ("craft", seed), here.progress, budget=budget, surrogate=model)
+    with arithmetic(here.numerics):
+        perturbation = chosen.build().craft(train.with_labels(labels, classes), run)
+    release = make_release(perturbation, train, budget, declares_projection=record.projects)
+    return materialise(train.images, release.changes, release.index)

@@ -1,0 +1,39 @@
+"""The components of the core itself: the rows every table is read against.
+
+``clean`` changes nothing. ``sham`` adds noise of the same budget that carries no information. ``positive`` is a class-wise
+shortcut told the exploiter's labels: an oracle that no protector has, which shows that the regime can show an effect at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ucbench.components import PoisonerRecord
+from ucbench.hookspecs import hookimpl
+
+CLEAN, SHAM, POSITIVE = "clean", "sham", "positive"
+
+
+@hookimpl
+def ucbench_poisoners() -> Iterator[PoisonerRecord]:
+    yield PoisonerRecord(
+        name=CLEAN,
+        summary="Reference: the pictures as they are",
+        load="ucbench.references:Clean",
+        budget="unbounded",
+        granularity="universal",
+    )
+    yield PoisonerRecord(
+        name=SHAM,
+        summary="Reference: uniform noise within the budget, drawn for every image",
+        load="ucbench.references:Sham",
+    )
+    yield PoisonerRecord(
+        name=POSITIVE,
+        summary="Reference: a class-wise pattern of blocks, told the exploiter's labels (oracle)",
+        load="ucbench.references:Positive",
+        params="ucbench.references:PositiveParams",
+        label_access="full",
+        granularity="class",
+        oracle=True,
+    )

@@ -1,0 +1,70 @@
+"""The group of commands, and how errors and interrupts leave the process."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Sequence
+
+import click
+
+from ucbench.cli.options import verbosity
+from ucbench.errors import UcbenchError, did_you_mean
+
+#: In the order of ``ucbench --help``; each is the ``command`` of the module of that name. Those modules
+#: import whatever is heavy inside their functions, so that the list of commands stays quick.
+COMMANDS = ("run", "plan", "list", "show", "plugins", "doctor")
+
+INTERRUPTED = 130
+
+_log = logging.getLogger(__name__)
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module when the command is named, and suggests near names for unknown ones."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"ucbench.cli.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            raise click.UsageError(f"No such command {name!r}.{did_you_mean(name, COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ucbench", message="%(prog)s %(version)s")
+@verbosity
+def cli() -> None:
+    """Craft unlearnable examples, attack them with all an exploiter might try, and rank what is left."""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one command line (``sys.argv`` by default) and return its exit code.
+
+    0: done; 1: it failed; 2: the request itself was wrong; 130: interrupted.
+    """
+    logging.basicConfig(format="%(levelname)s: %(message)s")
+    try:
+        result = cli.main(args, prog_name="ucbench", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted. Finished work is kept: the same command goes on from here.", err=True)
+        return INTERRUPTED
+    except UcbenchError as error:
+        click.echo(f"Error: {error}", err=True)
+        _log.debug("Where it was raised:", exc_info=error)
+        return error.exit_code
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,138 @@
+"""``ucbench doctor``: what this machine offers, what a run would use, and what is broken."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from ucbench.cli.catalogue import as_text
+from ucbench.cli.options import as_json, verbosity
+from ucbench.cli.output import print_facts, print_json
+from ucbench.numerics import available_cores, cpu_has_bf16, cpu_name, resolve
+from ucbench.registry import installed
+
+Facts = Mapping[str, str | int | float | bool]
+
+LOW_SPACE_GIB = 2.0
+
+
+@click.command("doctor")
+@as_json
+@verbosity
+def command(as_json: bool) -> None:
+    """Show what this machine offers and what is broken.
+
+    Python, processor, torch, device and dtype of a run, store, data, libraries and plugins. The store is
+    UCBENCH_HOME, or a cache folder; UCBENCH_DATA is where data sets are looked for.
+    """
+    problems: list[str] = []
+    sections: dict[str, Facts] = {
+        "python": _python(),
+        "processor": _processor(),
+        "torch": _torch(problems),
+        "store": _store(problems),
+        "data": _data(problems),
+        "libraries": _libraries(),
+        "plugins": _plugins(problems),
+    }
+    if as_json:
+        print_json({**sections, "problems": problems})
+        return
+    print_facts(
+        (f"{section} {label}".replace("_", " "), as_text(value))
+        for section, facts in sections.items()
+        for label, value in facts.items()
+    )
+    click.echo()
+    for problem in problems:
+        click.echo(f"Problem: {problem}")
+    if not problems:
+        click.echo("No problem found.")
+
+
+def _python() -> Facts:
+    return {
+        "version": f"{platform.python_version()} ({platform.python_implementation()})",
+        "executable": sys.executable,
+        "system": platform.platform(),
+    }
+
+
+def _processor() -> Facts:
+    return {"name": cpu_name(), "cores": available_cores(), "bfloat16": cpu_has_bf16()}
+
+
+def _torch(problems: list[str]) -> Facts:
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        problems.append(
+            f"torch cannot be imported: {error}. Nothing can be crafted or trained; reinstall it."
+        )
+        return {}
+    numerics = resolve()
+    facts: dict[str, str | int] = {
+        "version": torch.__version__,
+        "device": numerics.device,
+        "dtype": numerics.dtype,
+        "threads": numerics.threads,
+    }
+    if numerics.device == "cuda":
+        if torch.cuda.is_available():
+            facts["gpu"] = torch.cuda.get_device_name()
+        else:
+            problems.append(
+                f"There is an NVIDIA driver, but torch {torch.__version__} cannot use it."
+                " Install a build of torch for it, or run with --device cpu."
+            )
+    return facts
+
+
+def _store(problems: list[str]) -> Facts:
+    from ucbench.store import Store
+
+    root = Store().root
+    existing = next(path for path in (root, *root.absolute().parents) if path.exists())
+    writable = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+    free = round(shutil.disk_usage(existing).free / 2**30, 1)
+    if not writable:
+        problems.append(f"The store {root} cannot be written. Point UCBENCH_HOME to a folder of yours.")
+    elif free < LOW_SPACE_GIB:
+        problems.append(
+            f"The store {root} has only {free} GiB left. `ucbench cache gc` frees what is not needed."
+        )
+    return {"path": str(root), "writable": writable, "free_gib": free}
+
+
+def _data(problems: list[str]) -> Facts:
+    given = os.environ.get("UCBENCH_DATA")
+    if not given:
+        return {"root": "UCBENCH_DATA is not set; data sets use their own parameters and caches"}
+    root = Path(given)
+    if not root.is_dir():
+        problems.append(f"UCBENCH_DATA={given} is no folder.")
+        return {"root": given}
+    return {
+        "root": given,
+        "folders": ", ".join(sorted(path.name for path in root.iterdir() if path.is_dir())),
+    }
+
+
+def _libraries() -> Facts:
+    from ucbench.environment import versions
+
+    return versions()
+
+
+def _plugins(problems: list[str]) -> Facts:
+    registry = installed()
+    broken = [plugin for plugin in registry.plugins if plugin.problem]
+    problems.extend(f"Plugin {plugin} was left out: {plugin.problem}." for plugin in broken)
+    problems.extend(registry.conflicts)
+    return {"working": len(registry.plugins) - len(broken), "left_out": len(broken)}

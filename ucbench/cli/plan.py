@@ -1,0 +1,67 @@
+"""``ucbench plan``: which cells a run would have, and what they would cost; nothing runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ucbench.cli.axes import axis_options, chosen_axes
+from ucbench.cli.options import as_json, verbosity
+from ucbench.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from ucbench.api import PlannedCell
+
+
+@click.command("plan")
+@axis_options
+@as_json
+@verbosity
+def command(as_json: bool, out: str | None, data_root: str | None, **options: Any) -> None:
+    """Show the cells of a run without running them.
+
+    Seconds are those that cells of the same victim, or crafts of the same poisoner, took on this machine's store before;
+    unknown ones are shown as ?.
+    """
+    from ucbench.api import axes, plan_session, session
+
+    if data_root is not None:
+        os.environ["UCBENCH_DATA"] = data_root
+    arithmetic = {name: options[name] for name in ("device", "dtype", "threads")}
+    cells = plan_session(
+        axes(**chosen_axes(options)), session(**arithmetic), out=Path(out) if out is not None else None
+    )
+    if as_json:
+        print_json(
+            [
+                {**cell.cell.describe(), "cell": cell.key, "done": cell.done, "release_done": cell.release_done,
+                 "seconds": cell.seconds}
+                for cell in cells
+            ]
+        )  # fmt: skip
+        return
+    print_table([*_SHOWN, "release", "cell", "seconds"], [_line(cell) for cell in cells])
+    missing = [cell for cell in cells if not cell.done]
+    text = f"{len(cells)} cells, {len(cells) - len(missing)} done"
+    if missing:
+        known = [cell.seconds for cell in missing if cell.seconds is not None]
+        text += f"; the rest: about {sum(known) / 60:.1f} minutes"
+        if len(known) < len(missing):
+            text += f", and {len(missing) - len(known)} cells of a kind never timed on this machine"
+    click.echo(text + ".")
+
+
+_SHOWN = (
+    "dataset", "poisoner", "preset", "surrogate", "craft_labels", "labeling", "defense", "victim", "norm", "epsilon",
+    "craft_seed", "train_seed",
+)  # fmt: skip
+
+
+def _line(planned: PlannedCell) -> list[str]:
+    values = planned.cell.describe()
+    shown = ["" if values[name] is None else str(values[name]) for name in _SHOWN]
+    seconds = "" if planned.done else "?" if planned.seconds is None else f"{planned.seconds:.0f}"
+    return [*shown, "stored" if planned.release_done else "to craft", "done" if planned.done else "to run", seconds]

@@ -1,0 +1,88 @@
+"""How the reference rows perturb; :mod:`ucbench.builtin` registers and explains them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ucbench.components import Perturbation
+from ucbench.data import ImageSet
+from ucbench.errors import UsageError
+from ucbench.params import Params
+
+if TYPE_CHECKING:
+    from ucbench.components import Run
+
+class Clean:
+    """No perturbation at all."""
+
+    def __init__(self, params: Params) -> None:
+        self.params = params
+
+    def craft(self, train: ImageSet, run: Run) -> Perturbation:
+        return Perturbation(np.zeros((1, 3, *train.size), np.float32), np.zeros(len(train), np.int64))
+
+
+class Sham:
+    """Noise without information: uniform integers in [-epsilon, epsilon] (linf), a random direction of full length (l2),
+    or random values in random places (l0)."""
+
+    def __init__(self, params: Params) -> None:
+        self.params = params
+
+    def craft(self, train: ImageSet, run: Run) -> Perturbation:
+        """Perturbations ``[N, 3, H, W]``.
+
+        Raises:
+            UsageError: for an unbounded budget, of which there is no sham.
+        """
+        budget = run.budget
+        if budget is None or budget.epsilon is None:
+            raise UsageError("There is no sham of an unbounded budget.")
+        rng = np.random.default_rng(run.seed("sham"))
+        shape = train.images.shape
+        if budget.norm == "linf":
+            limit = int(budget.epsilon)
+            return Perturbation(rng.integers(-limit, limit, shape, np.int16, endpoint=True).astype(np.float32) / 255.0)
+        delta = rng.standard_normal(shape, np.float32)
+        if budget.norm == "l2":
+            delta *= budget.epsilon / np.sqrt(np.square(delta).sum((1, 2, 3), keepdims=True))
+        else:
+            scores = rng.random((shape[0], shape[2] * shape[3]), np.float32)
+            chosen = np.argsort(scores, 1)[:, : int(budget.epsilon)]
+            mask = np.zeros_like(scores, bool)
+            np.put_along_axis(mask, chosen, True, 1)
+            delta *= mask.reshape(shape[0], 1, shape[2], shape[3])
+        return Perturbation(delta)
+
+
+class PositiveParams(Params):
+    grid: int = Field(4, ge=1, description="blocks along each side of the pattern")
+
+
+class Positive:
+    """A random pattern of ``grid`` x ``grid`` blocks of +-epsilon a channel for every class."""
+
+    def __init__(self, params: PositiveParams) -> None:
+        self.params = params
+
+    def craft(self, train: ImageSet, run: Run) -> Perturbation:
+        """Perturbations ``[K, 3, H, W]``, indexed by label."""
+        # Here, not above: the parameters in this module must load without torch.
+        from ucbench.crafting import on_grid
+
+        assert run.budget is not None
+        rng = np.random.default_rng(run.seed("blocks"))
+        signs = rng.choice(np.float32([-1, 1]), (len(train.classes), 3, self.params.grid, self.params.grid))
+        patterns = on_grid(signs, train.size)
+        radius = run.budget.radius
+        if run.budget.norm == "l2":
+            radius /= float(np.sqrt(patterns[0].size))
+        return Perturbation(np.float32(radius) * patterns, train.known_labels)
+
+    def assign(self, images: ImageSet, labels: NDArray[np.int64], state: object, run: Run) -> NDArray[np.int64]:
+        """The pattern of each image's own class."""
+        return labels

@@ -1,0 +1,221 @@
+"""From records to rows: each cell beside its references, as CSV and as a table of means over seeds."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ucbench.builtin import CLEAN, POSITIVE, SHAM
+from ucbench.records import Record
+from ucbench.statistics import Interval, t_interval
+from ucbench.store import atomic_write_text
+
+Row = dict[str, Any]
+
+#: Columns of results.csv, in order. Accuracies, drops and chance in percent; gap_removed a fraction; psnr in dB.
+COLUMNS = (
+    "dataset", "poisoner", "preset", "surrogate", "craft_labels", "label_access", "granularity", "labeling", "defense",
+    "victim", "norm", "epsilon", "mixture", "trusted", "craft_seed", "train_seed", "epochs", "test_accuracy",
+    "balanced_accuracy", "matched_accuracy", "test_accuracy_best", "train_accuracy", "perturbed_test_accuracy", "chance",
+    "clean_accuracy", "sham_accuracy", "drop", "drop_sham", "gap_removed", "guess_accuracy", "measured_linf",
+    "measured_l2", "measured_l0", "psnr", "ssim", "seconds", "craft_seconds", "images_per_second", "status", "cell",
+)  # fmt: skip
+
+#: What a row must share with its clean reference, and further with its sham reference.
+_SAME_EXPLOITER = ("dataset", "labeling", "defense", "victim", "trusted", "train_seed")
+_SAME_BUDGET = ("norm", "epsilon", "mixture", "craft_seed")
+#: What is averaged over seeds is equal in all of these.
+_GROUP = (
+    "dataset", "poisoner", "preset", "surrogate", "craft_labels", "labeling", "defense", "victim", "norm", "epsilon",
+    "mixture", "trusted",
+)  # fmt: skip
+
+
+def rows(records: Iterable[Record]) -> list[Row]:
+    """One row a record, in a fixed order, with the differences to the clean and sham rows among the same records.
+
+    A column that does not apply (a clean row's craft seed, a failed cell's accuracy, a missing reference) is None.
+    """
+    found = [_row(record) for record in records]
+    clean = {_reference_key(row, _SAME_EXPLOITER): row for row in found if row["poisoner"] == CLEAN}
+    sham = {_reference_key(row, _SAME_EXPLOITER + _SAME_BUDGET): row for row in found if row["poisoner"] == SHAM}
+    for row in found:
+        own = row["test_accuracy"]
+        row["clean_accuracy"] = _accuracy(clean.get(_reference_key(row, _SAME_EXPLOITER)))
+        row["sham_accuracy"] = _accuracy(sham.get(_reference_key(row, _SAME_EXPLOITER + _SAME_BUDGET)))
+        row["drop"] = _difference(row["clean_accuracy"], own)
+        row["drop_sham"] = _difference(row["sham_accuracy"], own)
+        row["gap_removed"] = gap_removed(row["clean_accuracy"], own, row["chance"])
+    return sorted(found, key=_order)
+
+
+def gap_removed(clean: float | None, accuracy: float | None, chance: float | None) -> float | None:
+    """(clean - accuracy) / (clean - chance), accuracies below chance counting as chance; None where undefined."""
+    if clean is None or accuracy is None or chance is None or clean <= chance:
+        return None
+    return (clean - max(accuracy, chance)) / (clean - chance)
+
+
+def _row(record: Record) -> Row:
+    metrics, budget, cost = record.get("metrics", {}), record.get("budget", {}), record.get("cost", {})
+    values = {
+        **record["request"],
+        **metrics,
+        "label_access": record["label_access"],
+        "granularity": record["granularity"],
+        "epochs": record.get("epochs"),
+        "measured_linf": budget.get("linf"),
+        "measured_l2": budget.get("l2"),
+        "measured_l0": budget.get("l0"),
+        "psnr": budget.get("psnr"),
+        "ssim": budget.get("ssim"),
+        "seconds": cost.get("seconds"),
+        "craft_seconds": cost.get("craft_seconds"),
+        "images_per_second": cost.get("images_per_second"),
+        "status": record["status"],
+        "cell": record["cell"],
+        "numerics": tuple(sorted(record["numerics"].items())),
+        "fingerprints": (record["data"]["train"], record["data"]["test"]),
+    }
+    return {**dict.fromkeys(COLUMNS), **values}
+
+
+def _reference_key(row: Row, columns: Sequence[str]) -> tuple[Any, ...]:
+    return (*(row[column] for column in columns), row["numerics"], row["fingerprints"])
+
+
+def _accuracy(row: Row | None) -> float | None:
+    return None if row is None else row["test_accuracy"]
+
+
+def _difference(reference: float | None, own: float | None) -> float | None:
+    return None if reference is None or own is None else reference - own
+
+
+def _rank(name: str) -> int:
+    return {CLEAN: 0, SHAM: 1, POSITIVE: 2}.get(name.partition(":")[0], 3)
+
+
+def _order(row: Row) -> tuple[Any, ...]:
+    def text(name: str) -> str:
+        return str(row[name])
+
+    return (
+        text("dataset"), text("labeling"), text("defense"), text("victim"),
+        # A clean row stands before the releases of any budget.
+        row["epsilon"] is not None, text("norm"), row["epsilon"] or 0.0, row["mixture"],
+        _rank(row["poisoner"]), text("poisoner"), text("preset"), text("surrogate"), text("craft_labels"),
+        -1 if row["craft_seed"] is None else row["craft_seed"], row["train_seed"], row["cell"],
+    )  # fmt: skip
+
+
+def to_csv(table: Iterable[Row]) -> str:
+    """The rows as CSV with :data:`COLUMNS`; numbers in a fixed format, None as an empty field."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in table:
+        writer.writerow([_text(column, row[column]) for column in COLUMNS])
+    return stream.getvalue()
+
+
+def _text(column: str, value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if column in ("epsilon", "mixture"):
+        return f"{value:g}"
+    if isinstance(value, float):
+        return f"{value:.4f}" if column in ("gap_removed", "ssim") else f"{value:.2f}"
+    return str(value)
+
+
+def write_csv(out: Path, table: Iterable[Row]) -> Path:
+    """Write ``out/results.csv``, whole or not at all."""
+    path = out / "results.csv"
+    atomic_write_text(path, to_csv(table))
+    return path
+
+
+class Summary(NamedTuple):
+    """A group of rows that differ only in their seeds: the values they share, and the means of the others."""
+
+    shared: Row
+    means: dict[str, Interval]
+    count: int
+    failed: int
+
+
+#: Numbers that are averaged over seeds.
+AVERAGED = (
+    "test_accuracy", "train_accuracy", "perturbed_test_accuracy", "matched_accuracy", "drop", "drop_sham", "gap_removed",
+    "guess_accuracy", "measured_linf", "psnr", "seconds", "craft_seconds",
+)  # fmt: skip
+
+
+def summarise(table: Sequence[Row]) -> list[Summary]:
+    """Group rows by everything but their seeds, in the order they come."""
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in table:
+        groups.setdefault(_reference_key(row, _GROUP), []).append(row)
+    return [
+        Summary(
+            members[0],
+            {name: t_interval([m[name] for m in members if m[name] is not None]) for name in AVERAGED},
+            sum(m["status"] == "ok" for m in members),
+            sum(m["status"] != "ok" for m in members),
+        )
+        for members in groups.values()
+    ]
+
+
+class Gate(NamedTuple):
+    """Whether a regime can show an effect at all (see :func:`gates`)."""
+
+    shared: Row
+    checks: dict[str, tuple[bool, str]]
+
+    @property
+    def passed(self) -> bool:
+        return all(ok for ok, _ in self.checks.values())
+
+
+def gates(table: Sequence[Row]) -> list[Gate]:
+    """Judge every regime in which ``positive`` was run.
+
+    A regime passes where the victim reaches at least 95 % train accuracy on the positive release, positive removes at least
+    70 % of the clean-minus-chance gap, clean and sham differ by at most 10 % of it, and the 95 % interval of the
+    positive row has a half-width of at most 10 points (which takes two seeds or more).
+    """
+    verdicts = []
+    for group in summarise(table):
+        row = group.shared
+        if row["poisoner"].partition(":")[0] != POSITIVE or not group.count:
+            continue
+        peers = [r for r in table if all(r[c] == row[c] for c in ("dataset", "labeling", "defense", "victim"))]
+        clean = t_interval([r["test_accuracy"] for r in peers if r["poisoner"] == CLEAN])
+        sham = t_interval(
+            [r["test_accuracy"] for r in peers if r["poisoner"] == SHAM and r["epsilon"] == row["epsilon"]]
+        )
+        gap = clean.mean - row["chance"]
+        train, removed = group.means["train_accuracy"].mean, group.means["gap_removed"].mean
+        half = group.means["test_accuracy"].half
+        difference = abs(clean.mean - sham.mean) / gap
+        verdicts.append(
+            Gate(
+                row,
+                {
+                    "train accuracy on the release": (train >= 95, f"{train:.1f} %, at least 95"),
+                    "positive removes": (removed >= 0.7, f"{100 * removed:.0f} % of the gap, at least 70"),
+                    "|clean - sham|": (difference <= 0.1, f"{100 * difference:.0f} % of the gap, at most 10"),
+                    "half-width of the interval": (
+                        half <= 10,
+                        "needs two seeds" if math.isnan(half) else f"{half:.1f} points, at most 10",
+                    ),
+                },
+            )
+        )
+    return verdicts

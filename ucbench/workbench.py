@@ -1,0 +1,165 @@
+"""The shared work of a run: data sets, surrogates and releases, each made once.
+
+Data and surrogates are kept in memory for as long as the run lasts; fitted surrogates and releases live in the store.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ucbench.components import FittedSurrogate, PoisonerRecord, Surrogate
+from ucbench.context import Context
+from ucbench.costs import CostBook, crafting_work
+from ucbench.crafting import clusters_of
+from ucbench.data import ImageSet, LoadedDataset, load_dataset
+from ucbench.environment import environment, peak_memory
+from ucbench.evaluation import cluster_diagnostics
+from ucbench.identity import key
+from ucbench.matrix import CORE_VERSION, Cell, Craft
+from ucbench.mixture import protected_part
+from ucbench.numerics import Numerics
+from ucbench.progress import Progress
+from ucbench.registry import Resolved
+from ucbench.release import Release, make_release
+from ucbench.store import Store
+from ucbench.training import Engine, arithmetic
+
+
+@dataclass(frozen=True)
+class Protected:
+    """The protector's share of a training set: ``indices`` int64 ``[M]`` into it, and those images."""
+
+    indices: np.ndarray[Any, np.dtype[np.int64]]
+    images: ImageSet
+
+
+class Workbench:
+    """Makes and remembers what cells share.
+
+    Args:
+        store: where releases and fitted surrogates are kept.
+        numerics: the arithmetic everything is made with.
+        progress: where stages report.
+    """
+
+    def __init__(self, store: Store, numerics: Numerics, progress: Progress) -> None:
+        self.store, self.numerics, self.progress = store, numerics, progress
+        self.engine = Engine(numerics)
+        self.costs = CostBook(store.root)
+        self._data: dict[str, LoadedDataset] = {}
+        self._surrogates: dict[str, Surrogate] = {}
+
+    def dataset(self, dataset: Resolved) -> LoadedDataset:
+        """Both splits of a data set; what was decided in loading is reported once."""
+        name = str(dataset)
+        if name not in self._data:
+            self._data[name] = load_dataset(dataset.build(), dataset.params)
+            loaded = self._data[name]
+            self.progress.say(
+                f"{name}: {len(loaded.train)} training and {len(loaded.test)} test images of "
+                f"{loaded.train.size[0]}x{loaded.train.size[1]} pixels, {len(loaded.train.classes)} classes"
+                + (f" ({loaded.note})" if loaded.note else "")
+            )
+        return self._data[name]
+
+    def protected(self, cell: Cell) -> Protected:
+        """The images the protector owns: all, or the stratified part that the mixture names."""
+        train = self.dataset(cell.dataset).train
+        if cell.mixture == 1 or cell.craft.seed is None:
+            return Protected(np.arange(len(train)), train)
+        indices = protected_part(train.known_labels, cell.mixture, cell.craft.seed)
+        return Protected(indices, train.subset(indices))
+
+    def context(self, stage: str, seed: int, **lent: Any) -> Context:
+        return Context(self.engine, (stage, seed), self.progress, **lent)
+
+    def surrogate(self, craft: Craft, images: ImageSet) -> Surrogate | None:
+        """The craft's surrogate on the run's device, fitted on the protector's images where it has to be."""
+        if craft.surrogate is None:
+            return None
+        fingerprint = images.fingerprint if craft.surrogate.record.label_access == "full" else ""
+        name = f"{craft.surrogate}/{fingerprint}/{craft.seed if fingerprint else ''}"
+        if name not in self._surrogates:
+            surrogate: Surrogate = craft.surrogate.build()
+            if isinstance(surrogate, FittedSurrogate):
+                self._fit(surrogate, craft, images)
+            surrogate.to(self.engine.device, self.engine.dtype)
+            self._surrogates[name] = surrogate
+        return self._surrogates[name]
+
+    def _fit(self, surrogate: FittedSurrogate, craft: Craft, images: ImageSet) -> None:
+        assert craft.surrogate is not None
+        assert craft.seed is not None
+        run = self.context("surrogate", craft.seed)
+        identity = {
+            "core": CORE_VERSION,
+            "surrogate": craft.surrogate.identity(),
+            "images": images.fingerprint,
+            "seed": craft.seed,
+            "numerics": self.numerics.identity(),
+        }
+        stored, _ = self.store.get_or_make(
+            "surrogate", key("surrogate", identity), lambda: (surrogate.fit(images, run), {"notes": run.notes})
+        )
+        surrogate.restore(stored.arrays, images, run)
+
+    def release(self, cell: Cell) -> tuple[str, Release]:
+        """Key and release of the cell's craft, from the store or crafted now.
+
+        Raises:
+            ContractError: if the poisoner returned what its contract forbids.
+        """
+        part = self.protected(cell)
+        release_key = cell.release_key(part.images.fingerprint, self.numerics)
+        assert release_key is not None
+        stored, _ = self.store.get_or_make("release", release_key, lambda: self._craft(cell, part.images, release_key))
+        return release_key, Release.from_arrays(stored.arrays, stored.meta)
+
+    def told(self, cell: Cell, images: ImageSet, run: Context) -> ImageSet:
+        """The protector's images under the craft labels."""
+        labels = cell.craft.labels
+        if labels.source == "none":
+            return images.with_labels(None)
+        if labels.source == "clusters":
+            found = clusters_of(images, labels.clusters, run)
+            return images.with_labels(found.assignment, tuple(f"cluster {k}" for k in range(labels.clusters)))
+        if labels.source == "exploiter":
+            published, _ = cell.labeling.build().apply(images, images, images, run)
+            return published
+        return images
+
+    def _craft(self, cell: Cell, images: ImageSet, release_key: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        craft = cell.craft
+        record = craft.poisoner.record
+        assert isinstance(record, PoisonerRecord)
+        assert craft.seed is not None
+        with arithmetic(self.numerics):
+            run = self.context(
+                "craft",
+                craft.seed,
+                budget=craft.budget,
+                surrogate=self.surrogate(craft, images),
+                checkpoint=self.store.checkpoint("release", release_key),
+            )
+            started = time.perf_counter()
+            told = self.told(cell, images, run)
+            perturbation = craft.poisoner.build().craft(told, run)
+            seconds = time.perf_counter() - started
+        self.costs.remember(crafting_work(cell, len(images), images.size, self.numerics), seconds)
+        release = make_release(perturbation, images, craft.budget, declares_projection=record.projects)
+        if 1 < len(release.changes) < len(images):
+            for name, value in cluster_diagnostics(release.index, images.known_labels).items():
+                run.note(name, value)
+        meta = {
+            **release.meta,
+            "notes": run.notes,
+            "warnings": run.warnings,
+            "seconds": seconds,
+            "peak_memory_mib": peak_memory(self.numerics),
+            "environment": environment(self.numerics),
+        }
+        return release.to_arrays(), meta
