@@ -202,7 +202,9 @@ def plan_session(request: Axes, here: Session, *, out: Path | None = None) -> li
     for cell in expand(request, here.registry):
         key, release_key = cell_key(cell, bench)
         done = finished(key, bench, out) is not None
-        has_release = release_key is None or release_key in crafted or bench.store.get("release", release_key) is not None
+        has_release = (
+            release_key is None or release_key in crafted or bench.store.get("release", release_key) is not None
+        )
         crafted.add(release_key)
         train = bench.dataset(cell.dataset).train
         work = (len(train), train.size, here.numerics)

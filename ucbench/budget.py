@@ -103,9 +103,7 @@ class Budget:
         """How far the largest change of int16 ``[M, 3, H, W]`` exceeds epsilon, in its units; else 0.0."""
         if self.epsilon is None:
             return 0.0
-        largest = max(
-            (sizes(changes[block], self.norm).max() for block in blocks(changes.shape)), default=0.0
-        )
+        largest = max((sizes(changes[block], self.norm).max() for block in blocks(changes.shape)), default=0.0)
         return max(0.0, float(largest) - self.epsilon)
 
     def _projected(self, delta: Floats) -> Floats:
@@ -170,9 +168,7 @@ def measure(source: UInt8Images, release: UInt8Images, block_values: int = BLOCK
         ContractError: if the shapes differ or there is no image.
     """
     if source.shape != release.shape or not len(source):
-        raise ContractError(
-            f"Cannot measure a release of shape {list(release.shape)} from {list(source.shape)}."
-        )
+        raise ContractError(f"Cannot measure a release of shape {list(release.shape)} from {list(source.shape)}.")
     columns: dict[str, list[Floats]] = {"linf": [], "l2": [], "l0": [], "psnr": [], "ssim": []}
     for block in blocks(source.shape, block_values):
         before, after = source[block], release[block]
@@ -200,9 +196,7 @@ def blocks(shape: tuple[int, ...], block_values: int = BLOCK_VALUES) -> Iterator
 def _check_levels(epsilon: float, written: str) -> None:
     if not 1 <= epsilon <= LEVELS:
         hint = " On the [0, 1] scale, write it as n/255." if 0 < epsilon < 1 else ""
-        raise UsageError(
-            f"A linf epsilon is a number of 8-bit levels from 1 to {LEVELS}, got {written}.{hint}"
-        )
+        raise UsageError(f"A linf epsilon is a number of 8-bit levels from 1 to {LEVELS}, got {written}.{hint}")
 
 
 def _check_finite(delta: Floats, start: int) -> None:

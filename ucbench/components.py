@@ -297,5 +297,3 @@ RECORD_KINDS: Mapping[str, type[ComponentRecord]] = {
         VictimRecord,
     )
 }
-
-

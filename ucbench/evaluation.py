@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -87,5 +86,3 @@ def guess_accuracy(release: Release, labels: Labels, seed: int, limit: int = 500
     else:
         weights = x.T @ np.linalg.solve(x @ x.T + penalty * np.eye(len(x), dtype=np.float32), y)
     return accuracy((values(held_out) @ weights).argmax(1), labels[held_out])
-
-

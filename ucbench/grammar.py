@@ -96,9 +96,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     for part in text.split(","):
         match = re.fullmatch(r"\s*([0-9]{1,18})(?:-([0-9]{1,18}))?\s*", part)
         if not match:
-            raise UsageError(
-                f"Seeds {text!r}: {part!r} is neither a seed nor a range. Write 0, 0-2 or 0,3,5-7."
-            )
+            raise UsageError(f"Seeds {text!r}: {part!r} is neither a seed nor a range. Write 0, 0-2 or 0,3,5-7.")
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
             raise UsageError(f"Seeds {text!r}: the range {part.strip()} falls. Write {last}-{first}.")

@@ -210,9 +210,7 @@ def _chain(text: str, registry: Registry) -> tuple[Resolved, ...]:
     return tuple(registry.resolve("defense", ref) for ref in parse_chain(text))
 
 
-def _crafts(
-    poisoner: Resolved, dataset: Resolved, axes: Axes, registry: Registry, craft_seed: int
-) -> Iterable[Craft]:
+def _crafts(poisoner: Resolved, dataset: Resolved, axes: Axes, registry: Registry, craft_seed: int) -> Iterable[Craft]:
     """The crafts of one poisoner: its surrogates x craft labels x budgets."""
     record = poisoner.record
     assert isinstance(record, PoisonerRecord)
@@ -268,9 +266,7 @@ def _budgets(record: PoisonerRecord, dataset: Resolved, axes: Axes) -> list[Budg
 
 def _references(cell: Cell, registry: Registry, craft_seed: int) -> list[Cell]:
     """The clean and the sham cell that ``cell`` is read against."""
-    nothing = Craft(
-        registry.resolve("poisoner", CLEAN), None, CraftLabels("none"), Budget("unbounded", None), None
-    )
+    nothing = Craft(registry.resolve("poisoner", CLEAN), None, CraftLabels("none"), Budget("unbounded", None), None)
     references = [replace(cell, craft=nothing, mixture=1.0)]
     if cell.craft.budget.epsilon is not None:
         noise = Craft(registry.resolve("poisoner", SHAM), None, CraftLabels("none"), cell.craft.budget, craft_seed)

@@ -83,7 +83,8 @@ class Params(BaseModel):
             return cls(**values)
         except ValidationError as error:
             problems = "; ".join(
-                f"{'.'.join(str(part) for part in item['loc']) or 'parameters'}: {item['msg']}" for item in error.errors()
+                f"{'.'.join(str(part) for part in item['loc']) or 'parameters'}: {item['msg']}"
+                for item in error.errors()
             )
             raise UsageError(f"{label}: {problems}.") from error
 

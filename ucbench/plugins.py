@@ -77,16 +77,12 @@ def load_entry_points(found: Iterable[EntryPoint]) -> tuple[LoadedPlugin, ...]:
     loaded = [_load(entry_point) for entry_point in sorted(found, key=lambda e: (e.name, e.value))]
     counts = Counter(plugin.name for plugin in loaded)
     return tuple(
-        plugin
-        if counts[plugin.name] == 1
-        else _clashing(plugin, [p for p in loaded if p.name == plugin.name])
+        plugin if counts[plugin.name] == 1 else _clashing(plugin, [p for p in loaded if p.name == plugin.name])
         for plugin in loaded
     )
 
 
-def load_module(
-    name: str, module: object, distribution: str = "unpackaged", version: str = "0"
-) -> LoadedPlugin:
+def load_module(name: str, module: object, distribution: str = "unpackaged", version: str = "0") -> LoadedPlugin:
     """Load one plugin from a module (or any object with hooks), as if an entry point had named it."""
     where = getattr(module, "__name__", repr(module))
     plugin = LoadedPlugin(name, distribution, version, where)
@@ -197,9 +193,7 @@ def _fault(record: object, kind: str) -> str | None:
 
 def _clashing(plugin: LoadedPlugin, claimants: list[LoadedPlugin]) -> LoadedPlugin:
     who = " and ".join(f"{p.distribution} {p.version}" for p in claimants)
-    return _broken(
-        plugin, PluginError(f"the entry point {plugin.name!r} is declared by {who}; uninstall all but one")
-    )
+    return _broken(plugin, PluginError(f"the entry point {plugin.name!r} is declared by {who}; uninstall all but one"))
 
 
 def _broken(plugin: LoadedPlugin, reason: PluginError) -> LoadedPlugin:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ucbench.errors import DataError
-from ucbench.store import atomic_write_text
+from ucbench.files import atomic_write_text
 
 #: Raised when the layout of a record changes; a reader migrates older ones.
 SCHEMA = 1
@@ -34,11 +34,13 @@ def read_record(path: Path) -> Record:
         DataError: naming the file, if it is no record or of a schema this version does not know.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record: Record = json.loads(path.read_text(encoding="utf-8"))
         schema = record["schema"]
         assert isinstance(record["cell"], str)
     except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
-        raise DataError(f"{path} is not a record of ucbench: {error}. Move it away to have the cell computed again.") from error
+        raise DataError(
+            f"{path} is not a record of ucbench: {error}. Move it away to have the cell computed again."
+        ) from error
     if schema != SCHEMA:
         raise DataError(f"{path} has schema {schema}; this version of ucbench reads schema {SCHEMA}.")
     return record

@@ -16,6 +16,7 @@ from ucbench.params import Params
 if TYPE_CHECKING:
     from ucbench.components import Run
 
+
 class Clean:
     """No perturbation at all."""
 
@@ -76,7 +77,7 @@ class Positive:
 
         assert run.budget is not None
         rng = np.random.default_rng(run.seed("blocks"))
-        signs = rng.choice(np.float32([-1, 1]), (len(train.classes), 3, self.params.grid, self.params.grid))
+        signs = rng.choice(np.array([-1, 1], np.float32), (len(train.classes), 3, self.params.grid, self.params.grid))
         patterns = on_grid(signs, train.size)
         radius = run.budget.radius
         if run.budget.norm == "l2":

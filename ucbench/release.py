@@ -51,15 +51,11 @@ class Release:
     @classmethod
     def from_arrays(cls, arrays: Arrays, meta: Mapping[str, Any]) -> Release:
         """The release that :meth:`to_arrays` took apart."""
-        state = {
-            name.removeprefix(_STATE): array for name, array in arrays.items() if name.startswith(_STATE)
-        }
+        state = {name.removeprefix(_STATE): array for name, array in arrays.items() if name.startswith(_STATE)}
         return cls(arrays["changes"], arrays["index"], state, meta)
 
 
-def materialise(
-    images: UInt8Images, changes: Changes, index: Index, block_values: int = BLOCK_VALUES
-) -> UInt8Images:
+def materialise(images: UInt8Images, changes: Changes, index: Index, block_values: int = BLOCK_VALUES) -> UInt8Images:
     """Add changes to images and clip to 0..255, block by block.
 
     Args:
@@ -75,9 +71,7 @@ def materialise(
         ContractError: if the shapes do not fit each other or an index is out of range.
     """
     if changes.shape[1:] != images.shape[1:]:
-        raise ContractError(
-            f"Changes of shape {list(changes.shape)} do not fit images of shape {list(images.shape)}."
-        )
+        raise ContractError(f"Changes of shape {list(changes.shape)} do not fit images of shape {list(images.shape)}.")
     _check_index(index, len(images), len(changes))
     result = np.empty(images.shape, np.uint8)
     for block in blocks(images.shape, block_values):
@@ -153,24 +147,18 @@ def _checked(perturbation: Perturbation, train: ImageSet) -> tuple[NDArray[np.fl
 
 def _check_array(name: str, array: object, dtype: type[np.generic] | None, expected: str) -> None:
     if not isinstance(array, np.ndarray):
-        raise ContractError(
-            f"Perturbation.{name} must be a NumPy array, {expected}; got {_type_name(array)}."
-        )
+        raise ContractError(f"Perturbation.{name} must be a NumPy array, {expected}; got {_type_name(array)}.")
     if dtype is not None and array.dtype != dtype:
         raise ContractError(f"Perturbation.{name} must be {expected}, got {array.dtype} {list(array.shape)}.")
 
 
 def _check_index(index: Index, images: int, changes: int) -> None:
     if index.shape != (images,):
-        raise ContractError(
-            f"The index must be int64 [{images}], an entry for each image; got {list(index.shape)}."
-        )
+        raise ContractError(f"The index must be int64 [{images}], an entry for each image; got {list(index.shape)}.")
     wrong = np.flatnonzero((index < 0) | (index >= changes))
     if wrong.size:
         first = int(wrong[0])
-        raise ContractError(
-            f"index[{first}] is {index[first]}, but there are {changes} perturbations, from 0."
-        )
+        raise ContractError(f"index[{first}] is {index[first]}, but there are {changes} perturbations, from 0.")
 
 
 def _clipped_share(images: UInt8Images, changes: Changes, index: Index) -> float:

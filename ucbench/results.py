@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ucbench.builtin import CLEAN, POSITIVE, SHAM
+from ucbench.files import atomic_write_text
 from ucbench.records import Record
 from ucbench.statistics import Interval, t_interval
-from ucbench.store import atomic_write_text
 
 Row = dict[str, Any]
 
@@ -68,9 +68,9 @@ def _row(record: Record) -> Row:
         "label_access": record["label_access"],
         "granularity": record["granularity"],
         "epochs": record.get("epochs"),
-        "measured_linf": budget.get("linf"),
-        "measured_l2": budget.get("l2"),
-        "measured_l0": budget.get("l0"),
+        "measured_linf": budget.get("linf_max"),
+        "measured_l2": budget.get("l2_max"),
+        "measured_l0": budget.get("l0_max"),
         "psnr": budget.get("psnr"),
         "ssim": budget.get("ssim"),
         "seconds": cost.get("seconds"),
@@ -145,7 +145,7 @@ class Summary(NamedTuple):
 
     shared: Row
     means: dict[str, Interval]
-    count: int
+    done: int
     failed: int
 
 
@@ -193,7 +193,7 @@ def gates(table: Sequence[Row]) -> list[Gate]:
     verdicts = []
     for group in summarise(table):
         row = group.shared
-        if row["poisoner"].partition(":")[0] != POSITIVE or not group.count:
+        if row["poisoner"].partition(":")[0] != POSITIVE or not group.done:
             continue
         peers = [r for r in table if all(r[c] == row[c] for c in ("dataset", "labeling", "defense", "victim"))]
         clean = t_interval([r["test_accuracy"] for r in peers if r["poisoner"] == CLEAN])

@@ -84,8 +84,10 @@ def title(cell: Cell) -> str:
     values = cell.describe()
     epsilon = "" if values["epsilon"] is None else f" {values['norm']} {values['epsilon']:g}"
     defense = "" if values["defense"] == "none" else f" + {values['defense']}"
-    seeds = f"seed {cell.train_seed}" if cell.craft.seed in (None, cell.train_seed) else (
-        f"craft seed {cell.craft.seed}, train seed {cell.train_seed}"
+    seeds = (
+        f"seed {cell.train_seed}"
+        if cell.craft.seed in (None, cell.train_seed)
+        else (f"craft seed {cell.craft.seed}, train seed {cell.train_seed}")
     )
     return f"{values['dataset']} | {cell.craft.poisoner}{epsilon} | {values['victim']}{defense} | {seeds}"
 
@@ -169,9 +171,7 @@ def _measure(cell: Cell, key: str, release_key: str | None, bench: Workbench) ->
         predicted = bench.engine.predict(result.model, test, chain)
         metrics = test_metrics(predicted, test.known_labels, len(test.classes))
         metrics["test_accuracy_best"] = max(point["test_accuracy"] for point in result.history)
-        metrics["train_accuracy"] = accuracy(
-            bench.engine.predict(result.model, released, chain), released.known_labels
-        )
+        metrics["train_accuracy"] = accuracy(bench.engine.predict(result.model, released, chain), released.known_labels)
         if release is not None:
             metrics["guess_accuracy"] = guess_accuracy(
                 release, released.known_labels[bench.protected(cell).indices], run.seed("guess")
@@ -259,4 +259,4 @@ def _train_gflops(result: TrainResult, train: ImageSet, cell: Cell) -> float:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         result.model(x)
     epochs: int = cell.victim.params.epochs  # type: ignore[attr-defined]
-    return 3 * counter.get_total_flops() * len(train) * epochs / 1e9
+    return float(3 * counter.get_total_flops() * len(train) * epochs / 1e9)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from ucbench.data import ImageSet
+from ucbench.files import atomic_write_bytes
 from ucbench.release import Release, materialise
-from ucbench.store import atomic_write_bytes
 
 #: Groups (rows), images of each, and the least side of a drawn picture in pixels.
 ROWS, EXAMPLES, SIDE = 10, 4, 64
@@ -61,9 +61,7 @@ def picture_sheet(source: ImageSet, release: Release, title: str) -> Image.Image
 
 def _examples(groups: NDArray[np.int64]) -> list[tuple[int, list[int]]]:
     """The first few members of the first few groups."""
-    return [
-        (int(group), np.flatnonzero(groups == group)[:EXAMPLES].tolist()) for group in np.unique(groups)[:ROWS]
-    ]
+    return [(int(group), np.flatnonzero(groups == group)[:EXAMPLES].tolist()) for group in np.unique(groups)[:ROWS]]
 
 
 def write_sheet(path: Path, source: ImageSet, release: Release, title: str) -> Path:

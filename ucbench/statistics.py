@@ -15,7 +15,7 @@ class Interval(NamedTuple):
 
     mean: float
     half: float
-    count: int
+    n: int
 
     @property
     def low(self) -> float:

@@ -228,8 +228,7 @@ def _open(kind: str, key: str, path: Path) -> StoredObject:
         if not intact:
             raise _DamagedError(f"{name} was altered")
     arrays = {
-        name.removesuffix(".npy"): np.load(path / name, mmap_mode="r", allow_pickle=False)
-        for name in content["files"]
+        name.removesuffix(".npy"): np.load(path / name, mmap_mode="r", allow_pickle=False) for name in content["files"]
     }
     return StoredObject(kind, key, path, arrays, content["meta"])
 
@@ -265,9 +264,7 @@ def _check_arrays(arrays: Arrays) -> None:
         if not re.fullmatch(r"\w[\w.-]*", name, re.ASCII):
             raise ContractError(f"Array name {name!r} is not made of letters, digits, '_', '.' and '-'.")
         if array.dtype.hasobject:
-            raise ContractError(
-                f"Array {name!r} holds Python objects (dtype {array.dtype}), which are not stored."
-            )
+            raise ContractError(f"Array {name!r} holds Python objects (dtype {array.dtype}), which are not stored.")
 
 
 def _describe(path: Path) -> dict[str, Any]:

@@ -81,8 +81,8 @@ class Workbench:
         """The craft's surrogate on the run's device, fitted on the protector's images where it has to be."""
         if craft.surrogate is None:
             return None
-        fingerprint = images.fingerprint if craft.surrogate.record.label_access == "full" else ""
-        name = f"{craft.surrogate}/{fingerprint}/{craft.seed if fingerprint else ''}"
+        # One that is fitted differs with the images and the seed; asking its class would import it.
+        name = f"{craft.surrogate}/{images.fingerprint}/{craft.seed}"
         if name not in self._surrogates:
             surrogate: Surrogate = craft.surrogate.build()
             if isinstance(surrogate, FittedSurrogate):
@@ -128,7 +128,7 @@ class Workbench:
             found = clusters_of(images, labels.clusters, run)
             return images.with_labels(found.assignment, tuple(f"cluster {k}" for k in range(labels.clusters)))
         if labels.source == "exploiter":
-            published, _ = cell.labeling.build().apply(images, images, images, run)
+            published: ImageSet = cell.labeling.build().apply(images, images, images, run)[0]
             return published
         return images
 

@@ -6,10 +6,7 @@ from collections.abc import Iterator
 
 import ucbench
 
-_DIGITS = (
-    "E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits,"
-    " UCI Machine Learning Repository, 1998"
-)
+_DIGITS = "E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998"
 _CIFAR = (
     "A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images,"
     " technical report, University of Toronto, 2009"

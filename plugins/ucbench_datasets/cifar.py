@@ -88,9 +88,7 @@ class Cifar100(Cifar10):
     def _namings(self, loaded: Any, split: SplitName) -> dict[str, LabelSet]:
         # torchvision hands out the fine labels only; the file it has just verified holds both.
         folder = Path(loaded.root) / loaded.base_folder
-        rows, names = (
-            pickle.loads((folder / file).read_bytes(), encoding="latin1") for file in (split, "meta")
-        )
+        rows, names = (pickle.loads((folder / file).read_bytes(), encoding="latin1") for file in (split, "meta"))
         return {
             name: LabelSet(np.array(rows[f"{name}_labels"], np.int64), tuple(names[f"{name}_label_names"]))
             for name in self.columns

@@ -44,9 +44,7 @@ class FramedDataset(ABC):
         found = self.find(split)
         if self._framing is None:
             training = found if split == "train" else self.find("train")
-            self._framing = choose_framing(
-                training.pictures, self.params.size, self.params.resize, self.resample
-            )
+            self._framing = choose_framing(training.pictures, self.params.size, self.params.resize, self.resample)
         return ImageSet(
             images=assemble(found.pictures, self._framing),
             labels=found.labels,

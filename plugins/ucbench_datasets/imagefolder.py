@@ -68,9 +68,7 @@ class ImageFolder(FramedDataset):
         )
 
     def _held_out(self, whole: Split, fraction: float, split: SplitName) -> Split:
-        kept, held = stratified_split(
-            whole.labels, whole.classes, fraction, _HOLDOUT_SEED, f"imagefolder {self._path}"
-        )
+        kept, held = stratified_split(whole.labels, whole.classes, fraction, _HOLDOUT_SEED, f"imagefolder {self._path}")
         rows = kept if split == "train" else held
         return Split([whole.pictures[row] for row in rows], whole.labels[rows], whole.classes)
 

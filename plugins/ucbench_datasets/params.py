@@ -11,9 +11,7 @@ from ucbench.data import DatasetParams
 
 
 class DigitsParams(DatasetParams):
-    size: int | None = Field(
-        None, ge=8, description="side in pixels, enlarged bilinearly; none: the scans' own 8"
-    )
+    size: int | None = Field(None, ge=8, description="side in pixels, enlarged bilinearly; none: the scans' own 8")
 
 
 class ParquetParams(DatasetParams):
@@ -21,9 +19,7 @@ class ParquetParams(DatasetParams):
     locations: ClassVar[frozenset[str]] = frozenset({"path"})
 
     path: Path = Field(description="folder of train-*.parquet and test-*.parquet, or one file for training")
-    label: str | None = Field(
-        None, description="label column; none: the only integer one, `label` or `fine_label`"
-    )
+    label: str | None = Field(None, description="label column; none: the only integer one, `label` or `fine_label`")
     flip: bool = Field(True, description="whether a mirrored picture keeps its label")
 
 
@@ -31,9 +27,7 @@ class ImageFolderParams(DatasetParams):
     argument: ClassVar[str] = "path"
     locations: ClassVar[frozenset[str]] = frozenset({"path"})
 
-    path: Path = Field(
-        description="folder with train/CLASS and test/CLASS (or val/CLASS), or with CLASS folders"
-    )
+    path: Path = Field(description="folder with train/CLASS and test/CLASS (or val/CLASS), or with CLASS folders")
     holdout: float | None = Field(
         None, gt=0, lt=1, description="share of every class that is the test split of a folder without train/"
     )
@@ -50,6 +44,4 @@ class Cifar10Params(DatasetParams):
 
 
 class Cifar100Params(Cifar10Params):
-    label: Literal["fine", "coarse"] = Field(
-        "fine", description="which labels to learn: 100 fine or 20 coarse classes"
-    )
+    label: Literal["fine", "coarse"] = Field("fine", description="which labels to learn: 100 fine or 20 coarse classes")

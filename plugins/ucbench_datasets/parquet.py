@@ -71,9 +71,7 @@ def read_table(files: Sequence[Path], classes: Mapping[str, Classes]) -> Table:
     labels: dict[str, list[NDArray[np.int64]]] = {column: [] for column in classes}
     for file in files:
         if class_names(file) != class_names(files[0]):
-            raise DataError(
-                f"{file} has other class names than {files[0]}; files of one split need the same."
-            )
+            raise DataError(f"{file} has other class names than {files[0]}; files of one split need the same.")
         stored, *stored_labels = _read(file, [picture_column(file), *classes])
         pictures += _pictures(stored, file)
         for (column, names), values in zip(classes.items(), stored_labels, strict=True):

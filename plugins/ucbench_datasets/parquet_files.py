@@ -36,9 +36,7 @@ def split_files(path: Path, split: SplitName) -> list[Path]:
     files = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
     there = ", ".join(str(file.relative_to(path.parent)) for file in files[:5]) or "no parquet file"
     advice = ", or ask for validation=0.2" if split == "test" else ""
-    raise DataError(
-        f"parquet: {path} has no {split} files; there is {there}. Name them {split}-*.parquet{advice}."
-    )
+    raise DataError(f"parquet: {path} has no {split} files; there is {there}. Name them {split}-*.parquet{advice}.")
 
 
 def _by_split(folder: Path) -> dict[str, list[Path]]:

@@ -42,9 +42,7 @@ def label_column(file: Path, asked: str | None = None) -> str:
     else:
         found = [name for name in _USUAL_LABELS if name in integers]
     if not found:
-        problem = (
-            "several columns could be the labels" if integers else "no column of integers could be the labels"
-        )
+        problem = "several columns could be the labels" if integers else "no column of integers could be the labels"
         if asked is not None:
             problem = f"no column {asked!r} of integer labels"
         raise DataError(f"{file}: {problem}; choose with label=. {_columns(schema)}")
@@ -60,9 +58,7 @@ def picture_column(file: Path) -> str:
     schema = read_schema(file)
     found = [column.name for column in schema if _holds_bytes(column.type)]
     if len(found) != 1:
-        raise DataError(
-            f"{file}: expected one column of encoded pictures, found {len(found)}. {_columns(schema)}"
-        )
+        raise DataError(f"{file}: expected one column of encoded pictures, found {len(found)}. {_columns(schema)}")
     return found[0]
 
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from ucbench import ImageSet, Params, UsageError
 
 if TYPE_CHECKING:
-    from ucbench_labelings.params import LabelSetParams
-
     from ucbench.components import Run
+    from ucbench_labelings.params import LabelSetParams
 
 
 class Original:

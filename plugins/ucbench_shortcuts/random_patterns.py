@@ -11,9 +11,8 @@ from ucbench import ImageSet, Perturbation
 from ucbench.crafting import on_grid
 
 if TYPE_CHECKING:
-    from ucbench_shortcuts.params import RandomClassParams
-
     from ucbench.components import Run
+    from ucbench_shortcuts.params import RandomClassParams
 
 
 class RandomClassPatterns:

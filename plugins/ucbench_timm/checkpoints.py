@@ -81,7 +81,5 @@ def load_by_position(network: nn.Module, state: State, source: str) -> None:
         raise DataError(f"{source} does not fit: it holds {len(state)} tensors, the network {len(places)}.")
     for (place, old), (name, new) in zip(places.items(), state.items(), strict=True):
         if old.shape != new.shape:
-            raise DataError(
-                f"{source} does not fit: {name} is {list(new.shape)}, but {place} is {list(old.shape)}."
-            )
+            raise DataError(f"{source} does not fit: {name} is {list(new.shape)}, but {place} is {list(old.shape)}.")
     network.load_state_dict(dict(zip(places, state.values(), strict=True)))

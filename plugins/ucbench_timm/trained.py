@@ -38,9 +38,7 @@ class TrainedSurrogate(NetworkSurrogate):
         steps = recipe.epochs * math.ceil(len(train) / recipe.batch)
         progress = run.progress("training the surrogate", steps)
         result = run.engine.fit(self._fresh(train, seed), train, recipe, seed=seed, progress=progress)
-        state = {
-            name: tensor.cpu().contiguous().numpy() for name, tensor in result.model.state_dict().items()
-        }
+        state = {name: tensor.cpu().contiguous().numpy() for name, tensor in result.model.state_dict().items()}
         self.restore(state, train, run)
         return state
 

@@ -61,7 +61,5 @@ class TimmVictimParams(VictimParams):
     def _names_no_weights(cls, model: str) -> str:
         architecture, dot, _ = model.partition(".")
         if dot:
-            raise ValueError(
-                f"{model!r} names pretrained weights, but a victim has none: write {architecture!r}"
-            )
+            raise ValueError(f"{model!r} names pretrained weights, but a victim has none: write {architecture!r}")
         return model

@@ -36,7 +36,9 @@ class UCParams(Params):
             "cosines of centred features, KL of softmaxes of raw features (released code), squared or cosine distance"
         ),
     )
-    temperature: float = Field(0.1, gt=0, description="divides cosines (centres) or features (kl; 1 in the released code)")
+    temperature: float = Field(
+        0.1, gt=0, description="divides cosines (centres) or features (kl; 1 in the released code)"
+    )
     fit_on: Literal["cluster", "all"] = Field(
         "cluster", description="images a generator is fitted on: its cluster's (paper) or all (released code)"
     )

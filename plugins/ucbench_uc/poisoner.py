@@ -10,16 +10,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from ucbench_uc.generator import GeneratorBank
-from ucbench_uc.objective import derangement, discrepancy
 
 from ucbench import ImageSet, Perturbation
 from ucbench.crafting import Clusters, clusters_of, nearest_centre
+from ucbench_uc.generator import GeneratorBank
+from ucbench_uc.objective import derangement, discrepancy
 
 if TYPE_CHECKING:
-    from ucbench_uc.params import UCParams
-
     from ucbench.components import Run
+    from ucbench_uc.params import UCParams
 
 #: Images on which the diagnostics of a finished craft are measured.
 DIAGNOSED = 1000
@@ -52,9 +51,7 @@ class UnlearnableClusters:
         groups = [every] if self.params.together else [[one] for one in every]
         delta = np.concatenate([crafter.craft(group) for group in groups])
         self._diagnose(train, clusters, delta, centres, targets, run)
-        return Perturbation(
-            delta, clusters.assignment, {"centres": clusters.centres, "targets": targets.cpu().numpy()}
-        )
+        return Perturbation(delta, clusters.assignment, {"centres": clusters.centres, "targets": targets.cpu().numpy()})
 
     def assign(
         self, images: ImageSet, labels: NDArray[np.int64] | None, state: dict[str, NDArray[np.float32]], run: Run
@@ -68,7 +65,13 @@ class UnlearnableClusters:
 
     @torch.no_grad()
     def _diagnose(
-        self, train: ImageSet, clusters: Clusters, delta: NDArray[np.float32], centres: Tensor, targets: Tensor, run: Run
+        self,
+        train: ImageSet,
+        clusters: Clusters,
+        delta: NDArray[np.float32],
+        centres: Tensor,
+        targets: Tensor,
+        run: Run,
     ) -> None:
         """Separate failed crafting from failed transfer: do the perturbed images reach the wrong centre at all?"""
         assert run.surrogate is not None
@@ -141,7 +144,9 @@ class _Crafter:
             if step in (0, steps - 1):  # two synchronisations with the device in all
                 first, last = (float(loss.detach()), last) if step == 0 else (first, float(loss.detach()))
             advance(1)
-        run.note("loss" if params.together else f"loss_{group[0]}", {"first": first / len(group), "last": last / len(group)})
+        run.note(
+            "loss" if params.together else f"loss_{group[0]}", {"first": first / len(group), "last": last / len(group)}
+        )
         with torch.no_grad():
             return self._squash(bank()).cpu().numpy()
 
@@ -188,9 +193,7 @@ class _Crafter:
         return padded[picked, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
-def _cycle(
-    pool: NDArray[np.intp], batch: int, generator: torch.Generator, shuffle: bool
-) -> Iterator[NDArray[np.intp]]:
+def _cycle(pool: NDArray[np.intp], batch: int, generator: torch.Generator, shuffle: bool) -> Iterator[NDArray[np.intp]]:
     """Batches of ``pool`` for ever, every image once a pass; a pass ends with a smaller batch where it must."""
     while True:
         order = torch.randperm(len(pool), generator=generator).numpy() if shuffle else np.arange(len(pool))

@@ -51,9 +51,7 @@ def registry(monkeypatch):
                 poisoner("twice"),
             ),
             plugin("ucbench-rival", poisoner("twice")),
-            LoadedPlugin(
-                "sick", "ucbench-sick", "0.3", "sick", problem="cannot be imported: ImportError: it"
-            ),
+            LoadedPlugin("sick", "ucbench-sick", "0.3", "sick", problem="cannot be imported: ImportError: it"),
         ]
     )
     for module in ("catalogue", "plugins"):

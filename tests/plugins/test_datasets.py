@@ -55,9 +55,7 @@ def levels(images):
 
 
 class TestRecords:
-    @pytest.mark.parametrize(
-        "record", list(ucbench_datasets.ucbench_datasets()), ids=lambda record: record.name
-    )
+    @pytest.mark.parametrize("record", list(ucbench_datasets.ucbench_datasets()), ids=lambda record: record.name)
     def test_what_records_point_to_exists(self, record):
         for target in (record.load, record.params):
             module, _, name = target.partition(":")
@@ -302,9 +300,7 @@ class TestParquet:
     @pytest.mark.parametrize("wrong", [-1, 3])
     def test_label_out_of_range_names_file_row_and_column(self, tmp_path, wrong):
         write_parquet(tmp_path / "train.parquet", [plain(0)] * 4, {"label": NAMES}, label=[0, 1, 2, wrong])
-        with pytest.raises(
-            DataError, match=rf"train\.parquet row 3: label {wrong} in column 'label'.* 0 to 2\."
-        ):
+        with pytest.raises(DataError, match=rf"train\.parquet row 3: label {wrong} in column 'label'.* 0 to 2\."):
             parquet(tmp_path).load("train")
 
     def test_null_label(self, tmp_path):
@@ -382,9 +378,7 @@ class TestImageFolder:
         expected = imagefolder(tmp_path).load("train")
         listed, found = Path.iterdir, Path.rglob
         monkeypatch.setattr(Path, "iterdir", lambda self: iter(sorted(listed(self), reverse=True)))
-        monkeypatch.setattr(
-            Path, "rglob", lambda self, pattern: iter(sorted(found(self, pattern), reverse=True))
-        )
+        monkeypatch.setattr(Path, "rglob", lambda self, pattern: iter(sorted(found(self, pattern), reverse=True)))
         assert imagefolder(tmp_path).load("train").fingerprint == expected.fingerprint
 
     def test_classes_are_in_plain_sorted_order(self, tmp_path):
@@ -463,9 +457,7 @@ class TestCifar:
         monkeypatch.setenv("UCBENCH_DATA", str(tmp_path / "gone"))
         assert len(Cifar10(Cifar10Params(root=tmp_path / "here", download=False)).load("train")) == 2
 
-    @pytest.mark.parametrize(
-        ("label", "classes", "labels"), [("fine", FINE, [2, 1, 0]), ("coarse", COARSE, [1, 1, 0])]
-    )
+    @pytest.mark.parametrize(("label", "classes", "labels"), [("fine", FINE, [2, 1, 0]), ("coarse", COARSE, [1, 1, 0])])
     def test_cifar100_has_two_namings(self, tmp_path, label, classes, labels):
         write_cifar_parquet(tmp_path)
         test = Cifar100(Cifar100Params(root=tmp_path, label=label)).load("test")
@@ -474,9 +466,7 @@ class TestCifar:
         assert test.label_sets["coarse"].classes == tuple(COARSE)
 
     def test_parquet_without_named_labels(self, tmp_path):
-        write_parquet(
-            tmp_path / "cifar100" / "train-0.parquet", [plain(2)], {"fine_label": FINE}, fine_label=[2]
-        )
+        write_parquet(tmp_path / "cifar100" / "train-0.parquet", [plain(2)], {"fine_label": FINE}, fine_label=[2])
         with pytest.raises(DataError, match="no column 'coarse_label' with class names"):
             Cifar100(Cifar100Params(root=tmp_path)).load("train")
 

@@ -77,9 +77,7 @@ def stripes(tmp_path_factory) -> dict[str, str]:
         path.parent.mkdir(exist_ok=True)
         path.write_text(textwrap.dedent(text))
     offline = ["--no-build-isolation", "--no-deps", "--no-index", "--disable-pip-version-check", "--quiet"]
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", *offline, "--target", str(site), str(source)], check=True
-    )
+    subprocess.run([sys.executable, "-m", "pip", "install", *offline, "--target", str(site), str(source)], check=True)
     path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
     return {**os.environ, "PYTHONPATH": path}
 
@@ -91,9 +89,7 @@ def ucbench(environment: dict[str, str], *arguments: str) -> str:
 
 
 def test_it_is_listed_beside_the_others_with_its_distribution(stripes):
-    records = {
-        record["name"]: record for record in json.loads(ucbench(stripes, "list", "poisoner", "--json"))
-    }
+    records = {record["name"]: record for record in json.loads(ucbench(stripes, "list", "poisoner", "--json"))}
     assert "clean" in records
     assert records["stripes"]["distribution"] == "ucbench-stripes"
     assert records["stripes"]["distribution_version"] == "0.7"

@@ -77,9 +77,7 @@ def test_a_change_of_whole_levels_within_the_budget_is_kept_as_it_is(budget: Bud
     rng = np.random.default_rng(seed)
     levels = np.zeros((2, 3, 9, 7), np.int64)
     levels[:, :, 4, 4] = rng.integers(-1, 2, (2, 3))
-    wanted = [
-        i for i, size in enumerate(independent_sizes(levels, budget.norm)) if size <= (budget.epsilon or 999)
-    ]
+    wanted = [i for i, size in enumerate(independent_sizes(levels, budget.norm)) if size <= (budget.epsilon or 999)]
     changes, moved = budget.project((levels[wanted] / 255).astype(np.float32))
     np.testing.assert_array_equal(changes, levels[wanted])
     assert moved == 0.0
@@ -306,9 +304,7 @@ def ssim_by_definition(x: np.ndarray, y: np.ndarray, side: int) -> float:
 @pytest.mark.parametrize(("height", "width", "side"), [(14, 13, 11), (8, 12, 7), (2, 5, 1)])
 def test_ssim_agrees_with_its_definition_at_every_size(height: int, width: int, side: int) -> None:
     source, release = pictures(2, height, width)
-    expected = np.mean(
-        [ssim_by_definition(source[i, c], release[i, c], side) for i in range(2) for c in range(3)]
-    )
+    expected = np.mean([ssim_by_definition(source[i, c], release[i, c], side) for i in range(2) for c in range(3)])
     assert measure(source, release)["ssim"] == pytest.approx(expected, abs=1e-9)
 
 

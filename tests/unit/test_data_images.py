@@ -219,9 +219,7 @@ class TestAssemble:
     def test_the_first_damaged_picture_is_named(self, side):
         whole = encoded(Image.fromarray(noise(side, side)))
         damaged = {70, 150}
-        pictures = [
-            Picture(whole[:60] if row in damaged else memoryview(whole), f"row {row}") for row in range(160)
-        ]
+        pictures = [Picture(whole[:60] if row in damaged else memoryview(whole), f"row {row}") for row in range(160)]
         with pytest.raises(DataError, match=r"^row 70: "):
             assemble(pictures, Framing((4, 4), (4, 4)))
 

@@ -68,9 +68,7 @@ def test_subsets_of_both_splits(animals):
     assert np.bincount(loaded.train.labels).tolist() == [5] * 4
     assert np.bincount(loaded.test.labels).tolist() == [2] * 4
     assert min(numbers(loaded.test)) >= 100
-    assert (
-        loaded.note == "as given; 5 training images a class; 2 test images a class; drawn with subset_seed=9"
-    )
+    assert loaded.note == "as given; 5 training images a class; 2 test images a class; drawn with subset_seed=9"
 
 
 def test_validation_comes_from_training_images_and_test_is_not_read(animals):
@@ -89,9 +87,7 @@ def test_validation_part_does_not_depend_on_the_subset(animals):
 
 
 def test_classes_without_pictures_are_dropped_and_labels_close_up():
-    loaded = load_dataset(
-        Given(numbered_set([3, 1, 1, 3], "train"), numbered_set([1, 3], "test")), DatasetParams()
-    )
+    loaded = load_dataset(Given(numbered_set([3, 1, 1, 3], "train"), numbered_set([1, 3], "test")), DatasetParams())
     assert loaded.train.classes == loaded.test.classes == ("bee", "dog")
     assert loaded.train.labels.tolist() == [1, 0, 0, 1]
     assert loaded.test.labels.tolist() == [0, 1]

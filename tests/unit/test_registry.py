@@ -112,9 +112,7 @@ def test_a_name_that_two_plugins_claim_is_an_error_naming_both_whatever_their_or
 
 
 def test_an_alias_of_a_record_whose_name_is_contested_is_contested_too():
-    registry = Registry(
-        [plugin("ucbench-one", poisoner("em", aliases=("a",))), plugin("ucbench-two", poisoner("em"))]
-    )
+    registry = Registry([plugin("ucbench-one", poisoner("em", aliases=("a",))), plugin("ucbench-two", poisoner("em"))])
     with pytest.raises(PluginError, match=r"ucbench-one 1\.0.*ucbench-two 1\.0"):
         registry.find("poisoner", "a")
 
@@ -157,19 +155,14 @@ def test_the_identity_depends_on_what_is_meant_and_not_on_how_it_is_written(regi
     def identity(text):
         return registry.resolve("poisoner", text).identity()
 
-    same = [
-        identity(text)
-        for text in ("stripes", "bars", "stripes@standard", "stripes:period=4", "stripes:angle=0")
-    ]
+    same = [identity(text) for text in ("stripes", "bars", "stripes@standard", "stripes:period=4", "stripes:angle=0")]
     assert all(each == same[0] for each in same)
     assert same[0] == {
         "name": "stripes",
         "version": 1,
         "params": {"period": 4, "angle": 0.0, "where": ""},
     }
-    different = [
-        identity(text) for text in ("stripes", "dots", "stripes@paper", "stripes:period=5", "stripes:x")
-    ]
+    different = [identity(text) for text in ("stripes", "dots", "stripes@paper", "stripes:period=5", "stripes:x")]
     assert all(a != b for a, b in itertools.combinations(different, 2))
 
 

@@ -143,9 +143,7 @@ INT = np.int64
         (Perturbation(noise(), None, {"centers": [1.0]}), r"state\['centers'\] must be a NumPy array"),
     ],
 )
-def test_a_perturbation_that_breaks_the_contract_is_refused_precisely(
-    perturbation: Perturbation, text: str
-) -> None:
+def test_a_perturbation_that_breaks_the_contract_is_refused_precisely(perturbation: Perturbation, text: str) -> None:
     with pytest.raises(ContractError, match=text):
         make_release(perturbation, image_set(), LINF)
 

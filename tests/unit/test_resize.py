@@ -20,9 +20,7 @@ def images(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> to
 
 @given(
     source=st.tuples(st.integers(1, 40), st.integers(1, 40)),
-    target=st.tuples(
-        st.integers(1, 60), st.integers(2, 60)
-    ),  # to a width of 1, torch leaves the height undone
+    target=st.tuples(st.integers(1, 60), st.integers(2, 60)),  # to a width of 1, torch leaves the height undone
     mode=st.sampled_from(MODES),
 )
 @settings(max_examples=80, deadline=None)
@@ -84,9 +82,7 @@ def test_an_image_does_not_depend_on_its_neighbours():
 
 def test_memory_format_does_not_change_the_values():
     x = images(3, 3, 12, 20)
-    torch.testing.assert_close(
-        resize(x.contiguous(memory_format=torch.channels_last), (30, 25)), resize(x, (30, 25))
-    )
+    torch.testing.assert_close(resize(x.contiguous(memory_format=torch.channels_last), (30, 25)), resize(x, (30, 25)))
 
 
 def test_autocast_does_not_coarsen_pixels():

@@ -64,9 +64,7 @@ def test_arrays_are_read_only_memory_maps(store: Store) -> None:
         changes[0, 0] = 1
 
 
-@pytest.mark.parametrize(
-    "array", [np.zeros((0, 3)), np.array(3), np.zeros(2, bool), np.asfortranarray(np.eye(3))]
-)
+@pytest.mark.parametrize("array", [np.zeros((0, 3)), np.array(3), np.zeros(2, bool), np.asfortranarray(np.eye(3))])
 def test_arrays_of_every_shape_survive(store: Store, array: np.ndarray) -> None:
     stored = store.put("release", KEY, {"a": array}, {}).arrays["a"]
     assert stored.shape == array.shape
@@ -276,9 +274,7 @@ def test_a_checkpoint_returns_the_last_saved_state(store: Store) -> None:
     assert store.checkpoint("surrogate", KEY).load() is None
 
 
-def test_a_checkpoint_is_written_no_more_often_than_it_says(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_checkpoint_is_written_no_more_often_than_it_says(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(store_module.time, "monotonic", lambda: now)
     checkpoint = store.checkpoint("release", KEY)
@@ -300,12 +296,8 @@ def test_putting_the_object_removes_its_checkpoint(store: Store) -> None:
     assert other.load() is not None
 
 
-@pytest.mark.parametrize(
-    "damage", [truncate, lambda path: path.write_bytes(b""), lambda path: path.write_bytes(b"x")]
-)
-def test_a_damaged_checkpoint_counts_as_none(
-    store: Store, caplog: pytest.LogCaptureFixture, damage: object
-) -> None:
+@pytest.mark.parametrize("damage", [truncate, lambda path: path.write_bytes(b""), lambda path: path.write_bytes(b"x")])
+def test_a_damaged_checkpoint_counts_as_none(store: Store, caplog: pytest.LogCaptureFixture, damage: object) -> None:
     checkpoint = store.checkpoint("release", KEY, every=0)
     checkpoint.save(3, {"x": np.zeros(200)})
     (path,) = (store.root / "checkpoints").iterdir()

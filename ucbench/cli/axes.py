@@ -35,7 +35,9 @@ def axis_options(command: Command) -> Command:
         click.option("--seed", metavar="SEEDS", help="Craft and train seed, pairwise: 0 (default), 0-2, 0,3."),
         click.option("--craft-seed", metavar="SEEDS", help="Craft seeds, crossed with the train seeds."),
         click.option("--train-seed", metavar="SEEDS", help="Train seeds, crossed with the craft seeds."),
-        click.option("--out", type=click.Path(file_okay=False), help="Folder for records, results.csv and picture sheets."),
+        click.option(
+            "--out", type=click.Path(file_okay=False), help="Folder for records, results.csv and picture sheets."
+        ),
         click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),
         click.option("--dtype", default="auto", show_default=True, help="auto, float32 or bfloat16."),
         click.option("--threads", type=int, help="CPU threads; part of every key. Default: the cores of this process."),

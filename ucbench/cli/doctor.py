@@ -72,9 +72,7 @@ def _torch(problems: list[str]) -> Facts:
     try:
         import torch
     except (ImportError, OSError) as error:
-        problems.append(
-            f"torch cannot be imported: {error}. Nothing can be crafted or trained; reinstall it."
-        )
+        problems.append(f"torch cannot be imported: {error}. Nothing can be crafted or trained; reinstall it.")
         return {}
     numerics = resolve()
     facts: dict[str, str | int] = {
@@ -104,9 +102,7 @@ def _store(problems: list[str]) -> Facts:
     if not writable:
         problems.append(f"The store {root} cannot be written. Point UCBENCH_HOME to a folder of yours.")
     elif free < LOW_SPACE_GIB:
-        problems.append(
-            f"The store {root} has only {free} GiB left. `ucbench cache gc` frees what is not needed."
-        )
+        problems.append(f"The store {root} has only {free} GiB left. `ucbench cache gc` frees what is not needed.")
     return {"path": str(root), "writable": writable, "free_gib": free}
 
 

@@ -42,8 +42,3 @@ def _log_from(level: int, given: bool | int) -> None:
     # Not given must not undo what stood before the command's name.
     if given:
         logging.getLogger("ucbench").setLevel(level)
-
-
-def is_quiet() -> bool:
-    """Whether ``-q`` was given."""
-    return logging.getLogger("ucbench").level >= logging.ERROR

@@ -41,7 +41,7 @@ def print_summary(table: Sequence[Row]) -> None:
                 *(str(group.shared[name]) for name in varying),
                 _budget(group.shared),
                 *(_number(group.means[name], decimals, factor) for _, name, decimals, factor in _NUMBERS),
-                f"{group.count}" + (f" ({group.failed} failed)" if group.failed else ""),
+                f"{group.done}" + (f" ({group.failed} failed)" if group.failed else ""),
             ]
             for group in groups
         ],
@@ -53,7 +53,9 @@ def print_summary(table: Sequence[Row]) -> None:
     for gate in gates(table):
         verdict = "passed" if gate.passed else "NOT passed: this regime shows nothing"
         checks = "; ".join(f"{name} {text}{'' if ok else ' (no)'}" for name, (ok, text) in gate.checks.items())
-        click.echo(f"Gate for {gate.shared['dataset']} at {_budget(gate.shared)}, {gate.shared['victim']}: {verdict}. {checks}.")
+        click.echo(
+            f"Gate for {gate.shared['dataset']} at {_budget(gate.shared)}, {gate.shared['victim']}: {verdict}. {checks}."
+        )
 
 
 def _budget(row: Row) -> str:
@@ -61,7 +63,7 @@ def _budget(row: Row) -> str:
 
 
 def _number(value: Interval, decimals: int, factor: float) -> str:
-    if value.count == 0 or math.isnan(value.mean):
+    if value.n == 0 or math.isnan(value.mean):
         return ""
     text = f"{factor * value.mean:.{decimals}f}"
     # The half-width says nothing about a constant such as the measured radius.
@@ -69,7 +71,7 @@ def _number(value: Interval, decimals: int, factor: float) -> str:
 
 
 def _seeds_note(groups: Sequence[Summary]) -> str:
-    seeds = max(group.count for group in groups)
+    seeds = max(group.done for group in groups)
     if seeds < 2:
         return "One seed: exploratory, no intervals. Repeat with --seed 0-3."
     text = f"Mean ± half-width of the 95 % t interval over {seeds} seeds."

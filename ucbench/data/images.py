@@ -121,9 +121,7 @@ def decode(source: Encoded, where: str = "") -> Pixels:
             return _from_deep_grey(image)
         if image.has_transparency_data:
             layer = image.convert("RGBA")
-            return np.asarray(
-                Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-            )
+            return np.asarray(Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB"))
         return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
@@ -162,9 +160,7 @@ def choose_framing(
     sizes = _sizes(training)
     height, width = sizes.min(axis=0).tolist()
     if (sizes == sizes[0]).all():
-        return Framing(
-            (height, width), (height, width), resample, f"pictures are {height}x{width} (height x width)"
-        )
+        return Framing((height, width), (height, width), resample, f"pictures are {height}x{width} (height x width)")
     side = min(LARGEST_DEFAULT_SIDE, height, width)
     return Framing(
         (side, side),
@@ -220,9 +216,7 @@ def _for_each(work: Callable[[int], None], pictures: Sequence[Picture], decoded_
 
 def _encoded_bytes(pictures: Sequence[Picture]) -> float:
     """Bytes held in memory; infinite where files are to be opened, since threads then hide the waiting."""
-    return sum(
-        float("inf") if isinstance(picture.source, Path) else len(picture.source) for picture in pictures
-    )
+    return sum(float("inf") if isinstance(picture.source, Path) else len(picture.source) for picture in pictures)
 
 
 @contextmanager

@@ -53,9 +53,7 @@ class ImageSet:
             )
         object.__setattr__(self, "images", _read_only(images))
         if self.labels is not None:
-            object.__setattr__(
-                self, "labels", _checked_labels(self.labels, len(images), len(self.classes), self.name)
-            )
+            object.__setattr__(self, "labels", _checked_labels(self.labels, len(images), len(self.classes), self.name))
         for key, entry in self.label_sets.items():
             _checked_labels(entry.labels, len(images), len(entry.classes), f"{self.name} label set {key!r}")
         object.__setattr__(self, "label_sets", MappingProxyType(dict(self.label_sets)))
@@ -99,18 +97,14 @@ class ImageSet:
             self,
             images=self.images[indices],
             labels=None if self.labels is None else self.labels[indices],
-            label_sets={
-                key: LabelSet(entry.labels[indices], entry.classes) for key, entry in self.label_sets.items()
-            },
+            label_sets={key: LabelSet(entry.labels[indices], entry.classes) for key, entry in self.label_sets.items()},
             name=self.name if name is None else name,
         )
 
     def with_images(self, images: UInt8Images) -> ImageSet:
         """The same set with other pixels (uint8, same shape)."""
         if images.shape != self.images.shape:
-            raise DataError(
-                f"{self.name}: replaced images have shape {images.shape}, not {self.images.shape}."
-            )
+            raise DataError(f"{self.name}: replaced images have shape {images.shape}, not {self.images.shape}.")
         return dataclasses.replace(self, images=images)
 
     def with_labels(self, labels: Labels | None, classes: tuple[str, ...] = ()) -> ImageSet:

@@ -61,15 +61,11 @@ def load_dataset(dataset: Dataset, params: Params) -> LoadedDataset:
         train, _, dropped = _without_empty_classes(train, train)
         count = len(train)
         train, test = split_validation(train, asked.validation, asked.subset_seed)
-        notes.append(
-            f"{len(test)} of the {count} training images are the test split (validation={asked.validation})"
-        )
+        notes.append(f"{len(test)} of the {count} training images are the test split (validation={asked.validation})")
     if dropped:
         notes.append(f"without {_some(dropped)}, of which there are no pictures")
     if len(train.classes) < 2:
-        raise DataError(
-            f"{train.name}: all pictures are of one class, {train.classes[0]!r}; at least two are needed."
-        )
+        raise DataError(f"{train.name}: all pictures are of one class, {train.classes[0]!r}; at least two are needed.")
     if asked.train_per_class is not None:
         train = balanced_subset(train, asked.train_per_class, asked.subset_seed)
         notes.append(f"{asked.train_per_class} training images a class")
@@ -91,27 +87,20 @@ def _loaded(dataset: Dataset, split: Literal["train", "test"]) -> ImageSet:
         raise DataError(f"{images.name}: the {split} split has no labels; a data set needs them for scoring.")
     fewest = 2 if split == "train" else 1
     if len(images) < fewest:
-        raise DataError(
-            f"{images.name}: the {split} split has {len(images)} images; at least {fewest} are needed."
-        )
+        raise DataError(f"{images.name}: the {split} split has {len(images)} images; at least {fewest} are needed.")
     return images
 
 
 def _check_agreement(train: ImageSet, test: ImageSet) -> None:
     if train.size != test.size:
-        raise ContractError(
-            f"{train.name} is {train.size} pixels, {test.name} {test.size}; the splits need one size."
-        )
+        raise ContractError(f"{train.name} is {train.size} pixels, {test.name} {test.size}; the splits need one size.")
     if train.classes != test.classes:
         raise DataError(
-            f"{train.name} and {test.name} disagree about the classes:"
-            f" {_difference(train.classes, test.classes)}."
+            f"{train.name} and {test.name} disagree about the classes: {_difference(train.classes, test.classes)}."
         )
     namings = [{key: entry.classes for key, entry in images.label_sets.items()} for images in (train, test)]
     if namings[0] != namings[1]:
-        differing = sorted(
-            k for k in namings[0].keys() | namings[1].keys() if namings[0].get(k) != namings[1].get(k)
-        )
+        differing = sorted(k for k in namings[0].keys() | namings[1].keys() if namings[0].get(k) != namings[1].get(k))
         raise DataError(f"{train.name} and {test.name} disagree about the label sets {', '.join(differing)}.")
 
 

@@ -26,18 +26,10 @@ class DatasetParams(Params):
 
     locations: ClassVar[frozenset[str]] = frozenset()
 
-    size: int | None = Field(
-        None, ge=4, description="side of the square pictures in pixels; none: as the data have it"
-    )
-    resize: int | None = Field(
-        None, ge=4, description="short side before the centre crop to `size`; none: `size`"
-    )
-    train_per_class: int | None = Field(
-        None, ge=1, description="training images a class, drawn at random; none: all"
-    )
-    test_per_class: int | None = Field(
-        None, ge=1, description="test images a class, drawn at random; none: all"
-    )
+    size: int | None = Field(None, ge=4, description="side of the square pictures in pixels; none: as the data have it")
+    resize: int | None = Field(None, ge=4, description="short side before the centre crop to `size`; none: `size`")
+    train_per_class: int | None = Field(None, ge=1, description="training images a class, drawn at random; none: all")
+    test_per_class: int | None = Field(None, ge=1, description="test images a class, drawn at random; none: all")
     validation: float | None = Field(
         None,
         gt=0,
@@ -49,17 +41,13 @@ class DatasetParams(Params):
     @model_validator(mode="after")
     def _resize_covers_size(self) -> Self:
         if self.resize is not None and (self.size is None or self.resize < self.size):
-            raise ValueError(
-                f"resize={self.resize} needs a size= of at most {self.resize} to crop to, got {self.size}"
-            )
+            raise ValueError(f"resize={self.resize} needs a size= of at most {self.resize} to crop to, got {self.size}")
         return self
 
     @property
     def draws(self) -> bool:
         """Whether anything is drawn at random, so that ``subset_seed`` matters."""
-        return any(
-            share is not None for share in (self.train_per_class, self.test_per_class, self.validation)
-        )
+        return any(share is not None for share in (self.train_per_class, self.test_per_class, self.validation))
 
     def identity(self) -> dict[str, Any]:
         unused = set() if self.draws else {"subset_seed"}

@@ -17,9 +17,7 @@ from ucbench.errors import DataError
 Indices = NDArray[np.int64]
 
 
-def balanced_indices(
-    labels: Labels, classes: Sequence[str], per_class: int, seed: int, name: str = ""
-) -> Indices:
+def balanced_indices(labels: Labels, classes: Sequence[str], per_class: int, seed: int, name: str = "") -> Indices:
     """Draw ``per_class`` images of every class; rising indices into ``labels``.
 
     Draws of one seed are nested: what a smaller ``per_class`` takes, a larger one takes too.
@@ -39,8 +37,7 @@ def balanced_indices(
     if short:
         more = f", and {len(short) - 5} more classes have too few" if len(short) > 5 else ""
         raise DataError(
-            f"{name or 'The set'}: {per_class} images a class were asked for,"
-            f" but class {', '.join(short[:5])}{more}."
+            f"{name or 'The set'}: {per_class} images a class were asked for, but class {', '.join(short[:5])}{more}."
         )
     return np.sort(np.concatenate([rows[:per_class] for rows in shuffled]))
 

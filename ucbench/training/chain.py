@@ -56,7 +56,9 @@ class DefenseChain:
         for name, part in self._having("prepare"):
             prepared = part.prepare(train, run)
             if not isinstance(prepared, ImageSet) or len(prepared) != len(train):
-                raise ContractError(f"Defense {name}: prepare() must return an ImageSet of the same {len(train)} images.")
+                raise ContractError(
+                    f"Defense {name}: prepare() must return an ImageSet of the same {len(train)} images."
+                )
             train = prepared
         return train
 

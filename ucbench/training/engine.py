@@ -106,7 +106,7 @@ class Engine:
         chain = defenses or DefenseChain()
         wrapped = normalized(model, recipe.normalize, train).to(self.device)
         # Not .to(memory_format=...) on the wrapper: its [1, 3, 1, 1] buffers have no layout to speak of.
-        wrapped.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        wrapped.model.to(memory_format=torch.channels_last)
         padding = round(recipe.crop * min(train.size))
         flip = recipe.flip == "always" or (recipe.flip == "auto" and train.flip)
         data = ResidentSet(train, padding=padding, flip=flip, device=self.device)
