@@ -45,8 +45,8 @@ def axes(
 ) -> Axes:
     """Build a request; every axis takes one value or several.
 
-    ``seed`` ("0-2", "0,4") sets craft and train seed pairwise; ``craft_seed`` and ``train_seed`` cross. Epsilon is the linf
-    radius in 8-bit units: ``8`` or ``"8/255"``.
+    ``seed`` ("0-2", "0,4") sets craft and train seed pairwise; ``craft_seed`` and ``train_seed`` cross. Epsilon is the
+    linf radius in 8-bit units: ``8`` or ``"8/255"``.
 
     Raises:
         UsageError: for seeds given both ways, or values that cannot be read.
@@ -133,11 +133,13 @@ def run(
 
 def run_session(request: Axes, here: Session, *, out: Path | None = None) -> list[Record]:
     """Run a request in a session; with ``out``, write records, results.csv and a picture sheet a release there."""
+    cells = expand(request, here.registry)
+
+    # Not before: a slip in the request should be told without the seconds that importing torch takes.
     from ucbench.records import read_records
     from ucbench.results import rows, write_csv
     from ucbench.runner import run_cells
 
-    cells = expand(request, here.registry)
     bench = here.bench()
     records = run_cells(cells, bench, here.registry, out=out)
     if out is not None:
@@ -187,30 +189,34 @@ def plan(
     threads: int | None = None,
     **axis: Any,
 ) -> list[PlannedCell]:
-    """The cells a run of these axes would have, and which are done. Computes nothing; loads the data to name the keys."""
+    """The cells a run of these axes would have, and which are done.
+
+    Computes nothing, but loads the data, whose fingerprints the keys need.
+    """
     here = session(device=device, dtype=dtype, threads=threads)
     return plan_session(axes(**axis), here, out=Path(out) if out is not None else None)
 
 
 def plan_session(request: Axes, here: Session, *, out: Path | None = None) -> list[PlannedCell]:
     """As :func:`plan`, in a session."""
+    cells = expand(request, here.registry)
+
     from ucbench.costs import crafting_work, training_work
     from ucbench.runner import cell_key, finished
 
     bench = here.bench()
     planned, crafted = [], set()
-    for cell in expand(request, here.registry):
+    for cell in cells:
         key, release_key = cell_key(cell, bench)
         done = finished(key, bench, out) is not None
         has_release = (
             release_key is None or release_key in crafted or bench.store.get("release", release_key) is not None
         )
         crafted.add(release_key)
-        train = bench.dataset(cell.dataset).train
-        work = (len(train), train.size, here.numerics)
-        parts = [] if done else [bench.costs.predict(training_work(cell, *work))]
+        train, part = bench.dataset(cell.dataset).train, bench.protected(cell).images
+        parts = [] if done else [bench.costs.predict(training_work(cell, len(train), train.size, here.numerics))]
         if not done and not has_release:
-            parts.append(bench.costs.predict(crafting_work(cell, *work)))
+            parts.append(bench.costs.predict(crafting_work(cell, len(part), part.size, here.numerics)))
         seconds = None if None in parts else sum(part for part in parts if part is not None)
         planned.append(PlannedCell(cell, key, done, has_release, seconds))
     return planned
@@ -263,9 +269,10 @@ def craft(
     engine = Engine(here.numerics)
     model = None
     if record.surrogate:
-        model = here.registry.resolve("surrogate", surrogate or record.surrogate).build()
+        named = here.registry.resolve("surrogate", surrogate or record.surrogate)
+        model = named.build()
         if hasattr(model, "fit"):
-            raise UsageError(f"Surrogate {surrogate!r} has to be trained first, which `ucbench run` does.")
+            raise UsageError(f"Surrogate {named} has to be trained first, which `ucbench run` does.")
         model.to(engine.device, engine.dtype)
     run = Context(engine, ("craft", seed), here.progress, budget=budget, surrogate=model)
     with arithmetic(here.numerics):

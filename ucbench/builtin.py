@@ -1,7 +1,8 @@
 """The components of the core itself: the rows every table is read against.
 
-``clean`` changes nothing. ``sham`` adds noise of the same budget that carries no information. ``positive`` is a class-wise
-shortcut told the exploiter's labels: an oracle that no protector has, which shows that the regime can show an effect at all.
+``clean`` changes nothing. ``sham`` adds noise of the same budget that carries no information. ``positive`` is a
+class-wise shortcut told the exploiter's labels: an oracle that no protector has, which shows that the regime can show
+an effect at all.
 """
 
 from __future__ import annotations

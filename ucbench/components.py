@@ -1,8 +1,8 @@
 """What a plugin hands to ucbench: records, and the protocols of the classes they point to.
 
-A record is cheap: it names its class and its parameters lazily (``"module:Class"``), so listing components imports neither
-torch nor a component's own dependencies. The classes behind the records are built with one argument, their parameters
-(a :class:`ucbench.params.Params`), and are lent everything else by the core through ``run``.
+A record is cheap: it names its class and its parameters lazily (``"module:Class"``), so listing components imports
+neither torch nor a component's own dependencies. The classes behind the records are built with one argument, their
+parameters (a :class:`ucbench.params.Params`), and are lent everything else by the core through ``run``.
 
 Images given to components are float32 in [0, 1], ``[B, 3, H, W]``, on ``run.device``; normalisation is the model's own.
 Image *sets* are uint8 arrays (:class:`ucbench.data.ImageSet`) and are never modified in place.
@@ -72,7 +72,7 @@ class DatasetRecord(ComponentRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class SurrogateRecord(ComponentRecord):
-    """``label_access`` is inherited by every poisoner that uses the surrogate: ``full`` if it saw the evaluated labels."""
+    """``label_access`` is inherited by every poisoner that uses the surrogate: ``full`` if it saw evaluated labels."""
 
     kind: ClassVar[str] = "surrogate"
 
@@ -215,7 +215,7 @@ class Surrogate(Protocol):
         """Class scores ``[B, K]`` float32."""
 
     def to(self, device: torch.device, dtype: torch.dtype) -> None:
-        """Move to ``device`` and compute in ``dtype`` (float32, or bfloat16 under autocast); called once by the core."""
+        """Move to ``device``, compute in ``dtype`` (float32, or bfloat16 under autocast); called once by the core."""
 
 
 @runtime_checkable
@@ -243,7 +243,7 @@ class Poisoner(Protocol):
 
 @runtime_checkable
 class Labeling(Protocol):
-    """``Class(params)``; the exploiter's labels for what was published, and the scoring labels of the clean test set."""
+    """``Class(params)``; the exploiter's labels for what was published, and scoring labels of the clean test set."""
 
     def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: Run) -> tuple[ImageSet, ImageSet]:
         """Return ``published`` and ``test`` under the exploiter's labels.
@@ -255,7 +255,7 @@ class Labeling(Protocol):
 
 @runtime_checkable
 class Defense(Protocol):
-    """``Class(params)`` with any of the following methods; stages run in this order, within a stage in the chain's order.
+    """``Class(params)`` with any of these methods; stages run in this order, within a stage in the chain's order.
 
     * ``prepare(train: ImageSet, run) -> ImageSet`` - once, before training; cached.
     * ``augment(x, run, generator) -> x`` - every batch, after the recipe's crop and flip; randomness per image.

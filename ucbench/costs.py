@@ -19,15 +19,15 @@ REMEMBERED = 20
 class CostBook:
     """Seconds of finished crafts and trainings, one JSON line each in ``root/timings.jsonl``.
 
-    A lost or damaged line costs a prediction, never a result, so lines are appended without locks and unreadable ones are
-    passed over.
+    A lost or damaged line costs a prediction, never a result, so lines are appended without locks and unreadable ones
+    are passed over.
     """
 
     def __init__(self, root: Path) -> None:
         self._path = root / "timings.jsonl"
         self._seconds: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
         with contextlib.suppress(OSError):
-            for line in self._path.read_text(encoding="utf-8").splitlines():
+            for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
                 with contextlib.suppress(ValueError, KeyError, TypeError):
                     entry = json.loads(line)
                     self._seconds[entry["work"]].append(float(entry["seconds"]))

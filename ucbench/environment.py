@@ -1,4 +1,4 @@
-"""What a record says about the machine and the software it was made with. Recorded beside numbers, never part of a key."""
+"""The machine and the software a record was made with: recorded beside its numbers, never part of a key."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Errors that say what was wrong, where, and what to do.
 
-Every error a user can cause derives from :class:`UcbenchError`; the command line prints its text without a traceback and
-exits with :attr:`UcbenchError.exit_code`.
+Every error a user can cause derives from :class:`UcbenchError`; the command line prints its text without a traceback
+and exits with :attr:`UcbenchError.exit_code`.
 """
 
 from __future__ import annotations

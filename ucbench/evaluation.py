@@ -23,9 +23,9 @@ def confusion(predicted: Labels, labels: Labels, classes: int) -> NDArray[np.int
 def test_metrics(predicted: Labels, labels: Labels, classes: int) -> dict[str, float]:
     """Accuracies on the clean test set, in percent.
 
-    ``balanced_accuracy`` is the mean over the classes that occur. ``matched_accuracy`` is the best over all permutations
-    of the predicted classes: a victim that has learned every class under another class's name scores high here and
-    low elsewhere. ``chance`` is the share of the largest class.
+    ``balanced_accuracy`` is the mean over the classes that occur. ``matched_accuracy`` is the best over all
+    permutations of the predicted classes: a victim that has learned every class under another class's name scores high
+    here and low elsewhere. ``chance`` is the share of the largest class.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -45,8 +45,8 @@ def cluster_diagnostics(index: Labels, labels: Labels) -> dict[str, float]:
     """How the groups that share a perturbation relate to the labels ``[N]``.
 
     ``homogeneity`` is 1 where every group holds one class, ``completeness`` where every class lies in one group
-    (Rosenberg and Hirschberg, EMNLP 2007). ``relative_purity`` is purity over the largest value that balanced classes allow
-    with this number of groups.
+    (Rosenberg and Hirschberg, EMNLP 2007). ``relative_purity`` is purity over the largest value that balanced classes
+    allow with this number of groups.
     """
     from sklearn.metrics import completeness_score, homogeneity_score
 
@@ -64,8 +64,8 @@ def cluster_diagnostics(index: Labels, labels: Labels) -> dict[str, float]:
 def guess_accuracy(release: Release, labels: Labels, seed: int, limit: int = 5000) -> float:
     """Held-out accuracy, in percent, of guessing the label from the perturbation alone by a linear classifier.
 
-    Ridge regression on one-hot labels, fitted on four fifths of at most ``limit`` images and scored on the rest. Near the
-    largest class's share, the perturbation carries no (linear) shortcut to these labels; near 100, a perfect one.
+    Ridge regression on one-hot labels, fitted on four fifths of at most ``limit`` images and scored on the rest. Near
+    the largest class's share, the perturbation carries no (linear) shortcut to these labels; near 100, a perfect one.
     """
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(len(labels))[:limit]

@@ -1,8 +1,8 @@
 """The contract for plugins: every hook, with an example.
 
-A plugin is a module named by an entry point of the group ``ucbench`` (``ucbench_example = "ucbench_example"``). It implements
-any of these hooks and *yields records*. Hooks run at listing time, so a plugin module imports neither torch nor its own
-heavy dependencies: records point to classes lazily, as ``"module:Class"``.
+A plugin is a module named by an entry point of the group ``ucbench`` (``ucbench_example = "ucbench_example"``). It
+implements any of these hooks and *yields records*. Hooks run at listing time, so a plugin module imports neither torch
+nor its own heavy dependencies: records point to classes lazily, as ``"module:Class"``.
 
     import ucbench
 

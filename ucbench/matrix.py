@@ -31,8 +31,8 @@ NO_DEFENSE = "none"
 class CraftLabels:
     """What a label-based poisoner is told.
 
-    ``source`` is ``none``, ``original``, ``clusters`` (of the surrogate's features; ``clusters`` of them) or ``exploiter``
-    (the labels the exploiter will use: oracle references only).
+    ``source`` is ``none``, ``original``, ``clusters`` (of the surrogate's features; ``clusters`` of them) or
+    ``exploiter`` (the labels the exploiter will use: oracle references only).
     """
 
     source: str
@@ -172,14 +172,15 @@ class Cell:
 
 
 def expand(axes: Axes, registry: Registry) -> list[Cell]:
-    """All cells of the request, each one's references before it, none twice.
+    """All cells of the request, each one's references before it, none twice, however it is spelled.
 
     Raises:
         UsageError: for names, parameters or values that do not exist or do not fit together.
     """
     if not axes.seeds:
         raise UsageError("No seeds: give at least one, such as --seed 0 or --seed 0-2.")
-    for fraction in axes.mixtures:
+    mixtures = [float(fraction) for fraction in axes.mixtures]
+    for fraction in mixtures:
         if not 0 < fraction <= 1:
             raise UsageError(f"--mixture is the poisoned fraction, above 0 and at most 1; got {fraction:g}.")
     datasets = [registry.resolve("dataset", text) for text in axes.datasets]
@@ -192,11 +193,18 @@ def expand(axes: Axes, registry: Registry) -> list[Cell]:
         for craft_seed, train_seed in axes.seeds:
             for poisoner in poisoners:
                 for craft in _crafts(poisoner, dataset, axes, registry, craft_seed):
-                    for mixture in axes.mixtures:
+                    # A fraction of no perturbation is none: one clean cell serves all mixtures.
+                    for mixture in [1.0] if craft.is_clean else mixtures:
                         cell = Cell(dataset, craft, labeling, defense, victim, mixture, train_seed)
                         for each in (*_references(cell, registry, craft_seed), cell):
-                            cells.setdefault(repr(sorted(each.describe().items(), key=lambda item: item[0])), each)
+                            cells.setdefault(_sameness(each), each)
     return list(cells.values())
+
+
+def _sameness(cell: Cell) -> str:
+    """Equal for cells that are the same work: their key, the data set's name standing for fingerprints not read yet."""
+    data, arithmetic = str(cell.dataset), Numerics("cpu", "float32", 1)
+    return cell.key(cell.release_key(data, arithmetic), data, data, arithmetic)
 
 
 def poisoner_text(poisoner: Resolved) -> str:
@@ -222,8 +230,8 @@ def _crafts(poisoner: Resolved, dataset: Resolved, axes: Axes, registry: Registr
         names = (axes.surrogates or [record.surrogate]) if uses_surrogate else [""]
         if uses_surrogate and not any(names):
             raise UsageError(
-                f"Craft labels {labels} come from a surrogate's features, and poisoner {record.name!r} has no surrogate of"
-                " its own. Name one with --surrogate (`ucbench list surrogate`)."
+                f"Craft labels {labels} come from a surrogate's features, and poisoner {record.name!r} has no surrogate"
+                " of its own. Name one with --surrogate (`ucbench list surrogate`)."
             )
         surrogates = [registry.resolve("surrogate", name) if name else None for name in names]
         for surrogate, budget in itertools.product(surrogates, _budgets(record, dataset, axes)):

@@ -11,8 +11,8 @@ from ucbench.identity import derive_seed
 def protected_part(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.int64]:
     """Indices, ascending, of the protected share of a training set with these labels ``[N]``.
 
-    Random, stratified by class (every class gives ``round(fraction * its size)`` images), nested (a smaller fraction's images
-    are among a larger one's), and the same for every poisoner with the same seed.
+    Random, stratified by class (every class gives ``round(fraction * its size)`` images), nested (a smaller fraction's
+    images are among a larger one's), and the same for every poisoner with the same seed.
     """
     rng = np.random.default_rng(derive_seed("mixture", seed))
     chosen = []

@@ -1,7 +1,7 @@
 """What arithmetic a cell is computed with: device, precision, threads, determinism.
 
-Precision, thread count and the determinism flag can change a number, so they are part of every key; the device itself is
-environment. Nothing here imports torch, so that ``plan`` can name every key without it.
+Precision, thread count and the determinism flag can change a number, so they are part of every key; the device itself
+is environment. Nothing here imports torch, so that ``plan`` can name every key without it.
 """
 
 from __future__ import annotations

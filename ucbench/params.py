@@ -1,7 +1,7 @@
 """Typed component parameters and their presets.
 
-A component's parameters are a frozen pydantic model. They live in a module that imports no torch, so that ``ucbench show``,
-``ucbench plan`` and the keys of the store need neither torch nor a component's optional dependencies.
+A component's parameters are a frozen pydantic model. They live in a module that imports no torch, so that
+``ucbench show``, ``ucbench plan`` and the keys of the store need neither torch nor a component's optional dependencies.
 """
 
 from __future__ import annotations

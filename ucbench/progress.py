@@ -45,7 +45,7 @@ class Lines:
             now = time.monotonic()
             if done >= total:
                 self.say(f"{text}: done in {now - started:.1f} s")
-            elif now - last >= self._every:
+            elif done and now - last >= self._every:
                 last = now
                 left = (now - started) / done * (total - done)
                 self.say(f"{text}: {done}/{total}, about {left:.0f} s left")
@@ -76,7 +76,7 @@ def _bars(stream: TextIO) -> Iterator[Progress]:
     from rich.progress import Progress as RichProgress
 
     display = RichProgress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -88,10 +88,20 @@ def _bars(stream: TextIO) -> Iterator[Progress]:
     class Bars:
         def bar(self, text: str, total: int) -> Callable[[int], None]:
             task = display.add_task(text, total=total)
-            return lambda steps: display.advance(task, steps)
+            left = total
+
+            def advance(steps: int) -> None:
+                nonlocal left
+                left -= steps
+                if left > 0:
+                    display.advance(task, steps)
+                elif task in display.task_ids:
+                    display.remove_task(task)
+
+            return advance
 
         def say(self, text: str) -> None:
-            display.console.print(text, highlight=False)
+            display.console.print(text, markup=False, highlight=False)
 
     with display:
         yield Bars()

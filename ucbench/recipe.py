@@ -17,7 +17,7 @@ class Recipe(Params):
     whether a mirrored picture keeps its label.
     """
 
-    epochs: int = Field(12, ge=1, description="passes over the training set")
+    epochs: int = Field(8, ge=1, description="passes over the training set")
     batch: int = Field(64, ge=1, description="images a step; batches of an epoch differ by at most one image")
     lr: float = Field(0.05, gt=0, description="peak learning rate")
     momentum: float = Field(0.9, ge=0, lt=1)
@@ -35,7 +35,7 @@ class Recipe(Params):
     normalize: Literal["data", "imagenet", "half", "none"] = Field(
         "data", description="per-channel mean and deviation: of the training images, ImageNet's, 0.5, or none"
     )
-    evaluate_every: int = Field(1, ge=1, description="epochs between two points of the history; the last always counts")
+    evaluate_every: int = Field(2, ge=1, description="epochs between two points of the history; the last always counts")
 
     @model_validator(mode="after")
     def _milestones_fit(self) -> Self:
@@ -46,10 +46,10 @@ class Recipe(Params):
 
 #: Recipes of the literature (methods.md, section 5), as presets any victim may take over.
 PAPER_RECIPES: dict[str, dict[str, Any]] = {
-    "eminn": dict(epochs=60, batch=128, lr=0.1, clip_norm=5.0, normalize="none"),
-    "mi-ue": dict(epochs=200, batch=128, lr=0.5, weight_decay=1e-4, final_lr=1e-6, normalize="none"),
-    "adv-poison": dict(epochs=200, batch=128, lr=0.1),
-    "uc": dict(epochs=90, batch=512, lr=0.1, final_lr=1e-6, normalize="half"),
-    "apbench": dict(epochs=200, batch=256, lr=0.1, schedule="step", milestones=(100,), gamma=0.5),
+    "eminn": {"epochs": 60, "batch": 128, "lr": 0.1, "clip_norm": 5.0, "normalize": "none"},
+    "mi-ue": {"epochs": 200, "batch": 128, "lr": 0.5, "weight_decay": 1e-4, "final_lr": 1e-6, "normalize": "none"},
+    "adv-poison": {"epochs": 200, "batch": 128, "lr": 0.1},
+    "uc": {"epochs": 90, "batch": 512, "lr": 0.1, "final_lr": 1e-6, "normalize": "half"},
+    "apbench": {"epochs": 200, "batch": 256, "lr": 0.1, "schedule": "step", "milestones": (100,), "gamma": 0.5},
 }
-QUICK_RECIPE: dict[str, Any] = dict(epochs=4)
+QUICK_RECIPE: dict[str, Any] = {"epochs": 4}

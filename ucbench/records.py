@@ -35,11 +35,11 @@ def read_record(path: Path) -> Record:
     """
     try:
         record: Record = json.loads(path.read_text(encoding="utf-8"))
-        schema = record["schema"]
-        assert isinstance(record["cell"], str)
-    except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
+        schema, _ = record["schema"], record["cell"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{path} is not a record of ucbench: {error}. Move it away to have the cell computed again."
+            f"{path} is not a record of ucbench: {type(error).__name__}: {error}."
+            " Move it away to have the cell computed again."
         ) from error
     if schema != SCHEMA:
         raise DataError(f"{path} has schema {schema}; this version of ucbench reads schema {SCHEMA}.")

@@ -28,8 +28,11 @@ class Clean:
 
 
 class Sham:
-    """Noise without information: uniform integers in [-epsilon, epsilon] (linf), a random direction of full length (l2),
-    or random values in random places (l0)."""
+    """Noise without information.
+
+    Uniform integers in [-epsilon, epsilon] (linf), a random direction of full length (l2), or random values in random
+    places (l0).
+    """
 
     def __init__(self, params: Params) -> None:
         self.params = params

@@ -20,8 +20,8 @@ Row = dict[str, Any]
 COLUMNS = (
     "dataset", "poisoner", "preset", "surrogate", "craft_labels", "label_access", "granularity", "labeling", "defense",
     "victim", "norm", "epsilon", "mixture", "trusted", "craft_seed", "train_seed", "epochs", "test_accuracy",
-    "balanced_accuracy", "matched_accuracy", "test_accuracy_best", "train_accuracy", "perturbed_test_accuracy", "chance",
-    "clean_accuracy", "sham_accuracy", "drop", "drop_sham", "gap_removed", "guess_accuracy", "measured_linf",
+    "balanced_accuracy", "matched_accuracy", "test_accuracy_best", "train_accuracy", "perturbed_test_accuracy",
+    "chance", "clean_accuracy", "sham_accuracy", "drop", "drop_sham", "gap_removed", "guess_accuracy", "measured_linf",
     "measured_l2", "measured_l0", "psnr", "ssim", "seconds", "craft_seconds", "images_per_second", "status", "cell",
 )  # fmt: skip
 
@@ -129,7 +129,7 @@ def _text(column: str, value: Any) -> str:
     if column in ("epsilon", "mixture"):
         return f"{value:g}"
     if isinstance(value, float):
-        return f"{value:.4f}" if column in ("gap_removed", "ssim") else f"{value:.2f}"
+        return f"{value:.4f}" if column in ("gap_removed", "ssim", "measured_l2") else f"{value:.2f}"
     return str(value)
 
 
@@ -151,8 +151,9 @@ class Summary(NamedTuple):
 
 #: Numbers that are averaged over seeds.
 AVERAGED = (
-    "test_accuracy", "train_accuracy", "perturbed_test_accuracy", "matched_accuracy", "drop", "drop_sham", "gap_removed",
-    "guess_accuracy", "measured_linf", "psnr", "seconds", "craft_seconds",
+    "test_accuracy", "train_accuracy", "perturbed_test_accuracy", "matched_accuracy", "chance", "clean_accuracy",
+    "sham_accuracy", "drop", "drop_sham", "gap_removed", "guess_accuracy", "measured_linf", "psnr", "seconds",
+    "craft_seconds",
 )  # fmt: skip
 
 
@@ -186,36 +187,31 @@ class Gate(NamedTuple):
 def gates(table: Sequence[Row]) -> list[Gate]:
     """Judge every regime in which ``positive`` was run.
 
-    A regime passes where the victim reaches at least 95 % train accuracy on the positive release, positive removes at least
-    70 % of the clean-minus-chance gap, clean and sham differ by at most 10 % of it, and the 95 % interval of the
+    A regime passes where the victim reaches at least 95 % train accuracy on the positive release, positive removes at
+    least 70 % of the clean-minus-chance gap, clean and sham differ by at most 10 % of it, and the 95 % interval of the
     positive row has a half-width of at most 10 points (which takes two seeds or more).
     """
-    verdicts = []
-    for group in summarise(table):
-        row = group.shared
-        if row["poisoner"].partition(":")[0] != POSITIVE or not group.done:
-            continue
-        peers = [r for r in table if all(r[c] == row[c] for c in ("dataset", "labeling", "defense", "victim"))]
-        clean = t_interval([r["test_accuracy"] for r in peers if r["poisoner"] == CLEAN])
-        sham = t_interval(
-            [r["test_accuracy"] for r in peers if r["poisoner"] == SHAM and r["epsilon"] == row["epsilon"]]
-        )
-        gap = clean.mean - row["chance"]
-        train, removed = group.means["train_accuracy"].mean, group.means["gap_removed"].mean
-        half = group.means["test_accuracy"].half
-        difference = abs(clean.mean - sham.mean) / gap
-        verdicts.append(
-            Gate(
-                row,
-                {
-                    "train accuracy on the release": (train >= 95, f"{train:.1f} %, at least 95"),
-                    "positive removes": (removed >= 0.7, f"{100 * removed:.0f} % of the gap, at least 70"),
-                    "|clean - sham|": (difference <= 0.1, f"{100 * difference:.0f} % of the gap, at most 10"),
-                    "half-width of the interval": (
-                        half <= 10,
-                        "needs two seeds" if math.isnan(half) else f"{half:.1f} points, at most 10",
-                    ),
-                },
-            )
-        )
-    return verdicts
+    return [
+        _gate(group)
+        for group in summarise(table)
+        if group.shared["poisoner"].partition(":")[0] == POSITIVE and group.done
+    ]
+
+
+def _gate(group: Summary) -> Gate:
+    mean = {name: interval.mean for name, interval in group.means.items()}
+    train, removed, half = mean["train_accuracy"], mean["gap_removed"], group.means["test_accuracy"].half
+    gap = mean["clean_accuracy"] - mean["chance"]
+    difference = abs(mean["clean_accuracy"] - mean["sham_accuracy"]) / gap if gap > 0 else math.nan
+    return Gate(
+        group.shared,
+        {
+            "train accuracy on the release": (train >= 95, f"{train:.1f} %, at least 95"),
+            "positive removes": (removed >= 0.7, f"{100 * removed:.0f} % of the gap, at least 70"),
+            "|clean - sham|": (difference <= 0.1, f"{100 * difference:.0f} % of the gap, at most 10"),
+            "half-width of the interval": (
+                half <= 10,
+                "needs two seeds" if math.isnan(half) else f"{half:.1f} points, at most 10",
+            ),
+        },
+    )

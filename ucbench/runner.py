@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from ucbench.components import CellEvent, PoisonerRecord
+from ucbench.components import CellEvent, PoisonerRecord, Victim
 from ucbench.context import Context
 from ucbench.costs import training_work
 from ucbench.data import ImageSet
@@ -23,6 +23,7 @@ from ucbench.records import SCHEMA, Record, read_record, record_path, write_reco
 from ucbench.registry import Registry, Resolved
 from ucbench.release import Release, materialise
 from ucbench.training import DefenseChain, TrainResult, arithmetic, seeded
+from ucbench.training.batches import split_evenly
 from ucbench.workbench import Workbench
 
 
@@ -43,38 +44,31 @@ def finished(key: str, bench: Workbench, out: Path | None) -> Record | None:
     return None if stored is None else dict(stored.meta)
 
 
-def run_cells(
-    cells: Sequence[Cell],
-    bench: Workbench,
-    registry: Registry,
-    *,
-    out: Path | None = None,
-    finish: Callable[[Record, bool], None] | None = None,
-) -> list[Record]:
+def run_cells(cells: Sequence[Cell], bench: Workbench, registry: Registry, *, out: Path | None = None) -> list[Record]:
     """Run every cell in turn and return their records in the same order.
 
-    A cell that fails gets a record with ``status: failed`` and the error; the others go on. Failed records are written to
-    ``out`` but not kept in the store, so that the next run tries again. An interruption leaves finished work in place.
+    A cell that fails gets a record with ``status: failed`` and the error; the others go on. Failed records are written
+    to ``out`` but not kept in the store, so that the next run tries again. An interruption leaves finished work in
+    place. What was done before is told in the words of this request, or its rows would not meet their references.
 
-    Args:
-        finish: called after each cell with its record and whether it was already done.
+    Raises:
+        DataError: if a data set cannot be read, before anything is computed.
     """
+    keys = [cell_key(cell, bench) for cell in cells]
     records = []
-    for number, cell in enumerate(cells, 1):
-        key, release_key = cell_key(cell, bench)
-        record = finished(key, bench, out)
-        known = record is not None
-        if record is None:
+    for number, (cell, (key, release_key)) in enumerate(zip(cells, keys, strict=True), 1):
+        done = finished(key, bench, out)
+        if done is None:
             bench.progress.say(f"[{number}/{len(cells)}] {title(cell)}")
             record = _attempt(cell, key, release_key, bench)
+        else:
+            record = {**done, "request": cell.describe()}
         if out is not None:
             write_record(out, record)
-        if not known:
+        if done is None:
             hook = "ucbench_cell_finished" if record["status"] == "ok" else "ucbench_cell_failed"
             for problem in notify(hook, CellEvent(record, str(out) if out else None), registry.plugins):
                 bench.progress.say(problem)
-        if finish is not None:
-            finish(record, known)
         records.append(record)
     return records
 
@@ -96,8 +90,8 @@ def _attempt(cell: Cell, key: str, release_key: str | None, bench: Workbench) ->
     """Compute the cell under its lock, so that a second process waits for it instead of doing it again."""
     try:
         stored, _ = bench.store.get_or_make("cell", key, lambda: ({}, _measure(cell, key, release_key, bench)))
-        return dict(stored.meta)
-    except Exception as error:
+        return {**stored.meta, "request": cell.describe()}
+    except (Exception, SystemExit) as error:
         text = str(error) if isinstance(error, UcbenchError) else traceback.format_exc()
         bench.progress.say(f"failed: {title(cell)}: {type(error).__name__}: {error}")
         return {
@@ -167,7 +161,8 @@ def _measure(cell: Cell, key: str, release_key: str | None, bench: Workbench) ->
         run = bench.context("train", cell.train_seed)
         released, test = cell.labeling.build().apply(data.train, published, data.test, run)
         chain = DefenseChain([(str(part), part.build()) for part in cell.defense])
-        result = _train(cell, chain.prepare(released, run), test, chain, run, bench)
+        victim: Victim = cell.victim.build()
+        result = _train(victim, chain.prepare(released, run), test, chain, run, bench)
         predicted = bench.engine.predict(result.model, test, chain)
         metrics = test_metrics(predicted, test.known_labels, len(test.classes))
         metrics["test_accuracy_best"] = max(point["test_accuracy"] for point in result.history)
@@ -181,6 +176,7 @@ def _measure(cell: Cell, key: str, release_key: str | None, bench: Workbench) ->
                 metrics["perturbed_test_accuracy"] = accuracy(
                     bench.engine.predict(result.model, perturbed, chain), test.known_labels
                 )
+    bench.refuse_modified("A labeling, defense or victim", cell, data.train, data.test)
     seconds = time.perf_counter() - exploit_started
     bench.costs.remember(training_work(cell, len(data.train), data.train.size, bench.numerics), seconds)
     return {
@@ -188,7 +184,7 @@ def _measure(cell: Cell, key: str, release_key: str | None, bench: Workbench) ->
         "status": "ok",
         "metrics": metrics,
         "history": result.history,
-        "epochs": cell.victim.params.epochs,  # type: ignore[attr-defined]
+        "epochs": victim.recipe.epochs,
         "budget": dict(release.meta["measured"]) if release else {},
         "crafting": {} if release is None else {"notes": release.meta["notes"], "warnings": release.meta["warnings"]},
         "notes": run.notes,
@@ -200,7 +196,7 @@ def _measure(cell: Cell, key: str, release_key: str | None, bench: Workbench) ->
             "train_seconds": result.seconds,
             "images_per_second": result.images_per_second,
             "peak_memory_mib": peak_memory(bench.numerics),
-            "train_gflops": _train_gflops(result, data.train, cell),
+            "train_gflops": _train_gflops(result, data.train, victim.recipe.epochs),
         },
     }
 
@@ -217,12 +213,11 @@ def _publish(cell: Cell, release: Release, bench: Workbench) -> ImageSet:
 
 
 def _train(
-    cell: Cell, train: ImageSet, test: ImageSet, chain: DefenseChain, run: Context, bench: Workbench
+    victim: Victim, train: ImageSet, test: ImageSet, chain: DefenseChain, run: Context, bench: Workbench
 ) -> TrainResult:
-    victim = cell.victim.build()
     with seeded(run.seed("init")):
         model = victim.build(len(train.classes), train.size)
-    steps = victim.recipe.epochs * -(-len(train) // victim.recipe.batch)
+    steps = victim.recipe.epochs * split_evenly(len(train), victim.recipe.batch)
     return bench.engine.fit(
         model,
         train,
@@ -241,22 +236,22 @@ def _perturbed_test(cell: Cell, release: Release, test: ImageSet, bench: Workben
     poisoner = craft.poisoner.build()
     if not hasattr(poisoner, "assign"):
         return None
-    labels = None if craft.labels.access == "none" else test.known_labels
+    # What the poisoner was told in crafting: the exploiter may score the same pictures by other labels.
+    told = {"original": bench.dataset(cell.dataset).test.known_labels, "exploiter": test.known_labels}
     part = bench.protected(cell).images
     assert craft.seed is not None
     run = bench.context("craft", craft.seed, budget=craft.budget, surrogate=bench.surrogate(craft, part))
-    index = poisoner.assign(test.with_labels(None), labels, release.state, run)
+    index = poisoner.assign(test.with_labels(None), told.get(craft.labels.source), release.state, run)
     if index is None:
         return None
     return test.with_images(materialise(test.images, release.changes, np.asarray(index, np.int64)))
 
 
-def _train_gflops(result: TrainResult, train: ImageSet, cell: Cell) -> float:
+def _train_gflops(result: TrainResult, train: ImageSet, epochs: int) -> float:
     """Estimated floating-point operations of the training, in units of 1e9: three forward passes an image and epoch."""
     from torch.utils.flop_counter import FlopCounterMode
 
     x = torch.zeros((1, 3, *train.size), device=next(result.model.parameters()).device)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         result.model(x)
-    epochs: int = cell.victim.params.epochs  # type: ignore[attr-defined]
     return float(3 * counter.get_total_flops() * len(train) * epochs / 1e9)

@@ -1,4 +1,4 @@
-"""A picture sheet of a release: for a few images of each group, the original, the amplified perturbation, the release."""
+"""A picture sheet of a release: a few images of each group as original, amplified perturbation and release."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ _GAP, _MARGIN, _INK, _PAPER = 4, 110, (32, 32, 32), (255, 255, 255)
 def picture_sheet(source: ImageSet, release: Release, title: str) -> Image.Image:
     """Draw one row a group (cluster or class; a class where every image has its own perturbation).
 
-    The perturbation is shown as grey plus the change, scaled so that the largest change of the release is white or black.
+    The perturbation is shown as grey plus the change, scaled so that the largest change of the release is white or
+    black.
     """
     grouped = len(release.changes) < len(source)
     groups = np.asarray(release.index) if grouped else source.known_labels

@@ -6,7 +6,7 @@ Data and surrogates are kept in memory for as long as the run lasts; fitted surr
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from ucbench.costs import CostBook, crafting_work
 from ucbench.crafting import clusters_of
 from ucbench.data import ImageSet, LoadedDataset, load_dataset
 from ucbench.environment import environment, peak_memory
+from ucbench.errors import ContractError
 from ucbench.evaluation import cluster_diagnostics
 from ucbench.identity import key
 from ucbench.matrix import CORE_VERSION, Cell, Craft
@@ -73,6 +74,16 @@ class Workbench:
             return Protected(np.arange(len(train)), train)
         indices = protected_part(train.known_labels, cell.mixture, cell.craft.seed)
         return Protected(indices, train.subset(indices))
+
+    def refuse_modified(self, who: str, cell: Cell, *lent: ImageSet) -> None:
+        """Compare images that components were lent with their fingerprints: read-only arrays do not stop torch.
+
+        Raises:
+            ContractError: if they differ; the data set is read again for the next cell.
+        """
+        if any(replace(images).fingerprint != images.fingerprint for images in lent):
+            del self._data[str(cell.dataset)]
+            raise ContractError(f"{who} modified images or labels it was lent. Work on a copy of them.")
 
     def context(self, stage: str, seed: int, **lent: Any) -> Context:
         return Context(self.engine, (stage, seed), self.progress, **lent)
@@ -149,6 +160,7 @@ class Workbench:
             told = self.told(cell, images, run)
             perturbation = craft.poisoner.build().craft(told, run)
             seconds = time.perf_counter() - started
+        self.refuse_modified(f"Poisoner {craft.poisoner} or its surrogate", cell, images)
         self.costs.remember(crafting_work(cell, len(images), images.size, self.numerics), seconds)
         release = make_release(perturbation, images, craft.budget, declares_projection=record.projects)
         if 1 < len(release.changes) < len(images):

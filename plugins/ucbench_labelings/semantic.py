@@ -1,4 +1,4 @@
-"""Labelings a person makes, who sees through the noise: they read the clean set's labels, never the published pixels."""
+"""Labelings a person makes, who sees through the noise: from the clean set's labels, never the published pixels."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         summary="One random pattern a class (or cluster), the same for all its images",
         load="ucbench_shortcuts.random_patterns:RandomClassPatterns",
         params="ucbench_shortcuts.params:RandomClassParams",
-        paper="H. Huang, X. Ma, S. M. Erfani, J. Bailey, Y. Wang: Unlearnable Examples. ICLR 2021. arXiv 2101.04898 (its "
-        "class-wise random baseline)",
+        paper="H. Huang, X. Ma, S. M. Erfani, J. Bailey, Y. Wang: Unlearnable Examples. ICLR 2021. arXiv 2101.04898 "
+        "(its class-wise random baseline)",
         label_access="full",
         granularity="class",
         budget="linf",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.datasets import make_classification
 
-from ucbench import ImageSet, Perturbation
+from ucbench import ImageSet, Perturbation, UsageError
 from ucbench.crafting import on_grid
 
 if TYPE_CHECKING:
@@ -18,21 +18,27 @@ if TYPE_CHECKING:
 class LinearlySeparable:
     """Every image gets its own draw from a group of points around a vertex that belongs to its class.
 
-    The points live in ``3 * grid**2`` dimensions, all informative; each coordinate fills one patch of one channel. The paper
-    scales a draw to an l2 length of ``sqrt((6/255)**2 * D)``. Here it is scaled so that its root mean square is epsilon
-    and then projected to the linf ball, which clips the largest coordinates: an l2 length of at most ``epsilon/255 * sqrt(D)``,
-    comparable with the other rows of the same linf budget.
+    The points live in ``3 * grid**2`` dimensions, all informative; each coordinate fills one patch of one channel. The
+    paper scales a draw to an l2 length of ``sqrt((6/255)**2 * D)``. Here it is scaled so that its root mean square is
+    epsilon and then projected to the linf ball, which clips the largest coordinates: an l2 length of at most
+    ``epsilon/255 * sqrt(D)``, comparable with the other rows of the same linf budget.
     """
 
     def __init__(self, params: LSPParams) -> None:
         self.params = params
 
     def craft(self, train: ImageSet, run: Run) -> Perturbation:
-        """Perturbations ``[N, 3, H, W]`` within the linf radius."""
+        """Perturbations ``[N, 3, H, W]`` within the linf radius.
+
+        Raises:
+            UsageError: if there are more classes than vertices.
+        """
         assert run.budget is not None
         labels, count = train.known_labels, len(train.classes)
         sizes = np.bincount(labels, minlength=count)
         dimensions = 3 * self.params.grid**2
+        if count > 2**dimensions:
+            raise UsageError(f"lsp: grid={self.params.grid} has a vertex for {2**dimensions} classes, not for {count}.")
         # make_classification deals its samples out evenly, so that this many hold enough of every class.
         points, groups = make_classification(
             n_samples=count * int(sizes.max()),

@@ -51,12 +51,17 @@ class FrozenNetwork(nn.Module):
         """Images ``[B, 3, H, W]`` in [0, 1] to the classifier's input ``[B, D]`` float32."""
         return self._through(self._penultimate, x)
 
+    def input_size(self, x: Tensor) -> tuple[int, int] | None:
+        """Height and width to which these images are resized; None leaves them as they are."""
+        return self.size
+
     def _penultimate(self, x: Tensor) -> Tensor:
         return self.network.forward_head(self.network.forward_features(x), pre_logits=True)
 
     def _through(self, layers: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        if self.size is not None:
-            x = resize(x, self.size, self.mode)
+        size = self.input_size(x)
+        if size is not None:
+            x = resize(x, size, self.mode)
         x = ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             return layers(x).float()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -15,10 +15,26 @@ from ucbench_timm.weight_files import efficientnet_lite0_file, sha256
 
 
 class EfficientNetLite0Params(Params):
-    size: int = Field(96, ge=32, description="side of the square, in pixels, to which images are resized")
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"standard": {}, "levels": {"features": "levels"}}
+
+    size: int | None = Field(
+        None,
+        ge=32,
+        description=(
+            "side of the square, in pixels, to which images are resized; none: three times their longer side, but "
+            "between 32 and 96, and 224 for pictures above 96"
+        ),
+    )
+    features: Literal["penultimate", "levels"] = Field(
+        "penultimate",
+        description=(
+            "the classifier's input, or that beside the fourth stage averaged over quadrants, each of length 1: shapes "
+            "count as much as what ImageNet's classes tell apart"
+        ),
+    )
 
     def identity(self) -> dict[str, Any]:
-        """``size``, and the SHA-256 of the weights."""
+        """All fields, and the SHA-256 of the weights."""
         return {**super().identity(), "weights": sha256(efficientnet_lite0_file())}
 
 

@@ -23,10 +23,10 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         granularity="cluster",
         budget="linf",
         native_epsilon=16,
-        surrogate="efficientnet-lite0",
+        surrogate="efficientnet-lite0@levels",
         fidelity=(
-            "k-means, generator, objective and optimiser follow the paper and its code; `standard` is the same method at a "
-            "budget of steps, with a squash and a distance whose gradient does not vanish; deviations are named in the docs "
-            "of each parameter"
+            "k-means, generator, objective and optimiser follow the paper and its code; `standard` is the same method "
+            "at a budget of steps, with a squash and a distance whose gradient does not vanish; deviations are named "
+            "in the docs of each parameter"
         ),
     )

@@ -17,10 +17,10 @@ def discrepancy(name: str, centres: Tensor, temperature: float) -> Discrepancy:
 
     * ``kl``: KL(softmax(centre / T) || softmax(features / T)) over feature dimensions, as the released code with T = 1.
     * ``centres``: cross-entropy of the target among all centres, scores being cosines of centred features divided by T.
-      Unlike the KL, whose softmax over a thousand raw features is close to uniform, it keeps a gradient until the target
-      centre is the nearest one, and it also pushes away from the centre an image belongs to.
-    * ``mse``: squared Euclidean distance over the mean squared distance between centres; ``cosine``: one minus the cosine of
-      centred features.
+      Unlike the KL, whose softmax over a thousand raw features is close to uniform, it keeps a gradient until the
+      target centre is the nearest one, and it also pushes away from the centre an image belongs to.
+    * ``mse``: squared Euclidean distance over the mean squared distance between centres; ``cosine``: one minus the
+      cosine of centred features.
 
     Features are centred by the mean of the centres.
     """
@@ -44,8 +44,8 @@ def discrepancy(name: str, centres: Tensor, temperature: float) -> Discrepancy:
 def derangement(name: str, centres: Tensor) -> Tensor:
     """Target cluster ``[K]`` of every cluster, a permutation without fixed point (pi of the paper).
 
-    ``shift`` sends i to i+1 modulo K (released code). ``farthest`` maximises the summed distance between the centres of each
-    cluster and its target.
+    ``shift`` sends i to i+1 modulo K (released code). ``farthest`` maximises the summed distance between the centres of
+    each cluster and its target.
     """
     count = len(centres)
     if name == "shift":

@@ -14,7 +14,7 @@ class UCParams(Params):
     """Defaults are the ``standard`` preset; ``docs/uc.md`` shows the ablation they were chosen by."""
 
     clusters: int = Field(10, ge=2, description="number of k-means clusters, p in the paper")
-    steps: int = Field(300, ge=1, description="optimiser steps of every generator, unless epochs is set")
+    steps: int = Field(200, ge=1, description="optimiser steps of every generator, unless epochs is set")
     epochs: int | None = Field(
         None, ge=1, description="passes over the images a generator is fitted on; replaces steps (released code: 50)"
     )
@@ -22,11 +22,11 @@ class UCParams(Params):
     lr: float = Field(2e-3, gt=0, description="Adam's first learning rate; falls along a cosine at every step")
     final_lr: float = Field(2e-5, ge=0, description="where the cosine ends")
     weight_decay: float = Field(0.0, ge=0, description="Adam's coupled weight decay (released code: 5e-4)")
-    squash: Literal["tanh", "clamp"] = Field(
-        "tanh",
+    squash: Literal["tanh", "clamp", "straight-through"] = Field(
+        "straight-through",
         description=(
-            "how the generator's output meets the budget: epsilon * tanh, or tanh followed by a hard clamp to "
-            "+-epsilon, which has no gradient wherever it binds (released code)"
+            "how the generator's output meets the budget: epsilon * tanh; tanh then a hard clamp to +-epsilon, which has "
+            "no gradient wherever it binds (released code); or that clamp with the gradient of its input"
         ),
     )
     distance: Literal["centres", "kl", "mse", "cosine"] = Field(
@@ -58,36 +58,36 @@ class UCParams(Params):
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "standard": {},
-        "quick": dict(steps=60),
-        "paper": dict(
-            epochs=50,
-            batch=256,
-            lr=1e-4,
-            final_lr=1e-6,
-            weight_decay=5e-4,
-            squash="clamp",
-            distance="kl",
-            temperature=1.0,
-            fit_on="cluster",
-            augment="images",
-            width=64,
-            residual_blocks=6,
-            together=False,
-        ),
-        "released": dict(
-            epochs=50,
-            batch=256,
-            lr=1e-4,
-            final_lr=1e-6,
-            weight_decay=5e-4,
-            squash="clamp",
-            distance="kl",
-            temperature=1.0,
-            fit_on="all",
-            augment="images",
-            width=64,
-            residual_blocks=6,
-            together=False,
-            shuffle=False,
-        ),
+        "quick": {"steps": 60},
+        "paper": {
+            "epochs": 50,
+            "batch": 256,
+            "lr": 1e-4,
+            "final_lr": 1e-6,
+            "weight_decay": 5e-4,
+            "squash": "clamp",
+            "distance": "kl",
+            "temperature": 1.0,
+            "fit_on": "cluster",
+            "augment": "images",
+            "width": 64,
+            "residual_blocks": 6,
+            "together": False,
+        },
+        "released": {
+            "epochs": 50,
+            "batch": 256,
+            "lr": 1e-4,
+            "final_lr": 1e-6,
+            "weight_decay": 5e-4,
+            "squash": "clamp",
+            "distance": "kl",
+            "temperature": 1.0,
+            "fit_on": "all",
+            "augment": "images",
+            "width": 64,
+            "residual_blocks": 6,
+            "together": False,
+            "shuffle": False,
+        },
     }

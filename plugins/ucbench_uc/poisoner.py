@@ -27,13 +27,15 @@ DIAGNOSED = 1000
 class UnlearnableClusters:
     """Cluster the images in a frozen surrogate's features; give every cluster one perturbation towards a wrong centre.
 
-    For cluster i with centre mu_i, target pi(i) and fixed noise sigma_i, the generator G_i minimises the mean over images
-    x of ``d(f(clip(x + delta_i)), mu_pi(i))`` with ``delta_i = squash(G_i(sigma_i))``, f the surrogate's features.
+    For cluster i with centre mu_i, target pi(i) and fixed noise sigma_i, the generator G_i minimises the mean over
+    images x of ``d(f(clip(x + delta_i)), mu_pi(i))`` with ``delta_i = squash(G_i(sigma_i))``, f the surrogate's
+    features.
 
-    Deviations from the released code, all named parameters: see ``ucbench show poisoner uc``. Two apply to every preset:
-    k-means takes the best of 10 starts (scikit-learn's default at the time; now 1), and random crops while crafting
-    (``augment=images``) pad the stored pictures by a seventh of their side instead of cutting 224 pixels out of 256, since
-    a release has one size. The code's 224-pixel protocol is a property of the data set: ``size=224,resize=256``.
+    Deviations from the released code, all named parameters: see ``ucbench show poisoner uc``. Two apply to every
+    preset: k-means takes the best of 10 starts (scikit-learn's default at the time; now 1), and random crops while
+    crafting (``augment=images``) pad the stored pictures by a seventh of their side instead of cutting 224 pixels out
+    of 256, since a release has one size. The code's 224-pixel protocol is a property of the data set:
+    ``size=224,resize=256``.
     """
 
     def __init__(self, params: UCParams) -> None:
@@ -142,7 +144,8 @@ class _Crafter:
             loss.backward()
             optimizer.step()
             if step in (0, steps - 1):  # two synchronisations with the device in all
-                first, last = (float(loss.detach()), last) if step == 0 else (first, float(loss.detach()))
+                last = float(loss.detach())
+                first = last if step == 0 else first
             advance(1)
         run.note(
             "loss" if params.together else f"loss_{group[0]}", {"first": first / len(group), "last": last / len(group)}
@@ -156,10 +159,14 @@ class _Crafter:
         return self.params.epochs * max(math.ceil(len(pool) / self.params.batch) for pool in pools)
 
     def _squash(self, raw: Tensor) -> Tensor:
-        squashed = torch.tanh(raw)
+        output = torch.tanh(raw)
+        if self.params.squash == "tanh":
+            return self.epsilon * output
+        clamped = output.clamp(-self.epsilon, self.epsilon)
         if self.params.squash == "clamp":
-            return squashed.clamp(-self.epsilon, self.epsilon)
-        return self.epsilon * squashed
+            return clamped
+        # The clamp's value with the gradient of what went into it.
+        return output + (clamped - output).detach()
 
     def _loss(
         self, delta: Tensor, indices: list[NDArray[np.intp]], group: list[int], generator: torch.Generator

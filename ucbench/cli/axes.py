@@ -51,7 +51,7 @@ def axis_options(command: Command) -> Command:
 
 
 def chosen_axes(options: dict[str, Any]) -> dict[str, Any]:
-    """The axis arguments of :func:`ucbench.api.axes` among a command's options; what was not given keeps its default."""
+    """The arguments of :func:`ucbench.api.axes` among a command's options; what was not given keeps its default."""
     names = [name.replace("-", "_") for name, _, _ in _AXES] + ["seed", "craft_seed", "train_seed"]
     given = {name: options[name] for name in names if options[name] not in (None, ())}
     if "mixture" in given:

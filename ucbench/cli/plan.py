@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def command(as_json: bool, out: str | None, data_root: str | None, **options: Any) -> None:
     """Show the cells of a run without running them.
 
-    Seconds are those that cells of the same victim, or crafts of the same poisoner, took on this machine's store before;
-    unknown ones are shown as ?.
+    Seconds are those that cells of the same victim, or crafts of the same poisoner, took on this machine's store
+    before; unknown ones are shown as ?.
     """
     from ucbench.api import axes, plan_session, session
 
@@ -48,16 +48,21 @@ def command(as_json: bool, out: str | None, data_root: str | None, **options: An
     text = f"{len(cells)} cells, {len(cells) - len(missing)} done"
     if missing:
         known = [cell.seconds for cell in missing if cell.seconds is not None]
-        text += f"; the rest: about {sum(known) / 60:.1f} minutes"
+        costs = [f"about {_duration(sum(known))}"] if known else []
         if len(known) < len(missing):
-            text += f", and {len(missing) - len(known)} cells of a kind never timed on this machine"
-    click.echo(text + ".")
+            costs.append(f"{len(missing) - len(known)} cells of a kind never timed on this machine")
+        text += f"; the rest: {', and '.join(costs)}"
+    click.echo(f"{text}.")
 
 
 _SHOWN = (
     "dataset", "poisoner", "preset", "surrogate", "craft_labels", "labeling", "defense", "victim", "norm", "epsilon",
     "craft_seed", "train_seed",
 )  # fmt: skip
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"
 
 
 def _line(planned: PlannedCell) -> list[str]:

@@ -20,16 +20,15 @@ from ucbench.cli.output import print_json
 def command(as_json: bool, out: str | None, data_root: str | None, **options: Any) -> int:
     """Craft, train and evaluate the cross product of the axes.
 
-    Every axis may be repeated. Clean and sham references are added. What is in the store or in --out is not computed again.
+    Every axis may be repeated. Clean and sham references are added. What is in the store or in --out is not computed
+    again.
 
     \b
       ucbench run --poisoner uc --victim resnet18
       ucbench run --poisoner uc --poisoner lsp --craft-labels clusters:k=10 --seed 0-2 --out results
     """
     from ucbench.api import axes, run_session, session
-    from ucbench.cli.summary import print_summary
     from ucbench.progress import reporting
-    from ucbench.results import COLUMNS, rows
 
     if data_root is not None:
         os.environ["UCBENCH_DATA"] = data_root
@@ -38,6 +37,10 @@ def command(as_json: bool, out: str | None, data_root: str | None, **options: An
     folder = Path(out) if out is not None else None
     with reporting(quiet=is_quiet()) as progress:
         records = run_session(request, session(progress=progress, **arithmetic), out=folder)
+
+    from ucbench.cli.summary import print_summary
+    from ucbench.results import COLUMNS, rows
+
     table = rows(records)
     if as_json:
         print_json([{column: row[column] for column in COLUMNS} for row in table])

@@ -1,4 +1,4 @@
-"""The table ``ucbench run`` ends with: means over seeds, each row beside its references, and the verdict of the gate."""
+"""The table ``ucbench run`` ends with: means over seeds, each row beside its references, and the gate's verdict."""
 
 from __future__ import annotations
 
@@ -53,9 +53,8 @@ def print_summary(table: Sequence[Row]) -> None:
     for gate in gates(table):
         verdict = "passed" if gate.passed else "NOT passed: this regime shows nothing"
         checks = "; ".join(f"{name} {text}{'' if ok else ' (no)'}" for name, (ok, text) in gate.checks.items())
-        click.echo(
-            f"Gate for {gate.shared['dataset']} at {_budget(gate.shared)}, {gate.shared['victim']}: {verdict}. {checks}."
-        )
+        where = f"{gate.shared['dataset']} at {_budget(gate.shared)}, {gate.shared['victim']}"
+        click.echo(f"Gate for {where}: {verdict}. {checks}.")
 
 
 def _budget(row: Row) -> str:

@@ -41,7 +41,7 @@ def cluster(features: torch.Tensor, k: int, seed: int) -> Clusters:
     """k-means (k-means++ starts, best of ``N_INIT``) of features ``[N, D]``.
 
     Raises:
-        UsageError: if there are fewer images than clusters.
+        UsageError: if there are fewer images, or fewer different ones, than clusters.
     """
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
@@ -51,14 +51,17 @@ def cluster(features: torch.Tensor, k: int, seed: int) -> Clusters:
     # scikit-learn sums in an order that depends on its own thread count, which torch's setting does not reach.
     with threadpool_limits(limits=torch.get_num_threads()):
         fitted = KMeans(n_clusters=k, n_init=N_INIT, random_state=seed % 2**32).fit(features.double().numpy())
+    found = len(np.unique(fitted.labels_))
+    if found < k:
+        raise UsageError(f"{k} clusters were asked for, but the surrogate sees only {found} different images.")
     return Clusters(fitted.cluster_centers_.astype(np.float32), fitted.labels_.astype(np.int64))
 
 
 def clusters_of(train: ImageSet, k: int, run: Run) -> Clusters:
     """Cluster ``train`` by the run's surrogate.
 
-    The seed is the craft seed's stream ``clusters``, so that UC and a label-based poisoner told ``clusters`` with the same
-    surrogate, number and craft seed work on the same clusters.
+    The seed is the craft seed's stream ``clusters``, so that UC and a label-based poisoner told ``clusters`` with the
+    same surrogate, number and craft seed work on the same clusters.
 
     Raises:
         UsageError: if the run has no surrogate.

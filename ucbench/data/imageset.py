@@ -49,7 +49,8 @@ class ImageSet:
         images = self.images
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] != 3:
             raise DataError(
-                f"{self.name or 'image set'}: images must be uint8 [N, 3, H, W], got {images.dtype} {list(images.shape)}."
+                f"{self.name or 'image set'}: images must be uint8 [N, 3, H, W],"
+                f" got {images.dtype} {list(images.shape)}."
             )
         object.__setattr__(self, "images", _read_only(images))
         if self.labels is not None:

@@ -1,7 +1,7 @@
 """A training set on the device, and the recipe's crop and flip: per-image randomness, by index arithmetic.
 
-The set stays uint8. It is stored padded and channels-last, so that one gather both shifts and mirrors a batch and hands it
-over in the layout the convolutions want.
+The set stays uint8. It is stored padded and channels-last, so that one gather both shifts and mirrors a batch and hands
+it over in the layout the convolutions want.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class ResidentSet:
 
     Args:
         train: the image set; labels are required.
-        padding: pixels of zero padding on each side; crops are placed uniformly among ``(2 * padding + 1) ** 2`` offsets.
+        padding: pixels of zero padding on each side; crops are placed uniformly among ``(2 * padding + 1) ** 2``
+        offsets.
         flip: mirror half of the pictures.
         device: where the pixels live (as uint8).
     """
@@ -72,7 +73,7 @@ class ResidentSet:
         return Draws(order.to(self.device), offsets.to(self.device), mirrored.to(self.device))
 
     def gather(self, indices: Tensor, offsets: Tensor, mirrored: Tensor) -> Tensor:
-        """Cut the images ``indices`` ``[B]`` at ``offsets`` ``[B, 2]``, mirror where told: float32 ``[B, 3, H, W]`` in [0, 1]."""
+        """Cut ``indices`` ``[B]`` at ``offsets`` ``[B, 2]``, mirror where told: float32 ``[B, 3, H, W]`` in [0, 1]."""
         rows = offsets[:, :1] + self._rows
         straight = self._cols.expand(len(indices), -1)
         cols = offsets[:, 1:] + torch.where(mirrored[:, None], self.width - 1 - straight, straight)

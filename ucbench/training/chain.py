@@ -21,7 +21,8 @@ class DefenseChain:
     """Named defenses in the order the exploiter wrote them.
 
     Args:
-        parts: ``(name, component)`` pairs; see :class:`ucbench.components.Defense` for the methods a component may have.
+        parts: ``(name, component)`` pairs; see :class:`ucbench.components.Defense` for the methods a component may
+        have.
 
     Raises:
         UsageError: if two parts define ``loss``; the text names both.
@@ -32,6 +33,9 @@ class DefenseChain:
         owners = [name for name, part in self._parts if hasattr(part, "loss")]
         if len(owners) > 1:
             raise UsageError(f"Only one defense of a chain may replace the loss, but {' and '.join(owners)} both do.")
+
+    def __len__(self) -> int:
+        return len(self._parts)
 
     def _having(self, method: str) -> list[tuple[str, Any]]:
         return [(name, part) for name, part in self._parts if hasattr(part, method)]

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ucbench.data import ImageSet
-from ucbench.errors import UcbenchError
+from ucbench.errors import UcbenchError, UsageError
+from ucbench.identity import derive_seed
 from ucbench.numerics import Numerics
 from ucbench.recipe import Recipe
 from ucbench.training.batches import ResidentSet, split_evenly
 from ucbench.training.chain import DefenseChain
 from ucbench.training.normalized import Normalized, normalized
+from ucbench.training.seeding import seeded
 
 if TYPE_CHECKING:
     from ucbench.components import Run
@@ -95,15 +97,18 @@ class Engine:
         """Train ``model`` (normalised images to logits) on ``train`` by ``recipe``.
 
         Args:
-            seed: of shuffling, crops, flips and the defenses' draws. Initialisation is the caller's.
+            seed: of shuffling, crops, flips, dropout and the defenses' draws. Initialisation is the caller's.
             run: handed to the defenses; needed only where there are any.
             evaluate: sets whose accuracy enters the history, by name.
             progress: called with the number of steps done since its last call.
 
         Raises:
             DivergedError: at the end of an epoch whose mean loss is not finite.
+            UsageError: if there are defenses and no ``run``.
         """
         chain = defenses or DefenseChain()
+        if chain and run is None:
+            raise UsageError("Defenses need the run they are lent: pass run= where there are any.")
         wrapped = normalized(model, recipe.normalize, train).to(self.device)
         # Not .to(memory_format=...) on the wrapper: its [1, 3, 1, 1] buffers have no layout to speak of.
         wrapped.model.to(memory_format=torch.channels_last)
@@ -122,34 +127,36 @@ class Engine:
         classes = len(train.classes)
         history: list[dict[str, Any]] = []
         seconds, step = 0.0, 0
-        for epoch in range(1, recipe.epochs + 1):
-            wrapped.train()
-            started = time.perf_counter()
-            total = torch.zeros((), device=self.device)
-            for x, labels in data.epoch(recipe.batch, generator):
-                rate = learning_rate(recipe, step, steps_per_epoch)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
-                loss = self._loss(wrapped, x, labels, classes, recipe, chain, run, generator)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                if recipe.clip_norm is not None:
-                    nn.utils.clip_grad_norm_(wrapped.parameters(), recipe.clip_norm)
-                optimizer.step()
-                total += loss.detach() * len(labels)
-                step += 1
-                if progress is not None:
-                    progress(1)
-            mean_loss = float(total) / len(train)  # the epoch's only synchronisation with the device
-            seconds += time.perf_counter() - started
-            if not math.isfinite(mean_loss):
-                raise DivergedError(f"Training diverged in epoch {epoch}: the mean loss is {mean_loss}.")
-            if epoch % recipe.evaluate_every == 0 or epoch == recipe.epochs:
-                point: dict[str, Any] = {"epoch": epoch, "loss": mean_loss, "lr": rate}
-                for name, images in (evaluate or {}).items():
-                    correct = self.predict(wrapped, images, chain) == images.known_labels
-                    point[f"{name}_accuracy"] = 100.0 * float(correct.mean())
-                history.append(point)
+        # Dropout and its like know only the global generator.
+        with seeded(derive_seed("layers", seed)):
+            for epoch in range(1, recipe.epochs + 1):
+                wrapped.train()
+                started = time.perf_counter()
+                total = torch.zeros((), device=self.device)
+                for x, labels in data.epoch(recipe.batch, generator):
+                    rate = learning_rate(recipe, step, steps_per_epoch)
+                    for group in optimizer.param_groups:
+                        group["lr"] = rate
+                    loss = self._loss(wrapped, x, labels, classes, recipe, chain, run, generator)
+                    optimizer.zero_grad(set_to_none=True)
+                    loss.backward()  # type: ignore[no-untyped-call]
+                    if recipe.clip_norm is not None:
+                        nn.utils.clip_grad_norm_(wrapped.parameters(), recipe.clip_norm)
+                    optimizer.step()
+                    total += loss.detach() * len(labels)
+                    step += 1
+                    if progress is not None:
+                        progress(1)
+                mean_loss = float(total) / len(train)  # the epoch's only synchronisation with the device
+                seconds += time.perf_counter() - started
+                if not math.isfinite(mean_loss):
+                    raise DivergedError(f"Training diverged in epoch {epoch}: the mean loss is {mean_loss}.")
+                if epoch % recipe.evaluate_every == 0 or epoch == recipe.epochs:
+                    point: dict[str, Any] = {"epoch": epoch, "loss": mean_loss, "lr": rate}
+                    for name, images in (evaluate or {}).items():
+                        correct = self.predict(wrapped, images, chain) == images.known_labels
+                        point[f"{name}_accuracy"] = 100.0 * float(correct.mean())
+                    history.append(point)
         wrapped.eval()
         throughput = recipe.epochs * len(train) / seconds if seconds else 0.0
         return TrainResult(wrapped, history, seconds, throughput)

@@ -34,7 +34,7 @@ class Normalized(nn.Module):
 
 
 def channel_statistics(images: ImageSet, block: int = 4096) -> tuple[Tensor, Tensor]:
-    """Per-channel mean and deviation of the pixels on the [0, 1] scale, block by block so that no float copy is made."""
+    """Per-channel mean and deviation of the pixels on the [0, 1] scale, by blocks so that no float copy is made."""
     total, squares = np.zeros(3), np.zeros(3)
     for start in range(0, len(images), block):
         pixels = images.images[start : start + block].astype(np.float64) / 255.0

@@ -31,7 +31,7 @@ def seeded(seed: int) -> Iterator[None]:
 def arithmetic(numerics: Numerics) -> Iterator[None]:
     """Apply thread count and determinism to torch inside the block."""
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    benchmark = torch.backends.cudnn.benchmark
+    warn_only, benchmark = torch.is_deterministic_algorithms_warn_only_enabled(), torch.backends.cudnn.benchmark
     torch.set_num_threads(numerics.threads)
     # warn_only: an operation without a deterministic form should not end a week-long run; the record keeps the warning.
     torch.use_deterministic_algorithms(numerics.deterministic, warn_only=True)
@@ -40,5 +40,5 @@ def arithmetic(numerics: Numerics) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(deterministic)
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
         torch.backends.cudnn.benchmark = benchmark

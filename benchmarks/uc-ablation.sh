@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# The ablation of docs/uc.md: one choice of UC changed at a time, judged on a held-out third of the digits' training set.
+# Usage: benchmarks/uc-ablation.sh OUT [SEEDS]; goes on from the records already in OUT.
+set -euo pipefail
+choices=(
+  uc
+  uc:squash=tanh
+  uc:squash=clamp
+  uc:distance=kl,temperature=1.0
+  uc:distance=mse
+  uc:distance=cosine
+  uc:fit_on=all
+  uc:derangement=farthest
+  uc:augment=perturbed
+  uc:steps=50
+  uc:steps=600
+  uc:clusters=5
+  uc:clusters=20
+)
+arguments=()
+for choice in "${choices[@]}"; do arguments+=(--poisoner "$choice"); done
+common=(--dataset digits:validation=0.35 --victim resnet18:width=16,epochs=12 --seed "${2:-0-1}" --threads 1 --out "$1")
+ucbench run "${common[@]}" "${arguments[@]}" --poisoner rand-class --craft-labels clusters:k=10 --surrogate efficientnet-lite0@levels
+ucbench run "${common[@]}" --poisoner uc --surrogate efficientnet-lite0 --surrogate efficientnet-lite0:size=96

@@ -1,0 +1,200 @@
+"""``run`` and ``plan``: what they print where, and how they exit."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import os
+import subprocess
+import sys
+
+import pytest
+import tiny_components as tiny
+
+from ucbench import api
+from ucbench.cli.app import main
+from ucbench.results import COLUMNS
+
+AXES = ("--dataset", "spots", "--victim", "tiny", "--device", "cpu", "--dtype", "float32", "--threads", "1")
+
+
+@pytest.fixture(autouse=True)
+def tiny_world(tmp_path, monkeypatch):
+    """The tiny components are what is installed, and the store is empty."""
+    registry = tiny.registry()
+    monkeypatch.setattr(api, "installed", lambda: registry)
+    monkeypatch.setenv("UCBENCH_HOME", str(tmp_path / "store"))
+    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+    monkeypatch.setenv("UCBENCH_DATA", "")
+    yield
+    logging.getLogger("ucbench").setLevel(logging.NOTSET)
+
+
+def output(capsys, *arguments: str, code: int = 0) -> str:
+    assert main(arguments) == code
+    return capsys.readouterr().out
+
+
+def cells(capsys, *arguments: str) -> list[dict]:
+    """The cells of a plan, or the rows of a run, that are not references."""
+    found = json.loads(output(capsys, *arguments, *AXES, "--json"))
+    return [cell for cell in found if cell["poisoner"] not in ("clean", "sham")]
+
+
+def test_a_run_prints_one_line_a_group_beside_its_references_and_says_where_it_wrote(capsys, tmp_path):
+    out = tmp_path / "out"
+    assert (
+        main(["run", *AXES, "--poisoner", "stripes", "--poisoner", "positive", "--seed", "0-1", "--out", str(out)]) == 0
+    )
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()
+    assert [line.split()[0] for line in lines[:5]] == ["POISONER", "clean", "sham", "positive", "stripes"]
+    assert [line.split()[-1] for line in lines[1:5]] == ["2"] * 4
+    assert "linf 24" in lines[4]
+    assert "±" in lines[4]
+    assert lines[5].startswith("dataset spots; preset standard; surrogate none;")
+    assert "95 % t interval over 2 seeds. Fewer than four: exploratory." in lines[6]
+    assert lines[7].startswith("Gate for spots at linf 24, tiny: NOT passed: this regime shows nothing.")
+    assert "[1/8] spots | clean | tiny | seed 0" in printed.err
+    assert f"Written: {out}/results.csv" in printed.err
+    with (out / "results.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert tuple(table[0]) == COLUMNS
+    assert len(table) == len(list((out / "records").iterdir())) == 8
+    assert len(list((out / "sheets").iterdir())) == 4
+
+
+def test_json_is_the_rows_and_nothing_else(capsys):
+    rows = json.loads(output(capsys, "run", *AXES, "--poisoner", "stripes", "--json"))
+    assert [row["poisoner"] for row in rows] == ["clean", "sham", "stripes"]
+    assert all(tuple(row) == COLUMNS for row in rows)
+    assert rows[2]["drop"] == rows[0]["test_accuracy"] - rows[2]["test_accuracy"]
+
+
+def test_quiet_leaves_only_the_table(capsys):
+    assert main(["-q", "run", *AXES, "--poisoner", "stripes"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert "stripes" in printed.out
+
+
+def test_a_failed_cell_makes_the_exit_code_1_and_the_others_are_shown(capsys):
+    assert main(["run", *AXES, "--poisoner", "bad:raises", "--poisoner", "stripes"]) == 1
+    printed = capsys.readouterr()
+    assert "RuntimeError: the optimiser gave up" in printed.err
+    lines = {line.split()[0]: line for line in printed.out.splitlines()}
+    assert lines["bad:raises"].endswith("0 (1 failed)")
+    assert lines["stripes"].endswith("1")
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--poisoner", "strips"], "Unknown poisoner 'strips'. Did you mean 'stripes'? `ucbench list poisoner`"),
+        ([], "'--poisoner'"),
+        (["--poisoner", "stripes", "--epsilon", "0.03"], "8-bit levels"),
+        (["--poisoner", "stripes", "--mixture", "half"], "'half' is no fraction such as 0.4 or 40%"),
+        (["--poisoner", "stripes", "--mixture", "140%"], "above 0 and at most 1; got 1.4"),
+        (["--poisoner", "stripes", "--seed", "0", "--train-seed", "1"], "either --seed"),
+        (["--poisoner", "stripes", "--seed", "two"], "'two' is neither a seed nor a range"),
+        (["--poisoner", "badge", "--craft-labels", "cluster:k=3"], "Use original or clusters:k=K"),
+        (["--poisoner", "stripes", "--device", "tpu"], "Unknown device 'tpu'"),
+        (["--poisoner", "stripes", "--threads", "0"], "--threads must be at least 1"),
+    ],
+)
+def test_a_wrong_request_is_exit_code_2_before_any_work(capsys, command, arguments, words):
+    assert main([command, *AXES, *arguments]) == 2
+    printed = capsys.readouterr()
+    assert words in printed.err
+    assert "Traceback" not in printed.err
+    assert printed.out == ""
+    assert tiny.work_done() == {}
+
+
+def test_a_plan_shows_what_is_missing_and_after_the_run_that_all_is_done(capsys, tmp_path):
+    request = [*AXES, "--poisoner", "stripes", "--victim", "fixed"]
+    before = output(capsys, "plan", *request).splitlines()
+    assert before[-1] == "6 cells, 0 done; the rest: 6 cells of a kind never timed on this machine."
+    assert [line.split()[-2:] for line in before[1:-1]] == [["run", "?"]] * 6
+    assert ["to craft" in line for line in before[1:-1]] == [False, True, True, False, False, False]
+    assert tiny.work_done() == {}
+    output(capsys, "run", *AXES, "--poisoner", "stripes", "--out", str(tmp_path))
+    half = output(capsys, "plan", *request).splitlines()
+    assert half[-1].startswith("6 cells, 3 done; the rest")
+    assert [line.split()[-1] == "done" for line in half[1:-1]] == [True] * 3 + [False] * 3
+    output(capsys, "run", *request)
+    assert output(capsys, "plan", *request).splitlines()[-1] == "6 cells, 6 done."
+
+
+def test_a_plan_in_json_has_the_keys_of_the_run(capsys):
+    (planned,) = cells(capsys, "plan", "--poisoner", "stripes")
+    assert (planned["done"], planned["release_done"], planned["seconds"]) == (False, False, None)
+    (row,) = cells(capsys, "run", "--poisoner", "stripes")
+    assert row["cell"] == planned["cell"]
+    (planned,) = cells(capsys, "plan", "--poisoner", "stripes")
+    assert (planned["done"], planned["release_done"]) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (["--epsilon", "8/255"], ["--epsilon", "8"]),
+        (["--mixture", "40%"], ["--mixture", "0.4"]),
+        (["--seed", "0-1"], ["--seed", "0,1"]),
+        (["--seed", "3"], ["--craft-seed", "3", "--train-seed", "3"]),
+        (["--craft-labels", "original"], []),
+        (["--defense", "none"], []),
+    ],
+)
+def test_two_ways_of_saying_the_same_have_the_same_keys(capsys, one, other):
+    first, second = (
+        [cell["cell"] for cell in cells(capsys, "plan", "--poisoner", "stripes", *given)] for given in (one, other)
+    )
+    assert first == second
+
+
+def test_every_axis_may_be_repeated(capsys):
+    repeated = ["--poisoner", "stripes", "--poisoner", "badge", "--labeling", "original", "--labeling", "shifted",
+                "--defense", "none", "--defense", "dim", "--epsilon", "8", "--epsilon", "16", "--mixture", "1",
+                "--mixture", "50%", "--victim", "fixed", "--seed", "0-1"]  # fmt: skip
+    assert len(cells(capsys, "plan", *repeated)) == 2**7
+
+
+def test_seeds_are_pairs_and_craft_and_train_seeds_cross(capsys):
+    def seeds(*given: str) -> list[tuple[int, int]]:
+        return [
+            (cell["craft_seed"], cell["train_seed"]) for cell in cells(capsys, "plan", "--poisoner", "stripes", *given)
+        ]
+
+    assert seeds("--seed", "0-1") == [(0, 0), (1, 1)]
+    assert seeds("--craft-seed", "0-1", "--train-seed", "5,6") == [(0, 5), (0, 6), (1, 5), (1, 6)]
+
+
+def test_the_data_folder_of_the_command_line_is_what_data_sets_see(capsys, tmp_path):
+    output(capsys, "plan", *AXES, "--poisoner", "stripes", "--data-root", str(tmp_path))
+    assert os.environ["UCBENCH_DATA"] == str(tmp_path)
+
+
+def test_an_interrupted_run_says_so_and_the_same_command_goes_on(capsys, tmp_path, monkeypatch):
+    request = ["run", *AXES, "--poisoner", "stripes", "--poisoner", "bad:interrupts", "--out", str(tmp_path / "out")]
+    assert main(request) == 130
+    printed = capsys.readouterr()
+    assert "Interrupted. Finished work is kept" in printed.err
+    assert printed.out == ""
+    monkeypatch.setattr(tiny.Bad, "craft", tiny.Badge.craft)
+    assert main(request) == 0
+    started = [line for line in capsys.readouterr().err.splitlines() if line.startswith("[")]
+    assert started == ["[4/4] spots | bad:interrupts linf 24 | tiny | seed 0"]
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_a_slip_is_told_before_anything_heavy_is_imported(command):
+    statement = (
+        "import sys; from ucbench.cli import main;"
+        f" assert main(['{command}', '--poisoner', 'sham', '--victim', 'no-such-net']) == 2;"
+        " print(*(module for module in ('torch', 'scipy', 'sklearn', 'pandas') if module in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", statement], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -1,0 +1,521 @@
+"""The contract checks find what they are there to find, and say which rule was broken."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import ucbench
+from ucbench import (
+    ContractError,
+    DataError,
+    DefenseRecord,
+    LabelingRecord,
+    Perturbation,
+    PoisonerRecord,
+    Recipe,
+    UsageError,
+)
+from ucbench.registry import installed
+from ucbench.testing import (
+    TinySurrogate,
+    check_dataset,
+    check_defense,
+    check_labeling,
+    check_poisoner,
+    check_surrogate,
+    check_victim,
+    sample_images,
+)
+
+
+def writable(images: ucbench.ImageSet) -> np.ndarray:
+    """The pixels as torch.from_numpy would let one write to them."""
+    array = images.images
+    while not array.flags.writeable:
+        array = array.base
+    return array
+
+
+def test_samples_hold_every_class_and_the_extremes():
+    images = sample_images(7, (4, 9), classes=5, seed=3)
+    assert images.images.shape == (7, 3, 4, 9)
+    assert set(images.known_labels.tolist()) == set(range(5))
+    assert images.images[0].max() == 0
+    assert images.images[-1].min() == 255
+    assert images.fingerprint == sample_images(7, (4, 9), classes=5, seed=3).fingerprint
+    assert images.fingerprint != sample_images(7, (4, 9), classes=5, seed=4).fingerprint
+
+
+def test_a_component_of_another_kind_is_a_usage_error():
+    with pytest.raises(UsageError, match="clean is a poisoner, and this check is for a victim"):
+        check_victim(installed().resolve("poisoner", "clean"))
+
+
+class TestPoisoners:
+    class Good:
+        """One random perturbation a class."""
+
+        scale = 1.0
+
+        def craft(self, train, run):
+            noise = torch.rand((len(train.classes), 3, *train.size), generator=run.generator("noise")).numpy()
+            return Perturbation(np.float32(run.budget.radius) * (2 * noise - 1), train.known_labels)
+
+        def assign(self, images, labels, state, run):
+            return labels
+
+    RECORD = PoisonerRecord(name="good", summary="", load="", label_access="full", granularity="class")
+
+    def refused(self, poisoner, text, **record):
+        with pytest.raises(ContractError, match=text):
+            check_poisoner(poisoner, record=dataclasses.replace(self.RECORD, **record))
+
+    def test_one_that_keeps_the_contract_passes(self):
+        check_poisoner(self.Good(), record=self.RECORD)
+
+    @pytest.mark.parametrize("norm", ["l2", "l0"])
+    def test_other_norms_need_a_radius_of_their_own(self, norm):
+        self.refused(self.Good(), f"made for {norm} must name its native_epsilon", budget=norm)
+
+    def test_budget(self):
+        class Loud(self.Good):
+            def craft(self, train, run):
+                good = super().craft(train, run)
+                return Perturbation(2 * good.delta, good.index)
+
+        self.refused(Loud(), r"poisoner .*Loud: The perturbation exceeds its budget \(linf 8\)")
+        check_poisoner(Loud(), record=dataclasses.replace(self.RECORD, projects=True))
+
+    def test_budget_that_is_lent_rather_than_the_usual_one(self):
+        class Stubborn(self.Good):
+            def craft(self, train, run):
+                good = super().craft(train, run)
+                return Perturbation(good.delta / np.float32(run.budget.radius) * np.float32(8 / 255), good.index)
+
+        self.refused(Stubborn(), r"exceeds its budget \(linf 4\)")
+
+    def test_count(self):
+        class Short(self.Good):
+            def craft(self, train, run):
+                good = super().craft(train, run)
+                return Perturbation(good.delta, good.index[: len(train) // 4 * 4])
+
+        self.refused(Short(), r"must be int64 \[13\].*got \[12\]")
+
+    @pytest.mark.parametrize("draw", [lambda: torch.rand(()).item(), lambda: np.random.rand(), lambda: random.random()])
+    def test_global_generators(self, draw):
+        class Careless(self.Good):
+            def craft(self, train, run):
+                good = super().craft(train, run)
+                return Perturbation(np.float32(draw()) * good.delta, good.index)
+
+        self.refused(Careless(), r"leave the global generators alone|same seed must give the same perturbation")
+
+    def test_seeding_the_global_generator(self):
+        class Seeding(self.Good):
+            def craft(self, train, run):
+                torch.manual_seed(0)
+                return super().craft(train, run)
+
+        self.refused(Seeding(), r"craft\(\) must leave the global generators alone")
+
+    def test_state_left_in_the_instance(self):
+        class Counting(self.Good):
+            calls = 0
+
+            def craft(self, train, run):
+                self.calls += 1
+                good = super().craft(train, run)
+                return Perturbation(good.delta / self.calls, good.index)
+
+        self.refused(Counting(), r"same seed must give the same perturbation\. delta differs in \d+ of \d+ values")
+
+    def test_inputs(self):
+        class Writing(self.Good):
+            def craft(self, train, run):
+                writable(train)[0] = 1
+                return super().craft(train, run)
+
+        self.refused(Writing(), r"craft\(\) must not modify its inputs\. The image set 'sample' changed")
+
+    def test_labels_where_none_are_told(self):
+        self.refused(self.Good(), "means to do without labels. sample has no labels here", label_access="none")
+
+    def test_labels_read_where_there_are_any(self):
+        class Peeking:
+            def craft(self, train, run):
+                level = 0 if train.labels is None else 1 / 255
+                return Perturbation(np.full((1, 3, *train.size), level, np.float32), np.zeros(len(train), np.int64))
+
+        record = PoisonerRecord(name="peeking", summary="", load="")
+        with pytest.raises(ContractError, match="label_access='none' must not read labels"):
+            check_poisoner(Peeking(), record=record)
+
+    def test_granularity(self):
+        class Own(self.Good):
+            def craft(self, train, run):
+                noise = torch.rand((len(train), 3, *train.size), generator=run.generator("noise")).numpy()
+                return Perturbation(np.float32(run.budget.radius) * noise)
+
+        self.refused(Own(), r"the images of 'class 0' share one perturbation\. They have 5")
+        self.refused(self.Good(), r"all images share one perturbation\. They have 3", granularity="universal")
+
+    def test_small_sets(self):
+        class Greedy(self.Good):
+            def craft(self, train, run):
+                assert len(train) > 1, "too few"
+                return super().craft(train, run)
+
+        class Polite(self.Good):
+            def craft(self, train, run):
+                if len(train) < 2:
+                    raise UsageError("Two images, please.")
+                return super().craft(train, run)
+
+        self.refused(Greedy(), r"craft\(\) failed\. AssertionError: too few")
+        check_poisoner(Polite(), record=self.RECORD)
+
+    def test_assign_range_and_type(self):
+        class Beyond(self.Good):
+            def assign(self, images, labels, state, run):
+                return labels + 1
+
+        class Floats(self.Good):
+            def assign(self, images, labels, state, run):
+                return labels.astype(float)
+
+        self.refused(Beyond(), r"assign\(\) must return int64 \[7\] in 0\.\.2 for 7 images\. .*values \[1, 2, 3\]")
+        self.refused(Floats(), r"assign\(\) must return int64 .*It returned float64 \[7\]")
+
+    def test_assign_judges_by_image(self):
+        class Ranking(self.Good):
+            def assign(self, images, labels, state, run):
+                return np.argsort(images.images.mean((1, 2, 3))).argsort().astype(np.int64) % 3
+
+        self.refused(Ranking(), r"every image by itself, but image \d alone")
+
+    def test_assign_does_not_write_to_the_state(self):
+        class Stateful(self.Good):
+            def craft(self, train, run):
+                return dataclasses.replace(super().craft(train, run), state={"seen": np.zeros(1)})
+
+            def assign(self, images, labels, state, run):
+                state["seen"] += 1
+                return labels
+
+        self.refused(Stateful(), r"assign\(\) failed\. ValueError: .*read-only")
+
+
+class TestLabelings:
+    class Good:
+        def apply(self, clean, published, test, run):
+            return published.with_labels(clean.known_labels, clean.classes), test
+
+    def refused(self, labeling, text, source="semantic"):
+        with pytest.raises(ContractError, match=text):
+            check_labeling(labeling, record=LabelingRecord(name="some", summary="", load="", source=source))
+
+    def by_brightness(self, images):
+        return images.with_labels((images.images[:, 0, 0, 0] > 127).astype(np.int64), ("dark", "bright"))
+
+    def test_one_that_keeps_the_contract_passes(self):
+        check_labeling(self.Good())
+
+    def test_published_pixels_are_for_machines_only(self):
+        by_brightness = self.by_brightness
+
+        class Machine:
+            def apply(self, clean, published, test, run):
+                return by_brightness(published), by_brightness(test)
+
+        self.refused(Machine(), "source='semantic' must not read the published pixels")
+        check_labeling(Machine(), record=LabelingRecord(name="machine", summary="", load="", source="machine"))
+
+    def test_scoring_labels_never_depend_on_the_release(self):
+        class Leaking(self.Good):
+            def apply(self, clean, published, test, run):
+                train, test = super().apply(clean, published, test, run)
+                return train, test.with_labels((test.known_labels + published.images[0, 0, 0, 0]) % 3, test.classes)
+
+        for source in ("semantic", "machine"):
+            self.refused(Leaking(), "test set's labels must not depend on the published pixels", source)
+
+    def test_pictures_and_order(self):
+        class Shuffling(self.Good):
+            def apply(self, clean, published, test, run):
+                train, test = super().apply(clean, published, test, run)
+                return train.subset(np.arange(len(train))[::-1]), test
+
+        class Restoring(self.Good):
+            def apply(self, clean, published, test, run):
+                return clean, test
+
+        self.refused(Shuffling(), "published and the test pictures, in their order. For the set 'sample'")
+        self.refused(Restoring(), "published and the test pictures, in their order. For the set 'sample'")
+
+    def test_classes_agree(self):
+        class Renaming(self.Good):
+            def apply(self, clean, published, test, run):
+                return published.with_labels(clean.known_labels, ("x", "y", "z")), test
+
+        self.refused(Renaming(), "labelled in the same classes")
+
+    def test_every_picture_has_a_label(self):
+        class Silent:
+            def apply(self, clean, published, test, run):
+                return published.with_labels(None), test
+
+        self.refused(Silent(), "must label every picture. The set 'sample' has no labels")
+
+
+class TestVictims:
+    class Good:
+        recipe = Recipe(epochs=2)
+
+        def layers(self, classes, size):
+            return [nn.Flatten(), nn.Linear(3 * size[0] * size[1], classes)]
+
+        def build(self, classes, size):
+            return nn.Sequential(*self.layers(classes, size))
+
+    def refused(self, victim, text):
+        with pytest.raises(ContractError, match=text):
+            check_victim(victim, sizes=[(4, 5)])
+
+    def test_one_that_keeps_the_contract_passes(self):
+        check_victim(self.Good())
+
+    def test_recipe(self):
+        class Recipeless(self.Good):
+            recipe = None
+
+        self.refused(Recipeless(), "victim .*Recipeless: a victim must have a recipe")
+
+    def test_initialisation_follows_the_global_generator(self):
+        class Own(self.Good):
+            generator = torch.Generator().manual_seed(0)
+
+            def build(self, classes, size):
+                model = super().build(classes, size)
+                nn.init.normal_(model[1].weight, generator=self.generator)
+                return model
+
+        class Fixed(self.Good):
+            def build(self, classes, size):
+                torch.manual_seed(0)
+                return super().build(classes, size)
+
+        self.refused(Own(), "must draw from torch's global generator, and from nothing else. 1.weight differs")
+        self.refused(Fixed(), "initialise afresh .* Two seeds gave the same weights")
+
+    def test_logits(self):
+        class Probabilities(self.Good):
+            def layers(self, classes, size):
+                return [*super().layers(classes, size), nn.Unflatten(1, (classes, 1))]
+
+        self.refused(Probabilities(), r"finite float32 logits \[2, 5\] .*It returned torch.float32 \[2, 5, 1\]")
+
+    def test_unused_weights(self):
+        class Idle(self.Good):
+            def build(self, classes, size):
+                model = super().build(classes, size)
+                model.register_parameter("spare", nn.Parameter(torch.rand(1)))
+                return model
+
+        self.refused(Idle(), "reach all trainable weights. No gradient at spare")
+
+    def test_batch_dependence_in_eval_mode(self):
+        class Batchwise(self.Good):
+            def layers(self, classes, size):
+                return [nn.BatchNorm2d(3, track_running_stats=False), *super().layers(classes, size)]
+
+        self.refused(Batchwise(), "in eval mode an image's logits must not depend on the rest of its batch")
+
+
+class TestSurrogates:
+    def refused(self, surrogate, text):
+        with pytest.raises(ContractError, match=text):
+            check_surrogate(surrogate)
+
+    def test_one_that_keeps_the_contract_passes(self):
+        check_surrogate(TinySurrogate())
+
+    def test_the_tiny_one_is_drawn_from_its_seed(self):
+        x = torch.rand(2, 3, 5, 6)
+        assert torch.equal(TinySurrogate(1).features(x), TinySurrogate(1).features(x))
+        assert not torch.equal(TinySurrogate(1).features(x), TinySurrogate(2).features(x))
+        assert TinySurrogate().features(x).shape == (2, 64)
+
+    def test_gradients(self):
+        class Detached(TinySurrogate):
+            def features(self, x):
+                return super().features(x).detach()
+
+        class Trainable(TinySurrogate):
+            def __init__(self):
+                super().__init__()
+                self._network.requires_grad_(True)
+
+            def module(self, seed):
+                return getattr(self, "_network", None) or super().module(seed)
+
+        self.refused(Detached(), "must be differentiable in the images. They have no gradient")
+        self.refused(Trainable(), "leave no gradient on the weights. There is one on 0.weight")
+
+    def test_batch_dependence(self):
+        class Batchwise(TinySurrogate):
+            def features(self, x):
+                return super().features(x - x.mean(0))
+
+        self.refused(Batchwise(), r"features\(\) of an image must not depend on the rest of its batch")
+
+    def test_missing_classifier_may_be_refused(self):
+        class Headless(TinySurrogate):
+            def logits(self, x):
+                raise UsageError("No classifier.")
+
+        check_surrogate(Headless())
+
+    def test_fitted_ones_are_restored_from_their_state(self):
+        class Fitted(TinySurrogate):
+            shift = 0.0
+
+            def features(self, x):
+                return super().features(x) + self.shift
+
+            def fit(self, train, run):
+                self.shift = float(train.images.mean())
+                return {"shift": np.array(self.shift)}
+
+            def restore(self, state, train, run):
+                self.shift = float(state["shift"])
+
+        class Forgetful(Fitted):
+            def restore(self, state, train, run):
+                self.shift = 0.0
+
+        check_surrogate(Fitted())
+        self.refused(Forgetful(), "restored surrogate must have the features of the fitted one. features differs")
+
+
+class TestDatasets:
+    class Good:
+        def load(self, split):
+            return sample_images(seed=["train", "test"].index(split), name=split)
+
+    def refused(self, dataset, text):
+        with pytest.raises(ContractError, match=text):
+            check_dataset(dataset)
+
+    def test_one_that_keeps_the_contract_passes(self):
+        check_dataset(self.Good())
+
+    def test_every_load_is_the_same(self):
+        class Growing(self.Good):
+            seed = 0
+
+            def load(self, split):
+                self.seed += 1
+                return sample_images(seed=self.seed)
+
+        self.refused(Growing(), "same pictures in the same order. Two loads of the train split")
+
+    def test_splits_agree(self):
+        class Other(self.Good):
+            def load(self, split):
+                return sample_images(classes=3 if split == "train" else 2)
+
+        self.refused(Other(), "disagree about the classes")
+
+    def test_type(self):
+        class Raw(self.Good):
+            def load(self, split):
+                return super().load(split).images
+
+        self.refused(Raw(), r"load\('train'\) must return a ucbench.ImageSet. Got uint8 \[13, 3, 10, 14\]")
+
+    def test_missing_pictures_are_the_users_to_mend(self):
+        class Absent:
+            def load(self, split):
+                raise DataError("No such folder.")
+
+        with pytest.raises(DataError, match="No such folder"):
+            check_dataset(Absent())
+
+
+class TestDefenses:
+    class Good:
+        """Every stage at once."""
+
+        def prepare(self, train, run):
+            return train.with_images(train.images // 2)
+
+        def augment(self, x, run, generator):
+            return (x + 0.1 * torch.rand((len(x), 1, 1, 1), generator=generator)).clamp(0, 1)
+
+        def mix(self, x, targets, run, generator):
+            share = torch.rand((), generator=generator)
+            order = torch.randperm(len(x), generator=generator)
+            mixed = share * x + (1 - share) * x[order]
+            return mixed, share * targets + (1 - share) * targets[order]
+
+        def loss(self, model, x, targets, run, generator):
+            return F.cross_entropy(model(x), targets)
+
+        def at_test(self, x):
+            return x.round()
+
+    def refused(self, defense, text):
+        with pytest.raises(ContractError, match=text):
+            check_defense(defense, record=DefenseRecord(name="some", summary="", load=""))
+
+    def test_one_that_keeps_the_contract_passes(self):
+        check_defense(self.Good())
+
+    def test_a_defense_does_something(self):
+        class Misspelt:
+            def agument(self, x, run, generator):
+                return x
+
+        self.refused(Misspelt(), "has at least one of prepare, augment, mix, loss, at_test. It has none")
+
+    @pytest.mark.parametrize(
+        ("stage", "method", "text"),
+        [
+            ("prepare", lambda self, train, run: train.subset(np.arange(5)), "same labelled images"),
+            ("prepare", lambda self, train, run: train.with_labels(None), "same labelled images"),
+            ("augment", lambda self, x, run, generator: x + 1, r"augment\(\) must return .* run from 1 to 2"),
+            ("augment", lambda self, x, run, generator: x[..., 1:], r"augment\(\) must return float32 images \[13,"),
+            ("augment", lambda self, x, run, generator: x.mul_(0.5), r"augment\(\) must not modify its inputs"),
+            (
+                "augment",
+                lambda self, x, run, generator: x * torch.rand((), generator=generator),
+                "draw for every image, not once for a batch",
+            ),
+            (
+                "augment",
+                lambda self, x, run, generator: x * torch.rand(len(x), 1, 1, 1),
+                r"augment\(\) must leave the global generators alone",
+            ),
+            ("mix", lambda self, x, targets, run, generator: (x, 2 * targets), "probabilities. Rows sum to 2"),
+            ("mix", lambda self, x, targets, run, generator: (x, targets.argmax(1)), r"targets \[13, 10\]"),
+            ("mix", lambda self, x, targets, run, generator: x[0], r"mix\(\) failed"),
+            (
+                "loss",
+                lambda self, model, x, targets, run, generator: F.cross_entropy(model(x), targets, reduction="none"),
+                "finite scalar",
+            ),
+            ("loss", lambda self, model, x, targets, run, generator: torch.tensor(1.0), "must have a gradient"),
+            ("at_test", lambda self, x: x / x.max() * x.mean(), "must not depend on the rest of its batch"),
+            ("at_test", lambda self, x: 255 * x, r"at_test\(\) must return .* in \[0, 1\]"),
+        ],
+    )
+    def test_each_stage(self, stage, method, text):
+        self.refused(type("Bad", (self.Good,), {stage: method})(), text)

@@ -1,0 +1,94 @@
+"""Every registered component keeps the contract of its kind."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ucbench.components import RECORD_KINDS
+from ucbench.grammar import ComponentRef
+from ucbench.params import Params
+from ucbench.registry import installed, missing_modules
+from ucbench.testing import CHECKS, check_victim, sample_images
+
+#: References that make a component small; any other is taken with its preset ``quick``, if it has one.
+SMALL = {
+    ("poisoner", "uc"): "uc:steps=2,clusters=3,width=4,residual_blocks=1",
+    ("labeling", "label-set"): "label-set:parity",
+    ("surrogate", "trained"): "trained:width=16,epochs=1",
+    ("victim", "resnet18"): "resnet18:width=16",
+    ("victim", "resnet50"): "resnet50:width=16",
+    ("victim", "timm"): "timm:test_efficientnet",
+    ("victim", "vit-small"): "vit-small:width=64,depth=2",
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> Path:
+    """Pictures in folders, the same in a parquet file, and a checkpoint, by the name of the component they are for."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    import timm
+    from safetensors.torch import save_file
+
+    home = tmp_path_factory.mktemp("files")
+    for split, seed in (("train", 0), ("test", 1)):
+        rows = []
+        images = sample_images(seed=seed)
+        for number, (pixels, label) in enumerate(zip(images.images, images.known_labels, strict=True)):
+            path = home / "imagefolder" / split / images.classes[label] / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels.transpose(1, 2, 0)).save(path)
+            rows.append({"image": {"bytes": path.read_bytes(), "path": None}, "label": int(label)})
+        (home / "parquet").mkdir(exist_ok=True)
+        pq.write_table(pa.Table.from_pylist(rows), home / "parquet" / f"{split}-0.parquet")
+    save_file(timm.create_model("test_efficientnet", num_classes=7).state_dict(), home / "timm.safetensors")
+    return home
+
+
+@pytest.fixture
+def reference(request, files) -> ComponentRef | str:
+    """The reference by which the registered component ``(kind, name)`` of this test is checked."""
+    kind, name = request.param
+    if (kind, name) in SMALL:
+        return SMALL[kind, name]
+    if kind == "dataset" and name in ("imagefolder", "parquet"):
+        return ComponentRef(name, argument=str(files / name))
+    if kind == "dataset" and name.startswith("cifar"):
+        root = os.environ.get("UCBENCH_TEST_DATA")
+        if not root:
+            pytest.skip(f"UCBENCH_TEST_DATA does not name a folder that holds {name}")
+        return ComponentRef(name, options=(("root", root), ("train_per_class", "5")))
+    if (kind, name) == ("surrogate", "timm"):
+        checkpoint = str(files / "timm.safetensors")
+        return ComponentRef(name, argument="test_efficientnet", options=(("checkpoint", checkpoint), ("size", "32")))
+    quick = "quick" in parameters(kind, name).preset_names()
+    return ComponentRef(name, preset="quick" if quick else None)
+
+
+def parameters(kind: str, name: str) -> type[Params]:
+    return installed().params_class(installed().find(kind, name))
+
+
+def registered() -> list[tuple[str, str]]:
+    return [(kind, name) for kind in RECORD_KINDS for name in installed().names(kind)]
+
+
+def test_there_is_a_check_for_every_kind():
+    assert set(CHECKS) == set(RECORD_KINDS)
+
+
+@pytest.mark.parametrize("reference", registered(), indirect=True, ids="-".join)
+def test_the_component_keeps_its_contract(request, reference):
+    kind, name = request.node.callspec.params["reference"]
+    missing = missing_modules(installed().find(kind, name))
+    if missing:
+        pytest.skip(f"{kind} {name} needs {', '.join(missing)}")
+    component = installed().resolve(kind, reference)
+    if kind == "victim":
+        check_victim(component, sizes=[(20, 28)])
+    else:
+        CHECKS[kind](component)

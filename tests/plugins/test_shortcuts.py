@@ -1,0 +1,137 @@
+"""Shortcuts from ids alone: what they are to a linear classifier, whoever's ids they are told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ucbench.budget import Budget
+from ucbench.crafting import clusters_of
+from ucbench.data import ImageSet
+from ucbench.errors import UsageError
+from ucbench.evaluation import guess_accuracy
+from ucbench.release import Release, make_release
+from ucbench.testing import TinySurrogate, make_run, sample_images
+from ucbench_shortcuts.lsp import LinearlySeparable
+from ucbench_shortcuts.params import LSPParams, RandomClassParams
+from ucbench_shortcuts.random_patterns import RandomClassPatterns
+
+LINF = Budget("linf", 8)
+
+
+def release(component: object, train: ImageSet, seed: int = 0, budget: Budget = LINF) -> Release:
+    run = make_run(seed, budget=budget)
+    return make_release(component.craft(train, run), train, budget)
+
+
+def lsp(train: ImageSet, seed: int = 0, **options: object) -> Release:
+    return release(LinearlySeparable(LSPParams(**options)), train, seed)
+
+
+def patterns(train: ImageSet, seed: int = 0, **options: object) -> Release:
+    return release(RandomClassPatterns(RandomClassParams(**options)), train, seed)
+
+
+def clustered(images: ImageSet, k: int) -> ImageSet:
+    """The images under their clusters, which are not their classes."""
+    found = clusters_of(images, k, make_run(surrogate=TinySurrogate()))
+    return images.with_labels(found.assignment, tuple(f"cluster {i}" for i in range(k)))
+
+
+def separable(made: Release, labels: np.ndarray) -> bool:
+    """Whether a linear classifier tells all these labels from the perturbations."""
+    from sklearn.svm import LinearSVC
+
+    values = made.changes[made.index].reshape(len(labels), -1) / 8
+    return bool(LinearSVC(C=100, max_iter=20_000).fit(values, labels).score(values, labels) == 1)
+
+
+class TestLSP:
+    def test_classes_are_linearly_separable_and_unseen_draws_are_recognised(self):
+        train = sample_images(400, (16, 20), classes=10)
+        made = lsp(train)
+        assert separable(made, train.known_labels)
+        assert guess_accuracy(made, train.known_labels, seed=0) >= 99
+
+    def test_other_labels_are_not_recognised(self):
+        train = sample_images(400, (16, 16), classes=10)
+        assert guess_accuracy(lsp(train), np.random.default_rng(1).integers(0, 10, 400), seed=0) < 30
+
+    def test_clusters_are_separable_where_clusters_are_told(self):
+        told = clustered(sample_images(400, (16, 16), classes=10), 6)
+        assert separable(lsp(told), told.known_labels)
+
+    def test_every_image_has_its_own_draw(self):
+        made = lsp(sample_images(60, (8, 8)))
+        assert len(np.unique(made.changes.reshape(60, -1), axis=0)) == 60
+
+    @given(st.integers(1, 5), st.sampled_from([(8, 8), (9, 14), (5, 4)]), st.floats(1, 32))
+    @settings(max_examples=20, deadline=None)
+    def test_it_fills_the_budget_and_keeps_to_it(self, grid: int, size: tuple[int, int], epsilon: float) -> None:
+        budget = Budget("linf", epsilon)
+        run, train = make_run(budget=budget), sample_images(20, size)
+        delta = LinearlySeparable(LSPParams(grid=grid)).craft(train, run).delta
+        assert np.abs(delta).max() <= budget.radius + 1e-6
+        assert np.abs(delta).reshape(20, -1).max(1).min() == pytest.approx(budget.radius, rel=1e-5)
+
+    def test_patches_are_constant_in_a_channel(self):
+        made = lsp(sample_images(20, (16, 8)), grid=4).changes.reshape(20, 3, 4, 4, 4, 2)
+        assert (made == made[:, :, :, :1, :, :1]).all()
+
+    def test_classes_may_be_of_any_size_or_empty(self):
+        labels = np.array([0] * 40 + [2] * 3 + [3], np.int64)
+        train = sample_images(44, (8, 8)).with_labels(labels, ("a", "b", "c", "d"))
+        assert separable(lsp(train), labels)
+
+    def test_there_must_be_a_vertex_for_every_class(self):
+        assert len(lsp(sample_images(40, (8, 8), classes=8), grid=1).changes) == 40
+        with pytest.raises(UsageError, match="grid=1 has a vertex for 8 classes, not for 9"):
+            lsp(sample_images(40, (8, 8), classes=9), grid=1)
+
+    def test_the_seed_decides(self):
+        train = sample_images(30, (8, 8))
+        np.testing.assert_array_equal(lsp(train).changes, lsp(train).changes)
+        assert (lsp(train).changes != lsp(train, seed=1).changes).any()
+
+
+class TestRandomClassPatterns:
+    @pytest.mark.parametrize("pattern", ["blocks", "sign", "uniform"])
+    def test_one_pattern_a_label(self, pattern):
+        train = sample_images(30, (8, 12), classes=4)
+        made = patterns(train, pattern=pattern)
+        assert made.changes.shape == (4, 3, 8, 12)
+        np.testing.assert_array_equal(made.index, train.known_labels)
+        assert len(np.unique(made.changes.reshape(4, -1), axis=0)) == 4
+        assert (made.changes != patterns(train, seed=1, pattern=pattern).changes).any()
+
+    @pytest.mark.parametrize("pattern", ["blocks", "sign"])
+    def test_signs_are_of_full_radius(self, pattern):
+        assert np.unique(patterns(sample_images(), pattern=pattern).changes).tolist() == [-8, 8]
+
+    def test_uniform_is_spread_over_the_levels_of_every_pixel(self):
+        changes = patterns(sample_images(size=(32, 32)), pattern="uniform").changes
+        assert np.unique(changes).tolist() == list(range(-8, 9))
+        assert abs(changes.mean()) < 0.3
+        assert changes.std() == pytest.approx(16 / np.sqrt(12), rel=0.05)
+
+    def test_blocks_are_blocks_and_signs_are_pixels(self):
+        train = sample_images(size=(16, 16))
+        blocks, signs = (
+            patterns(train, pattern=pattern).changes.reshape(3, 3, 4, 4, 4, 4) for pattern in ("blocks", "sign")
+        )
+        assert (blocks == blocks[:, :, :, :1, :, :1]).all()
+        assert (signs != signs[:, :, :, :1, :, :1]).any()
+
+    def test_told_clusters_it_marks_clusters(self):
+        told = clustered(sample_images(60, (8, 8), classes=10), 5)
+        made = patterns(told)
+        assert len(made.changes) == 5
+        np.testing.assert_array_equal(made.index, told.known_labels)
+
+    def test_unseen_images_get_the_pattern_of_their_label_where_they_have_one(self):
+        unseen = sample_images(9, seed=1)
+        component, run = RandomClassPatterns(RandomClassParams()), make_run(budget=LINF)
+        np.testing.assert_array_equal(component.assign(unseen, unseen.known_labels, {}, run), unseen.known_labels)
+        assert component.assign(unseen, None, {}, run) is None

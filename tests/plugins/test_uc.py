@@ -1,0 +1,432 @@
+"""Unlearnable Clusters: generators, objective, and the whole craft on a small random surrogate."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from types import SimpleNamespace
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from ucbench.budget import Budget
+from ucbench.components import Perturbation
+from ucbench.context import Context
+from ucbench.data import ImageSet
+from ucbench.errors import UsageError
+from ucbench.registry import installed
+from ucbench.testing import TinySurrogate, make_run, sample_images
+from ucbench_uc import poisoner, ucbench_poisoners
+from ucbench_uc.generator import GeneratorBank, reflect
+from ucbench_uc.objective import derangement, discrepancy
+from ucbench_uc.params import UCParams
+from ucbench_uc.poisoner import UnlearnableClusters
+
+RADIUS = 16 / 255
+
+
+def bank(groups: int, height: int = 12, width: int = 12, channels: int = 4, blocks: int = 2) -> GeneratorBank:
+    """A bank in float64, whose norms are not at their initial 1 and 0."""
+    torch.manual_seed(0)
+    made = GeneratorBank(torch.rand(groups, 3, height, width), channels, blocks).double()
+    with torch.no_grad():
+        for weight in made.parameters():
+            weight.add_(0.1 * torch.rand_like(weight))
+    return made
+
+
+class TestReflect:
+    @given(st.integers(2, 9), st.integers(2, 9), st.data())
+    @settings(max_examples=40, deadline=None)
+    def test_it_is_torchs_reflection_padding(self, height: int, width: int, data: st.DataObject) -> None:
+        pad = data.draw(st.integers(1, min(height, width) - 1))
+        x = torch.rand(2, 3, height, width, dtype=torch.float64, requires_grad=True)
+        ours, theirs = reflect(x, pad), nn.ReflectionPad2d(pad)(x)
+        assert torch.equal(ours, theirs)
+        weights = torch.rand_like(ours)
+        expected = torch.autograd.grad((theirs * weights).sum(), x)[0]
+        torch.testing.assert_close(torch.autograd.grad((ours * weights).sum(), x)[0], expected)
+
+
+class TestGenerators:
+    @given(st.integers(4, 40), st.integers(4, 40), st.integers(1, 3))
+    @settings(max_examples=25, deadline=None)
+    def test_outputs_have_the_size_of_the_images(self, height: int, width: int, groups: int) -> None:
+        with torch.no_grad():
+            out = GeneratorBank(torch.rand(groups, 3, height, width), width=2, blocks=1)()
+        assert out.shape == (groups, 3, height, width)
+        assert torch.isfinite(out).all()
+        assert (out.std((2, 3)) > 0).all()
+
+    @pytest.mark.parametrize("size", [(12, 12), (6, 10)])
+    def test_a_bank_is_as_many_separate_generators(self, size):
+        together = bank(3, *size)
+        weights = torch.rand(3, 3, *size, dtype=torch.float64)
+        outputs = together()
+        (outputs * weights).sum().backward()
+        noise = together.noise.reshape(3, 3, *together.noise.shape[2:])[..., : size[0], : size[1]]
+        for k in range(3):
+            single = GeneratorBank(noise[k : k + 1], 4, 2).double()
+            for own, shared in zip(single.parameters(), together.parameters(), strict=True):
+                own.data.copy_(shared.data.chunk(3)[k])
+            output = single()
+            torch.testing.assert_close(output[0], outputs[k], rtol=1e-9, atol=1e-12)
+            (output * weights[k]).sum().backward()
+            for own, shared in zip(single.parameters(), together.parameters(), strict=True):
+                torch.testing.assert_close(own.grad, shared.grad.chunk(3)[k], rtol=1e-7, atol=1e-10)
+
+    def test_one_is_the_released_network_trained_on_its_one_noise_picture(self):
+        """Batch norm in training mode on a batch of one, as the released code runs it."""
+
+        class Residual(nn.Module):
+            def __init__(self, channels: int) -> None:
+                super().__init__()
+                half = [
+                    nn.ReflectionPad2d(1),
+                    nn.Conv2d(channels, channels, 3, bias=False),
+                    nn.BatchNorm2d(channels),
+                ]
+                again = [nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=False), nn.BatchNorm2d(channels)]
+                self.layers = nn.Sequential(*half, nn.ReLU(), *again)
+
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
+                return x + self.layers(x)
+
+        def norm(channels: int) -> list[nn.Module]:
+            return [nn.BatchNorm2d(channels), nn.ReLU()]
+
+        up = {"stride": 2, "padding": 1, "output_padding": 1, "bias": False}
+        reference = nn.Sequential(
+            nn.ReflectionPad2d(3), nn.Conv2d(3, 4, 7, bias=False), *norm(4),
+            nn.Conv2d(4, 8, 3, stride=2, padding=1, bias=False), *norm(8),
+            nn.Conv2d(8, 16, 3, stride=2, padding=1, bias=False), *norm(16),
+            Residual(16), Residual(16),
+            nn.ConvTranspose2d(16, 8, 3, **up), *norm(8),
+            nn.ConvTranspose2d(8, 4, 3, **up), *norm(4),
+            nn.ReflectionPad2d(3), nn.Conv2d(4, 3, 7),
+        ).double().train()  # fmt: skip
+        ours = bank(1, 16, 20)
+        for theirs, own in zip(reference.parameters(), ours.parameters(), strict=True):
+            theirs.data.copy_(own.data)
+        torch.testing.assert_close(ours(), reference(ours.noise), rtol=1e-9, atol=1e-12)
+
+
+def squashed(name: str, raw: torch.Tensor) -> torch.Tensor:
+    crafter = SimpleNamespace(params=UCParams(squash=name), epsilon=0.1)
+    return poisoner._Crafter._squash(crafter, raw)
+
+
+class TestSquash:
+    RAW = torch.tensor([-3.0, -0.05, 0.0, 0.02, 3.0], dtype=torch.float64)
+
+    def both(self, name: str) -> tuple[torch.Tensor, torch.Tensor]:
+        raw = self.RAW.clone().requires_grad_()
+        value = squashed(name, raw)
+        return value.detach(), torch.autograd.grad(value.sum(), raw)[0]
+
+    def test_the_clamp_has_no_gradient_where_it_binds(self):
+        value, gradient = self.both("clamp")
+        torch.testing.assert_close(value, self.RAW.tanh().clamp(-0.1, 0.1))
+        assert (gradient != 0).tolist() == [False, True, True, True, False]
+
+    def test_tanh_has_one_everywhere(self):
+        value, gradient = self.both("tanh")
+        torch.testing.assert_close(value, 0.1 * self.RAW.tanh())
+        assert (gradient > 0).all()
+
+    def test_straight_through_clamps_and_has_the_gradient_of_what_is_clamped(self):
+        value, gradient = self.both("straight-through")
+        torch.testing.assert_close(value, self.both("clamp")[0])
+        torch.testing.assert_close(gradient, 1 - self.RAW.tanh() ** 2)
+
+
+def log_softmax(row: np.ndarray) -> np.ndarray:
+    return row - math.log(np.exp(row).sum())
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return float(a @ b / math.sqrt((a @ a) * (b @ b)))
+
+
+class TestDiscrepancies:
+    GENERATOR = torch.Generator().manual_seed(0)
+    CENTRES = torch.randn(4, 6, generator=GENERATOR, dtype=torch.float64)
+    FEATURES = torch.randn(5, 6, generator=GENERATOR, dtype=torch.float64)
+    TARGETS = torch.tensor([2, 0, 3, 3, 1])
+
+    def expected(self, name: str, temperature: float) -> list[float]:
+        centres, features = self.CENTRES.numpy(), self.FEATURES.numpy()
+        middle = centres.mean(0)
+        pairs = list(itertools.combinations(centres, 2))
+        scale = sum(float(((a - b) ** 2).sum()) for a, b in pairs) / len(pairs)
+        losses = []
+        for f, target in zip(features, self.TARGETS.tolist(), strict=True):
+            if name == "kl":
+                log_p, log_q = log_softmax(centres[target] / temperature), log_softmax(f / temperature)
+                losses.append(float((np.exp(log_p) * (log_p - log_q)).sum()))
+            elif name == "mse":
+                losses.append(float(((f - centres[target]) ** 2).sum()) / scale)
+            elif name == "cosine":
+                losses.append(1 - cosine(f - middle, centres[target] - middle))
+            else:
+                scores = np.array([cosine(f - middle, centre - middle) / temperature for centre in centres])
+                losses.append(-float(log_softmax(scores)[target]))
+        return losses
+
+    @pytest.mark.parametrize("name", ["kl", "centres", "mse", "cosine"])
+    @pytest.mark.parametrize("temperature", [0.5, 1.0])
+    def test_values_and_gradients(self, name, temperature):
+        distance = discrepancy(name, self.CENTRES, temperature)
+        found = distance(self.FEATURES, self.TARGETS)
+        np.testing.assert_allclose(found.numpy(), self.expected(name, temperature), rtol=1e-10)
+        features = self.FEATURES.clone().requires_grad_()
+        assert torch.autograd.gradcheck(lambda f: distance(f, self.TARGETS), features)
+
+    @pytest.mark.parametrize("name", ["kl", "centres", "mse", "cosine"])
+    def test_nothing_is_nearer_than_the_target_itself(self, name):
+        distance = discrepancy(name, self.CENTRES, 0.5)
+        here = distance(self.CENTRES, torch.arange(4))
+        there = distance(self.CENTRES, torch.tensor([1, 2, 3, 0]))
+        assert (here < there).all()
+        assert name == "centres" or torch.allclose(here, torch.zeros(4, dtype=torch.float64), atol=1e-12)
+
+    def test_unknown_names_are_refused(self):
+        with pytest.raises(ValueError, match="unknown distance 'l1'"):
+            discrepancy("l1", self.CENTRES, 1.0)
+
+
+class TestDerangements:
+    @given(st.sampled_from(["shift", "farthest"]), st.integers(2, 15), st.integers(0, 99))
+    @settings(max_examples=50, deadline=None)
+    def test_every_cluster_is_sent_to_another_one(self, name: str, count: int, seed: int) -> None:
+        centres = torch.randn(count, 3, generator=torch.Generator().manual_seed(seed))
+        targets = derangement(name, centres)
+        assert sorted(targets.tolist()) == list(range(count))
+        assert (targets != torch.arange(count)).all()
+
+    @given(st.integers(2, 6), st.integers(0, 99))
+    @settings(max_examples=30, deadline=None)
+    def test_farthest_is_the_farthest_of_all(self, count: int, seed: int) -> None:
+        centres = torch.randn(count, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+        def total(targets: list[int]) -> float:
+            return float((centres - centres[targets]).norm(dim=1).sum())
+
+        derangements = (p for p in itertools.permutations(range(count)) if all(i != t for i, t in enumerate(p)))
+        most = max(total(list(targets)) for targets in derangements)
+        assert total(derangement("farthest", centres).tolist()) == pytest.approx(most)
+
+    def test_centres_that_coincide_are_deranged_too(self):
+        targets = derangement("farthest", torch.zeros(4, 3))
+        assert sorted(targets.tolist()) == [0, 1, 2, 3]
+        assert (targets != torch.arange(4)).all()
+
+    def test_shift_is_the_released_one(self):
+        assert derangement("shift", torch.rand(4, 2)).tolist() == [1, 2, 3, 0]
+
+
+def params(**options: object) -> UCParams:
+    return UCParams(**{"clusters": 3, "steps": 3, "width": 4, "residual_blocks": 1, **options})
+
+
+def craft(
+    options: UCParams, train: ImageSet, seed: int = 0, surrogate: TinySurrogate | None = None
+) -> tuple[Perturbation, Context]:
+    run = make_run(seed, budget=Budget("linf", 16), surrogate=surrogate or TinySurrogate())
+    return UnlearnableClusters(options).craft(train.with_labels(None), run), run
+
+
+def features(images: np.ndarray) -> torch.Tensor:
+    with torch.no_grad():
+        return TinySurrogate().features(torch.from_numpy(images).float())
+
+
+class TestCrafting:
+    @pytest.mark.parametrize("together", [True, False])
+    @pytest.mark.parametrize("squash", ["tanh", "clamp", "straight-through"])
+    @pytest.mark.parametrize("augment", ["none", "images", "perturbed"])
+    def test_one_perturbation_a_cluster_within_the_budget(self, together, squash, augment):
+        train = sample_images(17, (9, 14))
+        made, run = craft(params(together=together, squash=squash, augment=augment, batch=4), train)
+        assert (made.delta.shape, made.delta.dtype) == ((3, 3, 9, 14), np.float32)
+        assert np.abs(made.delta).max() <= RADIUS + 1e-6
+        assert (np.abs(made.delta).reshape(3, -1).max(1) > 0).all()
+        assert np.unique(made.index).tolist() == [0, 1, 2]
+        assert run.notes["cluster_sizes"] == np.bincount(made.index).tolist()
+        assert set(made.state) == {"centres", "targets"}
+
+    @pytest.mark.parametrize("fit_on", ["cluster", "all"])
+    @pytest.mark.parametrize("batch", [1, 5, 64])
+    def test_any_batch_will_do(self, fit_on, batch):
+        made, _ = craft(params(fit_on=fit_on, batch=batch), sample_images(17, (7, 8)))
+        assert np.isfinite(made.delta).all()
+
+    def test_the_craft_seed_decides_and_nothing_else(self):
+        train = sample_images(17)
+        first, _ = craft(params(), train)
+        torch.manual_seed(5)
+        again, _ = craft(params(), train)
+        other, _ = craft(params(), train, seed=1)
+        np.testing.assert_array_equal(first.delta, again.delta)
+        np.testing.assert_array_equal(first.index, again.index)
+        assert (first.delta != other.delta).any()
+
+    def test_labels_do_not_matter(self):
+        train = sample_images(17)
+        blind, _ = craft(params(), train)
+        for labels in (train.known_labels, train.known_labels[::-1].copy()):
+            run = make_run(budget=Budget("linf", 16), surrogate=TinySurrogate())
+            told = UnlearnableClusters(params()).craft(train.with_labels(labels, train.classes), run)
+            np.testing.assert_array_equal(told.delta, blind.delta)
+            np.testing.assert_array_equal(told.index, blind.index)
+
+    @pytest.mark.parametrize("distance", ["centres", "kl", "mse", "cosine"])
+    def test_images_move_towards_the_wrong_centre(self, distance):
+        train = sample_images(60, (16, 16))
+        made, run = craft(params(distance=distance, steps=60, lr=5e-3, width=8), train)
+        pixels = train.images.astype(np.float32) / 255
+        centres, goal = torch.from_numpy(made.state["centres"]), torch.from_numpy(made.state["targets"])[made.index]
+        reached = discrepancy(distance, centres, 0.1)
+        before, after = (
+            float(reached(features(images), goal).mean())
+            for images in (pixels, np.clip(pixels + made.delta[made.index], 0, 1))
+        )
+        assert after < 0.8 * before
+        assert run.notes["loss"]["last"] < run.notes["loss"]["first"]
+
+    def test_diagnostics_are_of_the_craft(self):
+        train = sample_images(60, (16, 16))
+        made, run = craft(params(steps=60, lr=5e-3, width=8), train)
+        pixels = train.images.astype(np.float32) / 255
+        centres = torch.from_numpy(made.state["centres"])
+        perturbed = features(np.clip(pixels + made.delta[made.index], 0, 1))
+        nearest = torch.cdist(perturbed, centres).argmin(1).numpy()
+        assert run.notes["nearest_is_target"] == pytest.approx((nearest == made.state["targets"][made.index]).mean())
+        assert run.notes["nearest_is_own"] == pytest.approx((nearest == made.index).mean())
+        assert run.notes["saturated"] == pytest.approx((np.abs(made.delta) >= 0.99 * RADIUS).mean())
+        goal = F.softmax(centres[made.state["targets"][made.index]], 1)
+        for name, seen in (("kl_before", features(pixels)), ("kl_after", perturbed)):
+            kl = (goal * (goal.log() - F.log_softmax(seen, 1))).sum(1).mean()
+            assert run.notes[name] == pytest.approx(float(kl), rel=1e-3)
+
+    def test_a_single_step_has_a_first_and_a_last_loss(self):
+        _, run = craft(params(steps=1), sample_images(17))
+        assert run.notes["loss"]["first"] == run.notes["loss"]["last"] > 0
+
+    def test_training_images_are_assigned_their_own_cluster(self):
+        train = sample_images(300, (8, 8))
+        made, run = craft(params(clusters=7, steps=1), train)
+        component = UnlearnableClusters(params(clusters=7))
+        np.testing.assert_array_equal(component.assign(train, None, made.state, run), made.index)
+
+    @pytest.mark.parametrize("fit_on", ["cluster", "all"])
+    def test_a_generator_sees_its_cluster_or_all(self, fit_on, monkeypatch):
+        pools = []
+        plain = poisoner._cycle
+        monkeypatch.setattr(poisoner, "_cycle", lambda pool, *rest: pools.append(pool) or plain(pool, *rest))
+        made, _ = craft(params(fit_on=fit_on), sample_images(17))
+        expected = [np.flatnonzero(made.index == k) if fit_on == "cluster" else np.arange(17) for k in range(3)]
+        assert [pool.tolist() for pool in pools] == [pool.tolist() for pool in expected]
+
+    @pytest.mark.parametrize("fit_on", ["cluster", "all"])
+    def test_epochs_are_passes_over_what_a_generator_is_fitted_on(self, fit_on):
+        class Counting(TinySurrogate):
+            steps = 0
+
+            def features(self, x):
+                self.steps += torch.is_grad_enabled()
+                return super().features(x)
+
+        surrogate = Counting()
+        made, _ = craft(params(epochs=2, batch=4, together=False, fit_on=fit_on), sample_images(17), 0, surrogate)
+        sizes = np.bincount(made.index) if fit_on == "cluster" else [17] * 3
+        assert surrogate.steps == sum(2 * math.ceil(size / 4) for size in sizes)
+
+    def test_as_many_different_images_as_clusters_are_needed(self):
+        with pytest.raises(UsageError, match="3 clusters need at least 3 images"):
+            craft(params(), sample_images(2))
+        twins = sample_images(2).subset(np.arange(12) % 2)
+        with pytest.warns(UserWarning, match="distinct clusters"), pytest.raises(UsageError, match="only 2 different"):
+            craft(params(), twins)
+
+
+class TestBatches:
+    @pytest.mark.parametrize("shuffle", [True, False])
+    def test_a_pass_shows_every_image_once(self, shuffle):
+        pool, generator = np.arange(100, 111), torch.Generator().manual_seed(0)
+        batches = list(itertools.islice(poisoner._cycle(pool, 4, generator, shuffle), 6))
+        assert [len(batch) for batch in batches] == [4, 4, 3, 4, 4, 3]
+        passes = [np.concatenate(batches[:3]).tolist(), np.concatenate(batches[3:]).tolist()]
+        assert [sorted(order) for order in passes] == [pool.tolist()] * 2
+        assert (passes[0] == pool.tolist()) is (not shuffle)
+        assert (passes[0] == passes[1]) is (not shuffle)
+
+
+class TestCropAndFlip:
+    @pytest.mark.parametrize("flip", [True, False])
+    def test_every_picture_is_cut_at_its_own_place(self, flip):
+        x = torch.rand(120, 3, 9, 14)
+        crafter = SimpleNamespace(flip=flip)
+        found = poisoner._Crafter._crop_flip(crafter, x, torch.Generator().manual_seed(0))
+        padded = F.pad(x, (1, 1, 1, 1))  # a seventh of 9, rounded
+        decisions = [
+            place
+            for image, result in zip(padded, found, strict=True)
+            for place in itertools.product(range(3), range(3), (False, True))
+            if torch.equal(result, self.cut(image, *place))
+        ]
+        assert len(decisions) == 120
+        assert len(set(decisions)) == (18 if flip else 9)
+
+    @staticmethod
+    def cut(image: torch.Tensor, top: int, left: int, mirror: bool) -> torch.Tensor:
+        part = image[:, top : top + 9, left : left + 14]
+        return part.flip(-1) if mirror else part
+
+
+class TestPresets:
+    """methods.md, section 1.1, and its reading of paper against released code."""
+
+    PUBLISHED: ClassVar = {
+        "clusters": 10,
+        "epochs": 50,
+        "batch": 256,
+        "lr": 1e-4,
+        "final_lr": 1e-6,
+        "weight_decay": 5e-4,
+        "squash": "clamp",
+        "distance": "kl",
+        "temperature": 1.0,
+        "derangement": "shift",
+        "augment": "images",
+        "width": 64,
+        "residual_blocks": 6,
+        "together": False,
+    }
+
+    @pytest.mark.parametrize("preset", ["paper", "released"])
+    def test_published_values(self, preset):
+        resolved = installed().resolve("poisoner", f"uc@{preset}").params.model_dump()
+        assert {name: resolved[name] for name in self.PUBLISHED} == self.PUBLISHED
+
+    def test_the_released_code_fits_on_all_images_in_their_order(self):
+        paper, released = (installed().resolve("poisoner", f"uc@{name}").params for name in ("paper", "released"))
+        assert (paper.fit_on, released.fit_on) == ("cluster", "all")
+        assert (paper.shuffle, released.shuffle) == (True, False)
+
+    def test_quick_is_shorter_than_standard(self):
+        quick, standard = (installed().resolve("poisoner", name).params for name in ("uc@quick", "uc"))
+        assert quick.steps < standard.steps
+
+    def test_the_record_promises_what_the_paper_does(self):
+        (record,) = ucbench_poisoners()
+        assert (record.label_access, record.granularity, record.budget) == ("none", "cluster", "linf")
+        assert record.native_epsilon == 16
+        assert not record.projects
+        assert "2301.01217" in record.paper

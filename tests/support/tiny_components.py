@@ -1,0 +1,365 @@
+"""Components that take milliseconds, and some that misbehave, for tests of what the core does with any component.
+
+Every craft, fit and training leaves a line in the file that ``TINY_LOG`` names, so that work can be counted across
+processes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+import ucbench
+from ucbench.data import DatasetParams, ImageSet
+from ucbench.numerics import Numerics
+from ucbench.plugins import load_module
+from ucbench.progress import Silent
+from ucbench.registry import Registry
+from ucbench.store import Store
+from ucbench.workbench import Workbench
+
+CPU = Numerics("cpu", "float32", 1)
+HERE = __name__
+CLASSES = ("red", "green", "blue")
+
+
+def log(line: str) -> None:
+    if path := os.environ.get("TINY_LOG"):
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+
+
+def work_done() -> Counter[str]:
+    """How often each piece of work was done since ``TINY_LOG`` was last emptied."""
+    path = Path(os.environ["TINY_LOG"])
+    return Counter(path.read_text(encoding="utf-8").splitlines() if path.exists() else [])
+
+
+class SpotsParams(DatasetParams):
+    per_class: int = 12
+    brightness: int = 0
+
+
+class Spots:
+    """8x8 pictures with one bright channel, whose number is the label; noise elsewhere."""
+
+    def __init__(self, params: SpotsParams) -> None:
+        self.params = params
+
+    def load(self, split: Literal["train", "test"]) -> ImageSet:
+        rng = np.random.default_rng([self.params.brightness, split == "test"])
+        labels = np.arange(3 * self.params.per_class, dtype=np.int64) % 3
+        images = rng.integers(60, 180, (len(labels), 3, 8, 8), dtype=np.uint8)
+        images[np.arange(len(labels)), labels] += np.uint8(40 + self.params.brightness)
+        return ImageSet(images, labels, CLASSES, name="spots")
+
+
+class TinyRecipe(ucbench.Recipe):
+    epochs: int = 2
+    batch: int = 9
+    evaluate_every: int = 1
+    crop: float = 0.0
+    width: int = 4
+
+
+class TinyNet:
+    """A convolution, an average and a linear layer."""
+
+    def __init__(self, params: TinyRecipe) -> None:
+        self.params = self.recipe = params
+
+    def build(self, classes: int, size: tuple[int, int]) -> nn.Module:
+        log(f"train {type(self).__name__}")
+        width = getattr(self.params, "width", 4)
+        return nn.Sequential(
+            nn.Conv2d(3, width, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes)
+        )
+
+
+class FixedNet(TinyNet):
+    """A victim whose recipe is no part of its parameters."""
+
+    def __init__(self, params: ucbench.Params) -> None:
+        self.params, self.recipe = params, ucbench.Recipe(epochs=3, crop=0)
+
+
+class StripesParams(ucbench.Params):
+    period: int = 4
+    share: float = 1.0
+
+    presets = {"wide": {"period": 8}}  # noqa: RUF012
+
+
+class Stripes:
+    """The same stripes on every picture."""
+
+    def __init__(self, params: StripesParams) -> None:
+        self.params = params
+
+    def craft(self, train: ImageSet, run) -> ucbench.Perturbation:
+        log("craft stripes")
+        bright = np.arange(train.size[1]) // (self.params.period // 2) % 2 == 0
+        row = np.where(bright, 1, -1).astype(np.float32) * np.float32(run.budget.radius * self.params.share)
+        return ucbench.Perturbation(np.tile(row, (1, 3, train.size[0], 1)), np.zeros(len(train), np.int64))
+
+
+class Blots:
+    """Random noise of full size in l2."""
+
+    def __init__(self, params: ucbench.Params) -> None:
+        self.params = params
+
+    def craft(self, train: ImageSet, run) -> ucbench.Perturbation:
+        delta = torch.randn(train.images.shape, generator=run.generator("blots")).numpy()
+        return ucbench.Perturbation(delta * (run.budget.radius / np.sqrt((delta**2).sum((1, 2, 3), keepdims=True))))
+
+
+class Badge:
+    """A pattern a label; remembers in its notes what it was told."""
+
+    def __init__(self, params: ucbench.Params) -> None:
+        self.params = params
+
+    def craft(self, train: ImageSet, run) -> ucbench.Perturbation:
+        log("craft badge")
+        run.note("told", train.known_labels.tolist())
+        run.note("classes", list(train.classes))
+        rng = np.random.default_rng(run.seed("badge"))
+        signs = rng.choice(np.array([-1, 1], np.float32), (len(train.classes), 3, *train.size))
+        return ucbench.Perturbation(np.float32(run.budget.radius) * signs, train.known_labels)
+
+    def assign(self, images: ImageSet, labels, state, run):
+        assert images.labels is None
+        log(f"assign {'nothing' if labels is None else ''.join(map(str, labels[:6]))}")
+        return labels
+
+
+class Leaner:
+    """Moves every picture along the surrogate's weights."""
+
+    def __init__(self, params: ucbench.Params) -> None:
+        self.params = params
+
+    def craft(self, train: ImageSet, run) -> ucbench.Perturbation:
+        log("craft leaner")
+        assert train.labels is None
+        step = run.surrogate.weights.sign().numpy().astype(np.float32) * np.float32(run.budget.radius)
+        return ucbench.Perturbation(
+            np.broadcast_to(step[None, :, None, None], (1, 3, *train.size)), np.zeros(len(train), int)
+        )
+
+
+class Eyes:
+    """A frozen surrogate: features are the means of the channels."""
+
+    weights = torch.tensor([1.0, -1.0, 1.0])
+
+    def __init__(self, params: ucbench.Params) -> None:
+        self.params = params
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> None:
+        pass
+
+    def module(self, seed: int) -> nn.Module:
+        return nn.Identity()
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean((2, 3))
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        return self.features(x)
+
+
+class FittedEyes(Eyes):
+    """One that is trained on the protector's pictures."""
+
+    def fit(self, train: ImageSet, run):
+        log("fit eyes")
+        return {"weights": np.array([len(train), run.seed("fit") % 3 - 1, -1.0], np.float32)}
+
+    def restore(self, state, train: ImageSet, run) -> None:
+        self.weights = torch.tensor(np.array(state["weights"]))
+
+
+class Original:
+    def __init__(self, params: ucbench.Params) -> None:
+        self.params = params
+
+    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run):
+        return published.with_labels(clean.known_labels, clean.classes), test
+
+
+class Shifted(Original):
+    """Every label is the next one's."""
+
+    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run):
+        return tuple(
+            images.with_labels((labels.known_labels + 1) % 3, CLASSES)
+            for images, labels in ((published, clean), (test, test))
+        )
+
+
+class Dim:
+    """Halves the contrast before training and at test time."""
+
+    def __init__(self, params: ucbench.Params) -> None:
+        self.params = params
+
+    def prepare(self, train: ImageSet, run) -> ImageSet:
+        return train.with_images(train.images // 2 + 64)
+
+    def at_test(self, x: torch.Tensor) -> torch.Tensor:
+        return x / 2 + 0.25
+
+
+class BadParams(ucbench.Params):
+    how: str
+
+    argument = "how"
+
+
+class Bad:
+    """A poisoner that breaks the contract in the way that its argument names."""
+
+    def __init__(self, params: BadParams) -> None:
+        self.how = params.how
+
+    def craft(self, train: ImageSet, run):
+        log(f"craft bad {self.how}")
+        count = len(train)
+        delta = np.zeros((count, 3, *train.size), np.float32)
+        match self.how:
+            case "shape":
+                delta = delta[..., 1:]
+            case "nan":
+                delta[3, 1, 2, 0] = np.nan
+            case "budget":
+                delta += 0.5
+            case "index":
+                return ucbench.Perturbation(delta, np.arange(count - 1))
+            case "range":
+                return ucbench.Perturbation(delta[:2], np.arange(count))
+            case "twice":
+                delta = np.concatenate([delta, delta])
+            case "release":
+                return train.images
+            case "overwrites":
+                train.images[0] = 0
+            case "overwrites-with-torch":
+                torch.from_numpy(train.images)[0] = 0
+            case "relabels":
+                torch.from_numpy(train.known_labels)[0] = 2
+            case "raises":
+                raise RuntimeError("the optimiser gave up")
+            case "exits":
+                raise SystemExit("done")
+            case "interrupts":
+                raise KeyboardInterrupt
+        return ucbench.Perturbation(delta)
+
+
+class Clumsy(Original):
+    """A labeling that writes into the clean test pictures."""
+
+    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run):
+        torch.from_numpy(test.images)[0] = 0
+        return super().apply(clean, published, test, run)
+
+
+RECORDS = (
+    ucbench.DatasetRecord(name="spots", summary="", load=f"{HERE}:Spots", params=f"{HERE}:SpotsParams", epsilon=24),
+    ucbench.DatasetRecord(name="ungated", summary="", load=f"{HERE}:Spots", params=f"{HERE}:SpotsParams"),
+    ucbench.VictimRecord(name="tiny", summary="", load=f"{HERE}:TinyNet", params=f"{HERE}:TinyRecipe"),
+    ucbench.VictimRecord(name="fixed", summary="", load=f"{HERE}:FixedNet"),
+    ucbench.PoisonerRecord(
+        name="stripes",
+        summary="",
+        load=f"{HERE}:Stripes",
+        params=f"{HERE}:StripesParams",
+        aliases=("bars",),
+        granularity="universal",
+        native_epsilon=12,
+    ),
+    ucbench.PoisonerRecord(name="plain", summary="", load=f"{HERE}:Stripes", params=f"{HERE}:StripesParams"),
+    ucbench.PoisonerRecord(
+        name="blots", summary="", load=f"{HERE}:Blots", budget="l2", native_epsilon=0.5, projects=True
+    ),
+    ucbench.PoisonerRecord(
+        name="badge", summary="", load=f"{HERE}:Badge", label_access="full", granularity="class", native_epsilon=8
+    ),
+    ucbench.PoisonerRecord(name="leaner", summary="", load=f"{HERE}:Leaner", surrogate="eyes", granularity="universal"),
+    ucbench.PoisonerRecord(name="bad", summary="", load=f"{HERE}:Bad", params=f"{HERE}:BadParams", label_access="full"),
+    ucbench.SurrogateRecord(name="eyes", summary="", load=f"{HERE}:Eyes"),
+    ucbench.SurrogateRecord(name="fitted", summary="", load=f"{HERE}:FittedEyes", label_access="full"),
+    ucbench.LabelingRecord(name="original", summary="", load=f"{HERE}:Original"),
+    ucbench.LabelingRecord(name="shifted", summary="", load=f"{HERE}:Shifted"),
+    ucbench.LabelingRecord(name="clumsy", summary="", load=f"{HERE}:Clumsy"),
+    ucbench.DefenseRecord(name="dim", summary="", load=f"{HERE}:Dim"),
+)
+
+
+class Plugin:
+    """All of the above as one plugin that also observes."""
+
+    seen: list[tuple[str, str]]
+
+    def __init__(self, *raised: tuple[str, int]) -> None:
+        versions = dict(raised)
+        self.records = [replace(record, version=versions.get(record.name, 1)) for record in RECORDS]
+        self.seen = []
+
+    def of(self, kind: str) -> list[ucbench.ComponentRecord]:
+        return [record for record in self.records if record.kind == kind]
+
+    @ucbench.hookimpl
+    def ucbench_datasets(self):
+        return self.of("dataset")
+
+    @ucbench.hookimpl
+    def ucbench_surrogates(self):
+        return self.of("surrogate")
+
+    @ucbench.hookimpl
+    def ucbench_poisoners(self):
+        return self.of("poisoner")
+
+    @ucbench.hookimpl
+    def ucbench_labelings(self):
+        return self.of("labeling")
+
+    @ucbench.hookimpl
+    def ucbench_defenses(self):
+        return self.of("defense")
+
+    @ucbench.hookimpl
+    def ucbench_victims(self):
+        return self.of("victim")
+
+    @ucbench.hookimpl
+    def ucbench_cell_finished(self, event):
+        self.seen.append(("finished", event.record["request"]["poisoner"]))
+
+    @ucbench.hookimpl
+    def ucbench_cell_failed(self, event):
+        self.seen.append(("failed", event.record["request"]["poisoner"]))
+
+
+def registry(*raised: tuple[str, int], plugin: Plugin | None = None) -> Registry:
+    """The core's references and the tiny components; ``raised`` are ``(name, version)`` pairs."""
+    from ucbench import builtin
+
+    core = load_module("ucbench", builtin, "ucbench", "0")
+    tiny = load_module("tiny", plugin or Plugin(*raised), "ucbench-tiny", "1")
+    assert tiny.problem is None, tiny.problem
+    return Registry([core, tiny])
+
+
+def bench(home: Path) -> Workbench:
+    return Workbench(Store(home), CPU, Silent())

@@ -1,0 +1,195 @@
+"""The Python API: requests, runs into a folder, plans and single crafts."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny_components as tiny
+from PIL import Image
+
+import ucbench
+from ucbench import api
+from ucbench.errors import ContractError, UsageError
+from ucbench.progress import Lines
+from ucbench.release import materialise
+from ucbench.results import COLUMNS
+
+AXES = {"dataset": "spots", "victim": "tiny"}
+ARITHMETIC = {"device": "cpu", "dtype": "float32", "threads": 1}
+
+
+@pytest.fixture(autouse=True)
+def tiny_world(tmp_path, monkeypatch):
+    """The tiny components are what is installed, and the store is empty."""
+    registry = tiny.registry()
+    monkeypatch.setattr(api, "installed", lambda: registry)
+    monkeypatch.setenv("UCBENCH_HOME", str(tmp_path / "store"))
+    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+
+
+def run(*poisoners: str, **changes) -> pd.DataFrame:
+    return ucbench.run(poisoner=poisoners, **{**AXES, **ARITHMETIC, **changes})
+
+
+def plan(*poisoners: str, **changes) -> list[api.PlannedCell]:
+    return ucbench.plan(poisoner=poisoners, **{**AXES, **ARITHMETIC, **changes})
+
+
+@pytest.mark.parametrize(
+    ("given", "pairs"),
+    [
+        ({}, [(0, 0)]),
+        ({"seed": 3}, [(3, 3)]),
+        ({"seed": "0-2"}, [(0, 0), (1, 1), (2, 2)]),
+        ({"seed": "0,4"}, [(0, 0), (4, 4)]),
+        ({"craft_seed": "0-1"}, [(0, 0), (1, 0)]),
+        ({"train_seed": "5,7"}, [(0, 5), (0, 7)]),
+        ({"craft_seed": "0-1", "train_seed": "2,3"}, [(0, 2), (0, 3), (1, 2), (1, 3)]),
+    ],
+)
+def test_seeds_are_pairs_or_crossed(given, pairs):
+    assert api.axes(**given).seeds == pairs
+
+
+@pytest.mark.parametrize("other", [{"craft_seed": 0}, {"train_seed": "0-1"}])
+def test_seeds_given_both_ways_are_refused(other):
+    with pytest.raises(UsageError, match=r"either --seed.*or --craft-seed and --train-seed"):
+        api.axes(seed=0, **other)
+
+
+@pytest.mark.parametrize("given", [8, 8.0, "8", "8/255", ["8/255"], [8]])
+def test_epsilon_is_read_in_8_bit_units_however_it_is_written(given):
+    assert api.axes(epsilon=given).epsilons == [8.0]
+
+
+def test_every_axis_takes_one_value_or_several():
+    one, several = api.axes(poisoner="uc", mixture=0.5), api.axes(poisoner=["uc", "lsp"], mixture=[0.5, 1])
+    assert (one.poisoners, one.mixtures, one.datasets) == (["uc"], [0.5], ["digits"])
+    assert (several.poisoners, several.mixtures) == (["uc", "lsp"], [0.5, 1])
+
+
+def test_a_run_is_a_table_with_a_row_a_cell_references_included(tmp_path):
+    table = run("stripes", seed="0-1", out=tmp_path / "out")
+    assert list(table.columns) == list(COLUMNS)
+    assert table["poisoner"].tolist() == ["clean"] * 2 + ["sham"] * 2 + ["stripes"] * 2
+    assert (table["status"] == "ok").all()
+    written = pd.read_csv(tmp_path / "out" / "results.csv")
+    assert written["cell"].tolist() == table["cell"].tolist()
+    np.testing.assert_allclose(written["test_accuracy"], table["test_accuracy"], atol=0.005)
+    stripes = table[table["poisoner"] == "stripes"]
+    np.testing.assert_array_equal(stripes["drop"], stripes["clean_accuracy"] - stripes["test_accuracy"])
+
+
+def test_a_folder_gathers_what_several_runs_leave(tmp_path):
+    run("stripes", out=tmp_path)
+    run("badge", "bad:raises", out=tmp_path)
+    written = pd.read_csv(tmp_path / "results.csv")
+    assert written["poisoner"].tolist() == ["clean", "sham", "bad:raises", "badge", "stripes"]
+    assert written["status"].tolist() == ["ok", "ok", "failed", "ok", "ok"]
+    before = (tmp_path / "results.csv").read_bytes()
+    run("stripes", out=tmp_path)
+    assert (tmp_path / "results.csv").read_bytes() == before
+
+
+def test_every_release_but_the_references_has_one_sheet(tmp_path):
+    run("stripes", "badge", "positive", "bad:raises", victim=["tiny", "fixed"], out=tmp_path)
+    sheets = sorted((tmp_path / "sheets").iterdir())
+    assert [path.name.rpartition("-")[0] for path in sheets] == ["badge", "positive", "stripes"]
+    for path in sheets:
+        with Image.open(path) as sheet:
+            assert sheet.size[0] > 300
+
+
+def test_an_unknown_axis_is_no_axis():
+    with pytest.raises(TypeError, match="poisner"):
+        ucbench.run(poisner="stripes")
+
+
+def test_a_plan_computes_nothing_and_tells_what_is_there(tmp_path):
+    before = plan("stripes", victim=["tiny", "fixed"])
+    assert tiny.work_done() == {}
+    assert [(cell.done, cell.seconds) for cell in before] == [(False, None)] * 6
+    assert [cell.release_done for cell in before] == [True, False, False, True, True, True]
+    run("stripes", out=tmp_path / "out")
+    after = plan("stripes", victim=["tiny", "fixed"])
+    assert [cell.key for cell in after] == [cell.key for cell in before]
+    assert [cell.done for cell in after] == [True] * 3 + [False] * 3
+    assert all(cell.release_done for cell in after)
+    assert [cell.seconds for cell in after] == [0] * 3 + [None] * 3
+
+
+def test_a_plan_counts_the_records_of_the_result_folder(tmp_path, monkeypatch):
+    run("stripes", out=tmp_path / "out")
+    monkeypatch.setenv("UCBENCH_HOME", str(tmp_path / "empty"))
+    assert [cell.done for cell in plan("stripes", out=tmp_path / "out")] == [True] * 3
+    assert [cell.done for cell in plan("stripes")] == [False] * 3
+
+
+def test_a_plan_predicts_from_work_of_the_same_kind():
+    run("stripes", mixture=0.5)
+    (_, sham, stripes), (_, _, whole) = (plan("stripes", mixture=mixture, seed=1) for mixture in (0.5, 1.0))
+    assert not stripes.done
+    assert stripes.seconds > 0
+    assert sham.seconds > 0
+    # Crafting all pictures is other work than crafting half of them.
+    assert whole.seconds is None
+
+
+def pictures(count: int = 12) -> tuple[np.ndarray, np.ndarray]:
+    images = np.random.default_rng(0).integers(0, 256, (count, 3, 8, 8), dtype=np.uint8)
+    return images, np.arange(count, dtype=np.int64) % 3
+
+
+def test_crafting_gives_what_a_run_would_publish(tmp_path):
+    (*_, planned) = plan("badge", seed=5)
+    bench = tiny.bench(tmp_path / "store")
+    release = bench.release(planned.cell)[1]
+    train = bench.dataset(planned.cell.dataset).train
+    crafted = ucbench.craft(train.images, train.known_labels, "badge", epsilon=24, seed=5, **ARITHMETIC)
+    np.testing.assert_array_equal(crafted, materialise(train.images, release.changes, release.index))
+
+
+@pytest.mark.parametrize(("epsilon", "radius"), [(None, 12), (5, 5), ("6/255", 6)])
+def test_crafting_keeps_to_the_radius_asked_for_or_the_methods_own(epsilon, radius):
+    images, _ = pictures()
+    before = images.copy()
+    crafted = ucbench.craft(images, None, "stripes", epsilon=epsilon, **ARITHMETIC)
+    assert (crafted.dtype, crafted.shape) == (np.uint8, images.shape)
+    assert np.abs(crafted.astype(int) - images).max() == radius
+    np.testing.assert_array_equal(images, before)
+
+
+def test_crafting_in_another_norm_keeps_the_methods_budget():
+    images, _ = pictures()
+    crafted = ucbench.craft(images, None, "blots", epsilon=16, **ARITHMETIC)
+    lengths = np.sqrt(((crafted.astype(int) - images) ** 2).sum((1, 2, 3))) / 255
+    assert 0.3 < lengths.max() <= 0.5
+
+
+def test_crafting_with_a_frozen_surrogate_and_refusing_one_that_is_trained():
+    images, _ = pictures()
+    assert (ucbench.craft(images, None, "leaner", **ARITHMETIC) != images).any()
+    with pytest.raises(UsageError, match="Surrogate fitted has to be trained first"):
+        ucbench.craft(images, None, "leaner", surrogate="fitted", **ARITHMETIC)
+
+
+def test_crafting_checks_what_it_is_given_and_what_it_gets():
+    images, labels = pictures()
+    with pytest.raises(UsageError, match="'badge' is label-based and needs labels"):
+        ucbench.craft(images, None, "badge", **ARITHMETIC)
+    with pytest.raises(UsageError, match="Did you mean 'stripes'"):
+        ucbench.craft(images, None, "strips", **ARITHMETIC)
+    with pytest.raises(ContractError, match="12 images"):
+        ucbench.craft(images, labels, "bad:twice", **ARITHMETIC)
+
+
+def test_a_run_reports_to_the_progress_it_is_given():
+    stream = io.StringIO()
+    run("stripes", "bad:raises", progress=Lines(stream))
+    text = stream.getvalue()
+    assert "[3/4] spots | stripes linf 24 | tiny | seed 0" in text
+    assert "training the victim: done in" in text
+    assert "failed: spots | bad:raises linf 24 | tiny | seed 0: RuntimeError: the optimiser gave up" in text

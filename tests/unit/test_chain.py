@@ -1,0 +1,102 @@
+"""A chain of defenses: stages in the contract's order, parts in the exploiter's."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+from ucbench.data import ImageSet
+from ucbench.errors import ContractError, UsageError
+from ucbench.testing import make_run, sample_images
+from ucbench.training import DefenseChain
+
+GENERATOR = torch.Generator()
+
+
+class Affine:
+    """Multiplies and adds in every stage, so that the order shows."""
+
+    def __init__(self, factor: float, term: float) -> None:
+        self.factor, self.term = factor, term
+
+    def _apply(self, x):
+        return self.factor * x + self.term
+
+    def prepare(self, train, run):
+        return train.with_images(self._apply(train.images.astype(int)).astype("uint8"))
+
+    def augment(self, x, run, generator):
+        return self._apply(x)
+
+    def mix(self, x, targets, run, generator):
+        return self._apply(x), self._apply(targets)
+
+    def at_test(self, x):
+        return self._apply(x)
+
+
+class Loss:
+    def loss(self, model, x, targets, run, generator):
+        return torch.tensor(7.0)
+
+
+@pytest.mark.parametrize("parts", list(itertools.permutations([Affine(2, 0), Affine(1, 3), Loss()])))
+def test_every_stage_goes_through_its_parts_in_the_order_written(parts):
+    chain = DefenseChain([(type(part).__name__, part) for part in parts])
+    doubled_first = parts.index(next(p for p in parts if getattr(p, "factor", 0) == 2)) < parts.index(
+        next(p for p in parts if getattr(p, "term", 0) == 3)
+    )
+    expected = 2 * 5 + 3 if doubled_first else 2 * (5 + 3)
+    run, x = make_run(stage="train"), torch.full((2, 3, 4, 4), 5.0)
+    images = sample_images()
+    fives = images.with_images(images.images * 0 + 5)
+    assert set(chain.prepare(fives, run).images.flatten().tolist()) == {expected}
+    assert set(chain.augment(x, run, GENERATOR).flatten().tolist()) == {expected}
+    assert set(chain.at_test(x).flatten().tolist()) == {expected}
+    mixed, targets = chain.mix(x, torch.full((2, 3), 5.0), run, GENERATOR)
+    assert set(mixed.flatten().tolist()) == set(targets.flatten().tolist()) == {expected}
+    assert chain.loss is not None
+    assert chain.loss(None, x, targets, run, GENERATOR) == 7
+
+
+def test_an_empty_chain_changes_nothing():
+    chain, run, x = DefenseChain(), make_run(stage="train"), torch.rand(2, 3, 4, 4)
+    images, targets = sample_images(), torch.eye(3)
+    assert chain.prepare(images, run) is images
+    assert chain.augment(x, run, GENERATOR) is x
+    assert chain.mix(x, targets, run, GENERATOR) == (x, targets)
+    assert chain.at_test(x) is x
+    assert chain.loss is None
+    assert len(chain) == 0
+
+
+def test_two_owners_of_the_loss_are_refused_by_name():
+    with pytest.raises(UsageError, match="may replace the loss, but adversarial-training and peer both do"):
+        DefenseChain([("adversarial-training", Loss()), ("blur", Affine(1, 0)), ("peer", Loss())])
+
+
+def test_targets_are_probabilities_only_where_someone_reads_them():
+    class Blur:
+        def augment(self, x, run, generator):
+            return x
+
+    assert not DefenseChain([("blur", Blur())]).soft_targets
+    assert DefenseChain([("blur", Blur()), ("mixup", Affine(1, 0))]).soft_targets
+    assert DefenseChain([("loss", Loss())]).soft_targets
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [lambda train: train.subset([0, 1]), lambda train: train.images, lambda train: None],
+    ids=["fewer", "array", "nothing"],
+)
+def test_preparing_keeps_the_number_of_images(returned):
+    class Dropping:
+        def prepare(self, train: ImageSet, run: object) -> object:
+            return returned(train)
+
+    chain = DefenseChain([("sieve", Dropping())])
+    with pytest.raises(ContractError, match=r"Defense sieve: prepare\(\) must return .* same 13 images"):
+        chain.prepare(sample_images(), make_run(stage="train"))

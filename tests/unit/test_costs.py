@@ -1,0 +1,76 @@
+"""Predictions of cost: the median of what such work took here, whatever became of the file."""
+
+from __future__ import annotations
+
+import json
+import statistics
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_components import CPU, registry
+
+from ucbench.costs import REMEMBERED, CostBook, crafting_work, training_work
+from ucbench.matrix import Axes, Cell, expand
+from ucbench.numerics import Numerics
+
+
+@given(st.lists(st.floats(0.001, 1e5), min_size=1, max_size=2 * REMEMBERED))
+def test_a_prediction_is_the_median_of_the_latest(tmp_path_factory, seconds):
+    root = tmp_path_factory.mktemp("store")
+    book = CostBook(root)
+    for each in seconds:
+        book.remember("craft", each)
+        book.remember("other", 1e9)
+    expected = statistics.median(seconds[-REMEMBERED:])
+    assert book.predict("craft") == expected
+    assert CostBook(root).predict("craft") == pytest.approx(expected, abs=0.001)
+
+
+def test_work_that_was_never_done_has_no_prediction(tmp_path):
+    assert CostBook(tmp_path).predict("craft") is None
+    assert CostBook(tmp_path / "absent").predict("craft") is None
+
+
+def test_damaged_lines_are_passed_over(tmp_path):
+    good = json.dumps({"work": "craft", "seconds": 3.0}).encode()
+    bad = [b"", b"{", b"[1, 2]", b"7", b'{"work": "craft"}', b'{"seconds": 900}', b'{"work": "craft", "seconds": "x"}',
+           b'{"work": ["craft"], "seconds": 900}', b"\xff\xfe\x00", good[:10]]  # fmt: skip
+    (tmp_path / "timings.jsonl").write_bytes(b"\n".join([good, *bad, good, good + b'{"work"', good]))
+    assert CostBook(tmp_path).predict("craft") == 3.0
+    assert len(CostBook(tmp_path)._seconds["craft"]) == 3
+
+
+def test_a_store_that_cannot_be_written_costs_no_more_than_the_next_prediction(tmp_path):
+    book = CostBook(tmp_path / "absent")
+    book.remember("craft", 3.0)
+    assert book.predict("craft") == 3.0
+    assert CostBook(tmp_path / "absent").predict("craft") is None
+
+
+def cell(**changes) -> Cell:
+    defaults = {"datasets": ["spots"], "poisoners": ["leaner"], "victims": ["tiny"], "labelings": ["original"]}
+    return expand(Axes(**{**defaults, **changes}), registry())[-1]
+
+
+def test_training_costs_the_same_whoever_perturbed_the_pictures():
+    def work(numerics: Numerics = CPU, images: int = 36, **changes) -> str:
+        return training_work(cell(**changes), images, (8, 8), numerics)
+
+    assert work(poisoners=["clean"]) == work(epsilons=[4.0]) == work(seeds=[(3, 4)]) == work()
+    different = [
+        work(victims=["tiny:epochs=9"]), work(defenses=["dim"]), work(images=37), work(Numerics("cpu", "float32", 2)),
+        work(Numerics("cuda", "float32", 1)), work(),
+    ]  # fmt: skip
+    assert len(set(different)) == len(different)
+
+
+def test_crafting_costs_the_same_at_any_radius_and_seed_and_for_any_victim():
+    def work(images: int = 36, **changes) -> str:
+        return crafting_work(cell(**changes), images, (8, 8), CPU)
+
+    assert work(epsilons=[4.0]) == work(seeds=[(3, 4)]) == work(victims=["fixed"]) == work(defenses=["dim"]) == work()
+    clusters = {"poisoners": ["badge"], "surrogates": ["eyes"], "craft_labels": ["clusters:k=3"]}
+    different = [work(poisoners=["stripes"]), work(surrogates=["fitted"]), work(images=18), work(),
+                 work(poisoners=["badge"]), work(**clusters)]  # fmt: skip
+    assert len(set(different)) == len(different)

@@ -1,0 +1,115 @@
+"""What is measured of victims and releases, against values by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ucbench.budget import Budget
+from ucbench.components import Perturbation
+from ucbench.data import ImageSet
+from ucbench.evaluation import accuracy, cluster_diagnostics, confusion, guess_accuracy
+from ucbench.evaluation import test_metrics as metrics_of
+from ucbench.params import Params
+from ucbench.references import Positive, PositiveParams, Sham
+from ucbench.release import Release, make_release
+from ucbench.testing import make_run, sample_images
+
+LINF = Budget("linf", 8)
+
+
+def labels(*values: int) -> np.ndarray:
+    return np.array(values, np.int64)
+
+
+def test_confusion_counts_by_true_row_and_predicted_column():
+    table = confusion(labels(1, 1, 0, 2), labels(0, 0, 0, 2), 3)
+    assert table.tolist() == [[1, 2, 0], [0, 0, 0], [0, 0, 1]]
+
+
+def test_accuracies_by_hand():
+    true, predicted = labels(0, 0, 0, 0, 1, 1, 2, 2), labels(0, 0, 0, 1, 1, 0, 0, 0)
+    found = metrics_of(predicted, true, 3)
+    assert found["test_accuracy"] == accuracy(predicted, true) == 50
+    assert found["balanced_accuracy"] == pytest.approx(100 * (3 / 4 + 1 / 2 + 0) / 3)
+    assert found["chance"] == 50
+    # Counts [3 1 0], [1 1 0], [2 0 0]: no permutation collects more than 3 + 1 of the 8.
+    assert found["matched_accuracy"] == 50
+
+
+def test_a_shifted_label_is_not_an_unlearned_one():
+    true = np.arange(50, dtype=np.int64) % 10
+    found = metrics_of((true + 1) % 10, true, 10)
+    assert found["test_accuracy"] == found["balanced_accuracy"] == 0
+    assert found["matched_accuracy"] == 100
+
+
+def test_a_constant_prediction_matches_the_largest_class_and_no_more():
+    true = labels(0, 1, 1, 1, 2)
+    found = metrics_of(np.zeros_like(true), true, 3)
+    assert found["test_accuracy"] == 20
+    assert found["matched_accuracy"] == found["chance"] == 60
+
+
+def test_classes_without_test_images_do_not_count():
+    assert metrics_of(labels(0, 3), labels(0, 3), 5)["balanced_accuracy"] == 100
+
+
+def of(component: object, train: ImageSet, seed: int = 0) -> Release:
+    return make_release(component.craft(train, make_run(seed, budget=LINF)), train, LINF)
+
+
+def test_a_class_wise_pattern_gives_the_label_away():
+    train = sample_images(400, (8, 8), classes=4)
+    assert guess_accuracy(of(Positive(PositiveParams()), train), train.known_labels, seed=0) == 100
+
+
+def test_noise_does_not_with_fewer_or_more_pixels_than_images():
+    for size, count in (((4, 4), 600), ((16, 16), 600)):
+        train = sample_images(count, size, classes=4)
+        assert 10 < guess_accuracy(of(Sham(Params()), train), train.known_labels, seed=0) < 40
+
+
+def test_guessing_is_scored_on_other_images_than_it_is_fitted_on():
+    """Every image its own random pattern: a fit would know all of them by heart."""
+    train = sample_images(60, (16, 16), classes=4)
+    assert guess_accuracy(of(Sham(Params()), train), train.known_labels, seed=0) < 70
+
+
+def test_a_pattern_of_other_groups_gives_only_these_away():
+    train = sample_images(400, (8, 8), classes=4)
+    groups = np.arange(400, dtype=np.int64) % 2
+    delta = np.random.default_rng(0).choice(np.float32([-8 / 255, 8 / 255]), (2, 3, 8, 8))
+    release = make_release(Perturbation(delta, groups), train, LINF)
+    assert guess_accuracy(release, groups, seed=0) == 100
+    assert guess_accuracy(release, np.random.default_rng(1).integers(0, 4, 400), seed=0) < 45
+
+
+def test_guessing_follows_its_seed_and_only_so_many_images():
+    train = sample_images(300, (4, 4), classes=4)
+    release = of(Sham(Params()), train)
+    assert guess_accuracy(release, train.known_labels, 5) == guess_accuracy(release, train.known_labels, 5)
+    assert guess_accuracy(release, train.known_labels, 5, limit=10) in (0, 50, 100)  # two held out
+
+
+def test_a_single_image_leaves_nothing_to_fit_on():
+    train = sample_images(1, classes=1)
+    assert np.isnan(guess_accuracy(of(Sham(Params()), train), train.known_labels, seed=0))
+
+
+@pytest.mark.parametrize(
+    ("index", "classes", "homogeneity", "completeness", "purity"),
+    [
+        (labels(0, 0, 1, 1), labels(1, 1, 0, 0), 1, 1, 1),
+        (labels(0, 1, 2, 3), labels(0, 0, 1, 1), 1, 0.5, 1),
+        (labels(0, 0, 0, 0), labels(0, 0, 1, 1), 0, 1, 1),
+        (labels(0, 1, 0, 1), labels(0, 0, 1, 1), 0, 0, 0.5),
+        (labels(0, 0, 1, 1), labels(0, 1, 2, 3), 0.5, 1, 1),
+    ],
+)
+def test_clusters_against_classes(index, classes, homogeneity, completeness, purity):
+    found = cluster_diagnostics(index, classes)
+    assert found["groups"] == index.max() + 1
+    assert found["homogeneity"] == pytest.approx(homogeneity, abs=1e-9)
+    assert found["completeness"] == pytest.approx(completeness, abs=1e-9)
+    assert found["relative_purity"] == pytest.approx(purity)

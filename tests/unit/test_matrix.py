@@ -1,0 +1,181 @@
+"""Expansion: a request becomes its cross product, every cell after the references it is read against."""
+
+from __future__ import annotations
+
+import re
+from itertools import product
+
+import pytest
+from tiny_components import registry
+
+from ucbench.errors import UsageError
+from ucbench.matrix import Axes, Cell, CraftLabels, expand, parse_craft_labels
+
+REGISTRY = registry()
+
+
+def cells(**axes) -> list[Cell]:
+    defaults = {"datasets": ["spots"], "poisoners": ["stripes"], "victims": ["tiny"], "labelings": ["original"]}
+    return expand(Axes(**{**defaults, **axes}), REGISTRY)
+
+
+def described(*names: str, **axes) -> list[tuple]:
+    return [tuple(cell.describe()[name] for name in names) for cell in cells(**axes)]
+
+
+def protected(*names: str, **axes) -> list[tuple]:
+    """What the cells other than the references are."""
+    found = [cell.describe() for cell in cells(**axes)]
+    return [tuple(each[name] for name in names) for each in found if each["poisoner"] not in ("clean", "sham")]
+
+
+def test_cells_are_the_cross_product_of_all_axes():
+    axes = {
+        "datasets": ["spots", "ungated"],
+        "poisoners": ["stripes", "badge"],
+        "victims": ["tiny", "fixed"],
+        "labelings": ["original", "shifted"],
+        "defenses": ["none", "dim", "dim+dim"],
+        "epsilons": [8.0, 16.0],
+        "mixtures": [0.5, 1.0],
+        "seeds": [(0, 0), (1, 2)],
+    }
+    names = ("dataset", "poisoner", "victim", "labeling", "defense", "epsilon", "mixture", "craft_seed")
+    found = protected(*names, **axes)
+    values = [axes[f"{name}s"] for name in names[:-1]]
+    assert sorted(found) == sorted(product(*values, [0, 1]))
+    # Clean per exploiter and train seed; sham per budget, mixture and craft seed beside.
+    exploiters = 2 * 2 * 2 * 3 * 2
+    everything = described("poisoner", **axes)
+    assert everything.count(("clean",)) == exploiters
+    assert everything.count(("sham",)) == exploiters * 2 * 2
+
+
+def test_references_come_once_and_before_what_they_are_compared_with():
+    names = ("poisoner", "epsilon", "mixture", "train_seed")
+    found = described(*names, poisoners=["stripes", "badge"], mixtures=[0.5, 1.0], seeds=[(0, 0), (1, 1)])
+    assert len(set(found)) == len(found) == 2 + 4 + 8
+    for place, (poisoner, epsilon, mixture, seed) in enumerate(found):
+        if poisoner in ("stripes", "badge"):
+            assert ("clean", None, 1.0, seed) in found[:place]
+            assert ("sham", epsilon, mixture, seed) in found[:place]
+
+
+def test_a_reference_asked_for_by_name_is_not_doubled():
+    assert described("poisoner", poisoners=["clean", "sham", "stripes"]) == [("clean",), ("sham",), ("stripes",)]
+    assert described("poisoner", "mixture", poisoners=["clean"], mixtures=[0.2, 0.4]) == [("clean", 1.0)]
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        {"poisoners": ["stripes", "bars", "stripes:period=4", "stripes@standard"]},
+        {"poisoners": ["stripes:share=0.5,period=8", "stripes@wide:share=0.50"]},
+        {"victims": ["tiny", "tiny:epochs=2"]},
+        {"epsilons": [8, 8.0]},
+        {"mixtures": [1, 1.0]},
+    ],
+)
+def test_what_is_the_same_work_in_other_words_is_one_cell(same):
+    assert len(protected("poisoner", **same)) == 1
+
+
+def test_seeds_are_taken_as_pairs_and_clean_pictures_have_no_craft_seed():
+    found = described("poisoner", "craft_seed", "train_seed", seeds=[(0, 5), (1, 5)])
+    assert found == [
+        ("clean", None, 5), ("sham", 0, 5), ("stripes", 0, 5), ("sham", 1, 5), ("stripes", 1, 5)
+    ]  # fmt: skip
+
+
+def test_epsilon_is_the_requests_then_the_data_sets_then_the_poisoners_own():
+    def epsilons(**axes) -> list:
+        return [epsilon for (epsilon,) in protected("epsilon", **axes)]
+
+    assert epsilons(epsilons=[6.0, 4.0]) == [6, 4]
+    assert epsilons() == [24]
+    assert epsilons(datasets=["ungated"]) == [12]
+    assert epsilons(datasets=["ungated"], poisoners=["plain"]) == [8]
+
+
+def test_a_poisoner_of_another_norm_keeps_its_budget_and_gets_a_sham_of_it():
+    assert described("poisoner", "norm", "epsilon", poisoners=["blots"], epsilons=[16.0, 32.0]) == [
+        ("clean", "unbounded", None),
+        ("sham", "l2", 0.5),
+        ("blots", "l2", 0.5),
+    ]
+
+
+def test_who_reads_no_labels_is_told_none_and_an_oracle_is_told_the_exploiters():
+    found = protected("craft_labels", poisoners=["stripes", "badge", "positive"], craft_labels=["original"])
+    assert found == [("none",), ("original",), ("exploiter",)]
+
+
+@pytest.mark.parametrize(
+    ("text", "labels", "written", "access"),
+    [
+        ("original", CraftLabels("original"), "original", "full"),
+        ("clusters", CraftLabels("clusters", 10), "clusters:k=10", "none"),
+        ("clusters:k=3", CraftLabels("clusters", 3), "clusters:k=3", "none"),
+    ],
+)
+def test_craft_labels_are_read_written_and_know_their_access(text, labels, written, access):
+    assert parse_craft_labels(text) == labels
+    assert (str(labels), labels.access) == (written, access)
+    assert parse_craft_labels(written) == labels
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "exploiter",
+        "none",
+        "clusters:k=1",
+        "clusters:k=-3",
+        "clusters:k=two",
+        "clusters:3",
+        "clusters:n=3",
+        "original:k=3",
+    ],
+)
+def test_other_craft_labels_are_refused_with_the_known_ones(text):
+    with pytest.raises(UsageError, match=rf"{re.escape(repr(text))}.*original or clusters:k=K"):
+        parse_craft_labels(text)
+
+
+def test_clusters_need_a_surrogate_and_any_label_based_poisoner_may_borrow_one():
+    with pytest.raises(UsageError, match=r"clusters:k=3.*'badge' has no surrogate of its own.*--surrogate"):
+        cells(poisoners=["badge"], craft_labels=["clusters:k=3"])
+    names = ("surrogate", "craft_labels")
+    assert protected(*names, poisoners=["badge"], craft_labels=["original", "clusters:k=3"], surrogates=["eyes"]) == [
+        ("none", "original"),
+        ("eyes", "clusters:k=3"),
+    ]
+
+
+def test_a_surrogate_is_the_poisoners_own_unless_named():
+    assert protected("surrogate", poisoners=["stripes", "leaner"]) == [("none",), ("eyes",)]
+    assert protected("surrogate", poisoners=["leaner"], surrogates=["eyes", "fitted"]) == [("eyes",), ("fitted",)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ({"datasets": ["spot"]}, "Unknown dataset 'spot'. Did you mean 'spots'?"),
+        ({"poisoners": ["strips"]}, "Unknown poisoner 'strips'. Did you mean 'stripes'?"),
+        ({"victims": ["teeny"]}, "Unknown victim 'teeny'. Did you mean 'tiny'?"),
+        ({"labelings": ["orignal"]}, "Unknown labeling 'orignal'. Did you mean 'original'?"),
+        ({"defenses": ["dim+dimm"]}, "Unknown defense 'dimm'. Did you mean 'dim'?"),
+        ({"poisoners": ["leaner"], "surrogates": ["eye"]}, "Unknown surrogate 'eye'. Did you mean 'eyes'?"),
+        ({"poisoners": ["stripes@wid"]}, "has no preset 'wid'. Did you mean 'wide'?"),
+        ({"poisoners": ["stripes:perod=3"]}, "has no parameter 'perod'. Did you mean 'period'?"),
+        ({"victims": ["tiny:epochs=two"]}, "epochs: Input should be a valid integer"),
+        ({"mixtures": [0.0]}, "--mixture is the poisoned fraction"),
+        ({"mixtures": [0.5, 1.5]}, "got 1.5"),
+        ({"mixtures": [float("nan")]}, "got nan"),
+        ({"epsilons": [0.5]}, "8-bit levels"),
+        ({"seeds": []}, "--seed 0"),
+    ],
+)
+def test_what_does_not_exist_or_lies_out_of_range_is_a_usage_error(wrong, text):
+    with pytest.raises(UsageError, match=re.escape(text)):
+        cells(**wrong)

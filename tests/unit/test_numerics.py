@@ -1,0 +1,107 @@
+"""Numerics: what ``auto`` means here, and which part of it may change a number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ucbench import numerics
+from ucbench.errors import UsageError
+from ucbench.numerics import Numerics, resolve
+
+
+@pytest.fixture
+def processor(monkeypatch):
+    """Make the machine one without a GPU, whose processor has the given flags."""
+
+    def choose(*flags: str, nvidia: bool = False) -> None:
+        monkeypatch.setattr(numerics, "cpu_flags", lambda: frozenset(flags))
+        monkeypatch.setattr(numerics, "_has_nvidia", lambda: nvidia)
+
+    choose()
+    return choose
+
+
+def test_the_device_is_no_part_of_the_identity():
+    here = Numerics("cpu", "float32", threads=2)
+    assert here.identity() == Numerics("cuda:1", "float32", threads=2).identity()
+    assert here.identity() == {"dtype": "float32", "threads": 2, "deterministic": True}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Numerics("cpu", "bfloat16", threads=2),
+        Numerics("cpu", "float32", threads=1),
+        Numerics("cpu", "float32", threads=2, deterministic=False),
+    ],
+)
+def test_whatever_can_change_a_number_is_part_of_it(other):
+    assert other.identity() != Numerics("cpu", "float32", threads=2).identity()
+
+
+@pytest.mark.parametrize(
+    ("flags", "dtype"),
+    [
+        (("avx2", "avx512f", "avx512_bf16"), "bfloat16"),
+        (("amx_tile", "amx_bf16"), "bfloat16"),
+        (("avx2", "avx512f", "avx512_vnni", "amx_int8"), "float32"),
+        ((), "float32"),
+    ],
+)
+def test_processors_that_would_emulate_bfloat16_compute_in_float32(processor, flags, dtype):
+    processor(*flags)
+    assert resolve().dtype == dtype
+    assert resolve("cpu", "bfloat16").dtype == "bfloat16"
+
+
+def test_a_gpu_is_used_where_there_is_one(processor):
+    processor(nvidia=True)
+    assert (resolve().device, resolve().dtype) == ("cuda", "bfloat16")
+    assert (resolve("cpu").device, resolve("cpu").dtype) == ("cpu", "float32")
+    assert resolve("cuda:1").device == "cuda:1"
+    assert resolve("mps").dtype == "float32"
+
+
+def test_a_hidden_gpu_is_none(monkeypatch):
+    monkeypatch.setattr(Path, "exists", lambda path: True)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert resolve().device == "cuda"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert resolve().device == "cpu"
+
+
+def test_flags_are_read_from_the_system(monkeypatch):
+    text = "processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\nflags\t\t: fpu avx512_bf16 amx_tile\nbugs\t: spectre\n"
+    monkeypatch.setattr(Path, "read_text", lambda *args, **options: text)
+    assert numerics.cpu_flags.__wrapped__() == {"fpu", "avx512_bf16", "amx_tile"}
+    assert numerics.cpu_name.__wrapped__() == "Some CPU @ 2 GHz"
+
+
+def test_without_such_a_file_nothing_is_assumed(monkeypatch):
+    def missing(*args: object, **options: object) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_text", missing)
+    assert numerics.cpu_flags.__wrapped__() == frozenset()
+    assert numerics.cpu_name.__wrapped__()
+
+
+def test_threads_are_the_cores_this_process_may_use(processor, monkeypatch):
+    monkeypatch.setattr(numerics.os, "sched_getaffinity", lambda process: {3, 5, 6}, raising=False)
+    assert resolve().threads == 3
+    assert resolve(threads=1).threads == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"device": "gpu"}, "Unknown device 'gpu'"),
+        ({"dtype": "float16"}, "Unknown dtype 'float16'"),
+        ({"threads": 0}, "--threads must be at least 1, got 0"),
+    ],
+)
+def test_anything_else_is_refused(processor, options, text):
+    with pytest.raises(UsageError, match=text):
+        resolve(**options)

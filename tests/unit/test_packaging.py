@@ -1,0 +1,65 @@
+"""The wheel: the core and every first-party plugin, each registered, and nothing else."""
+
+from __future__ import annotations
+
+import configparser
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PLUGINS = {path.name for path in (ROOT / "plugins").iterdir() if (path / "__init__.py").exists()}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> zipfile.ZipFile:
+    target = tmp_path_factory.mktemp("wheel")
+    offline = ["--no-build-isolation", "--no-deps", "--no-index", "--disable-pip-version-check", "--quiet"]
+    subprocess.run([sys.executable, "-m", "pip", "wheel", *offline, "--wheel-dir", str(target), str(ROOT)], check=True)
+    (built,) = target.glob("*.whl")
+    with zipfile.ZipFile(built) as archive:
+        yield archive
+
+
+def entry_points(archive: zipfile.ZipFile) -> configparser.ConfigParser:
+    (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/entry_points.txt"))
+    parser = configparser.ConfigParser()
+    parser.read_string(archive.read(name).decode())
+    return parser
+
+
+def test_every_plugin_folder_is_registered_and_every_registration_has_its_folder(wheel):
+    registered = dict(entry_points(wheel)["ucbench"])
+    assert registered == {name: name for name in PLUGINS}
+    assert all(name.startswith("ucbench_") for name in PLUGINS)
+
+
+def test_the_wheel_holds_the_modules_of_the_folders_and_nothing_else(wheel):
+    def modules(folder: Path, base: Path) -> set[str]:
+        return {path.relative_to(base).as_posix() for path in folder.rglob("*.py")}
+
+    expected = modules(ROOT / "ucbench", ROOT).union(
+        *(modules(ROOT / "plugins" / p, ROOT / "plugins") for p in PLUGINS)
+    )
+    shipped = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    assert {name for name in shipped if name.endswith(".py")} == expected
+    assert {name.partition("/")[0] for name in shipped} == {"ucbench", *PLUGINS}
+    assert {Path(name).suffix for name in shipped} == {".py", ".typed"}
+
+
+def test_types_are_shipped_and_the_command_is_there(wheel):
+    assert "ucbench/py.typed" in wheel.namelist()
+    assert dict(entry_points(wheel)["console_scripts"]) == {"ucbench": "ucbench.cli:main"}
+
+
+def test_layers_are_checked_for_every_plugin():
+    """A new plugin that the linter's contracts do not name could import another one unnoticed."""
+    linter = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    contracts = {contract["type"]: contract for contract in linter["contracts"]}
+    assert set(linter["root_packages"]) == {"ucbench", *PLUGINS}
+    assert set(contracts["forbidden"]["forbidden_modules"]) == PLUGINS
+    assert set(contracts["independence"]["modules"]) == PLUGINS

@@ -1,0 +1,69 @@
+"""Recipes as typed parameters, and the literature's as presets."""
+
+from __future__ import annotations
+
+import pytest
+
+from ucbench.errors import UsageError
+from ucbench.recipe import PAPER_RECIPES, Recipe
+
+
+def of(**options: str) -> Recipe:
+    return Recipe.resolve("victim 'some'", options=options)
+
+
+def test_options_are_read_as_typed_on_a_command_line():
+    recipe = of(epochs="100", lr="1e-2", schedule="step", milestones="75/90", clip_norm="none", nesterov="true")
+    assert (recipe.epochs, recipe.lr, recipe.milestones) == (100, 0.01, (75, 90))
+    assert recipe.clip_norm is None
+    assert recipe.nesterov is True
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"epochs": "10", "milestones": "5/10"}, "must rise and lie below epochs=10"),
+        ({"epochs": "10", "milestones": "7/5"}, "must rise"),
+        ({"epochs": "10", "milestones": "5/5"}, "must rise"),
+        ({"epochs": "0"}, "epochs: Input should be greater than or equal to 1"),
+        ({"batch": "0"}, "batch"),
+        ({"lr": "0"}, "lr"),
+        ({"momentum": "1"}, "momentum"),
+        ({"warmup": "1"}, "warmup"),
+        ({"label_smoothing": "1"}, "label_smoothing"),
+        ({"crop": "-0.1"}, "crop"),
+        ({"schedule": "linear"}, "schedule"),
+        ({"learning_rate": "0.1"}, "no parameter 'learning_rate'"),
+    ],
+)
+def test_values_that_make_no_training_are_refused(options, text):
+    with pytest.raises(UsageError, match=text):
+        of(**options)
+
+
+@pytest.mark.parametrize("name", PAPER_RECIPES)
+def test_the_literatures_recipes_are_recipes(name):
+    Recipe(**PAPER_RECIPES[name])
+
+
+def test_the_literatures_recipes_are_the_published_ones():
+    """methods.md, section 5: epochs, batch, peak rate and weight decay of each protocol."""
+    published = {
+        "eminn": (60, 128, 0.1, 5e-4),
+        "mi-ue": (200, 128, 0.5, 1e-4),
+        "adv-poison": (200, 128, 0.1, 5e-4),
+        "uc": (90, 512, 0.1, 5e-4),
+        "apbench": (200, 256, 0.1, 5e-4),
+    }
+    recipes = {name: Recipe(**values) for name, values in PAPER_RECIPES.items()}
+    assert {name: (r.epochs, r.batch, r.lr, r.weight_decay) for name, r in recipes.items()} == published
+    assert all(recipe.momentum == 0.9 for recipe in recipes.values())
+    assert recipes["eminn"].clip_norm == 5
+    assert recipes["mi-ue"].final_lr == recipes["uc"].final_lr == 1e-6
+    halved = recipes["apbench"]
+    assert (halved.schedule, halved.milestones, halved.gamma) == ("step", (100,), 0.5)
+    assert {name: r.normalize for name, r in recipes.items() if r.normalize != "data"} == {
+        "eminn": "none",
+        "mi-ue": "none",
+        "uc": "half",
+    }

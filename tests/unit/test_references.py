@@ -1,0 +1,109 @@
+"""The rows every table is read against: noise without information, and a shortcut that cannot be missed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ucbench.budget import Budget, sizes
+from ucbench.data import ImageSet
+from ucbench.errors import DataError, UsageError
+from ucbench.params import Params
+from ucbench.references import Clean, Positive, PositiveParams, Sham
+from ucbench.release import Release, make_release, materialise
+from ucbench.testing import make_run, sample_images
+
+
+def sham(budget: Budget, seed: int = 0, train: ImageSet | None = None) -> Release:
+    train = train or sample_images(7, (6, 9))
+    return make_release(Sham(Params()).craft(train, make_run(seed, budget=budget)), train, budget)
+
+
+@given(
+    st.one_of(
+        st.builds(Budget, st.just("linf"), st.floats(1, 64)),
+        st.builds(Budget, st.just("l2"), st.floats(0.1, 5)),
+        st.builds(Budget, st.just("l0"), st.integers(1, 54)),
+    ),
+    st.integers(0, 100),
+)
+@settings(max_examples=60, deadline=None)
+def test_sham_fills_its_budget_and_keeps_to_it(budget: Budget, seed: int) -> None:
+    release = sham(budget, seed)
+    found = sizes(release.changes, budget.norm)
+    assert found.max() <= budget.epsilon
+    least = {"linf": int(budget.epsilon), "l2": 0.85 * budget.epsilon, "l0": int(budget.epsilon)}[budget.norm]
+    assert found.min() >= least or (budget.norm == "linf" and budget.epsilon > 8)
+
+
+def test_sham_is_uniform_over_the_levels():
+    train = sample_images(40, (16, 16))
+    changes = sham(Budget("linf", 8), train=train).changes
+    levels, counts = np.unique(changes, return_counts=True)
+    assert levels.tolist() == list(range(-8, 9))
+    expected = changes.size / 17
+    assert np.abs(counts - expected).max() < 6 * np.sqrt(expected)
+
+
+def test_sham_never_rounds_a_fraction_of_a_level_up():
+    assert np.abs(sham(Budget("linf", 2.9)).changes).max() == 2
+
+
+def test_sham_is_drawn_for_every_image_from_the_craft_seed_alone():
+    train = sample_images(7, (6, 9))
+    first = sham(Budget("linf", 8))
+    assert len(np.unique(first.changes.reshape(7, -1), axis=0)) == 7
+    other = train.with_images(~train.images).with_labels(None)
+    np.testing.assert_array_equal(sham(Budget("linf", 8), train=other).changes, first.changes)
+    assert (sham(Budget("linf", 8), seed=1).changes != first.changes).any()
+
+
+def test_there_is_no_sham_of_an_unbounded_budget():
+    with pytest.raises(UsageError, match="no sham of an unbounded budget"):
+        sham(Budget("unbounded", None))
+
+
+def test_clean_is_the_source():
+    train, budget = sample_images(), Budget("unbounded", None)
+    release = make_release(Clean(Params()).craft(train, make_run(budget=budget)), train, budget)
+    np.testing.assert_array_equal(materialise(train.images, release.changes, release.index), train.images)
+
+
+def positive(train: ImageSet, seed: int = 0, grid: int = 4, budget: Budget | None = None) -> Release:
+    budget = budget or Budget("linf", 8)
+    component = Positive(PositiveParams(grid=grid))
+    return make_release(component.craft(train, make_run(seed, budget=budget)), train, budget)
+
+
+def test_positive_is_one_pattern_of_full_radius_a_class():
+    train = sample_images(20, (8, 12), classes=5)
+    release = positive(train)
+    np.testing.assert_array_equal(release.index, train.known_labels)
+    assert release.changes.shape == (5, 3, 8, 12)
+    assert set(np.unique(release.changes)) == {-8, 8}
+    assert len(np.unique(release.changes.reshape(5, -1), axis=0)) == 5
+
+
+@pytest.mark.parametrize("grid", [1, 2, 4])
+def test_positive_is_constant_on_its_blocks(grid):
+    blocks = positive(sample_images(size=(8, 16)), grid=grid).changes.reshape(3, 3, grid, 8 // grid, grid, 16 // grid)
+    assert (blocks == blocks[:, :, :, :1, :, :1]).all()
+
+
+def test_positive_gives_unseen_images_the_pattern_of_their_class():
+    unseen = sample_images(9, seed=1)
+    component, run = Positive(PositiveParams()), make_run(budget=Budget("linf", 8))
+    index = component.assign(unseen.with_labels(None), unseen.known_labels, {}, run)
+    np.testing.assert_array_equal(index, unseen.known_labels)
+
+
+def test_positive_is_another_under_another_seed():
+    train = sample_images()
+    assert (positive(train).changes != positive(train, seed=1).changes).any()
+
+
+def test_positive_cannot_do_without_labels():
+    with pytest.raises(DataError, match="no labels"):
+        positive(sample_images().with_labels(None))

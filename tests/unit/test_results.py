@@ -1,0 +1,306 @@
+"""Rows and tables: each cell beside its own references, in bytes that depend on the records alone."""
+
+from __future__ import annotations
+
+import csv
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ucbench.records import read_records, write_record
+from ucbench.results import AVERAGED, COLUMNS, gap_removed, gates, rows, summarise, to_csv, write_csv
+
+ASKED = [
+    "dataset",
+    "poisoner",
+    "preset",
+    "surrogate",
+    "craft_labels",
+    "labeling",
+    "defense",
+    "victim",
+    "norm",
+    "epsilon",
+    "mixture",
+    "trusted",
+    "craft_seed",
+    "train_seed",
+    "epochs",
+    "test_accuracy",
+    "balanced_accuracy",
+    "test_accuracy_best",
+    "train_accuracy",
+    "clean_accuracy",
+    "sham_accuracy",
+    "drop",
+    "drop_sham",
+    "gap_removed",
+    "measured_linf",
+    "psnr",
+    "seconds",
+    "status",
+    "cell",
+]
+
+
+def record(poisoner: str, accuracy: float | None, *, data: str = "spots", dtype: str = "float32", **changes) -> dict:
+    """A record of a cell on ten balanced classes; without an accuracy, of a failed one."""
+    request = {
+        "dataset": "spots",
+        "poisoner": poisoner,
+        "preset": "standard",
+        "surrogate": "none",
+        "craft_labels": "none",
+        "labeling": "original",
+        "defense": "none",
+        "victim": "tiny",
+        "norm": "linf",
+        "epsilon": 8.0,
+        "mixture": 1.0,
+        "trusted": 0,
+        "craft_seed": 0,
+        "train_seed": 0,
+    }
+    if poisoner == "clean":
+        request |= {"norm": "unbounded", "epsilon": None, "craft_seed": None}
+    metrics = changes.pop("metrics", {})
+    request |= changes
+    found = {
+        "schema": 1,
+        "cell": "-".join(str(value) for value in (*request.values(), data, dtype)).replace("/", ""),
+        "release": None,
+        "request": request,
+        "label_access": "none",
+        "granularity": "sample",
+        "status": "failed",
+        "data": {"train": data, "test": data},
+        "numerics": {"dtype": dtype, "threads": 1},
+    }
+    if accuracy is None:
+        return found
+    return found | {
+        "status": "ok",
+        "metrics": {
+            "test_accuracy": accuracy,
+            "balanced_accuracy": accuracy,
+            "matched_accuracy": accuracy,
+            "test_accuracy_best": accuracy + 1,
+            "train_accuracy": 99.0,
+            "chance": 10.0,
+            **metrics,
+        },
+        "epochs": 12,
+        "budget": {"linf_max": 8.0, "psnr": 31.25, "l2_max": 0.0315, "l0_max": 64.0, "ssim": 0.98765},
+        "cost": {"seconds": 12.3456, "craft_seconds": 1.0, "images_per_second": 100.0},
+    }
+
+
+def row_of(poisoner: str, records: list[dict], **where) -> dict:
+    (found,) = [r for r in rows(records) if r["poisoner"] == poisoner and all(r[k] == v for k, v in where.items())]
+    return found
+
+
+def test_the_columns_hold_all_that_was_asked_for():
+    assert set(ASKED) <= set(COLUMNS)
+    assert len(set(COLUMNS)) == len(COLUMNS)
+    assert set(AVERAGED) <= set(COLUMNS)
+
+
+def test_a_row_stands_beside_its_references_with_its_drops():
+    records = [record("clean", 90.0), record("sham", 88.0), record("uc", 30.0)]
+    row = row_of("uc", records)
+    assert (row["clean_accuracy"], row["sham_accuracy"]) == (90.0, 88.0)
+    assert (row["drop"], row["drop_sham"]) == (60.0, 58.0)
+    assert row["gap_removed"] == pytest.approx(60 / 80)
+    clean = row_of("clean", records)
+    assert (clean["drop"], clean["sham_accuracy"], clean["defense"], clean["norm"]) == (0, None, "none", "unbounded")
+
+
+@pytest.mark.parametrize(
+    ("clean", "accuracy", "chance", "removed"),
+    [
+        (90.0, 90.0, 10.0, 0.0),
+        (90.0, 10.0, 10.0, 1.0),
+        (90.0, 2.0, 10.0, 1.0),  # below chance counts as chance
+        (90.0, 94.0, 10.0, -0.05),
+        (60.0, 35.0, 10.0, 0.5),
+        (10.0, 5.0, 10.0, None),
+        (8.0, 5.0, 10.0, None),
+        (None, 5.0, 10.0, None),
+        (90.0, None, 10.0, None),
+        (90.0, 5.0, None, None),
+    ],
+)
+def test_the_gap_removed_is_a_share_of_what_can_be_lost(clean, accuracy, chance, removed):
+    found = gap_removed(clean, accuracy, chance)
+    assert found == (removed if removed is None else pytest.approx(removed))
+
+
+@given(st.floats(0, 100), st.floats(0, 100), st.floats(0, 99))
+def test_nothing_removes_more_than_the_gap(clean, accuracy, chance):
+    found = gap_removed(clean, accuracy, chance)
+    assert found is None or found <= 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"train_seed": 1},
+        {"dataset": "other"},
+        {"labeling": "coarse"},
+        {"defense": "dim"},
+        {"victim": "other"},
+        {"trusted": 100},
+        {"data": "other pictures"},
+        {"dtype": "bfloat16"},
+    ],
+)
+def test_references_are_those_of_the_same_exploiter(other):
+    records = [record("clean", 50.0, **other), record("sham", 40.0, **other), record("uc", 30.0)]
+    row = row_of("uc", records)
+    assert (row["clean_accuracy"], row["sham_accuracy"], row["drop"], row["gap_removed"]) == (None,) * 4
+    row = row_of("uc", [*records, record("clean", 90.0), record("sham", 88.0)])
+    assert (row["clean_accuracy"], row["sham_accuracy"]) == (90.0, 88.0)
+
+
+@pytest.mark.parametrize(
+    "other", [{"epsilon": 16.0}, {"norm": "l2"}, {"mixture": 0.5}, {"craft_seed": 1}], ids=lambda o: next(iter(o))
+)
+def test_the_sham_is_further_that_of_the_same_budget(other):
+    records = [record("clean", 90.0), record("sham", 40.0, **other), record("uc", 30.0)]
+    row = row_of("uc", records)
+    assert (row["clean_accuracy"], row["sham_accuracy"]) == (90.0, None)
+    assert row_of("uc", [*records, record("uc", 20.0, **other)], **other)["sham_accuracy"] == 40.0
+
+
+def test_a_failed_cell_or_reference_leaves_empty_fields():
+    row = row_of("uc", [record("clean", None), record("sham", 88.0), record("uc", 30.0)])
+    assert (row["clean_accuracy"], row["drop"], row["drop_sham"]) == (None, None, 58.0)
+    row = row_of("uc", [record("clean", 90.0), record("uc", None)])
+    assert (row["status"], row["test_accuracy"], row["drop"], row["gap_removed"]) == ("failed", None, None, None)
+
+
+def many() -> list[dict]:
+    return [
+        record(name, accuracy, epsilon=None if name == "clean" else epsilon, train_seed=seed, victim=victim)
+        for name, accuracy in (("clean", 90.0), ("sham", 87.125), ("positive", 12.0), ("uc", None), ("tap", 33.3))
+        for epsilon in (8.0, 16.0)
+        for seed in (0, 1)
+        for victim in ("tiny", "big")
+        if (name, epsilon) != ("clean", 16.0)
+    ]
+
+
+@given(st.randoms())
+def test_the_order_of_records_does_not_matter(rng: random.Random):
+    records = many()
+    rng.shuffle(records)
+    assert to_csv(rows(records)) == to_csv(rows(many()))
+
+
+def test_references_head_their_block():
+    names = [(row["victim"], row["epsilon"], row["poisoner"]) for row in rows(many()) if row["train_seed"] == 0]
+    block = ["sham", "positive", "tap", "uc"]
+    assert names == [
+        entry
+        for victim in ("big", "tiny")
+        for entry in ((victim, None, "clean"), *((victim, epsilon, name) for epsilon in (8.0, 16.0) for name in block))
+    ]
+
+
+def test_the_file_is_rebuilt_byte_for_byte_from_the_records_beside_it(tmp_path):
+    for each in many():
+        write_record(tmp_path, each)
+    before = write_csv(tmp_path, rows(many())).read_bytes()
+    assert write_csv(tmp_path, rows(read_records(tmp_path))).read_bytes() == before
+    assert before.count(b"\n") == 1 + len(many())
+    assert b"\r" not in before
+
+
+def test_numbers_are_written_plainly_and_what_does_not_apply_is_empty(tmp_path):
+    path = write_csv(tmp_path, rows([record("clean", 90.0), record("uc", 100 / 3, mixture=0.4), record("lsp", None)]))
+    with path.open(newline="") as file:
+        reader = csv.DictReader(file)
+        assert tuple(reader.fieldnames) == COLUMNS
+        table = {row["poisoner"]: row for row in reader}
+    uc = {name: table["uc"][name] for name in ("test_accuracy", "epsilon", "mixture", "gap_removed", "sham_accuracy")}
+    assert uc == {
+        "test_accuracy": "33.33", "epsilon": "8", "mixture": "0.4", "gap_removed": "0.7083", "sham_accuracy": ""
+    }  # fmt: skip
+    assert (table["uc"]["measured_l2"], table["uc"]["ssim"]) == ("0.0315", "0.9877")
+    assert (table["clean"]["craft_seed"], table["clean"]["epsilon"], table["clean"]["drop"]) == ("", "", "0.00")
+    assert (table["lsp"]["status"], table["lsp"]["test_accuracy"]) == ("failed", "")
+
+
+def test_a_summary_averages_over_seeds_only_and_counts_failures():
+    records = [
+        *(record("clean", 90.0 + seed, train_seed=seed) for seed in (0, 1)),
+        *(record("uc", 30.0 + 2 * seed, train_seed=seed, craft_seed=seed) for seed in (0, 1)),
+        record("uc", None, train_seed=2, craft_seed=2),
+        record("uc", 70.0, epsilon=4.0),
+        record("uc", 71.0, preset="quick"),
+    ]
+    found = summarise(rows(records))
+    assert [(s.shared["poisoner"], s.shared["epsilon"], s.shared["preset"], s.done, s.failed) for s in found] == [
+        ("clean", None, "standard", 2, 0),
+        ("uc", 4.0, "standard", 1, 0),
+        ("uc", 8.0, "quick", 1, 0),
+        ("uc", 8.0, "standard", 2, 1),
+    ]
+    means = found[-1].means
+    assert (means["test_accuracy"].mean, means["test_accuracy"].n) == (31.0, 2)
+    assert means["test_accuracy"].half == pytest.approx(12.706 * math.sqrt(2) / math.sqrt(2), rel=1e-3)
+    # Paired by seed: 90 - 30 and 91 - 32.
+    assert means["drop"].mean == 59.5
+
+
+def regime(positive: float = 15.0, sham: float = 88.0, train: float = 99.0, spread: float = 0.5, seeds=(0, 1)) -> list:
+    def each(name: str, accuracy: float, seed: int, **metrics: float) -> dict:
+        return record(name, accuracy + (spread if seed else -spread), train_seed=seed, craft_seed=seed, metrics=metrics)
+
+    return [
+        *(record("clean", 90.0, train_seed=seed) for seed in seeds),
+        *(each("sham", sham, seed) for seed in seeds),
+        *(each("positive", positive, seed, train_accuracy=train) for seed in seeds),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "failing"),
+    [
+        ({}, []),
+        ({"train": 94.9}, ["train accuracy on the release"]),
+        ({"train": 95.0}, []),
+        ({"positive": 35.0}, ["positive removes"]),
+        ({"positive": 33.0}, []),
+        ({"sham": 81.0}, ["|clean - sham|"]),
+        ({"sham": 99.0}, ["|clean - sham|"]),
+        ({"sham": 82.5}, []),
+        ({"spread": 1.0}, ["half-width of the interval"]),
+        ({"seeds": (0,)}, ["half-width of the interval"]),
+    ],
+)
+def test_a_gate_names_what_a_regime_lacks(changes, failing):
+    (gate,) = gates(rows(regime(**changes)))
+    assert [name for name, (ok, _) in gate.checks.items() if not ok] == failing
+    assert gate.passed == (not failing)
+
+
+def test_a_gate_judges_by_the_references_of_its_own_rows():
+    strangers = [
+        *(record("sham", 20.0, mixture=0.5, train_seed=seed, craft_seed=seed) for seed in (0, 1)),
+        *(record("clean", 20.0, dtype="bfloat16", train_seed=seed) for seed in (0, 1)),
+        record("positive", None, train_seed=2, craft_seed=2),
+    ]
+    (gate,) = gates(rows([*strangers, *regime()]))
+    assert gate.passed
+
+
+def test_there_is_no_gate_without_positive_and_none_is_passed_without_references():
+    assert gates(rows(regime()[:4])) == []
+    assert gates(rows([record("positive", None)])) == []
+    (gate,) = gates(rows(regime()[4:]))
+    assert not gate.passed

@@ -1,0 +1,228 @@
+"""Running cells: done once, kept, taken up again, and the same wherever they are computed."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tiny_components as tiny
+
+from ucbench.matrix import Axes, expand
+from ucbench.records import read_records, record_path
+from ucbench.runner import cell_key, run_cells, title
+
+
+@pytest.fixture(autouse=True)
+def log(tmp_path, monkeypatch):
+    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+
+
+def axes(*poisoners: str, **changes) -> Axes:
+    defaults = {"datasets": ["spots"], "poisoners": poisoners, "victims": ["tiny"], "labelings": ["original"]}
+    return Axes(**{**defaults, **changes})
+
+
+def run(home, *poisoners: str, out=None, registry=None, **changes) -> list[dict]:
+    """Records of a request on the store at ``home``, references included."""
+    registry = registry or tiny.registry()
+    return run_cells(expand(axes(*poisoners, **changes), registry), tiny.bench(home), registry, out=out)
+
+
+def test_records_come_in_the_order_of_the_cells_and_say_what_they_are(tmp_path):
+    registry = tiny.registry()
+    cells = expand(axes("stripes", "badge", defenses=["none", "dim"]), registry)
+    bench = tiny.bench(tmp_path)
+    records = run_cells(cells, bench, registry)
+    assert [record["request"] for record in records] == [cell.describe() for cell in cells]
+    assert [(record["cell"], record["release"]) for record in records] == [cell_key(cell, bench) for cell in cells]
+    assert {record["status"] for record in records} == {"ok"}
+    stripes = records[2]
+    assert stripes["components"]["poisoner"] == {
+        "name": "stripes",
+        "version": 1,
+        "params": {"period": 4, "share": 1.0},
+        "distribution": "ucbench-tiny",
+        "distribution_version": "1",
+    }
+    assert stripes["budget"]["linf_max"] == 24
+    assert stripes["epochs"] == 2
+    assert [point["epoch"] for point in stripes["history"]] == [1, 2]
+    assert stripes["history"][-1]["test_accuracy"] == stripes["metrics"]["test_accuracy"]
+    assert stripes["numerics"] == {"dtype": "float32", "threads": 1, "deterministic": True}
+    assert stripes["environment"]["device"] == "cpu"
+    assert stripes["data"] | {"train": "", "test": ""} == {
+        "train": "", "test": "", "train_images": 36, "test_images": 36, "classes": 3, "size": [8, 8], "note": ""
+    }  # fmt: skip
+    json.dumps(records, allow_nan=False)
+
+
+def test_a_second_run_does_nothing_anew(tmp_path):
+    first = run(tmp_path / "store", "stripes", "badge")
+    assert tiny.work_done()["craft stripes"] == 1
+    before = tiny.work_done()
+    assert run(tmp_path / "store", "stripes", "badge") == first
+    assert tiny.work_done() == before
+
+
+def test_one_release_serves_all_victims_labelings_defenses_and_train_seeds(tmp_path):
+    records = run(
+        tmp_path / "store",
+        "stripes",
+        victims=["tiny", "fixed"],
+        labelings=["original", "shifted"],
+        defenses=["none", "dim"],
+        seeds=[(0, 0), (0, 1)],
+    )
+    assert len(records) == 3 * 16
+    assert tiny.work_done()["craft stripes"] == 1
+    assert tiny.work_done()["train TinyNet"] + tiny.work_done()["train FixedNet"] == 3 * 16
+
+
+def test_a_record_in_the_result_folder_counts_as_done_with_an_empty_store(tmp_path):
+    first = run(tmp_path / "one", "stripes", out=tmp_path / "out")
+    before = tiny.work_done()
+    assert run(tmp_path / "two", "stripes", out=tmp_path / "out") == first
+    assert tiny.work_done() == before
+    assert {record["cell"] for record in read_records(tmp_path / "out")} == {record["cell"] for record in first}
+
+
+def test_what_is_in_the_store_is_brought_to_a_new_result_folder(tmp_path):
+    first = run(tmp_path / "store", "stripes")
+    run(tmp_path / "store", "stripes", out=tmp_path / "out")
+    assert sorted(read_records(tmp_path / "out"), key=lambda r: r["cell"]) == sorted(first, key=lambda r: r["cell"])
+
+
+def test_what_was_done_under_another_spelling_is_told_in_the_words_of_the_request(tmp_path):
+    """Rows meet their references by these words."""
+    first = run(tmp_path / "store", "stripes@wide", victims=["tiny"])
+    again = run(tmp_path / "store", "bars:period=8", victims=["tiny:epochs=2"])
+    assert [record["cell"] for record in again] == [record["cell"] for record in first]
+    assert {record["request"]["victim"] for record in again} == {"tiny:epochs=2"}
+    assert again[-1]["request"]["poisoner"] == "stripes:period=8"
+
+
+def test_a_cell_computed_in_two_empty_stores_gives_the_same_record_but_for_its_cost(tmp_path):
+    def without_cost(records: list[dict]) -> list[dict]:
+        return [{name: value for name, value in record.items() if name != "cost"} for record in records]
+
+    request = {"defenses": ["none", "dim"], "mixtures": [0.5], "surrogates": ["fitted"]}
+    one = run(tmp_path / "one", "stripes", "badge", "leaner", "blots", "positive", **request)
+    two = run(tmp_path / "two", "stripes", "badge", "leaner", "blots", "positive", **request)
+    assert {record["status"] for record in one} == {"ok"}
+    assert without_cost(one) == without_cost(two)
+
+
+def test_a_victim_depends_on_its_seeds_and_a_release_on_the_craft_seed(tmp_path):
+    records = run(tmp_path / "store", "badge", seeds=[(0, 0), (1, 0), (1, 1)])
+    badges = [record for record in records if record["request"]["poisoner"] == "badge"]
+    assert len({record["release"] for record in badges}) == 2
+    losses = [record["history"][0]["loss"] for record in records if record["request"]["poisoner"] == "clean"]
+    assert len(losses) == len(set(losses)) == 2
+
+
+def test_an_interrupt_leaves_what_was_finished_and_the_next_run_goes_on(tmp_path):
+    store, out = tmp_path / "store", tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        run(store, "stripes", "bad:interrupts", "badge", out=out)
+    assert sorted(record["request"]["poisoner"] for record in read_records(out)) == ["clean", "sham", "stripes"]
+    before = tiny.work_done()
+    with pytest.raises(KeyboardInterrupt):
+        run(store, "bad:interrupts", out=out)
+    records = run(store, "stripes", "badge", out=out)
+    assert [record["status"] for record in records] == ["ok"] * 4
+    assert tiny.work_done() - before == {"craft bad interrupts": 1, "craft badge": 1, "train TinyNet": 1} | {
+        line: count for line, count in tiny.work_done().items() if line.startswith("assign")
+    }
+
+
+def test_a_damaged_release_is_set_aside_and_made_again(tmp_path):
+    store = tmp_path / "store"
+    (*_, first) = run(store, "stripes")
+    (changes,) = (store / "objects" / "release").glob(f"*/{first['release']}/changes.npy")
+    content = bytearray(changes.read_bytes())
+    content[-1] ^= 1
+    changes.write_bytes(content)
+    (*_, second) = run(store, "stripes", victims=["fixed"])
+    assert second["status"] == "ok"
+    assert tiny.work_done()["craft stripes"] == 2
+    assert len(list((store / "quarantine").iterdir())) == 1
+    assert second["budget"] == first["budget"]
+
+
+def test_the_perturbed_test_set_is_asked_of_the_poisoner_under_what_it_was_told(tmp_path):
+    """The exploiter's labels are another matter: told the original ones, a poisoner assigns by the original ones."""
+    request = {"labelings": ["original", "shifted"], "surrogates": ["eyes"]}
+    for craft_labels, asked in (("original", "assign 012012"), ("clusters:k=3", "assign nothing")):
+        before = tiny.work_done()
+        records = run(tmp_path / "store", "badge", craft_labels=[craft_labels], **request)
+        done = tiny.work_done() - before
+        assert {line for line in done if line.startswith("assign")} == {asked}
+        assert done[asked] == 2
+        has = ["perturbed_test_accuracy" in r["metrics"] for r in records if r["request"]["poisoner"] == "badge"]
+        assert has == [craft_labels == "original"] * 2
+
+
+def test_an_oracle_is_asked_under_the_exploiters_labels(tmp_path):
+    (*_, record) = run(
+        tmp_path / "store", "positive", labelings=["shifted"], epsilons=[96.0], victims=["tiny:epochs=60"]
+    )
+    # The victim learns the pattern of its label, so that it is right on pictures that carry the pattern of theirs.
+    assert record["metrics"]["perturbed_test_accuracy"] > record["metrics"]["test_accuracy"] + 20
+
+
+@pytest.mark.parametrize(
+    ("poisoner", "changes", "access"),
+    [
+        ("stripes", {}, "none"),
+        ("leaner", {}, "none"),
+        ("leaner", {"surrogates": ["fitted"]}, "full"),
+        ("badge", {}, "full"),
+        ("badge", {"craft_labels": ["clusters:k=3"], "surrogates": ["eyes"]}, "none"),
+        ("badge", {"craft_labels": ["clusters:k=3"], "surrogates": ["fitted"]}, "full"),
+    ],
+)
+def test_label_access_is_what_was_told_or_what_the_surrogate_saw(tmp_path, poisoner, changes, access):
+    (*_, record) = run(tmp_path, poisoner, victims=["tiny:epochs=1"], **changes)
+    assert record["label_access"] == access
+
+
+def test_observers_hear_of_new_records_only_and_may_fail(tmp_path):
+    plugin = tiny.Plugin()
+    registry = tiny.registry(plugin=plugin)
+    run(tmp_path, "stripes", "bad:raises", registry=registry)
+    expected = [("finished", "clean"), ("finished", "sham"), ("finished", "stripes"), ("failed", "bad:raises")]
+    assert plugin.seen == expected
+    run(tmp_path, "stripes", registry=registry)
+    assert plugin.seen == expected
+    plugin.seen = None  # the observer now raises
+    assert run(tmp_path, "badge", registry=registry)[-1]["status"] == "ok"
+
+
+def test_the_title_of_a_cell_is_one_readable_line():
+    (*_, cell) = expand(axes("stripes@wide", defenses=["dim"], seeds=[(1, 2)]), tiny.registry())
+    assert title(cell) == "spots | stripes@wide linf 24 | tiny + dim | craft seed 1, train seed 2"
+    clean, *_ = expand(axes("stripes"), tiny.registry())
+    assert title(clean) == "spots | clean | tiny | seed 0"
+
+
+def test_a_data_set_that_cannot_be_read_stops_a_run_before_any_work(tmp_path, monkeypatch):
+    load = tiny.Spots.load
+
+    def burning(dataset, split):
+        if dataset.params.brightness:
+            raise OSError("disk on fire")
+        return load(dataset, split)
+
+    monkeypatch.setattr(tiny.Spots, "load", burning)
+    with pytest.raises(OSError, match="disk on fire"):
+        run(tmp_path / "store", "stripes", datasets=["spots", "spots:brightness=3"], out=tmp_path / "out")
+    assert tiny.work_done() == {}
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_record_is_written_where_its_key_says(tmp_path):
+    (*_, record) = run(tmp_path / "store", "stripes", out=tmp_path / "out")
+    path = record_path(tmp_path / "out", record["cell"])
+    assert json.loads(path.read_text()) == record
+    assert np.isfinite(record["cost"]["train_gflops"])

@@ -1,0 +1,100 @@
+"""No component is trusted: each broken promise fails its own cell, says which one it was, and harms no other."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import tiny_components as tiny
+
+from ucbench.matrix import Axes, expand
+from ucbench.records import read_records
+from ucbench.runner import run_cells
+
+
+@pytest.fixture(autouse=True)
+def log(tmp_path, monkeypatch):
+    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+
+
+def run(home, *poisoners: str, out=None, bench=None, **changes) -> list[dict]:
+    registry = tiny.registry()
+    defaults = {"datasets": ["spots"], "poisoners": poisoners, "victims": ["tiny"], "labelings": ["original"]}
+    cells = expand(Axes(**{**defaults, **changes}), registry)
+    return run_cells(cells, bench or tiny.bench(home), registry, out=out)
+
+
+BROKEN = {
+    "shape": ("ContractError", r"float32 \[M, 3, 8, 8\] with M at least 1, got shape \[36, 3, 8, 7\]"),
+    "nan": ("ContractError", r"nan at delta\[3, 1, 2, 0\]"),
+    "budget": ("ContractError", r"exceeds its budget \(linf 24\): projection moved 100\.0%"),
+    "index": ("ContractError", r"int64 \[36\], an entry for each image; got \[35\]"),
+    "range": ("ContractError", r"index\[2\] is 2, but there are 2 perturbations"),
+    "twice": ("ContractError", r"72 perturbations for 36 images"),
+    "release": ("ContractError", r"must return a ucbench\.Perturbation, got numpy\.ndarray"),
+    "overwrites": ("ValueError", r"read-only"),
+    "overwrites-with-torch": ("ContractError", r"bad:overwrites-with-torch or its surrogate modified images"),
+    "relabels": ("ContractError", r"modified images or labels it was lent"),
+    "raises": ("RuntimeError", r"the optimiser gave up"),
+    "exits": ("SystemExit", r"done"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
+def test_each_broken_promise_is_told_and_the_others_go_on(tmp_path):
+    bad = [f"bad:{how}" for how in BROKEN]
+    records = run(tmp_path / "store", *bad, "stripes", out=tmp_path / "out")
+    by_poisoner = {record["request"]["poisoner"]: record for record in records}
+    for how, (kind, text) in BROKEN.items():
+        record = by_poisoner[f"bad:{how}"]
+        assert record["status"] == "failed"
+        assert record["error"]["type"] == kind, how
+        assert re.search(text, record["error"]["text"]), record["error"]["text"]
+        assert "metrics" not in record
+    assert {by_poisoner[name]["status"] for name in ("clean", "sham", "stripes")} == {"ok"}
+    assert sorted(r["cell"] for r in read_records(tmp_path / "out")) == sorted(r["cell"] for r in records)
+
+
+def test_an_error_of_ours_is_its_text_and_a_bug_has_its_trace(tmp_path):
+    broken = {record["request"]["poisoner"]: record for record in run(tmp_path, "bad:shape", "bad:raises")}
+    assert "Traceback" not in broken["bad:shape"]["error"]["text"]
+    assert "Traceback" in broken["bad:raises"]["error"]["text"]
+    assert "tiny_components.py" in broken["bad:raises"]["error"]["text"]
+
+
+def test_a_failed_cell_is_tried_again_and_its_record_gives_way(tmp_path, monkeypatch):
+    store, out = tmp_path / "store", tmp_path / "out"
+    run(store, "bad:raises", out=out)
+    run(store, "bad:raises", out=out)
+    assert tiny.work_done()["craft bad raises"] == 2
+    assert tiny.work_done()["train TinyNet"] == 2  # clean and sham, once each
+    monkeypatch.setattr(tiny.Bad, "craft", tiny.Badge.craft)
+    (*_, record) = run(store, "bad:raises", out=out)
+    assert record["status"] == "ok"
+    assert [r["status"] for r in read_records(out)] == ["ok"] * 3
+
+
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
+def test_modified_pictures_never_reach_another_cell(tmp_path):
+    """Keys name the pictures as they were loaded, so a number computed on others would be kept under a wrong key."""
+    bench = tiny.bench(tmp_path / "one")
+    run(tmp_path, "bad:overwrites-with-torch", bench=bench)
+    after = run(tmp_path, "badge", bench=bench)
+    alone = run(tmp_path / "two", "badge")
+    assert after[-1]["status"] == "ok"
+    assert after[-1]["metrics"] == alone[-1]["metrics"]
+
+
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
+def test_an_exploiter_that_modifies_the_test_pictures_fails(tmp_path):
+    (clean, *_) = run(tmp_path, "stripes", labelings=["clumsy"])
+    assert clean["status"] == "failed"
+    assert re.search(r"labeling, defense or victim modified images", clean["error"]["text"])
+    (clean, *_) = run(tmp_path, "stripes")
+    assert clean["status"] == "ok"
+
+
+def test_a_diverging_victim_fails_its_cell(tmp_path):
+    records = run(tmp_path, "stripes", victims=["tiny:lr=1e30,momentum=0", "tiny"])
+    assert [record["status"] for record in records] == ["failed"] * 3 + ["ok"] * 3
+    assert {record["error"]["type"] for record in records[:3]} == {"DivergedError"}

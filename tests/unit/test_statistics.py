@@ -1,0 +1,43 @@
+"""Means over seeds and their t intervals."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ucbench.statistics import t_interval
+
+
+def test_a_known_interval():
+    """Mean 3, deviation sqrt(2.5), t = 2.776445 at 4 degrees of freedom."""
+    found = t_interval([1, 2, 3, 4, 5])
+    assert (found.mean, found.n) == (3, 5)
+    assert found.half == pytest.approx(2.776445 * math.sqrt(2.5 / 5), rel=1e-6)
+    assert (found.low, found.high) == pytest.approx((1.036757, 4.963243), rel=1e-6)
+
+
+def test_two_values_and_another_confidence():
+    assert t_interval([0, 2]).half == pytest.approx(12.706205, rel=1e-6)
+    assert t_interval([0, 2], confidence=0.9).half == pytest.approx(6.313752, rel=1e-6)
+
+
+def test_missing_values_are_left_out():
+    assert t_interval([1, math.nan, 3, None]) == t_interval([1, 3])
+
+
+@pytest.mark.parametrize(("values", "mean", "n"), [([], math.nan, 0), ([math.nan], math.nan, 0), ([4], 4, 1)])
+def test_below_two_values_there_is_no_width(values, mean, n):
+    found = t_interval(values)
+    assert found.mean == pytest.approx(mean, nan_ok=True)
+    assert math.isnan(found.half)
+    assert found.n == n
+
+
+@given(st.lists(st.floats(0, 100), min_size=2, max_size=12), st.floats(-50, 50))
+def test_shifting_all_values_shifts_the_interval(values: list[float], shift: float) -> None:
+    here, there = t_interval(values), t_interval([value + shift for value in values])
+    assert there.mean == pytest.approx(here.mean + shift, abs=1e-6)
+    assert there.half == pytest.approx(here.half, abs=1e-6)

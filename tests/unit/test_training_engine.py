@@ -1,0 +1,289 @@
+"""The training engine: what is learned follows from the seed, the recipe and the data, and from nothing else."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ucbench.data import ImageSet
+from ucbench.errors import UsageError
+from ucbench.numerics import Numerics
+from ucbench.recipe import Recipe
+from ucbench.testing import make_run, sample_images
+from ucbench.training import DefenseChain, DivergedError, Engine, TrainResult, seeded
+from ucbench.training.engine import learning_rate
+
+ENGINE = Engine(Numerics("cpu", "float32", threads=1))
+
+
+def small(classes: int = 3, dropout: float = 0.0, seed: int = 0) -> nn.Sequential:
+    with seeded(seed):
+        return nn.Sequential(
+            nn.Conv2d(3, 16, 3, stride=2, padding=1),
+            nn.BatchNorm2d(16),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(2),
+            nn.Flatten(),
+            nn.Dropout(dropout),
+            nn.Linear(64, classes),
+        )
+
+
+def fit(
+    recipe: Recipe | None = None,
+    train: ImageSet | None = None,
+    seed: int = 0,
+    defenses: tuple[tuple[str, object], ...] = (),
+    dropout: float = 0.0,
+    **options: object,
+) -> TrainResult:
+    return ENGINE.fit(
+        small(dropout=dropout),
+        train or sample_images(21, (8, 12)),
+        recipe or Recipe(epochs=2, batch=8),
+        seed=seed,
+        run=make_run(stage="train") if defenses else None,
+        defenses=DefenseChain(defenses),
+        **options,
+    )
+
+
+def weights(result: TrainResult) -> bytes:
+    return b"".join(tensor.numpy().tobytes() for tensor in result.model.state_dict().values())
+
+
+class TestLearningRate:
+    """Values by hand: 4 epochs of 5 steps."""
+
+    def test_cosine(self):
+        recipe = Recipe(epochs=4, lr=0.1, final_lr=0.02)
+        assert learning_rate(recipe, 0, 5) == 0.1
+        assert learning_rate(recipe, 5, 5) == pytest.approx(0.02 + 0.04 * (1 + math.sqrt(0.5)))
+        assert learning_rate(recipe, 10, 5) == pytest.approx(0.06)
+        assert learning_rate(recipe, 19, 5) == pytest.approx(0.02 + 0.04 * (1 + math.cos(math.pi * 0.95)))
+        rates = [learning_rate(recipe, step, 5) for step in range(20)]
+        assert rates == sorted(rates, reverse=True)
+
+    def test_step_changes_after_the_milestones_last_step(self):
+        recipe = Recipe(epochs=4, lr=1.0, schedule="step", milestones=(1, 3), gamma=0.5)
+        assert [learning_rate(recipe, step, 5) for step in (0, 4, 5, 14, 15, 19)] == [1, 1, 0.5, 0.5, 0.25, 0.25]
+
+    def test_constant(self):
+        assert {learning_rate(Recipe(epochs=4, lr=0.3, schedule="constant"), step, 5) for step in range(20)} == {0.3}
+
+    def test_warm_up_rises_linearly_and_the_cosine_follows(self):
+        recipe = Recipe(epochs=4, lr=1.0, warmup=0.2)
+        assert [learning_rate(recipe, step, 5) for step in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
+        assert learning_rate(recipe, 12, 5) == pytest.approx(0.5)  # half of the 16 steps that are left
+
+    def test_the_engine_trains_at_these_rates(self):
+        recipe = Recipe(epochs=3, batch=8, lr=0.1, evaluate_every=2)
+        history = fit(recipe).history
+        assert [point["epoch"] for point in history] == [2, 3]
+        assert [point["lr"] for point in history] == [learning_rate(recipe, step, 3) for step in (5, 8)]
+
+
+class TestRepeating:
+    def test_one_seed_gives_the_same_bytes(self):
+        assert weights(fit()) == weights(fit())
+
+    def test_another_seed_gives_others(self):
+        assert weights(fit(seed=1)) != weights(fit(seed=0))
+
+    def test_the_global_generators_do_not_matter_even_to_dropout(self):
+        with seeded(1):
+            first = weights(fit(dropout=0.5))
+        with seeded(2):
+            assert weights(fit(dropout=0.5)) == first
+
+    def test_the_global_generators_are_left_alone(self):
+        before = torch.get_rng_state()
+        fit(dropout=0.5)
+        assert torch.equal(torch.get_rng_state(), before)
+
+    def test_evaluating_between_epochs_changes_nothing(self):
+        recipe = Recipe(epochs=3, batch=8)
+        watched = fit(recipe, dropout=0.5, evaluate={"test": sample_images(9, (8, 12), seed=1)})
+        assert weights(watched) == weights(fit(recipe, dropout=0.5))
+        assert len(watched.history) == 3
+
+    def test_neither_the_images_nor_the_labels_change(self):
+        train = sample_images(21, (8, 12))
+        kept = train.images.copy(), train.known_labels.copy()
+        fit(train=train)
+        np.testing.assert_array_equal(train.images, kept[0])
+        np.testing.assert_array_equal(train.known_labels, kept[1])
+
+
+class TestRecipe:
+    def test_the_set_says_whether_a_mirrored_picture_keeps_its_label(self):
+        one_way = ImageSet(*(getattr(sample_images(21, (8, 12)), name) for name in ("images", "labels", "classes")))
+        mirrored, kept = (
+            weights(fit(Recipe(epochs=1, batch=8, crop=0.0, flip=flip), one_way)) for flip in ("always", "never")
+        )
+        assert mirrored != kept
+        for flip, expected in ((True, mirrored), (False, kept)):
+            train = ImageSet(one_way.images, one_way.labels, one_way.classes, flip=flip)
+            assert weights(fit(Recipe(epochs=1, batch=8, crop=0.0, flip="auto"), train)) == expected
+
+    def test_crop_is_a_share_of_the_shorter_side(self):
+        seen: list[torch.Tensor] = []
+        recipe = Recipe(epochs=1, batch=21, crop=0.25, flip="never", normalize="none")
+        white = ImageSet(np.full((200, 3, 8, 12), 255, np.uint8), np.arange(200) % 3, ("a", "b", "c"))
+        fit(recipe, white, defenses=(("recording", Recording(seen)),))
+        black = torch.cat(seen)[:, 0] == 0
+        assert int(black.any(2).sum(1).max()) == 8  # a whole column is black somewhere
+        assert int(black.all(2).sum(1).max()) == 2  # rows: a quarter of 8
+        assert int(black.all(1).sum(1).max()) == 2  # columns: a quarter of 8, not of 12
+
+    def test_gradients_are_clipped_to_the_norm(self):
+        before = small().state_dict()
+        recipe = Recipe(epochs=1, batch=21, lr=1.0, momentum=0, weight_decay=0, schedule="constant", clip_norm=1e-3)
+        model = fit(recipe).model.model
+        moved = [(after.detach() - before[name]).flatten() for name, after in model.named_parameters()]
+        assert float(torch.cat(moved).norm()) == pytest.approx(1e-3, rel=1e-2)
+
+    def test_the_model_is_returned_in_eval_mode_and_takes_pixels(self):
+        result = fit()
+        assert not result.model.training
+        x = torch.rand(1, 3, 8, 12)
+        torch.testing.assert_close(result.model(x), result.model.model((x - result.model.mean) / result.model.std))
+
+    def test_it_learns(self):
+        train = sample_images(60, (8, 12))
+        result = fit(Recipe(epochs=8, batch=10), train, evaluate={"train": train})
+        assert result.history[-1]["train_accuracy"] >= 90
+        assert result.history[-1]["loss"] < result.history[0]["loss"] / 2
+
+    @pytest.mark.parametrize("batch", [1, 2, 5, 8, 100])
+    def test_progress_counts_every_step(self, batch):
+        steps: list[int] = []
+        fit(Recipe(epochs=2, batch=batch), progress=steps.append)
+        assert len(steps) == 2 * max(1, min(math.ceil(21 / batch), 21 // 2))
+
+
+class Recording:
+    """A defense that remembers what it is given and changes nothing."""
+
+    def __init__(self, seen: list[torch.Tensor]) -> None:
+        self.seen = seen
+
+    def augment(self, x, run, generator):
+        self.seen.append(x.clone())
+        return x
+
+
+class KeepTargets:
+    """Mixes nothing, but turns targets into probabilities on the way."""
+
+    def mix(self, x, targets, run, generator):
+        assert targets.shape == (len(x), 3)
+        return x, targets
+
+
+def own_loss(smoothing: float) -> object:
+    class Own:
+        def loss(self, model, x, targets, run, generator):
+            return F.cross_entropy(model(x), targets, label_smoothing=smoothing)
+
+    return Own()
+
+
+class TestTargets:
+    @pytest.mark.parametrize("smoothing", [0.0, 0.2])
+    def test_probabilities_of_one_class_train_as_the_class_itself(self, smoothing):
+        recipe = Recipe(epochs=2, batch=8, label_smoothing=smoothing)
+        hard = fit(recipe)
+        for defense in (KeepTargets(), own_loss(smoothing)):
+            soft = fit(recipe, defenses=(("soft", defense),))
+            for name, tensor in hard.model.state_dict().items():
+                torch.testing.assert_close(soft.model.state_dict()[name], tensor, rtol=1e-4, atol=1e-5)
+
+    def test_smoothing_matters(self):
+        assert weights(fit(Recipe(epochs=1, label_smoothing=0.2))) != weights(fit(Recipe(epochs=1)))
+
+    def test_defenses_draw_from_the_trainings_seed(self):
+        class Noise:
+            def augment(self, x, run, generator):
+                return x + 0.1 * torch.rand(x.shape, generator=generator)
+
+        noisy = (("noise", Noise()),)
+        assert weights(fit(defenses=noisy)) == weights(fit(defenses=noisy))
+        assert weights(fit(defenses=noisy)) != weights(fit())
+
+    def test_defenses_without_a_run_are_not_silently_left_out(self):
+        with pytest.raises(UsageError, match="pass run="):
+            ENGINE.fit(
+                small(),
+                sample_images(21, (8, 12)),
+                Recipe(epochs=1),
+                seed=0,
+                defenses=DefenseChain([("soft", KeepTargets())]),
+            )
+
+
+class TestDiverging:
+    def test_a_loss_that_is_not_finite_ends_the_training(self):
+        class Broken:
+            def augment(self, x, run, generator):
+                return x * torch.nan
+
+        with pytest.raises(DivergedError, match="diverged in epoch 1: the mean loss is nan"):
+            fit(defenses=(("broken", Broken()),))
+
+
+@pytest.fixture(scope="module")
+def model() -> nn.Module:
+    return fit().model
+
+
+class TestPredicting:
+    @pytest.mark.parametrize("batch", [1, 4, 9])
+    def test_predictions_do_not_depend_on_the_batch(self, model, batch):
+        images = sample_images(9, (8, 12), seed=1)
+        np.testing.assert_array_equal(ENGINE.predict(model, images, batch=batch), ENGINE.predict(model, images))
+
+    @pytest.mark.parametrize("mode", [True, False])
+    def test_the_model_keeps_its_mode_and_its_weights(self, model, mode):
+        before = [tensor.clone() for tensor in model.state_dict().values()]
+        predicted = ENGINE.predict(model.train(mode), sample_images(9, (8, 12), seed=1))
+        assert model.training is mode
+        assert all(torch.equal(a, b) for a, b in zip(before, model.state_dict().values(), strict=True))
+        assert (predicted.shape, predicted.dtype) == ((9,), np.int64)
+
+    def test_test_images_go_through_the_defenses(self, model):
+        class Black:
+            def at_test(self, x):
+                return torch.zeros_like(x)
+
+        images = sample_images(9, (8, 12), seed=1)
+        black = ENGINE.predict(model, images.with_images(np.zeros_like(images.images)))
+        np.testing.assert_array_equal(ENGINE.predict(model, images, DefenseChain([("black", Black())])), black)
+
+    def test_labels_are_not_needed(self, model):
+        images = sample_images(9, (8, 12), seed=1)
+        np.testing.assert_array_equal(ENGINE.predict(model, images.with_labels(None)), ENGINE.predict(model, images))
+
+
+def test_bfloat16_keeps_weights_and_losses_in_float32():
+    engine = Engine(Numerics("cpu", "bfloat16", threads=1))
+    dtypes: set[torch.dtype] = set()
+
+    class Watching(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = small()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = self.inner(x)
+            dtypes.add(out.dtype)
+            return out
+
+    result = engine.fit(Watching(), sample_images(21, (8, 12)), Recipe(epochs=1, batch=8), seed=0)
+    assert dtypes == {torch.bfloat16}
+    assert {weight.dtype for weight in result.model.parameters()} == {torch.float32}

@@ -1,0 +1,118 @@
+"""What cells share: the protector's part, what the poisoner is told, its surrogate, its release."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import tiny_components as tiny
+
+from ucbench.budget import sizes
+from ucbench.matrix import Axes, Cell, expand
+from ucbench.progress import Lines
+from ucbench.runner import _publish
+from ucbench.store import Store
+from ucbench.workbench import Workbench
+
+
+@pytest.fixture(autouse=True)
+def log(tmp_path, monkeypatch):
+    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return tiny.bench(tmp_path / "store")
+
+
+def cell(poisoner: str = "stripes", **changes) -> Cell:
+    defaults = {"datasets": ["spots"], "poisoners": [poisoner], "victims": ["tiny"], "labelings": ["original"]}
+    return expand(Axes(**{**defaults, **changes}), tiny.registry())[-1]
+
+
+def published(chosen: Cell, bench: Workbench) -> tuple[np.ndarray, np.ndarray]:
+    """The source's pixels and the published ones, as wide integers."""
+    images = _publish(chosen, bench.release(chosen)[1], bench)
+    return bench.dataset(chosen.dataset).train.images.astype(int), images.images.astype(int)
+
+
+@pytest.mark.parametrize("poisoner", ["stripes", "badge", "blots", "sham", "positive"])
+def test_a_mixture_changes_its_part_within_the_budget_and_nothing_else(bench, poisoner):
+    chosen = cell(poisoner, mixtures=[0.25], epsilons=[6.0])
+    before, after = published(chosen, bench)
+    part = bench.protected(chosen).indices
+    assert len(part) == 9
+    untouched = np.setdiff1d(np.arange(36), part)
+    np.testing.assert_array_equal(after[untouched], before[untouched])
+    changes = (after - before)[part].astype(np.int16)
+    budget = chosen.craft.budget
+    assert sizes(changes, budget.norm).max() <= budget.epsilon
+    assert (np.abs(changes).max((1, 2, 3)) > 0).all()
+
+
+def test_parts_are_stratified_nested_and_the_same_for_all_poisoners(bench):
+    def part(fraction: float, poisoner: str = "stripes", seed: int = 0) -> set[int]:
+        return set(bench.protected(cell(poisoner, mixtures=[fraction], seeds=[(seed, 0)])).indices.tolist())
+
+    labels = bench.dataset(cell().dataset).train.known_labels
+    assert np.bincount(labels[list(part(0.5))]).tolist() == [6, 6, 6]
+    assert part(0.25) < part(0.5) < part(1.0) == set(range(36))
+    assert part(0.5, "badge") == part(0.5, "sham") == part(0.5)
+    assert part(0.5, seed=1) != part(0.5)
+
+
+def test_the_whole_set_is_perturbed_in_place_of_each_picture(bench):
+    before, after = published(cell("badge", epsilons=[8.0]), bench)
+    changes = bench.release(cell("badge", epsilons=[8.0]))[1]
+    np.testing.assert_array_equal(after, np.clip(before + changes.changes[changes.index], 0, 255))
+
+
+def test_a_label_based_poisoner_is_told_the_labels_of_its_part_or_clusters(bench):
+    def notes(**changes) -> dict:
+        return bench.release(cell("badge", **changes))[1].meta["notes"]
+
+    part = cell("badge", mixtures=[0.5])
+    told = notes(mixtures=[0.5])
+    assert told["told"] == bench.protected(part).images.known_labels.tolist()
+    assert told["classes"] == list(tiny.CLASSES)
+    clusters = notes(craft_labels=["clusters:k=3"], surrogates=["eyes"])
+    assert clusters["classes"] == ["cluster 0", "cluster 1", "cluster 2"]
+    # Spots differ in one channel's mean, so that the clusters are the classes under other numbers.
+    assert len(set(zip(clusters["told"], np.arange(36) % 3, strict=True))) == 3
+    assert clusters["homogeneity"] == pytest.approx(1.0)
+
+
+def test_an_oracle_is_told_the_exploiters_labels(bench):
+    original, shifted = (bench.release(cell("positive", labelings=[name]))[1] for name in ("original", "shifted"))
+    np.testing.assert_array_equal(shifted.index, (original.index + 1) % 3)
+
+
+def test_a_fitted_surrogate_is_fitted_once_for_its_images_and_seed(tmp_path, bench):
+    for chosen in (bench, tiny.bench(tmp_path / "store")):
+        chosen.release(cell("leaner", surrogates=["fitted"]))
+        chosen.release(cell("leaner", surrogates=["fitted"], epsilons=[4.0]))
+        chosen.release(cell("badge", surrogates=["fitted"], craft_labels=["clusters:k=3"]))
+    assert tiny.work_done()["fit eyes"] == 1
+    bench.release(cell("leaner", surrogates=["fitted"], mixtures=[0.5]))
+    bench.release(cell("leaner", surrogates=["fitted"], seeds=[(1, 0)]))
+    assert tiny.work_done()["fit eyes"] == 3
+
+
+def test_a_stored_surrogate_gives_the_release_that_a_fresh_one_gave(tmp_path):
+    weak, strong = (cell("leaner", surrogates=["fitted"], epsilons=[epsilon]) for epsilon in (4.0, 8.0))
+    fresh = tiny.bench(tmp_path / "one").release(strong)[1]
+    tiny.bench(tmp_path / "two").release(weak)
+    restored = tiny.bench(tmp_path / "two").release(strong)[1]
+    assert tiny.work_done()["fit eyes"] == 2
+    np.testing.assert_array_equal(restored.changes, fresh.changes)
+
+
+def test_what_was_decided_in_loading_is_said_once(tmp_path):
+    stream = io.StringIO()
+    bench = Workbench(Store(tmp_path), tiny.CPU, Lines(stream))
+    for _ in range(2):
+        bench.dataset(cell(datasets=["spots:train_per_class=5"]).dataset)
+    (line,) = stream.getvalue().splitlines()
+    assert "15 training and 36 test images of 8x8 pixels, 3 classes" in line
+    assert "5 training images a class" in line

@@ -1,0 +1,49 @@
+"""What authors of plugins test with: the contract checks, and tiny things to run components on.
+
+Each check runs one component on small pictures, on the CPU in float32, and returns None, or raises
+:class:`~ucbench.errors.ContractError` with the rule that is broken and the evidence. It takes a registered
+component or an instance::
+
+    from ucbench.registry import installed
+    from ucbench.testing import check_poisoner, sample_images
+
+    check_poisoner(installed().resolve("poisoner", "uc:steps=2,clusters=3"))
+    check_poisoner(Stripes(StripesParams()), record=STRIPES)
+
+An instance is checked against ``record``, or against its kind's defaults. Of a registered component every run
+gets a new instance, as in the core. Errors that are a user's to mend (:class:`~ucbench.errors.UsageError`,
+:class:`~ucbench.errors.DataError`) pass through.
+"""
+
+from collections.abc import Callable, Mapping
+
+from ucbench.testing.datasets import check_dataset
+from ucbench.testing.defenses import check_defense
+from ucbench.testing.labelings import check_labeling
+from ucbench.testing.poisoners import check_poisoner
+from ucbench.testing.samples import TinySurrogate, make_run, sample_images
+from ucbench.testing.surrogates import check_surrogate
+from ucbench.testing.victims import check_victim
+
+#: The check of each kind of component.
+CHECKS: Mapping[str, Callable[..., None]] = {
+    "dataset": check_dataset,
+    "surrogate": check_surrogate,
+    "poisoner": check_poisoner,
+    "labeling": check_labeling,
+    "defense": check_defense,
+    "victim": check_victim,
+}
+
+__all__ = [
+    "CHECKS",
+    "TinySurrogate",
+    "check_dataset",
+    "check_defense",
+    "check_labeling",
+    "check_poisoner",
+    "check_surrogate",
+    "check_victim",
+    "make_run",
+    "sample_images",
+]

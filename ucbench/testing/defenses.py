@@ -1,0 +1,171 @@
+"""The contract of defenses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ucbench.components import DefenseRecord
+from ucbench.data import ImageSet
+from ucbench.registry import Resolved
+from ucbench.testing.samples import NUMERICS, TinySurrogate, make_run, sample_images
+from ucbench.testing.subject import Subject, shape_text, subject_of
+from ucbench.training import arithmetic
+
+#: Slack of the range [0, 1], for interpolation in float32.
+_SLACK = 1e-4
+_CLASSES = 10
+
+
+def check_defense(
+    defense: Resolved | object, *, record: DefenseRecord | None = None, train: ImageSet | None = None
+) -> None:
+    """Check every stage that a defense has: shapes and ranges, determinism, inputs, randomness per image.
+
+    Args:
+        train: what is prepared; 13 pictures of 10 x 14 pixels in 3 classes.
+
+    Raises:
+        ContractError: if a rule is broken.
+    """
+    subject = subject_of(defense, record, DefenseRecord)
+    train = train or sample_images()
+    component = subject.build()
+    stages = [stage for stage in _STAGES if hasattr(component, stage)]
+    subject.require(bool(stages), f"a defense has at least one of {', '.join(_STAGES)}", "It has none of them")
+    with arithmetic(NUMERICS):
+        for stage in stages:
+            _STAGES[stage](subject, train)
+
+
+def _check_prepare(subject: Subject[DefenseRecord], train: ImageSet) -> None:
+    prepared = []
+    for state in (0, 1):
+        with subject.calling("prepare()", train, state=state):
+            returned = subject.build().prepare(train, make_run(stage="train"))
+        fits = (
+            isinstance(returned, ImageSet)
+            and returned.images.shape == train.images.shape
+            and returned.classes == train.classes
+            and returned.labels is not None
+        )
+        evidence = shape_text(getattr(returned, "images", returned))
+        subject.require(fits, "prepare() must return the same labelled images, of the same size", f"Got {evidence}")
+        prepared.append(returned)
+    first, again = ({"images": images.images, "labels": images.known_labels} for images in prepared)
+    subject.same(first, again, "the same seed must prepare the same set")
+
+
+def _check_augment(subject: Subject[DefenseRecord], train: ImageSet) -> None:
+    def augment(x: Tensor, generator: torch.Generator) -> Tensor:
+        out: Tensor = subject.build().augment(x, make_run(stage="train"), generator)
+        return out
+
+    x = _pixels(train)
+    for batch in (x, x[1:2]):
+        _check_images(subject, "augment()", batch, _drawn(subject, "augment()", augment, batch)[0])
+    copies = x[1:2].expand(16, -1, -1, -1).clone()
+    first, other = (_draw(subject, "augment()", augment, copies, seed=seed) for seed in (0, 1))
+    if not torch.equal(first[0], other[0]):
+        subject.require(
+            not torch.equal(first[0], first[0][:1].expand_as(first[0])),
+            "augment() must draw for every image, not once for a batch",
+            "16 copies of an image came out equal, and different under another seed",
+        )
+
+
+def _check_mix(subject: Subject[DefenseRecord], train: ImageSet) -> None:
+    def mix(x: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        mixed, out = subject.build().mix(x, targets, make_run(stage="train"), generator)
+        return mixed, out
+
+    for x, targets in ((_pixels(train), _targets(train)), (_pixels(train)[1:2], _targets(train)[1:2])):
+        mixed, out = _drawn(subject, "mix()", mix, x, targets)
+        _check_images(subject, "mix()", x, mixed)
+        rule = f"mix() must return targets [{len(x)}, {_CLASSES}] that are probabilities"
+        subject.require(out.shape == targets.shape, rule, f"Got {shape_text(out)}")
+        sums = out.sum(1)
+        subject.require(
+            bool((out >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-4),
+            rule,
+            f"Rows sum to {sums.min():.3g} to {sums.max():.3g}, the smallest value is {out.min():.3g}",
+        )
+
+
+def _check_loss(subject: Subject[DefenseRecord], train: ImageSet) -> None:
+    model = TinySurrogate().module(0)
+
+    def loss(x: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor]:
+        return (subject.build().loss(model, x, targets, make_run(stage="train"), generator),)
+
+    (value,) = _drawn(subject, "loss()", loss, _pixels(train), _targets(train))
+    rule = "loss() must return a finite scalar"
+    subject.require(isinstance(value, Tensor) and value.ndim == 0, rule, f"Got {shape_text(value)}")
+    subject.require(bool(torch.isfinite(value)), rule, f"Got {value.detach()}")
+    subject.require(value.requires_grad, "loss() must have a gradient in the model's weights", "It has none")
+
+
+def _check_at_test(subject: Subject[DefenseRecord], train: ImageSet) -> None:
+    def at_test(x: Tensor, generator: torch.Generator) -> Tensor:
+        out: Tensor = subject.build().at_test(x)
+        return out
+
+    x = _pixels(train)
+    (together,) = _drawn(subject, "at_test()", at_test, x)
+    _check_images(subject, "at_test()", x, together)
+    (alone,) = _drawn(subject, "at_test()", at_test, x[1:2])
+    subject.require(
+        torch.allclose(alone, together[1:2], atol=_SLACK),
+        "at_test() of an image must not depend on the rest of its batch",
+        f"It differs by {(alone - together[1:2]).abs().max():.3g}",
+    )
+
+
+_STAGES: dict[str, Callable[[Subject[DefenseRecord], ImageSet], None]] = {
+    "prepare": _check_prepare,
+    "augment": _check_augment,
+    "mix": _check_mix,
+    "loss": _check_loss,
+    "at_test": _check_at_test,
+}
+
+
+def _drawn(subject: Subject[DefenseRecord], what: str, stage: Callable[..., Any], *given: Tensor) -> tuple[Tensor, ...]:
+    """What ``stage`` makes of ``given``, the same under two states of the global generators."""
+    first, again = (_draw(subject, what, stage, *given, seed=0, state=state) for state in (0, 1))
+    values = [{f"output {i}": out.detach().numpy() for i, out in enumerate(outputs)} for outputs in (first, again)]
+    subject.same(values[0], values[1], f"{what} must repeat under the same seed")
+    return first
+
+
+def _draw(
+    subject: Subject[DefenseRecord], what: str, stage: Callable[..., Any], *given: Tensor, seed: int, state: int = 0
+) -> tuple[Tensor, ...]:
+    kept = [tensor.clone() for tensor in given]
+    with subject.calling(what, state=state):
+        returned = stage(*given, torch.Generator().manual_seed(seed))
+    outputs: tuple[Tensor, ...] = returned if isinstance(returned, tuple) else (returned,)
+    for before, after in zip(kept, given, strict=True):
+        subject.require(torch.equal(before, after), f"{what} must not modify its inputs", "A tensor changed in place")
+    wrong = [shape_text(out) for out in outputs if not isinstance(out, Tensor)]
+    subject.require(not wrong, f"{what} must return tensors", f"Got {', '.join(wrong)}")
+    return outputs
+
+
+def _check_images(subject: Subject[DefenseRecord], what: str, given: Tensor, returned: Tensor) -> None:
+    rule = f"{what} must return float32 images {list(given.shape)} in [0, 1]"
+    subject.require(returned.shape == given.shape and returned.dtype == torch.float32, rule, shape_text(returned))
+    low, high = float(returned.min()), float(returned.max())
+    subject.require(low >= -_SLACK and high <= 1 + _SLACK, rule, f"Values run from {low:.3g} to {high:.3g}")
+
+
+def _pixels(train: ImageSet) -> Tensor:
+    return torch.from_numpy(train.images.copy()).float() / 255
+
+
+def _targets(train: ImageSet) -> Tensor:
+    return F.one_hot(torch.from_numpy(train.known_labels.copy()), _CLASSES).float()

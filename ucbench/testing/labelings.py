@@ -1,0 +1,77 @@
+"""The contract of labelings."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ucbench.components import Labeling, LabelingRecord
+from ucbench.data import ImageSet
+from ucbench.registry import Resolved
+from ucbench.testing.samples import NUMERICS, make_run, sample_images
+from ucbench.testing.subject import Subject, shape_text, subject_of
+from ucbench.training import arithmetic
+
+
+def check_labeling(
+    labeling: Resolved | Labeling,
+    *,
+    record: LabelingRecord | None = None,
+    clean: ImageSet | None = None,
+    test: ImageSet | None = None,
+) -> None:
+    """Check a labeling: pictures and order kept, labels for both sets, determinism, and what labels may depend on.
+
+    Args:
+        clean: the training set before it was perturbed; 13 pictures in 3 classes with a label set ``parity``.
+        test: the clean test set; 13 other pictures.
+
+    Raises:
+        ContractError: if a rule is broken.
+    """
+    subject = subject_of(labeling, record, LabelingRecord)
+    clean, test = clean or sample_images(), test or sample_images(seed=1, name="test")
+    published = clean.with_images(clean.images ^ np.uint8(7))
+    inverted = clean.with_images(~clean.images)
+    with arithmetic(NUMERICS):
+        train, scoring = _apply(subject, clean, published, test)
+        for given, returned in ((published, train), (test, scoring)):
+            _check_labelled(subject, given, returned)
+        subject.require(
+            train.classes == scoring.classes,
+            "both sets must be labelled in the same classes",
+            f"The published set has {train.classes}, the test set {scoring.classes}",
+        )
+        again = _apply(subject, clean, published, test, state=1)
+        for one, other in zip((train, scoring), again, strict=True):
+            _check_same_labels(subject, one, other, "the same seed must give the same labels")
+        other_train, other_scoring = _apply(subject, clean, inverted, test)
+        _check_same_labels(
+            subject, scoring, other_scoring, "the test set's labels must not depend on the published pixels"
+        )
+        if subject.record.source == "semantic":
+            rule = "a labeling of source='semantic' must not read the published pixels"
+            _check_same_labels(subject, train, other_train, rule)
+
+
+def _apply(
+    subject: Subject[LabelingRecord], clean: ImageSet, published: ImageSet, test: ImageSet, state: int = 0
+) -> tuple[ImageSet, ImageSet]:
+    with subject.calling("apply()", clean, published, test, state=state):
+        returned = subject.build().apply(clean, published, test, make_run(stage="train"))
+        train, scoring = returned
+    return train, scoring
+
+
+def _check_labelled(subject: Subject[LabelingRecord], given: ImageSet, returned: ImageSet) -> None:
+    subject.require(
+        isinstance(returned, ImageSet) and np.array_equal(returned.images, given.images),
+        "apply() must return the published and the test pictures, in their order",
+        f"For the set {given.name!r} it returned others: {shape_text(getattr(returned, 'images', returned))}",
+    )
+    subject.require(
+        returned.labels is not None, "apply() must label every picture", f"The set {given.name!r} has no labels"
+    )
+
+
+def _check_same_labels(subject: Subject[LabelingRecord], first: ImageSet, second: ImageSet, rule: str) -> None:
+    subject.same({"labels": first.known_labels}, {"labels": second.known_labels}, rule)
