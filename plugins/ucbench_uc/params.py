@@ -49,6 +49,11 @@ class UCParams(Params):
         "none",
         description="random crop and flip while crafting: of the images before adding (released code), or after adding",
     )
+    coarseness: int = Field(
+        4,
+        ge=1,
+        description="side in pixels of the blocks a perturbation consists of (released code: 1); blocks survive crops",
+    )
     width: int = Field(16, ge=1, description="channels of the generator's first layer, ngf (released code: 64)")
     residual_blocks: int = Field(3, ge=0, description="residual blocks of the generator (released code: 6)")
     together: bool = Field(
@@ -66,6 +71,7 @@ class UCParams(Params):
             "final_lr": 1e-6,
             "weight_decay": 5e-4,
             "squash": "clamp",
+            "coarseness": 1,
             "distance": "kl",
             "temperature": 1.0,
             "fit_on": "cluster",
@@ -81,6 +87,7 @@ class UCParams(Params):
             "final_lr": 1e-6,
             "weight_decay": 5e-4,
             "squash": "clamp",
+            "coarseness": 1,
             "distance": "kl",
             "temperature": 1.0,
             "fit_on": "all",

@@ -121,7 +121,8 @@ class _Crafter:
         params, run = self.params, self.run
         name = f"cluster-{group[0]}" if len(group) == 1 else "clusters-together"
         generator = run.generator(name)
-        noise = torch.rand((len(group), 3, *self.images.shape[2:]), generator=generator)
+        sides = (math.ceil(side / params.coarseness) for side in self.images.shape[2:])
+        noise = torch.rand((len(group), 3, *sides), generator=generator)
         with torch.random.fork_rng():
             torch.manual_seed(run.seed(f"{name}-weights"))
             bank = GeneratorBank(noise, params.width, params.residual_blocks).to(run.device)
@@ -159,7 +160,12 @@ class _Crafter:
         return self.params.epochs * max(math.ceil(len(pool) / self.params.batch) for pool in pools)
 
     def _squash(self, raw: Tensor) -> Tensor:
+        """Perturbations ``[K, 3, H, W]`` within the budget from the generators' outputs."""
         output = torch.tanh(raw)
+        if self.params.coarseness > 1:
+            height, width = self.images.shape[2:]
+            output = output.repeat_interleave(self.params.coarseness, 2).repeat_interleave(self.params.coarseness, 3)
+            output = output[..., :height, :width]
         if self.params.squash == "tanh":
             return self.epsilon * output
         clamped = output.clamp(-self.epsilon, self.epsilon)

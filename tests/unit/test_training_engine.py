@@ -107,7 +107,7 @@ class TestRepeating:
         assert torch.equal(torch.get_rng_state(), before)
 
     def test_evaluating_between_epochs_changes_nothing(self):
-        recipe = Recipe(epochs=3, batch=8)
+        recipe = Recipe(epochs=3, batch=8, evaluate_every=1)
         watched = fit(recipe, dropout=0.5, evaluate={"test": sample_images(9, (8, 12), seed=1)})
         assert weights(watched) == weights(fit(recipe, dropout=0.5))
         assert len(watched.history) == 3
@@ -156,7 +156,7 @@ class TestRecipe:
 
     def test_it_learns(self):
         train = sample_images(60, (8, 12))
-        result = fit(Recipe(epochs=8, batch=10), train, evaluate={"train": train})
+        result = fit(Recipe(epochs=8, batch=10, evaluate_every=1), train, evaluate={"train": train})
         assert result.history[-1]["train_accuracy"] >= 90
         assert result.history[-1]["loss"] < result.history[0]["loss"] / 2
 
