@@ -4,21 +4,19 @@
 set -euo pipefail
 choices=(
   uc
+  uc:coarseness=1
+  uc:coarseness=2
   uc:squash=tanh
   uc:squash=clamp
   uc:distance=kl,temperature=1.0
-  uc:distance=mse
-  uc:distance=cosine
   uc:fit_on=all
-  uc:derangement=farthest
-  uc:augment=perturbed
   uc:steps=50
-  uc:steps=600
-  uc:clusters=5
   uc:clusters=20
 )
 arguments=()
 for choice in "${choices[@]}"; do arguments+=(--poisoner "$choice"); done
-common=(--dataset digits:validation=0.35 --victim resnet18:width=16,epochs=12 --seed "${2:-0-1}" --threads 1 --out "$1")
-ucbench run "${common[@]}" "${arguments[@]}" --poisoner rand-class --craft-labels clusters:k=10 --surrogate efficientnet-lite0@levels
-ucbench run "${common[@]}" --poisoner uc --surrogate efficientnet-lite0 --surrogate efficientnet-lite0:size=96
+common=(--dataset digits:validation=0.35 --victim resnet18:width=16 --seed "${2:-0-1}" --threads 1 --out "$1")
+ucbench run "${common[@]}" "${arguments[@]}" --poisoner positive:grid=2
+# The same clusters under random blocks instead of crafted perturbations, and clusters of the penultimate features alone.
+ucbench run "${common[@]}" --poisoner rand-class:grid=2 --craft-labels clusters:k=10 --surrogate efficientnet-lite0@levels
+ucbench run "${common[@]}" --poisoner uc --surrogate efficientnet-lite0

@@ -208,7 +208,7 @@ def plan_session(request: Axes, here: Session, *, out: Path | None = None) -> li
     planned, crafted = [], set()
     for cell in cells:
         key, release_key = cell_key(cell, bench)
-        done = finished(key, bench, out) is not None
+        done = finished(cell, key, bench, out) is not None
         has_release = (
             release_key is None or release_key in crafted or bench.store.get("release", release_key) is not None
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -158,19 +159,31 @@ AVERAGED = (
 
 
 def summarise(table: Sequence[Row]) -> list[Summary]:
-    """Group rows by everything but their seeds, in the order they come."""
+    """Group rows by everything but their seeds, in the order they come.
+
+    The craft seed is the unit: trainings on one release are averaged before means and intervals are taken, since they
+    say nothing about another release. Where nothing was drawn (clean), the train seed is.
+    """
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in table:
         groups.setdefault(_reference_key(row, _GROUP), []).append(row)
     return [
         Summary(
             members[0],
-            {name: t_interval([m[name] for m in members if m[name] is not None]) for name in AVERAGED},
+            {name: t_interval(_unit_means(members, name)) for name in AVERAGED},
             sum(m["status"] == "ok" for m in members),
             sum(m["status"] != "ok" for m in members),
         )
         for members in groups.values()
     ]
+
+
+def _unit_means(members: Iterable[Row], name: str) -> list[float]:
+    units: dict[int, list[float]] = {}
+    for row in members:
+        if row[name] is not None:
+            units.setdefault(row["train_seed" if row["craft_seed"] is None else "craft_seed"], []).append(row[name])
+    return [statistics.fmean(values) for values in units.values()]
 
 
 class Gate(NamedTuple):

@@ -34,14 +34,22 @@ def cell_key(cell: Cell, bench: Workbench) -> tuple[str, str | None]:
     return cell.key(release_key, data.train.fingerprint, data.test.fingerprint, bench.numerics), release_key
 
 
-def finished(key: str, bench: Workbench, out: Path | None) -> Record | None:
-    """The record of a cell that is done: in the result folder, even with an empty store, or in the store."""
+def finished(cell: Cell, key: str, bench: Workbench, out: Path | None) -> Record | None:
+    """The record of a cell that is done: in the result folder, even with an empty store, or in the store.
+
+    One key can be asked for in several ways (the same pictures by two names); the record answers in the words asked.
+    """
     if out is not None and record_path(out, key).exists():
         record = read_record(record_path(out, key))
         if record["status"] == "ok":
-            return record
+            return _as_asked(record, cell)
     stored = bench.store.get("cell", key)
-    return None if stored is None else dict(stored.meta)
+    return None if stored is None else _as_asked(dict(stored.meta), cell)
+
+
+def _as_asked(record: Record, cell: Cell) -> Record:
+    dataset = {**record["components"]["dataset"], **cell.dataset.identity()}
+    return {**record, "request": cell.describe(), "components": {**record["components"], "dataset": dataset}}
 
 
 def run_cells(cells: Sequence[Cell], bench: Workbench, registry: Registry, *, out: Path | None = None) -> list[Record]:
@@ -57,7 +65,7 @@ def run_cells(cells: Sequence[Cell], bench: Workbench, registry: Registry, *, ou
     keys = [cell_key(cell, bench) for cell in cells]
     records = []
     for number, (cell, (key, release_key)) in enumerate(zip(cells, keys, strict=True), 1):
-        done = finished(key, bench, out)
+        done = finished(cell, key, bench, out)
         if done is None:
             bench.progress.say(f"[{number}/{len(cells)}] {title(cell)}")
             record = _attempt(cell, key, release_key, bench)

@@ -18,7 +18,7 @@ def ucbench_datasets() -> Iterator[ucbench.DatasetRecord]:
     yield ucbench.DatasetRecord(
         name="digits",
         summary="1,797 scanned handwritten digits at 8x8 px, embedded: 1,297 train, 500 test",
-        epsilon=32,
+        epsilon=48,
         load="ucbench_datasets.digits:Digits",
         params="ucbench_datasets.params:DigitsParams",
         paper=_DIGITS,

@@ -25,8 +25,8 @@ class UCParams(Params):
     squash: Literal["tanh", "clamp", "straight-through"] = Field(
         "straight-through",
         description=(
-            "how the generator's output meets the budget: epsilon * tanh; tanh then a hard clamp to +-epsilon, which has "
-            "no gradient wherever it binds (released code); or that clamp with the gradient of its input"
+            "how the generator's output meets the budget: epsilon * tanh; tanh then a hard clamp to +-epsilon, which "
+            "has no gradient wherever it binds (released code); or that clamp with the gradient of its input"
         ),
     )
     distance: Literal["centres", "kl", "mse", "cosine"] = Field(

@@ -6,7 +6,7 @@ import json
 import statistics
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_components import CPU, registry
 
@@ -16,6 +16,7 @@ from ucbench.numerics import Numerics
 
 
 @given(st.lists(st.floats(0.001, 1e5), min_size=1, max_size=2 * REMEMBERED))
+@settings(max_examples=25, deadline=None)
 def test_a_prediction_is_the_median_of_the_latest(tmp_path_factory, seconds):
     root = tmp_path_factory.mktemp("store")
     book = CostBook(root)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_components import registry
 
@@ -149,6 +149,7 @@ OPTIONS = st.fixed_dictionaries(
 
 
 @given(OPTIONS, st.permutations(["period", "share"]), st.sampled_from(["bars", "stripes", "stripes@standard"]))
+@settings(max_examples=30, deadline=None)
 def test_spelling_and_order_of_options_do_not_matter(options, order, name):
     def written(spelled: str, keys: list[str]) -> Cell:
         return last(poisoners=[f"{spelled}:" + ",".join(f"{key}={options[key]}" for key in keys)])
@@ -157,6 +158,7 @@ def test_spelling_and_order_of_options_do_not_matter(options, order, name):
 
 
 @given(OPTIONS, OPTIONS)
+@settings(max_examples=30, deadline=None)
 def test_different_parameters_have_different_keys_and_equal_ones_equal_keys(one, other):
     def cell(options: dict[str, str]) -> Cell:
         return last(poisoners=["stripes:" + ",".join(f"{key}={value}" for key, value in options.items())])

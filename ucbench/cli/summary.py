@@ -70,8 +70,10 @@ def _number(value: Interval, decimals: int, factor: float) -> str:
 
 
 def _seeds_note(groups: Sequence[Summary]) -> str:
-    seeds = max(group.done for group in groups)
+    seeds = max(
+        (group.means["test_accuracy"].n for group in groups if group.shared["craft_seed"] is not None), default=0
+    )
     if seeds < 2:
-        return "One seed: exploratory, no intervals. Repeat with --seed 0-3."
-    text = f"Mean ± half-width of the 95 % t interval over {seeds} seeds."
+        return "One craft seed: exploratory, no intervals. Repeat with --seed 0-3."
+    text = f"Mean ± half-width of the 95 % t interval over {seeds} craft seeds."
     return text if seeds >= 4 else f"{text} Fewer than four: exploratory."
