@@ -150,7 +150,6 @@ def run_session(request: Axes, here: Session, *, out: Path | None = None) -> lis
 
 def _write_sheets(cells: Iterable[Cell], records: Iterable[Record], out: Path, bench: Any) -> None:
     from ucbench.release import Release
-    from ucbench.runner import title
     from ucbench.sheet import write_sheet
 
     for cell, record in zip(cells, records, strict=True):
@@ -161,7 +160,8 @@ def _write_sheets(cells: Iterable[Cell], records: Iterable[Record], out: Path, b
         stored = None if path.exists() else bench.store.get("release", key)
         if stored is not None:
             release = Release.from_arrays(stored.arrays, stored.meta)
-            write_sheet(path, bench.protected(cell).images, release, title(cell))
+            craft = f"{cell.craft.poisoner} | {cell.craft.budget} | craft seed {cell.craft.seed}"
+            write_sheet(path, bench.protected(cell).images, release, f"{cell.dataset} | {craft}")
 
 
 @dataclass(frozen=True)

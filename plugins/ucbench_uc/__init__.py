@@ -25,8 +25,8 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         native_epsilon=16,
         surrogate="efficientnet-lite0@levels",
         fidelity=(
-            "k-means, generator, objective and optimiser follow the paper and its code; `standard` is the same method "
-            "at a budget of steps, with a squash and a distance whose gradient does not vanish; deviations are named "
-            "in the docs of each parameter"
+            "`released` and `paper` follow the official code; `standard` is the same method at a budget of steps, with "
+            "a distance and a squash whose gradient does not vanish, perturbations made of 4-pixel blocks, and features "
+            "of two depths; each parameter says where it deviates"
         ),
     )

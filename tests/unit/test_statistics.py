@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ucbench.statistics import t_interval
@@ -37,6 +37,7 @@ def test_below_two_values_there_is_no_width(values, mean, n):
 
 
 @given(st.lists(st.floats(0, 100), min_size=2, max_size=12), st.floats(-50, 50))
+@settings(deadline=None)
 def test_shifting_all_values_shifts_the_interval(values: list[float], shift: float) -> None:
     here, there = t_interval(values), t_interval([value + shift for value in values])
     assert there.mean == pytest.approx(here.mean + shift, abs=1e-6)

@@ -39,6 +39,7 @@ def test_an_epoch_shows_every_image_once_with_its_label(count: int, batch: int, 
 
 
 @given(st.integers(1, 1000), st.integers(2, 1000))
+@settings(deadline=None)
 def test_batches_are_as_few_and_as_full_as_asked_for(count: int, batch: int) -> None:
     parts = split_evenly(count, batch)
     largest = -(-count // parts)
