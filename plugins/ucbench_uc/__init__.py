@@ -26,7 +26,7 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         surrogate="efficientnet-lite0@levels",
         fidelity=(
             "`released` and `paper` follow the official code; `standard` is the same method at a budget of steps, with "
-            "a distance and a squash whose gradient does not vanish, perturbations made of 4-pixel blocks, and features "
+            "a distance and a squash whose gradient does not vanish, perturbations made of 4-pixel blocks, features "
             "of two depths; each parameter says where it deviates"
         ),
     )

@@ -64,6 +64,18 @@ def test_lite0_gives_1280_features_and_1000_scores(lite0, images):
     assert (logits.shape, logits.dtype) == ((3, 1000), torch.float32)
 
 
+def test_levels_are_two_vectors_of_length_one_and_the_second_is_the_penultimate(lite0, images):
+    levels = EfficientNetLite0(EfficientNetLite0Params(features="levels")).features(images)
+    assert levels.shape == (len(images), 320 + 1280)
+    torch.testing.assert_close(levels[:, :320].norm(dim=1), torch.ones(len(images)))
+    torch.testing.assert_close(levels[:, 320:], torch.nn.functional.normalize(lite0.features(images), dim=1))
+
+
+@pytest.mark.parametrize(("side", "expected"), [(8, 32), (16, 48), (32, 96), (96, 96), (97, 224), (300, 224)])
+def test_pictures_are_resized_in_proportion_where_no_size_is_given(lite0, side, expected):
+    assert lite0.module(0).input_size(torch.zeros(1, 3, side, 5)) == (expected, expected)
+
+
 def test_scores_are_the_classifier_of_the_features(lite0, images):
     network = lite0.module(0)
     expected = network.network.classifier(lite0.features(images))
@@ -249,7 +261,8 @@ def test_identity_follows_the_content_of_the_weights_and_not_their_place(tmp_pat
 
 def test_identity_of_lite0_holds_the_hash_of_the_package():
     assert EfficientNetLite0Params().identity() == {
-        "size": 96,
+        "size": None,
+        "features": "penultimate",
         "weights": hashlib.sha256(efficientnet_lite0_file().read_bytes()).hexdigest(),
     }
 

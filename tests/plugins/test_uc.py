@@ -55,7 +55,7 @@ class TestReflect:
 
 
 class TestGenerators:
-    @given(st.integers(4, 40), st.integers(4, 40), st.integers(1, 3))
+    @given(st.integers(2, 40), st.integers(2, 40), st.integers(1, 3))
     @settings(max_examples=25, deadline=None)
     def test_outputs_have_the_size_of_the_images(self, height: int, width: int, groups: int) -> None:
         with torch.no_grad():
@@ -118,7 +118,7 @@ class TestGenerators:
 
 
 def squashed(name: str, raw: torch.Tensor) -> torch.Tensor:
-    crafter = SimpleNamespace(params=UCParams(squash=name), epsilon=0.1)
+    crafter = SimpleNamespace(params=UCParams(squash=name, coarseness=1), epsilon=0.1)
     return poisoner._Crafter._squash(crafter, raw)
 
 
@@ -267,6 +267,14 @@ class TestCrafting:
         made, _ = craft(params(fit_on=fit_on, batch=batch), sample_images(17, (7, 8)))
         assert np.isfinite(made.delta).all()
 
+    @pytest.mark.parametrize(("coarseness", "blocks"), [(1, (9, 14)), (4, (3, 4)), (5, (2, 3)), (20, (1, 1))])
+    def test_a_perturbation_consists_of_blocks(self, coarseness, blocks):
+        made, _ = craft(params(coarseness=coarseness), sample_images(17, (9, 14)))
+        corners = made.delta[..., ::coarseness, ::coarseness]
+        assert corners.shape[2:] == blocks
+        spread = corners.repeat(coarseness, 2).repeat(coarseness, 3)[..., :9, :14]
+        np.testing.assert_array_equal(made.delta, spread)
+
     def test_the_craft_seed_decides_and_nothing_else(self):
         train = sample_images(17)
         first, _ = craft(params(), train)
@@ -401,6 +409,7 @@ class TestPresets:
         "final_lr": 1e-6,
         "weight_decay": 5e-4,
         "squash": "clamp",
+        "coarseness": 1,
         "distance": "kl",
         "temperature": 1.0,
         "derangement": "shift",
