@@ -321,3 +321,10 @@ def test_there_is_no_gate_without_positive_and_none_is_passed_without_references
     assert gates(rows([record("positive", None)])) == []
     (gate,) = gates(rows(regime()[4:]))
     assert not gate.passed
+
+
+def test_one_seed_that_passes_all_else_leaves_the_gate_open():
+    one = [row for row in regime() if row["request"]["train_seed"] == 0]
+    (gate,) = gates(rows(one))
+    assert not gate.passed
+    assert "open" in gate.verdict

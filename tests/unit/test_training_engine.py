@@ -154,6 +154,14 @@ class TestRecipe:
         x = torch.rand(1, 3, 8, 12)
         torch.testing.assert_close(result.model(x), result.model.model((x - result.model.mean) / result.model.std))
 
+    def test_the_loss_of_an_epoch_is_the_mean_over_its_images(self):
+        train = sample_images(21, (8, 12))
+        model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 12, 3))
+        logits = model(torch.from_numpy(train.images.copy()).float() / 255)
+        expected = F.cross_entropy(logits, torch.from_numpy(train.known_labels.copy())).item()
+        recipe = Recipe(epochs=1, batch=5, lr=1e-12, crop=0.0, flip="never", normalize="none")
+        assert ENGINE.fit(model, train, recipe, seed=0).history[0]["loss"] == pytest.approx(expected, rel=1e-5)
+
     def test_it_learns(self):
         train = sample_images(60, (8, 12))
         result = fit(Recipe(epochs=8, batch=10, evaluate_every=1), train, evaluate={"train": train})
