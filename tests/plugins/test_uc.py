@@ -18,6 +18,7 @@ from torch import nn
 from ucbench.budget import Budget
 from ucbench.components import Perturbation
 from ucbench.context import Context
+from ucbench.crafting import clusters_of
 from ucbench.data import ImageSet
 from ucbench.errors import UsageError
 from ucbench.registry import installed
@@ -362,6 +363,25 @@ class TestCrafting:
         twins = sample_images(2).subset(np.arange(12) % 2)
         with pytest.warns(UserWarning, match="distinct clusters"), pytest.raises(UsageError, match="only 2 different"):
             craft(params(), twins)
+
+
+class TestLoss:
+    @pytest.mark.parametrize("group", [[0, 1, 2], [2], [1, 0]])
+    def test_every_cluster_counts_alike_and_goes_to_its_own_target(self, group):
+        """However many images of it are in the batch: three, then one, then two."""
+        train, surrogate = sample_images(17, (8, 8)), TinySurrogate()
+        run = make_run(budget=Budget("linf", 16), surrogate=surrogate)
+        clusters = clusters_of(train, 3, run)
+        centres, targets = torch.from_numpy(clusters.centres), torch.tensor([2, 0, 1])
+        crafter = poisoner._Crafter(params(distance="mse"), train, clusters, centres, targets, run)
+        delta = torch.rand((len(group), 3, 8, 8)) - 0.5
+        indices = [np.array([4, 5, 6]), np.array([0]), np.array([9, 3])][: len(group)]
+        expected = 0.0
+        for k, shift, chosen in zip(group, delta, indices, strict=True):
+            seen = surrogate.features((torch.from_numpy(train.images[chosen]) / 255 + shift).clamp(0, 1))
+            goal = targets[k].expand(len(chosen))
+            expected += float(discrepancy("mse", centres, 1.0)(seen, goal).mean())
+        assert float(crafter._loss(delta, indices, group, torch.Generator())) == pytest.approx(expected, rel=1e-5)
 
 
 class TestBatches:
