@@ -236,8 +236,9 @@ class Poisoner(Protocol):
     def craft(self, train: ImageSet, run: Run) -> Perturbation:
         """Perturb ``train``. ``train.labels`` are the craft labels, or None.
 
-        A poisoner may also define ``assign(images, labels, state, run) -> int64 [B]``: which perturbation an unseen
-        image (uint8 ``[B, 3, H, W]``) would have got. Accuracy on the *perturbed* test set is measured through it.
+        A poisoner may also define ``assign(images, labels, state, run) -> int64 [B] | None``: which perturbation each
+        image of an unseen :class:`ImageSet` would have got; None where it cannot tell. ``labels`` are those it was told
+        of, or None. Accuracy on the *perturbed* test set is measured through it.
         """
 
 

@@ -137,7 +137,9 @@ class Workbench:
             return images.with_labels(None)
         if labels.source == "clusters":
             found = clusters_of(images, labels.clusters, run)
-            return images.with_labels(found.assignment, tuple(f"cluster {k}" for k in range(labels.clusters)))
+            return images.with_labels(None).with_labels(
+                found.assignment, tuple(f"cluster {k}" for k in range(labels.clusters))
+            )
         if labels.source == "exploiter":
             published: ImageSet = cell.labeling.build().apply(images, images, images, run)[0]
             return published

@@ -107,3 +107,12 @@ def test_validation_is_named_as_such():
     train, validation = split_validation(numbered_set(np.arange(30) % 3), 0.2, seed=0)
     assert (len(train), len(validation)) == (24, 6)
     assert (train.name, validation.name) == ("insects", "insects validation")
+
+
+def test_a_set_without_labels_keeps_no_other_naming_either():
+    labels = np.array([0, 1, 0, 1])
+    named = ImageSet(
+        np.zeros((4, 3, 8, 8), np.uint8), labels, ("a", "b"), label_sets={"coarse": LabelSet(labels, ("x", "y"))}
+    )
+    assert not named.with_labels(None).label_sets
+    assert set(named.with_labels(labels, ("c", "d")).label_sets) == {"coarse"}

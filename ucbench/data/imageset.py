@@ -109,8 +109,10 @@ class ImageSet:
         return dataclasses.replace(self, images=images)
 
     def with_labels(self, labels: Labels | None, classes: tuple[str, ...] = ()) -> ImageSet:
-        """The same pictures under other labels (int64 ``[N]``), or under none."""
-        return dataclasses.replace(self, labels=labels, classes=classes if labels is not None else ())
+        """The same pictures under other labels (int64 ``[N]``), or under none, then without further label sets too."""
+        if labels is None:
+            return dataclasses.replace(self, labels=None, classes=(), label_sets={})
+        return dataclasses.replace(self, labels=labels, classes=classes)
 
 
 def _read_only(array: NDArray) -> NDArray:  # type: ignore[type-arg]
