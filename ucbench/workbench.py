@@ -17,7 +17,7 @@ from ucbench.costs import CostBook, crafting_work
 from ucbench.crafting import clusters_of
 from ucbench.data import ImageSet, LoadedDataset, load_dataset
 from ucbench.environment import environment, peak_memory
-from ucbench.errors import ContractError
+from ucbench.errors import ContractError, UsageError
 from ucbench.evaluation import cluster_diagnostics
 from ucbench.identity import key
 from ucbench.matrix import CORE_VERSION, Cell, Craft
@@ -73,6 +73,8 @@ class Workbench:
         if cell.mixture == 1 or cell.craft.seed is None:
             return Protected(np.arange(len(train)), train)
         indices = protected_part(train.known_labels, cell.mixture, cell.craft.seed)
+        if not len(indices):
+            raise UsageError(f"A mixture of {cell.mixture:g} protects not one image of {cell.dataset}; raise it.")
         return Protected(indices, train.subset(indices))
 
     def refuse_modified(self, who: str, cell: Cell, *lent: ImageSet) -> None:

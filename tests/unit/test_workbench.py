@@ -9,6 +9,7 @@ import pytest
 import tiny_components as tiny
 
 from ucbench.budget import sizes
+from ucbench.errors import UsageError
 from ucbench.matrix import Axes, Cell, expand
 from ucbench.progress import Lines
 from ucbench.runner import _publish
@@ -116,3 +117,8 @@ def test_what_was_decided_in_loading_is_said_once(tmp_path):
     (line,) = stream.getvalue().splitlines()
     assert "15 training and 36 test images of 8x8 pixels, 3 classes" in line
     assert "5 training images a class" in line
+
+
+def test_a_mixture_too_small_for_one_image_is_a_clear_error(bench):
+    with pytest.raises(UsageError, match="not one image"):
+        bench.protected(cell(mixtures=[0.001]))
