@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ucbench.budget import Budget, parse_epsilon
 from ucbench.errors import UsageError
 from ucbench.grammar import parse_seeds
-from ucbench.matrix import Axes, Cell, expand
+from ucbench.matrix import Axes, Cell, expand, native_budget
 from ucbench.numerics import Numerics, resolve
 from ucbench.progress import Progress, Silent
 from ucbench.registry import Registry, installed
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: What each axis holds where the caller names nothing.
 DEFAULT_DATASET, DEFAULT_LABELING, DEFAULT_VICTIM = "digits", "original", "resnet18"
+#: Whose clusters or predicted classes a label-based poisoner is told of: the model that UC looks through too.
+DEFAULT_LABELER = "efficientnet-lite0@levels"
 
 Texts = str | Sequence[str]
 
@@ -67,6 +69,7 @@ def axes(
         defenses=_several(defense),
         surrogates=_several(surrogate),
         craft_labels=_several(craft_labels),
+        labeler=DEFAULT_LABELER,
         epsilons=[parse_epsilon(str(radius)) for radius in radii],
         mixtures=[mixture] if isinstance(mixture, int | float) else list(mixture),
         seeds=pairs,
@@ -259,11 +262,9 @@ def craft(
     assert isinstance(record, PoisonerRecord)
     if labels is None and record.label_access != "none":
         raise UsageError(f"Poisoner {record.name!r} is label-based and needs labels.")
-    budget = (
-        Budget("linf", parse_epsilon(str(epsilon)) if epsilon is not None else record.native_epsilon or 8.0)
-        if record.budget == "linf"
-        else Budget(record.budget, record.native_epsilon)
-    )
+    budget = native_budget(record, chosen.params)
+    if budget.norm == "linf" and epsilon is not None:
+        budget = Budget("linf", parse_epsilon(str(epsilon)))
     classes = () if labels is None else tuple(str(k) for k in range(int(labels.max()) + 1))
     train = ImageSet(images, labels, classes, name="images")
     engine = Engine(here.numerics)

@@ -72,11 +72,17 @@ class DatasetRecord(ComponentRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class SurrogateRecord(ComponentRecord):
-    """``label_access`` is inherited by every poisoner that uses the surrogate: ``full`` if it saw evaluated labels."""
+    """A model that poisoners optimise against.
+
+    Attributes:
+        label_access: inherited by every poisoner that uses the surrogate: ``full`` if it saw evaluated labels.
+        untrained: True for a bare architecture without weights of its own, for poisoners that train it themselves.
+    """
 
     kind: ClassVar[str] = "surrogate"
 
     label_access: LabelAccess = "none"
+    untrained: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,9 +92,12 @@ class PoisonerRecord(ComponentRecord):
     Attributes:
         label_access: what it must be told of the labels.
         granularity: how many images share one perturbation.
-        budget: the norm it is made for; ``--epsilon`` applies to ``linf`` methods, others keep ``native_epsilon``.
+        budget: the norm it is made for; ``--epsilon`` applies to ``linf`` methods, others keep ``native_epsilon``. A
+            parameter called ``norm`` overrides it, and the parameters' class variable ``native_epsilons`` then maps
+            every norm it may take to its native radius.
         native_epsilon: the paper's radius: 8-bit units for ``linf``, the [0, 1] scale for ``l2``, pixels for ``l0``.
         surrogate: component reference of the surrogate used unless another is named; empty if it needs none.
+        trains_surrogate: True if it trains a fresh network itself, so that only untrained surrogates fit it.
         oracle: True if it sees what a protector cannot; such rows are shown and not ranked.
         projects: True if it relies on the core's projection, which may then move any share of its values.
         fidelity: how the implementation relates to the publication, deviations named.
@@ -101,6 +110,7 @@ class PoisonerRecord(ComponentRecord):
     budget: Norm = "linf"
     native_epsilon: float | None = None
     surrogate: str = ""
+    trains_surrogate: bool = False
     oracle: bool = False
     projects: bool = False
     fidelity: str = ""
@@ -205,8 +215,14 @@ class Surrogate(Protocol):
     leave no gradient on the weights.
     """
 
-    def module(self, seed: int) -> torch.nn.Module:
-        """The model: pretrained, or freshly initialised from ``seed`` for poisoners that train it themselves."""
+    def module(self, seed: int, train: ImageSet | None = None) -> torch.nn.Module:
+        """The network, taking images ``[B, 3, H, W]`` in [0, 1] to scores ``[B, K]``; normalisation is inside.
+
+        A surrogate whose record says ``untrained`` returns a new one at every call, drawn from ``seed`` for the
+        classes, size and pixel statistics of ``train``, with trainable weights and a method ``features(x)`` for its
+        penultimate features ``[B, D]``; its own :meth:`features` and :meth:`logits` raise UsageError. Any other
+        returns the frozen network it has.
+        """
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Penultimate features ``[B, D]`` float32 of images ``[B, 3, H, W]`` in [0, 1]."""
@@ -239,6 +255,10 @@ class Poisoner(Protocol):
         A poisoner may also define ``assign(images, labels, state, run) -> int64 [B] | None``: which perturbation each
         image of an unseen :class:`ImageSet` would have got; None where it cannot tell. ``labels`` are those it was told
         of, or None. Accuracy on the *perturbed* test set is measured through it.
+
+        A poisoner whose change of an image is not a shared array to be added may define, beside ``assign``,
+        ``transform(images, index, state) -> images``: float32 tensors ``[B, 3, H, W]`` in [0, 1] to the same, with
+        ``index`` int64 ``[B]`` as assigned. It replaces the addition for unseen images.
         """
 
 

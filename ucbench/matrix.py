@@ -13,7 +13,7 @@ from typing import Any
 
 from ucbench.budget import Budget
 from ucbench.builtin import CLEAN, SHAM
-from ucbench.components import PoisonerRecord
+from ucbench.components import DatasetRecord, PoisonerRecord
 from ucbench.errors import UsageError
 from ucbench.grammar import ComponentRef, parse, parse_chain
 from ucbench.identity import key
@@ -31,20 +31,31 @@ NO_DEFENSE = "none"
 class CraftLabels:
     """What a label-based poisoner is told.
 
-    ``source`` is ``none``, ``original``, ``clusters`` (of the surrogate's features; ``clusters`` of them) or
-    ``exploiter`` (the labels the exploiter will use: oracle references only).
+    ``source`` is ``none``, ``original``, ``predicted`` (the classes that ``model`` sees in the images, compacted to
+    those that occur), ``clusters`` (``clusters`` of them, in the features of ``model``, or of the craft's surrogate
+    where that is None) or ``exploiter`` (the labels the exploiter will use: oracle references only).
     """
 
     source: str
     clusters: int = 0
+    model: Resolved | None = None
 
     def __str__(self) -> str:
-        return f"{self.source}:k={self.clusters}" if self.source == "clusters" else self.source
+        options = {"k": str(self.clusters)} if self.source == "clusters" else {}
+        if self.model is not None:
+            options["model"] = str(self.model)
+        return str(ComponentRef(self.source, options=tuple(options.items())))
+
+    def identity(self) -> Any:
+        """What can change a number: the source, and the model with its weights."""
+        return str(self) if self.model is None else [self.source, self.clusters, self.model.identity()]
 
     @property
     def access(self) -> str:
-        """Label access of a poisoner told these: ``clusters`` are made without labels."""
-        return "full" if self.source in ("original", "exploiter") else "none"
+        """Label access of a poisoner told these: nobody's labels enter clusters and the classes a model predicts."""
+        if self.source in ("original", "exploiter"):
+            return "full"
+        return getattr(self.model.record, "label_access", "none") if self.model else "none"
 
 
 @dataclass(frozen=True)
@@ -53,7 +64,9 @@ class Axes:
 
     Attributes:
         surrogates: empty means each poisoner's own default.
-        craft_labels: ``original`` and ``clusters[:k=K]``; poisoners that read no labels ignore it.
+        craft_labels: ``original``, ``predicted[:model=SURROGATE]``, ``clusters[:k=K,model=SURROGATE]``; poisoners that
+            read no labels ignore it.
+        labeler: the surrogate meant where craft labels name no model; empty leaves that an error.
         epsilons: linf radii in 8-bit units for linf poisoners; empty means the data set's, then the poisoner's own.
         seeds: pairs of craft and train seed.
     """
@@ -65,6 +78,7 @@ class Axes:
     defenses: Sequence[str] = (NO_DEFENSE,)
     surrogates: Sequence[str] = ()
     craft_labels: Sequence[str] = ("original",)
+    labeler: str = ""
     epsilons: Sequence[float] = ()
     mixtures: Sequence[float] = (1.0,)
     seeds: Sequence[tuple[int, int]] = ((0, 0),)
@@ -97,7 +111,7 @@ class Craft:
                 "images": fingerprint,
                 "poisoner": self.poisoner.identity(),
                 "surrogate": self.surrogate.identity() if self.surrogate else None,
-                "labels": str(self.labels),
+                "labels": self.labels.identity(),
                 "told": told,
                 "budget": [self.budget.norm, self.budget.epsilon],
                 "seed": self.seed,
@@ -225,51 +239,96 @@ def _crafts(poisoner: Resolved, dataset: Resolved, axes: Axes, registry: Registr
     if record.name == CLEAN:
         yield Craft(poisoner, None, CraftLabels("none"), Budget("unbounded", None), None)
         return
-    for labels in _craft_labels(record, axes.craft_labels):
-        uses_surrogate = bool(record.surrogate) or labels.source == "clusters"
+    for labels in _craft_labels(record, axes, registry):
+        # A poisoner without a surrogate is lent one only for the clusters it is told.
+        uses_surrogate = bool(record.surrogate) or (labels.source == "clusters" and labels.model is None)
         names = (axes.surrogates or [record.surrogate]) if uses_surrogate else [""]
-        if uses_surrogate and not any(names):
-            raise UsageError(
-                f"Craft labels {labels} come from a surrogate's features, and poisoner {record.name!r} has no surrogate"
-                " of its own. Name one with --surrogate (`ucbench list surrogate`)."
-            )
         surrogates = [registry.resolve("surrogate", name) if name else None for name in names]
-        for surrogate, budget in itertools.product(surrogates, _budgets(record, dataset, axes)):
+        for named in surrogates:
+            _check_surrogate(record, named)
+        for surrogate, budget in itertools.product(surrogates, _budgets(poisoner, dataset, axes)):
             yield Craft(poisoner, surrogate, labels, budget, craft_seed)
 
 
-def _craft_labels(record: PoisonerRecord, texts: Sequence[str]) -> list[CraftLabels]:
+def _check_surrogate(record: PoisonerRecord, surrogate: Resolved | None) -> None:
+    """Raise UsageError where one wants weights and the other has none, or the other way round."""
+    if surrogate is None:
+        return
+    untrained = getattr(surrogate.record, "untrained", False)
+    if record.trains_surrogate and not untrained:
+        raise UsageError(
+            f"Poisoner {record.name!r} trains its surrogate itself, but {surrogate} comes with weights. Name a bare"
+            f" architecture with --surrogate, such as its own default {record.surrogate}."
+        )
+    if untrained and not record.trains_surrogate:
+        raise UsageError(
+            f"Poisoner {record.name!r} looks through a surrogate's weights, but {surrogate} has none. Name one with"
+            " --surrogate that is pretrained or trained on the spot (`ucbench list surrogate`)."
+        )
+
+
+def _craft_labels(record: PoisonerRecord, axes: Axes, registry: Registry) -> list[CraftLabels]:
     if record.oracle:
         return [CraftLabels("exploiter")]
     if record.label_access == "none":
         return [CraftLabels("none")]
-    return [parse_craft_labels(text) for text in texts]
+    return [_with_model(parse_craft_labels(text, registry), record, axes, registry) for text in axes.craft_labels]
 
 
-def parse_craft_labels(text: str) -> CraftLabels:
-    """``original`` or ``clusters[:k=K]`` (10 by default).
+def _with_model(labels: CraftLabels, record: PoisonerRecord, axes: Axes, registry: Registry) -> CraftLabels:
+    if labels.model is not None or labels.source == "original":
+        return labels
+    if labels.source == "clusters" and axes.surrogates and not record.surrogate:
+        return labels  # with nothing to optimise against, the surrogate named for the run is there for the clusters
+    if not axes.labeler:
+        raise UsageError(f"Craft labels {labels} come from a model: name one, as in {labels.source}:model=NAME.")
+    return replace(labels, model=registry.resolve("surrogate", axes.labeler))
+
+
+def parse_craft_labels(text: str, registry: Registry) -> CraftLabels:
+    """``original``, ``predicted[:model=SURROGATE]`` or ``clusters[:k=K,model=SURROGATE]`` (10 clusters by default).
 
     Raises:
-        UsageError: for anything else.
+        UsageError: for anything else, and for a model that has no weights.
     """
     ref: ComponentRef = parse(text)
     options = dict(ref.options)
-    if ref.name == "original" and not options and ref.argument is None:
-        return CraftLabels("original")
-    count = options.pop("k", "10")
-    if ref.name == "clusters" and not options and ref.argument is None and count.isdecimal() and int(count) > 1:
-        return CraftLabels("clusters", int(count))
-    raise UsageError(f"Unknown craft labels {text!r}. Use original or clusters:k=K with K at least 2.")
+    named = options.pop("model", None) if ref.name in ("predicted", "clusters") else None
+    count = options.pop("k", "10") if ref.name == "clusters" else "0"
+    clusters = int(count) if count.isdecimal() else 1
+    if ref.name not in ("original", "predicted", "clusters") or clusters == 1 or options or ref.argument or ref.preset:
+        raise UsageError(
+            f"Unknown craft labels {text!r}. Use original, predicted:model=SURROGATE or clusters:k=K with K at least 2"
+            " (and, if you like, model=SURROGATE)."
+        )
+    model = None if named is None else registry.resolve("surrogate", named)
+    if model is not None and getattr(model.record, "untrained", False):
+        raise UsageError(f"Craft labels {text!r} want a model with weights, and {model} has none.")
+    return CraftLabels(ref.name, clusters, model)
 
 
-def _budgets(record: PoisonerRecord, dataset: Resolved, axes: Axes) -> list[Budget]:
-    if record.budget == "unbounded":
-        return [Budget("unbounded", None)]
-    if record.budget != "linf":
-        return [Budget(record.budget, record.native_epsilon)]
-    gated = getattr(dataset.record, "epsilon", None)
-    chosen = axes.epsilons or [gated or record.native_epsilon or FALLBACK_EPSILON]
-    return [Budget("linf", epsilon) for epsilon in chosen]
+def native_budget(record: PoisonerRecord, params: object) -> Budget:
+    """The budget a poisoner with these parameters is made for: its record's, or that of its parameter ``norm``.
+
+    Raises:
+        UsageError: if nothing names the radius of a norm other than linf.
+    """
+    norm = getattr(params, "norm", record.budget)
+    if norm == "unbounded":
+        return Budget("unbounded", None)
+    epsilon = getattr(params, "native_epsilons", {}).get(norm, record.native_epsilon)
+    return Budget(norm, epsilon or FALLBACK_EPSILON if norm == "linf" else epsilon)
+
+
+def _budgets(poisoner: Resolved, dataset: Resolved, axes: Axes) -> list[Budget]:
+    assert isinstance(poisoner.record, PoisonerRecord)
+    native = native_budget(poisoner.record, poisoner.params)
+    if native.norm != "linf":
+        return [native]
+    assert isinstance(dataset.record, DatasetRecord)
+    if axes.epsilons:
+        return [Budget("linf", epsilon) for epsilon in axes.epsilons]
+    return [Budget("linf", dataset.record.epsilon) if dataset.record.epsilon else native]
 
 
 def _references(cell: Cell, registry: Registry, craft_seed: int) -> list[Cell]:

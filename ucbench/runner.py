@@ -6,10 +6,13 @@ import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from ucbench.budget import blocks
 from ucbench.components import CellEvent, PoisonerRecord, Victim
 from ucbench.context import Context
 from ucbench.costs import training_work
@@ -252,7 +255,24 @@ def _perturbed_test(cell: Cell, release: Release, test: ImageSet, bench: Workben
     index = poisoner.assign(test.with_labels(None), told.get(craft.labels.source), release.state, run)
     if index is None:
         return None
-    return test.with_images(materialise(test.images, release.changes, np.asarray(index, np.int64)))
+    chosen = np.asarray(index, np.int64)
+    if hasattr(poisoner, "transform"):
+        return test.with_images(_transformed(poisoner, test, chosen, release, bench))
+    return test.with_images(materialise(test.images, release.changes, chosen))
+
+
+def _transformed(
+    poisoner: Any, test: ImageSet, index: NDArray[np.int64], release: Release, bench: Workbench
+) -> NDArray[np.uint8]:
+    """Images ``[N, 3, H, W]`` changed by the poisoner's own rule, block by block."""
+    changed = np.empty_like(test.images)
+    with torch.no_grad():
+        for block in blocks(test.images.shape):
+            x = torch.from_numpy(test.images[block].copy()).to(bench.engine.device).float().div_(255.0)
+            which = torch.from_numpy(index[block]).to(bench.engine.device)
+            levels = poisoner.transform(x, which, release.state).clamp(0, 1).mul(255.0).round()
+            changed[block] = levels.to(torch.uint8).cpu().numpy()
+    return changed
 
 
 def _train_gflops(result: TrainResult, train: ImageSet, epochs: int) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 from ucbench.components import FittedSurrogate, PoisonerRecord, Surrogate
 from ucbench.context import Context
 from ucbench.costs import CostBook, crafting_work
-from ucbench.crafting import clusters_of
+from ucbench.crafting import clusters_of, predict_classes
 from ucbench.data import ImageSet, LoadedDataset, load_dataset
 from ucbench.environment import environment, peak_memory
 from ucbench.errors import ContractError, UsageError
@@ -94,25 +94,27 @@ class Workbench:
         """The craft's surrogate on the run's device, fitted on the protector's images where it has to be."""
         if craft.surrogate is None:
             return None
+        assert craft.seed is not None
+        return self._ready(craft.surrogate, craft.seed, images)
+
+    def _ready(self, named: Resolved, seed: int, images: ImageSet) -> Surrogate:
         # One that is fitted differs with the images and the seed; asking its class would import it.
-        name = f"{craft.surrogate}/{images.fingerprint}/{craft.seed}"
+        name = f"{named}/{images.fingerprint}/{seed}"
         if name not in self._surrogates:
-            surrogate: Surrogate = craft.surrogate.build()
+            surrogate: Surrogate = named.build()
             if isinstance(surrogate, FittedSurrogate):
-                self._fit(surrogate, craft, images)
+                self._fit(surrogate, named, seed, images)
             surrogate.to(self.engine.device, self.engine.dtype)
             self._surrogates[name] = surrogate
         return self._surrogates[name]
 
-    def _fit(self, surrogate: FittedSurrogate, craft: Craft, images: ImageSet) -> None:
-        assert craft.surrogate is not None
-        assert craft.seed is not None
-        run = self.context("surrogate", craft.seed)
+    def _fit(self, surrogate: FittedSurrogate, named: Resolved, seed: int, images: ImageSet) -> None:
+        run = self.context("surrogate", seed)
         identity = {
             "core": CORE_VERSION,
-            "surrogate": craft.surrogate.identity(),
+            "surrogate": named.identity(),
             "images": images.fingerprint,
-            "seed": craft.seed,
+            "seed": seed,
             "numerics": self.numerics.identity(),
         }
         stored, _ = self.store.get_or_make(
@@ -137,8 +139,15 @@ class Workbench:
         labels = cell.craft.labels
         if labels.source == "none":
             return images.with_labels(None)
+        model = run.surrogate
+        if labels.model is not None:
+            assert cell.craft.seed is not None
+            model = self._ready(labels.model, cell.craft.seed, images)
+        if labels.source == "predicted":
+            assert model is not None
+            return self._predicted(model, images)
         if labels.source == "clusters":
-            found = clusters_of(images, labels.clusters, run)
+            found = clusters_of(images, labels.clusters, run, model)
             return images.with_labels(None).with_labels(
                 found.assignment, tuple(f"cluster {k}" for k in range(labels.clusters))
             )
@@ -146,6 +155,13 @@ class Workbench:
             published: ImageSet = cell.labeling.build().apply(images, images, images, run)[0]
             return published
         return images
+
+    def _predicted(self, model: Surrogate, images: ImageSet) -> ImageSet:
+        """The classes ``model`` sees in the images, renumbered to those that occur, in their order."""
+        numbers, labels = np.unique(predict_classes(model, images, self.engine.device), return_inverse=True)
+        return images.with_labels(None).with_labels(
+            labels.reshape(-1).astype(np.int64), tuple(f"predicted {number}" for number in numbers)
+        )
 
     def _craft(self, cell: Cell, images: ImageSet, release_key: str) -> tuple[dict[str, Any], dict[str, Any]]:
         craft = cell.craft

@@ -84,6 +84,15 @@ def ucbench_surrogates() -> Iterator[SurrogateRecord]:
         params=f"{_SURROGATE_PARAMS}:TimmSurrogateParams",
     )
     yield SurrogateRecord(
+        name="resnet18",
+        summary="The victim's ResNet-18 without weights, for poisoners that train it themselves",
+        load="ucbench_timm.untrained:UntrainedResNet18",
+        params=f"{_SURROGATE_PARAMS}:UntrainedParams",
+        paper="He et al., Deep Residual Learning for Image Recognition, CVPR 2016, arXiv:1512.03385",
+        aliases=("rn18",),
+        untrained=True,
+    )
+    yield SurrogateRecord(
         name="trained",
         summary="A ResNet-18 trained on the clean training set with its labels",
         load="ucbench_timm.trained:TrainedSurrogate",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from ucbench import UsageError
+from ucbench import ImageSet, UsageError
 from ucbench.crafting import resize
 from ucbench.crafting.resize import Mode
 
@@ -85,8 +85,8 @@ class NetworkSurrogate:
         if self._network is not None:
             self.adopt(self._network)
 
-    def module(self, seed: int = 0) -> FrozenNetwork:
-        """The network with its weights, taking images in [0, 1] to class scores; no ``seed`` changes it.
+    def module(self, seed: int = 0, train: ImageSet | None = None) -> FrozenNetwork:
+        """The network with its weights, taking images in [0, 1] to class scores; neither argument changes it.
 
         Raises:
             UsageError: before a fitted surrogate was fitted or restored.

@@ -77,6 +77,16 @@ class TimmSurrogateParams(Params):
         return values
 
 
+class UntrainedParams(Params):
+    """Width and normalisation of a ResNet-18; how it is trained is its poisoner's affair."""
+
+    # At least 16 for the reason given at the victims' width.
+    width: int = Field(64, ge=16, multiple_of=2, description="channels of the stem and of the first stage")
+    normalize: Literal["data", "imagenet", "half", "none"] = Field(
+        "none", description="per-channel mean and deviation inside the network: the training images', ImageNet's, ..."
+    )
+
+
 class TrainedParams(ResNetParams):
     """Recipe and width of a ResNet-18.
 

@@ -82,7 +82,7 @@ class TestPoisoners:
 
     @pytest.mark.parametrize("norm", ["l2", "l0"])
     def test_other_norms_need_a_radius_of_their_own(self, norm):
-        self.refused(self.Good(), f"made for {norm} must name its native_epsilon", budget=norm)
+        self.refused(self.Good(), f"must name the native_epsilon of its norm. A budget in {norm} needs", budget=norm)
 
     def test_budget(self):
         class Loud(self.Good):
@@ -363,8 +363,8 @@ class TestSurrogates:
                 super().__init__()
                 self._network.requires_grad_(True)
 
-            def module(self, seed):
-                return getattr(self, "_network", None) or super().module(seed)
+            def module(self, seed, train=None):
+                return getattr(self, "_network", None) or super().module(seed, train)
 
         self.refused(Detached(), "must be differentiable in the images. They have no gradient")
         self.refused(Trainable(), "leave no gradient on the weights. There is one on 0.weight")

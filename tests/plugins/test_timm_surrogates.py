@@ -22,12 +22,14 @@ from ucbench.components import FittedSurrogate, Surrogate
 from ucbench.data import ImageSet
 from ucbench.errors import DataError, UsageError
 from ucbench.numerics import Numerics
+from ucbench.testing import sample_images
 from ucbench.training import Engine, seeded
 from ucbench_timm import pretrained, ucbench_surrogates
 from ucbench_timm.checkpoints import load_by_position, read_state
 from ucbench_timm.pretrained import EfficientNetLite0, TimmSurrogate
-from ucbench_timm.surrogate_params import EfficientNetLite0Params, TimmSurrogateParams, TrainedParams
+from ucbench_timm.surrogate_params import EfficientNetLite0Params, TimmSurrogateParams, TrainedParams, UntrainedParams
 from ucbench_timm.trained import TrainedSurrogate
+from ucbench_timm.untrained import UntrainedResNet18
 from ucbench_timm.victims import ResNet18
 from ucbench_timm.weight_files import efficientnet_lite0_file, sha256
 
@@ -388,7 +390,34 @@ def test_records_point_to_what_exists(record):
 
 def test_only_the_trained_surrogate_has_seen_the_labels():
     access = {record.name: record.label_access for record in ucbench_surrogates()}
-    assert access == {"efficientnet-lite0": "none", "timm": "none", "trained": "full"}
+    assert access == {"efficientnet-lite0": "none", "resnet18": "none", "timm": "none", "trained": "full"}
+
+
+class TestUntrained:
+    def surrogate(self, **options):
+        return UntrainedResNet18(UntrainedParams(width=16, **options))
+
+    def test_normalisation_is_inside_and_the_images_own_where_asked(self):
+        train = sample_images(size=(20, 28))
+        network = self.surrogate(normalize="data").module(0, train)
+        pixels = train.images.astype(np.float64) / 255
+        np.testing.assert_allclose(network.mean.flatten(), pixels.mean((0, 2, 3)), atol=1e-5)
+        plain = self.surrogate().module(0, train)
+        assert not plain.mean.any()
+        assert (plain.std == 1).all()
+
+    def test_scores_are_the_classifier_on_the_features(self):
+        train = sample_images(size=(20, 28))
+        network = self.surrogate(normalize="imagenet").module(0, train).eval()
+        x = torch.rand(4, 3, 20, 28)
+        torch.testing.assert_close(network.model.fc(network.features(x)), network(x))
+
+    def test_another_seed_is_another_network_and_a_set_is_needed(self):
+        train = sample_images(size=(20, 28))
+        first, second = (self.surrogate().module(seed, train).model.conv1.weight for seed in (0, 1))
+        assert not torch.equal(first, second)
+        with pytest.raises(UsageError, match="built for a training set"):
+            self.surrogate().module(0)
 
 
 def test_adv_poisons_surrogate_recipe():

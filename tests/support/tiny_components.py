@@ -167,7 +167,7 @@ class Eyes:
     def to(self, device: torch.device, dtype: torch.dtype) -> None:
         pass
 
-    def module(self, seed: int) -> nn.Module:
+    def module(self, seed: int, train: ImageSet | None = None) -> nn.Module:
         return nn.Identity()
 
     def features(self, x: torch.Tensor) -> torch.Tensor:

@@ -119,9 +119,17 @@ def test_who_reads_no_labels_is_told_none_and_an_oracle_is_told_the_exploiters()
     ],
 )
 def test_craft_labels_are_read_written_and_know_their_access(text, labels, written, access):
-    assert parse_craft_labels(text) == labels
+    assert parse_craft_labels(text, REGISTRY) == labels
     assert (str(labels), labels.access) == (written, access)
-    assert parse_craft_labels(written) == labels
+    assert parse_craft_labels(written, REGISTRY) == labels
+
+
+def test_craft_labels_of_a_model_inherit_its_access():
+    for text, access in (("predicted:model=eyes", "none"), ("clusters:k=3,model=fitted", "full")):
+        labels = parse_craft_labels(text, REGISTRY)
+        assert (str(labels), labels.access) == (text, access)
+        assert parse_craft_labels(str(labels), REGISTRY) == labels
+        assert labels.identity() != parse_craft_labels("clusters:k=3", REGISTRY).identity()
 
 
 @pytest.mark.parametrize(
@@ -135,20 +143,29 @@ def test_craft_labels_are_read_written_and_know_their_access(text, labels, writt
         "clusters:3",
         "clusters:n=3",
         "original:k=3",
+        "original:model=eyes",
+        "predicted:k=3",
+        "clusters@quick",
     ],
 )
 def test_other_craft_labels_are_refused_with_the_known_ones(text):
-    with pytest.raises(UsageError, match=rf"{re.escape(repr(text))}.*original or clusters:k=K"):
-        parse_craft_labels(text)
+    with pytest.raises(UsageError, match=rf"{re.escape(repr(text))}.*original, predicted.*clusters:k=K"):
+        parse_craft_labels(text, REGISTRY)
 
 
-def test_clusters_need_a_surrogate_and_any_label_based_poisoner_may_borrow_one():
-    with pytest.raises(UsageError, match=r"clusters:k=3.*'badge' has no surrogate of its own.*--surrogate"):
+def test_clusters_need_a_model_and_any_label_based_poisoner_may_borrow_one():
+    with pytest.raises(UsageError, match=r"clusters:k=3 come from a model.*clusters:model=NAME"):
         cells(poisoners=["badge"], craft_labels=["clusters:k=3"])
     names = ("surrogate", "craft_labels")
-    assert protected(*names, poisoners=["badge"], craft_labels=["original", "clusters:k=3"], surrogates=["eyes"]) == [
+    told = {"poisoners": ["badge"], "craft_labels": ["original", "clusters:k=3", "predicted"]}
+    assert protected(*names, **told, surrogates=["eyes"], labeler="fitted") == [
         ("none", "original"),
         ("eyes", "clusters:k=3"),
+        ("none", "predicted:model=fitted"),
+    ]
+    assert protected(*names, **told, labeler="fitted")[1:] == [
+        ("none", "clusters:k=3,model=fitted"),
+        ("none", "predicted:model=fitted"),
     ]
 
 

@@ -84,6 +84,21 @@ def test_a_label_based_poisoner_is_told_the_labels_of_its_part_or_clusters(bench
     assert clusters["homogeneity"] == pytest.approx(1.0)
 
 
+def test_clusters_and_predicted_classes_of_a_named_model(bench):
+    def notes(text: str) -> dict:
+        return bench.release(cell("badge", craft_labels=[text], seeds=[(7, 7)]))[1].meta["notes"]
+
+    lent = bench.release(cell("badge", craft_labels=["clusters:k=3"], surrogates=["eyes"], seeds=[(7, 7)]))[1]
+    assert notes("clusters:k=3,model=eyes")["told"] == lent.meta["notes"]["told"]
+    predicted = notes("predicted:model=eyes")
+    images = bench.protected(cell("badge")).images.images
+    # The eyes' scores are the channels' means; classes that nothing is taken for get no number.
+    brightest = images.mean((2, 3)).argmax(1)
+    numbers = {int(old): new for new, old in enumerate(np.unique(brightest))}
+    assert predicted["told"] == [numbers[int(old)] for old in brightest]
+    assert predicted["classes"] == [f"predicted {old}" for old in numbers]
+
+
 def test_an_oracle_is_told_the_exploiters_labels(bench):
     original, shifted = (bench.release(cell("positive", labelings=[name]))[1] for name in ("original", "shifted"))
     np.testing.assert_array_equal(shifted.index, (original.index + 1) % 3)

@@ -14,7 +14,7 @@ _AXES = (
     ("dataset", "NAME", "Data set: digits (default), parquet:DIR, imagefolder:DIR, ..."),
     ("poisoner", "NAME", "Poisoner, such as uc or uc@released:clusters=20; references are added."),
     ("surrogate", "NAME", "Surrogate; each poisoner's own by default."),
-    ("craft-labels", "LABELS", "What label-based poisoners are told: original (default) or clusters:k=K."),
+    ("craft-labels", "LABELS", "What label-based poisoners are told: original (default), clusters:k=K, predicted."),
     ("labeling", "NAME", "The exploiter's labels: original (default), ..."),
     ("defense", "CHAIN", "Defense, or several joined with +; none (default) is the recipe alone."),
     ("victim", "NAME", "Victim: resnet18 (default), resnet18:width=32, timm:MODEL, ..."),

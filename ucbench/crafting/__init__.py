@@ -1,7 +1,28 @@
-"""What poisoners share: clustering, differentiable resizing, block patterns."""
+"""What poisoners share: signed steps, the bi-level loop, clustering, differentiable resizing, block patterns."""
 
-from ucbench.crafting.clustering import Clusters, cluster, clusters_of, extract_features, nearest_centre
+from ucbench.crafting.bilevel import BiLevel
+from ucbench.crafting.clustering import (
+    Clusters,
+    cluster,
+    clusters_of,
+    extract_features,
+    nearest_centre,
+    predict_classes,
+)
 from ucbench.crafting.patterns import on_grid
 from ucbench.crafting.resize import resize
+from ucbench.crafting.steps import descend, within
 
-__all__ = ["Clusters", "cluster", "clusters_of", "extract_features", "nearest_centre", "on_grid", "resize"]
+__all__ = [
+    "BiLevel",
+    "Clusters",
+    "cluster",
+    "clusters_of",
+    "descend",
+    "extract_features",
+    "nearest_centre",
+    "on_grid",
+    "predict_classes",
+    "resize",
+    "within",
+]

@@ -57,8 +57,20 @@ def cluster(features: torch.Tensor, k: int, seed: int) -> Clusters:
     return Clusters(fitted.cluster_centers_.astype(np.float32), fitted.labels_.astype(np.int64))
 
 
-def clusters_of(train: ImageSet, k: int, run: Run) -> Clusters:
-    """Cluster ``train`` by the run's surrogate.
+@torch.no_grad()
+def predict_classes(
+    surrogate: Surrogate, images: ImageSet, device: torch.device, batch: int = 250
+) -> NDArray[np.int64]:
+    """The class of the highest score ``[N]`` that the surrogate gives every image."""
+    parts = []
+    for start in range(0, len(images), batch):
+        block = torch.from_numpy(images.images[start : start + batch].copy()).to(device)
+        parts.append(surrogate.logits(block.float().div_(255.0)).argmax(1).cpu())
+    return torch.cat(parts).numpy()
+
+
+def clusters_of(train: ImageSet, k: int, run: Run, surrogate: Surrogate | None = None) -> Clusters:
+    """Cluster ``train`` by the features of ``surrogate``, or of the run's.
 
     The seed is the craft seed's stream ``clusters``, so that UC and a label-based poisoner told ``clusters`` with the
     same surrogate, number and craft seed work on the same clusters.
@@ -66,9 +78,10 @@ def clusters_of(train: ImageSet, k: int, run: Run) -> Clusters:
     Raises:
         UsageError: if the run has no surrogate.
     """
-    if run.surrogate is None:
+    surrogate = surrogate or run.surrogate
+    if surrogate is None:
         raise UsageError("Clustering needs a surrogate; name one with --surrogate.")
-    return cluster(extract_features(run.surrogate, train, run.device), k, run.seed("clusters"))
+    return cluster(extract_features(surrogate, train, run.device), k, run.seed("clusters"))
 
 
 def nearest_centre(features: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:

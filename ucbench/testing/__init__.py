@@ -21,7 +21,7 @@ from ucbench.testing.datasets import check_dataset
 from ucbench.testing.defenses import check_defense
 from ucbench.testing.labelings import check_labeling
 from ucbench.testing.poisoners import check_poisoner
-from ucbench.testing.samples import TinySurrogate, make_run, sample_images
+from ucbench.testing.samples import MemoryCheckpoint, TinySurrogate, make_run, sample_images
 from ucbench.testing.surrogates import check_surrogate
 from ucbench.testing.victims import check_victim
 
@@ -37,6 +37,7 @@ CHECKS: Mapping[str, Callable[..., None]] = {
 
 __all__ = [
     "CHECKS",
+    "MemoryCheckpoint",
     "TinySurrogate",
     "check_dataset",
     "check_defense",

@@ -8,16 +8,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ucbench.budget import Budget
 from ucbench.components import Perturbation, Poisoner, PoisonerRecord, Surrogate
 from ucbench.data import ImageSet
 from ucbench.errors import ContractError, DataError, UsageError
-from ucbench.matrix import FALLBACK_EPSILON
+from ucbench.matrix import native_budget
 from ucbench.registry import Resolved
 from ucbench.release import make_release
-from ucbench.testing.samples import NUMERICS, TinySurrogate, make_run, sample_images
+from ucbench.testing.samples import NUMERICS, MemoryCheckpoint, TinySurrogate, make_run, sample_images
 from ucbench.testing.subject import Subject, shape_text, subject_of
 from ucbench.training import arithmetic
 
@@ -31,6 +32,8 @@ def check_poisoner(
 ) -> None:
     """Check a poisoner: budget, order and count, determinism, inputs, label access, granularity, ``assign``.
 
+    One that saves checkpoints must give the same bytes when it goes on from any of them.
+
     Args:
         surrogate: lent while crafting; a :class:`~ucbench.testing.TinySurrogate` where the record names one.
         train: what is perturbed, with labels; 13 pictures of 10 x 14 pixels in 3 classes.
@@ -42,11 +45,13 @@ def check_poisoner(
     if surrogate is None and subject.record.surrogate:
         surrogate = TinySurrogate()
     train = train or sample_images()
-    bench = _Bench(subject, surrogate, _native_budget(subject))
+    params = poisoner.params if isinstance(poisoner, Resolved) else getattr(poisoner, "params", None)
+    bench = _Bench(subject, surrogate, _native_budget(subject, params))
     with arithmetic(NUMERICS):
         told = bench.told(train)
+        checkpoint = MemoryCheckpoint()
         try:
-            first = bench.craft(told)
+            first = bench.craft(told, checkpoint=checkpoint)
         except DataError as error:
             if told.labels is not None:
                 raise
@@ -55,6 +60,10 @@ def check_poisoner(
         if subject.record.label_access == "none":
             _check_label_free(bench, first, train)
         _check_granularity(subject, first, train)
+        for saved in checkpoint.saved[len(checkpoint.saved) // 2 :][:1]:
+            resumed = bench.craft(told, state=2, checkpoint=MemoryCheckpoint(saved))
+            rule = f"crafting that goes on from the checkpoint of step {saved[0]} must end as without interruption"
+            _check_same(subject, first, resumed, rule)
         smaller = _smaller(bench.budget)
         if smaller is not None:
             dataclasses.replace(bench, budget=smaller).craft(told)
@@ -74,23 +83,20 @@ class _Bench:
     def told(self, images: ImageSet) -> ImageSet:
         return images.with_labels(None) if self.subject.record.label_access == "none" else images
 
-    def craft(self, train: ImageSet, state: int = 0) -> Perturbation:
+    def craft(self, train: ImageSet, state: int = 0, checkpoint: MemoryCheckpoint | None = None) -> Perturbation:
         """Craft, and make the release that the core would make of it."""
         with self.subject.calling("craft()", train, state=state):
-            run = make_run(budget=self.budget, surrogate=self.surrogate)
+            run = make_run(budget=self.budget, surrogate=self.surrogate, checkpoint=checkpoint)
             perturbation: Perturbation = self.subject.build().craft(train, run)
             make_release(perturbation, train, self.budget, declares_projection=self.subject.record.projects)
         return perturbation
 
 
-def _native_budget(subject: Subject[PoisonerRecord]) -> Budget:
-    norm, epsilon = subject.record.budget, subject.record.native_epsilon
-    if norm == "unbounded":
-        return Budget(norm, None)
-    subject.require(
-        norm == "linf" or epsilon is not None, f"a poisoner made for {norm} must name its native_epsilon", "It is None"
-    )
-    return Budget(norm, epsilon or FALLBACK_EPSILON)
+def _native_budget(subject: Subject[PoisonerRecord], params: object) -> Budget:
+    try:
+        return native_budget(subject.record, params)
+    except UsageError as error:
+        raise ContractError(f"{subject.label}: a poisoner must name the native_epsilon of its norm. {error}") from error
 
 
 def _smaller(budget: Budget) -> Budget | None:
@@ -121,6 +127,8 @@ def _check_label_free(bench: _Bench, first: Perturbation, train: ImageSet) -> No
 def _check_granularity(subject: Subject[PoisonerRecord], perturbation: Perturbation, train: ImageSet) -> None:
     index = np.arange(len(train)) if perturbation.index is None else perturbation.index
     granularity = subject.record.granularity
+    if hasattr(subject.build(), "transform"):  # its change of an image is the image's own
+        return
     groups = {"universal": np.zeros(len(train), np.int64), "class": train.known_labels}.get(granularity)
     if groups is None:
         return
@@ -150,9 +158,12 @@ def _check_assign(bench: _Bench, crafted: Perturbation) -> None:
     whole = _assign(bench, unseen, labels, state)
     if whole is None:
         return
+    transforms = hasattr(bench.subject.build(), "transform")
+    # An index that `transform` reads counts what its state holds, which only it knows.
+    limit = np.iinfo(np.int64).max if transforms else len(crafted.delta)
     subject.require(
-        whole.dtype == np.int64 and whole.shape == (7,) and whole.min() >= 0 and whole.max() < len(crafted.delta),
-        f"assign() must return int64 [7] in 0..{len(crafted.delta) - 1} for 7 images",
+        whole.dtype == np.int64 and whole.shape == (7,) and whole.min() >= 0 and whole.max() < limit,
+        f"assign() must return int64 [7] in 0..{limit - 1} for 7 images",
         f"It returned {shape_text(whole)} with values {np.unique(whole).tolist()}",
     )
     for i in range(len(unseen)):
@@ -163,6 +174,23 @@ def _check_assign(bench: _Bench, crafted: Perturbation) -> None:
             {"index": np.asarray(alone)},
             f"assign() must judge every image by itself, but image {i} alone gets another perturbation than among 7",
         )
+    if transforms:
+        _check_transform(bench, unseen, whole, state)
+
+
+def _check_transform(
+    bench: _Bench, unseen: ImageSet, index: NDArray[np.int64], state: Mapping[str, NDArray[Any]]
+) -> None:
+    x = torch.from_numpy(unseen.images.copy()).float() / 255
+    kept = x.clone()
+    with bench.subject.calling("transform()", unseen):
+        changed = bench.subject.build().transform(x, torch.from_numpy(index), state)
+    bench.subject.require(torch.equal(x, kept), "transform() must not modify its inputs", "The images changed")
+    fits = isinstance(changed, torch.Tensor) and changed.dtype == torch.float32 and changed.shape == x.shape
+    rule = f"transform() must return images float32 {list(x.shape)} in [0, 1]"
+    bench.subject.require(fits, rule, shape_text(changed))
+    inside = bool((changed >= 0).all() and (changed <= 1).all())
+    bench.subject.require(inside, rule, f"Its values run from {changed.min()} to {changed.max()}")
 
 
 def _assign(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ucbench.budget import Budget
-from ucbench.components import Surrogate
+from ucbench.components import Checkpoint, Surrogate
 from ucbench.context import Context
 from ucbench.data import ImageSet, LabelSet
 from ucbench.numerics import Numerics
@@ -41,37 +45,72 @@ def sample_images(
 
 
 def make_run(
-    seed: int = 0, *, stage: str = "craft", budget: Budget | None = None, surrogate: Surrogate | None = None
+    seed: int = 0,
+    *,
+    stage: str = "craft",
+    budget: Budget | None = None,
+    surrogate: Surrogate | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Context:
-    """What the core would lend a component in ``stage``, on the CPU, silent and without checkpoints.
+    """What the core would lend a component in ``stage``, on the CPU, silent and (by default) without checkpoints.
 
     ``notes`` and ``warnings`` of the result hold what the component put into the record.
     """
-    return Context(Engine(NUMERICS), (stage, seed), Silent(), budget=budget, surrogate=surrogate)
+    return Context(Engine(NUMERICS), (stage, seed), Silent(), budget=budget, surrogate=surrogate, checkpoint=checkpoint)
+
+
+class MemoryCheckpoint:
+    """A checkpoint in memory that keeps every state ever saved.
+
+    Args:
+        resumed: the state that :meth:`load` gives, or None.
+    """
+
+    def __init__(self, resumed: tuple[int, dict[str, NDArray[Any]]] | None = None) -> None:
+        self.saved: list[tuple[int, dict[str, NDArray[Any]]]] = []
+        self._resumed = resumed
+
+    def load(self) -> tuple[int, dict[str, NDArray[Any]]] | None:
+        return self._resumed
+
+    def save(self, step: int, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Keep a copy, as writing to a file would."""
+        self.saved.append((step, {name: array.copy() for name, array in arrays.items()}))
+
+
+class TinyNetwork(nn.Sequential):
+    """Layers of which the last is the classifier."""
+
+    def features(self, x: Tensor) -> Tensor:
+        """The classifier's input."""
+        features: Tensor = self[:-1](x)
+        return features
 
 
 class TinySurrogate:
-    """Two random convolutions: a frozen surrogate for pictures of any size, of 64 features and 10 scores."""
+    """Two random convolutions: a frozen surrogate for pictures of any size, of 64 features and 10 scores.
+
+    Unlike a registered surrogate it is both pretrained and, through :meth:`module`, fresh.
+    """
 
     def __init__(self, seed: int = 0) -> None:
         self._network = self.module(seed).eval().requires_grad_(False)
 
-    def module(self, seed: int) -> nn.Sequential:
-        """A fresh, trainable network, drawn from ``seed``."""
+    def module(self, seed: int, train: ImageSet | None = None) -> TinyNetwork:
+        """A fresh, trainable network, drawn from ``seed``, for the classes of ``train`` (or 10)."""
         with seeded(seed):
-            return nn.Sequential(
+            return TinyNetwork(
                 nn.Conv2d(3, 16, 3, stride=2, padding=1),
                 nn.ReLU(),
                 nn.Conv2d(16, 16, 3, stride=2, padding=1),
                 nn.ReLU(),
                 nn.AdaptiveAvgPool2d(2),
                 nn.Flatten(),
-                nn.Linear(64, 10),
+                nn.Linear(64, len(train.classes) if train else 10),
             )
 
     def features(self, x: Tensor) -> Tensor:
-        features: Tensor = self._network[:-1](x)
-        return features
+        return self._network.features(x)
 
     def logits(self, x: Tensor) -> Tensor:
         scores: Tensor = self._network(x)

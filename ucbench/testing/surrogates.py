@@ -34,6 +34,9 @@ def check_surrogate(
     subject = subject_of(surrogate, record, SurrogateRecord)
     train = train or sample_images(size=(20, 28))
     with arithmetic(NUMERICS):
+        if subject.record.untrained:
+            _check_untrained(subject, train)
+            return
         ready = _ready(subject, train)
         x = torch.from_numpy(train.images.copy()).float() / 255
         _check_frozen(subject, ready, x)
@@ -51,6 +54,35 @@ def _ready(subject: Subject[SurrogateRecord], train: ImageSet) -> Surrogate:
     ready: Surrogate = surrogate
     ready.to(torch.device("cpu"), torch.float32)
     return ready
+
+
+def _check_untrained(subject: Subject[SurrogateRecord], train: ImageSet) -> None:
+    """A bare architecture: fresh networks by seed, trainable, with features; nothing to look through."""
+    surrogate = subject.build()
+    x = torch.from_numpy(train.images.copy()).float() / 255
+    with subject.calling("module()", train):
+        network = surrogate.module(0, train)
+    with subject.calling("module()", train, state=1):
+        again = surrogate.module(0, train)
+    subject.same(_weights(network), _weights(again), "the same seed must give the same network")
+    trainable = all(weight.requires_grad for weight in network.parameters())
+    subject.require(trainable, "a fresh network must be trainable", "Some of its weights take no gradient")
+    network.eval()
+    scores, features = network(x), network.features(x)
+    rule = f"a fresh network gives scores [{len(x)}, {len(train.classes)}] and features [{len(x)}, D]"
+    shapes = scores.shape == (len(x), len(train.classes)) and features.shape[:-1] == (len(x),)
+    subject.require(shapes, rule, f"Got {shape_text(scores)} and {shape_text(features)}")
+    for name in ("features", "logits"):
+        refused = False
+        try:
+            getattr(surrogate, name)(x)
+        except UsageError:
+            refused = True
+        subject.require(refused, f"{name}() of a surrogate without weights must raise UsageError", "It did not")
+
+
+def _weights(network: nn.Module) -> dict[str, NDArray[Any]]:
+    return {name: tensor.detach().numpy() for name, tensor in network.state_dict().items()}
 
 
 def _check_fitting(subject: Subject[SurrogateRecord], surrogate: FittedSurrogate, train: ImageSet) -> None:

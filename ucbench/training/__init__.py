@@ -3,5 +3,6 @@
 from ucbench.training.chain import DefenseChain
 from ucbench.training.engine import DivergedError, Engine, TrainResult
 from ucbench.training.seeding import arithmetic, seeded
+from ucbench.training.stepper import Stepper
 
-__all__ = ["DefenseChain", "DivergedError", "Engine", "TrainResult", "arithmetic", "seeded"]
+__all__ = ["DefenseChain", "DivergedError", "Engine", "Stepper", "TrainResult", "arithmetic", "seeded"]

@@ -23,6 +23,7 @@ from ucbench.training.batches import ResidentSet, split_evenly
 from ucbench.training.chain import DefenseChain
 from ucbench.training.normalized import Normalized, normalized
 from ucbench.training.seeding import seeded
+from ucbench.training.stepper import Stepper
 
 if TYPE_CHECKING:
     from ucbench.components import Run
@@ -82,6 +83,17 @@ class Engine:
         """The autocast scope of this engine's precision (disabled under float32)."""
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16)
 
+    def stepper(self, network: nn.Module, **options: Any) -> Stepper:
+        """Single steps of SGD on ``network``, for poisoners that train their surrogate; see :class:`Stepper`.
+
+        The network is brought to this engine's device and layout.
+        """
+        network.to(self.device)
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):  # not buffers of other ranks, which have no such layout
+                module.to(memory_format=torch.channels_last)
+        return Stepper(network, autocast=self.autocast(), **options)
+
     def fit(
         self,
         model: nn.Module,
@@ -115,12 +127,13 @@ class Engine:
         padding = round(recipe.crop * min(train.size))
         flip = recipe.flip == "always" or (recipe.flip == "auto" and train.flip)
         data = ResidentSet(train, padding=padding, flip=flip, device=self.device)
-        optimizer = torch.optim.SGD(
-            wrapped.parameters(),
+        stepper = self.stepper(
+            wrapped,
             lr=recipe.lr,
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
-            nesterov=recipe.nesterov and recipe.momentum > 0,
+            nesterov=recipe.nesterov,
+            clip_norm=recipe.clip_norm,
         )
         generator = torch.Generator().manual_seed(seed)
         steps_per_epoch = split_evenly(len(train), recipe.batch)
@@ -135,15 +148,8 @@ class Engine:
                 total = torch.zeros((), device=self.device)
                 for x, labels in data.epoch(recipe.batch, generator):
                     rate = learning_rate(recipe, step, steps_per_epoch)
-                    for group in optimizer.param_groups:
-                        group["lr"] = rate
                     loss = self._loss(wrapped, x, labels, classes, recipe, chain, run, generator)
-                    optimizer.zero_grad(set_to_none=True)
-                    loss.backward()  # type: ignore[no-untyped-call]
-                    if recipe.clip_norm is not None:
-                        nn.utils.clip_grad_norm_(wrapped.parameters(), recipe.clip_norm)
-                    optimizer.step()
-                    total += loss.detach() * len(labels)
+                    total += stepper.apply(loss, rate) * len(labels)
                     step += 1
                     if progress is not None:
                         progress(1)

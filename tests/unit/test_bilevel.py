@@ -1,0 +1,99 @@
+"""The bi-level loop's parts: data order, projection, and going on after an interruption."""
+
+import numpy as np
+import pytest
+import torch
+
+from ucbench.budget import Budget
+from ucbench.crafting import BiLevel
+from ucbench.errors import UsageError
+from ucbench.testing import MemoryCheckpoint, TinySurrogate, make_run, sample_images
+
+
+def bilevel(count=13, checkpoint=None, epsilon=8):
+    run = make_run(budget=Budget("linf", epsilon), surrogate=TinySurrogate(), checkpoint=checkpoint)
+    return BiLevel(sample_images(count), run, lr=0.05)
+
+
+class Watched(BiLevel):
+    """Remembers which images were learned from."""
+
+    def poisoned(self, indices):
+        self.__dict__.setdefault("seen", []).append(indices.clone())
+        return super().poisoned(indices)
+
+
+def test_learning_sees_every_image_once_a_pass_wherever_the_calls_are_cut():
+    run = make_run(budget=Budget("linf", 8), surrogate=TinySurrogate())
+    one = Watched(sample_images(13), run, lr=0.01)
+    per_pass = one.steps_per_pass(4)
+    one.learn(0, 2 * per_pass, 4)
+    for half in (one.seen[:per_pass], one.seen[per_pass:]):
+        assert sorted(torch.cat(half).tolist()) == list(range(13))
+    assert not torch.equal(torch.cat(one.seen[:per_pass]), torch.cat(one.seen[per_pass:]))
+
+    two = Watched(sample_images(13), run, lr=0.01)
+    for first, steps in ((0, 3), (3, 1), (4, 2 * per_pass - 4)):
+        two.learn(first, steps, 4)
+    assert all(torch.equal(a, b) for a, b in zip(one.seen, two.seen, strict=True))
+
+
+def test_batches_cover_all_images_in_order_or_shuffled():
+    state = bilevel()
+    stored = torch.cat(list(state.batches(5)))
+    shuffled = torch.cat(list(state.batches(5, "round-0")))
+    assert stored.tolist() == list(range(13))
+    assert sorted(shuffled.tolist()) == list(range(13))
+    assert not torch.equal(stored, shuffled)
+    assert torch.equal(shuffled, torch.cat(list(state.batches(7, "round-0"))))
+
+
+def test_put_projects_and_poisoned_stays_a_picture():
+    state = bilevel(epsilon=4)
+    indices = torch.tensor([0, 12, 5])  # a black one, a white one
+    state.put(indices, torch.full((3, 3, 10, 14), 0.5))
+    assert state.delta.abs().max() <= 4 / 255 + 1e-7
+    poisoned = state.poisoned(torch.arange(13))
+    assert poisoned.min() >= 0
+    assert poisoned.max() <= 1
+    assert not state.delta[1].any()
+    assert not state.delta[12].any()  # white: nothing can be added
+
+
+def test_resumption_restores_network_momenta_perturbations_and_history():
+    checkpoint = MemoryCheckpoint()
+    whole = bilevel(checkpoint=checkpoint)
+    whole.learn(0, 3, 4)
+    whole.put(torch.arange(13), torch.full((13, 3, 10, 14), 0.01))
+    whole.history += [{"error": 0.5}, {"error": 0.25, "loss": 1.0}]
+    whole.save(2, {"seen": np.arange(3)})
+    whole.learn(3, 4, 4)
+
+    resumed = bilevel(checkpoint=MemoryCheckpoint(checkpoint.saved[0]))
+    rounds, extra = resumed.resume()
+    assert rounds == 2
+    assert extra["seen"].tolist() == [0, 1, 2]
+    assert resumed.history == [{"error": 0.5}, {"error": 0.25, "loss": 1.0}]
+    resumed.learn(3, 4, 4)
+    assert torch.equal(resumed.delta, whole.delta)
+    for name, tensor in whole.network.state_dict().items():
+        assert torch.equal(tensor, resumed.network.state_dict()[name]), name
+
+
+def test_without_a_saved_state_it_starts_at_zero():
+    assert bilevel(checkpoint=MemoryCheckpoint()).resume() == (0, {})
+
+
+def test_frozen_takes_no_gradient_and_thaw_gives_it_back():
+    state = bilevel()
+    frozen = state.frozen()
+    assert not frozen.training
+    assert not any(weight.requires_grad for weight in frozen.parameters())
+    state.thaw()
+    assert state.network.training
+    assert all(weight.requires_grad for weight in state.network.parameters())
+
+
+def test_a_surrogate_is_needed():
+    with pytest.raises(UsageError, match="surrogate to train"):
+        BiLevel(sample_images(), make_run(budget=Budget("linf", 8)), lr=0.1)

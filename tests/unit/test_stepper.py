@@ -1,0 +1,76 @@
+"""Single optimiser steps, and going on from a saved state."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from ucbench.testing import TinySurrogate
+from ucbench.testing.samples import NUMERICS
+from ucbench.training import Engine
+
+
+def batch(seed, count=6):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(count, 3, 8, 8, generator=generator), torch.randint(0, 10, (count,), generator=generator)
+
+
+def network(seed=0):
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), TinyHead(seed))
+
+
+class TinyHead(nn.Sequential):
+    def __init__(self, seed):
+        torch.manual_seed(seed)
+        super().__init__(nn.Flatten(), nn.Linear(4 * 36, 10))
+
+
+def test_a_step_is_that_of_plain_sgd_with_clipping():
+    ours = TinySurrogate().module(3)
+    plain = TinySurrogate().module(3)
+    stepper = Engine(NUMERICS).stepper(ours, lr=0.1, momentum=0.9, weight_decay=1e-2, clip_norm=0.5)
+    optimizer = torch.optim.SGD(plain.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-2)
+    for number in range(4):
+        x, y = batch(number)
+        loss = stepper.step(x, y, lr=0.1 / (number + 1))
+        optimizer.param_groups[0]["lr"] = 0.1 / (number + 1)
+        expected = nn.functional.cross_entropy(plain(x), y)
+        optimizer.zero_grad()
+        expected.backward()
+        nn.utils.clip_grad_norm_(plain.parameters(), 0.5)
+        optimizer.step()
+        torch.testing.assert_close(loss, expected.detach(), rtol=1e-4, atol=1e-5)
+    for ours_weight, plain_weight in zip(ours.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours_weight, plain_weight, rtol=1e-3, atol=1e-5)
+
+
+def test_going_on_from_a_state_gives_the_same_bytes():
+    engine = Engine(NUMERICS)
+    torch.manual_seed(0)
+    whole = network()
+    stepper = engine.stepper(whole, lr=0.1)
+    for number in range(3):
+        stepper.step(*batch(number))
+    state = stepper.state()
+    kept = {name: array.copy() for name, array in state.items()}
+    for number in range(3, 6):
+        stepper.step(*batch(number))
+    assert all(np.array_equal(state[name], kept[name]) for name in kept), "a saved state must not change any more"
+
+    torch.manual_seed(1)
+    resumed = network(seed=5)
+    second = engine.stepper(resumed, lr=0.1)
+    second.restore(state)
+    for number in range(3, 6):
+        second.step(*batch(number))
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+
+
+def test_a_state_before_the_first_step_has_no_momentum():
+    engine = Engine(NUMERICS)
+    stepper = engine.stepper(TinySurrogate().module(0), lr=0.1)
+    before = stepper.state()
+    assert not any(name.startswith("momentum.") for name in before)
+    stepper.step(*batch(0))
+    stepper.restore(before)
+    assert stepper.state().keys() == before.keys()

@@ -1,0 +1,157 @@
+"""What bi-level poisoners share: a network and the perturbations of all images, advanced in turn.
+
+The perturbations of ``N`` images live on the device as float32 beside the images as uint8. Every random decision is a
+function of a step's or a round's number, so that a craft which is interrupted between rounds goes on as if it had not
+been.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ucbench.crafting.steps import within
+from ucbench.data import ImageSet
+from ucbench.errors import UsageError
+from ucbench.identity import derive_seed
+from ucbench.training import Stepper, seeded
+from ucbench.training.batches import split_evenly
+
+if TYPE_CHECKING:
+    from ucbench.components import Run
+
+
+class BiLevel:
+    """The state of a bi-level craft, and the moves it is made of.
+
+    Args:
+        train: the images to perturb; labels are required.
+        run: lends surrogate, budget, engine, seeds and checkpoint.
+        options: of the network's SGD, see :class:`ucbench.training.Stepper`.
+
+    Attributes:
+        network: the surrogate's fresh network for the classes and size of ``train``.
+        delta: float32 ``[N, 3, H, W]`` on the device, zero at first.
+        labels: int64 ``[N]`` on the device.
+        radius: of the linf ball, on the [0, 1] scale.
+        history: what the poisoner appends a round, kept across interruptions: a list of mappings of numbers.
+
+    Raises:
+        UsageError: if the run has no surrogate that can be trained.
+    """
+
+    def __init__(self, train: ImageSet, run: Run, **options: Any) -> None:
+        if run.surrogate is None or run.budget is None:
+            raise UsageError("A bi-level poisoner needs a surrogate to train and a budget to keep to.")
+        self._run = run
+        self.radius = run.budget.radius
+        self.network: nn.Module = run.surrogate.module(run.seed("network"), train)
+        self.stepper: Stepper = run.engine.stepper(self.network, **options)
+        self._pixels = torch.from_numpy(train.images.copy()).to(run.device)
+        self.labels = torch.from_numpy(train.known_labels.copy()).to(run.device)
+        self.delta = torch.zeros(train.images.shape, device=run.device)
+        self.history: list[dict[str, float]] = []
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def clean(self, indices: Tensor) -> Tensor:
+        """The images ``[B, 3, H, W]`` in [0, 1] at ``indices`` ``[B]``."""
+        return self._pixels[indices].float().div_(255.0)
+
+    def poisoned(self, indices: Tensor) -> Tensor:
+        """The same with their perturbations, clipped to [0, 1]."""
+        return (self.clean(indices) + self.delta[indices]).clamp_(0.0, 1.0)
+
+    def batches(self, batch: int, stream: str | None = None) -> Iterator[Tensor]:
+        """Indices of all images once, in stored order or shuffled by ``stream``; sizes differ by one at most."""
+        count = len(self)
+        order = (
+            torch.arange(count)
+            if stream is None
+            else torch.randperm(count, generator=torch.Generator().manual_seed(self._run.seed(stream)))
+        )
+        yield from order.to(self.delta.device).tensor_split(-(-count // batch))
+
+    def learn(
+        self,
+        first: int,
+        steps: int,
+        batch: int,
+        lr: Callable[[int], float] | float | None = None,
+        before: Callable[[int, Tensor], None] | None = None,
+    ) -> Tensor:
+        """Train the network on the poisoned images for ``steps`` steps, of which the first has number ``first``.
+
+        Batches go on through shuffled passes over the data from call to call: step s takes the s-th batch. ``before``
+        is called ahead of every step with its number and its batch's indices, and may perturb them anew; a network
+        that it froze it must thaw. Returns the mean loss, on the device.
+        """
+        count, per_pass = len(self), self.steps_per_pass(batch)
+        total = torch.zeros((), device=self.delta.device)
+        shuffled: tuple[int, tuple[Tensor, ...]] | None = None
+        with seeded(derive_seed("bilevel", self._run.seed("layers"), first)):
+            for number in range(first, first + steps):
+                epoch, place = divmod(number, per_pass)
+                if shuffled is None or shuffled[0] != epoch:
+                    generator = torch.Generator().manual_seed(self._run.seed(f"pass-{epoch}"))
+                    order = torch.randperm(count, generator=generator).to(self.delta.device)
+                    shuffled = epoch, order.tensor_split(per_pass)
+                indices = shuffled[1][place]
+                if before is not None:
+                    before(number, indices)
+                rate = lr(number) if callable(lr) else lr
+                total += self.stepper.step(self.poisoned(indices), self.labels[indices], rate)
+        return total / max(1, steps)
+
+    def steps_per_pass(self, batch: int) -> int:
+        """The number of :meth:`learn` steps that see every image once."""
+        return split_evenly(len(self), batch)
+
+    def frozen(self) -> nn.Module:
+        """The network in eval mode without weight gradients, for the perturbations' turn; :meth:`thaw` undoes it."""
+        return self.network.eval().requires_grad_(False)
+
+    def thaw(self) -> None:
+        """Let the network learn again."""
+        self.network.train().requires_grad_(True)
+
+    def put(self, indices: Tensor, delta: Tensor) -> None:
+        """Set the perturbations of ``indices``, cut to the ball and to what keeps the images in [0, 1]."""
+        self.delta[indices] = within(delta.detach(), self.clean(indices), self.radius)
+
+    def save(self, rounds: int, extra: Mapping[str, NDArray[Any]] | None = None) -> None:
+        """Save the state after ``rounds`` rounds; the core decides how often it is written."""
+        names = sorted({name for row in self.history for name in row})
+        table = np.array([[row.get(name, np.nan) for name in names] for row in self.history], np.float64)
+        self._run.checkpoint.save(
+            rounds,
+            {
+                "delta": self.delta.cpu().numpy(),
+                "history": table.reshape(len(self.history), len(names)),
+                "history_names": np.array(names, dtype=np.str_),
+                **self.stepper.state(),
+                **{f"extra.{name}": array for name, array in (extra or {}).items()},
+            },
+        )
+
+    def resume(self) -> tuple[int, dict[str, NDArray[Any]]]:
+        """Take up what was saved: the number of finished rounds (0 if there is nothing) and the extra arrays."""
+        saved = self._run.checkpoint.load()
+        if saved is None:
+            return 0, {}
+        rounds, arrays = saved
+        self.delta.copy_(torch.from_numpy(arrays["delta"]))
+        names = [str(name) for name in arrays["history_names"]]
+        self.history = [
+            {name: float(value) for name, value in zip(names, row, strict=True) if not np.isnan(value)}
+            for row in arrays["history"]
+        ]
+        self.stepper.restore(arrays)
+        prefix = "extra."
+        return rounds, {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
