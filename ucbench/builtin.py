@@ -2,7 +2,8 @@
 
 ``clean`` changes nothing. ``sham`` adds noise of the same budget that carries no information. ``positive`` is a
 class-wise shortcut told the exploiter's labels: an oracle that no protector has, which shows that the regime can show
-an effect at all.
+an effect at all. ``shuffled:POISONER`` gives another poisoner's own perturbations to random images: what it still
+does is the noise's doing, what it no longer does was the association's.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from ucbench.components import PoisonerRecord
 from ucbench.hookspecs import hookimpl
 
-CLEAN, SHAM, POSITIVE = "clean", "sham", "positive"
+CLEAN, SHAM, POSITIVE, SHUFFLED = "clean", "sham", "positive", "shuffled"
 
 
 @hookimpl
@@ -37,4 +38,10 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         label_access="full",
         granularity="class",
         oracle=True,
+    )
+    yield PoisonerRecord(
+        name=SHUFFLED,
+        summary="Reference: shuffled:POISONER, that poisoner's perturbations given to random images",
+        load="ucbench.references:Shuffled",
+        params="ucbench.references:ShuffledParams",
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ucbench.budget import Budget
-from ucbench.builtin import CLEAN, SHAM
+from ucbench.builtin import CLEAN, SHAM, SHUFFLED
 from ucbench.components import DatasetRecord, PoisonerRecord
 from ucbench.errors import UsageError
 from ucbench.grammar import ComponentRef, parse, parse_chain
@@ -86,13 +86,24 @@ class Axes:
 
 @dataclass(frozen=True)
 class Craft:
-    """What makes a release, the data apart. ``seed`` is None where nothing is drawn."""
+    """What makes a release, the data apart.
+
+    ``seed`` is None where nothing is drawn. ``base`` is the craft whose perturbations a ``shuffled`` one deals anew.
+    """
 
     poisoner: Resolved
     surrogate: Resolved | None
     labels: CraftLabels
     budget: Budget
     seed: int | None
+    base: Craft | None = None
+
+    @property
+    def made_by(self) -> PoisonerRecord:
+        """The record of the poisoner that crafts: for a ``shuffled`` one, the one whose perturbations it deals anew."""
+        record = (self.base or self).poisoner.record
+        assert isinstance(record, PoisonerRecord)
+        return record
 
     @property
     def is_reference(self) -> bool:
@@ -104,6 +115,8 @@ class Craft:
 
     def key(self, fingerprint: str, told: dict[str, Any] | None, numerics: Numerics) -> str:
         """Key of the release of the images with this fingerprint; ``told`` is the labeling an oracle was told."""
+        if self.base is not None:
+            return key("release", {"core": CORE_VERSION, "shuffled": self.base.key(fingerprint, told, numerics)})
         return key(
             "release",
             {
@@ -238,6 +251,13 @@ def _crafts(poisoner: Resolved, dataset: Resolved, axes: Axes, registry: Registr
     assert isinstance(record, PoisonerRecord)
     if record.name == CLEAN:
         yield Craft(poisoner, None, CraftLabels("none"), Budget("unbounded", None), None)
+        return
+    if record.name == SHUFFLED:
+        base = registry.resolve("poisoner", getattr(poisoner.params, "poisoner", ""))
+        if base.record.name in (CLEAN, SHUFFLED):
+            raise UsageError(f"{poisoner} makes no sense: name a poisoner, as in shuffled:uc.")
+        for craft in _crafts(base, dataset, axes, registry, craft_seed):
+            yield replace(craft, poisoner=poisoner, base=craft)
         return
     for labels in _craft_labels(record, axes, registry):
         # A poisoner without a surrogate is lent one only for the clusters it is told.

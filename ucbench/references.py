@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,3 +90,24 @@ class Positive:
     def assign(self, images: ImageSet, labels: NDArray[np.int64], state: object, run: Run) -> NDArray[np.int64]:
         """The pattern of each image's own class."""
         return labels
+
+
+class ShuffledParams(Params):
+    argument: ClassVar[str | None] = "poisoner"
+
+    poisoner: str = Field(description="the poisoner whose perturbations are shuffled, as it is written elsewhere")
+
+
+class Shuffled:
+    """Another poisoner's perturbations, each given to an image drawn at random without replacement.
+
+    Norm, spectrum and the number of images that share a perturbation stay; what ties a perturbation to its image is
+    lost. The core makes it from the other poisoner's release, which is crafted once for both.
+    """
+
+    def __init__(self, params: ShuffledParams) -> None:
+        self.params = params
+
+    def craft(self, train: ImageSet, run: Run) -> Perturbation:
+        """Raises UsageError: there is nothing to craft."""
+        raise UsageError(f"shuffled:{self.params.poisoner} is made from a release, which only a run has.")

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from ucbench.budget import blocks
-from ucbench.components import CellEvent, PoisonerRecord, Victim
+from ucbench.components import CellEvent, Victim
 from ucbench.context import Context
 from ucbench.costs import training_work
 from ucbench.data import ImageSet
@@ -124,8 +124,7 @@ def _head(cell: Cell, key: str, release_key: str | None, bench: Workbench) -> Re
         "victim": cell.victim,
         **{f"defense-{place}": part for place, part in enumerate(cell.defense, 1)},
     }
-    record = craft.poisoner.record
-    assert isinstance(record, PoisonerRecord)
+    record = craft.made_by
     inherited = getattr(craft.surrogate.record, "label_access", "none") if craft.surrogate else "none"
     return {
         "schema": SCHEMA,

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ucbench.components import FittedSurrogate, PoisonerRecord, Surrogate
+from ucbench.budget import LEVELS
+from ucbench.components import FittedSurrogate, Perturbation, PoisonerRecord, Surrogate
 from ucbench.context import Context
 from ucbench.costs import CostBook, crafting_work
 from ucbench.crafting import clusters_of, predict_classes
@@ -131,7 +132,8 @@ class Workbench:
         part = self.protected(cell)
         release_key = cell.release_key(part.images.fingerprint, self.numerics)
         assert release_key is not None
-        stored, _ = self.store.get_or_make("release", release_key, lambda: self._craft(cell, part.images, release_key))
+        make = self._craft if cell.craft.base is None else self._shuffle
+        stored, _ = self.store.get_or_make("release", release_key, lambda: make(cell, part.images, release_key))
         return release_key, Release.from_arrays(stored.arrays, stored.meta)
 
     def told(self, cell: Cell, images: ImageSet, run: Context) -> ImageSet:
@@ -162,6 +164,18 @@ class Workbench:
         return images.with_labels(None).with_labels(
             labels.reshape(-1).astype(np.int64), tuple(f"predicted {number}" for number in numbers)
         )
+
+    def _shuffle(self, cell: Cell, images: ImageSet, release_key: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The perturbations of the cell's base craft, dealt to the images at random."""
+        craft = cell.craft
+        assert craft.base is not None
+        assert craft.seed is not None
+        _, base = self.release(replace(cell, craft=craft.base))
+        order = np.random.default_rng(self.context("craft", craft.seed).seed("shuffled")).permutation(len(images))
+        delta = np.asarray(base.changes, np.float32) / np.float32(LEVELS)
+        release = make_release(Perturbation(delta, base.index[order]), images, craft.budget)
+        carried = {name: base.meta[name] for name in ("seconds", "peak_memory_mib", "environment")}
+        return release.to_arrays(), {**release.meta, "notes": {}, "warnings": [], **carried}
 
     def _craft(self, cell: Cell, images: ImageSet, release_key: str) -> tuple[dict[str, Any], dict[str, Any]]:
         craft = cell.craft

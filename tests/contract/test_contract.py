@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -28,7 +29,7 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> Path:
-    """Pictures in folders, the same in a parquet file, and a checkpoint, by the name of the component they are for."""
+    """Pictures in folders and in a parquet file, a checkpoint, and a release, by the name of their component."""
     import pyarrow as pa
     import pyarrow.parquet as pq
     import timm
@@ -46,6 +47,9 @@ def files(tmp_path_factory) -> Path:
         (home / "parquet").mkdir(exist_ok=True)
         pq.write_table(pa.Table.from_pylist(rows), home / "parquet" / f"{split}-0.parquet")
     save_file(timm.create_model("test_efficientnet", num_classes=7).state_dict(), home / "timm.safetensors")
+    # Within half the native budget, which the check also tries.
+    changes = np.random.default_rng(0).integers(-4, 5, sample_images().images.shape, dtype=np.int8)
+    np.save(home / "release.npy", changes)
     return home
 
 
@@ -55,6 +59,10 @@ def reference(request, files) -> ComponentRef | str:
     kind, name = request.param
     if (kind, name) in SMALL:
         return SMALL[kind, name]
+    if (kind, name) == ("poisoner", "release"):
+        return ComponentRef(name, argument=str(files / "release.npy"))
+    if (kind, name) == ("poisoner", "shuffled"):
+        pytest.skip("the core makes it from another poisoner's release; tests/unit/test_workbench.py tests it")
     if kind == "dataset" and name in ("imagefolder", "parquet"):
         return ComponentRef(name, argument=str(files / name))
     if kind == "dataset" and name.startswith("cifar"):

@@ -38,6 +38,15 @@ def test_learning_sees_every_image_once_a_pass_wherever_the_calls_are_cut():
     assert all(torch.equal(a, b) for a, b in zip(one.seen, two.seen, strict=True))
 
 
+def test_what_is_perturbed_before_a_step_is_what_it_learns_from():
+    run = make_run(budget=Budget("linf", 8), surrogate=TinySurrogate())
+    state, called = Watched(sample_images(13), run, lr=0.01), []
+    state.seen = []
+    state.learn(2, 3, 4, before=lambda number, indices: called.append((number, len(state.seen), indices)))
+    assert [(number, learnt) for number, learnt, _ in called] == [(2, 0), (3, 1), (4, 2)]
+    assert all(torch.equal(indices, seen) for (_, _, indices), seen in zip(called, state.seen, strict=True))
+
+
 def test_batches_cover_all_images_in_order_or_shuffled():
     state = bilevel()
     stored = torch.cat(list(state.batches(5)))

@@ -99,6 +99,18 @@ def test_clusters_and_predicted_classes_of_a_named_model(bench):
     assert predicted["classes"] == [f"predicted {old}" for old in numbers]
 
 
+def test_shuffled_deals_the_same_perturbations_to_other_images(bench):
+    base = bench.release(cell("badge"))[1]
+    key, shuffled = bench.release(cell("shuffled:badge"))
+    np.testing.assert_array_equal(shuffled.changes, base.changes)
+    assert sorted(shuffled.index) == sorted(base.index)
+    assert (shuffled.index != base.index).any()
+    assert tiny.work_done()["craft badge"] == 1
+    assert bench.release(cell("shuffled:badge", seeds=[(1, 0)]))[0] != key
+    per_image = bench.release(cell("shuffled:sham"))[1]
+    assert sorted(per_image.index) == list(range(36))
+
+
 def test_an_oracle_is_told_the_exploiters_labels(bench):
     original, shifted = (bench.release(cell("positive", labelings=[name]))[1] for name in ("original", "shifted"))
     np.testing.assert_array_equal(shifted.index, (original.index + 1) % 3)

@@ -21,6 +21,7 @@ from ucbench.numerics import Numerics
 from ucbench.recipe import Recipe
 from ucbench.training.batches import ResidentSet, split_evenly
 from ucbench.training.chain import DefenseChain
+from ucbench.training.memory import keep_freed_memory
 from ucbench.training.normalized import Normalized, normalized
 from ucbench.training.seeding import seeded
 from ucbench.training.stepper import Stepper
@@ -77,6 +78,8 @@ class Engine:
     def __init__(self, numerics: Numerics) -> None:
         self.numerics = numerics
         self.device = torch.device(numerics.device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self.dtype = torch.bfloat16 if numerics.dtype == "bfloat16" else torch.float32
 
     def autocast(self) -> torch.autocast:

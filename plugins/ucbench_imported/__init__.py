@@ -1,0 +1,22 @@
+"""Releases crafted elsewhere, taken in from a file or a folder and then measured like any other."""
+
+from collections.abc import Iterator
+
+from ucbench import PoisonerRecord, hookimpl
+
+
+@hookimpl
+def ucbench_poisoners() -> Iterator[PoisonerRecord]:
+    yield PoisonerRecord(
+        name="release",
+        summary="release:PATH, perturbations or pictures crafted elsewhere: .npy, .npz, .safetensors, .pt or a folder",
+        load="ucbench_imported.poisoner:ImportedRelease",
+        params="ucbench_imported.params:ReleaseParams",
+        aliases=("imported",),
+        # Nothing tells what whoever crafted it was told: the most is assumed.
+        label_access="full",
+        granularity="sample",
+        budget="linf",
+        native_epsilon=8,
+        fidelity="imported: crafted elsewhere",
+    )

@@ -1,0 +1,59 @@
+"""Parameters of imported releases. Imports neither torch nor NumPy; the content enters a key, its place does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from ucbench.params import Params
+from ucbench_imported.content import sha256
+
+
+class ReleaseParams(Params):
+    """Where a release lies, and how it is to be read where the file leaves that open.
+
+    ``norm`` takes the place of the record's budget norm. ``--epsilon`` applies to ``linf``; under another norm the
+    radius is that of ``native_epsilons``.
+    """
+
+    argument: ClassVar[str | None] = "path"
+    #: Radius by norm: 8-bit units for linf, the [0, 1] scale for l2, pixels for l0.
+    native_epsilons: ClassVar[Mapping[str, float]] = {"linf": 8.0, "l2": 1.0, "l0": 1.0}
+
+    path: Path = Field(description="a .npy, .npz, .safetensors, .pt or .pth file, or a folder of pictures")
+    key: str | None = Field(None, description="which array of a file that holds several by name; none: the only one")
+    kind: Literal["auto", "perturbations", "pictures"] = Field(
+        "auto",
+        description=(
+            "what it holds; auto: a folder or uint8 is pictures, negative values mean perturbations, the rest has to "
+            "be named"
+        ),
+    )
+    scale: Literal["auto", "unit", "levels"] = Field(
+        "auto",
+        description="whether 1 or 255 is white; auto: 255 for integers and for floats beyond 1, and 1 for the others",
+    )
+    layout: Literal["auto", "nchw", "nhwc"] = Field(
+        "auto", description="where an array has its colours, second or last; auto: where its shape has the only 3"
+    )
+    norm: Literal["linf", "l2", "l0", "unbounded"] = Field(
+        "linf",
+        description="the budget it is held to: linf (--epsilon), l2 of length 1, l0 of 1 pixel, or unbounded",
+    )
+
+    @field_validator("path")
+    @classmethod
+    def _at_home(cls, path: Path) -> Path:
+        return path.expanduser()
+
+    def identity(self) -> dict[str, Any]:
+        """All fields but ``path``, and the SHA-256 of what lies there.
+
+        Raises:
+            DataError: if nothing that can be read lies there.
+            UsageError: if it is a file of another format.
+        """
+        return {**self.model_dump(mode="json", exclude={"path"}), "sha256": sha256(self.path)}
