@@ -184,14 +184,14 @@ class Workbench:
         assert craft.seed is not None
         with arithmetic(self.numerics):
             run = self.context(
-                "craft",
-                craft.seed,
-                budget=craft.budget,
-                surrogate=self.surrogate(craft, images),
-                checkpoint=self.store.checkpoint("release", release_key),
+                "craft", craft.seed, budget=craft.budget, checkpoint=self.store.checkpoint("release", release_key)
             )
+            # A protector who is told other labels has no original ones to train a surrogate with.
+            told = images if craft.labels.model is None else self.told(cell, images, run)
+            run.surrogate = self.surrogate(craft, told)
             started = time.perf_counter()
-            told = self.told(cell, images, run)
+            if craft.labels.model is None:
+                told = self.told(cell, images, run)
             perturbation = craft.poisoner.build().craft(told, run)
             seconds = time.perf_counter() - started
         self.refuse_modified(f"Poisoner {craft.poisoner} or its surrogate", cell, images)

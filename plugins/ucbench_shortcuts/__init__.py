@@ -1,4 +1,4 @@
-"""Shortcuts drawn from label (or cluster) ids alone: no surrogate is attacked, nothing is trained."""
+"""Shortcuts drawn from label (or cluster) ids, with little or no look at the pixels: nothing is attacked or trained."""
 
 from collections.abc import Iterator
 
@@ -7,6 +7,19 @@ from ucbench import PoisonerRecord, hookimpl
 
 @hookimpl
 def ucbench_poisoners() -> Iterator[PoisonerRecord]:
+    yield PoisonerRecord(
+        name="rand-sample",
+        summary="Random noise of every image's own, which tells nothing: what the budget alone costs",
+        load="ucbench_shortcuts.random_samples:RandomSamples",
+        params="ucbench_shortcuts.params:RandomSampleParams",
+        paper="H. Huang, X. Ma, S. M. Erfani, J. Bailey, Y. Wang: Unlearnable Examples. ICLR 2021. arXiv 2101.04898 "
+        "(its sample-wise random baseline)",
+        label_access="none",
+        granularity="sample",
+        budget="linf",
+        native_epsilon=8,
+        fidelity="as in the literature's baselines; drawn on the continuous scale and then rounded to levels",
+    )
     yield PoisonerRecord(
         name="rand-class",
         summary="One random pattern a class (or cluster), the same for all its images",
@@ -34,4 +47,49 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         native_epsilon=8,
         projects=True,
         fidelity="the paper's budget is l2; scaled here to fill the linf budget it is compared in, see its docstring",
+    )
+    yield PoisonerRecord(
+        name="ar",
+        summary="Autoregressive noise: every image draws its own from its class's (or cluster's) process",
+        load="ucbench_shortcuts.ar:Autoregressive",
+        params="ucbench_shortcuts.params:ARParams",
+        paper="P. Sandoval-Segura, V. Singla, J. Geiping, M. Goldblum, T. Goldstein, D. W. Jacobs: Autoregressive "
+        "Perturbations for Data Poisoning. NeurIPS 2022. arXiv 2206.03693",
+        aliases=("autoregressive",),
+        label_access="full",
+        granularity="sample",
+        budget="l2",
+        native_epsilon=1.0,
+        fidelity="filters are drawn anew for every seed by the paper's rules, where the released code ships one set; "
+        "the rules' norm is read as l2, their limits are scaled to the size of the pictures, and one picture of noise "
+        "judges a filter; l2 1.0 whatever the size (paper: 3.0 at 96 pixels); how far linf noise is scaled before it "
+        "is clipped is this suite's choice (fit)",
+    )
+    yield PoisonerRecord(
+        name="ops",
+        summary="One pixel of a class's (or cluster's) images set to one colour, both found by search",
+        load="ucbench_shortcuts.ops:OnePixel",
+        params="ucbench_shortcuts.params:OPSParams",
+        paper="S. Wu, S. Chen, C. Xie, X. Huang: One-Pixel Shortcut: on the Learning Preference of Deep Neural "
+        "Networks. ICLR 2023. arXiv 2205.12141",
+        aliases=("one-pixel-shortcut",),
+        label_access="full",
+        granularity="sample",
+        budget="l0",
+        native_epsilon=1,
+        fidelity="exhaustive search as published; `released` divides by the standard deviation, as the code does and "
+        "the default here, `paper` by the variance; both of the distance summed over channels; ties, and pixels "
+        "without any dispersion, follow a fixed rule",
+    )
+    yield PoisonerRecord(
+        name="cuda",
+        summary="A class's (or cluster's) images convolved with its random kernel: a blur, not noise",
+        load="ucbench_shortcuts.cuda:ClassWiseConvolution",
+        params="ucbench_shortcuts.params:CUDAParams",
+        paper="V. S. Sadasivan, M. Soltanolkotabi, S. Feizi: CUDA: Convolution-based Unlearnable Datasets. CVPR 2023. "
+        "arXiv 2303.04278",
+        label_access="full",
+        granularity="sample",
+        budget="unbounded",
+        fidelity="as published; zeros around the picture, and a black picture, whose largest value is 0, stays black",
     )

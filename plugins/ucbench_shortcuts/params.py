@@ -1,8 +1,11 @@
 """Parameters of the data-free shortcuts. Imports no torch."""
 
-from typing import Literal
+from __future__ import annotations
 
-from pydantic import Field
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, field_validator
 
 from ucbench import Params
 
@@ -14,6 +17,58 @@ class RandomClassParams(Params):
     grid: int = Field(4, ge=1, description="blocks along each side, for pattern=blocks")
 
 
+class RandomSampleParams(Params):
+    kind: Literal["uniform", "sign"] = Field("uniform", description="uniform in +-epsilon, or +-epsilon, a value")
+
+
 class LSPParams(Params):
     grid: int = Field(4, ge=1, description="patches along each side (paper: 4 at 32 pixels, patches of 8 pixels)")
     separation: float = Field(10.0, gt=0, description="distance between the groups in units of their spread")
+
+
+class ARParams(Params):
+    norm: Literal["l2", "linf"] = Field("l2", description="the budget's norm (paper: l2 1.0 at 32 pixels, or linf 8)")
+    fit: Literal["clip", "scale"] = Field(
+        "clip",
+        description=(
+            "how noise meets a linf budget: root mean square at epsilon, then clipped; or largest value at epsilon, "
+            "which is weaker and keeps the process exact; an l2 budget only scales"
+        ),
+    )
+    largest_norm: float = Field(
+        50.0, gt=0, description="filters whose unscaled noise is longer (l2, at 32 pixels) are refused as diverging"
+    )
+    response: float = Field(
+        10.0,
+        ge=0,
+        description="least response, at 32 pixels, of earlier filters to a new one's noise (paper: 3 on CIFAR-100)",
+    )
+    tries: int = Field(20_000, ge=1, description="filters drawn for one class before giving up")
+
+    native_epsilons: ClassVar[Mapping[str, float]] = {"l2": 1.0, "linf": 8.0}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cifar100": {"response": 3.0}}
+
+
+class OPSParams(Params):
+    dispersion: Literal["std", "variance"] = Field(
+        "std", description="what the mean distance to a colour is divided by (released code: std, paper: variance)"
+    )
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {"dispersion": "variance"},
+        "released": {"dispersion": "std"},
+    }
+
+
+class CUDAParams(Params):
+    kernel: int = Field(3, ge=1, description="side of the kernels in pixels, odd (ImageNet: 9)")
+    blur: float = Field(0.3, ge=0, le=1, description="upper end of the kernels' random entries (ImageNet: 0.06)")
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"imagenet": {"kernel": 9, "blur": 0.06}}
+
+    @field_validator("kernel")
+    @classmethod
+    def _has_a_middle(cls, kernel: int) -> int:
+        if kernel % 2 == 0:
+            raise ValueError(f"a kernel needs an odd side to have a middle, not {kernel}")
+        return kernel

@@ -15,8 +15,9 @@ from ucbench.evaluation import guess_accuracy
 from ucbench.release import Release, make_release
 from ucbench.testing import TinySurrogate, make_run, sample_images
 from ucbench_shortcuts.lsp import LinearlySeparable
-from ucbench_shortcuts.params import LSPParams, RandomClassParams
+from ucbench_shortcuts.params import LSPParams, RandomClassParams, RandomSampleParams
 from ucbench_shortcuts.random_patterns import RandomClassPatterns
+from ucbench_shortcuts.random_samples import RandomSamples
 
 LINF = Budget("linf", 8)
 
@@ -32,6 +33,10 @@ def lsp(train: ImageSet, seed: int = 0, **options: object) -> Release:
 
 def patterns(train: ImageSet, seed: int = 0, **options: object) -> Release:
     return release(RandomClassPatterns(RandomClassParams(**options)), train, seed)
+
+
+def samples(train: ImageSet, seed: int = 0, **options: object) -> Release:
+    return release(RandomSamples(RandomSampleParams(**options)), train, seed)
 
 
 def clustered(images: ImageSet, k: int) -> ImageSet:
@@ -135,3 +140,40 @@ class TestRandomClassPatterns:
         component, run = RandomClassPatterns(RandomClassParams()), make_run(budget=LINF)
         np.testing.assert_array_equal(component.assign(unseen, unseen.known_labels, {}, run), unseen.known_labels)
         assert component.assign(unseen, None, {}, run) is None
+
+
+class TestRandomSamples:
+    @pytest.mark.parametrize("kind", ["uniform", "sign"])
+    def test_every_image_has_its_own_noise_and_the_seed_decides(self, kind):
+        train = sample_images(40, (5, 7))
+        made = samples(train, kind=kind).changes
+        assert made.shape == (40, 3, 5, 7)
+        assert len(np.unique(made.reshape(40, -1), axis=0)) == 40
+        np.testing.assert_array_equal(made, samples(train, kind=kind).changes)
+        assert (made != samples(train, seed=1, kind=kind).changes).any()
+
+    def test_uniform_noise_is_spread_over_both_signs_of_the_budget(self):
+        delta = RandomSamples(RandomSampleParams()).craft(sample_images(200, (16, 16)), make_run(budget=LINF)).delta
+        assert np.abs(delta).max() <= LINF.radius + 1e-9
+        shares, _ = np.histogram(delta / LINF.radius, 4, (-1, 1), density=True)
+        np.testing.assert_allclose(shares, 0.5, atol=0.01)
+
+    def test_signs_are_of_full_radius_and_as_often_up_as_down(self):
+        made = samples(sample_images(200, (16, 16)), kind="sign").changes
+        assert np.unique(made).tolist() == [-8, 8]
+        assert abs((made > 0).mean() - 0.5) < 0.01
+
+    def test_it_tells_nothing_of_labels(self):
+        train = sample_images(400, (8, 8), classes=4)
+        made = samples(train)
+        assert guess_accuracy(made, train.known_labels, seed=0) < 40
+        np.testing.assert_array_equal(made.changes, samples(train.with_labels(None)).changes)
+
+    @given(st.sampled_from(["uniform", "sign"]), st.floats(1, 64), st.integers(1, 5))
+    @settings(max_examples=20, deadline=None)
+    def test_it_keeps_to_any_budget(self, kind: str, epsilon: float, count: int) -> None:
+        budget = Budget("linf", epsilon)
+        component = RandomSamples(RandomSampleParams(kind=kind))
+        made = release(component, sample_images(count, (3, 4)), budget=budget)
+        assert made.meta["moved_share"] == 0
+        assert np.abs(made.changes).max() <= epsilon

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -109,6 +110,24 @@ def test_shuffled_deals_the_same_perturbations_to_other_images(bench):
     assert bench.release(cell("shuffled:badge", seeds=[(1, 0)]))[0] != key
     per_image = bench.release(cell("shuffled:sham"))[1]
     assert sorted(per_image.index) == list(range(36))
+
+
+def test_a_surrogate_is_fitted_on_the_labels_that_the_protector_is_told(tmp_path, monkeypatch):
+    seen = []
+
+    def fit(self, train, run):
+        seen.append(train.classes)
+        return {"weights": np.ones(3, np.float32)}
+
+    monkeypatch.setattr(tiny.FittedEyes, "fit", fit)
+    record = replace(tiny.registry().find("poisoner", "badge"), surrogate="fitted")
+    fresh = tiny.bench(tmp_path / "store")
+    for text in ("original", "clusters:k=3,model=eyes"):
+        one = cell("badge", craft_labels=[text])
+        named = tiny.registry().resolve("surrogate", "fitted")
+        poisoner = replace(one.craft.poisoner, record=record)
+        fresh.release(replace(one, craft=replace(one.craft, surrogate=named, poisoner=poisoner)))
+    assert seen == [tiny.CLASSES, ("cluster 0", "cluster 1", "cluster 2")]
 
 
 def test_an_oracle_is_told_the_exploiters_labels(bench):

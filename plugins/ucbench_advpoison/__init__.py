@@ -1,0 +1,56 @@
+"""Adversarial examples as poisons, and their opposite: per-image steps against a fixed classifier."""
+
+from collections.abc import Iterator
+
+from ucbench import PoisonerRecord, hookimpl
+
+_PARAMS = "ucbench_advpoison.params"
+_POISONERS = "ucbench_advpoison.poisoner"
+_SURROGATE = "trained:width=16"
+
+
+@hookimpl
+def ucbench_poisoners() -> Iterator[PoisonerRecord]:
+    yield PoisonerRecord(
+        name="adv-poison",
+        summary="Adversarial examples of a clean-trained classifier, towards another class (or away from their own)",
+        load=f"{_POISONERS}:AdvPoison",
+        params=f"{_PARAMS}:AdvPoisonParams",
+        paper=(
+            "L. Fowl, M. Goldblum, P. Chiang, J. Geiping, W. Czaja, T. Goldstein: Adversarial Examples Make Strong "
+            "Poisons. NeurIPS 2021. arXiv 2106.10807"
+        ),
+        aliases=("tap", "adversarial-poisons"),
+        label_access="full",
+        granularity="sample",
+        budget="linf",
+        native_epsilon=8,
+        surrogate=_SURROGATE,
+        fidelity=(
+            "`paper` takes the official code's steps, restarts and augmentation, and wants --surrogate "
+            "trained@adv-poison for its classifier; `rem` differs from it in the step only; `standard` is the same "
+            "method at 60 longer steps and one restart; in all, shifts are padded with the training images' mean "
+            "colour, restarts are compared by the loss of what they made instead of that of their last step, and "
+            "images take all their steps batch by batch, which makes no difference to a fixed classifier"
+        ),
+    )
+    yield PoisonerRecord(
+        name="hypo",
+        summary="Changes that make a clean-trained classifier surer of the right class, so little is left to learn",
+        load=f"{_POISONERS}:Hypo",
+        params=f"{_PARAMS}:HypoParams",
+        paper=(
+            "L. Tao, L. Feng, J. Yi, S.-J. Huang, S. Chen: Better Safe Than Sorry: Preventing Delusive Adversaries "
+            "with Adversarial Training. NeurIPS 2021. arXiv 2102.04716"
+        ),
+        aliases=("hypocritical",),
+        label_access="full",
+        granularity="sample",
+        budget="linf",
+        native_epsilon=8,
+        surrogate=_SURROGATE,
+        fidelity=(
+            "`paper` is the linf 8 form of APBench, 100 steps from zero without augmentation, where the authors' own "
+            "experiments use l2 0.5 and a VGG-16; `standard` takes fewer steps"
+        ),
+    )

@@ -1,0 +1,74 @@
+"""Error-minimising and error-maximising noise, on surrogates that are trained on the spot (ICLR 2021)."""
+
+from collections.abc import Iterator
+
+from ucbench import PoisonerRecord, hookimpl
+
+PAPER = (
+    "H. Huang, X. Ma, S. M. Erfani, J. Bailey, Y. Wang: Unlearnable Examples: Making Personal Data Unexploitable. "
+    "ICLR 2021. arXiv 2101.04898"
+)
+
+_SWEEPS = (
+    "`released` (or `paper`) has the official code's settings, with a bound on the sweeps that it lacks; `standard` is "
+    "the same procedure at a smaller batch and at most 20 sweeps. Negative noise, which the official code loses when "
+    "it adds it, is kept unless legacy_positive_only is set. Perturbations are cut to what keeps the pictures in "
+    "[0, 1] after every step; batches of a pass differ by one image at most. "
+)
+_SURROGATE = "The default surrogate has a quarter of the published width; resnet18 is the published one"
+
+
+@hookimpl
+def ucbench_poisoners() -> Iterator[PoisonerRecord]:
+    yield PoisonerRecord(
+        name="eminn",
+        summary="Error-minimising noise, one perturbation an image: nothing is left to learn from it",
+        load="ucbench_eminn.minimising:ErrorMinimising",
+        params="ucbench_eminn.params:EMinNParams",
+        paper=PAPER,
+        aliases=("em",),
+        label_access="full",
+        granularity="sample",
+        budget="linf",
+        native_epsilon=8,
+        surrogate="resnet18:width=16",
+        trains_surrogate=True,
+        fidelity=(
+            f"{_SWEEPS}`apbench` and `rem` follow those repositories' settings, `rem` without its augmentation and its "
+            f"shift of pixels. {_SURROGATE}"
+        ),
+    )
+    yield PoisonerRecord(
+        name="eminn-class",
+        summary="Error-minimising noise, one perturbation a class",
+        load="ucbench_eminn.minimising:ErrorMinimisingClasses",
+        params="ucbench_eminn.params:EMinNClassParams",
+        paper=PAPER,
+        aliases=("em-class",),
+        label_access="full",
+        granularity="class",
+        budget="linf",
+        native_epsilon=8,
+        surrogate="resnet18:width=16",
+        trains_surrogate=True,
+        fidelity=f"{_SWEEPS}Fitted on all images, where the official scripts take a fifth of them. {_SURROGATE}",
+    )
+    yield PoisonerRecord(
+        name="emaxn",
+        summary="Error-maximising noise: ascent on the loss of a network trained on the clean images",
+        load="ucbench_eminn.maximising:ErrorMaximising",
+        params="ucbench_eminn.params:EMaxNParams",
+        paper=f"{PAPER} (its error-maximising baseline)",
+        aliases=("emax",),
+        label_access="full",
+        granularity="sample",
+        budget="linf",
+        native_epsilon=8,
+        surrogate="resnet18:width=16",
+        trains_surrogate=True,
+        fidelity=(
+            "a bounded number of epochs without augmentation, where the official code trains to convergence with crop "
+            "and flip; one pass of ascent, whose error is reported and repeats nothing; perturbations cut to what "
+            f"keeps the pictures in [0, 1] after every step. {_SURROGATE}"
+        ),
+    )

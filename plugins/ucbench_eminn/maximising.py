@@ -1,0 +1,80 @@
+"""Error-maximising noise (the baseline of Huang et al., ICLR 2021, arXiv 2101.04898)."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from ucbench import ImageSet, Perturbation
+from ucbench.crafting import descend
+from ucbench.training import DivergedError
+from ucbench_eminn.objective import cross_entropy, measured, prepared
+
+if TYPE_CHECKING:
+    from ucbench.components import Run
+    from ucbench_eminn.params import EMaxNParams
+
+
+class ErrorMaximising:
+    """One perturbation an image, made adversarial for a network that has learnt the clean images.
+
+    The surrogate trains on the clean images for ``epochs`` passes; then every image takes ``steps`` signed ascent steps
+    on its cross-entropy from no perturbation, the surrogate in eval mode and frozen.
+
+    Deviations from the official code: ``epochs`` bounds what it trains to convergence; the surrogate sees no augmented
+    image; perturbations keep the images in [0, 1] after every step; the ascent is not repeated until an error of 0.9 is
+    reached, whether it is goes into the record.
+    """
+
+    def __init__(self, params: EMaxNParams) -> None:
+        self.params = params
+
+    def craft(self, train: ImageSet, run: Run) -> Perturbation:
+        """Perturbations float32 ``[N, 3, H, W]``, one an image, within ``run.budget``.
+
+        Raises:
+            UsageError: for a single image, or without a surrogate.
+            DataError: without labels.
+            DivergedError: if the surrogate's loss is not finite.
+        """
+        params = self.params
+        bilevel = prepared(train, run, params)
+        done, _ = bilevel.resume()
+        steps = bilevel.steps_per_pass(params.batch)
+        batches = list(bilevel.batches(params.batch))
+
+        def rate(number: int) -> float:
+            if params.schedule == "constant":
+                return params.lr
+            return params.lr * 0.5 * (1 + math.cos(math.pi * number / (params.epochs * steps)))
+
+        advance = run.progress("crafting", (params.epochs - done) * steps + len(batches) * params.steps)
+        for epoch in range(done, params.epochs):
+            loss = float(bilevel.learn(epoch * steps, steps, params.batch, rate))
+            if not math.isfinite(loss):
+                raise DivergedError(f"The surrogate diverged in epoch {epoch + 1}: the mean loss is {loss}.")
+            bilevel.history.append({"train_loss": loss})
+            bilevel.save(epoch + 1)
+            advance(steps)
+        clean = measured(bilevel, run, params.batch)
+        for indices in batches:
+            bilevel.put(indices, self._ascended(bilevel.clean(indices), bilevel.labels[indices], bilevel.frozen(), run))
+            advance(params.steps)
+        perturbed = measured(bilevel, run, params.batch)
+        run.note("train_losses", [row["train_loss"] for row in bilevel.history])
+        run.note("clean_error", clean["error"])
+        run.note("error", perturbed["error"])
+        run.note("losses", {"clean": clean["loss"], "perturbed": perturbed["loss"]})
+        run.note("reached", perturbed["error"] >= params.wanted_error)
+        return Perturbation(bilevel.delta.cpu().numpy())
+
+    def _ascended(self, x: Tensor, labels: Tensor, network: nn.Module, run: Run) -> Tensor:
+        """Perturbations ``[B, 3, H, W]`` of images ``x`` that raise the cross-entropy."""
+        assert run.budget is not None
+        loss = cross_entropy(network, labels, run.engine.autocast())
+        radius = run.budget.radius
+        step = self.params.step * radius
+        return descend(x, torch.zeros_like(x), lambda p: -loss(p), steps=self.params.steps, step=step, radius=radius)

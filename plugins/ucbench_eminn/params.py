@@ -1,0 +1,141 @@
+"""Parameters of error-minimising and error-maximising noise. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ucbench import Params
+
+#: The official code's: 20 steps of 0.8/255 at epsilon 8/255. It bounds neither the sweeps nor their least number.
+_RELEASED: Mapping[str, Any] = {"batch": 512, "steps": 20, "step": 0.1, "min_sweeps": 1, "max_sweeps": 100}
+#: The official class-wise scripts': one step a batch.
+_RELEASED_CLASS: Mapping[str, Any] = {**_RELEASED, "steps": 1, "stop_error": 0.1}
+
+
+class SurrogateTraining(Params):
+    """How the surrogate learns, and how long a step on a perturbation is."""
+
+    batch: int = Field(128, ge=2, description="images a step; batches of a pass differ by at most one image")
+    lr: float = Field(0.1, gt=0, description="learning rate of the surrogate's SGD")
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(5e-4, ge=0, description="coupled decay of all weights (official code: 5e-4)")
+    clip_norm: float | None = Field(5.0, gt=0, description="largest gradient norm, or none")
+    step: float = Field(0.2, gt=0, le=1, description="length of a signed step in units of epsilon")
+
+
+class SweepParams(SurrogateTraining):
+    """The alternation of the surrogate's steps with sweeps over the perturbations, and when it ends."""
+
+    network_steps: int = Field(10, ge=1, description="steps of the surrogate before a sweep over the perturbations, M")
+    lr_drop_every: int | None = Field(
+        None, ge=1, description="surrogate steps after which its learning rate falls to a tenth, again and again"
+    )
+    steps: int = Field(5, ge=1, description="signed descent steps of a sweep on every perturbation, T")
+    stop_error: float | None = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="share of misclassified perturbed images at which to stop; none goes on to the end",
+    )
+    min_sweeps: int = Field(
+        5, ge=1, description="sweeps before stop_error is heeded: on few images it can hold after the first"
+    )
+    max_sweeps: int = Field(20, ge=1, description="sweeps after which to end in any case, with a warning")
+    legacy_positive_only: bool = Field(
+        False,
+        description=(
+            "publish the positive half only, as the official data sets and notebook do by clamping the noise to "
+            "[0, 255] before adding it; for reproduction, not for comparison"
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _sweeps_fit(self) -> Self:
+        if self.min_sweeps > self.max_sweeps:
+            raise ValueError(f"min_sweeps={self.min_sweeps} must not exceed max_sweeps={self.max_sweeps}")
+        return self
+
+
+class EMinNParams(SweepParams):
+    """Defaults are the ``standard`` preset."""
+
+    turns: Literal["sweeps", "batches"] = Field(
+        "sweeps",
+        description=(
+            "perturb all images after every network_steps steps; or each step's own batch just before it, and all "
+            "images once at the end (REM repository), where a sweep is nothing but network_steps steps"
+        ),
+    )
+    random_start: bool = Field(
+        False, description="descend from uniform noise in the ball instead of from the perturbation so far"
+    )
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "standard": {},
+        "quick": {"network_steps": 5, "steps": 3, "min_sweeps": 2, "max_sweeps": 4},
+        "paper": _RELEASED,
+        "released": _RELEASED,
+        "apbench": {"steps": 5, "step": 0.2, "min_sweeps": 1, "max_sweeps": 100},
+        "rem": {
+            "turns": "batches",
+            "network_steps": 250,
+            "min_sweeps": 20,
+            "max_sweeps": 20,
+            "stop_error": None,
+            "steps": 10,
+            "step": 0.2,
+            "random_start": True,
+            "lr_drop_every": 2000,
+            "clip_norm": None,
+        },
+    }
+
+    @model_validator(mode="after")
+    def _batches_have_no_error(self) -> Self:
+        if self.turns == "batches" and self.stop_error is not None:
+            raise ValueError("turns=batches measures no error before the end: it needs stop_error=none")
+        return self
+
+
+class EMinNClassParams(SweepParams):
+    """Defaults are the ``standard`` preset: the official class-wise setting at a smaller batch."""
+
+    steps: int = Field(1, ge=1, description="signed descent steps on every batch, T")
+    step: float = Field(0.1, gt=0, le=1, description="length of a signed step in units of epsilon")
+    stop_error: float | None = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description=(
+            "share of misclassified perturbed images at which to stop; none goes on to the end (official README: 0.1, "
+            "scripts: 0.01)"
+        ),
+    )
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "standard": {},
+        "quick": {"network_steps": 5, "min_sweeps": 2, "max_sweeps": 4},
+        "paper": _RELEASED_CLASS,
+        "released": _RELEASED_CLASS,
+    }
+
+
+class EMaxNParams(SurrogateTraining):
+    """Defaults are the ``standard`` preset."""
+
+    epochs: int = Field(20, ge=1, description="passes of the surrogate over the clean images")
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="cosine falls to 0, moving at every step")
+    steps: int = Field(20, ge=1, description="signed ascent steps on every perturbation")
+    step: float = Field(0.1, gt=0, le=1, description="length of a signed step in units of epsilon")
+    wanted_error: float = Field(
+        0.9, ge=0, le=1, description="share of misclassified perturbed images that counts as reached; only reported"
+    )
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "standard": {},
+        "quick": {"epochs": 4, "steps": 5, "step": 0.3},
+        "released": {"epochs": 60},
+    }

@@ -1,0 +1,372 @@
+"""Adversarial and hypocritical poisons: views, targets, steps, restarts and interruptions."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+from torch import Tensor
+
+from ucbench.budget import Budget
+from ucbench.components import Perturbation
+from ucbench.context import Context
+from ucbench.data import ImageSet
+from ucbench.errors import UsageError
+from ucbench.registry import installed
+from ucbench.testing import MemoryCheckpoint, TinySurrogate, make_run, sample_images
+from ucbench_advpoison import poisoner
+from ucbench_advpoison.augment import REACH, random_view, shifted
+from ucbench_advpoison.params import AdvPoisonParams, HypoParams
+from ucbench_advpoison.poisoner import AdvPoison, Hypo, derangement
+
+RADIUS = 8 / 255
+FILL = torch.tensor([0.2, 0.5, 0.7], dtype=torch.float64)
+
+
+class ByColour(TinySurrogate):
+    """Knows three classes of :func:`sample_images` by their mean colours."""
+
+    def __init__(self, columns: int = 3) -> None:
+        super().__init__()
+        pixels = sample_images(60, seed=9)
+        means = pixels.images.mean((2, 3)) / 255
+        self.centres = torch.tensor(np.stack([np.median(means[pixels.labels == k], 0) for k in range(3)])).float()
+        self.columns = columns
+
+    def logits(self, x: Tensor) -> Tensor:
+        scores = -30 * (x.mean((2, 3))[:, None] - self.centres).square().sum(2)
+        return F.pad(scores, (0, max(0, self.columns - 3)), value=-50.0)[:, : self.columns]
+
+
+def coloured(count: int = 24) -> ImageSet:
+    """Pictures of three classes that :class:`ByColour` all knows: without the black and the white one."""
+    whole = sample_images(count + 2)
+    return whole.subset(np.arange(1, count + 1))
+
+
+def lend(surrogate: TinySurrogate | None = None, epsilon: float = 8, seed: int = 0, checkpoint=None) -> Context:
+    return make_run(seed, budget=Budget("linf", epsilon), surrogate=surrogate or TinySurrogate(), checkpoint=checkpoint)
+
+
+def adv(train: ImageSet, run: Context, **options) -> Perturbation:
+    return AdvPoison(AdvPoisonParams(**{"steps": 3, **options})).craft(train, run)
+
+
+def hypo(train: ImageSet, run: Context, **options) -> Perturbation:
+    return Hypo(HypoParams(**{"steps": 3, **options})).craft(train, run)
+
+
+def pixels(train: ImageSet) -> Tensor:
+    return torch.from_numpy(train.images.copy()).float() / 255
+
+
+def plain_view(image: Tensor, offset: list[float], mirrored: bool) -> Tensor:
+    """One image ``[3, H, W]`` by bilinear interpolation, pixel by pixel."""
+    _, height, width = image.shape
+
+    def at(i: int, j: int) -> Tensor:
+        return image[:, i, j] if 0 <= i < height and 0 <= j < width else FILL
+
+    out = torch.empty_like(image)
+    for i in range(height):
+        for j in range(width):
+            y, x = i + offset[0], (width - 1 - j if mirrored else j) + offset[1]
+            top, left = int(np.floor(y)), int(np.floor(x))
+            b, a = y - top, x - left
+            upper = (1 - a) * at(top, left) + a * at(top, left + 1)
+            lower = (1 - a) * at(top + 1, left) + a * at(top + 1, left + 1)
+            out[:, i, j] = (1 - b) * upper + b * lower
+    return out
+
+
+class TestViews:
+    @given(
+        st.integers(1, 7),
+        st.integers(1, 7),
+        st.lists(st.tuples(st.floats(-4, 4), st.floats(-4, 4), st.booleans()), min_size=1, max_size=3),
+    )
+    @settings(max_examples=30, deadline=None)
+    def test_they_are_bilinear_values_taken_pixel_by_pixel(self, height, width, moves):
+        x = torch.rand(len(moves), 3, height, width, dtype=torch.float64)
+        offsets = torch.tensor([move[:2] for move in moves], dtype=torch.float64)
+        out = shifted(x, offsets, torch.tensor([move[2] for move in moves]), FILL)
+        expected = [plain_view(image, list(move[:2]), move[2]) for image, move in zip(x, moves, strict=True)]
+        torch.testing.assert_close(out, torch.stack(expected), rtol=0, atol=1e-12)
+
+    def test_scipy_shifts_alike(self):
+        x, offsets = torch.rand(2, 3, 9, 12, dtype=torch.float64), torch.tensor([[1.3, -2.6], [-0.5, 0.25]]).double()
+        out = shifted(x, offsets, torch.zeros(2, dtype=torch.bool), FILL)
+        for b, c in np.ndindex(2, 3):
+            one = ndimage.shift(
+                x[b, c].numpy(), -offsets[b].numpy(), order=1, mode="grid-constant", cval=float(FILL[c])
+            )
+            np.testing.assert_allclose(out[b, c].numpy(), one, atol=1e-12)
+
+    def test_gradients_are_those_of_the_values(self):
+        x = torch.rand(3, 3, 5, 4, dtype=torch.float64, requires_grad=True)
+        draws = torch.rand(3, 3, dtype=torch.float64)
+        view = functools.partial(random_view, draws=draws, fill=FILL, mirror=True)
+        assert torch.autograd.gradcheck(view, (x,))
+
+    def test_the_furthest_shift_is_an_eighth_of_a_side(self):
+        x = torch.rand(2, 3, 16, 32, dtype=torch.float64)
+        assert REACH == 1 / 8
+        out = random_view(x, torch.tensor([[0.0, 1.0, 0.0], [0.5, 0.5, 0.9]]), FILL, mirror=True)
+        assert torch.allclose(out[0, :, 2:, :-4], x[0, :, :-2, 4:])
+        assert torch.allclose(out[0, :, :2], FILL[:, None, None].expand(3, 2, 32))
+        assert torch.allclose(out[1], x[1].flip(2))
+
+    def test_images_are_not_mirrored_where_mirroring_changes_what_they_show(self, monkeypatch):
+        x = torch.rand(1, 3, 8, 8, dtype=torch.float64)
+        assert torch.allclose(random_view(x, torch.tensor([[0.5, 0.5, 0.9]]), FILL, mirror=False), x)
+        mirrored = []
+
+        def spy(x, draws, fill, *, mirror):
+            mirrored.append(mirror)
+            return random_view(x, draws, fill, mirror=mirror)
+
+        monkeypatch.setattr(poisoner, "random_view", spy)
+        for flip in (True, False):
+            adv(dataclasses.replace(sample_images(), flip=flip), lend(), steps=1)
+        assert mirrored == [True, False]
+
+
+class TestTargets:
+    @given(st.integers(2, 30), st.sampled_from(["shift", "random"]), st.integers(-40, 40), st.integers(0, 99))
+    @settings(max_examples=80, deadline=None)
+    def test_they_are_a_permutation_without_a_fixed_point(self, classes, kind, offset, seed):
+        if kind == "shift" and offset % classes == 0:
+            with pytest.raises(UsageError, match=rf"offset={offset} .* no multiple"):
+                derangement(kind, classes, offset, make_run(seed))
+            return
+        targets = derangement(kind, classes, offset, make_run(seed))
+        assert targets.dtype == np.int64
+        assert sorted(targets.tolist()) == list(range(classes))
+        assert (targets != np.arange(classes)).all()
+
+    def test_the_default_is_the_next_class(self):
+        made = adv(coloured(), lend())
+        assert made.state["targets"].tolist() == [1, 2, 0]
+        assert adv(coloured(), lend(), offset=-1).state["targets"].tolist() == [2, 0, 1]
+
+    def test_random_ones_follow_the_seed(self):
+        drawn = {tuple(derangement("random", 4, 1, make_run(seed)).tolist()) for seed in range(80)}
+        assert len(drawn) == 9  # all derangements of four
+
+    def test_labels_and_images_are_left_alone(self):
+        train = coloured()
+        images, labels = train.images.copy(), train.known_labels.copy()
+        made = adv(train, lend())
+        assert np.array_equal(train.images, images)
+        assert np.array_equal(train.known_labels, labels)
+        assert made.index is None
+        assert made.delta.shape == train.images.shape
+        assert made.delta.dtype == np.float32
+
+    @pytest.mark.parametrize("options", [{}, {"goal": "untargeted"}, {"permutation": "random"}])
+    def test_one_class_is_refused(self, options):
+        train = sample_images(5, classes=1)
+        with pytest.raises(UsageError, match="One class only"):
+            adv(train, lend(), **options)
+        with pytest.raises(UsageError, match="One class only"):
+            hypo(train, lend())
+
+
+class TestSteps:
+    @pytest.mark.parametrize("goal", ["targeted", "untargeted", "hypo"])
+    def test_one_step_is_the_plain_one(self, goal):
+        """From zero and from noise, against the formula on the mean loss of the batch."""
+        train, run, surrogate = sample_images(), lend(seed=3), TinySurrogate()
+        x, y = pixels(train), torch.from_numpy(train.known_labels.copy())
+        options = {"steps": 1, "step": 0.3, "augment": False, "start": "zero"}
+        made = hypo(train, run, **options) if goal == "hypo" else adv(train, run, goal=goal, **options)
+        perturbed = x.clone().requires_grad_()
+        wanted = (y + 1) % 3 if goal == "targeted" else y
+        loss = F.cross_entropy(surrogate.logits(perturbed), wanted)
+        (-loss if goal == "untargeted" else loss).backward()
+        delta = -0.3 * RADIUS * perturbed.grad.sign()
+        expected = (x + delta).clamp(0, 1) - x
+        assert np.abs(made.delta - expected.numpy()).max() < 1e-7
+
+    def test_start_and_view_are_the_images_own_draws(self):
+        train, run, surrogate = sample_images(), lend(seed=3), TinySurrogate()
+        x, y = pixels(train), torch.from_numpy(train.known_labels.copy())
+        made = adv(train, run, steps=1, step=0.3, batch=4)
+        noise, views = [], []
+        for i in range(len(train)):
+            generator = run.generator(f"restart-0-image-{i}")
+            noise.append(torch.randn((3, *train.size), generator=generator))
+            views.append(torch.rand((1, 3), generator=generator)[0])
+        start = (RADIUS * torch.stack(noise)).clamp(-RADIUS, RADIUS)
+        perturbed = (x + start).clamp(0, 1).requires_grad_()
+        seen = random_view(perturbed, torch.stack(views), x.mean((0, 2, 3)), mirror=True)
+        F.cross_entropy(surrogate.logits(seen), (y + 1) % 3).backward()
+        delta = (perturbed.detach() - x - 0.3 * RADIUS * perturbed.grad.sign()).clamp(-RADIUS, RADIUS)
+        expected = (x + delta).clamp(0, 1) - x
+        assert np.abs(made.delta - expected.numpy()).max() < 1e-6
+
+    def test_steps_are_in_proportion_to_epsilon(self):
+        train = coloured()
+        grey = dataclasses.replace(train, images=np.full_like(train.images, 128))
+        small, large = (hypo(grey, lend(epsilon=epsilon), steps=1).delta for epsilon in (4, 8))
+        assert np.abs(small).max() == pytest.approx(0.1 * 4 / 255, rel=1e-4)
+        np.testing.assert_allclose(2 * small, large, atol=1e-6)
+        # Twice the steps that reach the bound.
+        assert np.abs(adv(grey, lend(epsilon=4), steps=20).delta).max() == pytest.approx(4 / 255, abs=1e-6)
+
+    def test_images_stay_within_range(self):
+        made = adv(sample_images(), lend(), steps=15)
+        perturbed = pixels(sample_images()).numpy() + made.delta
+        assert perturbed.min() >= -1e-6
+        assert perturbed.max() <= 1 + 1e-6
+        assert np.abs(made.delta).max() <= RADIUS + 1e-6
+
+    def test_the_batch_does_not_change_the_result(self):
+        """Up to rounding in the surrogate, which may turn the sign of a gradient close to zero."""
+        whole, parts = (adv(sample_images(), lend(), steps=6, batch=batch).delta for batch in (500, 3))
+        assert (np.abs(whole - parts) > 1e-6).mean() < 0.01
+        assert (np.abs(whole - adv(sample_images(), lend(seed=1), steps=6).delta) > 1e-6).mean() > 0.5
+
+
+@pytest.fixture(scope="module")
+def crafted():
+    """Score of the target, of the own class, and notes, before and after; by the aim."""
+    train = coloured()
+    x, y = pixels(train), torch.from_numpy(train.known_labels.copy())
+    results = {}
+    for name, craft, options in (
+        ("targeted", adv, {}),
+        ("untargeted", adv, {"goal": "untargeted"}),
+        ("hypo", hypo, {}),
+    ):
+        run = lend(ByColour(), epsilon=32)
+        delta = torch.from_numpy(craft(train, run, **{"steps": 20, **options}).delta)
+        before, after = (ByColour().logits(z).log_softmax(1) for z in (x, x + delta))
+        results[name] = before, after, y, run
+    return results
+
+
+class TestAims:
+    def test_targeted_raises_the_targets_score(self, crafted):
+        before, after, y, run = crafted["targeted"]
+        target = ((y + 1) % 3)[:, None]
+        assert (after.gather(1, target) > before.gather(1, target)).all()
+        assert run.notes["success_before"] == 0
+        assert run.notes["success_after"] == pytest.approx((after.argmax(1) == target[:, 0]).float().mean().item())
+        assert run.notes["loss_before"] == pytest.approx(-before.gather(1, target).mean().item(), rel=1e-4)
+        assert run.notes["loss_of_restarts"] == [pytest.approx(-after.gather(1, target).mean().item(), rel=1e-4)]
+
+    def test_untargeted_lowers_the_own_score(self, crafted):
+        before, after, y, run = crafted["untargeted"]
+        assert (after.gather(1, y[:, None]) < before.gather(1, y[:, None])).all()
+        assert run.notes["success_after"] == pytest.approx(1 - run.notes["surrogate_accuracy_after"])
+        assert run.notes["surrogate_accuracy_after"] == pytest.approx((after.argmax(1) == y).float().mean().item())
+        assert run.notes["loss_of_restarts"][0] < run.notes["loss_before"] < 0
+
+    def test_hypo_raises_the_own_score(self, crafted):
+        before, after, y, run = crafted["hypo"]
+        assert (after.gather(1, y[:, None]) > before.gather(1, y[:, None])).all()
+        assert run.notes["success_after"] == run.notes["surrogate_accuracy_after"] == 1
+        assert 0 < run.notes["loss_of_restarts"][0] < run.notes["loss_before"]
+
+    def test_a_surrogate_that_knows_the_classes_is_no_cause_for_warning(self, crafted):
+        assert all(run.warnings == [] for *_, run in crafted.values())
+
+
+class TestSurrogates:
+    @pytest.mark.parametrize("craft", [adv, hypo])
+    def test_too_few_scores_are_refused(self, craft):
+        with pytest.raises(UsageError, match=r"2 scores for 3 classes.*--surrogate trained"):
+            craft(coloured(), lend(ByColour(columns=2)))
+
+    def test_more_scores_than_classes_are_a_warning(self):
+        run = lend(ByColour(columns=7))
+        adv(coloured(), run)
+        assert len(run.warnings) == 1
+        assert "7 scores for 3 classes" in run.warnings[0]
+
+    def test_one_that_was_told_other_labels_is_a_warning(self):
+        train, run = coloured(), lend(ByColour())
+        adv(train.with_labels(None).with_labels((train.known_labels + 1) % 3, train.classes), run)
+        assert len(run.warnings) == 1
+        assert "0.0% of the clean images" in run.warnings[0]
+
+
+class TestRestarts:
+    @pytest.mark.parametrize("seed", range(4))
+    def test_the_set_with_the_lowest_loss_is_kept(self, seed):
+        train, surrogate = sample_images(), TinySurrogate()
+        run = lend(seed=seed)
+        made = adv(train, run, restarts=3, batch=5, steps=2)
+        losses = run.notes["loss_of_restarts"]
+        assert len(set(losses)) == 3
+        assert run.notes["kept_restart"] == int(np.argmin(losses))
+        targets = torch.from_numpy((train.known_labels + 1) % 3)
+        loss = F.cross_entropy(surrogate.logits(pixels(train) + torch.from_numpy(made.delta)), targets)
+        assert float(loss) == pytest.approx(min(losses), rel=1e-5)
+
+    def test_the_seeds_above_keep_other_than_the_first_and_the_last(self):
+        kept = set()
+        for seed in range(4):
+            run = lend(seed=seed)
+            adv(sample_images(), run, restarts=3, batch=5, steps=2)
+            kept.add(run.notes["kept_restart"])
+        assert len(kept) > 1
+
+    def test_restarts_that_cannot_differ_are_refused(self):
+        with pytest.raises(ValueError, match="set restarts=1"):
+            HypoParams(restarts=2)
+        assert HypoParams(restarts=2, augment=True).restarts == 2
+
+    @pytest.mark.parametrize(("craft", "restarts"), [(adv, 3), (hypo, 1)])
+    def test_an_interrupted_craft_ends_as_an_uninterrupted_one(self, craft, restarts):
+        train, checkpoint = sample_images(), MemoryCheckpoint()
+        whole = lend(seed=1, checkpoint=checkpoint)
+        made = craft(train, whole, restarts=restarts, batch=5)
+        assert [step for step, _ in checkpoint.saved] == list(range(1, 3 * restarts + 1))
+        for saved in checkpoint.saved:
+            run = lend(seed=1, checkpoint=MemoryCheckpoint(saved))
+            resumed = craft(train, run, restarts=restarts, batch=5)
+            assert np.array_equal(resumed.delta, made.delta), saved[0]
+            assert run.notes == whole.notes
+            assert run.warnings == whole.warnings
+
+    def test_an_interrupted_craft_does_not_start_afresh(self, monkeypatch):
+        checkpoint = MemoryCheckpoint()
+        adv(sample_images(), lend(checkpoint=checkpoint), batch=5)
+        steps = []
+        descend = poisoner.descend
+        monkeypatch.setattr(poisoner, "descend", lambda *a, **o: steps.append(len(a[0])) or descend(*a, **o))
+        adv(sample_images(), lend(checkpoint=MemoryCheckpoint(checkpoint.saved[1])), batch=5)
+        assert steps == [3]  # the last three of 13
+
+
+class TestRecords:
+    @pytest.mark.parametrize("name", ["adv-poison", "tap", "adversarial-poisons", "hypo", "hypocritical"])
+    def test_they_inherit_full_label_access(self, name):
+        record = installed().find("poisoner", name)
+        assert (record.label_access, record.granularity, record.budget, record.native_epsilon) == (
+            "full",
+            "sample",
+            "linf",
+            8,
+        )
+        assert installed().resolve("surrogate", record.surrogate).record.label_access == "full"
+
+    def test_the_published_values(self):
+        def values(reference: str) -> tuple[object, ...]:
+            params = installed().resolve("poisoner", reference).params
+            return params.steps, params.step, params.restarts, params.start, params.augment
+
+        assert values("adv-poison@paper") == (250, 0.05, 8, "normal", True)
+        assert values("adv-poison@rem") == (250, 0.008, 8, "normal", True)
+        assert values("adv-poison:untargeted") == (60, 0.1, 1, "normal", True)
+        assert values("hypo@paper") == (100, 0.1, 1, "zero", False)
+        assert installed().resolve("poisoner", "tap:untargeted").params.goal == "untargeted"

@@ -1,0 +1,393 @@
+"""Error-minimising and error-maximising noise against plain loops, and the rules of stopping and going on."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ucbench.budget import Budget
+from ucbench.context import Context
+from ucbench.crafting import BiLevel
+from ucbench.errors import UsageError
+from ucbench.registry import installed
+from ucbench.testing import MemoryCheckpoint, TinySurrogate, make_run, sample_images
+from ucbench.testing.samples import NUMERICS
+from ucbench.training import DivergedError, Engine, Stepper, arithmetic
+from ucbench_eminn import sweeps
+from ucbench_eminn.maximising import ErrorMaximising
+from ucbench_eminn.minimising import ErrorMinimising, ErrorMinimisingClasses, class_means
+from ucbench_eminn.objective import cross_entropy, measured, prepared
+from ucbench_eminn.params import EMaxNParams, EMinNClassParams, EMinNParams
+
+RADIUS = 8 / 255
+SMALL = {"network_steps": 3, "min_sweeps": 1, "max_sweeps": 3, "stop_error": None, "batch": 5, "lr": 0.02}
+BATCHES = {**SMALL, "turns": "batches", "random_start": True}
+POISONERS = {
+    "images": lambda **more: ErrorMinimising(EMinNParams(**{**SMALL, **more})),
+    "random start": lambda **more: ErrorMinimising(EMinNParams(**{**SMALL, "random_start": True, **more})),
+    "batches": lambda **more: ErrorMinimising(EMinNParams(**{**BATCHES, **more})),
+    "classes": lambda **more: ErrorMinimisingClasses(EMinNClassParams(**{**SMALL, **more})),
+    "maximising": lambda **more: ErrorMaximising(EMaxNParams(**{"epochs": 3, "batch": 5, "steps": 4, **more})),
+}
+
+
+@pytest.fixture(autouse=True)
+def _exact_arithmetic():
+    with arithmetic(NUMERICS):
+        yield
+
+
+def lent(checkpoint=None, surrogate=None):
+    return make_run(budget=Budget("linf", 8), surrogate=surrogate or TinySurrogate(), checkpoint=checkpoint)
+
+
+def crafted(poisoner, train=None, run=None):
+    """The perturbation of every image ``[N, 3, H, W]``, and the run."""
+    run = run or lent()
+    made = poisoner.craft(train or sample_images(), run)
+    delta = torch.from_numpy(made.delta)
+    return (delta if made.index is None else delta[torch.tensor(made.index)]), run
+
+
+def tensors(train):
+    return torch.from_numpy(train.images.copy()).float() / 255, torch.from_numpy(train.known_labels.copy())
+
+
+def moved(network, x, delta, labels, steps, step, direction=-1):
+    """Signed steps as the paper writes them, one image at a time."""
+    results = []
+    for image, start, label in zip(x, delta, labels, strict=True):
+        own = ((image + start).clamp(0, 1) - image).clone()
+        for _ in range(steps):
+            perturbed = (image + own)[None].requires_grad_()
+            (gradient,) = torch.autograd.grad(F.cross_entropy(network(perturbed), label[None]), perturbed)
+            own = (own + direction * step * gradient[0].sign()).clamp(-RADIUS, RADIUS)
+            own = (image + own).clamp(0, 1) - image
+        results.append(own)
+    return torch.stack(results)
+
+
+def agreement(a, b):
+    """Share of equal values: a gradient of nearly nothing may have either sign."""
+    return float(torch.isclose(a, b, atol=1e-6).float().mean())
+
+
+class TestAgainstPlainLoops:
+    def test_sweeps_over_images(self):
+        train, run = sample_images(), lent()
+        x, labels = tensors(train)
+        network = TinySurrogate().module(run.seed("network"), train)
+        sgd = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
+        delta = torch.zeros_like(x)
+        for _ in range(2):
+            for _ in range(3):
+                sgd.zero_grad()
+                F.cross_entropy(network((x + delta).clamp(0, 1)), labels).backward()
+                nn.utils.clip_grad_norm_(network.parameters(), 0.5)
+                sgd.step()
+            delta = moved(network, x, delta, labels, 4, 0.2 * RADIUS)
+        params = EMinNParams(
+            network_steps=3, steps=4, batch=13, lr=0.05, clip_norm=0.5, min_sweeps=2, max_sweeps=2, stop_error=None
+        )
+        found, run = crafted(ErrorMinimising(params), train, run)
+        assert agreement(found, delta) > 0.995
+        with torch.no_grad():
+            scores = network((x + delta).clamp(0, 1))
+        assert run.notes["losses"][-1] == pytest.approx(float(F.cross_entropy(scores, labels)), rel=1e-3)
+        assert run.notes["errors"][-1] == pytest.approx(float((scores.argmax(1) != labels).float().mean()))
+
+    def test_a_sweep_over_classes(self):
+        """Batch by batch, class by class: descend from the class's perturbation, then take the mean."""
+        train, run = sample_images(), lent()
+        x, labels = tensors(train)
+        network = TinySurrogate().module(run.seed("network"), train).eval()
+        patterns = torch.zeros(3, *x.shape[1:])
+        for batch in BiLevel(train, run, lr=0.1).batches(5, "sweep-0"):
+            for label in range(3):
+                own = batch[labels[batch] == label]
+                if len(own):
+                    start = patterns[label].expand(len(own), -1, -1, -1)
+                    patterns[label] = moved(network, x[own], start, labels[own], 2, 0.3 * RADIUS).mean(0)
+        params = EMinNClassParams(
+            network_steps=1, steps=2, step=0.3, batch=5, lr=1e-12, min_sweeps=1, max_sweeps=1, stop_error=None
+        )
+        made = ErrorMinimisingClasses(params).craft(train, run)
+        assert agreement(torch.from_numpy(made.delta), patterns) > 0.995
+        assert made.index.tolist() == labels.tolist()
+        assert made.delta.shape == (3, 3, 10, 14)
+
+    def test_ascent_on_what_was_learnt_from_clean_images(self):
+        train, checkpoint = sample_images(), MemoryCheckpoint()
+        x, labels = tensors(train)
+        found, run = crafted(POISONERS["maximising"](), train, lent(checkpoint))
+        assert not any(arrays["delta"].any() for _, arrays in checkpoint.saved)
+        trained = BiLevel(train, lent(MemoryCheckpoint(checkpoint.saved[-1])), lr=0.1)
+        trained.resume()
+        expected = moved(trained.frozen(), x, torch.zeros_like(x), labels, 4, 0.1 * RADIUS, direction=1)
+        assert agreement(found, expected) > 0.995
+        assert run.notes["losses"]["perturbed"] > run.notes["losses"]["clean"]
+        assert len(run.notes["train_losses"]) == 3
+
+    def test_class_means(self):
+        values, labels = torch.randn(7, 3, 2, 2), torch.tensor([0, 3, 3, 0, 1, 3, 0])
+        means, present = class_means(values, labels, 5)
+        assert present.tolist() == [True, True, False, True, False]
+        for label in (0, 1, 3):
+            torch.testing.assert_close(means[label], values[labels == label].mean(0))
+        assert not means[[2, 4]].any()
+
+    def test_the_objectives_gradient_is_that_of_finite_differences(self):
+        torch.manual_seed(0)
+        network = TinySurrogate().module(3).double().eval()
+        x, labels = torch.rand(4, 3, 10, 14, dtype=torch.float64), torch.tensor([1, 0, 9, 4])
+        loss = cross_entropy(network, labels, Engine(NUMERICS).autocast())
+        assert loss(x).item() == pytest.approx(F.cross_entropy(network(x), labels).item() * 4)
+        (gradient,) = torch.autograd.grad(loss(x.requires_grad_()), x)
+        for _ in range(5):
+            direction = torch.randn_like(x)
+            with torch.no_grad():
+                slope = (loss(x + 1e-6 * direction) - loss(x - 1e-6 * direction)) / 2e-6
+            assert float((gradient * direction).sum()) == pytest.approx(float(slope), rel=1e-5)
+
+
+class TestNoise:
+    @pytest.mark.parametrize("kind", ["images", "classes"])
+    def test_it_makes_the_images_easier_for_the_network(self, kind):
+        train, checkpoint = sample_images(), MemoryCheckpoint()
+        poisoner = POISONERS[kind](max_sweeps=6, network_steps=10, lr=0.1)
+        crafted(poisoner, train, lent(checkpoint))
+        run = lent(MemoryCheckpoint(checkpoint.saved[-1]))
+        state = prepared(train, run, poisoner.params)
+        state.resume()
+        poisoned = measured(state, run, 5)["loss"]
+        state.delta.zero_()
+        clean = measured(state, run, 5)["loss"]
+        everyone = torch.arange(len(train))
+        state.put(everyone, RADIUS * torch.randn(state.delta.shape, generator=torch.Generator().manual_seed(0)).sign())
+        random = measured(state, run, 5)["loss"]
+        assert clean - poisoned > 0.01
+        assert clean - poisoned > 3 * abs(clean - random)
+
+    @pytest.mark.parametrize("kind", ["images", "classes"])
+    def test_it_has_both_signs_and_the_legacy_flag_leaves_the_positive_half(self, kind):
+        signed, run = crafted(POISONERS[kind]())
+        assert (signed < -0.1 * RADIUS).any()
+        assert (signed > 0.1 * RADIUS).any()
+        assert run.notes["negative"] > 0.1
+        legacy, _ = crafted(POISONERS[kind](legacy_positive_only=True))
+        assert torch.equal(legacy, signed.clamp(min=0))
+
+    @pytest.mark.parametrize("kind", POISONERS)
+    def test_every_image_is_perturbed_within_the_ball(self, kind):
+        delta, _ = crafted(POISONERS[kind]())
+        x, _ = tensors(sample_images())
+        assert delta.flatten(1).any(1).all()
+        assert delta.abs().max() <= RADIUS + 1e-7
+        if kind != "classes":
+            assert (x + delta).min() >= 0
+            assert (x + delta).max() <= 1
+
+    def test_a_random_start_leaves_the_last_sweeps_noise_behind(self):
+        warm, _ = crafted(POISONERS["images"](step=0.01))
+        random, _ = crafted(POISONERS["random start"](step=0.01))
+        assert warm.abs().max() <= 3 * 5 * 0.01 * RADIUS + 1e-7
+        assert random.abs().mean() > 0.4 * RADIUS
+
+    def test_batches_are_perturbed_just_before_they_are_learnt_from(self, monkeypatch):
+        seen, step = [], Stepper.step
+
+        def watched(self, x, targets, lr=None):
+            seen.append((x.clone(), targets, self.network.training))
+            assert all(weight.requires_grad for weight in self.network.parameters())
+            return step(self, x, targets, lr)
+
+        monkeypatch.setattr(Stepper, "step", watched)
+        _, run = crafted(POISONERS["batches"]())
+        x, _ = tensors(sample_images())
+        assert len(seen) == 9
+        for batch, _, _ in seen:  # the very first pass sees no clean image
+            assert (batch[:, None] - x).abs().flatten(2).amax(2).min() > 0.1 * RADIUS
+        assert len(run.notes["errors"]) == 1
+        assert len(run.notes["train_losses"]) == 3
+
+
+class TestStopping:
+    @pytest.fixture
+    def errors(self, monkeypatch):
+        """Errors to be measured, one a sweep."""
+        given = []
+        monkeypatch.setattr(sweeps, "measured", lambda *_: {"loss": 1.0, "error": given.pop(0)})
+        return given
+
+    @pytest.mark.parametrize("kind", ["images", "classes"])
+    @pytest.mark.parametrize(("at_least", "expected"), [(1, 2), (2, 2), (3, 5)])
+    def test_it_stops_at_the_first_low_error_from_min_sweeps_on(self, errors, kind, at_least, expected):
+        errors += [0.5, 0.25, 0.75, 0.26, 0.2, 0.0]
+        _, run = crafted(POISONERS[kind](stop_error=0.25, min_sweeps=at_least, max_sweeps=6))
+        assert run.notes["sweeps"] == expected
+        assert run.notes["errors"] == [0.5, 0.25, 0.75, 0.26, 0.2, 0.0][:expected]
+        assert run.notes["reached"] is True
+        assert not run.warnings
+
+    def test_max_sweeps_ends_it_with_a_warning(self, errors):
+        errors += [0.5, 0.0, 0.4, 0.3]
+        _, run = crafted(POISONERS["images"](stop_error=0.1, min_sweeps=3, max_sweeps=4))
+        assert run.notes["sweeps"] == 4
+        assert run.notes["reached"] is False
+        (warning,) = run.warnings
+        assert "0.3 after 4 sweeps" in warning
+        assert "stop_error=0.1" in warning
+
+    def test_a_low_error_at_the_very_last_sweep_is_no_reason_to_warn(self, errors):
+        errors += [0.5, 0.1]
+        _, run = crafted(POISONERS["images"](stop_error=0.1, max_sweeps=2))
+        assert run.notes["reached"] is True
+        assert not run.warnings
+
+    def test_without_a_wanted_error_it_goes_to_the_end_in_silence(self, errors):
+        errors += [0.0, 0.0, 0.0]
+        _, run = crafted(POISONERS["images"]())
+        assert run.notes["sweeps"] == 3
+        assert not run.warnings
+
+    def test_what_had_stopped_does_not_go_on_when_taken_up(self, errors):
+        errors += [0.5, 0.0]
+        checkpoint = MemoryCheckpoint()
+        delta, _ = crafted(POISONERS["images"](stop_error=0.1), run=lent(checkpoint))
+        again, run = crafted(POISONERS["images"](stop_error=0.1), run=lent(MemoryCheckpoint(checkpoint.saved[-1])))
+        assert torch.equal(again, delta)
+        assert run.notes["errors"] == [0.5, 0.0]
+
+    def test_a_loss_that_is_not_finite_is_an_error(self):
+        with pytest.raises(DivergedError, match="diverged in sweep"):
+            crafted(POISONERS["images"](lr=1e30, clip_norm=None))
+        with pytest.raises(DivergedError, match="diverged in epoch"):
+            crafted(POISONERS["maximising"](lr=1e30, clip_norm=None))
+
+
+class TestGoingOn:
+    @pytest.mark.parametrize("kind", POISONERS)
+    def test_from_any_checkpoint_the_end_is_the_same(self, kind):
+        checkpoint = MemoryCheckpoint()
+        whole, run = crafted(POISONERS[kind](), run=lent(checkpoint))
+        assert [number for number, _ in checkpoint.saved] == [1, 2, 3]
+        for saved in checkpoint.saved:
+            resumed, again = crafted(POISONERS[kind](), run=lent(MemoryCheckpoint(saved)))
+            assert torch.equal(resumed, whole)
+            assert again.notes == run.notes
+
+    @pytest.mark.parametrize("kind", ["images", "classes"])
+    def test_with_the_default_surrogate_too(self, kind):
+        def run(checkpoint):
+            return lent(checkpoint, installed().resolve("surrogate", "resnet18:width=16").build())
+
+        train, checkpoint = sample_images(9, (8, 8)), MemoryCheckpoint()
+        whole, _ = crafted(POISONERS[kind](max_sweeps=2), train, run(checkpoint))
+        resumed, _ = crafted(POISONERS[kind](max_sweeps=2), train, run(MemoryCheckpoint(checkpoint.saved[0])))
+        assert torch.equal(resumed, whole)
+
+    @pytest.mark.parametrize("kind", POISONERS)
+    @pytest.mark.parametrize("early", [False, True])
+    def test_progress_ends_full(self, kind, early):
+        class Bar:
+            total = done = 0
+
+            def bar(self, text, total):
+                self.total += total
+                return self.advance
+
+            def advance(self, steps):
+                self.done += steps
+
+            def say(self, text):
+                pass
+
+        more = {"stop_error": 1.0} if early and kind in ("images", "random start", "classes") else {}
+        bar, checkpoint = Bar(), MemoryCheckpoint()
+        run = Context(
+            Engine(NUMERICS),
+            ("craft", 0),
+            bar,
+            budget=Budget("linf", 8),
+            surrogate=TinySurrogate(),
+            checkpoint=checkpoint,
+        )
+        POISONERS[kind](**more).craft(sample_images(), run)
+        assert bar.done == bar.total > 0
+        if early:
+            saved, bar.total, bar.done = MemoryCheckpoint(checkpoint.saved[0]), 0, 0
+            run.checkpoint = saved
+            POISONERS[kind](**more).craft(sample_images(), run)
+            assert bar.done == bar.total > 0
+
+
+class TestFewImages:
+    @pytest.mark.parametrize("kind", POISONERS)
+    def test_one_class_and_two_images_are_enough(self, kind):
+        two, _ = crafted(POISONERS[kind](), sample_images(2))
+        assert two.shape == (2, 3, 10, 14)
+        alone, _ = crafted(POISONERS[kind](), sample_images(5, classes=1))
+        assert torch.isfinite(alone).all()
+
+    @pytest.mark.parametrize("kind", POISONERS)
+    def test_one_image_is_an_error(self, kind):
+        with pytest.raises(UsageError, match="takes 2 images"):
+            crafted(POISONERS[kind](), sample_images(1))
+
+    def test_a_class_without_images_keeps_no_noise(self):
+        train = sample_images()
+        made = POISONERS["classes"]().craft(train.subset((train.known_labels != 1).nonzero()[0]), lent())
+        assert not made.delta[1].any()
+        assert made.delta[[0, 2]].any(axis=(1, 2, 3)).all()
+
+
+class TestParams:
+    def test_presets_are_the_published_settings(self):
+        released = EMinNParams.resolve("eminn", "released")
+        assert (released.batch, released.network_steps, released.steps, released.stop_error) == (512, 10, 20, 0.01)
+        assert 8 * released.step == pytest.approx(0.8)
+        assert (released.lr, released.momentum, released.weight_decay, released.clip_norm) == (0.1, 0.9, 5e-4, 5)
+        assert EMinNParams.resolve("eminn", "paper") == released
+        apbench = EMinNParams.resolve("eminn", "apbench")
+        assert (apbench.batch, apbench.steps, 8 * apbench.step) == (128, 5, pytest.approx(1.6))
+        rem = EMinNParams.resolve("eminn", "rem")
+        assert rem.network_steps * rem.max_sweeps == 5000
+        assert (rem.steps, 8 * rem.step, rem.random_start) == (10, pytest.approx(1.6), True)
+        classes = EMinNClassParams.resolve("eminn-class", "released")
+        assert (classes.steps, 8 * classes.step, classes.network_steps) == (1, pytest.approx(0.8), 10)
+
+    @pytest.mark.parametrize("wrong", [{"min_sweeps": 30}, {"turns": "batches"}])
+    def test_contradictions_are_refused(self, wrong):
+        with pytest.raises(UsageError, match=next(iter(wrong))):
+            EMinNParams.resolve("eminn", options=wrong)
+
+    def test_the_learning_rate_falls_to_a_tenth(self):
+        turns = sweeps.Alternation(sample_images(), lent(), EMinNParams(lr=0.1, lr_drop_every=4))
+        assert [turns.rate(step) for step in (0, 3, 4, 8)] == pytest.approx([0.1, 0.1, 0.01, 0.001])
+
+    @pytest.mark.parametrize("schedule", ["cosine", "constant"])
+    def test_rates_of_the_clean_training(self, monkeypatch, schedule):
+        rates, step = [], Stepper.step
+        monkeypatch.setattr(
+            Stepper, "step", lambda self, x, targets, lr=None: rates.append(lr) or step(self, x, targets, lr)
+        )
+        crafted(POISONERS["maximising"](schedule=schedule))
+        assert len(rates) == 9
+        assert rates[0] == 0.1
+        if schedule == "constant":
+            assert set(rates) == {0.1}
+        else:
+            assert rates == sorted(rates, reverse=True)
+            assert 0 < rates[-1] < 0.01
+
+    def test_short_names(self):
+        names = {"em": "eminn", "em-class": "eminn-class", "emax": "emaxn"}
+        for short, name in names.items():
+            assert installed().find("poisoner", short).name == name
+
+    def test_assign_gives_each_class_its_own(self):
+        images = sample_images(7)
+        assigned = POISONERS["classes"]().assign(images.with_labels(None), images.known_labels, {}, lent())
+        assert assigned.tolist() == images.known_labels.tolist()
