@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 #: What each axis holds where the caller names nothing.
 DEFAULT_DATASET, DEFAULT_LABELING, DEFAULT_VICTIM = "digits", "original", "resnet18"
 #: Whose clusters or predicted classes a label-based poisoner is told of: the model that UC looks through too.
-DEFAULT_LABELER = "efficientnet-lite0@levels"
+DEFAULT_LABELER = "efficientnet-lite0@auto"
 
 Texts = str | Sequence[str]
 

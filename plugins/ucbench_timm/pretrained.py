@@ -17,12 +17,16 @@ from ucbench_timm.surrogate_params import EfficientNetLite0Params, TimmSurrogate
 from ucbench_timm.weight_files import efficientnet_lite0_file
 from ucbench_timm.zoo import check_name, create
 
+#: Longest side, in pixels, below which ``features=auto`` looks through two depths.
+TINY = 16
+
 
 class EfficientNetLite0(NetworkSurrogate):
     """EfficientNet-Lite0 (ImageNet-1k, 4.7 million weights): features ``[B, 1280]``, scores ``[B, 1000]``.
 
     Images are resized to ``size`` pixels square (bicubic) and normalised by mean = std = 0.5. The network was
-    trained at 224 pixels; 96 costs a fifth of that. With ``features=levels``, features are ``[B, 1600]``.
+    trained at 224 pixels; 96 costs a fifth of that. With ``features=levels``, features are ``[B, 1600]``; ``auto`` has
+    those for images below :data:`TINY` pixels.
 
     Raises:
         DataError: if the installed weights are not the expected ones.
@@ -35,7 +39,7 @@ class EfficientNetLite0(NetworkSurrogate):
         load_by_position(network, read_state(weights), str(weights))
         half = (0.5, 0.5, 0.5)
         size = None if params.size is None else (params.size, params.size)
-        kind = _LevelsNetwork if params.features == "levels" else _ScaledNetwork
+        kind = {"penultimate": _ScaledNetwork, "levels": _LevelsNetwork, "auto": _AutoNetwork}[params.features]
         self.adopt(kind(network, mean=half, std=half, size=size))
 
 
@@ -63,6 +67,14 @@ class _LevelsNetwork(_ScaledNetwork):
         top = network.forward_head(network.bn2(network.conv_head(x)), pre_logits=True)
         # Unequal lengths would let the earlier level, whose activations are 2 to 20 times longer, decide alone.
         return torch.cat([F.normalize(quadrants.float(), dim=1), F.normalize(top.float(), dim=1)], 1)
+
+
+class _AutoNetwork(_LevelsNetwork):
+    """Two depths for pictures so small that ImageNet's classes say little of them, the penultimate one for others."""
+
+    def features(self, x: Tensor) -> Tensor:
+        tiny = max(x.shape[-2:]) < TINY
+        return self._through(self._penultimate if tiny else super(_LevelsNetwork, self)._penultimate, x)
 
 
 class TimmSurrogate(NetworkSurrogate):

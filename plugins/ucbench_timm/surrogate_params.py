@@ -15,7 +15,11 @@ from ucbench_timm.weight_files import efficientnet_lite0_file, sha256
 
 
 class EfficientNetLite0Params(Params):
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"standard": {}, "levels": {"features": "levels"}}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "standard": {},
+        "levels": {"features": "levels"},
+        "auto": {"features": "auto"},
+    }
 
     size: int | None = Field(
         None,
@@ -25,11 +29,12 @@ class EfficientNetLite0Params(Params):
             "between 32 and 96, and 224 for pictures above 96"
         ),
     )
-    features: Literal["penultimate", "levels"] = Field(
+    features: Literal["penultimate", "levels", "auto"] = Field(
         "penultimate",
         description=(
             "the classifier's input, or that beside the fourth stage averaged over quadrants, each of length 1: shapes "
-            "count as much as what ImageNet's classes tell apart"
+            "count as much as what ImageNet's classes tell apart; auto: "
+            "levels for pictures below 16 px, else penultimate"
         ),
     )
 

@@ -23,10 +23,10 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         granularity="cluster",
         budget="linf",
         native_epsilon=16,
-        surrogate="efficientnet-lite0@levels",
+        surrogate="efficientnet-lite0@auto",
         fidelity=(
             "`released` and `paper` follow the official code; `standard` is the same method at a budget of steps, with "
-            "a distance and a squash whose gradient does not vanish, perturbations made of 4-pixel blocks, features "
-            "of two depths; each parameter says where it deviates"
+            "a distance and a squash whose gradient does not vanish, crops and flips of the perturbed pictures (below "
+            "16 px instead: 4-pixel blocks, and features of two depths); each parameter says where it deviates"
         ),
     )

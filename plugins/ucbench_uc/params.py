@@ -9,6 +9,9 @@ from pydantic import Field
 
 from ucbench import Params
 
+#: Longest side, in pixels, below which the defaults make blocks instead of augmenting.
+TINY = 16
+
 #: The paper's procedure as its code runs it, but fitted on each cluster's own images, as the paper's formula says.
 _PAPER: Mapping[str, Any] = {
     "epochs": 50,
@@ -63,14 +66,20 @@ class UCParams(Params):
     derangement: Literal["shift", "farthest"] = Field(
         "shift", description="target of cluster i: i+1 modulo p, or the farthest in total with no fixed point"
     )
-    augment: Literal["none", "images", "perturbed"] = Field(
-        "none",
-        description="random crop and flip while crafting: of the images before adding (released code), or after adding",
+    augment: Literal["auto", "none", "images", "perturbed"] = Field(
+        "auto",
+        description=(
+            "random crop and flip while crafting: of the images before adding (released code), or after adding; auto: "
+            "after adding, but none for pictures below 16 px"
+        ),
     )
-    coarseness: int = Field(
-        4,
+    coarseness: int | None = Field(
+        None,
         ge=1,
-        description="side in pixels of the blocks a perturbation consists of (released code: 1); blocks survive crops",
+        description=(
+            "side in pixels of the blocks a perturbation consists of (released code: 1); none: 1, but 4 for pictures "
+            "below 16 px, which a crop moves by too much for single pixels to survive"
+        ),
     )
     width: int = Field(16, ge=1, description="channels of the generator's first layer, ngf (released code: 64)")
     residual_blocks: int = Field(3, ge=0, description="residual blocks of the generator (released code: 6)")
@@ -78,6 +87,16 @@ class UCParams(Params):
         True, description="advance all clusters in one batch; false crafts one after another, in less memory"
     )
     shuffle: bool = Field(True, description="false reads the images in their stored order (released code)")
+
+    def fitted_to(self, size: tuple[int, int]) -> UCParams:
+        """The same with what was left to the pictures' size (height, width) decided."""
+        tiny = max(size) < TINY
+        return self.model_copy(
+            update={
+                "coarseness": self.coarseness or (4 if tiny else 1),
+                "augment": ("none" if tiny else "perturbed") if self.augment == "auto" else self.augment,
+            }
+        )
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "standard": {},

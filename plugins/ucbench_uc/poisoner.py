@@ -48,7 +48,7 @@ class UnlearnableClusters:
         clusters = clusters_of(train, self.params.clusters, run)
         centres = torch.from_numpy(clusters.centres).to(run.device)
         targets = derangement(self.params.derangement, centres.cpu()).to(run.device)
-        crafter = _Crafter(self.params, train, clusters, centres, targets, run)
+        crafter = _Crafter(self.params.fitted_to(train.size), train, clusters, centres, targets, run)
         every = list(range(self.params.clusters))
         groups = [every] if self.params.together else [[one] for one in every]
         delta = np.concatenate([crafter.craft(group) for group in groups])

@@ -99,7 +99,10 @@ def test_a_failed_cell_makes_the_exit_code_1_and_the_others_are_shown(capsys):
         (["--poisoner", "stripes", "--mixture", "140%"], "above 0 and at most 1; got 1.4"),
         (["--poisoner", "stripes", "--seed", "0", "--train-seed", "1"], "either --seed"),
         (["--poisoner", "stripes", "--seed", "two"], "'two' is neither a seed nor a range"),
-        (["--poisoner", "badge", "--craft-labels", "cluster:k=3"], "Use original, predicted:model=SURROGATE or clusters:k=K"),
+        (
+            ["--poisoner", "badge", "--craft-labels", "cluster:k=3"],
+            "Use original, predicted:model=SURROGATE or clusters:k=K",
+        ),
         (["--poisoner", "stripes", "--device", "tpu"], "Unknown device 'tpu'"),
         (["--poisoner", "stripes", "--threads", "0"], "--threads must be at least 1"),
     ],

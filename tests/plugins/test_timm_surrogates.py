@@ -424,3 +424,10 @@ def test_adv_poisons_surrogate_recipe():
     params = TrainedParams.resolve("surrogate 'trained'", preset="adv-poison")
     assert (params.epochs, params.batch, params.lr, params.nesterov) == (40, 128, 0.1, True)
     assert (params.schedule, params.milestones, params.gamma) == ("step", (15, 25, 35), 0.1)
+
+
+@pytest.mark.parametrize(("side", "same"), [(8, "levels"), (15, "levels"), (16, "penultimate"), (32, "penultimate")])
+def test_auto_looks_through_two_depths_only_at_tiny_pictures(side, same):
+    x = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    found = {name: EfficientNetLite0(EfficientNetLite0Params(features=name)).features(x) for name in ("auto", same)}
+    assert torch.equal(found["auto"], found[same])

@@ -459,3 +459,12 @@ class TestPresets:
         assert record.native_epsilon == 16
         assert not record.projects
         assert "2301.01217" in record.paper
+
+
+@pytest.mark.parametrize(("side", "decided"), [(8, (4, "none")), (15, (4, "none")), (16, (1, "perturbed"))])
+def test_what_is_left_open_is_decided_by_the_pictures_size_and_nothing_else_is(side, decided):
+    fitted = UCParams().fitted_to((8, side))
+    assert (fitted.coarseness, fitted.augment) == decided
+    named = UCParams(coarseness=2, augment="images").fitted_to((8, side))
+    assert (named.coarseness, named.augment) == (2, "images")
+    assert fitted.model_copy(update={"coarseness": None, "augment": "auto"}) == UCParams()
