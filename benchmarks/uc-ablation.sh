@@ -18,5 +18,5 @@ for choice in "${choices[@]}"; do arguments+=(--poisoner "$choice"); done
 common=(--dataset digits:validation=0.35 --victim resnet18:width=16 --seed "${2:-0-1}" --threads 1 --out "$1")
 ucbench run "${common[@]}" "${arguments[@]}" --poisoner positive:grid=2
 # The same clusters under random blocks instead of crafted perturbations, and clusters of the penultimate features alone.
-ucbench run "${common[@]}" --poisoner rand-class:grid=2 --craft-labels clusters:k=10 --surrogate efficientnet-lite0@levels
+ucbench run "${common[@]}" --poisoner rand-class:grid=2 --craft-labels clusters:k=10
 ucbench run "${common[@]}" --poisoner uc --surrogate efficientnet-lite0

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from ucbench import PoisonerRecord, hookimpl
 
 PAPER = (
-    "MI-UE, unlearnable examples by reduction of the mutual information between clean and poisoned features. ICLR 2026."
-    " Code: hala64/mi-ue"
+    "Why Do Unlearnable Examples Work: A Novel Perspective of Mutual Information (MI-UE). ICLR 2026. arXiv 2603.03725"
 )
 
 
