@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,14 +28,25 @@ class Clusters:
     assignment: NDArray[np.int64]
 
 
-@torch.no_grad()
 def extract_features(surrogate: Surrogate, images: ImageSet, device: torch.device, batch: int = 250) -> torch.Tensor:
     """Features float32 ``[N, D]`` of all images, on the CPU."""
-    parts = []
+    return torch.cat([features.float().cpu() for features in _through(surrogate.features, images, device, batch)])
+
+
+def predict_classes(
+    surrogate: Surrogate, images: ImageSet, device: torch.device, batch: int = 250
+) -> NDArray[np.int64]:
+    """The class of the highest score ``[N]`` that the surrogate gives every image."""
+    return torch.cat([scores.argmax(1).cpu() for scores in _through(surrogate.logits, images, device, batch)]).numpy()
+
+
+def _through(
+    layers: Callable[[torch.Tensor], torch.Tensor], images: ImageSet, device: torch.device, batch: int
+) -> Iterator[torch.Tensor]:
     for start in range(0, len(images), batch):
         block = torch.from_numpy(images.images[start : start + batch].copy()).to(device)
-        parts.append(surrogate.features(block.float().div_(255.0)).float().cpu())
-    return torch.cat(parts)
+        with torch.no_grad():
+            yield layers(block.float().div_(255.0))
 
 
 def cluster(features: torch.Tensor, k: int, seed: int) -> Clusters:
@@ -55,18 +67,6 @@ def cluster(features: torch.Tensor, k: int, seed: int) -> Clusters:
     if found < k:
         raise UsageError(f"{k} clusters were asked for, but the surrogate sees only {found} different images.")
     return Clusters(fitted.cluster_centers_.astype(np.float32), fitted.labels_.astype(np.int64))
-
-
-@torch.no_grad()
-def predict_classes(
-    surrogate: Surrogate, images: ImageSet, device: torch.device, batch: int = 250
-) -> NDArray[np.int64]:
-    """The class of the highest score ``[N]`` that the surrogate gives every image."""
-    parts = []
-    for start in range(0, len(images), batch):
-        block = torch.from_numpy(images.images[start : start + batch].copy()).to(device)
-        parts.append(surrogate.logits(block.float().div_(255.0)).argmax(1).cpu())
-    return torch.cat(parts).numpy()
 
 
 def clusters_of(train: ImageSet, k: int, run: Run, surrogate: Surrogate | None = None) -> Clusters:
