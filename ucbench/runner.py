@@ -268,7 +268,7 @@ def _transformed(
     with torch.no_grad():
         for block in blocks(test.images.shape):
             x = torch.from_numpy(test.images[block].copy()).to(bench.engine.device).float().div_(255.0)
-            which = torch.from_numpy(index[block]).to(bench.engine.device)
+            which = torch.from_numpy(index[block].copy()).to(bench.engine.device)
             levels = poisoner.transform(x, which, release.state).clamp(0, 1).mul(255.0).round()
             changed[block] = levels.to(torch.uint8).cpu().numpy()
     return changed

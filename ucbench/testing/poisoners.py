@@ -184,7 +184,7 @@ def _check_transform(
     x = torch.from_numpy(unseen.images.copy()).float() / 255
     kept = x.clone()
     with bench.subject.calling("transform()", unseen):
-        changed = bench.subject.build().transform(x, torch.from_numpy(index), state)
+        changed = bench.subject.build().transform(x, torch.from_numpy(index.copy()), state)
     bench.subject.require(torch.equal(x, kept), "transform() must not modify its inputs", "The images changed")
     fits = isinstance(changed, torch.Tensor) and changed.dtype == torch.float32 and changed.shape == x.shape
     rule = f"transform() must return images float32 {list(x.shape)} in [0, 1]"
