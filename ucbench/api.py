@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ucbench.budget import Budget, parse_epsilon
 from ucbench.errors import UsageError
 from ucbench.grammar import parse_seeds
-from ucbench.matrix import Axes, Cell, expand, native_budget
+from ucbench.matrix import Axes, Cell, check_surrogate, expand, native_budget
 from ucbench.numerics import Numerics, resolve
 from ucbench.progress import Progress, Silent
 from ucbench.registry import Registry, installed
@@ -247,7 +247,7 @@ def craft(
         epsilon: linf radius in 8-bit units; the poisoner's own by default.
 
     Raises:
-        UsageError: for unknown names, or a label-based poisoner without labels.
+        UsageError: for unknown names, a surrogate that does not fit, or a label-based poisoner without labels.
         ContractError: if the poisoner returned what its contract forbids.
     """
     from ucbench.components import PoisonerRecord
@@ -271,6 +271,7 @@ def craft(
     model = None
     if record.surrogate:
         named = here.registry.resolve("surrogate", surrogate or record.surrogate)
+        check_surrogate(record, named)
         model = named.build()
         if hasattr(model, "fit"):
             raise UsageError(f"Surrogate {named} has to be trained first, which `ucbench run` does.")

@@ -265,13 +265,17 @@ def _crafts(poisoner: Resolved, dataset: Resolved, axes: Axes, registry: Registr
         names = (axes.surrogates or [record.surrogate]) if uses_surrogate else [""]
         surrogates = [registry.resolve("surrogate", name) if name else None for name in names]
         for named in surrogates:
-            _check_surrogate(record, named)
+            check_surrogate(record, named)
         for surrogate, budget in itertools.product(surrogates, _budgets(poisoner, dataset, axes)):
             yield Craft(poisoner, surrogate, labels, budget, craft_seed)
 
 
-def _check_surrogate(record: PoisonerRecord, surrogate: Resolved | None) -> None:
-    """Raise UsageError where one wants weights and the other has none, or the other way round."""
+def check_surrogate(record: PoisonerRecord, surrogate: Resolved | None) -> None:
+    """Check that poisoner and surrogate agree on who brings the weights.
+
+    Raises:
+        UsageError: if the poisoner trains its surrogate and this one comes with weights, or the other way round.
+    """
     if surrogate is None:
         return
     untrained = getattr(surrogate.record, "untrained", False)

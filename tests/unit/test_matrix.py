@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import product
 
 import pytest
 from tiny_components import registry
 
+from ucbench.components import PoisonerRecord
 from ucbench.errors import UsageError
-from ucbench.matrix import Axes, Cell, CraftLabels, expand, parse_craft_labels
+from ucbench.matrix import Axes, Cell, CraftLabels, check_surrogate, expand, parse_craft_labels
 
 REGISTRY = registry()
 
@@ -196,3 +198,17 @@ def test_a_surrogate_is_the_poisoners_own_unless_named():
 def test_what_does_not_exist_or_lies_out_of_range_is_a_usage_error(wrong, text):
     with pytest.raises(UsageError, match=re.escape(text)):
         cells(**wrong)
+
+
+def test_poisoner_and_surrogate_agree_on_who_brings_the_weights():
+    trains = PoisonerRecord(name="trains", summary="", load="", surrogate="bare", trains_surrogate=True)
+    looks = PoisonerRecord(name="looks", summary="", load="", surrogate="eyes")
+    eyes = REGISTRY.resolve("surrogate", "eyes")
+    bare = replace(eyes, record=replace(eyes.record, untrained=True))
+    check_surrogate(trains, bare)
+    check_surrogate(looks, eyes)
+    check_surrogate(looks, None)
+    with pytest.raises(UsageError, match="'trains' trains its surrogate itself, but eyes comes with weights.*bare"):
+        check_surrogate(trains, eyes)
+    with pytest.raises(UsageError, match="'looks' looks through a surrogate's weights, but eyes has none"):
+        check_surrogate(looks, bare)
