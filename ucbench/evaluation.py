@@ -61,6 +61,43 @@ def cluster_diagnostics(index: Labels, labels: Labels) -> dict[str, float]:
     }
 
 
+def probe_accuracy(features: NDArray[np.float32], labels: Labels, seed: int) -> float | None:
+    """Accuracy, in percent, of a linear classifier on features ``[N, D]``, fitted on one half and scored on the other.
+
+    Both halves serve both ways. What a victim's features still tell of classes, whatever labels it was trained by.
+    None for fewer than two images.
+    """
+    order = np.random.default_rng(seed).permutation(len(labels))
+    halves = order[: len(order) // 2], order[len(order) // 2 :]
+    if not len(halves[0]):
+        return None
+    spread = features.std(0)
+    x = (features - features.mean(0)) / np.where(spread > 0, spread, 1)
+    found = np.empty_like(labels)
+    for fitted, held_out in (halves, halves[::-1]):
+        found[held_out] = _guess(x[fitted], labels[fitted], x[held_out], int(labels.max()) + 1)
+    return accuracy(found, labels)
+
+
+def _guess(
+    fitted: NDArray[np.float32], labels: Labels, held_out: NDArray[np.float32], classes: int
+) -> NDArray[np.int64]:
+    """The classes of rows ``held_out`` by ridge regression, with an intercept, on the one-hot labels of ``fitted``."""
+
+    def with_one(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.hstack([rows, np.ones((len(rows), 1), np.float32)])
+
+    x, y = with_one(fitted), np.eye(classes, dtype=np.float32)[labels]
+    # The dual form where there are more columns than rows, so that the system stays as small as it can be.
+    penalty = 1e-3 * max(float(np.square(x).sum()) / len(x), 1e-6)
+    if x.shape[1] <= len(x):
+        weights = np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1], dtype=np.float32), x.T @ y)
+    else:
+        weights = x.T @ np.linalg.solve(x @ x.T + penalty * np.eye(len(x), dtype=np.float32), y)
+    guessed: NDArray[np.int64] = (with_one(held_out) @ weights).argmax(1)
+    return guessed
+
+
 def guess_accuracy(release: Release, labels: Labels, seed: int, limit: int = 5000) -> float:
     """Held-out accuracy, in percent, of guessing the label from the perturbation alone by a linear classifier.
 
@@ -75,14 +112,7 @@ def guess_accuracy(release: Release, labels: Labels, seed: int, limit: int = 500
         return float("nan")
 
     def values(indices: NDArray[np.intp]) -> NDArray[np.float32]:
-        flat = np.asarray(release.changes)[release.index[indices]].reshape(len(indices), -1).astype(np.float32) / 255.0
-        return np.hstack([flat, np.ones((len(indices), 1), np.float32)])
+        return np.asarray(release.changes)[release.index[indices]].reshape(len(indices), -1).astype(np.float32) / 255.0
 
-    x, y = values(fitted), np.eye(int(labels.max()) + 1, dtype=np.float32)[labels[fitted]]
-    # The dual form where there are more pixels than images, so that the system stays as small as it can be.
-    penalty = 1e-3 * max(float(np.square(x).sum()) / len(x), 1e-6)
-    if x.shape[1] <= len(x):
-        weights = np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1], dtype=np.float32), x.T @ y)
-    else:
-        weights = x.T @ np.linalg.solve(x @ x.T + penalty * np.eye(len(x), dtype=np.float32), y)
-    return accuracy((values(held_out) @ weights).argmax(1), labels[held_out])
+    guessed = _guess(values(fitted), labels[fitted], values(held_out), int(labels.max()) + 1)
+    return accuracy(guessed, labels[held_out])

@@ -22,7 +22,8 @@ COLUMNS = (
     "dataset", "poisoner", "preset", "surrogate", "craft_labels", "label_access", "granularity", "labeling", "defense",
     "victim", "norm", "epsilon", "mixture", "trusted", "craft_seed", "train_seed", "epochs", "test_accuracy",
     "balanced_accuracy", "matched_accuracy", "test_accuracy_best", "train_accuracy", "perturbed_test_accuracy",
-    "chance", "clean_accuracy", "sham_accuracy", "drop", "drop_sham", "gap_removed", "guess_accuracy", "measured_linf",
+    "chance", "clean_accuracy", "sham_accuracy", "drop", "drop_sham", "gap_removed", "guess_accuracy", "cosine_gap",
+    "probe_accuracy", "measured_linf",
     "measured_l2", "measured_l0", "psnr", "ssim", "seconds", "craft_seconds", "images_per_second", "status", "cell",
 )  # fmt: skip
 
@@ -130,7 +131,7 @@ def _text(column: str, value: Any) -> str:
     if column in ("epsilon", "mixture"):
         return f"{value:g}"
     if isinstance(value, float):
-        return f"{value:.4f}" if column in ("gap_removed", "ssim", "measured_l2") else f"{value:.2f}"
+        return f"{value:.4f}" if column in ("gap_removed", "cosine_gap", "ssim", "measured_l2") else f"{value:.2f}"
     return str(value)
 
 
@@ -153,8 +154,8 @@ class Summary(NamedTuple):
 #: Numbers that are averaged over seeds.
 AVERAGED = (
     "test_accuracy", "train_accuracy", "perturbed_test_accuracy", "matched_accuracy", "chance", "clean_accuracy",
-    "sham_accuracy", "drop", "drop_sham", "gap_removed", "guess_accuracy", "measured_linf", "psnr", "seconds",
-    "craft_seconds",
+    "sham_accuracy", "drop", "drop_sham", "gap_removed", "guess_accuracy", "cosine_gap", "probe_accuracy",
+    "measured_linf", "psnr", "seconds", "craft_seconds",
 )  # fmt: skip
 
 

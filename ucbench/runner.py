@@ -16,10 +16,11 @@ from ucbench.budget import blocks
 from ucbench.components import CellEvent, Victim
 from ucbench.context import Context
 from ucbench.costs import training_work
+from ucbench.crafting import cosine_gap
 from ucbench.data import ImageSet
 from ucbench.environment import environment, peak_memory
 from ucbench.errors import UcbenchError
-from ucbench.evaluation import accuracy, guess_accuracy, test_metrics
+from ucbench.evaluation import accuracy, guess_accuracy, probe_accuracy, test_metrics
 from ucbench.matrix import Cell
 from ucbench.plugins import notify
 from ucbench.records import SCHEMA, Record, read_record, record_path, write_record
@@ -27,6 +28,7 @@ from ucbench.registry import Registry, Resolved
 from ucbench.release import Release, materialise
 from ucbench.training import DefenseChain, TrainResult, arithmetic, seeded
 from ucbench.training.batches import split_evenly
+from ucbench.training.features import watched
 from ucbench.workbench import Workbench
 
 
@@ -173,10 +175,7 @@ def _measure(cell: Cell, key: str, release_key: str | None, bench: Workbench) ->
         chain = DefenseChain([(str(part), part.build()) for part in cell.defense])
         victim: Victim = cell.victim.build()
         result = _train(victim, chain.prepare(released, run), test, chain, run, bench)
-        predicted = bench.engine.predict(result.model, test, chain)
-        metrics = test_metrics(predicted, test.known_labels, len(test.classes))
-        metrics["test_accuracy_best"] = max(point["test_accuracy"] for point in result.history)
-        metrics["train_accuracy"] = accuracy(bench.engine.predict(result.model, released, chain), released.known_labels)
+        metrics = _victim_metrics(result, released, test, data.test, chain, run, bench)
         if release is not None:
             metrics["guess_accuracy"] = guess_accuracy(
                 release, released.known_labels[bench.protected(cell).indices], run.seed("guess")
@@ -238,6 +237,39 @@ def _train(
         evaluate={"test": test},
         progress=run.progress("training the victim", steps),
     )
+
+
+def _victim_metrics(
+    result: TrainResult,
+    released: ImageSet,
+    test: ImageSet,
+    original: ImageSet,
+    chain: DefenseChain,
+    run: Context,
+    bench: Workbench,
+) -> dict[str, float | None]:
+    """What the trained victim does with its own training set and with the clean test set.
+
+    ``cosine_gap`` is of its penultimate features on the training set, by the labels it was trained on: how far the
+    classes stand apart as it sees them. ``probe_accuracy`` is of its features on the clean test set (``original`` has
+    the data set's own labels for it). Both are None for a model that does not end in a linear layer.
+    """
+    with watched(result.model) as of_test:
+        predicted = bench.engine.predict(result.model, test, chain)
+    with watched(result.model) as of_training:
+        recalled = bench.engine.predict(result.model, released, chain)
+    metrics: dict[str, float | None] = {
+        **test_metrics(predicted, test.known_labels, len(test.classes)),
+        "test_accuracy_best": max(point["test_accuracy"] for point in result.history),
+        "train_accuracy": accuracy(recalled, released.known_labels),
+        "cosine_gap": None,
+        "probe_accuracy": None,
+    }
+    if of_training.features is not None:
+        metrics["cosine_gap"] = cosine_gap(of_training.features, torch.from_numpy(released.known_labels.copy()))
+    if of_test.features is not None:
+        metrics["probe_accuracy"] = probe_accuracy(of_test.features.numpy(), original.known_labels, run.seed("probe"))
+    return metrics
 
 
 def _perturbed_test(cell: Cell, release: Release, test: ImageSet, bench: Workbench) -> ImageSet | None:

@@ -7,40 +7,12 @@ import math
 import torch
 from torch import Tensor
 
-from ucbench_miue.objective import directions
-
 #: Added to the variances of :func:`within_class_log_det`, whose mean over clean features is 1.
 RIDGE = 1e-3
 #: Weight of the isotropic covariance of the same trace.
 SHRINKAGE = 0.1
 #: Features beyond which a random projection to as many dimensions is measured.
 DIMENSIONS = 128
-
-
-def cosine_gap(features: Tensor, labels: Tensor) -> float | None:
-    """Mean cosine of two images of one class minus that of two images of different classes.
-
-    Features that follow a ReLU have cosines in [0, 1] throughout, so either mean alone says little.
-
-    Args:
-        features: ``[N, D]`` on the CPU; cosines with features of length 0 are 0.
-        labels: int64 ``[N]``.
-
-    Returns:
-        A number in [-2, 2], or None where there is no pair of one kind.
-    """
-    unit = directions(features.double())
-    _, owner = labels.unique(return_inverse=True)
-    counts = owner.bincount()
-    sums = torch.zeros(len(counts), unit.shape[1], dtype=unit.dtype).index_add_(0, owner, unit)
-    within_pairs = int((counts * (counts - 1)).sum())
-    between_pairs = len(labels) ** 2 - int(counts.square().sum())
-    if not within_pairs or not between_pairs:
-        return None
-    of_classes = float(sums.square().sum())
-    within = of_classes - float(unit.square().sum())
-    between = float(unit.sum(0).square().sum()) - of_classes
-    return within / within_pairs - between / between_pairs
 
 
 def projection(dimensions: int, generator: torch.Generator) -> Tensor | None:

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from ucbench import ImageSet, Perturbation, UsageError
-from ucbench.crafting import BiLevel, descend
+from ucbench.crafting import BiLevel, cosine_gap, descend
 from ucbench.training import DivergedError
 from ucbench_miue.batches import balanced_batches
-from ucbench_miue.diagnosis import cosine_gap, projection, variance, within_class_log_det
+from ucbench_miue.diagnosis import projection, variance, within_class_log_det
 from ucbench_miue.objective import mutual_information_loss
 
 if TYPE_CHECKING:

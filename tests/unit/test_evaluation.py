@@ -8,7 +8,7 @@ import pytest
 from ucbench.budget import Budget
 from ucbench.components import Perturbation
 from ucbench.data import ImageSet
-from ucbench.evaluation import accuracy, cluster_diagnostics, confusion, guess_accuracy
+from ucbench.evaluation import accuracy, cluster_diagnostics, confusion, guess_accuracy, probe_accuracy
 from ucbench.evaluation import test_metrics as metrics_of
 from ucbench.params import Params
 from ucbench.references import Positive, PositiveParams, Sham
@@ -113,3 +113,15 @@ def test_clusters_against_classes(index, classes, homogeneity, completeness, pur
     assert found["homogeneity"] == pytest.approx(homogeneity, abs=1e-9)
     assert found["completeness"] == pytest.approx(completeness, abs=1e-9)
     assert found["relative_purity"] == pytest.approx(purity)
+
+
+def test_a_probe_reads_classes_from_features_that_carry_them_and_not_from_noise():
+    rng = np.random.default_rng(0)
+    true = rng.integers(0, 4, 400)
+    told = np.eye(4, dtype=np.float32)[true] @ rng.normal(size=(4, 9)).astype(np.float32) * 50
+    noise = rng.normal(size=(400, 9)).astype(np.float32)
+    assert probe_accuracy(told + noise, true, 0) == 100
+    # With as many columns as images, a probe scored on what it was fitted to would recall every label.
+    assert probe_accuracy(rng.normal(size=(400, 400)).astype(np.float32), true, 0) < 40
+    assert probe_accuracy(np.zeros((400, 3), np.float32), true, 0) < 40
+    assert probe_accuracy(noise[:1], true[:1], 0) is None

@@ -208,7 +208,7 @@ def test_poisoner_and_surrogate_agree_on_who_brings_the_weights():
     check_surrogate(trains, bare)
     check_surrogate(looks, eyes)
     check_surrogate(looks, None)
-    with pytest.raises(UsageError, match="'trains' trains its surrogate itself, but eyes comes with weights.*bare"):
+    with pytest.raises(UsageError, match=r"'trains' trains its surrogate itself, but eyes comes with weights.*bare"):
         check_surrogate(trains, eyes)
     with pytest.raises(UsageError, match="'looks' looks through a surrogate's weights, but eyes has none"):
         check_surrogate(looks, bare)

@@ -1,4 +1,4 @@
-"""What poisoners share: signed steps, the bi-level loop, clustering, differentiable resizing, block patterns."""
+"""What poisoners share: signed steps, the bi-level loop, clustering, separation, differentiable resizing, patterns."""
 
 from ucbench.crafting.bilevel import BiLevel
 from ucbench.crafting.clustering import (
@@ -11,6 +11,7 @@ from ucbench.crafting.clustering import (
 )
 from ucbench.crafting.patterns import on_grid
 from ucbench.crafting.resize import resize
+from ucbench.crafting.separation import cosine_gap
 from ucbench.crafting.steps import descend, within
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Clusters",
     "cluster",
     "clusters_of",
+    "cosine_gap",
     "descend",
     "extract_features",
     "nearest_centre",
