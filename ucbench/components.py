@@ -118,11 +118,18 @@ class PoisonerRecord(ComponentRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class LabelingRecord(ComponentRecord):
-    """``source``: ``semantic`` labelings read clean images or metadata, ``machine`` labelings the published pixels."""
+    """How an exploiter labels.
+
+    Attributes:
+        source: ``semantic`` labelings read clean images or metadata, ``machine`` labelings the published pixels.
+        surrogate: component reference of the pretrained model it is lent as ``run.surrogate``; a parameter called
+            ``model`` names another. Empty if it needs none.
+    """
 
     kind: ClassVar[str] = "labeling"
 
     source: Literal["semantic", "machine"] = "semantic"
+    surrogate: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,9 +179,11 @@ class Run(Protocol):
     engine: Engine
     #: Set while crafting.
     budget: Budget | None
-    #: Set while crafting with a surrogate.
+    #: Set while crafting with a surrogate, and for labelings that look through a model.
     surrogate: Surrogate | None
     checkpoint: Checkpoint
+    #: Epoch of the training that lends it, from 1; 0 outside of one.
+    epoch: int
 
     def generator(self, stream: str) -> torch.Generator:
         """A CPU generator seeded from the cell's seed and ``stream``; the same stream starts afresh at each call."""
@@ -270,7 +279,8 @@ class Labeling(Protocol):
         """Return ``published`` and ``test`` under the exploiter's labels.
 
         A semantic labeling reads ``clean`` (a person sees through the noise); a machine labeling reads ``published``.
-        The labels of the second value never depend on ``published``.
+        The labels of the second value never depend on ``published``. What is drawn from ``run`` is the same for all
+        craft and train seeds: which labels an exploiter uses is part of the setting.
         """
 
 
@@ -278,7 +288,7 @@ class Labeling(Protocol):
 class Defense(Protocol):
     """``Class(params)`` with any of these methods; stages run in this order, within a stage in the chain's order.
 
-    * ``prepare(train: ImageSet, run) -> ImageSet`` - once, before training; cached.
+    * ``prepare(train: ImageSet, run) -> ImageSet`` - once for all trainings on a release; kept in the store.
     * ``augment(x, run, generator) -> x`` - every batch, after the recipe's crop and flip; randomness per image.
     * ``mix(x, targets, run, generator) -> (x, targets)`` - every batch; targets are ``[B, K]`` probabilities.
     * ``loss(model, x, targets, run, generator) -> scalar`` - replaces the recipe's loss; one owner in a chain.

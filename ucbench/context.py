@@ -48,6 +48,7 @@ class Context:
         self.budget = budget
         self.surrogate = surrogate
         self.checkpoint: Checkpoint = checkpoint or NoCheckpoint()
+        self.epoch = 0
         self.notes: dict[str, Any] = {}
         self.warnings: list[str] = []
         self._seeds = seeds

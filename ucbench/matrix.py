@@ -147,11 +147,15 @@ class Cell:
     #: Clean labelled images granted to the exploiter; no exploiter that uses them is registered yet.
     trusted: int = 0
 
+    def _labeling_identity(self) -> dict[str, Any]:
+        labeler = labeler_of(self.labeling)
+        return {**self.labeling.identity(), **({} if labeler is None else {"model": labeler.identity()})}
+
     def release_key(self, part_fingerprint: str, numerics: Numerics) -> str | None:
         """Key of the release of the protected part with this fingerprint; None for the clean reference."""
         if self.craft.is_clean:
             return None
-        told = self.labeling.identity() if self.craft.labels.source == "exploiter" else None
+        told = self._labeling_identity() if self.craft.labels.source == "exploiter" else None
         return self.craft.key(part_fingerprint, told, numerics)
 
     def key(self, release_key: str | None, train_fingerprint: str, test_fingerprint: str, numerics: Numerics) -> str:
@@ -164,7 +168,7 @@ class Cell:
                 "train": train_fingerprint,
                 "test": test_fingerprint,
                 "mixture": self.mixture,
-                "labeling": self.labeling.identity(),
+                "labeling": self._labeling_identity(),
                 "defense": [part.identity() for part in self.defense],
                 "victim": self.victim.identity(),
                 "train_seed": self.train_seed,
@@ -215,6 +219,8 @@ def expand(axes: Axes, registry: Registry) -> list[Cell]:
     labelings = [registry.resolve("labeling", text) for text in axes.labelings]
     defenses = [_chain(text, registry) for text in axes.defenses]
     victims = [registry.resolve("victim", text) for text in axes.victims]
+    for labeling in labelings:
+        _check_labeler(labeling)
     cells: dict[str, Cell] = {}
     for dataset, labeling, defense, victim in itertools.product(datasets, labelings, defenses, victims):
         for craft_seed, train_seed in axes.seeds:
@@ -232,6 +238,18 @@ def _sameness(cell: Cell) -> str:
     """Equal for cells that are the same work: their key, the data set's name standing for fingerprints not read yet."""
     data, arithmetic = str(cell.dataset), Numerics("cpu", "float32", 1)
     return cell.key(cell.release_key(data, arithmetic), data, data, arithmetic)
+
+
+def _check_labeler(labeling: Resolved) -> None:
+    labeler = labeler_of(labeling)
+    if labeler is not None and getattr(labeler.record, "untrained", False):
+        raise UsageError(f"Labeling {labeling} looks through a model with weights, and {labeler} has none.")
+
+
+def labeler_of(labeling: Resolved) -> Resolved | None:
+    """The pretrained model a labeling looks through, if any: its parameter ``model``, else its record's surrogate."""
+    named = getattr(labeling.params, "model", None) or getattr(labeling.record, "surrogate", "")
+    return labeling.registry.resolve("surrogate", named) if named else None
 
 
 def poisoner_text(poisoner: Resolved) -> str:

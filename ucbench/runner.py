@@ -171,10 +171,11 @@ def _measure(cell: Cell, key: str, release_key: str | None, bench: Workbench) ->
     exploit_started = time.perf_counter()
     with arithmetic(bench.numerics):
         run = bench.context("train", cell.train_seed)
-        released, test = cell.labeling.build().apply(data.train, published, data.test, run)
+        released, test, labeling = bench.labelled(cell, data.train, published, data.test)
         chain = DefenseChain([(str(part), part.build()) for part in cell.defense])
+        prepared, preparing = bench.prepared(cell, chain, released)
         victim: Victim = cell.victim.build()
-        result = _train(victim, chain.prepare(released, run), test, chain, run, bench)
+        result = _train(victim, prepared, test, chain, run, bench)
         metrics = _victim_metrics(result, released, test, data.test, chain, run, bench)
         if release is not None:
             metrics["guess_accuracy"] = guess_accuracy(
@@ -196,8 +197,8 @@ def _measure(cell: Cell, key: str, release_key: str | None, bench: Workbench) ->
         "epochs": victim.recipe.epochs,
         "budget": dict(release.meta["measured"]) if release else {},
         "crafting": {} if release is None else {"notes": release.meta["notes"], "warnings": release.meta["warnings"]},
-        "notes": run.notes,
-        "warnings": run.warnings,
+        "notes": {**labeling.notes, **preparing.notes, **run.notes},
+        "warnings": [*labeling.warnings, *preparing.warnings, *run.warnings],
         "cost": {
             "seconds": seconds,
             "craft_seconds": float(release.meta["seconds"]) if release else 0.0,

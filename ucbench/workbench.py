@@ -21,14 +21,14 @@ from ucbench.environment import environment, peak_memory
 from ucbench.errors import ContractError, UsageError
 from ucbench.evaluation import cluster_diagnostics
 from ucbench.identity import key
-from ucbench.matrix import CORE_VERSION, Cell, Craft
+from ucbench.matrix import CORE_VERSION, Cell, Craft, labeler_of
 from ucbench.mixture import protected_part
 from ucbench.numerics import Numerics
 from ucbench.progress import Progress
 from ucbench.registry import Resolved
 from ucbench.release import Release, make_release
 from ucbench.store import Store
-from ucbench.training import Engine, arithmetic
+from ucbench.training import DefenseChain, Engine, arithmetic
 
 
 @dataclass(frozen=True)
@@ -154,9 +154,62 @@ class Workbench:
                 found.assignment, tuple(f"cluster {k}" for k in range(labels.clusters))
             )
         if labels.source == "exploiter":
-            published: ImageSet = cell.labeling.build().apply(images, images, images, run)[0]
-            return published
+            return self.labelled(cell, images, images, images)[0]
         return images
+
+    def labelled(
+        self, cell: Cell, clean: ImageSet, published: ImageSet, test: ImageSet
+    ) -> tuple[ImageSet, ImageSet, Context]:
+        """``published`` and ``test`` under the exploiter's labels, and the run that holds the labeling's notes.
+
+        Raises:
+            UsageError: if the labeling looks through a model that would have to be trained first.
+        """
+        run = self.context("labeling", 0)  # one seed: which labels are used is part of the setting
+        model = labeler_of(cell.labeling)
+        if model is not None:
+            run.surrogate = self._pretrained(model, f"Labeling {cell.labeling}")
+        train, scoring = cell.labeling.build().apply(clean, published, test, run)
+        return train, scoring, run
+
+    def _pretrained(self, named: Resolved, who: str) -> Surrogate:
+        if str(named) not in self._surrogates:
+            surrogate: Surrogate = named.build()
+            if isinstance(surrogate, FittedSurrogate):
+                raise UsageError(f"{who} looks through {named}, which has to be trained first. Name a pretrained one.")
+            surrogate.to(self.engine.device, self.engine.dtype)
+            self._surrogates[str(named)] = surrogate
+        return self._surrogates[str(named)]
+
+    def prepared(self, cell: Cell, chain: DefenseChain, released: ImageSet) -> tuple[ImageSet, Context]:
+        """``released`` as the cell's defenses prepare it, once for all trainings, and the run that holds their notes.
+
+        Raises:
+            ContractError: if a defense returned what its contract forbids.
+        """
+        # The release is known by its pixels: what is drawn differs between releases, and not between trainings.
+        run = self.context("prepare", cell.craft.seed or 0)
+        if not any(chain.preparing):
+            return released, run
+        parts = [part.identity() for part, prepares in zip(cell.defense, chain.preparing, strict=True) if prepares]
+        identity = {
+            "core": CORE_VERSION,
+            "images": released.fingerprint,
+            "defense": parts,
+            "seed": cell.craft.seed or 0,
+            "numerics": self.numerics.identity(),
+        }
+
+        def prepare() -> tuple[dict[str, Any], dict[str, Any]]:
+            done = chain.prepare(released, run)
+            arrays = {"images": done.images, "labels": done.known_labels}
+            return arrays, {"notes": run.notes, "warnings": run.warnings}
+
+        stored, _ = self.store.get_or_make("prepared", key("prepared", identity), prepare)
+        run.notes, run.warnings = dict(stored.meta["notes"]), list(stored.meta["warnings"])
+        labels = np.array(stored.arrays["labels"])
+        bare = released.with_labels(None)  # a defense may exchange pictures, which further label sets would not follow
+        return bare.with_images(np.array(stored.arrays["images"])).with_labels(labels, released.classes), run
 
     def _predicted(self, model: Surrogate, images: ImageSet) -> ImageSet:
         """The classes ``model`` sees in the images, renumbered to those that occur, in their order."""

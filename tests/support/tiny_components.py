@@ -177,6 +177,10 @@ class Eyes:
         return self.features(x)
 
 
+class OtherEyes(Eyes):
+    weights = torch.tensor([1.0, 2.0, 1.0])
+
+
 class FittedEyes(Eyes):
     """One that is trained on the protector's pictures."""
 
@@ -206,6 +210,23 @@ class Shifted(Original):
         )
 
 
+class SeenParams(ucbench.Params):
+    model: str | None = None
+
+
+class Seen(Original):
+    """Labels by what the lent model scores highest; notes one draw."""
+
+    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run):
+        run.note("drawn", run.seed("labels") % 1000)
+
+        def seen(images: ImageSet) -> ImageSet:
+            scores = run.surrogate.logits(torch.from_numpy(images.images.copy()).float() / 255)
+            return images.with_labels((scores * run.surrogate.weights).argmax(1).numpy(), CLASSES)
+
+        return seen(published), seen(test)
+
+
 class Dim:
     """Halves the contrast before training and at test time."""
 
@@ -213,6 +234,8 @@ class Dim:
         self.params = params
 
     def prepare(self, train: ImageSet, run) -> ImageSet:
+        log("prepare dim")
+        run.note("prepared", run.seed("dim") % 1000)
         return train.with_images(train.images // 2 + 64)
 
     def at_test(self, x: torch.Tensor) -> torch.Tensor:
@@ -297,10 +320,15 @@ RECORDS = (
     ucbench.PoisonerRecord(name="leaner", summary="", load=f"{HERE}:Leaner", surrogate="eyes", granularity="universal"),
     ucbench.PoisonerRecord(name="bad", summary="", load=f"{HERE}:Bad", params=f"{HERE}:BadParams", label_access="full"),
     ucbench.SurrogateRecord(name="eyes", summary="", load=f"{HERE}:Eyes"),
+    ucbench.SurrogateRecord(name="others", summary="", load=f"{HERE}:OtherEyes"),
+    ucbench.SurrogateRecord(name="bare", summary="", load=f"{HERE}:Eyes", untrained=True),
     ucbench.SurrogateRecord(name="fitted", summary="", load=f"{HERE}:FittedEyes", label_access="full"),
     ucbench.LabelingRecord(name="original", summary="", load=f"{HERE}:Original"),
     ucbench.LabelingRecord(name="shifted", summary="", load=f"{HERE}:Shifted"),
     ucbench.LabelingRecord(name="clumsy", summary="", load=f"{HERE}:Clumsy"),
+    ucbench.LabelingRecord(
+        name="seen", summary="", load=f"{HERE}:Seen", params=f"{HERE}:SeenParams", source="machine", surrogate="eyes"
+    ),
     ucbench.DefenseRecord(name="dim", summary="", load=f"{HERE}:Dim"),
 )
 

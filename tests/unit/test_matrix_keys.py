@@ -171,3 +171,13 @@ def test_a_parameter_left_at_its_default_and_one_set_to_it_are_the_same():
     assert cell_key(last(poisoners=["stripes:period=8"])) == cell_key(last(poisoners=["stripes@wide"]))
     assert cell_key(last(mixtures=[1])) == cell_key(last(mixtures=[1.0]))
     assert release_key(last(epsilons=[8])) == release_key(last(epsilons=[8.0]))
+
+
+def test_the_model_a_labeling_looks_through_enters_the_cell_and_what_is_told_of_it():
+    asked = [last(labelings=["seen"]), last(labelings=["seen:model=others"]), last((("eyes", 2),), labelings=["seen"])]
+    assert len({cell_key(cell) for cell in asked}) == 3
+    oracles = [
+        last(raised, labelings=[labeling], poisoners=["positive"], defenses=["none"])
+        for raised, labeling in (((), "seen"), ((), "seen:model=others"), ((("eyes", 2),), "seen"))
+    ]
+    assert len({release_key(cell) for cell in oracles}) == 3

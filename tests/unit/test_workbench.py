@@ -8,13 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tiny_components as tiny
+from tiny_components import Dim
 
 from ucbench.budget import sizes
 from ucbench.errors import UsageError
 from ucbench.matrix import Axes, Cell, expand
+from ucbench.params import Params
 from ucbench.progress import Lines
 from ucbench.runner import _publish
 from ucbench.store import Store
+from ucbench.training import DefenseChain
 from ucbench.workbench import Workbench
 
 
@@ -168,3 +171,48 @@ def test_what_was_decided_in_loading_is_said_once(tmp_path):
 def test_a_mixture_too_small_for_one_image_is_a_clear_error(bench):
     with pytest.raises(UsageError, match="not one image"):
         bench.protected(cell(mixtures=[0.001]))
+
+
+def labels_of(chosen: Cell, bench: Workbench) -> list[int]:
+    data = bench.dataset(chosen.dataset)
+    return bench.labelled(chosen, data.train, data.train, data.test)[0].known_labels.tolist()
+
+
+def test_a_labeling_looks_through_its_own_model_or_the_one_named(bench):
+    own, other = cell(labelings=["seen"]), cell(labelings=["seen:model=others"])
+    assert labels_of(own, bench) != labels_of(other, bench)
+    assert labels_of(own, bench) == labels_of(cell(labelings=["seen:model=eyes"]), bench)
+
+
+def test_labels_are_the_same_for_every_seed(bench):
+    def notes(seeds: tuple[int, int]) -> dict:
+        chosen = cell(labelings=["seen"], seeds=[seeds])
+        data = bench.dataset(chosen.dataset)
+        return bench.labelled(chosen, data.train, data.train, data.test)[2].notes
+
+    assert notes((0, 0)) == notes((3, 5))
+
+
+@pytest.mark.parametrize(("model", "text"), [("bare", "has none"), ("fitted", "has to be trained first")])
+def test_a_labeling_wants_weights_that_are_there(bench, model, text):
+    with pytest.raises(UsageError, match=text):
+        labels_of(cell(labelings=[f"seen:model={model}"]), bench)
+
+
+def test_a_release_is_prepared_once_for_all_trainings(tmp_path, bench):
+    released = bench.dataset(cell().dataset).train
+    chain = DefenseChain([("dim", Dim(Params()))])
+    first, run = bench.prepared(cell(defenses=["dim"]), chain, released)
+    again, noted = tiny.bench(tmp_path / "store").prepared(cell(defenses=["dim"], seeds=[(0, 4)]), chain, released)
+    assert tiny.work_done()["prepare dim"] == 1
+    np.testing.assert_array_equal(first.images, released.images // 2 + 64)
+    assert (again.fingerprint, noted.notes) == (first.fingerprint, run.notes)
+    bench.prepared(cell(defenses=["dim"]), chain, released.with_images(released.images ^ np.uint8(1)))
+    bench.prepared(cell(defenses=["dim"], seeds=[(1, 0)]), chain, released)
+    assert tiny.work_done()["prepare dim"] == 3
+
+
+def test_what_prepares_nothing_stores_nothing(tmp_path, bench):
+    released = bench.dataset(cell().dataset).train
+    assert bench.prepared(cell(), DefenseChain(), released)[0] is released
+    assert not (tmp_path / "store" / "objects" / "prepared").exists()

@@ -51,6 +51,11 @@ class DefenseChain:
         owners = self._having("loss")
         return owners[0][1].loss if owners else None
 
+    @property
+    def preparing(self) -> tuple[bool, ...]:
+        """For every part, whether it has a ``prepare``."""
+        return tuple(hasattr(part, "prepare") for _, part in self._parts)
+
     def prepare(self, train: ImageSet, run: Run) -> ImageSet:
         """Apply every ``prepare`` in order.
 

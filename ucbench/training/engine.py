@@ -147,6 +147,8 @@ class Engine:
         with seeded(derive_seed("layers", seed)):
             for epoch in range(1, recipe.epochs + 1):
                 wrapped.train()
+                if run is not None:
+                    run.epoch = epoch
                 started = time.perf_counter()
                 total = torch.zeros((), device=self.device)
                 for x, labels in data.epoch(recipe.batch, generator):
