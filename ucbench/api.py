@@ -41,11 +41,12 @@ def axes(
     victim: Texts = DEFAULT_VICTIM,
     epsilon: str | float | Sequence[str | float] = (),
     mixture: float | Sequence[float] = 1.0,
+    metric: Texts = (),
     seed: str | int | None = None,
     craft_seed: str | int | None = None,
     train_seed: str | int | None = None,
 ) -> Axes:
-    """Build a request; every axis takes one value or several.
+    """Build a request; every axis takes one value or several. ``metric`` is no axis: all are measured of every cell.
 
     ``seed`` ("0-2", "0,4") sets craft and train seed pairwise; ``craft_seed`` and ``train_seed`` cross. Epsilon is the
     linf radius in 8-bit units: ``8`` or ``"8/255"``.
@@ -72,6 +73,7 @@ def axes(
         labeler=DEFAULT_LABELER,
         epsilons=[parse_epsilon(str(radius)) for radius in radii],
         mixtures=[mixture] if isinstance(mixture, int | float) else list(mixture),
+        metrics=_several(metric),
         seeds=pairs,
     )
 
@@ -127,11 +129,13 @@ def run(
     """
     import pandas as pd
 
-    from ucbench.results import COLUMNS, rows
+    from ucbench.results import columns, rows
 
     here = session(device=device, dtype=dtype, threads=threads, progress=progress)
     records = run_session(axes(**axis), here, out=Path(out) if out is not None else None)
-    return pd.DataFrame([{column: row[column] for column in COLUMNS} for row in rows(records)], columns=list(COLUMNS))
+    found = rows(records)
+    names = columns(found)
+    return pd.DataFrame([{name: row.get(name) for name in names} for row in found], columns=names)
 
 
 def run_session(request: Axes, here: Session, *, out: Path | None = None) -> list[Record]:

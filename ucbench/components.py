@@ -10,7 +10,7 @@ Image *sets* are uint8 arrays (:class:`ucbench.data.ImageSet`) and are never mod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -145,6 +145,20 @@ class DefenseRecord(ComponentRecord):
 @dataclass(frozen=True, kw_only=True)
 class VictimRecord(ComponentRecord):
     kind: ClassVar[str] = "victim"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricRecord(ComponentRecord):
+    """A measure beyond those that every record has.
+
+    Attributes:
+        reads: which fields of :class:`MetricContext` it is given; the others are None. One that reads neither
+            ``model`` nor ``history`` is measured without training.
+    """
+
+    kind: ClassVar[str] = "metric"
+
+    reads: tuple[Literal["source", "published", "test", "perturbed_test", "model", "history"], ...] = ("model", "test")
 
 
 @dataclass(frozen=True)
@@ -309,6 +323,37 @@ class Victim(Protocol):
         """
 
 
+@dataclass(frozen=True, kw_only=True)
+class MetricContext:
+    """What a metric may read; a field its record does not name in ``reads`` is None.
+
+    Attributes:
+        run: what the core lends it.
+        source: the training images before they were perturbed, under the exploiter's labels.
+        published: the training set as published, under the exploiter's labels.
+        test: the clean test set under the scoring labels.
+        perturbed_test: that set perturbed as the poisoner would have; None too where the method cannot tell.
+        model: the trained victim in eval mode, taking images in [0, 1] to logits; defenses at test time are inside.
+        history: one mapping an evaluated epoch of its training.
+    """
+
+    run: Run
+    source: ImageSet | None = None
+    published: ImageSet | None = None
+    test: ImageSet | None = None
+    perturbed_test: ImageSet | None = None
+    model: torch.nn.Module | None = None
+    history: Sequence[Mapping[str, Any]] | None = None
+
+
+@runtime_checkable
+class Metric(Protocol):
+    """``Class(params)``; measures what every record does not already say."""
+
+    def compute(self, context: MetricContext) -> Mapping[str, float | None]:
+        """Values by name, None where one is undefined; tables call them ``<metric as asked for>.<name>``."""
+
+
 @dataclass(frozen=True)
 class CellEvent:
     """What the observing hooks receive: the cell's record as written, and the folder it was written to, if any."""
@@ -326,5 +371,6 @@ RECORD_KINDS: Mapping[str, type[ComponentRecord]] = {
         LabelingRecord,
         DefenseRecord,
         VictimRecord,
+        MetricRecord,
     )
 }

@@ -26,6 +26,7 @@ from ucbench.components import (
     DatasetRecord,
     DefenseRecord,
     LabelingRecord,
+    MetricRecord,
     PoisonerRecord,
     SurrogateRecord,
     VictimRecord,
@@ -71,6 +72,12 @@ def ucbench_defenses() -> Iterable[DefenseRecord]:
 @hookspec
 def ucbench_victims() -> Iterable[VictimRecord]:
     """Yield architectures with their training recipe: ``yield VictimRecord(name="my-net", load="...", ...)``."""
+    return ()
+
+
+@hookspec
+def ucbench_metrics() -> Iterable[MetricRecord]:
+    """Yield measures to ask for: ``yield MetricRecord(name="sharpness", reads=("model", "test"), load="...")``."""
     return ()
 
 

@@ -68,6 +68,7 @@ class Axes:
             read no labels ignore it.
         labeler: the surrogate meant where craft labels name no model; empty leaves that an error.
         epsilons: linf radii in 8-bit units for linf poisoners; empty means the data set's, then the poisoner's own.
+        metrics: what to measure beyond what every record has, of every cell; no axis.
         seeds: pairs of craft and train seed.
     """
 
@@ -81,6 +82,7 @@ class Axes:
     labeler: str = ""
     epsilons: Sequence[float] = ()
     mixtures: Sequence[float] = (1.0,)
+    metrics: Sequence[str] = ()
     seeds: Sequence[tuple[int, int]] = ((0, 0),)
 
 
@@ -146,6 +148,8 @@ class Cell:
     train_seed: int
     #: Clean labelled images granted to the exploiter; no exploiter that uses them is registered yet.
     trusted: int = 0
+    #: What is measured beyond what every record has. No part of any key: it changes no number.
+    metrics: tuple[Resolved, ...] = ()
 
     def _labeling_identity(self) -> dict[str, Any]:
         labeler = labeler_of(self.labeling)
@@ -219,6 +223,7 @@ def expand(axes: Axes, registry: Registry) -> list[Cell]:
     labelings = [registry.resolve("labeling", text) for text in axes.labelings]
     defenses = [_chain(text, registry) for text in axes.defenses]
     victims = [registry.resolve("victim", text) for text in axes.victims]
+    metrics = tuple(registry.resolve("metric", text) for text in axes.metrics)
     for labeling in labelings:
         _check_labeler(labeling)
     cells: dict[str, Cell] = {}
@@ -228,7 +233,7 @@ def expand(axes: Axes, registry: Registry) -> list[Cell]:
                 for craft in _crafts(poisoner, dataset, axes, registry, craft_seed):
                     # A fraction of no perturbation is none: one clean cell serves all mixtures.
                     for mixture in [1.0] if craft.is_clean else mixtures:
-                        cell = Cell(dataset, craft, labeling, defense, victim, mixture, train_seed)
+                        cell = Cell(dataset, craft, labeling, defense, victim, mixture, train_seed, metrics=metrics)
                         for each in (*_references(cell, registry, craft_seed), cell):
                             cells.setdefault(_sameness(each), each)
     return list(cells.values())

@@ -115,13 +115,21 @@ def _order(row: Row) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
+def columns(table: Iterable[Row]) -> list[str]:
+    """:data:`COLUMNS`, and those of the metrics that were asked for (``<metric>.<name>``), by name."""
+    asked = {name for row in table for name in row if "." in name}
+    return [*COLUMNS, *sorted(asked)]
+
+
 def to_csv(table: Iterable[Row]) -> str:
-    """The rows as CSV with :data:`COLUMNS`; numbers in a fixed format, None as an empty field."""
+    """The rows as CSV with their :func:`columns`; numbers in a fixed format, None as an empty field."""
+    table = list(table)
+    names = columns(table)
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(names)
     for row in table:
-        writer.writerow([_text(column, row[column]) for column in COLUMNS])
+        writer.writerow([_text(name, row.get(name)) for name in names])
     return stream.getvalue()
 
 
@@ -171,7 +179,7 @@ def summarise(table: Sequence[Row]) -> list[Summary]:
     return [
         Summary(
             members[0],
-            {name: t_interval(_unit_means(members, name)) for name in AVERAGED},
+            {name: t_interval(_unit_means(members, name)) for name in (*AVERAGED, *columns(members)[len(COLUMNS) :])},
             sum(m["status"] == "ok" for m in members),
             sum(m["status"] != "ok" for m in members),
         )
@@ -182,7 +190,7 @@ def summarise(table: Sequence[Row]) -> list[Summary]:
 def _unit_means(members: Iterable[Row], name: str) -> list[float]:
     units: dict[int, list[float]] = {}
     for row in members:
-        if row[name] is not None:
+        if row.get(name) is not None:
             units.setdefault(row["train_seed" if row["craft_seed"] is None else "craft_seed"], []).append(row[name])
     return [statistics.fmean(values) for values in units.values()]
 

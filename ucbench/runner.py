@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from ucbench.budget import blocks
-from ucbench.components import CellEvent, Victim
-from ucbench.context import Context
-from ucbench.costs import training_work
-from ucbench.crafting import cosine_gap
-from ucbench.data import ImageSet
-from ucbench.environment import environment, peak_memory
+from ucbench.components import CellEvent
+from ucbench.environment import environment
 from ucbench.errors import UcbenchError
-from ucbench.evaluation import accuracy, guess_accuracy, probe_accuracy, test_metrics
-from ucbench.matrix import Cell
+from ucbench.exploit import ask, columns, exploit
+from ucbench.identity import key as key_of
+from ucbench.matrix import CORE_VERSION, Cell
 from ucbench.plugins import notify
 from ucbench.records import SCHEMA, Record, read_record, record_path, write_record
 from ucbench.registry import Registry, Resolved
-from ucbench.release import Release, materialise
-from ucbench.training import DefenseChain, TrainResult, arithmetic, seeded
-from ucbench.training.batches import split_evenly
-from ucbench.training.features import watched
 from ucbench.workbench import Workbench
 
 
@@ -43,13 +30,37 @@ def finished(cell: Cell, key: str, bench: Workbench, out: Path | None) -> Record
     """The record of a cell that is done: in the result folder, even with an empty store, or in the store.
 
     One key can be asked for in several ways (the same pictures by two names); the record answers in the words asked.
+    One that lacks a metric asked for is not done.
     """
+    found = []
     if out is not None and record_path(out, key).exists():
         record = read_record(record_path(out, key))
         if record["status"] == "ok":
-            return _as_asked(record, cell)
+            found.append(record)
     stored = bench.store.get("cell", key)
-    return None if stored is None else _as_asked(dict(stored.meta), cell)
+    if stored is not None:
+        found.append(dict(stored.meta))
+    for record in found:
+        complete = _with_metrics(record, cell, key, bench)
+        if complete is not None:
+            return _as_asked(complete, cell)
+    return None
+
+
+def _with_metrics(record: Record, cell: Cell, key: str, bench: Workbench) -> Record | None:
+    """The record with every metric asked for, from itself or from the store; None if one was never measured."""
+    metrics = dict(record["metrics"])
+    for metric in cell.metrics:
+        if not any(name.startswith(f"{metric}.") for name in metrics):
+            stored = bench.store.get("metric", _metric_key(key, metric))
+            if stored is None:
+                return None
+            metrics |= columns(str(metric), stored.meta["values"])
+    return {**record, "metrics": metrics}
+
+
+def _metric_key(cell_key: str, metric: Resolved) -> str:
+    return key_of("metric", {"core": CORE_VERSION, "cell": cell_key, "metric": metric.identity()})
 
 
 def _as_asked(record: Record, cell: Cell) -> Record:
@@ -101,9 +112,21 @@ def title(cell: Cell) -> str:
 
 def _attempt(cell: Cell, key: str, release_key: str | None, bench: Workbench) -> Record:
     """Compute the cell under its lock, so that a second process waits for it instead of doing it again."""
+
+    def measure() -> tuple[dict[str, Any], Record]:
+        findings = exploit(cell, bench, cell.metrics)
+        _keep(findings.asked, cell, key, bench)
+        return {}, {**_head(cell, key, release_key, bench), "status": "ok", **findings.body}
+
     try:
-        stored, _ = bench.store.get_or_make("cell", key, lambda: ({}, _measure(cell, key, release_key, bench)))
-        return {**stored.meta, "request": cell.describe()}
+        stored, _ = bench.store.get_or_make("cell", key, measure)
+        # A cell may have been done before a metric was asked of it.
+        missing = [metric for metric in cell.metrics if bench.store.get("metric", _metric_key(key, metric)) is None]
+        if missing:
+            _keep(ask(cell, bench, missing), cell, key, bench)
+        record = _with_metrics(dict(stored.meta), cell, key, bench)
+        assert record is not None
+        return {**record, "request": cell.describe()}
     except (Exception, SystemExit) as error:
         text = str(error) if isinstance(error, UcbenchError) else traceback.format_exc()
         bench.progress.say(f"failed: {title(cell)}: {type(error).__name__}: {error}")
@@ -112,6 +135,12 @@ def _attempt(cell: Cell, key: str, release_key: str | None, bench: Workbench) ->
             "status": "failed",
             "error": {"type": type(error).__name__, "text": text},
         }
+
+
+def _keep(values: Mapping[str, Mapping[str, float | None]], cell: Cell, key: str, bench: Workbench) -> None:
+    for metric in cell.metrics:
+        if str(metric) in values:
+            bench.store.put("metric", _metric_key(key, metric), {}, {"values": values[str(metric)]})
 
 
 def _head(cell: Cell, key: str, release_key: str | None, bench: Workbench) -> Record:
@@ -157,161 +186,3 @@ def _head(cell: Cell, key: str, release_key: str | None, bench: Workbench) -> Re
         "numerics": bench.numerics.identity(),
         "environment": environment(bench.numerics),
     }
-
-
-def _measure(cell: Cell, key: str, release_key: str | None, bench: Workbench) -> Record:
-    """The exploiter's side: label, defend, train, evaluate."""
-    started = time.perf_counter()
-    data = bench.dataset(cell.dataset)
-    release: Release | None = None
-    published = data.train
-    if release_key is not None:
-        release = bench.release(cell)[1]
-        published = _publish(cell, release, bench)
-    exploit_started = time.perf_counter()
-    with arithmetic(bench.numerics):
-        run = bench.context("train", cell.train_seed)
-        released, test, labeling = bench.labelled(cell, data.train, published, data.test)
-        chain = DefenseChain([(str(part), part.build()) for part in cell.defense])
-        prepared, preparing = bench.prepared(cell, chain, released)
-        victim: Victim = cell.victim.build()
-        result = _train(victim, prepared, test, chain, run, bench)
-        metrics = _victim_metrics(result, released, test, data.test, chain, run, bench)
-        if release is not None:
-            metrics["guess_accuracy"] = guess_accuracy(
-                release, released.known_labels[bench.protected(cell).indices], run.seed("guess")
-            )
-            perturbed = _perturbed_test(cell, release, test, bench)
-            if perturbed is not None:
-                metrics["perturbed_test_accuracy"] = accuracy(
-                    bench.engine.predict(result.model, perturbed, chain), test.known_labels
-                )
-    bench.refuse_modified("A labeling, defense or victim", cell, data.train, data.test)
-    seconds = time.perf_counter() - exploit_started
-    bench.costs.remember(training_work(cell, len(data.train), data.train.size, bench.numerics), seconds)
-    return {
-        **_head(cell, key, release_key, bench),
-        "status": "ok",
-        "metrics": metrics,
-        "history": result.history,
-        "epochs": victim.recipe.epochs,
-        "budget": dict(release.meta["measured"]) if release else {},
-        "crafting": {} if release is None else {"notes": release.meta["notes"], "warnings": release.meta["warnings"]},
-        "notes": {**labeling.notes, **preparing.notes, **run.notes},
-        "warnings": [*labeling.warnings, *preparing.warnings, *run.warnings],
-        "cost": {
-            "seconds": seconds,
-            "craft_seconds": float(release.meta["seconds"]) if release else 0.0,
-            "wall_seconds": time.perf_counter() - started,
-            "train_seconds": result.seconds,
-            "images_per_second": result.images_per_second,
-            "peak_memory_mib": peak_memory(bench.numerics),
-            "train_gflops": _train_gflops(result, data.train, victim.recipe.epochs),
-        },
-    }
-
-
-def _publish(cell: Cell, release: Release, bench: Workbench) -> ImageSet:
-    """The training set as published: the protector's part perturbed, the rest as it was."""
-    train, part = bench.dataset(cell.dataset).train, bench.protected(cell)
-    perturbed = materialise(part.images.images, release.changes, release.index)
-    if len(part.indices) == len(train):
-        return train.with_images(perturbed)
-    images = train.images.copy()
-    images[part.indices] = perturbed
-    return train.with_images(images)
-
-
-def _train(
-    victim: Victim, train: ImageSet, test: ImageSet, chain: DefenseChain, run: Context, bench: Workbench
-) -> TrainResult:
-    with seeded(run.seed("init")):
-        model = victim.build(len(train.classes), train.size)
-    steps = victim.recipe.epochs * split_evenly(len(train), victim.recipe.batch)
-    return bench.engine.fit(
-        model,
-        train,
-        victim.recipe,
-        seed=run.seed("shuffle"),
-        run=run,
-        defenses=chain,
-        evaluate={"test": test},
-        progress=run.progress("training the victim", steps),
-    )
-
-
-def _victim_metrics(
-    result: TrainResult,
-    released: ImageSet,
-    test: ImageSet,
-    original: ImageSet,
-    chain: DefenseChain,
-    run: Context,
-    bench: Workbench,
-) -> dict[str, float | None]:
-    """What the trained victim does with its own training set and with the clean test set.
-
-    ``cosine_gap`` is of its penultimate features on the training set, by the labels it was trained on: how far the
-    classes stand apart as it sees them. ``probe_accuracy`` is of its features on the clean test set (``original`` has
-    the data set's own labels for it). Both are None for a model that does not end in a linear layer.
-    """
-    with watched(result.model) as of_test:
-        predicted = bench.engine.predict(result.model, test, chain)
-    with watched(result.model) as of_training:
-        recalled = bench.engine.predict(result.model, released, chain)
-    metrics: dict[str, float | None] = {
-        **test_metrics(predicted, test.known_labels, len(test.classes)),
-        "test_accuracy_best": max(point["test_accuracy"] for point in result.history),
-        "train_accuracy": accuracy(recalled, released.known_labels),
-        "cosine_gap": None,
-        "probe_accuracy": None,
-    }
-    if of_training.features is not None:
-        metrics["cosine_gap"] = cosine_gap(of_training.features, torch.from_numpy(released.known_labels.copy()))
-    if of_test.features is not None:
-        metrics["probe_accuracy"] = probe_accuracy(of_test.features.numpy(), original.known_labels, run.seed("probe"))
-    return metrics
-
-
-def _perturbed_test(cell: Cell, release: Release, test: ImageSet, bench: Workbench) -> ImageSet | None:
-    """The test set with the perturbation each image would have got, or None where the method does not say."""
-    craft = cell.craft
-    poisoner = craft.poisoner.build()
-    if not hasattr(poisoner, "assign"):
-        return None
-    # What the poisoner was told in crafting: the exploiter may score the same pictures by other labels.
-    told = {"original": bench.dataset(cell.dataset).test.known_labels, "exploiter": test.known_labels}
-    part = bench.protected(cell).images
-    assert craft.seed is not None
-    run = bench.context("craft", craft.seed, budget=craft.budget, surrogate=bench.surrogate(craft, part))
-    index = poisoner.assign(test.with_labels(None), told.get(craft.labels.source), release.state, run)
-    if index is None:
-        return None
-    chosen = np.asarray(index, np.int64)
-    if hasattr(poisoner, "transform"):
-        return test.with_images(_transformed(poisoner, test, chosen, release, bench))
-    return test.with_images(materialise(test.images, release.changes, chosen))
-
-
-def _transformed(
-    poisoner: Any, test: ImageSet, index: NDArray[np.int64], release: Release, bench: Workbench
-) -> NDArray[np.uint8]:
-    """Images ``[N, 3, H, W]`` changed by the poisoner's own rule, block by block."""
-    changed = np.empty_like(test.images)
-    with torch.no_grad():
-        for block in blocks(test.images.shape):
-            x = torch.from_numpy(test.images[block].copy()).to(bench.engine.device).float().div_(255.0)
-            which = torch.from_numpy(index[block].copy()).to(bench.engine.device)
-            levels = poisoner.transform(x, which, release.state).clamp(0, 1).mul(255.0).round()
-            changed[block] = levels.to(torch.uint8).cpu().numpy()
-    return changed
-
-
-def _train_gflops(result: TrainResult, train: ImageSet, epochs: int) -> float:
-    """Estimated floating-point operations of the training, in units of 1e9: three forward passes an image and epoch."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    x = torch.zeros((1, 3, *train.size), device=next(result.model.parameters()).device)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        result.model(x)
-    return float(3 * counter.get_total_flops() * len(train) * epochs / 1e9)

@@ -17,6 +17,7 @@ from ucbench import (
     DataError,
     DefenseRecord,
     LabelingRecord,
+    MetricRecord,
     Perturbation,
     PoisonerRecord,
     Recipe,
@@ -28,6 +29,7 @@ from ucbench.testing import (
     check_dataset,
     check_defense,
     check_labeling,
+    check_metric,
     check_poisoner,
     check_surrogate,
     check_victim,
@@ -273,6 +275,57 @@ class TestLabelings:
                 return published.with_labels(None), test
 
         self.refused(Silent(), "must label every picture. The set 'sample' has no labels")
+
+
+class TestMetrics:
+    RECORD = MetricRecord(name="good", summary="", load="", reads=("model", "test"))
+
+    class Good:
+        def compute(self, context):
+            x = torch.from_numpy(context.test.images.copy()).float() / 255
+            with torch.no_grad():
+                return {"mean": float(context.model(x).mean()), "undefined": None}
+
+    def refused(self, metric, text, **record):
+        with pytest.raises(ContractError, match=text):
+            check_metric(metric, record=dataclasses.replace(self.RECORD, **record))
+
+    def test_one_that_keeps_the_contract_passes(self):
+        check_metric(self.Good(), record=self.RECORD)
+
+    @pytest.mark.parametrize("values", [None, {}, {"mean": float("inf")}, {3: 1.0}], ids=repr)
+    def test_values(self, values):
+        class Odd:
+            def compute(self, context):
+                return values
+
+        self.refused(Odd(), "mapping of names|finite numbers")
+
+    def test_it_is_given_what_it_reads_and_nothing_else(self):
+        seen = []
+
+        class Curious(self.Good):
+            def compute(self, context):
+                seen.append((context.source is None, context.history is None))
+                return super().compute(context)
+
+        check_metric(Curious(), record=self.RECORD)
+        assert set(seen) == {(True, True)}
+
+    def test_draws(self):
+        class Careless(self.Good):
+            def compute(self, context):
+                return {"value": float(torch.rand(()))}
+
+        self.refused(Careless(), "global generator|same seed")
+
+    def test_the_model_is_left_alone(self):
+        class Training(self.Good):
+            def compute(self, context):
+                context.model.train()
+                return super().compute(context)
+
+        self.refused(Training(), "leave the model as it was lent")
 
 
 class TestVictims:

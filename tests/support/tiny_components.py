@@ -242,6 +242,42 @@ class Dim:
         return x / 2 + 0.25
 
 
+class CountParams(ucbench.Params):
+    scale: float = 1.0
+
+
+class Sharpness:
+    """Share of test pictures given to class 0, and what it was lent."""
+
+    def __init__(self, params: CountParams) -> None:
+        self.params = params
+
+    def compute(self, context: ucbench.MetricContext):
+        log("measure sharpness")
+        assert context.published is None
+        x = torch.from_numpy(context.test.images.copy()).float() / 255
+        with torch.no_grad():
+            share = float((context.model(x).argmax(1) == 0).float().mean())
+        return {"share": 100 * share * self.params.scale, "undefined": None}
+
+
+class Change:
+    """Mean absolute change of the pictures, in 8-bit units; reads no model."""
+
+    def __init__(self, params: ucbench.Params) -> None:
+        self.params = params
+
+    def compute(self, context: ucbench.MetricContext):
+        log("measure change")
+        assert context.model is None
+        return {"mean": float(np.abs(context.published.images.astype(float) - context.source.images).mean())}
+
+
+class NoNumber(Change):
+    def compute(self, context: ucbench.MetricContext):
+        return {"value": float("nan")}
+
+
 class BadParams(ucbench.Params):
     how: str
 
@@ -329,6 +365,9 @@ RECORDS = (
     ucbench.LabelingRecord(
         name="seen", summary="", load=f"{HERE}:Seen", params=f"{HERE}:SeenParams", source="machine", surrogate="eyes"
     ),
+    ucbench.MetricRecord(name="sharpness", summary="", load=f"{HERE}:Sharpness", params=f"{HERE}:CountParams"),
+    ucbench.MetricRecord(name="change", summary="", load=f"{HERE}:Change", reads=("source", "published")),
+    ucbench.MetricRecord(name="no-number", summary="", load=f"{HERE}:NoNumber", reads=("published",)),
     ucbench.DefenseRecord(name="dim", summary="", load=f"{HERE}:Dim"),
 )
 
@@ -369,6 +408,10 @@ class Plugin:
     @ucbench.hookimpl
     def ucbench_victims(self):
         return self.of("victim")
+
+    @ucbench.hookimpl
+    def ucbench_metrics(self):
+        return self.of("metric")
 
     @ucbench.hookimpl
     def ucbench_cell_finished(self, event):

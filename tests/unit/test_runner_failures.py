@@ -89,7 +89,7 @@ def test_modified_pictures_never_reach_another_cell(tmp_path):
 def test_an_exploiter_that_modifies_the_test_pictures_fails(tmp_path):
     (clean, *_) = run(tmp_path, "stripes", labelings=["clumsy"])
     assert clean["status"] == "failed"
-    assert re.search(r"labeling, defense or victim modified images", clean["error"]["text"])
+    assert re.search(r"labeling, defense, victim or metric modified images", clean["error"]["text"])
     (clean, *_) = run(tmp_path, "stripes")
     assert clean["status"] == "ok"
 

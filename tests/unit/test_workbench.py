@@ -12,10 +12,10 @@ from tiny_components import Dim
 
 from ucbench.budget import sizes
 from ucbench.errors import UsageError
+from ucbench.exploit import publish
 from ucbench.matrix import Axes, Cell, expand
 from ucbench.params import Params
 from ucbench.progress import Lines
-from ucbench.runner import _publish
 from ucbench.store import Store
 from ucbench.training import DefenseChain
 from ucbench.workbench import Workbench
@@ -38,7 +38,7 @@ def cell(poisoner: str = "stripes", **changes) -> Cell:
 
 def published(chosen: Cell, bench: Workbench) -> tuple[np.ndarray, np.ndarray]:
     """The source's pixels and the published ones, as wide integers."""
-    images = _publish(chosen, bench.release(chosen)[1], bench)
+    images = publish(chosen, bench.release(chosen)[1], bench)
     return bench.dataset(chosen.dataset).train.images.astype(int), images.images.astype(int)
 
 

@@ -20,6 +20,7 @@ _AXES = (
     ("victim", "NAME", "Victim: resnet18 (default), resnet18:width=32, timm:MODEL, ..."),
     ("epsilon", "E", "Radius of linf budgets in 8-bit units: 8 or 8/255. Default: the data set's, or the method's."),
     ("mixture", "FRACTION", "Poisoned fraction of the training set (default 1)."),
+    ("metric", "NAME", "What to measure of every cell beyond what each record has; `ucbench list metric`."),
 )
 
 

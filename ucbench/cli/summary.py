@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from ucbench.cli.output import print_table
-from ucbench.results import Row, Summary, gates, summarise
+from ucbench.results import COLUMNS, Row, Summary, columns, gates, summarise
 from ucbench.statistics import Interval
 
 #: Axes that are shown only where they differ between rows.
@@ -32,15 +32,17 @@ _NUMBERS = (
 def print_summary(table: Sequence[Row]) -> None:
     """Print one line a group of rows that differ only in their seeds, then what applies to all, then the gates."""
     groups = summarise(table)
+    # Metrics that were asked for, beside the numbers every record has.
+    numbers = [*_NUMBERS, *((name, name, 1, 1) for name in columns(table)[len(COLUMNS) :])]
     varying = [name for name in _VARYING if len({str(group.shared[name]) for group in groups}) > 1]
     print_table(
-        ["poisoner", *(name.replace("_", " ") for name in varying), "budget", *(title for title, *_ in _NUMBERS), "n"],
+        ["poisoner", *(name.replace("_", " ") for name in varying), "budget", *(title for title, *_ in numbers), "n"],
         [
             [
                 group.shared["poisoner"],
                 *(str(group.shared[name]) for name in varying),
                 _budget(group.shared),
-                *(_number(group.means[name], decimals, factor) for _, name, decimals, factor in _NUMBERS),
+                *(_number(group.means[name], decimals, factor) for _, name, decimals, factor in numbers),
                 f"{group.done}" + (f" ({group.failed} failed)" if group.failed else ""),
             ]
             for group in groups

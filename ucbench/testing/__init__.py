@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from ucbench.testing.datasets import check_dataset
 from ucbench.testing.defenses import check_defense
 from ucbench.testing.labelings import check_labeling
+from ucbench.testing.metrics import check_metric
 from ucbench.testing.poisoners import check_poisoner
 from ucbench.testing.samples import MemoryCheckpoint, TinySurrogate, make_run, sample_images
 from ucbench.testing.surrogates import check_surrogate
@@ -33,6 +34,7 @@ CHECKS: Mapping[str, Callable[..., None]] = {
     "labeling": check_labeling,
     "defense": check_defense,
     "victim": check_victim,
+    "metric": check_metric,
 }
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "check_dataset",
     "check_defense",
     "check_labeling",
+    "check_metric",
     "check_poisoner",
     "check_surrogate",
     "check_victim",

@@ -1,0 +1,73 @@
+"""Metrics asked of cells: measured once, of finished cells too, without a part in any key."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+import tiny_components as tiny
+
+from ucbench.matrix import Axes, expand
+from ucbench.results import rows, to_csv
+from ucbench.runner import run_cells
+
+
+@pytest.fixture(autouse=True)
+def log(tmp_path, monkeypatch):
+    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+
+
+def run(home, *metrics: str, out=None, **changes) -> list[dict]:
+    request = {"datasets": ["spots"], "poisoners": ["stripes"], "victims": ["tiny"], "labelings": ["original"]}
+    registry = tiny.registry()
+    cells = expand(Axes(**{**request, **changes}, metrics=metrics), registry)
+    return run_cells(cells, tiny.bench(home), registry, out=out)
+
+
+def test_every_cell_has_them_under_the_words_they_were_asked_by(tmp_path):
+    records = run(tmp_path, "change", "sharpness:scale=0.5")
+    assert [record["status"] for record in records] == ["ok"] * 3
+    clean, _, stripes = (record["metrics"] for record in records)
+    assert (clean["change.mean"], stripes["change.mean"]) == (0, 24)
+    assert 0 <= stripes["sharpness:scale=0.5.share"] <= 50
+    assert stripes["sharpness:scale=0.5.undefined"] is None
+
+
+def test_they_change_neither_keys_nor_other_numbers(tmp_path):
+    plain, asked = run(tmp_path / "plain"), run(tmp_path / "asked", "sharpness", "change")
+    for before, after in zip(plain, asked, strict=True):
+        assert (before["cell"], before["release"]) == (after["cell"], after["release"])
+        assert before["metrics"].items() <= after["metrics"].items()
+
+
+def test_a_finished_cell_is_trained_again_only_for_what_reads_its_victim(tmp_path):
+    run(tmp_path)
+    assert tiny.work_done()["train TinyNet"] == 3
+    run(tmp_path, "change")
+    assert tiny.work_done()["train TinyNet"] == 3
+    first = run(tmp_path, "change", "sharpness")
+    assert tiny.work_done() == tiny.work_done() | {"train TinyNet": 6, "measure change": 3, "measure sharpness": 3}
+    assert run(tmp_path, "sharpness", "change") == first
+    assert tiny.work_done()["measure sharpness"] == 3
+    assert run(tmp_path / "fresh", "change", "sharpness")[2]["metrics"] == first[2]["metrics"]
+
+
+def test_a_record_in_the_result_folder_that_lacks_one_is_not_done(tmp_path):
+    run(tmp_path / "one", out=tmp_path / "out")
+    asked = run(tmp_path / "two", "change", out=tmp_path / "out")
+    assert asked[2]["metrics"]["change.mean"] == 24
+    trained = tiny.work_done()["train TinyNet"]
+    assert run(tmp_path / "three", "change", out=tmp_path / "out") == asked
+    assert tiny.work_done()["train TinyNet"] == trained
+
+
+def test_one_that_returns_no_number_fails_its_cell_and_says_so(tmp_path):
+    record = run(tmp_path, "no-number")[2]
+    assert record["status"] == "failed"
+    assert "Metric no-number returned value = nan" in record["error"]["text"]
+
+
+def test_tables_get_a_column_for_each(tmp_path):
+    lines = list(csv.DictReader(to_csv(rows(run(tmp_path, "change"))).splitlines()))
+    assert [line["change.mean"] for line in lines] == ["0.00", lines[1]["change.mean"], "24.00"]
+    assert list(lines[0])[-1] == "change.mean"
