@@ -41,6 +41,7 @@ def axes(
     victim: Texts = DEFAULT_VICTIM,
     epsilon: str | float | Sequence[str | float] = (),
     mixture: float | Sequence[float] = 1.0,
+    trusted: int | Sequence[int] = 0,
     metric: Texts = (),
     seed: str | int | None = None,
     craft_seed: str | int | None = None,
@@ -73,6 +74,7 @@ def axes(
         labeler=DEFAULT_LABELER,
         epsilons=[parse_epsilon(str(radius)) for radius in radii],
         mixtures=[mixture] if isinstance(mixture, int | float) else list(mixture),
+        trusted=[trusted] if isinstance(trusted, int) else list(trusted),
         metrics=_several(metric),
         seeds=pairs,
     )
@@ -220,7 +222,7 @@ def plan_session(request: Axes, here: Session, *, out: Path | None = None) -> li
             release_key is None or release_key in crafted or bench.store.get("release", release_key) is not None
         )
         crafted.add(release_key)
-        train, part = bench.dataset(cell.dataset).train, bench.protected(cell).images
+        train, part = bench.data(cell).train, bench.protected(cell).images
         parts = [] if done else [bench.costs.predict(training_work(cell, len(train), train.size, here.numerics))]
         if not done and not has_release:
             parts.append(bench.costs.predict(crafting_work(cell, len(part), part.size, here.numerics)))

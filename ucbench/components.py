@@ -134,17 +134,37 @@ class LabelingRecord(ComponentRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class DefenseRecord(ComponentRecord):
-    """``tier``: T0 augmentation, T1 squeezing, T2 adversarial training, T3 removal, T4 external data or weights."""
+    """What an exploiter does about a perturbation.
+
+    Attributes:
+        tier: T0 augmentation, T1 squeezing, T2 adversarial training, T3 removal, T4 external data or weights.
+        static: True if it does nothing but ``prepare``, so that victims which train by themselves can use it too. A
+            property ``static`` of its parameters overrides it.
+        needs_trusted: True if it works with the trusted set.
+        oracle: True if it sees what an exploiter cannot; such rows are shown and not ranked.
+    """
 
     kind: ClassVar[str] = "defense"
 
     tier: Literal["T0", "T1", "T2", "T3", "T4"] = "T0"
+    static: bool = False
+    needs_trusted: bool = False
     oracle: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class VictimRecord(ComponentRecord):
+    """Who trains on what was published.
+
+    Attributes:
+        opaque: True for a :class:`Trainer`, which trains by itself; False for an architecture with a recipe.
+        needs_trusted: True if it learns its labels from the trusted set.
+    """
+
     kind: ClassVar[str] = "victim"
+
+    opaque: bool = False
+    needs_trusted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -307,6 +327,8 @@ class Defense(Protocol):
     * ``mix(x, targets, run, generator) -> (x, targets)`` - every batch; targets are ``[B, K]`` probabilities.
     * ``loss(model, x, targets, run, generator) -> scalar`` - replaces the recipe's loss; one owner in a chain.
     * ``at_test(x) -> x`` - every test batch.
+    * ``select(scores) -> int`` - after every epoch: which epoch's weights to keep (from 0), given the accuracy in
+      percent of each so far on the trusted set; the last one, or the one it returned before.
     """
 
 
@@ -321,6 +343,20 @@ class Victim(Protocol):
 
         Initialisation draws from torch's global generator, which the core seeds and restores around the call.
         """
+
+
+@runtime_checkable
+class Trainer(Protocol):
+    """``Class(params)``; an exploiter who trains by itself: contrastive learners, platforms."""
+
+    def fit(self, train: ImageSet, trusted: ImageSet | None, run: Run) -> None:
+        """Train on what was published, and on the trusted set where there is one.
+
+        A trainer without labels of its own ignores those of ``train`` and takes its classes from ``trusted``.
+        """
+
+    def predict(self, images: ImageSet) -> NDArray[np.int64]:
+        """The class ``[N]`` of every image, in the numbering of the sets it was trained on."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -68,6 +68,7 @@ class Axes:
             read no labels ignore it.
         labeler: the surrogate meant where craft labels name no model; empty leaves that an error.
         epsilons: linf radii in 8-bit units for linf poisoners; empty means the data set's, then the poisoner's own.
+        trusted: how many clean labelled images the exploiter is granted; they are taken from the training set.
         metrics: what to measure beyond what every record has, of every cell; no axis.
         seeds: pairs of craft and train seed.
     """
@@ -82,6 +83,7 @@ class Axes:
     labeler: str = ""
     epsilons: Sequence[float] = ()
     mixtures: Sequence[float] = (1.0,)
+    trusted: Sequence[int] = (0,)
     metrics: Sequence[str] = ()
     seeds: Sequence[tuple[int, int]] = ((0, 0),)
 
@@ -146,7 +148,7 @@ class Cell:
     victim: Resolved
     mixture: float
     train_seed: int
-    #: Clean labelled images granted to the exploiter; no exploiter that uses them is registered yet.
+    #: Clean labelled images granted to the exploiter, set aside before anything is crafted.
     trusted: int = 0
     #: What is measured beyond what every record has. No part of any key: it changes no number.
     metrics: tuple[Resolved, ...] = ()
@@ -218,6 +220,9 @@ def expand(axes: Axes, registry: Registry) -> list[Cell]:
     for fraction in mixtures:
         if not 0 < fraction <= 1:
             raise UsageError(f"--mixture is the poisoned fraction, above 0 and at most 1; got {fraction:g}.")
+    for count in axes.trusted:
+        if count < 0:
+            raise UsageError(f"--trusted is a number of images, 0 or more; got {count}.")
     datasets = [registry.resolve("dataset", text) for text in axes.datasets]
     poisoners = [registry.resolve("poisoner", text) for text in axes.poisoners]
     labelings = [registry.resolve("labeling", text) for text in axes.labelings]
@@ -227,13 +232,15 @@ def expand(axes: Axes, registry: Registry) -> list[Cell]:
     for labeling in labelings:
         _check_labeler(labeling)
     cells: dict[str, Cell] = {}
-    for dataset, labeling, defense, victim in itertools.product(datasets, labelings, defenses, victims):
+    exploiters = itertools.product(datasets, axes.trusted, labelings, defenses, victims)
+    for dataset, trusted, labeling, defense, victim in exploiters:
+        _check_exploiter(defense, victim, trusted)
         for craft_seed, train_seed in axes.seeds:
             for poisoner in poisoners:
                 for craft in _crafts(poisoner, dataset, axes, registry, craft_seed):
                     # A fraction of no perturbation is none: one clean cell serves all mixtures.
                     for mixture in [1.0] if craft.is_clean else mixtures:
-                        cell = Cell(dataset, craft, labeling, defense, victim, mixture, train_seed, metrics=metrics)
+                        cell = Cell(dataset, craft, labeling, defense, victim, mixture, train_seed, trusted, metrics)
                         for each in (*_references(cell, registry, craft_seed), cell):
                             cells.setdefault(_sameness(each), each)
     return list(cells.values())
@@ -243,6 +250,21 @@ def _sameness(cell: Cell) -> str:
     """Equal for cells that are the same work: their key, the data set's name standing for fingerprints not read yet."""
     data, arithmetic = str(cell.dataset), Numerics("cpu", "float32", 1)
     return cell.key(cell.release_key(data, arithmetic), data, data, arithmetic)
+
+
+def _check_exploiter(defense: Sequence[Resolved], victim: Resolved, trusted: int) -> None:
+    for part in defense:
+        if getattr(part.record, "needs_trusted", False) and not trusted:
+            raise UsageError(f"Defense {part} works with clean images of the exploiter's: grant some by --trusted N.")
+        if getattr(victim.record, "opaque", False) and not is_static(part):
+            raise UsageError(f"Victim {victim} trains by itself, and {part} takes part in training: it cannot.")
+    if getattr(victim.record, "needs_trusted", False) and not trusted:
+        raise UsageError(f"Victim {victim} learns its labels from clean images: grant some by --trusted N.")
+
+
+def is_static(defense: Resolved) -> bool:
+    """Whether the defense does nothing but prepare: as its parameters say, or its record where they do not."""
+    return bool(getattr(defense.params, "static", getattr(defense.record, "static", False)))
 
 
 def _check_labeler(labeling: Resolved) -> None:

@@ -23,7 +23,7 @@ COLUMNS = (
     "victim", "norm", "epsilon", "mixture", "trusted", "craft_seed", "train_seed", "epochs", "test_accuracy",
     "balanced_accuracy", "matched_accuracy", "test_accuracy_best", "train_accuracy", "perturbed_test_accuracy",
     "chance", "clean_accuracy", "sham_accuracy", "drop", "drop_sham", "gap_removed", "guess_accuracy", "cosine_gap",
-    "probe_accuracy", "measured_linf",
+    "linear_probe", "measured_linf",
     "measured_l2", "measured_l0", "psnr", "ssim", "seconds", "craft_seconds", "images_per_second", "status", "cell",
 )  # fmt: skip
 
@@ -162,7 +162,7 @@ class Summary(NamedTuple):
 #: Numbers that are averaged over seeds.
 AVERAGED = (
     "test_accuracy", "train_accuracy", "perturbed_test_accuracy", "matched_accuracy", "chance", "clean_accuracy",
-    "sham_accuracy", "drop", "drop_sham", "gap_removed", "guess_accuracy", "cosine_gap", "probe_accuracy",
+    "sham_accuracy", "drop", "drop_sham", "gap_removed", "guess_accuracy", "cosine_gap", "linear_probe",
     "measured_linf", "psnr", "seconds", "craft_seconds",
 )  # fmt: skip
 

@@ -21,7 +21,7 @@ from ucbench.workbench import Workbench
 
 def cell_key(cell: Cell, bench: Workbench) -> tuple[str, str | None]:
     """Keys of the cell's record and of its release (None for the clean reference)."""
-    data = bench.dataset(cell.dataset)
+    data = bench.data(cell)
     release_key = cell.release_key(bench.protected(cell).images.fingerprint, bench.numerics)
     return cell.key(release_key, data.train.fingerprint, data.test.fingerprint, bench.numerics), release_key
 
@@ -145,7 +145,7 @@ def _keep(values: Mapping[str, Mapping[str, float | None]], cell: Cell, key: str
 
 def _head(cell: Cell, key: str, release_key: str | None, bench: Workbench) -> Record:
     """What a record says whether or not the cell succeeded."""
-    data = bench.dataset(cell.dataset)
+    data = bench.data(cell)
     craft = cell.craft
     parts: dict[str, Resolved | None] = {
         "dataset": cell.dataset,

@@ -16,7 +16,7 @@ from ucbench.components import FittedSurrogate, Perturbation, PoisonerRecord, Su
 from ucbench.context import Context
 from ucbench.costs import CostBook, crafting_work
 from ucbench.crafting import clusters_of, predict_classes
-from ucbench.data import ImageSet, LoadedDataset, load_dataset
+from ucbench.data import ImageSet, LoadedDataset, load_dataset, set_aside
 from ucbench.environment import environment, peak_memory
 from ucbench.errors import ContractError, UsageError
 from ucbench.evaluation import cluster_diagnostics
@@ -68,9 +68,20 @@ class Workbench:
             )
         return self._data[name]
 
+    def data(self, cell: Cell) -> LoadedDataset:
+        """The cell's data set, the images that the exploiter is trusted with taken out of its training split."""
+        if not cell.trusted:
+            return self.dataset(cell.dataset)
+        name = f"{cell.dataset}/{cell.trusted}"
+        if name not in self._data:
+            loaded = self.dataset(cell.dataset)
+            train, trusted = set_aside(loaded.train, cell.trusted)
+            self._data[name] = replace(loaded, train=train, trusted=trusted)
+        return self._data[name]
+
     def protected(self, cell: Cell) -> Protected:
         """The images the protector owns: all, or the stratified part that the mixture names."""
-        train = self.dataset(cell.dataset).train
+        train = self.data(cell).train
         if cell.mixture == 1 or cell.craft.seed is None:
             return Protected(np.arange(len(train)), train)
         indices = protected_part(train.known_labels, cell.mixture, cell.craft.seed)
@@ -85,7 +96,7 @@ class Workbench:
             ContractError: if they differ; the data set is read again for the next cell.
         """
         if any(replace(images).fingerprint != images.fingerprint for images in lent):
-            del self._data[str(cell.dataset)]
+            self._data.clear()
             raise ContractError(f"{who} modified images or labels it was lent. Work on a copy of them.")
 
     def context(self, stage: str, seed: int, **lent: Any) -> Context:
@@ -154,7 +165,10 @@ class Workbench:
                 found.assignment, tuple(f"cluster {k}" for k in range(labels.clusters))
             )
         if labels.source == "exploiter":
-            return self.labelled(cell, images, images, images)[0]
+            # Of the whole set, whose labels are the exploiter's: those of a part alone could differ.
+            train = self.data(cell).train
+            labelled = self.labelled(cell, train, train, train)[0]
+            return labelled.subset(self.protected(cell).indices)
         return images
 
     def labelled(
@@ -167,9 +181,28 @@ class Workbench:
         """
         run = self.context("labeling", 0)  # one seed: which labels are used is part of the setting
         model = labeler_of(cell.labeling)
-        if model is not None:
+        if model is None:
+            return *cell.labeling.build().apply(clean, published, test, run), run
+        identity = {
+            "core": CORE_VERSION,
+            "labeling": [cell.labeling.identity(), model.identity()],
+            "images": [images.fingerprint for images in (clean, published, test)],
+            "numerics": self.numerics.identity(),
+        }
+
+        def label() -> tuple[dict[str, Any], dict[str, Any]]:
             run.surrogate = self._pretrained(model, f"Labeling {cell.labeling}")
-        train, scoring = cell.labeling.build().apply(clean, published, test, run)
+            train, scoring = cell.labeling.build().apply(clean, published, test, run)
+            arrays = {"train": train.known_labels, "test": scoring.known_labels}
+            return arrays, {"classes": train.classes, "notes": run.notes, "warnings": run.warnings}
+
+        stored, _ = self.store.get_or_make("labels", key("labels", identity), label)
+        run.notes, run.warnings = dict(stored.meta["notes"]), list(stored.meta["warnings"])
+        classes = tuple(stored.meta["classes"])
+        train, scoring = (
+            images.with_labels(np.array(stored.arrays[name]), classes)
+            for name, images in (("train", published), ("test", test))
+        )
         return train, scoring, run
 
     def _pretrained(self, named: Resolved, who: str) -> Surrogate:

@@ -4,19 +4,62 @@ from collections.abc import Iterator
 
 from ucbench import LabelingRecord, hookimpl
 
+_MODEL = "efficientnet-lite0@auto"
+
 
 @hookimpl
 def ucbench_labelings() -> Iterator[LabelingRecord]:
     yield LabelingRecord(
         name="original",
         summary="The data set's own labels",
-        load="ucbench_labelings.semantic:Original",
+        load="ucbench_labelings.original:Original",
         source="semantic",
     )
     yield LabelingRecord(
-        name="label-set",
-        summary="Another naming the data set brings: label-set:coarse, label-set:parity",
-        load="ucbench_labelings.semantic:OtherLabelSet",
-        params="ucbench_labelings.params:LabelSetParams",
+        name="coarse",
+        summary="Another naming the data set brings, such as its coarse classes; or a map: coarse:FILE.toml",
+        aliases=("label-set",),
+        load="ucbench_labelings.coarse:Coarse",
+        params="ucbench_labelings.params:CoarseParams",
         source="semantic",
+    )
+    yield LabelingRecord(
+        name="fine",
+        summary="More classes: every class split by k-means of its clean images' features",
+        load="ucbench_labelings.fine:Fine",
+        params="ucbench_labelings.params:FineParams",
+        source="semantic",
+        surrogate=_MODEL,
+    )
+    yield LabelingRecord(
+        name="merge",
+        summary="Fewer classes without regard to meaning: classes merged into groups at random",
+        load="ucbench_labelings.random_maps:Merge",
+        params="ucbench_labelings.params:MergeParams",
+        source="semantic",
+    )
+    yield LabelingRecord(
+        name="noisy",
+        summary="Symmetric label noise: a share of the training images under a wrong class, the test set under its own",
+        load="ucbench_labelings.random_maps:Noisy",
+        params="ucbench_labelings.params:NoisyParams",
+        paper="B. van Rooyen, A. K. Menon, R. C. Williamson: Learning with Symmetric Label Noise: The Importance of "
+        "Being Unhinged. NIPS 2015. arXiv 1505.07634",
+        source="semantic",
+    )
+    yield LabelingRecord(
+        name="predicted",
+        summary="What a pretrained classifier sees in the published pictures",
+        load="ucbench_labelings.machine:Predicted",
+        params="ucbench_labelings.params:PredictedParams",
+        source="machine",
+        surrogate=_MODEL,
+    )
+    yield LabelingRecord(
+        name="kmeans",
+        summary="k-means clusters of the published pictures' features, through a pretrained model",
+        load="ucbench_labelings.machine:KMeans",
+        params="ucbench_labelings.params:KMeansParams",
+        source="machine",
+        surrogate=_MODEL,
     )

@@ -1,13 +1,72 @@
 """Parameters of the labelings. Imports no torch."""
 
-from typing import ClassVar
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
 
 from pydantic import Field
 
 from ucbench import Params
+from ucbench_labelings.class_maps import read_class_map
 
 
-class LabelSetParams(Params):
-    argument: ClassVar[str | None] = "name"
+class CoarseParams(Params):
+    argument: ClassVar[str | None] = "map"
 
-    name: str = Field(description="the label set, as the data set calls it")
+    map: str = Field(
+        "coarse",
+        description=(
+            "the label set of coarser classes, as the data set calls it; or a file FILE.toml with CLASS = COARSE, or "
+            "COARSE = [CLASSES], for every class"
+        ),
+    )
+
+    @property
+    def file(self) -> Path | None:
+        """The file that ``map`` names; None if it names a label set."""
+        path = Path(self.map)
+        return path.expanduser() if path.suffix.lower() == ".toml" else None
+
+    def identity(self) -> dict[str, Any]:
+        """The label set's name, or the map itself: neither where the file lies nor how it is written.
+
+        Raises:
+            UsageError: as :func:`ucbench_labelings.class_maps.read_class_map`.
+        """
+        return {"map": self.map if self.file is None else read_class_map(self.file)}
+
+
+class DrawnParams(Params):
+    """Of labelings that draw. Not from the cell's seeds: all rows of a table are told the same labels."""
+
+    # Of numpy.random.RandomState and scikit-learn, which take no larger one.
+    map_seed: int = Field(0, ge=0, lt=2**32, description="seed of the labels, the same for all craft and train seeds")
+
+
+class ThroughModel(Params):
+    """Of labelings that look at pictures."""
+
+    model: str | None = Field(
+        None, description="the pretrained model, written as surrogates are; none: efficientnet-lite0@auto"
+    )
+
+
+class MergeParams(DrawnParams):
+    groups: int = Field(2, ge=2, description="classes left, at most as many as the data set has")
+
+
+class NoisyParams(DrawnParams):
+    rate: float = Field(0.2, ge=0, le=1, description="share of the training images that get a wrong class")
+
+
+class FineParams(DrawnParams, ThroughModel):
+    parts: int = Field(2, ge=2, description="parts of every class")
+
+
+class PredictedParams(ThroughModel):
+    pass
+
+
+class KMeansParams(DrawnParams, ThroughModel):
+    k: int = Field(10, ge=2, description="clusters, which are the classes")

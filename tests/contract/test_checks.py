@@ -537,7 +537,7 @@ class TestDefenses:
             def agument(self, x, run, generator):
                 return x
 
-        self.refused(Misspelt(), "has at least one of prepare, augment, mix, loss, at_test. It has none")
+        self.refused(Misspelt(), "has at least one of prepare, augment, mix, loss, at_test, select. It has none")
 
     @pytest.mark.parametrize(
         ("stage", "method", "text"),

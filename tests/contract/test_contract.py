@@ -18,7 +18,7 @@ from ucbench.testing import CHECKS, check_victim, sample_images
 #: References that make a component small; any other is taken with its preset ``quick``, if it has one.
 SMALL = {
     ("poisoner", "uc"): "uc:steps=2,clusters=3,width=4,residual_blocks=1",
-    ("labeling", "label-set"): "label-set:parity",
+    ("labeling", "coarse"): "coarse:parity",
     ("surrogate", "trained"): "trained:width=16,epochs=1",
     ("victim", "resnet18"): "resnet18:width=16",
     ("victim", "resnet50"): "resnet50:width=16",

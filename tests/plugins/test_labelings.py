@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from ucbench.data import ImageSet, LabelSet
-from ucbench.errors import UsageError
 from ucbench.registry import installed
 from ucbench.testing import make_run, sample_images
 
@@ -35,7 +34,7 @@ def test_original_labels_are_the_clean_sets():
     assert train.classes == test.classes == CLEAN.classes
 
 
-@pytest.mark.parametrize("reference", ["label-set:parity", "label-set:name=parity"])
+@pytest.mark.parametrize("reference", ["coarse:parity", "coarse:map=parity", "label-set:parity"])
 def test_a_label_set_names_both_sets(reference):
     train, test = apply(reference, published(0))
     np.testing.assert_array_equal(train.known_labels, CLEAN.known_labels % 2)
@@ -43,28 +42,10 @@ def test_a_label_set_names_both_sets(reference):
     assert train.classes == test.classes == ("even", "odd")
 
 
-@pytest.mark.parametrize("reference", ["original", "label-set:parity"])
+@pytest.mark.parametrize("reference", ["original", "coarse:parity"])
 def test_pixels_are_the_published_ones_and_decide_no_label(reference):
     (one, one_test), (other, other_test) = (apply(reference, published(seed)) for seed in (0, 1))
     np.testing.assert_array_equal(one.images, published(0).images)
     np.testing.assert_array_equal(one_test.images, TEST.images)
     np.testing.assert_array_equal(one.known_labels, other.known_labels)
     np.testing.assert_array_equal(one_test.known_labels, other_test.known_labels)
-
-
-def test_an_unknown_label_set_is_answered_with_those_there_are():
-    with pytest.raises(UsageError, match="shapes has no label set 'coarse'; it has: parity"):
-        apply("label-set:coarse", published(0))
-    bare = dataclasses.replace(CLEAN, label_sets={})
-    with pytest.raises(UsageError, match="shapes has no label set 'parity'; it has: none"):
-        apply("label-set:parity", bare, clean=bare)
-
-
-def test_a_label_set_only_the_training_pictures_have_is_refused():
-    with pytest.raises(UsageError, match="label set 'parity'"):
-        apply("label-set:parity", published(0), test=dataclasses.replace(TEST, label_sets={}))
-
-
-def test_a_label_set_has_to_be_named():
-    with pytest.raises(UsageError, match="name: Field required"):
-        installed().resolve("labeling", "label-set")

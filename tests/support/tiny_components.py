@@ -90,6 +90,27 @@ class FixedNet(TinyNet):
         self.params, self.recipe = params, ucbench.Recipe(epochs=3, crop=0)
 
 
+class Nearest:
+    """A trainer by itself: the nearest class mean of colours among the images it is trusted with."""
+
+    def __init__(self, params: ucbench.Params) -> None:
+        self.params = params
+
+    def fit(self, train: ImageSet, trusted: ImageSet | None, run) -> None:
+        log(f"fit nearest {len(train)} {len(trusted)}")
+        colours = trusted.images.mean((2, 3))
+        self.means = np.stack([colours[trusted.known_labels == c].mean(0) for c in range(len(trusted.classes))])
+
+    def predict(self, images: ImageSet):
+        assert images.labels is None
+        return ((images.images.mean((2, 3))[:, None] - self.means) ** 2).sum(2).argmin(1)
+
+
+class Wild(Nearest):
+    def predict(self, images: ImageSet):
+        return np.full(len(images), 7)
+
+
 class StripesParams(ucbench.Params):
     period: int = 4
     share: float = 1.0
@@ -208,6 +229,26 @@ class Shifted(Original):
             images.with_labels((labels.known_labels + 1) % 3, CLASSES)
             for images, labels in ((published, clean), (test, test))
         )
+
+
+class Fog:
+    """Changes the training set, and nothing else."""
+
+    def __init__(self, params: ucbench.Params) -> None:
+        self.params = params
+
+    def prepare(self, train: ImageSet, run) -> ImageSet:
+        return train.with_images(train.images // 2 + 90)
+
+
+class Best:
+    """Keeps the best epoch."""
+
+    def __init__(self, params: ucbench.Params) -> None:
+        self.params = params
+
+    def select(self, scores) -> int:
+        return int(np.argmax(scores))
 
 
 class SeenParams(ucbench.Params):
@@ -337,6 +378,8 @@ RECORDS = (
     ucbench.DatasetRecord(name="ungated", summary="", load=f"{HERE}:Spots", params=f"{HERE}:SpotsParams"),
     ucbench.VictimRecord(name="tiny", summary="", load=f"{HERE}:TinyNet", params=f"{HERE}:TinyRecipe"),
     ucbench.VictimRecord(name="fixed", summary="", load=f"{HERE}:FixedNet"),
+    ucbench.VictimRecord(name="nearest", summary="", load=f"{HERE}:Nearest", opaque=True, needs_trusted=True),
+    ucbench.VictimRecord(name="wild", summary="", load=f"{HERE}:Wild", opaque=True),
     ucbench.PoisonerRecord(
         name="stripes",
         summary="",
@@ -368,6 +411,8 @@ RECORDS = (
     ucbench.MetricRecord(name="sharpness", summary="", load=f"{HERE}:Sharpness", params=f"{HERE}:CountParams"),
     ucbench.MetricRecord(name="change", summary="", load=f"{HERE}:Change", reads=("source", "published")),
     ucbench.MetricRecord(name="no-number", summary="", load=f"{HERE}:NoNumber", reads=("published",)),
+    ucbench.DefenseRecord(name="fog", summary="", load=f"{HERE}:Fog", static=True),
+    ucbench.DefenseRecord(name="best", summary="", load=f"{HERE}:Best", needs_trusted=True),
     ucbench.DefenseRecord(name="dim", summary="", load=f"{HERE}:Dim"),
 )
 

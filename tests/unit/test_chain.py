@@ -100,3 +100,12 @@ def test_preparing_keeps_the_number_of_images(returned):
     chain = DefenseChain([("sieve", Dropping())])
     with pytest.raises(ContractError, match=r"Defense sieve: prepare\(\) must return .* same 13 images"):
         chain.prepare(sample_images(), make_run(stage="train"))
+
+
+def test_two_that_select_the_epoch_are_refused_by_name():
+    class Selects:
+        def select(self, scores):
+            return 0
+
+    with pytest.raises(UsageError, match="may select the epoch, but first and second both do"):
+        DefenseChain([("first", Selects()), ("second", Selects())])

@@ -12,6 +12,7 @@ from ucbench.data import (
     LabelSet,
     balanced_indices,
     balanced_subset,
+    set_aside,
     split_validation,
     stratified_split,
 )
@@ -116,3 +117,22 @@ def test_a_set_without_labels_keeps_no_other_naming_either():
     )
     assert not named.with_labels(None).label_sets
     assert set(named.with_labels(labels, ("c", "d")).label_sets) == {"coarse"}
+
+
+@given(labels_with_enough_of_each(4), SEEDS, st.data())
+def test_what_is_set_aside_is_stratified_nested_and_leaves_the_rest_in_order(labels, seed, data):
+    images = numbered_set(labels)
+    count = data.draw(st.integers(1, len(labels) // 2))
+    rest, taken = set_aside(images, count, seed)
+    rows = [part.images[:, 0, 0, 0].tolist() for part in (rest, taken)]
+    assert len(taken) == count
+    assert all(part == sorted(part) for part in rows)
+    assert sorted(rows[0] + rows[1]) == list(range(len(labels)))
+    expected = count * np.bincount(labels) / len(labels)
+    assert np.abs(np.bincount(taken.known_labels, minlength=3) - expected).max() <= 1
+    assert set(rows[1]) <= set(set_aside(images, count + 1, seed)[1].images[:, 0, 0, 0].tolist())
+
+
+def test_no_class_may_be_set_aside_whole():
+    with pytest.raises(DataError, match="insects: setting 5 of 6 images aside leaves none of class 'ant'"):
+        set_aside(numbered_set([0, 1, 1, 2, 2, 2]), 5)

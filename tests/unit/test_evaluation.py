@@ -8,7 +8,7 @@ import pytest
 from ucbench.budget import Budget
 from ucbench.components import Perturbation
 from ucbench.data import ImageSet
-from ucbench.evaluation import accuracy, cluster_diagnostics, confusion, guess_accuracy, probe_accuracy
+from ucbench.evaluation import accuracy, cluster_diagnostics, confusion, guess_accuracy, linear_probe
 from ucbench.evaluation import test_metrics as metrics_of
 from ucbench.params import Params
 from ucbench.references import Positive, PositiveParams, Sham
@@ -117,11 +117,16 @@ def test_clusters_against_classes(index, classes, homogeneity, completeness, pur
 
 def test_a_probe_reads_classes_from_features_that_carry_them_and_not_from_noise():
     rng = np.random.default_rng(0)
-    true = rng.integers(0, 4, 400)
-    told = np.eye(4, dtype=np.float32)[true] @ rng.normal(size=(4, 9)).astype(np.float32) * 50
-    noise = rng.normal(size=(400, 9)).astype(np.float32)
-    assert probe_accuracy(told + noise, true, 0) == 100
-    # With as many columns as images, a probe scored on what it was fitted to would recall every label.
-    assert probe_accuracy(rng.normal(size=(400, 400)).astype(np.float32), true, 0) < 40
-    assert probe_accuracy(np.zeros((400, 3), np.float32), true, 0) < 40
-    assert probe_accuracy(noise[:1], true[:1], 0) is None
+    true, scored = rng.integers(0, 4, 400), rng.integers(0, 4, 200)
+    directions = 50 * rng.normal(size=(4, 9))
+
+    def features(labels, share):
+        return (share * directions[labels] + rng.normal(size=(len(labels), 9)) + 7).astype(np.float32)
+
+    assert linear_probe(features(true, 1), true, features(scored, 1), scored) == 100
+    assert linear_probe(features(true, 0), true, features(scored, 0), scored) < 40
+    # A feature that never varied, of which nothing may be made, and a class that the probe was never shown.
+    constant = np.hstack([features(true, 1), np.full((400, 1), 3, np.float32)])
+    other = np.hstack([features(scored, 1), np.full((200, 1), 4, np.float32)])
+    assert linear_probe(constant, true, other, scored) == 100
+    assert linear_probe(features(true, 1), true, features(scored, 1), np.full(200, 9)) == 0

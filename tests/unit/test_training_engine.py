@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ucbench.data import ImageSet
-from ucbench.errors import UsageError
+from ucbench.errors import ContractError, UsageError
 from ucbench.numerics import Numerics
 from ucbench.recipe import Recipe
 from ucbench.testing import make_run, sample_images
@@ -295,3 +295,44 @@ def test_bfloat16_keeps_weights_and_losses_in_float32():
     result = engine.fit(Watching(), sample_images(21, (8, 12)), Recipe(epochs=1, batch=8), seed=0)
     assert dtypes == {torch.bfloat16}
     assert {weight.dtype for weight in result.model.parameters()} == {torch.float32}
+
+
+class Selecting:
+    """Keeps the epoch it is told to, once that is over."""
+
+    def __init__(self, wanted: int) -> None:
+        self.wanted = wanted
+        self.heard: list[tuple[float, ...]] = []
+
+    def select(self, scores):
+        self.heard.append(scores)
+        return min(len(scores) - 1, self.wanted)
+
+
+def test_the_selected_epochs_weights_are_the_models():
+    trusted = sample_images(9, (8, 12), seed=5)
+    recipe = Recipe(epochs=4, batch=8, schedule="constant")
+    chosen = Selecting(1)
+    result = fit(recipe, defenses=(("best", chosen),), trusted=trusted)
+    stopped = fit(recipe.model_copy(update={"epochs": 2}))
+    for name, tensor in stopped.model.state_dict().items():
+        assert torch.equal(result.model.state_dict()[name], tensor), name
+    accuracies = chosen.heard[-1]
+    assert [len(scores) for scores in chosen.heard] == [1, 2, 3, 4]
+    predicted = ENGINE.predict(result.model, trusted)
+    assert accuracies[1] == pytest.approx(100 * (predicted == trusted.known_labels).mean())
+
+
+def test_selecting_an_epoch_whose_weights_are_gone_is_an_error():
+    class Fickle:
+        def select(self, scores):
+            return (0, 1, 0)[len(scores) - 1]
+
+    trusted = sample_images(9, (8, 12), seed=5)
+    with pytest.raises(ContractError, match=r"select\(\) returned epoch 0; it may return the last one, 2, or 1 again"):
+        fit(Recipe(epochs=3, batch=8), defenses=(("fickle", Fickle()),), trusted=trusted)
+
+
+def test_selecting_without_a_trusted_set_is_an_error():
+    with pytest.raises(UsageError, match="judges by the trusted set, and there is none"):
+        fit(defenses=(("best", Selecting(0)),))

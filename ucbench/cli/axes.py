@@ -20,6 +20,7 @@ _AXES = (
     ("victim", "NAME", "Victim: resnet18 (default), resnet18:width=32, timm:MODEL, ..."),
     ("epsilon", "E", "Radius of linf budgets in 8-bit units: 8 or 8/255. Default: the data set's, or the method's."),
     ("mixture", "FRACTION", "Poisoned fraction of the training set (default 1)."),
+    ("trusted", "N", "Clean labelled images the exploiter is granted, out of the training set (default 0)."),
     ("metric", "NAME", "What to measure of every cell beyond what each record has; `ucbench list metric`."),
 )
 
@@ -57,7 +58,15 @@ def chosen_axes(options: dict[str, Any]) -> dict[str, Any]:
     given = {name: options[name] for name in names if options[name] not in (None, ())}
     if "mixture" in given:
         given["mixture"] = [_fraction(text) for text in given["mixture"]]
+    if "trusted" in given:
+        given["trusted"] = [_count(text) for text in given["trusted"]]
     return given
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise click.BadParameter(f"{text!r} is no number of images.", param_hint="--trusted")
+    return int(text)
 
 
 def _fraction(text: str) -> float:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ucbench.data.imageset import ImageSet, LabelSet
     from ucbench.data.loading import LoadedDataset, load_dataset
     from ucbench.data.params import DatasetParams
-    from ucbench.data.selection import balanced_indices, balanced_subset, split_validation, stratified_split
+    from ucbench.data.selection import balanced_indices, balanced_subset, set_aside, split_validation, stratified_split
 
 __all__ = [
     "DatasetParams",
@@ -29,6 +29,7 @@ __all__ = [
     "choose_framing",
     "decode",
     "load_dataset",
+    "set_aside",
     "split_validation",
     "stratified_split",
 ]
@@ -38,7 +39,7 @@ _HOME = {
     "imageset": ("ImageSet", "LabelSet"),
     "loading": ("LoadedDataset", "load_dataset"),
     "params": ("DatasetParams",),
-    "selection": ("balanced_indices", "balanced_subset", "split_validation", "stratified_split"),
+    "selection": ("balanced_indices", "balanced_subset", "set_aside", "split_validation", "stratified_split"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

@@ -25,11 +25,13 @@ class LoadedDataset:
         test: the test split, or the validation part of the training split where ``validation=`` asked for it.
         note: what was decided on the way (size, subset, dropped classes), one line to be printed and
             recorded.
+        trusted: clean training images granted to the exploiter, which are not in ``train``; None if there are none.
     """
 
     train: ImageSet
     test: ImageSet
     note: str
+    trusted: ImageSet | None = None
 
 
 def load_dataset(dataset: Dataset, params: Params) -> LoadedDataset:

@@ -88,6 +88,28 @@ def split_validation(images: ImageSet, fraction: float, seed: int) -> tuple[Imag
     return images.subset(kept), images.subset(held, name=f"{images.name} validation")
 
 
+def set_aside(images: ImageSet, count: int, seed: int = 0) -> tuple[ImageSet, ImageSet]:
+    """Set ``count`` images aside, every class by its share: ``(the rest, those)``, both in the order of the set.
+
+    Draws of one seed are nested: what a smaller count takes, a larger one takes too.
+
+    Raises:
+        DataError: if a class would be left without an image.
+    """
+    shuffled = _shuffled_classes(images.known_labels, len(images.classes), seed)
+    rows = np.concatenate(shuffled)
+    # The k-th of n images of a class comes where it is due in a stratified order: after the share (k + 1/2) / n.
+    due = np.concatenate([(np.arange(len(members)) + 0.5) / max(1, len(members)) for members in shuffled])
+    taken = np.sort(rows[np.argsort(due, kind="stable")[:count]])
+    rest = np.setdiff1d(np.arange(len(images), dtype=np.int64), taken)
+    left = np.bincount(images.known_labels[rest], minlength=len(images.classes))
+    before = np.bincount(images.known_labels, minlength=len(images.classes))
+    if (left[before > 0] == 0).any():
+        name = images.classes[int(np.flatnonzero((left == 0) & (before > 0))[0])]
+        raise DataError(f"{images.name}: setting {count} of {len(images)} images aside leaves none of class {name!r}.")
+    return images.subset(rest), images.subset(taken, name=f"{images.name} trusted")
+
+
 def _shuffled_classes(labels: Labels, classes: int, seed: int) -> list[Indices]:
     """For every class its rows in an order that depends on the seed, the class and how many there are."""
     return [

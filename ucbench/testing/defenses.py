@@ -37,6 +37,12 @@ def check_defense(
     component = subject.build()
     stages = [stage for stage in _STAGES if hasattr(component, stage)]
     subject.require(bool(stages), f"a defense has at least one of {', '.join(_STAGES)}", "It has none of them")
+    static = getattr(getattr(component, "params", None), "static", subject.record.static)
+    subject.require(
+        static == (stages == ["prepare"]),
+        "static is True where prepare() is all there is, and nowhere else",
+        f"It is {static}, and there is {', '.join(stages)}",
+    )
     with arithmetic(NUMERICS):
         for stage in stages:
             _STAGES[stage](subject, train)
@@ -125,12 +131,28 @@ def _check_at_test(subject: Subject[DefenseRecord], train: ImageSet) -> None:
     )
 
 
+def _check_select(subject: Subject[DefenseRecord], train: ImageSet) -> None:
+    kept = -1
+    scores: tuple[float, ...] = ()
+    for last, score in enumerate((40.0, 55.0, 55.0, 30.0)):
+        scores = (*scores, score)
+        with subject.calling("select()"):
+            chosen = subject.build().select(scores)
+        subject.require(
+            chosen in (last, kept),
+            "select() must return the last epoch, or the one it returned before",
+            f"For accuracies {list(scores)} it returned {chosen!r} after {kept}",
+        )
+        kept = chosen
+
+
 _STAGES: dict[str, Callable[[Subject[DefenseRecord], ImageSet], None]] = {
     "prepare": _check_prepare,
     "augment": _check_augment,
     "mix": _check_mix,
     "loss": _check_loss,
     "at_test": _check_at_test,
+    "select": _check_select,
 }
 
 

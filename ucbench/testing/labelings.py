@@ -7,7 +7,7 @@ import numpy as np
 from ucbench.components import Labeling, LabelingRecord
 from ucbench.data import ImageSet
 from ucbench.registry import Resolved
-from ucbench.testing.samples import NUMERICS, make_run, sample_images
+from ucbench.testing.samples import NUMERICS, TinySurrogate, make_run, sample_images
 from ucbench.testing.subject import Subject, shape_text, subject_of
 from ucbench.training import arithmetic
 
@@ -56,8 +56,9 @@ def check_labeling(
 def _apply(
     subject: Subject[LabelingRecord], clean: ImageSet, published: ImageSet, test: ImageSet, state: int = 0
 ) -> tuple[ImageSet, ImageSet]:
+    run = make_run(stage="labeling", surrogate=TinySurrogate() if subject.record.surrogate else None)
     with subject.calling("apply()", clean, published, test, state=state):
-        returned = subject.build().apply(clean, published, test, make_run(stage="train"))
+        returned = subject.build().apply(clean, published, test, run)
         train, scoring = returned
     return train, scoring
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ucbench.components import Victim, VictimRecord
+from ucbench.components import Trainer, Victim, VictimRecord
 from ucbench.recipe import Recipe
 from ucbench.registry import Resolved
 from ucbench.testing.samples import NUMERICS, make_run, sample_images
@@ -19,20 +20,32 @@ CLASSES = 5
 
 
 def check_victim(
-    victim: Resolved | Victim,
+    victim: Resolved | Victim | Trainer,
     *,
     record: VictimRecord | None = None,
     sizes: Sequence[tuple[int, int]] = ((32, 32), (20, 28)),
 ) -> None:
     """Check a victim: initialisation by the global generator, logits, gradients, and one epoch in the engine.
 
+    Of a trainer (``opaque``): predictions, determinism, inputs left alone.
+
     Args:
-        sizes: heights and widths of pictures to build for.
+        sizes: heights and widths of pictures to build for; a trainer is given the first only.
 
     Raises:
         ContractError: if a rule is broken.
     """
     subject = subject_of(victim, record, VictimRecord)
+    trains = isinstance(subject.build(), Trainer)
+    subject.require(
+        subject.record.opaque == trains,
+        "the record says opaque=True where there are fit() and predict(), and nowhere else",
+        f"It says opaque={subject.record.opaque}",
+    )
+    if trains:
+        with arithmetic(NUMERICS):
+            _check_trainer(subject, sizes[0])
+        return
     recipe: Recipe = getattr(subject.build(), "recipe", None)  # type: ignore[assignment]
     subject.require(isinstance(recipe, Recipe), "a victim must have a recipe", f"Its recipe is {shape_text(recipe)}")
     with arithmetic(NUMERICS):
@@ -41,6 +54,24 @@ def check_victim(
             _check_initialisation(subject, model, size)
             _check_logits(subject, model, size)
             _check_epoch(subject, model, recipe, size)
+
+
+def _check_trainer(subject: Subject[VictimRecord], size: tuple[int, int]) -> None:
+    train, trusted, test = (sample_images(count, size, CLASSES, seed=seed) for seed, count in enumerate((13, 10, 7)))
+    predictions = []
+    for state in (0, 1):
+        trainer = subject.build()
+        with subject.calling("fit()", train, trusted, state=state):
+            trainer.fit(train, trusted if subject.record.needs_trusted else None, make_run(stage="train"))
+        with subject.calling("predict()", test, state=state):
+            predictions.append(np.asarray(trainer.predict(test.with_labels(None))))
+    first, again = predictions
+    subject.require(
+        first.shape == (7,) and np.issubdtype(first.dtype, np.integer) and 0 <= first.min() <= first.max() < CLASSES,
+        f"predict() must return one class of {CLASSES} an image",
+        shape_text(first),
+    )
+    subject.same({"classes": first}, {"classes": again}, "the same seed must give the same predictions")
 
 
 def _build(subject: Subject[VictimRecord], size: tuple[int, int], seed: int) -> nn.Module:

@@ -25,14 +25,15 @@ class DefenseChain:
         have.
 
     Raises:
-        UsageError: if two parts define ``loss``; the text names both.
+        UsageError: if two parts define ``loss``, or ``select``; the text names both.
     """
 
     def __init__(self, parts: Sequence[tuple[str, Any]] = ()) -> None:
         self._parts = tuple(parts)
-        owners = [name for name, part in self._parts if hasattr(part, "loss")]
-        if len(owners) > 1:
-            raise UsageError(f"Only one defense of a chain may replace the loss, but {' and '.join(owners)} both do.")
+        for method, deed in (("loss", "replace the loss"), ("select", "select the epoch")):
+            owners = [name for name, _ in self._having(method)]
+            if len(owners) > 1:
+                raise UsageError(f"Only one defense of a chain may {deed}, but {' and '.join(owners)} both do.")
 
     def __len__(self) -> int:
         return len(self._parts)
@@ -55,6 +56,12 @@ class DefenseChain:
     def preparing(self) -> tuple[bool, ...]:
         """For every part, whether it has a ``prepare``."""
         return tuple(hasattr(part, "prepare") for _, part in self._parts)
+
+    @property
+    def select(self) -> Callable[[Sequence[float]], int] | None:
+        """``select(scores)`` of the chain's one owner, or None."""
+        owners = self._having("select")
+        return owners[0][1].select if owners else None
 
     def prepare(self, train: ImageSet, run: Run) -> ImageSet:
         """Apply every ``prepare`` in order.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ucbench.data import ImageSet
-from ucbench.errors import UcbenchError, UsageError
+from ucbench.errors import ContractError, UcbenchError, UsageError
 from ucbench.identity import derive_seed
 from ucbench.numerics import Numerics
 from ucbench.recipe import Recipe
@@ -67,6 +67,32 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     return recipe.lr
 
 
+class _Kept:
+    """The weights of the epoch that a defense selects, judged by its accuracy on the trusted set."""
+
+    def __init__(self, select: Callable[[Sequence[float]], int] | None) -> None:
+        self.epoch: int | None = None
+        self._select = select
+        self._scores: list[float] = []
+        self._weights: dict[str, Tensor] = {}
+
+    def judge(self, model: nn.Module, score: float) -> None:
+        assert self._select is not None
+        self._scores.append(score)
+        chosen, last = self._select(tuple(self._scores)), len(self._scores) - 1
+        if chosen == last:
+            self._weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+        elif chosen != self.epoch:
+            raise ContractError(
+                f"select() returned epoch {chosen}; it may return the last one, {last}, or {self.epoch} again."
+            )
+        self.epoch = chosen
+
+    def restore(self, model: nn.Module) -> None:
+        if self._weights:
+            model.load_state_dict(self._weights)
+
+
 class Engine:
     """Trains and evaluates on one device with one arithmetic.
 
@@ -107,6 +133,7 @@ class Engine:
         run: Run | None = None,
         defenses: DefenseChain | None = None,
         evaluate: Mapping[str, ImageSet] | None = None,
+        trusted: ImageSet | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> TrainResult:
         """Train ``model`` (normalised images to logits) on ``train`` by ``recipe``.
@@ -115,15 +142,18 @@ class Engine:
             seed: of shuffling, crops, flips, dropout and the defenses' draws. Initialisation is the caller's.
             run: handed to the defenses; needed only where there are any.
             evaluate: sets whose accuracy enters the history, by name.
+            trusted: what the defense that selects the epoch judges by; its accuracy enters the history too.
             progress: called with the number of steps done since its last call.
 
         Raises:
             DivergedError: at the end of an epoch whose mean loss is not finite.
-            UsageError: if there are defenses and no ``run``.
+            UsageError: if there are defenses and no ``run``, or one selects the epoch and there is no ``trusted``.
         """
         chain = defenses or DefenseChain()
         if chain and run is None:
             raise UsageError("Defenses need the run they are lent: pass run= where there are any.")
+        if chain.select is not None and trusted is None:
+            raise UsageError("A defense that selects the epoch judges by the trusted set, and there is none.")
         wrapped = normalized(model, recipe.normalize, train).to(self.device)
         # Not .to(memory_format=...) on the wrapper: its [1, 3, 1, 1] buffers have no layout to speak of.
         wrapped.model.to(memory_format=torch.channels_last)
@@ -142,6 +172,7 @@ class Engine:
         steps_per_epoch = split_evenly(len(train), recipe.batch)
         classes = len(train.classes)
         history: list[dict[str, Any]] = []
+        kept = _Kept(chain.select)
         seconds, step = 0.0, 0
         # Dropout and its like know only the global generator.
         with seeded(derive_seed("layers", seed)):
@@ -168,6 +199,12 @@ class Engine:
                         correct = self.predict(wrapped, images, chain) == images.known_labels
                         point[f"{name}_accuracy"] = 100.0 * float(correct.mean())
                     history.append(point)
+                if trusted is not None and chain.select is not None:
+                    correct = self.predict(wrapped, trusted, chain) == trusted.known_labels
+                    kept.judge(wrapped, 100.0 * float(correct.mean()))
+        kept.restore(wrapped)
+        if kept.epoch is not None and run is not None:
+            run.note("selected_epoch", kept.epoch + 1)
         wrapped.eval()
         throughput = recipe.epochs * len(train) / seconds if seconds else 0.0
         return TrainResult(wrapped, history, seconds, throughput)

@@ -34,9 +34,15 @@ class FeatureLog:
 
 
 @contextmanager
-def watched(model: nn.Module) -> Iterator[FeatureLog]:
-    """Collect the penultimate features of ``model`` (images to logits ``[B, K]``) while the scope lasts."""
+def watched(model: nn.Module | None) -> Iterator[FeatureLog]:
+    """Collect the penultimate features of ``model`` (images to logits ``[B, K]``) while the scope lasts.
+
+    None has none.
+    """
     log = FeatureLog()
+    if model is None:
+        yield log
+        return
     handles = [module.register_forward_hook(log._linear) for module in model.modules() if isinstance(module, nn.Linear)]
     handles.append(model.register_forward_hook(log._model))
     try:

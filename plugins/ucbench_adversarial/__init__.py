@@ -1,0 +1,35 @@
+"""Adversarial training as a defense, and accuracy under attack: both by projected gradient descent."""
+
+from collections.abc import Iterator
+
+from ucbench import DefenseRecord, MetricRecord, hookimpl
+
+
+@hookimpl
+def ucbench_defenses() -> Iterator[DefenseRecord]:
+    yield DefenseRecord(
+        name="adv-train",
+        summary="Adversarial training: every batch is replaced by adversarial examples of the model as it stands",
+        load="ucbench_adversarial.training:AdversarialTraining",
+        params="ucbench_adversarial.params:AdversarialTrainingParams",
+        paper="A. Madry, A. Makelov, L. Schmidt, D. Tsipras, A. Vladu: Towards Deep Learning Models Resistant to "
+        "Adversarial Attacks. ICLR 2018. arXiv 1706.06083; fast: E. Wong, L. Rice, J. Z. Kolter: Fast Is Better than "
+        "Free: Revisiting Adversarial Training. ICLR 2020. arXiv 2001.03994; trades: H. Zhang, Y. Yu, J. Jiao, "
+        "E. P. Xing, L. El Ghaoui, M. I. Jordan: Theoretically Principled Trade-off between Robustness and Accuracy. "
+        "ICML 2019. arXiv 1901.08573",
+        aliases=("adversarial-training", "at"),
+        tier="T2",
+    )
+
+
+@hookimpl
+def ucbench_metrics() -> Iterator[MetricRecord]:
+    yield MetricRecord(
+        name="robust-accuracy",
+        summary="Accuracy on the clean test set under PGD-20 of the victim as it is used",
+        load="ucbench_adversarial.robustness:RobustAccuracy",
+        params="ucbench_adversarial.params:RobustAccuracyParams",
+        paper="A. Madry, A. Makelov, L. Schmidt, D. Tsipras, A. Vladu: Towards Deep Learning Models Resistant to "
+        "Adversarial Attacks. ICLR 2018. arXiv 1706.06083",
+        reads=("model", "test"),
+    )

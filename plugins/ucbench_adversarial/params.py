@@ -1,0 +1,85 @@
+"""Parameters of adversarial training. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ucbench import Params
+
+#: Radius unless one is named: 8/255, and Madry et al.'s 0.5 for pictures of 32 pixels.
+_RADII: Mapping[str, float] = {"linf": 8.0, "l2": 0.5}
+
+
+class AdversarialTrainingParams(Params):
+    """Defaults are the ``standard`` preset: ten steps of 2/255 within linf 8/255 from a uniform start."""
+
+    argument: ClassVar[str | None] = "epsilon"
+
+    norm: Literal["linf", "l2"] = Field("linf", description="of the ball that adversarial examples are sought in")
+    epsilon: float = Field(
+        8.0, gt=0, description="its radius: 8-bit units for linf, the [0, 1] scale for l2 (there 0.5 unless named)"
+    )
+    steps: int = Field(10, ge=1, description="gradient steps of the attack")
+    step: float = Field(0.25, gt=0, description="length of a step in units of epsilon (0.25 of 8/255 is 2/255)")
+    start: Literal["uniform", "gaussian"] = Field(
+        "uniform", description="first perturbation: uniform in the ball, or Gaussian of deviation 0.001 a value"
+    )
+    attack_mode: Literal["eval", "train"] = Field(
+        "eval",
+        description=(
+            "of the model while it is attacked: eval (batch norm uses its running statistics and leaves them alone) or "
+            "train (it uses those of the attacked batch, and the running ones move at every step)"
+        ),
+    )
+    objective: Literal["cross-entropy", "trades"] = Field(
+        "cross-entropy",
+        description=(
+            "what is learnt: the adversarial examples' targets; or the clean images' targets, and the same predictions "
+            "for both"
+        ),
+    )
+    beta: float = Field(6.0, ge=0, description="weight of the agreement of predictions, for objective=trades")
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "standard": {},
+        "quick": {"steps": 3, "step": 0.5},
+        # One step length, 2/255, for all four radii.
+        "mi-ue-2": {"epsilon": 2.0, "step": 1.0},
+        "mi-ue-4": {"epsilon": 4.0, "step": 0.5},
+        "mi-ue-6": {"epsilon": 6.0, "step": 2 / 6},
+        "mi-ue-8": {"epsilon": 8.0, "step": 0.25},
+        "rem": {"epsilon": 4.0, "step": 0.2},
+        "fast": {"steps": 1, "step": 1.25, "attack_mode": "train"},
+        "trades": {"objective": "trades", "start": "gaussian", "step": 0.226},
+    }
+
+    @model_validator(mode="before")
+    @classmethod
+    def _radius_of_the_norm(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and values.get("norm") in _RADII:
+            return {"epsilon": _RADII[values["norm"]], **values}
+        return values
+
+    @model_validator(mode="after")
+    def _radius_in_its_units(self) -> Self:
+        if self.norm == "linf" and not 1 <= self.epsilon <= 255:
+            raise ValueError(f"a linf epsilon is in 8-bit units, 1 to 255, not {self.epsilon:g}")
+        return self
+
+
+class RobustAccuracyParams(Params):
+    """Of the attack at evaluation; defaults are PGD-20 within linf 8/255 in steps of 0.8/255."""
+
+    argument: ClassVar[str | None] = "epsilon"
+
+    epsilon: float = Field(8.0, gt=0, description="radius: 8-bit units for linf, the [0, 1] scale for l2")
+    norm: Literal["linf", "l2"] = Field("linf", description="of the ball that adversarial examples are sought in")
+    steps: int = Field(20, ge=1, description="gradient steps")
+    step: float = Field(0.1, gt=0, description="length of a step in units of epsilon")
+    restarts: int = Field(1, ge=1, description="attacks on every image")
+    images: int = Field(1000, ge=1, description="how many test images, drawn at random, are attacked at most")
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"standard": {}, "quick": {"steps": 3, "step": 0.5}}

@@ -1,0 +1,76 @@
+"""Erasing a part of every picture: Cutout and Random Erasing."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ucbench_augment.boxes import centred, inside
+from ucbench_augment.subset import on_share, uniform
+
+if TYPE_CHECKING:
+    from ucbench.components import Run
+    from ucbench_augment.params import CutoutParams, RandomErasingParams
+
+#: Rectangles tried for an image before it is left as it is.
+_TRIES = 20
+
+
+class Cutout:
+    """Cutout (DeVries and Taylor 2017): a black square around a uniformly drawn pixel, partly outside at the border.
+
+    The literature of unlearnable examples cuts pixels before any normalisation, so the square is black; the paper's is
+    of the mean colour. The side is given relative to the picture's, the presets are the published ones at 32 pixels;
+    `uc` is the variant of the Unlearnable Clusters repository, of a tenth of the area.
+    """
+
+    def __init__(self, params: CutoutParams) -> None:
+        self.params = params
+
+    def augment(self, x: Tensor, run: Run, generator: torch.Generator) -> Tensor:
+        """Images ``[B, 3, H, W]`` in [0, 1], each with a square of its own."""
+        return on_share(x, self.params.probability, generator, self._cut)
+
+    def _cut(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        size = x.shape[2], x.shape[3]
+        side = torch.full((len(x),), max(1, round(self.params.side * min(size))))
+        return x.masked_fill(inside(centred(side, side, size, generator), size, x.device), 0.0)
+
+
+class RandomErasing:
+    """Random Erasing (Zhong et al. 2020), the paper's variant RE-R: a rectangle of uniform noise, wholly inside.
+
+    The area is drawn uniformly, and so is the logarithm of the aspect: as torchvision does, so that a rectangle is as
+    often wide as high, while the paper draws the aspect itself. A rectangle that does not fit is drawn again, at most
+    twenty times; the paper goes on.
+    """
+
+    def __init__(self, params: RandomErasingParams) -> None:
+        self.params = params
+
+    def augment(self, x: Tensor, run: Run, generator: torch.Generator) -> Tensor:
+        """Images ``[B, 3, H, W]`` in [0, 1]; about ``probability`` of them have lost a rectangle."""
+        return on_share(x, self.params.probability, generator, self._erase)
+
+    def _erase(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        size = x.shape[2], x.shape[3]
+        erased = inside(self.rectangles(len(x), size, generator), size, x.device)
+        if self.params.fill == "black":
+            return x.masked_fill(erased, 0.0)
+        return torch.where(erased, torch.rand(x.shape, generator=generator).to(x), x)
+
+    def rectangles(self, count: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
+        """One box an image, int64 ``[count, 4]``; an empty one where no try fitted."""
+        low, high = self.params.aspect
+        aspect = uniform((math.log(low), math.log(high)), count * _TRIES, generator).exp()
+        pixels = uniform(self.params.area, count * _TRIES, generator) * (size[0] * size[1])
+        sides = torch.stack([pixels * aspect, pixels / aspect], 1).sqrt().round().long().view(count, _TRIES, 2)
+        limit = torch.tensor(size)
+        fits = (sides <= limit).all(2) & (sides > 0).all(2)
+        first = fits.int().argmax(1)
+        taken = torch.where(fits.any(1)[:, None], sides[torch.arange(count), first], 0)
+        start = (torch.rand((count, 2), generator=generator) * (limit - taken + 1)).long()
+        return torch.cat([start, start + taken], 1)

@@ -1,0 +1,108 @@
+"""Labelings without a person: a pretrained model looks at the pictures as they were published.
+
+What is to be learned is defined by the clean pictures alone: the classes, and the labels the clean test set is scored
+by. A release that leads the model astray does so in the training labels only, where it also costs the exploiter. A
+class in which no published picture falls therefore stays a class, and test pictures of it count as errors.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+
+from ucbench import ImageSet, UsageError
+from ucbench.crafting import cluster, extract_features, nearest_centre, predict_classes
+from ucbench_labelings.agreement import Labels, agreement, best_matching, contingency
+from ucbench_labelings.model import lent_model
+
+if TYPE_CHECKING:
+    from ucbench.components import Run, Surrogate
+    from ucbench_labelings.params import KMeansParams, PredictedParams
+
+
+class Predicted:
+    """The highest-scoring class of a pretrained classifier, among those that it sees in the clean training images.
+
+    The clean images settle which of the model's classes there are, in the model's order; published and test images it
+    would put elsewhere get the best-scoring class of these.
+    """
+
+    def __init__(self, params: PredictedParams) -> None:
+        self.params = params
+
+    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: Run) -> tuple[ImageSet, ImageSet]:
+        """Both sets under the model's classes, named ``predicted 207`` by its own numbers.
+
+        Notes as :func:`_note`.
+
+        Raises:
+            UsageError: if the model sees one class only, has no classifier, or is not lent.
+        """
+        model = lent_model(run)
+        seen, before = np.unique(predict_classes(model, clean, run.device), return_inverse=True)
+        if len(seen) < 2:
+            raise UsageError(
+                f"predicted: the model sees nothing but its class {seen[0]} in {clean.name}; name another with model=."
+            )
+        # The helper asks a surrogate for its scores and nothing else.
+        choosing = cast("Surrogate", _Choosing(model, torch.from_numpy(seen).to(run.device)))
+        labels, scoring = (predict_classes(choosing, images, run.device) for images in (published, test))
+        classes = tuple(f"predicted {number}" for number in seen)
+        _note(run, labels, before.astype(np.int64), clean, len(classes))
+        return published.with_labels(labels, classes), test.with_labels(scoring, classes)
+
+
+class _Choosing:
+    """A classifier's scores for some of its classes: those of numbers ``seen``, int64 ``[K]``."""
+
+    def __init__(self, model: Surrogate, seen: torch.Tensor) -> None:
+        self._model, self._seen = model, seen
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        return self._model.logits(x)[:, self._seen]
+
+
+class KMeans:
+    """Clusters of the published images' features, and for scoring those of the clean training images' features.
+
+    Both are found alike (k-means++ starts, best of ten, the same seed). The *published* clusters are renumbered: each
+    gets the number of a clean one, one to one, so that as many training images as possible keep the number they had
+    when clean. Test images get the nearest clean centre, whose numbers never change.
+    """
+
+    def __init__(self, params: KMeansParams) -> None:
+        self.params = params
+
+    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: Run) -> tuple[ImageSet, ImageSet]:
+        """Both sets under ``k`` clusters, named ``cluster 0`` and so on; each has published images.
+
+        Notes as :func:`_note`.
+
+        Raises:
+            UsageError: if there are fewer images, or fewer that differ in the model's eyes, than clusters; or without a
+                model.
+        """
+        model, k = lent_model(run), self.params.k
+        before, now = (
+            cluster(extract_features(model, images, run.device), k, self.params.map_seed)
+            for images in (clean, published)
+        )
+        _, number = best_matching(contingency(now.assignment, before.assignment))
+        labels = number[now.assignment]
+        scoring = nearest_centre(extract_features(model, test, run.device), torch.from_numpy(before.centres)).numpy()
+        classes = tuple(f"cluster {index}" for index in range(k))
+        _note(run, labels, before.assignment, clean, k)
+        return published.with_labels(labels, classes), test.with_labels(scoring, classes)
+
+
+def _note(run: Run, labels: Labels, before: Labels, clean: ImageSet, classes: int) -> None:
+    """Note how the published images' labels compare with others of the same images.
+
+    ``label_agreement`` with the originals; ``labels_kept``: percent that have the label they had when clean
+    (``before``); ``classes_without_images``: how many of the classes no published image falls in.
+    """
+    run.note("label_agreement", agreement(labels, clean.known_labels))
+    run.note("labels_kept", 100.0 * float((labels == before).mean()))
+    run.note("classes_without_images", classes - len(np.unique(labels)))

@@ -1,0 +1,64 @@
+"""Squeezing as a defense: what throws away detail, and a perturbation with it."""
+
+from collections.abc import Iterator
+
+from ucbench import DefenseRecord, hookimpl
+
+#: Image shortcut squeezing, the paper that made compression a defense against unlearnable examples.
+ISS = (
+    "Z. Liu, Z. Zhao, M. Larson: Image Shortcut Squeezing: Countering Perturbative Availability Poisons with "
+    "Compression. ICML 2023. arXiv 2301.13838"
+)
+
+
+@hookimpl
+def ucbench_defenses() -> Iterator[DefenseRecord]:
+    yield DefenseRecord(
+        name="jpeg",
+        summary="Re-encode the pictures as JPEG of low quality, once; or of random quality, anew in every batch",
+        load="ucbench_squeeze.jpeg:JPEGCompression",
+        params="ucbench_squeeze.params:JPEGParams",
+        paper=ISS,
+        tier="T1",
+    )
+    yield DefenseRecord(
+        name="grayscale",
+        summary="Take the colours out of the pictures",
+        load="ucbench_squeeze.grayscale:Grayscale",
+        params="ucbench_squeeze.params:GrayscaleParams",
+        paper=ISS,
+        aliases=("gray",),
+        tier="T1",
+    )
+    yield DefenseRecord(
+        name="bit-depth",
+        summary="Keep few bits of every value, once; or a random number of them, anew in every batch",
+        load="ucbench_squeeze.bit_depth:BitDepthReduction",
+        params="ucbench_squeeze.params:BitDepthParams",
+        paper=f"{ISS}; W. Xu, D. Evans, Y. Qi: Feature Squeezing. NDSS 2018. arXiv 1704.01155 (rounding=nearest)",
+        aliases=("bdr",),
+        tier="T1",
+    )
+    yield DefenseRecord(
+        name="median",
+        summary="Replace every pixel by the median of its neighbourhood",
+        load="ucbench_squeeze.filters:MedianFilter",
+        params="ucbench_squeeze.params:FilterParams",
+        paper=ISS,
+        tier="T1",
+    )
+    yield DefenseRecord(
+        name="mean",
+        summary="Replace every pixel by the mean of its neighbourhood: a box filter",
+        load="ucbench_squeeze.filters:MeanFilter",
+        params="ucbench_squeeze.params:FilterParams",
+        paper=ISS,
+        tier="T1",
+    )
+    yield DefenseRecord(
+        name="resize-down-up",
+        summary="Shrink the pictures and enlarge them to their size again",
+        load="ucbench_squeeze.resizing:DownUpResizing",
+        params="ucbench_squeeze.params:ResizingParams",
+        tier="T1",
+    )

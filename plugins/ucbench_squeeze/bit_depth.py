@@ -1,0 +1,42 @@
+"""Bit depth reduction (Xu et al., NDSS 2018, arXiv 1704.01155; Liu et al., ICML 2023, arXiv 2301.13838)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ucbench_squeeze.params import BitDepthParams
+from ucbench_squeeze.squeezing import Squeezing
+
+
+class BitDepthReduction(Squeezing[BitDepthParams]):
+    """Leave every value one of 2^b levels.
+
+    With ``rounding=floor`` the low bits are cleared, ``v - v mod 2^(8 - b)``: levels 0, 64, 128 and 192 for b = 2. That
+    is the posterising of Pillow and torchvision, which ISS and APBench use; it darkens, by 31.5 on the average for
+    b = 2, so that training pictures differ from test pictures left as they are. With ``rounding=nearest`` a value
+    becomes the nearest of the levels ``255 i / (2^b - 1)``, as in feature squeezing: 0, 85, 170 and 255 for b = 2;
+    levels that are no integers are rounded to the nearest.
+
+    At random, every picture has its own b, uniform among the integers of the range.
+    """
+
+    def squeeze(self, pixels: Tensor) -> Tensor:
+        return self._reduce(pixels, torch.tensor(self.params.bits))
+
+    def squeeze_at_random(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
+        assert self.params.max_bits is not None
+        bits = torch.randint(self.params.bits, self.params.max_bits + 1, (len(pixels), 1, 1, 1), generator=generator)
+        return self._reduce(pixels, bits)
+
+    def _reduce(self, pixels: Tensor, bits: Tensor) -> Tensor:
+        """``bits`` is int64 ``[]`` or ``[B, 1, 1, 1]``, on the CPU."""
+        if self.params.rounding == "floor":
+            return pixels & (256 - (1 << (8 - bits))).to(pixels.device, torch.uint8)
+        top = ((1 << bits) - 1).to(pixels.device, torch.int32)
+        return _rounded_ratio(_rounded_ratio(pixels.int() * top, 255) * 255, top).to(torch.uint8)
+
+
+def _rounded_ratio(number: Tensor, divisor: Tensor | int) -> Tensor:
+    """``number / divisor``, both integers of at least 0, to the nearest integer; an odd divisor leaves no ties."""
+    return torch.div(2 * number + divisor, 2 * divisor, rounding_mode="floor")

@@ -1,0 +1,118 @@
+"""Parameters of the squeezing defenses. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from ucbench import Params
+
+
+class SqueezingParams(Params):
+    """What every squeezing defense is told."""
+
+    at_test: bool = Field(
+        False, description="squeeze the test pictures too; the published figures are of test pictures left as they are"
+    )
+
+    @property
+    def random(self) -> bool:
+        """Whether the squeezing is drawn anew for every picture of every batch, rather than done once."""
+        return False
+
+    @property
+    def static(self) -> bool:
+        """Whether the training pictures are all that is squeezed, once."""
+        return not (self.random or self.at_test)
+
+    @model_validator(mode="after")
+    def _test_pictures_draw_nothing(self) -> Self:
+        if self.at_test and self.random:
+            raise ValueError("test pictures are not squeezed at random: leave at_test off, or the range")
+        return self
+
+
+class JPEGParams(SqueezingParams):
+    quality: int = Field(10, ge=1, le=100, description="quality factor of libjpeg (ISS and APBench: 10)")
+    max_quality: int | None = Field(
+        None,
+        ge=1,
+        le=100,
+        description="squeeze at random: qualities uniform from quality to this one; or none, all at quality",
+    )
+    subsampling: Literal["444", "422", "420"] = Field(
+        "420", description="of the chroma: full, halved in width, or halved in both (Pillow's default, as in ISS)"
+    )
+
+    argument: ClassVar[str | None] = "quality"
+    #: The range of APBench's UEraser, which draws once a batch.
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"random": {"quality": 10, "max_quality": 99}}
+
+    @property
+    def random(self) -> bool:
+        return self.max_quality is not None
+
+    @model_validator(mode="after")
+    def _range_rises(self) -> Self:
+        if self.max_quality is not None and self.max_quality < self.quality:
+            raise ValueError(f"max_quality={self.max_quality} must not be below quality={self.quality}")
+        return self
+
+
+class GrayscaleParams(SqueezingParams):
+    probability: float = Field(
+        1.0, gt=0, le=1, description="below 1, squeeze at random: the chance of a picture, anew in every batch"
+    )
+
+    #: As in ECLIPSE (ESORICS 2024), there after a purification.
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"random": {"probability": 0.4}}
+
+    @property
+    def random(self) -> bool:
+        return self.probability < 1
+
+
+class BitDepthParams(SqueezingParams):
+    bits: int = Field(2, ge=1, le=8, description="bits kept of the 8 of a value (ISS and APBench: 2)")
+    max_bits: int | None = Field(
+        None, ge=1, le=8, description="squeeze at random: bits uniform from bits to these; or none, bits for all"
+    )
+    rounding: Literal["floor", "nearest"] = Field(
+        "floor",
+        description="clear the low bits, which darkens (ISS, APBench); or the nearest of levels from 0 to 255",
+    )
+
+    argument: ClassVar[str | None] = "bits"
+    #: The range in which TrivialAugment (ICCV 2021), part of UEraser, posterises.
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"random": {"bits": 2, "max_bits": 8}}
+
+    @property
+    def random(self) -> bool:
+        return self.max_bits is not None
+
+    @model_validator(mode="after")
+    def _range_rises(self) -> Self:
+        if self.max_bits is not None and self.max_bits < self.bits:
+            raise ValueError(f"max_bits={self.max_bits} must not be below bits={self.bits}")
+        return self
+
+
+class FilterParams(SqueezingParams):
+    kernel: int = Field(3, ge=3, description="side of the neighbourhood in pixels, odd (ISS: 3)")
+
+    argument: ClassVar[str | None] = "kernel"
+
+    @field_validator("kernel")
+    @classmethod
+    def _has_a_middle(cls, kernel: int) -> int:
+        if kernel % 2 == 0:
+            raise ValueError(f"a neighbourhood needs an odd side to have a middle, not {kernel}")
+        return kernel
+
+
+class ResizingParams(SqueezingParams):
+    factor: int = Field(2, ge=2, description="how many times smaller the sides become, rounded up to whole pixels")
+
+    argument: ClassVar[str | None] = "factor"

@@ -1,0 +1,250 @@
+"""The losses of adversarial training against their formulas, their presets, and whole trainings under them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ucbench import Recipe, UsageError
+from ucbench.registry import installed
+from ucbench.testing import check_defense, make_run, sample_images
+from ucbench.testing.samples import NUMERICS
+from ucbench.training import DefenseChain, Engine, arithmetic, seeded
+from ucbench_adversarial.attack import pgd
+from ucbench_adversarial.params import AdversarialTrainingParams
+from ucbench_adversarial.training import AdversarialTraining
+
+CLASSES = 4
+RADIUS = 8 / 255
+
+
+@pytest.fixture(autouse=True)
+def _exact_arithmetic():
+    with arithmetic(NUMERICS):
+        yield
+
+
+def network(classes=CLASSES, dtype=torch.float32):
+    with seeded(0):
+        return nn.Sequential(
+            nn.Conv2d(3, 8, 3, stride=2, padding=1),
+            nn.BatchNorm2d(8),
+            nn.Tanh(),
+            nn.AdaptiveAvgPool2d(3),
+            nn.Flatten(),
+            nn.Linear(72, classes),
+        ).to(dtype)
+
+
+def batch(count=6, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand((count, 3, 10, 14), generator=generator, dtype=dtype)
+    return x, torch.rand((count, CLASSES), generator=generator, dtype=dtype).mul(4).softmax(1)
+
+
+def defense(preset=None, **options):
+    return AdversarialTraining(AdversarialTrainingParams.resolve("adv-train", preset, options=options))
+
+
+def loss_of(trained, model, x, targets, seed=0):
+    return trained.loss(model, x, targets, make_run(stage="train"), torch.Generator().manual_seed(seed))
+
+
+def gradients(loss, model):
+    return torch.cat([gradient.flatten() for gradient in torch.autograd.grad(loss, list(model.parameters()))])
+
+
+def p_log_p(scores):
+    """Probabilities and their logarithms, written out."""
+    shares = scores.exp() / scores.exp().sum(1, keepdim=True)
+    return shares, shares.log()
+
+
+class TestParameters:
+    @pytest.mark.parametrize(
+        ("written", "units"),
+        [
+            ("adv-train", (8, 10, 2.0)),
+            ("adv-train:4", (4, 10, 1.0)),
+            ("adv-train:epsilon=4,steps=5", (4, 5, 1.0)),
+            ("at@mi-ue-2", (2, 10, 2.0)),
+            ("at@mi-ue-4", (4, 10, 2.0)),
+            ("at@mi-ue-6", (6, 10, 2.0)),
+            ("at@mi-ue-8", (8, 10, 2.0)),
+            ("at@rem", (4, 10, 0.8)),
+            ("at@fast", (8, 1, 10.0)),
+            ("at@trades", (8, 10, 8 * 0.226)),
+        ],
+    )
+    def test_radius_steps_and_step_in_8_bit_units(self, written, units):
+        params = installed().resolve("defense", written).params
+        assert params.norm == "linf"
+        assert (params.epsilon, params.steps, params.step * params.epsilon) == pytest.approx(units)
+
+    def test_the_norm_has_a_radius_of_its_own(self):
+        def epsilon(text):
+            return installed().resolve("defense", text).params.epsilon
+
+        assert epsilon("adv-train:norm=l2") == 0.5
+        assert epsilon("adv-train:norm=l2,epsilon=1.5") == 1.5
+        assert epsilon("adv-train:norm=linf") == 8
+        assert AdversarialTrainingParams(norm="l2").identity()["epsilon"] == 0.5
+
+    def test_a_linf_radius_on_the_unit_scale_is_refused(self):
+        with pytest.raises(UsageError, match="8-bit units"):
+            installed().resolve("defense", "adv-train:epsilon=0.031")
+
+    def test_record(self):
+        record = installed().resolve("defense", "adv-train").record
+        assert (record.tier, record.oracle) == ("T2", False)
+
+
+@pytest.mark.parametrize("preset", AdversarialTrainingParams.preset_names())
+def test_every_preset_keeps_the_contract(preset):
+    check_defense(installed().resolve("defense", f"adv-train@{preset}"))
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_the_loss_is_the_cross_entropy_of_the_attacked_images(norm):
+    """With its gradients, in float64; the model attacked in eval mode and learning in train mode."""
+    model, reference = (network(dtype=torch.float64).train() for _ in range(2))
+    x, targets = batch(dtype=torch.float64)
+    trained = defense(norm=norm, steps=4)
+    epsilon = trained.params.epsilon
+    attacked = pgd(
+        reference.eval(), x, targets, epsilon=epsilon, step=0.25, steps=4, norm=norm,
+        generator=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    _, logs = p_log_p(reference.train()(attacked))
+    expected = -(targets * logs).sum() / len(x)
+    found = loss_of(trained, model, x, targets)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(gradients(found, model), gradients(expected, reference), rtol=0, atol=1e-12)
+    assert found > F.cross_entropy(model(x), targets)
+
+
+def test_fast_is_one_step_of_fgsm_from_a_uniform_start():
+    """Wong et al. (2020), Algorithm 3, in train mode throughout."""
+    model, (x, targets) = network(dtype=torch.float64).train(), batch(dtype=torch.float64)
+    drawn = torch.rand(x.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    delta = (RADIUS * (2 * drawn - 1)).requires_grad_()
+    start = (x + delta).clamp(0, 1) - x
+    (gradient,) = torch.autograd.grad(F.cross_entropy(model(x + start), targets), start)
+    delta = (start + 1.25 * RADIUS * gradient.sign()).clamp(-RADIUS, RADIUS).detach()
+    expected = F.cross_entropy(model((x + delta).clamp(0, 1)), targets)
+    found = loss_of(defense("fast"), model, x, targets)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
+class TestTrades:
+    @pytest.mark.parametrize("beta", [0.0, 1.0, 6.0])
+    def test_the_loss_is_the_formulas(self, beta):
+        """By hand, with gradients through both predictions, in float64."""
+        model, reference = (network(dtype=torch.float64).train() for _ in range(2))
+        x, targets = batch(dtype=torch.float64)
+        found = loss_of(defense("trades", beta=beta), model, x, targets)
+        attacked = self.attacked(reference.eval(), x)
+        reference.train()
+        (clean, log_clean), (_, log_robust) = p_log_p(reference(x)), p_log_p(reference(attacked))
+        expected = (-(targets * log_clean).sum() + beta * (clean * (log_clean - log_robust)).sum()) / len(x)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+        torch.testing.assert_close(gradients(found, model), gradients(expected, reference), rtol=0, atol=1e-12)
+
+    def attacked(self, model, x):
+        """Ten signed steps up the divergence itself, from the published start."""
+        drawn = torch.randn(x.shape, generator=torch.Generator().manual_seed(0), dtype=x.dtype)
+        point = (x + 0.001 * drawn).clamp(0, 1)
+        clean, log_clean = p_log_p(model(x).detach())
+        for _ in range(10):
+            point = point.detach().requires_grad_()
+            divergence = (clean * (log_clean - p_log_p(model(point))[1])).sum()
+            (gradient,) = torch.autograd.grad(divergence, point)
+            moved = (point + 0.226 * RADIUS * gradient.sign() - x).clamp(-RADIUS, RADIUS)
+            point = (x + moved).clamp(0, 1)
+        return point.detach()
+
+    def test_only_the_first_term_sees_the_targets(self):
+        """Under other targets, the loss changes by the cross-entropy of the clean images alone."""
+        x, targets = batch(dtype=torch.float64)
+        others = targets.roll(1, dims=1)
+        first, other = (loss_of(defense("trades"), network(dtype=torch.float64), x, t) for t in (targets, others))
+        scores = network(dtype=torch.float64)(x)
+        expected = F.cross_entropy(scores, targets) - F.cross_entropy(scores, others)
+        torch.testing.assert_close(first - other, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("preset", "passes"), [("standard", 1), ("fast", 2), ("trades", 2)])
+def test_running_statistics_move_with_the_passes_stated(preset, passes):
+    """The loss's own passes; and in train mode those of the attack."""
+    model = network().train()
+    loss_of(defense(preset), model, *batch())
+    assert int(model[1].num_batches_tracked) == passes
+    assert model.training
+
+
+@pytest.mark.parametrize("preset", ["standard", "fast", "trades"])
+def test_every_weight_learns_under_autocast(preset):
+    """The attack's passes with frozen weights leave nothing that cuts the weights off from the loss."""
+    model, (x, targets) = network().train(), batch()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = loss_of(defense(preset), model, x, targets)
+    assert loss.dtype == torch.float32
+    loss.backward()
+    assert all(float(weight.grad.abs().max()) > 0 for weight in (model[0].weight, *model[5].parameters()))
+
+
+@pytest.mark.parametrize("preset", ["standard", "fast", "trades"])
+def test_a_batch_of_one(preset):
+    x, targets = batch(1)
+    assert torch.isfinite(loss_of(defense(preset), network().train(), x, targets))
+
+
+class TestTraining:
+    def trained(self, *preset, seed=0, extra=()):
+        train, run = sample_images(24), make_run(stage="train")
+        recipe = Recipe(epochs=3, batch=8, lr=0.05)
+        chain = DefenseChain([*extra, ("adv-train", defense(*preset, steps=2))])
+        result = Engine(NUMERICS).fit(network(3), train, recipe, seed=seed, run=run, defenses=chain)
+        return result, {name: value.numpy().copy() for name, value in result.model.state_dict().items()}
+
+    @pytest.mark.parametrize("preset", ["standard", "fast", "trades"])
+    def test_repeats_to_the_byte(self, preset):
+        (first, weights), (_, again) = self.trained(preset), self.trained(preset)
+        assert np.isfinite(first.history[-1]["loss"])
+        assert all(np.array_equal(weights[name], again[name]) for name in weights)
+
+    def test_takes_mixed_targets(self):
+        class Blend:
+            def mix(self, x, targets, run, generator):
+                return (x + x.flip(0)) / 2, (targets + targets.flip(0)) / 2
+
+        result, _ = self.trained(extra=[("blend", Blend())])
+        assert np.isfinite(result.history[-1]["loss"])
+
+    def test_a_model_that_learnt_under_attack_withstands_more(self):
+        """A picture's colour says its class, and so does a fine pattern that lies within the ball."""
+        generator = torch.Generator().manual_seed(0)
+        labels = torch.arange(200) % 2
+        sign = (2 * labels - 1).view(-1, 1, 1, 1)
+        pattern = torch.randint(0, 2, (1, 3, 8, 8), generator=generator) * 2 - 1
+        x = 0.5 + sign * (0.1 + 0.015 * pattern) + 0.1 * torch.randn((200, 3, 1, 1), generator=generator)
+        x, targets = x.clamp(0, 1), F.one_hot(labels, 2).float()
+        robust = {}
+        for name in ("plain", "attacked"):
+            with seeded(0):
+                model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(192, affine=False), nn.Linear(192, 2))
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+            for step in range(100):
+                if name == "plain":
+                    loss = F.cross_entropy(model(x), targets)
+                else:
+                    loss = loss_of(defense(steps=3, step=0.5), model, x, targets, seed=step)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+            found = pgd(model, x, targets, epsilon=8.0, step=0.25, steps=10, generator=generator)
+            robust[name] = float((model.eval()(found).argmax(1) == labels).float().mean())
+        assert robust["attacked"] > robust["plain"] + 0.1

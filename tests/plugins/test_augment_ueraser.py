@@ -1,0 +1,167 @@
+"""UEraser: its fractals, its views, and the loss of the hardest view."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from ucbench.testing import TinySurrogate, make_run
+from ucbench_augment import plasma, ueraser
+from ucbench_augment.params import UEraserParams
+from ucbench_augment.ueraser import UEraser
+
+RUN = make_run(stage="train")
+CPU = torch.device("cpu")
+
+
+def drawn(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def pictures(count: int = 8) -> Tensor:
+    return torch.rand(count, 3, 16, 16, generator=drawn(7))
+
+
+class Counting(nn.Module):
+    """A network that remembers what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = TinySurrogate().module(0)
+        self.seen: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen.append(x)
+        return self.network(x)
+
+
+def plain_fractal(uniform: np.ndarray, roughness: float) -> np.ndarray:
+    """Diamond-square point by point, over the uniform numbers of one map."""
+    grid, last = uniform.astype(np.float64), len(uniform) - 1
+    step, random = last, 0.0
+    for division in itertools.count(1):
+        half = step // 2
+        if half == 0:
+            return grid
+        done = grid.copy()
+        for i, j in itertools.product(range(half, last, step), repeat=2):
+            mean = np.mean([grid[i + a, j + b] for a in (-half, half) for b in (-half, half)])
+            done[i, j] = (1 - random) * mean + random * uniform[i, j]
+        grid = done.copy()
+        for i, j in itertools.product(range(0, last + 1, half), repeat=2):
+            if (i // half + j // half) % 2:
+                around = [(i - half, j), (i + half, j), (i, j - half), (i, j + half)]
+                mean = np.mean([grid[p] for p in around if min(p) >= 0 and max(p) <= last])
+                done[i, j] = (1 - random) * mean + random * uniform[i, j]
+        grid, step, random = done, half, roughness**division
+    return grid
+
+
+class TestFractals:
+    @pytest.mark.parametrize("size", [(17, 17), (16, 11), (3, 2), (5, 6)])
+    def test_they_are_those_of_the_plain_algorithm(self, size: tuple[int, int]) -> None:
+        roughness = torch.tensor([0.0, 0.3, 0.7, 1.0])
+        maps = plasma.fractals(roughness, size, drawn(), CPU)
+        span = max(2, 1 << (max(size) - 2).bit_length()) + 1
+        uniform = torch.rand(4, span, span, generator=drawn()).numpy()
+        for found, numbers, rough in zip(maps, uniform, roughness, strict=True):
+            wanted = plain_fractal(numbers, float(rough))[: size[0], : size[1]]
+            np.testing.assert_allclose(found.numpy(), wanted, atol=1e-6)
+
+    @given(st.integers(1, 40), st.integers(1, 40), st.floats(0, 1))
+    @settings(max_examples=30, deadline=None)
+    def test_any_size_is_filled_with_values_in_range(self, height: int, width: int, roughness: float) -> None:
+        maps = plasma.fractals(torch.full((3,), roughness), (height, width), drawn(), CPU)
+        assert maps.shape == (3, height, width)
+        assert 0 <= float(maps.min()) <= float(maps.max()) <= 1 + 1e-6
+
+    def test_roughness_makes_neighbours_differ(self) -> None:
+        maps = plasma.fractals(torch.tensor([0.1, 0.9]).repeat(50), (32, 32), drawn(), CPU)
+        difference = maps.diff(dim=2).abs().mean((1, 2)).view(50, 2).mean(0)
+        assert difference[1] > 3 * difference[0]
+
+
+class TestChanges:
+    def test_brightness_reaches_as_far_as_its_intensity(self) -> None:
+        x = torch.full((200, 3, 16, 16), 0.5)
+        intensity = torch.tensor([0.1, 0.4]).repeat(100)
+        change = plasma.brightness(x, torch.full((200,), 0.5), intensity, drawn()) - x
+        reach = change.abs().flatten(1).amax(1).view(100, 2).amax(0)
+        assert 0.08 < float(reach[0]) <= 0.1 + 1e-6
+        assert 0.3 < float(reach[1]) <= 0.4 + 1e-6
+        assert float(change.mean()) == pytest.approx(0, abs=0.02)
+        assert not torch.allclose(change[:, 0], change[:, 1])
+
+    def test_contrast_leaves_mid_grey_and_spreads_the_rest(self) -> None:
+        grey = torch.full((4, 3, 8, 8), 0.5)
+        assert torch.equal(plasma.contrast(grey, torch.full((4,), 0.5), drawn()), grey)
+        factors = (plasma.contrast(grey + 0.1, torch.full((4,), 0.5), drawn()) - 0.5) / 0.1
+        assert 0 <= float(factors.min()) < 1.5
+        assert 2.5 < float(factors.max()) <= 4 + 1e-5
+
+    def test_channels_are_shuffled_into_every_order(self) -> None:
+        x = torch.tensor([1.0, 2.0, 3.0]).view(1, 3, 1, 1).expand(300, 3, 2, 2)
+        out = ueraser._shuffled(x, drawn())
+        orders = {tuple(image[:, 0, 0].tolist()) for image in out}
+        assert orders == set(itertools.permutations((1.0, 2.0, 3.0)))
+        assert torch.equal(out, out[:, :, :1, :1].expand_as(out))
+
+
+class TestLoss:
+    def test_it_is_the_mean_of_every_picture_s_largest_loss(self) -> None:
+        x, targets, model = pictures(), torch.rand(8, 10).softmax(1), TinySurrogate().module(0)
+        component = UEraser(UEraserParams(copies=4))
+        found = component.loss(model, x, targets, RUN, drawn())
+        views = component.view(torch.cat([x] * 4), drawn()).split(8)
+        found = found.detach()
+        model.requires_grad_(False)
+        worst = [
+            max(float(F.cross_entropy(model(view[b : b + 1]), targets[b : b + 1])) for view in views) for b in range(8)
+        ]
+        assert float(found) == pytest.approx(np.mean(worst), rel=1e-5)
+
+    def test_only_the_hardest_views_are_learned_from(self) -> None:
+        x, targets, model = pictures(), torch.eye(10)[:8], Counting()
+        loss = UEraser(UEraserParams(copies=5)).loss(model, x.requires_grad_(), targets, RUN, drawn())
+        model.seen[0].retain_grad()
+        loss.backward()
+        reached = (model.seen[0].grad != 0).flatten(1).any(1).view(5, 8)
+        assert reached.sum(0).tolist() == [1] * 8
+        assert (x.grad != 0).any()
+
+    def test_one_view_after_the_given_number_of_epochs(self) -> None:
+        model, run = Counting(), make_run(stage="train")
+        component = UEraser(UEraserParams(copies=3, epochs=2))
+        for run.epoch in (1, 2, 3, 2):
+            component.loss(model, pictures(), torch.eye(10)[:8], run, drawn())
+        assert [len(seen) for seen in model.seen] == [24, 24, 8, 24]
+
+    @pytest.mark.parametrize(
+        ("preset", "views"), [("lite", [1, 1, 1]), ("standard", [5, 1, 1]), ("released", [5, 5, 1]), ("max", [5, 5, 5])]
+    )
+    def test_presets(self, preset: str, views: list[int]) -> None:
+        model, run = Counting(), make_run(stage="train")
+        component = UEraser(UEraserParams.resolve("ueraser", preset))
+        for run.epoch in (50, 60, 61):
+            component.loss(model, pictures(), torch.eye(10)[:8], run, drawn())
+        assert [len(seen) / 8 for seen in model.seen] == views
+
+    def test_views_of_a_picture_differ(self) -> None:
+        views = UEraser(UEraserParams()).view(pictures(1).repeat(16, 1, 1, 1), drawn())
+        assert len({view.numpy().tobytes() for view in views}) == 16
+
+    def test_views_and_losses_are_full_precision_under_autocast(self) -> None:
+        model, plain = Counting(), Counting()
+        targets = torch.eye(10)[:8]
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = UEraser(UEraserParams()).loss(model, pictures(), targets, RUN, drawn())
+        UEraser(UEraserParams()).loss(plain, pictures(), targets, RUN, drawn())
+        assert loss.dtype == torch.float32
+        assert torch.equal(model.seen[0], plain.seen[0])
