@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ucbench.budget import Budget, parse_epsilon
 from ucbench.errors import UsageError
 from ucbench.grammar import parse_seeds
-from ucbench.matrix import Axes, Cell, check_surrogate, expand, native_budget
+from ucbench.matrix import Axes, Cell, check_surrogate, expand, native_budget, sameness
 from ucbench.numerics import Numerics, resolve
 from ucbench.progress import Progress, Silent
 from ucbench.registry import Registry, installed
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ucbench.records import Record
+    from ucbench.suite import Suite
 
 #: What each axis holds where the caller names nothing.
 DEFAULT_DATASET, DEFAULT_LABELING, DEFAULT_VICTIM = "digits", "original", "resnet18"
@@ -134,16 +135,58 @@ def run(
     from ucbench.results import columns, rows
 
     here = session(device=device, dtype=dtype, threads=threads, progress=progress)
-    records = run_session(axes(**axis), here, out=Path(out) if out is not None else None)
+    records = run_session(cells_of(axes(**axis), here), here, out=Path(out) if out is not None else None)
     found = rows(records)
     names = columns(found)
     return pd.DataFrame([{name: row.get(name) for name in names} for row in found], columns=names)
 
 
-def run_session(request: Axes, here: Session, *, out: Path | None = None) -> list[Record]:
-    """Run a request in a session; with ``out``, write records, results.csv and a picture sheet a release there."""
-    cells = expand(request, here.registry)
+def cells_of(request: Axes, here: Session) -> list[Cell]:
+    """The cells of a request, references included."""
+    return expand(request, here.registry)
 
+
+def suite_cells(suite: Suite, here: Session, *, shard: str | None = None, **axis: Any) -> list[Cell]:
+    """The cells of a suite, references included; ``axis`` replaces axes in all its tables.
+
+    Args:
+        shard: such as ``3/16``: that part of the cells, those that share a release together.
+
+    Raises:
+        UsageError: for names or values that do not exist or do not fit together.
+    """
+    from ucbench.suite import shard as part_of
+
+    found: dict[str, Cell] = {}
+    for request in suite.requests(axis):
+        for cell in expand(axes(**request), here.registry, suite.keeps):
+            found.setdefault(sameness(cell), cell)
+    cells = list(found.values())
+    return cells if shard is None else part_of(cells, shard)
+
+
+def suite(name: str) -> Suite:
+    """The suite of that name, from ucbench, a plugin or a file ``name.toml``.
+
+    Raises:
+        UsageError: if there is none, or its file is wrong.
+    """
+    from ucbench.suite import find_suite
+
+    return find_suite(name, suites()[0])
+
+
+def suites() -> tuple[dict[str, Path], list[str]]:
+    """The files of all suites by name, and one sentence for every plugin whose suites could not be had."""
+    from ucbench.plugins import suite_paths
+    from ucbench.suite import shipped_suites
+
+    brought, problems = suite_paths(installed().plugins)
+    return {**brought, **shipped_suites()}, problems
+
+
+def run_session(cells: Sequence[Cell], here: Session, *, out: Path | None = None) -> list[Record]:
+    """Run cells in a session; with ``out``, write records, results.csv and a picture sheet a release there."""
     # Not before: a slip in the request should be told without the seconds that importing torch takes.
     from ucbench.records import read_records
     from ucbench.results import rows, write_csv
@@ -203,13 +246,11 @@ def plan(
     Computes nothing, but loads the data, whose fingerprints the keys need.
     """
     here = session(device=device, dtype=dtype, threads=threads)
-    return plan_session(axes(**axis), here, out=Path(out) if out is not None else None)
+    return plan_session(cells_of(axes(**axis), here), here, out=Path(out) if out is not None else None)
 
 
-def plan_session(request: Axes, here: Session, *, out: Path | None = None) -> list[PlannedCell]:
-    """As :func:`plan`, in a session."""
-    cells = expand(request, here.registry)
-
+def plan_session(cells: Sequence[Cell], here: Session, *, out: Path | None = None) -> list[PlannedCell]:
+    """As :func:`plan`, of these cells in a session."""
     from ucbench.costs import crafting_work, training_work
     from ucbench.runner import cell_key, finished
 

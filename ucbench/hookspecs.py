@@ -18,6 +18,7 @@ nor its own heavy dependencies: records point to classes lazily, as ``"module:Cl
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import pluggy
 
@@ -78,6 +79,12 @@ def ucbench_victims() -> Iterable[VictimRecord]:
 @hookspec
 def ucbench_metrics() -> Iterable[MetricRecord]:
     """Yield measures to ask for: ``yield MetricRecord(name="sharpness", reads=("model", "test"), load="...")``."""
+    return ()
+
+
+@hookspec
+def ucbench_suites() -> Iterable[str | Path]:
+    """Give paths of suites: ``return [Path(__file__).parent / "my-suite.toml"]``; the file's name is the suite's."""
     return ()
 
 

@@ -7,7 +7,7 @@ fingerprints of the data, without torch and without the components' own dependen
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -208,8 +208,10 @@ class Cell:
         }
 
 
-def expand(axes: Axes, registry: Registry) -> list[Cell]:
+def expand(axes: Axes, registry: Registry, keep: Callable[[Cell], bool] | None = None) -> list[Cell]:
     """All cells of the request, each one's references before it, none twice, however it is spelled.
+
+    With ``keep``, only the cells for which it is true, and their references.
 
     Raises:
         UsageError: for names, parameters or values that do not exist or do not fit together.
@@ -241,12 +243,14 @@ def expand(axes: Axes, registry: Registry) -> list[Cell]:
                     # A fraction of no perturbation is none: one clean cell serves all mixtures.
                     for mixture in [1.0] if craft.is_clean else mixtures:
                         cell = Cell(dataset, craft, labeling, defense, victim, mixture, train_seed, trusted, metrics)
+                        if keep is not None and not keep(cell):
+                            continue
                         for each in (*_references(cell, registry, craft_seed), cell):
-                            cells.setdefault(_sameness(each), each)
+                            cells.setdefault(sameness(each), each)
     return list(cells.values())
 
 
-def _sameness(cell: Cell) -> str:
+def sameness(cell: Cell) -> str:
     """Equal for cells that are the same work: their key, the data set's name standing for fingerprints not read yet."""
     data, arithmetic = str(cell.dataset), Numerics("cpu", "float32", 1)
     return cell.key(cell.release_key(data, arithmetic), data, data, arithmetic)

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 
 import pluggy
 
@@ -113,6 +114,33 @@ def notify(hook: str, event: CellEvent, plugins: Iterable[LoadedPlugin] | None =
         except PluginError as error:
             problems.append(f"Plugin {plugin}: {error}.")
     return problems
+
+
+def suite_paths(plugins: Iterable[LoadedPlugin]) -> tuple[dict[str, Path], list[str]]:
+    """The suites that plugins bring, by file name without ``.toml``, and one sentence for every plugin that failed.
+
+    A name that two of them bring is nobody's.
+    """
+    found: dict[str, Path] = {}
+    owners: dict[str, list[LoadedPlugin]] = {}
+    problems = []
+    for plugin in plugins:
+        if plugin.hooks is None:
+            continue
+        try:
+            with _stating("hook ucbench_suites raised"):
+                paths = [Path(path) for result in plugin.hooks.ucbench_suites() for path in result]
+        except PluginError as error:
+            problems.append(f"Plugin {plugin}: {error}.")
+            continue
+        for path in paths:
+            found[path.stem] = path
+            owners.setdefault(path.stem, []).append(plugin)
+    for name, who in owners.items():
+        if len(who) > 1:
+            del found[name]
+            problems.append(f"The suite {name!r} is brought by {' and '.join(map(str, who))}, so none of them gets it.")
+    return found, problems
 
 
 def _wanted(found: Iterable[EntryPoint]) -> list[EntryPoint]:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from ucbench.api import Session
+    from ucbench.matrix import Cell
+    from ucbench.progress import Progress
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -28,10 +34,12 @@ _AXES = (
 def axis_options(command: Command) -> Command:
     """Add every axis, the seeds, and where and how to compute."""
     decorators = [
-        click.option(
-            f"--{name}", name.replace("-", "_"), metavar=metavar, multiple=True, help=text, required=name == "poisoner"
-        )
+        click.option(f"--{name}", name.replace("-", "_"), metavar=metavar, multiple=True, help=text)
         for name, metavar, text in _AXES
+    ]
+    decorators += [
+        click.option("--suite", metavar="NAME", help="A suite, or a file FILE.toml; axes given here replace its own."),
+        click.option("--shard", metavar="I/N", help="Only that part of the cells, such as 3/16; releases stay whole."),
     ]
     decorators += [
         click.option("--seed", metavar="SEEDS", help="Craft and train seed, pairwise: 0 (default), 0-2, 0,3."),
@@ -61,6 +69,29 @@ def chosen_axes(options: dict[str, Any]) -> dict[str, Any]:
     if "trusted" in given:
         given["trusted"] = [_count(text) for text in given["trusted"]]
     return given
+
+
+def chosen_cells(options: dict[str, Any], progress: Progress | None = None) -> tuple[list[Cell], Session]:
+    """The cells that a command's options name, and the session to run them in.
+
+    Raises:
+        UsageError: if they name none, or what does not exist or fit together.
+    """
+    from ucbench.api import axes, cells_of, session, suite, suite_cells
+    from ucbench.errors import UsageError
+    from ucbench.suite import shard
+
+    if options["data_root"] is not None:
+        os.environ["UCBENCH_DATA"] = options["data_root"]
+    named = suite(options["suite"]) if options["suite"] else None
+    if named is None and not options["poisoner"]:
+        raise UsageError("Nothing to run: name a poisoner by --poisoner, or a suite by --suite.")
+    threads = options["threads"] or (named.file.threads if named else None)
+    here = session(device=options["device"], dtype=options["dtype"], threads=threads, progress=progress)
+    if named is not None:
+        return suite_cells(named, here, shard=options["shard"], **chosen_axes(options)), here
+    cells = cells_of(axes(**chosen_axes(options)), here)
+    return cells if options["shard"] is None else shard(cells, options["shard"]), here
 
 
 def _count(text: str) -> int:

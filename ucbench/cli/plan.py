@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ucbench.cli.axes import axis_options, chosen_axes
+from ucbench.cli.axes import axis_options, chosen_cells
 from ucbench.cli.options import as_json, verbosity
 from ucbench.cli.output import print_json, print_table
 
@@ -20,20 +19,16 @@ if TYPE_CHECKING:
 @axis_options
 @as_json
 @verbosity
-def command(as_json: bool, out: str | None, data_root: str | None, **options: Any) -> None:
+def command(as_json: bool, out: str | None, **options: Any) -> None:
     """Show the cells of a run without running them.
 
     Seconds are those that cells of the same victim, or crafts of the same poisoner, took on this machine's store
     before; unknown ones are shown as ?.
     """
-    from ucbench.api import axes, plan_session, session
+    from ucbench.api import plan_session
 
-    if data_root is not None:
-        os.environ["UCBENCH_DATA"] = data_root
-    arithmetic = {name: options[name] for name in ("device", "dtype", "threads")}
-    cells = plan_session(
-        axes(**chosen_axes(options)), session(**arithmetic), out=Path(out) if out is not None else None
-    )
+    chosen, here = chosen_cells(options)
+    cells = plan_session(chosen, here, out=Path(out) if out is not None else None)
     if as_json:
         print_json(
             [

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ucbench.cli.axes import axis_options, chosen_axes
+from ucbench.cli.axes import axis_options, chosen_cells
 from ucbench.cli.options import as_json, is_quiet, verbosity
 from ucbench.cli.output import print_json
 
@@ -17,7 +16,7 @@ from ucbench.cli.output import print_json
 @axis_options
 @as_json
 @verbosity
-def command(as_json: bool, out: str | None, data_root: str | None, **options: Any) -> int:
+def command(as_json: bool, out: str | None, **options: Any) -> int:
     """Craft, train and evaluate the cross product of the axes.
 
     Every axis may be repeated. Clean and sham references are added. What is in the store or in --out is not computed
@@ -26,24 +25,22 @@ def command(as_json: bool, out: str | None, data_root: str | None, **options: An
     \b
       ucbench run --poisoner uc --victim resnet18
       ucbench run --poisoner uc --poisoner lsp --craft-labels clusters:k=10 --seed 0-2 --out results
+      ucbench run --suite smoke --out results
     """
-    from ucbench.api import axes, run_session, session
+    from ucbench.api import run_session
     from ucbench.progress import reporting
 
-    if data_root is not None:
-        os.environ["UCBENCH_DATA"] = data_root
-    request = axes(**chosen_axes(options))
-    arithmetic = {name: options[name] for name in ("device", "dtype", "threads")}
     folder = Path(out) if out is not None else None
     with reporting(quiet=is_quiet()) as progress:
-        records = run_session(request, session(progress=progress, **arithmetic), out=folder)
+        cells, here = chosen_cells(options, progress)
+        records = run_session(cells, here, out=folder)
 
     from ucbench.cli.summary import print_summary
-    from ucbench.results import COLUMNS, rows
+    from ucbench.results import columns, rows
 
     table = rows(records)
     if as_json:
-        print_json([{column: row[column] for column in COLUMNS} for row in table])
+        print_json([{column: row.get(column) for column in columns(table)} for row in table])
     else:
         print_summary(table)
         if folder is not None:

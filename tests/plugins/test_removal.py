@@ -1,0 +1,328 @@
+"""Defenses that take the perturbation out of the release: what they remove, what they leave, and exactness."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ucbench.data import ImageSet
+from ucbench.errors import DataError, UsageError
+from ucbench.registry import installed
+from ucbench.testing import make_run, sample_images
+from ucbench_removal.coin import RandomInterpolation, sample
+from ucbench_removal.grouping import MEMBERS, cluster, principal_scores, silhouettes
+from ucbench_removal.params import InterpolationParams, ProjectionParams, SubtractParams
+from ucbench_removal.projection import OrthogonalProjection, project, span
+from ucbench_removal.residuals import residuals
+from ucbench_removal.subtraction import UniversalSubtract, group_means, subtracted
+
+GROUPS = 4
+
+
+def smooth(count: int = 240, size: tuple[int, int] = (16, 16), seed: int = 0) -> NDArray[np.uint8]:
+    """Random smooth pictures of middle brightness, with an edge each, as far from 0 and 255 as a pattern needs."""
+    rng = np.random.default_rng(seed)
+    pixels = ndimage.gaussian_filter(rng.standard_normal((count, 3, *size)), (0, 0, 3, 3))
+    pixels = 128 + 30 * pixels / pixels.std((1, 2, 3), keepdims=True)
+    for picture, column in zip(pixels, rng.integers(1, size[1], count), strict=True):
+        picture[:, :, column:] += rng.uniform(-30, 30)
+    return np.clip(np.rint(pixels), 20, 235).astype(np.uint8)
+
+
+def patterned(level: int = 8, seed: int = 0, **options: object) -> tuple[ImageSet, NDArray[np.uint8], NDArray[np.int8]]:
+    """A release whose classes carry a sign pattern each, the clean pictures, and the perturbation ``[N, 3, H, W]``."""
+    clean = smooth(seed=seed, **options)
+    rng = np.random.default_rng(seed + 100)
+    labels = rng.permutation(np.arange(len(clean)) % GROUPS)
+    delta = (level * rng.choice([-1, 1], (GROUPS, *clean.shape[1:])))[labels].astype(np.int8)
+    images = (clean.astype(np.int64) + delta).astype(np.uint8)
+    return ImageSet(images, labels, tuple("abcd")), clean, delta
+
+
+def correlation(left: NDArray[np.generic], clean: NDArray[np.uint8], delta: NDArray[np.int8]) -> float:
+    """Mean cosine of what is left of the perturbation with the perturbation, over its length: 1 if nothing is gone."""
+    change = left.astype(np.float64) - clean
+    return float((change * delta).sum() / np.square(delta.astype(np.float64)).sum())
+
+
+def unlabelled(train: ImageSet) -> ImageSet:
+    return train.with_labels(np.zeros(len(train), np.int64), ("all",))
+
+
+def test_all_are_of_the_removal_tier():
+    for name in ("orthogonal-projection", "universal-subtract", "coin"):
+        assert installed().find("defense", name).tier == "T3"
+
+
+class TestOrthogonalProjection:
+    def test_it_equals_a_plain_projection_of_single_images(self):
+        rng = np.random.default_rng(0)
+        images, weights = smooth(5, (4, 6)), rng.standard_normal((3, 72))
+        found, _ = project(images, span(torch.from_numpy(weights)), np.zeros(72))
+        for before, after in zip(images, found, strict=True):
+            x = before.reshape(-1).astype(np.float64)
+            coefficients, *_ = np.linalg.lstsq(weights.T, x, rcond=None)
+            expected = np.clip(np.rint(x - weights.T @ coefficients), 0, 255)
+            np.testing.assert_array_equal(after.reshape(-1), expected)
+
+    def test_the_basis_is_orthonormal_and_spans_the_weights(self):
+        weights = torch.randn(4, 30, generator=torch.Generator().manual_seed(0))
+        basis = span(weights)
+        np.testing.assert_allclose(basis @ basis.T, np.eye(4), atol=1e-10)
+        rows = weights.double().numpy()
+        np.testing.assert_allclose(rows @ basis.T @ basis, rows, atol=1e-10)
+
+    def test_more_classes_than_pixels_leave_nothing(self):
+        images = smooth(3, (1, 2))
+        found, _ = project(images, span(torch.randn(9, 6, generator=torch.Generator().manual_seed(0))), np.zeros(6))
+        assert (found == 0).all()
+
+    def test_centred_projection_keeps_the_mean_image(self):
+        images = np.concatenate([smooth(40), 255 - smooth(40)])
+        basis, mean = span(torch.randn(3, 768, generator=torch.Generator().manual_seed(1))), images.mean(0).reshape(-1)
+        found, clipped = project(images, basis, mean)
+        assert clipped < 0.01
+        np.testing.assert_allclose(found.mean(0), images.mean(0), atol=1.0)
+
+    def test_the_share_of_clipped_values_is_told(self):
+        images = np.full((1, 3, 1, 1), 200, np.uint8)
+        images[0, 0] = 0
+        # Along (1, 1, 0): the first value becomes -100, the others 100 and 200.
+        found, clipped = project(images, np.array([[1, 1, 0]]) / np.sqrt(2), np.zeros(3))
+        assert found.reshape(-1).tolist() == [0, 100, 200]
+        assert clipped == pytest.approx(1 / 3)
+
+    @pytest.mark.parametrize("centre", [False, True])
+    def test_a_class_wise_pattern_can_no_longer_be_told(self, centre):
+        train, _, delta = patterned()
+        run = make_run(stage="train")
+        found = OrthogonalProjection(ProjectionParams(epochs=10, centre=centre)).prepare(train, run)
+        assert run.notes["linear_train_accuracy"] > 90
+        np.testing.assert_array_equal(found.known_labels, train.known_labels)
+        left, before = (shared(images, train.known_labels, delta) for images in (found.images, train.images))
+        assert left < 0.3 * before
+
+    def test_batches_shrink_to_the_published_number_of_steps(self):
+        for count, batch in ((50_000, 1020), (100_000, 1024), (490, 10), (13, 2)):
+            assert OrthogonalProjection(ProjectionParams())._recipe(count).batch == batch
+        assert OrthogonalProjection(ProjectionParams.resolve("op", "paper"))._recipe(5000).batch == 1024
+
+    def test_the_seed_decides_and_one_image_is_enough(self):
+        train, _, _ = patterned()
+        defense = OrthogonalProjection(ProjectionParams(epochs=1, steps=4))
+        first, again, other = (defense.prepare(train, make_run(seed, stage="train")).images for seed in (0, 0, 1))
+        np.testing.assert_array_equal(first, again)
+        assert (first != other).any()
+        assert len(defense.prepare(train.subset(np.array([3])), make_run(stage="train"))) == 1
+
+    def test_it_needs_labels(self):
+        with pytest.raises(DataError, match="labels"):
+            OrthogonalProjection(ProjectionParams()).prepare(sample_images().with_labels(None), make_run())
+
+
+def shared(images: NDArray[np.uint8], labels: NDArray[np.int64], delta: NDArray[np.int8]) -> float:
+    """How far class means lie apart along the differences of the classes' patterns, in units of these."""
+    means = np.stack([images[labels == k].mean(0) for k in range(GROUPS)]).reshape(GROUPS, -1)
+    patterns = np.stack([delta[labels == k][0] for k in range(GROUPS)]).reshape(GROUPS, -1).astype(np.float64)
+    means, patterns = means - means.mean(0), patterns - patterns.mean(0)
+    return float((means * patterns).sum() / np.square(patterns).sum())
+
+
+class TestResiduals:
+    def test_the_median_is_exact_on_a_plain_reference(self):
+        images = smooth(2, (7, 9))
+        padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="reflect").astype(int)
+        expected = np.empty(images.shape)
+        for place in np.ndindex(7, 9):
+            window = padded[:, :, place[0] : place[0] + 3, place[1] : place[1] + 3]
+            expected[..., place[0], place[1]] = images[..., place[0], place[1]] - np.median(window, (2, 3))
+        np.testing.assert_array_equal(residuals(images, "median", 1), expected)
+
+    @pytest.mark.parametrize("filter", ["median", "gaussian"])
+    @given(st.integers(0, 255), st.integers(1, 6), st.integers(1, 6))
+    @settings(max_examples=20, deadline=None)
+    def test_a_plain_picture_has_none(self, filter, value, height, width):
+        images = np.full((1, 3, height, width), value, np.uint8)
+        assert np.abs(residuals(images, filter, 2)).max() < 0.1
+
+    @pytest.mark.parametrize("filter", ["median", "gaussian"])
+    def test_channels_and_images_do_not_mix(self, filter):
+        images = smooth(3)
+        changed = images.copy()
+        changed[1, 2] = 255 - changed[1, 2]
+        same = residuals(images, filter, 1) == residuals(changed, filter, 1)
+        assert not same[1, 2].all()
+        same[1, 2] = True
+        assert same.all()
+
+    def test_blocks_do_not_matter(self, monkeypatch):
+        images = smooth(7)
+        together = residuals(images, "median", 1)
+        monkeypatch.setattr("ucbench_removal.residuals._VALUES", 2 * images[0].size)
+        np.testing.assert_array_equal(residuals(images, "median", 1), together)
+
+
+class TestUniversalSubtract:
+    @pytest.mark.parametrize("params", [{"by": "label"}, {"clusters": GROUPS}, {"clusters": "silhouette"}])
+    @pytest.mark.parametrize("kind", [{"filter": "median"}, {"filter": "gaussian"}])
+    def test_three_quarters_of_a_shared_pattern_go(self, params, kind):
+        train, clean, delta = patterned()
+        if params.get("by") != "label":  # it must do without
+            train = unlabelled(train)
+        found = UniversalSubtract(SubtractParams(**params, **kind)).prepare(train, make_run(stage="train")).images
+        assert correlation(train.images, clean, delta) == pytest.approx(1)
+        assert correlation(found, clean, delta) < 0.25
+        # And that much is not gained by spoiling the pictures.
+        assert np.square(found.astype(float) - clean).mean() < 0.3 * np.square(delta.astype(float)).mean()
+
+    @pytest.mark.parametrize("by", ["label", "residual"])
+    def test_clean_pictures_lose_little(self, by):
+        clean = smooth()
+        train = ImageSet(clean, np.arange(len(clean)) % GROUPS, tuple("abcd"))
+        found = UniversalSubtract(SubtractParams(by=by)).prepare(train, make_run(stage="train")).images
+        assert np.square(found.astype(float) - clean).mean() < 2  # squared levels; a pattern of 8 levels has 64
+
+    def test_what_is_low_for_the_filter_stays(self):
+        clean = smooth()
+        train = ImageSet(clean + np.uint8(9), np.zeros(len(clean), np.int64), ("all",))
+        found = UniversalSubtract(SubtractParams(by="label")).prepare(train, make_run(stage="train")).images
+        assert (found.astype(float) - clean).mean() == pytest.approx(9, abs=0.5)
+
+    def test_the_number_of_clusters_is_found_from_the_release_alone(self):
+        train, _, _ = patterned()
+        run = make_run(stage="train")
+        UniversalSubtract(SubtractParams()).prepare(unlabelled(train), run)
+        assert run.notes["clusters"] == GROUPS
+        assert sorted(map(int, run.notes["silhouettes"])) == [2, 3, 4, 6, 8]
+        assert run.notes["cluster_sizes"] == [60] * GROUPS
+
+    def test_the_clusters_are_those_of_the_pattern(self):
+        train, _, delta = patterned()
+        groups = cluster(principal_scores(residuals(train.images, "median", 2), 8, seed=0), GROUPS, seed=0)
+        pairs = {(int(group), delta[i].tobytes()) for i, group in enumerate(groups)}
+        assert len(pairs) == GROUPS
+
+    def test_labels_are_obeyed_where_they_are_asked_for(self):
+        train, _, _ = patterned()
+        shuffled = train.with_labels(np.random.default_rng(5).permutation(train.known_labels), train.classes)
+        first, other = (
+            UniversalSubtract(SubtractParams(by="label")).prepare(images, make_run(stage="train")).images
+            for images in (train, shuffled)
+        )
+        assert (first != other).any()
+
+    def test_the_classes_may_say_how_many(self):
+        train, _, _ = patterned()
+        run = make_run(stage="train")
+        UniversalSubtract(SubtractParams(clusters="classes")).prepare(train, run)
+        assert run.notes["clusters"] == GROUPS
+        assert "silhouettes" not in run.notes
+
+    def test_few_images_are_one_group(self):
+        run = make_run(stage="train")
+        UniversalSubtract(SubtractParams()).prepare(sample_images(2 * MEMBERS - 1), run)
+        assert run.notes["clusters"] == 1
+
+    @pytest.mark.parametrize("count", [1, 60])
+    @pytest.mark.parametrize("by", ["residual", "label"])
+    @pytest.mark.filterwarnings("error")
+    def test_equal_pictures_are_no_obstacle(self, count, by):
+        images = np.repeat(smooth(1), count, 0)
+        train = ImageSet(images, np.zeros(count, np.int64), ("a", "b"))
+        found = UniversalSubtract(SubtractParams(by=by)).prepare(train, make_run(stage="train"))
+        assert (found.images == found.images[:1]).all()
+
+    def test_more_clusters_than_images_are_refused(self):
+        with pytest.raises(UsageError, match="clusters=14 of only 13 images"):
+            UniversalSubtract(SubtractParams(clusters=14)).prepare(sample_images(13), make_run(stage="train"))
+
+    def test_the_text_of_a_command_line_is_understood(self):
+        assert SubtractParams.resolve("x", options={"clusters": "12"}).clusters == 12
+        assert SubtractParams.resolve("x", options={"clusters": "classes"}).clusters == "classes"
+        with pytest.raises(UsageError, match="whole half-width"):
+            SubtractParams.resolve("x", options={"scale": "1.5"})
+        assert SubtractParams.resolve("x", options={"scale": "1.5", "filter": "gaussian"}).scale == 1.5
+
+    @given(st.integers(0, 2**32), st.integers(1, 12), st.integers(1, 5))
+    @settings(max_examples=30, deadline=None)
+    def test_group_means_and_their_subtraction(self, seed, count, groups):
+        rng = np.random.default_rng(seed)
+        images = rng.integers(0, 256, (count, 3, 2, 3), dtype=np.uint8)
+        values, index = rng.uniform(-40, 40, images.shape).astype(np.float16), rng.integers(0, groups, count)
+        means = group_means(values, index)
+        found = subtracted(images, index, means)
+        for i in range(count):
+            mean = values[index == index[i]].astype(np.float64).mean(0)
+            np.testing.assert_allclose(means[index[i]], mean, atol=1e-5)
+            np.testing.assert_allclose(found[i], np.clip(images[i] - mean, 0, 255), atol=0.501)
+
+    def test_silhouettes_need_images_enough(self):
+        scores = np.random.default_rng(0).standard_normal((3 * MEMBERS, 4)).astype(np.float32)
+        assert list(silhouettes(scores, 0)) == [2, 3]
+        assert silhouettes(scores[: 2 * MEMBERS - 1], 0) == {}
+
+
+class TestInterpolation:
+    @given(st.integers(1, 9), st.integers(1, 9), st.floats(0.1, 12), st.integers(0, 2**32))
+    @settings(max_examples=30, deadline=None)
+    def test_it_reads_where_scipy_does(self, height, width, displacement, seed):
+        """The released code is ``map_coordinates`` of order 1 in mode ``wrap``."""
+        rng = np.random.default_rng(seed)
+        x = rng.random((2, 3, height, width), np.float32)
+        rows, columns = (rng.uniform(-displacement, displacement, (2, height, width)) for _ in range(2))
+        rows = (rows + np.arange(height)[:, None]).astype(np.float32)
+        columns = (columns + np.arange(width)).astype(np.float32)
+        found = sample(torch.from_numpy(x), torch.from_numpy(rows), torch.from_numpy(columns))
+        for i, c in np.ndindex(2, 3):
+            expected = ndimage.map_coordinates(
+                x[i, c].astype(np.float64), [rows[i], columns[i]], order=1, mode="wrap", prefilter=False
+            )
+            np.testing.assert_allclose(found[i, c], expected, atol=1e-5)
+
+    def test_places_of_pixels_give_their_values(self):
+        x = torch.rand(2, 3, 5, 6, generator=torch.Generator().manual_seed(0))
+        rows = torch.arange(5.0)[:, None].expand(2, 5, 6)
+        columns = torch.arange(6.0).expand(2, 5, 6)
+        assert torch.equal(sample(x, rows, columns), x)
+
+    def test_draws_are_uniform_of_the_whole_reach_and_of_every_image(self):
+        ramp = torch.linspace(0, 1, 101).expand(40, 3, 101, 101)
+        run, generator = make_run(stage="train"), torch.Generator().manual_seed(0)
+        found = RandomInterpolation(InterpolationParams(displacement=2.0)).augment(ramp, run, generator)
+        shifts = 100 * (found - ramp)[:, 0, :, 2:-2]
+        assert shifts.abs().max() == pytest.approx(2, abs=0.01)
+        assert shifts.std() == pytest.approx(2 / 3**0.5, rel=0.02)
+        assert (shifts[0] != shifts[1]).float().mean() > 0.99
+        assert torch.equal(found[:, 0], found[:, 2])
+
+    def test_an_image_alone_is_displaced_as_the_first_of_a_batch(self):
+        x = torch.rand(1, 3, 6, 7, generator=torch.Generator().manual_seed(1))
+        defense, run = RandomInterpolation(InterpolationParams()), make_run(stage="train")
+        alone = defense.augment(x, run, torch.Generator().manual_seed(3))
+        together = defense.augment(x.expand(3, -1, -1, -1), run, torch.Generator().manual_seed(3))
+        assert torch.equal(alone[0], together[0])
+        assert not torch.equal(together[0], together[1])
+
+    def test_layout_does_not_matter(self):
+        x = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+        defense, run = RandomInterpolation(InterpolationParams()), make_run(stage="train")
+        plain, last = (
+            defense.augment(images, run, torch.Generator().manual_seed(3))
+            for images in (x, x.contiguous(memory_format=torch.channels_last))
+        )
+        assert torch.equal(plain, last)
+
+
+def test_early_stopping_keeps_the_first_of_the_best_epochs():
+    stop = installed().resolve("defense", "early-stopping").build()
+    assert [stop.select(scores) for scores in ((3.0,), (3.0, 9.0), (3.0, 9.0, 9.0), (3.0, 9.0, 9.0, 9.5))] == [
+        0,
+        1,
+        1,
+        3,
+    ]

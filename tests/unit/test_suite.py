@@ -1,0 +1,158 @@
+"""Suites: what a file says is what is run, and what is wrong with it is said with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+import tiny_components as tiny
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ucbench import api
+from ucbench.errors import UsageError
+from ucbench.matrix import Axes, expand
+from ucbench.progress import Silent
+from ucbench.registry import installed
+from ucbench.suite import find_suite, load_suite, shard, shipped_suites
+
+GOOD = """
+    name = "small"
+    version = 2
+    threads = 1
+
+    [common]
+    dataset = "spots"
+    victim = "tiny"
+    labeling = "original"
+    seed = "0-1"
+
+    [[table]]
+    poisoner = ["stripes", "badge"]
+    defense = ["none", "dim"]
+
+    [[table]]
+    poisoner = "badge"
+    craft-labels = "clusters:k=2,model=eyes"
+    seed = 0
+
+    [[exclude]]
+    poisoner = "str*"
+    defense = ["d?m", "fog"]
+
+    [ranking]
+    defenses = ["none", "dim"]
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "small.toml"
+    path.write_text(dedent(text), encoding="utf-8")
+    return path
+
+
+def session() -> api.Session:
+    return api.Session(tiny.registry(), tiny.CPU, Silent())
+
+
+def cells(path: Path, **changes):
+    return api.suite_cells(load_suite(path), session(), **changes)
+
+
+def words(found) -> list[tuple]:
+    return [
+        (c["poisoner"], c["craft_labels"].partition(":")[0], c["defense"], c["train_seed"])
+        for c in (cell.describe() for cell in found)
+    ]
+
+
+def test_tables_are_cross_products_over_what_they_share(tmp_path):
+    found = words(cells(written(tmp_path, GOOD)))
+    expected = {("stripes", "none", "none", seed) for seed in (0, 1)}
+    expected |= {("badge", "original", defense, seed) for defense in ("none", "dim") for seed in (0, 1)}
+    expected |= {("badge", "clusters", "none", 0)}
+    references = {
+        (name, "none", defense, s) for name in ("clean", "sham") for defense in ("none", "dim") for s in (0, 1)
+    }
+    assert len(found) == len(set(found))
+    assert set(found) == expected | references
+
+
+def test_what_is_excluded_leaves_no_references_behind(tmp_path):
+    everything = GOOD.replace('poisoner = "str*"', 'poisoner = "*"')
+    assert {defense for _, _, defense, _ in words(cells(written(tmp_path, everything)))} == {"none"}
+
+
+def test_axes_given_by_hand_replace_those_of_all_tables(tmp_path):
+    path = written(tmp_path, GOOD)
+    assert {seed for *_, seed in words(cells(path, seed="7"))} == {7}
+    assert {seed for *_, seed in words(cells(path, train_seed="3", craft_seed="1"))} == {3}
+    assert {poisoner for poisoner, *_ in words(cells(path, poisoner="plain"))} == {"clean", "sham", "plain"}
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (("victim = ", "victm = "), r"line 8, common.victm: there is no such key. Did you mean 'victim'?"),
+        (
+            ("craft-labels = ", "craft-label = "),
+            "line 18, table.2.craft-label: there is no such key. Did you mean 'craft",
+        ),
+        (("version = 2", 'version = "two"'), "line 3, version: Input should be a valid integer"),
+        (("version = 2", ""), "version: Field required"),
+        (('name = "small"', 'name = "Small Suite"'), "line 2, name: String should match pattern"),
+        (('poisoner = ["stripes", "badge"]', ""), "every table names a poisoner, or common does"),
+        (('seed = "0-1"', 'seed = "0-1'), "is not valid TOML"),
+        (("defenses = ", "defences = "), "line 26, ranking.defences: there is no such key. Did you mean 'defenses'?"),
+    ],
+)
+def test_what_is_wrong_is_said_with_file_line_and_key(tmp_path, change, text):
+    assert change[0] in GOOD
+    with pytest.raises(UsageError) as raised:
+        load_suite(written(tmp_path, GOOD.replace(*change)))
+    assert str(tmp_path / "small.toml") in str(raised.value)
+    assert text in str(raised.value)
+
+
+def test_a_suite_is_found_by_name_or_file(tmp_path):
+    path = written(tmp_path, GOOD)
+    assert find_suite("small", {"small": path}).file.version == 2
+    assert find_suite(str(path), {}).path == path
+    with pytest.raises(UsageError, match=r"There is no suite 'smal'\. Did you mean 'small'\? Those there are: small"):
+        find_suite("smal", {"small": path})
+    with pytest.raises(UsageError, match=r"nowhere\.toml cannot be read: No such file"):
+        find_suite(str(tmp_path / "nowhere.toml"), {})
+
+
+@given(st.integers(1, 9), st.integers(1, 4))
+@settings(deadline=None)
+def test_shards_hold_every_cell_once_and_no_release_twice(count, seeds):
+    axes = Axes(
+        datasets=["spots"],
+        poisoners=["stripes", "badge", "plain"],
+        victims=["tiny", "fixed"],
+        labelings=["original", "shifted"],
+        seeds=[(seed, seed) for seed in range(seeds)],
+    )
+    everything = expand(axes, tiny.registry())
+    parts = [shard(everything, f"{number}/{count}") for number in range(1, count + 1)]
+    assert sorted(id(cell) for part in parts for cell in part) == sorted(map(id, everything))
+    releases = [{cell.release_key("part", tiny.CPU) for cell in part if not cell.craft.is_clean} for part in parts]
+    assert sum(map(len, releases)) == len(set().union(*releases))
+
+
+@pytest.mark.parametrize("part", ["0/3", "4/3", "3", "a/b", "1/0", "-1/3"])
+def test_a_shard_is_one_of_so_many(part):
+    with pytest.raises(UsageError, match="--shard is a part such as 3/16"):
+        shard([], part)
+
+
+@pytest.mark.parametrize("name", sorted(shipped_suites()))
+def test_the_suites_that_come_with_ucbench_name_what_there_is(name, monkeypatch, tmp_path):
+    suite = api.suite(name)
+    assert suite.file.name == name
+    found = api.suite_cells(suite, api.Session(installed(), tiny.CPU, Silent()))
+    defenses = {cell.defense_text for cell in found}
+    assert set(suite.file.ranking.defenses) <= defenses
+    assert suite.file.threads == 1
