@@ -8,6 +8,8 @@ from ucbench import SurrogateRecord, VictimRecord, hookimpl
 
 _VICTIMS = "ucbench_timm.victims"
 _VICTIM_PARAMS = "ucbench_timm.victim_params"
+_PRETRAINED_VICTIMS = "ucbench_timm.pretrained_victims"
+_PRETRAINED_VICTIM_PARAMS = "ucbench_timm.pretrained_victim_params"
 _SURROGATE_PARAMS = "ucbench_timm.surrogate_params"
 
 
@@ -65,6 +67,20 @@ def ucbench_victims() -> Iterator[VictimRecord]:
         summary="timm:MODEL, any architecture exactly as timm builds it, from scratch",
         load=f"{_VICTIMS}:TimmVictim",
         params=f"{_VICTIM_PARAMS}:TimmVictimParams",
+    )
+    yield VictimRecord(
+        name="fine-tune",
+        summary="T4: EfficientNet-Lite0 or timm:NAME, pretrained and trained on, whole or the deep stages",
+        load=f"{_PRETRAINED_VICTIMS}:FineTune",
+        params=f"{_PRETRAINED_VICTIM_PARAMS}:FineTuneParams",
+        paper="Kornblith et al., Do Better ImageNet Models Transfer Better?, CVPR 2019, arXiv:1805.08974",
+    )
+    yield VictimRecord(
+        name="linear-probe",
+        summary="T4: a linear classifier on a frozen, pretrained EfficientNet-Lite0 or timm:NAME",
+        load=f"{_PRETRAINED_VICTIMS}:LinearProbe",
+        params=f"{_PRETRAINED_VICTIM_PARAMS}:LinearProbeParams",
+        paper="Kornblith et al., Do Better ImageNet Models Transfer Better?, CVPR 2019, arXiv:1805.08974",
     )
 
 

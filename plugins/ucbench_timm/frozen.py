@@ -55,14 +55,18 @@ class FrozenNetwork(nn.Module):
         """Height and width to which these images are resized; None leaves them as they are."""
         return self.size
 
+    def prepare(self, x: Tensor) -> Tensor:
+        """Images ``[B, 3, H, W]`` in [0, 1] as the network takes them: resized, normalised, channels-last."""
+        size = self.input_size(x)
+        if size is not None:
+            x = resize(x, size, self.mode)
+        return ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
     def _penultimate(self, x: Tensor) -> Tensor:
         return self.network.forward_head(self.network.forward_features(x), pre_logits=True)
 
     def _through(self, layers: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        size = self.input_size(x)
-        if size is not None:
-            x = resize(x, size, self.mode)
-        x = ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        x = self.prepare(x)
         with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             return layers(x).float()
 

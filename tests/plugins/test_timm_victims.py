@@ -38,7 +38,7 @@ def last_map(model: nn.Module, size: tuple[int, int]) -> tuple[int, ...]:
 
 def test_every_victim_is_registered_with_its_parameters():
     records = {record.name: record for record in ucbench_victims()}
-    assert set(records) == {*ALL, "timm"}
+    assert set(records) == {*ALL, "timm", "fine-tune", "linear-probe"}
     for name, (component, params) in ALL.items():
         assert records[name].load == f"{component.__module__}:{component.__name__}"
         assert records[name].params.endswith(f":{type(params).__name__}")
