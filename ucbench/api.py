@@ -121,9 +121,12 @@ def run(
     dtype: str = "auto",
     threads: int | None = None,
     progress: Progress | None = None,
+    executor: str = "serial",
     **axis: Any,
 ) -> pd.DataFrame:
     """Run the cross product of the axes (see :func:`axes`) and return one row a cell, references included.
+
+    ``executor="process:workers=2"`` computes them by two processes: from a script, under ``if __name__ == "__main__"``.
 
     >>> ucbench.run(poisoner="uc", victim="resnet18", seed="0-2")  # doctest: +SKIP
 
@@ -135,7 +138,8 @@ def run(
     from ucbench.results import columns, rows
 
     here = session(device=device, dtype=dtype, threads=threads, progress=progress)
-    records = run_session(cells_of(axes(**axis), here), here, out=Path(out) if out is not None else None)
+    folder = Path(out) if out is not None else None
+    records = run_session(cells_of(axes(**axis), here), here, out=folder, executor=executor)
     found = rows(records)
     names = columns(found)
     return pd.DataFrame([{name: row.get(name) for name in names} for row in found], columns=names)
@@ -185,15 +189,22 @@ def suites() -> tuple[dict[str, Path], list[str]]:
     return {**brought, **shipped_suites()}, problems
 
 
-def run_session(cells: Sequence[Cell], here: Session, *, out: Path | None = None) -> list[Record]:
-    """Run cells in a session; with ``out``, write records, results.csv and a picture sheet a release there."""
+def run_session(
+    cells: Sequence[Cell], here: Session, *, out: Path | None = None, executor: str = "serial"
+) -> list[Record]:
+    """Run cells in a session; with ``out``, write records, results.csv and a picture sheet a release there.
+
+    Args:
+        executor: component reference of what computes them, such as ``process:workers=2``.
+    """
+    how = here.registry.resolve("executor", executor)
     # Not before: a slip in the request should be told without the seconds that importing torch takes.
     from ucbench.records import read_records
     from ucbench.results import rows, write_csv
     from ucbench.runner import run_cells
 
     bench = here.bench()
-    records = run_cells(cells, bench, here.registry, out=out)
+    records = run_cells(cells, bench, here.registry, out=out, executor=how.build())
     if out is not None:
         write_csv(out, rows(read_records(out)))
         _write_sheets(cells, records, out, bench)
@@ -252,13 +263,14 @@ def plan(
 def plan_session(cells: Sequence[Cell], here: Session, *, out: Path | None = None) -> list[PlannedCell]:
     """As :func:`plan`, of these cells in a session."""
     from ucbench.costs import crafting_work, training_work
-    from ucbench.runner import cell_key, finished
+    from ucbench.tasks import finished, task_of
 
     bench = here.bench()
     planned, crafted = [], set()
     for cell in cells:
-        key, release_key = cell_key(cell, bench)
-        done = finished(cell, key, bench, out) is not None
+        task = task_of(cell, bench)
+        key, release_key = task.key, task.release_key
+        done = finished(task, bench, out) is not None
         has_release = (
             release_key is None or release_key in crafted or bench.store.get("release", release_key) is not None
         )

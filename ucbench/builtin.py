@@ -1,4 +1,4 @@
-"""The components of the core itself: the rows every table is read against.
+"""The components of the core itself: the rows every table is read against, and ways to compute cells.
 
 ``clean`` changes nothing. ``sham`` adds noise of the same budget that carries no information. ``positive`` is a
 class-wise shortcut told the exploiter's labels: an oracle that no protector has, which shows that the regime can show
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ucbench.components import PoisonerRecord
+from ucbench.components import ExecutorRecord, PoisonerRecord
 from ucbench.hookspecs import hookimpl
 
 CLEAN, SHAM, POSITIVE, SHUFFLED = "clean", "sham", "positive", "shuffled"
@@ -44,4 +44,19 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         summary="Reference: shuffled:POISONER, that poisoner's perturbations given to random images",
         load="ucbench.references:Shuffled",
         params="ucbench.references:ShuffledParams",
+    )
+
+
+@hookimpl
+def ucbench_executors() -> Iterator[ExecutorRecord]:
+    yield ExecutorRecord(
+        name="serial",
+        summary="One cell after another, in this process",
+        load="ucbench.executors.serial:Serial",
+    )
+    yield ExecutorRecord(
+        name="process",
+        summary="Several processes of this machine: process:workers=2",
+        load="ucbench.executors.process:Processes",
+        params="ucbench.executors.params:ProcessParams",
     )

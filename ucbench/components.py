@@ -181,6 +181,13 @@ class MetricRecord(ComponentRecord):
     reads: tuple[Literal["source", "published", "test", "perturbed_test", "model", "history"], ...] = ("model", "test")
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExecutorRecord(ComponentRecord):
+    """A way to compute many cells."""
+
+    kind: ClassVar[str] = "executor"
+
+
 @dataclass(frozen=True)
 class Perturbation:
     """What a poisoner returns.
@@ -408,5 +415,6 @@ RECORD_KINDS: Mapping[str, type[ComponentRecord]] = {
         DefenseRecord,
         VictimRecord,
         MetricRecord,
+        ExecutorRecord,
     )
 }

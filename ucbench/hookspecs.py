@@ -26,6 +26,7 @@ from ucbench.components import (
     CellEvent,
     DatasetRecord,
     DefenseRecord,
+    ExecutorRecord,
     LabelingRecord,
     MetricRecord,
     PoisonerRecord,
@@ -79,6 +80,12 @@ def ucbench_victims() -> Iterable[VictimRecord]:
 @hookspec
 def ucbench_metrics() -> Iterable[MetricRecord]:
     """Yield measures to ask for: ``yield MetricRecord(name="sharpness", reads=("model", "test"), load="...")``."""
+    return ()
+
+
+@hookspec
+def ucbench_executors() -> Iterable[ExecutorRecord]:
+    """Yield ways to compute cells: ``yield ExecutorRecord(name="cluster", load="my_plugin.cluster:Cluster")``."""
     return ()
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import importlib
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -58,6 +58,10 @@ class Resolved:
         """What can change a number, as JSON values: name, version, and parameters with defaults filled in."""
         return {"name": self.record.name, "version": self.record.version, "params": self.params.identity()}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Another process resolves it anew, among the components installed there.
+        return _resolved, (self.registry.source, self.record.kind, str(self.ref))
+
     def build(self) -> Any:
         """A new instance of the component; raises as :meth:`Registry.component_class` does."""
         return self.registry.component_class(self.record)(self.params)
@@ -68,10 +72,15 @@ class Registry:
 
     A name or alias that two plugins claim is nobody's: a record whose own name is contested is left out, and
     using a contested name is an error that names both plugins. Kinds are accepted singular and plural.
+
+    Args:
+        plugins: whose components there are.
+        source: a function of a module, by which another process gets an equal registry; :func:`installed` by default.
     """
 
-    def __init__(self, plugins: Iterable[LoadedPlugin]) -> None:
+    def __init__(self, plugins: Iterable[LoadedPlugin], source: Callable[[], Registry] | None = None) -> None:
         self.plugins = tuple(plugins)
+        self.source = source
         self._claims: dict[str, dict[str, list[_Claim]]] = {kind: {} for kind in RECORD_KINDS}
         for plugin in self.plugins:
             for record in plugin.records:
@@ -200,6 +209,10 @@ class Registry:
         if broken:
             text += f" Plugins that failed to load: {', '.join(broken)}; `ucbench plugins` says why."
         return text
+
+
+def _resolved(source: Callable[[], Registry] | None, kind: str, reference: str) -> Resolved:
+    return (source or installed)().resolve(kind, reference)
 
 
 @functools.lru_cache(maxsize=1)

@@ -139,7 +139,8 @@ def _text(column: str, value: Any) -> str:
     if column in ("epsilon", "mixture"):
         return f"{value:g}"
     if isinstance(value, float):
-        return f"{value:.4f}" if column in ("gap_removed", "cosine_gap", "ssim", "measured_l2") else f"{value:.2f}"
+        fine = "." in column or column in ("gap_removed", "cosine_gap", "ssim", "measured_l2")
+        return f"{value:.4f}" if fine else f"{value:.2f}"
     return str(value)
 
 

@@ -1,188 +1,60 @@
-"""Runs cells: from the store where they are done, else computed, recorded and kept."""
+"""Runs cells: from the store where they are done, else computed by an executor, recorded and kept."""
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ucbench.components import CellEvent
-from ucbench.environment import environment
-from ucbench.errors import UcbenchError
-from ucbench.exploit import ask, columns, exploit
-from ucbench.identity import key as key_of
-from ucbench.matrix import CORE_VERSION, Cell
+from ucbench.executors import Executor, Serial
+from ucbench.matrix import Cell
 from ucbench.plugins import notify
-from ucbench.records import SCHEMA, Record, read_record, record_path, write_record
-from ucbench.registry import Registry, Resolved
+from ucbench.records import Record, write_record
+from ucbench.registry import Registry
+from ucbench.tasks import Task, finished, task_of
 from ucbench.workbench import Workbench
 
 
-def cell_key(cell: Cell, bench: Workbench) -> tuple[str, str | None]:
-    """Keys of the cell's record and of its release (None for the clean reference)."""
-    data = bench.data(cell)
-    release_key = cell.release_key(bench.protected(cell).images.fingerprint, bench.numerics)
-    return cell.key(release_key, data.train.fingerprint, data.test.fingerprint, bench.numerics), release_key
-
-
-def finished(cell: Cell, key: str, bench: Workbench, out: Path | None) -> Record | None:
-    """The record of a cell that is done: in the result folder, even with an empty store, or in the store.
-
-    One key can be asked for in several ways (the same pictures by two names); the record answers in the words asked.
-    One that lacks a metric asked for is not done.
-    """
-    found = []
-    if out is not None and record_path(out, key).exists():
-        record = read_record(record_path(out, key))
-        if record["status"] == "ok":
-            found.append(record)
-    stored = bench.store.get("cell", key)
-    if stored is not None:
-        found.append(dict(stored.meta))
-    for record in found:
-        complete = _with_metrics(record, cell, key, bench)
-        if complete is not None:
-            return _as_asked(complete, cell)
-    return None
-
-
-def _with_metrics(record: Record, cell: Cell, key: str, bench: Workbench) -> Record | None:
-    """The record with every metric asked for, from itself or from the store; None if one was never measured."""
-    metrics = dict(record["metrics"])
-    for metric in cell.metrics:
-        if not any(name.startswith(f"{metric}.") for name in metrics):
-            stored = bench.store.get("metric", _metric_key(key, metric))
-            if stored is None:
-                return None
-            metrics |= columns(str(metric), stored.meta["values"])
-    return {**record, "metrics": metrics}
-
-
-def _metric_key(cell_key: str, metric: Resolved) -> str:
-    return key_of("metric", {"core": CORE_VERSION, "cell": cell_key, "metric": metric.identity()})
-
-
-def _as_asked(record: Record, cell: Cell) -> Record:
-    dataset = {**record["components"]["dataset"], **cell.dataset.identity()}
-    return {**record, "request": cell.describe(), "components": {**record["components"], "dataset": dataset}}
-
-
-def run_cells(cells: Sequence[Cell], bench: Workbench, registry: Registry, *, out: Path | None = None) -> list[Record]:
-    """Run every cell in turn and return their records in the same order.
+def run_cells(
+    cells: Sequence[Cell],
+    bench: Workbench,
+    registry: Registry,
+    *,
+    out: Path | None = None,
+    executor: Executor | None = None,
+) -> list[Record]:
+    """Run every cell and return their records in the same order.
 
     A cell that fails gets a record with ``status: failed`` and the error; the others go on. Failed records are written
     to ``out`` but not kept in the store, so that the next run tries again. An interruption leaves finished work in
     place. What was done before is told in the words of this request, or its rows would not meet their references.
 
+    Args:
+        executor: computes what is not done; one cell after another in this process by default.
+
     Raises:
         DataError: if a data set cannot be read, before anything is computed.
     """
-    keys = [cell_key(cell, bench) for cell in cells]
-    records = []
-    for number, (cell, (key, release_key)) in enumerate(zip(cells, keys, strict=True), 1):
-        done = finished(cell, key, bench, out)
+    tasks = [task_of(cell, bench) for cell in cells]
+    records: dict[str, Record] = {}
+    missing = []
+    for task in tasks:
+        done = finished(task, bench, out)
         if done is None:
-            bench.progress.say(f"[{number}/{len(cells)}] {title(cell)}")
-            record = _attempt(cell, key, release_key, bench)
+            missing.append(task)
         else:
-            record = {**done, "request": cell.describe()}
+            records[task.key] = {**done, "request": task.cell.describe()}
+            if out is not None:
+                write_record(out, records[task.key])
+
+    def landed(task: Task, record: Record) -> None:
+        records[task.key] = record
         if out is not None:
             write_record(out, record)
-        if done is None:
-            hook = "ucbench_cell_finished" if record["status"] == "ok" else "ucbench_cell_failed"
-            for problem in notify(hook, CellEvent(record, str(out) if out else None), registry.plugins):
-                bench.progress.say(problem)
-        records.append(record)
-    return records
+        hook = "ucbench_cell_finished" if record["status"] == "ok" else "ucbench_cell_failed"
+        for problem in notify(hook, CellEvent(record, str(out) if out else None), registry.plugins):
+            bench.progress.say(problem)
 
-
-def title(cell: Cell) -> str:
-    """The cell in one line of a log."""
-    values = cell.describe()
-    epsilon = "" if values["epsilon"] is None else f" {values['norm']} {values['epsilon']:g}"
-    defense = "" if values["defense"] == "none" else f" + {values['defense']}"
-    seeds = (
-        f"seed {cell.train_seed}"
-        if cell.craft.seed in (None, cell.train_seed)
-        else (f"craft seed {cell.craft.seed}, train seed {cell.train_seed}")
-    )
-    return f"{values['dataset']} | {cell.craft.poisoner}{epsilon} | {values['victim']}{defense} | {seeds}"
-
-
-def _attempt(cell: Cell, key: str, release_key: str | None, bench: Workbench) -> Record:
-    """Compute the cell under its lock, so that a second process waits for it instead of doing it again."""
-
-    def measure() -> tuple[dict[str, Any], Record]:
-        findings = exploit(cell, bench, cell.metrics)
-        _keep(findings.asked, cell, key, bench)
-        return {}, {**_head(cell, key, release_key, bench), "status": "ok", **findings.body}
-
-    try:
-        stored, _ = bench.store.get_or_make("cell", key, measure)
-        # A cell may have been done before a metric was asked of it.
-        missing = [metric for metric in cell.metrics if bench.store.get("metric", _metric_key(key, metric)) is None]
-        if missing:
-            _keep(ask(cell, bench, missing), cell, key, bench)
-        record = _with_metrics(dict(stored.meta), cell, key, bench)
-        assert record is not None
-        return {**record, "request": cell.describe()}
-    except (Exception, SystemExit) as error:
-        text = str(error) if isinstance(error, UcbenchError) else traceback.format_exc()
-        bench.progress.say(f"failed: {title(cell)}: {type(error).__name__}: {error}")
-        return {
-            **_head(cell, key, release_key, bench),
-            "status": "failed",
-            "error": {"type": type(error).__name__, "text": text},
-        }
-
-
-def _keep(values: Mapping[str, Mapping[str, float | None]], cell: Cell, key: str, bench: Workbench) -> None:
-    for metric in cell.metrics:
-        if str(metric) in values:
-            bench.store.put("metric", _metric_key(key, metric), {}, {"values": values[str(metric)]})
-
-
-def _head(cell: Cell, key: str, release_key: str | None, bench: Workbench) -> Record:
-    """What a record says whether or not the cell succeeded."""
-    data = bench.data(cell)
-    craft = cell.craft
-    parts: dict[str, Resolved | None] = {
-        "dataset": cell.dataset,
-        "poisoner": craft.poisoner,
-        "surrogate": craft.surrogate,
-        "labeling": cell.labeling,
-        "victim": cell.victim,
-        **{f"defense-{place}": part for place, part in enumerate(cell.defense, 1)},
-    }
-    record = craft.made_by
-    inherited = getattr(craft.surrogate.record, "label_access", "none") if craft.surrogate else "none"
-    return {
-        "schema": SCHEMA,
-        "cell": key,
-        "release": release_key,
-        "request": cell.describe(),
-        "components": {
-            kind: {
-                **part.identity(),
-                "distribution": part.origin.distribution,
-                "distribution_version": part.origin.version,
-            }
-            for kind, part in parts.items()
-            if part is not None
-        },
-        "label_access": "full" if "full" in (inherited, craft.labels.access) else "none",
-        "oracle": record.oracle,
-        "granularity": record.granularity,
-        "data": {
-            "train": data.train.fingerprint,
-            "test": data.test.fingerprint,
-            "train_images": len(data.train),
-            "test_images": len(data.test),
-            "classes": len(data.train.classes),
-            "size": list(data.train.size),
-            "note": data.note,
-        },
-        "numerics": bench.numerics.identity(),
-        "environment": environment(bench.numerics),
-    }
+    if missing:
+        (executor or Serial()).run(missing, bench, landed)
+    return [records[task.key] for task in tasks]

@@ -110,6 +110,8 @@ class Workbench:
         return self._ready(craft.surrogate, craft.seed, images)
 
     def _ready(self, named: Resolved, seed: int, images: ImageSet) -> Surrogate:
+        if getattr(named.record, "label_access", "none") == "none":
+            images = images.with_labels(None)  # so that it neither reads labels nor is fitted anew under others
         # One that is fitted differs with the images and the seed; asking its class would import it.
         name = f"{named}/{images.fingerprint}/{seed}"
         if name not in self._surrogates:

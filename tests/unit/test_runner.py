@@ -10,7 +10,8 @@ import tiny_components as tiny
 
 from ucbench.matrix import Axes, expand
 from ucbench.records import read_records, record_path
-from ucbench.runner import cell_key, run_cells, title
+from ucbench.runner import run_cells
+from ucbench.tasks import task_of, title
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +36,9 @@ def test_records_come_in_the_order_of_the_cells_and_say_what_they_are(tmp_path):
     bench = tiny.bench(tmp_path)
     records = run_cells(cells, bench, registry)
     assert [record["request"] for record in records] == [cell.describe() for cell in cells]
-    assert [(record["cell"], record["release"]) for record in records] == [cell_key(cell, bench) for cell in cells]
+    assert [(record["cell"], record["release"]) for record in records] == [
+        (task.key, task.release_key) for task in (task_of(cell, bench) for cell in cells)
+    ]
     assert {record["status"] for record in records} == {"ok"}
     stripes = records[2]
     assert stripes["components"]["poisoner"] == {

@@ -69,5 +69,5 @@ def test_one_that_returns_no_number_fails_its_cell_and_says_so(tmp_path):
 
 def test_tables_get_a_column_for_each(tmp_path):
     lines = list(csv.DictReader(to_csv(rows(run(tmp_path, "change"))).splitlines()))
-    assert [line["change.mean"] for line in lines] == ["0.00", lines[1]["change.mean"], "24.00"]
+    assert [line["change.mean"] for line in lines] == ["0.0000", lines[1]["change.mean"], "24.0000"]
     assert list(lines[0])[-1] == "change.mean"

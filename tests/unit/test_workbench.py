@@ -149,6 +149,21 @@ def test_a_fitted_surrogate_is_fitted_once_for_its_images_and_seed(tmp_path, ben
     assert tiny.work_done()["fit eyes"] == 3
 
 
+def test_a_surrogate_that_says_it_reads_no_labels_is_shown_none(tmp_path, monkeypatch):
+    seen = []
+    fit = tiny.FittedEyes.fit
+    monkeypatch.setattr(
+        tiny.FittedEyes, "fit", lambda self, train, run: seen.append(train.labels) or fit(self, train, run)
+    )
+    plugin = tiny.Plugin()
+    plugin.records = [replace(r, label_access="none") if r.name == "fitted" else r for r in plugin.records]
+    chosen = expand(
+        Axes(["spots"], ["leaner"], ["tiny"], ["original"], surrogates=["fitted"]), tiny.registry(plugin=plugin)
+    )[-1]
+    tiny.bench(tmp_path).release(chosen)
+    assert seen == [None]
+
+
 def test_a_stored_surrogate_gives_the_release_that_a_fresh_one_gave(tmp_path):
     weak, strong = (cell("leaner", surrogates=["fitted"], epsilons=[epsilon]) for epsilon in (4.0, 8.0))
     fresh = tiny.bench(tmp_path / "one").release(strong)[1]

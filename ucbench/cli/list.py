@@ -27,7 +27,7 @@ _FACTS = {
 def command(kind: str | None, glob: str | None, as_json: bool) -> None:
     """List installed components.
 
-    KIND is dataset, surrogate, poisoner, labeling, defense, victim or metric (or a plural); all kinds without it.
+    KIND is dataset, surrogate, poisoner, labeling, defense, victim, metric or executor (or a plural); all without it.
     GLOB keeps the components whose name or alias it matches: `ucbench list poisoner 'uc*'`.
     """
     registry = open_registry()

@@ -14,9 +14,16 @@ from ucbench.cli.output import print_json
 
 @click.command("run")
 @axis_options
+@click.option(
+    "--executor",
+    default="serial",
+    show_default=True,
+    metavar="NAME",
+    help="What computes the cells: serial, process, process:workers=2,limit=3600 (seconds a cell).",
+)
 @as_json
 @verbosity
-def command(as_json: bool, out: str | None, **options: Any) -> int:
+def command(as_json: bool, out: str | None, executor: str, **options: Any) -> int:
     """Craft, train and evaluate the cross product of the axes.
 
     Every axis may be repeated. Clean and sham references are added. What is in the store or in --out is not computed
@@ -33,7 +40,7 @@ def command(as_json: bool, out: str | None, **options: Any) -> int:
     folder = Path(out) if out is not None else None
     with reporting(quiet=is_quiet()) as progress:
         cells, here = chosen_cells(options, progress)
-        records = run_session(cells, here, out=folder)
+        records = run_session(cells, here, out=folder, executor=executor)
 
     from ucbench.cli.summary import print_summary
     from ucbench.results import columns, rows

@@ -33,7 +33,7 @@ def print_summary(table: Sequence[Row]) -> None:
     """Print one line a group of rows that differ only in their seeds, then what applies to all, then the gates."""
     groups = summarise(table)
     # Metrics that were asked for, beside the numbers every record has.
-    numbers = [*_NUMBERS, *((name, name, 1, 1) for name in columns(table)[len(COLUMNS) :])]
+    numbers = [*_NUMBERS, *((name, name, 2, 1) for name in columns(table)[len(COLUMNS) :])]
     varying = [name for name in _VARYING if len({str(group.shared[name]) for group in groups}) > 1]
     print_table(
         ["poisoner", *(name.replace("_", " ") for name in varying), "budget", *(title for title, *_ in numbers), "n"],

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 
 from ucbench.testing.datasets import check_dataset
 from ucbench.testing.defenses import check_defense
+from ucbench.testing.executors import check_executor
 from ucbench.testing.labelings import check_labeling
 from ucbench.testing.metrics import check_metric
 from ucbench.testing.poisoners import check_poisoner
@@ -35,6 +36,7 @@ CHECKS: Mapping[str, Callable[..., None]] = {
     "defense": check_defense,
     "victim": check_victim,
     "metric": check_metric,
+    "executor": check_executor,
 }
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "TinySurrogate",
     "check_dataset",
     "check_defense",
+    "check_executor",
     "check_labeling",
     "check_metric",
     "check_poisoner",

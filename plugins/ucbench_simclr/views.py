@@ -1,0 +1,113 @@
+"""Random views of pictures: the augmentation of SimCLR (section 3 and appendices A and B.9 of the paper)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ucbench_simclr.colour import grey, jittered
+
+#: Longest side, in pixels, of pictures that count as small: no blur, half the jitter, and another stem.
+SMALL = 64
+#: Boxes drawn for a picture until one lies inside it, as in torchvision.
+TRIES = 10
+#: Largest ratio of a box's sides, either way.
+ASPECT = 4 / 3
+
+
+class Views:
+    """Makes a random view of every picture; what is drawn is drawn for each one, from a CPU generator.
+
+    A crop of random area and shape, resized to the picture's size; mirrored in half of the cases where a mirrored
+    picture keeps its meaning; jittered in colour with probability 0.8; grey with probability 0.2; above
+    :data:`SMALL` pixels blurred with probability 0.5.
+
+    Deviations: crops have continuous places and are resized bilinearly, where the paper's code cuts whole pixels and
+    resizes bicubically; where none of :data:`TRIES` boxes lies inside the picture, the first is cut off at its sides.
+
+    Args:
+        size: height and width of the pictures.
+        flip: whether they may be mirrored.
+        crop: least share of the area.
+        strength: of the jitter; None: 0.5 for small pictures, else 1.
+    """
+
+    def __init__(self, size: tuple[int, int], *, flip: bool, crop: float, strength: float | None = None) -> None:
+        self.size, self.flip, self.crop = size, flip, crop
+        small = max(size) <= SMALL
+        self.blur = not small
+        self.strength = (0.5 if small else 1.0) if strength is None else strength
+
+    @torch.no_grad()
+    def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Views float32 ``[B, 3, H, W]`` in [0, 1] of pictures of that shape and range, in their order."""
+        x = windowed(x, *self._windows(len(x), generator))
+        x = on_share(x, 0.8, generator, lambda some: jittered(some, self.strength, generator))
+        x = on_share(x, 0.2, generator, lambda some: grey(some).expand_as(some))
+        if self.blur:
+            x = on_share(
+                x, 0.5, generator, lambda some: blurred(some, 0.1 + 1.9 * torch.rand(len(some), generator=generator))
+            )
+        return x.clamp(0, 1)
+
+    def _windows(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Sides and corners ``[B, 2]`` of crops (vertical, horizontal; shares of the picture's), which to mirror."""
+        height, width = self.size
+        area, shape = torch.rand((2, count, TRIES), generator=generator)
+        area = self.crop + (1 - self.crop) * area
+        ratio = torch.exp(math.log(ASPECT) * (2 * shape - 1)) * (height / width)
+        tried = torch.stack([(area / ratio).sqrt(), (area * ratio).sqrt()], 2)
+        # argmax gives the first of equals.
+        first = (tried <= 1).all(2).int().argmax(1)
+        sides = tried[torch.arange(count), first].clamp(max=1)
+        corners = torch.rand((count, 2), generator=generator) * (1 - sides)
+        mirrored = torch.rand(count, generator=generator) < (0.5 if self.flip else 0.0)
+        return sides, corners, mirrored
+
+
+def windowed(x: Tensor, sides: Tensor, corners: Tensor, mirrored: Tensor) -> Tensor:
+    """Cut a window out of each image and enlarge it to the image's size, bilinearly.
+
+    Args:
+        x: ``[B, 3, H, W]``.
+        sides: ``[B, 2]``, height and width of the windows as shares of the image's.
+        corners: ``[B, 2]``, their upper left corners, likewise.
+        mirrored: bool ``[B]``, which windows to mirror horizontally.
+    """
+    theta = torch.zeros((len(x), 2, 3))
+    # torch counts from -1 to 1 between opposite edges, the horizontal coordinate first.
+    theta[:, 0, 0] = torch.where(mirrored, -sides[:, 1], sides[:, 1])
+    theta[:, 1, 1] = sides[:, 0]
+    theta[:, :, 2] = (2 * corners + sides - 1).flip(1)
+    grid = F.affine_grid(theta.to(x.device), list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def blurred(x: Tensor, sigma: Tensor) -> Tensor:
+    """Convolve each image with a Gaussian of ``sigma`` ``[B]`` pixels, over a tenth of the height (appendix A).
+
+    Beyond the border the outermost pixels are repeated.
+    """
+    radius = max(1, round(x.shape[2] / 20))
+    places = torch.arange(-radius, radius + 1)
+    weights = torch.exp(-0.5 * (places / sigma[:, None]).square())
+    weights = (weights / weights.sum(1, keepdim=True)).to(x)[:, :, None, None, None]
+    for dimension in (2, 3):
+        side = x.shape[dimension]
+        # Sums of shifted images: a convolution may be computed in reduced precision.
+        shifted = (x.index_select(dimension, (torch.arange(side) + p).clamp(0, side - 1).to(x.device)) for p in places)
+        x = sum((w * part for w, part in zip(weights.unbind(1), shifted, strict=True)), torch.zeros_like(x))
+    return x
+
+
+def on_share(x: Tensor, probability: float, generator: torch.Generator, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """Replace each image, independently with ``probability``, by what ``change`` makes of all chosen ones together."""
+    chosen = (torch.rand(len(x), generator=generator) < probability).nonzero().flatten()
+    if not len(chosen):
+        return x
+    index = chosen.to(x.device)
+    return x.index_copy(0, index, change(x[index]))

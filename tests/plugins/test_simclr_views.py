@@ -1,0 +1,204 @@
+"""Views of SimCLR: colours as torchvision defines them, windows where they should be, chance for every picture."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from ucbench_simclr import colour
+from ucbench_simclr.colour import brightness, contrast, hue, jittered, saturation
+from ucbench_simclr.views import Views, blurred, on_share, windowed
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def pictures(count: int = 8, size: tuple[int, int] = (12, 9), seed: int = 0) -> Tensor:
+    return torch.rand((count, 3, *size), generator=seeded(seed))
+
+
+class TestColour:
+    @pytest.mark.parametrize(
+        ("change", "reference", "amounts"),
+        [
+            (brightness, "adjust_brightness", (0.0, 0.4, 1.0, 1.8)),
+            (contrast, "adjust_contrast", (0.0, 0.4, 1.0, 1.8)),
+            (saturation, "adjust_saturation", (0.0, 0.4, 1.0, 1.8)),
+            (hue, "adjust_hue", (-0.2, -0.1, 0.0, 0.13, 0.5)),
+        ],
+    )
+    def test_changes_are_torchvision_s_up_to_its_rounded_luma(self, change, reference, amounts):
+        from torchvision.transforms.v2 import functional
+
+        x = pictures(len(amounts))
+        x[0], x[1, :, 0] = 0.5, 1.0
+        expected = [getattr(functional, reference)(image, amount) for image, amount in zip(x, amounts, strict=True)]
+        torch.testing.assert_close(change(x, torch.tensor(amounts)), torch.stack(expected), rtol=0, atol=2e-4)
+
+    def test_every_picture_has_its_own_amounts_in_its_own_order(self):
+        x, generator = pictures(24), seeded()
+        amounts = torch.tensor([1.0, 1, 1, 0]) + torch.tensor([0.4, 0.4, 0.4, 0.1]) * (
+            2 * torch.rand(24, 4, generator=generator) - 1
+        )
+        orders = torch.rand(24, 4, generator=generator).argsort(1)
+        expected = []
+        for image, order, amount in zip(x, orders.tolist(), amounts, strict=True):
+            image = image[None]
+            for which in order:
+                image = (brightness, contrast, saturation, hue)[which](image, amount[which : which + 1])
+            expected.append(image[0])
+        torch.testing.assert_close(jittered(x, 0.5, seeded()), torch.stack(expected))
+        assert len({tuple(order) for order in orders.tolist()}) > 8
+
+    @given(st.integers(1, 9), st.sampled_from([0.5, 1.0, 1.25]), st.integers(0, 2**32))
+    @settings(max_examples=20, deadline=None)
+    def test_colours_stay_colours(self, count, strength, seed):
+        x = pictures(count, seed=seed).round(decimals=1)
+        after = jittered(x, strength, seeded(seed))
+        assert after.shape == x.shape
+        assert after.min() >= 0
+        assert after.max() <= 1
+
+    def test_strength_0_changes_nothing(self):
+        torch.testing.assert_close(jittered(pictures(), 0.0, seeded()), pictures(), rtol=0, atol=1e-5)
+
+    def test_grey_is_left_grey_by_every_turn(self):
+        x = pictures()[:, :1].expand(-1, 3, -1, -1)
+        torch.testing.assert_close(hue(x, torch.linspace(-0.5, 0.5, 8)), x)
+        torch.testing.assert_close(colour.grey(x), x[:, :1])
+
+
+class TestWindows:
+    def test_a_window_shows_what_lies_inside_it(self):
+        x = pictures(2, (16, 24))
+        sides, corners = torch.tensor([[0.5, 0.25], [0.25, 0.5]]), torch.tensor([[0.25, 0.5], [0.75, 0.0]])
+        seen = windowed(x, sides, corners, torch.tensor([False, True]))
+        first = F.interpolate(x[:1, :, 4:12, 12:18], size=(16, 24), mode="bilinear")
+        second = F.interpolate(x[1:, :, 12:16, 0:12], size=(16, 24), mode="bilinear").flip(3)
+        # At the edges of a window its neighbours in the picture count too.
+        inner = slice(2, -2), slice(2, -2)
+        torch.testing.assert_close(seen[0, :, *inner], first[0, :, *inner])
+        torch.testing.assert_close(seen[1, :, *inner], second[0, :, *inner])
+
+    def test_the_whole_picture_is_the_picture(self):
+        x, whole, corner = pictures(), torch.ones(8, 2), torch.zeros(8, 2)
+        torch.testing.assert_close(windowed(x, whole, corner, torch.zeros(8, dtype=torch.bool)), x)
+        torch.testing.assert_close(windowed(x, whole, corner, torch.ones(8, dtype=torch.bool)), x.flip(3))
+
+    @pytest.mark.parametrize(("size", "crop"), [((32, 32), 0.08), ((32, 32), 0.5), ((20, 28), 0.2), ((10, 40), 0.08)])
+    def test_windows_have_the_asked_areas_and_shapes_and_lie_in_the_picture(self, size, crop):
+        sides, corners, _ = Views(size, flip=True, crop=crop)._windows(4000, seeded())
+        assert corners.min() >= 0
+        assert (corners + sides).max() <= 1 + 1e-6
+        cut = (sides == 1).any(1)
+        area, ratio = sides.prod(1)[~cut], (sides[:, 1] / sides[:, 0] * size[1] / size[0])[~cut]
+        assert (area.min() >= crop * (1 - 1e-5)) & (area.max() <= 1)
+        assert (ratio.min() >= 3 / 4 - 1e-4) & (ratio.max() <= 4 / 3 + 1e-4)
+        if size == (32, 32):
+            assert cut.float().mean() < 0.01
+            # Uniform in area but for what does not fit; centred on the picture.
+            assert area.mean() == pytest.approx((1 + crop) / 2, abs=0.06)
+            assert (corners + sides / 2).mean() == pytest.approx(0.5, abs=0.02)
+
+    def test_a_crop_of_1_is_no_crop(self):
+        sides, corners, _ = Views((32, 32), flip=True, crop=1.0)._windows(50, seeded())
+        assert sides.max() <= 1
+        assert sides.min() > 0.8  # as long as the shape is free, the cut-off last resort
+        assert (corners >= 0).all()
+
+
+class TestBlur:
+    def test_it_is_a_gaussian_of_the_picture_s_own_width(self):
+        x = torch.zeros(2, 3, 81, 81)
+        x[:, :, 40, 40] = 1
+        sigma = torch.tensor([0.5, 2.0])
+        after = blurred(x, sigma)
+        taps = torch.arange(-4, 5)
+        for image, width in zip(after, sigma, strict=True):
+            line = torch.exp(-0.5 * (taps / width) ** 2)
+            line = line / line.sum()
+            torch.testing.assert_close(image[0, 36:45, 36:45], line[:, None] * line)
+        torch.testing.assert_close(after.sum((2, 3)), torch.ones(2, 3))
+
+    def test_an_even_picture_stays_even_up_to_its_border(self):
+        x = torch.full((3, 3, 70, 2), 0.3)
+        torch.testing.assert_close(blurred(x, torch.tensor([0.1, 1.0, 2.0])), x)
+
+    def test_only_larger_pictures_are_blurred_and_they_get_the_stronger_jitter(self):
+        small, large = (Views((side, side), flip=True, crop=0.2) for side in (64, 65))
+        assert (small.blur, small.strength) == (False, 0.5)
+        assert (large.blur, large.strength) == (True, 1.0)
+        assert Views((65, 65), flip=True, crop=0.2, strength=0.0).strength == 0
+
+
+class TestViews:
+    @given(
+        st.integers(1, 6),
+        st.sampled_from([(8, 8), (5, 17), (1, 1), (66, 6)]),
+        st.booleans(),
+        st.sampled_from([0.08, 1.0]),
+        st.integers(0, 2**32),
+    )
+    @settings(max_examples=25, deadline=None)
+    def test_shape_order_and_range(self, count, size, flip, crop, seed):
+        x = pictures(count, size, seed)
+        x[0], kept = 1.0, x.clone()
+        kept[0] = 1.0
+        after = Views(size, flip=flip, crop=crop)(x, seeded(seed))
+        assert (after.shape, after.dtype) == (x.shape, torch.float32)
+        assert torch.isfinite(after).all()
+        assert after.min() >= 0
+        assert after.max() <= 1
+        assert torch.equal(x, kept)
+
+    def test_the_same_generator_gives_the_same_views_and_the_next_ones_differ(self):
+        x, views = pictures(), Views((12, 9), flip=True, crop=0.2)
+        generator, torch_state = seeded(), torch.get_rng_state()
+        first = views(x, generator)
+        assert torch.equal(first, views(x, seeded()))
+        assert (first != views(x, generator)).flatten(1).any(1).all()
+        assert torch.equal(torch_state, torch.get_rng_state())
+
+    def test_copies_of_a_picture_get_views_of_their_own(self):
+        after = Views((12, 9), flip=True, crop=0.2)(pictures(1).expand(20, -1, -1, -1), seeded())
+        assert len(torch.unique(after.flatten(1), dim=0)) == 20
+
+    def test_views_come_in_the_order_of_their_pictures(self):
+        levels = torch.linspace(0.1, 0.9, 9)
+        x = levels[:, None, None, None].expand(-1, 3, 10, 10)
+        after = Views((10, 10), flip=True, crop=0.2, strength=0.0)(x, seeded())
+        torch.testing.assert_close(after, x.contiguous())
+
+    @pytest.mark.parametrize("flip", [True, False])
+    def test_pictures_are_mirrored_only_where_they_may_be(self, flip):
+        x = torch.linspace(0, 1, 16).expand(400, 3, 16, 16)
+        after = Views((16, 16), flip=flip, crop=0.2, strength=0.0)(x, seeded())
+        mirrored = (after[..., 0] > after[..., -1]).flatten(1).all(1).float().mean()
+        assert mirrored == (pytest.approx(0.5, abs=0.08) if flip else 0)
+
+    def test_a_fifth_of_the_views_is_grey_and_another_fifth_keeps_its_colours(self):
+        x = torch.tensor([0.8, 0.4, 0.2])[:, None, None].expand(2000, 3, 4, 4)
+        after = Views((4, 4), flip=True, crop=0.2)(x, seeded()).flatten(2).mean(2)
+        grey = (after.amax(1) - after.amin(1)) < 1e-4
+        kept = (after - x[0, :, 0, 0]).abs().amax(1) < 1e-4
+        spread = 4 * math.sqrt(0.16 / 2000)
+        assert grey.float().mean() == pytest.approx(0.2, abs=spread)
+        assert kept.float().mean() == pytest.approx(0.2 * 0.8, abs=spread)
+
+
+class TestShares:
+    def test_the_others_are_left_alone_and_none_is_possible(self):
+        x = pictures(200, (2, 2))
+        after = on_share(x, 0.3, seeded(), lambda some: some + 2)
+        changed = (after > 1).flatten(1).all(1)
+        assert 30 < changed.sum() < 90
+        assert torch.equal(after[~changed], x[~changed])
+        torch.testing.assert_close(after[changed], x[changed] + 2)
+        assert on_share(x, 0.0, seeded(), lambda some: some[:0]) is x

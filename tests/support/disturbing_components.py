@@ -1,0 +1,45 @@
+"""Poisoners that disturb whoever runs them, beside the small cells of ``ucbench.testing``."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import time
+from pathlib import Path
+
+from ucbench import PoisonerRecord, builtin, hookimpl
+from ucbench.plugins import load_module
+from ucbench.registry import Registry
+from ucbench.testing.cells import SmallPlugin, Spots
+
+
+class Deadly(Spots):
+    """Kills its own process."""
+
+    def craft(self, train, run):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Endless(Spots):
+    """Says by the file ENDLESS_MARK that it has begun, and never comes to an end."""
+
+    def craft(self, train, run):
+        Path(os.environ["ENDLESS_MARK"]).touch()
+        while True:
+            time.sleep(1)
+
+
+class Plugin(SmallPlugin):
+    @hookimpl
+    def ucbench_poisoners(self):
+        yield from super().ucbench_poisoners()
+        for made in (Deadly, Endless):
+            name = made.__name__.lower()
+            yield PoisonerRecord(name=name, summary="", load=f"{__name__}:{made.__name__}", granularity="universal")
+
+
+@functools.lru_cache(maxsize=1)
+def registry() -> Registry:
+    core = load_module("ucbench", builtin, "ucbench", "0")
+    return Registry([core, load_module("small", Plugin(), "ucbench", "0")], registry)

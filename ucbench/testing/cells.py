@@ -1,0 +1,115 @@
+"""A data set, a poisoner, a labeling and a victim that take milliseconds: cells for checking what runs cells."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+from torch import nn
+
+from ucbench import builtin
+from ucbench.components import (
+    DatasetRecord,
+    LabelingRecord,
+    Perturbation,
+    PoisonerRecord,
+    Run,
+    VictimRecord,
+)
+from ucbench.data import DatasetParams, ImageSet
+from ucbench.hookspecs import hookimpl
+from ucbench.matrix import Axes, Cell, expand
+from ucbench.params import Params
+from ucbench.plugins import load_module
+from ucbench.recipe import Recipe
+from ucbench.registry import Registry
+from ucbench.testing.samples import sample_images
+
+
+class Few:
+    """Thirteen pictures to train on and as many to test."""
+
+    def __init__(self, params: DatasetParams) -> None:
+        self.params = params
+
+    def load(self, split: Literal["train", "test"]) -> ImageSet:
+        return sample_images(seed=0 if split == "train" else 1, name=f"few {split}")
+
+
+class Own:
+    """The data set's own labels."""
+
+    def __init__(self, params: Params) -> None:
+        self.params = params
+
+    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: Run) -> tuple[ImageSet, ImageSet]:
+        return published.with_labels(clean.known_labels, clean.classes), test
+
+
+class Linear:
+    """One linear layer, trained for an epoch."""
+
+    recipe = Recipe(epochs=1, batch=4, crop=0)
+
+    def __init__(self, params: Params) -> None:
+        self.params = params
+
+    def build(self, classes: int, size: tuple[int, int]) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(3 * size[0] * size[1], classes))
+
+
+class Spots:
+    """Random signs, one pattern for all."""
+
+    def __init__(self, params: Params) -> None:
+        self.params = params
+
+    def craft(self, train: ImageSet, run: Run) -> Perturbation:
+        assert run.budget is not None
+        signs = np.random.default_rng(run.seed("spots")).choice(np.array([-1, 1], np.float32), (1, 3, *train.size))
+        return Perturbation(np.float32(run.budget.radius) * signs, np.zeros(len(train), np.int64))
+
+
+class Failing(Spots):
+    """Raises while it crafts."""
+
+    def craft(self, train: ImageSet, run: Run) -> Perturbation:
+        raise RuntimeError("it cannot be done")
+
+
+class SmallPlugin:
+    """Registers the above."""
+
+    @hookimpl
+    def ucbench_datasets(self) -> Iterator[DatasetRecord]:
+        yield DatasetRecord(
+            name="few", summary="", load=f"{__name__}:Few", params="ucbench.data.params:DatasetParams", epsilon=8
+        )
+
+    @hookimpl
+    def ucbench_labelings(self) -> Iterator[LabelingRecord]:
+        yield LabelingRecord(name="own", summary="", load=f"{__name__}:Own")
+
+    @hookimpl
+    def ucbench_victims(self) -> Iterator[VictimRecord]:
+        yield VictimRecord(name="linear", summary="", load=f"{__name__}:Linear")
+
+    @hookimpl
+    def ucbench_poisoners(self) -> Iterator[PoisonerRecord]:
+        yield PoisonerRecord(name="spots", summary="", load=f"{__name__}:Spots", granularity="universal")
+        yield PoisonerRecord(name="failing", summary="", load=f"{__name__}:Failing", granularity="universal")
+
+
+@functools.lru_cache(maxsize=1)
+def small_registry() -> Registry:
+    """The core's own components and those of this module."""
+    core = load_module("ucbench", builtin, "ucbench", "0")
+    return Registry([core, load_module("small", SmallPlugin(), "ucbench", "0")], small_registry)
+
+
+def small_cells(*poisoners: str, seeds: int = 2, registry: Registry | None = None) -> list[Cell]:
+    """The cells of these poisoners with their references, for so many seeds; ``registry`` has further ones."""
+    axes = Axes(["few"], poisoners, ["linear"], ["own"], seeds=[(seed, seed) for seed in range(seeds)])
+    return expand(axes, registry or small_registry())
