@@ -183,17 +183,18 @@ class Workbench:
         """
         run = self.context("labeling", 0)  # one seed: which labels are used is part of the setting
         model = labeler_of(cell.labeling)
-        if model is None:
+        if model is None and getattr(cell.labeling.record, "source", "") != "machine":
             return *cell.labeling.build().apply(clean, published, test, run), run
         identity = {
             "core": CORE_VERSION,
-            "labeling": [cell.labeling.identity(), model.identity()],
+            "labeling": [cell.labeling.identity(), model.identity() if model else None],
             "images": [images.fingerprint for images in (clean, published, test)],
             "numerics": self.numerics.identity(),
         }
 
         def label() -> tuple[dict[str, Any], dict[str, Any]]:
-            run.surrogate = self._pretrained(model, f"Labeling {cell.labeling}")
+            if model is not None:
+                run.surrogate = self._pretrained(model, f"Labeling {cell.labeling}")
             train, scoring = cell.labeling.build().apply(clean, published, test, run)
             arrays = {"train": train.known_labels, "test": scoring.known_labels}
             return arrays, {"classes": train.classes, "notes": run.notes, "warnings": run.warnings}

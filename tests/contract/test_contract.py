@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -48,10 +49,29 @@ def files(tmp_path_factory) -> Path:
         (home / "parquet").mkdir(exist_ok=True)
         pq.write_table(pa.Table.from_pylist(rows), home / "parquet" / f"{split}-0.parquet")
     save_file(timm.create_model("test_efficientnet", num_classes=7).state_dict(), home / "timm.safetensors")
+    if importlib.util.find_spec("open_clip"):
+        _save_clip(home / "openclip")
     # Within half the native budget, which the check also tries.
     changes = np.random.default_rng(0).integers(-4, 5, sample_images().images.shape, dtype=np.int8)
     np.save(home / "release.npy", changes)
     return home
+
+
+def _save_clip(folder: Path) -> None:
+    """A random CLIP in the format of open_clip."""
+    import json
+
+    import open_clip
+    from safetensors.torch import save_file
+
+    config = {
+        "embed_dim": 12,
+        "vision_cfg": {"layers": 1, "width": 32, "head_width": 16, "patch_size": 8, "image_size": 32},
+        "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
+    }
+    folder.mkdir()
+    save_file(open_clip.CLIP(**config).state_dict(), folder / "weights.safetensors")
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
 
 
 @pytest.fixture
@@ -64,6 +84,10 @@ def reference(request, files) -> ComponentRef | str:
         return ComponentRef(name, argument=str(files / "release.npy"))
     if (kind, name) == ("poisoner", "shuffled"):
         pytest.skip("the core makes it from another poisoner's release; tests/unit/test_workbench.py tests it")
+    if (kind, name) in (("surrogate", "openclip"), ("labeling", "zero-shot")):
+        if not (files / "openclip").exists():
+            pytest.skip(f"{kind} {name} needs open_clip")
+        return ComponentRef(name, options=(("checkpoint", str(files / "openclip" / "weights.safetensors")),))
     if kind == "dataset" and name in ("imagefolder", "parquet"):
         return ComponentRef(name, argument=str(files / name))
     if kind == "dataset" and name.startswith("cifar"):

@@ -48,7 +48,14 @@ def test_the_wheel_holds_the_modules_of_the_folders_and_nothing_else(wheel):
     shipped = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert {name for name in shipped if name.endswith(".py")} == expected
     assert {name.partition("/")[0] for name in shipped} == {"ucbench", *PLUGINS}
-    assert {Path(name).suffix for name in shipped} == {".py", ".typed"}
+    assert {Path(name).suffix for name in shipped} == {".py", ".typed", ".toml"}
+
+
+def test_the_wheel_holds_the_suites(wheel):
+    suites = {path.name: path.read_text() for path in (ROOT / "benchmarks" / "suites").glob("*.toml")}
+    shipped = {name for name in wheel.namelist() if name.endswith(".toml")}
+    assert {Path(name).name: wheel.read(name).decode() for name in shipped} == suites
+    assert {Path(name).parent.as_posix() for name in shipped} == {"ucbench/suites"}
 
 
 def test_types_are_shipped_and_the_command_is_there(wheel):

@@ -13,7 +13,7 @@ from ucbench.errors import UcbenchError, did_you_mean
 
 #: In the order of ``ucbench --help``; each is the ``command`` of the module of that name. Those modules
 #: import whatever is heavy inside their functions, so that the list of commands stays quick.
-COMMANDS = ("run", "plan", "list", "show", "plugins", "doctor")
+COMMANDS = ("run", "plan", "list", "show", "leaderboard", "plugins", "doctor")
 
 INTERRUPTED = 130
 

@@ -1,0 +1,234 @@
+#!/usr/bin/env python
+r"""Train a small CLIP on the captions of a data set's own class names.
+
+    benchmarks/train_small_clip.py parquet:../shared/data/cifar100 clip-cifar100 --keep-out 50
+
+For machines without a network, where the surrogate ``openclip`` and the labeling ``zero-shot`` would have no weights.
+Every training image is paired with its class name in a template drawn at random (the 80 of Radford et al., 2021, as
+open_clip has them), and both towers learn by open_clip's contrastive loss. Images of one class are each other's
+negatives in a batch; they share that term evenly, which leaves the best solution where it is.
+
+**What is kept out.** ``--keep-out K`` withholds K images of every class: exactly those that
+``DATASET:train_per_class=K,subset_seed=S`` draws. Protect that part, and nothing of it has been seen. Their indices
+into the training split, the data's fingerprint and all settings are in the metadata of the checkpoint (key
+``ucbench``), which ``safetensors.safe_open(FILE, "pt").metadata()`` reads.
+
+OUT becomes a folder as open_clip writes it, ``open_clip_model.safetensors`` and ``open_clip_config.json``:
+
+    ucbench run --dataset parquet:../shared/data/cifar100:train_per_class=50,subset_seed=0 \
+        --poisoner uc --surrogate openclip:checkpoint=clip-cifar100/open_clip_model.safetensors \
+        --labeling zero-shot:checkpoint=clip-cifar100/open_clip_model.safetensors
+
+It knows the data set's class names and saw labelled images of the same distribution: a stand-in for a CLIP of the
+literature, whose numbers are not comparable with that one's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import open_clip
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ucbench import ImageSet, UcbenchError, UsageError
+from ucbench.context import Context
+from ucbench.crafting import resize
+from ucbench.data import balanced_indices, load_dataset
+from ucbench.grammar import parse
+from ucbench.numerics import Numerics
+from ucbench.progress import Progress, reporting
+from ucbench.registry import installed
+from ucbench.training import Engine, seeded
+from ucbench.training.batches import ResidentSet, split_evenly
+from ucbench_openclip.frozen import FrozenClip
+from ucbench_openclip.loading import load_clip
+from ucbench_openclip.params import ENSEMBLE, SIMPLE, ClipParams
+from ucbench_openclip.prompts import prompts
+from ucbench_openclip.weight_files import CONFIG_NAME
+from ucbench_openclip.zero_shot import annotate
+
+#: Longest caption in tokens, both marks included.
+CONTEXT = 16
+#: Largest factor of the cosines (Radford et al., 2021, section 2.5).
+LARGEST_SCALE = 100.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How the model is built and trained; ``size`` in pixels, ``width`` of the image tower's stem."""
+
+    epochs: int
+    batch: int
+    lr: float
+    weight_decay: float
+    size: int
+    width: int
+    seed: int
+
+
+def configuration(settings: Settings) -> dict[str, Any]:
+    """open_clip's description: CLIP's residual network with a block a stage, and a text transformer of two layers."""
+    return {
+        "model_cfg": {
+            "embed_dim": 128,
+            "vision_cfg": {
+                "layers": [1, 1, 1, 1],
+                "width": settings.width,
+                "head_width": 64,
+                "image_size": settings.size,
+            },
+            "text_cfg": {"context_length": CONTEXT, "vocab_size": 49408, "width": 128, "heads": 4, "layers": 2},
+        },
+        "preprocess_cfg": {
+            "mean": list(open_clip.OPENAI_DATASET_MEAN),
+            "std": list(open_clip.OPENAI_DATASET_STD),
+            "interpolation": "bicubic",
+            "resize_mode": "squash",
+        },
+    }
+
+
+def split(train: ImageSet, keep_out: int, subset_seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices of the images to learn from, and of those ``train_per_class=keep_out,subset_seed=...`` draws.
+
+    Raises:
+        DataError: if a class has fewer images.
+        UsageError: if nothing is left to learn from.
+    """
+    kept = balanced_indices(train.known_labels, train.classes, keep_out, subset_seed, train.name)
+    rest = np.setdiff1d(np.arange(len(train), dtype=np.int64), kept)
+    if len(rest) < 2:
+        raise UsageError(f"Keeping {keep_out} images a class out of {train.name} leaves {len(rest)} to learn from.")
+    return rest, kept
+
+
+def fit(config: dict[str, Any], train: ImageSet, settings: Settings, device: torch.device, progress: Progress) -> Any:
+    """A CLIP trained on ``train``: AdamW, warm-up over the first tenth of the steps, then a cosine to 0."""
+    with seeded(settings.seed):
+        model = open_clip.CLIP(**config["model_cfg"]).to(device)
+    mean, std = (torch.tensor(config["preprocess_cfg"][key], device=device).view(1, 3, 1, 1) for key in ("mean", "std"))
+    captions = _captions(train.classes).to(device)
+    data = ResidentSet(train, padding=round(min(train.size) / 8), flip=train.flip, device=device)
+    generator = torch.Generator().manual_seed(settings.seed)
+    steps = settings.epochs * split_evenly(len(train), settings.batch)
+    optimizer = torch.optim.AdamW(_groups(model, settings.weight_decay), lr=settings.lr, betas=(0.9, 0.98), eps=1e-6)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
+    contrast = open_clip.ClipLoss()
+    advance = progress.bar("training CLIP", steps)
+    model.train()
+    for _ in range(settings.epochs):
+        for x, labels in data.epoch(settings.batch, generator):
+            chosen = torch.randint(captions.shape[1], (len(x),), generator=generator).to(device)
+            pixels = (resize(x, (settings.size, settings.size)) - mean) / std
+            optimizer.zero_grad(set_to_none=True)
+            contrast(*model(pixels, captions[labels, chosen])).backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            with torch.no_grad():
+                model.logit_scale.clamp_(0, math.log(LARGEST_SCALE))
+            advance(1)
+    return model.eval()
+
+
+def _captions(classes: Sequence[str]) -> Tensor:
+    """Token ids ``[K, 80, CONTEXT]``."""
+    tokenizer = open_clip.SimpleTokenizer(context_length=CONTEXT)
+    return torch.stack([tokenizer(prompts(name, (ENSEMBLE,))) for name in classes])
+
+
+def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """All weights; scales, biases and the temperature do not decay."""
+    kept = [weight for weight in model.parameters() if weight.ndim < 2]
+    decayed = [weight for weight in model.parameters() if weight.ndim >= 2]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
+
+
+def _rate(step: int, steps: int) -> float:
+    warm = max(1, steps // 10)
+    return (step + 1) / warm if step < warm else 0.5 + 0.5 * math.cos(math.pi * (step - warm) / max(1, steps - warm))
+
+
+def save(model: nn.Module, config: dict[str, Any], facts: dict[str, Any], out: Path) -> Path:
+    """Write weights (with ``facts`` in their metadata) and description into ``out``; the path of the weights."""
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "open_clip_model.safetensors"
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
+    save_file(tensors, path, metadata={"format": "pt", "ucbench": json.dumps(facts)})
+    (out / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def zero_shot_accuracy(checkpoint: Path, images: ImageSet, engine: Engine, progress: Progress) -> float:
+    """Percent of ``images`` that the saved model gives their true class, under the prompt "a photo of a {class}."."""
+    model = FrozenClip(load_clip(ClipParams(checkpoint=checkpoint))).to(engine.device)
+    model.name_classes(images.classes, (SIMPLE,))
+    found = annotate(model, images, Context(engine, ("clip", 0), progress), "zero-shot")
+    return 100.0 * float((found == images.known_labels).mean())
+
+
+@click.command(help=(__doc__ or "").partition("\n\n")[0])
+@click.argument("dataset")
+@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--keep-out", type=click.IntRange(1), default=50, show_default=True, help="Images a class not learned.")
+@click.option("--subset-seed", type=click.IntRange(0), default=0, show_default=True, help="Draws what is kept out.")
+@click.option("--epochs", type=click.IntRange(1), default=15, show_default=True)
+@click.option("--batch", type=click.IntRange(2), default=128, show_default=True)
+@click.option("--lr", type=float, default=1e-3, show_default=True, help="Peak learning rate of AdamW.")
+@click.option("--weight-decay", type=float, default=0.1, show_default=True)
+@click.option("--size", type=click.IntRange(32), default=64, show_default=True, help="Input side; a multiple of 32.")
+@click.option("--width", type=click.IntRange(8), default=32, show_default=True, help="Channels; a multiple of 8.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Initial weights and batches.")
+@click.option("--device", default="cpu", show_default=True)
+@click.option("--threads", type=click.IntRange(1), default=None, help="Of torch; without it, torch's own choice.")
+def main(
+    dataset: str, out: Path, keep_out: int, subset_seed: int, device: str, threads: int | None, **options: Any
+) -> None:
+    settings = Settings(**options)
+    if settings.size % 32 or settings.width % 8:
+        raise click.UsageError("--size is a multiple of 32, and --width one of 8.")
+    torch.set_num_threads(threads or torch.get_num_threads())
+    engine = Engine(Numerics(device, "float32", threads=torch.get_num_threads(), deterministic=False))
+    try:
+        reference = parse(dataset)
+        if {"train_per_class", "subset_seed"} & dict(reference.options).keys():
+            raise UsageError("Leave train_per_class and subset_seed to --keep-out and --subset-seed.")
+        # A validation split is drawn by the same seed, and has to be the same one later.
+        reference = dataclasses.replace(reference, options=(*reference.options, ("subset_seed", str(subset_seed))))
+        chosen = installed().resolve("dataset", reference)
+        loaded = load_dataset(chosen.build(), chosen.params)
+        learned, kept = split(loaded.train, keep_out, subset_seed)
+        part = (*reference.options, ("train_per_class", str(keep_out)))
+        protect = str(dataclasses.replace(reference, options=part))
+        facts = {
+            "dataset": str(chosen),
+            "fingerprint": loaded.train.fingerprint,
+            "kept_out": protect,
+            "kept_out_indices": kept.tolist(),
+            "captions": "open_clip.OPENAI_IMAGENET_TEMPLATES",
+            **dataclasses.asdict(settings),
+        }
+        with reporting() as progress:
+            config = configuration(settings)
+            model = fit(config, loaded.train.subset(learned), settings, engine.device, progress)
+            checkpoint = save(model, config, facts, out)
+            progress.say(f"{checkpoint}: learned from {len(learned)} images of {len(loaded.train.classes)} classes")
+            for name, images in ((protect, loaded.train.subset(kept)), (f"test split of {chosen}", loaded.test)):
+                accuracy = zero_shot_accuracy(checkpoint, images, engine, progress)
+                click.echo(f"zero-shot accuracy {accuracy:.1f} %: {name}, held out")
+    except UcbenchError as error:
+        raise click.ClickException(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""CLIP models of open_clip: surrogates, and annotators without training.
+
+open_clip: Ilharco et al., https://doi.org/10.5281/zenodo.5143773.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ucbench import LabelingRecord, SurrogateRecord, hookimpl
+
+_CLIP = (
+    "A. Radford et al.: Learning Transferable Visual Models From Natural Language Supervision. ICML 2021. "
+    "arXiv 2103.00020"
+)
+_EXTRA = "ucbench[clip]"
+
+
+@hookimpl
+def ucbench_surrogates() -> Iterator[SurrogateRecord]:
+    yield SurrogateRecord(
+        name="openclip",
+        summary="openclip:ARCH/TAG, the image tower of any CLIP of open_clip, or of a local checkpoint",
+        load="ucbench_openclip.surrogate:OpenClip",
+        params="ucbench_openclip.params:OpenClipParams",
+        paper=_CLIP,
+        aliases=("clip",),
+        label_access="none",
+        requires=("open_clip",),
+        extra=_EXTRA,
+    )
+
+
+@hookimpl
+def ucbench_labelings() -> Iterator[LabelingRecord]:
+    yield LabelingRecord(
+        name="zero-shot",
+        summary="What a CLIP sees in the published pictures, told the class names alone: zero-shot:ARCH/TAG",
+        load="ucbench_openclip.zero_shot:ZeroShot",
+        params="ucbench_openclip.params:ZeroShotParams",
+        paper=f"{_CLIP} (its section 3.1)",
+        aliases=("clip-zero-shot",),
+        source="machine",
+        requires=("open_clip",),
+        extra=_EXTRA,
+    )

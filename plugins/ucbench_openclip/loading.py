@@ -1,0 +1,179 @@
+"""From parameters to a CLIP with its weights: every tensor has a place, and every place gets one."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import open_clip
+from torch import Tensor, nn
+
+from ucbench import DataError, UsageError
+from ucbench.crafting.resize import Mode
+from ucbench.errors import did_you_mean
+from ucbench.training import seeded
+from ucbench_openclip.input_size import at_size
+from ucbench_openclip.params import ClipParams
+from ucbench_openclip.weight_files import config_beside, read_config
+
+
+class LoadedClip(NamedTuple):
+    """A CLIP in eval mode and without gradients, and what its two towers want to be given.
+
+    Attributes:
+        model: has open_clip's ``encode_image``, ``encode_text``, ``logit_scale`` and perhaps ``logit_bias``.
+        place: where open_clip finds its description; see :func:`tokenizer_of`.
+        mean: per channel, on the [0, 1] scale.
+        std: likewise.
+        size: height and width of the input in pixels.
+        mode: how images are resized to it.
+    """
+
+    model: Any
+    place: str
+    mean: Sequence[float]
+    std: Sequence[float]
+    size: tuple[int, int]
+    mode: Mode
+
+
+def load_clip(params: ClipParams) -> LoadedClip:
+    """Build the model that ``params`` name and load its weights strictly; no code from files is run.
+
+    With a tag, activation and normalisation are the tag's: ``RN50/openai`` computes with QuickGELU, as its weights were
+    trained, and is the same model as ``RN50-quickgelu/openai``. (open_clip itself follows the architecture's name and
+    warns.) The network is used for a tag without ``checkpoint`` that open_clip's cache does not hold, and by text
+    towers that are described on the Hugging Face hub.
+
+    Raises:
+        UsageError: for a name open_clip does not know, weights that cannot be fetched, or a size the image tower cannot
+            have.
+        DataError: if a file cannot be read or does not fit.
+    """
+    tag = _check_names(params)
+    weights = params.checkpoint or _fetched(params, tag)
+    if not weights.is_file():
+        raise DataError(f"Cannot read the weights {weights}: there is no such file.")
+    if params.architecture is not None:
+        place = params.architecture
+    else:
+        read_config(weights)
+        place = f"local-dir:{weights.parent}"
+    source = f"{weights} ({params.clip or config_beside(weights).name})"
+    with seeded(0), _quietly():  # the initial weights, all of them overwritten
+        model = _built(place, tag, source, params.size)
+        _load(model, weights, source)
+        size = at_size(model.visual, params.size)
+    config = model.visual.preprocess_cfg
+    mode: Mode = "bilinear" if config["interpolation"] == "bilinear" else "bicubic"
+    model.eval().requires_grad_(False)
+    return LoadedClip(model, place, config["mean"], config["std"], size, mode)
+
+
+def tokenizer_of(clip: LoadedClip) -> Callable[[Sequence[str]], Tensor]:
+    """Texts to token ids ``[B, length]`` as the model's text tower reads them.
+
+    CLIP's own vocabulary is part of open_clip; some other towers have theirs on the Hugging Face hub.
+
+    Raises:
+        UsageError: if the vocabulary cannot be had.
+    """
+    try:
+        with _quietly():
+            tokenizer: Callable[[Sequence[str]], Tensor] = open_clip.get_tokenizer(clip.place)
+    except Exception as error:  # transformers may be missing, or the hub out of reach
+        raise UsageError(f"The tokenizer of {clip.place} cannot be had ({_reason(error)}).") from error
+    return tokenizer
+
+
+def _check_names(params: ClipParams) -> Mapping[str, Any]:
+    """What open_clip knows of the tag; nothing where none is named."""
+    architecture, tag = params.architecture, params.tag
+    if architecture is None:
+        return {}
+    known = open_clip.list_models()
+    if architecture not in known:
+        raise UsageError(
+            f"open_clip {open_clip.__version__} has no architecture {architecture!r}."
+            f"{did_you_mean(architecture, known)} open_clip.list_models() lists what it has."
+        )
+    if tag is None:
+        assert params.checkpoint is not None
+        beside = config_beside(params.checkpoint)
+        if beside.is_file():
+            raise UsageError(
+                f"Both {architecture!r} and {beside} describe {params.checkpoint.name}. Leave the architecture out to"
+                f" follow the file, or add the tag whose normalisation the weights want: {architecture}/TAG."
+            )
+        return {}
+    found: Mapping[str, Any] = open_clip.get_pretrained_cfg(architecture, tag)
+    if not found:
+        tags = open_clip.list_pretrained_tags_by_model(architecture)
+        raise UsageError(
+            f"open_clip {open_clip.__version__} has no weights {tag!r} of {architecture}.{did_you_mean(tag, tags)}"
+            f" It has: {', '.join(tags) or 'none'}."
+        )
+    return found
+
+
+def _fetched(params: ClipParams, tag: Mapping[str, Any]) -> Path:
+    try:
+        return Path(open_clip.download_pretrained(tag))
+    except Exception as error:  # the hub's client, urllib and open_clip each raise their own
+        where = f"https://huggingface.co/{tag['hf_hub'].rstrip('/')}" if tag.get("hf_hub") else tag.get("url")
+        raise UsageError(
+            f"The weights {params.tag!r} of {params.architecture} are neither in open_clip's cache nor to be had from"
+            f" {where} ({_reason(error)}). Without a network, give a local file: {params.clip}:checkpoint=FILE"
+        ) from error
+
+
+def _built(place: str, tag: Mapping[str, Any], source: str, size: int | None) -> Any:
+    try:
+        tower = open_clip.get_model_config(place)["vision_cfg"]
+        # Only open_clip's own transformer is built at another size: its positions are resized while they are loaded.
+        transformer = "timm_model_name" not in tower and not isinstance(tower.get("layers"), list)
+        return open_clip.create_model(
+            place,
+            load_weights=False,
+            pretrained_text=False,
+            force_quick_gelu=bool(tag.get("quick_gelu")),
+            force_image_size=size if transformer else None,
+            force_preprocess_cfg={key: tag[key] for key in ("mean", "std", "interpolation") if key in tag},
+        )
+    except Exception as error:  # whatever a wrong configuration leads to
+        raise DataError(f"open_clip cannot build the model of {source} ({_reason(error)}).") from error
+
+
+def _load(model: nn.Module, weights: Path, source: str) -> None:
+    try:
+        open_clip.load_checkpoint(model, str(weights), strict=True, weights_only=True)
+    except Exception as error:  # torch, safetensors and open_clip each raise their own
+        # torch's own text would have the reader run the file's code.
+        unpickled = isinstance(error, pickle.UnpicklingError)
+        reason = "it is no file of weights, or holds more than tensors" if unpickled else _reason(error)
+        raise DataError(
+            f"The weights {source} cannot be loaded ({reason}). Give a .safetensors file, or what"
+            " torch.save(model.state_dict(), FILE) writes, of that architecture."
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {textwrap.shorten(str(error), 240, placeholder=' ...')}"
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep open_clip from warning of weights not yet loaded, and from setting up the root logger to do so."""
+    root, handler, before = logging.getLogger(), logging.NullHandler(), logging.root.manager.disable
+    root.addHandler(handler)
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+        root.removeHandler(handler)

@@ -1,0 +1,127 @@
+"""Parameters of what works with a CLIP. Imports no torch; weights enter a key by their content."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from ucbench import Params
+from ucbench_openclip.weight_files import read_config, sha256
+
+#: The prompt of Radford et al. (2021), section 3.1.4; it stands for the classes of any set of pictures.
+SIMPLE = "a photo of a {class}."
+#: Name of the 80 templates that Radford et al. average for ImageNet; open_clip brings them.
+ENSEMBLE = "ensemble"
+
+_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
+
+
+class ClipParams(Params):
+    """Which CLIP.
+
+    ``ARCH/TAG`` is open_clip's name of an architecture and of weights for it (``open_clip.list_pretrained()`` has
+    them). With ``checkpoint`` the weights are the file's. ARCH and TAG then say architecture, activation and
+    normalisation; ARCH alone has open_clip's defaults; without either, what ``open_clip_config.json`` in the file's
+    folder describes.
+    """
+
+    argument: ClassVar[str | None] = "clip"
+
+    clip: str | None = Field(
+        None,
+        description=(
+            "open_clip's architecture and tag of the weights, RN50/openai; none: what open_clip_config.json beside the "
+            "checkpoint describes"
+        ),
+    )
+    checkpoint: Path | None = Field(
+        None, description="a local file of weights in open_clip's format, safetensors or torch's own; none: the tag's"
+    )
+    size: int | None = Field(
+        None,
+        ge=16,
+        description="side of the square, in pixels, to which images are resized; none: the model's own",
+    )
+
+    @field_validator("clip")
+    @classmethod
+    def _is_a_name(cls, clip: str | None) -> str | None:
+        if clip is not None and not _NAME.fullmatch(clip):
+            raise ValueError(f"{clip!r} is not of the form ARCH/TAG, as RN50/openai is")
+        return clip
+
+    @field_validator("checkpoint")
+    @classmethod
+    def _at_home(cls, checkpoint: Path | None) -> Path | None:
+        return checkpoint and checkpoint.expanduser()
+
+    @model_validator(mode="after")
+    def _weights_are_named(self) -> Self:
+        if self.checkpoint is None and self.tag is None:
+            what = "no CLIP is named" if self.clip is None else f"{self.clip!r} leaves open which weights"
+            raise ValueError(f"{what}: write ARCH/TAG, as in RN50/openai, or give checkpoint=FILE")
+        return self
+
+    @property
+    def architecture(self) -> str | None:
+        """ARCH of ``clip``."""
+        return self.clip and self.clip.partition("/")[0]
+
+    @property
+    def tag(self) -> str | None:
+        """TAG of ``clip``."""
+        return (self.clip or "").partition("/")[2] or None
+
+    def identity(self) -> dict[str, Any]:
+        """All fields but ``checkpoint``; of that the SHA-256, and its description where no architecture is named.
+
+        Raises:
+            DataError: if one of the files cannot be read.
+        """
+        values = self.model_dump(mode="json", exclude={"checkpoint"})
+        if self.checkpoint is not None:
+            values["weights"] = sha256(self.checkpoint)
+            if self.clip is None:
+                values["config"] = read_config(self.checkpoint)
+        return values
+
+
+class OpenClipParams(ClipParams):
+    """The preset ``uc`` is the surrogate of UC-CLIP (Zhang et al., CVPR 2023, arXiv 2301.01217)."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"standard": {}, "uc": {"clip": "RN50/openai"}}
+
+    normalize: bool = Field(False, description="features of length 1; UC takes the image tower's output as it is")
+    classes: tuple[str, ...] = Field(
+        (), description="class names, separated by /, that scores are for; none: features only"
+    )
+
+
+class ZeroShotParams(ClipParams):
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"standard": {}, "ensemble": {"templates": (ENSEMBLE,)}}
+
+    templates: tuple[str, ...] = Field(
+        (SIMPLE,),
+        min_length=1,
+        description=(
+            "prompts whose embeddings are averaged, separated by /: simple ('a photo of a {class}.'), ensemble (the 80 "
+            "of Radford et al.), or texts that hold {class}"
+        ),
+    )
+    annotate: Literal["published", "clean"] = Field(
+        "published",
+        description="which pixels are annotated; clean is a control no exploiter has: labels from before the noise",
+    )
+
+    @field_validator("templates")
+    @classmethod
+    def _hold_a_class(cls, templates: tuple[str, ...]) -> tuple[str, ...]:
+        known = tuple(SIMPLE if template == "simple" else template for template in templates)
+        for template in known:
+            if template != ENSEMBLE and "{class}" not in template:
+                raise ValueError(f"{template!r} is neither 'simple' nor 'ensemble', and has no place for {{class}}")
+        return known

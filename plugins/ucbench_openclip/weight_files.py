@@ -1,0 +1,57 @@
+"""Files of weights and their descriptions, identified without torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ucbench import DataError
+
+#: What open_clip calls the description of a model in a folder of its own.
+CONFIG_NAME = "open_clip_config.json"
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's content, read once a process for as long as its time and size stay the same.
+
+    Raises:
+        DataError: naming the file if it cannot be read.
+    """
+    try:
+        status = path.stat()
+        return _sha256(path, status.st_mtime_ns, status.st_size)
+    except OSError as error:
+        raise DataError(f"Cannot read the weights {path}: {error.strerror}.") from error
+
+
+@lru_cache(maxsize=64)
+def _sha256(path: Path, modified_ns: int, size: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def config_beside(checkpoint: Path) -> Path:
+    """Where open_clip's description of the model in ``checkpoint`` lies, if there is one."""
+    return checkpoint.parent / CONFIG_NAME
+
+
+def read_config(checkpoint: Path) -> dict[str, Any]:
+    """``model_cfg`` and ``preprocess_cfg`` of the file ``open_clip_config.json`` beside ``checkpoint``.
+
+    Raises:
+        DataError: naming the file if it cannot be read or describes no model.
+    """
+    path = config_beside(checkpoint)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {"model_cfg": dict(content["model_cfg"]), "preprocess_cfg": dict(content.get("preprocess_cfg", {}))}
+    except OSError as error:
+        raise DataError(
+            f"{checkpoint} comes without an architecture, and {path} cannot be read: {error.strerror}. Name the"
+            " architecture, as in RN50/openai, or put open_clip's configuration there."
+        ) from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is no configuration of open_clip ({type(error).__name__}: {error}).") from error

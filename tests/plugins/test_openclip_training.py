@@ -1,0 +1,92 @@
+"""benchmarks/train_small_clip.py: what it saves, what it keeps out, and that it learns."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors import safe_open
+
+from ucbench.data import load_dataset
+from ucbench.errors import UsageError
+from ucbench.numerics import Numerics
+from ucbench.progress import Silent
+from ucbench.registry import installed
+from ucbench.testing import sample_images
+from ucbench.training import Engine
+
+open_clip = pytest.importorskip("open_clip", reason="needs open_clip: pip install 'ucbench[clip]'")
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "train_small_clip.py"
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("train_small_clip", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]
+
+
+def test_the_saved_model_is_a_surrogate_and_states_what_it_never_saw(script, tmp_path):
+    asked = "digits:validation=0.2,test_per_class=5 OUT --keep-out 70 --subset-seed 3 --batch 200 --epochs 1"
+    small = "--size 32 --width 8 --threads 1"
+    result = CliRunner().invoke(script.main, f"{asked} {small}".replace("OUT", str(tmp_path)))
+    assert result.exit_code == 0, result.output
+    assert result.output.count("zero-shot accuracy") == 2
+
+    path = tmp_path / "open_clip_model.safetensors"
+    with safe_open(path, "pt") as file:
+        facts = json.loads(file.metadata()["ucbench"])
+    chosen = installed().resolve("dataset", "digits:validation=0.2,subset_seed=3")
+    train = load_dataset(chosen.build(), chosen.params).train
+    assert facts["fingerprint"] == train.fingerprint
+    protected = installed().resolve("dataset", facts["kept_out"])
+    assert protected.params.train_per_class == 70
+    kept = train.subset(np.array(facts["kept_out_indices"]))
+    assert load_dataset(protected.build(), protected.params).train.fingerprint == kept.fingerprint
+
+    images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    surrogate = installed().resolve("surrogate", f"openclip:checkpoint='{path}'").build()
+    assert surrogate.features(images).shape == (2, 128)
+    open_clip.create_model_from_pretrained(f"local-dir:{tmp_path}")
+
+
+def test_learned_and_kept_out_images_share_none_and_leave_none_out(script):
+    images = sample_images(30)
+    learned, kept = script.split(images, 4, 0)
+    assert len(kept) == 12
+    np.testing.assert_array_equal(np.sort(np.concatenate([learned, kept])), np.arange(30))
+    with pytest.raises(UsageError, match=r"Keeping 10 images a class out of sample leaves 0"):
+        script.split(images, 10, 0)
+
+
+def fit(script, epochs, images):
+    settings = script.Settings(epochs=epochs, batch=30, lr=5e-3, weight_decay=0.1, size=32, width=8, seed=0)
+    config = script.configuration(settings)
+    return script.fit(config, images, settings, torch.device("cpu"), Silent()), config
+
+
+def test_training_tells_classes_apart(script, tmp_path):
+    model, config = fit(script, 15, sample_images(60, (16, 16)))
+    path = script.save(model, config, {}, tmp_path)
+    engine = Engine(Numerics("cpu", "float32", threads=1))
+    assert script.zero_shot_accuracy(path, sample_images(30, (16, 16), seed=1), engine, Silent()) > 80
+
+
+def test_training_repeats(script):
+    first, second = (fit(script, 1, sample_images(60, (16, 16)))[0].state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_data_set_that_is_a_part_already_is_refused(script, tmp_path):
+    result = CliRunner().invoke(script.main, ["digits:train_per_class=5", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "Leave train_per_class and subset_seed to --keep-out" in result.output
