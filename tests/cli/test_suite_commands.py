@@ -1,0 +1,112 @@
+"""Suites, shards, metrics and leaderboards on the command line."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+import tiny_components as tiny
+
+from ucbench import api
+from ucbench.cli.app import main
+
+SUITE = """
+name = "small"
+version = 3
+title = "Spots"
+
+[common]
+dataset = "spots"
+victim = "tiny"
+labeling = "original"
+seed = "0-1"
+
+[[table]]
+poisoner = ["stripes", "badge"]
+defense = ["none", "dim"]
+
+[ranking]
+defenses = ["none", "dim"]
+"""
+WORLD = ("--poisoner", "stripes", "--dataset", "spots", "--victim", "tiny")
+HERE = ("--device", "cpu", "--dtype", "float32")
+
+
+@pytest.fixture(autouse=True)
+def tiny_world(tmp_path, monkeypatch):
+    registry = tiny.registry()
+    monkeypatch.setattr(api, "installed", lambda: registry)
+    monkeypatch.setenv("UCBENCH_HOME", str(tmp_path / "store"))
+    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+    yield
+    logging.getLogger("ucbench").setLevel(logging.NOTSET)
+
+
+@pytest.fixture
+def suite(tmp_path) -> str:
+    path = tmp_path / "small.toml"
+    path.write_text(SUITE)
+    return str(path)
+
+
+def plan(capsys, *arguments: str) -> list[dict]:
+    capsys.readouterr()
+    assert main(["plan", *arguments, *HERE, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_suite_is_run_in_shards_into_one_folder_and_made_a_leaderboard(capsys, tmp_path, suite):
+    out, board = str(tmp_path / "out"), tmp_path / "board"
+    everything = plan(capsys, "--suite", suite)
+    assert len(everything) == 16
+    for part in ("1/2", "2/2"):
+        assert main(["run", "--suite", suite, "--shard", part, *HERE, "--out", out]) == 0
+    assert all(cell["done"] for cell in plan(capsys, "--suite", suite, "--out", out))
+    assert tiny.work_done()["craft stripes"] == 2
+
+    assert main(["leaderboard", "build", suite, "--records", out, "--out", str(board)]) == 0
+    assert "# small v3: Spots" in (board / "README.md").read_text()
+    assert main(["leaderboard", "check", suite, str(board)]) == 0
+    (board / "leaderboard.csv").write_text("rank\n")
+    capsys.readouterr()
+    assert main(["leaderboard", "check", suite, str(board)]) == 1
+    assert "leaderboard.csv does not follow from the records" in capsys.readouterr().err
+
+
+def test_flags_replace_the_suites_axes(capsys, suite):
+    cells = plan(capsys, "--suite", suite, "--seed", "5", "--defense", "fog")
+    assert {(cell["train_seed"], cell["defense"]) for cell in cells} == {(5, "fog")}
+
+
+def test_a_suite_fixes_the_threads_unless_they_are_named(capsys, tmp_path, suite):
+    one, two = tmp_path / "one", tmp_path / "two"
+    main(["run", "--suite", suite, "--seed", "0", "--poisoner", "stripes", *HERE, "--out", str(one)])
+    main(["run", "--suite", suite, "--seed", "0", "--poisoner", "stripes", *HERE, "--threads", "2", "--out", str(two)])
+    threads = [
+        {json.loads(path.read_text())["numerics"]["threads"] for path in Path(out, "records").iterdir()}
+        for out in (one, two)
+    ]
+    assert threads == [{1}, {2}]
+
+
+def test_a_metric_is_a_column(capsys):
+    assert main(["run", *WORLD, "--metric", "change", *HERE]) == 0
+    assert "change.mean" in capsys.readouterr().out.splitlines()[0].lower()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["run"], "Nothing to run: name a poisoner by --poisoner, or a suite by --suite"),
+        (["run", "--suite", "smokey"], "Did you mean 'smoke'?"),
+        (["plan", *WORLD, "--metric", "sharpnes"], "Did you mean 'sharpness' or"),
+        (["run", *WORLD, "--executor", "proces"], "Did you mean 'process'?"),
+        (["plan", *WORLD, "--trusted", "few"], "'few' is no number of images"),
+        (["plan", *WORLD, "--shard", "3"], "--shard is a part such as 3/16"),
+    ],
+)
+def test_a_slip_is_told_with_exit_code_2(capsys, arguments, text):
+    assert main(arguments) == 2
+    assert text in capsys.readouterr().err
