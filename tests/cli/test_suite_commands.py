@@ -110,3 +110,10 @@ def test_a_metric_is_a_column(capsys):
 def test_a_slip_is_told_with_exit_code_2(capsys, arguments, text):
     assert main(arguments) == 2
     assert text in capsys.readouterr().err
+
+
+def test_suites_are_listed_with_version_and_file(capsys):
+    assert main(["list", "suites", "digits-p*", "--json"]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert (listed["name"], listed["version"]) == ("digits-poisoners", 1)
+    assert Path(listed["path"]).name == "digits-poisoners.toml"

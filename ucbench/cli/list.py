@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+
 import click
 
 from ucbench.cli.catalogue import describe, needed, open_registry
@@ -27,9 +29,13 @@ _FACTS = {
 def command(kind: str | None, glob: str | None, as_json: bool) -> None:
     """List installed components.
 
-    KIND is dataset, surrogate, poisoner, labeling, defense, victim, metric or executor (or a plural); all without it.
+    KIND is dataset, surrogate, poisoner, labeling, defense, victim, metric or executor (or a plural), or suite; all
+    components without it.
     GLOB keeps the components whose name or alias it matches: `ucbench list poisoner 'uc*'`.
     """
+    if kind in ("suite", "suites"):
+        _list_suites(glob, as_json)
+        return
     registry = open_registry()
     kinds = (kind_named(kind),) if kind else tuple(RECORD_KINDS)
     records = [registry.find(k, name) for k in kinds for name in registry.names(k, glob)]
@@ -63,6 +69,25 @@ def command(kind: str | None, glob: str | None, as_json: bool) -> None:
     if not records:
         what = f"{kinds[0]} named {glob!r}" if kind and glob else kinds[0] if kind else "component"
         click.echo(f"There is no {what}.", err=True)
+
+
+def _list_suites(glob: str | None, as_json: bool) -> None:
+    from ucbench.api import suites
+    from ucbench.suite import load_suite
+
+    paths, problems = suites()
+    for problem in problems:
+        click.echo(f"Warning: {problem}", err=True)
+    found = [load_suite(path) for name, path in sorted(paths.items()) if glob is None or fnmatchcase(name, glob)]
+    if as_json:
+        print_json(
+            [{**suite.file.model_dump(mode="json", exclude_none=True), "path": str(suite.path)} for suite in found]
+        )
+        return
+    print_table(
+        ["name", "version", "title", "file"],
+        [[suite.file.name, str(suite.file.version), suite.file.title, str(suite.path)] for suite in found],
+    )
 
 
 def _fact(value: str | bool) -> str:
