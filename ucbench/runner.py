@@ -55,6 +55,8 @@ def run_cells(
         for problem in notify(hook, CellEvent(record, str(out) if out else None), registry.plugins):
             bench.progress.say(problem)
 
+    if missing and records:
+        bench.progress.say(f"{len(tasks) - len(missing)} of {len(tasks)} cells are done already.")
     if missing:
         (executor or Serial()).run(missing, bench, landed)
     return [records[task.key] for task in tasks]

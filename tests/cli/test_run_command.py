@@ -93,7 +93,7 @@ def test_a_failed_cell_makes_the_exit_code_1_and_the_others_are_shown(capsys):
     ("arguments", "words"),
     [
         (["--poisoner", "strips"], "Unknown poisoner 'strips'. Did you mean 'stripes'? `ucbench list poisoner`"),
-        ([], "'--poisoner'"),
+        ([], "name a poisoner by --poisoner"),
         (["--poisoner", "stripes", "--epsilon", "0.03"], "8-bit levels"),
         (["--poisoner", "stripes", "--mixture", "half"], "'half' is no fraction such as 0.4 or 40%"),
         (["--poisoner", "stripes", "--mixture", "140%"], "above 0 and at most 1; got 1.4"),
@@ -188,8 +188,9 @@ def test_an_interrupted_run_says_so_and_the_same_command_goes_on(capsys, tmp_pat
     assert printed.out == ""
     monkeypatch.setattr(tiny.Bad, "craft", tiny.Badge.craft)
     assert main(request) == 0
-    started = [line for line in capsys.readouterr().err.splitlines() if line.startswith("[")]
-    assert started == ["[4/4] spots | bad:interrupts linf 24 | tiny | seed 0"]
+    said = capsys.readouterr().err.splitlines()
+    assert [line for line in said if line.startswith("[")] == ["[1/1] spots | bad:interrupts linf 24 | tiny | seed 0"]
+    assert "3 of 4 cells are done already." in said
 
 
 @pytest.mark.parametrize("command", ["run", "plan"])

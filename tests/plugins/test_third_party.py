@@ -227,7 +227,8 @@ def test_ctrl_c_leaves_a_state_that_the_same_command_takes_up(at_home, tmp_path)
     assert started(stderr) == ["[1/6]", "[2/6]", "[3/6]", "[4/6]"]
     assert len(list((out / "records").iterdir())) == 3
     done = subprocess.run(command, env=at_home, capture_output=True, text=True, check=True)
-    assert started(done.stderr) == ["[4/6]", "[5/6]", "[6/6]"]
+    assert started(done.stderr) == ["[1/3]", "[2/3]", "[3/3]"]
+    assert "3 of 6 cells are done already." in done.stderr
     assert len(list((out / "records").iterdir())) == 6
 
 

@@ -86,7 +86,9 @@ def chosen_cells(options: dict[str, Any], progress: Progress | None = None) -> t
     named = suite(options["suite"]) if options["suite"] else None
     if named is None and not options["poisoner"]:
         raise UsageError("Nothing to run: name a poisoner by --poisoner, or a suite by --suite.")
-    threads = options["threads"] or (named.file.threads if named else None)
+    threads = options["threads"]
+    if threads is None and named is not None:
+        threads = named.file.threads
     here = session(device=options["device"], dtype=options["dtype"], threads=threads, progress=progress)
     if named is not None:
         return suite_cells(named, here, shard=options["shard"], **chosen_axes(options)), here
