@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ucbench.budget import Budget, parse_epsilon
+from ucbench.compatibility import check_surrogate
 from ucbench.errors import UsageError
 from ucbench.grammar import parse_seeds
-from ucbench.matrix import Axes, Cell, check_surrogate, expand, native_budget, sameness
+from ucbench.matrix import Axes, Cell, expand, native_budget, sameness
 from ucbench.numerics import Numerics, resolve
 from ucbench.progress import Progress, Silent
 from ucbench.registry import Registry, installed

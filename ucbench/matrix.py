@@ -13,6 +13,7 @@ from typing import Any
 
 from ucbench.budget import Budget
 from ucbench.builtin import CLEAN, SHAM, SHUFFLED
+from ucbench.compatibility import check_exploiter, check_labeler, check_surrogate, labeler_of
 from ucbench.components import DatasetRecord, PoisonerRecord
 from ucbench.errors import UsageError
 from ucbench.grammar import ComponentRef, parse, parse_chain
@@ -232,11 +233,11 @@ def expand(axes: Axes, registry: Registry, keep: Callable[[Cell], bool] | None =
     victims = [registry.resolve("victim", text) for text in axes.victims]
     metrics = tuple(registry.resolve("metric", text) for text in axes.metrics)
     for labeling in labelings:
-        _check_labeler(labeling)
+        check_labeler(labeling)
     cells: dict[str, Cell] = {}
     exploiters = itertools.product(datasets, axes.trusted, labelings, defenses, victims)
     for dataset, trusted, labeling, defense, victim in exploiters:
-        _check_exploiter(defense, victim, trusted)
+        check_exploiter(defense, victim, trusted)
         for craft_seed, train_seed in axes.seeds:
             for poisoner in poisoners:
                 for craft in _crafts(poisoner, dataset, axes, registry, craft_seed):
@@ -254,33 +255,6 @@ def sameness(cell: Cell) -> str:
     """Equal for cells that are the same work: their key, the data set's name standing for fingerprints not read yet."""
     data, arithmetic = str(cell.dataset), Numerics("cpu", "float32", 1)
     return cell.key(cell.release_key(data, arithmetic), data, data, arithmetic)
-
-
-def _check_exploiter(defense: Sequence[Resolved], victim: Resolved, trusted: int) -> None:
-    for part in defense:
-        if getattr(part.record, "needs_trusted", False) and not trusted:
-            raise UsageError(f"Defense {part} works with clean images of the exploiter's: grant some by --trusted N.")
-        if getattr(victim.record, "opaque", False) and not is_static(part):
-            raise UsageError(f"Victim {victim} trains by itself, and {part} takes part in training: it cannot.")
-    if getattr(victim.record, "needs_trusted", False) and not trusted:
-        raise UsageError(f"Victim {victim} learns its labels from clean images: grant some by --trusted N.")
-
-
-def is_static(defense: Resolved) -> bool:
-    """Whether the defense does nothing but prepare: as its parameters say, or its record where they do not."""
-    return bool(getattr(defense.params, "static", getattr(defense.record, "static", False)))
-
-
-def _check_labeler(labeling: Resolved) -> None:
-    labeler = labeler_of(labeling)
-    if labeler is not None and getattr(labeler.record, "untrained", False):
-        raise UsageError(f"Labeling {labeling} looks through a model with weights, and {labeler} has none.")
-
-
-def labeler_of(labeling: Resolved) -> Resolved | None:
-    """The pretrained model a labeling looks through, if any: its parameter ``model``, else its record's surrogate."""
-    named = getattr(labeling.params, "model", None) or getattr(labeling.record, "surrogate", "")
-    return labeling.registry.resolve("surrogate", named) if named else None
 
 
 def poisoner_text(poisoner: Resolved) -> str:
@@ -317,27 +291,6 @@ def _crafts(poisoner: Resolved, dataset: Resolved, axes: Axes, registry: Registr
             check_surrogate(record, named)
         for surrogate, budget in itertools.product(surrogates, _budgets(poisoner, dataset, axes)):
             yield Craft(poisoner, surrogate, labels, budget, craft_seed)
-
-
-def check_surrogate(record: PoisonerRecord, surrogate: Resolved | None) -> None:
-    """Check that poisoner and surrogate agree on who brings the weights.
-
-    Raises:
-        UsageError: if the poisoner trains its surrogate and this one comes with weights, or the other way round.
-    """
-    if surrogate is None:
-        return
-    untrained = getattr(surrogate.record, "untrained", False)
-    if record.trains_surrogate and not untrained:
-        raise UsageError(
-            f"Poisoner {record.name!r} trains its surrogate itself, but {surrogate} comes with weights. Name a bare"
-            f" architecture with --surrogate, such as its own default {record.surrogate}."
-        )
-    if untrained and not record.trains_surrogate:
-        raise UsageError(
-            f"Poisoner {record.name!r} looks through a surrogate's weights, but {surrogate} has none. Name one with"
-            " --surrogate that is pretrained or trained on the spot (`ucbench list surrogate`)."
-        )
 
 
 def _craft_labels(record: PoisonerRecord, axes: Axes, registry: Registry) -> list[CraftLabels]:

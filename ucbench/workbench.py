@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ucbench.budget import LEVELS
+from ucbench.compatibility import labeler_of
 from ucbench.components import FittedSurrogate, Perturbation, PoisonerRecord, Surrogate
 from ucbench.context import Context
 from ucbench.costs import CostBook, crafting_work
@@ -21,7 +22,7 @@ from ucbench.environment import environment, peak_memory
 from ucbench.errors import ContractError, UsageError
 from ucbench.evaluation import cluster_diagnostics
 from ucbench.identity import key
-from ucbench.matrix import CORE_VERSION, Cell, Craft, labeler_of
+from ucbench.matrix import CORE_VERSION, Cell, Craft
 from ucbench.mixture import protected_part
 from ucbench.numerics import Numerics
 from ucbench.progress import Progress

@@ -9,9 +9,10 @@ from itertools import product
 import pytest
 from tiny_components import registry
 
+from ucbench.compatibility import check_surrogate
 from ucbench.components import PoisonerRecord
 from ucbench.errors import UsageError
-from ucbench.matrix import Axes, Cell, CraftLabels, check_surrogate, expand, parse_craft_labels
+from ucbench.matrix import Axes, Cell, CraftLabels, expand, parse_craft_labels
 
 REGISTRY = registry()
 
