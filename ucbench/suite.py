@@ -127,6 +127,11 @@ class Suite:
     path: Path
     file: SuiteFile
 
+    @property
+    def title(self) -> str:
+        """Name, version and title, as leaderboards are headed."""
+        return f"{self.file.name} v{self.file.version}" + (f": {self.file.title}" if self.file.title else "")
+
     def requests(self, overrides: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """The arguments of :func:`ucbench.api.axes`, a table each; ``overrides`` replace axes in all of them.
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 from collections.abc import Sequence
 
 import click
 
+from ucbench.cli.lazy import LazyGroup
 from ucbench.cli.options import verbosity
-from ucbench.errors import UcbenchError, did_you_mean
+from ucbench.errors import UcbenchError
 
 #: In the order of ``ucbench --help``; each is the ``command`` of the module of that name. Those modules
 #: import whatever is heavy inside their functions, so that the list of commands stays quick.
@@ -20,29 +20,9 @@ INTERRUPTED = 130
 _log = logging.getLogger(__name__)
 
 
-class LazyGroup(click.Group):
-    """Imports a command's module when the command is named, and suggests near names for unknown ones."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*COMMANDS]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"ucbench.cli.{cmd_name.replace('-', '_')}")
-        command: click.Command = module.command
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if name not in COMMANDS and not name.startswith("-"):
-            raise click.UsageError(f"No such command {name!r}.{did_you_mean(name, COMMANDS)}", ctx)
-        return super().resolve_command(ctx, args)
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, names=COMMANDS, package="ucbench.cli", context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(package_name="ucbench", message="%(prog)s %(version)s")
 @verbosity
 def cli() -> None:
