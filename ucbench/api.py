@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ucbench.records import Record
+    from ucbench.runner import Rerun
     from ucbench.suite import Suite
 
 #: What each axis holds where the caller names nothing.
@@ -48,11 +49,12 @@ def axes(
     seed: str | int | None = None,
     craft_seed: str | int | None = None,
     train_seed: str | int | None = None,
+    schedule: float = 1.0,
 ) -> Axes:
     """Build a request; every axis takes one value or several. ``metric`` is no axis: all are measured of every cell.
 
     ``seed`` ("0-2", "0,4") sets craft and train seed pairwise; ``craft_seed`` and ``train_seed`` cross. Epsilon is the
-    linf radius in 8-bit units: ``8`` or ``"8/255"``.
+    linf radius in 8-bit units: ``8`` or ``"8/255"``. ``schedule`` multiplies the epochs of every victim.
 
     Raises:
         UsageError: for seeds given both ways, or values that cannot be read.
@@ -79,6 +81,7 @@ def axes(
         trusted=[trusted] if isinstance(trusted, int) else list(trusted),
         metrics=_several(metric),
         seeds=pairs,
+        schedule=schedule,
     )
 
 
@@ -123,6 +126,7 @@ def run(
     threads: int | None = None,
     progress: Progress | None = None,
     executor: str = "serial",
+    rerun: Rerun = "failed",
     **axis: Any,
 ) -> pd.DataFrame:
     """Run the cross product of the axes (see :func:`axes`) and return one row a cell, references included.
@@ -140,7 +144,7 @@ def run(
 
     here = session(device=device, dtype=dtype, threads=threads, progress=progress)
     folder = Path(out) if out is not None else None
-    records = run_session(cells_of(axes(**axis), here), here, out=folder, executor=executor)
+    records = run_session(cells_of(axes(**axis), here), here, out=folder, executor=executor, rerun=rerun)
     found = rows(records)
     names = columns(found)
     return pd.DataFrame([{name: row.get(name) for name in names} for row in found], columns=names)
@@ -191,12 +195,18 @@ def suites() -> tuple[dict[str, Path], list[str]]:
 
 
 def run_session(
-    cells: Sequence[Cell], here: Session, *, out: Path | None = None, executor: str = "serial"
+    cells: Sequence[Cell],
+    here: Session,
+    *,
+    out: Path | None = None,
+    executor: str = "serial",
+    rerun: Rerun = "failed",
 ) -> list[Record]:
     """Run cells in a session; with ``out``, write records, results.csv and a picture sheet a release there.
 
     Args:
         executor: component reference of what computes them, such as ``process:workers=2``.
+        rerun: what is computed again, see :func:`ucbench.runner.run_cells`.
     """
     how = here.registry.resolve("executor", executor)
     # Not before: a slip in the request should be told without the seconds that importing torch takes.
@@ -205,7 +215,7 @@ def run_session(
     from ucbench.runner import run_cells
 
     bench = here.bench()
-    records = run_cells(cells, bench, here.registry, out=out, executor=how.build())
+    records = run_cells(cells, bench, here.registry, out=out, executor=how.build(), rerun=rerun)
     if out is not None:
         write_csv(out, rows(read_records(out)))
         _write_sheets(cells, records, out, bench)

@@ -45,13 +45,13 @@ class CostBook:
 
 def training_work(cell: Cell, images: int, size: tuple[int, int], numerics: Numerics) -> str:
     """What kind of work training this cell's victim is: its cost does not depend on who perturbed the pictures."""
-    parts = [part.identity() for part in (cell.victim, *cell.defense)]
-    return key("training", [parts, images, size, numerics.identity(), numerics.device, cpu_name()])
+    parts = [part.identified for part in (cell.victim, *cell.defense)]
+    return key("training", [parts, images, size, numerics.identified, numerics.device, cpu_name()])
 
 
 def crafting_work(cell: Cell, images: int, size: tuple[int, int], numerics: Numerics) -> str:
     """What kind of work crafting this cell's release is: its cost depends on neither seed nor radius."""
     craft = cell.craft
-    surrogate = craft.surrogate.identity() if craft.surrogate else None
-    parts = [craft.poisoner.identity(), surrogate, str(craft.labels)]
-    return key("crafting", [parts, images, size, numerics.identity(), numerics.device, cpu_name()])
+    surrogate = craft.surrogate.identified if craft.surrogate else None
+    parts = [craft.poisoner.identified, surrogate, str(craft.labels)]
+    return key("crafting", [parts, images, size, numerics.identified, numerics.device, cpu_name()])

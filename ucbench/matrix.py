@@ -17,7 +17,7 @@ from ucbench.compatibility import check_exploiter, check_labeler, check_surrogat
 from ucbench.components import DatasetRecord, PoisonerRecord
 from ucbench.errors import UsageError
 from ucbench.grammar import ComponentRef, parse, parse_chain
-from ucbench.identity import key
+from ucbench.identity import Canonical, key
 from ucbench.numerics import Numerics
 from ucbench.registry import Registry, Resolved
 
@@ -49,7 +49,7 @@ class CraftLabels:
 
     def identity(self) -> Any:
         """What can change a number: the source, and the model with its weights."""
-        return str(self) if self.model is None else [self.source, self.clusters, self.model.identity()]
+        return str(self) if self.model is None else [self.source, self.clusters, self.model.identified]
 
     @property
     def access(self) -> str:
@@ -72,6 +72,7 @@ class Axes:
         trusted: how many clean labelled images the exploiter is granted; they are taken from the training set.
         metrics: what to measure beyond what every record has, of every cell; no axis.
         seeds: pairs of craft and train seed.
+        schedule: by which the epochs of every victim are multiplied.
     """
 
     datasets: Sequence[str]
@@ -87,6 +88,7 @@ class Axes:
     trusted: Sequence[int] = (0,)
     metrics: Sequence[str] = ()
     seeds: Sequence[tuple[int, int]] = ((0, 0),)
+    schedule: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ class Craft:
     def is_clean(self) -> bool:
         return self.poisoner.record.name == CLEAN
 
-    def key(self, fingerprint: str, told: dict[str, Any] | None, numerics: Numerics) -> str:
+    def key(self, fingerprint: str, told: Canonical | None, numerics: Numerics) -> str:
         """Key of the release of the images with this fingerprint; ``told`` is the labeling an oracle was told."""
         if self.base is not None:
             return key("release", {"core": CORE_VERSION, "shuffled": self.base.key(fingerprint, told, numerics)})
@@ -127,13 +129,13 @@ class Craft:
             {
                 "core": CORE_VERSION,
                 "images": fingerprint,
-                "poisoner": self.poisoner.identity(),
-                "surrogate": self.surrogate.identity() if self.surrogate else None,
+                "poisoner": self.poisoner.identified,
+                "surrogate": self.surrogate.identified if self.surrogate else None,
                 "labels": self.labels.identity(),
                 "told": told,
                 "budget": [self.budget.norm, self.budget.epsilon],
                 "seed": self.seed,
-                "numerics": numerics.identity(),
+                "numerics": numerics.identified,
             },
         )
 
@@ -154,15 +156,18 @@ class Cell:
     #: What is measured beyond what every record has. No part of any key: it changes no number.
     metrics: tuple[Resolved, ...] = ()
 
-    def _labeling_identity(self) -> dict[str, Any]:
+    @property
+    def _labeling_identified(self) -> Canonical:
         labeler = labeler_of(self.labeling)
-        return {**self.labeling.identity(), **({} if labeler is None else {"model": labeler.identity()})}
+        if labeler is None:
+            return self.labeling.identified
+        return Canonical.of({**self.labeling.identity(), "model": labeler.identified})
 
     def release_key(self, part_fingerprint: str, numerics: Numerics) -> str | None:
         """Key of the release of the protected part with this fingerprint; None for the clean reference."""
         if self.craft.is_clean:
             return None
-        told = self._labeling_identity() if self.craft.labels.source == "exploiter" else None
+        told = self._labeling_identified if self.craft.labels.source == "exploiter" else None
         return self.craft.key(part_fingerprint, told, numerics)
 
     def key(self, release_key: str | None, train_fingerprint: str, test_fingerprint: str, numerics: Numerics) -> str:
@@ -175,12 +180,12 @@ class Cell:
                 "train": train_fingerprint,
                 "test": test_fingerprint,
                 "mixture": self.mixture,
-                "labeling": self._labeling_identity(),
-                "defense": [part.identity() for part in self.defense],
-                "victim": self.victim.identity(),
+                "labeling": self._labeling_identified,
+                "defense": [part.identified for part in self.defense],
+                "victim": self.victim.identified,
                 "train_seed": self.train_seed,
                 "trusted": self.trusted,
-                "numerics": numerics.identity(),
+                "numerics": numerics.identified,
             },
         )
 
@@ -223,6 +228,8 @@ def expand(axes: Axes, registry: Registry, keep: Callable[[Cell], bool] | None =
     for fraction in mixtures:
         if not 0 < fraction <= 1:
             raise UsageError(f"--mixture is the poisoned fraction, above 0 and at most 1; got {fraction:g}.")
+    if axes.schedule <= 0:
+        raise UsageError(f"--schedule multiplies epochs, by 0.5x or 4x; got {axes.schedule:g}.")
     for count in axes.trusted:
         if count < 0:
             raise UsageError(f"--trusted is a number of images, 0 or more; got {count}.")
@@ -230,36 +237,64 @@ def expand(axes: Axes, registry: Registry, keep: Callable[[Cell], bool] | None =
     poisoners = [registry.resolve("poisoner", text) for text in axes.poisoners]
     labelings = [registry.resolve("labeling", text) for text in axes.labelings]
     defenses = [_chain(text, registry) for text in axes.defenses]
-    victims = [registry.resolve("victim", text) for text in axes.victims]
+    victims = [_at_schedule(registry.resolve("victim", text), axes.schedule) for text in axes.victims]
     metrics = tuple(registry.resolve("metric", text) for text in axes.metrics)
     for labeling in labelings:
         check_labeler(labeling)
+    clean, sham = registry.resolve("poisoner", CLEAN), registry.resolve("poisoner", SHAM)
     cells: dict[str, Cell] = {}
-    exploiters = itertools.product(datasets, axes.trusted, labelings, defenses, victims)
-    for dataset, trusted, labeling, defense, victim in exploiters:
+    # Exploiters share the crafts, so these are made out once a data set and seed.
+    crafts = {
+        (dataset, seed): [craft for one in poisoners for craft in _crafts(one, datasets[dataset], axes, registry, seed)]
+        for dataset in range(len(datasets))
+        for seed, _ in axes.seeds
+    }
+    exploiters = itertools.product(enumerate(datasets), axes.trusted, labelings, defenses, victims)
+    for (place, dataset), trusted, labeling, defense, victim in exploiters:
         check_exploiter(defense, victim, trusted)
+        # What the references of a cell depend on, the exploiter given; those that are there already.
+        referenced: set[tuple[Budget, float, int, int]] = set()
         for craft_seed, train_seed in axes.seeds:
-            for poisoner in poisoners:
-                for craft in _crafts(poisoner, dataset, axes, registry, craft_seed):
-                    # A fraction of no perturbation is none: one clean cell serves all mixtures.
-                    for mixture in [1.0] if craft.is_clean else mixtures:
-                        cell = Cell(dataset, craft, labeling, defense, victim, mixture, train_seed, trusted, metrics)
-                        if keep is not None and not keep(cell):
-                            continue
-                        for each in (*_references(cell, registry, craft_seed), cell):
-                            cells.setdefault(sameness(each), each)
+            for craft in crafts[place, craft_seed]:
+                # A fraction of no perturbation is none: one clean cell serves all mixtures.
+                for mixture in [1.0] if craft.is_clean else mixtures:
+                    cell = Cell(dataset, craft, labeling, defense, victim, mixture, train_seed, trusted, metrics)
+                    if keep is not None and not keep(cell):
+                        continue
+                    shared = (craft.budget, mixture, craft_seed, train_seed)
+                    if shared not in referenced:
+                        referenced.add(shared)
+                        for reference in _references(cell, clean, sham, craft_seed):
+                            cells.setdefault(sameness(reference), reference)
+                    cells.setdefault(sameness(cell), cell)
     return list(cells.values())
 
 
 def sameness(cell: Cell) -> str:
     """Equal for cells that are the same work: their key, the data set's name standing for fingerprints not read yet."""
-    data, arithmetic = str(cell.dataset), Numerics("cpu", "float32", 1)
-    return cell.key(cell.release_key(data, arithmetic), data, data, arithmetic)
+    data = str(cell.dataset)
+    return cell.key(cell.release_key(data, _ANY_NUMERICS), data, data, _ANY_NUMERICS)
+
+
+_ANY_NUMERICS = Numerics("cpu", "float32", 1)
 
 
 def poisoner_text(poisoner: Resolved) -> str:
     """The poisoner without its preset, which is a column of its own."""
     return str(replace(poisoner.ref, preset=None))
+
+
+def _at_schedule(victim: Resolved, factor: float) -> Resolved:
+    if factor == 1:
+        return victim
+    from ucbench.recipe import stretched
+
+    try:
+        changed = stretched(victim.params, factor)
+    except UsageError as error:
+        raise UsageError(f"--schedule {factor:g}x does not fit victim {victim}: {error}.") from None
+    options = tuple({**dict(victim.ref.options), **changed}.items())
+    return victim.registry.resolve("victim", replace(victim.ref, options=options))
 
 
 def _chain(text: str, registry: Registry) -> tuple[Resolved, ...]:
@@ -357,11 +392,11 @@ def _budgets(poisoner: Resolved, dataset: Resolved, axes: Axes) -> list[Budget]:
     return [Budget("linf", dataset.record.epsilon) if dataset.record.epsilon else native]
 
 
-def _references(cell: Cell, registry: Registry, craft_seed: int) -> list[Cell]:
+def _references(cell: Cell, clean: Resolved, sham: Resolved, craft_seed: int) -> list[Cell]:
     """The clean and the sham cell that ``cell`` is read against."""
-    nothing = Craft(registry.resolve("poisoner", CLEAN), None, CraftLabels("none"), Budget("unbounded", None), None)
+    nothing = Craft(clean, None, CraftLabels("none"), Budget("unbounded", None), None)
     references = [replace(cell, craft=nothing, mixture=1.0)]
     if cell.craft.budget.epsilon is not None:
-        noise = Craft(registry.resolve("poisoner", SHAM), None, CraftLabels("none"), cell.craft.budget, craft_seed)
+        noise = Craft(sham, None, CraftLabels("none"), cell.craft.budget, craft_seed)
         references.append(replace(cell, craft=noise))
     return references

@@ -9,11 +9,12 @@ from __future__ import annotations
 import functools
 import os
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from ucbench.errors import UsageError
+from ucbench.identity import Canonical
 
 Dtype = Literal["float32", "bfloat16"]
 
@@ -32,9 +33,12 @@ class Numerics:
 
     def identity(self) -> dict[str, Any]:
         """The part that belongs to a key."""
-        values = asdict(self)
-        del values["device"]
-        return values
+        return {"dtype": self.dtype, "threads": self.threads, "deterministic": self.deterministic}
+
+    @functools.cached_property
+    def identified(self) -> Canonical:
+        """:meth:`identity` as keys take it."""
+        return Canonical.of(self.identity())
 
 
 def resolve(

@@ -6,14 +6,20 @@ yields something that is no valid record is left out wholly, and :attr:`LoadedPl
 
 The environment variable ``UCBENCH_PLUGINS`` restricts loading while debugging: a comma-separated list of
 entry-point names, or ``none``. Unset or empty means all. The core's own components are always there.
+
+A single file can be a plugin too, for a quick try (:func:`load_file`). Nobody raises a version while trying, so the
+file's bytes stand for one in the keys of its components.
 """
 
 from __future__ import annotations
 
 import functools
+import hashlib
 import logging
 import os
 import re
+import sys
+import types
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -47,6 +53,7 @@ class LoadedPlugin:
         records: the components it registers; empty if there is a problem.
         problem: why it was left out, or None.
         hooks: the hooks of this plugin alone, or None if there is a problem.
+        digest: SHA-256 of the file, where the plugin is a single file; part of its components' identity.
     """
 
     name: str
@@ -56,9 +63,43 @@ class LoadedPlugin:
     records: tuple[ComponentRecord, ...] = ()
     problem: str | None = None
     hooks: pluggy.HookRelay | None = field(default=None, repr=False, compare=False)
+    digest: str = ""
 
     def __str__(self) -> str:
         return f"{self.name} ({self.distribution} {self.version})"
+
+
+@dataclass(frozen=True)
+class PluginFile:
+    """A single file that is to be a plugin, as it was read: every process of a run executes these very bytes."""
+
+    path: str
+    content: bytes = field(repr=False)
+
+    @classmethod
+    def read(cls, path: str | Path) -> PluginFile:
+        """Read a file.
+
+        Raises:
+            UsageError: if it cannot be read, or is no ``.py`` file.
+        """
+        found = Path(path).resolve()
+        if found.suffix != ".py":
+            raise UsageError(f"The plugin {str(path)!r} is no Python file: its name must end in .py.")
+        try:
+            return cls(str(found), found.read_bytes())
+        except OSError as error:
+            raise UsageError(f"The plugin {str(path)!r} cannot be read: {error.strerror or error}.") from error
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def module(self) -> str:
+        """The name it is imported under: another after every edit, so that classes of both can live side by side."""
+        told = hashlib.sha256(self.path.encode() + b"\0" + self.content).hexdigest()
+        return f"ucbench_file_{re.sub(r'[^0-9A-Za-z_]', '_', Path(self.path).stem)}_{told[:12]}"
 
 
 @functools.lru_cache(maxsize=1)
@@ -92,6 +133,20 @@ def load_module(name: str, module: object, distribution: str = "unpackaged", ver
     except PluginError as error:
         return _broken(plugin, error)
     return replace(plugin, records=records, hooks=hooks)
+
+
+def load_file(file: PluginFile) -> LoadedPlugin:
+    """Load one file as a plugin; its distribution is its name, and its version the beginning of its SHA-256."""
+    path = Path(file.path)
+    plugin = LoadedPlugin(path.stem, path.name, file.digest[:12], file.module, digest=file.digest)
+    try:
+        with _stating("cannot be imported"):
+            module = _executed(file)
+        if not any(hasattr(value, f"{hookspecs.PROJECT}_impl") for value in vars(module).values()):
+            raise PluginError("registers nothing: none of its functions is marked @ucbench.hookimpl")
+    except PluginError as error:
+        return _broken(plugin, error)
+    return replace(load_module(path.stem, module, path.name, file.digest[:12]), digest=file.digest)
 
 
 def notify(hook: str, event: CellEvent, plugins: Iterable[LoadedPlugin] | None = None) -> list[str]:
@@ -168,6 +223,21 @@ def _load(entry_point: EntryPoint) -> LoadedPlugin:
     except PluginError as error:
         return _broken(LoadedPlugin(entry_point.name, distribution, version, entry_point.value), error)
     return load_module(entry_point.name, module, distribution, version)
+
+
+def _executed(file: PluginFile) -> types.ModuleType:
+    """The file's module, which stays importable by its name: records point to classes in it."""
+    if file.module in sys.modules:
+        return sys.modules[file.module]
+    module = types.ModuleType(file.module)
+    module.__file__ = file.path
+    sys.modules[file.module] = module
+    try:
+        exec(compile(file.content, file.path, "exec"), vars(module))
+    except BaseException:
+        del sys.modules[file.module]
+        raise
+    return module
 
 
 def _register(module: object) -> tuple[pluggy.HookRelay, tuple[ComponentRecord, ...]]:

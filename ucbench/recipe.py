@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from ucbench.errors import UsageError
 from ucbench.params import Params
 
 
@@ -42,6 +43,24 @@ class Recipe(Params):
         if any(m >= self.epochs for m in self.milestones) or list(self.milestones) != sorted(set(self.milestones)):
             raise ValueError(f"milestones {self.milestones} must rise and lie below epochs={self.epochs}")
         return self
+
+
+def stretched(recipe: Params, factor: float) -> dict[str, str]:
+    """The options that make a recipe ``factor`` times as long: epochs (at least one) and the milestones among them.
+
+    Raises:
+        UsageError: for parameters that have no epochs.
+    """
+    epochs = getattr(recipe, "epochs", None)
+    if not isinstance(epochs, int):
+        raise UsageError("it has no epochs that a schedule could multiply")
+    longer = max(1, round(epochs * factor))
+    options = {"epochs": str(longer)}
+    if milestones := getattr(recipe, "milestones", ()):
+        # Rounding may bring two together, or one to the end, where it would do nothing.
+        moved = sorted({round(m * factor) for m in milestones} - {0})
+        options["milestones"] = "/".join(str(m) for m in moved if m < longer)
+    return options
 
 
 #: Recipes of the literature (methods.md, section 5), as presets any victim may take over.

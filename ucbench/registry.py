@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import importlib
 import importlib.util
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ucbench.components import RECORD_KINDS, ComponentRecord
 from ucbench.errors import PluginError, UsageError, did_you_mean
-from ucbench.plugins import LoadedPlugin, load_plugins
+from ucbench.identity import Canonical
+from ucbench.plugins import LoadedPlugin, PluginFile, load_file, load_plugins
 
 if TYPE_CHECKING:
     from ucbench.grammar import ComponentRef
@@ -55,8 +58,18 @@ class Resolved:
         return self.registry.origin(self.record.kind, self.record.name)
 
     def identity(self) -> dict[str, Any]:
-        """What can change a number, as JSON values: name, version, and parameters with defaults filled in."""
-        return {"name": self.record.name, "version": self.record.version, "params": self.params.identity()}
+        """What can change a number, as JSON values: name, version, and parameters with defaults filled in.
+
+        Of a component that comes from a single file, the file's SHA-256 too: it changes without a version being raised.
+        """
+        known = {"name": self.record.name, "version": self.record.version, "params": self.params.identity()}
+        digest = self.origin.digest
+        return {**known, "file": digest} if digest else known
+
+    @functools.cached_property
+    def identified(self) -> Canonical:
+        """:meth:`identity` as keys take it: written out once, however many cells share the component."""
+        return Canonical.of(self.identity())
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Another process resolves it anew, among the components installed there.
@@ -122,6 +135,10 @@ class Registry:
     def origin(self, kind: str, name: str) -> LoadedPlugin:
         """The plugin that registers the component; raises as :meth:`find` does."""
         return self._claim(kind, name).plugin
+
+    def claimants(self, kind: str, name: str) -> tuple[LoadedPlugin, ...]:
+        """The plugins that register a component of that name or alias; more than one if it is contested."""
+        return tuple(claim.plugin for claim in self._claims[kind_named(kind)].get(name, []))
 
     def resolve(self, kind: str, reference: str | ComponentRef) -> Resolved:
         """Make a reference (``uc@paper:clusters=5``) definite.
@@ -205,9 +222,13 @@ class Registry:
             f"Unknown {kind} {name!r}.{did_you_mean(name, self._claims[kind])}"
             f" `ucbench list {kind}` lists all {len(self.records(kind))}."
         )
-        broken = [str(plugin) for plugin in self.plugins if plugin.problem]
-        if broken:
-            text += f" Plugins that failed to load: {', '.join(broken)}; `ucbench plugins` says why."
+        broken = [plugin for plugin in self.plugins if plugin.problem]
+        installed_ones = [str(plugin) for plugin in broken if not plugin.digest]
+        if installed_ones:
+            text += f" Plugins that failed to load: {', '.join(installed_ones)}; `ucbench plugins` says why."
+        for plugin in broken:
+            if plugin.digest:
+                text += f" {plugin.distribution} was left out: {plugin.problem}."
         return text
 
 
@@ -215,10 +236,39 @@ def _resolved(source: Callable[[], Registry] | None, kind: str, reference: str) 
     return (source or installed)().resolve(kind, reference)
 
 
-@functools.lru_cache(maxsize=1)
+#: The files that are tried as plugins in this process.
+_tried: tuple[PluginFile, ...] = ()
+
+
 def installed() -> Registry:
-    """The registry of the core's own references and of all installed plugins."""
-    return Registry(load_plugins())
+    """The registry of the core's own references, of all installed plugins, and of the files that are being tried."""
+    return _with_files(_tried)
+
+
+@contextlib.contextmanager
+def trying(paths: Iterable[str | Path]) -> Iterator[None]:
+    """Inside the block, single files are plugins beside the installed ones.
+
+    A file is read once, here: a change to it while the block lasts has no effect, in this process or its workers.
+
+    Raises:
+        UsageError: if a file cannot be read. What is wrong *in* a file leaves it out, as with any plugin.
+    """
+    global _tried
+    before = _tried
+    files = (*before, *(PluginFile.read(path) for path in paths))
+    _tried = tuple({file.path: file for file in files}.values())
+    try:
+        yield
+    finally:
+        _tried = before
+
+
+@functools.lru_cache(maxsize=4)
+def _with_files(files: tuple[PluginFile, ...]) -> Registry:
+    # Another process is handed the files themselves, so that it computes what this one has made keys for.
+    source = functools.partial(_with_files, files) if files else None
+    return Registry((*load_plugins(), *map(load_file, files)), source)
 
 
 def kind_named(kind: str) -> str:

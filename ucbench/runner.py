@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from ucbench.components import CellEvent
 from ucbench.executors import Executor, Serial
@@ -11,8 +13,11 @@ from ucbench.matrix import Cell
 from ucbench.plugins import notify
 from ucbench.records import Record, write_record
 from ucbench.registry import Registry
-from ucbench.tasks import Task, finished, task_of
+from ucbench.tasks import Task, finished, task_of, title
 from ucbench.workbench import Workbench
+
+#: What is computed again: cells without any record, those that failed too, or all.
+Rerun = Literal["missing", "failed", "all"]
 
 
 def run_cells(
@@ -22,26 +27,34 @@ def run_cells(
     *,
     out: Path | None = None,
     executor: Executor | None = None,
+    rerun: Rerun = "failed",
 ) -> list[Record]:
     """Run every cell and return their records in the same order.
 
     A cell that fails gets a record with ``status: failed`` and the error; the others go on. Failed records are written
-    to ``out`` but not kept in the store, so that the next run tries again. An interruption leaves finished work in
-    place. What was done before is told in the words of this request, or its rows would not meet their references.
+    to ``out`` but not kept in the store, so that the next run tries again unless ``rerun`` says otherwise. An
+    interruption leaves finished work in place. What was done before is told in the words of this request, or its rows
+    would not meet their references.
 
     Args:
         executor: computes what is not done; one cell after another in this process by default.
+        rerun: ``missing`` computes only what has no record, ``failed`` also what failed, and ``all`` every cell again,
+            on the releases and surrogates in the store; numbers that come out otherwise than before are told.
 
     Raises:
         DataError: if a data set cannot be read, before anything is computed.
     """
     tasks = [task_of(cell, bench) for cell in cells]
     records: dict[str, Record] = {}
+    before: dict[str, Record] = {}
     missing = []
     for task in tasks:
-        done = finished(task, bench, out)
+        done = finished(task, bench, out, failed_too=rerun == "missing")
         if done is None:
             missing.append(task)
+        elif rerun == "all":
+            before[task.key] = done
+            missing.append(replace(task, afresh=True))
         else:
             records[task.key] = {**done, "request": task.cell.describe()}
             if out is not None:
@@ -51,6 +64,8 @@ def run_cells(
         records[task.key] = record
         if out is not None:
             write_record(out, record)
+        if changed := _changed(before.get(task.key), record):
+            bench.progress.say(f"{title(task.cell)}: not as before: {changed}")
         hook = "ucbench_cell_finished" if record["status"] == "ok" else "ucbench_cell_failed"
         for problem in notify(hook, CellEvent(record, str(out) if out else None), registry.plugins):
             bench.progress.say(problem)
@@ -60,3 +75,13 @@ def run_cells(
     if missing:
         (executor or Serial()).run(missing, bench, landed)
     return [records[task.key] for task in tasks]
+
+
+def _changed(before: Record | None, now: Record) -> str:
+    """Which metrics came out otherwise; empty if none did, or there is nothing to compare."""
+    if before is None or now["status"] != "ok":
+        return ""
+    old, new = before["metrics"], now["metrics"]
+    return ", ".join(
+        f"{name} {old[name]} -> {new[name]}" for name in sorted(old.keys() & new.keys()) if old[name] != new[name]
+    )

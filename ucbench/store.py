@@ -73,8 +73,8 @@ class Store:
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or Path(os.environ.get("UCBENCH_HOME") or user_cache_dir("ucbench"))
 
-    def get(self, kind: str, key: str) -> StoredObject | None:
-        """Open an object, comparing every file with its hash.
+    def get(self, kind: str, key: str, *, touch: bool = True) -> StoredObject | None:
+        """Open an object, comparing every file with its hash; with ``touch``, that counts as a use of it.
 
         Returns:
             The object; None if there is none, or if it was damaged and has been moved to ``quarantine/``.
@@ -87,10 +87,14 @@ class Store:
             if not path.exists():
                 return None
             try:
-                return _open(kind, key, path)
+                stored = _open(kind, key, path)
             except _DamagedError as damage:
                 self._set_aside(kind, key, path, damage)
                 return None
+            if touch:
+                with suppress(OSError):  # A store may be read-only; this only tells when the object was last of use.
+                    os.utime(path)
+            return stored
 
     def put(self, kind: str, key: str, arrays: Arrays, meta: Mapping[str, Any]) -> StoredObject:
         """Store an object and drop its checkpoint; one that is there already is kept and returned.
@@ -138,6 +142,19 @@ class Store:
             arrays, meta = make()
             return self.put(kind, key, arrays, meta), True
 
+    def discard(self, kind: str, key: str) -> None:
+        """Remove an object, so that it is made again when next asked for; a no-op if there is none.
+
+        Raises:
+            StoreError: if the store cannot be written.
+        """
+        path, grave = self._path(kind, key), self.root / "tmp" / uuid.uuid4().hex
+        with reporting(path):
+            grave.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):  # It goes by one rename: nobody sees half of it.
+                path.rename(grave)
+            shutil.rmtree(grave, ignore_errors=True)
+
     def checkpoint(self, kind: str, key: str, every: float = CHECKPOINT_EVERY) -> Checkpoint:
         """Where an object's maker keeps its progress, every ``every`` seconds, until the object is put."""
         return Checkpoint(self._checkpoint_path(kind, key), every)
@@ -148,9 +165,13 @@ class Store:
     def _checkpoint_path(self, kind: str, key: str) -> Path:
         return self.root / "checkpoints" / f"{kind}-{key}.npz"
 
+    def lock_path(self, kind: str, key: str) -> Path:
+        """The file that whoever makes this object holds locked."""
+        return self.root / "locks" / f"{kind}-{key}.lock"
+
     @contextmanager
     def _locked(self, kind: str, key: str) -> Iterator[None]:
-        path = self.root / "locks" / f"{kind}-{key}.lock"
+        path = self.lock_path(kind, key)
         lock = FileLock(path)
         with reporting(path):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -62,6 +62,7 @@ class TableAxes(BaseModel):
     seed: str | int | None = None
     craft_seed: str | int | None = Field(None, alias="craft-seed")
     train_seed: str | int | None = Field(None, alias="train-seed")
+    schedule: float | None = Field(None, gt=0)
 
     def given(self) -> dict[str, Any]:
         return self.model_dump(exclude_none=True)

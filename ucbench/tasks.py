@@ -20,11 +20,15 @@ from ucbench.workbench import Workbench
 
 @dataclass(frozen=True)
 class Task:
-    """A cell to compute, with the keys of its record and of its release (None for the clean reference)."""
+    """A cell to compute, with the keys of its record and of its release (None for the clean reference).
+
+    ``afresh`` has it computed though it is in the store; the work it shares with others is not done again.
+    """
 
     cell: Cell
     key: str
     release_key: str | None
+    afresh: bool = False
 
 
 def task_of(cell: Cell, bench: Workbench) -> Task:
@@ -35,11 +39,11 @@ def task_of(cell: Cell, bench: Workbench) -> Task:
     return Task(cell, key, release_key)
 
 
-def finished(task: Task, bench: Workbench, out: Path | None) -> Record | None:
+def finished(task: Task, bench: Workbench, out: Path | None, *, failed_too: bool = False) -> Record | None:
     """The record of a cell that is done: in the result folder, even with an empty store, or in the store.
 
     One key can be asked for in several ways (the same pictures by two names); the record answers in the words asked.
-    One that lacks a metric asked for is not done.
+    One that lacks a metric asked for is not done. With ``failed_too``, a failure in the result folder counts as done.
     """
     cell, key = task.cell, task.key
     found = []
@@ -47,6 +51,8 @@ def finished(task: Task, bench: Workbench, out: Path | None) -> Record | None:
         record = read_record(record_path(out, key))
         if record["status"] == "ok":
             found.append(record)
+        elif failed_too:
+            return {**record, "request": cell.describe()}
     stored = bench.store.get("cell", key)
     if stored is not None:
         found.append(dict(stored.meta))
@@ -58,15 +64,22 @@ def finished(task: Task, bench: Workbench, out: Path | None) -> Record | None:
 
 
 def _with_metrics(record: Record, cell: Cell, key: str, bench: Workbench) -> Record | None:
-    """The record with every metric asked for, from itself or from the store; None if one was never measured."""
-    metrics = dict(record["metrics"])
+    """The record with every metric asked for, from itself or from the store; None if one was never measured.
+
+    What a metric of that name measured in an earlier version is not what is asked for.
+    """
+    metrics, measured_by = dict(record["metrics"]), dict(record.get("measured_by", {}))
     for metric in cell.metrics:
-        if not any(name.startswith(f"{metric}.") for name in metrics):
-            stored = bench.store.get("metric", _metric_key(key, metric))
-            if stored is None:
-                return None
-            metrics |= columns(str(metric), stored.meta["values"])
-    return {**record, "metrics": metrics}
+        identity = _metric_key(key, metric)
+        if measured_by.get(str(metric)) == identity:
+            continue
+        stored = bench.store.get("metric", identity)
+        if stored is None:
+            return None
+        metrics = {name: value for name, value in metrics.items() if not name.startswith(f"{metric}.")}
+        metrics |= columns(str(metric), stored.meta["values"])
+        measured_by[str(metric)] = identity
+    return {**record, "metrics": metrics, **({"measured_by": measured_by} if measured_by else {})}
 
 
 def _metric_key(cell_key: str, metric: Resolved) -> str:
@@ -113,6 +126,10 @@ def compute(task: Task, bench: Workbench) -> Record:
         return {}, {**_head(task, bench), "status": "ok", **findings.body}
 
     try:
+        if task.afresh:
+            bench.store.discard("cell", key)
+            for metric in cell.metrics:
+                bench.store.discard("metric", _metric_key(key, metric))
         stored, _ = bench.store.get_or_make("cell", key, measure)
         # A cell may have been done before a metric was asked of it.
         missing = [metric for metric in cell.metrics if bench.store.get("metric", _metric_key(key, metric)) is None]

@@ -71,3 +71,13 @@ def test_tables_get_a_column_for_each(tmp_path):
     lines = list(csv.DictReader(to_csv(rows(run(tmp_path, "change"))).splitlines()))
     assert [line["change.mean"] for line in lines] == ["0.0000", lines[1]["change.mean"], "24.0000"]
     assert list(lines[0])[-1] == "change.mean"
+
+
+def test_what_an_earlier_version_of_a_metric_measured_is_not_passed_off_as_what_this_one_does(tmp_path):
+    request = Axes(["spots"], ["stripes"], ["tiny"], ["original"], metrics=["change"])
+    for version, measured in ((1, 3), (1, 3), (2, 6), (2, 6)):
+        registry = tiny.registry(("change", version))
+        records = run_cells(expand(request, registry), tiny.bench(tmp_path / "store"), registry, out=tmp_path / "out")
+        assert tiny.work_done()["measure change"] == measured
+        assert records[2]["metrics"]["change.mean"] == 24
+    assert tiny.work_done()["train TinyNet"] == 3

@@ -13,7 +13,9 @@ from ucbench.errors import UcbenchError
 
 #: In the order of ``ucbench --help``; each is the ``command`` of the module of that name. Those modules
 #: import whatever is heavy inside their functions, so that the list of commands stays quick.
-COMMANDS = ("run", "plan", "list", "show", "leaderboard", "plugins", "doctor")
+COMMANDS = (
+    "run", "plan", "list", "show", "leaderboard", "export", "cache", "plugins", "new-plugin", "check-plugin", "doctor",
+)  # fmt: skip
 
 INTERRUPTED = 130
 

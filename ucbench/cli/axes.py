@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ucbench.cli.options import plugin_files
+
 if TYPE_CHECKING:
     from ucbench.api import Session
     from ucbench.matrix import Cell
@@ -32,7 +34,7 @@ _AXES = (
 
 
 def axis_options(command: Command) -> Command:
-    """Add every axis, the seeds, and where and how to compute."""
+    """Add every axis, the seeds, where and how to compute, and plugins to try."""
     decorators = [
         click.option(f"--{name}", name.replace("-", "_"), metavar=metavar, multiple=True, help=text)
         for name, metavar, text in _AXES
@@ -45,6 +47,7 @@ def axis_options(command: Command) -> Command:
         click.option("--seed", metavar="SEEDS", help="Craft and train seed, pairwise: 0 (default), 0-2, 0,3."),
         click.option("--craft-seed", metavar="SEEDS", help="Craft seeds, crossed with the train seeds."),
         click.option("--train-seed", metavar="SEEDS", help="Train seeds, crossed with the craft seeds."),
+        click.option("--schedule", metavar="FACTOR", help="Multiply every victim's epochs: 4x, 0.5x."),
         click.option(
             "--out", type=click.Path(file_okay=False), help="Folder for records, results.csv and picture sheets."
         ),
@@ -55,6 +58,7 @@ def axis_options(command: Command) -> Command:
             "--data-root", type=click.Path(), help="Folder that holds cifar10/, cifar100/; same as UCBENCH_DATA."
         ),
     ]
+    command = plugin_files(command)
     for decorator in reversed(decorators):
         command = decorator(command)
     return command
@@ -62,8 +66,10 @@ def axis_options(command: Command) -> Command:
 
 def chosen_axes(options: dict[str, Any]) -> dict[str, Any]:
     """The arguments of :func:`ucbench.api.axes` among a command's options; what was not given keeps its default."""
-    names = [name.replace("-", "_") for name, _, _ in _AXES] + ["seed", "craft_seed", "train_seed"]
+    names = [name.replace("-", "_") for name, _, _ in _AXES] + ["seed", "craft_seed", "train_seed", "schedule"]
     given = {name: options[name] for name in names if options[name] not in (None, ())}
+    if "schedule" in given:
+        given["schedule"] = _factor(given["schedule"])
     if "mixture" in given:
         given["mixture"] = [_fraction(text) for text in given["mixture"]]
     if "trusted" in given:
@@ -100,6 +106,13 @@ def _count(text: str) -> int:
     if not text.isdecimal():
         raise click.BadParameter(f"{text!r} is no number of images.", param_hint="--trusted")
     return int(text)
+
+
+def _factor(text: str) -> float:
+    try:
+        return float(text.removesuffix("x"))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no factor such as 4x or 0.5x.", param_hint="--schedule") from None
 
 
 def _fraction(text: str) -> float:

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
+def plugin_files(command: Command) -> Command:
+    """Add ``--plugin FILE.py``; while the command runs, these files are plugins like the installed ones."""
+
+    @functools.wraps(command)
+    def with_files(*args: Any, plugin: tuple[str, ...], **options: Any) -> Any:
+        from ucbench.registry import trying
+
+        with trying(plugin):
+            return command(*args, **options)
+
+    option = click.option(
+        "--plugin",
+        metavar="FILE.py",
+        type=click.Path(exists=True, dir_okay=False),
+        multiple=True,
+        help="Load a single file as a plugin, for a quick try; may be repeated.",
+    )
+    return cast(Command, option(with_files))
 
 
 def verbosity(command: Command) -> Command:

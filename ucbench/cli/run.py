@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ucbench.cli.axes import axis_options, chosen_cells
 from ucbench.cli.options import as_json, is_quiet, verbosity
 from ucbench.cli.output import print_json
+
+if TYPE_CHECKING:
+    from ucbench.runner import Rerun
 
 
 @click.command("run")
@@ -21,9 +24,16 @@ from ucbench.cli.output import print_json
     metavar="NAME",
     help="What computes the cells: serial, process, process:workers=2,limit=3600 (seconds a cell).",
 )
+@click.option(
+    "--rerun",
+    type=click.Choice(["missing", "failed", "all"]),
+    default="failed",
+    show_default=True,
+    help="Compute cells without a record only; those that failed too; or all again, telling what comes out otherwise.",
+)
 @as_json
 @verbosity
-def command(as_json: bool, out: str | None, executor: str, **options: Any) -> int:
+def command(as_json: bool, out: str | None, executor: str, rerun: Rerun, **options: Any) -> int:
     """Craft, train and evaluate the cross product of the axes.
 
     Every axis may be repeated. Clean and sham references are added. What is in the store or in --out is not computed
@@ -40,7 +50,7 @@ def command(as_json: bool, out: str | None, executor: str, **options: Any) -> in
     folder = Path(out) if out is not None else None
     with reporting(quiet=is_quiet()) as progress:
         cells, here = chosen_cells(options, progress)
-        records = run_session(cells, here, out=folder, executor=executor)
+        records = run_session(cells, here, out=folder, executor=executor, rerun=rerun)
 
     from ucbench.cli.summary import print_summary
     from ucbench.results import columns, rows

@@ -1,0 +1,99 @@
+"""A driver that is killed again and again loses nothing: what it ends with is what an undisturbed run gives."""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import tiny_components as tiny
+
+from ucbench.executors.params import ProcessParams
+from ucbench.executors.process import Processes
+from ucbench.matrix import Axes, Cell, expand
+from ucbench.records import read_records
+from ucbench.registry import Registry
+from ucbench.results import rows, to_csv
+from ucbench.runner import run_cells
+
+#: What a record says of the circumstances, and not of the cell.
+CIRCUMSTANCES = ("cost", "environment")
+CELLS = 2 * 2 * 4
+
+
+@functools.lru_cache(maxsize=1)
+def registry() -> Registry:
+    """The tiny components, where workers find them too."""
+    return Registry(tiny.registry().plugins, registry)
+
+
+def cells() -> list[Cell]:
+    return expand(Axes(["spots"], ["stripes", "badge"], ["tiny"], ["original", "shifted"], ["none", "dim"]), registry())
+
+
+def work(folder: Path, workers: int) -> None:
+    """The run that is killed; it starts a session, so that its workers die with it."""
+    os.setsid()
+    executor = Processes(ProcessParams(workers=workers)) if workers else None
+    run_cells(cells(), tiny.bench(folder / "store"), registry(), out=folder / "out", executor=executor)
+
+
+def lines() -> int:
+    return sum(tiny.work_done().values())
+
+
+def run_killing(folder: Path, workers: int, kills: int) -> int:
+    """Run until the run ends by itself, after ``kills`` kills at random points; the number that struck."""
+    chance = random.Random(workers)
+    spawn = multiprocessing.get_context("spawn")
+    struck = 0
+    while True:
+        process = spawn.Process(target=work, args=(folder, workers))
+        target = lines() + chance.randint(1, 3)
+        process.start()
+        if struck == kills:
+            process.join()
+            assert process.exitcode == 0
+            return struck
+        while process.is_alive() and lines() < target:
+            time.sleep(0.002)
+        time.sleep(chance.random() * 0.01)
+        if not process.is_alive():
+            return struck
+        # The whole session: a killed machine takes the workers with it.
+        os.killpg(process.pid, signal.SIGKILL)
+        process.join()
+        struck += 1
+
+
+def told(folder: Path) -> list[dict]:
+    records = [{k: v for k, v in record.items() if k not in CIRCUMSTANCES} for record in read_records(folder / "out")]
+    return sorted(records, key=lambda record: record["cell"])
+
+
+def table(folder: Path) -> str:
+    found = rows(read_records(folder / "out"))
+    return to_csv([{**row, "seconds": None, "craft_seconds": None, "images_per_second": None} for row in found])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_killed_at_random_points_it_ends_as_if_undisturbed(tmp_path, monkeypatch, workers):
+    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+    calm, rough = tmp_path / "calm", tmp_path / "rough"
+    run_cells(cells(), tiny.bench(calm / "store"), registry(), out=calm / "out")
+    assert len(told(calm)) == CELLS
+
+    (tmp_path / "log").unlink()
+    struck = run_killing(rough, workers, kills=3)
+    assert struck >= 2
+    assert told(rough) == told(calm)
+    assert table(rough) == table(calm)
+    # A kill costs what was being made at that moment, never what was finished.
+    assert tiny.work_done()["train TinyNet"] <= CELLS + struck * max(1, workers)
+    leftovers = [path for path in (rough / "out").rglob("*") if path.is_file() and path.suffix != ".json"]
+    assert not [path for path in leftovers if path.name != "results.csv"]

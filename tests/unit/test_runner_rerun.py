@@ -1,0 +1,84 @@
+"""What is computed again: what is missing, what failed, or all; and what is told of numbers that changed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import tiny_components as tiny
+
+from ucbench.matrix import Axes, expand
+from ucbench.records import read_record, record_path, write_record
+from ucbench.runner import run_cells
+
+
+@pytest.fixture(autouse=True)
+def log(tmp_path, monkeypatch):
+    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+
+
+class Listening:
+    """A progress that remembers what it is told."""
+
+    def __init__(self, progress) -> None:
+        self.said = []
+        self._progress = progress
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def __getattr__(self, name):
+        return getattr(self._progress, name)
+
+
+def run(tmp_path, *poisoners: str, **options):
+    registry = tiny.registry()
+    bench = tiny.bench(tmp_path / "store")
+    bench.progress = Listening(bench.progress)
+    cells = expand(Axes(["spots"], poisoners, ["tiny"], ["original"]), registry)
+    return run_cells(cells, bench, registry, out=tmp_path / "out", **options), bench.progress.said
+
+
+def test_what_failed_is_tried_again_unless_only_what_is_missing_is_asked_for(tmp_path):
+    run(tmp_path, "bad:raises", "stripes")
+    assert tiny.work_done()["craft bad raises"] == 1
+    records, _ = run(tmp_path, "bad:raises", "badge", rerun="missing")
+    assert [record["status"] for record in records] == ["ok", "ok", "failed", "ok"]
+    assert tiny.work_done()["craft bad raises"] == 1
+    assert tiny.work_done()["craft badge"] == 1
+    run(tmp_path, "bad:raises")
+    assert tiny.work_done()["craft bad raises"] == 2
+
+
+def test_all_trains_again_on_the_same_releases_and_comes_to_the_same(tmp_path):
+    first, _ = run(tmp_path, "stripes", "badge")
+    trained = tiny.work_done()["train TinyNet"]
+    again, said = run(tmp_path, "stripes", "badge", rerun="all")
+    assert tiny.work_done()["train TinyNet"] == 2 * trained
+    assert tiny.work_done()["craft stripes"] == 1
+    assert [record["metrics"] for record in again] == [record["metrics"] for record in first]
+    assert not [text for text in said if "not as before" in text]
+    assert [read_record(record_path(tmp_path / "out", r["cell"])) for r in again] == again
+    # What was computed anew is what the store has from now on.
+    assert run(tmp_path, "stripes", "badge")[0] == again
+
+
+def test_a_number_that_comes_out_otherwise_is_told(tmp_path):
+    records, _ = run(tmp_path, "stripes")
+    altered = json.loads(json.dumps(records[2]))
+    altered["metrics"]["test_accuracy"] = 1.25
+    write_record(tmp_path / "out", altered)
+    again, said = run(tmp_path, "stripes", rerun="all")
+    assert again[2]["metrics"] == records[2]["metrics"]
+    (told,) = [text for text in said if "not as before" in text]
+    assert "stripes" in told
+    assert f"test_accuracy 1.25 -> {records[2]['metrics']['test_accuracy']}" in told
+
+
+def test_metrics_that_were_asked_for_are_measured_again_too(tmp_path):
+    registry = tiny.registry()
+    cells = expand(Axes(["spots"], ["stripes"], ["tiny"], ["original"], metrics=["change"]), registry)
+    for rerun, measured in (("failed", 3), ("failed", 3), ("all", 6)):
+        records = run_cells(cells, tiny.bench(tmp_path / "store"), registry, out=tmp_path / "out", rerun=rerun)
+        assert tiny.work_done()["measure change"] == measured
+    assert "change.mean" in records[2]["metrics"]

@@ -1,0 +1,74 @@
+"""A schedule that multiplies epochs: another victim with another key, and nothing else of the cell changed."""
+
+from __future__ import annotations
+
+import pytest
+import tiny_components as tiny
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ucbench.api import axes
+from ucbench.errors import UsageError
+from ucbench.matrix import expand, sameness
+from ucbench.recipe import PAPER_RECIPES, Recipe, stretched
+from ucbench.suite import load_suite
+
+
+def request(**changes):
+    return axes(**{"poisoner": "stripes", "dataset": "spots", "victim": "tiny", **changes})
+
+
+def test_only_the_victim_differs():
+    registry = tiny.registry()
+    plain, longer = expand(request(), registry), expand(request(schedule=4), registry)
+    for one, other in zip(plain, longer, strict=True):
+        changed = {name for name, value in one.describe().items() if other.describe()[name] != value}
+        assert changed == {"victim"}
+        assert other.victim.params.epochs == 4 * one.victim.params.epochs
+        assert sameness(one) != sameness(other)
+        assert one.craft == other.craft
+
+
+def test_it_is_the_victim_that_names_these_epochs():
+    registry = tiny.registry()
+    longer = expand(request(schedule=1.5), registry)
+    assert [sameness(cell) for cell in longer] == [
+        sameness(cell) for cell in expand(request(victim="tiny:epochs=3"), registry)
+    ]
+    assert [sameness(cell) for cell in expand(request(schedule=1), registry)] == [
+        sameness(cell) for cell in expand(request(), registry)
+    ]
+
+
+def test_options_given_by_hand_are_kept():
+    (cell, *_) = expand(request(victim="tiny:epochs=6,lr=0.2", schedule=0.5), tiny.registry())
+    assert (cell.victim.params.epochs, cell.victim.params.lr) == (3, 0.2)
+
+
+@given(factor=st.floats(0.01, 20), recipe=st.sampled_from(sorted(PAPER_RECIPES)))
+def test_every_recipe_stays_valid(factor, recipe):
+    before = Recipe(**PAPER_RECIPES[recipe])
+    options = stretched(before, factor)
+    after = Recipe.resolve("victim 'v'", None, None, {**options})
+    assert after.epochs == max(1, round(before.epochs * factor))
+    assert len(after.milestones) <= len(before.milestones)
+
+
+def test_milestones_keep_their_share():
+    assert stretched(Recipe(epochs=100, schedule="step", milestones=(75, 90)), 2) == {
+        "epochs": "200",
+        "milestones": "150/180",
+    }
+
+
+def test_a_victim_without_epochs_is_refused_by_name():
+    with pytest.raises(UsageError, match="--schedule 2x does not fit victim fixed: it has no epochs"):
+        expand(request(victim="fixed", schedule=2), tiny.registry())
+    with pytest.raises(UsageError, match="multiplies epochs"):
+        expand(request(schedule=0), tiny.registry())
+
+
+def test_a_suite_may_have_one(tmp_path):
+    path = tmp_path / "s.toml"
+    path.write_text('name = "s"\nversion = 1\n[common]\nschedule = 4\n[[table]]\npoisoner = "stripes"\n')
+    assert load_suite(path).requests()[0]["schedule"] == 4

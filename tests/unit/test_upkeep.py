@@ -1,0 +1,108 @@
+"""Keeping a store: what is listed, what is found damaged, and what may go."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filelock import FileLock
+
+from ucbench.identity import key
+from ucbench.store import Store
+from ucbench.upkeep import Entry, entries, remove, sweep, unused, verify
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    made = Store(tmp_path / "home")
+    for kind, name, size in (("release", "a", 1000), ("release", "b", 3000), ("cell", "c", 10)):
+        made.put(kind, key(kind, name), {"values": np.zeros(size, np.uint8)}, {"name": name})
+    return made
+
+
+def names(store: Store) -> list[str]:
+    return sorted(store.get(entry.kind, entry.key, touch=False).meta["name"] for entry in entries(store))
+
+
+def test_entries_are_told_with_the_size_they_take(store):
+    found = {(entry.kind, entry.key): entry for entry in entries(store)}
+    assert set(found) == {
+        ("release", key("release", "a")),
+        ("release", key("release", "b")),
+        ("cell", key("cell", "c")),
+    }
+    big, small = found["release", key("release", "b")], found["release", key("release", "a")]
+    assert big.bytes - small.bytes == pytest.approx(2000, abs=8)
+    assert [entry.kind for entry in entries(store, ["cell"])] == ["cell"]
+
+
+def test_opening_an_object_is_a_use_of_it_and_verifying_is_none(store):
+    path = store.get("release", key("release", "a")).path
+    os.utime(path, (1e9, 1e9))
+    assert all(good for _, good in verify(store))
+    assert path.stat().st_mtime == 1e9
+    store.get("release", key("release", "a"))
+    assert path.stat().st_mtime > 1.5e9
+
+
+def test_a_damaged_object_is_found_and_set_aside(store):
+    file = store.get("release", key("release", "b")).path / "values.npy"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    assert [entry.key for entry, good in verify(store) if not good] == [key("release", "b")]
+    assert names(store) == ["a", "c"]
+    assert all(good for _, good in verify(store))
+
+
+def test_what_goes_is_what_was_unused_longest():
+    now = time.time()
+    found = [Entry("release", str(age), 100, now - age) for age in (50, 10, 30, 20)]
+    assert [e.key for e in unused(found, keep=200)] == ["50", "30"]
+    assert [e.key for e in unused(found, keep=0)] == ["50", "30", "20", "10"]
+    assert [e.key for e in unused(found, older_than=25)] == ["50", "30"]
+    # What is too old goes whatever fits; of the rest, only as much as must.
+    assert [e.key for e in unused(found, older_than=40, keep=250)] == ["50", "30"]
+    assert unused(found) == []
+
+
+def test_what_is_removed_is_gone_and_made_again(store):
+    count, size = remove(store, [e for e in entries(store) if e.kind == "release"])
+    assert count == 2
+    assert size > 4000
+    assert names(store) == ["c"]
+    _, made = store.get_or_make("release", key("release", "a"), lambda: ({"values": np.zeros(1)}, {"name": "a"}))
+    assert made
+
+
+def test_what_somebody_is_making_stays(store):
+    chosen = list(entries(store))
+    with FileLock(store.lock_path("release", key("release", "a"))):
+        count, _ = remove(store, chosen)
+    assert count == 2
+    assert names(store) == ["a"]
+
+
+def test_leftovers_go_but_not_those_of_today(store):
+    quarantine, tmp, checkpoints = (store.root / name for name in ("quarantine", "tmp", "checkpoints"))
+    for folder in (quarantine / "bad", tmp / "old", tmp / "new"):
+        folder.mkdir(parents=True)
+        (folder / "values.npy").write_bytes(b"x" * 100)
+    checkpoints.mkdir()
+    for name in ("old.npz", "new.npz"):
+        (checkpoints / name).write_bytes(b"x" * 10)
+    for path in (tmp / "old", checkpoints / "old.npz"):
+        os.utime(path, (1e9, 1e9))
+    assert sweep(store) == 210
+    left = sorted(path.name for folder in (quarantine, tmp, checkpoints) for path in folder.iterdir())
+    assert left == ["new", "new.npz"]
+    assert names(store) == ["a", "b", "c"]
+
+
+def test_an_empty_store_has_nothing(tmp_path):
+    store = Store(tmp_path / "nowhere")
+    assert list(entries(store)) == []
+    assert sweep(store) == 0
