@@ -50,7 +50,7 @@ def ucbench_victims() -> Iterator[VictimRecord]:
         name="vgg16",
         summary="VGG-16 with batch norm; up to 64 px with one linear layer for a head",
         load=f"{_VICTIMS}:VGG16",
-        params=f"{_VICTIM_PARAMS}:VictimParams",
+        params=f"{_VICTIM_PARAMS}:VGGParams",
         paper="Simonyan and Zisserman, Very Deep Convolutional Networks, ICLR 2015, arXiv:1409.1556",
         aliases=("vgg",),
     )

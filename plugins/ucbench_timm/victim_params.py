@@ -26,6 +26,12 @@ class ResNetParams(VictimParams):
     width: int = Field(64, ge=16, multiple_of=2, description="channels of the stem and of the first stage")
 
 
+class VGGParams(VictimParams):
+    width: int = Field(
+        64, ge=16, multiple_of=2, description="channels of the first stage; the last two have 8 times as many"
+    )
+
+
 _PLAIN = {name: Recipe.model_fields[name].default for name in ("weight_decay", "warmup", "clip_norm")}
 
 

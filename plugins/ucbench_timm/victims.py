@@ -11,10 +11,11 @@ from typing import ClassVar
 
 import timm
 from timm.layers import ClassifierHead
+from timm.models.vgg import VGG, cfgs
 from torch import nn
 
 from ucbench import UsageError
-from ucbench_timm.victim_params import ResNetParams, TimmVictimParams, VictimParams, ViTParams
+from ucbench_timm.victim_params import ResNetParams, TimmVictimParams, VGGParams, VictimParams, ViTParams
 from ucbench_timm.zoo import check_name, create
 
 #: Longest side, in pixels, up to which images get the small-image layers.
@@ -116,17 +117,17 @@ class VGG16:
 
     Up to 64 pixels the classifier is global average pooling and one linear layer instead of two hidden layers
     of 4,096, and the last of the five max-pools are left out where they would take a side of less than 32
-    pixels below one.
+    pixels below one. ``width`` scales the channels of all stages (64 in the paper).
     """
 
-    def __init__(self, params: VictimParams) -> None:
+    def __init__(self, params: VGGParams) -> None:
         self.recipe = params
 
     def build(self, classes: int, size: tuple[int, int]) -> nn.Module:
         if not is_small(size):
-            return timm.create_model("vgg16_bn", num_classes=classes)
+            return self._timms(classes)
         # The hidden layers are replaced below: with one channel they cost nothing until then.
-        model = timm.create_model("vgg16_bn", num_classes=classes, mlp_ratio=1 / 4096)
+        model = self._timms(classes, mlp_ratio=1 / 4096)
         model.pre_logits = nn.Identity()
         model.head = ClassifierHead(model.num_features, classes, pool_type="avg")
         pools = [index for index, layer in enumerate(model.features) if isinstance(layer, nn.MaxPool2d)]
@@ -134,6 +135,13 @@ class VGG16:
         for index in pools[halvings:]:
             model.features[index] = nn.Identity()
         return model
+
+    def _timms(self, classes: int, **options: float) -> nn.Module:
+        width = self.recipe.width
+        if width == 64:
+            return timm.create_model("vgg16_bn", num_classes=classes, **options)
+        layers = [layer if layer == "M" else layer * width // 64 for layer in cfgs["vgg16"]]
+        return VGG(layers, classes, norm_layer=nn.BatchNorm2d, **options)
 
 
 class ViTSmall:

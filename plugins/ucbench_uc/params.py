@@ -11,6 +11,8 @@ from ucbench import Params
 
 #: Longest side, in pixels, below which the defaults make blocks instead of augmenting.
 TINY = 16
+#: Longest side, in pixels, from which the defaults make blocks again: victims stride and pool before they look closely.
+LARGE = 64
 
 #: The paper's procedure as its code runs it, but fitted on each cluster's own images, as the paper's formula says.
 _PAPER: Mapping[str, Any] = {
@@ -78,7 +80,8 @@ class UCParams(Params):
         ge=1,
         description=(
             "side in pixels of the blocks a perturbation consists of (released code: 1); none: 1, but 4 for pictures "
-            "below 16 px, which a crop moves by too much for single pixels to survive"
+            "below 16 px, which a crop moves by too much for single pixels to survive, and 8 from 64 px up, where "
+            "victims stride over single pixels"
         ),
     )
     width: int = Field(16, ge=1, description="channels of the generator's first layer, ngf (released code: 64)")
@@ -90,10 +93,10 @@ class UCParams(Params):
 
     def fitted_to(self, size: tuple[int, int]) -> UCParams:
         """The same with what was left to the pictures' size (height, width) decided."""
-        tiny = max(size) < TINY
+        tiny, large = max(size) < TINY, max(size) >= LARGE
         return self.model_copy(
             update={
-                "coarseness": self.coarseness or (4 if tiny else 1),
+                "coarseness": self.coarseness or (4 if tiny else 8 if large else 1),
                 "augment": ("none" if tiny else "perturbed") if self.augment == "auto" else self.augment,
             }
         )

@@ -9,14 +9,14 @@ from torch import nn
 from ucbench.errors import UsageError
 from ucbench.recipe import PAPER_RECIPES, Recipe
 from ucbench_timm import ucbench_victims, victims
-from ucbench_timm.victim_params import ResNetParams, TimmVictimParams, VictimParams, ViTParams
+from ucbench_timm.victim_params import ResNetParams, TimmVictimParams, VGGParams, VictimParams, ViTParams
 
 SMALL_CNNS = {
     "resnet18": (victims.ResNet18, ResNetParams(width=16)),
     "resnet50": (victims.ResNet50, ResNetParams(width=16)),
     "densenet121": (victims.DenseNet121, VictimParams()),
     "mobilenetv2": (victims.MobileNetV2, VictimParams()),
-    "vgg16": (victims.VGG16, VictimParams()),
+    "vgg16": (victims.VGG16, VGGParams()),
 }
 ALL = {**SMALL_CNNS, "vit-small": (victims.ViTSmall, ViTParams(width=64, depth=2))}
 
@@ -101,6 +101,16 @@ def test_vgg_pools_as_often_as_the_image_allows():
     assert last_map(build("vgg16", size=(64, 48)), (64, 48)) == (2, 1)
     # 13 convolutions, their norms and one linear layer: no hidden layers of 4,096.
     assert weights(build("vgg16")) == 14_728_266
+
+
+@pytest.mark.parametrize("size", [(8, 8), (32, 32)])
+def test_a_narrow_vgg_is_the_wide_one_with_a_share_of_the_channels(size):
+    narrow, wide = victims.VGG16(VGGParams(width=16)).build(10, size), build("vgg16", size=size)
+    assert [type(layer) for layer in narrow.features] == [type(layer) for layer in wide.features]
+    for thin, thick in zip(narrow.features, wide.features, strict=True):
+        if isinstance(thick, nn.Conv2d):
+            assert 4 * thin.out_channels == thick.out_channels
+    assert narrow.eval()(torch.rand(2, 3, *size)).shape == (2, 10)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "densenet121", "mobilenetv2"])

@@ -461,7 +461,10 @@ class TestPresets:
         assert "2301.01217" in record.paper
 
 
-@pytest.mark.parametrize(("side", "decided"), [(8, (4, "none")), (15, (4, "none")), (16, (1, "perturbed"))])
+@pytest.mark.parametrize(
+    ("side", "decided"),
+    [(8, (4, "none")), (15, (4, "none")), (16, (1, "perturbed")), (63, (1, "perturbed")), (64, (8, "perturbed"))],
+)
 def test_what_is_left_open_is_decided_by_the_pictures_size_and_nothing_else_is(side, decided):
     fitted = UCParams().fitted_to((8, side))
     assert (fitted.coarseness, fitted.augment) == decided
