@@ -1,4 +1,4 @@
-"""The components of the core itself: the rows every table is read against, and ways to compute cells.
+"""The components of the core itself: the rows every table is read against, ways to compute cells, and formats.
 
 ``clean`` changes nothing. ``sham`` adds noise of the same budget that carries no information. ``positive`` is a
 class-wise shortcut told the exploiter's labels: an oracle that no protector has, which shows that the regime can show
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ucbench.components import ExecutorRecord, PoisonerRecord
+from ucbench.components import ExecutorRecord, ExporterRecord, PoisonerRecord
 from ucbench.hookspecs import hookimpl
 
 CLEAN, SHAM, POSITIVE, SHUFFLED = "clean", "sham", "positive", "shuffled"
@@ -59,4 +59,30 @@ def ucbench_executors() -> Iterator[ExecutorRecord]:
         summary="Several processes of this machine: process:workers=2",
         load="ucbench.executors.process:Processes",
         params="ucbench.executors.params:ProcessParams",
+    )
+
+
+@hookimpl
+def ucbench_exporters() -> Iterator[ExporterRecord]:
+    yield ExporterRecord(
+        name="csv",
+        summary="leaderboard.csv: a row an entry, every column",
+        load="ucbench.exporters.plain:Csv",
+    )
+    yield ExporterRecord(
+        name="html",
+        summary="A fragment for web pages: a section of tables, one a block",
+        load="ucbench.exporters.html:Html",
+    )
+    yield ExporterRecord(
+        name="latex",
+        summary="Tables for papers, one a block, with the rules of booktabs",
+        load="ucbench.exporters.latex:Latex",
+        aliases=("tex",),
+    )
+    yield ExporterRecord(
+        name="markdown",
+        summary="README.md: tables to read, one a block",
+        load="ucbench.exporters.plain:Markdown",
+        aliases=("md",),
     )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ucbench.budget import Budget
     from ucbench.data import ImageSet
+    from ucbench.leaderboard import Entry
     from ucbench.recipe import Recipe
     from ucbench.training import Engine
 
@@ -186,6 +187,13 @@ class ExecutorRecord(ComponentRecord):
     """A way to compute many cells."""
 
     kind: ClassVar[str] = "executor"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExporterRecord(ComponentRecord):
+    """A format that a leaderboard's table is written in."""
+
+    kind: ClassVar[str] = "exporter"
 
 
 @dataclass(frozen=True)
@@ -397,6 +405,18 @@ class Metric(Protocol):
         """Values by name, None where one is undefined; tables call them ``<metric as asked for>.<name>``."""
 
 
+@runtime_checkable
+class Exporter(Protocol):
+    """``Class(params)``; writes a leaderboard's table in one format."""
+
+    def export(self, entries: Sequence[Entry], title: str) -> str:
+        """The entries, block by block as they come, under ``title``; equal entries give equal texts.
+
+        Names are whatever components and suites are called: escaping them is the format's business.
+        ``ucbench.exporters.sections(entries)`` has them as rows of plain text.
+        """
+
+
 @dataclass(frozen=True)
 class CellEvent:
     """What the observing hooks receive: the cell's record as written, and the folder it was written to, if any."""
@@ -416,5 +436,6 @@ RECORD_KINDS: Mapping[str, type[ComponentRecord]] = {
         VictimRecord,
         MetricRecord,
         ExecutorRecord,
+        ExporterRecord,
     )
 }

@@ -27,6 +27,7 @@ from ucbench.components import (
     DatasetRecord,
     DefenseRecord,
     ExecutorRecord,
+    ExporterRecord,
     LabelingRecord,
     MetricRecord,
     PoisonerRecord,
@@ -86,6 +87,12 @@ def ucbench_metrics() -> Iterable[MetricRecord]:
 @hookspec
 def ucbench_executors() -> Iterable[ExecutorRecord]:
     """Yield ways to compute cells: ``yield ExecutorRecord(name="cluster", load="my_plugin.cluster:Cluster")``."""
+    return ()
+
+
+@hookspec
+def ucbench_exporters() -> Iterable[ExporterRecord]:
+    """Yield formats of leaderboards: ``yield ExporterRecord(name="org", load="my_plugin.org:Org")``."""
     return ()
 
 

@@ -219,21 +219,26 @@ _LEGEND = (
 def _markdown_row(entry: Entry) -> str:
     poisoner, preset, surrogate, told = entry.name
     name = (
-        f"`{poisoner}`"
+        f"`{_escaped(poisoner)}`"
         + ("" if preset == "standard" else f" @{preset}")
-        + ("" if surrogate == "none" else f" ({surrogate})")
+        + ("" if surrogate == "none" else f" ({_escaped(surrogate)})")
     )
     cells = [
         "" if entry.rank is None else str(entry.rank),
         name,
-        told,
+        _escaped(told),
         f"not run: {', '.join(entry.missing)}" if entry.missing else _shown(entry.worst, 1),
         _shown(entry.effect, 100),
         _shown(entry.undefended, 1),
-        entry.defense,
+        _escaped(entry.defense),
         f"{entry.seeds}{'*' if entry.seeds < ENOUGH_SEEDS else ''}",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _escaped(text: str) -> str:
+    """Text that ends no cell of a Markdown table, wherever it came from."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _shown(value: Interval | None, factor: float) -> str:
@@ -245,22 +250,27 @@ def _shown(value: Interval | None, factor: float) -> str:
 
 def files(records: Sequence[Record], defenses: Sequence[str], title: str) -> Mapping[str, str]:
     """What a leaderboard's folder holds beside its records, by file name."""
-    table = rows(records)
-    oracles = {
-        row["poisoner"] for row, record in zip(table, _matching(table, records), strict=True) if record["oracle"]
-    }
-    found = entries(table, defenses, {_base(name) for name in oracles})
+    found = entries_of(records, defenses)
     return {
-        "results.csv": to_csv(table),
+        "results.csv": to_csv(rows(records)),
         "leaderboard.csv": to_leaderboard_csv(found),
         "README.md": to_markdown(found, title),
     }
 
 
-def _matching(table: Sequence[Row], records: Sequence[Record]) -> list[Record]:
-    """The record of every row, in the rows' order."""
-    by_cell = {record["cell"]: record for record in records}
-    return [by_cell[row["cell"]] for row in table]
+def entries_of(records: Sequence[Record], defenses: Sequence[str]) -> list[Entry]:
+    """The entries that these records make, with the worst case over ``defenses``."""
+    oracles = {_base(record["request"]["poisoner"]) for record in records if record["oracle"]}
+    return entries(rows(records), defenses, oracles)
+
+
+def entries_in(folder: Path, defenses: Sequence[str]) -> list[Entry]:
+    """As :func:`entries_of`, of the records in ``folder``.
+
+    Raises:
+        DataError: if there are no records, or one cannot be read.
+    """
+    return entries_of(_records(folder), defenses)
 
 
 def build(folder: Path, defenses: Sequence[str], title: str) -> list[Path]:

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 import click
 
 from ucbench.cli.catalogue import describe, needed, open_registry
-from ucbench.cli.options import as_json, verbosity
+from ucbench.cli.options import as_json, plugin_files, verbosity
 from ucbench.cli.output import print_json, print_table
 from ucbench.components import RECORD_KINDS
 from ucbench.registry import kind_named
@@ -24,13 +24,14 @@ _FACTS = {
 @click.command("list")
 @click.argument("kind", required=False)
 @click.argument("glob", required=False)
+@plugin_files
 @as_json
 @verbosity
 def command(kind: str | None, glob: str | None, as_json: bool) -> None:
     """List installed components.
 
-    KIND is dataset, surrogate, poisoner, labeling, defense, victim, metric or executor (or a plural), or suite; all
-    components without it.
+    KIND is dataset, surrogate, poisoner, labeling, defense, victim, metric, executor or exporter (or a plural), or
+    suite; all components without it.
     GLOB keeps the components whose name or alias it matches: `ucbench list poisoner 'uc*'`.
     """
     if kind in ("suite", "suites"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ucbench.cli.catalogue import as_text, describe, needed, open_registry
-from ucbench.cli.options import as_json, verbosity
+from ucbench.cli.options import as_json, plugin_files, verbosity
 from ucbench.cli.output import print_facts, print_json, print_table
 from ucbench.components import ComponentRecord
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @click.command("show")
 @click.argument("kind")
 @click.argument("name", metavar="NAME[@PRESET]")
+@plugin_files
 @as_json
 @verbosity
 def command(kind: str, name: str, as_json: bool) -> None:

@@ -6,9 +6,9 @@ import click
 
 from ucbench.cli.lazy import LazyGroup
 
-COMMANDS = ("build", "check")
+COMMANDS = ("build", "check", "diff", "submit", "export", "site")
 
 
 @click.group("leaderboard", cls=LazyGroup, names=COMMANDS, package="ucbench.cli.leaderboard")
 def command() -> None:
-    """Build leaderboards from records, and check published ones."""
+    """Build leaderboards from records, check, compare and publish them."""

@@ -1,0 +1,285 @@
+"""``leaderboard diff|check|submit|export`` and ``export``, from the first record to the file that is sent."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import tiny_components as tiny
+
+from ucbench import api
+from ucbench.cli.app import main
+from ucbench.leaderboard import build
+from ucbench.published import COLUMNS
+from ucbench.records import write_record
+from ucbench.suite import load_suite
+from ucbench.tasks import compute, task_of
+
+SUITE = """
+name = "small"
+version = 3
+title = "Spots & <dots>_1"
+
+[common]
+dataset = "spots"
+victim = "tiny"
+labeling = "original"
+seed = "0-1"
+
+[[table]]
+poisoner = ["stripes", "blots", "leaner"]
+
+[[table]]
+poisoner = ["stripes", "leaner"]
+defense = "dim"
+
+[ranking]
+defenses = ["none", "dim"]
+"""
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory) -> Path:
+    """A suite and its leaderboard's folder, built once."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "small.toml").write_text(SUITE)
+    suite = load_suite(home / "small.toml")
+    bench = tiny.bench(home / "store")
+    here = api.Session(tiny.registry(), tiny.CPU, bench.progress)
+    for cell in api.suite_cells(suite, here):
+        write_record(home / "board", compute(task_of(cell, bench), bench))
+    build(home / "board", suite.file.ranking.defenses, suite.title)
+    return home
+
+
+@pytest.fixture(autouse=True)
+def tiny_world(tmp_path, monkeypatch):
+    registry = tiny.registry()
+    monkeypatch.setattr(api, "installed", lambda: registry)
+    monkeypatch.setenv("UCBENCH_HOME", str(tmp_path / "store"))
+    yield
+    logging.getLogger("ucbench").setLevel(logging.NOTSET)
+
+
+@pytest.fixture
+def board(tmp_path, published) -> Path:
+    """A copy to spoil."""
+    shutil.copytree(published / "board", tmp_path / "board")
+    return tmp_path / "board"
+
+
+@pytest.fixture
+def suite(published) -> str:
+    return str(published / "small.toml")
+
+
+def output(capsys, *arguments: str, code: int = 0) -> str:
+    capsys.readouterr()
+    found = main([str(argument) for argument in arguments])
+    printed = capsys.readouterr()
+    assert found == code, printed.err
+    return printed.out if code == 0 else printed.err
+
+
+def change(board: Path, edit, which=lambda record: True) -> None:
+    """Edit the records for which ``which`` is true, and build the tables anew."""
+    for path in (board / "records").iterdir():
+        record = json.loads(path.read_text())
+        if which(record):
+            edit(record)
+            path.write_text(json.dumps(record))
+    build(board, ["none", "dim"], "small v3: Spots & <dots>_1")
+
+
+def test_check_passes_what_the_suite_made_and_says_what_it_judged(capsys, suite, board):
+    text = output(capsys, "leaderboard", "check", suite, board)
+    assert "All tables follow from the records." in text
+    assert re.search(r"\d+ of the suite's cells were keyed anew", text)
+    assert json.loads(output(capsys, "leaderboard", "check", suite, board, "--json"))["errors"] == []
+
+
+def test_check_warns_of_missing_cells_unless_all_are_wanted(capsys, caplog, suite, board):
+    change(board, lambda r: None)
+    next((board / "records").iterdir()).unlink()
+    build(board, ["none", "dim"], "small v3: Spots & <dots>_1")
+    output(capsys, "leaderboard", "check", suite, board)
+    assert "No record of 1 of the suite's" in caplog.text
+    assert "No record of 1" in output(capsys, "leaderboard", "check", suite, board, "--complete", code=1)
+
+
+def test_check_names_records_that_do_not_belong_though_the_tables_follow(capsys, suite, board):
+    change(board, lambda r: r["request"].update(train_seed=9), lambda r: r["request"]["poisoner"] == "leaner")
+    told = output(capsys, "leaderboard", "check", suite, board, code=1)
+    assert "is described otherwise than it is keyed: train_seed 9 for" in told
+    assert "does not follow" not in told
+
+
+def test_check_of_a_broken_record_names_it_and_does_not_end_in_a_traceback(capsys, suite, board):
+    path = next((board / "records").iterdir())
+    path.write_text("{}")
+    told = output(capsys, "leaderboard", "check", suite, board, code=1)
+    assert f"{path} is not well-formed: it has no schema number" in told
+    assert "Traceback" not in told
+
+
+def test_a_submission_is_packed_checked_and_refused_once_changed(capsys, tmp_path, suite, board):
+    sent = tmp_path / "sent.zip"
+    output(capsys, "leaderboard", "submit", suite, board, "--out", sent)
+    with zipfile.ZipFile(sent) as archive:
+        archive.extractall(tmp_path)
+    got = tmp_path / "small-v3"
+    assert "The fingerprints are those of the files." in output(capsys, "leaderboard", "check", suite, got)
+    (got / "README.md").write_text("We won.\n")
+    told = output(capsys, "leaderboard", "check", suite, got, code=1)
+    assert "README.md does not follow from the records" in told
+    assert "README.md is not what SHA256SUMS says" in told
+    again = tmp_path / "again.zip"
+    output(capsys, "leaderboard", "submit", suite, board, "--out", again)
+    assert again.read_bytes() == sent.read_bytes()
+
+
+def test_what_a_check_refuses_is_not_packed(capsys, tmp_path, suite, board):
+    (board / "results.csv").write_text("")
+    told = output(capsys, "leaderboard", "submit", suite, board, "--out", tmp_path / "sent", code=1)
+    assert "results.csv does not follow from the records" in told
+    assert "Nothing was packed" in told
+    assert not (tmp_path / "sent").exists()
+
+
+def test_a_board_and_itself_differ_in_nothing(capsys, suite, board):
+    change(board, lambda r: r["metrics"].update(test_accuracy=50), lambda r: r["request"]["poisoner"] == "stripes")
+    change(board, lambda r: r["metrics"].update(test_accuracy=60), lambda r: r["request"]["poisoner"] == "leaner")
+    found = json.loads(output(capsys, "leaderboard", "diff", board, board, "--suite", suite, "--json"))
+    assert found["only_one"] == found["only_other"] == []
+    assert {line["other_minus_one"]["mean"] for line in found["differences"]} == {0}
+    assert [(order["by"], order["tau"], order["items"]) for order in found["orders"]] == [
+        ("no defense", pytest.approx(1), 2), ("worst case", pytest.approx(1), 2),
+    ]  # fmt: skip
+    text = output(capsys, "leaderboard", "diff", board, board, "--suite", suite)
+    assert "In all rows: dataset spots; labeling original; victim tiny" in text
+    assert "Kendall's tau-b" in text
+    assert "exploratory" in text
+
+
+def test_a_diff_tells_what_changed_and_what_is_missing(capsys, tmp_path, suite, published, board):
+    change(
+        board,
+        lambda r: r["metrics"].update(test_accuracy=r["metrics"]["test_accuracy"] / 2),
+        lambda r: r["request"]["poisoner"] == "stripes",
+    )
+    for path in (board / "records").iterdir():
+        if json.loads(path.read_text())["request"]["poisoner"] == "blots":
+            path.unlink()
+    text = output(capsys, "leaderboard", "diff", published / "board", board)
+    assert "Only in ONE: 1 row." in text
+    assert "No order by worst case: name the suite by --suite" in text
+    found = json.loads(output(capsys, "leaderboard", "diff", published / "board", board, "--json"))
+    assert [setting["poisoner"] for setting in found["only_one"]] == ["blots"]
+    changed = {line["poisoner"] for line in found["differences"] if line["other_minus_one"]["mean"]}
+    assert changed == {"stripes"}
+
+
+def test_a_diff_with_published_figures(capsys, tmp_path, board):
+    with (tmp_path / "published.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for name, value in (("Stripes!", "20"), ("Lean (ours)", "30±1"), ("Unheard of", "4"), ("Stripes", ">87")):
+            line = ["P", "T1", "Spots", "1.0", "Linf 24/255", name, "", "original", "none", "Tiny", "clean_test_acc"]
+            writer.writerow([*line, value, "somewhere, p. 3"])
+    asked = ["leaderboard", "diff", board, tmp_path / "published.csv", "--same", "Lean (ours)=leaner"]
+    found = json.loads(output(capsys, *asked, "--json"))
+    assert {(line["poisoner"], line["other"]["mean"], line["published_in"]) for line in found["differences"]} == {
+        ("stripes", 20, "P, T1"), ("leaner", 30, "P, T1"),
+    }  # fmt: skip
+    assert (found["orders"][0]["items"], found["left_out"]) == (2, {"no plain accuracy": 1})
+    assert [figure["poisoner"] for figure in found["only_other"]] == ["unheard-of"]
+    text = output(capsys, *asked)
+    assert "1 published figures have no counterpart in ONE" in text
+    assert "Published lines left out: 1, no plain accuracy." in text
+
+
+@pytest.mark.parametrize(
+    ("name", "mark"),
+    [
+        ("markdown", "# small v3: Spots & <dots>_1\n"),
+        ("latex", "small v3: Spots \\& \\textless{}dots\\textgreater{}\\_1."),
+        ("html", "<h2>small v3: Spots &amp; &lt;dots&gt;_1</h2>"),
+        ("csv", "dataset,labeling,victim"),
+    ],
+)
+def test_a_table_is_exported_to_the_output_and_to_a_file(capsys, tmp_path, suite, board, name, mark):
+    text = output(capsys, "leaderboard", "export", board, "--to", name, "--suite", suite)
+    assert mark in text
+    output(capsys, "leaderboard", "export", board, "--to", name, "--suite", suite, "--out", tmp_path / "t" / "file")
+    assert (tmp_path / "t" / "file").read_text() == text
+    if name in ("markdown", "csv"):
+        assert text == (board / ("README.md" if name == "markdown" else "leaderboard.csv")).read_text()
+
+
+def test_a_folder_knows_its_suite_by_its_own_copy_or_its_tables_heading(capsys, tmp_path, suite, board, monkeypatch):
+    told = output(capsys, "leaderboard", "export", board, "--to", "csv", code=2)
+    assert "does not say which suite it is of: name it by --suite" in told
+    output(capsys, "leaderboard", "submit", suite, board, "--out", tmp_path / "sent")
+    by_copy = output(capsys, "leaderboard", "export", tmp_path / "sent", "--to", "csv")
+    monkeypatch.setattr(api, "suites", lambda: ({"small": Path(suite)}, []))
+    assert output(capsys, "leaderboard", "export", board, "--to", "csv") == by_copy
+
+
+def test_a_release_is_exported_by_axes_and_by_record_alike(capsys, tmp_path, board):
+    world = ["--dataset", "spots", "--victim", "tiny", "--device", "cpu", "--dtype", "float32", "--threads", "1"]
+    one, other = tmp_path / "one", tmp_path / "other"
+    text = output(capsys, "export", "--poisoner", "leaner", *world, "--out", one)
+    assert "36 pictures, 36 of them perturbed" in text
+    wanted = {"poisoner": "leaner", "defense": "none", "train_seed": 0}
+    found = [json.loads(path.read_text()) for path in (board / "records").iterdir()]
+    (record,) = (record for record in found if wanted.items() <= record["request"].items())
+    path = board / "records" / f"{record['cell']}.json"
+    output(capsys, "export", "--record", path, "--device", "cpu", "--out", other, "--license", "https://example.org")
+    assert (one / "labels.csv").read_bytes() == (other / "labels.csv").read_bytes()
+    assert json.loads((other / "release.json").read_text())["release"] == record["release"]
+    assert json.loads((other / "croissant.json").read_text())["license"] == "https://example.org"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["leaderboard", "export", ".", "--to", "latx"], "Did you mean 'latex' or 'tex'?"),
+        (["leaderboard", "diff", "no-such-folder", "."], "does not exist"),
+        (["leaderboard", "diff", ".", ".", "--suite", "smokey"], "Did you mean 'smoke'?"),
+        (["export", "--out", "x"], "name a poisoner by --poisoner"),
+        (["export", "--poisoner", "stripes"], "Missing option '--out'"),
+        (["export", "--poisoner", "stripes", "--poisoner", "badge", "--dataset", "spots", "--victim", "tiny",
+          "--out", "x"], "These axes name 2 releases"),
+        (["export", "--poisoner", "clean", "--dataset", "spots", "--victim", "tiny", "--out", "x"],
+         "no release to export"),
+    ],
+)  # fmt: skip
+def test_a_slip_is_told_with_exit_code_2(capsys, tmp_path, monkeypatch, arguments, text):
+    monkeypatch.chdir(tmp_path)
+    assert text in output(capsys, *arguments, code=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_record_and_axes_together_are_refused(capsys, tmp_path, board):
+    path = next((board / "records").iterdir())
+    told = output(capsys, "export", "--record", path, "--poisoner", "uc", "--out", tmp_path / "x", code=2)
+    assert "Give either --record" in told
+
+
+def test_help_of_these_commands_imports_nothing_heavy():
+    names = [["leaderboard", name] for name in ("diff", "check", "submit", "export")] + [["export"]]
+    statement = (
+        "import sys; from ucbench.cli import main;"
+        f" [main([*name, '--help']) for name in {names!r}];"
+        " print('heavy:', *(m for m in ('torch', 'scipy', 'pandas', 'numpy', 'pydantic') if m in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", statement], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1].split() == ["heavy:"]

@@ -1,0 +1,52 @@
+"""Records of leaderboards, written by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+Record = dict[str, Any]
+
+
+def record(poisoner: str, seed: int, accuracy: float, defense: str = "none", **request: Any) -> Record:
+    """A record of one cell; ``access`` and ``oracle`` among the ``request`` belong to the poisoner."""
+    clean = poisoner == "clean"
+    access, oracle = request.pop("access", "none"), request.pop("oracle", False)
+    asked = {
+        "dataset": "digits", "poisoner": poisoner, "preset": "standard", "surrogate": "none", "craft_labels": "none",
+        "labeling": "original", "defense": defense, "victim": "resnet18:width=16",
+        "norm": "unbounded" if clean else "linf", "epsilon": None if clean else 8.0, "mixture": 1.0, "trusted": 0,
+        "craft_seed": None if clean else seed, "train_seed": seed, **request,
+    }  # fmt: skip
+    return {
+        "schema": 1,
+        "cell": "".join(c if c.isalnum() else "-" for c in json.dumps(sorted(asked.items()), default=str)),
+        "release": None if clean else "r" * 32,
+        "request": asked,
+        "components": {"victim": {"name": "resnet18", "distribution": "ucbench", "distribution_version": "0.1.0"}},
+        "label_access": access, "oracle": oracle, "granularity": "sample",
+        "data": {"train": "a" * 64, "test": "b" * 64},
+        "numerics": {"dtype": "float32", "threads": 1, "deterministic": True},
+        "environment": {"device": "cpu", "processor": "some", "versions": {"torch": "2.4.0"}},
+        "status": "ok", "epochs": 8, "history": [], "budget": {}, "cost": {},
+        "metrics": {"test_accuracy": float(accuracy), "chance": 10.0},
+    }  # fmt: skip
+
+
+def rows_of(accuracies: Mapping[str, Iterable[float]], defense: str = "none", **request: Any) -> list[Record]:
+    """Records of poisoners, whose accuracies are those of the seeds from 0."""
+    return [
+        record(poisoner, seed, accuracy, defense, **request)
+        for poisoner, values in accuracies.items()
+        for seed, accuracy in enumerate(values)
+    ]
+
+
+def folder(path: Path, records: Iterable[Record]) -> Path:
+    """A folder with these records."""
+    (path / "records").mkdir(parents=True)
+    for number, one in enumerate(records):
+        (path / "records" / f"{number}.json").write_text(json.dumps(one), encoding="utf-8")
+    return path

@@ -1,0 +1,223 @@
+"""What may not be published, and what a reader must be told of."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tiny_components as tiny
+
+from ucbench.audit import audit
+from ucbench.errors import DataError
+from ucbench.forms import faults
+from ucbench.matrix import Axes, expand
+from ucbench.tasks import compute, task_of
+
+AXES = Axes(
+    datasets=["spots"], poisoners=["stripes", "badge"], victims=["tiny"], labelings=["original"],
+    mixtures=[1.0, 0.5], seeds=[(0, 0), (1, 1)],
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> list[dict]:
+    """The records of all cells."""
+    bench = tiny.bench(tmp_path_factory.mktemp("store"))
+    return [compute(task_of(cell, bench), bench) for cell in expand(AXES, tiny.registry())]
+
+
+class Judge:
+    """Writes records into a folder and audits it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.cells = folder, expand(AXES, tiny.registry())
+
+    def __call__(self, records: list[dict], **options):
+        (self.folder / "records").mkdir(exist_ok=True)
+        for path in (self.folder / "records").iterdir():
+            path.unlink()
+        for record in records:
+            path = self.folder / "records" / f"{record['cell']}.json"
+            path.write_text(json.dumps(record), encoding="utf-8")
+        return self.again(**options)
+
+    def again(self, threads: int = 1, **options):
+        def bench(numerics):
+            return replace_numerics(tiny.bench(self.folder / "store"), numerics)
+
+        return audit(self.folder, self.cells, bench, threads=threads, **options)
+
+
+def replace_numerics(bench, numerics):
+    return type(bench)(bench.store, numerics, bench.progress)
+
+
+@pytest.fixture
+def judge(tmp_path) -> Judge:
+    return Judge(tmp_path)
+
+
+@pytest.fixture
+def records(made) -> list[dict]:
+    return copy.deepcopy(made)
+
+
+def told(found, severity: str) -> str:
+    return " ".join(finding.text for finding in found.findings if finding.severity == severity)
+
+
+def test_records_of_the_suite_pass_whichever_mixture_they_have(judge, records):
+    found = judge(records, complete=True)
+    assert found.findings == ()
+    assert len(found.records) == len(records)
+    assert f"{len(records)} of the suite's cells were keyed anew" in " ".join(found.notes)
+
+
+def broken(record: dict, change) -> dict:
+    changed = copy.deepcopy(record)
+    change(changed)
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda r: r["metrics"].update(test_accuracy=100.5), "metrics.test_accuracy: Input should be less than"),
+        (lambda r: r["metrics"].update(train_accuracy=-1), "metrics.train_accuracy: Input should be greater than"),
+        (lambda r: r["metrics"].update({"sharpness.share": float("nan")}), "metrics.sharpness.share is not finite"),
+        (lambda r: r["crafting"]["notes"].update(loss=[1.0, float("inf")]), "crafting.notes.loss[1] is not finite"),
+        (lambda r: r["history"][0].update(test_accuracy=101), "history.0.test_accuracy"),
+        (lambda r: r["metrics"].pop("test_accuracy"), "metrics.test_accuracy: Field required"),
+        (lambda r: r.pop("numerics"), "numerics: Field required"),
+        (lambda r: r["request"].pop("victim"), "request.victim: Field required"),
+        (lambda r: r["request"].update(mixture=0), "request.mixture"),
+        (lambda r: r["request"].update(train_seed="0"), "request.train_seed"),
+        (lambda r: r["budget"].update(linf_max=24.5), "its largest change is 24.5 in linf, over the budget of 24"),
+        (lambda r: r.update(schema=99), "schema 99"),
+        (lambda r: r.update(status="fine"), "status"),
+        (lambda r: r.update(status="failed"), "error: Field required"),
+    ],
+)
+def test_a_record_that_cannot_be_is_named_with_its_fault(records, change, text):
+    (record,) = [r for r in records if r["request"]["poisoner"] == "badge"][:1]
+    assert faults(record) == []
+    assert text in "; ".join(faults(broken(record, change)))
+
+
+def test_a_percentage_of_a_hundred_and_a_failure_are_well_formed(records):
+    assert faults(broken(records[0], lambda r: r["metrics"].update(test_accuracy=100.0))) == []
+    failed = {name: value for name, value in records[0].items() if name not in ("metrics", "history", "budget", "cost")}
+    assert faults({**failed, "status": "failed", "error": {"type": "X", "text": ""}}) == []
+    assert faults([]) == ["it has no schema number"]
+
+
+def test_files_that_are_no_records_are_errors_and_the_others_are_judged(judge, records):
+    judge(records)
+    first, second = (judge.folder / "records" / f"{record['cell']}.json" for record in records[:2])
+    first.write_text("{")
+    second.rename(second.with_name("other.json"))
+    found = judge.again()
+    assert len(found.records) == len(records) - 2
+    assert f"{first} is no record" in told(found, "error")
+    assert f"it holds the cell {records[1]['cell']}, and its name says another" in told(found, "error")
+
+
+def test_an_empty_folder_is_a_clear_error(tmp_path):
+    with pytest.raises(DataError, match="There are no records in"):
+        Judge(tmp_path).again()
+
+
+def test_missing_cells_are_a_warning_unless_all_must_be_there(judge, records):
+    found = judge(records[:-2])
+    assert not found.failed
+    assert f"No record of 2 of the suite's {len(records)} cells: spots | " in told(found, "warning")
+    assert judge(records[:-2], complete=True).failed
+
+
+def test_failed_cells_are_a_warning_unless_all_must_be_there(judge, records):
+    for name in ("metrics", "history", "budget", "cost"):
+        del records[-1][name]
+    records[-1].update(status="failed", error={"type": "ValueError", "text": "no"})
+    found = judge(records)
+    assert (found.failed, "1 failed cell" in told(found, "warning")) == (False, True)
+    assert judge(records, complete=True).failed
+
+
+def test_a_cell_of_another_suite_is_foreign(judge, records):
+    bench = tiny.bench(judge.folder / "store")
+    (other,) = (
+        cell for cell in expand(replace(AXES, seeds=[(7, 7)], mixtures=[1.0]), tiny.registry())
+        if cell.craft.poisoner.record.name == "badge"
+    )  # fmt: skip
+    found = judge([*records, compute(task_of(other, bench), bench)])
+    assert "1 record of no cell of the suite: spots | badge linf 24 | tiny | seed 7" in told(found, "error")
+
+
+def test_other_versions_of_components_and_other_data_are_told_from_other_cells(judge, records):
+    judge.cells = expand(AXES, tiny.registry(("badge", 2)))
+    badges = sum(record["request"]["poisoner"] == "badge" for record in records)
+    found = judge(records)
+    assert f"{badges} records described as cells of the suite, and keyed as others" in told(found, "error")
+    assert f"No record of {badges} of the suite's" in told(found, "warning")
+
+
+def test_a_record_that_calls_itself_something_else_is_caught(judge, records):
+    for record in records:
+        if record["request"]["poisoner"] == "badge":
+            record["request"]["poisoner"] = "stripes:share=0.5"
+    found = judge(records)
+    assert "is described otherwise than it is keyed: poisoner stripes:share=0.5 for badge" in told(found, "error")
+
+
+def test_the_same_data_under_another_name_is_only_told(judge, records):
+    records[0]["request"]["dataset"] = "spots:brightness=0"
+    found = judge(records)
+    assert not found.failed
+    assert "dataset spots:brightness=0 for spots" in told(found, "warning")
+
+
+def test_without_the_data_descriptions_are_judged_and_keys_by_what_records_state(judge, records, monkeypatch):
+    def gone(self, split):
+        raise DataError("spots: no such folder.")
+
+    monkeypatch.setattr(tiny.Spots, "load", gone)
+    found = judge(records, complete=True)
+    assert found.findings == ()
+    assert "judged by their descriptions only, since they could not be keyed here: spots: no such folder." in (
+        " ".join(found.notes)
+    )
+    judge.cells = expand(AXES, tiny.registry(("badge", 2)))
+    assert "its key does not follow from what it says of itself" in told(judge(records), "error")
+    stranger = broken(records[0], lambda r: r["request"].update(train_seed=9))
+    judge.cells = expand(AXES, tiny.registry())
+    assert "1 record of no cell of the suite" in told(judge([stranger]), "error")
+
+
+def test_other_arithmetic_is_an_error_and_other_machines_are_a_summary(judge, records):
+    for record in records:
+        record["environment"]["versions"]["torch"] = "2.4.0"
+    records[0]["environment"]["versions"]["torch"] = "2.5.0"
+    records[1]["environment"]["processor"] = "Another"
+    found = judge(records)
+    assert not found.failed
+    assert f"different torch: 2.4.0 ({len(records) - 1}), 2.5.0 (1)" in told(found, "warning")
+    assert "different processor" in told(found, "warning")
+    records[0]["numerics"]["dtype"] = records[0]["environment"]["dtype"] = "bfloat16"
+    found = judge(records)
+    assert "Records were made with different arithmetic" in told(found, "error")
+    assert "different dtype" not in told(found, "warning")
+
+
+def test_threads_other_than_the_suites_are_an_error_though_all_agree(judge, records):
+    judge(records)
+    found = judge.again(threads=2)
+    assert f"{len(records)} records made with other threads than the 2" in told(found, "error")
+    assert "of no cell of the suite" not in told(found, "error")
+
+
+def test_two_data_sets_under_one_name_are_an_error(judge, records):
+    records[0]["data"]["test"] = "0" * 64
+    assert "The data set spots is 2 different ones" in told(judge(records), "error")

@@ -1,0 +1,167 @@
+"""Formats of leaderboards: nothing a component is called may break a table, and plugins may add more."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import types
+import xml.etree.ElementTree as ElementTree
+
+import boards
+import pytest
+
+import ucbench
+from ucbench.errors import ContractError, DataError
+from ucbench.exporters import HEADERS, sections
+from ucbench.exporters.html import Html
+from ucbench.exporters.latex import Latex, escape
+from ucbench.exporters.plain import Csv, Markdown
+from ucbench.leaderboard import entries_in, files, to_leaderboard_csv
+from ucbench.params import Params
+from ucbench.plugins import load_module
+from ucbench.registry import Registry
+from ucbench.testing import check_exporter
+from ucbench.testing.exporters import NASTY, TITLE, sample_entries
+
+
+def unescaped(text: str) -> str:
+    """What LaTeX would set, for the commands that :func:`escape` writes."""
+    words = {
+        "textbackslash": "\\", "textasciitilde": "~", "textasciicircum": "^", "textless": "<", "textgreater": ">",
+        "textbar": "|", "textasciigrave": "`", "textquotedbl": '"',
+    }  # fmt: skip
+    text = re.sub(r"\\([a-z]+)\{\}", lambda match: f"\0{ord(words[match[1]])}\0", text)
+    text = text.replace(r"$\pm$", "±").replace("-{}", "-")
+    text = re.sub(r"\\([&%$#_{}])", r"\1", text)
+    return re.sub("\0(\\d+)\0", lambda match: chr(int(match[1])), text)
+
+
+@pytest.mark.parametrize("text", [NASTY, "a--b---c", "100 % ± 3", "$x_1$ {y} \\z", 'say "no"|`yes`', "a\n b"])
+def test_latex_sets_every_text_as_it_is(text):
+    escaped = escape(text)
+    assert unescaped(escaped) == " ".join(text.split())
+    # Nothing is left that LaTeX would take for a command of its own, or that would end the line unseen.
+    assert not re.search(r"(?<!\\)[&%#_]|--|[<>|\"`~^]", escaped)
+
+
+def test_latex_has_a_booktabs_table_a_block_with_as_many_cells_in_every_row():
+    text = Latex(Params()).export(sample_entries(), TITLE)
+    tables = text.split(r"\begin{table}")[1:]
+    assert len(tables) == 2
+    for table, count in zip(tables, (2, 1), strict=True):
+        rules = [table.index(rule) for rule in (r"\toprule", r"\midrule", r"\bottomrule", r"\end{tabular}")]
+        assert rules == sorted(rules)
+        rows = [line for line in table.splitlines() if line.endswith(r"\\")]
+        assert len(rows) == count + 1
+        assert {len(re.split(r"(?<!\\)&", row)) for row in rows} == {len(HEADERS)}
+        (columns,) = re.findall(r"\\begin\{tabular\}\{(\w+)\}", table)
+        assert len(columns) == len(HEADERS)
+    assert r"61.5 $\pm$ 2.2" in tables[0]
+    assert r"$\pm$" not in tables[1]
+
+
+def test_html_is_well_formed_and_holds_the_texts_unchanged():
+    root = ElementTree.fromstring(Html(Params()).export(sample_entries(), TITLE))
+    assert root.tag == "section"
+    assert root.findtext("h2") == TITLE
+    tables = root.findall("table")
+    assert [NASTY in table.findtext("caption") for table in tables] == [True, True]
+    assert [cell.text for cell in tables[0].findall("thead/tr/th[@scope='col']")] == list(HEADERS)
+    rows = tables[0].findall("tbody/tr")
+    assert [len(row) for row in rows] == [len(HEADERS)] * 2
+    assert [row.findtext("th[@scope='row']") for row in rows] == ["ranked", f"reference @quick ({NASTY})"]
+    assert not {"script", "style", "html", "body"} & {element.tag for element in root.iter()}
+
+
+def test_an_empty_leaderboard_is_still_a_document():
+    assert ElementTree.fromstring(Html(Params()).export([], "t")).findtext("h2") == "t"
+    assert r"\begin" not in Latex(Params()).export([], "t")
+    assert Markdown(Params()).export([], "t").startswith("# t\n")
+
+
+def test_rows_say_what_is_unknown_missing_or_exploratory():
+    first, second = sections(sample_entries())
+    ranked, reference = first.lines
+    assert ranked.texts == ("1", "ranked", "none", "61.5 ± 2.2", "32.5 ± 5.0", "61.5 ± 2.2", "jpeg", "4")
+    assert (reference.texts[0], reference.texts[3], reference.texts[-1]) == ("", "not run: jpeg", "1*")
+    assert "unbounded" in second.heading
+    assert second.setting == "Mixture 0.5, 20 trusted images, label access full."
+
+
+@pytest.fixture
+def records() -> list[dict]:
+    return [
+        *boards.rows_of({"clean": [90, 91], "uc": [40, 42], "lsp": [20, 21]}),
+        *boards.rows_of({"clean": [80, 81], "uc": [60, 61], "lsp": [70, 71]}, "jpeg"),
+        *boards.rows_of({"secret": [1, 2]}, oracle=True),
+    ]
+
+
+def test_markdown_and_csv_are_the_folders_own_files(tmp_path, records):
+    found = entries_in(boards.folder(tmp_path, records), ["none", "jpeg"])
+    built = files(records, ["none", "jpeg"], "t v1")
+    assert Markdown(Params()).export(found, "t v1") == built["README.md"]
+    assert Csv(Params()).export(found, "t v1") == built["leaderboard.csv"] == to_leaderboard_csv(found)
+    ranks = {line["poisoner"]: line["rank"] for line in csv.DictReader(io.StringIO(built["leaderboard.csv"]))}
+    assert ranks == {"uc": "1", "lsp": "2", "secret": ""}
+
+
+def test_a_folder_without_records_is_a_clear_error(tmp_path):
+    with pytest.raises(DataError, match="There are no records in"):
+        entries_in(tmp_path, ["none"])
+
+
+class Names:
+    """A format of a plugin's own: a poisoner a line."""
+
+    def __init__(self, params: Params) -> None:
+        self.params = params
+
+    def export(self, entries, title: str) -> str:
+        return "\n".join([title, *(line.poisoner for section in sections(entries) for line in section.lines)])
+
+
+def test_a_plugins_format_is_found_and_built_like_the_cores_own():
+    record = ucbench.ExporterRecord(name="names", summary="", load=f"{__name__}:Names")
+    module = types.SimpleNamespace(ucbench_exporters=ucbench.hookimpl(lambda: [record]))
+    chosen = Registry([load_module("mine", module)]).resolve("exporters", "names")
+    assert chosen.build().export(sample_entries(), "t").splitlines()[:2] == ["t", "ranked"]
+    check_exporter(chosen)
+
+
+class Ranked(Names):
+    def export(self, entries, title: str) -> str:
+        return super().export([entry for entry in entries if entry.rank], title)
+
+
+class Counting(Names):
+    calls = 0
+
+    def export(self, entries, title: str) -> str:
+        type(self).calls += 1
+        return super().export(entries, title) + str(self.calls)
+
+
+class Bytes(Names):
+    def export(self, entries, title: str):
+        return super().export(entries, title).encode()
+
+
+class Brittle(Names):
+    def export(self, entries, title: str) -> str:
+        return f"{title} {entries[0].name} {super().export(entries, title)}"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "rule"),
+    [
+        (Ranked, "every entry must be in the text"),
+        (Counting, "equal entries must give equal texts"),
+        (Bytes, "must return text"),
+        (Brittle, "export"),
+    ],
+)
+def test_the_check_catches_an_exporter_that(wrong, rule):
+    with pytest.raises(ContractError, match=rule):
+        check_exporter(wrong(Params()))

@@ -1,0 +1,246 @@
+"""Exported releases: the very pixels and labels that a victim is trained on, described for others to check them."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_components as tiny
+from PIL import Image
+
+from ucbench.croissant import CONTEXT, About
+from ucbench.data import ImageSet
+from ucbench.errors import StoreError, UsageError
+from ucbench.matrix import Axes, Cell, expand
+from ucbench.publishing import export_release, file_of
+from ucbench.recorded import cell_of
+from ucbench.tasks import compute, task_of
+
+NOTHING = About()
+
+
+def cells(poisoner: str, **axes) -> list[Cell]:
+    named = {"datasets": ["spots"], "victims": ["tiny"], "labelings": ["original"], "seeds": [(0, 0)]} | axes
+    return expand(Axes(poisoners=[poisoner], **named), tiny.registry())
+
+
+def cell(poisoner: str, **axes) -> Cell:
+    return cells(poisoner, **axes)[-1]
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return tiny.bench(tmp_path / "store")
+
+
+@pytest.fixture
+def out(tmp_path) -> Path:
+    return tmp_path / "release"
+
+
+def table(out: Path) -> list[dict[str, str]]:
+    with (out / "labels.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def pixels(out: Path, line: dict[str, str]) -> np.ndarray:
+    with Image.open(out / line["file"]) as image:
+        assert image.mode == "RGB"
+        return np.asarray(image).transpose(2, 0, 1)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # a class that nobody sees has no mean colour
+@pytest.mark.parametrize("labeling", ["original", "shifted", "seen"])
+@pytest.mark.parametrize("mixture", [1.0, 0.5])
+def test_pictures_and_labels_are_byte_for_byte_those_a_victim_is_trained_on(bench, out, monkeypatch, labeling, mixture):
+    shown: list[tuple[np.ndarray, np.ndarray, tuple[str, ...]]] = []
+    fit = tiny.Nearest.fit
+
+    def watched(self, train: ImageSet, trusted, run) -> None:
+        shown.append((train.images.copy(), train.known_labels.copy(), train.classes))
+        fit(self, train, trusted, run)
+
+    monkeypatch.setattr(tiny.Nearest, "fit", watched)
+    asked = cell("badge", victims=["nearest"], trusted=[6], labelings=[labeling], mixtures=[mixture])
+    assert compute(task_of(asked, bench), bench)["status"] == "ok"
+    ((images, labels, classes),) = shown
+    done = export_release(asked, bench, out, NOTHING)
+    lines = table(out)
+    assert [int(line["index"]) for line in lines] == list(range(len(images))) == list(range(done.images))
+    assert np.array_equal(np.stack([pixels(out, line) for line in lines]), images)
+    assert [int(line["label"]) for line in lines] == labels.tolist()
+    assert [line["class"] for line in lines] == [classes[label] for label in labels]
+    changed = (images != bench.data(asked).train.images).any((1, 2, 3))
+    assert [line["protected"] == "yes" for line in lines] == changed.tolist()
+    assert done.protected == changed.sum()
+    assert changed.any()
+    assert changed.all() == (mixture == 1)
+
+
+def test_folders_sort_by_label_and_files_by_index():
+    images = np.zeros((12, 3, 2, 2), np.uint8)
+    names = ("zebra", "a/b c", "", "..", *(f"class {k}" for k in range(4, 12)))
+    named = ImageSet(images, np.arange(12, dtype=np.int64), names)
+    files = [file_of(named, index) for index in range(12)]
+    assert files == sorted(files)
+    assert files[:4] == ["images/00-zebra/00.png", "images/01-a_b_c/01.png", "images/02/02.png", "images/03/03.png"]
+    assert file_of(named.subset(np.arange(1)), 0) == "images/00-zebra/0.png"
+
+
+def test_hashes_are_of_every_file(bench, out):
+    export_release(cell("stripes"), bench, out, NOTHING)
+    lines = [line.split("  ") for line in (out / "SHA256SUMS").read_text().splitlines()]
+    stated = {name: digest for digest, name in lines}
+    files = {path.relative_to(out).as_posix(): path for path in out.rglob("*") if path.is_file()}
+    assert set(stated) == set(files) - {"SHA256SUMS"}
+    assert all(hashlib.sha256(files[name].read_bytes()).hexdigest() == digest for name, digest in stated.items())
+    assert {line["file"]: line["sha256"] for line in table(out)} == {
+        name: digest for name, digest in stated.items() if name.startswith("images/")
+    }
+
+
+def test_two_exports_of_a_release_are_the_same_bytes(bench, tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    for out in (one, other):
+        export_release(cell("badge"), bench, out, About(license="https://example.org/terms"))
+    for path in one.rglob("*"):
+        assert path.is_dir() or path.read_bytes() == (other / path.relative_to(one)).read_bytes()
+
+
+def test_the_release_comes_from_the_store(bench, out, tmp_path, monkeypatch):
+    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+    bench.release(cell("badge"))
+    export_release(cell("badge"), bench, out, NOTHING)
+    assert tiny.work_done()["craft badge"] == 1
+
+
+def test_release_json_says_how_it_was_made_and_nothing_of_the_exploiter(bench, out):
+    asked = cell("badge", defenses=["dim"], epsilons=[8.0])
+    done = export_release(asked, bench, out, NOTHING)
+    told = json.loads((out / "release.json").read_text())
+    assert told["release"] == done.release == task_of(asked, bench).release_key
+    assert told["request"]["epsilon"] == 8.0
+    assert told["measured"]["linf_max"] == 8.0
+    assert not {"defense", "victim", "train_seed"} & told["request"].keys()
+    assert told["components"]["poisoner"]["distribution"] == "ucbench-tiny"
+
+
+@pytest.fixture
+def described(bench, out) -> dict:
+    about = About("https://example.org/terms", "Some Group", "https://example.org/set", "2026-01-31")
+    export_release(cell("badge", epsilons=[8.0]), bench, out, about)
+    return json.loads((out / "croissant.json").read_text())
+
+
+def test_the_description_has_what_croissant_asks_for(described):
+    assert described["@type"] == "sc:Dataset"
+    assert described["conformsTo"] == "http://mlcommons.org/croissant/1.0"
+    assert described["@context"] == CONTEXT
+    for name in ("name", "description", "license", "url", "creator", "datePublished", "version"):
+        assert described[name], name
+    assert set(described["name"]) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_.")
+
+
+def test_the_description_points_at_files_that_are_there_with_their_hashes(described, out):
+    objects = [part for part in described["distribution"] if part["@type"] == "cr:FileObject"]
+    for part in objects:
+        assert hashlib.sha256((out / part["contentUrl"]).read_bytes()).hexdigest() == part["sha256"]
+    (pictures,) = (part for part in described["distribution"] if part["@type"] == "cr:FileSet")
+    assert len(list(out.glob(pictures["includes"]))) == len(table(out))
+
+
+def test_every_field_has_a_source_that_exists(described, out):
+    resources = {part["@id"] for part in described["distribution"]}
+    sets = {part["@id"]: part for part in described["recordSet"]}
+    fields = {field["@id"]: field for part in sets.values() for field in part["field"]}
+    assert len(fields) == sum(len(part["field"]) for part in sets.values())
+    sourced = [field["source"] for field in fields.values() if "source" in field]
+    assert {(source.get("fileObject") or source.get("fileSet"))["@id"] for source in sourced} <= resources
+    columns = [source["extract"]["column"] for source in sourced if "column" in source["extract"]]
+    assert columns == list(table(out)[0])
+    assert sets["classes"]["data"] == [
+        {"classes/label": label, "classes/name": name} for label, name in enumerate(tiny.CLASSES)
+    ]
+
+
+def test_labels_follow_from_the_paths_as_the_description_says(described, out):
+    (field,) = (f for part in described["recordSet"] for f in part["field"] if f["@id"] == "images/label")
+    pattern = field["source"]["transform"]["regex"]
+    for line in table(out):
+        for path in (line["file"], str(out / line["file"])):
+            assert int(re.search(pattern, path)[1]) == int(line["label"])
+
+
+def test_what_the_publisher_did_not_say_is_not_made_up(bench, out):
+    export_release(cell("stripes"), bench, out, About(creator="Me"))
+    described = json.loads((out / "croissant.json").read_text())
+    assert described["creator"]["name"] == "Me"
+    assert not {"license", "url", "datePublished"} & described.keys()
+    assert About(creator="Me").missing == ("license", "url", "date")
+
+
+@pytest.mark.parametrize(
+    "poisoner", ["stripes@wide:share=0.5", "badge", "leaner", "blots", "positive", "shuffled:badge"]
+)
+@pytest.mark.parametrize("mixture", [1.0, 0.5])
+def test_a_record_leads_back_to_its_cell(bench, poisoner, mixture):
+    named = {"surrogates": ["others"]} if poisoner == "leaner" else {"epsilons": [8.0]}
+    asked = cell(poisoner, seeds=[(3, 1)], mixtures=[mixture], defenses=["dim+fog"], **named)
+    task = task_of(asked, bench)
+    record = {"cell": task.key, "request": asked.describe()}
+    assert task_of(cell_of(record, tiny.registry()), bench).key == task.key
+
+
+def test_records_of_references_lead_back_too(bench):
+    for asked in cells("badge", seeds=[(3, 1)]):
+        record = {"cell": "", "request": asked.describe()}
+        assert task_of(cell_of(record, tiny.registry()), bench) == task_of(asked, bench)
+
+
+def test_a_record_of_no_cell_is_a_clear_error():
+    request = cell("badge").describe() | {"epsilon": 9.0, "norm": "l2"}
+    with pytest.raises(UsageError, match="describes no cell that can be asked for by itself"):
+        cell_of({"cell": "x", "request": request}, tiny.registry())
+
+
+def test_a_record_is_exported_only_as_the_release_it_tells_of(bench, out):
+    asked = cell("badge")
+    record = compute(task_of(asked, bench), bench)
+    other = copy.deepcopy(record)
+    other["budget"]["psnr"] += 0.01
+    with pytest.raises(UsageError, match=r"is not the one of record .*: its psnr is"):
+        export_release(asked, bench, out, NOTHING, other)
+    with pytest.raises(UsageError, match=r"has the key .* here"):
+        export_release(asked, bench, out, NOTHING, {**record, "cell": "0" * 32})
+    assert not out.exists()
+    assert export_release(asked, bench, out, NOTHING, record).release == record["release"]
+
+
+def test_clean_pictures_are_no_release(bench, out):
+    with pytest.raises(UsageError, match="no release to export"):
+        export_release(cells("stripes")[0], bench, out, NOTHING)
+
+
+def test_a_folder_appears_whole_or_not_at_all_and_nothing_is_overwritten(bench, out, monkeypatch):
+    out.mkdir()
+    (out / "mine").touch()
+    with pytest.raises(UsageError, match="exists already"):
+        export_release(cell("stripes"), bench, out, NOTHING)
+    (out / "mine").unlink()
+
+    def full(*arguments) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("ucbench.publishing.croissant", full)
+        with pytest.raises(StoreError, match="No space left"):
+            export_release(cell("stripes"), bench, out, NOTHING)
+    assert list(out.parent.glob("*release*")) == [out]
+    assert list(out.iterdir()) == []
+    assert export_release(cell("stripes"), bench, out, NOTHING).images == len(table(out))

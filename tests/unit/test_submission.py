@@ -1,0 +1,155 @@
+"""What is packed can be checked by whoever gets it, and is the same wherever it is packed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import boards
+import pytest
+
+from ucbench.errors import UsageError
+from ucbench.leaderboard import build
+from ucbench.submission import pack, verify, write
+from ucbench.suite import Suite, load_suite
+
+SUITE = """
+name = "trial"
+version = 2
+[[table]]
+poisoner = "uc"
+"""
+
+
+@pytest.fixture
+def suite(tmp_path) -> Suite:
+    path = tmp_path / "trial.toml"
+    path.write_text(SUITE)
+    return load_suite(path)
+
+
+@pytest.fixture
+def records() -> list[dict]:
+    made = boards.rows_of({"clean": [90, 91], "uc": [40, 41]})
+    made[0]["environment"]["versions"]["torch"] = "2.5.0"
+    return made
+
+
+@pytest.fixture
+def board(tmp_path, suite, records) -> Path:
+    folder = tmp_path / "board"
+    (folder / "records").mkdir(parents=True)
+    for place, record in enumerate(records):
+        record["cell"] = f"{place:032x}"
+        (folder / "records" / f"{record['cell']}.json").write_text(json.dumps(record))
+    build(folder, ["none"], suite.title)
+    (folder / "notes.txt").write_text("not part of it")
+    return folder
+
+
+def texts(findings) -> str:
+    assert all(finding.severity == "error" for finding in findings)
+    return " ".join(finding.text for finding in findings)
+
+
+@pytest.fixture
+def submitted(tmp_path, board, suite, records) -> Path:
+    return write(pack(board, suite, records), tmp_path / "out" / "sent", "trial-v2")
+
+
+def test_a_submission_holds_records_tables_suite_and_hashes_that_sha256sum_takes(submitted, board, records):
+    files = {path.relative_to(submitted).as_posix() for path in submitted.rglob("*") if path.is_file()}
+    assert files == {f"records/{record['cell']}.json" for record in records} | {
+        "results.csv", "leaderboard.csv", "README.md", "suite.toml", "fingerprints.json", "SHA256SUMS",
+    }  # fmt: skip
+    assert (submitted / "suite.toml").read_text() == SUITE
+    assert (submitted / "results.csv").read_bytes() == (board / "results.csv").read_bytes()
+    if shutil.which("sha256sum"):
+        subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=submitted, check=True)
+    assert len((submitted / "SHA256SUMS").read_text().splitlines()) == len(files) - 1
+
+
+def test_fingerprints_say_what_a_reader_would_ask(submitted, records):
+    stated = json.loads((submitted / "fingerprints.json").read_text())
+    assert stated["suite"] == {"name": "trial", "version": 2, "title": ""}
+    assert stated["records"] == len(records)
+    assert stated["distributions"] == {"ucbench": ["0.1.0"]}
+    assert stated["data"] == [{"dataset": "digits", "trusted": 0, "train": "a" * 64, "test": "b" * 64}]
+    assert stated["numerics"] == [{"dtype": "float32", "threads": 1, "deterministic": True}]
+    assert stated["environments"]["torch"] == {"2.4.0": 3, "2.5.0": 1}
+    assert "suite.toml" in stated["files"]
+
+
+def test_the_same_folder_gives_the_same_bytes_at_any_time(tmp_path, board, suite, records, monkeypatch):
+    one = write(pack(board, suite, records), tmp_path / "one.zip", "trial-v2").read_bytes()
+    monkeypatch.setattr("time.time", lambda: 2e9)
+    monkeypatch.setattr("time.localtime", lambda *seconds: (2033, 5, 18, 3, 33, 20, 2, 138, 0))
+    for path in (board / "records").iterdir():
+        path.touch()
+    assert write(pack(board, suite, records[::-1]), tmp_path / "two.zip", "trial-v2").read_bytes() == one
+
+
+def test_an_archive_unpacks_into_one_folder_that_is_whole(tmp_path, board, suite, records):
+    path = write(pack(board, suite, records), tmp_path / "sent.zip", "trial-v2")
+    with zipfile.ZipFile(path) as archive:
+        assert {Path(name).parts[0] for name in archive.namelist()} == {"trial-v2"}
+        assert archive.testzip() is None
+        archive.extractall(tmp_path / "unpacked")
+    assert verify(tmp_path / "unpacked" / "trial-v2", suite, records) == []
+
+
+def test_what_is_there_is_not_overwritten(tmp_path, board, suite, records, submitted):
+    with pytest.raises(UsageError, match="exists already"):
+        write(pack(board, suite, records), submitted, "trial-v2")
+    (tmp_path / "taken.zip").write_text("mine")
+    with pytest.raises(UsageError, match="exists already"):
+        write(pack(board, suite, records), tmp_path / "taken.zip", "trial-v2")
+    assert (tmp_path / "taken.zip").read_text() == "mine"
+    (tmp_path / "empty").mkdir()
+    assert verify(write(pack(board, suite, records), tmp_path / "empty", "trial-v2"), suite, records) == []
+
+
+def test_a_folder_that_is_no_submission_has_nothing_to_verify(board, suite, records):
+    assert verify(board, suite, records) == []
+
+
+def test_every_change_to_a_submission_is_noticed(submitted, suite, records):
+    assert verify(submitted, suite, records) == []
+
+    def after(change, name: str) -> str:
+        path, kept = submitted / name, (submitted / name).read_bytes() if (submitted / name).exists() else None
+        change(path)
+        found = texts(verify(submitted, suite, records))
+        path.unlink(missing_ok=True)
+        if kept is not None:
+            path.write_bytes(kept)
+        return found
+
+    record = f"records/{records[0]['cell']}.json"
+    assert "is not what SHA256SUMS says" in after(lambda path: path.write_text("{}"), record)
+    assert "is missing; SHA256SUMS lists it" in after(Path.unlink, "leaderboard.csv")
+    assert "is not listed in SHA256SUMS" in after(lambda path: path.write_text("{}"), "records/more.json")
+    assert "SHA256SUMS cannot be read" in after(Path.unlink, "SHA256SUMS")
+    assert "fingerprints.json cannot be read" in after(Path.unlink, "fingerprints.json")
+    assert "fingerprints.json cannot be read" in after(lambda path: path.write_text("[]"), "fingerprints.json")
+    assert "schema 9" in after(lambda path: path.write_text('{"schema": 9}'), "fingerprints.json")
+    assert verify(submitted, suite, records) == []
+
+
+def test_fingerprints_that_tell_of_other_records_are_noticed_though_their_hash_is_right(submitted, suite, records):
+    """Whoever edits both the records and the list of hashes still has to make the summary agree."""
+    for record in records:
+        record["environment"]["versions"]["torch"] = "9.9"
+    assert "does not follow from the records beside it: environments" in texts(verify(submitted, suite, records))
+
+
+def test_a_submission_of_another_version_of_the_suite_is_noticed(submitted, suite, records, tmp_path):
+    (tmp_path / "trial.toml").write_text(SUITE.replace("version = 2", "version = 3"))
+    found = texts(verify(submitted, load_suite(tmp_path / "trial.toml"), records))
+    assert "is not trial v3 as it is here" in found
+    assert "does not follow from the records beside it: suite" in found
+    (tmp_path / "trial.toml").write_text(f"# a remark\n{SUITE}")
+    assert verify(submitted, load_suite(tmp_path / "trial.toml"), records) == []

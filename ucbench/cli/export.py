@@ -1,0 +1,109 @@
+"""``ucbench export``: a release as pictures to publish."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ucbench.cli.axes import axis_options, chosen_cells
+from ucbench.cli.options import is_quiet, verbosity
+
+if TYPE_CHECKING:
+    from ucbench.api import Session
+    from ucbench.matrix import Cell
+    from ucbench.progress import Progress
+    from ucbench.records import Record
+
+
+@click.command("export")
+@click.option(
+    "--record", type=click.Path(exists=True, dir_okay=False), help="A cell's JSON record, in the place of the axes."
+)
+@click.option("--license", metavar="URL", help="Terms it is published under, for croissant.json; the source's bind.")
+@click.option("--creator", metavar="NAME", help="Who publishes it, for croissant.json.")
+@click.option("--url", metavar="URL", help="The page it is published at, for croissant.json.")
+@click.option("--date", metavar="YYYY-MM-DD", help="When it is published, for croissant.json.")
+@axis_options
+@verbosity
+def command(
+    record: str | None,
+    license: str | None,
+    creator: str | None,
+    url: str | None,
+    date: str | None,
+    out: str,
+    **options: Any,
+) -> None:
+    """Write one release as PNG pictures with labels, hashes and a Croissant description.
+
+    The release is that of a record, or of the cell that the axes name; it is taken from the store, or crafted.
+
+    \b
+      ucbench export --record results/records/0b0ad6c41570afed71b4ba981a1d888f.json --out release
+      ucbench export --poisoner uc --dataset cifar10 --epsilon 8/255 --out release
+    """
+    from ucbench.progress import reporting
+
+    with reporting(quiet=is_quiet()) as progress:
+        told, cell, here = _recorded(record, options, progress) if record else (None, *_named(options, progress))
+
+        from ucbench.croissant import About
+        from ucbench.publishing import export_release
+
+        about = About(license, creator, url, date)
+        done = export_release(cell, here.bench(), Path(out), about, told)
+    click.echo(
+        f"{done.folder}: {done.images} pictures, {done.protected} of them perturbed, of the release {done.release}."
+    )
+    if about.missing:
+        names = ", ".join(f"--{name}" for name in about.missing)
+        click.echo(f"croissant.json lacks what only you know: {names}.", err=True)
+
+
+# The axes bring an --out that may be left away, for records and tables.
+_out = next(parameter for parameter in command.params if parameter.name == "out")
+assert isinstance(_out, click.Option)
+_out.required, _out.help = True, "A new folder."
+
+
+def _recorded(path: str, options: dict[str, Any], progress: Progress) -> tuple[Record, Cell, Session]:
+    """The record, its cell, and a session with its arithmetic."""
+    from ucbench.api import session
+    from ucbench.cli.axes import chosen_axes
+    from ucbench.errors import UsageError
+    from ucbench.numerics import Numerics
+    from ucbench.recorded import cell_of
+    from ucbench.records import read_record
+
+    if options["suite"] or chosen_axes(options):
+        raise UsageError("Give either --record, which names a cell, or the axes of one.")
+    record = read_record(Path(path))
+    here = session(device=options["device"], progress=progress)
+    here = replace(here, numerics=Numerics(here.numerics.device, **record["numerics"]))
+    return record, cell_of(record, here.registry), here
+
+
+def _named(options: dict[str, Any], progress: Progress) -> tuple[Cell, Session]:
+    """The one cell whose release the axes name."""
+    from ucbench.errors import UsageError
+
+    cells, here = chosen_cells(options, progress)
+    others = [cell for cell in cells if not cell.craft.is_reference]
+    # References stand in no way; a reference is meant where there is nothing else.
+    found = others or [cell for cell in cells if not cell.craft.is_clean] or cells
+    releases = {str(_published(cell)): cell for cell in found}
+    if len(releases) > 1:
+        raise UsageError(
+            f"These axes name {len(releases)} releases, and one is exported at a time: narrow them down, for instance"
+            " to one --poisoner, --epsilon and --seed."
+        )
+    return next(iter(releases.values())), here
+
+
+def _published(cell: Cell) -> dict[str, Any]:
+    """What tells one published set from another: everything but what the exploiter does about it."""
+    values = cell.describe()
+    return {name: value for name, value in values.items() if name not in ("defense", "victim", "train_seed")}

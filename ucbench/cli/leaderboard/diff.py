@@ -1,0 +1,230 @@
+"""``ucbench leaderboard diff``: two leaderboards, or one and published figures, side by side."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ucbench.cli.leaderboard.folder import suite_of
+from ucbench.cli.options import as_json, verbosity
+from ucbench.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from ucbench.comparison import Comparison, Difference, Order
+    from ucbench.published import Figure
+    from ucbench.statistics import Interval
+
+
+@click.command("diff")
+@click.argument("one", type=click.Path(exists=True, file_okay=False))
+@click.argument("other", type=click.Path(exists=True))
+@click.option(
+    "--suite", metavar="NAME", help="Whose ranked defenses worst cases are over; default: each folder's own suite."
+)
+@click.option("--across", metavar="AXIS", multiple=True, help="An axis that the boards may differ in, such as victim.")
+@click.option("--same", metavar="THEIRS=OURS", multiple=True, help="What a published name means: 'UC (p=10)=uc'.")
+@as_json
+@verbosity
+def command(
+    one: str, other: str, suite: str | None, across: tuple[str, ...], same: tuple[str, ...], as_json: bool
+) -> None:
+    """Compare the leaderboard in folder ONE with OTHER: another folder, or a CSV of published figures.
+
+    Prints what only one side has, the differences OTHER - ONE in points of accuracy, with 95 % intervals over the seeds
+    that both have, and how far the orders of the poisoners agree: Kendall's tau-b with a 95 % bootstrap interval over
+    seeds, and its p-value. References and oracles stand in no order.
+    """
+    from ucbench.comparison import compare_boards, compare_published, read_board
+    from ucbench.errors import UsageError
+
+    first = Path(one)
+    ranked = [_ranked(folder, suite) if folder.is_dir() else None for folder in (first, Path(other))]
+    board = read_board(first, ranked[0])
+    left_out: dict[str, int] = {}
+    if Path(other).is_dir():
+        if same:
+            raise UsageError("--same is for published figures; boards are matched by their own names.")
+        found = compare_boards(board, read_board(Path(other), ranked[1]), across)
+    else:
+        if across:
+            raise UsageError("--across is for two boards; published figures are matched by base names.")
+        published = _published(Path(other), same)
+        found, left_out = compare_published(board, published.figures), dict(published.left_out)
+    if as_json:
+        print_json(_as_json(found, left_out))
+        return
+    _print(found, left_out, without_worst=ranked[0] is None or (Path(other).is_dir() and ranked[1] is None))
+
+
+def _ranked(folder: Path, named: str | None) -> list[str] | None:
+    found = suite_of(folder, named)
+    return None if found is None else found.file.ranking.defenses
+
+
+def _published(path: Path, same: tuple[str, ...]) -> Any:
+    from ucbench import api
+    from ucbench.published import namer, read_published
+
+    pairs = {}
+    for text in same:
+        theirs, given, ours = text.rpartition("=")
+        if not given or not theirs or not ours:
+            raise click.BadParameter(f"{text!r} is not of the form THEIRS=OURS.", param_hint="--same")
+        pairs[theirs] = ours
+    return read_published(path, namer(api.session().registry, pairs))
+
+
+def _print(found: Comparison, left_out: dict[str, int], *, without_worst: bool) -> None:
+    from ucbench.comparison import SETTING
+    from ucbench.published import Figure
+
+    settings = [difference.setting for difference in found.differences]
+    settings += [*found.only_one, *(missing for missing in found.only_other if not isinstance(missing, Figure))]
+    shared = {
+        name: settings[0][place]
+        for place, name in enumerate(SETTING)
+        if settings and all(setting[place] == settings[0][place] for setting in settings)
+    }
+    if shared:
+        click.echo(f"In all rows: {'; '.join(f'{name} {_text(value)}' for name, value in shared.items())}.")
+    shown = [(place, name) for place, name in enumerate(SETTING) if name not in shared]
+    names = [name.replace("_", " ") for _, name in shown]
+
+    def cells(setting: tuple[Any, ...]) -> list[str]:
+        return [_text(setting[place]) for place, _ in shown]
+
+    if found.differences:
+        click.echo("\nAccuracies in percent, and OTHER - ONE in points; seeds: in ONE, in OTHER, paired.")
+        header = [*names, "published in", "one", "other", "other - one", "seeds"]
+        print_table(header, [[*cells(line.setting), *_numbers(line)] for line in found.differences])
+    else:
+        click.echo("They have not one row in common.")
+    for title, missing in (("ONE", found.only_one), ("OTHER", found.only_other)):
+        rows = [cells(entry) for entry in missing if not isinstance(entry, Figure)]
+        if rows:
+            click.echo(f"\nOnly in {title}: {len(rows)} row{'' if len(rows) == 1 else 's'}.")
+            print_table(names, rows)
+    figures = sum(isinstance(missing, Figure) for missing in found.only_other)
+    if figures:
+        click.echo(f"\n{figures} published figures have no counterpart in ONE (--json lists them).")
+    if left_out:
+        click.echo(f"Published lines left out: {'; '.join(f'{n}, {reason}' for reason, n in left_out.items())}.")
+    _print_orders(found.orders, without_worst=without_worst)
+
+
+def _print_orders(orders: tuple[Order, ...], *, without_worst: bool) -> None:
+    if not orders:
+        click.echo("\nNo two ranked poisoners of one block are on both sides: there is no order to compare.")
+        return
+    click.echo("\nKendall's tau-b of the orders of poisoners; 95 % bootstrap interval over craft seeds.")
+    print_table(
+        ["block", "published in", "by", "poisoners", "tau-b", "95 %", "p", "fewest seeds"],
+        [
+            [
+                _block(order.block),
+                order.source,
+                order.by,
+                str(order.agreement.items),
+                _number(order.agreement.tau, 2) or "all tied",
+                _range(order.agreement.low, order.agreement.high),
+                ("" if order.agreement.exact else "about ") + _number(order.agreement.p, 3),
+                f"{order.agreement.seeds}{'' if order.agreement.seeds > 3 or order.source else '*'}",
+            ]
+            for order in orders
+        ],
+    )
+    for order in orders:
+        if order.one != order.other:
+            click.echo(f"\n{_block(order.block)}, by {order.by}{f', {order.source}' if order.source else ''}:")
+            click.echo(f"  ONE:   {' < '.join(order.one)}\n  OTHER: {' < '.join(order.other)}")
+        if order.defenses[0] != order.defenses[1]:
+            click.echo(
+                f"  The worst cases are over {', '.join(order.defenses[0])}; and {', '.join(order.defenses[1])}."
+            )
+    click.echo("\n* fewer than four seeds behind some accuracy: exploratory. Single figures are taken as they are.")
+    if without_worst:
+        click.echo("No order by worst case: name the suite by --suite, whose ranked defenses it is over.")
+
+
+def _numbers(line: Difference) -> list[str]:
+    paired = "" if line.source else f", {line.change.n}"
+    seeds = f"{line.one.n}, {'published' if line.source else line.other.n}{paired}"
+    return [line.source, _interval(line.one), _interval(line.other), _interval(line.change, "+"), seeds]
+
+
+def _interval(value: Interval, sign: str = "") -> str:
+    text = f"{value.mean:{sign}.1f}"
+    return text if math.isnan(value.half) else f"{text} ± {value.half:.1f}"
+
+
+def _number(value: float, decimals: int) -> str:
+    return "" if math.isnan(value) else f"{value:.{decimals}f}"
+
+
+def _range(low: float, high: float) -> str:
+    return "" if math.isnan(low) else f"{low:.2f} to {high:.2f}"
+
+
+def _block(block: tuple[Any, ...]) -> str:
+    from ucbench.leaderboard import BLOCK
+
+    values = dict(zip(BLOCK, block, strict=True))
+    budget = "unbounded" if values["epsilon"] is None else f"{values['norm']} {values['epsilon']:g}"
+    text = f"{values['dataset']}, {budget}, {values['victim']}, labels {values['labeling']}"
+    mixture = "" if values["mixture"] == 1 else f", mixture {values['mixture']:g}"
+    trusted = f", {values['trusted']} trusted" if values["trusted"] else ""
+    return f"{text}{mixture}{trusted}, label access {values['label_access']}"
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _as_json(found: Comparison, left_out: dict[str, int]) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from ucbench.comparison import SETTING
+    from ucbench.leaderboard import BLOCK
+    from ucbench.published import Figure
+
+    def setting(values: tuple[Any, ...] | Figure) -> dict[str, Any]:
+        return asdict(values) if isinstance(values, Figure) else dict(zip(SETTING, values, strict=True))
+
+    return {
+        "only_one": [setting(values) for values in found.only_one],
+        "only_other": [setting(values) for values in found.only_other],
+        "differences": [
+            {
+                **setting(line.setting),
+                "published_in": line.source or None,
+                **{name: _plain(value) for name, value in (("one", line.one), ("other", line.other))},
+                "other_minus_one": _plain(line.change),
+            }
+            for line in found.differences
+        ],
+        "orders": [
+            {
+                **dict(zip(BLOCK, order.block, strict=True)),
+                "published_in": order.source or None,
+                "by": order.by,
+                "defenses_one": list(order.defenses[0]),
+                "defenses_other": list(order.defenses[1]),
+                "one": list(order.one),
+                "other": list(order.other),
+                **{name: _finite(value) for name, value in asdict(order.agreement).items()},
+            }
+            for order in found.orders
+        ],
+        "left_out": left_out,
+    }
+
+
+def _plain(value: Interval) -> dict[str, Any]:
+    return {name: _finite(number) for name, number in value._asdict().items()}
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
