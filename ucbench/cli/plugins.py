@@ -6,13 +6,14 @@ import os
 
 import click
 
-from ucbench.cli.options import as_json, verbosity
+from ucbench.cli.options import as_json, plugin_files, verbosity
 from ucbench.cli.output import print_json, print_table
 from ucbench.plugins import RESTRICT_VARIABLE, LoadedPlugin
 from ucbench.registry import installed
 
 
 @click.command("plugins")
+@plugin_files
 @as_json
 @verbosity
 def command(as_json: bool) -> None:

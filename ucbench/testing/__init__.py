@@ -10,47 +10,46 @@ component or an instance::
     check_poisoner(installed().resolve("poisoner", "uc:steps=2,clusters=3"))
     check_poisoner(Stripes(StripesParams()), record=STRIPES)
 
+What is raised is a :class:`RuleError`, whose ``rule`` has a name and says how to mend what broke it.
+:func:`examine` goes on beyond the first broken rule and tells what became of each, as ``ucbench check-plugin`` does.
+
 An instance is checked against ``record``, or against its kind's defaults. Of a registered component every run
 gets a new instance, as in the core. Errors that are a user's to mend (:class:`~ucbench.errors.UsageError`,
 :class:`~ucbench.errors.DataError`) pass through.
 """
 
-from collections.abc import Callable, Mapping
-
 from ucbench.testing.datasets import check_dataset
 from ucbench.testing.defenses import check_defense
+from ucbench.testing.examination import CHECKS, RULES, Examination, examine
 from ucbench.testing.executors import check_executor
+from ucbench.testing.exporters import check_exporter
 from ucbench.testing.labelings import check_labeling
 from ucbench.testing.metrics import check_metric
 from ucbench.testing.poisoners import check_poisoner
+from ucbench.testing.rules import Finding, Rule, RuleError
 from ucbench.testing.samples import MemoryCheckpoint, TinySurrogate, make_run, sample_images
 from ucbench.testing.surrogates import check_surrogate
 from ucbench.testing.victims import check_victim
 
-#: The check of each kind of component.
-CHECKS: Mapping[str, Callable[..., None]] = {
-    "dataset": check_dataset,
-    "surrogate": check_surrogate,
-    "poisoner": check_poisoner,
-    "labeling": check_labeling,
-    "defense": check_defense,
-    "victim": check_victim,
-    "metric": check_metric,
-    "executor": check_executor,
-}
-
 __all__ = [
     "CHECKS",
+    "RULES",
+    "Examination",
+    "Finding",
     "MemoryCheckpoint",
+    "Rule",
+    "RuleError",
     "TinySurrogate",
     "check_dataset",
     "check_defense",
     "check_executor",
+    "check_exporter",
     "check_labeling",
     "check_metric",
     "check_poisoner",
     "check_surrogate",
     "check_victim",
+    "examine",
     "make_run",
     "sample_images",
 ]

@@ -12,9 +12,64 @@ from torch import Tensor
 from ucbench.components import DefenseRecord
 from ucbench.data import ImageSet
 from ucbench.registry import Resolved
+from ucbench.testing.rules import Rule
 from ucbench.testing.samples import NUMERICS, TinySurrogate, make_run, sample_images
-from ucbench.testing.subject import Subject, shape_text, subject_of
+from ucbench.testing.subject import CALLS, INPUTS, Subject, shape_text, subject_of
 from ucbench.training import arithmetic
+
+STAGES = Rule(
+    "stages",
+    "a defense has at least one of prepare, augment, mix, loss, at_test, select",
+    "Define one of these methods; the core looks for them by name.",
+)
+STATIC = Rule(
+    "static",
+    "static is True where prepare() is all there is, and nowhere else",
+    "Set static in the record, or as a property of the parameters where they decide which stages there are.",
+)
+SAME_SEED = Rule(
+    "same-seed",
+    "the same seed must give the same",
+    "Draw from the generator that is handed over (in prepare, run.generator(stream)), and keep nothing between calls.",
+)
+PREPARED = Rule(
+    "prepared",
+    "prepare() must return the same labelled images, of the same size",
+    "Return train.with_images(uint8 images of the same shape); a defense that removes pictures puts others in their "
+    "place.",
+)
+BATCH = Rule(
+    "batch",
+    "images must stay float32 [B, 3, H, W] in [0, 1]",
+    "Clamp to [0, 1], keep dtype and shape, also for a batch of one image.",
+)
+PER_IMAGE = Rule(
+    "per-image",
+    "augment() must draw for every image, not once for a batch",
+    "Draw tensors of shape [len(x), 1, 1, 1] (or [len(x)]) instead of one value.",
+)
+TARGETS = Rule(
+    "targets",
+    "mix() must return targets that are probabilities",
+    "Return float targets [B, K] whose rows are at least 0 and sum to 1: the two images' targets, in the shares in "
+    "which the images are mixed.",
+)
+LOSS = Rule(
+    "loss",
+    "loss() must return a finite scalar with a gradient in the model's weights",
+    "Return the mean over the batch; targets are probabilities [B, K].",
+)
+TEST_EACH = Rule(
+    "test-each",
+    "at_test() of an image must not depend on the rest of its batch",
+    "Take no statistics over the batch.",
+)
+SELECT = Rule(
+    "select",
+    "select() must return the last epoch, or the one it returned before",
+    "Return len(scores) - 1 to keep the weights of the epoch just over; only these and those kept before are there.",
+)
+RULES = (*CALLS, STAGES, STATIC, SAME_SEED, PREPARED, BATCH, PER_IMAGE, TARGETS, LOSS, TEST_EACH, SELECT)
 
 #: Slack of the range [0, 1], for interpolation in float32.
 _SLACK = 1e-4
@@ -34,18 +89,22 @@ def check_defense(
     """
     subject = subject_of(defense, record, DefenseRecord)
     train = train or sample_images()
-    component = subject.build()
-    stages = [stage for stage in _STAGES if hasattr(component, stage)]
-    subject.require(bool(stages), f"a defense has at least one of {', '.join(_STAGES)}", "It has none of them")
-    static = getattr(getattr(component, "params", None), "static", subject.record.static)
-    subject.require(
-        static == (stages == ["prepare"]),
-        "static is True where prepare() is all there is, and nowhere else",
-        f"It is {static}, and there is {', '.join(stages)}",
-    )
-    with arithmetic(NUMERICS):
+    with subject.apart(), arithmetic(NUMERICS):
+        component = subject.build()
+        stages = [stage for stage in _STAGES if hasattr(component, stage)]
+        subject.require(bool(stages), STAGES, "It has none of them")
+        static = getattr(getattr(component, "params", None), "static", subject.record.static)
+        with subject.apart():
+            evidence = f"It is {static}, and there is {', '.join(stages)}"
+            subject.require(static == (stages == ["prepare"]), STATIC, evidence)
+        for stage, rules in _RULES_OF_STAGE.items():
+            if stage not in stages:
+                subject.skip(f"it has no {stage}()", *rules)
+        if not {"augment", "mix", "at_test"} & set(stages):
+            subject.skip("it has no stage that changes batches", BATCH)
         for stage in stages:
-            _STAGES[stage](subject, train)
+            with subject.apart():
+                _STAGES[stage](subject, train)
 
 
 def _check_prepare(subject: Subject[DefenseRecord], train: ImageSet) -> None:
@@ -60,10 +119,10 @@ def _check_prepare(subject: Subject[DefenseRecord], train: ImageSet) -> None:
             and returned.labels is not None
         )
         evidence = shape_text(getattr(returned, "images", returned))
-        subject.require(fits, "prepare() must return the same labelled images, of the same size", f"Got {evidence}")
+        subject.require(fits, PREPARED, f"Got {evidence}")
         prepared.append(returned)
     first, again = ({"images": images.images, "labels": images.known_labels} for images in prepared)
-    subject.same(first, again, "the same seed must prepare the same set")
+    subject.same(first, again, SAME_SEED.said("the same seed must prepare the same set"))
 
 
 def _check_augment(subject: Subject[DefenseRecord], train: ImageSet) -> None:
@@ -76,12 +135,14 @@ def _check_augment(subject: Subject[DefenseRecord], train: ImageSet) -> None:
         _check_images(subject, "augment()", batch, _drawn(subject, "augment()", augment, batch)[0])
     copies = x[1:2].expand(16, -1, -1, -1).clone()
     first, other = (_draw(subject, "augment()", augment, copies, seed=seed) for seed in (0, 1))
-    if not torch.equal(first[0], other[0]):
-        subject.require(
-            not torch.equal(first[0], first[0][:1].expand_as(first[0])),
-            "augment() must draw for every image, not once for a batch",
-            "16 copies of an image came out equal, and different under another seed",
-        )
+    if torch.equal(first[0], other[0]):
+        subject.skip("augment() draws nothing", PER_IMAGE)
+        return
+    subject.require(
+        not torch.equal(first[0], first[0][:1].expand_as(first[0])),
+        PER_IMAGE,
+        "16 copies of an image came out equal, and different under another seed",
+    )
 
 
 def _check_mix(subject: Subject[DefenseRecord], train: ImageSet) -> None:
@@ -92,7 +153,7 @@ def _check_mix(subject: Subject[DefenseRecord], train: ImageSet) -> None:
     for x, targets in ((_pixels(train), _targets(train)), (_pixels(train)[1:2], _targets(train)[1:2])):
         mixed, out = _drawn(subject, "mix()", mix, x, targets)
         _check_images(subject, "mix()", x, mixed)
-        rule = f"mix() must return targets [{len(x)}, {_CLASSES}] that are probabilities"
+        rule = TARGETS.said(f"mix() must return targets [{len(x)}, {_CLASSES}] that are probabilities")
         subject.require(out.shape == targets.shape, rule, f"Got {shape_text(out)}")
         sums = out.sum(1)
         subject.require(
@@ -109,10 +170,11 @@ def _check_loss(subject: Subject[DefenseRecord], train: ImageSet) -> None:
         return (subject.build().loss(model, x, targets, make_run(stage="train"), generator),)
 
     (value,) = _drawn(subject, "loss()", loss, _pixels(train), _targets(train))
-    rule = "loss() must return a finite scalar"
+    rule = LOSS.said("loss() must return a finite scalar")
     subject.require(isinstance(value, Tensor) and value.ndim == 0, rule, f"Got {shape_text(value)}")
     subject.require(bool(torch.isfinite(value)), rule, f"Got {value.detach()}")
-    subject.require(value.requires_grad, "loss() must have a gradient in the model's weights", "It has none")
+    rule = LOSS.said("loss() must have a gradient in the model's weights")
+    subject.require(value.requires_grad, rule, "It has none")
 
 
 def _check_at_test(subject: Subject[DefenseRecord], train: ImageSet) -> None:
@@ -126,7 +188,7 @@ def _check_at_test(subject: Subject[DefenseRecord], train: ImageSet) -> None:
     (alone,) = _drawn(subject, "at_test()", at_test, x[1:2])
     subject.require(
         torch.allclose(alone, together[1:2], atol=_SLACK),
-        "at_test() of an image must not depend on the rest of its batch",
+        TEST_EACH,
         f"It differs by {(alone - together[1:2]).abs().max():.3g}",
     )
 
@@ -140,7 +202,7 @@ def _check_select(subject: Subject[DefenseRecord], train: ImageSet) -> None:
             chosen = subject.build().select(scores)
         subject.require(
             chosen in (last, kept),
-            "select() must return the last epoch, or the one it returned before",
+            SELECT,
             f"For accuracies {list(scores)} it returned {chosen!r} after {kept}",
         )
         kept = chosen
@@ -154,13 +216,22 @@ _STAGES: dict[str, Callable[[Subject[DefenseRecord], ImageSet], None]] = {
     "at_test": _check_at_test,
     "select": _check_select,
 }
+_RULES_OF_STAGE = {
+    "prepare": (PREPARED,),
+    "augment": (PER_IMAGE,),
+    "mix": (TARGETS,),
+    "loss": (LOSS,),
+    "at_test": (TEST_EACH,),
+    "select": (SELECT,),
+}
 
 
 def _drawn(subject: Subject[DefenseRecord], what: str, stage: Callable[..., Any], *given: Tensor) -> tuple[Tensor, ...]:
     """What ``stage`` makes of ``given``, the same under two states of the global generators."""
     first, again = (_draw(subject, what, stage, *given, seed=0, state=state) for state in (0, 1))
     values = [{f"output {i}": out.detach().numpy() for i, out in enumerate(outputs)} for outputs in (first, again)]
-    subject.same(values[0], values[1], f"{what} must repeat under the same seed")
+    with subject.apart():
+        subject.same(values[0], values[1], SAME_SEED.said(f"{what} must repeat under the same seed"))
     return first
 
 
@@ -171,15 +242,19 @@ def _draw(
     with subject.calling(what, state=state):
         returned = stage(*given, torch.Generator().manual_seed(seed))
     outputs: tuple[Tensor, ...] = returned if isinstance(returned, tuple) else (returned,)
-    for before, after in zip(kept, given, strict=True):
-        subject.require(torch.equal(before, after), f"{what} must not modify its inputs", "A tensor changed in place")
+    unchanged = all(torch.equal(before, after) for before, after in zip(kept, given, strict=True))
+    with subject.apart():
+        rule = INPUTS.said(f"{what} must not modify its inputs")
+        subject.require(unchanged, rule, "A tensor changed in place")
+    for tensor, before in zip(given, kept, strict=True):
+        tensor.copy_(before)
     wrong = [shape_text(out) for out in outputs if not isinstance(out, Tensor)]
-    subject.require(not wrong, f"{what} must return tensors", f"Got {', '.join(wrong)}")
+    subject.require(not wrong, BATCH.said(f"{what} must return tensors"), f"Got {', '.join(wrong)}")
     return outputs
 
 
 def _check_images(subject: Subject[DefenseRecord], what: str, given: Tensor, returned: Tensor) -> None:
-    rule = f"{what} must return float32 images {list(given.shape)} in [0, 1]"
+    rule = BATCH.said(f"{what} must return float32 images {list(given.shape)} in [0, 1]")
     subject.require(returned.shape == given.shape and returned.dtype == torch.float32, rule, shape_text(returned))
     low, high = float(returned.min()), float(returned.max())
     subject.require(low >= -_SLACK and high <= 1 + _SLACK, rule, f"Values run from {low:.3g} to {high:.3g}")

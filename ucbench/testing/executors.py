@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ucbench.components import ExecutorRecord
+from ucbench.errors import UcbenchError
 from ucbench.executors import Executor, Serial
 from ucbench.progress import Silent
 from ucbench.records import Record
@@ -14,9 +15,29 @@ from ucbench.registry import Resolved
 from ucbench.store import Store
 from ucbench.tasks import Task, task_of
 from ucbench.testing.cells import small_cells
+from ucbench.testing.rules import Rule, RuleError
 from ucbench.testing.samples import NUMERICS
-from ucbench.testing.subject import Subject, subject_of
+from ucbench.testing.subject import RUNS, Subject, subject_of, told
 from ucbench.workbench import Workbench
+
+ONCE = Rule(
+    "once",
+    "every task must land once",
+    "Call landed(task, record) in the calling process for every task that run() was given, whatever became of it.",
+)
+FAILURES = Rule(
+    "failures",
+    "a task that fails must land as failed, with the reason",
+    "Take ucbench.tasks.compute(task, bench), whose records say so, or ucbench.tasks.failed for what goes wrong "
+    "outside of it; the other tasks go on.",
+)
+SAME_RECORDS = Rule(
+    "same-records",
+    "records must be those of cells computed one after another",
+    "Compute with the arithmetic of bench.numerics (device, dtype, threads) on a store at bench.store.root, and hand "
+    "records on unchanged.",
+)
+RULES = (RUNS, ONCE, FAILURES, SAME_RECORDS)
 
 
 def check_executor(executor: Resolved | Executor, *, record: ExecutorRecord | None = None) -> None:
@@ -26,24 +47,35 @@ def check_executor(executor: Resolved | Executor, *, record: ExecutorRecord | No
         ContractError: if a rule is broken.
     """
     subject = subject_of(executor, record, ExecutorRecord)
-    alone = _run(Serial())
-    landed = _run(subject.build())
-    names = [name for name, _ in landed]
-    subject.require(
-        sorted(names) == sorted(name for name, _ in alone),
-        "every task must land once",
-        f"Of {len(alone)} tasks {len(set(names))} landed, {len(names)} times in all",
-    )
-    expected = dict(alone)
-    for name, found in landed:
-        _check_record(subject, expected[name], found)
+    with subject.apart():
+        alone = _run(Serial())
+        made = subject.build()
+        try:
+            landed = _run(made)
+        except UcbenchError:
+            raise
+        except Exception as error:
+            raise RuleError(subject.label, RUNS.said("run() failed"), told(error)) from error
+        subject.require(True, RUNS, "")
+        names = [name for name, _ in landed]
+        with subject.apart():
+            subject.require(
+                sorted(names) == sorted(name for name, _ in alone),
+                ONCE,
+                f"Of {len(alone)} tasks {len(set(names))} landed, {len(names)} times in all",
+            )
+        expected = dict(alone)
+        for name, found in landed:
+            if name in expected:
+                with subject.apart():
+                    _check_record(subject, expected[name], found)
 
 
 def _check_record(subject: Subject[ExecutorRecord], expected: Record, found: Record) -> None:
     if expected["status"] == "failed":
         subject.require(
             found["status"] == "failed" and "it cannot be done" in found["error"]["text"],
-            "a task that fails must land as failed, with the reason",
+            FAILURES,
             f"It landed as {found['status']}",
         )
         return
@@ -51,7 +83,7 @@ def _check_record(subject: Subject[ExecutorRecord], expected: Record, found: Rec
     differing = sorted(name for name in one | other if one.get(name) != other.get(name))
     subject.require(
         not differing,
-        "records must be those of cells computed one after another",
+        SAME_RECORDS,
         f"They differ in {', '.join(differing)} for {expected['request']['poisoner']}",
     )
 

@@ -7,9 +7,43 @@ import numpy as np
 from ucbench.components import Labeling, LabelingRecord
 from ucbench.data import ImageSet
 from ucbench.registry import Resolved
+from ucbench.testing.rules import Rule
 from ucbench.testing.samples import NUMERICS, TinySurrogate, make_run, sample_images
-from ucbench.testing.subject import Subject, shape_text, subject_of
+from ucbench.testing.subject import CALLS, Subject, shape_text, subject_of
 from ucbench.training import arithmetic
+
+PICTURES = Rule(
+    "pictures",
+    "apply() must return the published and the test pictures, in their order",
+    "Return published.with_labels(labels, classes) and test.with_labels(labels, classes), in this order.",
+)
+LABELLED = Rule(
+    "labelled",
+    "apply() must label every picture",
+    "Give with_labels() an int64 [N] for all N pictures; an exploiter trains on all that was published.",
+)
+CLASSES = Rule(
+    "classes",
+    "both sets must be labelled in the same classes",
+    "Make the class names once, and give both sets all of them, also where a class occurs in one only.",
+)
+SAME_SEED = Rule(
+    "same-seed",
+    "the same seed must give the same labels",
+    "Draw everything from run.generator(stream) or run.seed(stream), and keep nothing between calls.",
+)
+SCORING = Rule(
+    "scoring",
+    "the test set's labels must not depend on the published pixels",
+    "Label the test pictures from themselves, their own labels and the clean set. What is learned from the release "
+    "(centres, a classifier) must not reach them, or a poisoner could move the targets it is scored by.",
+)
+SEMANTIC = Rule(
+    "semantic",
+    "a labeling of source='semantic' must not read the published pixels",
+    "Take labels and pictures from the first argument, the clean set, or say source='machine' in the record.",
+)
+RULES = (*CALLS, PICTURES, LABELLED, CLASSES, SAME_SEED, SCORING, SEMANTIC)
 
 
 def check_labeling(
@@ -31,26 +65,28 @@ def check_labeling(
     subject = subject_of(labeling, record, LabelingRecord)
     clean, test = clean or sample_images(), test or sample_images(seed=1, name="test")
     published = clean.with_images(clean.images ^ np.uint8(7))
-    inverted = clean.with_images(~clean.images)
-    with arithmetic(NUMERICS):
+    inverted = clean.with_images(~published.images)  # no bit is the same
+    with subject.apart(), arithmetic(NUMERICS):
         train, scoring = _apply(subject, clean, published, test)
         for given, returned in ((published, train), (test, scoring)):
             _check_labelled(subject, given, returned)
-        subject.require(
-            train.classes == scoring.classes,
-            "both sets must be labelled in the same classes",
-            f"The published set has {train.classes}, the test set {scoring.classes}",
-        )
-        again = _apply(subject, clean, published, test, state=1)
-        for one, other in zip((train, scoring), again, strict=True):
-            _check_same_labels(subject, one, other, "the same seed must give the same labels")
+        with subject.apart():
+            subject.require(
+                train.classes == scoring.classes,
+                CLASSES,
+                f"The published set has {train.classes}, the test set {scoring.classes}",
+            )
+        with subject.apart():
+            again = _apply(subject, clean, published, test, state=1)
+            for one, other in zip((train, scoring), again, strict=True):
+                _check_same_labels(subject, one, other, SAME_SEED)
         other_train, other_scoring = _apply(subject, clean, inverted, test)
-        _check_same_labels(
-            subject, scoring, other_scoring, "the test set's labels must not depend on the published pixels"
-        )
+        with subject.apart():
+            _check_same_labels(subject, scoring, other_scoring, SCORING)
         if subject.record.source == "semantic":
-            rule = "a labeling of source='semantic' must not read the published pixels"
-            _check_same_labels(subject, train, other_train, rule)
+            _check_same_labels(subject, train, other_train, SEMANTIC)
+        else:
+            subject.skip(f"source is {subject.record.source!r}", SEMANTIC)
 
 
 def _apply(
@@ -66,13 +102,11 @@ def _apply(
 def _check_labelled(subject: Subject[LabelingRecord], given: ImageSet, returned: ImageSet) -> None:
     subject.require(
         isinstance(returned, ImageSet) and np.array_equal(returned.images, given.images),
-        "apply() must return the published and the test pictures, in their order",
+        PICTURES,
         f"For the set {given.name!r} it returned others: {shape_text(getattr(returned, 'images', returned))}",
     )
-    subject.require(
-        returned.labels is not None, "apply() must label every picture", f"The set {given.name!r} has no labels"
-    )
+    subject.require(returned.labels is not None, LABELLED, f"The set {given.name!r} has no labels")
 
 
-def _check_same_labels(subject: Subject[LabelingRecord], first: ImageSet, second: ImageSet, rule: str) -> None:
+def _check_same_labels(subject: Subject[LabelingRecord], first: ImageSet, second: ImageSet, rule: Rule) -> None:
     subject.same({"labels": first.known_labels}, {"labels": second.known_labels}, rule)

@@ -12,9 +12,32 @@ import torch
 from ucbench.components import Metric, MetricContext, MetricRecord
 from ucbench.data import ImageSet
 from ucbench.registry import Resolved
+from ucbench.testing.rules import Rule
 from ucbench.testing.samples import NUMERICS, TinySurrogate, make_run, sample_images
-from ucbench.testing.subject import Subject, subject_of
+from ucbench.testing.subject import CALLS, Subject, subject_of
 from ucbench.training import arithmetic
+
+VALUES = Rule(
+    "values",
+    "compute() must return a mapping of names to numbers",
+    'Return a dict such as {"mean": 0.5}. Each value becomes a column, called after the metric and its name.',
+)
+FINITE = Rule(
+    "finite",
+    "values must be finite numbers, or None where undefined",
+    "Convert with float(), and return None where there is nothing to measure, instead of NaN.",
+)
+SAME_SEED = Rule(
+    "same-seed",
+    "the same seed must give the same values",
+    "Draw everything from context.run.generator(stream) or context.run.seed(stream), and keep nothing between calls.",
+)
+MODEL = Rule(
+    "model",
+    "compute() must leave the model as it was lent",
+    "Leave weights, eval mode and requires_grad alone; work on copy.deepcopy(context.model) where they must change.",
+)
+RULES = (*CALLS, VALUES, FINITE, SAME_SEED, MODEL)
 
 
 def check_metric(
@@ -32,23 +55,23 @@ def check_metric(
     """
     subject = subject_of(metric, record, MetricRecord)
     train = train or sample_images()
-    with arithmetic(NUMERICS):
+    with subject.apart(), arithmetic(NUMERICS):
         first = _compute(subject, train, 0)
-        subject.require(
-            isinstance(first, Mapping) and bool(first),
-            "compute() must return a mapping of names to numbers",
-            f"Got {type(first).__name__} {first!r}",
-        )
-        for name, value in first.items():
-            subject.require(
-                isinstance(name, str) and (value is None or math.isfinite(float(value))),
-                "values must be finite numbers, or None where undefined",
-                f"Got {name!r}: {value!r}",
-            )
+        subject.require(isinstance(first, Mapping) and bool(first), VALUES, f"Got {type(first).__name__} {first!r}")
+        with subject.apart():
+            for name, value in first.items():
+                subject.require(isinstance(name, str) and _is_number(value), FINITE, f"Got {name!r}: {value!r}")
         again = _compute(subject, train, 1)
-        subject.require(
-            dict(first) == dict(again), "the same seed must give the same values", f"Got {first!r}, then {again!r}"
-        )
+        # As texts, in which NaN equals NaN: that it is none of the numbers allowed is another rule's business.
+        same = sorted(map(repr, first.items())) == sorted(map(repr, again.items()))
+        subject.require(same, SAME_SEED, f"Got {first!r}, then {again!r}")
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return value is None or math.isfinite(float(value))
+    except (TypeError, ValueError):
+        return False
 
 
 def _compute(subject: Subject[MetricRecord], train: ImageSet, state: int) -> Any:
@@ -67,9 +90,10 @@ def _compute(subject: Subject[MetricRecord], train: ImageSet, state: int) -> Any
     with subject.calling("compute()", train, published, test, state=state):
         values = subject.build().compute(context)
     same = all(torch.equal(weights[name], tensor) for name, tensor in network.state_dict().items())
-    subject.require(
-        same and not network.training and all(p.requires_grad for p in network.parameters()),
-        "compute() must leave the model as it was lent",
-        "Its weights, its mode or its gradients' flags changed",
-    )
+    with subject.apart():
+        subject.require(
+            same and not network.training and all(p.requires_grad for p in network.parameters()),
+            MODEL,
+            "Its weights, its mode or its gradients' flags changed",
+        )
     return values

@@ -13,9 +13,71 @@ from ucbench.components import FittedSurrogate, Surrogate, SurrogateRecord
 from ucbench.data import ImageSet
 from ucbench.errors import UsageError
 from ucbench.registry import Resolved
+from ucbench.testing.rules import Rule
 from ucbench.testing.samples import NUMERICS, make_run, sample_images
-from ucbench.testing.subject import Subject, shape_text, subject_of
+from ucbench.testing.subject import CALLS, INPUTS, Subject, shape_text, subject_of
 from ucbench.training import arithmetic, seeded
+
+METHODS = Rule(
+    "methods",
+    "a surrogate has module, features, logits and to",
+    "Define all four; one without a classifier refuses logits() by ucbench.UsageError.",
+)
+NETWORK = Rule(
+    "network",
+    "module() must return a torch.nn.Module",
+    "Return the frozen network, or, where the record says untrained=True, a new one drawn from the seed it is given.",
+)
+FRESH = Rule(
+    "fresh",
+    "a fresh network must be trainable, and give scores [B, classes] and features [B, D]",
+    "Build it for len(train.classes) classes with trainable weights, and define features(x) on it: the input of its "
+    "classifier.",
+)
+NO_LOOK = Rule(
+    "no-look",
+    "features() and logits() of a surrogate without weights must raise UsageError",
+    "Raise ucbench.UsageError there: there is nothing to look through yet.",
+)
+SAME_SEED = Rule(
+    "same-seed",
+    "the same seed must give the same network, or state",
+    "Draw module() from its seed (`with ucbench.training.seeded(seed):`), and fit() from run.generator(stream).",
+)
+STATE = Rule(
+    "state",
+    "fit() must return NumPy arrays by name",
+    "Return {name: tensor.numpy() for name, tensor in network.state_dict().items()} or the like.",
+)
+RESTORED = Rule(
+    "restored",
+    "a restored surrogate must have the features of the fitted one",
+    "Put everything that features() reads into the state: running statistics and normalisation too.",
+)
+DIFFERENTIABLE = Rule(
+    "differentiable",
+    "features must be differentiable in the images",
+    "Use no torch.no_grad(), .detach(), rounding or .numpy() on the way from pixels to features.",
+)
+FROZEN = Rule(
+    "frozen",
+    "features must leave no gradient on the weights",
+    "Freeze them: network.eval().requires_grad_(False).",
+)
+OUTPUTS = Rule(
+    "outputs",
+    "features() and logits() must return finite float32 [B, D]",
+    "Flatten to two dimensions and convert to float32.",
+)
+EACH_IMAGE = Rule(
+    "each-image",
+    "features and logits of an image must not depend on the rest of its batch",
+    "Put the network in eval mode, and take no statistics over the batch.",
+)
+_UNTRAINED = (FRESH, NO_LOOK)
+_FITTED = (STATE, RESTORED)
+_READY = (METHODS, NETWORK, DIFFERENTIABLE, FROZEN, OUTPUTS, EACH_IMAGE)
+RULES = (*CALLS, METHODS, NETWORK, *_UNTRAINED, SAME_SEED, *_FITTED, DIFFERENTIABLE, FROZEN, OUTPUTS, EACH_IMAGE)
 
 
 def check_surrogate(
@@ -33,24 +95,28 @@ def check_surrogate(
     """
     subject = subject_of(surrogate, record, SurrogateRecord)
     train = train or sample_images(size=(20, 28))
-    with arithmetic(NUMERICS):
+    with subject.apart(), arithmetic(NUMERICS):
         if subject.record.untrained:
+            subject.skip("it has no weights of its own", *_READY, *_FITTED)
             _check_untrained(subject, train)
             return
+        subject.skip("it has weights of its own", *_UNTRAINED)
         ready = _ready(subject, train)
         x = torch.from_numpy(train.images.copy()).float() / 255
-        _check_frozen(subject, ready, x)
+        with subject.apart():
+            _check_frozen(subject, ready, x)
         _check_outputs(subject, ready, x)
 
 
 def _ready(subject: Subject[SurrogateRecord], train: ImageSet) -> Surrogate:
     with seeded(0):  # construction may draw initial weights that are then overwritten
         surrogate = subject.build()
-    subject.require(
-        isinstance(surrogate, Surrogate), "a surrogate has module, features, logits and to", shape_text(surrogate)
-    )
+    missing = [name for name in ("module", "features", "logits", "to") if not hasattr(surrogate, name)]
+    subject.require(isinstance(surrogate, Surrogate), METHODS, f"It lacks {', '.join(missing)}")
     if isinstance(surrogate, FittedSurrogate):
         _check_fitting(subject, surrogate, train)
+    else:
+        subject.skip("it is not fitted", *_FITTED, SAME_SEED)
     ready: Surrogate = surrogate
     ready.to(torch.device("cpu"), torch.float32)
     return ready
@@ -64,12 +130,16 @@ def _check_untrained(subject: Subject[SurrogateRecord], train: ImageSet) -> None
         network = surrogate.module(0, train)
     with subject.calling("module()", train, state=1):
         again = surrogate.module(0, train)
-    subject.same(_weights(network), _weights(again), "the same seed must give the same network")
+    with subject.apart():
+        rule = SAME_SEED.said("the same seed must give the same network")
+        subject.same(_weights(network), _weights(again), rule)
     trainable = all(weight.requires_grad for weight in network.parameters())
-    subject.require(trainable, "a fresh network must be trainable", "Some of its weights take no gradient")
+    rule = FRESH.said("a fresh network must be trainable")
+    subject.require(trainable, rule, "Some of its weights take no gradient")
     network.eval()
-    scores, features = network(x), network.features(x)
-    rule = f"a fresh network gives scores [{len(x)}, {len(train.classes)}] and features [{len(x)}, D]"
+    with subject.calling("a fresh network"):
+        scores, features = network(x), network.features(x)
+    rule = FRESH.said(f"a fresh network gives scores [{len(x)}, {len(train.classes)}] and features [{len(x)}, D]")
     shapes = scores.shape == (len(x), len(train.classes)) and features.shape[:-1] == (len(x),)
     subject.require(shapes, rule, f"Got {shape_text(scores)} and {shape_text(features)}")
     for name in ("features", "logits"):
@@ -78,7 +148,8 @@ def _check_untrained(subject: Subject[SurrogateRecord], train: ImageSet) -> None
             getattr(surrogate, name)(x)
         except UsageError:
             refused = True
-        subject.require(refused, f"{name}() of a surrogate without weights must raise UsageError", "It did not")
+        rule = NO_LOOK.said(f"{name}() of a surrogate without weights must raise UsageError")
+        subject.require(refused, rule, "It did not")
 
 
 def _weights(network: nn.Module) -> dict[str, NDArray[Any]]:
@@ -89,7 +160,8 @@ def _check_fitting(subject: Subject[SurrogateRecord], surrogate: FittedSurrogate
     """Leave ``surrogate`` fitted."""
     state = _fit(subject, subject.build(), train)
     again = _fit(subject, surrogate, train, global_state=1)
-    subject.same(state, again, "the same seed must give the same state")
+    with subject.apart():
+        subject.same(state, again, SAME_SEED.said("the same seed must give the same state"))
     x = torch.from_numpy(train.images.copy()).float() / 255
     fitted = surrogate.features(x).detach().numpy()
     restored = subject.build()
@@ -98,7 +170,7 @@ def _check_fitting(subject: Subject[SurrogateRecord], surrogate: FittedSurrogate
     subject.same(
         {"features": fitted},
         {"features": restored.features(x).detach().numpy()},
-        "a restored surrogate must have the features of the fitted one",
+        RESTORED,
     )
 
 
@@ -108,27 +180,26 @@ def _fit(
     with subject.calling("fit()", train, state=global_state):
         state = dict(surrogate.fit(train, make_run(stage="surrogate")))
     wrong = [name for name, array in state.items() if not isinstance(array, np.ndarray)]
-    subject.require(not wrong, "fit() must return NumPy arrays by name", f"Other types stand under {wrong}")
+    subject.require(not wrong, STATE, f"Other types stand under {wrong}")
     return state
 
 
 def _check_frozen(subject: Subject[SurrogateRecord], surrogate: Surrogate, x: Tensor) -> None:
     kept = x.clone()
     watched = x.clone().requires_grad_()
-    rule = "features must be differentiable in the images"
     with subject.calling("features()"):
         features = surrogate.features(watched)
-    subject.require(features.requires_grad, rule, "They have no gradient")
+    subject.require(features.requires_grad, DIFFERENTIABLE, "They have no gradient")
     features.square().sum().backward()  # type: ignore[no-untyped-call]
     reached = watched.grad is not None and bool(watched.grad.any())
-    subject.require(reached, rule, "Their gradient is missing or zero everywhere")
-    subject.require(torch.equal(watched.detach(), kept), "features() must not modify its input", "The images changed")
-    module = surrogate.module(0)
-    subject.require(isinstance(module, nn.Module), "module() must return a torch.nn.Module", shape_text(module))
+    subject.require(reached, DIFFERENTIABLE, "Their gradient is missing or zero everywhere")
+    rule = INPUTS.said("features() must not modify its input")
+    subject.require(torch.equal(watched.detach(), kept), rule, "The images changed")
+    with subject.calling("module()"):
+        module = surrogate.module(0)
+    subject.require(isinstance(module, nn.Module), NETWORK, f"It returned {shape_text(module)}")
     touched = [name for name, weight in module.named_parameters() if weight.grad is not None]
-    subject.require(
-        not touched, "features must leave no gradient on the weights", f"There is one on {', '.join(touched[:3])}"
-    )
+    subject.require(not touched, FROZEN, f"There is one on {', '.join(touched[:3])}")
 
 
 @torch.no_grad()
@@ -143,14 +214,15 @@ def _check_outputs(subject: Subject[SurrogateRecord], surrogate: Surrogate, x: T
             raise
         subject.require(
             isinstance(together, Tensor) and together.dtype == torch.float32 and together.shape[:-1] == (len(x),),
-            f"{name}() must return float32 [{len(x)}, D] for {len(x)} images",
+            OUTPUTS.said(f"{name}() must return float32 [{len(x)}, D] for {len(x)} images"),
             f"It returned {shape_text(together)}",
         )
-        subject.require(bool(torch.isfinite(together).all()), f"{name}() must return finite values", "Some are not")
+        rule = OUTPUTS.said(f"{name}() must return finite values")
+        subject.require(bool(torch.isfinite(together).all()), rule, "Some are not")
         alone = getattr(surrogate, name)(x[:1])
         scale = float(together.abs().max())
         subject.require(
             torch.allclose(alone, together[:1], rtol=1e-3, atol=1e-4 * scale),
-            f"{name}() of an image must not depend on the rest of its batch",
+            EACH_IMAGE.said(f"{name}() of an image must not depend on the rest of its batch"),
             f"It differs by {(alone - together[:1]).abs().max():.3g}, the largest value being {scale:.3g}",
         )

@@ -9,11 +9,68 @@ import torch
 from torch import Tensor, nn
 
 from ucbench.components import Trainer, Victim, VictimRecord
+from ucbench.errors import UcbenchError
 from ucbench.recipe import Recipe
 from ucbench.registry import Resolved
+from ucbench.testing.rules import Rule, RuleError
 from ucbench.testing.samples import NUMERICS, make_run, sample_images
-from ucbench.testing.subject import Subject, shape_text, subject_of
+from ucbench.testing.subject import CALLS, RUNS, Subject, shape_text, subject_of, told
 from ucbench.training import arithmetic, seeded
+
+OPAQUE = Rule(
+    "opaque",
+    "the record says opaque=True where there are fit() and predict(), and nowhere else",
+    "A trainer has fit() and predict() and says opaque=True; an architecture has build() and a recipe.",
+)
+RECIPE = Rule(
+    "recipe",
+    "a victim must have a recipe",
+    "Derive the parameters from ucbench.Recipe and set self.recipe = params, or hold a ucbench.Recipe(...) of its own.",
+)
+MODULE = Rule(
+    "module",
+    "build() must return a torch.nn.Module",
+    "Return the network, freshly initialised for so many classes and pictures of that (height, width).",
+)
+INITIALISATION = Rule(
+    "initialisation",
+    "build() must initialise afresh from torch's global generator, and from nothing else",
+    "Leave initialisation to torch's layers, or draw without naming a generator: the core seeds the global one around "
+    "build(). Load no weights that change, and set no seed.",
+)
+LOGITS = Rule(
+    "logits",
+    "the model must return finite float32 logits [B, classes]",
+    "End in a linear layer of that many outputs, flat and without softmax; every picture size asked for must work.",
+)
+GRADIENTS = Rule(
+    "gradients",
+    "a loss must reach all trainable weights",
+    "Remove layers that forward() does not use, or set requires_grad=False where weights are to stay.",
+)
+EACH_IMAGE = Rule(
+    "each-image",
+    "in eval mode an image's logits must not depend on the rest of its batch",
+    "Let normalisation use running statistics in eval mode, and take no statistics over the batch.",
+)
+TRAINS = Rule(
+    "trains",
+    "the engine must be able to train it by its recipe",
+    "Try it with run.engine.fit(model, sample_images(), recipe, seed=0). Batches may hold a single picture.",
+)
+PREDICTIONS = Rule(
+    "predictions",
+    "predict() must return one class an image",
+    "Return int64 [N] in the numbering of the sets it was trained on.",
+)
+SAME_SEED = Rule(
+    "same-seed",
+    "the same seed must give the same predictions",
+    "Draw everything from run.generator(stream) or run.seed(stream), and keep nothing between trainers.",
+)
+_OF_NETWORKS = (RECIPE, MODULE, INITIALISATION, LOGITS, GRADIENTS, EACH_IMAGE, TRAINS)
+_OF_TRAINERS = (PREDICTIONS, SAME_SEED)
+RULES = (*CALLS, OPAQUE, *_OF_NETWORKS, *_OF_TRAINERS)
 
 #: Classes of the models built here.
 CLASSES = 5
@@ -36,24 +93,29 @@ def check_victim(
         ContractError: if a rule is broken.
     """
     subject = subject_of(victim, record, VictimRecord)
-    trains = isinstance(subject.build(), Trainer)
-    subject.require(
-        subject.record.opaque == trains,
-        "the record says opaque=True where there are fit() and predict(), and nowhere else",
-        f"It says opaque={subject.record.opaque}",
-    )
-    if trains:
-        with arithmetic(NUMERICS):
+    with subject.apart(), arithmetic(NUMERICS):
+        component = subject.build()
+        trains = isinstance(component, Trainer)
+        with subject.apart():
+            subject.require(subject.record.opaque == trains, OPAQUE, f"It says opaque={subject.record.opaque}")
+        if trains:
+            subject.skip("it trains by itself", *_OF_NETWORKS)
             _check_trainer(subject, sizes[0])
-        return
-    recipe: Recipe = getattr(subject.build(), "recipe", None)  # type: ignore[assignment]
-    subject.require(isinstance(recipe, Recipe), "a victim must have a recipe", f"Its recipe is {shape_text(recipe)}")
-    with arithmetic(NUMERICS):
+            return
+        subject.skip("it is no trainer", *_OF_TRAINERS)
+        recipe: Recipe = getattr(component, "recipe", None)  # type: ignore[assignment]
+        subject.require(isinstance(recipe, Recipe), RECIPE, f"Its recipe is {shape_text(recipe)}")
         for size in sizes:
-            model = _build(subject, size, seed=0)
-            _check_initialisation(subject, model, size)
-            _check_logits(subject, model, size)
-            _check_epoch(subject, model, recipe, size)
+            with subject.apart():
+                _check_network(subject, recipe, size)
+
+
+def _check_network(subject: Subject[VictimRecord], recipe: Recipe, size: tuple[int, int]) -> None:
+    model = _build(subject, size, seed=0)
+    with subject.apart():
+        _check_initialisation(subject, model, size)
+    _check_logits(subject, model, size)
+    _check_epoch(subject, model, recipe, size)
 
 
 def _check_trainer(subject: Subject[VictimRecord], size: tuple[int, int]) -> None:
@@ -68,17 +130,23 @@ def _check_trainer(subject: Subject[VictimRecord], size: tuple[int, int]) -> Non
     first, again = predictions
     subject.require(
         first.shape == (7,) and np.issubdtype(first.dtype, np.integer) and 0 <= first.min() <= first.max() < CLASSES,
-        f"predict() must return one class of {CLASSES} an image",
-        shape_text(first),
+        PREDICTIONS.said(f"predict() must return one class of {CLASSES} an image"),
+        f"It returned {shape_text(first)}",
     )
-    subject.same({"classes": first}, {"classes": again}, "the same seed must give the same predictions")
+    subject.same({"classes": first}, {"classes": again}, SAME_SEED)
 
 
 def _build(subject: Subject[VictimRecord], size: tuple[int, int], seed: int) -> nn.Module:
     # Not Subject.calling: building is the one call that may draw from the global generator.
+    victim = subject.build()
     with seeded(seed):
-        model = subject.build().build(CLASSES, size)
-    subject.require(isinstance(model, nn.Module), "build() must return a torch.nn.Module", shape_text(model))
+        try:
+            model = victim.build(CLASSES, size)
+        except UcbenchError:
+            raise
+        except Exception as error:
+            raise RuleError(subject.label, RUNS.said(f"build() for pictures of {size} failed"), told(error)) from error
+    subject.require(isinstance(model, nn.Module), MODULE, f"It returned {shape_text(model)}")
     return model  # type: ignore[no-any-return]
 
 
@@ -87,10 +155,11 @@ def _check_initialisation(subject: Subject[VictimRecord], model: nn.Module, size
         {name: weight.detach().numpy() for name, weight in one.named_parameters()}
         for one in (model, _build(subject, size, seed=0), _build(subject, size, seed=1))
     )
-    subject.same(first, again, "build() must draw from torch's global generator, and from nothing else")
+    rule = INITIALISATION.said("build() must draw from torch's global generator, and from nothing else")
+    subject.same(first, again, rule)
     subject.require(
         any((first[name] != other[name]).any() for name in first),
-        "build() must initialise afresh from torch's global generator",
+        INITIALISATION.said("build() must initialise afresh from torch's global generator"),
         "Two seeds gave the same weights",
     )
 
@@ -103,21 +172,24 @@ def _check_logits(subject: Subject[VictimRecord], model: nn.Module, size: tuple[
         _check_shape(subject, logits, 2)
         logits.square().mean().backward()
     unreached = [name for name, weight in model.named_parameters() if weight.requires_grad and weight.grad is None]
-    subject.require(not unreached, "a loss must reach all trainable weights", f"No gradient at {', '.join(unreached)}")
+    with subject.apart():
+        subject.require(not unreached, GRADIENTS, f"No gradient at {', '.join(unreached)}")
     model.zero_grad(set_to_none=True)
     with torch.no_grad():
         together = model.eval()(x)
         alone = model(x[:1])
     _check_shape(subject, alone, 1)
-    subject.require(
-        torch.allclose(alone, together[:1], rtol=1e-3, atol=1e-4),
-        "in eval mode an image's logits must not depend on the rest of its batch",
-        f"They differ by {(alone - together[:1]).abs().max():.3g}",
-    )
+    with subject.apart():
+        subject.require(
+            torch.allclose(alone, together[:1], rtol=1e-3, atol=1e-4),
+            EACH_IMAGE,
+            f"They differ by {(alone - together[:1]).abs().max():.3g}",
+        )
 
 
 def _check_shape(subject: Subject[VictimRecord], logits: Tensor, batch: int) -> None:
-    rule = f"the model must return finite float32 logits [{batch}, {CLASSES}] for {batch} images and {CLASSES} classes"
+    text = f"the model must return finite float32 logits [{batch}, {CLASSES}] for {batch} images and {CLASSES} classes"
+    rule = LOGITS.said(text)
     fits = isinstance(logits, Tensor) and logits.dtype == torch.float32 and logits.shape == (batch, CLASSES)
     subject.require(fits, rule, f"It returned {shape_text(logits)}")
     subject.require(bool(torch.isfinite(logits).all()), rule, "Some are not finite")
@@ -127,8 +199,9 @@ def _check_epoch(subject: Subject[VictimRecord], model: nn.Module, recipe: Recip
     """Thirteen images in batches of four: the number of images need not be a multiple of the batch."""
     train = sample_images(13, size, CLASSES)
     short = recipe.model_copy(update={"epochs": 1, "batch": 4, "milestones": ()})
-    with subject.calling("an epoch of training", train):
+    with subject.calling("an epoch of training", train, rule=TRAINS):
         run = make_run(stage="train")
         result = run.engine.fit(model, train, short, seed=0)
         predicted = run.engine.predict(result.model, train)
-    subject.require(predicted.shape == (13,), "a trained model must predict a class an image", shape_text(predicted))
+    rule = TRAINS.said("a trained model must predict a class an image")
+    subject.require(predicted.shape == (13,), rule, f"It gave {shape_text(predicted)}")

@@ -1,0 +1,584 @@
+"""``check-plugin``, ``new-plugin`` and ``--plugin``: what they say of good, broken and edited plugins."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import re
+import shlex
+import textwrap
+import types
+from pathlib import Path
+
+import pytest
+
+import ucbench
+from ucbench import api, hookspecs, registry
+from ucbench.cli.app import main
+from ucbench.components import RECORD_KINDS
+from ucbench.plugins import LoadedPlugin, load_module
+from ucbench.registry import Registry, installed
+
+HEAD = """
+import numpy as np
+import torch
+from torch import nn
+
+import ucbench
+from ucbench.params import Params
+"""
+
+#: A small component of every kind that keeps its contract, as a plugin in one file.
+GOOD = {
+    "poisoner": """
+        class Thing:
+            def __init__(self, params):
+                self.params = params
+
+            def craft(self, train, run):
+                noise = torch.rand((1, 3, *train.size), generator=run.generator("noise")).numpy()
+                delta = np.float32(run.budget.radius) * (2 * noise - 1)
+                return ucbench.Perturbation(delta, np.zeros(len(train), np.int64))
+
+            def assign(self, images, labels, state, run):
+                return np.zeros(len(images), np.int64)
+
+        @ucbench.hookimpl
+        def ucbench_poisoners():
+            yield ucbench.PoisonerRecord(
+                name="thing", summary="A thing", load=f"{__name__}:Thing", granularity="universal", native_epsilon=8
+            )
+    """,
+    "labeling": """
+        class Thing:
+            def __init__(self, params):
+                self.params = params
+
+            def apply(self, clean, published, test, run):
+                names = ("even", "odd")
+                return published.with_labels(clean.known_labels % 2, names), test.with_labels(
+                    test.known_labels % 2, names
+                )
+
+        @ucbench.hookimpl
+        def ucbench_labelings():
+            yield ucbench.LabelingRecord(name="thing", summary="A thing", load=f"{__name__}:Thing")
+    """,
+    "defense": """
+        class Thing:
+            def __init__(self, params):
+                self.params = params
+
+            def augment(self, x, run, generator):
+                return x * torch.rand((len(x), 1, 1, 1), generator=generator)
+
+        @ucbench.hookimpl
+        def ucbench_defenses():
+            yield ucbench.DefenseRecord(name="thing", summary="A thing", load=f"{__name__}:Thing")
+    """,
+    "victim": """
+        class Thing:
+            def __init__(self, params):
+                self.recipe = ucbench.Recipe(epochs=1)
+
+            def build(self, classes, size):
+                return nn.Sequential(nn.Flatten(), nn.Linear(3 * size[0] * size[1], classes))
+
+        @ucbench.hookimpl
+        def ucbench_victims():
+            yield ucbench.VictimRecord(name="thing", summary="A thing", load=f"{__name__}:Thing")
+    """,
+    "surrogate": """
+        class Thing:
+            def __init__(self, params):
+                with torch.random.fork_rng():
+                    torch.manual_seed(0)
+                    self.network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+                self.network.requires_grad_(False)
+
+            def module(self, seed, train=None):
+                return self.network
+
+            def features(self, x):
+                return self.network(x)
+
+            def logits(self, x):
+                raise ucbench.UsageError("It has none.")
+
+            def to(self, device, dtype):
+                self.network.to(device)
+
+        @ucbench.hookimpl
+        def ucbench_surrogates():
+            yield ucbench.SurrogateRecord(name="thing", summary="A thing", load=f"{__name__}:Thing")
+    """,
+    "dataset": """
+        class Thing:
+            def __init__(self, params):
+                self.params = params
+
+            def load(self, split):
+                rng = np.random.default_rng(len(split))
+                images = rng.integers(0, 256, (6, 3, 8, 8), dtype=np.uint8)
+                return ucbench.ImageSet(images, np.arange(6) % 2, ("a", "b"), name=split)
+
+        @ucbench.hookimpl
+        def ucbench_datasets():
+            yield ucbench.DatasetRecord(name="thing", summary="A thing", load=f"{__name__}:Thing")
+    """,
+    "metric": """
+        class Thing:
+            def __init__(self, params):
+                self.params = params
+
+            def compute(self, context):
+                x = torch.from_numpy(context.test.images.copy()).float() / 255
+                with torch.no_grad():
+                    return {"mean": float(context.model(x).mean())}
+
+        @ucbench.hookimpl
+        def ucbench_metrics():
+            yield ucbench.MetricRecord(name="thing", summary="A thing", load=f"{__name__}:Thing")
+    """,
+    "executor": """
+        from ucbench.tasks import compute
+
+        class Thing:
+            def __init__(self, params):
+                self.params = params
+
+            def run(self, tasks, bench, landed):
+                for task in tasks:
+                    landed(task, compute(task, bench))
+
+        @ucbench.hookimpl
+        def ucbench_executors():
+            yield ucbench.ExecutorRecord(name="thing", summary="A thing", load=f"{__name__}:Thing")
+    """,
+    "exporter": """
+        class Thing:
+            def __init__(self, params):
+                self.params = params
+
+            def export(self, entries, title):
+                return "".join(f"{entry.name[0]} {entry.rank}\\n" for entry in entries)
+
+        @ucbench.hookimpl
+        def ucbench_exporters():
+            yield ucbench.ExporterRecord(name="thing", summary="A thing", load=f"{__name__}:Thing")
+    """,
+}
+
+_RETURN = "return ucbench.Perturbation"
+_ASSIGNED = "return np.zeros(len(images), np.int64)"
+_RESUMED = "run.checkpoint.save(1, {}); delta *= 1 - bool(run.checkpoint.load())"
+_LANDED = "landed(task, compute(task, bench))"
+#: What is exchanged in the good component, and the rule that is broken then.
+BROKEN = [
+    ("poisoner", "(2 * noise - 1)", "(3 * noise - 1)", "budget"),
+    ("poisoner", "run.budget.radius", "8 / 255", "budget"),
+    ("poisoner", 'generator=run.generator("noise")', "", "generators"),
+    ("poisoner", _RETURN, "torch.from_numpy(train.images)[0, 0, 0, 0] ^= 1; return ucbench.Perturbation", "inputs"),
+    ("poisoner", _RETURN, "delta[0, 0, 0, 0] = np.nan; return ucbench.Perturbation", "perturbation"),
+    ("poisoner", "np.zeros(len(train), np.int64)", "np.zeros(len(train))", "perturbation"),
+    ("poisoner", _RETURN, "delta *= len(train.label_sets) or 0.5; return ucbench.Perturbation", "label-free"),
+    ("poisoner", 'native_epsilon=8', 'budget="l2"', "native-budget"),
+    ("poisoner", _RETURN, "assert len(train) > 3; return ucbench.Perturbation", "few-images"),
+    ("poisoner", _RETURN, f"{_RESUMED}; {_RETURN}", "checkpoint"),
+    ("poisoner", _ASSIGNED, "return np.ones(len(images), np.int64)", "assign"),
+    ("poisoner", _ASSIGNED, "return np.zeros(len(images), np.int64) + (len(images) == 1)", "assign-each"),
+    ("poisoner", "run.budget.radius", "run.budget.radios", "runs"),
+    ("poisoner", "self.params = params", "self.params = param", "runs"),
+    ("labeling", "clean.known_labels % 2, names", "published.images[:, 0, 0, 0] % np.int64(2), names", "semantic"),
+    ("labeling", "test.known_labels % 2", "(test.known_labels + published.images[0, 0, 0, 0]) % 2", "scoring"),
+    ("labeling", "return published.with", "return clean.with", "pictures"),
+    ("labeling", "test.known_labels % 2, names", "test.known_labels % 2, names[::-1]", "classes"),
+    ("defense", "torch.rand((len(x), 1, 1, 1)", "torch.rand((1, 1, 1, 1)", "per-image"),
+    ("defense", "generator=generator", "", "generators"),
+    ("defense", "return x *", "return 2 - x *", "batch"),
+    ("defense", "return x *", "return x.mul_(0.5) *", "inputs"),
+    ("defense", 'summary="A thing"', 'summary="A thing", static=True', "static"),
+    ("defense", "def augment", "def agument", "stages"),
+    ("victim", "self.recipe =", "self.recipes =", "recipe"),
+    ("victim", "return nn.Sequential", "torch.manual_seed(0); return nn.Sequential", "initialisation"),
+    ("victim", "size[1], classes)", "size[1], classes + 1)", "logits"),
+    ("victim", "* size[1], classes)", "* size[0], classes)", "runs"),
+    ("victim", "nn.Flatten(),", "nn.BatchNorm2d(3, track_running_stats=False), nn.Flatten(),", "each-image"),
+    ("victim", 'summary="A thing"', 'summary="A thing", opaque=True', "opaque"),
+    ("surrogate", "self.network.requires_grad_(False)", "", "frozen"),
+    ("surrogate", "return self.network(x)", "return self.network(x).detach()", "differentiable"),
+    ("surrogate", "return self.network(x)", "return self.network(x - x.mean(0))", "each-image"),
+    ("surrogate", "def to(", "def move(", "methods"),
+    ("dataset", "np.random.default_rng(len(split))", "np.random.default_rng()", "same-load"),
+    ("dataset", '("a", "b")', '("a", split)', "splits"),
+    ("dataset", "rng.integers(", "rng.integer(", "runs"),
+    ("metric", "float(context.model(x).mean())", 'float("nan")', "finite"),
+    ("metric", "float(context.model(x).mean())", '"much"', "finite"),
+    ("metric", "float(context.model(x).mean())", "float(torch.rand(()))", "generators"),
+    ("metric", "with torch.no_grad():", "with torch.set_grad_enabled(not context.model.train()):", "model"),
+    ("executor", "for task in tasks:", "for task in tasks[1:]:", "once"),
+    ("executor", _LANDED, "landed(task, {**compute(task, bench), 'status': 'ok'})", "failures"),
+    ("executor", _LANDED, "landed(task, {**compute(task, bench), 'cell': ''})", "same-records"),
+    ("exporter", "return ", "return f'{np.random.default_rng().random()}' + ", "repeatable"),
+    ("exporter", "for entry in entries)", "for entry in entries if entry.rank)", "complete"),
+    ("exporter", "return ", "return list(entries) or ", "text"),
+]  # fmt: skip
+
+
+def source(kind: str, old: str = "", new: str = "") -> str:
+    text = textwrap.dedent(GOOD[kind])
+    assert old in text
+    return HEAD + text.replace(old, new)
+
+
+@pytest.fixture
+def file(tmp_path) -> Path:
+    return tmp_path / "thing.py"
+
+
+def checked(capsys, *arguments: str) -> tuple[int, dict]:
+    """Exit code and report of a check."""
+    code = main(["check-plugin", *arguments, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def verdicts(entry: dict) -> dict[str, str]:
+    return {line["rule"]: line["verdict"] for line in entry["rules"]}
+
+
+def failed(entry: dict) -> set[str]:
+    return {rule for rule, verdict in verdicts(entry).items() if verdict == "failed"}
+
+
+class TestCheckPlugin:
+    @pytest.mark.parametrize("kind", GOOD)
+    def test_a_good_component_passes(self, capsys, file, kind):
+        file.write_text(source(kind))
+        code, report = checked(capsys, "--plugin", str(file))
+        (entry,) = report["components"]
+        assert entry["component"] == f"{kind} thing"
+        assert (code, report["passed"], failed(entry), entry["not_checked_because"]) == (0, True, set(), None)
+        assert verdicts(entry)[f"{kind}/runs"] == "ok"
+
+    @pytest.mark.parametrize(("kind", "old", "new", "rule"), BROKEN, ids=[f"{k}-{r}" for k, _, _, r in BROKEN])
+    def test_a_broken_rule_is_named_with_evidence_and_how_to_mend_it(self, capsys, file, kind, old, new, rule):
+        file.write_text(source(kind, old, new))
+        code, report = checked(capsys, "--plugin", str(file))
+        (entry,) = report["components"]
+        assert code == 1
+        assert f"{kind}/{rule}" in failed(entry), entry
+        line = next(line for line in entry["rules"] if line["rule"] == f"{kind}/{rule}")
+        assert line["evidence"]
+        assert line["mend"]
+
+    def test_rules_are_judged_apart(self, capsys, file):
+        """Two that are broken are both found, and those between them are not spoiled."""
+        text = source("poisoner", _RETURN, "np.random.rand(); delta *= 2; return ucbench.Perturbation")
+        file.write_text(text.replace('"A thing"', '""'))
+        _, report = checked(capsys, "--plugin", str(file))
+        (entry,) = report["components"]
+        assert failed(entry) == {"record/summary", "poisoner/generators", "poisoner/budget"}
+        assert verdicts(entry)["poisoner/same-seed"] == "ok"
+        assert verdicts(entry)["poisoner/checkpoint"] == "skipped"
+
+    @pytest.mark.parametrize(
+        ("old", "new", "rule"),
+        [
+            ('summary="A thing"', 'summary="A\\nthing"', "summary"),
+            (":Thing", ":Missing", "class"),
+            (":Thing", ":torch", "class"),
+            ('name="thing"', 'name="thing", params=f"{__name__}:Thing"', "parameters"),
+            ('name="thing"', 'name="thing", params=f"{__name__}:Few"', "presets"),
+            ('name="thing"', 'name="thing", params=f"{__name__}:Odd"', "keys"),
+        ],
+    )
+    def test_what_a_record_says_is_checked_too(self, capsys, file, old, new, rule):
+        kinds_of_params = """
+            class Few(Params):
+                presets = {"quick": {"steps": 3}}
+
+            class Odd(Params):
+                def identity(self):
+                    return {"when": {1, 2}}
+        """
+        file.write_text(source("defense", old, new) + textwrap.dedent(kinds_of_params))
+        code, report = checked(capsys, "--plugin", str(file))
+        assert code == 1
+        assert failed(report["components"][0]) >= {f"record/{rule}"}
+
+    def test_the_report_to_read_tells_what_was_found_and_how_to_mend_it(self, capsys, file):
+        file.write_text(source("metric", "float(context.model(x).mean())", 'float("nan")'))
+        assert main(["check-plugin", "metric/thing", "--plugin", str(file)]) == 1
+        text = capsys.readouterr().out
+        assert text.startswith("metric thing, from thing.py ")
+        assert (
+            "metric/finite: values must be finite numbers, or None where undefined.\n  Found: Got 'mean': nan" in text
+        )
+        assert "\n  Mend:  Convert with float()" in text
+        assert ", 1 failed, " in text
+
+    def test_an_error_names_its_line(self, capsys, file):
+        file.write_text(source("poisoner", "run.budget.radius", "run.budget.radios"))
+        _, report = checked(capsys, "--plugin", str(file))
+        evidence = {line["rule"]: line["evidence"] for line in report["components"][0]["rules"]}["poisoner/runs"]
+        line = next(i for i, text in enumerate(file.read_text().splitlines(), 1) if "radios" in text)
+        assert evidence.endswith(f"AttributeError: 'Budget' object has no attribute 'radios' (thing.py, line {line}).")
+
+    def test_names_may_be_of_components_with_parameters_of_distributions_or_modules(self, capsys):
+        for name in ("cutout", "defense/cutout", "defenses/cutout"):
+            assert [e["component"] for e in checked(capsys, name)[1]["components"]] == ["defense cutout"]
+        code, report = checked(capsys, "executor/serial", "victim/resnet18:width=16,epochs=1")
+        names = [entry["component"] for entry in report["components"]]
+        assert (code, names) == (0, ["executor serial", "victim resnet18:epochs=1,width=16"])
+
+    def test_a_plugin_means_all_its_components(self, capsys, monkeypatch):
+        two = [
+            ucbench.DefenseRecord(name=name, summary="x", load="ucbench_augment.noise:Missing")
+            for name in ("one", "other")
+        ]
+        module = types.SimpleNamespace(ucbench_defenses=ucbench.hookimpl(lambda: two))
+        sick = LoadedPlugin("sick", "ucbench-sick", "0.3", "sick", problem="cannot be imported: ImportError: it")
+        rival = load_module("rival", module, "ucbench-rival", "2")
+        known = Registry([load_module("two", module, "UCBench.Two", "1"), sick])
+        monkeypatch.setattr("ucbench.cli.check_plugin.installed", lambda: known)
+        for name in ("two", "ucbench-two", "ucbench_two"):
+            code, report = checked(capsys, name)
+            assert code == 1
+            assert [entry["component"] for entry in report["components"]] == ["defense one", "defense other"]
+        code, report = checked(capsys, "ucbench-sick")
+        assert code == 1
+        assert failed(report["components"][0]) == {"plugin/loads"}
+        assert "ImportError: it" in report["components"][0]["rules"][0]["evidence"]
+        contested = Registry([*known.plugins, rival])
+        monkeypatch.setattr("ucbench.cli.check_plugin.installed", lambda: contested)
+        code, report = checked(capsys, "defense/one")
+        assert code == 1
+        assert failed(report["components"][0]) == {"record/name"}
+
+    def test_torch_where_plugins_are_listed_is_found(self, capsys, tmp_path, monkeypatch):
+        hook = HEAD.replace("from torch import nn", "") + textwrap.dedent(GOOD["metric"])
+        (tmp_path / "heavy_plugin.py").write_text(hook)
+        monkeypatch.syspath_prepend(tmp_path)
+        known = Registry([load_module("heavy", importlib.import_module("heavy_plugin"), "ucbench-heavy", "1")])
+        monkeypatch.setattr("ucbench.cli.check_plugin.installed", lambda: known)
+        (tmp_path / "torch.py").touch()  # the other process need not import the real one
+        code, report = checked(capsys, "metric/thing")
+        assert code == 1
+        assert failed(report["components"][0]) == {"record/light"}
+        assert "heavy_plugin does" in json.dumps(report)
+
+    def test_a_plugin_of_hooks_that_bring_no_component_is_only_loaded(self, capsys, file):
+        file.write_text("import ucbench\n\n@ucbench.hookimpl\ndef ucbench_cell_failed(event):\n    print(event)\n")
+        code, report = checked(capsys, "--plugin", str(file))
+        assert (code, verdicts(report["components"][0])) == (0, {"plugin/loads": "ok"})
+
+    def test_what_cannot_be_checked_is_no_success(self, capsys):
+        code, report = checked(capsys, "dataset/imagefolder")
+        (entry,) = report["components"]
+        assert (code, failed(entry)) == (1, set())
+        assert "path" in entry["not_checked_because"]
+        assert verdicts(entry)["dataset/same-load"] == "skipped"
+
+    def test_unknown_names_are_a_mistake_of_the_request(self, capsys):
+        assert main(["check-plugin", "cutot"]) == 2
+        assert "no component or plugin 'cutot'. Did you mean 'cutout'" in capsys.readouterr().err
+        assert main(["check-plugin"]) == 2
+        assert "Nothing to check" in capsys.readouterr().err
+
+
+TINY = """
+class Data(Thing):
+    def load(self, split):
+        images = np.random.default_rng(len(split)).integers(0, 256, (12, 3, 8, 8), dtype=np.uint8)
+        return ucbench.ImageSet(images, np.arange(12) % 2, ("a", "b"), name=split)
+
+class Net(Thing):
+    recipe = ucbench.Recipe(epochs=1, crop=0)
+
+    def build(self, classes, size):
+        return nn.Sequential(nn.Flatten(), nn.Linear(3 * size[0] * size[1], classes))
+
+@ucbench.hookimpl
+def ucbench_datasets():
+    yield ucbench.DatasetRecord(name="data", summary="Data", load=f"{__name__}:Data", epsilon=8)
+
+@ucbench.hookimpl
+def ucbench_victims():
+    yield ucbench.VictimRecord(name="net", summary="Net", load=f"{__name__}:Net")
+"""
+
+
+@pytest.fixture
+def tiny(file, tmp_path, monkeypatch) -> Path:
+    """A poisoner, a data set and a victim in a file."""
+    monkeypatch.setenv("UCBENCH_HOME", str(tmp_path / "store"))
+    file.write_text(source("poisoner") + TINY)
+    return file
+
+
+def request(file: Path, command: str = "plan") -> list[str]:
+    axes = ["--dataset", "data", "--poisoner", "thing", "--victim", "net", "--device", "cpu", "--threads", "1"]
+    return [command, *axes, "--plugin", str(file), "--json"]
+
+
+def rows(capsys, *arguments: str) -> list[dict]:
+    assert main(arguments) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+class TestPluginFile:
+    def test_it_is_there_for_one_command(self, capsys, tiny):
+        before = installed()
+        for command in (["list", "poisoner"], ["show", "poisoner", "thing"], ["plugins"]):
+            assert main([*command, "--plugin", str(tiny)]) == 0
+            assert "thing.py" in capsys.readouterr().out
+        assert installed() is before
+        assert main(["show", "poisoner", "thing"]) == 2
+
+    def test_an_edit_makes_other_keys_and_undoing_it_the_old_ones(self, capsys, tiny):
+        (*_, first) = rows(capsys, *request(tiny))
+        text = tiny.read_text()
+        tiny.write_text(text.replace("2 * noise - 1", "1 - 2 * noise"))
+        (*_, edited) = rows(capsys, *request(tiny))
+        tiny.write_text(text)
+        (*_, again) = rows(capsys, *request(tiny))
+        assert first["poisoner"] == "thing"
+        assert first["cell"] == again["cell"] != edited["cell"]
+
+    def test_results_of_an_edited_file_are_not_reused(self, capsys, tiny):
+        (*_, first) = rows(capsys, *request(tiny, "run"))
+        assert {cell["done"] for cell in rows(capsys, *request(tiny))} == {True}
+        # An edit of one class would change what the others of the file inherit or call: all are known by the file.
+        tiny.write_text(tiny.read_text().replace("np.float32(run.budget.radius)", "np.float32(run.budget.radius / 2)"))
+        planned = rows(capsys, *request(tiny))
+        assert {(cell["done"], cell["release_done"]) for cell in planned if cell["poisoner"] == "thing"} == {
+            (False, False)
+        }
+        (*_, second) = rows(capsys, *request(tiny, "run"))
+        assert (first["measured_linf"], second["measured_linf"]) == (8.0, 4.0)
+
+    def test_records_name_the_file_and_its_content_without_its_folder(self, capsys, tiny, tmp_path):
+        out = tmp_path / "out"
+        rows(capsys, *request(tiny, "run"), "--out", str(out))
+        for path in (out / "records").iterdir():
+            components = json.loads(path.read_text())["components"]
+            assert components["victim"]["distribution"] == "thing.py"
+            assert components["victim"]["file"].startswith(components["victim"]["distribution_version"])
+            assert str(tmp_path) not in path.read_text()
+
+    def test_workers_compute_what_was_read_even_if_the_file_changes_meanwhile(self, capsys, tiny, monkeypatch):
+        prepare = api.run_session
+
+        def run_session(cells, here, **options):
+            tiny.write_text("raise RuntimeError('edited too early')")
+            return prepare(cells, here, **options)
+
+        monkeypatch.setattr(api, "run_session", run_session)
+        found = rows(capsys, *request(tiny, "run"), "--executor", "process:workers=1")
+        assert {row["status"] for row in found} == {"ok"}
+        assert found[-1]["measured_linf"] == 8.0
+
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ("def", "cannot be imported: SyntaxError"),
+            ("import no_such_module_anywhere", "No module named 'no_such_module_anywhere'"),
+            ("raise SystemExit(3)", "cannot be imported: SystemExit: 3"),
+            ("def ucbench_poisoners():\n    return []", "none of its functions is marked @ucbench.hookimpl"),
+            (source("poisoner").replace("ucbench_poisoners", "ucbench_poisners"), "ucbench_poisners"),
+            (source("poisoner").replace('"thing"', '"Thing"'), "invalid name 'Thing'"),
+        ],
+    )
+    def test_a_broken_file_is_reported_like_a_broken_plugin(self, capsys, file, text, reason):
+        file.write_text(text)
+        plugins = rows(capsys, "plugins", "--plugin", str(file), "--json")["plugins"]
+        (sick,) = [plugin for plugin in plugins if plugin["problem"]]
+        assert sick["distribution"] == "thing.py"
+        assert reason in sick["problem"]
+        assert main(["run", "--poisoner", "thing", "--plugin", str(file)]) == 2
+        error = capsys.readouterr().err
+        assert "Unknown poisoner 'thing'" in error
+        assert f"thing.py was left out: {sick['problem']}." in error
+        code, report = checked(capsys, "--plugin", str(file))
+        assert code == 1
+        assert failed(report["components"][0]) == {"plugin/loads"}
+
+    def test_a_name_that_is_installed_already_is_nobodys(self, capsys, file):
+        file.write_text(source("poisoner").replace('"thing"', '"uc"'))
+        assert main(["run", "--poisoner", "uc", "--plugin", str(file)]) == 1
+        error = capsys.readouterr().err
+        assert "ucbench_uc" in error
+        assert "thing.py" in error
+
+    def test_what_is_no_python_file_is_refused(self, capsys, tmp_path):
+        assert main(["list", "--plugin", str(tmp_path / "missing.py")]) == 2
+        other = tmp_path / "notes.txt"
+        other.touch()
+        assert main(["list", "--plugin", str(other)]) == 2
+        assert "must end in .py" in capsys.readouterr().err
+
+    def test_the_same_file_twice_is_one_plugin(self, tiny):
+        with registry.trying([tiny, str(tiny)]), registry.trying([tiny]):
+            assert sum(plugin.distribution == "thing.py" for plugin in installed().plugins) == 1
+            assert installed().find("poisoner", "thing").name == "thing"
+
+
+class TestNewPlugin:
+    def test_it_tells_where_it_wrote_and_what_is_next(self, capsys, tmp_path):
+        assert main(["new-plugin", "my-noise", "--kind", "poisoner", "--out", str(tmp_path)]) == 0
+        folder = tmp_path / "ucbench-my-noise"
+        text = capsys.readouterr().out
+        assert f"pip install -e {folder}" in text
+        assert (folder / "src" / "ucbench_my_noise" / "poisoner.py").exists()
+
+    def test_a_taken_name_is_refused_with_its_owner_and_nothing_is_written(self, capsys, tmp_path):
+        assert main(["new-plugin", "uc", "--kind", "poisoner", "--out", str(tmp_path)]) == 2
+        error = capsys.readouterr().err
+        assert "The poisoner name 'uc' is taken: ucbench_uc (ucbench " in error
+        assert "'my-uc'" in error
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_kind_must_be_named(self, capsys, tmp_path):
+        assert main(["new-plugin", "x", "--out", str(tmp_path)]) == 2
+        assert main(["new-plugin", "x", "--kind", "poisner", "--out", str(tmp_path)]) == 2
+        assert "'poisner'" in capsys.readouterr().err
+
+
+TUTORIAL = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
+FILES = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", TUTORIAL, re.DOTALL))
+
+
+class TestTutorial:
+    """What docs/plugins.md shows is so."""
+
+    @pytest.mark.parametrize("name", FILES)
+    def test_its_files_pass_the_check(self, capsys, tmp_path, name):
+        (tmp_path / name).write_text(FILES[name])
+        code, report = checked(capsys, "--plugin", str(tmp_path / name))
+        assert code == 0, report
+        assert f"--plugin ./{name}" in TUTORIAL or name == "outline.py"
+
+    def test_there_is_a_file_for_every_kind(self):
+        hooks = {f"ucbench_{kind}s" for kind in RECORD_KINDS}
+        shown = {hook for text in FILES.values() for hook in re.findall(r"def (ucbench_\w+)\(", text)}
+        assert hooks <= shown
+
+    def test_its_table_has_every_hook_with_its_arguments(self):
+        table = dict(re.findall(r"^\| `(ucbench_\w+)` \| `?(\w+)`? \|", TUTORIAL, re.MULTILINE))
+        specified = {name: value for name, value in vars(hookspecs).items() if hasattr(value, "ucbench_spec")}
+        arguments = {name: ", ".join(inspect.signature(hook).parameters) for name, hook in specified.items()}
+        assert table == {name: listed or "none" for name, listed in arguments.items()}
+
+    @pytest.mark.parametrize("line", re.findall(r"^    (ucbench (?:run|plan) .*)$", TUTORIAL, re.MULTILINE))
+    def test_its_requests_can_be_planned(self, capsys, tmp_path, monkeypatch, line):
+        """Names, options and what fits together; ``my-noise`` is what the tutorial has had the reader write."""
+        for name, text in FILES.items():
+            (tmp_path / name).write_text(text)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("UCBENCH_HOME", str(tmp_path / "store"))
+        _, _, *arguments = shlex.split(line.replace("my-noise", "stripes --plugin ./stripes.py"))
+        if "--executor" in arguments:
+            at = arguments.index("--executor")
+            del arguments[at : at + 2]
+        assert main(["plan", *arguments, "--device", "cpu", "--threads", "1"]) == 0, capsys.readouterr().err

@@ -1,0 +1,97 @@
+"""What ``ucbench new-plugin`` writes installs the ordinary way, keeps its contract and runs, for every kind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ucbench.components import RECORD_KINDS
+from ucbench.registry import installed
+from ucbench.scaffold import names_for, write_plugin
+
+KINDS = tuple(RECORD_KINDS)
+
+
+def name_of(kind: str) -> str:
+    return f"fresh-{kind}"
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory) -> dict[str, Path]:
+    """The folder of a new plugin of every kind."""
+    parent = tmp_path_factory.mktemp("sources")
+    return {kind: write_plugin(names_for(name_of(kind), kind, installed()), parent) for kind in KINDS}
+
+
+@pytest.fixture(scope="module")
+def environment(sources, tmp_path_factory) -> dict[str, str]:
+    """The environment of a process in which all of them are installed."""
+    site = tmp_path_factory.mktemp("site")
+    offline = ["--no-build-isolation", "--no-deps", "--no-index", "--disable-pip-version-check", "--quiet"]
+    command = [sys.executable, "-m", "pip", "install", *offline, "--target", str(site), *map(str, sources.values())]
+    subprocess.run(command, check=True)
+    path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path, "UCBENCH_HOME": str(tmp_path_factory.mktemp("store"))}
+
+
+def output(environment: dict[str, str], *arguments: str) -> str:
+    """Standard output of a Python process that must succeed."""
+    command = [sys.executable, "-m", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_every_kind_is_listed_with_its_distribution(environment):
+    listed = {(r["kind"], r["name"]): r for r in json.loads(output(environment, "ucbench", "list", "--json"))}
+    for kind in KINDS:
+        assert listed[kind, name_of(kind)]["distribution"] == f"ucbench-fresh-{kind}"
+
+
+def test_every_kind_passes_the_tests_it_comes_with(environment, sources, tmp_path):
+    folders = [str(source / "tests") for source in sources.values()]
+    options = ["-q", "--import-mode=importlib", "-p", "no:cacheprovider", f"--rootdir={tmp_path}"]
+    report = tmp_path / "report.xml"
+    output(environment, "pytest", *options, f"--junit-xml={report}", *folders)
+    text = report.read_text()
+    assert text.count("test_the_component_keeps_its_contract") == len(KINDS)
+    assert {kind for kind in KINDS if f"test_{kind}" in text} == set(KINDS)
+
+
+def test_every_kind_passes_check_plugin(environment):
+    names = [f"ucbench-fresh-{kind}" for kind in KINDS]
+    report = json.loads(output(environment, "ucbench", "check-plugin", *names, "--json"))
+    assert report["passed"]
+    assert [entry["distribution"] for entry in report["components"]] == names
+    for kind, entry in zip(KINDS, report["components"], strict=True):
+        verdicts = {line["rule"]: line["verdict"] for line in entry["rules"]}
+        assert entry["component"].startswith(f"{kind} {name_of(kind)}")
+        assert "failed" not in verdicts.values()
+        assert verdicts["record/light"] == "ok"
+        assert verdicts[f"{kind}/runs"] == "ok"
+
+
+def test_they_make_a_row_together(environment):
+    request = {
+        "dataset": "fresh-dataset:per_class=4,size=8",
+        "poisoner": "fresh-poisoner:6",
+        "labeling": "fresh-labeling",
+        "defense": "fresh-defense",
+        "victim": "fresh-victim:width=2,epochs=1",
+        "metric": "fresh-metric",
+        "executor": "fresh-executor",
+    }
+    axes = [text for axis, value in request.items() for text in (f"--{axis}", value)]
+    axes += ["--poisoner", "lsp", "--craft-labels", "clusters:k=2,model=fresh-surrogate", "--epsilon", "8"]
+    rows = json.loads(output(environment, "ucbench", "run", *axes, "--device", "cpu", "--threads", "1", "--json"))
+    assert {row["status"] for row in rows} == {"ok"}
+    assert [row["poisoner"] for row in rows] == ["clean", "sham", "fresh-poisoner:6", "lsp"]
+    stripes = rows[2]
+    assert stripes["measured_linf"] == 8
+    assert stripes["label_access"] == "none"
+    assert all(0 < row["fresh-metric.mean"] <= 1 for row in rows)

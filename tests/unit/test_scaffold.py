@@ -1,0 +1,155 @@
+"""The templates of new plugins: names that are free, files that are valid, and all of them or none."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import subprocess
+import sys
+import tomllib
+import types
+from pathlib import Path
+
+import pytest
+
+import ucbench
+from ucbench.components import RECORD_KINDS
+from ucbench.errors import UsageError
+from ucbench.plugins import load_module
+from ucbench.registry import Registry, installed
+from ucbench.scaffold import KINDS, Names, names_for, render, write_plugin
+from ucbench.scaffold.naming import LONGEST
+
+#: Short and long names put line breaks to the test, the others the names that a template imports.
+NAMES = ("a", "z" * LONGEST, "a-b-" + "c" * (LONGEST - 4), "recipe", "image-set", "dataset", "none-2", "true", "x2")
+
+
+def registry(**owners: tuple[str, ...]) -> Registry:
+    """A plugin for each argument, with a poisoner of the first name and the others as its aliases."""
+
+    def plugin(owner, name, *aliases):
+        record = ucbench.PoisonerRecord(name=name, summary="", load="m:C", aliases=aliases)
+        module = types.SimpleNamespace(ucbench_poisoners=ucbench.hookimpl(lambda: [record]))
+        return load_module(f"ucbench_{owner}", module, f"ucbench-{owner}", "1.0")
+
+    return Registry([plugin(owner, *names) for owner, names in owners.items()])
+
+
+def test_there_is_a_template_for_every_kind():
+    assert set(KINDS) == set(RECORD_KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_rendered_is_valid_and_names_agree(kind):
+    names = names_for("my-own-2", kind, installed())
+    files = render(names)
+    project = tomllib.loads(files["pyproject.toml"])
+    assert names == Names("my-own-2", kind, "ucbench-my-own-2", "ucbench_my_own_2", "MyOwn2")
+    assert project["project"]["name"] == "ucbench-my-own-2"
+    assert project["project"]["entry-points"]["ucbench"] == {names.module: names.module}
+    assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == [f"src/{names.module}"]
+    assert files[".github/workflows/ci.yml"].count("${{ matrix.python }}") == 1
+    for path, text in files.items():
+        assert "$" not in text.replace("${{ matrix.python }}", ""), path
+        if path.endswith(".py"):
+            tree = ast.parse(text)
+            imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+            own = {f"src/{module.replace('.', '/')}.py" for module in imported if module.startswith(names.module)}
+            assert own <= set(files), path
+    assert f"check_{kind}(" in files["tests/test_contract.py"]
+    assert "`my-own-2` for ucbench" in files["README.md"]
+
+
+def test_what_is_rendered_passes_the_linter_whatever_it_is_called(tmp_path):
+    if importlib.util.find_spec("ruff") is None:
+        pytest.skip("ruff is not installed")
+    for kind in KINDS:
+        for name in NAMES:
+            write_plugin(names_for(name, kind, registry()), tmp_path / kind)
+    for command in (["check"], ["format", "--check"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "--no-cache", str(tmp_path)], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "proposal"),
+    [("MyNoise", "my-noise"), ("my_noise", "my-noise"), ("2noise", "noise"), ("my--noise-", "my-noise"), ("é", "")],
+)
+def test_other_names_than_lower_kebab_are_refused_with_one_that_is(name, proposal):
+    with pytest.raises(UsageError) as caught:
+        names_for(name, "poisoner", registry())
+    assert "not lower-kebab" in str(caught.value)
+    assert (f"Perhaps {proposal!r}?" in str(caught.value)) == bool(proposal)
+
+
+def test_a_name_or_alias_that_somebody_has_is_refused_with_its_owner_and_free_ones():
+    known = registry(noise=("noise", "snow"), other=("my-noise",))
+    for name, free in (("noise", "'noise-poisoner' and 'noise-2'"), ("snow", "'my-snow'")):
+        with pytest.raises(UsageError) as caught:
+            names_for(name, "poisoner", known)
+        assert f"{name!r} is taken: ucbench_noise (ucbench-noise 1.0) has it. Free are {free}" in str(caught.value)
+    # Names are unique within a kind only.
+    assert names_for("noise", "victim", known).module == "ucbench_noise"
+
+
+def test_a_name_that_two_claim_is_taken_by_both():
+    with pytest.raises(UsageError, match=r"ucbench_a \(ucbench-a 1.0\) and ucbench_b \(ucbench-b 1.0\) have it"):
+        names_for("noise", "poisoner", registry(a=("noise",), b=("noise",)))
+
+
+def test_a_module_that_exists_is_refused_with_its_owner():
+    with pytest.raises(UsageError, match=r"The module ucbench_uc is taken: it is that of ucbench_uc \(ucbench "):
+        names_for("uc", "defense", installed())
+    with pytest.raises(UsageError, match=r"The module ucbench_uc is taken: it is imported from .*ucbench_uc"):
+        names_for("uc", "defense", registry())
+
+
+def test_further_names_that_cannot_be():
+    with pytest.raises(UsageError, match=f"tables have room for {LONGEST}"):
+        names_for("x" * (LONGEST + 1), "poisoner", registry())
+    with pytest.raises(UsageError, match="means no defense"):
+        names_for("none", "defense", registry())
+    with pytest.raises(UsageError, match="no kind of component 'poisner'"):
+        names_for("x", "poisner", registry())
+
+
+class TestWriting:
+    NAMES = names_for("my-own", "metric", registry())
+
+    def test_an_empty_folder_is_filled_and_parents_are_made(self, tmp_path):
+        (tmp_path / "deep" / "ucbench-my-own").mkdir(parents=True)
+        for parent in (tmp_path / "deep", tmp_path / "new" / "er"):
+            folder = write_plugin(self.NAMES, parent)
+            written = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+            assert written == set(render(self.NAMES))
+            assert list(parent.iterdir()) == [folder]
+
+    def test_what_is_there_is_left_as_it_is(self, tmp_path):
+        folder = tmp_path / "ucbench-my-own"
+        folder.mkdir()
+        (folder / "mine.txt").write_text("mine")
+        with pytest.raises(UsageError, match="exists already and is not empty"):
+            write_plugin(self.NAMES, tmp_path)
+        assert [path.name for path in folder.iterdir()] == ["mine.txt"]
+        (tmp_path / "other").mkdir()
+        (tmp_path / "other" / "ucbench-my-own").write_text("a file")
+        with pytest.raises(UsageError, match="exists already"):
+            write_plugin(self.NAMES, tmp_path / "other")
+
+    @pytest.mark.parametrize("failing", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+    def test_an_interruption_leaves_nothing_behind(self, tmp_path, monkeypatch, failing):
+        write = Path.write_text
+
+        def fail_at_the_tests(path, *arguments, **options):
+            if path.parent.name == "tests":
+                raise failing
+            return write(path, *arguments, **options)
+
+        monkeypatch.setattr(Path, "write_text", fail_at_the_tests)
+        with pytest.raises((UsageError, KeyboardInterrupt)) as caught:
+            write_plugin(self.NAMES, tmp_path)
+        assert list(tmp_path.iterdir()) == []
+        if isinstance(failing, OSError):
+            assert "No space left on device" in str(caught.value)

@@ -1,0 +1,186 @@
+"""``ucbench check-plugin``: every rule of the contract, what became of it, and how to mend what is broken."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ucbench.cli.options import as_json, is_quiet, plugin_files, verbosity
+from ucbench.cli.output import print_json, print_table
+from ucbench.components import RECORD_KINDS
+from ucbench.errors import PluginError, UsageError, did_you_mean
+from ucbench.grammar import parse
+from ucbench.plugins import LoadedPlugin
+from ucbench.registry import Registry, installed
+
+if TYPE_CHECKING:
+    from ucbench.testing import Examination
+
+
+@dataclasses.dataclass(frozen=True)
+class _Line:
+    """One rule in a report."""
+
+    rule: str
+    verdict: str
+    states: str
+    evidence: str = ""
+    mend: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Report:
+    """What is told of one component, or of a plugin that has none."""
+
+    what: str
+    plugin: LoadedPlugin
+    lines: tuple[_Line, ...]
+    hindrance: str | None = None
+
+    @property
+    def failed(self) -> int:
+        return sum(line.verdict == "failed" for line in self.lines)
+
+
+@click.command("check-plugin")
+@click.argument("names", metavar="NAME...", nargs=-1)
+@plugin_files
+@as_json
+@verbosity
+def command(names: tuple[str, ...], as_json: bool) -> int:
+    """Check installed components against the contract.
+
+    NAME is a component, with parameters if you like (`stripes`, `poisoner/stripes:period=8`), or a plugin by the name
+    of its distribution or module, which means all its components. With --plugin FILE.py and no NAME: those of the file.
+    Exit code 1: a rule is broken, or something could not be checked.
+
+    \b
+      ucbench check-plugin stripes
+      ucbench check-plugin defense/blur ucbench-stripes
+      ucbench check-plugin --plugin ./stripes.py
+    """
+    registry = installed()
+    reports = []
+    for target in _targets(names, registry):
+        reports.append(_report(target, registry))
+        if not as_json:
+            _print(reports[-1])
+    passed = not any(report.failed or report.hindrance for report in reports)
+    if as_json:
+        print_json({"components": [_as_json(report) for report in reports], "passed": passed})
+    return 0 if passed else 1
+
+
+_LOADS = "a plugin can be imported, and its hooks yield valid records"
+
+#: A component by kind and reference, or a plugin without any: left out, or with other hooks only.
+_Target = tuple[str, str] | LoadedPlugin
+
+
+def _targets(names: Sequence[str], registry: Registry) -> list[_Target]:
+    found: list[_Target] = []
+    if not names:
+        files = [plugin for plugin in registry.plugins if plugin.digest]
+        if not files:
+            raise UsageError("Nothing to check: name a component or a plugin, or give a file by --plugin FILE.py.")
+        found = [target for plugin in files for target in _of_plugin(plugin)]
+    for name in names:
+        found += _named(name, registry)
+    return list(dict.fromkeys(found))
+
+
+def _named(name: str, registry: Registry) -> list[_Target]:
+    kind, slash, reference = name.partition("/")
+    if slash and kind.removesuffix("s") in RECORD_KINDS:
+        return [(kind.removesuffix("s"), reference)]
+    plugins = [plugin for plugin in registry.plugins if _plain(name) in map(_plain, _names_of(plugin))]
+    if plugins:
+        return [target for plugin in plugins for target in _of_plugin(plugin)]
+    bare = parse(name).name
+    kinds = [kind for kind in RECORD_KINDS if registry.claimants(kind, bare)]
+    if kinds:
+        return [(kind, name) for kind in kinds]
+    known = [one for kind in RECORD_KINDS for one in registry.names(kind)]
+    known += [one for plugin in registry.plugins for one in _names_of(plugin)]
+    raise UsageError(
+        f"There is no component or plugin {name!r}.{did_you_mean(bare, known)} `ucbench list` shows all components,"
+        " `ucbench plugins` all plugins."
+    )
+
+
+def _names_of(plugin: LoadedPlugin) -> tuple[str, ...]:
+    return plugin.name, plugin.distribution, plugin.module
+
+
+def _plain(name: str) -> str:
+    """Names of distributions differ neither in case nor between - _ and ."""
+    return re.sub("[-_.]+", "-", name).lower()
+
+
+def _of_plugin(plugin: LoadedPlugin) -> list[_Target]:
+    return [(record.kind, record.name) for record in plugin.records] or [plugin]
+
+
+def _report(target: _Target, registry: Registry) -> _Report:
+    if isinstance(target, LoadedPlugin):
+        mend = "Mend what the evidence says; `ucbench plugins -vv` shows where it was raised."
+        fault = ("failed", _LOADS, target.problem, mend) if target.problem else ("ok", _LOADS)
+        return _Report(f"plugin {target.name}", target, (_Line("plugin/loads", *fault),))
+    from ucbench.testing import examine
+
+    kind, reference = target
+    bare = parse(reference).name
+    try:
+        examined = examine(registry, kind, reference)
+    except PluginError as error:
+        mend = "Choose another name or alias, or uninstall the other plugin."
+        line = _Line("record/name", "failed", "a name belongs to one plugin", str(error), mend)
+        return _Report(f"{kind} {bare}", registry.claimants(kind, bare)[0], (line,))
+    return _Report(f"{kind} {examined.reference}", registry.origin(kind, bare), _lines(examined), examined.hindrance)
+
+
+def _lines(examined: Examination) -> tuple[_Line, ...]:
+    return tuple(
+        _Line(
+            name, found.verdict, found.rule.states, found.evidence, found.rule.mend if found.verdict == "failed" else ""
+        )
+        for name, found in examined.findings.items()
+    )
+
+
+def _as_json(report: _Report) -> dict[str, Any]:
+    return {
+        "component": report.what,
+        "plugin": report.plugin.name,
+        "distribution": report.plugin.distribution,
+        "distribution_version": report.plugin.version,
+        "rules": [dataclasses.asdict(line) for line in report.lines],
+        "failed": report.failed,
+        "not_checked_because": report.hindrance,
+    }
+
+
+def _print(report: _Report) -> None:
+    click.echo(f"{report.what}, from {report.plugin.distribution} {report.plugin.version}")
+    if not is_quiet():
+        print_table(
+            ["verdict", "rule", "what must hold", "why not"],
+            [
+                [line.verdict, line.rule, line.states, "see below" if line.verdict == "failed" else line.evidence]
+                for line in report.lines
+            ],
+        )
+    for line in report.lines:
+        if line.verdict == "failed":
+            click.echo(f"\n{line.rule}: {line.states}.")
+            if line.evidence:
+                click.echo(f"  Found: {line.evidence}")
+            click.echo(f"  Mend:  {line.mend}")
+    if report.hindrance:
+        click.echo(f"\nNot checked to the end: {report.hindrance}")
+    counts = [sum(line.verdict == verdict for line in report.lines) for verdict in ("ok", "failed", "skipped")]
+    click.echo("\n{} ok, {} failed, {} skipped.\n".format(*counts))

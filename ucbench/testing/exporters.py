@@ -1,0 +1,71 @@
+"""The contract of exporters."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+from ucbench.components import Exporter, ExporterRecord
+from ucbench.leaderboard import Entry
+from ucbench.registry import Resolved
+from ucbench.statistics import Interval
+from ucbench.testing.rules import Rule
+from ucbench.testing.subject import GENERATORS, RUNS, Subject, subject_of
+
+#: What LaTeX, HTML, Markdown and CSV each take for something else than itself.
+NASTY = 'net_18:a&b<c>"d|e%f#g~h^i\\j{k},l'
+TITLE = f"trial v1: {NASTY}"
+
+
+def sample_entries() -> list[Entry]:
+    """Entries of two blocks: ranked, unranked, with a missing defense, without intervals, oddly named."""
+    complete, alone = Interval(61.5, 2.25, 4), Interval(40.0, math.nan, 1)
+    gone = Interval(0.325, 0.05, 4)
+    block = ("digits", "original", NASTY, "linf", 8.0, 1.0, 0, "none")
+    unbounded = ("digits", "original", NASTY, "unbounded", None, 0.5, 20, "full")
+    ranked = ("ranked", "standard", "none", "none")
+    return [
+        Entry(block, ranked, 1, 4, complete, 50.5, complete, "jpeg", gone, 90.0, ()),
+        Entry(block, ("reference", "quick", NASTY, "original"), None, 1, alone, 40.0, None, "", None, None, ("jpeg",)),
+        Entry(unbounded, ranked, 1, 1, alone, 40.0, alone, "none", None, None, ()),
+    ]
+
+
+TEXT = Rule("text", "export() must return text", "Return one str, even for a leaderboard without entries.")
+REPEATABLE = Rule(
+    "repeatable",
+    "equal entries must give equal texts",
+    "Leave out dates, and whatever else does not follow from the entries and the title.",
+)
+COMPLETE = Rule(
+    "complete",
+    "every entry must be in the text under its poisoner's name",
+    "Entries without rank, without interval and of several blocks belong into the table too.",
+)
+RULES = (RUNS, GENERATORS, TEXT, REPEATABLE, COMPLETE)
+
+
+def check_exporter(exporter: Resolved | Exporter, *, record: ExporterRecord | None = None) -> None:
+    """Check an exporter: text, the same for the same entries, with every entry in it, whatever it is called.
+
+    Raises:
+        ContractError: if a rule is broken.
+    """
+    subject = subject_of(exporter, record, ExporterRecord)
+    with subject.apart():
+        entries = sample_entries()
+        first, again = _text(subject, entries, 0), _text(subject, entries, 1)
+        with subject.apart():
+            subject.require(first == again, REPEATABLE, "Two calls gave two texts")
+        with subject.apart():
+            shown = len(re.findall("ranked|reference", first))
+            subject.require(shown >= len(entries), COMPLETE, f"Of {len(entries)} entries {shown} are there")
+        _text(subject, [], 0)
+
+
+def _text(subject: Subject[ExporterRecord], entries: Sequence[Entry], state: int) -> str:
+    with subject.calling("export()", state=state):
+        text = subject.build().export(entries, TITLE)
+    subject.require(isinstance(text, str), TEXT, f"Got {type(text).__qualname__}")
+    return str(text)

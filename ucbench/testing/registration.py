@@ -1,0 +1,169 @@
+"""The rules of registration: what a record says, and that what it points to can be had when it is needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+
+from ucbench.components import ComponentRecord
+from ucbench.errors import ContractError, PluginError, UcbenchError, UsageError
+from ucbench.identity import canonical
+from ucbench.params import Params
+from ucbench.registry import Registry, missing_modules
+from ucbench.testing.rules import Finding, Rule
+
+SUMMARY = Rule(
+    "summary",
+    "the summary is one line that says something",
+    "Set summary in the record to one line of at most 120 characters: it is what `ucbench list` shows.",
+)
+PARAMETERS = Rule(
+    "parameters",
+    "params names a subclass of ucbench.Params",
+    'Write params="module:Class" with a class derived from ucbench.Params (ucbench.Recipe for a victim with a recipe, '
+    "ucbench.data.DatasetParams for a data set).",
+)
+PRESETS = Rule(
+    "presets",
+    "presets and argument name parameters that exist, and values they take",
+    "Mend the class variables of the parameters: presets is {preset: {field: value}}, argument the name of a field.",
+)
+KEYS = Rule(
+    "keys",
+    "equal parameters have one identity, of JSON values",
+    "Let identity() return JSON values that follow from the fields alone (and from the content of files they name).",
+)
+CLASS = Rule(
+    "class",
+    "load names a class",
+    'Write load="module:Class"; the module is imported only when a cell needs the component.',
+)
+LIGHT = Rule(
+    "light",
+    "neither the plugin's module nor that of its parameters imports torch",
+    "Import torch in the component's module only; hooks and parameters are read by every `ucbench list` and `plan`.",
+)
+
+_LONGEST_SUMMARY = 120
+_IMPORTING = (
+    "import importlib, json, sys\n"
+    "sys.path[:] = json.loads(sys.argv[1])\n"
+    "for name in sys.argv[2:]:\n"
+    "    importlib.import_module(name)\n"
+    "    if 'torch' in sys.modules:\n"
+    "        sys.exit(f'{name} does')\n"
+)
+
+
+class _InapplicableError(Exception):
+    """The rule has nothing to say about the component, for this reason."""
+
+
+def registration(record: ComponentRecord, registry: Registry) -> tuple[Finding, ...]:
+    """What became of each rule of registration."""
+    return tuple(_finding(rule, judge, record, registry) for rule, judge in _JUDGES.items())
+
+
+def _finding(
+    rule: Rule, judge: Callable[[ComponentRecord, Registry], str | None], record: ComponentRecord, registry: Registry
+) -> Finding:
+    try:
+        fault = judge(record, registry)
+    except _InapplicableError as why:
+        return Finding(rule, "skipped", str(why))
+    return Finding(rule, "ok") if fault is None else Finding(rule, "failed", fault)
+
+
+def _summary(record: ComponentRecord, registry: Registry) -> str | None:
+    lines, length = len(record.summary.splitlines()), len(record.summary.strip())
+    return None if lines == 1 and 0 < length <= _LONGEST_SUMMARY else f"It has {length} characters on {lines} lines"
+
+
+def _parameters(record: ComponentRecord, registry: Registry) -> str | None:
+    try:
+        registry.params_class(record)
+    except PluginError as error:
+        return str(error)
+    return None
+
+
+def _presets(record: ComponentRecord, registry: Registry) -> str | None:
+    params = _class_of_params(record, registry)
+    fields = params.model_fields
+    if params.argument is not None and params.argument not in fields:
+        return f"argument is {params.argument!r}, which is no parameter"
+    for preset, values in params.presets.items():
+        unknown = [name for name in values if name not in fields]
+        if unknown:
+            return f"The preset {preset!r} sets {unknown[0]!r}, which is no parameter"
+    label = f"{record.kind} {record.name!r}"
+    try:
+        params.resolve(label)
+    except UsageError:
+        return None  # it needs to be told more than a preset, and values can only be judged together
+    for preset in params.presets:
+        try:
+            params.resolve(label, preset)
+        except UsageError as error:
+            return f"The preset {preset!r} cannot be had: {error}"
+    return None
+
+
+def _keys(record: ComponentRecord, registry: Registry) -> str | None:
+    params = _class_of_params(record, registry)
+    if _required(params):
+        raise _InapplicableError(f"it cannot be had without {', '.join(sorted(_required(params)))}")
+    try:
+        first, again = (canonical(registry.resolve(record.kind, record.name).params.identity()) for _ in range(2))
+    except ContractError as error:
+        return str(error)
+    except UcbenchError as error:
+        raise _InapplicableError(str(error)) from error
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return None if first == again else f"It was {first}, and then {again}"
+
+
+def _class(record: ComponentRecord, registry: Registry) -> str | None:
+    missing = missing_modules(record)
+    if missing:
+        raise _InapplicableError(f"it needs {', '.join(missing)}, not installed here")
+    try:
+        registry.component_class(record)
+    except PluginError as error:
+        return str(error)
+    return None
+
+
+def _light(record: ComponentRecord, registry: Registry) -> str | None:
+    origin = registry.origin(record.kind, record.name)
+    if origin.digest:
+        raise _InapplicableError("a single file holds everything")
+    modules = [path.partition(":")[0] for path in (origin.module, record.params)]
+    command = [sys.executable, "-c", _IMPORTING, json.dumps(sys.path), *modules]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stderr.strip().splitlines()[-1] if done.returncode else None
+
+
+_JUDGES: Mapping[Rule, Callable[[ComponentRecord, Registry], str | None]] = {
+    SUMMARY: _summary,
+    PARAMETERS: _parameters,
+    PRESETS: _presets,
+    KEYS: _keys,
+    CLASS: _class,
+    LIGHT: _light,
+}
+RULES = tuple(_JUDGES)
+
+
+def _class_of_params(record: ComponentRecord, registry: Registry) -> type[Params]:
+    try:
+        return registry.params_class(record)
+    except PluginError as error:
+        raise _InapplicableError("the parameters cannot be loaded") from error
+
+
+def _required(params: type[Params]) -> set[str]:
+    return {name for name, field in params.model_fields.items() if field.is_required()}
