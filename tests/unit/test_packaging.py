@@ -48,7 +48,7 @@ def test_the_wheel_holds_the_modules_of_the_folders_and_nothing_else(wheel):
     shipped = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert {name for name in shipped if name.endswith(".py")} == expected
     assert {name.partition("/")[0] for name in shipped} == {"ucbench", *PLUGINS}
-    assert {Path(name).suffix for name in shipped} == {".py", ".typed", ".toml"}
+    assert {Path(name).suffix for name in shipped} == {".py", ".typed", ".toml", ".tmpl", ".j2", ".css", ".js"}
 
 
 def test_the_wheel_holds_the_suites(wheel):
