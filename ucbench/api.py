@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -271,9 +272,17 @@ def plan(
     return plan_session(cells_of(axes(**axis), here), here, out=Path(out) if out is not None else None)
 
 
-def plan_session(cells: Sequence[Cell], here: Session, *, out: Path | None = None) -> list[PlannedCell]:
-    """As :func:`plan`, of these cells in a session."""
-    from ucbench.costs import crafting_work, training_work
+def plan_session(
+    cells: Sequence[Cell], here: Session, *, out: Path | None = None, probe: bool = False
+) -> list[PlannedCell]:
+    """As :func:`plan`, of these cells in a session.
+
+    Args:
+        probe: time two steps of every kind of training that was never done on this machine.
+    """
+    from ucbench.costs import training_work
+    from ucbench.outlook import predicted
+    from ucbench.probing import probe_training
     from ucbench.tasks import finished, task_of
 
     bench = here.bench()
@@ -286,11 +295,11 @@ def plan_session(cells: Sequence[Cell], here: Session, *, out: Path | None = Non
             release_key is None or release_key in crafted or bench.store.get("release", release_key) is not None
         )
         crafted.add(release_key)
-        train, part = bench.data(cell).train, bench.protected(cell).images
-        parts = [] if done else [bench.costs.predict(training_work(cell, len(train), train.size, here.numerics))]
-        if not done and not has_release:
-            parts.append(bench.costs.predict(crafting_work(cell, len(part), part.size, here.numerics)))
-        seconds = None if None in parts else sum(part for part in parts if part is not None)
+        if probe and not done:
+            train = bench.data(cell).train
+            work = training_work(cell, len(train), train.size, here.numerics)
+            bench.costs.assume(work, partial(probe_training, cell, bench))
+        seconds = 0.0 if done else predicted(task, bench, crafts=not has_release)
         planned.append(PlannedCell(cell, key, done, has_release, seconds))
     return planned
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import statistics
 from collections import defaultdict, deque
+from collections.abc import Callable
 from pathlib import Path
 
 from ucbench.identity import key
@@ -36,6 +37,11 @@ class CostBook:
         self._seconds[work].append(seconds)
         with contextlib.suppress(OSError), self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"work": work, "seconds": round(seconds, 3)}) + "\n")
+
+    def assume(self, work: str, guess: Callable[[], float | None]) -> None:
+        """Predict what ``guess`` says for work never done here, for as long as this book is open."""
+        if not self._seconds.get(work) and (seconds := guess()) is not None:
+            self._seconds[work].append(seconds)
 
     def predict(self, work: str) -> float | None:
         """Median seconds of this work, or None if it was never done here."""

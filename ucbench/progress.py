@@ -9,6 +9,13 @@ from contextlib import contextmanager
 from typing import Protocol, TextIO
 
 
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 90 seconds, 20 minutes, 3.5 hours."""
+    if seconds < 120:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
+
+
 class Progress(Protocol):
     """Where stages report how far they are."""
 

@@ -10,6 +10,7 @@ from typing import Literal
 from ucbench.components import CellEvent
 from ucbench.executors import Executor, Serial
 from ucbench.matrix import Cell
+from ucbench.outlook import Outlook
 from ucbench.plugins import notify
 from ucbench.records import Record, write_record
 from ucbench.registry import Registry
@@ -60,8 +61,11 @@ def run_cells(
             if out is not None:
                 write_record(out, records[task.key])
 
+    outlook = Outlook(missing, bench)
+
     def landed(task: Task, record: Record) -> None:
         records[task.key] = record
+        outlook.landed(task)
         if out is not None:
             write_record(out, record)
         if changed := _changed(before.get(task.key), record):

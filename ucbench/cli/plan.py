@@ -10,6 +10,7 @@ import click
 from ucbench.cli.axes import axis_options, chosen_cells
 from ucbench.cli.options import as_json, verbosity
 from ucbench.cli.output import print_json, print_table
+from ucbench.progress import duration
 
 if TYPE_CHECKING:
     from ucbench.api import PlannedCell
@@ -17,18 +18,20 @@ if TYPE_CHECKING:
 
 @click.command("plan")
 @axis_options
+@click.option("--time", "probe", is_flag=True, help="Time two steps of every kind of training never done here.")
 @as_json
 @verbosity
-def command(as_json: bool, out: str | None, **options: Any) -> None:
+def command(as_json: bool, out: str | None, probe: bool, **options: Any) -> None:
     """Show the cells of a run without running them.
 
     Seconds are those that cells of the same victim, or crafts of the same poisoner, took on this machine's store
-    before; unknown ones are shown as ?.
+    before; unknown ones are shown as ?. With --time, trainings never done here are timed for two steps; how long a
+    poisoner crafts is known only once it has.
     """
     from ucbench.api import plan_session
 
     chosen, here = chosen_cells(options)
-    cells = plan_session(chosen, here, out=Path(out) if out is not None else None)
+    cells = plan_session(chosen, here, out=Path(out) if out is not None else None, probe=probe)
     if as_json:
         print_json(
             [
@@ -43,7 +46,7 @@ def command(as_json: bool, out: str | None, **options: Any) -> None:
     text = f"{len(cells)} cells, {len(cells) - len(missing)} done"
     if missing:
         known = [cell.seconds for cell in missing if cell.seconds is not None]
-        costs = [f"about {_duration(sum(known))}"] if known else []
+        costs = [f"about {duration(sum(known))}"] if known else []
         if len(known) < len(missing):
             costs.append(f"{len(missing) - len(known)} cells of a kind never timed on this machine")
         text += f"; the rest: {', and '.join(costs)}"
@@ -54,10 +57,6 @@ _SHOWN = (
     "dataset", "poisoner", "preset", "surrogate", "craft_labels", "labeling", "defense", "victim", "norm", "epsilon",
     "craft_seed", "train_seed",
 )  # fmt: skip
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"
 
 
 def _line(planned: PlannedCell) -> list[str]:

@@ -1,0 +1,66 @@
+"""What a run's work is expected to take, and how much of it is left."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+
+from ucbench.costs import crafting_work, training_work
+from ucbench.progress import duration
+from ucbench.tasks import Task
+from ucbench.workbench import Workbench
+
+#: Seconds between two words on what is left.
+EVERY = 30.0
+
+
+def predicted(task: Task, bench: Workbench, *, crafts: bool) -> float | None:
+    """Seconds that a task will take by what such work took on this machine before; None if it never did.
+
+    Args:
+        crafts: whether the task's release has to be made too.
+    """
+    cell = task.cell
+    train = bench.data(cell).train
+    seconds = bench.costs.predict(training_work(cell, len(train), train.size, bench.numerics))
+    if not crafts or seconds is None:
+        return seconds
+    part = bench.protected(cell).images
+    craft = bench.costs.predict(crafting_work(cell, len(part), part.size, bench.numerics))
+    return None if craft is None else seconds + craft
+
+
+class Outlook:
+    """Tells now and then how many cells are done and when the rest will be.
+
+    The pace is that of this run, whoever computes it: predictions only say how much of the work each cell is, and a
+    cell of a kind never timed counts as the mean of the others.
+    """
+
+    def __init__(self, tasks: Sequence[Task], bench: Workbench) -> None:
+        self._bench = bench
+        crafted: set[str | None] = {None}
+        told: dict[str, float | None] = {}
+        for task in tasks:
+            crafts = task.release_key not in crafted and bench.store.get("release", task.release_key or "") is None
+            crafted.add(task.release_key)
+            told[task.key] = predicted(task, bench, crafts=crafts)
+        known = [seconds for seconds in told.values() if seconds is not None]
+        usual = statistics.fmean(known) if known else 1.0
+        self._left = {key: usual if seconds is None else seconds for key, seconds in told.items()}
+        self._count, self._work = len(self._left), sum(self._left.values())
+        self._started = self._spoke = time.monotonic()
+
+    def landed(self, task: Task) -> None:
+        """Hear that a task is done."""
+        self._left.pop(task.key, None)
+        now = time.monotonic()
+        left = sum(self._left.values())
+        if not self._left or left >= self._work or now - self._spoke < EVERY:
+            return
+        self._spoke = now
+        seconds = (now - self._started) * left / (self._work - left)
+        self._bench.progress.say(
+            f"{self._count - len(self._left)} of {self._count} cells are done, about {duration(seconds)} left."
+        )
