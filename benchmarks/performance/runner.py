@@ -1,0 +1,85 @@
+"""What the runner itself costs: planning, computing and re-walking many tiny cells, and what two workers gain.
+
+    python benchmarks/performance/runner.py [--cells 10000] [--computed 400] [--workers 2]
+
+The cells are those of ``ucbench.testing``: thirteen pictures and a linear layer. Planning and re-walking
+are done on ``--cells`` of them; the records that re-walking needs are copies of one. Prints JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ucbench import api
+from ucbench.executors import Serial
+from ucbench.executors.params import ProcessParams
+from ucbench.executors.process import Processes
+from ucbench.numerics import cpu_name, resolve
+from ucbench.progress import Silent
+from ucbench.records import write_record
+from ucbench.runner import run_cells
+from ucbench.store import Store
+from ucbench.tasks import task_of
+from ucbench.testing.cells import small_cells, small_registry
+from ucbench.workbench import Workbench
+
+#: References are counted too: a clean, a sham and a poisoned cell a seed.
+CELLS_A_SEED = 3
+
+
+@contextmanager
+def timed(found: dict[str, float], name: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    found[name] = round(time.perf_counter() - started, 3)
+
+
+def measure(count: int, computed: int, workers: int, root: Path) -> dict[str, float]:
+    """Seconds of each part."""
+    found: dict[str, float] = {}
+    registry, numerics = small_registry(), resolve("cpu", "float32", 1)
+    here = api.Session(registry, numerics, Silent(), root / "planned")
+    with timed(found, "plan_seconds"):
+        many = small_cells("spots", seeds=count // CELLS_A_SEED)
+        api.plan_session(many, here)
+
+    def bench(name: str) -> Workbench:
+        return Workbench(Store(root / name), numerics, Silent())
+
+    some = small_cells("spots", seeds=computed // CELLS_A_SEED)
+    with timed(found, "serial_seconds"):
+        records = run_cells(some, bench("serial"), registry, out=root / "out", executor=Serial())
+    with timed(found, "process_seconds"):
+        run_cells(some, bench("process"), registry, executor=Processes(ProcessParams(workers=workers)))
+    inside = sum(record["cost"]["train_seconds"] for record in records)
+    found["overhead_milliseconds_a_cell"] = round(1000 * (found["serial_seconds"] - inside) / len(some), 2)
+    found["speed_up_of_workers"] = round(found["serial_seconds"] / found["process_seconds"], 2)
+
+    walked = bench("walked")
+    for cell in many:
+        task = task_of(cell, walked)
+        write_record(root / "walk", {**records[0], "cell": task.key, "request": cell.describe()})
+    with timed(found, "rewalk_seconds"):
+        run_cells(many, walked, registry, out=root / "walk")
+    return {"cells": len(many), "computed_cells": len(some), "workers": workers, **found}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cells", type=int, default=10_000)
+    parser.add_argument("--computed", type=int, default=400)
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        found = measure(options.cells, options.computed, options.workers, Path(folder))
+    print(json.dumps({"cpu": cpu_name(), **found}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
