@@ -1,0 +1,1 @@
+"""What the documentation generates while it is built: pages of methods, commands, hooks and published results."""

@@ -1,0 +1,82 @@
+"""The reference of the command line, read off the commands themselves.
+
+Replaces ``<!-- commands -->`` in a page by a section for every command, groups within groups included.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from _ext.markdown import cell, table
+from ucbench.cli.app import cli
+
+MARKER = "<!-- commands -->"
+
+
+def commands() -> Iterator[click.Context]:
+    """A context for ``ucbench`` and every command below it, in the order of ``--help``."""
+    return _below(click.Context(cli, info_name="ucbench", **cli.context_settings))
+
+
+def _below(context: click.Context) -> Iterator[click.Context]:
+    yield context
+    group = context.command
+    if isinstance(group, click.Group):
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            assert command is not None
+            yield from _below(click.Context(command, parent=context, info_name=name))
+
+
+def reference() -> str:
+    """All commands as Markdown."""
+    return "\n\n".join(map(_section, commands()))
+
+
+def _section(context: click.Context) -> str:
+    command, path = context.command, context.command_path
+    parts = [
+        f"## `{path}`",
+        _prose(command.help or ""),
+        f"```text\n{' '.join([path, *command.collect_usage_pieces(context)])}\n```",
+    ]
+    options = [row for row in (_row(parameter, context) for parameter in command.get_params(context)) if row]
+    if options:
+        parts.append(table(["option", "meaning"], options))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _row(parameter: click.Parameter, context: click.Context) -> tuple[str, str] | None:
+    record = parameter.get_help_record(context)
+    if record is None or not record[1]:  # an argument, which the usage shows and the text explains
+        return None
+    written, meaning = record
+    return f"`{cell(written)}`", f"{meaning} Repeatable." if parameter.multiple else meaning
+
+
+def _prose(text: str) -> str:
+    r"""A command's help as Markdown: a paragraph below click's mark ``\b`` is lines of a shell."""
+    paragraphs = []
+    for paragraph in inspect.cleandoc(text).split("\n\n"):
+        lines = paragraph.splitlines()
+        if lines and lines[0].strip() == "\b":
+            paragraphs.append("\n".join(["```sh", *(line.strip() for line in lines[1:]), "```"]))
+        else:
+            paragraphs.append(paragraph)
+    return "\n\n".join(paragraphs)
+
+
+def _insert(app: Any, docname: str, source: list[str]) -> None:
+    if MARKER in source[0]:
+        source[0] = source[0].replace(MARKER, reference())
+
+
+def setup(app: Any) -> dict[str, bool]:
+    app.connect("source-read", _insert)
+    # What is generated may have changed though the page has not.
+    app.connect("env-get-outdated", lambda app, env, added, changed, removed: ["cli"])
+    return {"parallel_read_safe": True}

@@ -1,0 +1,54 @@
+"""The layers of the core, as the import contracts in ``pyproject.toml`` order them.
+
+Replaces ``<!-- layers -->`` in a page by a table: every module with the first sentence of its docstring.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from typing import Any
+
+from _ext.markdown import code, table
+from _ext.paths import ROOT
+
+MARKER = "<!-- layers -->"
+
+
+def layers() -> list[list[str]]:
+    """Names of modules, the highest layer first; those of one layer do not import each other."""
+    linter = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    (contract,) = (contract for contract in linter["contracts"] if contract["type"] == "layers")
+    return [[name.strip() for name in layer.replace(":", "|").split("|")] for layer in contract["layers"]]
+
+
+def purpose(module: str) -> str:
+    """The first sentence of a module's docstring."""
+    path = ROOT.joinpath(*module.split("."))
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    paragraph = " ".join(text.split("\n\n")[0].split())
+    plain = re.sub(r":\w+:`~?([\w.]+)`", r"`\1`", paragraph.replace("``", "`"))
+    return plain.partition(". ")[0].rstrip(".")
+
+
+def overview() -> str:
+    """The layers as a table in Markdown, the highest first."""
+    rows = [
+        (str(place) if module == layer[0] else "", code(module.partition(".")[2]), purpose(module))
+        for place, layer in enumerate(layers(), 1)
+        for module in layer
+    ]
+    return table(["layer", "module", "what it does"], rows)
+
+
+def _insert(app: Any, docname: str, source: list[str]) -> None:
+    if MARKER in source[0]:
+        source[0] = source[0].replace(MARKER, overview())
+
+
+def setup(app: Any) -> dict[str, bool]:
+    app.connect("source-read", _insert)
+    app.connect("env-get-outdated", lambda app, env, added, changed, removed: ["architecture"])
+    return {"parallel_read_safe": True}

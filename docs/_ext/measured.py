@@ -1,0 +1,236 @@
+"""What the published results say of a method: means over craft seeds, from every ``leaderboards/**/results.csv``."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import math
+import re
+import statistics
+from collections.abc import Callable, Iterable
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import NamedTuple
+
+from _ext.markdown import code, table
+from _ext.paths import LEADERBOARDS, ROOT
+from ucbench.builtin import CLEAN, SHAM
+from ucbench.grammar import parse, parse_chain
+from ucbench.statistics import t_interval
+
+Row = dict[str, str]
+
+#: What rows that are averaged have in common; the seeds are what differs.
+GROUP = (
+    "dataset", "poisoner", "preset", "surrogate", "craft_labels", "labeling", "defense", "victim", "norm", "epsilon",
+    "mixture", "trusted",
+)  # fmt: skip
+
+
+class Figure(NamedTuple):
+    """One line of a table: what its rows share, and their values by craft seed; accuracies in percent."""
+
+    shared: Row
+    accuracy: list[float]
+    clean: list[float]
+    sham: list[float]
+    craft_seconds: list[float]
+
+
+@functools.cache
+def results() -> tuple[tuple[Path, tuple[Row, ...]], ...]:
+    """The finished rows of every published results file, by path from the checkout's root."""
+    return tuple(
+        (path.relative_to(ROOT), tuple(row for row in _read(path) if row["status"] == "ok"))
+        for path in sorted(LEADERBOARDS.rglob("results.csv"))
+    )
+
+
+def _read(path: Path) -> list[Row]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def base(reference: str) -> str:
+    """The name in a component reference: ``uc`` of ``uc:clusters=20``."""
+    return parse(reference).name
+
+
+def says_of(kind: str, name: str) -> Callable[[Row], bool]:
+    """Whether a row measures the component of that kind and name.
+
+    Of data sets and victims only clean rows do: what a poisoner does to them stands on the poisoner's page.
+    """
+
+    def wanted(row: Row) -> bool:
+        if kind == "poisoner":
+            return base(row["poisoner"]) == name
+        if kind == "defense":
+            chain = row["defense"]
+            return chain != "none" and name in (part.name for part in parse_chain(chain))
+        if kind == "metric":
+            asked = (column.rpartition(".")[0] for column, value in row.items() if "." in column and value)
+            return any(base(metric) == name for metric in asked)
+        if kind in ("dataset", "victim"):
+            return base(row[kind]) == name and row["poisoner"] == CLEAN
+        if kind == "surrogate":
+            return row["surrogate"] != "none" and base(row["surrogate"]) == name
+        if kind == "labeling":
+            return name != "original" and base(row["labeling"]) == name
+        return False
+
+    return wanted
+
+
+def figures(rows: Iterable[Row]) -> list[Figure]:
+    """Means over craft seeds (train seeds of clean rows) of rows that share :data:`GROUP`, in the order they come."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in GROUP), []).append(row)
+    measured = ("test_accuracy", "clean_accuracy", "sham_accuracy", "craft_seconds")
+    return [
+        Figure({name: members[0][name] for name in GROUP}, *(_by_seed(members, column) for column in measured))
+        for members in groups.values()
+    ]
+
+
+def _by_seed(rows: Iterable[Row], column: str) -> list[float]:
+    """A value a craft seed (a train seed of clean rows): trainings on one release are averaged, being no new draw."""
+    units: dict[str, list[float]] = {}
+    for row in rows:
+        if row.get(column):
+            units.setdefault(row["craft_seed"] or row["train_seed"], []).append(float(row[column]))
+    return [statistics.fmean(values) for values in units.values()]
+
+
+def section(kind: str, name: str, page_of: Callable[[Path], str]) -> str:
+    """The measured figures of a component as Markdown, a table for each results file; empty if there are none.
+
+    Args:
+        page_of: the link target of the page that says how the results of a folder were made, or an empty text.
+    """
+    parts = []
+    for path, rows in results():
+        found = figures(filter(says_of(kind, name), rows))
+        if found:
+            parts.append(f"### {_title(path)}\n\n{_told(found, page_of(path))}\n\n{_table(found)}")
+    return "\n\n".join(parts)
+
+
+def undefended(poisoner: str) -> str:
+    """One table of all rows of a poisoner without defense, under the original labels, on real test sets."""
+    lines = []
+    for path, rows in results():
+        wanted = [
+            row
+            for row in rows
+            if says_of("poisoner", poisoner)(row)
+            and (row["defense"], row["labeling"], row["mixture"], row["trusted"]) == ("none", "original", "1", "0")
+            and "validation=" not in row["dataset"]
+        ]
+        lines += [
+            [
+                code(_value(figure.shared, "dataset")),
+                code(_value(figure.shared, "budget")) or "unbounded",
+                *(str(len(figure.accuracy)), _mean(figure.clean), _accuracy(figure.accuracy)),
+                _as_run(figure.shared),
+                _title(path),
+            ]
+            for figure in figures(wanted)
+        ]
+    header = ["data", "budget", "n", "clean %", "test accuracy %", "as run", "records"]
+    return table(header, lines) if lines else ""
+
+
+def regimes() -> str:
+    """What was trained on what, over all results: a line a data set and victim, by clean rows without defense."""
+    clean: dict[tuple[str, ...], list[Row]] = {}
+    for _, rows in results():
+        for row in rows:
+            if row["poisoner"] == CLEAN and (row["defense"], row["labeling"]) == ("none", "original"):
+                data = _value(row, "dataset")
+                if "validation=" not in data:
+                    clean.setdefault((data, row["victim"], row["epochs"]), []).append(row)
+    lines = [
+        [code(data), code(victim), epochs, _mean([float(row["test_accuracy"]) for row in members])]
+        for (data, victim, epochs), members in sorted(clean.items())
+    ]
+    return table(["data", "victim", "epochs", "clean accuracy %"], lines)
+
+
+def _as_run(shared: Row) -> str:
+    """Poisoner, what it looked through, what it was told, and the victim, in words."""
+    parts = [code(shared["poisoner"])]
+    if shared["surrogate"] != "none":
+        parts.append(f"through {code(shared['surrogate'])}")
+    if shared["craft_labels"] not in ("none", "original"):
+        parts.append(f"told {code(shared['craft_labels'])}")
+    return ", ".join([*parts, f"on {code(shared['victim'])}"])
+
+
+def _title(path: Path) -> str:
+    return " / ".join(path.parent.relative_to("leaderboards").parts)
+
+
+#: Columns of a table beside the accuracies, with their headings; those that do not differ are told in a sentence.
+_SHOWN = {
+    "dataset": "data", "poisoner": "poisoner", "preset": "preset", "surrogate": "surrogate", "craft_labels": "told",
+    "labeling": "labeling", "defense": "defense", "victim": "victim", "budget": "budget", "mixture": "mixture",
+    "trusted": "trusted images",
+}  # fmt: skip
+#: Not worth a word where they are as here.
+_USUAL = {
+    "preset": "standard", "surrogate": "none", "craft_labels": "none", "labeling": "original", "defense": "none",
+    "mixture": "1", "trusted": "0",
+}  # fmt: skip
+
+
+def _told(found: list[Figure], page: str) -> str:
+    same = {name: values for name, values in _columns(found).items() if len(set(values)) == 1}
+    told = {name: values[0] for name, values in same.items() if values[0] not in ("", _USUAL.get(name))}
+    words = [f"{_SHOWN[name]} {code(value)}" for name, value in told.items()]
+    sentence = f"{'; '.join(words)}." if words else ""
+    return f"{sentence[:1].upper()}{sentence[1:]}" + (f" [How it was run]({page})." if page else "")
+
+
+def _table(found: list[Figure]) -> str:
+    columns = {name: values for name, values in _columns(found).items() if len(set(values)) > 1}
+    measured = {"n": [str(len(f.accuracy)) for f in found], "test accuracy %": [_accuracy(f.accuracy) for f in found]}
+    if any(figure.shared["poisoner"] not in (CLEAN, SHAM) for figure in found):
+        measured |= {"clean %": [_mean(f.clean) for f in found], "sham %": [_mean(f.sham) for f in found]}
+        measured["crafting s"] = [_mean(f.craft_seconds, "1") if any(f.craft_seconds) else "" for f in found]
+    shown = {name: values for name, values in measured.items() if any(values)}
+    lines = [
+        [*(code(values[place]) for values in columns.values()), *(values[place] for values in shown.values())]
+        for place in range(len(found))
+    ]
+    return table([*(_SHOWN[name] for name in columns), *shown], lines)
+
+
+def _columns(found: list[Figure]) -> dict[str, list[str]]:
+    return {name: [_value(figure.shared, name) for figure in found] for name in _SHOWN}
+
+
+def _value(shared: Row, name: str) -> str:
+    if name == "budget":
+        return "" if shared["norm"] == "unbounded" else f"{shared['norm']} {shared['epsilon']}"
+    # Where the pictures lay is no part of what was measured.
+    return re.sub(r"(parquet|imagefolder):[^:,]*/", r"\1:", shared[name]) if name == "dataset" else shared[name]
+
+
+def _accuracy(values: list[float]) -> str:
+    """A mean with the half-width of its interval; of two seeds, whose interval says nothing, both values."""
+    half = t_interval(values).half
+    text = _mean(values) if math.isnan(half) else f"{_mean(values)} ± {_rounded(half)}"
+    if len(values) == 2:
+        text = f"{_mean(values)} ({', '.join(_rounded(value) for value in values)})"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def _mean(values: list[float], places: str = "0.1") -> str:
+    return _rounded(statistics.fmean(values), places) if values else ""
+
+
+def _rounded(value: float, places: str = "0.1") -> str:
+    # Upwards at a half, as a reader would round the two decimals of the file.
+    return str(Decimal(f"{value:.6f}").quantize(Decimal(places), ROUND_HALF_UP))

@@ -1,0 +1,209 @@
+"""A page for every method that comes with ucbench, made from its record, its parameters and the published results.
+
+Writes ``docs/methods/<kind>-<name>.md`` while building, and replaces ``<!-- methods: KIND -->`` in a page by a table
+of the methods of that kind, ``<!-- suites -->`` by one of the suites. Only what the distribution ``ucbench`` registers
+is described: other plugins that happen to be installed have documentation of their own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from _ext import measured
+from _ext.markdown import code, table
+from _ext.paths import METHODS, write_pages
+from _ext.published import page_about
+from ucbench.cli.catalogue import as_text
+from ucbench.cli.parameters import parameter_rows
+from ucbench.components import RECORD_KINDS, ComponentRecord
+from ucbench.params import DEFAULT_PRESET, Params
+from ucbench.registry import Registry, install_line, installed
+from ucbench.suite import load_suite, shipped_suites
+
+MARKER = re.compile(r"<!-- methods: (\w+) -->")
+SUITES = "<!-- suites -->"
+
+#: What the fields of records are called on the pages; others are named by themselves.
+_WORDS = {
+    "label_access": "must know of the labels",
+    "granularity": "one perturbation for each",
+    "budget": "made for the norm",
+    "native_epsilon": "published radius",
+    "surrogate": "looks through",
+    "trains_surrogate": "trains its surrogate itself",
+    "oracle": "sees what a real one cannot (never ranked)",
+    "projects": "relies on the core's projection",
+    "fidelity": "beside the publication",
+    "source": "reads",
+    "static": "acts once, before training",
+    "needs_trusted": "needs trusted images",
+    "opaque": "trains by itself",
+    "untrained": "bare architecture, without weights",
+    "epsilon": "radius used unless one is named",
+    "reads": "is given",
+}
+_SOURCES = {"semantic": "clean pictures or metadata, as a person does", "machine": "the published pixels"}
+_ELSEWHERE = {"name", "summary", "load", "params", "aliases", "requires", "extra", "version", "paper"}
+
+
+def records() -> list[ComponentRecord]:
+    """The methods that come with ucbench, by kind and name."""
+    registry = installed()
+    return [
+        record
+        for kind in RECORD_KINDS
+        for record in registry.records(kind)
+        if registry.origin(kind, record.name).distribution == "ucbench"
+    ]
+
+
+def page_name(record: ComponentRecord) -> str:
+    return f"{record.kind}-{record.name}.md"
+
+
+def pages() -> dict[str, str]:
+    """All pages by file name."""
+    registry = installed()
+    return {page_name(record): page(record, registry) for record in records()}
+
+
+def page(record: ComponentRecord, registry: Registry) -> str:
+    """One method as Markdown."""
+    params = registry.params_class(record)
+    parts = [
+        f"# {_KINDS.get(record.kind, record.kind.capitalize())} `{record.name}`",
+        f"{record.summary[:1].upper()}{record.summary[1:]}.",
+        _usage(record, params),
+        "\n".join(f"- {name}: {text}" for name, text in _facts(record)),
+        _presets(record, params),
+        _parameters(params),
+        _figures(record),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+_KINDS = {"dataset": "Data set"}
+_OPTION = {**{kind: f"--{kind}" for kind in RECORD_KINDS}, "exporter": "--to"}
+
+
+def _usage(record: ComponentRecord, params: type[Params]) -> str:
+    preset = "[@PRESET]" if len(params.preset_names()) > 1 else ""
+    argument = f":{params.argument.upper()}" if params.argument else ""
+    if argument and not params.model_fields[params.argument].is_required():
+        argument = f"[{argument}]"
+    options = "[:key=value,...]" if params.model_fields else ""
+    written = f"Written `{_OPTION[record.kind]} {record.name}{preset}{argument}{options}`."
+    if record.aliases:
+        written += f" Also called {', '.join(map(code, record.aliases))}."
+    if record.requires:
+        written += f" Needs more than a plain installation: `{install_line(record)}`."
+    return written
+
+
+def _facts(record: ComponentRecord) -> list[tuple[str, str]]:
+    rows = [("paper", record.paper), ("version of its numbers", str(record.version))]
+    for field in dataclasses.fields(record):
+        value = getattr(record, field.name)
+        if field.name in _ELSEWHERE or value in (None, "", (), False):
+            continue
+        rows.append((_WORDS.get(field.name, field.name.replace("_", " ")), _fact(record, field.name, value)))
+    return [(name, text) for name, text in rows if text]
+
+
+def _fact(record: ComponentRecord, name: str, value: Any) -> str:
+    if name == "surrogate":
+        return f"[`{value}`](surrogate-{measured.base(value)}.md)"
+    if name == "source":
+        return _SOURCES.get(value, value)
+    if name in ("native_epsilon", "epsilon"):
+        norm = getattr(record, "budget", "linf")
+        return f"{value:g}" + {"linf": "/255", "l0": " pixels"}.get(norm, f" ({norm})")
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return "yes" if value is True else str(value)
+
+
+def _presets(record: ComponentRecord, params: type[Params]) -> str:
+    named = [(preset, params.presets.get(preset, {})) for preset in params.preset_names()]
+    shown = [(preset, values) for preset, values in named if values or preset != DEFAULT_PRESET]
+    if not shown:
+        return ""
+    lines = [
+        f"- `{record.name}@{preset}`: {', '.join(f'`{k}={as_text(v)}`' for k, v in values.items()) or 'nothing'}"
+        for preset, values in shown
+    ]
+    return "\n".join(["## Presets", "", f"A bare `{record.name}` has the defaults below. A preset changes", "", *lines])
+
+
+def _parameters(params: type[Params]) -> str:
+    rows = [
+        (code(row["name"]), code(row["type"]), "required" if row["required"] else _default(row), row["description"])
+        for row in parameter_rows(params, None)
+    ]
+    if not rows:
+        return ""
+    return f"## Parameters\n\n{table(['parameter', 'type', 'default', 'meaning'], rows)}"
+
+
+def _default(row: dict[str, Any]) -> str:
+    text = as_text(row["default"])
+    return code(text) if text else "empty"
+
+
+def _figures(record: ComponentRecord) -> str:
+    found = measured.section(record.kind, record.name, lambda path: _relative(page_about(path)))
+    if not found:
+        return ""
+    what = "Of clean rows alone. " if record.kind in ("dataset", "victim") else ""
+    how = "[How to read these tables](../methods.md#measured-figures)."
+    return f"## Measured\n\n{what}Means over n craft seeds. {how}\n\n{found}"
+
+
+def _relative(page: str) -> str:
+    return os.path.relpath(page, METHODS) if page else ""
+
+
+def overview(kind: str) -> str:
+    """A table of the methods of one kind, with links to their pages."""
+    found = [record for record in records() if record.kind == kind]
+    facts = {"poisoner": ("label_access", "budget"), "defense": ("tier",), "labeling": ("source",)}.get(kind, ())
+    return table(
+        ["name", *(_HEADINGS[fact] for fact in facts), "what it is"],
+        [
+            [f"[`{record.name}`]({METHODS}/{page_name(record)})", *(getattr(record, f) for f in facts), record.summary]
+            for record in found
+        ],
+    )
+
+
+_HEADINGS = {"label_access": "labels", "budget": "norm", "tier": "tier", "source": "reads"}
+
+
+def _write(app: Any) -> None:
+    write_pages(Path(app.srcdir), METHODS, pages())
+
+
+def suites() -> str:
+    """A table of the suites that come along."""
+    found = [load_suite(path).file for _, path in sorted(shipped_suites().items())]
+    return table(["name", "version", "what it is for"], [[code(s.name), str(s.version), s.title] for s in found])
+
+
+def inserted(text: str) -> str:
+    """``text`` with the tables in place of their marks."""
+    return MARKER.sub(lambda found: overview(found[1]), text.replace(SUITES, suites()))
+
+
+def _insert(app: Any, docname: str, source: list[str]) -> None:
+    source[0] = inserted(source[0])
+
+
+def setup(app: Any) -> dict[str, bool]:
+    app.connect("builder-inited", _write)
+    app.connect("source-read", _insert)
+    app.connect("env-get-outdated", lambda app, env, added, changed, removed: ["methods"])
+    return {"parallel_read_safe": True}

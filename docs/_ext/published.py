@@ -1,0 +1,80 @@
+"""Texts that lie outside ``docs`` and belong to the site, and links that lead there.
+
+The README of every published leaderboard, the change log and the guide for contributors become pages of their own,
+in ``docs/published``. In all pages, a link to one of them leads to its page; a link to another file of the repository
+becomes the file's name.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from _ext.paths import DOCS, LEADERBOARDS, PUBLISHED, ROOT, write_pages
+
+_LINK = re.compile(r"(?<!!)\[([^\]\n]*(?:\n[^\]\n]+)?)\]\((?!https?:|mailto:|#)([^)\s#]+)(#[^)\s]*)?\)")
+
+
+def sources() -> dict[str, Path]:
+    """What becomes a page, by the page's file name."""
+    boards = {
+        f"{'-'.join(path.parent.relative_to(LEADERBOARDS).parts)}.md": path
+        for path in sorted(LEADERBOARDS.rglob("README.md"))
+    }
+    own = {f"{name.lower()}.md": ROOT / f"{name}.md" for name in ("CHANGELOG", "CONTRIBUTING")}
+    return {**boards, **{name: path for name, path in own.items() if path.exists()}}
+
+
+def page_about(results: Path) -> str:
+    """The page, from ``docs``, about the folder of a results file, or an empty text. ``results``: from the root."""
+    by_folder = {path.parent: name for name, path in sources().items()}
+    for folder in (ROOT / results).parents:
+        if folder == LEADERBOARDS.parent:
+            break
+        if folder in by_folder:
+            return f"{PUBLISHED}/{by_folder[folder]}"
+    return ""
+
+
+def relinked(text: str, source: Path, page: Path) -> str:
+    """``text`` of the file ``source`` with its relative links as they must be on ``page`` (a path in ``docs``)."""
+    made = {path.resolve(): DOCS / PUBLISHED / name for name, path in sources().items()}
+
+    def link(found: re.Match[str]) -> str:
+        words, written, anchor = found[1], found[2], found[3] or ""
+        target = (source.parent / written).resolve()
+        target = made.get(target, target)
+        if target.is_relative_to(DOCS) and (target.exists() or target in made.values()):
+            return f"[{words}]({os.path.relpath(target, page.parent)}{anchor})"
+        if not target.exists() or not target.is_relative_to(ROOT):
+            return found[0]  # for the builder to complain about
+        name = target.relative_to(ROOT).as_posix() + ("/" if target.is_dir() else "")
+        return words if words.strip("`") == name else f"{words} (`{name}`)"
+
+    return _LINK.sub(link, text)
+
+
+def pages() -> dict[str, str]:
+    """All pages by file name."""
+    return {
+        name: relinked(path.read_text(encoding="utf-8"), path, DOCS / PUBLISHED / name)
+        for name, path in sources().items()
+    }
+
+
+def _write(app: Any) -> None:
+    write_pages(Path(app.srcdir), PUBLISHED, pages())
+
+
+def _relink(app: Any, docname: str, source: list[str]) -> None:
+    page = DOCS / f"{docname}.md"
+    if page.exists() and docname.partition("/")[0] != PUBLISHED:
+        source[0] = relinked(source[0], page, page)
+
+
+def setup(app: Any) -> dict[str, bool]:
+    app.connect("builder-inited", _write)
+    app.connect("source-read", _relink)
+    return {"parallel_read_safe": True}

@@ -1,0 +1,38 @@
+"""How the documentation is built: ``sphinx-build -W -b html docs FOLDER``. Nothing is fetched from anywhere."""
+
+import sys
+from pathlib import Path
+
+import ucbench
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+project = "ucbench"
+author = "the authors of ucbench"
+project_copyright = "the authors of ucbench. Apache-2.0"
+release = version = ucbench.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "_ext.commands", "_ext.hooks", "_ext.methods"]
+extensions += ["_ext.layers", "_ext.published", "_ext.reproduced"]
+exclude_patterns = ["_build"]
+
+# Two dashes are an option, not a dash.
+smartquotes = False
+myst_heading_anchors = 3
+suppress_warnings: list[str] = []
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+python_use_unqualified_type_names = True
+maximum_signature_line_length = 88
+
+html_theme = "furo"
+html_title = f"ucbench {release}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+toc_object_entries_show_parents = "hide"
+html_copy_source = False
+html_show_sphinx = False

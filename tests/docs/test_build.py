@@ -1,0 +1,65 @@
+"""The site is built, offline and without a warning, and holds what is generated into it."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import doc_pages
+import pytest
+from doc_pages import DOCS, ROOT
+
+from ucbench import hookspecs
+
+NEEDED = [name for name in ("sphinx", "myst_parser", "furo") if importlib.util.find_spec(name) is None]
+pytestmark = pytest.mark.skipif(bool(NEEDED), reason=f"not installed: {', '.join(NEEDED)}; pip install -e '.[docs]'")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "-d", str(folder / "doctrees")]
+    # Whatever would reach for the network finds a proxy that is not there.
+    environment = os.environ | dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9")
+    done = subprocess.run(
+        [*command, "docs", str(folder / "html")], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return folder / "html"
+
+
+def html(site: Path, page: str) -> str:
+    return (site / page).read_text(encoding="utf-8")
+
+
+def test_every_page_is_built(site):
+    made = [*DOCS.glob("*.md"), *doc_pages.generated()]
+    missing = [path for path in made if not (site / path.relative_to(DOCS).with_suffix(".html")).exists()]
+    assert missing == []
+
+
+def test_nothing_is_left_of_the_marks_that_stand_for_what_is_generated(site):
+    text = html(site, "cli.html") + html(site, "api.html") + html(site, "methods.html")
+    assert 'id="ucbench-run"' in text
+    assert 'href="methods/poisoner-uc.html"' in text
+    for name, hook in vars(hookspecs).items():
+        if name.startswith("ucbench_"):
+            written = f"{name}({', '.join(inspect.signature(hook).parameters)})"
+            assert written in re.sub(r"<[^>]+>", "", text)
+
+
+def test_links_to_other_files_of_the_repository_lead_to_pages(site):
+    page = html(site, "poisoners.html")
+    assert 'href="published/poisoners-v0.html"' in page
+    assert "leaderboards/poisoners/v0/README.md" not in page
+
+
+def test_the_drawing_of_the_flow_is_described(site):
+    (described,) = re.findall(r'<img[^>]+alt="([^"]+)"[^>]+flow\.svg', html(site, "architecture.html"))
+    assert "poisoner" in described
+    assert "exploiter" in described.lower()

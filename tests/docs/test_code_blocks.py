@@ -1,0 +1,118 @@
+"""Every code block of the documentation does what it says, as far as that takes no training.
+
+Python is run, on stand-ins for readers' own pictures and with trainings left out; commands that list, show and plan are
+run, runs are planned, other commands are parsed; suites are loaded and expanded. A block below a comment
+``<!-- not run: reason -->`` is skipped for that reason.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import doc_pages
+import pytest
+from doc_pages import Block
+from doc_world import RECORDS, World, commands, forget_plugins
+
+from ucbench.cli.summary import print_summary
+from ucbench.records import read_records
+from ucbench.results import Row, rows
+
+BLOCKS = [(block, place) for page in doc_pages.pages() for place, block in enumerate(doc_pages.blocks(page))]
+#: Languages that say how to read a block; in another nothing would be checked. Output is text, or says nothing.
+KNOWN = {"python", "toml", "sh", "json", "indented", "text", "bibtex", ""}
+
+
+@pytest.fixture(autouse=True)
+def world_as_before() -> Iterator[None]:
+    modules, path = set(sys.modules), list(sys.path)
+    yield
+    sys.path[:] = path
+    for name in set(sys.modules) - modules:
+        if getattr(sys.modules[name], "__file__", None) and "pytest-of" in str(sys.modules[name].__file__):
+            del sys.modules[name]
+    forget_plugins()
+    logging.getLogger("ucbench").setLevel(logging.NOTSET)
+
+
+@pytest.mark.parametrize(("block", "place"), BLOCKS, ids=[str(block) for block, _ in BLOCKS])
+def test_a_block_does_what_it_says(block: Block, place: int, tmp_path: Path, monkeypatch):
+    if block.not_run:
+        pytest.skip(block.not_run)
+    page = list(doc_pages.blocks(block.page))
+    world = World(tmp_path, page, monkeypatch)
+    for earlier in page[:place]:
+        if not earlier.not_run:
+            world.prepare(earlier)
+    world.run(block)
+
+
+def printed(capsys: pytest.CaptureFixture[str], wanted: Callable[[Row], bool]) -> str:
+    """What ``ucbench run`` prints of those published rows of digits, runs of spaces made one."""
+    table = [row for row in rows(read_records(RECORDS.parent)) if wanted(row)]
+    capsys.readouterr()
+    print_summary(table)
+    return re.sub(r" +", " ", capsys.readouterr().out)
+
+
+def test_the_table_of_the_first_run_follows_from_its_records(capsys):
+    first = printed(
+        capsys,
+        lambda row: (
+            row["poisoner"] in ("clean", "sham", "rand-class", "uc")
+            and row["train_seed"] == 0
+            and row["norm"] in ("linf", "unbounded")
+        ),
+    )
+    assert first in re.sub(r" +", " ", (doc_pages.DOCS / "first-run.md").read_text(encoding="utf-8"))
+
+
+def test_the_verdict_of_the_gate_follows_from_its_records(capsys):
+    text = printed(capsys, lambda row: row["poisoner"] in ("clean", "sham", "positive:grid=2"))
+    (verdict,) = (line for line in text.splitlines() if line.startswith("Gate for digits at linf 48"))
+    assert verdict in (doc_pages.DOCS / "compare.md").read_text(encoding="utf-8")
+
+
+def test_every_block_says_what_it_is():
+    assert [str(block) for block, _ in BLOCKS if block.language not in KNOWN] == []
+
+
+def test_a_reason_belongs_to_the_block_below_it_alone(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("<!-- not run: no cluster -->\n```sh\na\n```\n\nText.\n\n```sh\nb\n```\n\n    c\n")
+    read = [(block.text.strip(), block.not_run) for block in doc_pages.blocks(page)]
+    assert read == [("a", "no cluster"), ("b", None), ("c", None)]
+
+
+def test_commands_are_found_among_the_lines_of_a_shell():
+    text = "run='--threads 1'\nA=x ucbench run $run \\\n   --seed 0 # y\nbin/pip install .\nIt's\nucbench list   x"
+    found = [["ucbench", "run", "--threads", "1", "--seed", "0"], ["pip", "install", "."], ["ucbench", "list"]]
+    assert list(commands(text)) == found
+    assert list(commands("--epsilon 8   the radius")) == [["ucbench", "run", "--poisoner", "lsp", "--epsilon", "8"]]
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("python", "print(images.shape, unknown)"),
+        ("python", "import ucbench\nucbench.run(poisoner='uc', victim='resnet19')"),
+        ("python", "import ucbench\nucbench.craft(images, None, 'lsp')"),
+        ("sh", "ucbench run --poisoner uc --victims resnet18"),
+        ("sh", "ucbench run --poisoner uc --defense jpeg:grade=10"),
+        ("sh", "ucbench run --poisoner uc --executor processes"),
+        ("sh", "ucbench run --poisoner uc --dataset cifar10:train_per_clas=1000"),
+        ("sh", "for x in; do"),
+        ("indented", "ucbench leaderboards build x"),
+        ("toml", "name = 'a'\nversion = 1\n[[table]]\npoisoner = 'uc'\nvictim = 'resnet19'"),
+        ("json", "{'a': 1}"),
+    ],
+)
+def test_a_block_that_is_wrong_is_noticed(language, text, tmp_path, monkeypatch):
+    block = Block(doc_pages.DOCS / "page.md", 1, language, text, None)
+    world = World(tmp_path, [block], monkeypatch)
+    with pytest.raises(Exception):  # noqa: B017, PT011 - whichever comes of it
+        world.run(block)

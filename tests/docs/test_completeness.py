@@ -1,0 +1,248 @@
+"""Nothing that exists is missing from the documentation, and nothing in it points nowhere."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+import doc_pages
+import pandas as pd
+import pluggy
+import pytest
+from doc_pages import DOCS, ROOT, rendered, section
+from markdown_it import MarkdownIt
+from scipy import stats
+
+import ucbench
+import ucbench.testing
+from ucbench import hookspecs, leaderboard, results
+from ucbench.cli.app import main
+from ucbench.components import RECORD_KINDS
+
+#: Where the methods of a kind are explained by hand; a kind that is not here has generated pages only.
+EXPLAINED = {
+    "dataset": "datasets.md",
+    "poisoner": "poisoners.md",
+    "labeling": "labelings.md",
+    "defense": "defenses.md",
+    "metric": "defenses.md",
+}
+REFERENCES = {"clean", "sham", "positive", "shuffled"}
+#: Pages that quote options of other programs.
+QUOTES_OTHERS = {"audit.md", "CONTRIBUTING.md"}
+
+
+def helped(capsys: pytest.CaptureFixture[str], *command: str) -> str:
+    capsys.readouterr()
+    assert main([*command, "--help"]) == 0
+    return capsys.readouterr().out
+
+
+def below(capsys: pytest.CaptureFixture[str], *path: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Every command as its own ``--help`` names it, with that help."""
+    text = helped(capsys, *path)
+    yield path, text
+    _, _, listed = text.partition("\nCommands:\n")
+    for line in listed.splitlines():
+        if name := re.match(r"  ([a-z][\w-]*)", line):
+            yield from below(capsys, *path, name[1])
+
+
+def test_every_command_and_option_that_help_shows_is_on_the_page_of_commands(capsys):
+    page = rendered(DOCS / "cli.md")
+    found = dict(below(capsys))
+    assert {("run",), ("leaderboard", "build")} <= found.keys()
+    for path, text in found.items():
+        part = section(page, f"## `{' '.join(('ucbench', *path))}`")
+        options = re.findall(r"^\s+(?:-\w, )?(--[\w-]+)", text, re.MULTILINE)
+        missing = [option for option in options if not re.search(rf"(?<![\w-]){option}(?![\w-])", part)]
+        assert options
+        assert missing == [], f"ucbench {' '.join(path)}"
+
+
+def test_every_hook_is_described_with_its_arguments():
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    specified = {name: vars(manager.hook)[name].spec.argnames for name in vars(manager.hook) if name != "__dict__"}
+    assert "ucbench_poisoners" in specified
+    page = section(rendered(DOCS / "api.md"), "## Hooks")
+    for name, arguments in specified.items():
+        assert section(page, f"### `{name}({', '.join(arguments)})`").strip()
+
+
+def own_records(capsys: pytest.CaptureFixture[str]) -> list[dict]:
+    capsys.readouterr()
+    assert main(["list", "--json"]) == 0
+    return [record for record in json.loads(capsys.readouterr().out) if record["distribution"] == "ucbench"]
+
+
+def test_every_method_has_a_page_with_its_parameters_presets_names_and_paper(capsys):
+    pages = doc_pages.method_pages()
+    records = own_records(capsys)
+    assert {f"{record['kind']}-{record['name']}.md" for record in records} == set(pages)
+    for record in records:
+        page = pages[f"{record['kind']}-{record['name']}.md"]
+        capsys.readouterr()
+        assert main(["show", record["kind"], record["name"], "--json"]) == 0
+        shown = json.loads(capsys.readouterr().out)
+        parameters = [f"\n| `{parameter['name']}` | `" for parameter in shown["parameters"]]
+        presets = [f"`{record['name']}@{preset}`" for preset in shown["presets"] if preset != "standard"]
+        told = [*parameters, *presets, *(f"`{alias}`" for alias in record["aliases"]), record["paper"]]
+        assert [text for text in told if text not in page] == [], f"{record['kind']} {record['name']}"
+
+
+def test_every_suite_that_comes_along_is_listed():
+    page = section(rendered(DOCS / "methods.md"), "## Suites")
+    for path in (ROOT / "benchmarks" / "suites").glob("*.toml"):
+        suite = tomllib.loads(path.read_text(encoding="utf-8"))
+        assert f"| `{suite['name']}` | {suite['version']} | {suite['title']} |" in page
+
+
+def test_measured_figures_on_the_pages_are_those_of_the_published_results():
+    """Computed here another way: pandas for the groups, the standard error for the interval."""
+    checked = 0
+    for path in sorted((ROOT / "leaderboards").rglob("results.csv")):
+        table = pd.read_csv(path, dtype={"epsilon": str}, keep_default_na=False, na_values=[""])
+        shared = table.columns[: table.columns.get_loc("craft_seed")].tolist()
+        for _, rows in table[table["status"] == "ok"].groupby(shared, dropna=False):
+            by_seed = rows.groupby("craft_seed")["test_accuracy"].mean()
+            if len(by_seed) < 3:
+                continue
+            page = doc_pages.method_pages()[f"poisoner-{rows['poisoner'].iloc[0].partition(':')[0]}.md"]
+            half = by_seed.sem() * stats.t.ppf(0.975, len(by_seed) - 1)
+            shown = re.findall(rf"\| {len(by_seed)} \| ([\d.]+)\s±\s([\d.]+) \|", page)
+            assert any(abs(float(m) - by_seed.mean()) < 0.06 and abs(float(h) - half) < 0.06 for m, h in shown), path
+            checked += 1
+    assert checked
+
+
+def test_methods_are_listed_by_kind_and_explained_by_hand(capsys):
+    listed = rendered(DOCS / "methods.md")
+    marked = re.findall(r"<!-- methods: (\w+) -->", (DOCS / "methods.md").read_text(encoding="utf-8"))
+    assert sorted(marked) == sorted(RECORD_KINDS)
+    for record in own_records(capsys):
+        kind, name = record["kind"], record["name"]
+        assert f"[`{name}`](methods/{kind}-{name}.md)" in listed
+        if kind in EXPLAINED:
+            page = "protocol.md" if name in REFERENCES else EXPLAINED[kind]
+            text = (DOCS / page).read_text(encoding="utf-8")
+            assert re.search(rf"`{re.escape(name)}[`:@]", text), f"{kind} {name} is missing from {page}"
+
+
+@pytest.mark.parametrize(
+    ("heading", "columns"),
+    [("## results.csv", results.COLUMNS), ("## leaderboard.csv", leaderboard.COLUMNS)],
+)
+def test_the_columns_of_a_file_are_exactly_those_described(heading, columns):
+    part = section((DOCS / "csv.md").read_text(encoding="utf-8"), heading)
+    cells = re.findall(r"^\| (`.+?) \|", part, re.MULTILINE)
+    described = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+    assert sorted(described) == sorted(columns)
+
+
+def test_every_public_name_is_on_the_page_of_the_python_interface():
+    page = rendered(DOCS / "api.md")
+    documented = set(re.findall(r"auto\w+:: (?:ucbench\.)?([\w.]+)", page)) | set(re.findall(r"`ucbench\.(\w+)`", page))
+    assert set(ucbench.__all__) - documented == set()
+    assert re.search(r"automodule:: ucbench\.testing\n +:members:", page)
+    assert all(getattr(ucbench.testing, name).__doc__ for name in ucbench.testing.__all__)
+
+
+def test_every_page_is_in_a_table_of_contents():
+    entries = [
+        entry
+        for page in DOCS.glob("*.md")
+        for tree in re.findall(r"```\{toctree\}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+        for entry in tree.splitlines()
+        if entry and not entry.startswith(":")
+    ]
+    found = [path.relative_to(DOCS).with_suffix("").as_posix() for path in [*DOCS.glob("*.md"), *doc_pages.generated()]]
+    lost = [name for name in found if name != "index" and not any(fnmatch(name, entry) for entry in entries)]
+    assert lost == []
+    assert [entry for entry in entries if not any(fnmatch(name, entry) for name in found)] == []
+
+
+def texts() -> dict[Path, str]:
+    """Everything with links: pages, with their generated parts, and what becomes a page."""
+    written = [*doc_pages.pages(), *doc_pages.published.sources().values()]
+    return {path: rendered(path) for path in written} | doc_pages.generated()
+
+
+def anchors(text: str) -> set[str]:
+    """Anchors of headings, as forges and the site make them."""
+    tokens = MarkdownIt().parse(text)
+    headings = [tokens[i + 1].content for i, token in enumerate(tokens) if token.type == "heading_open"]
+    return {re.sub(r"[^\w\- ]", "", heading.replace("`", "").lower()).replace(" ", "-") for heading in headings}
+
+
+def links(text: str) -> list[str]:
+    """Targets of the links of a page, those in code left out."""
+    parser = MarkdownIt("commonmark").enable("table")
+    return [
+        child.attrs["href"] if child.type == "link_open" else child.attrs["src"]
+        for token in parser.parse(text)
+        for child in token.children or ()
+        if child.type in ("link_open", "image")
+    ]
+
+
+def test_relative_links_lead_to_pages_files_and_headings_that_exist():
+    known = texts()
+    wrong = []
+    for page, text in known.items():
+        for link in links(text):
+            if re.match(r"[a-z]+:", link):
+                continue
+            path, _, anchor = link.partition("#")
+            target = (page.parent / path).resolve() if path else page
+            there = target in known or target.exists()
+            if there and anchor:
+                there = anchor in anchors(known.get(target) or target.read_text(encoding="utf-8"))
+            if not there:
+                wrong.append(f"{page.relative_to(ROOT)}: {link}")
+    assert wrong == []
+
+
+def spans(text: str) -> list[str]:
+    """Inline code of a page."""
+    parser = MarkdownIt("commonmark").enable("table")
+    return [child.content for t in parser.parse(text) for child in t.children or () if child.type == "code_inline"]
+
+
+def command_in(span: str, commands: set[tuple[str, ...]]) -> tuple[str, ...] | None:
+    """The words of inline code that should be a command, groups followed; None if it is no command line."""
+    words = span.split()
+    if words[:1] != ["ucbench"]:
+        return None
+    path: tuple[str, ...] = ()
+    for word in words[1:]:
+        is_group = any(command[: len(path)] == path and len(command) > len(path) for command in commands)
+        if not is_group or not re.fullmatch(r"[a-z][a-z-]*", word):
+            break
+        path = (*path, word)
+    return path
+
+
+def test_no_page_names_a_command_or_an_option_that_does_not_exist(capsys):
+    helps = dict(below(capsys))
+    options = {option for text in helps.values() for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", text)}
+    wrong = []
+    for page, text in texts().items():
+        for span in spans(text):
+            command = command_in(span, set(helps))
+            if command is not None and command not in helps:
+                wrong.append(f"{page.relative_to(ROOT)}: {span}")
+            named = [] if page.name in QUOTES_OTHERS else re.findall(r"(?<![\w-])--[a-z][\w-]*", span)
+            wrong += [f"{page.relative_to(ROOT)}: {span}" for option in named if option not in options]
+    assert wrong == []
+
+
+def test_the_version_is_the_same_wherever_it_is_written():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"version = {{{version}}}" in (DOCS / "citing.md").read_text(encoding="utf-8")
+    assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
