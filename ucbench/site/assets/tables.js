@@ -1,0 +1,203 @@
+// Tables that sort, filter and turn pages. A short table's rows are those of the document; a long table's rows come as
+// JSON, of which the document holds the first. Texts are only ever set as text, never as markup.
+"use strict";
+
+(() => {
+  const order = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
+
+  class Table {
+    constructor(element) {
+      this.element = element;
+      this.body = element.tBodies[0];
+      this.shared = JSON.parse(element.dataset.shared);
+      this.columns = [...element.tHead.rows[0].cells].map((head) => ({
+        head,
+        key: head.dataset.key,
+        numeric: "numeric" in head.dataset,
+        header: "header" in head.dataset,
+      }));
+      this.status = document.getElementById(`${element.id}-count`);
+      const data = document.getElementById(`${element.id}-data`);
+      this.rows = data ? this.read(data) : [...this.body.rows].map((row) => this.take(row));
+      this.kept = this.rows;
+      this.at = 0;
+      this.columns.forEach((column, place) => this.makeSortable(column, place));
+      if (data) {
+        this.page = Number(data.dataset.page);
+        this.pager = this.makePager();
+        this.show();
+      }
+    }
+
+    // A row of the document: what it sorts and is found by, and itself.
+    take(row) {
+      const values = [...row.cells].map((cell, place) => {
+        if (!this.columns[place].numeric) return cell.dataset.text;
+        return cell.dataset.value === "" ? null : Number(cell.dataset.value);
+      });
+      return { values, words: row.textContent.toLowerCase(), element: () => row };
+    }
+
+    // Rows of JSON: kind, then cells as text or as { t: text, v: value, n: seeds, h: link, s: said, b: badges }.
+    read(data) {
+      const root = data.dataset.root;
+      return JSON.parse(data.textContent).rows.map(([kind, cells]) => {
+        const full = cells.map((cell) => (typeof cell === "string" ? { t: cell } : cell));
+        let element = null;
+        return {
+          values: full.map((cell, place) => (this.columns[place].numeric ? cell.v ?? null : cell.t)),
+          words: full.map((cell) => [cell.t, ...(cell.b ?? [])].join(" ")).join(" ").toLowerCase(),
+          element: () => (element ??= this.make(kind, full, root)),
+        };
+      });
+    }
+
+    make(kind, cells, root) {
+      const row = document.createElement("tr");
+      if (kind) row.className = kind;
+      cells.forEach((cell, place) => {
+        const column = this.columns[place];
+        const box = row.appendChild(document.createElement(column.header ? "th" : "td"));
+        if (column.header) box.scope = "row";
+        if (column.numeric) box.className = "number";
+        const place_ = cell.h ? box.appendChild(document.createElement("a")) : box;
+        if (cell.h) place_.href = root + cell.h;
+        place_.append(cell.t);
+        if (cell.s) place_.append(made("span", "hidden", ` ${cell.s}`));
+        if (cell.n !== undefined) box.append(" ", made("small", "", `n\u00a0=\u00a0${cell.n}`));
+        for (const badge of cell.b ?? []) box.append(" ", made("span", `badge ${badge.split(" ").pop()}`, badge));
+      });
+      return row;
+    }
+
+    makeSortable(column, place) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...column.head.childNodes);
+      column.head.append(button);
+      button.addEventListener("click", () => {
+        const next = { none: "ascending", ascending: "descending", descending: "none" };
+        const now = next[column.head.getAttribute("aria-sort") ?? "none"];
+        for (const other of this.columns) other.head.removeAttribute("aria-sort");
+        if (now !== "none") column.head.setAttribute("aria-sort", now);
+        this.sorted = now === "none" ? null : { place, sign: now === "ascending" ? 1 : -1 };
+        this.at = 0;
+        this.show();
+      });
+    }
+
+    makePager() {
+      const pager = document.createElement("div");
+      pager.className = "pager";
+      const turn = (text, step) => {
+        const button = made("button", "", text);
+        button.type = "button";
+        button.addEventListener("click", () => {
+          this.at += step * this.page;
+          this.show();
+        });
+        return pager.appendChild(button);
+      };
+      this.back = turn("Previous rows", -1);
+      this.on = turn("Next rows", 1);
+      this.status.after(pager);
+      return pager;
+    }
+
+    // What is missing stands last, whichever way the rest is sorted.
+    inOrder() {
+      if (!this.sorted) return this.kept;
+      const { place, sign } = this.sorted;
+      const numeric = this.columns[place].numeric;
+      return [...this.kept].sort((one, other) => {
+        const [a, b] = [one.values[place], other.values[place]];
+        const missing = (value) => value === null || value === "";
+        if (missing(a) || missing(b)) return missing(a) - missing(b);
+        return sign * (numeric ? a - b : order.compare(a, b));
+      });
+    }
+
+    // `wanted` maps columns' keys to texts; a column that this table does not have says nothing about its rows.
+    filter(wanted, words) {
+      const tests = [...wanted].map(([key, text]) => {
+        const place = this.columns.findIndex((column) => column.key === key);
+        if (place >= 0) return (row) => row.values[place] === text;
+        return () => !(key in this.shared) || this.shared[key] === text;
+      });
+      this.kept = this.rows.filter((row) => tests.every((test) => test(row)) && words.every((w) => row.words.includes(w)));
+      this.at = 0;
+      this.show();
+    }
+
+    show() {
+      const rows = this.inOrder();
+      const shown = this.pager ? rows.slice(this.at, this.at + this.page) : rows;
+      this.body.replaceChildren(...shown.map((row) => row.element()));
+      const all = this.rows.length;
+      let text = rows.length < all ? `${rows.length} of ${all} rows` : "";
+      if (this.pager) {
+        const last = this.at + shown.length;
+        text = `Rows ${Math.min(this.at + 1, last)} to ${last} of ${rows.length}${rows.length < all ? ` (${all} unfiltered)` : ""}`;
+        this.back.disabled = this.at === 0;
+        this.on.disabled = last >= rows.length;
+      }
+      this.status.textContent = text;
+    }
+  }
+
+  function made(tag, kind, text) {
+    const element = document.createElement(tag);
+    if (kind) element.className = kind;
+    element.textContent = text;
+    return element;
+  }
+
+  const tables = new Map([...document.querySelectorAll("table[data-shared]")].map((each) => [each.id, new Table(each)]));
+
+  // Filters, whose state is the part of the address after "#", so that a filtered table can be linked to.
+  for (const form of document.querySelectorAll("form.filters")) {
+    const own = form.dataset.for.split(" ").map((id) => tables.get(id)).filter(Boolean);
+    const controls = [...form.elements].filter((each) => each.name);
+
+    const apply = () => {
+      const set = controls.filter((each) => each.value !== "");
+      const wanted = set.filter((each) => each.name !== "q").map((each) => [each.name, each.value]);
+      const words = set.filter((each) => each.name === "q").flatMap((each) => each.value.toLowerCase().split(/\s+/));
+      for (const table of own) table.filter(wanted, words.filter(Boolean));
+      for (const section of document.querySelectorAll("section[data-tables]")) {
+        const inside = section.dataset.tables.split(" ").map((id) => tables.get(id)).filter(Boolean);
+        for (const table of inside) table.element.closest(".board").hidden = table.kept.length === 0;
+        section.hidden = set.length > 0 && inside.every((table) => table.kept.length === 0);
+      }
+      const empty = document.querySelector(".empty");
+      if (empty) empty.hidden = own.some((table) => table.kept.length > 0);
+      return new URLSearchParams(set.map((each) => [each.name, each.value])).toString();
+    };
+    const remember = () => history.replaceState(null, "", `#${apply()}`);
+    const recall = () => {
+      const asked = new URLSearchParams(location.hash.slice(1));
+      for (const control of controls) {
+        const value = asked.get(control.name) ?? "";
+        const known = control.tagName !== "SELECT" || [...control.options].some((option) => option.value === value);
+        control.value = known ? value : "";
+      }
+      apply();
+    };
+    form.addEventListener("input", remember);
+    form.addEventListener("submit", (event) => event.preventDefault());
+    form.addEventListener("reset", () => setTimeout(remember));
+    window.addEventListener("hashchange", recall);
+    form.hidden = false;
+    if (location.hash.includes("=")) recall();
+  }
+
+  for (const button of document.querySelectorAll("button.copy")) {
+    if (!navigator.clipboard) continue;
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+      button.textContent = "Copied";
+      setTimeout(() => (button.textContent = "Copy"), 2000);
+    });
+  }
+})();
