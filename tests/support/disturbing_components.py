@@ -22,10 +22,10 @@ class Deadly(Spots):
 
 
 class Endless(Spots):
-    """Says by the file ENDLESS_MARK that it has begun, and never comes to an end."""
+    """Writes into the file ENDLESS_MARK which process has begun it, and never comes to an end."""
 
     def craft(self, train, run):
-        Path(os.environ["ENDLESS_MARK"]).touch()
+        Path(os.environ["ENDLESS_MARK"]).write_text(str(os.getpid()))
         while True:
             time.sleep(1)
 

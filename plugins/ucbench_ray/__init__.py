@@ -1,0 +1,22 @@
+"""Cells computed on a Ray cluster: one of this machine, started for the run, or one that is there already.
+
+Ray: P. Moritz et al.: Ray: A Distributed Framework for Emerging AI Applications. OSDI 2018. arXiv 1712.05889.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ucbench import ExecutorRecord, hookimpl
+
+
+@hookimpl
+def ucbench_executors() -> Iterator[ExecutorRecord]:
+    yield ExecutorRecord(
+        name="ray",
+        summary="Workers on a Ray cluster, a local one unless address= joins another: ray:workers=2",
+        load="ucbench_ray.executor:OnRay",
+        params="ucbench_ray.params:RayParams",
+        requires=("ray",),
+        extra="ucbench[ray]",
+    )
