@@ -105,9 +105,9 @@ def test_shrinking_to_the_rounded_length_leaves_room_for_less_than_one_level(
     side = {"noise": 16, "flat": 1, "patches": 4}[pattern]
     tiles = rng.standard_normal((2, 3, side, side)).repeat(16 // side, 2).repeat(16 // side, 3)
     lengths = np.sqrt((tiles**2).sum(axis=(1, 2, 3), keepdims=True))
-    delta = tiles / lengths * epsilon
-    changes, _ = Budget("l2", epsilon).project(delta.astype(np.float32))
-    for change, nearest in zip(changes.astype(int), np.rint(delta * 255).clip(-255, 255), strict=True):
+    delta = (tiles / lengths * epsilon).astype(np.float32)  # what project() is given, halves and all
+    changes, _ = Budget("l2", epsilon).project(delta)
+    for change, nearest in zip(changes.astype(int), np.rint(delta.astype(float) * 255).clip(-255, 255), strict=True):
         dearest_level = 2 * np.abs(nearest).max() - 1
         assert (change == nearest).all() or (change**2).sum() > (epsilon * 255) ** 2 - dearest_level - 1e-3
 
