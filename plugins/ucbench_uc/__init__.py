@@ -27,6 +27,7 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         fidelity=(
             "`released` and `paper` follow the official code; `standard` is the same method at a budget of steps, with "
             "a distance and a squash whose gradient does not vanish, crops and flips of the perturbed pictures (below "
-            "16 px instead: 4-pixel blocks, and features of two depths; from 64 px up 8-pixel blocks); each parameter says where it deviates"
+            "16 px instead: 4-pixel blocks, and features of two depths; from 64 px up 8-pixel blocks); each parameter "
+            "says where it deviates"
         ),
     )

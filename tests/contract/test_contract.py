@@ -20,6 +20,7 @@ from ucbench.testing import CHECKS, check_victim, sample_images
 SMALL = {
     ("poisoner", "uc"): "uc:steps=2,clusters=3,width=4,residual_blocks=1",
     ("executor", "process"): "process:workers=2",
+    ("executor", "ray"): "ray:2",
     ("labeling", "coarse"): "coarse:parity",
     ("surrogate", "trained"): "trained:width=16,epochs=1",
     ("victim", "resnet18"): "resnet18:width=16",

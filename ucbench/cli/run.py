@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     default="serial",
     show_default=True,
     metavar="NAME",
-    help="What computes the cells: serial, process, process:workers=2,limit=3600 (seconds a cell).",
+    help="What computes the cells: serial, process, process:workers=2,limit=3600 (seconds a cell), ray.",
 )
 @click.option(
     "--rerun",
