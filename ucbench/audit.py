@@ -56,6 +56,9 @@ class Audit:
     def failed(self) -> bool:
         return any(finding.severity == "error" for finding in self.findings)
 
+    def texts(self, severity: str) -> list[str]:
+        return [finding.text for finding in self.findings if finding.severity == severity]
+
 
 def audit(
     folder: Path,

@@ -40,7 +40,8 @@ def run_cells(
     Args:
         executor: computes what is not done; one cell after another in this process by default.
         rerun: ``missing`` computes only what has no record, ``failed`` also what failed, and ``all`` every cell again,
-            on the releases and surrogates in the store; numbers that come out otherwise than before are told.
+            on the releases and surrogates in the store; numbers that come out otherwise than before are told, and a
+            cell that fails now keeps its former record in ``out``.
 
     Raises:
         DataError: if a data set cannot be read, before anything is computed.
@@ -66,7 +67,9 @@ def run_cells(
     def landed(task: Task, record: Record) -> None:
         records[task.key] = record
         outlook.landed(task)
-        if out is not None:
+        if record["status"] != "ok" and task.key in before:
+            bench.progress.say(f"{title(task.cell)}: what was measured before stands.")
+        elif out is not None:
             write_record(out, record)
         if changed := _changed(before.get(task.key), record):
             bench.progress.say(f"{title(task.cell)}: not as before: {changed}")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from ucbench.files import reporting
 from ucbench.store import Store
 
 #: Seconds after which what a process left half-made is nobody's any more.
@@ -70,12 +71,14 @@ def remove(store: Store, chosen: Iterable[Entry]) -> tuple[int, int]:
     """
     count = size = 0
     for entry in chosen:
-        lock = FileLock(store.lock_path(entry.kind, entry.key), blocking=False)
-        try:
+        path = store.lock_path(entry.kind, entry.key)
+        with reporting(path):
+            try:
+                lock = FileLock(path, blocking=False).acquire()
+            except Timeout:
+                continue
             with lock:
                 store.discard(entry.kind, entry.key)
-        except Timeout:
-            continue
         count, size = count + 1, size + entry.bytes
     return count, size
 

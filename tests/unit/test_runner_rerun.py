@@ -82,3 +82,15 @@ def test_metrics_that_were_asked_for_are_measured_again_too(tmp_path):
         records = run_cells(cells, tiny.bench(tmp_path / "store"), registry, out=tmp_path / "out", rerun=rerun)
         assert tiny.work_done()["measure change"] == measured
     assert "change.mean" in records[2]["metrics"]
+
+
+def test_a_cell_that_fails_when_it_is_done_again_keeps_what_it_had(tmp_path, monkeypatch):
+    first, _ = run(tmp_path, "stripes")
+    monkeypatch.setattr(tiny.TinyNet, "build", lambda *_: 1 / 0)
+    again, said = run(tmp_path, "stripes", rerun="all")
+    assert {record["status"] for record in again} == {"failed"}
+    assert len([text for text in said if "what was measured before stands" in text]) == 3
+    assert [read_record(record_path(tmp_path / "out", r["cell"])) for r in first] == first
+    monkeypatch.undo()
+    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+    assert run(tmp_path, "stripes")[0] == first

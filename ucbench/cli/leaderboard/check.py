@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ucbench.cli.leaderboard.judging import judge
+from ucbench.cli.leaderboard.judging import judge, show, verdict_json
 from ucbench.cli.options import as_json, verbosity
 from ucbench.cli.output import print_json
 
@@ -28,7 +28,7 @@ def command(suite: str, folder: str, complete: bool, as_json: bool) -> int:
 
     verdict = judge(api.suite(suite), Path(folder), complete=complete)
     if as_json:
-        print_json(verdict.as_json())
+        print_json(verdict_json(verdict))
     else:
-        verdict.print()
+        show(verdict)
     return 1 if verdict.failed else 0

@@ -3,49 +3,34 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from ucbench.audit import Finding
-    from ucbench.records import Record
+    from ucbench.audit import Audit
     from ucbench.suite import Suite
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What was found: well-formed records, findings, and notes on what was judged and how."""
-
-    records: tuple[Record, ...]
-    findings: tuple[Finding, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def failed(self) -> bool:
-        return any(finding.severity == "error" for finding in self.findings)
-
-    def texts(self, severity: str) -> list[str]:
-        return [finding.text for finding in self.findings if finding.severity == severity]
-
-    def as_json(self) -> dict[str, Any]:
-        return {"errors": self.texts("error"), "warnings": self.texts("warning"), "notes": list(self.notes)}
-
-    def print(self) -> None:
-        """Notes to the output, warnings and errors beside it."""
-        for note in self.notes:
-            click.echo(note)
-        for text in self.texts("warning"):
-            _log.warning("%s", text)
-        for text in self.texts("error"):
-            click.echo(text, err=True)
+def verdict_json(verdict: Audit) -> dict[str, Any]:
+    return {"errors": verdict.texts("error"), "warnings": verdict.texts("warning"), "notes": list(verdict.notes)}
 
 
-def judge(suite: Suite, folder: Path, *, complete: bool = False) -> Verdict:
+def show(verdict: Audit) -> None:
+    """Notes to the output, warnings and errors beside it."""
+    for note in verdict.notes:
+        click.echo(note)
+    for text in verdict.texts("warning"):
+        _log.warning("%s", text)
+    for text in verdict.texts("error"):
+        click.echo(text, err=True)
+
+
+def judge(suite: Suite, folder: Path, *, complete: bool = False) -> Audit:
     """Audit the records, regenerate the tables, and verify fingerprints where there are any.
 
     Raises:
@@ -79,4 +64,4 @@ def judge(suite: Suite, folder: Path, *, complete: bool = False) -> Verdict:
     findings += stated
     if not stated and (folder / FINGERPRINTS).exists():
         notes.append("The fingerprints are those of the files.")
-    return Verdict(found.records, tuple(findings), tuple(notes))
+    return replace(found, findings=tuple(findings), notes=tuple(notes))

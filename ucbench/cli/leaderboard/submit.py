@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ucbench.cli.leaderboard.judging import judge
+from ucbench.cli.leaderboard.judging import judge, show
 from ucbench.cli.options import verbosity
 
 
@@ -27,7 +27,7 @@ def command(suite: str, folder: str, out: str, complete: bool) -> int:
 
     named = api.suite(suite)
     verdict = judge(named, Path(folder), complete=complete)
-    verdict.print()
+    show(verdict)
     if verdict.failed:
         click.echo(f"Nothing was packed: mend what `ucbench leaderboard check {suite} {folder}` finds first.", err=True)
         return 1
