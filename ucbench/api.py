@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from ucbench.records import Record
     from ucbench.runner import Rerun
+    from ucbench.shelf import Shelf
     from ucbench.suite import Suite
 
 #: What each axis holds where the caller names nothing.
@@ -98,6 +99,13 @@ class Session:
     numerics: Numerics
     progress: Progress
     home: Path | None = None
+
+    def shelf(self) -> Shelf:
+        """The data sets and the store of this session: what planning takes."""
+        from ucbench.shelf import Shelf
+        from ucbench.store import Store
+
+        return Shelf(Store(self.home), self.numerics, self.progress)
 
     def bench(self) -> Any:
         """A workbench on this session's store. Imports torch."""
@@ -282,24 +290,27 @@ def plan_session(
     """
     from ucbench.costs import training_work
     from ucbench.outlook import predicted
-    from ucbench.probing import probe_training
     from ucbench.tasks import finished, task_of
 
-    bench = here.bench()
+    shelf, probing = here.shelf(), None
+    if probe:
+        from ucbench.probing import probe_training
+
+        shelf = bench = here.bench()
+        probing = partial(probe_training, bench=bench)
     planned, crafted = [], set()
     for cell in cells:
-        task = task_of(cell, bench)
+        task = task_of(cell, shelf)
         key, release_key = task.key, task.release_key
-        done = finished(task, bench, out) is not None
+        done = finished(task, shelf, out) is not None
         has_release = (
-            release_key is None or release_key in crafted or bench.store.get("release", release_key) is not None
+            release_key is None or release_key in crafted or shelf.store.get("release", release_key) is not None
         )
         crafted.add(release_key)
-        if probe and not done:
-            train = bench.data(cell).train
-            work = training_work(cell, len(train), train.size, here.numerics)
-            bench.costs.assume(work, partial(probe_training, cell, bench))
-        seconds = 0.0 if done else predicted(task, bench, crafts=not has_release)
+        if probing is not None and not done:
+            train = shelf.data(cell).train
+            shelf.costs.assume(training_work(cell, len(train), train.size, here.numerics), partial(probing, cell))
+        seconds = 0.0 if done else predicted(task, shelf, crafts=not has_release)
         planned.append(PlannedCell(cell, key, done, has_release, seconds))
     return planned
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import statistics
 from collections import defaultdict, deque
 from collections.abc import Callable
 from pathlib import Path
 
-from ucbench.identity import key
+from ucbench.identity import Canonical, key
 from ucbench.matrix import Cell
 from ucbench.numerics import Numerics, cpu_name
 
@@ -51,13 +52,19 @@ class CostBook:
 
 def training_work(cell: Cell, images: int, size: tuple[int, int], numerics: Numerics) -> str:
     """What kind of work training this cell's victim is: its cost does not depend on who perturbed the pictures."""
-    parts = [part.identified for part in (cell.victim, *cell.defense)]
-    return key("training", [parts, images, size, numerics.identified, numerics.device, cpu_name()])
+    parts = tuple(part.identified for part in (cell.victim, *cell.defense))
+    return _work("training", parts, images, size, numerics)
 
 
 def crafting_work(cell: Cell, images: int, size: tuple[int, int], numerics: Numerics) -> str:
     """What kind of work crafting this cell's release is: its cost depends on neither seed nor radius."""
     craft = cell.craft
     surrogate = craft.surrogate.identified if craft.surrogate else None
-    parts = [craft.poisoner.identified, surrogate, str(craft.labels)]
-    return key("crafting", [parts, images, size, numerics.identified, numerics.device, cpu_name()])
+    return _work("crafting", (craft.poisoner.identified, surrogate, str(craft.labels)), images, size, numerics)
+
+
+@functools.lru_cache(maxsize=10_000)  # A plan asks for its few kinds of work once a cell.
+def _work(
+    kind: str, parts: tuple[Canonical | str | None, ...], images: int, size: tuple[int, int], numerics: Numerics
+) -> str:
+    return key(kind, [parts, images, size, numerics.identified, numerics.device, cpu_name()])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii
 from typing import Any
@@ -39,7 +39,10 @@ def canonical(value: Any) -> str:
         ContractError: for NaN, infinity, keys that are not text, and types unknown to JSON; the text says
             where.
     """
-    return _text(value, "value")
+    try:
+        return _text(value)
+    except _UnfitError as unfit:
+        raise ContractError(f"value{''.join(reversed(unfit.way))} {unfit}") from None
 
 
 def key(kind: str, value: Any) -> str:
@@ -64,31 +67,64 @@ def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("ascii")).digest()
 
 
-def _text(value: Any, place: str) -> str:
-    # The commonest first: planning ten thousand cells passes here a million times.
+class _UnfitError(Exception):
+    """A value without a canonical text, and the way to it, innermost step first."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.way: list[str] = []
+
+
+# Planning ten thousand cells passes here a million times: the commonest types come first, and where a value lies is
+# only put together for one that is unfit.
+def _text(value: Any) -> str:
     if isinstance(value, Canonical):
         return value.text
-    if type(value) is str:
+    kind = type(value)
+    if kind is str:
         return encode_basestring_ascii(value)
-    if type(value) is int:
+    if kind is int:
         return repr(value)
-    if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
+    if value is None:
+        return "null"
+    if kind.__module__ == "numpy" and getattr(value, "ndim", None) == 0:
         value = value.item()
     if isinstance(value, Mapping):
-        for name in value:
-            if not isinstance(name, str):
-                raise ContractError(f"{place} has the key {name!r}: keys must be text.")
-        entries = (f"{encode_basestring_ascii(name)}:{_text(value[name], f'{place}.{name}')}" for name in sorted(value))
-        return f"{{{','.join(entries)}}}"
+        return _mapping_text(value)
     if isinstance(value, list | tuple):
-        return f"[{','.join(_text(entry, f'{place}[{i}]') for i, entry in enumerate(value))}]"
+        return _list_text(value)
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise ContractError(f"{place} is {value}: numbers must be finite.")
+            raise _UnfitError(f"is {value}: numbers must be finite.")
         return json.dumps(float(value))
-    if value is None or isinstance(value, str | int):
+    if isinstance(value, str | int):
         return json.dumps(value)
-    raise ContractError(
-        f"{place} is of type {type(value).__module__}.{type(value).__qualname__}, which has no JSON form:"
+    raise _UnfitError(
+        f"is of type {type(value).__module__}.{type(value).__qualname__}, which has no JSON form:"
         " use numbers, text, booleans, None, lists and mappings."
     )
+
+
+def _mapping_text(value: Mapping[Any, Any]) -> str:
+    for name in value:
+        if not isinstance(name, str):
+            raise _UnfitError(f"has the key {name!r}: keys must be text.")
+    entries = []
+    for name in sorted(value):
+        try:
+            entries.append(f"{encode_basestring_ascii(name)}:{_text(value[name])}")
+        except _UnfitError as unfit:
+            unfit.way.append(f".{name}")
+            raise
+    return f"{{{','.join(entries)}}}"
+
+
+def _list_text(value: Sequence[Any]) -> str:
+    entries = []
+    for place, entry in enumerate(value):
+        try:
+            entries.append(_text(entry))
+        except _UnfitError as unfit:
+            unfit.way.append(f"[{place}]")
+            raise
+    return f"[{','.join(entries)}]"

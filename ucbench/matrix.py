@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ucbench.budget import Budget
@@ -104,6 +104,10 @@ class Craft:
     budget: Budget
     seed: int | None
     base: Craft | None = None
+    #: Cells that differ in the exploiter share their craft, and so the work of writing its key.
+    _keys: dict[tuple[str, Canonical | None, Numerics], str] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     @property
     def made_by(self) -> PoisonerRecord:
@@ -122,6 +126,12 @@ class Craft:
 
     def key(self, fingerprint: str, told: Canonical | None, numerics: Numerics) -> str:
         """Key of the release of the images with this fingerprint; ``told`` is the labeling an oracle was told."""
+        asked = (fingerprint, told, numerics)
+        if asked not in self._keys:
+            self._keys[asked] = self._key(*asked)
+        return self._keys[asked]
+
+    def _key(self, fingerprint: str, told: Canonical | None, numerics: Numerics) -> str:
         if self.base is not None:
             return key("release", {"core": CORE_VERSION, "shuffled": self.base.key(fingerprint, told, numerics)})
         return key(

@@ -8,26 +8,26 @@ from collections.abc import Sequence
 
 from ucbench.costs import crafting_work, training_work
 from ucbench.progress import duration
+from ucbench.shelf import Shelf
 from ucbench.tasks import Task
-from ucbench.workbench import Workbench
 
 #: Seconds between two words on what is left.
 EVERY = 30.0
 
 
-def predicted(task: Task, bench: Workbench, *, crafts: bool) -> float | None:
+def predicted(task: Task, shelf: Shelf, *, crafts: bool) -> float | None:
     """Seconds that a task will take by what such work took on this machine before; None if it never did.
 
     Args:
         crafts: whether the task's release has to be made too.
     """
     cell = task.cell
-    train = bench.data(cell).train
-    seconds = bench.costs.predict(training_work(cell, len(train), train.size, bench.numerics))
+    train = shelf.data(cell).train
+    seconds = shelf.costs.predict(training_work(cell, len(train), train.size, shelf.numerics))
     if not crafts or seconds is None:
         return seconds
-    part = bench.protected(cell).images
-    craft = bench.costs.predict(crafting_work(cell, len(part), part.size, bench.numerics))
+    part = shelf.protected(cell).images
+    craft = shelf.costs.predict(crafting_work(cell, len(part), part.size, shelf.numerics))
     return None if craft is None else seconds + craft
 
 
@@ -38,14 +38,14 @@ class Outlook:
     cell of a kind never timed counts as the mean of the others.
     """
 
-    def __init__(self, tasks: Sequence[Task], bench: Workbench) -> None:
-        self._bench = bench
+    def __init__(self, tasks: Sequence[Task], shelf: Shelf) -> None:
+        self._shelf = shelf
         crafted: set[str | None] = {None}
         told: dict[str, float | None] = {}
         for task in tasks:
-            crafts = task.release_key not in crafted and bench.store.get("release", task.release_key or "") is None
+            crafts = task.release_key not in crafted and shelf.store.get("release", task.release_key or "") is None
             crafted.add(task.release_key)
-            told[task.key] = predicted(task, bench, crafts=crafts)
+            told[task.key] = predicted(task, shelf, crafts=crafts)
         known = [seconds for seconds in told.values() if seconds is not None]
         usual = statistics.fmean(known) if known else 1.0
         self._left = {key: usual if seconds is None else seconds for key, seconds in told.items()}
@@ -61,6 +61,6 @@ class Outlook:
             return
         self._spoke = now
         seconds = (now - self._started) * left / (self._work - left)
-        self._bench.progress.say(
+        self._shelf.progress.say(
             f"{self._count - len(self._left)} of {self._count} cells are done, about {duration(seconds)} left."
         )

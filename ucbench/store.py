@@ -160,7 +160,7 @@ class Store:
         return Checkpoint(self._checkpoint_path(kind, key), every)
 
     def _path(self, kind: str, key: str) -> Path:
-        return self.root / "objects" / kind / key[:2] / key
+        return Path(f"{self.root}/objects/{kind}/{key[:2]}/{key}")  # One parse; plans come here twice a cell.
 
     def _checkpoint_path(self, kind: str, key: str) -> Path:
         return self.root / "checkpoints" / f"{kind}-{key}.npz"

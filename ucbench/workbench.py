@@ -6,7 +6,7 @@ Data and surrogates are kept in memory for as long as the run lasts; fitted surr
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,80 +15,30 @@ from ucbench.budget import LEVELS
 from ucbench.compatibility import labeler_of
 from ucbench.components import FittedSurrogate, Perturbation, PoisonerRecord, Surrogate
 from ucbench.context import Context
-from ucbench.costs import CostBook, crafting_work
+from ucbench.costs import crafting_work
 from ucbench.crafting import clusters_of, predict_classes
-from ucbench.data import ImageSet, LoadedDataset, load_dataset, set_aside
+from ucbench.data import ImageSet
 from ucbench.environment import environment, peak_memory
 from ucbench.errors import ContractError, UsageError
 from ucbench.evaluation import cluster_diagnostics
 from ucbench.identity import key
 from ucbench.matrix import CORE_VERSION, Cell, Craft
-from ucbench.mixture import protected_part
 from ucbench.numerics import Numerics
 from ucbench.progress import Progress
 from ucbench.registry import Resolved
 from ucbench.release import Release, make_release
+from ucbench.shelf import Shelf
 from ucbench.store import Store
 from ucbench.training import DefenseChain, Engine, arithmetic
 
 
-@dataclass(frozen=True)
-class Protected:
-    """The protector's share of a training set: ``indices`` int64 ``[M]`` into it, and those images."""
-
-    indices: np.ndarray[Any, np.dtype[np.int64]]
-    images: ImageSet
-
-
-class Workbench:
-    """Makes and remembers what cells share.
-
-    Args:
-        store: where releases and fitted surrogates are kept.
-        numerics: the arithmetic everything is made with.
-        progress: where stages report.
-    """
+class Workbench(Shelf):
+    """A shelf with an engine: makes and remembers what cells share. Takes what a :class:`ucbench.shelf.Shelf` takes."""
 
     def __init__(self, store: Store, numerics: Numerics, progress: Progress) -> None:
-        self.store, self.numerics, self.progress = store, numerics, progress
+        super().__init__(store, numerics, progress)
         self.engine = Engine(numerics)
-        self.costs = CostBook(store.root)
-        self._data: dict[str, LoadedDataset] = {}
         self._surrogates: dict[str, Surrogate] = {}
-
-    def dataset(self, dataset: Resolved) -> LoadedDataset:
-        """Both splits of a data set; what was decided in loading is reported once."""
-        name = str(dataset)
-        if name not in self._data:
-            self._data[name] = load_dataset(dataset.build(), dataset.params)
-            loaded = self._data[name]
-            self.progress.say(
-                f"{name}: {len(loaded.train)} training and {len(loaded.test)} test images of "
-                f"{loaded.train.size[0]}x{loaded.train.size[1]} pixels, {len(loaded.train.classes)} classes"
-                + (f" ({loaded.note})" if loaded.note else "")
-            )
-        return self._data[name]
-
-    def data(self, cell: Cell) -> LoadedDataset:
-        """The cell's data set, the images that the exploiter is trusted with taken out of its training split."""
-        if not cell.trusted:
-            return self.dataset(cell.dataset)
-        name = f"{cell.dataset}/{cell.trusted}"
-        if name not in self._data:
-            loaded = self.dataset(cell.dataset)
-            train, trusted = set_aside(loaded.train, cell.trusted)
-            self._data[name] = replace(loaded, train=train, trusted=trusted)
-        return self._data[name]
-
-    def protected(self, cell: Cell) -> Protected:
-        """The images the protector owns: all, or the stratified part that the mixture names."""
-        train = self.data(cell).train
-        if cell.mixture == 1 or cell.craft.seed is None:
-            return Protected(np.arange(len(train)), train)
-        indices = protected_part(train.known_labels, cell.mixture, cell.craft.seed)
-        if not len(indices):
-            raise UsageError(f"A mixture of {cell.mixture:g} protects not one image of {cell.dataset}; raise it.")
-        return Protected(indices, train.subset(indices))
 
     def refuse_modified(self, who: str, cell: Cell, *lent: ImageSet) -> None:
         """Compare images that components were lent with their fingerprints: read-only arrays do not stop torch.

@@ -17,11 +17,12 @@ import tiny_components as tiny
 
 from ucbench import api
 from ucbench.cli.app import main
+from ucbench.computing import compute
 from ucbench.leaderboard import build
 from ucbench.published import COLUMNS
 from ucbench.records import write_record
 from ucbench.suite import load_suite
-from ucbench.tasks import compute, task_of
+from ucbench.tasks import task_of
 
 SUITE = """
 name = "small"

@@ -142,7 +142,7 @@ GOOD = {
             yield ucbench.MetricRecord(name="thing", summary="A thing", load=f"{__name__}:Thing")
     """,
     "executor": """
-        from ucbench.tasks import compute
+        from ucbench.computing import compute
 
         class Thing:
             def __init__(self, params):

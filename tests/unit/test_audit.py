@@ -11,10 +11,11 @@ import pytest
 import tiny_components as tiny
 
 from ucbench.audit import audit
+from ucbench.computing import compute
 from ucbench.errors import DataError
 from ucbench.forms import faults
 from ucbench.matrix import Axes, expand
-from ucbench.tasks import compute, task_of
+from ucbench.tasks import task_of
 
 AXES = Axes(
     datasets=["spots"], poisoners=["stripes", "badge"], victims=["tiny"], labelings=["original"],

@@ -14,13 +14,14 @@ import pytest
 import tiny_components as tiny
 from PIL import Image
 
+from ucbench.computing import compute
 from ucbench.croissant import CONTEXT, About
 from ucbench.data import ImageSet
 from ucbench.errors import StoreError, UsageError
 from ucbench.matrix import Axes, Cell, expand
 from ucbench.publishing import export_release, file_of
 from ucbench.recorded import cell_of
-from ucbench.tasks import compute, task_of
+from ucbench.tasks import task_of
 
 NOTHING = About()
 

@@ -10,10 +10,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ucbench.computing import compute, craft, failed
     from ucbench.executors.base import Executor, Landed
     from ucbench.executors.schedule import Job, Schedule
     from ucbench.executors.serial import Serial
-    from ucbench.tasks import Task, compute, craft, failed, task_of, title
+    from ucbench.tasks import Task, task_of, title
 
 __all__ = [
     "Executor",
@@ -29,7 +30,7 @@ __all__ = [
     "title",
 ]
 
-# Tasks import torch, which parameters of executors, in this package, must do without.
+# Computing imports torch, which parameters of executors, in this package, must do without.
 _LAZY = {
     "Executor": "ucbench.executors.base",
     "Job": "ucbench.executors.schedule",
@@ -37,9 +38,9 @@ _LAZY = {
     "Schedule": "ucbench.executors.schedule",
     "Serial": "ucbench.executors.serial",
     "Task": "ucbench.tasks",
-    "compute": "ucbench.tasks",
-    "craft": "ucbench.tasks",
-    "failed": "ucbench.tasks",
+    "compute": "ucbench.computing",
+    "craft": "ucbench.computing",
+    "failed": "ucbench.computing",
     "task_of": "ucbench.tasks",
     "title": "ucbench.tasks",
 }

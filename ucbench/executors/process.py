@@ -14,13 +14,14 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from ucbench.computing import compute, craft, failed
 from ucbench.executors.base import Landed
 from ucbench.executors.params import ProcessParams
 from ucbench.executors.schedule import Job, Schedule
 from ucbench.numerics import Numerics, available_cores
 from ucbench.progress import Silent
 from ucbench.records import Record
-from ucbench.tasks import Task, compute, craft, failed, title
+from ucbench.tasks import Task, title
 from ucbench.workbench import Workbench
 
 #: How often a job is begun whose worker died: a second death is the job's own doing.

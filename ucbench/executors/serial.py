@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ucbench.computing import compute
 from ucbench.executors.base import Landed
 from ucbench.params import Params
-from ucbench.tasks import Task, compute, title
+from ucbench.tasks import Task, title
 from ucbench.workbench import Workbench
 
 

@@ -1,0 +1,190 @@
+"""The distributions in ``docs/examples`` build and install the ordinary way, pass their own tests, and run by name."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+import xml.etree.ElementTree as ET
+from importlib.metadata import distributions
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "docs" / "examples"
+DISTRIBUTIONS = ("ucbench-fourier", "ucbench-wavelet")
+needs_pywavelets = pytest.mark.skipif(
+    importlib.util.find_spec("pywt") is None, reason="PyWavelets is not installed; pip install PyWavelets"
+)
+TINY = """
+import numpy as np
+from torch import nn
+
+import ucbench
+
+
+class Squares:
+    def __init__(self, params):
+        self.params = params
+
+    def load(self, split):
+        labels = np.arange(40, dtype=np.int64) % 2
+        images = np.random.default_rng(split == "test").integers(60, 120, (40, 3, 8, 8), dtype=np.uint8)
+        images[labels == 1, :, 2:6, 2:6] += 90
+        return ucbench.ImageSet(images, labels, ("dark", "bright"), name="squares")
+
+
+class SpeckParams(ucbench.Recipe):
+    epochs: int = 1
+
+
+class Speck:
+    def __init__(self, params):
+        self.recipe = params
+
+    def build(self, classes, size):
+        return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, classes))
+
+
+@ucbench.hookimpl
+def ucbench_datasets():
+    yield ucbench.DatasetRecord(name="squares", summary="Squares", load=f"{__name__}:Squares", epsilon=16)
+
+
+@ucbench.hookimpl
+def ucbench_victims():
+    yield ucbench.VictimRecord(
+        name="speck", summary="The smallest network", load=f"{__name__}:Speck", params=f"{__name__}:SpeckParams"
+    )
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """A folder into which both are installed from a copy without anything that was built beside them."""
+    folder = tmp_path_factory.mktemp("site")
+    offline = ["--no-build-isolation", "--no-deps", "--no-index", "--disable-pip-version-check", "--quiet"]
+    sources = [str(EXAMPLES / name) for name in DISTRIBUTIONS]
+    subprocess.run([sys.executable, "-m", "pip", "install", *offline, "--target", str(folder), *sources], check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def environment(site, tmp_path_factory) -> dict[str, str]:
+    path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
+    home = tmp_path_factory.mktemp("store")
+    return {**os.environ, "PYTHONPATH": path, "UCBENCH_HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def output(environment: dict[str, str], *arguments: str) -> str:
+    """Standard output of a Python process that must succeed."""
+    command = [sys.executable, "-m", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_each_says_its_name_licence_entry_point_and_what_it_needs(site):
+    found = {dist.name: dist for dist in distributions(path=[str(site)])}
+    assert sorted(found) == sorted(DISTRIBUTIONS)
+    for name, dist in found.items():
+        assert dist.metadata["License-Expression"] == "Apache-2.0"
+        assert [path.name for path in dist.files if path.name == "LICENSE"] == ["LICENSE"]
+        (entry,) = dist.entry_points.select(group="ucbench")
+        assert entry.name == entry.value == name.replace("-", "_")
+    assert found["ucbench-wavelet"].requires[0] == "PyWavelets>=1.6"
+
+
+def test_what_is_needed_beyond_ucbench_is_said_alike_to_pip_and_to_ucbench(environment):
+    """The record's line is what a user without PyWavelets is told to install."""
+    described = tomllib.loads((EXAMPLES / "ucbench-wavelet" / "pyproject.toml").read_text(encoding="utf-8"))
+    shown = json.loads(output(environment, "ucbench", "show", "defense", "wavelet-denoise", "--json"))
+    assert shown["extra"] in described["project"]["dependencies"]
+
+
+def test_both_are_listed_with_their_distribution_and_source(environment):
+    listed = {(r["kind"], r["name"]): r for r in json.loads(output(environment, "ucbench", "list", "--json"))}
+    poisoner, defense = listed["poisoner", "fourier"], listed["defense", "wavelet-denoise"]
+    assert (poisoner["distribution"], defense["distribution"]) == DISTRIBUTIONS
+    assert "1809.04098" in poisoner["paper"]
+    assert "1906.08988" in poisoner["paper"]
+    assert "Wavelet" in defense["paper"]
+
+
+@pytest.mark.parametrize("name", ["ucbench-fourier", pytest.param("ucbench-wavelet", marks=needs_pywavelets)])
+def test_each_passes_the_tests_it_comes_with(name, environment, tmp_path):
+    report = tmp_path / "report.xml"
+    options = ["-q", "--import-mode=importlib", "-p", "no:cacheprovider", f"--rootdir={tmp_path}"]
+    output(environment, "pytest", *options, f"--junit-xml={report}", str(EXAMPLES / name / "tests"))
+    suite = ET.parse(report).getroot()[0]
+    names = [case.get("name") for case in suite.iter("testcase")]
+    assert suite.get("skipped") == "0"
+    assert sum(name.startswith("test_the_component_keeps_its_contract") for name in names) == 3
+    assert len(names) > 10
+
+
+@pytest.mark.parametrize("name", ["ucbench-fourier", pytest.param("ucbench-wavelet", marks=needs_pywavelets)])
+def test_each_passes_check_plugin(name, environment):
+    report = json.loads(output(environment, "ucbench", "check-plugin", name, "--json"))
+    (entry,) = report["components"]
+    verdicts = {line["rule"]: line["verdict"] for line in entry["rules"]}
+    assert "failed" not in verdicts.values()
+    assert verdicts["record/light"] == "ok"
+
+
+def run(environment: dict[str, str], folder: Path, *axes: str) -> list[dict]:
+    """Rows of a run on tiny pictures by a tiny victim."""
+    tiny = folder / "tiny.py"
+    tiny.write_text(TINY)
+    common = ["--plugin", str(tiny), "--dataset", "squares", "--victim", "speck", "--device", "cpu", "--threads", "1"]
+    return json.loads(output(environment, "ucbench", "run", *common, *axes, "--json"))
+
+
+def test_fourier_runs_by_name_on_labels_and_on_clusters_and_fills_the_budget(environment, tmp_path):
+    axes = ["--poisoner", "fourier", "--poisoner", "fourier@fixed", "--craft-labels", "original"]
+    rows = run(environment, tmp_path, *axes, "--craft-labels", "clusters:k=3", "--epsilon", "12")
+    assert {row["status"] for row in rows} == {"ok"}
+    waves = [row for row in rows if row["poisoner"].startswith("fourier")]
+    assert sorted((row["poisoner"], row["label_access"]) for row in waves) == [
+        ("fourier", "full"), ("fourier", "none"), ("fourier@fixed", "full"), ("fourier@fixed", "none")
+    ]  # fmt: skip
+    assert {row["measured_linf"] for row in waves} == {12.0}
+    assert all(row["perturbed_test_accuracy"] is not None for row in waves if row["label_access"] == "full")
+
+
+@needs_pywavelets
+def test_the_two_make_a_row_together_and_the_denoising_is_done_once_for_all_trainings(environment, tmp_path):
+    store = tmp_path / "store"
+    axes = ["--poisoner", "fourier", "--defense", "none", "--defense", "wavelet-denoise"]
+    rows = run({**environment, "UCBENCH_HOME": str(store)}, tmp_path, *axes, "--craft-seed", "0", "--train-seed", "0-1")
+    assert {row["status"] for row in rows} == {"ok"}
+    denoised = [row for row in rows if row["defense"] == "wavelet-denoise"]
+    assert len(denoised) == 6
+    assert len(list(store.glob("**/prepared/*/"))) == 3  # clean, sham and fourier, each for two trainings
+
+
+def test_the_commands_on_the_page_are_planned(environment, tmp_path):
+    page = (ROOT / "docs" / "examples.md").read_text(encoding="utf-8")
+    lines = [shlex.split(line) for line in page.replace("\\\n", " ").splitlines() if line.startswith("ucbench ")]
+    (asked,) = (words[2:] for words in lines if words[1] == "run")
+    out = asked.index("--out")
+    planned = json.loads(output(environment, "ucbench", "plan", *asked[:out], *asked[out + 2 :], "--json"))
+    assert len(planned) == 5 * 3 * 3  # with clean and sham, for three defenses and seeds
+    assert {words[1] for words in lines} == {"run", "show", "check-plugin"}
+    for words in lines:
+        if words[1] == "show":
+            assert output(environment, *words)
+
+
+def test_the_folders_that_pip_is_told_are_there():
+    page = (ROOT / "docs" / "examples.md").read_text(encoding="utf-8")
+    told = re.findall(r"\./(docs/examples/[\w-]+)", page)
+    assert sorted(told) == sorted(f"docs/examples/{name}" for name in DISTRIBUTIONS)
+    assert all((ROOT / folder / "pyproject.toml").exists() for folder in told)
