@@ -34,7 +34,8 @@ from ucbench.statistics import Interval, interval
 #: What accuracies are told apart by, beside their seeds.
 SETTING = (*BLOCK, *ENTRY, "defense")
 #: Axes that two boards may differ in on purpose.
-AXES = (*BLOCK, *(name for name in ENTRY if name != "poisoner"))
+SCHEDULE = "schedule"
+AXES = (*BLOCK, *(name for name in ENTRY if name != "poisoner"), SCHEDULE)
 WORST, UNDEFENDED = "worst case", "no defense"
 
 Setting = tuple[Any, ...]
@@ -84,6 +85,12 @@ class Order(NamedTuple):
     other: tuple[str, ...]
     agreement: Agreement
 
+    @property
+    def moved(self) -> dict[str, tuple[int, int]]:
+        """The poisoners whose place, counted from 1, is another in OTHER: their places in ONE and in OTHER."""
+        places = {label: (self.one.index(label) + 1, self.other.index(label) + 1) for label in self.one}
+        return {label: (before, after) for label, (before, after) in places.items() if before != after}
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -123,6 +130,8 @@ def read_board(folder: Path, defenses: Sequence[str] | None) -> Board:
 
 def compare_boards(one: Board, other: Board, across: Iterable[str] = ()) -> Comparison:
     """Two boards, matched in all but the axes named by ``across``.
+
+    ``schedule`` is the part of the victim that ``--schedule`` changes: ``resnet18`` and ``resnet18:epochs=32`` match.
 
     Raises:
         UsageError: if ``across`` names no axis, or several settings of one board differ in nothing else.
@@ -217,7 +226,10 @@ def _matched(board: Board, across: Sequence[str], name: str) -> dict[Setting, Se
     """The board's settings by what is compared of them."""
     found: dict[Setting, Setting] = {}
     for setting in board.accuracies:
-        key = tuple("" if axis in across else value for axis, value in zip(SETTING, setting, strict=True))
+        key = tuple(
+            "" if axis in across else _unscheduled(value) if axis == "victim" and SCHEDULE in across else value
+            for axis, value in zip(SETTING, setting, strict=True)
+        )
         if key in found:
             raise UsageError(
                 f"Across {', '.join(across)}, two rows of {name} cannot be told apart: {describe(found[key])}, and"
@@ -225,6 +237,13 @@ def _matched(board: Board, across: Sequence[str], name: str) -> dict[Setting, Se
             )
         found[key] = setting
     return found
+
+
+def _unscheduled(victim: str) -> str:
+    """The victim without what :func:`ucbench.recipe.stretched` changes."""
+    named = parse(victim)
+    kept = tuple(option for option in named.options if option[0] not in ("epochs", "milestones"))
+    return str(replace(named, options=kept))
 
 
 def _blocks(board: Board, matched: Mapping[Setting, Setting]) -> dict[Setting, dict[Setting, _Entry]]:

@@ -130,6 +130,20 @@ def test_boards_may_differ_in_an_axis_that_is_named(board):
         compare_boards(one, other, ["poisoner"])
 
 
+def test_a_longer_schedule_is_compared_and_the_places_that_change_are_told(board):
+    accuracies = {"uc": around(40), "lsp": around(30), "eminn": around(60)}
+    longer = {"uc": around(20), "lsp": around(30), "eminn": around(60)}
+    one = board(boards.rows_of(accuracies, victim="resnet18:width=16"))
+    other = board(boards.rows_of(longer, victim="resnet18:epochs=32,milestones=8/16,width=16"))
+    assert not compare_boards(one, other).differences
+    found = compare_boards(one, other, ["schedule"])
+    assert len(found.differences) == 3
+    (order,) = found.orders
+    assert order.moved == {"uc": (2, 1), "lsp": (1, 2)}
+    wider = board(boards.rows_of(longer, victim="resnet18:epochs=32,width=32"))
+    assert not compare_boards(one, wider, ["schedule"]).differences, "the schedule is all that may differ"
+
+
 def test_a_folder_without_records_is_a_clear_error(tmp_path):
     with pytest.raises(DataError, match="There are no records in"):
         read_board(tmp_path, None)

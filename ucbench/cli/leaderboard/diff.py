@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 @click.option(
     "--suite", metavar="NAME", help="Whose ranked defenses worst cases are over; default: each folder's own suite."
 )
-@click.option("--across", metavar="AXIS", multiple=True, help="An axis that the boards may differ in, such as victim.")
+@click.option(
+    "--across",
+    metavar="AXIS",
+    multiple=True,
+    help="An axis that the boards may differ in, such as victim; schedule is the part of it that --schedule changes.",
+)
 @click.option("--same", metavar="THEIRS=OURS", multiple=True, help="What a published name means: 'UC (p=10)=uc'.")
 @as_json
 @verbosity
@@ -140,6 +145,8 @@ def _print_orders(orders: tuple[Order, ...], *, without_worst: bool) -> None:
         if order.one != order.other:
             click.echo(f"\n{_block(order.block)}, by {order.by}{f', {order.source}' if order.source else ''}:")
             click.echo(f"  ONE:   {' < '.join(order.one)}\n  OTHER: {' < '.join(order.other)}")
+            moved = (f"{label} {before} -> {after}" for label, (before, after) in order.moved.items())
+            click.echo(f"  Places that change: {', '.join(moved)}.")
         if order.defenses[0] != order.defenses[1]:
             click.echo(
                 f"  The worst cases are over {', '.join(order.defenses[0])}; and {', '.join(order.defenses[1])}."
@@ -214,6 +221,7 @@ def _as_json(found: Comparison, left_out: dict[str, int]) -> dict[str, Any]:
                 "defenses_other": list(order.defenses[1]),
                 "one": list(order.one),
                 "other": list(order.other),
+                "moved": {label: list(places) for label, places in order.moved.items()},
                 **{name: _finite(value) for name, value in asdict(order.agreement).items()},
             }
             for order in found.orders
