@@ -210,9 +210,10 @@ def to_markdown(found: Sequence[Entry], title: str) -> str:
 
 _LEGEND = (
     "Worst case: the highest accuracy an exploiter reaches over the ranked defenses, each chosen on half of the craft"
-    " seeds and scored on the other. Effect: the share of the gap between clean accuracy under the best defense and"
-    " chance that is gone. Mean and half-width of the 95 % interval over craft seeds; fewer than four seeds (*) are"
-    " exploratory. References, oracles, and poisoners without all ranked defenses have no rank."
+    " seeds and scored on the other; where seeds differ more than defenses, that can be less than without any."
+    " Effect: the share of the gap between clean accuracy under the best defense and chance that is gone. Mean and"
+    " half-width of the 95 % interval over craft seeds; fewer than four seeds (*) are exploratory. References, oracles,"
+    " and poisoners without all ranked defenses have no rank."
 )
 
 
