@@ -20,7 +20,7 @@ from ucbench.files import atomic_write_text
 from ucbench.matrix import NO_DEFENSE
 from ucbench.ranking import WorstCase, effect, ranks, worst_case
 from ucbench.records import Record, read_records
-from ucbench.results import Row, rows, to_csv
+from ucbench.results import Gate, Row, gates, rows, to_csv
 from ucbench.statistics import Interval, interval
 
 #: What makes rows comparable: they rank only among those that share all of these.
@@ -188,8 +188,9 @@ def _line(entry: Entry) -> list[str]:
     ]
 
 
-def to_markdown(found: Sequence[Entry], title: str) -> str:
-    """The entries as tables to read, one a block, under ``title``."""
+def to_markdown(found: Sequence[Entry], title: str, verdicts: Iterable[Gate] = ()) -> str:
+    """The entries as tables to read, one a block, under ``title``, with what the gate said of each."""
+    judged = [gate for gate in verdicts if gate.shared["defense"] == NO_DEFENSE]
     parts = [f"# {title}", "", _LEGEND, ""]
     for block in dict.fromkeys(entry.block for entry in found):
         values = dict(zip(BLOCK, block, strict=True))
@@ -200,6 +201,11 @@ def to_markdown(found: Sequence[Entry], title: str) -> str:
             "",
             f"Mixture {mixture:g}, {trusted} trusted images, label access {access}.",
             "",
+            *(
+                f"Gate (`{gate.shared['poisoner']}`): {gate.text}\n"
+                for gate in judged
+                if all(gate.shared[name] == values[name] for name in BLOCK if name != "label_access")
+            ),
             "| rank | poisoner | told | worst case % | effect % | no defense % | best defense | seeds |",
             "|---|---|---|---|---|---|---|---|",
             *(_markdown_row(entry) for entry in found if entry.block == block),
@@ -217,6 +223,17 @@ _LEGEND = (
 )
 
 
+#: Defenses not run that a table names; more would be its widest column, and are named in leaderboard.csv.
+_FEW = 2
+
+
+def not_run(entry: Entry) -> str:
+    """What stands in the place of a worst case that there is not, else nothing; names where these are few."""
+    few = len(entry.missing) <= _FEW
+    missing = ", ".join(entry.missing) if few else f"{len(entry.missing)} defenses"
+    return f"not run: {missing}" if missing else ""
+
+
 def _markdown_row(entry: Entry) -> str:
     poisoner, preset, surrogate, told = entry.name
     name = (
@@ -228,7 +245,7 @@ def _markdown_row(entry: Entry) -> str:
         "" if entry.rank is None else str(entry.rank),
         name,
         _escaped(told),
-        f"not run: {', '.join(entry.missing)}" if entry.missing else _shown(entry.worst, 1),
+        not_run(entry) or _shown(entry.worst, 1),
         _shown(entry.effect, 100),
         _shown(entry.undefended, 1),
         _escaped(entry.defense),
@@ -255,7 +272,7 @@ def files(records: Sequence[Record], defenses: Sequence[str], title: str) -> Map
     return {
         "results.csv": to_csv(rows(records)),
         "leaderboard.csv": to_leaderboard_csv(found),
-        "README.md": to_markdown(found, title),
+        "README.md": to_markdown(found, title, gates(rows(records))),
     }
 
 

@@ -219,6 +219,12 @@ class Gate(NamedTuple):
             return "open until there are two seeds"
         return "NOT passed: this regime shows nothing"
 
+    @property
+    def text(self) -> str:
+        """The verdict and what it rests on."""
+        checks = "; ".join(f"{name} {text}{'' if ok else ' (no)'}" for name, (ok, text) in self.checks.items())
+        return f"{self.verdict}. {checks}."
+
 
 def gates(table: Sequence[Row]) -> list[Gate]:
     """Judge every regime in which ``positive`` was run.

@@ -53,9 +53,8 @@ def print_summary(table: Sequence[Row]) -> None:
     if groups:
         click.echo(_seeds_note(groups))
     for gate in gates(table):
-        checks = "; ".join(f"{name} {text}{'' if ok else ' (no)'}" for name, (ok, text) in gate.checks.items())
         where = f"{gate.shared['dataset']} at {_budget(gate.shared)}, {gate.shared['victim']}"
-        click.echo(f"Gate for {where}: {gate.verdict}. {checks}.")
+        click.echo(f"Gate for {where}: {gate.text}")
 
 
 def _budget(row: Row) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ucbench.leaderboard import BLOCK, ENOUGH_SEEDS, Entry
+from ucbench.leaderboard import BLOCK, ENOUGH_SEEDS, Entry, not_run
 from ucbench.params import DEFAULT_PRESET
 from ucbench.statistics import Interval
 
@@ -71,7 +71,7 @@ def _line(entry: Entry) -> Line:
             + ("" if preset == DEFAULT_PRESET else f" @{preset}")
             + ("" if surrogate == "none" else f" ({surrogate})"),
             told,
-            f"not run: {', '.join(entry.missing)}" if entry.missing else _mean(entry.worst, 1),
+            not_run(entry) or _mean(entry.worst, 1),
             _mean(entry.effect, 100),
             _mean(entry.undefended, 1),
             entry.defense,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ucbench.leaderboard import ENOUGH_SEEDS, ENTRY, Entry
+from ucbench.leaderboard import ENOUGH_SEEDS, ENTRY, Entry, not_run
 from ucbench.matrix import NO_DEFENSE
 from ucbench.results import COLUMNS, columns
 from ucbench.site.data import FAILED, ORACLE, REFERENCE, Board, Group, Setting, Site, cells_page, poisoner_text
@@ -125,7 +125,7 @@ def _entry_row(entry: Entry, setting: Setting, board: Board, kept: Sequence[str]
         "poisoner": _name(axes, kind, kept),
         **{name: Cell(text) for name, text in told.items()},
         "effect": _with_bar(entry.effect),
-        "worst": Cell(f"not run: {', '.join(entry.missing)}") if entry.missing else number(entry.worst, 1),
+        "worst": Cell(not_run(entry)) if entry.missing else number(entry.worst, 1),
         "worst_defense": Cell(entry.defense),
         "mean": Cell("") if entry.mean is None else Cell(fixed(entry.mean, 1), round(entry.mean, 6), entry.seeds),
         "no_defense": number(entry.undefended, 1),

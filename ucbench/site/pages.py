@@ -190,8 +190,7 @@ def _is_long(table: Table) -> bool:
 
 def _gate_text(gate: Gate) -> tuple[str, bool, str]:
     """Whom a verdict is of, whether the gate was passed, and the verdict with its checks."""
-    checks = "; ".join(f"{name} {text}{'' if ok else ' (no)'}" for name, (ok, text) in gate.checks.items())
-    return str(gate.shared["poisoner"]), gate.passed, f"{gate.verdict}. {checks}."
+    return str(gate.shared["poisoner"]), gate.passed, gate.text
 
 
 def _accuracies(setting: Setting, ranked: tuple[str, ...] | None) -> charts.Figure | None:
