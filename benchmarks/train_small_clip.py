@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 r"""Train a small CLIP on the captions of a data set's own class names.
 
-    benchmarks/train_small_clip.py parquet:../shared/data/cifar100 clip-cifar100 --keep-out 50
+    benchmarks/train_small_clip.py parquet:DATA/cifar100 clip-cifar100 --keep-out 50
 
 For machines without a network, where the surrogate ``openclip`` and the labeling ``zero-shot`` would have no weights.
 Every training image is paired with its class name in a template drawn at random (the 80 of Radford et al., 2021, as
@@ -15,7 +15,7 @@ into the training split, the data's fingerprint and all settings are in the meta
 
 OUT becomes a folder as open_clip writes it, ``open_clip_model.safetensors`` and ``open_clip_config.json``:
 
-    ucbench run --dataset parquet:../shared/data/cifar100:train_per_class=50,subset_seed=0 \
+    ucbench run --dataset parquet:DATA/cifar100:train_per_class=50,subset_seed=0 \
         --poisoner uc --surrogate openclip:checkpoint=clip-cifar100/open_clip_model.safetensors \
         --labeling zero-shot:checkpoint=clip-cifar100/open_clip_model.safetensors
 

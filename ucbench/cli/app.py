@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 @click.version_option(package_name="ucbench", message="%(prog)s %(version)s")
 @verbosity
 def cli() -> None:
-    """Craft unlearnable examples, attack them with all an exploiter might try, and rank what is left."""
+    """Craft unlearnable examples, attack them as an exploiter might, and rank what is left."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
