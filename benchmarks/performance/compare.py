@@ -1,0 +1,207 @@
+"""ucbench's fast paths beside plain loops, on the same network, batch, data and number of updates.
+
+    python benchmarks/performance/compare.py [SUBJECT ...] [--json FILE] [--repeats 3] [--width 64] ...
+
+Without subjects all are measured. Each side has a process of its own; both are first shown to compute the same, in
+float32; a warm-up is left out; the order alternates from repeat to repeat; medians are compared. ``--tiny`` shows in
+seconds that everything runs, and measures nothing worth reading.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from subjects import SUBJECTS
+from subjects.base import TINY, Comparison, Figure, Measured, Setting, Sizes, agreement
+from subjects.hosts import Elsewhere, Here
+
+from ucbench.environment import environment
+from ucbench.numerics import Numerics, resolve
+
+Row = dict[str, Any]
+#: Figures that take long and hardly vary.
+ONCE = ("memory",)
+#: Least number of starts of the command.
+STARTS = 5
+
+
+def compared(subject: Comparison, hosts: dict[str, Any], setting: Setting, repeats: int) -> Row:
+    """Check, warm up and measure both sides of one subject."""
+    plain, fast = hosts["plain"], hosts["ucbench"]
+    given, evidence = fast.call(subject.module, "check")
+    found = agreement(evidence, plain.call(subject.module, "check", given))
+    warm = plain.call(subject.module, "measure")
+    fast.call(subject.module, "aim", warm.notes)
+    fast.call(subject.module, "measure")
+    measured: dict[str, list[Measured]] = {"plain": [], "ucbench": []}
+    for repeat in range(repeats):
+        order = ("plain", "ucbench") if repeat % 2 == 0 else ("ucbench", "plain")
+        for side in order:
+            measured[side].append(hosts[side].call(subject.module, "measure"))
+    for host in (plain, fast):
+        host.forget(subject.module)
+    sides = {side: _summary(values) for side, values in measured.items()}
+    ratio = sides["plain"]["seconds"] / sides["ucbench"]["seconds"]
+    target = subject.target(setting.numerics.device)
+    return {
+        "subject": subject.name,
+        "title": subject.title,
+        **sides,
+        "ratio": round(ratio, 3),
+        "target": None if target is None else {"at_least": target, "unit": "times as fast"},
+        "met": None if target is None else ratio >= target and sides["ucbench"]["notes"].get("reached", True),
+        "agrees": {"yes": found.agrees, "largest_difference": found.largest, "of": found.of},
+    }
+
+
+def figured(subject: Figure, hosts: dict[str, Any], repeats: int) -> Row:
+    """Measure one figure of ucbench."""
+    count = 1 if subject.name in ONCE else max(repeats, STARTS if subject.load.startswith("subjects.startup") else 1)
+    values = [hosts["ucbench"].call(subject.load, "measure") for _ in range(count)]
+    hosts["ucbench"].forget(subject.load)
+    median = statistics.median(value.seconds for value in values)
+    return {
+        "subject": subject.name,
+        "title": subject.title,
+        "value": round(median, 4),
+        "values": [round(value.seconds, 4) for value in values],
+        "unit": subject.unit,
+        "notes": values[-1].notes,
+        "target": {"at_most": subject.limit, "unit": subject.unit},
+        "met": median <= subject.limit,
+    }
+
+
+def _summary(values: Sequence[Measured]) -> Row:
+    seconds = statistics.median(value.seconds for value in values)
+    return {
+        "seconds": seconds,
+        "all_seconds": [value.seconds for value in values],
+        "images": values[-1].images,
+        "images_per_second": round(values[-1].images / seconds, 1),
+        "updates": values[-1].updates,
+        "notes": values[-1].notes,
+    }
+
+
+def machine(numerics: Numerics) -> Row:
+    """What it was measured on and with."""
+    versions = {name: _version(name) for name in ("torch", "torchvision", "timm", "numpy", "pillow", "kornia")}
+    return {**environment(numerics), "plain_dtype": "float32", "platform": platform.platform(), "versions": versions}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def line(row: Row) -> str:
+    """A row of the table."""
+    if "problem" in row:
+        return f"| {row['title']} | failed: {row['problem'].splitlines()[-1]} |  |  |  |  |  |"
+    met = {None: "", True: "yes", False: "no"}[row["met"]]
+    if "value" in row:
+        limit = row["target"]["at_most"]
+        return f"| {row['title']} |  | {row['value']:.2f} {row['unit']} |  | <= {limit:g} {row['unit']} | {met} |  |"
+    speeds = [f"{row[side]['images_per_second']:,.0f}" for side in ("plain", "ucbench")]
+    if row["plain"]["images"] != row["ucbench"]["images"]:
+        seconds = (row[side]["seconds"] for side in ("plain", "ucbench"))
+        speeds = [f"{speed} ({spent:.1f} s)" for speed, spent in zip(speeds, seconds, strict=True)]
+    target = f">= {row['target']['at_least']:g}x" if row["target"] else ""
+    agrees = f"{'yes' if row['agrees']['yes'] else 'NO'}, {row['agrees']['largest_difference']:.1e}"
+    return f"| {row['title']} | {' | '.join(speeds)} | {row['ratio']:.2f}x | {target} | {met} | {agrees} |"
+
+
+HEAD = """\
+| what | plain, images/s | ucbench, images/s | ratio | target | met | agrees, largest difference |
+|---|---|---|---|---|---|---|"""
+
+
+def compare(names: Sequence[str], setting: Setting, *, repeats: int, apart: bool) -> Row:
+    """Measure the subjects of these names and print the table as it grows.
+
+    Args:
+        apart: give each side a process of its own.
+    """
+    host = Elsewhere if apart else Here
+    hosts = {kind: host(kind, setting) for kind in ("plain", "ucbench")}
+    rows = []
+    print(HEAD, flush=True)
+    try:
+        for name in names:
+            subject, started = SUBJECTS[name], time.perf_counter()
+            try:
+                if isinstance(subject, Comparison):
+                    row = compared(subject, hosts, setting, repeats)
+                else:
+                    row = figured(subject, hosts, repeats)
+            except RuntimeError as problem:  # the others are still worth knowing
+                row = {"subject": name, "title": subject.title, "problem": str(problem).strip()}
+            rows.append({**row, "wall_seconds": round(time.perf_counter() - started, 1)})
+            print(line(row), flush=True)
+    finally:
+        for one in hosts.values():
+            one.close()
+    return {
+        "machine": machine(setting.numerics),
+        "sizes": dataclasses.asdict(setting.sizes),
+        "repeats": repeats,
+        "rows": rows,
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("subject", nargs="*", metavar="SUBJECT", help=f"of {', '.join(SUBJECTS)}")
+    parser.add_argument("--json", type=Path, help="file to write all of it to")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--tiny", action="store_true", help="smallest sizes, both sides in this process")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--dtype", default="auto", help="ucbench's; plain loops have float32")
+    parser.add_argument("--threads", type=int, help="of both sides; all cores by default")
+    parser.add_argument("--fast-kernels", action="store_true", help="ucbench without its determinism flag")
+    for size in dataclasses.fields(Sizes):
+        text = f"{size.metadata['help']} (default: {size.default})".replace("%", "%%")
+        parser.add_argument(f"--{size.name.replace('_', '-')}", type=type(size.default), help=text)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    unknown = [name for name in options.subject if name not in SUBJECTS]
+    if unknown:
+        parser.error(f"no subject {unknown[0]!r}; there are {', '.join(SUBJECTS)}")
+    if options.repeats < 1:
+        parser.error("--repeats must be at least 1")
+    given = {size.name: getattr(options, size.name) for size in dataclasses.fields(Sizes)}
+    sizes = dataclasses.replace(
+        TINY if options.tiny else Sizes(), **{name: value for name, value in given.items() if value is not None}
+    )
+    numerics = resolve(options.device, options.dtype, options.threads, deterministic=not options.fast_kernels)
+    names = options.subject or list(SUBJECTS)
+    with tempfile.TemporaryDirectory() as scratch:
+        setting = Setting(sizes, numerics, Path(scratch))
+        found = compare(names, setting, repeats=options.repeats, apart=not options.tiny)
+    here = found["machine"]
+    print(f"\n{here['processor']}, {here['device']}, {here['dtype']} (plain: float32), {here['threads']} threads")
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    return 1 if any("problem" in row or not row.get("agrees", {"yes": True})["yes"] for row in found["rows"]) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

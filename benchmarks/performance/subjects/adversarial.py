@@ -1,0 +1,105 @@
+"""An epoch of adversarial training: PGD within 8/255, then a step on what it found."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from plain import pictures as plain_pictures
+from plain import training as plain_training
+
+from subjects.base import EPSILON, Evidence, Measured, Side, array, network, pictures, victim
+from subjects.victim import PADDING_SHARE, sample
+from ucbench.context import Context
+from ucbench.data import ImageSet
+from ucbench.progress import Silent
+from ucbench.registry import installed
+from ucbench.training import DefenseChain
+from ucbench.training.normalized import channel_statistics, normalized
+
+RADIUS = EPSILON / 255
+#: Length of a step over the radius: the defense's own.
+STEP = 0.25
+_CHECKED_STEPS = 2
+
+
+class _Data(Side):
+    @cached_property
+    def train(self) -> ImageSet:
+        return pictures(self.sizes.attacked, self.sizes.side)
+
+
+class Fast(_Data):
+    def check(self) -> tuple[Any, Evidence]:
+        """Adversarial examples after two steps from one start, and the gradient at that start."""
+        from ucbench_adversarial.attack import pgd
+        from ucbench_adversarial.balls import uniform
+
+        x, y = sample(self)
+        model = normalized(network(self.sizes), "data", self.train).to(self.device)
+        model.model.to(memory_format=torch.channels_last)
+        generator = torch.Generator().manual_seed(3)
+        found = pgd(model, x, y, epsilon=EPSILON, step=STEP, steps=_CHECKED_STEPS, generator=generator)
+        start = uniform(x, "linf", RADIUS, torch.Generator().manual_seed(3))
+        seen = (x + start).clamp(0, 1).requires_grad_()
+        model.eval()
+        (gradient,) = torch.autograd.grad(F.cross_entropy(model(seen), y), seen)
+        evidence = Evidence({"gradient": array(gradient)}, {"change": array(found - x)})
+        return array(start), evidence
+
+    def measure(self) -> Measured:
+        registry, sizes = installed(), self.sizes
+        defense = registry.resolve("defense", f"adversarial-training:steps={sizes.attack_steps},step={STEP}").build()
+        chain = DefenseChain([("adversarial-training", defense)])
+        run = Context(self.engine, ("train", 0), Silent())
+        steps = []
+        result = self.engine.fit(
+            network(sizes), self.train, victim(sizes).recipe, seed=0, run=run, defenses=chain, progress=steps.append
+        )
+        passes = sizes.attack_steps + 1
+        return Measured(result.seconds, len(self.train) * passes, sum(steps) * passes)
+
+
+class Plain(_Data):
+    def _model(self) -> torch.nn.Module:
+        return torch.nn.Sequential(plain_training.Normalize(*channel_statistics(self.train)), network(self.sizes)).to(
+            self.device
+        )
+
+    def check(self, given: np.ndarray[Any, Any]) -> Evidence:
+        x, y = sample(self)
+        model, start = self._model(), torch.from_numpy(given).to(self.device)
+        found = plain_training.pgd(model, x, y, start, epsilon=RADIUS, step=STEP * RADIUS, steps=_CHECKED_STEPS)
+        seen = (x + start).clamp(0, 1).requires_grad_()
+        model.eval()
+        F.cross_entropy(model(seen), y).backward()
+        return Evidence({"gradient": array(seen.grad)}, {"change": array(found - x)})
+
+    @cached_property
+    def _chosen(self) -> tuple[int, Any]:
+        side = self.sizes.side
+        transform = plain_pictures.augmenting(side, round(PADDING_SHARE * side), flip=True)
+        stored = plain_pictures.Pictures(self.train.images, self.train.known_labels, transform)
+        return plain_pictures.fastest(
+            lambda workers: plain_pictures.loader(
+                stored, self.sizes.batch, shuffle=True, workers=workers, device=self.device
+            ),
+            lambda batches: self._epoch(batches, 1),
+            self.sizes.most_workers,
+        )
+
+    def _epoch(self, batches: Any, steps: int) -> int:
+        recipe, model = victim(self.sizes).recipe, self._model()
+        optimizer = plain_training.sgd(model, recipe.lr, recipe.momentum, recipe.weight_decay)
+        options = {"epsilon": RADIUS, "step": STEP * RADIUS, "steps": steps}
+        return plain_training.adversarial_epoch(model, optimizer, batches, self.device, **options)[1]
+
+    def measure(self) -> Measured:
+        workers, batches = self._chosen
+        started = self.clock()
+        updates = self._epoch(batches, self.sizes.attack_steps)
+        images = len(self.train) * (self.sizes.attack_steps + 1)
+        return Measured(self.clock() - started, images, updates, {"workers": workers})

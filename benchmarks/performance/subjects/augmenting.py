@@ -1,0 +1,80 @@
+"""What the comparisons of augmentations share: a batch, and the fastest of several plain ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from subjects.base import CLASSES, Measured, Side, pictures
+from ucbench.data import ImageSet
+
+
+class Batch(Side):
+    """A batch of images, and its targets as probabilities."""
+
+    @cached_property
+    def stored(self) -> ImageSet:
+        return pictures(self.sizes.augmented, self.sizes.side)
+
+    @cached_property
+    def x(self) -> torch.Tensor:
+        return torch.from_numpy(self.stored.images.copy()).to(self.device).float().div_(255)
+
+    @cached_property
+    def targets(self) -> torch.Tensor:
+        labels = torch.from_numpy(self.stored.known_labels.copy())
+        return torch.nn.functional.one_hot(labels, CLASSES).float().to(self.device)
+
+    def timed(self, change: Callable[[], object]) -> Measured:
+        """Seconds of ``rounds`` changes of the batch."""
+        started = self.clock()
+        for _ in range(self.sizes.rounds):
+            change()
+        return Measured(self.clock() - started, self.sizes.rounds * self.sizes.augmented)
+
+
+class PlainBatch(Batch):
+    """The fastest of :meth:`ways`, each of which changes the batch once."""
+
+    def ways(self) -> Mapping[str, Callable[[], object]]:
+        raise NotImplementedError
+
+    @cached_property
+    def _fastest(self) -> tuple[str, Callable[[], object], dict[str, float]]:
+        ways, speeds = self.ways(), {}
+        np.random.seed(0)  # scripts draw their boxes from it
+        for name, change in ways.items():
+            change()
+            started = self.clock()
+            change()
+            speeds[name] = round(self.sizes.augmented / max(self.clock() - started, 1e-9), 1)
+        best = max(speeds, key=lambda name: speeds[name])
+        return best, ways[best], speeds
+
+    def measure(self) -> Measured:
+        name, change, speeds = self._fastest
+        found = self.timed(change)
+        found.notes.update({"fastest": name, "images_per_second_of_each": speeds})
+        return found
+
+
+def boxes_of(marked: torch.Tensor) -> list[tuple[int, int, int, int]]:
+    """The boxes (top, left, bottom, right) that are marked in ``[B, H, W]``; empty boxes where nothing is.
+
+    Raises:
+        ValueError: if what is marked is no rectangle.
+    """
+    found = []
+    for mask in marked.cpu():
+        rows, columns = mask.any(1).nonzero().flatten(), mask.any(0).nonzero().flatten()
+        if not len(rows):
+            found.append((0, 0, 0, 0))
+            continue
+        box = int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
+        if int(mask.sum()) != (box[2] - box[0]) * (box[3] - box[1]):
+            raise ValueError("what an augmentation changed is no rectangle")
+        found.append(box)
+    return found

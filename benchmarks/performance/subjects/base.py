@@ -1,0 +1,274 @@
+"""What subjects share: sizes, what a measurement is, what equality is judged by."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ucbench.budget import Budget
+from ucbench.components import Surrogate
+from ucbench.context import Context
+from ucbench.data import ImageSet
+from ucbench.numerics import Numerics
+from ucbench.progress import Silent
+from ucbench.registry import installed
+from ucbench.training import Engine, seeded
+
+
+def _size(default: Any, text: str) -> Any:
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured. The defaults take a quarter of an hour on two cores."""
+
+    width: int = _size(16, "of the ResNet-18: 64 is the literature's")
+    side: int = _size(32, "of the images, in pixels; a multiple of 4")
+    batch: int = _size(128, "images a step of training, and of EMinN")
+    images: int = _size(1000, "of the victim's epoch")
+    evaluated: int = _size(10_000, "images of the evaluation")
+    evaluation_batch: int = _size(500, "images of a batch of the evaluation")
+    attacked: int = _size(256, "images of EMinN, AdvPoison and adversarial training")
+    attack_steps: int = _size(10, "steps on a batch of perturbations")
+    network_steps: int = _size(10, "steps of EMinN's network before a sweep")
+    gathered: int = _size(512, "images of MI-UE, and images a batch there")
+    uc_images: int = _size(500, "images of UC")
+    uc_clusters: int = _size(10, "clusters")
+    uc_batch: int = _size(128, "images of a step of UC's released procedure")
+    uc_epochs: int = _size(2, "passes of the released procedure, which has 50")
+    uc_width: int = _size(64, "channels of the released generator")
+    uc_blocks: int = _size(6, "residual blocks of the released generator")
+    uc_craft: str = _size("distance=kl,temperature=1", "parameters of the craft that goes to the same loss")
+    augmented: int = _size(512, "images of a batch to augment")
+    rounds: int = _size(20, "batches that are augmented")
+    encoded: int = _size(20_000, "pictures in parquet")
+    held: int = _size(11_000, "images of the larger run whose memory is measured")
+    most_workers: int = _size(4, "most worker processes of a DataLoader; up to this 0, 1, 2 and 4 are tried")
+    checked: int = _size(32, "images on which both sides are shown to compute the same")
+
+
+TINY = Sizes(
+    batch=8, images=24, evaluated=40, evaluation_batch=20, attacked=12, attack_steps=2, network_steps=2, gathered=16,
+    uc_images=24, uc_clusters=2, uc_batch=12, uc_epochs=1, uc_width=8, uc_blocks=1, uc_craft="width=8", augmented=16,
+    rounds=2, encoded=30, held=300, most_workers=1, checked=16,
+)  # fmt: skip
+
+CLASSES = 10
+#: Radius of the perturbations, and of adversarial training's ball, in 8-bit units.
+EPSILON = 8.0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Sizes, arithmetic (the engine's own choice unless told otherwise), and a folder for files."""
+
+    sizes: Sizes
+    numerics: Numerics
+    scratch: Path
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device(self.numerics.device)
+
+    def exact(self) -> Setting:
+        """The same in float32, in which both sides are compared."""
+        return replace(self, numerics=replace(self.numerics, dtype="float32"))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measurement.
+
+    Attributes:
+        seconds: wall time.
+        images: passes of images through the network for a gradient or a prediction, or images handled.
+        updates: gradient steps of weights and of batches of perturbations.
+        notes: what else is worth reading.
+    """
+
+    seconds: float
+    images: int
+    updates: int = 0
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Numbers that both sides should agree on.
+
+    Attributes:
+        close: arrays equal up to float32 arithmetic in another order.
+        mostly: arrays behind a sign or another discontinuity: nearly all of their values are equal.
+    """
+
+    close: dict[str, Any] = field(default_factory=dict)
+    mostly: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """``largest``: the largest difference as a share of its limit's unit, and of which number it is."""
+
+    agrees: bool
+    largest: float
+    of: str
+
+
+#: Largest difference of ``close`` arrays over the largest value.
+CLOSE = 1e-3
+#: Values of ``mostly`` arrays differ if by more than this over the largest value; the share of those that may.
+APART, MOSTLY = 0.1, 5e-3
+
+
+def agreement(one: Evidence, other: Evidence) -> Agreement:
+    """Compare the evidence of two sides, which must name the same numbers."""
+    found = []
+    for kind, limit in (("close", CLOSE), ("mostly", MOSTLY)):
+        here, there = getattr(one, kind), getattr(other, kind)
+        if here.keys() != there.keys():
+            raise ValueError(f"the sides state different numbers: {sorted(here)} and {sorted(there)}")
+        for name in here:
+            a, b = np.asarray(here[name], np.float64), np.asarray(there[name], np.float64)
+            if a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
+                found.append((float("inf"), limit, name))
+                continue
+            apart = np.abs(a - b) / max(float(np.abs(a).max()), 1e-30)
+            difference = float(apart.max()) if kind == "close" else float((apart > APART).mean())
+            found.append((difference, limit, name if kind == "close" else f"{name} (share of values)"))
+    if not found:
+        raise ValueError("the sides state no number to agree on")
+    difference, limit, name = max(found, key=lambda entry: entry[0] / entry[1])
+    return Agreement(difference <= limit, difference, name)
+
+
+class Side:
+    """One side of a comparison, prepared once and measured several times."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting, self.sizes = setting, setting.sizes
+
+    @property
+    def device(self) -> torch.device:
+        return self.setting.device
+
+    @cached_property
+    def engine(self) -> Engine:
+        return Engine(self.setting.numerics)
+
+    def clock(self) -> float:
+        """Seconds, all work on the device done."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def aim(self, notes: dict[str, Any]) -> None:
+        """Take up what the other side noted in its warm-up."""
+
+    def measure(self) -> Measured:
+        raise NotImplementedError
+
+
+class Stopwatch(Silent):
+    """A progress report that reads the clock when a bar has come ``start`` and ``stop`` units far."""
+
+    def __init__(self, side: Side, stop: int, start: int = 0) -> None:
+        self._side, self._marks, self._read = side, (start, stop), {}
+
+    def bar(self, text: str, total: int) -> Callable[[int], None]:
+        done = 0
+        if self._marks[0] == 0:
+            self._read[0] = self._side.clock()
+
+        def advance(steps: int) -> None:
+            nonlocal done
+            done += steps
+            if done in self._marks and done not in self._read:
+                self._read[done] = self._side.clock()
+
+        return advance
+
+    @property
+    def seconds(self) -> float:
+        start, stop = self._marks
+        return self._read[stop] - self._read[start]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two sides in ``module``, classes ``Plain`` and ``Fast``, and how many times faster the second is to be."""
+
+    name: str
+    title: str
+    module: str
+    cpu: float | None = None
+    cuda: float | None = None
+
+    def target(self, device: str) -> float | None:
+        return self.cuda if device.startswith("cuda") else self.cpu
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number of ucbench alone: ``load`` is ``module[:Class]``, and the number is to be at most ``limit``."""
+
+    name: str
+    title: str
+    load: str
+    unit: str
+    limit: float
+
+
+def pictures(count: int, side: int, seed: int = 0) -> ImageSet:
+    """Synthetic pictures: a coarse pattern a class, shifted in brightness, under mild noise."""
+    rng = np.random.default_rng(seed)
+    patterns = np.random.default_rng(7).integers(40, 216, (CLASSES, 3, side // 4, side // 4))
+    patterns = patterns.repeat(4, 2).repeat(4, 3).astype(np.int16)
+    labels = np.arange(count, dtype=np.int64) % CLASSES
+    images = np.empty((count, 3, side, side), np.uint8)
+    for row, label in enumerate(labels):
+        noisy = patterns[label] + rng.integers(-30, 31) + rng.integers(-8, 9, (3, side, side), dtype=np.int16)
+        images[row] = noisy.clip(0, 255)
+    return ImageSet(images, labels, tuple(map(str, range(CLASSES))), name="synthetic pictures")
+
+
+def victim(sizes: Sizes, **options: Any) -> Any:
+    """The victim component: ResNet-18 of the asked width."""
+    values = {"width": sizes.width, "epochs": 1, "batch": sizes.batch, **options}
+    written = ",".join(f"{name}={value}" for name, value in values.items())
+    return installed().resolve("victim", f"resnet18:{written}").build()
+
+
+def network(sizes: Sizes) -> torch.nn.Module:
+    """The victim's network; the same weights at every call."""
+    with seeded(0):
+        return victim(sizes).build(CLASSES, (sizes.side, sizes.side))
+
+
+def bilevel_surrogate(sizes: Sizes) -> Surrogate:
+    """What bi-level poisoners train: the same architecture."""
+    return installed().resolve("surrogate", f"resnet18:width={sizes.width}").build()
+
+
+class _Quiet(Context):
+    """What is known to be a network without training needs no warning in the table."""
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+def crafting(side: Side, progress: Silent, surrogate: Surrogate, epsilon: float = EPSILON) -> Context:
+    """What a poisoner is lent."""
+    surrogate.to(side.engine.device, side.engine.dtype)
+    return _Quiet(side.engine, ("craft", 0), progress, budget=Budget("linf", epsilon), surrogate=surrogate)
+
+
+def array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
+    return tensor.detach().float().cpu().numpy()

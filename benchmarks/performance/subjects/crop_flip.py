@@ -1,0 +1,59 @@
+"""Random crop and flip of stored 8-bit pictures to a batch of float32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+import torch
+from PIL import Image
+from plain import augment as plain_augment
+
+from subjects.augmenting import Batch, PlainBatch
+from subjects.base import Evidence, array
+from ucbench.training.batches import ResidentSet
+
+#: Pixels on each side.
+PADDING = 4
+
+
+class Fast(Batch):
+    @cached_property
+    def _resident(self) -> ResidentSet:
+        return ResidentSet(self.stored, padding=PADDING, flip=True, device=self.device)
+
+    def check(self) -> tuple[Any, Evidence]:
+        """Pictures for the same decisions, which are stored order, offsets and who is mirrored."""
+        draws = self._resident.draw(torch.Generator().manual_seed(6))
+        order = torch.arange(len(self.stored), device=self.device)
+        found = self._resident.gather(order, draws.offsets, draws.mirrored)
+        given = draws.offsets.cpu().tolist(), draws.mirrored.cpu().tolist()
+        return given, Evidence({"pictures": array(found)})
+
+    def measure(self) -> Any:
+        generator = torch.Generator().manual_seed(0)
+        return self.timed(lambda: list(self._resident.epoch(len(self.stored), generator)))
+
+
+class Plain(PlainBatch):
+    @cached_property
+    def _pictures(self) -> list[Image.Image]:
+        return [Image.fromarray(image) for image in self.stored.images.transpose(0, 2, 3, 1)]
+
+    def check(self, given: Any) -> Evidence:
+        return Evidence({"pictures": array(plain_augment.crop_flip(self._pictures, *given, PADDING))})
+
+    def ways(self) -> Mapping[str, Callable[[], object]]:
+        side = self.sizes.side
+        pixels = torch.from_numpy(self.stored.images.copy()).to(self.device)
+        by_pillow = plain_augment.pillow_crop_flip(side, PADDING)
+        by_tensor = plain_augment.tensor_crop_flip(side, PADDING)
+        found = {
+            "pillow": lambda: by_pillow(self._pictures).to(self.device),
+            "torchvision": lambda: by_tensor(pixels),
+        }
+        if plain_augment.HAS_KORNIA:
+            by_kornia = plain_augment.kornia_crop_flip(side, PADDING)
+            found["kornia"] = lambda: by_kornia(pixels)
+        return found

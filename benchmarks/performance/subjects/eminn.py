@@ -1,0 +1,121 @@
+"""A round of error-minimising noise: some steps of the network, then a sweep over all perturbations."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from plain import eminn as plain_eminn
+from plain import pictures as plain_pictures
+from plain import training as plain_training
+
+from subjects.base import EPSILON, Evidence, Measured, Side, Stopwatch, array, bilevel_surrogate, crafting, pictures
+from subjects.victim import sample
+from ucbench.data import ImageSet
+from ucbench.registry import installed
+
+RADIUS = EPSILON / 255
+#: Length of a step over the radius, learning rate and largest gradient norm of the network.
+STEP, LR, CLIP = 0.1, 0.1, 5.0
+MOMENTUM, WEIGHT_DECAY = 0.9, 5e-4
+_CHECKED_STEPS = 2
+
+
+class _Data(Side):
+    @cached_property
+    def train(self) -> ImageSet:
+        return pictures(self.sizes.attacked, self.sizes.side)
+
+    def fresh(self) -> torch.nn.Module:
+        return bilevel_surrogate(self.sizes).module(0, self.train)
+
+    def start(self, x: torch.Tensor) -> torch.Tensor:
+        drawn = torch.rand(x.shape, generator=torch.Generator().manual_seed(2)).to(x.device)
+        return RADIUS * (2 * drawn - 1)
+
+    def work(self) -> int:
+        """Steps of the network and of the batches of perturbations."""
+        batches = -(-len(self.train) // self.sizes.batch)
+        return self.sizes.network_steps + batches * self.sizes.attack_steps
+
+    def visits(self) -> int:
+        sizes = self.sizes
+        batch = min(sizes.batch, len(self.train))
+        return sizes.network_steps * batch + len(self.train) * sizes.attack_steps
+
+
+class Fast(_Data):
+    def check(self) -> tuple[Any, Evidence]:
+        """The gradient of the loss that a sweep lowers, and perturbations after two steps from one start."""
+        from ucbench.crafting import descend
+        from ucbench_eminn.objective import cross_entropy
+
+        x, y = sample(self)
+        model = self.fresh().to(self.device)
+        self.engine.stepper(model, lr=LR)  # brings the network to the engine's layout
+        model.eval().requires_grad_(False)
+        objective = cross_entropy(model, y, self.engine.autocast())
+        seen = (x + self.start(x)).clamp(0, 1).requires_grad_()
+        (gradient,) = torch.autograd.grad(objective(seen), seen)
+        delta = descend(x, self.start(x), objective, steps=_CHECKED_STEPS, step=STEP * RADIUS, radius=RADIUS)
+        return None, Evidence({"gradient": array(gradient) / len(x)}, {"perturbation": array(delta)})
+
+    def measure(self) -> Measured:
+        sizes = self.sizes
+        reference = (
+            f"eminn:network_steps={sizes.network_steps},steps={sizes.attack_steps},step={STEP},batch={sizes.batch},"
+            f"lr={LR},min_sweeps=1,max_sweeps=1,stop_error=none"
+        )
+        watch = Stopwatch(self, stop=self.work())
+        run = crafting(self, watch, bilevel_surrogate(sizes))
+        installed().resolve("poisoner", reference).build().craft(self.train, run)
+        return Measured(watch.seconds, self.visits(), self.work())
+
+
+class Plain(_Data):
+    def check(self, given: None) -> Evidence:
+        x, y = sample(self)
+        model = self.fresh().to(self.device).eval()
+        seen = (x + self.start(x)).clamp(0, 1).requires_grad_()
+        F.cross_entropy(model(seen), y).backward()
+        options = {"radius": RADIUS, "step": STEP * RADIUS, "steps": _CHECKED_STEPS}
+        delta = plain_eminn.descend(model, x, y, self.start(x), **options)
+        return Evidence({"gradient": array(seen.grad)}, {"perturbation": array(delta)})
+
+    def _loader(self, workers: int, *, shuffle: bool) -> Any:
+        stored = plain_pictures.Pictures(self.train.images, self.train.known_labels, plain_pictures.plainly())
+        return plain_pictures.loader(stored, self.sizes.batch, shuffle=shuffle, workers=workers, device=self.device)
+
+    @cached_property
+    def _chosen(self) -> tuple[int, Any, Any]:
+        workers, shuffled = plain_pictures.fastest(
+            lambda count: self._loader(count, shuffle=True),
+            lambda batches: self._round(batches, batches, steps=1),
+            self.sizes.most_workers,
+        )
+        return workers, shuffled, self._loader(workers, shuffle=False)
+
+    def _round(self, shuffled: Any, ordered: Any, steps: int) -> int:
+        model = self.fresh().to(self.device)
+        optimizer = plain_training.sgd(model, LR, MOMENTUM, WEIGHT_DECAY)
+        noise = torch.from_numpy(np.zeros(self.train.images.shape, np.float32))
+        done = plain_eminn.network_steps(
+            model,
+            optimizer,
+            plain_eminn.endless(shuffled),
+            noise,
+            self.device,
+            steps=self.sizes.network_steps,
+            clip=CLIP,
+        )
+        options = {"radius": RADIUS, "step": STEP * RADIUS, "steps": steps}
+        return done + plain_eminn.sweep(model, ordered, noise, self.device, **options)
+
+    def measure(self) -> Measured:
+        workers, shuffled, ordered = self._chosen
+        started = self.clock()
+        updates = self._round(shuffled, ordered, self.sizes.attack_steps)
+        return Measured(self.clock() - started, self.visits(), updates, {"workers": workers})

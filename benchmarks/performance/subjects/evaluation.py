@@ -1,0 +1,80 @@
+"""Predicted classes of the test images."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import torch
+from plain import pictures as plain_pictures
+from plain import training as plain_training
+
+from subjects.base import Evidence, Measured, Side, network, pictures
+from ucbench.data import ImageSet
+from ucbench.training.normalized import channel_statistics, normalized
+
+
+class _Data(Side):
+    @cached_property
+    def test(self) -> ImageSet:
+        return pictures(self.sizes.evaluated, self.sizes.side)
+
+    def checked(self) -> ImageSet:
+        return pictures(self.sizes.checked, self.sizes.side, seed=1)
+
+    @cached_property
+    def statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return channel_statistics(self.checked())
+
+
+class Fast(_Data):
+    @cached_property
+    def _model(self) -> torch.nn.Module:
+        wrapped = normalized(network(self.sizes), "data", self.checked()).to(self.device)
+        wrapped.model.to(memory_format=torch.channels_last)
+        return wrapped
+
+    def check(self) -> tuple[Any, Evidence]:
+        """Predictions of an untrained network, whose scores lie close to each other."""
+        return None, Evidence(mostly={"predictions": self.engine.predict(self._model, self.checked())})
+
+    def measure(self) -> Measured:
+        model, test = self._model, self.test
+        started = self.clock()
+        self.engine.predict(model, test, batch=self.sizes.evaluation_batch)
+        return Measured(self.clock() - started, len(test))
+
+
+class Plain(_Data):
+    @cached_property
+    def _model(self) -> torch.nn.Module:
+        return network(self.sizes).to(self.device)
+
+    def _loader(self, test: ImageSet, workers: int) -> Any:
+        transform = plain_pictures.plainly(*(values.tolist() for values in self.statistics))
+        stored = plain_pictures.Pictures(test.images, test.known_labels, transform)
+        return plain_pictures.loader(
+            stored, self.sizes.evaluation_batch, shuffle=False, workers=workers, device=self.device
+        )
+
+    def check(self, given: None) -> Evidence:
+        found = plain_training.evaluate(self._model, self._loader(self.checked(), 0), self.device)[1]
+        return Evidence(mostly={"predictions": found.numpy()})
+
+    @cached_property
+    def _chosen(self) -> tuple[int, Any]:
+        # On a part of the images: four times all of them would only cost time.
+        part = pictures(max(self.sizes.evaluated // 5, self.sizes.checked), self.sizes.side)
+
+        def use(batches: Any) -> None:
+            plain_training.evaluate(self._model, batches, self.device)
+
+        workers, _ = plain_pictures.fastest(lambda count: self._loader(part, count), use, self.sizes.most_workers)
+        return workers, self._loader(self.test, workers)
+
+    def measure(self) -> Measured:
+        workers, batches = self._chosen
+        started = self.clock()
+        accuracy, _ = plain_training.evaluate(self._model, batches, self.device)
+        notes = {"workers": workers, "accuracy": accuracy}
+        return Measured(self.clock() - started, len(self.test), notes=notes)

@@ -1,0 +1,102 @@
+"""A round of MI-UE: an epoch on the perturbed images, and a pass of steps on the perturbations."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import torch
+from plain import miue as plain_miue
+from plain import pictures as plain_pictures
+from plain import training as plain_training
+
+from subjects.base import EPSILON, Evidence, Measured, Side, Stopwatch, array, bilevel_surrogate, crafting, pictures
+from subjects.victim import sample
+from ucbench.data import ImageSet
+from ucbench.registry import installed
+
+RADIUS = EPSILON / 255
+#: Length of a step over the radius (the released schedule's first), and the network's training.
+STEP, TEMPERATURE = 0.025, 0.1
+LR, MOMENTUM, WEIGHT_DECAY = 0.1, 0.9, 1e-4
+
+
+class _Data(Side):
+    @cached_property
+    def train(self) -> ImageSet:
+        return pictures(self.sizes.gathered, self.sizes.side)
+
+    def fresh(self) -> Any:
+        return bilevel_surrogate(self.sizes).module(0, self.train)
+
+    def poisoner(self) -> Any:
+        count = self.sizes.gathered
+        reference = (
+            f"mi-ue@released:rounds=1,steps={self.sizes.attack_steps},flip=false,batch={count},poison_batch={count}"
+        )
+        return installed().resolve("poisoner", reference).build()
+
+    def visits(self) -> int:
+        return len(self.train) * (self.sizes.attack_steps + 1)
+
+
+class Fast(_Data):
+    def check(self) -> tuple[Any, Evidence]:
+        """The loss of one batch of features, and its gradient in the images."""
+        x, y = sample(self)
+        model = self.fresh().to(self.device)
+        self.engine.stepper(model, lr=LR)
+        model.eval().requires_grad_(False)
+        seen = x.contiguous(memory_format=torch.channels_last).requires_grad_()
+        loss = self.poisoner().loss(model.features(seen), y)
+        (gradient,) = torch.autograd.grad(loss, seen)
+        return None, Evidence({"loss": array(loss), "gradient": array(gradient)})
+
+    def measure(self) -> Measured:
+        watch = Stopwatch(self, stop=1)
+        run = crafting(self, watch, bilevel_surrogate(self.sizes))
+        self.poisoner().craft(self.train, run)
+        return Measured(watch.seconds, self.visits(), self.sizes.attack_steps + 1)
+
+
+class Plain(_Data):
+    def check(self, given: None) -> Evidence:
+        x, y = sample(self)
+        model = self.fresh().to(self.device).eval()
+        x.requires_grad_()
+        loss = plain_miue.similarity_loss(model.features(x), y, TEMPERATURE)
+        loss.backward()
+        return Evidence({"loss": array(loss), "gradient": array(x.grad)})
+
+    @cached_property
+    def _chosen(self) -> tuple[int, Any]:
+        stored = plain_pictures.Pictures(self.train.images, self.train.known_labels, plain_pictures.plainly())
+        return plain_pictures.fastest(
+            lambda workers: plain_pictures.loader(
+                stored, self.sizes.gathered, shuffle=True, workers=workers, device=self.device
+            ),
+            lambda batches: self._round(batches, 1),
+            self.sizes.most_workers,
+        )
+
+    def _round(self, batches: Any, steps: int) -> int:
+        model = self.fresh().to(self.device)
+        optimizer = plain_training.sgd(model, LR, MOMENTUM, WEIGHT_DECAY)
+        noise = torch.zeros(self.train.images.shape)
+        done = plain_miue.learn(model, optimizer, batches, noise, self.device)
+        return done + plain_miue.perturb(
+            model,
+            batches,
+            noise,
+            self.device,
+            radius=RADIUS,
+            step=STEP * RADIUS,
+            steps=steps,
+            temperature=TEMPERATURE,
+        )
+
+    def measure(self) -> Measured:
+        workers, batches = self._chosen
+        started = self.clock()
+        updates = self._round(batches, self.sizes.attack_steps)
+        return Measured(self.clock() - started, self.visits(), updates, {"workers": workers})

@@ -1,0 +1,198 @@
+"""What both comparisons of Unlearnable Clusters share: data, surrogate, the released procedure, the yardstick."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache, cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from plain import pictures as plain_pictures
+from plain import uc as plain_uc
+
+from subjects.base import Evidence, Measured, Setting, Side, Stopwatch, array, crafting, pictures
+from ucbench import Perturbation
+from ucbench.crafting import clusters_of
+from ucbench.data import ImageSet
+from ucbench.registry import installed
+from ucbench.training import seeded
+
+#: Radius of the perturbations in 8-bit units: the paper's.
+EPSILON = 16.0
+RADIUS = EPSILON / 255
+
+
+@cache
+def _lent(side: int, device: torch.device, dtype: torch.dtype) -> Any:
+    surrogate = installed().resolve("surrogate", f"efficientnet-lite0:size={side}").build()
+    surrogate.to(device, dtype)
+    return surrogate
+
+
+class Clusters(Side):
+    """A side with the images of UC, the pretrained surrogate, and clusters in its features."""
+
+    @cached_property
+    def train(self) -> ImageSet:
+        return pictures(self.sizes.uc_images, self.sizes.side).with_labels(None)
+
+    @cached_property
+    def surrogate(self) -> Any:
+        """EfficientNet-Lite0, which sees the images at their own size."""
+        return _lent(self.sizes.side, self.engine.device, self.engine.dtype)
+
+    def released(self, **options: Any) -> str:
+        """The released procedure as ucbench has it, at these sizes."""
+        sizes = self.sizes
+        values = {
+            "clusters": sizes.uc_clusters,
+            "epochs": sizes.uc_epochs,
+            "batch": sizes.uc_batch,
+            "width": sizes.uc_width,
+            "residual_blocks": sizes.uc_blocks,
+            "together": "true",
+            **options,
+        }
+        return "uc@released:" + ",".join(f"{name}={value}" for name, value in values.items())
+
+    def steps(self) -> int:
+        """Of a generator of the released procedure."""
+        return self.sizes.uc_epochs * -(-len(self.train) // self.sizes.uc_batch)
+
+    def crafted(self, reference: str, steps: int) -> tuple[Perturbation, float]:
+        """A craft and the seconds of its ``steps`` steps."""
+        watch = Stopwatch(self, stop=steps)
+        run = crafting(self, watch, self.surrogate, EPSILON)
+        made = installed().resolve("poisoner", reference).build().craft(self.train, run)
+        return made, watch.seconds
+
+    @torch.no_grad()
+    def loss(self, made: Perturbation) -> float:
+        """The released loss of the unaugmented images, each with its own cluster's perturbation: mean KL."""
+        assert made.index is not None
+        goal = torch.from_numpy(np.array(made.state["centres"])).to(self.device).softmax(1)
+        targets = torch.from_numpy(np.array(made.state["targets"])).to(self.device)
+        total = 0.0
+        for rows in np.array_split(np.arange(len(self.train)), -(-len(self.train) // 250)):
+            x = torch.from_numpy(self.train.images[rows]).to(self.device).float().div_(255)
+            x = (x + torch.from_numpy(made.delta[made.index[rows]]).to(self.device)).clamp_(0, 1)
+            wanted = goal[targets[torch.from_numpy(made.index[rows]).to(self.device)]]
+            said = self.surrogate.features(x).log_softmax(1)
+            total += float(torch.nn.functional.kl_div(said, wanted, reduction="sum"))
+        return total / len(self.train)
+
+
+class PlainClusters(Clusters):
+    """The plain side: the released procedure on ucbench's clusters."""
+
+    @cached_property
+    def clusters(self) -> Any:
+        return clusters_of(self.train, self.sizes.uc_clusters, crafting(self, Stopwatch(self, 1), self.surrogate))
+
+    @cached_property
+    def network(self) -> plain_uc.Surrogate:
+        """A surrogate of its own, in the contiguous layout."""
+        shell = installed().resolve("surrogate", f"efficientnet-lite0:size={self.sizes.side}").build().module()
+        network = shell.network.to(memory_format=torch.contiguous_format)
+        return plain_uc.Surrogate(network, shell.mean, shell.std).to(self.device)
+
+    def loader(self, workers: int, *, augment: bool = True) -> Any:
+        side, labels = self.sizes.side, np.zeros(len(self.train), np.int64)
+        transform = plain_pictures.augmenting(side, round(side / 7), flip=True) if augment else plain_pictures.plainly()
+        stored = plain_pictures.Pictures(self.train.images, labels, transform)
+        return plain_pictures.loader(stored, self.sizes.uc_batch, shuffle=False, workers=workers, device=self.device)
+
+    def procedure(self, batches: Any, clusters: int | None = None, epochs: int | None = None) -> Perturbation:
+        """Perturbations of the first ``clusters`` clusters (all by default), one after another."""
+        sizes, found = self.sizes, self.clusters
+        centres = torch.from_numpy(found.centres).to(self.device)
+        epochs = epochs or sizes.uc_epochs
+        deltas = []
+        with seeded(5):
+            for k in range(clusters or sizes.uc_clusters):
+                generator = plain_uc.generator(sizes.uc_width, sizes.uc_blocks).to(self.device)
+                noise = torch.rand(1, 3, sizes.side, sizes.side).to(self.device)
+                delta, _ = plain_uc.craft(
+                    generator,
+                    noise,
+                    centres[(k + 1) % len(centres)],
+                    self.network,
+                    batches,
+                    self.device,
+                    epochs=epochs,
+                    steps=epochs * len(batches),
+                    radius=RADIUS,
+                )
+                deltas.append(array(delta))
+        targets = (np.arange(len(centres)) + 1) % len(centres)
+        return Perturbation(np.stack(deltas), found.assignment, {"centres": found.centres, "targets": targets})
+
+    @cached_property
+    def chosen(self) -> tuple[int, Any]:
+        return plain_pictures.fastest(
+            self.loader, lambda batches: self.procedure(batches, clusters=1, epochs=1), self.sizes.most_workers
+        )
+
+    def measure(self) -> Measured:
+        workers, batches = self.chosen
+        started = self.clock()
+        made = self.procedure(batches)
+        seconds, clusters = self.clock() - started, self.sizes.uc_clusters
+        images = clusters * self.sizes.uc_epochs * len(self.train)
+        return Measured(seconds, images, clusters * self.steps(), {"workers": workers, "loss": self.loss(made)})
+
+    def check(self, given: dict[str, Any]) -> Evidence:
+        """As :func:`released_evidence`, from the generators given."""
+        noise, weights = torch.from_numpy(given["noise"]).to(self.device), given["weights"]
+        centres = torch.from_numpy(given["centres"]).to(self.device)
+        count = len(noise)
+        losses, deltas = [], []
+        batches = self.loader(0, augment=False)
+        for k in range(count):
+            generator = plain_uc.generator(self.sizes.uc_width, self.sizes.uc_blocks).to(self.device)
+            with torch.no_grad():
+                for own, all_of_it in zip(generator.parameters(), weights, strict=True):
+                    own.copy_(torch.from_numpy(np.split(all_of_it, count)[k]).to(self.device))
+            delta, steps = plain_uc.craft(
+                generator, noise[k : k + 1], centres[(k + 1) % count], self.network, batches, self.device,
+                epochs=self.sizes.uc_epochs, steps=self.steps(), radius=RADIUS,
+            )  # fmt: skip
+            losses.append(steps)
+            deltas.append(array(delta))
+        mean = np.mean(losses, axis=0)
+        return Evidence({"first loss": mean[0], "last loss": mean[-1]}, {"perturbations": np.stack(deltas)})
+
+
+def checked(setting: Setting) -> Setting:
+    """Few images, small generators, one pass: what the check crafts with."""
+    small = replace(
+        setting.sizes,
+        uc_images=setting.sizes.checked,
+        uc_clusters=3,
+        uc_batch=max(2, setting.sizes.checked // 2),
+        uc_epochs=1,
+        uc_width=8,
+        uc_blocks=1,
+    )
+    return replace(setting, sizes=small)
+
+
+def released_evidence(side: Clusters) -> tuple[dict[str, Any], Evidence]:
+    """ucbench's released procedure on unaugmented images: where it starts from, and what comes of it."""
+    from ucbench_uc.generator import GeneratorBank
+
+    sizes = side.sizes
+    run = crafting(side, Stopwatch(side, side.steps()), side.surrogate, EPSILON)
+    # The streams that the poisoner draws from when all clusters are advanced together.
+    noise = torch.rand((sizes.uc_clusters, 3, sizes.side, sizes.side), generator=run.generator("clusters-together"))
+    with seeded(run.seed("clusters-together-weights")):
+        bank = GeneratorBank(noise, sizes.uc_width, sizes.uc_blocks)
+    made = installed().resolve("poisoner", side.released(augment="none")).build().craft(side.train, run)
+    given = {
+        "noise": noise.numpy(),
+        "weights": [array(weight) for weight in bank.parameters()],
+        "centres": np.array(made.state["centres"]),
+    }
+    loss = run.notes["loss"]
+    return given, Evidence({"first loss": loss["first"], "last loss": loss["last"]}, {"perturbations": made.delta})

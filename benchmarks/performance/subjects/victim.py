@@ -1,0 +1,108 @@
+"""An epoch of the victim: crop, flip, forward, backward, step."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import torch
+from plain import pictures as plain_pictures
+from plain import training as plain_training
+
+from subjects.base import Evidence, Measured, Side, array, network, pictures, victim
+from subjects.peak import measured_peak, training_flops
+from ucbench.data import ImageSet
+from ucbench.training.normalized import channel_statistics, normalized
+
+PADDING_SHARE = 0.125
+
+
+def sample(side: Side) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images in [0, 1] and labels on the device, for the check."""
+    train = pictures(side.sizes.checked, side.sizes.side, seed=1)
+    x = torch.from_numpy(train.images.copy()).float().div(255)
+    return x.to(side.device), torch.from_numpy(train.known_labels.copy()).to(side.device)
+
+
+class _Data(Side):
+    @cached_property
+    def train(self) -> ImageSet:
+        return pictures(self.sizes.images, self.sizes.side)
+
+
+class Fast(_Data):
+    def check(self) -> tuple[Any, Evidence]:
+        """Loss of one step, and its gradients: in double, since batch norm over a small batch magnifies rounding."""
+        recipe = victim(self.sizes).recipe
+        wrapped = normalized(network(self.sizes), "data", self.train).double()
+        stepper = self.engine.stepper(wrapped, lr=recipe.lr)
+        x, y = sample(self)
+        loss = stepper.step(x.double(), y)
+        return None, Evidence({"loss": array(loss), **_gradients(wrapped)})
+
+    def measure(self) -> Measured:
+        """Seconds of the engine's training steps."""
+        steps = []
+        result = self.engine.fit(
+            network(self.sizes), self.train, victim(self.sizes).recipe, seed=0, progress=steps.append
+        )
+        images = len(self.train)
+        return Measured(result.seconds, images, sum(steps), self._notes(images / result.seconds, result.history))
+
+    @cached_property
+    def _flops(self) -> tuple[float, float]:
+        one = torch.zeros(self.sizes.batch, 3, self.sizes.side, self.sizes.side)
+        return training_flops(network(self.sizes), one), measured_peak(self.device, self.engine.dtype)
+
+    def _notes(self, speed: float, history: list[dict[str, Any]]) -> dict[str, Any]:
+        flops, peak = self._flops
+        return {
+            "loss": history[-1]["loss"],
+            "training_gflop_per_image": round(flops / 1e9, 4),
+            "matmul_peak_tflops": round(peak / 1e12, 3),
+            "share_of_matmul_peak": round(speed * flops / peak, 4),
+        }
+
+
+class Plain(_Data):
+    def check(self, given: None) -> Evidence:
+        recipe = victim(self.sizes).recipe
+        mean, std = channel_statistics(self.train)
+        model = network(self.sizes).to(self.device).double()
+        x, y = sample(self)
+        optimizer = plain_training.sgd(model, recipe.lr, recipe.momentum, recipe.weight_decay)
+        mean, std = (values.view(1, 3, 1, 1).to(self.device) for values in (mean, std))
+        loss = plain_training.train_step(model, optimizer, (x.double() - mean) / std, y)
+        return Evidence({"loss": loss, **_gradients(model)})
+
+    @cached_property
+    def _chosen(self) -> tuple[int, Any]:
+        mean, std = (values.tolist() for values in channel_statistics(self.train))
+        side = self.sizes.side
+        padding = round(PADDING_SHARE * side)
+        transform = plain_pictures.augmenting(side, padding, flip=True, mean=mean, std=std)
+        stored = plain_pictures.Pictures(self.train.images, self.train.known_labels, transform)
+        return plain_pictures.fastest(
+            lambda workers: plain_pictures.loader(
+                stored, self.sizes.batch, shuffle=True, workers=workers, device=self.device
+            ),
+            self._epoch,
+            self.sizes.most_workers,
+        )
+
+    def _epoch(self, batches: Any) -> tuple[float, int]:
+        recipe = victim(self.sizes).recipe
+        model = network(self.sizes).to(self.device)
+        optimizer = plain_training.sgd(model, recipe.lr, recipe.momentum, recipe.weight_decay)
+        return plain_training.train_epoch(model, optimizer, batches, self.device)
+
+    def measure(self) -> Measured:
+        workers, batches = self._chosen
+        started = self.clock()
+        loss, steps = self._epoch(batches)
+        return Measured(self.clock() - started, len(self.train), steps, {"workers": workers, "loss": loss})
+
+
+def _gradients(model: torch.nn.Module) -> dict[str, Any]:
+    weights = [weight for weight in model.parameters() if weight.ndim > 1]
+    return {"first gradient": array(weights[0].grad), "last gradient": array(weights[-1].grad)}

@@ -1,0 +1,130 @@
+"""benchmarks/performance/compare.py: both sides compute the same and work as much, and what it reports."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "benchmarks" / "performance"
+#: The figures of commands and of memory start processes of their own; one of them stands for all.
+FIGURES = ("second-load", "help")
+#: Reaching a loss takes ucbench fewer updates: that is what the subject measures.
+FEWER = ("uc",)
+
+
+@pytest.fixture(scope="module")
+def compare():
+    before = set(sys.modules)
+    sys.path.insert(0, str(FOLDER))
+    yield importlib.import_module("compare")
+    sys.path.remove(str(FOLDER))
+    for name in set(sys.modules) - before:
+        if name.split(".")[0] in ("compare", "subjects", "plain"):
+            del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def reported(compare, tmp_path_factory):
+    """What a run at the smallest sizes writes, by subject, and the rest of it."""
+    path = tmp_path_factory.mktemp("compare") / "found.json"
+    names = [name for name, subject in compare.SUBJECTS.items() if isinstance(subject, compare.Comparison)]
+    fixed = ["--tiny", "--repeats", "1", "--device", "cpu", "--dtype", "float32", "--threads", "1"]
+    status = compare.main([*names, *FIGURES, *fixed, "--json", str(path)])
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return status, {row["subject"]: row for row in found["rows"]}, found
+
+
+def test_both_sides_compute_the_same(compare, reported):
+    status, rows, _ = reported
+    assert not [row["problem"] for row in rows.values() if "problem" in row]
+    differing = {name: row["agrees"] for name, row in rows.items() if "agrees" in row and not row["agrees"]["yes"]}
+    assert not differing
+    assert status == 0
+
+
+def test_both_sides_work_as_much(reported):
+    for name, row in reported[1].items():
+        if "plain" in row and name not in FEWER:
+            assert row["plain"]["updates"] == row["ucbench"]["updates"], name
+            assert row["plain"]["images"] == row["ucbench"]["images"], name
+    trained = [name for name, row in reported[1].items() if row.get("plain", {}).get("updates")]
+    assert {"victim", "uc-steps", "eminn", "mi-ue", "adv-poison", "adversarial"} <= set(trained)
+
+
+def test_a_row_holds_what_the_table_shows(compare, reported):
+    for name, row in reported[1].items():
+        if isinstance(compare.SUBJECTS[name], compare.Figure):
+            assert row["value"] > 0
+            assert row["target"]["at_most"] == compare.SUBJECTS[name].limit
+            assert row["met"] is (row["value"] <= row["target"]["at_most"])
+            continue
+        for side in ("plain", "ucbench"):
+            assert row[side]["seconds"] > 0, name
+            assert len(row[side]["all_seconds"]) == 1
+            speed = row[side]["images"] / row[side]["seconds"]
+            assert row[side]["images_per_second"] == pytest.approx(speed, abs=0.1)
+        assert row["ratio"] == pytest.approx(row["plain"]["seconds"] / row["ucbench"]["seconds"], abs=1e-3)
+        if row["target"] is None:
+            assert row["met"] is None
+        else:
+            reached = row["ucbench"]["notes"].get("reached", True)
+            assert row["met"] is (row["ratio"] >= row["target"]["at_least"] and reached)
+        assert compare.line(row).count("|") == compare.HEAD.splitlines()[0].count("|")
+
+
+def test_the_machine_and_the_sizes_are_named(compare, reported):
+    found = reported[2]
+    assert found["machine"]["processor"]
+    assert found["machine"]["device"] == "cpu"
+    assert (found["machine"]["dtype"], found["machine"]["threads"]) == ("float32", 1)
+    assert found["machine"]["versions"]["torch"]
+    assert found["sizes"]["batch"] == compare.TINY.batch
+
+
+def test_a_craft_that_misses_the_loss_meets_no_target(compare):
+    class Host:
+        def __init__(self, seconds, **notes):
+            self.seconds, self.notes = seconds, notes
+
+        def call(self, load, method, *given):
+            from subjects.base import Evidence, Measured
+
+            if method == "check":
+                return Evidence({"loss": 1.0}) if given else (None, Evidence({"loss": 1.0}))
+            return Measured(self.seconds, 10, 1, self.notes) if method == "measure" else None
+
+        def forget(self, load):
+            pass
+
+    setting = compare.Setting(compare.TINY, compare.resolve("cpu", "float32", 1), Path())
+    for reached in (True, False):
+        hosts = {"plain": Host(100.0), "ucbench": Host(1.0, reached=reached)}
+        assert compare.compared(compare.SUBJECTS["uc"], hosts, setting, 2)["met"] is reached
+
+
+def test_what_differs_does_not_agree(compare):
+    from subjects.base import Evidence, agreement
+
+    values = np.linspace(-1, 1, 1000)
+    assert agreement(Evidence({"a": values}), Evidence({"a": values * (1 + 1e-6)})).agrees
+    assert not agreement(Evidence({"a": values}), Evidence({"a": values * 1.01})).agrees
+    assert not agreement(Evidence({"a": values}), Evidence({"a": values[:-1]})).agrees
+    assert not agreement(Evidence({"a": values}), Evidence({"a": np.full(1000, np.nan)})).agrees
+    few, many = values.copy(), values.copy()
+    few[:3], many[:30] = 1, 1
+    assert agreement(Evidence(mostly={"a": values}), Evidence(mostly={"a": few})).agrees
+    assert not agreement(Evidence(mostly={"a": values}), Evidence(mostly={"a": many})).agrees
+    with pytest.raises(ValueError, match="different numbers"):
+        agreement(Evidence({"a": values}), Evidence({"b": values}))
+
+
+def test_an_unknown_subject_is_refused(compare, capsys):
+    with pytest.raises(SystemExit) as left:
+        compare.main(["victims"])
+    assert left.value.code == 2
+    assert "victims" in capsys.readouterr().err
