@@ -36,6 +36,13 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
         tier="T3",
     )
     yield DefenseRecord(
+        name="filter-by-loss",
+        summary="Learn from no picture that is among the easiest of its batch (this suite's)",
+        load="ucbench_removal.filtering:LossFilter",
+        params="ucbench_removal.params:FilterParams",
+        tier="T3",
+    )
+    yield DefenseRecord(
         name="early-stopping",
         summary="Keep the weights of the epoch that does best on the exploiter's clean images",
         load="ucbench_removal.early_stopping:EarlyStopping",

@@ -61,3 +61,9 @@ class InterpolationParams(Params):
     displacement: float = Field(
         2.0, gt=0, description="largest shift along either axis in pixels, alpha (paper: 2 at 32 pixels)"
     )
+
+
+class FilterParams(Params):
+    share: float = Field(0.2, gt=0, lt=1, description="of every batch that is left out, rounded down to whole pictures")
+    drop: Literal["lowest", "highest"] = Field("lowest", description="losses that are left out")
+    warmup: int = Field(1, ge=0, description="epochs before anything is left out: losses of a fresh network say little")

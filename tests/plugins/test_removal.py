@@ -15,8 +15,9 @@ from ucbench.errors import DataError, UsageError
 from ucbench.registry import installed
 from ucbench.testing import make_run, sample_images
 from ucbench_removal.coin import RandomInterpolation, sample
+from ucbench_removal.filtering import LossFilter
 from ucbench_removal.grouping import MEMBERS, cluster, principal_scores, silhouettes
-from ucbench_removal.params import InterpolationParams, ProjectionParams, SubtractParams
+from ucbench_removal.params import FilterParams, InterpolationParams, ProjectionParams, SubtractParams
 from ucbench_removal.projection import OrthogonalProjection, project, span
 from ucbench_removal.residuals import residuals
 from ucbench_removal.subtraction import UniversalSubtract, group_means, subtracted
@@ -55,7 +56,7 @@ def unlabelled(train: ImageSet) -> ImageSet:
 
 
 def test_all_are_of_the_removal_tier():
-    for name in ("orthogonal-projection", "universal-subtract", "coin"):
+    for name in ("orthogonal-projection", "universal-subtract", "coin", "filter-by-loss"):
         assert installed().find("defense", name).tier == "T3"
 
 
@@ -326,3 +327,39 @@ def test_early_stopping_keeps_the_first_of_the_best_epochs():
         1,
         3,
     ]
+
+
+class Scores(torch.nn.Module):
+    """Two classes, told apart by the mean of a picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.tensor([4.0, -4.0]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean((1, 2, 3))[:, None] * self.weight
+
+
+@pytest.mark.parametrize(("drop", "left_out"), [("lowest", [3, 4]), ("highest", [0, 1])])
+def test_pictures_left_out_by_their_loss_have_no_gradient(drop, left_out):
+    x = torch.linspace(0, 1, 5)[:, None, None, None].expand(5, 3, 4, 4).clone().requires_grad_()
+    targets = torch.tensor([[1.0, 0.0]] * 5)  # the brighter, the surer
+    run = make_run()
+    defense = LossFilter(FilterParams(share=0.5, drop=drop, warmup=1))
+    model = Scores()
+    for epoch, expected in ((1, []), (2, left_out)):
+        run.epoch = epoch
+        (gradient,) = torch.autograd.grad(defense.loss(model, x, targets, run, torch.Generator()), x)
+        assert torch.nonzero((gradient == 0).flatten(1).all(1)).flatten().tolist() == expected
+    kept = [row for row in range(5) if row not in left_out]
+    own = torch.nn.functional.cross_entropy(model(x), targets, reduction="none")[kept].mean()
+    assert torch.allclose(defense.loss(model, x, targets, run, torch.Generator()), own), "a mean over those kept"
+
+
+def test_a_filter_leaves_something_of_a_batch_of_one():
+    run = make_run()
+    run.epoch = 5
+    loss = LossFilter(FilterParams(share=0.99)).loss(
+        Scores(), torch.ones(1, 3, 4, 4), torch.tensor([[1.0, 0.0]]), run, torch.Generator()
+    )
+    assert torch.isfinite(loss)
