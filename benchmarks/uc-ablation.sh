@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The ablation of docs/uc.md: one choice of UC changed at a time, judged on a held-out third of the digits' training set.
+# The ablation of docs/uc.md: one choice of UC changed at a time, judged on a held-out 35 % of the digits' training set.
 # Usage: benchmarks/uc-ablation.sh OUT [SEEDS]; goes on from the records already in OUT.
 set -euo pipefail
 # What the defaults decide for pictures of 8 pixels, written out: the records were made before they left it to the size.
