@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ucbench.budget import Budget
     from ucbench.data import ImageSet
-    from ucbench.leaderboard import Entry
+    from ucbench.leaderboards import Entry
     from ucbench.recipe import Recipe
     from ucbench.training import Engine
 

@@ -18,8 +18,8 @@ import tiny_components as tiny
 from ucbench import api
 from ucbench.cli.app import main
 from ucbench.computing import compute
-from ucbench.leaderboard import build
-from ucbench.published import COLUMNS
+from ucbench.leaderboards.published import COLUMNS
+from ucbench.leaderboards.tables import build
 from ucbench.records import write_record
 from ucbench.suite import load_suite
 from ucbench.tasks import task_of

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ucbench.agreement import agreement
+from ucbench.leaderboards.agreement import agreement
 
 
 def single(values) -> dict:

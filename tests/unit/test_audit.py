@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import tiny_components as tiny
 
-from ucbench.audit import audit
 from ucbench.computing import compute
 from ucbench.errors import DataError
-from ucbench.forms import faults
+from ucbench.leaderboards.audit import audit
+from ucbench.leaderboards.forms import faults
 from ucbench.matrix import Axes, expand
 from ucbench.tasks import task_of
 

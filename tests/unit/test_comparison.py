@@ -7,9 +7,17 @@ import math
 import boards
 import pytest
 
-from ucbench.comparison import SETTING, UNDEFENDED, WORST, Board, compare_boards, compare_published, read_board
 from ucbench.errors import DataError, UsageError
-from ucbench.published import COLUMNS, namer, read_published
+from ucbench.leaderboards.comparison import (
+    SETTING,
+    UNDEFENDED,
+    WORST,
+    Board,
+    compare_boards,
+    compare_published,
+    read_board,
+)
+from ucbench.leaderboards.published import COLUMNS, namer, read_published
 from ucbench.registry import installed
 
 NOISE = (0.0, 7.0, -5.0, 3.0)

@@ -17,7 +17,7 @@ from ucbench.exporters import HEADERS, sections
 from ucbench.exporters.html import Html
 from ucbench.exporters.latex import Latex, escape
 from ucbench.exporters.plain import Csv, Markdown
-from ucbench.leaderboard import entries_in, files, to_leaderboard_csv
+from ucbench.leaderboards.tables import entries_in, files, to_leaderboard_csv
 from ucbench.params import Params
 from ucbench.plugins import load_module
 from ucbench.registry import Registry

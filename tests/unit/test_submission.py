@@ -12,8 +12,8 @@ import boards
 import pytest
 
 from ucbench.errors import UsageError
-from ucbench.leaderboard import build
-from ucbench.submission import pack, verify, write
+from ucbench.leaderboards.submission import pack, verify, write
+from ucbench.leaderboards.tables import build
 from ucbench.suite import Suite, load_suite
 
 SUITE = """

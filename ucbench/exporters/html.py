@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from ucbench.exporters.layout import HEADERS, LEGEND, Line, Section, sections
-from ucbench.leaderboard import Entry
+from ucbench.leaderboards.tables import Entry
 from ucbench.params import Params
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from ucbench.exporters.layout import HEADERS, LEGEND, Section, sections
-from ucbench.leaderboard import Entry
+from ucbench.leaderboards.tables import Entry
 from ucbench.params import Params
 
 #: Every character that LaTeX would take for a command, or set as another one.

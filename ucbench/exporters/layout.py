@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ucbench.leaderboard import BLOCK, ENOUGH_SEEDS, Entry, not_run
+from ucbench.leaderboards.tables import BLOCK, ENOUGH_SEEDS, Entry, not_run
 from ucbench.params import DEFAULT_PRESET
 from ucbench.statistics import Interval
 

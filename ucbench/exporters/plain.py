@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ucbench.leaderboard import Entry, to_leaderboard_csv, to_markdown
+from ucbench.leaderboards.tables import Entry, to_leaderboard_csv, to_markdown
 from ucbench.params import Params
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from ucbench.builtin import CLEAN, POSITIVE, SHAM, SHUFFLED
 from ucbench.errors import DataError
 from ucbench.identity import key
-from ucbench.leaderboard import BLOCK, ENTRY, Entry, entries
+from ucbench.leaderboards.tables import BLOCK, ENTRY, Entry, entries
 from ucbench.matrix import NO_DEFENSE
 from ucbench.params import DEFAULT_PRESET
 from ucbench.records import Record

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ucbench.leaderboard import ENOUGH_SEEDS, ENTRY, Entry, not_run
+from ucbench.leaderboards.tables import ENOUGH_SEEDS, ENTRY, Entry, not_run
 from ucbench.matrix import NO_DEFENSE
 from ucbench.results import COLUMNS, columns
 from ucbench.site.data import FAILED, ORACLE, REFERENCE, Board, Group, Setting, Site, cells_page, poisoner_text

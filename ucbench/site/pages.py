@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from ucbench.builtin import CLEAN
 from ucbench.errors import DataError
-from ucbench.leaderboard import ENOUGH_SEEDS, entries, to_leaderboard_csv
+from ucbench.leaderboards.tables import ENOUGH_SEEDS, entries, to_leaderboard_csv
 from ucbench.matrix import NO_DEFENSE
 from ucbench.records import Record
 from ucbench.results import Gate, Row, to_csv

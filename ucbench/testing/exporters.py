@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from ucbench.components import Exporter, ExporterRecord
-from ucbench.leaderboard import Entry
+from ucbench.leaderboards.tables import Entry
 from ucbench.registry import Resolved
 from ucbench.statistics import Interval
 from ucbench.testing.rules import Rule

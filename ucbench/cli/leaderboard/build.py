@@ -22,7 +22,7 @@ def command(suite: str, records: str | None, out: str) -> None:
     Picture sheets and a copy of the suite, suite.toml, are laid beside them.
     """
     from ucbench import api
-    from ucbench.leaderboard import build as write
+    from ucbench.leaderboards.tables import build as write
 
     named = api.suite(suite)
     folder = Path(out)

@@ -13,8 +13,8 @@ from ucbench.cli.options import as_json, verbosity
 from ucbench.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
-    from ucbench.comparison import Comparison, Difference, Order
-    from ucbench.published import Figure
+    from ucbench.leaderboards.comparison import Comparison, Difference, Order
+    from ucbench.leaderboards.published import Figure
     from ucbench.statistics import Interval
 
 
@@ -42,8 +42,8 @@ def command(
     that both have, and how far the orders of the poisoners agree: Kendall's tau-b with a 95 % bootstrap interval over
     seeds, and its p-value. References and oracles stand in no order.
     """
-    from ucbench.comparison import compare_boards, compare_published, read_board
     from ucbench.errors import UsageError
+    from ucbench.leaderboards.comparison import compare_boards, compare_published, read_board
 
     first = Path(one)
     ranked = [_ranked(folder, suite) if folder.is_dir() else None for folder in (first, Path(other))]
@@ -71,7 +71,7 @@ def _ranked(folder: Path, named: str | None) -> list[str] | None:
 
 def _published(path: Path, same: tuple[str, ...]) -> Any:
     from ucbench import api
-    from ucbench.published import namer, read_published
+    from ucbench.leaderboards.published import namer, read_published
 
     pairs = {}
     for text in same:
@@ -83,8 +83,8 @@ def _published(path: Path, same: tuple[str, ...]) -> Any:
 
 
 def _print(found: Comparison, left_out: dict[str, int], *, without_worst: bool) -> None:
-    from ucbench.comparison import SETTING
-    from ucbench.published import Figure
+    from ucbench.leaderboards.comparison import SETTING
+    from ucbench.leaderboards.published import Figure
 
     settings = [difference.setting for difference in found.differences]
     settings += [*found.only_one, *(missing for missing in found.only_other if not isinstance(missing, Figure))]
@@ -176,7 +176,7 @@ def _range(low: float, high: float) -> str:
 
 
 def _block(block: tuple[Any, ...]) -> str:
-    from ucbench.leaderboard import BLOCK
+    from ucbench.leaderboards.tables import BLOCK
 
     values = dict(zip(BLOCK, block, strict=True))
     budget = "unbounded" if values["epsilon"] is None else f"{values['norm']} {values['epsilon']:g}"
@@ -193,9 +193,9 @@ def _text(value: Any) -> str:
 def _as_json(found: Comparison, left_out: dict[str, int]) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from ucbench.comparison import SETTING
-    from ucbench.leaderboard import BLOCK
-    from ucbench.published import Figure
+    from ucbench.leaderboards.comparison import SETTING
+    from ucbench.leaderboards.published import Figure
+    from ucbench.leaderboards.tables import BLOCK
 
     def setting(values: tuple[Any, ...] | Figure) -> dict[str, Any]:
         return asdict(values) if isinstance(values, Figure) else dict(zip(SETTING, values, strict=True))

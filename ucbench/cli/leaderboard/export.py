@@ -24,7 +24,7 @@ def command(folder: str, exporter: str, suite: str | None, out: str | None) -> N
     from ucbench import api
     from ucbench.errors import UsageError
     from ucbench.files import atomic_write_text
-    from ucbench.leaderboard import entries_in
+    from ucbench.leaderboards.tables import entries_in
 
     chosen = api.session().registry.resolve("exporter", exporter)
     named = suite_of(Path(folder), suite)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from ucbench.audit import Audit
+    from ucbench.leaderboards.audit import Audit
     from ucbench.suite import Suite
 
 _log = logging.getLogger(__name__)
@@ -38,10 +38,10 @@ def judge(suite: Suite, folder: Path, *, complete: bool = False) -> Audit:
         UsageError: if a component of the suite is not installed here.
     """
     from ucbench import api
-    from ucbench.audit import Finding, audit
-    from ucbench.leaderboard import differences
+    from ucbench.leaderboards.audit import Finding, audit
+    from ucbench.leaderboards.submission import FINGERPRINTS, verify
+    from ucbench.leaderboards.tables import differences
     from ucbench.store import Store
-    from ucbench.submission import FINGERPRINTS, verify
     from ucbench.workbench import Workbench
 
     here = api.session(device="cpu", threads=suite.file.threads)

@@ -23,7 +23,7 @@ def command(suite: str, folder: str, out: str, complete: bool) -> int:
     the result as a pull request that adds it to leaderboards/, or as the archive.
     """
     from ucbench import api
-    from ucbench.submission import pack, write
+    from ucbench.leaderboards.submission import pack, write
 
     named = api.suite(suite)
     verdict = judge(named, Path(folder), complete=complete)

@@ -17,8 +17,8 @@ from typing import Any
 from ucbench.builtin import CLEAN, POSITIVE, SHAM, SHUFFLED
 from ucbench.errors import DataError
 from ucbench.files import atomic_write_text
+from ucbench.leaderboards.ranking import WorstCase, effect, ranks, worst_case
 from ucbench.matrix import NO_DEFENSE
-from ucbench.ranking import WorstCase, effect, ranks, worst_case
 from ucbench.records import Record, read_records
 from ucbench.results import Gate, Row, gates, rows, to_csv
 from ucbench.statistics import Interval, interval

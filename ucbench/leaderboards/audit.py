@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ucbench.errors import DataError, UcbenchError
-from ucbench.forms import faults
 from ucbench.identity import canonical
+from ucbench.leaderboards.forms import faults
 from ucbench.matrix import Cell
 from ucbench.numerics import Numerics
 from ucbench.records import Record

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import ucbench
-from ucbench.audit import Finding, environments
 from ucbench.errors import UcbenchError, UsageError
 from ucbench.files import atomic_write_bytes
+from ucbench.leaderboards.audit import Finding, environments
 from ucbench.records import Record
 from ucbench.suite import Suite, load_suite
 

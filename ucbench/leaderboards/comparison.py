@@ -7,7 +7,8 @@ stands beside a published ResNet-18, and whoever reads the difference has to kno
 
 A difference is OTHER minus ONE in points of accuracy. Where both have two or more of the same craft seeds, these are
 paired: the difference of each seed, their mean, and its 95 % interval (:func:`ucbench.statistics.interval`). Elsewhere
-it is the difference of the means, without an interval. How far the orders agree is told by :mod:`ucbench.agreement`.
+it is the difference of the means, without an interval. How far the orders agree is told by
+:mod:`ucbench.leaderboards.agreement`.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ucbench.agreement import Agreement, agreement
 from ucbench.builtin import CLEAN, POSITIVE, SHAM, SHUFFLED
 from ucbench.errors import DataError, UsageError, did_you_mean
 from ucbench.grammar import parse, parse_chain
-from ucbench.leaderboard import BLOCK, ENTRY
+from ucbench.leaderboards.agreement import Agreement, agreement
+from ucbench.leaderboards.published import Figure
+from ucbench.leaderboards.ranking import worst_case
+from ucbench.leaderboards.tables import BLOCK, ENTRY
 from ucbench.matrix import NO_DEFENSE
 from ucbench.params import DEFAULT_PRESET
-from ucbench.published import Figure
-from ucbench.ranking import worst_case
 from ucbench.records import read_records
 from ucbench.results import rows
 from ucbench.statistics import Interval, interval
