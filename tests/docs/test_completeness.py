@@ -19,9 +19,10 @@ from scipy import stats
 
 import ucbench
 import ucbench.testing
-from ucbench import hookspecs, leaderboard, results
+from ucbench import hookspecs, results
 from ucbench.cli.app import main
 from ucbench.components import RECORD_KINDS
+from ucbench.leaderboards import tables
 
 #: Where the methods of a kind are explained by hand; a kind that is not here has generated pages only.
 EXPLAINED = {
@@ -135,7 +136,7 @@ def test_methods_are_listed_by_kind_and_explained_by_hand(capsys):
 
 @pytest.mark.parametrize(
     ("heading", "columns"),
-    [("## results.csv", results.COLUMNS), ("## leaderboard.csv", leaderboard.COLUMNS)],
+    [("## results.csv", results.COLUMNS), ("## leaderboard.csv", tables.COLUMNS)],
 )
 def test_the_columns_of_a_file_are_exactly_those_described(heading, columns):
     part = section((DOCS / "csv.md").read_text(encoding="utf-8"), heading)
