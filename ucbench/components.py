@@ -41,6 +41,7 @@ class ComponentRecord:
         params: ``"module:Class"`` of its :class:`ucbench.params.Params`, in a module that imports no torch.
         version: raised whenever the component's numbers change; part of every key.
         paper: citation: authors, title, venue, year, arXiv number.
+        equation: what it computes, as one would write it on a line: plain text, its symbols told.
         aliases: further names it answers to.
         requires: modules that must be importable beyond ucbench's own dependencies.
         extra: the pip requirement that brings them, shown when they are missing.
@@ -54,6 +55,7 @@ class ComponentRecord:
     params: str = "ucbench.params:Params"
     version: int = 1
     paper: str = ""
+    equation: str = ""
     aliases: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     extra: str = ""

@@ -47,7 +47,7 @@ _WORDS = {
     "reads": "is given",
 }
 _SOURCES = {"semantic": "clean pictures or metadata, as a person does", "machine": "the published pixels"}
-_ELSEWHERE = {"name", "summary", "load", "params", "aliases", "requires", "extra", "version", "paper"}
+_ELSEWHERE = {"name", "summary", "load", "params", "aliases", "requires", "extra", "version", "paper", "equation"}
 
 
 def records() -> list[ComponentRecord]:
@@ -78,12 +78,19 @@ def page(record: ComponentRecord, registry: Registry) -> str:
         f"# {_KINDS.get(record.kind, record.kind.capitalize())} `{record.name}`",
         f"{record.summary[:1].upper()}{record.summary[1:]}.",
         _usage(record, params),
+        _equation(record.equation),
         "\n".join(f"- {name}: {text}" for name, text in _facts(record)),
         _presets(record, params),
         _parameters(params),
         _figures(record),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _equation(text: str) -> str:
+    """Set apart, the telling of its symbols on lines of their own."""
+    lines = text.replace("; ", "\n")
+    return f"```text\n{lines}\n```" if text else ""
 
 
 _KINDS = {"dataset": "Data set"}

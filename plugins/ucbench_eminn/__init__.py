@@ -26,6 +26,7 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         load="ucbench_eminn.minimising:ErrorMinimising",
         params="ucbench_eminn.params:EMinNParams",
         paper=PAPER,
+        equation="min over theta, min over delta_i: mean_i CE(f(x_i + delta_i; theta), y_i), |delta_i| <= eps",
         aliases=("em",),
         label_access="full",
         granularity="sample",
@@ -44,6 +45,7 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         load="ucbench_eminn.minimising:ErrorMinimisingClasses",
         params="ucbench_eminn.params:EMinNClassParams",
         paper=PAPER,
+        equation="min over theta, min over delta_k: mean_i CE(f(x_i + delta_{y_i}; theta), y_i), |delta_k| <= eps",
         aliases=("em-class",),
         label_access="full",
         granularity="class",
@@ -59,6 +61,9 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         load="ucbench_eminn.maximising:ErrorMaximising",
         params="ucbench_eminn.params:EMaxNParams",
         paper=f"{PAPER} (its error-maximising baseline)",
+        equation=(
+            "max over delta_i of CE(f(x_i + delta_i; theta), y_i), |delta_i| <= eps; theta trained on the clean images"
+        ),
         aliases=("emax",),
         label_access="full",
         granularity="sample",

@@ -17,6 +17,11 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         load="ucbench_miue.poisoner:MIUE",
         params="ucbench_miue.params:MIUEParams",
         paper=PAPER,
+        equation=(
+            "min over delta of -1/B sum_j log(sum_{k: y_k = y_j} exp(s_jk / T) / sum_k exp(s_jk / T)) + zeta "
+            "/ B sum_j log(1 + sum_{k: y_k = y_j} |g_j - g_k| / D), |delta| <= eps, in turn with training f; "
+            "g = f(x + delta) in R^D, s cosines"
+        ),
         aliases=("miue",),
         label_access="full",
         granularity="sample",

@@ -14,6 +14,7 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         params="ucbench_shortcuts.params:RandomSampleParams",
         paper="H. Huang, X. Ma, S. M. Erfani, J. Bailey, Y. Wang: Unlearnable Examples. ICLR 2021. arXiv 2101.04898 "
         "(its sample-wise random baseline)",
+        equation="delta_i ~ U(-eps, eps), or eps times a random sign, at every pixel and channel",
         label_access="none",
         granularity="sample",
         budget="linf",
@@ -27,6 +28,7 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         params="ucbench_shortcuts.params:RandomClassParams",
         paper="H. Huang, X. Ma, S. M. Erfani, J. Bailey, Y. Wang: Unlearnable Examples. ICLR 2021. arXiv 2101.04898 "
         "(its class-wise random baseline)",
+        equation="delta_i = xi_{y_i}; xi_k ~ U(-eps, eps), or eps times a random sign, on a grid of blocks",
         label_access="full",
         granularity="class",
         budget="linf",
@@ -40,6 +42,10 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         params="ucbench_shortcuts.params:LSPParams",
         paper="D. Yu, H. Zhang, W. Chen, J. Yin, T.-Y. Liu: Availability Attacks Create Shortcuts. KDD 2022. "
         "arXiv 2111.00898",
+        equation=(
+            "delta_i = clip(eps * v_i / rms(v_i)), v_i ~ N(separation * vertex_{y_i}, A A^T) on a grid of "
+            "patches; a vertex of a hypercube a class"
+        ),
         aliases=("synper",),
         label_access="full",
         granularity="sample",
@@ -55,6 +61,10 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         params="ucbench_shortcuts.params:ARParams",
         paper="P. Sandoval-Segura, V. Singla, J. Geiping, M. Goldblum, T. Goldstein, D. W. Jacobs: Autoregressive "
         "Perturbations for Data Poisoning. NeurIPS 2022. arXiv 2206.03693",
+        equation=(
+            "delta_i[u, v] = sum_{(a, b) before} w_{y_i}[a, b] delta_i[u - a, v - b], grown from Gaussian "
+            "noise, then scaled to eps; sum w = 1"
+        ),
         aliases=("autoregressive",),
         label_access="full",
         granularity="sample",
@@ -72,6 +82,10 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         params="ucbench_shortcuts.params:OPSParams",
         paper="S. Wu, S. Chen, C. Xie, X. Huang: One-Pixel Shortcut: on the Learning Preference of Deep Neural "
         "Networks. ICLR 2023. arXiv 2205.12141",
+        equation=(
+            "x_i[p_y] = q_y for y = y_i; (p_y, q_y) = argmax over pixels p and colours q of mean_i |x_i[p] - "
+            "q| / var_i |x_i[p] - q|"
+        ),
         aliases=("one-pixel-shortcut",),
         label_access="full",
         granularity="sample",
@@ -88,6 +102,10 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         params="ucbench_shortcuts.params:CUDAParams",
         paper="V. S. Sadasivan, M. Soltanolkotabi, S. Feizi: CUDA: Convolution-based Unlearnable Datasets. CVPR 2023. "
         "arXiv 2303.04278",
+        equation=(
+            "x_i -> (x_i * k_{y_i}) / max(x_i * k_{y_i}); k a random kernel a class, one entry 1, the others "
+            "~ U(0, blur)"
+        ),
         label_access="full",
         granularity="sample",
         budget="unbounded",

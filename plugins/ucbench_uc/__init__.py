@@ -18,6 +18,10 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         load="ucbench_uc.poisoner:UnlearnableClusters",
         params="ucbench_uc.params:UCParams",
         paper=PAPER,
+        equation=(
+            "for every cluster c: min over theta_c of mean_{x in c} d(f(x + G(z_c; theta_c)), mu_pi(c)), |G| "
+            "<= eps; f the surrogate, mu its cluster centres, pi a derangement, z_c fixed noise, d a distance"
+        ),
         aliases=("unlearnable-clusters",),
         label_access="none",
         granularity="cluster",
