@@ -177,7 +177,7 @@ def test_the_commands_on_the_page_are_planned(environment, tmp_path):
     (asked,) = (words[2:] for words in lines if words[1] == "run")
     out = asked.index("--out")
     planned = json.loads(output(environment, "ucbench", "plan", *asked[:out], *asked[out + 2 :], "--json"))
-    assert len(planned) == 5 * 3 * 3  # with clean and sham, for three defenses and seeds
+    assert len(planned) == 5 * 3 * 4  # with clean and sham, for three defenses and four seeds
     assert {words[1] for words in lines} == {"run", "show", "check-plugin"}
     for words in lines:
         if words[1] == "show":
