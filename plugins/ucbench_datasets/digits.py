@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
+from numpy.typing import NDArray
 
 from ucbench.data import LabelSet, Picture, balanced_indices
 from ucbench_datasets.framed import FramedDataset, Split, SplitName
@@ -25,14 +29,11 @@ class Digits(FramedDataset):
     resample = "bilinear"
 
     def find(self, split: SplitName) -> Split:
-        from sklearn.datasets import load_digits
-
-        scans = load_digits()
-        digits = scans.target.astype(np.int64)
+        ink, digits = _scans()
         classes = tuple(str(digit) for digit in range(10))
         tested = balanced_indices(digits, classes, _TEST_PER_CLASS, _SPLIT_SEED)
         rows = tested if split == "test" else np.setdiff1d(np.arange(len(digits)), tested)
-        grey = (scans.images[rows].astype(np.int64) * 255 + _WHITE // 2) // _WHITE
+        grey = (ink[rows] * 255 + _WHITE // 2) // _WHITE
         pixels = np.repeat(grey.astype(np.uint8)[..., None], 3, axis=3)
         labels = digits[rows]
         return Split(
@@ -44,3 +45,21 @@ class Digits(FramedDataset):
                 "magnitude": LabelSet(labels // 5, ("small", "large")),
             },
         )
+
+
+def _scans() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Ink ``[1797, 8, 8]`` from 0 to 16, and the digits ``[1797]``.
+
+    Read from scikit-learn's file where it lies in its package: importing scikit-learn takes as long as planning ten
+    thousand cells. Should the file have moved, scikit-learn is asked.
+    """
+    package = importlib.util.find_spec("sklearn")
+    if package is not None and package.submodule_search_locations:
+        file = Path(package.submodule_search_locations[0]) / "datasets" / "data" / "digits.csv.gz"
+        if file.is_file():
+            table = np.loadtxt(file, delimiter=",").astype(np.int64)
+            return table[:, :-1].reshape(-1, 8, 8), table[:, -1]
+    from sklearn.datasets import load_digits
+
+    scans = load_digits()
+    return scans.images.astype(np.int64), scans.target.astype(np.int64)

@@ -520,3 +520,15 @@ class TestSharedData:
         assert loaded.train.size == loaded.test.size == (96, 96)
         assert (len(loaded.train), len(loaded.test), len(loaded.train.classes)) == (820, 492, 41)
         assert loaded.note.startswith("pictures of several sizes: short side 96 px")
+
+
+def test_digits_are_scikit_learns_wherever_its_file_lies(monkeypatch):
+    from sklearn.datasets import load_digits
+
+    from ucbench_datasets import digits
+
+    read = digits._scans()
+    monkeypatch.setattr(digits.Path, "is_file", lambda path: False)
+    for scans in (read, digits._scans()):
+        assert np.array_equal(scans[0], load_digits().images)
+        assert np.array_equal(scans[1], load_digits().target)
