@@ -112,6 +112,8 @@ def test_the_worst_case_has_an_order_and_differences_of_its_own(board):
 
     one, other = (board(rows(jpeg), defenses=("none", "jpeg")) for jpeg in (30, 80))
     found = compare_boards(one, other)
+    listed = [line.setting[-1] for line in found.differences if names([line.setting])[0][0] == "uc"]
+    assert listed == ["none", "jpeg", WORST], "as the boards have them, the worst case last"
     orders = {order.by: order for order in found.orders}
     assert (orders[UNDEFENDED].agreement.tau, orders[WORST].agreement.tau) == (1, -1)
     assert orders[WORST].defenses == (("none", "jpeg"), ("none", "jpeg"))

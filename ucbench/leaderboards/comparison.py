@@ -157,7 +157,7 @@ def compare_boards(one: Board, other: Board, across: Iterable[str] = ()) -> Comp
     return Comparison(
         tuple(setting for key, setting in first.items() if key not in second),
         tuple(setting for key, setting in second.items() if key not in first),
-        tuple(sorted(differences, key=lambda found: str(found.setting[: len(AXES) + 1]))),
+        tuple(sorted(differences, key=lambda found: str(found.setting[:-1]))),
         tuple(orders),
     )
 
