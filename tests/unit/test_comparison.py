@@ -112,8 +112,6 @@ def test_the_worst_case_has_an_order_and_differences_of_its_own(board):
 
     one, other = (board(rows(jpeg), defenses=("none", "jpeg")) for jpeg in (30, 80))
     found = compare_boards(one, other)
-    listed = [line.setting[-1] for line in found.differences if names([line.setting])[0][0] == "uc"]
-    assert listed == ["none", "jpeg", WORST], "as the boards have them, the worst case last"
     orders = {order.by: order for order in found.orders}
     assert (orders[UNDEFENDED].agreement.tau, orders[WORST].agreement.tau) == (1, -1)
     assert orders[WORST].defenses == (("none", "jpeg"), ("none", "jpeg"))
@@ -122,6 +120,13 @@ def test_the_worst_case_has_an_order_and_differences_of_its_own(board):
     assert worst["uc", WORST] == pytest.approx(0)
     unknown = Board(one.accuracies, None, one.unranked)
     assert {order.by for order in compare_boards(unknown, other).orders} == {UNDEFENDED}
+
+
+def test_the_worst_case_comes_after_every_defense_whatever_its_name(board):
+    rows = [*boards.rows_of({"uc": [40, 41]}), *boards.rows_of({"uc": [42, 43]}, "zoom")]
+    one, other = (board(rows, defenses=("none", "zoom")) for _ in range(2))
+    listed = [line.setting[-1] for line in compare_boards(one, other).differences]
+    assert listed == ["none", "zoom", WORST]
 
 
 def test_boards_may_differ_in_an_axis_that_is_named(board):
