@@ -17,7 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -130,15 +130,22 @@ HEAD = """\
 |---|---|---|---|---|---|---|"""
 
 
-def compare(names: Sequence[str], setting: Setting, *, repeats: int, apart: bool) -> Row:
+def compare(names: Sequence[str], setting: Setting, *, repeats: int, apart: bool, report: Callable[[Row], None]) -> Row:
     """Measure the subjects of these names and print the table as it grows.
 
     Args:
         apart: give each side a process of its own.
+        report: called after every row with all that was found so far.
     """
     host = Elsewhere if apart else Here
     hosts = {kind: host(kind, setting) for kind in ("plain", "ucbench")}
-    rows = []
+    rows: list[Row] = []
+    found = {
+        "machine": machine(setting.numerics),
+        "sizes": dataclasses.asdict(setting.sizes),
+        "repeats": repeats,
+        "rows": rows,
+    }
     print(HEAD, flush=True)
     try:
         for name in names:
@@ -152,15 +159,11 @@ def compare(names: Sequence[str], setting: Setting, *, repeats: int, apart: bool
                 row = {"subject": name, "title": subject.title, "problem": str(problem).strip()}
             rows.append({**row, "wall_seconds": round(time.perf_counter() - started, 1)})
             print(line(row), flush=True)
+            report(found)
     finally:
         for one in hosts.values():
             one.close()
-    return {
-        "machine": machine(setting.numerics),
-        "sizes": dataclasses.asdict(setting.sizes),
-        "repeats": repeats,
-        "rows": rows,
-    }
+    return found
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -193,13 +196,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     numerics = resolve(options.device, options.dtype, options.threads, deterministic=not options.fast_kernels)
     names = options.subject or list(SUBJECTS)
+
+    def report(found: Row) -> None:
+        if options.json:
+            options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
     with tempfile.TemporaryDirectory() as scratch:
         setting = Setting(sizes, numerics, Path(scratch))
-        found = compare(names, setting, repeats=options.repeats, apart=not options.tiny)
+        found = compare(names, setting, repeats=options.repeats, apart=not options.tiny, report=report)
     here = found["machine"]
     print(f"\n{here['processor']}, {here['device']}, {here['dtype']} (plain: float32), {here['threads']} threads")
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return 1 if any("problem" in row or not row.get("agrees", {"yes": True})["yes"] for row in found["rows"]) else 0
 
 

@@ -11,7 +11,9 @@ import argparse
 import time
 
 import numpy as np
+from pydantic import ValidationError
 
+from ucbench import UcbenchError
 from ucbench.context import Context
 from ucbench.data import ImageSet
 from ucbench.numerics import resolve
@@ -62,7 +64,11 @@ def main() -> None:
         plain, _ = measure("", engine, train, trusted)
         print(f"none: {plain:.0f} images a second ({numerics})")
         for reference in options.defense or installed().names("defense"):
-            speed, preparing = measure(reference, engine, train, trusted)
+            try:
+                speed, preparing = measure(reference, engine, train, trusted)
+            except (UcbenchError, ValidationError) as error:  # one that must be told something, as where a model lies
+                print(f"{reference}: not measured: {error}".splitlines()[0])
+                continue
             cost = f", {preparing:.2f} s to prepare 1,000" if preparing > 0.005 else ""
             print(f"{reference}: {speed / plain:.2f} of that{cost}", flush=True)
 

@@ -52,6 +52,8 @@ def files(tmp_path_factory) -> Path:
     save_file(timm.create_model("test_efficientnet", num_classes=7).state_dict(), home / "timm.safetensors")
     if importlib.util.find_spec("open_clip"):
         _save_clip(home / "openclip")
+    if importlib.util.find_spec("diffusers"):
+        _save_denoiser(home / "denoiser")
     # Within half the native budget, which the check also tries.
     changes = np.random.default_rng(0).integers(-4, 5, sample_images().images.shape, dtype=np.int8)
     np.save(home / "release.npy", changes)
@@ -75,6 +77,22 @@ def _save_clip(folder: Path) -> None:
     (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
 
 
+def _save_denoiser(folder: Path) -> None:
+    """A random diffusion model in the format of diffusers."""
+    import diffusers
+
+    unet = diffusers.UNet2DModel(
+        sample_size=14,
+        layers_per_block=1,
+        block_out_channels=(8, 8),
+        down_block_types=("DownBlock2D",) * 2,
+        up_block_types=("UpBlock2D",) * 2,
+        norm_num_groups=4,
+        add_attention=False,
+    )
+    diffusers.DDPMPipeline(unet=unet, scheduler=diffusers.DDPMScheduler()).save_pretrained(folder)
+
+
 @pytest.fixture
 def reference(request, files) -> ComponentRef | str:
     """The reference by which the registered component ``(kind, name)`` of this test is checked."""
@@ -89,6 +107,10 @@ def reference(request, files) -> ComponentRef | str:
         if not (files / "openclip").exists():
             pytest.skip(f"{kind} {name} needs open_clip")
         return ComponentRef(name, options=(("checkpoint", str(files / "openclip" / "weights.safetensors")),))
+    if (kind, name) == ("defense", "diffusion-purify"):
+        if not (files / "denoiser").exists():
+            pytest.skip(f"{kind} {name} needs diffusers")
+        return ComponentRef(name, argument=str(files / "denoiser"), options=(("steps", "2"),))
     if kind == "dataset" and name in ("imagefolder", "parquet"):
         return ComponentRef(name, argument=str(files / name))
     if kind == "dataset" and name.startswith("cifar"):

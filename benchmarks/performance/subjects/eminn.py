@@ -49,7 +49,10 @@ class _Data(Side):
 
 class Fast(_Data):
     def check(self) -> tuple[Any, Evidence]:
-        """The gradient of the loss that a sweep lowers, and perturbations after two steps from one start."""
+        """The gradient of the loss that a sweep lowers, and perturbations after two steps from one start.
+
+        The gradient is in double: in float32 a unit next to 0 is on in one layout and off in the other.
+        """
         from ucbench.crafting import descend
         from ucbench_eminn.objective import cross_entropy
 
@@ -58,8 +61,9 @@ class Fast(_Data):
         self.engine.stepper(model, lr=LR)  # brings the network to the engine's layout
         model.eval().requires_grad_(False)
         objective = cross_entropy(model, y, self.engine.autocast())
-        seen = (x + self.start(x)).clamp(0, 1).requires_grad_()
-        (gradient,) = torch.autograd.grad(objective(seen), seen)
+        seen = (x + self.start(x)).clamp(0, 1).double().requires_grad_()
+        (gradient,) = torch.autograd.grad(cross_entropy(model.double(), y, self.engine.autocast())(seen), seen)
+        model.float()
         delta = descend(x, self.start(x), objective, steps=_CHECKED_STEPS, step=STEP * RADIUS, radius=RADIUS)
         return None, Evidence({"gradient": array(gradient) / len(x)}, {"perturbation": array(delta)})
 
@@ -79,8 +83,9 @@ class Plain(_Data):
     def check(self, given: None) -> Evidence:
         x, y = sample(self)
         model = self.fresh().to(self.device).eval()
-        seen = (x + self.start(x)).clamp(0, 1).requires_grad_()
-        F.cross_entropy(model(seen), y).backward()
+        seen = (x + self.start(x)).clamp(0, 1).double().requires_grad_()
+        F.cross_entropy(model.double()(seen), y).backward()
+        model.float()
         options = {"radius": RADIUS, "step": STEP * RADIUS, "steps": _CHECKED_STEPS}
         delta = plain_eminn.descend(model, x, y, self.start(x), **options)
         return Evidence({"gradient": array(seen.grad)}, {"perturbation": array(delta)})

@@ -1,0 +1,178 @@
+#!/usr/bin/env python
+r"""Train a small diffusion model of clean pictures, for the defense ``diffusion-purify``.
+
+    benchmarks/train_denoiser.py parquet:DATA/cifar100 denoiser-cifar100 --steps 4000
+    ucbench run --dataset parquet:DATA/cifar10 --defense diffusion-purify:denoiser-cifar100
+
+For exploiters who have clean pictures of their own, and nothing of what was published: take another data set, or
+with ``--trusted N`` the images that ``ucbench run --trusted N`` grants the exploiter and keeps from the protector:
+
+    benchmarks/train_denoiser.py digits denoiser-digits --trusted 400
+    ucbench run --dataset digits --trusted 400 --defense diffusion-purify:denoiser-digits
+
+OUT becomes a folder as diffusers writes a ``DDPMPipeline``; any other such folder serves the defense just as well.
+``ucbench.json`` in it names the data, their fingerprint and all settings, and records quote it.
+
+A U-Net without attention learns the noise in pictures (Ho et al., 2020, equation 14), at times no later than
+``--latest``: those that purification visits. A running average of its weights is what is saved.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from ucbench import ImageSet, UcbenchError
+from ucbench.data import load_dataset, set_aside
+from ucbench.grammar import parse
+from ucbench.numerics import resolve
+from ucbench.progress import Progress, reporting
+from ucbench.registry import installed
+from ucbench.training import Engine, seeded
+from ucbench.training.batches import ResidentSet
+from ucbench_purify.denoiser import Denoiser
+from ucbench_purify.diffusion import noised, purified, shares
+from ucbench_purify.folder import FACTS
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How the network is built and trained; ``width`` in channels of the first of its three levels."""
+
+    steps: int
+    batch: int
+    lr: float
+    width: int
+    latest: int
+    seed: int
+
+
+def network(settings: Settings, side: int) -> UNet2DModel:
+    """Three levels, a residual block each (two on the way up), for pictures of ``side`` pixels."""
+    return UNet2DModel(
+        sample_size=side,
+        layers_per_block=1,
+        block_out_channels=(settings.width, 2 * settings.width, 2 * settings.width),
+        down_block_types=("DownBlock2D",) * 3,
+        up_block_types=("UpBlock2D",) * 3,
+        norm_num_groups=8,
+        add_attention=False,
+    )
+
+
+def fit(train: ImageSet, settings: Settings, schedule: DDPMScheduler, engine: Engine, progress: Progress) -> nn.Module:
+    """A network trained on ``train``: Adam, warm-up over the first twentieth of the steps, then a cosine to 0."""
+    with seeded(settings.seed):
+        model = network(settings, train.size[0]).to(engine.device)
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.995))
+    kept = shares(schedule.alphas_cumprod).float().to(engine.device)
+    data = ResidentSet(train, padding=0, flip=train.flip, device=engine.device)
+    generator = torch.Generator().manual_seed(settings.seed)
+    optimizer = torch.optim.Adam(model.parameters(), lr=settings.lr)
+    warm = max(1, settings.steps // 20)
+
+    def rate(step: int) -> float:
+        if step < warm:
+            return (step + 1) / warm
+        return 0.5 + 0.5 * math.cos(math.pi * (step - warm) / max(1, settings.steps - warm))
+
+    decay = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    advance = progress.bar("training the denoiser", settings.steps)
+    model.train()
+    done = 0
+    while done < settings.steps:
+        for x, _ in data.epoch(settings.batch, generator):
+            times = torch.randint(1, settings.latest + 1, (len(x),), generator=generator).to(engine.device)
+            noise = torch.randn(x.shape, generator=generator).to(engine.device)
+            with engine.autocast():
+                guess = model(noised(2 * x - 1, noise, kept[times].view(-1, 1, 1, 1)), times - 1).sample
+            loss = F.mse_loss(guess.float(), noise)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            decay.step()
+            average.update_parameters(model)
+            done += 1
+            advance(1)
+            if done == settings.steps:
+                break
+    return average.module.eval()
+
+
+@torch.no_grad()
+def fidelity(denoiser: Denoiser, images: ImageSet, time: int, steps: int, seed: int) -> tuple[float, float]:
+    """PSNR in dB, to clean pictures, of those pictures noised to ``time``, before and after they are walked back."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.from_numpy(images.images.copy()).double() / 127.5 - 1
+    noise = torch.randn(x.shape, generator=generator, dtype=torch.float64)
+    back = purified(x, denoiser, denoiser.kept, start=time, steps=steps, eta=0.0, draw=lambda: noise)
+    # Scaled back as an exploiter would who only wanted the picture's contrast again.
+    seen = noised(x, noise, denoiser.kept[time]) / denoiser.kept[time].sqrt()
+    return _psnr(x, seen.clamp(-1, 1)), _psnr(x, back)
+
+
+def _psnr(x: Tensor, other: Tensor) -> float:
+    return float(10 * torch.log10(4 / (x - other).square().mean()))
+
+
+@click.command(help=(__doc__ or "").partition("\n\n")[0])
+@click.argument("dataset")
+@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--trusted", type=click.IntRange(0), default=0, help="Learn from what `ucbench run --trusted N` grants.")
+@click.option("--steps", type=click.IntRange(1), default=4000, show_default=True)
+@click.option("--batch", type=click.IntRange(2), default=64, show_default=True)
+@click.option("--lr", type=float, default=1e-3, show_default=True, help="Peak learning rate of Adam.")
+@click.option("--width", type=click.IntRange(8), default=32, show_default=True, help="Channels; a multiple of 8.")
+@click.option("--latest", type=click.IntRange(1, 1000), default=200, show_default=True, help="Latest time of 1,000.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Initial weights and batches.")
+@click.option("--device", default="auto", show_default=True)
+@click.option("--threads", type=click.IntRange(1), default=None, help="Of torch; without it, torch's own choice.")
+def main(dataset: str, out: Path, trusted: int, device: str, threads: int | None, **options: Any) -> None:
+    settings = Settings(**options)
+    if settings.width % 8:
+        raise click.UsageError("--width is a multiple of 8.")
+    try:
+        numerics = resolve(device, threads=threads)
+        torch.set_num_threads(numerics.threads)
+        engine = Engine(numerics)
+        chosen = installed().resolve("dataset", parse(dataset))
+        loaded = load_dataset(chosen.build(), chosen.params)
+        learned = set_aside(loaded.train, trusted)[1] if trusted else loaded.train
+        if learned.size[0] != learned.size[1] or learned.size[0] % 4:
+            raise click.UsageError(f"Pictures are squares whose sides are multiples of 4; these have {learned.size}.")
+        schedule = DDPMScheduler(num_train_timesteps=1000, beta_schedule="linear", prediction_type="epsilon")
+        facts = {
+            "dataset": str(chosen),
+            "trusted": trusted,
+            "images": len(learned),
+            "fingerprint": learned.fingerprint,
+            **dataclasses.asdict(settings),
+        }
+        with reporting() as progress:
+            model = fit(learned, settings, schedule, engine, progress)
+            DDPMPipeline(unet=model, scheduler=schedule).save_pretrained(out)
+            (out / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+            progress.say(f"{out}: learned from {len(learned)} pictures of {chosen}")
+            held_out = loaded.test.subset(np.arange(min(200, len(loaded.test))))
+            time = min(100, settings.latest)
+            before, after = fidelity(Denoiser(out, engine.device), held_out, time, min(10, time), settings.seed)
+            seen = f"{len(held_out)} test pictures at time {time}"
+            click.echo(f"PSNR of {seen}: {before:.1f} dB, walked back {after:.1f} dB")
+    except UcbenchError as error:
+        raise click.ClickException(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()

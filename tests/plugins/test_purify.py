@@ -1,0 +1,229 @@
+"""Purification by diffusion: its arithmetic, what it may touch, and the files it reads."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ucbench.data import load_dataset, set_aside
+from ucbench.errors import DataError, UsageError
+from ucbench.registry import installed
+from ucbench.testing import make_run, sample_images
+
+diffusers = pytest.importorskip("diffusers", reason="needs diffusers: pip install 'ucbench[purify]'")
+
+from ucbench_purify.denoiser import Denoiser  # noqa: E402
+from ucbench_purify.diffusion import noised, purified, shares, step_back, times  # noqa: E402
+from ucbench_purify.params import PurifyParams  # noqa: E402
+from ucbench_purify.purification import DiffusionPurify  # noqa: E402
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "train_denoiser.py"
+CPU = torch.device("cpu")
+
+
+def schedule(**options: object) -> diffusers.DDIMScheduler:
+    return diffusers.DDIMScheduler(num_train_timesteps=1000, beta_schedule="linear", **options)
+
+
+KEPT = shares(schedule().alphas_cumprod)
+
+
+def normal(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def save_denoiser(folder: Path, *, seed: int = 0, channels: int = 3, prediction: str = "epsilon") -> Path:
+    """A random diffusion model of pictures of 16 pixels."""
+    torch.manual_seed(seed)
+    unet = diffusers.UNet2DModel(
+        sample_size=16,
+        in_channels=channels,
+        out_channels=channels,
+        layers_per_block=1,
+        block_out_channels=(8, 8),
+        down_block_types=("DownBlock2D",) * 2,
+        up_block_types=("UpBlock2D",) * 2,
+        norm_num_groups=4,
+        add_attention=False,
+    )
+    scheduler = diffusers.DDPMScheduler(num_train_timesteps=200, prediction_type=prediction)
+    diffusers.DDPMPipeline(unet=unet, scheduler=scheduler).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return save_denoiser(tmp_path_factory.mktemp("denoiser") / "saved")
+
+
+@given(st.integers(1, 1000).flatmap(lambda start: st.tuples(st.just(start), st.integers(1, start))))
+def test_the_way_back_visits_no_time_twice_and_ends_at_the_picture(way):
+    start, steps = way
+    found = times(start, steps)
+    assert (found[0], found[-1], len(found)) == (start, 0, steps + 1)
+    assert all(now > after for now, after in itertools.pairwise(found))
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize(("now", "after"), [(100, 99), (100, 90), (510, 10), (1, 0)])
+def test_a_step_is_the_librarys(eta, now, after):
+    x, predicted, noise = normal(2, 3, 4, 4), normal(2, 3, 4, 4, seed=1), normal(2, 3, 4, 4, seed=2)
+    reference = schedule(clip_sample=True, set_alpha_to_one=True)
+    reference.num_inference_steps = 1000 // (now - after)  # which is all it derives the next time from
+    expected = reference.step(
+        predicted, now - 1, x, eta=eta, use_clipped_model_output=True, variance_noise=noise if eta else None
+    ).prev_sample
+    found = step_back(x, predicted, KEPT[now], KEPT[after], eta, noise if eta else None)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+def test_who_knows_the_noise_gets_the_pictures_back(eta):
+    x = normal(3, 3, 8, 8).clamp(-1, 1)
+
+    def predict(at: torch.Tensor, time: int) -> torch.Tensor:
+        return (at - KEPT[time].sqrt() * x) / (1 - KEPT[time]).sqrt()
+
+    back = purified(x, predict, KEPT, start=150, steps=7, eta=eta, draw=lambda: normal(3, 3, 8, 8, seed=4))
+    torch.testing.assert_close(back, x)
+
+
+def test_the_best_guess_of_the_noise_takes_a_perturbation_out():
+    """Pictures of one colour: what a network could at best know, that pixels are equal, in closed form."""
+    flat = normal(64, 3, 1, 1, seed=5).clamp(-0.8, 0.8).expand(64, 3, 8, 8)
+    perturbed = flat + 0.06 * normal(64, 3, 8, 8, seed=6).sign()
+
+    def predict(at: torch.Tensor, time: int) -> torch.Tensor:
+        return (at - at.mean((2, 3), keepdim=True)) / (1 - KEPT[time]).sqrt()
+
+    back = purified(perturbed, predict, KEPT, start=100, steps=10, eta=0.0, draw=lambda: normal(64, 3, 8, 8, seed=7))
+    assert (back - back.mean((2, 3), keepdim=True)).abs().max() < 1e-6
+    assert (back - flat).abs().mean() < 0.06
+
+
+def test_noise_has_the_variance_that_was_taken():
+    at = noised(torch.zeros(4, 3, 64, 64, dtype=torch.float64), normal(4, 3, 64, 64), KEPT[100])
+    assert at.var().item() == pytest.approx(1 - KEPT[100].item(), rel=0.02)
+
+
+def test_pictures_are_drawn_for_one_by_one_and_come_back_the_same(folder):
+    train = sample_images(count=130, size=(16, 16))
+    same = train.with_images(np.repeat(train.images[:1], len(train), axis=0))
+    first, again, other = (
+        DiffusionPurify(PurifyParams(denoiser=folder, time=50, steps=2)).prepare(same, make_run(seed=seed))
+        for seed in (0, 0, 1)
+    )
+    assert np.array_equal(first.images, again.images)
+    assert not np.array_equal(first.images, other.images)
+    assert len(np.unique(first.images, axis=0)) == len(train)
+
+
+def test_a_release_keeps_labels_and_order(folder):
+    train = sample_images(count=12, size=(16, 16))
+    found = DiffusionPurify(PurifyParams(denoiser=folder, time=1, steps=1)).prepare(train, make_run())
+    assert np.array_equal(found.known_labels, train.known_labels)
+    # One step of the smallest noise leaves every picture nearest to itself.
+    distance = np.abs(found.images[:, None].astype(int) - train.images[None]).mean((2, 3, 4))
+    assert np.array_equal(distance.argmin(1), np.arange(12))
+
+
+def test_identity_is_the_content_of_the_files(folder, tmp_path):
+    moved = shutil.copytree(folder, tmp_path / "moved")
+    assert PurifyParams(denoiser=moved).identity() == PurifyParams(denoiser=folder).identity()
+    other = save_denoiser(tmp_path / "other", seed=1)
+    assert PurifyParams(denoiser=other).identity() != PurifyParams(denoiser=folder).identity()
+
+
+def test_a_model_saved_without_a_pipeline_is_read(folder, tmp_path):
+    flat = tmp_path / "flat"
+    shutil.copytree(folder / "unet", flat)
+    shutil.copy(folder / "scheduler" / "scheduler_config.json", flat)
+    x = normal(1, 3, 16, 16)
+    assert torch.equal(Denoiser(flat, CPU)(x, 3), Denoiser(folder, CPU)(x, 3))
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda folder: shutil.rmtree(folder / "unet"), "there is no"),
+        (lambda folder: (folder / "scheduler" / "scheduler_config.json").unlink(), "scheduler_config.json"),
+    ],
+)
+def test_a_folder_that_lacks_something_is_named(folder, tmp_path, change, text):
+    broken = shutil.copytree(folder, tmp_path / "broken")
+    change(broken)
+    with pytest.raises(DataError, match=text):
+        PurifyParams(denoiser=broken).identity()
+
+
+def test_broken_weights_are_an_error_that_names_the_folder(folder, tmp_path):
+    broken = shutil.copytree(folder, tmp_path / "broken")
+    (broken / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"none")
+    with pytest.raises(DataError, match="broken cannot be read"):
+        Denoiser(broken, CPU)
+
+
+def test_models_of_other_things_are_refused(tmp_path):
+    with pytest.raises(DataError, match="1 channels"):
+        Denoiser(save_denoiser(tmp_path / "grey", channels=1), CPU)
+    with pytest.raises(UsageError, match="v_prediction"):
+        Denoiser(save_denoiser(tmp_path / "velocity", prediction="v_prediction"), CPU)
+
+
+def test_what_the_model_cannot_do_is_refused(folder):
+    with pytest.raises(UsageError, match="multiples of 2 pixels"):
+        Denoiser(folder, CPU).check((15, 16), 10)
+    with pytest.raises(UsageError, match="200 steps"):
+        DiffusionPurify(PurifyParams(denoiser=folder, time=201)).prepare(sample_images(), make_run())
+    with pytest.raises(ValueError, match="steps=11"):
+        PurifyParams(denoiser=folder, time=10, steps=11)
+
+
+def test_pictures_of_another_size_are_warned_of(folder):
+    run = make_run()
+    DiffusionPurify(PurifyParams(denoiser=folder, time=1, steps=1)).prepare(sample_images(count=4, size=(8, 8)), run)
+    assert "16 pixels" in run.warnings[0]
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("train_denoiser", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]
+
+
+def test_the_trained_model_denoises_and_says_what_it_saw(script, tmp_path):
+    asked = f"digits {tmp_path}/out --trusted 200 --steps 150 --width 8 --batch 32 --threads 1"
+    result = CliRunner().invoke(script.main, asked.split())
+    assert result.exit_code == 0, result.output
+    before, after = (float(found) for found in re.findall(r"(\d+\.\d) dB", result.output))
+    assert after > before + 1
+
+    facts = json.loads((tmp_path / "out" / "ucbench.json").read_text())
+    chosen = installed().resolve("dataset", "digits")
+    granted = set_aside(load_dataset(chosen.build(), chosen.params).train, 200)[1]
+    assert facts["fingerprint"] == granted.fingerprint
+    run = make_run()
+    DiffusionPurify(PurifyParams(denoiser=tmp_path / "out", steps=2)).prepare(granted.subset(np.arange(4)), run)
+    assert run.notes["purifier"] == facts
+
+
+def test_a_width_that_groups_do_not_divide_is_refused(script, tmp_path):
+    result = CliRunner().invoke(script.main, ["digits", str(tmp_path), "--width", "12"])
+    assert result.exit_code == 2
+    assert "multiple of 8" in result.output
