@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ucbench.leaderboards.plots import PALETTE
 from ucbench.site.data import Group, Setting
 from ucbench.site.listings import grid
 from ucbench.site.table import fixed, number
@@ -19,8 +20,6 @@ from ucbench.statistics import Interval
 
 Figure = dict[str, Any]
 
-#: Told apart by all common kinds of colour vision, on white and on near-black (after Okabe and Ito).
-PALETTE = ("#0080c0", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#8c6bb1", "#7f7f7f")
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "triangle-down", "star")
 #: Dark blue to yellow, even in lightness and to colour-blind eyes (a few stops of cividis).
 SCALE = ((0.0, "#00224e"), (0.25, "#35456c"), (0.5, "#666970"), (0.75, "#a69d75"), (1.0, "#fee838"))

@@ -1,0 +1,120 @@
+"""Plots: what is drawn of which rows, where it stands, and that equal rows give equal files."""
+
+from __future__ import annotations
+
+import math
+
+import boards
+import pytest
+
+from ucbench.cli.app import main
+from ucbench.errors import DataError, UsageError
+from ucbench.leaderboards.plots import AXES, MEASURES, plot, selected, series
+from ucbench.results import COLUMNS, rows
+
+pytest.importorskip("matplotlib", reason="plots are made with matplotlib: pip install 'ucbench[plot]'")
+
+
+def table():
+    """Two labelings, a poisoner that is told labels and one that is not."""
+    records = []
+    for labeling, shift in (("original", 0.0), ("kmeans:k=10", 10.0)):
+        asked = {"labeling": labeling}
+        records += boards.rows_of({"clean": [90, 92], "sham": [89, 91]}, **asked)
+        records += boards.rows_of({"uc": [40 + shift, 44 + shift]}, **asked)
+        records += boards.rows_of({"lsp": [20 + shift, 30 + shift]}, craft_labels="original", **asked)
+        records += boards.rows_of({"lsp": [60, 60]}, craft_labels="clusters:k=10", **asked)
+    return rows(records)
+
+
+def test_a_series_is_all_that_shares_a_mark():
+    drawn = {one.name: one.points for one in series(table(), "labeling", "test_accuracy")}
+    assert set(drawn) == {"clean", "sham", "uc", "lsp, told original", "lsp, told clusters:k=10"}
+    uc = drawn["uc"]["kmeans:k=10"]
+    assert (uc.mean, uc.n) == (52, 2)
+    assert uc.half == pytest.approx(12.706 * 2, rel=1e-3)  # Student's quantile, and the standard error of 50 and 54
+
+
+def test_references_come_first():
+    assert [one.name for one in series(table(), "labeling", "test_accuracy")][:2] == ["clean", "sham"]
+
+
+def test_what_the_axis_does_not_tell_apart_the_name_does():
+    names = {one.name for one in series(table(), "defense", "test_accuracy")}
+    assert {"uc, labeling original", "uc, labeling kmeans:k=10"} <= names
+
+
+def test_radii_do_not_split_the_clean_row():
+    both = rows(
+        boards.rows_of({"clean": [90, 91]})
+        + boards.rows_of({"uc": [40, 42]}, epsilon=8.0)
+        + boards.rows_of({"uc": [20, 22]}, epsilon=16.0)
+    )
+    names = {one.name for one in series(both, "defense", "test_accuracy")}
+    assert names == {"clean", "uc, epsilon 8.0", "uc, epsilon 16.0"}
+
+
+def test_shares_are_drawn_in_percent():
+    (found,) = (one for one in series(table(), "labeling", "gap_removed") if one.name == "uc")
+    # (90 - 40) of (90 - 10), and (92 - 44) of (92 - 10).
+    assert found.points["original"].mean == pytest.approx(100 * (50 / 80 + 48 / 82) / 2)
+
+
+def test_one_seed_has_no_interval():
+    (found,) = series(rows(boards.rows_of({"uc": [40]})), "labeling", "test_accuracy")
+    assert math.isnan(found.points["original"].half)
+
+
+@pytest.mark.parametrize(("by", "ending"), [("labeling", "png"), ("labeling", "pdf"), *((by, "svg") for by in AXES)])
+def test_equal_rows_give_equal_bytes(tmp_path, by, ending):
+    one, other = tmp_path / f"one.{ending}", tmp_path / f"other.{ending}"
+    for path in (one, other):
+        plot(table(), path, by=by, measure="test_accuracy", title="a title")
+    assert one.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.parametrize("measure", sorted(MEASURES))
+def test_measures_are_columns_of_the_results(measure):
+    assert measure in COLUMNS
+
+
+def test_the_picture_names_its_marks(tmp_path):
+    plot(table(), tmp_path / "a.svg", by="labeling", measure="test_accuracy", title="Some & title")
+    text = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    for name in ("lsp, told clusters:k=10", "kmeans:k=10", "Some &amp; title", "clean test accuracy, %"):
+        assert f"<!-- {name} -->" in text
+
+
+def test_conditions_choose_rows():
+    assert {row["labeling"] for row in selected(table(), ["labeling=original"])} == {"original"}
+    both = selected(table(), ["poisoner=uc", "poisoner=sham", "labeling=original"])
+    assert {row["poisoner"] for row in both} == {"uc", "sham"}
+    assert {row["epsilon"] for row in selected(table(), ["epsilon=8"])} == {8.0}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "text"),
+    [(["labeling"], "COLUMN=VALUE"), (["labels=a"], "COLUMN=VALUE"), (["labeling=fine"], "No row has labeling=fine")],
+)
+def test_conditions_that_choose_nothing_are_refused(conditions, text):
+    with pytest.raises(UsageError, match=text):
+        selected(table(), conditions)
+
+
+def test_what_cannot_be_drawn_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="--by is one of"):
+        series(table(), "seed", "test_accuracy")
+    with pytest.raises(UsageError, match="--measure is one of"):
+        series(table(), "labeling", "accuracy")
+    with pytest.raises(DataError, match="No row has perturbed"):
+        series(table(), "labeling", "perturbed_test_accuracy")
+    with pytest.raises(UsageError, match="has to end in one of"):
+        plot(table(), tmp_path / "a.docx", by="labeling", measure="test_accuracy", title="")
+
+
+def test_the_command_draws_a_folder(tmp_path, capsys):
+    boards.folder(tmp_path, boards.rows_of({"clean": [90, 92], "uc": [40, 44]}))
+    assert main(["leaderboard", "plot", str(tmp_path), "--by", "labeling"]) == 0
+    assert (tmp_path / "labeling.png").read_bytes().startswith(b"\x89PNG")
+    assert "labeling.png" in capsys.readouterr().out
+    assert main(["leaderboard", "plot", str(tmp_path), "--by", "seeds"]) == 2
