@@ -22,6 +22,7 @@ SMALL = {
     ("executor", "process"): "process:workers=2",
     ("executor", "ray"): "ray:2",
     ("labeling", "coarse"): "coarse:parity",
+    ("surrogate", "ensemble"): "ensemble:'efficientnet-lite0+simclr@quick'",
     ("surrogate", "trained"): "trained:width=16,epochs=1",
     ("victim", "resnet18"): "resnet18:width=16",
     ("victim", "resnet50"): "resnet50:width=16",

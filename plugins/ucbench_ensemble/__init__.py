@@ -1,0 +1,16 @@
+"""Several surrogates as one."""
+
+from collections.abc import Iterator
+
+from ucbench import SurrogateRecord, hookimpl
+
+
+@hookimpl
+def ucbench_surrogates() -> Iterator[SurrogateRecord]:
+    yield SurrogateRecord(
+        name="ensemble",
+        summary="ensemble:'A+B', the features of several label-free surrogates side by side (this suite's)",
+        load="ucbench_ensemble.surrogate:Ensemble",
+        params="ucbench_ensemble.params:EnsembleParams",
+        label_access="none",
+    )

@@ -1,0 +1,54 @@
+"""Parameters of an ensemble. Imports no torch; members enter a key by their own identity."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import Field, field_validator
+
+from ucbench import Params, UsageError
+from ucbench.grammar import parse_chain
+from ucbench.registry import Resolved, installed
+
+
+class EnsembleParams(Params):
+    argument: ClassVar[str | None] = "members"
+
+    members: str = Field(
+        "efficientnet-lite0+simclr",
+        description="two or more surrogates joined by +, quoted as a whole: ensemble:'efficientnet-lite0+simclr'",
+    )
+
+    @field_validator("members")
+    @classmethod
+    def _are_label_free(cls, members: str) -> str:
+        named = resolved(members)
+        if len(named) < 2:
+            raise ValueError(f"an ensemble has two members at least, and {members!r} is one")
+        for member in named:
+            # The record of an ensemble says that it has seen no labels, whatever it consists of.
+            if getattr(member.record, "label_access", "none") != "none":
+                raise ValueError(f"{member} has seen labels, and members of an ensemble have not")
+            if getattr(member.record, "untrained", False):
+                raise ValueError(f"{member} is a bare architecture, and members of an ensemble have weights")
+        return "+".join(map(str, named))
+
+    def identity(self) -> dict[str, Any]:
+        """What each member's own identity is, in their order.
+
+        Raises:
+            DataError: if a member's weights cannot be read.
+        """
+        return {"members": [member.identity() for member in resolved(self.members)]}
+
+
+def resolved(members: str) -> list[Resolved]:
+    """The members among the installed surrogates.
+
+    Raises:
+        ValueError: in the words of the registry, for one it does not know.
+    """
+    try:
+        return [installed().resolve("surrogate", reference) for reference in parse_chain(members)]
+    except UsageError as error:
+        raise ValueError(str(error)) from error
