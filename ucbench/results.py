@@ -55,6 +55,14 @@ def rows(records: Iterable[Record]) -> list[Row]:
     return sorted(found, key=_order)
 
 
+def grouped_by(table: Iterable[Row], names: Sequence[str]) -> dict[tuple[Any, ...], list[Row]]:
+    """The rows by their values of these columns, in the order in which they come."""
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in table:
+        groups.setdefault(tuple(row[name] for name in names), []).append(row)
+    return groups
+
+
 def gap_removed(clean: float | None, accuracy: float | None, chance: float | None) -> float | None:
     """(clean - accuracy) / (clean - chance), accuracies below chance counting as chance; None where undefined."""
     if clean is None or accuracy is None or chance is None or clean <= chance:

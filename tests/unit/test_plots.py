@@ -44,6 +44,19 @@ def test_what_the_axis_does_not_tell_apart_the_name_does():
     assert {"uc, labeling original", "uc, labeling kmeans:k=10"} <= names
 
 
+@pytest.mark.parametrize(
+    ("models", "names"),
+    [
+        ("a", {"clusters:k=10", "predicted"}),
+        ("ab", {"clusters:k=10,model=a", "clusters:k=10,model=b", "predicted:model=a"}),
+    ],
+)
+def test_the_model_behind_craft_labels_is_named_where_there_are_two(models, names):
+    told = [*(f"clusters:k=10,model={model}" for model in models), "predicted:model=a"]
+    table = rows([one for labels in dict.fromkeys(told) for one in boards.rows_of({"uc": [40]}, craft_labels=labels)])
+    assert {one.name for one in series(table, "labeling", "test_accuracy")} == {f"uc, told {name}" for name in names}
+
+
 def test_radii_do_not_split_the_clean_row():
     both = rows(
         boards.rows_of({"clean": [90, 91]})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -24,13 +25,25 @@ AXES = (
     "dataset", "poisoner", "surrogate", "craft_labels", "labeling", "defense", "victim", "epsilon", "mixture",
     "trusted",
 )  # fmt: skip
-#: Columns that can be the measure: what the vertical axis says, and the factor to percent.
-MEASURES: Mapping[str, tuple[str, float]] = {
-    "test_accuracy": ("clean test accuracy, %", 1.0),
-    "gap_removed": ("gap removed, %", 100.0),
-    "drop_sham": ("accuracy lost against sham, points", 1.0),
-    "linear_probe": ("linear probe to the original classes, %", 1.0),
-    "perturbed_test_accuracy": ("accuracy on perturbed test pictures, %", 1.0),
+
+
+class Measure(NamedTuple):
+    """A column that can be drawn: what the vertical axis says, the factor to percent, and the axis' ends.
+
+    Intervals of few seeds reach beyond what there can be; they are cut there.
+    """
+
+    title: str
+    factor: float = 1.0
+    ends: tuple[float, float] | None = (0.0, 103.0)
+
+
+MEASURES: Mapping[str, Measure] = {
+    "test_accuracy": Measure("clean test accuracy, %"),
+    "gap_removed": Measure("gap removed, %", 100.0, (-15.0, 105.0)),
+    "drop_sham": Measure("accuracy lost against sham, points", ends=None),
+    "linear_probe": Measure("linear probe to the original classes, %"),
+    "perturbed_test_accuracy": Measure("accuracy on perturbed test pictures, %"),
 }
 _NUMBERS = {"epsilon", "mixture", "trusted"}
 _SERIES = ("dataset", "labeling", "defense", "victim", "norm", "epsilon", "mixture", "trusted")
@@ -86,10 +99,11 @@ def series(table: Sequence[Row], by: str, measure: str) -> list[Series]:
     surrogates: dict[str, set[str]] = defaultdict(set)
     for row in known:
         surrogates[row["poisoner"]].add(row["surrogate"])
+    told = _brief({row["craft_labels"] for row in known})
     values: dict[tuple[str, str], dict[Any, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in known:
-        name = _name(row, by, varying, several=len(surrogates[row["poisoner"]]) > 1)
-        values[row["poisoner"], name][row[by]].append(MEASURES[measure][1] * row[measure])
+        name = _name(row, by, varying, told[row["craft_labels"]], several=len(surrogates[row["poisoner"]]) > 1)
+        values[row["poisoner"], name][row[by]].append(MEASURES[measure].factor * row[measure])
     found = [
         Series(name, poisoner, {place: interval(seen) for place, seen in places.items()})
         for (poisoner, name), places in values.items()
@@ -102,11 +116,17 @@ def _told(row: Row, column: str) -> bool:
     return not (row["poisoner"] == CLEAN and column in ("norm", "epsilon", "mixture"))
 
 
-def _name(row: Row, by: str, varying: Sequence[str], *, several: bool) -> str:
+def _brief(labels: set[str]) -> dict[str, str]:
+    """Craft labels without the model they look through, unless only that tells two of them apart."""
+    brief = {text: re.split("[:,]model=", text)[0] for text in labels}
+    return brief if len(set(brief.values())) == len(labels) else {text: text for text in labels}
+
+
+def _name(row: Row, by: str, varying: Sequence[str], told: str, *, several: bool) -> str:
     """What tells a row's mark from others; its surrogate only if its poisoner has ``several``."""
     parts = [] if by == "poisoner" else [row["poisoner"] + _preset(row)]
     if row["craft_labels"] not in ("none", "exploiter") and by != "craft_labels":
-        parts.append(f"told {row['craft_labels']}")
+        parts.append(f"told {told}")
     if several and by not in ("surrogate", "poisoner"):
         parts.append(f"through {row['surrogate']}")
     parts += [f"{column} {row[column]}" for column in varying if _told(row, column)]
@@ -140,16 +160,20 @@ def plot(table: Sequence[Row], out: Path, *, by: str, measure: str, title: str) 
         raise UsageError(f"{out} has to end in one of {', '.join(sorted(endings))}.")
     places = _places(drawn, by)
     with mpl.rc_context({"svg.hashsalt": "ucbench", "font.size": 9}):
-        figure = Figure(figsize=(max(6.0, 1.1 * len(places) + 1.5), 4.2), layout="constrained")
+        width = max(6.0, 1.1 * len(places) + 1.5)
+        columns = min(len(drawn), max(1, int(width // (0.5 + 0.075 * max(len(one.name) for one in drawn)))))
+        # A plot of one height, and below it the legend's lines.
+        figure = Figure(figsize=(width, 3.6 + 0.19 * -(-len(drawn) // columns)), layout="constrained")
         axes = figure.add_subplot()
         _draw(axes, drawn, places, by)
-        axes.set_ylabel(MEASURES[measure][0])
+        axes.set_ylabel(MEASURES[measure].title)
+        if MEASURES[measure].ends is not None:
+            axes.set_ylim(*MEASURES[measure].ends)
         axes.set_xlabel(by.replace("_", " "))
         axes.set_title(title, fontsize=10)
         axes.grid(axis="y", alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-        columns = max(1, int(figure.get_figwidth() // (0.5 + 0.075 * max(len(one.name) for one in drawn))))
-        figure.legend(loc="outside lower center", ncols=min(columns, len(drawn)), frameon=False, fontsize=8)
+        figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
         out.parent.mkdir(parents=True, exist_ok=True)
         # Without the date and the program's version, which would make every build another file.
         unsaid = {"png": ("Software",), "svg": ("Date", "Creator"), "pdf": ("CreationDate", "Creator", "Producer")}

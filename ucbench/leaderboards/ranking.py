@@ -9,13 +9,25 @@ reaches on clean pictures.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from ucbench.results import Row
 from ucbench.statistics import Interval, interval
 
 #: Accuracy in percent by defense and craft seed.
 Accuracies = Mapping[str, Mapping[int, float]]
+
+
+def accuracies_of(members: Iterable[Row]) -> dict[str, dict[int, float]]:
+    """Mean accuracy by defense and craft seed (train seed of clean rows): trainings on one release are one unit."""
+    units: dict[str, dict[int, list[float]]] = {}
+    for row in members:
+        seed = row["train_seed"] if row["craft_seed"] is None else row["craft_seed"]
+        units.setdefault(row["defense"], {}).setdefault(seed, []).append(row["test_accuracy"])
+    return {
+        defense: {seed: statistics.fmean(values) for seed, values in seeds.items()} for defense, seeds in units.items()
+    }
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from typing import Any
 from ucbench.builtin import CLEAN, POSITIVE, SHAM, SHUFFLED
 from ucbench.errors import DataError
 from ucbench.files import atomic_write_text
-from ucbench.leaderboards.ranking import WorstCase, effect, ranks, worst_case
+from ucbench.leaderboards.ranking import WorstCase, accuracies_of, effect, ranks, worst_case
 from ucbench.matrix import NO_DEFENSE
 from ucbench.records import Record, read_records
-from ucbench.results import Gate, Row, gates, rows, to_csv
+from ucbench.results import Gate, Row, gates, grouped_by, rows, to_csv
 from ucbench.statistics import Interval, interval
 
 #: What makes rows comparable: they rank only among those that share all of these.
@@ -77,14 +77,14 @@ def entries(table: Sequence[Row], defenses: Sequence[str], oracles: Iterable[str
     unranked = {CLEAN, SHAM, POSITIVE, SHUFFLED, *oracles}
     done = [row for row in table if row["status"] == "ok" and row["test_accuracy"] is not None]
     clean = {
-        key: _accuracies(members)
-        for key, members in _grouped([row for row in done if row["poisoner"] == CLEAN], _EXPLOITER).items()
+        key: accuracies_of(members)
+        for key, members in grouped_by([row for row in done if row["poisoner"] == CLEAN], _EXPLOITER).items()
     }
     found = []
-    for block, members in _grouped([row for row in done if row["poisoner"] != CLEAN], BLOCK).items():
+    for block, members in grouped_by([row for row in done if row["poisoner"] != CLEAN], BLOCK).items():
         reference = worst_case(clean.get(tuple(members[0][name] for name in _EXPLOITER), {}), defenses)
-        grouped = _grouped(members, ENTRY)
-        cases = {name: worst_case(_accuracies(own), defenses) for name, own in grouped.items()}
+        grouped = grouped_by(members, ENTRY)
+        cases = {name: worst_case(accuracies_of(own), defenses) for name, own in grouped.items()}
         ranked = {str(n): c for n, c in cases.items() if c is not None and _base(n[0]) not in unranked}
         places = ranks(ranked)
         block_entries = [
@@ -108,7 +108,7 @@ def _entry(
     defenses: Sequence[str],
     rank: int | None,
 ) -> Entry:
-    accuracies = _accuracies(members)
+    accuracies = accuracies_of(members)
     undefended = list(accuracies.get(NO_DEFENSE, {}).values())
     present = [value for defense in defenses for value in accuracies.get(defense, {}).values()]
     chance = members[0]["chance"] or 0.0
@@ -125,24 +125,6 @@ def _entry(
         clean.accuracy.mean if clean else None,
         () if case else tuple(defense for defense in defenses if not accuracies.get(defense)),
     )
-
-
-def _accuracies(members: Iterable[Row]) -> dict[str, dict[int, float]]:
-    """Mean accuracy by defense and craft seed (train seed of clean rows): trainings on one release are one unit."""
-    units: dict[str, dict[int, list[float]]] = {}
-    for row in members:
-        seed = row["train_seed"] if row["craft_seed"] is None else row["craft_seed"]
-        units.setdefault(row["defense"], {}).setdefault(seed, []).append(row["test_accuracy"])
-    return {
-        defense: {seed: statistics.fmean(values) for seed, values in seeds.items()} for defense, seeds in units.items()
-    }
-
-
-def _grouped(table: Iterable[Row], names: Sequence[str]) -> dict[tuple[Any, ...], list[Row]]:
-    groups: dict[tuple[Any, ...], list[Row]] = {}
-    for row in table:
-        groups.setdefault(tuple(row[name] for name in names), []).append(row)
-    return groups
 
 
 def _base(poisoner: str) -> str:

@@ -15,7 +15,7 @@ from ucbench.leaderboards.tables import BLOCK, ENTRY, Entry, entries
 from ucbench.matrix import NO_DEFENSE
 from ucbench.params import DEFAULT_PRESET
 from ucbench.records import Record
-from ucbench.results import Gate, Row, Summary, gates, rows, summarise
+from ucbench.results import Gate, Row, Summary, gates, grouped_by, rows, summarise
 
 #: What makes cells comparable up to what their poisoners were told: a page of charts each.
 SETTING = ("dataset", "labeling", "victim", "norm", "epsilon", "mixture", "trusted")
@@ -178,7 +178,7 @@ def axes_text(row: Row) -> dict[str, str]:
 
 
 def _groups(table: Sequence[Row], oracles: set[str]) -> list[Group]:
-    members = _grouped(table, _GROUP)
+    members = grouped_by(table, _GROUP)
     labels = _labels([own[0] for own in members.values()])
     found = []
     for own, label in zip(members.values(), labels, strict=True):
@@ -275,10 +275,3 @@ def _values(values: Mapping[str, Any], names: Iterable[str]) -> tuple[Any, ...]:
 
 def _same(group: Group, values: Mapping[str, Any], names: Iterable[str]) -> bool:
     return all(group.summary.shared[name] == values[name] for name in names)
-
-
-def _grouped(table: Iterable[Row], names: Sequence[str]) -> dict[tuple[Any, ...], list[Row]]:
-    groups: dict[tuple[Any, ...], list[Row]] = {}
-    for row in table:
-        groups.setdefault(_values(row, names), []).append(row)
-    return groups

@@ -6,7 +6,7 @@ import click
 
 from ucbench.cli.lazy import LazyGroup
 
-COMMANDS = ("build", "check", "diff", "submit", "export", "plot", "site")
+COMMANDS = ("build", "check", "diff", "submit", "export", "plot", "site", "tiers")
 
 
 @click.group("leaderboard", cls=LazyGroup, names=COMMANDS, package="ucbench.cli.leaderboard")

@@ -1,0 +1,99 @@
+"""The worst case within each tier: what counts, how the defense is chosen, and how it is written."""
+
+from __future__ import annotations
+
+import boards
+import pytest
+
+from ucbench.cli.app import main
+from ucbench.leaderboards.tiers import by_tier, to_markdown
+from ucbench.results import rows
+
+TIERS = {"cutmix": "T0", "mixup": "T0", "jpeg": "T1"}
+
+
+def tables(*parts):
+    return by_tier(rows([record for part in parts for record in part]), TIERS.__getitem__)
+
+
+def best_of(found, poisoner):
+    (lines,) = [table.lines for table in found]
+    return next(best for name, best in lines if name[0] == poisoner)
+
+
+def test_the_defense_that_helps_most_stands_for_its_tier():
+    found = tables(
+        boards.rows_of({"uc": [20]}),
+        boards.rows_of({"uc": [30]}, "cutmix"),
+        boards.rows_of({"uc": [45]}, "mixup"),
+        boards.rows_of({"uc": [80]}, "jpeg"),
+    )
+    best = best_of(found, "uc")
+    assert {tier: (one.accuracy.mean, one.defense, one.tried) for tier, one in best.items()} == {
+        "none": (20, "none", 1),
+        "T0": (45, "mixup", 2),
+        "T1": (80, "jpeg", 1),
+    }
+
+
+def test_seeds_that_chose_do_not_score():
+    """With the better defense differing by half, each half is scored under the other's choice."""
+    found = tables(
+        boards.rows_of({"uc": [90, 10, 90, 10]}, "cutmix"), boards.rows_of({"uc": [10, 90, 10, 90]}, "mixup")
+    )
+    assert best_of(found, "uc")["T0"].accuracy.mean == 10
+
+
+def test_a_defense_that_lacks_a_seed_does_not_count():
+    found = tables(
+        boards.rows_of({"uc": [20, 20]}),
+        boards.rows_of({"uc": [30, 30]}, "cutmix"),
+        boards.rows_of({"uc": [99]}, "mixup"),
+    )
+    best = best_of(found, "uc")["T0"]
+    assert (best.accuracy.mean, best.defense, best.tried) == (30, "cutmix", 1)
+
+
+def test_failed_cells_do_not_count():
+    failed = boards.rows_of({"uc": [99]}, "mixup")
+    for one in failed:
+        one["status"] = "failed"
+    found = tables(boards.rows_of({"uc": [20]}), boards.rows_of({"uc": [30]}, "cutmix"), failed)
+    assert best_of(found, "uc")["T0"].defense == "cutmix"
+
+
+def test_clean_rows_stand_in_every_table_of_their_exploiter():
+    found = tables(
+        boards.rows_of({"clean": [95]}),
+        boards.rows_of({"uc": [20]}, epsilon=8.0),
+        boards.rows_of({"uc": [10]}, epsilon=16.0),
+        boards.rows_of({"uc": [50]}, labeling="fine:parts=2"),
+    )
+    assert [[name[0] for name, _ in table.lines] for table in found] == [["uc"], ["clean", "uc"], ["clean", "uc"]]
+
+
+def test_what_was_not_tried_is_said():
+    text = to_markdown(
+        tables(
+            boards.rows_of({"clean": [95.0], "uc": [20.0]}),
+            boards.rows_of({"uc": [50.0]}, "jpeg"),
+            boards.rows_of({"lsp": [30.0]}, craft_labels="clusters:k=10"),
+        )
+    )
+    assert "| poisoner | none | T1 |" in text
+    assert "| `clean` | 95.0 | not run |" in text
+    assert "| `uc` | 20.0 | 50.0 `jpeg` |" in text
+    assert "| `lsp` told clusters:k=10 | 30.0 | not run |" in text
+
+
+def test_a_chain_has_the_highest_tier_of_its_parts(tmp_path, capsys):
+    boards.folder(tmp_path, boards.rows_of({"uc": [20.0]}) + boards.rows_of({"uc": [60.0]}, "jpeg:quality=30+cutmix"))
+    assert main(["leaderboard", "tiers", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert "| poisoner | none | T1 |" in text
+    assert "60.0 `jpeg:quality=30+cutmix`" in text
+
+
+@pytest.mark.parametrize("poisoner", ["uc", "lsp"])
+def test_every_poisoner_has_a_line(poisoner):
+    assert best_of(tables(boards.rows_of({"uc": [20], "lsp": [30]})), poisoner)["none"].defense == "none"
