@@ -30,18 +30,19 @@ AXES = (
 class Measure(NamedTuple):
     """A column that can be drawn: what the vertical axis says, the factor to percent, and the axis' ends.
 
-    Intervals of few seeds reach beyond what there can be; they are cut there.
+    Intervals of few seeds reach beyond what there can be; they are cut there. None leaves an end to matplotlib.
     """
 
     title: str
     factor: float = 1.0
-    ends: tuple[float, float] | None = (0.0, 103.0)
+    lowest: float | None = 0.0
+    highest: float | None = 103.0
 
 
 MEASURES: Mapping[str, Measure] = {
     "test_accuracy": Measure("clean test accuracy, %"),
-    "gap_removed": Measure("gap removed, %", 100.0, (-15.0, 105.0)),
-    "drop_sham": Measure("accuracy lost against sham, points", ends=None),
+    "gap_removed": Measure("gap removed, %", 100.0, -15.0, 105.0),
+    "drop_sham": Measure("accuracy lost against sham, points", lowest=None, highest=None),
     "linear_probe": Measure("linear probe to the original classes, %"),
     "perturbed_test_accuracy": Measure("accuracy on perturbed test pictures, %"),
 }
@@ -167,8 +168,7 @@ def plot(table: Sequence[Row], out: Path, *, by: str, measure: str, title: str) 
         axes = figure.add_subplot()
         _draw(axes, drawn, places, by)
         axes.set_ylabel(MEASURES[measure].title)
-        if MEASURES[measure].ends is not None:
-            axes.set_ylim(*MEASURES[measure].ends)
+        axes.set_ylim(bottom=MEASURES[measure].lowest, top=MEASURES[measure].highest)
         axes.set_xlabel(by.replace("_", " "))
         axes.set_title(title, fontsize=10)
         axes.grid(axis="y", alpha=0.3)
