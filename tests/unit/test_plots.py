@@ -131,3 +131,5 @@ def test_the_command_draws_a_folder(tmp_path, capsys):
     assert (tmp_path / "labeling.png").read_bytes().startswith(b"\x89PNG")
     assert "labeling.png" in capsys.readouterr().out
     assert main(["leaderboard", "plot", str(tmp_path), "--by", "seeds"]) == 2
+    assert main(["leaderboard", "plot", str(tmp_path / "none")]) == 2
+    assert "There is no folder" in capsys.readouterr().err

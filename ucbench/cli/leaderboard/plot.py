@@ -10,7 +10,7 @@ from ucbench.cli.options import verbosity
 
 
 @click.command("plot")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@click.argument("folder", type=click.Path(file_okay=False))
 @click.option("--by", metavar="AXIS", default="defense", show_default=True, help="Column along the axis.")
 @click.option(
     "--measure", metavar="COLUMN", default="test_accuracy", show_default=True, help="Column drawn: mean and interval."
@@ -33,6 +33,8 @@ def command(folder: str, by: str, measure: str, where: tuple[str, ...], title: s
     from ucbench.records import read_records
     from ucbench.results import rows
 
+    if not Path(folder).is_dir():
+        raise click.UsageError(f"There is no folder {folder!r}.")
     table = selected(rows(read_records(Path(folder))), where)
     if title is None:
         suite = suite_of(Path(folder), None)
