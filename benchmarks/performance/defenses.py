@@ -40,7 +40,7 @@ def measure(reference: str, engine: Engine, train: ImageSet, trusted: ImageSet) 
     started = time.perf_counter()
     prepared = chain.prepare(train, run)
     preparing = (time.perf_counter() - started) * 1000 / len(train)
-    victim = registry.resolve("victim", "resnet18:width=16:epochs=1").build()
+    victim = registry.resolve("victim", "resnet18:width=16,epochs=1").build()
     speeds = []
     for _ in range(2):
         with seeded(0):
