@@ -73,6 +73,18 @@ def test_shares_are_drawn_in_percent():
     assert found.points["original"].mean == pytest.approx(100 * (50 / 80 + 48 / 82) / 2)
 
 
+def test_trainings_on_one_release_are_one_draw():
+    twice = [*boards.rows_of({"uc": [40, 60]}), boards.record("uc", 0, 50.0, train_seed=7)]
+    (found,) = series(rows(twice), "labeling", "test_accuracy")
+    assert (found.points["original"].mean, found.points["original"].n) == (52.5, 2)
+
+
+def test_presets_stand_apart_along_the_axis_of_poisoners():
+    both = boards.rows_of({"uc": [40]}) + boards.rows_of({"uc": [70]}, preset="quick")
+    (found,) = series(rows(both), "poisoner", "test_accuracy")
+    assert {place: value.mean for place, value in found.points.items()} == {"uc": 40, "uc@quick": 70}
+
+
 def test_one_seed_has_no_interval():
     (found,) = series(rows(boards.rows_of({"uc": [40]})), "labeling", "test_accuracy")
     assert math.isnan(found.points["original"].half)

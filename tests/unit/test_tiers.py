@@ -94,6 +94,11 @@ def test_a_chain_has_the_highest_tier_of_its_parts(tmp_path, capsys):
     assert "60.0 `jpeg:quality=30+cutmix`" in text
 
 
+def test_a_folder_without_records_is_an_error(tmp_path, capsys):
+    assert main(["leaderboard", "tiers", str(tmp_path)]) == 1
+    assert "There are no records" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("poisoner", ["uc", "lsp"])
 def test_every_poisoner_has_a_line(poisoner):
     assert best_of(tables(boards.rows_of({"uc": [20], "lsp": [30]})), poisoner)["none"].defense == "none"

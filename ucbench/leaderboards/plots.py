@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from ucbench.builtin import CLEAN, SHAM
@@ -101,12 +102,20 @@ def series(table: Sequence[Row], by: str, measure: str) -> list[Series]:
     for row in known:
         surrogates[row["poisoner"]].add(row["surrogate"])
     told = _brief({row["craft_labels"] for row in known})
-    values: dict[tuple[str, str], dict[Any, list[float]]] = defaultdict(lambda: defaultdict(list))
+    # Trainings on one release are averaged first, being no new draw: craft seeds are what an interval is over.
+    values: dict[tuple[str, str], dict[Any, dict[int, list[float]]]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(list))
+    )
     for row in known:
         name = _name(row, by, varying, told[row["craft_labels"]], several=len(surrogates[row["poisoner"]]) > 1)
-        values[row["poisoner"], name][row[by]].append(MEASURES[measure].factor * row[measure])
+        along = by == "poisoner"
+        place = row["poisoner"] + _preset(row) if along else row[by]
+        seed = row["train_seed"] if row["craft_seed"] is None else row["craft_seed"]
+        values["" if along else row["poisoner"], name][place][seed].append(MEASURES[measure].factor * row[measure])
     found = [
-        Series(name, poisoner, {place: interval(seen) for place, seen in places.items()})
+        Series(
+            name, poisoner, {place: interval([fmean(one) for one in seeds.values()]) for place, seeds in places.items()}
+        )
         for (poisoner, name), places in values.items()
     ]
     return sorted(found, key=lambda one: list(_REFERENCES).index(one.poisoner) if one.poisoner in _REFERENCES else 9)
@@ -128,7 +137,7 @@ def _name(row: Row, by: str, varying: Sequence[str], told: str, *, several: bool
     parts = [] if by == "poisoner" else [row["poisoner"] + _preset(row)]
     if row["craft_labels"] not in ("none", "exploiter") and by != "craft_labels":
         parts.append(f"told {told}")
-    if several and by not in ("surrogate", "poisoner"):
+    if several and by != "surrogate":
         parts.append(f"through {row['surrogate']}")
     parts += [f"{column} {row[column]}" for column in varying if _told(row, column)]
     return ", ".join(parts) or "all"
@@ -182,7 +191,7 @@ def plot(table: Sequence[Row], out: Path, *, by: str, measure: str, title: str) 
 
 
 def _places(drawn: Sequence[Series], by: str) -> list[Any]:
-    """Where along the axis something stands: numbers by size, names in the order of the rows, none of them last."""
+    """Where something stands: numbers by size; names in the order of the rows, `none` and `original` first."""
     found = list(dict.fromkeys(place for one in drawn for place in one.points if place is not None))
     if by in _NUMBERS:
         return sorted(found)

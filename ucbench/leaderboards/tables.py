@@ -78,11 +78,11 @@ def entries(table: Sequence[Row], defenses: Sequence[str], oracles: Iterable[str
     done = [row for row in table if row["status"] == "ok" and row["test_accuracy"] is not None]
     clean = {
         key: accuracies_of(members)
-        for key, members in grouped_by([row for row in done if row["poisoner"] == CLEAN], _EXPLOITER).items()
+        for key, members in grouped_by([row for row in done if row["poisoner"] == CLEAN], EXPLOITER).items()
     }
     found = []
     for block, members in grouped_by([row for row in done if row["poisoner"] != CLEAN], BLOCK).items():
-        reference = worst_case(clean.get(tuple(members[0][name] for name in _EXPLOITER), {}), defenses)
+        reference = worst_case(clean.get(tuple(members[0][name] for name in EXPLOITER), {}), defenses)
         grouped = grouped_by(members, ENTRY)
         cases = {name: worst_case(accuracies_of(own), defenses) for name, own in grouped.items()}
         ranked = {str(n): c for n, c in cases.items() if c is not None and _base(n[0]) not in unranked}
@@ -96,7 +96,7 @@ def entries(table: Sequence[Row], defenses: Sequence[str], oracles: Iterable[str
 
 
 #: What a block shares with its clean rows, which know neither budget nor labels.
-_EXPLOITER = ("dataset", "labeling", "victim", "trusted")
+EXPLOITER = ("dataset", "labeling", "victim", "trusted")
 
 
 def _entry(
@@ -270,7 +270,7 @@ def entries_in(folder: Path, defenses: Sequence[str]) -> list[Entry]:
     Raises:
         DataError: if there are no records, or one cannot be read.
     """
-    return entries_of(_records(folder), defenses)
+    return entries_of(records_in(folder), defenses)
 
 
 def build(folder: Path, defenses: Sequence[str], title: str) -> list[Path]:
@@ -280,7 +280,7 @@ def build(folder: Path, defenses: Sequence[str], title: str) -> list[Path]:
         DataError: if there are no records, or one cannot be read.
     """
     paths = []
-    for name, text in files(_records(folder), defenses, title).items():
+    for name, text in files(records_in(folder), defenses, title).items():
         atomic_write_text(folder / name, text)
         paths.append(folder / name)
     return paths
@@ -294,12 +294,17 @@ def differences(folder: Path, defenses: Sequence[str], title: str) -> list[str]:
     """
     return [
         name
-        for name, text in files(_records(folder), defenses, title).items()
+        for name, text in files(records_in(folder), defenses, title).items()
         if not (folder / name).exists() or (folder / name).read_text(encoding="utf-8") != text
     ]
 
 
-def _records(folder: Path) -> list[Record]:
+def records_in(folder: Path) -> list[Record]:
+    """The records in ``folder``.
+
+    Raises:
+        DataError: if there are none, or one cannot be read.
+    """
     found = list(read_records(folder))
     if not found:
         raise DataError(f"There are no records in {folder / 'records'}.")

@@ -8,15 +8,14 @@ from typing import Any
 
 from ucbench.builtin import CLEAN
 from ucbench.leaderboards.ranking import Accuracies, accuracies_of, worst_case
-from ucbench.leaderboards.tables import ENTRY
+from ucbench.leaderboards.tables import ENTRY, EXPLOITER
 from ucbench.matrix import NO_DEFENSE
 from ucbench.results import Row, grouped_by
 from ucbench.statistics import Interval
 
 #: Written here for the rows without defense, which are a tier of their own.
 NO_TIER = "none"
-#: What rows of one table share; clean rows know no budget and stand in every table of their exploiter.
-EXPLOITER = ("dataset", "labeling", "victim", "trusted")
+#: What rows of one table share besides the exploiter; clean rows have none and stand in every table of theirs.
 BUDGET = ("norm", "epsilon", "mixture")
 
 

@@ -30,12 +30,12 @@ def command(folder: str, by: str, measure: str, where: tuple[str, ...], title: s
     """
     from ucbench.cli.leaderboard.folder import suite_of
     from ucbench.leaderboards.plots import plot, selected
-    from ucbench.records import read_records
+    from ucbench.leaderboards.tables import records_in
     from ucbench.results import rows
 
     if not Path(folder).is_dir():
         raise click.UsageError(f"There is no folder {folder!r}.")
-    table = selected(rows(read_records(Path(folder))), where)
+    table = selected(rows(records_in(Path(folder))), where)
     if title is None:
         suite = suite_of(Path(folder), None)
         title = suite.title if suite else Path(folder).name

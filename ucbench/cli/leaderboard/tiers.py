@@ -20,8 +20,8 @@ def command(folder: str) -> None:
     """
     from ucbench import api
     from ucbench.grammar import parse_chain
+    from ucbench.leaderboards.tables import records_in
     from ucbench.leaderboards.tiers import by_tier, to_markdown
-    from ucbench.records import read_records
     from ucbench.results import rows
 
     registry = api.session().registry
@@ -29,4 +29,4 @@ def command(folder: str) -> None:
     def tier_of(defense: str) -> str:
         return max(getattr(registry.find("defense", part.name), "tier", "T0") for part in parse_chain(defense))
 
-    click.echo(to_markdown(by_tier(rows(read_records(Path(folder))), tier_of)), nl=False)
+    click.echo(to_markdown(by_tier(rows(records_in(Path(folder))), tier_of)), nl=False)
