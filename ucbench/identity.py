@@ -1,6 +1,7 @@
-"""Identity of values: canonical JSON, keys of stored objects, and seeds derived from both.
+"""Identity of values and files: canonical JSON, keys of stored objects, seeds derived from both, files by content.
 
-A key must depend on nothing but the value: not on the order of mappings, the process, or the platform.
+A key must depend on nothing but the value: not on the order of mappings, the process, the platform, or where a file
+lies.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from json.encoder import encode_basestring_ascii
+from pathlib import Path
 from typing import Any
 
-from ucbench.errors import ContractError
+from ucbench.errors import ContractError, DataError
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,27 @@ def derive_seed(*parts: Any) -> int:
         ContractError: as :func:`canonical`.
     """
     return int.from_bytes(_digest(canonical(parts))[:8], "big") >> 1
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's content in hexadecimal, read once a process for as long as its time and size stay the same.
+
+    For parameters that name a file: what enters the key is this, not the path.
+
+    Raises:
+        DataError: naming the file if it cannot be read.
+    """
+    try:
+        status = path.stat()
+        return _sha256(path, status.st_mtime_ns, status.st_size)
+    except OSError as error:
+        raise DataError(f"Cannot read {path}: {error.strerror or error}.") from error
+
+
+@lru_cache(maxsize=256)
+def _sha256(path: Path, modified_ns: int, size: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _digest(text: str) -> bytes:

@@ -1,27 +1,60 @@
-"""What each defense costs: throughput of training under it, as a ratio to none, and seconds to prepare 1,000 pictures.
+"""What each defense costs: throughput of training under it as a ratio to none, and seconds to prepare 1,000 pictures.
 
-    python benchmarks/performance/defenses.py [--size 32] [--images 1000] [--threads 1] [DEFENSE ...]
+    python benchmarks/performance/defenses.py [DEFENSE ...] [--json FILE] [--images 512] [--size 32] [--repeats 3]
 
-Random pictures, ``resnet18:width=16``; the second of two epochs is timed. Defenses that need a trusted set get one.
+A machine's speed drifts by more than most defenses cost. So every defense has a training without any beside it, one
+after the other in turn, ``--repeats`` times, after one of each that is left out; the ratio is that of the medians.
+Random pictures; one epoch of ``--victim``; defenses that need a trusted set get one. Nothing else should run.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import statistics
+import sys
 import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 from pydantic import ValidationError
 
-from ucbench import UcbenchError
+from ucbench import DefenseRecord, UcbenchError
 from ucbench.context import Context
 from ucbench.data import ImageSet
+from ucbench.environment import environment
 from ucbench.numerics import resolve
 from ucbench.progress import Silent
-from ucbench.registry import installed
+from ucbench.registry import Resolved, installed
 from ucbench.training import DefenseChain, Engine, arithmetic, seeded
 
 CLASSES = 10
+
+HEAD = """\
+| defense | tier | none, images/s | defense, images/s | ratio to none | s to prepare 1,000 |
+|---|---|---|---|---|---|"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A defense beside none: images a second of every repeat of both."""
+
+    defense: str
+    tier: str
+    none: list[float]
+    speeds: list[float]
+    preparing: float
+
+    @property
+    def ratio(self) -> float:
+        return statistics.median(self.speeds) / statistics.median(self.none)
+
+    def __str__(self) -> str:
+        none, speed = (f"{statistics.median(speeds):,.0f}" for speeds in (self.none, self.speeds))
+        preparing = f"{self.preparing:.2f}" if self.preparing >= 0.005 else ""
+        return f"| `{self.defense}` | {self.tier} | {none} | {speed} | {self.ratio:.2f} | {preparing} |"
 
 
 def pictures(count: int, size: int, seed: int) -> ImageSet:
@@ -31,47 +64,92 @@ def pictures(count: int, size: int, seed: int) -> ImageSet:
     return ImageSet(images, labels, tuple(map(str, range(CLASSES))), name="random pictures")
 
 
-def measure(reference: str, engine: Engine, train: ImageSet, trusted: ImageSet) -> tuple[float, float]:
-    """Images a second while training, and seconds to prepare 1,000 images, under ``reference`` (empty for none)."""
-    registry = installed()
-    parts = [(reference, registry.resolve("defense", reference).build())] if reference else []
-    chain = DefenseChain(parts)
-    run = Context(engine, ("benchmark", 0), Silent())
-    started = time.perf_counter()
-    prepared = chain.prepare(train, run)
-    preparing = (time.perf_counter() - started) * 1000 / len(train)
-    victim = registry.resolve("victim", "resnet18:width=16,epochs=1").build()
-    speeds = []
-    for _ in range(2):
+class Trainings:
+    """Trainings of one victim on the same pictures, under no defense or one.
+
+    Args:
+        victim: reference of a victim that the engine trains, such as ``resnet18:width=16``; its epochs are set to 1.
+    """
+
+    def __init__(self, engine: Engine, victim: str, train: ImageSet, trusted: ImageSet) -> None:
+        self._train, self._trusted = train, trusted
+        self._run = Context(engine, ("benchmark", 0), Silent())
+        self._engine = engine
+        self._victim = installed().resolve("victim", f"{victim}{',' if ':' in victim else ':'}epochs=1").build()
+
+    def prepared(self, defenses: DefenseChain) -> tuple[ImageSet, float]:
+        """What is trained on, and the seconds it took to make 1,000 images of it, the second time."""
+        defenses.prepare(self._train, self._run)  # imports what it needs
+        started = time.perf_counter()
+        prepared = defenses.prepare(self._train, self._run)
+        return prepared, (time.perf_counter() - started) * 1000 / len(self._train)
+
+    def speed(self, defenses: DefenseChain, images: ImageSet) -> float:
+        """Images a second of one training."""
         with seeded(0):
-            model = victim.build(CLASSES, train.size)
-        result = engine.fit(model, prepared, victim.recipe, seed=0, run=run, defenses=chain, trusted=trusted)
-        speeds.append(result.images_per_second)
-    return speeds[-1], preparing
+            model = self._victim.build(CLASSES, images.size)
+        recipe = self._victim.recipe
+        result = self._engine.fit(
+            model, images, recipe, seed=0, run=self._run, defenses=defenses, trusted=self._trusted
+        )
+        return result.images_per_second
+
+    def beside_none(self, defense: Resolved, repeats: int) -> Row:
+        """Both in turn, after one of each that is not counted."""
+        record = defense.record
+        assert isinstance(record, DefenseRecord)
+        none, chain = DefenseChain([]), DefenseChain([(str(defense), defense.build())])
+        images, preparing = self.prepared(chain)
+        speeds: tuple[list[float], list[float]] = ([], [])
+        for _ in range(1 + repeats):
+            speeds[0].append(self.speed(none, self._train))
+            speeds[1].append(self.speed(chain, images))
+        return Row(str(defense), record.tier, speeds[0][1:], speeds[1][1:], preparing)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("defense", nargs="*", help="references; all installed defenses by default")
+    parser.add_argument("--json", type=Path, help="file to write all of it to, after every row")
     parser.add_argument("--size", type=int, default=32)
-    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--images", type=int, default=512)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args()
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--victim", default="resnet18:width=16")
+    options = parser.parse_args(arguments)
+    if options.repeats < 1:
+        parser.error("--repeats must be at least 1")
     train, trusted = pictures(options.images, options.size, 0), pictures(100, options.size, 1)
-    numerics = resolve(threads=options.threads)
+    numerics = resolve(options.device, options.dtype, options.threads)
+    rows: list[dict[str, object]] = []
+    found = {
+        "machine": environment(numerics),
+        "victim": options.victim,
+        "images": options.images,
+        "size": options.size,
+        "repeats": options.repeats,
+        "rows": rows,
+    }
+    print(HEAD, flush=True)
     with arithmetic(numerics):
-        engine = Engine(numerics)
-        plain, _ = measure("", engine, train, trusted)
-        print(f"none: {plain:.0f} images a second ({numerics})")
+        trainings = Trainings(Engine(numerics), options.victim, train, trusted)
         for reference in options.defense or installed().names("defense"):
             try:
-                speed, preparing = measure(reference, engine, train, trusted)
+                row = trainings.beside_none(installed().resolve("defense", reference), options.repeats)
             except (UcbenchError, ValidationError) as error:  # one that must be told something, as where a model lies
-                print(f"{reference}: not measured: {error}".splitlines()[0])
-                continue
-            cost = f", {preparing:.2f} s to prepare 1,000" if preparing > 0.005 else ""
-            print(f"{reference}: {speed / plain:.2f} of that{cost}", flush=True)
+                problem = str(error).splitlines()[0]
+                rows.append({"defense": reference, "problem": problem})
+                print(f"| `{reference}` | not measured: {problem} |  |  |  |  |", flush=True)
+            else:
+                rows.append({**asdict(row), "ratio": round(row.ratio, 3)})
+                print(row, flush=True)
+            if options.json:
+                options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    print(f"\n{found['machine']['processor']}, {numerics}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

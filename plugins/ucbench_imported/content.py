@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ucbench import DataError, UsageError
+from ucbench.identity import sha256_of
 
 #: Suffixes of files that hold arrays.
 ARRAY_SUFFIXES = (".npy", ".npz", ".safetensors", ".pt", ".pth")
@@ -28,7 +29,7 @@ def sha256(path: Path) -> str:
         if path.is_dir():
             return _sha256_of_folder(tuple(_state(picture) for picture in pictures_in(path)))
         check_format(path)
-        return _sha256_of_file(*_state(path))
+        return sha256_of(path)
     except OSError as error:
         raise DataError(f"release: {path} cannot be read: {error.strerror or error}.") from error
 
@@ -80,20 +81,10 @@ def _state(path: Path) -> tuple[Path, int, int]:
     return path, status.st_mtime_ns, status.st_size
 
 
-@lru_cache(maxsize=64)
-def _sha256_of_file(path: Path, modified_ns: int, size: int) -> str:
-    return _digest(path).hex()
-
-
 @lru_cache(maxsize=8)
 def _sha256_of_folder(states: tuple[tuple[Path, int, int], ...]) -> str:
     whole = hashlib.sha256()
     for path, _, _ in states:
         # No name holds a zero byte, and digests have one length: no two folders feed the same bytes.
-        whole.update(path.name.encode("utf-8", "surrogateescape") + b"\0" + _digest(path))
+        whole.update(path.name.encode("utf-8", "surrogateescape") + b"\0" + bytes.fromhex(sha256_of(path)))
     return whole.hexdigest()
-
-
-def _digest(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()

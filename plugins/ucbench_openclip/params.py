@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from ucbench import Params
-from ucbench_openclip.weight_files import read_config, sha256
+from ucbench.identity import sha256_of
+from ucbench_openclip.weight_files import read_config
 
 #: The prompt of Radford et al. (2021), section 3.1.4; it stands for the classes of any set of pictures.
 SIMPLE = "a photo of a {class}."
@@ -84,7 +85,7 @@ class ClipParams(Params):
         """
         values = self.model_dump(mode="json", exclude={"checkpoint"})
         if self.checkpoint is not None:
-            values["weights"] = sha256(self.checkpoint)
+            values["weights"] = sha256_of(self.checkpoint)
             if self.clip is None:
                 values["config"] = read_config(self.checkpoint)
         return values

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +10,6 @@ from ucbench import DataError
 
 #: What open_clip calls the description of a model in a folder of its own.
 CONFIG_NAME = "open_clip_config.json"
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file's content, read once a process for as long as its time and size stay the same.
-
-    Raises:
-        DataError: naming the file if it cannot be read.
-    """
-    try:
-        status = path.stat()
-        return _sha256(path, status.st_mtime_ns, status.st_size)
-    except OSError as error:
-        raise DataError(f"Cannot read the weights {path}: {error.strerror}.") from error
-
-
-@lru_cache(maxsize=64)
-def _sha256(path: Path, modified_ns: int, size: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def config_beside(checkpoint: Path) -> Path:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-from functools import lru_cache
 from pathlib import Path
 
 from ucbench import DataError
+from ucbench.identity import sha256_of
 
 #: Facts about the training, where ``benchmarks/train_denoiser.py`` wrote the folder.
 FACTS = "ucbench.json"
@@ -38,18 +37,4 @@ def contents(folder: Path) -> dict[str, str]:
     Raises:
         DataError: as :func:`files`, or naming a file that cannot be read.
     """
-    return {what: _sha256_now(path) for what, path in files(folder).items()}
-
-
-def _sha256_now(path: Path) -> str:
-    try:
-        status = path.stat()
-        return _sha256(path, status.st_mtime_ns, status.st_size)
-    except OSError as error:
-        raise DataError(f"Cannot read {path}: {error.strerror}.") from error
-
-
-@lru_cache(maxsize=64)
-def _sha256(path: Path, modified_ns: int, size: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {what: sha256_of(path) for what, path in files(folder).items()}

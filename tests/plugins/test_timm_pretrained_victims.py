@@ -14,6 +14,7 @@ from torch import nn
 
 from ucbench.components import VictimRecord
 from ucbench.errors import DataError, UsageError
+from ucbench.identity import sha256_of
 from ucbench.numerics import Numerics
 from ucbench.recipe import PAPER_RECIPES, Recipe
 from ucbench.testing import check_victim, sample_images
@@ -24,7 +25,7 @@ from ucbench_timm.pretrained import EfficientNetLite0, TimmSurrogate
 from ucbench_timm.pretrained_victim_params import FineTuneParams, LinearProbeParams
 from ucbench_timm.pretrained_victims import FineTune, LinearProbe, PretrainedClassifier
 from ucbench_timm.surrogate_params import EfficientNetLite0Params, TimmSurrogateParams
-from ucbench_timm.weight_files import efficientnet_lite0_file, sha256
+from ucbench_timm.weight_files import efficientnet_lite0_file
 
 MODEL = "test_efficientnet"  # timm's own miniature of six stages, the stem among them
 STAGES = ["conv_stem|bn1", *(f"blocks.{number}" for number in range(5))]
@@ -305,14 +306,14 @@ def test_identity_follows_the_content_of_the_weights_and_not_their_place(small, 
     elsewhere.write_bytes(Path(small["checkpoint"]).read_bytes())
     first = fine_tune(small).recipe.identity()
     assert first == fine_tune({**small, "checkpoint": elsewhere}).recipe.identity()
-    assert first["weights"] == sha256(elsewhere)
+    assert first["weights"] == sha256_of(elsewhere)
     assert first["backbone"] == f"timm:{MODEL}"
     elsewhere.write_bytes(b"others")
     assert first != fine_tune({**small, "checkpoint": elsewhere}).recipe.identity()
 
 
 def test_identity_of_the_default_holds_the_hash_of_the_package():
-    assert LinearProbeParams().identity()["weights"] == sha256(efficientnet_lite0_file())
+    assert LinearProbeParams().identity()["weights"] == sha256_of(efficientnet_lite0_file())
     assert "weights" not in LinearProbeParams(backbone="timm:resnet18.tv_in1k").identity()
 
 

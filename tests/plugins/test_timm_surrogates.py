@@ -21,6 +21,7 @@ from torch import nn
 from ucbench.components import FittedSurrogate, Surrogate
 from ucbench.data import ImageSet
 from ucbench.errors import DataError, UsageError
+from ucbench.identity import sha256_of
 from ucbench.numerics import Numerics
 from ucbench.testing import sample_images
 from ucbench.training import Engine, seeded
@@ -31,7 +32,7 @@ from ucbench_timm.surrogate_params import EfficientNetLite0Params, TimmSurrogate
 from ucbench_timm.trained import TrainedSurrogate
 from ucbench_timm.untrained import UntrainedResNet18
 from ucbench_timm.victims import ResNet18
-from ucbench_timm.weight_files import efficientnet_lite0_file, sha256
+from ucbench_timm.weight_files import efficientnet_lite0_file
 
 MODEL = "test_efficientnet"  # timm's own miniature, 160 px
 
@@ -254,7 +255,7 @@ def test_identity_follows_the_content_of_the_weights_and_not_their_place(tmp_pat
         return TimmSurrogateParams(model=MODEL, checkpoint=path, size=64).identity()
 
     assert identity(first) == identity(second)
-    assert identity(first) == {"model": MODEL, "size": 64, "weights": sha256(first)}
+    assert identity(first) == {"model": MODEL, "size": 64, "weights": sha256_of(first)}
     assert str(tmp_path) not in str(identity(first))
     before = identity(first)
     first.write_bytes(b"others")

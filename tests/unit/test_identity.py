@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ucbench.errors import ContractError
-from ucbench.identity import canonical, derive_seed, key
+from ucbench.errors import ContractError, DataError
+from ucbench.identity import canonical, derive_seed, key, sha256_of
 
 SCALARS = st.one_of(
     st.none(),
@@ -126,3 +128,25 @@ def test_integers_and_floats_are_told_apart() -> None:
 def test_values_without_a_canonical_text_are_refused_with_their_place(value: object, place: str) -> None:
     with pytest.raises(ContractError, match=place):
         key("release", value)
+
+
+def test_a_file_is_its_content_wherever_it_lies(tmp_path):
+    content = bytes(range(256)) * 3
+    for name in ("one", "two"):
+        (tmp_path / name).write_bytes(content)
+        assert sha256_of(tmp_path / name) == hashlib.sha256(content).hexdigest()
+
+
+def test_a_rewritten_file_is_read_again(tmp_path):
+    path = tmp_path / "weights"
+    path.write_bytes(b"first")
+    assert sha256_of(path) == hashlib.sha256(b"first").hexdigest()
+    path.write_bytes(b"other")
+    os.utime(path, ns=(0, 0))  # as long as before, so that only the time tells
+    assert sha256_of(path) == hashlib.sha256(b"other").hexdigest()
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    for path in (tmp_path / "absent", tmp_path):
+        with pytest.raises(DataError, match=re.escape(str(path))):
+            sha256_of(path)

@@ -1,10 +1,12 @@
-"""benchmarks/performance/compare.py: both sides compute the same and work as much, and what it reports."""
+"""benchmarks/performance: both sides compute the same and work as much, and what is reported."""
 
 from __future__ import annotations
 
 import importlib
 import json
+import statistics
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +19,30 @@ FIGURES = ("second-load", "help")
 FEWER = ("uc",)
 
 
-@pytest.fixture(scope="module")
-def compare():
+@contextmanager
+def script(name):
+    """A script of the folder as a module."""
     before = set(sys.modules)
     sys.path.insert(0, str(FOLDER))
-    yield importlib.import_module("compare")
-    sys.path.remove(str(FOLDER))
-    for name in set(sys.modules) - before:
-        if name.split(".")[0] in ("compare", "subjects", "plain"):
-            del sys.modules[name]
+    try:
+        yield importlib.import_module(name)
+    finally:
+        sys.path.remove(str(FOLDER))
+        for imported in set(sys.modules) - before:
+            if imported.split(".")[0] in (name, "subjects", "plain"):
+                del sys.modules[imported]
+
+
+@pytest.fixture(scope="module")
+def compare():
+    with script("compare") as module:
+        yield module
+
+
+@pytest.fixture
+def defenses():
+    with script("defenses") as module:
+        yield module
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +145,35 @@ def test_an_unknown_subject_is_refused(compare, capsys):
         compare.main(["victims"])
     assert left.value.code == 2
     assert "victims" in capsys.readouterr().err
+
+
+SMALL = ["--images", "20", "--size", "8", "--device", "cpu", "--dtype", "float32"]
+
+
+def test_a_defense_is_measured_beside_none_in_turn(defenses, monkeypatch, tmp_path, capsys):
+    trained = []
+
+    def speed(self, chain, images):
+        trained.append("none" if (images.images == self._train.images).all() else "grayscale")
+        return float(len(trained))
+
+    monkeypatch.setattr(defenses.Trainings, "speed", speed)
+    found = tmp_path / "found.json"
+    assert defenses.main(["grayscale", "diffusion-purify", *SMALL, "--repeats", "3", "--json", str(found)]) == 0
+    assert trained == ["none", "grayscale"] * 4
+    gray, purify = json.loads(found.read_text(encoding="utf-8"))["rows"]
+    # The first of each is not counted.
+    assert (gray["none"], gray["speeds"]) == ([3, 5, 7], [4, 6, 8])
+    assert gray["ratio"] == pytest.approx(statistics.median([4, 6, 8]) / statistics.median([3, 5, 7]), abs=1e-3)
+    assert "denoiser" in purify["problem"]
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.count("|") for line in lines[:4]} == {7}
+
+
+def test_a_defense_that_owns_the_loss_can_be_measured(defenses, tmp_path):
+    found = tmp_path / "found.json"
+    chosen = ["adv-train@fast", "early-stopping", "--victim", "resnet18:width=16", "--repeats", "1"]
+    assert defenses.main([*chosen, *SMALL, "--json", str(found)]) == 0
+    rows = json.loads(found.read_text(encoding="utf-8"))["rows"]
+    assert [row["defense"] for row in rows] == ["adv-train@fast", "early-stopping"]
+    assert all(row["ratio"] > 0 and row["preparing"] >= 0 for row in rows)
