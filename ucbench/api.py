@@ -173,8 +173,14 @@ def suite_cells(suite: Suite, here: Session, *, shard: str | None = None, **axis
     Raises:
         UsageError: for names or values that do not exist or do not fit together.
     """
+    from ucbench.compatibility import sees_the_clean
     from ucbench.suite import shard as part_of
 
+    for defense in suite.file.ranking.defenses:
+        if sees_the_clean(defense, here.registry):
+            raise UsageError(
+                f"Suite {suite.path}: ranking.defenses names {defense}, which sees more than exploiters do."
+            )
     found: dict[str, Cell] = {}
     for request in suite.requests(axis):
         for cell in expand(axes(**request), here.registry, suite.keeps):

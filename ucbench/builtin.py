@@ -3,17 +3,19 @@
 ``clean`` changes nothing. ``sham`` adds noise of the same budget that carries no information. ``positive`` is a
 class-wise shortcut told the exploiter's labels: an oracle that no protector has, which shows that the regime can show
 an effect at all. ``shuffled:POISONER`` gives another poisoner's own perturbations to random images: what it still
-does is the noise's doing, what it no longer does was the association's.
+does is the noise's doing, what it no longer does was the association's. ``clean-pixels`` is a defense nobody has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ucbench.components import ExecutorRecord, ExporterRecord, PoisonerRecord
+from ucbench.components import DefenseRecord, ExecutorRecord, ExporterRecord, PoisonerRecord
 from ucbench.hookspecs import hookimpl
 
 CLEAN, SHAM, POSITIVE, SHUFFLED = "clean", "sham", "positive", "shuffled"
+#: Written where others write a chain of defenses.
+NO_DEFENSE = "none"
 
 
 @hookimpl
@@ -44,6 +46,18 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         summary="Reference: shuffled:POISONER, that poisoner's perturbations given to random images",
         load="ucbench.references:Shuffled",
         params="ucbench.references:ShuffledParams",
+    )
+
+
+@hookimpl
+def ucbench_defenses() -> Iterator[DefenseRecord]:
+    yield DefenseRecord(
+        name="clean-pixels",
+        summary="Control: the clean pictures under the labels of the published ones (oracle)",
+        load="ucbench.references:CleanPixels",
+        tier="T4",
+        static=True,
+        oracle=True,
     )
 
 

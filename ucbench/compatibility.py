@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ucbench.builtin import NO_DEFENSE
 from ucbench.components import PoisonerRecord
 from ucbench.errors import UsageError
-from ucbench.registry import Resolved
+from ucbench.grammar import parse_chain
+from ucbench.registry import Registry, Resolved
 
 
 def check_exploiter(defense: Sequence[Resolved], victim: Resolved, trusted: int) -> None:
@@ -65,3 +67,14 @@ def check_surrogate(record: PoisonerRecord, surrogate: Resolved | None) -> None:
             f"Poisoner {record.name!r} looks through a surrogate's weights, but {surrogate} has none. Name one with"
             " --surrogate that is pretrained or trained on the spot (`ucbench list surrogate`)."
         )
+
+
+def sees_the_clean(defense: str, registry: Registry) -> bool:
+    """Whether a defense of this chain is an oracle, which is shown and enters no worst case.
+
+    Raises:
+        UsageError: for a name that does not exist.
+    """
+    if defense == NO_DEFENSE:
+        return False
+    return any(getattr(registry.find("defense", part.name), "oracle", False) for part in parse_chain(defense))

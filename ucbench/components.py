@@ -144,7 +144,7 @@ class DefenseRecord(ComponentRecord):
         static: True if it does nothing but ``prepare``, so that victims which train by themselves can use it too. A
             property ``static`` of its parameters overrides it.
         needs_trusted: True if it works with the trusted set.
-        oracle: True if it sees what an exploiter cannot; such rows are shown and not ranked.
+        oracle: True if it sees what an exploiter cannot: ``prepare`` is lent ``run.clean``. No ranking can name it.
     """
 
     kind: ClassVar[str] = "defense"
@@ -232,6 +232,8 @@ class Run(Protocol):
     budget: Budget | None
     #: Set while crafting with a surrogate, and for labelings that look through a model.
     surrogate: Surrogate | None
+    #: The training set before it was perturbed; set for the ``prepare`` of a defense whose record says ``oracle``.
+    clean: ImageSet | None
     checkpoint: Checkpoint
     #: Epoch of the training that lends it, from 1; 0 outside of one.
     epoch: int

@@ -16,6 +16,7 @@ from ucbench.training import Engine
 
 if TYPE_CHECKING:
     from ucbench.budget import Budget
+    from ucbench.data import ImageSet
 
 _log = logging.getLogger("ucbench")
 
@@ -47,6 +48,7 @@ class Context:
         self.device = engine.device
         self.budget = budget
         self.surrogate = surrogate
+        self.clean: ImageSet | None = None
         self.checkpoint: Checkpoint = checkpoint or NoCheckpoint()
         self.epoch = 0
         self.notes: dict[str, Any] = {}

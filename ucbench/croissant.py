@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ucbench.budget import Budget
+
 CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
 #: The names of the specification, as its JSON-LD context binds them.
 CONTEXT: Mapping[str, Any] = {
@@ -83,7 +85,7 @@ def croissant(
         hashes: SHA-256 by file.
     """
     request = told["request"]
-    budget = "unbounded" if request["epsilon"] is None else f"{request['norm']} {request['epsilon']:g}"
+    budget = Budget(request["norm"], request["epsilon"])
     poisoner = request["poisoner"].partition(":")[0]
     known = {
         "license": about.license,

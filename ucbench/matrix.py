@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ucbench.budget import Budget
-from ucbench.builtin import CLEAN, SHAM, SHUFFLED
+from ucbench.builtin import CLEAN, NO_DEFENSE, SHAM, SHUFFLED
 from ucbench.compatibility import check_exploiter, check_labeler, check_surrogate, labeler_of
 from ucbench.components import DatasetRecord, PoisonerRecord
 from ucbench.errors import UsageError
@@ -25,7 +25,6 @@ from ucbench.registry import Registry, Resolved
 CORE_VERSION = 1
 #: Radius in 8-bit units where neither the request, the data set nor the poisoner names one.
 FALLBACK_EPSILON = 8.0
-NO_DEFENSE = "none"
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,27 @@ class Clean:
         return Perturbation(np.zeros((1, 3, *train.size), np.float32), np.zeros(len(train), np.int64))
 
 
+class CleanPixels:
+    """The pictures as they were before anything was crafted, under the labels that were given to the published ones.
+
+    Beside no defense it tells apart what a release does to labels made from it and to learning from its pixels: a
+    machine labeling's own labels, and its ``annotate=clean``, on the published and on the clean pictures.
+    """
+
+    def __init__(self, params: Params) -> None:
+        self.params = params
+
+    def prepare(self, train: ImageSet, run: Run) -> ImageSet:
+        """``train`` with the clean pixels.
+
+        Raises:
+            UsageError: where no clean set is lent.
+        """
+        if run.clean is None:
+            raise UsageError("clean-pixels works where the clean set is at hand, which is in a run's cells.")
+        return train.with_images(run.clean.images)
+
+
 class Sham:
     """Noise without information.
 

@@ -168,8 +168,13 @@ class Workbench(Shelf):
             self._surrogates[str(named)] = surrogate
         return self._surrogates[str(named)]
 
-    def prepared(self, cell: Cell, chain: DefenseChain, released: ImageSet) -> tuple[ImageSet, Context]:
+    def prepared(
+        self, cell: Cell, chain: DefenseChain, released: ImageSet, clean: ImageSet
+    ) -> tuple[ImageSet, Context]:
         """``released`` as the cell's defenses prepare it, once for all trainings, and the run that holds their notes.
+
+        Args:
+            clean: the same pictures before they were perturbed, for oracles.
 
         Raises:
             ContractError: if a defense returned what its contract forbids.
@@ -186,6 +191,9 @@ class Workbench(Shelf):
             "seed": cell.craft.seed or 0,
             "numerics": self.numerics.identity(),
         }
+        if any(getattr(part.record, "oracle", False) for part in cell.defense):
+            run.clean = clean
+            identity["clean"] = clean.fingerprint
 
         def prepare() -> tuple[dict[str, Any], dict[str, Any]]:
             done = chain.prepare(released, run)

@@ -1,8 +1,9 @@
 """Labelings without a person: a pretrained model looks at the pictures as they were published.
 
 What is to be learned is defined by the clean pictures alone: the classes, and the labels the clean test set is scored
-by. A release that leads the model astray does so in the training labels only, where it also costs the exploiter. A
-class in which no published picture falls therefore stays a class, and test pictures of it count as errors.
+by. A release that leads the model astray does so in the training labels only, where it also costs the exploiter;
+``annotate=clean`` gives the published pictures the labels from before, as if it had not. A class in which no published
+picture falls therefore stays a class, and test pictures of it count as errors.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ucbench import ImageSet, UsageError
 from ucbench.crafting import cluster, extract_features, nearest_centre, predict_classes
@@ -48,9 +50,10 @@ class Predicted:
             )
         # The helper asks a surrogate for its scores and nothing else.
         choosing = cast("Surrogate", _Choosing(model, torch.from_numpy(seen).to(run.device)))
-        labels, scoring = (predict_classes(choosing, images, run.device) for images in (published, test))
+        now, scoring = (predict_classes(choosing, images, run.device) for images in (published, test))
         classes = tuple(f"predicted {number}" for number in seen)
-        _note(run, labels, before.astype(np.int64), clean, len(classes))
+        labels = self.params.chosen(before.astype(np.int64), now)
+        _note(run, labels, labels_kept=now == before, clean=clean, classes=len(classes))
         return published.with_labels(labels, classes), test.with_labels(scoring, classes)
 
 
@@ -90,19 +93,20 @@ class KMeans:
             for images in (clean, published)
         )
         _, number = best_matching(contingency(now.assignment, before.assignment))
-        labels = number[now.assignment]
+        renumbered = number[now.assignment]
         scoring = nearest_centre(extract_features(model, test, run.device), torch.from_numpy(before.centres)).numpy()
         classes = tuple(f"cluster {index}" for index in range(k))
-        _note(run, labels, before.assignment, clean, k)
+        labels = self.params.chosen(before.assignment, renumbered)
+        _note(run, labels, labels_kept=renumbered == before.assignment, clean=clean, classes=k)
         return published.with_labels(labels, classes), test.with_labels(scoring, classes)
 
 
-def _note(run: Run, labels: Labels, before: Labels, clean: ImageSet, classes: int) -> None:
-    """Note how the published images' labels compare with others of the same images.
+def _note(run: Run, labels: Labels, *, labels_kept: NDArray[np.bool_], clean: ImageSet, classes: int) -> None:
+    """Note how the labels that are used compare with others of the same images.
 
-    ``label_agreement`` with the originals; ``labels_kept``: percent that have the label they had when clean
-    (``before``); ``classes_without_images``: how many of the classes no published image falls in.
+    ``label_agreement`` with the originals; ``labels_kept``: percent of images that look to the model as they did when
+    clean, whichever labels are used; ``classes_without_images``: how many of the classes no label names.
     """
     run.note("label_agreement", agreement(labels, clean.known_labels))
-    run.note("labels_kept", 100.0 * float((labels == before).mean()))
+    run.note("labels_kept", 100.0 * float(labels_kept.mean()))
     run.note("classes_without_images", classes - len(np.unique(labels)))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
 from ucbench import Params
 from ucbench_labelings.class_maps import read_class_map
+
+T = TypeVar("T")
 
 
 class CoarseParams(Params):
@@ -64,9 +66,29 @@ class FineParams(DrawnParams, ThroughModel):
     parts: int = Field(2, ge=2, description="parts of every class")
 
 
-class PredictedParams(ThroughModel):
+class MachineParams(ThroughModel):
+    """Of labelings that read the published pictures."""
+
+    annotate: Literal["published", "clean"] = Field(
+        "published",
+        description="which pixels are labelled; clean is a control no exploiter has: labels from before the noise",
+    )
+
+    def identity(self) -> dict[str, Any]:
+        """All fields, but ``annotate`` only where it is ``clean``: keys are older than it."""
+        values = super().identity()
+        if self.annotate == "published":
+            del values["annotate"]
+        return values
+
+    def chosen(self, before: T, now: T) -> T:
+        """What is seen in the clean pictures, or in the published ones."""
+        return before if self.annotate == "clean" else now
+
+
+class PredictedParams(MachineParams):
     pass
 
 
-class KMeansParams(DrawnParams, ThroughModel):
+class KMeansParams(DrawnParams, MachineParams):
     k: int = Field(10, ge=2, description="clusters, which are the classes")

@@ -83,6 +83,41 @@ class TestPredicted:
             apply("predicted", images([4, 4, 4]), self.CLEAN, self.TEST)
 
 
+@pytest.mark.parametrize("reference", ["predicted", "kmeans:k=3"])
+class TestAnnotatingClean:
+    CLEAN = images([1, 5, 1, 9, 5, 9], labels=[0, 1, 0, 2, 1, 2])
+    PUBLISHED = images([5, 1, 9, 1, 5, 9])
+    TEST = images([6, 1, 8], name="test")
+
+    def controlled(self, reference: str) -> str:
+        return f"{reference}{',' if ':' in reference else ':'}annotate=clean"
+
+    def test_published_pictures_get_the_labels_of_their_originals(self, reference):
+        before, scoring, _ = apply(reference, self.CLEAN, self.CLEAN, self.TEST)
+        now, _, seen = apply(reference, self.CLEAN, self.PUBLISHED, self.TEST)
+        train, scored, run = apply(self.controlled(reference), self.CLEAN, self.PUBLISHED, self.TEST)
+        assert (now.known_labels != before.known_labels).any()
+        np.testing.assert_array_equal(train.images, self.PUBLISHED.images)
+        np.testing.assert_array_equal(train.known_labels, before.known_labels)
+        np.testing.assert_array_equal(scored.known_labels, scoring.known_labels)
+        # What the release did to the annotator is told all the same.
+        assert run.notes["labels_kept"] == seen.notes["labels_kept"] < 100
+        assert run.notes["label_agreement"] != seen.notes["label_agreement"]
+
+    def test_keys_from_before_it_existed_hold(self, reference):
+        plain, told, control = (
+            installed().resolve("labeling", text).identity()["params"]
+            for text in (
+                reference,
+                self.controlled(reference).replace("clean", "published"),
+                self.controlled(reference),
+            )
+        )
+        assert plain == told
+        assert "annotate" not in plain
+        assert control == {**plain, "annotate": "clean"}
+
+
 class TestKMeans:
     RNG = np.random.default_rng(0)
     GROUP = RNG.permutation(np.repeat([0, 1, 2], [20, 14, 8]))

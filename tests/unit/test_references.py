@@ -11,7 +11,7 @@ from ucbench.budget import Budget, sizes
 from ucbench.data import ImageSet
 from ucbench.errors import DataError, UsageError
 from ucbench.params import Params
-from ucbench.references import Clean, Positive, PositiveParams, Sham
+from ucbench.references import Clean, CleanPixels, Positive, PositiveParams, Sham
 from ucbench.release import Release, make_release, materialise
 from ucbench.testing import make_run, sample_images
 
@@ -107,3 +107,19 @@ def test_positive_is_another_under_another_seed():
 def test_positive_cannot_do_without_labels():
     with pytest.raises(DataError, match="no labels"):
         positive(sample_images().with_labels(None))
+
+
+def test_clean_pixels_keep_the_labels_of_the_published_ones():
+    clean = sample_images()
+    published = clean.with_images(~clean.images).with_labels((clean.known_labels + 1) % 3, clean.classes)
+    run = make_run(stage="prepare")
+    run.clean = clean
+    prepared = CleanPixels(Params()).prepare(published, run)
+    assert (prepared.images == clean.images).all()
+    assert (prepared.known_labels == published.known_labels).all()
+    assert prepared.classes == published.classes
+
+
+def test_who_is_lent_no_clean_pixels_is_told():
+    with pytest.raises(UsageError, match="clean set"):
+        CleanPixels(Params()).prepare(sample_images(), make_run(stage="prepare"))

@@ -60,6 +60,34 @@ def test_records_come_in_the_order_of_the_cells_and_say_what_they_are(tmp_path):
     json.dumps(records, allow_nan=False)
 
 
+def test_under_clean_pixels_every_release_is_as_good_as_clean(tmp_path):
+    records = run(tmp_path / "store", "stripes", defenses=["none", "clean-pixels"], mixtures=[1.0, 0.5])
+    found = {}
+    for record in records:
+        asked = record["request"]
+        found[asked["poisoner"], asked["mixture"], asked["defense"]] = record["history"]
+    clean = found["clean", 1.0, "none"]
+    assert found["stripes", 1.0, "none"] != clean
+    restored = [history for (_, _, defense), history in found.items() if defense == "clean-pixels"]
+    assert len(restored) == 5
+    assert all(history == clean for history in restored)
+
+
+def test_only_oracles_are_lent_the_clean_pictures(tmp_path):
+    bench = tiny.bench(tmp_path)
+    lent = {}
+    prepare = bench.prepared
+
+    def watched(cell, *given):
+        images, run = prepare(cell, *given)
+        lent.setdefault(cell.defense_text, set()).add(run.clean is not None)
+        return images, run
+
+    bench.prepared = watched
+    run_cells(expand(axes("stripes", defenses=["dim", "clean-pixels"]), tiny.registry()), bench, tiny.registry())
+    assert lent == {"dim": {False}, "clean-pixels": {True}}
+
+
 def test_a_second_run_does_nothing_anew(tmp_path):
     first = run(tmp_path / "store", "stripes", "badge")
     assert tiny.work_done()["craft stripes"] == 1

@@ -67,6 +67,12 @@ def words(found) -> list[tuple]:
     ]
 
 
+def test_no_ranking_is_over_what_no_exploiter_has(tmp_path):
+    path = written(tmp_path, GOOD.replace('defenses = ["none", "dim"]', 'defenses = ["none", "dim+clean-pixels"]'))
+    with pytest.raises(UsageError, match=r"small\.toml.*dim\+clean-pixels.*more than exploiters"):
+        cells(path)
+
+
 def test_tables_are_cross_products_over_what_they_share(tmp_path):
     found = words(cells(written(tmp_path, GOOD)))
     expected = {("stripes", "none", "none", seed) for seed in (0, 1)}

@@ -94,6 +94,14 @@ def test_a_chain_has_the_highest_tier_of_its_parts(tmp_path, capsys):
     assert "60.0 `jpeg:quality=30+cutmix`" in text
 
 
+def test_what_no_exploiter_has_is_in_no_tier(tmp_path, capsys):
+    boards.folder(tmp_path, boards.rows_of({"uc": [20.0]}) + boards.rows_of({"uc": [90.0]}, "jpeg+clean-pixels"))
+    assert main(["leaderboard", "tiers", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert "| poisoner | none |" in text
+    assert "90.0" not in text
+
+
 def test_a_folder_without_records_is_an_error(tmp_path, capsys):
     assert main(["leaderboard", "tiers", str(tmp_path)]) == 1
     assert "There are no records" in capsys.readouterr().err

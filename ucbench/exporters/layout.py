@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ucbench.budget import Budget
 from ucbench.leaderboards.tables import BLOCK, ENOUGH_SEEDS, Entry, not_run
 from ucbench.params import DEFAULT_PRESET
 from ucbench.statistics import Interval
@@ -50,7 +51,7 @@ def sections(entries: Sequence[Entry]) -> list[Section]:
     found = []
     for block in dict.fromkeys(entry.block for entry in entries):
         values = dict(zip(BLOCK, block, strict=True))
-        budget = "unbounded" if values["epsilon"] is None else f"{values['norm']} {values['epsilon']:g}"
+        budget = Budget(values["norm"], values["epsilon"])
         found.append(
             Section(
                 f"{values['dataset']}, {budget}, {values['victim']}, labels: {values['labeling']}",

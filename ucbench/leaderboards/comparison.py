@@ -19,14 +19,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ucbench.builtin import CLEAN, POSITIVE, SHAM, SHUFFLED
+from ucbench.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
 from ucbench.errors import DataError, UsageError, did_you_mean
 from ucbench.grammar import parse, parse_chain
 from ucbench.leaderboards.agreement import Agreement, agreement
 from ucbench.leaderboards.published import Figure
 from ucbench.leaderboards.ranking import worst_case
 from ucbench.leaderboards.tables import BLOCK, ENTRY
-from ucbench.matrix import NO_DEFENSE
 from ucbench.params import DEFAULT_PRESET
 from ucbench.records import read_records
 from ucbench.results import rows

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ucbench.builtin import CLEAN, POSITIVE, SHAM, SHUFFLED
+from ucbench.budget import Budget
+from ucbench.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
 from ucbench.errors import DataError
 from ucbench.files import atomic_write_text
 from ucbench.leaderboards.ranking import WorstCase, accuracies_of, effect, ranks, worst_case
-from ucbench.matrix import NO_DEFENSE
 from ucbench.records import Record, read_records
 from ucbench.results import Gate, Row, gates, grouped_by, rows, to_csv
 from ucbench.statistics import Interval, interval
@@ -177,7 +177,7 @@ def to_markdown(found: Sequence[Entry], title: str, verdicts: Iterable[Gate] = (
     for block in dict.fromkeys(entry.block for entry in found):
         values = dict(zip(BLOCK, block, strict=True))
         mixture, trusted, access = values["mixture"], values["trusted"], values["label_access"]
-        budget = "unbounded" if values["epsilon"] is None else f"{values['norm']} {values['epsilon']:g}"
+        budget = Budget(values["norm"], values["epsilon"])
         parts += [
             f"## {values['dataset']}, {budget}, {values['victim']}, labels: {values['labeling']}",
             "",

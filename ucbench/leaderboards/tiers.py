@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ucbench.builtin import CLEAN
+from ucbench.budget import Budget
+from ucbench.builtin import CLEAN, NO_DEFENSE
 from ucbench.leaderboards.ranking import Accuracies, accuracies_of, worst_case
 from ucbench.leaderboards.tables import ENTRY, EXPLOITER
-from ucbench.matrix import NO_DEFENSE
 from ucbench.results import Row, grouped_by
 from ucbench.statistics import Interval
 
@@ -83,7 +83,7 @@ def to_markdown(tables: Sequence[Table]) -> str:
     parts = []
     for one in tables:
         values = dict(zip(EXPLOITER + BUDGET, one.setting, strict=True))
-        budget = "unbounded" if values["epsilon"] is None else f"{values['norm']} {values['epsilon']:g}"
+        budget = Budget(values["norm"], values["epsilon"])
         parts += [
             f"{values['dataset']}, {budget}, {values['victim']}, labels: {values['labeling']}, mixture"
             f" {values['mixture']:g}, {values['trusted']} trusted images",

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import ucbench
+from ucbench.builtin import NO_DEFENSE
 from ucbench.errors import UsageError
 from ucbench.hookspecs import PROJECT
-from ucbench.matrix import NO_DEFENSE
 from ucbench.registry import Registry, kind_named
 
 #: Longer names would be cut off in tables, and break the lines of the templates.

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from ucbench.builtin import CLEAN, POSITIVE, SHAM, SHUFFLED
+from ucbench.budget import Budget
+from ucbench.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
 from ucbench.errors import DataError
 from ucbench.identity import key
 from ucbench.leaderboards.tables import BLOCK, ENTRY, Entry, entries
-from ucbench.matrix import NO_DEFENSE
 from ucbench.params import DEFAULT_PRESET
 from ucbench.records import Record
 from ucbench.results import Gate, Row, Summary, gates, grouped_by, rows, summarise
@@ -154,7 +154,7 @@ def poisoner_text(values: Mapping[str, Any]) -> str:
 def budget_text(values: Mapping[str, Any]) -> str:
     if values["poisoner"] == CLEAN:
         return "none"
-    return str(values["norm"]) if values["epsilon"] is None else f"{values['norm']} {values['epsilon']:g}"
+    return str(Budget(values["norm"], values["epsilon"]))
 
 
 def cells_page(axes: Mapping[str, str]) -> str:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ucbench.builtin import NO_DEFENSE
 from ucbench.leaderboards.tables import ENOUGH_SEEDS, ENTRY, Entry, not_run
-from ucbench.matrix import NO_DEFENSE
 from ucbench.results import COLUMNS, columns
 from ucbench.site.data import FAILED, ORACLE, REFERENCE, Board, Group, Setting, Site, cells_page, poisoner_text
 from ucbench.site.table import AXES, Cell, Column, Row, Table, compact, fixed, number, plain

@@ -14,10 +14,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ucbench.builtin import CLEAN
+from ucbench.builtin import CLEAN, NO_DEFENSE
 from ucbench.errors import DataError
 from ucbench.leaderboards.tables import ENOUGH_SEEDS, entries, to_leaderboard_csv
-from ucbench.matrix import NO_DEFENSE
 from ucbench.records import Record
 from ucbench.results import Gate, Row, to_csv
 from ucbench.site import cellpage, charts, listings

@@ -111,7 +111,9 @@ def _check_prepare(subject: Subject[DefenseRecord], train: ImageSet) -> None:
     prepared = []
     for state in (0, 1):
         with subject.calling("prepare()", train, state=state):
-            returned = subject.build().prepare(train, make_run(stage="train"))
+            run = make_run(stage="train")
+            run.clean = train if subject.record.oracle else None
+            returned = subject.build().prepare(train, run)
         fits = (
             isinstance(returned, ImageSet)
             and returned.images.shape == train.images.shape

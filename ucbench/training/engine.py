@@ -228,6 +228,8 @@ class Engine:
                 targets = F.one_hot(labels, classes).float()
                 x, targets = chain.mix(x, targets, run, generator)
             if chain.loss is not None:
+                # Its owner knows no recipe: what the recipe smooths is smoothed before.
+                targets = targets * (1 - recipe.label_smoothing) + recipe.label_smoothing / classes
                 with self.autocast():
                     return chain.loss(model, x, targets, run, generator)
         with self.autocast():

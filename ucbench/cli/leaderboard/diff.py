@@ -176,10 +176,11 @@ def _range(low: float, high: float) -> str:
 
 
 def _block(block: tuple[Any, ...]) -> str:
+    from ucbench.budget import Budget
     from ucbench.leaderboards.tables import BLOCK
 
     values = dict(zip(BLOCK, block, strict=True))
-    budget = "unbounded" if values["epsilon"] is None else f"{values['norm']} {values['epsilon']:g}"
+    budget = Budget(values["norm"], values["epsilon"])
     text = f"{values['dataset']}, {budget}, {values['victim']}, labels {values['labeling']}"
     mixture = "" if values["mixture"] == 1 else f", mixture {values['mixture']:g}"
     trusted = f", {values['trusted']} trusted" if values["trusted"] else ""
