@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import boards
 import pytest
@@ -108,6 +109,15 @@ def test_the_picture_names_its_marks(tmp_path):
     text = (tmp_path / "a.svg").read_text(encoding="utf-8")
     for name in ("lsp, told clusters:k=10", "kmeans:k=10", "Some &amp; title", "clean test accuracy, %"):
         assert f"<!-- {name} -->" in text
+
+
+def test_a_title_longer_than_the_picture_goes_on_below(tmp_path):
+    words = [f"word{number}" for number in range(40)]
+    plot(table(), tmp_path / "a.svg", by="labeling", measure="test_accuracy", title=" ".join(words))
+    text = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    lines = re.findall(r"<!-- (word.*?) -->", text)
+    assert " ".join(lines).split() == words
+    assert 1 < len(lines) < 20
 
 
 def test_conditions_choose_rows():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import re
+import textwrap
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -179,7 +180,7 @@ def plot(table: Sequence[Row], out: Path, *, by: str, measure: str, title: str) 
         axes.set_ylabel(MEASURES[measure].title)
         axes.set_ylim(bottom=MEASURES[measure].lowest, top=MEASURES[measure].highest)
         axes.set_xlabel(by.replace("_", " "))
-        axes.set_title(title, fontsize=10)
+        axes.set_title(textwrap.fill(title, int(width * 11)), fontsize=10)  # about eleven characters an inch
         axes.grid(axis="y", alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
         figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
