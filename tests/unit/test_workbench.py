@@ -217,17 +217,20 @@ def test_a_labeling_wants_weights_that_are_there(bench, model, text):
 def test_a_release_is_prepared_once_for_all_trainings(tmp_path, bench):
     released = bench.dataset(cell().dataset).train
     chain = DefenseChain([("dim", Dim(Params()))])
-    first, run = bench.prepared(cell(defenses=["dim"]), chain, released)
-    again, noted = tiny.bench(tmp_path / "store").prepared(cell(defenses=["dim"], seeds=[(0, 4)]), chain, released)
+    clean = released.with_images(~released.images)
+    first, run = bench.prepared(cell(defenses=["dim"]), chain, released, clean)
+    elsewhere = tiny.bench(tmp_path / "store")
+    # Who is lent no clean pictures does not depend on them.
+    again, noted = elsewhere.prepared(cell(defenses=["dim"], seeds=[(0, 4)]), chain, released, released)
     assert tiny.work_done()["prepare dim"] == 1
     np.testing.assert_array_equal(first.images, released.images // 2 + 64)
     assert (again.fingerprint, noted.notes) == (first.fingerprint, run.notes)
-    bench.prepared(cell(defenses=["dim"]), chain, released.with_images(released.images ^ np.uint8(1)))
-    bench.prepared(cell(defenses=["dim"], seeds=[(1, 0)]), chain, released)
+    bench.prepared(cell(defenses=["dim"]), chain, released.with_images(released.images ^ np.uint8(1)), clean)
+    bench.prepared(cell(defenses=["dim"], seeds=[(1, 0)]), chain, released, clean)
     assert tiny.work_done()["prepare dim"] == 3
 
 
 def test_what_prepares_nothing_stores_nothing(tmp_path, bench):
     released = bench.dataset(cell().dataset).train
-    assert bench.prepared(cell(), DefenseChain(), released)[0] is released
+    assert bench.prepared(cell(), DefenseChain(), released, released)[0] is released
     assert not (tmp_path / "store" / "objects" / "prepared").exists()
