@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ucbench.contingency import Labels, contingency, mutual_information
 from ucbench.release import Release
-
-Labels = NDArray[np.int64]
 
 
 def accuracy(predicted: Labels, labels: Labels) -> float:
@@ -46,18 +45,19 @@ def cluster_diagnostics(index: Labels, labels: Labels) -> dict[str, float]:
 
     ``homogeneity`` is 1 where every group holds one class, ``completeness`` where every class lies in one group
     (Rosenberg and Hirschberg, EMNLP 2007). ``relative_purity`` is purity over the largest value that balanced classes
-    allow with this number of groups.
+    allow with this number of groups, ``mutual_information`` what group and class tell of each other, in nats.
     """
     from sklearn.metrics import completeness_score, homogeneity_score
 
-    groups, classes = int(index.max()) + 1, int(labels.max()) + 1
-    counts = np.bincount(index * classes + labels, minlength=groups * classes).reshape(groups, classes)
+    counts = contingency(index, labels)
+    groups, classes = counts.shape
     purity = float(counts.max(1).sum() / len(labels))
     return {
         "groups": groups,
         "homogeneity": float(homogeneity_score(labels, index)),
         "completeness": float(completeness_score(labels, index)),
         "relative_purity": purity / min(1.0, groups / classes),
+        "mutual_information": mutual_information(counts),
     }
 
 

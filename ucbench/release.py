@@ -43,6 +43,11 @@ class Release:
     state: Arrays
     meta: Mapping[str, Any]
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether groups of images share a perturbation: neither one for all, nor one each."""
+        return 1 < len(self.changes) < len(self.index)
+
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays to store; :meth:`from_arrays` is the inverse."""
         state = {f"{_STATE}{name}": array for name, array in self.state.items()}

@@ -247,7 +247,7 @@ class Workbench(Shelf):
         self.refuse_modified(f"Poisoner {craft.poisoner} or its surrogate", cell, images)
         self.costs.remember(crafting_work(cell, len(images), images.size, self.numerics), seconds)
         release = make_release(perturbation, images, craft.budget, declares_projection=record.projects)
-        if 1 < len(release.changes) < len(images):
+        if release.is_shared:
             for name, value in cluster_diagnostics(release.index, images.known_labels).items():
                 run.note(name, value)
         meta = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ucbench import ImageSet, UsageError
-from ucbench_labelings.agreement import Labels, agreement
+from ucbench.contingency import Labels, agreement
 from ucbench_labelings.class_maps import numbered, read_class_map
 
 if TYPE_CHECKING:

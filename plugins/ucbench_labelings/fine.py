@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from ucbench import ImageSet, UsageError
+from ucbench.contingency import agreement
 from ucbench.crafting import cluster, extract_features, nearest_centre
-from ucbench_labelings.agreement import agreement
 from ucbench_labelings.model import lent_model
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from ucbench import ImageSet, UsageError
+from ucbench.contingency import Labels, agreement, best_matching, contingency
 from ucbench.crafting import cluster, extract_features, nearest_centre, predict_classes
-from ucbench_labelings.agreement import Labels, agreement, best_matching, contingency
 from ucbench_labelings.model import lent_model
 
 if TYPE_CHECKING:

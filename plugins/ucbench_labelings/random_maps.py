@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ucbench import ImageSet, UsageError
-from ucbench_labelings.agreement import agreement
+from ucbench.contingency import agreement
 
 if TYPE_CHECKING:
     from ucbench.components import Run

@@ -44,3 +44,13 @@ def ucbench_labelings() -> Iterator[LabelingRecord]:
         requires=("open_clip",),
         extra=_EXTRA,
     )
+    yield LabelingRecord(
+        name="coarse-by-name",
+        summary="Classes whose names are alike to a CLIP, in groups: coarse-by-name:clip=ARCH/TAG,groups=2",
+        load="ucbench_openclip.by_name:CoarseByName",
+        params="ucbench_openclip.params:CoarseByNameParams",
+        paper=_CLIP,
+        source="semantic",
+        requires=("open_clip",),
+        extra=_EXTRA,
+    )

@@ -102,8 +102,8 @@ class OpenClipParams(ClipParams):
     )
 
 
-class ZeroShotParams(ClipParams):
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"standard": {}, "ensemble": {"templates": (ENSEMBLE,)}}
+class NamedParams(ClipParams):
+    """Of labelings that know what classes are called."""
 
     templates: tuple[str, ...] = Field(
         (SIMPLE,),
@@ -112,10 +112,6 @@ class ZeroShotParams(ClipParams):
             "prompts whose embeddings are averaged, separated by /: simple ('a photo of a {class}.'), ensemble (the 80 "
             "of Radford et al.), or texts that hold {class}"
         ),
-    )
-    annotate: Literal["published", "clean"] = Field(
-        "published",
-        description="which pixels are annotated; clean is a control no exploiter has: labels from before the noise",
     )
 
     @field_validator("templates")
@@ -126,3 +122,18 @@ class ZeroShotParams(ClipParams):
             if template != ENSEMBLE and "{class}" not in template:
                 raise ValueError(f"{template!r} is neither 'simple' nor 'ensemble', and has no place for {{class}}")
         return known
+
+
+class ZeroShotParams(NamedParams):
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"standard": {}, "ensemble": {"templates": (ENSEMBLE,)}}
+
+    annotate: Literal["published", "clean"] = Field(
+        "published",
+        description="which pixels are annotated; clean is a control no exploiter has: labels from before the noise",
+    )
+
+
+class CoarseByNameParams(NamedParams):
+    groups: int = Field(2, ge=2, description="classes left, at most as many as the data set has")
+    # Of scikit-learn, which takes no larger one. Not from the cell's seeds: all rows of a table share the labels.
+    map_seed: int = Field(0, ge=0, lt=2**32, description="seed of the groups, the same for all craft and train seeds")

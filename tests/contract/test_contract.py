@@ -104,7 +104,7 @@ def reference(request, files) -> ComponentRef | str:
         return ComponentRef(name, argument=str(files / "release.npy"))
     if (kind, name) == ("poisoner", "shuffled"):
         pytest.skip("the core makes it from another poisoner's release; tests/unit/test_workbench.py tests it")
-    if (kind, name) in (("surrogate", "openclip"), ("labeling", "zero-shot")):
+    if (kind, name) in (("surrogate", "openclip"), ("labeling", "zero-shot"), ("labeling", "coarse-by-name")):
         if not (files / "openclip").exists():
             pytest.skip(f"{kind} {name} needs open_clip")
         return ComponentRef(name, options=(("checkpoint", str(files / "openclip" / "weights.safetensors")),))

@@ -231,6 +231,16 @@ class Shifted(Original):
         )
 
 
+class Pairs(Original):
+    """The first two classes are one."""
+
+    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run):
+        return tuple(
+            images.with_labels(np.maximum(labels.known_labels - 1, 0), ("either", "other"))
+            for images, labels in ((published, clean), (test, test))
+        )
+
+
 class Fog:
     """Changes the training set, and nothing else."""
 
@@ -404,6 +414,7 @@ RECORDS = (
     ucbench.SurrogateRecord(name="fitted", summary="", load=f"{HERE}:FittedEyes", label_access="full"),
     ucbench.LabelingRecord(name="original", summary="", load=f"{HERE}:Original"),
     ucbench.LabelingRecord(name="shifted", summary="", load=f"{HERE}:Shifted"),
+    ucbench.LabelingRecord(name="pairs", summary="", load=f"{HERE}:Pairs"),
     ucbench.LabelingRecord(name="clumsy", summary="", load=f"{HERE}:Clumsy"),
     ucbench.LabelingRecord(
         name="seen", summary="", load=f"{HERE}:Seen", params=f"{HERE}:SeenParams", source="machine", surrogate="eyes"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -113,6 +115,7 @@ def test_clusters_against_classes(index, classes, homogeneity, completeness, pur
     assert found["homogeneity"] == pytest.approx(homogeneity, abs=1e-9)
     assert found["completeness"] == pytest.approx(completeness, abs=1e-9)
     assert found["relative_purity"] == pytest.approx(purity)
+    assert found["mutual_information"] == pytest.approx(homogeneity * math.log(classes.max() + 1))
 
 
 def test_a_probe_reads_classes_from_features_that_carry_them_and_not_from_noise():

@@ -257,3 +257,17 @@ def test_a_record_is_written_where_its_key_says(tmp_path):
     path = record_path(tmp_path / "out", record["cell"])
     assert json.loads(path.read_text()) == record
     assert np.isfinite(record["cost"]["train_gflops"])
+
+
+def test_a_record_tells_what_shared_perturbations_say_of_the_exploiters_labels(tmp_path):
+    records = run(tmp_path, "badge", "stripes", labelings=["original", "pairs"], mixtures=[0.5])
+    told = {}
+    for record in records:
+        asked = record["request"]
+        told[asked["poisoner"], asked["labeling"]] = record["notes"].get("exploiter_labels_in_groups")
+    # A badge a class gives every class away, also where the exploiter has merged two of the three.
+    assert told["badge", "original"]["homogeneity"] == pytest.approx(1)
+    assert told["badge", "original"]["mutual_information"] == pytest.approx(np.log(3))
+    assert told["badge", "pairs"]["homogeneity"] == pytest.approx(1)
+    assert told["badge", "pairs"]["completeness"] < 1
+    assert {told["clean", "original"], told["stripes", "original"]} == {None}

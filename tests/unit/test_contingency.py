@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import normalized_mutual_info_score
 
-from ucbench_labelings.agreement import agreement, best_matching, contingency
+from ucbench.contingency import agreement, best_matching, contingency, mutual_information
 
 LABELS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=30)
 
@@ -64,3 +64,10 @@ def test_rows_are_the_first_labels():
     np.testing.assert_array_equal(table, [[0, 2], [0, 0], [1, 0]])
     rows, columns = best_matching(table)
     assert dict(zip(rows.tolist(), columns.tolist(), strict=True)) == {0: 1, 2: 0}
+
+
+def test_information_is_what_one_labeling_tells_of_the_other():
+    # Four classes in two groups of two: the group takes away one bit of two.
+    table = contingency(np.array([0, 0, 1, 1], np.int64), np.array([0, 1, 2, 3], np.int64))
+    assert mutual_information(table) == pytest.approx(math.log(2))
+    assert mutual_information(np.ones((3, 4), np.int64)) == pytest.approx(0, abs=1e-12)

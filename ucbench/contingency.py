@@ -34,15 +34,19 @@ def agreement(labels: Labels, original: Labels) -> dict[str, float]:
     second measure stays below 100 wherever the numbers of classes differ.
     """
     table = contingency(labels, original)
-    joint, one, other = _entropy(table), _entropy(table.sum(1)), _entropy(table.sum(0))
-    mean = (one + other) / 2
-    shared = min(max((one + other - joint) / mean, 0.0), 1.0) if mean > 0 else 1.0
+    mean = (entropy(table.sum(1)) + entropy(table.sum(0))) / 2
     return {
-        "normalized_mutual_information": shared,
+        "normalized_mutual_information": min(mutual_information(table) / mean, 1.0) if mean > 0 else 1.0,
         "matched_accuracy": 100.0 * float(table[best_matching(table)].sum()) / len(labels),
     }
 
 
-def _entropy(counts: NDArray[np.int64]) -> float:
+def mutual_information(table: NDArray[np.int64]) -> float:
+    """Of the two labelings whose pairs a contingency ``table`` counts, in nats; at least 0."""
+    return max(entropy(table.sum(1)) + entropy(table.sum(0)) - entropy(table), 0.0)
+
+
+def entropy(counts: NDArray[np.int64]) -> float:
+    """Of the shares of ``counts`` of any shape, in nats."""
     shares = counts[counts > 0] / counts.sum()
     return float(-(shares * np.log(shares)).sum())

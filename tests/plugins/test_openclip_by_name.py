@@ -1,0 +1,85 @@
+"""Classes grouped by what they are called: alike names together, whatever the pictures show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ucbench.data import ImageSet
+from ucbench.errors import UsageError
+from ucbench.registry import installed
+from ucbench.testing import make_run
+
+pytest.importorskip("open_clip", reason="needs open_clip: pip install 'ucbench[clip]'")
+by_name = pytest.importorskip("ucbench_openclip.by_name")
+
+CLASSES = ("truck", "cat", "lorry", "dog", "owl")
+#: Where a text tower might put them: vehicles, pets, and a bird.
+PLACES = {"truck": (1, 0, 0), "lorry": (0.99, 0.1, 0), "cat": (0, 1, 0), "dog": (0, 0.98, 0.1), "owl": (0, 0, 1)}
+
+
+class Tower(torch.nn.Module):
+    """Stands for what ``load_clip`` returns."""
+
+    @property
+    def model(self) -> Tower:
+        return self
+
+
+@pytest.fixture(autouse=True)
+def texts(monkeypatch) -> dict[str, Any]:
+    asked: dict[str, Any] = {}
+
+    def embeddings(clip, classes, templates):
+        asked["templates"] = templates
+        return torch.tensor([PLACES[name] for name in classes])
+
+    monkeypatch.setattr(by_name, "load_clip", lambda params: Tower())
+    monkeypatch.setattr(by_name, "class_embeddings", embeddings)
+    return asked
+
+
+def images(classes: tuple[str, ...] = CLASSES, seed: int = 0) -> ImageSet:
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(30) % len(classes))
+    return ImageSet(rng.integers(0, 256, (30, 3, 8, 8), np.uint8), labels, classes, name="some")
+
+
+def apply(options: str, classes: tuple[str, ...] = CLASSES) -> tuple[ImageSet, ImageSet, ImageSet, ImageSet, Any]:
+    clean, published, test, run = images(classes), images(classes, 1), images(classes, 2), make_run(stage="labeling")
+    labeling = installed().resolve("labeling", f"coarse-by-name:clip=RN50/openai,{options}").build()
+    return clean, test, *labeling.apply(clean, published, test, run), run
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_alike_names_are_one_class_in_both_sets(seed):
+    clean, test, train, scoring, run = apply(f"groups=3,map_seed={seed}")
+    group = np.array([0, 1, 0, 1, 2])
+    np.testing.assert_array_equal(train.known_labels, group[clean.known_labels])
+    np.testing.assert_array_equal(scoring.known_labels, group[test.known_labels])
+    assert train.classes == scoring.classes == ("truck / lorry", "cat / dog", "owl")
+    assert run.notes["merged_classes"] == [["truck", "lorry"], ["cat", "dog"], ["owl"]]
+    assert 0 < run.notes["label_agreement"]["normalized_mutual_information"] < 1
+
+
+def test_pictures_stay_as_published():
+    _, _, train, _, _ = apply("groups=2")
+    np.testing.assert_array_equal(train.images, images(seed=1).images)
+
+
+def test_as_many_groups_as_classes_keep_the_labels(texts):
+    clean, _, train, _, run = apply("groups=5,templates='a {class}'")
+    np.testing.assert_array_equal(train.known_labels, clean.known_labels)
+    assert run.notes["label_agreement"]["matched_accuracy"] == 100
+    assert texts["templates"] == ("a {class}",)
+
+
+def test_too_few_names_are_refused(monkeypatch):
+    with pytest.raises(UsageError, match="5 different names of classes of some cannot form groups=6"):
+        apply("groups=6")
+    monkeypatch.setitem(PLACES, "lorry", PLACES["truck"])
+    with pytest.raises(UsageError, match="4 different names"):
+        apply("groups=5")
