@@ -3,7 +3,8 @@
 ``clean`` changes nothing. ``sham`` adds noise of the same budget that carries no information. ``positive`` is a
 class-wise shortcut told the exploiter's labels: an oracle that no protector has, which shows that the regime can show
 an effect at all. ``shuffled:POISONER`` gives another poisoner's own perturbations to random images: what it still
-does is the noise's doing, what it no longer does was the association's. ``clean-pixels`` is a defense nobody has.
+does is the noise's doing, what it no longer does was the association's. ``clean-pixels`` and ``clean-part`` are
+defenses nobody has.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from ucbench.hookspecs import hookimpl
 CLEAN, SHAM, POSITIVE, SHUFFLED = "clean", "sham", "positive", "shuffled"
 #: Written where others write a chain of defenses.
 NO_DEFENSE = "none"
+#: The control of a mixture.
+CLEAN_PART = "clean-part"
 
 
 @hookimpl
@@ -55,6 +58,14 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
         name="clean-pixels",
         summary="Control: the clean pictures under the labels of the published ones (oracle)",
         load="ucbench.references:CleanPixels",
+        tier="T4",
+        static=True,
+        oracle=True,
+    )
+    yield DefenseRecord(
+        name=CLEAN_PART,
+        summary="Control of a mixture: the unprotected part alone, at equally many steps (oracle)",
+        load="ucbench.references:CleanPart",
         tier="T4",
         static=True,
         oracle=True,

@@ -48,6 +48,32 @@ class CleanPixels:
         return train.with_images(run.clean.images)
 
 
+class CleanPart:
+    """What nobody protected, alone: the control of a mixture.
+
+    The pictures that were published as they are, each as often as it takes to have as many as before, so that a victim
+    takes equally many steps. Where their number does not divide, the pictures shown once more are drawn.
+    """
+
+    def __init__(self, params: Params) -> None:
+        self.params = params
+
+    def prepare(self, train: ImageSet, run: Run) -> ImageSet:
+        """``len(train)`` pictures out of those whose pixels were left alone; their order is the training set's.
+
+        Raises:
+            UsageError: where no clean set is lent, and where every picture was changed.
+        """
+        if run.clean is None:
+            raise UsageError("clean-part works where the clean set is at hand, which is in a run's cells.")
+        untouched = np.flatnonzero((train.images == run.clean.images).all((1, 2, 3)))
+        if not len(untouched):
+            raise UsageError("clean-part: every picture is protected, none is left. Give a --mixture below 1.")
+        times, left_over = divmod(len(train), len(untouched))
+        drawn = np.random.default_rng(run.seed("clean-part")).permutation(untouched)[:left_over]
+        return train.subset(np.sort(np.concatenate([np.repeat(untouched, times), drawn])))
+
+
 class Sham:
     """Noise without information.
 

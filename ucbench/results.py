@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ucbench.builtin import CLEAN, POSITIVE, SHAM
+from ucbench.builtin import CLEAN, CLEAN_PART, POSITIVE, SHAM
 from ucbench.files import atomic_write_text
 from ucbench.records import Record
 from ucbench.statistics import Interval, t_interval
@@ -30,6 +30,11 @@ COLUMNS = (
 #: What a row must share with its clean reference, and further with its sham reference.
 _SAME_EXPLOITER = ("dataset", "labeling", "defense", "victim", "trusted", "train_seed")
 _SAME_BUDGET = ("norm", "epsilon", "mixture", "craft_seed")
+#: What a row must share with the control of its mixture. Which part is protected, the craft seed draws alone.
+_SAME_PART = ("dataset", "labeling", "victim", "trusted", "train_seed", "mixture", "craft_seed")
+_POISONER = ("poisoner", "preset", "surrogate", "craft_labels")
+#: Columns that only tables with that control have: its accuracy, and what the protected part added to it, in points.
+PART_ACCURACY, PART_GAIN = f"{CLEAN_PART}.accuracy", f"{CLEAN_PART}.gain"
 #: What is averaged over seeds is equal in all of these.
 _GROUP = (
     "dataset", "poisoner", "preset", "surrogate", "craft_labels", "labeling", "defense", "victim", "norm", "epsilon",
@@ -41,6 +46,7 @@ def rows(records: Iterable[Record]) -> list[Row]:
     """One row a record, in a fixed order, with the differences to the clean and sham rows among the same records.
 
     A column that does not apply (a clean row's craft seed, a failed cell's accuracy, a missing reference) is None.
+    Rows of mixtures whose control is among the records have :data:`PART_ACCURACY` and :data:`PART_GAIN` as well.
     """
     found = [_row(record) for record in records]
     clean = {_reference_key(row, _SAME_EXPLOITER): row for row in found if row["poisoner"] == CLEAN}
@@ -52,7 +58,21 @@ def rows(records: Iterable[Record]) -> list[Row]:
         row["drop"] = _difference(row["clean_accuracy"], own)
         row["drop_sham"] = _difference(row["sham_accuracy"], own)
         row["gap_removed"] = gap_removed(row["clean_accuracy"], own, row["chance"])
+    _beside_clean_parts(found)
     return sorted(found, key=_order)
+
+
+def _beside_clean_parts(table: Sequence[Row]) -> None:
+    controls = [row for row in table if row["defense"] == CLEAN_PART and row["mixture"] < 1]
+    # Labels read from published pixels differ between releases, and so do their controls: a poisoner's own comes first.
+    keys = (_SAME_PART + _POISONER + _SAME_BUDGET, _SAME_PART)
+    parts = [{_reference_key(row, names): _accuracy(row) for row in controls} for names in keys]
+    for row in table:
+        alone = [part.get(_reference_key(row, names)) for part, names in zip(parts, keys, strict=True)]
+        accuracy = next((value for value in alone if value is not None), None)
+        if accuracy is not None and CLEAN_PART not in row["defense"].split("+"):
+            row[PART_ACCURACY] = accuracy
+            row[PART_GAIN] = _difference(row["test_accuracy"], accuracy)
 
 
 def grouped_by(table: Iterable[Row], names: Sequence[str]) -> dict[tuple[Any, ...], list[Row]]:

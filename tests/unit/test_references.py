@@ -11,7 +11,7 @@ from ucbench.budget import Budget, sizes
 from ucbench.data import ImageSet
 from ucbench.errors import DataError, UsageError
 from ucbench.params import Params
-from ucbench.references import Clean, CleanPixels, Positive, PositiveParams, Sham
+from ucbench.references import Clean, CleanPart, CleanPixels, Positive, PositiveParams, Sham
 from ucbench.release import Release, make_release, materialise
 from ucbench.testing import make_run, sample_images
 
@@ -123,3 +123,31 @@ def test_clean_pixels_keep_the_labels_of_the_published_ones():
 def test_who_is_lent_no_clean_pixels_is_told():
     with pytest.raises(UsageError, match="clean set"):
         CleanPixels(Params()).prepare(sample_images(), make_run(stage="prepare"))
+
+
+@given(st.integers(1, 12), st.integers(0, 5))
+@settings(max_examples=40, deadline=None)
+def test_a_clean_part_is_what_was_left_alone_as_evenly_as_it_goes(untouched: int, seed: int) -> None:
+    clean = sample_images(12, (6, 9))
+    order = np.random.default_rng(seed).permutation(12)
+    left = np.sort(order[:untouched])
+    pixels = clean.images.copy()
+    pixels[order[untouched:], 1, 2, 3] ^= 1  # a single value of a single pixel tells
+    run = make_run(seed)
+    run.clean = clean
+    part = CleanPart(Params()).prepare(clean.with_images(pixels), run)
+    assert len(part) == 12
+    shown = [int(np.flatnonzero((clean.images == image).all((1, 2, 3)))[0]) for image in part.images]
+    assert set(shown) == set(left.tolist())
+    times = [shown.count(int(index)) for index in left]
+    assert max(times) - min(times) <= 1
+    np.testing.assert_array_equal(part.known_labels, clean.known_labels[shown])
+
+
+def test_a_clean_part_of_nothing_is_refused():
+    train, run = sample_images(4, (6, 9)), make_run()
+    with pytest.raises(UsageError, match="clean set is at hand"):
+        CleanPart(Params()).prepare(train, run)
+    run.clean = train
+    with pytest.raises(UsageError, match="--mixture below 1"):
+        CleanPart(Params()).prepare(train.with_images(255 - train.images), run)

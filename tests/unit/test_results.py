@@ -11,7 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ucbench.records import read_records, write_record
-from ucbench.results import AVERAGED, COLUMNS, gap_removed, gates, rows, summarise, to_csv, write_csv
+from ucbench.results import (
+    AVERAGED,
+    COLUMNS,
+    PART_ACCURACY,
+    PART_GAIN,
+    gap_removed,
+    gates,
+    rows,
+    summarise,
+    to_csv,
+    write_csv,
+)
 
 ASKED = [
     "dataset",
@@ -328,3 +339,35 @@ def test_one_seed_that_passes_all_else_leaves_the_gate_open():
     (gate,) = gates(rows(one))
     assert not gate.passed
     assert "open" in gate.verdict
+
+
+def test_a_mixture_is_read_against_its_clean_part_alone():
+    part = {"defense": "clean-part", "mixture": 0.4}
+    table = rows(
+        [
+            record("clean", 80.0),
+            record("sham", 60.0, **part),
+            record("sham", 61.0, **part, craft_seed=1, train_seed=1),
+            record("uc", 66.5, mixture=0.4),
+            record("uc", 55.0, mixture=0.4, craft_seed=1, train_seed=1),
+            record("uc", 50.0, mixture=0.8),
+            record("uc", 20.0),
+        ]
+    )
+    gains = {
+        (row["poisoner"], row["mixture"], row["craft_seed"]): (row[PART_ACCURACY], row[PART_GAIN])
+        for row in table
+        if PART_GAIN in row
+    }
+    assert gains == {("uc", 0.4, 0): (60.0, 6.5), ("uc", 0.4, 1): (61.0, -6.0)}
+    assert to_csv(table).splitlines()[0].endswith("cell,clean-part.accuracy,clean-part.gain")
+    assert "clean-part" not in to_csv(rows([record("uc", 50.0, mixture=0.8)])).splitlines()[0]
+
+
+def test_a_poisoners_own_clean_part_comes_before_anothers():
+    part = {"defense": "clean-part", "mixture": 0.4}
+    asked = [record("uc", 50.0, mixture=0.4), record("sham", 60.0, **part)]
+    assert [row[PART_GAIN] for row in rows(asked) if PART_GAIN in row] == [-10.0]
+    for own in (record("uc", 40.0, **part), record("lsp", 30.0, **part)):
+        asked.append(own)
+        assert [row[PART_GAIN] for row in rows(asked) if PART_GAIN in row] == [10.0]

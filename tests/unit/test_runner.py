@@ -73,6 +73,16 @@ def test_under_clean_pixels_every_release_is_as_good_as_clean(tmp_path):
     assert all(history == clean for history in restored)
 
 
+def test_a_clean_part_alone_is_the_same_for_every_poisoner_and_takes_as_many_steps(tmp_path):
+    records = run(tmp_path / "store", "stripes", "badge", defenses=["none", "clean-part"], mixtures=[0.5])
+    found = {(record["request"]["poisoner"], record["request"]["defense"]): record for record in records}
+    alone = [found[name, "clean-part"]["history"] for name in ("sham", "stripes", "badge")]
+    assert alone[0] == alone[1] == alone[2] != found["clean", "none"]["history"]
+    assert found["clean", "clean-part"]["history"] == found["clean", "none"]["history"]
+    spent = {record["cost"]["train_gflops"] for record in records}
+    assert len(spent) == 1
+
+
 def test_only_oracles_are_lent_the_clean_pictures(tmp_path):
     bench = tiny.bench(tmp_path)
     lent = {}
