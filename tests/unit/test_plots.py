@@ -111,6 +111,16 @@ def test_the_picture_names_its_marks(tmp_path):
         assert f"<!-- {name} -->" in text
 
 
+def test_names_that_differ_in_numbers_stand_in_the_order_of_these(tmp_path):
+    asked = {name: [50] for name in ("uc:clusters=100", "lsp", "uc:clusters=20", "uc:clusters=5", "uc:clusters=2.5")}
+    out = tmp_path / "clusters.svg"
+    plot(rows(boards.rows_of(asked)), out, by="poisoner", measure="test_accuracy", title="")
+    drawn = [line for line in re.findall(r"<!-- (.+?) -->", out.read_text("utf-8")) if line in asked]
+    numbered = [name for name in drawn if name != "lsp"]
+    assert numbered == ["uc:clusters=2.5", "uc:clusters=5", "uc:clusters=20", "uc:clusters=100"]
+    assert drawn[0] == "lsp" or drawn[-1] == "lsp"
+
+
 def test_a_title_longer_than_the_picture_goes_on_below(tmp_path):
     words = [f"word{number}" for number in range(40)]
     plot(table(), tmp_path / "a.svg", by="labeling", measure="test_accuracy", title=" ".join(words))

@@ -22,6 +22,7 @@ from ucbench.statistics import Interval, interval
 EXTRA = "ucbench[plot]"
 #: Told apart by all common kinds of colour vision, on white and on near-black (after Okabe and Ito).
 PALETTE = ("#0080c0", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#8c6bb1", "#7f7f7f")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 #: Columns that can be the axis.
 AXES = (
     "dataset", "poisoner", "surrogate", "craft_labels", "labeling", "defense", "victim", "epsilon", "mixture",
@@ -192,11 +193,24 @@ def plot(table: Sequence[Row], out: Path, *, by: str, measure: str, title: str) 
 
 
 def _places(drawn: Sequence[Series], by: str) -> list[Any]:
-    """Where something stands: numbers by size; names in the order of the rows, `none` and `original` first."""
+    """Where something stands: numbers by size; names in the order of the rows, `none` and `original` first.
+
+    Names that are alike but for their numbers stand together, in the order of those.
+    """
     found = list(dict.fromkeys(place for one in drawn for place in one.points if place is not None))
     if by in _NUMBERS:
         return sorted(found)
-    return sorted(found, key=lambda place: place not in ("none", "original"))
+    alike: dict[str, int] = {}
+    for place in found:
+        alike.setdefault(_NUMBER.sub("", place), len(alike))
+    return sorted(
+        found,
+        key=lambda place: (
+            place not in ("none", "original"),
+            alike[_NUMBER.sub("", place)],
+            [float(number) for number in _NUMBER.findall(place)],
+        ),
+    )
 
 
 def _draw(axes: Any, drawn: Sequence[Series], places: Sequence[Any], by: str) -> None:
