@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ucbench.builtin import CLEAN, CLEAN_PART, POSITIVE, SHAM
+from ucbench.builtin import CLEAN, CLEAN_PART, NO_DEFENSE, POSITIVE, SHAM
 from ucbench.files import atomic_write_text
 from ucbench.records import Record
 from ucbench.statistics import Interval, t_interval
@@ -70,7 +70,8 @@ def _beside_clean_parts(table: Sequence[Row]) -> None:
     for row in table:
         alone = [part.get(_reference_key(row, names)) for part, names in zip(parts, keys, strict=True)]
         accuracy = next((value for value in alone if value is not None), None)
-        if accuracy is not None and CLEAN_PART not in row["defense"].split("+"):
+        # The control has no defense, and says nothing of what one does to the rest.
+        if accuracy is not None and row["defense"] == NO_DEFENSE:
             row[PART_ACCURACY] = accuracy
             row[PART_GAIN] = _difference(row["test_accuracy"], accuracy)
 

@@ -351,6 +351,7 @@ def test_a_mixture_is_read_against_its_clean_part_alone():
             record("uc", 66.5, mixture=0.4),
             record("uc", 55.0, mixture=0.4, craft_seed=1, train_seed=1),
             record("uc", 50.0, mixture=0.8),
+            record("uc", 70.0, mixture=0.4, defense="jpeg"),
             record("uc", 20.0),
         ]
     )
