@@ -47,7 +47,7 @@ class Shelf:
         """Both splits of a data set; what was decided in loading is reported once."""
         name = str(dataset)
         if name not in self._data:
-            self._data[name] = load_dataset(dataset.build(), dataset.params)
+            self._data[name] = load_dataset(dataset.build(), dataset.params, self.store)
             loaded = self._data[name]
             self.progress.say(
                 f"{name}: {len(loaded.train)} training and {len(loaded.test)} test images of "

@@ -12,8 +12,7 @@ import numpy as np
 from platformdirs import user_cache_path
 
 from ucbench import DataError
-from ucbench.data import LabelSet, Picture
-from ucbench_datasets.framed import FramedDataset, Split, SplitName
+from ucbench.data import FramedDataset, LabelSet, Picture, Split, SplitName
 from ucbench_datasets.params import Cifar10Params, Cifar100Params
 from ucbench_datasets.parquet import Table, read_table
 from ucbench_datasets.parquet_files import split_files

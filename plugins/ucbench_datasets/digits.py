@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ucbench.data import LabelSet, Picture, balanced_indices
-from ucbench_datasets.framed import FramedDataset, Split, SplitName
+from ucbench.data import FramedDataset, LabelSet, Picture, Split, SplitName, balanced_indices
 
 _TEST_PER_CLASS = 50
 #: Fixed: another seed is another test split, and every published number of this data set changes.

@@ -7,7 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from ucbench import DataError
-from ucbench_datasets.framed import SplitName
+from ucbench.data import SplitName
 
 _SPLIT_WORD = re.compile(r"(train|test|validation|valid|val)(?![a-z])", re.IGNORECASE)
 #: What serves as which split, the first that there is.

@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ucbench.data.framed import FramedDataset, Split, SplitName
     from ucbench.data.images import Framing, Picture, assemble, choose_framing, decode
     from ucbench.data.imageset import ImageSet, LabelSet
     from ucbench.data.loading import LoadedDataset, load_dataset
@@ -18,11 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DatasetParams",
+    "FramedDataset",
     "Framing",
     "ImageSet",
     "LabelSet",
     "LoadedDataset",
     "Picture",
+    "Split",
+    "SplitName",
     "assemble",
     "balanced_indices",
     "balanced_subset",
@@ -35,6 +39,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "framed": ("FramedDataset", "Split", "SplitName"),
     "images": ("Framing", "Picture", "assemble", "choose_framing", "decode"),
     "imageset": ("ImageSet", "LabelSet"),
     "loading": ("LoadedDataset", "load_dataset"),

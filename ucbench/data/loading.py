@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from ucbench.components import Dataset
+from ucbench.data.framed import FramedDataset
 from ucbench.data.imageset import ImageSet
 from ucbench.data.params import DatasetParams
 from ucbench.data.selection import balanced_subset, split_validation
 from ucbench.errors import ContractError, DataError
 from ucbench.params import Params
+
+if TYPE_CHECKING:
+    from ucbench.store import Store
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +38,7 @@ class LoadedDataset:
     trusted: ImageSet | None = None
 
 
-def load_dataset(dataset: Dataset, params: Params) -> LoadedDataset:
+def load_dataset(dataset: Dataset, params: Params, store: Store | None = None) -> LoadedDataset:
     """Load both splits and apply ``validation``, ``train_per_class`` and ``test_per_class``.
 
     With ``validation`` the test split is not even read. Subsets are drawn after the validation part is set
@@ -47,16 +51,21 @@ def load_dataset(dataset: Dataset, params: Params) -> LoadedDataset:
     which would lower every accuracy for a reason no table shows. Further label sets keep their class names as
     they are.
 
+    Args:
+        dataset: the component.
+        params: what it was built with.
+        store: where the pictures of a :class:`~ucbench.data.FramedDataset` are kept decoded; None: nowhere.
+
     Raises:
         DataError: if a split is unreadable, too small or unlabelled, the splits disagree about the classes,
             training pictures show a single class, or a class has too few images.
         ContractError: if the component returned something other than image sets of one size.
     """
     asked = params if isinstance(params, DatasetParams) else DatasetParams()
-    train = _loaded(dataset, "train")
+    train = _loaded(dataset, "train", store)
     notes = [str(getattr(dataset, "note", ""))]
     if asked.validation is None:
-        test = _loaded(dataset, "test")
+        test = _loaded(dataset, "test", store)
         _check_agreement(train, test)
         train, test, dropped = _without_empty_classes(train, test)
     else:
@@ -79,8 +88,8 @@ def load_dataset(dataset: Dataset, params: Params) -> LoadedDataset:
     return LoadedDataset(train, test, "; ".join(note for note in notes if note))
 
 
-def _loaded(dataset: Dataset, split: Literal["train", "test"]) -> ImageSet:
-    images = dataset.load(split)
+def _loaded(dataset: Dataset, split: Literal["train", "test"], store: Store | None) -> ImageSet:
+    images = dataset.load(split, store) if isinstance(dataset, FramedDataset) else dataset.load(split)
     if not isinstance(images, ImageSet):
         raise ContractError(
             f"{type(dataset).__qualname__}.load({split!r}) returned {type(images).__name__}, not ImageSet."

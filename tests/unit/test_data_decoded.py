@@ -1,0 +1,201 @@
+"""Decoded pictures are kept by their content: read once, never taken for others, and never needed."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from ucbench.data import DatasetParams, FramedDataset, Picture, Split, assemble, choose_framing, images, load_dataset
+from ucbench.data.decoded import DecodedPictures
+from ucbench.errors import DataError, StoreError
+from ucbench.store import Store
+
+
+def png(height: int, width: int, seed: int, kind: str = "PNG") -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind)
+    return file.getvalue()
+
+
+def mixed(count: int = 4) -> list[Picture]:
+    return [Picture(png(8 + row, 20 - row, row), f"row {row}") for row in range(count)]
+
+
+def read(pictures, store, size=None):
+    decoded = DecodedPictures(pictures, store)
+    framing = decoded.framing(size, None, "bicubic")
+    return decoded.images(framing), framing
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "home")
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Counts the pictures that are opened."""
+    count = []
+    real = images._opened
+    monkeypatch.setattr(images, "_opened", lambda *args: count.append(args) or real(*args))
+    return count
+
+
+def objects(store, kind):
+    return list((store.root / "objects" / kind).glob("*/*"))
+
+
+def test_pictures_are_opened_once(store, opened):
+    first, framing = read(mixed(), store)
+    assert opened
+    opened.clear()
+    again, kept = read(mixed(), Store(store.root))
+    assert not opened
+    assert kept == framing == choose_framing(mixed())
+    assert again.dtype == np.uint8
+    np.testing.assert_array_equal(again, first)
+    np.testing.assert_array_equal(again, assemble(mixed(), framing))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda pictures: [*pictures[:-1], Picture(png(11, 17, 99), "row 3")],
+        lambda pictures: pictures[::-1],
+        lambda pictures: pictures[:-1],
+    ],
+    ids=["another picture", "another order", "one less"],
+)
+def test_other_pictures_are_not_mistaken_for_them(store, change):
+    read(mixed(), store)
+    other, framing = read(change(mixed()), store)
+    np.testing.assert_array_equal(other, assemble(change(mixed()), framing))
+
+
+def test_other_sizes_are_not_mistaken_for_them(store):
+    assert [read(mixed(), store, size)[0].shape[2] for size in (None, 6, 5, 6)] == [8, 6, 5, 6]
+    assert len(objects(store, "pictures")) == 3
+
+
+def test_other_interpolations_are_not_mistaken_for_them(store):
+    read(mixed(), store)
+    decoded = DecodedPictures(mixed(), store)
+    framing = decoded.framing(None, None, "bilinear")
+    np.testing.assert_array_equal(decoded.images(framing), assemble(mixed(), framing))
+    assert framing.resample == "bilinear"
+
+
+def test_another_decoder_decodes_again(store, opened, monkeypatch):
+    read(mixed(), store)
+    opened.clear()
+    monkeypatch.setattr("PIL.__version__", "0.0")
+    read(mixed(), store)
+    assert opened
+
+
+def test_files_go_by_their_content_and_not_by_their_name_or_time(store, opened, tmp_path):
+    file, moved = tmp_path / "a.png", tmp_path / "b.png"
+    file.write_bytes(png(9, 9, 0))
+    first, _ = read([Picture(file, "a")], store)
+    time = file.stat().st_mtime_ns
+    file.rename(moved)
+    opened.clear()
+    np.testing.assert_array_equal(read([Picture(moved, "b")], store)[0], first)
+    assert not opened
+    altered = bytearray(Image.open(moved).tobytes())
+    altered[0] ^= 1
+    Image.frombytes("RGB", (9, 9), bytes(altered)).save(moved)
+    os.utime(moved, ns=(time, time))
+    assert (read([Picture(moved, "b")], store)[0] != first).sum() == 1
+
+
+def test_a_damaged_object_is_made_again(store, caplog):
+    first, _ = read(mixed(), store)
+    (path,) = objects(store, "pictures")
+    kept = bytearray((path / "images.npy").read_bytes())
+    kept[-1] ^= 255
+    (path / "images.npy").write_bytes(kept)
+    with caplog.at_level(logging.WARNING):
+        np.testing.assert_array_equal(read(mixed(), store)[0], first)
+    assert "damaged" in caplog.text
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before decoding", "after decoding"])
+def test_a_store_that_cannot_be_written_costs_a_warning(store, monkeypatch, caplog, opened, after):
+    def refuse(self, kind, key, make):
+        if after:
+            make()
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(Store, "get_or_make", refuse)
+    with caplog.at_level(logging.WARNING):
+        found, framing = read(mixed(), store)
+    assert "the disk is full" in caplog.text
+    assert len(opened) == 2 * len(mixed()), "each picture's size once, its pixels once"
+    np.testing.assert_array_equal(found, assemble(mixed(), framing))
+
+
+def test_writing_to_what_was_lent_does_not_reach_the_store(store):
+    first = read(mixed(), store)[0].copy()
+    lent = read(mixed(), store)[0]
+    lent[:] = 0
+    np.testing.assert_array_equal(read(mixed(), store)[0], first)
+
+
+def test_damaged_and_missing_pictures_are_named(store, tmp_path):
+    with pytest.raises(DataError, match="row 7"):
+        read([*mixed(), Picture(b"no picture", "row 7")], store)
+    with pytest.raises(DataError, match="gone"):
+        read([Picture(tmp_path / "gone.png", str(tmp_path / "gone.png"))], store)
+    assert not objects(store, "pictures")
+
+
+def test_decoded_pictures_that_need_no_scaling_are_not_kept(store):
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 6, 6, 3), np.uint8)
+    found, _ = read([Picture(one, "") for one in pixels], store)
+    np.testing.assert_array_equal(found, pixels.transpose(0, 3, 1, 2))
+    assert not objects(store, "pictures")
+    scaled, framing = read([Picture(one, "") for one in pixels], store, size=4)
+    np.testing.assert_array_equal(scaled, assemble([Picture(one, "") for one in pixels], framing))
+    assert objects(store, "pictures")
+
+
+class Folder(FramedDataset):
+    name, flip = "folder", True
+
+    def find(self, split):
+        rows = range(6) if split == "train" else range(6, 9)
+        pictures = [Picture(png(8 + row, 8, row), f"{split} {row}") for row in rows]
+        return Split(pictures, np.arange(len(pictures)) % 3, ("a", "b", "c"))
+
+
+def test_a_data_set_loaded_again_is_the_same(store, opened):
+    first = load_dataset(Folder(DatasetParams()), DatasetParams(), store)
+    opened.clear()
+    again = load_dataset(Folder(DatasetParams()), DatasetParams(), Store(store.root))
+    plain = load_dataset(Folder(DatasetParams()), DatasetParams())
+    assert opened, "without a store they are read"
+    for split in ("train", "test"):
+        prints = {getattr(loaded, split).fingerprint for loaded in (first, again, plain)}
+        assert len(prints) == 1
+    assert first.note == again.note == plain.note != ""
+
+
+@given(height=st.integers(1, 40), width=st.integers(1, 40), kind=st.sampled_from(["PNG", "BMP", "JPEG"]))
+def test_sizes_read_from_the_first_bytes_are_those_of_the_picture(height, width, kind):
+    source = png(height, width, 0, kind)
+    assert Picture(memoryview(source), "").size() == (height, width) == Picture(source, "").pixels().shape[:2]
+
+
+@given(st.binary(max_size=40))
+def test_bytes_that_only_begin_like_a_picture_are_refused(tail):
+    with pytest.raises(DataError, match="row 5"):
+        assemble([Picture(b"\x89PNG\r\n\x1a\n" + tail, "row 5")], choose_framing([], size=4))
