@@ -15,7 +15,7 @@ def view(x: Tensor, shifts: Tensor, mirrored: Tensor) -> Tensor:
     Between pixels bilinear, 0 outside. Those that are ``mirrored`` (bool ``[B]``) are seen left to right.
     """
     height, width = x.shape[2:]
-    theta = torch.zeros(len(x), 2, 3, device=x.device)
+    theta = torch.zeros(len(x), 2, 3, device=x.device, dtype=x.dtype)
     theta[:, 0, 0] = 1.0 - 2.0 * mirrored.float()
     theta[:, 1, 1] = 1.0
     theta[:, 0, 2] = 2 * shifts[:, 1] / width

@@ -43,15 +43,21 @@ class Fast(_Data):
         return surrogate
 
     def check(self) -> tuple[Any, Evidence]:
-        """The pictures seen, and the gradient of the loss through the view."""
+        """The view, the loss and its gradient.
+
+        In double: in float32 a unit next to 0 is on in one layout and off in the other.
+        """
         from ucbench_advpoison.augment import random_view
 
         x, y = sample(self)
+        x = x.double()
         draws = torch.rand((len(x), 3), generator=torch.Generator().manual_seed(4)).to(self.device)
         mean = self.statistics[0]
         x.requires_grad_()
         seen = random_view(x, draws, mean, mirror=True)
-        loss = F.cross_entropy(self._surrogate().logits(seen), y)
+        surrogate = self._surrogate()
+        surrogate.module().double()
+        loss = F.cross_entropy(surrogate.logits(seen), y)
         (gradient,) = torch.autograd.grad(loss, x)
         return array(draws), Evidence({"view": array(seen), "loss": array(loss), "gradient": array(gradient)})
 
@@ -78,13 +84,15 @@ class Plain(_Data):
 
     def check(self, given: Any) -> Evidence:
         x, y = sample(self)
-        draws = torch.from_numpy(given).to(self.device)
-        mean, std = self._normalization
+        x = x.double()
+        draws = torch.from_numpy(given).to(self.device).double()
+        mean, std = (values.double() for values in self._normalization)
         x.requires_grad_()
         shifts = (2 * draws[:, :2] - 1) * REACH * self.sizes.side
         seen = plain_advpoison.view((x - mean) / std, shifts, draws[:, 2] >= 0.5)
-        loss = F.cross_entropy(self._model.eval()(seen), y)
+        loss = F.cross_entropy(self._model.double().eval()(seen), y)
         loss.backward()
+        self._model.float()
         return Evidence({"view": array(seen * std + mean), "loss": array(loss), "gradient": array(x.grad)})
 
     @cached_property
