@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "performance"
 #: The figures of commands and of memory start processes of their own; one of them stands for all.
@@ -42,6 +43,12 @@ def compare():
 @pytest.fixture
 def defenses():
     with script("defenses") as module:
+        yield module
+
+
+@pytest.fixture
+def ideas():
+    with script("ideas") as module:
         yield module
 
 
@@ -177,3 +184,25 @@ def test_a_defense_that_owns_the_loss_can_be_measured(defenses, tmp_path):
     rows = json.loads(found.read_text(encoding="utf-8"))["rows"]
     assert [row["defense"] for row in rows] == ["adv-train@fast", "early-stopping"]
     assert all(row["ratio"] > 0 and row["preparing"] >= 0 for row in rows)
+
+
+def test_ideas_compute_what_is_done_today(ideas, tmp_path, capsys):
+    """Those that compile are left out: that takes a minute each."""
+    path = tmp_path / "ideas.json"
+    named = [name for name in ideas.IDEAS if "compiled" not in name and name != "fused-step"]
+    assert (
+        ideas.main([*named, "--tiny", "--repeats", "1", "--device", "cpu", "--threads", "1", "--json", str(path)]) == 0
+    )
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    assert list(rows) == named
+    assert {name for name, row in rows.items() if row["apart"] > 0.01} == set()
+    assert capsys.readouterr().out.count("x |") == len(named)
+
+
+def test_folding_takes_every_batch_norm_away(ideas, tmp_path):
+    from ucbench.numerics import resolve
+
+    model = ideas.Bench(ideas.TINY, resolve("cpu", "float32", 1), tmp_path).frozen()
+    before = sum(isinstance(module, torch.nn.BatchNorm2d) for module in model.modules())
+    after = sum(isinstance(module, torch.nn.BatchNorm2d) for module in ideas.folded(model).modules())
+    assert (before, after) == (20, 0)

@@ -1,0 +1,284 @@
+"""Ways to be faster that ucbench does not take, each beside what it does today: is it worth it on this machine?
+
+    python benchmarks/performance/ideas.py [IDEA ...] [--repeats 5] [--threads N] [--device auto] [--json FILE]
+
+Both sides start from the same weights and pictures and are shown to compute the same; a warm-up (compilation, where the
+idea compiles) is timed apart; the order alternates; medians are compared. ``--tiny`` shows that everything works.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from subjects.base import Setting, Side, Sizes, network, pictures
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from ucbench.crafting import descend
+from ucbench.numerics import resolve
+from ucbench.training import seeded
+
+RADIUS = 8 / 255
+LR, MOMENTUM = 0.05, 0.9
+
+
+@dataclass(frozen=True)
+class Scale:
+    """``steps`` of a measurement; ``side`` of the pictures, ``small`` of those of small victims; ``batch`` of both."""
+
+    steps: int = 10
+    side: int = 32
+    small: int = 8
+    batch: int = 128
+    victims: int = 4
+    width: int = 16
+
+
+TINY = Scale(steps=1, side=8, small=8, batch=8, victims=2, width=16)
+
+#: Work that is timed; what it returns is compared between the sides.
+Work = Callable[[], Tensor]
+
+
+class Bench:
+    """Pictures and networks, on the device and in the layout that ucbench uses."""
+
+    def __init__(self, scale: Scale, numerics: Any, scratch: Path) -> None:
+        self.scale = scale
+        self.engine = Side(Setting(Sizes(width=scale.width), numerics, scratch)).engine
+        self.device = self.engine.device
+
+    def images(self, side: int) -> tuple[Tensor, Tensor]:
+        made = pictures(self.scale.batch, side)
+        x = torch.from_numpy(made.images.copy()).float().div(255).to(self.device)
+        return x.contiguous(memory_format=torch.channels_last), torch.from_numpy(made.known_labels.copy()).to(x.device)
+
+    def network(self, side: int, seed: int = 0) -> nn.Module:
+        """A victim; every ``seed`` has other weights, the same at every call."""
+        made = network(Sizes(width=self.scale.width, side=side)).to(self.device)
+        with seeded(seed), torch.no_grad():
+            for weight in made.parameters():
+                weight.add_(1e-3 * torch.randn_like(weight))
+        return made.to(memory_format=torch.channels_last)
+
+    def trained(self, step: Callable[[nn.Module, Tensor, Tensor], Tensor] | None = None) -> Work:
+        """Steps of a victim's training; the last loss."""
+        x, y = self.images(self.scale.side)
+        model = self.network(self.scale.side)
+        stepper = self.engine.stepper(model, lr=LR, momentum=MOMENTUM)
+        losses = step or (lambda model, x, y: F.cross_entropy(model.train()(x).float(), y))
+
+        def work() -> Tensor:
+            for _ in range(self.scale.steps):
+                with self.engine.autocast():
+                    loss = losses(model, x, y)
+                last = stepper.apply(loss)
+            return last
+
+        return work
+
+    def attacked(self, model: nn.Module, chunks: int = 1) -> Work:
+        """Signed steps against a frozen network; the perturbations."""
+        x, y = self.images(self.scale.side)
+
+        def one(part: Tensor, targets: Tensor) -> Tensor:
+            def loss(seen: Tensor) -> Tensor:
+                with self.engine.autocast():
+                    return F.cross_entropy(model(seen).float(), targets, reduction="sum")
+
+            return descend(part, torch.zeros_like(part), loss, steps=self.scale.steps, step=0.1 * RADIUS, radius=RADIUS)
+
+        return lambda: torch.cat([one(a, b) for a, b in zip(x.chunk(chunks), y.chunk(chunks), strict=True)])
+
+    def frozen(self) -> nn.Module:
+        return self.network(self.scale.side).eval().requires_grad_(False)
+
+
+def compiled_training(bench: Bench) -> tuple[Work, Work]:
+    def loss(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        return F.cross_entropy(model(x).float(), y)
+
+    step = torch.compile(loss)
+    return bench.trained(), bench.trained(lambda model, x, y: step(model.train(), x, y))
+
+
+def compiled_attack(bench: Bench) -> tuple[Work, Work]:
+    return bench.attacked(bench.frozen()), bench.attacked(torch.compile(bench.frozen()))
+
+
+def folded_attack(bench: Bench) -> tuple[Work, Work]:
+    return bench.attacked(bench.frozen()), bench.attacked(folded(bench.frozen()))
+
+
+def chunked_attack(bench: Bench) -> tuple[Work, Work]:
+    return bench.attacked(bench.frozen()), bench.attacked(bench.frozen(), chunks=4)
+
+
+def fused_step(bench: Bench) -> tuple[Work, Work]:
+    """Step, sign and projection alone, of a batch's gradients."""
+    x, _ = bench.images(bench.scale.side)
+    gradient = torch.randn(x.shape, generator=torch.Generator().manual_seed(0)).to(x)
+
+    def step(x: Tensor, delta: Tensor, gradient: Tensor) -> Tensor:
+        delta = (delta - 0.1 * RADIUS * gradient.sign()).clamp(-RADIUS, RADIUS)
+        return (x + delta).clamp(0.0, 1.0) - x
+
+    def repeated(step: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Work:
+        def work() -> Tensor:
+            delta = torch.zeros_like(x)
+            for _ in range(20 * bench.scale.steps):
+                delta = step(x, delta, gradient)
+            return delta
+
+        return work
+
+    return repeated(step), repeated(torch.compile(step))
+
+
+def victims_together(bench: Bench) -> tuple[Work, Work]:
+    """Steps of several small victims (seeds of one cell), one after another, or as one network of stacked weights."""
+    from torch.func import functional_call, grad_and_value, stack_module_state, vmap
+
+    scale = bench.scale
+    x, y = bench.images(scale.small)
+
+    def models() -> list[nn.Module]:
+        return [bench.network(scale.small, seed).train() for seed in range(scale.victims)]
+
+    def sgd(weights: Sequence[Tensor]) -> torch.optim.Optimizer:
+        return torch.optim.SGD(weights, lr=LR, momentum=MOMENTUM, weight_decay=5e-4)
+
+    singles = models()
+    optimizers = [sgd(list(model.parameters())) for model in singles]
+
+    def apart() -> Tensor:
+        losses = []
+        for model, optimizer in zip(singles, optimizers, strict=True):
+            for _ in range(scale.steps):
+                optimizer.zero_grad(set_to_none=True)
+                loss = F.cross_entropy(model(x), y)
+                loss.backward()
+                optimizer.step()
+            losses.append(loss.detach())
+        return torch.stack(losses)
+
+    members = models()
+    weights, buffers = stack_module_state(members)
+    skeleton = copy.deepcopy(members[0])
+    optimizer = sgd(list(weights.values()))
+
+    def loss_of(weights: dict[str, Tensor], buffers: dict[str, Tensor]) -> Tensor:
+        return F.cross_entropy(functional_call(skeleton, (weights, buffers), (x,)), y)
+
+    gradients = vmap(grad_and_value(loss_of))
+
+    def together() -> Tensor:
+        for _ in range(scale.steps):
+            found, losses = gradients({name: weight.detach() for name, weight in weights.items()}, buffers)
+            for name, weight in weights.items():
+                weight.grad = found[name]
+            optimizer.step()
+        return losses
+
+    return apart, together
+
+
+def folded(model: nn.Module) -> nn.Module:
+    """A ResNet in eval mode with its batch norms folded into the convolutions before them."""
+    for module in model.modules():
+        children = dict(module.named_children())
+        pairs = [(f"conv{k}", f"bn{k}") for k in (1, 2, 3)] if "conv1" in children else []
+        if isinstance(module, nn.Sequential) and isinstance(children.get("1"), nn.BatchNorm2d):
+            pairs = [("0", "1")]
+        for conv, norm in pairs:
+            if conv in children and isinstance(children.get(norm), nn.BatchNorm2d):
+                setattr(module, conv, fuse_conv_bn_eval(children[conv], children[norm]))
+                setattr(module, norm, nn.Identity())
+    return model.to(memory_format=torch.channels_last)
+
+
+IDEAS: dict[str, tuple[str, Callable[[Bench], tuple[Work, Work]]]] = {
+    "compiled-training": ("torch.compile of a victim's training step", compiled_training),
+    "compiled-attack": ("torch.compile of the frozen network under attack", compiled_attack),
+    "folded-attack": ("batch norm folded into the frozen network's convolutions", folded_attack),
+    "chunked-attack": ("a batch under attack in four parts", chunked_attack),
+    "fused-step": ("step, sign and projection as one compiled kernel", fused_step),
+    "victims-together": ("several small victims as one network", victims_together),
+}
+
+
+def measured(prepare: Callable[[Bench], tuple[Work, Work]], bench: Bench, repeats: int) -> dict[str, Any]:
+    """Seconds of both sides; ``apart``: how far their outcomes are from each other as a share of the largest."""
+    today, idea = prepare(bench)
+    warm = {}
+    outcomes = {}
+    for name, work in (("today", today), ("idea", idea)):
+        warm[name], outcomes[name] = _timed(work, bench)
+    a, b = (outcomes[name].detach().double() for name in ("today", "idea"))
+    seconds: dict[str, list[float]] = {"today": [], "idea": []}
+    for repeat in range(repeats):
+        order = [("today", today), ("idea", idea)]
+        for name, work in order if repeat % 2 == 0 else order[::-1]:
+            seconds[name].append(_timed(work, bench)[0])
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    return {
+        "seconds": medians,
+        "all_seconds": seconds,
+        "ratio": medians["today"] / medians["idea"],
+        "first_seconds": warm,
+        "apart": float(((a - b).abs() > 1e-3 * a.abs().max()).double().mean()),
+    }
+
+
+def _timed(work: Work, bench: Bench) -> tuple[float, Tensor]:
+    if bench.device.type == "cuda":
+        torch.cuda.synchronize()
+    started = time.perf_counter()
+    found = work()
+    if bench.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started, found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("idea", nargs="*", metavar="IDEA", help=f"of {', '.join(IDEAS)}")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args(arguments)
+    unknown = [name for name in options.idea if name not in IDEAS]
+    if unknown:
+        parser.error(f"no idea {unknown[0]!r}; there are {', '.join(IDEAS)}")
+    numerics = resolve(options.device, "auto", options.threads, deterministic=True)
+    print("| idea | today, s | idea, s | ratio | first time, s | values that differ |\n|---|---|---|---|---|---|")
+    rows = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        bench = Bench(TINY if options.tiny else Scale(), numerics, Path(scratch))
+        for name in options.idea or IDEAS:
+            title, prepare = IDEAS[name]
+            found = rows[name] = measured(prepare, bench, options.repeats)
+            seconds = " | ".join(f"{found['seconds'][side]:.3f}" for side in ("today", "idea"))
+            first = found["first_seconds"]["idea"]
+            print(f"| {title} | {seconds} | {found['ratio']:.2f}x | {first:.1f} | {found['apart']:.2%} |", flush=True)
+    if options.json:
+        options.json.write_text(json.dumps({"repeats": options.repeats, "rows": rows}, indent=1), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
