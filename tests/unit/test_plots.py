@@ -10,7 +10,7 @@ import pytest
 
 from ucbench.cli.app import main
 from ucbench.errors import DataError, UsageError
-from ucbench.leaderboards.plots import AXES, MEASURES, plot, selected, series
+from ucbench.leaderboards.plots import AXES, MEASURES, _ends, plot, selected, series
 from ucbench.results import COLUMNS, rows
 
 pytest.importorskip("matplotlib", reason="plots are made with matplotlib: pip install 'ucbench[plot]'")
@@ -165,3 +165,14 @@ def test_the_command_draws_a_folder(tmp_path, capsys):
     assert main(["leaderboard", "plot", str(tmp_path), "--by", "seeds"]) == 2
     assert main(["leaderboard", "plot", str(tmp_path / "none")]) == 2
     assert "There is no folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("left", [40, 90, 99])
+def test_every_mean_is_in_the_picture(left):
+    """A release that helps the exploiter removes less than nothing of the gap."""
+    table = rows(boards.rows_of({"clean": [60, 60], "sham": [60, 60], "uc": [left, left], "lsp": [5, 5]}))
+    drawn = series(table, "labeling", "gap_removed")
+    means = [point.mean for one in drawn for point in one.points.values()]
+    low, high = _ends(MEASURES["gap_removed"], drawn)
+    assert low < min(means) <= max(means) < high
+    assert (low == -15) == (left == 40)

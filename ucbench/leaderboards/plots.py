@@ -33,7 +33,8 @@ AXES = (
 class Measure(NamedTuple):
     """A column that can be drawn: what the vertical axis says, the factor to percent, and the axis' ends.
 
-    Intervals of few seeds reach beyond what there can be; they are cut there. None leaves an end to matplotlib.
+    Intervals of few seeds reach beyond what there can be; they are cut there, unless a mean lies further out. None
+    leaves an end to matplotlib.
     """
 
     title: str
@@ -145,6 +146,14 @@ def _name(row: Row, by: str, varying: Sequence[str], told: str, *, several: bool
     return ", ".join(parts) or "all"
 
 
+def _ends(measure: Measure, drawn: Sequence[Series]) -> tuple[float | None, float | None]:
+    """The measure's ends, moved so far out that every mean is in the picture."""
+    means = [point.mean for one in drawn for point in one.points.values()]
+    margin = 0.05 * (max(means) - min(means))
+    lowest = None if measure.lowest is None else min(measure.lowest, min(means) - margin)
+    return lowest, None if measure.highest is None else max(measure.highest, max(means) + margin)
+
+
 def _preset(row: Row) -> str:
     return "" if row["preset"] in (DEFAULT_PRESET, None) else f"@{row['preset']}"
 
@@ -179,7 +188,7 @@ def plot(table: Sequence[Row], out: Path, *, by: str, measure: str, title: str) 
         axes = figure.add_subplot()
         _draw(axes, drawn, places, by)
         axes.set_ylabel(MEASURES[measure].title)
-        axes.set_ylim(bottom=MEASURES[measure].lowest, top=MEASURES[measure].highest)
+        axes.set_ylim(*_ends(MEASURES[measure], drawn))
         axes.set_xlabel(by.replace("_", " "))
         axes.set_title(textwrap.fill(title, int(width * 11)), fontsize=10)  # about eleven characters an inch
         axes.grid(axis="y", alpha=0.3)
