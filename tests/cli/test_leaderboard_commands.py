@@ -24,6 +24,8 @@ from ucbench.records import write_record
 from ucbench.suite import load_suite
 from ucbench.tasks import task_of
 
+#: Boards of suites that come along; ``v0`` holds records of no suite.
+PUBLISHED = sorted((Path(__file__).parents[2] / "leaderboards").glob("*/v[1-9]*"))
 SUITE = """
 name = "small"
 version = 3
@@ -284,3 +286,8 @@ def test_help_of_these_commands_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", statement], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1].split() == ["heavy:"]
+
+
+@pytest.mark.parametrize("folder", PUBLISHED, ids=lambda folder: folder.parent.name)
+def test_leaderboards_that_come_along_pass_their_own_check(folder, capsys):
+    assert main(["leaderboard", "check", folder.parent.name, str(folder), "-q"]) == 0, capsys.readouterr().err

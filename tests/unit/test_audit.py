@@ -110,6 +110,8 @@ def test_a_record_that_cannot_be_is_named_with_its_fault(records, change, text):
 
 def test_a_percentage_of_a_hundred_and_a_failure_are_well_formed(records):
     assert faults(broken(records[0], lambda r: r["metrics"].update(test_accuracy=100.0))) == []
+    opaque = {"images_per_second": None, "train_gflops": None}
+    assert faults(broken(records[0], lambda r: r["cost"].update(opaque))) == [], "a trainer's own affair"
     failed = {name: value for name, value in records[0].items() if name not in ("metrics", "history", "budget", "cost")}
     assert faults({**failed, "status": "failed", "error": {"type": "X", "text": ""}}) == []
     assert faults([]) == ["it has no schema number"]

@@ -88,7 +88,8 @@ class _Done(_Record):
     metrics: _Metrics
     history: list[_Point]
     budget: dict[str, float]
-    cost: dict[str, float]
+    #: None for what nobody but an opaque trainer knows, as of :class:`ucbench.trained.Trained`.
+    cost: dict[str, float | None]
 
 
 class _Error(_Form):
