@@ -286,8 +286,3 @@ def test_help_of_these_commands_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", statement], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1].split() == ["heavy:"]
-
-
-@pytest.mark.parametrize("folder", PUBLISHED, ids=lambda folder: folder.parent.name)
-def test_leaderboards_that_come_along_pass_their_own_check(folder, capsys):
-    assert main(["leaderboard", "check", folder.parent.name, str(folder), "-q"]) == 0, capsys.readouterr().err

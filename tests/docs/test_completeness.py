@@ -23,6 +23,7 @@ from ucbench import hookspecs, results
 from ucbench.cli.app import main
 from ucbench.components import RECORD_KINDS
 from ucbench.leaderboards import tables
+from ucbench.leaderboards.forms import faults
 
 #: Where the methods of a kind are explained by hand; a kind that is not here has generated pages only.
 EXPLAINED = {
@@ -33,6 +34,8 @@ EXPLAINED = {
     "metric": "defenses.md",
 }
 REFERENCES = {"clean", "sham", "positive", "shuffled"}
+#: Boards of suites whose data come along; others are keyed from pictures that would have to be downloaded.
+BOARDS = sorted((ROOT / "leaderboards").glob("digits-*/v[1-9]*"))
 #: Pages that quote options of other programs.
 QUOTES_OTHERS = {"audit.md", "CONTRIBUTING.md"}
 
@@ -119,6 +122,18 @@ def test_measured_figures_on_the_pages_are_those_of_the_published_results():
             assert any(abs(float(m) - by_seed.mean()) < 0.06 and abs(float(h) - half) < 0.06 for m, h in shown), path
             checked += 1
     assert checked
+
+
+@pytest.mark.parametrize("folder", BOARDS, ids=lambda folder: folder.parent.name)
+def test_published_boards_pass_the_check_that_others_have_to_pass(folder, capsys):
+    assert main(["leaderboard", "check", folder.parent.name, str(folder), "-q"]) == 0, capsys.readouterr().err
+
+
+def test_published_records_are_well_formed():
+    published = sorted((ROOT / "leaderboards").glob("*/v[1-9]*/records/*.json"))
+    assert published
+    found = {path: faults(json.loads(path.read_text(encoding="utf-8"))) for path in published}
+    assert {path.name: wrong for path, wrong in found.items() if wrong} == {}
 
 
 def test_methods_are_listed_by_kind_and_explained_by_hand(capsys):
