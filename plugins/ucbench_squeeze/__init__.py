@@ -1,4 +1,4 @@
-"""Squeezing as a defense: what throws away detail, and a perturbation with it."""
+"""Squeezing as a defense: discard detail, and with it the perturbation."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ ISS = (
 def ucbench_defenses() -> Iterator[DefenseRecord]:
     yield DefenseRecord(
         name="jpeg",
-        summary="Re-encode the pictures as JPEG of low quality, once; or of random quality, anew in every batch",
+        summary="Re-encode the images as JPEG of low quality, once; or of random quality, anew in every batch",
         load="ucbench_squeeze.jpeg:JPEGCompression",
         params="ucbench_squeeze.params:JPEGParams",
         paper=ISS,
@@ -23,8 +23,8 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
     )
     yield DefenseRecord(
         name="grayscale",
-        summary="Take the colours out of the pictures",
-        load="ucbench_squeeze.grayscale:Grayscale",
+        summary="Take the colours out of the images",
+        load="ucbench_squeeze.pixelwise:Grayscale",
         params="ucbench_squeeze.params:GrayscaleParams",
         paper=ISS,
         aliases=("gray",),
@@ -33,7 +33,7 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
     yield DefenseRecord(
         name="bit-depth",
         summary="Keep few bits of every value, once; or a random number of them, anew in every batch",
-        load="ucbench_squeeze.bit_depth:BitDepthReduction",
+        load="ucbench_squeeze.pixelwise:BitDepthReduction",
         params="ucbench_squeeze.params:BitDepthParams",
         paper=f"{ISS}; W. Xu, D. Evans, Y. Qi: Feature Squeezing. NDSS 2018. arXiv 1704.01155 (rounding=nearest)",
         aliases=("bdr",),
@@ -57,8 +57,8 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
     )
     yield DefenseRecord(
         name="resize-down-up",
-        summary="Shrink the pictures and enlarge them to their size again",
-        load="ucbench_squeeze.resizing:DownUpResizing",
+        summary="Shrink the images and enlarge them to their size again",
+        load="ucbench_squeeze.filters:DownUpResizing",
         params="ucbench_squeeze.params:ResizingParams",
         tier="T1",
     )

@@ -1,27 +1,28 @@
-"""Median and mean filters (Liu et al., ICML 2023, arXiv 2301.13838)."""
+"""Filters that smooth: median, mean (Liu et al., ICML 2023, arXiv 2301.13838), and shrinking and enlarging."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
+from PIL import Image
 from torch import Tensor
 
-from ucbench_squeeze.params import FilterParams
-from ucbench_squeeze.squeezing import Squeezing
+from ucbench.training.padding import reflect_pad
+from ucbench_squeeze.params import FilterParams, ResizingParams
+from ucbench_squeeze.squeezing import Squeezing, change_each
 
 
 class MeanFilter(Squeezing[FilterParams]):
     """Replace every value by the mean over ``kernel x kernel`` pixels around it, to the nearest integer.
 
-    Pictures go on beyond their border as their mirror image, the border's own pixels not doubled, as by default in
-    OpenCV, which ISS uses. (The code of ISS hands it arrays with the channels first, where it takes them last; what is
-    meant is done here.)
+    Images are padded by reflection, the border's own pixels not repeated: the default of OpenCV, which ISS uses. (The
+    code of ISS passes arrays with the channels first, where OpenCV takes them last; this does what was meant.)
     """
 
     def squeeze(self, pixels: Tensor) -> Tensor:
         side = self.params.kernel
-        total = _mirrored(pixels, side // 2).int()
+        total = reflect_pad(pixels, side // 2).int()
         for dim in (2, 3):
             total = torch.stack(_windows(total, side, dim)).sum(0, dtype=torch.int32)
         # An odd number of pixels leaves no ties.
@@ -31,13 +32,34 @@ class MeanFilter(Squeezing[FilterParams]):
 class MedianFilter(Squeezing[FilterParams]):
     """Replace every value by the median, channel by channel, over ``kernel x kernel`` pixels around it.
 
-    Pictures go on beyond their border as in :class:`MeanFilter`, where ISS (OpenCV) repeats the border's pixels.
+    Images are padded as in :class:`MeanFilter`, where ISS (OpenCV) repeats the border's pixels.
     """
 
     def squeeze(self, pixels: Tensor) -> Tensor:
         side = self.params.kernel
-        rows = _windows(_mirrored(pixels, side // 2), side, 2)
+        rows = _windows(reflect_pad(pixels, side // 2), side, 2)
         return _median([window for row in rows for window in _windows(row, side, 3)])
+
+
+class DownUpResizing(Squeezing[ResizingParams]):
+    """Shrink every image ``factor`` times by area averaging, and enlarge it to its size by bicubic interpolation.
+
+    Sides that are no multiples of the factor are rounded up: 7 becomes 4. A pixel of the small image is the mean of
+    the pixels whose centres lie in its area; the interpolation is that of Keys (1981) with a = -0.5, clipped to 0 to
+    255. Both are Pillow's (``BOX`` and ``BICUBIC``), which round to 8 bits after each of the two directions.
+
+    Not among the squeezings of ISS; a plain form of the low-pass filters there.
+    """
+
+    def squeeze(self, pixels: Tensor) -> Tensor:
+        height, width = pixels.shape[2:]
+        small = (-(-width // self.params.factor), -(-height // self.params.factor))
+
+        def squeeze(image: Image.Image) -> Image.Image:
+            shrunk = image.resize(small, Image.Resampling.BOX)
+            return shrunk.resize((width, height), Image.Resampling.BICUBIC)
+
+        return change_each(pixels, squeeze)
 
 
 def _windows(x: Tensor, side: int, dim: int) -> list[Tensor]:
@@ -45,28 +67,12 @@ def _windows(x: Tensor, side: int, dim: int) -> list[Tensor]:
     return [x.narrow(dim, i, x.shape[dim] - side + 1) for i in range(side)]
 
 
-def _mirrored(pixels: Tensor, reach: int) -> Tensor:
-    """``pixels`` ``[B, 3, H, W]`` with ``reach`` more on every side, mirrored at the border, back and forth if need be.
-
-    By index, since torch's reflection padding takes no uint8, and no more than a side has.
-    """
-    rows, columns = (_mirrored_index(length, reach).to(pixels.device) for length in pixels.shape[2:])
-    return pixels.index_select(2, rows).index_select(3, columns)
-
-
-def _mirrored_index(length: int, reach: int) -> Tensor:
-    """Where positions ``-reach`` to ``length + reach - 1`` come to lie: 2 1 0 1 2 3 2 1 for 4 and 2."""
-    period = max(1, 2 * (length - 1))
-    position = torch.arange(-reach, length + reach).remainder(period)
-    return torch.minimum(position, period - position)
-
-
 def _median(values: Sequence[Tensor]) -> Tensor:
     """The median, element by element, of an odd number (3 or more) of tensors of one shape.
 
-    Among two more than half of the values, neither the smallest nor the largest is needed as the median of all: these
-    two are dropped and another value is taken in, until all have been and one is left. This takes minima and maxima
-    of whole tensors only, and so several times less time than to sort every neighbourhood by itself.
+    Among more than half of the values, neither the smallest nor the largest can be the median of all: drop both, add
+    one of the remaining values, and repeat until one value is left. This takes only minima and maxima of whole tensors,
+    and several times less time than sorting every neighbourhood.
     """
     start = len(values) // 2 + 2
     held, waiting = list(values[:start]), list(values[start:])

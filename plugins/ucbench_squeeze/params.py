@@ -11,26 +11,26 @@ from ucbench import Params
 
 
 class SqueezingParams(Params):
-    """What every squeezing defense is told."""
+    """The parameters of every squeezing defense."""
 
     at_test: bool = Field(
-        False, description="squeeze the test pictures too; the published figures are of test pictures left as they are"
+        False, description="squeeze the test images too; published figures are for unchanged test images"
     )
 
     @property
     def random(self) -> bool:
-        """Whether the squeezing is drawn anew for every picture of every batch, rather than done once."""
+        """Whether the strength is drawn anew for every image of every batch."""
         return False
 
     @property
     def static(self) -> bool:
-        """Whether the training pictures are all that is squeezed, once."""
+        """Whether only the training images are squeezed, once."""
         return not (self.random or self.at_test)
 
     @model_validator(mode="after")
-    def _test_pictures_draw_nothing(self) -> Self:
+    def _at_test_draws_nothing(self) -> Self:
         if self.at_test and self.random:
-            raise ValueError("test pictures are not squeezed at random: leave at_test off, or the range")
+            raise ValueError("test images are not squeezed at random: leave out at_test or the range")
         return self
 
 
@@ -63,7 +63,7 @@ class JPEGParams(SqueezingParams):
 
 class GrayscaleParams(SqueezingParams):
     probability: float = Field(
-        1.0, gt=0, le=1, description="below 1, squeeze at random: the chance of a picture, anew in every batch"
+        1.0, gt=0, le=1, description="below 1, squeeze at random: the chance of each image, anew in every batch"
     )
 
     #: As in ECLIPSE (ESORICS 2024), there after a purification.

@@ -1,13 +1,14 @@
-"""What the squeezing defenses share: their stages, all of which run one function of 8-bit pictures."""
+"""What the squeezing defenses share: their stages, which all apply one function of 8-bit images."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from ucbench import ImageSet
@@ -23,19 +24,18 @@ _VALUES = 1 << 20
 
 
 class Squeezing(ABC, Generic[P]):
-    """A defense that squeezes 8-bit pictures.
+    """A defense that squeezes 8-bit images.
 
-    It has the stages that its parameters ask for, and no others: ``prepare``, which squeezes the training set once; or
-    instead, with a range to draw from, ``augment``, which squeezes every picture of every batch anew, after the
-    recipe's crop and flip; and ``at_test`` if so told.
+    Its parameters decide which stages it has. ``prepare`` squeezes the training set once. With a range to draw from
+    there is ``augment`` instead, which squeezes every image of every batch anew, after the recipe's crop and flip.
+    ``at_test`` is there if the parameter of this name is set.
 
-    Test pictures are left as they are unless ``at_test`` is set: that is what the figures of ISS (its released code;
-    squeezing both is an option there) and of APBench are of. There is no perturbation on them to be squeezed out, as
-    there is in the literature on adversarial examples; to squeeze them too is to show the victim pictures of the kind
-    it was trained on.
+    By default test images are not squeezed: so are the published figures of ISS (its code has an option to squeeze
+    both) and of APBench. Test images carry no perturbation that squeezing could remove, unlike in the literature on
+    adversarial examples; squeezing them shows the victim images of the kind it was trained on.
 
-    ``augment`` and ``at_test`` round what they are given to 8 bits. Of pictures that are multiples of 1/255, which
-    test pictures are, ``at_test`` makes exactly what ``prepare`` makes.
+    ``augment`` and ``at_test`` round their input to 8 bits. Of multiples of 1/255, which test images are, ``at_test``
+    makes exactly what ``prepare`` makes.
     """
 
     prepare: Callable[[ImageSet, Run], ImageSet]
@@ -54,10 +54,10 @@ class Squeezing(ABC, Generic[P]):
 
     @abstractmethod
     def squeeze(self, pixels: Tensor) -> Tensor:
-        """Squeeze uint8 pictures ``[B, 3, H, W]``, which stay as they are, to new ones of the same kind and place."""
+        """Squeezed copies of uint8 images ``[B, 3, H, W]``: same shape, dtype and device."""
 
     def squeeze_at_random(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
-        """As :meth:`squeeze`, but as hard as is drawn for each picture; where ``params.random`` is set."""
+        """As :meth:`squeeze`, at a strength drawn for each image; used where ``params.random`` is true."""
         raise NotImplementedError(f"{type(self).__name__} draws nothing.")
 
     def _squeeze_set(self, train: ImageSet, run: Run) -> ImageSet:
@@ -84,3 +84,18 @@ def _to_8_bits(x: Tensor) -> Tensor:
 
 def _from_8_bits(pixels: Tensor) -> Tensor:
     return pixels.float().div_(255.0)
+
+
+def change_each(pixels: Tensor, change: Callable[..., Image.Image], *settings: Iterable[Any]) -> Tensor:
+    """Apply ``change(image, *setting)`` to every image of uint8 ``[B, 3, H, W]``, each with its own settings.
+
+    Pillow works on the CPU: a batch on an accelerator is copied there and back as a whole.
+
+    Raises:
+        ValueError: if there are not as many settings as images.
+    """
+    images = pixels.permute(0, 2, 3, 1).cpu().contiguous().numpy()
+    changed = np.empty_like(images)
+    for place, image, *setting in zip(changed, images, *settings, strict=True):
+        np.copyto(place, np.asarray(change(Image.fromarray(image), *setting)))
+    return torch.from_numpy(changed).permute(0, 3, 1, 2).to(pixels.device)

@@ -1,4 +1,4 @@
-"""What all squeezing defenses share: which stages they have, and that every stage makes the same pixels."""
+"""What all squeezing defenses share: their stages, and equal pixels in every stage."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ucbench.errors import UsageError
+from ucbench import UsageError
 from ucbench.registry import installed
 from ucbench.testing import check_defense, make_run, sample_images
 from ucbench_squeeze import squeezing
@@ -35,7 +35,7 @@ def build(reference: str):
 
 
 def both(reference: str) -> str:
-    """The reference, with test pictures squeezed too."""
+    """The reference, with test images squeezed too."""
     return f"{reference}{',' if '=' in reference else ':'}at_test=true"
 
 
@@ -49,25 +49,25 @@ def floats(images: np.ndarray) -> torch.Tensor:
 
 class TestStages:
     @pytest.mark.parametrize("reference", FIXED)
-    def test_what_is_fixed_is_done_once_and_leaves_test_pictures_alone(self, reference):
+    def test_fixed_strength_has_prepare_and_at_test_only_on_request(self, reference):
         assert stages(build(reference)) == {"prepare"}
         assert stages(build(both(reference))) == {"prepare", "at_test"}
 
     @pytest.mark.parametrize("reference", RANDOM)
-    def test_what_is_drawn_is_done_in_every_batch_and_never_once(self, reference):
+    def test_random_strength_has_augment_only(self, reference):
         assert stages(build(reference)) == {"augment"}
 
     @pytest.mark.parametrize("reference", RANDOM)
-    def test_test_pictures_are_not_drawn_for(self, reference):
-        with pytest.raises(UsageError, match="test pictures are not squeezed at random"):
+    def test_random_strength_refuses_at_test(self, reference):
+        with pytest.raises(UsageError, match="test images are not squeezed at random"):
             build(both(reference))
 
     @pytest.mark.parametrize("reference", [*map(both, FIXED), *RANDOM])
-    def test_the_contract_is_kept_whatever_the_parameters(self, reference):
+    def test_squeezing_keeps_the_contract_for_all_parameters(self, reference):
         check_defense(installed().resolve("defense", reference))
 
     @pytest.mark.parametrize("name", ["jpeg", "grayscale", "bit-depth", "median", "mean", "resize-down-up"])
-    def test_all_are_squeezing(self, name):
+    def test_squeezing_defenses_are_tier_t1(self, name):
         assert installed().find("defense", name).tier == "T1"
 
 
@@ -75,7 +75,7 @@ class TestPrepare:
     @pytest.mark.parametrize("reference", FIXED)
     @given(st.tuples(st.integers(1, 20), st.integers(1, 20)), st.integers(1, 4), st.integers(0, 99))
     @settings(max_examples=8, deadline=None)
-    def test_test_pictures_get_the_pixels_that_training_pictures_get(self, reference, size, count, seed):
+    def test_at_test_equals_prepare_pixel_by_pixel(self, reference, size, count, seed):
         train = sample_images(count, size, seed=seed)
         component = build(both(reference))
         prepared = component.prepare(train, make_run(stage="train")).images
@@ -86,7 +86,7 @@ class TestPrepare:
             assert torch.equal(made, floats(prepared))
 
     @pytest.mark.parametrize("reference", FIXED)
-    def test_how_many_pictures_are_squeezed_at_once_changes_nothing(self, reference, monkeypatch):
+    def test_prepare_does_not_depend_on_block_size(self, reference, monkeypatch):
         train = sample_images(11, (8, 8))
         whole = build(reference).prepare(train, make_run(stage="train")).images
         monkeypatch.setattr(squeezing, "_VALUES", 3 * (3 * 8 * 8))
@@ -96,7 +96,7 @@ class TestPrepare:
         assert done == [-11, 3, 3, 3, 2]
 
     @pytest.mark.parametrize("reference", FIXED)
-    def test_a_picture_is_squeezed_by_itself_and_only_its_pixels_change(self, reference):
+    def test_prepare_treats_images_independently_and_changes_only_pixels(self, reference):
         train = sample_images(9, (12, 7))
         before = train.images.copy()
         made = build(reference).prepare(train, make_run(stage="train"))
@@ -109,7 +109,7 @@ class TestPrepare:
         np.testing.assert_array_equal(alone.images, made.images[4:5])
 
     @pytest.mark.parametrize("reference", FIXED)
-    def test_nothing_is_drawn(self, reference):
+    def test_prepare_at_fixed_strength_ignores_the_seed(self, reference):
         train = sample_images(5, (8, 8))
         first, other = (build(reference).prepare(train, make_run(seed, stage="train")).images for seed in (0, 1))
         np.testing.assert_array_equal(first, other)
@@ -117,20 +117,20 @@ class TestPrepare:
 
 class TestBatches:
     @pytest.mark.parametrize("reference", FIXED)
-    def test_pictures_between_two_levels_are_rounded(self, reference):
+    def test_at_test_rounds_values_between_two_levels(self, reference):
         exact = floats(sample_images(6, (9, 9)).images)
         wobble = torch.rand(exact.shape, generator=torch.Generator().manual_seed(0)).sub_(0.5) * (0.9 / 255)
         at_test = build(both(reference)).at_test
         assert torch.equal(at_test(exact + wobble), at_test(exact))
 
     @pytest.mark.parametrize("reference", FIXED)
-    def test_values_outside_the_range_are_clipped_and_not_wrapped(self, reference):
+    def test_at_test_clips_values_outside_the_range(self, reference):
         x = floats(sample_images(6, (9, 9)).images)
         at_test = build(both(reference)).at_test
         assert torch.equal(at_test(x * 3 - 1), at_test((x * 3 - 1).clamp(0, 1)))
 
     @pytest.mark.parametrize("reference", RANDOM)
-    def test_the_generator_decides_for_every_picture(self, reference):
+    def test_augment_draws_per_image_from_the_generator(self, reference):
         x = floats(sample_images(3, (16, 16)).images)[1:2].expand(32, -1, -1, -1)
 
         def augment(seed: int) -> torch.Tensor:
@@ -143,7 +143,7 @@ class TestBatches:
         assert build(reference).augment(x[:1], make_run(stage="train"), torch.Generator()).shape == (1, 3, 16, 16)
 
     @pytest.mark.parametrize("reference", [r for r in FIXED + RANDOM if not r.startswith(("jpeg", "resize"))])
-    def test_pictures_stay_on_their_device(self, reference):
+    def test_squeeze_stays_on_the_device(self, reference):
         # Tensors without data refuse to meet any of another device.
         pixels, component = torch.empty((4, 3, 8, 9), dtype=torch.uint8, device="meta"), build(reference)
         made = [component.squeeze(pixels)]
@@ -170,11 +170,11 @@ class TestParameters:
             ("resize-down-up:1", "factor"),
         ],
     )
-    def test_values_that_mean_nothing_are_refused(self, reference, text):
+    def test_params_refuse_invalid_values(self, reference, text):
         with pytest.raises(UsageError, match=text):
             build(reference)
 
-    def test_defaults_are_the_published_ones(self):
+    def test_params_default_to_published_values(self):
         params = {name: build(name).params for name in ("jpeg", "grayscale", "bit-depth", "median", "mean")}
         assert (params["jpeg"].quality, params["jpeg"].subsampling) == (10, "420")
         assert params["grayscale"].probability == 1

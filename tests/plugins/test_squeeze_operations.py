@@ -37,7 +37,7 @@ def at_random(reference: str, images: np.ndarray, seed: int = 0) -> np.ndarray:
     return component.squeeze_at_random(torch.from_numpy(images.copy()), generator).numpy()
 
 
-def picture(image: np.ndarray) -> Image.Image:
+def to_pillow(image: np.ndarray) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
 
 
@@ -47,7 +47,7 @@ def pixels(image: Image.Image) -> np.ndarray:
 
 def through_a_file(image: np.ndarray, **options: object) -> np.ndarray:
     file = io.BytesIO()
-    picture(image).save(file, "JPEG", **options)
+    to_pillow(image).save(file, "JPEG", **options)
     with Image.open(io.BytesIO(file.getvalue())) as opened:
         return pixels(opened)
 
@@ -55,19 +55,19 @@ def through_a_file(image: np.ndarray, **options: object) -> np.ndarray:
 class TestJPEG:
     @given(SEEDS, st.tuples(st.integers(1, 40), st.integers(1, 40)), st.integers(1, 100))
     @settings(max_examples=15, deadline=None)
-    def test_pixels_are_those_of_a_file_that_pillow_writes(self, seed, size, quality):
+    def test_jpeg_equals_a_file_written_by_pillow(self, seed, size, quality):
         images = noise(seed, size)
         for image, made in zip(images, squeeze(f"jpeg:{quality}", images), strict=True):
             # As published: without a word on subsampling.
             np.testing.assert_array_equal(made, through_a_file(image, quality=quality))
 
     @pytest.mark.parametrize(("name", "number"), [("444", 0), ("422", 1), ("420", 2)])
-    def test_subsampling_is_pillows(self, name, number):
+    def test_jpeg_subsampling_is_pillows(self, name, number):
         images = noise(0, (16, 24))
         for image, made in zip(images, squeeze(f"jpeg:90:subsampling={name}", images), strict=True):
             np.testing.assert_array_equal(made, through_a_file(image, quality=90, subsampling=number))
 
-    def test_colour_detail_is_lost_by_subsampling_alone(self):
+    def test_jpeg_loses_colour_detail_only_by_subsampling(self):
         stripes = np.zeros((1, 3, 16, 16), np.uint8)
         stripes[:, 0, :, ::2], stripes[:, 2, :, 1::2] = 200, 200
         lost = {
@@ -76,30 +76,30 @@ class TestJPEG:
         assert lost["444"].mean() < 3
         assert lost["420"].mean() > 50
 
-    def test_at_random_every_picture_has_a_quality_of_the_range(self):
+    def test_jpeg_at_random_draws_a_quality_per_image(self):
         image = noise(0, (16, 16), 1)
         made = at_random("jpeg:20:max_quality=23", np.repeat(image, 60, axis=0))
         expected = [squeeze(f"jpeg:{quality}", image)[0] for quality in range(20, 24)]
-        drawn = [next(i for i, one in enumerate(expected) if (one == picture).all()) for picture in made]
+        drawn = [next(i for i, one in enumerate(expected) if (one == image).all()) for image in made]
         assert np.bincount(drawn, minlength=4).min() > 5
 
-    def test_a_range_of_one_quality_is_that_quality(self):
+    def test_jpeg_at_random_with_one_quality_equals_fixed(self):
         images = noise(1, (8, 8))
         np.testing.assert_array_equal(at_random("jpeg:30:max_quality=30", images), squeeze("jpeg:30", images))
 
 
 class TestGrayscale:
-    def test_every_colour_becomes_pillows_grey(self):
+    def test_grayscale_equals_pillows_grey(self):
         every_seventh = np.stack(np.meshgrid(*[np.append(np.arange(0, 256, 7), 255)] * 3)).astype(np.uint8)
         images = every_seventh.reshape(1, 3, 38, -1)
         made = squeeze("grayscale", images)
-        np.testing.assert_array_equal(made[0], pixels(picture(images[0]).convert("L").convert("RGB")))
+        np.testing.assert_array_equal(made[0], pixels(to_pillow(images[0]).convert("L").convert("RGB")))
 
-    def test_a_grey_picture_stays(self):
+    def test_grayscale_keeps_grey_images(self):
         grey = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16).repeat(3, axis=1)
         np.testing.assert_array_equal(squeeze("grayscale", grey), grey)
 
-    def test_at_random_the_share_of_grey_pictures_is_the_probability(self):
+    def test_grayscale_at_random_share_is_the_probability(self):
         images = noise(0, (2, 2), 2000)
         made, grey = at_random("grayscale:probability=0.3", images), squeeze("grayscale", images)
         chosen = (made == grey).all((1, 2, 3))
@@ -111,65 +111,65 @@ class TestBitDepth:
     VALUES = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16).repeat(3, axis=1)
 
     @pytest.mark.parametrize("bits", range(1, 9))
-    def test_floor_is_posterising(self, bits):
+    def test_bit_depth_floor_equals_posterize(self, bits):
         made = squeeze(f"bit-depth:{bits}", self.VALUES)[0]
-        np.testing.assert_array_equal(made, pixels(ImageOps.posterize(picture(self.VALUES[0]), bits)))
+        np.testing.assert_array_equal(made, pixels(ImageOps.posterize(to_pillow(self.VALUES[0]), bits)))
         assert len(np.unique(made)) == 2**bits
 
     @pytest.mark.parametrize("bits", range(1, 9))
-    def test_nearest_is_the_nearest_of_even_levels(self, bits):
+    def test_bit_depth_nearest_takes_the_nearest_even_level(self, bits):
         made = squeeze(f"bit-depth:{bits}:rounding=nearest", self.VALUES)
         levels = np.linspace(0, 255, 2**bits)
         nearest = levels[np.abs(self.VALUES[..., None] - levels).argmin(-1)]
         np.testing.assert_array_equal(made, np.rint(nearest))
 
-    def test_the_levels_of_two_bits(self):
+    def test_bit_depth_levels_of_two_bits(self):
         assert np.unique(squeeze("bit-depth", self.VALUES)).tolist() == [0, 64, 128, 192]
         assert np.unique(squeeze("bit-depth:rounding=nearest", self.VALUES)).tolist() == [0, 85, 170, 255]
 
-    def test_floor_darkens_as_the_docstring_says_and_nearest_does_not(self):
+    def test_bit_depth_floor_darkens_by_31_5_and_nearest_does_not(self):
         floor, nearest = (squeeze(f"bit-depth:rounding={how}", self.VALUES) for how in ("floor", "nearest"))
         assert self.VALUES.mean() - floor.mean() == 31.5
         assert self.VALUES.mean() == nearest.mean()
 
     @pytest.mark.parametrize("rounding", ["floor", "nearest"])
-    def test_at_random_every_picture_has_bits_of_the_range(self, rounding):
+    def test_bit_depth_at_random_draws_bits_per_image(self, rounding):
         made = at_random(f"bit-depth:3:max_bits=5,rounding={rounding}", np.repeat(self.VALUES, 60, axis=0))
         expected = [squeeze(f"bit-depth:{bits}:rounding={rounding}", self.VALUES)[0] for bits in (3, 4, 5)]
-        drawn = [next(i for i, one in enumerate(expected) if (one == picture).all()) for picture in made]
+        drawn = [next(i for i, one in enumerate(expected) if (one == image).all()) for image in made]
         assert np.bincount(drawn, minlength=3).min() > 8
 
 
 class TestFilters:
     @given(SEEDS, SIZES, st.sampled_from([3, 5, 7, 9]))
     @settings(max_examples=30, deadline=None)
-    def test_the_median_is_scipys(self, seed, size, kernel):
+    def test_median_equals_scipy(self, seed, size, kernel):
         images = noise(seed, size)
         expected = ndimage.median_filter(images, size=(1, 1, kernel, kernel), mode="mirror")
         np.testing.assert_array_equal(squeeze(f"median:{kernel}", images), expected)
 
     @given(SEEDS, SIZES, st.sampled_from([3, 5, 7, 9]))
     @settings(max_examples=30, deadline=None)
-    def test_the_mean_is_scipys(self, seed, size, kernel):
+    def test_mean_equals_scipy(self, seed, size, kernel):
         images = noise(seed, size)
         weights = np.ones((1, 1, kernel, kernel))
         total = ndimage.correlate(images.astype(np.float64), weights, mode="mirror")
         np.testing.assert_array_equal(squeeze(f"mean:{kernel}", images), np.rint(np.rint(total) / kernel**2))
 
-    def test_the_median_of_nine_values_whatever_their_order(self):
+    def test_median_of_nine_values_in_any_order(self):
         # A selection by comparisons is right if it is right on all inputs of zeros and ones.
         rows = (np.arange(512)[:, None] >> np.arange(9)) & 1
         images = np.repeat(rows.reshape(-1, 1, 3, 3), 3, axis=1).astype(np.uint8)
         made = squeeze("median", images)[:, :, 1, 1]
         np.testing.assert_array_equal(made, np.repeat(rows.sum(1, keepdims=True) > 4, 3, axis=1))
 
-    def test_the_border_is_mirrored_without_doubling_it(self):
+    def test_filters_reflect_at_the_border_without_repeating_it(self):
         row = np.array([0, 90, 30, 60], np.uint8).reshape(1, 1, 1, 4).repeat(3, axis=1)
         assert squeeze("mean", row)[0, 0, 0].tolist() == [60, 40, 60, 40]
         assert squeeze("median", row)[0, 0, 0].tolist() == [90, 30, 60, 30]
 
     @pytest.mark.parametrize("name", ["mean", "median"])
-    def test_extremes_stay(self, name):
+    def test_filters_keep_constant_extremes(self, name):
         for level in (0, 255):
             same = np.full((2, 3, 8, 8), level, np.uint8)
             np.testing.assert_array_equal(squeeze(f"{name}:7", same), same)
@@ -178,14 +178,14 @@ class TestFilters:
 class TestResizing:
     @given(SEEDS, st.integers(1, 6), st.integers(1, 6), st.sampled_from([2, 3, 4]))
     @settings(max_examples=20, deadline=None)
-    def test_it_is_block_means_interpolated(self, seed, rows, columns, factor):
+    def test_resizing_interpolates_block_means(self, seed, rows, columns, factor):
         images = noise(seed, (rows * factor, columns * factor))
         small = F.avg_pool2d(torch.from_numpy(images).float(), factor)
         # With antialias, torch too takes a = -0.5, and enlarging has nothing to smooth.
         large = F.interpolate(small, images.shape[2:], mode="bicubic", antialias=True).clamp(0, 255).numpy()
         assert np.abs(squeeze(f"resize-down-up:{factor}", images) - large).max() <= 2.5
 
-    def test_a_checkerboard_becomes_grey_and_large_areas_stay(self):
+    def test_resizing_greys_a_checkerboard_and_keeps_large_areas(self):
         board = np.indices((16, 16)).sum(0) % 2 * 255
         images = np.stack([board, np.full((16, 16), 77), np.repeat([[20, 220]], 8, axis=1).repeat(16, axis=0)])
         made = squeeze("resize-down-up", images[:, None].repeat(3, axis=1).astype(np.uint8))
@@ -195,11 +195,11 @@ class TestResizing:
         assert (made[2, :, :, -4:] == 220).all()
 
     @pytest.mark.parametrize("size", [(1, 1), (1, 5), (7, 9), (8, 8)])
-    def test_any_size_comes_back(self, size):
+    def test_resizing_returns_any_size(self, size):
         images = sample_images(4, size).images
         for factor in (2, 5, 50):
             assert squeeze(f"resize-down-up:{factor}", images).shape == images.shape
 
-    def test_far_smaller_is_one_colour(self):
+    def test_resizing_by_the_side_leaves_one_colour(self):
         made = squeeze("resize-down-up:8", noise(0, (8, 8)))
         assert (made == made[:, :, :1, :1]).all()
