@@ -1,4 +1,4 @@
-"""Augmentation as a defense: what an exploiter draws anew for every picture of every batch."""
+"""Augmentation as a defense: changes drawn anew for every image of every batch."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from ucbench import DefenseRecord, hookimpl
 def ucbench_defenses() -> Iterator[DefenseRecord]:
     yield DefenseRecord(
         name="cutout",
-        summary="Blacken a square at a random place of every picture",
+        summary="Blacken a square at a random place of every image",
         load="ucbench_augment.erasing:Cutout",
         params="ucbench_augment.params:CutoutParams",
         paper="T. DeVries, G. W. Taylor: Improved Regularization of Convolutional Neural Networks with Cutout. 2017. "
@@ -18,7 +18,7 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
     )
     yield DefenseRecord(
         name="random-erasing",
-        summary="Fill a random rectangle of every second picture with noise",
+        summary="Fill a random rectangle of every second image with noise",
         load="ucbench_augment.erasing:RandomErasing",
         params="ucbench_augment.params:RandomErasingParams",
         paper="Z. Zhong, L. Zheng, G. Kang, S. Li, Y. Yang: Random Erasing Data Augmentation. AAAI 2020. "
@@ -27,7 +27,7 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
     )
     yield DefenseRecord(
         name="cutmix",
-        summary="Paste a rectangle of another picture, and mix the labels by area",
+        summary="Paste a rectangle of another image, and mix the labels by area",
         load="ucbench_augment.mixing:CutMix",
         params="ucbench_augment.params:CutMixParams",
         paper="S. Yun, D. Han, S. J. Oh, S. Chun, J. Choe, Y. Yoo: CutMix: Regularization Strategy to Train Strong "
@@ -36,7 +36,7 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
     )
     yield DefenseRecord(
         name="mixup",
-        summary="Blend every picture with another one, and the labels alike",
+        summary="Blend every image with another one, and the labels alike",
         load="ucbench_augment.mixing:Mixup",
         params="ucbench_augment.params:MixupParams",
         paper="H. Zhang, M. Cisse, Y. N. Dauphin, D. Lopez-Paz: mixup: Beyond Empirical Risk Minimization. ICLR 2018. "
@@ -45,7 +45,7 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
     )
     yield DefenseRecord(
         name="randaugment",
-        summary="Two random operations of fourteen on every picture, at one common magnitude",
+        summary="Two random operations of fourteen on every image, at one common magnitude",
         load="ucbench_augment.policies:RandAugment",
         params="ucbench_augment.params:RandAugmentParams",
         paper="E. D. Cubuk, B. Zoph, J. Shlens, Q. V. Le: RandAugment: Practical Automated Data Augmentation with a "
@@ -54,7 +54,7 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
     )
     yield DefenseRecord(
         name="trivial-augment",
-        summary="One random operation of fourteen on every picture, at a random magnitude",
+        summary="One random operation of fourteen on every image, at a random magnitude",
         load="ucbench_augment.policies:TrivialAugment",
         params="ucbench_augment.params:TrivialAugmentParams",
         paper="S. G. Müller, F. Hutter: TrivialAugment: Tuning-free Yet State-of-the-Art Data Augmentation. ICCV 2021. "
@@ -64,8 +64,8 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
     )
     yield DefenseRecord(
         name="color-jitter",
-        summary="Change brightness, contrast, saturation and hue of every picture at random",
-        load="ucbench_augment.jitter:ColorJitter",
+        summary="Change brightness, contrast, saturation and hue of every image at random",
+        load="ucbench_augment.color:ColorJitter",
         params="ucbench_augment.params:ColorJitterParams",
         paper="T. Chen, S. Kornblith, M. Norouzi, G. Hinton: A Simple Framework for Contrastive Learning of Visual "
         "Representations. ICML 2020. arXiv 2002.05709 (its colour distortion, Appendix A and B.9)",
@@ -73,8 +73,8 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
     )
     yield DefenseRecord(
         name="gaussian-blur",
-        summary="Blur every picture with a Gaussian of random width",
-        load="ucbench_augment.blur:GaussianBlur",
+        summary="Blur every image with a Gaussian of random width",
+        load="ucbench_augment.gaussian:GaussianBlur",
         params="ucbench_augment.params:GaussianBlurParams",
         paper="T. Chen, S. Kornblith, M. Norouzi, G. Hinton: A Simple Framework for Contrastive Learning of Visual "
         "Representations. ICML 2020. arXiv 2002.05709 (its blur, Appendix A)",
@@ -83,13 +83,13 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
     yield DefenseRecord(
         name="gaussian-noise",
         summary="Add Gaussian noise to every pixel",
-        load="ucbench_augment.noise:GaussianNoise",
+        load="ucbench_augment.gaussian:GaussianNoise",
         params="ucbench_augment.params:GaussianNoiseParams",
         tier="T0",
     )
     yield DefenseRecord(
         name="ueraser",
-        summary="Fractal light, shuffled channels and TrivialAugment: of five such views, the hardest is learned from",
+        summary="Fractal light, shuffled channels and TrivialAugment: learn from the hardest of five such views",
         load="ucbench_augment.ueraser:UEraser",
         params="ucbench_augment.params:UEraserParams",
         paper="T. Qin, X. Gao, J. Zhao, K. Ye, C.-Z. Xu: Learning the Unlearnable: Adversarial Augmentations Suppress "

@@ -1,4 +1,4 @@
-"""Erasing a part of every picture: Cutout and Random Erasing."""
+"""Erasing a part of every image: Cutout and Random Erasing."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ucbench_augment.boxes import centred, inside
-from ucbench_augment.subset import on_share, uniform
+from ucbench_augment.drawing import centred_boxes, in_box, on_share, uniform
 
 if TYPE_CHECKING:
     from ucbench.components import Run
     from ucbench_augment.params import CutoutParams, RandomErasingParams
 
-#: Rectangles tried for an image before it is left as it is.
+#: Rectangles tried for an image before it is left unchanged.
 _TRIES = 20
 
 
@@ -23,21 +22,21 @@ class Cutout:
     """Cutout (DeVries and Taylor 2017): a black square around a uniformly drawn pixel, partly outside at the border.
 
     The literature of unlearnable examples cuts pixels before any normalisation, so the square is black; the paper's is
-    of the mean colour. The side is given relative to the picture's, the presets are the published ones at 32 pixels;
-    `uc` is the variant of the Unlearnable Clusters repository, of a tenth of the area.
+    of the mean colour. The side is relative to the image's shorter one; the presets are published sides at 32 pixels,
+    and `uc` is the variant of the Unlearnable Clusters repository, of a tenth of the area.
     """
 
     def __init__(self, params: CutoutParams) -> None:
         self.params = params
 
     def augment(self, x: Tensor, run: Run, generator: torch.Generator) -> Tensor:
-        """Images ``[B, 3, H, W]`` in [0, 1], each with a square of its own."""
+        """Images ``[B, 3, H, W]`` in [0, 1], each with its own square."""
         return on_share(x, self.params.probability, generator, self._cut)
 
     def _cut(self, x: Tensor, generator: torch.Generator) -> Tensor:
         size = x.shape[2], x.shape[3]
         side = torch.full((len(x),), max(1, round(self.params.side * min(size))))
-        return x.masked_fill(inside(centred(side, side, size, generator), size, x.device), 0.0)
+        return x.masked_fill(in_box(centred_boxes(side, side, size, generator), size, x.device), 0.0)
 
 
 class RandomErasing:
@@ -45,7 +44,7 @@ class RandomErasing:
 
     The area is drawn uniformly, and so is the logarithm of the aspect: as torchvision does, so that a rectangle is as
     often wide as high, while the paper draws the aspect itself. A rectangle that does not fit is drawn again, at most
-    twenty times; the paper goes on.
+    twenty times; the paper sets no limit.
     """
 
     def __init__(self, params: RandomErasingParams) -> None:
@@ -57,13 +56,13 @@ class RandomErasing:
 
     def _erase(self, x: Tensor, generator: torch.Generator) -> Tensor:
         size = x.shape[2], x.shape[3]
-        erased = inside(self.rectangles(len(x), size, generator), size, x.device)
+        erased = in_box(self.rectangles(len(x), size, generator), size, x.device)
         if self.params.fill == "black":
             return x.masked_fill(erased, 0.0)
         return torch.where(erased, torch.rand(x.shape, generator=generator).to(x), x)
 
     def rectangles(self, count: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
-        """One box an image, int64 ``[count, 4]``; an empty one where no try fitted."""
+        """One box per image, int64 ``[count, 4]``; an empty one where no try fitted."""
         low, high = self.params.aspect
         aspect = uniform((math.log(low), math.log(high)), count * _TRIES, generator).exp()
         pixels = uniform(self.params.area, count * _TRIES, generator) * (size[0] * size[1])

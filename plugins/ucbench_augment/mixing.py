@@ -1,4 +1,4 @@
-"""Mixing every picture with another one of its batch: CutMix and mixup."""
+"""Mixing every image with another one of its batch: CutMix and mixup."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ucbench_augment.boxes import area, centred, inside
+from ucbench_augment.drawing import box_area, centred_boxes, in_box
 
 if TYPE_CHECKING:
     from ucbench.components import Run
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class CutMix:
-    """CutMix (Yun et al. 2019): a rectangle of a partner is pasted over the picture, labels mix by what is left of it.
+    """CutMix (Yun et al. 2019): a rectangle of a partner is pasted over the image, labels mix by the share left of it.
 
-    A rectangle of the picture's proportions and of the area ``1 - share`` surrounds a uniformly drawn pixel and is
-    clipped at the border. A label's weight is the share of pixels that are then its picture's, exactly. The paper and
-    its code draw one share and one box for a batch; here, every picture has its own, and its own chance to be mixed.
-    Partners are a random permutation of the batch, so every picture is pasted once (possibly onto itself).
+    A rectangle of the image's proportions and of the area ``1 - share`` surrounds a uniformly drawn pixel and is
+    clipped at the border. A label's weight is the share of pixels that are then its image's, exactly. The paper and
+    its code draw one share and one box for a batch; here both are drawn for every image, and so is whether
+    it is mixed. Partners are a random permutation of the batch: every image is pasted once (possibly onto itself).
 
     Presets: `apbench` has that benchmark's settings, whose library handed the weights to the wrong label; `eminn`
     mixes twice; `uc` is the variant of the Unlearnable Clusters repository, which leaves the labels alone.
@@ -40,18 +40,18 @@ class CutMix:
         size = x.shape[2], x.shape[3]
         partner = torch.randperm(len(x), generator=generator).to(x.device)
         cut = (1 - _shares(self.params, len(x), generator)).sqrt()
-        boxes = centred((cut * size[0]).long(), (cut * size[1]).long(), size, generator)
-        mixed = torch.where(inside(boxes, size, x.device), x[partner], x)
+        boxes = centred_boxes((cut * size[0]).long(), (cut * size[1]).long(), size, generator)
+        mixed = torch.where(in_box(boxes, size, x.device), x[partner], x)
         if self.params.labels:
-            own = 1 - area(boxes).double() / (size[0] * size[1])
+            own = 1 - box_area(boxes).double() / (size[0] * size[1])
             targets = _blend(targets, partner, own)
         return mixed, targets
 
 
 class Mixup:
-    """mixup (Zhang et al. 2018): every picture is blended with a partner, and so are their labels.
+    """mixup (Zhang et al. 2018): every image is blended with a partner, and so are their labels.
 
-    A picture's share is drawn from Beta(alpha, alpha). The paper's code draws one for a batch; here, every picture has
+    An image's share is drawn from Beta(alpha, alpha). The paper's code draws one for a batch; here, every image has
     its own. Partners are a random permutation of the batch. Preset `uc` is the variant of the Unlearnable Clusters
     repository: a fixed share of 0.9, labels left alone.
     """
@@ -67,10 +67,10 @@ class Mixup:
 
 
 def _shares(params: MixingParams, count: int, generator: torch.Generator) -> Tensor:
-    """What every picture keeps of itself, float64 ``[count]`` in [0, 1]: 1 for those that are not to be mixed."""
+    """What every image keeps of itself, float64 ``[count]`` in [0, 1]: 1 for those that are not mixed."""
     chosen = torch.rand(count, generator=generator) < params.probability
     if params.share is None:
-        # torch draws no Beta from a generator of its own.
+        # torch cannot draw from a Beta distribution with a given generator.
         rng = np.random.default_rng(int(torch.randint(2**63 - 1, (), generator=generator)))
         share = torch.from_numpy(rng.beta(params.alpha, params.alpha, count))
     else:
@@ -79,6 +79,6 @@ def _shares(params: MixingParams, count: int, generator: torch.Generator) -> Ten
 
 
 def _blend(values: Tensor, partner: Tensor, own: Tensor) -> Tensor:
-    """``own * values + (1 - own) * values[partner]``, one share an entry of the first dimension."""
+    """``own * values + (1 - own) * values[partner]``, one share per entry of the first dimension."""
     weight = own.to(values).view(-1, *[1] * (values.ndim - 1))
     return weight * values + (1 - weight) * values[partner]

@@ -32,9 +32,9 @@ class CutoutParams(Params):
     """Defaults are the paper's for CIFAR-10."""
 
     side: float = Field(
-        0.5, gt=0, le=2, description="side of the square in units of the shorter side of the picture (16 of 32 pixels)"
+        0.5, gt=0, le=2, description="side of the square in units of the shorter side of the image (16 of 32 pixels)"
     )
-    probability: float = Field(1.0, ge=0, le=1, description="share of the pictures that are cut")
+    probability: float = Field(1.0, ge=0, le=1, description="share of the images that are cut")
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "cifar100": {"side": 8 / 32},
@@ -47,8 +47,8 @@ class CutoutParams(Params):
 class RandomErasingParams(Params):
     """Defaults are the paper's for CIFAR."""
 
-    probability: float = Field(0.5, ge=0, le=1, description="share of the pictures in which a rectangle is erased")
-    area: _Shares = Field((0.02, 0.4), description="least and largest area of the rectangle, as a share of the picture")
+    probability: float = Field(0.5, ge=0, le=1, description="share of the images in which a rectangle is erased")
+    area: _Shares = Field((0.02, 0.4), description="least and largest area of the rectangle, as a share of the image")
     aspect: _Positives = Field((0.3, 1 / 0.3), description="least and largest height of the rectangle over its width")
     fill: Literal["random", "black"] = Field("random", description="uniform noise in every value, or black")
 
@@ -59,17 +59,17 @@ class RandomErasingParams(Params):
 
 class MixingParams(Params):
     alpha: float = Field(
-        1.0, gt=0, allow_inf_nan=False, description="a picture keeps a share of itself drawn from Beta(alpha, alpha)"
+        1.0, gt=0, allow_inf_nan=False, description="an image keeps a share of itself drawn from Beta(alpha, alpha)"
     )
     share: float | None = Field(None, ge=0, le=1, description="the share it keeps, fixed; none draws it")
-    labels: bool = Field(True, description="mix the labels as the pictures are; false keeps each picture's own")
-    probability: float = Field(1.0, ge=0, le=1, description="share of the pictures that are mixed")
+    labels: bool = Field(True, description="mix the labels as the images are; false keeps each image's own")
+    probability: float = Field(1.0, ge=0, le=1, description="share of the images that are mixed")
 
 
 class CutMixParams(MixingParams):
     """Defaults are the paper's for CIFAR."""
 
-    probability: float = Field(0.5, ge=0, le=1, description="share of the pictures that are mixed")
+    probability: float = Field(0.5, ge=0, le=1, description="share of the images that are mixed")
     times: int = Field(1, ge=1, le=8, description="how often the batch is mixed")
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -92,7 +92,7 @@ class MixupParams(MixingParams):
 class RandAugmentParams(Params):
     """Defaults are those of torchvision, N = 2 and M = 9."""
 
-    operations: int = Field(2, ge=1, le=14, description="operations on every picture, one after another, N")
+    operations: int = Field(2, ge=1, le=14, description="operations on every image, one after another, N")
     magnitude: float = Field(9, ge=0, le=30, description="their common magnitude, M, on a scale from 0 to 30")
 
 
@@ -111,7 +111,7 @@ class ColorJitterParams(Params):
     contrast: float = Field(0.4, ge=0, le=1, description="factor within 1 +- this")
     saturation: float = Field(0.4, ge=0, le=1, description="factor within 1 +- this")
     hue: float = Field(0.1, ge=0, le=0.5, description="shift within +- this, in turns of the colour circle")
-    probability: float = Field(0.8, ge=0, le=1, description="share of the pictures that are changed")
+    probability: float = Field(0.8, ge=0, le=1, description="share of the images that are changed")
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "imagenet": {"brightness": 0.8, "contrast": 0.8, "saturation": 0.8, "hue": 0.2},
@@ -136,7 +136,7 @@ class GaussianBlurParams(Params):
 
     kernel: int = Field(3, ge=3, le=99, description="taps of the kernel along each side, odd")
     sigma: _Positives = Field((0.1, 2.0), description="least and largest standard deviation in pixels")
-    probability: float = Field(1.0, ge=0, le=1, description="share of the pictures that are blurred")
+    probability: float = Field(1.0, ge=0, le=1, description="share of the images that are blurred")
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "mi-ue": {},
@@ -163,7 +163,7 @@ class GaussianNoiseParams(Params):
 class UEraserParams(Params):
     """Defaults are the paper's."""
 
-    copies: int = Field(5, ge=1, le=64, description="views of every picture of which the one of largest loss counts, K")
+    copies: int = Field(5, ge=1, le=64, description="views of every image of which the one of largest loss counts, K")
     epochs: int | None = Field(
         50, ge=0, description="epochs with so many views, one view in all that follow; none: to the end"
     )

@@ -334,7 +334,7 @@ class TestCheckPlugin:
 
     def test_a_plugin_means_all_its_components(self, capsys, monkeypatch):
         two = [
-            ucbench.DefenseRecord(name=name, summary="x", load="ucbench_augment.noise:Missing")
+            ucbench.DefenseRecord(name=name, summary="x", load="ucbench_augment.gaussian:Missing")
             for name in ("one", "other")
         ]
         module = types.SimpleNamespace(ucbench_defenses=ucbench.hookimpl(lambda: two))

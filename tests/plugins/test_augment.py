@@ -1,4 +1,4 @@
-"""Erasing, mixing, noise and blur as defenses: what each does to every single picture."""
+"""Erasing, mixing, noise and blur as defenses: what each does to every single image."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import Tensor
 
-from ucbench.errors import UsageError
+from ucbench import UsageError
 from ucbench.registry import installed
 from ucbench.testing import check_defense, make_run
-from ucbench_augment.blur import GaussianBlur, blurred
 from ucbench_augment.erasing import Cutout, RandomErasing
+from ucbench_augment.gaussian import GaussianBlur, GaussianNoise, blurred
 from ucbench_augment.mixing import CutMix, Mixup
-from ucbench_augment.noise import GaussianNoise
 from ucbench_augment.params import (
     CutMixParams,
     CutoutParams,
@@ -48,7 +47,7 @@ def drawn(seed: int = 0) -> torch.Generator:
 
 
 def numbered(count: int, size: tuple[int, int]) -> Tensor:
-    """Picture b is of the one value b, which is outside the range and serves as a mark."""
+    """Image b has the value b everywhere, which is outside the range and serves as a mark."""
     return torch.arange(float(count)).view(-1, 1, 1, 1).expand(count, 3, *size).clone()
 
 
@@ -61,7 +60,7 @@ def bounds(changed: Tensor) -> tuple[int, int, int, int]:
 
 
 def augmented(name: str, x: Tensor) -> Tensor:
-    """What a defense makes of pictures, in whichever stage."""
+    """What a defense makes of images, in whichever stage."""
     component = installed().resolve("defense", name).build()
     if hasattr(component, "loss"):
         return component.view(x, drawn())
@@ -71,7 +70,7 @@ def augmented(name: str, x: Tensor) -> Tensor:
 
 
 class TestCutout:
-    def test_every_picture_loses_a_square_of_its_own_that_the_border_may_clip(self) -> None:
+    def test_cutout_draws_a_square_per_image_clipped_at_the_border(self) -> None:
         x = torch.ones(500, 3, 32, 32)
         out = Cutout(CutoutParams()).augment(x, RUN, drawn())
         boxes = [bounds(image[0] == 0) for image in out]
@@ -86,17 +85,17 @@ class TestCutout:
         clipped = np.mean([bottom - top < 16 for top, _, bottom, _ in boxes])
         assert clipped == pytest.approx(15 / 32, abs=0.07)
 
-    def test_the_side_follows_the_shorter_side_of_the_picture(self) -> None:
+    def test_cutout_side_is_relative_to_the_shorter_side(self) -> None:
         out = Cutout(CutoutParams(side=0.25)).augment(torch.ones(50, 3, 16, 64), RUN, drawn())
         boxes = np.array([bounds(image[0] == 0) for image in out])
         assert (boxes[:, 2:] - boxes[:, :2]).max(0).tolist() == [4, 4]
 
-    def test_the_area_of_the_preset_uc(self) -> None:
+    def test_cutout_preset_uc_takes_a_tenth_of_the_area(self) -> None:
         params = CutoutParams.resolve("cutout", "uc")
         out = Cutout(params).augment(torch.ones(50, 3, 100, 100), RUN, drawn())
         assert int((out[:, 0] == 0).sum((1, 2)).max()) == 32 * 32
 
-    def test_the_gradient_is_that_of_what_is_left(self) -> None:
+    def test_cutout_gradient_is_zero_only_in_the_square(self) -> None:
         x = torch.rand(4, 3, 8, 8).add(0.1).requires_grad_()
         out = Cutout(CutoutParams()).augment(x, RUN, drawn())
         out.sum().backward()
@@ -104,14 +103,14 @@ class TestCutout:
 
     @given(SIZES, st.floats(0, 1))
     @settings(max_examples=20, deadline=None)
-    def test_any_size_and_share(self, size: tuple[int, int], probability: float) -> None:
+    def test_cutout_hits_its_share_at_any_size(self, size: tuple[int, int], probability: float) -> None:
         out = Cutout(CutoutParams(probability=probability)).augment(torch.ones(200, 3, *size), RUN, drawn())
         hit = float((out == 0).flatten(1).any(1).float().mean())
         assert hit == pytest.approx(probability, abs=0.2)
 
 
 class TestRandomErasing:
-    def test_rectangles_lie_inside_and_have_the_drawn_areas_and_aspects(self) -> None:
+    def test_erasing_rectangles_lie_inside_with_areas_and_aspects_in_range(self) -> None:
         erasing = RandomErasing(RandomErasingParams())
         top, left, bottom, right = erasing.rectangles(4000, (40, 60), drawn()).T
         assert min(int(top.min()), int(left.min())) == 0
@@ -126,7 +125,7 @@ class TestRandomErasing:
         assert float((height > width)[small].double().mean()) == pytest.approx(0.5, abs=0.06)
         assert float((height / width).max()) < 4
 
-    def test_a_rectangle_of_noise_in_half_of_the_pictures(self) -> None:
+    def test_erasing_fills_half_of_the_images_with_uniform_noise(self) -> None:
         x = torch.full((400, 3, 32, 32), 2.0)
         out = RandomErasing(RandomErasingParams()).augment(x, RUN, drawn())
         erased = (out != 2).all(1)
@@ -137,12 +136,12 @@ class TestRandomErasing:
         values = out[out != 2]
         assert stats.kstest(values[:5000].numpy(), "uniform").pvalue > 1e-4
 
-    def test_black(self) -> None:
+    def test_erasing_fill_black(self) -> None:
         params = RandomErasingParams(fill="black", probability=1)
         out = RandomErasing(params).augment(torch.ones(20, 3, 16, 16), RUN, drawn())
         assert set(out.unique().tolist()) == {0.0, 1.0}
 
-    def test_a_picture_that_no_rectangle_fits_is_left(self) -> None:
+    def test_erasing_leaves_images_that_no_rectangle_fits(self) -> None:
         params = RandomErasingParams(area=(1, 1), aspect=(2, 3), probability=1)
         x = torch.ones(5, 3, 8, 8)
         assert torch.equal(RandomErasing(params).augment(x, RUN, drawn()), x)
@@ -151,7 +150,7 @@ class TestRandomErasing:
 class TestCutMix:
     @given(st.integers(1, 12), SIZES, st.floats(0.1, 5), st.floats(0, 1), st.integers(0, 99))
     @settings(max_examples=30, deadline=None)
-    def test_a_label_weighs_exactly_the_pixels_of_its_picture(
+    def test_cutmix_weight_equals_pasted_share(
         self, count: int, size: tuple[int, int], alpha: float, probability: float, seed: int
     ) -> None:
         cutmix = CutMix(CutMixParams(alpha=alpha, probability=probability))
@@ -159,7 +158,7 @@ class TestCutMix:
         pixels = torch.stack([(x[:, 0] == k).double().mean((1, 2)) for k in range(count)], 1)
         torch.testing.assert_close(targets.double(), pixels, atol=1e-6, rtol=0)
 
-    def test_one_rectangle_and_one_share_a_picture(self) -> None:
+    def test_cutmix_draws_box_and_share_per_image(self) -> None:
         size, count = (32, 32), 300
         x, targets = CutMix(CutMixParams(probability=1)).mix(numbered(count, size), torch.eye(count), RUN, drawn())
         own = torch.arange(count).view(-1, 1, 1)
@@ -167,7 +166,7 @@ class TestCutMix:
         assert len(set(boxes)) > 200
         assert len(targets.diagonal().unique()) > 100
 
-    def test_partners_are_a_permutation_and_pixels_keep_their_place(self) -> None:
+    def test_cutmix_partners_are_a_permutation_and_pixels_keep_their_place(self) -> None:
         count, size = 50, (8, 8)
         place = torch.arange(64.0).view(8, 8) / 64
         x, targets = CutMix(CutMixParams(share=0.3, probability=1)).mix(
@@ -179,23 +178,23 @@ class TestCutMix:
         assert ((weights > 0).sum(0) <= 1).all()
         assert int((weights > 0).sum()) > 40
 
-    def test_the_box_has_the_area_of_the_share_where_the_border_does_not_clip_it(self) -> None:
+    def test_cutmix_unclipped_box_has_the_area_of_the_share(self) -> None:
         _, targets = CutMix(CutMixParams(share=0.75, probability=1)).mix(
             numbered(60, (32, 48)), torch.eye(60), RUN, drawn()
         )
         assert float(targets.diagonal()[targets.diagonal() < 1].min()) == pytest.approx(0.75, abs=1e-6)
 
-    def test_half_of_the_pictures_by_default(self) -> None:
+    def test_cutmix_mixes_half_of_the_images_by_default(self) -> None:
         _, targets = CutMix(CutMixParams()).mix(numbered(1000, (32, 32)), torch.eye(1000), RUN, drawn())
         assert float((targets.diagonal() < 1).float().mean()) == pytest.approx(0.5, abs=0.06)
 
-    def test_twice_mixes_more(self) -> None:
+    def test_cutmix_twice_mixes_three_labels(self) -> None:
         params = CutMixParams.resolve("cutmix", "eminn")
         _, targets = CutMix(params).mix(numbered(200, (32, 32)), torch.eye(200), RUN, drawn())
         assert int((targets > 0).sum(1).max()) > 2
 
     @pytest.mark.parametrize("name", ["cutmix", "mixup"])
-    def test_the_preset_uc_leaves_the_labels_alone(self, name: str) -> None:
+    def test_mixing_preset_uc_keeps_the_labels(self, name: str) -> None:
         component = installed().resolve("defense", f"{name}@uc").build()
         x = numbered(40, (32, 32))
         mixed, targets = component.mix(x, torch.eye(40), RUN, drawn())
@@ -206,7 +205,7 @@ class TestCutMix:
 class TestMixup:
     @given(st.integers(1, 12), st.floats(0.1, 5), st.floats(0, 1), st.integers(0, 99))
     @settings(max_examples=20, deadline=None)
-    def test_pictures_and_labels_are_blended_alike(
+    def test_mixup_blends_images_and_labels_by_one_share(
         self, count: int, alpha: float, probability: float, seed: int
     ) -> None:
         generator = torch.Generator().manual_seed(seed)
@@ -216,29 +215,29 @@ class TestMixup:
         torch.testing.assert_close(mixed, torch.einsum("bk,kchw->bchw", targets, x))
         assert ((targets > 0).sum(1) <= 2).all()
 
-    def test_every_picture_has_its_own_share(self) -> None:
+    def test_mixup_draws_a_share_per_image(self) -> None:
         _, targets = Mixup(MixupParams()).mix(torch.rand(100, 3, 4, 4), torch.eye(100), RUN, drawn())
         assert len(targets.diagonal().unique()) > 95
 
-    def test_shares_follow_the_beta_distribution(self) -> None:
+    def test_mixup_shares_follow_the_beta_distribution(self) -> None:
         _, targets = Mixup(MixupParams(alpha=0.4)).mix(torch.rand(2000, 3, 1, 1), torch.eye(2000), RUN, drawn())
         moved = targets.diagonal()[targets.diagonal() < 1]
         assert stats.kstest(moved.numpy(), stats.beta(0.4, 0.4).cdf).pvalue > 1e-3
 
-    def test_soft_targets_stay_probabilities(self) -> None:
+    def test_mixup_keeps_soft_targets_probabilities(self) -> None:
         soft = torch.rand(20, 7).softmax(1)
         _, targets = Mixup(MixupParams()).mix(torch.rand(20, 3, 4, 4), soft, RUN, drawn())
         torch.testing.assert_close(targets.sum(1), torch.ones(20))
 
 
 class TestGaussianNoise:
-    def test_its_deviation_is_in_levels(self) -> None:
+    def test_noise_deviation_is_in_levels(self) -> None:
         out = GaussianNoise(GaussianNoiseParams(sigma=5)).augment(torch.full((50, 3, 16, 16), 0.5), RUN, drawn())
         noise = (out - 0.5) * 255
         assert stats.kstest(noise.flatten()[:5000].numpy(), stats.norm(0, 5).cdf).pvalue > 1e-3
         assert not torch.equal(noise[0], noise[1])
 
-    def test_it_is_clipped(self) -> None:
+    def test_noise_is_clipped(self) -> None:
         out = GaussianNoise(GaussianNoiseParams(sigma=255)).augment(torch.rand(8, 3, 8, 8), RUN, drawn())
         assert float(out.min()) == 0
         assert float(out.max()) == 1
@@ -246,7 +245,7 @@ class TestGaussianNoise:
 
 class TestGaussianBlur:
     @pytest.mark.parametrize("kernel", [3, 7, 9])
-    def test_every_picture_is_blurred_by_its_own_width(self, kernel: int) -> None:
+    def test_blurred_equals_torchvision_with_a_width_per_image(self, kernel: int) -> None:
         x = torch.rand(6, 3, 12, 10, generator=drawn())
         sigma = torch.tensor([0.1, 0.5, 1.0, 1.5, 2.0, 3.0])
         plain = [TF.gaussian_blur(image, [kernel, kernel], [float(s)] * 2) for image, s in zip(x, sigma, strict=True)]
@@ -254,7 +253,7 @@ class TestGaussianBlur:
 
     @given(SIZES, st.sampled_from([3, 23]))
     @settings(max_examples=30, deadline=None)
-    def test_a_kernel_may_be_larger_than_the_picture(self, size: tuple[int, int], kernel: int) -> None:
+    def test_blurred_reflects_when_kernel_exceeds_the_image(self, size: tuple[int, int], kernel: int) -> None:
         x = torch.rand(2, 3, *size, generator=drawn())
         margin = [(0, 0), (0, 0), (kernel // 2, kernel // 2), (kernel // 2, kernel // 2)]
         padded = torch.from_numpy(np.pad(x.numpy(), margin, mode="reflect"))
@@ -262,7 +261,7 @@ class TestGaussianBlur:
         crop = wanted[:, :, kernel // 2 :, kernel // 2 :][:, :, : size[0], : size[1]]
         torch.testing.assert_close(blurred(x, torch.full((2,), 2.0), kernel), crop)
 
-    def test_widths_are_drawn_for_every_picture(self) -> None:
+    def test_blur_draws_a_width_per_image(self) -> None:
         dot = torch.zeros(500, 3, 9, 9)
         dot[:, :, 4, 4] = 1
         out = GaussianBlur(GaussianBlurParams()).augment(dot, RUN, drawn())
@@ -273,7 +272,7 @@ class TestGaussianBlur:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_gradients_reach_every_picture(name: str) -> None:
+def test_augmentation_gradients_reach_every_image(name: str) -> None:
     x = (0.2 + 0.6 * torch.rand(128, 3, 16, 16, generator=drawn())).requires_grad_()
     weights = torch.rand(x.shape, generator=drawn(1))
     out = augmented(name, x)
@@ -286,7 +285,7 @@ def test_gradients_reach_every_picture(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("size", [(1, 1), (2, 5), (3, 2)])
-def test_tiny_pictures(name: str, size: tuple[int, int]) -> None:
+def test_augmentation_of_tiny_images_stays_in_range(name: str, size: tuple[int, int]) -> None:
     x = torch.rand(60, 3, *size, generator=drawn())
     out = augmented(name, x)
     assert out.shape == x.shape
@@ -294,13 +293,13 @@ def test_tiny_pictures(name: str, size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_layout_in_memory_does_not_matter(name: str) -> None:
+def test_augmentation_ignores_memory_layout(name: str) -> None:
     x = torch.rand(16, 3, 8, 12, generator=drawn())
     torch.testing.assert_close(augmented(name, x), augmented(name, x.contiguous(memory_format=torch.channels_last)))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_preset_keeps_the_contract(name: str) -> None:
+def test_augmentation_presets_keep_the_contract(name: str) -> None:
     registry = installed()
     for preset in registry.params_class(registry.find("defense", name)).preset_names():
         check_defense(registry.resolve("defense", f"{name}@{preset}"))
@@ -327,12 +326,12 @@ def test_every_preset_keeps_the_contract(name: str) -> None:
         ("ueraser:roughness=0.1/1.2", "roughness"),
     ],
 )
-def test_parameters_out_of_range_are_refused(reference: str, message: str) -> None:
+def test_params_out_of_range_are_refused(reference: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         installed().resolve("defense", reference)
 
 
-def test_parameters_as_written_on_a_command_line() -> None:
+def test_params_parse_from_a_command_line() -> None:
     params = installed().resolve("defense", "cutmix:alpha=1.0,probability=0.5").params
     assert (params.alpha, params.probability) == (1.0, 0.5)
     assert installed().resolve("defense", "gaussian-blur:sigma=0.5/1").params.sigma == (0.5, 1.0)

@@ -1,4 +1,4 @@
-"""Operations on colour, tone and place against torchvision's, and how policies deal them out."""
+"""Operations on colour, tone and place against torchvision's, and how policies draw them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode, RandAugment, TrivialAugmentWide
 
 from ucbench.testing import make_run
-from ucbench_augment import geometric, photometric, policies, spaces, tone
-from ucbench_augment.jitter import ColorJitter
+from ucbench_augment import color, policies
+from ucbench_augment.color import ColorJitter
+from ucbench_augment.drawing import by_choice, on_share
 from ucbench_augment.params import ColorJitterParams, RandAugmentParams, TrivialAugmentParams
-from ucbench_augment.subset import by_choice, on_share
 
 RUN = make_run(stage="train")
 FACTORS = torch.tensor([0.0, 0.3, 0.9, 1.0, 1.4, 2.0])
@@ -41,7 +41,7 @@ def drawn(seed: int = 0) -> torch.Generator:
 
 
 def levels(count: int = 6, size: tuple[int, int] = (20, 17)) -> Tensor:
-    """Pictures of 8 bits, uint8; the last one has few colours, one of its channels a single one."""
+    """Images of 8 bits, uint8; the last one has few colours, one of its channels a single one."""
     pixels = torch.randint(256, (count, 3, *size), generator=drawn(), dtype=torch.uint8)
     pixels[-1] = pixels[-1] // 100 * 100
     pixels[-1, 0] = 77
@@ -56,58 +56,60 @@ class TestColour:
     @pytest.mark.parametrize(
         ("operation", "reference"),
         [
-            (photometric.brightness, TF.adjust_brightness),
-            (photometric.contrast, TF.adjust_contrast),
-            (photometric.saturation, TF.adjust_saturation),
-            (photometric.sharpness, TF.adjust_sharpness),
+            (color.brightness, TF.adjust_brightness),
+            (color.contrast, TF.adjust_contrast),
+            (color.saturation, TF.adjust_saturation),
+            (color.sharpness, TF.adjust_sharpness),
         ],
     )
-    def test_each_picture_gets_its_own_factor(self, operation: object, reference: object) -> None:
+    def test_color_operations_equal_torchvision_with_a_factor_per_image(
+        self, operation: object, reference: object
+    ) -> None:
         x = levels() / 255
         # torchvision's grey weighs red by 0.2989.
         torch.testing.assert_close(operation(x, FACTORS), one_by_one(x, FACTORS, reference), atol=2e-4, rtol=0)
         assert torch.equal(operation(x, torch.ones(6)), x)
 
-    def test_hue(self) -> None:
+    def test_hue_equals_torchvision(self) -> None:
         x = levels() / 255
         shifts = torch.tensor([-0.5, -0.2, 0.0, 0.1, 0.35, 0.5])
-        torch.testing.assert_close(photometric.hue(x, shifts), one_by_one(x, shifts, TF.adjust_hue), atol=1e-5, rtol=0)
+        torch.testing.assert_close(color.hue(x, shifts), one_by_one(x, shifts, TF.adjust_hue), atol=1e-5, rtol=0)
 
-    def test_a_grey_picture_has_no_hue_to_turn(self) -> None:
+    def test_hue_keeps_grey_images_with_finite_gradient(self) -> None:
         x = torch.rand(2, 1, 4, 4).expand(2, 3, 4, 4).clone().requires_grad_()
-        out = photometric.hue(x, torch.tensor([0.2, -0.4]))
+        out = color.hue(x, torch.tensor([0.2, -0.4]))
         torch.testing.assert_close(out, x)
         out.sum().backward()
         assert torch.isfinite(x.grad).all()
 
 
 class TestTone:
-    def test_autocontrast(self) -> None:
+    def test_autocontrast_equals_torchvision(self) -> None:
         x = levels() / 255
-        torch.testing.assert_close(tone.autocontrast(x), torch.stack([TF.autocontrast(image) for image in x]))
+        torch.testing.assert_close(color.autocontrast(x), torch.stack([TF.autocontrast(image) for image in x]))
 
     # Of 80 pixels no level can be evened out; of 340 the rounding matters most.
     @pytest.mark.parametrize("size", [(8, 10), (20, 17), (40, 40)])
-    def test_equalize(self, size: tuple[int, int]) -> None:
+    def test_equalize_equals_torchvision(self, size: tuple[int, int]) -> None:
         pixels = levels(6, size)
-        assert torch.equal(tone.equalize(pixels / 255), TF.equalize(pixels) / 255)
+        assert torch.equal(color.equalize(pixels / 255), TF.equalize(pixels) / 255)
 
-    def test_posterize(self) -> None:
+    def test_posterize_equals_torchvision(self) -> None:
         pixels = levels(5)
         bits = torch.tensor([1.0, 2.0, 4.0, 7.0, 8.0])
         wanted = torch.stack([TF.posterize(image, int(b)) for image, b in zip(pixels, bits, strict=True)])
-        torch.testing.assert_close(tone.posterize(pixels / 255, bits), wanted / 255)
+        torch.testing.assert_close(color.posterize(pixels / 255, bits), wanted / 255)
 
-    def test_solarize(self) -> None:
+    def test_solarize_equals_torchvision(self) -> None:
         pixels = levels()
         thresholds = torch.tensor([0.0, 1.0, 77.0, 128.0, 178.5, 255.0])
         wanted = one_by_one(pixels, thresholds, TF.solarize)
-        torch.testing.assert_close(tone.solarize(pixels / 255, thresholds), wanted / 255)
+        torch.testing.assert_close(color.solarize(pixels / 255, thresholds), wanted / 255)
         x = torch.ones(1, 3, 2, 2)
-        assert torch.equal(tone.solarize(x, torch.tensor([256.0])), x)
+        assert torch.equal(color.solarize(x, torch.tensor([256.0])), x)
 
-    @pytest.mark.parametrize("rounding", [tone.equalize, lambda x: tone.posterize(x, torch.full((6,), 2.0))])
-    def test_gradients_go_straight_through_rounding(self, rounding: object) -> None:
+    @pytest.mark.parametrize("rounding", [color.equalize, lambda x: color.posterize(x, torch.full((6,), 2.0))])
+    def test_tone_gradients_go_straight_through_rounding(self, rounding: object) -> None:
         x = (levels() / 255).requires_grad_()
         weights = torch.rand(x.shape, generator=drawn())
         (rounding(x) * weights).sum().backward()
@@ -118,7 +120,7 @@ class TestTone:
 class TestPlace:
     @pytest.mark.parametrize("mode", ["nearest", "bilinear"])
     @pytest.mark.parametrize("name", ["shear_x", "shear_y", "translate_x", "translate_y", "rotate"])
-    def test_each_picture_moves_by_its_own_amount(self, name: str, mode: str) -> None:
+    def test_moves_equal_torchvision_with_an_amount_per_image(self, name: str, mode: str) -> None:
         x = levels() / 255
         amounts = {
             "shear": [-0.99, -0.31, 0.0, 0.123, 0.5, 0.9],
@@ -137,20 +139,20 @@ class TestPlace:
             }[name]
             plain = {"angle": 0.0, "translate": [0, 0], "scale": 1.0, "shear": [0.0, 0.0]}
             wanted.append(TF.affine(image, **(plain | options), interpolation=InterpolationMode(mode)))
-        moved = getattr(geometric, name)(x, torch.tensor(amounts), mode=mode)
+        moved = getattr(policies, name)(x, torch.tensor(amounts), mode=mode)
         # A place half-way between two pixels may be rounded to either.
         differing = (moved - torch.stack(wanted)).abs() > 1e-4
         assert float(differing.float().mean()) < (0.02 if mode == "nearest" else 1e-9)
 
-    def test_a_turn_is_counter_clockwise(self) -> None:
+    def test_rotate_turns_counter_clockwise(self) -> None:
         x = levels(2, (9, 9)) / 255
-        turned = geometric.rotate(x, torch.tensor([90.0, -90.0]), mode="nearest")
+        turned = policies.rotate(x, torch.tensor([90.0, -90.0]), mode="nearest")
         assert torch.equal(turned[0], x[0].rot90(1, (1, 2)))
         assert torch.equal(turned[1], x[1].rot90(-1, (1, 2)))
 
 
 class TestSubsets:
-    def test_each_picture_gets_the_operation_and_the_value_drawn_for_it(self) -> None:
+    def test_by_choice_gives_each_image_its_operation_and_value(self) -> None:
         operations = [lambda x, v: x + v[:, None, None, None], lambda x, v: x * v[:, None, None, None]]
         x = torch.rand(40, 3, 2, 2, generator=drawn()).requires_grad_()
         choice = torch.randint(2, (40,), generator=drawn(1))
@@ -163,7 +165,7 @@ class TestSubsets:
         torch.testing.assert_close(x.grad, torch.where(multiplied, scale, torch.ones(())))
 
     @pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
-    def test_a_share_is_changed_and_the_rest_is_not(self, probability: float) -> None:
+    def test_on_share_changes_only_the_chosen_images(self, probability: float) -> None:
         x = torch.rand(2000, 3, 1, 1, generator=drawn())
         kept = x.clone()
         out = on_share(x, probability, drawn(), lambda part, _: part + 2)
@@ -176,9 +178,9 @@ class TestSubsets:
 
 class TestSpaces:
     @pytest.mark.parametrize("bin_", [0, 9, 30])
-    def test_randaugment_has_the_magnitudes_of_torchvision(self, bin_: int) -> None:
+    def test_randaugment_space_has_the_magnitudes_of_torchvision(self, bin_: int) -> None:
         theirs = RandAugment()._augmentation_space(31, (40, 32))
-        ours = spaces.randaugment(40, 32)
+        ours = policies.randaugment_space(40, 32)
         assert [NAMES[name] for name in ours] == list(theirs)
         for name, way in ours.items():
             magnitudes, signed = theirs[NAMES[name]]
@@ -190,28 +192,31 @@ class TestSpaces:
                     shift + float(magnitudes[bin_])
                 )
 
-    def test_trivial_augment_goes_as_far_as_torchvision_does(self) -> None:
+    def test_trivial_augment_wide_space_reaches_as_far_as_torchvision(self) -> None:
         theirs = TrivialAugmentWide()._augmentation_space(31)
-        ours = spaces.trivial_augment_wide(40, 32)
+        ours = policies.trivial_augment_wide_space(40, 32)
         assert [NAMES[name] for name in ours] == list(theirs)
         for name in ("shear_x", "shear_y", "translate_x", "translate_y", "rotate", "posterize"):
             assert ours[name].start + ours[name].reach == pytest.approx(float(theirs[NAMES[name]][0][-1]))
 
-    def test_factors_run_from_the_least_to_the_largest(self) -> None:
-        for space, ends in ((spaces.trivial_augment_ra, (0.1, 1.9)), (spaces.trivial_augment_wide, (0.01, 2.0))):
+    def test_trivial_augment_factors_span_their_range_unsigned(self) -> None:
+        for space, ends in (
+            (policies.trivial_augment_ra_space, (0.1, 1.9)),
+            (policies.trivial_augment_wide_space, (0.01, 2.0)),
+        ):
             way = space(32, 32)["contrast"]
             assert (way.start, way.start + way.reach) == pytest.approx(ends)
             assert not way.signed
 
-    def test_ueraser_has_neither_identity_nor_colour(self) -> None:
-        ours = spaces.ueraser(20, 30)
+    def test_ueraser_space_has_neither_identity_nor_colour(self) -> None:
+        ours = policies.ueraser_space(20, 30)
         assert len(ours) == 12
         assert not {"identity", "saturation"} & set(ours)
         assert (ours["translate_x"].reach, ours["translate_y"].reach) == (15, 10)
 
 
 class TestPolicies:
-    def test_operations_values_and_signs_are_drawn_for_every_picture(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_trivial_augment_draws_operation_value_and_sign_per_image(self, monkeypatch: pytest.MonkeyPatch) -> None:
         seen = {}
 
         def record(x: Tensor, choice: Tensor, value: Tensor, operations: object) -> Tensor:
@@ -220,7 +225,7 @@ class TestPolicies:
 
         monkeypatch.setattr(policies, "by_choice", record)
         policies.TrivialAugment(TrivialAugmentParams()).augment(torch.rand(20_000, 3, 1, 1), RUN, drawn())
-        names = list(spaces.trivial_augment_wide(1, 1))
+        names = list(policies.trivial_augment_wide_space(1, 1))
         counts = seen["choice"].bincount(minlength=14)
         assert ((counts / 20_000 - 1 / 14).abs() < 0.01).all()
         turns = seen["value"][seen["choice"] == names.index("rotate")]
@@ -230,7 +235,7 @@ class TestPolicies:
         bits = seen["value"][seen["choice"] == names.index("posterize")]
         assert (float(bits.min()), float(bits.max())) == (2, 8)
 
-    def test_randaugment_applies_several_operations_one_after_another(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_randaugment_applies_its_number_of_operations(self, monkeypatch: pytest.MonkeyPatch) -> None:
         choices = []
 
         def record(x: Tensor, choice: Tensor, value: Tensor, operations: object) -> Tensor:
@@ -243,7 +248,7 @@ class TestPolicies:
         assert len(choices) == 3
         assert not torch.equal(choices[0], choices[1])
 
-    def test_magnitude_zero_changes_little(self) -> None:
+    def test_randaugment_of_magnitude_zero_changes_little(self) -> None:
         x = levels(200, (16, 16)) / 255
         out = policies.RandAugment(RandAugmentParams(operations=1, magnitude=0)).augment(x, RUN, drawn())
         # Only contrast and histograms are stretched whatever the magnitude.
@@ -252,7 +257,7 @@ class TestPolicies:
 
 
 class TestColorJitter:
-    def test_factors_are_uniform_and_of_every_picture_s_own(self) -> None:
+    def test_jitter_draws_a_uniform_factor_per_image(self) -> None:
         params = ColorJitterParams(contrast=0, saturation=0, hue=0, probability=1)
         out = ColorJitter(params).augment(torch.full((1000, 3, 2, 2), 0.5), RUN, drawn())
         factors = out / 0.5
@@ -260,7 +265,7 @@ class TestColorJitter:
         assert float(factors.min()) == pytest.approx(0.6, abs=0.01)
         assert float(factors.max()) == pytest.approx(1.4, abs=0.01)
 
-    def test_every_change_is_applied_once_in_an_order_of_the_picture_s_own(self) -> None:
+    def test_jitter_applies_every_change_once_in_an_order_per_image(self) -> None:
         jitter = ColorJitter(ColorJitterParams(probability=1))
 
         def mark(digit: int) -> object:
@@ -272,7 +277,7 @@ class TestColorJitter:
         assert {"".join(sorted(str(order))) for order in orders} == {"1234"}
         assert len(set(orders)) == 24
 
-    def test_values_belong_to_their_operations(self) -> None:
+    def test_jitter_values_belong_to_their_operations(self) -> None:
         # Only hue may turn a colour; its factor around 1, mistaken for a shift, would leave it as it is.
         params = ColorJitterParams(brightness=0.2, contrast=0, saturation=0, hue=0.01, probability=1)
         x = torch.tensor([0.5, 0.2, 0.1]).view(1, 3, 1, 1).expand(300, 3, 2, 2).clone()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ucbench.testing import TinySurrogate, make_run
-from ucbench_augment import plasma, ueraser
+from ucbench_augment import ueraser
 from ucbench_augment.params import UEraserParams
 from ucbench_augment.ueraser import UEraser
 
@@ -25,12 +25,12 @@ def drawn(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def pictures(count: int = 8) -> Tensor:
+def images(count: int = 8) -> Tensor:
     return torch.rand(count, 3, 16, 16, generator=drawn(7))
 
 
 class Counting(nn.Module):
-    """A network that remembers what it was given."""
+    """A network that remembers its inputs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,9 +66,9 @@ def plain_fractal(uniform: np.ndarray, roughness: float) -> np.ndarray:
 
 class TestFractals:
     @pytest.mark.parametrize("size", [(17, 17), (16, 11), (3, 2), (5, 6)])
-    def test_they_are_those_of_the_plain_algorithm(self, size: tuple[int, int]) -> None:
+    def test_fractals_equal_the_plain_algorithm(self, size: tuple[int, int]) -> None:
         roughness = torch.tensor([0.0, 0.3, 0.7, 1.0])
-        maps = plasma.fractals(roughness, size, drawn(), CPU)
+        maps = ueraser.fractals(roughness, size, drawn(), CPU)
         span = max(2, 1 << (max(size) - 2).bit_length()) + 1
         uniform = torch.rand(4, span, span, generator=drawn()).numpy()
         for found, numbers, rough in zip(maps, uniform, roughness, strict=True):
@@ -77,36 +77,36 @@ class TestFractals:
 
     @given(st.integers(1, 40), st.integers(1, 40), st.floats(0, 1))
     @settings(max_examples=30, deadline=None)
-    def test_any_size_is_filled_with_values_in_range(self, height: int, width: int, roughness: float) -> None:
-        maps = plasma.fractals(torch.full((3,), roughness), (height, width), drawn(), CPU)
+    def test_fractals_of_any_size_stay_in_range(self, height: int, width: int, roughness: float) -> None:
+        maps = ueraser.fractals(torch.full((3,), roughness), (height, width), drawn(), CPU)
         assert maps.shape == (3, height, width)
         assert 0 <= float(maps.min()) <= float(maps.max()) <= 1 + 1e-6
 
-    def test_roughness_makes_neighbours_differ(self) -> None:
-        maps = plasma.fractals(torch.tensor([0.1, 0.9]).repeat(50), (32, 32), drawn(), CPU)
+    def test_fractals_neighbours_differ_with_roughness(self) -> None:
+        maps = ueraser.fractals(torch.tensor([0.1, 0.9]).repeat(50), (32, 32), drawn(), CPU)
         difference = maps.diff(dim=2).abs().mean((1, 2)).view(50, 2).mean(0)
         assert difference[1] > 3 * difference[0]
 
 
 class TestChanges:
-    def test_brightness_reaches_as_far_as_its_intensity(self) -> None:
+    def test_fractal_brightness_reaches_its_intensity(self) -> None:
         x = torch.full((200, 3, 16, 16), 0.5)
         intensity = torch.tensor([0.1, 0.4]).repeat(100)
-        change = plasma.brightness(x, torch.full((200,), 0.5), intensity, drawn()) - x
+        change = ueraser.fractal_brightness(x, torch.full((200,), 0.5), intensity, drawn()) - x
         reach = change.abs().flatten(1).amax(1).view(100, 2).amax(0)
         assert 0.08 < float(reach[0]) <= 0.1 + 1e-6
         assert 0.3 < float(reach[1]) <= 0.4 + 1e-6
         assert float(change.mean()) == pytest.approx(0, abs=0.02)
         assert not torch.allclose(change[:, 0], change[:, 1])
 
-    def test_contrast_leaves_mid_grey_and_spreads_the_rest(self) -> None:
+    def test_fractal_contrast_keeps_mid_grey_and_spreads_the_rest(self) -> None:
         grey = torch.full((4, 3, 8, 8), 0.5)
-        assert torch.equal(plasma.contrast(grey, torch.full((4,), 0.5), drawn()), grey)
-        factors = (plasma.contrast(grey + 0.1, torch.full((4,), 0.5), drawn()) - 0.5) / 0.1
+        assert torch.equal(ueraser.fractal_contrast(grey, torch.full((4,), 0.5), drawn()), grey)
+        factors = (ueraser.fractal_contrast(grey + 0.1, torch.full((4,), 0.5), drawn()) - 0.5) / 0.1
         assert 0 <= float(factors.min()) < 1.5
         assert 2.5 < float(factors.max()) <= 4 + 1e-5
 
-    def test_channels_are_shuffled_into_every_order(self) -> None:
+    def test_shuffle_gives_every_order_of_channels(self) -> None:
         x = torch.tensor([1.0, 2.0, 3.0]).view(1, 3, 1, 1).expand(300, 3, 2, 2)
         out = ueraser._shuffled(x, drawn())
         orders = {tuple(image[:, 0, 0].tolist()) for image in out}
@@ -115,8 +115,8 @@ class TestChanges:
 
 
 class TestLoss:
-    def test_it_is_the_mean_of_every_picture_s_largest_loss(self) -> None:
-        x, targets, model = pictures(), torch.rand(8, 10).softmax(1), TinySurrogate().module(0)
+    def test_loss_is_the_mean_of_every_images_largest_loss(self) -> None:
+        x, targets, model = images(), torch.rand(8, 10).softmax(1), TinySurrogate().module(0)
         component = UEraser(UEraserParams(copies=4))
         found = component.loss(model, x, targets, RUN, drawn())
         views = component.view(torch.cat([x] * 4), drawn()).split(8)
@@ -127,8 +127,8 @@ class TestLoss:
         ]
         assert float(found) == pytest.approx(np.mean(worst), rel=1e-5)
 
-    def test_only_the_hardest_views_are_learned_from(self) -> None:
-        x, targets, model = pictures(), torch.eye(10)[:8], Counting()
+    def test_loss_has_gradients_only_in_the_hardest_views(self) -> None:
+        x, targets, model = images(), torch.eye(10)[:8], Counting()
         loss = UEraser(UEraserParams(copies=5)).loss(model, x.requires_grad_(), targets, RUN, drawn())
         model.seen[0].retain_grad()
         loss.backward()
@@ -136,32 +136,32 @@ class TestLoss:
         assert reached.sum(0).tolist() == [1] * 8
         assert (x.grad != 0).any()
 
-    def test_one_view_after_the_given_number_of_epochs(self) -> None:
+    def test_loss_takes_one_view_after_the_given_epochs(self) -> None:
         model, run = Counting(), make_run(stage="train")
         component = UEraser(UEraserParams(copies=3, epochs=2))
         for run.epoch in (1, 2, 3, 2):
-            component.loss(model, pictures(), torch.eye(10)[:8], run, drawn())
+            component.loss(model, images(), torch.eye(10)[:8], run, drawn())
         assert [len(seen) for seen in model.seen] == [24, 24, 8, 24]
 
     @pytest.mark.parametrize(
         ("preset", "views"), [("lite", [1, 1, 1]), ("standard", [5, 1, 1]), ("released", [5, 5, 1]), ("max", [5, 5, 5])]
     )
-    def test_presets(self, preset: str, views: list[int]) -> None:
+    def test_presets_number_of_views(self, preset: str, views: list[int]) -> None:
         model, run = Counting(), make_run(stage="train")
         component = UEraser(UEraserParams.resolve("ueraser", preset))
         for run.epoch in (50, 60, 61):
-            component.loss(model, pictures(), torch.eye(10)[:8], run, drawn())
+            component.loss(model, images(), torch.eye(10)[:8], run, drawn())
         assert [len(seen) / 8 for seen in model.seen] == views
 
-    def test_views_of_a_picture_differ(self) -> None:
-        views = UEraser(UEraserParams()).view(pictures(1).repeat(16, 1, 1, 1), drawn())
+    def test_views_of_one_image_differ(self) -> None:
+        views = UEraser(UEraserParams()).view(images(1).repeat(16, 1, 1, 1), drawn())
         assert len({view.numpy().tobytes() for view in views}) == 16
 
-    def test_views_and_losses_are_full_precision_under_autocast(self) -> None:
+    def test_loss_is_full_precision_under_autocast(self) -> None:
         model, plain = Counting(), Counting()
         targets = torch.eye(10)[:8]
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = UEraser(UEraserParams()).loss(model, pictures(), targets, RUN, drawn())
-        UEraser(UEraserParams()).loss(plain, pictures(), targets, RUN, drawn())
+            loss = UEraser(UEraserParams()).loss(model, images(), targets, RUN, drawn())
+        UEraser(UEraserParams()).loss(plain, images(), targets, RUN, drawn())
         assert loss.dtype == torch.float32
         assert torch.equal(model.seen[0], plain.seen[0])
