@@ -9,7 +9,7 @@ from ucbench import DefenseRecord, MetricRecord, hookimpl
 def ucbench_defenses() -> Iterator[DefenseRecord]:
     yield DefenseRecord(
         name="adv-train",
-        summary="Adversarial training: every batch is replaced by adversarial examples of the model as it stands",
+        summary="Adversarial training: every batch is replaced by adversarial examples of the current model",
         load="ucbench_adversarial.training:AdversarialTraining",
         params="ucbench_adversarial.params:AdversarialTrainingParams",
         paper="A. Madry, A. Makelov, L. Schmidt, D. Tsipras, A. Vladu: Towards Deep Learning Models Resistant to "
@@ -26,7 +26,7 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
 def ucbench_metrics() -> Iterator[MetricRecord]:
     yield MetricRecord(
         name="robust-accuracy",
-        summary="Accuracy on the clean test set under PGD-20 of the victim as it is used",
+        summary="Accuracy of the victim on the clean test set under PGD-20",
         load="ucbench_adversarial.robustness:RobustAccuracy",
         params="ucbench_adversarial.params:RobustAccuracyParams",
         paper="A. Madry, A. Makelov, L. Schmidt, D. Tsipras, A. Vladu: Towards Deep Learning Models Resistant to "

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from ucbench import Params
 
-#: Radius unless one is named: 8/255, and Madry et al.'s 0.5 for pictures of 32 pixels.
+#: Default radius: 8/255, and Madry et al.'s 0.5 for images of 32 pixels.
 _RADII: Mapping[str, float] = {"linf": 8.0, "l2": 0.5}
 
 
@@ -20,7 +20,7 @@ class AdversarialTrainingParams(Params):
 
     norm: Literal["linf", "l2"] = Field("linf", description="of the ball that adversarial examples are sought in")
     epsilon: float = Field(
-        8.0, gt=0, description="its radius: 8-bit units for linf, the [0, 1] scale for l2 (there 0.5 unless named)"
+        8.0, gt=0, description="its radius: 8-bit units for linf, the [0, 1] scale for l2 (there 0.5 by default)"
     )
     steps: int = Field(10, ge=1, description="gradient steps of the attack")
     step: float = Field(0.25, gt=0, description="length of a step in units of epsilon (0.25 of 8/255 is 2/255)")
@@ -37,7 +37,7 @@ class AdversarialTrainingParams(Params):
     objective: Literal["cross-entropy", "trades"] = Field(
         "cross-entropy",
         description=(
-            "what is learnt: the adversarial examples' targets; or the clean images' targets, and the same predictions "
+            "what is learnt: the adversarial examples' targets; or the clean images' targets, and equal predictions "
             "for both"
         ),
     )
@@ -71,7 +71,7 @@ class AdversarialTrainingParams(Params):
 
 
 class RobustAccuracyParams(Params):
-    """Of the attack at evaluation; defaults are PGD-20 within linf 8/255 in steps of 0.8/255."""
+    """The attack at evaluation; defaults are PGD-20 within linf 8/255 in steps of 0.8/255."""
 
     argument: ClassVar[str | None] = "epsilon"
 
@@ -79,7 +79,7 @@ class RobustAccuracyParams(Params):
     norm: Literal["linf", "l2"] = Field("linf", description="of the ball that adversarial examples are sought in")
     steps: int = Field(20, ge=1, description="gradient steps")
     step: float = Field(0.1, gt=0, description="length of a step in units of epsilon")
-    restarts: int = Field(1, ge=1, description="attacks on every image")
+    restarts: int = Field(1, ge=1, description="attacks on every image, each from another start")
     images: int = Field(1000, ge=1, description="how many test images, drawn at random, are attacked at most")
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"standard": {}, "quick": {"steps": 3, "step": 0.5}}

@@ -9,8 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ucbench_adversarial.attack import pgd, scores_of, under_attack
-from ucbench_adversarial.balls import Norm
+from ucbench_adversarial.pgd import Norm, pgd, scores_of, under_attack
 
 if TYPE_CHECKING:
     from ucbench import MetricContext
@@ -20,15 +19,15 @@ if TYPE_CHECKING:
 class RobustAccuracy:
     """Accuracy of the trained victim on the clean test set under PGD, in percent; see :func:`robust_accuracy`.
 
-    What defenses do to test images is attacked through, where it has a gradient: where it has none (JPEG, few bits) the
-    attack is blind, and the number says nothing of robustness.
+    The attack includes what defenses do to test images. Where that has no gradient (JPEG, few bits) the attack is
+    blind, and the number says nothing about robustness.
     """
 
     def __init__(self, params: RobustAccuracyParams) -> None:
         self.params = params
 
     def compute(self, context: MetricContext) -> dict[str, float]:
-        """``accuracy``: of the images drawn, those that keep their label."""
+        """``accuracy``: share of the drawn images that keep their label, in percent."""
         test, model, params = context.test, context.model, self.params
         assert test is not None
         assert model is not None
@@ -70,24 +69,24 @@ def robust_accuracy(
     counts if the model in eval mode names its label on the image itself, which lies in the ball, and on the adversarial
     example of every restart; so the value exceeds neither clean accuracy nor that of fewer restarts.
 
-    The model comes out as it went in: weights, buffers, gradients and modes. To attack in low precision, call this
-    within the engine's autocast scope.
+    The model's weights, buffers, gradients and modes are left unchanged. To attack in low precision, call this within
+    the engine's autocast scope.
 
     Args:
         model: takes images in [0, 1] to scores ``[B, K]``; on ``device``.
         images: uint8 ``[N, 3, H, W]``, N at least 1.
         labels: int64 ``[N]``.
         generator: on the CPU; draws the starts, so that equal generators and batches give equal numbers.
-        epsilon, step, steps, norm: of the attack, as in :func:`ucbench_adversarial.attack.pgd`.
+        epsilon, step, steps, norm: of the attack, as in :func:`ucbench_adversarial.pgd.pgd`.
         restarts: attacks on every image, at least 1.
         batch: images attacked at once.
         device: where to compute.
 
     Raises:
-        UsageError: if ``epsilon`` is no radius of that norm.
+        UsageError: if ``epsilon`` is not a valid radius of that norm.
     """
 
-    def named(x: Tensor) -> Tensor:
+    def predicted(x: Tensor) -> Tensor:
         return scores_of(model, x).argmax(1)
 
     kept = torch.zeros((), dtype=torch.int64, device=device)
@@ -95,9 +94,9 @@ def robust_accuracy(
         for first in range(0, len(images), batch):
             x = torch.from_numpy(images[first : first + batch].copy()).to(device).float().div_(255.0)
             y = torch.from_numpy(labels[first : first + batch].copy()).to(device)
-            robust = named(x) == y
+            robust = predicted(x) == y
             for _ in range(restarts):
                 attacked = pgd(model, x, y, epsilon=epsilon, step=step, steps=steps, norm=norm, generator=generator)
-                robust &= named(attacked) == y
+                robust &= predicted(attacked) == y
             kept += robust.sum()
     return 100.0 * int(kept) / len(images)

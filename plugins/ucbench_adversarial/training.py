@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ucbench_adversarial.attack import cross_entropies, pgd, scores_of, under_attack
+from ucbench_adversarial.pgd import cross_entropies, pgd, scores_of, under_attack
 
 if TYPE_CHECKING:
     from ucbench.components import Run
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class AdversarialTraining:
-    """Train on worst cases within a ball around the images: an exploiter's answer to perturbations inside it.
+    """Train on worst cases within a ball around the images, against perturbations inside that ball.
 
     ``objective=cross-entropy`` is the saddle point of Madry et al. (ICLR 2018, equation 2.1), its inner maximum sought
     by PGD from a uniform start; the model never meets the published images themselves::
@@ -29,7 +29,7 @@ class AdversarialTraining:
 
     where gradients flow through both predictions, and the attack holds p(x) fixed. Targets are probabilities, so mixed
     ones can be attacked and learnt; the recipe's label smoothing does not apply. Architecture and schedule are the
-    victim's, so that presets name the attack of a protocol and nothing else of it.
+    victim's: presets set only the attack of a protocol.
 
     Batch norm while attacking, by protocol: eval mode in TRADES' released code and in the evaluations of EMinN, REM,
     APBench and MI-UE; train mode, where every step of the attack also moves the running statistics, in the released
@@ -43,8 +43,8 @@ class AdversarialTraining:
     * ``mi-ue-2`` to ``mi-ue-8``: MI-UE's evaluation, whose step is 2/255 at every radius.
     * ``rem``: REM's evaluation, 10 steps of 0.8/255 within 4/255.
     * ``fast``: FGSM with a uniform start and alpha = 1.25 epsilon, then projection (Wong et al., Algorithm 3); their
-      variant without restart or memory of the last perturbation, and without early stopping. It is known to
-      overfit to its one step at times. Deviation: the released code draws in normalised pixels, and takes the first
+      variant without restart or memory of the last perturbation, and without early stopping. It sometimes
+      overfits to its one step. Deviation: the released code draws in normalised pixels, and takes the first
       channel's epsilon for the upper end of all three.
     * ``trades``: beta 6, 10 steps of 0.226 epsilon (0.007 of 0.031) from a Gaussian start of deviation 0.001; epsilon
       is 8/255 for the paper's 0.031. Deviations: clean images pass through the model once a loss, not twice, which

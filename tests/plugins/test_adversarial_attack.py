@@ -12,11 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from ucbench.errors import UsageError
+from ucbench import UsageError
 from ucbench.testing.samples import NUMERICS
 from ucbench.training import arithmetic, seeded
-from ucbench_adversarial.attack import GAUSSIAN_DEVIATION, pgd, under_attack
-from ucbench_adversarial.balls import gaussian, uniform
+from ucbench_adversarial.pgd import GAUSSIAN_DEVIATION, gaussian, pgd, under_attack, uniform
 
 BALLS = {"linf": (8.0, 8 / 255), "l2": (0.5, 0.5)}
 CLASSES = 5
@@ -45,7 +44,7 @@ def network(seed=0, dtype=torch.float32):
     return layers.to(dtype)
 
 
-def pictures(count=6, seed=0, dtype=torch.float32):
+def images(count=6, seed=0, dtype=torch.float32):
     """Images ``[count, 3, 10, 14]``, the first black and the second white, with soft targets ``[count, 5]``."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.rand((count, 3, 10, 14), generator=generator, dtype=dtype)
@@ -70,9 +69,9 @@ def lengths(change):
 
 @pytest.mark.parametrize("norm", BALLS)
 @pytest.mark.parametrize("start", ["uniform", "gaussian"])
-def test_steps_are_a_plain_loops(norm, start):
+def test_pgd_equals_a_plain_loop(norm, start):
     """One image at a time, in float64, as the papers write it."""
-    model, (x, targets) = network(dtype=torch.float64).eval(), pictures(dtype=torch.float64)
+    model, (x, targets) = network(dtype=torch.float64).eval(), images(dtype=torch.float64)
     epsilon, radius = BALLS[norm]
     generator = torch.Generator().manual_seed(3)
     starts = uniform(x, norm, radius, generator) if start == "uniform" else gaussian(x, 0.001, generator)
@@ -101,16 +100,16 @@ def test_steps_are_a_plain_loops(norm, start):
 
 
 @pytest.mark.parametrize("norm", BALLS)
-def test_class_indices_are_one_hot_targets(norm):
-    model, (x, _) = network().eval(), pictures()
+def test_pgd_class_indices_equal_one_hot_targets(norm):
+    model, (x, _) = network().eval(), images()
     labels = torch.arange(len(x)) % CLASSES
     one_hot = F.one_hot(labels, CLASSES).float()
     torch.testing.assert_close(attack(model, x, labels, norm), attack(model, x, one_hot, norm))
 
 
 @pytest.mark.parametrize("norm", BALLS)
-def test_the_loss_of_every_image_rises(norm):
-    model, (x, targets) = network().eval(), pictures()
+def test_pgd_raises_the_loss_of_every_image(norm):
+    model, (x, targets) = network().eval(), images()
     start, end = (losses(model, attack(model, x, targets, norm, steps=steps), targets) for steps in (0, 10))
     assert (end > start).all()
     assert (end > losses(model, x, targets)).all()
@@ -127,8 +126,8 @@ def test_the_loss_of_every_image_rises(norm):
     count=st.integers(1, 4),
     seed=st.integers(0, 99),
 )
-def test_results_lie_in_the_ball_and_in_the_range(norm, scale, step, steps, start, restarts, count, seed):
-    x, targets = pictures(count, seed)
+def test_pgd_results_lie_in_the_ball_and_in_the_range(norm, scale, step, steps, start, restarts, count, seed):
+    x, targets = images(count, seed)
     kept = x.clone()
     epsilon, radius = (scale * value for value in BALLS[norm])
     found = attack(
@@ -146,14 +145,14 @@ def test_results_lie_in_the_ball_and_in_the_range(norm, scale, step, steps, star
 
 
 class TestStarts:
-    def test_linf_is_uniform_a_value(self):
+    def test_linf_start_is_uniform_per_value(self):
         drawn = uniform(torch.full((400, 3, 5, 7), 0.5), "linf", 0.1, torch.Generator().manual_seed(0)).double()
         values = np.sort((drawn.flatten().numpy() / 0.1 + 1) / 2)
         distance = np.abs(values - (np.arange(len(values)) + 0.5) / len(values)).max()
         assert distance < 1.95 / np.sqrt(len(values))  # Kolmogorov and Smirnov's bound at the level 0.001
 
     @pytest.mark.parametrize("size", [(1, 2), (4, 5)])
-    def test_l2_is_uniform_in_volume(self, size):
+    def test_l2_start_is_uniform_in_volume(self, size):
         """Of a uniform point of a ball in d dimensions, (distance / radius) ** d is uniform in [0, 1]."""
         drawn = uniform(torch.full((4000, 3, *size), 0.5), "l2", 0.3, torch.Generator().manual_seed(0)).double()
         values = np.sort(((lengths(drawn) / 0.3) ** (3 * size[0] * size[1])).numpy())
@@ -164,21 +163,21 @@ class TestStarts:
         assert (covariance - torch.eye(directions.shape[1])).abs().max() < 0.15
         assert directions.mean(0).abs().max() < 0.05
 
-    def test_gaussian_has_its_deviation_whatever_the_radius(self):
+    def test_gaussian_start_has_its_deviation_at_any_radius(self):
         x = torch.full((50, 3, 10, 14), 0.5)
         for epsilon in (2.0, 16.0):
             found = attack(network(), x, torch.zeros(50, dtype=torch.long), epsilon=epsilon, steps=0, start="gaussian")
             assert float((found - x).std()) == pytest.approx(GAUSSIAN_DEVIATION, rel=0.02)
 
     @pytest.mark.parametrize("norm", BALLS)
-    def test_every_image_has_its_own(self, norm):
+    def test_every_image_has_its_own_start(self, norm):
         x = torch.full((4, 3, 10, 14), 0.5)
         found = attack(network(), x, torch.zeros(4, dtype=torch.long), norm, steps=0)
         assert len({image.numpy().tobytes() for image in found}) == 4
 
     @pytest.mark.parametrize("norm", BALLS)
-    def test_the_lent_generator_decides_alone(self, norm):
-        model, (x, targets) = network(), pictures()
+    def test_starts_depend_only_on_the_generator(self, norm):
+        model, (x, targets) = network(), images()
         with seeded(0):
             before = torch.get_rng_state()
             first = attack(model, x, targets, norm)
@@ -190,18 +189,18 @@ class TestStarts:
 
 class TestModel:
     @pytest.mark.parametrize("mode", ["eval", "train"])
-    def test_comes_out_as_it_went_in(self, mode):
+    def test_model_is_left_unchanged(self, mode):
         model = network().train()
         model[3].eval()
         model[0].bias.requires_grad_(False)
         weights = copy.deepcopy(dict(model.named_parameters()))
-        attack(model, *pictures(), mode=mode, restarts=2)
+        attack(model, *images(), mode=mode, restarts=2)
         assert all(weight.grad is None for weight in model.parameters())
         assert [name for name, weight in model.named_parameters() if not weight.requires_grad] == ["0.bias"]
         assert all(torch.equal(weight, weights[name]) for name, weight in model.named_parameters())
         assert [name for name, module in model.named_modules() if not module.training] == ["3"]
 
-    def test_is_restored_after_an_error(self):
+    def test_model_is_restored_after_an_error(self):
         model = network().train()
 
         def interrupted():
@@ -214,8 +213,8 @@ class TestModel:
         assert all(module.training for module in model.modules())
         assert all(weight.requires_grad for weight in model.parameters())
 
-    def test_gradients_of_an_earlier_loss_stay(self):
-        model, (x, targets) = network().train(), pictures()
+    def test_model_keeps_gradients_of_an_earlier_loss(self):
+        model, (x, targets) = network().train(), images()
         F.cross_entropy(model(x), targets).backward()
         before = [weight.grad.clone() for weight in model.parameters()]
         attack(model, x, targets)
@@ -224,16 +223,16 @@ class TestModel:
     def test_eval_mode_leaves_running_statistics_alone(self):
         model = network().train()
         before = {name: buffer.clone() for name, buffer in model.named_buffers()}
-        attack(model, *pictures(), restarts=3)
+        attack(model, *images(), restarts=3)
         assert all(torch.equal(before[name], buffer) for name, buffer in model.named_buffers())
 
-    def test_train_mode_moves_them_once_a_step(self):
+    def test_train_mode_moves_running_statistics_once_per_step(self):
         model = network().train()
-        attack(model, *pictures(), mode="train", steps=7)
+        attack(model, *images(), mode="train", steps=7)
         assert int(model[1].num_batches_tracked) == 7
 
-    def test_modes_attack_different_functions(self):
-        model, (x, targets) = network().train(), pictures()
+    def test_attack_modes_give_different_examples(self):
+        model, (x, targets) = network().train(), images()
         by_running, by_batch = (attack(model, x, targets, mode=mode) for mode in ("eval", "train"))
         assert not torch.equal(by_batch, by_running)
         assert torch.equal(by_running, attack(network().eval(), x, targets, mode="train"))
@@ -241,8 +240,8 @@ class TestModel:
 
 class TestRestarts:
     @pytest.mark.parametrize("norm", BALLS)
-    def test_the_worst_is_kept_image_by_image(self, norm):
-        model, (x, targets) = network().eval(), pictures(8)
+    def test_restarts_keep_the_worst_image_by_image(self, norm):
+        model, (x, targets) = network().eval(), images(8)
         options = {"epsilon": BALLS[norm][0], "step": 0.25, "steps": 1, "norm": norm}
         generator = torch.Generator().manual_seed(0)
         runs = torch.stack([pgd(model, x, targets, generator=generator, **options) for _ in range(4)])
@@ -255,19 +254,19 @@ class TestRestarts:
 class TestPrecision:
     @pytest.mark.parametrize("norm", BALLS)
     def test_pixels_are_float32_under_autocast(self, norm):
-        model, (x, targets) = network(), pictures()
+        model, (x, targets) = network(), images()
         seen = []
         model.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach().clone()))
         with torch.autocast("cpu", dtype=torch.bfloat16):
             found = attack(model, x, targets, norm, step=0.05)
-        assert {images.dtype for images in [*seen, found]} == {torch.float32}
+        assert {x.dtype for x in [*seen, found]} == {torch.float32}
         # Of pixels rounded to bfloat16, all would survive a second rounding.
-        assert all(float((images == images.bfloat16().float()).float().mean()) < 0.5 for images in [*seen, found])
+        assert all(float((x == x.bfloat16().float()).float().mean()) < 0.5 for x in [*seen, found])
         if norm == "linf":
             steps = (seen[2] - seen[1])[2:].abs()
             assert float(torch.isclose(steps, torch.tensor(0.05 * 8 / 255), atol=1e-6).float().mean()) > 0.9
 
-    def test_the_step_has_full_length_however_small_the_gradient(self):
+    def test_l2_step_has_full_length_at_tiny_gradients(self):
         """Squares of a confident model's gradients vanish in float32."""
 
         class Faint(nn.Module):
@@ -285,17 +284,17 @@ class TestPrecision:
         assert (end[1] > start[1]).all()
 
     @pytest.mark.parametrize("norm", BALLS)
-    def test_without_a_gradient_an_image_stays_at_its_start(self, norm):
+    def test_image_without_gradient_stays_at_its_start(self, norm):
         class Blind(nn.Module):
             def forward(self, x):
                 return 0 * x.flatten(1)[:, :2]
 
-        x, labels = pictures()[0], torch.zeros(6, dtype=torch.long)
+        x, labels = images()[0], torch.zeros(6, dtype=torch.long)
         start, end = (attack(Blind(), x, labels, norm, steps=steps) for steps in (0, 5))
         torch.testing.assert_close(start, end, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(("norm", "epsilon"), [("linf", 8 / 255), ("linf", 300.0), ("l2", 0.0)])
-def test_a_radius_in_wrong_units_is_refused(norm, epsilon):
+def test_pgd_refuses_a_radius_in_wrong_units(norm, epsilon):
     with pytest.raises(UsageError, match="epsilon"):
-        attack(network(), *pictures(), norm, epsilon=epsilon)
+        attack(network(), *images(), norm, epsilon=epsilon)

@@ -22,7 +22,7 @@ def _exact_arithmetic():
 
 
 class Brightness(nn.Module):
-    """Class 1 for pictures whose mean is above a half."""
+    """Class 1 for images whose mean is above a half."""
 
     def forward(self, x):
         excess = 20 * (x.mean((1, 2, 3)) - 0.5)
@@ -44,23 +44,23 @@ class TestKnownMargins:
     LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 1])
 
     @pytest.mark.parametrize(("epsilon", "kept"), [(1, 8), (4, 6), (7, 4), (10, 2), (90, 0)])
-    def test_linf(self, epsilon, kept):
+    def test_robust_accuracy_linf_counts_images_beyond_the_radius(self, epsilon, kept):
         found = measured(Brightness(), greys(*self.LEVELS), self.LABELS, epsilon=epsilon, batch=3)
         assert found == pytest.approx(100 * kept / 8)
 
     @pytest.mark.parametrize(("shift", "kept"), [(1, 8), (4, 6), (7, 4), (10, 2)])
-    def test_l2(self, shift, kept):
+    def test_robust_accuracy_l2_counts_images_beyond_the_radius(self, shift, kept):
         epsilon = shift / 255 * np.sqrt(3 * 5 * 7)
         found = measured(Brightness(), greys(*self.LEVELS), self.LABELS, epsilon=epsilon, norm="l2", batch=3)
         assert found == pytest.approx(100 * kept / 8)
 
-    def test_a_wrong_label_counts_as_wrong_though_the_attack_may_mend_it(self):
+    def test_robust_accuracy_counts_a_wrong_label_as_wrong_after_the_attack(self):
         labels = 1 - self.LABELS
         assert measured(Brightness(), greys(*self.LEVELS), labels, epsilon=2) == 0
 
 
 def trained():
-    """A network that knows its pictures, with batch norm and dropout."""
+    """A network that knows its images, with batch norm and dropout."""
     images = sample_images(30)
     with seeded(0):
         model = nn.Sequential(nn.BatchNorm2d(3), TinySurrogate().module(0), nn.Dropout(0.5), nn.Linear(10, 3))
@@ -73,7 +73,7 @@ def trained():
     return model, images.images, images.known_labels
 
 
-def test_bounds():
+def test_robust_accuracy_is_bounded_by_clean_accuracy_and_restarts():
     """Not above clean accuracy; lower for a wider ball, and for more restarts of a weak attack."""
     model, images, labels = trained()
     x = torch.from_numpy(images.copy()).float() / 255
@@ -87,7 +87,7 @@ def test_bounds():
     assert by_restarts == sorted(by_restarts, reverse=True)
 
 
-def test_the_model_comes_out_as_it_went_in():
+def test_robust_accuracy_leaves_the_model_unchanged():
     model, images, labels = trained()
     model.train()
     model[3].eval()
@@ -105,13 +105,13 @@ def test_the_model_comes_out_as_it_went_in():
     assert torch.equal(state, torch.get_rng_state())
 
 
-def test_equal_generators_give_equal_numbers_in_any_mode_of_the_model():
+def test_robust_accuracy_repeats_in_any_mode_of_the_model():
     model, images, labels = trained()
     found = {measured(model.train(mode), images, labels, epsilon=16, steps=3, batch=7) for mode in (True, False)}
     assert len(found) == 1
 
 
-def test_as_a_metric_it_is_what_the_function_gives_on_the_images_drawn():
+def test_robust_accuracy_metric_equals_the_function_on_drawn_images():
     test = sample_images(40, (6, 6), classes=3, seed=4)
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(108, 3)).eval()

@@ -13,8 +13,8 @@ from ucbench.registry import installed
 from ucbench.testing import check_defense, make_run, sample_images
 from ucbench.testing.samples import NUMERICS
 from ucbench.training import DefenseChain, Engine, arithmetic, seeded
-from ucbench_adversarial.attack import pgd
 from ucbench_adversarial.params import AdversarialTrainingParams
+from ucbench_adversarial.pgd import pgd
 from ucbench_adversarial.training import AdversarialTraining
 
 CLASSES = 4
@@ -79,12 +79,12 @@ class TestParameters:
             ("at@trades", (8, 10, 8 * 0.226)),
         ],
     )
-    def test_radius_steps_and_step_in_8_bit_units(self, written, units):
+    def test_presets_radius_steps_and_step_in_8_bit_units(self, written, units):
         params = installed().resolve("defense", written).params
         assert params.norm == "linf"
         assert (params.epsilon, params.steps, params.step * params.epsilon) == pytest.approx(units)
 
-    def test_the_norm_has_a_radius_of_its_own(self):
+    def test_params_default_radius_follows_the_norm(self):
         def epsilon(text):
             return installed().resolve("defense", text).params.epsilon
 
@@ -93,7 +93,7 @@ class TestParameters:
         assert epsilon("adv-train:norm=linf") == 8
         assert AdversarialTrainingParams(norm="l2").identity()["epsilon"] == 0.5
 
-    def test_a_linf_radius_on_the_unit_scale_is_refused(self):
+    def test_params_refuse_a_linf_radius_on_the_unit_scale(self):
         with pytest.raises(UsageError, match="8-bit units"):
             installed().resolve("defense", "adv-train:epsilon=0.031")
 
@@ -103,12 +103,12 @@ class TestParameters:
 
 
 @pytest.mark.parametrize("preset", AdversarialTrainingParams.preset_names())
-def test_every_preset_keeps_the_contract(preset):
+def test_adv_train_presets_keep_the_contract(preset):
     check_defense(installed().resolve("defense", f"adv-train@{preset}"))
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-def test_the_loss_is_the_cross_entropy_of_the_attacked_images(norm):
+def test_loss_is_the_cross_entropy_of_the_attacked_images(norm):
     """With its gradients, in float64; the model attacked in eval mode and learning in train mode."""
     model, reference = (network(dtype=torch.float64).train() for _ in range(2))
     x, targets = batch(dtype=torch.float64)
@@ -126,7 +126,7 @@ def test_the_loss_is_the_cross_entropy_of_the_attacked_images(norm):
     assert found > F.cross_entropy(model(x), targets)
 
 
-def test_fast_is_one_step_of_fgsm_from_a_uniform_start():
+def test_fast_is_one_fgsm_step_from_a_uniform_start():
     """Wong et al. (2020), Algorithm 3, in train mode throughout."""
     model, (x, targets) = network(dtype=torch.float64).train(), batch(dtype=torch.float64)
     drawn = torch.rand(x.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -141,7 +141,7 @@ def test_fast_is_one_step_of_fgsm_from_a_uniform_start():
 
 class TestTrades:
     @pytest.mark.parametrize("beta", [0.0, 1.0, 6.0])
-    def test_the_loss_is_the_formulas(self, beta):
+    def test_trades_loss_equals_its_formula(self, beta):
         """By hand, with gradients through both predictions, in float64."""
         model, reference = (network(dtype=torch.float64).train() for _ in range(2))
         x, targets = batch(dtype=torch.float64)
@@ -166,7 +166,7 @@ class TestTrades:
             point = (x + moved).clamp(0, 1)
         return point.detach()
 
-    def test_only_the_first_term_sees_the_targets(self):
+    def test_trades_targets_enter_only_the_first_term(self):
         """Under other targets, the loss changes by the cross-entropy of the clean images alone."""
         x, targets = batch(dtype=torch.float64)
         others = targets.roll(1, dims=1)
@@ -177,7 +177,7 @@ class TestTrades:
 
 
 @pytest.mark.parametrize(("preset", "passes"), [("standard", 1), ("fast", 2), ("trades", 2)])
-def test_running_statistics_move_with_the_passes_stated(preset, passes):
+def test_running_statistics_move_once_per_train_mode_pass(preset, passes):
     """The loss's own passes; and in train mode those of the attack."""
     model = network().train()
     loss_of(defense(preset), model, *batch())
@@ -186,7 +186,7 @@ def test_running_statistics_move_with_the_passes_stated(preset, passes):
 
 
 @pytest.mark.parametrize("preset", ["standard", "fast", "trades"])
-def test_every_weight_learns_under_autocast(preset):
+def test_every_weight_gets_a_gradient_under_autocast(preset):
     """The attack's passes with frozen weights leave nothing that cuts the weights off from the loss."""
     model, (x, targets) = network().train(), batch()
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -197,7 +197,7 @@ def test_every_weight_learns_under_autocast(preset):
 
 
 @pytest.mark.parametrize("preset", ["standard", "fast", "trades"])
-def test_a_batch_of_one(preset):
+def test_loss_of_a_batch_of_one_is_finite(preset):
     x, targets = batch(1)
     assert torch.isfinite(loss_of(defense(preset), network().train(), x, targets))
 
@@ -211,12 +211,12 @@ class TestTraining:
         return result, {name: value.numpy().copy() for name, value in result.model.state_dict().items()}
 
     @pytest.mark.parametrize("preset", ["standard", "fast", "trades"])
-    def test_repeats_to_the_byte(self, preset):
+    def test_training_repeats_to_the_byte(self, preset):
         (first, weights), (_, again) = self.trained(preset), self.trained(preset)
         assert np.isfinite(first.history[-1]["loss"])
         assert all(np.array_equal(weights[name], again[name]) for name in weights)
 
-    def test_takes_mixed_targets(self):
+    def test_training_takes_mixed_targets(self):
         class Blend:
             def mix(self, x, targets, run, generator):
                 return (x + x.flip(0)) / 2, (targets + targets.flip(0)) / 2
@@ -224,8 +224,8 @@ class TestTraining:
         result, _ = self.trained(extra=[("blend", Blend())])
         assert np.isfinite(result.history[-1]["loss"])
 
-    def test_a_model_that_learnt_under_attack_withstands_more(self):
-        """A picture's colour says its class, and so does a fine pattern that lies within the ball."""
+    def test_adversarially_trained_model_is_more_robust(self):
+        """An image's colour says its class, and so does a fine pattern that lies within the ball."""
         generator = torch.Generator().manual_seed(0)
         labels = torch.arange(200) % 2
         sign = (2 * labels - 1).view(-1, 1, 1, 1)

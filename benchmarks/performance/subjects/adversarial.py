@@ -35,8 +35,7 @@ class _Data(Side):
 class Fast(_Data):
     def check(self) -> tuple[Any, Evidence]:
         """Adversarial examples after two steps from one start, and the gradient at that start."""
-        from ucbench_adversarial.attack import pgd
-        from ucbench_adversarial.balls import uniform
+        from ucbench_adversarial.pgd import pgd, uniform
 
         x, y = sample(self)
         model = normalized(network(self.sizes), "data", self.train).to(self.device)
