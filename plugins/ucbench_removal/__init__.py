@@ -1,4 +1,4 @@
-"""Removal as a defense: finding the perturbation in the release itself, and taking it out."""
+"""Removal as a defense: find the perturbation in the release, and take it out."""
 
 from collections.abc import Iterator
 
@@ -37,15 +37,15 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
     )
     yield DefenseRecord(
         name="filter-by-loss",
-        summary="Learn from no picture that is among the easiest of its batch (this suite's)",
-        load="ucbench_removal.filtering:LossFilter",
+        summary="Leave the easiest images of every batch out of the loss (this suite's)",
+        load="ucbench_removal.selection:LossFilter",
         params="ucbench_removal.params:FilterParams",
         tier="T3",
     )
     yield DefenseRecord(
         name="early-stopping",
         summary="Keep the weights of the epoch that does best on the exploiter's clean images",
-        load="ucbench_removal.early_stopping:EarlyStopping",
+        load="ucbench_removal.selection:EarlyStopping",
         tier="T3",
         needs_trusted=True,
     )
@@ -55,7 +55,7 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
 def ucbench_metrics() -> Iterator[MetricRecord]:
     yield MetricRecord(
         name="detection",
-        summary="How well simple classifiers guess labels from the release's high-pass residuals: clean scores too",
+        summary="How well simple classifiers predict labels from high-pass residuals; clean images score too",
         load="ucbench_removal.detection:Detection",
         paper="D. Yu, H. Zhang, W. Chen, J. Yin, T.-Y. Liu: Availability Attacks Create Shortcuts. KDD 2022. "
         "arXiv 2111.00898; Y. Zhu, L. Yu, X.-S. Gao: Detection and Defense of Unlearnable Examples. AAAI 2024. "

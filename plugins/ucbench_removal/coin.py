@@ -16,19 +16,19 @@ class RandomInterpolation:
     """Read every pixel at a random place around its own, with bilinear interpolation.
 
     Made against perturbations by convolution, which act as one matrix on all images of a class: this multiplies each
-    image by a sparse random matrix of its own. Displacements are uniform in ``+-displacement`` pixels, drawn for
+    image by another sparse random matrix. Displacements are uniform in ``+-displacement`` pixels, drawn for
     every pixel and axis and shared by the channels, at every batch after crop and flip, as in the released code. Test
-    images are left as they are.
+    images are not changed.
 
-    Places beyond a border are read at the other one. As in the released code the first and the last line coincide in
-    this: the period is the side less 1. The code's truncation to 8 bits is left out.
+    Places beyond a border wrap around. As in the released code the first and the last line coincide in this: the
+    period is the side less 1. The code's truncation to 8 bits is left out.
     """
 
     def __init__(self, params: InterpolationParams) -> None:
         self.params = params
 
     def augment(self, x: Tensor, run: Run, generator: torch.Generator) -> Tensor:
-        """Images ``[B, 3, H, W]`` in [0, 1], each displaced by draws of its own."""
+        """Images ``[B, 3, H, W]`` in [0, 1], each displaced by its own draws."""
         count, _, height, width = x.shape
         shifts = torch.rand((count, 2, height, width), generator=generator)
         shifts = ((2 * shifts - 1) * self.params.displacement).to(x.device)

@@ -1,8 +1,8 @@
-"""How well a release betrays itself: whether simple classifiers tell the labels from what hardly shows.
+"""Detectability of a release: how well simple classifiers predict the labels from high-pass residuals.
 
-Pure functions of a release's pixels and of labels. Labels that a classifier of high-pass residuals guesses on images
-it has not seen point to a perturbation that follows them. Clean pictures score above chance too, as textures tell
-classes: compare with the clean set's own value.
+Pure functions of a release's pixels and of labels. If a classifier of residuals predicts the labels of held-out images,
+a perturbation may follow them. Clean images score above chance too, since textures differ by class: compare with the
+value of the clean set.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ucbench import Params
 from ucbench_removal.params import Filter
-from ucbench_removal.residuals import residuals
+from ucbench_removal.subtraction import residuals
 
 if TYPE_CHECKING:
     from ucbench import MetricContext
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 
-#: Residuals are cut to +-16 levels, beyond which they are edges of the pictures.
+#: Residuals are cut to +-16 levels, beyond which they are edges of the images.
 CLIP = 16.0
 
 
@@ -57,13 +57,13 @@ def linear_separability(
     """Held-out accuracy, in percent, of logistic regression of the labels on the images' residuals.
 
     The literature fits the perturbation itself (Yu et al., KDD 2022, arXiv 2111.00898), and reports the accuracy on
-    the same images; whoever holds the release alone has the residual instead, and a held-out fifth says more.
+    the same images; with the release alone only the residual is available, and a held-out fifth is more telling.
 
     Args:
         images: ``[N, 3, H, W]``.
         labels: ``[N]``.
         seed: of the choice of images and of the held-out fifth.
-        filter: see :func:`ucbench_removal.residuals.residuals`.
+        filter: see :func:`ucbench_removal.subtraction.residuals`.
         scale: see there.
         limit: images used at most.
 
@@ -91,20 +91,20 @@ def detector_auc(
     epochs: int = 30,
     limit: int = 5000,
 ) -> float:
-    """Area under the ROC curve, 0 to 1, by which a two-layer perceptron tells classes on a held-out fifth.
+    """Area under the ROC curve, 0 to 1, of a two-layer perceptron for the classes of a held-out fifth.
 
     The mean over classes, each against the rest; 0.5 is chance. The detector is that of Zhu, Yu and Gao (Detection
     and Defense of Unlearnable Examples, AAAI 2024, arXiv 2312.08898), who call a set unlearnable if a two-layer network
     classifies more than 70 % of held-out images. Theirs sees ``pixels``, with a hidden layer as wide as the input,
-    under SGD; here it sees ``residuals`` unless told otherwise, has ``hidden`` units, is trained by Adam, and the area
+    under SGD; here it sees ``residuals`` by default, has ``hidden`` units, is trained by Adam, and the area
     replaces the threshold.
 
     Args:
         images: ``[N, 3, H, W]``.
         labels: ``[N]``.
         seed: of the choice of images, the held-out fifth, and the perceptron.
-        of: what it sees.
-        filter: see :func:`ucbench_removal.residuals.residuals`.
+        of: its input.
+        filter: see :func:`ucbench_removal.subtraction.residuals`.
         scale: see there.
         hidden: units of the hidden layer.
         epochs: passes.

@@ -19,11 +19,11 @@ class ProjectionParams(Params):
     """
 
     epochs: int = Field(20, ge=1, description="passes of the linear classifier over the release")
-    batch: int = Field(1024, ge=2, description="images a step at most; batches of a pass differ by one image at most")
-    steps: int = Field(49, ge=1, description="steps of a pass at least: batches shrink on small sets (published: 1)")
+    batch: int = Field(1024, ge=2, description="images per step at most; batches of a pass differ by one image at most")
+    steps: int = Field(49, ge=1, description="least steps per pass: batches shrink on small sets (published: 1)")
     lr: float = Field(0.1, gt=0, description="learning rate, a tenth after 1/2, a hundredth after 3/4 of the passes")
     centre: bool = Field(
-        False, description="project the difference to the mean image, which stays (published: the image itself)"
+        False, description="project the difference to the mean image, which stays (published: the image)"
     )
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"standard": {}, "paper": {"steps": 1}}
@@ -37,7 +37,7 @@ class SubtractParams(Params):
         "silhouette",
         description=(
             "groups for by=residual: a number, the number of classes, or of 1 (few images), 2, 3, 4, 6 ... 64 the one "
-            "with the largest silhouette, at 25 images or more a group"
+            "with the largest silhouette, at 25 images or more per group"
         ),
     )
     filter: Filter = Field("median", description="what a residual is the difference to")
@@ -64,6 +64,6 @@ class InterpolationParams(Params):
 
 
 class FilterParams(Params):
-    share: float = Field(0.2, gt=0, lt=1, description="of every batch that is left out, rounded down to whole pictures")
+    share: float = Field(0.2, gt=0, lt=1, description="of every batch that is left out, rounded down to whole images")
     drop: Literal["lowest", "highest"] = Field("lowest", description="losses that are left out")
-    warmup: int = Field(1, ge=0, description="epochs before anything is left out: losses of a fresh network say little")
+    warmup: int = Field(1, ge=0, description="epochs before anything is left out: a fresh network's losses say little")

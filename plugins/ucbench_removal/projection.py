@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ucbench import ImageSet, Recipe
 from ucbench.training import seeded
-from ucbench_removal.residuals import blocks
+from ucbench_removal.subtraction import blocks
 
 if TYPE_CHECKING:
     from ucbench.components import Run
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 
 class OrthogonalProjection:
-    """Remove from every training image what a linear classifier of the release looks at.
+    """Remove from every training image what a linear classifier of the release uses.
 
     Softmax regression without bias is fitted to the released pixels in [0, 1] (colour, no normalisation, no crop or
     flip) by SGD without momentum or decay; the span of its K weight vectors is projected out of every image.
 
     Deviations: images are stored in 8 bits, hence rounded and clipped to [0, 1] after the projection, where the paper
     trains on unbounded floats (the record notes the ``clipped`` share of values); the order of the images is drawn
-    anew at every pass, where the released code keeps it. As published, test images are not projected, and the rate of
+    anew for every pass, where the released code keeps it. As published, test images are not projected, and the rate of
     0.1 is for 32 pixels.
 
-    The paper's augmentation (rotation, shear, scale, colour jitter, CutMix) is the victim's: chain it.
+    The paper's augmentation (rotation, shear, scale, colour jitter, CutMix) is not included: chain it.
     """
 
     def __init__(self, params: ProjectionParams) -> None:
@@ -51,7 +51,7 @@ class OrthogonalProjection:
         return train.with_images(images)
 
     def _weights(self, train: ImageSet, run: Run) -> Tensor:
-        """Weights ``[K, 3 * H * W]`` of the classifier, those it was drawn with included, float32 on the CPU."""
+        """Weights ``[K, 3 * H * W]`` of the fitted classifier, including their random start, float32 on the CPU."""
         labels, recipe = train.known_labels, self._recipe(len(train))
         with seeded(run.seed("linear")):
             layer = nn.Linear(train.images[0].size, len(train.classes), bias=False)

@@ -10,33 +10,39 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ucbench.data import ImageSet
-from ucbench.errors import DataError, UsageError
+from ucbench import DataError, ImageSet, UsageError
 from ucbench.registry import installed
 from ucbench.testing import make_run, sample_images
 from ucbench_removal.coin import RandomInterpolation, sample
-from ucbench_removal.filtering import LossFilter
-from ucbench_removal.grouping import MEMBERS, cluster, principal_scores, silhouettes
 from ucbench_removal.params import FilterParams, InterpolationParams, ProjectionParams, SubtractParams
 from ucbench_removal.projection import OrthogonalProjection, project, span
-from ucbench_removal.residuals import residuals
-from ucbench_removal.subtraction import UniversalSubtract, group_means, subtracted
+from ucbench_removal.selection import LossFilter
+from ucbench_removal.subtraction import (
+    MEMBERS,
+    UniversalSubtract,
+    cluster,
+    group_means,
+    principal_scores,
+    residuals,
+    silhouettes,
+    subtracted,
+)
 
 GROUPS = 4
 
 
 def smooth(count: int = 240, size: tuple[int, int] = (16, 16), seed: int = 0) -> NDArray[np.uint8]:
-    """Random smooth pictures of middle brightness, with an edge each, as far from 0 and 255 as a pattern needs."""
+    """Random smooth images of middle brightness, with an edge each, as far from 0 and 255 as a pattern needs."""
     rng = np.random.default_rng(seed)
     pixels = ndimage.gaussian_filter(rng.standard_normal((count, 3, *size)), (0, 0, 3, 3))
     pixels = 128 + 30 * pixels / pixels.std((1, 2, 3), keepdims=True)
-    for picture, column in zip(pixels, rng.integers(1, size[1], count), strict=True):
-        picture[:, :, column:] += rng.uniform(-30, 30)
+    for image, column in zip(pixels, rng.integers(1, size[1], count), strict=True):
+        image[:, :, column:] += rng.uniform(-30, 30)
     return np.clip(np.rint(pixels), 20, 235).astype(np.uint8)
 
 
 def patterned(level: int = 8, seed: int = 0, **options: object) -> tuple[ImageSet, NDArray[np.uint8], NDArray[np.int8]]:
-    """A release whose classes carry a sign pattern each, the clean pictures, and the perturbation ``[N, 3, H, W]``."""
+    """A release whose classes carry a sign pattern each, the clean images, and the perturbation ``[N, 3, H, W]``."""
     clean = smooth(seed=seed, **options)
     rng = np.random.default_rng(seed + 100)
     labels = rng.permutation(np.arange(len(clean)) % GROUPS)
@@ -55,13 +61,13 @@ def unlabelled(train: ImageSet) -> ImageSet:
     return train.with_labels(np.zeros(len(train), np.int64), ("all",))
 
 
-def test_all_are_of_the_removal_tier():
+def test_removal_defenses_are_tier_t3():
     for name in ("orthogonal-projection", "universal-subtract", "coin", "filter-by-loss"):
         assert installed().find("defense", name).tier == "T3"
 
 
 class TestOrthogonalProjection:
-    def test_it_equals_a_plain_projection_of_single_images(self):
+    def test_project_equals_least_squares_per_image(self):
         rng = np.random.default_rng(0)
         images, weights = smooth(5, (4, 6)), rng.standard_normal((3, 72))
         found, _ = project(images, span(torch.from_numpy(weights)), np.zeros(72))
@@ -71,26 +77,26 @@ class TestOrthogonalProjection:
             expected = np.clip(np.rint(x - weights.T @ coefficients), 0, 255)
             np.testing.assert_array_equal(after.reshape(-1), expected)
 
-    def test_the_basis_is_orthonormal_and_spans_the_weights(self):
+    def test_span_is_orthonormal_and_contains_the_weights(self):
         weights = torch.randn(4, 30, generator=torch.Generator().manual_seed(0))
         basis = span(weights)
         np.testing.assert_allclose(basis @ basis.T, np.eye(4), atol=1e-10)
         rows = weights.double().numpy()
         np.testing.assert_allclose(rows @ basis.T @ basis, rows, atol=1e-10)
 
-    def test_more_classes_than_pixels_leave_nothing(self):
+    def test_project_leaves_nothing_with_more_classes_than_pixels(self):
         images = smooth(3, (1, 2))
         found, _ = project(images, span(torch.randn(9, 6, generator=torch.Generator().manual_seed(0))), np.zeros(6))
         assert (found == 0).all()
 
-    def test_centred_projection_keeps_the_mean_image(self):
+    def test_project_centred_keeps_the_mean_image(self):
         images = np.concatenate([smooth(40), 255 - smooth(40)])
         basis, mean = span(torch.randn(3, 768, generator=torch.Generator().manual_seed(1))), images.mean(0).reshape(-1)
         found, clipped = project(images, basis, mean)
         assert clipped < 0.01
         np.testing.assert_allclose(found.mean(0), images.mean(0), atol=1.0)
 
-    def test_the_share_of_clipped_values_is_told(self):
+    def test_project_returns_the_share_of_clipped_values(self):
         images = np.full((1, 3, 1, 1), 200, np.uint8)
         images[0, 0] = 0
         # Along (1, 1, 0): the first value becomes -100, the others 100 and 200.
@@ -99,7 +105,7 @@ class TestOrthogonalProjection:
         assert clipped == pytest.approx(1 / 3)
 
     @pytest.mark.parametrize("centre", [False, True])
-    def test_a_class_wise_pattern_can_no_longer_be_told(self, centre):
+    def test_projection_removes_most_of_a_class_wise_pattern(self, centre):
         train, _, delta = patterned()
         run = make_run(stage="train")
         found = OrthogonalProjection(ProjectionParams(epochs=10, centre=centre)).prepare(train, run)
@@ -108,12 +114,12 @@ class TestOrthogonalProjection:
         left, before = (shared(images, train.known_labels, delta) for images in (found.images, train.images))
         assert left < 0.3 * before
 
-    def test_batches_shrink_to_the_published_number_of_steps(self):
+    def test_projection_batches_shrink_to_the_published_number_of_steps(self):
         for count, batch in ((50_000, 1020), (100_000, 1024), (490, 10), (13, 2)):
             assert OrthogonalProjection(ProjectionParams())._recipe(count).batch == batch
         assert OrthogonalProjection(ProjectionParams.resolve("op", "paper"))._recipe(5000).batch == 1024
 
-    def test_the_seed_decides_and_one_image_is_enough(self):
+    def test_projection_depends_on_the_seed_and_takes_one_image(self):
         train, _, _ = patterned()
         defense = OrthogonalProjection(ProjectionParams(epochs=1, steps=4))
         first, again, other = (defense.prepare(train, make_run(seed, stage="train")).images for seed in (0, 0, 1))
@@ -121,7 +127,7 @@ class TestOrthogonalProjection:
         assert (first != other).any()
         assert len(defense.prepare(train.subset(np.array([3])), make_run(stage="train"))) == 1
 
-    def test_it_needs_labels(self):
+    def test_projection_without_labels_raises(self):
         with pytest.raises(DataError, match="labels"):
             OrthogonalProjection(ProjectionParams()).prepare(sample_images().with_labels(None), make_run())
 
@@ -135,7 +141,7 @@ def shared(images: NDArray[np.uint8], labels: NDArray[np.int64], delta: NDArray[
 
 
 class TestResiduals:
-    def test_the_median_is_exact_on_a_plain_reference(self):
+    def test_residuals_of_the_median_equal_a_plain_loop(self):
         images = smooth(2, (7, 9))
         padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="reflect").astype(int)
         expected = np.empty(images.shape)
@@ -147,12 +153,12 @@ class TestResiduals:
     @pytest.mark.parametrize("filter", ["median", "gaussian"])
     @given(st.integers(0, 255), st.integers(1, 6), st.integers(1, 6))
     @settings(max_examples=20, deadline=None)
-    def test_a_plain_picture_has_none(self, filter, value, height, width):
+    def test_residuals_of_a_constant_image_are_zero(self, filter, value, height, width):
         images = np.full((1, 3, height, width), value, np.uint8)
         assert np.abs(residuals(images, filter, 2)).max() < 0.1
 
     @pytest.mark.parametrize("filter", ["median", "gaussian"])
-    def test_channels_and_images_do_not_mix(self, filter):
+    def test_residuals_treat_channels_and_images_independently(self, filter):
         images = smooth(3)
         changed = images.copy()
         changed[1, 2] = 255 - changed[1, 2]
@@ -161,40 +167,40 @@ class TestResiduals:
         same[1, 2] = True
         assert same.all()
 
-    def test_blocks_do_not_matter(self, monkeypatch):
+    def test_residuals_do_not_depend_on_block_size(self, monkeypatch):
         images = smooth(7)
         together = residuals(images, "median", 1)
-        monkeypatch.setattr("ucbench_removal.residuals._VALUES", 2 * images[0].size)
+        monkeypatch.setattr("ucbench_removal.subtraction._VALUES", 2 * images[0].size)
         np.testing.assert_array_equal(residuals(images, "median", 1), together)
 
 
 class TestUniversalSubtract:
     @pytest.mark.parametrize("params", [{"by": "label"}, {"clusters": GROUPS}, {"clusters": "silhouette"}])
     @pytest.mark.parametrize("kind", [{"filter": "median"}, {"filter": "gaussian"}])
-    def test_three_quarters_of_a_shared_pattern_go(self, params, kind):
+    def test_subtract_removes_three_quarters_of_a_shared_pattern(self, params, kind):
         train, clean, delta = patterned()
         if params.get("by") != "label":  # it must do without
             train = unlabelled(train)
         found = UniversalSubtract(SubtractParams(**params, **kind)).prepare(train, make_run(stage="train")).images
         assert correlation(train.images, clean, delta) == pytest.approx(1)
         assert correlation(found, clean, delta) < 0.25
-        # And that much is not gained by spoiling the pictures.
+        # Not at the cost of the images themselves.
         assert np.square(found.astype(float) - clean).mean() < 0.3 * np.square(delta.astype(float)).mean()
 
     @pytest.mark.parametrize("by", ["label", "residual"])
-    def test_clean_pictures_lose_little(self, by):
+    def test_subtract_changes_clean_images_little(self, by):
         clean = smooth()
         train = ImageSet(clean, np.arange(len(clean)) % GROUPS, tuple("abcd"))
         found = UniversalSubtract(SubtractParams(by=by)).prepare(train, make_run(stage="train")).images
         assert np.square(found.astype(float) - clean).mean() < 2  # squared levels; a pattern of 8 levels has 64
 
-    def test_what_is_low_for_the_filter_stays(self):
+    def test_subtract_keeps_frequencies_below_the_filter(self):
         clean = smooth()
         train = ImageSet(clean + np.uint8(9), np.zeros(len(clean), np.int64), ("all",))
         found = UniversalSubtract(SubtractParams(by="label")).prepare(train, make_run(stage="train")).images
         assert (found.astype(float) - clean).mean() == pytest.approx(9, abs=0.5)
 
-    def test_the_number_of_clusters_is_found_from_the_release_alone(self):
+    def test_subtract_finds_the_number_of_clusters_without_labels(self):
         train, _, _ = patterned()
         run = make_run(stage="train")
         UniversalSubtract(SubtractParams()).prepare(unlabelled(train), run)
@@ -202,13 +208,13 @@ class TestUniversalSubtract:
         assert sorted(map(int, run.notes["silhouettes"])) == [2, 3, 4, 6, 8]
         assert run.notes["cluster_sizes"] == [60] * GROUPS
 
-    def test_the_clusters_are_those_of_the_pattern(self):
+    def test_clusters_match_the_patterns(self):
         train, _, delta = patterned()
         groups = cluster(principal_scores(residuals(train.images, "median", 2), 8, seed=0), GROUPS, seed=0)
         pairs = {(int(group), delta[i].tobytes()) for i, group in enumerate(groups)}
         assert len(pairs) == GROUPS
 
-    def test_labels_are_obeyed_where_they_are_asked_for(self):
+    def test_subtract_by_label_follows_the_labels(self):
         train, _, _ = patterned()
         shuffled = train.with_labels(np.random.default_rng(5).permutation(train.known_labels), train.classes)
         first, other = (
@@ -217,14 +223,14 @@ class TestUniversalSubtract:
         )
         assert (first != other).any()
 
-    def test_the_classes_may_say_how_many(self):
+    def test_subtract_takes_the_number_of_classes(self):
         train, _, _ = patterned()
         run = make_run(stage="train")
         UniversalSubtract(SubtractParams(clusters="classes")).prepare(train, run)
         assert run.notes["clusters"] == GROUPS
         assert "silhouettes" not in run.notes
 
-    def test_few_images_are_one_group(self):
+    def test_subtract_of_few_images_is_one_group(self):
         run = make_run(stage="train")
         UniversalSubtract(SubtractParams()).prepare(sample_images(2 * MEMBERS - 1), run)
         assert run.notes["clusters"] == 1
@@ -232,17 +238,17 @@ class TestUniversalSubtract:
     @pytest.mark.parametrize("count", [1, 60])
     @pytest.mark.parametrize("by", ["residual", "label"])
     @pytest.mark.filterwarnings("error")
-    def test_equal_pictures_are_no_obstacle(self, count, by):
+    def test_subtract_handles_equal_images(self, count, by):
         images = np.repeat(smooth(1), count, 0)
         train = ImageSet(images, np.zeros(count, np.int64), ("a", "b"))
         found = UniversalSubtract(SubtractParams(by=by)).prepare(train, make_run(stage="train"))
         assert (found.images == found.images[:1]).all()
 
-    def test_more_clusters_than_images_are_refused(self):
+    def test_subtract_refuses_more_clusters_than_images(self):
         with pytest.raises(UsageError, match="clusters=14 of only 13 images"):
             UniversalSubtract(SubtractParams(clusters=14)).prepare(sample_images(13), make_run(stage="train"))
 
-    def test_the_text_of_a_command_line_is_understood(self):
+    def test_subtract_params_parse_from_a_command_line(self):
         assert SubtractParams.resolve("x", options={"clusters": "12"}).clusters == 12
         assert SubtractParams.resolve("x", options={"clusters": "classes"}).clusters == "classes"
         with pytest.raises(UsageError, match="whole half-width"):
@@ -251,7 +257,7 @@ class TestUniversalSubtract:
 
     @given(st.integers(0, 2**32), st.integers(1, 12), st.integers(1, 5))
     @settings(max_examples=30, deadline=None)
-    def test_group_means_and_their_subtraction(self, seed, count, groups):
+    def test_group_means_and_subtracted_equal_a_plain_loop(self, seed, count, groups):
         rng = np.random.default_rng(seed)
         images = rng.integers(0, 256, (count, 3, 2, 3), dtype=np.uint8)
         values, index = rng.uniform(-40, 40, images.shape).astype(np.float16), rng.integers(0, groups, count)
@@ -262,7 +268,7 @@ class TestUniversalSubtract:
             np.testing.assert_allclose(means[index[i]], mean, atol=1e-5)
             np.testing.assert_allclose(found[i], np.clip(images[i] - mean, 0, 255), atol=0.501)
 
-    def test_silhouettes_need_images_enough(self):
+    def test_silhouettes_need_enough_images_per_cluster(self):
         scores = np.random.default_rng(0).standard_normal((3 * MEMBERS, 4)).astype(np.float32)
         assert list(silhouettes(scores, 0)) == [2, 3]
         assert silhouettes(scores[: 2 * MEMBERS - 1], 0) == {}
@@ -271,7 +277,7 @@ class TestUniversalSubtract:
 class TestInterpolation:
     @given(st.integers(1, 9), st.integers(1, 9), st.floats(0.1, 12), st.integers(0, 2**32))
     @settings(max_examples=30, deadline=None)
-    def test_it_reads_where_scipy_does(self, height, width, displacement, seed):
+    def test_sample_equals_scipy_wrap(self, height, width, displacement, seed):
         """The released code is ``map_coordinates`` of order 1 in mode ``wrap``."""
         rng = np.random.default_rng(seed)
         x = rng.random((2, 3, height, width), np.float32)
@@ -285,13 +291,13 @@ class TestInterpolation:
             )
             np.testing.assert_allclose(found[i, c], expected, atol=1e-5)
 
-    def test_places_of_pixels_give_their_values(self):
+    def test_sample_at_pixels_returns_their_values(self):
         x = torch.rand(2, 3, 5, 6, generator=torch.Generator().manual_seed(0))
         rows = torch.arange(5.0)[:, None].expand(2, 5, 6)
         columns = torch.arange(6.0).expand(2, 5, 6)
         assert torch.equal(sample(x, rows, columns), x)
 
-    def test_draws_are_uniform_of_the_whole_reach_and_of_every_image(self):
+    def test_coin_draws_uniform_displacements_per_image(self):
         ramp = torch.linspace(0, 1, 101).expand(40, 3, 101, 101)
         run, generator = make_run(stage="train"), torch.Generator().manual_seed(0)
         found = RandomInterpolation(InterpolationParams(displacement=2.0)).augment(ramp, run, generator)
@@ -301,7 +307,7 @@ class TestInterpolation:
         assert (shifts[0] != shifts[1]).float().mean() > 0.99
         assert torch.equal(found[:, 0], found[:, 2])
 
-    def test_an_image_alone_is_displaced_as_the_first_of_a_batch(self):
+    def test_coin_displaces_a_single_image_as_the_first_of_a_batch(self):
         x = torch.rand(1, 3, 6, 7, generator=torch.Generator().manual_seed(1))
         defense, run = RandomInterpolation(InterpolationParams()), make_run(stage="train")
         alone = defense.augment(x, run, torch.Generator().manual_seed(3))
@@ -309,7 +315,7 @@ class TestInterpolation:
         assert torch.equal(alone[0], together[0])
         assert not torch.equal(together[0], together[1])
 
-    def test_layout_does_not_matter(self):
+    def test_coin_ignores_memory_layout(self):
         x = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
         defense, run = RandomInterpolation(InterpolationParams()), make_run(stage="train")
         plain, last = (
@@ -330,7 +336,7 @@ def test_early_stopping_keeps_the_first_of_the_best_epochs():
 
 
 class Scores(torch.nn.Module):
-    """Two classes, told apart by the mean of a picture."""
+    """Two classes that differ in the mean of an image."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -341,7 +347,7 @@ class Scores(torch.nn.Module):
 
 
 @pytest.mark.parametrize(("drop", "left_out"), [("lowest", [3, 4]), ("highest", [0, 1])])
-def test_pictures_left_out_by_their_loss_have_no_gradient(drop, left_out):
+def test_loss_filter_images_left_out_have_no_gradient(drop, left_out):
     x = torch.linspace(0, 1, 5)[:, None, None, None].expand(5, 3, 4, 4).clone().requires_grad_()
     targets = torch.tensor([[1.0, 0.0]] * 5)  # the brighter, the surer
     run = make_run()
@@ -356,7 +362,7 @@ def test_pictures_left_out_by_their_loss_have_no_gradient(drop, left_out):
     assert torch.allclose(defense.loss(model, x, targets, run, torch.Generator()), own), "a mean over those kept"
 
 
-def test_a_filter_leaves_something_of_a_batch_of_one():
+def test_loss_filter_keeps_a_batch_of_one():
     run = make_run()
     run.epoch = 5
     loss = LossFilter(FilterParams(share=0.99)).loss(

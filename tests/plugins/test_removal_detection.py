@@ -16,7 +16,7 @@ CLASSES = 4
 
 
 def release(level: int, count: int = 400) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Random smooth pictures whose classes carry a sign pattern of ``level`` each, and their classes."""
+    """Random smooth images whose classes carry a sign pattern of ``level`` each, and their classes."""
     rng = np.random.default_rng(0)
     pixels = ndimage.gaussian_filter(rng.standard_normal((count, 3, 12, 12)), (0, 0, 3, 3))
     pixels = 128 + 30 * pixels / pixels.std((1, 2, 3), keepdims=True)
@@ -25,27 +25,27 @@ def release(level: int, count: int = 400) -> tuple[NDArray[np.uint8], NDArray[np
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8), labels
 
 
-def test_a_class_wise_pattern_is_separable():
+def test_linear_separability_is_high_with_class_wise_patterns():
     assert linear_separability(*release(8), seed=0) >= 99
 
 
-def test_nothing_is_separable_where_there_is_no_pattern():
+def test_linear_separability_is_chance_without_patterns():
     assert linear_separability(*release(0), seed=0) == pytest.approx(100 / CLASSES, abs=15)
 
 
-def test_a_pattern_is_no_sign_where_the_labels_are_others():
+def test_linear_separability_is_chance_for_unrelated_labels():
     images, labels = release(8)
     assert linear_separability(images, np.random.default_rng(1).permutation(labels), seed=0) < 45
 
 
 @pytest.mark.parametrize("of", ["residuals", "pixels"])
-def test_the_detector_tells_a_pattern_from_none(of):
+def test_detector_auc_is_high_only_with_patterns(of):
     assert detector_auc(*release(8), seed=0, of=of) > 0.95
     assert detector_auc(*release(0), seed=0, of=of) == pytest.approx(0.5, abs=0.12)
 
 
 @pytest.mark.parametrize("measure", [linear_separability, detector_auc])
-def test_the_seed_decides_and_the_global_generator_does_not(measure):
+def test_detection_depends_on_the_seed_not_on_global_state(measure):
     images, labels = release(2, count=150)
     kept = images.copy()
     np.random.seed(0)
@@ -55,7 +55,7 @@ def test_the_seed_decides_and_the_global_generator_does_not(measure):
     np.testing.assert_array_equal(images, kept)
 
 
-def test_only_so_many_images_are_used():
+def test_detection_uses_at_most_limit_images():
     images, labels = release(8)
     within = np.random.default_rng(0).permutation(len(labels))[:100]
     outside = np.setdiff1d(np.arange(len(labels)), within)
@@ -64,7 +64,7 @@ def test_only_so_many_images_are_used():
     assert linear_separability(changed, labels, 0, limit=100) == linear_separability(images, labels, 0, limit=100)
 
 
-def test_a_class_that_is_nowhere_fitted_or_scored_is_left_out():
+def test_detector_auc_leaves_out_absent_classes():
     images, labels = release(8, count=60)
     labels = labels.copy()
     labels[np.random.default_rng(0).permutation(60)[0]] = 9  # held out only
@@ -72,7 +72,7 @@ def test_a_class_that_is_nowhere_fitted_or_scored_is_left_out():
     assert np.isnan(detector_auc(images[:6], np.array([0, 1, 0, 1, 0, 1]), 0))
 
 
-def test_as_a_metric_it_measures_what_was_published():
+def test_detection_metric_measures_the_published_set():
     images = sample_images(60, (8, 8), classes=3, seed=2)
     run = make_run(stage="metric")
     found = installed().resolve("metric", "detection").build().compute(MetricContext(run=run, published=images))
