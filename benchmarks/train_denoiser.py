@@ -41,9 +41,8 @@ from ucbench.progress import Progress, reporting
 from ucbench.registry import installed
 from ucbench.training import Engine, seeded
 from ucbench.training.batches import ResidentSet
-from ucbench_purify.denoiser import Denoiser
-from ucbench_purify.diffusion import noised, purified, shares
-from ucbench_purify.folder import FACTS
+from ucbench_purify.diffusion import Denoiser, noised, purified, shares
+from ucbench_purify.params import FACTS
 
 
 @dataclasses.dataclass(frozen=True)

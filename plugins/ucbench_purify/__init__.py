@@ -1,4 +1,4 @@
-"""Purification as a defense: noise is added to the release, and a diffusion model takes it out again.
+"""Purification as a defense: add noise to the release, and remove it by a diffusion model.
 
 diffusers: von Platen et al., https://github.com/huggingface/diffusers.
 """
@@ -12,8 +12,8 @@ from ucbench import DefenseRecord, hookimpl
 def ucbench_defenses() -> Iterator[DefenseRecord]:
     yield DefenseRecord(
         name="diffusion-purify",
-        summary="Noise every picture and denoise it with a diffusion model that was trained on other, clean pictures",
-        load="ucbench_purify.purification:DiffusionPurify",
+        summary="Noise every image and denoise it with a diffusion model that was trained on other, clean images",
+        load="ucbench_purify.diffusion:DiffusionPurify",
         params="ucbench_purify.params:PurifyParams",
         paper="H. M. Dolatabadi, S. Erfani, C. Leckie: The Devil's Advocate: Shattering the Illusion of Unexploitable "
         "Data using Diffusion Models. SaTML 2024. arXiv 2303.08500",

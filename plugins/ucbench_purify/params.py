@@ -1,4 +1,7 @@
-"""Parameters of purification. Imports no torch; the denoiser enters a key by the content of its files."""
+"""Parameters of purification and the files of a saved diffusion model. Imports no torch.
+
+The denoiser enters a key by the content of its files.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,13 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ucbench import Params
-from ucbench_purify.folder import contents
+from ucbench import DataError, Params
+from ucbench.identity import sha256_of
+
+#: Facts about the training, in folders that ``benchmarks/train_denoiser.py`` wrote.
+FACTS = "ucbench.json"
+
+_WEIGHTS, _CONFIG, _SCHEDULE = "diffusion_pytorch_model.safetensors", "config.json", "scheduler_config.json"
 
 
 class PurifyParams(Params):
@@ -18,7 +26,7 @@ class PurifyParams(Params):
     argument: ClassVar[str | None] = "denoiser"
 
     denoiser: Path = Field(description="folder of a diffusion model for pixels, as diffusers saves it")
-    time: int = Field(100, ge=1, description="diffusion steps that the pictures are noised by, of the model's (1000)")
+    time: int = Field(100, ge=1, description="diffusion steps by which the images are noised, of the model's (1000)")
     steps: int = Field(10, ge=1, description="evaluations of the network on the way back, evenly spaced")
     eta: float = Field(0.0, ge=0, le=1, description="fresh noise on the way back: 0 is DDIM's, 1 as much as DDPM's")
 
@@ -30,7 +38,7 @@ class PurifyParams(Params):
 
     @field_validator("denoiser")
     @classmethod
-    def _at_home(cls, denoiser: Path) -> Path:
+    def _expand_home(cls, denoiser: Path) -> Path:
         return denoiser.expanduser()
 
     @model_validator(mode="after")
@@ -40,9 +48,28 @@ class PurifyParams(Params):
         return self
 
     def identity(self) -> dict[str, Any]:
-        """All fields but ``denoiser``; of that the SHA-256 of its files.
+        """All fields, with the SHA-256 of its files for ``denoiser``.
 
         Raises:
             DataError: if one of them is missing or cannot be read.
         """
-        return {**self.model_dump(mode="json", exclude={"denoiser"}), "denoiser": contents(self.denoiser)}
+        hashes = {part: sha256_of(path) for part, path in model_files(self.denoiser).items()}
+        return {**self.model_dump(mode="json", exclude={"denoiser"}), "denoiser": hashes}
+
+
+def model_files(folder: Path) -> dict[str, Path]:
+    """Paths of ``weights``, ``config`` and ``schedule`` of a model that was saved as a pipeline or by itself.
+
+    Raises:
+        DataError: naming the missing file. Weights must be safetensors: loading a pickle runs code.
+    """
+    network = folder / "unet" if (folder / "unet").is_dir() else folder
+    schedule = folder / "scheduler" if (folder / "scheduler").is_dir() else folder
+    paths = {"weights": network / _WEIGHTS, "config": network / _CONFIG, "schedule": schedule / _SCHEDULE}
+    for path in paths.values():
+        if not path.is_file():
+            raise DataError(
+                f"{folder} is not a diffusion model as diffusers saves it: {path} is missing. "
+                "benchmarks/train_denoiser.py trains one."
+            )
+    return paths

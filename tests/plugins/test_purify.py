@@ -17,17 +17,23 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ucbench import DataError, UsageError
 from ucbench.data import load_dataset, set_aside
-from ucbench.errors import DataError, UsageError
 from ucbench.registry import installed
 from ucbench.testing import make_run, sample_images
 
 diffusers = pytest.importorskip("diffusers", reason="needs diffusers: pip install 'ucbench[purify]'")
 
-from ucbench_purify.denoiser import Denoiser  # noqa: E402
-from ucbench_purify.diffusion import noised, purified, shares, step_back, times  # noqa: E402
+from ucbench_purify.diffusion import (  # noqa: E402
+    Denoiser,
+    DiffusionPurify,
+    noised,
+    purified,
+    shares,
+    step_back,
+    times,
+)
 from ucbench_purify.params import PurifyParams  # noqa: E402
-from ucbench_purify.purification import DiffusionPurify  # noqa: E402
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "train_denoiser.py"
 CPU = torch.device("cpu")
@@ -45,7 +51,7 @@ def normal(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def save_denoiser(folder: Path, *, seed: int = 0, channels: int = 3, prediction: str = "epsilon") -> Path:
-    """A random diffusion model of pictures of 16 pixels."""
+    """A random diffusion model for images of 16 pixels."""
     torch.manual_seed(seed)
     unet = diffusers.UNet2DModel(
         sample_size=16,
@@ -69,7 +75,7 @@ def folder(tmp_path_factory) -> Path:
 
 
 @given(st.integers(1, 1000).flatmap(lambda start: st.tuples(st.just(start), st.integers(1, start))))
-def test_the_way_back_visits_no_time_twice_and_ends_at_the_picture(way):
+def test_times_are_different_and_end_at_zero(way):
     start, steps = way
     found = times(start, steps)
     assert (found[0], found[-1], len(found)) == (start, 0, steps + 1)
@@ -78,7 +84,7 @@ def test_the_way_back_visits_no_time_twice_and_ends_at_the_picture(way):
 
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize(("now", "after"), [(100, 99), (100, 90), (510, 10), (1, 0)])
-def test_a_step_is_the_librarys(eta, now, after):
+def test_step_back_equals_diffusers(eta, now, after):
     x, predicted, noise = normal(2, 3, 4, 4), normal(2, 3, 4, 4, seed=1), normal(2, 3, 4, 4, seed=2)
     reference = schedule(clip_sample=True, set_alpha_to_one=True)
     reference.num_inference_steps = 1000 // (now - after)  # which is all it derives the next time from
@@ -90,7 +96,7 @@ def test_a_step_is_the_librarys(eta, now, after):
 
 
 @pytest.mark.parametrize("eta", [0.0, 1.0])
-def test_who_knows_the_noise_gets_the_pictures_back(eta):
+def test_purified_with_the_true_noise_returns_the_images(eta):
     x = normal(3, 3, 8, 8).clamp(-1, 1)
 
     def predict(at: torch.Tensor, time: int) -> torch.Tensor:
@@ -100,8 +106,8 @@ def test_who_knows_the_noise_gets_the_pictures_back(eta):
     torch.testing.assert_close(back, x)
 
 
-def test_the_best_guess_of_the_noise_takes_a_perturbation_out():
-    """Pictures of one colour: what a network could at best know, that pixels are equal, in closed form."""
+def test_purified_with_the_best_estimate_removes_a_perturbation():
+    """Images of one colour: all that a network could know, that pixels are equal, in closed form."""
     flat = normal(64, 3, 1, 1, seed=5).clamp(-0.8, 0.8).expand(64, 3, 8, 8)
     perturbed = flat + 0.06 * normal(64, 3, 8, 8, seed=6).sign()
 
@@ -113,12 +119,12 @@ def test_the_best_guess_of_the_noise_takes_a_perturbation_out():
     assert (back - flat).abs().mean() < 0.06
 
 
-def test_noise_has_the_variance_that_was_taken():
+def test_noised_has_the_variance_of_its_time():
     at = noised(torch.zeros(4, 3, 64, 64, dtype=torch.float64), normal(4, 3, 64, 64), KEPT[100])
     assert at.var().item() == pytest.approx(1 - KEPT[100].item(), rel=0.02)
 
 
-def test_pictures_are_drawn_for_one_by_one_and_come_back_the_same(folder):
+def test_prepare_draws_noise_per_image_from_the_seed(folder):
     train = sample_images(count=130, size=(16, 16))
     same = train.with_images(np.repeat(train.images[:1], len(train), axis=0))
     first, again, other = (
@@ -130,23 +136,23 @@ def test_pictures_are_drawn_for_one_by_one_and_come_back_the_same(folder):
     assert len(np.unique(first.images, axis=0)) == len(train)
 
 
-def test_a_release_keeps_labels_and_order(folder):
+def test_prepare_keeps_labels_and_order(folder):
     train = sample_images(count=12, size=(16, 16))
     found = DiffusionPurify(PurifyParams(denoiser=folder, time=1, steps=1)).prepare(train, make_run())
     assert np.array_equal(found.known_labels, train.known_labels)
-    # One step of the smallest noise leaves every picture nearest to itself.
+    # One step of the smallest noise leaves every image nearest to itself.
     distance = np.abs(found.images[:, None].astype(int) - train.images[None]).mean((2, 3, 4))
     assert np.array_equal(distance.argmin(1), np.arange(12))
 
 
-def test_identity_is_the_content_of_the_files(folder, tmp_path):
+def test_identity_depends_only_on_the_content_of_the_files(folder, tmp_path):
     moved = shutil.copytree(folder, tmp_path / "moved")
     assert PurifyParams(denoiser=moved).identity() == PurifyParams(denoiser=folder).identity()
     other = save_denoiser(tmp_path / "other", seed=1)
     assert PurifyParams(denoiser=other).identity() != PurifyParams(denoiser=folder).identity()
 
 
-def test_a_model_saved_without_a_pipeline_is_read(folder, tmp_path):
+def test_denoiser_reads_a_model_saved_without_a_pipeline(folder, tmp_path):
     flat = tmp_path / "flat"
     shutil.copytree(folder / "unet", flat)
     shutil.copy(folder / "scheduler" / "scheduler_config.json", flat)
@@ -157,32 +163,32 @@ def test_a_model_saved_without_a_pipeline_is_read(folder, tmp_path):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        (lambda folder: shutil.rmtree(folder / "unet"), "there is no"),
+        (lambda folder: shutil.rmtree(folder / "unet"), "is missing"),
         (lambda folder: (folder / "scheduler" / "scheduler_config.json").unlink(), "scheduler_config.json"),
     ],
 )
-def test_a_folder_that_lacks_something_is_named(folder, tmp_path, change, text):
+def test_identity_names_a_missing_file(folder, tmp_path, change, text):
     broken = shutil.copytree(folder, tmp_path / "broken")
     change(broken)
     with pytest.raises(DataError, match=text):
         PurifyParams(denoiser=broken).identity()
 
 
-def test_broken_weights_are_an_error_that_names_the_folder(folder, tmp_path):
+def test_denoiser_with_broken_weights_names_the_folder(folder, tmp_path):
     broken = shutil.copytree(folder, tmp_path / "broken")
     (broken / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"none")
     with pytest.raises(DataError, match="broken cannot be read"):
         Denoiser(broken, CPU)
 
 
-def test_models_of_other_things_are_refused(tmp_path):
+def test_denoiser_refuses_other_channels_and_predictions(tmp_path):
     with pytest.raises(DataError, match="1 channels"):
         Denoiser(save_denoiser(tmp_path / "grey", channels=1), CPU)
     with pytest.raises(UsageError, match="v_prediction"):
         Denoiser(save_denoiser(tmp_path / "velocity", prediction="v_prediction"), CPU)
 
 
-def test_what_the_model_cannot_do_is_refused(folder):
+def test_prepare_refuses_sizes_and_times_beyond_the_model(folder):
     with pytest.raises(UsageError, match="multiples of 2 pixels"):
         Denoiser(folder, CPU).check((15, 16), 10)
     with pytest.raises(UsageError, match="200 steps"):
@@ -191,7 +197,7 @@ def test_what_the_model_cannot_do_is_refused(folder):
         PurifyParams(denoiser=folder, time=10, steps=11)
 
 
-def test_pictures_of_another_size_are_warned_of(folder):
+def test_prepare_warns_of_images_of_another_size(folder):
     run = make_run()
     DiffusionPurify(PurifyParams(denoiser=folder, time=1, steps=1)).prepare(sample_images(count=4, size=(8, 8)), run)
     assert "16 pixels" in run.warnings[0]
@@ -207,7 +213,7 @@ def script():
     del sys.modules[spec.name]
 
 
-def test_the_trained_model_denoises_and_says_what_it_saw(script, tmp_path):
+def test_trained_denoiser_denoises_and_notes_its_training_data(script, tmp_path):
     asked = f"digits {tmp_path}/out --trusted 200 --steps 150 --width 8 --batch 32 --threads 1"
     result = CliRunner().invoke(script.main, asked.split())
     assert result.exit_code == 0, result.output
@@ -223,7 +229,7 @@ def test_the_trained_model_denoises_and_says_what_it_saw(script, tmp_path):
     assert run.notes["purifier"] == facts
 
 
-def test_a_width_that_groups_do_not_divide_is_refused(script, tmp_path):
+def test_train_denoiser_refuses_a_width_that_groups_do_not_divide(script, tmp_path):
     result = CliRunner().invoke(script.main, ["digits", str(tmp_path), "--width", "12"])
     assert result.exit_code == 2
     assert "multiple of 8" in result.output
