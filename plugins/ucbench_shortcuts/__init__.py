@@ -1,4 +1,4 @@
-"""Shortcuts drawn from label (or cluster) ids, with little or no look at the pixels: nothing is attacked or trained."""
+"""Shortcuts drawn from labels (or clusters) alone, with little or no use of the pixels and without any training."""
 
 from collections.abc import Iterator
 
@@ -9,8 +9,8 @@ from ucbench import PoisonerRecord, hookimpl
 def ucbench_poisoners() -> Iterator[PoisonerRecord]:
     yield PoisonerRecord(
         name="rand-sample",
-        summary="Random noise of every image's own, which tells nothing: what the budget alone costs",
-        load="ucbench_shortcuts.random_samples:RandomSamples",
+        summary="Independent random noise for every image, unrelated to labels: the effect of the budget alone",
+        load="ucbench_shortcuts.random_noise:RandomSamples",
         params="ucbench_shortcuts.params:RandomSampleParams",
         paper="H. Huang, X. Ma, S. M. Erfani, J. Bailey, Y. Wang: Unlearnable Examples. ICLR 2021. arXiv 2101.04898 "
         "(its sample-wise random baseline)",
@@ -23,8 +23,8 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
     )
     yield PoisonerRecord(
         name="rand-class",
-        summary="One random pattern a class (or cluster), the same for all its images",
-        load="ucbench_shortcuts.random_patterns:RandomClassPatterns",
+        summary="One random pattern per class (or cluster), the same for all its images",
+        load="ucbench_shortcuts.random_noise:RandomClassPatterns",
         params="ucbench_shortcuts.params:RandomClassParams",
         paper="H. Huang, X. Ma, S. M. Erfani, J. Bailey, Y. Wang: Unlearnable Examples. ICLR 2021. arXiv 2101.04898 "
         "(its class-wise random baseline)",
@@ -33,7 +33,7 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         granularity="class",
         budget="linf",
         native_epsilon=8,
-        fidelity="uniform and sign noise as in the literature's baselines; blocks are this suite's own stronger form",
+        fidelity="uniform and sign noise as in the literature's baselines; blocks are a stronger form of this suite",
     )
     yield PoisonerRecord(
         name="lsp",
@@ -44,7 +44,7 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         "arXiv 2111.00898",
         equation=(
             "delta_i = clip(eps * v_i / rms(v_i)), v_i ~ N(separation * vertex_{y_i}, A A^T) on a grid of "
-            "patches; a vertex of a hypercube a class"
+            "patches; one vertex of a hypercube per class"
         ),
         aliases=("synper",),
         label_access="full",
@@ -71,7 +71,7 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         budget="l2",
         native_epsilon=1.0,
         fidelity="filters are drawn anew for every seed by the paper's rules, where the released code ships one set; "
-        "the rules' norm is read as l2, their limits are scaled to the size of the pictures, and one picture of noise "
+        "the rules' norm is read as l2, their limits are scaled to the size of the images, and one image of noise "
         "judges a filter; l2 1.0 whatever the size (paper: 3.0 at 96 pixels); how far linf noise is scaled before it "
         "is clipped is this suite's choice (fit)",
     )
@@ -103,11 +103,11 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         paper="V. S. Sadasivan, M. Soltanolkotabi, S. Feizi: CUDA: Convolution-based Unlearnable Datasets. CVPR 2023. "
         "arXiv 2303.04278",
         equation=(
-            "x_i -> (x_i * k_{y_i}) / max(x_i * k_{y_i}); k a random kernel a class, one entry 1, the others "
+            "x_i -> (x_i * k_{y_i}) / max(x_i * k_{y_i}); k a random kernel per class, one entry 1, the others "
             "~ U(0, blur)"
         ),
         label_access="full",
         granularity="sample",
         budget="unbounded",
-        fidelity="as published; zeros around the picture, and a black picture, whose largest value is 0, stays black",
+        fidelity="as published; zeros around the image, and a black image, whose largest value is 0, stays black",
     )

@@ -1,31 +1,47 @@
-"""AR (Sandoval-Segura et al., NeurIPS 2022, arXiv 2206.03693)."""
+"""AR, autoregressive perturbations (Sandoval-Segura et al., NeurIPS 2022, arXiv 2206.03693).
+
+Filters are float64 ``[..., C, 3, 3]``, one 3 x 3 window per channel: the pixel at the window's last place is the
+weighted sum of the other eight; the last weight is 0. Noise is float64 ``[N, C, H, W]``.
+"""
 
 from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ucbench import ImageSet, Perturbation, UsageError
-from ucbench_shortcuts.autoregressive import REFERENCE, Floats, find_filters, noise_blocks
 
 if TYPE_CHECKING:
     from ucbench.budget import Budget
     from ucbench.components import Run
     from ucbench_shortcuts.params import ARParams
 
+Floats = NDArray[np.float64]
+
+CHANNELS = 3
+#: Rows and columns filled before those that are kept, so that little of the Gaussian start is left.
+CROP = 4
+#: Side of the images that the published limits are for.
+REFERENCE = 32
+#: Values of noise made at once, which bounds the memory and changes no number.
+_VALUES = 1 << 22
+#: Filters drawn at once in the search.
+_DRAWN = 256
+
 
 class Autoregressive:
-    """Every image gets noise of its own, filled by the autoregressive process of its class (or cluster).
+    """Every image gets its own noise, filled by the autoregressive process of its class (or cluster).
 
-    A convolution with the class's filter tells its noise exactly, whatever Gaussian values it grew from.
+    A convolution with the class's filter detects its noise exactly, whatever Gaussian values it started from.
 
-    The noise fills ``run.budget``. The paper's l2 length grows with the side of the pictures: 1.0 at 32 pixels, 3.0 at
-    96. A budget that is not of that length is warned of.
+    The noise fills ``run.budget``. The paper's l2 length grows with the side of the images: 1.0 at 32 pixels, 3.0 at
+    96. A budget of another length gives a warning.
     """
 
     def __init__(self, params: ARParams) -> None:
@@ -59,15 +75,15 @@ class Autoregressive:
     ) -> NDArray[np.int64] | None:
         """One of the perturbations of each image's own label, int64 ``[B]``, chosen by a checksum of its pixels.
 
-        None where there is no label to tell, or a label that no perturbation was made for.
+        None without labels, or with a label that no perturbation was made for.
         """
         if labels is None or not np.isin(labels, state["labels"]).all():
             return None
         members = {label: np.flatnonzero(state["labels"] == label) for label in np.unique(labels)}
         index = np.empty(len(labels), np.int64)
-        for i, (picture, label) in enumerate(zip(images.images, labels, strict=True)):
+        for i, (image, label) in enumerate(zip(images.images, labels, strict=True)):
             own = members[label]
-            index[i] = own[zlib.crc32(np.ascontiguousarray(picture).data) % len(own)]
+            index[i] = own[zlib.crc32(np.ascontiguousarray(image).data) % len(own)]
         return index
 
     def _filters(self, train: ImageSet, run: Run) -> Floats:
@@ -89,7 +105,7 @@ class Autoregressive:
             length = np.abs(values).max(1)
         else:
             length = np.sqrt(np.square(values).mean(1))
-        fitted = noise * (budget.radius / length)[:, None, None, None]
+        fitted: Floats = noise * (budget.radius / length)[:, None, None, None]
         return np.clip(fitted, -budget.radius, budget.radius) if budget.norm == "linf" else fitted
 
 
@@ -97,6 +113,122 @@ def _compare_with_paper(budget: Budget, size: tuple[int, int], run: Run) -> None
     paper = math.sqrt(size[0] * size[1]) / REFERENCE
     if budget.norm == "l2" and not math.isclose(budget.radius, paper, rel_tol=0.1):
         run.warn(
-            f"ar: pictures of {size[0]}x{size[1]} pixels get noise of l2 length {budget.radius:g}; the paper's is 1 at"
-            f" 32x32 and {paper:.2g} at this size, for equal noise a pixel."
+            f"ar: images of {size[0]}x{size[1]} pixels get noise of l2 length {budget.radius:g}; the paper's is 1 at"
+            f" 32x32 and {paper:.2g} at this size, for equal noise per pixel."
         )
+
+
+def draw_filters(count: int, rng: np.random.Generator) -> Floats:
+    """``count`` filters of Gaussian weights, those of a channel divided by their sum, so that they add up to 1."""
+    weights = rng.standard_normal((count, CHANNELS, 9))
+    weights[..., 8] = 0
+    weights /= weights.sum(-1, keepdims=True)
+    return weights.reshape(count, CHANNELS, 3, 3)
+
+
+def noise(filters: Floats, count: int, size: tuple[int, int], rng: np.random.Generator) -> Floats:
+    """``count`` images of noise ``[count, C, H, W]``, each from its own Gaussian start.
+
+    The start is the first two rows and columns of a canvas :data:`CROP` pixels larger; the other pixels follow in
+    raster order, those of all images at once; then the first rows and columns are cut off.
+
+    Args:
+        filters: ``[count, C, 3, 3]``, or ``[1, C, 3, 3]`` for all.
+    """
+    height, width = size[0] + CROP, size[1] + CROP
+    edge = 2 * width * CHANNELS
+    start = rng.standard_normal((count, edge + 2 * (height - 2) * CHANNELS)).T
+    # Images are the last axis: every step of the recurrence works on contiguous values.
+    canvas = np.empty((height, width, CHANNELS, count))
+    canvas[:2] = start[:edge].reshape(2, width, CHANNELS, count)
+    canvas[2:, :2] = start[edge:].reshape(height - 2, 2, CHANNELS, count)
+    weights = filters.transpose(2, 3, 1, 0)
+    row = np.empty((width - 2, CHANNELS, count))
+    for i in range(2, height):
+        # What the two finished rows contribute, to the whole row at once.
+        row[:] = 0
+        for r, c in np.ndindex(2, 3):
+            row += weights[r, c] * canvas[i - 2 + r, c : c + width - 2]
+        for j in range(2, width):
+            canvas[i, j] = row[j - 2] + weights[2, 0] * canvas[i, j - 2] + weights[2, 1] * canvas[i, j - 1]
+    return canvas[CROP:, CROP:].transpose(3, 2, 0, 1)
+
+
+def noise_blocks(filters: Floats, count: int, size: tuple[int, int], rng: np.random.Generator) -> Iterator[Floats]:
+    """:func:`noise` of one filter ``[1, C, 3, 3]`` in blocks of bounded memory: the same numbers in the same order."""
+    step = at_once(size)
+    for begin in range(0, count, step):
+        yield noise(filters, min(step, count - begin), size, rng)
+
+
+def at_once(size: tuple[int, int]) -> int:
+    """How many images of noise one block holds."""
+    return max(1, _VALUES // (CHANNELS * (size[0] + CROP) * (size[1] + CROP)))
+
+
+def responses(filters: Floats, patterns: Floats) -> Floats:
+    """Response ``[N, K]`` of every filter's detector to every image: 0 on noise that the filter filled.
+
+    The detector subtracts a pixel from its prediction; its response is the sum over pixels of the positive part of
+    the sum over channels. Images with a side below three pixels have no window and give 0.
+    """
+    if min(patterns.shape[2:]) < 3:
+        return np.zeros((len(patterns), len(filters)))
+    detectors = filters.copy()
+    detectors[..., 2, 2] = -1
+    windows = sliding_window_view(patterns, (3, 3), (2, 3))
+    response: Floats = np.maximum(np.einsum("nchwij,kcij->nkhw", windows, detectors), 0).sum((2, 3))
+    return response
+
+
+def find_filters(
+    count: int, size: tuple[int, int], rng: np.random.Generator, largest_norm: float, response: float, tries: int
+) -> Floats:
+    """Up to ``count`` filters ``[K, C, 3, 3]`` whose noise neither diverges nor resembles another's.
+
+    Filters are drawn and tried on one image of noise each. A filter is taken if the image is no longer than
+    ``largest_norm`` and every filter taken before responds to the image by at least ``response``. Both limits are for
+    32 x 32 pixels; at other sizes they apply to the root mean square and to the mean over windows. For larger images a
+    filter must first stay within ``largest_norm`` on an image of 32 pixels, which saves most of the work.
+
+    Returns:
+        The filters; fewer than ``count`` if ``tries`` draws in a row gave none that fits.
+    """
+    windows = max(0, size[0] - 2) * max(0, size[1] - 2) / (REFERENCE - 2) ** 2
+    taken = np.empty((0, CHANNELS, 3, 3))
+    spent = 0
+    while len(taken) < count and spent < tries:
+        drawn = draw_filters(min(_DRAWN, tries - spent), rng)
+        spent += len(drawn)
+        for candidate, pattern in _bounded(drawn, size, rng, largest_norm):
+            if len(taken) < count and (responses(taken, pattern[None]) >= response * windows).all():
+                taken = np.concatenate([taken, candidate[None]])
+                spent = 0
+    return taken
+
+
+def _bounded(
+    filters: Floats, size: tuple[int, int], rng: np.random.Generator, largest_norm: float
+) -> Iterator[tuple[Floats, Floats]]:
+    """The filters whose noise does not diverge, each with an image of it."""
+    small = min(size[0], REFERENCE), min(size[1], REFERENCE)
+    patterns, short = _tried(filters, small, rng, largest_norm)
+    if small == size:
+        yield from zip(filters[short], patterns[short], strict=True)
+        return
+    step = at_once(size)
+    for begin in range(0, int(short.sum()), step):
+        promising = filters[short][begin : begin + step]
+        patterns, still = _tried(promising, size, rng, largest_norm)
+        yield from zip(promising[still], patterns[still], strict=True)
+
+
+def _tried(
+    filters: Floats, size: tuple[int, int], rng: np.random.Generator, largest_norm: float
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """An image of every filter's noise, and whether it is short enough."""
+    # Most filters diverge, many beyond what a float holds: infinity and NaN are not short either.
+    with np.errstate(over="ignore", invalid="ignore"):
+        patterns = noise(filters, len(filters), size, rng)
+        mean_square = np.square(patterns).mean((1, 2, 3))
+    return patterns, mean_square <= largest_norm**2 / (CHANNELS * REFERENCE**2)

@@ -23,17 +23,17 @@ _VALUES = 1 << 22
 class ClassWiseConvolution:
     """Convolve a class's (or cluster's) images with its random kernel, and divide each by its largest value.
 
-    A kernel's entries are uniform in 0 to ``blur``, but for one at a random place, which is 1. The same kernel serves
-    the three channels; zeros surround the picture. A black picture stays black.
+    A kernel's entries are uniform in 0 to ``blur``, except one at a random place, which is 1. The same kernel serves
+    the three channels; zeros surround the image. A black image stays black.
     """
 
     def __init__(self, params: CUDAParams) -> None:
         self.params = params
 
     def craft(self, train: ImageSet, run: Run) -> Perturbation:
-        """Perturbations ``[N, 3, H, W]``, what the transformation of each image changes; no budget bounds them.
+        """Perturbations ``[N, 3, H, W]``, the change by the transformation of each image; no budget bounds them.
 
-        State: ``kernels`` float32 ``[K, side, side]``, one for every class, with images or without.
+        State: ``kernels`` float32 ``[K, side, side]``, one for every class, even without images.
         """
         state = {"kernels": self._kernels(len(train.classes), np.random.default_rng(run.seed("kernels")))}
         delta = np.empty(train.images.shape, np.float32)
@@ -48,7 +48,7 @@ class ClassWiseConvolution:
     def assign(
         self, images: ImageSet, labels: NDArray[np.int64] | None, state: object, run: Run
     ) -> NDArray[np.int64] | None:
-        """The label of each image, where there is one to tell: what :meth:`transform` takes as index."""
+        """The label of each image, which :meth:`transform` takes as index; None without labels."""
         return labels
 
     def transform(self, images: Tensor, index: Tensor, state: Mapping[str, NDArray[Any]]) -> Tensor:
@@ -56,7 +56,7 @@ class ClassWiseConvolution:
         kernels = torch.from_numpy(np.array(state["kernels"])).to(images.device)[index]
         side, (height, width) = kernels.shape[-1], images.shape[2:]
         padded = torch.nn.functional.pad(images, (side // 2,) * 4)
-        # Sums of shifted pictures, each image with its own weights: in float32 throughout, where a convolution may
+        # Sums of shifted images, each image with its own weights: in float32 throughout, where a convolution may
         # be computed in reduced precision.
         blurred = torch.zeros_like(images)
         for r, c in np.ndindex(side, side):

@@ -21,7 +21,7 @@ class LinearlySeparable:
     The points live in ``3 * grid**2`` dimensions, all informative; each coordinate fills one patch of one channel. The
     paper scales a draw to an l2 length of ``sqrt((6/255)**2 * D)``. Here it is scaled so that its root mean square is
     epsilon and then projected to the linf ball, which clips the largest coordinates: an l2 length of at most
-    ``epsilon/255 * sqrt(D)``, comparable with the other rows of the same linf budget.
+    ``epsilon/255 * sqrt(D)``, comparable with other rows of the same linf budget.
     """
 
     def __init__(self, params: LSPParams) -> None:
@@ -39,7 +39,7 @@ class LinearlySeparable:
         dimensions = 3 * self.params.grid**2
         if count > 2**dimensions:
             raise UsageError(f"lsp: grid={self.params.grid} has a vertex for {2**dimensions} classes, not for {count}.")
-        # make_classification deals its samples out evenly, so that this many hold enough of every class.
+        # make_classification divides its samples evenly, so that this many hold enough of every class.
         points, groups = make_classification(
             n_samples=count * int(sizes.max()),
             n_features=dimensions,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: Every channel dark or bright: int64 ``[8, 3]`` of 0 and 1.
 COLOURS = np.array(list(itertools.product((0, 1), repeat=3)))
-#: Pictures converted at once, which bounds the memory and changes no number.
+#: Images converted at once, which bounds the memory and changes no number.
 _BLOCK = 512
 
 
@@ -36,7 +36,7 @@ class OnePixel:
         self.params = params
 
     def craft(self, train: ImageSet, run: Run) -> Perturbation:
-        """Perturbations ``[N, 3, H, W]`` of one pixel each, whatever more pixels the budget allows.
+        """Perturbations ``[N, 3, H, W]`` of one pixel each, even if the budget allows more pixels.
 
         State: ``pixels`` int64 ``[K, 2]``, row and column, -1 where a class has no images; ``colours`` float32
         ``[K, 3]``.
@@ -67,7 +67,7 @@ class OnePixel:
     def assign(
         self, images: ImageSet, labels: NDArray[np.int64] | None, state: object, run: Run
     ) -> NDArray[np.int64] | None:
-        """The label of each image, where there is one to tell: what :meth:`transform` takes as index."""
+        """The label of each image, which :meth:`transform` takes as index; None without labels."""
         return labels
 
     def transform(self, images: Tensor, index: Tensor, state: Mapping[str, NDArray[Any]]) -> Tensor:
@@ -84,7 +84,7 @@ def distances(images: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[n
     """Mean and variance ``[H * W * 8]`` over images ``[N, 3, H, W]`` of every pixel's distance to every colour.
 
     The distance is the sum over channels of the absolute difference, in levels. As colours are at the ends of the
-    scale it is linear in the pixel, so that sums of values and of products of channels tell both, in whole numbers.
+    scale it is linear in the pixel, so that sums of values and of products of channels give both, in whole numbers.
     """
     count, _, height, width = images.shape
     sums = np.zeros((3, height, width), np.int64)

@@ -12,13 +12,13 @@ from ucbench import Params
 
 class RandomClassParams(Params):
     pattern: Literal["blocks", "sign", "uniform"] = Field(
-        "blocks", description="+-epsilon constant on a grid of blocks, +-epsilon a pixel, or uniform a pixel"
+        "blocks", description="+-epsilon constant on a grid of blocks, +-epsilon per pixel, or uniform per pixel"
     )
     grid: int = Field(4, ge=1, description="blocks along each side, for pattern=blocks")
 
 
 class RandomSampleParams(Params):
-    kind: Literal["uniform", "sign"] = Field("uniform", description="uniform in +-epsilon, or +-epsilon, a value")
+    kind: Literal["uniform", "sign"] = Field("uniform", description="uniform in +-epsilon, or +-epsilon, per value")
 
 
 class LSPParams(Params):
@@ -36,7 +36,7 @@ class ARParams(Params):
         ),
     )
     largest_norm: float = Field(
-        50.0, gt=0, description="filters whose unscaled noise is longer (l2, at 32 pixels) are refused as diverging"
+        50.0, gt=0, description="filters whose unscaled noise is longer (l2, at 32 pixels) are rejected as diverging"
     )
     response: float = Field(
         10.0,

@@ -8,18 +8,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ucbench import ImageSet, Perturbation, UsageError
 from ucbench.budget import Budget
-from ucbench.components import Perturbation
-from ucbench.data import ImageSet
-from ucbench.errors import UsageError
 from ucbench.grammar import parse
 from ucbench.matrix import native_budget
 from ucbench.registry import installed
 from ucbench.release import make_release
 from ucbench.testing import make_run, sample_images
-from ucbench_shortcuts import autoregressive
-from ucbench_shortcuts.ar import Autoregressive
-from ucbench_shortcuts.autoregressive import draw_filters, find_filters, noise, noise_blocks, responses
+from ucbench_shortcuts import ar
+from ucbench_shortcuts.ar import Autoregressive, draw_filters, find_filters, noise, noise_blocks, responses
 from ucbench_shortcuts.params import ARParams
 
 L2, LINF = Budget("l2", 1), Budget("linf", 8)
@@ -45,30 +42,30 @@ def detected(filters: np.ndarray, patterns: np.ndarray) -> np.ndarray:
 class TestNoise:
     @given(st.integers(0, 2**32), st.sampled_from([(6, 6), (3, 9), (10, 5)]), st.integers(1, 4))
     @settings(max_examples=20, deadline=None)
-    def test_every_pixel_is_what_its_neighbours_predict(self, seed: int, size: tuple[int, int], count: int) -> None:
+    def test_noise_equals_its_prediction_from_neighbours(self, seed: int, size: tuple[int, int], count: int) -> None:
         rng = np.random.default_rng(seed)
         filters = found(1, size, seed, response=0)
         made = noise(filters, count, size, rng)
         assert made.shape == (count, 3, *size)
-        for picture, channel in np.ndindex(count, 3):
-            plane, weights = made[picture, channel], filters[0, channel]
+        for image, channel in np.ndindex(count, 3):
+            plane, weights = made[image, channel], filters[0, channel]
             for i in range(2, size[0]):
                 for j in range(2, size[1]):
                     predicted = sum(weights[r, c] * plane[i - 2 + r, j - 2 + c] for r in range(3) for c in range(3))
                     assert predicted == pytest.approx(plane[i, j], abs=1e-9 * np.abs(plane).max())
 
-    def test_filters_add_up_to_one_and_leave_the_pixel_itself_out(self):
+    def test_filters_sum_to_one_and_exclude_the_pixel_itself(self):
         filters = draw_filters(50, np.random.default_rng(0))
         np.testing.assert_allclose(filters.sum((2, 3)), 1)
         assert (filters[:, :, 2, 2] == 0).all()
         assert len(np.unique(filters[..., 0, 0])) == 150
 
-    def test_every_picture_may_have_a_filter_of_its_own(self):
+    def test_noise_takes_one_filter_per_image(self):
         filters = found(3, (8, 9))
         together = noise(filters, 3, (8, 9), np.random.default_rng(0))
         np.testing.assert_allclose(np.diag(detected(filters, together)), 0, atol=1e-10)
 
-    def test_pictures_start_from_independent_gaussian_values(self):
+    def test_noise_starts_from_independent_gaussian_values(self):
         # Averaging keeps a constant, and the edge of the canvas is what it starts from.
         average = np.full((1, 3, 3, 3), 1 / 8)
         average[..., 2, 2] = 0
@@ -78,23 +75,23 @@ class TestNoise:
         assert np.abs(made.mean(0)).max() < 0.1
         assert len(np.unique(made.reshape(400, -1), axis=0)) == 400
 
-    def test_blocks_of_noise_are_the_noise(self, monkeypatch):
+    def test_noise_blocks_equal_noise(self, monkeypatch):
         filters = found(1, (5, 6))
         whole = noise(filters, 11, (5, 6), np.random.default_rng(3))
-        monkeypatch.setattr(autoregressive, "_VALUES", 4 * 3 * 9 * 10)
+        monkeypatch.setattr(ar, "_VALUES", 4 * 3 * 9 * 10)
         parts = list(noise_blocks(filters, 11, (5, 6), np.random.default_rng(3)))
         assert [len(part) for part in parts] == [4, 4, 3]
         np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
 class TestFilters:
-    def test_responses_are_those_of_a_convolution(self):
+    def test_responses_equal_a_convolution(self):
         rng = np.random.default_rng(0)
         filters, patterns = rng.normal(size=(4, 3, 3, 3)), rng.normal(size=(5, 3, 7, 6))
         np.testing.assert_allclose(responses(filters, patterns), detected(filters, patterns))
         assert responses(filters, patterns[..., :2]).tolist() == [[0] * 4] * 5
 
-    def test_a_filter_answers_to_every_noise_but_its_own(self):
+    def test_filters_respond_to_all_noise_but_their_own(self):
         filters = found(10, (32, 32))
         assert len(filters) == 10
         for own in range(10):
@@ -103,7 +100,7 @@ class TestFilters:
             assert answers[:, own].max() < 1e-9
             assert np.delete(answers, own, axis=1).min() > 1
 
-    def test_noise_does_not_diverge(self):
+    def test_found_filters_have_bounded_noise(self):
         rng = np.random.default_rng(0)
         with np.errstate(over="ignore"):
             drawn = np.square(noise(draw_filters(100, rng), 100, (32, 32), rng)).sum((1, 2, 3))
@@ -112,24 +109,24 @@ class TestFilters:
         assert np.median(kept) < 50**2
         assert np.quantile(kept, 0.9) < 10 * 50**2
 
-    def test_the_limits_are_kept(self):
+    def test_find_filters_keeps_its_limits(self):
         assert len(found(1, (16, 16), largest_norm=0.1, tries=500)) == 0
         assert len(found(5, (16, 16), response=1e9, tries=500)) == 1
 
-    def test_tries_are_counted_for_every_filter_anew(self):
+    def test_find_filters_counts_tries_per_filter(self):
         tries = 2000
         assert len(found(8, (8, 8), tries=tries)) == 8 > len(found(8, (8, 8), tries=1))
 
     @pytest.mark.parametrize("size", [(2, 2), (1, 5), (4, 6), (8, 8), (64, 48)])
-    def test_limits_hold_for_pictures_of_any_size(self, size):
+    def test_find_filters_works_at_any_size(self, size):
         assert found(4, size).shape == (4, 3, 3, 3)
 
-    def test_filters_do_not_depend_on_how_many_follow(self):
+    def test_find_filters_does_not_depend_on_the_number_wanted(self):
         np.testing.assert_array_equal(found(3, (8, 8)), found(7, (8, 8))[:3])
 
 
 class TestAutoregressive:
-    def test_a_classs_filter_tells_its_images_from_the_perturbation(self):
+    def test_ar_filter_identifies_the_images_of_its_class(self):
         train = sample_images(60, (32, 32), classes=5)
         made = craft(train)
         answers = detected(made.state["filters"], made.delta)
@@ -138,13 +135,13 @@ class TestAutoregressive:
         assert own.max() < 1e-4
         assert np.sort(answers, axis=1)[:, 1].min() > 1e-2
 
-    def test_told_clusters_it_marks_clusters(self):
-        pictures = sample_images(40, (16, 16))
+    def test_ar_marks_clusters_given_as_craft_labels(self):
+        images = sample_images(40, (16, 16))
         clusters = np.random.default_rng(0).integers(0, 4, 40)
-        made = craft(pictures.with_labels(clusters, tuple("abcd")))
+        made = craft(images.with_labels(clusters, tuple("abcd")))
         np.testing.assert_array_equal(detected(made.state["filters"], made.delta).argmin(1), clusters)
 
-    def test_images_of_a_class_have_noise_of_their_own_and_the_seed_decides(self):
+    def test_ar_draws_noise_per_image_from_the_seed(self):
         train = sample_images(30, (10, 14), classes=2)
         made = craft(train)
         assert len(np.unique(made.delta.reshape(30, -1), axis=0)) == 30
@@ -160,7 +157,7 @@ class TestAutoregressive:
         st.integers(1, 3),
     )
     @settings(max_examples=20, deadline=None)
-    def test_every_image_fills_the_budget_and_keeps_to_it(
+    def test_ar_fills_and_keeps_its_budget(
         self, budget: Budget, size: tuple[int, int], count: int, classes: int
     ) -> None:
         train = sample_images(count, size, classes=classes)
@@ -169,7 +166,7 @@ class TestAutoregressive:
         np.testing.assert_allclose(lengths, budget.radius, rtol=1e-6)
         assert make_release(craft(train, budget), train, budget).meta["moved_share"] == 0
 
-    def test_scaled_linf_noise_is_still_the_process_and_clipped_noise_is_stronger(self):
+    def test_ar_fit_scale_keeps_the_process_and_clip_is_stronger(self):
         train = sample_images(20, (32, 32))
         clipped, scaled = (craft(train, LINF, fit=fit) for fit in ("clip", "scale"))
         own = detected(scaled.state["filters"], scaled.delta)[np.arange(20), train.known_labels]
@@ -177,37 +174,37 @@ class TestAutoregressive:
         assert np.abs(clipped.delta).mean() > 1.2 * np.abs(scaled.delta).mean()
         np.testing.assert_allclose(np.sign(clipped.delta), np.sign(scaled.delta))
 
-    def test_classes_may_be_of_any_size_or_empty(self):
+    def test_ar_takes_classes_of_any_size_or_empty(self):
         labels = np.array([0] * 5 + [3], np.int64)
         train = sample_images(6, (12, 12)).with_labels(labels, tuple("abcde"))
         made = craft(train)
         assert len(made.state["filters"]) == 5
         np.testing.assert_array_equal(detected(made.state["filters"], made.delta).argmin(1), labels)
 
-    def test_the_norm_is_a_parameter_with_a_native_radius_each(self):
+    def test_ar_norm_sets_the_native_radius(self):
         registry = installed()
         for text, budget in (("ar", L2), ("ar:norm=linf", LINF)):
             chosen = registry.resolve("poisoner", parse(text))
             assert native_budget(chosen.record, chosen.params) == budget
 
     @pytest.mark.parametrize("budget", [Budget("l0", 1), Budget("unbounded", None)], ids=str)
-    def test_other_norms_are_refused(self, budget):
+    def test_ar_refuses_other_norms(self, budget):
         with pytest.raises(UsageError, match=f"ar fills l2 and linf budgets, not {budget}"):
             craft(sample_images(), budget)
 
-    def test_limits_that_no_filter_keeps_are_an_error(self):
+    def test_ar_raises_if_no_filter_keeps_the_limits(self):
         with pytest.raises(UsageError, match="found filters for 1 of 3 classes and then none in 300 draws"):
             craft(sample_images(), response=1e9, tries=300)
 
     @pytest.mark.parametrize(
-        ("size", "budget", "told"),
+        ("size", "budget", "warned"),
         [((32, 32), L2, 0), ((16, 64), L2, 0), ((96, 96), Budget("l2", 3), 0), ((96, 96), L2, 1), ((8, 8), LINF, 0)],
     )
-    def test_an_l2_length_that_is_not_the_papers_is_warned_of(self, size, budget, told):
+    def test_ar_warns_of_an_l2_length_unlike_the_papers(self, size, budget, warned):
         run = make_run(budget=budget)
         Autoregressive(ARParams()).craft(sample_images(1, size, classes=1), run)
-        assert len(run.warnings) == told
-        if told:
+        assert len(run.warnings) == warned
+        if warned:
             assert "3 at this size" in run.warnings[0]
 
 
@@ -220,12 +217,12 @@ class TestAssign:
         state = component.craft(train or self.train, run).state
         return component.assign(images, labels, state, run)
 
-    def test_unseen_images_get_noise_of_their_own_class(self):
+    def test_ar_assign_gives_noise_of_the_images_class(self):
         index = self.assign(self.unseen, self.unseen.known_labels)
         np.testing.assert_array_equal(self.train.known_labels[index], self.unseen.known_labels)
         assert len(np.unique(index)) > 10
 
-    def test_without_labels_or_noise_of_a_label_it_cannot_tell(self):
+    def test_ar_assign_is_none_without_labels_or_noise_of_a_label(self):
         assert self.assign(self.unseen, None) is None
         two = self.train.subset(np.flatnonzero(self.train.known_labels < 2))
         assert self.assign(self.unseen, self.unseen.known_labels, two) is None

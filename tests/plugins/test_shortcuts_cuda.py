@@ -8,10 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ucbench import ImageSet, Perturbation, UsageError
 from ucbench.budget import Budget
-from ucbench.components import Perturbation
-from ucbench.data import ImageSet
-from ucbench.errors import UsageError
 from ucbench.release import make_release, materialise
 from ucbench.testing import make_run, sample_images
 from ucbench_shortcuts import cuda
@@ -46,7 +44,7 @@ def by_loops(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 class TestTransform:
     @given(st.integers(0, 2**32), st.sampled_from([(4, 4), (3, 7), (1, 2)]), st.sampled_from([1, 3, 5]))
     @settings(max_examples=20, deadline=None)
-    def test_it_is_what_a_plain_loop_makes(self, seed: int, size: tuple[int, int], side: int) -> None:
+    def test_cuda_transform_equals_a_plain_loop(self, seed: int, size: tuple[int, int], side: int) -> None:
         rng = np.random.default_rng(seed)
         images, kernels = rng.random((4, 3, *size)), rng.random((3, side, side)).astype(np.float32)
         index = rng.integers(0, 3, 4)
@@ -54,7 +52,7 @@ class TestTransform:
         for image, label, result in zip(images, index, made, strict=True):
             np.testing.assert_allclose(result, by_loops(image, kernels[label]), atol=1e-5)
 
-    def test_every_image_is_brought_to_a_largest_value_of_one_by_itself(self):
+    def test_cuda_scales_every_image_to_a_largest_value_of_one(self):
         images = np.random.default_rng(0).random((5, 3, 6, 6)) * np.linspace(0.1, 1, 5)[:, None, None, None]
         kernels = craft(sample_images()).state["kernels"]
         made = transformed(images, np.zeros(5, np.int64), kernels)
@@ -62,10 +60,10 @@ class TestTransform:
         alone = transformed(images[2:3], np.zeros(1, np.int64), kernels)
         np.testing.assert_array_equal(made[2:3], alone)
 
-    def test_a_black_picture_stays_black(self):
+    def test_cuda_keeps_black_images(self):
         assert not transformed(np.zeros((2, 3, 4, 4)), np.zeros(2, np.int64), np.ones((1, 3, 3), np.float32)).any()
 
-    def test_a_grey_picture_stays_grey(self):
+    def test_cuda_keeps_grey_images_grey(self):
         grey = np.repeat(np.random.default_rng(0).random((3, 1, 5, 5)), 3, axis=1)
         made = transformed(grey, np.arange(3), craft(sample_images()).state["kernels"])
         assert (made == made[:, :1]).all()
@@ -74,7 +72,7 @@ class TestTransform:
 class TestKernels:
     @given(st.sampled_from([1, 3, 5, 9]), st.floats(0, 0.9), st.integers(0, 99))
     @settings(max_examples=20, deadline=None)
-    def test_one_entry_is_one_and_the_others_are_within_the_blur(self, side: int, blur: float, seed: int) -> None:
+    def test_kernels_have_one_entry_of_one_and_others_within_blur(self, side: int, blur: float, seed: int) -> None:
         kernels = craft(sample_images(), seed, kernel=side, blur=blur).state["kernels"]
         assert kernels.shape == (3, side, side)
         flat = np.sort(kernels.reshape(3, -1), axis=1)
@@ -82,7 +80,7 @@ class TestKernels:
         assert (flat[:, :-1] >= 0).all()
         assert (flat[:, :-1] <= np.float32(blur)).all()
 
-    def test_places_and_entries_differ_from_class_to_class(self):
+    def test_kernels_differ_between_classes(self):
         classes = 200
         flat = craft(sample_images(classes, (1, 1), classes)).state["kernels"].reshape(classes, 9)
         assert np.bincount(flat.argmax(1), minlength=9).min() > 5
@@ -91,17 +89,17 @@ class TestKernels:
         assert others.max() > 0.29
         assert others.mean() == pytest.approx(0.15, abs=0.01)
 
-    def test_the_presets_are_the_papers(self):
+    def test_cuda_presets_are_the_papers(self):
         small, large = (CUDAParams.resolve("cuda", preset) for preset in (None, "imagenet"))
         assert (small.kernel, small.blur, large.kernel, large.blur) == (3, 0.3, 9, 0.06)
 
-    def test_a_kernel_has_a_middle(self):
+    def test_cuda_refuses_even_kernels(self):
         with pytest.raises(UsageError, match="odd side to have a middle, not 4"):
             CUDAParams.resolve("cuda", options={"kernel": "4"})
 
 
 class TestClassWiseConvolution:
-    def test_the_release_is_the_transformed_set(self):
+    def test_cuda_release_equals_the_transformed_set(self):
         train, component, run = sample_images(20, (10, 14)), ClassWiseConvolution(CUDAParams()), make_run()
         made = component.craft(train, run)
         index = component.assign(train.with_labels(None), train.known_labels, made.state, run)
@@ -112,19 +110,19 @@ class TestClassWiseConvolution:
         )
         assert component.assign(train.with_labels(None), None, made.state, run) is None
 
-    def test_images_of_a_class_share_their_kernel_whoever_else_is_there(self):
+    def test_cuda_images_of_a_class_share_a_kernel_in_any_set(self):
         train = sample_images(12, (8, 8))
         made = craft(train)
         for few in (np.array([5]), np.flatnonzero(train.known_labels == 1)):
             np.testing.assert_array_equal(craft(train.subset(few)).delta, made.delta[few])
 
-    def test_how_many_pictures_are_changed_at_once_changes_nothing(self, monkeypatch):
+    def test_cuda_does_not_depend_on_block_size(self, monkeypatch):
         train = sample_images(11, (5, 4))
         whole = craft(train).delta
         monkeypatch.setattr(cuda, "_VALUES", 4 * 3 * 5 * 4)
         np.testing.assert_array_equal(craft(train).delta, whole)
 
-    def test_told_clusters_it_blurs_clusters(self):
+    def test_cuda_blurs_clusters_given_as_craft_labels(self):
         same = np.tile(sample_images(2, (6, 6)).images[:1] + 90, (12, 1, 1, 1))
         same[:, :, 2, 3] = 255
         clusters = np.arange(12, dtype=np.int64) % 4
@@ -132,7 +130,7 @@ class TestClassWiseConvolution:
         assert len(np.unique(delta.reshape(12, -1), axis=0)) == 4
         np.testing.assert_array_equal(delta[:4], delta[4:8])
 
-    def test_the_seed_decides(self):
+    def test_cuda_depends_on_the_seed(self):
         train = sample_images()
         np.testing.assert_array_equal(craft(train).delta, craft(train).delta)
         assert (craft(train).delta != craft(train, seed=1).delta).any()

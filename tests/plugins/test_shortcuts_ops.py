@@ -11,10 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ucbench import ImageSet, Perturbation, UsageError
 from ucbench.budget import Budget
-from ucbench.components import Perturbation
-from ucbench.data import ImageSet
-from ucbench.errors import UsageError
 from ucbench.release import make_release, materialise
 from ucbench.testing import make_run, sample_images
 from ucbench_shortcuts import ops
@@ -28,7 +26,7 @@ def craft(train: ImageSet, **options: object) -> Perturbation:
     return OnePixel(OPSParams(**options)).craft(train, make_run(budget=L0))
 
 
-def pictures(pixels: np.ndarray, labels: list[int] | np.ndarray, classes: int | None = None) -> ImageSet:
+def image_set(pixels: np.ndarray, labels: list[int] | np.ndarray, classes: int | None = None) -> ImageSet:
     count = classes or int(np.max(labels)) + 1
     return ImageSet(pixels.astype(np.uint8), np.array(labels, np.int64), tuple(f"class {k}" for k in range(count)))
 
@@ -57,10 +55,10 @@ def scores(images: np.ndarray, dispersion: str) -> dict[tuple[int, ...], Fractio
 class TestSearch:
     @given(st.integers(0, 2**32), st.sampled_from(["std", "variance"]), st.sampled_from([(3, 3), (2, 5)]))
     @settings(max_examples=30, deadline=None)
-    def test_it_takes_what_a_plain_search_takes(self, seed: int, dispersion: str, size: tuple[int, int]) -> None:
+    def test_ops_equals_a_plain_search(self, seed: int, dispersion: str, size: tuple[int, int]) -> None:
         rng = np.random.default_rng(seed)
         labels = np.arange(14) % 2
-        train = pictures(rng.integers(0, 256, (14, 3, *size)), labels)
+        train = image_set(rng.integers(0, 256, (14, 3, *size)), labels)
         state = craft(train, dispersion=dispersion).state
         taken = None
         for label in range(2):
@@ -69,13 +67,13 @@ class TestSearch:
             taken = (*state["pixels"][label].tolist(), *state["colours"][label].astype(int).tolist())
             assert every[taken] >= max(every.values()) * (1 - Fraction(1, 10**9))
 
-    def test_paper_and_released_code_divide_by_different_things(self):
+    def test_ops_paper_divides_by_variance_and_released_by_std(self):
         # Distances from white: 200 with deviation 10 at the first pixel, 100 with deviation 6 at the second.
         pixels = np.full((2, 3, 1, 2), 255)
         pixels[:, 0, 0, 0] = 255 - 190, 255 - 210
         pixels[:, 0, 0, 1] = 255 - 94, 255 - 106
         pixels[:, 1:, :, :] = 255
-        train = pictures(pixels, [0, 0])
+        train = image_set(pixels, [0, 0])
         for preset, dispersion in (("released", "std"), ("paper", "variance")):
             chosen = OPSParams.resolve("ops", preset)
             assert chosen.dispersion == dispersion
@@ -87,27 +85,27 @@ class TestSearch:
         assert released[0, 0, 1, 1, 1] > released[0, 1, 1, 1, 1]
         assert paper[0, 0, 1, 1, 1] < paper[0, 1, 1, 1, 1]
 
-    def test_without_dispersion_the_furthest_pixel_counts_and_then_the_first(self):
+    def test_ops_without_dispersion_takes_the_furthest_then_first_pixel(self):
         pixels = np.full((3, 3, 2, 2), 100)
         pixels[:, :, 0, 0] = np.arange(3)[:, None]
         pixels[:, :, 1, 0] = pixels[:, :, 1, 1] = 20
-        state = craft(pictures(pixels, [0, 0, 0])).state
+        state = craft(image_set(pixels, [0, 0, 0])).state
         assert state["pixels"].tolist() == [[1, 0]]
         assert state["colours"].tolist() == [[1, 1, 1]]
 
-    def test_no_pair_serves_two_classes(self):
+    def test_ops_uses_no_pair_for_two_classes(self):
         one = np.random.default_rng(0).integers(0, 256, (6, 3, 4, 4))
-        state = craft(pictures(np.tile(one, (5, 1, 1, 1)), np.repeat(np.arange(5), 6))).state
+        state = craft(image_set(np.tile(one, (5, 1, 1, 1)), np.repeat(np.arange(5), 6))).state
         assert len(np.unique(np.hstack([state["pixels"], state["colours"]]), axis=0)) == 5
 
-    def test_there_must_be_a_pair_for_every_class_that_has_images(self):
-        train = pictures(np.arange(9 * 3).reshape(9, 3, 1, 1), np.arange(9))
+    def test_ops_refuses_more_classes_than_pairs(self):
+        train = image_set(np.arange(9 * 3).reshape(9, 3, 1, 1), np.arange(9))
         eight = train.subset(np.arange(8))
         assert len(np.unique(craft(eight).state["colours"][:8], axis=0)) == 8
         with pytest.raises(UsageError, match="have 8 pixels and colours, not 9"):
             craft(train)
 
-    def test_how_many_pictures_are_read_at_once_changes_nothing(self, monkeypatch):
+    def test_ops_does_not_depend_on_block_size(self, monkeypatch):
         train = sample_images(23, (5, 4))
         whole = ops.distances(train.images)
         monkeypatch.setattr(ops, "_BLOCK", 4)
@@ -118,7 +116,7 @@ class TestSearch:
 class TestOnePixel:
     @given(st.sampled_from([(8, 8), (10, 14), (1, 3)]), st.integers(1, 9), st.integers(1, 4), st.integers(0, 99))
     @settings(max_examples=20, deadline=None)
-    def test_a_class_has_one_pixel_of_one_colour_and_nothing_else_changes(
+    def test_ops_changes_one_pixel_to_one_colour_per_class(
         self, size: tuple[int, int], count: int, classes: int, seed: int
     ) -> None:
         train = sample_images(count, size, classes, seed=seed)
@@ -130,7 +128,7 @@ class TestOnePixel:
             image[:, row, column] = before[:, row, column]
             assert (image == before).all()
 
-    def test_unseen_images_are_changed_as_the_trained_ones(self):
+    def test_ops_transform_changes_unseen_images_alike(self):
         train, component, run = sample_images(20, (6, 9)), OnePixel(OPSParams()), make_run(budget=L0)
         made = component.craft(train, run)
         index = component.assign(train.with_labels(None), train.known_labels, made.state, run)
@@ -139,16 +137,16 @@ class TestOnePixel:
         np.testing.assert_array_equal((changed * 255).round().numpy(), published(made, train))
         assert component.assign(train.with_labels(None), None, made.state, run) is None
 
-    def test_a_class_without_images_has_no_pixel(self):
+    def test_ops_class_without_images_has_no_pixel(self):
         labels = np.array([0, 0, 2, 2, 2])
-        train = pictures(sample_images(5, (4, 4)).images, labels, classes=4)
+        train = image_set(sample_images(5, (4, 4)).images, labels, classes=4)
         state = craft(train).state
         assert state["pixels"][[1, 3]].tolist() == [[-1, -1]] * 2
         x = torch.from_numpy(train.images.copy()).float() / 255
         changed = OnePixel(OPSParams()).transform(x, torch.tensor([1, 0, 3, 2, 1]), state)
         assert (changed != x).any(dim=(1, 2, 3)).tolist() == [False, True, False, True, False]
 
-    def test_told_clusters_it_marks_clusters(self):
+    def test_ops_marks_clusters_given_as_craft_labels(self):
         clusters = np.random.default_rng(0).integers(0, 3, 30)
         train = sample_images(30, (6, 6), classes=10).with_labels(clusters, tuple("abc"))
         made = craft(train)
