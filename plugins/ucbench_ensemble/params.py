@@ -1,4 +1,4 @@
-"""Parameters of an ensemble. Imports no torch; members enter a key by their own identity."""
+"""Parameters of an ensemble. Imports no torch; members enter a key by their identity."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ class EnsembleParams(Params):
     @field_validator("members")
     @classmethod
     def _are_label_free(cls, members: str) -> str:
-        named = resolved(members)
-        if len(named) < 2:
-            raise ValueError(f"an ensemble has two members at least, and {members!r} is one")
-        for member in named:
-            # The record of an ensemble says that it has seen no labels, whatever it consists of.
+        components = resolve_members(members)
+        if len(components) < 2:
+            raise ValueError(f"an ensemble has at least two members, and {members!r} is one")
+        for member in components:
+            # The ensemble is registered as label-free, whatever it consists of.
             if getattr(member.record, "label_access", "none") != "none":
                 raise ValueError(f"{member} has seen labels, and members of an ensemble have not")
             if getattr(member.record, "untrained", False):
                 raise ValueError(f"{member} is a bare architecture, and members of an ensemble have weights")
-        return "+".join(map(str, named))
+        return "+".join(map(str, components))
 
     def identity(self) -> dict[str, Any]:
-        """What each member's own identity is, in their order.
+        """The members' identities, in their order.
 
         Raises:
             DataError: if a member's weights cannot be read.
         """
-        return {"members": [member.identity() for member in resolved(self.members)]}
+        return {"members": [member.identity() for member in resolve_members(self.members)]}
 
 
-def resolved(members: str) -> list[Resolved]:
-    """The members among the installed surrogates.
+def resolve_members(members: str) -> list[Resolved]:
+    """The named members among the installed surrogates.
 
     Raises:
-        ValueError: in the words of the registry, for one it does not know.
+        ValueError: with the registry's message, for an unknown one.
     """
     try:
         return [installed().resolve("surrogate", reference) for reference in parse_chain(members)]

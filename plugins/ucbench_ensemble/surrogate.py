@@ -1,4 +1,4 @@
-"""A surrogate that looks through several."""
+"""A surrogate made of several."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ucbench import ImageSet, UsageError
 from ucbench.components import FittedSurrogate, Surrogate
-from ucbench_ensemble.params import EnsembleParams, resolved
+from ucbench_ensemble.params import EnsembleParams, resolve_members
 
 if TYPE_CHECKING:
     from ucbench.components import Run
@@ -27,28 +27,29 @@ class _SideBySide(nn.Module):
         self._members = members
 
     def forward(self, x: Tensor) -> Tensor:
-        # Each member counts the same, however many features it has and however long they are: the cosine of two
+        # Every member has the same weight, whatever the number and length of its features: the cosine of two
         # images is the mean of their cosines in the members.
         parts = [F.normalize(member.features(x), dim=1) for member in self._members]
-        return torch.cat(parts, dim=1) / len(parts) ** 0.5
+        features: Tensor = torch.cat(parts, dim=1) / len(parts) ** 0.5
+        return features
 
 
 class Ensemble:
-    """The features of several surrogates side by side, each scaled to the same length; this suite's own.
+    """The features of several surrogates side by side, each scaled to the same length; of this suite.
 
-    A perturbation that has to move all of them together depends less on what one network happens to see. Members are
-    fitted where they have to be; none may have seen labels. There are no class scores: members' classes differ.
+    A perturbation against all of them depends less on the quirks of one network. Members are fitted where they have to
+    be; none may have seen labels. There are no class scores: members' classes differ.
     """
 
     fit: Callable[[ImageSet, Run], Mapping[str, NDArray[Any]]]
     restore: Callable[[Mapping[str, NDArray[Any]], ImageSet, Run], None]
 
     def __init__(self, params: EnsembleParams) -> None:
-        self._members: list[Surrogate] = [member.build() for member in resolved(params.members)]
+        self._members: list[Surrogate] = [member.build() for member in resolve_members(params.members)]
         self._fitted = {
             place: member for place, member in enumerate(self._members) if isinstance(member, FittedSurrogate)
         }
-        # The core asks whether a surrogate has to be fitted by whether it has these.
+        # The core fits a surrogate if it has these methods.
         if self._fitted:
             self.fit, self.restore = self._fit, self._restore
 
@@ -61,12 +62,12 @@ class Ensemble:
 
     def _restore(self, state: Mapping[str, NDArray[Any]], train: ImageSet, run: Run) -> None:
         for place, member in self._fitted.items():
-            mark = f"{place}."
-            own = {name.removeprefix(mark): array for name, array in state.items() if name.startswith(mark)}
-            member.restore(own, train, run)
+            prefix = f"{place}."
+            arrays = {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
+            member.restore(arrays, train, run)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> None:
-        """Bring every member there."""
+        """Move every member to ``device`` and ``dtype``."""
         for member in self._members:
             member.to(device, dtype)
 
@@ -80,12 +81,12 @@ class Ensemble:
 
     def features(self, x: Tensor) -> Tensor:
         """Features ``[B, D]`` float32 of images ``[B, 3, H, W]`` in [0, 1], of length 1."""
-        found: Tensor = self.module()(x)
-        return found
+        features: Tensor = self.module()(x)
+        return features
 
     def logits(self, x: Tensor) -> NoReturn:
         """Raises UsageError: an ensemble has no classes."""
         raise UsageError(
-            "The surrogate ensemble has no class scores. Name one with a classifier where predicted labels or scores"
-            " are wanted."
+            "The surrogate ensemble has no class scores. Name a surrogate with a classifier for predicted labels or"
+            " scores."
         )

@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from ucbench import UsageError
 from ucbench.components import FittedSurrogate
-from ucbench.errors import UsageError
 from ucbench.registry import installed
 from ucbench.testing import make_run, sample_images
 
@@ -19,7 +19,7 @@ def images(seed: int = 0) -> torch.Tensor:
     return torch.rand(6, 3, 12, 12, generator=torch.Generator().manual_seed(seed))
 
 
-def test_cosines_are_the_mean_of_the_members():
+def test_ensemble_cosines_are_the_mean_of_the_members():
     x = images()
     whole = installed().resolve("surrogate", PRETRAINED).build()
     members = [
@@ -32,7 +32,7 @@ def test_cosines_are_the_mean_of_the_members():
     torch.testing.assert_close(whole.module()(x), found)
 
 
-def test_gradients_reach_the_images_through_every_member():
+def test_ensemble_gradients_pass_every_member():
     x = images().requires_grad_()
     whole = installed().resolve("surrogate", PRETRAINED).build()
     found = whole.features(x)
@@ -42,12 +42,12 @@ def test_gradients_reach_the_images_through_every_member():
         assert gradient.abs().max() > 0
 
 
-def test_only_ensembles_with_fitted_members_are_fitted():
+def test_ensemble_is_fitted_only_with_fitted_members():
     assert not isinstance(installed().resolve("surrogate", PRETRAINED).build(), FittedSurrogate)
     assert isinstance(installed().resolve("surrogate", FITTED).build(), FittedSurrogate)
 
 
-def test_a_restored_ensemble_sees_what_the_fitted_one_saw():
+def test_restored_ensemble_equals_the_fitted_one():
     train, run = sample_images(count=16, size=(12, 12)), make_run()
     fitted, restored = (installed().resolve("surrogate", FITTED).build() for _ in range(2))
     state = fitted.fit(train, run)
@@ -56,7 +56,7 @@ def test_a_restored_ensemble_sees_what_the_fitted_one_saw():
     assert torch.equal(fitted.features(images()), restored.features(images()))
 
 
-def test_there_are_no_scores():
+def test_ensemble_logits_raise():
     with pytest.raises(UsageError, match="no class scores"):
         installed().resolve("surrogate", PRETRAINED).build().logits(images())
 
@@ -64,18 +64,18 @@ def test_there_are_no_scores():
 @pytest.mark.parametrize(
     ("members", "text"),
     [
-        ("efficientnet-lite0", "two members"),
+        ("efficientnet-lite0", "at least two members"),
         ("efficientnet-lite0+trained:width=16", "has seen labels"),
         ("efficientnet-lite0+resnet18", "bare architecture"),
         ("efficientnet-lite0+efficientnet-lite1", "efficientnet-lite1"),
     ],
 )
-def test_members_are_label_free_and_have_weights(members, text):
+def test_members_with_labels_or_without_weights_are_refused(members, text):
     with pytest.raises(UsageError, match=text):
         installed().resolve("surrogate", f"ensemble:'{members}'")
 
 
-def test_members_parameters_are_its_identity():
+def test_ensemble_identity_is_that_of_its_members():
     keys = [installed().resolve("surrogate", text).identified for text in (PRETRAINED, FITTED)]
     spelled = installed().resolve("surrogate", "ensemble:'efficientnet-lite0@standard+simclr@quick'").identified
     assert keys[0] != keys[1]
