@@ -67,7 +67,11 @@ class DiffusionPurify:
         advance = run.progress("purifying the training set", len(train))
         for begin in range(0, len(train), _TOGETHER):
             pixels = torch.from_numpy(train.images[begin : begin + _TOGETHER].copy())
-            shape = pixels.shape
+
+            def draw(shape: torch.Size = pixels.shape) -> Tensor:
+                # On the CPU, so that it is the same on every device.
+                return torch.randn(shape, generator=generator, dtype=torch.float64).to(run.device)
+
             clean = purified(
                 pixels.to(run.device).double() / 127.5 - 1,
                 denoiser,
@@ -75,8 +79,7 @@ class DiffusionPurify:
                 start=self.params.time,
                 steps=self.params.steps,
                 eta=self.params.eta,
-                # On the CPU, so that it is the same on every device.
-                draw=lambda shape=shape: torch.randn(shape, generator=generator, dtype=torch.float64).to(run.device),
+                draw=draw,
             )
             levels = ((clean + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
             images[begin : begin + len(levels)] = levels.cpu().numpy()
@@ -144,7 +147,8 @@ class Denoiser:
         """The noise ``[B, 3, H, W]``, float32, in images of time ``time`` (from 1) on the [-1, 1] scale."""
         # diffusers counts times from 0.
         times = torch.full((len(x),), time - 1, device=x.device)
-        return self._network(x.float(), times, return_dict=False)[0].float()
+        noise: Tensor = self._network(x.float(), times, return_dict=False)[0]
+        return noise.float()
 
 
 def shares(products: Tensor) -> Tensor:
