@@ -25,7 +25,7 @@ class AdversarialTrainingParams(Params):
     steps: int = Field(10, ge=1, description="gradient steps of the attack")
     step: float = Field(0.25, gt=0, description="length of a step in units of epsilon (0.25 of 8/255 is 2/255)")
     start: Literal["uniform", "gaussian"] = Field(
-        "uniform", description="first perturbation: uniform in the ball, or Gaussian of deviation 0.001 a value"
+        "uniform", description="first perturbation: uniform in the ball, or Gaussian of deviation 0.001 per value"
     )
     attack_mode: Literal["eval", "train"] = Field(
         "eval",

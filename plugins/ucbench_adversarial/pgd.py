@@ -17,7 +17,7 @@ Norm = Literal["linf", "l2"]
 Start = Literal["uniform", "gaussian"]
 Mode = Literal["eval", "train"]
 
-#: Deviation of a Gaussian start on the [0, 1] scale, whatever the radius (Zhang et al., ICML 2019).
+#: Deviation of a Gaussian start on the [0, 1] scale, for any radius (Zhang et al., ICML 2019).
 GAUSSIAN_DEVIATION = 0.001
 
 _IMAGE = (1, 2, 3)

@@ -38,7 +38,7 @@ class AdversarialTraining:
 
     Presets:
 
-    * ``standard``: PGD-10 of epsilon/4 a step, 2/255 at 8/255. EMinN's and APBench's adversarial training has these
+    * ``standard``: PGD-10 of epsilon/4 per step, 2/255 at 8/255. EMinN's and APBench's adversarial training has these
       steps, rounded to 0.007 and 0.031, and starts from Gaussian noise of one step's deviation.
     * ``mi-ue-2`` to ``mi-ue-8``: MI-UE's evaluation, whose step is 2/255 at every radius.
     * ``rem``: REM's evaluation, 10 steps of 0.8/255 within 4/255.

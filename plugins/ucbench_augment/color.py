@@ -78,7 +78,7 @@ def saturation(x: Tensor, factor: Tensor) -> Tensor:
 
 
 def sharpness(x: Tensor, factor: Tensor) -> Tensor:
-    """Scale the distance from a smoothed image: 3 x 3 weights of 1, 5 in the middle; the border is left as it is."""
+    """Scale the distance from a smoothed image: 3 x 3 weights of 1, 5 in the middle; the border is unchanged."""
     if min(x.shape[2:]) < 3:
         return x
     inner = x[:, :, 1:-1, 1:-1]
@@ -93,7 +93,7 @@ def hue(x: Tensor, shift: Tensor) -> Tensor:
     value, lowest = x.amax(1), x.amin(1)
     chroma = value - lowest
     red, green, blue = x.unbind(1)
-    # Where there is no hue, any divisor will do: what it gives is multiplied by the chroma, 0.
+    # Without a hue any divisor serves: the quotient is multiplied by the chroma, 0.
     divisor = torch.where(chroma > 0, chroma, 1.0)
     sixths = torch.where(
         value == red,
@@ -123,7 +123,7 @@ def _each(factor: Tensor) -> Tensor:
 
 
 def autocontrast(x: Tensor) -> Tensor:
-    """Stretch every channel of every image to the full range; a channel of one value is left as it is."""
+    """Stretch every channel of every image to the full range; a channel of one value is unchanged."""
     low, high = x.amin((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)
     flat = high == low
     stretched = (x - low) / torch.where(flat, 1.0, high - low)

@@ -44,8 +44,8 @@ class RandAugment:
 class TrivialAugment:
     """TrivialAugment (Müller and Hutter 2021): one operation of 14 and one magnitude of 31 for every image.
 
-    As in the paper's code, factors of colour run evenly from the least to the largest, shifts are in pixels whatever
-    the size, images are moved with nearest interpolation and a black surrounding. Bits are rounded, where that code
+    As in the paper's code, factors of colour run evenly from the least to the largest, shifts are in pixels at
+    any size, images are moved with nearest interpolation and a black surrounding. Bits are rounded, where that code
     rounds them up, and angles are not rounded to degrees.
     """
 
@@ -116,14 +116,14 @@ def randaugment_space(height: int, width: int) -> Mapping[str, Range]:
 
 
 def trivial_augment_ra_space(height: int, width: int) -> Mapping[str, Range]:
-    """TrivialAugment (RA): ranges of the official code, shifts of up to 10 pixels whatever the size."""
+    """TrivialAugment (RA): ranges of the official code, shifts of up to 10 pixels at any size."""
     return _trivial_augment(
         _geometric(shear=0.3, right=10, down=10, turn=30), factors=Range(0.1, 1.8), posterize=Range(8, -4)
     )
 
 
 def trivial_augment_wide_space(height: int, width: int) -> Mapping[str, Range]:
-    """TrivialAugment (Wide): ranges of the official code, shifts of up to 32 pixels whatever the size."""
+    """TrivialAugment (Wide): ranges of the official code, shifts of up to 32 pixels at any size."""
     return _trivial_augment(
         _geometric(shear=0.99, right=32, down=32, turn=135), factors=Range(0.01, 1.99), posterize=Range(8, -6)
     )

@@ -27,7 +27,7 @@ class _SideBySide(nn.Module):
         self._members = members
 
     def forward(self, x: Tensor) -> Tensor:
-        # Every member has the same weight, whatever the number and length of its features: the cosine of two
+        # Every member has the same weight, for any number and length of its features: the cosine of two
         # images is the mean of their cosines in the members.
         parts = [F.normalize(member.features(x), dim=1) for member in self._members]
         features: Tensor = torch.cat(parts, dim=1) / len(parts) ** 0.5

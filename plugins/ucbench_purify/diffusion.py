@@ -177,7 +177,7 @@ def step_back(x: Tensor, predicted: Tensor, kept: Tensor, after: Tensor, eta: fl
         eta: fresh noise as a share of DDPM's (Song et al., 2021, equation 16).
         noise: standard normal, of the shape of ``x``; not needed where ``eta`` is 0.
     """
-    # The image if the noise is as predicted. Images have no values beyond these, whatever a network predicts.
+    # The image if the noise is as predicted. Images have no values beyond these.
     guess = ((x - (1 - kept).sqrt() * predicted) / kept.sqrt()).clamp(-1, 1)
     implied = (x - kept.sqrt() * guess) / (1 - kept).sqrt()
     fresh = eta * ((1 - after) / (1 - kept) * (1 - kept / after)).sqrt()

@@ -44,7 +44,7 @@ class PurifyParams(Params):
     @model_validator(mode="after")
     def _steps_fit(self) -> Self:
         if self.steps > self.time:
-            raise ValueError(f"there are no steps={self.steps} different times between {self.time} and 0")
+            raise ValueError(f"steps={self.steps} must not exceed time={self.time}")
         return self
 
     def identity(self) -> dict[str, Any]:

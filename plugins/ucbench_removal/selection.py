@@ -51,7 +51,7 @@ class EarlyStopping:
     """Keep the weights of the epoch with the highest accuracy on the trusted set; of equal ones, the earliest.
 
     Victims of some methods learn real features before they find the shortcut, so that their best epoch is early. An
-    exploiter with clean labelled images can tell which one it is. Training still runs to its end, so that the row costs
+    exploiter with clean labelled images can find it. Training still runs to its end, so that the row costs
     as much as the others.
     """
 

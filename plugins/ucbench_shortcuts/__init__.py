@@ -72,7 +72,7 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         native_epsilon=1.0,
         fidelity="filters are drawn anew for every seed by the paper's rules, where the released code ships one set; "
         "the rules' norm is read as l2, their limits are scaled to the size of the images, and one image of noise "
-        "judges a filter; l2 1.0 whatever the size (paper: 3.0 at 96 pixels); how far linf noise is scaled before it "
+        "judges a filter; l2 1.0 at any size (paper: 3.0 at 96 pixels); how far linf noise is scaled before it "
         "is clipped is this suite's choice (fit)",
     )
     yield PoisonerRecord(

@@ -38,7 +38,7 @@ _DRAWN = 256
 class Autoregressive:
     """Every image gets its own noise, filled by the autoregressive process of its class (or cluster).
 
-    A convolution with the class's filter detects its noise exactly, whatever Gaussian values it started from.
+    A convolution with the class's filter detects its noise exactly, for any Gaussian start.
 
     The noise fills ``run.budget``. The paper's l2 length grows with the side of the images: 1.0 at 32 pixels, 3.0 at
     96. A budget of another length gives a warning.

@@ -47,7 +47,7 @@ class JPEGParams(SqueezingParams):
     )
 
     argument: ClassVar[str | None] = "quality"
-    #: The range of APBench's UEraser, which draws once a batch.
+    #: The range of APBench's UEraser, which draws once per batch.
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"random": {"quality": 10, "max_quality": 99}}
 
     @property

@@ -279,7 +279,7 @@ def test_augmentation_gradients_reach_every_image(name: str) -> None:
     (out * weights).sum().backward()
     assert x.grad is not None
     assert torch.isfinite(x.grad).all()
-    # A shift as wide as the picture leaves nothing of it.
+    # A shift as wide as the image leaves nothing of it.
     assert float((x.grad != 0).flatten(1).any(1).float().mean()) > 0.9
 
 
