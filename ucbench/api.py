@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ucbench.axes import AXES, AXIS
 from ucbench.budget import Budget, parse_epsilon
 from ucbench.compatibility import check_surrogate
 from ucbench.errors import UsageError
-from ucbench.grammar import parse_seeds
 from ucbench.matrix import Axes, Cell, expand, native_budget, sameness
 from ucbench.numerics import Numerics, resolve
 from ucbench.progress import Progress, Silent
@@ -27,68 +27,50 @@ if TYPE_CHECKING:
     from ucbench.shelf import Shelf
     from ucbench.suite import Suite
 
-#: What each axis holds where the caller names nothing.
-DEFAULT_DATASET, DEFAULT_LABELING, DEFAULT_VICTIM = "digits", "original", "resnet18"
-#: Whose clusters or predicted classes a label-based poisoner is told of: the model that UC looks through too.
+#: The model behind predicted classes and clusters where craft labels name none; UC's surrogate too.
 DEFAULT_LABELER = "efficientnet-lite0@auto"
 
 Texts = str | Sequence[str]
+Numbers = str | float | Sequence[str | float]
 
 
 def axes(
     *,
-    poisoner: Texts = (),
-    dataset: Texts = DEFAULT_DATASET,
-    surrogate: Texts = (),
-    craft_labels: Texts = "original",
-    labeling: Texts = DEFAULT_LABELING,
-    defense: Texts = "none",
-    victim: Texts = DEFAULT_VICTIM,
-    epsilon: str | float | Sequence[str | float] = (),
-    mixture: float | Sequence[float] = 1.0,
-    trusted: int | Sequence[int] = 0,
-    metric: Texts = (),
+    poisoner: Texts = AXIS["poisoner"].default,
+    dataset: Texts = AXIS["dataset"].default,
+    surrogate: Texts = AXIS["surrogate"].default,
+    craft_labels: Texts = AXIS["craft_labels"].default,
+    labeling: Texts = AXIS["labeling"].default,
+    defense: Texts = AXIS["defense"].default,
+    victim: Texts = AXIS["victim"].default,
+    epsilon: Numbers = AXIS["epsilon"].default,
+    mixture: Numbers = AXIS["mixture"].default,
+    trusted: Numbers = AXIS["trusted"].default,
+    metric: Texts = AXIS["metric"].default,
     seed: str | int | None = None,
     craft_seed: str | int | None = None,
     train_seed: str | int | None = None,
-    schedule: float = 1.0,
+    schedule: str | float = AXIS["schedule"].default,
 ) -> Axes:
-    """Build a request; every axis takes one value or several. ``metric`` is no axis: all are measured of every cell.
+    """Build a request; every axis takes one value or several. All metrics are measured of every cell.
 
     ``seed`` ("0-2", "0,4") sets craft and train seed pairwise; ``craft_seed`` and ``train_seed`` cross. Epsilon is the
-    linf radius in 8-bit units: ``8`` or ``"8/255"``. ``schedule`` multiplies the epochs of every victim.
+    linf radius in 8-bit units: ``8`` or ``"8/255"``. ``schedule`` multiplies the epochs of every victim. See
+    :data:`ucbench.axes.AXES`.
 
     Raises:
         UsageError: for seeds given both ways, or values that cannot be read.
     """
+    given = locals()
     if seed is not None and (craft_seed is not None or train_seed is not None):
         raise UsageError("Give either --seed, which sets both seeds pairwise, or --craft-seed and --train-seed.")
     if craft_seed is None and train_seed is None:
-        pairs = [(one, one) for one in parse_seeds(str(0 if seed is None else seed))]
+        pairs = [(one, one) for one in AXIS["seed"].read(0 if seed is None else seed)]
     else:
-        crafts, trains = (parse_seeds(str(0 if given is None else given)) for given in (craft_seed, train_seed))
+        crafts, trains = (AXIS["seed"].read(0 if one is None else one) for one in (craft_seed, train_seed))
         pairs = [(craft, train) for craft in crafts for train in trains]
-    radii = [epsilon] if isinstance(epsilon, str | int | float) else epsilon
-    return Axes(
-        datasets=_several(dataset),
-        poisoners=_several(poisoner),
-        victims=_several(victim),
-        labelings=_several(labeling),
-        defenses=_several(defense),
-        surrogates=_several(surrogate),
-        craft_labels=_several(craft_labels),
-        labeler=DEFAULT_LABELER,
-        epsilons=[parse_epsilon(str(radius)) for radius in radii],
-        mixtures=[mixture] if isinstance(mixture, int | float) else list(mixture),
-        trusted=[trusted] if isinstance(trusted, int) else list(trusted),
-        metrics=_several(metric),
-        seeds=pairs,
-        schedule=schedule,
-    )
-
-
-def _several(given: Texts) -> list[str]:
-    return [given] if isinstance(given, str) else list(given)
+    request = {axis.request: given[axis.name] for axis in AXES if axis.request}
+    return Axes(**request, labeler=DEFAULT_LABELER, seeds=pairs)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ucbench.axes import AXES, AXIS
 from ucbench.budget import Budget
 from ucbench.builtin import CLEAN, NO_DEFENSE, SHAM, SHUFFLED
 from ucbench.compatibility import check_exploiter, check_labeler, check_surrogate, labeler_of
@@ -60,7 +61,9 @@ class CraftLabels:
 
 @dataclass(frozen=True)
 class Axes:
-    """A request: the values of every axis, as component references. Cells are their cross product.
+    """A request: the values of every axis (see :data:`ucbench.axes.AXES`). Cells are their cross product.
+
+    Each may be given as one value or several, as text or as it is; it is kept as a list of read values.
 
     Attributes:
         surrogates: empty means each poisoner's own default.
@@ -71,23 +74,33 @@ class Axes:
         trusted: how many clean labelled images the exploiter is granted; they are taken from the training set.
         metrics: what to measure beyond what every record has, of every cell; no axis.
         seeds: pairs of craft and train seed.
-        schedule: by which the epochs of every victim are multiplied.
+        schedule: factor on the epochs of every victim.
+
+    Raises:
+        UsageError: for a value that is not of its axis' type or out of range.
     """
 
     datasets: Sequence[str]
     poisoners: Sequence[str]
     victims: Sequence[str]
     labelings: Sequence[str]
-    defenses: Sequence[str] = (NO_DEFENSE,)
-    surrogates: Sequence[str] = ()
-    craft_labels: Sequence[str] = ("original",)
+    defenses: Sequence[str] = AXIS["defense"].defaults
+    surrogates: Sequence[str] = AXIS["surrogate"].defaults
+    craft_labels: Sequence[str] = AXIS["craft_labels"].defaults
     labeler: str = ""
-    epsilons: Sequence[float] = ()
-    mixtures: Sequence[float] = (1.0,)
-    trusted: Sequence[int] = (0,)
-    metrics: Sequence[str] = ()
+    epsilons: Sequence[float] = AXIS["epsilon"].defaults
+    mixtures: Sequence[float] = AXIS["mixture"].defaults
+    trusted: Sequence[int] = AXIS["trusted"].defaults
+    metrics: Sequence[str] = AXIS["metric"].defaults
     seeds: Sequence[tuple[int, int]] = ((0, 0),)
-    schedule: float = 1.0
+    schedule: float = AXIS["schedule"].default
+
+    def __post_init__(self) -> None:
+        for axis in AXES:
+            if axis.request:
+                given = getattr(self, axis.request)
+                read = axis.values(given) if axis.repeatable else axis.read(given)
+                object.__setattr__(self, axis.request, read)
 
 
 @dataclass(frozen=True)
@@ -233,15 +246,6 @@ def expand(axes: Axes, registry: Registry, keep: Callable[[Cell], bool] | None =
     """
     if not axes.seeds:
         raise UsageError("No seeds: give at least one, such as --seed 0 or --seed 0-2.")
-    mixtures = [float(fraction) for fraction in axes.mixtures]
-    for fraction in mixtures:
-        if not 0 < fraction <= 1:
-            raise UsageError(f"--mixture is the poisoned fraction, above 0 and at most 1; got {fraction:g}.")
-    if axes.schedule <= 0:
-        raise UsageError(f"--schedule multiplies epochs, by 0.5x or 4x; got {axes.schedule:g}.")
-    for count in axes.trusted:
-        if count < 0:
-            raise UsageError(f"--trusted is a number of images, 0 or more; got {count}.")
     datasets = [registry.resolve("dataset", text) for text in axes.datasets]
     poisoners = [registry.resolve("poisoner", text) for text in axes.poisoners]
     labelings = [registry.resolve("labeling", text) for text in axes.labelings]
@@ -266,7 +270,7 @@ def expand(axes: Axes, registry: Registry, keep: Callable[[Cell], bool] | None =
         for craft_seed, train_seed in axes.seeds:
             for craft in crafts[place, craft_seed]:
                 # A fraction of no perturbation is none: one clean cell serves all mixtures.
-                for mixture in [1.0] if craft.is_clean else mixtures:
+                for mixture in [1.0] if craft.is_clean else axes.mixtures:
                     cell = Cell(dataset, craft, labeling, defense, victim, mixture, train_seed, trusted, metrics)
                     if keep is not None and not keep(cell):
                         continue

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ucbench.axes import AXES
 from ucbench.errors import UsageError
 from ucbench.grammar import parse
 from ucbench.matrix import Axes, Cell, expand
 from ucbench.params import DEFAULT_PRESET
 from ucbench.records import Record
 from ucbench.registry import Registry
-
-#: What a cell says of craft labels where there is nothing to ask for.
-_NOT_ASKED = ("none", "exploiter")
 
 
 def cell_of(record: Record, registry: Registry) -> Cell:
@@ -26,19 +24,15 @@ def cell_of(record: Record, registry: Registry) -> Cell:
     if request["preset"] != DEFAULT_PRESET:
         poisoner = replace(poisoner, preset=request["preset"])
     craft_seed = request["train_seed"] if request["craft_seed"] is None else request["craft_seed"]
-    axes = Axes(
-        datasets=[request["dataset"]],
-        poisoners=[str(poisoner)],
-        victims=[request["victim"]],
-        labelings=[request["labeling"]],
-        defenses=[request["defense"]],
-        surrogates=[] if request["surrogate"] == "none" else [request["surrogate"]],
-        craft_labels=["original"] if request["craft_labels"] in _NOT_ASKED else [request["craft_labels"]],
-        epsilons=[request["epsilon"]] if request["norm"] == "linf" else [],
-        mixtures=[request["mixture"]],
-        trusted=[request["trusted"]],
-        seeds=[(craft_seed, request["train_seed"])],
-    )
+    # What a component decides by itself, and the radius of norms other than linf, no request can name.
+    values = {
+        axis.request: request[axis.name]
+        for axis in AXES
+        if axis.request and axis.columns and request[axis.name] not in axis.implied
+    }
+    if request["norm"] != "linf":
+        del values["epsilons"]
+    axes = Axes(**{**values, "poisoners": str(poisoner), "seeds": [(craft_seed, request["train_seed"])]})
     for cell in expand(axes, registry):
         if cell.describe() == request:
             return cell

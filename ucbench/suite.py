@@ -32,62 +32,54 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator
 
+from ucbench.axes import AXES, Axis
 from ucbench.errors import UsageError, did_you_mean
 from ucbench.matrix import Cell
 
-Texts = str | list[str]
-Numbers = int | float | str | list[int | float | str]
 
-
-class TableAxes(BaseModel):
-    """The axes of one cross product, under the names that :func:`ucbench.api.axes` has for them."""
+class _AxisValues(BaseModel):
+    """Values of axes, by their names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-    dataset: Texts | None = None
-    poisoner: Texts | None = None
-    surrogate: Texts | None = None
-    craft_labels: Texts | None = Field(None, alias="craft-labels")
-    labeling: Texts | None = None
-    defense: Texts | None = None
-    victim: Texts | None = None
-    epsilon: Numbers | None = None
-    mixture: float | list[float] | None = None
-    trusted: int | list[int] | None = None
-    metric: Texts | None = None
-    seed: str | int | None = None
-    craft_seed: str | int | None = Field(None, alias="craft-seed")
-    train_seed: str | int | None = Field(None, alias="train-seed")
-    schedule: float | None = Field(None, gt=0)
 
     def given(self) -> dict[str, Any]:
         return self.model_dump(exclude_none=True)
 
 
-class Exclusion(BaseModel):
-    """Patterns that a cell's values must all match to be left out: ``*`` and ``?`` as in file names."""
+def _of_axis(axis: Axis) -> Any:
+    """The type of an axis' key in a table: one value or several, which the axis can read."""
+    one: Any = str if axis.type.is_text else int | float | str
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    def check(given: Any) -> Any:
+        try:
+            axis.values(given)
+        except UsageError as error:
+            raise ValueError(str(error).removesuffix(".")) from None
+        return given
 
-    dataset: Texts | None = None
-    poisoner: Texts | None = None
-    surrogate: Texts | None = None
-    craft_labels: Texts | None = Field(None, alias="craft-labels")
-    labeling: Texts | None = None
-    defense: Texts | None = None
-    victim: Texts | None = None
+    return Annotated[one | list[one] if axis.repeatable else one, AfterValidator(check)]
 
-    def matches(self, cell: Cell) -> bool:
-        values = cell.describe()
-        patterns = self.model_dump(exclude_none=True)
-        return bool(patterns) and all(
-            any(fnmatchcase(str(values[name]), pattern) for pattern in _several(given))
-            for name, given in patterns.items()
-        )
+
+def _model(name: str, text: str, fields: Mapping[Axis, Any]) -> Any:
+    """A model with an optional field for each axis, under its key."""
+    types: dict[str, Any] = {axis.name: (kind | None, Field(None, alias=axis.key)) for axis, kind in fields.items()}
+    return create_model(name, __base__=_AxisValues, __doc__=text, **types)
+
+
+if TYPE_CHECKING:
+    TableAxes = _AxisValues
+    Exclusion = _AxisValues
+else:
+    TableAxes = _model("TableAxes", "The axes of one cross product.", {axis: _of_axis(axis) for axis in AXES})
+    Exclusion = _model(
+        "Exclusion",
+        "Patterns that a cell's values must all match to be left out: ``*`` and ``?`` as in file names.",
+        {axis: str | list[str] for axis in AXES if axis.type.is_text and axis.columns},
+    )
 
 
 class Ranking(BaseModel):
@@ -116,7 +108,8 @@ class SuiteFile(BaseModel):
     @classmethod
     def _something_to_run(cls, tables: list[TableAxes], info: Any) -> list[TableAxes]:
         common = info.data.get("common")
-        if any(table.poisoner is None and (common is None or common.poisoner is None) for table in tables):
+        shared = {} if common is None else common.given()
+        if any("poisoner" not in {**shared, **table.given()} for table in tables):
             raise ValueError("every table names a poisoner, or common does")
         return tables
 
@@ -154,7 +147,7 @@ class Suite:
 
     def keeps(self, cell: Cell) -> bool:
         """Whether no exclusion of the file matches the cell."""
-        return not any(exclusion.matches(cell) for exclusion in self.file.exclude)
+        return not any(_matches(exclusion, cell) for exclusion in self.file.exclude)
 
 
 def load_suite(path: Path) -> Suite:
@@ -266,15 +259,16 @@ def shard(cells: Sequence[Cell], part: str) -> list[Cell]:
     return chosen
 
 
+def _matches(exclusion: _AxisValues, cell: Cell) -> bool:
+    values, patterns = cell.describe(), exclusion.given()
+    return bool(patterns) and all(
+        any(fnmatchcase(str(values[name]), pattern) for pattern in ([given] if isinstance(given, str) else given))
+        for name, given in patterns.items()
+    )
+
+
 def _shared_work(cell: Cell) -> str:
     """Equal for cells that share a release; clean cells share none, and lie with their own kind of training."""
     values = cell.describe()
-    if cell.craft.is_clean:
-        names = "dataset trusted labeling defense victim train_seed"
-    else:
-        names = "dataset trusted poisoner preset surrogate craft_labels norm epsilon mixture craft_seed"
-    return repr([values[name] for name in names.split()])
-
-
-def _several(given: Texts) -> list[str]:
-    return [given] if isinstance(given, str) else list(given)
+    sides = ("data", "exploiter" if cell.craft.is_clean else "protector")
+    return repr([values[name] for axis in AXES if axis.side in sides for name in axis.columns])

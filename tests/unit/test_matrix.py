@@ -189,7 +189,7 @@ def test_a_surrogate_is_the_poisoners_own_unless_named():
         ({"poisoners": ["stripes@wid"]}, "has no preset 'wid'. Did you mean 'wide'?"),
         ({"poisoners": ["stripes:perod=3"]}, "has no parameter 'perod'. Did you mean 'period'?"),
         ({"victims": ["tiny:epochs=two"]}, "epochs: Input should be a valid integer"),
-        ({"mixtures": [0.0]}, "--mixture is the poisoned fraction"),
+        ({"mixtures": [0.0]}, "--mixture takes a fraction above 0"),
         ({"mixtures": [0.5, 1.5]}, "got 1.5"),
         ({"mixtures": [float("nan")]}, "got nan"),
         ({"epsilons": [0.5]}, "8-bit levels"),

@@ -64,7 +64,7 @@ def test_milestones_keep_their_share():
 def test_a_victim_without_epochs_is_refused_by_name():
     with pytest.raises(UsageError, match="--schedule 2x does not fit victim fixed: it has no epochs"):
         expand(request(victim="fixed", schedule=2), tiny.registry())
-    with pytest.raises(UsageError, match="multiplies epochs"):
+    with pytest.raises(UsageError, match="--schedule takes a factor above 0"):
         expand(request(schedule=0), tiny.registry())
 
 
