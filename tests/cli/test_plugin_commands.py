@@ -262,7 +262,7 @@ class TestCheckPlugin:
         assert verdicts(entry)[f"{kind}/runs"] == "ok"
 
     @pytest.mark.parametrize(("kind", "old", "new", "rule"), BROKEN, ids=[f"{k}-{r}" for k, _, _, r in BROKEN])
-    def test_a_broken_rule_is_named_with_evidence_and_how_to_mend_it(self, capsys, file, kind, old, new, rule):
+    def test_a_broken_rule_is_named_with_evidence_and_how_to_fix_it(self, capsys, file, kind, old, new, rule):
         file.write_text(source(kind, old, new))
         code, report = checked(capsys, "--plugin", str(file))
         (entry,) = report["components"]
@@ -270,7 +270,7 @@ class TestCheckPlugin:
         assert f"{kind}/{rule}" in failed(entry), entry
         line = next(line for line in entry["rules"] if line["rule"] == f"{kind}/{rule}")
         assert line["evidence"]
-        assert line["mend"]
+        assert line["fix"]
 
     def test_rules_are_judged_apart(self, capsys, file):
         """Two that are broken are both found, and those between them are not spoiled."""
@@ -307,15 +307,16 @@ class TestCheckPlugin:
         assert code == 1
         assert failed(report["components"][0]) >= {f"record/{rule}"}
 
-    def test_the_report_to_read_tells_what_was_found_and_how_to_mend_it(self, capsys, file):
+    def test_the_report_to_read_tells_what_was_found_and_how_to_fix_it(self, capsys, file):
         file.write_text(source("metric", "float(context.model(x).mean())", 'float("nan")'))
         assert main(["check-plugin", "metric/thing", "--plugin", str(file)]) == 1
         text = capsys.readouterr().out
         assert text.startswith("metric thing, from thing.py ")
         assert (
-            "metric/finite: values must be finite numbers, or None where undefined.\n  Found: Got 'mean': nan" in text
+            "metric/finite: values must be finite numbers, or None where undefined.\n  Evidence: Got 'mean': nan"
+            in text
         )
-        assert "\n  Mend:  Convert with float()" in text
+        assert "\n  Fix:      Convert with float()" in text
         assert ", 1 failed, " in text
 
     def test_an_error_names_its_line(self, capsys, file):

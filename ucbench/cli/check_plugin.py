@@ -1,4 +1,4 @@
-"""``ucbench check-plugin``: every rule of the contract, what became of it, and how to mend what is broken."""
+"""``ucbench check-plugin``: every rule of the contract, its verdict, and how to fix what is broken."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Line:
     verdict: str
     states: str
     evidence: str = ""
-    mend: str = ""
+    fix: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,8 +127,8 @@ def _of_plugin(plugin: LoadedPlugin) -> list[_Target]:
 
 def _report(target: _Target, registry: Registry) -> _Report:
     if isinstance(target, LoadedPlugin):
-        mend = "Mend what the evidence says; `ucbench plugins -vv` shows where it was raised."
-        fault = ("failed", _LOADS, target.problem, mend) if target.problem else ("ok", _LOADS)
+        fix = "Fix what the evidence says; `ucbench plugins -vv` shows where it was raised."
+        fault = ("failed", _LOADS, target.problem, fix) if target.problem else ("ok", _LOADS)
         return _Report(f"plugin {target.name}", target, (_Line("plugin/loads", *fault),))
     from ucbench.testing import examine
 
@@ -137,8 +137,8 @@ def _report(target: _Target, registry: Registry) -> _Report:
     try:
         examined = examine(registry, kind, reference)
     except PluginError as error:
-        mend = "Choose another name or alias, or uninstall the other plugin."
-        line = _Line("record/name", "failed", "a name belongs to one plugin", str(error), mend)
+        fix = "Choose another name or alias, or uninstall the other plugin."
+        line = _Line("record/name", "failed", "a name belongs to one plugin", str(error), fix)
         return _Report(f"{kind} {bare}", registry.claimants(kind, bare)[0], (line,))
     return _Report(f"{kind} {examined.reference}", registry.origin(kind, bare), _lines(examined), examined.hindrance)
 
@@ -146,7 +146,7 @@ def _report(target: _Target, registry: Registry) -> _Report:
 def _lines(examined: Examination) -> tuple[_Line, ...]:
     return tuple(
         _Line(
-            name, found.verdict, found.rule.states, found.evidence, found.rule.mend if found.verdict == "failed" else ""
+            name, found.verdict, found.rule.states, found.evidence, found.rule.fix if found.verdict == "failed" else ""
         )
         for name, found in examined.findings.items()
     )
@@ -178,8 +178,8 @@ def _print(report: _Report) -> None:
         if line.verdict == "failed":
             click.echo(f"\n{line.rule}: {line.states}.")
             if line.evidence:
-                click.echo(f"  Found: {line.evidence}")
-            click.echo(f"  Mend:  {line.mend}")
+                click.echo(f"  Evidence: {line.evidence}")
+            click.echo(f"  Fix:      {line.fix}")
     if report.hindrance:
         click.echo(f"\nNot checked to the end: {report.hindrance}")
     counts = [sum(line.verdict == verdict for line in report.lines) for verdict in ("ok", "failed", "skipped")]

@@ -10,11 +10,11 @@ component or an instance::
     check_poisoner(installed().resolve("poisoner", "uc:steps=2,clusters=3"))
     check_poisoner(Stripes(StripesParams()), record=STRIPES)
 
-What is raised is a :class:`RuleError`, whose ``rule`` has a name and says how to mend what broke it.
-:func:`examine` goes on beyond the first broken rule and tells what became of each, as ``ucbench check-plugin`` does.
+What is raised is a :class:`RuleError`, whose ``rule`` has a name and says how to fix what broke it.
+:func:`examine` goes on beyond the first broken rule and gives the verdict on each, as ``ucbench check-plugin`` does.
 
 An instance is checked against ``record``, or against its kind's defaults. Of a registered component every run
-gets a new instance, as in the core. Errors that are a user's to mend (:class:`~ucbench.errors.UsageError`,
+gets a new instance, as in the core. Errors that the user has to fix (:class:`~ucbench.errors.UsageError`,
 :class:`~ucbench.errors.DataError`) pass through.
 """
 

@@ -28,7 +28,7 @@ PARAMETERS = Rule(
 PRESETS = Rule(
     "presets",
     "presets and argument name parameters that exist, and values they take",
-    "Mend the class variables of the parameters: presets is {preset: {field: value}}, argument the name of a field.",
+    "Correct the class variables of the parameters: presets is {preset: {field: value}}, argument the name of a field.",
 )
 KEYS = Rule(
     "keys",

@@ -1,4 +1,4 @@
-"""Rules of the contract, each with a name and a way to mend what breaks it, and a ledger of what became of them."""
+"""Rules of the contract, each with a name and a way to fix what breaks it, and a ledger of verdicts."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Rule:
     Attributes:
         name: lower-kebab, unique among the rules of a kind.
         states: what must hold, a sentence without full stop.
-        mend: what to do about a component that breaks it, in whole sentences.
+        fix: what to do about a component that breaks it, in whole sentences.
     """
 
     name: str
     states: str
-    mend: str
+    fix: str
 
     def said(self, states: str) -> Rule:
         """The same rule, stated for the case at hand."""
