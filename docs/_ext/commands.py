@@ -1,6 +1,7 @@
-"""The reference of the command line, read off the commands themselves.
+"""The reference of the command line, read off the commands and the axes themselves.
 
-Replaces ``<!-- commands -->`` in a page by a section for every command, groups within groups included.
+Replaces ``<!-- commands -->`` in a page by a section for every command, groups within groups included, and
+``<!-- axes -->`` by a table of the axes.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from typing import Any
 import click
 
 from _ext.markdown import cell, table
+from ucbench.axes import AXES
 from ucbench.cli.app import cli
 
 MARKER = "<!-- commands -->"
+AXES_MARKER = "<!-- axes -->"
 
 
 def commands() -> Iterator[click.Context]:
@@ -35,6 +38,31 @@ def _below(context: click.Context) -> Iterator[click.Context]:
 def reference() -> str:
     """All commands as Markdown."""
     return "\n\n".join(map(_section, commands()))
+
+
+def axes() -> str:
+    """The axes as a table."""
+    return table(
+        ["option", "in suites", "in Python", "value", "columns", "meaning"],
+        [
+            [
+                f"`{axis.option}`",
+                f"`{axis.key}`",
+                f"`{axis.name}`",
+                f"{axis.type.wanted}{'; repeatable' if axis.repeatable else ''}",
+                ", ".join(f"`{column}`" for column in axis.columns),
+                axis.help,
+            ]
+            for axis in AXES
+        ],
+    )
+
+
+def inserted(text: str) -> str:
+    """The text of a page with the reference and the table in their places."""
+    if MARKER in text:
+        text = text.replace(MARKER, reference())
+    return text.replace(AXES_MARKER, axes())
 
 
 def _section(context: click.Context) -> str:
@@ -71,8 +99,7 @@ def _prose(text: str) -> str:
 
 
 def _insert(app: Any, docname: str, source: list[str]) -> None:
-    if MARKER in source[0]:
-        source[0] = source[0].replace(MARKER, reference())
+    source[0] = inserted(source[0])
 
 
 def setup(app: Any) -> dict[str, bool]:

@@ -41,9 +41,9 @@ def method_pages() -> dict[str, str]:
 def rendered(page: Path) -> str:
     """A page's Markdown with every generated part in its place."""
     text = page.read_text(encoding="utf-8")
-    for part in (commands, hooks):
-        if part.MARKER in text:
-            text = text.replace(part.MARKER, part.reference())
+    text = commands.inserted(text)
+    if hooks.MARKER in text:
+        text = text.replace(hooks.MARKER, hooks.reference())
     if layers.MARKER in text:
         text = text.replace(layers.MARKER, layers.overview())
     return reproduced.inserted(methods.inserted(text))

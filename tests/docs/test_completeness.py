@@ -20,6 +20,7 @@ from scipy import stats
 import ucbench
 import ucbench.testing
 from ucbench import hookspecs, results
+from ucbench.axes import AXES
 from ucbench.cli.app import main
 from ucbench.components import RECORD_KINDS
 from ucbench.leaderboards import tables
@@ -66,6 +67,11 @@ def test_every_command_and_option_that_help_shows_is_on_the_page_of_commands(cap
         missing = [option for option in options if not re.search(rf"(?<![\w-]){option}(?![\w-])", part)]
         assert options
         assert missing == [], f"ucbench {' '.join(path)}"
+
+
+def test_every_axis_is_in_the_table_of_axes():
+    part = section(rendered(DOCS / "cli.md"), "## Axes")
+    assert re.findall(r"^\| `(--[\w-]+)` \|", part, re.MULTILINE) == [axis.option for axis in AXES]
 
 
 def test_every_hook_is_described_with_its_arguments():
