@@ -17,7 +17,7 @@ from _ext import measured
 from _ext.markdown import code, table
 from _ext.paths import METHODS, write_pages
 from _ext.published import page_about
-from ucbench.cli.catalogue import as_text
+from ucbench.cli.output import as_text
 from ucbench.cli.parameters import parameter_rows
 from ucbench.components import RECORD_KINDS, ComponentRecord
 from ucbench.params import DEFAULT_PRESET, Params

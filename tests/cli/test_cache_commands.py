@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ucbench.cli.app import main
-from ucbench.cli.cache.sizes import age_text, size_text
+from ucbench.cli.output import age_text, size_text
 from ucbench.identity import key
 from ucbench.store import Store
 
@@ -70,7 +70,7 @@ def test_damage_is_told_by_the_exit_code(capsys, store):
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
-    [(["gc", "--older-than", "soon"], "no age such as"), (["gc", "--keep", "10XB"], "no size such as")],
+    [(["gc", "--older-than", "soon"], "not an age such as"), (["gc", "--keep", "10XB"], "not a size such as")],
 )
 def test_a_slip_is_told_with_exit_code_2(capsys, arguments, text):
     assert main(["cache", *arguments]) == 2

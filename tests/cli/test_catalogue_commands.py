@@ -13,7 +13,7 @@ from pydantic import Field
 
 import ucbench
 from ucbench.cli.app import main
-from ucbench.cli.output import print_facts, print_table
+from ucbench.cli.output import print_facts, print_json, print_table
 from ucbench.plugins import LoadedPlugin, load_module
 from ucbench.registry import Registry
 
@@ -157,3 +157,8 @@ def test_a_terminal_gets_the_whole_text_too_and_brackets_are_no_markup(capsys, m
 def test_tables_of_nothing_print_nothing(capsys):
     print_table(["name"], [])
     assert capsys.readouterr().out == ""
+
+
+def test_print_json_writes_floats_with_ten_significant_digits_at_any_depth(capsys):
+    print_json({"drop": [90.0 - 59.4, {"lr": 1e-12 + 0.1}], "n": 3, "none": None, "done": True})
+    assert json.loads(capsys.readouterr().out) == {"drop": [30.6, {"lr": 0.1}], "n": 3, "none": None, "done": True}

@@ -95,8 +95,11 @@ def test_a_failed_cell_makes_the_exit_code_1_and_the_others_are_shown(capsys):
         (["--poisoner", "strips"], "Unknown poisoner 'strips'. Did you mean 'stripes'? `ucbench list poisoner`"),
         ([], "name a poisoner by --poisoner"),
         (["--poisoner", "stripes", "--epsilon", "0.03"], "8-bit levels"),
-        (["--poisoner", "stripes", "--mixture", "half"], "'half' is no fraction such as 0.4 or 40%"),
-        (["--poisoner", "stripes", "--mixture", "140%"], "above 0 and at most 1; got 1.4"),
+        (
+            ["--poisoner", "stripes", "--mixture", "half"],
+            "--mixture takes a fraction above 0 and at most 1, such as 0.4 or 40%; got 'half'",
+        ),
+        (["--poisoner", "stripes", "--mixture", "140%"], "above 0 and at most 1, such as 0.4 or 40%; got '140%'"),
         (["--poisoner", "stripes", "--seed", "0", "--train-seed", "1"], "either --seed"),
         (["--poisoner", "stripes", "--seed", "two"], "'two' is neither a seed nor a range"),
         (

@@ -103,7 +103,7 @@ def test_a_metric_is_a_column(capsys):
         (["run", "--suite", "smokey"], "Did you mean 'smoke'?"),
         (["plan", *WORLD, "--metric", "sharpnes"], "Did you mean 'sharpness' or"),
         (["run", *WORLD, "--executor", "proces"], "Did you mean 'process'?"),
-        (["plan", *WORLD, "--trusted", "few"], "'few' is no number of images"),
+        (["plan", *WORLD, "--trusted", "few"], "--trusted takes a whole number, 0 or more; got 'few'"),
         (["plan", *WORLD, "--shard", "3"], "--shard is a part such as 3/16"),
     ],
 )

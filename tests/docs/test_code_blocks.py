@@ -18,7 +18,7 @@ import pytest
 from doc_pages import Block
 from doc_world import RECORDS, World, commands, forget_plugins
 
-from ucbench.cli.summary import print_summary
+from ucbench.cli.run import print_summary
 from ucbench.records import read_records
 from ucbench.results import Row, rows
 

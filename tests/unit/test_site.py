@@ -14,8 +14,8 @@ import site_records as made
 import tiny_components as tiny
 
 from ucbench import api
-from ucbench.cli.axes import chosen_axes
-from ucbench.cli.run import command as run_command
+from ucbench.cli.options import chosen_axes
+from ucbench.cli.run import run_command
 from ucbench.errors import DataError, UsageError
 from ucbench.site import build_site
 from ucbench.site import output as site_output

@@ -1,4 +1,4 @@
-"""The command line: one module a command, imported only when it is asked for."""
+"""The command line. A command's module is imported only when the command is named."""
 
 from ucbench.cli.app import main
 

@@ -1,4 +1,4 @@
-"""The group of commands, and how errors and interrupts leave the process."""
+"""``ucbench``: the commands, and how errors and interrupts leave the process."""
 
 from __future__ import annotations
 
@@ -7,28 +7,34 @@ from collections.abc import Sequence
 
 import click
 
-from ucbench.cli.lazy import LazyGroup
-from ucbench.cli.options import verbosity
+from ucbench.cli.options import LazyGroup, verbosity
 from ucbench.errors import UcbenchError
 
-#: In the order of ``ucbench --help``; each is the ``command`` of the module of that name. Those modules
-#: import whatever is heavy inside their functions, so that the list of commands stays quick.
-COMMANDS = (
-    "run", "plan", "list", "show", "leaderboard", "export", "cache", "plugins", "new-plugin", "check-plugin", "doctor",
-)  # fmt: skip
+#: Each command with its module, in the order of ``ucbench --help``.
+COMMANDS = {
+    "run": "run",
+    "plan": "plan",
+    "list": "catalogue",
+    "show": "catalogue",
+    "leaderboard": "leaderboard",
+    "export": "export",
+    "cache": "cache",
+    "plugins": "plugins",
+    "new-plugin": "plugins",
+    "check-plugin": "check_plugin",
+    "doctor": "doctor",
+}
 
 INTERRUPTED = 130
 
 _log = logging.getLogger(__name__)
 
 
-@click.group(
-    cls=LazyGroup, names=COMMANDS, package="ucbench.cli", context_settings={"help_option_names": ["-h", "--help"]}
-)
+@click.group(cls=LazyGroup, modules=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="ucbench", message="%(prog)s %(version)s")
 @verbosity
 def cli() -> None:
-    """Craft unlearnable examples, attack them as an exploiter might, and rank what is left."""
+    """Craft unlearnable examples, attack them as an exploiter might, and rank what remains protected."""
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -1,18 +1,192 @@
-"""What ``list`` and ``show`` say of a component."""
+"""``ucbench list`` and ``ucbench show``: the installed components, and one with its parameters and presets."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-from typing import Any
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
 
-from ucbench.components import ComponentRecord
-from ucbench.registry import Registry, install_line, installed, missing_modules
+import click
+
+from ucbench.cli.options import as_json, plugin_files, verbosity
+from ucbench.cli.output import as_text, print_facts, print_json, print_table
+from ucbench.components import RECORD_KINDS, ComponentRecord
+from ucbench.registry import Registry, install_line, installed, kind_named, missing_modules
+
+if TYPE_CHECKING:
+    from ucbench.params import Params
+
+#: Fields that tell the components of one kind apart at a glance.
+_FACTS = {
+    "surrogate": ("label_access",),
+    "poisoner": ("label_access", "granularity", "budget", "oracle"),
+    "labeling": ("source",),
+    "defense": ("tier", "oracle"),
+}
 
 _log = logging.getLogger(__name__)
 
 
-def open_registry() -> Registry:
+@click.command("list")
+@click.argument("kind", required=False)
+@click.argument("glob", required=False)
+@plugin_files
+@as_json
+@verbosity
+def list_command(kind: str | None, glob: str | None, as_json: bool) -> None:
+    """List installed components.
+
+    KIND is dataset, surrogate, poisoner, labeling, defense, victim, metric, executor or exporter (or a plural), or
+    suite; all components without it.
+    GLOB keeps the components whose name or alias it matches: `ucbench list poisoner 'uc*'`.
+    """
+    if kind in ("suite", "suites"):
+        _list_suites(glob, as_json)
+        return
+    registry = _open_registry()
+    kinds = (kind_named(kind),) if kind else tuple(RECORD_KINDS)
+    records = [registry.find(k, name) for k in kinds for name in registry.names(k, glob)]
+    if as_json:
+        print_json([_describe(record, registry) for record in records])
+        return
+    facts = _FACTS.get(kinds[0], ()) if kind else ()
+    print_table(
+        [
+            "kind",
+            "name",
+            "aliases",
+            *(fact.replace("_", " ") for fact in facts),
+            "summary",
+            "from",
+            "install",
+        ],
+        [
+            [
+                "" if kind else record.kind,
+                record.name,
+                ", ".join(record.aliases),
+                *(_fact(getattr(record, fact)) for fact in facts),
+                record.summary,
+                registry.origin(record.kind, record.name).distribution,
+                _needed(record),
+            ]
+            for record in records
+        ],
+    )
+    if not records:
+        what = f"{kinds[0]} named {glob!r}" if kind and glob else kinds[0] if kind else "component"
+        click.echo(f"There is no {what}.", err=True)
+
+
+def _list_suites(glob: str | None, as_json: bool) -> None:
+    from ucbench.api import suites
+    from ucbench.suite import load_suite
+
+    paths, problems = suites()
+    for problem in problems:
+        click.echo(f"Warning: {problem}", err=True)
+    found = [load_suite(path) for name, path in sorted(paths.items()) if glob is None or fnmatchcase(name, glob)]
+    if as_json:
+        print_json(
+            [{**suite.file.model_dump(mode="json", exclude_none=True), "path": str(suite.path)} for suite in found]
+        )
+        return
+    print_table(
+        ["name", "version", "title", "file"],
+        [[suite.file.name, str(suite.file.version), suite.file.title, str(suite.path)] for suite in found],
+    )
+
+
+def _fact(value: str | bool) -> str:
+    return value if isinstance(value, str) else "yes" if value else ""
+
+
+@click.command("show")
+@click.argument("kind")
+@click.argument("name", metavar="NAME[@PRESET]")
+@plugin_files
+@as_json
+@verbosity
+def show_command(kind: str, name: str, as_json: bool) -> None:
+    """Show a component, its parameters and presets.
+
+    A longer reference shows the values it stands for: `ucbench show poisoner uc@paper:clusters=5`.
+    """
+    from ucbench.cli.parameters import parameter_rows
+    from ucbench.grammar import parse
+
+    registry = _open_registry()
+    ref = parse(name)
+    record = registry.find(kind, ref.name)
+    params = registry.params_class(record)
+    # A bare name need not be complete: an image folder without a path cannot be resolved, but can be shown.
+    bare = ref.preset is None and ref.argument is None and not ref.options
+    resolved = None if bare else registry.resolve(kind, ref)
+    parameters = parameter_rows(params, resolved.params if resolved else None)
+    description = _describe(record, registry)
+    written = _written(record, params)
+    if as_json:
+        print_json(
+            description
+            | {
+                "written": written,
+                "reference": str(resolved) if resolved else record.name,
+                "presets": params.preset_names(),
+                "parameters": parameters,
+            }
+        )
+        return
+    print_facts(_facts(record, description, written, params))
+    if not parameters:
+        return
+    click.echo()
+    presets = [preset for preset in params.preset_names() if params.presets.get(preset)]
+    print_table(
+        ["parameter", "type", "default", "value", *(f"@{preset}" for preset in presets), "description"],
+        [_cells(row, presets) for row in parameters],
+    )
+
+
+def _facts(
+    record: ComponentRecord, description: dict[str, Any], written: str, params: type[Params]
+) -> list[tuple[str, str]]:
+    shown_elsewhere = {"name", "load", "params", "requires", "extra"}
+    fields = [field.name for field in dataclasses.fields(record) if field.name not in shown_elsewhere]
+    values = {name: getattr(record, name) for name in fields}
+    return [
+        (record.kind, record.name),
+        *((name.replace("_", " "), as_text(v)) for name, v in values.items() if v not in (None, "", ())),
+        ("presets", ", ".join(params.preset_names())),
+        ("written", written),
+        (
+            "from",
+            f"{description['distribution']} {description['distribution_version']} ({description['plugin']})",
+        ),
+        ("install", _needed(record)),
+    ]
+
+
+def _cells(row: dict[str, Any], presets: list[str]) -> list[str]:
+    return [
+        row["name"],
+        row["type"],
+        "required" if row["required"] else as_text(row["default"]),
+        as_text(row["value"]) if "value" in row else "",
+        *(as_text(row["presets"][preset]) if preset in row["presets"] else "" for preset in presets),
+        row["description"],
+    ]
+
+
+def _written(record: ComponentRecord, params: type[Params]) -> str:
+    """How a reference to the component may be written."""
+    preset = "[@PRESET]" if len(params.preset_names()) > 1 else ""
+    argument = f"[:{params.argument.upper()}]" if params.argument else ""
+    options = "[:key=value,...]" if params.model_fields else ""
+    return f"{record.name}{preset}{argument}{options}"
+
+
+def _open_registry() -> Registry:
     """The installed components, with a warning for everything that was left out."""
     registry = installed()
     for plugin in registry.plugins:
@@ -23,7 +197,7 @@ def open_registry() -> Registry:
     return registry
 
 
-def describe(record: ComponentRecord, registry: Registry) -> dict[str, Any]:
+def _describe(record: ComponentRecord, registry: Registry) -> dict[str, Any]:
     """A record as JSON values, with its plugin and what is missing to use it."""
     origin = registry.origin(record.kind, record.name)
     return {
@@ -36,17 +210,6 @@ def describe(record: ComponentRecord, registry: Registry) -> dict[str, Any]:
     }
 
 
-def needed(record: ComponentRecord) -> str:
+def _needed(record: ComponentRecord) -> str:
     """The install line of a component whose requirements are missing, else an empty text."""
     return install_line(record) if missing_modules(record) else ""
-
-
-def as_text(value: Any) -> str:
-    """A value as it is written in a reference: ``none``, ``true``, ``75/90``."""
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (tuple, list)):
-        return "/".join(as_text(part) for part in value)
-    return str(value)

@@ -34,7 +34,7 @@ class _Line:
 
 @dataclasses.dataclass(frozen=True)
 class _Report:
-    """What is told of one component, or of a plugin that has none."""
+    """The verdicts on one component, or on a plugin that has none."""
 
     what: str
     plugin: LoadedPlugin
@@ -51,7 +51,7 @@ class _Report:
 @plugin_files
 @as_json
 @verbosity
-def command(names: tuple[str, ...], as_json: bool) -> int:
+def check_plugin_command(names: tuple[str, ...], as_json: bool) -> int:
     """Check installed components against the contract.
 
     NAME is a component, with parameters if you like (`stripes`, `poisoner/stripes:period=8`), or a plugin by the name

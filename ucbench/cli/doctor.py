@@ -11,9 +11,8 @@ from pathlib import Path
 
 import click
 
-from ucbench.cli.catalogue import as_text
 from ucbench.cli.options import as_json, verbosity
-from ucbench.cli.output import print_facts, print_json
+from ucbench.cli.output import as_text, print_facts, print_json
 from ucbench.numerics import available_cores, cpu_has_bf16, cpu_name, resolve
 from ucbench.registry import installed
 
@@ -25,7 +24,7 @@ LOW_SPACE_GIB = 2.0
 @click.command("doctor")
 @as_json
 @verbosity
-def command(as_json: bool) -> None:
+def doctor_command(as_json: bool) -> None:
     """Show what this machine offers and what is broken.
 
     Python, processor, torch, device and dtype of a run, store, data, libraries and plugins. The store is

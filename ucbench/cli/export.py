@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ucbench.cli.axes import axis_options, chosen_cells
-from ucbench.cli.options import is_quiet, verbosity
+from ucbench.cli.options import axis_options, chosen_axes, chosen_cells, is_quiet, verbosity
 
 if TYPE_CHECKING:
     from ucbench.api import Session
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--date", metavar="YYYY-MM-DD", help="When it is published, for croissant.json.")
 @axis_options
 @verbosity
-def command(
+def export_command(
     record: str | None,
     license: str | None,
     creator: str | None,
@@ -64,7 +63,7 @@ def command(
 
 
 # The axes bring an --out that may be left away, for records and tables.
-_out = next(parameter for parameter in command.params if parameter.name == "out")
+_out = next(parameter for parameter in export_command.params if parameter.name == "out")
 assert isinstance(_out, click.Option)
 _out.required, _out.help = True, "A new folder."
 
@@ -72,7 +71,6 @@ _out.required, _out.help = True, "A new folder."
 def _recorded(path: str, options: dict[str, Any], progress: Progress) -> tuple[Record, Cell, Session]:
     """The record, its cell, and a session with its arithmetic."""
     from ucbench.api import session
-    from ucbench.cli.axes import chosen_axes
     from ucbench.errors import UsageError
     from ucbench.numerics import Numerics
     from ucbench.recorded import cell_of

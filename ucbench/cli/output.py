@@ -1,18 +1,32 @@
-"""Printing: rich tables on a terminal; complete, aligned text in a pipe or file; JSON on request."""
+"""What commands print: rich tables on a terminal, complete aligned text in a pipe or file, JSON; and sizes and ages."""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
 
+_BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
+
 
 def print_json(value: Any) -> None:
-    """Print a JSON value, indented."""
-    click.echo(json.dumps(value, indent=2))
+    """Print a JSON value, indented; floats with ten significant digits."""
+    click.echo(json.dumps(_rounded(value), indent=2))
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.10g}")
+    if isinstance(value, Mapping):
+        return {name: _rounded(member) for name, member in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rounded(member) for member in value]
+    return value
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -54,3 +68,46 @@ def _print_rich(titles: Sequence[str] | None, lines: Sequence[Sequence[str]]) ->
         # Text rather than str: brackets in a cell are not markup.
         table.add_row(*(Text(cell, overflow="fold") for cell in line))
     Console().print(table)
+
+
+def as_text(value: Any) -> str:
+    """A value as it is written in a reference: ``none``, ``true``, ``75/90``."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (tuple, list)):
+        return "/".join(as_text(part) for part in value)
+    return str(value)
+
+
+def as_bytes(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """Option callback: a number of bytes such as 500MB or 10GB."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(|b|[kmgt]b?)", (value or "").strip().lower())
+    if value is None or match:
+        return None if match is None else int(float(match[1]) * _BYTES[match[2].removesuffix("b")])
+    raise click.BadParameter(f"{value!r} is not a size such as 500MB or 10GB.", ctx, param)
+
+
+def as_seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """Option callback: an age such as 12h, 30d or 2w."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", (value or "").strip().lower())
+    if value is None or match:
+        return None if match is None else float(match[1]) * _SECONDS[match[2]]
+    raise click.BadParameter(f"{value!r} is not an age such as 12h, 30d or 2w.", ctx, param)
+
+
+def size_text(count: int) -> str:
+    """Bytes in the largest unit that leaves a whole number before the point."""
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} B"
+
+
+def age_text(seconds: float) -> str:
+    """Seconds in the largest unit of which there is at least one."""
+    for unit, length in reversed(_SECONDS.items()):
+        if seconds >= length and unit != "w":
+            return f"{seconds / length:.0f} {unit}"
+    return "0 s"

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
-from ucbench.cli.catalogue import as_text
+from ucbench.cli.output import as_text
 from ucbench.params import Params
 
 _BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ucbench.cli.axes import axis_options, chosen_cells
-from ucbench.cli.options import as_json, verbosity
+from ucbench.axes import AXES, heading
+from ucbench.cli.options import as_json, axis_options, chosen_cells, verbosity
 from ucbench.cli.output import print_json, print_table
 from ucbench.progress import duration
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--time", "probe", is_flag=True, help="Time two steps of every kind of training never done here.")
 @as_json
 @verbosity
-def command(as_json: bool, out: str | None, probe: bool, **options: Any) -> None:
+def plan_command(as_json: bool, out: str | None, probe: bool, **options: Any) -> None:
     """Show the cells of a run without running them.
 
     Seconds are those that cells of the same victim, or crafts of the same poisoner, took on this machine's store
@@ -41,7 +42,7 @@ def command(as_json: bool, out: str | None, probe: bool, **options: Any) -> None
             ]
         )  # fmt: skip
         return
-    print_table([*_SHOWN, "release", "cell", "seconds"], [_line(cell) for cell in cells])
+    _print(cells)
     missing = [cell for cell in cells if not cell.done]
     text = f"{len(cells)} cells, {len(cells) - len(missing)} done"
     if missing:
@@ -53,14 +54,22 @@ def command(as_json: bool, out: str | None, probe: bool, **options: Any) -> None
     click.echo(f"{text}.")
 
 
-_SHOWN = (
-    "dataset", "poisoner", "preset", "surrogate", "craft_labels", "labeling", "defense", "victim", "norm", "epsilon",
-    "craft_seed", "train_seed",
-)  # fmt: skip
-
-
-def _line(planned: PlannedCell) -> list[str]:
-    values = planned.cell.describe()
-    shown = ["" if values[name] is None else str(values[name]) for name in _SHOWN]
-    seconds = "" if planned.done else "?" if planned.seconds is None else f"{planned.seconds:.0f}"
-    return [*shown, "stored" if planned.release_done else "to craft", "done" if planned.done else "to run", seconds]
+def _print(cells: Sequence[PlannedCell]) -> None:
+    """One line per cell; columns of low priority only where cells differ in them."""
+    values = [cell.cell.describe() for cell in cells]
+    shown = [
+        name
+        for axis in AXES
+        for name in axis.columns
+        if axis.priority == 1 or len({str(one[name]) for one in values}) > 1
+    ]
+    lines = [
+        [
+            *("" if one[name] is None else str(one[name]) for name in shown),
+            "stored" if cell.release_done else "to craft",
+            "done" if cell.done else "to run",
+            "" if cell.done else "?" if cell.seconds is None else f"{cell.seconds:.0f}",
+        ]
+        for one, cell in zip(values, cells, strict=True)
+    ]
+    print_table([*map(heading, shown), "release", "cell", "seconds"], lines)

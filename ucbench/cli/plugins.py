@@ -1,13 +1,15 @@
-"""``ucbench plugins``: where each plugin came from, what failed and why."""
+"""``ucbench plugins`` and ``ucbench new-plugin``: installed plugins and what failed; the start of a new one."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import click
 
 from ucbench.cli.options import as_json, plugin_files, verbosity
 from ucbench.cli.output import print_json, print_table
+from ucbench.components import RECORD_KINDS
 from ucbench.plugins import RESTRICT_VARIABLE, LoadedPlugin
 from ucbench.registry import installed
 
@@ -16,7 +18,7 @@ from ucbench.registry import installed
 @plugin_files
 @as_json
 @verbosity
-def command(as_json: bool) -> None:
+def plugins_command(as_json: bool) -> None:
     """Show installed plugins and why any was left out.
 
     With UCBENCH_PLUGINS=NAME,... only these are loaded; with UCBENCH_PLUGINS=none, none is. `-vv` shows where
@@ -57,6 +59,33 @@ def command(as_json: bool) -> None:
         click.echo(f"Loading is restricted by {RESTRICT_VARIABLE}={restriction}.")
     elif not registry.plugins:
         click.echo("No plugin is installed.")
+
+
+@click.command("new-plugin")
+@click.argument("name")
+@click.option("--kind", type=click.Choice(list(RECORD_KINDS)), required=True, help="What the component is.")
+@click.option(
+    "--out", type=click.Path(file_okay=False), default=".", help="Folder to make it in; default: where you are."
+)
+@verbosity
+def new_plugin_command(name: str, kind: str, out: str) -> None:
+    """Write ./ucbench-NAME, a distribution with a component NAME to be changed into your own.
+
+    It installs, keeps the contract of its kind and has tests of its own: a place to start from.
+
+    \b
+      ucbench new-plugin my-noise --kind poisoner
+      pip install -e ./ucbench-my-noise
+      ucbench run --poisoner my-noise
+    """
+    from ucbench.scaffold import names_for, write_plugin
+
+    names = names_for(name, kind, installed())
+    folder = write_plugin(names, Path(out))
+    click.echo(f"Written: {folder}. The component is src/{names.module}/{names.kind}.py. Next:")
+    click.echo(f"  pip install -e {folder}")
+    click.echo(f"  ucbench check-plugin {names.distribution}")
+    click.echo(f"  ucbench show {names.kind} {names.name}")
 
 
 def _components(plugin: LoadedPlugin) -> dict[str, list[str]]:

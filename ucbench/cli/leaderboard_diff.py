@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ucbench.cli.leaderboard.folder import suite_of
+from ucbench.cli.leaderboard import suite_of
 from ucbench.cli.options import as_json, verbosity
 from ucbench.cli.output import print_json, print_table
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @click.option("--same", metavar="THEIRS=OURS", multiple=True, help="What a published name means: 'UC (p=10)=uc'.")
 @as_json
 @verbosity
-def command(
+def diff_command(
     one: str, other: str, suite: str | None, across: tuple[str, ...], same: tuple[str, ...], as_json: bool
 ) -> None:
     """Compare the leaderboard in folder ONE with OTHER: another folder, or a CSV of published figures.

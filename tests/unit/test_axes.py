@@ -1,0 +1,82 @@
+"""The description of the axes, and that everything which takes or shows axes agrees with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+
+import click
+import pytest
+import tiny_components as tiny
+
+from ucbench import api
+from ucbench.axes import AXES, AXIS, COLUMNS
+from ucbench.cli.options import axis_options
+from ucbench.errors import UsageError
+from ucbench.matrix import Axes, expand
+from ucbench.suite import Exclusion, TableAxes, load_suite
+
+
+def test_python_command_line_suites_and_request_have_the_same_axes():
+    names = {axis.name for axis in AXES}
+    assert set(inspect.signature(api.axes).parameters) == names == set(TableAxes.model_fields)
+    assert set(Exclusion.model_fields) <= names
+    options = click.command("any")(axis_options(lambda **options: None)).params
+    assert {axis.option for axis in AXES} <= {option for parameter in options for option in parameter.opts}
+    assert {axis.request for axis in AXES} - {""} == {field.name for field in dataclasses.fields(Axes)} - {
+        "labeler",
+        "seeds",
+    }
+
+
+def test_description_of_a_cell_has_the_columns_of_the_axes_in_order():
+    axes = Axes(["spots"], ["badge"], ["tiny"], ["original"])
+    assert [tuple(cell.describe()) for cell in expand(axes, tiny.registry())] == [COLUMNS] * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "value"),
+    [
+        ("poisoner", "uc", "uc"),
+        ("epsilon", "8/255", 8.0),
+        ("mixture", "40%", 0.4),
+        ("mixture", 1, 1.0),
+        ("trusted", "200", 200),
+        ("seed", "0-2", (0, 1, 2)),
+        ("schedule", "0.5x", 0.5),
+    ],
+)
+def test_axis_reads_text_and_reads_again_what_it_has_read(name, written, value):
+    read = AXIS[name].read
+    assert (read(written), type(read(written))) == (value, type(value))
+    if name != "seed":
+        assert read(value) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("poisoner", 3),
+        ("defense", None),
+        ("epsilon", "0.03"),
+        ("mixture", "half"),
+        ("mixture", "140%"),
+        ("mixture", float("nan")),
+        ("trusted", "-1"),
+        ("trusted", 2.5),
+        ("seed", "two"),
+        ("schedule", "0x"),
+        ("schedule", "inf"),
+    ],
+)
+def test_axis_refuses_what_is_not_of_its_type_and_quotes_it(name, written):
+    with pytest.raises(UsageError) as raised:
+        AXIS[name].read(written)
+    assert str(written) in str(raised.value)
+
+
+def test_suite_refuses_a_value_that_its_axis_cannot_read(tmp_path):
+    path = tmp_path / "small.toml"
+    path.write_text('name = "small"\nversion = 1\n\n[[table]]\npoisoner = "uc"\nmixture = [0.5, "half"]\n')
+    with pytest.raises(UsageError, match=r"line 6, table\.1\.mixture: --mixture takes a fraction.*'half'\.$"):
+        load_suite(path)

@@ -1,0 +1,92 @@
+"""``ucbench cache``: the store of releases, surrogates and finished cells."""
+
+from __future__ import annotations
+
+import time
+from itertools import groupby
+
+import click
+
+from ucbench.cli.options import LazyGroup, as_json, verbosity
+from ucbench.cli.output import age_text, as_bytes, as_seconds, print_json, print_table, size_text
+
+
+@click.group("cache", cls=LazyGroup, modules=dict.fromkeys(("ls", "verify", "gc"), "cache"))
+def cache_command() -> None:
+    """See what is in the store, whether it is intact, and remove what is not needed any more."""
+
+
+@click.command("ls")
+@click.argument("kind", required=False)
+@as_json
+@verbosity
+def ls_command(kind: str | None, as_json: bool) -> None:
+    """List how much there is of every kind, or the objects of one KIND (release, surrogate, cell, prepared, ...)."""
+    from ucbench.store import Store
+    from ucbench.upkeep import entries
+
+    store, now = Store(), time.time()
+    found = list(entries(store, [kind] if kind else []))
+    if as_json:
+        print_json([{"kind": e.kind, "key": e.key, "bytes": e.bytes, "unused_seconds": now - e.used} for e in found])
+        return
+    if kind:
+        print_table(["key", "size", "unused for"], [[e.key, size_text(e.bytes), age_text(now - e.used)] for e in found])
+    else:
+        lines = []
+        for name, group in groupby(found, key=lambda entry: entry.kind):
+            members = list(group)
+            lines.append([name, str(len(members)), size_text(sum(entry.bytes for entry in members))])
+        print_table(["kind", "objects", "size"], lines)
+    click.echo(f"{len(found)} objects, {size_text(sum(entry.bytes for entry in found))}, in {store.root}", err=True)
+
+
+@click.command("verify")
+@click.argument("kind", required=False)
+@verbosity
+def verify_command(kind: str | None) -> int:
+    """Compare every object, or those of one KIND, with the hashes it was stored with.
+
+    A damaged one is moved aside and made again by the next run that needs it. Exit code 1 if there was any.
+    """
+    from ucbench.store import Store
+    from ucbench.upkeep import verify
+
+    store = Store()
+    intact = [good for _, good in verify(store, [kind] if kind else [])]
+    damaged = intact.count(False)
+    click.echo(f"{len(intact)} objects, {damaged or 'none'} damaged.")
+    if damaged:
+        click.echo(f"Set aside in {store.root / 'quarantine'}; runs that need them make them again.", err=True)
+    return 1 if damaged else 0
+
+
+@click.command("gc")
+@click.option(
+    "--older-than", callback=as_seconds, metavar="AGE", help="Remove what was not used for that long: 12h, 30d, 2w."
+)
+@click.option(
+    "--keep", callback=as_bytes, metavar="SIZE", help="Remove the longest unused until the rest fits: 10GB, 0."
+)
+@click.option("--kind", "kinds", multiple=True, help="Only objects of this kind (release, prepared, ...); repeatable.")
+@click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
+@verbosity
+def gc_command(older_than: float | None, keep: int | None, kinds: tuple[str, ...], dry_run: bool) -> None:
+    """Remove objects from the store. What a run needs later is made again; records in result folders stay.
+
+    Without --older-than and --keep, only leftovers go: damaged objects that were set aside, what killed processes
+    left half-made, checkpoints of a day ago. Nothing that a process is making at this moment is touched.
+    """
+    from ucbench.store import Store
+    from ucbench.upkeep import entries, remove, sweep, unused
+
+    store = Store()
+    chosen = unused(entries(store, kinds), older_than=older_than, keep=keep)
+    if dry_run:
+        for entry in chosen:
+            click.echo(f"{entry.kind} {entry.key} {size_text(entry.bytes)}")
+        click.echo(f"Would remove {len(chosen)} objects, {size_text(sum(entry.bytes for entry in chosen))}.")
+        return
+    count, size = remove(store, chosen)
+    left = sweep(store)
+    click.echo(f"Removed {count} objects, {size_text(size)}, and {size_text(left)} of leftovers.")

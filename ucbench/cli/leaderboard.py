@@ -1,0 +1,209 @@
+"""``ucbench leaderboard``: tables, charts and pages made from the records of a suite."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ucbench.cli.options import LazyGroup, verbosity
+
+if TYPE_CHECKING:
+    from ucbench.suite import Suite
+
+#: Each command with its module, in the order of ``--help``.
+COMMANDS = {
+    "build": "leaderboard",
+    "check": "leaderboard_check",
+    "diff": "leaderboard_diff",
+    "submit": "leaderboard_check",
+    "export": "leaderboard",
+    "plot": "leaderboard",
+    "site": "leaderboard",
+    "tiers": "leaderboard",
+}
+#: A submission's copy of the suite as it was used.
+SUITE_FILE = "suite.toml"
+
+
+@click.group("leaderboard", cls=LazyGroup, modules=COMMANDS)
+def leaderboard_command() -> None:
+    """Build leaderboards from records, check, compare and publish them."""
+
+
+def suite_of(folder: Path, named: str | None) -> Suite | None:
+    """The suite of that name; else the folder's own copy; else the known one that the folder's table is headed by.
+
+    None if there is none of these.
+
+    Raises:
+        UsageError: if there is no suite of that name, or its file is wrong.
+    """
+    from ucbench import api
+    from ucbench.errors import UcbenchError
+    from ucbench.suite import load_suite
+
+    if named is not None:
+        return api.suite(named)
+    if (folder / SUITE_FILE).exists():
+        return load_suite(folder / SUITE_FILE)
+    heading = _heading(folder / "README.md")
+    for path in api.suites()[0].values():
+        try:
+            known = load_suite(path)
+        except UcbenchError:
+            continue  # one that is broken heads no table
+        if heading == f"# {known.title}":
+            return known
+    return None
+
+
+def _heading(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").partition("\n")[0]
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+@click.command("build")
+@click.argument("suite")
+@click.option("--records", type=click.Path(exists=True, file_okay=False), help="A run's --out; default: --out itself.")
+@click.option("--out", type=click.Path(file_okay=False), required=True, help="The leaderboard's folder.")
+@verbosity
+def build_command(suite: str, records: str | None, out: str) -> None:
+    """Write results.csv, leaderboard.csv and a table to read, README.md, from the records of SUITE.
+
+    Picture sheets and a copy of the suite, suite.toml, are laid beside them.
+    """
+    from ucbench import api
+    from ucbench.leaderboards.tables import build as write
+
+    named = api.suite(suite)
+    folder = Path(out)
+    if records is not None and Path(records).resolve() != folder.resolve():
+        (folder / "records").mkdir(parents=True, exist_ok=True)
+        for path in sorted((Path(records) / "records").glob("*.json")):
+            shutil.copyfile(path, folder / "records" / path.name)
+        for path in sorted((Path(records) / "sheets").glob("*.png")):
+            (folder / "sheets").mkdir(exist_ok=True)
+            shutil.copyfile(path, folder / "sheets" / path.name)
+    shutil.copyfile(named.path, folder / SUITE_FILE)
+    for path in write(folder, named.file.ranking.defenses, named.title):
+        click.echo(str(path))
+
+
+@click.command("export")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@click.option("--to", "exporter", metavar="NAME", required=True, help="Format; `ucbench list exporter` has all.")
+@click.option("--suite", metavar="NAME", help="Whose leaderboard it is; default: what the folder itself says.")
+@click.option("--out", type=click.Path(dir_okay=False), help="File to write; default: the output.")
+@verbosity
+def export_command(folder: str, exporter: str, suite: str | None, out: str | None) -> None:
+    """Write the table of the leaderboard in FOLDER as markdown, latex, html or csv, or whatever plugins add.
+
+    The table is made from the records, as `ucbench leaderboard build` makes it.
+    """
+    from ucbench import api
+    from ucbench.errors import UsageError
+    from ucbench.files import atomic_write_text
+    from ucbench.leaderboards.tables import entries_in
+
+    chosen = api.session().registry.resolve("exporter", exporter)
+    named = suite_of(Path(folder), suite)
+    if named is None:
+        raise UsageError(f"{folder} does not say which suite it is of: name it by --suite.")
+    text = chosen.build().export(entries_in(Path(folder), named.file.ranking.defenses), named.title)
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        atomic_write_text(Path(out), text)
+        click.echo(out)
+
+
+@click.command("plot")
+@click.argument("folder", type=click.Path(file_okay=False))
+@click.option("--by", metavar="AXIS", default="defense", show_default=True, help="Column along the axis.")
+@click.option(
+    "--measure", metavar="COLUMN", default="test_accuracy", show_default=True, help="Column drawn: mean and interval."
+)
+@click.option(
+    "--where", multiple=True, metavar="COLUMN=VALUE", help="Only rows with this value; several of a column are either."
+)
+@click.option("--title", help="Default: what the folder's suite is called.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="PNG, SVG or PDF; default: FOLDER/AXIS.png."
+)
+@verbosity
+def plot_command(
+    folder: str, by: str, measure: str, where: tuple[str, ...], title: str | None, out: Path | None
+) -> None:
+    """Draw the rows of the leaderboard in FOLDER: one measure along one axis, a mark for all else that differs.
+
+    Example: `ucbench leaderboard plot FOLDER --by labeling --measure gap_removed`. Needs the extra `plot`.
+    """
+    from ucbench.leaderboards.plots import plot, selected
+    from ucbench.leaderboards.tables import records_in
+    from ucbench.results import rows
+
+    if not Path(folder).is_dir():
+        raise click.UsageError(f"There is no folder {folder!r}.")
+    table = selected(rows(records_in(Path(folder))), where)
+    if title is None:
+        suite = suite_of(Path(folder), None)
+        title = suite.title if suite else Path(folder).name
+    target = out or Path(folder) / f"{by}.png"
+    plot(table, target, by=by, measure=measure, title=title)
+    click.echo(target)
+
+
+@click.command("site")
+@click.argument("names", nargs=-1, required=True, metavar="[SUITE] FOLDER")
+@click.option("--out", type=click.Path(file_okay=False), help="Where the site goes; default: FOLDER/site.")
+@verbosity
+def site_command(names: tuple[str, ...], out: str | None) -> None:
+    """Write the leaderboard in FOLDER as static pages: tables, charts and a page a cell.
+
+    They need no server: open index.html. SUITE names the defenses that the worst case is taken over; where neither the
+    command nor the folder names it, nobody is ranked.
+    """
+    from ucbench.site import build_site
+
+    if len(names) > 2:
+        raise click.UsageError(f"SUITE and FOLDER are wanted, or FOLDER alone; got {len(names)} arguments.")
+    folder = Path(names[-1])
+    if not folder.is_dir():
+        raise click.UsageError(f"There is no folder {str(folder)!r}.")
+    target = folder / "site" if out is None else Path(out)
+    suite = suite_of(folder, names[0] if len(names) == 2 else None)
+    if suite is None:
+        count = build_site(folder, target)
+    else:
+        count = build_site(folder, target, title=suite.title, ranked=suite.file.ranking.defenses)
+    click.echo(f"{target / 'index.html'} and {count - 1} more files")
+
+
+@click.command("tiers")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@verbosity
+def tiers_command(folder: str) -> None:
+    """Print, as Markdown, the worst case of every poisoner in FOLDER within each tier of defenses.
+
+    T0 augments, T1 squeezes, T2 trains adversarially, T3 removes by the release alone, T4 has external data or weights.
+    A chain has the highest tier of its parts; what sees more than exploiters do is left out.
+    """
+    from ucbench import api
+    from ucbench.compatibility import sees_the_clean
+    from ucbench.grammar import parse_chain
+    from ucbench.leaderboards.tables import records_in
+    from ucbench.leaderboards.tiers import by_tier, to_markdown
+    from ucbench.results import rows
+
+    registry = api.session().registry
+
+    def tier_of(defense: str) -> str:
+        return max(getattr(registry.find("defense", part.name), "tier", "T0") for part in parse_chain(defense))
+
+    table = [row for row in rows(records_in(Path(folder))) if not sees_the_clean(row["defense"], registry)]
+    click.echo(to_markdown(by_tier(table, tier_of)), nl=False)

@@ -1,0 +1,116 @@
+"""``ucbench leaderboard check`` and ``submit``: whether a leaderboard can be trusted, and packing it for others."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ucbench.cli.options import as_json, verbosity
+from ucbench.cli.output import print_json
+
+if TYPE_CHECKING:
+    from ucbench.leaderboards.audit import Audit
+    from ucbench.suite import Suite
+
+_log = logging.getLogger(__name__)
+
+
+@click.command("check")
+@click.argument("suite")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@click.option("--complete", is_flag=True, help="Cells that are missing or failed are errors, not warnings.")
+@as_json
+@verbosity
+def check_command(suite: str, folder: str, complete: bool, as_json: bool) -> int:
+    """Prove that FOLDER holds records of SUITE, and tables that follow from them byte for byte.
+
+    Records must be well-formed, each of one of the suite's cells, and made with the same arithmetic from the same data.
+    Missing cells, and machines or library versions that differ, are warnings. A submission's fingerprints are checked
+    too, where there are any.
+    """
+    from ucbench import api
+
+    verdict = _judge(api.suite(suite), Path(folder), complete=complete)
+    if as_json:
+        errors, warnings = verdict.texts("error"), verdict.texts("warning")
+        print_json({"errors": errors, "warnings": warnings, "notes": list(verdict.notes)})
+    else:
+        _show(verdict)
+    return 1 if verdict.failed else 0
+
+
+@click.command("submit")
+@click.argument("suite")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@click.option("--out", type=click.Path(), required=True, help="A new folder, or an archive FILE.zip.")
+@click.option("--complete", is_flag=True, help="Refuse a leaderboard with missing or failed cells.")
+@verbosity
+def submit_command(suite: str, folder: str, out: str, complete: bool) -> int:
+    """Pack the leaderboard of SUITE in FOLDER: records, tables, the suite, and fingerprints of all of it.
+
+    A folder that `ucbench leaderboard check` finds fault with is refused. The same folder gives the same bytes. Send
+    the result as a pull request that adds it to leaderboards/, or as the archive.
+    """
+    from ucbench import api
+    from ucbench.leaderboards.submission import pack, write
+
+    named = api.suite(suite)
+    verdict = _judge(named, Path(folder), complete=complete)
+    _show(verdict)
+    if verdict.failed:
+        click.echo(f"Nothing was packed: fix what `ucbench leaderboard check {suite} {folder}` finds first.", err=True)
+        return 1
+    content = pack(Path(folder), named, verdict.records)
+    click.echo(str(write(content, Path(out), f"{named.file.name}-v{named.file.version}")))
+    return 0
+
+
+def _judge(suite: Suite, folder: Path, *, complete: bool) -> Audit:
+    """Audit the records, regenerate the tables, and verify fingerprints where there are any.
+
+    Raises:
+        DataError: if there are no records.
+        UsageError: if a component of the suite is not installed here.
+    """
+    from ucbench import api
+    from ucbench.leaderboards.audit import Finding, audit
+    from ucbench.leaderboards.submission import FINGERPRINTS, verify
+    from ucbench.leaderboards.tables import differences
+    from ucbench.store import Store
+    from ucbench.workbench import Workbench
+
+    here = api.session(device="cpu", threads=suite.file.threads)
+    audited = audit(
+        folder,
+        api.suite_cells(suite, here),
+        lambda numerics: Workbench(Store(here.home), numerics, here.progress),
+        threads=suite.file.threads,
+        complete=complete,
+    )
+    findings, notes = list(audited.findings), list(audited.notes)
+    if len(audited.records) < len(list((folder / "records").glob("*"))):
+        notes.append("Tables were not compared, since some records are not well-formed.")
+    else:
+        wrong = differences(folder, suite.file.ranking.defenses, suite.title)
+        findings += [Finding("error", f"{folder / name} does not follow from the records.") for name in wrong]
+        if not wrong:
+            notes.append("All tables follow from the records.")
+    stated = verify(folder, suite, audited.records)
+    findings += stated
+    if not stated and (folder / FINGERPRINTS).exists():
+        notes.append("The fingerprints are those of the files.")
+    return replace(audited, findings=tuple(findings), notes=tuple(notes))
+
+
+def _show(verdict: Audit) -> None:
+    """Notes to the output, warnings and errors beside it."""
+    for note in verdict.notes:
+        click.echo(note)
+    for text in verdict.texts("warning"):
+        _log.warning("%s", text)
+    for text in verdict.texts("error"):
+        click.echo(text, err=True)
