@@ -127,8 +127,9 @@ class Axis:
 
     @property
     def help(self) -> str:
-        default = self.default_text or ("" if self.default == () else str(self.default))
-        return f"{self.meaning} Default: {default}." if default else self.meaning
+        number = isinstance(self.default, float)
+        default = self.default_text or (f"{self.default:g}" if number else "" if self.default == () else self.default)
+        return self.meaning if default == "" else f"{self.meaning} Default: {default}."
 
     def read(self, value: Any) -> Any:
         """One value, from text or as it is.

@@ -107,8 +107,9 @@ def print_summary(table: Sequence[Row]) -> None:
             for group in groups
         ],
     )
-    same = [f"{heading(name)} {groups[0].shared[name]}" for name in _VARYING if groups and name not in varying]
-    click.echo("; ".join(same))
+    # No trusted images go without saying.
+    shared = {name: groups[0].shared[name] for name in _VARYING if groups and name not in varying}
+    click.echo("; ".join(f"{heading(name)} {value}" for name, value in shared.items() if value != 0))
     if groups:
         click.echo(_seeds_note(groups))
     for gate in gates(table):
