@@ -221,3 +221,5 @@ AXES = (
 AXIS = {axis.name: axis for axis in AXES}
 #: The keys of a cell's description, in order.
 COLUMNS = tuple(column for axis in AXES for column in axis.columns)
+#: Those that rows have in common which are averaged over seeds.
+GROUP_COLUMNS = tuple(column for axis in AXES if axis.type is not SEEDS for column in axis.columns)

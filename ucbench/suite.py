@@ -260,10 +260,11 @@ def shard(cells: Sequence[Cell], part: str) -> list[Cell]:
 
 
 def _matches(exclusion: _AxisValues, cell: Cell) -> bool:
+    """Whether each value of the cell that the exclusion names matches one of the patterns."""
     values, patterns = cell.describe(), exclusion.given()
     return bool(patterns) and all(
-        any(fnmatchcase(str(values[name]), pattern) for pattern in ([given] if isinstance(given, str) else given))
-        for name, given in patterns.items()
+        any(fnmatchcase(str(values[name]), pattern) for pattern in ([texts] if isinstance(texts, str) else texts))
+        for name, texts in patterns.items()
     )
 
 

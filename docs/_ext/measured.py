@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from _ext.markdown import code, table
 from _ext.paths import LEADERBOARDS, ROOT
+from ucbench.axes import GROUP_COLUMNS
 from ucbench.builtin import CLEAN, SHAM
 from ucbench.grammar import parse, parse_chain
 from ucbench.statistics import t_interval
@@ -21,10 +22,7 @@ from ucbench.statistics import t_interval
 Row = dict[str, str]
 
 #: What rows that are averaged have in common; the seeds are what differs.
-GROUP = (
-    "dataset", "poisoner", "preset", "surrogate", "craft_labels", "labeling", "defense", "victim", "norm", "epsilon",
-    "mixture", "trusted",
-)  # fmt: skip
+GROUP = GROUP_COLUMNS
 
 
 class Figure(NamedTuple):

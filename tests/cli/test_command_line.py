@@ -72,7 +72,7 @@ def test_the_doctor_finds_its_way_and_counts_a_missing_data_folder_as_a_problem(
     assert not (tmp_path / "store").exists()
     assert report["torch"]["dtype"] in ("float32", "bfloat16")
     assert [p for p in report["problems"] if "UCBENCH_DATA" in p] == [
-        f"UCBENCH_DATA={tmp_path / 'absent'} is no folder."
+        f"UCBENCH_DATA={tmp_path / 'absent'} is not a folder."
     ]
 
 

@@ -240,7 +240,7 @@ def test_a_release_is_exported_by_axes_and_by_record_alike(capsys, tmp_path, boa
     world = ["--dataset", "spots", "--victim", "tiny", "--device", "cpu", "--dtype", "float32", "--threads", "1"]
     one, other = tmp_path / "one", tmp_path / "other"
     text = output(capsys, "export", "--poisoner", "leaner", *world, "--out", one)
-    assert "36 pictures, 36 of them perturbed" in text
+    assert "36 images, 36 of them perturbed" in text
     wanted = {"poisoner": "leaner", "defense": "none", "train_seed": 0}
     found = [json.loads(path.read_text()) for path in (board / "records").iterdir()]
     (record,) = (record for record in found if wanted.items() <= record["request"].items())

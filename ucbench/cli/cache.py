@@ -26,19 +26,21 @@ def ls_command(kind: str | None, as_json: bool) -> None:
     from ucbench.upkeep import entries
 
     store, now = Store(), time.time()
-    found = list(entries(store, [kind] if kind else []))
+    objects = list(entries(store, [kind] if kind else []))
     if as_json:
-        print_json([{"kind": e.kind, "key": e.key, "bytes": e.bytes, "unused_seconds": now - e.used} for e in found])
+        print_json([{"kind": e.kind, "key": e.key, "bytes": e.bytes, "unused_seconds": now - e.used} for e in objects])
         return
     if kind:
-        print_table(["key", "size", "unused for"], [[e.key, size_text(e.bytes), age_text(now - e.used)] for e in found])
+        print_table(
+            ["key", "size", "unused for"], [[e.key, size_text(e.bytes), age_text(now - e.used)] for e in objects]
+        )
     else:
         lines = []
-        for name, group in groupby(found, key=lambda entry: entry.kind):
+        for name, group in groupby(objects, key=lambda entry: entry.kind):
             members = list(group)
             lines.append([name, str(len(members)), size_text(sum(entry.bytes for entry in members))])
         print_table(["kind", "objects", "size"], lines)
-    click.echo(f"{len(found)} objects, {size_text(sum(entry.bytes for entry in found))}, in {store.root}", err=True)
+    click.echo(f"{len(objects)} objects, {size_text(sum(entry.bytes for entry in objects))}, in {store.root}", err=True)
 
 
 @click.command("verify")
@@ -69,24 +71,24 @@ def verify_command(kind: str | None) -> int:
     "--keep", callback=as_bytes, metavar="SIZE", help="Remove the longest unused until the rest fits: 10GB, 0."
 )
 @click.option("--kind", "kinds", multiple=True, help="Only objects of this kind (release, prepared, ...); repeatable.")
-@click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed; remove nothing.")
 @verbosity
 def gc_command(older_than: float | None, keep: int | None, kinds: tuple[str, ...], dry_run: bool) -> None:
     """Remove objects from the store. What a run needs later is made again; records in result folders stay.
 
     Without --older-than and --keep, only leftovers go: damaged objects that were set aside, what killed processes
-    left half-made, checkpoints of a day ago. Nothing that a process is making at this moment is touched.
+    left unfinished, checkpoints older than a day. Nothing that a process is writing is touched.
     """
     from ucbench.store import Store
     from ucbench.upkeep import entries, remove, sweep, unused
 
     store = Store()
-    chosen = unused(entries(store, kinds), older_than=older_than, keep=keep)
+    candidates = unused(entries(store, kinds), older_than=older_than, keep=keep)
     if dry_run:
-        for entry in chosen:
+        for entry in candidates:
             click.echo(f"{entry.kind} {entry.key} {size_text(entry.bytes)}")
-        click.echo(f"Would remove {len(chosen)} objects, {size_text(sum(entry.bytes for entry in chosen))}.")
+        click.echo(f"Would remove {len(candidates)} objects, {size_text(sum(entry.bytes for entry in candidates))}.")
         return
-    count, size = remove(store, chosen)
+    count, size = remove(store, candidates)
     left = sweep(store)
     click.echo(f"Removed {count} objects, {size_text(size)}, and {size_text(left)} of leftovers.")

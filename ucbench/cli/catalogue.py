@@ -52,15 +52,7 @@ def list_command(kind: str | None, glob: str | None, as_json: bool) -> None:
         return
     facts = _FACTS.get(kinds[0], ()) if kind else ()
     print_table(
-        [
-            "kind",
-            "name",
-            "aliases",
-            *(fact.replace("_", " ") for fact in facts),
-            "summary",
-            "from",
-            "install",
-        ],
+        ["kind", "name", "aliases", *(fact.replace("_", " ") for fact in facts), "summary", "from", "install"],
         [
             [
                 "" if kind else record.kind,
@@ -86,15 +78,15 @@ def _list_suites(glob: str | None, as_json: bool) -> None:
     paths, problems = suites()
     for problem in problems:
         click.echo(f"Warning: {problem}", err=True)
-    found = [load_suite(path) for name, path in sorted(paths.items()) if glob is None or fnmatchcase(name, glob)]
+    known = [load_suite(path) for name, path in sorted(paths.items()) if glob is None or fnmatchcase(name, glob)]
     if as_json:
         print_json(
-            [{**suite.file.model_dump(mode="json", exclude_none=True), "path": str(suite.path)} for suite in found]
+            [{**suite.file.model_dump(mode="json", exclude_none=True), "path": str(suite.path)} for suite in known]
         )
         return
     print_table(
         ["name", "version", "title", "file"],
-        [[suite.file.name, str(suite.file.version), suite.file.title, str(suite.path)] for suite in found],
+        [[suite.file.name, str(suite.file.version), suite.file.title, str(suite.path)] for suite in known],
     )
 
 
@@ -159,10 +151,7 @@ def _facts(
         *((name.replace("_", " "), as_text(v)) for name, v in values.items() if v not in (None, "", ())),
         ("presets", ", ".join(params.preset_names())),
         ("written", written),
-        (
-            "from",
-            f"{description['distribution']} {description['distribution_version']} ({description['plugin']})",
-        ),
+        ("from", f"{description['distribution']} {description['distribution_version']} ({description['plugin']})"),
         ("install", _needed(record)),
     ]
 

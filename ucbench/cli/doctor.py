@@ -106,17 +106,14 @@ def _store(problems: list[str]) -> Facts:
 
 
 def _data(problems: list[str]) -> Facts:
-    given = os.environ.get("UCBENCH_DATA")
-    if not given:
+    folder = os.environ.get("UCBENCH_DATA")
+    if not folder:
         return {"root": "UCBENCH_DATA is not set; data sets use their own parameters and caches"}
-    root = Path(given)
+    root = Path(folder)
     if not root.is_dir():
-        problems.append(f"UCBENCH_DATA={given} is no folder.")
-        return {"root": given}
-    return {
-        "root": given,
-        "folders": ", ".join(sorted(path.name for path in root.iterdir() if path.is_dir())),
-    }
+        problems.append(f"UCBENCH_DATA={root} is not a folder.")
+        return {"root": folder}
+    return {"root": folder, "folders": ", ".join(sorted(path.name for path in root.iterdir() if path.is_dir()))}
 
 
 def _libraries() -> Facts:

@@ -1,4 +1,4 @@
-"""``ucbench export``: a release as pictures to publish."""
+"""``ucbench export``: a release as images to publish."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 @click.command("export")
 @click.option(
-    "--record", type=click.Path(exists=True, dir_okay=False), help="A cell's JSON record, in the place of the axes."
+    "--record",
+    "path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A cell's JSON record, instead of axes.",
 )
 @click.option("--license", metavar="URL", help="Terms it is published under, for croissant.json; the source's bind.")
 @click.option("--creator", metavar="NAME", help="Who publishes it, for croissant.json.")
@@ -28,15 +31,15 @@ if TYPE_CHECKING:
 @axis_options
 @verbosity
 def export_command(
-    record: str | None,
+    path: Path | None,
     license: str | None,
     creator: str | None,
     url: str | None,
     date: str | None,
-    out: str,
+    out: Path,
     **options: Any,
 ) -> None:
-    """Write one release as PNG pictures with labels, hashes and a Croissant description.
+    """Write one release as PNG images with labels, hashes and a Croissant description.
 
     The release is that of a record, or of the cell that the axes name; it is taken from the store, or crafted.
 
@@ -47,15 +50,15 @@ def export_command(
     from ucbench.progress import reporting
 
     with reporting(quiet=is_quiet()) as progress:
-        told, cell, here = _recorded(record, options, progress) if record else (None, *_named(options, progress))
+        record, cell, here = _recorded(path, options, progress) if path else (None, *_named(options, progress))
 
         from ucbench.croissant import About
         from ucbench.publishing import export_release
 
         about = About(license, creator, url, date)
-        done = export_release(cell, here.bench(), Path(out), about, told)
+        done = export_release(cell, here.bench(), out, about, record)
     click.echo(
-        f"{done.folder}: {done.images} pictures, {done.protected} of them perturbed, of the release {done.release}."
+        f"{done.folder}: {done.images} images, {done.protected} of them perturbed, of the release {done.release}."
     )
     if about.missing:
         names = ", ".join(f"--{name}" for name in about.missing)
@@ -68,7 +71,7 @@ assert isinstance(_out, click.Option)
 _out.required, _out.help = True, "A new folder."
 
 
-def _recorded(path: str, options: dict[str, Any], progress: Progress) -> tuple[Record, Cell, Session]:
+def _recorded(path: Path, options: dict[str, Any], progress: Progress) -> tuple[Record, Cell, Session]:
     """The record, its cell, and a session with its arithmetic."""
     from ucbench.api import session
     from ucbench.errors import UsageError
@@ -78,7 +81,7 @@ def _recorded(path: str, options: dict[str, Any], progress: Progress) -> tuple[R
 
     if options["suite"] or chosen_axes(options):
         raise UsageError("Give either --record, which names a cell, or the axes of one.")
-    record = read_record(Path(path))
+    record = read_record(path)
     here = session(device=options["device"], progress=progress)
     here = replace(here, numerics=Numerics(here.numerics.device, **record["numerics"]))
     return record, cell_of(record, here.registry), here
@@ -90,9 +93,9 @@ def _named(options: dict[str, Any], progress: Progress) -> tuple[Cell, Session]:
 
     cells, here = chosen_cells(options, progress)
     others = [cell for cell in cells if not cell.craft.is_reference]
-    # References stand in no way; a reference is meant where there is nothing else.
-    found = others or [cell for cell in cells if not cell.craft.is_clean] or cells
-    releases = {str(_published(cell)): cell for cell in found}
+    # References come along with every request; one is exported only where nothing else is requested.
+    wanted = others or [cell for cell in cells if not cell.craft.is_clean] or cells
+    releases = {str(_published(cell)): cell for cell in wanted}
     if len(releases) > 1:
         raise UsageError(
             f"These axes name {len(releases)} releases, and one is exported at a time: narrow them down, for instance"
@@ -102,6 +105,6 @@ def _named(options: dict[str, Any], progress: Progress) -> tuple[Cell, Session]:
 
 
 def _published(cell: Cell) -> dict[str, Any]:
-    """What tells one published set from another: everything but what the exploiter does about it."""
+    """What distinguishes published sets: everything but what the exploiter does with them."""
     values = cell.describe()
     return {name: value for name, value in values.items() if name not in ("defense", "victim", "train_seed")}

@@ -34,7 +34,7 @@ def leaderboard_command() -> None:
 
 
 def suite_of(folder: Path, named: str | None) -> Suite | None:
-    """The suite of that name; else the folder's own copy; else the known one that the folder's table is headed by.
+    """The suite of that name; else the folder's own copy; else the known suite whose title heads the folder's table.
 
     None if there is none of these.
 
@@ -54,7 +54,7 @@ def suite_of(folder: Path, named: str | None) -> Suite | None:
         try:
             known = load_suite(path)
         except UcbenchError:
-            continue  # one that is broken heads no table
+            continue  # no table can have been built from a broken suite
         if heading == f"# {known.title}":
             return known
     return None
@@ -69,39 +69,44 @@ def _heading(path: Path) -> str:
 
 @click.command("build")
 @click.argument("suite")
-@click.option("--records", type=click.Path(exists=True, file_okay=False), help="A run's --out; default: --out itself.")
-@click.option("--out", type=click.Path(file_okay=False), required=True, help="The leaderboard's folder.")
+@click.option(
+    "--records",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A run's --out; default: --out itself.",
+)
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="The leaderboard's folder."
+)
 @verbosity
-def build_command(suite: str, records: str | None, out: str) -> None:
+def build_command(suite: str, records: Path | None, out: Path) -> None:
     """Write results.csv, leaderboard.csv and a table to read, README.md, from the records of SUITE.
 
-    Picture sheets and a copy of the suite, suite.toml, are laid beside them.
+    Image sheets and a copy of the suite, suite.toml, are copied there too.
     """
     from ucbench import api
     from ucbench.leaderboards.tables import build as write
 
     named = api.suite(suite)
-    folder = Path(out)
-    if records is not None and Path(records).resolve() != folder.resolve():
-        (folder / "records").mkdir(parents=True, exist_ok=True)
-        for path in sorted((Path(records) / "records").glob("*.json")):
-            shutil.copyfile(path, folder / "records" / path.name)
-        for path in sorted((Path(records) / "sheets").glob("*.png")):
-            (folder / "sheets").mkdir(exist_ok=True)
-            shutil.copyfile(path, folder / "sheets" / path.name)
-    shutil.copyfile(named.path, folder / SUITE_FILE)
-    for path in write(folder, named.file.ranking.defenses, named.title):
+    if records is not None and records.resolve() != out.resolve():
+        (out / "records").mkdir(parents=True, exist_ok=True)
+        for path in sorted((records / "records").glob("*.json")):
+            shutil.copyfile(path, out / "records" / path.name)
+        for path in sorted((records / "sheets").glob("*.png")):
+            (out / "sheets").mkdir(exist_ok=True)
+            shutil.copyfile(path, out / "sheets" / path.name)
+    shutil.copyfile(named.path, out / SUITE_FILE)
+    for path in write(out, named.file.ranking.defenses, named.title):
         click.echo(str(path))
 
 
 @click.command("export")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--to", "exporter", metavar="NAME", required=True, help="Format; `ucbench list exporter` has all.")
 @click.option("--suite", metavar="NAME", help="Whose leaderboard it is; default: what the folder itself says.")
-@click.option("--out", type=click.Path(dir_okay=False), help="File to write; default: the output.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write; default: the output.")
 @verbosity
-def export_command(folder: str, exporter: str, suite: str | None, out: str | None) -> None:
-    """Write the table of the leaderboard in FOLDER as markdown, latex, html or csv, or whatever plugins add.
+def export_command(folder: Path, exporter: str, suite: str | None, out: Path | None) -> None:
+    """Write the table of the leaderboard in FOLDER as markdown, latex, html, csv or a format of a plugin.
 
     The table is made from the records, as `ucbench leaderboard build` makes it.
     """
@@ -111,25 +116,28 @@ def export_command(folder: str, exporter: str, suite: str | None, out: str | Non
     from ucbench.leaderboards.tables import entries_in
 
     chosen = api.session().registry.resolve("exporter", exporter)
-    named = suite_of(Path(folder), suite)
+    named = suite_of(folder, suite)
     if named is None:
         raise UsageError(f"{folder} does not say which suite it is of: name it by --suite.")
-    text = chosen.build().export(entries_in(Path(folder), named.file.ranking.defenses), named.title)
+    text = chosen.build().export(entries_in(folder, named.file.ranking.defenses), named.title)
     if out is None:
         click.echo(text, nl=False)
     else:
-        atomic_write_text(Path(out), text)
+        atomic_write_text(out, text)
         click.echo(out)
 
 
 @click.command("plot")
-@click.argument("folder", type=click.Path(file_okay=False))
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--by", metavar="AXIS", default="defense", show_default=True, help="Column along the axis.")
 @click.option(
     "--measure", metavar="COLUMN", default="test_accuracy", show_default=True, help="Column drawn: mean and interval."
 )
 @click.option(
-    "--where", multiple=True, metavar="COLUMN=VALUE", help="Only rows with this value; several of a column are either."
+    "--where",
+    multiple=True,
+    metavar="COLUMN=VALUE",
+    help="Only rows with this value, or with one of several values of a column.",
 )
 @click.option("--title", help="Default: what the folder's suite is called.")
 @click.option(
@@ -137,7 +145,7 @@ def export_command(folder: str, exporter: str, suite: str | None, out: str | Non
 )
 @verbosity
 def plot_command(
-    folder: str, by: str, measure: str, where: tuple[str, ...], title: str | None, out: Path | None
+    folder: Path, by: str, measure: str, where: tuple[str, ...], title: str | None, out: Path | None
 ) -> None:
     """Draw the rows of the leaderboard in FOLDER: one measure along one axis, a mark for all else that differs.
 
@@ -147,35 +155,37 @@ def plot_command(
     from ucbench.leaderboards.tables import records_in
     from ucbench.results import rows
 
-    if not Path(folder).is_dir():
-        raise click.UsageError(f"There is no folder {folder!r}.")
-    table = selected(rows(records_in(Path(folder))), where)
+    if not folder.is_dir():
+        raise click.UsageError(f"There is no folder {str(folder)!r}.")
+    table = selected(rows(records_in(folder)), where)
     if title is None:
-        suite = suite_of(Path(folder), None)
-        title = suite.title if suite else Path(folder).name
-    target = out or Path(folder) / f"{by}.png"
+        suite = suite_of(folder, None)
+        title = suite.title if suite else folder.name
+    target = out or folder / f"{by}.png"
     plot(table, target, by=by, measure=measure, title=title)
     click.echo(target)
 
 
 @click.command("site")
 @click.argument("names", nargs=-1, required=True, metavar="[SUITE] FOLDER")
-@click.option("--out", type=click.Path(file_okay=False), help="Where the site goes; default: FOLDER/site.")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Where the site goes; default: FOLDER/site."
+)
 @verbosity
-def site_command(names: tuple[str, ...], out: str | None) -> None:
-    """Write the leaderboard in FOLDER as static pages: tables, charts and a page a cell.
+def site_command(names: tuple[str, ...], out: Path | None) -> None:
+    """Write the leaderboard in FOLDER as static pages: tables, charts and one page per cell.
 
     They need no server: open index.html. SUITE names the defenses that the worst case is taken over; where neither the
-    command nor the folder names it, nobody is ranked.
+    command nor the folder names it, nothing is ranked.
     """
     from ucbench.site import build_site
 
     if len(names) > 2:
-        raise click.UsageError(f"SUITE and FOLDER are wanted, or FOLDER alone; got {len(names)} arguments.")
+        raise click.UsageError(f"Give SUITE and FOLDER, or FOLDER alone; got {len(names)} arguments.")
     folder = Path(names[-1])
     if not folder.is_dir():
         raise click.UsageError(f"There is no folder {str(folder)!r}.")
-    target = folder / "site" if out is None else Path(out)
+    target = folder / "site" if out is None else out
     suite = suite_of(folder, names[0] if len(names) == 2 else None)
     if suite is None:
         count = build_site(folder, target)
@@ -185,9 +195,9 @@ def site_command(names: tuple[str, ...], out: str | None) -> None:
 
 
 @click.command("tiers")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @verbosity
-def tiers_command(folder: str) -> None:
+def tiers_command(folder: Path) -> None:
     """Print, as Markdown, the worst case of every poisoner in FOLDER within each tier of defenses.
 
     T0 augments, T1 squeezes, T2 trains adversarially, T3 removes by the release alone, T4 has external data or weights.
@@ -205,5 +215,5 @@ def tiers_command(folder: str) -> None:
     def tier_of(defense: str) -> str:
         return max(getattr(registry.find("defense", part.name), "tier", "T0") for part in parse_chain(defense))
 
-    table = [row for row in rows(records_in(Path(folder))) if not sees_the_clean(row["defense"], registry)]
+    table = [row for row in rows(records_in(folder)) if not sees_the_clean(row["defense"], registry)]
     click.echo(to_markdown(by_tier(table, tier_of)), nl=False)

@@ -21,11 +21,11 @@ _log = logging.getLogger(__name__)
 
 @click.command("check")
 @click.argument("suite")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--complete", is_flag=True, help="Cells that are missing or failed are errors, not warnings.")
 @as_json
 @verbosity
-def check_command(suite: str, folder: str, complete: bool, as_json: bool) -> int:
+def check_command(suite: str, folder: Path, complete: bool, as_json: bool) -> int:
     """Prove that FOLDER holds records of SUITE, and tables that follow from them byte for byte.
 
     Records must be well-formed, each of one of the suite's cells, and made with the same arithmetic from the same data.
@@ -34,7 +34,7 @@ def check_command(suite: str, folder: str, complete: bool, as_json: bool) -> int
     """
     from ucbench import api
 
-    verdict = _judge(api.suite(suite), Path(folder), complete=complete)
+    verdict = _judge(api.suite(suite), folder, complete=complete)
     if as_json:
         errors, warnings = verdict.texts("error"), verdict.texts("warning")
         print_json({"errors": errors, "warnings": warnings, "notes": list(verdict.notes)})
@@ -45,27 +45,27 @@ def check_command(suite: str, folder: str, complete: bool, as_json: bool) -> int
 
 @click.command("submit")
 @click.argument("suite")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False))
-@click.option("--out", type=click.Path(), required=True, help="A new folder, or an archive FILE.zip.")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder, or an archive FILE.zip.")
 @click.option("--complete", is_flag=True, help="Refuse a leaderboard with missing or failed cells.")
 @verbosity
-def submit_command(suite: str, folder: str, out: str, complete: bool) -> int:
+def submit_command(suite: str, folder: Path, out: Path, complete: bool) -> int:
     """Pack the leaderboard of SUITE in FOLDER: records, tables, the suite, and fingerprints of all of it.
 
-    A folder that `ucbench leaderboard check` finds fault with is refused. The same folder gives the same bytes. Send
+    A folder that fails `ucbench leaderboard check` is refused. The same folder gives the same bytes. Send
     the result as a pull request that adds it to leaderboards/, or as the archive.
     """
     from ucbench import api
     from ucbench.leaderboards.submission import pack, write
 
     named = api.suite(suite)
-    verdict = _judge(named, Path(folder), complete=complete)
+    verdict = _judge(named, folder, complete=complete)
     _show(verdict)
     if verdict.failed:
         click.echo(f"Nothing was packed: fix what `ucbench leaderboard check {suite} {folder}` finds first.", err=True)
         return 1
-    content = pack(Path(folder), named, verdict.records)
-    click.echo(str(write(content, Path(out), f"{named.file.name}-v{named.file.version}")))
+    content = pack(folder, named, verdict.records)
+    click.echo(str(write(content, out, f"{named.file.name}-v{named.file.version}")))
     return 0
 
 

@@ -106,7 +106,7 @@ def _print(found: Comparison, left_out: dict[str, int], *, without_worst: bool) 
         header = [*names, "published in", "one", "other", "other - one", "seeds"]
         print_table(header, [[*cells(line.setting), *_numbers(line)] for line in found.differences])
     else:
-        click.echo("They have not one row in common.")
+        click.echo("They have no row in common.")
     for title, missing in (("ONE", found.only_one), ("OTHER", found.only_other)):
         rows = [cells(entry) for entry in missing if not isinstance(entry, Figure)]
         if rows:

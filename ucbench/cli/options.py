@@ -7,11 +7,11 @@ import importlib
 import logging
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from ucbench.axes import AXES
 from ucbench.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -111,6 +111,8 @@ def _log_from(level: int, given: bool | int) -> None:
 
 def axis_options(command: Command) -> Command:
     """Add every axis, suites and shards, where and how to compute, and plugins to try."""
+    from ucbench.axes import AXES
+
     decorators = [
         click.option(axis.option, axis.name, metavar=axis.metavar, multiple=axis.repeatable, help=axis.help)
         for axis in AXES
@@ -119,7 +121,9 @@ def axis_options(command: Command) -> Command:
         click.option("--suite", metavar="NAME", help="A suite, or a file FILE.toml; axes given here replace its own."),
         click.option("--shard", metavar="I/N", help="Only that part of the cells, such as 3/16; releases stay whole."),
         click.option(
-            "--out", type=click.Path(file_okay=False), help="Folder for records, results.csv and picture sheets."
+            "--out",
+            type=click.Path(file_okay=False, path_type=Path),
+            help="Folder for records, results.csv and image sheets.",
         ),
         click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),
         click.option("--dtype", default="auto", show_default=True, help="auto, float32 or bfloat16."),
@@ -136,6 +140,8 @@ def axis_options(command: Command) -> Command:
 
 def chosen_axes(options: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of :func:`ucbench.api.axes` among a command's options; what was not given keeps its default."""
+    from ucbench.axes import AXES
+
     return {axis.name: options[axis.name] for axis in AXES if options[axis.name] not in (None, ())}
 
 

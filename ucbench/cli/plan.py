@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--time", "probe", is_flag=True, help="Time two steps of every kind of training never done here.")
 @as_json
 @verbosity
-def plan_command(as_json: bool, out: str | None, probe: bool, **options: Any) -> None:
+def plan_command(as_json: bool, out: Path | None, probe: bool, **options: Any) -> None:
     """Show the cells of a run without running them.
 
     Seconds are those that cells of the same victim, or crafts of the same poisoner, took on this machine's store
@@ -32,7 +32,7 @@ def plan_command(as_json: bool, out: str | None, probe: bool, **options: Any) ->
     from ucbench.api import plan_session
 
     chosen, here = chosen_cells(options)
-    cells = plan_session(chosen, here, out=Path(out) if out is not None else None, probe=probe)
+    cells = plan_session(chosen, here, out=out, probe=probe)
     if as_json:
         print_json(
             [

@@ -41,7 +41,7 @@ def plugins_command(as_json: bool) -> None:
         print_json({"plugins": plugins, "conflicts": registry.conflicts, "restricted_to": restriction})
         return
     print_table(
-        ["plugin", "distribution", "version", "brings", "left out because"],
+        ["plugin", "distribution", "version", "components", "left out because"],
         [
             [
                 plugin.name,
@@ -65,13 +65,16 @@ def plugins_command(as_json: bool) -> None:
 @click.argument("name")
 @click.option("--kind", type=click.Choice(list(RECORD_KINDS)), required=True, help="What the component is.")
 @click.option(
-    "--out", type=click.Path(file_okay=False), default=".", help="Folder to make it in; default: where you are."
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=".",
+    help="Folder to make it in; default: the current one.",
 )
 @verbosity
-def new_plugin_command(name: str, kind: str, out: str) -> None:
+def new_plugin_command(name: str, kind: str, out: Path) -> None:
     """Write ./ucbench-NAME, a distribution with a component NAME to be changed into your own.
 
-    It installs, keeps the contract of its kind and has tests of its own: a place to start from.
+    It can be installed, keeps the contract of its kind and has tests.
 
     \b
       ucbench new-plugin my-noise --kind poisoner
@@ -81,7 +84,7 @@ def new_plugin_command(name: str, kind: str, out: str) -> None:
     from ucbench.scaffold import names_for, write_plugin
 
     names = names_for(name, kind, installed())
-    folder = write_plugin(names, Path(out))
+    folder = write_plugin(names, out)
     click.echo(f"Written: {folder}. The component is src/{names.module}/{names.kind}.py. Next:")
     click.echo(f"  pip install -e {folder}")
     click.echo(f"  ucbench check-plugin {names.distribution}")

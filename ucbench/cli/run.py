@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ucbench.axes import COLUMNS, heading
+from ucbench.axes import GROUP_COLUMNS, heading
 from ucbench.cli.options import as_json, axis_options, chosen_cells, is_quiet, verbosity
 from ucbench.cli.output import print_json, print_table
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ucbench.runner import Rerun
     from ucbench.statistics import Interval
 
-#: Columns shown only where they differ between rows; seeds are averaged over.
-_VARYING = [column for column in COLUMNS if column not in ("poisoner", "norm", "epsilon", "craft_seed", "train_seed")]
+#: Columns shown only where they differ between rows.
+_VARYING = [column for column in GROUP_COLUMNS if column not in ("poisoner", "norm", "epsilon")]
 
 #: Column title, name of the averaged number, decimals, factor.
 _NUMBERS = (
@@ -54,7 +54,7 @@ _NUMBERS = (
 )
 @as_json
 @verbosity
-def run_command(as_json: bool, out: str | None, executor: str, rerun: Rerun, **options: Any) -> int:
+def run_command(as_json: bool, out: Path | None, executor: str, rerun: Rerun, **options: Any) -> int:
     """Craft, train and evaluate the cross product of the axes.
 
     Every axis may be repeated. Clean and sham references are added. What is in the store or in --out is not computed
@@ -68,10 +68,9 @@ def run_command(as_json: bool, out: str | None, executor: str, rerun: Rerun, **o
     from ucbench.api import run_session
     from ucbench.progress import reporting
 
-    folder = Path(out) if out is not None else None
     with reporting(quiet=is_quiet()) as progress:
         cells, here = chosen_cells(options, progress)
-        records = run_session(cells, here, out=folder, executor=executor, rerun=rerun)
+        records = run_session(cells, here, out=out, executor=executor, rerun=rerun)
 
     from ucbench.results import columns, rows
 
@@ -80,19 +79,18 @@ def run_command(as_json: bool, out: str | None, executor: str, rerun: Rerun, **o
         print_json([{column: row.get(column) for column in columns(table)} for row in table])
     else:
         print_summary(table)
-        if folder is not None:
-            click.echo(f"Written: {folder / 'results.csv'}, {folder / 'records'}/, {folder / 'sheets'}/", err=True)
+        if out is not None:
+            click.echo(f"Written: {out / 'results.csv'}, {out / 'records'}/, {out / 'sheets'}/", err=True)
     return 1 if any(record["status"] != "ok" for record in records) else 0
 
 
 def print_summary(table: Sequence[Row]) -> None:
     """Print means over seeds, one line per group of rows; then what applies to all, the seeds, and the gates."""
-    from ucbench.results import COLUMNS as ALWAYS
-    from ucbench.results import columns, gates, summarise
+    from ucbench.results import COLUMNS, columns, gates, summarise
 
     groups = summarise(table)
     # Requested metrics, beside the numbers every record has.
-    numbers = [*_NUMBERS, *((name, name, 2, 1) for name in columns(table)[len(ALWAYS) :])]
+    numbers = [*_NUMBERS, *((name, name, 2, 1) for name in columns(table)[len(COLUMNS) :])]
     varying = [name for name in _VARYING if len({str(group.shared[name]) for group in groups}) > 1]
     print_table(
         ["poisoner", *map(heading, varying), "budget", *(title for title, *_ in numbers), "n"],
