@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ucbench.cli.options import axis_options, chosen_axes, chosen_cells, is_quiet, verbosity
+from ucbench.cli.options import FILE, axis_options, chosen_axes, chosen_cells, is_quiet, verbosity
 
 if TYPE_CHECKING:
     from ucbench.api import Session
@@ -18,12 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("export")
-@click.option(
-    "--record",
-    "path",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A cell's JSON record, instead of axes.",
-)
+@click.option("--record", "path", type=FILE, help="A cell's JSON record, instead of axes.")
 @click.option("--license", metavar="URL", help="Terms it is published under, for croissant.json; the source's bind.")
 @click.option("--creator", metavar="NAME", help="Who publishes it, for croissant.json.")
 @click.option("--url", metavar="URL", help="The page it is published at, for croissant.json.")

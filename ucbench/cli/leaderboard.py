@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ucbench.cli.options import LazyGroup, verbosity
+from ucbench.cli.options import FOLDER, OUT_FILE, OUT_FOLDER, LazyGroup, verbosity
 
 if TYPE_CHECKING:
     from ucbench.suite import Suite
@@ -69,14 +69,8 @@ def _heading(path: Path) -> str:
 
 @click.command("build")
 @click.argument("suite")
-@click.option(
-    "--records",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A run's --out; default: --out itself.",
-)
-@click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="The leaderboard's folder."
-)
+@click.option("--records", type=FOLDER, help="A run's --out; default: --out itself.")
+@click.option("--out", type=OUT_FOLDER, required=True, help="The leaderboard's folder.")
 @verbosity
 def build_command(suite: str, records: Path | None, out: Path) -> None:
     """Write results.csv, leaderboard.csv and a table to read, README.md, from the records of SUITE.
@@ -100,10 +94,10 @@ def build_command(suite: str, records: Path | None, out: Path) -> None:
 
 
 @click.command("export")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=FOLDER)
 @click.option("--to", "exporter", metavar="NAME", required=True, help="Format; `ucbench list exporter` has all.")
 @click.option("--suite", metavar="NAME", help="Whose leaderboard it is; default: what the folder itself says.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write; default: the output.")
+@click.option("--out", type=OUT_FILE, help="File to write; default: the output.")
 @verbosity
 def export_command(folder: Path, exporter: str, suite: str | None, out: Path | None) -> None:
     """Write the table of the leaderboard in FOLDER as markdown, latex, html, csv or a format of a plugin.
@@ -128,7 +122,7 @@ def export_command(folder: Path, exporter: str, suite: str | None, out: Path | N
 
 
 @click.command("plot")
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", type=FOLDER)
 @click.option("--by", metavar="AXIS", default="defense", show_default=True, help="Column along the axis.")
 @click.option(
     "--measure", metavar="COLUMN", default="test_accuracy", show_default=True, help="Column drawn: mean and interval."
@@ -140,9 +134,7 @@ def export_command(folder: Path, exporter: str, suite: str | None, out: Path | N
     help="Only rows with this value, or with one of several values of a column.",
 )
 @click.option("--title", help="Default: what the folder's suite is called.")
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="PNG, SVG or PDF; default: FOLDER/AXIS.png."
-)
+@click.option("--out", type=OUT_FILE, help="PNG, SVG or PDF; default: FOLDER/AXIS.png.")
 @verbosity
 def plot_command(
     folder: Path, by: str, measure: str, where: tuple[str, ...], title: str | None, out: Path | None
@@ -155,8 +147,6 @@ def plot_command(
     from ucbench.leaderboards.tables import records_in
     from ucbench.results import rows
 
-    if not folder.is_dir():
-        raise click.UsageError(f"There is no folder {str(folder)!r}.")
     table = selected(rows(records_in(folder)), where)
     if title is None:
         suite = suite_of(folder, None)
@@ -168,9 +158,7 @@ def plot_command(
 
 @click.command("site")
 @click.argument("names", nargs=-1, required=True, metavar="[SUITE] FOLDER")
-@click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), help="Where the site goes; default: FOLDER/site."
-)
+@click.option("--out", type=OUT_FOLDER, help="Where the site goes; default: FOLDER/site.")
 @verbosity
 def site_command(names: tuple[str, ...], out: Path | None) -> None:
     """Write the leaderboard in FOLDER as static pages: tables, charts and one page per cell.
@@ -195,7 +183,7 @@ def site_command(names: tuple[str, ...], out: Path | None) -> None:
 
 
 @click.command("tiers")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=FOLDER)
 @verbosity
 def tiers_command(folder: Path) -> None:
     """Print, as Markdown, the worst case of every poisoner in FOLDER within each tier of defenses.

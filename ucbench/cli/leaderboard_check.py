@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ucbench.cli.options import as_json, verbosity
+from ucbench.cli.options import FOLDER, as_json, verbosity
 from ucbench.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 @click.command("check")
 @click.argument("suite")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=FOLDER)
 @click.option("--complete", is_flag=True, help="Cells that are missing or failed are errors, not warnings.")
 @as_json
 @verbosity
@@ -45,7 +45,7 @@ def check_command(suite: str, folder: Path, complete: bool, as_json: bool) -> in
 
 @click.command("submit")
 @click.argument("suite")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=FOLDER)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder, or an archive FILE.zip.")
 @click.option("--complete", is_flag=True, help="Refuse a leaderboard with missing or failed cells.")
 @verbosity

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ucbench.cli.leaderboard import suite_of
-from ucbench.cli.options import as_json, verbosity
+from ucbench.cli.options import FOLDER, as_json, verbosity
 from ucbench.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 @click.command("diff")
-@click.argument("one", type=click.Path(exists=True, file_okay=False))
-@click.argument("other", type=click.Path(exists=True))
+@click.argument("one", type=FOLDER)
+@click.argument("other", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--suite", metavar="NAME", help="Whose ranked defenses worst cases are over; default: each folder's own suite."
 )
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @as_json
 @verbosity
 def diff_command(
-    one: str, other: str, suite: str | None, across: tuple[str, ...], same: tuple[str, ...], as_json: bool
+    one: Path, other: Path, suite: str | None, across: tuple[str, ...], same: tuple[str, ...], as_json: bool
 ) -> None:
     """Compare the leaderboard in folder ONE with OTHER: another folder, or a CSV of published figures.
 
@@ -45,23 +45,22 @@ def diff_command(
     from ucbench.errors import UsageError
     from ucbench.leaderboards.comparison import compare_boards, compare_published, read_board
 
-    first = Path(one)
-    ranked = [_ranked(folder, suite) if folder.is_dir() else None for folder in (first, Path(other))]
-    board = read_board(first, ranked[0])
+    ranked = [_ranked(folder, suite) if folder.is_dir() else None for folder in (one, other)]
+    board = read_board(one, ranked[0])
     left_out: dict[str, int] = {}
-    if Path(other).is_dir():
+    if other.is_dir():
         if same:
             raise UsageError("--same is for published figures; boards are matched by their own names.")
-        found = compare_boards(board, read_board(Path(other), ranked[1]), across)
+        found = compare_boards(board, read_board(other, ranked[1]), across)
     else:
         if across:
             raise UsageError("--across is for two boards; published figures are matched by base names.")
-        published = _published(Path(other), same)
+        published = _published(other, same)
         found, left_out = compare_published(board, published.figures), dict(published.left_out)
     if as_json:
         print_json(_as_json(found, left_out))
         return
-    _print(found, left_out, without_worst=ranked[0] is None or (Path(other).is_dir() and ranked[1] is None))
+    _print(found, left_out, without_worst=ranked[0] is None or (other.is_dir() and ranked[1] is None))
 
 
 def _ranked(folder: Path, named: str | None) -> list[str] | None:

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+#: Paths that must exist, and paths to write.
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+OUT_FOLDER = click.Path(file_okay=False, path_type=Path)
+OUT_FILE = click.Path(dir_okay=False, path_type=Path)
+
 
 class LazyGroup(click.Group):
     """Imports a command's module when the command is named, and suggests near names for unknown ones.
@@ -120,17 +126,11 @@ def axis_options(command: Command) -> Command:
     decorators += [
         click.option("--suite", metavar="NAME", help="A suite, or a file FILE.toml; axes given here replace its own."),
         click.option("--shard", metavar="I/N", help="Only that part of the cells, such as 3/16; releases stay whole."),
-        click.option(
-            "--out",
-            type=click.Path(file_okay=False, path_type=Path),
-            help="Folder for records, results.csv and image sheets.",
-        ),
+        click.option("--out", type=OUT_FOLDER, help="Folder for records, results.csv and image sheets."),
         click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),
         click.option("--dtype", default="auto", show_default=True, help="auto, float32 or bfloat16."),
         click.option("--threads", type=int, help="CPU threads; part of every key. Default: the cores of this process."),
-        click.option(
-            "--data-root", type=click.Path(), help="Folder that holds cifar10/, cifar100/; same as UCBENCH_DATA."
-        ),
+        click.option("--data-root", type=click.Path(), help="Folder with cifar10/, cifar100/; same as UCBENCH_DATA."),
     ]
     command = plugin_files(command)
     for decorator in reversed(decorators):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ucbench.cli.options import as_json, plugin_files, verbosity
+from ucbench.cli.options import OUT_FOLDER, as_json, plugin_files, verbosity
 from ucbench.cli.output import print_json, print_table
 from ucbench.components import RECORD_KINDS
 from ucbench.plugins import RESTRICT_VARIABLE, LoadedPlugin
@@ -64,12 +64,7 @@ def plugins_command(as_json: bool) -> None:
 @click.command("new-plugin")
 @click.argument("name")
 @click.option("--kind", type=click.Choice(list(RECORD_KINDS)), required=True, help="What the component is.")
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=".",
-    help="Folder to make it in; default: the current one.",
-)
+@click.option("--out", type=OUT_FOLDER, default=".", help="Folder to make it in; default: the current one.")
 @verbosity
 def new_plugin_command(name: str, kind: str, out: Path) -> None:
     """Write ./ucbench-NAME, a distribution with a component NAME to be changed into your own.
