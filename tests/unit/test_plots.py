@@ -164,7 +164,7 @@ def test_the_command_draws_a_folder(tmp_path, capsys):
     assert "labeling.png" in capsys.readouterr().out
     assert main(["leaderboard", "plot", str(tmp_path), "--by", "seeds"]) == 2
     assert main(["leaderboard", "plot", str(tmp_path / "none")]) == 2
-    assert "does not exist" in capsys.readouterr().err
+    assert "There is no folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("left", [40, 90, 99])

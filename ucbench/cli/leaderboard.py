@@ -122,7 +122,7 @@ def export_command(folder: Path, exporter: str, suite: str | None, out: Path | N
 
 
 @click.command("plot")
-@click.argument("folder", type=FOLDER)
+@click.argument("folder", type=OUT_FOLDER)
 @click.option("--by", metavar="AXIS", default="defense", show_default=True, help="Column along the axis.")
 @click.option(
     "--measure", metavar="COLUMN", default="test_accuracy", show_default=True, help="Column drawn: mean and interval."
@@ -147,6 +147,8 @@ def plot_command(
     from ucbench.leaderboards.tables import records_in
     from ucbench.results import rows
 
+    if not folder.is_dir():
+        raise click.UsageError(f"There is no folder {str(folder)!r}.")
     table = selected(rows(records_in(folder)), where)
     if title is None:
         suite = suite_of(folder, None)
