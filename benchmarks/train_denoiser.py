@@ -35,10 +35,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ucbench import ImageSet, UcbenchError
 from ucbench.data import load_dataset, set_aside
-from ucbench.grammar import parse
 from ucbench.numerics import resolve
+from ucbench.plugins.grammar import parse
+from ucbench.plugins.registry import installed
 from ucbench.progress import Progress, reporting
-from ucbench.registry import installed
 from ucbench.training import Engine, seeded
 from ucbench.training.batches import ResidentSet
 from ucbench_purify.diffusion import Denoiser, noised, purified, shares

@@ -41,15 +41,15 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ucbench import ImageSet, UcbenchError, UsageError
-from ucbench.context import Context
 from ucbench.crafting import resize
 from ucbench.data import balanced_indices, load_dataset
-from ucbench.grammar import parse
 from ucbench.numerics import Numerics
+from ucbench.plugins.grammar import parse
+from ucbench.plugins.registry import installed
 from ucbench.progress import Progress, reporting
-from ucbench.registry import installed
 from ucbench.training import Engine, seeded
 from ucbench.training.batches import ResidentSet, split_evenly
+from ucbench.training.context import Run
 from ucbench_openclip.frozen import FrozenClip
 from ucbench_openclip.loading import load_clip
 from ucbench_openclip.params import ENSEMBLE, SIMPLE, ClipParams
@@ -173,7 +173,7 @@ def zero_shot_accuracy(checkpoint: Path, images: ImageSet, engine: Engine, progr
     """Percent of ``images`` that the saved model gives their true class, under the prompt "a photo of a {class}."."""
     model = FrozenClip(load_clip(ClipParams(checkpoint=checkpoint))).to(engine.device)
     model.name_classes(images.classes, (SIMPLE,))
-    found = annotate(model, images, Context(engine, ("clip", 0), progress), "zero-shot")
+    found = annotate(model, images, Run(engine, ("clip", 0), progress), "zero-shot")
     return 100.0 * float((found == images.known_labels).mean())
 
 

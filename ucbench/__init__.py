@@ -10,63 +10,56 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from ucbench.components import (
+from ucbench.crafting.poisoner import Perturbation
+from ucbench.errors import ContractError, DataError, PluginError, StoreError, UcbenchError, UsageError
+from ucbench.metrics.metric import MetricContext
+from ucbench.plugins.hookspecs import hookimpl
+from ucbench.plugins.specs import (
     CellEvent,
-    ComponentRecord,
-    DatasetRecord,
-    DefenseRecord,
-    ExecutorRecord,
-    ExporterRecord,
-    LabelingRecord,
-    MetricContext,
-    MetricRecord,
-    Perturbation,
-    PoisonerRecord,
-    SurrogateRecord,
-    VictimRecord,
+    ComponentSpec,
+    DatasetSpec,
+    DefenseSpec,
+    ExecutorSpec,
+    ExporterSpec,
+    LabelingSpec,
+    MetricSpec,
+    PoisonerSpec,
+    SurrogateSpec,
+    VictimSpec,
 )
-from ucbench.errors import (
-    ContractError,
-    DataError,
-    PluginError,
-    StoreError,
-    UcbenchError,
-    UsageError,
-)
-from ucbench.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from ucbench.api import craft, plan, run
     from ucbench.data import ImageSet, LabelSet
-    from ucbench.params import Params
-    from ucbench.recipe import Recipe
+    from ucbench.plugins.params import Params
+    from ucbench.training.recipe import Recipe
 
     __version__: str
 
 __all__ = [
     "CellEvent",
-    "ComponentRecord",
+    "ComponentSpec",
     "ContractError",
     "DataError",
-    "DatasetRecord",
-    "DefenseRecord",
-    "ExecutorRecord",
-    "ExporterRecord",
+    "DatasetSpec",
+    "DefenseSpec",
+    "ExecutorSpec",
+    "ExporterSpec",
     "ImageSet",
     "LabelSet",
-    "LabelingRecord",
+    "LabelingSpec",
     "MetricContext",
-    "MetricRecord",
+    "MetricSpec",
     "Params",
     "Perturbation",
     "PluginError",
-    "PoisonerRecord",
+    "PoisonerSpec",
     "Recipe",
     "StoreError",
-    "SurrogateRecord",
+    "SurrogateSpec",
     "UcbenchError",
     "UsageError",
-    "VictimRecord",
+    "VictimSpec",
     "__version__",
     "craft",
     "hookimpl",
@@ -78,8 +71,8 @@ __all__ = [
 _LAZY = {
     "ImageSet": "ucbench.data",
     "LabelSet": "ucbench.data",
-    "Params": "ucbench.params",
-    "Recipe": "ucbench.recipe",
+    "Params": "ucbench.plugins.params",
+    "Recipe": "ucbench.training.recipe",
     "craft": "ucbench.api",
     "plan": "ucbench.api",
     "run": "ucbench.api",

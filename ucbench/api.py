@@ -8,24 +8,24 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ucbench.axes import AXES, AXIS
-from ucbench.budget import Budget, parse_epsilon
-from ucbench.compatibility import check_surrogate
+from ucbench.data.budget import Budget, parse_epsilon
 from ucbench.errors import UsageError
-from ucbench.matrix import Axes, Cell, expand, native_budget, sameness
+from ucbench.matrix.axes import AXES, AXIS
+from ucbench.matrix.compatibility import check_surrogate
+from ucbench.matrix.matrix import Axes, Cell, dedup_key, expand, native_budget
 from ucbench.numerics import Numerics, resolve
+from ucbench.plugins.registry import Registry, installed
 from ucbench.progress import Progress, Silent
-from ucbench.registry import Registry, installed
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
-    from ucbench.records import Record
-    from ucbench.runner import Rerun
-    from ucbench.shelf import Shelf
-    from ucbench.suite import Suite
+    from ucbench.matrix.suite import Suite
+    from ucbench.results.records import Record
+    from ucbench.running.runner import Rerun
+    from ucbench.session import Session
 
 #: The model behind predicted classes and clusters where craft labels name none; UC's surrogate too.
 DEFAULT_LABELER = "efficientnet-lite0@auto"
@@ -56,7 +56,7 @@ def axes(
 
     ``seed`` ("0-2", "0,4") sets craft and train seed pairwise; ``craft_seed`` and ``train_seed`` cross. Epsilon is the
     linf radius in 8-bit units: ``8`` or ``"8/255"``. ``schedule`` multiplies the epochs of every victim. See
-    :data:`ucbench.axes.AXES`.
+    :data:`ucbench.matrix.axes.AXES`.
 
     Raises:
         UsageError: for seeds given both ways, or values that cannot be read.
@@ -82,19 +82,19 @@ class Session:
     progress: Progress
     home: Path | None = None
 
-    def shelf(self) -> Shelf:
+    def session(self) -> Session:
         """The data sets and the store of this session: what planning takes."""
-        from ucbench.shelf import Shelf
-        from ucbench.store import Store
+        from ucbench.session import Session
+        from ucbench.store.store import Store
 
-        return Shelf(Store(self.home), self.numerics, self.progress)
+        return Session(Store(self.home), self.numerics, self.progress)
 
-    def bench(self) -> Any:
+    def session(self) -> Any:
         """A workbench on this session's store. Imports torch."""
-        from ucbench.store import Store
-        from ucbench.workbench import Workbench
+        from ucbench.crafting.workbench import Session
+        from ucbench.store.store import Store
 
-        return Workbench(Store(self.home), self.numerics, self.progress)
+        return Session(Store(self.home), self.numerics, self.progress)
 
 
 def session(
@@ -155,18 +155,18 @@ def suite_cells(suite: Suite, here: Session, *, shard: str | None = None, **axis
     Raises:
         UsageError: for names or values that do not exist or do not fit together.
     """
-    from ucbench.compatibility import sees_the_clean
-    from ucbench.suite import shard as part_of
+    from ucbench.matrix.compatibility import is_oracle
+    from ucbench.matrix.suite import shard as part_of
 
     for defense in suite.file.ranking.defenses:
-        if sees_the_clean(defense, here.registry):
+        if is_oracle(defense, here.registry):
             raise UsageError(
                 f"Suite {suite.path}: ranking.defenses names {defense}, which sees more than exploiters do."
             )
     found: dict[str, Cell] = {}
     for request in suite.requests(axis):
         for cell in expand(axes(**request), here.registry, suite.keeps):
-            found.setdefault(sameness(cell), cell)
+            found.setdefault(dedup_key(cell), cell)
     cells = list(found.values())
     return cells if shard is None else part_of(cells, shard)
 
@@ -177,15 +177,15 @@ def suite(name: str) -> Suite:
     Raises:
         UsageError: if there is none, or its file is wrong.
     """
-    from ucbench.suite import find_suite
+    from ucbench.matrix.suite import find_suite
 
     return find_suite(name, suites()[0])
 
 
 def suites() -> tuple[dict[str, Path], list[str]]:
     """The files of all suites by name, and one sentence for every plugin whose suites could not be had."""
-    from ucbench.plugins import suite_paths
-    from ucbench.suite import shipped_suites
+    from ucbench.matrix.suite import shipped_suites
+    from ucbench.plugins.manager import suite_paths
 
     brought, problems = suite_paths(installed().plugins)
     return {**brought, **shipped_suites()}, problems
@@ -203,36 +203,36 @@ def run_session(
 
     Args:
         executor: component reference of what computes them, such as ``process:workers=2``.
-        rerun: what is computed again, see :func:`ucbench.runner.run_cells`.
+        rerun: what is computed again, see :func:`ucbench.running.runner.run_cells`.
     """
     how = here.registry.resolve("executor", executor)
     # Not before: a slip in the request should be told without the seconds that importing torch takes.
-    from ucbench.records import read_records
     from ucbench.results import rows, write_csv
-    from ucbench.runner import run_cells
+    from ucbench.results.records import read_records
+    from ucbench.running.runner import run_cells
 
-    bench = here.bench()
-    records = run_cells(cells, bench, here.registry, out=out, executor=how.build(), rerun=rerun)
+    session = here.session()
+    records = run_cells(cells, session, here.registry, out=out, executor=how.build(), rerun=rerun)
     if out is not None:
         write_csv(out, rows(read_records(out)))
-        _write_sheets(cells, records, out, bench)
+        _write_sheets(cells, records, out, session)
     return records
 
 
-def _write_sheets(cells: Iterable[Cell], records: Iterable[Record], out: Path, bench: Any) -> None:
-    from ucbench.release import Release
-    from ucbench.sheet import write_sheet
+def _write_sheets(cells: Iterable[Cell], records: Iterable[Record], out: Path, session: Any) -> None:
+    from ucbench.crafting.release import Release
+    from ucbench.export.sheet import write_sheet
 
     for cell, record in zip(cells, records, strict=True):
         key = record["release"]
         if key is None or cell.craft.is_reference or record["status"] != "ok":
             continue
-        path = out / "sheets" / f"{cell.craft.poisoner.record.name}-{key[:12]}.png"
-        stored = None if path.exists() else bench.store.get("release", key)
+        path = out / "sheets" / f"{cell.craft.poisoner.spec.name}-{key[:12]}.png"
+        stored = None if path.exists() else session.store.get("release", key)
         if stored is not None:
             release = Release.from_arrays(stored.arrays, stored.meta)
             craft = f"{cell.craft.poisoner} | {cell.craft.budget} | craft seed {cell.craft.seed}"
-            write_sheet(path, bench.protected(cell).images, release, f"{cell.dataset} | {craft}")
+            write_sheet(path, session.protected(cell).images, release, f"{cell.dataset} | {craft}")
 
 
 @dataclass(frozen=True)
@@ -276,29 +276,29 @@ def plan_session(
     Args:
         probe: time two steps of every kind of training that was never done on this machine.
     """
-    from ucbench.costs import training_work
-    from ucbench.outlook import predicted
-    from ucbench.tasks import finished, task_of
+    from ucbench.running.estimate import predicted
+    from ucbench.running.tasks import finished, task_of
+    from ucbench.store.timings import training_work
 
-    shelf, probing = here.shelf(), None
+    session, probing = here.session(), None
     if probe:
-        from ucbench.probing import probe_training
+        from ucbench.running.probing import probe_training
 
-        shelf = bench = here.bench()
-        probing = partial(probe_training, bench=bench)
+        session = session = here.session()
+        probing = partial(probe_training, session=session)
     planned, crafted = [], set()
     for cell in cells:
-        task = task_of(cell, shelf)
+        task = task_of(cell, session)
         key, release_key = task.key, task.release_key
-        done = finished(task, shelf, out) is not None
+        done = finished(task, session, out) is not None
         has_release = (
-            release_key is None or release_key in crafted or shelf.store.get("release", release_key) is not None
+            release_key is None or release_key in crafted or session.store.get("release", release_key) is not None
         )
         crafted.add(release_key)
         if probing is not None and not done:
-            train = shelf.data(cell).train
-            shelf.costs.assume(training_work(cell, len(train), train.size, here.numerics), partial(probing, cell))
-        seconds = 0.0 if done else predicted(task, shelf, crafts=not has_release)
+            train = session.data(cell).train
+            session.costs.assume(training_work(cell, len(train), train.size, here.numerics), partial(probing, cell))
+        seconds = 0.0 if done else predicted(task, session, crafts=not has_release)
         planned.append(PlannedCell(cell, key, done, has_release, seconds))
     return planned
 
@@ -328,16 +328,16 @@ def craft(
         UsageError: for unknown names, a surrogate that does not fit, or a label-based poisoner without labels.
         ContractError: if the poisoner returned what its contract forbids.
     """
-    from ucbench.components import PoisonerRecord
-    from ucbench.context import Context
+    from ucbench.crafting.release import make_release, materialise
     from ucbench.data import ImageSet
-    from ucbench.release import make_release, materialise
+    from ucbench.plugins.specs import PoisonerSpec
     from ucbench.training import Engine, arithmetic
+    from ucbench.training.context import Run
 
     here = session(device=device, dtype=dtype, threads=threads, progress=progress)
     chosen = here.registry.resolve("poisoner", poisoner)
-    record = chosen.record
-    assert isinstance(record, PoisonerRecord)
+    record = chosen.spec
+    assert isinstance(record, PoisonerSpec)
     if labels is None and record.label_access != "none":
         raise UsageError(f"Poisoner {record.name!r} is label-based and needs labels.")
     budget = native_budget(record, chosen.params)
@@ -354,7 +354,7 @@ def craft(
         if hasattr(model, "fit"):
             raise UsageError(f"Surrogate {named} has to be trained first, which `ucbench run` does.")
         model.to(engine.device, engine.dtype)
-    run = Context(engine, ("craft", seed), here.progress, budget=budget, surrogate=model)
+    run = Run(engine, ("craft", seed), here.progress, budget=budget, surrogate=model)
     with arithmetic(here.numerics):
         perturbation = chosen.build().craft(train.with_labels(labels, classes), run)
     release = make_release(perturbation, train, budget, declares_projection=record.projects)

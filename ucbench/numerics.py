@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ucbench.errors import UsageError
-from ucbench.identity import Canonical
+from ucbench.store.keys import KeyText
 
 Dtype = Literal["float32", "bfloat16"]
 
@@ -24,7 +24,7 @@ _BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 
 @dataclass(frozen=True)
 class Numerics:
-    """Resolved arithmetic. ``device`` is where it runs and stays out of :meth:`identity`."""
+    """Component arithmetic. ``device`` is where it runs and stays out of :meth:`identity`."""
 
     device: str
     dtype: Dtype
@@ -36,9 +36,9 @@ class Numerics:
         return {"dtype": self.dtype, "threads": self.threads, "deterministic": self.deterministic}
 
     @functools.cached_property
-    def identified(self) -> Canonical:
+    def key_text(self) -> KeyText:
         """:meth:`identity` as keys take it."""
-        return Canonical.of(self.identity())
+        return KeyText.of(self.identity())
 
 
 def resolve(

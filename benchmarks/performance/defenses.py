@@ -21,14 +21,14 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from ucbench import DefenseRecord, UcbenchError
-from ucbench.context import Context
+from ucbench import DefenseSpec, UcbenchError
 from ucbench.data import ImageSet
 from ucbench.environment import environment
 from ucbench.numerics import resolve
+from ucbench.plugins.registry import Component, installed
 from ucbench.progress import Silent
-from ucbench.registry import Resolved, installed
-from ucbench.training import DefenseChain, Engine, arithmetic, seeded
+from ucbench.training import DefensePipeline, Engine, arithmetic, seeded
+from ucbench.training.context import Run
 
 CLASSES = 10
 
@@ -73,18 +73,18 @@ class Trainings:
 
     def __init__(self, engine: Engine, victim: str, train: ImageSet, trusted: ImageSet) -> None:
         self._train, self._trusted = train, trusted
-        self._run = Context(engine, ("benchmark", 0), Silent())
+        self._run = Run(engine, ("benchmark", 0), Silent())
         self._engine = engine
         self._victim = installed().resolve("victim", f"{victim}{',' if ':' in victim else ':'}epochs=1").build()
 
-    def prepared(self, defenses: DefenseChain) -> tuple[ImageSet, float]:
+    def prepared(self, defenses: DefensePipeline) -> tuple[ImageSet, float]:
         """What is trained on, and the seconds it took to make 1,000 images of it, the second time."""
         defenses.prepare(self._train, self._run)  # imports what it needs
         started = time.perf_counter()
         prepared = defenses.prepare(self._train, self._run)
         return prepared, (time.perf_counter() - started) * 1000 / len(self._train)
 
-    def speed(self, defenses: DefenseChain, images: ImageSet) -> float:
+    def speed(self, defenses: DefensePipeline, images: ImageSet) -> float:
         """Images a second of one training."""
         with seeded(0):
             model = self._victim.build(CLASSES, images.size)
@@ -94,11 +94,11 @@ class Trainings:
         )
         return result.images_per_second
 
-    def beside_none(self, defense: Resolved, repeats: int) -> Row:
+    def beside_none(self, defense: Component, repeats: int) -> Row:
         """Both in turn, after one of each that is not counted."""
-        record = defense.record
-        assert isinstance(record, DefenseRecord)
-        none, chain = DefenseChain([]), DefenseChain([(str(defense), defense.build())])
+        record = defense.spec
+        assert isinstance(record, DefenseSpec)
+        none, chain = DefensePipeline([]), DefensePipeline([(str(defense), defense.build())])
         images, preparing = self.prepared(chain)
         speeds: tuple[list[float], list[float]] = ([], [])
         for _ in range(1 + repeats):

@@ -26,7 +26,7 @@ from subjects.base import Setting, Side, Sizes, network, pictures
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ucbench.crafting import descend
+from ucbench.crafting import pgd
 from ucbench.numerics import resolve
 from ucbench.training import seeded
 
@@ -98,7 +98,7 @@ class Bench:
                 with self.engine.autocast():
                     return F.cross_entropy(model(seen).float(), targets, reduction="sum")
 
-            return descend(part, torch.zeros_like(part), loss, steps=self.scale.steps, step=0.1 * RADIUS, radius=RADIUS)
+            return pgd(part, torch.zeros_like(part), loss, steps=self.scale.steps, step=0.1 * RADIUS, radius=RADIUS)
 
         return lambda: torch.cat([one(a, b) for a, b in zip(x.chunk(chunks), y.chunk(chunks), strict=True)])
 

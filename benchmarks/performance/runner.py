@@ -17,17 +17,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ucbench import api
-from ucbench.executors import Serial
-from ucbench.executors.params import ProcessParams
-from ucbench.executors.process import Processes
+from ucbench.crafting.workbench import Session
 from ucbench.numerics import cpu_name, resolve
 from ucbench.progress import Silent
-from ucbench.records import write_record
-from ucbench.runner import run_cells
-from ucbench.store import Store
-from ucbench.tasks import task_of
+from ucbench.results.records import write_record
+from ucbench.running.executors import Serial
+from ucbench.running.executors.params import ProcessParams
+from ucbench.running.executors.process import Processes
+from ucbench.running.runner import run_cells
+from ucbench.running.tasks import task_of
+from ucbench.store.store import Store
 from ucbench.testing.cells import small_cells, small_registry
-from ucbench.workbench import Workbench
 
 #: References are counted too: a clean, a sham and a poisoned cell a seed.
 CELLS_A_SEED = 3
@@ -49,8 +49,8 @@ def measure(count: int, computed: int, workers: int, root: Path) -> dict[str, fl
         many = small_cells("spots", seeds=count // CELLS_A_SEED)
         api.plan_session(many, here)
 
-    def bench(name: str) -> Workbench:
-        return Workbench(Store(root / name), numerics, Silent())
+    def bench(name: str) -> Session:
+        return Session(Store(root / name), numerics, Silent())
 
     some = small_cells("spots", seeds=computed // CELLS_A_SEED)
     with timed(found, "serial_seconds"):

@@ -13,8 +13,8 @@ from typing import Any
 import click
 
 from _ext.markdown import cell, table
-from ucbench.axes import AXES
 from ucbench.cli.app import cli
+from ucbench.matrix.axes import AXES
 
 MARKER = "<!-- commands -->"
 AXES_MARKER = "<!-- axes -->"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from ucbench import hookspecs
+from ucbench.plugins import hookspecs
 
 MARKER = "<!-- hooks -->"
 

@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 from _ext.markdown import code, table
 from _ext.paths import LEADERBOARDS, ROOT
-from ucbench.axes import GROUP_COLUMNS
-from ucbench.builtin import CLEAN, SHAM
-from ucbench.grammar import parse, parse_chain
-from ucbench.statistics import t_interval
+from ucbench.matrix.axes import GROUP_COLUMNS
+from ucbench.plugins.builtin import CLEAN, SHAM
+from ucbench.plugins.grammar import parse, parse_chain
+from ucbench.results.statistics import t_interval
 
 Row = dict[str, str]
 

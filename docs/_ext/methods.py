@@ -19,10 +19,10 @@ from _ext.paths import METHODS, write_pages
 from _ext.published import page_about
 from ucbench.cli.output import as_text
 from ucbench.cli.parameters import parameter_rows
-from ucbench.components import RECORD_KINDS, ComponentRecord
-from ucbench.params import DEFAULT_PRESET, Params
-from ucbench.registry import Registry, install_line, installed
-from ucbench.suite import load_suite, shipped_suites
+from ucbench.matrix.suite import load_suite, shipped_suites
+from ucbench.plugins.params import DEFAULT_PRESET, Params
+from ucbench.plugins.registry import Registry, install_line, installed
+from ucbench.plugins.specs import SPEC_KINDS, ComponentSpec
 
 MARKER = re.compile(r"<!-- methods: (\w+) -->")
 SUITES = "<!-- suites -->"
@@ -50,18 +50,18 @@ _SOURCES = {"semantic": "clean pictures or metadata, as a person does", "machine
 _ELSEWHERE = {"name", "summary", "load", "params", "aliases", "requires", "extra", "version", "paper", "equation"}
 
 
-def records() -> list[ComponentRecord]:
+def records() -> list[ComponentSpec]:
     """The methods that come with ucbench, by kind and name."""
     registry = installed()
     return [
         record
-        for kind in RECORD_KINDS
-        for record in registry.records(kind)
+        for kind in SPEC_KINDS
+        for record in registry.specs(kind)
         if registry.origin(kind, record.name).distribution == "ucbench"
     ]
 
 
-def page_name(record: ComponentRecord) -> str:
+def page_name(record: ComponentSpec) -> str:
     return f"{record.kind}-{record.name}.md"
 
 
@@ -71,7 +71,7 @@ def pages() -> dict[str, str]:
     return {page_name(record): page(record, registry) for record in records()}
 
 
-def page(record: ComponentRecord, registry: Registry) -> str:
+def page(record: ComponentSpec, registry: Registry) -> str:
     """One method as Markdown."""
     params = registry.params_class(record)
     parts = [
@@ -94,10 +94,10 @@ def _equation(text: str) -> str:
 
 
 _KINDS = {"dataset": "Data set"}
-_OPTION = {**{kind: f"--{kind}" for kind in RECORD_KINDS}, "exporter": "--to"}
+_OPTION = {**{kind: f"--{kind}" for kind in SPEC_KINDS}, "exporter": "--to"}
 
 
-def _usage(record: ComponentRecord, params: type[Params]) -> str:
+def _usage(record: ComponentSpec, params: type[Params]) -> str:
     preset = "[@PRESET]" if len(params.preset_names()) > 1 else ""
     argument = f":{params.argument.upper()}" if params.argument else ""
     if argument and not params.model_fields[params.argument].is_required():
@@ -111,7 +111,7 @@ def _usage(record: ComponentRecord, params: type[Params]) -> str:
     return written
 
 
-def _facts(record: ComponentRecord) -> list[tuple[str, str]]:
+def _facts(record: ComponentSpec) -> list[tuple[str, str]]:
     rows = [("paper", record.paper), ("version of its numbers", str(record.version))]
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)
@@ -121,7 +121,7 @@ def _facts(record: ComponentRecord) -> list[tuple[str, str]]:
     return [(name, text) for name, text in rows if text]
 
 
-def _fact(record: ComponentRecord, name: str, value: Any) -> str:
+def _fact(record: ComponentSpec, name: str, value: Any) -> str:
     if name == "surrogate":
         return f"[`{value}`](surrogate-{measured.base(value)}.md)"
     if name == "source":
@@ -134,7 +134,7 @@ def _fact(record: ComponentRecord, name: str, value: Any) -> str:
     return "yes" if value is True else str(value)
 
 
-def _presets(record: ComponentRecord, params: type[Params]) -> str:
+def _presets(record: ComponentSpec, params: type[Params]) -> str:
     named = [(preset, params.presets.get(preset, {})) for preset in params.preset_names()]
     shown = [(preset, values) for preset, values in named if values or preset != DEFAULT_PRESET]
     if not shown:
@@ -161,7 +161,7 @@ def _default(row: dict[str, Any]) -> str:
     return code(text) if text else "empty"
 
 
-def _figures(record: ComponentRecord) -> str:
+def _figures(record: ComponentSpec) -> str:
     found = measured.section(record.kind, record.name, lambda path: _relative(page_about(path)))
     if not found:
         return ""

@@ -14,7 +14,7 @@ from typing import Any
 from _ext import measured
 from _ext.markdown import table
 from _ext.paths import DOCS
-from ucbench.builtin import CLEAN
+from ucbench.plugins.builtin import CLEAN
 
 MARKER = re.compile(r"<!-- reproduced: ([\w-]+) -->")
 PUBLISHED = DOCS / "_data" / "published.csv"

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from ucbench import DefenseRecord, MetricRecord, hookimpl
+from ucbench import DefenseSpec, MetricSpec, hookimpl
 
 
 @hookimpl
-def ucbench_defenses() -> Iterator[DefenseRecord]:
-    yield DefenseRecord(
+def ucbench_defenses() -> Iterator[DefenseSpec]:
+    yield DefenseSpec(
         name="adv-train",
         summary="Adversarial training: every batch is replaced by adversarial examples of the current model",
         load="ucbench_adversarial.training:AdversarialTraining",
@@ -23,8 +23,8 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
 
 
 @hookimpl
-def ucbench_metrics() -> Iterator[MetricRecord]:
-    yield MetricRecord(
+def ucbench_metrics() -> Iterator[MetricSpec]:
+    yield MetricSpec(
         name="robust-accuracy",
         summary="Accuracy of the victim on the clean test set under PGD-20",
         load="ucbench_adversarial.robustness:RobustAccuracy",

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ucbench.budget import Budget
-from ucbench.crafting import descend
+from ucbench.crafting import pgd
+from ucbench.data.budget import Budget
 
 Norm = Literal["linf", "l2"]
 Start = Literal["uniform", "gaussian"]
@@ -71,7 +71,7 @@ def pgd(
         UsageError: if ``epsilon`` is not a valid radius of that norm.
     """
     radius = Budget(norm, epsilon).radius
-    descent = descend if norm == "linf" else descend_l2
+    descent = pgd if norm == "linf" else descend_l2
     x = x.detach()
 
     def losses(perturbed: Tensor) -> Tensor:

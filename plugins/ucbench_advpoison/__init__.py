@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ucbench import PoisonerRecord, hookimpl
+from ucbench import PoisonerSpec, hookimpl
 
 _PARAMS = "ucbench_advpoison.params"
 _POISONERS = "ucbench_advpoison.poisoner"
@@ -10,8 +10,8 @@ _SURROGATE = "trained:width=16"
 
 
 @hookimpl
-def ucbench_poisoners() -> Iterator[PoisonerRecord]:
-    yield PoisonerRecord(
+def ucbench_poisoners() -> Iterator[PoisonerSpec]:
+    yield PoisonerSpec(
         name="adv-poison",
         summary="Adversarial examples of a clean-trained classifier, towards another class (or away from their own)",
         load=f"{_POISONERS}:AdvPoison",
@@ -39,7 +39,7 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
             "images take all their steps batch by batch, which makes no difference to a fixed classifier"
         ),
     )
-    yield PoisonerRecord(
+    yield PoisonerSpec(
         name="hypo",
         summary="Changes that make a clean-trained classifier surer of the right class, so little is left to learn",
         load=f"{_POISONERS}:Hypo",

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ucbench import ImageSet, Perturbation, UsageError
-from ucbench.crafting import descend
+from ucbench.crafting import pgd
 from ucbench.training.normalized import channel_statistics
 from ucbench_advpoison.augment import random_view
 
 if TYPE_CHECKING:
-    from ucbench.components import Run
+    from ucbench.training.context import Run
     from ucbench_advpoison.params import AdvPoisonParams, HypoParams, SignedStepsParams
 
 
@@ -172,7 +172,7 @@ class _Crafter:
             return self.aim.losses(self.surrogate.logits(perturbed), classes).sum()
 
         steps, step = self.params.steps, self.params.step * self.radius
-        delta = descend(x, start, objective, steps=steps, step=step, radius=self.radius)
+        delta = pgd(x, start, objective, steps=steps, step=step, radius=self.radius)
         return delta.cpu().numpy(), self._measure(rows, x + delta)[0]
 
     def _draws(self, rows: slice, restart: int) -> tuple[Tensor, Tensor]:

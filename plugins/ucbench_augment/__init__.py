@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from ucbench import DefenseRecord, hookimpl
+from ucbench import DefenseSpec, hookimpl
 
 
 @hookimpl
-def ucbench_defenses() -> Iterator[DefenseRecord]:
-    yield DefenseRecord(
+def ucbench_defenses() -> Iterator[DefenseSpec]:
+    yield DefenseSpec(
         name="cutout",
         summary="Blacken a square at a random place of every image",
         load="ucbench_augment.erasing:Cutout",
@@ -16,7 +16,7 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
         "arXiv 1708.04552",
         tier="T0",
     )
-    yield DefenseRecord(
+    yield DefenseSpec(
         name="random-erasing",
         summary="Fill a random rectangle of every second image with noise",
         load="ucbench_augment.erasing:RandomErasing",
@@ -25,7 +25,7 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
         "arXiv 1708.04896",
         tier="T0",
     )
-    yield DefenseRecord(
+    yield DefenseSpec(
         name="cutmix",
         summary="Paste a rectangle of another image, and mix the labels by area",
         load="ucbench_augment.mixing:CutMix",
@@ -34,7 +34,7 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
         "Classifiers with Localizable Features. ICCV 2019. arXiv 1905.04899",
         tier="T0",
     )
-    yield DefenseRecord(
+    yield DefenseSpec(
         name="mixup",
         summary="Blend every image with another one, and the labels alike",
         load="ucbench_augment.mixing:Mixup",
@@ -43,7 +43,7 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
         "arXiv 1710.09412",
         tier="T0",
     )
-    yield DefenseRecord(
+    yield DefenseSpec(
         name="randaugment",
         summary="Two random operations of fourteen on every image, at one common magnitude",
         load="ucbench_augment.policies:RandAugment",
@@ -52,7 +52,7 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
         "Reduced Search Space. NeurIPS 2020. arXiv 1909.13719",
         tier="T0",
     )
-    yield DefenseRecord(
+    yield DefenseSpec(
         name="trivial-augment",
         summary="One random operation of fourteen on every image, at a random magnitude",
         load="ucbench_augment.policies:TrivialAugment",
@@ -62,7 +62,7 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
         aliases=("trivialaugment",),
         tier="T0",
     )
-    yield DefenseRecord(
+    yield DefenseSpec(
         name="color-jitter",
         summary="Change brightness, contrast, saturation and hue of every image at random",
         load="ucbench_augment.color:ColorJitter",
@@ -71,7 +71,7 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
         "Representations. ICML 2020. arXiv 2002.05709 (its colour distortion, Appendix A and B.9)",
         tier="T0",
     )
-    yield DefenseRecord(
+    yield DefenseSpec(
         name="gaussian-blur",
         summary="Blur every image with a Gaussian of random width",
         load="ucbench_augment.gaussian:GaussianBlur",
@@ -80,14 +80,14 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
         "Representations. ICML 2020. arXiv 2002.05709 (its blur, Appendix A)",
         tier="T0",
     )
-    yield DefenseRecord(
+    yield DefenseSpec(
         name="gaussian-noise",
         summary="Add Gaussian noise to every pixel",
         load="ucbench_augment.gaussian:GaussianNoise",
         params="ucbench_augment.params:GaussianNoiseParams",
         tier="T0",
     )
-    yield DefenseRecord(
+    yield DefenseSpec(
         name="ueraser",
         summary="Fractal light, shuffled channels and TrivialAugment: learn from the hardest of five such views",
         load="ucbench_augment.ueraser:UEraser",

@@ -20,7 +20,7 @@ from torch import Tensor
 from ucbench_augment.drawing import by_choice, on_share
 
 if TYPE_CHECKING:
-    from ucbench.components import Run
+    from ucbench.training.context import Run
     from ucbench_augment.params import ColorJitterParams
 
 #: ITU-R BT.601, as Pillow converts to grey.
@@ -126,8 +126,8 @@ def autocontrast(x: Tensor) -> Tensor:
     """Stretch every channel of every image to the full range; a channel of one value is unchanged."""
     low, high = x.amin((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)
     flat = high == low
-    stretched = (x - low) / torch.where(flat, 1.0, high - low)
-    return torch.where(flat, x, stretched).clamp(0, 1)
+    scale_schedule = (x - low) / torch.where(flat, 1.0, high - low)
+    return torch.where(flat, x, scale_schedule).clamp(0, 1)
 
 
 def equalize(x: Tensor) -> Tensor:

@@ -14,8 +14,8 @@ _CIFAR = (
 
 
 @ucbench.hookimpl
-def ucbench_datasets() -> Iterator[ucbench.DatasetRecord]:
-    yield ucbench.DatasetRecord(
+def ucbench_datasets() -> Iterator[ucbench.DatasetSpec]:
+    yield ucbench.DatasetSpec(
         name="digits",
         summary="1,797 scanned handwritten digits at 8x8 px, embedded: 1,297 train, 500 test",
         epsilon=48,
@@ -23,27 +23,27 @@ def ucbench_datasets() -> Iterator[ucbench.DatasetRecord]:
         params="ucbench_datasets.params:DigitsParams",
         paper=_DIGITS,
     )
-    yield ucbench.DatasetRecord(
+    yield ucbench.DatasetSpec(
         name="cifar10",
         summary="60,000 photographs of 10 classes at 32x32 px, from parquet files or torchvision's download",
         load="ucbench_datasets.cifar:Cifar10",
         params="ucbench_datasets.params:Cifar10Params",
         paper=_CIFAR,
     )
-    yield ucbench.DatasetRecord(
+    yield ucbench.DatasetSpec(
         name="cifar100",
         summary="60,000 photographs of 100 fine and 20 coarse classes at 32x32 px",
         load="ucbench_datasets.cifar:Cifar100",
         params="ucbench_datasets.params:Cifar100Params",
         paper=_CIFAR,
     )
-    yield ucbench.DatasetRecord(
+    yield ucbench.DatasetSpec(
         name="imagefolder",
         summary="pictures in PATH/train/CLASS and PATH/test/CLASS, or in PATH/CLASS with holdout=",
         load="ucbench_datasets.imagefolder:ImageFolder",
         params="ucbench_datasets.params:ImageFolderParams",
     )
-    yield ucbench.DatasetRecord(
+    yield ucbench.DatasetSpec(
         name="parquet",
         summary="pictures in parquet files as the Hugging Face hub lays them out",
         load="ucbench_datasets.parquet:Parquet",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ucbench import PoisonerRecord, hookimpl
+from ucbench import PoisonerSpec, hookimpl
 
 PAPER = (
     "H. Huang, X. Ma, S. M. Erfani, J. Bailey, Y. Wang: Unlearnable Examples: Making Personal Data Unexploitable. "
@@ -19,8 +19,8 @@ _SURROGATE = "The default surrogate has a quarter of the published width; resnet
 
 
 @hookimpl
-def ucbench_poisoners() -> Iterator[PoisonerRecord]:
-    yield PoisonerRecord(
+def ucbench_poisoners() -> Iterator[PoisonerSpec]:
+    yield PoisonerSpec(
         name="eminn",
         summary="Error-minimising noise, one perturbation an image: nothing is left to learn from it",
         load="ucbench_eminn.minimising:ErrorMinimising",
@@ -39,7 +39,7 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
             f"shift of pixels. {_SURROGATE}"
         ),
     )
-    yield PoisonerRecord(
+    yield PoisonerSpec(
         name="eminn-class",
         summary="Error-minimising noise, one perturbation a class",
         load="ucbench_eminn.minimising:ErrorMinimisingClasses",
@@ -55,7 +55,7 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         trains_surrogate=True,
         fidelity=f"{_SWEEPS}Fitted on all images, where the official scripts take a fifth of them. {_SURROGATE}",
     )
-    yield PoisonerRecord(
+    yield PoisonerSpec(
         name="emaxn",
         summary="Error-maximising noise: ascent on the loss of a network trained on the clean images",
         load="ucbench_eminn.maximising:ErrorMaximising",

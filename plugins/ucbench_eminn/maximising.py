@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from ucbench import ImageSet, Perturbation
-from ucbench.crafting import descend
+from ucbench.crafting import pgd
 from ucbench.training import DivergedError
 from ucbench_eminn.objective import cross_entropy, measured, prepared
 
 if TYPE_CHECKING:
-    from ucbench.components import Run
+    from ucbench.training.context import Run
     from ucbench_eminn.params import EMaxNParams
 
 
@@ -77,4 +77,4 @@ class ErrorMaximising:
         loss = cross_entropy(network, labels, run.engine.autocast())
         radius = run.budget.radius
         step = self.params.step * radius
-        return descend(x, torch.zeros_like(x), lambda p: -loss(p), steps=self.params.steps, step=step, radius=radius)
+        return pgd(x, torch.zeros_like(x), lambda p: -loss(p), steps=self.params.steps, step=step, radius=radius)

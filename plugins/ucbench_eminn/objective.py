@@ -13,7 +13,7 @@ from ucbench import ImageSet, UsageError
 from ucbench.crafting import BiLevel
 
 if TYPE_CHECKING:
-    from ucbench.components import Run
+    from ucbench.training.context import Run
     from ucbench_eminn.params import SurrogateTraining
 
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ucbench import ImageSet
-from ucbench.crafting import descend
+from ucbench.crafting import pgd
 from ucbench.training import DivergedError
 from ucbench_eminn.objective import cross_entropy, measured, prepared
 
 if TYPE_CHECKING:
-    from ucbench.components import Run
+    from ucbench.training.context import Run
     from ucbench_eminn.params import SweepParams
 
 #: Share of the radius from which a value counts as saturated.
@@ -86,7 +86,7 @@ class Alternation:
         bilevel, params = self.bilevel, self._params
         objective = cross_entropy(bilevel.frozen(), bilevel.labels[indices], self._run.engine.autocast())
         step = params.step * bilevel.radius
-        delta = descend(bilevel.clean(indices), start, objective, steps=params.steps, step=step, radius=bilevel.radius)
+        delta = pgd(bilevel.clean(indices), start, objective, steps=params.steps, step=step, radius=bilevel.radius)
         self._work(params.steps)
         return delta
 

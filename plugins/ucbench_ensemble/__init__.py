@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from ucbench import SurrogateRecord, hookimpl
+from ucbench import SurrogateSpec, hookimpl
 
 
 @hookimpl
-def ucbench_surrogates() -> Iterator[SurrogateRecord]:
-    yield SurrogateRecord(
+def ucbench_surrogates() -> Iterator[SurrogateSpec]:
+    yield SurrogateSpec(
         name="ensemble",
         summary="ensemble:'A+B', the features of several label-free surrogates side by side (this suite's)",
         load="ucbench_ensemble.surrogate:Ensemble",

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 from pydantic import Field, field_validator
 
 from ucbench import Params, UsageError
-from ucbench.grammar import parse_chain
-from ucbench.registry import Resolved, installed
+from ucbench.plugins.grammar import parse_chain
+from ucbench.plugins.registry import Component, installed
 
 
 class EnsembleParams(Params):
@@ -27,9 +27,9 @@ class EnsembleParams(Params):
             raise ValueError(f"an ensemble has at least two members, and {members!r} is one")
         for member in components:
             # The ensemble is registered as label-free, whatever it consists of.
-            if getattr(member.record, "label_access", "none") != "none":
+            if getattr(member.spec, "label_access", "none") != "none":
                 raise ValueError(f"{member} has seen labels, and members of an ensemble have not")
-            if getattr(member.record, "untrained", False):
+            if getattr(member.spec, "untrained", False):
                 raise ValueError(f"{member} is a bare architecture, and members of an ensemble have weights")
         return "+".join(map(str, components))
 
@@ -42,7 +42,7 @@ class EnsembleParams(Params):
         return {"members": [member.identity() for member in resolve_members(self.members)]}
 
 
-def resolve_members(members: str) -> list[Resolved]:
+def resolve_members(members: str) -> list[Component]:
     """The named members among the installed surrogates.
 
     Raises:

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from ucbench import PoisonerRecord, hookimpl
+from ucbench import PoisonerSpec, hookimpl
 
 
 @hookimpl
-def ucbench_poisoners() -> Iterator[PoisonerRecord]:
-    yield PoisonerRecord(
+def ucbench_poisoners() -> Iterator[PoisonerSpec]:
+    yield PoisonerSpec(
         name="release",
         summary="release:PATH, perturbations or pictures crafted elsewhere: .npy, .npz, .safetensors, .pt or a folder",
         load="ucbench_imported.poisoner:ImportedRelease",

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ucbench import DataError, ImageSet, Perturbation, UsageError
-from ucbench.budget import LEVELS, Budget, blocks, sizes
+from ucbench.data.budget import LEVELS, Budget, blocks, sizes
 from ucbench_imported.content import sha256
 from ucbench_imported.sources import Source, open_source, size_text
 
 if TYPE_CHECKING:
-    from ucbench.components import Norm, Run
+    from ucbench.plugins.specs import Norm
+    from ucbench.training.context import Run
     from ucbench_imported.params import ReleaseParams
 
 Levels = NDArray[np.float64]
@@ -38,7 +39,7 @@ class ImportedRelease:
     """Perturbations or pictures from a file or folder, in the order of the training set.
 
     Values are rounded to whole levels and changed in no other way. Of a float perturbation that fits the budget until
-    it is rounded, the rounding is the budget's own (:meth:`ucbench.budget.Budget.project`), which keeps to it.
+    it is rounded, the rounding is the budget's own (:meth:`ucbench.data.budget.Budget.project`), which keeps to it.
     """
 
     def __init__(self, params: ReleaseParams) -> None:

@@ -2,20 +2,20 @@
 
 from collections.abc import Iterator
 
-from ucbench import LabelingRecord, hookimpl
+from ucbench import LabelingSpec, hookimpl
 
 _MODEL = "efficientnet-lite0@auto"
 
 
 @hookimpl
-def ucbench_labelings() -> Iterator[LabelingRecord]:
-    yield LabelingRecord(
+def ucbench_labelings() -> Iterator[LabelingSpec]:
+    yield LabelingSpec(
         name="original",
         summary="The data set's own labels",
         load="ucbench_labelings.original:Original",
         source="semantic",
     )
-    yield LabelingRecord(
+    yield LabelingSpec(
         name="coarse",
         summary="Another naming the data set brings, such as its coarse classes; or a map: coarse:FILE.toml",
         aliases=("label-set",),
@@ -23,7 +23,7 @@ def ucbench_labelings() -> Iterator[LabelingRecord]:
         params="ucbench_labelings.params:CoarseParams",
         source="semantic",
     )
-    yield LabelingRecord(
+    yield LabelingSpec(
         name="fine",
         summary="More classes: every class split by k-means of its clean images' features",
         load="ucbench_labelings.fine:Fine",
@@ -31,14 +31,14 @@ def ucbench_labelings() -> Iterator[LabelingRecord]:
         source="semantic",
         surrogate=_MODEL,
     )
-    yield LabelingRecord(
+    yield LabelingSpec(
         name="merge",
         summary="Fewer classes without regard to meaning: classes merged into groups at random",
         load="ucbench_labelings.random_maps:Merge",
         params="ucbench_labelings.params:MergeParams",
         source="semantic",
     )
-    yield LabelingRecord(
+    yield LabelingSpec(
         name="noisy",
         summary="Symmetric label noise: a share of the training images under a wrong class, the test set under its own",
         load="ucbench_labelings.random_maps:Noisy",
@@ -47,7 +47,7 @@ def ucbench_labelings() -> Iterator[LabelingRecord]:
         "Being Unhinged. NIPS 2015. arXiv 1505.07634",
         source="semantic",
     )
-    yield LabelingRecord(
+    yield LabelingSpec(
         name="predicted",
         summary="What a pretrained classifier sees in the published pictures",
         load="ucbench_labelings.machine:Predicted",
@@ -55,7 +55,7 @@ def ucbench_labelings() -> Iterator[LabelingRecord]:
         source="machine",
         surrogate=_MODEL,
     )
-    yield LabelingRecord(
+    yield LabelingSpec(
         name="kmeans",
         summary="k-means clusters of the published pictures' features, through a pretrained model",
         load="ucbench_labelings.machine:KMeans",

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ucbench import ImageSet, UsageError
-from ucbench.contingency import Labels, agreement
+from ucbench.metrics.information import Labels, agreement
 from ucbench_labelings.class_maps import numbered, read_class_map
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ucbench.components import Run
+    from ucbench.training.context import Run
     from ucbench_labelings.params import CoarseParams
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 
 from ucbench import ImageSet, UsageError
-from ucbench.contingency import agreement
 from ucbench.crafting import cluster, extract_features, nearest_centre
+from ucbench.metrics.information import agreement
 from ucbench_labelings.model import lent_model
 
 if TYPE_CHECKING:
-    from ucbench.components import Run
+    from ucbench.training.context import Run
     from ucbench_labelings.params import FineParams
 
 

@@ -15,12 +15,14 @@ import torch
 from numpy.typing import NDArray
 
 from ucbench import ImageSet, UsageError
-from ucbench.contingency import Labels, agreement, best_matching, contingency
 from ucbench.crafting import cluster, extract_features, nearest_centre, predict_classes
+from ucbench.metrics.information import Labels, agreement, best_matching, contingency
 from ucbench_labelings.model import lent_model
 
 if TYPE_CHECKING:
-    from ucbench.components import Run, Surrogate
+    from ucbench.crafting.surrogate import Surrogate
+
+    from ucbench.training.context import Run
     from ucbench_labelings.params import KMeansParams, PredictedParams
 
 

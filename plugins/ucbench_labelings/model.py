@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from ucbench import UsageError
 
 if TYPE_CHECKING:
-    from ucbench.components import Run, Surrogate
+    from ucbench.crafting.surrogate import Surrogate
+
+    from ucbench.training.context import Run
 
 
 def lent_model(run: Run) -> Surrogate:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ucbench import ImageSet, UsageError
-from ucbench.contingency import agreement
+from ucbench.metrics.information import agreement
 
 if TYPE_CHECKING:
-    from ucbench.components import Run
+    from ucbench.training.context import Run
     from ucbench_labelings.params import MergeParams, NoisyParams
 
 

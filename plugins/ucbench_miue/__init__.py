@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ucbench import PoisonerRecord, hookimpl
+from ucbench import PoisonerSpec, hookimpl
 
 PAPER = (
     "Why Do Unlearnable Examples Work: A Novel Perspective of Mutual Information (MI-UE). ICLR 2026. arXiv 2603.03725"
@@ -10,8 +10,8 @@ PAPER = (
 
 
 @hookimpl
-def ucbench_poisoners() -> Iterator[PoisonerRecord]:
-    yield PoisonerRecord(
+def ucbench_poisoners() -> Iterator[PoisonerSpec]:
+    yield PoisonerSpec(
         name="mi-ue",
         summary="Perturbations that gather each class in the features of a network trained on them, turn by turn",
         load="ucbench_miue.poisoner:MIUE",

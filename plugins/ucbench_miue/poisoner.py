@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from ucbench import ImageSet, Perturbation, UsageError
-from ucbench.crafting import BiLevel, cosine_gap, descend
+from ucbench.crafting import BiLevel, cosine_gap, pgd
 from ucbench.training import DivergedError
 from ucbench_miue.batches import balanced_batches
 from ucbench_miue.diagnosis import projection, variance, within_class_log_det
 from ucbench_miue.objective import mutual_information_loss
 
 if TYPE_CHECKING:
-    from ucbench.components import Run
+    from ucbench.training.context import Run
     from ucbench_miue.params import MIUEParams
 
 #: Images on which the diagnostics of a finished craft are measured.
@@ -162,7 +162,7 @@ class MIUE:
                 losses.append(loss.detach())
                 return loss
 
-            delta = descend(
+            delta = pgd(
                 state.clean(indices),
                 state.delta[indices],
                 objective,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ucbench import LabelingRecord, SurrogateRecord, hookimpl
+from ucbench import LabelingSpec, SurrogateSpec, hookimpl
 
 _CLIP = (
     "A. Radford et al.: Learning Transferable Visual Models From Natural Language Supervision. ICML 2021. "
@@ -17,8 +17,8 @@ _EXTRA = "ucbench[clip]"
 
 
 @hookimpl
-def ucbench_surrogates() -> Iterator[SurrogateRecord]:
-    yield SurrogateRecord(
+def ucbench_surrogates() -> Iterator[SurrogateSpec]:
+    yield SurrogateSpec(
         name="openclip",
         summary="openclip:ARCH/TAG, the image tower of any CLIP of open_clip, or of a local checkpoint",
         load="ucbench_openclip.surrogate:OpenClip",
@@ -32,8 +32,8 @@ def ucbench_surrogates() -> Iterator[SurrogateRecord]:
 
 
 @hookimpl
-def ucbench_labelings() -> Iterator[LabelingRecord]:
-    yield LabelingRecord(
+def ucbench_labelings() -> Iterator[LabelingSpec]:
+    yield LabelingSpec(
         name="zero-shot",
         summary="What a CLIP sees in the published pictures, told the class names alone: zero-shot:ARCH/TAG",
         load="ucbench_openclip.zero_shot:ZeroShot",
@@ -44,7 +44,7 @@ def ucbench_labelings() -> Iterator[LabelingRecord]:
         requires=("open_clip",),
         extra=_EXTRA,
     )
-    yield LabelingRecord(
+    yield LabelingSpec(
         name="coarse-by-name",
         summary="Classes whose names are alike to a CLIP, in groups: coarse-by-name:clip=ARCH/TAG,groups=2",
         load="ucbench_openclip.by_name:CoarseByName",

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ucbench import ImageSet, UsageError
-from ucbench.contingency import agreement
 from ucbench.crafting import cluster
+from ucbench.metrics.information import agreement
 from ucbench_openclip.loading import load_clip
 from ucbench_openclip.prompts import class_embeddings
 
 if TYPE_CHECKING:
-    from ucbench.components import Run
+    from ucbench.training.context import Run
     from ucbench_openclip.params import CoarseByNameParams
 
 

@@ -13,7 +13,9 @@ from ucbench_openclip.frozen import FrozenClip
 from ucbench_openclip.loading import load_clip
 
 if TYPE_CHECKING:
-    from ucbench.components import Run, Surrogate
+    from ucbench.crafting.surrogate import Surrogate
+
+    from ucbench.training.context import Run
     from ucbench_openclip.params import ZeroShotParams
 
 #: Images annotated between two reports of progress.

@@ -5,12 +5,12 @@ diffusers: von Platen et al., https://github.com/huggingface/diffusers.
 
 from collections.abc import Iterator
 
-from ucbench import DefenseRecord, hookimpl
+from ucbench import DefenseSpec, hookimpl
 
 
 @hookimpl
-def ucbench_defenses() -> Iterator[DefenseRecord]:
-    yield DefenseRecord(
+def ucbench_defenses() -> Iterator[DefenseSpec]:
+    yield DefenseSpec(
         name="diffusion-purify",
         summary="Noise every image and denoise it with a diffusion model that was trained on other, clean images",
         load="ucbench_purify.diffusion:DiffusionPurify",

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ucbench import ExecutorRecord, hookimpl
+from ucbench import ExecutorSpec, hookimpl
 
 
 @hookimpl
-def ucbench_executors() -> Iterator[ExecutorRecord]:
-    yield ExecutorRecord(
+def ucbench_executors() -> Iterator[ExecutorSpec]:
+    yield ExecutorSpec(
         name="ray",
         summary="Workers on a Ray cluster, a local one unless address= joins another: ray:workers=2",
         load="ucbench_ray.executor:OnRay",

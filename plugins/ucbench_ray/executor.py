@@ -8,8 +8,8 @@ from pathlib import Path
 
 import ray
 
-from ucbench.executors import Landed, Schedule, Task
-from ucbench.workbench import Workbench
+from ucbench.crafting.workbench import Session
+from ucbench.running.executors import OnDone, Schedule, Task
 from ucbench_ray.cluster import Share, connected
 from ucbench_ray.foreman import Foreman, Hand
 from ucbench_ray.params import RayParams
@@ -26,22 +26,24 @@ class OnRay:
     def __init__(self, params: RayParams) -> None:
         self.params = params
 
-    def run(self, tasks: Sequence[Task], bench: Workbench, landed: Landed) -> None:
-        """As :meth:`ucbench.executors.Executor.run`.
+    def run(self, tasks: Sequence[Task], session: Session, on_done: OnDone) -> None:
+        """As :meth:`ucbench.running.executors.Executor.run`.
 
         Raises:
             UsageError: if there is no such cluster, or no worker can be started on it.
         """
-        share = Share.of(self.params, bench.numerics)
+        share = Share.of(self.params, session.numerics)
         keys = {task.release_key for task in tasks if task.release_key is not None}
-        crafted = {key for key in keys if bench.store.get("release", key) is not None}
-        home = self.params.home or str(Path(bench.store.root).absolute())
+        crafted = {key for key in keys if session.store.get("release", key) is not None}
+        home = self.params.home or str(Path(session.store.root).absolute())
         # On a GPU of its own, whatever its number on the node.
-        setting = Setting.here(home, replace(bench.numerics, device=bench.numerics.device.partition(":")[0]))
+        setting = Setting.here(home, replace(session.numerics, device=session.numerics.device.partition(":")[0]))
         with connected(self.params, share) as count:
             actor = ray.remote(Worker).options(num_cpus=share.cpus, num_gpus=share.gpus, max_restarts=0)
             team = [Hand(lambda: actor.remote(setting)) for _ in range(min(count, max(1, len(tasks))))]
-            foreman = Foreman(Schedule(tasks, crafted), team, bench, landed, len(tasks), self.params.limit, str(share))
+            foreman = Foreman(
+                Schedule(tasks, crafted), team, session, on_done, len(tasks), self.params.limit, str(share)
+            )
             try:
                 foreman.work()
             finally:

@@ -14,10 +14,10 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from ucbench import UcbenchError, UsageError
+from ucbench.crafting.workbench import Session
 from ucbench.environment import versions
-from ucbench.executors import Job, Landed, Schedule, Task, failed, title
-from ucbench.records import Record
-from ucbench.workbench import Workbench
+from ucbench.results.records import Record
+from ucbench.running.executors import Job, OnDone, Schedule, Task, failed, title
 
 #: How often a job is begun whose worker died, and a worker started that dies before it is ready.
 ATTEMPTS = 2
@@ -76,16 +76,16 @@ class Foreman:
         self,
         schedule: Schedule,
         team: list[Hand],
-        bench: Workbench,
-        landed: Landed,
+        session: Session,
+        on_done: OnDone,
         count: int,
         limit: float | None,
         wanted: str,
     ) -> None:
-        self._schedule, self._team, self._bench, self._landed = schedule, team, bench, landed
+        self._schedule, self._team, self._bench, self._landed = schedule, team, session, on_done
         self._limit, self._count, self._done = limit, count, 0
         self._begun: dict[tuple[str, str], int] = {}
-        self._advance = bench.progress.bar("cells", count)
+        self._advance = session.progress.bar("cells", count)
         self._wanted, self._patient_until = wanted, monotonic() + _PATIENCE
         self._differences: set[str] = set()
 
@@ -197,14 +197,14 @@ class Foreman:
         for task in self._schedule.given_up(job) if job.kind == "craft" else [job.task]:
             self._land(task, failed(task, self._witness(), kind, text))
 
-    def _witness(self) -> Workbench:
+    def _witness(self) -> Session:
         """A workbench that can describe a failure: the driver of GPUs elsewhere may have none itself."""
         import torch
 
         numerics = self._bench.numerics
         if not numerics.device.startswith("cuda") or torch.cuda.is_available():
             return self._bench
-        return Workbench(self._bench.store, replace(numerics, device="cpu"), self._bench.progress)
+        return Session(self._bench.store, replace(numerics, device="cpu"), self._bench.progress)
 
     def _land(self, task: Task, record: Record) -> None:
         self._done += 1
@@ -219,7 +219,7 @@ class Foreman:
         """Put what was made on a store that is not shared into the driver's own."""
         store = self._bench.store
         kept = store.get("cell", task.key)
-        if kept is not None and task.afresh and kept.meta["cost"] != record["cost"]:  # one of an earlier run
+        if kept is not None and task.force and kept.meta["cost"] != record["cost"]:  # one of an earlier run
             store.discard("cell", task.key)
             kept = None
         if kept is None:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ucbench.executors import Job
+    from ucbench.crafting.workbench import Session
     from ucbench.numerics import Numerics
-    from ucbench.workbench import Workbench
+    from ucbench.running.executors import Job
 
 #: Environment variables with these beginnings are the driver's, as in a process that it starts itself.
 _INHERITED = ("UCBENCH_", "OMP_", "MKL_", "OPENBLAS_")
@@ -61,7 +61,7 @@ class Worker:
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
-        self._bench: Workbench | None = None
+        self._bench: Session | None = None
 
     def open(self) -> dict[str, str]:
         """Get ready for jobs.
@@ -70,22 +70,22 @@ class Worker:
             The versions of what can move a number, as this worker has them.
         """
         self._setting.apply()
+        from ucbench.crafting.workbench import Session
         from ucbench.environment import versions
         from ucbench.progress import Silent
-        from ucbench.store import Store
-        from ucbench.workbench import Workbench
+        from ucbench.store.store import Store
 
-        self._bench = Workbench(Store(Path(self._setting.home)), self._setting.numerics, Silent())
+        self._bench = Session(Store(Path(self._setting.home)), self._setting.numerics, Silent())
         return versions()
 
     def work(self, packed: bytes) -> Any:
-        """Do a pickled :class:`ucbench.executors.Job`.
+        """Do a pickled :class:`ucbench.running.executors.Job`.
 
         Returns:
             Of a cell its record, of a release that is there None; or type and text of what went wrong.
         """
         self._setting.apply()
-        from ucbench.executors import compute, craft, task_of
+        from ucbench.running.executors import compute, craft, task_of
 
         assert self._bench is not None
         job: Job = pickle.loads(packed)

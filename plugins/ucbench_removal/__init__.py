@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from ucbench import DefenseRecord, MetricRecord, hookimpl
+from ucbench import DefenseSpec, MetricSpec, hookimpl
 
 
 @hookimpl
-def ucbench_defenses() -> Iterator[DefenseRecord]:
-    yield DefenseRecord(
+def ucbench_defenses() -> Iterator[DefenseSpec]:
+    yield DefenseSpec(
         name="orthogonal-projection",
         summary="Fit a linear classifier to the released pixels, project its weights out of every training image",
         load="ucbench_removal.projection:OrthogonalProjection",
@@ -18,7 +18,7 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
         tier="T3",
         static=True,
     )
-    yield DefenseRecord(
+    yield DefenseSpec(
         name="universal-subtract",
         summary="Cluster the high-pass residuals of the release, subtract each cluster's mean residual (this suite's)",
         load="ucbench_removal.subtraction:UniversalSubtract",
@@ -26,7 +26,7 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
         tier="T3",
         static=True,
     )
-    yield DefenseRecord(
+    yield DefenseSpec(
         name="coin",
         summary="Move every pixel by a random fraction of its neighbourhood, anew for every image and batch",
         load="ucbench_removal.coin:RandomInterpolation",
@@ -35,14 +35,14 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
         "Convolution-based Unlearnable Examples. AAAI 2025. arXiv 2311.18403",
         tier="T3",
     )
-    yield DefenseRecord(
+    yield DefenseSpec(
         name="filter-by-loss",
         summary="Leave the easiest images of every batch out of the loss (this suite's)",
         load="ucbench_removal.selection:LossFilter",
         params="ucbench_removal.params:FilterParams",
         tier="T3",
     )
-    yield DefenseRecord(
+    yield DefenseSpec(
         name="early-stopping",
         summary="Keep the weights of the epoch that does best on the exploiter's clean images",
         load="ucbench_removal.selection:EarlyStopping",
@@ -52,8 +52,8 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
 
 
 @hookimpl
-def ucbench_metrics() -> Iterator[MetricRecord]:
-    yield MetricRecord(
+def ucbench_metrics() -> Iterator[MetricSpec]:
+    yield MetricSpec(
         name="detection",
         summary="How well simple classifiers predict labels from high-pass residuals; clean images score too",
         load="ucbench_removal.detection:Detection",

@@ -15,7 +15,7 @@ from ucbench.training import seeded
 from ucbench_removal.subtraction import blocks
 
 if TYPE_CHECKING:
-    from ucbench.components import Run
+    from ucbench.training.context import Run
     from ucbench_removal.params import ProjectionParams
 
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from ucbench import PoisonerRecord, hookimpl
+from ucbench import PoisonerSpec, hookimpl
 
 
 @hookimpl
-def ucbench_poisoners() -> Iterator[PoisonerRecord]:
-    yield PoisonerRecord(
+def ucbench_poisoners() -> Iterator[PoisonerSpec]:
+    yield PoisonerSpec(
         name="rand-sample",
         summary="Independent random noise for every image, unrelated to labels: the effect of the budget alone",
         load="ucbench_shortcuts.random_noise:RandomSamples",
@@ -21,7 +21,7 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         native_epsilon=8,
         fidelity="as in the literature's baselines; drawn on the continuous scale and then rounded to levels",
     )
-    yield PoisonerRecord(
+    yield PoisonerSpec(
         name="rand-class",
         summary="One random pattern per class (or cluster), the same for all its images",
         load="ucbench_shortcuts.random_noise:RandomClassPatterns",
@@ -35,7 +35,7 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         native_epsilon=8,
         fidelity="uniform and sign noise as in the literature's baselines; blocks are a stronger form of this suite",
     )
-    yield PoisonerRecord(
+    yield PoisonerSpec(
         name="lsp",
         summary="Linearly separable synthetic patches: every image draws its own from its class's (or cluster's) group",
         load="ucbench_shortcuts.lsp:LinearlySeparable",
@@ -54,7 +54,7 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         projects=True,
         fidelity="the paper's budget is l2; scaled here to fill the linf budget it is compared in, see its docstring",
     )
-    yield PoisonerRecord(
+    yield PoisonerSpec(
         name="ar",
         summary="Autoregressive noise: every image draws its own from its class's (or cluster's) process",
         load="ucbench_shortcuts.ar:Autoregressive",
@@ -75,7 +75,7 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         "judges a filter; l2 1.0 at any size (paper: 3.0 at 96 pixels); how far linf noise is scaled before it "
         "is clipped is this suite's choice (fit)",
     )
-    yield PoisonerRecord(
+    yield PoisonerSpec(
         name="ops",
         summary="One pixel of a class's (or cluster's) images set to one colour, both found by search",
         load="ucbench_shortcuts.ops:OnePixel",
@@ -95,7 +95,7 @@ def ucbench_poisoners() -> Iterator[PoisonerRecord]:
         "the default here, `paper` by the variance; both of the distance summed over channels; ties, and pixels "
         "without any dispersion, follow a fixed rule",
     )
-    yield PoisonerRecord(
+    yield PoisonerSpec(
         name="cuda",
         summary="A class's (or cluster's) images convolved with its random kernel: a blur, not noise",
         load="ucbench_shortcuts.cuda:ClassWiseConvolution",

@@ -11,7 +11,7 @@ from ucbench import ImageSet, Perturbation
 from ucbench.crafting import on_grid
 
 if TYPE_CHECKING:
-    from ucbench.components import Run
+    from ucbench.training.context import Run
     from ucbench_shortcuts.params import RandomClassParams, RandomSampleParams
 
 

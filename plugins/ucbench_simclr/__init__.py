@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ucbench import SurrogateRecord, VictimRecord, hookimpl
+from ucbench import SurrogateSpec, VictimSpec, hookimpl
 
 PAPER = (
     "T. Chen, S. Kornblith, M. Norouzi, G. Hinton: A Simple Framework for Contrastive Learning of Visual "
@@ -13,8 +13,8 @@ PAPER = (
 
 
 @hookimpl
-def ucbench_victims() -> Iterator[VictimRecord]:
-    yield VictimRecord(
+def ucbench_victims() -> Iterator[VictimSpec]:
+    yield VictimSpec(
         name="simclr",
         summary="SimCLR on the release without its labels, then a linear probe on the trusted set",
         load="ucbench_simclr.victim:SimCLR",
@@ -26,8 +26,8 @@ def ucbench_victims() -> Iterator[VictimRecord]:
 
 
 @hookimpl
-def ucbench_surrogates() -> Iterator[SurrogateRecord]:
-    yield SurrogateRecord(
+def ucbench_surrogates() -> Iterator[SurrogateSpec]:
+    yield SurrogateSpec(
         name="simclr",
         summary="A ResNet-18 trained by SimCLR on the protector's images, without labels",
         load="ucbench_simclr.surrogate:SimCLRSurrogate",

@@ -19,7 +19,7 @@ from ucbench_simclr.objective import alignment, nt_xent, uniformity
 from ucbench_simclr.views import Views
 
 if TYPE_CHECKING:
-    from ucbench.components import Run
+    from ucbench.training.context import Run
     from ucbench_simclr.params import EncoderParams
 
 #: Pictures on which alignment and uniformity are measured, at most.

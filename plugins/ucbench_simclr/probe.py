@@ -15,7 +15,7 @@ from ucbench.training.engine import learning_rate
 
 if TYPE_CHECKING:
     from ucbench import Recipe
-    from ucbench.components import Run
+    from ucbench.training.context import Run
 
 #: Deviation, as a share of its largest value, up to which a feature counts as constant: what rounding makes of one.
 CONSTANT = 1e-5

@@ -16,7 +16,7 @@ from ucbench_simclr.encoder import resnet18
 from ucbench_simclr.pretraining import pretrain
 
 if TYPE_CHECKING:
-    from ucbench.components import Run
+    from ucbench.training.context import Run
     from ucbench_simclr.params import EncoderParams
 
 

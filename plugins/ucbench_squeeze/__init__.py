@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ucbench import DefenseRecord, hookimpl
+from ucbench import DefenseSpec, hookimpl
 
 #: Image shortcut squeezing, the paper that made compression a defense against unlearnable examples.
 ISS = (
@@ -12,8 +12,8 @@ ISS = (
 
 
 @hookimpl
-def ucbench_defenses() -> Iterator[DefenseRecord]:
-    yield DefenseRecord(
+def ucbench_defenses() -> Iterator[DefenseSpec]:
+    yield DefenseSpec(
         name="jpeg",
         summary="Re-encode the images as JPEG of low quality, once; or of random quality, anew in every batch",
         load="ucbench_squeeze.jpeg:JPEGCompression",
@@ -21,7 +21,7 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
         paper=ISS,
         tier="T1",
     )
-    yield DefenseRecord(
+    yield DefenseSpec(
         name="grayscale",
         summary="Take the colours out of the images",
         load="ucbench_squeeze.pixelwise:Grayscale",
@@ -30,7 +30,7 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
         aliases=("gray",),
         tier="T1",
     )
-    yield DefenseRecord(
+    yield DefenseSpec(
         name="bit-depth",
         summary="Keep few bits of every value, once; or a random number of them, anew in every batch",
         load="ucbench_squeeze.pixelwise:BitDepthReduction",
@@ -39,7 +39,7 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
         aliases=("bdr",),
         tier="T1",
     )
-    yield DefenseRecord(
+    yield DefenseSpec(
         name="median",
         summary="Replace every pixel by the median of its neighbourhood",
         load="ucbench_squeeze.filters:MedianFilter",
@@ -47,7 +47,7 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
         paper=ISS,
         tier="T1",
     )
-    yield DefenseRecord(
+    yield DefenseSpec(
         name="mean",
         summary="Replace every pixel by the mean of its neighbourhood: a box filter",
         load="ucbench_squeeze.filters:MeanFilter",
@@ -55,7 +55,7 @@ def ucbench_defenses() -> Iterator[DefenseRecord]:
         paper=ISS,
         tier="T1",
     )
-    yield DefenseRecord(
+    yield DefenseSpec(
         name="resize-down-up",
         summary="Shrink the images and enlarge them to their size again",
         load="ucbench_squeeze.filters:DownUpResizing",

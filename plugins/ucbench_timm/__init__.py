@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ucbench import SurrogateRecord, VictimRecord, hookimpl
+from ucbench import SurrogateSpec, VictimSpec, hookimpl
 
 _VICTIMS = "ucbench_timm.victims"
 _VICTIM_PARAMS = "ucbench_timm.victim_params"
@@ -14,8 +14,8 @@ _SURROGATE_PARAMS = "ucbench_timm.surrogate_params"
 
 
 @hookimpl
-def ucbench_victims() -> Iterator[VictimRecord]:
-    yield VictimRecord(
+def ucbench_victims() -> Iterator[VictimSpec]:
+    yield VictimSpec(
         name="resnet18",
         summary="ResNet-18; up to 64 px with a 3x3 stride-1 stem and no max-pool",
         load=f"{_VICTIMS}:ResNet18",
@@ -23,7 +23,7 @@ def ucbench_victims() -> Iterator[VictimRecord]:
         paper="He et al., Deep Residual Learning for Image Recognition, CVPR 2016, arXiv:1512.03385",
         aliases=("rn18",),
     )
-    yield VictimRecord(
+    yield VictimSpec(
         name="resnet50",
         summary="ResNet-50; up to 64 px with a 3x3 stride-1 stem and no max-pool",
         load=f"{_VICTIMS}:ResNet50",
@@ -31,14 +31,14 @@ def ucbench_victims() -> Iterator[VictimRecord]:
         paper="He et al., Deep Residual Learning for Image Recognition, CVPR 2016, arXiv:1512.03385",
         aliases=("rn50",),
     )
-    yield VictimRecord(
+    yield VictimSpec(
         name="densenet121",
         summary="DenseNet-121; up to 64 px with a 3x3 stride-1 stem and no max-pool",
         load=f"{_VICTIMS}:DenseNet121",
         params=f"{_VICTIM_PARAMS}:VictimParams",
         paper="Huang et al., Densely Connected Convolutional Networks, CVPR 2017, arXiv:1608.06993",
     )
-    yield VictimRecord(
+    yield VictimSpec(
         name="mobilenetv2",
         summary="MobileNetV2; up to 64 px with stride 1 in the stem and the second stage",
         load=f"{_VICTIMS}:MobileNetV2",
@@ -46,7 +46,7 @@ def ucbench_victims() -> Iterator[VictimRecord]:
         paper="Sandler et al., MobileNetV2, CVPR 2018, arXiv:1801.04381",
         aliases=("mobilenet-v2",),
     )
-    yield VictimRecord(
+    yield VictimSpec(
         name="vgg16",
         summary="VGG-16 with batch norm; up to 64 px with one linear layer for a head",
         load=f"{_VICTIMS}:VGG16",
@@ -54,7 +54,7 @@ def ucbench_victims() -> Iterator[VictimRecord]:
         paper="Simonyan and Zisserman, Very Deep Convolutional Networks, ICLR 2015, arXiv:1409.1556",
         aliases=("vgg",),
     )
-    yield VictimRecord(
+    yield VictimSpec(
         name="vit-small",
         summary="ViT-S; patches of 4 px up to 64 px, of 16 px above",
         load=f"{_VICTIMS}:ViTSmall",
@@ -62,20 +62,20 @@ def ucbench_victims() -> Iterator[VictimRecord]:
         paper="Dosovitskiy et al., An Image is Worth 16x16 Words, ICLR 2021, arXiv:2010.11929",
         aliases=("vit",),
     )
-    yield VictimRecord(
+    yield VictimSpec(
         name="timm",
         summary="timm:MODEL, any architecture exactly as timm builds it, from scratch",
         load=f"{_VICTIMS}:TimmVictim",
         params=f"{_VICTIM_PARAMS}:TimmVictimParams",
     )
-    yield VictimRecord(
+    yield VictimSpec(
         name="fine-tune",
         summary="T4: EfficientNet-Lite0 or timm:NAME, pretrained and trained on, whole or the deep stages",
         load=f"{_PRETRAINED_VICTIMS}:FineTune",
         params=f"{_PRETRAINED_VICTIM_PARAMS}:FineTuneParams",
         paper="Kornblith et al., Do Better ImageNet Models Transfer Better?, CVPR 2019, arXiv:1805.08974",
     )
-    yield VictimRecord(
+    yield VictimSpec(
         name="linear-probe",
         summary="T4: a linear classifier on a frozen, pretrained EfficientNet-Lite0 or timm:NAME",
         load=f"{_PRETRAINED_VICTIMS}:LinearProbe",
@@ -85,21 +85,21 @@ def ucbench_victims() -> Iterator[VictimRecord]:
 
 
 @hookimpl
-def ucbench_surrogates() -> Iterator[SurrogateRecord]:
-    yield SurrogateRecord(
+def ucbench_surrogates() -> Iterator[SurrogateSpec]:
+    yield SurrogateSpec(
         name="efficientnet-lite0",
         summary="EfficientNet-Lite0 trained on ImageNet, weights from an installed package",
         load="ucbench_timm.pretrained:EfficientNetLite0",
         params=f"{_SURROGATE_PARAMS}:EfficientNetLite0Params",
         paper="Tan and Le, EfficientNet: Rethinking Model Scaling, ICML 2019, arXiv:1905.11946",
     )
-    yield SurrogateRecord(
+    yield SurrogateSpec(
         name="timm",
         summary="timm:MODEL.TAG, any pretrained model of timm, or a local checkpoint",
         load="ucbench_timm.pretrained:TimmSurrogate",
         params=f"{_SURROGATE_PARAMS}:TimmSurrogateParams",
     )
-    yield SurrogateRecord(
+    yield SurrogateSpec(
         name="resnet18",
         summary="The victim's ResNet-18 without weights, for poisoners that train it themselves",
         load="ucbench_timm.untrained:UntrainedResNet18",
@@ -108,7 +108,7 @@ def ucbench_surrogates() -> Iterator[SurrogateRecord]:
         aliases=("rn18",),
         untrained=True,
     )
-    yield SurrogateRecord(
+    yield SurrogateSpec(
         name="trained",
         summary="A ResNet-18 trained on the clean training set with its labels",
         load="ucbench_timm.trained:TrainedSurrogate",

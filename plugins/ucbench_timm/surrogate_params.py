@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ucbench.identity import sha256_of
-from ucbench.params import Params
-from ucbench.recipe import QUICK_RECIPE
+from ucbench.plugins.params import Params
+from ucbench.store.keys import sha256_of
+from ucbench.training.recipe import QUICK_RECIPE
 from ucbench_timm.victim_params import ResNetParams
 from ucbench_timm.weight_files import efficientnet_lite0_file
 

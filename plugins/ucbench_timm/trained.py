@@ -17,7 +17,7 @@ from ucbench_timm.surrogate_params import TrainedParams
 from ucbench_timm.victims import ResNet18
 
 if TYPE_CHECKING:
-    from ucbench.components import Run
+    from ucbench.training.context import Run
 
 
 class TrainedSurrogate(NetworkSurrogate):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ucbench import PoisonerRecord, hookimpl
+from ucbench import PoisonerSpec, hookimpl
 
 PAPER = (
     "J. Zhang, X. Ma, Q. Yi, J. Sang, Y.-G. Jiang, Y. Wang, C. Xu: Unlearnable Clusters: Towards Label-agnostic "
@@ -11,8 +11,8 @@ PAPER = (
 
 
 @hookimpl
-def ucbench_poisoners() -> Iterator[PoisonerRecord]:
-    yield PoisonerRecord(
+def ucbench_poisoners() -> Iterator[PoisonerSpec]:
+    yield PoisonerSpec(
         name="uc",
         summary="One perturbation a cluster, made by a generator that pushes its images to a wrong cluster centre",
         load="ucbench_uc.poisoner:UnlearnableClusters",

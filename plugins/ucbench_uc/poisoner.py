@@ -17,7 +17,7 @@ from ucbench_uc.generator import GeneratorBank
 from ucbench_uc.objective import derangement, discrepancy
 
 if TYPE_CHECKING:
-    from ucbench.components import Run
+    from ucbench.training.context import Run
     from ucbench_uc.params import UCParams
 
 #: Images on which the diagnostics of a finished craft are measured.

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import site_records as made
 
-from ucbench.site import build_site
+from ucbench.leaderboard.site import build_site
 
 pytest.importorskip("plotly", reason="the site is made with plotly: pip install 'ucbench[site]'")
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
@@ -32,8 +32,8 @@ def site(tmp_path_factory) -> Path:
     ]
     folder = made.write(tmp_path_factory.mktemp("board"), records)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("ucbench.site.pages.FIRST_ROWS", 20)
-        patched.setattr("ucbench.site.pages.WHOLE_BELOW", 40)
+        patched.setattr("ucbench.leaderboard.site.pages.FIRST_ROWS", 20)
+        patched.setattr("ucbench.leaderboard.site.pages.WHOLE_BELOW", 40)
         build_site(folder, folder / "site", title="trial v1", ranked=("none", "jpeg"))
     return folder / "site"
 

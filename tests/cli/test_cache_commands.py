@@ -10,8 +10,8 @@ import pytest
 
 from ucbench.cli.app import main
 from ucbench.cli.output import age_text, size_text
-from ucbench.identity import key
-from ucbench.store import Store
+from ucbench.store.keys import key
+from ucbench.store.store import Store
 
 
 @pytest.fixture(autouse=True)

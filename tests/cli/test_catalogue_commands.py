@@ -14,8 +14,8 @@ from pydantic import Field
 import ucbench
 from ucbench.cli.app import main
 from ucbench.cli.output import print_facts, print_json, print_table
-from ucbench.plugins import LoadedPlugin, load_module
-from ucbench.registry import Registry
+from ucbench.plugins.manager import LoadedPlugin, load_module
+from ucbench.plugins.registry import Registry
 
 SUMMARY = "stripes that [bold]run[/bold] on " + "and on " * 30
 
@@ -32,7 +32,7 @@ class StripesParams(ucbench.Params):
 
 def poisoner(name, **changes):
     values = {"summary": SUMMARY, "load": "absent:Stripes", "params": f"{__name__}:StripesParams"} | changes
-    return ucbench.PoisonerRecord(name=name, **values)
+    return ucbench.PoisonerSpec(name=name, **values)
 
 
 def plugin(distribution, *records):

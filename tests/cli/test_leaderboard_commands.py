@@ -17,12 +17,12 @@ import tiny_components as tiny
 
 from ucbench import api
 from ucbench.cli.app import main
-from ucbench.computing import compute
-from ucbench.leaderboards.published import COLUMNS
-from ucbench.leaderboards.tables import build
-from ucbench.records import write_record
-from ucbench.suite import load_suite
-from ucbench.tasks import task_of
+from ucbench.leaderboard.published import COLUMNS
+from ucbench.leaderboard.tables import build
+from ucbench.matrix.suite import load_suite
+from ucbench.results.records import write_record
+from ucbench.running.compute import compute
+from ucbench.running.tasks import task_of
 
 #: Boards of suites that come along; ``v0`` holds records of no suite.
 PUBLISHED = sorted((Path(__file__).parents[2] / "leaderboards").glob("*/v[1-9]*"))
@@ -55,10 +55,10 @@ def published(tmp_path_factory) -> Path:
     home = tmp_path_factory.mktemp("home")
     (home / "small.toml").write_text(SUITE)
     suite = load_suite(home / "small.toml")
-    bench = tiny.bench(home / "store")
-    here = api.Session(tiny.registry(), tiny.CPU, bench.progress)
+    session = tiny.session(home / "store")
+    here = api.Session(tiny.registry(), tiny.CPU, session.progress)
     for cell in api.suite_cells(suite, here):
-        write_record(home / "board", compute(task_of(cell, bench), bench))
+        write_record(home / "board", compute(task_of(cell, session), session))
     build(home / "board", suite.file.ranking.defenses, suite.title)
     return home
 

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 import ucbench
-from ucbench import api, hookspecs, registry
+from ucbench import api
 from ucbench.cli.app import main
-from ucbench.components import RECORD_KINDS
-from ucbench.plugins import LoadedPlugin, load_module
-from ucbench.registry import Registry, installed
+from ucbench.plugins import hookspecs, registry
+from ucbench.plugins.manager import LoadedPlugin, load_module
+from ucbench.plugins.registry import Registry, installed
+from ucbench.plugins.specs import SPEC_KINDS
 
 HEAD = """
 import numpy as np
@@ -46,7 +47,7 @@ GOOD = {
 
         @ucbench.hookimpl
         def ucbench_poisoners():
-            yield ucbench.PoisonerRecord(
+            yield ucbench.PoisonerSpec(
                 name="thing", summary="A thing", load=f"{__name__}:Thing", granularity="universal", native_epsilon=8
             )
     """,
@@ -63,7 +64,7 @@ GOOD = {
 
         @ucbench.hookimpl
         def ucbench_labelings():
-            yield ucbench.LabelingRecord(name="thing", summary="A thing", load=f"{__name__}:Thing")
+            yield ucbench.LabelingSpec(name="thing", summary="A thing", load=f"{__name__}:Thing")
     """,
     "defense": """
         class Thing:
@@ -75,7 +76,7 @@ GOOD = {
 
         @ucbench.hookimpl
         def ucbench_defenses():
-            yield ucbench.DefenseRecord(name="thing", summary="A thing", load=f"{__name__}:Thing")
+            yield ucbench.DefenseSpec(name="thing", summary="A thing", load=f"{__name__}:Thing")
     """,
     "victim": """
         class Thing:
@@ -87,7 +88,7 @@ GOOD = {
 
         @ucbench.hookimpl
         def ucbench_victims():
-            yield ucbench.VictimRecord(name="thing", summary="A thing", load=f"{__name__}:Thing")
+            yield ucbench.VictimSpec(name="thing", summary="A thing", load=f"{__name__}:Thing")
     """,
     "surrogate": """
         class Thing:
@@ -111,7 +112,7 @@ GOOD = {
 
         @ucbench.hookimpl
         def ucbench_surrogates():
-            yield ucbench.SurrogateRecord(name="thing", summary="A thing", load=f"{__name__}:Thing")
+            yield ucbench.SurrogateSpec(name="thing", summary="A thing", load=f"{__name__}:Thing")
     """,
     "dataset": """
         class Thing:
@@ -125,7 +126,7 @@ GOOD = {
 
         @ucbench.hookimpl
         def ucbench_datasets():
-            yield ucbench.DatasetRecord(name="thing", summary="A thing", load=f"{__name__}:Thing")
+            yield ucbench.DatasetSpec(name="thing", summary="A thing", load=f"{__name__}:Thing")
     """,
     "metric": """
         class Thing:
@@ -139,7 +140,7 @@ GOOD = {
 
         @ucbench.hookimpl
         def ucbench_metrics():
-            yield ucbench.MetricRecord(name="thing", summary="A thing", load=f"{__name__}:Thing")
+            yield ucbench.MetricSpec(name="thing", summary="A thing", load=f"{__name__}:Thing")
     """,
     "executor": """
         from ucbench.computing import compute
@@ -154,7 +155,7 @@ GOOD = {
 
         @ucbench.hookimpl
         def ucbench_executors():
-            yield ucbench.ExecutorRecord(name="thing", summary="A thing", load=f"{__name__}:Thing")
+            yield ucbench.ExecutorSpec(name="thing", summary="A thing", load=f"{__name__}:Thing")
     """,
     "exporter": """
         class Thing:
@@ -166,7 +167,7 @@ GOOD = {
 
         @ucbench.hookimpl
         def ucbench_exporters():
-            yield ucbench.ExporterRecord(name="thing", summary="A thing", load=f"{__name__}:Thing")
+            yield ucbench.ExporterSpec(name="thing", summary="A thing", load=f"{__name__}:Thing")
     """,
 }
 
@@ -335,7 +336,7 @@ class TestCheckPlugin:
 
     def test_a_plugin_means_all_its_components(self, capsys, monkeypatch):
         two = [
-            ucbench.DefenseRecord(name=name, summary="x", load="ucbench_augment.gaussian:Missing")
+            ucbench.DefenseSpec(name=name, summary="x", load="ucbench_augment.gaussian:Missing")
             for name in ("one", "other")
         ]
         module = types.SimpleNamespace(ucbench_defenses=ucbench.hookimpl(lambda: two))
@@ -402,11 +403,11 @@ class Net(Thing):
 
 @ucbench.hookimpl
 def ucbench_datasets():
-    yield ucbench.DatasetRecord(name="data", summary="Data", load=f"{__name__}:Data", epsilon=8)
+    yield ucbench.DatasetSpec(name="data", summary="Data", load=f"{__name__}:Data", epsilon=8)
 
 @ucbench.hookimpl
 def ucbench_victims():
-    yield ucbench.VictimRecord(name="net", summary="Net", load=f"{__name__}:Net")
+    yield ucbench.VictimSpec(name="net", summary="Net", load=f"{__name__}:Net")
 """
 
 
@@ -561,7 +562,7 @@ class TestTutorial:
         assert f"--plugin ./{name}" in TUTORIAL or name == "outline.py"
 
     def test_there_is_a_file_for_every_kind(self):
-        hooks = {f"ucbench_{kind}s" for kind in RECORD_KINDS}
+        hooks = {f"ucbench_{kind}s" for kind in SPEC_KINDS}
         shown = {hook for text in FILES.values() for hook in re.findall(r"def (ucbench_\w+)\(", text)}
         assert hooks <= shown
 

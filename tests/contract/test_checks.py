@@ -15,15 +15,15 @@ import ucbench
 from ucbench import (
     ContractError,
     DataError,
-    DefenseRecord,
-    LabelingRecord,
-    MetricRecord,
+    DefenseSpec,
+    LabelingSpec,
+    MetricSpec,
     Perturbation,
-    PoisonerRecord,
+    PoisonerSpec,
     Recipe,
     UsageError,
 )
-from ucbench.registry import installed
+from ucbench.plugins.registry import installed
 from ucbench.testing import (
     TinySurrogate,
     check_dataset,
@@ -73,14 +73,14 @@ class TestPoisoners:
         def assign(self, images, labels, state, run):
             return labels
 
-    RECORD = PoisonerRecord(name="good", summary="", load="", label_access="full", granularity="class")
+    RECORD = PoisonerSpec(name="good", summary="", load="", label_access="full", granularity="class")
 
     def refused(self, poisoner, text, **record):
         with pytest.raises(ContractError, match=text):
-            check_poisoner(poisoner, record=dataclasses.replace(self.RECORD, **record))
+            check_poisoner(poisoner, spec=dataclasses.replace(self.RECORD, **record))
 
     def test_one_that_keeps_the_contract_passes(self):
-        check_poisoner(self.Good(), record=self.RECORD)
+        check_poisoner(self.Good(), spec=self.RECORD)
 
     @pytest.mark.parametrize("norm", ["l2", "l0"])
     def test_other_norms_need_a_radius_of_their_own(self, norm):
@@ -93,7 +93,7 @@ class TestPoisoners:
                 return Perturbation(2 * good.delta, good.index)
 
         self.refused(Loud(), r"poisoner .*Loud: The perturbation exceeds its budget \(linf 8\)")
-        check_poisoner(Loud(), record=dataclasses.replace(self.RECORD, projects=True))
+        check_poisoner(Loud(), spec=dataclasses.replace(self.RECORD, projects=True))
 
     def test_budget_that_is_lent_rather_than_the_usual_one(self):
         class Stubborn(self.Good):
@@ -156,9 +156,9 @@ class TestPoisoners:
                 level = 0 if train.labels is None else 1 / 255
                 return Perturbation(np.full((1, 3, *train.size), level, np.float32), np.zeros(len(train), np.int64))
 
-        record = PoisonerRecord(name="peeking", summary="", load="")
+        record = PoisonerSpec(name="peeking", summary="", load="")
         with pytest.raises(ContractError, match="label_access='none' must not read labels"):
-            check_poisoner(Peeking(), record=record)
+            check_poisoner(Peeking(), spec=record)
 
     def test_granularity(self):
         class Own(self.Good):
@@ -182,7 +182,7 @@ class TestPoisoners:
                 return super().craft(train, run)
 
         self.refused(Greedy(), r"craft\(\) failed\. AssertionError: too few")
-        check_poisoner(Polite(), record=self.RECORD)
+        check_poisoner(Polite(), spec=self.RECORD)
 
     def test_assign_range_and_type(self):
         class Beyond(self.Good):
@@ -222,7 +222,7 @@ class TestLabelings:
 
     def refused(self, labeling, text, source="semantic"):
         with pytest.raises(ContractError, match=text):
-            check_labeling(labeling, record=LabelingRecord(name="some", summary="", load="", source=source))
+            check_labeling(labeling, spec=LabelingSpec(name="some", summary="", load="", source=source))
 
     def by_brightness(self, images):
         return images.with_labels((images.images[:, 0, 0, 0] > 127).astype(np.int64), ("dark", "bright"))
@@ -238,7 +238,7 @@ class TestLabelings:
                 return by_brightness(published), by_brightness(test)
 
         self.refused(Machine(), "source='semantic' must not read the published pixels")
-        check_labeling(Machine(), record=LabelingRecord(name="machine", summary="", load="", source="machine"))
+        check_labeling(Machine(), spec=LabelingSpec(name="machine", summary="", load="", source="machine"))
 
     def test_scoring_labels_never_depend_on_the_release(self):
         class Leaking(self.Good):
@@ -278,7 +278,7 @@ class TestLabelings:
 
 
 class TestMetrics:
-    RECORD = MetricRecord(name="good", summary="", load="", reads=("model", "test"))
+    RECORD = MetricSpec(name="good", summary="", load="", reads=("model", "test"))
 
     class Good:
         def compute(self, context):
@@ -288,10 +288,10 @@ class TestMetrics:
 
     def refused(self, metric, text, **record):
         with pytest.raises(ContractError, match=text):
-            check_metric(metric, record=dataclasses.replace(self.RECORD, **record))
+            check_metric(metric, spec=dataclasses.replace(self.RECORD, **record))
 
     def test_one_that_keeps_the_contract_passes(self):
-        check_metric(self.Good(), record=self.RECORD)
+        check_metric(self.Good(), spec=self.RECORD)
 
     @pytest.mark.parametrize("values", [None, {}, {"mean": float("inf")}, {3: 1.0}], ids=repr)
     def test_values(self, values):
@@ -309,7 +309,7 @@ class TestMetrics:
                 seen.append((context.source is None, context.history is None))
                 return super().compute(context)
 
-        check_metric(Curious(), record=self.RECORD)
+        check_metric(Curious(), spec=self.RECORD)
         assert set(seen) == {(True, True)}
 
     def test_draws(self):
@@ -527,7 +527,7 @@ class TestDefenses:
 
     def refused(self, defense, text):
         with pytest.raises(ContractError, match=text):
-            check_defense(defense, record=DefenseRecord(name="some", summary="", load=""))
+            check_defense(defense, spec=DefenseSpec(name="some", summary="", load=""))
 
     def test_one_that_keeps_the_contract_passes(self):
         check_defense(self.Good())

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ucbench.components import RECORD_KINDS
-from ucbench.grammar import ComponentRef
-from ucbench.params import Params
-from ucbench.registry import installed, missing_modules
+from ucbench.plugins.grammar import ComponentRef
+from ucbench.plugins.params import Params
+from ucbench.plugins.registry import installed, missing_modules
+from ucbench.plugins.specs import SPEC_KINDS
 from ucbench.testing import CHECKS, check_victim, sample_images
 
 #: References that make a component small; any other is taken with its preset ``quick``, if it has one.
@@ -131,11 +131,11 @@ def parameters(kind: str, name: str) -> type[Params]:
 
 
 def registered() -> list[tuple[str, str]]:
-    return [(kind, name) for kind in RECORD_KINDS for name in installed().names(kind)]
+    return [(kind, name) for kind in SPEC_KINDS for name in installed().names(kind)]
 
 
 def test_there_is_a_check_for_every_kind():
-    assert set(CHECKS) == set(RECORD_KINDS)
+    assert set(CHECKS) == set(SPEC_KINDS)
 
 
 @pytest.mark.parametrize("reference", registered(), indirect=True, ids="-".join)

@@ -20,12 +20,14 @@ from doc_pages import ROOT, Block
 from PIL import Image
 
 import ucbench
-from ucbench import api, plugins, registry
-from ucbench.builtin import CLEAN
+from ucbench import api
 from ucbench.cli.app import cli, main
-from ucbench.matrix import Cell
+from ucbench.matrix.matrix import Cell
+from ucbench.matrix.suite import load_suite
+from ucbench.plugins import manager as plugins
+from ucbench.plugins import registry
+from ucbench.plugins.builtin import CLEAN
 from ucbench.results import COLUMNS
-from ucbench.suite import load_suite
 
 #: Run as they stand, with trainings left out; any other command is parsed.
 EXECUTED = {
@@ -45,7 +47,7 @@ import ucbench
 
 @ucbench.hookimpl
 def ucbench_poisoners():
-    yield ucbench.PoisonerRecord(name="stripes", summary="Stripes", load=f"{__name__}:Stripes")
+    yield ucbench.PoisonerSpec(name="stripes", summary="Stripes", load=f"{__name__}:Stripes")
 
 class Stripes:
     def __init__(self, params):
@@ -181,7 +183,7 @@ def check_records(loaded: Sequence[plugins.LoadedPlugin]) -> None:
     here = registry.installed()
     for plugin in loaded:
         assert plugin.problem is None
-        for record in plugin.records:
+        for record in plugin.specs:
             here.params_class(record)
             here.component_class(record)
 
@@ -235,7 +237,7 @@ def commands(text: str) -> Iterator[list[str]]:
 def _plan_at_hand(plan: Any, cells: Sequence[Cell], here: api.Session, **options: Any) -> list[api.PlannedCell]:
     """A plan, if the data come along; other data would be downloaded. Their cells have been looked up all the same."""
     assert cells
-    names = {cell.dataset.record.name for cell in cells if cell.dataset.origin.distribution == "ucbench"}
+    names = {cell.dataset.spec.name for cell in cells if cell.dataset.origin.distribution == "ucbench"}
     return plan(cells, here, **options) if names <= {"digits"} else []
 
 
@@ -255,7 +257,7 @@ def _pretended_run(*, out: Any = None, executor: str = "serial", progress: Any =
     rng = np.random.default_rng(0)
     rows = []
     for cell in api.cells_of(api.axes(**asked), here):
-        accuracy = 95.0 if cell.craft.poisoner.record.name == CLEAN else float(rng.uniform(20, 80))
+        accuracy = 95.0 if cell.craft.poisoner.spec.name == CLEAN else float(rng.uniform(20, 80))
         numbers = {name: float(rng.uniform(0, 1)) for name in COLUMNS[COLUMNS.index("test_accuracy") :]}
         rows.append({**numbers, "status": "ok", "cell": "", **cell.describe(), "test_accuracy": accuracy})
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -263,7 +265,7 @@ def _pretended_run(*, out: Any = None, executor: str = "serial", progress: Any =
 
 def _quick_craft(craft: Any) -> Any:
     def quick(images: Any, labels: Any, poisoner: str, **options: Any) -> Any:
-        named = registry.installed().resolve("poisoner", poisoner).record
+        named = registry.installed().resolve("poisoner", poisoner).spec
         if labels is None and named.label_access != "none":
             raise ucbench.UsageError(f"{poisoner} needs labels")
         return craft(images, labels, QUICK[named.label_access], **options)

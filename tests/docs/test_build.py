@@ -14,7 +14,7 @@ import doc_pages
 import pytest
 from doc_pages import DOCS, ROOT
 
-from ucbench import hookspecs
+from ucbench.plugins import hookspecs
 
 NEEDED = [name for name in ("sphinx", "myst_parser", "furo") if importlib.util.find_spec(name) is None]
 pytestmark = pytest.mark.skipif(bool(NEEDED), reason=f"not installed: {', '.join(NEEDED)}; pip install -e '.[docs]'")

@@ -19,8 +19,8 @@ from doc_pages import Block
 from doc_world import RECORDS, World, commands, forget_plugins
 
 from ucbench.cli.run import print_summary
-from ucbench.records import read_records
 from ucbench.results import Row, rows
+from ucbench.results.records import read_records
 
 BLOCKS = [(block, place) for page in doc_pages.pages() for place, block in enumerate(doc_pages.blocks(page))]
 #: Languages that say how to read a block; in another nothing would be checked. Output is text, or says nothing.

@@ -19,12 +19,13 @@ from scipy import stats
 
 import ucbench
 import ucbench.testing
-from ucbench import hookspecs, results
-from ucbench.axes import AXES
+from ucbench import results
 from ucbench.cli.app import main
-from ucbench.components import RECORD_KINDS
-from ucbench.leaderboards import tables
-from ucbench.leaderboards.forms import faults
+from ucbench.leaderboard import tables
+from ucbench.leaderboard.forms import faults
+from ucbench.matrix.axes import AXES
+from ucbench.plugins import hookspecs
+from ucbench.plugins.specs import SPEC_KINDS
 
 #: Where the methods of a kind are explained by hand; a kind that is not here has generated pages only.
 EXPLAINED = {
@@ -145,7 +146,7 @@ def test_published_records_are_well_formed():
 def test_methods_are_listed_by_kind_and_explained_by_hand(capsys):
     listed = rendered(DOCS / "methods.md")
     marked = re.findall(r"<!-- methods: (\w+) -->", (DOCS / "methods.md").read_text(encoding="utf-8"))
-    assert sorted(marked) == sorted(RECORD_KINDS)
+    assert sorted(marked) == sorted(SPEC_KINDS)
     for record in own_records(capsys):
         kind, name = record["kind"], record["name"]
         assert f"[`{name}`](methods/{kind}-{name}.md)" in listed

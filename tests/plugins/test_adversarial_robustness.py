@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ucbench import MetricContext
-from ucbench.registry import installed
+from ucbench.plugins.registry import installed
 from ucbench.testing import TinySurrogate, make_run, sample_images
 from ucbench.testing.samples import NUMERICS
 from ucbench.training import arithmetic, seeded

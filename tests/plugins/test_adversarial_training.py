@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from ucbench import Recipe, UsageError
-from ucbench.registry import installed
+from ucbench.plugins.registry import installed
 from ucbench.testing import check_defense, make_run, sample_images
 from ucbench.testing.samples import NUMERICS
-from ucbench.training import DefenseChain, Engine, arithmetic, seeded
+from ucbench.training import DefensePipeline, Engine, arithmetic, seeded
 from ucbench_adversarial.params import AdversarialTrainingParams
 from ucbench_adversarial.pgd import pgd
 from ucbench_adversarial.training import AdversarialTraining
@@ -98,7 +98,7 @@ class TestParameters:
             installed().resolve("defense", "adv-train:epsilon=0.031")
 
     def test_record(self):
-        record = installed().resolve("defense", "adv-train").record
+        record = installed().resolve("defense", "adv-train").spec
         assert (record.tier, record.oracle) == ("T2", False)
 
 
@@ -206,7 +206,7 @@ class TestTraining:
     def trained(self, *preset, seed=0, extra=()):
         train, run = sample_images(24), make_run(stage="train")
         recipe = Recipe(epochs=3, batch=8, lr=0.05)
-        chain = DefenseChain([*extra, ("adv-train", defense(*preset, steps=2))])
+        chain = DefensePipeline([*extra, ("adv-train", defense(*preset, steps=2))])
         result = Engine(NUMERICS).fit(network(3), train, recipe, seed=seed, run=run, defenses=chain)
         return result, {name: value.numpy().copy() for name, value in result.model.state_dict().items()}
 

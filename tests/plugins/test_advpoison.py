@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 from torch import Tensor
+from ucbench.crafting.poisoner import Perturbation
 
-from ucbench.budget import Budget
-from ucbench.components import Perturbation
-from ucbench.context import Context
 from ucbench.data import ImageSet
+from ucbench.data.budget import Budget
 from ucbench.errors import UsageError
-from ucbench.registry import installed
+from ucbench.plugins.registry import installed
 from ucbench.testing import MemoryCheckpoint, TinySurrogate, make_run, sample_images
+from ucbench.training.context import Run
 from ucbench_advpoison import poisoner
 from ucbench_advpoison.augment import REACH, random_view, shifted
 from ucbench_advpoison.params import AdvPoisonParams, HypoParams
@@ -51,15 +51,15 @@ def coloured(count: int = 24) -> ImageSet:
     return whole.subset(np.arange(1, count + 1))
 
 
-def lend(surrogate: TinySurrogate | None = None, epsilon: float = 8, seed: int = 0, checkpoint=None) -> Context:
+def lend(surrogate: TinySurrogate | None = None, epsilon: float = 8, seed: int = 0, checkpoint=None) -> Run:
     return make_run(seed, budget=Budget("linf", epsilon), surrogate=surrogate or TinySurrogate(), checkpoint=checkpoint)
 
 
-def adv(train: ImageSet, run: Context, **options) -> Perturbation:
+def adv(train: ImageSet, run: Run, **options) -> Perturbation:
     return AdvPoison(AdvPoisonParams(**{"steps": 3, **options})).craft(train, run)
 
 
-def hypo(train: ImageSet, run: Context, **options) -> Perturbation:
+def hypo(train: ImageSet, run: Run, **options) -> Perturbation:
     return Hypo(HypoParams(**{"steps": 3, **options})).craft(train, run)
 
 
@@ -342,8 +342,8 @@ class TestRestarts:
         checkpoint = MemoryCheckpoint()
         adv(sample_images(), lend(checkpoint=checkpoint), batch=5)
         steps = []
-        descend = poisoner.descend
-        monkeypatch.setattr(poisoner, "descend", lambda *a, **o: steps.append(len(a[0])) or descend(*a, **o))
+        pgd = poisoner.pgd
+        monkeypatch.setattr(poisoner, "descend", lambda *a, **o: steps.append(len(a[0])) or pgd(*a, **o))
         adv(sample_images(), lend(checkpoint=MemoryCheckpoint(checkpoint.saved[1])), batch=5)
         assert steps == [3]  # the last three of 13
 
@@ -358,7 +358,7 @@ class TestRecords:
             "linf",
             8,
         )
-        assert installed().resolve("surrogate", record.surrogate).record.label_access == "full"
+        assert installed().resolve("surrogate", record.surrogate).spec.label_access == "full"
 
     def test_the_published_values(self):
         def values(reference: str) -> tuple[object, ...]:

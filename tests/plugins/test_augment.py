@@ -12,7 +12,7 @@ from scipy import stats
 from torch import Tensor
 
 from ucbench import UsageError
-from ucbench.registry import installed
+from ucbench.plugins.registry import installed
 from ucbench.testing import check_defense, make_run
 from ucbench_augment.erasing import Cutout, RandomErasing
 from ucbench_augment.gaussian import GaussianBlur, GaussianNoise, blurred

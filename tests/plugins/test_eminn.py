@@ -7,14 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ucbench.budget import Budget
-from ucbench.context import Context
 from ucbench.crafting import BiLevel
+from ucbench.data.budget import Budget
 from ucbench.errors import UsageError
-from ucbench.registry import installed
+from ucbench.plugins.registry import installed
 from ucbench.testing import MemoryCheckpoint, TinySurrogate, make_run, sample_images
 from ucbench.testing.samples import NUMERICS
 from ucbench.training import DivergedError, Engine, Stepper, arithmetic
+from ucbench.training.context import Run
 from ucbench_eminn import sweeps
 from ucbench_eminn.maximising import ErrorMaximising
 from ucbench_eminn.minimising import ErrorMinimising, ErrorMinimisingClasses, class_means
@@ -198,12 +198,12 @@ class TestNoise:
     def test_batches_are_perturbed_just_before_they_are_learnt_from(self, monkeypatch):
         seen, step = [], Stepper.step
 
-        def watched(self, x, targets, lr=None):
+        def capture_features(self, x, targets, lr=None):
             seen.append((x.clone(), targets, self.network.training))
             assert all(weight.requires_grad for weight in self.network.parameters())
             return step(self, x, targets, lr)
 
-        monkeypatch.setattr(Stepper, "step", watched)
+        monkeypatch.setattr(Stepper, "step", capture_features)
         _, run = crafted(POISONERS["batches"]())
         x, _ = tensors(sample_images())
         assert len(seen) == 9
@@ -306,7 +306,7 @@ class TestGoingOn:
 
         more = {"stop_error": 1.0} if early and kind in ("images", "random start", "classes") else {}
         bar, checkpoint = Bar(), MemoryCheckpoint()
-        run = Context(
+        run = Run(
             Engine(NUMERICS),
             ("craft", 0),
             bar,

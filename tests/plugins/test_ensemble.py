@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from ucbench.crafting.surrogate import FittedSurrogate
 
 from ucbench import UsageError
-from ucbench.components import FittedSurrogate
-from ucbench.registry import installed
+from ucbench.plugins.registry import installed
 from ucbench.testing import make_run, sample_images
 
 PRETRAINED = "ensemble:'efficientnet-lite0+efficientnet-lite0:size=64'"
@@ -76,7 +76,7 @@ def test_members_with_labels_or_without_weights_are_refused(members, text):
 
 
 def test_ensemble_identity_is_that_of_its_members():
-    keys = [installed().resolve("surrogate", text).identified for text in (PRETRAINED, FITTED)]
-    spelled = installed().resolve("surrogate", "ensemble:'efficientnet-lite0@standard+simclr@quick'").identified
+    keys = [installed().resolve("surrogate", text).key_text for text in (PRETRAINED, FITTED)]
+    spelled = installed().resolve("surrogate", "ensemble:'efficientnet-lite0@standard+simclr@quick'").key_text
     assert keys[0] != keys[1]
     assert keys[1] == spelled

@@ -55,12 +55,12 @@ class Speck:
 
 @ucbench.hookimpl
 def ucbench_datasets():
-    yield ucbench.DatasetRecord(name="squares", summary="Squares", load=f"{__name__}:Squares", epsilon=16)
+    yield ucbench.DatasetSpec(name="squares", summary="Squares", load=f"{__name__}:Squares", epsilon=16)
 
 
 @ucbench.hookimpl
 def ucbench_victims():
-    yield ucbench.VictimRecord(
+    yield ucbench.VictimSpec(
         name="speck", summary="The smallest network", load=f"{__name__}:Speck", params=f"{__name__}:SpeckParams"
     )
 """

@@ -19,14 +19,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save_file
 
-from ucbench.budget import Budget, sizes
-from ucbench.context import Context
+from ucbench.crafting.release import Release, make_release, materialise
 from ucbench.data import ImageSet
+from ucbench.data.budget import Budget, sizes
 from ucbench.errors import DataError, UcbenchError, UsageError
-from ucbench.identity import canonical
-from ucbench.registry import installed
-from ucbench.release import Release, make_release, materialise
+from ucbench.plugins.registry import installed
+from ucbench.store.keys import canonical
 from ucbench.testing import make_run, sample_images
+from ucbench.training.context import Run
 from ucbench_imported import sources
 from ucbench_imported.content import pictures_in
 from ucbench_imported.params import ReleaseParams
@@ -40,7 +40,7 @@ ANY = Budget("unbounded", None)
 Save = Callable[[Path, np.ndarray], Path]
 
 
-def crafted(path: Path, budget: Budget = LINF, train: ImageSet = TRAIN, **options: object) -> tuple[Release, Context]:
+def crafted(path: Path, budget: Budget = LINF, train: ImageSet = TRAIN, **options: object) -> tuple[Release, Run]:
     run = make_run(budget=budget)
     delta = ImportedRelease(ReleaseParams(path=path, **options)).craft(train, run)
     release = make_release(delta, train, budget)
@@ -116,7 +116,7 @@ every_format = pytest.mark.parametrize("save", [npy, npz, safetensors, pt, pth_o
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Blocks of two items, so that thirteen take several."""
-    from ucbench.budget import blocks
+    from ucbench.data.budget import blocks
     from ucbench_imported import poisoner
 
     monkeypatch.setattr(poisoner, "blocks", lambda shape: blocks(shape, 2 * int(np.prod(shape[1:]))))
@@ -539,7 +539,7 @@ class TestRegistration:
     def test_it_is_named_with_its_path_and_options(self, tmp_path):
         path = npy(tmp_path, changes())
         resolved = installed().resolve("poisoner", f"release:'{path}':norm=unbounded,kind=perturbations")
-        assert resolved.record is installed().find("poisoner", "imported")
+        assert resolved.spec is installed().find("poisoner", "imported")
         assert resolved.params == ReleaseParams(path=path, norm="unbounded", kind="perturbations")
         assert str(tmp_path) not in json.dumps(resolved.identity())
         with pytest.raises(UsageError, match="path: Field required"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ucbench.data import ImageSet, LabelSet
-from ucbench.registry import installed
+from ucbench.plugins.registry import installed
 from ucbench.testing import make_run, sample_images
 
 CLEAN, TEST = sample_images(20, classes=4, name="shapes"), sample_images(9, classes=4, seed=1, name="test")

@@ -10,8 +10,8 @@ import pytest
 
 from ucbench.data import ImageSet, LabelSet, load_dataset
 from ucbench.errors import UsageError
-from ucbench.grammar import ComponentRef
-from ucbench.registry import Resolved, installed
+from ucbench.plugins.grammar import ComponentRef
+from ucbench.plugins.registry import Component, installed
 from ucbench.testing import check_labeling, make_run, sample_images
 
 CLEAN, TEST = sample_images(20, classes=4, name="shapes"), sample_images(9, classes=4, seed=1, name="test")
@@ -21,7 +21,7 @@ BY_BOTH = 'flat = ["class 1"]\n"class 3" = "tall"\nround = ["class 2", "class 0"
 NUMBER = np.array([0, 1, 0, 2])
 
 
-def resolved(map_: str | Path) -> Resolved:
+def resolved(map_: str | Path) -> Component:
     return installed().resolve("labeling", ComponentRef("coarse", argument=str(map_)))
 
 

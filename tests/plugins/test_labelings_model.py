@@ -10,11 +10,11 @@ import torch
 from sklearn.cluster import KMeans as ReferenceKMeans
 from torch import Tensor
 
-from ucbench.context import Context
 from ucbench.data import ImageSet
 from ucbench.errors import UsageError
-from ucbench.registry import installed
+from ucbench.plugins.registry import installed
 from ucbench.testing import TinySurrogate, make_run, sample_images
+from ucbench.training.context import Run
 
 LOOKING = ("fine:parts=2", "kmeans:k=3", "predicted")
 
@@ -38,7 +38,7 @@ def images(first: list[int], second: list[int] | int = 0, labels: list[int] | in
 
 def apply(
     reference: str, clean: ImageSet, published: ImageSet, test: ImageSet, seed: int = 0
-) -> tuple[ImageSet, ImageSet, Context]:
+) -> tuple[ImageSet, ImageSet, Run]:
     run = make_run(seed, stage="train", surrogate=Reader())
     train, scoring = installed().resolve("labeling", reference).build().apply(clean, published, test, run)
     return train, scoring, run
@@ -224,5 +224,5 @@ class TestAll:
 
     def test_the_model_is_the_records_and_may_be_named(self, reference):
         component = installed().resolve("labeling", reference)
-        assert installed().resolve("surrogate", component.record.surrogate)
+        assert installed().resolve("surrogate", component.spec.surrogate)
         assert type(component.params).model_fields["model"].default is None

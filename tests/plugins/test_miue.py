@@ -11,15 +11,15 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ucbench.crafting.poisoner import Perturbation
 
-from ucbench.budget import Budget
-from ucbench.components import Perturbation
-from ucbench.context import Context
 from ucbench.data import ImageSet
+from ucbench.data.budget import Budget
 from ucbench.errors import DataError, UsageError
-from ucbench.registry import installed
+from ucbench.plugins.registry import installed
 from ucbench.testing import MemoryCheckpoint, TinySurrogate, make_run, sample_images
 from ucbench.training import DivergedError
+from ucbench.training.context import Run
 from ucbench_miue import diagnosis, poisoner
 from ucbench_miue.batches import PARTNERS, balanced_batches
 from ucbench_miue.diagnosis import RIDGE, SHRINKAGE, projection, variance, within_class_log_det
@@ -225,7 +225,7 @@ def miue(**options) -> MIUE:
     return MIUE(MIUEParams(**{**values, **options}))
 
 
-def crafted(train: ImageSet, checkpoint=None, epsilon=16, **options) -> tuple[Perturbation, Context]:
+def crafted(train: ImageSet, checkpoint=None, epsilon=16, **options) -> tuple[Perturbation, Run]:
     run = make_run(budget=Budget("linf", epsilon), surrogate=TinySurrogate(), checkpoint=checkpoint)
     return miue(**options).craft(train, run), run
 
@@ -236,7 +236,7 @@ def noise(count: int = 60, classes: int = 3) -> ImageSet:
     return ImageSet(images, np.arange(count, dtype=np.int64) % classes, tuple(map(str, range(classes))), name="noise")
 
 
-def plain_craft(train: ImageSet, run: Context, params: MIUEParams) -> torch.Tensor:
+def plain_craft(train: ImageSet, run: Run, params: MIUEParams) -> torch.Tensor:
     """The procedure once more, without the parts that bi-level poisoners share."""
     x = torch.from_numpy(train.images.copy()).float() / 255
     labels = torch.from_numpy(train.known_labels.copy())
@@ -339,11 +339,11 @@ class TestCraft:
     def test_balanced_batches_begin_above_forty_classes(self, monkeypatch):
         dealt = []
 
-        def watched(labels, batch, generator):
+        def capture_features(labels, batch, generator):
             dealt.append(len(labels))
             return balanced_batches(labels, batch, generator)
 
-        monkeypatch.setattr(poisoner, "balanced_batches", watched)
+        monkeypatch.setattr(poisoner, "balanced_batches", capture_features)
         for classes, balanced, expected in [
             (40, "auto", 0), (41, "auto", 1), (41, "never", 0), (3, "always", 1)
         ]:  # fmt: skip

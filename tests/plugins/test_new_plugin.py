@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from ucbench.components import RECORD_KINDS
-from ucbench.registry import installed
+from ucbench.plugins.registry import installed
+from ucbench.plugins.specs import SPEC_KINDS
 from ucbench.scaffold import names_for, write_plugin
 
-KINDS = tuple(RECORD_KINDS)
+KINDS = tuple(SPEC_KINDS)
 
 
 def name_of(kind: str) -> str:

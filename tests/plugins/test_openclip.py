@@ -17,11 +17,11 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from ucbench.crafting.surrogate import Surrogate
 
-from ucbench.components import Surrogate
 from ucbench.errors import DataError, UsageError
-from ucbench.grammar import parse
-from ucbench.registry import installed
+from ucbench.plugins.grammar import parse
+from ucbench.plugins.registry import installed
 from ucbench.testing import check_surrogate
 
 open_clip = pytest.importorskip("open_clip", reason="needs open_clip: pip install 'ucbench[clip]'")

@@ -10,7 +10,7 @@ import torch
 
 from ucbench.data import ImageSet
 from ucbench.errors import UsageError
-from ucbench.registry import installed
+from ucbench.plugins.registry import installed
 from ucbench.testing import make_run
 
 pytest.importorskip("open_clip", reason="needs open_clip: pip install 'ucbench[clip]'")

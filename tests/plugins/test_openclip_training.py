@@ -16,8 +16,8 @@ from safetensors import safe_open
 from ucbench.data import load_dataset
 from ucbench.errors import UsageError
 from ucbench.numerics import Numerics
+from ucbench.plugins.registry import installed
 from ucbench.progress import Silent
-from ucbench.registry import installed
 from ucbench.testing import sample_images
 from ucbench.training import Engine
 

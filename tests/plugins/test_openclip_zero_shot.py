@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
-from ucbench.context import Context
 from ucbench.data import ImageSet
 from ucbench.errors import UsageError
-from ucbench.registry import installed
+from ucbench.plugins.registry import installed
 from ucbench.testing import check_labeling, make_run
+from ucbench.training.context import Run
 
 open_clip = pytest.importorskip("open_clip", reason="needs open_clip: pip install 'ucbench[clip]'")
 zero_shot = pytest.importorskip("ucbench_openclip.zero_shot")
@@ -72,7 +72,7 @@ def images(seed: int, count: int = 40, name: str = "some") -> ImageSet:
 CLEAN, PUBLISHED, TEST = images(0), images(1), images(2, 9, "test")
 
 
-def apply(checkpoint: Path, options: str = "", published: ImageSet = PUBLISHED) -> tuple[ImageSet, ImageSet, Context]:
+def apply(checkpoint: Path, options: str = "", published: ImageSet = PUBLISHED) -> tuple[ImageSet, ImageSet, Run]:
     run = make_run(stage="labeling")
     resolved = installed().resolve("labeling", f"zero-shot:checkpoint='{checkpoint}'{options}")
     train, scoring = resolved.build().apply(CLEAN, published, TEST, run)

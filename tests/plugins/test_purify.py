@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from ucbench import DataError, UsageError
 from ucbench.data import load_dataset, set_aside
-from ucbench.registry import installed
+from ucbench.plugins.registry import installed
 from ucbench.testing import make_run, sample_images
 
 diffusers = pytest.importorskip("diffusers", reason="needs diffusers: pip install 'ucbench[purify]'")

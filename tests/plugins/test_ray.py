@@ -14,20 +14,21 @@ import pytest
 import torch
 
 import ucbench_ray
-from ucbench import DatasetRecord, PoisonerRecord, UsageError, builtin, hookimpl
-from ucbench.executors import Serial
-from ucbench.matrix import Axes, expand
+from ucbench import DatasetSpec, PoisonerSpec, UsageError, hookimpl
+from ucbench.crafting.workbench import Session
+from ucbench.matrix.matrix import Axes, expand
 from ucbench.numerics import Numerics
-from ucbench.plugins import load_module
+from ucbench.plugins import builtin
+from ucbench.plugins.manager import load_module
+from ucbench.plugins.registry import Registry
 from ucbench.progress import Silent
-from ucbench.registry import Registry
 from ucbench.results import rows, write_csv
-from ucbench.runner import run_cells
-from ucbench.store import Store
+from ucbench.running.executors import Serial
+from ucbench.running.runner import run_cells
+from ucbench.store.store import Store
 from ucbench.testing import check_executor, sample_images
 from ucbench.testing.cells import Few, Spots, small_cells
 from ucbench.testing.samples import NUMERICS
-from ucbench.workbench import Workbench
 from ucbench_ray.params import RayParams
 
 needs_ray = pytest.mark.skipif(
@@ -68,13 +69,13 @@ class Plugin(disturbing.Plugin):
         yield from super().ucbench_poisoners()
         for made in (Telltale, Mortal):
             name = made.__name__.lower()
-            yield PoisonerRecord(name=name, summary="", load=f"{__name__}:{made.__name__}", granularity="universal")
+            yield PoisonerSpec(name=name, summary="", load=f"{__name__}:{made.__name__}", granularity="universal")
 
     @hookimpl
     def ucbench_datasets(self):
         yield from super().ucbench_datasets()
         params = "ucbench.data.params:DatasetParams"
-        yield DatasetRecord(name="elsewhere", summary="", load=f"{__name__}:Elsewhere", params=params, epsilon=8)
+        yield DatasetSpec(name="elsewhere", summary="", load=f"{__name__}:Elsewhere", params=params, epsilon=8)
 
 
 @functools.lru_cache(maxsize=1)
@@ -84,8 +85,8 @@ def registry() -> Registry:
     return Registry([core, ours, load_module("small", Plugin(), "ucbench", "0")], registry)
 
 
-def bench(home: Path) -> Workbench:
-    return Workbench(Store(home), NUMERICS, Silent())
+def session(home: Path) -> Session:
+    return Session(Store(home), NUMERICS, Silent())
 
 
 class TestShare:
@@ -136,7 +137,7 @@ def test_an_address_that_needs_more_of_ray_says_how_to_get_it(monkeypatch, tmp_p
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "grpc" else known(name))
     executor = registry().resolve("executor", 'ray:address="ray://head:10001"').build()
     with pytest.raises(UsageError, match=r'pip install "ray\[client\]"'):
-        executor.run([], bench(tmp_path), None)
+        executor.run([], session(tmp_path), None)
 
 
 @needs_ray
@@ -177,7 +178,7 @@ def disturbed(cluster, tmp_path_factory) -> tuple[Path, dict[str, dict]]:
         # The clock leaps once, while the endless job is on: no machine is too slow for the others, and nobody waits.
         patch.setattr("ucbench_ray.foreman.monotonic", lambda: now() + 10**6 * mark.exists())
         executor = registry().resolve("executor", f"ray:1:limit=1e5,home={folder / 'node'}").build()
-        found = run_cells(cells, bench(folder / "home"), registry(), out=folder / "out", executor=executor)
+        found = run_cells(cells, session(folder / "home"), registry(), out=folder / "out", executor=executor)
     names = [record["request"][{"few": "poisoner"}.get(record["request"]["dataset"], "dataset")] for record in found]
     return folder, dict(zip(names, found, strict=True))
 
@@ -213,7 +214,7 @@ class TestDisturbances:
         _, found = disturbed
         monkeypatch.setenv("OMP_NUM_THREADS", "3")
         cells = small_cells("telltale", seeds=1, registry=registry())
-        alone = run_cells(cells, bench(tmp_path), registry(), executor=Serial())
+        alone = run_cells(cells, session(tmp_path), registry(), executor=Serial())
         together = [found[record["request"]["poisoner"]] for record in alone]
         assert table(together, tmp_path / "together") == table(alone, tmp_path / "alone")
         assert [record["history"] for record in together] == [record["history"] for record in alone]
@@ -234,12 +235,12 @@ class TestDisturbances:
         }
         # So that they are done for the next run, even without the folder of results.
         cells = small_cells("telltale", seeds=1, registry=registry())
-        again = run_cells(cells, bench(folder / "home"), registry(), executor=Never())
+        again = run_cells(cells, session(folder / "home"), registry(), executor=Never())
         assert again == [found[record["request"]["poisoner"]] for record in again]
 
 
 class Never:
-    def run(self, tasks, bench, landed):
+    def run(self, tasks, session, on_done):
         raise AssertionError(f"{len(tasks)} cells are not done")
 
 
@@ -254,9 +255,9 @@ def test_an_interruption_ends_the_workers_and_leaves_a_cluster_that_was_there(cl
     def interrupt(task, record):
         raise KeyboardInterrupt
 
-    from ucbench.tasks import task_of
+    from ucbench.running.tasks import task_of
 
-    at = bench(tmp_path)
+    at = session(tmp_path)
     tasks = [task_of(cell, at) for cell in small_cells("spots", seeds=1, registry=registry())]
     with pytest.raises(KeyboardInterrupt):
         registry().resolve("executor", "ray:1").build().run(tasks, at, interrupt)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ucbench import DataError, ImageSet, UsageError
-from ucbench.registry import installed
+from ucbench.plugins.registry import installed
 from ucbench.testing import make_run, sample_images
 from ucbench_removal.coin import RandomInterpolation, sample
 from ucbench_removal.params import FilterParams, InterpolationParams, ProjectionParams, SubtractParams

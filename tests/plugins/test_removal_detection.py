@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ucbench import MetricContext
-from ucbench.registry import installed
+from ucbench.plugins.registry import installed
 from ucbench.testing import make_run, sample_images
 from ucbench_removal.detection import detector_auc, linear_separability
 

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ucbench import ImageSet, Perturbation, UsageError
-from ucbench.budget import Budget
-from ucbench.grammar import parse
-from ucbench.matrix import native_budget
-from ucbench.registry import installed
-from ucbench.release import make_release
+from ucbench.crafting.release import make_release
+from ucbench.data.budget import Budget
+from ucbench.matrix.matrix import native_budget
+from ucbench.plugins.grammar import parse
+from ucbench.plugins.registry import installed
 from ucbench.testing import make_run, sample_images
 from ucbench_shortcuts import ar
 from ucbench_shortcuts.ar import Autoregressive, draw_filters, find_filters, noise, noise_blocks, responses
@@ -185,7 +185,7 @@ class TestAutoregressive:
         registry = installed()
         for text, budget in (("ar", L2), ("ar:norm=linf", LINF)):
             chosen = registry.resolve("poisoner", parse(text))
-            assert native_budget(chosen.record, chosen.params) == budget
+            assert native_budget(chosen.spec, chosen.params) == budget
 
     @pytest.mark.parametrize("budget", [Budget("l0", 1), Budget("unbounded", None)], ids=str)
     def test_ar_refuses_other_norms(self, budget):

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ucbench import ImageSet, Perturbation, UsageError
-from ucbench.budget import Budget
-from ucbench.release import make_release, materialise
+from ucbench.crafting.release import make_release, materialise
+from ucbench.data.budget import Budget
 from ucbench.testing import make_run, sample_images
 from ucbench_shortcuts import cuda
 from ucbench_shortcuts.cuda import ClassWiseConvolution

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from ucbench.crafting.surrogate import FittedSurrogate
 
-from ucbench.budget import Budget
-from ucbench.components import FittedSurrogate, Trainer
-from ucbench.context import Context
 from ucbench.data import ImageSet
+from ucbench.data.budget import Budget
 from ucbench.errors import DataError, UsageError
-from ucbench.registry import installed
+from ucbench.exploit.train import Trainer
+from ucbench.plugins.registry import installed
 from ucbench.testing import make_run, sample_images
 from ucbench.training import DivergedError, seeded
+from ucbench.training.context import Run
 from ucbench_simclr.encoder import Projector, features_of, resnet18
 from ucbench_simclr.params import EncoderParams, SimCLRParams
 from ucbench_simclr.pretraining import pretrain
@@ -47,7 +48,7 @@ def same(one: nn.Module, other: nn.Module) -> bool:
 
 
 @pytest.fixture(scope="module")
-def surrogate() -> tuple[SimCLRSurrogate, dict[str, np.ndarray], ImageSet, Context]:
+def surrogate() -> tuple[SimCLRSurrogate, dict[str, np.ndarray], ImageSet, Run]:
     made, run, train = SimCLRSurrogate(EncoderParams(**SHORT)), make_run(stage="surrogate"), sample_images(13, (12, 10))
     return made, dict(made.fit(train, run)), train, run
 
@@ -111,7 +112,7 @@ class TestPretraining:
         assert -8 < run.notes["uniformity"] < 0
 
     def test_every_step_is_announced_and_done(self):
-        class Counting(Context):
+        class Counting(Run):
             def progress(self, text, total):
                 self.announced, self.done = total, 0
 

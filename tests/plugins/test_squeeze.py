@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ucbench import UsageError
-from ucbench.registry import installed
+from ucbench.plugins.registry import installed
 from ucbench.testing import check_defense, make_run, sample_images
 from ucbench_squeeze import squeezing
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 from scipy import ndimage
 
-from ucbench.registry import installed
+from ucbench.plugins.registry import installed
 from ucbench.testing import sample_images
 
 SIZES = st.tuples(st.integers(1, 12), st.integers(1, 12))

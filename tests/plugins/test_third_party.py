@@ -31,7 +31,7 @@ FILES = {
 
         @ucbench.hookimpl
         def ucbench_poisoners():
-            yield ucbench.PoisonerRecord(
+            yield ucbench.PoisonerSpec(
                 name="stripes",
                 summary="The same stripes on every image",
                 load="ucbench_stripes.poisoner:Stripes",
@@ -42,7 +42,7 @@ FILES = {
 
         @ucbench.hookimpl
         def ucbench_datasets():
-            yield ucbench.DatasetRecord(
+            yield ucbench.DatasetSpec(
                 name="squares",
                 summary="Bright and dark squares at 8x8 px",
                 load="ucbench_stripes.squares:Squares",
@@ -51,7 +51,7 @@ FILES = {
 
         @ucbench.hookimpl
         def ucbench_victims():
-            yield ucbench.VictimRecord(
+            yield ucbench.VictimSpec(
                 name="speck",
                 summary="The smallest network",
                 load="ucbench_stripes.speck:Speck",

@@ -12,14 +12,14 @@ import timm
 import torch
 from torch import nn
 
-from ucbench.components import VictimRecord
 from ucbench.errors import DataError, UsageError
-from ucbench.identity import sha256_of
 from ucbench.numerics import Numerics
-from ucbench.recipe import PAPER_RECIPES, Recipe
+from ucbench.plugins.specs import VictimSpec
+from ucbench.store.keys import sha256_of
 from ucbench.testing import check_victim, sample_images
 from ucbench.training import Engine, seeded
 from ucbench.training.normalized import normalized
+from ucbench.training.recipe import PAPER_RECIPES, Recipe
 from ucbench_timm import ucbench_victims
 from ucbench_timm.pretrained import EfficientNetLite0, TimmSurrogate
 from ucbench_timm.pretrained_victim_params import FineTuneParams, LinearProbeParams
@@ -239,7 +239,7 @@ def test_weights_must_fit_to_the_last_tensor(small, tmp_path):
 @pytest.mark.parametrize("frozen", [None, "none", "shallow"], ids=["probe", "whole", "shallow"])
 def test_they_keep_the_contract_of_victims(small, frozen):
     victim = linear_probe(small) if frozen is None else fine_tune(small, frozen=frozen)
-    check_victim(victim, record=VictimRecord(name="pretrained", summary="", load=""))
+    check_victim(victim, spec=VictimSpec(name="pretrained", summary="", load=""))
 
 
 def test_both_are_registered_and_say_that_their_weights_are_external():

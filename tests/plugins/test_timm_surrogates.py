@@ -17,12 +17,12 @@ import timm
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from ucbench.crafting.surrogate import FittedSurrogate, Surrogate
 
-from ucbench.components import FittedSurrogate, Surrogate
 from ucbench.data import ImageSet
 from ucbench.errors import DataError, UsageError
-from ucbench.identity import sha256_of
 from ucbench.numerics import Numerics
+from ucbench.store.keys import sha256_of
 from ucbench.testing import sample_images
 from ucbench.training import Engine, seeded
 from ucbench_timm import pretrained, ucbench_surrogates

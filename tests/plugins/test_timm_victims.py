@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ucbench.errors import UsageError
-from ucbench.recipe import PAPER_RECIPES, Recipe
+from ucbench.training.recipe import PAPER_RECIPES, Recipe
 from ucbench_timm import ucbench_victims, victims
 from ucbench_timm.victim_params import ResNetParams, TimmVictimParams, VGGParams, VictimParams, ViTParams
 

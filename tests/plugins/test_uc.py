@@ -14,15 +14,15 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from ucbench.crafting.poisoner import Perturbation
 
-from ucbench.budget import Budget
-from ucbench.components import Perturbation
-from ucbench.context import Context
 from ucbench.crafting import clusters_of
 from ucbench.data import ImageSet
+from ucbench.data.budget import Budget
 from ucbench.errors import UsageError
-from ucbench.registry import installed
+from ucbench.plugins.registry import installed
 from ucbench.testing import TinySurrogate, make_run, sample_images
+from ucbench.training.context import Run
 from ucbench_uc import poisoner, ucbench_poisoners
 from ucbench_uc.generator import GeneratorBank, reflect
 from ucbench_uc.objective import derangement, discrepancy
@@ -238,7 +238,7 @@ def params(**options: object) -> UCParams:
 
 def craft(
     options: UCParams, train: ImageSet, seed: int = 0, surrogate: TinySurrogate | None = None
-) -> tuple[Perturbation, Context]:
+) -> tuple[Perturbation, Run]:
     run = make_run(seed, budget=Budget("linf", 16), surrogate=surrogate or TinySurrogate())
     return UnlearnableClusters(options).craft(train.with_labels(None), run), run
 

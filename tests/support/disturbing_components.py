@@ -8,9 +8,10 @@ import signal
 import time
 from pathlib import Path
 
-from ucbench import PoisonerRecord, builtin, hookimpl
-from ucbench.plugins import load_module
-from ucbench.registry import Registry
+from ucbench import PoisonerSpec, hookimpl
+from ucbench.plugins import builtin
+from ucbench.plugins.manager import load_module
+from ucbench.plugins.registry import Registry
 from ucbench.testing.cells import SmallPlugin, Spots
 
 
@@ -36,7 +37,7 @@ class Plugin(SmallPlugin):
         yield from super().ucbench_poisoners()
         for made in (Deadly, Endless):
             name = made.__name__.lower()
-            yield PoisonerRecord(name=name, summary="", load=f"{__name__}:{made.__name__}", granularity="universal")
+            yield PoisonerSpec(name=name, summary="", load=f"{__name__}:{made.__name__}", granularity="universal")
 
 
 @functools.lru_cache(maxsize=1)

@@ -94,6 +94,6 @@ def png(width: int, height: int) -> bytes:
 
 
 def _digits(value: Any) -> str:
-    from ucbench.identity import key
+    from ucbench.store.keys import key
 
     return key("cell", value)

@@ -17,13 +17,13 @@ import torch
 from torch import nn
 
 import ucbench
+from ucbench.crafting.workbench import Session
 from ucbench.data import DatasetParams, ImageSet
 from ucbench.numerics import Numerics
-from ucbench.plugins import load_module
+from ucbench.plugins.manager import load_module
+from ucbench.plugins.registry import Registry
 from ucbench.progress import Silent
-from ucbench.registry import Registry
-from ucbench.store import Store
-from ucbench.workbench import Workbench
+from ucbench.store.store import Store
 
 CPU = Numerics("cpu", "float32", 1)
 HERE = __name__
@@ -384,13 +384,13 @@ class Clumsy(Original):
 
 
 RECORDS = (
-    ucbench.DatasetRecord(name="spots", summary="", load=f"{HERE}:Spots", params=f"{HERE}:SpotsParams", epsilon=24),
-    ucbench.DatasetRecord(name="ungated", summary="", load=f"{HERE}:Spots", params=f"{HERE}:SpotsParams"),
-    ucbench.VictimRecord(name="tiny", summary="", load=f"{HERE}:TinyNet", params=f"{HERE}:TinyRecipe"),
-    ucbench.VictimRecord(name="fixed", summary="", load=f"{HERE}:FixedNet"),
-    ucbench.VictimRecord(name="nearest", summary="", load=f"{HERE}:Nearest", opaque=True, needs_trusted=True),
-    ucbench.VictimRecord(name="wild", summary="", load=f"{HERE}:Wild", opaque=True),
-    ucbench.PoisonerRecord(
+    ucbench.DatasetSpec(name="spots", summary="", load=f"{HERE}:Spots", params=f"{HERE}:SpotsParams", epsilon=24),
+    ucbench.DatasetSpec(name="ungated", summary="", load=f"{HERE}:Spots", params=f"{HERE}:SpotsParams"),
+    ucbench.VictimSpec(name="tiny", summary="", load=f"{HERE}:TinyNet", params=f"{HERE}:TinyRecipe"),
+    ucbench.VictimSpec(name="fixed", summary="", load=f"{HERE}:FixedNet"),
+    ucbench.VictimSpec(name="nearest", summary="", load=f"{HERE}:Nearest", opaque=True, needs_trusted=True),
+    ucbench.VictimSpec(name="wild", summary="", load=f"{HERE}:Wild", opaque=True),
+    ucbench.PoisonerSpec(
         name="stripes",
         summary="",
         load=f"{HERE}:Stripes",
@@ -399,32 +399,32 @@ RECORDS = (
         granularity="universal",
         native_epsilon=12,
     ),
-    ucbench.PoisonerRecord(name="plain", summary="", load=f"{HERE}:Stripes", params=f"{HERE}:StripesParams"),
-    ucbench.PoisonerRecord(
+    ucbench.PoisonerSpec(name="plain", summary="", load=f"{HERE}:Stripes", params=f"{HERE}:StripesParams"),
+    ucbench.PoisonerSpec(
         name="blots", summary="", load=f"{HERE}:Blots", budget="l2", native_epsilon=0.5, projects=True
     ),
-    ucbench.PoisonerRecord(
+    ucbench.PoisonerSpec(
         name="badge", summary="", load=f"{HERE}:Badge", label_access="full", granularity="class", native_epsilon=8
     ),
-    ucbench.PoisonerRecord(name="leaner", summary="", load=f"{HERE}:Leaner", surrogate="eyes", granularity="universal"),
-    ucbench.PoisonerRecord(name="bad", summary="", load=f"{HERE}:Bad", params=f"{HERE}:BadParams", label_access="full"),
-    ucbench.SurrogateRecord(name="eyes", summary="", load=f"{HERE}:Eyes"),
-    ucbench.SurrogateRecord(name="others", summary="", load=f"{HERE}:OtherEyes"),
-    ucbench.SurrogateRecord(name="bare", summary="", load=f"{HERE}:Eyes", untrained=True),
-    ucbench.SurrogateRecord(name="fitted", summary="", load=f"{HERE}:FittedEyes", label_access="full"),
-    ucbench.LabelingRecord(name="original", summary="", load=f"{HERE}:Original"),
-    ucbench.LabelingRecord(name="shifted", summary="", load=f"{HERE}:Shifted"),
-    ucbench.LabelingRecord(name="pairs", summary="", load=f"{HERE}:Pairs"),
-    ucbench.LabelingRecord(name="clumsy", summary="", load=f"{HERE}:Clumsy"),
-    ucbench.LabelingRecord(
+    ucbench.PoisonerSpec(name="leaner", summary="", load=f"{HERE}:Leaner", surrogate="eyes", granularity="universal"),
+    ucbench.PoisonerSpec(name="bad", summary="", load=f"{HERE}:Bad", params=f"{HERE}:BadParams", label_access="full"),
+    ucbench.SurrogateSpec(name="eyes", summary="", load=f"{HERE}:Eyes"),
+    ucbench.SurrogateSpec(name="others", summary="", load=f"{HERE}:OtherEyes"),
+    ucbench.SurrogateSpec(name="bare", summary="", load=f"{HERE}:Eyes", untrained=True),
+    ucbench.SurrogateSpec(name="fitted", summary="", load=f"{HERE}:FittedEyes", label_access="full"),
+    ucbench.LabelingSpec(name="original", summary="", load=f"{HERE}:Original"),
+    ucbench.LabelingSpec(name="shifted", summary="", load=f"{HERE}:Shifted"),
+    ucbench.LabelingSpec(name="pairs", summary="", load=f"{HERE}:Pairs"),
+    ucbench.LabelingSpec(name="clumsy", summary="", load=f"{HERE}:Clumsy"),
+    ucbench.LabelingSpec(
         name="seen", summary="", load=f"{HERE}:Seen", params=f"{HERE}:SeenParams", source="machine", surrogate="eyes"
     ),
-    ucbench.MetricRecord(name="sharpness", summary="", load=f"{HERE}:Sharpness", params=f"{HERE}:CountParams"),
-    ucbench.MetricRecord(name="change", summary="", load=f"{HERE}:Change", reads=("source", "published")),
-    ucbench.MetricRecord(name="no-number", summary="", load=f"{HERE}:NoNumber", reads=("published",)),
-    ucbench.DefenseRecord(name="fog", summary="", load=f"{HERE}:Fog", static=True),
-    ucbench.DefenseRecord(name="best", summary="", load=f"{HERE}:Best", needs_trusted=True),
-    ucbench.DefenseRecord(name="dim", summary="", load=f"{HERE}:Dim"),
+    ucbench.MetricSpec(name="sharpness", summary="", load=f"{HERE}:Sharpness", params=f"{HERE}:CountParams"),
+    ucbench.MetricSpec(name="change", summary="", load=f"{HERE}:Change", reads=("source", "published")),
+    ucbench.MetricSpec(name="no-number", summary="", load=f"{HERE}:NoNumber", reads=("published",)),
+    ucbench.DefenseSpec(name="fog", summary="", load=f"{HERE}:Fog", static=True),
+    ucbench.DefenseSpec(name="best", summary="", load=f"{HERE}:Best", needs_trusted=True),
+    ucbench.DefenseSpec(name="dim", summary="", load=f"{HERE}:Dim"),
 )
 
 
@@ -438,7 +438,7 @@ class Plugin:
         self.records = [replace(record, version=versions.get(record.name, 1)) for record in RECORDS]
         self.seen = []
 
-    def of(self, kind: str) -> list[ucbench.ComponentRecord]:
+    def of(self, kind: str) -> list[ucbench.ComponentSpec]:
         return [record for record in self.records if record.kind == kind]
 
     @ucbench.hookimpl
@@ -480,7 +480,7 @@ class Plugin:
 
 def registry(*raised: tuple[str, int], plugin: Plugin | None = None) -> Registry:
     """The core's references and the tiny components; ``raised`` are ``(name, version)`` pairs."""
-    from ucbench import builtin
+    from ucbench.plugins import builtin
 
     core = load_module("ucbench", builtin, "ucbench", "0")
     tiny = load_module("tiny", plugin or Plugin(*raised), "ucbench-tiny", "1")
@@ -488,5 +488,5 @@ def registry(*raised: tuple[str, int], plugin: Plugin | None = None) -> Registry
     return Registry([core, tiny])
 
 
-def bench(home: Path) -> Workbench:
-    return Workbench(Store(home), CPU, Silent())
+def session(home: Path) -> Session:
+    return Session(Store(home), CPU, Silent())

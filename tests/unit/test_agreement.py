@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ucbench.leaderboards.agreement import agreement
+from ucbench.leaderboard.agreement import agreement
 
 
 def single(values) -> dict:

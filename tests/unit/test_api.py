@@ -12,9 +12,9 @@ from PIL import Image
 
 import ucbench
 from ucbench import api
+from ucbench.crafting.release import materialise
 from ucbench.errors import ContractError, UsageError
 from ucbench.progress import Lines
-from ucbench.release import materialise
 from ucbench.results import COLUMNS
 
 AXES = {"dataset": "spots", "victim": "tiny"}
@@ -145,9 +145,9 @@ def pictures(count: int = 12) -> tuple[np.ndarray, np.ndarray]:
 
 def test_crafting_gives_what_a_run_would_publish(tmp_path):
     (*_, planned) = plan("badge", seed=5)
-    bench = tiny.bench(tmp_path / "store")
-    release = bench.release(planned.cell)[1]
-    train = bench.dataset(planned.cell.dataset).train
+    session = tiny.session(tmp_path / "store")
+    release = session.release(planned.cell)[1]
+    train = session.dataset(planned.cell.dataset).train
     crafted = ucbench.craft(train.images, train.known_labels, "badge", epsilon=24, seed=5, **ARITHMETIC)
     np.testing.assert_array_equal(crafted, materialise(train.images, release.changes, release.index))
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import tiny_components as tiny
 
-from ucbench.computing import compute
 from ucbench.errors import DataError
-from ucbench.leaderboards.audit import audit
-from ucbench.leaderboards.forms import faults
-from ucbench.matrix import Axes, expand
-from ucbench.tasks import task_of
+from ucbench.leaderboard.check import audit
+from ucbench.leaderboard.forms import faults
+from ucbench.matrix.matrix import Axes, expand
+from ucbench.running.compute import compute
+from ucbench.running.tasks import task_of
 
 AXES = Axes(
     datasets=["spots"], poisoners=["stripes", "badge"], victims=["tiny"], labelings=["original"],
@@ -26,8 +26,8 @@ AXES = Axes(
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> list[dict]:
     """The records of all cells."""
-    bench = tiny.bench(tmp_path_factory.mktemp("store"))
-    return [compute(task_of(cell, bench), bench) for cell in expand(AXES, tiny.registry())]
+    session = tiny.session(tmp_path_factory.mktemp("store"))
+    return [compute(task_of(cell, session), session) for cell in expand(AXES, tiny.registry())]
 
 
 class Judge:
@@ -46,14 +46,14 @@ class Judge:
         return self.again(**options)
 
     def again(self, threads: int = 1, **options):
-        def bench(numerics):
-            return replace_numerics(tiny.bench(self.folder / "store"), numerics)
+        def session(numerics):
+            return replace_numerics(tiny.session(self.folder / "store"), numerics)
 
-        return audit(self.folder, self.cells, bench, threads=threads, **options)
+        return audit(self.folder, self.cells, session, threads=threads, **options)
 
 
-def replace_numerics(bench, numerics):
-    return type(bench)(bench.store, numerics, bench.progress)
+def replace_numerics(session, numerics):
+    return type(session)(session.store, numerics, session.progress)
 
 
 @pytest.fixture
@@ -150,12 +150,12 @@ def test_failed_cells_are_a_warning_unless_all_must_be_there(judge, records):
 
 
 def test_a_cell_of_another_suite_is_foreign(judge, records):
-    bench = tiny.bench(judge.folder / "store")
+    session = tiny.session(judge.folder / "store")
     (other,) = (
         cell for cell in expand(replace(AXES, seeds=[(7, 7)], mixtures=[1.0]), tiny.registry())
-        if cell.craft.poisoner.record.name == "badge"
+        if cell.craft.poisoner.spec.name == "badge"
     )  # fmt: skip
-    found = judge([*records, compute(task_of(other, bench), bench)])
+    found = judge([*records, compute(task_of(other, session), session)])
     assert "1 record of no cell of the suite: spots | badge linf 24 | tiny | seed 7" in told(found, "error")
 
 

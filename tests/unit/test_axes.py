@@ -10,11 +10,11 @@ import pytest
 import tiny_components as tiny
 
 from ucbench import api
-from ucbench.axes import AXES, AXIS, COLUMNS
 from ucbench.cli.options import axis_options
 from ucbench.errors import UsageError
-from ucbench.matrix import Axes, expand
-from ucbench.suite import Exclusion, TableAxes, load_suite
+from ucbench.matrix.axes import AXES, AXIS, COLUMNS
+from ucbench.matrix.matrix import Axes, expand
+from ucbench.matrix.suite import Exclusion, TableAxes, load_suite
 
 
 def test_python_command_line_suites_and_request_have_the_same_axes():

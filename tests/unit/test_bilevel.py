@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from ucbench.budget import Budget
 from ucbench.crafting import BiLevel
+from ucbench.data.budget import Budget
 from ucbench.errors import UsageError
 from ucbench.testing import MemoryCheckpoint, TinySurrogate, make_run, sample_images
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ucbench import budget as budget_module
-from ucbench.budget import PSNR_CAP, Budget, blocks, measure, parse_epsilon
+from ucbench.data import budget as budget_module
+from ucbench.data.budget import PSNR_CAP, Budget, blocks, measure, parse_epsilon
 from ucbench.errors import ContractError, UsageError
 
 BUDGETS = st.one_of(

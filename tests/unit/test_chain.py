@@ -10,7 +10,7 @@ import torch
 from ucbench.data import ImageSet
 from ucbench.errors import ContractError, UsageError
 from ucbench.testing import make_run, sample_images
-from ucbench.training import DefenseChain
+from ucbench.training import DefensePipeline
 
 GENERATOR = torch.Generator()
 
@@ -44,7 +44,7 @@ class Loss:
 
 @pytest.mark.parametrize("parts", list(itertools.permutations([Affine(2, 0), Affine(1, 3), Loss()])))
 def test_every_stage_goes_through_its_parts_in_the_order_written(parts):
-    chain = DefenseChain([(type(part).__name__, part) for part in parts])
+    chain = DefensePipeline([(type(part).__name__, part) for part in parts])
     doubled_first = parts.index(next(p for p in parts if getattr(p, "factor", 0) == 2)) < parts.index(
         next(p for p in parts if getattr(p, "term", 0) == 3)
     )
@@ -62,7 +62,7 @@ def test_every_stage_goes_through_its_parts_in_the_order_written(parts):
 
 
 def test_an_empty_chain_changes_nothing():
-    chain, run, x = DefenseChain(), make_run(stage="train"), torch.rand(2, 3, 4, 4)
+    chain, run, x = DefensePipeline(), make_run(stage="train"), torch.rand(2, 3, 4, 4)
     images, targets = sample_images(), torch.eye(3)
     assert chain.prepare(images, run) is images
     assert chain.augment(x, run, GENERATOR) is x
@@ -74,7 +74,7 @@ def test_an_empty_chain_changes_nothing():
 
 def test_two_owners_of_the_loss_are_refused_by_name():
     with pytest.raises(UsageError, match="may replace the loss, but adversarial-training and peer both do"):
-        DefenseChain([("adversarial-training", Loss()), ("blur", Affine(1, 0)), ("peer", Loss())])
+        DefensePipeline([("adversarial-training", Loss()), ("blur", Affine(1, 0)), ("peer", Loss())])
 
 
 def test_targets_are_probabilities_only_where_someone_reads_them():
@@ -82,9 +82,9 @@ def test_targets_are_probabilities_only_where_someone_reads_them():
         def augment(self, x, run, generator):
             return x
 
-    assert not DefenseChain([("blur", Blur())]).soft_targets
-    assert DefenseChain([("blur", Blur()), ("mixup", Affine(1, 0))]).soft_targets
-    assert DefenseChain([("loss", Loss())]).soft_targets
+    assert not DefensePipeline([("blur", Blur())]).soft_targets
+    assert DefensePipeline([("blur", Blur()), ("mixup", Affine(1, 0))]).soft_targets
+    assert DefensePipeline([("loss", Loss())]).soft_targets
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_preparing_keeps_the_number_of_images(returned):
         def prepare(self, train: ImageSet, run: object) -> object:
             return returned(train)
 
-    chain = DefenseChain([("sieve", Dropping())])
+    chain = DefensePipeline([("sieve", Dropping())])
     with pytest.raises(ContractError, match=r"Defense sieve: prepare\(\) must return .* same 13 images"):
         chain.prepare(sample_images(), make_run(stage="train"))
 
@@ -108,4 +108,4 @@ def test_two_that_select_the_epoch_are_refused_by_name():
             return 0
 
     with pytest.raises(UsageError, match="may select the epoch, but first and second both do"):
-        DefenseChain([("first", Selects()), ("second", Selects())])
+        DefensePipeline([("first", Selects()), ("second", Selects())])

@@ -8,17 +8,9 @@ import boards
 import pytest
 
 from ucbench.errors import DataError, UsageError
-from ucbench.leaderboards.comparison import (
-    SETTING,
-    UNDEFENDED,
-    WORST,
-    Board,
-    compare_boards,
-    compare_published,
-    read_board,
-)
-from ucbench.leaderboards.published import COLUMNS, namer, read_published
-from ucbench.registry import installed
+from ucbench.leaderboard.compare import SETTING, UNDEFENDED, WORST, Board, compare_boards, compare_published, read_board
+from ucbench.leaderboard.published import COLUMNS, namer, read_published
+from ucbench.plugins.registry import installed
 
 NOISE = (0.0, 7.0, -5.0, 3.0)
 

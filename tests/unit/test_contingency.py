@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import normalized_mutual_info_score
 
-from ucbench.contingency import agreement, best_matching, contingency, mutual_information
+from ucbench.metrics.information import agreement, best_matching, contingency, mutual_information
 
 LABELS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=30)
 

@@ -10,27 +10,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_components import CPU, registry
 
-from ucbench.costs import REMEMBERED, CostBook, crafting_work, training_work
-from ucbench.matrix import Axes, Cell, expand
+from ucbench.matrix.matrix import Axes, Cell, expand
 from ucbench.numerics import Numerics
+from ucbench.store.timings import REMEMBERED, Timings, crafting_work, training_work
 
 
 @given(st.lists(st.floats(0.001, 1e5), min_size=1, max_size=2 * REMEMBERED))
 @settings(max_examples=25, deadline=None)
 def test_a_prediction_is_the_median_of_the_latest(tmp_path_factory, seconds):
     root = tmp_path_factory.mktemp("store")
-    book = CostBook(root)
+    book = Timings(root)
     for each in seconds:
         book.remember("craft", each)
         book.remember("other", 1e9)
     expected = statistics.median(seconds[-REMEMBERED:])
     assert book.predict("craft") == expected
-    assert CostBook(root).predict("craft") == pytest.approx(expected, abs=0.001)
+    assert Timings(root).predict("craft") == pytest.approx(expected, abs=0.001)
 
 
 def test_work_that_was_never_done_has_no_prediction(tmp_path):
-    assert CostBook(tmp_path).predict("craft") is None
-    assert CostBook(tmp_path / "absent").predict("craft") is None
+    assert Timings(tmp_path).predict("craft") is None
+    assert Timings(tmp_path / "absent").predict("craft") is None
 
 
 def test_damaged_lines_are_passed_over(tmp_path):
@@ -38,15 +38,15 @@ def test_damaged_lines_are_passed_over(tmp_path):
     bad = [b"", b"{", b"[1, 2]", b"7", b'{"work": "craft"}', b'{"seconds": 900}', b'{"work": "craft", "seconds": "x"}',
            b'{"work": ["craft"], "seconds": 900}', b"\xff\xfe\x00", good[:10]]  # fmt: skip
     (tmp_path / "timings.jsonl").write_bytes(b"\n".join([good, *bad, good, good + b'{"work"', good]))
-    assert CostBook(tmp_path).predict("craft") == 3.0
-    assert len(CostBook(tmp_path)._seconds["craft"]) == 3
+    assert Timings(tmp_path).predict("craft") == 3.0
+    assert len(Timings(tmp_path)._seconds["craft"]) == 3
 
 
 def test_a_store_that_cannot_be_written_costs_no_more_than_the_next_prediction(tmp_path):
-    book = CostBook(tmp_path / "absent")
+    book = Timings(tmp_path / "absent")
     book.remember("craft", 3.0)
     assert book.predict("craft") == 3.0
-    assert CostBook(tmp_path / "absent").predict("craft") is None
+    assert Timings(tmp_path / "absent").predict("craft") is None
 
 
 def cell(**changes) -> Cell:

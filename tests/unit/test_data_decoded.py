@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ucbench.data import DatasetParams, FramedDataset, Picture, Split, assemble, choose_framing, images, load_dataset
-from ucbench.data.decoded import DecodedPictures
+from ucbench.data.cache import DecodedImages
 from ucbench.errors import DataError, StoreError
-from ucbench.store import Store
+from ucbench.store.store import Store
 
 
 def png(height: int, width: int, seed: int, kind: str = "PNG") -> bytes:
@@ -30,7 +30,7 @@ def mixed(count: int = 4) -> list[Picture]:
 
 
 def read(pictures, store, size=None):
-    decoded = DecodedPictures(pictures, store)
+    decoded = DecodedImages(pictures, store)
     framing = decoded.framing(size, None, "bicubic")
     return decoded.images(framing), framing
 
@@ -87,7 +87,7 @@ def test_other_sizes_are_not_mistaken_for_them(store):
 
 def test_other_interpolations_are_not_mistaken_for_them(store):
     read(mixed(), store)
-    decoded = DecodedPictures(mixed(), store)
+    decoded = DecodedImages(mixed(), store)
     framing = decoded.framing(None, None, "bilinear")
     np.testing.assert_array_equal(decoded.images(framing), assemble(mixed(), framing))
     assert framing.resample == "bilinear"

@@ -9,7 +9,7 @@ import pytest
 
 from ucbench.data import DatasetParams, ImageSet, LabelSet, load_dataset
 from ucbench.errors import ContractError, DataError, UsageError
-from ucbench.params import Params
+from ucbench.plugins.params import Params
 
 CLASSES = ("ant", "bee", "cat", "dog")
 

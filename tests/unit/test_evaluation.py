@@ -6,15 +6,15 @@ import math
 
 import numpy as np
 import pytest
+from ucbench.crafting.poisoner import Perturbation
 
-from ucbench.budget import Budget
-from ucbench.components import Perturbation
+from ucbench.crafting.references import Positive, PositiveParams, Sham
+from ucbench.crafting.release import Release, make_release
 from ucbench.data import ImageSet
-from ucbench.evaluation import accuracy, cluster_diagnostics, confusion, guess_accuracy, linear_probe
-from ucbench.evaluation import test_metrics as metrics_of
-from ucbench.params import Params
-from ucbench.references import Positive, PositiveParams, Sham
-from ucbench.release import Release, make_release
+from ucbench.data.budget import Budget
+from ucbench.metrics.accuracy import accuracy, cluster_diagnostics, confusion, guess_accuracy, linear_probe
+from ucbench.metrics.accuracy import test_metrics as metrics_of
+from ucbench.plugins.params import Params
 from ucbench.testing import make_run, sample_images
 
 LINF = Budget("linf", 8)

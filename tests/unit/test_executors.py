@@ -11,25 +11,25 @@ from pathlib import Path
 
 import disturbing_components as disturbing
 
-from ucbench.executors.params import ProcessParams
-from ucbench.executors.process import Processes
-from ucbench.executors.schedule import Schedule
-from ucbench.executors.serial import Serial
+from ucbench.crafting.workbench import Session
 from ucbench.progress import Silent
-from ucbench.runner import run_cells
-from ucbench.store import Store
-from ucbench.tasks import Task, task_of
+from ucbench.running.executors.params import ProcessParams
+from ucbench.running.executors.process import Processes
+from ucbench.running.executors.schedule import Schedule
+from ucbench.running.executors.serial import Serial
+from ucbench.running.runner import run_cells
+from ucbench.running.tasks import Task, task_of
+from ucbench.store.store import Store
 from ucbench.testing.cells import small_cells, small_registry
 from ucbench.testing.samples import NUMERICS
-from ucbench.workbench import Workbench
 
 
-def bench(home: Path) -> Workbench:
-    return Workbench(Store(home), NUMERICS, Silent())
+def session(home: Path) -> Session:
+    return Session(Store(home), NUMERICS, Silent())
 
 
 def tasks(home: Path, *poisoners: str, seeds: int = 2) -> list[Task]:
-    at = bench(home)
+    at = session(home)
     return [task_of(cell, at) for cell in small_cells(*poisoners, seeds=seeds)]
 
 
@@ -68,10 +68,10 @@ def comparable(found: list[dict]) -> list[dict]:
 
 def test_processes_write_the_records_that_one_process_writes(tmp_path):
     cells = small_cells("spots", "positive")
-    alone = run_cells(cells, bench(tmp_path / "one"), small_registry(), out=tmp_path / "one-out", executor=Serial())
+    alone = run_cells(cells, session(tmp_path / "one"), small_registry(), out=tmp_path / "one-out", executor=Serial())
     together = run_cells(
         cells,
-        bench(tmp_path / "two"),
+        session(tmp_path / "two"),
         small_registry(),
         out=tmp_path / "two-out",
         executor=Processes(ProcessParams(workers=2)),
@@ -99,8 +99,8 @@ def _children() -> list[int]:
 
 def test_killed_workers_cost_nothing_but_time(tmp_path):
     cells = small_cells("spots", seeds=3)
-    undisturbed = run_cells(cells, bench(tmp_path / "one"), small_registry())
-    driver = Workbench(Store(tmp_path / "two"), NUMERICS, Murderer(2))
+    undisturbed = run_cells(cells, session(tmp_path / "one"), small_registry())
+    driver = Session(Store(tmp_path / "two"), NUMERICS, Murderer(2))
     disturbed = run_cells(cells, driver, small_registry(), executor=Processes(ProcessParams(workers=2)))
     assert driver.progress.kills == 0
     assert comparable(disturbed) == comparable(undisturbed)
@@ -110,7 +110,7 @@ def disturbed(tmp_path: Path, poisoner: str, **params) -> dict[str, dict]:
     """Records by poisoner of a run with one that disturbs it."""
     registry = disturbing.registry()
     cells = small_cells(poisoner, "spots", seeds=1, registry=registry)
-    found = run_cells(cells, bench(tmp_path), registry, executor=Processes(ProcessParams(**params)))
+    found = run_cells(cells, session(tmp_path), registry, executor=Processes(ProcessParams(**params)))
     return {record["request"]["poisoner"]: record for record in found}
 
 
@@ -146,12 +146,12 @@ class LeapingClock:
 def test_a_job_beyond_the_limit_is_stopped_and_the_rest_goes_on(tmp_path, monkeypatch):
     mark = tmp_path / "begun"
     monkeypatch.setenv("ENDLESS_MARK", str(mark))
-    monkeypatch.setattr("ucbench.executors.process.monotonic", LeapingClock(mark))
+    monkeypatch.setattr("ucbench.running.executors.process.monotonic", LeapingClock(mark))
     found = disturbed(tmp_path, "endless", workers=1, limit=10**5)
     assert status(found) == {"clean": "ok", "sham": "ok", "spots": "ok", "endless": "failed"}
     assert found["endless"]["error"] == {"type": "TimeLimit", "text": "Stopped after 100000 seconds, the limit."}
 
 
 def test_no_worker_outlives_its_run(tmp_path):
-    run_cells(small_cells("spots"), bench(tmp_path), small_registry(), executor=Processes(ProcessParams(workers=2)))
+    run_cells(small_cells("spots"), session(tmp_path), small_registry(), executor=Processes(ProcessParams(workers=2)))
     assert multiprocessing.active_children() == []

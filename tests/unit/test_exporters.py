@@ -13,14 +13,14 @@ import pytest
 
 import ucbench
 from ucbench.errors import ContractError, DataError
-from ucbench.exporters import HEADERS, sections
-from ucbench.exporters.html import Html
-from ucbench.exporters.latex import Latex, escape
-from ucbench.exporters.plain import Csv, Markdown
-from ucbench.leaderboards.tables import entries_in, files, to_leaderboard_csv
-from ucbench.params import Params
-from ucbench.plugins import load_module
-from ucbench.registry import Registry
+from ucbench.leaderboard.formats import HEADERS, sections
+from ucbench.leaderboard.formats.html import Html
+from ucbench.leaderboard.formats.latex import Latex, escape
+from ucbench.leaderboard.formats.plain import Csv, Markdown
+from ucbench.leaderboard.tables import entries_in, files, to_leaderboard_csv
+from ucbench.plugins.manager import load_module
+from ucbench.plugins.params import Params
+from ucbench.plugins.registry import Registry
 from ucbench.testing import check_exporter
 from ucbench.testing.exporters import NASTY, TITLE, sample_entries
 
@@ -123,7 +123,7 @@ class Names:
 
 
 def test_a_plugins_format_is_found_and_built_like_the_cores_own():
-    record = ucbench.ExporterRecord(name="names", summary="", load=f"{__name__}:Names")
+    record = ucbench.ExporterSpec(name="names", summary="", load=f"{__name__}:Names")
     module = types.SimpleNamespace(ucbench_exporters=ucbench.hookimpl(lambda: [record]))
     chosen = Registry([load_module("mine", module)]).resolve("exporters", "names")
     assert chosen.build().export(sample_entries(), "t").splitlines()[:2] == ["t", "ranked"]

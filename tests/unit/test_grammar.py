@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ucbench.errors import UsageError
-from ucbench.grammar import ComponentRef, format_chain, parse, parse_chain, parse_seeds
+from ucbench.plugins.grammar import ComponentRef, format_chain, parse, parse_chain, parse_seeds
 
 NAMES = st.from_regex(r"[A-Za-z0-9._/-]{1,8}", fullmatch=True)
 VALUES = st.text(st.one_of(st.characters(), st.sampled_from(":,+@='\" \\\n")), max_size=8)

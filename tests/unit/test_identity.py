@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ucbench.errors import ContractError, DataError
-from ucbench.identity import canonical, derive_seed, key, sha256_of
+from ucbench.store.keys import canonical, derive_seed, key, sha256_of
 
 SCALARS = st.one_of(
     st.none(),
@@ -83,7 +83,7 @@ def test_seeds_use_all_their_bits() -> None:
 def test_keys_and_seeds_are_the_same_in_every_process() -> None:
     value = {"b": [1, 2.5, "é"], "a": {"y": None, "x": True}}
     program = (
-        "from ucbench.identity import key, derive_seed;"
+        "from ucbench.store.keys import key, derive_seed;"
         "print(key('release', {'a': {'x': True, 'y': None}, 'b': (1, 2.5, 'é')}), derive_seed(0, 'craft'))"
     )
     root = str(Path(__file__).parents[2])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ucbench.errors import DataError
-from ucbench.leaderboards.tables import build, differences, files
+from ucbench.leaderboard.tables import build, differences, files
 
 #: Accuracy by poisoner and defense; seeds differ by a point each.
 ACCURACY = {

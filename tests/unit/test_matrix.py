@@ -9,10 +9,10 @@ from itertools import product
 import pytest
 from tiny_components import registry
 
-from ucbench.compatibility import check_surrogate
-from ucbench.components import PoisonerRecord
 from ucbench.errors import UsageError
-from ucbench.matrix import Axes, Cell, CraftLabels, expand, parse_craft_labels
+from ucbench.matrix.compatibility import check_surrogate
+from ucbench.matrix.matrix import Axes, Cell, CraftLabels, expand, parse_craft_labels
+from ucbench.plugins.specs import PoisonerSpec
 
 REGISTRY = registry()
 
@@ -202,10 +202,10 @@ def test_what_does_not_exist_or_lies_out_of_range_is_a_usage_error(wrong, text):
 
 
 def test_poisoner_and_surrogate_agree_on_who_brings_the_weights():
-    trains = PoisonerRecord(name="trains", summary="", load="", surrogate="bare", trains_surrogate=True)
-    looks = PoisonerRecord(name="looks", summary="", load="", surrogate="eyes")
+    trains = PoisonerSpec(name="trains", summary="", load="", surrogate="bare", trains_surrogate=True)
+    looks = PoisonerSpec(name="looks", summary="", load="", surrogate="eyes")
     eyes = REGISTRY.resolve("surrogate", "eyes")
-    bare = replace(eyes, record=replace(eyes.record, untrained=True))
+    bare = replace(eyes, record=replace(eyes.spec, untrained=True))
     check_surrogate(trains, bare)
     check_surrogate(looks, eyes)
     check_surrogate(looks, None)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_components import registry
 
-from ucbench.matrix import Axes, Cell, expand
+from ucbench.matrix.matrix import Axes, Cell, expand
 from ucbench.numerics import Numerics
 
 CPU = Numerics("cpu", "float32", 2)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import tiny_components as tiny
 
-from ucbench import outlook as module
-from ucbench.costs import CostBook, crafting_work, training_work
-from ucbench.matrix import Axes, expand
-from ucbench.outlook import Outlook, predicted
-from ucbench.probing import probe_training
-from ucbench.tasks import task_of
+from ucbench.matrix.matrix import Axes, expand
+from ucbench.running import estimate as module
+from ucbench.running.estimate import Estimate, predicted
+from ucbench.running.probing import probe_training
+from ucbench.running.tasks import task_of
+from ucbench.store.timings import Timings, crafting_work, training_work
 
 
 @pytest.fixture(autouse=True)
@@ -23,12 +23,12 @@ def cells(*poisoners: str, **changes):
     return expand(Axes(**{**request, **changes}), tiny.registry())
 
 
-def remember(bench, cell, *, train: float | None = None, craft: float | None = None) -> None:
-    images, part = bench.data(cell).train, bench.protected(cell).images
+def remember(session, cell, *, train: float | None = None, craft: float | None = None) -> None:
+    images, part = session.data(cell).train, session.protected(cell).images
     if train is not None:
-        bench.costs.remember(training_work(cell, len(images), images.size, bench.numerics), train)
+        session.costs.remember(training_work(cell, len(images), images.size, session.numerics), train)
     if craft is not None:
-        bench.costs.remember(crafting_work(cell, len(part), part.size, bench.numerics), craft)
+        session.costs.remember(crafting_work(cell, len(part), part.size, session.numerics), craft)
 
 
 class Clock:
@@ -41,93 +41,93 @@ class Clock:
 
 
 def test_a_task_costs_its_training_and_the_craft_that_is_still_to_be_done(tmp_path):
-    bench = tiny.bench(tmp_path)
+    session = tiny.session(tmp_path)
     *_, cell = cells("stripes")
-    task = task_of(cell, bench)
-    assert predicted(task, bench, crafts=False) is None
-    remember(bench, cell, train=5.0)
-    assert predicted(task, bench, crafts=False) == 5
-    assert predicted(task, bench, crafts=True) is None
-    remember(bench, cell, craft=7.0)
-    assert predicted(task, bench, crafts=True) == 12
+    task = task_of(cell, session)
+    assert predicted(task, session, crafts=False) is None
+    remember(session, cell, train=5.0)
+    assert predicted(task, session, crafts=False) == 5
+    assert predicted(task, session, crafts=True) is None
+    remember(session, cell, craft=7.0)
+    assert predicted(task, session, crafts=True) == 12
 
 
 def test_what_is_left_is_told_by_the_runs_own_pace_and_each_cells_share(tmp_path, monkeypatch):
     clock, said = Clock(), []
     monkeypatch.setattr(module, "time", clock)
-    bench = tiny.bench(tmp_path)
-    tasks = [task_of(cell, bench) for cell in cells("stripes", "badge")]
-    monkeypatch.setattr(bench.progress, "say", said.append)
+    session = tiny.session(tmp_path)
+    tasks = [task_of(cell, session) for cell in cells("stripes", "badge")]
+    monkeypatch.setattr(session.progress, "say", said.append)
     clean, sham, stripes, badge = (task.cell for task in tasks)
-    remember(bench, clean, train=10.0)
-    remember(bench, sham, craft=0.0)
-    remember(bench, stripes, craft=20.0)  # 30 with its training, of 10 + 10 + 30 + 50
-    remember(bench, badge, craft=40.0)
-    told = Outlook(tasks, bench)
+    remember(session, clean, train=10.0)
+    remember(session, sham, craft=0.0)
+    remember(session, stripes, craft=20.0)  # 30 with its training, of 10 + 10 + 30 + 50
+    remember(session, badge, craft=40.0)
+    told = Estimate(tasks, session)
     clock.now = 100.0
-    told.landed(tasks[0])
+    told.on_done(tasks[0])
     # A tenth of the work took 100 seconds, whatever the predictions said of them.
     assert said == ["1 of 4 cells are done, about 15 minutes left."]
     clock.now = 101.0
-    told.landed(tasks[1])
+    told.on_done(tasks[1])
     assert len(said) == 1
     clock.now = 500.0
-    told.landed(tasks[2])
+    told.on_done(tasks[2])
     assert said[1] == "3 of 4 cells are done, about 8 minutes left."
     clock.now = 900.0
-    told.landed(tasks[3])
+    told.on_done(tasks[3])
     assert len(said) == 2
 
 
 def test_a_release_that_several_cells_share_counts_once(tmp_path):
-    bench = tiny.bench(tmp_path)
-    tasks = [task_of(cell, bench) for cell in cells("stripes", defenses=["none", "dim"])]
+    session = tiny.session(tmp_path)
+    tasks = [task_of(cell, session) for cell in cells("stripes", defenses=["none", "dim"])]
     for task in tasks:
-        remember(bench, task.cell, train=1.0, craft=100.0 if task.release_key else None)
-    told = Outlook(tasks, bench)
+        remember(session, task.cell, train=1.0, craft=100.0 if task.release_key else None)
+    told = Estimate(tasks, session)
     # Six trainings, and the crafts of sham and stripes.
     assert told._work == 6 + 2 * 100
 
 
 def test_an_unknown_kind_counts_as_the_mean_of_the_others(tmp_path):
-    bench = tiny.bench(tmp_path)
-    tasks = [task_of(cell, bench) for cell in cells("clean", victims=["tiny", "tiny:width=5", "fixed"])]
-    remember(bench, tasks[0].cell, train=2.0)
-    remember(bench, tasks[1].cell, train=4.0)
-    assert Outlook(tasks, bench)._left[tasks[2].key] == 3
+    session = tiny.session(tmp_path)
+    tasks = [task_of(cell, session) for cell in cells("clean", victims=["tiny", "tiny:width=5", "fixed"])]
+    remember(session, tasks[0].cell, train=2.0)
+    remember(session, tasks[1].cell, train=4.0)
+    assert Estimate(tasks, session)._left[tasks[2].key] == 3
 
 
 def test_two_timed_steps_stand_for_as_many_epochs_as_there_are(tmp_path, monkeypatch):
-    def timed(cell, bench, count):
+    def timed(cell, session, count):
         return 0.5 + count / 9  # half a second whatever happens, and a second a batch
 
-    monkeypatch.setattr("ucbench.probing._timed", timed)
-    bench = tiny.bench(tmp_path)
+    monkeypatch.setattr("ucbench.running.probing._timed", timed)
+    session = tiny.session(tmp_path)
     short, long = (cells("clean", victims=[name])[0] for name in ("tiny:epochs=2", "tiny:epochs=20"))
     # 36 training images in batches of 9, and 36 test images at a third of the cost, every epoch.
-    assert probe_training(short, bench) == pytest.approx(2 * (4 + 4 / 3))
-    assert probe_training(long, bench) == pytest.approx(20 * (4 + 4 / 3))
+    assert probe_training(short, session) == pytest.approx(2 * (4 + 4 / 3))
+    assert probe_training(long, session) == pytest.approx(20 * (4 + 4 / 3))
 
 
 def test_a_probe_trains_and_stores_nothing(tmp_path):
-    bench = tiny.bench(tmp_path / "store")
+    session = tiny.session(tmp_path / "store")
     *_, cell = cells("clean", defenses=["dim"])
-    assert probe_training(cell, bench) >= 0
+    assert probe_training(cell, session) >= 0
     assert tiny.work_done()["train TinyNet"] == 2
     assert not (tmp_path / "store" / "objects").exists()
 
 
 def test_whose_steps_cannot_be_timed_is_left_unknown(tmp_path):
-    bench = tiny.bench(tmp_path)
-    assert probe_training(cells("clean", victims=["nearest"], trusted=[3])[0], bench) is None
-    assert probe_training(cells("clean", victims=["fixed"])[0], bench) is None
+    session = tiny.session(tmp_path)
+    assert probe_training(cells("clean", victims=["nearest"], trusted=[3])[0], session) is None
+    assert probe_training(cells("clean", victims=["fixed"])[0], session) is None
 
 
 def test_a_guess_never_replaces_what_was_measured(tmp_path):
-    book = CostBook(tmp_path)
+    book = Timings(tmp_path)
     book.assume("known", lambda: 5.0)
     book.assume("unknowable", lambda: None)
     assert (book.predict("known"), book.predict("unknowable")) == (5.0, None)
     book.remember("measured", 1.0)
     book.assume("measured", lambda: pytest.fail("this was measured"))
-    assert CostBook(tmp_path).predict("known") is None
+    assert Timings(tmp_path).predict("known") is None

@@ -10,7 +10,7 @@ import pytest
 
 from ucbench.cli.app import main
 from ucbench.errors import DataError, UsageError
-from ucbench.leaderboards.plots import AXES, MEASURES, _ends, plot, selected, series
+from ucbench.leaderboard.plots import AXES, MEASURES, _ends, plot, selected, series
 from ucbench.results import COLUMNS, rows
 
 pytest.importorskip("matplotlib", reason="plots are made with matplotlib: pip install 'ucbench[plot]'")

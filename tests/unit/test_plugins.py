@@ -14,9 +14,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import ucbench
-from ucbench import plugins
-from ucbench.components import CellEvent
 from ucbench.errors import UsageError
+from ucbench.plugins import manager as plugins
+from ucbench.plugins.specs import CellEvent
 
 EVENT = CellEvent({"metrics": {}})
 GOOD = """
@@ -24,7 +24,7 @@ import ucbench
 
 @ucbench.hookimpl
 def ucbench_poisoners():
-    yield ucbench.PoisonerRecord(name="good", summary="", load="m:C")
+    yield ucbench.PoisonerSpec(name="good", summary="", load="m:C")
 """
 
 
@@ -66,7 +66,7 @@ def hooks(**functions):
 
 
 def poisoner(**changes):
-    return ucbench.PoisonerRecord(**{"name": "stripes", "summary": "", "load": "m:C"} | changes)
+    return ucbench.PoisonerSpec(**{"name": "stripes", "summary": "", "load": "m:C"} | changes)
 
 
 BROKEN_SOURCES = {
@@ -103,10 +103,10 @@ def test_a_broken_distribution_is_named_with_its_reason_and_the_others_work(site
 @pytest.mark.parametrize(
     ("yielded", "reason"),
     [
-        ({"name": "stripes"}, "type dict, which is no PoisonerRecord"),
+        ({"name": "stripes"}, "type dict, which is no PoisonerSpec"),
         (
-            ucbench.VictimRecord(name="net", summary="", load="m:C"),
-            "VictimRecord, which is no PoisonerRecord",
+            ucbench.VictimSpec(name="net", summary="", load="m:C"),
+            "VictimSpec, which is no PoisonerSpec",
         ),
         (poisoner(aliases="em"), "aliases='em', which is not a tuple"),
         (poisoner(aliases=("Em",)), "invalid name 'Em'"),
@@ -122,7 +122,7 @@ def test_a_broken_distribution_is_named_with_its_reason_and_the_others_work(site
 def test_one_invalid_record_leaves_the_whole_plugin_out(yielded, reason):
     plugin = plugins.load_module("p", hooks(ucbench_poisoners=lambda: [poisoner(name="fine"), yielded]))
     assert reason in plugin.problem
-    assert plugin.records == ()
+    assert plugin.specs == ()
 
 
 def test_a_hook_that_returns_one_record_instead_of_yielding_is_reported():

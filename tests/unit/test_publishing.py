@@ -14,14 +14,14 @@ import pytest
 import tiny_components as tiny
 from PIL import Image
 
-from ucbench.computing import compute
-from ucbench.croissant import CONTEXT, About
 from ucbench.data import ImageSet
 from ucbench.errors import StoreError, UsageError
-from ucbench.matrix import Axes, Cell, expand
-from ucbench.publishing import export_release, file_of
-from ucbench.recorded import cell_of
-from ucbench.tasks import task_of
+from ucbench.export.croissant import CONTEXT, About
+from ucbench.export.release import export_release, file_of
+from ucbench.matrix.matrix import Axes, Cell, expand
+from ucbench.matrix.recorded import cell_of
+from ucbench.running.compute import compute
+from ucbench.running.tasks import task_of
 
 NOTHING = About()
 
@@ -36,8 +36,8 @@ def cell(poisoner: str, **axes) -> Cell:
 
 
 @pytest.fixture
-def bench(tmp_path):
-    return tiny.bench(tmp_path / "store")
+def session(tmp_path):
+    return tiny.session(tmp_path / "store")
 
 
 @pytest.fixture
@@ -59,25 +59,27 @@ def pixels(out: Path, line: dict[str, str]) -> np.ndarray:
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # a class that nobody sees has no mean colour
 @pytest.mark.parametrize("labeling", ["original", "shifted", "seen"])
 @pytest.mark.parametrize("mixture", [1.0, 0.5])
-def test_pictures_and_labels_are_byte_for_byte_those_a_victim_is_trained_on(bench, out, monkeypatch, labeling, mixture):
+def test_pictures_and_labels_are_byte_for_byte_those_a_victim_is_trained_on(
+    session, out, monkeypatch, labeling, mixture
+):
     shown: list[tuple[np.ndarray, np.ndarray, tuple[str, ...]]] = []
     fit = tiny.Nearest.fit
 
-    def watched(self, train: ImageSet, trusted, run) -> None:
+    def capture_features(self, train: ImageSet, trusted, run) -> None:
         shown.append((train.images.copy(), train.known_labels.copy(), train.classes))
         fit(self, train, trusted, run)
 
-    monkeypatch.setattr(tiny.Nearest, "fit", watched)
+    monkeypatch.setattr(tiny.Nearest, "fit", capture_features)
     asked = cell("badge", victims=["nearest"], trusted=[6], labelings=[labeling], mixtures=[mixture])
-    assert compute(task_of(asked, bench), bench)["status"] == "ok"
+    assert compute(task_of(asked, session), session)["status"] == "ok"
     ((images, labels, classes),) = shown
-    done = export_release(asked, bench, out, NOTHING)
+    done = export_release(asked, session, out, NOTHING)
     lines = table(out)
     assert [int(line["index"]) for line in lines] == list(range(len(images))) == list(range(done.images))
     assert np.array_equal(np.stack([pixels(out, line) for line in lines]), images)
     assert [int(line["label"]) for line in lines] == labels.tolist()
     assert [line["class"] for line in lines] == [classes[label] for label in labels]
-    changed = (images != bench.data(asked).train.images).any((1, 2, 3))
+    changed = (images != session.data(asked).train.images).any((1, 2, 3))
     assert [line["protected"] == "yes" for line in lines] == changed.tolist()
     assert done.protected == changed.sum()
     assert changed.any()
@@ -94,8 +96,8 @@ def test_folders_sort_by_label_and_files_by_index():
     assert file_of(named.subset(np.arange(1)), 0) == "images/00-zebra/0.png"
 
 
-def test_hashes_are_of_every_file(bench, out):
-    export_release(cell("stripes"), bench, out, NOTHING)
+def test_hashes_are_of_every_file(session, out):
+    export_release(cell("stripes"), session, out, NOTHING)
     lines = [line.split("  ") for line in (out / "SHA256SUMS").read_text().splitlines()]
     stated = {name: digest for digest, name in lines}
     files = {path.relative_to(out).as_posix(): path for path in out.rglob("*") if path.is_file()}
@@ -106,26 +108,26 @@ def test_hashes_are_of_every_file(bench, out):
     }
 
 
-def test_two_exports_of_a_release_are_the_same_bytes(bench, tmp_path):
+def test_two_exports_of_a_release_are_the_same_bytes(session, tmp_path):
     one, other = tmp_path / "one", tmp_path / "other"
     for out in (one, other):
-        export_release(cell("badge"), bench, out, About(license="https://example.org/terms"))
+        export_release(cell("badge"), session, out, About(license="https://example.org/terms"))
     for path in one.rglob("*"):
         assert path.is_dir() or path.read_bytes() == (other / path.relative_to(one)).read_bytes()
 
 
-def test_the_release_comes_from_the_store(bench, out, tmp_path, monkeypatch):
+def test_the_release_comes_from_the_store(session, out, tmp_path, monkeypatch):
     monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
-    bench.release(cell("badge"))
-    export_release(cell("badge"), bench, out, NOTHING)
+    session.release(cell("badge"))
+    export_release(cell("badge"), session, out, NOTHING)
     assert tiny.work_done()["craft badge"] == 1
 
 
-def test_release_json_says_how_it_was_made_and_nothing_of_the_exploiter(bench, out):
+def test_release_json_says_how_it_was_made_and_nothing_of_the_exploiter(session, out):
     asked = cell("badge", defenses=["dim"], epsilons=[8.0])
-    done = export_release(asked, bench, out, NOTHING)
+    done = export_release(asked, session, out, NOTHING)
     told = json.loads((out / "release.json").read_text())
-    assert told["release"] == done.release == task_of(asked, bench).release_key
+    assert told["release"] == done.release == task_of(asked, session).release_key
     assert told["request"]["epsilon"] == 8.0
     assert told["measured"]["linf_max"] == 8.0
     assert not {"defense", "victim", "train_seed"} & told["request"].keys()
@@ -133,9 +135,9 @@ def test_release_json_says_how_it_was_made_and_nothing_of_the_exploiter(bench, o
 
 
 @pytest.fixture
-def described(bench, out) -> dict:
+def described(session, out) -> dict:
     about = About("https://example.org/terms", "Some Group", "https://example.org/set", "2026-01-31")
-    export_release(cell("badge", epsilons=[8.0]), bench, out, about)
+    export_release(cell("badge", epsilons=[8.0]), session, out, about)
     return json.loads((out / "croissant.json").read_text())
 
 
@@ -178,8 +180,8 @@ def test_labels_follow_from_the_paths_as_the_description_says(described, out):
             assert int(re.search(pattern, path)[1]) == int(line["label"])
 
 
-def test_what_the_publisher_did_not_say_is_not_made_up(bench, out):
-    export_release(cell("stripes"), bench, out, About(creator="Me"))
+def test_what_the_publisher_did_not_say_is_not_made_up(session, out):
+    export_release(cell("stripes"), session, out, About(creator="Me"))
     described = json.loads((out / "croissant.json").read_text())
     assert described["creator"]["name"] == "Me"
     assert not {"license", "url", "datePublished"} & described.keys()
@@ -190,18 +192,18 @@ def test_what_the_publisher_did_not_say_is_not_made_up(bench, out):
     "poisoner", ["stripes@wide:share=0.5", "badge", "leaner", "blots", "positive", "shuffled:badge"]
 )
 @pytest.mark.parametrize("mixture", [1.0, 0.5])
-def test_a_record_leads_back_to_its_cell(bench, poisoner, mixture):
+def test_a_record_leads_back_to_its_cell(session, poisoner, mixture):
     named = {"surrogates": ["others"]} if poisoner == "leaner" else {"epsilons": [8.0]}
     asked = cell(poisoner, seeds=[(3, 1)], mixtures=[mixture], defenses=["dim+fog"], **named)
-    task = task_of(asked, bench)
+    task = task_of(asked, session)
     record = {"cell": task.key, "request": asked.describe()}
-    assert task_of(cell_of(record, tiny.registry()), bench).key == task.key
+    assert task_of(cell_of(record, tiny.registry()), session).key == task.key
 
 
-def test_records_of_references_lead_back_too(bench):
+def test_records_of_references_lead_back_too(session):
     for asked in cells("badge", seeds=[(3, 1)]):
         record = {"cell": "", "request": asked.describe()}
-        assert task_of(cell_of(record, tiny.registry()), bench) == task_of(asked, bench)
+        assert task_of(cell_of(record, tiny.registry()), session) == task_of(asked, session)
 
 
 def test_a_record_of_no_cell_is_a_clear_error():
@@ -210,38 +212,38 @@ def test_a_record_of_no_cell_is_a_clear_error():
         cell_of({"cell": "x", "request": request}, tiny.registry())
 
 
-def test_a_record_is_exported_only_as_the_release_it_tells_of(bench, out):
+def test_a_record_is_exported_only_as_the_release_it_tells_of(session, out):
     asked = cell("badge")
-    record = compute(task_of(asked, bench), bench)
+    record = compute(task_of(asked, session), session)
     other = copy.deepcopy(record)
     other["budget"]["psnr"] += 0.01
     with pytest.raises(UsageError, match=r"is not the one of record .*: its psnr is"):
-        export_release(asked, bench, out, NOTHING, other)
+        export_release(asked, session, out, NOTHING, other)
     with pytest.raises(UsageError, match=r"has the key .* here"):
-        export_release(asked, bench, out, NOTHING, {**record, "cell": "0" * 32})
+        export_release(asked, session, out, NOTHING, {**record, "cell": "0" * 32})
     assert not out.exists()
-    assert export_release(asked, bench, out, NOTHING, record).release == record["release"]
+    assert export_release(asked, session, out, NOTHING, record).release == record["release"]
 
 
-def test_clean_pictures_are_no_release(bench, out):
+def test_clean_pictures_are_no_release(session, out):
     with pytest.raises(UsageError, match="no release to export"):
-        export_release(cells("stripes")[0], bench, out, NOTHING)
+        export_release(cells("stripes")[0], session, out, NOTHING)
 
 
-def test_a_folder_appears_whole_or_not_at_all_and_nothing_is_overwritten(bench, out, monkeypatch):
+def test_a_folder_appears_whole_or_not_at_all_and_nothing_is_overwritten(session, out, monkeypatch):
     out.mkdir()
     (out / "mine").touch()
     with pytest.raises(UsageError, match="exists already"):
-        export_release(cell("stripes"), bench, out, NOTHING)
+        export_release(cell("stripes"), session, out, NOTHING)
     (out / "mine").unlink()
 
     def full(*arguments) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("ucbench.publishing.croissant", full)
+        patched.setattr("ucbench.export.release.croissant", full)
         with pytest.raises(StoreError, match="No space left"):
-            export_release(cell("stripes"), bench, out, NOTHING)
+            export_release(cell("stripes"), session, out, NOTHING)
     assert list(out.parent.glob("*release*")) == [out]
     assert list(out.iterdir()) == []
-    assert export_release(cell("stripes"), bench, out, NOTHING).images == len(table(out))
+    assert export_release(cell("stripes"), session, out, NOTHING).images == len(table(out))

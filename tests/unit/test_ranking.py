@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ucbench.leaderboards.ranking import WorstCase, effect, ranks, worst_case
+from ucbench.leaderboard.ranking import WorstCase, effect, ranks, worst_case
 
 
 def case(*accuracies: float) -> WorstCase:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ucbench.errors import UsageError
-from ucbench.recipe import PAPER_RECIPES, Recipe
+from ucbench.training.recipe import PAPER_RECIPES, Recipe
 
 
 def of(**options: str) -> Recipe:

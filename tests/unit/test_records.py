@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ucbench.errors import DataError
-from ucbench.records import SCHEMA, read_record, read_records, record_path, write_record
+from ucbench.results.records import SCHEMA, read_record, read_records, record_path, write_record
 
 RECORD = {"schema": SCHEMA, "cell": "00ff", "status": "ok", "metrics": {"test_accuracy": 12.5}, "note": "é"}
 

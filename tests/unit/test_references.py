@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ucbench.budget import Budget, sizes
+from ucbench.crafting.references import Clean, CleanPart, CleanPixels, Positive, PositiveParams, Sham
+from ucbench.crafting.release import Release, make_release, materialise
 from ucbench.data import ImageSet
+from ucbench.data.budget import Budget, sizes
 from ucbench.errors import DataError, UsageError
-from ucbench.params import Params
-from ucbench.references import Clean, CleanPart, CleanPixels, Positive, PositiveParams, Sham
-from ucbench.release import Release, make_release, materialise
+from ucbench.plugins.params import Params
 from ucbench.testing import make_run, sample_images
 
 

@@ -10,8 +10,8 @@ from pydantic import Field
 
 import ucbench
 from ucbench import PluginError, UsageError
-from ucbench.plugins import LoadedPlugin, load_module
-from ucbench.registry import Registry
+from ucbench.plugins.manager import LoadedPlugin, load_module
+from ucbench.plugins.registry import Registry
 
 HERE = __name__
 
@@ -35,7 +35,7 @@ NO_CLASS = "text"
 
 def poisoner(name="stripes", **changes):
     values = {"summary": "", "load": f"{HERE}:Stripes", "params": f"{HERE}:StripesParams"} | changes
-    return ucbench.PoisonerRecord(name=name, **values)
+    return ucbench.PoisonerSpec(name=name, **values)
 
 
 def plugin(distribution, *records) -> LoadedPlugin:
@@ -118,7 +118,7 @@ def test_an_alias_of_a_record_whose_name_is_contested_is_contested_too():
 
 
 def test_two_kinds_may_share_a_name():
-    victim = ucbench.VictimRecord(name="stripes", summary="", load="m:C")
+    victim = ucbench.VictimSpec(name="stripes", summary="", load="m:C")
     registry = Registry([plugin("ucbench-one", poisoner()), plugin("ucbench-two", victim)])
     assert registry.conflicts == ()
     assert registry.find("victim", "stripes") is victim

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ucbench.crafting.poisoner import Perturbation
 
-from ucbench.budget import Budget, measure
-from ucbench.components import Perturbation
+from ucbench.crafting.release import Release, make_release, materialise
 from ucbench.data import ImageSet
+from ucbench.data.budget import Budget, measure
 from ucbench.errors import ContractError
-from ucbench.release import Release, make_release, materialise
-from ucbench.store import Store
+from ucbench.store.store import Store
 
 LINF = Budget("linf", 8)
 

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ucbench.records import read_records, write_record
 from ucbench.results import (
     AVERAGED,
     COLUMNS,
@@ -23,6 +22,7 @@ from ucbench.results import (
     to_csv,
     write_csv,
 )
+from ucbench.results.records import read_records, write_record
 
 ASKED = [
     "dataset",

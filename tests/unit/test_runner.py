@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tiny_components as tiny
 
-from ucbench.matrix import Axes, expand
-from ucbench.records import read_records, record_path
-from ucbench.runner import run_cells
-from ucbench.tasks import task_of, title
+from ucbench.matrix.matrix import Axes, expand
+from ucbench.results.records import read_records, record_path
+from ucbench.running.runner import run_cells
+from ucbench.running.tasks import task_of, title
 
 
 @pytest.fixture(autouse=True)
@@ -27,17 +27,17 @@ def axes(*poisoners: str, **changes) -> Axes:
 def run(home, *poisoners: str, out=None, registry=None, **changes) -> list[dict]:
     """Records of a request on the store at ``home``, references included."""
     registry = registry or tiny.registry()
-    return run_cells(expand(axes(*poisoners, **changes), registry), tiny.bench(home), registry, out=out)
+    return run_cells(expand(axes(*poisoners, **changes), registry), tiny.session(home), registry, out=out)
 
 
 def test_records_come_in_the_order_of_the_cells_and_say_what_they_are(tmp_path):
     registry = tiny.registry()
     cells = expand(axes("stripes", "badge", defenses=["none", "dim"]), registry)
-    bench = tiny.bench(tmp_path)
-    records = run_cells(cells, bench, registry)
+    session = tiny.session(tmp_path)
+    records = run_cells(cells, session, registry)
     assert [record["request"] for record in records] == [cell.describe() for cell in cells]
     assert [(record["cell"], record["release"]) for record in records] == [
-        (task.key, task.release_key) for task in (task_of(cell, bench) for cell in cells)
+        (task.key, task.release_key) for task in (task_of(cell, session) for cell in cells)
     ]
     assert {record["status"] for record in records} == {"ok"}
     stripes = records[2]
@@ -84,17 +84,17 @@ def test_a_clean_part_alone_is_the_same_for_every_poisoner_and_takes_as_many_ste
 
 
 def test_only_oracles_are_lent_the_clean_pictures(tmp_path):
-    bench = tiny.bench(tmp_path)
+    session = tiny.session(tmp_path)
     lent = {}
-    prepare = bench.prepared
+    prepare = session.prepared
 
-    def watched(cell, *given):
+    def capture_features(cell, *given):
         images, run = prepare(cell, *given)
         lent.setdefault(cell.defense_text, set()).add(run.clean is not None)
         return images, run
 
-    bench.prepared = watched
-    run_cells(expand(axes("stripes", defenses=["dim", "clean-pixels"]), tiny.registry()), bench, tiny.registry())
+    session.prepared = capture_features
+    run_cells(expand(axes("stripes", defenses=["dim", "clean-pixels"]), tiny.registry()), session, tiny.registry())
     assert lent == {"dim": {False}, "clean-pixels": {True}}
 
 

@@ -7,9 +7,9 @@ import re
 import pytest
 import tiny_components as tiny
 
-from ucbench.matrix import Axes, expand
-from ucbench.records import read_records
-from ucbench.runner import run_cells
+from ucbench.matrix.matrix import Axes, expand
+from ucbench.results.records import read_records
+from ucbench.running.runner import run_cells
 
 
 @pytest.fixture(autouse=True)
@@ -17,11 +17,11 @@ def log(tmp_path, monkeypatch):
     monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
 
 
-def run(home, *poisoners: str, out=None, bench=None, **changes) -> list[dict]:
+def run(home, *poisoners: str, out=None, session=None, **changes) -> list[dict]:
     registry = tiny.registry()
     defaults = {"datasets": ["spots"], "poisoners": poisoners, "victims": ["tiny"], "labelings": ["original"]}
     cells = expand(Axes(**{**defaults, **changes}), registry)
-    return run_cells(cells, bench or tiny.bench(home), registry, out=out)
+    return run_cells(cells, session or tiny.session(home), registry, out=out)
 
 
 BROKEN = {
@@ -77,9 +77,9 @@ def test_a_failed_cell_is_tried_again_and_its_record_gives_way(tmp_path, monkeyp
 @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
 def test_modified_pictures_never_reach_another_cell(tmp_path):
     """Keys name the pictures as they were loaded, so a number computed on others would be kept under a wrong key."""
-    bench = tiny.bench(tmp_path / "one")
-    run(tmp_path, "bad:overwrites-with-torch", bench=bench)
-    after = run(tmp_path, "badge", bench=bench)
+    session = tiny.session(tmp_path / "one")
+    run(tmp_path, "bad:overwrites-with-torch", session=session)
+    after = run(tmp_path, "badge", session=session)
     alone = run(tmp_path / "two", "badge")
     assert after[-1]["status"] == "ok"
     assert after[-1]["metrics"] == alone[-1]["metrics"]

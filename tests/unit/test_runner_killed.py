@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 import tiny_components as tiny
 
-from ucbench.executors.params import ProcessParams
-from ucbench.executors.process import Processes
-from ucbench.matrix import Axes, Cell, expand
-from ucbench.records import read_records
-from ucbench.registry import Registry
+from ucbench.matrix.matrix import Axes, Cell, expand
+from ucbench.plugins.registry import Registry
 from ucbench.results import rows, to_csv
-from ucbench.runner import run_cells
+from ucbench.results.records import read_records
+from ucbench.running.executors.params import ProcessParams
+from ucbench.running.executors.process import Processes
+from ucbench.running.runner import run_cells
 
 #: What a record says of the circumstances, and not of the cell.
 CIRCUMSTANCES = ("cost", "environment")
@@ -40,7 +40,7 @@ def work(folder: Path, workers: int) -> None:
     """The run that is killed; it starts a session, so that its workers die with it."""
     os.setsid()
     executor = Processes(ProcessParams(workers=workers)) if workers else None
-    run_cells(cells(), tiny.bench(folder / "store"), registry(), out=folder / "out", executor=executor)
+    run_cells(cells(), tiny.session(folder / "store"), registry(), out=folder / "out", executor=executor)
 
 
 def lines() -> int:
@@ -85,7 +85,7 @@ def table(folder: Path) -> str:
 def test_killed_at_random_points_it_ends_as_if_undisturbed(tmp_path, monkeypatch, workers):
     monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
     calm, rough = tmp_path / "calm", tmp_path / "rough"
-    run_cells(cells(), tiny.bench(calm / "store"), registry(), out=calm / "out")
+    run_cells(cells(), tiny.session(calm / "store"), registry(), out=calm / "out")
     assert len(told(calm)) == CELLS
 
     (tmp_path / "log").unlink()

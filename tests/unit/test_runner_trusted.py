@@ -7,8 +7,8 @@ import pytest
 import tiny_components as tiny
 
 from ucbench.errors import UsageError
-from ucbench.matrix import Axes, expand
-from ucbench.runner import run_cells
+from ucbench.matrix.matrix import Axes, expand
+from ucbench.running.runner import run_cells
 
 
 @pytest.fixture(autouse=True)
@@ -22,18 +22,18 @@ def cells(**changes):
 
 
 def run(home, **changes) -> list[dict]:
-    return run_cells(cells(**changes), tiny.bench(home), tiny.registry())
+    return run_cells(cells(**changes), tiny.session(home), tiny.registry())
 
 
 def test_trusted_images_are_nobodys_to_perturb_or_to_publish(tmp_path):
-    bench = tiny.bench(tmp_path)
+    session = tiny.session(tmp_path)
     chosen = cells(trusted=[9])[-1]
-    data, whole = bench.data(chosen), bench.dataset(chosen.dataset)
+    data, whole = session.data(chosen), session.dataset(chosen.dataset)
     assert (len(data.train), len(data.trusted), len(whole.train)) == (27, 9, 36)
-    assert bench.protected(chosen).images.fingerprint == data.train.fingerprint
+    assert session.protected(chosen).images.fingerprint == data.train.fingerprint
     both = np.concatenate([data.train.images, data.trusted.images]).reshape(36, -1)
     assert len(np.unique(both, axis=0)) == 36
-    assert bench.data(cells()[-1]) is whole
+    assert session.data(cells()[-1]) is whole
 
 
 def test_every_row_says_how_many_and_meets_references_that_lack_them_too(tmp_path):

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 import ucbench
-from ucbench.components import RECORD_KINDS
 from ucbench.errors import UsageError
-from ucbench.plugins import load_module
-from ucbench.registry import Registry, installed
+from ucbench.plugins.manager import load_module
+from ucbench.plugins.registry import Registry, installed
+from ucbench.plugins.specs import SPEC_KINDS
 from ucbench.scaffold import KINDS, Names, names_for, render, write_plugin
 from ucbench.scaffold.naming import LONGEST
 
@@ -28,7 +28,7 @@ def registry(**owners: tuple[str, ...]) -> Registry:
     """A plugin for each argument, with a poisoner of the first name and the others as its aliases."""
 
     def plugin(owner, name, *aliases):
-        record = ucbench.PoisonerRecord(name=name, summary="", load="m:C", aliases=aliases)
+        record = ucbench.PoisonerSpec(name=name, summary="", load="m:C", aliases=aliases)
         module = types.SimpleNamespace(ucbench_poisoners=ucbench.hookimpl(lambda: [record]))
         return load_module(f"ucbench_{owner}", module, f"ucbench-{owner}", "1.0")
 
@@ -36,7 +36,7 @@ def registry(**owners: tuple[str, ...]) -> Registry:
 
 
 def test_there_is_a_template_for_every_kind():
-    assert set(KINDS) == set(RECORD_KINDS)
+    assert set(KINDS) == set(SPEC_KINDS)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from ucbench.api import axes
 from ucbench.errors import UsageError
-from ucbench.matrix import expand, sameness
-from ucbench.recipe import PAPER_RECIPES, Recipe, stretched
-from ucbench.suite import load_suite
+from ucbench.matrix.matrix import dedup_key, expand
+from ucbench.matrix.suite import load_suite
+from ucbench.training.recipe import PAPER_RECIPES, Recipe, scale_schedule
 
 
 def request(**changes):
@@ -25,18 +25,18 @@ def test_only_the_victim_differs():
         changed = {name for name, value in one.describe().items() if other.describe()[name] != value}
         assert changed == {"victim"}
         assert other.victim.params.epochs == 4 * one.victim.params.epochs
-        assert sameness(one) != sameness(other)
+        assert dedup_key(one) != dedup_key(other)
         assert one.craft == other.craft
 
 
 def test_it_is_the_victim_that_names_these_epochs():
     registry = tiny.registry()
     longer = expand(request(schedule=1.5), registry)
-    assert [sameness(cell) for cell in longer] == [
-        sameness(cell) for cell in expand(request(victim="tiny:epochs=3"), registry)
+    assert [dedup_key(cell) for cell in longer] == [
+        dedup_key(cell) for cell in expand(request(victim="tiny:epochs=3"), registry)
     ]
-    assert [sameness(cell) for cell in expand(request(schedule=1), registry)] == [
-        sameness(cell) for cell in expand(request(), registry)
+    assert [dedup_key(cell) for cell in expand(request(schedule=1), registry)] == [
+        dedup_key(cell) for cell in expand(request(), registry)
     ]
 
 
@@ -48,14 +48,14 @@ def test_options_given_by_hand_are_kept():
 @given(factor=st.floats(0.01, 20), recipe=st.sampled_from(sorted(PAPER_RECIPES)))
 def test_every_recipe_stays_valid(factor, recipe):
     before = Recipe(**PAPER_RECIPES[recipe])
-    options = stretched(before, factor)
+    options = scale_schedule(before, factor)
     after = Recipe.resolve("victim 'v'", None, None, {**options})
     assert after.epochs == max(1, round(before.epochs * factor))
     assert len(after.milestones) <= len(before.milestones)
 
 
 def test_milestones_keep_their_share():
-    assert stretched(Recipe(epochs=100, schedule="step", milestones=(75, 90)), 2) == {
+    assert scale_schedule(Recipe(epochs=100, schedule="step", milestones=(75, 90)), 2) == {
         "epochs": "200",
         "milestones": "150/180",
     }

@@ -7,12 +7,12 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from ucbench.crafting.poisoner import Perturbation
 
-from ucbench.budget import Budget
-from ucbench.components import Perturbation
+from ucbench.crafting.release import Release, make_release
 from ucbench.data import ImageSet
-from ucbench.release import Release, make_release
-from ucbench.sheet import picture_sheet, write_sheet
+from ucbench.data.budget import Budget
+from ucbench.export.sheet import picture_sheet, write_sheet
 
 GAP, MARGIN, HEAD = 4, 110, 48
 

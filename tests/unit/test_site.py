@@ -17,11 +17,11 @@ from ucbench import api
 from ucbench.cli.options import chosen_axes
 from ucbench.cli.run import run_command
 from ucbench.errors import DataError, UsageError
-from ucbench.site import build_site
-from ucbench.site import output as site_output
-from ucbench.site.charts import ink, short
-from ucbench.site.data import collect
-from ucbench.site.rerun import Companions, rerun
+from ucbench.leaderboard.site import build_site
+from ucbench.leaderboard.site import output as site_output
+from ucbench.leaderboard.site.charts import ink, short
+from ucbench.leaderboard.site.data import collect
+from ucbench.leaderboard.site.rerun import Companions, rerun
 
 pytest.importorskip("plotly", reason="the site is made with plotly: pip install 'ucbench[site]'")
 
@@ -239,8 +239,8 @@ def test_labels_that_would_be_cut_alike_stay_apart():
 
 
 def test_a_long_table_comes_whole_as_json_and_begins_in_the_page(tmp_path, monkeypatch):
-    monkeypatch.setattr("ucbench.site.pages.FIRST_ROWS", 7)
-    monkeypatch.setattr("ucbench.site.pages.WHOLE_BELOW", 11)
+    monkeypatch.setattr("ucbench.leaderboard.site.pages.FIRST_ROWS", 7)
+    monkeypatch.setattr("ucbench.leaderboard.site.pages.WHOLE_BELOW", 11)
     many = [made.record(f"method-{n}", seed=seed) for n in range(3) for seed in range(4)]
     build_site(made.write(tmp_path, many, sheets=False), tmp_path / "site")
     text = (tmp_path / "site" / "cells.html").read_text(encoding="utf-8")

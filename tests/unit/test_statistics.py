@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ucbench.statistics import interval, t_interval
+from ucbench.results.statistics import interval, t_interval
 
 
 def test_a_known_interval():

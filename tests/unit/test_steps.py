@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ucbench.crafting import descend, within
+from ucbench.crafting import pgd, within
 
 
 @given(st.integers(0, 10_000), st.floats(0.001, 0.3), st.floats(0.1, 3.0))
@@ -33,7 +33,7 @@ def test_descent_follows_the_sign_of_a_plain_loop(sign):
     def objective(images):
         return sign * (images.flatten(1) @ weights).square().sum()
 
-    found = descend(x, start, objective, steps=5, step=0.01, radius=0.03)
+    found = pgd(x, start, objective, steps=5, step=0.01, radius=0.03)
     delta = np.zeros(x.shape)
     for _ in range(5):
         flat = (x.numpy().astype(np.float64) + delta).reshape(3, -1)
@@ -50,7 +50,7 @@ def test_descent_leaves_no_gradient_behind_and_works_under_no_grad():
     weights = torch.randn(12, requires_grad=True)
     x = torch.rand(1, 3, 2, 2)
     with torch.no_grad():
-        delta = descend(x, torch.zeros_like(x), lambda p: (p.flatten(1) @ weights).sum(), steps=1, step=0.1, radius=0.1)
+        delta = pgd(x, torch.zeros_like(x), lambda p: (p.flatten(1) @ weights).sum(), steps=1, step=0.1, radius=0.1)
     assert weights.grad is None
     assert not delta.requires_grad
     assert delta.any()

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ucbench import files as files_module
-from ucbench import store as store_module
 from ucbench.errors import ContractError, StoreError
-from ucbench.identity import key
-from ucbench.store import Checkpoint, Store, StoredObject, atomic_write_bytes, atomic_write_text
+from ucbench.store import files as files_module
+from ucbench.store import store as store_module
+from ucbench.store.keys import key
+from ucbench.store.store import Checkpoint, Store, StoredObject, atomic_write_bytes, atomic_write_text
 
 KEY = key("release", "an example")
 ARRAYS = {

@@ -12,9 +12,9 @@ import boards
 import pytest
 
 from ucbench.errors import UsageError
-from ucbench.leaderboards.submission import pack, verify, write
-from ucbench.leaderboards.tables import build
-from ucbench.suite import Suite, load_suite
+from ucbench.leaderboard.submission import pack, verify, write
+from ucbench.leaderboard.tables import build
+from ucbench.matrix.suite import Suite, load_suite
 
 SUITE = """
 name = "trial"

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from ucbench import api
 from ucbench.errors import UsageError
-from ucbench.matrix import Axes, expand
+from ucbench.matrix.matrix import Axes, expand
+from ucbench.matrix.suite import find_suite, load_suite, shard, shipped_suites
+from ucbench.plugins.registry import installed
 from ucbench.progress import Silent
-from ucbench.registry import installed
-from ucbench.suite import find_suite, load_suite, shard, shipped_suites
 
 GOOD = """
     name = "small"

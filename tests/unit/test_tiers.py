@@ -6,7 +6,7 @@ import boards
 import pytest
 
 from ucbench.cli.app import main
-from ucbench.leaderboards.tiers import by_tier, to_markdown
+from ucbench.leaderboard.tiers import by_tier, to_markdown
 from ucbench.results import rows
 
 TIERS = {"cutmix": "T0", "mixup": "T0", "jpeg": "T1"}

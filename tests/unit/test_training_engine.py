@@ -13,10 +13,10 @@ from torch import nn
 from ucbench.data import ImageSet
 from ucbench.errors import ContractError, UsageError
 from ucbench.numerics import Numerics
-from ucbench.recipe import Recipe
 from ucbench.testing import make_run, sample_images
-from ucbench.training import DefenseChain, DivergedError, Engine, TrainResult, seeded
+from ucbench.training import DefensePipeline, DivergedError, Engine, TrainResult, seeded
 from ucbench.training.engine import learning_rate
+from ucbench.training.recipe import Recipe
 
 ENGINE = Engine(Numerics("cpu", "float32", threads=1))
 
@@ -48,7 +48,7 @@ def fit(
         recipe or Recipe(epochs=2, batch=8),
         seed=seed,
         run=make_run(stage="train") if defenses else None,
-        defenses=DefenseChain(defenses),
+        defenses=DefensePipeline(defenses),
         **options,
     )
 
@@ -108,9 +108,9 @@ class TestRepeating:
 
     def test_evaluating_between_epochs_changes_nothing(self):
         recipe = Recipe(epochs=3, batch=8, evaluate_every=1)
-        watched = fit(recipe, dropout=0.5, evaluate={"test": sample_images(9, (8, 12), seed=1)})
-        assert weights(watched) == weights(fit(recipe, dropout=0.5))
-        assert len(watched.history) == 3
+        capture_features = fit(recipe, dropout=0.5, evaluate={"test": sample_images(9, (8, 12), seed=1)})
+        assert weights(capture_features) == weights(fit(recipe, dropout=0.5))
+        assert len(capture_features.history) == 3
 
     def test_neither_the_images_nor_the_labels_change(self):
         train = sample_images(21, (8, 12))
@@ -230,7 +230,7 @@ class TestTargets:
                 sample_images(21, (8, 12)),
                 Recipe(epochs=1),
                 seed=0,
-                defenses=DefenseChain([("soft", KeepTargets())]),
+                defenses=DefensePipeline([("soft", KeepTargets())]),
             )
 
 
@@ -270,7 +270,7 @@ class TestPredicting:
 
         images = sample_images(9, (8, 12), seed=1)
         black = ENGINE.predict(model, images.with_images(np.zeros_like(images.images)))
-        np.testing.assert_array_equal(ENGINE.predict(model, images, DefenseChain([("black", Black())])), black)
+        np.testing.assert_array_equal(ENGINE.predict(model, images, DefensePipeline([("black", Black())])), black)
 
     def test_labels_are_not_needed(self, model):
         images = sample_images(9, (8, 12), seed=1)

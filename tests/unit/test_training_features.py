@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ucbench.training.features import watched
+from ucbench.metrics.features import capture_features
 
 
 class Net(nn.Module):
@@ -28,7 +28,7 @@ class Net(nn.Module):
 
 def test_what_enters_the_last_linear_layer_is_kept_in_order_over_batches():
     net, images = Net(), torch.rand(7, 3, 2, 2)
-    with watched(net) as log, torch.no_grad():
+    with capture_features(net) as log, torch.no_grad():
         for block in images.split(3):
             net(block)
     assert torch.equal(log.features, torch.cat([net.penultimate(block) for block in images.split(3)]).detach())
@@ -36,7 +36,7 @@ def test_what_enters_the_last_linear_layer_is_kept_in_order_over_batches():
 
 def test_nothing_is_collected_after_the_scope_and_no_hook_is_left():
     net = Net()
-    with watched(net) as log:
+    with capture_features(net) as log:
         net(torch.rand(2, 3, 2, 2))
     net(torch.rand(5, 3, 2, 2))
     assert len(log.features) == 2
@@ -45,6 +45,6 @@ def test_nothing_is_collected_after_the_scope_and_no_hook_is_left():
 
 def test_a_model_that_does_not_end_in_a_linear_layer_has_none():
     net = nn.Sequential(nn.Flatten(), nn.Linear(12, 8), nn.Unflatten(1, (8, 1, 1)), nn.Conv2d(8, 4, 1), nn.Flatten())
-    with watched(net) as log:
+    with capture_features(net) as log:
         net(torch.rand(2, 3, 2, 2))
     assert log.features is None

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from ucbench.identity import key
-from ucbench.store import Store
-from ucbench.upkeep import Entry, entries, remove, sweep, unused, verify
+from ucbench.store.gc import Entry, entries, remove, sweep, unused, verify
+from ucbench.store.keys import key
+from ucbench.store.store import Store
 
 
 @pytest.fixture

@@ -10,15 +10,15 @@ import pytest
 import tiny_components as tiny
 from tiny_components import Dim
 
-from ucbench.budget import sizes
+from ucbench.crafting.workbench import Session
+from ucbench.data.budget import sizes
 from ucbench.errors import UsageError
-from ucbench.exploit import publish
-from ucbench.matrix import Axes, Cell, expand
-from ucbench.params import Params
+from ucbench.exploit.evaluate import publish
+from ucbench.matrix.matrix import Axes, Cell, expand
+from ucbench.plugins.params import Params
 from ucbench.progress import Lines
-from ucbench.store import Store
-from ucbench.training import DefenseChain
-from ucbench.workbench import Workbench
+from ucbench.store.store import Store
+from ucbench.training import DefensePipeline
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +27,8 @@ def log(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def bench(tmp_path):
-    return tiny.bench(tmp_path / "store")
+def session(tmp_path):
+    return tiny.session(tmp_path / "store")
 
 
 def cell(poisoner: str = "stripes", **changes) -> Cell:
@@ -36,17 +36,17 @@ def cell(poisoner: str = "stripes", **changes) -> Cell:
     return expand(Axes(**{**defaults, **changes}), tiny.registry())[-1]
 
 
-def published(chosen: Cell, bench: Workbench) -> tuple[np.ndarray, np.ndarray]:
+def published(chosen: Cell, session: Session) -> tuple[np.ndarray, np.ndarray]:
     """The source's pixels and the published ones, as wide integers."""
-    images = publish(chosen, bench.release(chosen)[1], bench)
-    return bench.dataset(chosen.dataset).train.images.astype(int), images.images.astype(int)
+    images = publish(chosen, session.release(chosen)[1], session)
+    return session.dataset(chosen.dataset).train.images.astype(int), images.images.astype(int)
 
 
 @pytest.mark.parametrize("poisoner", ["stripes", "badge", "blots", "sham", "positive"])
-def test_a_mixture_changes_its_part_within_the_budget_and_nothing_else(bench, poisoner):
+def test_a_mixture_changes_its_part_within_the_budget_and_nothing_else(session, poisoner):
     chosen = cell(poisoner, mixtures=[0.25], epsilons=[6.0])
-    before, after = published(chosen, bench)
-    part = bench.protected(chosen).indices
+    before, after = published(chosen, session)
+    part = session.protected(chosen).indices
     assert len(part) == 9
     untouched = np.setdiff1d(np.arange(36), part)
     np.testing.assert_array_equal(after[untouched], before[untouched])
@@ -56,30 +56,30 @@ def test_a_mixture_changes_its_part_within_the_budget_and_nothing_else(bench, po
     assert (np.abs(changes).max((1, 2, 3)) > 0).all()
 
 
-def test_parts_are_stratified_nested_and_the_same_for_all_poisoners(bench):
+def test_parts_are_stratified_nested_and_the_same_for_all_poisoners(session):
     def part(fraction: float, poisoner: str = "stripes", seed: int = 0) -> set[int]:
-        return set(bench.protected(cell(poisoner, mixtures=[fraction], seeds=[(seed, 0)])).indices.tolist())
+        return set(session.protected(cell(poisoner, mixtures=[fraction], seeds=[(seed, 0)])).indices.tolist())
 
-    labels = bench.dataset(cell().dataset).train.known_labels
+    labels = session.dataset(cell().dataset).train.known_labels
     assert np.bincount(labels[list(part(0.5))]).tolist() == [6, 6, 6]
     assert part(0.25) < part(0.5) < part(1.0) == set(range(36))
     assert part(0.5, "badge") == part(0.5, "sham") == part(0.5)
     assert part(0.5, seed=1) != part(0.5)
 
 
-def test_the_whole_set_is_perturbed_in_place_of_each_picture(bench):
-    before, after = published(cell("badge", epsilons=[8.0]), bench)
-    changes = bench.release(cell("badge", epsilons=[8.0]))[1]
+def test_the_whole_set_is_perturbed_in_place_of_each_picture(session):
+    before, after = published(cell("badge", epsilons=[8.0]), session)
+    changes = session.release(cell("badge", epsilons=[8.0]))[1]
     np.testing.assert_array_equal(after, np.clip(before + changes.changes[changes.index], 0, 255))
 
 
-def test_a_label_based_poisoner_is_told_the_labels_of_its_part_or_clusters(bench):
+def test_a_label_based_poisoner_is_told_the_labels_of_its_part_or_clusters(session):
     def notes(**changes) -> dict:
-        return bench.release(cell("badge", **changes))[1].meta["notes"]
+        return session.release(cell("badge", **changes))[1].meta["notes"]
 
     part = cell("badge", mixtures=[0.5])
     told = notes(mixtures=[0.5])
-    assert told["told"] == bench.protected(part).images.known_labels.tolist()
+    assert told["told"] == session.protected(part).images.known_labels.tolist()
     assert told["classes"] == list(tiny.CLASSES)
     clusters = notes(craft_labels=["clusters:k=3"], surrogates=["eyes"])
     assert clusters["classes"] == ["cluster 0", "cluster 1", "cluster 2"]
@@ -88,14 +88,14 @@ def test_a_label_based_poisoner_is_told_the_labels_of_its_part_or_clusters(bench
     assert clusters["homogeneity"] == pytest.approx(1.0)
 
 
-def test_clusters_and_predicted_classes_of_a_named_model(bench):
+def test_clusters_and_predicted_classes_of_a_named_model(session):
     def notes(text: str) -> dict:
-        return bench.release(cell("badge", craft_labels=[text], seeds=[(7, 7)]))[1].meta["notes"]
+        return session.release(cell("badge", craft_labels=[text], seeds=[(7, 7)]))[1].meta["notes"]
 
-    lent = bench.release(cell("badge", craft_labels=["clusters:k=3"], surrogates=["eyes"], seeds=[(7, 7)]))[1]
+    lent = session.release(cell("badge", craft_labels=["clusters:k=3"], surrogates=["eyes"], seeds=[(7, 7)]))[1]
     assert notes("clusters:k=3,model=eyes")["told"] == lent.meta["notes"]["told"]
     predicted = notes("predicted:model=eyes")
-    images = bench.protected(cell("badge")).images.images
+    images = session.protected(cell("badge")).images.images
     # The eyes' scores are the channels' means; classes that nothing is taken for get no number.
     brightest = images.mean((2, 3)).argmax(1)
     numbers = {int(old): new for new, old in enumerate(np.unique(brightest))}
@@ -103,15 +103,15 @@ def test_clusters_and_predicted_classes_of_a_named_model(bench):
     assert predicted["classes"] == [f"predicted {old}" for old in numbers]
 
 
-def test_shuffled_deals_the_same_perturbations_to_other_images(bench):
-    base = bench.release(cell("badge"))[1]
-    key, shuffled = bench.release(cell("shuffled:badge"))
+def test_shuffled_deals_the_same_perturbations_to_other_images(session):
+    base = session.release(cell("badge"))[1]
+    key, shuffled = session.release(cell("shuffled:badge"))
     np.testing.assert_array_equal(shuffled.changes, base.changes)
     assert sorted(shuffled.index) == sorted(base.index)
     assert (shuffled.index != base.index).any()
     assert tiny.work_done()["craft badge"] == 1
-    assert bench.release(cell("shuffled:badge", seeds=[(1, 0)]))[0] != key
-    per_image = bench.release(cell("shuffled:sham"))[1]
+    assert session.release(cell("shuffled:badge", seeds=[(1, 0)]))[0] != key
+    per_image = session.release(cell("shuffled:sham"))[1]
     assert sorted(per_image.index) == list(range(36))
 
 
@@ -124,7 +124,7 @@ def test_a_surrogate_is_fitted_on_the_labels_that_the_protector_is_told(tmp_path
 
     monkeypatch.setattr(tiny.FittedEyes, "fit", fit)
     record = replace(tiny.registry().find("poisoner", "badge"), surrogate="fitted")
-    fresh = tiny.bench(tmp_path / "store")
+    fresh = tiny.session(tmp_path / "store")
     for text in ("original", "clusters:k=3,model=eyes"):
         one = cell("badge", craft_labels=[text])
         named = tiny.registry().resolve("surrogate", "fitted")
@@ -133,19 +133,19 @@ def test_a_surrogate_is_fitted_on_the_labels_that_the_protector_is_told(tmp_path
     assert seen == [tiny.CLASSES, ("cluster 0", "cluster 1", "cluster 2")]
 
 
-def test_an_oracle_is_told_the_exploiters_labels(bench):
-    original, shifted = (bench.release(cell("positive", labelings=[name]))[1] for name in ("original", "shifted"))
+def test_an_oracle_is_told_the_exploiters_labels(session):
+    original, shifted = (session.release(cell("positive", labelings=[name]))[1] for name in ("original", "shifted"))
     np.testing.assert_array_equal(shifted.index, (original.index + 1) % 3)
 
 
-def test_a_fitted_surrogate_is_fitted_once_for_its_images_and_seed(tmp_path, bench):
-    for chosen in (bench, tiny.bench(tmp_path / "store")):
+def test_a_fitted_surrogate_is_fitted_once_for_its_images_and_seed(tmp_path, session):
+    for chosen in (session, tiny.session(tmp_path / "store")):
         chosen.release(cell("leaner", surrogates=["fitted"]))
         chosen.release(cell("leaner", surrogates=["fitted"], epsilons=[4.0]))
         chosen.release(cell("badge", surrogates=["fitted"], craft_labels=["clusters:k=3"]))
     assert tiny.work_done()["fit eyes"] == 1
-    bench.release(cell("leaner", surrogates=["fitted"], mixtures=[0.5]))
-    bench.release(cell("leaner", surrogates=["fitted"], seeds=[(1, 0)]))
+    session.release(cell("leaner", surrogates=["fitted"], mixtures=[0.5]))
+    session.release(cell("leaner", surrogates=["fitted"], seeds=[(1, 0)]))
     assert tiny.work_done()["fit eyes"] == 3
 
 
@@ -156,81 +156,81 @@ def test_a_surrogate_that_says_it_reads_no_labels_is_shown_none(tmp_path, monkey
         tiny.FittedEyes, "fit", lambda self, train, run: seen.append(train.labels) or fit(self, train, run)
     )
     plugin = tiny.Plugin()
-    plugin.records = [replace(r, label_access="none") if r.name == "fitted" else r for r in plugin.records]
+    plugin.specs = [replace(r, label_access="none") if r.name == "fitted" else r for r in plugin.specs]
     chosen = expand(
         Axes(["spots"], ["leaner"], ["tiny"], ["original"], surrogates=["fitted"]), tiny.registry(plugin=plugin)
     )[-1]
-    tiny.bench(tmp_path).release(chosen)
+    tiny.session(tmp_path).release(chosen)
     assert seen == [None]
 
 
 def test_a_stored_surrogate_gives_the_release_that_a_fresh_one_gave(tmp_path):
     weak, strong = (cell("leaner", surrogates=["fitted"], epsilons=[epsilon]) for epsilon in (4.0, 8.0))
-    fresh = tiny.bench(tmp_path / "one").release(strong)[1]
-    tiny.bench(tmp_path / "two").release(weak)
-    restored = tiny.bench(tmp_path / "two").release(strong)[1]
+    fresh = tiny.session(tmp_path / "one").release(strong)[1]
+    tiny.session(tmp_path / "two").release(weak)
+    restored = tiny.session(tmp_path / "two").release(strong)[1]
     assert tiny.work_done()["fit eyes"] == 2
     np.testing.assert_array_equal(restored.changes, fresh.changes)
 
 
 def test_what_was_decided_in_loading_is_said_once(tmp_path):
     stream = io.StringIO()
-    bench = Workbench(Store(tmp_path), tiny.CPU, Lines(stream))
+    session = Session(Store(tmp_path), tiny.CPU, Lines(stream))
     for _ in range(2):
-        bench.dataset(cell(datasets=["spots:train_per_class=5"]).dataset)
+        session.dataset(cell(datasets=["spots:train_per_class=5"]).dataset)
     (line,) = stream.getvalue().splitlines()
     assert "15 training and 36 test images of 8x8 pixels, 3 classes" in line
     assert "5 training images a class" in line
 
 
-def test_a_mixture_too_small_for_one_image_is_a_clear_error(bench):
+def test_a_mixture_too_small_for_one_image_is_a_clear_error(session):
     with pytest.raises(UsageError, match="not one image"):
-        bench.protected(cell(mixtures=[0.001]))
+        session.protected(cell(mixtures=[0.001]))
 
 
-def labels_of(chosen: Cell, bench: Workbench) -> list[int]:
-    data = bench.dataset(chosen.dataset)
-    return bench.labelled(chosen, data.train, data.train, data.test)[0].known_labels.tolist()
+def labels_of(chosen: Cell, session: Session) -> list[int]:
+    data = session.dataset(chosen.dataset)
+    return session.labelled(chosen, data.train, data.train, data.test)[0].known_labels.tolist()
 
 
-def test_a_labeling_looks_through_its_own_model_or_the_one_named(bench):
+def test_a_labeling_looks_through_its_own_model_or_the_one_named(session):
     own, other = cell(labelings=["seen"]), cell(labelings=["seen:model=others"])
-    assert labels_of(own, bench) != labels_of(other, bench)
-    assert labels_of(own, bench) == labels_of(cell(labelings=["seen:model=eyes"]), bench)
+    assert labels_of(own, session) != labels_of(other, session)
+    assert labels_of(own, session) == labels_of(cell(labelings=["seen:model=eyes"]), session)
 
 
-def test_labels_are_the_same_for_every_seed(bench):
+def test_labels_are_the_same_for_every_seed(session):
     def notes(seeds: tuple[int, int]) -> dict:
         chosen = cell(labelings=["seen"], seeds=[seeds])
-        data = bench.dataset(chosen.dataset)
-        return bench.labelled(chosen, data.train, data.train, data.test)[2].notes
+        data = session.dataset(chosen.dataset)
+        return session.labelled(chosen, data.train, data.train, data.test)[2].notes
 
     assert notes((0, 0)) == notes((3, 5))
 
 
 @pytest.mark.parametrize(("model", "text"), [("bare", "has none"), ("fitted", "has to be trained first")])
-def test_a_labeling_wants_weights_that_are_there(bench, model, text):
+def test_a_labeling_wants_weights_that_are_there(session, model, text):
     with pytest.raises(UsageError, match=text):
-        labels_of(cell(labelings=[f"seen:model={model}"]), bench)
+        labels_of(cell(labelings=[f"seen:model={model}"]), session)
 
 
-def test_a_release_is_prepared_once_for_all_trainings(tmp_path, bench):
-    released = bench.dataset(cell().dataset).train
-    chain = DefenseChain([("dim", Dim(Params()))])
+def test_a_release_is_prepared_once_for_all_trainings(tmp_path, session):
+    released = session.dataset(cell().dataset).train
+    chain = DefensePipeline([("dim", Dim(Params()))])
     clean = released.with_images(~released.images)
-    first, run = bench.prepared(cell(defenses=["dim"]), chain, released, clean)
-    elsewhere = tiny.bench(tmp_path / "store")
+    first, run = session.prepared(cell(defenses=["dim"]), chain, released, clean)
+    elsewhere = tiny.session(tmp_path / "store")
     # Who is lent no clean pictures does not depend on them.
     again, noted = elsewhere.prepared(cell(defenses=["dim"], seeds=[(0, 4)]), chain, released, released)
     assert tiny.work_done()["prepare dim"] == 1
     np.testing.assert_array_equal(first.images, released.images // 2 + 64)
     assert (again.fingerprint, noted.notes) == (first.fingerprint, run.notes)
-    bench.prepared(cell(defenses=["dim"]), chain, released.with_images(released.images ^ np.uint8(1)), clean)
-    bench.prepared(cell(defenses=["dim"], seeds=[(1, 0)]), chain, released, clean)
+    session.prepared(cell(defenses=["dim"]), chain, released.with_images(released.images ^ np.uint8(1)), clean)
+    session.prepared(cell(defenses=["dim"], seeds=[(1, 0)]), chain, released, clean)
     assert tiny.work_done()["prepare dim"] == 3
 
 
-def test_what_prepares_nothing_stores_nothing(tmp_path, bench):
-    released = bench.dataset(cell().dataset).train
-    assert bench.prepared(cell(), DefenseChain(), released, released)[0] is released
+def test_what_prepares_nothing_stores_nothing(tmp_path, session):
+    released = session.dataset(cell().dataset).train
+    assert session.prepared(cell(), DefensePipeline(), released, released)[0] is released
     assert not (tmp_path / "store" / "objects" / "prepared").exists()

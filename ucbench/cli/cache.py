@@ -22,8 +22,8 @@ def cache_command() -> None:
 @verbosity
 def ls_command(kind: str | None, as_json: bool) -> None:
     """List how much there is of every kind, or the objects of one KIND (release, surrogate, cell, prepared, ...)."""
-    from ucbench.store import Store
-    from ucbench.upkeep import entries
+    from ucbench.store.gc import entries
+    from ucbench.store.store import Store
 
     store, now = Store(), time.time()
     objects = list(entries(store, [kind] if kind else []))
@@ -51,8 +51,8 @@ def verify_command(kind: str | None) -> int:
 
     A damaged one is moved aside and made again by the next run that needs it. Exit code 1 if there was any.
     """
-    from ucbench.store import Store
-    from ucbench.upkeep import verify
+    from ucbench.store.gc import verify
+    from ucbench.store.store import Store
 
     store = Store()
     intact = [good for _, good in verify(store, [kind] if kind else [])]
@@ -79,8 +79,8 @@ def gc_command(older_than: float | None, keep: int | None, kinds: tuple[str, ...
     Without --older-than and --keep, only leftovers go: damaged objects that were set aside, what killed processes
     left unfinished, checkpoints older than a day. Nothing that a process is writing is touched.
     """
-    from ucbench.store import Store
-    from ucbench.upkeep import entries, remove, sweep, unused
+    from ucbench.store.gc import entries, remove, sweep, unused
+    from ucbench.store.store import Store
 
     store = Store()
     candidates = unused(entries(store, kinds), older_than=older_than, keep=keep)

@@ -11,11 +11,11 @@ import click
 
 from ucbench.cli.options import as_json, plugin_files, verbosity
 from ucbench.cli.output import as_text, print_facts, print_json, print_table
-from ucbench.components import RECORD_KINDS, ComponentRecord
-from ucbench.registry import Registry, install_line, installed, kind_named, missing_modules
+from ucbench.plugins.registry import Registry, install_line, installed, kind_named, missing_modules
+from ucbench.plugins.specs import SPEC_KINDS, ComponentSpec
 
 if TYPE_CHECKING:
-    from ucbench.params import Params
+    from ucbench.plugins.params import Params
 
 #: Fields that tell the components of one kind apart at a glance.
 _FACTS = {
@@ -45,35 +45,35 @@ def list_command(kind: str | None, glob: str | None, as_json: bool) -> None:
         _list_suites(glob, as_json)
         return
     registry = _open_registry()
-    kinds = (kind_named(kind),) if kind else tuple(RECORD_KINDS)
-    records = [registry.find(k, name) for k in kinds for name in registry.names(k, glob)]
+    kinds = (kind_named(kind),) if kind else tuple(SPEC_KINDS)
+    specs = [registry.find(k, name) for k in kinds for name in registry.names(k, glob)]
     if as_json:
-        print_json([_describe(record, registry) for record in records])
+        print_json([_describe(spec, registry) for spec in specs])
         return
     facts = _FACTS.get(kinds[0], ()) if kind else ()
     print_table(
         ["kind", "name", "aliases", *(fact.replace("_", " ") for fact in facts), "summary", "from", "install"],
         [
             [
-                "" if kind else record.kind,
-                record.name,
-                ", ".join(record.aliases),
-                *(_fact(getattr(record, fact)) for fact in facts),
-                record.summary,
-                registry.origin(record.kind, record.name).distribution,
-                _needed(record),
+                "" if kind else spec.kind,
+                spec.name,
+                ", ".join(spec.aliases),
+                *(_fact(getattr(spec, fact)) for fact in facts),
+                spec.summary,
+                registry.origin(spec.kind, spec.name).distribution,
+                _needed(spec),
             ]
-            for record in records
+            for spec in specs
         ],
     )
-    if not records:
+    if not specs:
         what = f"{kinds[0]} named {glob!r}" if kind and glob else kinds[0] if kind else "component"
         click.echo(f"There is no {what}.", err=True)
 
 
 def _list_suites(glob: str | None, as_json: bool) -> None:
     from ucbench.api import suites
-    from ucbench.suite import load_suite
+    from ucbench.matrix.suite import load_suite
 
     paths, problems = suites()
     for problem in problems:
@@ -106,30 +106,30 @@ def show_command(kind: str, name: str, as_json: bool) -> None:
     A longer reference shows the values it stands for: `ucbench show poisoner uc@paper:clusters=5`.
     """
     from ucbench.cli.parameters import parameter_rows
-    from ucbench.grammar import parse
+    from ucbench.plugins.grammar import parse
 
     registry = _open_registry()
     ref = parse(name)
-    record = registry.find(kind, ref.name)
-    params = registry.params_class(record)
+    spec = registry.find(kind, ref.name)
+    params = registry.params_class(spec)
     # A bare name need not be complete: an image folder without a path cannot be resolved, but can be shown.
     bare = ref.preset is None and ref.argument is None and not ref.options
     resolved = None if bare else registry.resolve(kind, ref)
     parameters = parameter_rows(params, resolved.params if resolved else None)
-    description = _describe(record, registry)
-    written = _written(record, params)
+    description = _describe(spec, registry)
+    written = _written(spec, params)
     if as_json:
         print_json(
             description
             | {
                 "written": written,
-                "reference": str(resolved) if resolved else record.name,
+                "reference": str(resolved) if resolved else spec.name,
                 "presets": params.preset_names(),
                 "parameters": parameters,
             }
         )
         return
-    print_facts(_facts(record, description, written, params))
+    print_facts(_facts(spec, description, written, params))
     if not parameters:
         return
     click.echo()
@@ -141,18 +141,18 @@ def show_command(kind: str, name: str, as_json: bool) -> None:
 
 
 def _facts(
-    record: ComponentRecord, description: dict[str, Any], written: str, params: type[Params]
+    spec: ComponentSpec, description: dict[str, Any], written: str, params: type[Params]
 ) -> list[tuple[str, str]]:
     shown_elsewhere = {"name", "load", "params", "requires", "extra"}
-    fields = [field.name for field in dataclasses.fields(record) if field.name not in shown_elsewhere]
-    values = {name: getattr(record, name) for name in fields}
+    fields = [field.name for field in dataclasses.fields(spec) if field.name not in shown_elsewhere]
+    values = {name: getattr(spec, name) for name in fields}
     return [
-        (record.kind, record.name),
+        (spec.kind, spec.name),
         *((name.replace("_", " "), as_text(v)) for name, v in values.items() if v not in (None, "", ())),
         ("presets", ", ".join(params.preset_names())),
         ("written", written),
         ("from", f"{description['distribution']} {description['distribution_version']} ({description['plugin']})"),
-        ("install", _needed(record)),
+        ("install", _needed(spec)),
     ]
 
 
@@ -167,12 +167,12 @@ def _cells(row: dict[str, Any], presets: list[str]) -> list[str]:
     ]
 
 
-def _written(record: ComponentRecord, params: type[Params]) -> str:
+def _written(spec: ComponentSpec, params: type[Params]) -> str:
     """How a reference to the component may be written."""
     preset = "[@PRESET]" if len(params.preset_names()) > 1 else ""
     argument = f"[:{params.argument.upper()}]" if params.argument else ""
     options = "[:key=value,...]" if params.model_fields else ""
-    return f"{record.name}{preset}{argument}{options}"
+    return f"{spec.name}{preset}{argument}{options}"
 
 
 def _open_registry() -> Registry:
@@ -186,19 +186,19 @@ def _open_registry() -> Registry:
     return registry
 
 
-def _describe(record: ComponentRecord, registry: Registry) -> dict[str, Any]:
-    """A record as JSON values, with its plugin and what is missing to use it."""
-    origin = registry.origin(record.kind, record.name)
+def _describe(spec: ComponentSpec, registry: Registry) -> dict[str, Any]:
+    """A spec as JSON values, with its plugin and what is missing to use it."""
+    origin = registry.origin(spec.kind, spec.name)
     return {
-        "kind": record.kind,
-        **dataclasses.asdict(record),
+        "kind": spec.kind,
+        **dataclasses.asdict(spec),
         "plugin": origin.name,
         "distribution": origin.distribution,
         "distribution_version": origin.version,
-        "missing": missing_modules(record),
+        "missing": missing_modules(spec),
     }
 
 
-def _needed(record: ComponentRecord) -> str:
+def _needed(spec: ComponentSpec) -> str:
     """The install line of a component whose requirements are missing, else an empty text."""
-    return install_line(record) if missing_modules(record) else ""
+    return install_line(spec) if missing_modules(spec) else ""

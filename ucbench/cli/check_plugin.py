@@ -11,11 +11,11 @@ import click
 
 from ucbench.cli.options import as_json, is_quiet, plugin_files, verbosity
 from ucbench.cli.output import print_json, print_table
-from ucbench.components import RECORD_KINDS
 from ucbench.errors import PluginError, UsageError, did_you_mean
-from ucbench.grammar import parse
-from ucbench.plugins import LoadedPlugin
-from ucbench.registry import Registry, installed
+from ucbench.plugins.grammar import parse
+from ucbench.plugins.manager import LoadedPlugin
+from ucbench.plugins.registry import Registry, installed
+from ucbench.plugins.specs import SPEC_KINDS
 
 if TYPE_CHECKING:
     from ucbench.testing import Examination
@@ -75,7 +75,7 @@ def check_plugin_command(names: tuple[str, ...], as_json: bool) -> int:
     return 0 if passed else 1
 
 
-_LOADS = "a plugin can be imported, and its hooks yield valid records"
+_LOADS = "a plugin can be imported, and its hooks yield valid specs"
 
 #: A component by kind and reference, or a plugin without any: left out, or with other hooks only.
 _Target = tuple[str, str] | LoadedPlugin
@@ -95,16 +95,16 @@ def _targets(names: Sequence[str], registry: Registry) -> list[_Target]:
 
 def _named(name: str, registry: Registry) -> list[_Target]:
     kind, slash, reference = name.partition("/")
-    if slash and kind.removesuffix("s") in RECORD_KINDS:
+    if slash and kind.removesuffix("s") in SPEC_KINDS:
         return [(kind.removesuffix("s"), reference)]
     plugins = [plugin for plugin in registry.plugins if _plain(name) in map(_plain, _names_of(plugin))]
     if plugins:
         return [target for plugin in plugins for target in _of_plugin(plugin)]
     bare = parse(name).name
-    kinds = [kind for kind in RECORD_KINDS if registry.claimants(kind, bare)]
+    kinds = [kind for kind in SPEC_KINDS if registry.claimants(kind, bare)]
     if kinds:
         return [(kind, name) for kind in kinds]
-    known = [one for kind in RECORD_KINDS for one in registry.names(kind)]
+    known = [one for kind in SPEC_KINDS for one in registry.names(kind)]
     known += [one for plugin in registry.plugins for one in _names_of(plugin)]
     raise UsageError(
         f"There is no component or plugin {name!r}.{did_you_mean(bare, known)} `ucbench list` shows all components,"
@@ -122,7 +122,7 @@ def _plain(name: str) -> str:
 
 
 def _of_plugin(plugin: LoadedPlugin) -> list[_Target]:
-    return [(record.kind, record.name) for record in plugin.records] or [plugin]
+    return [(spec.kind, spec.name) for spec in plugin.specs] or [plugin]
 
 
 def _report(target: _Target, registry: Registry) -> _Report:
@@ -138,7 +138,7 @@ def _report(target: _Target, registry: Registry) -> _Report:
         examined = examine(registry, kind, reference)
     except PluginError as error:
         fix = "Choose another name or alias, or uninstall the other plugin."
-        line = _Line("record/name", "failed", "a name belongs to one plugin", str(error), fix)
+        line = _Line("spec/name", "failed", "a name belongs to one plugin", str(error), fix)
         return _Report(f"{kind} {bare}", registry.claimants(kind, bare)[0], (line,))
     return _Report(f"{kind} {examined.reference}", registry.origin(kind, bare), _lines(examined), examined.hindrance)
 

@@ -14,7 +14,7 @@ import click
 from ucbench.cli.options import as_json, verbosity
 from ucbench.cli.output import as_text, print_facts, print_json
 from ucbench.numerics import available_cores, cpu_has_bf16, cpu_name, resolve
-from ucbench.registry import installed
+from ucbench.plugins.registry import installed
 
 Facts = Mapping[str, str | int | float | bool]
 
@@ -92,7 +92,7 @@ def _torch(problems: list[str]) -> Facts:
 
 
 def _store(problems: list[str]) -> Facts:
-    from ucbench.store import Store
+    from ucbench.store.store import Store
 
     root = Store().root
     existing = next(path for path in (root, *root.absolute().parents) if path.exists())

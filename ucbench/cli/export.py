@@ -12,9 +12,9 @@ from ucbench.cli.options import FILE, axis_options, chosen_axes, chosen_cells, i
 
 if TYPE_CHECKING:
     from ucbench.api import Session
-    from ucbench.matrix import Cell
+    from ucbench.matrix.matrix import Cell
     from ucbench.progress import Progress
-    from ucbench.records import Record
+    from ucbench.results.records import Record
 
 
 @click.command("export")
@@ -47,11 +47,11 @@ def export_command(
     with reporting(quiet=is_quiet()) as progress:
         record, cell, here = _recorded(path, options, progress) if path else (None, *_named(options, progress))
 
-        from ucbench.croissant import About
-        from ucbench.publishing import export_release
+        from ucbench.export.croissant import About
+        from ucbench.export.release import export_release
 
         about = About(license, creator, url, date)
-        done = export_release(cell, here.bench(), out, about, record)
+        done = export_release(cell, here.session(), out, about, record)
     click.echo(
         f"{done.folder}: {done.images} images, {done.protected} of them perturbed, of the release {done.release}."
     )
@@ -70,9 +70,9 @@ def _recorded(path: Path, options: dict[str, Any], progress: Progress) -> tuple[
     """The record, its cell, and a session with its arithmetic."""
     from ucbench.api import session
     from ucbench.errors import UsageError
+    from ucbench.matrix.recorded import cell_of
     from ucbench.numerics import Numerics
-    from ucbench.recorded import cell_of
-    from ucbench.records import read_record
+    from ucbench.results.records import read_record
 
     if options["suite"] or chosen_axes(options):
         raise UsageError("Give either --record, which names a cell, or the axes of one.")

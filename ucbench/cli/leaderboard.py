@@ -11,7 +11,7 @@ import click
 from ucbench.cli.options import FOLDER, OUT_FILE, OUT_FOLDER, LazyGroup, verbosity
 
 if TYPE_CHECKING:
-    from ucbench.suite import Suite
+    from ucbench.matrix.suite import Suite
 
 #: Each command with its module, in the order of ``--help``.
 COMMANDS = {
@@ -43,7 +43,7 @@ def suite_of(folder: Path, named: str | None) -> Suite | None:
     """
     from ucbench import api
     from ucbench.errors import UcbenchError
-    from ucbench.suite import load_suite
+    from ucbench.matrix.suite import load_suite
 
     if named is not None:
         return api.suite(named)
@@ -78,7 +78,7 @@ def build_command(suite: str, records: Path | None, out: Path) -> None:
     Image sheets and a copy of the suite, suite.toml, are copied there too.
     """
     from ucbench import api
-    from ucbench.leaderboards.tables import build as write
+    from ucbench.leaderboard.tables import build as write
 
     named = api.suite(suite)
     if records is not None and records.resolve() != out.resolve():
@@ -106,8 +106,8 @@ def export_command(folder: Path, exporter: str, suite: str | None, out: Path | N
     """
     from ucbench import api
     from ucbench.errors import UsageError
-    from ucbench.files import atomic_write_text
-    from ucbench.leaderboards.tables import entries_in
+    from ucbench.leaderboard.tables import entries_in
+    from ucbench.store.files import atomic_write_text
 
     chosen = api.session().registry.resolve("exporter", exporter)
     named = suite_of(folder, suite)
@@ -143,8 +143,8 @@ def plot_command(
 
     Example: `ucbench leaderboard plot FOLDER --by labeling --measure gap_removed`. Needs the extra `plot`.
     """
-    from ucbench.leaderboards.plots import plot, selected
-    from ucbench.leaderboards.tables import records_in
+    from ucbench.leaderboard.plots import plot, selected
+    from ucbench.leaderboard.tables import records_in
     from ucbench.results import rows
 
     if not folder.is_dir():
@@ -168,7 +168,7 @@ def site_command(names: tuple[str, ...], out: Path | None) -> None:
     They need no server: open index.html. SUITE names the defenses that the worst case is taken over; where neither the
     command nor the folder names it, nothing is ranked.
     """
-    from ucbench.site import build_site
+    from ucbench.leaderboard.site import build_site
 
     if len(names) > 2:
         raise click.UsageError(f"Give SUITE and FOLDER, or FOLDER alone; got {len(names)} arguments.")
@@ -194,10 +194,10 @@ def tiers_command(folder: Path) -> None:
     A chain has the highest tier of its parts; what sees more than exploiters do is left out.
     """
     from ucbench import api
-    from ucbench.compatibility import sees_the_clean
-    from ucbench.grammar import parse_chain
-    from ucbench.leaderboards.tables import records_in
-    from ucbench.leaderboards.tiers import by_tier, to_markdown
+    from ucbench.leaderboard.tables import records_in
+    from ucbench.leaderboard.tiers import by_tier, to_markdown
+    from ucbench.matrix.compatibility import is_oracle
+    from ucbench.plugins.grammar import parse_chain
     from ucbench.results import rows
 
     registry = api.session().registry
@@ -205,5 +205,5 @@ def tiers_command(folder: Path) -> None:
     def tier_of(defense: str) -> str:
         return max(getattr(registry.find("defense", part.name), "tier", "T0") for part in parse_chain(defense))
 
-    table = [row for row in rows(records_in(folder)) if not sees_the_clean(row["defense"], registry)]
+    table = [row for row in rows(records_in(folder)) if not is_oracle(row["defense"], registry)]
     click.echo(to_markdown(by_tier(table, tier_of)), nl=False)

@@ -13,8 +13,8 @@ from ucbench.cli.options import FOLDER, as_json, verbosity
 from ucbench.cli.output import print_json
 
 if TYPE_CHECKING:
-    from ucbench.leaderboards.audit import Audit
-    from ucbench.suite import Suite
+    from ucbench.leaderboard.check import Audit
+    from ucbench.matrix.suite import Suite
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def submit_command(suite: str, folder: Path, out: Path, complete: bool) -> int:
     the result as a pull request that adds it to leaderboards/, or as the archive.
     """
     from ucbench import api
-    from ucbench.leaderboards.submission import pack, write
+    from ucbench.leaderboard.submission import pack, write
 
     named = api.suite(suite)
     verdict = _judge(named, folder, complete=complete)
@@ -77,17 +77,17 @@ def _judge(suite: Suite, folder: Path, *, complete: bool) -> Audit:
         UsageError: if a component of the suite is not installed here.
     """
     from ucbench import api
-    from ucbench.leaderboards.audit import Finding, audit
-    from ucbench.leaderboards.submission import FINGERPRINTS, verify
-    from ucbench.leaderboards.tables import differences
-    from ucbench.store import Store
-    from ucbench.workbench import Workbench
+    from ucbench.crafting.workbench import Session
+    from ucbench.leaderboard.check import Finding, audit
+    from ucbench.leaderboard.submission import FINGERPRINTS, verify
+    from ucbench.leaderboard.tables import differences
+    from ucbench.store.store import Store
 
     here = api.session(device="cpu", threads=suite.file.threads)
     audited = audit(
         folder,
         api.suite_cells(suite, here),
-        lambda numerics: Workbench(Store(here.home), numerics, here.progress),
+        lambda numerics: Session(Store(here.home), numerics, here.progress),
         threads=suite.file.threads,
         complete=complete,
     )

@@ -13,9 +13,9 @@ from ucbench.cli.options import FOLDER, as_json, verbosity
 from ucbench.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
-    from ucbench.leaderboards.comparison import Comparison, Difference, Order
-    from ucbench.leaderboards.published import Figure
-    from ucbench.statistics import Interval
+    from ucbench.leaderboard.compare import Comparison, Difference, Order
+    from ucbench.leaderboard.published import Figure
+    from ucbench.results.statistics import Interval
 
 
 @click.command("diff")
@@ -43,7 +43,7 @@ def diff_command(
     seeds, and its p-value. References and oracles stand in no order.
     """
     from ucbench.errors import UsageError
-    from ucbench.leaderboards.comparison import compare_boards, compare_published, read_board
+    from ucbench.leaderboard.compare import compare_boards, compare_published, read_board
 
     ranked = [_ranked(folder, suite) if folder.is_dir() else None for folder in (one, other)]
     board = read_board(one, ranked[0])
@@ -70,7 +70,7 @@ def _ranked(folder: Path, named: str | None) -> list[str] | None:
 
 def _published(path: Path, same: tuple[str, ...]) -> Any:
     from ucbench import api
-    from ucbench.leaderboards.published import namer, read_published
+    from ucbench.leaderboard.published import namer, read_published
 
     pairs = {}
     for text in same:
@@ -82,8 +82,8 @@ def _published(path: Path, same: tuple[str, ...]) -> Any:
 
 
 def _print(found: Comparison, left_out: dict[str, int], *, without_worst: bool) -> None:
-    from ucbench.leaderboards.comparison import SETTING
-    from ucbench.leaderboards.published import Figure
+    from ucbench.leaderboard.compare import SETTING
+    from ucbench.leaderboard.published import Figure
 
     settings = [difference.setting for difference in found.differences]
     settings += [*found.only_one, *(missing for missing in found.only_other if not isinstance(missing, Figure))]
@@ -175,8 +175,8 @@ def _range(low: float, high: float) -> str:
 
 
 def _block(block: tuple[Any, ...]) -> str:
-    from ucbench.budget import Budget
-    from ucbench.leaderboards.tables import BLOCK
+    from ucbench.data.budget import Budget
+    from ucbench.leaderboard.tables import BLOCK
 
     values = dict(zip(BLOCK, block, strict=True))
     budget = Budget(values["norm"], values["epsilon"])
@@ -193,9 +193,9 @@ def _text(value: Any) -> str:
 def _as_json(found: Comparison, left_out: dict[str, int]) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from ucbench.leaderboards.comparison import SETTING
-    from ucbench.leaderboards.published import Figure
-    from ucbench.leaderboards.tables import BLOCK
+    from ucbench.leaderboard.compare import SETTING
+    from ucbench.leaderboard.published import Figure
+    from ucbench.leaderboard.tables import BLOCK
 
     def setting(values: tuple[Any, ...] | Figure) -> dict[str, Any]:
         return asdict(values) if isinstance(values, Figure) else dict(zip(SETTING, values, strict=True))

@@ -16,7 +16,7 @@ from ucbench.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from ucbench.api import Session
-    from ucbench.matrix import Cell
+    from ucbench.matrix.matrix import Cell
     from ucbench.progress import Progress
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -69,7 +69,7 @@ def plugin_files(command: Command) -> Command:
 
     @functools.wraps(command)
     def with_files(*args: Any, plugin: tuple[str, ...], **options: Any) -> Any:
-        from ucbench.registry import trying
+        from ucbench.plugins.registry import trying
 
         with trying(plugin):
             return command(*args, **options)
@@ -117,7 +117,7 @@ def _log_from(level: int, given: bool | int) -> None:
 
 def axis_options(command: Command) -> Command:
     """Add every axis, suites and shards, where and how to compute, and plugins to try."""
-    from ucbench.axes import AXES
+    from ucbench.matrix.axes import AXES
 
     decorators = [
         click.option(axis.option, axis.name, metavar=axis.metavar, multiple=axis.repeatable, help=axis.help)
@@ -140,7 +140,7 @@ def axis_options(command: Command) -> Command:
 
 def chosen_axes(options: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of :func:`ucbench.api.axes` among a command's options; what was not given keeps its default."""
-    from ucbench.axes import AXES
+    from ucbench.matrix.axes import AXES
 
     return {axis.name: options[axis.name] for axis in AXES if options[axis.name] not in (None, ())}
 
@@ -152,7 +152,7 @@ def chosen_cells(options: Mapping[str, Any], progress: Progress | None = None) -
         UsageError: if they name none, or what does not exist or fit together.
     """
     from ucbench.api import axes, cells_of, session, suite, suite_cells
-    from ucbench.suite import shard
+    from ucbench.matrix.suite import shard
 
     if options["data_root"] is not None:
         os.environ["UCBENCH_DATA"] = options["data_root"]

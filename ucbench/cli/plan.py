@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ucbench.axes import AXES, heading
 from ucbench.cli.options import as_json, axis_options, chosen_cells, verbosity
 from ucbench.cli.output import print_json, print_table
+from ucbench.matrix.axes import AXES, heading
 from ucbench.progress import duration
 
 if TYPE_CHECKING:

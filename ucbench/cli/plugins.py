@@ -9,9 +9,9 @@ import click
 
 from ucbench.cli.options import OUT_FOLDER, as_json, plugin_files, verbosity
 from ucbench.cli.output import print_json, print_table
-from ucbench.components import RECORD_KINDS
-from ucbench.plugins import RESTRICT_VARIABLE, LoadedPlugin
-from ucbench.registry import installed
+from ucbench.plugins.manager import RESTRICT_VARIABLE, LoadedPlugin
+from ucbench.plugins.registry import installed
+from ucbench.plugins.specs import SPEC_KINDS
 
 
 @click.command("plugins")
@@ -63,7 +63,7 @@ def plugins_command(as_json: bool) -> None:
 
 @click.command("new-plugin")
 @click.argument("name")
-@click.option("--kind", type=click.Choice(list(RECORD_KINDS)), required=True, help="What the component is.")
+@click.option("--kind", type=click.Choice(list(SPEC_KINDS)), required=True, help="What the component is.")
 @click.option("--out", type=OUT_FOLDER, default=".", help="Folder to make it in; default: the current one.")
 @verbosity
 def new_plugin_command(name: str, kind: str, out: Path) -> None:
@@ -88,5 +88,5 @@ def new_plugin_command(name: str, kind: str, out: Path) -> None:
 
 def _components(plugin: LoadedPlugin) -> dict[str, list[str]]:
     """Names of what the plugin registers, by kind."""
-    kinds = dict.fromkeys(record.kind for record in plugin.records)
-    return {kind: [record.name for record in plugin.records if record.kind == kind] for kind in kinds}
+    kinds = dict.fromkeys(spec.kind for spec in plugin.specs)
+    return {kind: [spec.name for spec in plugin.specs if spec.kind == kind] for kind in kinds}

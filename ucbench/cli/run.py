@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ucbench.axes import GROUP_COLUMNS, heading
 from ucbench.cli.options import as_json, axis_options, chosen_cells, is_quiet, verbosity
 from ucbench.cli.output import print_json, print_table
+from ucbench.matrix.axes import GROUP_COLUMNS, heading
 
 if TYPE_CHECKING:
     from ucbench.results import Row, Summary
-    from ucbench.runner import Rerun
-    from ucbench.statistics import Interval
+    from ucbench.results.statistics import Interval
+    from ucbench.running.runner import Rerun
 
 #: Columns shown only where they differ between rows.
 _VARYING = [column for column in GROUP_COLUMNS if column not in ("poisoner", "norm", "epsilon")]

@@ -10,9 +10,9 @@ from ucbench.crafting.clustering import (
     predict_classes,
 )
 from ucbench.crafting.patterns import on_grid
+from ucbench.crafting.pgd import pgd, within
 from ucbench.crafting.resize import resize
-from ucbench.crafting.separation import cosine_gap
-from ucbench.crafting.steps import descend, within
+from ucbench.metrics.separation import cosine_gap
 
 __all__ = [
     "BiLevel",

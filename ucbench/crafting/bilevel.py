@@ -15,15 +15,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ucbench.crafting.steps import within
+from ucbench.crafting.pgd import within
 from ucbench.data import ImageSet
 from ucbench.errors import UsageError
-from ucbench.identity import derive_seed
+from ucbench.store.keys import derive_seed
 from ucbench.training import Stepper, seeded
 from ucbench.training.batches import split_evenly
 
 if TYPE_CHECKING:
-    from ucbench.components import Run
+    from ucbench.training.context import Run
 
 
 class BiLevel:

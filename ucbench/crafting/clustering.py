@@ -14,7 +14,8 @@ from ucbench.data import ImageSet
 from ucbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from ucbench.components import Run, Surrogate
+    from ucbench.crafting.surrogate import Surrogate
+    from ucbench.training.context import Run
 
 #: scikit-learn's default fell from 10 to 1 in release 1.4; the literature's runs used 10.
 N_INIT = 10

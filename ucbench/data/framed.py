@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ucbench.data.decoded import DecodedPictures
+from ucbench.data.cache import DecodedImages
 from ucbench.data.images import Framing, Picture, Resample
 from ucbench.data.imageset import ImageSet, LabelSet
 from ucbench.data.params import DatasetParams
 
 if TYPE_CHECKING:
-    from ucbench.store import Store
+    from ucbench.store.store import Store
 
 SplitName = Literal["train", "test"]
 
@@ -32,7 +32,7 @@ class Split:
 
 
 class FramedDataset(ABC):
-    """A :class:`ucbench.components.Dataset` that finds its pictures, and leaves reading them to the core.
+    """A :class:`ucbench.data.loading.Dataset` that finds its pictures, and leaves reading them to the core.
 
     A subclass gives ``name``, whether a mirrored picture keeps its label (``flip``), and :meth:`find`; ``params`` say
     to what size pictures are brought.
@@ -65,9 +65,9 @@ class FramedDataset(ABC):
             DataError: naming the file, row or column that cannot be read.
         """
         found = self.find(split)
-        pictures = DecodedPictures(found.pictures, store)
+        pictures = DecodedImages(found.pictures, store)
         if self._framing is None:
-            training = pictures if split == "train" else DecodedPictures(self.find("train").pictures, store)
+            training = pictures if split == "train" else DecodedImages(self.find("train").pictures, store)
             self._framing = training.framing(self.params.size, self.params.resize, self.resample)
         return ImageSet(
             images=pictures.images(self._framing),

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ucbench.components import Dataset
 from ucbench.data.framed import FramedDataset
 from ucbench.data.imageset import ImageSet
+from ucbench.data.loading import Dataset
 from ucbench.data.params import DatasetParams
 from ucbench.data.selection import balanced_subset, split_validation
 from ucbench.errors import ContractError, DataError
-from ucbench.params import Params
+from ucbench.plugins.params import Params
 
 if TYPE_CHECKING:
-    from ucbench.store import Store
+    from ucbench.store.store import Store
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from ucbench.params import Params
+from ucbench.plugins.params import Params
 
 
 class DatasetParams(Params):

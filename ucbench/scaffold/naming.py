@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import ucbench
-from ucbench.builtin import NO_DEFENSE
 from ucbench.errors import UsageError
-from ucbench.hookspecs import PROJECT
-from ucbench.registry import Registry, kind_named
+from ucbench.plugins.builtin import NO_DEFENSE
+from ucbench.plugins.hookspecs import PROJECT
+from ucbench.plugins.registry import Registry, kind_named
 
 #: Longer names would be cut off in tables, and break the lines of the templates.
 LONGEST = 32
@@ -20,8 +20,8 @@ LONGEST = 32
 _KEBAB = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 #: What the templates import beside the names that :mod:`ucbench` has.
 _IMPORTED = frozenset(
-    {"Any", "ClassVar", "DatasetParams", "Entry", "Field", "Iterable", "Iterator", "Landed", "Literal", "Mapping"}
-    | {"NoReturn", "Run", "Sequence", "Task", "Tensor", "Workbench"}
+    {"Any", "ClassVar", "DatasetParams", "Entry", "Field", "Iterable", "Iterator", "OnDone", "Literal", "Mapping"}
+    | {"NoReturn", "Run", "Sequence", "Task", "Tensor", "Session"}
 )
 
 

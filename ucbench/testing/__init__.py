@@ -8,12 +8,12 @@ component or an instance::
     from ucbench.testing import check_poisoner, sample_images
 
     check_poisoner(installed().resolve("poisoner", "uc:steps=2,clusters=3"))
-    check_poisoner(Stripes(StripesParams()), record=STRIPES)
+    check_poisoner(Stripes(StripesParams()), spec=STRIPES)
 
 What is raised is a :class:`RuleError`, whose ``rule`` has a name and says how to fix what broke it.
 :func:`examine` goes on beyond the first broken rule and gives the verdict on each, as ``ucbench check-plugin`` does.
 
-An instance is checked against ``record``, or against its kind's defaults. Of a registered component every run
+An instance is checked against ``spec``, or against its kind's defaults. Of a registered component every run
 gets a new instance, as in the core. Errors that the user has to fix (:class:`~ucbench.errors.UsageError`,
 :class:`~ucbench.errors.DataError`) pass through.
 """

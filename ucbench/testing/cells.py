@@ -9,23 +9,18 @@ from typing import Literal
 import numpy as np
 from torch import nn
 
-from ucbench import builtin
-from ucbench.components import (
-    DatasetRecord,
-    LabelingRecord,
-    Perturbation,
-    PoisonerRecord,
-    Run,
-    VictimRecord,
-)
+from ucbench.crafting.poisoner import Perturbation
 from ucbench.data import DatasetParams, ImageSet
-from ucbench.hookspecs import hookimpl
-from ucbench.matrix import Axes, Cell, expand
-from ucbench.params import Params
-from ucbench.plugins import load_module
-from ucbench.recipe import Recipe
-from ucbench.registry import Registry
+from ucbench.matrix.matrix import Axes, Cell, expand
+from ucbench.plugins import builtin
+from ucbench.plugins.hookspecs import hookimpl
+from ucbench.plugins.manager import load_module
+from ucbench.plugins.params import Params
+from ucbench.plugins.registry import Registry
+from ucbench.plugins.specs import DatasetSpec, LabelingSpec, PoisonerSpec, VictimSpec
 from ucbench.testing.samples import sample_images
+from ucbench.training.context import Run
+from ucbench.training.recipe import Recipe
 
 
 class Few:
@@ -83,23 +78,23 @@ class SmallPlugin:
     """Registers the above."""
 
     @hookimpl
-    def ucbench_datasets(self) -> Iterator[DatasetRecord]:
-        yield DatasetRecord(
+    def ucbench_datasets(self) -> Iterator[DatasetSpec]:
+        yield DatasetSpec(
             name="few", summary="", load=f"{__name__}:Few", params="ucbench.data.params:DatasetParams", epsilon=8
         )
 
     @hookimpl
-    def ucbench_labelings(self) -> Iterator[LabelingRecord]:
-        yield LabelingRecord(name="own", summary="", load=f"{__name__}:Own")
+    def ucbench_labelings(self) -> Iterator[LabelingSpec]:
+        yield LabelingSpec(name="own", summary="", load=f"{__name__}:Own")
 
     @hookimpl
-    def ucbench_victims(self) -> Iterator[VictimRecord]:
-        yield VictimRecord(name="linear", summary="", load=f"{__name__}:Linear")
+    def ucbench_victims(self) -> Iterator[VictimSpec]:
+        yield VictimSpec(name="linear", summary="", load=f"{__name__}:Linear")
 
     @hookimpl
-    def ucbench_poisoners(self) -> Iterator[PoisonerRecord]:
-        yield PoisonerRecord(name="spots", summary="", load=f"{__name__}:Spots", granularity="universal")
-        yield PoisonerRecord(name="failing", summary="", load=f"{__name__}:Failing", granularity="universal")
+    def ucbench_poisoners(self) -> Iterator[PoisonerSpec]:
+        yield PoisonerSpec(name="spots", summary="", load=f"{__name__}:Spots", granularity="universal")
+        yield PoisonerSpec(name="failing", summary="", load=f"{__name__}:Failing", granularity="universal")
 
 
 @functools.lru_cache(maxsize=1)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from ucbench.components import Dataset, DatasetRecord
 from ucbench.data import DatasetParams, ImageSet, load_dataset
+from ucbench.data.loading import Dataset
 from ucbench.errors import DataError
-from ucbench.params import Params
-from ucbench.registry import Resolved
+from ucbench.plugins.params import Params
+from ucbench.plugins.registry import Component
+from ucbench.plugins.specs import DatasetSpec
 from ucbench.testing.rules import Rule, RuleError
 from ucbench.testing.samples import NUMERICS
 from ucbench.testing.subject import GENERATORS, RUNS, Subject, shape_text, subject_of
@@ -36,15 +37,15 @@ SPLITS = Rule(
 RULES = (RUNS, GENERATORS, IMAGE_SET, NOTE, SAME_LOAD, SPLITS)
 
 
-def check_dataset(dataset: Resolved | Dataset, *, record: DatasetRecord | None = None) -> None:
+def check_dataset(dataset: Component | Dataset, *, spec: DatasetSpec | None = None) -> None:
     """Check a data set: splits of one size that agree about the classes, the same ones at every load.
 
     Raises:
         ContractError: if a rule is broken.
         DataError: if the pictures are not there to be read.
     """
-    subject = subject_of(dataset, record, DatasetRecord)
-    params: Params = dataset.params if isinstance(dataset, Resolved) else DatasetParams()
+    subject = subject_of(dataset, spec, DatasetSpec)
+    params: Params = dataset.params if isinstance(dataset, Component) else DatasetParams()
     with subject.apart(), arithmetic(NUMERICS):
         _check_split(subject, "train")
         if getattr(params, "validation", None) is None:
@@ -57,14 +58,14 @@ def check_dataset(dataset: Resolved | Dataset, *, record: DatasetRecord | None =
             raise RuleError(subject.label, SPLITS.said(str(error))) from error
 
 
-def _check_split(subject: Subject[DatasetRecord], split: str) -> None:
+def _check_split(subject: Subject[DatasetSpec], split: str) -> None:
     first, again = _load(subject, split, state=0), _load(subject, split, state=1)
     with subject.apart():
         evidence = f"Two loads of the {split} split have different fingerprints"
         subject.require(first.fingerprint == again.fingerprint, SAME_LOAD, evidence)
 
 
-def _load(subject: Subject[DatasetRecord], split: str, state: int) -> ImageSet:
+def _load(subject: Subject[DatasetSpec], split: str, state: int) -> ImageSet:
     with subject.calling(f"load({split!r})", state=state):
         dataset = subject.build()
         images = dataset.load(split)

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ucbench.components import DefenseRecord
 from ucbench.data import ImageSet
-from ucbench.registry import Resolved
+from ucbench.plugins.registry import Component
+from ucbench.plugins.specs import DefenseSpec
 from ucbench.testing.rules import Rule
 from ucbench.testing.samples import NUMERICS, TinySurrogate, make_run, sample_images
 from ucbench.testing.subject import CALLS, INPUTS, Subject, shape_text, subject_of
@@ -25,7 +25,7 @@ STAGES = Rule(
 STATIC = Rule(
     "static",
     "static is True where prepare() is all there is, and nowhere else",
-    "Set static in the record, or as a property of the parameters where they decide which stages there are.",
+    "Set static in the spec, or as a property of the parameters where they decide which stages there are.",
 )
 SAME_SEED = Rule(
     "same-seed",
@@ -77,7 +77,7 @@ _CLASSES = 10
 
 
 def check_defense(
-    defense: Resolved | object, *, record: DefenseRecord | None = None, train: ImageSet | None = None
+    defense: Component | object, *, spec: DefenseSpec | None = None, train: ImageSet | None = None
 ) -> None:
     """Check every stage that a defense has: shapes and ranges, determinism, inputs, randomness per image.
 
@@ -87,13 +87,13 @@ def check_defense(
     Raises:
         ContractError: if a rule is broken.
     """
-    subject = subject_of(defense, record, DefenseRecord)
+    subject = subject_of(defense, spec, DefenseSpec)
     train = train or sample_images()
     with subject.apart(), arithmetic(NUMERICS):
         component = subject.build()
         stages = [stage for stage in _STAGES if hasattr(component, stage)]
         subject.require(bool(stages), STAGES, "It has none of them")
-        static = getattr(getattr(component, "params", None), "static", subject.record.static)
+        static = getattr(getattr(component, "params", None), "static", subject.spec.static)
         with subject.apart():
             evidence = f"It is {static}, and there is {', '.join(stages)}"
             subject.require(static == (stages == ["prepare"]), STATIC, evidence)
@@ -107,12 +107,12 @@ def check_defense(
                 _STAGES[stage](subject, train)
 
 
-def _check_prepare(subject: Subject[DefenseRecord], train: ImageSet) -> None:
+def _check_prepare(subject: Subject[DefenseSpec], train: ImageSet) -> None:
     prepared = []
     for state in (0, 1):
         with subject.calling("prepare()", train, state=state):
             run = make_run(stage="train")
-            run.clean = train if subject.record.oracle else None
+            run.clean = train if subject.spec.oracle else None
             returned = subject.build().prepare(train, run)
         fits = (
             isinstance(returned, ImageSet)
@@ -127,7 +127,7 @@ def _check_prepare(subject: Subject[DefenseRecord], train: ImageSet) -> None:
     subject.same(first, again, SAME_SEED.said("the same seed must prepare the same set"))
 
 
-def _check_augment(subject: Subject[DefenseRecord], train: ImageSet) -> None:
+def _check_augment(subject: Subject[DefenseSpec], train: ImageSet) -> None:
     def augment(x: Tensor, generator: torch.Generator) -> Tensor:
         out: Tensor = subject.build().augment(x, make_run(stage="train"), generator)
         return out
@@ -147,7 +147,7 @@ def _check_augment(subject: Subject[DefenseRecord], train: ImageSet) -> None:
     )
 
 
-def _check_mix(subject: Subject[DefenseRecord], train: ImageSet) -> None:
+def _check_mix(subject: Subject[DefenseSpec], train: ImageSet) -> None:
     def mix(x: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         mixed, out = subject.build().mix(x, targets, make_run(stage="train"), generator)
         return mixed, out
@@ -165,7 +165,7 @@ def _check_mix(subject: Subject[DefenseRecord], train: ImageSet) -> None:
         )
 
 
-def _check_loss(subject: Subject[DefenseRecord], train: ImageSet) -> None:
+def _check_loss(subject: Subject[DefenseSpec], train: ImageSet) -> None:
     model = TinySurrogate().module(0)
 
     def loss(x: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor]:
@@ -179,7 +179,7 @@ def _check_loss(subject: Subject[DefenseRecord], train: ImageSet) -> None:
     subject.require(value.requires_grad, rule, "It has none")
 
 
-def _check_at_test(subject: Subject[DefenseRecord], train: ImageSet) -> None:
+def _check_at_test(subject: Subject[DefenseSpec], train: ImageSet) -> None:
     def at_test(x: Tensor, generator: torch.Generator) -> Tensor:
         out: Tensor = subject.build().at_test(x)
         return out
@@ -195,7 +195,7 @@ def _check_at_test(subject: Subject[DefenseRecord], train: ImageSet) -> None:
     )
 
 
-def _check_select(subject: Subject[DefenseRecord], train: ImageSet) -> None:
+def _check_select(subject: Subject[DefenseSpec], train: ImageSet) -> None:
     kept = -1
     scores: tuple[float, ...] = ()
     for last, score in enumerate((40.0, 55.0, 55.0, 30.0)):
@@ -210,7 +210,7 @@ def _check_select(subject: Subject[DefenseRecord], train: ImageSet) -> None:
         kept = chosen
 
 
-_STAGES: dict[str, Callable[[Subject[DefenseRecord], ImageSet], None]] = {
+_STAGES: dict[str, Callable[[Subject[DefenseSpec], ImageSet], None]] = {
     "prepare": _check_prepare,
     "augment": _check_augment,
     "mix": _check_mix,
@@ -228,7 +228,7 @@ _RULES_OF_STAGE = {
 }
 
 
-def _drawn(subject: Subject[DefenseRecord], what: str, stage: Callable[..., Any], *given: Tensor) -> tuple[Tensor, ...]:
+def _drawn(subject: Subject[DefenseSpec], what: str, stage: Callable[..., Any], *given: Tensor) -> tuple[Tensor, ...]:
     """What ``stage`` makes of ``given``, the same under two states of the global generators."""
     first, again = (_draw(subject, what, stage, *given, seed=0, state=state) for state in (0, 1))
     values = [{f"output {i}": out.detach().numpy() for i, out in enumerate(outputs)} for outputs in (first, again)]
@@ -238,7 +238,7 @@ def _drawn(subject: Subject[DefenseRecord], what: str, stage: Callable[..., Any]
 
 
 def _draw(
-    subject: Subject[DefenseRecord], what: str, stage: Callable[..., Any], *given: Tensor, seed: int, state: int = 0
+    subject: Subject[DefenseSpec], what: str, stage: Callable[..., Any], *given: Tensor, seed: int, state: int = 0
 ) -> tuple[Tensor, ...]:
     kept = [tensor.clone() for tensor in given]
     with subject.calling(what, state=state):
@@ -255,7 +255,7 @@ def _draw(
     return outputs
 
 
-def _check_images(subject: Subject[DefenseRecord], what: str, given: Tensor, returned: Tensor) -> None:
+def _check_images(subject: Subject[DefenseSpec], what: str, given: Tensor, returned: Tensor) -> None:
     rule = BATCH.said(f"{what} must return float32 images {list(given.shape)} in [0, 1]")
     subject.require(returned.shape == given.shape and returned.dtype == torch.float32, rule, shape_text(returned))
     low, high = float(returned.min()), float(returned.max())

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 from ucbench.errors import UcbenchError
-from ucbench.grammar import ComponentRef, parse
-from ucbench.registry import Registry
+from ucbench.plugins.grammar import ComponentRef, parse
+from ucbench.plugins.registry import Registry
 from ucbench.testing import datasets, defenses, executors, exporters, labelings, metrics, poisoners, surrogates, victims
 from ucbench.testing.registration import registration
 from ucbench.testing.rules import Finding, Rule, noting
@@ -46,7 +46,7 @@ class Examination:
     Attributes:
         kind: of the component.
         reference: as it was checked: with the preset ``quick``, where it has one and nothing else was asked for.
-        registration: findings about its record.
+        registration: findings about its spec.
         contract: findings about what it does.
         hindrance: why its contract could not be checked, or not to the end; None if it was.
     """
@@ -59,8 +59,8 @@ class Examination:
 
     @property
     def findings(self) -> dict[str, Finding]:
-        """All of them by the rule's full name: ``record/summary``, ``poisoner/same-seed``."""
-        named = {f"record/{finding.rule.name}": finding for finding in self.registration}
+        """All of them by the rule's full name: ``spec/summary``, ``poisoner/same-seed``."""
+        named = {f"spec/{finding.rule.name}": finding for finding in self.registration}
         return {**named, **{f"{self.kind}/{finding.rule.name}": finding for finding in self.contract}}
 
     @property
@@ -77,20 +77,20 @@ def examine(registry: Registry, kind: str, reference: str) -> Examination:
         PluginError: if more than one plugin claims its name.
     """
     ref = parse(reference)
-    record = registry.find(kind, ref.name)
-    about = registration(record, registry)
+    spec = registry.find(kind, ref.name)
+    about = registration(spec, registry)
     hindrance = None
     with noting() as ledger:
         try:
-            component = registry.resolve(kind, _small(ref, registry.params_class(record).preset_names()))
+            component = registry.resolve(kind, _small(ref, registry.params_class(spec).preset_names()))
             reference = str(component)
-            CHECKS[record.kind](component)
+            CHECKS[spec.kind](component)
         except UcbenchError as error:
             hindrance = str(error)
         except Exception as error:  # whatever a component does to its check, the others are still to be told of
             hindrance = f"the check failed: {told(error)}"
     unreached = "not checked" if hindrance else "another rule broke before" if ledger.failures else "nothing to show it"
-    return Examination(record.kind, reference, about, ledger.findings(RULES[record.kind], unreached), hindrance)
+    return Examination(spec.kind, reference, about, ledger.findings(RULES[spec.kind], unreached), hindrance)
 
 
 def _small(ref: ComponentRef, presets: tuple[str, ...]) -> ComponentRef:

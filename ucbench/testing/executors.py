@@ -6,19 +6,19 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ucbench.components import ExecutorRecord
+from ucbench.crafting.workbench import Session
 from ucbench.errors import UcbenchError
-from ucbench.executors import Executor, Serial
+from ucbench.plugins.registry import Component
+from ucbench.plugins.specs import ExecutorSpec
 from ucbench.progress import Silent
-from ucbench.records import Record
-from ucbench.registry import Resolved
-from ucbench.store import Store
-from ucbench.tasks import Task, task_of
+from ucbench.results.records import Record
+from ucbench.running.executors import Executor, Serial
+from ucbench.running.tasks import Task, task_of
+from ucbench.store.store import Store
 from ucbench.testing.cells import small_cells
 from ucbench.testing.rules import Rule, RuleError
 from ucbench.testing.samples import NUMERICS
 from ucbench.testing.subject import RUNS, Subject, subject_of, told
-from ucbench.workbench import Workbench
 
 ONCE = Rule(
     "once",
@@ -28,7 +28,7 @@ ONCE = Rule(
 FAILURES = Rule(
     "failures",
     "a task that fails must land as failed, with the reason",
-    "Take ucbench.tasks.compute(task, bench), whose records say so, or ucbench.tasks.failed for what goes wrong "
+    "Take ucbench.running.tasks.compute(task, bench), whose records say so, or ucbench.running.tasks.failed for what goes wrong "
     "outside of it; the other tasks go on.",
 )
 SAME_RECORDS = Rule(
@@ -40,24 +40,24 @@ SAME_RECORDS = Rule(
 RULES = (RUNS, ONCE, FAILURES, SAME_RECORDS)
 
 
-def check_executor(executor: Resolved | Executor, *, record: ExecutorRecord | None = None) -> None:
+def check_executor(executor: Component | Executor, *, record: ExecutorSpec | None = None) -> None:
     """Check an executor: every task lands once, with the record it would have by itself, and failures stay their own.
 
     Raises:
         ContractError: if a rule is broken.
     """
-    subject = subject_of(executor, record, ExecutorRecord)
+    subject = subject_of(executor, record, ExecutorSpec)
     with subject.apart():
         alone = _run(Serial())
         made = subject.build()
         try:
-            landed = _run(made)
+            on_done = _run(made)
         except UcbenchError:
             raise
         except Exception as error:
             raise RuleError(subject.label, RUNS.said("run() failed"), told(error)) from error
         subject.require(True, RUNS, "")
-        names = [name for name, _ in landed]
+        names = [name for name, _ in on_done]
         with subject.apart():
             subject.require(
                 sorted(names) == sorted(name for name, _ in alone),
@@ -65,13 +65,13 @@ def check_executor(executor: Resolved | Executor, *, record: ExecutorRecord | No
                 f"Of {len(alone)} tasks {len(set(names))} landed, {len(names)} times in all",
             )
         expected = dict(alone)
-        for name, found in landed:
+        for name, found in on_done:
             if name in expected:
                 with subject.apart():
                     _check_record(subject, expected[name], found)
 
 
-def _check_record(subject: Subject[ExecutorRecord], expected: Record, found: Record) -> None:
+def _check_record(subject: Subject[ExecutorSpec], expected: Record, found: Record) -> None:
     if expected["status"] == "failed":
         subject.require(
             found["status"] == "failed" and "it cannot be done" in found["error"]["text"],
@@ -93,12 +93,12 @@ def _without_costs(record: Record) -> dict[str, Any]:
 
 
 def _run(executor: Any) -> list[tuple[str, Record]]:
-    landed: list[tuple[str, Record]] = []
+    on_done: list[tuple[str, Record]] = []
     with tempfile.TemporaryDirectory() as home:
-        bench = Workbench(Store(Path(home)), NUMERICS, Silent())
+        session = Session(Store(Path(home)), NUMERICS, Silent())
 
         def note(task: Task, record: Record) -> None:
-            landed.append((task.key, record))
+            on_done.append((task.key, record))
 
-        executor.run([task_of(cell, bench) for cell in small_cells("spots", "positive", "failing")], bench, note)
-    return landed
+        executor.run([task_of(cell, session) for cell in small_cells("spots", "positive", "failing")], session, note)
+    return on_done

@@ -6,10 +6,11 @@ import math
 import re
 from collections.abc import Sequence
 
-from ucbench.components import Exporter, ExporterRecord
-from ucbench.leaderboards.tables import Entry
-from ucbench.registry import Resolved
-from ucbench.statistics import Interval
+from ucbench.leaderboard.formats import Exporter
+from ucbench.leaderboard.tables import Entry
+from ucbench.plugins.registry import Component
+from ucbench.plugins.specs import ExporterSpec
+from ucbench.results.statistics import Interval
 from ucbench.testing.rules import Rule
 from ucbench.testing.subject import GENERATORS, RUNS, Subject, subject_of
 
@@ -46,13 +47,13 @@ COMPLETE = Rule(
 RULES = (RUNS, GENERATORS, TEXT, REPEATABLE, COMPLETE)
 
 
-def check_exporter(exporter: Resolved | Exporter, *, record: ExporterRecord | None = None) -> None:
+def check_exporter(exporter: Component | Exporter, *, spec: ExporterSpec | None = None) -> None:
     """Check an exporter: text, the same for the same entries, with every entry in it, whatever it is called.
 
     Raises:
         ContractError: if a rule is broken.
     """
-    subject = subject_of(exporter, record, ExporterRecord)
+    subject = subject_of(exporter, spec, ExporterSpec)
     with subject.apart():
         entries = sample_entries()
         first, again = _text(subject, entries, 0), _text(subject, entries, 1)
@@ -64,7 +65,7 @@ def check_exporter(exporter: Resolved | Exporter, *, record: ExporterRecord | No
         _text(subject, [], 0)
 
 
-def _text(subject: Subject[ExporterRecord], entries: Sequence[Entry], state: int) -> str:
+def _text(subject: Subject[ExporterSpec], entries: Sequence[Entry], state: int) -> str:
     with subject.calling("export()", state=state):
         text = subject.build().export(entries, TITLE)
     subject.require(isinstance(text, str), TEXT, f"Got {type(text).__qualname__}")

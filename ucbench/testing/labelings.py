@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ucbench.components import Labeling, LabelingRecord
 from ucbench.data import ImageSet
-from ucbench.registry import Resolved
+from ucbench.exploit.labels import Labeling
+from ucbench.plugins.registry import Component
+from ucbench.plugins.specs import LabelingSpec
 from ucbench.testing.rules import Rule
 from ucbench.testing.samples import NUMERICS, TinySurrogate, make_run, sample_images
 from ucbench.testing.subject import CALLS, Subject, shape_text, subject_of
@@ -41,15 +42,15 @@ SCORING = Rule(
 SEMANTIC = Rule(
     "semantic",
     "a labeling of source='semantic' must not read the published pixels",
-    "Take labels and pictures from the first argument, the clean set, or say source='machine' in the record.",
+    "Take labels and pictures from the first argument, the clean set, or say source='machine' in the spec.",
 )
 RULES = (*CALLS, PICTURES, LABELLED, CLASSES, SAME_SEED, SCORING, SEMANTIC)
 
 
 def check_labeling(
-    labeling: Resolved | Labeling,
+    labeling: Component | Labeling,
     *,
-    record: LabelingRecord | None = None,
+    spec: LabelingSpec | None = None,
     clean: ImageSet | None = None,
     test: ImageSet | None = None,
 ) -> None:
@@ -62,7 +63,7 @@ def check_labeling(
     Raises:
         ContractError: if a rule is broken.
     """
-    subject = subject_of(labeling, record, LabelingRecord)
+    subject = subject_of(labeling, spec, LabelingSpec)
     clean, test = clean or sample_images(), test or sample_images(seed=1, name="test")
     published = clean.with_images(clean.images ^ np.uint8(7))
     inverted = clean.with_images(~published.images)  # no bit is the same
@@ -83,23 +84,23 @@ def check_labeling(
         other_train, other_scoring = _apply(subject, clean, inverted, test)
         with subject.apart():
             _check_same_labels(subject, scoring, other_scoring, SCORING)
-        if subject.record.source == "semantic":
+        if subject.spec.source == "semantic":
             _check_same_labels(subject, train, other_train, SEMANTIC)
         else:
-            subject.skip(f"source is {subject.record.source!r}", SEMANTIC)
+            subject.skip(f"source is {subject.spec.source!r}", SEMANTIC)
 
 
 def _apply(
-    subject: Subject[LabelingRecord], clean: ImageSet, published: ImageSet, test: ImageSet, state: int = 0
+    subject: Subject[LabelingSpec], clean: ImageSet, published: ImageSet, test: ImageSet, state: int = 0
 ) -> tuple[ImageSet, ImageSet]:
-    run = make_run(stage="labeling", surrogate=TinySurrogate() if subject.record.surrogate else None)
+    run = make_run(stage="labeling", surrogate=TinySurrogate() if subject.spec.surrogate else None)
     with subject.calling("apply()", clean, published, test, state=state):
         returned = subject.build().apply(clean, published, test, run)
         train, scoring = returned
     return train, scoring
 
 
-def _check_labelled(subject: Subject[LabelingRecord], given: ImageSet, returned: ImageSet) -> None:
+def _check_labelled(subject: Subject[LabelingSpec], given: ImageSet, returned: ImageSet) -> None:
     subject.require(
         isinstance(returned, ImageSet) and np.array_equal(returned.images, given.images),
         PICTURES,
@@ -108,5 +109,5 @@ def _check_labelled(subject: Subject[LabelingRecord], given: ImageSet, returned:
     subject.require(returned.labels is not None, LABELLED, f"The set {given.name!r} has no labels")
 
 
-def _check_same_labels(subject: Subject[LabelingRecord], first: ImageSet, second: ImageSet, rule: Rule) -> None:
+def _check_same_labels(subject: Subject[LabelingSpec], first: ImageSet, second: ImageSet, rule: Rule) -> None:
     subject.same({"labels": first.known_labels}, {"labels": second.known_labels}, rule)

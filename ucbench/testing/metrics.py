@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ucbench.components import Metric, MetricContext, MetricRecord
 from ucbench.data import ImageSet
-from ucbench.registry import Resolved
+from ucbench.metrics.metric import Metric, MetricContext
+from ucbench.plugins.registry import Component
+from ucbench.plugins.specs import MetricSpec
 from ucbench.testing.rules import Rule
 from ucbench.testing.samples import NUMERICS, TinySurrogate, make_run, sample_images
 from ucbench.testing.subject import CALLS, Subject, subject_of
@@ -40,12 +41,10 @@ MODEL = Rule(
 RULES = (*CALLS, VALUES, FINITE, SAME_SEED, MODEL)
 
 
-def check_metric(
-    metric: Resolved | Metric, *, record: MetricRecord | None = None, train: ImageSet | None = None
-) -> None:
+def check_metric(metric: Component | Metric, *, spec: MetricSpec | None = None, train: ImageSet | None = None) -> None:
     """Check a metric: numbers or None under names, determinism, inputs and the model left alone.
 
-    It is given only what its record says it reads.
+    It is given only what its spec says it reads.
 
     Args:
         train: the set before it was perturbed; 13 pictures in 3 classes. Another set of as many is the test set.
@@ -53,7 +52,7 @@ def check_metric(
     Raises:
         ContractError: if a rule is broken.
     """
-    subject = subject_of(metric, record, MetricRecord)
+    subject = subject_of(metric, spec, MetricSpec)
     train = train or sample_images()
     with subject.apart(), arithmetic(NUMERICS):
         first = _compute(subject, train, 0)
@@ -74,7 +73,7 @@ def _is_number(value: Any) -> bool:
         return False
 
 
-def _compute(subject: Subject[MetricRecord], train: ImageSet, state: int) -> Any:
+def _compute(subject: Subject[MetricSpec], train: ImageSet, state: int) -> Any:
     published, test = train.with_images(train.images ^ np.uint8(7)), sample_images(seed=1, name="test")
     network = TinySurrogate().module(0, train).eval()
     weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
@@ -86,7 +85,7 @@ def _compute(subject: Subject[MetricRecord], train: ImageSet, state: int) -> Any
         "model": network,
         "history": ({"epoch": 1, "loss": 1.0, "lr": 0.1, "test_accuracy": 50.0},),
     }
-    context = MetricContext(run=make_run(stage="metric"), **{name: at_hand[name] for name in subject.record.reads})
+    context = MetricContext(run=make_run(stage="metric"), **{name: at_hand[name] for name in subject.spec.reads})
     with subject.calling("compute()", train, published, test, state=state):
         values = subject.build().compute(context)
     same = all(torch.equal(weights[name], tensor) for name, tensor in network.state_dict().items())

@@ -11,13 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ucbench.budget import Budget
-from ucbench.components import Perturbation, Poisoner, PoisonerRecord, Surrogate
+from ucbench.crafting.poisoner import Perturbation, Poisoner
+from ucbench.crafting.release import make_release
+from ucbench.crafting.surrogate import Surrogate
 from ucbench.data import ImageSet
+from ucbench.data.budget import Budget
 from ucbench.errors import ContractError, DataError, UsageError
-from ucbench.matrix import native_budget
-from ucbench.registry import Resolved
-from ucbench.release import make_release
+from ucbench.matrix.matrix import native_budget
+from ucbench.plugins.registry import Component
+from ucbench.plugins.specs import PoisonerSpec
 from ucbench.testing.rules import Rule, RuleError
 from ucbench.testing.samples import NUMERICS, MemoryCheckpoint, TinySurrogate, make_run, sample_images
 from ucbench.testing.subject import CALLS, INPUTS, RUNS, Subject, shape_text, subject_of
@@ -26,7 +28,7 @@ from ucbench.training import arithmetic
 NATIVE = Rule(
     "native-budget",
     "a poisoner must name the native_epsilon of its norm",
-    "Set native_epsilon in the record: pixels for l0, a length on the [0, 1] scale for l2. Where a parameter is called "
+    "Set native_epsilon in the spec: pixels for l0, a length on the [0, 1] scale for l2. Where a parameter is called "
     "norm, the parameters' class variable native_epsilons has one for each.",
 )
 PERTURBATION = Rule(
@@ -39,7 +41,7 @@ BUDGET = Rule(
     "budget",
     "a perturbation must keep to the budget that is lent",
     "Scale by run.budget.radius, which a request may set to another than the paper's. A method that relies on the "
-    "core's projection says projects=True in its record.",
+    "core's projection says projects=True in its spec.",
 )
 SAME_SEED = Rule(
     "same-seed",
@@ -50,12 +52,12 @@ SAME_SEED = Rule(
 LABEL_FREE = Rule(
     "label-free",
     "a poisoner of label_access='none' must not read labels",
-    "Leave train.labels and train.label_sets alone, or say label_access='full' in the record.",
+    "Leave train.labels and train.label_sets alone, or say label_access='full' in the spec.",
 )
 GRANULARITY = Rule(
     "granularity",
     "as many images share a perturbation as granularity says",
-    "Say in the record what is so: 'sample', 'class', 'cluster' or 'universal'. Tables show it.",
+    "Say in the spec what is so: 'sample', 'class', 'cluster' or 'universal'. Tables show it.",
 )
 CHECKPOINT = Rule(
     "checkpoint",
@@ -91,9 +93,9 @@ RULES = (
 
 
 def check_poisoner(
-    poisoner: Resolved | Poisoner,
+    poisoner: Component | Poisoner,
     *,
-    record: PoisonerRecord | None = None,
+    spec: PoisonerSpec | None = None,
     surrogate: Surrogate | None = None,
     train: ImageSet | None = None,
 ) -> None:
@@ -102,17 +104,17 @@ def check_poisoner(
     One that saves checkpoints must give the same bytes when it goes on from any of them.
 
     Args:
-        surrogate: lent while crafting; a :class:`~ucbench.testing.TinySurrogate` where the record names one.
+        surrogate: lent while crafting; a :class:`~ucbench.testing.TinySurrogate` where the spec names one.
         train: what is perturbed, with labels; 13 pictures of 10 x 14 pixels in 3 classes.
 
     Raises:
         ContractError: if a rule is broken.
     """
-    subject = subject_of(poisoner, record, PoisonerRecord)
-    if surrogate is None and subject.record.surrogate:
+    subject = subject_of(poisoner, spec, PoisonerSpec)
+    if surrogate is None and subject.spec.surrogate:
         surrogate = TinySurrogate()
     train = train or sample_images()
-    params = poisoner.params if isinstance(poisoner, Resolved) else getattr(poisoner, "params", None)
+    params = poisoner.params if isinstance(poisoner, Component) else getattr(poisoner, "params", None)
     with subject.apart(), arithmetic(NUMERICS):
         _check(_Bench(subject, surrogate, _native_budget(subject, params)), train)
 
@@ -121,12 +123,12 @@ def check_poisoner(
 class _Bench:
     """One poisoner with what it is lent."""
 
-    subject: Subject[PoisonerRecord]
+    subject: Subject[PoisonerSpec]
     surrogate: Surrogate | None
     budget: Budget
 
     def told(self, images: ImageSet) -> ImageSet:
-        return images.with_labels(None) if self.subject.record.label_access == "none" else images
+        return images.with_labels(None) if self.subject.spec.label_access == "none" else images
 
     def craft(
         self, train: ImageSet, state: int = 0, checkpoint: MemoryCheckpoint | None = None, rule: Rule = RUNS
@@ -145,7 +147,7 @@ class _Bench:
     def check_budget(self, perturbation: Perturbation, train: ImageSet) -> None:
         """Make the release that the core would make."""
         try:
-            make_release(perturbation, train, self.budget, declares_projection=self.subject.record.projects)
+            make_release(perturbation, train, self.budget, declares_projection=self.subject.spec.projects)
         except ContractError as error:
             raise RuleError(self.subject.label, BUDGET.said(str(error))) from error
         self.subject.require(True, BUDGET, "")
@@ -184,9 +186,9 @@ def _check(bench: _Bench, train: ImageSet) -> None:
         _check_assign(bench, first)
 
 
-def _native_budget(subject: Subject[PoisonerRecord], params: object) -> Budget:
+def _native_budget(subject: Subject[PoisonerSpec], params: object) -> Budget:
     try:
-        budget = native_budget(subject.record, params)
+        budget = native_budget(subject.spec, params)
     except UsageError as error:
         raise RuleError(subject.label, NATIVE, str(error)) from error
     subject.require(True, NATIVE, "")
@@ -210,7 +212,7 @@ def _check_same(subject: Subject[Any], first: Perturbation, second: Perturbation
 
 
 def _check_label_free(bench: _Bench, first: Perturbation, train: ImageSet) -> None:
-    access = bench.subject.record.label_access
+    access = bench.subject.spec.label_access
     if access != "none":
         bench.subject.skip(f"label_access is {access!r}", LABEL_FREE)
         return
@@ -231,9 +233,9 @@ def _check_checkpoint(bench: _Bench, first: Perturbation, told: ImageSet, checkp
     _check_same(bench.subject, first, resumed, CHECKPOINT.said(rule))
 
 
-def _check_granularity(subject: Subject[PoisonerRecord], perturbation: Perturbation, train: ImageSet) -> None:
+def _check_granularity(subject: Subject[PoisonerSpec], perturbation: Perturbation, train: ImageSet) -> None:
     index = np.arange(len(train)) if perturbation.index is None else perturbation.index
-    granularity = subject.record.granularity
+    granularity = subject.spec.granularity
     if hasattr(subject.build(), "transform"):
         subject.skip("it has transform(), so that its change of an image is the image's own", GRANULARITY)
         return
@@ -263,7 +265,7 @@ def _check_few_images(bench: _Bench, train: ImageSet) -> None:
 def _check_assign(bench: _Bench, crafted: Perturbation) -> None:
     subject = bench.subject
     unseen = sample_images(7, crafted.delta.shape[2:], seed=2, name="unseen")
-    labels = None if subject.record.label_access == "none" else unseen.known_labels
+    labels = None if subject.spec.label_access == "none" else unseen.known_labels
     state = {name: _read_only(array) for name, array in crafted.state.items()}
     whole = _assign(bench, unseen, labels, state)
     if whole is None:

@@ -1,4 +1,4 @@
-"""The rules of registration: what a record says, and that what it points to can be had when it is needed."""
+"""The rules of registration: what a spec says, and that what it points to can be had when it is needed."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 
-from ucbench.components import ComponentRecord
 from ucbench.errors import ContractError, PluginError, UcbenchError, UsageError
-from ucbench.identity import canonical
-from ucbench.params import Params
-from ucbench.registry import Registry, missing_modules
+from ucbench.plugins.params import Params
+from ucbench.plugins.registry import Registry, missing_modules
+from ucbench.plugins.specs import ComponentSpec
+from ucbench.store.keys import canonical
 from ucbench.testing.rules import Finding, Rule
 
 SUMMARY = Rule(
     "summary",
     "the summary is one line that says something",
-    "Set summary in the record to one line of at most 120 characters: it is what `ucbench list` shows.",
+    "Set summary in the spec to one line of at most 120 characters: it is what `ucbench list` shows.",
 )
 PARAMETERS = Rule(
     "parameters",
@@ -61,36 +61,36 @@ class _InapplicableError(Exception):
     """The rule has nothing to say about the component, for this reason."""
 
 
-def registration(record: ComponentRecord, registry: Registry) -> tuple[Finding, ...]:
+def registration(spec: ComponentSpec, registry: Registry) -> tuple[Finding, ...]:
     """What became of each rule of registration."""
-    return tuple(_finding(rule, judge, record, registry) for rule, judge in _JUDGES.items())
+    return tuple(_finding(rule, judge, spec, registry) for rule, judge in _JUDGES.items())
 
 
 def _finding(
-    rule: Rule, judge: Callable[[ComponentRecord, Registry], str | None], record: ComponentRecord, registry: Registry
+    rule: Rule, judge: Callable[[ComponentSpec, Registry], str | None], spec: ComponentSpec, registry: Registry
 ) -> Finding:
     try:
-        fault = judge(record, registry)
+        fault = judge(spec, registry)
     except _InapplicableError as why:
         return Finding(rule, "skipped", str(why))
     return Finding(rule, "ok") if fault is None else Finding(rule, "failed", fault)
 
 
-def _summary(record: ComponentRecord, registry: Registry) -> str | None:
-    lines, length = len(record.summary.splitlines()), len(record.summary.strip())
+def _summary(spec: ComponentSpec, registry: Registry) -> str | None:
+    lines, length = len(spec.summary.splitlines()), len(spec.summary.strip())
     return None if lines == 1 and 0 < length <= _LONGEST_SUMMARY else f"It has {length} characters on {lines} lines"
 
 
-def _parameters(record: ComponentRecord, registry: Registry) -> str | None:
+def _parameters(spec: ComponentSpec, registry: Registry) -> str | None:
     try:
-        registry.params_class(record)
+        registry.params_class(spec)
     except PluginError as error:
         return str(error)
     return None
 
 
-def _presets(record: ComponentRecord, registry: Registry) -> str | None:
-    params = _class_of_params(record, registry)
+def _presets(spec: ComponentSpec, registry: Registry) -> str | None:
+    params = _class_of_params(spec, registry)
     fields = params.model_fields
     if params.argument is not None and params.argument not in fields:
         return f"argument is {params.argument!r}, which is no parameter"
@@ -98,7 +98,7 @@ def _presets(record: ComponentRecord, registry: Registry) -> str | None:
         unknown = [name for name in values if name not in fields]
         if unknown:
             return f"The preset {preset!r} sets {unknown[0]!r}, which is no parameter"
-    label = f"{record.kind} {record.name!r}"
+    label = f"{spec.kind} {spec.name!r}"
     try:
         params.resolve(label)
     except UsageError:
@@ -111,12 +111,12 @@ def _presets(record: ComponentRecord, registry: Registry) -> str | None:
     return None
 
 
-def _keys(record: ComponentRecord, registry: Registry) -> str | None:
-    params = _class_of_params(record, registry)
+def _keys(spec: ComponentSpec, registry: Registry) -> str | None:
+    params = _class_of_params(spec, registry)
     if _required(params):
         raise _InapplicableError(f"it cannot be had without {', '.join(sorted(_required(params)))}")
     try:
-        first, again = (canonical(registry.resolve(record.kind, record.name).params.identity()) for _ in range(2))
+        first, again = (canonical(registry.resolve(spec.kind, spec.name).params.identity()) for _ in range(2))
     except ContractError as error:
         return str(error)
     except UcbenchError as error:
@@ -126,28 +126,28 @@ def _keys(record: ComponentRecord, registry: Registry) -> str | None:
     return None if first == again else f"It was {first}, and then {again}"
 
 
-def _class(record: ComponentRecord, registry: Registry) -> str | None:
-    missing = missing_modules(record)
+def _class(spec: ComponentSpec, registry: Registry) -> str | None:
+    missing = missing_modules(spec)
     if missing:
         raise _InapplicableError(f"it needs {', '.join(missing)}, not installed here")
     try:
-        registry.component_class(record)
+        registry.component_class(spec)
     except PluginError as error:
         return str(error)
     return None
 
 
-def _light(record: ComponentRecord, registry: Registry) -> str | None:
-    origin = registry.origin(record.kind, record.name)
+def _light(spec: ComponentSpec, registry: Registry) -> str | None:
+    origin = registry.origin(spec.kind, spec.name)
     if origin.digest:
         raise _InapplicableError("a single file holds everything")
-    modules = [path.partition(":")[0] for path in (origin.module, record.params)]
+    modules = [path.partition(":")[0] for path in (origin.module, spec.params)]
     command = [sys.executable, "-c", _IMPORTING, json.dumps(sys.path), *modules]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stderr.strip().splitlines()[-1] if done.returncode else None
 
 
-_JUDGES: Mapping[Rule, Callable[[ComponentRecord, Registry], str | None]] = {
+_JUDGES: Mapping[Rule, Callable[[ComponentSpec, Registry], str | None]] = {
     SUMMARY: _summary,
     PARAMETERS: _parameters,
     PRESETS: _presets,
@@ -158,9 +158,9 @@ _JUDGES: Mapping[Rule, Callable[[ComponentRecord, Registry], str | None]] = {
 RULES = tuple(_JUDGES)
 
 
-def _class_of_params(record: ComponentRecord, registry: Registry) -> type[Params]:
+def _class_of_params(spec: ComponentSpec, registry: Registry) -> type[Params]:
     try:
-        return registry.params_class(record)
+        return registry.params_class(spec)
     except PluginError as error:
         raise _InapplicableError("the parameters cannot be loaded") from error
 

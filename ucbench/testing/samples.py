@@ -10,13 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ucbench.budget import Budget
-from ucbench.components import Checkpoint, Surrogate
-from ucbench.context import Context
+from ucbench.crafting.poisoner import Checkpoint
+from ucbench.crafting.surrogate import Surrogate
 from ucbench.data import ImageSet, LabelSet
+from ucbench.data.budget import Budget
 from ucbench.numerics import Numerics
 from ucbench.progress import Silent
 from ucbench.training import Engine, seeded
+from ucbench.training.context import Run
 
 #: The arithmetic of all checks, in which equal inputs give equal bytes.
 NUMERICS = Numerics("cpu", "float32", threads=1, deterministic=True)
@@ -51,12 +52,12 @@ def make_run(
     budget: Budget | None = None,
     surrogate: Surrogate | None = None,
     checkpoint: Checkpoint | None = None,
-) -> Context:
+) -> Run:
     """What the core would lend a component in ``stage``, on the CPU, silent and (by default) without checkpoints.
 
     ``notes`` and ``warnings`` of the result hold what the component put into the record.
     """
-    return Context(Engine(NUMERICS), (stage, seed), Silent(), budget=budget, surrogate=surrogate, checkpoint=checkpoint)
+    return Run(Engine(NUMERICS), (stage, seed), Silent(), budget=budget, surrogate=surrogate, checkpoint=checkpoint)
 
 
 class MemoryCheckpoint:

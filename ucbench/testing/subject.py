@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ucbench.components import ComponentRecord
 from ucbench.data import ImageSet
 from ucbench.errors import ContractError, UcbenchError, UsageError
-from ucbench.registry import Resolved
+from ucbench.plugins.registry import Component
+from ucbench.plugins.specs import ComponentSpec
 from ucbench.testing.rules import Ledger, Rule, RuleError, open_ledger
 from ucbench.training import seeded
 
-R = TypeVar("R", bound=ComponentRecord)
+R = TypeVar("R", bound=ComponentSpec)
 
 RUNS = Rule(
     "runs",
@@ -50,13 +50,13 @@ class Subject(Generic[R]):
 
     Attributes:
         label: what messages call it.
-        record: what it promises.
+        spec: what it promises.
         make: makes one; an instance given as such is always the same.
         ledger: notes what became of each rule; None where the first broken one is raised.
     """
 
     label: str
-    record: R
+    spec: R
     make: Callable[[], Any]
     ledger: Ledger | None = None
 
@@ -137,18 +137,18 @@ class Subject(Generic[R]):
             self.require(difference is None, rule, difference or "")
 
 
-def subject_of(component: object, record: R | None, kind: type[R]) -> Subject[R]:
+def subject_of(component: object, spec: R | None, kind: type[R]) -> Subject[R]:
     """The subject behind what a check was given: a registered component, or an instance.
 
     Raises:
         UsageError: if the component is of another kind.
     """
-    if isinstance(component, Resolved):
-        if not isinstance(component.record, kind):
-            raise UsageError(f"{component} is a {component.record.kind}, and this check is for a {kind.kind}.")
-        return Subject(f"{kind.kind} {str(component)!r}", component.record, component.build, open_ledger())
+    if isinstance(component, Component):
+        if not isinstance(component.spec, kind):
+            raise UsageError(f"{component} is a {component.spec.kind}, and this check is for a {kind.kind}.")
+        return Subject(f"{kind.kind} {str(component)!r}", component.spec, component.build, open_ledger())
     name = type(component).__qualname__
-    known = record or kind(name=name, summary="", load="")
+    known = spec or kind(name=name, summary="", load="")
     return Subject(f"{kind.kind} {name}", known, lambda: component, open_ledger())
 
 

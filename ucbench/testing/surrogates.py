@@ -9,10 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ucbench.components import FittedSurrogate, Surrogate, SurrogateRecord
+from ucbench.crafting.surrogate import FittedSurrogate, Surrogate
 from ucbench.data import ImageSet
 from ucbench.errors import UsageError
-from ucbench.registry import Resolved
+from ucbench.plugins.registry import Component
+from ucbench.plugins.specs import SurrogateSpec
 from ucbench.testing.rules import Rule
 from ucbench.testing.samples import NUMERICS, make_run, sample_images
 from ucbench.testing.subject import CALLS, INPUTS, Subject, shape_text, subject_of
@@ -26,7 +27,7 @@ METHODS = Rule(
 NETWORK = Rule(
     "network",
     "module() must return a torch.nn.Module",
-    "Return the frozen network, or, where the record says untrained=True, a new one drawn from the seed it is given.",
+    "Return the frozen network, or, where the spec says untrained=True, a new one drawn from the seed it is given.",
 )
 FRESH = Rule(
     "fresh",
@@ -81,7 +82,7 @@ RULES = (*CALLS, METHODS, NETWORK, *_UNTRAINED, SAME_SEED, *_FITTED, DIFFERENTIA
 
 
 def check_surrogate(
-    surrogate: Resolved | Surrogate, *, record: SurrogateRecord | None = None, train: ImageSet | None = None
+    surrogate: Component | Surrogate, *, spec: SurrogateSpec | None = None, train: ImageSet | None = None
 ) -> None:
     """Check a surrogate: features, scores, gradients to the images and to no weight; and for fitted ones, the state.
 
@@ -93,10 +94,10 @@ def check_surrogate(
     Raises:
         ContractError: if a rule is broken.
     """
-    subject = subject_of(surrogate, record, SurrogateRecord)
+    subject = subject_of(surrogate, spec, SurrogateSpec)
     train = train or sample_images(size=(20, 28))
     with subject.apart(), arithmetic(NUMERICS):
-        if subject.record.untrained:
+        if subject.spec.untrained:
             subject.skip("it has no weights of its own", *_READY, *_FITTED)
             _check_untrained(subject, train)
             return
@@ -108,7 +109,7 @@ def check_surrogate(
         _check_outputs(subject, ready, x)
 
 
-def _ready(subject: Subject[SurrogateRecord], train: ImageSet) -> Surrogate:
+def _ready(subject: Subject[SurrogateSpec], train: ImageSet) -> Surrogate:
     with seeded(0):  # construction may draw initial weights that are then overwritten
         surrogate = subject.build()
     missing = [name for name in ("module", "features", "logits", "to") if not hasattr(surrogate, name)]
@@ -122,7 +123,7 @@ def _ready(subject: Subject[SurrogateRecord], train: ImageSet) -> Surrogate:
     return ready
 
 
-def _check_untrained(subject: Subject[SurrogateRecord], train: ImageSet) -> None:
+def _check_untrained(subject: Subject[SurrogateSpec], train: ImageSet) -> None:
     """A bare architecture: fresh networks by seed, trainable, with features; nothing to look through."""
     surrogate = subject.build()
     x = torch.from_numpy(train.images.copy()).float() / 255
@@ -156,7 +157,7 @@ def _weights(network: nn.Module) -> dict[str, NDArray[Any]]:
     return {name: tensor.detach().numpy() for name, tensor in network.state_dict().items()}
 
 
-def _check_fitting(subject: Subject[SurrogateRecord], surrogate: FittedSurrogate, train: ImageSet) -> None:
+def _check_fitting(subject: Subject[SurrogateSpec], surrogate: FittedSurrogate, train: ImageSet) -> None:
     """Leave ``surrogate`` fitted."""
     state = _fit(subject, subject.build(), train)
     again = _fit(subject, surrogate, train, global_state=1)
@@ -175,7 +176,7 @@ def _check_fitting(subject: Subject[SurrogateRecord], surrogate: FittedSurrogate
 
 
 def _fit(
-    subject: Subject[SurrogateRecord], surrogate: FittedSurrogate, train: ImageSet, global_state: int = 0
+    subject: Subject[SurrogateSpec], surrogate: FittedSurrogate, train: ImageSet, global_state: int = 0
 ) -> dict[str, NDArray[Any]]:
     with subject.calling("fit()", train, state=global_state):
         state = dict(surrogate.fit(train, make_run(stage="surrogate")))
@@ -184,17 +185,17 @@ def _fit(
     return state
 
 
-def _check_frozen(subject: Subject[SurrogateRecord], surrogate: Surrogate, x: Tensor) -> None:
+def _check_frozen(subject: Subject[SurrogateSpec], surrogate: Surrogate, x: Tensor) -> None:
     kept = x.clone()
-    watched = x.clone().requires_grad_()
+    capture_features = x.clone().requires_grad_()
     with subject.calling("features()"):
-        features = surrogate.features(watched)
+        features = surrogate.features(capture_features)
     subject.require(features.requires_grad, DIFFERENTIABLE, "They have no gradient")
     features.square().sum().backward()  # type: ignore[no-untyped-call]
-    reached = watched.grad is not None and bool(watched.grad.any())
+    reached = capture_features.grad is not None and bool(capture_features.grad.any())
     subject.require(reached, DIFFERENTIABLE, "Their gradient is missing or zero everywhere")
     rule = INPUTS.said("features() must not modify its input")
-    subject.require(torch.equal(watched.detach(), kept), rule, "The images changed")
+    subject.require(torch.equal(capture_features.detach(), kept), rule, "The images changed")
     with subject.calling("module()"):
         module = surrogate.module(0)
     subject.require(isinstance(module, nn.Module), NETWORK, f"It returned {shape_text(module)}")
@@ -203,7 +204,7 @@ def _check_frozen(subject: Subject[SurrogateRecord], surrogate: Surrogate, x: Te
 
 
 @torch.no_grad()
-def _check_outputs(subject: Subject[SurrogateRecord], surrogate: Surrogate, x: Tensor) -> None:
+def _check_outputs(subject: Subject[SurrogateSpec], surrogate: Surrogate, x: Tensor) -> None:
     for name in ("features", "logits"):
         try:
             with subject.calling(f"{name}()"):

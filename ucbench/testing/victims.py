@@ -8,18 +8,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ucbench.components import Trainer, Victim, VictimRecord
 from ucbench.errors import UcbenchError
-from ucbench.recipe import Recipe
-from ucbench.registry import Resolved
+from ucbench.exploit.train import Trainer
+from ucbench.plugins.registry import Component
+from ucbench.plugins.specs import VictimSpec
 from ucbench.testing.rules import Rule, RuleError
 from ucbench.testing.samples import NUMERICS, make_run, sample_images
 from ucbench.testing.subject import CALLS, RUNS, Subject, shape_text, subject_of, told
 from ucbench.training import arithmetic, seeded
+from ucbench.training.recipe import Recipe, Victim
 
 OPAQUE = Rule(
     "opaque",
-    "the record says opaque=True where there are fit() and predict(), and nowhere else",
+    "the spec says opaque=True where there are fit() and predict(), and nowhere else",
     "A trainer has fit() and predict() and says opaque=True; an architecture has build() and a recipe.",
 )
 RECIPE = Rule(
@@ -77,9 +78,9 @@ CLASSES = 5
 
 
 def check_victim(
-    victim: Resolved | Victim | Trainer,
+    victim: Component | Victim | Trainer,
     *,
-    record: VictimRecord | None = None,
+    spec: VictimSpec | None = None,
     sizes: Sequence[tuple[int, int]] = ((32, 32), (20, 28)),
 ) -> None:
     """Check a victim: initialisation by the global generator, logits, gradients, and one epoch in the engine.
@@ -92,12 +93,12 @@ def check_victim(
     Raises:
         ContractError: if a rule is broken.
     """
-    subject = subject_of(victim, record, VictimRecord)
+    subject = subject_of(victim, spec, VictimSpec)
     with subject.apart(), arithmetic(NUMERICS):
         component = subject.build()
         trains = isinstance(component, Trainer)
         with subject.apart():
-            subject.require(subject.record.opaque == trains, OPAQUE, f"It says opaque={subject.record.opaque}")
+            subject.require(subject.spec.opaque == trains, OPAQUE, f"It says opaque={subject.spec.opaque}")
         if trains:
             subject.skip("it trains by itself", *_OF_NETWORKS)
             _check_trainer(subject, sizes[0])
@@ -110,7 +111,7 @@ def check_victim(
                 _check_network(subject, recipe, size)
 
 
-def _check_network(subject: Subject[VictimRecord], recipe: Recipe, size: tuple[int, int]) -> None:
+def _check_network(subject: Subject[VictimSpec], recipe: Recipe, size: tuple[int, int]) -> None:
     model = _build(subject, size, seed=0)
     with subject.apart():
         _check_initialisation(subject, model, size)
@@ -118,13 +119,13 @@ def _check_network(subject: Subject[VictimRecord], recipe: Recipe, size: tuple[i
     _check_epoch(subject, model, recipe, size)
 
 
-def _check_trainer(subject: Subject[VictimRecord], size: tuple[int, int]) -> None:
+def _check_trainer(subject: Subject[VictimSpec], size: tuple[int, int]) -> None:
     train, trusted, test = (sample_images(count, size, CLASSES, seed=seed) for seed, count in enumerate((13, 10, 7)))
     predictions = []
     for state in (0, 1):
         trainer = subject.build()
         with subject.calling("fit()", train, trusted, state=state):
-            trainer.fit(train, trusted if subject.record.needs_trusted else None, make_run(stage="train"))
+            trainer.fit(train, trusted if subject.spec.needs_trusted else None, make_run(stage="train"))
         with subject.calling("predict()", test, state=state):
             predictions.append(np.asarray(trainer.predict(test.with_labels(None))))
     first, again = predictions
@@ -136,7 +137,7 @@ def _check_trainer(subject: Subject[VictimRecord], size: tuple[int, int]) -> Non
     subject.same({"classes": first}, {"classes": again}, SAME_SEED)
 
 
-def _build(subject: Subject[VictimRecord], size: tuple[int, int], seed: int) -> nn.Module:
+def _build(subject: Subject[VictimSpec], size: tuple[int, int], seed: int) -> nn.Module:
     # Not Subject.calling: building is the one call that may draw from the global generator.
     victim = subject.build()
     with seeded(seed):
@@ -150,7 +151,7 @@ def _build(subject: Subject[VictimRecord], size: tuple[int, int], seed: int) -> 
     return model  # type: ignore[no-any-return]
 
 
-def _check_initialisation(subject: Subject[VictimRecord], model: nn.Module, size: tuple[int, int]) -> None:
+def _check_initialisation(subject: Subject[VictimSpec], model: nn.Module, size: tuple[int, int]) -> None:
     first, again, other = (
         {name: weight.detach().numpy() for name, weight in one.named_parameters()}
         for one in (model, _build(subject, size, seed=0), _build(subject, size, seed=1))
@@ -164,7 +165,7 @@ def _check_initialisation(subject: Subject[VictimRecord], model: nn.Module, size
     )
 
 
-def _check_logits(subject: Subject[VictimRecord], model: nn.Module, size: tuple[int, int]) -> None:
+def _check_logits(subject: Subject[VictimSpec], model: nn.Module, size: tuple[int, int]) -> None:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn((2, 3, *size), generator=generator)
     with subject.calling(f"training a step on 2 images of {size}"):
@@ -187,7 +188,7 @@ def _check_logits(subject: Subject[VictimRecord], model: nn.Module, size: tuple[
         )
 
 
-def _check_shape(subject: Subject[VictimRecord], logits: Tensor, batch: int) -> None:
+def _check_shape(subject: Subject[VictimSpec], logits: Tensor, batch: int) -> None:
     text = f"the model must return finite float32 logits [{batch}, {CLASSES}] for {batch} images and {CLASSES} classes"
     rule = LOGITS.said(text)
     fits = isinstance(logits, Tensor) and logits.dtype == torch.float32 and logits.shape == (batch, CLASSES)
@@ -195,7 +196,7 @@ def _check_shape(subject: Subject[VictimRecord], logits: Tensor, batch: int) -> 
     subject.require(bool(torch.isfinite(logits).all()), rule, "Some are not finite")
 
 
-def _check_epoch(subject: Subject[VictimRecord], model: nn.Module, recipe: Recipe, size: tuple[int, int]) -> None:
+def _check_epoch(subject: Subject[VictimSpec], model: nn.Module, recipe: Recipe, size: tuple[int, int]) -> None:
     """Thirteen images in batches of four: the number of images need not be a multiple of the batch."""
     train = sample_images(13, size, CLASSES)
     short = recipe.model_copy(update={"epochs": 1, "batch": 4, "milestones": ()})

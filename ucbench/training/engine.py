@@ -16,18 +16,18 @@ from torch import Tensor, nn
 
 from ucbench.data import ImageSet
 from ucbench.errors import ContractError, UcbenchError, UsageError
-from ucbench.identity import derive_seed
 from ucbench.numerics import Numerics
-from ucbench.recipe import Recipe
+from ucbench.store.keys import derive_seed
 from ucbench.training.batches import ResidentSet, split_evenly
-from ucbench.training.chain import DefenseChain
+from ucbench.training.defenses import DefensePipeline
+from ucbench.training.determinism import seeded
 from ucbench.training.memory import keep_freed_memory
 from ucbench.training.normalized import Normalized, normalized
-from ucbench.training.seeding import seeded
-from ucbench.training.stepper import Stepper
+from ucbench.training.optim import Stepper
+from ucbench.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from ucbench.components import Run
+    from ucbench.training.context import Run
 
 
 class DivergedError(UcbenchError):
@@ -131,7 +131,7 @@ class Engine:
         *,
         seed: int,
         run: Run | None = None,
-        defenses: DefenseChain | None = None,
+        defenses: DefensePipeline | None = None,
         evaluate: Mapping[str, ImageSet] | None = None,
         trusted: ImageSet | None = None,
         progress: Callable[[int], None] | None = None,
@@ -149,10 +149,10 @@ class Engine:
             DivergedError: at the end of an epoch whose mean loss is not finite.
             UsageError: if there are defenses and no ``run``, or one selects the epoch and there is no ``trusted``.
         """
-        chain = defenses or DefenseChain()
-        if chain and run is None:
+        pipeline = defenses or DefensePipeline()
+        if pipeline and run is None:
             raise UsageError("Defenses need the run they are lent: pass run= where there are any.")
-        if chain.select is not None and trusted is None:
+        if pipeline.select is not None and trusted is None:
             raise UsageError("A defense that selects the epoch judges by the trusted set, and there is none.")
         wrapped = normalized(model, recipe.normalize, train).to(self.device)
         # Not .to(memory_format=...) on the wrapper: its [1, 3, 1, 1] buffers have no layout to speak of.
@@ -172,7 +172,7 @@ class Engine:
         steps_per_epoch = split_evenly(len(train), recipe.batch)
         classes = len(train.classes)
         history: list[dict[str, Any]] = []
-        kept = _Kept(chain.select)
+        kept = _Kept(pipeline.select)
         seconds, step = 0.0, 0
         # Dropout and its like know only the global generator.
         with seeded(derive_seed("layers", seed)):
@@ -184,7 +184,7 @@ class Engine:
                 total = torch.zeros((), device=self.device)
                 for x, labels in data.epoch(recipe.batch, generator):
                     rate = learning_rate(recipe, step, steps_per_epoch)
-                    loss = self._loss(wrapped, x, labels, classes, recipe, chain, run, generator)
+                    loss = self._loss(wrapped, x, labels, classes, recipe, pipeline, run, generator)
                     total += stepper.apply(loss, rate) * len(labels)
                     step += 1
                     if progress is not None:
@@ -196,11 +196,11 @@ class Engine:
                 if epoch % recipe.evaluate_every == 0 or epoch == recipe.epochs:
                     point: dict[str, Any] = {"epoch": epoch, "loss": mean_loss, "lr": rate}
                     for name, images in (evaluate or {}).items():
-                        correct = self.predict(wrapped, images, chain) == images.known_labels
+                        correct = self.predict(wrapped, images, pipeline) == images.known_labels
                         point[f"{name}_accuracy"] = 100.0 * float(correct.mean())
                     history.append(point)
-                if trusted is not None and chain.select is not None:
-                    correct = self.predict(wrapped, trusted, chain) == trusted.known_labels
+                if trusted is not None and pipeline.select is not None:
+                    correct = self.predict(wrapped, trusted, pipeline) == trusted.known_labels
                     kept.judge(wrapped, 100.0 * float(correct.mean()))
         kept.restore(wrapped)
         if kept.epoch is not None and run is not None:
@@ -216,32 +216,32 @@ class Engine:
         labels: Tensor,
         classes: int,
         recipe: Recipe,
-        chain: DefenseChain,
+        pipeline: DefensePipeline,
         run: Run | None,
         generator: torch.Generator,
     ) -> Tensor:
         """The batch's mean loss, float32."""
         targets = labels
         if run is not None:
-            x = chain.augment(x, run, generator)
-            if chain.soft_targets:
+            x = pipeline.augment(x, run, generator)
+            if pipeline.soft_targets:
                 targets = F.one_hot(labels, classes).float()
-                x, targets = chain.mix(x, targets, run, generator)
-            if chain.loss is not None:
+                x, targets = pipeline.mix(x, targets, run, generator)
+            if pipeline.loss is not None:
                 # Its owner knows no recipe: what the recipe smooths is smoothed before.
                 targets = targets * (1 - recipe.label_smoothing) + recipe.label_smoothing / classes
                 with self.autocast():
-                    return chain.loss(model, x, targets, run, generator)
+                    return pipeline.loss(model, x, targets, run, generator)
         with self.autocast():
             logits = model(x)
         return F.cross_entropy(logits.float(), targets, label_smoothing=recipe.label_smoothing)
 
     @torch.no_grad()
     def predict(
-        self, model: nn.Module, images: ImageSet, defenses: DefenseChain | None = None, batch: int = 500
+        self, model: nn.Module, images: ImageSet, defenses: DefensePipeline | None = None, batch: int = 500
     ) -> NDArray[np.int64]:
         """Predicted class ``[N]`` of every image by a model that takes [0, 1] images, in eval mode."""
-        chain = defenses or DefenseChain()
+        pipeline = defenses or DefensePipeline()
         was_training = model.training
         model.eval()
         parts = []
@@ -249,6 +249,6 @@ class Engine:
             block = torch.from_numpy(images.images[start : start + batch].copy()).to(self.device)
             x = block.float().div_(255.0).contiguous(memory_format=torch.channels_last)
             with self.autocast():
-                parts.append(model(chain.at_test(x)).argmax(1))
+                parts.append(model(pipeline.at_test(x)).argmax(1))
         model.train(was_training)
         return torch.cat(parts).cpu().numpy()

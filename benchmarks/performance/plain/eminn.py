@@ -34,9 +34,7 @@ def network_steps(
     return steps
 
 
-def descend(
-    network: nn.Module, x: Tensor, y: Tensor, delta: Tensor, *, radius: float, step: float, steps: int
-) -> Tensor:
+def pgd(network: nn.Module, x: Tensor, y: Tensor, delta: Tensor, *, radius: float, step: float, steps: int) -> Tensor:
     """Perturbations after ``steps`` signed steps that lower the cross-entropy of ``x + delta``."""
     perturbed = (x + delta).clamp(0, 1)
     for _ in range(steps):
@@ -65,7 +63,7 @@ def sweep(
     done = 0
     for x, y, index in batches:
         x, y = x.to(device), y.to(device)
-        moved = descend(network, x, y, noise[index].to(device), radius=radius, step=step, steps=steps)
+        moved = pgd(network, x, y, noise[index].to(device), radius=radius, step=step, steps=steps)
         noise[index] = moved.cpu()
         done += steps
     return done

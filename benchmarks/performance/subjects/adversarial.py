@@ -13,11 +13,11 @@ from plain import training as plain_training
 
 from subjects.base import EPSILON, Evidence, Measured, Side, array, network, pictures, victim
 from subjects.victim import PADDING_SHARE, sample
-from ucbench.context import Context
 from ucbench.data import ImageSet
+from ucbench.plugins.registry import installed
 from ucbench.progress import Silent
-from ucbench.registry import installed
-from ucbench.training import DefenseChain
+from ucbench.training import DefensePipeline
+from ucbench.training.context import Run
 from ucbench.training.normalized import channel_statistics, normalized
 
 RADIUS = EPSILON / 255
@@ -52,8 +52,8 @@ class Fast(_Data):
     def measure(self) -> Measured:
         registry, sizes = installed(), self.sizes
         defense = registry.resolve("defense", f"adversarial-training:steps={sizes.attack_steps},step={STEP}").build()
-        chain = DefenseChain([("adversarial-training", defense)])
-        run = Context(self.engine, ("train", 0), Silent())
+        chain = DefensePipeline([("adversarial-training", defense)])
+        run = Run(self.engine, ("train", 0), Silent())
         steps = []
         result = self.engine.fit(
             network(sizes), self.train, victim(sizes).recipe, seed=0, run=run, defenses=chain, progress=steps.append

@@ -13,7 +13,7 @@ from plain import pictures as plain_pictures
 from subjects.base import CLASSES, EPSILON, Evidence, Measured, Side, Stopwatch, array, crafting, network, pictures
 from subjects.victim import sample
 from ucbench.data import ImageSet
-from ucbench.registry import installed
+from ucbench.plugins.registry import installed
 from ucbench.training.normalized import channel_statistics
 
 RADIUS = EPSILON / 255

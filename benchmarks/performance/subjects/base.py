@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from ucbench.crafting.surrogate import Surrogate
 
-from ucbench.budget import Budget
-from ucbench.components import Surrogate
-from ucbench.context import Context
 from ucbench.data import ImageSet
+from ucbench.data.budget import Budget
 from ucbench.numerics import Numerics
+from ucbench.plugins.registry import installed
 from ucbench.progress import Silent
-from ucbench.registry import installed
 from ucbench.training import Engine, seeded
+from ucbench.training.context import Run
 
 
 def _size(default: Any, text: str) -> Any:
@@ -257,14 +257,14 @@ def bilevel_surrogate(sizes: Sizes) -> Surrogate:
     return installed().resolve("surrogate", f"resnet18:width={sizes.width}").build()
 
 
-class _Quiet(Context):
+class _Quiet(Run):
     """What is known to be a network without training needs no warning in the table."""
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)
 
 
-def crafting(side: Side, progress: Silent, surrogate: Surrogate, epsilon: float = EPSILON) -> Context:
+def crafting(side: Side, progress: Silent, surrogate: Surrogate, epsilon: float = EPSILON) -> Run:
     """What a poisoner is lent."""
     surrogate.to(side.engine.device, side.engine.dtype)
     return _Quiet(side.engine, ("craft", 0), progress, budget=Budget("linf", epsilon), surrogate=surrogate)

@@ -11,17 +11,17 @@ from plain.decoding import decode
 
 from subjects.base import Evidence, Measured, Side
 from subjects.encoded import TESTED, folder
+from ucbench.crafting.workbench import Session
+from ucbench.plugins.registry import installed
 from ucbench.progress import Silent
-from ucbench.registry import installed
-from ucbench.store import Store
-from ucbench.workbench import Workbench
+from ucbench.store.store import Store
 
 
 class Fast(Side):
     def loaded(self, store: Path) -> Any:
         """Both splits, by a run that knows no more than what ``store`` holds."""
         named = installed().resolve("dataset", f"parquet:{self._folder()}")
-        return Workbench(Store(store), self.setting.numerics, Silent()).dataset(named)
+        return Session(Store(store), self.setting.numerics, Silent()).dataset(named)
 
     def _folder(self) -> Path:
         return folder(self.setting.scratch, self.sizes.encoded, self.sizes.side)

@@ -15,7 +15,7 @@ from plain import training as plain_training
 from subjects.base import EPSILON, Evidence, Measured, Side, Stopwatch, array, bilevel_surrogate, crafting, pictures
 from subjects.victim import sample
 from ucbench.data import ImageSet
-from ucbench.registry import installed
+from ucbench.plugins.registry import installed
 
 RADIUS = EPSILON / 255
 #: Length of a step over the radius, learning rate and largest gradient norm of the network.
@@ -53,7 +53,7 @@ class Fast(_Data):
 
         The gradient is in double: in float32 a unit next to 0 is on in one layout and off in the other.
         """
-        from ucbench.crafting import descend
+        from ucbench.crafting import pgd
         from ucbench_eminn.objective import cross_entropy
 
         x, y = sample(self)
@@ -64,7 +64,7 @@ class Fast(_Data):
         seen = (x + self.start(x)).clamp(0, 1).double().requires_grad_()
         (gradient,) = torch.autograd.grad(cross_entropy(model.double(), y, self.engine.autocast())(seen), seen)
         model.float()
-        delta = descend(x, self.start(x), objective, steps=_CHECKED_STEPS, step=STEP * RADIUS, radius=RADIUS)
+        delta = pgd(x, self.start(x), objective, steps=_CHECKED_STEPS, step=STEP * RADIUS, radius=RADIUS)
         return None, Evidence({"gradient": array(gradient) / len(x)}, {"perturbation": array(delta)})
 
     def measure(self) -> Measured:
@@ -87,7 +87,7 @@ class Plain(_Data):
         F.cross_entropy(model.double()(seen), y).backward()
         model.float()
         options = {"radius": RADIUS, "step": STEP * RADIUS, "steps": _CHECKED_STEPS}
-        delta = plain_eminn.descend(model, x, y, self.start(x), **options)
+        delta = plain_eminn.pgd(model, x, y, self.start(x), **options)
         return Evidence({"gradient": array(seen.grad)}, {"perturbation": array(delta)})
 
     def _loader(self, workers: int, *, shuffle: bool) -> Any:

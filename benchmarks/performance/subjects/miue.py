@@ -13,7 +13,7 @@ from plain import training as plain_training
 from subjects.base import EPSILON, Evidence, Measured, Side, Stopwatch, array, bilevel_surrogate, crafting, pictures
 from subjects.victim import sample
 from ucbench.data import ImageSet
-from ucbench.registry import installed
+from ucbench.plugins.registry import installed
 
 RADIUS = EPSILON / 255
 #: Length of a step over the radius (the released schedule's first), and the network's training.

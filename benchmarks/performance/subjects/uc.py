@@ -15,7 +15,7 @@ from subjects.base import Evidence, Measured, Setting, Side, Stopwatch, array, c
 from ucbench import Perturbation
 from ucbench.crafting import clusters_of
 from ucbench.data import ImageSet
-from ucbench.registry import installed
+from ucbench.plugins.registry import installed
 from ucbench.training import seeded
 
 #: Radius of the perturbations in 8-bit units: the paper's.

@@ -6,7 +6,7 @@ from typing import Any
 
 from subjects import uc_steps
 from subjects.base import Measured, Setting
-from ucbench.registry import installed
+from ucbench.plugins.registry import installed
 
 Plain = uc_steps.Plain
 

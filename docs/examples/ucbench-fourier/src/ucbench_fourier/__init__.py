@@ -5,12 +5,12 @@ This module imports no torch, so that `ucbench list` stays quick.
 
 from collections.abc import Iterator
 
-from ucbench import PoisonerRecord, hookimpl
+from ucbench import PoisonerSpec, hookimpl
 
 
 @hookimpl
-def ucbench_poisoners() -> Iterator[PoisonerRecord]:
-    yield PoisonerRecord(
+def ucbench_poisoners() -> Iterator[PoisonerSpec]:
+    yield PoisonerSpec(
         name="fourier",
         summary="Waves whose frequency tells the class (or cluster), in a phase of every image's own",
         load="ucbench_fourier.poisoner:Fourier",

@@ -12,7 +12,7 @@ from ucbench import Perturbation, UsageError
 
 if TYPE_CHECKING:
     from ucbench import ImageSet
-    from ucbench.components import Run
+    from ucbench.training.context import Run
 
     from ucbench_fourier.params import FourierParams
 

@@ -5,12 +5,12 @@ This module imports neither torch nor PyWavelets, so that `ucbench list` stays q
 
 from collections.abc import Iterator
 
-from ucbench import DefenseRecord, hookimpl
+from ucbench import DefenseSpec, hookimpl
 
 
 @hookimpl
-def ucbench_defenses() -> Iterator[DefenseRecord]:
-    yield DefenseRecord(
+def ucbench_defenses() -> Iterator[DefenseSpec]:
+    yield DefenseSpec(
         name="wavelet-denoise",
         summary="Shrink the wavelet coefficients of every training picture, once: what is small counts as noise",
         load="ucbench_wavelet.defense:WaveletDenoising",

@@ -11,7 +11,7 @@ from ucbench import UsageError
 
 if TYPE_CHECKING:
     from ucbench import ImageSet
-    from ucbench.components import Run
+    from ucbench.training.context import Run
 
     from ucbench_wavelet.params import WaveletParams
 

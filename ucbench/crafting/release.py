@@ -1,0 +1,178 @@
+"""Releases: what a poisoner's perturbation becomes once it is projected, rounded, checked and measured.
+
+A release is stored as integer changes, one for each image or K shared ones, and becomes pictures only when
+they are needed. Components are not trusted: images, order and count are the source's, whatever they return.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ucbench.crafting.poisoner import Perturbation
+from ucbench.data import ImageSet
+from ucbench.data.budget import BLOCK_VALUES, Budget, blocks, measure
+from ucbench.errors import ContractError
+
+UInt8Images = NDArray[np.uint8]
+Changes = NDArray[np.int16]
+Index = NDArray[np.int64]
+Arrays = Mapping[str, NDArray[Any]]
+
+_STATE = "state."
+
+
+@dataclass(frozen=True, eq=False)
+class Release:
+    """What a protector publishes, as the difference from the source.
+
+    Attributes:
+        changes: int16 ``[M, 3, H, W]`` in 8-bit levels, within the budget; possibly a memory map.
+        index: int64 ``[N]``: image i of the source is changed by ``changes[index[i]]``.
+        state: arrays the poisoner keeps to assign perturbations to unseen images.
+        meta: JSON values: ``budget``, ``measured`` (see :func:`ucbench.data.budget.measure`), ``moved_share`` and
+            ``clipped_share`` (see :func:`make_release`), and what the crafting run adds.
+    """
+
+    changes: Changes
+    index: Index
+    state: Arrays
+    meta: Mapping[str, Any]
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether groups of images share a perturbation: neither one for all, nor one each."""
+        return 1 < len(self.changes) < len(self.index)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays to store; :meth:`from_arrays` is the inverse."""
+        state = {f"{_STATE}{name}": array for name, array in self.state.items()}
+        return {"changes": self.changes, "index": self.index, **state}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays, meta: Mapping[str, Any]) -> Release:
+        """The release that :meth:`to_arrays` took apart."""
+        state = {name.removeprefix(_STATE): array for name, array in arrays.items() if name.startswith(_STATE)}
+        return cls(arrays["changes"], arrays["index"], state, meta)
+
+
+def materialise(images: UInt8Images, changes: Changes, index: Index, block_values: int = BLOCK_VALUES) -> UInt8Images:
+    """Add changes to images and clip to 0..255, block by block.
+
+    Args:
+        images: uint8 ``[N, 3, H, W]``; not modified.
+        changes: int16 ``[M, 3, H, W]`` in levels, possibly a memory map.
+        index: int64 ``[N]`` into ``changes``.
+        block_values: values added at once; bounds the memory beyond the result.
+
+    Returns:
+        A new uint8 ``[N, 3, H, W]``.
+
+    Raises:
+        ContractError: if the shapes do not fit each other or an index is out of range.
+    """
+    if changes.shape[1:] != images.shape[1:]:
+        raise ContractError(f"Changes of shape {list(changes.shape)} do not fit images of shape {list(images.shape)}.")
+    _check_index(index, len(images), len(changes))
+    result = np.empty(images.shape, np.uint8)
+    for block in blocks(images.shape, block_values):
+        np.clip(images[block] + changes[index[block]], 0, 255, out=result[block], casting="unsafe")
+    return result
+
+
+def make_release(
+    perturbation: Perturbation,
+    train: ImageSet,
+    budget: Budget,
+    *,
+    max_moved: float = 0.01,
+    declares_projection: bool = False,
+) -> Release:
+    """Check what a poisoner returned, project it to the budget, and measure what it makes of ``train``.
+
+    ``meta`` of the release holds ``budget`` (norm and epsilon), ``measured``, ``moved_share`` (the share of
+    the perturbation's values that projection moved) and ``clipped_share`` (the share of the published values
+    that clipping to 0..255 moved).
+
+    Args:
+        perturbation: as the poisoner returned it.
+        train: the image set it was given.
+        budget: what it had to keep to.
+        max_moved: largest share of values that projection may move.
+        declares_projection: the poisoner says that it relies on the projection, so any share may be moved.
+
+    Raises:
+        ContractError: if an array has the wrong type, shape or range, holds NaN or infinity, or exceeds the
+            budget in more than ``max_moved`` of its values.
+    """
+    delta, index = _checked(perturbation, train)
+    changes, moved = budget.project(delta)
+    if moved > max_moved and not declares_projection:
+        raise ContractError(
+            f"The perturbation exceeds its budget ({budget}): projection moved {moved:.1%} of its values, and"
+            f" {max_moved:.1%} are allowed. Keep to run.budget while crafting, or declare the projection."
+        )
+    published = materialise(train.images, changes, index)
+    meta = {
+        "budget": {"norm": budget.norm, "epsilon": budget.epsilon},
+        "measured": measure(train.images, published),
+        "moved_share": moved,
+        "clipped_share": _clipped_share(train.images, changes, index),
+    }
+    return Release(changes, index, dict(perturbation.state), meta)
+
+
+def _checked(perturbation: Perturbation, train: ImageSet) -> tuple[NDArray[np.float32], Index]:
+    """Delta and explicit index, of the right types and shapes."""
+    if not isinstance(perturbation, Perturbation):
+        raise ContractError(f"A poisoner must return a ucbench.Perturbation, got {_type_name(perturbation)}.")
+    delta, index = perturbation.delta, perturbation.index
+    count, shape = len(train), train.images.shape[1:]
+    expected = f"float32 [M, {', '.join(map(str, shape))}] with M at least 1"
+    _check_array("delta", delta, np.float32, expected)
+    if delta.shape[1:] != shape or not len(delta):
+        raise ContractError(f"Perturbation.delta must be {expected}, got shape {list(delta.shape)}.")
+    if index is None:
+        if len(delta) != count:
+            raise ContractError(
+                f"Perturbation.delta holds {len(delta)} perturbations for {count} images: give one for each"
+                " image, or say in Perturbation.index which image gets which."
+            )
+        index = np.arange(count, dtype=np.int64)
+    _check_array("index", index, np.int64, f"int64 [{count}]")
+    _check_index(index, count, len(delta))
+    for name, array in perturbation.state.items():
+        _check_array(f"state[{name!r}]", array, None, "of any type and shape")
+    return delta, index
+
+
+def _check_array(name: str, array: object, dtype: type[np.generic] | None, expected: str) -> None:
+    if not isinstance(array, np.ndarray):
+        raise ContractError(f"Perturbation.{name} must be a NumPy array, {expected}; got {_type_name(array)}.")
+    if dtype is not None and array.dtype != dtype:
+        raise ContractError(f"Perturbation.{name} must be {expected}, got {array.dtype} {list(array.shape)}.")
+
+
+def _check_index(index: Index, images: int, changes: int) -> None:
+    if index.shape != (images,):
+        raise ContractError(f"The index must be int64 [{images}], an entry for each image; got {list(index.shape)}.")
+    wrong = np.flatnonzero((index < 0) | (index >= changes))
+    if wrong.size:
+        first = int(wrong[0])
+        raise ContractError(f"index[{first}] is {index[first]}, but there are {changes} perturbations, from 0.")
+
+
+def _clipped_share(images: UInt8Images, changes: Changes, index: Index) -> float:
+    clipped = 0
+    for block in blocks(images.shape):
+        exact = images[block] + changes[index[block]]
+        clipped += int(np.count_nonzero((exact < 0) | (exact > 255)))
+    return clipped / images.size
+
+
+def _type_name(value: object) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"

@@ -1,0 +1,205 @@
+"""A published release described in Croissant 1.0, the MLCommons vocabulary for data sets (JSON-LD on schema.org).
+
+The pictures of a folder have no hash of their own in Croissant; ``labels.csv`` has one, and holds theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ucbench.data.budget import Budget
+
+CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
+#: The names of the specification, as its JSON-LD context binds them.
+CONTEXT: Mapping[str, Any] = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "citeAs": "cr:citeAs",
+    "column": "cr:column",
+    "conformsTo": "dct:conformsTo",
+    "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "equivalentProperty": "cr:equivalentProperty",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract",
+    "field": "cr:field",
+    "fileProperty": "cr:fileProperty",
+    "fileObject": "cr:fileObject",
+    "fileSet": "cr:fileSet",
+    "format": "cr:format",
+    "includes": "cr:includes",
+    "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath",
+    "key": "cr:key",
+    "md5": "cr:md5",
+    "parentField": "cr:parentField",
+    "path": "cr:path",
+    "recordSet": "cr:recordSet",
+    "references": "cr:references",
+    "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
+    "sc": "https://schema.org/",
+    "separator": "cr:separator",
+    "source": "cr:source",
+    "subField": "cr:subField",
+    "transform": "cr:transform",
+}
+
+
+@dataclass(frozen=True)
+class About:
+    """What only whoever publishes knows; what is None is left out, and a validator will ask for it.
+
+    Attributes:
+        license: URL of the terms, which the source's own bind.
+        creator: a person or an organisation.
+        url: the page of the published set.
+        date: of publication, ``2026-01-31``.
+    """
+
+    license: str | None = None
+    creator: str | None = None
+    url: str | None = None
+    date: str | None = None
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        return tuple(name for name, value in vars(self).items() if value is None)
+
+
+def croissant(
+    told: Mapping[str, Any], classes: Sequence[str], hashes: Mapping[str, str], about: About
+) -> dict[str, Any]:
+    """The description as JSON-LD.
+
+    Args:
+        told: what ``release.json`` says.
+        classes: names by label.
+        hashes: SHA-256 by file.
+    """
+    request = told["request"]
+    budget = Budget(request["norm"], request["epsilon"])
+    poisoner = request["poisoner"].partition(":")[0]
+    known = {
+        "license": about.license,
+        "creator": None if about.creator is None else {"@type": "Organization", "name": about.creator},
+        "url": about.url,
+        "datePublished": about.date,
+    }
+    return {
+        "@context": dict(CONTEXT),
+        "@type": "sc:Dataset",
+        "conformsTo": CONFORMS_TO,
+        "name": f"{poisoner}-{request['dataset'].partition(':')[0]}-{told['release'][:12]}",
+        "description": (
+            f"{told['images']} pictures of {request['dataset']}, of which a share of {request['mixture']:g} was made"
+            f" unlearnable by {request['poisoner']} within the budget {budget} (release {told['release']})."
+            " The perturbation is small; models trained on these pictures are meant to learn nothing of use."
+        ),
+        **{name: value for name, value in known.items() if value is not None},
+        "version": "1.0.0",
+        "keywords": ["unlearnable examples", "availability poisoning"],
+        "isLiveDataset": False,
+        "distribution": [
+            _file("labels.csv", "text/csv", hashes["labels.csv"], "A row a picture, with its SHA-256."),
+            _file("release.json", "application/json", hashes["release.json"], "What was crafted, and how."),
+            {
+                "@type": "cr:FileSet",
+                "@id": "pictures",
+                "name": "pictures",
+                "description": "The training set as published, a folder a class.",
+                "encodingFormat": "image/png",
+                "includes": "images/*/*.png",
+            },
+        ],
+        "recordSet": [_classes(classes), _labels(), _images()],
+    }
+
+
+def _file(name: str, kind: str, sha256: str, description: str) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileObject",
+        "@id": name,
+        "name": name,
+        "description": description,
+        "contentUrl": name,
+        "encodingFormat": kind,
+        "sha256": sha256,
+    }
+
+
+def _classes(classes: Sequence[str]) -> dict[str, Any]:
+    return {
+        "@type": "cr:RecordSet",
+        "@id": "classes",
+        "name": "classes",
+        "description": "Names of the labels.",
+        "dataType": "sc:Enumeration",
+        "key": {"@id": "classes/label"},
+        "field": [
+            _field("classes/label", "The label.", "sc:Integer"),
+            _field("classes/name", "Its name.", "sc:Text"),
+        ],
+        "data": [{"classes/label": label, "classes/name": name} for label, name in enumerate(classes)],
+    }
+
+
+def _labels() -> dict[str, Any]:
+    columns = (
+        ("file", "Where the picture lies.", "sc:Text"),
+        ("class", "The name of its label.", "sc:Text"),
+        ("label", "Its label.", "sc:Integer"),
+        ("index", "Its place in the training set, from 0.", "sc:Integer"),
+        ("protected", "Whether it was perturbed: yes or no.", "sc:Text"),
+        ("sha256", "Of the picture's file.", "sc:Text"),
+    )
+    fields = []
+    for name, description, kind in columns:
+        source = {"fileObject": {"@id": "labels.csv"}, "extract": {"column": name}}
+        fields.append({**_field(f"labels/{name}", description, kind), "source": source})
+    return {
+        "@type": "cr:RecordSet",
+        "@id": "labels",
+        "name": "labels",
+        "description": "The table of the pictures.",
+        "key": {"@id": "labels/file"},
+        "field": fields,
+    }
+
+
+def _images() -> dict[str, Any]:
+    return {
+        "@type": "cr:RecordSet",
+        "@id": "images",
+        "name": "images",
+        "description": "The pictures with their labels, which their folders are named by.",
+        "field": [
+            {
+                **_field("images/image", "The picture, 8-bit RGB.", "sc:ImageObject"),
+                "source": {"fileSet": {"@id": "pictures"}, "extract": {"fileProperty": "content"}},
+            },
+            {
+                **_field("images/filename", "The name of its file: its place in the training set.", "sc:Text"),
+                "source": {"fileSet": {"@id": "pictures"}, "extract": {"fileProperty": "filename"}},
+            },
+            {
+                **_field("images/label", "Its label, a key of the record set classes.", "sc:Integer"),
+                "source": {
+                    "fileSet": {"@id": "pictures"},
+                    "extract": {"fileProperty": "fullpath"},
+                    "transform": {"regex": r"^(?:.*/)?images/0*(\d+)(?:-[^/]*)?/[^/]+\.png$"},
+                },
+            },
+        ],
+    }
+
+
+def _field(name: str, description: str, kind: str) -> dict[str, Any]:
+    return {"@type": "cr:Field", "@id": name, "name": name, "description": description, "dataType": kind}

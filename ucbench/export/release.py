@@ -1,0 +1,201 @@
+"""A release as files to publish: pictures, labels, hashes, and a description that machines read.
+
+    images/<label>-<class>/<index>.png   the training set as published, lossless; folders sort by label
+    labels.csv                           a row a picture, in the training set's order
+    release.json                         what was crafted, how, and how large it came out
+    croissant.json                       the description, see :mod:`ucbench.export.croissant`
+    SHA256SUMS                           of all these files, for ``sha256sum -c``
+
+The pictures are what a victim without defenses is trained on, byte for byte, under the labels that it is trained on.
+What a mixture leaves unperturbed is among them, and told apart in ``labels.csv``.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+import re
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+import ucbench
+from ucbench.crafting.release import Release
+from ucbench.crafting.workbench import Session
+from ucbench.data import ImageSet
+from ucbench.errors import UsageError
+from ucbench.exploit.evaluate import publish
+from ucbench.export.croissant import About, croissant
+from ucbench.matrix.matrix import Cell
+from ucbench.results.records import Record
+from ucbench.running.tasks import task_of
+from ucbench.store.files import reporting
+from ucbench.training import arithmetic
+
+SCHEMA = 1
+COLUMNS = ("file", "class", "label", "index", "protected", "sha256")
+#: Measured sizes of one and the same release agree to this, relative to their size.
+_SAME = 1e-6
+#: The longest name of a class in a folder's name.
+_LONGEST = 40
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written: the folder, the release's key, and how many pictures, of these how many perturbed."""
+
+    folder: Path
+    release: str
+    images: int
+    protected: int
+
+
+def export_release(cell: Cell, session: Session, out: Path, about: About, record: Record | None = None) -> Export:
+    """Write the release of a cell into ``out``, from the store or crafted now.
+
+    Args:
+        out: a folder that is not there yet, or empty; it appears whole or not at all.
+        about: what only whoever publishes knows.
+        record: the cell's, if the release is to be the very one that it tells of.
+
+    Raises:
+        UsageError: if the cell has no release, or another one than the record's, or ``out`` holds something.
+        ContractError: if the poisoner returned what its contract forbids.
+        StoreError: if something cannot be written.
+    """
+    if cell.craft.is_clean:
+        raise UsageError("The clean reference is the data set as it is: it has no release to export.")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} exists already. Name another --out, or move it away.")
+    if record is not None:
+        _check_key(record, task_of(cell, session).key)
+    key, release = session.release(cell)
+    if record is not None:
+        _check_measured(record, release)
+    data = session.data(cell)
+    with arithmetic(session.numerics):
+        published = session.labelled(cell, data.train, publish(cell, release, session), data.test)[0]
+    protected = np.zeros(len(published), bool)
+    protected[session.protected(cell).indices] = True
+    draft = out.with_name(f".{out.name}.{uuid.uuid4().hex}.tmp")
+    with reporting(out):
+        try:
+            hashes = _write_pictures(draft, published, session)
+            _write(draft, "labels.csv", _labels(published, protected, hashes), hashes)
+            told = describe(cell, key, release, published, session)
+            _write(draft, "release.json", _json(told), hashes)
+            description = croissant(told, published.classes, hashes, about)
+            _write(draft, "croissant.json", _json(description), hashes)
+            _write(draft, "SHA256SUMS", "".join(f"{hashes[name]}  {name}\n" for name in sorted(hashes)), {})
+            if out.exists():
+                out.rmdir()
+            draft.rename(out)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    return Export(out, key, len(published), int(protected.sum()))
+
+
+def describe(cell: Cell, key: str, release: Release, published: ImageSet, session: Session) -> dict[str, Any]:
+    """What ``release.json`` says, as JSON values."""
+    parts = {"poisoner": cell.craft.poisoner, "surrogate": cell.craft.surrogate, "dataset": cell.dataset}
+    asked = cell.describe()
+    for axis in ("defense", "victim", "train_seed"):
+        del asked[axis]  # the exploiter's, and no part of what is published
+    return {
+        "schema": SCHEMA,
+        "release": key,
+        "request": asked,
+        "components": {
+            kind: {
+                **part.identity(),
+                "distribution": part.origin.distribution,
+                "distribution_version": part.origin.version,
+            }
+            for kind, part in parts.items()
+            if part is not None
+        },
+        "poisoner": {"paper": cell.craft.made_by.paper, "summary": cell.craft.made_by.summary},
+        "images": len(published),
+        "size": list(published.size),
+        "classes": list(published.classes),
+        "source": session.data(cell).train.fingerprint,
+        "measured": dict(release.meta["measured"]),
+        "numerics": session.numerics.identity(),
+        "environment": dict(release.meta.get("environment", {})),
+        "exported_by": {"ucbench": ucbench.__version__},
+    }
+
+
+def file_of(published: ImageSet, index: int) -> str:
+    """Where the picture of that index lies; labels and indices have leading zeros, so that names sort by them."""
+    label = int(published.known_labels[index])
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", published.classes[label])[:_LONGEST].strip("._")
+    number = f"{label:0{_digits(len(published.classes))}d}"
+    return f"images/{number}{f'-{name}' if name else ''}/{index:0{_digits(len(published))}d}.png"
+
+
+def _digits(count: int) -> int:
+    return max(1, len(str(count - 1)))
+
+
+def _check_key(record: Record, key: str) -> None:
+    if key != record["cell"]:
+        raise UsageError(
+            f"What record {record['cell']} describes has the key {key} here: the data, a component's version or the"
+            " arithmetic differ from those it was made with. Name the axes instead, to export this machine's own."
+        )
+
+
+def _check_measured(record: Record, release: Release) -> None:
+    told, found = record.get("budget", {}), release.meta["measured"]
+    for name, value in told.items():
+        if not math.isclose(value, found.get(name, math.nan), rel_tol=_SAME, abs_tol=_SAME):
+            raise UsageError(
+                f"The release crafted here is not the one of record {record['cell']}: its {name} is"
+                f" {found.get(name)}, and {value} there. Bring the store that the record was made with (UCBENCH_HOME),"
+                " or name the axes instead, to export this machine's own."
+            )
+
+
+def _write_pictures(draft: Path, published: ImageSet, session: Session) -> dict[str, str]:
+    """Write every picture; their hashes by file, in the set's order."""
+    hashes: dict[str, str] = {}
+    advance = session.progress.bar("pictures", len(published))
+    for index in range(len(published)):
+        buffer = io.BytesIO()
+        Image.fromarray(published.images[index].transpose(1, 2, 0)).save(buffer, "PNG")
+        _write(draft, file_of(published, index), buffer.getvalue(), hashes)
+        advance(1)
+    return hashes
+
+
+def _labels(published: ImageSet, protected: np.ndarray[Any, np.dtype[np.bool_]], hashes: Mapping[str, str]) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for index, label in enumerate(published.known_labels.tolist()):
+        file = file_of(published, index)
+        perturbed = "yes" if protected[index] else "no"
+        writer.writerow([file, published.classes[label], label, index, perturbed, hashes[file]])
+    return stream.getvalue()
+
+
+def _write(draft: Path, name: str, content: str | bytes, hashes: dict[str, str]) -> None:
+    data = content.encode() if isinstance(content, str) else content
+    path = draft / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    hashes[name] = hashlib.sha256(data).hexdigest()
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

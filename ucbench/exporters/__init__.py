@@ -1,5 +1,0 @@
-"""Formats that a leaderboard's table is written in."""
-
-from ucbench.exporters.layout import HEADERS, Line, Section, sections
-
-__all__ = ["HEADERS", "Line", "Section", "sections"]

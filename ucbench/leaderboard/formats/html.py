@@ -1,0 +1,44 @@
+"""Tables for web pages: a fragment of HTML that stands by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from ucbench.leaderboard.formats.layout import HEADERS, LEGEND, Line, Section, sections
+from ucbench.leaderboard.tables import Entry
+from ucbench.plugins.params import Params
+
+
+class Html:
+    """One ``section`` element: a heading, and a table a block; no script, no style, valid as XML too."""
+
+    def __init__(self, params: Params) -> None:
+        self.params = params
+
+    def export(self, entries: Sequence[Entry], title: str) -> str:
+        parts = ["<section>", f"<h2>{escape(title)}</h2>", f"<p>{escape(LEGEND)}</p>"]
+        for section in sections(entries):
+            parts += _table(section)
+        return "\n".join([*parts, "</section>"]) + "\n"
+
+
+def _table(section: Section) -> list[str]:
+    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in HEADERS)
+    return [
+        "<table>",
+        f"<caption>{escape(section.heading)}. {escape(section.setting)}</caption>",
+        f"<thead><tr>{heads}</tr></thead>",
+        "<tbody>",
+        *(_row(line) for line in section.lines),
+        "</tbody>",
+        "</table>",
+    ]
+
+
+def _row(line: Line) -> str:
+    cells = [
+        f'<th scope="row">{escape(text)}</th>' if name == "poisoner" else f"<td>{escape(text)}</td>"
+        for name, text in zip(HEADERS, line.texts, strict=True)
+    ]
+    return f"<tr>{''.join(cells)}</tr>"

@@ -1,0 +1,62 @@
+"""The site's folder: files written whole, and those of an earlier build removed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path, PurePosixPath
+
+from ucbench.errors import UsageError
+from ucbench.store.files import atomic_write_bytes, atomic_write_text, reporting
+
+#: Lists the files of a site: by it a folder is known to be one, and what a later build no longer makes is found.
+MANIFEST = "files.txt"
+_HEAD = "# A site written by `ucbench leaderboard site`. Another build removes the files listed here.\n"
+
+
+def replace_files(out: Path, files: Mapping[str, Callable[[], bytes]]) -> None:
+    """Make ``out`` hold these files, by path relative to it; each is made only when its turn comes.
+
+    Raises:
+        UsageError: if ``out`` holds something that is no site.
+        StoreError: if a file cannot be written.
+    """
+    old = _listed(out)
+    # Were this interrupted, the next build would still know all that is here.
+    _list(out, old | files.keys())
+    for name, content in files.items():
+        _write(out / name, content())
+    for name in sorted(old - files.keys()):
+        _remove(out, name)
+    _list(out, files)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with reporting(path):
+        same = path.is_file() and path.read_bytes() == content
+    if not same:
+        atomic_write_bytes(path, content)
+
+
+def _listed(out: Path) -> set[str]:
+    """The files an earlier build wrote."""
+    manifest = out / MANIFEST
+    if not manifest.is_file():
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise UsageError(f"{out} holds something that is no site of ucbench. Name a new or empty folder by --out.")
+        return set()
+    with reporting(manifest):
+        lines = manifest.read_text(encoding="utf-8").splitlines()
+    # A list edited by hand must not reach beyond the folder.
+    return {line for line in lines[1:] if line and ".." not in PurePosixPath(line).parts and not line.startswith("/")}
+
+
+def _list(out: Path, names: Iterable[str]) -> None:
+    atomic_write_text(out / MANIFEST, _HEAD + "".join(f"{name}\n" for name in sorted(names)))
+
+
+def _remove(out: Path, name: str) -> None:
+    path = out / name
+    with reporting(path):
+        path.unlink(missing_ok=True)
+        if path.parent != out and path.parent.is_dir() and not any(path.parent.iterdir()):
+            path.parent.rmdir()

@@ -1,8 +1,0 @@
-"""What is published of a suite: tables that follow from records, and judging, comparing and sending them.
-
-Nothing here trains or crafts. Exporters of plugins find what they write in :class:`Entry`.
-"""
-
-from ucbench.leaderboards.tables import BLOCK, ENTRY, Entry, to_leaderboard_csv, to_markdown
-
-__all__ = ["BLOCK", "ENTRY", "Entry", "to_leaderboard_csv", "to_markdown"]

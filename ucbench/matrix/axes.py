@@ -1,0 +1,225 @@
+"""The axes of a matrix, each described once: command line, Python, suites, records, tables and docs read this."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ucbench.errors import UsageError
+from ucbench.plugins.grammar import parse_seeds
+
+
+@dataclass(frozen=True)
+class ValueType:
+    """How the values of an axis are written.
+
+    Attributes:
+        wanted: what a value must be, as a noun phrase with examples.
+        read: turns a value (text of the command line, or a value from Python or TOML) into what the matrix holds.
+            Reading a result again changes nothing. Raises ValueError or UsageError.
+        is_text: whether the matrix holds text; suites exclude cells by patterns of such axes.
+    """
+
+    wanted: str
+    read: Callable[[Any], Any]
+    is_text: bool = False
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError
+    return value
+
+
+def _fraction(value: str | float) -> float:
+    text = str(value)
+    fraction = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    if not 0 < fraction <= 1:
+        raise ValueError
+    return fraction
+
+
+def _count(value: str | int) -> int:
+    count = int(value)
+    if count < 0 or count != float(value):
+        raise ValueError
+    return count
+
+
+def _factor(value: str | float) -> float:
+    factor = float(str(value).removesuffix("x"))
+    if not (math.isfinite(factor) and factor > 0):
+        raise ValueError
+    return factor
+
+
+def _radius(value: str | float) -> float:
+    from ucbench.data.budget import parse_epsilon  # imports numpy, which `ucbench run --help` does without
+
+    return parse_epsilon(str(value))
+
+
+def _seeds(value: str | int) -> tuple[int, ...]:
+    return parse_seeds(str(value))
+
+
+COMPONENT = ValueType("a component reference, such as uc or uc@released:clusters=20", _text, is_text=True)
+DEFENSES = ValueType("a defense, several joined with +, or none", _text, is_text=True)
+CRAFT_LABELS = ValueType("original, predicted[:model=NAME] or clusters[:k=K,model=NAME]", _text, is_text=True)
+RADIUS = ValueType("a number of 8-bit levels, such as 8 or 8/255", _radius)
+FRACTION = ValueType("a fraction above 0 and at most 1, such as 0.4 or 40%", _fraction)
+COUNT = ValueType("a whole number, 0 or more", _count)
+SEEDS = ValueType("seeds, such as 0, 0-2 or 0,3", _seeds)
+FACTOR = ValueType("a factor above 0, such as 4x or 0.5x", _factor)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis, or one of the seeds and factors that are given like an axis.
+
+    Attributes:
+        name: argument of :func:`ucbench.api.axes`, and key in records.
+        request: attribute of :class:`ucbench.matrix.matrix.Axes`; empty for seeds, which are paired first.
+        meaning: what it stands for, one sentence.
+        default: the value where none is given; ``()`` for no value.
+        default_text: what applies where no value is given, for axes without a default value.
+        columns: what it decides in a cell's description, in the order of the tables.
+        implied: values in records that no request names: the component decides them.
+        side: who decides: ``data``, ``protector``, ``exploiter``; ``both`` for what both depend on.
+        unit: of a number.
+        repeatable: whether a request takes several values.
+        priority: 1 in every table, 2 only where cells differ in it.
+    """
+
+    name: str
+    type: ValueType
+    metavar: str
+    meaning: str
+    request: str = ""
+    default: Any = ()
+    default_text: str = ""
+    columns: tuple[str, ...] = ()
+    implied: tuple[str, ...] = ()
+    side: Literal["data", "protector", "exploiter", "both"] = "both"
+    unit: str = ""
+    repeatable: bool = True
+    priority: int = 1
+
+    @property
+    def option(self) -> str:
+        return f"--{self.key}"
+
+    @property
+    def key(self) -> str:
+        """The name in a suite's file."""
+        return self.name.replace("_", "-")
+
+    @property
+    def heading(self) -> str:
+        return heading(self.name)
+
+    @property
+    def defaults(self) -> tuple[Any, ...]:
+        """The default as values of the matrix."""
+        return tuple(self.values(self.default))
+
+    @property
+    def help(self) -> str:
+        number = isinstance(self.default, float)
+        default = self.default_text or (f"{self.default:g}" if number else "" if self.default == () else self.default)
+        return self.meaning if default == "" else f"{self.meaning} Default: {default}."
+
+    def read(self, value: Any) -> Any:
+        """One value, from text or as it is.
+
+        Raises:
+            UsageError: if it is not of the axis' type or out of range.
+        """
+        try:
+            return self.type.read(value)
+        except (ValueError, TypeError):
+            raise UsageError(f"{self.option} takes {self.type.wanted}; got {value!r}.") from None
+
+    def values(self, given: Any) -> list[Any]:
+        """One value or several, read."""
+        several = given if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+        return [self.read(value) for value in several]
+
+
+def heading(column: str) -> str:
+    """The heading of a column in a table."""
+    return column.replace("_", " ")
+
+
+#: In the order of options and columns.
+AXES = (
+    Axis(
+        "dataset", COMPONENT, "NAME", "Data set: digits, parquet:DIR, imagefolder:DIR, ...",
+        request="datasets", default="digits", columns=("dataset",), side="data",
+    ),
+    Axis(
+        "poisoner", COMPONENT, "NAME", "Poisoner, such as uc or uc@released:clusters=20; references are added.",
+        request="poisoners", columns=("poisoner", "preset"), side="protector",
+    ),
+    Axis(
+        "surrogate", COMPONENT, "NAME", "The model a poisoner optimises against.",
+        request="surrogates", default_text="each poisoner's own", columns=("surrogate",), implied=("none",),
+        side="protector",
+    ),
+    Axis(
+        "craft_labels", CRAFT_LABELS, "LABELS", "Labels for label-based poisoners: original, clusters:k=K, predicted.",
+        request="craft_labels", default="original", columns=("craft_labels",), implied=("none", "exploiter"),
+        side="protector",
+    ),
+    Axis(
+        "labeling", COMPONENT, "NAME", "The exploiter's labels.",
+        request="labelings", default="original", columns=("labeling",), side="exploiter",
+    ),
+    Axis(
+        "defense", DEFENSES, "CHAIN", "Defense, or several joined with +; none is the recipe alone.",
+        request="defenses", default="none", columns=("defense",), side="exploiter",
+    ),
+    Axis(
+        "victim", COMPONENT, "NAME", "Victim: resnet18, resnet18:width=32, timm:MODEL, ...",
+        request="victims", default="resnet18", columns=("victim",), side="exploiter",
+    ),
+    Axis(
+        "epsilon", RADIUS, "E", "Radius of linf budgets in 8-bit levels: 8 or 8/255.",
+        request="epsilons", default_text="the data set's, else the poisoner's own", columns=("norm", "epsilon"),
+        side="protector", unit="8-bit levels",
+    ),
+    Axis(
+        "mixture", FRACTION, "FRACTION", "Poisoned fraction of the training set: 0.4 or 40%.",
+        request="mixtures", default=1.0, columns=("mixture",), side="protector", priority=2,
+    ),
+    Axis(
+        "trusted", COUNT, "N", "Clean labelled images given to the exploiter, taken out of the training set.",
+        request="trusted", default=0, columns=("trusted",), side="data", unit="images", priority=2,
+    ),
+    Axis(
+        "metric", COMPONENT, "NAME", "What to measure beyond what every record has; see `ucbench list metric`.",
+        request="metrics",
+    ),
+    Axis("seed", SEEDS, "SEEDS", "Craft and train seed, pairwise: 0, 0-2 or 0,3.", default_text="0", repeatable=False),
+    Axis(
+        "craft_seed", SEEDS, "SEEDS", "Craft seeds, crossed with the train seeds.",
+        columns=("craft_seed",), side="protector", repeatable=False,
+    ),
+    Axis(
+        "train_seed", SEEDS, "SEEDS", "Train seeds, crossed with the craft seeds.",
+        columns=("train_seed",), side="exploiter", repeatable=False,
+    ),
+    Axis(
+        "schedule", FACTOR, "FACTOR", "Multiply every victim's epochs: 4x, 0.5x.",
+        request="schedule", default=1.0, side="exploiter", repeatable=False,
+    ),
+)  # fmt: skip
+
+#: By name.
+AXIS = {axis.name: axis for axis in AXES}
+#: The keys of a cell's description, in order.
+COLUMNS = tuple(column for axis in AXES for column in axis.columns)
+#: Those that rows have in common which are averaged over seeds.
+GROUP_COLUMNS = tuple(column for axis in AXES if axis.type is not SEEDS for column in axis.columns)

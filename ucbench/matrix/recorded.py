@@ -1,0 +1,42 @@
+"""The cell that a record describes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ucbench.errors import UsageError
+from ucbench.matrix.axes import AXES
+from ucbench.matrix.matrix import Axes, Cell, expand
+from ucbench.plugins.grammar import parse
+from ucbench.plugins.params import DEFAULT_PRESET
+from ucbench.plugins.registry import Registry
+from ucbench.results.records import Record
+
+
+def cell_of(record: Record, registry: Registry) -> Cell:
+    """The cell, made of the components installed here.
+
+    Raises:
+        UsageError: if one of them is not installed, or the description is of no cell that can be asked for.
+    """
+    request = record["request"]
+    poisoner = parse(request["poisoner"])
+    if request["preset"] != DEFAULT_PRESET:
+        poisoner = replace(poisoner, preset=request["preset"])
+    craft_seed = request["train_seed"] if request["craft_seed"] is None else request["craft_seed"]
+    # What a component decides by itself, and the radius of norms other than linf, no request can name.
+    values = {
+        axis.request: request[axis.name]
+        for axis in AXES
+        if axis.request and axis.columns and request[axis.name] not in axis.implied
+    }
+    if request["norm"] != "linf":
+        del values["epsilons"]
+    axes = Axes(**{**values, "poisoners": str(poisoner), "seeds": [(craft_seed, request["train_seed"])]})
+    for cell in expand(axes, registry):
+        if cell.describe() == request:
+            return cell
+    raise UsageError(
+        f"Record {record['cell']} describes no cell that can be asked for by itself: a reference of {poisoner} in"
+        f" {request['norm']}, or one that other versions of its components made."
+    )

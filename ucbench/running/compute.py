@@ -1,0 +1,120 @@
+"""Computing one cell, and the record it leaves. What executors run."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from ucbench.crafting.workbench import Session
+from ucbench.environment import environment
+from ucbench.errors import UcbenchError
+from ucbench.exploit.evaluate import ask, exploit
+from ucbench.matrix.matrix import Cell
+from ucbench.plugins.registry import Component
+from ucbench.results.records import SCHEMA, Record
+from ucbench.running.tasks import Task, metric_key, title, with_metrics
+
+
+def craft(task: Task, session: Session) -> tuple[str, str] | None:
+    """Make the task's release, so that cells which share it find it; or the type and text of what went wrong."""
+    try:
+        session.release(task.cell)
+    except (Exception, SystemExit) as error:
+        return _told(error)
+    return None
+
+
+def compute(task: Task, session: Session) -> Record:
+    """Compute the cell under its lock, so that a second process waits for it instead of doing it again.
+
+    What it raises becomes a record of status ``failed``, an interruption excepted.
+    """
+    cell, key = task.cell, task.key
+
+    def measure() -> tuple[dict[str, Any], Record]:
+        findings = exploit(cell, session, cell.metrics)
+        if task.force:  # Not before: what was there stays unless this came to an end.
+            for metric in cell.metrics:
+                session.store.discard("metric", metric_key(key, metric))
+        _keep(findings.asked, cell, key, session)
+        return {}, {**_head(task, session), "status": "ok", **findings.body}
+
+    try:
+        if task.force:
+            arrays, meta = measure()
+            session.store.discard("cell", key)
+            stored = session.store.put("cell", key, arrays, meta)
+        else:
+            stored, _ = session.store.get_or_make("cell", key, measure)
+        # A cell may have been done before a metric was asked of it.
+        missing = [metric for metric in cell.metrics if session.store.get("metric", metric_key(key, metric)) is None]
+        if missing:
+            _keep(ask(cell, session, missing), cell, key, session)
+        record = with_metrics(dict(stored.meta), cell, key, session)
+        assert record is not None
+        return {**record, "request": cell.describe()}
+    except (Exception, SystemExit) as error:
+        session.progress.say(f"failed: {title(cell)}: {type(error).__name__}: {error}")
+        return failed(task, session, *_told(error))
+
+
+def failed(task: Task, session: Session, kind: str, text: str) -> Record:
+    """The record of a cell that could not be computed, with the type and the text of the error."""
+    return {**_head(task, session), "status": "failed", "error": {"type": kind, "text": text}}
+
+
+def _told(error: BaseException) -> tuple[str, str]:
+    return type(error).__name__, str(error) if isinstance(error, UcbenchError) else traceback.format_exc()
+
+
+def _keep(values: Mapping[str, Mapping[str, float | None]], cell: Cell, key: str, session: Session) -> None:
+    for metric in cell.metrics:
+        if str(metric) in values:
+            session.store.put("metric", metric_key(key, metric), {}, {"values": values[str(metric)]})
+
+
+def _head(task: Task, session: Session) -> Record:
+    """What a record says whether or not the cell succeeded."""
+    cell = task.cell
+    data = session.data(cell)
+    craft = cell.craft
+    parts: dict[str, Component | None] = {
+        "dataset": cell.dataset,
+        "poisoner": craft.poisoner,
+        "surrogate": craft.surrogate,
+        "labeling": cell.labeling,
+        "victim": cell.victim,
+        **{f"defense-{place}": part for place, part in enumerate(cell.defense, 1)},
+    }
+    record = craft.made_by
+    inherited = getattr(craft.surrogate.spec, "label_access", "none") if craft.surrogate else "none"
+    return {
+        "schema": SCHEMA,
+        "cell": task.key,
+        "release": task.release_key,
+        "request": cell.describe(),
+        "components": {
+            kind: {
+                **part.identity(),
+                "distribution": part.origin.distribution,
+                "distribution_version": part.origin.version,
+            }
+            for kind, part in parts.items()
+            if part is not None
+        },
+        "label_access": "full" if "full" in (inherited, craft.labels.access) else "none",
+        "oracle": record.oracle,
+        "granularity": record.granularity,
+        "data": {
+            "train": data.train.fingerprint,
+            "test": data.test.fingerprint,
+            "train_images": len(data.train),
+            "test_images": len(data.test),
+            "classes": len(data.train.classes),
+            "size": list(data.train.size),
+            "note": data.note,
+        },
+        "numerics": session.numerics.identity(),
+        "environment": environment(session.numerics),
+    }

@@ -1,0 +1,105 @@
+"""One cell's work: its keys, and whether it is done. What executors are given; imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ucbench.matrix.matrix import CORE_VERSION, Cell
+from ucbench.plugins.registry import Component
+from ucbench.results.records import Record, read_record, record_path
+from ucbench.session import Session
+from ucbench.store.keys import key as key_of
+
+
+@dataclass(frozen=True)
+class Task:
+    """A cell to compute, with the keys of its record and of its release (None for the clean reference).
+
+    ``afresh`` has it computed though it is in the store; the work it shares with others is not done again.
+    """
+
+    cell: Cell
+    key: str
+    release_key: str | None
+    force: bool = False
+
+
+def task_of(cell: Cell, session: Session) -> Task:
+    """The cell with its keys; reads its data set."""
+    data = session.data(cell)
+    release_key = cell.release_key(session.protected(cell).images.fingerprint, session.numerics)
+    key = cell.key(release_key, data.train.fingerprint, data.test.fingerprint, session.numerics)
+    return Task(cell, key, release_key)
+
+
+def finished(task: Task, session: Session, out: Path | None, *, failed_too: bool = False) -> Record | None:
+    """The record of a cell that is done: in the result folder, even with an empty store, or in the store.
+
+    One key can be asked for in several ways (the same pictures by two names); the record answers in the words asked.
+    One that lacks a metric asked for is not done. With ``failed_too``, a failure in the result folder counts as done.
+    """
+    cell, key = task.cell, task.key
+    found = []
+    if out is not None and record_path(out, key).exists():
+        record = read_record(record_path(out, key))
+        if record["status"] == "ok":
+            found.append(record)
+        elif failed_too:
+            return {**record, "request": cell.describe()}
+    stored = session.store.get("cell", key)
+    if stored is not None:
+        found.append(dict(stored.meta))
+    for record in found:
+        complete = with_metrics(record, cell, key, session)
+        if complete is not None:
+            return _as_asked(complete, cell)
+    return None
+
+
+def with_metrics(record: Record, cell: Cell, key: str, session: Session) -> Record | None:
+    """The record with every metric asked for, from itself or from the store; None if one was never measured.
+
+    What a metric of that name measured in an earlier version is not what is asked for.
+    """
+    metrics, measured_by = dict(record["metrics"]), dict(record.get("measured_by", {}))
+    for metric in cell.metrics:
+        identity = metric_key(key, metric)
+        if measured_by.get(str(metric)) == identity:
+            continue
+        stored = session.store.get("metric", identity)
+        if stored is None:
+            return None
+        metrics = {name: value for name, value in metrics.items() if not name.startswith(f"{metric}.")}
+        metrics |= columns(str(metric), stored.meta["values"])
+        measured_by[str(metric)] = identity
+    return {**record, "metrics": metrics, **({"measured_by": measured_by} if measured_by else {})}
+
+
+def columns(metric: str, values: Mapping[str, float | None]) -> dict[str, float | None]:
+    """A metric's values under the names of their columns: ``robust-accuracy:epsilon=4.accuracy``."""
+    return {f"{metric}.{name}": value for name, value in values.items()}
+
+
+def metric_key(cell_key: str, metric: Component) -> str:
+    """Key of what a metric measured of a cell."""
+    return key_of("metric", {"core": CORE_VERSION, "cell": cell_key, "metric": metric.identity()})
+
+
+def _as_asked(record: Record, cell: Cell) -> Record:
+    dataset = {**record["components"]["dataset"], **cell.dataset.identity()}
+    return {**record, "request": cell.describe(), "components": {**record["components"], "dataset": dataset}}
+
+
+def title(cell: Cell) -> str:
+    """The cell in one line of a log."""
+    values = cell.describe()
+    epsilon = "" if values["epsilon"] is None else f" {values['norm']} {values['epsilon']:g}"
+    defense = "" if values["defense"] == "none" else f" + {values['defense']}"
+    seeds = (
+        f"seed {cell.train_seed}"
+        if cell.craft.seed in (None, cell.train_seed)
+        else (f"craft seed {cell.craft.seed}, train seed {cell.train_seed}")
+    )
+    return f"{values['dataset']} | {cell.craft.poisoner}{epsilon} | {values['victim']}{defense} | {seeds}"

@@ -1,0 +1,154 @@
+"""Identity of values and files: canonical JSON, keys of stored objects, seeds derived from both, files by content.
+
+A key must depend on nothing but the value: not on the order of mappings, the process, the platform, or where a file
+lies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii
+from pathlib import Path
+from typing import Any
+
+from ucbench.errors import ContractError, DataError
+
+
+@dataclass(frozen=True)
+class KeyText:
+    """A value by its canonical text, so that what thousands of keys share is written out once."""
+
+    text: str
+
+    @classmethod
+    def of(cls, value: Any) -> KeyText:
+        return cls(canonical(value))
+
+
+def canonical(value: Any) -> str:
+    """The one JSON text of a value: sorted keys, no spaces, ASCII, floats as ``repr``, tuples as lists.
+
+    A :class:`KeyText` stands for the value it was made of.
+
+    NumPy scalars count as the Python numbers they convert to. Integers and floats are told apart (``8`` is
+    not ``8.0``): a typed parameter always holds the same type, so equal parameters have equal texts.
+
+    Raises:
+        ContractError: for NaN, infinity, keys that are not text, and types unknown to JSON; the text says
+            where.
+    """
+    try:
+        return _text(value)
+    except _UnfitError as unfit:
+        raise ContractError(f"value{''.join(reversed(unfit.way))} {unfit}") from None
+
+
+def key(kind: str, value: Any) -> str:
+    """Key of an object of ``kind`` made from ``value``: 32 hexadecimal digits of a SHA-256.
+
+    Raises:
+        ContractError: as :func:`canonical`.
+    """
+    return _digest(canonical(kind) + canonical(value)).hex()[:32]
+
+
+def derive_seed(*parts: Any) -> int:
+    """A seed of 63 bits from any values that :func:`canonical` takes; unrelated parts give unrelated seeds.
+
+    Raises:
+        ContractError: as :func:`canonical`.
+    """
+    return int.from_bytes(_digest(canonical(parts))[:8], "big") >> 1
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's content in hexadecimal, read once a process for as long as its time and size stay the same.
+
+    For parameters that name a file: what enters the key is this, not the path.
+
+    Raises:
+        DataError: naming the file if it cannot be read.
+    """
+    try:
+        status = path.stat()
+        return _sha256(path, status.st_mtime_ns, status.st_size)
+    except OSError as error:
+        raise DataError(f"Cannot read {path}: {error.strerror or error}.") from error
+
+
+@lru_cache(maxsize=256)
+def _sha256(path: Path, modified_ns: int, size: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("ascii")).digest()
+
+
+class _UnfitError(Exception):
+    """A value without a canonical text, and the way to it, innermost step first."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.way: list[str] = []
+
+
+# Planning ten thousand cells passes here a million times: the commonest types come first, and where a value lies is
+# only put together for one that is unfit.
+def _text(value: Any) -> str:
+    if isinstance(value, KeyText):
+        return value.text
+    kind = type(value)
+    if kind is str:
+        return encode_basestring_ascii(value)
+    if kind is int:
+        return repr(value)
+    if value is None:
+        return "null"
+    if kind.__module__ == "numpy" and getattr(value, "ndim", None) == 0:
+        value = value.item()
+    if isinstance(value, Mapping):
+        return _mapping_text(value)
+    if isinstance(value, list | tuple):
+        return _list_text(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise _UnfitError(f"is {value}: numbers must be finite.")
+        return json.dumps(float(value))
+    if isinstance(value, str | int):
+        return json.dumps(value)
+    raise _UnfitError(
+        f"is of type {type(value).__module__}.{type(value).__qualname__}, which has no JSON form:"
+        " use numbers, text, booleans, None, lists and mappings."
+    )
+
+
+def _mapping_text(value: Mapping[Any, Any]) -> str:
+    for name in value:
+        if not isinstance(name, str):
+            raise _UnfitError(f"has the key {name!r}: keys must be text.")
+    entries = []
+    for name in sorted(value):
+        try:
+            entries.append(f"{encode_basestring_ascii(name)}:{_text(value[name])}")
+        except _UnfitError as unfit:
+            unfit.way.append(f".{name}")
+            raise
+    return f"{{{','.join(entries)}}}"
+
+
+def _list_text(value: Sequence[Any]) -> str:
+    entries = []
+    for place, entry in enumerate(value):
+        try:
+            entries.append(_text(entry))
+        except _UnfitError as unfit:
+            unfit.way.append(f"[{place}]")
+            raise
+    return f"[{','.join(entries)}]"
