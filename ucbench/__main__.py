@@ -2,6 +2,6 @@
 
 import sys
 
-from ucbench.cli import main
+from ucbench.cli.app import main
 
 sys.exit(main())

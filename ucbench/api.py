@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from ucbench.data.budget import Budget, parse_epsilon
 from ucbench.errors import UsageError
 from ucbench.matrix.axes import AXES, AXIS
+from ucbench.matrix.cell import Cell, Craft, CraftLabels
 from ucbench.matrix.compatibility import check_surrogate
-from ucbench.matrix.matrix import Axes, Cell, dedup_key, expand, native_budget
-from ucbench.numerics import Numerics, resolve
-from ucbench.plugins.registry import Registry, installed
-from ucbench.progress import Progress, Silent
+from ucbench.matrix.matrix import Axes, dedup_key, expand, native_budget
+from ucbench.numerics import resolve
+from ucbench.plugins.registry import installed
+from ucbench.plugins.specs import ExecutorSpec, PoisonerSpec, SurrogateSpec
+from ucbench.progress import Progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,30 +75,6 @@ def axes(
     return Axes(**request, labeler=DEFAULT_LABELER, seeds=pairs)
 
 
-@dataclass(frozen=True)
-class Session:
-    """Where and how cells are computed: registry, arithmetic, store and reporting."""
-
-    registry: Registry
-    numerics: Numerics
-    progress: Progress
-    home: Path | None = None
-
-    def session(self) -> Session:
-        """The data sets and the store of this session: what planning takes."""
-        from ucbench.session import Session
-        from ucbench.store.store import Store
-
-        return Session(Store(self.home), self.numerics, self.progress)
-
-    def session(self) -> Any:
-        """A workbench on this session's store. Imports torch."""
-        from ucbench.crafting.workbench import Session
-        from ucbench.store.store import Store
-
-        return Session(Store(self.home), self.numerics, self.progress)
-
-
 def session(
     *,
     device: str = "auto",
@@ -106,7 +84,10 @@ def session(
     progress: Progress | None = None,
 ) -> Session:
     """The installed plugins on this machine's arithmetic; ``home`` defaults to UCBENCH_HOME."""
-    return Session(installed(), resolve(device, dtype, threads), progress or Silent(), home)
+    from ucbench.session import Session
+    from ucbench.store.store import Store
+
+    return Session(Store(home), resolve(device, dtype, threads), progress, installed())
 
 
 def run(
@@ -205,21 +186,20 @@ def run_session(
         executor: component reference of what computes them, such as ``process:workers=2``.
         rerun: what is computed again, see :func:`ucbench.running.runner.run_cells`.
     """
-    how = here.registry.resolve("executor", executor)
-    # Not before: a slip in the request should be told without the seconds that importing torch takes.
+    how = here.registry.resolve(ExecutorSpec, executor)
+    # Not before: a wrong request should fail without the seconds that importing torch takes.
     from ucbench.results import rows, write_csv
     from ucbench.results.records import read_records
     from ucbench.running.runner import run_cells
 
-    session = here.session()
-    records = run_cells(cells, session, here.registry, out=out, executor=how.build(), rerun=rerun)
+    records = run_cells(cells, here, out=out, executor=how.build(), rerun=rerun)
     if out is not None:
         write_csv(out, rows(read_records(out)))
-        _write_sheets(cells, records, out, session)
+        _write_sheets(cells, records, out, here)
     return records
 
 
-def _write_sheets(cells: Iterable[Cell], records: Iterable[Record], out: Path, session: Any) -> None:
+def _write_sheets(cells: Iterable[Cell], records: Iterable[Record], out: Path, here: Session) -> None:
     from ucbench.crafting.release import Release
     from ucbench.export.sheet import write_sheet
 
@@ -228,11 +208,11 @@ def _write_sheets(cells: Iterable[Cell], records: Iterable[Record], out: Path, s
         if key is None or cell.craft.is_reference or record["status"] != "ok":
             continue
         path = out / "sheets" / f"{cell.craft.poisoner.spec.name}-{key[:12]}.png"
-        stored = None if path.exists() else session.store.get("release", key)
+        stored = None if path.exists() else here.store.get("release", key)
         if stored is not None:
             release = Release.from_arrays(stored.arrays, stored.meta)
             craft = f"{cell.craft.poisoner} | {cell.craft.budget} | craft seed {cell.craft.seed}"
-            write_sheet(path, session.protected(cell).images, release, f"{cell.dataset} | {craft}")
+            write_sheet(path, here.protected(cell).images, release, f"{cell.dataset} | {craft}")
 
 
 @dataclass(frozen=True)
@@ -276,29 +256,23 @@ def plan_session(
     Args:
         probe: time two steps of every kind of training that was never done on this machine.
     """
-    from ucbench.running.estimate import predicted
+    from ucbench.running.estimate import predicted, probe_training, training_work
     from ucbench.running.tasks import finished, task_of
-    from ucbench.store.timings import training_work
 
-    session, probing = here.session(), None
-    if probe:
-        from ucbench.running.probing import probe_training
-
-        session = session = here.session()
-        probing = partial(probe_training, session=session)
     planned, crafted = [], set()
     for cell in cells:
-        task = task_of(cell, session)
+        task = task_of(cell, here)
         key, release_key = task.key, task.release_key
-        done = finished(task, session, out) is not None
+        done = finished(task, here, out) is not None
         has_release = (
-            release_key is None or release_key in crafted or session.store.get("release", release_key) is not None
+            release_key is None or release_key in crafted or here.store.get("release", release_key) is not None
         )
         crafted.add(release_key)
-        if probing is not None and not done:
-            train = session.data(cell).train
-            session.costs.assume(training_work(cell, len(train), train.size, here.numerics), partial(probing, cell))
-        seconds = 0.0 if done else predicted(task, session, crafts=not has_release)
+        if probe and not done:
+            train = here.data(cell).train
+            work = training_work(cell, len(train), train.size, here.numerics)
+            here.timings.assume(work, partial(probe_training, cell, here))
+        seconds = 0.0 if done else predicted(task, here, crafts=not has_release)
         planned.append(PlannedCell(cell, key, done, has_release, seconds))
     return planned
 
@@ -316,7 +290,7 @@ def craft(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> NDArray[np.uint8]:
-    """Perturb pictures: uint8 ``[N, 3, H, W]`` to the release, uint8 of the same shape. Nothing is stored.
+    """Perturb images: uint8 ``[N, 3, H, W]`` to the release, uint8 of the same shape. The release is not stored.
 
     >>> release = ucbench.craft(images, None, "uc", epsilon=16)  # doctest: +SKIP
 
@@ -328,34 +302,23 @@ def craft(
         UsageError: for unknown names, a surrogate that does not fit, or a label-based poisoner without labels.
         ContractError: if the poisoner returned what its contract forbids.
     """
-    from ucbench.crafting.release import make_release, materialise
-    from ucbench.data import ImageSet
-    from ucbench.plugins.specs import PoisonerSpec
-    from ucbench.training import Engine, arithmetic
-    from ucbench.training.context import Run
+    from ucbench.crafting.craft import craft_labels, craft_release
+    from ucbench.crafting.release import materialise
+    from ucbench.data.imageset import ImageSet
 
     here = session(device=device, dtype=dtype, threads=threads, progress=progress)
-    chosen = here.registry.resolve("poisoner", poisoner)
-    record = chosen.spec
-    assert isinstance(record, PoisonerSpec)
-    if labels is None and record.label_access != "none":
-        raise UsageError(f"Poisoner {record.name!r} is label-based and needs labels.")
-    budget = native_budget(record, chosen.params)
+    chosen = here.registry.resolve(PoisonerSpec, poisoner)
+    spec = chosen.spec
+    if labels is None and spec.label_access != "none":
+        raise UsageError(f"Poisoner {spec.name!r} is label-based and needs labels.")
+    budget = native_budget(spec, chosen.params)
     if budget.norm == "linf" and epsilon is not None:
         budget = Budget("linf", parse_epsilon(str(epsilon)))
+    named = here.registry.resolve(SurrogateSpec, surrogate or spec.surrogate) if spec.surrogate else None
+    check_surrogate(spec, named)
+    source = "none" if spec.label_access == "none" else "original"
+    request = Craft(chosen, named, CraftLabels(source), budget, seed)
     classes = () if labels is None else tuple(str(k) for k in range(int(labels.max()) + 1))
     train = ImageSet(images, labels, classes, name="images")
-    engine = Engine(here.numerics)
-    model = None
-    if record.surrogate:
-        named = here.registry.resolve("surrogate", surrogate or record.surrogate)
-        check_surrogate(record, named)
-        model = named.build()
-        if hasattr(model, "fit"):
-            raise UsageError(f"Surrogate {named} has to be trained first, which `ucbench run` does.")
-        model.to(engine.device, engine.dtype)
-    run = Run(engine, ("craft", seed), here.progress, budget=budget, surrogate=model)
-    with arithmetic(here.numerics):
-        perturbation = chosen.build().craft(train.with_labels(labels, classes), run)
-    release = make_release(perturbation, train, budget, declares_projection=record.projects)
+    release = craft_release(request, train, craft_labels(request, train, None, here), here)
     return materialise(train.images, release.changes, release.index)

@@ -1,4 +1,4 @@
-"""What arithmetic a cell is computed with: device, precision, threads, determinism.
+"""What arithmetic a cell is computed with (device, precision, threads, determinism), and on which machine.
 
 Precision, thread count and the determinism flag can change a number, so they are part of every key; the device itself
 is environment. Nothing here imports torch, so that ``plan`` can name every key without it.
@@ -9,7 +9,10 @@ from __future__ import annotations
 import functools
 import os
 import platform
+import resource
+import sys
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
@@ -98,3 +101,48 @@ def cpu_name() -> str:
 def _has_nvidia() -> bool:
     # Asking torch would cost its import; the driver's own file answers the same question on Linux.
     return Path("/proc/driver/nvidia/version").exists() and os.environ.get("CUDA_VISIBLE_DEVICES") != ""
+
+
+#: Libraries that can move a number.
+_LIBRARIES = ("ucbench", "torch", "timm", "numpy", "scikit-learn", "pillow")
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Installed versions of the libraries that can move a number."""
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def environment(numerics: Numerics) -> dict[str, Any]:
+    """Device, processor, system and versions: recorded beside a record's numbers, never part of a key."""
+    device = numerics.device
+    if device.startswith("cuda"):
+        import torch
+
+        device = f"{device} ({torch.cuda.get_device_name(device)})"
+    return {
+        "device": device,
+        "dtype": numerics.dtype,
+        "threads": numerics.threads,
+        "deterministic": numerics.deterministic,
+        "processor": cpu_name(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "versions": versions(),
+    }
+
+
+def peak_memory(numerics: Numerics) -> int:
+    """Largest memory of this process so far, in MiB: of the device on CUDA, resident elsewhere."""
+    if numerics.device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.max_memory_allocated(numerics.device)) >> 20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak >> (20 if sys.platform == "darwin" else 10)

@@ -1,24 +1,35 @@
-"""What a run's work is about and where it is kept: data sets, read once, and the store. All that a plan needs.
+"""What the work of one run shares: store, numerics, engine, registry, and data sets read once.
 
-Nothing here imports torch: that takes longer than planning thousands of cells.
+Importing this module does not import torch, which takes longer than planning thousands of cells; the first use of
+:attr:`Session.engine` does.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from ucbench.data import ImageSet, LoadedDataset, load_dataset, set_aside
-from ucbench.data.mixture import protected_part
-from ucbench.errors import UsageError
-from ucbench.matrix.matrix import Cell
+from ucbench.data.imageset import ImageSet
+from ucbench.data.loading import LoadedDataset, load_dataset
+from ucbench.data.selection import protected_part, set_aside
+from ucbench.errors import ContractError, UsageError
+from ucbench.matrix.cell import Cell
 from ucbench.numerics import Numerics
-from ucbench.plugins.registry import Component
-from ucbench.progress import Progress
+from ucbench.plugins.registry import Component, Registry, installed
+from ucbench.plugins.specs import DatasetSpec
+from ucbench.progress import Progress, Silent
 from ucbench.store.store import Store
 from ucbench.store.timings import Timings
+
+if TYPE_CHECKING:
+    from ucbench.training.engine import Engine
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -30,49 +41,97 @@ class Protected:
 
 
 class Session:
-    """Reads and remembers data sets.
+    """One run's surroundings.
 
     Args:
-        store: where releases, fitted surrogates and records are kept.
-        numerics: the arithmetic everything is made with.
+        store: where releases, fitted surrogates and finished cells are kept.
+        numerics: the arithmetic that everything is computed with.
         progress: where stages report.
+        registry: the components; those installed by default.
     """
 
-    def __init__(self, store: Store, numerics: Numerics, progress: Progress) -> None:
-        self.store, self.numerics, self.progress = store, numerics, progress
-        self.costs = Timings(store.root)
-        self._data: dict[str, LoadedDataset] = {}
+    def __init__(
+        self,
+        store: Store,
+        numerics: Numerics,
+        progress: Progress | None = None,
+        registry: Registry | None = None,
+    ) -> None:
+        self.store, self.numerics = store, numerics
+        self.progress: Progress = progress or Silent()
+        self.timings = Timings(self.store.root)
+        self._registry = registry
+        self._memory: dict[str, Any] = {}
 
-    def dataset(self, dataset: Component) -> LoadedDataset:
-        """Both splits of a data set; what was decided in loading is reported once."""
-        name = str(dataset)
-        if name not in self._data:
-            self._data[name] = load_dataset(dataset.build(), dataset.params, self.store)
-            loaded = self._data[name]
+    @classmethod
+    def at(cls, home: Path, numerics: Numerics) -> Session:
+        """A silent session on the store in ``home``, as workers in other processes have it."""
+        return cls(Store(home), numerics)
+
+    def with_numerics(self, numerics: Numerics) -> Session:
+        """A session on the same store and registry with other arithmetic."""
+        return Session(self.store, numerics, self.progress, self._registry)
+
+    @functools.cached_property
+    def registry(self) -> Registry:
+        return self._registry or installed()
+
+    @functools.cached_property
+    def engine(self) -> Engine:
+        """The training engine. The first use imports torch."""
+        from ucbench.training.engine import Engine
+
+        return Engine(self.numerics)
+
+    def remember(self, name: str, make: Callable[[], T]) -> T:
+        """The value made under ``name`` earlier in this session, or ``make()`` now."""
+        if name not in self._memory:
+            self._memory[name] = make()
+        value: T = self._memory[name]
+        return value
+
+    def dataset(self, dataset: Component[DatasetSpec]) -> LoadedDataset:
+        """Both splits of a data set, read once. Reports what was decided while loading."""
+
+        def load() -> LoadedDataset:
+            loaded = load_dataset(dataset.build(), dataset.params, self.store)
             self.progress.say(
-                f"{name}: {len(loaded.train)} training and {len(loaded.test)} test images of "
+                f"{dataset}: {len(loaded.train)} training and {len(loaded.test)} test images of "
                 f"{loaded.train.size[0]}x{loaded.train.size[1]} pixels, {len(loaded.train.classes)} classes"
                 + (f" ({loaded.note})" if loaded.note else "")
             )
-        return self._data[name]
+            return loaded
+
+        return self.remember(f"dataset {dataset}", load)
 
     def data(self, cell: Cell) -> LoadedDataset:
-        """The cell's data set, the images that the exploiter is trusted with taken out of its training split."""
+        """The cell's data set, without the training images that the exploiter is trusted with."""
         if not cell.trusted:
             return self.dataset(cell.dataset)
-        name = f"{cell.dataset}/{cell.trusted}"
-        if name not in self._data:
+
+        def split() -> LoadedDataset:
             loaded = self.dataset(cell.dataset)
             train, trusted = set_aside(loaded.train, cell.trusted)
-            self._data[name] = replace(loaded, train=train, trusted=trusted)
-        return self._data[name]
+            return replace(loaded, train=train, trusted=trusted)
+
+        return self.remember(f"dataset {cell.dataset} trusted {cell.trusted}", split)
 
     def protected(self, cell: Cell) -> Protected:
-        """The images the protector owns: all, or the stratified part that the mixture names."""
+        """The images that the protector owns: all, or the stratified part that the mixture names."""
         train = self.data(cell).train
         if cell.mixture == 1 or cell.craft.seed is None:
             return Protected(np.arange(len(train)), train)
         indices = protected_part(train.known_labels, cell.mixture, cell.craft.seed)
         if not len(indices):
-            raise UsageError(f"A mixture of {cell.mixture:g} protects not one image of {cell.dataset}; raise it.")
+            raise UsageError(f"A mixture of {cell.mixture:g} protects no image of {cell.dataset}. Raise it.")
         return Protected(indices, train.subset(indices))
+
+    def refuse_modified(self, who: str, *given: ImageSet) -> None:
+        """Compare images that components were given with their fingerprints: read-only arrays do not stop torch.
+
+        Raises:
+            ContractError: if they differ; data sets are read again for the next cell.
+        """
+        if any(replace(images).fingerprint != images.fingerprint for images in given):
+            self._memory.clear()
+            raise ContractError(f"{who} modified images or labels it was given. Work on a copy of them.")

@@ -26,8 +26,7 @@ from subjects import SUBJECTS
 from subjects.base import TINY, Comparison, Figure, Measured, Setting, Sizes, agreement
 from subjects.hosts import Elsewhere, Here
 
-from ucbench.environment import environment
-from ucbench.numerics import Numerics, resolve
+from ucbench.numerics import Numerics, environment, resolve
 
 Row = dict[str, Any]
 #: Figures that take long and hardly vary.

@@ -22,13 +22,14 @@ import numpy as np
 from pydantic import ValidationError
 
 from ucbench import DefenseSpec, UcbenchError
-from ucbench.data import ImageSet
-from ucbench.environment import environment
-from ucbench.numerics import resolve
+from ucbench.data.imageset import ImageSet
+from ucbench.numerics import environment, resolve
 from ucbench.plugins.registry import Component, installed
 from ucbench.progress import Silent
-from ucbench.training import DefensePipeline, Engine, arithmetic, seeded
 from ucbench.training.context import Run
+from ucbench.training.defenses import DefensePipeline
+from ucbench.training.determinism import deterministic, seeded
+from ucbench.training.engine import Engine
 
 CLASSES = 10
 
@@ -133,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "rows": rows,
     }
     print(HEAD, flush=True)
-    with arithmetic(numerics):
+    with deterministic(numerics):
         trainings = Trainings(Engine(numerics), options.victim, train, trusted)
         for reference in options.defense or installed().names("defense"):
             try:

@@ -26,9 +26,9 @@ from subjects.base import Setting, Side, Sizes, network, pictures
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ucbench.crafting import pgd
+from ucbench.crafting.pgd import pgd
 from ucbench.numerics import resolve
-from ucbench.training import seeded
+from ucbench.training.determinism import seeded
 
 RADIUS = 8 / 255
 LR, MOMENTUM = 0.05, 0.9

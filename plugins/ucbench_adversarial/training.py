@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ucbench_adversarial.pgd import cross_entropies, pgd, scores_of, under_attack
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_adversarial.params import AdversarialTrainingParams
 
 

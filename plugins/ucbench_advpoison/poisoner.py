@@ -12,13 +12,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ucbench import ImageSet, Perturbation, UsageError
-from ucbench.crafting import pgd
-from ucbench.training.normalized import channel_statistics
+from ucbench import ImageSet, Perturbation, UsageError, channel_statistics, pgd
 from ucbench_advpoison.augment import random_view
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_advpoison.params import AdvPoisonParams, HypoParams, SignedStepsParams
 
 

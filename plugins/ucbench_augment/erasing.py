@@ -11,7 +11,7 @@ from torch import Tensor
 from ucbench_augment.drawing import centred_boxes, in_box, on_share, uniform
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_augment.params import CutoutParams, RandomErasingParams
 
 #: Rectangles tried for an image before it is left unchanged.

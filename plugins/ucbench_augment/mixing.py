@@ -11,7 +11,7 @@ from torch import Tensor
 from ucbench_augment.drawing import box_area, centred_boxes, in_box
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_augment.params import CutMixParams, MixingParams, MixupParams
 
 

@@ -15,7 +15,7 @@ from ucbench_augment import color
 from ucbench_augment.drawing import Operation, by_choice
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_augment.params import RandAugmentParams, TrivialAugmentParams
 
 #: TrivialAugment's number of magnitudes, from 0.

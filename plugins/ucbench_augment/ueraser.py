@@ -12,7 +12,7 @@ from ucbench_augment.drawing import on_share, uniform
 from ucbench_augment.policies import Policy, ueraser_space
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_augment.params import UEraserParams
 
 

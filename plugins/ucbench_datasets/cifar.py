@@ -11,8 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from platformdirs import user_cache_path
 
-from ucbench import DataError
-from ucbench.data import FramedDataset, LabelSet, Picture, Split, SplitName
+from ucbench import DataError, FramedDataset, LabelSet, Picture, Split, SplitName
 from ucbench_datasets.params import Cifar10Params, Cifar100Params
 from ucbench_datasets.parquet import Table, read_table
 from ucbench_datasets.parquet_files import split_files

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ucbench.data import FramedDataset, LabelSet, Picture, Split, SplitName, balanced_indices
+from ucbench import FramedDataset, LabelSet, Picture, Split, SplitName, balanced_indices
 
 _TEST_PER_CLASS = 50
 #: Fixed: another seed is another test split, and every published number of this data set changes.

@@ -6,8 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from ucbench import DataError
-from ucbench.data import FramedDataset, Picture, Split, SplitName, stratified_split
+from ucbench import DataError, FramedDataset, Picture, Split, SplitName, stratified_split
 from ucbench_datasets.params import ImageFolderParams
 
 _SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from ucbench.data import DatasetParams
+from ucbench import DatasetParams
 
 
 class DigitsParams(DatasetParams):

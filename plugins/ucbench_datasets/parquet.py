@@ -12,8 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ucbench import DataError
-from ucbench.data import FramedDataset, LabelSet, Picture, Split, SplitName
+from ucbench import DataError, FramedDataset, LabelSet, Picture, Split, SplitName
 from ucbench_datasets.params import ParquetParams
 from ucbench_datasets.parquet_files import split_files
 from ucbench_datasets.parquet_schema import class_names, label_column, picture_column

@@ -6,8 +6,7 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from ucbench import DataError
-from ucbench.data import SplitName
+from ucbench import DataError, SplitName
 
 _SPLIT_WORD = re.compile(r"(train|test|validation|valid|val)(?![a-z])", re.IGNORECASE)
 #: What serves as which split, the first that there is.

@@ -16,7 +16,7 @@ from ucbench_eminn.objective import measured
 from ucbench_eminn.sweeps import Alternation
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_eminn.params import EMinNClassParams, EMinNParams
 
 

@@ -9,11 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ucbench import ImageSet, UsageError
-from ucbench.crafting import BiLevel
+from ucbench import BiLevel, ImageSet, UsageError
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_eminn.params import SurrogateTraining
 
 

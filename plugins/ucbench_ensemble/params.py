@@ -6,9 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
-from ucbench import Params, UsageError
-from ucbench.plugins.grammar import parse_chain
-from ucbench.plugins.registry import Component, installed
+from ucbench import Component, Params, UsageError, installed, parse_chain
 
 
 class EnsembleParams(Params):

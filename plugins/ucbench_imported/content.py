@@ -7,8 +7,7 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-from ucbench import DataError, UsageError
-from ucbench.store.keys import sha256_of
+from ucbench import DataError, UsageError, sha256_of
 
 #: Suffixes of files that hold arrays.
 ARRAY_SUFFIXES = (".npy", ".npz", ".safetensors", ".pt", ".pth")

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from ucbench.plugins.params import Params
+from ucbench import Params
 from ucbench_imported.content import sha256
 
 

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ucbench import DataError, ImageSet, Perturbation, UsageError
-from ucbench.data.budget import LEVELS, Budget, blocks, sizes
+from ucbench import LEVELS, Budget, DataError, ImageSet, Perturbation, UsageError, blocks, sizes
 from ucbench_imported.content import sha256
 from ucbench_imported.sources import Source, open_source, size_text
 
 if TYPE_CHECKING:
-    from ucbench.plugins.specs import Norm
-    from ucbench.training.context import Run
+    from ucbench import Norm, Run
     from ucbench_imported.params import ReleaseParams
 
 Levels = NDArray[np.float64]

@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from torch import Tensor
 
-from ucbench import DataError, UsageError
-from ucbench.data import Framing, Picture, assemble
-from ucbench.errors import did_you_mean
+from ucbench import DataError, Framing, Picture, UsageError, assemble, did_you_mean
 from ucbench_imported.content import check_format, pictures_in
 
 Array = NDArray[Any]

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ucbench import UsageError
-from ucbench.errors import did_you_mean
+from ucbench import UsageError, did_you_mean
 
 _SHOWN = 5
 

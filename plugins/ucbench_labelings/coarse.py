@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ucbench import ImageSet, UsageError
-from ucbench.metrics.information import Labels, agreement
+from ucbench import ImageSet, Labels, UsageError, agreement
 from ucbench_labelings.class_maps import numbered, read_class_map
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_labelings.params import CoarseParams
 
 

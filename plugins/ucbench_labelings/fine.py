@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ucbench import ImageSet, UsageError
-from ucbench.crafting import cluster, extract_features, nearest_centre
-from ucbench.metrics.information import agreement
+from ucbench import ImageSet, UsageError, agreement, cluster, extract_features, nearest_centre
 from ucbench_labelings.model import lent_model
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_labelings.params import FineParams
 
 

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 from ucbench import UsageError
 
 if TYPE_CHECKING:
-    from ucbench.crafting.surrogate import Surrogate
-
-    from ucbench.training.context import Run
+    from ucbench import Run, Surrogate
 
 
 def lent_model(run: Run) -> Surrogate:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ucbench import ImageSet, Params
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
 
 
 class Original:

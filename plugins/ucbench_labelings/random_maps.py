@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ucbench import ImageSet, UsageError
-from ucbench.metrics.information import agreement
+from ucbench import ImageSet, UsageError, agreement
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_labelings.params import MergeParams, NoisyParams
 
 

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ucbench import ImageSet, Perturbation, UsageError
-from ucbench.crafting import BiLevel, cosine_gap, pgd
-from ucbench.training import DivergedError
+from ucbench import BiLevel, DivergedError, ImageSet, Perturbation, UsageError, cosine_gap, pgd
 from ucbench_miue.batches import balanced_batches
 from ucbench_miue.diagnosis import projection, variance, within_class_log_det
 from ucbench_miue.objective import mutual_information_loss
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_miue.params import MIUEParams
 
 #: Images on which the diagnostics of a finished craft are measured.

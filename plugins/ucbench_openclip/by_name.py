@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ucbench import ImageSet, UsageError
-from ucbench.crafting import cluster
-from ucbench.metrics.information import agreement
+from ucbench import ImageSet, UsageError, agreement, cluster
 from ucbench_openclip.loading import load_clip
 from ucbench_openclip.prompts import class_embeddings
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_openclip.params import CoarseByNameParams
 
 

@@ -8,8 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ucbench import UsageError
-from ucbench.crafting import resize
+from ucbench import UsageError, resize
 from ucbench_openclip.loading import LoadedClip
 from ucbench_openclip.prompts import class_embeddings
 

@@ -13,10 +13,7 @@ from typing import Any, NamedTuple
 import open_clip
 from torch import Tensor, nn
 
-from ucbench import DataError, UsageError
-from ucbench.crafting.resize import Mode
-from ucbench.errors import did_you_mean
-from ucbench.training import seeded
+from ucbench import DataError, Mode, UsageError, did_you_mean, seeded
 from ucbench_openclip.input_size import at_size
 from ucbench_openclip.params import ClipParams
 from ucbench_openclip.weight_files import config_beside, read_config

@@ -9,8 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ucbench import Params
-from ucbench.store.keys import sha256_of
+from ucbench import Params, sha256_of
 from ucbench_openclip.weight_files import read_config
 
 #: The prompt of Radford et al. (2021), section 3.1.4; it stands for the classes of any set of pictures.

@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ucbench import ImageSet
-from ucbench.crafting import predict_classes
+from ucbench import ImageSet, predict_classes
 from ucbench_openclip.frozen import FrozenClip
 from ucbench_openclip.loading import load_clip
 
 if TYPE_CHECKING:
-    from ucbench.crafting.surrogate import Surrogate
-
-    from ucbench.training.context import Run
+    from ucbench import Run, Surrogate
     from ucbench_openclip.params import ZeroShotParams
 
 #: Images annotated between two reports of progress.

@@ -13,8 +13,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
-from ucbench import UsageError
-from ucbench.numerics import Numerics, available_cores
+from ucbench import Numerics, UsageError, available_cores
 from ucbench_ray.params import RayParams
 
 # Read by Ray when it is imported or starts a cluster; what the user set holds.

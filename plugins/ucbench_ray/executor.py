@@ -8,8 +8,7 @@ from pathlib import Path
 
 import ray
 
-from ucbench.crafting.workbench import Session
-from ucbench.running.executors import OnDone, Schedule, Task
+from ucbench import OnDone, Schedule, Session, Task
 from ucbench_ray.cluster import Share, connected
 from ucbench_ray.foreman import Foreman, Hand
 from ucbench_ray.params import RayParams

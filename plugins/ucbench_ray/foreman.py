@@ -13,11 +13,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from ucbench import UcbenchError, UsageError
-from ucbench.crafting.workbench import Session
-from ucbench.environment import versions
-from ucbench.results.records import Record
-from ucbench.running.executors import Job, OnDone, Schedule, Task, failed, title
+from ucbench import Job, OnDone, Record, Schedule, Session, Task, UcbenchError, UsageError, failed, title, versions
 
 #: How often a job is begun whose worker died, and a worker started that dies before it is ready.
 ATTEMPTS = 2

@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ucbench.crafting.workbench import Session
-    from ucbench.numerics import Numerics
-    from ucbench.running.executors import Job
+    from ucbench import Job, Numerics, Session
 
 #: Environment variables with these beginnings are the driver's, as in a process that it starts itself.
 _INHERITED = ("UCBENCH_", "OMP_", "MKL_", "OPENBLAS_")
@@ -70,10 +68,7 @@ class Worker:
             The versions of what can move a number, as this worker has them.
         """
         self._setting.apply()
-        from ucbench.crafting.workbench import Session
-        from ucbench.environment import versions
-        from ucbench.progress import Silent
-        from ucbench.store.store import Store
+        from ucbench import Session, Silent, Store, versions
 
         self._bench = Session(Store(Path(self._setting.home)), self._setting.numerics, Silent())
         return versions()
@@ -85,7 +80,7 @@ class Worker:
             Of a cell its record, of a release that is there None; or type and text of what went wrong.
         """
         self._setting.apply()
-        from ucbench.running.executors import compute, craft, task_of
+        from ucbench import compute, craft, task_of
 
         assert self._bench is not None
         job: Job = pickle.loads(packed)

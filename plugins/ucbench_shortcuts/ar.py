@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from ucbench import ImageSet, Perturbation, UsageError
 
 if TYPE_CHECKING:
-    from ucbench.data.budget import Budget
-    from ucbench.training.context import Run
+    from ucbench import Budget, Run
     from ucbench_shortcuts.params import ARParams
 
 Floats = NDArray[np.float64]

@@ -13,7 +13,7 @@ from torch import Tensor
 from ucbench import ImageSet, Perturbation
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_shortcuts.params import CUDAParams
 
 #: Values transformed at once, which bounds the memory and changes no number.

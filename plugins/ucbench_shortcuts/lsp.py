@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.datasets import make_classification
 
-from ucbench import ImageSet, Perturbation, UsageError
-from ucbench.crafting import on_grid
+from ucbench import ImageSet, Perturbation, UsageError, on_grid
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_shortcuts.params import LSPParams
 
 

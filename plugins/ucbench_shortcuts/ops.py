@@ -14,7 +14,7 @@ from torch import Tensor
 from ucbench import ImageSet, Perturbation, UsageError
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_shortcuts.params import OPSParams
 
 #: Every channel dark or bright: int64 ``[8, 3]`` of 0 and 1.

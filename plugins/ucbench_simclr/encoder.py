@@ -8,9 +8,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from ucbench import ImageSet
-from ucbench.training import Engine
-from ucbench.training.normalized import Normalized
+from ucbench import Engine, ImageSet, Normalized
 from ucbench_simclr.views import SMALL
 
 

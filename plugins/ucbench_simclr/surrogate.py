@@ -9,14 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ucbench import ImageSet, UsageError
-from ucbench.training import seeded
-from ucbench.training.normalized import Normalized
+from ucbench import ImageSet, Normalized, UsageError, seeded
 from ucbench_simclr.encoder import resnet18
 from ucbench_simclr.pretraining import pretrain
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_simclr.params import EncoderParams
 
 

@@ -14,7 +14,7 @@ from ucbench_simclr.pretraining import pretrain
 from ucbench_simclr.probe import fit_probe
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_simclr.params import SimCLRParams
 
 

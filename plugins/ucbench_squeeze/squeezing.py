@@ -15,7 +15,7 @@ from ucbench import ImageSet
 from ucbench_squeeze.params import SqueezingParams
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
 
 P = TypeVar("P", bound=SqueezingParams)
 

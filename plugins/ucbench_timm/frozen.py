@@ -7,9 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from ucbench import ImageSet, UsageError
-from ucbench.crafting import resize
-from ucbench.crafting.resize import Mode
+from ucbench import ImageSet, Mode, UsageError, resize
 
 
 class FrozenNetwork(nn.Module):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ucbench.training.recipe import QUICK_RECIPE, Recipe
+from ucbench import QUICK_RECIPE, Recipe
 from ucbench_timm.surrogate_params import EfficientNetLite0Params, TimmSurrogateParams
 
 _EMBEDDED = "efficientnet-lite0"

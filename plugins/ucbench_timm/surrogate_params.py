@@ -8,9 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ucbench.plugins.params import Params
-from ucbench.store.keys import sha256_of
-from ucbench.training.recipe import QUICK_RECIPE
+from ucbench import QUICK_RECIPE, Params, sha256_of
 from ucbench_timm.victim_params import ResNetParams
 from ucbench_timm.weight_files import efficientnet_lite0_file
 

@@ -10,14 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ucbench import ImageSet
-from ucbench.training import seeded
+from ucbench import ImageSet, seeded
 from ucbench_timm.frozen import FrozenNetwork, NetworkSurrogate
 from ucbench_timm.surrogate_params import TrainedParams
 from ucbench_timm.victims import ResNet18
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
 
 
 class TrainedSurrogate(NetworkSurrogate):

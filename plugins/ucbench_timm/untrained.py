@@ -7,9 +7,7 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
-from ucbench import ImageSet, UsageError
-from ucbench.training import seeded
-from ucbench.training.normalized import Normalized, normalized
+from ucbench import ImageSet, Normalized, UsageError, normalized, seeded
 from ucbench_timm.surrogate_params import UntrainedParams
 from ucbench_timm.victims import ResNet18
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
-from ucbench.training.recipe import PAPER_RECIPES, QUICK_RECIPE, Recipe
+from ucbench import PAPER_RECIPES, QUICK_RECIPE, Recipe
 
 
 class VictimParams(Recipe):

@@ -7,8 +7,7 @@ from typing import Any
 import timm
 from timm.models import get_pretrained_cfg_value, is_model_pretrained
 
-from ucbench import UsageError
-from ucbench.errors import did_you_mean
+from ucbench import UsageError, did_you_mean
 
 
 def create(name: str, size: tuple[int, int], **options: Any) -> Any:

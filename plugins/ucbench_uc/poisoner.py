@@ -11,13 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ucbench import ImageSet, Perturbation
-from ucbench.crafting import Clusters, clusters_of, nearest_centre
+from ucbench import Clusters, ImageSet, Perturbation, clusters_of, nearest_centre
 from ucbench_uc.generator import GeneratorBank
 from ucbench_uc.objective import derangement, discrepancy
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_uc.params import UCParams
 
 #: Images on which the diagnostics of a finished craft are measured.
@@ -59,7 +58,7 @@ class UnlearnableClusters:
         self, images: ImageSet, labels: NDArray[np.int64] | None, state: dict[str, NDArray[np.float32]], run: Run
     ) -> NDArray[np.int64]:
         """Nearest stored centre ``[N]`` of unseen images: the perturbation they would have got."""
-        from ucbench.crafting import extract_features
+        from ucbench import extract_features
 
         assert run.surrogate is not None
         features = extract_features(run.surrogate, images, run.device)

@@ -22,7 +22,7 @@ from PIL import Image
 import ucbench
 from ucbench import api
 from ucbench.cli.app import cli, main
-from ucbench.matrix.matrix import Cell
+from ucbench.matrix.cell import Cell
 from ucbench.matrix.suite import load_suite
 from ucbench.plugins import manager as plugins
 from ucbench.plugins import registry

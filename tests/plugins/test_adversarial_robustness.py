@@ -11,13 +11,13 @@ from ucbench import MetricContext
 from ucbench.plugins.registry import installed
 from ucbench.testing import TinySurrogate, make_run, sample_images
 from ucbench.testing.samples import NUMERICS
-from ucbench.training import arithmetic, seeded
+from ucbench.training.determinism import deterministic, seeded
 from ucbench_adversarial.robustness import robust_accuracy
 
 
 @pytest.fixture(autouse=True)
 def _exact_arithmetic():
-    with arithmetic(NUMERICS):
+    with deterministic(NUMERICS):
         yield
 
 

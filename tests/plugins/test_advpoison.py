@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 from torch import Tensor
-from ucbench.crafting.poisoner import Perturbation
 
-from ucbench.data import ImageSet
+from ucbench.crafting.poisoner import Perturbation
 from ucbench.data.budget import Budget
+from ucbench.data.imageset import ImageSet
 from ucbench.errors import UsageError
 from ucbench.plugins.registry import installed
 from ucbench.testing import MemoryCheckpoint, TinySurrogate, make_run, sample_images

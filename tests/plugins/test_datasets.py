@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 import ucbench_datasets
-from ucbench.data import load_dataset
+from ucbench.data.loading import load_dataset
 from ucbench.errors import DataError, UsageError
 from ucbench_datasets.cifar import Cifar10, Cifar100
 from ucbench_datasets.digits import Digits

@@ -20,8 +20,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from ucbench.crafting.release import Release, make_release, materialise
-from ucbench.data import ImageSet
 from ucbench.data.budget import Budget, sizes
+from ucbench.data.imageset import ImageSet
 from ucbench.errors import DataError, UcbenchError, UsageError
 from ucbench.plugins.registry import installed
 from ucbench.store.keys import canonical

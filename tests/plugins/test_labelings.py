@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ucbench.data import ImageSet, LabelSet
+from ucbench.data.imageset import ImageSet, LabelSet
 from ucbench.plugins.registry import installed
 from ucbench.testing import make_run, sample_images
 

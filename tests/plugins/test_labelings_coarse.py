@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ucbench.data import ImageSet, LabelSet, load_dataset
+from ucbench.data.imageset import ImageSet, LabelSet
+from ucbench.data.loading import load_dataset
 from ucbench.errors import UsageError
 from ucbench.plugins.grammar import ComponentRef
 from ucbench.plugins.registry import Component, installed

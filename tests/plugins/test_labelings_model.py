@@ -10,7 +10,7 @@ import torch
 from sklearn.cluster import KMeans as ReferenceKMeans
 from torch import Tensor
 
-from ucbench.data import ImageSet
+from ucbench.data.imageset import ImageSet
 from ucbench.errors import UsageError
 from ucbench.plugins.registry import installed
 from ucbench.testing import TinySurrogate, make_run, sample_images

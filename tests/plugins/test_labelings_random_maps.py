@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ucbench.data import ImageSet
+from ucbench.data.imageset import ImageSet
 from ucbench.errors import UsageError
 from ucbench.testing import make_run, sample_images
 from ucbench_labelings.params import MergeParams, NoisyParams

@@ -12,7 +12,8 @@ import pytest
 
 from ucbench.plugins.registry import installed
 from ucbench.plugins.specs import SPEC_KINDS
-from ucbench.scaffold import names_for, write_plugin
+from ucbench.scaffold.naming import names_for
+from ucbench.scaffold.writing import write_plugin
 
 KINDS = tuple(SPEC_KINDS)
 

@@ -17,8 +17,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from ucbench.crafting.surrogate import Surrogate
 
+from ucbench.crafting.surrogate import Surrogate
 from ucbench.errors import DataError, UsageError
 from ucbench.plugins.grammar import parse
 from ucbench.plugins.registry import installed

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ucbench.data import ImageSet
+from ucbench.data.imageset import ImageSet
 from ucbench.errors import UsageError
 from ucbench.plugins.registry import installed
 from ucbench.testing import make_run

@@ -13,13 +13,13 @@ import torch
 from click.testing import CliRunner
 from safetensors import safe_open
 
-from ucbench.data import load_dataset
+from ucbench.data.loading import load_dataset
 from ucbench.errors import UsageError
 from ucbench.numerics import Numerics
 from ucbench.plugins.registry import installed
 from ucbench.progress import Silent
 from ucbench.testing import sample_images
-from ucbench.training import Engine
+from ucbench.training.engine import Engine
 
 open_clip = pytest.importorskip("open_clip", reason="needs open_clip: pip install 'ucbench[clip]'")
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "train_small_clip.py"

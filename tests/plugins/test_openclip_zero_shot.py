@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
-from ucbench.data import ImageSet
+from ucbench.data.imageset import ImageSet
 from ucbench.errors import UsageError
 from ucbench.plugins.registry import installed
 from ucbench.testing import check_labeling, make_run

@@ -15,7 +15,6 @@ import torch
 
 import ucbench_ray
 from ucbench import DatasetSpec, PoisonerSpec, UsageError, hookimpl
-from ucbench.crafting.workbench import Session
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.numerics import Numerics
 from ucbench.plugins import builtin
@@ -23,8 +22,9 @@ from ucbench.plugins.manager import load_module
 from ucbench.plugins.registry import Registry
 from ucbench.progress import Silent
 from ucbench.results import rows, write_csv
-from ucbench.running.executors import Serial
+from ucbench.running.executors.serial import Serial
 from ucbench.running.runner import run_cells
+from ucbench.session import Session
 from ucbench.store.store import Store
 from ucbench.testing import check_executor, sample_images
 from ucbench.testing.cells import Few, Spots, small_cells

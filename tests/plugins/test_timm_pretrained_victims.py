@@ -17,7 +17,8 @@ from ucbench.numerics import Numerics
 from ucbench.plugins.specs import VictimSpec
 from ucbench.store.keys import sha256_of
 from ucbench.testing import check_victim, sample_images
-from ucbench.training import Engine, seeded
+from ucbench.training.determinism import seeded
+from ucbench.training.engine import Engine
 from ucbench.training.normalized import normalized
 from ucbench.training.recipe import PAPER_RECIPES, Recipe
 from ucbench_timm import ucbench_victims

@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from ucbench.crafting.poisoner import Perturbation
 
-from ucbench.crafting import clusters_of
-from ucbench.data import ImageSet
+from ucbench.crafting.clustering import clusters_of
+from ucbench.crafting.poisoner import Perturbation
 from ucbench.data.budget import Budget
+from ucbench.data.imageset import ImageSet
 from ucbench.errors import UsageError
 from ucbench.plugins.registry import installed
 from ucbench.testing import TinySurrogate, make_run, sample_images

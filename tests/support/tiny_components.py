@@ -17,12 +17,13 @@ import torch
 from torch import nn
 
 import ucbench
-from ucbench.crafting.workbench import Session
-from ucbench.data import DatasetParams, ImageSet
+from ucbench.data.imageset import ImageSet
+from ucbench.data.params import DatasetParams
 from ucbench.numerics import Numerics
 from ucbench.plugins.manager import load_module
 from ucbench.plugins.registry import Registry
 from ucbench.progress import Silent
+from ucbench.session import Session
 from ucbench.store.store import Store
 
 CPU = Numerics("cpu", "float32", 1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ucbench.crafting import BiLevel
+from ucbench.crafting.bilevel import BiLevel
 from ucbench.data.budget import Budget
 from ucbench.errors import UsageError
 from ucbench.testing import MemoryCheckpoint, TinySurrogate, make_run, sample_images

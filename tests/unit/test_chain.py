@@ -7,10 +7,10 @@ import itertools
 import pytest
 import torch
 
-from ucbench.data import ImageSet
+from ucbench.data.imageset import ImageSet
 from ucbench.errors import ContractError, UsageError
 from ucbench.testing import make_run, sample_images
-from ucbench.training import DefensePipeline
+from ucbench.training.defenses import DefensePipeline
 
 GENERATOR = torch.Generator()
 

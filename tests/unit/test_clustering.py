@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ucbench.crafting import cluster, clusters_of, extract_features, nearest_centre
+from ucbench.crafting.clustering import cluster, clusters_of, extract_features, nearest_centre
 from ucbench.errors import UsageError
 from ucbench.testing import TinySurrogate, make_run, sample_images
 

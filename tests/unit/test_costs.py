@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_components import CPU, registry
 
-from ucbench.matrix.matrix import Axes, Cell, expand
+from ucbench.matrix.cell import Cell
+from ucbench.matrix.matrix import Axes, expand
 from ucbench.numerics import Numerics
-from ucbench.store.timings import REMEMBERED, Timings, crafting_work, training_work
+from ucbench.running.estimate import crafting_work, training_work
+from ucbench.store.timings import REMEMBERED, Timings
 
 
 @given(st.lists(st.floats(0.001, 1e5), min_size=1, max_size=2 * REMEMBERED))

@@ -12,8 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ucbench.data import DatasetParams, FramedDataset, Picture, Split, assemble, choose_framing, images, load_dataset
+from ucbench.data import images
 from ucbench.data.cache import DecodedImages
+from ucbench.data.framed import FramedDataset, Split
+from ucbench.data.images import Picture, assemble, choose_framing
+from ucbench.data.loading import load_dataset
+from ucbench.data.params import DatasetParams
 from ucbench.errors import DataError, StoreError
 from ucbench.store.store import Store
 

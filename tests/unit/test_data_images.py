@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
-from ucbench.data import Framing, Picture, assemble, choose_framing, decode
+from ucbench.data.images import Framing, Picture, assemble, choose_framing, decode
 from ucbench.errors import DataError
 
 

@@ -7,7 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ucbench.data import DatasetParams, ImageSet, LabelSet, load_dataset
+from ucbench.data.imageset import ImageSet, LabelSet
+from ucbench.data.loading import load_dataset
+from ucbench.data.params import DatasetParams
 from ucbench.errors import ContractError, DataError, UsageError
 from ucbench.plugins.params import Params
 

@@ -7,15 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ucbench.data import (
-    ImageSet,
-    LabelSet,
-    balanced_indices,
-    balanced_subset,
-    set_aside,
-    split_validation,
-    stratified_split,
-)
+from ucbench.data.imageset import ImageSet, LabelSet
+from ucbench.data.selection import balanced_indices, balanced_subset, set_aside, split_validation, stratified_split
 from ucbench.errors import DataError
 
 CLASSES = ("ant", "bee", "cat")

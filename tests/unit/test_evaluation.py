@@ -6,14 +6,17 @@ import math
 
 import numpy as np
 import pytest
-from ucbench.crafting.poisoner import Perturbation
 
-from ucbench.crafting.references import Positive, PositiveParams, Sham
+from ucbench.crafting.poisoner import Perturbation
+from ucbench.crafting.references import Positive, Sham
 from ucbench.crafting.release import Release, make_release
-from ucbench.data import ImageSet
 from ucbench.data.budget import Budget
-from ucbench.metrics.accuracy import accuracy, cluster_diagnostics, confusion, guess_accuracy, linear_probe
+from ucbench.data.imageset import ImageSet
+from ucbench.metrics.accuracy import accuracy, confusion
 from ucbench.metrics.accuracy import test_metrics as metrics_of
+from ucbench.metrics.clusters import cluster_diagnostics
+from ucbench.metrics.probes import guess_accuracy, linear_probe
+from ucbench.plugins.builtin_params import PositiveParams
 from ucbench.plugins.params import Params
 from ucbench.testing import make_run, sample_images
 

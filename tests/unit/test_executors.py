@@ -11,7 +11,6 @@ from pathlib import Path
 
 import disturbing_components as disturbing
 
-from ucbench.crafting.workbench import Session
 from ucbench.progress import Silent
 from ucbench.running.executors.params import ProcessParams
 from ucbench.running.executors.process import Processes
@@ -19,6 +18,7 @@ from ucbench.running.executors.schedule import Schedule
 from ucbench.running.executors.serial import Serial
 from ucbench.running.runner import run_cells
 from ucbench.running.tasks import Task, task_of
+from ucbench.session import Session
 from ucbench.store.store import Store
 from ucbench.testing.cells import small_cells, small_registry
 from ucbench.testing.samples import NUMERICS

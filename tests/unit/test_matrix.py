@@ -10,8 +10,9 @@ import pytest
 from tiny_components import registry
 
 from ucbench.errors import UsageError
+from ucbench.matrix.cell import Cell, CraftLabels
 from ucbench.matrix.compatibility import check_surrogate
-from ucbench.matrix.matrix import Axes, Cell, CraftLabels, expand, parse_craft_labels
+from ucbench.matrix.matrix import Axes, expand, parse_craft_labels
 from ucbench.plugins.specs import PoisonerSpec
 
 REGISTRY = registry()

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_components import registry
 
-from ucbench.matrix.matrix import Axes, Cell, expand
+from ucbench.matrix.cell import Cell
+from ucbench.matrix.matrix import Axes, expand
 from ucbench.numerics import Numerics
 
 CPU = Numerics("cpu", "float32", 2)

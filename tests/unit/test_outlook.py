@@ -7,10 +7,9 @@ import tiny_components as tiny
 
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.running import estimate as module
-from ucbench.running.estimate import Estimate, predicted
-from ucbench.running.probing import probe_training
+from ucbench.running.estimate import Estimate, crafting_work, predicted, probe_training, training_work
 from ucbench.running.tasks import task_of
-from ucbench.store.timings import Timings, crafting_work, training_work
+from ucbench.store.timings import Timings
 
 
 @pytest.fixture(autouse=True)

@@ -14,11 +14,12 @@ import pytest
 import tiny_components as tiny
 from PIL import Image
 
-from ucbench.data import ImageSet
+from ucbench.data.imageset import ImageSet
 from ucbench.errors import StoreError, UsageError
 from ucbench.export.croissant import CONTEXT, About
 from ucbench.export.release import export_release, file_of
-from ucbench.matrix.matrix import Axes, Cell, expand
+from ucbench.matrix.cell import Cell
+from ucbench.matrix.matrix import Axes, expand
 from ucbench.matrix.recorded import cell_of
 from ucbench.running.compute import compute
 from ucbench.running.tasks import task_of

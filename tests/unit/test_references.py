@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ucbench.crafting.references import Clean, CleanPart, CleanPixels, Positive, PositiveParams, Sham
+from ucbench.crafting.references import Clean, Positive, Sham
 from ucbench.crafting.release import Release, make_release, materialise
-from ucbench.data import ImageSet
 from ucbench.data.budget import Budget, sizes
+from ucbench.data.imageset import ImageSet
 from ucbench.errors import DataError, UsageError
+from ucbench.exploit.controls import CleanPart, CleanPixels
+from ucbench.plugins.builtin_params import PositiveParams
 from ucbench.plugins.params import Params
 from ucbench.testing import make_run, sample_images
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ucbench.crafting.poisoner import Perturbation
 
+from ucbench.crafting.poisoner import Perturbation
 from ucbench.crafting.release import Release, make_release, materialise
-from ucbench.data import ImageSet
 from ucbench.data.budget import Budget, measure
+from ucbench.data.imageset import ImageSet
 from ucbench.errors import ContractError
 from ucbench.store.store import Store
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import tiny_components as tiny
 
-from ucbench.matrix.matrix import Axes, Cell, expand
+from ucbench.matrix.cell import Cell
+from ucbench.matrix.matrix import Axes, expand
 from ucbench.plugins.registry import Registry
 from ucbench.results import rows, to_csv
 from ucbench.results.records import read_records

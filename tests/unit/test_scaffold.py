@@ -17,8 +17,8 @@ from ucbench.errors import UsageError
 from ucbench.plugins.manager import load_module
 from ucbench.plugins.registry import Registry, installed
 from ucbench.plugins.specs import SPEC_KINDS
-from ucbench.scaffold import KINDS, Names, names_for, render, write_plugin
-from ucbench.scaffold.naming import LONGEST
+from ucbench.scaffold.naming import LONGEST, Names, names_for
+from ucbench.scaffold.writing import KINDS, render, write_plugin
 
 #: Short and long names put line breaks to the test, the others the names that a template imports.
 NAMES = ("a", "z" * LONGEST, "a-b-" + "c" * (LONGEST - 4), "recipe", "image-set", "dataset", "none-2", "true", "x2")

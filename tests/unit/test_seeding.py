@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ucbench.numerics import Numerics
-from ucbench.training import arithmetic, seeded
+from ucbench.training.determinism import deterministic, seeded
 
 
 def draw() -> tuple[float, float, float]:
@@ -55,9 +55,9 @@ def settings() -> tuple[object, ...]:
 
 def test_arithmetic_holds_inside_and_is_put_back():
     before = settings()
-    with arithmetic(Numerics("cpu", "float32", threads=1, deterministic=True)):
+    with deterministic(Numerics("cpu", "float32", threads=1, deterministic=True)):
         assert settings() == (1, True, True, False)
-        with arithmetic(Numerics("cpu", "float32", threads=2, deterministic=False)):
+        with deterministic(Numerics("cpu", "float32", threads=2, deterministic=False)):
             assert settings()[:2] == (2, False)
             assert torch.backends.cudnn.benchmark
         assert settings() == (1, True, True, False)
@@ -68,7 +68,7 @@ def test_arithmetic_is_put_back_after_an_error():
     before = settings()
 
     def fail() -> None:
-        with arithmetic(Numerics("cpu", "float32", threads=1)):
+        with deterministic(Numerics("cpu", "float32", threads=1)):
             raise RuntimeError
 
     with pytest.raises(RuntimeError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ucbench.crafting import cosine_gap
+from ucbench.metrics.features import cosine_gap
 
 
 def by_pairs(features: torch.Tensor, labels: torch.Tensor) -> float:

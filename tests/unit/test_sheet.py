@@ -7,11 +7,11 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from ucbench.crafting.poisoner import Perturbation
 
+from ucbench.crafting.poisoner import Perturbation
 from ucbench.crafting.release import Release, make_release
-from ucbench.data import ImageSet
 from ucbench.data.budget import Budget
+from ucbench.data.imageset import ImageSet
 from ucbench.export.sheet import picture_sheet, write_sheet
 
 GAP, MARGIN, HEAD = 4, 110, 48

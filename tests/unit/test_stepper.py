@@ -6,7 +6,7 @@ from torch import nn
 
 from ucbench.testing import TinySurrogate
 from ucbench.testing.samples import NUMERICS
-from ucbench.training import Engine
+from ucbench.training.engine import Engine
 
 
 def batch(seed, count=6):

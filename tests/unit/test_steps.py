@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ucbench.crafting import pgd, within
+from ucbench.crafting.pgd import pgd, project
 
 
 @given(st.integers(0, 10_000), st.floats(0.001, 0.3), st.floats(0.1, 3.0))
@@ -16,11 +16,11 @@ def test_within_keeps_to_the_ball_and_to_pictures_and_is_idempotent(seed, radius
     x[0, 0] = 0.0
     x[1, 0] = 1.0
     delta = (torch.rand(x.shape, generator=generator) * 2 - 1) * reach * radius
-    cut = within(delta, x, radius)
+    cut = project(delta, x, radius)
     assert cut.abs().max() <= radius + 1e-7
     assert (x + cut).min() >= 0
     assert (x + cut).max() <= 1
-    assert torch.allclose(within(cut, x, radius), cut, atol=1e-7)
+    assert torch.allclose(project(cut, x, radius), cut, atol=1e-7)
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -16,8 +16,9 @@ import pytest
 from ucbench.errors import ContractError, StoreError
 from ucbench.store import files as files_module
 from ucbench.store import store as store_module
+from ucbench.store.files import atomic_write_bytes, atomic_write_text
 from ucbench.store.keys import key
-from ucbench.store.store import Checkpoint, Store, StoredObject, atomic_write_bytes, atomic_write_text
+from ucbench.store.store import Checkpoint, Store, StoredObject
 
 KEY = key("release", "an example")
 ARRAYS = {

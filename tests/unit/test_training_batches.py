@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ucbench.data import ImageSet
+from ucbench.data.imageset import ImageSet
 from ucbench.errors import DataError
 from ucbench.testing import sample_images
 from ucbench.training.batches import ResidentSet, split_evenly

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from ucbench.data import ImageSet
+from ucbench.data.imageset import ImageSet
 from ucbench.testing import sample_images
 from ucbench.training.normalized import channel_statistics, normalized
 

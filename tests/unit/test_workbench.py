@@ -10,15 +10,16 @@ import pytest
 import tiny_components as tiny
 from tiny_components import Dim
 
-from ucbench.crafting.workbench import Session
 from ucbench.data.budget import sizes
 from ucbench.errors import UsageError
-from ucbench.exploit.evaluate import publish
-from ucbench.matrix.matrix import Axes, Cell, expand
+from ucbench.exploit.publish import publish
+from ucbench.matrix.cell import Cell
+from ucbench.matrix.matrix import Axes, expand
 from ucbench.plugins.params import Params
 from ucbench.progress import Lines
+from ucbench.session import Session
 from ucbench.store.store import Store
-from ucbench.training import DefensePipeline
+from ucbench.training.defenses import DefensePipeline
 
 
 @pytest.fixture(autouse=True)

@@ -117,7 +117,7 @@ def _data(problems: list[str]) -> Facts:
 
 
 def _libraries() -> Facts:
-    from ucbench.environment import versions
+    from ucbench.numerics import versions
 
     return versions()
 

@@ -15,15 +15,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ucbench.crafting.pgd import within
-from ucbench.data import ImageSet
-from ucbench.errors import UsageError
+from ucbench.crafting.pgd import project
+from ucbench.data.imageset import ImageSet
 from ucbench.store.keys import derive_seed
-from ucbench.training import Stepper, seeded
 from ucbench.training.batches import split_evenly
+from ucbench.training.determinism import seeded
+from ucbench.training.optim import Stepper
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench.crafting.poisoner import CraftRun
 
 
 class BiLevel:
@@ -31,7 +31,7 @@ class BiLevel:
 
     Args:
         train: the images to perturb; labels are required.
-        run: lends surrogate, budget, engine, seeds and checkpoint.
+        run: gives surrogate, budget, engine, seeds and checkpoint.
         options: of the network's SGD, see :class:`ucbench.training.Stepper`.
 
     Attributes:
@@ -42,12 +42,10 @@ class BiLevel:
         history: what the poisoner appends a round, kept across interruptions: a list of mappings of numbers.
 
     Raises:
-        UsageError: if the run has no surrogate that can be trained.
+        UsageError: if the run has no surrogate.
     """
 
-    def __init__(self, train: ImageSet, run: Run, **options: Any) -> None:
-        if run.surrogate is None or run.budget is None:
-            raise UsageError("A bi-level poisoner needs a surrogate to train and a budget to keep to.")
+    def __init__(self, train: ImageSet, run: CraftRun, **options: Any) -> None:
         self._run = run
         self.radius = run.budget.radius
         self.network: nn.Module = run.surrogate.module(run.seed("network"), train)
@@ -123,7 +121,7 @@ class BiLevel:
 
     def put(self, indices: Tensor, delta: Tensor) -> None:
         """Set the perturbations of ``indices``, cut to the ball and to what keeps the images in [0, 1]."""
-        self.delta[indices] = within(delta.detach(), self.clean(indices), self.radius)
+        self.delta[indices] = project(delta.detach(), self.clean(indices), self.radius)
 
     def save(self, rounds: int, extra: Mapping[str, NDArray[Any]] | None = None) -> None:
         """Save the state after ``rounds`` rounds; the core decides how often it is written."""

@@ -1,4 +1,4 @@
-"""k-means on surrogate features, shared by cluster-wise poisoners and by label-based ones that are told clusters."""
+"""k-means on surrogate features, shared by cluster-wise poisoners and by craft labels made from clusters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ucbench.data import ImageSet
+from ucbench.data.imageset import ImageSet
 from ucbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,18 +70,12 @@ def cluster(features: torch.Tensor, k: int, seed: int) -> Clusters:
     return Clusters(fitted.cluster_centers_.astype(np.float32), fitted.labels_.astype(np.int64))
 
 
-def clusters_of(train: ImageSet, k: int, run: Run, surrogate: Surrogate | None = None) -> Clusters:
-    """Cluster ``train`` by the features of ``surrogate``, or of the run's.
+def clusters_of(train: ImageSet, k: int, run: Run, surrogate: Surrogate) -> Clusters:
+    """Cluster ``train`` by the features of ``surrogate``.
 
-    The seed is the craft seed's stream ``clusters``, so that UC and a label-based poisoner told ``clusters`` with the
-    same surrogate, number and craft seed work on the same clusters.
-
-    Raises:
-        UsageError: if the run has no surrogate.
+    The seed is the craft seed's stream ``clusters``, so that UC and a label-based poisoner with craft labels
+    ``clusters`` of the same surrogate, number and craft seed work on the same clusters.
     """
-    surrogate = surrogate or run.surrogate
-    if surrogate is None:
-        raise UsageError("Clustering needs a surrogate; name one with --surrogate.")
     return cluster(extract_features(surrogate, train, run.device), k, run.seed("clusters"))
 
 

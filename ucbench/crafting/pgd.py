@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-def within(delta: Tensor, x: Tensor, radius: float) -> Tensor:
+def project(delta: Tensor, x: Tensor, radius: float) -> Tensor:
     """``delta`` cut to +-``radius``, then to what keeps ``x + delta`` in [0, 1]; all float32 ``[B, 3, H, W]``."""
     delta = delta.clamp(-radius, radius)
     return (x + delta).clamp(0.0, 1.0) - x
@@ -30,10 +30,10 @@ def pgd(
     Returns:
         The new perturbations ``[B, 3, H, W]``, detached, within the ball and keeping the images in [0, 1].
     """
-    delta = within(delta, x, radius)
+    delta = project(delta, x, radius)
     for _ in range(steps):
         perturbed = (x + delta).requires_grad_()
         with torch.enable_grad():
             (gradient,) = torch.autograd.grad(objective(perturbed), perturbed)
-        delta = within(delta - step * gradient.sign(), x, radius)
+        delta = project(delta - step * gradient.sign(), x, radius)
     return delta.detach()

@@ -7,15 +7,15 @@ they are needed. Components are not trusted: images, order and count are the sou
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ucbench.crafting.poisoner import Perturbation
-from ucbench.data import ImageSet
 from ucbench.data.budget import BLOCK_VALUES, Budget, blocks, measure
+from ucbench.data.imageset import ImageSet
 from ucbench.errors import ContractError
 
 UInt8Images = NDArray[np.uint8]
@@ -47,6 +47,10 @@ class Release:
     def is_shared(self) -> bool:
         """Whether groups of images share a perturbation: neither one for all, nor one each."""
         return 1 < len(self.changes) < len(self.index)
+
+    def with_meta(self, **added: Any) -> Release:
+        """The release with further entries in ``meta``."""
+        return replace(self, meta={**self.meta, **added})
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays to store; :meth:`from_arrays` is the inverse."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
 from ucbench.data.framed import FramedDataset
 from ucbench.data.imageset import ImageSet
-from ucbench.data.loading import Dataset
 from ucbench.data.params import DatasetParams
 from ucbench.data.selection import balanced_subset, split_validation
 from ucbench.errors import ContractError, DataError
@@ -18,6 +17,21 @@ from ucbench.plugins.params import Params
 
 if TYPE_CHECKING:
     from ucbench.store.store import Store
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """``Class(params)``; loads image sets by split.
+
+    May also have ``note: str``, set by :meth:`load`: how its images were brought to one size, to be printed.
+    """
+
+    def load(self, split: Literal["train", "test"]) -> ImageSet:
+        """Read one split.
+
+        Raises:
+            DataError: naming the file or column that cannot be read.
+        """
 
 
 @dataclasses.dataclass(frozen=True)

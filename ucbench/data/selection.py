@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ucbench.data.imageset import ImageSet, Labels
 from ucbench.errors import DataError
+from ucbench.store.keys import derive_seed
 
 Indices = NDArray[np.int64]
 
@@ -116,3 +117,17 @@ def _shuffled_classes(labels: Labels, classes: int, seed: int) -> list[Indices]:
         np.random.RandomState([seed, label]).permutation(np.flatnonzero(labels == label)).astype(np.int64)
         for label in range(classes)
     ]
+
+
+def protected_part(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.int64]:
+    """Indices, ascending, of the protected share of a training set with these labels ``[N]``.
+
+    Random, stratified by class (every class gives ``round(fraction * its size)`` images), nested (a smaller fraction's
+    images are among a larger one's), and the same for every poisoner with the same seed.
+    """
+    rng = np.random.default_rng(derive_seed("mixture", seed))
+    chosen = []
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        chosen.append(members[: round(fraction * len(members))])
+    return np.sort(np.concatenate(chosen)).astype(np.int64)

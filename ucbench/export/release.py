@@ -30,16 +30,17 @@ from PIL import Image
 
 import ucbench
 from ucbench.crafting.release import Release
-from ucbench.crafting.workbench import Session
-from ucbench.data import ImageSet
+from ucbench.data.imageset import ImageSet
 from ucbench.errors import UsageError
-from ucbench.exploit.evaluate import publish
+from ucbench.exploit.labels import label
 from ucbench.export.croissant import About, croissant
-from ucbench.matrix.matrix import Cell
+from ucbench.matrix.cell import Cell
 from ucbench.results.records import Record
+from ucbench.running.evaluate import published_of, release_of
 from ucbench.running.tasks import task_of
+from ucbench.session import Session
 from ucbench.store.files import reporting
-from ucbench.training import arithmetic
+from ucbench.training.determinism import deterministic
 
 SCHEMA = 1
 COLUMNS = ("file", "class", "label", "index", "protected", "sha256")
@@ -78,12 +79,12 @@ def export_release(cell: Cell, session: Session, out: Path, about: About, record
         raise UsageError(f"{out} exists already. Name another --out, or move it away.")
     if record is not None:
         _check_key(record, task_of(cell, session).key)
-    key, release = session.release(cell)
+    key, release = release_of(cell, session)
     if record is not None:
         _check_measured(record, release)
     data = session.data(cell)
-    with arithmetic(session.numerics):
-        published = session.labelled(cell, data.train, publish(cell, release, session), data.test)[0]
+    with deterministic(session.numerics):
+        published = label(cell.labeling, data.train, published_of(cell, release, session), data.test, session)[0]
     protected = np.zeros(len(published), bool)
     protected[session.protected(cell).indices] = True
     draft = out.with_name(f".{out.name}.{uuid.uuid4().hex}.tmp")
@@ -91,10 +92,10 @@ def export_release(cell: Cell, session: Session, out: Path, about: About, record
         try:
             hashes = _write_pictures(draft, published, session)
             _write(draft, "labels.csv", _labels(published, protected, hashes), hashes)
-            told = describe(cell, key, release, published, session)
-            _write(draft, "release.json", _json(told), hashes)
-            description = croissant(told, published.classes, hashes, about)
-            _write(draft, "croissant.json", _json(description), hashes)
+            description = describe(cell, key, release, published, session)
+            _write(draft, "release.json", _json(description), hashes)
+            dataset = croissant(description, published.classes, hashes, about)
+            _write(draft, "croissant.json", _json(dataset), hashes)
             _write(draft, "SHA256SUMS", "".join(f"{hashes[name]}  {name}\n" for name in sorted(hashes)), {})
             if out.exists():
                 out.rmdir()
@@ -169,7 +170,7 @@ def _check_measured(record: Record, release: Release) -> None:
 def _write_pictures(draft: Path, published: ImageSet, session: Session) -> dict[str, str]:
     """Write every picture; their hashes by file, in the set's order."""
     hashes: dict[str, str] = {}
-    advance = session.progress.bar("pictures", len(published))
+    advance = session.progress.bar("images", len(published))
     for index in range(len(published)):
         buffer = io.BytesIO()
         Image.fromarray(published.images[index].transpose(1, 2, 0)).save(buffer, "PNG")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from ucbench.crafting.release import Release, materialise
-from ucbench.data import ImageSet
+from ucbench.data.imageset import ImageSet
 from ucbench.store.files import atomic_write_bytes
 
 #: Groups (rows), images of each, and the least side of a drawn picture in pixels.

@@ -18,13 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from ucbench.crafting.workbench import Session
 from ucbench.errors import DataError, UcbenchError
 from ucbench.leaderboard.forms import faults
-from ucbench.matrix.matrix import Cell
+from ucbench.matrix.cell import Cell
 from ucbench.numerics import Numerics
 from ucbench.results.records import Record
 from ucbench.running.tasks import task_of, title
+from ucbench.session import Session
 from ucbench.store.keys import canonical
 
 #: So many examples stand in a message.

@@ -1,1 +1,1 @@
-"""matrix"""
+"""What is computed: axes, cells and their keys, the crossing of axes, suites."""

@@ -1,4 +1,4 @@
-"""Which components fit together, and what they need of each other; told before anything runs."""
+"""Which components fit together, and what they need of each other; checked before anything runs."""
 
 from __future__ import annotations
 
@@ -8,47 +8,51 @@ from ucbench.errors import UsageError
 from ucbench.plugins.builtin import NO_DEFENSE
 from ucbench.plugins.grammar import parse_chain
 from ucbench.plugins.registry import Component, Registry
-from ucbench.plugins.specs import PoisonerSpec
+from ucbench.plugins.specs import DefenseSpec, LabelingSpec, PoisonerSpec, SurrogateSpec, VictimSpec
 
 
-def check_exploiter(defense: Sequence[Component], victim: Component, trusted: int) -> None:
+def check_exploiter(defense: Sequence[Component[DefenseSpec]], victim: Component[VictimSpec], trusted: int) -> None:
     """Check that a victim can use these defenses, and that whoever needs a trusted set has one.
 
     Raises:
         UsageError: naming the part that does not fit.
     """
     for part in defense:
-        if getattr(part.spec, "needs_trusted", False) and not trusted:
-            raise UsageError(f"Defense {part} works with clean images of the exploiter's: grant some by --trusted N.")
-        if getattr(victim.spec, "opaque", False) and not is_static(part):
-            raise UsageError(f"Victim {victim} trains by itself, and {part} takes part in training: it cannot.")
-    if getattr(victim.spec, "needs_trusted", False) and not trusted:
+        if part.spec.needs_trusted and not trusted:
+            raise UsageError(
+                f"Defense {part} works with clean images that the exploiter has: grant some by --trusted N."
+            )
+        if victim.spec.opaque and not is_static(part):
+            raise UsageError(
+                f"Victim {victim} trains by itself, so {part}, which takes part in training, cannot be used."
+            )
+    if victim.spec.needs_trusted and not trusted:
         raise UsageError(f"Victim {victim} learns its labels from clean images: grant some by --trusted N.")
 
 
-def is_static(defense: Component) -> bool:
+def is_static(defense: Component[DefenseSpec]) -> bool:
     """Whether the defense does nothing but prepare: as its parameters say, or its spec where they do not."""
-    return bool(getattr(defense.params, "static", getattr(defense.spec, "static", False)))
+    return bool(getattr(defense.params, "static", defense.spec.static))
 
 
-def check_labeler(labeling: Component) -> None:
-    """Check that the model a labeling looks through has weights.
+def check_labeler(labeling: Component[LabelingSpec]) -> None:
+    """Check that the model that a labeling uses has weights.
 
     Raises:
         UsageError: if it is a bare architecture.
     """
     labeler = labeler_of(labeling)
-    if labeler is not None and getattr(labeler.spec, "untrained", False):
-        raise UsageError(f"Labeling {labeling} looks through a model with weights, and {labeler} has none.")
+    if labeler is not None and labeler.spec.untrained:
+        raise UsageError(f"Labeling {labeling} uses a model with weights, and {labeler} has none.")
 
 
-def labeler_of(labeling: Component) -> Component | None:
-    """The pretrained model a labeling looks through, if any: its parameter ``model``, else its spec's surrogate."""
-    named = getattr(labeling.params, "model", None) or getattr(labeling.spec, "surrogate", "")
-    return labeling.registry.resolve("surrogate", named) if named else None
+def labeler_of(labeling: Component[LabelingSpec]) -> Component[SurrogateSpec] | None:
+    """The pretrained model that a labeling uses, if any: its parameter ``model``, else its spec's surrogate."""
+    named = getattr(labeling.params, "model", None) or labeling.spec.surrogate
+    return labeling.registry.resolve(SurrogateSpec, named) if named else None
 
 
-def check_surrogate(spec: PoisonerSpec, surrogate: Component | None) -> None:
+def check_surrogate(spec: PoisonerSpec, surrogate: Component[SurrogateSpec] | None) -> None:
     """Check that poisoner and surrogate agree on who brings the weights.
 
     Raises:
@@ -56,7 +60,7 @@ def check_surrogate(spec: PoisonerSpec, surrogate: Component | None) -> None:
     """
     if surrogate is None:
         return
-    untrained = getattr(surrogate.spec, "untrained", False)
+    untrained = surrogate.spec.untrained
     if spec.trains_surrogate and not untrained:
         raise UsageError(
             f"Poisoner {spec.name!r} trains its surrogate itself, but {surrogate} comes with weights. Name a bare"
@@ -64,7 +68,7 @@ def check_surrogate(spec: PoisonerSpec, surrogate: Component | None) -> None:
         )
     if untrained and not spec.trains_surrogate:
         raise UsageError(
-            f"Poisoner {spec.name!r} looks through a surrogate's weights, but {surrogate} has none. Name one with"
+            f"Poisoner {spec.name!r} uses a surrogate's weights, but {surrogate} has none. Name one with"
             " --surrogate that is pretrained or trained on the spot (`ucbench list surrogate`)."
         )
 
@@ -77,4 +81,4 @@ def is_oracle(defense: str, registry: Registry) -> bool:
     """
     if defense == NO_DEFENSE:
         return False
-    return any(getattr(registry.find("defense", part.name), "oracle", False) for part in parse_chain(defense))
+    return any(registry.find(DefenseSpec, part.name).oracle for part in parse_chain(defense))

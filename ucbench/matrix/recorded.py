@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from ucbench.errors import UsageError
 from ucbench.matrix.axes import AXES
-from ucbench.matrix.matrix import Axes, Cell, expand
+from ucbench.matrix.cell import Cell
+from ucbench.matrix.matrix import Axes, expand
 from ucbench.plugins.grammar import parse
 from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.plugins.registry import Registry

@@ -38,7 +38,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from ucbench.errors import UsageError, did_you_mean
 from ucbench.matrix.axes import AXES, Axis
-from ucbench.matrix.matrix import Cell
+from ucbench.matrix.cell import Cell
 
 
 class _AxisValues(BaseModel):
@@ -232,7 +232,7 @@ def find_suite(name: str, known: Mapping[str, Path]) -> Suite:
 
 def shipped_suites() -> dict[str, Path]:
     """The suites that come with ucbench, by name: beside the installed package, or in the checkout it runs from."""
-    here = Path(__file__).resolve().parent
+    here = Path(__file__).resolve().parents[1]
     for folder in (here / "suites", here.parent / "benchmarks" / "suites"):
         found = {path.stem: path for path in sorted(folder.glob("*.toml"))}
         if found:

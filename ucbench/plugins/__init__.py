@@ -1,1 +1,1 @@
-"""plugins"""
+"""Plugins: the hooks, the specs they yield, parameters, references to components, and finding and isolating plugins."""

@@ -39,7 +39,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         name=POSITIVE,
         summary="Reference: a class-wise pattern of blocks, told the exploiter's labels (oracle)",
         load="ucbench.crafting.references:Positive",
-        params="ucbench.crafting.references:PositiveParams",
+        params="ucbench.plugins.builtin_params:PositiveParams",
         label_access="full",
         granularity="class",
         oracle=True,
@@ -48,7 +48,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         name=SHUFFLED,
         summary="Reference: shuffled:POISONER, that poisoner's perturbations given to random images",
         load="ucbench.crafting.references:Shuffled",
-        params="ucbench.crafting.references:ShuffledParams",
+        params="ucbench.plugins.builtin_params:ShuffledParams",
     )
 
 
@@ -57,7 +57,7 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
     yield DefenseSpec(
         name="clean-pixels",
         summary="Control: the clean pictures under the labels of the published ones (oracle)",
-        load="ucbench.crafting.references:CleanPixels",
+        load="ucbench.exploit.controls:CleanPixels",
         tier="T4",
         static=True,
         oracle=True,
@@ -65,7 +65,7 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
     yield DefenseSpec(
         name=CLEAN_PART,
         summary="Control of a mixture: the unprotected part alone, at equally many steps (oracle)",
-        load="ucbench.crafting.references:CleanPart",
+        load="ucbench.exploit.controls:CleanPart",
         tier="T4",
         static=True,
         oracle=True,

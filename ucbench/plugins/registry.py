@@ -10,7 +10,7 @@ import importlib.util
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
 
 from ucbench.errors import PluginError, UsageError, did_you_mean
 from ucbench.plugins.manager import LoadedPlugin, PluginFile, load_file, load_plugins
@@ -22,13 +22,16 @@ if TYPE_CHECKING:
     from ucbench.plugins.params import Params
 
 
+SpecT = TypeVar("SpecT", bound=ComponentSpec, covariant=True)
+
+
 class _Claim(NamedTuple):
     plugin: LoadedPlugin
     spec: ComponentSpec
 
 
 @dataclasses.dataclass(frozen=True)
-class Component:
+class Component(Generic[SpecT]):
     """A component reference made definite: which spec, written how, with which parameters.
 
     Attributes:
@@ -38,7 +41,7 @@ class Component:
         registry: where it was found.
     """
 
-    spec: ComponentSpec
+    spec: SpecT
     ref: ComponentRef
     params: Params
     registry: Registry = dataclasses.field(repr=False, compare=False)
@@ -123,14 +126,20 @@ class Registry:
             if glob is None or any(fnmatchcase(name, glob) for name in (spec.name, *spec.aliases))
         )
 
-    def find(self, kind: str, name: str) -> ComponentSpec:
-        """The component of that name or alias.
+    @overload
+    def find(self, kind: type[SpecT], name: str) -> SpecT: ...
+
+    @overload
+    def find(self, kind: str, name: str) -> ComponentSpec: ...
+
+    def find(self, kind: type[SpecT] | str, name: str) -> Any:
+        """The spec of that name or alias.
 
         Raises:
             UsageError: if there is none; the text gives the nearest names and the plugins that did not load.
             PluginError: if more than one plugin claims the name.
         """
-        return self._claim(kind, name).spec
+        return self._claim(kind if isinstance(kind, str) else kind.kind, name).spec
 
     def origin(self, kind: str, name: str) -> LoadedPlugin:
         """The plugin that registers the component; raises as :meth:`find` does."""
@@ -140,8 +149,17 @@ class Registry:
         """The plugins that register a component of that name or alias; more than one if it is contested."""
         return tuple(claim.plugin for claim in self._claims[kind_named(kind)].get(name, []))
 
-    def resolve(self, kind: str, reference: str | ComponentRef) -> Component:
-        """Make a reference (``uc@paper:clusters=5``) definite.
+    @overload
+    def resolve(self, kind: type[SpecT], reference: str | ComponentRef) -> Component[SpecT]: ...
+
+    @overload
+    def resolve(self, kind: str, reference: str | ComponentRef) -> Component[ComponentSpec]: ...
+
+    def resolve(self, kind: type[SpecT] | str, reference: str | ComponentRef) -> Component[Any]:
+        """Look up a reference (``uc@paper:clusters=5``) and validate its parameters.
+
+        Args:
+            kind: the class of its spec, or the kind's name.
 
         Raises:
             UsageError: for a malformed reference, or an unknown name, preset, parameter or value.
@@ -231,7 +249,7 @@ class Registry:
         return text
 
 
-def _component(source: Callable[[], Registry] | None, kind: str, reference: str) -> Component:
+def _component(source: Callable[[], Registry] | None, kind: str, reference: str) -> Component[ComponentSpec]:
     return (source or installed)().resolve(kind, reference)
 
 

@@ -6,22 +6,23 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from ucbench.crafting.workbench import Session
-from ucbench.environment import environment
 from ucbench.errors import UcbenchError
-from ucbench.exploit.evaluate import ask, exploit
-from ucbench.matrix.matrix import Cell
+from ucbench.matrix.cell import Cell
+from ucbench.numerics import environment
 from ucbench.plugins.registry import Component
+from ucbench.plugins.specs import ComponentSpec
 from ucbench.results.records import SCHEMA, Record
+from ucbench.running.evaluate import evaluate, measure, release_of
 from ucbench.running.tasks import Task, metric_key, title, with_metrics
+from ucbench.session import Session
 
 
 def craft(task: Task, session: Session) -> tuple[str, str] | None:
     """Make the task's release, so that cells which share it find it; or the type and text of what went wrong."""
     try:
-        session.release(task.cell)
+        release_of(task.cell, session)
     except (Exception, SystemExit) as error:
-        return _told(error)
+        return _described(error)
     return None
 
 
@@ -32,31 +33,31 @@ def compute(task: Task, session: Session) -> Record:
     """
     cell, key = task.cell, task.key
 
-    def measure() -> tuple[dict[str, Any], Record]:
-        findings = exploit(cell, session, cell.metrics)
+    def make() -> tuple[dict[str, Any], Record]:
+        result = evaluate(cell, session, cell.metrics)
         if task.force:  # Not before: what was there stays unless this came to an end.
             for metric in cell.metrics:
                 session.store.discard("metric", metric_key(key, metric))
-        _keep(findings.asked, cell, key, session)
-        return {}, {**_head(task, session), "status": "ok", **findings.body}
+        _keep(result.requested, cell, key, session)
+        return {}, {**_head(task, session), "status": "ok", **result.body}
 
     try:
         if task.force:
-            arrays, meta = measure()
+            arrays, meta = make()
             session.store.discard("cell", key)
             stored = session.store.put("cell", key, arrays, meta)
         else:
-            stored, _ = session.store.get_or_make("cell", key, measure)
-        # A cell may have been done before a metric was asked of it.
+            stored, _ = session.store.get_or_make("cell", key, make)
+        # A cell may have been done before a metric was requested.
         missing = [metric for metric in cell.metrics if session.store.get("metric", metric_key(key, metric)) is None]
         if missing:
-            _keep(ask(cell, session, missing), cell, key, session)
+            _keep(measure(cell, session, missing), cell, key, session)
         record = with_metrics(dict(stored.meta), cell, key, session)
         assert record is not None
         return {**record, "request": cell.describe()}
     except (Exception, SystemExit) as error:
         session.progress.say(f"failed: {title(cell)}: {type(error).__name__}: {error}")
-        return failed(task, session, *_told(error))
+        return failed(task, session, *_described(error))
 
 
 def failed(task: Task, session: Session, kind: str, text: str) -> Record:
@@ -64,7 +65,7 @@ def failed(task: Task, session: Session, kind: str, text: str) -> Record:
     return {**_head(task, session), "status": "failed", "error": {"type": kind, "text": text}}
 
 
-def _told(error: BaseException) -> tuple[str, str]:
+def _described(error: BaseException) -> tuple[str, str]:
     return type(error).__name__, str(error) if isinstance(error, UcbenchError) else traceback.format_exc()
 
 
@@ -79,7 +80,7 @@ def _head(task: Task, session: Session) -> Record:
     cell = task.cell
     data = session.data(cell)
     craft = cell.craft
-    parts: dict[str, Component | None] = {
+    parts: Mapping[str, Component[ComponentSpec] | None] = {
         "dataset": cell.dataset,
         "poisoner": craft.poisoner,
         "surrogate": craft.surrogate,
@@ -87,8 +88,8 @@ def _head(task: Task, session: Session) -> Record:
         "victim": cell.victim,
         **{f"defense-{place}": part for place, part in enumerate(cell.defense, 1)},
     }
-    record = craft.made_by
-    inherited = getattr(craft.surrogate.spec, "label_access", "none") if craft.surrogate else "none"
+    poisoner = craft.made_by
+    inherited = craft.surrogate.spec.label_access if craft.surrogate else "none"
     return {
         "schema": SCHEMA,
         "cell": task.key,
@@ -104,8 +105,8 @@ def _head(task: Task, session: Session) -> Record:
             if part is not None
         },
         "label_access": "full" if "full" in (inherited, craft.labels.access) else "none",
-        "oracle": record.oracle,
-        "granularity": record.granularity,
+        "oracle": poisoner.oracle,
+        "granularity": poisoner.granularity,
         "data": {
             "train": data.train.fingerprint,
             "test": data.test.fingerprint,

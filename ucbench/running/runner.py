@@ -7,15 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from ucbench.crafting.workbench import Session
-from ucbench.matrix.matrix import Cell
+from ucbench.matrix.cell import Cell
 from ucbench.plugins.manager import notify
-from ucbench.plugins.registry import Registry
 from ucbench.plugins.specs import CellEvent
 from ucbench.results.records import Record, write_record
-from ucbench.running.estimate import Estimate
-from ucbench.running.executors import Executor, Serial
+from ucbench.running.estimate import TimeLeft
+from ucbench.running.executors.base import Executor
+from ucbench.running.executors.serial import Serial
 from ucbench.running.tasks import Task, finished, task_of, title
+from ucbench.session import Session
 
 #: What is computed again: cells without any record, those that failed too, or all.
 Rerun = Literal["missing", "failed", "all"]
@@ -24,7 +24,6 @@ Rerun = Literal["missing", "failed", "all"]
 def run_cells(
     cells: Sequence[Cell],
     session: Session,
-    registry: Registry,
     *,
     out: Path | None = None,
     executor: Executor | None = None,
@@ -62,11 +61,11 @@ def run_cells(
             if out is not None:
                 write_record(out, records[task.key])
 
-    outlook = Estimate(missing, session)
+    time_left = TimeLeft(missing, session)
 
     def on_done(task: Task, record: Record) -> None:
         records[task.key] = record
-        outlook.on_done(task)
+        time_left.on_done(task)
         if record["status"] != "ok" and task.key in before:
             session.progress.say(f"{title(task.cell)}: what was measured before stands.")
         elif out is not None:
@@ -74,7 +73,7 @@ def run_cells(
         if changed := _changed(before.get(task.key), record):
             session.progress.say(f"{title(task.cell)}: not as before: {changed}")
         hook = "ucbench_cell_finished" if record["status"] == "ok" else "ucbench_cell_failed"
-        for problem in notify(hook, CellEvent(record, str(out) if out else None), registry.plugins):
+        for problem in notify(hook, CellEvent(record, str(out) if out else None), session.registry.plugins):
             session.progress.say(problem)
 
     if missing and records:

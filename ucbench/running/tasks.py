@@ -1,4 +1,4 @@
-"""One cell's work: its keys, and whether it is done. What executors are given; imports no torch."""
+"""Tasks: one cell's work with its keys, and whether it is done. Executors get tasks. Imports no torch."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ucbench.matrix.matrix import CORE_VERSION, Cell
+from ucbench.matrix.cell import CORE_VERSION, Cell
 from ucbench.plugins.registry import Component
+from ucbench.plugins.specs import MetricSpec
 from ucbench.results.records import Record, read_record, record_path
 from ucbench.session import Session
 from ucbench.store.keys import key as key_of
@@ -17,7 +18,7 @@ from ucbench.store.keys import key as key_of
 class Task:
     """A cell to compute, with the keys of its record and of its release (None for the clean reference).
 
-    ``afresh`` has it computed though it is in the store; the work it shares with others is not done again.
+    With ``force`` it is computed although it is in the store; the work it shares with others is not done again.
     """
 
     cell: Cell
@@ -37,31 +38,31 @@ def task_of(cell: Cell, session: Session) -> Task:
 def finished(task: Task, session: Session, out: Path | None, *, failed_too: bool = False) -> Record | None:
     """The record of a cell that is done: in the result folder, even with an empty store, or in the store.
 
-    One key can be asked for in several ways (the same pictures by two names); the record answers in the words asked.
-    One that lacks a metric asked for is not done. With ``failed_too``, a failure in the result folder counts as done.
+    One key can be requested in several ways (the same images by two names); the record answers in the words of the
+    request. One that lacks a requested metric is not done. With ``failed_too``, a failure in the result folder counts as done.
     """
     cell, key = task.cell, task.key
-    found = []
+    records = []
     if out is not None and record_path(out, key).exists():
         record = read_record(record_path(out, key))
         if record["status"] == "ok":
-            found.append(record)
+            records.append(record)
         elif failed_too:
             return {**record, "request": cell.describe()}
     stored = session.store.get("cell", key)
     if stored is not None:
-        found.append(dict(stored.meta))
-    for record in found:
+        records.append(dict(stored.meta))
+    for record in records:
         complete = with_metrics(record, cell, key, session)
         if complete is not None:
-            return _as_asked(complete, cell)
+            return _as_requested(complete, cell)
     return None
 
 
 def with_metrics(record: Record, cell: Cell, key: str, session: Session) -> Record | None:
-    """The record with every metric asked for, from itself or from the store; None if one was never measured.
+    """The record with every requested metric, from itself or from the store; None if one was never measured.
 
-    What a metric of that name measured in an earlier version is not what is asked for.
+    What a metric of that name measured in an earlier version does not count.
     """
     metrics, measured_by = dict(record["metrics"]), dict(record.get("measured_by", {}))
     for metric in cell.metrics:
@@ -82,12 +83,12 @@ def columns(metric: str, values: Mapping[str, float | None]) -> dict[str, float 
     return {f"{metric}.{name}": value for name, value in values.items()}
 
 
-def metric_key(cell_key: str, metric: Component) -> str:
+def metric_key(cell_key: str, metric: Component[MetricSpec]) -> str:
     """Key of what a metric measured of a cell."""
     return key_of("metric", {"core": CORE_VERSION, "cell": cell_key, "metric": metric.identity()})
 
 
-def _as_asked(record: Record, cell: Cell) -> Record:
+def _as_requested(record: Record, cell: Cell) -> Record:
     dataset = {**record["components"]["dataset"], **cell.dataset.identity()}
     return {**record, "request": cell.describe(), "components": {**record["components"], "dataset": dataset}}
 

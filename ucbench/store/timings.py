@@ -1,18 +1,13 @@
-"""What work took on this machine before, from which a plan predicts what it will take."""
+"""Timings of finished work on this machine, from which a plan predicts what the same work will take."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import statistics
 from collections import defaultdict, deque
 from collections.abc import Callable
 from pathlib import Path
-
-from ucbench.matrix.matrix import Cell
-from ucbench.numerics import Numerics, cpu_name
-from ucbench.store.keys import KeyText, key
 
 #: Timings remembered of each kind of work; the median of them is the prediction.
 REMEMBERED = 20
@@ -48,23 +43,3 @@ class Timings:
         """Median seconds of this work, or None if it was never done here."""
         known = self._seconds.get(work)
         return statistics.median(known) if known else None
-
-
-def training_work(cell: Cell, images: int, size: tuple[int, int], numerics: Numerics) -> str:
-    """What kind of work training this cell's victim is: its cost does not depend on who perturbed the pictures."""
-    parts = tuple(part.key_text for part in (cell.victim, *cell.defense))
-    return _work("training", parts, images, size, numerics)
-
-
-def crafting_work(cell: Cell, images: int, size: tuple[int, int], numerics: Numerics) -> str:
-    """What kind of work crafting this cell's release is: its cost depends on neither seed nor radius."""
-    craft = cell.craft
-    surrogate = craft.surrogate.key_text if craft.surrogate else None
-    return _work("crafting", (craft.poisoner.key_text, surrogate, str(craft.labels)), images, size, numerics)
-
-
-@functools.lru_cache(maxsize=10_000)  # A plan asks for its few kinds of work once a cell.
-def _work(
-    kind: str, parts: tuple[KeyText | str | None, ...], images: int, size: tuple[int, int], numerics: Numerics
-) -> str:
-    return key(kind, [parts, images, size, numerics.key_text, numerics.device, cpu_name()])

@@ -9,9 +9,12 @@ from typing import Literal
 import numpy as np
 from torch import nn
 
-from ucbench.crafting.poisoner import Perturbation
-from ucbench.data import DatasetParams, ImageSet
-from ucbench.matrix.matrix import Axes, Cell, expand
+from ucbench.crafting.poisoner import CraftRun, Perturbation
+from ucbench.data.imageset import ImageSet
+from ucbench.data.params import DatasetParams
+from ucbench.exploit.labels import LabelRun
+from ucbench.matrix.cell import Cell
+from ucbench.matrix.matrix import Axes, expand
 from ucbench.plugins import builtin
 from ucbench.plugins.hookspecs import hookimpl
 from ucbench.plugins.manager import load_module
@@ -19,7 +22,6 @@ from ucbench.plugins.params import Params
 from ucbench.plugins.registry import Registry
 from ucbench.plugins.specs import DatasetSpec, LabelingSpec, PoisonerSpec, VictimSpec
 from ucbench.testing.samples import sample_images
-from ucbench.training.context import Run
 from ucbench.training.recipe import Recipe
 
 
@@ -39,7 +41,7 @@ class Own:
     def __init__(self, params: Params) -> None:
         self.params = params
 
-    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: Run) -> tuple[ImageSet, ImageSet]:
+    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: LabelRun) -> tuple[ImageSet, ImageSet]:
         return published.with_labels(clean.known_labels, clean.classes), test
 
 
@@ -61,8 +63,7 @@ class Spots:
     def __init__(self, params: Params) -> None:
         self.params = params
 
-    def craft(self, train: ImageSet, run: Run) -> Perturbation:
-        assert run.budget is not None
+    def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
         signs = np.random.default_rng(run.seed("spots")).choice(np.array([-1, 1], np.float32), (1, 3, *train.size))
         return Perturbation(np.float32(run.budget.radius) * signs, np.zeros(len(train), np.int64))
 
@@ -70,7 +71,7 @@ class Spots:
 class Failing(Spots):
     """Raises while it crafts."""
 
-    def craft(self, train: ImageSet, run: Run) -> Perturbation:
+    def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
         raise RuntimeError("it cannot be done")
 
 

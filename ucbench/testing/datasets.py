@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from ucbench.data import DatasetParams, ImageSet, load_dataset
-from ucbench.data.loading import Dataset
+from typing import Any
+
+from ucbench.data.imageset import ImageSet
+from ucbench.data.loading import Dataset, load_dataset
+from ucbench.data.params import DatasetParams
 from ucbench.errors import DataError
 from ucbench.plugins.params import Params
 from ucbench.plugins.registry import Component
@@ -11,7 +14,7 @@ from ucbench.plugins.specs import DatasetSpec
 from ucbench.testing.rules import Rule, RuleError
 from ucbench.testing.samples import NUMERICS
 from ucbench.testing.subject import GENERATORS, RUNS, Subject, shape_text, subject_of
-from ucbench.training import arithmetic
+from ucbench.training.determinism import deterministic
 
 IMAGE_SET = Rule(
     "image-set",
@@ -37,7 +40,7 @@ SPLITS = Rule(
 RULES = (RUNS, GENERATORS, IMAGE_SET, NOTE, SAME_LOAD, SPLITS)
 
 
-def check_dataset(dataset: Component | Dataset, *, spec: DatasetSpec | None = None) -> None:
+def check_dataset(dataset: Component[Any] | Dataset, *, spec: DatasetSpec | None = None) -> None:
     """Check a data set: splits of one size that agree about the classes, the same ones at every load.
 
     Raises:
@@ -46,7 +49,7 @@ def check_dataset(dataset: Component | Dataset, *, spec: DatasetSpec | None = No
     """
     subject = subject_of(dataset, spec, DatasetSpec)
     params: Params = dataset.params if isinstance(dataset, Component) else DatasetParams()
-    with subject.apart(), arithmetic(NUMERICS):
+    with subject.apart(), deterministic(NUMERICS):
         _check_split(subject, "train")
         if getattr(params, "validation", None) is None:
             _check_split(subject, "test")

@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ucbench.data import ImageSet
+from ucbench.data.imageset import ImageSet
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import DefenseSpec
 from ucbench.testing.rules import Rule
 from ucbench.testing.samples import NUMERICS, TinySurrogate, make_run, sample_images
 from ucbench.testing.subject import CALLS, INPUTS, Subject, shape_text, subject_of
-from ucbench.training import arithmetic
+from ucbench.training.determinism import deterministic
 
 STAGES = Rule(
     "stages",
@@ -77,7 +77,7 @@ _CLASSES = 10
 
 
 def check_defense(
-    defense: Component | object, *, spec: DefenseSpec | None = None, train: ImageSet | None = None
+    defense: Component[Any] | object, *, spec: DefenseSpec | None = None, train: ImageSet | None = None
 ) -> None:
     """Check every stage that a defense has: shapes and ranges, determinism, inputs, randomness per image.
 
@@ -89,7 +89,7 @@ def check_defense(
     """
     subject = subject_of(defense, spec, DefenseSpec)
     train = train or sample_images()
-    with subject.apart(), arithmetic(NUMERICS):
+    with subject.apart(), deterministic(NUMERICS):
         component = subject.build()
         stages = [stage for stage in _STAGES if hasattr(component, stage)]
         subject.require(bool(stages), STAGES, "It has none of them")
@@ -111,8 +111,7 @@ def _check_prepare(subject: Subject[DefenseSpec], train: ImageSet) -> None:
     prepared = []
     for state in (0, 1):
         with subject.calling("prepare()", train, state=state):
-            run = make_run(stage="train")
-            run.clean = train if subject.spec.oracle else None
+            run = make_run(stage="train", clean=train if subject.spec.oracle else None)
             returned = subject.build().prepare(train, run)
         fits = (
             isinstance(returned, ImageSet)

@@ -6,14 +6,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ucbench.crafting.workbench import Session
 from ucbench.errors import UcbenchError
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import ExecutorSpec
 from ucbench.progress import Silent
 from ucbench.results.records import Record
-from ucbench.running.executors import Executor, Serial
+from ucbench.running.executors.base import Executor
+from ucbench.running.executors.serial import Serial
 from ucbench.running.tasks import Task, task_of
+from ucbench.session import Session
 from ucbench.store.store import Store
 from ucbench.testing.cells import small_cells
 from ucbench.testing.rules import Rule, RuleError
@@ -40,8 +41,8 @@ SAME_RECORDS = Rule(
 RULES = (RUNS, ONCE, FAILURES, SAME_RECORDS)
 
 
-def check_executor(executor: Component | Executor, *, record: ExecutorSpec | None = None) -> None:
-    """Check an executor: every task lands once, with the record it would have by itself, and failures stay their own.
+def check_executor(executor: Component[Any] | Executor, *, spec: ExecutorSpec | None = None) -> None:
+    """Check an executor: every task lands once, with the spec it would have by itself, and failures stay their own.
 
     Raises:
         ContractError: if a rule is broken.

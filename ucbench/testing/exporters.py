@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from ucbench.leaderboard.formats import Exporter
 from ucbench.leaderboard.tables import Entry
@@ -47,7 +48,7 @@ COMPLETE = Rule(
 RULES = (RUNS, GENERATORS, TEXT, REPEATABLE, COMPLETE)
 
 
-def check_exporter(exporter: Component | Exporter, *, spec: ExporterSpec | None = None) -> None:
+def check_exporter(exporter: Component[Any] | Exporter, *, spec: ExporterSpec | None = None) -> None:
     """Check an exporter: text, the same for the same entries, with every entry in it, whatever it is called.
 
     Raises:

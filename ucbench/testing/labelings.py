@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from ucbench.data import ImageSet
+from ucbench.data.imageset import ImageSet
 from ucbench.exploit.labels import Labeling
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import LabelingSpec
 from ucbench.testing.rules import Rule
 from ucbench.testing.samples import NUMERICS, TinySurrogate, make_run, sample_images
 from ucbench.testing.subject import CALLS, Subject, shape_text, subject_of
-from ucbench.training import arithmetic
+from ucbench.training.determinism import deterministic
 
 PICTURES = Rule(
     "pictures",
@@ -48,7 +50,7 @@ RULES = (*CALLS, PICTURES, LABELLED, CLASSES, SAME_SEED, SCORING, SEMANTIC)
 
 
 def check_labeling(
-    labeling: Component | Labeling,
+    labeling: Component[Any] | Labeling,
     *,
     spec: LabelingSpec | None = None,
     clean: ImageSet | None = None,
@@ -67,7 +69,7 @@ def check_labeling(
     clean, test = clean or sample_images(), test or sample_images(seed=1, name="test")
     published = clean.with_images(clean.images ^ np.uint8(7))
     inverted = clean.with_images(~published.images)  # no bit is the same
-    with subject.apart(), arithmetic(NUMERICS):
+    with subject.apart(), deterministic(NUMERICS):
         train, scoring = _apply(subject, clean, published, test)
         for given, returned in ((published, train), (test, scoring)):
             _check_labelled(subject, given, returned)

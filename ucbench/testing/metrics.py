@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from ucbench.data import ImageSet
+from ucbench.data.imageset import ImageSet
 from ucbench.metrics.metric import Metric, MetricContext
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import MetricSpec
 from ucbench.testing.rules import Rule
 from ucbench.testing.samples import NUMERICS, TinySurrogate, make_run, sample_images
 from ucbench.testing.subject import CALLS, Subject, subject_of
-from ucbench.training import arithmetic
+from ucbench.training.determinism import deterministic
 
 VALUES = Rule(
     "values",
@@ -41,7 +41,9 @@ MODEL = Rule(
 RULES = (*CALLS, VALUES, FINITE, SAME_SEED, MODEL)
 
 
-def check_metric(metric: Component | Metric, *, spec: MetricSpec | None = None, train: ImageSet | None = None) -> None:
+def check_metric(
+    metric: Component[Any] | Metric, *, spec: MetricSpec | None = None, train: ImageSet | None = None
+) -> None:
     """Check a metric: numbers or None under names, determinism, inputs and the model left alone.
 
     It is given only what its spec says it reads.
@@ -54,7 +56,7 @@ def check_metric(metric: Component | Metric, *, spec: MetricSpec | None = None, 
     """
     subject = subject_of(metric, spec, MetricSpec)
     train = train or sample_images()
-    with subject.apart(), arithmetic(NUMERICS):
+    with subject.apart(), deterministic(NUMERICS):
         first = _compute(subject, train, 0)
         subject.require(isinstance(first, Mapping) and bool(first), VALUES, f"Got {type(first).__name__} {first!r}")
         with subject.apart():

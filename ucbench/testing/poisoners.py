@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from ucbench.crafting.poisoner import Perturbation, Poisoner
 from ucbench.crafting.release import make_release
 from ucbench.crafting.surrogate import Surrogate
-from ucbench.data import ImageSet
 from ucbench.data.budget import Budget
+from ucbench.data.imageset import ImageSet
 from ucbench.errors import ContractError, DataError, UsageError
 from ucbench.matrix.matrix import native_budget
 from ucbench.plugins.registry import Component
@@ -23,7 +23,7 @@ from ucbench.plugins.specs import PoisonerSpec
 from ucbench.testing.rules import Rule, RuleError
 from ucbench.testing.samples import NUMERICS, MemoryCheckpoint, TinySurrogate, make_run, sample_images
 from ucbench.testing.subject import CALLS, INPUTS, RUNS, Subject, shape_text, subject_of
-from ucbench.training import arithmetic
+from ucbench.training.determinism import deterministic
 
 NATIVE = Rule(
     "native-budget",
@@ -93,7 +93,7 @@ RULES = (
 
 
 def check_poisoner(
-    poisoner: Component | Poisoner,
+    poisoner: Component[Any] | Poisoner,
     *,
     spec: PoisonerSpec | None = None,
     surrogate: Surrogate | None = None,
@@ -115,7 +115,7 @@ def check_poisoner(
         surrogate = TinySurrogate()
     train = train or sample_images()
     params = poisoner.params if isinstance(poisoner, Component) else getattr(poisoner, "params", None)
-    with subject.apart(), arithmetic(NUMERICS):
+    with subject.apart(), deterministic(NUMERICS):
         _check(_Bench(subject, surrogate, _native_budget(subject, params)), train)
 
 

@@ -1,23 +1,26 @@
-"""Tiny things to run components on: pictures, a surrogate, and what the core lends."""
+"""Tiny things to run components on: pictures, a surrogate, and what the core gives."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ucbench.crafting.poisoner import Checkpoint
+from ucbench.crafting.poisoner import Checkpoint, CraftRun
 from ucbench.crafting.surrogate import Surrogate
-from ucbench.data import ImageSet, LabelSet
 from ucbench.data.budget import Budget
+from ucbench.data.imageset import ImageSet, LabelSet
+from ucbench.exploit.labels import LabelRun
 from ucbench.numerics import Numerics
 from ucbench.progress import Silent
-from ucbench.training import Engine, seeded
 from ucbench.training.context import Run
+from ucbench.training.defenses import DefenseRun
+from ucbench.training.determinism import seeded
+from ucbench.training.engine import Engine
 
 #: The arithmetic of all checks, in which equal inputs give equal bytes.
 NUMERICS = Numerics("cpu", "float32", threads=1, deterministic=True)
@@ -45,6 +48,29 @@ def sample_images(
     )
 
 
+@overload
+def make_run(
+    seed: int = 0,
+    *,
+    stage: Literal["craft"] = "craft",
+    budget: Budget | None = None,
+    surrogate: Surrogate | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> CraftRun: ...
+
+
+@overload
+def make_run(seed: int = 0, *, stage: Literal["labeling"], surrogate: Surrogate | None = None) -> LabelRun: ...
+
+
+@overload
+def make_run(seed: int = 0, *, stage: Literal["prepare", "train"], clean: ImageSet | None = None) -> DefenseRun: ...
+
+
+@overload
+def make_run(seed: int = 0, *, stage: Literal["surrogate", "metric"]) -> Run: ...
+
+
 def make_run(
     seed: int = 0,
     *,
@@ -52,12 +78,30 @@ def make_run(
     budget: Budget | None = None,
     surrogate: Surrogate | None = None,
     checkpoint: Checkpoint | None = None,
+    clean: ImageSet | None = None,
 ) -> Run:
-    """What the core would lend a component in ``stage``, on the CPU, silent and (by default) without checkpoints.
+    """What the core gives a component in ``stage``, on the CPU, silent and (by default) without checkpoints.
 
     ``notes`` and ``warnings`` of the result hold what the component put into the record.
+
+    Args:
+        stage: ``craft``, ``labeling``, ``prepare`` or ``train`` (defenses and trainers), ``surrogate`` or ``metric``.
+        budget: of a craft; linf 8 by default.
+        surrogate: of a craft or a labeling; reading it where there is none raises UsageError.
+        clean: what an oracle defense prepares with.
     """
-    return Run(Engine(NUMERICS), (stage, seed), Silent(), budget=budget, surrogate=surrogate, checkpoint=checkpoint)
+    engine = Engine(NUMERICS)
+    if stage == "craft":
+        budget = budget or Budget("linf", 8)
+        return CraftRun(engine, seed, Silent(), budget=budget, surrogate=surrogate, checkpoint=checkpoint)
+    if stage == "labeling":
+        run = LabelRun(engine, Silent(), seed=seed)
+        if surrogate is not None:
+            run.surrogate = surrogate
+        return run
+    if stage in ("prepare", "train"):
+        return DefenseRun(engine, (stage, seed), Silent(), clean=clean)
+    return Run(engine, (stage, seed), Silent())
 
 
 class MemoryCheckpoint:

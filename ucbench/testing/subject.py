@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ucbench.data import ImageSet
+from ucbench.data.imageset import ImageSet
 from ucbench.errors import ContractError, UcbenchError, UsageError
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import ComponentSpec
 from ucbench.testing.rules import Ledger, Rule, RuleError, open_ledger
-from ucbench.training import seeded
+from ucbench.training.determinism import seeded
 
 R = TypeVar("R", bound=ComponentSpec)
 

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ucbench.crafting.surrogate import FittedSurrogate, Surrogate
-from ucbench.data import ImageSet
+from ucbench.data.imageset import ImageSet
 from ucbench.errors import UsageError
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import SurrogateSpec
 from ucbench.testing.rules import Rule
 from ucbench.testing.samples import NUMERICS, make_run, sample_images
 from ucbench.testing.subject import CALLS, INPUTS, Subject, shape_text, subject_of
-from ucbench.training import arithmetic, seeded
+from ucbench.training.determinism import deterministic, seeded
 
 METHODS = Rule(
     "methods",
@@ -82,7 +82,7 @@ RULES = (*CALLS, METHODS, NETWORK, *_UNTRAINED, SAME_SEED, *_FITTED, DIFFERENTIA
 
 
 def check_surrogate(
-    surrogate: Component | Surrogate, *, spec: SurrogateSpec | None = None, train: ImageSet | None = None
+    surrogate: Component[Any] | Surrogate, *, spec: SurrogateSpec | None = None, train: ImageSet | None = None
 ) -> None:
     """Check a surrogate: features, scores, gradients to the images and to no weight; and for fitted ones, the state.
 
@@ -96,7 +96,7 @@ def check_surrogate(
     """
     subject = subject_of(surrogate, spec, SurrogateSpec)
     train = train or sample_images(size=(20, 28))
-    with subject.apart(), arithmetic(NUMERICS):
+    with subject.apart(), deterministic(NUMERICS):
         if subject.spec.untrained:
             subject.skip("it has no weights of its own", *_READY, *_FITTED)
             _check_untrained(subject, train)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from ucbench.plugins.specs import VictimSpec
 from ucbench.testing.rules import Rule, RuleError
 from ucbench.testing.samples import NUMERICS, make_run, sample_images
 from ucbench.testing.subject import CALLS, RUNS, Subject, shape_text, subject_of, told
-from ucbench.training import arithmetic, seeded
+from ucbench.training.determinism import deterministic, seeded
 from ucbench.training.recipe import Recipe, Victim
 
 OPAQUE = Rule(
@@ -78,7 +79,7 @@ CLASSES = 5
 
 
 def check_victim(
-    victim: Component | Victim | Trainer,
+    victim: Component[Any] | Victim | Trainer,
     *,
     spec: VictimSpec | None = None,
     sizes: Sequence[tuple[int, int]] = ((32, 32), (20, 28)),
@@ -94,7 +95,7 @@ def check_victim(
         ContractError: if a rule is broken.
     """
     subject = subject_of(victim, spec, VictimSpec)
-    with subject.apart(), arithmetic(NUMERICS):
+    with subject.apart(), deterministic(NUMERICS):
         component = subject.build()
         trains = isinstance(component, Trainer)
         with subject.apart():

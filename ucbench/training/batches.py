@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ucbench.data import ImageSet
+from ucbench.data.imageset import ImageSet
 
 
 def split_evenly(count: int, batch: int) -> int:

@@ -1,27 +1,65 @@
-"""A chain of defenses, applied stage by stage in the order of the contract."""
+"""Defenses in training: the contract, what they are given, and a pipeline that applies them stage by stage."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from ucbench.data import ImageSet
+from ucbench.data.imageset import ImageSet
 from ucbench.errors import ContractError, UsageError
-
-if TYPE_CHECKING:
-    from ucbench.training.context import Run
-
-Loss = Callable[..., Tensor]
+from ucbench.progress import Progress
+from ucbench.training.context import Run
+from ucbench.training.engine import Engine, TrainingHooks
 
 
-class DefensePipeline:
-    """Named defenses in the order the exploiter wrote them.
+class DefenseRun(Run):
+    """What defenses and opaque trainers are given.
+
+    Attributes:
+        epoch: of the training that calls, from 1; 0 outside of one.
+    """
+
+    def __init__(
+        self, engine: Engine, seeds: tuple[str, int], progress: Progress, *, clean: ImageSet | None = None
+    ) -> None:
+        super().__init__(engine, seeds, progress)
+        self.epoch = 0
+        self._clean = clean
+
+    @property
+    def clean(self) -> ImageSet:
+        """The training set before it was perturbed; given to ``prepare`` of a defense whose spec says ``oracle``.
+
+        Raises:
+            UsageError: if it is not given.
+        """
+        if self._clean is None:
+            raise UsageError("The clean images are given only to a defense whose spec says oracle, in a run's cells.")
+        return self._clean
+
+
+@runtime_checkable
+class Defense(Protocol):
+    """``Class(params)`` with any of these methods; stages run in this order, within a stage in the pipeline's order.
+
+    * ``prepare(train: ImageSet, run) -> ImageSet`` - once for all trainings on a release; kept in the store.
+    * ``augment(x, run, generator) -> x`` - every batch, after the recipe's crop and flip; randomness per image.
+    * ``mix(x, targets, run, generator) -> (x, targets)`` - every batch; targets are ``[B, K]`` probabilities.
+    * ``loss(model, x, targets, run, generator) -> scalar`` - replaces the recipe's loss; one owner in a pipeline.
+    * ``at_test(x) -> x`` - every test batch.
+    * ``select(scores) -> int`` - after every epoch: which epoch's weights to keep (from 0), given the accuracy in
+      percent of each so far on the trusted set; the last one, or the one it returned before.
+    """
+
+
+class DefensePipeline(TrainingHooks):
+    """Named defenses in the order in which the exploiter wrote them.
 
     Args:
-        parts: ``(name, component)`` pairs; see :class:`ucbench.training.defenses.Defense` for the methods a component may
+        parts: ``(name, component)`` pairs; see :class:`Defense` for the methods a component may
         have.
 
     Raises:
@@ -30,10 +68,10 @@ class DefensePipeline:
 
     def __init__(self, parts: Sequence[tuple[str, Any]] = ()) -> None:
         self._parts = tuple(parts)
-        for method, deed in (("loss", "replace the loss"), ("select", "select the epoch")):
+        for method, action in (("loss", "replace the loss"), ("select", "select the epoch")):
             owners = [name for name, _ in self._having(method)]
             if len(owners) > 1:
-                raise UsageError(f"Only one defense of a chain may {deed}, but {' and '.join(owners)} both do.")
+                raise UsageError(f"Only one defense of a pipeline may {action}, but {' and '.join(owners)} both do.")
 
     def __len__(self) -> int:
         return len(self._parts)
@@ -47,8 +85,8 @@ class DefensePipeline:
         return bool(self._having("mix") or self._having("loss"))
 
     @property
-    def loss(self) -> Loss | None:
-        """``loss(model, x, targets, run, generator)`` of the chain's one owner, or None."""
+    def loss(self) -> Callable[..., Tensor] | None:
+        """``loss(model, x, targets, run, generator)`` of the pipeline's one owner, or None."""
         owners = self._having("loss")
         return owners[0][1].loss if owners else None
 
@@ -59,11 +97,11 @@ class DefensePipeline:
 
     @property
     def select(self) -> Callable[[Sequence[float]], int] | None:
-        """``select(scores)`` of the chain's one owner, or None."""
+        """``select(scores)`` of the pipeline's one owner, or None."""
         owners = self._having("select")
         return owners[0][1].select if owners else None
 
-    def prepare(self, train: ImageSet, run: Run) -> ImageSet:
+    def prepare(self, train: ImageSet, run: DefenseRun) -> ImageSet:
         """Apply every ``prepare`` in order.
 
         Raises:
@@ -78,12 +116,12 @@ class DefensePipeline:
             train = prepared
         return train
 
-    def augment(self, x: Tensor, run: Run, generator: torch.Generator) -> Tensor:
+    def augment(self, x: Tensor, run: DefenseRun, generator: torch.Generator) -> Tensor:
         for _, part in self._having("augment"):
             x = part.augment(x, run, generator)
         return x
 
-    def mix(self, x: Tensor, targets: Tensor, run: Run, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def mix(self, x: Tensor, targets: Tensor, run: DefenseRun, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         for _, part in self._having("mix"):
             x, targets = part.mix(x, targets, run, generator)
         return x, targets

@@ -28,7 +28,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def arithmetic(numerics: Numerics) -> Iterator[None]:
+def deterministic(numerics: Numerics) -> Iterator[None]:
     """Apply thread count and determinism to torch inside the block."""
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     warn_only, benchmark = torch.is_deterministic_algorithms_warn_only_enabled(), torch.backends.cudnn.benchmark

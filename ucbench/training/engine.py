@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,20 +14,16 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ucbench.data import ImageSet
+from ucbench.data.imageset import ImageSet
 from ucbench.errors import ContractError, UcbenchError, UsageError
 from ucbench.numerics import Numerics
 from ucbench.store.keys import derive_seed
 from ucbench.training.batches import ResidentSet, split_evenly
-from ucbench.training.defenses import DefensePipeline
 from ucbench.training.determinism import seeded
 from ucbench.training.memory import keep_freed_memory
 from ucbench.training.normalized import Normalized, normalized
 from ucbench.training.optim import Stepper
 from ucbench.training.recipe import Recipe
-
-if TYPE_CHECKING:
-    from ucbench.training.context import Run
 
 
 class DivergedError(UcbenchError):
@@ -65,6 +61,37 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
         passed = sum(step >= milestone * steps_per_epoch for milestone in recipe.milestones)
         return float(recipe.lr * recipe.gamma**passed)
     return recipe.lr
+
+
+class TrainingHooks:
+    """Where defenses act on a training; these hooks change nothing. ``run`` is handed through as the caller gave it."""
+
+    @property
+    def soft_targets(self) -> bool:
+        """Whether targets must be probabilities ``[B, K]`` rather than class indices."""
+        return False
+
+    @property
+    def loss(self) -> Callable[..., Tensor] | None:
+        """``loss(model, x, targets, run, generator) -> scalar`` in the place of the recipe's, or None."""
+        return None
+
+    @property
+    def select(self) -> Callable[[Sequence[float]], int] | None:
+        """``select(scores) -> epoch`` (from 0) whose weights are kept, given trusted accuracies; None keeps the last."""
+        return None
+
+    def augment(self, x: Tensor, run: Any, generator: torch.Generator) -> Tensor:
+        """Images ``[B, 3, H, W]`` in [0, 1] of a batch, after the recipe's crop and flip."""
+        return x
+
+    def mix(self, x: Tensor, targets: Tensor, run: Any, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Images and targets ``[B, K]`` of a batch."""
+        return x, targets
+
+    def at_test(self, x: Tensor) -> Tensor:
+        """Images ``[B, 3, H, W]`` in [0, 1] of a test batch."""
+        return x
 
 
 class _Kept:
@@ -130,8 +157,8 @@ class Engine:
         recipe: Recipe,
         *,
         seed: int,
-        run: Run | None = None,
-        defenses: DefensePipeline | None = None,
+        run: Any = None,
+        defenses: TrainingHooks | None = None,
         evaluate: Mapping[str, ImageSet] | None = None,
         trusted: ImageSet | None = None,
         progress: Callable[[int], None] | None = None,
@@ -140,7 +167,8 @@ class Engine:
 
         Args:
             seed: of shuffling, crops, flips, dropout and the defenses' draws. Initialisation is the caller's.
-            run: handed to the defenses; needed only where there are any.
+            run: a :class:`ucbench.DefenseRun`, handed to the defenses; needed only where there are any.
+            defenses: a :class:`ucbench.training.defenses.DefensePipeline`.
             evaluate: sets whose accuracy enters the history, by name.
             trusted: what the defense that selects the epoch judges by; its accuracy enters the history too.
             progress: called with the number of steps done since its last call.
@@ -149,10 +177,10 @@ class Engine:
             DivergedError: at the end of an epoch whose mean loss is not finite.
             UsageError: if there are defenses and no ``run``, or one selects the epoch and there is no ``trusted``.
         """
-        pipeline = defenses or DefensePipeline()
-        if pipeline and run is None:
-            raise UsageError("Defenses need the run they are lent: pass run= where there are any.")
-        if pipeline.select is not None and trusted is None:
+        hooks = defenses or TrainingHooks()
+        if defenses and run is None:
+            raise UsageError("Defenses need the run they are given: pass run= where there are any.")
+        if hooks.select is not None and trusted is None:
             raise UsageError("A defense that selects the epoch judges by the trusted set, and there is none.")
         wrapped = normalized(model, recipe.normalize, train).to(self.device)
         # Not .to(memory_format=...) on the wrapper: its [1, 3, 1, 1] buffers have no layout to speak of.
@@ -172,7 +200,7 @@ class Engine:
         steps_per_epoch = split_evenly(len(train), recipe.batch)
         classes = len(train.classes)
         history: list[dict[str, Any]] = []
-        kept = _Kept(pipeline.select)
+        kept = _Kept(hooks.select)
         seconds, step = 0.0, 0
         # Dropout and its like know only the global generator.
         with seeded(derive_seed("layers", seed)):
@@ -184,7 +212,7 @@ class Engine:
                 total = torch.zeros((), device=self.device)
                 for x, labels in data.epoch(recipe.batch, generator):
                     rate = learning_rate(recipe, step, steps_per_epoch)
-                    loss = self._loss(wrapped, x, labels, classes, recipe, pipeline, run, generator)
+                    loss = self._loss(wrapped, x, labels, classes, recipe, hooks, run, generator)
                     total += stepper.apply(loss, rate) * len(labels)
                     step += 1
                     if progress is not None:
@@ -196,11 +224,11 @@ class Engine:
                 if epoch % recipe.evaluate_every == 0 or epoch == recipe.epochs:
                     point: dict[str, Any] = {"epoch": epoch, "loss": mean_loss, "lr": rate}
                     for name, images in (evaluate or {}).items():
-                        correct = self.predict(wrapped, images, pipeline) == images.known_labels
+                        correct = self.predict(wrapped, images, hooks) == images.known_labels
                         point[f"{name}_accuracy"] = 100.0 * float(correct.mean())
                     history.append(point)
-                if trusted is not None and pipeline.select is not None:
-                    correct = self.predict(wrapped, trusted, pipeline) == trusted.known_labels
+                if trusted is not None and hooks.select is not None:
+                    correct = self.predict(wrapped, trusted, hooks) == trusted.known_labels
                     kept.judge(wrapped, 100.0 * float(correct.mean()))
         kept.restore(wrapped)
         if kept.epoch is not None and run is not None:
@@ -216,32 +244,32 @@ class Engine:
         labels: Tensor,
         classes: int,
         recipe: Recipe,
-        pipeline: DefensePipeline,
-        run: Run | None,
+        hooks: TrainingHooks,
+        run: Any,
         generator: torch.Generator,
     ) -> Tensor:
         """The batch's mean loss, float32."""
         targets = labels
         if run is not None:
-            x = pipeline.augment(x, run, generator)
-            if pipeline.soft_targets:
+            x = hooks.augment(x, run, generator)
+            if hooks.soft_targets:
                 targets = F.one_hot(labels, classes).float()
-                x, targets = pipeline.mix(x, targets, run, generator)
-            if pipeline.loss is not None:
+                x, targets = hooks.mix(x, targets, run, generator)
+            if hooks.loss is not None:
                 # Its owner knows no recipe: what the recipe smooths is smoothed before.
                 targets = targets * (1 - recipe.label_smoothing) + recipe.label_smoothing / classes
                 with self.autocast():
-                    return pipeline.loss(model, x, targets, run, generator)
+                    return hooks.loss(model, x, targets, run, generator)
         with self.autocast():
             logits = model(x)
         return F.cross_entropy(logits.float(), targets, label_smoothing=recipe.label_smoothing)
 
     @torch.no_grad()
     def predict(
-        self, model: nn.Module, images: ImageSet, defenses: DefensePipeline | None = None, batch: int = 500
+        self, model: nn.Module, images: ImageSet, defenses: TrainingHooks | None = None, batch: int = 500
     ) -> NDArray[np.int64]:
         """Predicted class ``[N]`` of every image by a model that takes [0, 1] images, in eval mode."""
-        pipeline = defenses or DefensePipeline()
+        hooks = defenses or TrainingHooks()
         was_training = model.training
         model.eval()
         parts = []
@@ -249,6 +277,6 @@ class Engine:
             block = torch.from_numpy(images.images[start : start + batch].copy()).to(self.device)
             x = block.float().div_(255.0).contiguous(memory_format=torch.channels_last)
             with self.autocast():
-                parts.append(model(pipeline.at_test(x)).argmax(1))
+                parts.append(model(hooks.at_test(x)).argmax(1))
         model.train(was_training)
         return torch.cat(parts).cpu().numpy()

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ucbench.data import ImageSet
+from ucbench.data.imageset import ImageSet
 
 _FIXED = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),

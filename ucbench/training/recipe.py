@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
 
 from pydantic import Field, model_validator
 
 from ucbench.errors import UsageError
 from ucbench.plugins.params import Params
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class Recipe(Params):
@@ -43,6 +46,19 @@ class Recipe(Params):
         if any(m >= self.epochs for m in self.milestones) or list(self.milestones) != sorted(set(self.milestones)):
             raise ValueError(f"milestones {self.milestones} must rise and lie below epochs={self.epochs}")
         return self
+
+
+@runtime_checkable
+class Victim(Protocol):
+    """``Class(params)``; architecture and training recipe."""
+
+    recipe: Recipe
+
+    def build(self, classes: int, size: tuple[int, int]) -> nn.Module:
+        """A freshly initialised model taking normalised images ``[B, 3, H, W]`` to logits ``[B, classes]``.
+
+        Initialisation draws from torch's global generator, which the core seeds and restores around the call.
+        """
 
 
 def scale_schedule(recipe: Params, factor: float) -> dict[str, str]:

@@ -13,11 +13,11 @@ from plain import training as plain_training
 
 from subjects.base import EPSILON, Evidence, Measured, Side, array, network, pictures, victim
 from subjects.victim import PADDING_SHARE, sample
-from ucbench.data import ImageSet
+from ucbench.data.imageset import ImageSet
 from ucbench.plugins.registry import installed
 from ucbench.progress import Silent
-from ucbench.training import DefensePipeline
 from ucbench.training.context import Run
+from ucbench.training.defenses import DefensePipeline
 from ucbench.training.normalized import channel_statistics, normalized
 
 RADIUS = EPSILON / 255

@@ -12,7 +12,7 @@ from plain import pictures as plain_pictures
 
 from subjects.base import CLASSES, EPSILON, Evidence, Measured, Side, Stopwatch, array, crafting, network, pictures
 from subjects.victim import sample
-from ucbench.data import ImageSet
+from ucbench.data.imageset import ImageSet
 from ucbench.plugins.registry import installed
 from ucbench.training.normalized import channel_statistics
 

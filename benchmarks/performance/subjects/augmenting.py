@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from subjects.base import CLASSES, Measured, Side, pictures
-from ucbench.data import ImageSet
+from ucbench.data.imageset import ImageSet
 
 
 class Batch(Side):

@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from ucbench.crafting.surrogate import Surrogate
 
-from ucbench.data import ImageSet
+from ucbench.crafting.surrogate import Surrogate
 from ucbench.data.budget import Budget
+from ucbench.data.imageset import ImageSet
 from ucbench.numerics import Numerics
 from ucbench.plugins.registry import installed
 from ucbench.progress import Silent
-from ucbench.training import Engine, seeded
 from ucbench.training.context import Run
+from ucbench.training.determinism import seeded
+from ucbench.training.engine import Engine
 
 
 def _size(default: Any, text: str) -> Any:

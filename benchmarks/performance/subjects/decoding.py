@@ -11,9 +11,9 @@ from plain.decoding import decode
 
 from subjects.base import Evidence, Measured, Side
 from subjects.encoded import TESTED, folder
-from ucbench.crafting.workbench import Session
 from ucbench.plugins.registry import installed
 from ucbench.progress import Silent
+from ucbench.session import Session
 from ucbench.store.store import Store
 
 

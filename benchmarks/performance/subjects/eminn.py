@@ -14,7 +14,7 @@ from plain import training as plain_training
 
 from subjects.base import EPSILON, Evidence, Measured, Side, Stopwatch, array, bilevel_surrogate, crafting, pictures
 from subjects.victim import sample
-from ucbench.data import ImageSet
+from ucbench.data.imageset import ImageSet
 from ucbench.plugins.registry import installed
 
 RADIUS = EPSILON / 255
@@ -53,7 +53,7 @@ class Fast(_Data):
 
         The gradient is in double: in float32 a unit next to 0 is on in one layout and off in the other.
         """
-        from ucbench.crafting import pgd
+        from ucbench.crafting.pgd import pgd
         from ucbench_eminn.objective import cross_entropy
 
         x, y = sample(self)

@@ -10,7 +10,7 @@ from plain import pictures as plain_pictures
 from plain import training as plain_training
 
 from subjects.base import Evidence, Measured, Side, network, pictures
-from ucbench.data import ImageSet
+from ucbench.data.imageset import ImageSet
 from ucbench.training.normalized import channel_statistics, normalized
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 
 from subjects.base import Setting
-from ucbench.training import arithmetic
+from ucbench.training.determinism import deterministic
 
 Kind = Literal["plain", "ucbench"]
 _CLASS = {"plain": "Plain", "ucbench": "Fast"}
@@ -23,7 +23,7 @@ _CLASS = {"plain": "Plain", "ucbench": "Fast"}
 def scope(kind: Kind, setting: Setting) -> Iterator[None]:
     """ucbench's arithmetic; for the plain side torch's own, as a script would set it, with as many threads."""
     if kind == "ucbench":
-        with arithmetic(setting.numerics):
+        with deterministic(setting.numerics):
             yield
         return
     threads, benchmark = torch.get_num_threads(), torch.backends.cudnn.benchmark

@@ -12,7 +12,7 @@ from plain import training as plain_training
 
 from subjects.base import EPSILON, Evidence, Measured, Side, Stopwatch, array, bilevel_surrogate, crafting, pictures
 from subjects.victim import sample
-from ucbench.data import ImageSet
+from ucbench.data.imageset import ImageSet
 from ucbench.plugins.registry import installed
 
 RADIUS = EPSILON / 255

@@ -13,10 +13,10 @@ from plain import uc as plain_uc
 
 from subjects.base import Evidence, Measured, Setting, Side, Stopwatch, array, crafting, pictures
 from ucbench import Perturbation
-from ucbench.crafting import clusters_of
-from ucbench.data import ImageSet
+from ucbench.crafting.clustering import clusters_of
+from ucbench.data.imageset import ImageSet
 from ucbench.plugins.registry import installed
-from ucbench.training import seeded
+from ucbench.training.determinism import seeded
 
 #: Radius of the perturbations in 8-bit units: the paper's.
 EPSILON = 16.0

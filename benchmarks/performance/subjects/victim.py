@@ -11,7 +11,7 @@ from plain import training as plain_training
 
 from subjects.base import Evidence, Measured, Side, array, network, pictures, victim
 from subjects.peak import measured_peak, training_flops
-from ucbench.data import ImageSet
+from ucbench.data.imageset import ImageSet
 from ucbench.training.normalized import channel_statistics, normalized
 
 PADDING_SHARE = 0.125

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from ucbench.crafting.workbench import Session
 from ucbench.results.records import Record
 from ucbench.running.tasks import Task
+from ucbench.session import Session
 
 #: Told of every task as soon as its record is there.
 OnDone = Callable[[Task, Record], None]

@@ -14,7 +14,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from ucbench.crafting.workbench import Session
 from ucbench.numerics import Numerics, available_cores
 from ucbench.progress import Silent
 from ucbench.results.records import Record
@@ -23,6 +22,7 @@ from ucbench.running.executors.base import OnDone
 from ucbench.running.executors.params import ProcessParams
 from ucbench.running.executors.schedule import Job, Schedule
 from ucbench.running.tasks import Task, title
+from ucbench.session import Session
 
 #: How often a job is begun whose worker died: a second death is the job's own doing.
 ATTEMPTS = 2

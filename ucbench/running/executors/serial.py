@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ucbench.crafting.workbench import Session
 from ucbench.plugins.params import Params
 from ucbench.running.compute import compute
 from ucbench.running.executors.base import OnDone
 from ucbench.running.tasks import Task, title
+from ucbench.session import Session
 
 
 class Serial:

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from ucbench import UsageError
-from ucbench.data.budget import Budget
+from ucbench import Budget, UsageError
 from ucbench.testing import make_run, sample_images
 
 from ucbench_fourier.params import FourierParams

@@ -1,7 +1,7 @@
 """The component keeps the contract of its kind; it must be installed (`pip install -e .`)."""
 
 import pytest
-from ucbench.plugins.registry import installed
+from ucbench import installed
 from ucbench.testing import check_defense
 
 

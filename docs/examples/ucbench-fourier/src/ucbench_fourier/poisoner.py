@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from ucbench import Perturbation, UsageError
 
 if TYPE_CHECKING:
-    from ucbench import ImageSet
-    from ucbench.training.context import Run
+    from ucbench import ImageSet, Run
 
     from ucbench_fourier.params import FourierParams
 

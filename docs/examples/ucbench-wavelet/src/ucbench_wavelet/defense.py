@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from ucbench import UsageError
 
 if TYPE_CHECKING:
-    from ucbench import ImageSet
-    from ucbench.training.context import Run
+    from ucbench import ImageSet, Run
 
     from ucbench_wavelet.params import WaveletParams
 

@@ -1,0 +1,163 @@
+"""The way from a craft and its images to a release: craft labels first, then the surrogate, then the poisoner."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ucbench.crafting.clustering import clusters_of, predict_classes
+from ucbench.crafting.poisoner import Checkpoint, CraftRun, Perturbation
+from ucbench.crafting.release import Release, make_release, materialise
+from ucbench.crafting.surrogate import Surrogate, open_surrogate
+from ucbench.data.budget import LEVELS, blocks
+from ucbench.metrics.clusters import cluster_diagnostics
+from ucbench.numerics import environment, peak_memory
+from ucbench.store.keys import derive_seed
+from ucbench.training.context import Run
+from ucbench.training.determinism import deterministic
+
+if TYPE_CHECKING:
+    from ucbench.data.imageset import ImageSet
+    from ucbench.matrix.cell import Craft
+    from ucbench.session import Session
+
+
+def craft_labels(craft: Craft, images: ImageSet, exploiter: ImageSet | None, session: Session) -> ImageSet:
+    """``images`` under the labels that the poisoner is given.
+
+    Args:
+        exploiter: the same images under the exploiter's labels, for oracle references; None for all others.
+    """
+    labels = craft.labels
+    if labels.source == "original":
+        return images
+    if labels.source == "exploiter":
+        assert exploiter is not None
+        return exploiter
+    bare = images.with_labels(None)
+    if labels.source == "none":
+        return bare
+    with deterministic(session.numerics):
+        named = labels.model or craft.surrogate
+        assert named is not None
+        model = open_surrogate(named, craft.drawn_seed, images, session)
+        if labels.source == "predicted":
+            # The classes that the model sees in the images, renumbered to those that occur, in their order.
+            numbers, predicted = np.unique(predict_classes(model, images, session.engine.device), return_inverse=True)
+            return bare.with_labels(
+                predicted.reshape(-1).astype(np.int64), tuple(f"predicted {number}" for number in numbers)
+            )
+        run = Run(session.engine, ("craft", craft.drawn_seed), session.progress)
+        found = clusters_of(images, labels.clusters, run, model)
+        return bare.with_labels(found.assignment, tuple(f"cluster {k}" for k in range(labels.clusters)))
+
+
+def craft_release(
+    craft: Craft,
+    images: ImageSet,
+    labelled: ImageSet,
+    session: Session,
+    checkpoint: Checkpoint | None = None,
+) -> Release:
+    """Craft the release of ``images``.
+
+    Args:
+        labelled: ``images`` under the craft labels, see :func:`craft_labels`.
+        checkpoint: where the poisoner saves its progress.
+
+    Returns:
+        The release; ``meta`` adds ``notes``, ``warnings``, ``seconds``, ``peak_memory_mib`` and ``environment``.
+
+    Raises:
+        ContractError: if the poisoner returned what its contract forbids, or modified the images.
+    """
+    with deterministic(session.numerics):
+        run = _craft_run(craft, images, labelled, session, checkpoint)
+        started = time.perf_counter()
+        perturbation = craft.poisoner.build().craft(labelled, run)
+        seconds = time.perf_counter() - started
+    session.refuse_modified(f"Poisoner {craft.poisoner} or its surrogate", images)
+    release = make_release(perturbation, images, craft.budget, declares_projection=craft.poisoner.spec.projects)
+    if release.is_shared and images.labels is not None:
+        for name, value in cluster_diagnostics(release.index, images.labels).items():
+            run.note(name, value)
+    return release.with_meta(
+        notes=run.notes,
+        warnings=run.warnings,
+        seconds=seconds,
+        peak_memory_mib=peak_memory(session.numerics),
+        environment=environment(session.numerics),
+    )
+
+
+def shuffle_release(craft: Craft, base: Release, images: ImageSet) -> Release:
+    """The perturbations of another craft's release, dealt to the images at random."""
+    order = np.random.default_rng(derive_seed("craft", craft.drawn_seed, "shuffled")).permutation(len(images))
+    delta = np.asarray(base.changes, np.float32) / np.float32(LEVELS)
+    release = make_release(Perturbation(delta, base.index[order]), images, craft.budget)
+    carried = {name: base.meta[name] for name in ("seconds", "peak_memory_mib", "environment")}
+    return release.with_meta(notes={}, warnings=[], **carried)
+
+
+def perturb_unseen(
+    craft: Craft,
+    train: ImageSet,
+    release: Release,
+    unseen: ImageSet,
+    labels: NDArray[np.int64] | None,
+    session: Session,
+) -> ImageSet | None:
+    """``unseen`` with the perturbation that each image would have got, or None where the method cannot tell.
+
+    Args:
+        train: the protector's images, on which a fitted surrogate was fitted.
+        labels: of ``unseen``, int64 ``[N]``, of the kind the poisoner crafted with; None if it had none.
+    """
+    poisoner = craft.poisoner.build()
+    if not hasattr(poisoner, "assign"):
+        return None
+    with deterministic(session.numerics):
+        run = _craft_run(craft, train, train, session)
+        index = poisoner.assign(unseen.with_labels(None), labels, release.state, run)
+    if index is None:
+        return None
+    chosen = np.asarray(index, np.int64)
+    if hasattr(poisoner, "transform"):
+        return unseen.with_images(_transform(poisoner, unseen, chosen, release, session.engine.device))
+    return unseen.with_images(materialise(unseen.images, release.changes, chosen))
+
+
+def _craft_run(
+    craft: Craft, images: ImageSet, labelled: ImageSet, session: Session, checkpoint: Checkpoint | None = None
+) -> CraftRun:
+    surrogate: Surrogate | None = None
+    if craft.surrogate is not None:
+        # A protector who is given a model's labels has no original ones to train a surrogate with.
+        known = images if craft.labels.model is None else labelled
+        surrogate = open_surrogate(craft.surrogate, craft.drawn_seed, known, session)
+    return CraftRun(
+        session.engine,
+        craft.drawn_seed,
+        session.progress,
+        budget=craft.budget,
+        surrogate=surrogate,
+        checkpoint=checkpoint,
+    )
+
+
+def _transform(
+    poisoner: Any, unseen: ImageSet, index: NDArray[np.int64], release: Release, device: torch.device
+) -> NDArray[np.uint8]:
+    """Images ``[N, 3, H, W]`` changed by the poisoner's own rule, block by block."""
+    changed = np.empty_like(unseen.images)
+    with torch.no_grad():
+        for block in blocks(unseen.images.shape):
+            x = torch.from_numpy(unseen.images[block].copy()).to(device).float().div_(255.0)
+            which = torch.from_numpy(index[block].copy()).to(device)
+            levels = poisoner.transform(x, which, release.state).clamp(0, 1).mul(255.0).round()
+            changed[block] = levels.to(torch.uint8).cpu().numpy()
+    return changed

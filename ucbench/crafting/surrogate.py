@@ -1,0 +1,112 @@
+"""Surrogates: the contract, and opening one for a run, fitted on the protector's images where it has to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from ucbench.errors import UsageError
+from ucbench.matrix.cell import CORE_VERSION
+from ucbench.store.keys import key
+from ucbench.training.context import Run
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+    from ucbench.data.imageset import ImageSet
+    from ucbench.plugins.registry import Component
+    from ucbench.plugins.specs import SurrogateSpec
+    from ucbench.session import Session
+
+
+@runtime_checkable
+class Surrogate(Protocol):
+    """``Class(params)``; the model that the protector optimises against.
+
+    Resizing and normalisation happen inside :meth:`features` and :meth:`logits`, which are differentiable in ``x`` and
+    leave no gradient on the weights.
+    """
+
+    def module(self, seed: int, train: ImageSet | None = None) -> torch.nn.Module:
+        """The network, from images ``[B, 3, H, W]`` in [0, 1] to scores ``[B, K]``; normalisation is inside.
+
+        A surrogate whose spec says ``untrained`` returns a new one at every call, drawn from ``seed`` for the
+        classes, size and pixel statistics of ``train``, with trainable weights and a method ``features(x)`` for its
+        penultimate features ``[B, D]``; its own :meth:`features` and :meth:`logits` raise UsageError. Any other
+        returns its frozen network.
+        """
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Penultimate features ``[B, D]`` float32 of images ``[B, 3, H, W]`` in [0, 1]."""
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """Class scores ``[B, K]`` float32."""
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> None:
+        """Move to ``device``, compute in ``dtype`` (float32, or bfloat16 under autocast); called once by the core."""
+
+
+@runtime_checkable
+class FittedSurrogate(Surrogate, Protocol):
+    """A surrogate that is trained before use; the core stores what :meth:`fit` returns under its own key."""
+
+    def fit(self, train: ImageSet, run: Run) -> Mapping[str, NDArray[Any]]:
+        """Train on the clean set and return the state."""
+
+    def restore(self, state: Mapping[str, NDArray[Any]], train: ImageSet, run: Run) -> None:
+        """Take up a state that :meth:`fit` returned."""
+
+
+def open_surrogate(named: Component[SurrogateSpec], seed: int, images: ImageSet, session: Session) -> Surrogate:
+    """The surrogate on the session's device, opened once a session.
+
+    One that must be fitted is fitted on ``images`` with ``seed``, or restored from the store. Unless its spec says that
+    it reads labels, it sees none, so that it is not fitted again under other labels.
+    """
+    if named.spec.label_access == "none":
+        images = images.with_labels(None)
+
+    def make() -> Surrogate:
+        surrogate: Surrogate = named.build()
+        if isinstance(surrogate, FittedSurrogate):
+            _fit(surrogate, named, seed, images, session)
+        surrogate.to(session.engine.device, session.engine.dtype)
+        return surrogate
+
+    # Whether it is fitted is known only to its class, which planning must not import: seed and images always count.
+    return session.remember(f"surrogate {named} {images.fingerprint} {seed}", make)
+
+
+def open_pretrained(named: Component[SurrogateSpec], user: str, session: Session) -> Surrogate:
+    """A surrogate that comes with weights, on the session's device.
+
+    Raises:
+        UsageError: if it would have to be fitted first; the text names ``user``.
+    """
+
+    def make() -> Surrogate:
+        surrogate: Surrogate = named.build()
+        if isinstance(surrogate, FittedSurrogate):
+            raise UsageError(f"{user} uses {named}, which has to be trained first. Name a pretrained model.")
+        surrogate.to(session.engine.device, session.engine.dtype)
+        return surrogate
+
+    return session.remember(f"surrogate {named}", make)
+
+
+def _fit(
+    surrogate: FittedSurrogate, named: Component[SurrogateSpec], seed: int, images: ImageSet, session: Session
+) -> None:
+    run = Run(session.engine, ("surrogate", seed), session.progress)
+    identity = {
+        "core": CORE_VERSION,
+        "surrogate": named.identity(),
+        "images": images.fingerprint,
+        "seed": seed,
+        "numerics": session.numerics.identity(),
+    }
+    stored, _ = session.store.get_or_make(
+        "surrogate", key("surrogate", identity), lambda: (surrogate.fit(images, run), {"notes": run.notes})
+    )
+    surrogate.restore(stored.arrays, images, run)

@@ -1,0 +1,203 @@
+"""Cells: what one row of a table is made of, and its keys.
+
+A cell names everything that can change its numbers. Its keys are computed here from the components' identities and the
+fingerprints of the data, without torch and without the components' own dependencies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ucbench.data.budget import Budget
+from ucbench.matrix.compatibility import labeler_of
+from ucbench.numerics import Numerics
+from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, SHAM
+from ucbench.plugins.grammar import ComponentRef
+from ucbench.plugins.registry import Component
+from ucbench.plugins.specs import (
+    DatasetSpec,
+    DefenseSpec,
+    LabelingSpec,
+    MetricSpec,
+    PoisonerSpec,
+    SurrogateSpec,
+    VictimSpec,
+)
+from ucbench.store.keys import KeyText, key
+
+#: Raised when the core's own training, evaluation or projection changes numbers.
+CORE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class CraftLabels:
+    """The labels that a label-based poisoner is given.
+
+    ``source`` is ``none``, ``original``, ``predicted`` (the classes that ``model`` sees in the images, compacted to
+    those that occur), ``clusters`` (``clusters`` of them, in the features of ``model``, or of the craft's surrogate
+    where that is None) or ``exploiter`` (the labels the exploiter will use: oracle references only).
+    """
+
+    source: str
+    clusters: int = 0
+    model: Component[SurrogateSpec] | None = None
+
+    def __str__(self) -> str:
+        options = {"k": str(self.clusters)} if self.source == "clusters" else {}
+        if self.model is not None:
+            options["model"] = str(self.model)
+        return str(ComponentRef(self.source, options=tuple(options.items())))
+
+    def identity(self) -> Any:
+        """What can change a number: the source, and the model with its weights."""
+        return str(self) if self.model is None else [self.source, self.clusters, self.model.key_text]
+
+    @property
+    def access(self) -> str:
+        """Label access of a poisoner with these: nobody's labels enter clusters and the classes a model predicts."""
+        if self.source in ("original", "exploiter"):
+            return "full"
+        return self.model.spec.label_access if self.model else "none"
+
+
+@dataclass(frozen=True)
+class Craft:
+    """What makes a release, the data apart.
+
+    ``seed`` is None where nothing is drawn. ``base`` is the craft whose perturbations a ``shuffled`` one deals anew.
+    """
+
+    poisoner: Component[PoisonerSpec]
+    surrogate: Component[SurrogateSpec] | None
+    labels: CraftLabels
+    budget: Budget
+    seed: int | None
+    base: Craft | None = None
+    #: Cells that differ in the exploiter share their craft, and so the work of writing its key.
+    _keys: dict[tuple[str, KeyText | None, Numerics], str] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
+
+    @property
+    def made_by(self) -> PoisonerSpec:
+        """The spec of the poisoner that crafts: for a ``shuffled`` one, the one whose perturbations it deals anew."""
+        return (self.base or self).poisoner.spec
+
+    @property
+    def drawn_seed(self) -> int:
+        """The craft seed of what draws from one: everything but the clean reference."""
+        assert self.seed is not None
+        return self.seed
+
+    @property
+    def is_reference(self) -> bool:
+        return self.poisoner.spec.name in (CLEAN, SHAM)
+
+    @property
+    def is_clean(self) -> bool:
+        return self.poisoner.spec.name == CLEAN
+
+    def key(self, fingerprint: str, labeling: KeyText | None, numerics: Numerics) -> str:
+        """Key of the release of the images with this fingerprint; ``labeling`` is the exploiter's, for an oracle."""
+        parts = (fingerprint, labeling, numerics)
+        if parts not in self._keys:
+            self._keys[parts] = self._key(*parts)
+        return self._keys[parts]
+
+    def _key(self, fingerprint: str, labeling: KeyText | None, numerics: Numerics) -> str:
+        if self.base is not None:
+            return key("release", {"core": CORE_VERSION, "shuffled": self.base.key(fingerprint, labeling, numerics)})
+        return key(
+            "release",
+            {
+                "core": CORE_VERSION,
+                "images": fingerprint,
+                "poisoner": self.poisoner.key_text,
+                "surrogate": self.surrogate.key_text if self.surrogate else None,
+                "labels": self.labels.identity(),
+                "told": labeling,  # the name under which keys have always held it
+                "budget": [self.budget.norm, self.budget.epsilon],
+                "seed": self.seed,
+                "numerics": numerics.key_text,
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row: dataset x craft x mixture x labeling x defense x victim x seeds."""
+
+    dataset: Component[DatasetSpec]
+    craft: Craft
+    labeling: Component[LabelingSpec]
+    defense: tuple[Component[DefenseSpec], ...]
+    victim: Component[VictimSpec]
+    mixture: float
+    train_seed: int
+    #: Clean labelled images granted to the exploiter, set aside before anything is crafted.
+    trusted: int = 0
+    #: What is measured beyond what every record has. No part of any key: it changes no number.
+    metrics: tuple[Component[MetricSpec], ...] = ()
+
+    @property
+    def _labeling_key_text(self) -> KeyText:
+        labeler = labeler_of(self.labeling)
+        if labeler is None:
+            return self.labeling.key_text
+        return KeyText.of({**self.labeling.identity(), "model": labeler.key_text})
+
+    def release_key(self, part_fingerprint: str, numerics: Numerics) -> str | None:
+        """Key of the release of the protected part with this fingerprint; None for the clean reference."""
+        if self.craft.is_clean:
+            return None
+        labeling = self._labeling_key_text if self.craft.labels.source == "exploiter" else None
+        return self.craft.key(part_fingerprint, labeling, numerics)
+
+    def key(self, release_key: str | None, train_fingerprint: str, test_fingerprint: str, numerics: Numerics) -> str:
+        """Key of the cell's record, on data with these fingerprints."""
+        return key(
+            "cell",
+            {
+                "core": CORE_VERSION,
+                "release": release_key,
+                "train": train_fingerprint,
+                "test": test_fingerprint,
+                "mixture": self.mixture,
+                "labeling": self._labeling_key_text,
+                "defense": [part.key_text for part in self.defense],
+                "victim": self.victim.key_text,
+                "train_seed": self.train_seed,
+                "trusted": self.trusted,
+                "numerics": numerics.key_text,
+            },
+        )
+
+    @property
+    def defense_text(self) -> str:
+        return "+".join(str(part) for part in self.defense) or NO_DEFENSE
+
+    def describe(self) -> dict[str, Any]:
+        """The cell in the words of the tables: one value an axis."""
+        craft = self.craft
+        return {
+            "dataset": str(self.dataset),
+            "poisoner": poisoner_text(craft.poisoner),
+            "preset": craft.poisoner.preset,
+            "surrogate": str(craft.surrogate) if craft.surrogate else "none",
+            "craft_labels": str(craft.labels),
+            "labeling": str(self.labeling),
+            "defense": self.defense_text,
+            "victim": str(self.victim),
+            "norm": craft.budget.norm,
+            "epsilon": craft.budget.epsilon,
+            "mixture": self.mixture,
+            "trusted": self.trusted,
+            "craft_seed": craft.seed,
+            "train_seed": self.train_seed,
+        }
+
+
+def poisoner_text(poisoner: Component[PoisonerSpec]) -> str:
+    """The poisoner without its preset, which is a column of its own."""
+    return str(replace(poisoner.ref, preset=None))

@@ -1,0 +1,275 @@
+"""One cell from end to end: release, publish, label, defend, train, measure. Each stage hands a plain value on."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ucbench.crafting.craft import craft_labels, craft_release, perturb_unseen, shuffle_release
+from ucbench.crafting.release import Release
+from ucbench.data.imageset import ImageSet
+from ucbench.data.loading import LoadedDataset
+from ucbench.errors import ContractError, UsageError
+from ucbench.exploit.defend import pipeline_of, prepare
+from ucbench.exploit.labels import LabelRun, label
+from ucbench.exploit.publish import publish
+from ucbench.exploit.train import TrainedVictim, train
+from ucbench.matrix.cell import Cell
+from ucbench.metrics.accuracy import accuracy, test_metrics
+from ucbench.metrics.clusters import cluster_diagnostics
+from ucbench.metrics.features import capture_features, cosine_gap
+from ucbench.metrics.metric import MetricContext
+from ucbench.metrics.probes import guess_accuracy, linear_probe
+from ucbench.numerics import peak_memory
+from ucbench.plugins.registry import Component
+from ucbench.plugins.specs import MetricSpec
+from ucbench.running.estimate import crafting_work, training_work
+from ucbench.session import Session
+from ucbench.training.context import Run
+from ucbench.training.defenses import DefenseRun
+from ucbench.training.determinism import deterministic
+
+#: Clean training images that the linear probe of a victim's features is fitted on, at most.
+PROBE_IMAGES = 5000
+
+MetricValues = dict[str, dict[str, float | None]]
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What came of a cell.
+
+    Attributes:
+        body: what its record says beyond the cell itself.
+        requested: the values of the requested metrics by reference; see :func:`ucbench.running.tasks.columns`.
+    """
+
+    body: dict[str, Any]
+    requested: MetricValues
+
+
+@dataclass(frozen=True)
+class _Published:
+    """What the exploiter finds, under the exploiter's labels; ``source`` is ``train`` before it was perturbed."""
+
+    release: Release | None
+    source: ImageSet
+    train: ImageSet
+    test: ImageSet
+    perturbed_test: ImageSet | None
+    trusted: ImageSet | None
+    run: LabelRun
+
+
+def release_of(cell: Cell, session: Session) -> tuple[str, Release]:
+    """Key and release of the cell's craft, from the store or crafted now.
+
+    Raises:
+        ContractError: if the poisoner returned what its contract forbids.
+    """
+    craft, part = cell.craft, session.protected(cell).images
+    release_key = cell.release_key(part.fingerprint, session.numerics)
+    assert release_key is not None
+
+    def make() -> tuple[dict[str, Any], Any]:
+        if craft.base is not None:
+            base = release_of(replace(cell, craft=craft.base), session)[1]
+            release = shuffle_release(craft, base, part)
+        else:
+            labelled = craft_labels(craft, part, _exploiter_labels(cell, session), session)
+            checkpoint = session.store.checkpoint("release", release_key)
+            release = craft_release(craft, part, labelled, session, checkpoint)
+            work = crafting_work(cell, len(part), part.size, session.numerics)
+            session.timings.remember(work, float(release.meta["seconds"]))
+        return release.to_arrays(), release.meta
+
+    stored, _ = session.store.get_or_make("release", release_key, make)
+    return release_key, Release.from_arrays(stored.arrays, stored.meta)
+
+
+def _exploiter_labels(cell: Cell, session: Session) -> ImageSet | None:
+    """The protected images under the exploiter's labels, for oracle references; None for all others."""
+    if cell.craft.labels.source != "exploiter":
+        return None
+    # Of the whole set, whose labels are the exploiter's: those of a part alone could differ.
+    train = session.data(cell).train
+    with deterministic(session.numerics):
+        return label(cell.labeling, train, train, train, session)[0].subset(session.protected(cell).indices)
+
+
+def published_of(cell: Cell, release: Release | None, session: Session) -> ImageSet:
+    """The cell's training set as published, under its original labels."""
+    train = session.data(cell).train
+    return train if release is None else publish(train, session.protected(cell), release)
+
+
+def evaluate(cell: Cell, session: Session, requested: Sequence[Component[MetricSpec]] = ()) -> CellResult:
+    """Train the cell's victim on what was published and measure it.
+
+    Raises:
+        UcbenchError: whatever its components raise of this kind; other exceptions pass through too.
+    """
+    started = time.perf_counter()
+    release = None if cell.craft.is_clean else release_of(cell, session)[1]
+    exploit_started = time.perf_counter()
+    data = session.data(cell)
+    with deterministic(session.numerics):
+        run = DefenseRun(session.engine, ("train", cell.train_seed), session.progress)
+        pipeline = pipeline_of(cell.defense)
+        given = _published(cell, release, session)
+        prepared, preparing = prepare(cell.defense, pipeline, given.train, given.source, cell.craft.seed or 0, session)
+        trained = train(cell.victim.build(), prepared, given.test, given.trusted, pipeline, run, session.engine)
+        metrics = _victim_metrics(trained, given, data, run)
+        if release is not None:
+            labels = given.train.known_labels[session.protected(cell).indices]
+            metrics["guess_accuracy"] = guess_accuracy(release.changes, release.index, labels, run.seed("guess"))
+            if release.is_shared:
+                run.note("exploiter_labels_in_groups", cluster_diagnostics(release.index, labels))
+        seconds = time.perf_counter() - exploit_started
+        values = _measure(requested, given, cell, session, trained)
+    session.refuse_modified(
+        "A labeling, defense, victim or metric", data.train, data.test, *([data.trusted] if data.trusted else [])
+    )
+    session.timings.remember(training_work(cell, len(data.train), data.train.size, session.numerics), seconds)
+    body = {
+        "metrics": metrics,
+        "history": list(trained.history),
+        "epochs": trained.epochs,
+        "budget": dict(release.meta["measured"]) if release else {},
+        "crafting": {} if release is None else {"notes": release.meta["notes"], "warnings": release.meta["warnings"]},
+        "notes": {**given.run.notes, **preparing.notes, **run.notes},
+        "warnings": [*given.run.warnings, *preparing.warnings, *run.warnings],
+        "cost": {
+            "seconds": seconds,
+            "craft_seconds": float(release.meta["seconds"]) if release else 0.0,
+            "wall_seconds": time.perf_counter() - started,
+            "train_seconds": trained.seconds,
+            "images_per_second": trained.images_per_second,
+            "peak_memory_mib": peak_memory(session.numerics),
+            "train_gflops": trained.gflops,
+        },
+    }
+    return CellResult(body, values)
+
+
+def measure(cell: Cell, session: Session, requested: Sequence[Component[MetricSpec]]) -> MetricValues:
+    """Values of metrics for a cell that is done: without training, if none of them reads what comes of it."""
+    if any(reads_victim(metric) for metric in requested):
+        return evaluate(cell, session, requested).requested
+    release = None if cell.craft.is_clean else release_of(cell, session)[1]
+    with deterministic(session.numerics):
+        return _measure(requested, _published(cell, release, session), cell, session, None)
+
+
+def reads_victim(metric: Component[MetricSpec]) -> bool:
+    """Whether the metric reads what only a training gives."""
+    return bool({"model", "history"} & set(metric.spec.reads))
+
+
+def _measure(
+    requested: Sequence[Component[MetricSpec]],
+    given: _Published,
+    cell: Cell,
+    session: Session,
+    trained: TrainedVictim | None,
+) -> MetricValues:
+    available: dict[str, Any] = {
+        "source": given.source,
+        "published": given.train,
+        "test": given.test,
+        "perturbed_test": given.perturbed_test,
+        "model": trained.model if trained else None,
+        "history": trained.history if trained else None,
+    }
+    values = {}
+    for metric in requested:
+        reads = metric.spec.reads
+        if "model" in reads and available["model"] is None:
+            raise UsageError(f"Metric {metric} reads the victim's network, and {cell.victim} shows none.")
+        run = Run(session.engine, (f"metric {metric}", cell.train_seed), session.progress)
+        context = MetricContext(run, **{name: available[name] for name in reads})
+        values[str(metric)] = _checked(metric, metric.build().compute(context))
+    return values
+
+
+def _checked(metric: Component[MetricSpec], values: Any) -> dict[str, float | None]:
+    """The values as JSON knows them.
+
+    Raises:
+        ContractError: if they are not finite numbers under names.
+    """
+    try:
+        numbers = {str(name): None if value is None else float(value) for name, value in dict(values).items()}
+    except (TypeError, ValueError) as error:
+        raise ContractError(f"Metric {metric} must return a mapping of names to numbers or None: {error}.") from error
+    wrong = [name for name, value in numbers.items() if value is not None and not math.isfinite(value)]
+    if wrong or not numbers:
+        what = f"{wrong[0]} = {numbers[wrong[0]]}" if wrong else "nothing"
+        raise ContractError(f"Metric {metric} returned {what}; values are finite numbers, or None where undefined.")
+    return numbers
+
+
+def _published(cell: Cell, release: Release | None, session: Session) -> _Published:
+    data = session.data(cell)
+    published = published_of(cell, release, session)
+    train, test, run = label(cell.labeling, data.train, published, data.test, session)
+    perturbed = None
+    if release is not None:
+        # Labels of the kind the poisoner crafted with: the exploiter may score the same images by others.
+        by_source = {"original": data.test.known_labels, "exploiter": test.known_labels}
+        labels = by_source.get(cell.craft.labels.source)
+        perturbed = perturb_unseen(cell.craft, session.protected(cell).images, release, test, labels, session)
+    source = data.train.with_labels(train.known_labels, train.classes)
+    trusted = None
+    if data.trusted is not None:
+        trusted = label(cell.labeling, data.train, published, data.trusted, session)[1]
+    return _Published(release, source, train, test, perturbed, trusted, run)
+
+
+def _victim_metrics(
+    trained: TrainedVictim, given: _Published, original: LoadedDataset, run: Run
+) -> dict[str, float | None]:
+    """What the trained victim does with its own training set, with the clean test set and with a perturbed one.
+
+    ``cosine_gap`` is of its penultimate features on the training set, by the labels it was trained on: how far it
+    separates the classes. ``linear_probe`` is the accuracy of a linear classifier on its features: fitted on clean
+    training images and scored on the clean test set, under the ``original`` labels. Both are None for a model that
+    does not end in a linear layer, and for a trainer that shows no model.
+    """
+    with capture_features(trained.model) as of_test:
+        predicted = trained.predict(given.test)
+    with capture_features(trained.model) as of_training:
+        recalled = trained.predict(given.train)
+    labels = given.train.known_labels
+    metrics: dict[str, float | None] = {
+        **test_metrics(predicted, given.test.known_labels, len(given.test.classes)),
+        "test_accuracy_best": max((point["test_accuracy"] for point in trained.history), default=None),
+        "train_accuracy": accuracy(recalled, labels),
+        "cosine_gap": None,
+        "linear_probe": None,
+    }
+    if of_training.features is not None:
+        metrics["cosine_gap"] = cosine_gap(of_training.features, torch.from_numpy(labels.copy()))
+    if of_test.features is not None:
+        metrics["linear_probe"] = _probe(trained, original, of_test.features, run)
+    if given.perturbed_test is not None:
+        metrics["perturbed_test_accuracy"] = accuracy(trained.predict(given.perturbed_test), given.test.known_labels)
+    return metrics
+
+
+def _probe(trained: TrainedVictim, original: LoadedDataset, of_test: Tensor, run: Run) -> float | None:
+    order = np.random.default_rng(run.seed("probe")).permutation(len(original.train))
+    shown = original.train.subset(np.sort(order[:PROBE_IMAGES]))
+    with capture_features(trained.model) as of_training:
+        trained.predict(shown)
+    if of_training.features is None:
+        return None
+    fitted = of_training.features.numpy()
+    return linear_probe(fitted, shown.known_labels, of_test.numpy(), original.test.known_labels)
