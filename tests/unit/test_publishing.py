@@ -20,7 +20,7 @@ from ucbench.export.croissant import CONTEXT, About
 from ucbench.export.release import export_release, file_of
 from ucbench.matrix.cell import Cell
 from ucbench.matrix.matrix import Axes, expand
-from ucbench.matrix.recorded import cell_of
+from ucbench.matrix.from_record import cell_of
 from ucbench.running.compute import compute
 from ucbench.running.tasks import task_of
 

@@ -70,7 +70,7 @@ def _recorded(path: Path, options: dict[str, Any], progress: Progress) -> tuple[
     """The record, its cell, and a session with its arithmetic."""
     from ucbench.api import session
     from ucbench.errors import UsageError
-    from ucbench.matrix.recorded import cell_of
+    from ucbench.matrix.from_record import cell_of
     from ucbench.numerics import Numerics
     from ucbench.results.records import read_record
 

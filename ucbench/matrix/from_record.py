@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from ucbench.errors import UsageError
 from ucbench.matrix.axes import AXES
@@ -11,10 +13,9 @@ from ucbench.matrix.matrix import Axes, expand
 from ucbench.plugins.grammar import parse
 from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.plugins.registry import Registry
-from ucbench.results.records import Record
 
 
-def cell_of(record: Record, registry: Registry) -> Cell:
+def cell_of(record: Mapping[str, Any], registry: Registry) -> Cell:
     """The cell, made of the components installed here.
 
     Raises:
