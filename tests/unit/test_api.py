@@ -16,6 +16,7 @@ from ucbench.crafting.release import materialise
 from ucbench.errors import ContractError, UsageError
 from ucbench.progress import Lines
 from ucbench.results import COLUMNS
+from ucbench.running.evaluate import release_of
 
 AXES = {"dataset": "spots", "victim": "tiny"}
 ARITHMETIC = {"device": "cpu", "dtype": "float32", "threads": 1}
@@ -146,7 +147,7 @@ def pictures(count: int = 12) -> tuple[np.ndarray, np.ndarray]:
 def test_crafting_gives_what_a_run_would_publish(tmp_path):
     (*_, planned) = plan("badge", seed=5)
     session = tiny.session(tmp_path / "store")
-    release = session.release(planned.cell)[1]
+    release = release_of(planned.cell, session)[1]
     train = session.dataset(planned.cell.dataset).train
     crafted = ucbench.craft(train.images, train.known_labels, "badge", epsilon=24, seed=5, **ARITHMETIC)
     np.testing.assert_array_equal(crafted, materialise(train.images, release.changes, release.index))
@@ -169,11 +170,11 @@ def test_crafting_in_another_norm_keeps_the_methods_budget():
     assert 0.3 < lengths.max() <= 0.5
 
 
-def test_crafting_with_a_frozen_surrogate_and_refusing_one_that_is_trained():
+@pytest.mark.parametrize("surrogate", [None, "fitted"])
+def test_crafting_uses_the_surrogate_frozen_or_fitted_on_the_images(surrogate):
     images, _ = pictures()
-    assert (ucbench.craft(images, None, "leaner", **ARITHMETIC) != images).any()
-    with pytest.raises(UsageError, match="Surrogate fitted has to be trained first"):
-        ucbench.craft(images, None, "leaner", surrogate="fitted", **ARITHMETIC)
+    assert (ucbench.craft(images, None, "leaner", surrogate=surrogate, **ARITHMETIC) != images).any()
+    assert tiny.work_done()["fit eyes"] == (surrogate == "fitted")
 
 
 def test_crafting_checks_what_it_is_given_and_what_it_gets():

@@ -104,5 +104,5 @@ def test_frozen_takes_no_gradient_and_thaw_gives_it_back():
 
 
 def test_a_surrogate_is_needed():
-    with pytest.raises(UsageError, match="surrogate to train"):
+    with pytest.raises(UsageError, match="no surrogate"):
         BiLevel(sample_images(), make_run(budget=Budget("linf", 8)), lr=0.1)

@@ -66,14 +66,9 @@ def test_features_do_not_depend_on_the_batch(batch):
 
 def test_clusters_follow_the_craft_seed_and_the_pixels_alone():
     images = sample_images(40)
-    found = clusters_of(images, 3, make_run(surrogate=TinySurrogate()))
+    found = clusters_of(images, 3, make_run(), TinySurrogate())
     relabelled = dataclasses.replace(images, labels=images.known_labels[::-1].copy())
-    again = clusters_of(relabelled, 3, make_run(surrogate=TinySurrogate()))
+    again = clusters_of(relabelled, 3, make_run(), TinySurrogate())
     np.testing.assert_array_equal(found.assignment, again.assignment)
     expected = cluster(extract_features(TinySurrogate(), images, CPU), 3, make_run().seed("clusters"))
     np.testing.assert_array_equal(found.assignment, expected.assignment)
-
-
-def test_without_a_surrogate_there_is_nothing_to_cluster():
-    with pytest.raises(UsageError, match="name one with --surrogate"):
-        clusters_of(sample_images(), 3, make_run())

@@ -206,11 +206,11 @@ def test_poisoner_and_surrogate_agree_on_who_brings_the_weights():
     trains = PoisonerSpec(name="trains", summary="", load="", surrogate="bare", trains_surrogate=True)
     looks = PoisonerSpec(name="looks", summary="", load="", surrogate="eyes")
     eyes = REGISTRY.resolve("surrogate", "eyes")
-    bare = replace(eyes, record=replace(eyes.spec, untrained=True))
+    bare = replace(eyes, spec=replace(eyes.spec, untrained=True))
     check_surrogate(trains, bare)
     check_surrogate(looks, eyes)
     check_surrogate(looks, None)
     with pytest.raises(UsageError, match=r"'trains' trains its surrogate itself, but eyes comes with weights.*bare"):
         check_surrogate(trains, eyes)
-    with pytest.raises(UsageError, match="'looks' looks through a surrogate's weights, but eyes has none"):
+    with pytest.raises(UsageError, match="'looks' uses a surrogate's weights, but eyes has none"):
         check_surrogate(looks, bare)

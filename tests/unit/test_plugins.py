@@ -95,9 +95,9 @@ def test_a_broken_distribution_is_named_with_its_reason_and_the_others_work(site
     assert reason in bad.problem
     assert "\n" not in bad.problem
     assert (bad.name, bad.version, bad.module) == ("ucbench_bad_one", "2.5", "ucbench_bad_one")
-    assert bad.records == ()
+    assert bad.specs == ()
     assert loaded["ucbench-good"].problem is None
-    assert [record.name for record in loaded["ucbench-good"].records] == ["good"]
+    assert [record.name for record in loaded["ucbench-good"].specs] == ["good"]
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_two_distributions_with_one_entry_point_name_are_both_reported(site):
     for name in ("ucbench-a", "ucbench-b"):
         assert "ucbench-a 1.0" in loaded[name].problem
         assert "ucbench-b 2.0" in loaded[name].problem
-        assert loaded[name].records == ()
+        assert loaded[name].specs == ()
     assert loaded["ucbench-c"].problem is None
 
 
@@ -173,7 +173,7 @@ def test_no_plugin_can_wrap_the_hooks_of_another(site):
             return []
         """,
     )
-    assert [record.name for record in site.load()["ucbench-good"].records] == ["good"]
+    assert [record.name for record in site.load()["ucbench-good"].specs] == ["good"]
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_the_environment_restricts_loading_but_never_the_core(site, monkeypatch,
     loaded = plugins.load_plugins.__wrapped__()
 
     assert {plugin.name for plugin in loaded} == {"ucbench"} | names
-    assert {record.name for record in loaded[0].records} >= {"clean", "sham"}
+    assert {record.name for record in loaded[0].specs} >= {"clean", "sham"}
 
 
 def test_a_restriction_to_a_plugin_that_is_not_installed_is_an_error(site, monkeypatch):

@@ -15,12 +15,13 @@ import tiny_components as tiny
 from PIL import Image
 
 from ucbench.data.imageset import ImageSet
+from ucbench.running.evaluate import release_of
 from ucbench.errors import StoreError, UsageError
 from ucbench.export.croissant import CONTEXT, About
 from ucbench.export.release import export_release, file_of
 from ucbench.matrix.cell import Cell
-from ucbench.matrix.matrix import Axes, expand
 from ucbench.matrix.from_record import cell_of
+from ucbench.matrix.matrix import Axes, expand
 from ucbench.running.compute import compute
 from ucbench.running.tasks import task_of
 
@@ -119,7 +120,7 @@ def test_two_exports_of_a_release_are_the_same_bytes(session, tmp_path):
 
 def test_the_release_comes_from_the_store(session, out, tmp_path, monkeypatch):
     monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
-    session.release(cell("badge"))
+    release_of(cell("badge"), session)
     export_release(cell("badge"), session, out, NOTHING)
     assert tiny.work_done()["craft badge"] == 1
 

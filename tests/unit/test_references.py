@@ -114,16 +114,15 @@ def test_positive_cannot_do_without_labels():
 def test_clean_pixels_keep_the_labels_of_the_published_ones():
     clean = sample_images()
     published = clean.with_images(~clean.images).with_labels((clean.known_labels + 1) % 3, clean.classes)
-    run = make_run(stage="prepare")
-    run.clean = clean
+    run = make_run(stage="prepare", clean=clean)
     prepared = CleanPixels(Params()).prepare(published, run)
     assert (prepared.images == clean.images).all()
     assert (prepared.known_labels == published.known_labels).all()
     assert prepared.classes == published.classes
 
 
-def test_who_is_lent_no_clean_pixels_is_told():
-    with pytest.raises(UsageError, match="clean set"):
+def test_clean_pixels_without_the_clean_images_raises():
+    with pytest.raises(UsageError, match="clean images are given only"):
         CleanPixels(Params()).prepare(sample_images(), make_run(stage="prepare"))
 
 
@@ -135,8 +134,7 @@ def test_a_clean_part_is_what_was_left_alone_as_evenly_as_it_goes(untouched: int
     left = np.sort(order[:untouched])
     pixels = clean.images.copy()
     pixels[order[untouched:], 1, 2, 3] ^= 1  # a single value of a single pixel tells
-    run = make_run(seed)
-    run.clean = clean
+    run = make_run(seed, stage="prepare", clean=clean)
     part = CleanPart(Params()).prepare(clean.with_images(pixels), run)
     assert len(part) == 12
     shown = [int(np.flatnonzero((clean.images == image).all((1, 2, 3)))[0]) for image in part.images]
@@ -147,9 +145,9 @@ def test_a_clean_part_is_what_was_left_alone_as_evenly_as_it_goes(untouched: int
 
 
 def test_a_clean_part_of_nothing_is_refused():
-    train, run = sample_images(4, (6, 9)), make_run()
-    with pytest.raises(UsageError, match="clean set is at hand"):
-        CleanPart(Params()).prepare(train, run)
-    run.clean = train
+    train = sample_images(4, (6, 9))
+    with pytest.raises(UsageError, match="clean images are given only"):
+        CleanPart(Params()).prepare(train, make_run(stage="prepare"))
+    run = make_run(stage="prepare", clean=train)
     with pytest.raises(UsageError, match="--mixture below 1"):
         CleanPart(Params()).prepare(train.with_images(255 - train.images), run)

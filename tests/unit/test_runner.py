@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tiny_components as tiny
 
+from ucbench.exploit.defend import prepare
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.results.records import read_records, record_path
 from ucbench.running.runner import run_cells
@@ -27,14 +28,14 @@ def axes(*poisoners: str, **changes) -> Axes:
 def run(home, *poisoners: str, out=None, registry=None, **changes) -> list[dict]:
     """Records of a request on the store at ``home``, references included."""
     registry = registry or tiny.registry()
-    return run_cells(expand(axes(*poisoners, **changes), registry), tiny.session(home), registry, out=out)
+    return run_cells(expand(axes(*poisoners, **changes), registry), tiny.session(home, registry), out=out)
 
 
 def test_records_come_in_the_order_of_the_cells_and_say_what_they_are(tmp_path):
     registry = tiny.registry()
     cells = expand(axes("stripes", "badge", defenses=["none", "dim"]), registry)
     session = tiny.session(tmp_path)
-    records = run_cells(cells, session, registry)
+    records = run_cells(cells, session)
     assert [record["request"] for record in records] == [cell.describe() for cell in cells]
     assert [(record["cell"], record["release"]) for record in records] == [
         (task.key, task.release_key) for task in (task_of(cell, session) for cell in cells)
@@ -83,19 +84,18 @@ def test_a_clean_part_alone_is_the_same_for_every_poisoner_and_takes_as_many_ste
     assert len(spent) == 1
 
 
-def test_only_oracles_are_lent_the_clean_pictures(tmp_path):
-    session = tiny.session(tmp_path)
-    lent = {}
-    prepare = session.prepared
+def test_only_oracle_defenses_are_given_the_clean_images(tmp_path, monkeypatch):
+    given = {}
 
-    def capture_features(cell, *given):
-        images, run = prepare(cell, *given)
-        lent.setdefault(cell.defense_text, set()).add(run.clean is not None)
+    def record(defense, *values):
+        images, run = prepare(defense, *values)
+        given.setdefault(str(defense[0]), set()).add(run._clean is not None)
         return images, run
 
-    session.prepared = capture_features
-    run_cells(expand(axes("stripes", defenses=["dim", "clean-pixels"]), tiny.registry()), session, tiny.registry())
-    assert lent == {"dim": {False}, "clean-pixels": {True}}
+    monkeypatch.setattr("ucbench.running.evaluate.prepare", record)
+    registry = tiny.registry()
+    run_cells(expand(axes("stripes", defenses=["dim", "clean-pixels"]), registry), tiny.session(tmp_path, registry))
+    assert given == {"dim": {False}, "clean-pixels": {True}}
 
 
 def test_a_second_run_does_nothing_anew(tmp_path):

@@ -21,7 +21,7 @@ def run(home, *poisoners: str, out=None, session=None, **changes) -> list[dict]:
     registry = tiny.registry()
     defaults = {"datasets": ["spots"], "poisoners": poisoners, "victims": ["tiny"], "labelings": ["original"]}
     cells = expand(Axes(**{**defaults, **changes}), registry)
-    return run_cells(cells, session or tiny.session(home), registry, out=out)
+    return run_cells(cells, session or tiny.session(home, registry), out=out)
 
 
 BROKEN = {
@@ -34,7 +34,7 @@ BROKEN = {
     "release": ("ContractError", r"must return a ucbench\.Perturbation, got numpy\.ndarray"),
     "overwrites": ("ValueError", r"read-only"),
     "overwrites-with-torch": ("ContractError", r"bad:overwrites-with-torch or its surrogate modified images"),
-    "relabels": ("ContractError", r"modified images or labels it was lent"),
+    "relabels": ("ContractError", r"modified images or labels it was given"),
     "raises": ("RuntimeError", r"the optimiser gave up"),
     "exits": ("SystemExit", r"done"),
 }

@@ -41,7 +41,7 @@ def work(folder: Path, workers: int) -> None:
     """The run that is killed; it starts a session, so that its workers die with it."""
     os.setsid()
     executor = Processes(ProcessParams(workers=workers)) if workers else None
-    run_cells(cells(), tiny.session(folder / "store"), registry(), out=folder / "out", executor=executor)
+    run_cells(cells(), tiny.session(folder / "store", registry()), out=folder / "out", executor=executor)
 
 
 def lines() -> int:
@@ -86,7 +86,7 @@ def table(folder: Path) -> str:
 def test_killed_at_random_points_it_ends_as_if_undisturbed(tmp_path, monkeypatch, workers):
     monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
     calm, rough = tmp_path / "calm", tmp_path / "rough"
-    run_cells(cells(), tiny.session(calm / "store"), registry(), out=calm / "out")
+    run_cells(cells(), tiny.session(calm / "store", registry()), out=calm / "out")
     assert len(told(calm)) == CELLS
 
     (tmp_path / "log").unlink()

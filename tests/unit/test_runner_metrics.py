@@ -21,7 +21,7 @@ def run(home, *metrics: str, out=None, **changes) -> list[dict]:
     request = {"datasets": ["spots"], "poisoners": ["stripes"], "victims": ["tiny"], "labelings": ["original"]}
     registry = tiny.registry()
     cells = expand(Axes(**{**request, **changes}, metrics=metrics), registry)
-    return run_cells(cells, tiny.session(home), registry, out=out)
+    return run_cells(cells, tiny.session(home, registry), out=out)
 
 
 def test_every_cell_has_them_under_the_words_they_were_asked_by(tmp_path):
@@ -77,7 +77,7 @@ def test_what_an_earlier_version_of_a_metric_measured_is_not_passed_off_as_what_
     request = Axes(["spots"], ["stripes"], ["tiny"], ["original"], metrics=["change"])
     for version, measured in ((1, 3), (1, 3), (2, 6), (2, 6)):
         registry = tiny.registry(("change", version))
-        records = run_cells(expand(request, registry), tiny.session(tmp_path / "store"), registry, out=tmp_path / "out")
+        records = run_cells(expand(request, registry), tiny.session(tmp_path / "store", registry), out=tmp_path / "out")
         assert tiny.work_done()["measure change"] == measured
         assert records[2]["metrics"]["change.mean"] == 24
     assert tiny.work_done()["train TinyNet"] == 3

@@ -21,7 +21,7 @@ def compute(folder: Path, reverse: bool) -> None:
     deadline = time.monotonic() + 60
     while len(list(folder.glob("ready-*"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.01)
-    records = run_cells(cells[::-1] if reverse else cells, tiny.session(folder / "store"), registry, out=folder / "out")
+    records = run_cells(cells[::-1] if reverse else cells, tiny.session(folder / "store", registry), out=folder / "out")
     assert {record["status"] for record in records} == {"ok"}
 
 

@@ -36,7 +36,7 @@ def run(tmp_path, *poisoners: str, **options):
     session = tiny.session(tmp_path / "store")
     session.progress = Listening(session.progress)
     cells = expand(Axes(["spots"], poisoners, ["tiny"], ["original"]), registry)
-    return run_cells(cells, session, registry, out=tmp_path / "out", **options), session.progress.said
+    return run_cells(cells, session, out=tmp_path / "out", **options), session.progress.said
 
 
 def test_what_failed_is_tried_again_unless_only_what_is_missing_is_asked_for(tmp_path):
@@ -79,7 +79,7 @@ def test_metrics_that_were_asked_for_are_measured_again_too(tmp_path):
     registry = tiny.registry()
     cells = expand(Axes(["spots"], ["stripes"], ["tiny"], ["original"], metrics=["change"]), registry)
     for rerun, measured in (("failed", 3), ("failed", 3), ("all", 6)):
-        records = run_cells(cells, tiny.session(tmp_path / "store"), registry, out=tmp_path / "out", rerun=rerun)
+        records = run_cells(cells, tiny.session(tmp_path / "store", registry), out=tmp_path / "out", rerun=rerun)
         assert tiny.work_done()["measure change"] == measured
     assert "change.mean" in records[2]["metrics"]
 

@@ -22,7 +22,7 @@ def cells(**changes):
 
 
 def run(home, **changes) -> list[dict]:
-    return run_cells(cells(**changes), tiny.session(home), tiny.registry())
+    return run_cells(cells(**changes), tiny.session(home, tiny.registry()))
 
 
 def test_trusted_images_are_nobodys_to_perturb_or_to_publish(tmp_path):
@@ -60,7 +60,7 @@ def test_a_trainer_that_predicts_no_class_fails_its_cell(tmp_path):
 
 def test_a_metric_that_looks_into_a_network_says_where_there_is_none(tmp_path):
     (clean, *_) = run(tmp_path, victims=["nearest"], trusted=[9], metrics=["sharpness"])
-    assert "Metric sharpness looks into the victim's network, and nearest has none" in clean["error"]["text"]
+    assert "Metric sharpness reads the victim's network, and nearest shows none" in clean["error"]["text"]
 
 
 def test_a_trainer_trains_on_what_was_prepared(tmp_path):
@@ -76,9 +76,9 @@ def test_the_epoch_is_selected_by_the_trusted_set(tmp_path):
     ("changes", "text"),
     [
         ({"victims": ["nearest"]}, "Victim nearest learns its labels from clean images: grant some by --trusted"),
-        ({"defenses": ["best"]}, "Defense best works with clean images of the exploiter's: grant some"),
-        ({"victims": ["wild"], "defenses": ["fog+dim"]}, "Victim wild trains by itself, and dim takes part"),
-        ({"trusted": [-1]}, "--trusted takes a whole number, 0 or more; got -1"),
+        ({"defenses": ["best"]}, "Defense best works with clean images that the exploiter has: grant some"),
+        ({"victims": ["wild"], "defenses": ["fog+dim"]}, "Victim wild trains by itself, so dim"),
+        ({"trusted": [-1]}, "--trusted is a number of images"),
     ],
 )
 def test_what_does_not_fit_together_is_refused_before_anything_runs(changes, text):

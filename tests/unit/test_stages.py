@@ -12,11 +12,13 @@ from tiny_components import Dim
 
 from ucbench.data.budget import sizes
 from ucbench.errors import UsageError
-from ucbench.exploit.publish import publish
+from ucbench.exploit.defend import prepare
+from ucbench.exploit.labels import label
 from ucbench.matrix.cell import Cell
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.plugins.params import Params
 from ucbench.progress import Lines
+from ucbench.running.evaluate import published_of, release_of
 from ucbench.session import Session
 from ucbench.store.store import Store
 from ucbench.training.defenses import DefensePipeline
@@ -39,7 +41,7 @@ def cell(poisoner: str = "stripes", **changes) -> Cell:
 
 def published(chosen: Cell, session: Session) -> tuple[np.ndarray, np.ndarray]:
     """The source's pixels and the published ones, as wide integers."""
-    images = publish(chosen, session.release(chosen)[1], session)
+    images = published_of(chosen, release_of(chosen, session)[1], session)
     return session.dataset(chosen.dataset).train.images.astype(int), images.images.astype(int)
 
 
@@ -70,13 +72,13 @@ def test_parts_are_stratified_nested_and_the_same_for_all_poisoners(session):
 
 def test_the_whole_set_is_perturbed_in_place_of_each_picture(session):
     before, after = published(cell("badge", epsilons=[8.0]), session)
-    changes = session.release(cell("badge", epsilons=[8.0]))[1]
+    changes = release_of(cell("badge", epsilons=[8.0]), session)[1]
     np.testing.assert_array_equal(after, np.clip(before + changes.changes[changes.index], 0, 255))
 
 
 def test_a_label_based_poisoner_is_told_the_labels_of_its_part_or_clusters(session):
     def notes(**changes) -> dict:
-        return session.release(cell("badge", **changes))[1].meta["notes"]
+        return release_of(cell("badge", **changes), session)[1].meta["notes"]
 
     part = cell("badge", mixtures=[0.5])
     told = notes(mixtures=[0.5])
@@ -91,9 +93,9 @@ def test_a_label_based_poisoner_is_told_the_labels_of_its_part_or_clusters(sessi
 
 def test_clusters_and_predicted_classes_of_a_named_model(session):
     def notes(text: str) -> dict:
-        return session.release(cell("badge", craft_labels=[text], seeds=[(7, 7)]))[1].meta["notes"]
+        return release_of(cell("badge", craft_labels=[text], seeds=[(7, 7)]), session)[1].meta["notes"]
 
-    lent = session.release(cell("badge", craft_labels=["clusters:k=3"], surrogates=["eyes"], seeds=[(7, 7)]))[1]
+    lent = release_of(cell("badge", craft_labels=["clusters:k=3"], surrogates=["eyes"], seeds=[(7, 7)]), session)[1]
     assert notes("clusters:k=3,model=eyes")["told"] == lent.meta["notes"]["told"]
     predicted = notes("predicted:model=eyes")
     images = session.protected(cell("badge")).images.images
@@ -105,14 +107,14 @@ def test_clusters_and_predicted_classes_of_a_named_model(session):
 
 
 def test_shuffled_deals_the_same_perturbations_to_other_images(session):
-    base = session.release(cell("badge"))[1]
-    key, shuffled = session.release(cell("shuffled:badge"))
+    base = release_of(cell("badge"), session)[1]
+    key, shuffled = release_of(cell("shuffled:badge"), session)
     np.testing.assert_array_equal(shuffled.changes, base.changes)
     assert sorted(shuffled.index) == sorted(base.index)
     assert (shuffled.index != base.index).any()
     assert tiny.work_done()["craft badge"] == 1
-    assert session.release(cell("shuffled:badge", seeds=[(1, 0)]))[0] != key
-    per_image = session.release(cell("shuffled:sham"))[1]
+    assert release_of(cell("shuffled:badge", seeds=[(1, 0)]), session)[0] != key
+    per_image = release_of(cell("shuffled:sham"), session)[1]
     assert sorted(per_image.index) == list(range(36))
 
 
@@ -124,29 +126,29 @@ def test_a_surrogate_is_fitted_on_the_labels_that_the_protector_is_told(tmp_path
         return {"weights": np.ones(3, np.float32)}
 
     monkeypatch.setattr(tiny.FittedEyes, "fit", fit)
-    record = replace(tiny.registry().find("poisoner", "badge"), surrogate="fitted")
+    spec = replace(tiny.registry().find("poisoner", "badge"), surrogate="fitted")
     fresh = tiny.session(tmp_path / "store")
     for text in ("original", "clusters:k=3,model=eyes"):
         one = cell("badge", craft_labels=[text])
         named = tiny.registry().resolve("surrogate", "fitted")
-        poisoner = replace(one.craft.poisoner, record=record)
-        fresh.release(replace(one, craft=replace(one.craft, surrogate=named, poisoner=poisoner)))
+        poisoner = replace(one.craft.poisoner, spec=spec)
+        release_of(replace(one, craft=replace(one.craft, surrogate=named, poisoner=poisoner)), fresh)
     assert seen == [tiny.CLASSES, ("cluster 0", "cluster 1", "cluster 2")]
 
 
 def test_an_oracle_is_told_the_exploiters_labels(session):
-    original, shifted = (session.release(cell("positive", labelings=[name]))[1] for name in ("original", "shifted"))
+    original, shifted = (release_of(cell("positive", labelings=[name]), session)[1] for name in ("original", "shifted"))
     np.testing.assert_array_equal(shifted.index, (original.index + 1) % 3)
 
 
 def test_a_fitted_surrogate_is_fitted_once_for_its_images_and_seed(tmp_path, session):
     for chosen in (session, tiny.session(tmp_path / "store")):
-        chosen.release(cell("leaner", surrogates=["fitted"]))
-        chosen.release(cell("leaner", surrogates=["fitted"], epsilons=[4.0]))
-        chosen.release(cell("badge", surrogates=["fitted"], craft_labels=["clusters:k=3"]))
+        release_of(cell("leaner", surrogates=["fitted"]), chosen)
+        release_of(cell("leaner", surrogates=["fitted"], epsilons=[4.0]), chosen)
+        release_of(cell("badge", surrogates=["fitted"], craft_labels=["clusters:k=3"]), chosen)
     assert tiny.work_done()["fit eyes"] == 1
-    session.release(cell("leaner", surrogates=["fitted"], mixtures=[0.5]))
-    session.release(cell("leaner", surrogates=["fitted"], seeds=[(1, 0)]))
+    release_of(cell("leaner", surrogates=["fitted"], mixtures=[0.5]), session)
+    release_of(cell("leaner", surrogates=["fitted"], seeds=[(1, 0)]), session)
     assert tiny.work_done()["fit eyes"] == 3
 
 
@@ -161,15 +163,15 @@ def test_a_surrogate_that_says_it_reads_no_labels_is_shown_none(tmp_path, monkey
     chosen = expand(
         Axes(["spots"], ["leaner"], ["tiny"], ["original"], surrogates=["fitted"]), tiny.registry(plugin=plugin)
     )[-1]
-    tiny.session(tmp_path).release(chosen)
+    release_of(chosen, tiny.session(tmp_path))
     assert seen == [None]
 
 
 def test_a_stored_surrogate_gives_the_release_that_a_fresh_one_gave(tmp_path):
     weak, strong = (cell("leaner", surrogates=["fitted"], epsilons=[epsilon]) for epsilon in (4.0, 8.0))
-    fresh = tiny.session(tmp_path / "one").release(strong)[1]
-    tiny.session(tmp_path / "two").release(weak)
-    restored = tiny.session(tmp_path / "two").release(strong)[1]
+    fresh = release_of(strong, tiny.session(tmp_path / "one"))[1]
+    release_of(weak, tiny.session(tmp_path / "two"))
+    restored = release_of(strong, tiny.session(tmp_path / "two"))[1]
     assert tiny.work_done()["fit eyes"] == 2
     np.testing.assert_array_equal(restored.changes, fresh.changes)
 
@@ -185,13 +187,13 @@ def test_what_was_decided_in_loading_is_said_once(tmp_path):
 
 
 def test_a_mixture_too_small_for_one_image_is_a_clear_error(session):
-    with pytest.raises(UsageError, match="not one image"):
+    with pytest.raises(UsageError, match="protects no image"):
         session.protected(cell(mixtures=[0.001]))
 
 
 def labels_of(chosen: Cell, session: Session) -> list[int]:
     data = session.dataset(chosen.dataset)
-    return session.labelled(chosen, data.train, data.train, data.test)[0].known_labels.tolist()
+    return label(chosen.labeling, data.train, data.train, data.test, session)[0].known_labels.tolist()
 
 
 def test_a_labeling_looks_through_its_own_model_or_the_one_named(session):
@@ -204,7 +206,7 @@ def test_labels_are_the_same_for_every_seed(session):
     def notes(seeds: tuple[int, int]) -> dict:
         chosen = cell(labelings=["seen"], seeds=[seeds])
         data = session.dataset(chosen.dataset)
-        return session.labelled(chosen, data.train, data.train, data.test)[2].notes
+        return label(chosen.labeling, data.train, data.train, data.test, session)[2].notes
 
     assert notes((0, 0)) == notes((3, 5))
 
@@ -219,19 +221,20 @@ def test_a_release_is_prepared_once_for_all_trainings(tmp_path, session):
     released = session.dataset(cell().dataset).train
     chain = DefensePipeline([("dim", Dim(Params()))])
     clean = released.with_images(~released.images)
-    first, run = session.prepared(cell(defenses=["dim"]), chain, released, clean)
+    defense = cell(defenses=["dim"]).defense
+    first, run = prepare(defense, chain, released, clean, 0, session)
     elsewhere = tiny.session(tmp_path / "store")
     # Who is lent no clean pictures does not depend on them.
-    again, noted = elsewhere.prepared(cell(defenses=["dim"], seeds=[(0, 4)]), chain, released, released)
+    again, noted = prepare(defense, chain, released, released, 0, elsewhere)
     assert tiny.work_done()["prepare dim"] == 1
     np.testing.assert_array_equal(first.images, released.images // 2 + 64)
     assert (again.fingerprint, noted.notes) == (first.fingerprint, run.notes)
-    session.prepared(cell(defenses=["dim"]), chain, released.with_images(released.images ^ np.uint8(1)), clean)
-    session.prepared(cell(defenses=["dim"], seeds=[(1, 0)]), chain, released, clean)
+    prepare(defense, chain, released.with_images(released.images ^ np.uint8(1)), clean, 0, session)
+    prepare(defense, chain, released, clean, 1, session)
     assert tiny.work_done()["prepare dim"] == 3
 
 
 def test_what_prepares_nothing_stores_nothing(tmp_path, session):
     released = session.dataset(cell().dataset).train
-    assert session.prepared(cell(), DefensePipeline(), released, released)[0] is released
+    assert prepare((), DefensePipeline(), released, released, 0, session)[0] is released
     assert not (tmp_path / "store" / "objects" / "prepared").exists()

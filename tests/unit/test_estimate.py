@@ -7,7 +7,7 @@ import tiny_components as tiny
 
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.running import estimate as module
-from ucbench.running.estimate import Estimate, crafting_work, predicted, probe_training, training_work
+from ucbench.running.estimate import TimeLeft, crafting_work, predicted, probe_training, training_work
 from ucbench.running.tasks import task_of
 from ucbench.store.timings import Timings
 
@@ -25,9 +25,9 @@ def cells(*poisoners: str, **changes):
 def remember(session, cell, *, train: float | None = None, craft: float | None = None) -> None:
     images, part = session.data(cell).train, session.protected(cell).images
     if train is not None:
-        session.costs.remember(training_work(cell, len(images), images.size, session.numerics), train)
+        session.timings.remember(training_work(cell, len(images), images.size, session.numerics), train)
     if craft is not None:
-        session.costs.remember(crafting_work(cell, len(part), part.size, session.numerics), craft)
+        session.timings.remember(crafting_work(cell, len(part), part.size, session.numerics), craft)
 
 
 class Clock:
@@ -62,7 +62,7 @@ def test_what_is_left_is_told_by_the_runs_own_pace_and_each_cells_share(tmp_path
     remember(session, sham, craft=0.0)
     remember(session, stripes, craft=20.0)  # 30 with its training, of 10 + 10 + 30 + 50
     remember(session, badge, craft=40.0)
-    told = Estimate(tasks, session)
+    told = TimeLeft(tasks, session)
     clock.now = 100.0
     told.on_done(tasks[0])
     # A tenth of the work took 100 seconds, whatever the predictions said of them.
@@ -83,7 +83,7 @@ def test_a_release_that_several_cells_share_counts_once(tmp_path):
     tasks = [task_of(cell, session) for cell in cells("stripes", defenses=["none", "dim"])]
     for task in tasks:
         remember(session, task.cell, train=1.0, craft=100.0 if task.release_key else None)
-    told = Estimate(tasks, session)
+    told = TimeLeft(tasks, session)
     # Six trainings, and the crafts of sham and stripes.
     assert told._work == 6 + 2 * 100
 
@@ -93,14 +93,14 @@ def test_an_unknown_kind_counts_as_the_mean_of_the_others(tmp_path):
     tasks = [task_of(cell, session) for cell in cells("clean", victims=["tiny", "tiny:width=5", "fixed"])]
     remember(session, tasks[0].cell, train=2.0)
     remember(session, tasks[1].cell, train=4.0)
-    assert Estimate(tasks, session)._left[tasks[2].key] == 3
+    assert TimeLeft(tasks, session)._left[tasks[2].key] == 3
 
 
 def test_two_timed_steps_stand_for_as_many_epochs_as_there_are(tmp_path, monkeypatch):
     def timed(cell, session, count):
         return 0.5 + count / 9  # half a second whatever happens, and a second a batch
 
-    monkeypatch.setattr("ucbench.running.probing._timed", timed)
+    monkeypatch.setattr("ucbench.running.estimate._timed", timed)
     session = tiny.session(tmp_path)
     short, long = (cells("clean", victims=[name])[0] for name in ("tiny:epochs=2", "tiny:epochs=20"))
     # 36 training images in batches of 9, and 36 test images at a third of the cost, every epoch.
