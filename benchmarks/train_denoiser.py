@@ -34,13 +34,15 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ucbench import ImageSet, UcbenchError
-from ucbench.data import load_dataset, set_aside
+from ucbench.data.loading import load_dataset
+from ucbench.data.selection import set_aside
 from ucbench.numerics import resolve
 from ucbench.plugins.grammar import parse
 from ucbench.plugins.registry import installed
 from ucbench.progress import Progress, reporting
-from ucbench.training import Engine, seeded
 from ucbench.training.batches import ResidentSet
+from ucbench.training.determinism import seeded
+from ucbench.training.engine import Engine
 from ucbench_purify.diffusion import Denoiser, noised, purified, shares
 from ucbench_purify.params import FACTS
 

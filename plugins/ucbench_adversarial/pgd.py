@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ucbench.crafting import pgd
-from ucbench.data.budget import Budget
+from ucbench import Budget, pgd
 
 Norm = Literal["linf", "l2"]
 Start = Literal["uniform", "gaussian"]
@@ -23,7 +22,7 @@ GAUSSIAN_DEVIATION = 0.001
 _IMAGE = (1, 2, 3)
 
 
-def pgd(
+def attack(
     model: nn.Module,
     x: Tensor,
     targets: Tensor,

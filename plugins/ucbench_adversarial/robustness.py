@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ucbench_adversarial.pgd import Norm, pgd, scores_of, under_attack
+from ucbench_adversarial.pgd import Norm, attack, scores_of, under_attack
 
 if TYPE_CHECKING:
     from ucbench import MetricContext
@@ -77,7 +77,7 @@ def robust_accuracy(
         images: uint8 ``[N, 3, H, W]``, N at least 1.
         labels: int64 ``[N]``.
         generator: on the CPU; draws the starts, so that equal generators and batches give equal numbers.
-        epsilon, step, steps, norm: of the attack, as in :func:`ucbench_adversarial.pgd.pgd`.
+        epsilon, step, steps, norm: of the attack, as in :func:`ucbench_adversarial.pgd.attack`.
         restarts: attacks on every image, at least 1.
         batch: images attacked at once.
         device: where to compute.
@@ -96,7 +96,7 @@ def robust_accuracy(
             y = torch.from_numpy(labels[first : first + batch].copy()).to(device)
             robust = predicted(x) == y
             for _ in range(restarts):
-                attacked = pgd(model, x, y, epsilon=epsilon, step=step, steps=steps, norm=norm, generator=generator)
+                attacked = attack(model, x, y, epsilon=epsilon, step=step, steps=steps, norm=norm, generator=generator)
                 robust &= predicted(attacked) == y
             kept += robust.sum()
     return 100.0 * int(kept) / len(images)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ucbench_adversarial.pgd import cross_entropies, pgd, scores_of, under_attack
+from ucbench_adversarial.pgd import attack, cross_entropies, scores_of, under_attack
 
 if TYPE_CHECKING:
     from ucbench import Run
@@ -79,7 +79,7 @@ class AdversarialTraining:
 
     def _attacked(self, model: nn.Module, x: Tensor, targets: Tensor, generator: torch.Generator) -> Tensor:
         params = self.params
-        return pgd(
+        return attack(
             model,
             x,
             targets,

@@ -20,7 +20,7 @@ from torch import Tensor
 from ucbench_augment.drawing import by_choice, on_share
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_augment.params import ColorJitterParams
 
 #: ITU-R BT.601, as Pillow converts to grey.

@@ -11,7 +11,7 @@ from ucbench.training.padding import reflect_pad
 from ucbench_augment.drawing import on_share, uniform
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_augment.params import GaussianBlurParams, GaussianNoiseParams
 
 

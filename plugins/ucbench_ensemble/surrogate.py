@@ -9,13 +9,12 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from ucbench.crafting.surrogate import FittedSurrogate, Surrogate
 
-from ucbench import ImageSet, UsageError
+from ucbench import FittedSurrogate, ImageSet, Surrogate, UsageError
 from ucbench_ensemble.params import EnsembleParams, resolve_members
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
 
 
 class _SideBySide(nn.Module):

@@ -21,7 +21,7 @@ from ucbench import DataError, ImageSet, UsageError
 from ucbench_purify.params import FACTS, model_files
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_purify.params import PurifyParams
 
 #: A network: images ``[B, 3, H, W]`` and their time, to the noise in them.

@@ -11,8 +11,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ucbench import DataError, Params
-from ucbench.store.keys import sha256_of
+from ucbench import DataError, Params, sha256_of
 
 #: Facts about the training, in folders that ``benchmarks/train_denoiser.py`` wrote.
 FACTS = "ucbench.json"

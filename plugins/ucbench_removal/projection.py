@@ -10,12 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ucbench import ImageSet, Recipe
-from ucbench.training import seeded
+from ucbench import ImageSet, Recipe, seeded
 from ucbench_removal.subtraction import blocks
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_removal.params import ProjectionParams
 
 

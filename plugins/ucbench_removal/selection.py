@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ucbench import Params
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_removal.params import FilterParams
 
 

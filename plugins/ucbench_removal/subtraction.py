@@ -20,7 +20,7 @@ from scipy import ndimage
 from ucbench import ImageSet, UsageError
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_removal.params import Filter, SubtractParams
 
 Floats = NDArray[np.float32]

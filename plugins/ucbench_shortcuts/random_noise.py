@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ucbench import ImageSet, Perturbation
-from ucbench.crafting import on_grid
+from ucbench import ImageSet, Perturbation, on_grid
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_shortcuts.params import RandomClassParams, RandomSampleParams
 
 

@@ -14,8 +14,10 @@ from torch import nn
 
 from ucbench import UsageError
 from ucbench.testing.samples import NUMERICS
-from ucbench.training import arithmetic, seeded
-from ucbench_adversarial.pgd import GAUSSIAN_DEVIATION, gaussian, pgd, under_attack, uniform
+from ucbench.training import arithmetic
+from ucbench.training.determinism import seeded
+from ucbench_adversarial.pgd import GAUSSIAN_DEVIATION, gaussian, under_attack, uniform
+from ucbench_adversarial.pgd import attack as attack_of
 
 BALLS = {"linf": (8.0, 8 / 255), "l2": (0.5, 0.5)}
 CLASSES = 5
@@ -55,7 +57,7 @@ def images(count=6, seed=0, dtype=torch.float32):
 
 def attack(model, x, targets, norm="linf", seed=0, **more):
     options = {"epsilon": BALLS[norm][0], "step": 0.25, "steps": 10, **more}
-    return pgd(model, x, targets, norm=norm, generator=torch.Generator().manual_seed(seed), **options)
+    return attack_of(model, x, targets, norm=norm, generator=torch.Generator().manual_seed(seed), **options)
 
 
 def losses(model, x, targets):
@@ -91,7 +93,7 @@ def test_pgd_equals_a_plain_loop(norm, start):
                 moved = moved * radius / moved.norm()
             point = (image + moved).clamp(0, 1)
         expected.append(point)
-    found = pgd(
+    found = attack_of(
         model, x, targets, epsilon=epsilon, step=0.3, steps=7, norm=norm, start=start,
         generator=torch.Generator().manual_seed(3),
     )  # fmt: skip
@@ -244,7 +246,7 @@ class TestRestarts:
         model, (x, targets) = network().eval(), images(8)
         options = {"epsilon": BALLS[norm][0], "step": 0.25, "steps": 1, "norm": norm}
         generator = torch.Generator().manual_seed(0)
-        runs = torch.stack([pgd(model, x, targets, generator=generator, **options) for _ in range(4)])
+        runs = torch.stack([attack_of(model, x, targets, generator=generator, **options) for _ in range(4)])
         worst = torch.stack([losses(model, run, targets) for run in runs]).argmax(0)
         assert len(set(worst.tolist())) > 1
         found = attack(model, x, targets, norm, steps=1, restarts=4)

@@ -12,9 +12,11 @@ from ucbench import Recipe, UsageError
 from ucbench.plugins.registry import installed
 from ucbench.testing import check_defense, make_run, sample_images
 from ucbench.testing.samples import NUMERICS
-from ucbench.training import DefensePipeline, Engine, arithmetic, seeded
+from ucbench.training.defenses import DefensePipeline
+from ucbench.training.determinism import deterministic, seeded
+from ucbench.training.engine import Engine
 from ucbench_adversarial.params import AdversarialTrainingParams
-from ucbench_adversarial.pgd import pgd
+from ucbench_adversarial.pgd import attack
 from ucbench_adversarial.training import AdversarialTraining
 
 CLASSES = 4
@@ -23,7 +25,7 @@ RADIUS = 8 / 255
 
 @pytest.fixture(autouse=True)
 def _exact_arithmetic():
-    with arithmetic(NUMERICS):
+    with deterministic(NUMERICS):
         yield
 
 
@@ -114,7 +116,7 @@ def test_loss_is_the_cross_entropy_of_the_attacked_images(norm):
     x, targets = batch(dtype=torch.float64)
     trained = defense(norm=norm, steps=4)
     epsilon = trained.params.epsilon
-    attacked = pgd(
+    attacked = attack(
         reference.eval(), x, targets, epsilon=epsilon, step=0.25, steps=4, norm=norm,
         generator=torch.Generator().manual_seed(0),
     )  # fmt: skip
@@ -245,6 +247,6 @@ class TestTraining:
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-            found = pgd(model, x, targets, epsilon=8.0, step=0.25, steps=10, generator=generator)
+            found = attack(model, x, targets, epsilon=8.0, step=0.25, steps=10, generator=generator)
             robust[name] = float((model.eval()(found).argmax(1) == labels).float().mean())
         assert robust["attacked"] > robust["plain"] + 0.1

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from ucbench.crafting.surrogate import FittedSurrogate
 
 from ucbench import UsageError
+from ucbench.crafting.surrogate import FittedSurrogate
 from ucbench.plugins.registry import installed
 from ucbench.testing import make_run, sample_images
 

@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ucbench import DataError, UsageError
-from ucbench.data import load_dataset, set_aside
+from ucbench.data.loading import load_dataset
+from ucbench.data.selection import set_aside
 from ucbench.plugins.registry import installed
 from ucbench.testing import make_run, sample_images
 

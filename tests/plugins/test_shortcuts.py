@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ucbench import ImageSet, UsageError
-from ucbench.crafting import clusters_of
+from ucbench.crafting.clustering import clusters_of
 from ucbench.crafting.release import Release, make_release
 from ucbench.data.budget import Budget
-from ucbench.metrics.accuracy import guess_accuracy
+from ucbench.metrics.probes import guess_accuracy
 from ucbench.testing import TinySurrogate, make_run, sample_images
 from ucbench_shortcuts.lsp import LinearlySeparable
 from ucbench_shortcuts.params import LSPParams, RandomClassParams, RandomSampleParams

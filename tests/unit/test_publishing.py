@@ -15,7 +15,6 @@ import tiny_components as tiny
 from PIL import Image
 
 from ucbench.data.imageset import ImageSet
-from ucbench.running.evaluate import release_of
 from ucbench.errors import StoreError, UsageError
 from ucbench.export.croissant import CONTEXT, About
 from ucbench.export.release import export_release, file_of
@@ -23,6 +22,7 @@ from ucbench.matrix.cell import Cell
 from ucbench.matrix.from_record import cell_of
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.running.compute import compute
+from ucbench.running.evaluate import release_of
 from ucbench.running.tasks import task_of
 
 NOTHING = About()

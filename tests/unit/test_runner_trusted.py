@@ -78,7 +78,7 @@ def test_the_epoch_is_selected_by_the_trusted_set(tmp_path):
         ({"victims": ["nearest"]}, "Victim nearest learns its labels from clean images: grant some by --trusted"),
         ({"defenses": ["best"]}, "Defense best works with clean images that the exploiter has: grant some"),
         ({"victims": ["wild"], "defenses": ["fog+dim"]}, "Victim wild trains by itself, so dim"),
-        ({"trusted": [-1]}, "--trusted is a number of images"),
+        ({"trusted": [-1]}, "--trusted takes a whole number, 0 or more; got -1"),
     ],
 )
 def test_what_does_not_fit_together_is_refused_before_anything_runs(changes, text):

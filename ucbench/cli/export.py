@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +10,10 @@ import click
 from ucbench.cli.options import FILE, axis_options, chosen_axes, chosen_cells, is_quiet, verbosity
 
 if TYPE_CHECKING:
-    from ucbench.api import Session
-    from ucbench.matrix.matrix import Cell
+    from ucbench.matrix.cell import Cell
     from ucbench.progress import Progress
     from ucbench.results.records import Record
+    from ucbench.session import Session
 
 
 @click.command("export")
@@ -51,7 +50,7 @@ def export_command(
         from ucbench.export.release import export_release
 
         about = About(license, creator, url, date)
-        done = export_release(cell, here.session(), out, about, record)
+        done = export_release(cell, here, out, about, record)
     click.echo(
         f"{done.folder}: {done.images} images, {done.protected} of them perturbed, of the release {done.release}."
     )
@@ -78,7 +77,7 @@ def _recorded(path: Path, options: dict[str, Any], progress: Progress) -> tuple[
         raise UsageError("Give either --record, which names a cell, or the axes of one.")
     record = read_record(path)
     here = session(device=options["device"], progress=progress)
-    here = replace(here, numerics=Numerics(here.numerics.device, **record["numerics"]))
+    here = here.with_numerics(Numerics(here.numerics.device, **record["numerics"]))
     return record, cell_of(record, here.registry), here
 
 

@@ -77,17 +77,15 @@ def _judge(suite: Suite, folder: Path, *, complete: bool) -> Audit:
         UsageError: if a component of the suite is not installed here.
     """
     from ucbench import api
-    from ucbench.crafting.workbench import Session
     from ucbench.leaderboard.check import Finding, audit
     from ucbench.leaderboard.submission import FINGERPRINTS, verify
     from ucbench.leaderboard.tables import differences
-    from ucbench.store.store import Store
 
     here = api.session(device="cpu", threads=suite.file.threads)
     audited = audit(
         folder,
         api.suite_cells(suite, here),
-        lambda numerics: Session(Store(here.home), numerics, here.progress),
+        here.with_numerics,
         threads=suite.file.threads,
         complete=complete,
     )

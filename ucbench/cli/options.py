@@ -15,9 +15,9 @@ import click
 from ucbench.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from ucbench.api import Session
-    from ucbench.matrix.matrix import Cell
+    from ucbench.matrix.cell import Cell
     from ucbench.progress import Progress
+    from ucbench.session import Session
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

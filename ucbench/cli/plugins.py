@@ -76,7 +76,8 @@ def new_plugin_command(name: str, kind: str, out: Path) -> None:
       pip install -e ./ucbench-my-noise
       ucbench run --poisoner my-noise
     """
-    from ucbench.scaffold import names_for, write_plugin
+    from ucbench.scaffold.naming import names_for
+    from ucbench.scaffold.writing import write_plugin
 
     names = names_for(name, kind, installed())
     folder = write_plugin(names, out)

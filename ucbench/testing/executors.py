@@ -42,12 +42,12 @@ RULES = (RUNS, ONCE, FAILURES, SAME_RECORDS)
 
 
 def check_executor(executor: Component[Any] | Executor, *, spec: ExecutorSpec | None = None) -> None:
-    """Check an executor: every task lands once, with the spec it would have by itself, and failures stay their own.
+    """Check an executor: every task lands once, with the record it would have by itself, and failures stay their own.
 
     Raises:
         ContractError: if a rule is broken.
     """
-    subject = subject_of(executor, record, ExecutorSpec)
+    subject = subject_of(executor, spec, ExecutorSpec)
     with subject.apart():
         alone = _run(Serial())
         made = subject.build()

@@ -35,13 +35,13 @@ class _Data(Side):
 class Fast(_Data):
     def check(self) -> tuple[Any, Evidence]:
         """Adversarial examples after two steps from one start, and the gradient at that start."""
-        from ucbench_adversarial.pgd import pgd, uniform
+        from ucbench_adversarial.pgd import attack, uniform
 
         x, y = sample(self)
         model = normalized(network(self.sizes), "data", self.train).to(self.device)
         model.model.to(memory_format=torch.channels_last)
         generator = torch.Generator().manual_seed(3)
-        found = pgd(model, x, y, epsilon=EPSILON, step=STEP, steps=_CHECKED_STEPS, generator=generator)
+        found = attack(model, x, y, epsilon=EPSILON, step=STEP, steps=_CHECKED_STEPS, generator=generator)
         start = uniform(x, "linf", RADIUS, torch.Generator().manual_seed(3))
         seen = (x + start).clamp(0, 1).requires_grad_()
         model.eval()
