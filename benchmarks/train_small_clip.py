@@ -41,17 +41,16 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ucbench import ImageSet, UcbenchError, UsageError
-from ucbench.crafting.resize import resize
-from ucbench.data.loading import load_dataset
-from ucbench.data.selection import balanced_indices
+from ucbench.crafting import resize
+from ucbench.data import balanced_indices, load_dataset
 from ucbench.numerics import Numerics
 from ucbench.plugins.grammar import parse
 from ucbench.plugins.registry import installed
 from ucbench.progress import Progress, reporting
+from ucbench.training import Engine, seeded
 from ucbench.training.batches import ResidentSet, split_evenly
 from ucbench.training.context import Run
-from ucbench.training.determinism import seeded
-from ucbench.training.engine import Engine
+from ucbench.training.schedules import cosine
 from ucbench_openclip.frozen import FrozenClip
 from ucbench_openclip.loading import load_clip
 from ucbench_openclip.params import ENSEMBLE, SIMPLE, ClipParams
@@ -158,7 +157,7 @@ def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
 
 def _rate(step: int, steps: int) -> float:
     warm = max(1, steps // 10)
-    return (step + 1) / warm if step < warm else 0.5 + 0.5 * math.cos(math.pi * (step - warm) / max(1, steps - warm))
+    return (step + 1) / warm if step < warm else cosine(1.0, 0.0, step - warm, max(1, steps - warm))
 
 
 def save(model: nn.Module, config: dict[str, Any], facts: dict[str, Any], out: Path) -> Path:

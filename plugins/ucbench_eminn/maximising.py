@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ucbench import DivergedError, ImageSet, Perturbation, pgd
+from ucbench import ImageSet, Perturbation
+from ucbench.crafting import pgd
+from ucbench.training import DivergedError
+from ucbench.training.schedules import cosine
 from ucbench_eminn.objective import cross_entropy, measured, prepared
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench.training.context import Run
     from ucbench_eminn.params import EMaxNParams
 
 
@@ -47,7 +50,7 @@ class ErrorMaximising:
         def rate(number: int) -> float:
             if params.schedule == "constant":
                 return params.lr
-            return params.lr * 0.5 * (1 + math.cos(math.pi * number / (params.epochs * steps)))
+            return cosine(params.lr, 0.0, number, params.epochs * steps)
 
         advance = run.progress("crafting", (params.epochs - done) * steps + len(batches) * params.steps)
         for epoch in range(done, params.epochs):

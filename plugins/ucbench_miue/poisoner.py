@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ucbench import BiLevel, DivergedError, ImageSet, Perturbation, UsageError, cosine_gap, pgd
+from ucbench import ImageSet, Perturbation, UsageError
+from ucbench.crafting import BiLevel, cosine_gap, pgd
+from ucbench.training import DivergedError
+from ucbench.training.schedules import cosine
 from ucbench_miue.batches import balanced_batches
 from ucbench_miue.diagnosis import projection, variance, within_class_log_det
 from ucbench_miue.objective import mutual_information_loss
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench.training.context import Run
     from ucbench_miue.params import MIUEParams
 
 #: Images on which the diagnostics of a finished craft are measured.
@@ -129,8 +132,7 @@ class MIUE:
         """One epoch; returns its mean loss."""
         params = self.params
         per_pass = state.steps_per_pass(params.batch)
-        cosine = 0.5 * (1 + math.cos(math.pi * number / params.rounds))
-        rate = params.final_lr + (params.lr - params.final_lr) * cosine
+        rate = cosine(params.lr, params.final_lr, number, params.rounds)
         loss = float(state.learn(number * per_pass, per_pass, params.batch, rate))
         if not math.isfinite(loss):
             raise DivergedError(f"mi-ue: training diverged in round {number + 1}: the mean loss is {loss}.")

@@ -9,23 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ucbench import (
-    DivergedError,
-    ImageSet,
-    Normalized,
-    ResidentSet,
-    UsageError,
-    learning_rate,
-    normalized,
-    seeded,
-    split_evenly,
-)
+from ucbench import ImageSet, UsageError
+from ucbench.training import DivergedError, seeded
+from ucbench.training.batches import ResidentSet, split_evenly
+from ucbench.training.normalized import Normalized, normalized
+from ucbench.training.schedules import learning_rate
 from ucbench_simclr.encoder import Projector, features_of, resnet18
 from ucbench_simclr.objective import alignment, nt_xent, uniformity
 from ucbench_simclr.views import Views
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench.training.context import Run
     from ucbench_simclr.params import EncoderParams
 
 #: Pictures on which alignment and uniformity are measured, at most.

@@ -9,10 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ucbench import learning_rate, seeded, split_evenly
+from ucbench.training import seeded
+from ucbench.training.batches import split_evenly
+from ucbench.training.schedules import learning_rate
 
 if TYPE_CHECKING:
-    from ucbench import Recipe, Run
+    from ucbench import Recipe
+    from ucbench.training.context import Run
 
 #: Deviation, as a share of its largest value, up to which a feature counts as constant: what rounding makes of one.
 CONSTANT = 1e-5

@@ -11,12 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ucbench import Clusters, ImageSet, Perturbation, clusters_of, nearest_centre
+from ucbench import ImageSet, Perturbation
+from ucbench.crafting import Clusters, clusters_of, nearest_centre
+from ucbench.training.schedules import cosine
 from ucbench_uc.generator import GeneratorBank
 from ucbench_uc.objective import derangement, discrepancy
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench.training.context import Run
     from ucbench_uc.params import UCParams
 
 #: Images on which the diagnostics of a finished craft are measured.
@@ -58,7 +60,7 @@ class UnlearnableClusters:
         self, images: ImageSet, labels: NDArray[np.int64] | None, state: dict[str, NDArray[np.float32]], run: Run
     ) -> NDArray[np.int64]:
         """Nearest stored centre ``[N]`` of unseen images: the perturbation they would have got."""
-        from ucbench import extract_features
+        from ucbench.crafting import extract_features
 
         assert run.surrogate is not None
         features = extract_features(run.surrogate, images, run.device)
@@ -134,10 +136,8 @@ class _Crafter:
         first = last = 0.0
         batches = [_cycle(pool, params.batch, generator, params.shuffle) for pool in pools]
         for step in range(steps):
-            done = step / steps
             for parameters in optimizer.param_groups:
-                cosine = 0.5 * (1 + math.cos(math.pi * done))
-                parameters["lr"] = params.final_lr + (params.lr - params.final_lr) * cosine
+                parameters["lr"] = cosine(params.lr, params.final_lr, step / steps)
             indices = [next(batch) for batch in batches]
             loss = self._loss(self._squash(bank()), indices, group, generator)
             optimizer.zero_grad(set_to_none=True)

@@ -24,6 +24,7 @@ from ucbench.training.memory import keep_freed_memory
 from ucbench.training.normalized import Normalized, normalized
 from ucbench.training.optim import Stepper
 from ucbench.training.recipe import Recipe
+from ucbench.training.schedules import learning_rate
 
 
 class DivergedError(UcbenchError):
@@ -46,21 +47,6 @@ class TrainResult:
     history: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     images_per_second: float = 0.0
-
-
-def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
-    """The rate of optimiser step ``step`` (from 0)."""
-    total = recipe.epochs * steps_per_epoch
-    warm = round(recipe.warmup * total)
-    if step < warm:
-        return recipe.lr * (step + 1) / warm
-    if recipe.schedule == "cosine":
-        done = (step - warm) / max(1, total - warm)
-        return recipe.final_lr + 0.5 * (recipe.lr - recipe.final_lr) * (1 + math.cos(math.pi * done))
-    if recipe.schedule == "step":
-        passed = sum(step >= milestone * steps_per_epoch for milestone in recipe.milestones)
-        return float(recipe.lr * recipe.gamma**passed)
-    return recipe.lr
 
 
 class TrainingHooks:
