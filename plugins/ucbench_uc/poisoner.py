@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ucbench import ImageSet, Perturbation
 from ucbench.crafting import Clusters, clusters_of, nearest_centre
+from ucbench.training.cropping import shifted
 from ucbench.training.schedules import cosine
 from ucbench_uc.generator import GeneratorBank
 from ucbench_uc.objective import derangement, discrepancy
@@ -192,17 +193,11 @@ class _Crafter:
         return (losses / counts.to(run.device)[owner]).sum()
 
     def _crop_flip(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Shift each picture by up to a seventh of its side (zeros move in) and mirror half of them, differentiably."""
-        count, _, height, width = x.shape
-        pad = round(min(height, width) / 7)
-        offsets = torch.randint(0, 2 * pad + 1, (count, 2), generator=generator).to(x.device)
-        mirrored = (torch.rand(count, generator=generator) < 0.5).to(x.device) & self.flip
-        columns = torch.arange(width, device=x.device).expand(count, -1)
-        columns = torch.where(mirrored[:, None], width - 1 - columns, columns) + offsets[:, 1:]
-        rows = torch.arange(height, device=x.device) + offsets[:, :1]
-        padded = torch.nn.functional.pad(x, (pad, pad, pad, pad)).permute(0, 2, 3, 1)
-        picked = torch.arange(count, device=x.device)[:, None, None]
-        return padded[picked, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+        """Shift each image by up to a seventh of its side (zeros move in) and mirror half of them, differentiably."""
+        reach = round(min(x.shape[2:]) / 7)
+        offsets = torch.randint(0, 2 * reach + 1, (len(x), 2), generator=generator) - reach
+        mirrored = (torch.rand(len(x), generator=generator) < 0.5) & self.flip
+        return shifted(x, offsets, mirrored).contiguous(memory_format=torch.channels_last)
 
 
 def _cycle(pool: NDArray[np.intp], batch: int, generator: torch.Generator, shuffle: bool) -> Iterator[NDArray[np.intp]]:

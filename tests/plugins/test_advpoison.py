@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import ndimage
 from torch import Tensor
 
 from ucbench.crafting.poisoner import Perturbation
@@ -21,8 +20,8 @@ from ucbench.errors import UsageError
 from ucbench.plugins.registry import installed
 from ucbench.testing import MemoryCheckpoint, TinySurrogate, make_run, sample_images
 from ucbench.training.context import Run
-from ucbench_advpoison import poisoner
-from ucbench_advpoison.augment import REACH, random_view, shifted
+from ucbench_advpoison import crafter
+from ucbench_advpoison.crafter import REACH, random_view
 from ucbench_advpoison.params import AdvPoisonParams, HypoParams
 from ucbench_advpoison.poisoner import AdvPoison, Hypo, derangement
 
@@ -67,48 +66,7 @@ def pixels(train: ImageSet) -> Tensor:
     return torch.from_numpy(train.images.copy()).float() / 255
 
 
-def plain_view(image: Tensor, offset: list[float], mirrored: bool) -> Tensor:
-    """One image ``[3, H, W]`` by bilinear interpolation, pixel by pixel."""
-    _, height, width = image.shape
-
-    def at(i: int, j: int) -> Tensor:
-        return image[:, i, j] if 0 <= i < height and 0 <= j < width else FILL
-
-    out = torch.empty_like(image)
-    for i in range(height):
-        for j in range(width):
-            y, x = i + offset[0], (width - 1 - j if mirrored else j) + offset[1]
-            top, left = int(np.floor(y)), int(np.floor(x))
-            b, a = y - top, x - left
-            upper = (1 - a) * at(top, left) + a * at(top, left + 1)
-            lower = (1 - a) * at(top + 1, left) + a * at(top + 1, left + 1)
-            out[:, i, j] = (1 - b) * upper + b * lower
-    return out
-
-
 class TestViews:
-    @given(
-        st.integers(1, 7),
-        st.integers(1, 7),
-        st.lists(st.tuples(st.floats(-4, 4), st.floats(-4, 4), st.booleans()), min_size=1, max_size=3),
-    )
-    @settings(max_examples=30, deadline=None)
-    def test_they_are_bilinear_values_taken_pixel_by_pixel(self, height, width, moves):
-        x = torch.rand(len(moves), 3, height, width, dtype=torch.float64)
-        offsets = torch.tensor([move[:2] for move in moves], dtype=torch.float64)
-        out = shifted(x, offsets, torch.tensor([move[2] for move in moves]), FILL)
-        expected = [plain_view(image, list(move[:2]), move[2]) for image, move in zip(x, moves, strict=True)]
-        torch.testing.assert_close(out, torch.stack(expected), rtol=0, atol=1e-12)
-
-    def test_scipy_shifts_alike(self):
-        x, offsets = torch.rand(2, 3, 9, 12, dtype=torch.float64), torch.tensor([[1.3, -2.6], [-0.5, 0.25]]).double()
-        out = shifted(x, offsets, torch.zeros(2, dtype=torch.bool), FILL)
-        for b, c in np.ndindex(2, 3):
-            one = ndimage.shift(
-                x[b, c].numpy(), -offsets[b].numpy(), order=1, mode="grid-constant", cval=float(FILL[c])
-            )
-            np.testing.assert_allclose(out[b, c].numpy(), one, atol=1e-12)
-
     def test_gradients_are_those_of_the_values(self):
         x = torch.rand(3, 3, 5, 4, dtype=torch.float64, requires_grad=True)
         draws = torch.rand(3, 3, dtype=torch.float64)
@@ -132,7 +90,7 @@ class TestViews:
             mirrored.append(mirror)
             return random_view(x, draws, fill, mirror=mirror)
 
-        monkeypatch.setattr(poisoner, "random_view", spy)
+        monkeypatch.setattr(crafter, "random_view", spy)
         for flip in (True, False):
             adv(dataclasses.replace(sample_images(), flip=flip), lend(), steps=1)
         assert mirrored == [True, False]
@@ -342,8 +300,8 @@ class TestRestarts:
         checkpoint = MemoryCheckpoint()
         adv(sample_images(), lend(checkpoint=checkpoint), batch=5)
         steps = []
-        pgd = poisoner.pgd
-        monkeypatch.setattr(poisoner, "descend", lambda *a, **o: steps.append(len(a[0])) or pgd(*a, **o))
+        pgd = crafter.pgd
+        monkeypatch.setattr(crafter, "descend", lambda *a, **o: steps.append(len(a[0])) or pgd(*a, **o))
         adv(sample_images(), lend(checkpoint=MemoryCheckpoint(checkpoint.saved[1])), batch=5)
         assert steps == [3]  # the last three of 13
 

@@ -47,7 +47,7 @@ class Fast(_Data):
 
         In double: in float32 a unit next to 0 is on in one layout and off in the other.
         """
-        from ucbench_advpoison.augment import random_view
+        from ucbench_advpoison.crafter import random_view
 
         x, y = sample(self)
         x = x.double()
