@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from ucbench import SurrogateSpec, VictimSpec, hookimpl
 
 _VICTIMS = "ucbench_timm.victims"
-_VICTIM_PARAMS = "ucbench_timm.victim_params"
 _PRETRAINED_VICTIMS = "ucbench_timm.pretrained_victims"
-_PRETRAINED_VICTIM_PARAMS = "ucbench_timm.pretrained_victim_params"
-_SURROGATE_PARAMS = "ucbench_timm.surrogate_params"
+_SURROGATES = "ucbench_timm.surrogates"
+_PARAMS = "ucbench_timm.params"
 
 
 @hookimpl
@@ -19,7 +18,7 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         name="resnet18",
         summary="ResNet-18; up to 64 px with a 3x3 stride-1 stem and no max-pool",
         load=f"{_VICTIMS}:ResNet18",
-        params=f"{_VICTIM_PARAMS}:ResNetParams",
+        params=f"{_PARAMS}:ResNetParams",
         paper="He et al., Deep Residual Learning for Image Recognition, CVPR 2016, arXiv:1512.03385",
         aliases=("rn18",),
     )
@@ -27,7 +26,7 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         name="resnet50",
         summary="ResNet-50; up to 64 px with a 3x3 stride-1 stem and no max-pool",
         load=f"{_VICTIMS}:ResNet50",
-        params=f"{_VICTIM_PARAMS}:ResNetParams",
+        params=f"{_PARAMS}:ResNetParams",
         paper="He et al., Deep Residual Learning for Image Recognition, CVPR 2016, arXiv:1512.03385",
         aliases=("rn50",),
     )
@@ -35,14 +34,14 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         name="densenet121",
         summary="DenseNet-121; up to 64 px with a 3x3 stride-1 stem and no max-pool",
         load=f"{_VICTIMS}:DenseNet121",
-        params=f"{_VICTIM_PARAMS}:VictimParams",
+        params=f"{_PARAMS}:VictimParams",
         paper="Huang et al., Densely Connected Convolutional Networks, CVPR 2017, arXiv:1608.06993",
     )
     yield VictimSpec(
         name="mobilenetv2",
         summary="MobileNetV2; up to 64 px with stride 1 in the stem and the second stage",
         load=f"{_VICTIMS}:MobileNetV2",
-        params=f"{_VICTIM_PARAMS}:VictimParams",
+        params=f"{_PARAMS}:VictimParams",
         paper="Sandler et al., MobileNetV2, CVPR 2018, arXiv:1801.04381",
         aliases=("mobilenet-v2",),
     )
@@ -50,7 +49,7 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         name="vgg16",
         summary="VGG-16 with batch norm; up to 64 px with one linear layer for a head",
         load=f"{_VICTIMS}:VGG16",
-        params=f"{_VICTIM_PARAMS}:VGGParams",
+        params=f"{_PARAMS}:VGGParams",
         paper="Simonyan and Zisserman, Very Deep Convolutional Networks, ICLR 2015, arXiv:1409.1556",
         aliases=("vgg",),
     )
@@ -58,7 +57,7 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         name="vit-small",
         summary="ViT-S; patches of 4 px up to 64 px, of 16 px above",
         load=f"{_VICTIMS}:ViTSmall",
-        params=f"{_VICTIM_PARAMS}:ViTParams",
+        params=f"{_PARAMS}:ViTParams",
         paper="Dosovitskiy et al., An Image is Worth 16x16 Words, ICLR 2021, arXiv:2010.11929",
         aliases=("vit",),
     )
@@ -66,20 +65,20 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         name="timm",
         summary="timm:MODEL, any architecture exactly as timm builds it, from scratch",
         load=f"{_VICTIMS}:TimmVictim",
-        params=f"{_VICTIM_PARAMS}:TimmVictimParams",
+        params=f"{_PARAMS}:TimmVictimParams",
     )
     yield VictimSpec(
         name="fine-tune",
         summary="T4: EfficientNet-Lite0 or timm:NAME, pretrained and trained on, whole or the deep stages",
         load=f"{_PRETRAINED_VICTIMS}:FineTune",
-        params=f"{_PRETRAINED_VICTIM_PARAMS}:FineTuneParams",
+        params=f"{_PARAMS}:FineTuneParams",
         paper="Kornblith et al., Do Better ImageNet Models Transfer Better?, CVPR 2019, arXiv:1805.08974",
     )
     yield VictimSpec(
         name="linear-probe",
         summary="T4: a linear classifier on a frozen, pretrained EfficientNet-Lite0 or timm:NAME",
         load=f"{_PRETRAINED_VICTIMS}:LinearProbe",
-        params=f"{_PRETRAINED_VICTIM_PARAMS}:LinearProbeParams",
+        params=f"{_PARAMS}:LinearProbeParams",
         paper="Kornblith et al., Do Better ImageNet Models Transfer Better?, CVPR 2019, arXiv:1805.08974",
     )
 
@@ -89,21 +88,21 @@ def ucbench_surrogates() -> Iterator[SurrogateSpec]:
     yield SurrogateSpec(
         name="efficientnet-lite0",
         summary="EfficientNet-Lite0 trained on ImageNet, weights from an installed package",
-        load="ucbench_timm.pretrained:EfficientNetLite0",
-        params=f"{_SURROGATE_PARAMS}:EfficientNetLite0Params",
+        load=f"{_SURROGATES}:EfficientNetLite0",
+        params=f"{_PARAMS}:EfficientNetLite0Params",
         paper="Tan and Le, EfficientNet: Rethinking Model Scaling, ICML 2019, arXiv:1905.11946",
     )
     yield SurrogateSpec(
         name="timm",
         summary="timm:MODEL.TAG, any pretrained model of timm, or a local checkpoint",
-        load="ucbench_timm.pretrained:TimmSurrogate",
-        params=f"{_SURROGATE_PARAMS}:TimmSurrogateParams",
+        load=f"{_SURROGATES}:TimmSurrogate",
+        params=f"{_PARAMS}:TimmSurrogateParams",
     )
     yield SurrogateSpec(
         name="resnet18",
         summary="The victim's ResNet-18 without weights, for poisoners that train it themselves",
-        load="ucbench_timm.untrained:UntrainedResNet18",
-        params=f"{_SURROGATE_PARAMS}:UntrainedParams",
+        load=f"{_SURROGATES}:UntrainedResNet18",
+        params=f"{_PARAMS}:UntrainedParams",
         paper="He et al., Deep Residual Learning for Image Recognition, CVPR 2016, arXiv:1512.03385",
         aliases=("rn18",),
         untrained=True,
@@ -111,7 +110,7 @@ def ucbench_surrogates() -> Iterator[SurrogateSpec]:
     yield SurrogateSpec(
         name="trained",
         summary="A ResNet-18 trained on the clean training set with its labels",
-        load="ucbench_timm.trained:TrainedSurrogate",
-        params=f"{_SURROGATE_PARAMS}:TrainedParams",
+        load=f"{_SURROGATES}:TrainedSurrogate",
+        params=f"{_PARAMS}:TrainedParams",
         label_access="full",
     )

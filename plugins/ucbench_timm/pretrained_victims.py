@@ -1,7 +1,7 @@
 """Victims that do not start from zero: exploiters with external weights (tier T4).
 
-The default backbone is also the default surrogate of poisoners: then exploiter and protector look through the same
-network, and a perturbation meets the very features it was made against. Another ``backbone`` makes them strangers.
+The default backbone is also the default surrogate of poisoners: exploiter and protector then use the same network, and
+a perturbation meets the very features it was made against. With another ``backbone`` they use different ones.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from timm.models import group_parameters
 from torch import Tensor, nn
 
 from ucbench import UsageError
-from ucbench_timm.frozen import FrozenNetwork
-from ucbench_timm.pretrained import EfficientNetLite0, TimmSurrogate
-from ucbench_timm.pretrained_victim_params import FineTuneParams, LinearProbeParams, PretrainedVictimParams
-from ucbench_timm.surrogate_params import EfficientNetLite0Params
+from ucbench.crafting.frozen import FrozenNetwork
+from ucbench_timm.params import EfficientNetLite0Params, FineTuneParams, LinearProbeParams, PretrainedVictimParams
+from ucbench_timm.surrogates import EfficientNetLite0, TimmSurrogate
 
 
 class PretrainedClassifier(nn.Module):
@@ -35,8 +34,7 @@ class PretrainedClassifier(nn.Module):
 
     def __init__(self, pretrained: FrozenNetwork, classes: int, size: tuple[int, int]) -> None:
         super().__init__()
-        network: Any = pretrained.network
-        network.reset_classifier(0)
+        pretrained.network.reset_classifier(0)
         self.pretrained = pretrained
         self._frozen: list[nn.Module] = [pretrained]
         with torch.no_grad():
@@ -50,9 +48,7 @@ class PretrainedClassifier(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """The classifier's input ``[B, D]``."""
         # Not pretrained.features(), which sets a precision of its own: this network runs in the engine's.
-        network: Any = self.pretrained.network
-        features: Tensor = network.forward_head(network.forward_features(self.pretrained.prepare(x)), pre_logits=True)
-        return features
+        return self.pretrained.penultimate(self.pretrained.prepare(x))
 
     def thaw(self, but: Collection[nn.Parameter] = ()) -> None:
         """Let all weights learn but these; a module without any that learns stays in eval mode."""

@@ -7,19 +7,51 @@ ImageNet.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import timm
 from timm.layers import ClassifierHead
+from timm.models import get_pretrained_cfg_value, is_model_pretrained
 from timm.models.vgg import VGG, cfgs
 from torch import nn
 
 from ucbench import UsageError
-from ucbench_timm.victim_params import ResNetParams, TimmVictimParams, VGGParams, VictimParams, ViTParams
-from ucbench_timm.zoo import check_name, create
+from ucbench.errors import did_you_mean
+from ucbench_timm.params import ResNetParams, TimmVictimParams, VGGParams, VictimParams, ViTParams
 
 #: Longest side, in pixels, up to which images get the small-image layers.
 SMALL = 64
+
+
+def create(name: str, size: tuple[int, int], **options: Any) -> Any:
+    """``timm.create_model(name, **options)`` for images of ``size``.
+
+    timm gets the size only for models of a fixed one; all others take any.
+    """
+    if get_pretrained_cfg_value(name, "fixed_input_size"):
+        options["img_size"] = size
+    return timm.create_model(name, **options)
+
+
+def check_name(name: str) -> None:
+    """Accept an architecture of timm, with the tag of pretrained weights or without.
+
+    Raises:
+        UsageError: for any other name; the text gives the nearest ones.
+    """
+    architecture, dot, _ = name.partition(".")
+    if not timm.is_model(architecture):
+        nearest = did_you_mean(architecture, timm.list_models())
+        raise UsageError(
+            f"timm {timm.__version__} has no model {architecture!r}.{nearest}"
+            " timm.list_models('*PATTERN*') lists what it has."
+        )
+    if dot and not is_model_pretrained(name):
+        tagged = timm.list_pretrained(f"{architecture}.*")
+        raise UsageError(
+            f"timm {timm.__version__} has no weights {name!r}.{did_you_mean(name, tagged)}"
+            f" It has: {', '.join(tagged) or 'none of this architecture'}."
+        )
 
 
 def is_small(size: tuple[int, int]) -> bool:

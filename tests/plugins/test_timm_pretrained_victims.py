@@ -22,11 +22,15 @@ from ucbench.training.engine import Engine
 from ucbench.training.normalized import normalized
 from ucbench.training.recipe import PAPER_RECIPES, Recipe
 from ucbench_timm import ucbench_victims
-from ucbench_timm.pretrained import EfficientNetLite0, TimmSurrogate
-from ucbench_timm.pretrained_victim_params import FineTuneParams, LinearProbeParams
+from ucbench_timm.params import (
+    EfficientNetLite0Params,
+    FineTuneParams,
+    LinearProbeParams,
+    TimmSurrogateParams,
+    efficientnet_lite0_file,
+)
 from ucbench_timm.pretrained_victims import FineTune, LinearProbe, PretrainedClassifier
-from ucbench_timm.surrogate_params import EfficientNetLite0Params, TimmSurrogateParams
-from ucbench_timm.weight_files import efficientnet_lite0_file
+from ucbench_timm.surrogates import EfficientNetLite0, TimmSurrogate
 
 MODEL = "test_efficientnet"  # timm's own miniature of six stages, the stem among them
 STAGES = ["conv_stem|bn1", *(f"blocks.{number}" for number in range(5))]
@@ -320,7 +324,7 @@ def test_identity_of_the_default_holds_the_hash_of_the_package():
 
 def test_keys_need_no_torch():
     code = (
-        "import sys; from ucbench_timm.pretrained_victim_params import *;"
+        "import sys; from ucbench_timm.params import *;"
         "FineTuneParams().identity(); LinearProbeParams().identity();"
         "assert not {'torch', 'timm', 'numpy'} & set(sys.modules)"
     )

@@ -17,23 +17,25 @@ import timm
 import torch
 from safetensors.torch import save_file
 from torch import nn
-
 from ucbench.crafting.surrogate import FittedSurrogate, Surrogate
-from ucbench.data.imageset import ImageSet
+
+from ucbench.data import ImageSet
 from ucbench.errors import DataError, UsageError
 from ucbench.numerics import Numerics
 from ucbench.store.keys import sha256_of
 from ucbench.testing import sample_images
-from ucbench.training.determinism import seeded
-from ucbench.training.engine import Engine
-from ucbench_timm import pretrained, ucbench_surrogates
+from ucbench.training import Engine, seeded
+from ucbench_timm import surrogates, ucbench_surrogates
 from ucbench_timm.checkpoints import load_by_position, read_state
-from ucbench_timm.pretrained import EfficientNetLite0, TimmSurrogate
-from ucbench_timm.surrogate_params import EfficientNetLite0Params, TimmSurrogateParams, TrainedParams, UntrainedParams
-from ucbench_timm.trained import TrainedSurrogate
-from ucbench_timm.untrained import UntrainedResNet18
+from ucbench_timm.params import (
+    EfficientNetLite0Params,
+    TimmSurrogateParams,
+    TrainedParams,
+    UntrainedParams,
+    efficientnet_lite0_file,
+)
+from ucbench_timm.surrogates import EfficientNetLite0, TimmSurrogate, TrainedSurrogate, UntrainedResNet18
 from ucbench_timm.victims import ResNet18
-from ucbench_timm.weight_files import efficientnet_lite0_file
 
 MODEL = "test_efficientnet"  # timm's own miniature, 160 px
 
@@ -145,7 +147,7 @@ def test_weights_are_loaded_strictly_by_position(network):
 def test_damaged_installed_weights_are_reported(monkeypatch, tmp_path):
     path = tmp_path / "lite0.pth"
     torch.save({"weight": torch.zeros(3)}, path)
-    monkeypatch.setattr(pretrained, "efficientnet_lite0_file", lambda: path)
+    monkeypatch.setattr(surrogates, "efficientnet_lite0_file", lambda: path)
     with pytest.raises(DataError, match="holds 1 tensors"):
         EfficientNetLite0(EfficientNetLite0Params())
 
@@ -288,7 +290,7 @@ def test_listing_and_keys_need_no_torch():
         "import sys, ucbench_timm;"
         "records = [*ucbench_timm.ucbench_victims(), *ucbench_timm.ucbench_surrogates()];"
         "assert not {'torch', 'timm', 'numpy', 'pydantic'} & set(sys.modules), 'listing';"
-        "from ucbench_timm.surrogate_params import *; from ucbench_timm.victim_params import *;"
+        "from ucbench_timm.params import *;"
         "EfficientNetLite0Params().identity(); ViTParams().identity();"
         "assert not {'torch', 'timm', 'numpy'} & set(sys.modules), 'keys'"
     )

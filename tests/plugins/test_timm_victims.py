@@ -9,7 +9,7 @@ from torch import nn
 from ucbench.errors import UsageError
 from ucbench.training.recipe import PAPER_RECIPES, Recipe
 from ucbench_timm import ucbench_victims, victims
-from ucbench_timm.victim_params import ResNetParams, TimmVictimParams, VGGParams, VictimParams, ViTParams
+from ucbench_timm.params import ResNetParams, TimmVictimParams, VGGParams, VictimParams, ViTParams
 
 SMALL_CNNS = {
     "resnet18": (victims.ResNet18, ResNetParams(width=16)),

@@ -34,11 +34,12 @@ class _Data(Side):
 class Fast(_Data):
     def _surrogate(self) -> Any:
         """The classifier as the core lends it, its weights fresh: what it has learnt costs no time."""
-        from ucbench_timm.frozen import FrozenNetwork, NetworkSurrogate
+        from ucbench.crafting.frozen import NetworkSurrogate
+        from ucbench_timm.surrogates import TimmNetwork
 
         surrogate = NetworkSurrogate()
         mean, std = self.statistics
-        surrogate.adopt(FrozenNetwork(network(self.sizes), mean=mean, std=std))
+        surrogate.adopt(TimmNetwork(network(self.sizes), mean=mean, std=std))
         surrogate.to(self.engine.device, self.engine.dtype)
         return surrogate
 

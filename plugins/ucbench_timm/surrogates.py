@@ -1,24 +1,45 @@
-"""Pretrained surrogates: what they know they learned elsewhere, without the evaluated data's labels."""
+"""Surrogates: networks with ImageNet's weights, one trained on the spot, and one that its poisoner trains."""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import timm
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from timm.models import get_pretrained_cfg_value
-from torch import Tensor
+from torch import Tensor, nn
 
-from ucbench import DataError, UsageError
+from ucbench import DataError, ImageSet, UsageError
+from ucbench.crafting.frozen import FrozenNetwork, NetworkSurrogate
+from ucbench.training import seeded
+from ucbench.training.normalized import Normalized, normalized
 from ucbench_timm.checkpoints import State, load_by_name, load_by_position, read_state
-from ucbench_timm.frozen import FrozenNetwork, NetworkSurrogate
-from ucbench_timm.surrogate_params import EfficientNetLite0Params, TimmSurrogateParams
-from ucbench_timm.weight_files import efficientnet_lite0_file
-from ucbench_timm.zoo import check_name, create
+from ucbench_timm.params import (
+    EfficientNetLite0Params,
+    TimmSurrogateParams,
+    TrainedParams,
+    UntrainedParams,
+    efficientnet_lite0_file,
+)
+from ucbench_timm.victims import ResNet18, check_name, create
 
-#: Longest side, in pixels, below which ``features=auto`` looks through two depths.
+if TYPE_CHECKING:
+    from ucbench.training.context import Run
+
+#: Longest side, in pixels, below which ``features=auto`` takes features of two depths.
 TINY = 16
+
+
+class TimmNetwork(FrozenNetwork):
+    """A network of timm, whose features are the classifier's input."""
+
+    def penultimate(self, x: Tensor) -> Tensor:
+        features: Tensor = self.network.forward_head(self.network.forward_features(x), pre_logits=True)
+        return features
 
 
 class EfficientNetLite0(NetworkSurrogate):
@@ -33,17 +54,16 @@ class EfficientNetLite0(NetworkSurrogate):
     """
 
     def __init__(self, params: EfficientNetLite0Params) -> None:
-        super().__init__()
         network = timm.create_model("tf_efficientnet_lite0")
         weights = efficientnet_lite0_file()
         load_by_position(network, read_state(weights), str(weights))
         half = (0.5, 0.5, 0.5)
         size = None if params.size is None else (params.size, params.size)
         kind = {"penultimate": _ScaledNetwork, "levels": _LevelsNetwork, "auto": _AutoNetwork}[params.features]
-        self.adopt(kind(network, mean=half, std=half, size=size))
+        super().__init__(kind(network, mean=half, std=half, size=size))
 
 
-class _ScaledNetwork(FrozenNetwork):
+class _ScaledNetwork(TimmNetwork):
     """Resizes small pictures in proportion where no size is given."""
 
     def input_size(self, x: Tensor) -> tuple[int, int]:
@@ -57,7 +77,7 @@ class _ScaledNetwork(FrozenNetwork):
 class _LevelsNetwork(_ScaledNetwork):
     """Features of two depths of an EfficientNet: the fourth stage by quadrant, and the penultimate ones."""
 
-    def _penultimate(self, x: Tensor) -> Tensor:
+    def penultimate(self, x: Tensor) -> Tensor:
         network = self.network
         x = network.bn1(network.conv_stem(x))
         for depth, stage in enumerate(network.blocks):
@@ -73,8 +93,8 @@ class _AutoNetwork(_LevelsNetwork):
     """Two depths for pictures so small that ImageNet's classes say little of them, the penultimate one for others."""
 
     def features(self, x: Tensor) -> Tensor:
-        tiny = max(x.shape[-2:]) < TINY
-        return self._through(self._penultimate if tiny else super(_LevelsNetwork, self)._penultimate, x)
+        layers = self.penultimate if max(x.shape[-2:]) < TINY else super(_LevelsNetwork, self).penultimate
+        return self.compute(layers, x)
 
 
 class TimmSurrogate(NetworkSurrogate):
@@ -104,7 +124,7 @@ class TimmSurrogate(NetworkSurrogate):
         self._classes = network.num_classes
         config = network.pretrained_cfg
         self.adopt(
-            FrozenNetwork(
+            TimmNetwork(
                 network,
                 mean=config["mean"],
                 std=config["std"],
@@ -141,3 +161,85 @@ def _classes(name: str, state: State) -> int:
     first = classifier if isinstance(classifier, str) else classifier[0]
     weight = state.get(f"{first}.weight")
     return 0 if weight is None else len(weight)
+
+
+class TrainedSurrogate(NetworkSurrogate):
+    """The victim's ResNet-18, trained on the clean training set with its labels.
+
+    Features ``[B, 8 * width]``, scores ``[B, K]`` of the training set's classes. Images are not resized, and
+    are normalised as the recipe says. Initialisation and training draw from the seed of the stream
+    ``surrogate``.
+    """
+
+    def __init__(self, params: TrainedParams) -> None:
+        super().__init__()
+        self._victim = ResNet18(params)
+
+    def fit(self, train: ImageSet, run: Run) -> Mapping[str, NDArray[Any]]:
+        """Train on ``train``; the state holds ``model.*`` (weights), ``mean`` and ``std`` (normalisation)."""
+        recipe, seed = self._victim.recipe, run.seed("surrogate")
+        steps = recipe.epochs * math.ceil(len(train) / recipe.batch)
+        progress = run.progress("training the surrogate", steps)
+        result = run.engine.fit(self._fresh(train, seed), train, recipe, seed=seed, progress=progress)
+        state = {name: tensor.cpu().contiguous().numpy() for name, tensor in result.model.state_dict().items()}
+        self.restore(state, train, run)
+        return state
+
+    def restore(self, state: Mapping[str, NDArray[Any]], train: ImageSet, run: Run) -> None:
+        """Take up what :meth:`fit` returned for the same training set."""
+        tensors = {name: torch.tensor(array) for name, array in state.items()}
+        mean, std = tensors.pop("mean"), tensors.pop("std")
+        network = self._fresh(train, seed=0)
+        network.load_state_dict({name.removeprefix("model."): tensor for name, tensor in tensors.items()})
+        self.adopt(TimmNetwork(network, mean=mean, std=std))
+
+    def _fresh(self, train: ImageSet, seed: int) -> nn.Module:
+        with seeded(seed):
+            return self._victim.build(len(train.classes), train.size)
+
+
+class FreshNetwork(Normalized):
+    """A network of timm that takes images in [0, 1] and also gives its penultimate features."""
+
+    def features(self, x: Tensor) -> Tensor:
+        """Images ``[B, 3, H, W]`` in [0, 1] to the classifier's input ``[B, D]``."""
+        model = self.model
+        features: Tensor = model.forward_head(model.forward_features((x - self.mean) / self.std), pre_logits=True)
+        return features
+
+
+class UntrainedResNet18:
+    """The victim's ResNet-18 with fresh weights; small-image stem and width as there."""
+
+    def __init__(self, params: UntrainedParams) -> None:
+        self.params = params
+
+    def module(self, seed: int, train: ImageSet | None = None) -> FreshNetwork:
+        """A new, trainable network for the classes and size of ``train``, drawn from ``seed``.
+
+        Raises:
+            UsageError: without ``train``.
+        """
+        if train is None:
+            raise UsageError("An untrained surrogate is built for a training set: module(seed, train).")
+        with seeded(seed):
+            model = ResNet18(self.params).build(len(train.classes), train.size)
+        shell = normalized(model, self.params.normalize, train)
+        return FreshNetwork(model, shell.mean, shell.std)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Raises UsageError: there are no weights yet."""
+        self._refuse()
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Raises UsageError: there are no weights yet."""
+        self._refuse()
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> None:
+        """Nothing to move: the engine places every network it trains."""
+
+    def _refuse(self) -> NoReturn:
+        raise UsageError(
+            "This surrogate is an architecture without weights, for poisoners that train it themselves. Name a"
+            " pretrained one, or `trained`, where features are wanted."
+        )

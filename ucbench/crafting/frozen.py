@@ -1,24 +1,33 @@
-"""Networks that poisoners look through: resizing and normalisation inside, weights fixed."""
+"""Networks with fixed weights that take images in [0, 1], with resizing and normalisation inside."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ucbench import ImageSet, Mode, UsageError, resize
+from ucbench.crafting.resize import Mode, resize
+from ucbench.data import ImageSet
+from ucbench.errors import UsageError
 
 
 class FrozenNetwork(nn.Module):
-    """A network of timm in eval mode, without gradients on its weights, that takes images in [0, 1].
+    """A network in eval mode, without gradients on its weights.
+
+    A subclass says what its features are (:meth:`penultimate`). Without one, they are the network's output.
 
     Args:
-        network: has timm's ``forward_features`` and ``forward_head``.
+        network: normalised images ``[B, 3, H, W]`` to scores ``[B, K]``.
         mean: per channel, on the [0, 1] scale.
         std: likewise.
-        size: height and width, in pixels, to which whole images are resized; None leaves them as they are.
+        size: height and width, in pixels, to which whole images are resized; None leaves them as they are. Results of
+            resizing are not rounded to 8 bits, so that every pixel has a gradient.
         mode: how they are resized.
+
+    Attributes:
+        dtype: float32, or bfloat16 to run the layers in autocast; pixels and results are float32 throughout.
     """
 
     mean: Tensor
@@ -34,20 +43,24 @@ class FrozenNetwork(nn.Module):
         mode: Mode = "bicubic",
     ) -> None:
         super().__init__()
-        self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        self.network: Any = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32).reshape(1, 3, 1, 1))
         self.register_buffer("std", torch.as_tensor(std, dtype=torch.float32).reshape(1, 3, 1, 1))
         self.size, self.mode = size, mode
-        #: Arithmetic of the network's layers; pixels and results are float32 throughout.
         self.dtype = torch.float32
 
     def forward(self, x: Tensor) -> Tensor:
         """Images ``[B, 3, H, W]`` in [0, 1] to class scores ``[B, K]`` float32."""
-        return self._through(self.network, x)
+        return self.compute(self.network, x)
 
     def features(self, x: Tensor) -> Tensor:
-        """Images ``[B, 3, H, W]`` in [0, 1] to the classifier's input ``[B, D]`` float32."""
-        return self._through(self._penultimate, x)
+        """Images ``[B, 3, H, W]`` in [0, 1] to features ``[B, D]`` float32."""
+        return self.compute(self.penultimate, x)
+
+    def penultimate(self, x: Tensor) -> Tensor:
+        """What the network makes of prepared images, up to its classifier: ``[B, D]``."""
+        features: Tensor = self.network(x)
+        return features
 
     def input_size(self, x: Tensor) -> tuple[int, int] | None:
         """Height and width to which these images are resized; None leaves them as they are."""
@@ -60,24 +73,24 @@ class FrozenNetwork(nn.Module):
             x = resize(x, size, self.mode)
         return ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
-    def _penultimate(self, x: Tensor) -> Tensor:
-        return self.network.forward_head(self.network.forward_features(x), pre_logits=True)
-
-    def _through(self, layers: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    def compute(self, layers: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """The output of ``layers``, float32, for images in [0, 1], in the precision of :attr:`dtype`."""
         x = self.prepare(x)
         with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             return layers(x).float()
 
 
 class NetworkSurrogate:
-    """A surrogate around one :class:`FrozenNetwork`, taken up before or after the device is known."""
+    """A surrogate around one :class:`FrozenNetwork`, which may come before or after its device is known."""
 
-    def __init__(self) -> None:
+    def __init__(self, network: FrozenNetwork | None = None) -> None:
         self._network: FrozenNetwork | None = None
         self._device, self._dtype = torch.device("cpu"), torch.float32
+        if network is not None:
+            self.adopt(network)
 
     def adopt(self, network: FrozenNetwork) -> None:
-        """Take up ``network`` and bring it where :meth:`to` said."""
+        """Use ``network`` from now on, on the device and in the precision set by :meth:`to`."""
         self._network = network.to(self._device)
         network.dtype = self._dtype
 
@@ -88,7 +101,7 @@ class NetworkSurrogate:
             self.adopt(self._network)
 
     def module(self, seed: int = 0, train: ImageSet | None = None) -> FrozenNetwork:
-        """The network with its weights, taking images in [0, 1] to class scores; neither argument changes it.
+        """The network with its weights; neither argument changes it.
 
         Raises:
             UsageError: before a fitted surrogate was fitted or restored.
@@ -98,9 +111,10 @@ class NetworkSurrogate:
         return self._network
 
     def features(self, x: Tensor) -> Tensor:
-        """The classifier's input ``[B, D]`` float32 for images ``[B, 3, H, W]`` in [0, 1]."""
+        """Features ``[B, D]`` float32 of images ``[B, 3, H, W]`` in [0, 1]."""
         return self.module().features(x)
 
     def logits(self, x: Tensor) -> Tensor:
-        """Class scores ``[B, K]`` float32 for images ``[B, 3, H, W]`` in [0, 1]."""
-        return self.module()(x)
+        """Class scores ``[B, K]`` float32 of images ``[B, 3, H, W]`` in [0, 1]."""
+        scores: Tensor = self.module()(x)
+        return scores
