@@ -51,12 +51,9 @@ from ucbench.training import Engine, seeded
 from ucbench.training.batches import ResidentSet, split_evenly
 from ucbench.training.context import Run
 from ucbench.training.schedules import cosine
-from ucbench_openclip.frozen import FrozenClip
-from ucbench_openclip.loading import load_clip
-from ucbench_openclip.params import ENSEMBLE, SIMPLE, ClipParams
-from ucbench_openclip.prompts import prompts
-from ucbench_openclip.weight_files import CONFIG_NAME
-from ucbench_openclip.zero_shot import annotate
+from ucbench_openclip.labelings import annotate
+from ucbench_openclip.params import CONFIG_NAME, ENSEMBLE, OpenClipParams
+from ucbench_openclip.surrogate import OpenClip, prompts
 
 #: Longest caption in tokens, both marks included.
 CONTEXT = 16
@@ -172,10 +169,10 @@ def save(model: nn.Module, config: dict[str, Any], facts: dict[str, Any], out: P
 
 def zero_shot_accuracy(checkpoint: Path, images: ImageSet, engine: Engine, progress: Progress) -> float:
     """Percent of ``images`` that the saved model gives their true class, under the prompt "a photo of a {class}."."""
-    model = FrozenClip(load_clip(ClipParams(checkpoint=checkpoint))).to(engine.device)
-    model.name_classes(images.classes, (SIMPLE,))
-    found = annotate(model, images, Run(engine, ("clip", 0), progress), "zero-shot")
-    return 100.0 * float((found == images.known_labels).mean())
+    clip = OpenClip(OpenClipParams(checkpoint=checkpoint, classes=images.classes))
+    clip.to(engine.device, torch.float32)
+    labels = annotate(clip, images, Run(engine, ("clip", 0), progress), "zero-shot")
+    return 100.0 * float((labels == images.known_labels).mean())
 
 
 @click.command(help=(__doc__ or "").partition("\n\n")[0])

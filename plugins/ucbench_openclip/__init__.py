@@ -35,8 +35,8 @@ def ucbench_surrogates() -> Iterator[SurrogateSpec]:
 def ucbench_labelings() -> Iterator[LabelingSpec]:
     yield LabelingSpec(
         name="zero-shot",
-        summary="What a CLIP sees in the published pictures, told the class names alone: zero-shot:ARCH/TAG",
-        load="ucbench_openclip.zero_shot:ZeroShot",
+        summary="What a CLIP sees in the published images, from class names alone: zero-shot:ARCH/TAG",
+        load="ucbench_openclip.labelings:ZeroShot",
         params="ucbench_openclip.params:ZeroShotParams",
         paper=f"{_CLIP} (its section 3.1)",
         aliases=("clip-zero-shot",),
@@ -47,7 +47,7 @@ def ucbench_labelings() -> Iterator[LabelingSpec]:
     yield LabelingSpec(
         name="coarse-by-name",
         summary="Classes whose names are alike to a CLIP, in groups: coarse-by-name:clip=ARCH/TAG,groups=2",
-        load="ucbench_openclip.by_name:CoarseByName",
+        load="ucbench_openclip.labelings:CoarseByName",
         params="ucbench_openclip.params:CoarseByNameParams",
         paper=_CLIP,
         source="semantic",

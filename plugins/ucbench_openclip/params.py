@@ -1,7 +1,8 @@
-"""Parameters of what works with a CLIP. Imports no torch; weights enter a key by their content."""
+"""Parameters of what works with a CLIP, and the description beside a file of weights. Imports no torch."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,19 +10,46 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ucbench import Params, sha256_of
-from ucbench_openclip.weight_files import read_config
+from ucbench import DataError, Params
+from ucbench.store.keys import sha256_of
 
 #: The prompt of Radford et al. (2021), section 3.1.4; it stands for the classes of any set of pictures.
 SIMPLE = "a photo of a {class}."
 #: Name of the 80 templates that Radford et al. average for ImageNet; open_clip brings them.
 ENSEMBLE = "ensemble"
 
+#: What open_clip calls the description of a model in a folder of its own.
+CONFIG_NAME = "open_clip_config.json"
+
 _NAME = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 
 
+def config_beside(checkpoint: Path) -> Path:
+    """Where open_clip's description of the model in ``checkpoint`` lies, if there is one."""
+    return checkpoint.parent / CONFIG_NAME
+
+
+def read_config(checkpoint: Path) -> dict[str, Any]:
+    """``model_cfg`` and ``preprocess_cfg`` of the file ``open_clip_config.json`` beside ``checkpoint``.
+
+    Raises:
+        DataError: naming the file if it cannot be read or describes no model.
+    """
+    path = config_beside(checkpoint)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {"model_cfg": dict(content["model_cfg"]), "preprocess_cfg": dict(content.get("preprocess_cfg", {}))}
+    except OSError as error:
+        raise DataError(
+            f"{checkpoint} comes without an architecture, and {path} cannot be read: {error.strerror}. Name the"
+            " architecture, as in RN50/openai, or put open_clip's configuration there."
+        ) from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is no configuration of open_clip ({type(error).__name__}: {error}).") from error
+
+
 class ClipParams(Params):
-    """Which CLIP.
+    """Which CLIP. Weights enter a key by their content.
 
     ``ARCH/TAG`` is open_clip's name of an architecture and of weights for it (``open_clip.list_pretrained()`` has
     them). With ``checkpoint`` the weights are the file's. ARCH and TAG then say architecture, activation and

@@ -187,7 +187,7 @@ def test_the_attention_pools_positions_are_resized_as_a_picture(tmp_path):
     model.visual.attnpool.positional_embedding = nn.Parameter(positions)
     path = saved(tmp_path, "residual")
     save_file(model.state_dict(), path)
-    pool = surrogate("openclip", checkpoint=path, size=128).module().model.visual.attnpool
+    pool = surrogate("openclip", checkpoint=path, size=128).module().network.visual.attnpool
     assert (pool.positional_embedding[0] == 7).all()
     grid = pool.positional_embedding[1:].view(4, 4, 256)
     torch.testing.assert_close(grid, grid[:1].expand_as(grid))

@@ -14,7 +14,7 @@ from ucbench.plugins.registry import installed
 from ucbench.testing import make_run
 
 pytest.importorskip("open_clip", reason="needs open_clip: pip install 'ucbench[clip]'")
-by_name = pytest.importorskip("ucbench_openclip.by_name")
+labelings = pytest.importorskip("ucbench_openclip.labelings")
 
 CLASSES = ("truck", "cat", "lorry", "dog", "owl")
 #: Where a text tower might put them: vehicles, pets, and a bird.
@@ -37,8 +37,8 @@ def texts(monkeypatch) -> dict[str, Any]:
         asked["templates"] = templates
         return torch.tensor([PLACES[name] for name in classes])
 
-    monkeypatch.setattr(by_name, "load_clip", lambda params: Tower())
-    monkeypatch.setattr(by_name, "class_embeddings", embeddings)
+    monkeypatch.setattr(labelings, "load_clip", lambda params: Tower())
+    monkeypatch.setattr(labelings, "class_embeddings", embeddings)
     return asked
 
 

@@ -21,8 +21,8 @@ from ucbench.testing import check_labeling, make_run
 from ucbench.training.context import Run
 
 open_clip = pytest.importorskip("open_clip", reason="needs open_clip: pip install 'ucbench[clip]'")
-zero_shot = pytest.importorskip("ucbench_openclip.zero_shot")
-prompts = pytest.importorskip("ucbench_openclip.prompts").prompts
+labelings = pytest.importorskip("ucbench_openclip.labelings")
+prompts = pytest.importorskip("ucbench_openclip.surrogate").prompts
 
 CONFIG: dict[str, Any] = {
     "embed_dim": 12,
@@ -97,7 +97,7 @@ SIMPLE = [lambda name: f"a photo of a {name}."]
 
 
 def test_labels_are_the_nearest_class_texts(checkpoint, model, monkeypatch):
-    monkeypatch.setattr(zero_shot, "BLOCK", 7)
+    monkeypatch.setattr(labelings, "BLOCK", 7)
     train, scoring, _ = apply(checkpoint)
     expected = plain(model, PUBLISHED, SIMPLE)
     assert len(np.unique(expected)) > 1
@@ -139,8 +139,8 @@ def test_notes_hold_both_annotations_whichever_is_used(pixels, checkpoint, model
 
 def test_clean_images_are_annotated_once(checkpoint, monkeypatch):
     asked = []
-    predict = zero_shot.predict_classes
-    monkeypatch.setattr(zero_shot, "predict_classes", lambda *given: asked.append(given[1]) or predict(*given))
+    predict = labelings.predict_classes
+    monkeypatch.setattr(labelings, "predict_classes", lambda *given: asked.append(given[1]) or predict(*given))
     _, _, run = apply(checkpoint, published=CLEAN)
     assert sum(map(len, asked)) == len(CLEAN)
     assert run.notes["labels_kept"] == 100
