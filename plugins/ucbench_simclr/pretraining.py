@@ -1,22 +1,23 @@
-"""Contrastive training of an encoder: the loop that the exploiter and the surrogate share."""
+"""Contrastive training of an encoder, which the exploiter and the surrogate share: network, objective and loop."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+import timm
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from ucbench import ImageSet, UsageError
-from ucbench.training import DivergedError, seeded
+from ucbench.training import DivergedError, Engine, seeded
 from ucbench.training.batches import ResidentSet, split_evenly
 from ucbench.training.normalized import Normalized, normalized
 from ucbench.training.schedules import learning_rate
-from ucbench_simclr.encoder import Projector, features_of, resnet18
-from ucbench_simclr.objective import alignment, nt_xent, uniformity
-from ucbench_simclr.views import Views
+from ucbench_simclr.views import SMALL, Views
 
 if TYPE_CHECKING:
     from ucbench.training.context import Run
@@ -24,6 +25,121 @@ if TYPE_CHECKING:
 
 #: Pictures on which alignment and uniformity are measured, at most.
 MEASURED = 1000
+
+
+def resnet18(width: int, size: tuple[int, int]) -> nn.Module:
+    """timm's ResNet-18 without classifier: normalised images ``[B, 3, H, W]`` to features ``[B, 8 * width]``.
+
+    The stages have 1, 2, 4 and 8 times ``width`` channels. Up to :data:`SMALL` pixels the stem is a 3x3 convolution of
+    stride 1 without max-pool (appendix B.9), above it is ImageNet's. Weights are drawn from the global generator.
+    """
+    small = max(size) <= SMALL
+    kernel, stride = (3, 1) if small else (7, 2)
+    # timm can scale only a stem of three convolutions; the single one takes its place.
+    network: nn.Module = timm.create_model(
+        "resnet18",
+        num_classes=0,
+        channels=tuple(width * times for times in (1, 2, 4, 8)),
+        stem_type="deep",
+        stem_width=width // 2,
+        zero_init_last=False,
+    )
+    network.conv1 = nn.Conv2d(3, width, kernel, stride, padding=kernel // 2, bias=False)
+    nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
+    if small:
+        network.maxpool = nn.Identity()
+    return network
+
+
+class Projector(nn.Module):
+    """An encoder and the head that is thrown away after training.
+
+    The head is the paper's, linear - ReLU - linear with as many hidden units as features, with batch norm after both
+    linear layers as in the paper's code and in AUE's. (UC's code has none; AUE's has 2,048 hidden units.)
+
+    Args:
+        encoder: images ``[B, 3, H, W]`` in [0, 1] to ``[B, features]``.
+        features: their number.
+        dimensions: of the projections.
+    """
+
+    def __init__(self, encoder: Normalized, features: int, dimensions: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.Sequential(
+            nn.Linear(features, features, bias=False),
+            nn.BatchNorm1d(features),
+            nn.ReLU(),
+            nn.Linear(features, dimensions, bias=False),
+            nn.BatchNorm1d(dimensions),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images ``[B, 3, H, W]`` in [0, 1] to projections ``[B, dimensions]``."""
+        projections: Tensor = self.head(self.encoder(x))
+        return projections
+
+
+@torch.no_grad()
+def features_of(
+    encoder: nn.Module,
+    images: ImageSet,
+    engine: Engine,
+    view: Callable[[Tensor], Tensor] | None = None,
+    batch: int = 250,
+) -> Tensor:
+    """Features float32 ``[N, D]``, on the engine's device, of all images, or of what ``view`` makes of them."""
+    parts = []
+    for start in range(0, len(images), batch):
+        block = torch.from_numpy(images.images[start : start + batch].copy()).to(engine.device)
+        x = block.float().div_(255.0)
+        if view is not None:
+            x = view(x)
+        with engine.autocast():
+            parts.append(encoder(x.contiguous(memory_format=torch.channels_last)).float())
+    return torch.cat(parts)
+
+
+def nt_xent(projections: Tensor, temperature: float) -> Tensor:
+    """The normalised temperature-scaled cross-entropy of SimCLR (equation 1), the mean over all 2B views.
+
+    View i, and its partner j among the 2B - 1 others, cost ``-log(exp(s_ij / T) / sum_{k != i} exp(s_ik / T))``, s
+    being cosines.
+
+    Args:
+        projections: floating ``[2B, D]``; rows i and B + i are two views of one picture. Cosines with a projection of
+            length 0 are 0.
+        temperature: T.
+
+    Returns:
+        A scalar, 0 where there is one picture.
+    """
+    views = F.normalize(projections, dim=1)
+    count = len(views)
+    others = torch.arange(count, device=views.device)
+    scores = (views @ views.T / temperature).masked_fill(
+        torch.eye(count, dtype=torch.bool, device=views.device), -torch.inf
+    )
+    return F.cross_entropy(scores, others.roll(count // 2))
+
+
+def alignment(first: Tensor, second: Tensor) -> float:
+    """Mean squared distance of two views of a picture, their features ``[N, D]`` at length 1; between 0 and 4.
+
+    Wang and Isola, Understanding Contrastive Representation Learning through Alignment and Uniformity on the
+    Hypersphere, ICML 2020, arXiv 2005.10242, with alpha = 2. Smaller is better.
+    """
+    distances = F.normalize(first.double(), dim=1) - F.normalize(second.double(), dim=1)
+    return float(distances.square().sum(1).mean())
+
+
+def uniformity(features: Tensor) -> float:
+    """Logarithm of the mean of ``exp(-2 d^2)`` over pairs of pictures, their features ``[N, D]`` at length 1, N > 1.
+
+    Wang and Isola (2020) with t = 2. Between -8 and 0, where all features point one way; smaller is more uniform.
+    """
+    distances = torch.pdist(F.normalize(features.double(), dim=1))
+    return float(distances.square().mul(-2).exp().mean().log())
 
 
 def pretrain(train: ImageSet, params: EncoderParams, run: Run) -> Normalized:

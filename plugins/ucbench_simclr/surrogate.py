@@ -1,4 +1,4 @@
-"""SimCLR as a surrogate that knows no labels (Chen et al., ICML 2020)."""
+"""SimCLR as a surrogate that needs no labels (Chen et al., ICML 2020)."""
 
 from __future__ import annotations
 
@@ -9,29 +9,30 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ucbench import ImageSet, Normalized, UsageError, seeded
-from ucbench_simclr.encoder import resnet18
-from ucbench_simclr.pretraining import pretrain
+from ucbench import ImageSet, UsageError
+from ucbench.crafting.frozen import FrozenNetwork, NetworkSurrogate
+from ucbench.training import seeded
+from ucbench_simclr.pretraining import pretrain, resnet18
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench.training.context import Run
     from ucbench_simclr.params import EncoderParams
 
 
-class SimCLRSurrogate:
+class SimCLRSurrogate(NetworkSurrogate):
     """A ResNet-18 trained by contrastive learning on the protector's images on the spot, without labels.
 
     Features ``[B, 8 * width]`` are the encoder's, before the projection head (section 4.2 of the paper: those transfer
-    better). There are no class scores. Images are not resized, and are normalised by the training images' channels.
+    better), and are what :meth:`module` returns, for want of class scores. Images are not resized, and are normalised
+    by the training images' channels.
     """
 
     def __init__(self, params: EncoderParams) -> None:
+        super().__init__()
         self.params = params
-        self._encoder: Normalized | None = None
-        self._device, self._dtype = torch.device("cpu"), torch.float32
 
     def fit(self, train: ImageSet, run: Run) -> Mapping[str, NDArray[Any]]:
-        """Train on the pictures of ``train``; the state holds ``model.*`` (weights), ``mean`` and ``std``.
+        """Train on the images of ``train``; the state holds ``model.*`` (weights), ``mean`` and ``std``.
 
         Raises:
             UsageError: for a single image.
@@ -45,33 +46,11 @@ class SimCLRSurrogate:
     def restore(self, state: Mapping[str, NDArray[Any]], train: ImageSet, run: Run) -> None:
         """Take up what :meth:`fit` returned for the same training set."""
         tensors = {name: torch.tensor(array) for name, array in state.items()}
+        mean, std = tensors.pop("mean"), tensors.pop("std")
         with seeded(0):  # weights that are drawn and at once overwritten
-            backbone = resnet18(self.params.width, train.size)
-        encoder = Normalized(backbone.to(memory_format=torch.channels_last), tensors["mean"], tensors["std"])
-        encoder.load_state_dict(tensors)
-        self._encoder = encoder.to(self._device).eval().requires_grad_(False)
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> None:
-        """Set where the encoder runs, and whether its layers run in autocast to bfloat16."""
-        self._device, self._dtype = device, dtype
-        if self._encoder is not None:
-            self._encoder.to(device)
-
-    def module(self, seed: int = 0, train: ImageSet | None = None) -> Normalized:
-        """The frozen encoder, images ``[B, 3, H, W]`` in [0, 1] to *features*: it has no scores to give.
-
-        Raises:
-            UsageError: before it was fitted or restored.
-        """
-        if self._encoder is None:
-            raise UsageError("SimCLRSurrogate has no weights yet: call fit() or restore() first.")
-        return self._encoder
-
-    def features(self, x: Tensor) -> Tensor:
-        """Features ``[B, 8 * width]`` float32 of images ``[B, 3, H, W]`` in [0, 1]."""
-        with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=self._dtype == torch.bfloat16):
-            features: Tensor = self.module()(x.contiguous(memory_format=torch.channels_last))
-        return features.float()
+            encoder = resnet18(self.params.width, train.size)
+        encoder.load_state_dict({name.removeprefix("model."): tensor for name, tensor in tensors.items()})
+        self.adopt(FrozenNetwork(encoder, mean=mean, std=std))
 
     def logits(self, x: Tensor) -> NoReturn:
         """Raises UsageError: contrastive learning knows no classes."""

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from ucbench import Recipe
 from ucbench.testing import make_run
-from ucbench_simclr.objective import alignment, nt_xent, uniformity
 from ucbench_simclr.params import SimCLRParams
-from ucbench_simclr.probe import LinearProbe, fit_probe
+from ucbench_simclr.pretraining import alignment, nt_xent, uniformity
+from ucbench_simclr.victim import LinearProbe, fit_probe
 
 
 def plain_nt_xent(z: Tensor, temperature: float) -> Tensor:

@@ -11,9 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ucbench_simclr import colour
-from ucbench_simclr.colour import brightness, contrast, hue, jittered, saturation
-from ucbench_simclr.views import Views, blurred, on_share, windowed
+from ucbench_simclr.views import (
+    Views,
+    blurred,
+    brightness,
+    contrast,
+    grey,
+    hue,
+    jittered,
+    on_share,
+    saturation,
+    windowed,
+)
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -72,7 +81,7 @@ class TestColour:
     def test_grey_is_left_grey_by_every_turn(self):
         x = pictures()[:, :1].expand(-1, 3, -1, -1)
         torch.testing.assert_close(hue(x, torch.linspace(-0.5, 0.5, 8)), x)
-        torch.testing.assert_close(colour.grey(x), x[:, :1])
+        torch.testing.assert_close(grey(x), x[:, :1])
 
 
 class TestWindows:
