@@ -12,21 +12,21 @@ def ucbench_labelings() -> Iterator[LabelingSpec]:
     yield LabelingSpec(
         name="original",
         summary="The data set's own labels",
-        load="ucbench_labelings.original:Original",
+        load="ucbench_labelings.semantic:Original",
         source="semantic",
     )
     yield LabelingSpec(
         name="coarse",
         summary="Another naming the data set brings, such as its coarse classes; or a map: coarse:FILE.toml",
         aliases=("label-set",),
-        load="ucbench_labelings.coarse:Coarse",
+        load="ucbench_labelings.semantic:Coarse",
         params="ucbench_labelings.params:CoarseParams",
         source="semantic",
     )
     yield LabelingSpec(
         name="fine",
         summary="More classes: every class split by k-means of its clean images' features",
-        load="ucbench_labelings.fine:Fine",
+        load="ucbench_labelings.semantic:Fine",
         params="ucbench_labelings.params:FineParams",
         source="semantic",
         surrogate=_MODEL,
@@ -34,14 +34,14 @@ def ucbench_labelings() -> Iterator[LabelingSpec]:
     yield LabelingSpec(
         name="merge",
         summary="Fewer classes without regard to meaning: classes merged into groups at random",
-        load="ucbench_labelings.random_maps:Merge",
+        load="ucbench_labelings.semantic:Merge",
         params="ucbench_labelings.params:MergeParams",
         source="semantic",
     )
     yield LabelingSpec(
         name="noisy",
         summary="Symmetric label noise: a share of the training images under a wrong class, the test set under its own",
-        load="ucbench_labelings.random_maps:Noisy",
+        load="ucbench_labelings.semantic:Noisy",
         params="ucbench_labelings.params:NoisyParams",
         paper="B. van Rooyen, A. K. Menon, R. C. Williamson: Learning with Symmetric Label Noise: The Importance of "
         "Being Unhinged. NIPS 2015. arXiv 1505.07634",

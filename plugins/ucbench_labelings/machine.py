@@ -1,4 +1,4 @@
-"""Labelings without a person: a pretrained model looks at the pictures as they were published.
+"""Labelings without a person: a pretrained model labels the images as they were published.
 
 What is to be learned is defined by the clean pictures alone: the classes, and the labels the clean test set is scored
 by. A release that leads the model astray does so in the training labels only, where it also costs the exploiter;
@@ -14,23 +14,26 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ucbench import (
-    ImageSet,
-    Labels,
-    UsageError,
-    agreement,
-    best_matching,
-    cluster,
-    contingency,
-    extract_features,
-    nearest_centre,
-    predict_classes,
-)
-from ucbench_labelings.model import lent_model
+from ucbench import ImageSet, UsageError
+from ucbench.crafting import cluster, extract_features, nearest_centre, predict_classes
+from ucbench.metrics.information import Labels, agreement, best_matching, contingency
 
 if TYPE_CHECKING:
-    from ucbench import Run, Surrogate
+    from ucbench.crafting.surrogate import Surrogate
+
+    from ucbench.training.context import Run
     from ucbench_labelings.params import KMeansParams, PredictedParams
+
+
+def model_of(run: Run) -> Surrogate:
+    """The pretrained model of ``run``.
+
+    Raises:
+        UsageError: if there is none.
+    """
+    if run.surrogate is None:
+        raise UsageError("This labeling uses a pretrained model, and none is given. Name one with model=.")
+    return run.surrogate
 
 
 class Predicted:
@@ -49,9 +52,9 @@ class Predicted:
         Notes as :func:`_note`.
 
         Raises:
-            UsageError: if the model sees one class only, has no classifier, or is not lent.
+            UsageError: if the model sees one class only, has no classifier, or is not given.
         """
-        model = lent_model(run)
+        model = model_of(run)
         seen, before = np.unique(predict_classes(model, clean, run.device), return_inverse=True)
         if len(seen) < 2:
             raise UsageError(
@@ -96,7 +99,7 @@ class KMeans:
             UsageError: if there are fewer images, or fewer that differ in the model's eyes, than clusters; or without a
                 model.
         """
-        model, k = lent_model(run), self.params.k
+        model, k = model_of(run), self.params.k
         before, now = (
             cluster(extract_features(model, images, run.device), k, self.params.map_seed)
             for images in (clean, published)

@@ -40,7 +40,7 @@ class CoarseParams(Params):
 
 
 class DrawnParams(Params):
-    """Of labelings that draw. Not from the cell's seeds: all rows of a table are told the same labels."""
+    """Of labelings that draw. Not from the cell's seeds: all rows of a table have the same labels."""
 
     # Of numpy.random.RandomState and scikit-learn, which take no larger one.
     map_seed: int = Field(0, ge=0, lt=2**32, description="seed of the labels, the same for all craft and train seeds")

@@ -219,7 +219,7 @@ class TestAll:
             np.testing.assert_array_equal(one, other)
 
     def test_without_a_model(self, reference):
-        with pytest.raises(UsageError, match="looks through a pretrained model"):
+        with pytest.raises(UsageError, match="uses a pretrained model, and none is given"):
             installed().resolve("labeling", reference).build().apply(self.CLEAN, self.CLEAN, self.TEST, make_run())
 
     def test_the_model_is_the_records_and_may_be_named(self, reference):

@@ -11,7 +11,7 @@ from ucbench.data.imageset import ImageSet
 from ucbench.errors import UsageError
 from ucbench.testing import make_run, sample_images
 from ucbench_labelings.params import MergeParams, NoisyParams
-from ucbench_labelings.random_maps import Merge, Noisy
+from ucbench_labelings.semantic import Merge, Noisy
 
 CLEAN = sample_images(600, (4, 4), classes=10, name="shapes")
 TEST = sample_images(50, (4, 4), classes=10, seed=1, name="test")

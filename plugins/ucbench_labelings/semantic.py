@@ -1,0 +1,177 @@
+"""Labels by a person's meaning: the data set's own, fewer or more classes, and labels drawn at random from them.
+
+Random draws come from ``numpy.random.RandomState``, whose streams are frozen (NEP 19): a table's labels outlive a NumPy
+release.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from ucbench import ImageSet, Params, UsageError
+from ucbench.crafting import cluster, extract_features, nearest_centre
+from ucbench.metrics.information import Labels, agreement
+from ucbench_labelings.class_maps import numbered, read_class_map
+from ucbench_labelings.machine import model_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ucbench.training.context import Run
+    from ucbench_labelings.params import CoarseParams, FineParams, MergeParams, NoisyParams
+
+
+class Original:
+    """The data set's own labels."""
+
+    def __init__(self, params: Params) -> None:
+        self.params = params
+
+    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: Run) -> tuple[ImageSet, ImageSet]:
+        return published.with_labels(clean.known_labels, clean.classes), test
+
+
+class Coarse:
+    """The data set's own coarser classes, or those of a file.
+
+    A label set may list classes of which there is no training image. These are dropped, and the numbers close up; a
+    test image of one is refused, as no victim could get it right. A file names every class of the data set, and each of
+    those has training images.
+    """
+
+    def __init__(self, params: CoarseParams) -> None:
+        self.params = params
+
+    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: Run) -> tuple[ImageSet, ImageSet]:
+        """Both sets under the coarse classes; notes ``label_agreement``.
+
+        Raises:
+            UsageError: if the data set has no such label set, or the file does not fit it.
+        """
+        file = self.params.file
+        labels, scoring, classes = self._named(clean, test) if file is None else _mapped(clean, test, file)
+        run.note("label_agreement", agreement(labels, clean.known_labels))
+        return published.with_labels(labels, classes), test.with_labels(scoring, classes)
+
+    def _named(self, clean: ImageSet, test: ImageSet) -> tuple[Labels, Labels, tuple[str, ...]]:
+        name = self.params.map
+        if name not in clean.label_sets or name not in test.label_sets:
+            known = ", ".join(sorted(clean.label_sets)) or "none"
+            raise UsageError(
+                f"coarse: {clean.name} has no label set {name!r}; it has: {known}."
+                " Name one of them, or a map of your own: coarse:FILE.toml."
+            )
+        entry, tested = clean.label_sets[name], test.label_sets[name]
+        present = np.bincount(entry.labels, minlength=len(entry.classes)) > 0
+        unseen = [entry.classes[label] for label in np.unique(tested.labels) if not present[label]]
+        if unseen:
+            raise UsageError(
+                f"coarse: {test.name} shows {unseen[0]!r} of label set {name!r}, of which {clean.name} has no image."
+            )
+        if present.sum() < 2:
+            raise UsageError(f"coarse: all images of {clean.name} are of one class of label set {name!r}.")
+        number = np.cumsum(present) - 1
+        kept = tuple(known for known, there in zip(entry.classes, present, strict=True) if there)
+        return number[entry.labels], number[tested.labels], kept
+
+
+def _mapped(clean: ImageSet, test: ImageSet, file: Path) -> tuple[Labels, Labels, tuple[str, ...]]:
+    numbers, names = numbered(read_class_map(file), clean.classes, file, clean.name)
+    number = np.array(numbers, np.int64)
+    return number[clean.known_labels], number[test.known_labels], names
+
+
+class Fine:
+    """Every class split into parts by k-means of its clean training images' features.
+
+    Stands for a person who tells apart what the data set calls by one name, hence the clean images. A test image gets
+    the part with the nearest centre among those of its own class. Every part has training images; a class without test
+    images has parts without.
+    """
+
+    def __init__(self, params: FineParams) -> None:
+        self.params = params
+
+    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: Run) -> tuple[ImageSet, ImageSet]:
+        """Both sets under ``parts`` classes for each one, named ``CLASS/part 0`` and so on; notes ``label_agreement``.
+
+        Raises:
+            UsageError: naming the class if it has fewer images, or fewer that differ in the model's eyes, than parts;
+                or without a model.
+        """
+        model, parts = model_of(run), self.params.parts
+        features, tested = (extract_features(model, images, run.device) for images in (clean, test))
+        labels, scoring = np.empty(len(clean), np.int64), np.empty(len(test), np.int64)
+        for label, name in enumerate(clean.classes):
+            own, own_tested = (np.flatnonzero(images.known_labels == label) for images in (clean, test))
+            try:
+                clusters = cluster(features[own], parts, self.params.map_seed)
+            except UsageError as error:
+                raise UsageError(f"fine: class {name!r} of {clean.name} has no {parts} parts. {error}") from error
+            nearest = nearest_centre(tested[own_tested], torch.from_numpy(clusters.centres))
+            labels[own] = label * parts + clusters.assignment
+            scoring[own_tested] = label * parts + nearest.numpy()
+        classes = tuple(f"{name}/part {part}" for name in clean.classes for part in range(parts))
+        run.note("label_agreement", agreement(labels, clean.known_labels))
+        return published.with_labels(labels, classes), test.with_labels(scoring, classes)
+
+
+class Merge:
+    """Classes merged into groups at random; groups differ by one class at most, in images by what their classes hold.
+
+    Every class has training images, and so has every group.
+    """
+
+    def __init__(self, params: MergeParams) -> None:
+        self.params = params
+
+    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: Run) -> tuple[ImageSet, ImageSet]:
+        """Both sets under the groups; notes ``merged_classes`` by group, and ``label_agreement``.
+
+        Raises:
+            UsageError: if there are fewer classes than groups.
+        """
+        wanted, classes = self.params.groups, clean.classes
+        if wanted > len(classes):
+            raise UsageError(f"merge: {len(classes)} classes of {clean.name} cannot form groups={wanted}; lower it.")
+        order = np.random.RandomState(self.params.map_seed).permutation(len(classes))
+        names = tuple(f"group {number}" for number in range(wanted))
+        group = np.empty(len(classes), np.int64)
+        members: dict[str, list[str]] = {}
+        for number, part in enumerate(np.array_split(order, wanted)):
+            group[part] = number
+            members[names[number]] = [classes[label] for label in sorted(part)]
+        labels = group[clean.known_labels]
+        run.note("merged_classes", members)
+        run.note("label_agreement", agreement(labels, clean.known_labels))
+        return published.with_labels(labels, names), test.with_labels(group[test.known_labels], names)
+
+
+class Noisy:
+    """Symmetric label noise: exactly ``round(rate * N)`` training images under one of the other classes.
+
+    The images are drawn without replacement from the whole training set, not class by class, and their labels uniformly
+    from the other K - 1 classes (some of the literature draws from all K, so that fewer are wrong than its rate says).
+    Draws of one ``map_seed`` are nested: what a smaller rate mislabels, a larger one mislabels alike.
+
+    Test labels are the true ones. The classes stay the data set's; with few images and a high rate one of them may be
+    left without training images.
+    """
+
+    def __init__(self, params: NoisyParams) -> None:
+        self.params = params
+
+    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: Run) -> tuple[ImageSet, ImageSet]:
+        """The published set mislabelled, the test set as it is; notes ``mislabelled`` (images), ``label_agreement``."""
+        true, count, classes = clean.known_labels, len(clean), len(clean.classes)
+        draws = np.random.RandomState(self.params.map_seed)
+        chosen = draws.permutation(count)[: round(self.params.rate * count)]
+        shift = draws.randint(1, classes, count, dtype=np.int64)
+        labels = true.copy()
+        labels[chosen] = (true[chosen] + shift[chosen]) % classes
+        run.note("mislabelled", len(chosen))
+        run.note("label_agreement", agreement(labels, true))
+        return published.with_labels(labels, clean.classes), test
