@@ -14,8 +14,7 @@ from platformdirs import user_cache_path
 from ucbench import DataError, FramedDataset, LabelSet, Picture, Split, SplitName
 from ucbench_datasets.params import Cifar10Params, Cifar100Params
 from ucbench_datasets.parquet import Table, read_table
-from ucbench_datasets.parquet_files import split_files
-from ucbench_datasets.parquet_schema import class_names
+from ucbench_datasets.parquet_layout import class_names, split_files
 
 
 class Cifar10(FramedDataset):

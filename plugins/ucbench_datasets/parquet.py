@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from ucbench import DataError, FramedDataset, LabelSet, Picture, Split, SplitName
 from ucbench_datasets.params import ParquetParams
-from ucbench_datasets.parquet_files import split_files
-from ucbench_datasets.parquet_schema import class_names, label_column, picture_column
+from ucbench_datasets.parquet_layout import class_names, label_column, picture_column, split_files
 
 #: Largest label of a column without class names: what lies above is an identifier, not a class.
 _LARGEST_UNNAMED = 65_535
@@ -32,7 +31,7 @@ class Table(NamedTuple):
 
 class Parquet(FramedDataset):
     """``PATH/train-*.parquet`` and ``PATH/test-*.parquet``; see
-    :func:`ucbench_datasets.parquet_files.split_files`.
+    :func:`ucbench_datasets.parquet_layout.split_files`.
 
     Integer columns that have class names and were not chosen by ``label`` become further label sets. If the
     chosen column has none, its classes are called by their numbers, from 0 to the largest of the training
