@@ -7,19 +7,17 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ucbench.crafting.bilevel import BiLevel
+from ucbench.crafting import BiLevel
 from ucbench.data.budget import Budget
 from ucbench.errors import UsageError
 from ucbench.plugins.registry import installed
 from ucbench.testing import MemoryCheckpoint, TinySurrogate, make_run, sample_images
 from ucbench.testing.samples import NUMERICS
+from ucbench.training import DivergedError, Engine, Stepper, arithmetic
 from ucbench.training.context import Run
-from ucbench.training.determinism import deterministic
-from ucbench.training.engine import DivergedError, Engine
-from ucbench.training.optim import Stepper
-from ucbench_eminn import sweeps
+from ucbench_eminn import minimising
 from ucbench_eminn.maximising import ErrorMaximising
-from ucbench_eminn.minimising import ErrorMinimising, ErrorMinimisingClasses, class_means
+from ucbench_eminn.minimising import Alternation, ErrorMinimising, ErrorMinimisingClasses, class_means
 from ucbench_eminn.objective import cross_entropy, measured, prepared
 from ucbench_eminn.params import EMaxNParams, EMinNClassParams, EMinNParams
 
@@ -37,7 +35,7 @@ POISONERS = {
 
 @pytest.fixture(autouse=True)
 def _exact_arithmetic():
-    with deterministic(NUMERICS):
+    with arithmetic(NUMERICS):
         yield
 
 
@@ -220,7 +218,7 @@ class TestStopping:
     def errors(self, monkeypatch):
         """Errors to be measured, one a sweep."""
         given = []
-        monkeypatch.setattr(sweeps, "measured", lambda *_: {"loss": 1.0, "error": given.pop(0)})
+        monkeypatch.setattr(minimising, "measured", lambda *_: {"loss": 1.0, "error": given.pop(0)})
         return given
 
     @pytest.mark.parametrize("kind", ["images", "classes"])
@@ -366,7 +364,7 @@ class TestParams:
             EMinNParams.resolve("eminn", options=wrong)
 
     def test_the_learning_rate_falls_to_a_tenth(self):
-        turns = sweeps.Alternation(sample_images(), lent(), EMinNParams(lr=0.1, lr_drop_every=4))
+        turns = Alternation(sample_images(), lent(), EMinNParams(lr=0.1, lr_drop_every=4))
         assert [turns.rate(step) for step in (0, 3, 4, 8)] == pytest.approx([0.1, 0.1, 0.01, 0.001])
 
     @pytest.mark.parametrize("schedule", ["cosine", "constant"])
