@@ -13,9 +13,13 @@ from ucbench import ImageSet, Perturbation, UsageError
 from ucbench.crafting import BiLevel, cosine_gap, pgd
 from ucbench.training import DivergedError
 from ucbench.training.schedules import cosine
-from ucbench_miue.batches import balanced_batches
-from ucbench_miue.diagnosis import projection, variance, within_class_log_det
-from ucbench_miue.objective import mutual_information_loss
+from ucbench_miue.objective import (
+    balanced_batches,
+    mutual_information_loss,
+    projection,
+    variance,
+    within_class_log_det,
+)
 
 if TYPE_CHECKING:
     from ucbench.training.context import Run

@@ -11,19 +11,30 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from ucbench.crafting.poisoner import Perturbation
+
+from ucbench.data import ImageSet
 from ucbench.data.budget import Budget
-from ucbench.data.imageset import ImageSet
 from ucbench.errors import DataError, UsageError
 from ucbench.plugins.registry import installed
 from ucbench.testing import MemoryCheckpoint, TinySurrogate, make_run, sample_images
+from ucbench.training import DivergedError
 from ucbench.training.context import Run
-from ucbench.training.engine import DivergedError
-from ucbench_miue import diagnosis, poisoner
-from ucbench_miue.batches import PARTNERS, balanced_batches
-from ucbench_miue.diagnosis import RIDGE, SHRINKAGE, projection, variance, within_class_log_det
-from ucbench_miue.objective import directions, distance_term, mutual_information_loss, similarity_term
+from ucbench_miue import poisoner
+from ucbench_miue.objective import (
+    DIMENSIONS,
+    PARTNERS,
+    RIDGE,
+    SHRINKAGE,
+    balanced_batches,
+    directions,
+    distance_term,
+    mutual_information_loss,
+    projection,
+    similarity_term,
+    variance,
+    within_class_log_det,
+)
 from ucbench_miue.params import MIUEParams
 from ucbench_miue.poisoner import MIUE, MirroredBiLevel
 
@@ -212,9 +223,9 @@ class TestDiagnosis:
         assert one == pytest.approx(other, rel=1e-5)
 
     def test_many_features_are_projected(self):
-        assert projection(diagnosis.DIMENSIONS, torch.Generator()) is None
+        assert projection(DIMENSIONS, torch.Generator()) is None
         basis = projection(200, torch.Generator().manual_seed(0))
-        torch.testing.assert_close(basis.T @ basis, torch.eye(diagnosis.DIMENSIONS, dtype=torch.float64))
+        torch.testing.assert_close(basis.T @ basis, torch.eye(DIMENSIONS, dtype=torch.float64))
 
     def test_constant_features_have_a_unit(self):
         assert variance(torch.ones(5, 3)) == 1
