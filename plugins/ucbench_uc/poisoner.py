@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ucbench import ImageSet, Perturbation
-from ucbench.crafting import Clusters, clusters_of, nearest_centre
+from ucbench.crafting import Clusters, clusters_of, extract_features, nearest_centre
 from ucbench.training.cropping import shifted
 from ucbench.training.schedules import cosine
 from ucbench_uc.generator import GeneratorBank
@@ -61,8 +61,6 @@ class UnlearnableClusters:
         self, images: ImageSet, labels: NDArray[np.int64] | None, state: dict[str, NDArray[np.float32]], run: Run
     ) -> NDArray[np.int64]:
         """Nearest stored centre ``[N]`` of unseen images: the perturbation they would have got."""
-        from ucbench.crafting import extract_features
-
         assert run.surrogate is not None
         features = extract_features(run.surrogate, images, run.device)
         return nearest_centre(features, torch.from_numpy(np.array(state["centres"]))).numpy()
