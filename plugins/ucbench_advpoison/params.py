@@ -22,7 +22,7 @@ class SignedStepsParams(Params):
     augment: bool = Field(
         True,
         description=(
-            "shift the perturbed picture by up to an eighth of its sides (bilinear, between pixels too) and mirror "
+            "shift the perturbed image by up to an eighth of its sides (bilinear, between pixels too) and mirror "
             "half of them, anew at every step; mirrored only where the data set allows it"
         ),
     )
@@ -67,7 +67,7 @@ class HypoParams(SignedStepsParams):
     start: Literal["normal", "zero"] = Field(
         "zero", description="first perturbation: none, or epsilon times standard normal noise, clipped to +-epsilon"
     )
-    augment: bool = Field(False, description="shift and mirror the perturbed picture at every step, as adv-poison does")
+    augment: bool = Field(False, description="shift and mirror the perturbed image at every step, as adv-poison does")
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "standard": {},

@@ -32,8 +32,8 @@ class AdvPoison:
       code compares that of the last step, before it is taken and augmented.
     * Each image goes through all its steps before the next batch is begun, in place of one step for all in turn. The
       classifier is fixed and in eval mode, so images do not influence each other, and each draws its start and views
-      from a stream of its own: neither order nor batch changes the result beyond rounding in the classifier.
-    * The classifier is whatever surrogate is lent. ``trained@adv-poison`` is trained as the paper's.
+      from its own stream: neither order nor batch changes the result beyond rounding in the classifier.
+    * The classifier is the run's surrogate; ``trained@adv-poison`` is trained as the paper's.
     """
 
     def __init__(self, params: AdvPoisonParams) -> None:

@@ -19,7 +19,7 @@ _WHITE = 16
 class Digits(FramedDataset):
     """1,297 training and 500 test scans; the test split holds 50 of every digit.
 
-    Ink runs from 0 to 16 and is scaled to 0..255, rounded. A mirrored digit is no digit, so ``flip`` is
+    Ink runs from 0 to 16 and is scaled to 0..255, rounded. A mirrored digit is not a digit, so ``flip`` is
     False. Further label sets: ``parity`` (even, odd) and ``magnitude`` (small: 0 to 4, large: 5 to 9).
     """
 
@@ -50,7 +50,7 @@ def _scans() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Ink ``[1797, 8, 8]`` from 0 to 16, and the digits ``[1797]``.
 
     Read from scikit-learn's file where it lies in its package: importing scikit-learn takes as long as planning ten
-    thousand cells. Should the file have moved, scikit-learn is asked.
+    thousand cells. Without that file, scikit-learn reads it.
     """
     package = importlib.util.find_spec("sklearn")
     if package is not None and package.submodule_search_locations:

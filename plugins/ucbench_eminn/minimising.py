@@ -38,7 +38,7 @@ class ErrorMinimising:
 
     Deviations from the official code:
 
-    * The sweeps are bounded, and a least number can be asked for.
+    * The sweeps are bounded, from below too if required.
     * Negative noise is published; ``legacy_positive_only`` drops it as the official data sets do.
     * Perturbations are cut to what keeps the images in [0, 1] after every step; there, only when they are added.
     * The surrogate meets the images in shuffled passes whose batches differ by one image at most.

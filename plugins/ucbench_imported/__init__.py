@@ -13,7 +13,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         load="ucbench_imported.poisoner:ImportedRelease",
         params="ucbench_imported.params:ReleaseParams",
         aliases=("imported",),
-        # Nothing tells what whoever crafted it was told: the most is assumed.
+        # What its maker knew of the labels is unknown: the most is assumed.
         label_access="full",
         granularity="sample",
         budget="linf",

@@ -85,7 +85,7 @@ def _safetensors(path: Path, key: str | None) -> Source:
     file = safe_open(path, framework="pt")
     rows = file.get_slice(_chosen(path, key, list(file.keys())))
     shape = tuple(rows.get_shape())
-    # The format has types that NumPy lacks (bfloat16): what a block becomes is asked of an empty one.
+    # The format has types that NumPy lacks (bfloat16): an empty block shows what they become.
     dtype = _values(rows[:0]).dtype if shape else np.dtype(np.float32)
     return Source(str(path), shape, _checked(path, dtype), lambda block: _values(rows[block]))
 

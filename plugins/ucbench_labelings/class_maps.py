@@ -71,7 +71,7 @@ def numbered(
     unknown = [known for known in coarse if known not in classes]
     if unknown:
         raise UsageError(
-            f"coarse: {path}: {unknown[0]!r} (put into {coarse[unknown[0]]!r}) is no class of {name}."
+            f"coarse: {path}: {unknown[0]!r} (put into {coarse[unknown[0]]!r}) is not a class of {name}."
             f"{did_you_mean(unknown[0], classes)} Its classes: {_some(classes)}."
         )
     missing = [known for known in classes if known not in coarse]

@@ -1,9 +1,9 @@
 """Labelings without a person: a pretrained model labels the images as they were published.
 
-What is to be learned is defined by the clean pictures alone: the classes, and the labels the clean test set is scored
+What is to be learned is defined by the clean images alone: the classes, and the labels the clean test set is scored
 by. A release that leads the model astray does so in the training labels only, where it also costs the exploiter;
-``annotate=clean`` gives the published pictures the labels from before, as if it had not. A class in which no published
-picture falls therefore stays a class, and test pictures of it count as errors.
+``annotate=clean`` gives the published images the labels from before, as if it had not. A class in which no published
+image falls therefore stays a class, and test images of it count as errors.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class DrawnParams(Params):
 
 
 class ThroughModel(Params):
-    """Of labelings that look at pictures."""
+    """Of labelings that look at images."""
 
     model: str | None = Field(
         None, description="the pretrained model, written as surrogates are; none: efficientnet-lite0@auto"
@@ -67,7 +67,7 @@ class FineParams(DrawnParams, ThroughModel):
 
 
 class MachineParams(ThroughModel):
-    """Of labelings that read the published pictures."""
+    """Of labelings that read the published images."""
 
     annotate: Literal["published", "clean"] = Field(
         "published",
@@ -82,7 +82,7 @@ class MachineParams(ThroughModel):
         return values
 
     def chosen(self, before: T, now: T) -> T:
-        """What is seen in the clean pictures, or in the published ones."""
+        """What is seen in the clean images, or in the published ones."""
         return before if self.annotate == "clean" else now
 
 

@@ -70,7 +70,7 @@ class MIUEParams(Params):
         False,
         description=(
             "mirror each image, but not its perturbation, with probability 1/2 in every pass, if the data set's "
-            "pictures may be mirrored (released code: with --post-aug)"
+            "images may be mirrored (released code: with --post-aug)"
         ),
     )
     batch: int = Field(128, ge=1, description="images in a step of training")

@@ -23,13 +23,13 @@ BLOCK = 1000
 
 
 class ZeroShot:
-    """The class whose texts lie nearest to a picture, by a CLIP's two towers.
+    """The class whose texts lie nearest to a image, by a CLIP's two towers.
 
     The exploiter knows what the classes are called and labels nothing. The test set keeps its true labels: what counts
-    is whether a victim trained on these annotations recognises the classes. A class that no picture is annotated with
+    is whether a victim trained on these annotations recognises the classes. A class that no image is annotated with
     stays a class.
 
-    ``annotate=clean`` gives the same published pictures the labels their clean originals would have got. Beside
+    ``annotate=clean`` gives the same published images the labels their clean originals would have got. Beside
     ``published`` it tells apart what a release does to the annotator and to the victim.
     """
 
@@ -80,7 +80,7 @@ def _percent(holds: NDArray[np.bool_]) -> float:
 class CoarseByName:
     """Classes whose names a CLIP's text tower puts close to each other are one: k-means of their embeddings.
 
-    No picture is looked at. Groups are numbered in the order in which the data set's classes first show them, and
+    No image is read. Groups are numbered in the order in which the data set's classes first show them, and
     called by their classes' names.
     """
 

@@ -197,7 +197,7 @@ def _load(model: nn.Module, weights: Path, source: str) -> None:
     except Exception as error:  # torch, safetensors and open_clip each raise their own
         # torch's own text would have the reader run the file's code.
         unpickled = isinstance(error, pickle.UnpicklingError)
-        reason = "it is no file of weights, or holds more than tensors" if unpickled else _reason(error)
+        reason = "it is not a file of weights, or holds more than tensors" if unpickled else _reason(error)
         raise DataError(
             f"The weights {source} cannot be loaded ({reason}). Give a .safetensors file, or what"
             " torch.save(model.state_dict(), FILE) writes, of that architecture."

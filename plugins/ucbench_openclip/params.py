@@ -13,12 +13,12 @@ from pydantic import Field, field_validator, model_validator
 from ucbench import DataError, Params
 from ucbench.store.keys import sha256_of
 
-#: The prompt of Radford et al. (2021), section 3.1.4; it stands for the classes of any set of pictures.
+#: The prompt of Radford et al. (2021), section 3.1.4; it stands for the classes of any set of images.
 SIMPLE = "a photo of a {class}."
 #: Name of the 80 templates that Radford et al. average for ImageNet; open_clip brings them.
 ENSEMBLE = "ensemble"
 
-#: What open_clip calls the description of a model in a folder of its own.
+#: What open_clip calls the description of a model beside its weights.
 CONFIG_NAME = "open_clip_config.json"
 
 _NAME = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
@@ -45,7 +45,7 @@ def read_config(checkpoint: Path) -> dict[str, Any]:
             " architecture, as in RN50/openai, or put open_clip's configuration there."
         ) from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path} is no configuration of open_clip ({type(error).__name__}: {error}).") from error
+        raise DataError(f"{path} is not a configuration of open_clip ({type(error).__name__}: {error}).") from error
 
 
 class ClipParams(Params):

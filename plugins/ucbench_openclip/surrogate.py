@@ -54,7 +54,7 @@ def class_embeddings(clip: LoadedClip, classes: Sequence[str], templates: Sequen
 class FrozenClip(FrozenNetwork):
     """Both towers of a CLIP, taking images in [0, 1].
 
-    Whole images are resized to the image tower's size. (open_clip's transform of files crops the centre of pictures
+    Whole images are resized to the image tower's size. (open_clip's transform of files crops the centre of images
     that are not square, and rounds to 8 bits.)
 
     Args:

@@ -36,7 +36,7 @@ class EncoderParams(Params):
     """How an encoder is trained without labels.
 
     ``standard`` is the published procedure cut to two cores: a quarter of the width, 20 passes instead of 1,000,
-    batches of 128 pictures (254 negatives) with BridgePure's rate scaled to them, and crops that spare short trainings
+    batches of 128 images (254 negatives) with BridgePure's rate scaled to them, and crops that spare short trainings
     the smallest views. None of it was tuned on results. ``paper`` has the settings of the paper's CIFAR-10 experiments
     (appendix B.9), ``bridgepure`` those of BridgePure's evaluation. Of UC's code only the model is published: ``uc`` is
     ``standard`` at its temperature.
@@ -55,13 +55,13 @@ class EncoderParams(Params):
     width: int = Field(16, ge=16, multiple_of=2, description="channels of the stem and of the first stage")
     projection: int = Field(128, ge=1, description="dimensions in which views are compared")
     temperature: float = Field(0.5, gt=0, description="divides the cosines of views (UC's code: 0.07)")
-    epochs: int = Field(20, ge=1, description="passes over the pictures")
-    batch: int = Field(128, ge=2, description="pictures a step, each in two views")
+    epochs: int = Field(20, ge=1, description="passes over the images")
+    batch: int = Field(128, ge=2, description="images a step, each in two views")
     lr: float = Field(0.125, gt=0, description="peak learning rate of SGD; falls to 0 along a cosine")
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
     weight_decay: float = Field(1e-4, ge=0, description="coupled decay of all weights")
     warmup: float = Field(0.1, ge=0, lt=1, description="share of all steps over which the rate rises from 0")
-    crop: float = Field(0.2, gt=0, le=1, description="least area of a view as a share of the picture (paper: 0.08)")
+    crop: float = Field(0.2, gt=0, le=1, description="least area of a view as a share of the image (paper: 0.08)")
     strength: float | None = Field(
         None,
         ge=0,
@@ -88,7 +88,7 @@ class SimCLRParams(EncoderParams):
     }
 
     probe_epochs: int = Field(100, ge=1, description="passes over the trusted set")
-    probe_batch: int = Field(64, ge=1, description="trusted pictures a step")
+    probe_batch: int = Field(64, ge=1, description="trusted images a step")
     probe_lr: float = Field(1.0, gt=0, description="first learning rate of the probe's SGD, momentum 0.9, no decay")
     probe_milestones: tuple[int, ...] = Field(
         (60, 75, 90), description="passes after which the rate is multiplied by probe_gamma: 60/75/90"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ucbench.training.context import Run
     from ucbench_simclr.params import EncoderParams
 
-#: Pictures on which alignment and uniformity are measured, at most.
+#: Images on which alignment and uniformity are measured, at most.
 MEASURED = 1000
 
 
@@ -107,12 +107,12 @@ def nt_xent(projections: Tensor, temperature: float) -> Tensor:
     being cosines.
 
     Args:
-        projections: floating ``[2B, D]``; rows i and B + i are two views of one picture. Cosines with a projection of
+        projections: floating ``[2B, D]``; rows i and B + i are two views of one image. Cosines with a projection of
             length 0 are 0.
         temperature: T.
 
     Returns:
-        A scalar, 0 where there is one picture.
+        A scalar, 0 where there is one image.
     """
     views = F.normalize(projections, dim=1)
     count = len(views)
@@ -124,7 +124,7 @@ def nt_xent(projections: Tensor, temperature: float) -> Tensor:
 
 
 def alignment(first: Tensor, second: Tensor) -> float:
-    """Mean squared distance of two views of a picture, their features ``[N, D]`` at length 1; between 0 and 4.
+    """Mean squared distance of two views of a image, their features ``[N, D]`` at length 1; between 0 and 4.
 
     Wang and Isola, Understanding Contrastive Representation Learning through Alignment and Uniformity on the
     Hypersphere, ICML 2020, arXiv 2005.10242, with alpha = 2. Smaller is better.
@@ -134,7 +134,7 @@ def alignment(first: Tensor, second: Tensor) -> float:
 
 
 def uniformity(features: Tensor) -> float:
-    """Logarithm of the mean of ``exp(-2 d^2)`` over pairs of pictures, their features ``[N, D]`` at length 1, N > 1.
+    """Logarithm of the mean of ``exp(-2 d^2)`` over pairs of images, their features ``[N, D]`` at length 1, N > 1.
 
     Wang and Isola (2020) with t = 2. Between -8 and 0, where all features point one way; smaller is more uniform.
     """
@@ -146,10 +146,10 @@ def pretrain(train: ImageSet, params: EncoderParams, run: Run) -> Normalized:
     """Train an encoder on ``train``, whose labels are not read; images in [0, 1] to features ``[B, 8 * width]``.
 
     The encoder comes back in eval mode and frozen, without its head. Loss of the first and of the last pass, and
-    alignment and uniformity of the features of two views of (at most :data:`MEASURED`) pictures go into the record.
+    alignment and uniformity of the features of two views of (at most :data:`MEASURED`) images go into the record.
 
     Deviations from the paper: SGD with momentum and coupled decay of all weights where it has LARS, which batches of
-    thousands call for and these do not; pictures are normalised by their channels' mean and deviation.
+    thousands call for and these do not; images are normalised by their channels' mean and deviation.
 
     Raises:
         UsageError: for a single image, which there is nothing to tell from.

@@ -44,7 +44,7 @@ class SimCLRSurrogate(NetworkSurrogate):
         return state
 
     def restore(self, state: Mapping[str, NDArray[Any]], train: ImageSet, run: Run) -> None:
-        """Take up what :meth:`fit` returned for the same training set."""
+        """Restore what :meth:`fit` returned for the same training set."""
         tensors = {name: torch.tensor(array) for name, array in state.items()}
         mean, std = tensors.pop("mean"), tensors.pop("std")
         with seeded(0):  # weights that are drawn and at once overwritten

@@ -29,17 +29,17 @@ class SimCLR:
     """Trains an encoder on the release without labels, then a linear probe on the trusted set.
 
     :func:`ucbench_simclr.pretraining.pretrain` and :func:`fit_probe` say what deviates from the
-    publications. The probe sees the trusted pictures as they are, without augmentation, as in the published evaluation.
+    publications. The probe sees the trusted images as they are, without augmentation, as in the published evaluation.
     """
 
     def __init__(self, params: SimCLRParams) -> None:
         self.params = params
 
     def fit(self, train: ImageSet, trusted: ImageSet | None, run: Run) -> None:
-        """Train on the pictures of ``train``, and on pictures and labels of ``trusted``, whose classes it takes over.
+        """Train on the images of ``train``, and on images and labels of ``trusted``, whose classes it takes over.
 
         Raises:
-            UsageError: without a trusted set, or for a release of one picture.
+            UsageError: without a trusted set, or for a release of one image.
             DataError: if the trusted set has no labels.
             DivergedError: if the contrastive loss is not finite.
         """

@@ -1,4 +1,4 @@
-"""Random views of pictures: the augmentation of SimCLR (section 3 and appendices A and B.9 of the paper)."""
+"""Random views of images: the augmentation of SimCLR (section 3 and appendices A and B.9 of the paper)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-#: Longest side, in pixels, of pictures that count as small: no blur, half the jitter, and another stem.
+#: Longest side, in pixels, of images that count as small: no blur, half the jitter, and another stem.
 SMALL = 64
-#: Boxes drawn for a picture until one lies inside it, as in torchvision.
+#: Boxes drawn for a image until one lies inside it, as in torchvision.
 TRIES = 10
 #: Largest ratio of a box's sides, either way.
 ASPECT = 4 / 3
@@ -23,20 +23,20 @@ _NEUTRAL = (1.0, 1.0, 1.0, 0.0)
 
 
 class Views:
-    """Makes a random view of every picture; what is drawn is drawn for each one, from a CPU generator.
+    """Makes a random view of every image; what is drawn is drawn for each one, from a CPU generator.
 
-    A crop of random area and shape, resized to the picture's size; mirrored in half of the cases where a mirrored
-    picture keeps its meaning; jittered in colour with probability 0.8; grey with probability 0.2; above
+    A crop of random area and shape, resized to the image's size; mirrored in half of the cases where a mirrored
+    image keeps its meaning; jittered in colour with probability 0.8; grey with probability 0.2; above
     :data:`SMALL` pixels blurred with probability 0.5.
 
     Deviations: crops have continuous places and are resized bilinearly, where the paper's code cuts whole pixels and
-    resizes bicubically; where none of :data:`TRIES` boxes lies inside the picture, the first is cut off at its sides.
+    resizes bicubically; where none of :data:`TRIES` boxes lies inside the image, the first is cut off at its sides.
 
     Args:
-        size: height and width of the pictures.
+        size: height and width of the images.
         flip: whether they may be mirrored.
         crop: least share of the area.
-        strength: of the jitter; None: 0.5 for small pictures, else 1.
+        strength: of the jitter; None: 0.5 for small images, else 1.
     """
 
     def __init__(self, size: tuple[int, int], *, flip: bool, crop: float, strength: float | None = None) -> None:
@@ -47,7 +47,7 @@ class Views:
 
     @torch.no_grad()
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Views float32 ``[B, 3, H, W]`` in [0, 1] of pictures of that shape and range, in their order."""
+        """Views float32 ``[B, 3, H, W]`` in [0, 1] of images of that shape and range, in their order."""
         x = windowed(x, *self._windows(len(x), generator))
         x = on_share(x, 0.8, generator, lambda some: jittered(some, self.strength, generator))
         x = on_share(x, 0.2, generator, lambda some: grey(some).expand_as(some))
@@ -58,7 +58,7 @@ class Views:
         return x.clamp(0, 1)
 
     def _windows(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Sides and corners ``[B, 2]`` of crops (vertical, horizontal; shares of the picture's), which to mirror."""
+        """Sides and corners ``[B, 2]`` of crops (vertical, horizontal; shares of the image's), which to mirror."""
         height, width = self.size
         area, shape = torch.rand((2, count, TRIES), generator=generator)
         area = self.crop + (1 - self.crop) * area

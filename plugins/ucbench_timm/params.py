@@ -45,7 +45,7 @@ class ViTParams(VictimParams):
 
     The defaults follow the SGD recipe with which Dosovitskiy et al. (2021) fine-tune (rate 0.03, gradient
     norm at most 1), with a warm-up and some weight decay since training starts from scratch. The literature's
-    presets are taken over unchanged: without warm-up or clipping unless they name it.
+    presets are unchanged: without warm-up or clipping unless they name it.
     """
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -103,7 +103,7 @@ class EfficientNetLite0Params(Params):
         ge=32,
         description=(
             "side of the square, in pixels, to which images are resized; none: three times their longer side, but "
-            "between 32 and 96, and 224 for pictures above 96"
+            "between 32 and 96, and 224 for images above 96"
         ),
     )
     features: Literal["penultimate", "levels", "auto"] = Field(
@@ -111,7 +111,7 @@ class EfficientNetLite0Params(Params):
         description=(
             "the classifier's input, or that beside the fourth stage averaged over quadrants, each of length 1: shapes "
             "count as much as what ImageNet's classes tell apart; auto: "
-            "levels for pictures below 16 px, else penultimate"
+            "levels for images below 16 px, else penultimate"
         ),
     )
 
@@ -207,7 +207,7 @@ class PretrainedVictimParams(Recipe):
         ge=32,
         description=(
             "side of the square, in pixels, to which images are resized; none, as of the surrogates: three times their "
-            "longer side, but between 32 and 96, and 224 for pictures above 96; for timm:NAME the model's own"
+            "longer side, but between 32 and 96, and 224 for images above 96; for timm:NAME the model's own"
         ),
     )
     normalize: Literal["none"] = Field("none", description="always none: the backbone has its own mean and deviation")

@@ -27,7 +27,7 @@ class PretrainedClassifier(nn.Module):
     statistics move nor those of the batch enter. Gradients reach the images all the same.
 
     Args:
-        pretrained: the network, which is taken over; its own classifier is dropped.
+        pretrained: the network, which is changed: its classifier is dropped.
         classes: K.
         size: height and width of an image, on which the features are counted.
     """
@@ -47,7 +47,7 @@ class PretrainedClassifier(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """The classifier's input ``[B, D]``."""
-        # Not pretrained.features(), which sets a precision of its own: this network runs in the engine's.
+        # Not pretrained.features(), which sets its own precision: this network runs in the engine's.
         return self.pretrained.penultimate(self.pretrained.prepare(x))
 
     def thaw(self, but: Collection[nn.Parameter] = ()) -> None:

@@ -64,7 +64,7 @@ class EfficientNetLite0(NetworkSurrogate):
 
 
 class _ScaledNetwork(TimmNetwork):
-    """Resizes small pictures in proportion where no size is given."""
+    """Resizes small images in proportion where no size is given."""
 
     def input_size(self, x: Tensor) -> tuple[int, int]:
         if self.size is not None:
@@ -90,7 +90,7 @@ class _LevelsNetwork(_ScaledNetwork):
 
 
 class _AutoNetwork(_LevelsNetwork):
-    """Two depths for pictures so small that ImageNet's classes say little of them, the penultimate one for others."""
+    """Two depths for images so small that ImageNet's classes say little of them, the penultimate one for others."""
 
     def features(self, x: Tensor) -> Tensor:
         layers = self.penultimate if max(x.shape[-2:]) < TINY else super(_LevelsNetwork, self).penultimate
@@ -186,7 +186,7 @@ class TrainedSurrogate(NetworkSurrogate):
         return state
 
     def restore(self, state: Mapping[str, NDArray[Any]], train: ImageSet, run: Run) -> None:
-        """Take up what :meth:`fit` returned for the same training set."""
+        """Restore what :meth:`fit` returned for the same training set."""
         tensors = {name: torch.tensor(array) for name, array in state.items()}
         mean, std = tensors.pop("mean"), tensors.pop("std")
         network = self._fresh(train, seed=0)

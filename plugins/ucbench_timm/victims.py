@@ -1,6 +1,6 @@
 """The victims' architectures.
 
-timm builds networks for pictures of 224 pixels. Up to :data:`SMALL` pixels each of them gets the early layers
+timm builds networks for images of 224 pixels. Up to :data:`SMALL` pixels each of them gets the early layers
 that the literature on CIFAR uses instead; what changes is said class by class. Above, they keep those of
 ImageNet.
 """

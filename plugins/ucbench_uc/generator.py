@@ -2,7 +2,7 @@
 
 The released generator is the residual image-to-image network of CycleGAN (Zhu et al., ICCV 2017, arXiv 1703.10593): a
 7x7 convolution, two strided ones, residual blocks, two transposed ones, a 7x7 convolution and tanh. It is trained on a
-batch of *one* fixed noise picture, so its batch norm normalises every channel by that sample's own statistics. Here K
+batch of *one* fixed noise image, so its batch norm normalises every channel by that sample's own statistics. Here K
 generators form one network of K groups: grouped convolutions keep their weights apart and instance norm keeps their
 statistics apart, so that a :class:`GeneratorBank` of K equals K separate generators.
 """

@@ -72,14 +72,14 @@ class UCParams(Params):
         "auto",
         description=(
             "random crop and flip while crafting: of the images before adding (released code), or after adding; auto: "
-            "after adding, but none for pictures below 16 px"
+            "after adding, but none for images below 16 px"
         ),
     )
     coarseness: int | None = Field(
         None,
         ge=1,
         description=(
-            "side in pixels of the blocks a perturbation consists of (released code: 1); none: 1, but 4 for pictures "
+            "side in pixels of the blocks a perturbation consists of (released code: 1); none: 1, but 4 for images "
             "below 16 px, which a crop moves by too much for single pixels to survive, and 8 from 64 px up, where "
             "victims stride over single pixels"
         ),
@@ -92,7 +92,7 @@ class UCParams(Params):
     shuffle: bool = Field(True, description="false reads the images in their stored order (released code)")
 
     def fitted_to(self, size: tuple[int, int]) -> UCParams:
-        """The same with what was left to the pictures' size (height, width) decided."""
+        """The same with what was left to the images' size (height, width) decided."""
         tiny, large = max(size) < TINY, max(size) >= LARGE
         return self.model_copy(
             update={

@@ -35,7 +35,7 @@ class UnlearnableClusters:
 
     Deviations from the released code, all named parameters: see ``ucbench show poisoner uc``. Two apply to every
     preset: k-means takes the best of 10 starts (scikit-learn's default at the time; now 1), and random crops while
-    crafting (``augment=images``) pad the stored pictures by a seventh of their side instead of cutting 224 pixels out
+    crafting (``augment=images``) pad the stored images by a seventh of their side instead of cutting 224 pixels out
     of 256, since a release has one size. The code's 224-pixel protocol is a property of the data set:
     ``size=224,resize=256``.
     """

@@ -104,7 +104,7 @@ class TestFiles:
             ('a = ["class 0", "class 1"]\nb = ["class 1"]', "key 'b' puts class 'class 1' into 'b', but it is in 'a'"),
             ('a = ["class 0", "class 0"]', "key 'a' puts class 'class 0' into 'a'"),
             ('"class 0" = "b"\nb = ["class 0"]', "key 'b' puts class 'class 0'"),
-            (BY_CLASS + 'extra = ["clas 3"]', r"'clas 3' \(put into 'extra'\) is no class of shapes. Did you mean"),
+            (BY_CLASS + 'extra = ["clas 3"]', r"'clas 3' \(put into 'extra'\) is not a class of shapes. Did you mean"),
             (BY_CLASS.partition("\n")[2], "leaves out 'class 0' of shapes"),
             (BY_CLASS.replace('"flat"', "1"), "the value of key 'class 1' must be"),
             ("a = [0, 1]", "the value of key 'a' must be"),

@@ -317,7 +317,7 @@ def test_unreadable_files_are_named(tiny, tmp_path):
     with pytest.raises(DataError, match=r"open_clip_config\.json cannot be read.*Name the architecture"):
         surrogate("openclip", checkpoint=tiny)
     (tmp_path / "open_clip_config.json").write_text('{"embed_dim": 3}')
-    with pytest.raises(DataError, match=r"open_clip_config\.json is no configuration of open_clip"):
+    with pytest.raises(DataError, match=r"open_clip_config\.json is not a configuration of open_clip"):
         surrogate("openclip", checkpoint=tiny)
     (tmp_path / "open_clip_config.json").write_text('{"model_cfg": {"embed_dim": 3}}')
     with pytest.raises(DataError, match=r"cannot build the model of .*tiny\.pt"):

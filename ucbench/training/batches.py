@@ -41,7 +41,7 @@ class ResidentSet:
         train: the image set; labels are required.
         padding: pixels of zero padding on each side; crops are placed uniformly among ``(2 * padding + 1) ** 2``
         offsets.
-        flip: mirror half of the pictures.
+        flip: mirror half of the images.
         device: where the pixels live (as uint8).
     """
 
@@ -73,7 +73,7 @@ class ResidentSet:
         return Draws(order.to(self.device), offsets.to(self.device), mirrored.to(self.device))
 
     def gather(self, indices: Tensor, offsets: Tensor, mirrored: Tensor) -> Tensor:
-        """Cut ``indices`` ``[B]`` at ``offsets`` ``[B, 2]``, mirror where told: float32 ``[B, 3, H, W]`` in [0, 1]."""
+        """Images ``[B]`` by index, cut at ``offsets`` ``[B, 2]`` and mirrored: float32 ``[B, 3, H, W]`` in [0, 1]."""
         rows = offsets[:, :1] + self._rows
         straight = self._cols.expand(len(indices), -1)
         cols = offsets[:, 1:] + torch.where(mirrored[:, None], self.width - 1 - straight, straight)

@@ -165,7 +165,7 @@ class Engine:
         """
         hooks = defenses or TrainingHooks()
         if defenses and run is None:
-            raise UsageError("Defenses need the run they are given: pass run= where there are any.")
+            raise UsageError("Defenses need a run: pass run= with them.")
         if hooks.select is not None and trusted is None:
             raise UsageError("A defense that selects the epoch judges by the trusted set, and there is none.")
         wrapped = normalized(model, recipe.normalize, train).to(self.device)
