@@ -1,25 +1,27 @@
-"""Workers on a Ray cluster."""
+"""Workers on a Ray cluster: the driver's side."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Self
 
 import ray
+from ray.exceptions import RayError, RayTaskError
 
-from ucbench import OnDone, Schedule, Session, Task
+from ucbench.crafting.workbench import Session
+from ucbench.results.records import Record
+from ucbench.running.executors import Dispatcher, OnDone, Reply, Request, Task, Worker, WorkerError
+from ucbench_ray.actor import Actor, Setting
 from ucbench_ray.cluster import Share, connected
-from ucbench_ray.foreman import Foreman, Hand
 from ucbench_ray.params import RayParams
-from ucbench_ray.worker import Setting, Worker
 
 
 class OnRay:
-    """Workers on a cluster, each an actor with its share of processors and GPUs.
-
-    A worker that dies, with or without its node, or exceeds the limit costs its own job only: another takes its place.
-    A job whose worker died is begun once more, and a second death is recorded as its failure.
+    """Workers on a cluster, each an actor with its share of processors and GPUs; a worker can die with its node.
+    :class:`ucbench.running.executors.Dispatcher` says how deaths are met.
     """
 
     def __init__(self, params: RayParams) -> None:
@@ -32,19 +34,81 @@ class OnRay:
             UsageError: if there is no such cluster, or no worker can be started on it.
         """
         share = Share.of(self.params, session.numerics)
-        keys = {task.release_key for task in tasks if task.release_key is not None}
-        crafted = {key for key in keys if session.store.get("release", key) is not None}
         home = self.params.home or str(Path(session.store.root).absolute())
-        # On a GPU of its own, whatever its number on the node.
+        # The cluster gives each worker its GPU, whatever its number on the node.
         setting = Setting.here(home, replace(session.numerics, device=session.numerics.device.partition(":")[0]))
+
+        def keep(task: Task, record: Record) -> None:
+            _keep(task, record, session)
+            on_done(task, record)
+
         with connected(self.params, share) as count:
-            actor = ray.remote(Worker).options(num_cpus=share.cpus, num_gpus=share.gpus, max_restarts=0)
-            team = [Hand(lambda: actor.remote(setting)) for _ in range(min(count, max(1, len(tasks))))]
-            foreman = Foreman(
-                Schedule(tasks, crafted), team, session, on_done, len(tasks), self.params.limit, str(share)
-            )
-            try:
-                foreman.work()
-            finally:
-                for hand in team:
-                    hand.stop()
+            actor = ray.remote(Actor).options(num_cpus=share.cpus, num_gpus=share.gpus, max_restarts=0)
+            workers = [RayWorker(lambda: actor.remote(setting)) for _ in range(count)]
+            waiting = f"Waiting for the cluster to give a worker {share}."
+            Dispatcher(tasks, _on_this_machine(session), keep, workers, self.params.limit, waiting).run()
+
+
+def _on_this_machine(session: Session) -> Session:
+    """A workbench that can describe failures here: the driver of workers on GPUs may have none."""
+    import torch
+
+    if not session.numerics.device.startswith("cuda") or torch.cuda.is_available():
+        return session
+    return Session(session.store, replace(session.numerics, device="cpu"), session.progress)
+
+
+def _keep(task: Task, record: Record, session: Session) -> None:
+    """Put a finished cell into the driver's store, which the workers may not share."""
+    if record["status"] != "ok":
+        return
+    stored = session.store.get("cell", task.key)
+    if stored is not None and task.force and stored.meta["cost"] != record["cost"]:  # of an earlier run
+        session.store.discard("cell", task.key)
+        stored = None
+    if stored is None:
+        session.store.put("cell", task.key, {}, record)
+
+
+class RayWorker(Worker):
+    """An actor.
+
+    Args:
+        make: starts an :class:`ucbench_ray.actor.Actor`.
+    """
+
+    _actor: Any = None
+    #: Ray's reference to the next reply.
+    _reply: Any = None
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+
+    def launch(self) -> None:
+        self._actor = self._make()
+        self._reply = self._actor.open.remote()
+
+    def send(self, request: Request) -> None:
+        self._reply = self._actor.run.remote(request)
+
+    def receive(self) -> Reply:
+        reference, self._reply = self._reply, None
+        try:
+            reply: Reply = ray.get(reference)
+        except RayTaskError as error:
+            raise WorkerError(f"{type(error.cause).__name__}: {error.cause}") from error
+        except RayError as error:  # its process, its node, or the way there
+            raise WorkerError(str(error).strip().splitlines()[-1]) from error
+        return reply
+
+    def stop(self) -> None:
+        if self._actor is not None:
+            with suppress(Exception):  # the connection may be what was lost
+                ray.kill(self._actor)
+        self._actor = self._reply = None
+
+    @classmethod
+    def wait(cls, workers: Sequence[Self], seconds: float) -> Collection[Self]:
+        waiting = {worker._reply: worker for worker in workers if worker._reply is not None}
+        replied, _ = ray.wait(list(waiting), timeout=seconds)
+        return [waiting[reference] for reference in replied]

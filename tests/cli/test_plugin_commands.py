@@ -149,9 +149,9 @@ GOOD = {
             def __init__(self, params):
                 self.params = params
 
-            def run(self, tasks, bench, landed):
+            def run(self, tasks, bench, on_done):
                 for task in tasks:
-                    landed(task, compute(task, bench))
+                    on_done(task, compute(task, bench))
 
         @ucbench.hookimpl
         def ucbench_executors():
@@ -174,7 +174,7 @@ GOOD = {
 _RETURN = "return ucbench.Perturbation"
 _ASSIGNED = "return np.zeros(len(images), np.int64)"
 _RESUMED = "run.checkpoint.save(1, {}); delta *= 1 - bool(run.checkpoint.load())"
-_LANDED = "landed(task, compute(task, bench))"
+_DONE = "on_done(task, compute(task, bench))"
 #: What is exchanged in the good component, and the rule that is broken then.
 BROKEN = [
     ("poisoner", "(2 * noise - 1)", "(3 * noise - 1)", "budget"),
@@ -219,8 +219,8 @@ BROKEN = [
     ("metric", "float(context.model(x).mean())", "float(torch.rand(()))", "generators"),
     ("metric", "with torch.no_grad():", "with torch.set_grad_enabled(not context.model.train()):", "model"),
     ("executor", "for task in tasks:", "for task in tasks[1:]:", "once"),
-    ("executor", _LANDED, "landed(task, {**compute(task, bench), 'status': 'ok'})", "failures"),
-    ("executor", _LANDED, "landed(task, {**compute(task, bench), 'cell': ''})", "same-records"),
+    ("executor", _DONE, "on_done(task, {**compute(task, bench), 'status': 'ok'})", "failures"),
+    ("executor", _DONE, "on_done(task, {**compute(task, bench), 'cell': ''})", "same-records"),
     ("exporter", "return ", "return f'{np.random.default_rng().random()}' + ", "repeatable"),
     ("exporter", "for entry in entries)", "for entry in entries if entry.rank)", "complete"),
     ("exporter", "return ", "return list(entries) or ", "text"),

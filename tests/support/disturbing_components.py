@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import multiprocessing
 import os
 import signal
 import time
@@ -31,11 +32,20 @@ class Endless(Spots):
             time.sleep(1)
 
 
+class Forking(Spots):
+    """Forks, and lets the fork return too where a worker runs it."""
+
+    def craft(self, train, run):
+        if multiprocessing.parent_process() is not None:
+            os.fork()
+        return super().craft(train, run)
+
+
 class Plugin(SmallPlugin):
     @hookimpl
     def ucbench_poisoners(self):
         yield from super().ucbench_poisoners()
-        for made in (Deadly, Endless):
+        for made in (Deadly, Endless, Forking):
             name = made.__name__.lower()
             yield PoisonerSpec(name=name, summary="", load=f"{__name__}:{made.__name__}", granularity="universal")
 

@@ -18,8 +18,7 @@ from ucbench.matrix.matrix import Axes, expand
 from ucbench.plugins.registry import Registry
 from ucbench.results import rows, to_csv
 from ucbench.results.records import read_records
-from ucbench.running.executors.params import ProcessParams
-from ucbench.running.executors.process import Processes
+from ucbench.running.executors.process import Processes, ProcessParams
 from ucbench.running.runner import run_cells
 
 #: What a record says of the circumstances, and not of the cell.

@@ -83,7 +83,7 @@ def ucbench_executors() -> Iterator[ExecutorSpec]:
         name="process",
         summary="Several processes of this machine: process:workers=2",
         load="ucbench.running.executors.process:Processes",
-        params="ucbench.running.executors.params:ProcessParams",
+        params="ucbench.running.executors.process:ProcessParams",
     )
 
 

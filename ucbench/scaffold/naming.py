@@ -20,8 +20,8 @@ LONGEST = 32
 _KEBAB = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 #: What the templates import beside the names that :mod:`ucbench` has.
 _IMPORTED = frozenset(
-    {"Any", "ClassVar", "DatasetParams", "Entry", "Field", "Iterable", "Iterator", "OnDone", "Literal", "Mapping"}
-    | {"NoReturn", "Run", "Sequence", "Task", "Tensor", "Session"}
+    {"Any", "ClassVar", "DatasetParams", "Entry", "Field", "Iterable", "Iterator", "Literal", "Mapping"}
+    | {"NoReturn", "OnDone", "Run", "Sequence", "Task", "Tensor", "Session"}
 )
 
 

@@ -23,13 +23,13 @@ from ucbench.testing.subject import RUNS, Subject, subject_of, told
 
 ONCE = Rule(
     "once",
-    "every task must land once",
-    "Call landed(task, record) in the calling process for every task that run() was given, whatever became of it.",
+    "on_done must be called once for every task",
+    "Call on_done(task, record) in the calling process for every task that run() was given, whatever became of it.",
 )
 FAILURES = Rule(
     "failures",
-    "a task that fails must land as failed, with the reason",
-    "Take ucbench.running.tasks.compute(task, bench), whose records say so, or ucbench.running.tasks.failed for what goes wrong "
+    "a task that fails must have a record that says failed, with the reason",
+    "Take ucbench.running.executors.compute(task, bench), whose records say so, or ucbench.running.executors.failed for what goes wrong "
     "outside of it; the other tasks go on.",
 )
 SAME_RECORDS = Rule(
@@ -42,7 +42,7 @@ RULES = (RUNS, ONCE, FAILURES, SAME_RECORDS)
 
 
 def check_executor(executor: Component[Any] | Executor, *, spec: ExecutorSpec | None = None) -> None:
-    """Check an executor: every task lands once, with the record it would have by itself, and failures stay their own.
+    """Check an executor: every task is done once, with the record it would have by itself, and failures stay their own.
 
     Raises:
         ContractError: if a rule is broken.
@@ -52,21 +52,21 @@ def check_executor(executor: Component[Any] | Executor, *, spec: ExecutorSpec | 
         alone = _run(Serial())
         made = subject.build()
         try:
-            on_done = _run(made)
+            done = _run(made)
         except UcbenchError:
             raise
         except Exception as error:
             raise RuleError(subject.label, RUNS.said("run() failed"), told(error)) from error
         subject.require(True, RUNS, "")
-        names = [name for name, _ in on_done]
+        names = [name for name, _ in done]
         with subject.apart():
             subject.require(
                 sorted(names) == sorted(name for name, _ in alone),
                 ONCE,
-                f"Of {len(alone)} tasks {len(set(names))} landed, {len(names)} times in all",
+                f"Of {len(alone)} tasks {len(set(names))} were reported, {len(names)} times in all",
             )
         expected = dict(alone)
-        for name, found in on_done:
+        for name, found in done:
             if name in expected:
                 with subject.apart():
                     _check_record(subject, expected[name], found)
@@ -77,7 +77,7 @@ def _check_record(subject: Subject[ExecutorSpec], expected: Record, found: Recor
         subject.require(
             found["status"] == "failed" and "it cannot be done" in found["error"]["text"],
             FAILURES,
-            f"It landed as {found['status']}",
+            f"Its record says {found['status']}",
         )
         return
     one, other = (_without_costs(record) for record in (expected, found))
@@ -94,12 +94,12 @@ def _without_costs(record: Record) -> dict[str, Any]:
 
 
 def _run(executor: Any) -> list[tuple[str, Record]]:
-    on_done: list[tuple[str, Record]] = []
+    done: list[tuple[str, Record]] = []
     with tempfile.TemporaryDirectory() as home:
         session = Session(Store(Path(home)), NUMERICS, Silent())
 
         def note(task: Task, record: Record) -> None:
-            on_done.append((task.key, record))
+            done.append((task.key, record))
 
         executor.run([task_of(cell, session) for cell in small_cells("spots", "positive", "failing")], session, note)
-    return on_done
+    return done

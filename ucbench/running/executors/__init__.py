@@ -1,7 +1,8 @@
-"""Ways to compute many cells: one after another, or by several processes; and what other ways are made of.
+"""Executors compute many cells: one after another, in several processes, or wherever a plugin takes them.
 
-An executor of a plugin takes jobs from a :class:`Schedule`, has :func:`craft` or :func:`compute` do each wherever it
-likes, and lands what came of it, or :func:`failed`.
+An executor that computes in this process calls :func:`compute` for each task and hands the record to ``on_done``. One
+with workers implements :class:`Worker`, the driver's end of its transport, and gives such workers to a
+:class:`Dispatcher`; at the other end a :class:`JobRunner` answers.
 """
 
 from __future__ import annotations
@@ -11,18 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ucbench.running.compute import compute, craft, failed
-    from ucbench.running.executors.base import Executor, OnDone
-    from ucbench.running.executors.schedule import Job, Schedule
-    from ucbench.running.executors.serial import Serial
+    from ucbench.running.executors.dispatcher import Dispatcher
+    from ucbench.running.executors.serial import Executor, OnDone, Serial
+    from ucbench.running.executors.worker import Job, JobRunner, Reply, Request, Worker, WorkerError
     from ucbench.running.tasks import Task, task_of, title
 
 __all__ = [
+    "Dispatcher",
     "Executor",
     "Job",
+    "JobRunner",
     "OnDone",
-    "Schedule",
+    "Reply",
+    "Request",
     "Serial",
     "Task",
+    "Worker",
+    "WorkerError",
     "compute",
     "craft",
     "failed",
@@ -30,14 +36,19 @@ __all__ = [
     "title",
 ]
 
-# Computing imports torch, which parameters of executors, in this package, must do without.
+# Importing these imports numpy, and some of them torch: neither may happen before a worker's threads are set.
 _LAZY = {
-    "Executor": "ucbench.running.executors.base",
-    "Job": "ucbench.running.executors.schedule",
-    "OnDone": "ucbench.running.executors.base",
-    "Schedule": "ucbench.running.executors.schedule",
+    "Dispatcher": "ucbench.running.executors.dispatcher",
+    "Executor": "ucbench.running.executors.serial",
+    "Job": "ucbench.running.executors.worker",
+    "JobRunner": "ucbench.running.executors.worker",
+    "OnDone": "ucbench.running.executors.serial",
+    "Reply": "ucbench.running.executors.worker",
+    "Request": "ucbench.running.executors.worker",
     "Serial": "ucbench.running.executors.serial",
     "Task": "ucbench.running.tasks",
+    "Worker": "ucbench.running.executors.worker",
+    "WorkerError": "ucbench.running.executors.worker",
     "compute": "ucbench.running.compute",
     "craft": "ucbench.running.compute",
     "failed": "ucbench.running.compute",

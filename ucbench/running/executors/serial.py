@@ -1,14 +1,29 @@
-"""One cell after another, in this process."""
+"""What an executor is, and the simplest one: one cell after another, in this process."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from ucbench.plugins.params import Params
+from ucbench.results.records import Record
 from ucbench.running.compute import compute
-from ucbench.running.executors.base import OnDone
 from ucbench.running.tasks import Task, title
 from ucbench.session import Session
+
+#: Called with each task and its record as soon as the record is there.
+OnDone = Callable[[Task, Record], None]
+
+
+class Executor(Protocol):
+    """``Class(params)``; computes tasks, in any order and anywhere, on the store and with the numerics of ``bench``."""
+
+    def run(self, tasks: Sequence[Task], session: Session, on_done: OnDone) -> None:
+        """Compute every task and call ``on_done`` once for each, in this process.
+
+        A task that fails, for whatever reason, has a record of status ``failed``; the others go on. An interruption
+        passes through and leaves nothing half-written.
+        """
 
 
 class Serial:
@@ -18,7 +33,7 @@ class Serial:
         self.params = params
 
     def run(self, tasks: Sequence[Task], session: Session, on_done: OnDone) -> None:
-        """As :meth:`ucbench.running.executors.base.Executor.run`."""
+        """As :meth:`Executor.run`."""
         for number, task in enumerate(tasks, 1):
             session.progress.say(f"[{number}/{len(tasks)}] {title(task.cell)}")
             on_done(task, compute(task, session))

@@ -1,17 +1,15 @@
-"""A worker's life on the cluster. Imports no numpy and no torch before its threads are set."""
+"""A worker's process on the cluster. Imports no numpy and no torch before its threads are set."""
 
 from __future__ import annotations
 
 import os
-import pickle
-import platform
 import sys
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ucbench import Job, Numerics, Session
+    from ucbench.numerics import Numerics
+    from ucbench.running.executors import JobRunner, Reply, Request
 
 #: Environment variables with these beginnings are the driver's, as in a process that it starts itself.
 _INHERITED = ("UCBENCH_", "OMP_", "MKL_", "OPENBLAS_")
@@ -21,11 +19,11 @@ _SET_BY_RAY = "OMP_NUM_THREADS"
 
 @dataclass(frozen=True)
 class Setting:
-    """What a worker needs to open a workbench of its own.
+    """What a worker's process takes over from the driver.
 
     Attributes:
         home: folder of the store.
-        numerics: arithmetic of the run.
+        numerics: of the run.
         folder: the driver's working folder, which relative paths of components start from.
         path: the driver's module search path.
         environment: variables of the driver that a worker has too.
@@ -54,41 +52,23 @@ class Setting:
             os.chdir(self.folder)
 
 
-class Worker:
-    """A process of the cluster that computes one job at a time; the class of a Ray actor."""
+class Actor:
+    """A process of the cluster that does one job at a time; the class of a Ray actor."""
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
-        self._bench: Session | None = None
+        self._runner: JobRunner | None = None
 
-    def open(self) -> dict[str, str]:
-        """Get ready for jobs.
-
-        Returns:
-            The versions of what can move a number, as this worker has them.
-        """
+    def open(self) -> Reply:
+        """Get ready for jobs."""
         self._setting.apply()
-        from ucbench import Session, Silent, Store, versions
+        from ucbench.running.executors import JobRunner
 
-        self._bench = Session(Store(Path(self._setting.home)), self._setting.numerics, Silent())
-        return versions()
+        self._runner = JobRunner(self._setting.home, self._setting.numerics)
+        return self._runner.ready()
 
-    def work(self, packed: bytes) -> Any:
-        """Do a pickled :class:`ucbench.running.executors.Job`.
-
-        Returns:
-            Of a cell its record, of a release that is there None; or type and text of what went wrong.
-        """
+    def run(self, request: Request) -> Reply:
+        """As :meth:`ucbench.running.executors.JobRunner.run`."""
         self._setting.apply()
-        from ucbench import compute, craft, task_of
-
-        assert self._bench is not None
-        job: Job = pickle.loads(packed)
-        own = task_of(job.task.cell, self._bench)
-        if (own.key, own.release_key) != (job.task.key, job.task.release_key):
-            return (
-                "NodeDiffers",
-                f"The cell has another key on {platform.node()} than on the machine that asked for it: their data,"
-                " plugins or versions differ. Install the same everywhere.",
-            )
-        return craft(job.task, self._bench) if job.kind == "craft" else compute(job.task, self._bench)
+        assert self._runner is not None
+        return self._runner.run(request)

@@ -1,0 +1,217 @@
+"""Hands the jobs of a run to workers, whatever their transport, and reports what becomes of them."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Collection, Sequence
+from time import monotonic
+
+from ucbench.crafting.workbench import Session
+from ucbench.environment import versions
+from ucbench.errors import UsageError
+from ucbench.results.records import Record
+from ucbench.running.compute import failed
+from ucbench.running.executors.serial import OnDone
+from ucbench.running.executors.worker import READY, Job, Worker, WorkerError
+from ucbench.running.tasks import Task, title
+
+#: How often a job is handed out whose worker dies, and a worker started that dies before it is ready: a second death
+#: is their own doing.
+ATTEMPTS = 2
+#: Seconds between looks at the clock while no worker reports.
+_TICK = 1.0
+#: Seconds without a worker that is ready after which the user is told so.
+_PATIENCE = 30.0
+
+
+class Schedule:
+    """The jobs of a run: each release before the cells that share it, and those cells close together.
+
+    Args:
+        tasks: in the order in which they should roughly be done.
+        crafted: keys of the releases that are in the store already.
+    """
+
+    def __init__(self, tasks: Sequence[Task], crafted: Collection[str]) -> None:
+        self._waiting: dict[str, list[Task]] = {}
+        self._ready: deque[Job] = deque()
+        for task in tasks:
+            if task.release_key is None or task.release_key in crafted:
+                self._ready.append(Job("cell", task))
+            elif task.release_key in self._waiting:
+                self._waiting[task.release_key].append(task)
+            else:
+                self._waiting[task.release_key] = [task]
+                self._ready.append(Job("craft", task))
+
+    def __bool__(self) -> bool:
+        """Whether there is a job to hand out, now or once a release is crafted."""
+        return bool(self._ready or self._waiting)
+
+    def next(self) -> Job | None:
+        """A job that can be done now; None if all others wait for releases that are being crafted."""
+        return self._ready.popleft() if self._ready else None
+
+    def retry(self, job: Job) -> None:
+        """Hand ``job`` out once more, before the others."""
+        self._ready.appendleft(job)
+
+    def crafted(self, job: Job) -> None:
+        """The release of this job is in the store: the cells that waited for it come next, while it is at hand."""
+        for task in reversed(self._shared(job)):
+            self._ready.appendleft(Job("cell", task))
+
+    def give_up(self, job: Job) -> list[Task]:
+        """The tasks that fail with ``job``, which are not handed out any more."""
+        return self._shared(job) if job.kind == "craft" else [job.task]
+
+    def _shared(self, job: Job) -> list[Task]:
+        assert job.task.release_key is not None
+        return self._waiting.pop(job.task.release_key, [])
+
+
+class Dispatcher:
+    """Has tasks computed by workers, each release once.
+
+    A worker that dies, exceeds the limit or answers what it was not asked costs its own job only; another process takes
+    its place. A job whose worker died is handed out once more, and a second death is recorded as its failure.
+
+    Args:
+        tasks: what to compute.
+        bench: gives the store, and describes failures.
+        on_done: called once with each task and its record.
+        workers: of one class, not started yet; more than there are tasks are not needed.
+        limit: seconds a job may take; None: no limit.
+        waiting: what to say if no worker is ready after half a minute.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        session: Session,
+        on_done: OnDone,
+        workers: Sequence[Worker],
+        limit: float | None = None,
+        waiting: str = "Waiting for a worker to start.",
+    ) -> None:
+        releases = {task.release_key for task in tasks if task.release_key is not None}
+        self._schedule = Schedule(tasks, {key for key in releases if session.store.get("release", key) is not None})
+        self._bench, self._on_done, self._limit, self._waiting = session, on_done, limit, waiting
+        self._workers = list(workers[: len(tasks)])
+        self._attempts: Counter[str] = Counter()
+        self._count, self._done = len(tasks), 0
+        self._differences: set[str] = set()
+
+    def run(self) -> None:
+        """Work until every task has its record.
+
+        Raises:
+            UsageError: if no worker can be started.
+        """
+        self._advance = self._bench.progress.bar("cells", self._count)
+        self._notice_at = monotonic() + _PATIENCE
+        try:
+            for worker in self._workers:
+                worker.start()
+            while self._schedule or any(worker.job for worker in self._workers):
+                self._hand_out()
+                self._listen()
+        finally:
+            for worker in self._workers:
+                worker.stop()
+
+    def _hand_out(self) -> None:
+        for worker in self._workers:
+            if worker.awaited is None:
+                job = self._schedule.next()
+                if job is None:
+                    return
+                if job.kind == "cell":
+                    self._bench.progress.say(f"[{self._done + 1}/{self._count}] {title(job.task.cell)}")
+                self._attempts[job.id] += 1
+                worker.since = monotonic()
+                worker.give(job, self._attempts[job.id])
+
+    def _listen(self) -> None:
+        reporting = self._workers[0].wait(self._workers, _TICK)
+        for worker in list(self._workers):
+            if worker in reporting:
+                self._hear(worker)
+            elif worker.job and self._limit is not None and monotonic() - worker.since > self._limit:
+                self._give_up(worker.job, "TimeLimit", f"Stopped after {self._limit:g} seconds, the limit.")
+                self._replace(worker)
+        if monotonic() > self._notice_at:
+            self._notice_at = math.inf
+            self._bench.progress.say(self._waiting)
+
+    def _hear(self, worker: Worker) -> None:
+        job = worker.job
+        try:
+            outcome = worker.answer()
+        except WorkerError as death:
+            self.on_worker_death(worker, str(death))
+            return
+        if job is None:
+            self._on_ready(worker, outcome)
+        elif isinstance(outcome, tuple):
+            self._give_up(job, *outcome)
+        elif job.kind == "cell":
+            self._finish(job.task, outcome)
+        else:
+            self._schedule.crafted(job)
+
+    def _on_ready(self, worker: Worker, installed: dict[str, str]) -> None:
+        self._notice_at = math.inf
+        worker.failed_starts = 0
+        for name, version in installed.items():
+            here = versions()[name]
+            difference = f"A worker has {name} {version}, this machine {here}; each record says what it was made with."
+            if version != here and difference not in self._differences:
+                self._differences.add(difference)
+                self._bench.progress.say(difference)
+
+    def on_worker_death(self, worker: Worker, reason: str) -> None:
+        """Hand its job out again or give it up, and put another process in its place."""
+        job = worker.job
+        if job is not None:
+            text = f"The worker died ({reason}) while it computed {title(job.task.cell)}."
+            self._bench.progress.say(text)
+            if self._attempts[job.id] < ATTEMPTS:
+                self._schedule.retry(job)
+            else:
+                self._give_up(job, "WorkerDied", text)
+        elif worker.awaited == READY:
+            worker.failed_starts += 1
+            if worker.failed_starts >= ATTEMPTS:
+                self._dismiss(worker, reason)
+                return
+        self._replace(worker)
+
+    def _dismiss(self, worker: Worker, reason: str) -> None:
+        """Go on without a worker that cannot be started."""
+        worker.stop()
+        self._workers.remove(worker)
+        text = f"A worker cannot be started: {reason}"
+        if not self._workers:
+            raise UsageError(f"{text}\nWorkers need the same ucbench and the same plugins as the driver.")
+        self._bench.progress.say(text)
+
+    def _replace(self, worker: Worker) -> None:
+        """Put another process in the place of this worker's, as long as there are jobs for it."""
+        if self._schedule:
+            worker.start()
+        else:
+            worker.stop()
+            self._workers.remove(worker)
+
+    def _give_up(self, job: Job, kind: str, text: str) -> None:
+        for task in self._schedule.give_up(job):
+            self._finish(task, failed(task, self._bench, kind, text))
+
+    def _finish(self, task: Task, record: Record) -> None:
+        self._done += 1
+        self._advance(1)
+        if record["status"] != "ok":
+            self._bench.progress.say(f"failed: {title(task.cell)}: {record['error']['type']}")
+        self._on_done(task, record)
