@@ -176,7 +176,7 @@ def disturbed(cluster, tmp_path_factory) -> tuple[Path, dict[str, dict]]:
         patch.setenv("UCBENCH_TEST_DEATHS", str(folder / "deaths"))
         patch.setenv("UCBENCH_TEST_DRIVER", str(os.getpid()))
         # The clock leaps once, while the endless job is on: no machine is too slow for the others, and nobody waits.
-        patch.setattr("ucbench_ray.foreman.monotonic", lambda: now() + 10**6 * mark.exists())
+        patch.setattr("ucbench.running.executors.dispatcher.monotonic", lambda: now() + 10**6 * mark.exists())
         executor = registry().resolve("executor", f"ray:1:limit=1e5,home={folder / 'node'}").build()
         found = run_cells(cells, session(folder / "home"), registry(), out=folder / "out", executor=executor)
     names = [record["request"][{"few": "poisoner"}.get(record["request"]["dataset"], "dataset")] for record in found]

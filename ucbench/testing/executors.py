@@ -29,8 +29,8 @@ ONCE = Rule(
 FAILURES = Rule(
     "failures",
     "a task that fails must have a record that says failed, with the reason",
-    "Take ucbench.running.executors.compute(task, bench), whose records say so, or ucbench.running.executors.failed for what goes wrong "
-    "outside of it; the other tasks go on.",
+    "Take ucbench.running.executors.compute(task, bench), whose records say so, or ucbench.running.executors.failed for what goes "
+    "wrong outside of it; the other tasks go on.",
 )
 SAME_RECORDS = Rule(
     "same-records",
