@@ -77,16 +77,12 @@ class RayWorker(Worker):
         make: starts an :class:`ucbench_ray.actor.Actor`.
     """
 
-    _actor: Any = None
-    #: Ray's reference to the next reply.
-    _reply: Any = None
-
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
 
     def launch(self) -> None:
-        self._actor = self._make()
-        self._reply = self._actor.open.remote()
+        self._actor: Any = self._make()
+        self._reply = self._actor.open.remote()  # a reference; None while nothing is awaited
 
     def send(self, request: Request) -> None:
         self._reply = self._actor.run.remote(request)
@@ -102,10 +98,8 @@ class RayWorker(Worker):
         return reply
 
     def stop(self) -> None:
-        if self._actor is not None:
-            with suppress(Exception):  # the connection may be what was lost
-                ray.kill(self._actor)
-        self._actor = self._reply = None
+        with suppress(Exception):  # the connection may be what was lost
+            ray.kill(self._actor)
 
     @classmethod
     def wait(cls, workers: Sequence[Self], seconds: float) -> Collection[Self]:

@@ -23,7 +23,7 @@ from ucbench.running.runner import run_cells
 
 #: What a record says of the circumstances, and not of the cell.
 CIRCUMSTANCES = ("cost", "environment")
-CELLS = 2 * 2 * 4
+CELLS = 2 * 4
 
 
 @functools.lru_cache(maxsize=1)
@@ -33,7 +33,7 @@ def registry() -> Registry:
 
 
 def cells() -> list[Cell]:
-    return expand(Axes(["spots"], ["stripes", "badge"], ["tiny"], ["original", "shifted"], ["none", "dim"]), registry())
+    return expand(Axes(["spots"], ["stripes", "badge"], ["tiny"], ["original", "shifted"]), registry())
 
 
 def work(folder: Path, workers: int) -> None:
@@ -89,8 +89,8 @@ def test_killed_at_random_points_it_ends_as_if_undisturbed(tmp_path, monkeypatch
     assert len(told(calm)) == CELLS
 
     (tmp_path / "log").unlink()
-    struck = run_killing(rough, workers, kills=3)
-    assert struck >= 2
+    struck = run_killing(rough, workers, kills=2)
+    assert struck == 2
     assert told(rough) == told(calm)
     assert table(rough) == table(calm)
     # A kill costs what was being made at that moment, never what was finished.

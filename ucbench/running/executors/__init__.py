@@ -11,16 +11,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ucbench.running.compute import compute, craft, failed
+    from ucbench.running.compute import compute, failed
     from ucbench.running.executors.dispatcher import Dispatcher
     from ucbench.running.executors.serial import Executor, OnDone, Serial
-    from ucbench.running.executors.worker import Job, JobRunner, Reply, Request, Worker, WorkerError
+    from ucbench.running.executors.worker import JobRunner, Reply, Request, Worker, WorkerError
     from ucbench.running.tasks import Task, task_of, title
 
 __all__ = [
     "Dispatcher",
     "Executor",
-    "Job",
     "JobRunner",
     "OnDone",
     "Reply",
@@ -30,7 +29,6 @@ __all__ = [
     "Worker",
     "WorkerError",
     "compute",
-    "craft",
     "failed",
     "task_of",
     "title",
@@ -40,7 +38,6 @@ __all__ = [
 _LAZY = {
     "Dispatcher": "ucbench.running.executors.dispatcher",
     "Executor": "ucbench.running.executors.serial",
-    "Job": "ucbench.running.executors.worker",
     "JobRunner": "ucbench.running.executors.worker",
     "OnDone": "ucbench.running.executors.serial",
     "Reply": "ucbench.running.executors.worker",
@@ -50,7 +47,6 @@ _LAZY = {
     "Worker": "ucbench.running.executors.worker",
     "WorkerError": "ucbench.running.executors.worker",
     "compute": "ucbench.running.compute",
-    "craft": "ucbench.running.compute",
     "failed": "ucbench.running.compute",
     "task_of": "ucbench.running.tasks",
     "title": "ucbench.running.tasks",

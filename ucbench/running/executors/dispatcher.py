@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from collections.abc import Collection, Sequence
+from contextlib import ExitStack
 from time import monotonic
 
 from ucbench.crafting.workbench import Session
@@ -111,15 +112,13 @@ class Dispatcher:
         """
         self._advance = self._bench.progress.bar("cells", self._count)
         self._notice_at = monotonic() + _PATIENCE
-        try:
+        with ExitStack() as stack:
             for worker in self._workers:
                 worker.start()
+                stack.callback(worker.stop)
             while self._schedule or any(worker.job for worker in self._workers):
                 self._hand_out()
                 self._listen()
-        finally:
-            for worker in self._workers:
-                worker.stop()
 
     def _hand_out(self) -> None:
         for worker in self._workers:
@@ -165,7 +164,7 @@ class Dispatcher:
         self._notice_at = math.inf
         worker.failed_starts = 0
         for name, version in installed.items():
-            here = versions()[name]
+            here = versions().get(name, "not installed")
             difference = f"A worker has {name} {version}, this machine {here}; each record says what it was made with."
             if version != here and difference not in self._differences:
                 self._differences.add(difference)
@@ -183,10 +182,10 @@ class Dispatcher:
                 self._give_up(job, "WorkerDied", text)
         elif worker.awaited == READY:
             worker.failed_starts += 1
-            if worker.failed_starts >= ATTEMPTS:
-                self._dismiss(worker, reason)
-                return
-        self._replace(worker)
+        if worker.failed_starts >= ATTEMPTS:
+            self._dismiss(worker, reason)
+        else:
+            self._replace(worker)
 
     def _dismiss(self, worker: Worker, reason: str) -> None:
         """Go on without a worker that cannot be started."""
@@ -199,10 +198,10 @@ class Dispatcher:
 
     def _replace(self, worker: Worker) -> None:
         """Put another process in the place of this worker's, as long as there are jobs for it."""
+        worker.stop()
         if self._schedule:
             worker.start()
         else:
-            worker.stop()
             self._workers.remove(worker)
 
     def _give_up(self, job: Job, kind: str, text: str) -> None:

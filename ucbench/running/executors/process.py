@@ -8,7 +8,6 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -65,16 +64,15 @@ class Processes:
 class ProcessWorker(Worker):
     """A process at the other end of a pipe."""
 
-    _process: BaseProcess | None = None
-
     def __init__(self, home: Path, numerics: Numerics) -> None:
         self._home, self._numerics = home, numerics
 
     def launch(self) -> None:
         spawn = multiprocessing.get_context("spawn")  # a fork would share the driver's threads and accelerator
         self._connection, other = spawn.Pipe()
-        self._process = spawn.Process(target=_serve, args=(other, self._home, self._numerics), daemon=True)
-        self._process.start()
+        process = spawn.Process(target=_serve, args=(other, self._home, self._numerics), daemon=True)
+        process.start()
+        self._process = process
         other.close()
 
     def send(self, request: Request) -> None:
@@ -87,33 +85,23 @@ class ProcessWorker(Worker):
                 reply: Reply = self._connection.recv()
                 return reply
         except Exception:  # the end of the pipe, or what a process wrote that was killed meanwhile
-            self._running.join(1)
-        self._kill()
-        raise WorkerError(_cause(self._running.exitcode))
+            self._process.join(1)
+        self.stop()
+        raise WorkerError(_cause(self._process.exitcode))
 
     def stop(self) -> None:
-        if self._process is not None:
-            self._kill()
-            self._connection.close()
-            self._process = None
-
-    def _kill(self) -> None:
-        self._running.kill()
-        self._running.join()
+        self._process.kill()
+        self._process.join()
+        self._connection.close()
 
     @classmethod
     def wait(cls, workers: Sequence[Self], seconds: float) -> Collection[Self]:
         ends: dict[Any, Self] = {}
         for worker in workers:
-            ends |= dict.fromkeys((worker._connection, worker._running.sentinel), worker)
-        heard = {ends[end] for end in wait(list(ends), seconds)}
-        # What a component forked holds the ends of a dead worker open.
-        return heard | {worker for worker in workers if not worker._running.is_alive()}
-
-    @property
-    def _running(self) -> BaseProcess:
-        assert self._process is not None
-        return self._process
+            ends |= dict.fromkeys((worker._connection, worker._process.sentinel), worker)
+        reporting = {ends[end] for end in wait(list(ends), seconds)}
+        # A process that a component forked holds the ends of its dead worker open.
+        return reporting | {worker for worker in workers if not worker._process.is_alive()}
 
 
 def _cause(code: int | None) -> str:

@@ -101,7 +101,7 @@ class Worker(ABC):
 
     @abstractmethod
     def stop(self) -> None:
-        """End the process by force, if there is one."""
+        """End the process by force, if it has not ended."""
 
     @classmethod
     @abstractmethod
@@ -109,8 +109,7 @@ class Worker(ABC):
         """Those of the workers that have replied or died, as soon as there are any; none after so many seconds."""
 
     def start(self) -> None:
-        """Start the process, in the place of any that was there."""
-        self.stop()
+        """Start a process."""
         self.job, self.awaited = None, READY
         self.launch()
 
