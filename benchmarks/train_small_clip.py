@@ -41,15 +41,17 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ucbench import ImageSet, UcbenchError, UsageError
-from ucbench.crafting import resize
-from ucbench.data import balanced_indices, load_dataset
+from ucbench.crafting.resize import resize
+from ucbench.data.loading import load_dataset
+from ucbench.data.selection import balanced_indices
 from ucbench.numerics import Numerics
 from ucbench.plugins.grammar import parse
 from ucbench.plugins.registry import installed
 from ucbench.progress import Progress, reporting
-from ucbench.training import Engine, seeded
 from ucbench.training.batches import ResidentSet, split_evenly
 from ucbench.training.context import Run
+from ucbench.training.determinism import seeded
+from ucbench.training.engine import Engine
 from ucbench.training.schedules import cosine
 from ucbench_openclip.labelings import annotate
 from ucbench_openclip.params import CONFIG_NAME, ENSEMBLE, OpenClipParams

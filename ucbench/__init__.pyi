@@ -10,6 +10,8 @@ from .crafting.clustering import clusters_of as clusters_of
 from .crafting.clustering import extract_features as extract_features
 from .crafting.clustering import nearest_centre as nearest_centre
 from .crafting.clustering import predict_classes as predict_classes
+from .crafting.frozen import FrozenNetwork as FrozenNetwork
+from .crafting.frozen import NetworkSurrogate as NetworkSurrogate
 from .crafting.patterns import on_grid as on_grid
 from .crafting.pgd import pgd as pgd
 from .crafting.pgd import project as project
@@ -70,35 +72,39 @@ from .plugins.specs import Norm as Norm
 from .plugins.specs import PoisonerSpec as PoisonerSpec
 from .plugins.specs import SurrogateSpec as SurrogateSpec
 from .plugins.specs import VictimSpec as VictimSpec
-from .progress import Silent as Silent
 from .results.records import Record as Record
 from .running.compute import compute as compute
 from .running.compute import failed as failed
-from .running.executors.base import OnDone as OnDone
-from .running.executors.schedule import Job as Job
-from .running.executors.schedule import Schedule as Schedule
+from .running.executors.dispatcher import Dispatcher as Dispatcher
+from .running.executors.serial import OnDone as OnDone
+from .running.executors.worker import JobRunner as JobRunner
+from .running.executors.worker import Reply as Reply
+from .running.executors.worker import Request as Request
+from .running.executors.worker import Worker as Worker
+from .running.executors.worker import WorkerError as WorkerError
 from .running.tasks import Task as Task
-from .running.tasks import task_of as task_of
 from .running.tasks import title as title
 from .session import Session as Session
 from .store.keys import sha256_of as sha256_of
-from .store.store import Store as Store
 from .training.batches import ResidentSet as ResidentSet
 from .training.batches import split_evenly as split_evenly
 from .training.context import Run as Run
+from .training.cropping import shifted as shifted
 from .training.defenses import DefensePipeline as DefensePipeline
 from .training.defenses import DefenseRun as DefenseRun
 from .training.determinism import seeded as seeded
 from .training.engine import DivergedError as DivergedError
 from .training.engine import Engine as Engine
-from .training.engine import learning_rate as learning_rate
 from .training.normalized import Normalized as Normalized
 from .training.normalized import channel_statistics as channel_statistics
 from .training.normalized import normalized as normalized
 from .training.optim import Stepper as Stepper
+from .training.padding import reflect_pad as reflect_pad
 from .training.recipe import PAPER_RECIPES as PAPER_RECIPES
 from .training.recipe import QUICK_RECIPE as QUICK_RECIPE
 from .training.recipe import Recipe as Recipe
+from .training.schedules import cosine as cosine
+from .training.schedules import learning_rate as learning_rate
 
 __version__: str
 __all__: list[str]

@@ -17,14 +17,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ucbench import api
-from ucbench.crafting.workbench import Session
 from ucbench.numerics import cpu_name, resolve
 from ucbench.progress import Silent
 from ucbench.results.records import write_record
-from ucbench.running.executors import Serial
 from ucbench.running.executors.process import Processes, ProcessParams
+from ucbench.running.executors.serial import Serial
 from ucbench.running.runner import run_cells
 from ucbench.running.tasks import task_of
+from ucbench.session import Session
 from ucbench.store.store import Store
 from ucbench.testing.cells import small_cells, small_registry
 

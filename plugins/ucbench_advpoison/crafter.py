@@ -12,13 +12,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ucbench import ImageSet, UsageError
-from ucbench.crafting import pgd
-from ucbench.training.cropping import shifted
-from ucbench.training.normalized import channel_statistics
+from ucbench import ImageSet, UsageError, channel_statistics, pgd, shifted
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_advpoison.params import SignedStepsParams
 
 Floats = NDArray[np.float32]

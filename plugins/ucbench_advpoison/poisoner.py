@@ -12,7 +12,7 @@ from ucbench import ImageSet, Perturbation, UsageError
 from ucbench_advpoison.crafter import Aim, Crafter
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_advpoison.params import AdvPoisonParams, HypoParams
 
 

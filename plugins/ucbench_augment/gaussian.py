@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ucbench.training.padding import reflect_pad
+from ucbench import reflect_pad
 from ucbench_augment.drawing import on_share, uniform
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ucbench import DataError
-from ucbench.data import SplitName
+from ucbench import DataError, SplitName
 
 _SPLIT_WORD = re.compile(r"(train|test|validation|valid|val)(?![a-z])", re.IGNORECASE)
 #: What serves as which split, the first that there is.

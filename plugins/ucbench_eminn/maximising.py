@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ucbench import ImageSet, Perturbation
-from ucbench.crafting import pgd
-from ucbench.training import DivergedError
-from ucbench.training.schedules import cosine
+from ucbench import DivergedError, ImageSet, Perturbation, cosine, pgd
 from ucbench_eminn.objective import cross_entropy, measured, prepared
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_eminn.params import EMaxNParams
 
 

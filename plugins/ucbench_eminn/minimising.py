@@ -12,13 +12,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ucbench import ImageSet, Perturbation
-from ucbench.crafting import pgd
-from ucbench.training import DivergedError
+from ucbench import DivergedError, ImageSet, Perturbation, pgd
 from ucbench_eminn.objective import cross_entropy, measured, prepared
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_eminn.params import EMinNClassParams, EMinNParams, SweepParams
 
 #: Share of the radius from which a value counts as saturated.

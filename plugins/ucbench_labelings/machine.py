@@ -14,14 +14,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ucbench import ImageSet, UsageError
-from ucbench.crafting import cluster, extract_features, nearest_centre, predict_classes
-from ucbench.metrics.information import Labels, agreement, best_matching, contingency
+from ucbench import (
+    ImageSet,
+    Labels,
+    UsageError,
+    agreement,
+    best_matching,
+    cluster,
+    contingency,
+    extract_features,
+    nearest_centre,
+    predict_classes,
+)
 
 if TYPE_CHECKING:
-    from ucbench.crafting.surrogate import Surrogate
-
-    from ucbench.training.context import Run
+    from ucbench import Run, Surrogate
     from ucbench_labelings.params import KMeansParams, PredictedParams
 
 

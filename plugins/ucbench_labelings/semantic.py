@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ucbench import ImageSet, Params, UsageError
-from ucbench.crafting import cluster, extract_features, nearest_centre
-from ucbench.metrics.information import Labels, agreement
+from ucbench import ImageSet, Labels, Params, UsageError, agreement, cluster, extract_features, nearest_centre
 from ucbench_labelings.class_maps import numbered, read_class_map
 from ucbench_labelings.machine import model_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_labelings.params import CoarseParams, FineParams, MergeParams, NoisyParams
 
 

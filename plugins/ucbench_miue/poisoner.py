@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ucbench import ImageSet, Perturbation, UsageError
-from ucbench.crafting import BiLevel, cosine_gap, pgd
-from ucbench.training import DivergedError
-from ucbench.training.schedules import cosine
+from ucbench import BiLevel, DivergedError, ImageSet, Perturbation, UsageError, cosine, cosine_gap, pgd
 from ucbench_miue.objective import (
     balanced_batches,
     mutual_information_loss,
@@ -22,7 +19,7 @@ from ucbench_miue.objective import (
 )
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_miue.params import MIUEParams
 
 #: Images on which the diagnostics of a finished craft are measured.

@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ucbench import ImageSet, UsageError
-from ucbench.crafting import cluster, predict_classes
-from ucbench.crafting.frozen import NetworkSurrogate
-from ucbench.metrics.information import agreement
+from ucbench import ImageSet, NetworkSurrogate, UsageError, agreement, cluster, predict_classes
 from ucbench_openclip.loading import load_clip
 from ucbench_openclip.surrogate import FrozenClip, class_embeddings
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_openclip.params import CoarseByNameParams, ZeroShotParams
 
 #: Images annotated between two reports of progress.

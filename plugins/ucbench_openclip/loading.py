@@ -15,10 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ucbench import DataError, UsageError
-from ucbench.crafting.resize import Mode
-from ucbench.errors import did_you_mean
-from ucbench.training import seeded
+from ucbench import DataError, Mode, UsageError, did_you_mean, seeded
 from ucbench_openclip.params import ClipParams, config_beside, read_config
 
 #: Pixels to which the residual towers' last feature map has one cell a side.

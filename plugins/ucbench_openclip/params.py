@@ -10,8 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ucbench import DataError, Params
-from ucbench.store.keys import sha256_of
+from ucbench import DataError, Params, sha256_of
 
 #: The prompt of Radford et al. (2021), section 3.1.4; it stands for the classes of any set of images.
 SIMPLE = "a photo of a {class}."

@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ucbench import UsageError
-from ucbench.crafting.frozen import FrozenNetwork, NetworkSurrogate
+from ucbench import FrozenNetwork, NetworkSurrogate, UsageError
 from ucbench_openclip.loading import LoadedClip, load_clip, tokenizer_of
 from ucbench_openclip.params import ENSEMBLE, SIMPLE, OpenClipParams
 

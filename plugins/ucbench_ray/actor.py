@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ucbench.numerics import Numerics
-    from ucbench.running.executors import JobRunner, Reply, Request
+    from ucbench import JobRunner, Numerics, Reply, Request
 
 #: Environment variables with these beginnings are the driver's, as in a process that it starts itself.
 _INHERITED = ("UCBENCH_", "OMP_", "MKL_", "OPENBLAS_")
@@ -62,7 +61,7 @@ class Actor:
     def open(self) -> Reply:
         """Get ready for jobs."""
         self._setting.apply()
-        from ucbench.running.executors import JobRunner
+        from ucbench import JobRunner
 
         self._runner = JobRunner(self._setting.home, self._setting.numerics)
         return self._runner.ready()

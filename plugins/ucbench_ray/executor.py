@@ -11,9 +11,7 @@ from typing import Any, Self
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from ucbench.crafting.workbench import Session
-from ucbench.results.records import Record
-from ucbench.running.executors import Dispatcher, OnDone, Reply, Request, Task, Worker, WorkerError
+from ucbench import Dispatcher, OnDone, Record, Reply, Request, Session, Task, Worker, WorkerError
 from ucbench_ray.actor import Actor, Setting
 from ucbench_ray.cluster import Share, connected
 from ucbench_ray.params import RayParams

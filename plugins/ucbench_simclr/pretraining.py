@@ -12,15 +12,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ucbench import ImageSet, UsageError
-from ucbench.training import DivergedError, Engine, seeded
-from ucbench.training.batches import ResidentSet, split_evenly
-from ucbench.training.normalized import Normalized, normalized
-from ucbench.training.schedules import learning_rate
+from ucbench import (
+    DivergedError,
+    Engine,
+    ImageSet,
+    Normalized,
+    ResidentSet,
+    UsageError,
+    learning_rate,
+    normalized,
+    seeded,
+    split_evenly,
+)
 from ucbench_simclr.views import SMALL, Views
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_simclr.params import EncoderParams
 
 #: Images on which alignment and uniformity are measured, at most.

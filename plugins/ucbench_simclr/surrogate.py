@@ -9,13 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ucbench import ImageSet, UsageError
-from ucbench.crafting.frozen import FrozenNetwork, NetworkSurrogate
-from ucbench.training import seeded
+from ucbench import FrozenNetwork, ImageSet, NetworkSurrogate, UsageError, seeded
 from ucbench_simclr.pretraining import pretrain, resnet18
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_simclr.params import EncoderParams
 
 

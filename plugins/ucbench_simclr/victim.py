@@ -11,10 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ucbench import ImageSet, Recipe, UsageError
-from ucbench.training import seeded
-from ucbench.training.batches import split_evenly
-from ucbench.training.schedules import learning_rate
+from ucbench import ImageSet, Recipe, UsageError, learning_rate, seeded, split_evenly
 from ucbench_simclr.pretraining import features_of, pretrain
 
 if TYPE_CHECKING:

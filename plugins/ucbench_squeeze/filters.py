@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ucbench.training.padding import reflect_pad
+from ucbench import reflect_pad
 from ucbench_squeeze.params import FilterParams, ResizingParams
 from ucbench_squeeze.squeezing import Squeezing, change_each
 

@@ -8,9 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ucbench import DataError, Params, Recipe
-from ucbench.store.keys import sha256_of
-from ucbench.training.recipe import PAPER_RECIPES, QUICK_RECIPE
+from ucbench import PAPER_RECIPES, QUICK_RECIPE, DataError, Params, Recipe, sha256_of
 
 _EMBEDDED = "efficientnet-lite0"
 

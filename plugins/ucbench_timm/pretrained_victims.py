@@ -13,8 +13,7 @@ import torch
 from timm.models import group_parameters
 from torch import Tensor, nn
 
-from ucbench import UsageError
-from ucbench.crafting.frozen import FrozenNetwork
+from ucbench import FrozenNetwork, UsageError
 from ucbench_timm.params import EfficientNetLite0Params, FineTuneParams, LinearProbeParams, PretrainedVictimParams
 from ucbench_timm.surrogates import EfficientNetLite0, TimmSurrogate
 

@@ -13,10 +13,7 @@ from numpy.typing import NDArray
 from timm.models import get_pretrained_cfg_value
 from torch import Tensor, nn
 
-from ucbench import DataError, ImageSet, UsageError
-from ucbench.crafting.frozen import FrozenNetwork, NetworkSurrogate
-from ucbench.training import seeded
-from ucbench.training.normalized import Normalized, normalized
+from ucbench import DataError, FrozenNetwork, ImageSet, NetworkSurrogate, Normalized, UsageError, normalized, seeded
 from ucbench_timm.checkpoints import State, load_by_name, load_by_position, read_state
 from ucbench_timm.params import (
     EfficientNetLite0Params,
@@ -28,7 +25,7 @@ from ucbench_timm.params import (
 from ucbench_timm.victims import ResNet18, check_name, create
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
 
 #: Longest side, in pixels, below which ``features=auto`` takes features of two depths.
 TINY = 16

@@ -15,8 +15,7 @@ from timm.models import get_pretrained_cfg_value, is_model_pretrained
 from timm.models.vgg import VGG, cfgs
 from torch import nn
 
-from ucbench import UsageError
-from ucbench.errors import did_you_mean
+from ucbench import UsageError, did_you_mean
 from ucbench_timm.params import ResNetParams, TimmVictimParams, VGGParams, VictimParams, ViTParams
 
 #: Longest side, in pixels, up to which images get the small-image layers.

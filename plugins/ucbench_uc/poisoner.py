@@ -11,15 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ucbench import ImageSet, Perturbation
-from ucbench.crafting import Clusters, clusters_of, extract_features, nearest_centre
-from ucbench.training.cropping import shifted
-from ucbench.training.schedules import cosine
+from ucbench import Clusters, ImageSet, Perturbation, clusters_of, cosine, extract_features, nearest_centre, shifted
 from ucbench_uc.generator import GeneratorBank
 from ucbench_uc.objective import derangement, discrepancy
 
 if TYPE_CHECKING:
-    from ucbench.training.context import Run
+    from ucbench import Run
     from ucbench_uc.params import UCParams
 
 #: Images on which the diagnostics of a finished craft are measured.

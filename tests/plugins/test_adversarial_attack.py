@@ -14,7 +14,7 @@ from torch import nn
 
 from ucbench import UsageError
 from ucbench.testing.samples import NUMERICS
-from ucbench.training import arithmetic
+from ucbench.training.determinism import deterministic
 from ucbench.training.determinism import seeded
 from ucbench_adversarial.pgd import GAUSSIAN_DEVIATION, gaussian, under_attack, uniform
 from ucbench_adversarial.pgd import attack as attack_of
@@ -25,7 +25,7 @@ CLASSES = 5
 
 @pytest.fixture(autouse=True)
 def _exact_arithmetic():
-    with arithmetic(NUMERICS):
+    with deterministic(NUMERICS):
         yield
 
 

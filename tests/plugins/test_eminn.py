@@ -7,14 +7,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ucbench.crafting import BiLevel
+from ucbench.crafting.bilevel import BiLevel
 from ucbench.data.budget import Budget
 from ucbench.errors import UsageError
 from ucbench.plugins.registry import installed
 from ucbench.testing import MemoryCheckpoint, TinySurrogate, make_run, sample_images
 from ucbench.testing.samples import NUMERICS
-from ucbench.training import DivergedError, Engine, Stepper, arithmetic
+from ucbench.training.determinism import deterministic
 from ucbench.training.context import Run
+from ucbench.training.engine import DivergedError, Engine
+from ucbench.training.optim import Stepper
 from ucbench_eminn import minimising
 from ucbench_eminn.maximising import ErrorMaximising
 from ucbench_eminn.minimising import Alternation, ErrorMinimising, ErrorMinimisingClasses, class_means
@@ -35,7 +37,7 @@ POISONERS = {
 
 @pytest.fixture(autouse=True)
 def _exact_arithmetic():
-    with arithmetic(NUMERICS):
+    with deterministic(NUMERICS):
         yield
 
 

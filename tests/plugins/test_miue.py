@@ -11,15 +11,15 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ucbench.crafting.poisoner import Perturbation
 
-from ucbench.data import ImageSet
+from ucbench.crafting.poisoner import Perturbation
 from ucbench.data.budget import Budget
+from ucbench.data.imageset import ImageSet
 from ucbench.errors import DataError, UsageError
 from ucbench.plugins.registry import installed
 from ucbench.testing import MemoryCheckpoint, TinySurrogate, make_run, sample_images
-from ucbench.training import DivergedError
 from ucbench.training.context import Run
+from ucbench.training.engine import DivergedError
 from ucbench_miue import poisoner
 from ucbench_miue.objective import (
     DIMENSIONS,

@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from ucbench.crafting.surrogate import FittedSurrogate
 
-from ucbench.data import ImageSet
+from ucbench.crafting.surrogate import FittedSurrogate
 from ucbench.data.budget import Budget
+from ucbench.data.imageset import ImageSet
 from ucbench.errors import DataError, UsageError
 from ucbench.exploit.train import Trainer
 from ucbench.plugins.registry import installed
 from ucbench.testing import make_run, sample_images
-from ucbench.training import DivergedError, seeded
 from ucbench.training.context import Run
+from ucbench.training.determinism import seeded
+from ucbench.training.engine import DivergedError
 from ucbench_simclr.params import EncoderParams, SimCLRParams
 from ucbench_simclr.pretraining import Projector, features_of, pretrain, resnet18
 from ucbench_simclr.surrogate import SimCLRSurrogate

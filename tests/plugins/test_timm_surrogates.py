@@ -17,14 +17,15 @@ import timm
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from ucbench.crafting.surrogate import FittedSurrogate, Surrogate
 
-from ucbench.data import ImageSet
+from ucbench.crafting.surrogate import FittedSurrogate, Surrogate
+from ucbench.data.imageset import ImageSet
 from ucbench.errors import DataError, UsageError
 from ucbench.numerics import Numerics
 from ucbench.store.keys import sha256_of
 from ucbench.testing import sample_images
-from ucbench.training import Engine, seeded
+from ucbench.training.determinism import seeded
+from ucbench.training.engine import Engine
 from ucbench_timm import surrogates, ucbench_surrogates
 from ucbench_timm.checkpoints import load_by_position, read_state
 from ucbench_timm.params import (

@@ -9,12 +9,12 @@ from dataclasses import replace
 import pytest
 
 from ucbench import UsageError
-from ucbench.crafting.workbench import Session
-from ucbench.environment import versions
+from ucbench.numerics import versions
 from ucbench.progress import Silent
-from ucbench.running.executors import Dispatcher, Reply, Request, Task, Worker, WorkerError, task_of
-from ucbench.running.executors.dispatcher import Schedule
-from ucbench.running.executors.worker import READY
+from ucbench.running.executors.dispatcher import Dispatcher, Schedule
+from ucbench.running.executors.worker import READY, Reply, Request, Worker, WorkerError
+from ucbench.running.tasks import Task, task_of
+from ucbench.session import Session
 from ucbench.store.store import Store
 from ucbench.testing.cells import small_cells
 from ucbench.testing.samples import NUMERICS

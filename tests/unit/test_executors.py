@@ -12,11 +12,11 @@ from pathlib import Path
 import disturbing_components as disturbing
 import pytest
 
-from ucbench.crafting.workbench import Session
 from ucbench.progress import Silent
 from ucbench.running.executors.process import Processes, ProcessParams
 from ucbench.running.executors.serial import Serial
 from ucbench.running.runner import run_cells
+from ucbench.session import Session
 from ucbench.store.store import Store
 from ucbench.testing.cells import small_cells, small_registry
 from ucbench.testing.samples import NUMERICS

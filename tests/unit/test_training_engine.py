@@ -10,11 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ucbench.data import ImageSet
+from ucbench.data.imageset import ImageSet
 from ucbench.errors import ContractError, UsageError
 from ucbench.numerics import Numerics
 from ucbench.testing import make_run, sample_images
-from ucbench.training import DefensePipeline, DivergedError, Engine, TrainResult, seeded
+from ucbench.training.defenses import DefensePipeline
+from ucbench.training.determinism import seeded
+from ucbench.training.engine import DivergedError, Engine, TrainResult
 from ucbench.training.recipe import Recipe
 from ucbench.training.schedules import learning_rate
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ucbench.crafting.resize import Mode, resize
-from ucbench.data import ImageSet
+from ucbench.data.imageset import ImageSet
 from ucbench.errors import UsageError
 
 

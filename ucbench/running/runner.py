@@ -12,8 +12,7 @@ from ucbench.plugins.manager import notify
 from ucbench.plugins.specs import CellEvent
 from ucbench.results.records import Record, write_record
 from ucbench.running.estimate import TimeLeft
-from ucbench.running.executors.base import Executor
-from ucbench.running.executors.serial import Serial
+from ucbench.running.executors.serial import Executor, Serial
 from ucbench.running.tasks import Task, finished, task_of, title
 from ucbench.session import Session
 

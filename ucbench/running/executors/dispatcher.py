@@ -8,14 +8,14 @@ from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from time import monotonic
 
-from ucbench.crafting.workbench import Session
-from ucbench.environment import versions
 from ucbench.errors import UsageError
+from ucbench.numerics import versions
 from ucbench.results.records import Record
 from ucbench.running.compute import failed
 from ucbench.running.executors.serial import OnDone
 from ucbench.running.executors.worker import READY, Job, Worker, WorkerError
 from ucbench.running.tasks import Task, title
+from ucbench.session import Session
 
 #: How often a job is handed out whose worker dies, and a worker started that dies before it is ready: a second death
 #: is their own doing.
@@ -80,7 +80,7 @@ class Dispatcher:
 
     Args:
         tasks: what to compute.
-        bench: gives the store, and describes failures.
+        session: gives the store, and describes failures.
         on_done: called once with each task and its record.
         workers: of one class, not started yet; more than there are tasks are not needed.
         limit: seconds a job may take; None: no limit.
@@ -98,7 +98,7 @@ class Dispatcher:
     ) -> None:
         releases = {task.release_key for task in tasks if task.release_key is not None}
         self._schedule = Schedule(tasks, {key for key in releases if session.store.get("release", key) is not None})
-        self._bench, self._on_done, self._limit, self._waiting = session, on_done, limit, waiting
+        self._session, self._on_done, self._limit, self._waiting = session, on_done, limit, waiting
         self._workers = list(workers[: len(tasks)])
         self._attempts: Counter[str] = Counter()
         self._count, self._done = len(tasks), 0
@@ -110,7 +110,7 @@ class Dispatcher:
         Raises:
             UsageError: if no worker can be started.
         """
-        self._advance = self._bench.progress.bar("cells", self._count)
+        self._advance = self._session.progress.bar("cells", self._count)
         self._notice_at = monotonic() + _PATIENCE
         with ExitStack() as stack:
             for worker in self._workers:
@@ -127,7 +127,7 @@ class Dispatcher:
                 if job is None:
                     return
                 if job.kind == "cell":
-                    self._bench.progress.say(f"[{self._done + 1}/{self._count}] {title(job.task.cell)}")
+                    self._session.progress.say(f"[{self._done + 1}/{self._count}] {title(job.task.cell)}")
                 self._attempts[job.id] += 1
                 worker.since = monotonic()
                 worker.give(job, self._attempts[job.id])
@@ -142,7 +142,7 @@ class Dispatcher:
                 self._replace(worker)
         if monotonic() > self._notice_at:
             self._notice_at = math.inf
-            self._bench.progress.say(self._waiting)
+            self._session.progress.say(self._waiting)
 
     def _hear(self, worker: Worker) -> None:
         job = worker.job
@@ -168,14 +168,14 @@ class Dispatcher:
             difference = f"A worker has {name} {version}, this machine {here}; each record says what it was made with."
             if version != here and difference not in self._differences:
                 self._differences.add(difference)
-                self._bench.progress.say(difference)
+                self._session.progress.say(difference)
 
     def on_worker_death(self, worker: Worker, reason: str) -> None:
         """Hand its job out again or give it up, and put another process in its place."""
         job = worker.job
         if job is not None:
             text = f"The worker died ({reason}) while it computed {title(job.task.cell)}."
-            self._bench.progress.say(text)
+            self._session.progress.say(text)
             if self._attempts[job.id] < ATTEMPTS:
                 self._schedule.retry(job)
             else:
@@ -194,7 +194,7 @@ class Dispatcher:
         text = f"A worker cannot be started: {reason}"
         if not self._workers:
             raise UsageError(f"{text}\nWorkers need the same ucbench and the same plugins as the driver.")
-        self._bench.progress.say(text)
+        self._session.progress.say(text)
 
     def _replace(self, worker: Worker) -> None:
         """Put another process in the place of this worker's, as long as there are jobs for it."""
@@ -206,11 +206,11 @@ class Dispatcher:
 
     def _give_up(self, job: Job, kind: str, text: str) -> None:
         for task in self._schedule.give_up(job):
-            self._finish(task, failed(task, self._bench, kind, text))
+            self._finish(task, failed(task, self._session, kind, text))
 
     def _finish(self, task: Task, record: Record) -> None:
         self._done += 1
         self._advance(1)
         if record["status"] != "ok":
-            self._bench.progress.say(f"failed: {title(task.cell)}: {record['error']['type']}")
+            self._session.progress.say(f"failed: {title(task.cell)}: {record['error']['type']}")
         self._on_done(task, record)

@@ -19,8 +19,8 @@ from ucbench.running.executors.worker import JobRunner, Reply, Request, Worker, 
 from ucbench.running.tasks import Task
 
 if TYPE_CHECKING:
-    from ucbench.crafting.workbench import Session
     from ucbench.running.executors.serial import OnDone
+    from ucbench.session import Session
 
 
 class ProcessParams(Params):

@@ -16,7 +16,7 @@ OnDone = Callable[[Task, Record], None]
 
 
 class Executor(Protocol):
-    """``Class(params)``; computes tasks, in any order and anywhere, on the store and with the numerics of ``bench``."""
+    """``Class(params)``; computes tasks, in any order and anywhere, on the store and with the numerics of ``session``."""
 
     def run(self, tasks: Sequence[Task], session: Session, on_done: OnDone) -> None:
         """Compute every task and call ``on_done`` once for each, in this process.

@@ -141,16 +141,16 @@ class JobRunner:
     """
 
     def __init__(self, home: Path | str, numerics: Numerics) -> None:
-        from ucbench.crafting.workbench import Session
         from ucbench.progress import Silent
+        from ucbench.session import Session
         from ucbench.store.store import Store
 
-        self._bench = Session(Store(Path(home)), numerics, Silent())
+        self._session = Session(Store(Path(home)), numerics, Silent())
         self._process = os.getpid()
 
     def ready(self) -> Reply:
         """The first reply."""
-        from ucbench.environment import versions
+        from ucbench.numerics import versions
 
         return Reply(*READY, versions())
 
@@ -168,11 +168,11 @@ class JobRunner:
     def _do(self, job: Job) -> Any:
         from ucbench.running.compute import compute, craft
 
-        here = task_of(job.task.cell, self._bench)
+        here = task_of(job.task.cell, self._session)
         if (here.key, here.release_key) != (job.task.key, job.task.release_key):
             return (
                 "NodeDiffers",
                 f"The cell has another key in a worker on {platform.node()} than where the run was started: data,"
                 " plugins or versions differ. Install the same everywhere, and leave data unchanged during a run.",
             )
-        return craft(job.task, self._bench) if job.kind == "craft" else compute(job.task, self._bench)
+        return craft(job.task, self._session) if job.kind == "craft" else compute(job.task, self._session)
