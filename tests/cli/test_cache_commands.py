@@ -31,7 +31,7 @@ def listed(capsys, *arguments: str) -> list[dict]:
     return json.loads(capsys.readouterr().out)
 
 
-def test_what_is_there_is_listed_by_kind(capsys):
+def test_cache_lists_objects_by_kind(capsys):
     assert main(["cache", "ls"]) == 0
     printed = capsys.readouterr()
     assert [line.split()[:2] for line in printed.out.splitlines()[1:]] == [["cell", "1"], ["release", "2"]]
@@ -40,7 +40,7 @@ def test_what_is_there_is_listed_by_kind(capsys):
     assert main(["cache", "ls", "release"]) == 0
 
 
-def test_what_is_old_goes_and_a_dry_run_removes_nothing(capsys):
+def test_gc_removes_old_objects_unless_dry_run(capsys):
     assert main(["cache", "gc", "--older-than", "30d", "--dry-run"]) == 0
     assert "Would remove 1 objects" in capsys.readouterr().out
     assert len(listed(capsys)) == 3
@@ -49,7 +49,7 @@ def test_what_is_old_goes_and_a_dry_run_removes_nothing(capsys):
     assert {entry["key"] for entry in listed(capsys)} == {key("release", "b"), key("cell", "c")}
 
 
-def test_a_bare_gc_removes_no_object_and_a_size_is_kept_to(capsys):
+def test_gc_removes_objects_only_beyond_a_given_size(capsys):
     assert main(["cache", "gc"]) == 0
     assert len(listed(capsys)) == 3
     assert main(["cache", "gc", "--kind", "release", "--keep", "3kB"]) == 0
@@ -58,7 +58,7 @@ def test_a_bare_gc_removes_no_object_and_a_size_is_kept_to(capsys):
     assert listed(capsys) == []
 
 
-def test_damage_is_told_by_the_exit_code(capsys, store):
+def test_verify_reports_damage_by_exit_code(capsys, store):
     assert main(["cache", "verify"]) == 0
     (store.get("cell", key("cell", "c")).path / "values.npy").write_bytes(b"damaged")
     capsys.readouterr()
@@ -72,12 +72,12 @@ def test_damage_is_told_by_the_exit_code(capsys, store):
     ("arguments", "text"),
     [(["gc", "--older-than", "soon"], "not an age such as"), (["gc", "--keep", "10XB"], "not a size such as")],
 )
-def test_a_slip_is_told_with_exit_code_2(capsys, arguments, text):
+def test_cache_usage_errors_exit_with_2(capsys, arguments, text):
     assert main(["cache", *arguments]) == 2
     assert text in capsys.readouterr().err
 
 
-def test_sizes_and_ages_are_told_in_units_people_read():
+def test_cache_prints_readable_sizes_and_ages():
     assert [size_text(n) for n in (0, 999, 1500, 2_000_000, 3 * 10**12)] == [
         "0 B",
         "999 B",

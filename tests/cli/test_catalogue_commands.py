@@ -65,7 +65,7 @@ def output(capsys, *arguments: str) -> str:
     return capsys.readouterr().out
 
 
-def test_a_piped_list_is_complete_however_long_its_lines(capsys):
+def test_list_is_complete_when_piped(capsys):
     lines = output(capsys, "list", "poisoners").splitlines()
     assert [line.split()[0] for line in lines] == ["NAME", "fast", "stripes"]
     assert all(SUMMARY.strip() in line for line in lines[1:])
@@ -73,7 +73,7 @@ def test_a_piped_list_is_complete_however_long_its_lines(capsys):
     assert "pip install" not in lines[2]
 
 
-def test_a_listed_record_is_json_with_its_origin_and_what_is_missing(capsys):
+def test_list_json_has_origin_and_missing_requirements(capsys):
     fast, stripes = json.loads(output(capsys, "list", "--json"))
     assert (stripes["kind"], stripes["name"], stripes["aliases"]) == ("poisoner", "stripes", ["bars"])
     assert (stripes["distribution"], stripes["distribution_version"]) == ("ucbench-stripes", "1.0")
@@ -81,11 +81,11 @@ def test_a_listed_record_is_json_with_its_origin_and_what_is_missing(capsys):
     assert fast["missing"] == ["no_such_module_anywhere"]
 
 
-def test_a_glob_keeps_what_matches_by_name_or_alias(capsys):
+def test_list_filters_by_glob_on_name_or_alias(capsys):
     assert [r["name"] for r in json.loads(output(capsys, "list", "poisoner", "b*", "--json"))] == ["stripes"]
 
 
-def test_what_was_left_out_is_warned_of_unless_quiet(capsys, caplog):
+def test_list_warns_of_excluded_plugins_unless_quiet(capsys, caplog):
     main(["list"])
     text = caplog.text
     assert "ucbench-sick 0.3" in text
@@ -96,7 +96,7 @@ def test_what_was_left_out_is_warned_of_unless_quiet(capsys, caplog):
     assert caplog.text == ""
 
 
-def test_show_gives_types_defaults_and_what_presets_set(capsys):
+def test_show_prints_types_defaults_and_presets(capsys):
     shown = json.loads(output(capsys, "show", "poisoner", "bars", "--json"))
     rows = {row["name"]: row for row in shown["parameters"]}
     assert shown["name"] == "stripes"
@@ -115,7 +115,7 @@ def test_show_gives_types_defaults_and_what_presets_set(capsys):
     assert not any("value" in row for row in rows.values())
 
 
-def test_show_resolves_a_longer_reference(capsys):
+def test_show_resolves_a_reference_with_parameters(capsys):
     shown = json.loads(output(capsys, "show", "poisoner", "bars@paper:here:strength=0.5", "--json"))
     assert shown["reference"] == "stripes@paper:here:strength=0.5"
     assert {row["name"]: row["value"] for row in shown["parameters"]} == {
@@ -126,14 +126,14 @@ def test_show_resolves_a_longer_reference(capsys):
     }
 
 
-def test_show_prints_values_as_references_write_them(capsys):
+def test_show_prints_values_in_reference_syntax(capsys):
     text = output(capsys, "show", "poisoner", "stripes@paper:here")
     assert "A. Author 2024" in text
     steps = next(line for line in text.splitlines() if line.startswith("steps"))
     assert steps.split() == ["steps", "int/...", "75/90", "1", "1", "where", "the", "angle", "changes"]
 
 
-def test_plugins_tells_what_each_brings_why_one_failed_and_which_names_clash(capsys):
+def test_plugins_lists_components_failures_and_clashes(capsys):
     report = json.loads(output(capsys, "plugins", "--json"))
     by_name = {entry["distribution"]: entry for entry in report["plugins"]}
     assert by_name["ucbench-stripes"]["components"] == {"poisoner": ["stripes", "fast", "twice"]}
@@ -144,7 +144,7 @@ def test_plugins_tells_what_each_brings_why_one_failed_and_which_names_clash(cap
     assert report["conflicts"][0] in text
 
 
-def test_a_terminal_gets_the_whole_text_too_and_brackets_are_no_markup(capsys, monkeypatch):
+def test_terminal_output_is_complete_and_keeps_brackets(capsys, monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", "60")
     print_table(["name", "summary"], [["stripes", SUMMARY]])
@@ -154,7 +154,7 @@ def test_a_terminal_gets_the_whole_text_too_and_brackets_are_no_markup(capsys, m
     assert words.count("and") == 60
 
 
-def test_tables_of_nothing_print_nothing(capsys):
+def test_empty_table_prints_nothing(capsys):
     print_table(["name"], [])
     assert capsys.readouterr().out == ""
 

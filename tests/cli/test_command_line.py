@@ -44,23 +44,23 @@ def imported_by(statement: str) -> set[str]:
         "from ucbench.cli import main; main(['plugins', '--json'])",
     ],
 )
-def test_asking_what_there_is_imports_nothing_heavy(statement):
+def test_list_and_help_import_nothing_heavy(statement):
     assert imported_by(statement) & HEAVY == set()
 
 
-def test_showing_a_component_imports_no_torch():
+def test_show_imports_no_torch():
     statement = "from ucbench.cli import main; assert main(['show', 'poisoner', 'positive']) == 0"
     assert imported_by(statement) & {"torch", "pandas", "sklearn", "scipy"} == set()
 
 
-def test_the_module_is_runnable_and_json_on_stdout_is_nothing_but_json():
+def test_module_is_runnable_and_stdout_is_pure_json():
     done = subprocess.run(
         [sys.executable, "-m", "ucbench", "list", "--json"], capture_output=True, text=True, check=True
     )
     assert {"clean", "sham"} <= {record["name"] for record in json.loads(done.stdout)}
 
 
-def test_the_doctor_finds_its_way_and_counts_a_missing_data_folder_as_a_problem(tmp_path, monkeypatch):
+def test_doctor_passes_and_reports_a_missing_data_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("UCBENCH_HOME", str(tmp_path / "store"))
     monkeypatch.setenv("UCBENCH_DATA", str(tmp_path / "absent"))
     done = subprocess.run(
@@ -88,7 +88,7 @@ def test_the_doctor_finds_its_way_and_counts_a_missing_data_folder_as_a_problem(
         (["list", "poisoner", "no-such-*"], 0, "There is no poisoner named 'no-such-*'."),
     ],
 )
-def test_exit_codes_and_suggestions(arguments, code, words, capsys):
+def test_errors_have_exit_codes_and_suggestions(arguments, code, words, capsys):
     assert app.main(arguments) == code
     output = capsys.readouterr()
     assert words in output.err
@@ -104,19 +104,19 @@ def raising(error: BaseException) -> click.Command:
     return command
 
 
-def test_an_error_of_ours_is_one_line_of_text(capsys, monkeypatch):
+def test_known_error_prints_one_line(capsys, monkeypatch):
     monkeypatch.setattr(app.LazyGroup, "get_command", lambda *_: raising(DataError("cat.png is broken.")))
     assert app.main(["list"]) == 1
     assert capsys.readouterr().err == "Error: cat.png is broken.\n"
 
 
-def test_an_interrupt_says_that_nothing_finished_is_lost(capsys, monkeypatch):
+def test_interrupt_says_that_finished_work_is_kept(capsys, monkeypatch):
     monkeypatch.setattr(app.LazyGroup, "get_command", lambda *_: raising(KeyboardInterrupt()))
     assert app.main(["list"]) == 130
     assert "Finished work is kept" in capsys.readouterr().err
 
 
-def test_a_bug_is_not_hidden(monkeypatch):
+def test_unexpected_error_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr(app.LazyGroup, "get_command", lambda *_: raising(ZeroDivisionError()))
     with pytest.raises(ZeroDivisionError):
         app.main(["list"])

@@ -102,14 +102,14 @@ def change(board: Path, edit, which=lambda record: True) -> None:
     build(board, ["none", "dim"], "small v3: Spots & <dots>_1")
 
 
-def test_check_passes_what_the_suite_made_and_says_what_it_judged(capsys, suite, board):
+def test_check_passes_results_of_the_suite_and_names_it(capsys, suite, board):
     text = output(capsys, "leaderboard", "check", suite, board)
     assert "All tables follow from the records." in text
     assert re.search(r"\d+ of the suite's cells were keyed anew", text)
     assert json.loads(output(capsys, "leaderboard", "check", suite, board, "--json"))["errors"] == []
 
 
-def test_check_warns_of_missing_cells_unless_all_are_wanted(capsys, caplog, suite, board):
+def test_check_warns_of_missing_cells_unless_complete(capsys, caplog, suite, board):
     change(board, lambda r: None)
     next((board / "records").iterdir()).unlink()
     build(board, ["none", "dim"], "small v3: Spots & <dots>_1")
@@ -118,14 +118,14 @@ def test_check_warns_of_missing_cells_unless_all_are_wanted(capsys, caplog, suit
     assert "No record of 1" in output(capsys, "leaderboard", "check", suite, board, "--complete", code=1)
 
 
-def test_check_names_records_that_do_not_belong_though_the_tables_follow(capsys, suite, board):
+def test_check_names_foreign_records_even_when_tables_match(capsys, suite, board):
     change(board, lambda r: r["request"].update(train_seed=9), lambda r: r["request"]["poisoner"] == "leaner")
     told = output(capsys, "leaderboard", "check", suite, board, code=1)
     assert "is described otherwise than it is keyed: train_seed 9 for" in told
     assert "does not follow" not in told
 
 
-def test_check_of_a_broken_record_names_it_and_does_not_end_in_a_traceback(capsys, suite, board):
+def test_check_names_a_broken_record_without_traceback(capsys, suite, board):
     path = next((board / "records").iterdir())
     path.write_text("{}")
     told = output(capsys, "leaderboard", "check", suite, board, code=1)
@@ -133,7 +133,7 @@ def test_check_of_a_broken_record_names_it_and_does_not_end_in_a_traceback(capsy
     assert "Traceback" not in told
 
 
-def test_a_submission_is_packed_checked_and_refused_once_changed(capsys, tmp_path, suite, board):
+def test_submission_is_packed_checked_and_rejected_after_a_change(capsys, tmp_path, suite, board):
     sent = tmp_path / "sent.zip"
     output(capsys, "leaderboard", "submit", suite, board, "--out", sent)
     with zipfile.ZipFile(sent) as archive:
@@ -149,7 +149,7 @@ def test_a_submission_is_packed_checked_and_refused_once_changed(capsys, tmp_pat
     assert again.read_bytes() == sent.read_bytes()
 
 
-def test_what_a_check_refuses_is_not_packed(capsys, tmp_path, suite, board):
+def test_submission_of_rejected_results_is_not_packed(capsys, tmp_path, suite, board):
     (board / "results.csv").write_text("")
     told = output(capsys, "leaderboard", "submit", suite, board, "--out", tmp_path / "sent", code=1)
     assert "results.csv does not follow from the records" in told
@@ -157,7 +157,7 @@ def test_what_a_check_refuses_is_not_packed(capsys, tmp_path, suite, board):
     assert not (tmp_path / "sent").exists()
 
 
-def test_a_board_and_itself_differ_in_nothing(capsys, suite, board):
+def test_diff_of_a_board_with_itself_is_empty(capsys, suite, board):
     change(board, lambda r: r["metrics"].update(test_accuracy=50), lambda r: r["request"]["poisoner"] == "stripes")
     change(board, lambda r: r["metrics"].update(test_accuracy=60), lambda r: r["request"]["poisoner"] == "leaner")
     found = json.loads(output(capsys, "leaderboard", "diff", board, board, "--suite", suite, "--json"))
@@ -172,7 +172,7 @@ def test_a_board_and_itself_differ_in_nothing(capsys, suite, board):
     assert "exploratory" in text
 
 
-def test_a_diff_tells_what_changed_and_what_is_missing(capsys, tmp_path, suite, published, board):
+def test_diff_lists_changed_and_missing_rows(capsys, tmp_path, suite, published, board):
     change(
         board,
         lambda r: r["metrics"].update(test_accuracy=r["metrics"]["test_accuracy"] / 2),
@@ -190,7 +190,7 @@ def test_a_diff_tells_what_changed_and_what_is_missing(capsys, tmp_path, suite, 
     assert changed == {"stripes"}
 
 
-def test_a_diff_with_published_figures(capsys, tmp_path, board):
+def test_diff_compares_with_published_figures(capsys, tmp_path, board):
     with (tmp_path / "published.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
@@ -218,7 +218,7 @@ def test_a_diff_with_published_figures(capsys, tmp_path, board):
         ("csv", "dataset,labeling,victim"),
     ],
 )
-def test_a_table_is_exported_to_the_output_and_to_a_file(capsys, tmp_path, suite, board, name, mark):
+def test_export_writes_to_stdout_and_file(capsys, tmp_path, suite, board, name, mark):
     text = output(capsys, "leaderboard", "export", board, "--to", name, "--suite", suite)
     assert mark in text
     output(capsys, "leaderboard", "export", board, "--to", name, "--suite", suite, "--out", tmp_path / "t" / "file")
@@ -227,7 +227,7 @@ def test_a_table_is_exported_to_the_output_and_to_a_file(capsys, tmp_path, suite
         assert text == (board / ("README.md" if name == "markdown" else "leaderboard.csv")).read_text()
 
 
-def test_a_folder_knows_its_suite_by_its_own_copy_or_its_tables_heading(capsys, tmp_path, suite, board, monkeypatch):
+def test_folder_suite_is_read_from_its_copy_or_table_heading(capsys, tmp_path, suite, board, monkeypatch):
     told = output(capsys, "leaderboard", "export", board, "--to", "csv", code=2)
     assert "does not say which suite it is of: name it by --suite" in told
     output(capsys, "leaderboard", "submit", suite, board, "--out", tmp_path / "sent")
@@ -236,7 +236,7 @@ def test_a_folder_knows_its_suite_by_its_own_copy_or_its_tables_heading(capsys, 
     assert output(capsys, "leaderboard", "export", board, "--to", "csv") == by_copy
 
 
-def test_a_release_is_exported_by_axes_and_by_record_alike(capsys, tmp_path, board):
+def test_release_export_by_axes_equals_export_by_record(capsys, tmp_path, board):
     world = ["--dataset", "spots", "--victim", "tiny", "--device", "cpu", "--dtype", "float32", "--threads", "1"]
     one, other = tmp_path / "one", tmp_path / "other"
     text = output(capsys, "export", "--poisoner", "leaner", *world, "--out", one)
@@ -265,19 +265,19 @@ def test_a_release_is_exported_by_axes_and_by_record_alike(capsys, tmp_path, boa
          "no release to export"),
     ],
 )  # fmt: skip
-def test_a_slip_is_told_with_exit_code_2(capsys, tmp_path, monkeypatch, arguments, text):
+def test_leaderboard_usage_errors_exit_with_2(capsys, tmp_path, monkeypatch, arguments, text):
     monkeypatch.chdir(tmp_path)
     assert text in output(capsys, *arguments, code=2)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_record_and_axes_together_are_refused(capsys, tmp_path, board):
+def test_release_export_rejects_record_and_axes_together(capsys, tmp_path, board):
     path = next((board / "records").iterdir())
     told = output(capsys, "export", "--record", path, "--poisoner", "uc", "--out", tmp_path / "x", code=2)
     assert "Give either --record" in told
 
 
-def test_help_of_these_commands_imports_nothing_heavy():
+def test_leaderboard_help_imports_nothing_heavy():
     names = [["leaderboard", name] for name in ("diff", "check", "submit", "export")] + [["export"]]
     statement = (
         "import sys; from ucbench.cli import main;"

@@ -254,7 +254,7 @@ def failed(entry: dict) -> set[str]:
 
 class TestCheckPlugin:
     @pytest.mark.parametrize("kind", GOOD)
-    def test_a_good_component_passes(self, capsys, file, kind):
+    def test_conforming_component_passes(self, capsys, file, kind):
         file.write_text(source(kind))
         code, report = checked(capsys, "--plugin", str(file))
         (entry,) = report["components"]
@@ -273,7 +273,7 @@ class TestCheckPlugin:
         assert line["evidence"]
         assert line["fix"]
 
-    def test_rules_are_judged_apart(self, capsys, file):
+    def test_rules_are_judged_independently(self, capsys, file):
         """Two that are broken are both found, and those between them are not spoiled."""
         text = source("poisoner", _RETURN, "np.random.rand(); delta *= 2; return ucbench.Perturbation")
         file.write_text(text.replace('"A thing"', '""'))
@@ -294,7 +294,7 @@ class TestCheckPlugin:
             ('name="thing"', 'name="thing", params=f"{__name__}:Odd"', "keys"),
         ],
     )
-    def test_what_a_record_says_is_checked_too(self, capsys, file, old, new, rule):
+    def test_spec_fields_are_checked(self, capsys, file, old, new, rule):
         kinds_of_params = """
             class Few(Params):
                 presets = {"quick": {"steps": 3}}
@@ -320,21 +320,21 @@ class TestCheckPlugin:
         assert "\n  Fix:      Convert with float()" in text
         assert ", 1 failed, " in text
 
-    def test_an_error_names_its_line(self, capsys, file):
+    def test_error_names_its_line(self, capsys, file):
         file.write_text(source("poisoner", "run.budget.radius", "run.budget.radios"))
         _, report = checked(capsys, "--plugin", str(file))
         evidence = {line["rule"]: line["evidence"] for line in report["components"][0]["rules"]}["poisoner/runs"]
         line = next(i for i, text in enumerate(file.read_text().splitlines(), 1) if "radios" in text)
         assert evidence.endswith(f"AttributeError: 'Budget' object has no attribute 'radios' (thing.py, line {line}).")
 
-    def test_names_may_be_of_components_with_parameters_of_distributions_or_modules(self, capsys):
+    def test_names_may_be_references_distributions_or_modules(self, capsys):
         for name in ("cutout", "defense/cutout", "defenses/cutout"):
             assert [e["component"] for e in checked(capsys, name)[1]["components"]] == ["defense cutout"]
         code, report = checked(capsys, "executor/serial", "victim/resnet18:width=16,epochs=1")
         names = [entry["component"] for entry in report["components"]]
         assert (code, names) == (0, ["executor serial", "victim resnet18:epochs=1,width=16"])
 
-    def test_a_plugin_means_all_its_components(self, capsys, monkeypatch):
+    def test_plugin_name_checks_all_its_components(self, capsys, monkeypatch):
         two = [
             ucbench.DefenseSpec(name=name, summary="x", load="ucbench_augment.gaussian:Missing")
             for name in ("one", "other")
@@ -358,7 +358,7 @@ class TestCheckPlugin:
         assert code == 1
         assert failed(report["components"][0]) == {"record/name"}
 
-    def test_torch_where_plugins_are_listed_is_found(self, capsys, tmp_path, monkeypatch):
+    def test_torch_import_at_registration_is_found(self, capsys, tmp_path, monkeypatch):
         hook = HEAD.replace("from torch import nn", "") + textwrap.dedent(GOOD["metric"])
         (tmp_path / "heavy_plugin.py").write_text(hook)
         monkeypatch.syspath_prepend(tmp_path)
@@ -370,19 +370,19 @@ class TestCheckPlugin:
         assert failed(report["components"][0]) == {"record/light"}
         assert "heavy_plugin does" in json.dumps(report)
 
-    def test_a_plugin_of_hooks_that_bring_no_component_is_only_loaded(self, capsys, file):
+    def test_plugin_without_components_is_only_loaded(self, capsys, file):
         file.write_text("import ucbench\n\n@ucbench.hookimpl\ndef ucbench_cell_failed(event):\n    print(event)\n")
         code, report = checked(capsys, "--plugin", str(file))
         assert (code, verdicts(report["components"][0])) == (0, {"plugin/loads": "ok"})
 
-    def test_what_cannot_be_checked_is_no_success(self, capsys):
+    def test_uncheckable_component_is_not_a_success(self, capsys):
         code, report = checked(capsys, "dataset/imagefolder")
         (entry,) = report["components"]
         assert (code, failed(entry)) == (1, set())
         assert "path" in entry["not_checked_because"]
         assert verdicts(entry)["dataset/same-load"] == "skipped"
 
-    def test_unknown_names_are_a_mistake_of_the_request(self, capsys):
+    def test_unknown_name_is_a_usage_error(self, capsys):
         assert main(["check-plugin", "cutot"]) == 2
         assert "no component or plugin 'cutot'. Did you mean 'cutout'" in capsys.readouterr().err
         assert main(["check-plugin"]) == 2
@@ -430,7 +430,7 @@ def rows(capsys, *arguments: str) -> list[dict]:
 
 
 class TestPluginFile:
-    def test_it_is_there_for_one_command(self, capsys, tiny):
+    def test_plugin_file_is_loaded_for_one_command(self, capsys, tiny):
         before = installed()
         for command in (["list", "poisoner"], ["show", "poisoner", "thing"], ["plugins"]):
             assert main([*command, "--plugin", str(tiny)]) == 0
@@ -438,7 +438,7 @@ class TestPluginFile:
         assert installed() is before
         assert main(["show", "poisoner", "thing"]) == 2
 
-    def test_an_edit_makes_other_keys_and_undoing_it_the_old_ones(self, capsys, tiny):
+    def test_edit_changes_keys_and_undo_restores_them(self, capsys, tiny):
         (*_, first) = rows(capsys, *request(tiny))
         text = tiny.read_text()
         tiny.write_text(text.replace("2 * noise - 1", "1 - 2 * noise"))
@@ -448,7 +448,7 @@ class TestPluginFile:
         assert first["poisoner"] == "thing"
         assert first["cell"] == again["cell"] != edited["cell"]
 
-    def test_results_of_an_edited_file_are_not_reused(self, capsys, tiny):
+    def test_results_are_not_reused_after_an_edit(self, capsys, tiny):
         (*_, first) = rows(capsys, *request(tiny, "run"))
         assert {cell["done"] for cell in rows(capsys, *request(tiny))} == {True}
         # An edit of one class would change what the others of the file inherit or call: all are known by the file.
@@ -460,7 +460,7 @@ class TestPluginFile:
         (*_, second) = rows(capsys, *request(tiny, "run"))
         assert (first["measured_linf"], second["measured_linf"]) == (8.0, 4.0)
 
-    def test_records_name_the_file_and_its_content_without_its_folder(self, capsys, tiny, tmp_path):
+    def test_records_name_file_and_content_without_folder(self, capsys, tiny, tmp_path):
         out = tmp_path / "out"
         rows(capsys, *request(tiny, "run"), "--out", str(out))
         for path in (out / "records").iterdir():
@@ -469,7 +469,7 @@ class TestPluginFile:
             assert components["victim"]["file"].startswith(components["victim"]["distribution_version"])
             assert str(tmp_path) not in path.read_text()
 
-    def test_workers_compute_what_was_read_even_if_the_file_changes_meanwhile(self, capsys, tiny, monkeypatch):
+    def test_workers_use_the_content_read_at_start(self, capsys, tiny, monkeypatch):
         prepare = api.run_session
 
         def run_session(cells, here, **options):
@@ -492,7 +492,7 @@ class TestPluginFile:
             (source("poisoner").replace('"thing"', '"Thing"'), "invalid name 'Thing'"),
         ],
     )
-    def test_a_broken_file_is_reported_like_a_broken_plugin(self, capsys, file, text, reason):
+    def test_broken_file_is_reported_like_a_broken_plugin(self, capsys, file, text, reason):
         file.write_text(text)
         plugins = rows(capsys, "plugins", "--plugin", str(file), "--json")["plugins"]
         (sick,) = [plugin for plugin in plugins if plugin["problem"]]
@@ -506,42 +506,42 @@ class TestPluginFile:
         assert code == 1
         assert failed(report["components"][0]) == {"plugin/loads"}
 
-    def test_a_name_that_is_installed_already_is_nobodys(self, capsys, file):
+    def test_name_of_an_installed_component_is_contested(self, capsys, file):
         file.write_text(source("poisoner").replace('"thing"', '"uc"'))
         assert main(["run", "--poisoner", "uc", "--plugin", str(file)]) == 1
         error = capsys.readouterr().err
         assert "ucbench_uc" in error
         assert "thing.py" in error
 
-    def test_what_is_no_python_file_is_refused(self, capsys, tmp_path):
+    def test_file_that_is_not_python_is_rejected(self, capsys, tmp_path):
         assert main(["list", "--plugin", str(tmp_path / "missing.py")]) == 2
         other = tmp_path / "notes.txt"
         other.touch()
         assert main(["list", "--plugin", str(other)]) == 2
         assert "must end in .py" in capsys.readouterr().err
 
-    def test_the_same_file_twice_is_one_plugin(self, tiny):
+    def test_same_file_given_twice_is_one_plugin(self, tiny):
         with registry.trying([tiny, str(tiny)]), registry.trying([tiny]):
             assert sum(plugin.distribution == "thing.py" for plugin in installed().plugins) == 1
             assert installed().find("poisoner", "thing").name == "thing"
 
 
 class TestNewPlugin:
-    def test_it_tells_where_it_wrote_and_what_is_next(self, capsys, tmp_path):
+    def test_prints_the_folder_and_next_steps(self, capsys, tmp_path):
         assert main(["new-plugin", "my-noise", "--kind", "poisoner", "--out", str(tmp_path)]) == 0
         folder = tmp_path / "ucbench-my-noise"
         text = capsys.readouterr().out
         assert f"pip install -e {folder}" in text
         assert (folder / "src" / "ucbench_my_noise" / "poisoner.py").exists()
 
-    def test_a_taken_name_is_refused_with_its_owner_and_nothing_is_written(self, capsys, tmp_path):
+    def test_taken_name_is_rejected_with_its_owner_without_writing(self, capsys, tmp_path):
         assert main(["new-plugin", "uc", "--kind", "poisoner", "--out", str(tmp_path)]) == 2
         error = capsys.readouterr().err
         assert "The poisoner name 'uc' is taken: ucbench_uc (ucbench " in error
         assert "'my-uc'" in error
         assert list(tmp_path.iterdir()) == []
 
-    def test_a_kind_must_be_named(self, capsys, tmp_path):
+    def test_kind_is_required(self, capsys, tmp_path):
         assert main(["new-plugin", "x", "--out", str(tmp_path)]) == 2
         assert main(["new-plugin", "x", "--kind", "poisner", "--out", str(tmp_path)]) == 2
         assert "'poisner'" in capsys.readouterr().err
@@ -555,25 +555,25 @@ class TestTutorial:
     """What docs/plugins.md shows is so."""
 
     @pytest.mark.parametrize("name", FILES)
-    def test_its_files_pass_the_check(self, capsys, tmp_path, name):
+    def test_files_pass_the_check(self, capsys, tmp_path, name):
         (tmp_path / name).write_text(FILES[name])
         code, report = checked(capsys, "--plugin", str(tmp_path / name))
         assert code == 0, report
         assert f"--plugin ./{name}" in TUTORIAL or name == "outline.py"
 
-    def test_there_is_a_file_for_every_kind(self):
+    def test_every_kind_has_a_file(self):
         hooks = {f"ucbench_{kind}s" for kind in SPEC_KINDS}
         shown = {hook for text in FILES.values() for hook in re.findall(r"def (ucbench_\w+)\(", text)}
         assert hooks <= shown
 
-    def test_its_table_has_every_hook_with_its_arguments(self):
+    def test_table_lists_every_hook_with_arguments(self):
         table = dict(re.findall(r"^\| `(ucbench_\w+)` \| `?(\w+)`? \|", TUTORIAL, re.MULTILINE))
         specified = {name: value for name, value in vars(hookspecs).items() if hasattr(value, "ucbench_spec")}
         arguments = {name: ", ".join(inspect.signature(hook).parameters) for name, hook in specified.items()}
         assert table == {name: listed or "none" for name, listed in arguments.items()}
 
     @pytest.mark.parametrize("line", re.findall(r"^    (ucbench (?:run|plan) .*)$", TUTORIAL, re.MULTILINE))
-    def test_its_requests_can_be_planned(self, capsys, tmp_path, monkeypatch, line):
+    def test_requests_can_be_planned(self, capsys, tmp_path, monkeypatch, line):
         """Names, options and what fits together; ``my-noise`` is what the tutorial has had the reader write."""
         for name, text in FILES.items():
             (tmp_path / name).write_text(text)

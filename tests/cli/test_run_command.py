@@ -42,7 +42,7 @@ def cells(capsys, *arguments: str) -> list[dict]:
     return [cell for cell in found if cell["poisoner"] not in ("clean", "sham")]
 
 
-def test_a_run_prints_one_line_a_group_beside_its_references_and_says_where_it_wrote(capsys, tmp_path):
+def test_run_prints_one_line_per_group_with_references_and_folder(capsys, tmp_path):
     out = tmp_path / "out"
     assert (
         main(["run", *AXES, "--poisoner", "stripes", "--poisoner", "positive", "--seed", "0-1", "--out", str(out)]) == 0
@@ -65,21 +65,21 @@ def test_a_run_prints_one_line_a_group_beside_its_references_and_says_where_it_w
     assert len(list((out / "sheets").iterdir())) == 4
 
 
-def test_json_is_the_rows_and_nothing_else(capsys):
+def test_run_json_prints_only_rows(capsys):
     rows = json.loads(output(capsys, "run", *AXES, "--poisoner", "stripes", "--json"))
     assert [row["poisoner"] for row in rows] == ["clean", "sham", "stripes"]
     assert all(tuple(row) == COLUMNS for row in rows)
     assert rows[2]["drop"] == rows[0]["test_accuracy"] - rows[2]["test_accuracy"]
 
 
-def test_quiet_leaves_only_the_table(capsys):
+def test_run_quiet_prints_only_the_table(capsys):
     assert main(["-q", "run", *AXES, "--poisoner", "stripes"]) == 0
     printed = capsys.readouterr()
     assert printed.err == ""
     assert "stripes" in printed.out
 
 
-def test_a_failed_cell_makes_the_exit_code_1_and_the_others_are_shown(capsys):
+def test_run_exits_with_1_on_a_failed_cell_and_shows_the_rest(capsys):
     assert main(["run", *AXES, "--poisoner", "bad:raises", "--poisoner", "stripes"]) == 1
     printed = capsys.readouterr()
     assert "RuntimeError: the optimiser gave up" in printed.err
@@ -110,7 +110,7 @@ def test_a_failed_cell_makes_the_exit_code_1_and_the_others_are_shown(capsys):
         (["--poisoner", "stripes", "--threads", "0"], "--threads must be at least 1"),
     ],
 )
-def test_a_wrong_request_is_exit_code_2_before_any_work(capsys, command, arguments, words):
+def test_run_exits_with_2_before_work_on_a_wrong_request(capsys, command, arguments, words):
     assert main([command, *AXES, *arguments]) == 2
     printed = capsys.readouterr()
     assert words in printed.err
@@ -119,7 +119,7 @@ def test_a_wrong_request_is_exit_code_2_before_any_work(capsys, command, argumen
     assert tiny.work_done() == {}
 
 
-def test_a_plan_shows_what_is_missing_and_after_the_run_that_all_is_done(capsys, tmp_path):
+def test_plan_shows_missing_work_before_and_none_after_a_run(capsys, tmp_path):
     request = [*AXES, "--poisoner", "stripes", "--victim", "fixed"]
     before = output(capsys, "plan", *request).splitlines()
     assert before[-1] == "6 cells, 0 done; the rest: 6 cells of a kind never timed on this machine."
@@ -134,7 +134,7 @@ def test_a_plan_shows_what_is_missing_and_after_the_run_that_all_is_done(capsys,
     assert output(capsys, "plan", *request).splitlines()[-1] == "6 cells, 6 done."
 
 
-def test_a_plan_in_json_has_the_keys_of_the_run(capsys):
+def test_plan_json_has_the_keys_of_the_run(capsys):
     (planned,) = cells(capsys, "plan", "--poisoner", "stripes")
     assert (planned["done"], planned["release_done"], planned["seconds"]) == (False, False, None)
     (row,) = cells(capsys, "run", "--poisoner", "stripes")
@@ -154,21 +154,21 @@ def test_a_plan_in_json_has_the_keys_of_the_run(capsys):
         (["--defense", "none"], []),
     ],
 )
-def test_two_ways_of_saying_the_same_have_the_same_keys(capsys, one, other):
+def test_plan_keys_are_equal_for_equivalent_spellings(capsys, one, other):
     first, second = (
         [cell["cell"] for cell in cells(capsys, "plan", "--poisoner", "stripes", *given)] for given in (one, other)
     )
     assert first == second
 
 
-def test_every_axis_may_be_repeated(capsys):
+def test_run_axes_may_be_repeated(capsys):
     repeated = ["--poisoner", "stripes", "--poisoner", "badge", "--labeling", "original", "--labeling", "shifted",
                 "--defense", "none", "--defense", "dim", "--epsilon", "8", "--epsilon", "16", "--mixture", "1",
                 "--mixture", "50%", "--victim", "fixed", "--seed", "0-1"]  # fmt: skip
     assert len(cells(capsys, "plan", *repeated)) == 2**7
 
 
-def test_seeds_are_pairs_and_craft_and_train_seeds_cross(capsys):
+def test_run_pairs_seeds_and_crosses_craft_and_train_seeds(capsys):
     def seeds(*given: str) -> list[tuple[int, int]]:
         return [
             (cell["craft_seed"], cell["train_seed"]) for cell in cells(capsys, "plan", "--poisoner", "stripes", *given)
@@ -178,12 +178,12 @@ def test_seeds_are_pairs_and_craft_and_train_seeds_cross(capsys):
     assert seeds("--craft-seed", "0-1", "--train-seed", "5,6") == [(0, 5), (0, 6), (1, 5), (1, 6)]
 
 
-def test_the_data_folder_of_the_command_line_is_what_data_sets_see(capsys, tmp_path):
+def test_run_passes_the_data_folder_to_datasets(capsys, tmp_path):
     output(capsys, "plan", *AXES, "--poisoner", "stripes", "--data-root", str(tmp_path))
     assert os.environ["UCBENCH_DATA"] == str(tmp_path)
 
 
-def test_an_interrupted_run_says_so_and_the_same_command_goes_on(capsys, tmp_path, monkeypatch):
+def test_run_resumes_after_an_interrupt(capsys, tmp_path, monkeypatch):
     request = ["run", *AXES, "--poisoner", "stripes", "--poisoner", "bad:interrupts", "--out", str(tmp_path / "out")]
     assert main(request) == 130
     printed = capsys.readouterr()
@@ -197,7 +197,7 @@ def test_an_interrupted_run_says_so_and_the_same_command_goes_on(capsys, tmp_pat
 
 
 @pytest.mark.parametrize("command", ["run", "plan"])
-def test_a_slip_is_told_before_anything_heavy_is_imported(command):
+def test_usage_error_is_printed_before_heavy_imports(command):
     statement = (
         "import sys; from ucbench.cli import main;"
         f" assert main(['{command}', '--poisoner', 'sham', '--victim', 'no-such-net']) == 2;"

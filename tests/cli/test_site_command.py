@@ -30,7 +30,7 @@ def quiet():
     logging.getLogger("ucbench").setLevel(logging.NOTSET)
 
 
-def test_a_suite_names_the_site_and_the_defenses_to_rank_by(capsys, tmp_path):
+def test_site_takes_title_and_ranked_defenses_from_the_suite(capsys, tmp_path):
     folder = made.write(tmp_path / "board", made.board(seeds=1))
     (tmp_path / "small.toml").write_text(SUITE)
     assert main(["leaderboard", "site", str(tmp_path / "small.toml"), str(folder)]) == 0
@@ -40,14 +40,14 @@ def test_a_suite_names_the_site_and_the_defenses_to_rank_by(capsys, tmp_path):
     assert "ranked defenses (none, jpeg)" in " ".join(text.split())
 
 
-def test_a_folder_that_was_built_names_its_suite_itself(tmp_path):
+def test_site_finds_the_suite_of_a_built_folder(tmp_path):
     folder = made.write(tmp_path / "board", made.board(seeds=1))
     (folder / "suite.toml").write_text(SUITE)
     assert main(["leaderboard", "site", str(folder)]) == 0
     assert "<h1>small v3: Spots</h1>" in (folder / "site" / "index.html").read_text(encoding="utf-8")
 
 
-def test_a_suite_can_be_left_out_and_the_site_go_elsewhere(tmp_path):
+def test_site_builds_without_a_suite_into_another_folder(tmp_path):
     folder = made.write(tmp_path / "board", made.board(seeds=1))
     assert main(["leaderboard", "site", str(folder), "--out", str(tmp_path / "pages")]) == 0
     assert "nobody is ranked" in " ".join((tmp_path / "pages" / "index.html").read_text(encoding="utf-8").split())
@@ -64,13 +64,13 @@ def test_a_suite_can_be_left_out_and_the_site_go_elsewhere(tmp_path):
         (["."], 1, "There are no records"),
     ],
 )
-def test_a_slip_is_told(capsys, tmp_path, monkeypatch, arguments, code, text):
+def test_site_reports_usage_errors(capsys, tmp_path, monkeypatch, arguments, code, text):
     monkeypatch.chdir(tmp_path)
     assert main(["leaderboard", "site", *arguments]) == code
     assert text in capsys.readouterr().err
 
 
-def test_help_imports_nothing_heavy():
+def test_site_help_imports_nothing_heavy():
     script = (
         "import sys; from ucbench.cli.app import main; main(['leaderboard', 'site', '--help']);"
         "sys.exit(bool({'torch', 'plotly', 'jinja2', 'scipy'} & sys.modules.keys()))"

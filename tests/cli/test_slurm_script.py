@@ -25,7 +25,7 @@ poisoner = ["rand-class", "lsp"]
 """
 
 
-def test_the_tasks_of_an_array_job_do_every_cell_once(tmp_path):
+def test_slurm_array_tasks_run_every_cell_once(tmp_path):
     suite = tmp_path / "array.toml"
     suite.write_text(SUITE)
     scratch, out = tmp_path / "scratch", tmp_path / "results"

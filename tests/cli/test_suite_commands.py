@@ -57,7 +57,7 @@ def plan(capsys, *arguments: str) -> list[dict]:
     return json.loads(capsys.readouterr().out)
 
 
-def test_a_suite_is_run_in_shards_into_one_folder_and_made_a_leaderboard(capsys, tmp_path, suite):
+def test_suite_shards_share_a_folder_and_make_a_leaderboard(capsys, tmp_path, suite):
     out, board = str(tmp_path / "out"), tmp_path / "board"
     everything = plan(capsys, "--suite", suite)
     assert len(everything) == 16
@@ -75,12 +75,12 @@ def test_a_suite_is_run_in_shards_into_one_folder_and_made_a_leaderboard(capsys,
     assert "leaderboard.csv does not follow from the records" in capsys.readouterr().err
 
 
-def test_flags_replace_the_suites_axes(capsys, suite):
+def test_suite_axes_are_replaced_by_flags(capsys, suite):
     cells = plan(capsys, "--suite", suite, "--seed", "5", "--defense", "fog")
     assert {(cell["train_seed"], cell["defense"]) for cell in cells} == {(5, "fog")}
 
 
-def test_a_suite_fixes_the_threads_unless_they_are_named(capsys, tmp_path, suite):
+def test_suite_fixes_threads_unless_given(capsys, tmp_path, suite):
     one, two = tmp_path / "one", tmp_path / "two"
     main(["run", "--suite", suite, "--seed", "0", "--poisoner", "stripes", *HERE, "--out", str(one)])
     main(["run", "--suite", suite, "--seed", "0", "--poisoner", "stripes", *HERE, "--threads", "2", "--out", str(two)])
@@ -91,7 +91,7 @@ def test_a_suite_fixes_the_threads_unless_they_are_named(capsys, tmp_path, suite
     assert threads == [{1}, {2}]
 
 
-def test_a_metric_is_a_column(capsys):
+def test_suite_metric_is_a_column(capsys):
     assert main(["run", *WORLD, "--metric", "change", *HERE]) == 0
     assert "change.mean" in capsys.readouterr().out.splitlines()[0].lower()
 
@@ -107,12 +107,12 @@ def test_a_metric_is_a_column(capsys):
         (["plan", *WORLD, "--shard", "3"], "--shard is a part such as 3/16"),
     ],
 )
-def test_a_slip_is_told_with_exit_code_2(capsys, arguments, text):
+def test_suite_usage_errors_exit_with_2(capsys, arguments, text):
     assert main(arguments) == 2
     assert text in capsys.readouterr().err
 
 
-def test_suites_are_listed_with_version_and_file(capsys):
+def test_suites_lists_version_and_file(capsys):
     assert main(["list", "suites", "digits-p*", "--json"]) == 0
     (listed,) = json.loads(capsys.readouterr().out)
     assert (listed["name"], listed["version"]) == ("digits-poisoners", 1)

@@ -45,7 +45,7 @@ def writable(images: ucbench.ImageSet) -> np.ndarray:
     return array
 
 
-def test_samples_hold_every_class_and_the_extremes():
+def test_samples_hold_every_class_and_extreme_pixels():
     images = sample_images(7, (4, 9), classes=5, seed=3)
     assert images.images.shape == (7, 3, 4, 9)
     assert set(images.known_labels.tolist()) == set(range(5))
@@ -55,7 +55,7 @@ def test_samples_hold_every_class_and_the_extremes():
     assert images.fingerprint != sample_images(7, (4, 9), classes=5, seed=4).fingerprint
 
 
-def test_a_component_of_another_kind_is_a_usage_error():
+def test_check_raises_on_a_component_of_another_kind():
     with pytest.raises(UsageError, match="clean is a poisoner, and this check is for a victim"):
         check_victim(installed().resolve("poisoner", "clean"))
 
@@ -79,14 +79,14 @@ class TestPoisoners:
         with pytest.raises(ContractError, match=text):
             check_poisoner(poisoner, spec=dataclasses.replace(self.RECORD, **record))
 
-    def test_one_that_keeps_the_contract_passes(self):
+    def test_conforming_component_passes(self):
         check_poisoner(self.Good(), spec=self.RECORD)
 
     @pytest.mark.parametrize("norm", ["l2", "l0"])
-    def test_other_norms_need_a_radius_of_their_own(self, norm):
+    def test_other_norms_need_a_default_radius(self, norm):
         self.refused(self.Good(), f"must name the native_epsilon of its norm. A budget in {norm} needs", budget=norm)
 
-    def test_budget(self):
+    def test_budget_violation_is_found(self):
         class Loud(self.Good):
             def craft(self, train, run):
                 good = super().craft(train, run)
@@ -95,7 +95,7 @@ class TestPoisoners:
         self.refused(Loud(), r"poisoner .*Loud: The perturbation exceeds its budget \(linf 8\)")
         check_poisoner(Loud(), spec=dataclasses.replace(self.RECORD, projects=True))
 
-    def test_budget_that_is_lent_rather_than_the_usual_one(self):
+    def test_given_budget_ignored_for_the_default_is_found(self):
         class Stubborn(self.Good):
             def craft(self, train, run):
                 good = super().craft(train, run)
@@ -103,7 +103,7 @@ class TestPoisoners:
 
         self.refused(Stubborn(), r"exceeds its budget \(linf 4\)")
 
-    def test_count(self):
+    def test_wrong_perturbation_count_is_found(self):
         class Short(self.Good):
             def craft(self, train, run):
                 good = super().craft(train, run)
@@ -112,7 +112,7 @@ class TestPoisoners:
         self.refused(Short(), r"must be int64 \[13\].*got \[12\]")
 
     @pytest.mark.parametrize("draw", [lambda: torch.rand(()).item(), lambda: np.random.rand(), lambda: random.random()])
-    def test_global_generators(self, draw):
+    def test_use_of_global_generators_is_found(self, draw):
         class Careless(self.Good):
             def craft(self, train, run):
                 good = super().craft(train, run)
@@ -120,7 +120,7 @@ class TestPoisoners:
 
         self.refused(Careless(), r"leave the global generators alone|same seed must give the same perturbation")
 
-    def test_seeding_the_global_generator(self):
+    def test_seeding_of_the_global_generator_is_found(self):
         class Seeding(self.Good):
             def craft(self, train, run):
                 torch.manual_seed(0)
@@ -128,7 +128,7 @@ class TestPoisoners:
 
         self.refused(Seeding(), r"craft\(\) must leave the global generators alone")
 
-    def test_state_left_in_the_instance(self):
+    def test_state_kept_in_the_instance_is_found(self):
         class Counting(self.Good):
             calls = 0
 
@@ -139,7 +139,7 @@ class TestPoisoners:
 
         self.refused(Counting(), r"same seed must give the same perturbation\. delta differs in \d+ of \d+ values")
 
-    def test_inputs(self):
+    def test_modified_inputs_are_found(self):
         class Writing(self.Good):
             def craft(self, train, run):
                 writable(train)[0] = 1
@@ -147,10 +147,10 @@ class TestPoisoners:
 
         self.refused(Writing(), r"craft\(\) must not modify its inputs\. The image set 'sample' changed")
 
-    def test_labels_where_none_are_told(self):
+    def test_labels_required_without_label_access_are_found(self):
         self.refused(self.Good(), "means to do without labels. sample has no labels here", label_access="none")
 
-    def test_labels_read_where_there_are_any(self):
+    def test_undeclared_reading_of_labels_is_found(self):
         class Peeking:
             def craft(self, train, run):
                 level = 0 if train.labels is None else 1 / 255
@@ -160,7 +160,7 @@ class TestPoisoners:
         with pytest.raises(ContractError, match="label_access='none' must not read labels"):
             check_poisoner(Peeking(), spec=record)
 
-    def test_granularity(self):
+    def test_wrong_granularity_is_found(self):
         class Own(self.Good):
             def craft(self, train, run):
                 noise = torch.rand((len(train), 3, *train.size), generator=run.generator("noise")).numpy()
@@ -169,7 +169,7 @@ class TestPoisoners:
         self.refused(Own(), r"the images of 'class 0' share one perturbation\. They have 5")
         self.refused(self.Good(), r"all images share one perturbation\. They have 3", granularity="universal")
 
-    def test_small_sets(self):
+    def test_failure_on_small_sets_is_found(self):
         class Greedy(self.Good):
             def craft(self, train, run):
                 assert len(train) > 1, "too few"
@@ -184,7 +184,7 @@ class TestPoisoners:
         self.refused(Greedy(), r"craft\(\) failed\. AssertionError: too few")
         check_poisoner(Polite(), spec=self.RECORD)
 
-    def test_assign_range_and_type(self):
+    def test_assign_of_wrong_range_or_type_is_found(self):
         class Beyond(self.Good):
             def assign(self, images, labels, state, run):
                 return labels + 1
@@ -196,14 +196,14 @@ class TestPoisoners:
         self.refused(Beyond(), r"assign\(\) must return int64 \[7\] in 0\.\.2 for 7 images\. .*values \[1, 2, 3\]")
         self.refused(Floats(), r"assign\(\) must return int64 .*It returned float64 \[7\]")
 
-    def test_assign_judges_by_image(self):
+    def test_assign_depending_on_other_images_is_found(self):
         class Ranking(self.Good):
             def assign(self, images, labels, state, run):
                 return np.argsort(images.images.mean((1, 2, 3))).argsort().astype(np.int64) % 3
 
         self.refused(Ranking(), r"every image by itself, but image \d alone")
 
-    def test_assign_does_not_write_to_the_state(self):
+    def test_assign_writing_to_the_state_is_found(self):
         class Stateful(self.Good):
             def craft(self, train, run):
                 return dataclasses.replace(super().craft(train, run), state={"seen": np.zeros(1)})
@@ -227,10 +227,10 @@ class TestLabelings:
     def by_brightness(self, images):
         return images.with_labels((images.images[:, 0, 0, 0] > 127).astype(np.int64), ("dark", "bright"))
 
-    def test_one_that_keeps_the_contract_passes(self):
+    def test_conforming_component_passes(self):
         check_labeling(self.Good())
 
-    def test_published_pixels_are_for_machines_only(self):
+    def test_published_pixels_are_reserved_for_machine_labelings(self):
         by_brightness = self.by_brightness
 
         class Machine:
@@ -240,7 +240,7 @@ class TestLabelings:
         self.refused(Machine(), "source='semantic' must not read the published pixels")
         check_labeling(Machine(), spec=LabelingSpec(name="machine", summary="", load="", source="machine"))
 
-    def test_scoring_labels_never_depend_on_the_release(self):
+    def test_scoring_labels_depending_on_the_release_are_found(self):
         class Leaking(self.Good):
             def apply(self, clean, published, test, run):
                 train, test = super().apply(clean, published, test, run)
@@ -249,7 +249,7 @@ class TestLabelings:
         for source in ("semantic", "machine"):
             self.refused(Leaking(), "test set's labels must not depend on the published pixels", source)
 
-    def test_pictures_and_order(self):
+    def test_changed_images_or_order_are_found(self):
         class Shuffling(self.Good):
             def apply(self, clean, published, test, run):
                 train, test = super().apply(clean, published, test, run)
@@ -262,14 +262,14 @@ class TestLabelings:
         self.refused(Shuffling(), "published and the test pictures, in their order. For the set 'sample'")
         self.refused(Restoring(), "published and the test pictures, in their order. For the set 'sample'")
 
-    def test_classes_agree(self):
+    def test_disagreeing_classes_are_found(self):
         class Renaming(self.Good):
             def apply(self, clean, published, test, run):
                 return published.with_labels(clean.known_labels, ("x", "y", "z")), test
 
         self.refused(Renaming(), "labelled in the same classes")
 
-    def test_every_picture_has_a_label(self):
+    def test_missing_labels_are_found(self):
         class Silent:
             def apply(self, clean, published, test, run):
                 return published.with_labels(None), test
@@ -290,18 +290,18 @@ class TestMetrics:
         with pytest.raises(ContractError, match=text):
             check_metric(metric, spec=dataclasses.replace(self.RECORD, **record))
 
-    def test_one_that_keeps_the_contract_passes(self):
+    def test_conforming_component_passes(self):
         check_metric(self.Good(), spec=self.RECORD)
 
     @pytest.mark.parametrize("values", [None, {}, {"mean": float("inf")}, {3: 1.0}], ids=repr)
-    def test_values(self, values):
+    def test_values_that_are_not_numbers_are_found(self, values):
         class Odd:
             def compute(self, context):
                 return values
 
         self.refused(Odd(), "mapping of names|finite numbers")
 
-    def test_it_is_given_what_it_reads_and_nothing_else(self):
+    def test_metric_receives_only_what_it_declares(self):
         seen = []
 
         class Curious(self.Good):
@@ -312,14 +312,14 @@ class TestMetrics:
         check_metric(Curious(), spec=self.RECORD)
         assert set(seen) == {(True, True)}
 
-    def test_draws(self):
+    def test_undeclared_draws_are_found(self):
         class Careless(self.Good):
             def compute(self, context):
                 return {"value": float(torch.rand(()))}
 
         self.refused(Careless(), "global generator|same seed")
 
-    def test_the_model_is_left_alone(self):
+    def test_modified_model_is_found(self):
         class Training(self.Good):
             def compute(self, context):
                 context.model.train()
@@ -342,16 +342,16 @@ class TestVictims:
         with pytest.raises(ContractError, match=text):
             check_victim(victim, sizes=[(4, 5)])
 
-    def test_one_that_keeps_the_contract_passes(self):
+    def test_conforming_component_passes(self):
         check_victim(self.Good())
 
-    def test_recipe(self):
+    def test_invalid_recipe_is_found(self):
         class Recipeless(self.Good):
             recipe = None
 
         self.refused(Recipeless(), "victim .*Recipeless: a victim must have a recipe")
 
-    def test_initialisation_follows_the_global_generator(self):
+    def test_initialisation_off_the_global_generator_is_found(self):
         class Own(self.Good):
             generator = torch.Generator().manual_seed(0)
 
@@ -368,14 +368,14 @@ class TestVictims:
         self.refused(Own(), "must draw from torch's global generator, and from nothing else. 1.weight differs")
         self.refused(Fixed(), "initialise afresh .* Two seeds gave the same weights")
 
-    def test_logits(self):
+    def test_wrong_logits_are_found(self):
         class Probabilities(self.Good):
             def layers(self, classes, size):
                 return [*super().layers(classes, size), nn.Unflatten(1, (classes, 1))]
 
         self.refused(Probabilities(), r"finite float32 logits \[2, 5\] .*It returned torch.float32 \[2, 5, 1\]")
 
-    def test_unused_weights(self):
+    def test_unused_weights_are_found(self):
         class Idle(self.Good):
             def build(self, classes, size):
                 model = super().build(classes, size)
@@ -384,7 +384,7 @@ class TestVictims:
 
         self.refused(Idle(), "reach all trainable weights. No gradient at spare")
 
-    def test_batch_dependence_in_eval_mode(self):
+    def test_batch_dependence_in_eval_mode_is_found(self):
         class Batchwise(self.Good):
             def layers(self, classes, size):
                 return [nn.BatchNorm2d(3, track_running_stats=False), *super().layers(classes, size)]
@@ -397,16 +397,16 @@ class TestSurrogates:
         with pytest.raises(ContractError, match=text):
             check_surrogate(surrogate)
 
-    def test_one_that_keeps_the_contract_passes(self):
+    def test_conforming_component_passes(self):
         check_surrogate(TinySurrogate())
 
-    def test_the_tiny_one_is_drawn_from_its_seed(self):
+    def test_tiny_surrogate_is_drawn_from_its_seed(self):
         x = torch.rand(2, 3, 5, 6)
         assert torch.equal(TinySurrogate(1).features(x), TinySurrogate(1).features(x))
         assert not torch.equal(TinySurrogate(1).features(x), TinySurrogate(2).features(x))
         assert TinySurrogate().features(x).shape == (2, 64)
 
-    def test_gradients(self):
+    def test_missing_gradients_are_found(self):
         class Detached(TinySurrogate):
             def features(self, x):
                 return super().features(x).detach()
@@ -422,21 +422,21 @@ class TestSurrogates:
         self.refused(Detached(), "must be differentiable in the images. They have no gradient")
         self.refused(Trainable(), "leave no gradient on the weights. There is one on 0.weight")
 
-    def test_batch_dependence(self):
+    def test_batch_dependence_is_found(self):
         class Batchwise(TinySurrogate):
             def features(self, x):
                 return super().features(x - x.mean(0))
 
         self.refused(Batchwise(), r"features\(\) of an image must not depend on the rest of its batch")
 
-    def test_missing_classifier_may_be_refused(self):
+    def test_surrogate_without_a_classifier_passes(self):
         class Headless(TinySurrogate):
             def logits(self, x):
                 raise UsageError("No classifier.")
 
         check_surrogate(Headless())
 
-    def test_fitted_ones_are_restored_from_their_state(self):
+    def test_state_that_does_not_restore_is_found(self):
         class Fitted(TinySurrogate):
             shift = 0.0
 
@@ -467,10 +467,10 @@ class TestDatasets:
         with pytest.raises(ContractError, match=text):
             check_dataset(dataset)
 
-    def test_one_that_keeps_the_contract_passes(self):
+    def test_conforming_component_passes(self):
         check_dataset(self.Good())
 
-    def test_every_load_is_the_same(self):
+    def test_loads_that_differ_are_found(self):
         class Growing(self.Good):
             seed = 0
 
@@ -480,14 +480,14 @@ class TestDatasets:
 
         self.refused(Growing(), "same pictures in the same order. Two loads of the train split")
 
-    def test_splits_agree(self):
+    def test_disagreeing_splits_are_found(self):
         class Other(self.Good):
             def load(self, split):
                 return sample_images(classes=3 if split == "train" else 2)
 
         self.refused(Other(), "disagree about the classes")
 
-    def test_type(self):
+    def test_wrong_return_type_is_found(self):
         class Raw(self.Good):
             def load(self, split):
                 return super().load(split).images
@@ -529,10 +529,10 @@ class TestDefenses:
         with pytest.raises(ContractError, match=text):
             check_defense(defense, spec=DefenseSpec(name="some", summary="", load=""))
 
-    def test_one_that_keeps_the_contract_passes(self):
+    def test_conforming_component_passes(self):
         check_defense(self.Good())
 
-    def test_a_defense_does_something(self):
+    def test_defense_without_effect_is_found(self):
         class Misspelt:
             def agument(self, x, run, generator):
                 return x
@@ -570,5 +570,5 @@ class TestDefenses:
             ("at_test", lambda self, x: 255 * x, r"at_test\(\) must return .* in \[0, 1\]"),
         ],
     )
-    def test_each_stage(self, stage, method, text):
+    def test_violation_in_each_stage_is_found(self, stage, method, text):
         self.refused(type("Bad", (self.Good,), {stage: method})(), text)

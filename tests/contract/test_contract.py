@@ -134,12 +134,12 @@ def registered() -> list[tuple[str, str]]:
     return [(kind, name) for kind in SPEC_KINDS for name in installed().names(kind)]
 
 
-def test_there_is_a_check_for_every_kind():
+def test_every_kind_has_a_check():
     assert set(CHECKS) == set(SPEC_KINDS)
 
 
 @pytest.mark.parametrize("reference", registered(), indirect=True, ids="-".join)
-def test_the_component_keeps_its_contract(request, reference):
+def test_component_keeps_its_contract(request, reference):
     kind, name = request.node.callspec.params["reference"]
     missing = missing_modules(installed().find(kind, name))
     if missing:

@@ -51,28 +51,28 @@ def plan(*poisoners: str, **changes) -> list[api.PlannedCell]:
         ({"craft_seed": "0-1", "train_seed": "2,3"}, [(0, 2), (0, 3), (1, 2), (1, 3)]),
     ],
 )
-def test_seeds_are_pairs_or_crossed(given, pairs):
+def test_run_pairs_or_crosses_seeds(given, pairs):
     assert api.axes(**given).seeds == pairs
 
 
 @pytest.mark.parametrize("other", [{"craft_seed": 0}, {"train_seed": "0-1"}])
-def test_seeds_given_both_ways_are_refused(other):
+def test_run_raises_when_seeds_are_given_both_ways(other):
     with pytest.raises(UsageError, match=r"either --seed.*or --craft-seed and --train-seed"):
         api.axes(seed=0, **other)
 
 
 @pytest.mark.parametrize("given", [8, 8.0, "8", "8/255", ["8/255"], [8]])
-def test_epsilon_is_read_in_8_bit_units_however_it_is_written(given):
+def test_run_reads_epsilon_in_8_bit_units(given):
     assert api.axes(epsilon=given).epsilons == [8.0]
 
 
-def test_every_axis_takes_one_value_or_several():
+def test_run_axes_take_one_or_several_values():
     one, several = api.axes(poisoner="uc", mixture=0.5), api.axes(poisoner=["uc", "lsp"], mixture=[0.5, 1])
     assert (one.poisoners, one.mixtures, one.datasets) == (["uc"], [0.5], ["digits"])
     assert (several.poisoners, several.mixtures) == (["uc", "lsp"], [0.5, 1])
 
 
-def test_a_run_is_a_table_with_a_row_a_cell_references_included(tmp_path):
+def test_run_returns_one_row_per_cell_with_references(tmp_path):
     table = run("stripes", seed="0-1", out=tmp_path / "out")
     assert list(table.columns) == list(COLUMNS)
     assert table["poisoner"].tolist() == ["clean"] * 2 + ["sham"] * 2 + ["stripes"] * 2
@@ -84,7 +84,7 @@ def test_a_run_is_a_table_with_a_row_a_cell_references_included(tmp_path):
     np.testing.assert_array_equal(stripes["drop"], stripes["clean_accuracy"] - stripes["test_accuracy"])
 
 
-def test_a_folder_gathers_what_several_runs_leave(tmp_path):
+def test_run_folder_gathers_records_of_several_runs(tmp_path):
     run("stripes", out=tmp_path)
     run("badge", "bad:raises", out=tmp_path)
     written = pd.read_csv(tmp_path / "results.csv")
@@ -95,7 +95,7 @@ def test_a_folder_gathers_what_several_runs_leave(tmp_path):
     assert (tmp_path / "results.csv").read_bytes() == before
 
 
-def test_every_release_but_the_references_has_one_sheet(tmp_path):
+def test_run_writes_one_sheet_per_release_without_references(tmp_path):
     run("stripes", "badge", "positive", "bad:raises", victim=["tiny", "fixed"], out=tmp_path)
     sheets = sorted((tmp_path / "sheets").iterdir())
     assert [path.name.rpartition("-")[0] for path in sheets] == ["badge", "positive", "stripes"]
@@ -104,12 +104,12 @@ def test_every_release_but_the_references_has_one_sheet(tmp_path):
             assert sheet.size[0] > 300
 
 
-def test_an_unknown_axis_is_no_axis():
+def test_run_raises_on_an_unknown_axis():
     with pytest.raises(TypeError, match="poisner"):
         ucbench.run(poisner="stripes")
 
 
-def test_a_plan_computes_nothing_and_tells_what_is_there(tmp_path):
+def test_plan_computes_nothing_and_lists_existing_results(tmp_path):
     before = plan("stripes", victim=["tiny", "fixed"])
     assert tiny.work_done() == {}
     assert [(cell.done, cell.seconds) for cell in before] == [(False, None)] * 6
@@ -122,14 +122,14 @@ def test_a_plan_computes_nothing_and_tells_what_is_there(tmp_path):
     assert [cell.seconds for cell in after] == [0] * 3 + [None] * 3
 
 
-def test_a_plan_counts_the_records_of_the_result_folder(tmp_path, monkeypatch):
+def test_plan_counts_records_of_the_result_folder(tmp_path, monkeypatch):
     run("stripes", out=tmp_path / "out")
     monkeypatch.setenv("UCBENCH_HOME", str(tmp_path / "empty"))
     assert [cell.done for cell in plan("stripes", out=tmp_path / "out")] == [True] * 3
     assert [cell.done for cell in plan("stripes")] == [False] * 3
 
 
-def test_a_plan_predicts_from_work_of_the_same_kind():
+def test_plan_predicts_time_from_similar_work():
     run("stripes", mixture=0.5)
     (_, sham, stripes), (_, _, whole) = (plan("stripes", mixture=mixture, seed=1) for mixture in (0.5, 1.0))
     assert not stripes.done
@@ -144,7 +144,7 @@ def pictures(count: int = 12) -> tuple[np.ndarray, np.ndarray]:
     return images, np.arange(count, dtype=np.int64) % 3
 
 
-def test_crafting_gives_what_a_run_would_publish(tmp_path):
+def test_craft_equals_the_release_of_a_run(tmp_path):
     (*_, planned) = plan("badge", seed=5)
     session = tiny.session(tmp_path / "store")
     release = release_of(planned.cell, session)[1]
@@ -154,7 +154,7 @@ def test_crafting_gives_what_a_run_would_publish(tmp_path):
 
 
 @pytest.mark.parametrize(("epsilon", "radius"), [(None, 12), (5, 5), ("6/255", 6)])
-def test_crafting_keeps_to_the_radius_asked_for_or_the_methods_own(epsilon, radius):
+def test_craft_uses_the_requested_or_default_radius(epsilon, radius):
     images, _ = pictures()
     before = images.copy()
     crafted = ucbench.craft(images, None, "stripes", epsilon=epsilon, **ARITHMETIC)
@@ -163,7 +163,7 @@ def test_crafting_keeps_to_the_radius_asked_for_or_the_methods_own(epsilon, radi
     np.testing.assert_array_equal(images, before)
 
 
-def test_crafting_in_another_norm_keeps_the_methods_budget():
+def test_craft_in_another_norm_keeps_the_budget_of_the_method():
     images, _ = pictures()
     crafted = ucbench.craft(images, None, "blots", epsilon=16, **ARITHMETIC)
     lengths = np.sqrt(((crafted.astype(int) - images) ** 2).sum((1, 2, 3))) / 255
@@ -177,7 +177,7 @@ def test_crafting_uses_the_surrogate_frozen_or_fitted_on_the_images(surrogate):
     assert tiny.work_done()["fit eyes"] == (surrogate == "fitted")
 
 
-def test_crafting_checks_what_it_is_given_and_what_it_gets():
+def test_craft_checks_its_arguments_and_the_perturbation():
     images, labels = pictures()
     with pytest.raises(UsageError, match="'badge' is label-based and needs labels"):
         ucbench.craft(images, None, "badge", **ARITHMETIC)
@@ -187,7 +187,7 @@ def test_crafting_checks_what_it_is_given_and_what_it_gets():
         ucbench.craft(images, labels, "bad:twice", **ARITHMETIC)
 
 
-def test_a_run_reports_to_the_progress_it_is_given():
+def test_run_reports_to_the_given_progress():
     stream = io.StringIO()
     run("stripes", "bad:raises", progress=Lines(stream))
     text = stream.getvalue()

@@ -70,7 +70,7 @@ def told(found, severity: str) -> str:
     return " ".join(finding.text for finding in found.findings if finding.severity == severity)
 
 
-def test_records_of_the_suite_pass_whichever_mixture_they_have(judge, records):
+def test_check_passes_records_of_the_suite_for_any_mixture(judge, records):
     found = judge(records, complete=True)
     assert found.findings == ()
     assert len(found.records) == len(records)
@@ -102,13 +102,13 @@ def broken(record: dict, change) -> dict:
         (lambda r: r.update(status="failed"), "error: Field required"),
     ],
 )
-def test_a_record_that_cannot_be_is_named_with_its_fault(records, change, text):
+def test_check_names_a_malformed_record_and_its_fault(records, change, text):
     (record,) = [r for r in records if r["request"]["poisoner"] == "badge"][:1]
     assert faults(record) == []
     assert text in "; ".join(faults(broken(record, change)))
 
 
-def test_a_percentage_of_a_hundred_and_a_failure_are_well_formed(records):
+def test_check_accepts_full_percentages_and_failures(records):
     assert faults(broken(records[0], lambda r: r["metrics"].update(test_accuracy=100.0))) == []
     opaque = {"images_per_second": None, "train_gflops": None}
     assert faults(broken(records[0], lambda r: r["cost"].update(opaque))) == [], "a trainer's own affair"
@@ -117,7 +117,7 @@ def test_a_percentage_of_a_hundred_and_a_failure_are_well_formed(records):
     assert faults([]) == ["it has no schema number"]
 
 
-def test_files_that_are_no_records_are_errors_and_the_others_are_judged(judge, records):
+def test_check_reports_files_that_are_not_records_and_judges_the_rest(judge, records):
     judge(records)
     first, second = (judge.folder / "records" / f"{record['cell']}.json" for record in records[:2])
     first.write_text("{")
@@ -128,19 +128,19 @@ def test_files_that_are_no_records_are_errors_and_the_others_are_judged(judge, r
     assert f"it holds the cell {records[1]['cell']}, and its name says another" in told(found, "error")
 
 
-def test_an_empty_folder_is_a_clear_error(tmp_path):
+def test_check_raises_on_an_empty_folder(tmp_path):
     with pytest.raises(DataError, match="There are no records in"):
         Judge(tmp_path).again()
 
 
-def test_missing_cells_are_a_warning_unless_all_must_be_there(judge, records):
+def test_check_warns_of_missing_cells_unless_complete_is_required(judge, records):
     found = judge(records[:-2])
     assert not found.failed
     assert f"No record of 2 of the suite's {len(records)} cells: spots | " in told(found, "warning")
     assert judge(records[:-2], complete=True).failed
 
 
-def test_failed_cells_are_a_warning_unless_all_must_be_there(judge, records):
+def test_check_warns_of_failed_cells_unless_complete_is_required(judge, records):
     for name in ("metrics", "history", "budget", "cost"):
         del records[-1][name]
     records[-1].update(status="failed", error={"type": "ValueError", "text": "no"})
@@ -149,7 +149,7 @@ def test_failed_cells_are_a_warning_unless_all_must_be_there(judge, records):
     assert judge(records, complete=True).failed
 
 
-def test_a_cell_of_another_suite_is_foreign(judge, records):
+def test_check_rejects_a_cell_of_another_suite(judge, records):
     session = tiny.session(judge.folder / "store")
     (other,) = (
         cell for cell in expand(replace(AXES, seeds=[(7, 7)], mixtures=[1.0]), tiny.registry())
@@ -159,7 +159,7 @@ def test_a_cell_of_another_suite_is_foreign(judge, records):
     assert "1 record of no cell of the suite: spots | badge linf 24 | tiny | seed 7" in told(found, "error")
 
 
-def test_other_versions_of_components_and_other_data_are_told_from_other_cells(judge, records):
+def test_check_distinguishes_other_versions_and_data_from_foreign_cells(judge, records):
     judge.cells = expand(AXES, tiny.registry(("badge", 2)))
     badges = sum(record["request"]["poisoner"] == "badge" for record in records)
     found = judge(records)
@@ -167,7 +167,7 @@ def test_other_versions_of_components_and_other_data_are_told_from_other_cells(j
     assert f"No record of {badges} of the suite's" in told(found, "warning")
 
 
-def test_a_record_that_calls_itself_something_else_is_caught(judge, records):
+def test_check_rejects_a_record_with_a_false_key(judge, records):
     for record in records:
         if record["request"]["poisoner"] == "badge":
             record["request"]["poisoner"] = "stripes:share=0.5"
@@ -175,14 +175,14 @@ def test_a_record_that_calls_itself_something_else_is_caught(judge, records):
     assert "is described otherwise than it is keyed: poisoner stripes:share=0.5 for badge" in told(found, "error")
 
 
-def test_the_same_data_under_another_name_is_only_told(judge, records):
+def test_check_notes_equal_data_under_another_name(judge, records):
     records[0]["request"]["dataset"] = "spots:brightness=0"
     found = judge(records)
     assert not found.failed
     assert "dataset spots:brightness=0 for spots" in told(found, "warning")
 
 
-def test_without_the_data_descriptions_are_judged_and_keys_by_what_records_state(judge, records, monkeypatch):
+def test_check_without_data_judges_descriptions_and_stated_keys(judge, records, monkeypatch):
     def gone(self, split):
         raise DataError("spots: no such folder.")
 
@@ -199,7 +199,7 @@ def test_without_the_data_descriptions_are_judged_and_keys_by_what_records_state
     assert "1 record of no cell of the suite" in told(judge([stranger]), "error")
 
 
-def test_other_arithmetic_is_an_error_and_other_machines_are_a_summary(judge, records):
+def test_check_rejects_other_numerics_and_summarizes_machines(judge, records):
     for record in records:
         record["environment"]["versions"]["torch"] = "2.4.0"
     records[0]["environment"]["versions"]["torch"] = "2.5.0"
@@ -214,13 +214,13 @@ def test_other_arithmetic_is_an_error_and_other_machines_are_a_summary(judge, re
     assert "different dtype" not in told(found, "warning")
 
 
-def test_threads_other_than_the_suites_are_an_error_though_all_agree(judge, records):
+def test_check_rejects_threads_that_differ_from_the_suite(judge, records):
     judge(records)
     found = judge.again(threads=2)
     assert f"{len(records)} records made with other threads than the 2" in told(found, "error")
     assert "of no cell of the suite" not in told(found, "error")
 
 
-def test_two_data_sets_under_one_name_are_an_error(judge, records):
+def test_check_rejects_two_datasets_under_one_name(judge, records):
     records[0]["data"]["test"] = "0" * 64
     assert "The data set spots is 2 different ones" in told(judge(records), "error")

@@ -23,7 +23,7 @@ class Watched(BiLevel):
         return super().poisoned(indices)
 
 
-def test_learning_sees_every_image_once_a_pass_wherever_the_calls_are_cut():
+def test_learn_visits_every_image_once_per_pass_across_calls():
     run = make_run(budget=Budget("linf", 8), surrogate=TinySurrogate())
     one = Watched(sample_images(13), run, lr=0.01)
     per_pass = one.steps_per_pass(4)
@@ -38,7 +38,7 @@ def test_learning_sees_every_image_once_a_pass_wherever_the_calls_are_cut():
     assert all(torch.equal(a, b) for a, b in zip(one.seen, two.seen, strict=True))
 
 
-def test_what_is_perturbed_before_a_step_is_what_it_learns_from():
+def test_learn_uses_the_current_perturbations():
     run = make_run(budget=Budget("linf", 8), surrogate=TinySurrogate())
     state, called = Watched(sample_images(13), run, lr=0.01), []
     state.seen = []
@@ -57,7 +57,7 @@ def test_batches_cover_all_images_in_order_or_shuffled():
     assert torch.equal(shuffled, torch.cat(list(state.batches(7, "round-0"))))
 
 
-def test_put_projects_and_poisoned_stays_a_picture():
+def test_put_projects_into_the_ball_and_the_pixel_range():
     state = bilevel(epsilon=4)
     indices = torch.tensor([0, 12, 5])  # a black one, a white one
     state.put(indices, torch.full((3, 3, 10, 14), 0.5))
@@ -69,7 +69,7 @@ def test_put_projects_and_poisoned_stays_a_picture():
     assert not state.delta[12].any()  # white: nothing can be added
 
 
-def test_resumption_restores_network_momenta_perturbations_and_history():
+def test_restore_recovers_network_momenta_perturbations_and_history():
     checkpoint = MemoryCheckpoint()
     whole = bilevel(checkpoint=checkpoint)
     whole.learn(0, 3, 4)
@@ -89,11 +89,11 @@ def test_resumption_restores_network_momenta_perturbations_and_history():
         assert torch.equal(tensor, resumed.network.state_dict()[name]), name
 
 
-def test_without_a_saved_state_it_starts_at_zero():
+def test_bilevel_starts_at_zero_without_a_checkpoint():
     assert bilevel(checkpoint=MemoryCheckpoint()).resume() == (0, {})
 
 
-def test_frozen_takes_no_gradient_and_thaw_gives_it_back():
+def test_frozen_disables_gradients_and_thaw_restores_them():
     state = bilevel()
     frozen = state.frozen()
     assert not frozen.training
@@ -103,6 +103,6 @@ def test_frozen_takes_no_gradient_and_thaw_gives_it_back():
     assert all(weight.requires_grad for weight in state.network.parameters())
 
 
-def test_a_surrogate_is_needed():
+def test_bilevel_raises_without_a_surrogate():
     with pytest.raises(UsageError, match="no surrogate"):
         BiLevel(sample_images(), make_run(budget=Budget("linf", 8)), lr=0.1)

@@ -46,7 +46,7 @@ def independent_sizes(changes: np.ndarray, norm: str) -> list[float]:
 
 @given(BUDGETS, st.integers(0, 10**6), st.sampled_from([1e-3, 0.02, 0.3, 5.0, 1e30]))
 @settings(max_examples=150, deadline=None)
-def test_a_published_change_never_exceeds_its_budget(budget: Budget, seed: int, scale: float) -> None:
+def test_project_never_exceeds_the_budget(budget: Budget, seed: int, scale: float) -> None:
     changes, _ = budget.project(perturbation(seed, scale))
     assert changes.dtype == np.int16
     assert np.abs(changes).max() <= 255
@@ -60,7 +60,7 @@ def test_a_published_change_never_exceeds_its_budget(budget: Budget, seed: int, 
 
 @given(BUDGETS, st.integers(0, 10**6), st.sampled_from([1e-3, 0.02, 0.3]))
 @settings(max_examples=60, deadline=None)
-def test_projection_is_symmetric_in_sign_and_idempotent(budget: Budget, seed: int, scale: float) -> None:
+def test_project_is_idempotent_and_symmetric_in_sign(budget: Budget, seed: int, scale: float) -> None:
     delta = perturbation(seed, scale)
     changes, moved = budget.project(delta)
     mirrored, mirrored_moved = budget.project(-delta)
@@ -73,7 +73,7 @@ def test_projection_is_symmetric_in_sign_and_idempotent(budget: Budget, seed: in
 
 @given(BUDGETS, st.integers(0, 10**6))
 @settings(max_examples=60, deadline=None)
-def test_a_change_of_whole_levels_within_the_budget_is_kept_as_it_is(budget: Budget, seed: int) -> None:
+def test_project_keeps_whole_levels_within_the_budget(budget: Budget, seed: int) -> None:
     rng = np.random.default_rng(seed)
     levels = np.zeros((2, 3, 9, 7), np.int64)
     levels[:, :, 4, 4] = rng.integers(-1, 2, (2, 3))
@@ -83,23 +83,21 @@ def test_a_change_of_whole_levels_within_the_budget_is_kept_as_it_is(budget: Bud
     assert moved == 0.0
 
 
-def test_rounding_goes_to_the_nearest_level() -> None:
+def test_project_rounds_to_the_nearest_level() -> None:
     delta = np.array([0.4, 0.6, -0.4, -0.6, 7.4, -7.6], np.float32).reshape(1, 3, 1, 2) / 255
     changes, moved = Budget("linf", 8).project(delta)
     assert changes.ravel().tolist() == [0, 1, 0, -1, 7, -8]
     assert moved == 0.0
 
 
-def test_a_fractional_linf_epsilon_never_rounds_up() -> None:
+def test_project_never_rounds_above_a_fractional_linf_epsilon() -> None:
     changes, _ = Budget("linf", 8.7).project(np.full((1, 3, 2, 2), 8.7 / 255, np.float32))
     assert changes.max() == 8
 
 
 @given(st.floats(0.05, 20), st.integers(0, 10**6), st.sampled_from(["noise", "flat", "patches"]))
 @settings(max_examples=60, deadline=None)
-def test_shrinking_to_the_rounded_length_leaves_room_for_less_than_one_level(
-    epsilon: float, seed: int, pattern: str
-) -> None:
+def test_project_shrinks_l2_by_less_than_one_level(epsilon: float, seed: int, pattern: str) -> None:
     """Nor does a pattern of few different values vanish because all of them round down together."""
     rng = np.random.default_rng(seed)
     side = {"noise": 16, "flat": 1, "patches": 4}[pattern]
@@ -112,14 +110,14 @@ def test_shrinking_to_the_rounded_length_leaves_room_for_less_than_one_level(
         assert (change == nearest).all() or (change**2).sum() > (epsilon * 255) ** 2 - dearest_level - 1e-3
 
 
-def test_values_rounded_up_for_a_flat_pattern_are_spread_over_the_image() -> None:
+def test_project_spreads_rounding_over_a_flat_pattern() -> None:
     changes, _ = Budget("l2", 0.2).project(np.full((1, 3, 32, 32), 1.0, np.float32))
     quarters = changes[0].reshape(3, 2, 16, 2, 16).sum(axis=(2, 4)).ravel()
     assert quarters.sum() == 51**2
     assert quarters.max() - quarters.min() <= 6
 
 
-def test_l0_keeps_the_pixels_of_the_largest_length_over_channels() -> None:
+def test_l0_project_keeps_the_pixels_of_largest_length() -> None:
     delta = np.zeros((1, 3, 2, 2), np.float32)
     delta[0, 0, 0, 0] = 0.5
     delta[0, :, 1, 1] = 0.4
@@ -129,12 +127,12 @@ def test_l0_keeps_the_pixels_of_the_largest_length_over_channels() -> None:
     assert moved == 1 / 12
 
 
-def test_l0_keeps_the_first_of_equal_pixels() -> None:
+def test_l0_project_keeps_the_first_of_equal_pixels() -> None:
     changes, _ = Budget("l0", 3).project(np.full((2, 3, 4, 4), 0.1, np.float32))
     assert np.flatnonzero(changes[1].any(axis=0)).tolist() == [0, 1, 2]
 
 
-def test_the_moved_share_counts_projection_and_not_rounding() -> None:
+def test_moved_share_counts_projection_but_not_rounding() -> None:
     delta = np.full((2, 3, 4, 4), 7.7 / 255, np.float32)
     assert Budget("linf", 8).project(delta)[1] == 0.0
     delta[0, 0, 0, :2] = 0.1
@@ -145,9 +143,7 @@ def test_the_moved_share_counts_projection_and_not_rounding() -> None:
 
 
 @pytest.mark.parametrize(("excess", "moved"), [(1e-6, 0.0), (2e-3, 1.0)])
-def test_float32_rounding_is_tolerated_as_within_the_budget_and_coarser_types_are_not(
-    excess: float, moved: float
-) -> None:
+def test_violation_tolerates_float32_rounding_only(excess: float, moved: float) -> None:
     """8/255 rounded up to bfloat16 is too large by 0.2 %."""
     delta = np.full((1, 3, 4, 4), 8 / 255 * (1 + excess), np.float32)
     assert Budget("linf", 8).project(delta)[1] == moved
@@ -155,7 +151,7 @@ def test_float32_rounding_is_tolerated_as_within_the_budget_and_coarser_types_ar
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("norm", ["linf", "l2", "l0", "unbounded"])
-def test_a_perturbation_that_is_not_finite_is_refused_with_its_place(norm: str, bad: float) -> None:
+def test_budget_names_the_position_of_a_non_finite_value(norm: str, bad: float) -> None:
     delta = np.zeros((4, 3, 2, 2), np.float32)
     delta[2, 1, 0, 1] = bad
     budget = Budget(norm, None if norm == "unbounded" else 8)
@@ -163,7 +159,7 @@ def test_a_perturbation_that_is_not_finite_is_refused_with_its_place(norm: str, 
         budget.project(delta)
 
 
-def test_the_place_of_a_bad_value_counts_all_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_non_finite_position_counts_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget_module, "blocks", lambda shape: blocks(shape, 12))
     delta = np.zeros((4, 3, 2, 2), np.float32)
     delta[3, 0, 0, 0] = np.nan
@@ -180,7 +176,7 @@ def test_violation_is_the_largest_excess(budget: Budget) -> None:
     assert Budget("unbounded", None).violation(changes) == 0.0
 
 
-def test_radius_is_in_the_units_of_a_perturbation() -> None:
+def test_radius_is_in_units_of_the_perturbation() -> None:
     assert Budget("linf", 8).radius == 8 / 255
     assert Budget("l2", 1.5).radius == 1.5
     assert Budget("l0", 4).radius == 4.0
@@ -188,7 +184,7 @@ def test_radius_is_in_the_units_of_a_perturbation() -> None:
 
 
 @given(st.integers(1, 255))
-def test_epsilon_is_read_in_levels_with_or_without_the_denominator(levels: int) -> None:
+def test_epsilon_parses_levels_with_and_without_denominator(levels: int) -> None:
     assert parse_epsilon(str(levels)) == parse_epsilon(f"{levels}/255") == float(levels)
 
 
@@ -212,12 +208,12 @@ def test_epsilon_is_read_in_levels_with_or_without_the_denominator(levels: int) 
         "0.03",
     ],
 )
-def test_nonsense_epsilons_are_refused_by_name(text: str) -> None:
+def test_epsilon_parsing_raises_on_nonsense(text: str) -> None:
     with pytest.raises(UsageError, match="psilon"):
         parse_epsilon(text)
 
 
-def test_an_epsilon_on_the_unit_scale_is_told_how_to_write_it() -> None:
+def test_epsilon_on_the_unit_scale_raises_with_a_suggestion() -> None:
     with pytest.raises(UsageError, match="n/255"):
         parse_epsilon("0.0314")
 
@@ -237,17 +233,17 @@ def test_an_epsilon_on_the_unit_scale_is_told_how_to_write_it() -> None:
         ("l1", 8),
     ],
 )
-def test_budgets_without_meaning_are_refused(norm: str, epsilon: float | None) -> None:
+def test_budget_raises_on_meaningless_values(norm: str, epsilon: float | None) -> None:
     with pytest.raises(UsageError):
         Budget(norm, epsilon)
 
 
-def test_equal_budgets_are_equal_however_their_epsilon_was_typed() -> None:
+def test_budgets_are_equal_for_equivalent_epsilon_spellings() -> None:
     assert repr(Budget("linf", 8)) == repr(Budget("linf", np.float64(8.0))) == repr(Budget("linf", 8.0))
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=4).map(tuple), st.integers(1, 40))
-def test_blocks_cover_the_first_axis_once_and_in_order(shape: tuple[int, ...], block_values: int) -> None:
+def test_blocks_cover_the_first_axis_once_in_order(shape: tuple[int, ...], block_values: int) -> None:
     covered = [i for block in blocks(shape, block_values) for i in range(*block.indices(shape[0]))]
     assert covered == list(range(shape[0]))
     per_item = math.prod(shape[1:])
@@ -264,7 +260,7 @@ def pictures(count: int = 5, height: int = 24, width: int = 20) -> tuple[np.ndar
     return source, np.clip(source + noise, 0, 255).astype(np.uint8)
 
 
-def test_measured_norms_are_those_of_the_published_difference() -> None:
+def test_measured_norms_equal_those_of_the_published_difference() -> None:
     source, release = pictures()
     measured = measure(source, release)
     difference = release.astype(int) - source
@@ -274,7 +270,7 @@ def test_measured_norms_are_those_of_the_published_difference() -> None:
         assert measured[f"{norm}_mean"] == pytest.approx(sum(expected) / len(expected))
 
 
-def test_psnr_is_the_mean_over_images_with_unchanged_ones_capped() -> None:
+def test_psnr_averages_images_and_caps_unchanged_ones() -> None:
     source = np.full((2, 3, 8, 8), 100, np.uint8)
     release = source.copy()
     release[1] += 5
@@ -302,13 +298,13 @@ def ssim_by_definition(x: np.ndarray, y: np.ndarray, side: int) -> float:
 
 
 @pytest.mark.parametrize(("height", "width", "side"), [(14, 13, 11), (8, 12, 7), (2, 5, 1)])
-def test_ssim_agrees_with_its_definition_at_every_size(height: int, width: int, side: int) -> None:
+def test_ssim_equals_its_definition_at_every_size(height: int, width: int, side: int) -> None:
     source, release = pictures(2, height, width)
     expected = np.mean([ssim_by_definition(source[i, c], release[i, c], side) for i in range(2) for c in range(3)])
     assert measure(source, release)["ssim"] == pytest.approx(expected, abs=1e-9)
 
 
-def test_identical_sets_measure_as_unchanged() -> None:
+def test_measures_of_identical_sets_report_no_change() -> None:
     source, _ = pictures()
     measured = measure(source, source)
     assert measured["ssim"] == pytest.approx(1.0)
@@ -316,13 +312,13 @@ def test_identical_sets_measure_as_unchanged() -> None:
     assert measured["linf_max"] == measured["l2_max"] == measured["l0_max"] == 0.0
 
 
-def test_measures_do_not_depend_on_the_block() -> None:
+def test_measures_are_independent_of_the_block_size() -> None:
     source, release = pictures()
     assert measure(source, release, block_values=1) == pytest.approx(measure(source, release), rel=1e-12)
 
 
 @pytest.mark.parametrize("count", [0, 3])
-def test_sets_that_cannot_be_compared_are_refused(count: int) -> None:
+def test_measures_raise_on_incomparable_sets(count: int) -> None:
     source, release = pictures()
     with pytest.raises(ContractError, match="Cannot measure"):
         measure(source[:count], release[:0])

@@ -21,7 +21,7 @@ def blobs(seed: int = 0) -> torch.Tensor:
     return corners + torch.randn((30, 2), generator=torch.Generator().manual_seed(seed))
 
 
-def test_separate_groups_are_found():
+def test_cluster_finds_separate_groups():
     found = cluster(blobs(), 3, seed=0)
     groups = found.assignment.reshape(3, 10)
     assert (groups == groups[:, :1]).all()
@@ -31,32 +31,32 @@ def test_separate_groups_are_found():
 
 
 @pytest.mark.parametrize("seed", [0, 2**62 + 5])
-def test_one_seed_gives_the_same_clusters(seed):
+def test_cluster_repeats_for_one_seed(seed):
     first, again = (cluster(blobs(), 4, seed) for _ in range(2))
     np.testing.assert_array_equal(first.centres, again.centres)
     np.testing.assert_array_equal(first.assignment, again.assignment)
 
 
-def test_the_assignment_is_the_nearest_centre():
+def test_cluster_assigns_the_nearest_centre():
     features = torch.rand((200, 16), generator=torch.Generator().manual_seed(0))
     found = cluster(features, 7, seed=0)
     np.testing.assert_array_equal(nearest_centre(features, torch.from_numpy(found.centres)), found.assignment)
 
 
-def test_fewer_images_than_clusters_are_refused():
+def test_cluster_raises_on_fewer_images_than_clusters():
     with pytest.raises(UsageError, match="5 clusters need at least 5 images, but there are 4"):
         cluster(blobs()[:4], 5, seed=0)
 
 
 @pytest.mark.filterwarnings("ignore:Number of distinct clusters")
-def test_fewer_different_images_than_clusters_are_refused():
+def test_cluster_raises_on_fewer_distinct_images_than_clusters():
     """k-means would leave clusters empty, and no perturbation can be fitted on those."""
     with pytest.raises(UsageError, match=r"4 clusters .* only 2 different"):
         cluster(torch.eye(2).repeat(6, 1), 4, seed=0)
 
 
 @pytest.mark.parametrize("batch", [1, 5, 250])
-def test_features_do_not_depend_on_the_batch(batch):
+def test_features_are_independent_of_the_batch_size(batch):
     surrogate, images = TinySurrogate(), sample_images(11)
     whole = surrogate.features(torch.from_numpy(images.images.copy()).float() / 255)
     found = extract_features(surrogate, images, CPU, batch)
@@ -64,7 +64,7 @@ def test_features_do_not_depend_on_the_batch(batch):
     assert not found.requires_grad
 
 
-def test_clusters_follow_the_craft_seed_and_the_pixels_alone():
+def test_clusters_of_depends_only_on_craft_seed_and_pixels():
     images = sample_images(40)
     found = clusters_of(images, 3, make_run(), TinySurrogate())
     relabelled = dataclasses.replace(images, labels=images.known_labels[::-1].copy())

@@ -36,7 +36,7 @@ def measured(labels: list[int], original: list[int]) -> tuple[float, float]:
         ([0, 0, 0, 0, 0, 1, 1], [0, 0, 0, 1, 1, 0, 0], None, 400 / 7),
     ],
 )
-def test_by_hand(labels, original, information, matched):
+def test_scores_equal_hand_computed_values(labels, original, information, matched):
     found = measured(labels, original)
     if information is not None:
         assert found[0] == pytest.approx(information, abs=1e-12)
@@ -45,7 +45,7 @@ def test_by_hand(labels, original, information, matched):
 
 @given(LABELS)
 @settings(max_examples=60, deadline=None)
-def test_against_all_matchings_and_scikit_learn(pairs):
+def test_scores_equal_brute_force_matching_and_scikit_learn(pairs):
     labels, original = (list(column) for column in zip(*pairs, strict=True))
     best = max(
         sum(matching[label] == true for label, true in pairs)
@@ -59,14 +59,14 @@ def test_against_all_matchings_and_scikit_learn(pairs):
     assert all(math.isfinite(value) for value in found)
 
 
-def test_rows_are_the_first_labels():
+def test_contingency_rows_are_the_first_labeling():
     table = contingency(np.array([0, 0, 2], np.int64), np.array([1, 1, 0], np.int64))
     np.testing.assert_array_equal(table, [[0, 2], [0, 0], [1, 0]])
     rows, columns = best_matching(table)
     assert dict(zip(rows.tolist(), columns.tolist(), strict=True)) == {0: 1, 2: 0}
 
 
-def test_information_is_what_one_labeling_tells_of_the_other():
+def test_mutual_information_equals_its_definition():
     # Four classes in two groups of two: the group takes away one bit of two.
     table = contingency(np.array([0, 0, 1, 1], np.int64), np.array([0, 1, 2, 3], np.int64))
     assert mutual_information(table) == pytest.approx(math.log(2))

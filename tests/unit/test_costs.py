@@ -19,7 +19,7 @@ from ucbench.store.timings import REMEMBERED, Timings
 
 @given(st.lists(st.floats(0.001, 1e5), min_size=1, max_size=2 * REMEMBERED))
 @settings(max_examples=25, deadline=None)
-def test_a_prediction_is_the_median_of_the_latest(tmp_path_factory, seconds):
+def test_prediction_is_the_median_of_the_latest_timings(tmp_path_factory, seconds):
     root = tmp_path_factory.mktemp("store")
     book = Timings(root)
     for each in seconds:
@@ -30,12 +30,12 @@ def test_a_prediction_is_the_median_of_the_latest(tmp_path_factory, seconds):
     assert Timings(root).predict("craft") == pytest.approx(expected, abs=0.001)
 
 
-def test_work_that_was_never_done_has_no_prediction(tmp_path):
+def test_prediction_is_missing_for_work_never_done(tmp_path):
     assert Timings(tmp_path).predict("craft") is None
     assert Timings(tmp_path / "absent").predict("craft") is None
 
 
-def test_damaged_lines_are_passed_over(tmp_path):
+def test_timings_skip_damaged_lines(tmp_path):
     good = json.dumps({"work": "craft", "seconds": 3.0}).encode()
     bad = [b"", b"{", b"[1, 2]", b"7", b'{"work": "craft"}', b'{"seconds": 900}', b'{"work": "craft", "seconds": "x"}',
            b'{"work": ["craft"], "seconds": 900}', b"\xff\xfe\x00", good[:10]]  # fmt: skip
@@ -44,7 +44,7 @@ def test_damaged_lines_are_passed_over(tmp_path):
     assert len(Timings(tmp_path)._seconds["craft"]) == 3
 
 
-def test_a_store_that_cannot_be_written_costs_no_more_than_the_next_prediction(tmp_path):
+def test_timing_stays_in_memory_when_the_store_is_unwritable(tmp_path):
     book = Timings(tmp_path / "absent")
     book.remember("craft", 3.0)
     assert book.predict("craft") == 3.0
@@ -56,7 +56,7 @@ def cell(**changes) -> Cell:
     return expand(Axes(**{**defaults, **changes}), registry())[-1]
 
 
-def test_training_costs_the_same_whoever_perturbed_the_pictures():
+def test_training_cost_key_ignores_the_poisoner():
     def work(numerics: Numerics = CPU, images: int = 36, **changes) -> str:
         return training_work(cell(**changes), images, (8, 8), numerics)
 
@@ -68,7 +68,7 @@ def test_training_costs_the_same_whoever_perturbed_the_pictures():
     assert len(set(different)) == len(different)
 
 
-def test_crafting_costs_the_same_at_any_radius_and_seed_and_for_any_victim():
+def test_craft_cost_key_ignores_radius_seed_and_victim():
     def work(images: int = 36, **changes) -> str:
         return crafting_work(cell(**changes), images, (8, 8), CPU)
 

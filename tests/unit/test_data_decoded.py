@@ -57,7 +57,7 @@ def objects(store, kind):
     return list((store.root / "objects" / kind).glob("*/*"))
 
 
-def test_pictures_are_opened_once(store, opened):
+def test_decoded_images_are_opened_once(store, opened):
     first, framing = read(mixed(), store)
     assert opened
     opened.clear()
@@ -78,18 +78,18 @@ def test_pictures_are_opened_once(store, opened):
     ],
     ids=["another picture", "another order", "one less"],
 )
-def test_other_pictures_are_not_mistaken_for_them(store, change):
+def test_decoded_cache_misses_for_other_images(store, change):
     read(mixed(), store)
     other, framing = read(change(mixed()), store)
     np.testing.assert_array_equal(other, assemble(change(mixed()), framing))
 
 
-def test_other_sizes_are_not_mistaken_for_them(store):
+def test_decoded_cache_misses_for_another_size(store):
     assert [read(mixed(), store, size)[0].shape[2] for size in (None, 6, 5, 6)] == [8, 6, 5, 6]
     assert len(objects(store, "pictures")) == 3
 
 
-def test_other_interpolations_are_not_mistaken_for_them(store):
+def test_decoded_cache_misses_for_another_interpolation(store):
     read(mixed(), store)
     decoded = DecodedImages(mixed(), store)
     framing = decoded.framing(None, None, "bilinear")
@@ -97,7 +97,7 @@ def test_other_interpolations_are_not_mistaken_for_them(store):
     assert framing.resample == "bilinear"
 
 
-def test_another_decoder_decodes_again(store, opened, monkeypatch):
+def test_decoded_cache_misses_for_another_decoder_version(store, opened, monkeypatch):
     read(mixed(), store)
     opened.clear()
     monkeypatch.setattr("PIL.__version__", "0.0")
@@ -105,7 +105,7 @@ def test_another_decoder_decodes_again(store, opened, monkeypatch):
     assert opened
 
 
-def test_files_go_by_their_content_and_not_by_their_name_or_time(store, opened, tmp_path):
+def test_decoded_cache_key_is_file_content_not_name_or_time(store, opened, tmp_path):
     file, moved = tmp_path / "a.png", tmp_path / "b.png"
     file.write_bytes(png(9, 9, 0))
     first, _ = read([Picture(file, "a")], store)
@@ -121,7 +121,7 @@ def test_files_go_by_their_content_and_not_by_their_name_or_time(store, opened, 
     assert (read([Picture(moved, "b")], store)[0] != first).sum() == 1
 
 
-def test_a_damaged_object_is_made_again(store, caplog):
+def test_decoded_cache_rebuilds_a_damaged_object(store, caplog):
     first, _ = read(mixed(), store)
     (path,) = objects(store, "pictures")
     kept = bytearray((path / "images.npy").read_bytes())
@@ -133,7 +133,7 @@ def test_a_damaged_object_is_made_again(store, caplog):
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before decoding", "after decoding"])
-def test_a_store_that_cannot_be_written_costs_a_warning(store, monkeypatch, caplog, opened, after):
+def test_decoded_cache_warns_when_the_store_is_read_only(store, monkeypatch, caplog, opened, after):
     def refuse(self, kind, key, make):
         if after:
             make()
@@ -147,14 +147,14 @@ def test_a_store_that_cannot_be_written_costs_a_warning(store, monkeypatch, capl
     np.testing.assert_array_equal(found, assemble(mixed(), framing))
 
 
-def test_writing_to_what_was_lent_does_not_reach_the_store(store):
+def test_writing_to_decoded_images_leaves_the_store_unchanged(store):
     first = read(mixed(), store)[0].copy()
     lent = read(mixed(), store)[0]
     lent[:] = 0
     np.testing.assert_array_equal(read(mixed(), store)[0], first)
 
 
-def test_damaged_and_missing_pictures_are_named(store, tmp_path):
+def test_decoding_names_damaged_and_missing_images(store, tmp_path):
     with pytest.raises(DataError, match="row 7"):
         read([*mixed(), Picture(b"no picture", "row 7")], store)
     with pytest.raises(DataError, match="gone"):
@@ -162,7 +162,7 @@ def test_damaged_and_missing_pictures_are_named(store, tmp_path):
     assert not objects(store, "pictures")
 
 
-def test_decoded_pictures_that_need_no_scaling_are_not_kept(store):
+def test_decoded_cache_skips_images_that_need_no_scaling(store):
     pixels = np.random.default_rng(0).integers(0, 256, (3, 6, 6, 3), np.uint8)
     found, _ = read([Picture(one, "") for one in pixels], store)
     np.testing.assert_array_equal(found, pixels.transpose(0, 3, 1, 2))
@@ -181,7 +181,7 @@ class Folder(FramedDataset):
         return Split(pictures, np.arange(len(pictures)) % 3, ("a", "b", "c"))
 
 
-def test_a_data_set_loaded_again_is_the_same(store, opened):
+def test_dataset_is_identical_when_loaded_from_the_cache(store, opened):
     first = load_dataset(Folder(DatasetParams()), DatasetParams(), store)
     opened.clear()
     again = load_dataset(Folder(DatasetParams()), DatasetParams(), Store(store.root))
@@ -194,12 +194,12 @@ def test_a_data_set_loaded_again_is_the_same(store, opened):
 
 
 @given(height=st.integers(1, 40), width=st.integers(1, 40), kind=st.sampled_from(["PNG", "BMP", "JPEG"]))
-def test_sizes_read_from_the_first_bytes_are_those_of_the_picture(height, width, kind):
+def test_header_size_equals_the_decoded_size(height, width, kind):
     source = png(height, width, 0, kind)
     assert Picture(memoryview(source), "").size() == (height, width) == Picture(source, "").pixels().shape[:2]
 
 
 @given(st.binary(max_size=40))
-def test_bytes_that_only_begin_like_a_picture_are_refused(tail):
+def test_assemble_names_bytes_that_only_start_like_an_image(tail):
     with pytest.raises(DataError, match="row 5"):
         assemble([Picture(b"\x89PNG\r\n\x1a\n" + tail, "row 5")], choose_framing([], size=4))

@@ -46,18 +46,18 @@ def numbers(images):
     return images.images[:, 0, 0, 0].tolist()
 
 
-def test_nothing_asked_nothing_changed(animals):
+def test_load_changes_nothing_by_default(animals):
     loaded = load_dataset(animals, DatasetParams())
     assert loaded.train is animals.splits["train"]
     assert loaded.test is animals.splits["test"]
     assert loaded.note == "as given"
 
 
-def test_parameters_of_another_kind_ask_for_nothing(animals):
+def test_load_ignores_parameters_of_another_kind(animals):
     assert load_dataset(animals, Params()).train is animals.splits["train"]
 
 
-def test_a_data_set_without_note(animals):
+def test_load_accepts_a_dataset_without_notes(animals):
     del type(animals).note
     try:
         assert load_dataset(animals, DatasetParams()).note == ""
@@ -65,7 +65,7 @@ def test_a_data_set_without_note(animals):
         type(animals).note = "as given"
 
 
-def test_subsets_of_both_splits(animals):
+def test_load_takes_subsets_of_both_splits(animals):
     loaded = load_dataset(animals, DatasetParams(train_per_class=5, test_per_class=2, subset_seed=9))
     assert np.bincount(loaded.train.labels).tolist() == [5] * 4
     assert np.bincount(loaded.test.labels).tolist() == [2] * 4
@@ -73,7 +73,7 @@ def test_subsets_of_both_splits(animals):
     assert loaded.note == "as given; 5 training images a class; 2 test images a class; drawn with subset_seed=9"
 
 
-def test_validation_comes_from_training_images_and_test_is_not_read(animals):
+def test_validation_is_drawn_from_training_without_reading_test(animals):
     loaded = load_dataset(animals, DatasetParams(validation=0.25))
     assert animals.asked == ["train"]
     assert sorted(numbers(loaded.train) + numbers(loaded.test)) == list(range(80))
@@ -81,14 +81,14 @@ def test_validation_comes_from_training_images_and_test_is_not_read(animals):
     assert "20 of the 80 training images are the test split" in loaded.note
 
 
-def test_validation_part_does_not_depend_on_the_subset(animals):
+def test_validation_part_is_independent_of_the_subset(animals):
     whole = load_dataset(animals, DatasetParams(validation=0.25))
     part = load_dataset(animals, DatasetParams(validation=0.25, train_per_class=3))
     assert numbers(part.test) == numbers(whole.test)
     assert set(numbers(part.train)) <= set(numbers(whole.train))
 
 
-def test_classes_without_pictures_are_dropped_and_labels_close_up():
+def test_empty_classes_are_dropped_and_labels_renumbered():
     loaded = load_dataset(Given(numbered_set([3, 1, 1, 3], "train"), numbered_set([1, 3], "test")), DatasetParams())
     assert loaded.train.classes == loaded.test.classes == ("bee", "dog")
     assert loaded.train.labels.tolist() == [1, 0, 0, 1]
@@ -96,20 +96,20 @@ def test_classes_without_pictures_are_dropped_and_labels_close_up():
     assert "'ant', 'cat'" in loaded.note
 
 
-def test_dropping_holds_for_validation_too():
+def test_empty_classes_are_dropped_from_validation():
     loaded = load_dataset(Given(numbered_set([3, 1] * 5, "train")), DatasetParams(validation=0.2))
     assert loaded.test.classes == ("bee", "dog")
     assert sorted(loaded.test.labels.tolist()) == [0, 1]
 
 
-def test_a_class_seen_only_in_the_test_split_is_refused():
+def test_class_only_in_the_test_split_is_refused():
     given = Given(numbered_set([0, 1], "train"), numbered_set([0, 3], "test"))
     with pytest.raises(DataError, match="test shows the class 'dog', of which train has no pictures"):
         load_dataset(given, DatasetParams())
 
 
 @pytest.mark.parametrize("asked", [DatasetParams(), DatasetParams(validation=0.5)])
-def test_one_class_only(asked):
+def test_load_raises_on_a_single_class(asked):
     with pytest.raises(DataError, match="all pictures are of one class, 'bee'"):
         load_dataset(Given(numbered_set([1, 1, 1], "train"), numbered_set([1], "test")), asked)
 
@@ -121,13 +121,13 @@ def test_one_class_only(asked):
         ((*CLASSES, "emu"), "one has 4, the other 5"),
     ],
 )
-def test_splits_that_disagree_about_classes(animals, classes, message):
+def test_load_raises_when_splits_disagree_on_classes(animals, classes, message):
     animals.splits["test"] = dataclasses.replace(animals.splits["test"], classes=classes)
     with pytest.raises(DataError, match=message):
         load_dataset(animals, DatasetParams())
 
 
-def test_splits_that_disagree_about_label_sets(animals):
+def test_load_raises_when_splits_disagree_on_label_sets(animals):
     coarse = {"coarse": LabelSet(np.zeros(80, np.int64), ("all",))}
     animals.splits["train"] = dataclasses.replace(animals.splits["train"], label_sets=coarse)
     with pytest.raises(DataError, match="label sets coarse"):
@@ -141,24 +141,24 @@ def test_splits_that_disagree_about_label_sets(animals):
         ([0, 1], [], "test split has 0 images; at least 1"),
     ],
 )
-def test_too_few_images(train, test, message):
+def test_load_raises_on_too_few_images(train, test, message):
     with pytest.raises(DataError, match=message):
         load_dataset(Given(numbered_set(train, "a"), numbered_set(test, "b")), DatasetParams())
 
 
-def test_a_split_without_labels(animals):
+def test_load_raises_on_a_split_without_labels(animals):
     animals.splits["train"] = animals.splits["train"].with_labels(None)
     with pytest.raises(DataError, match="no labels"):
         load_dataset(animals, DatasetParams())
 
 
-def test_splits_of_two_sizes_break_the_contract(animals):
+def test_load_raises_when_splits_differ_in_image_size(animals):
     animals.splits["test"] = numbered_set([0, 1], "test", side=8)
     with pytest.raises(ContractError, match="one size"):
         load_dataset(animals, DatasetParams())
 
 
-def test_something_else_than_an_image_set_breaks_the_contract(animals):
+def test_load_raises_when_a_split_is_not_an_image_set(animals):
     animals.splits["train"] = [1, 2]
     with pytest.raises(ContractError, match=r"Given.load\('train'\) returned list"):
         load_dataset(animals, DatasetParams())
@@ -166,11 +166,11 @@ def test_something_else_than_an_image_set_breaks_the_contract(animals):
 
 class TestParams:
     @pytest.mark.parametrize("options", [{"resize": "40"}, {"size": "40", "resize": "32"}])
-    def test_resize_needs_a_size_to_crop_to(self, options):
+    def test_resize_requires_a_size(self, options):
         with pytest.raises(UsageError, match="resize="):
             DatasetParams.resolve("dataset 'x'", options=options)
 
-    def test_seed_matters_only_where_something_is_drawn(self):
+    def test_seed_is_dropped_when_nothing_is_drawn(self):
         one, other = ({"subset_seed": seed} for seed in (1, 2))
         assert DatasetParams(**one).identity() == DatasetParams(**other).identity()
         for draw in ({"train_per_class": 5}, {"test_per_class": 5}, {"validation": 0.5}):

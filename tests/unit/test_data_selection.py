@@ -44,24 +44,24 @@ def test_subsets_are_balanced_nested_and_in_order(labels, seed, small):
     assert (np.diff(few) > 0).all()
 
 
-def test_draws_are_pinned():
+def test_subset_draws_equal_pinned_values():
     labels = np.repeat(np.arange(3, dtype=np.int64), 20)
     assert balanced_indices(labels, CLASSES, 3, seed=7).tolist() == [7, 13, 14, 23, 27, 35, 45, 46, 48]
 
 
-def test_another_seed_is_another_subset():
+def test_subset_differs_for_another_seed():
     labels = np.repeat(np.arange(3, dtype=np.int64), 50)
     drawn = {tuple(balanced_indices(labels, CLASSES, 10, seed)) for seed in range(20)}
     assert len(drawn) == 20
 
 
-def test_classes_are_drawn_independently():
+def test_subset_draws_classes_independently():
     labels = np.repeat(np.arange(3, dtype=np.int64), 50)
     rows = balanced_indices(labels, CLASSES, 10, seed=0).reshape(3, 10) % 50
     assert len({tuple(row) for row in rows}) == 3
 
 
-def test_class_with_too_few_is_named():
+def test_subset_names_the_class_with_too_few_images():
     with pytest.raises(DataError, match=r"insects: 3 images a class .* class 'bee' has 2"):
         balanced_subset(numbered_set([0, 0, 0, 1, 1, 2, 2, 2]), 3, seed=0)
 
@@ -87,23 +87,23 @@ def test_split_is_a_stratified_partition(labels, seed, fraction):
     assert (np.abs(taken - fraction * counts) <= 1).all()
 
 
-def test_split_passes_over_classes_without_images():
+def test_split_skips_classes_without_images():
     kept, held = stratified_split(np.array([0, 0, 2, 2], np.int64), CLASSES, 0.5, seed=0)
     assert len(kept) == len(held) == 2
 
 
-def test_single_image_cannot_be_split():
+def test_split_raises_on_a_single_image():
     with pytest.raises(DataError, match="insects: class 'cat' has a single image"):
         split_validation(numbered_set([0, 0, 1, 1, 2]), 0.5, seed=0)
 
 
-def test_validation_is_named_as_such():
+def test_split_names_the_validation_part():
     train, validation = split_validation(numbered_set(np.arange(30) % 3), 0.2, seed=0)
     assert (len(train), len(validation)) == (24, 6)
     assert (train.name, validation.name) == ("insects", "insects validation")
 
 
-def test_a_set_without_labels_keeps_no_other_naming_either():
+def test_image_set_without_labels_drops_its_label_sets():
     labels = np.array([0, 1, 0, 1])
     named = ImageSet(
         np.zeros((4, 3, 8, 8), np.uint8), labels, ("a", "b"), label_sets={"coarse": LabelSet(labels, ("x", "y"))}
@@ -113,7 +113,7 @@ def test_a_set_without_labels_keeps_no_other_naming_either():
 
 
 @given(labels_with_enough_of_each(4), SEEDS, st.data())
-def test_what_is_set_aside_is_stratified_nested_and_leaves_the_rest_in_order(labels, seed, data):
+def test_trusted_part_is_stratified_nested_and_keeps_the_rest_in_order(labels, seed, data):
     images = numbered_set(labels)
     count = data.draw(st.integers(1, len(labels) // 2))
     rest, taken = set_aside(images, count, seed)
@@ -126,6 +126,6 @@ def test_what_is_set_aside_is_stratified_nested_and_leaves_the_rest_in_order(lab
     assert set(rows[1]) <= set(set_aside(images, count + 1, seed)[1].images[:, 0, 0, 0].tolist())
 
 
-def test_no_class_may_be_set_aside_whole():
+def test_trusted_part_raises_when_it_takes_a_whole_class():
     with pytest.raises(DataError, match="insects: setting 5 of 6 images aside leaves none of class 'ant'"):
         set_aside(numbered_set([0, 1, 1, 2, 2, 2]), 5)

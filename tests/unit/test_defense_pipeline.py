@@ -43,7 +43,7 @@ class Loss:
 
 
 @pytest.mark.parametrize("parts", list(itertools.permutations([Affine(2, 0), Affine(1, 3), Loss()])))
-def test_every_stage_goes_through_its_parts_in_the_order_written(parts):
+def test_chain_runs_each_stage_in_written_order(parts):
     chain = DefensePipeline([(type(part).__name__, part) for part in parts])
     doubled_first = parts.index(next(p for p in parts if getattr(p, "factor", 0) == 2)) < parts.index(
         next(p for p in parts if getattr(p, "term", 0) == 3)
@@ -61,7 +61,7 @@ def test_every_stage_goes_through_its_parts_in_the_order_written(parts):
     assert chain.loss(None, x, targets, run, GENERATOR) == 7
 
 
-def test_an_empty_chain_changes_nothing():
+def test_empty_chain_changes_nothing():
     chain, run, x = DefensePipeline(), make_run(stage="train"), torch.rand(2, 3, 4, 4)
     images, targets = sample_images(), torch.eye(3)
     assert chain.prepare(images, run) is images
@@ -72,12 +72,12 @@ def test_an_empty_chain_changes_nothing():
     assert len(chain) == 0
 
 
-def test_two_owners_of_the_loss_are_refused_by_name():
+def test_chain_raises_on_two_defenses_that_own_the_loss():
     with pytest.raises(UsageError, match="may replace the loss, but adversarial-training and peer both do"):
         DefensePipeline([("adversarial-training", Loss()), ("blur", Affine(1, 0)), ("peer", Loss())])
 
 
-def test_targets_are_probabilities_only_where_someone_reads_them():
+def test_chain_makes_soft_targets_only_when_a_defense_reads_them():
     class Blur:
         def augment(self, x, run, generator):
             return x
@@ -92,7 +92,7 @@ def test_targets_are_probabilities_only_where_someone_reads_them():
     [lambda train: train.subset([0, 1]), lambda train: train.images, lambda train: None],
     ids=["fewer", "array", "nothing"],
 )
-def test_preparing_keeps_the_number_of_images(returned):
+def test_chain_raises_when_prepare_changes_the_image_count(returned):
     class Dropping:
         def prepare(self, train: ImageSet, run: object) -> object:
             return returned(train)
@@ -102,7 +102,7 @@ def test_preparing_keeps_the_number_of_images(returned):
         chain.prepare(sample_images(), make_run(stage="train"))
 
 
-def test_two_that_select_the_epoch_are_refused_by_name():
+def test_chain_raises_on_two_defenses_that_select_the_epoch():
     class Selects:
         def select(self, scores):
             return 0

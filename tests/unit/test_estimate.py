@@ -39,7 +39,7 @@ class Clock:
         return self.now
 
 
-def test_a_task_costs_its_training_and_the_craft_that_is_still_to_be_done(tmp_path):
+def test_estimate_adds_training_and_pending_craft(tmp_path):
     session = tiny.session(tmp_path)
     *_, cell = cells("stripes")
     task = task_of(cell, session)
@@ -51,7 +51,7 @@ def test_a_task_costs_its_training_and_the_craft_that_is_still_to_be_done(tmp_pa
     assert predicted(task, session, crafts=True) == 12
 
 
-def test_what_is_left_is_told_by_the_runs_own_pace_and_each_cells_share(tmp_path, monkeypatch):
+def test_remaining_time_follows_the_pace_of_the_run(tmp_path, monkeypatch):
     clock, said = Clock(), []
     monkeypatch.setattr(module, "time", clock)
     session = tiny.session(tmp_path)
@@ -78,7 +78,7 @@ def test_what_is_left_is_told_by_the_runs_own_pace_and_each_cells_share(tmp_path
     assert len(said) == 2
 
 
-def test_a_release_that_several_cells_share_counts_once(tmp_path):
+def test_estimate_counts_a_shared_release_once(tmp_path):
     session = tiny.session(tmp_path)
     tasks = [task_of(cell, session) for cell in cells("stripes", defenses=["none", "dim"])]
     for task in tasks:
@@ -88,7 +88,7 @@ def test_a_release_that_several_cells_share_counts_once(tmp_path):
     assert told._work == 6 + 2 * 100
 
 
-def test_an_unknown_kind_counts_as_the_mean_of_the_others(tmp_path):
+def test_estimate_uses_the_mean_for_an_unknown_kind(tmp_path):
     session = tiny.session(tmp_path)
     tasks = [task_of(cell, session) for cell in cells("clean", victims=["tiny", "tiny:width=5", "fixed"])]
     remember(session, tasks[0].cell, train=2.0)
@@ -96,7 +96,7 @@ def test_an_unknown_kind_counts_as_the_mean_of_the_others(tmp_path):
     assert TimeLeft(tasks, session)._left[tasks[2].key] == 3
 
 
-def test_two_timed_steps_stand_for_as_many_epochs_as_there_are(tmp_path, monkeypatch):
+def test_estimate_extrapolates_epochs_from_two_timed_steps(tmp_path, monkeypatch):
     def timed(cell, session, count):
         return 0.5 + count / 9  # half a second whatever happens, and a second a batch
 
@@ -108,7 +108,7 @@ def test_two_timed_steps_stand_for_as_many_epochs_as_there_are(tmp_path, monkeyp
     assert probe_training(long, session) == pytest.approx(20 * (4 + 4 / 3))
 
 
-def test_a_probe_trains_and_stores_nothing(tmp_path):
+def test_estimate_probe_stores_nothing(tmp_path):
     session = tiny.session(tmp_path / "store")
     *_, cell = cells("clean", defenses=["dim"])
     assert probe_training(cell, session) >= 0
@@ -116,13 +116,13 @@ def test_a_probe_trains_and_stores_nothing(tmp_path):
     assert not (tmp_path / "store" / "objects").exists()
 
 
-def test_whose_steps_cannot_be_timed_is_left_unknown(tmp_path):
+def test_estimate_is_unknown_when_steps_cannot_be_timed(tmp_path):
     session = tiny.session(tmp_path)
     assert probe_training(cells("clean", victims=["nearest"], trusted=[3])[0], session) is None
     assert probe_training(cells("clean", victims=["fixed"])[0], session) is None
 
 
-def test_a_guess_never_replaces_what_was_measured(tmp_path):
+def test_estimate_never_replaces_a_measured_time(tmp_path):
     book = Timings(tmp_path)
     book.assume("known", lambda: 5.0)
     book.assume("unknowable", lambda: None)

@@ -38,14 +38,14 @@ def unescaped(text: str) -> str:
 
 
 @pytest.mark.parametrize("text", [NASTY, "a--b---c", "100 % ± 3", "$x_1$ {y} \\z", 'say "no"|`yes`', "a\n b"])
-def test_latex_sets_every_text_as_it_is(text):
+def test_latex_escapes_every_text(text):
     escaped = escape(text)
     assert unescaped(escaped) == " ".join(text.split())
     # Nothing is left that LaTeX would take for a command of its own, or that would end the line unseen.
     assert not re.search(r"(?<!\\)[&%#_]|--|[<>|\"`~^]", escaped)
 
 
-def test_latex_has_a_booktabs_table_a_block_with_as_many_cells_in_every_row():
+def test_latex_has_one_rectangular_booktabs_table_per_block():
     text = Latex(Params()).export(sample_entries(), TITLE)
     tables = text.split(r"\begin{table}")[1:]
     assert len(tables) == 2
@@ -61,7 +61,7 @@ def test_latex_has_a_booktabs_table_a_block_with_as_many_cells_in_every_row():
     assert r"$\pm$" not in tables[1]
 
 
-def test_html_is_well_formed_and_holds_the_texts_unchanged():
+def test_html_is_well_formed_and_holds_every_text():
     root = ElementTree.fromstring(Html(Params()).export(sample_entries(), TITLE))
     assert root.tag == "section"
     assert root.findtext("h2") == TITLE
@@ -74,13 +74,13 @@ def test_html_is_well_formed_and_holds_the_texts_unchanged():
     assert not {"script", "style", "html", "body"} & {element.tag for element in root.iter()}
 
 
-def test_an_empty_leaderboard_is_still_a_document():
+def test_empty_leaderboard_renders_a_document():
     assert ElementTree.fromstring(Html(Params()).export([], "t")).findtext("h2") == "t"
     assert r"\begin" not in Latex(Params()).export([], "t")
     assert Markdown(Params()).export([], "t").startswith("# t\n")
 
 
-def test_rows_say_what_is_unknown_missing_or_exploratory():
+def test_rows_mark_unknown_missing_and_exploratory_values():
     first, second = sections(sample_entries())
     ranked, reference = first.lines
     assert ranked.texts == ("1", "ranked", "none", "61.5 ± 2.2", "32.5 ± 5.0", "61.5 ± 2.2", "jpeg", "4")
@@ -98,7 +98,7 @@ def records() -> list[dict]:
     ]
 
 
-def test_markdown_and_csv_are_the_folders_own_files(tmp_path, records):
+def test_markdown_and_csv_equal_the_files_of_the_folder(tmp_path, records):
     found = entries_in(boards.folder(tmp_path, records), ["none", "jpeg"])
     built = files(records, ["none", "jpeg"], "t v1")
     assert Markdown(Params()).export(found, "t v1") == built["README.md"]
@@ -107,7 +107,7 @@ def test_markdown_and_csv_are_the_folders_own_files(tmp_path, records):
     assert ranks == {"uc": "1", "lsp": "2", "secret": ""}
 
 
-def test_a_folder_without_records_is_a_clear_error(tmp_path):
+def test_export_raises_on_a_folder_without_records(tmp_path):
     with pytest.raises(DataError, match="There are no records in"):
         entries_in(tmp_path, ["none"])
 
@@ -122,7 +122,7 @@ class Names:
         return "\n".join([title, *(line.poisoner for section in sections(entries) for line in section.lines)])
 
 
-def test_a_plugins_format_is_found_and_built_like_the_cores_own():
+def test_plugin_format_is_resolved_like_a_core_format():
     record = ucbench.ExporterSpec(name="names", summary="", load=f"{__name__}:Names")
     module = types.SimpleNamespace(ucbench_exporters=ucbench.hookimpl(lambda: [record]))
     chosen = Registry([load_module("mine", module)]).resolve("exporters", "names")
@@ -162,6 +162,6 @@ class Brittle(Names):
         (Brittle, "export"),
     ],
 )
-def test_the_check_catches_an_exporter_that(wrong, rule):
+def test_check_finds_an_exporter_that(wrong, rule):
     with pytest.raises(ContractError, match=rule):
         check_exporter(wrong(Params()))

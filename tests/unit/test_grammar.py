@@ -23,18 +23,18 @@ REFERENCES = st.builds(
 
 
 @given(REFERENCES)
-def test_what_is_printed_is_parsed_back(reference: ComponentRef) -> None:
+def test_parse_inverts_print_for_references(reference: ComponentRef) -> None:
     assert parse(str(reference)) == reference
 
 
 @given(st.lists(REFERENCES, min_size=1, max_size=4))
-def test_what_is_printed_of_a_chain_is_parsed_back(references: list[ComponentRef]) -> None:
+def test_parse_inverts_print_for_chains(references: list[ComponentRef]) -> None:
     assert parse_chain(format_chain(references)) == tuple(references)
 
 
 @given(st.text("ab:,+@='\" \\\n", max_size=14))
 @settings(max_examples=1000)
-def test_any_text_is_refused_or_printed_in_one_form(text: str) -> None:
+def test_parse_refuses_or_normalizes_any_text(text: str) -> None:
     with contextlib.suppress(UsageError):
         references = parse_chain(text)
         printed = format_chain(references)
@@ -73,7 +73,7 @@ def test_any_text_is_refused_or_printed_in_one_form(text: str) -> None:
         ("TIMM:X", ComponentRef("TIMM", None, "X")),
     ],
 )
-def test_references_are_read_as_documented(text: str, reference: ComponentRef) -> None:
+def test_parse_reads_documented_references(text: str, reference: ComponentRef) -> None:
     assert parse(text) == reference
 
 
@@ -86,11 +86,11 @@ def test_references_are_read_as_documented(text: str, reference: ComponentRef) -
         ("a:x='1+2'", 'a:x="1+2"'),
     ],
 )
-def test_parts_are_printed_with_double_quotes_where_they_need_any(text: str, printed: str) -> None:
+def test_print_quotes_parts_only_when_needed(text: str, printed: str) -> None:
     assert str(parse(text)) == printed
 
 
-def test_chains_keep_their_order() -> None:
+def test_parse_keeps_the_order_of_a_chain() -> None:
     assert parse_chain("jpeg:quality=30+cutmix") == (
         ComponentRef("jpeg", None, None, (("quality", "30"),)),
         ComponentRef("cutmix"),
@@ -131,7 +131,7 @@ def test_chains_keep_their_order() -> None:
         ("a++b", "name of a component is missing", 2),
     ],
 )
-def test_malformed_text_is_refused_with_a_caret_at_the_place(text: str, problem: str, place: int) -> None:
+def test_parse_error_points_a_caret_at_the_fault(text: str, problem: str, place: int) -> None:
     with pytest.raises(UsageError, match=problem) as caught:
         parse_chain(text)
     shown, caret = str(caught.value).splitlines()[-2:]
@@ -139,7 +139,7 @@ def test_malformed_text_is_refused_with_a_caret_at_the_place(text: str, problem:
     assert caret == "  " + " " * place + "^"
 
 
-def test_a_chain_is_refused_where_one_component_is_wanted() -> None:
+def test_parse_raises_on_a_chain_where_one_component_is_expected() -> None:
     with pytest.raises(UsageError, match="not a chain") as caught:
         parse("a:lr=1e+3")
     assert str(caught.value).splitlines()[-1].index("^") == 2 + "a:lr=1e+3".index("+")
@@ -156,12 +156,12 @@ def test_a_chain_is_refused_where_one_component_is_wanted() -> None:
         ("010", (10,)),
     ],
 )
-def test_seeds_are_read_as_documented(text: str, seeds: tuple[int, ...]) -> None:
+def test_parse_seeds_reads_documented_forms(text: str, seeds: tuple[int, ...]) -> None:
     assert parse_seeds(text) == seeds
 
 
 @given(st.lists(st.integers(0, 10**9), min_size=1, max_size=20, unique=True))
-def test_listed_seeds_are_read_back_in_their_order(seeds: list[int]) -> None:
+def test_parse_seeds_keeps_the_listed_order(seeds: list[int]) -> None:
     assert parse_seeds(",".join(map(str, seeds))) == tuple(seeds)
 
 
@@ -185,10 +185,10 @@ def test_listed_seeds_are_read_back_in_their_order(seeds: list[int]) -> None:
         ("0-599,1000-1599", "more than 1000"),
     ],
 )
-def test_other_seeds_are_refused(text: str, problem: str) -> None:
+def test_parse_seeds_raises_on_other_forms(text: str, problem: str) -> None:
     with pytest.raises(UsageError, match=problem):
         parse_seeds(text)
 
 
-def test_a_thousand_seeds_are_allowed() -> None:
+def test_parse_seeds_allows_a_thousand() -> None:
     assert len(parse_seeds("0-999")) == 1000

@@ -41,46 +41,46 @@ def reordered(value: object) -> object:
 
 
 @given(VALUES)
-def test_the_order_of_mappings_does_not_matter(value: object) -> None:
+def test_canonical_text_ignores_mapping_order(value: object) -> None:
     assert key("release", value) == key("release", reordered(value))
 
 
 @given(VALUES)
-def test_canonical_text_reads_back_as_the_value(value: object) -> None:
+def test_canonical_text_parses_back_to_the_value(value: object) -> None:
     """An injective text: two values with the same text are the same value."""
     assert json.loads(canonical(value)) == value
 
 
 @given(VALUES, VALUES)
-def test_different_values_have_different_keys_and_seeds(a: object, b: object) -> None:
+def test_keys_and_seeds_differ_for_different_values(a: object, b: object) -> None:
     if canonical(a) != canonical(b):
         assert key("release", a) != key("release", b)
         assert derive_seed(a) != derive_seed(b)
 
 
-def test_the_kind_is_part_of_the_key() -> None:
+def test_key_depends_on_the_kind() -> None:
     assert key("release", {"a": 1}) != key("prepared", {"a": 1})
 
 
 @pytest.mark.parametrize(
     ("a", "b"), [(("a", "bc"), ("ab", "c")), ((1, 2), (12,)), ((0, "craft"), ("0", "craft")), (((),), ())]
 )
-def test_seeds_keep_their_parts_apart(a: tuple[object, ...], b: tuple[object, ...]) -> None:
+def test_seed_separates_its_parts(a: tuple[object, ...], b: tuple[object, ...]) -> None:
     assert derive_seed(*a) != derive_seed(*b)
 
 
 @given(VALUES)
-def test_keys_and_seeds_have_their_promised_form(value: object) -> None:
+def test_keys_and_seeds_have_the_documented_form(value: object) -> None:
     assert len(key("k", value)) == 32
     assert set(key("k", value)) <= set("0123456789abcdef")
     assert 0 <= derive_seed(value) < 2**63
 
 
-def test_seeds_use_all_their_bits() -> None:
+def test_seeds_use_all_bits() -> None:
     assert max(derive_seed(i) for i in range(200)) > 0.9 * 2**63
 
 
-def test_keys_and_seeds_are_the_same_in_every_process() -> None:
+def test_keys_and_seeds_are_equal_across_processes() -> None:
     value = {"b": [1, 2.5, "é"], "a": {"y": None, "x": True}}
     program = (
         "from ucbench.store.keys import key, derive_seed;"
@@ -95,20 +95,20 @@ def test_keys_and_seeds_are_the_same_in_every_process() -> None:
         assert printed.stdout.split() == [key("release", value), str(derive_seed(0, "craft"))]
 
 
-def test_keys_and_seeds_stay_what_they_were_when_stores_were_filled() -> None:
+def test_keys_and_seeds_equal_pinned_values() -> None:
     """Frozen values: changing them orphans every stored object and changes every published number."""
     assert canonical({"b": (1, 8.0, None), "a": "é"}) == '{"a":"\\u00e9","b":[1,8.0,null]}'
     assert key("release", {"poisoner": "uc", "seed": 0}) == "5678fdb661f5d76104db0c97a5c511ff"
     assert derive_seed(0, "craft") == 6298187519359863983
 
 
-def test_numpy_scalars_count_as_the_numbers_they_are() -> None:
+def test_canonical_text_reads_numpy_scalars_as_numbers() -> None:
     plain = {"i": 3, "f": 0.5, "b": True, "s": "x", "z": 2}
     numpy = {"i": np.int16(3), "f": np.float32(0.5), "b": np.bool_(True), "s": np.str_("x"), "z": np.array(2)}
     assert canonical(numpy) == canonical(plain)
 
 
-def test_integers_and_floats_are_told_apart() -> None:
+def test_canonical_text_distinguishes_int_from_float() -> None:
     assert canonical(8) != canonical(8.0)
 
 
@@ -125,19 +125,19 @@ def test_integers_and_floats_are_told_apart() -> None:
         ({"a": b"x"}, r"value\.a is of type builtins\.bytes"),
     ],
 )
-def test_values_without_a_canonical_text_are_refused_with_their_place(value: object, place: str) -> None:
+def test_canonical_text_raises_with_the_path_of_an_unsupported_value(value: object, place: str) -> None:
     with pytest.raises(ContractError, match=place):
         key("release", value)
 
 
-def test_a_file_is_its_content_wherever_it_lies(tmp_path):
+def test_file_digest_depends_only_on_content(tmp_path):
     content = bytes(range(256)) * 3
     for name in ("one", "two"):
         (tmp_path / name).write_bytes(content)
         assert sha256_of(tmp_path / name) == hashlib.sha256(content).hexdigest()
 
 
-def test_a_rewritten_file_is_read_again(tmp_path):
+def test_file_digest_changes_when_the_file_is_rewritten(tmp_path):
     path = tmp_path / "weights"
     path.write_bytes(b"first")
     assert sha256_of(path) == hashlib.sha256(b"first").hexdigest()
@@ -146,7 +146,7 @@ def test_a_rewritten_file_is_read_again(tmp_path):
     assert sha256_of(path) == hashlib.sha256(b"other").hexdigest()
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path):
+def test_file_digest_names_an_unreadable_file(tmp_path):
     for path in (tmp_path / "absent", tmp_path):
         with pytest.raises(DataError, match=re.escape(str(path))):
             sha256_of(path)

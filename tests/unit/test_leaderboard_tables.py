@@ -55,7 +55,7 @@ def table(found: list[dict], defenses=("none", "jpeg")) -> list[dict]:
     return list(csv.DictReader(files(found, defenses, TITLE)["leaderboard.csv"].splitlines()))
 
 
-def test_poisoners_rank_by_the_worst_case_among_equal_label_access():
+def test_poisoners_are_ranked_by_worst_case_within_label_access():
     found = {(line["label_access"], line["poisoner"]): line for line in table(records())}
     assert {name: line["rank"] for name, line in found.items()} == {
         ("none", "uc"): "1", ("none", "sham"): "",
@@ -69,7 +69,7 @@ def test_poisoners_rank_by_the_worst_case_among_equal_label_access():
     assert float(uc["effect"]) == pytest.approx(sum(30 / (80 + s) for s in range(4)) / 4, abs=1e-4)
 
 
-def test_a_missing_ranked_defense_leaves_no_worst_case_and_no_rank():
+def test_missing_ranked_defense_leaves_no_worst_case_and_no_rank():
     kept = [r for r in records() if (r["request"]["poisoner"], r["request"]["defense"]) != ("uc", "jpeg")]
     uc = next(line for line in table(kept) if line["poisoner"] == "uc")
     assert (uc["rank"], uc["worst"], uc["missing"], uc["no_defense"]) == ("", "", "jpeg", "41.50")
@@ -83,7 +83,7 @@ def test_failed_cells_count_as_missing():
     assert next(line for line in table(found) if line["poisoner"] == "uc")["missing"] == "jpeg"
 
 
-def test_budgets_and_labelings_are_blocks_of_their_own():
+def test_tables_separate_budgets_and_labelings():
     other = [record("uc", d, s, epsilon=16.0) for d in ("none", "jpeg") for s in range(4)]
     for one in other:
         one["cell"] = "x" + one["cell"][1:]
@@ -91,12 +91,12 @@ def test_budgets_and_labelings_are_blocks_of_their_own():
     assert [(line["epsilon"], line["rank"]) for line in lines] == [("8", "1"), ("16", "1")]
 
 
-def test_fewer_than_four_seeds_are_marked():
+def test_tables_mark_fewer_than_four_seeds():
     assert {line["exploratory"] for line in table(records(3))} == {"yes"}
     assert "| 3* |" in files(records(3), ["none", "jpeg"], TITLE)["README.md"]
 
 
-def test_files_follow_from_the_records_whatever_their_order_and_changes_are_noticed(tmp_path: Path):
+def test_table_files_are_independent_of_record_order(tmp_path: Path):
     (tmp_path / "records").mkdir()
     for one in records():
         (tmp_path / "records" / f"{one['cell']}.json").write_text(json.dumps(one))
@@ -110,6 +110,6 @@ def test_files_follow_from_the_records_whatever_their_order_and_changes_are_noti
     assert differences(tmp_path, ["none", "jpeg"], TITLE) == ["leaderboard.csv"]
 
 
-def test_a_folder_without_records_is_a_clear_error(tmp_path):
+def test_tables_raise_on_a_folder_without_records(tmp_path):
     with pytest.raises(DataError, match="There are no records in"):
         build(tmp_path, ["none"], TITLE)

@@ -12,12 +12,12 @@ PUBLISHED = sorted(path.parent for path in ROOT.rglob("results.csv"))
 
 
 @pytest.mark.parametrize("folder", PUBLISHED, ids=[str(folder.relative_to(ROOT)) for folder in PUBLISHED])
-def test_results_follow_byte_for_byte_from_the_records(folder):
+def test_published_results_equal_those_rebuilt_from_records(folder):
     assert to_csv(rows(read_records(folder))) == (folder / "results.csv").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("folder", PUBLISHED, ids=[str(folder.relative_to(ROOT)) for folder in PUBLISHED])
-def test_every_stored_change_is_within_its_budget(folder):
+def test_published_changes_are_within_their_budget(folder):
     for record in read_records(folder):
         if record["request"]["norm"] == "linf":
             assert record["budget"]["linf_max"] <= record["request"]["epsilon"]

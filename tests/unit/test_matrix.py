@@ -33,7 +33,7 @@ def protected(*names: str, **axes) -> list[tuple]:
     return [tuple(each[name] for name in names) for each in found if each["poisoner"] not in ("clean", "sham")]
 
 
-def test_cells_are_the_cross_product_of_all_axes():
+def test_expand_crosses_all_axes():
     axes = {
         "datasets": ["spots", "ungated"],
         "poisoners": ["stripes", "badge"],
@@ -55,7 +55,7 @@ def test_cells_are_the_cross_product_of_all_axes():
     assert everything.count(("sham",)) == exploiters * 2 * 2
 
 
-def test_references_come_once_and_before_what_they_are_compared_with():
+def test_expand_puts_references_first_and_once():
     names = ("poisoner", "epsilon", "mixture", "train_seed")
     found = described(*names, poisoners=["stripes", "badge"], mixtures=[0.5, 1.0], seeds=[(0, 0), (1, 1)])
     assert len(set(found)) == len(found) == 2 + 4 + 8
@@ -65,7 +65,7 @@ def test_references_come_once_and_before_what_they_are_compared_with():
             assert ("sham", epsilon, mixture, seed) in found[:place]
 
 
-def test_a_reference_asked_for_by_name_is_not_doubled():
+def test_expand_does_not_repeat_a_requested_reference():
     assert described("poisoner", poisoners=["clean", "sham", "stripes"]) == [("clean",), ("sham",), ("stripes",)]
     assert described("poisoner", "mixture", poisoners=["clean"], mixtures=[0.2, 0.4]) == [("clean", 1.0)]
 
@@ -80,18 +80,18 @@ def test_a_reference_asked_for_by_name_is_not_doubled():
         {"mixtures": [1, 1.0]},
     ],
 )
-def test_what_is_the_same_work_in_other_words_is_one_cell(same):
+def test_expand_merges_equal_cells_of_other_spelling(same):
     assert len(protected("poisoner", **same)) == 1
 
 
-def test_seeds_are_taken_as_pairs_and_clean_pictures_have_no_craft_seed():
+def test_expand_pairs_seeds_and_drops_the_craft_seed_of_clean():
     found = described("poisoner", "craft_seed", "train_seed", seeds=[(0, 5), (1, 5)])
     assert found == [
         ("clean", None, 5), ("sham", 0, 5), ("stripes", 0, 5), ("sham", 1, 5), ("stripes", 1, 5)
     ]  # fmt: skip
 
 
-def test_epsilon_is_the_requests_then_the_data_sets_then_the_poisoners_own():
+def test_epsilon_defaults_to_dataset_then_poisoner():
     def epsilons(**axes) -> list:
         return [epsilon for (epsilon,) in protected("epsilon", **axes)]
 
@@ -101,7 +101,7 @@ def test_epsilon_is_the_requests_then_the_data_sets_then_the_poisoners_own():
     assert epsilons(datasets=["ungated"], poisoners=["plain"]) == [8]
 
 
-def test_a_poisoner_of_another_norm_keeps_its_budget_and_gets_a_sham_of_it():
+def test_poisoner_of_another_norm_keeps_its_budget_and_sham():
     assert described("poisoner", "norm", "epsilon", poisoners=["blots"], epsilons=[16.0, 32.0]) == [
         ("clean", "unbounded", None),
         ("sham", "l2", 0.5),
@@ -109,7 +109,7 @@ def test_a_poisoner_of_another_norm_keeps_its_budget_and_gets_a_sham_of_it():
     ]
 
 
-def test_who_reads_no_labels_is_told_none_and_an_oracle_is_told_the_exploiters():
+def test_craft_labels_are_none_without_label_access_and_exploiter_labels_for_oracles():
     found = protected("craft_labels", poisoners=["stripes", "badge", "positive"], craft_labels=["original"])
     assert found == [("none",), ("original",), ("exploiter",)]
 
@@ -122,13 +122,13 @@ def test_who_reads_no_labels_is_told_none_and_an_oracle_is_told_the_exploiters()
         ("clusters:k=3", CraftLabels("clusters", 3), "clusters:k=3", "none"),
     ],
 )
-def test_craft_labels_are_read_written_and_know_their_access(text, labels, written, access):
+def test_craft_labels_parse_print_and_state_their_access(text, labels, written, access):
     assert parse_craft_labels(text, REGISTRY) == labels
     assert (str(labels), labels.access) == (written, access)
     assert parse_craft_labels(written, REGISTRY) == labels
 
 
-def test_craft_labels_of_a_model_inherit_its_access():
+def test_craft_labels_inherit_the_access_of_their_model():
     for text, access in (("predicted:model=eyes", "none"), ("clusters:k=3,model=fitted", "full")):
         labels = parse_craft_labels(text, REGISTRY)
         assert (str(labels), labels.access) == (text, access)
@@ -152,12 +152,12 @@ def test_craft_labels_of_a_model_inherit_its_access():
         "clusters@quick",
     ],
 )
-def test_other_craft_labels_are_refused_with_the_known_ones(text):
+def test_craft_labels_raise_on_unknown_values_with_the_known_ones(text):
     with pytest.raises(UsageError, match=rf"{re.escape(repr(text))}.*original, predicted.*clusters:k=K"):
         parse_craft_labels(text, REGISTRY)
 
 
-def test_clusters_need_a_model_and_any_label_based_poisoner_may_borrow_one():
+def test_cluster_labels_require_a_model_and_accept_a_named_one():
     with pytest.raises(UsageError, match=r"clusters:k=3 come from a model.*clusters:model=NAME"):
         cells(poisoners=["badge"], craft_labels=["clusters:k=3"])
     names = ("surrogate", "craft_labels")
@@ -173,7 +173,7 @@ def test_clusters_need_a_model_and_any_label_based_poisoner_may_borrow_one():
     ]
 
 
-def test_a_surrogate_is_the_poisoners_own_unless_named():
+def test_surrogate_defaults_to_that_of_the_poisoner():
     assert protected("surrogate", poisoners=["stripes", "leaner"]) == [("none",), ("eyes",)]
     assert protected("surrogate", poisoners=["leaner"], surrogates=["eyes", "fitted"]) == [("eyes",), ("fitted",)]
 
@@ -197,12 +197,12 @@ def test_a_surrogate_is_the_poisoners_own_unless_named():
         ({"seeds": []}, "--seed 0"),
     ],
 )
-def test_what_does_not_exist_or_lies_out_of_range_is_a_usage_error(wrong, text):
+def test_expand_raises_usage_error_on_unknown_or_out_of_range_values(wrong, text):
     with pytest.raises(UsageError, match=re.escape(text)):
         cells(**wrong)
 
 
-def test_poisoner_and_surrogate_agree_on_who_brings_the_weights():
+def test_expand_raises_when_poisoner_and_surrogate_disagree_on_weights():
     trains = PoisonerSpec(name="trains", summary="", load="", surrogate="bare", trains_surrogate=True)
     looks = PoisonerSpec(name="looks", summary="", load="", surrogate="eyes")
     eyes = REGISTRY.resolve("surrogate", "eyes")

@@ -64,18 +64,18 @@ EXPLOITER = {
 
 
 @pytest.mark.parametrize("change", PROTECTOR.values(), ids=PROTECTOR)
-def test_the_protectors_side_enters_both_keys(change):
+def test_protector_side_enters_both_keys(change):
     assert release_key(last(**change)) != release_key(BASE)
     assert cell_key(last(**change)) != cell_key(BASE)
 
 
 @pytest.mark.parametrize("change", EXPLOITER.values(), ids=EXPLOITER)
-def test_the_exploiters_side_shares_the_release(change):
+def test_exploiter_side_shares_the_release_key(change):
     assert release_key(last(**change)) == release_key(BASE)
     assert cell_key(last(**change)) != cell_key(BASE)
 
 
-def test_all_these_changes_give_different_keys():
+def test_keys_differ_for_every_change():
     keys = [cell_key(BASE), *(cell_key(last(**change)) for change in (PROTECTOR | EXPLOITER).values())]
     assert len(set(keys)) == len(keys)
 
@@ -83,27 +83,27 @@ def test_all_these_changes_give_different_keys():
 @pytest.mark.parametrize(
     "numerics", [Numerics("cpu", "bfloat16", 2), Numerics("cpu", "float32", 3), Numerics("cpu", "float32", 2, False)]
 )
-def test_arithmetic_enters_both_keys(numerics):
+def test_numerics_enter_both_keys(numerics):
     assert release_key(BASE, numerics) != release_key(BASE)
     assert cell_key(BASE, numerics) != cell_key(BASE)
     assert cell_key(last(poisoners=["clean"]), numerics) != cell_key(last(poisoners=["clean"]))
 
 
-def test_the_device_enters_no_key():
+def test_device_enters_no_key():
     assert release_key(BASE, replace(CPU, device="cuda:1")) == release_key(BASE)
     assert cell_key(BASE, replace(CPU, device="cuda:1")) == cell_key(BASE)
 
 
 @pytest.mark.parametrize("data", [{"train": "other"}, {"test": "other"}, {"part": "other"}])
-def test_data_enter_by_their_fingerprints(data):
+def test_data_enter_keys_by_fingerprint(data):
     assert cell_key(BASE, **data) != cell_key(BASE)
 
 
-def test_a_data_set_enters_by_nothing_else():
+def test_dataset_enters_keys_only_by_fingerprint():
     assert cell_key(last(datasets=["ungated"], epsilons=[24.0])) == cell_key(BASE)
 
 
-def test_craft_labels_enter_the_release():
+def test_craft_labels_enter_the_release_key():
     told = {labels: last(poisoners=["badge"], surrogates=["eyes"], craft_labels=[labels]) for labels in
             ("original", "clusters:k=3", "clusters:k=4")}  # fmt: skip
     assert len({release_key(cell) for cell in told.values()}) == 3
@@ -113,7 +113,7 @@ def test_craft_labels_enter_the_release():
     assert release_key(eyes) != release_key(fitted)
 
 
-def test_only_an_oracles_release_depends_on_the_labeling():
+def test_labeling_enters_only_the_release_key_of_an_oracle():
     def keys(poisoner: str) -> set[str | None]:
         return {release_key(last(poisoners=[poisoner], labelings=[name])) for name in ("original", "shifted")}
 
@@ -121,7 +121,7 @@ def test_only_an_oracles_release_depends_on_the_labeling():
     assert len(keys("positive")) == 2
 
 
-def test_clean_pictures_have_no_release_and_a_key_without_craft_seed_or_budget():
+def test_clean_cell_key_has_no_release_craft_seed_or_budget():
     clean = [
         expand(
             Axes(
@@ -151,7 +151,7 @@ OPTIONS = st.fixed_dictionaries(
 
 @given(OPTIONS, st.permutations(["period", "share"]), st.sampled_from(["bars", "stripes", "stripes@standard"]))
 @settings(max_examples=30, deadline=None)
-def test_spelling_and_order_of_options_do_not_matter(options, order, name):
+def test_keys_ignore_spelling_and_order_of_options(options, order, name):
     def written(spelled: str, keys: list[str]) -> Cell:
         return last(poisoners=[f"{spelled}:" + ",".join(f"{key}={options[key]}" for key in keys)])
 
@@ -160,21 +160,21 @@ def test_spelling_and_order_of_options_do_not_matter(options, order, name):
 
 @given(OPTIONS, OPTIONS)
 @settings(max_examples=30, deadline=None)
-def test_different_parameters_have_different_keys_and_equal_ones_equal_keys(one, other):
+def test_keys_are_equal_exactly_for_equal_parameters(one, other):
     def cell(options: dict[str, str]) -> Cell:
         return last(poisoners=["stripes:" + ",".join(f"{key}={value}" for key, value in options.items())])
 
     assert (release_key(cell(one)) == release_key(cell(other))) == (one == other)
 
 
-def test_a_parameter_left_at_its_default_and_one_set_to_it_are_the_same():
+def test_keys_equal_for_implicit_and_explicit_defaults():
     assert cell_key(last(poisoners=["stripes:period=4"])) == cell_key(last(poisoners=["stripes"]))
     assert cell_key(last(poisoners=["stripes:period=8"])) == cell_key(last(poisoners=["stripes@wide"]))
     assert cell_key(last(mixtures=[1])) == cell_key(last(mixtures=[1.0]))
     assert release_key(last(epsilons=[8])) == release_key(last(epsilons=[8.0]))
 
 
-def test_the_model_a_labeling_looks_through_enters_the_cell_and_what_is_told_of_it():
+def test_labeling_model_enters_the_cell_key_and_craft_labels():
     asked = [last(labelings=["seen"]), last(labelings=["seen:model=others"]), last((("eyes", 2),), labelings=["seen"])]
     assert len({cell_key(cell) for cell in asked}) == 3
     oracles = [

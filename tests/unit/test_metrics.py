@@ -31,12 +31,12 @@ def labels(*values: int) -> np.ndarray:
     return np.array(values, np.int64)
 
 
-def test_confusion_counts_by_true_row_and_predicted_column():
+def test_confusion_has_true_rows_and_predicted_columns():
     table = confusion(labels(1, 1, 0, 2), labels(0, 0, 0, 2), 3)
     assert table.tolist() == [[1, 2, 0], [0, 0, 0], [0, 0, 1]]
 
 
-def test_accuracies_by_hand():
+def test_accuracies_equal_hand_computed_values():
     true, predicted = labels(0, 0, 0, 0, 1, 1, 2, 2), labels(0, 0, 0, 1, 1, 0, 0, 0)
     found = metrics_of(predicted, true, 3)
     assert found["test_accuracy"] == accuracy(predicted, true) == 50
@@ -46,21 +46,21 @@ def test_accuracies_by_hand():
     assert found["matched_accuracy"] == 50
 
 
-def test_a_shifted_label_is_not_an_unlearned_one():
+def test_matched_accuracy_is_full_for_shifted_labels():
     true = np.arange(50, dtype=np.int64) % 10
     found = metrics_of((true + 1) % 10, true, 10)
     assert found["test_accuracy"] == found["balanced_accuracy"] == 0
     assert found["matched_accuracy"] == 100
 
 
-def test_a_constant_prediction_matches_the_largest_class_and_no_more():
+def test_constant_prediction_has_matched_accuracy_of_the_largest_class():
     true = labels(0, 1, 1, 1, 2)
     found = metrics_of(np.zeros_like(true), true, 3)
     assert found["test_accuracy"] == 20
     assert found["matched_accuracy"] == found["chance"] == 60
 
 
-def test_classes_without_test_images_do_not_count():
+def test_accuracies_skip_classes_without_test_images():
     assert metrics_of(labels(0, 3), labels(0, 3), 5)["balanced_accuracy"] == 100
 
 
@@ -68,24 +68,24 @@ def of(component: object, train: ImageSet, seed: int = 0) -> Release:
     return make_release(component.craft(train, make_run(seed, budget=LINF)), train, LINF)
 
 
-def test_a_class_wise_pattern_gives_the_label_away():
+def test_guess_accuracy_is_full_for_class_wise_patterns():
     train = sample_images(400, (8, 8), classes=4)
     assert guess_of(of(Positive(PositiveParams()), train), train.known_labels, seed=0) == 100
 
 
-def test_noise_does_not_with_fewer_or_more_pixels_than_images():
+def test_guess_accuracy_is_chance_for_noise():
     for size, count in (((4, 4), 600), ((16, 16), 600)):
         train = sample_images(count, size, classes=4)
         assert 10 < guess_of(of(Sham(Params()), train), train.known_labels, seed=0) < 40
 
 
-def test_guessing_is_scored_on_other_images_than_it_is_fitted_on():
+def test_guess_accuracy_is_scored_on_held_out_images():
     """Every image its own random pattern: a fit would know all of them by heart."""
     train = sample_images(60, (16, 16), classes=4)
     assert guess_of(of(Sham(Params()), train), train.known_labels, seed=0) < 70
 
 
-def test_a_pattern_of_other_groups_gives_only_these_away():
+def test_guess_accuracy_follows_the_groups_of_the_pattern():
     train = sample_images(400, (8, 8), classes=4)
     groups = np.arange(400, dtype=np.int64) % 2
     delta = np.random.default_rng(0).choice(np.float32([-8 / 255, 8 / 255]), (2, 3, 8, 8))
@@ -94,7 +94,7 @@ def test_a_pattern_of_other_groups_gives_only_these_away():
     assert guess_accuracy(release.changes, release.index, np.random.default_rng(1).integers(0, 4, 400), seed=0) < 45
 
 
-def test_guessing_follows_its_seed_and_only_so_many_images():
+def test_guess_accuracy_depends_on_its_seed_and_image_limit():
     train = sample_images(300, (4, 4), classes=4)
     release = of(Sham(Params()), train)
     assert guess_accuracy(release.changes, release.index, train.known_labels, 5) == guess_accuracy(
@@ -107,7 +107,7 @@ def test_guessing_follows_its_seed_and_only_so_many_images():
     )  # two held out
 
 
-def test_a_single_image_leaves_nothing_to_fit_on():
+def test_guess_accuracy_is_missing_for_a_single_image():
     train = sample_images(1, classes=1)
     assert np.isnan(guess_of(of(Sham(Params()), train), train.known_labels, seed=0))
 
@@ -122,7 +122,7 @@ def test_a_single_image_leaves_nothing_to_fit_on():
         (labels(0, 0, 1, 1), labels(0, 1, 2, 3), 0.5, 1, 1),
     ],
 )
-def test_clusters_against_classes(index, classes, homogeneity, completeness, purity):
+def test_cluster_scores_compare_clusters_with_classes(index, classes, homogeneity, completeness, purity):
     found = cluster_diagnostics(index, classes)
     assert found["groups"] == index.max() + 1
     assert found["homogeneity"] == pytest.approx(homogeneity, abs=1e-9)
@@ -131,7 +131,7 @@ def test_clusters_against_classes(index, classes, homogeneity, completeness, pur
     assert found["mutual_information"] == pytest.approx(homogeneity * math.log(classes.max() + 1))
 
 
-def test_a_probe_reads_classes_from_features_that_carry_them_and_not_from_noise():
+def test_linear_probe_reads_informative_features_and_not_noise():
     rng = np.random.default_rng(0)
     true, scored = rng.integers(0, 4, 400), rng.integers(0, 4, 200)
     directions = 50 * rng.normal(size=(4, 9))

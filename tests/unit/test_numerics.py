@@ -23,7 +23,7 @@ def processor(monkeypatch):
     return choose
 
 
-def test_the_device_is_no_part_of_the_identity():
+def test_numerics_identity_excludes_the_device():
     here = Numerics("cpu", "float32", threads=2)
     assert here.identity() == Numerics("cuda:1", "float32", threads=2).identity()
     assert here.identity() == {"dtype": "float32", "threads": 2, "deterministic": True}
@@ -37,7 +37,7 @@ def test_the_device_is_no_part_of_the_identity():
         Numerics("cpu", "float32", threads=2, deterministic=False),
     ],
 )
-def test_whatever_can_change_a_number_is_part_of_it(other):
+def test_numerics_identity_holds_dtype_threads_and_determinism(other):
     assert other.identity() != Numerics("cpu", "float32", threads=2).identity()
 
 
@@ -50,13 +50,13 @@ def test_whatever_can_change_a_number_is_part_of_it(other):
         ((), "float32"),
     ],
 )
-def test_processors_that_would_emulate_bfloat16_compute_in_float32(processor, flags, dtype):
+def test_resolve_picks_float32_without_native_bfloat16(processor, flags, dtype):
     processor(*flags)
     assert resolve().dtype == dtype
     assert resolve("cpu", "bfloat16").dtype == "bfloat16"
 
 
-def test_a_gpu_is_used_where_there_is_one(processor):
+def test_resolve_picks_cuda_with_a_gpu(processor):
     processor(nvidia=True)
     assert (resolve().device, resolve().dtype) == ("cuda", "bfloat16")
     assert (resolve("cpu").device, resolve("cpu").dtype) == ("cpu", "float32")
@@ -64,7 +64,7 @@ def test_a_gpu_is_used_where_there_is_one(processor):
     assert resolve("mps").dtype == "float32"
 
 
-def test_a_hidden_gpu_is_none(monkeypatch):
+def test_resolve_picks_cpu_when_the_gpu_is_hidden(monkeypatch):
     monkeypatch.setattr(Path, "exists", lambda path: True)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert resolve().device == "cuda"
@@ -72,14 +72,14 @@ def test_a_hidden_gpu_is_none(monkeypatch):
     assert resolve().device == "cpu"
 
 
-def test_flags_are_read_from_the_system(monkeypatch):
+def test_cpu_flags_are_read_from_cpuinfo(monkeypatch):
     text = "processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\nflags\t\t: fpu avx512_bf16 amx_tile\nbugs\t: spectre\n"
     monkeypatch.setattr(Path, "read_text", lambda *args, **options: text)
     assert numerics.cpu_flags.__wrapped__() == {"fpu", "avx512_bf16", "amx_tile"}
     assert numerics.cpu_name.__wrapped__() == "Some CPU @ 2 GHz"
 
 
-def test_without_such_a_file_nothing_is_assumed(monkeypatch):
+def test_cpu_flags_are_empty_without_cpuinfo(monkeypatch):
     def missing(*args: object, **options: object) -> str:
         raise FileNotFoundError
 
@@ -88,7 +88,7 @@ def test_without_such_a_file_nothing_is_assumed(monkeypatch):
     assert numerics.cpu_name.__wrapped__()
 
 
-def test_threads_are_the_cores_this_process_may_use(processor, monkeypatch):
+def test_resolve_threads_equal_the_available_cores(processor, monkeypatch):
     monkeypatch.setattr(numerics.os, "sched_getaffinity", lambda process: {3, 5, 6}, raising=False)
     assert resolve().threads == 3
     assert resolve(threads=1).threads == 1
@@ -102,6 +102,6 @@ def test_threads_are_the_cores_this_process_may_use(processor, monkeypatch):
         ({"threads": 0}, "--threads must be at least 1, got 0"),
     ],
 )
-def test_anything_else_is_refused(processor, options, text):
+def test_resolve_raises_on_unknown_values(processor, options, text):
     with pytest.raises(UsageError, match=text):
         resolve(**options)

@@ -32,13 +32,13 @@ def entry_points(archive: zipfile.ZipFile) -> configparser.ConfigParser:
     return parser
 
 
-def test_every_plugin_folder_is_registered_and_every_registration_has_its_folder(wheel):
+def test_plugin_folders_equal_entry_points(wheel):
     registered = dict(entry_points(wheel)["ucbench"])
     assert registered == {name: name for name in PLUGINS}
     assert all(name.startswith("ucbench_") for name in PLUGINS)
 
 
-def test_the_wheel_holds_the_modules_of_the_folders_and_nothing_else(wheel):
+def test_wheel_holds_exactly_the_modules_of_the_folders(wheel):
     def modules(folder: Path, base: Path) -> set[str]:
         return {path.relative_to(base).as_posix() for path in folder.rglob("*.py")}
 
@@ -51,19 +51,19 @@ def test_the_wheel_holds_the_modules_of_the_folders_and_nothing_else(wheel):
     assert {Path(name).suffix for name in shipped} == {".py", ".typed", ".toml", ".tmpl", ".j2", ".css", ".js"}
 
 
-def test_the_wheel_holds_the_suites(wheel):
+def test_wheel_holds_the_suites(wheel):
     suites = {path.name: path.read_text() for path in (ROOT / "benchmarks" / "suites").glob("*.toml")}
     shipped = {name for name in wheel.namelist() if name.endswith(".toml")}
     assert {Path(name).name: wheel.read(name).decode() for name in shipped} == suites
     assert {Path(name).parent.as_posix() for name in shipped} == {"ucbench/suites"}
 
 
-def test_types_are_shipped_and_the_command_is_there(wheel):
+def test_wheel_has_py_typed_and_the_command(wheel):
     assert "ucbench/py.typed" in wheel.namelist()
     assert dict(entry_points(wheel)["console_scripts"]) == {"ucbench": "ucbench.cli:main"}
 
 
-def test_layers_are_checked_for_every_plugin():
+def test_import_contracts_cover_every_plugin():
     """A new plugin that the linter's contracts do not name could import another one unnoticed."""
     linter = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
     contracts = {contract["type"]: contract for contract in linter["contracts"]}

@@ -63,7 +63,7 @@ def reported(compare, tmp_path_factory):
     return status, {row["subject"]: row for row in found["rows"]}, found
 
 
-def test_both_sides_compute_the_same(compare, reported):
+def test_compare_sides_agree_on_every_subject(compare, reported):
     status, rows, _ = reported
     assert not [row["problem"] for row in rows.values() if "problem" in row]
     differing = {name: row["agrees"] for name, row in rows.items() if "agrees" in row and not row["agrees"]["yes"]}
@@ -71,7 +71,7 @@ def test_both_sides_compute_the_same(compare, reported):
     assert status == 0
 
 
-def test_both_sides_work_as_much(reported):
+def test_compare_sides_do_equal_updates_and_images(reported):
     for name, row in reported[1].items():
         if "plain" in row and name not in FEWER:
             assert row["plain"]["updates"] == row["ucbench"]["updates"], name
@@ -80,7 +80,7 @@ def test_both_sides_work_as_much(reported):
     assert {"victim", "uc-steps", "eminn", "mi-ue", "adv-poison", "adversarial"} <= set(trained)
 
 
-def test_a_row_holds_what_the_table_shows(compare, reported):
+def test_compare_row_holds_the_values_of_the_table(compare, reported):
     for name, row in reported[1].items():
         if isinstance(compare.SUBJECTS[name], compare.Figure):
             assert row["value"] > 0
@@ -101,7 +101,7 @@ def test_a_row_holds_what_the_table_shows(compare, reported):
         assert compare.line(row).count("|") == compare.HEAD.splitlines()[0].count("|")
 
 
-def test_the_machine_and_the_sizes_are_named(compare, reported):
+def test_compare_report_names_machine_and_sizes(compare, reported):
     found = reported[2]
     assert found["machine"]["processor"]
     assert found["machine"]["device"] == "cpu"
@@ -110,7 +110,7 @@ def test_the_machine_and_the_sizes_are_named(compare, reported):
     assert found["sizes"]["batch"] == compare.TINY.batch
 
 
-def test_a_craft_that_misses_the_loss_meets_no_target(compare):
+def test_compare_target_is_unmet_when_the_craft_misses_its_loss(compare):
     class Host:
         def __init__(self, seconds, **notes):
             self.seconds, self.notes = seconds, notes
@@ -131,7 +131,7 @@ def test_a_craft_that_misses_the_loss_meets_no_target(compare):
         assert compare.compared(compare.SUBJECTS["uc"], hosts, setting, 2)["met"] is reached
 
 
-def test_what_differs_does_not_agree(compare):
+def test_agreement_rejects_differing_evidence(compare):
     from subjects.base import Evidence, agreement
 
     values = np.linspace(-1, 1, 1000)
@@ -147,7 +147,7 @@ def test_what_differs_does_not_agree(compare):
         agreement(Evidence({"a": values}), Evidence({"b": values}))
 
 
-def test_an_unknown_subject_is_refused(compare, capsys):
+def test_compare_rejects_an_unknown_subject(compare, capsys):
     with pytest.raises(SystemExit) as left:
         compare.main(["victims"])
     assert left.value.code == 2
@@ -157,7 +157,7 @@ def test_an_unknown_subject_is_refused(compare, capsys):
 SMALL = ["--images", "20", "--size", "8", "--device", "cpu", "--dtype", "float32"]
 
 
-def test_a_defense_is_measured_beside_none_in_turn(defenses, monkeypatch, tmp_path, capsys):
+def test_defenses_alternate_with_no_defense(defenses, monkeypatch, tmp_path, capsys):
     trained = []
 
     def speed(self, chain, images):
@@ -177,7 +177,7 @@ def test_a_defense_is_measured_beside_none_in_turn(defenses, monkeypatch, tmp_pa
     assert {line.count("|") for line in lines[:4]} == {7}
 
 
-def test_a_defense_that_owns_the_loss_can_be_measured(defenses, tmp_path):
+def test_defenses_measure_a_defense_that_owns_the_loss(defenses, tmp_path):
     found = tmp_path / "found.json"
     chosen = ["adv-train@fast", "early-stopping", "--victim", "resnet18:width=16", "--repeats", "1"]
     assert defenses.main([*chosen, *SMALL, "--json", str(found)]) == 0
@@ -186,7 +186,7 @@ def test_a_defense_that_owns_the_loss_can_be_measured(defenses, tmp_path):
     assert all(row["ratio"] > 0 and row["preparing"] >= 0 for row in rows)
 
 
-def test_ideas_compute_what_is_done_today(ideas, tmp_path, capsys):
+def test_ideas_agree_with_current_code_in_double(ideas, tmp_path, capsys):
     """Those that compile are left out: that takes a minute each."""
     path = tmp_path / "ideas.json"
     named = [name for name in ideas.IDEAS if "compiled" not in name and name != "fused-step"]
@@ -199,7 +199,7 @@ def test_ideas_compute_what_is_done_today(ideas, tmp_path, capsys):
     assert capsys.readouterr().out.count("x |") == len(named)
 
 
-def test_folding_takes_every_batch_norm_away(ideas, tmp_path):
+def test_folded_network_has_no_batch_norm(ideas, tmp_path):
     from ucbench.numerics import resolve
 
     model = ideas.Bench(ideas.TINY, resolve("cpu", "float32", 1), tmp_path).frozen()

@@ -84,7 +84,7 @@ BROKEN_SOURCES = {
 
 
 @pytest.mark.parametrize("case", BROKEN_SOURCES)
-def test_a_broken_distribution_is_named_with_its_reason_and_the_others_work(site, case):
+def test_broken_distribution_is_reported_and_others_load(site, case):
     source, reason = BROKEN_SOURCES[case]
     site.install("ucbench-good", "1.0", "ucbench_good_one", GOOD)
     site.install("ucbench-bad", "2.5", "ucbench_bad_one", source)
@@ -119,13 +119,13 @@ def test_a_broken_distribution_is_named_with_its_reason_and_the_others_work(site
         (poisoner(aliases=("stripes",)), "claims the poisoner name 'stripes' 2 times"),
     ],
 )
-def test_one_invalid_record_leaves_the_whole_plugin_out(yielded, reason):
+def test_invalid_spec_excludes_the_whole_plugin(yielded, reason):
     plugin = plugins.load_module("p", hooks(ucbench_poisoners=lambda: [poisoner(name="fine"), yielded]))
     assert reason in plugin.problem
     assert plugin.specs == ()
 
 
-def test_a_hook_that_returns_one_record_instead_of_yielding_is_reported():
+def test_hook_that_returns_instead_of_yielding_is_reported():
     plugin = plugins.load_module("p", hooks(ucbench_poisoners=lambda: poisoner()))
     assert "hook ucbench_poisoners raised: TypeError" in plugin.problem
 
@@ -139,12 +139,12 @@ def is_kebab(text: str) -> bool:
 @given(st.text("ab9-_A.é\n", max_size=6))
 @example("a\n")
 @example("")
-def test_exactly_the_lower_kebab_names_are_accepted(name):
+def test_names_must_be_lower_kebab(name):
     plugin = plugins.load_module("p", hooks(ucbench_poisoners=lambda: [poisoner(name=name)]))
     assert (plugin.problem is None) == is_kebab(name)
 
 
-def test_two_distributions_with_one_entry_point_name_are_both_reported(site):
+def test_duplicate_entry_point_names_are_both_reported(site):
     site.install("ucbench-a", "1.0", "ucbench_mod_a", GOOD, entry_point="same")
     site.install("ucbench-b", "2.0", "ucbench_mod_b", GOOD.replace("good", "other"), entry_point="same")
     site.install("ucbench-c", "3.0", "ucbench_mod_c", GOOD.replace("good", "third"))
@@ -158,7 +158,7 @@ def test_two_distributions_with_one_entry_point_name_are_both_reported(site):
     assert loaded["ucbench-c"].problem is None
 
 
-def test_no_plugin_can_wrap_the_hooks_of_another(site):
+def test_plugins_cannot_wrap_hooks_of_others(site):
     site.install("ucbench-good", "1.0", "ucbench_good_two", GOOD)
     site.install(
         "ucbench-greedy",
@@ -180,7 +180,7 @@ def test_no_plugin_can_wrap_the_hooks_of_another(site):
     ("choice", "names"),
     [("", {"one_plugin", "two_plugin"}), ("none", set()), (" two_plugin , ", {"two_plugin"})],
 )
-def test_the_environment_restricts_loading_but_never_the_core(site, monkeypatch, choice, names):
+def test_environment_restricts_plugins_but_not_the_core(site, monkeypatch, choice, names):
     site.install("ucbench-one", "1.0", "one_plugin", GOOD)
     site.install("ucbench-two", "1.0", "two_plugin", GOOD.replace("good", "other"))
     monkeypatch.setattr(plugins, "entry_points", lambda group: site.entry_points())
@@ -192,7 +192,7 @@ def test_the_environment_restricts_loading_but_never_the_core(site, monkeypatch,
     assert {record.name for record in loaded[0].specs} >= {"clean", "sham"}
 
 
-def test_a_restriction_to_a_plugin_that_is_not_installed_is_an_error(site, monkeypatch):
+def test_environment_naming_an_uninstalled_plugin_raises(site, monkeypatch):
     site.install("ucbench-one", "1.0", "one_plugin", GOOD)
     monkeypatch.setattr(plugins, "entry_points", lambda group: site.entry_points())
     monkeypatch.setenv(plugins.RESTRICT_VARIABLE, "one_plugn")
@@ -200,7 +200,7 @@ def test_a_restriction_to_a_plugin_that_is_not_installed_is_an_error(site, monke
         plugins.load_plugins.__wrapped__()
 
 
-def test_observers_are_told_apart_from_each_other():
+def test_notify_reports_failing_observers_and_calls_the_rest():
     heard = []
 
     def shout(event):
@@ -224,7 +224,7 @@ def test_observers_are_told_apart_from_each_other():
     ]
 
 
-def test_a_plugin_that_was_left_out_observes_nothing():
+def test_excluded_plugin_observes_nothing():
     heard = []
     broken = plugins.load_module(
         "p", hooks(ucbench_poisoners=lambda: [None], ucbench_cell_finished=lambda event: heard.append(event))

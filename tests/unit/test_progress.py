@@ -28,7 +28,7 @@ def clock(monkeypatch):
     return wait
 
 
-def test_a_file_gets_a_line_now_and_then_and_one_at_the_end(clock):
+def test_lines_are_printed_at_intervals_and_at_the_end(clock):
     stream = io.StringIO()
     advance = Lines(stream, every=15).bar("training the victim", 100)
     for _ in range(100):
@@ -45,7 +45,7 @@ def test_a_file_gets_a_line_now_and_then_and_one_at_the_end(clock):
     ]
 
 
-def test_the_time_left_grows_with_the_work_left(clock):
+def test_time_left_is_extrapolated_from_finished_steps(clock):
     stream = io.StringIO()
     advance = Lines(stream, every=15).bar("crafting", 10)
     clock(20)
@@ -54,7 +54,7 @@ def test_the_time_left_grows_with_the_work_left(clock):
     assert stream.getvalue() == "crafting: 4/10, about 30 s left\n"
 
 
-def test_lines_of_several_bars_can_be_told_apart_and_hold_no_control_characters(clock):
+def test_lines_of_several_bars_are_named_without_control_characters(clock):
     stream = io.StringIO()
     with reporting(stream=stream) as lines:
         one, two = lines.bar("one", 1), lines.bar("two", 2)
@@ -65,7 +65,7 @@ def test_lines_of_several_bars_can_be_told_apart_and_hold_no_control_characters(
     assert stream.getvalue() == "one: done in 0.0 s\nbetween\ntwo: done in 0.0 s\n"
 
 
-def test_a_terminal_sees_bars_with_time_left_and_full_ones_go():
+def test_terminal_shows_bars_with_time_left_and_hides_finished_ones():
     stream = Terminal()
     with reporting(stream=stream) as bars:
         first, second = bars.bar("first [stage]", 2), bars.bar("second stage", 10)
@@ -82,7 +82,7 @@ def test_a_terminal_sees_bars_with_time_left_and_full_ones_go():
     assert "first" not in last_frame
 
 
-def test_quiet_says_nothing_on_either():
+def test_quiet_prints_nothing_to_file_or_terminal():
     for stream in (io.StringIO(), Terminal()):
         with reporting(quiet=True, stream=stream) as nothing:
             nothing.say("text")

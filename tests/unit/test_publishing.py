@@ -61,9 +61,7 @@ def pixels(out: Path, line: dict[str, str]) -> np.ndarray:
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # a class that nobody sees has no mean colour
 @pytest.mark.parametrize("labeling", ["original", "shifted", "seen"])
 @pytest.mark.parametrize("mixture", [1.0, 0.5])
-def test_pictures_and_labels_are_byte_for_byte_those_a_victim_is_trained_on(
-    session, out, monkeypatch, labeling, mixture
-):
+def test_export_holds_the_exact_training_images_and_labels(session, out, monkeypatch, labeling, mixture):
     shown: list[tuple[np.ndarray, np.ndarray, tuple[str, ...]]] = []
     fit = tiny.Nearest.fit
 
@@ -88,7 +86,7 @@ def test_pictures_and_labels_are_byte_for_byte_those_a_victim_is_trained_on(
     assert changed.all() == (mixture == 1)
 
 
-def test_folders_sort_by_label_and_files_by_index():
+def test_export_sorts_folders_by_label_and_files_by_index():
     images = np.zeros((12, 3, 2, 2), np.uint8)
     names = ("zebra", "a/b c", "", "..", *(f"class {k}" for k in range(4, 12)))
     named = ImageSet(images, np.arange(12, dtype=np.int64), names)
@@ -98,7 +96,7 @@ def test_folders_sort_by_label_and_files_by_index():
     assert file_of(named.subset(np.arange(1)), 0) == "images/00-zebra/0.png"
 
 
-def test_hashes_are_of_every_file(session, out):
+def test_export_hashes_every_file(session, out):
     export_release(cell("stripes"), session, out, NOTHING)
     lines = [line.split("  ") for line in (out / "SHA256SUMS").read_text().splitlines()]
     stated = {name: digest for digest, name in lines}
@@ -110,7 +108,7 @@ def test_hashes_are_of_every_file(session, out):
     }
 
 
-def test_two_exports_of_a_release_are_the_same_bytes(session, tmp_path):
+def test_export_is_byte_identical_when_repeated(session, tmp_path):
     one, other = tmp_path / "one", tmp_path / "other"
     for out in (one, other):
         export_release(cell("badge"), session, out, About(license="https://example.org/terms"))
@@ -118,14 +116,14 @@ def test_two_exports_of_a_release_are_the_same_bytes(session, tmp_path):
         assert path.is_dir() or path.read_bytes() == (other / path.relative_to(one)).read_bytes()
 
 
-def test_the_release_comes_from_the_store(session, out, tmp_path, monkeypatch):
+def test_export_reuses_the_stored_release(session, out, tmp_path, monkeypatch):
     monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
     release_of(cell("badge"), session)
     export_release(cell("badge"), session, out, NOTHING)
     assert tiny.work_done()["craft badge"] == 1
 
 
-def test_release_json_says_how_it_was_made_and_nothing_of_the_exploiter(session, out):
+def test_release_json_describes_the_craft_but_not_the_exploiter(session, out):
     asked = cell("badge", defenses=["dim"], epsilons=[8.0])
     done = export_release(asked, session, out, NOTHING)
     told = json.loads((out / "release.json").read_text())
@@ -143,7 +141,7 @@ def described(session, out) -> dict:
     return json.loads((out / "croissant.json").read_text())
 
 
-def test_the_description_has_what_croissant_asks_for(described):
+def test_croissant_has_the_required_fields(described):
     assert described["@type"] == "sc:Dataset"
     assert described["conformsTo"] == "http://mlcommons.org/croissant/1.0"
     assert described["@context"] == CONTEXT
@@ -152,7 +150,7 @@ def test_the_description_has_what_croissant_asks_for(described):
     assert set(described["name"]) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_.")
 
 
-def test_the_description_points_at_files_that_are_there_with_their_hashes(described, out):
+def test_croissant_lists_existing_files_with_hashes(described, out):
     objects = [part for part in described["distribution"] if part["@type"] == "cr:FileObject"]
     for part in objects:
         assert hashlib.sha256((out / part["contentUrl"]).read_bytes()).hexdigest() == part["sha256"]
@@ -160,7 +158,7 @@ def test_the_description_points_at_files_that_are_there_with_their_hashes(descri
     assert len(list(out.glob(pictures["includes"]))) == len(table(out))
 
 
-def test_every_field_has_a_source_that_exists(described, out):
+def test_croissant_fields_have_existing_sources(described, out):
     resources = {part["@id"] for part in described["distribution"]}
     sets = {part["@id"]: part for part in described["recordSet"]}
     fields = {field["@id"]: field for part in sets.values() for field in part["field"]}
@@ -174,7 +172,7 @@ def test_every_field_has_a_source_that_exists(described, out):
     ]
 
 
-def test_labels_follow_from_the_paths_as_the_description_says(described, out):
+def test_croissant_pattern_extracts_labels_from_paths(described, out):
     (field,) = (f for part in described["recordSet"] for f in part["field"] if f["@id"] == "images/label")
     pattern = field["source"]["transform"]["regex"]
     for line in table(out):
@@ -182,7 +180,7 @@ def test_labels_follow_from_the_paths_as_the_description_says(described, out):
             assert int(re.search(pattern, path)[1]) == int(line["label"])
 
 
-def test_what_the_publisher_did_not_say_is_not_made_up(session, out):
+def test_croissant_omits_fields_the_publisher_did_not_give(session, out):
     export_release(cell("stripes"), session, out, About(creator="Me"))
     described = json.loads((out / "croissant.json").read_text())
     assert described["creator"]["name"] == "Me"
@@ -194,7 +192,7 @@ def test_what_the_publisher_did_not_say_is_not_made_up(session, out):
     "poisoner", ["stripes@wide:share=0.5", "badge", "leaner", "blots", "positive", "shuffled:badge"]
 )
 @pytest.mark.parametrize("mixture", [1.0, 0.5])
-def test_a_record_leads_back_to_its_cell(session, poisoner, mixture):
+def test_record_resolves_to_its_cell(session, poisoner, mixture):
     named = {"surrogates": ["others"]} if poisoner == "leaner" else {"epsilons": [8.0]}
     asked = cell(poisoner, seeds=[(3, 1)], mixtures=[mixture], defenses=["dim+fog"], **named)
     task = task_of(asked, session)
@@ -202,19 +200,19 @@ def test_a_record_leads_back_to_its_cell(session, poisoner, mixture):
     assert task_of(cell_of(record, tiny.registry()), session).key == task.key
 
 
-def test_records_of_references_lead_back_too(session):
+def test_record_of_a_reference_resolves_to_its_cell(session):
     for asked in cells("badge", seeds=[(3, 1)]):
         record = {"cell": "", "request": asked.describe()}
         assert task_of(cell_of(record, tiny.registry()), session) == task_of(asked, session)
 
 
-def test_a_record_of_no_cell_is_a_clear_error():
+def test_record_without_a_cell_raises():
     request = cell("badge").describe() | {"epsilon": 9.0, "norm": "l2"}
     with pytest.raises(UsageError, match="describes no cell that can be asked for by itself"):
         cell_of({"cell": "x", "request": request}, tiny.registry())
 
 
-def test_a_record_is_exported_only_as_the_release_it_tells_of(session, out):
+def test_export_raises_when_the_record_names_another_release(session, out):
     asked = cell("badge")
     record = compute(task_of(asked, session), session)
     other = copy.deepcopy(record)
@@ -227,12 +225,12 @@ def test_a_record_is_exported_only_as_the_release_it_tells_of(session, out):
     assert export_release(asked, session, out, NOTHING, record).release == record["release"]
 
 
-def test_clean_pictures_are_no_release(session, out):
+def test_export_raises_for_clean_images(session, out):
     with pytest.raises(UsageError, match="no release to export"):
         export_release(cells("stripes")[0], session, out, NOTHING)
 
 
-def test_a_folder_appears_whole_or_not_at_all_and_nothing_is_overwritten(session, out, monkeypatch):
+def test_export_folder_is_atomic_and_never_overwritten(session, out, monkeypatch):
     out.mkdir()
     (out / "mine").touch()
     with pytest.raises(UsageError, match="exists already"):

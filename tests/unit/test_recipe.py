@@ -12,7 +12,7 @@ def of(**options: str) -> Recipe:
     return Recipe.resolve("victim 'some'", options=options)
 
 
-def test_options_are_read_as_typed_on_a_command_line():
+def test_recipe_parses_command_line_options():
     recipe = of(epochs="100", lr="1e-2", schedule="step", milestones="75/90", clip_norm="none", nesterov="true")
     assert (recipe.epochs, recipe.lr, recipe.milestones) == (100, 0.01, (75, 90))
     assert recipe.clip_norm is None
@@ -36,17 +36,17 @@ def test_options_are_read_as_typed_on_a_command_line():
         ({"learning_rate": "0.1"}, "no parameter 'learning_rate'"),
     ],
 )
-def test_values_that_make_no_training_are_refused(options, text):
+def test_recipe_raises_on_invalid_values(options, text):
     with pytest.raises(UsageError, match=text):
         of(**options)
 
 
 @pytest.mark.parametrize("name", PAPER_RECIPES)
-def test_the_literatures_recipes_are_recipes(name):
+def test_recipe_presets_are_valid(name):
     Recipe(**PAPER_RECIPES[name])
 
 
-def test_the_literatures_recipes_are_the_published_ones():
+def test_recipe_presets_equal_published_values():
     """methods.md, section 5: epochs, batch, peak rate and weight decay of each protocol."""
     published = {
         "eminn": (60, 128, 0.1, 5e-4),

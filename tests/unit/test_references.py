@@ -32,7 +32,7 @@ def sham(budget: Budget, seed: int = 0, train: ImageSet | None = None) -> Releas
     st.integers(0, 100),
 )
 @settings(max_examples=60, deadline=None)
-def test_sham_fills_its_budget_and_keeps_to_it(budget: Budget, seed: int) -> None:
+def test_sham_fills_and_respects_its_budget(budget: Budget, seed: int) -> None:
     release = sham(budget, seed)
     found = sizes(release.changes, budget.norm)
     assert found.max() <= budget.epsilon
@@ -40,7 +40,7 @@ def test_sham_fills_its_budget_and_keeps_to_it(budget: Budget, seed: int) -> Non
     assert found.min() >= least or (budget.norm == "linf" and budget.epsilon > 8)
 
 
-def test_sham_is_uniform_over_the_levels():
+def test_sham_is_uniform_over_levels():
     train = sample_images(40, (16, 16))
     changes = sham(Budget("linf", 8), train=train).changes
     levels, counts = np.unique(changes, return_counts=True)
@@ -49,11 +49,11 @@ def test_sham_is_uniform_over_the_levels():
     assert np.abs(counts - expected).max() < 6 * np.sqrt(expected)
 
 
-def test_sham_never_rounds_a_fraction_of_a_level_up():
+def test_sham_never_exceeds_a_fractional_level():
     assert np.abs(sham(Budget("linf", 2.9)).changes).max() == 2
 
 
-def test_sham_is_drawn_for_every_image_from_the_craft_seed_alone():
+def test_sham_depends_only_on_the_craft_seed():
     train = sample_images(7, (6, 9))
     first = sham(Budget("linf", 8))
     assert len(np.unique(first.changes.reshape(7, -1), axis=0)) == 7
@@ -62,12 +62,12 @@ def test_sham_is_drawn_for_every_image_from_the_craft_seed_alone():
     assert (sham(Budget("linf", 8), seed=1).changes != first.changes).any()
 
 
-def test_there_is_no_sham_of_an_unbounded_budget():
+def test_sham_raises_on_an_unbounded_budget():
     with pytest.raises(UsageError, match="no sham of an unbounded budget"):
         sham(Budget("unbounded", None))
 
 
-def test_clean_is_the_source():
+def test_clean_equals_the_source():
     train, budget = sample_images(), Budget("unbounded", None)
     release = make_release(Clean(Params()).craft(train, make_run(budget=budget)), train, budget)
     np.testing.assert_array_equal(materialise(train.images, release.changes, release.index), train.images)
@@ -79,7 +79,7 @@ def positive(train: ImageSet, seed: int = 0, grid: int = 4, budget: Budget | Non
     return make_release(component.craft(train, make_run(seed, budget=budget)), train, budget)
 
 
-def test_positive_is_one_pattern_of_full_radius_a_class():
+def test_positive_has_one_full_radius_pattern_per_class():
     train = sample_images(20, (8, 12), classes=5)
     release = positive(train)
     np.testing.assert_array_equal(release.index, train.known_labels)
@@ -94,24 +94,24 @@ def test_positive_is_constant_on_its_blocks(grid):
     assert (blocks == blocks[:, :, :, :1, :, :1]).all()
 
 
-def test_positive_gives_unseen_images_the_pattern_of_their_class():
+def test_positive_perturbs_unseen_images_by_class():
     unseen = sample_images(9, seed=1)
     component, run = Positive(PositiveParams()), make_run(budget=Budget("linf", 8))
     index = component.assign(unseen.with_labels(None), unseen.known_labels, {}, run)
     np.testing.assert_array_equal(index, unseen.known_labels)
 
 
-def test_positive_is_another_under_another_seed():
+def test_positive_differs_for_another_seed():
     train = sample_images()
     assert (positive(train).changes != positive(train, seed=1).changes).any()
 
 
-def test_positive_cannot_do_without_labels():
+def test_positive_raises_without_labels():
     with pytest.raises(DataError, match="no labels"):
         positive(sample_images().with_labels(None))
 
 
-def test_clean_pixels_keep_the_labels_of_the_published_ones():
+def test_clean_pixels_keep_the_published_labels():
     clean = sample_images()
     published = clean.with_images(~clean.images).with_labels((clean.known_labels + 1) % 3, clean.classes)
     run = make_run(stage="prepare", clean=clean)
@@ -128,7 +128,7 @@ def test_clean_pixels_without_the_clean_images_raises():
 
 @given(st.integers(1, 12), st.integers(0, 5))
 @settings(max_examples=40, deadline=None)
-def test_a_clean_part_is_what_was_left_alone_as_evenly_as_it_goes(untouched: int, seed: int) -> None:
+def test_clean_part_selects_unperturbed_images_evenly(untouched: int, seed: int) -> None:
     clean = sample_images(12, (6, 9))
     order = np.random.default_rng(seed).permutation(12)
     left = np.sort(order[:untouched])
@@ -144,7 +144,7 @@ def test_a_clean_part_is_what_was_left_alone_as_evenly_as_it_goes(untouched: int
     np.testing.assert_array_equal(part.known_labels, clean.known_labels[shown])
 
 
-def test_a_clean_part_of_nothing_is_refused():
+def test_clean_part_raises_when_nothing_is_clean():
     train = sample_images(4, (6, 9))
     with pytest.raises(UsageError, match="clean images are given only"):
         CleanPart(Params()).prepare(train, make_run(stage="prepare"))

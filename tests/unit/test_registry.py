@@ -53,14 +53,14 @@ def registry():
     return Registry([plugin("ucbench-stripes", poisoner(aliases=("bars",)), poisoner("dots"))])
 
 
-def test_a_component_is_found_by_name_alias_and_either_number_of_its_kind(registry):
+def test_registry_finds_components_by_name_alias_and_kind_spelling(registry):
     record = registry.find("poisoner", "stripes")
     assert record.name == "stripes"
     assert registry.find("poisoners", "bars") is record
     assert registry.origin("poisoner", "bars").distribution == "ucbench-stripes"
 
 
-def test_an_unknown_name_leads_to_near_names_the_list_and_the_plugins_that_failed(registry):
+def test_unknown_name_error_suggests_names_and_failed_plugins(registry):
     broken = LoadedPlugin("sick", "ucbench-sick", "0.3", "sick", problem="it broke")
     with pytest.raises(UsageError) as caught:
         Registry([*registry.plugins, broken]).find("poisoner", "strips")
@@ -71,12 +71,12 @@ def test_an_unknown_name_leads_to_near_names_the_list_and_the_plugins_that_faile
     assert caught.value.exit_code == 2
 
 
-def test_an_unknown_kind_leads_to_the_kinds(registry):
+def test_unknown_kind_error_lists_the_kinds(registry):
     with pytest.raises(UsageError, match=r"'poisonr'.*'poisoner'"):
         registry.names("poisonr")
 
 
-def test_names_match_by_alias_too_and_are_sorted(registry):
+def test_names_match_aliases_and_are_sorted(registry):
     assert registry.names("poisoner") == ("dots", "stripes")
     assert registry.names("poisoner", "b*") == ("stripes",)
     assert registry.names("poisoner", "B*") == ()
@@ -91,9 +91,7 @@ def test_names_match_by_alias_too_and_are_sorted(registry):
     ],
 )
 @pytest.mark.parametrize("swapped", [False, True])
-def test_a_name_that_two_plugins_claim_is_an_error_naming_both_whatever_their_order(
-    first, second, contested, usable, swapped
-):
+def test_contested_name_error_names_both_plugins_in_any_order(first, second, contested, usable, swapped):
     pair = [
         plugin("ucbench-one", first, poisoner("own-one")),
         plugin("ucbench-two", second, poisoner("own-two")),
@@ -111,20 +109,20 @@ def test_a_name_that_two_plugins_claim_is_an_error_naming_both_whatever_their_or
         assert registry.find("poisoner", name).name == name
 
 
-def test_an_alias_of_a_record_whose_name_is_contested_is_contested_too():
+def test_alias_of_a_contested_component_is_contested():
     registry = Registry([plugin("ucbench-one", poisoner("em", aliases=("a",))), plugin("ucbench-two", poisoner("em"))])
     with pytest.raises(PluginError, match=r"ucbench-one 1\.0.*ucbench-two 1\.0"):
         registry.find("poisoner", "a")
 
 
-def test_two_kinds_may_share_a_name():
+def test_kinds_may_share_a_name():
     victim = ucbench.VictimSpec(name="stripes", summary="", load="m:C")
     registry = Registry([plugin("ucbench-one", poisoner()), plugin("ucbench-two", victim)])
     assert registry.conflicts == ()
     assert registry.find("victim", "stripes") is victim
 
 
-def test_a_reference_becomes_definite(registry):
+def test_resolve_fills_in_version_and_parameters(registry):
     resolved = registry.resolve("poisoner", "bars@paper:angle=30")
     assert resolved.params == StripesParams(period=8, angle=30.0)
     assert resolved.preset == "paper"
@@ -145,13 +143,13 @@ def test_a_reference_becomes_definite(registry):
         ("stripes:here:period=3", "stripes:here:period=3"),
     ],
 )
-def test_equal_references_print_alike_and_the_print_means_the_same(registry, written, canonical):
+def test_equal_references_print_alike_and_resolve_back(registry, written, canonical):
     resolved = registry.resolve("poisoner", written)
     assert str(resolved) == canonical
     assert registry.resolve("poisoner", canonical) == resolved
 
 
-def test_the_identity_depends_on_what_is_meant_and_not_on_how_it_is_written(registry):
+def test_identity_is_independent_of_spelling(registry):
     def identity(text):
         return registry.resolve("poisoner", text).identity()
 
@@ -166,7 +164,7 @@ def test_the_identity_depends_on_what_is_meant_and_not_on_how_it_is_written(regi
     assert all(a != b for a, b in itertools.combinations(different, 2))
 
 
-def test_a_raised_version_changes_the_identity():
+def test_identity_changes_with_the_version():
     first, second = (
         Registry([plugin("ucbench-one", poisoner(version=v))]).resolve("poisoner", "stripes") for v in (1, 2)
     )
@@ -174,19 +172,19 @@ def test_a_raised_version_changes_the_identity():
 
 
 @pytest.mark.parametrize("text", ["stripes@papre", "stripes:perod=3", "stripes:period=0", "dots:period=x"])
-def test_what_does_not_fit_the_parameters_is_a_usage_error_naming_the_component(registry, text):
+def test_invalid_parameters_raise_usage_error_naming_the_component(registry, text):
     with pytest.raises(UsageError, match=f"poisoner '{text.split('@')[0].split(':')[0]}'"):
         registry.resolve("poisoner", text)
 
 
-def test_resolving_does_not_import_the_component():
+def test_resolve_does_not_import_the_component():
     record = poisoner(load="no_such_module_anywhere:Stripes")
     resolved = Registry([plugin("ucbench-one", record)]).resolve("poisoner", "stripes")
     with pytest.raises(PluginError, match=r"ucbench-one 1\.0.*no_such_module_anywhere"):
         resolved.build()
 
 
-def test_a_missing_requirement_is_told_with_its_install_line_and_only_on_building():
+def test_missing_requirement_raises_with_install_line_on_build():
     record = poisoner(
         load="no_such_module_anywhere:Stripes",
         requires=("json", "no_such_module_anywhere.part"),
@@ -201,19 +199,19 @@ def test_a_missing_requirement_is_told_with_its_install_line_and_only_on_buildin
 
 
 @pytest.mark.parametrize("path", [f"{HERE}:Stripes", f"{HERE}:Absent", f"{HERE}:NO_CLASS", "absent_module:P"])
-def test_parameters_that_cannot_be_had_are_a_plugin_error_naming_the_distribution(path):
+def test_unimportable_parameters_raise_plugin_error_naming_the_distribution(path):
     registry = Registry([plugin("ucbench-one", poisoner(params=path))])
     with pytest.raises(PluginError, match=r"poisoner 'stripes'.*ucbench-one 1\.0"):
         registry.resolve("poisoner", "stripes")
 
 
-def test_a_component_that_is_no_class_is_a_plugin_error():
+def test_component_that_is_not_a_class_raises_plugin_error():
     registry = Registry([plugin("ucbench-one", poisoner(load=f"{HERE}:NO_CLASS"))])
     with pytest.raises(PluginError, match="no class"):
         registry.component_class(registry.find("poisoner", "stripes"))
 
 
-def test_every_public_name_exists():
+def test_public_names_exist():
     for name in set(ucbench.__all__) - {"run", "craft", "plan"}:
         assert getattr(ucbench, name) is not None
     with pytest.raises(AttributeError, match="no_such_name"):

@@ -38,7 +38,7 @@ def noise(count: int = 6, scale: float = 8 / 255, seed: int = 1) -> np.ndarray:
     st.sampled_from([LINF, Budget("l2", 0.5), Budget("l0", 3), Budget("unbounded", None)]),
 )
 @settings(max_examples=60, deadline=None)
-def test_a_release_is_its_source_plus_the_indexed_changes_within_the_budget(
+def test_materialize_adds_the_indexed_changes_within_the_budget(
     images: int, shared: int, seed: int, budget: Budget
 ) -> None:
     source = image_set(images, seed=seed)
@@ -55,13 +55,13 @@ def test_a_release_is_its_source_plus_the_indexed_changes_within_the_budget(
         assert release.meta["measured"][f"{budget.norm}_max"] <= budget.epsilon
 
 
-def test_without_an_index_each_image_gets_its_own_change() -> None:
+def test_materialize_pairs_images_and_changes_without_an_index() -> None:
     release = make_release(Perturbation(noise()), image_set(), LINF)
     assert release.index.dtype == np.int64
     assert release.index.tolist() == list(range(6))
 
 
-def test_neither_the_source_nor_the_perturbation_is_modified() -> None:
+def test_materialize_modifies_neither_source_nor_perturbation() -> None:
     source, delta = image_set(), noise(scale=1.0)
     before = source.images.copy(), delta.copy()
     make_release(Perturbation(delta), source, LINF, declares_projection=True)
@@ -71,7 +71,7 @@ def test_neither_the_source_nor_the_perturbation_is_modified() -> None:
 
 @given(st.integers(0, 9), st.integers(1, 400))
 @settings(deadline=None)
-def test_materialising_does_not_depend_on_the_block(count: int, block_values: int) -> None:
+def test_materialize_is_independent_of_the_block_size(count: int, block_values: int) -> None:
     source = image_set(count).images
     changes = np.random.default_rng(0).integers(-255, 256, (3, 3, 5, 4)).astype(np.int16)
     index = np.arange(count, dtype=np.int64) % 3
@@ -80,7 +80,7 @@ def test_materialising_does_not_depend_on_the_block(count: int, block_values: in
     )
 
 
-def test_materialising_needs_little_memory_beyond_its_result() -> None:
+def test_materialize_needs_little_memory_beyond_its_result() -> None:
     images = np.zeros((400, 3, 32, 32), np.uint8)
     changes = np.zeros((400, 3, 32, 32), np.int16)
     tracemalloc.start()
@@ -90,7 +90,7 @@ def test_materialising_needs_little_memory_beyond_its_result() -> None:
     assert peak < images.nbytes + 8 * 3072 * 16
 
 
-def test_shares_of_moved_and_clipped_values_are_recorded() -> None:
+def test_release_records_shares_of_moved_and_clipped_values() -> None:
     source = ImageSet(np.full((2, 3, 5, 4), 250, np.uint8), None, name="bright")
     delta = np.full((2, 3, 5, 4), 5 / 255, np.float32)
     delta[0, 0, 0, :3] = 6 / 255
@@ -101,7 +101,7 @@ def test_shares_of_moved_and_clipped_values_are_recorded() -> None:
     assert release.meta["budget"] == {"norm": "linf", "epsilon": 8.0}
 
 
-def test_a_perturbation_far_over_budget_is_refused_unless_declared() -> None:
+def test_release_raises_on_an_undeclared_excess_of_the_budget() -> None:
     delta = noise(scale=1 / 255)
     delta.reshape(-1)[:4] = 0.5
     with pytest.raises(ContractError, match=r"linf 8.*1\.1%"):
@@ -143,7 +143,7 @@ INT = np.int64
         (Perturbation(noise(), None, {"centers": [1.0]}), r"state\['centers'\] must be a NumPy array"),
     ],
 )
-def test_a_perturbation_that_breaks_the_contract_is_refused_precisely(perturbation: Perturbation, text: str) -> None:
+def test_release_error_names_the_broken_rule_of_a_perturbation(perturbation: Perturbation, text: str) -> None:
     with pytest.raises(ContractError, match=text):
         make_release(perturbation, image_set(), LINF)
 
@@ -156,13 +156,13 @@ def test_a_perturbation_that_breaks_the_contract_is_refused_precisely(perturbati
         (np.zeros((2, 3, 5, 4), np.int16), np.arange(6), r"index\[2\] is 2"),
     ],
 )
-def test_changes_made_for_other_images_are_refused(changes: np.ndarray, index: np.ndarray, text: str) -> None:
+def test_release_raises_on_changes_made_for_other_images(changes: np.ndarray, index: np.ndarray, text: str) -> None:
     """Broadcasting and long indices would otherwise pass without a word."""
     with pytest.raises(ContractError, match=text):
         materialise(image_set().images, changes, index)
 
 
-def test_a_release_survives_the_store(tmp_path: Path) -> None:
+def test_release_round_trips_through_the_store(tmp_path: Path) -> None:
     state = {"changes": np.eye(2), "state.index": np.zeros(3, bool)}
     release = make_release(Perturbation(noise(2), np.array([0, 1, 1, 0, 1, 0]), state), image_set(), LINF)
     stored = Store(tmp_path).put("release", "00ff", release.to_arrays(), release.meta)

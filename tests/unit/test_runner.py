@@ -31,7 +31,7 @@ def run(home, *poisoners: str, out=None, registry=None, **changes) -> list[dict]
     return run_cells(expand(axes(*poisoners, **changes), registry), tiny.session(home, registry), out=out)
 
 
-def test_records_come_in_the_order_of_the_cells_and_say_what_they_are(tmp_path):
+def test_run_returns_records_in_cell_order(tmp_path):
     registry = tiny.registry()
     cells = expand(axes("stripes", "badge", defenses=["none", "dim"]), registry)
     session = tiny.session(tmp_path)
@@ -61,7 +61,7 @@ def test_records_come_in_the_order_of_the_cells_and_say_what_they_are(tmp_path):
     json.dumps(records, allow_nan=False)
 
 
-def test_under_clean_pixels_every_release_is_as_good_as_clean(tmp_path):
+def test_clean_pixels_defense_restores_clean_accuracy(tmp_path):
     records = run(tmp_path / "store", "stripes", defenses=["none", "clean-pixels"], mixtures=[1.0, 0.5])
     found = {}
     for record in records:
@@ -74,7 +74,7 @@ def test_under_clean_pixels_every_release_is_as_good_as_clean(tmp_path):
     assert all(history == clean for history in restored)
 
 
-def test_a_clean_part_alone_is_the_same_for_every_poisoner_and_takes_as_many_steps(tmp_path):
+def test_clean_part_training_is_independent_of_the_poisoner(tmp_path):
     records = run(tmp_path / "store", "stripes", "badge", defenses=["none", "clean-part"], mixtures=[0.5])
     found = {(record["request"]["poisoner"], record["request"]["defense"]): record for record in records}
     alone = [found[name, "clean-part"]["history"] for name in ("sham", "stripes", "badge")]
@@ -98,7 +98,7 @@ def test_only_oracle_defenses_are_given_the_clean_images(tmp_path, monkeypatch):
     assert given == {"dim": {False}, "clean-pixels": {True}}
 
 
-def test_a_second_run_does_nothing_anew(tmp_path):
+def test_second_run_reuses_everything(tmp_path):
     first = run(tmp_path / "store", "stripes", "badge")
     assert tiny.work_done()["craft stripes"] == 1
     before = tiny.work_done()
@@ -106,7 +106,7 @@ def test_a_second_run_does_nothing_anew(tmp_path):
     assert tiny.work_done() == before
 
 
-def test_one_release_serves_all_victims_labelings_defenses_and_train_seeds(tmp_path):
+def test_release_is_shared_by_victims_labelings_defenses_and_train_seeds(tmp_path):
     records = run(
         tmp_path / "store",
         "stripes",
@@ -120,7 +120,7 @@ def test_one_release_serves_all_victims_labelings_defenses_and_train_seeds(tmp_p
     assert tiny.work_done()["train TinyNet"] + tiny.work_done()["train FixedNet"] == 3 * 16
 
 
-def test_a_record_in_the_result_folder_counts_as_done_with_an_empty_store(tmp_path):
+def test_record_in_the_folder_is_reused_with_an_empty_store(tmp_path):
     first = run(tmp_path / "one", "stripes", out=tmp_path / "out")
     before = tiny.work_done()
     assert run(tmp_path / "two", "stripes", out=tmp_path / "out") == first
@@ -128,13 +128,13 @@ def test_a_record_in_the_result_folder_counts_as_done_with_an_empty_store(tmp_pa
     assert {record["cell"] for record in read_records(tmp_path / "out")} == {record["cell"] for record in first}
 
 
-def test_what_is_in_the_store_is_brought_to_a_new_result_folder(tmp_path):
+def test_stored_result_is_copied_to_a_new_folder(tmp_path):
     first = run(tmp_path / "store", "stripes")
     run(tmp_path / "store", "stripes", out=tmp_path / "out")
     assert sorted(read_records(tmp_path / "out"), key=lambda r: r["cell"]) == sorted(first, key=lambda r: r["cell"])
 
 
-def test_what_was_done_under_another_spelling_is_told_in_the_words_of_the_request(tmp_path):
+def test_reused_record_uses_the_spelling_of_the_request(tmp_path):
     """Rows meet their references by these words."""
     first = run(tmp_path / "store", "stripes@wide", victims=["tiny"])
     again = run(tmp_path / "store", "bars:period=8", victims=["tiny:epochs=2"])
@@ -143,7 +143,7 @@ def test_what_was_done_under_another_spelling_is_told_in_the_words_of_the_reques
     assert again[-1]["request"]["poisoner"] == "stripes:period=8"
 
 
-def test_a_cell_computed_in_two_empty_stores_gives_the_same_record_but_for_its_cost(tmp_path):
+def test_record_repeats_in_another_store_except_for_cost(tmp_path):
     def without_cost(records: list[dict]) -> list[dict]:
         return [{name: value for name, value in record.items() if name != "cost"} for record in records]
 
@@ -154,7 +154,7 @@ def test_a_cell_computed_in_two_empty_stores_gives_the_same_record_but_for_its_c
     assert without_cost(one) == without_cost(two)
 
 
-def test_a_victim_depends_on_its_seeds_and_a_release_on_the_craft_seed(tmp_path):
+def test_victim_depends_on_both_seeds_and_release_on_craft_seed(tmp_path):
     records = run(tmp_path / "store", "badge", seeds=[(0, 0), (1, 0), (1, 1)])
     badges = [record for record in records if record["request"]["poisoner"] == "badge"]
     assert len({record["release"] for record in badges}) == 2
@@ -162,7 +162,7 @@ def test_a_victim_depends_on_its_seeds_and_a_release_on_the_craft_seed(tmp_path)
     assert len(losses) == len(set(losses)) == 2
 
 
-def test_an_interrupt_leaves_what_was_finished_and_the_next_run_goes_on(tmp_path):
+def test_interrupted_run_keeps_finished_cells_and_resumes(tmp_path):
     store, out = tmp_path / "store", tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
         run(store, "stripes", "bad:interrupts", "badge", out=out)
@@ -177,7 +177,7 @@ def test_an_interrupt_leaves_what_was_finished_and_the_next_run_goes_on(tmp_path
     }
 
 
-def test_a_damaged_release_is_set_aside_and_made_again(tmp_path):
+def test_damaged_release_is_quarantined_and_rebuilt(tmp_path):
     store = tmp_path / "store"
     (*_, first) = run(store, "stripes")
     (changes,) = (store / "objects" / "release").glob(f"*/{first['release']}/changes.npy")
@@ -191,7 +191,7 @@ def test_a_damaged_release_is_set_aside_and_made_again(tmp_path):
     assert second["budget"] == first["budget"]
 
 
-def test_the_perturbed_test_set_is_asked_of_the_poisoner_under_what_it_was_told(tmp_path):
+def test_perturbed_test_set_is_requested_under_the_craft_labels(tmp_path):
     """The exploiter's labels are another matter: told the original ones, a poisoner assigns by the original ones."""
     request = {"labelings": ["original", "shifted"], "surrogates": ["eyes"]}
     for craft_labels, asked in (("original", "assign 012012"), ("clusters:k=3", "assign nothing")):
@@ -204,7 +204,7 @@ def test_the_perturbed_test_set_is_asked_of_the_poisoner_under_what_it_was_told(
         assert has == [craft_labels == "original"] * 2
 
 
-def test_an_oracle_is_asked_under_the_exploiters_labels(tmp_path):
+def test_oracle_test_set_is_requested_under_exploiter_labels(tmp_path):
     (*_, record) = run(
         tmp_path / "store", "positive", labelings=["shifted"], epsilons=[96.0], victims=["tiny:epochs=60"]
     )
@@ -223,12 +223,12 @@ def test_an_oracle_is_asked_under_the_exploiters_labels(tmp_path):
         ("badge", {"craft_labels": ["clusters:k=3"], "surrogates": ["fitted"]}, "full"),
     ],
 )
-def test_label_access_is_what_was_told_or_what_the_surrogate_saw(tmp_path, poisoner, changes, access):
+def test_label_access_combines_craft_labels_and_surrogate(tmp_path, poisoner, changes, access):
     (*_, record) = run(tmp_path, poisoner, victims=["tiny:epochs=1"], **changes)
     assert record["label_access"] == access
 
 
-def test_observers_hear_of_new_records_only_and_may_fail(tmp_path):
+def test_observers_receive_only_new_records_and_may_fail(tmp_path):
     plugin = tiny.Plugin()
     registry = tiny.registry(plugin=plugin)
     run(tmp_path, "stripes", "bad:raises", registry=registry)
@@ -240,14 +240,14 @@ def test_observers_hear_of_new_records_only_and_may_fail(tmp_path):
     assert run(tmp_path, "badge", registry=registry)[-1]["status"] == "ok"
 
 
-def test_the_title_of_a_cell_is_one_readable_line():
+def test_cell_title_is_one_line():
     (*_, cell) = expand(axes("stripes@wide", defenses=["dim"], seeds=[(1, 2)]), tiny.registry())
     assert title(cell) == "spots | stripes@wide linf 24 | tiny + dim | craft seed 1, train seed 2"
     clean, *_ = expand(axes("stripes"), tiny.registry())
     assert title(clean) == "spots | clean | tiny | seed 0"
 
 
-def test_a_data_set_that_cannot_be_read_stops_a_run_before_any_work(tmp_path, monkeypatch):
+def test_unreadable_dataset_stops_the_run_before_any_work(tmp_path, monkeypatch):
     load = tiny.Spots.load
 
     def burning(dataset, split):
@@ -262,14 +262,14 @@ def test_a_data_set_that_cannot_be_read_stops_a_run_before_any_work(tmp_path, mo
     assert not (tmp_path / "out").exists()
 
 
-def test_a_record_is_written_where_its_key_says(tmp_path):
+def test_record_is_written_under_its_key(tmp_path):
     (*_, record) = run(tmp_path / "store", "stripes", out=tmp_path / "out")
     path = record_path(tmp_path / "out", record["cell"])
     assert json.loads(path.read_text()) == record
     assert np.isfinite(record["cost"]["train_gflops"])
 
 
-def test_a_record_tells_what_shared_perturbations_say_of_the_exploiters_labels(tmp_path):
+def test_record_scores_shared_perturbations_against_exploiter_labels(tmp_path):
     records = run(tmp_path, "badge", "stripes", labelings=["original", "pairs"], mixtures=[0.5])
     told = {}
     for record in records:

@@ -41,7 +41,7 @@ BROKEN = {
 
 
 @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
-def test_each_broken_promise_is_told_and_the_others_go_on(tmp_path):
+def test_contract_violation_fails_its_cell_only(tmp_path):
     bad = [f"bad:{how}" for how in BROKEN]
     records = run(tmp_path / "store", *bad, "stripes", out=tmp_path / "out")
     by_poisoner = {record["request"]["poisoner"]: record for record in records}
@@ -55,14 +55,14 @@ def test_each_broken_promise_is_told_and_the_others_go_on(tmp_path):
     assert sorted(r["cell"] for r in read_records(tmp_path / "out")) == sorted(r["cell"] for r in records)
 
 
-def test_an_error_of_ours_is_its_text_and_a_bug_has_its_trace(tmp_path):
+def test_failure_holds_text_of_known_errors_and_trace_of_bugs(tmp_path):
     broken = {record["request"]["poisoner"]: record for record in run(tmp_path, "bad:shape", "bad:raises")}
     assert "Traceback" not in broken["bad:shape"]["error"]["text"]
     assert "Traceback" in broken["bad:raises"]["error"]["text"]
     assert "tiny_components.py" in broken["bad:raises"]["error"]["text"]
 
 
-def test_a_failed_cell_is_tried_again_and_its_record_gives_way(tmp_path, monkeypatch):
+def test_failed_cell_is_retried_and_its_record_replaced(tmp_path, monkeypatch):
     store, out = tmp_path / "store", tmp_path / "out"
     run(store, "bad:raises", out=out)
     run(store, "bad:raises", out=out)
@@ -75,7 +75,7 @@ def test_a_failed_cell_is_tried_again_and_its_record_gives_way(tmp_path, monkeyp
 
 
 @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
-def test_modified_pictures_never_reach_another_cell(tmp_path):
+def test_images_modified_by_a_component_never_reach_another_cell(tmp_path):
     """Keys name the pictures as they were loaded, so a number computed on others would be kept under a wrong key."""
     session = tiny.session(tmp_path / "one")
     run(tmp_path, "bad:overwrites-with-torch", session=session)
@@ -86,7 +86,7 @@ def test_modified_pictures_never_reach_another_cell(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
-def test_an_exploiter_that_modifies_the_test_pictures_fails(tmp_path):
+def test_cell_fails_when_the_exploiter_modifies_test_images(tmp_path):
     (clean, *_) = run(tmp_path, "stripes", labelings=["clumsy"])
     assert clean["status"] == "failed"
     assert re.search(r"labeling, defense, victim or metric modified images", clean["error"]["text"])
@@ -94,7 +94,7 @@ def test_an_exploiter_that_modifies_the_test_pictures_fails(tmp_path):
     assert clean["status"] == "ok"
 
 
-def test_a_diverging_victim_fails_its_cell(tmp_path):
+def test_diverging_victim_fails_its_cell(tmp_path):
     records = run(tmp_path, "stripes", victims=["tiny:lr=1e30,momentum=0", "tiny"])
     assert [record["status"] for record in records] == ["failed"] * 3 + ["ok"] * 3
     assert {record["error"]["type"] for record in records[:3]} == {"DivergedError"}

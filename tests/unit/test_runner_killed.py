@@ -82,7 +82,7 @@ def table(folder: Path) -> str:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_killed_at_random_points_it_ends_as_if_undisturbed(tmp_path, monkeypatch, workers):
+def test_run_equals_an_undisturbed_run_after_random_kills(tmp_path, monkeypatch, workers):
     monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
     calm, rough = tmp_path / "calm", tmp_path / "rough"
     run_cells(cells(), tiny.session(calm / "store", registry()), out=calm / "out")

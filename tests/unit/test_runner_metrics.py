@@ -24,7 +24,7 @@ def run(home, *metrics: str, out=None, **changes) -> list[dict]:
     return run_cells(cells, tiny.session(home, registry), out=out)
 
 
-def test_every_cell_has_them_under_the_words_they_were_asked_by(tmp_path):
+def test_metrics_are_recorded_under_the_requested_spelling(tmp_path):
     records = run(tmp_path, "change", "sharpness:scale=0.5")
     assert [record["status"] for record in records] == ["ok"] * 3
     clean, _, stripes = (record["metrics"] for record in records)
@@ -33,14 +33,14 @@ def test_every_cell_has_them_under_the_words_they_were_asked_by(tmp_path):
     assert stripes["sharpness:scale=0.5.undefined"] is None
 
 
-def test_they_change_neither_keys_nor_other_numbers(tmp_path):
+def test_metrics_change_neither_keys_nor_other_numbers(tmp_path):
     plain, asked = run(tmp_path / "plain"), run(tmp_path / "asked", "sharpness", "change")
     for before, after in zip(plain, asked, strict=True):
         assert (before["cell"], before["release"]) == (after["cell"], after["release"])
         assert before["metrics"].items() <= after["metrics"].items()
 
 
-def test_a_finished_cell_is_trained_again_only_for_what_reads_its_victim(tmp_path):
+def test_finished_cell_retrains_only_for_metrics_of_its_victim(tmp_path):
     run(tmp_path)
     assert tiny.work_done()["train TinyNet"] == 3
     run(tmp_path, "change")
@@ -52,7 +52,7 @@ def test_a_finished_cell_is_trained_again_only_for_what_reads_its_victim(tmp_pat
     assert run(tmp_path / "fresh", "change", "sharpness")[2]["metrics"] == first[2]["metrics"]
 
 
-def test_a_record_in_the_result_folder_that_lacks_one_is_not_done(tmp_path):
+def test_record_lacking_a_metric_is_not_done(tmp_path):
     run(tmp_path / "one", out=tmp_path / "out")
     asked = run(tmp_path / "two", "change", out=tmp_path / "out")
     assert asked[2]["metrics"]["change.mean"] == 24
@@ -61,19 +61,19 @@ def test_a_record_in_the_result_folder_that_lacks_one_is_not_done(tmp_path):
     assert tiny.work_done()["train TinyNet"] == trained
 
 
-def test_one_that_returns_no_number_fails_its_cell_and_says_so(tmp_path):
+def test_metric_without_a_number_fails_its_cell(tmp_path):
     record = run(tmp_path, "no-number")[2]
     assert record["status"] == "failed"
     assert "Metric no-number returned value = nan" in record["error"]["text"]
 
 
-def test_tables_get_a_column_for_each(tmp_path):
+def test_table_has_a_column_per_metric(tmp_path):
     lines = list(csv.DictReader(to_csv(rows(run(tmp_path, "change"))).splitlines()))
     assert [line["change.mean"] for line in lines] == ["0.0000", lines[1]["change.mean"], "24.0000"]
     assert list(lines[0])[-1] == "change.mean"
 
 
-def test_what_an_earlier_version_of_a_metric_measured_is_not_passed_off_as_what_this_one_does(tmp_path):
+def test_metric_of_an_earlier_version_is_not_reused(tmp_path):
     request = Axes(["spots"], ["stripes"], ["tiny"], ["original"], metrics=["change"])
     for version, measured in ((1, 3), (1, 3), (2, 6), (2, 6)):
         registry = tiny.registry(("change", version))

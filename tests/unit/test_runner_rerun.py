@@ -39,7 +39,7 @@ def run(tmp_path, *poisoners: str, **options):
     return run_cells(cells, session, out=tmp_path / "out", **options), session.progress.said
 
 
-def test_what_failed_is_tried_again_unless_only_what_is_missing_is_asked_for(tmp_path):
+def test_rerun_retries_failures_unless_only_missing_is_requested(tmp_path):
     run(tmp_path, "bad:raises", "stripes")
     assert tiny.work_done()["craft bad raises"] == 1
     records, _ = run(tmp_path, "bad:raises", "badge", rerun="missing")
@@ -50,7 +50,7 @@ def test_what_failed_is_tried_again_unless_only_what_is_missing_is_asked_for(tmp
     assert tiny.work_done()["craft bad raises"] == 2
 
 
-def test_all_trains_again_on_the_same_releases_and_comes_to_the_same(tmp_path):
+def test_rerun_all_retrains_on_the_same_releases_with_equal_results(tmp_path):
     first, _ = run(tmp_path, "stripes", "badge")
     trained = tiny.work_done()["train TinyNet"]
     again, said = run(tmp_path, "stripes", "badge", rerun="all")
@@ -63,7 +63,7 @@ def test_all_trains_again_on_the_same_releases_and_comes_to_the_same(tmp_path):
     assert run(tmp_path, "stripes", "badge")[0] == again
 
 
-def test_a_number_that_comes_out_otherwise_is_told(tmp_path):
+def test_rerun_reports_a_changed_number(tmp_path):
     records, _ = run(tmp_path, "stripes")
     altered = json.loads(json.dumps(records[2]))
     altered["metrics"]["test_accuracy"] = 1.25
@@ -75,7 +75,7 @@ def test_a_number_that_comes_out_otherwise_is_told(tmp_path):
     assert f"test_accuracy 1.25 -> {records[2]['metrics']['test_accuracy']}" in told
 
 
-def test_metrics_that_were_asked_for_are_measured_again_too(tmp_path):
+def test_rerun_measures_requested_metrics_again(tmp_path):
     registry = tiny.registry()
     cells = expand(Axes(["spots"], ["stripes"], ["tiny"], ["original"], metrics=["change"]), registry)
     for rerun, measured in (("failed", 3), ("failed", 3), ("all", 6)):
@@ -84,7 +84,7 @@ def test_metrics_that_were_asked_for_are_measured_again_too(tmp_path):
     assert "change.mean" in records[2]["metrics"]
 
 
-def test_a_cell_that_fails_when_it_is_done_again_keeps_what_it_had(tmp_path, monkeypatch):
+def test_rerun_failure_keeps_the_previous_record(tmp_path, monkeypatch):
     first, _ = run(tmp_path, "stripes")
     monkeypatch.setattr(tiny.TinyNet, "build", lambda *_: 1 / 0)
     again, said = run(tmp_path, "stripes", rerun="all")

@@ -25,7 +25,7 @@ def run(home, **changes) -> list[dict]:
     return run_cells(cells(**changes), tiny.session(home, tiny.registry()))
 
 
-def test_trusted_images_are_nobodys_to_perturb_or_to_publish(tmp_path):
+def test_trusted_images_are_neither_perturbed_nor_published(tmp_path):
     session = tiny.session(tmp_path)
     chosen = cells(trusted=[9])[-1]
     data, whole = session.data(chosen), session.dataset(chosen.dataset)
@@ -36,14 +36,14 @@ def test_trusted_images_are_nobodys_to_perturb_or_to_publish(tmp_path):
     assert session.data(cells()[-1]) is whole
 
 
-def test_every_row_says_how_many_and_meets_references_that_lack_them_too(tmp_path):
+def test_row_states_trusted_count_and_uses_matching_references(tmp_path):
     records = run(tmp_path, trusted=[0, 9])
     assert [record["request"]["trusted"] for record in records] == [0] * 3 + [9] * 3
     assert [record["data"]["train_images"] for record in records] == [36] * 3 + [27] * 3
     assert len({record["cell"] for record in records}) == 6
 
 
-def test_a_trainer_is_asked_for_classes_under_the_exploiters_labels(tmp_path):
+def test_trainer_predicts_classes_of_the_exploiter_labels(tmp_path):
     records = run(tmp_path, victims=["nearest"], trusted=[9], labelings=["original", "shifted"])
     assert {record["status"] for record in records} == {"ok"}, records[0].get("error")
     assert tiny.work_done()["fit nearest 27 9"] == 6
@@ -53,21 +53,21 @@ def test_a_trainer_is_asked_for_classes_under_the_exploiters_labels(tmp_path):
         assert (record["history"], record["epochs"]) == ([], None)
 
 
-def test_a_trainer_that_predicts_no_class_fails_its_cell(tmp_path):
+def test_trainer_predicting_invalid_classes_fails_its_cell(tmp_path):
     (clean, *_) = run(tmp_path, victims=["wild"], trusted=[9])
     assert "predict() must return classes 0 to 2; got 7 to 7" in clean["error"]["text"]
 
 
-def test_a_metric_that_looks_into_a_network_says_where_there_is_none(tmp_path):
+def test_metric_of_a_network_fails_clearly_without_a_network(tmp_path):
     (clean, *_) = run(tmp_path, victims=["nearest"], trusted=[9], metrics=["sharpness"])
     assert "Metric sharpness reads the victim's network, and nearest shows none" in clean["error"]["text"]
 
 
-def test_a_trainer_trains_on_what_was_prepared(tmp_path):
+def test_trainer_receives_prepared_images(tmp_path):
     assert {record["status"] for record in run(tmp_path, victims=["nearest"], trusted=[9], defenses=["fog"])} == {"ok"}
 
 
-def test_the_epoch_is_selected_by_the_trusted_set(tmp_path):
+def test_epoch_is_selected_on_the_trusted_set(tmp_path):
     record = run(tmp_path, defenses=["best"], trusted=[9])[-1]
     assert record["notes"]["selected_epoch"] in (1, 2)
 
@@ -81,6 +81,6 @@ def test_the_epoch_is_selected_by_the_trusted_set(tmp_path):
         ({"trusted": [-1]}, "--trusted takes a whole number, 0 or more; got -1"),
     ],
 )
-def test_what_does_not_fit_together_is_refused_before_anything_runs(changes, text):
+def test_incompatible_components_raise_before_the_run(changes, text):
     with pytest.raises(UsageError, match=text):
         cells(**changes)

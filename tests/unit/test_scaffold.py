@@ -35,12 +35,12 @@ def registry(**owners: tuple[str, ...]) -> Registry:
     return Registry([plugin(owner, *names) for owner, names in owners.items()])
 
 
-def test_there_is_a_template_for_every_kind():
+def test_scaffold_has_a_template_for_every_kind():
     assert set(KINDS) == set(SPEC_KINDS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_rendered_is_valid_and_names_agree(kind):
+def test_rendered_files_are_valid_and_names_agree(kind):
     names = names_for("my-own-2", kind, installed())
     files = render(names)
     project = tomllib.loads(files["pyproject.toml"])
@@ -60,7 +60,7 @@ def test_what_is_rendered_is_valid_and_names_agree(kind):
     assert "`my-own-2` for ucbench" in files["README.md"]
 
 
-def test_what_is_rendered_passes_the_linter_whatever_it_is_called(tmp_path):
+def test_rendered_files_pass_the_linter_for_any_name(tmp_path):
     if importlib.util.find_spec("ruff") is None:
         pytest.skip("ruff is not installed")
     for kind in KINDS:
@@ -77,14 +77,14 @@ def test_what_is_rendered_passes_the_linter_whatever_it_is_called(tmp_path):
     ("name", "proposal"),
     [("MyNoise", "my-noise"), ("my_noise", "my-noise"), ("2noise", "noise"), ("my--noise-", "my-noise"), ("é", "")],
 )
-def test_other_names_than_lower_kebab_are_refused_with_one_that_is(name, proposal):
+def test_names_not_in_lower_kebab_raise_with_a_suggestion(name, proposal):
     with pytest.raises(UsageError) as caught:
         names_for(name, "poisoner", registry())
     assert "not lower-kebab" in str(caught.value)
     assert (f"Perhaps {proposal!r}?" in str(caught.value)) == bool(proposal)
 
 
-def test_a_name_or_alias_that_somebody_has_is_refused_with_its_owner_and_free_ones():
+def test_taken_name_or_alias_raises_with_owner_and_free_names():
     known = registry(noise=("noise", "snow"), other=("my-noise",))
     for name, free in (("noise", "'noise-poisoner' and 'noise-2'"), ("snow", "'my-snow'")):
         with pytest.raises(UsageError) as caught:
@@ -94,19 +94,19 @@ def test_a_name_or_alias_that_somebody_has_is_refused_with_its_owner_and_free_on
     assert names_for("noise", "victim", known).module == "ucbench_noise"
 
 
-def test_a_name_that_two_claim_is_taken_by_both():
+def test_contested_name_is_taken_by_both_owners():
     with pytest.raises(UsageError, match=r"ucbench_a \(ucbench-a 1.0\) and ucbench_b \(ucbench-b 1.0\) have it"):
         names_for("noise", "poisoner", registry(a=("noise",), b=("noise",)))
 
 
-def test_a_module_that_exists_is_refused_with_its_owner():
+def test_existing_module_raises_with_its_owner():
     with pytest.raises(UsageError, match=r"The module ucbench_uc is taken: it is that of ucbench_uc \(ucbench "):
         names_for("uc", "defense", installed())
     with pytest.raises(UsageError, match=r"The module ucbench_uc is taken: it is imported from .*ucbench_uc"):
         names_for("uc", "defense", registry())
 
 
-def test_further_names_that_cannot_be():
+def test_long_or_reserved_names_and_unknown_kinds_raise():
     with pytest.raises(UsageError, match=f"tables have room for {LONGEST}"):
         names_for("x" * (LONGEST + 1), "poisoner", registry())
     with pytest.raises(UsageError, match="means no defense"):
@@ -118,7 +118,7 @@ def test_further_names_that_cannot_be():
 class TestWriting:
     NAMES = names_for("my-own", "metric", registry())
 
-    def test_an_empty_folder_is_filled_and_parents_are_made(self, tmp_path):
+    def test_writes_into_an_empty_folder_and_creates_parents(self, tmp_path):
         (tmp_path / "deep" / "ucbench-my-own").mkdir(parents=True)
         for parent in (tmp_path / "deep", tmp_path / "new" / "er"):
             folder = write_plugin(self.NAMES, parent)
@@ -126,7 +126,7 @@ class TestWriting:
             assert written == set(render(self.NAMES))
             assert list(parent.iterdir()) == [folder]
 
-    def test_what_is_there_is_left_as_it_is(self, tmp_path):
+    def test_keeps_existing_files(self, tmp_path):
         folder = tmp_path / "ucbench-my-own"
         folder.mkdir()
         (folder / "mine.txt").write_text("mine")
@@ -139,7 +139,7 @@ class TestWriting:
             write_plugin(self.NAMES, tmp_path / "other")
 
     @pytest.mark.parametrize("failing", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-    def test_an_interruption_leaves_nothing_behind(self, tmp_path, monkeypatch, failing):
+    def test_leaves_nothing_after_an_interruption(self, tmp_path, monkeypatch, failing):
         write = Path.write_text
 
         def fail_at_the_tests(path, *arguments, **options):

@@ -18,7 +18,7 @@ def request(**changes):
     return axes(**{"poisoner": "stripes", "dataset": "spots", "victim": "tiny", **changes})
 
 
-def test_only_the_victim_differs():
+def test_schedule_factor_changes_only_the_victim():
     registry = tiny.registry()
     plain, longer = expand(request(), registry), expand(request(schedule=4), registry)
     for one, other in zip(plain, longer, strict=True):
@@ -29,7 +29,7 @@ def test_only_the_victim_differs():
         assert one.craft == other.craft
 
 
-def test_it_is_the_victim_that_names_these_epochs():
+def test_schedule_factor_equals_naming_the_epochs():
     registry = tiny.registry()
     longer = expand(request(schedule=1.5), registry)
     assert [dedup_key(cell) for cell in longer] == [
@@ -40,13 +40,13 @@ def test_it_is_the_victim_that_names_these_epochs():
     ]
 
 
-def test_options_given_by_hand_are_kept():
+def test_schedule_factor_keeps_explicit_options():
     (cell, *_) = expand(request(victim="tiny:epochs=6,lr=0.2", schedule=0.5), tiny.registry())
     assert (cell.victim.params.epochs, cell.victim.params.lr) == (3, 0.2)
 
 
 @given(factor=st.floats(0.01, 20), recipe=st.sampled_from(sorted(PAPER_RECIPES)))
-def test_every_recipe_stays_valid(factor, recipe):
+def test_schedule_factor_keeps_every_recipe_valid(factor, recipe):
     before = Recipe(**PAPER_RECIPES[recipe])
     options = scale_schedule(before, factor)
     after = Recipe.resolve("victim 'v'", None, None, {**options})
@@ -54,21 +54,21 @@ def test_every_recipe_stays_valid(factor, recipe):
     assert len(after.milestones) <= len(before.milestones)
 
 
-def test_milestones_keep_their_share():
+def test_schedule_factor_scales_milestones():
     assert scale_schedule(Recipe(epochs=100, schedule="step", milestones=(75, 90)), 2) == {
         "epochs": "200",
         "milestones": "150/180",
     }
 
 
-def test_a_victim_without_epochs_is_refused_by_name():
+def test_schedule_factor_raises_for_a_victim_without_epochs():
     with pytest.raises(UsageError, match="--schedule 2x does not fit victim fixed: it has no epochs"):
         expand(request(victim="fixed", schedule=2), tiny.registry())
     with pytest.raises(UsageError, match="--schedule takes a factor above 0"):
         expand(request(schedule=0), tiny.registry())
 
 
-def test_a_suite_may_have_one(tmp_path):
+def test_schedule_factor_is_read_from_a_suite(tmp_path):
     path = tmp_path / "s.toml"
     path.write_text('name = "s"\nversion = 1\n[common]\nschedule = 4\n[[table]]\npoisoner = "stripes"\n')
     assert load_suite(path).requests()[0]["schedule"] == 4

@@ -17,7 +17,7 @@ def draw() -> tuple[float, float, float]:
 
 
 @pytest.mark.parametrize("seed", [0, 7, 2**63 - 1])
-def test_the_same_seed_draws_the_same_whatever_was_drawn_before(seed):
+def test_seeded_draws_are_independent_of_earlier_draws(seed):
     with seeded(seed):
         first = draw()
     draw()
@@ -28,7 +28,7 @@ def test_the_same_seed_draws_the_same_whatever_was_drawn_before(seed):
 
 
 @pytest.mark.parametrize("raises", [False, True])
-def test_global_generators_go_on_as_if_nothing_had_been(raises):
+def test_seeded_restores_global_generators(raises):
     with seeded(3):
         expected = [draw(), draw()]
     with seeded(3):
@@ -53,7 +53,7 @@ def settings() -> tuple[object, ...]:
     )
 
 
-def test_arithmetic_holds_inside_and_is_put_back():
+def test_arithmetic_is_set_inside_and_restored_after():
     before = settings()
     with deterministic(Numerics("cpu", "float32", threads=1, deterministic=True)):
         assert settings() == (1, True, True, False)
@@ -64,7 +64,7 @@ def test_arithmetic_holds_inside_and_is_put_back():
     assert settings() == before
 
 
-def test_arithmetic_is_put_back_after_an_error():
+def test_arithmetic_is_restored_after_an_error():
     before = settings()
 
     def fail() -> None:

@@ -46,13 +46,13 @@ def panel(sheet: Image.Image, side: int, row: int, column: int, place: int) -> n
         (30, 33, None, 3, 4, 66),
     ],
 )
-def test_a_sheet_has_a_row_a_group_and_whole_enlarged_pictures(count, side, groups, rows, columns, drawn):
+def test_sheet_has_one_row_per_group_of_enlarged_images(count, side, groups, rows, columns, drawn):
     source = image_set(count, side)
     sheet = picture_sheet(source, release(source, groups), "title")
     assert sheet.size == (MARGIN + columns * (3 * drawn + 6 * GAP), HEAD + rows * (drawn + 3 * GAP))
 
 
-def test_each_picture_is_where_it_belongs():
+def test_sheet_places_every_image():
     source = image_set(side=64)
     made = release(source, 5)
     sheet = picture_sheet(source, made, "title")
@@ -64,7 +64,7 @@ def test_each_picture_is_where_it_belongs():
         np.testing.assert_array_equal(amplified, np.where(made.changes[image % 5] > 0, 254, 0))
 
 
-def test_a_sheet_is_the_same_bytes_every_time(tmp_path):
+def test_sheet_is_byte_identical_when_repeated(tmp_path):
     source = image_set()
     files = [
         write_sheet(tmp_path / name, image_set(), release(source, 5), "uc linf 8").read_bytes() for name in ("a", "b")
@@ -74,7 +74,7 @@ def test_a_sheet_is_the_same_bytes_every_time(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
 
-def test_a_release_that_changes_nothing_can_be_shown():
+def test_sheet_shows_a_release_without_changes():
     source = image_set()
     nothing = make_release(
         Perturbation(np.zeros((1, 3, 8, 8), np.float32), np.zeros(30, np.int64)), source, Budget("linf", 8)

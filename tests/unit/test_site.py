@@ -78,7 +78,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_same_records_give_the_same_bytes(site, tmp_path):
+def test_site_is_byte_identical_for_equal_records(site, tmp_path):
     records = [json.loads(path.read_text()) for path in (site.parent / "records").iterdir()]
     again = made.write(tmp_path / "elsewhere", records[::-1], sheets=False)
     made.write(again, [one for one in records if one["request"]["poisoner"] == "uc"], sheets=False)
@@ -89,7 +89,7 @@ def test_the_same_records_give_the_same_bytes(site, tmp_path):
     assert tree(tmp_path / "site") == tree(site)
 
 
-def test_whatever_a_record_says_is_text(site):
+def test_site_escapes_texts_of_records(site):
     for path in site.rglob("*.html"):
         text = path.read_text(encoding="utf-8")
         assert "<img src=x" not in text, path
@@ -119,7 +119,7 @@ def _texts(value: object) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
-def test_every_link_leads_to_a_file_of_the_site(site):
+def test_site_links_lead_to_existing_files(site):
     for path in site.rglob("*.html"):
         found = page(path)
         links = [tag.get("href") or tag.get("src") for tag in found.all("a") + found.all("link") + found.all("script")]
@@ -131,7 +131,7 @@ def test_every_link_leads_to_a_file_of_the_site(site):
                 assert (path.parent / link.partition("#")[0]).is_file(), (path, link)
 
 
-def test_links_to_filtered_tables_use_columns_and_texts_that_these_have(site):
+def test_site_filter_links_use_existing_columns_and_values(site):
     from urllib.parse import parse_qs
 
     (table,) = (tag for tag in page(site / "cells.html").all("table") if "data-shared" in tag)
@@ -149,7 +149,7 @@ def test_links_to_filtered_tables_use_columns_and_texts_that_these_have(site):
             assert text in shown | {shared.get(key)}
 
 
-def test_ranks_are_those_of_the_leaderboard_and_references_have_none(site):
+def test_site_ranks_equal_the_leaderboard_and_skip_references(site):
     (uc,) = rows_of(site / "index.html", "uc", "61.5")
     assert uc.startswith("1 uc")
     (clean, *_), (oracle,) = rows_of(site / "index.html", "clean", "91.5"), rows_of(site / "index.html", "positive")
@@ -158,7 +158,7 @@ def test_ranks_are_those_of_the_leaderboard_and_references_have_none(site):
     assert "reference sham" in " ".join(rows_of(site / "index.html", "sham"))
 
 
-def test_numbers_have_their_seeds_and_few_are_exploratory(site, tmp_path):
+def test_site_numbers_state_seeds_and_mark_exploratory_ones(site, tmp_path):
     for name in ("index.html", "results.html", "cells.html"):
         for row in page(site / name).rows:
             assert row.count("±") <= row.replace("\xa0", " ").count("n = ")
@@ -168,7 +168,7 @@ def test_numbers_have_their_seeds_and_few_are_exploratory(site, tmp_path):
     assert "3 exploratory" in rows_of(tmp_path / "site" / "index.html", "lsp")[0]
 
 
-def test_without_a_suite_nobody_is_ranked(site, tmp_path):
+def test_site_without_a_suite_has_no_ranks(site, tmp_path):
     build_site(site.parent, tmp_path / "site")
     text = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
     assert "nobody" in text
@@ -178,14 +178,14 @@ def test_without_a_suite_nobody_is_ranked(site, tmp_path):
     assert "41.5" in uc
 
 
-def test_a_poisoner_that_misses_a_ranked_defense_is_shown_and_not_ranked(tmp_path):
+def test_site_shows_unranked_a_poisoner_missing_a_ranked_defense(tmp_path):
     kept = [r for r in made.board() if (r["request"]["poisoner"], r["request"]["defense"]) != ("lsp", "jpeg")]
     folder = made.write(tmp_path, kept)
     build_site(folder, tmp_path / "site", ranked=RANKED)
     assert "not ranked lsp not run: jpeg" in rows_of(tmp_path / "site" / "index.html", "lsp")[0]
 
 
-def test_failed_cells_are_shown_with_their_error(site):
+def test_site_shows_failed_cells_with_their_error(site):
     assert "1 of 43 cells failed" in " ".join((site / "index.html").read_text().split())
     broken = [path for path in (site / "cells").iterdir() if "It failed: ValueError" in path.read_text()]
     assert len(broken) == 1
@@ -193,7 +193,7 @@ def test_failed_cells_are_shown_with_their_error(site):
     assert "failed" in rows_of(site / "results.html", "cutout")[0]
 
 
-def test_a_cell_has_its_history_its_seeds_and_its_pictures(site):
+def test_site_cell_page_shows_history_seeds_and_images(site):
     with_sheet = [path for path in (site / "cells").iterdir() if page(path).all("img")]
     assert len(with_sheet) == 1
     (picture,) = page(with_sheet[0]).all("img")
@@ -207,7 +207,7 @@ def test_a_cell_has_its_history_its_seeds_and_its_pictures(site):
     assert len(re.findall(r"<li>(clean|sham|other seeds): ", text)) == 1 + 1 + 4
 
 
-def test_tables_are_those_of_assistive_technology(site):
+def test_site_tables_are_accessible(site):
     for path in (site / "index.html", site / "cells.html", next((site / "settings").iterdir())):
         found = page(path)
         assert len(found.all("caption")) == len(found.all("table")) > 0
@@ -216,7 +216,7 @@ def test_tables_are_those_of_assistive_technology(site):
         assert len({tag["id"] for _, tag in found.tags if "id" in tag}) == sum("id" in tag for _, tag in found.tags)
 
 
-def test_figures_are_such_as_plotly_knows(site):
+def test_site_figures_are_valid_plotly(site):
     import plotly.graph_objects as go
 
     for path in [*(site / "settings").iterdir(), *itertools.islice(sorted((site / "cells").iterdir()), 3)]:
@@ -229,16 +229,16 @@ def test_figures_are_such_as_plotly_knows(site):
 @pytest.mark.parametrize(
     ("value", "expected"), [(-0.2, "#ffffff"), (0.0, "#ffffff"), (1.0, "#000000"), (1.3, "#000000")]
 )
-def test_numbers_stand_out_on_their_colours(value, expected):
+def test_site_numbers_contrast_with_their_background(value, expected):
     assert ink(value) == expected
 
 
-def test_labels_that_would_be_cut_alike_stay_apart():
+def test_site_shortened_labels_stay_distinct():
     labels = [f"uc:augment=none,coarseness=4,steps={n}" for n in (50, 500)]
     assert len(set(short([*labels, *labels, "uc"]).values())) == 3
 
 
-def test_a_long_table_comes_whole_as_json_and_begins_in_the_page(tmp_path, monkeypatch):
+def test_site_long_table_is_complete_in_json(tmp_path, monkeypatch):
     monkeypatch.setattr("ucbench.leaderboard.site.pages.FIRST_ROWS", 7)
     monkeypatch.setattr("ucbench.leaderboard.site.pages.WHOLE_BELOW", 11)
     many = [made.record(f"method-{n}", seed=seed) for n in range(3) for seed in range(4)]
@@ -249,7 +249,7 @@ def test_a_long_table_comes_whole_as_json_and_begins_in_the_page(tmp_path, monke
     assert len(data["rows"]) == len({cell["h"] for _, cells in data["rows"] for cell in cells if "h" in cell}) == 12
 
 
-def test_a_later_build_removes_what_it_no_longer_makes_and_nothing_else(tmp_path):
+def test_site_rebuild_removes_only_its_own_stale_files(tmp_path):
     folder = made.write(tmp_path, made.board(seeds=2))
     build_site(folder, folder / "site")
     (folder / "site" / "notes.html").write_text("mine")
@@ -268,7 +268,7 @@ def test_a_later_build_removes_what_it_no_longer_makes_and_nothing_else(tmp_path
     assert outside.exists()
 
 
-def test_a_folder_that_is_no_site_is_left_alone(tmp_path):
+def test_site_build_leaves_a_foreign_folder_alone(tmp_path):
     folder = made.write(tmp_path / "board", made.board(seeds=1))
     with pytest.raises(UsageError, match="no site of ucbench"):
         build_site(folder, folder)
@@ -276,17 +276,17 @@ def test_a_folder_that_is_no_site_is_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize("cell", ["../../evil", "a/b", ".hidden", "", "x" * 101])
-def test_a_cell_key_that_could_name_another_file_is_refused(cell):
+def test_site_rejects_a_cell_key_with_path_characters(cell):
     with pytest.raises(DataError, match="cannot name a page"):
         collect([{**made.record("uc"), "cell": cell}], "", None)
 
 
-def test_two_records_of_one_cell_are_refused():
+def test_site_rejects_two_records_of_one_cell():
     with pytest.raises(DataError, match="Two records"):
         collect([made.record("uc"), made.record("uc")], "", None)
 
 
-def test_a_picture_elsewhere_is_not_fetched(tmp_path):
+def test_site_does_not_fetch_remote_images(tmp_path):
     """The sheet's name is made of the record's text, which might be a path."""
     stray = made.record("uc")
     stray["components"]["poisoner"]["name"] = "../stray"
@@ -297,7 +297,7 @@ def test_a_picture_elsewhere_is_not_fetched(tmp_path):
     assert not list((folder / "site").rglob("*.png"))
 
 
-def test_a_missing_package_is_told_with_its_extra(tmp_path, monkeypatch):
+def test_site_error_names_the_extra_of_a_missing_package(tmp_path, monkeypatch):
     import importlib.util
 
     known = importlib.util.find_spec
@@ -308,7 +308,7 @@ def test_a_missing_package_is_told_with_its_extra(tmp_path, monkeypatch):
         build_site(tmp_path, tmp_path / "site")
 
 
-def test_no_records_is_told(tmp_path):
+def test_site_raises_without_records(tmp_path):
     with pytest.raises(DataError, match="no records"):
         build_site(tmp_path, tmp_path / "site")
 
@@ -341,7 +341,7 @@ WORLD = {"dataset": "spots", "victim": "tiny"}
     ],
     ids=lambda axes: axes["poisoner"],
 )  # fmt: skip
-def test_the_command_reads_back_as_the_same_cell(here, axes):
+def test_site_command_parses_back_to_the_cell(here, axes):
     """Of the cell and of both its references, which are no axis of their own."""
     cells = api.cells_of(api.axes(**{**WORLD, **axes}), here)
     records = [
@@ -368,19 +368,19 @@ def test_the_command_reads_back_as_the_same_cell(here, axes):
         assert again.numerics == here.numerics
 
 
-def test_what_no_command_line_could_name_has_no_command():
+def test_site_cell_without_a_command_line_has_no_command():
     hostile = made.record(made.HOSTILE)
     hidden = made.record("release", dataset="digits\u202e")
     alone = made.record("sham", norm="l2", epsilon=1.0)
     assert [rerun(record, Companions([record])) for record in (hostile, hidden, alone)] == [None, None, None]
 
 
-def test_a_plugin_that_was_a_file_is_named():
+def test_site_command_names_a_plugin_file():
     tried = made.record("uc")
     tried["components"]["poisoner"]["distribution"] = "my plugin.py"
     assert shlex.split(rerun(tried, Companions([])))[-2:] == ["--plugin", "my plugin.py"]
 
 
-def test_a_command_is_quoted_for_the_shell():
+def test_site_command_is_shell_quoted():
     line = rerun(made.record("uc", dataset='imagefolder:"a b; $(rm c)"'), Companions([]))
     assert shlex.split(line)[3] == 'imagefolder:"a b; $(rm c)"'

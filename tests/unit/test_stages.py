@@ -46,7 +46,7 @@ def published(chosen: Cell, session: Session) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("poisoner", ["stripes", "badge", "blots", "sham", "positive"])
-def test_a_mixture_changes_its_part_within_the_budget_and_nothing_else(session, poisoner):
+def test_mixture_perturbs_only_its_part_within_the_budget(session, poisoner):
     chosen = cell(poisoner, mixtures=[0.25], epsilons=[6.0])
     before, after = published(chosen, session)
     part = session.protected(chosen).indices
@@ -59,7 +59,7 @@ def test_a_mixture_changes_its_part_within_the_budget_and_nothing_else(session, 
     assert (np.abs(changes).max((1, 2, 3)) > 0).all()
 
 
-def test_parts_are_stratified_nested_and_the_same_for_all_poisoners(session):
+def test_mixture_parts_are_stratified_nested_and_shared_by_poisoners(session):
     def part(fraction: float, poisoner: str = "stripes", seed: int = 0) -> set[int]:
         return set(session.protected(cell(poisoner, mixtures=[fraction], seeds=[(seed, 0)])).indices.tolist())
 
@@ -70,13 +70,13 @@ def test_parts_are_stratified_nested_and_the_same_for_all_poisoners(session):
     assert part(0.5, seed=1) != part(0.5)
 
 
-def test_the_whole_set_is_perturbed_in_place_of_each_picture(session):
+def test_craft_perturbs_each_image_of_the_whole_set(session):
     before, after = published(cell("badge", epsilons=[8.0]), session)
     changes = release_of(cell("badge", epsilons=[8.0]), session)[1]
     np.testing.assert_array_equal(after, np.clip(before + changes.changes[changes.index], 0, 255))
 
 
-def test_a_label_based_poisoner_is_told_the_labels_of_its_part_or_clusters(session):
+def test_poisoner_receives_labels_of_its_part_or_clusters(session):
     def notes(**changes) -> dict:
         return release_of(cell("badge", **changes), session)[1].meta["notes"]
 
@@ -91,7 +91,7 @@ def test_a_label_based_poisoner_is_told_the_labels_of_its_part_or_clusters(sessi
     assert clusters["homogeneity"] == pytest.approx(1.0)
 
 
-def test_clusters_and_predicted_classes_of_a_named_model(session):
+def test_craft_labels_follow_the_named_model(session):
     def notes(text: str) -> dict:
         return release_of(cell("badge", craft_labels=[text], seeds=[(7, 7)]), session)[1].meta["notes"]
 
@@ -106,7 +106,7 @@ def test_clusters_and_predicted_classes_of_a_named_model(session):
     assert predicted["classes"] == [f"predicted {old}" for old in numbers]
 
 
-def test_shuffled_deals_the_same_perturbations_to_other_images(session):
+def test_shuffled_assigns_the_same_perturbations_to_other_images(session):
     base = release_of(cell("badge"), session)[1]
     key, shuffled = release_of(cell("shuffled:badge"), session)
     np.testing.assert_array_equal(shuffled.changes, base.changes)
@@ -118,7 +118,7 @@ def test_shuffled_deals_the_same_perturbations_to_other_images(session):
     assert sorted(per_image.index) == list(range(36))
 
 
-def test_a_surrogate_is_fitted_on_the_labels_that_the_protector_is_told(tmp_path, monkeypatch):
+def test_surrogate_is_fitted_on_the_craft_labels(tmp_path, monkeypatch):
     seen = []
 
     def fit(self, train, run):
@@ -136,12 +136,12 @@ def test_a_surrogate_is_fitted_on_the_labels_that_the_protector_is_told(tmp_path
     assert seen == [tiny.CLASSES, ("cluster 0", "cluster 1", "cluster 2")]
 
 
-def test_an_oracle_is_told_the_exploiters_labels(session):
+def test_oracle_receives_the_exploiter_labels(session):
     original, shifted = (release_of(cell("positive", labelings=[name]), session)[1] for name in ("original", "shifted"))
     np.testing.assert_array_equal(shifted.index, (original.index + 1) % 3)
 
 
-def test_a_fitted_surrogate_is_fitted_once_for_its_images_and_seed(tmp_path, session):
+def test_surrogate_is_fitted_once_per_images_and_seed(tmp_path, session):
     for chosen in (session, tiny.session(tmp_path / "store")):
         release_of(cell("leaner", surrogates=["fitted"]), chosen)
         release_of(cell("leaner", surrogates=["fitted"], epsilons=[4.0]), chosen)
@@ -152,7 +152,7 @@ def test_a_fitted_surrogate_is_fitted_once_for_its_images_and_seed(tmp_path, ses
     assert tiny.work_done()["fit eyes"] == 3
 
 
-def test_a_surrogate_that_says_it_reads_no_labels_is_shown_none(tmp_path, monkeypatch):
+def test_surrogate_without_label_access_receives_no_labels(tmp_path, monkeypatch):
     seen = []
     fit = tiny.FittedEyes.fit
     monkeypatch.setattr(
@@ -167,7 +167,7 @@ def test_a_surrogate_that_says_it_reads_no_labels_is_shown_none(tmp_path, monkey
     assert seen == [None]
 
 
-def test_a_stored_surrogate_gives_the_release_that_a_fresh_one_gave(tmp_path):
+def test_stored_surrogate_gives_the_release_of_a_fresh_one(tmp_path):
     weak, strong = (cell("leaner", surrogates=["fitted"], epsilons=[epsilon]) for epsilon in (4.0, 8.0))
     fresh = release_of(strong, tiny.session(tmp_path / "one"))[1]
     release_of(weak, tiny.session(tmp_path / "two"))
@@ -176,7 +176,7 @@ def test_a_stored_surrogate_gives_the_release_that_a_fresh_one_gave(tmp_path):
     np.testing.assert_array_equal(restored.changes, fresh.changes)
 
 
-def test_what_was_decided_in_loading_is_said_once(tmp_path):
+def test_loading_notes_are_reported_once(tmp_path):
     stream = io.StringIO()
     session = Session(Store(tmp_path), tiny.CPU, Lines(stream))
     for _ in range(2):
@@ -186,7 +186,7 @@ def test_what_was_decided_in_loading_is_said_once(tmp_path):
     assert "5 training images a class" in line
 
 
-def test_a_mixture_too_small_for_one_image_is_a_clear_error(session):
+def test_mixture_too_small_for_one_image_raises(session):
     with pytest.raises(UsageError, match="protects no image"):
         session.protected(cell(mixtures=[0.001]))
 
@@ -196,13 +196,13 @@ def labels_of(chosen: Cell, session: Session) -> list[int]:
     return label(chosen.labeling, data.train, data.train, data.test, session)[0].known_labels.tolist()
 
 
-def test_a_labeling_looks_through_its_own_model_or_the_one_named(session):
+def test_labeling_uses_its_own_or_the_named_model(session):
     own, other = cell(labelings=["seen"]), cell(labelings=["seen:model=others"])
     assert labels_of(own, session) != labels_of(other, session)
     assert labels_of(own, session) == labels_of(cell(labelings=["seen:model=eyes"]), session)
 
 
-def test_labels_are_the_same_for_every_seed(session):
+def test_labeling_is_equal_for_every_seed(session):
     def notes(seeds: tuple[int, int]) -> dict:
         chosen = cell(labelings=["seen"], seeds=[seeds])
         data = session.dataset(chosen.dataset)
@@ -212,12 +212,12 @@ def test_labels_are_the_same_for_every_seed(session):
 
 
 @pytest.mark.parametrize(("model", "text"), [("bare", "has none"), ("fitted", "has to be trained first")])
-def test_a_labeling_wants_weights_that_are_there(session, model, text):
+def test_labeling_raises_without_pretrained_weights(session, model, text):
     with pytest.raises(UsageError, match=text):
         labels_of(cell(labelings=[f"seen:model={model}"]), session)
 
 
-def test_a_release_is_prepared_once_for_all_trainings(tmp_path, session):
+def test_release_is_prepared_once_for_all_trainings(tmp_path, session):
     released = session.dataset(cell().dataset).train
     chain = DefensePipeline([("dim", Dim(Params()))])
     clean = released.with_images(~released.images)
@@ -234,7 +234,7 @@ def test_a_release_is_prepared_once_for_all_trainings(tmp_path, session):
     assert tiny.work_done()["prepare dim"] == 3
 
 
-def test_what_prepares_nothing_stores_nothing(tmp_path, session):
+def test_defense_without_preparation_stores_nothing(tmp_path, session):
     released = session.dataset(cell().dataset).train
     assert prepare((), DefensePipeline(), released, released, 0, session)[0] is released
     assert not (tmp_path / "store" / "objects" / "prepared").exists()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ucbench.results.statistics import interval, t_interval
 
 
-def test_a_known_interval():
+def test_interval_equals_a_known_value():
     """Mean 3, deviation sqrt(2.5), t = 2.776445 at 4 degrees of freedom."""
     found = t_interval([1, 2, 3, 4, 5])
     assert (found.mean, found.n) == (3, 5)
@@ -20,17 +20,17 @@ def test_a_known_interval():
     assert (found.low, found.high) == pytest.approx((1.036757, 4.963243), rel=1e-6)
 
 
-def test_two_values_and_another_confidence():
+def test_interval_of_two_values_follows_the_confidence():
     assert t_interval([0, 2]).half == pytest.approx(12.706205, rel=1e-6)
     assert t_interval([0, 2], confidence=0.9).half == pytest.approx(6.313752, rel=1e-6)
 
 
-def test_missing_values_are_left_out():
+def test_interval_skips_missing_values():
     assert t_interval([1, math.nan, 3, None]) == t_interval([1, 3])
 
 
 @pytest.mark.parametrize(("values", "mean", "n"), [([], math.nan, 0), ([math.nan], math.nan, 0), ([4], 4, 1)])
-def test_below_two_values_there_is_no_width(values, mean, n):
+def test_interval_has_no_width_below_two_values(values, mean, n):
     found = t_interval(values)
     assert found.mean == pytest.approx(mean, nan_ok=True)
     assert math.isnan(found.half)
@@ -39,13 +39,13 @@ def test_below_two_values_there_is_no_width(values, mean, n):
 
 @given(st.lists(st.floats(0, 100), min_size=2, max_size=12), st.floats(-50, 50))
 @settings(deadline=None)
-def test_shifting_all_values_shifts_the_interval(values: list[float], shift: float) -> None:
+def test_interval_shifts_with_its_values(values: list[float], shift: float) -> None:
     here, there = t_interval(values), t_interval([value + shift for value in values])
     assert there.mean == pytest.approx(here.mean + shift, abs=1e-6)
     assert there.half == pytest.approx(here.half, abs=1e-6)
 
 
-def test_from_eight_values_on_the_interval_is_bootstrapped_and_repeats():
+def test_interval_is_bootstrapped_reproducibly_from_eight_values():
     values = [1.0, 2, 3, 4, 5, 6, 7, 30]
     assert interval(values[:7]) == t_interval(values[:7])
     found = interval(values)

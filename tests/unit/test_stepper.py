@@ -24,7 +24,7 @@ class TinyHead(nn.Sequential):
         super().__init__(nn.Flatten(), nn.Linear(4 * 36, 10))
 
 
-def test_a_step_is_that_of_plain_sgd_with_clipping():
+def test_stepper_equals_plain_sgd_with_clipping():
     ours = TinySurrogate().module(3)
     plain = TinySurrogate().module(3)
     stepper = Engine(NUMERICS).stepper(ours, lr=0.1, momentum=0.9, weight_decay=1e-2, clip_norm=0.5)
@@ -43,7 +43,7 @@ def test_a_step_is_that_of_plain_sgd_with_clipping():
         torch.testing.assert_close(ours_weight, plain_weight, rtol=1e-3, atol=1e-5)
 
 
-def test_going_on_from_a_state_gives_the_same_bytes():
+def test_stepper_resumes_exactly_from_a_state():
     engine = Engine(NUMERICS)
     torch.manual_seed(0)
     whole = network()
@@ -66,7 +66,7 @@ def test_going_on_from_a_state_gives_the_same_bytes():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
 
 
-def test_a_state_before_the_first_step_has_no_momentum():
+def test_stepper_state_before_the_first_step_has_no_momentum():
     engine = Engine(NUMERICS)
     stepper = engine.stepper(TinySurrogate().module(0), lr=0.1)
     before = stepper.state()

@@ -10,7 +10,7 @@ from ucbench.crafting.pgd import pgd, project
 
 
 @given(st.integers(0, 10_000), st.floats(0.001, 0.3), st.floats(0.1, 3.0))
-def test_within_keeps_to_the_ball_and_to_pictures_and_is_idempotent(seed, radius, reach):
+def test_within_projects_to_ball_and_pixel_range_idempotently(seed, radius, reach):
     generator = torch.Generator().manual_seed(seed)
     x = torch.rand(2, 3, 4, 5, generator=generator)
     x[0, 0] = 0.0
@@ -24,7 +24,7 @@ def test_within_keeps_to_the_ball_and_to_pictures_and_is_idempotent(seed, radius
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_descent_follows_the_sign_of_a_plain_loop(sign):
+def test_descend_equals_a_plain_signed_loop(sign):
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(3, 3, 4, 4, generator=generator)
     weights = torch.randn(3 * 16, generator=generator)
@@ -46,7 +46,7 @@ def test_descent_follows_the_sign_of_a_plain_loop(sign):
     assert not start.any()
 
 
-def test_descent_leaves_no_gradient_behind_and_works_under_no_grad():
+def test_descend_leaves_no_gradient_and_works_under_no_grad():
     weights = torch.randn(12, requires_grad=True)
     x = torch.rand(1, 3, 2, 2)
     with torch.no_grad():

@@ -50,7 +50,7 @@ def assert_intact(stored: StoredObject | None) -> None:
         np.testing.assert_array_equal(stored.arrays[name], array)
 
 
-def test_what_was_put_is_what_another_process_would_get(store: Store) -> None:
+def test_put_object_is_read_back_by_another_store(store: Store) -> None:
     assert store.get("release", KEY) is None
     assert_intact(put(store))
     assert_intact(Store(store.root).get("release", KEY))
@@ -58,7 +58,7 @@ def test_what_was_put_is_what_another_process_would_get(store: Store) -> None:
     assert not leftovers(store)
 
 
-def test_arrays_are_read_only_memory_maps(store: Store) -> None:
+def test_get_returns_read_only_memory_maps(store: Store) -> None:
     changes = put(store).arrays["changes"]
     assert isinstance(changes, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
@@ -66,20 +66,20 @@ def test_arrays_are_read_only_memory_maps(store: Store) -> None:
 
 
 @pytest.mark.parametrize("array", [np.zeros((0, 3)), np.array(3), np.zeros(2, bool), np.asfortranarray(np.eye(3))])
-def test_arrays_of_every_shape_survive(store: Store, array: np.ndarray) -> None:
+def test_arrays_of_every_shape_round_trip(store: Store, array: np.ndarray) -> None:
     stored = store.put("release", KEY, {"a": array}, {}).arrays["a"]
     assert stored.shape == array.shape
     assert stored.dtype == array.dtype
     np.testing.assert_array_equal(stored, array)
 
 
-def test_the_object_that_was_first_is_kept(store: Store) -> None:
+def test_put_keeps_the_first_object(store: Store) -> None:
     put(store)
     second = store.put("release", KEY, {"changes": np.zeros(3)}, {})
     assert_intact(second)
 
 
-def test_losing_a_race_to_another_process_keeps_theirs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_put_keeps_the_winner_of_a_race(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other process's object appears after ours was found missing and written as a draft."""
     write = store_module._write_object
 
@@ -128,7 +128,7 @@ def claim_other_key(path: Path) -> None:
         ("manifest.json", lambda path: path.write_bytes(b"\xff\x00")),
     ],
 )
-def test_a_damaged_object_is_set_aside_and_made_again(
+def test_damaged_object_is_quarantined_and_rebuilt(
     store: Store, caplog: pytest.LogCaptureFixture, name: str, damage: object
 ) -> None:
     path = put(store).path
@@ -142,19 +142,19 @@ def test_a_damaged_object_is_set_aside_and_made_again(
     assert_intact(stored)
 
 
-def test_putting_over_a_damaged_object_replaces_it(store: Store) -> None:
+def test_put_replaces_a_damaged_object(store: Store) -> None:
     truncate(put(store).path / "changes.npy")
     assert_intact(put(store))
 
 
-def test_an_object_is_made_only_when_missing(store: Store) -> None:
+def test_get_or_make_calls_the_maker_only_when_missing(store: Store) -> None:
     first = store.get_or_make("release", KEY, lambda: (ARRAYS, META))
     second = store.get_or_make("release", KEY, lambda: pytest.fail("made twice"))
     assert (first[1], second[1]) == (True, False)
     assert_intact(second[0])
 
 
-def test_a_maker_that_fails_leaves_nothing_and_lets_the_next_one_try(store: Store) -> None:
+def test_failing_maker_leaves_nothing_and_allows_a_retry(store: Store) -> None:
     def broken() -> object:
         raise OSError("the plugin's own file is missing")
 
@@ -175,7 +175,7 @@ def _make_slowly(root: Path, log: Path, barrier: object) -> None:
     assert_intact(stored)
 
 
-def test_processes_that_need_the_same_object_make_it_once(store: Store, tmp_path: Path) -> None:
+def test_concurrent_processes_make_an_object_once(store: Store, tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(3)
     log = tmp_path / "log"
@@ -188,7 +188,7 @@ def test_processes_that_need_the_same_object_make_it_once(store: Store, tmp_path
     assert len(log.read_text().splitlines()) == 1
 
 
-def test_different_objects_do_not_wait_for_each_other(store: Store) -> None:
+def test_different_objects_do_not_share_a_lock(store: Store) -> None:
     def outer() -> tuple[dict[str, np.ndarray], dict[str, object]]:
         assert store.get_or_make("surrogate", KEY, lambda: (ARRAYS, META))[1]
         assert store.get_or_make("release", KEY[::-1], lambda: (ARRAYS, META))[1]
@@ -197,9 +197,7 @@ def test_different_objects_do_not_wait_for_each_other(store: Store) -> None:
     assert store.get_or_make("release", KEY, outer)[1]
 
 
-def test_a_full_disk_is_reported_with_its_place_and_leaves_nothing(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_disk_raises_with_the_path_and_leaves_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -211,7 +209,7 @@ def test_a_full_disk_is_reported_with_its_place_and_leaves_nothing(
     assert not leftovers(store)
 
 
-def test_a_store_that_cannot_be_made_is_reported_with_its_place(tmp_path: Path) -> None:
+def test_uncreatable_store_raises_with_its_path(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     store = Store(tmp_path / "file")
     assert store.get("release", KEY) is None
@@ -219,7 +217,7 @@ def test_a_store_that_cannot_be_made_is_reported_with_its_place(tmp_path: Path) 
         store.get_or_make("release", KEY, lambda: (ARRAYS, META))
 
 
-def test_reading_an_object_writes_nothing(store: Store) -> None:
+def test_get_writes_nothing(store: Store) -> None:
     put(store)
     before = sorted(store.root.rglob("*"))
     store.get_or_make("release", KEY, lambda: pytest.fail("made twice"))
@@ -236,7 +234,7 @@ def test_reading_an_object_writes_nothing(store: Store) -> None:
         ({"a": np.zeros(2)}, {"b": {1, 2}}, "value.b is of type"),
     ],
 )
-def test_what_cannot_be_stored_is_refused_before_anything_is_written(
+def test_unsupported_content_raises_before_writing(
     store: Store, arrays: dict[str, np.ndarray], meta: dict[str, object], text: str
 ) -> None:
     with pytest.raises(ContractError, match=text):
@@ -244,7 +242,7 @@ def test_what_cannot_be_stored_is_refused_before_anything_is_written(
     assert not store.root.exists()
 
 
-def test_the_manifest_says_what_it_holds(store: Store) -> None:
+def test_manifest_describes_the_object(store: Store) -> None:
     path = put(store).path
     manifest = json.loads((path / "manifest.json").read_text())
     assert (manifest["schema"], manifest["kind"], manifest["key"]) == (1, "release", KEY)
@@ -252,14 +250,14 @@ def test_the_manifest_says_what_it_holds(store: Store) -> None:
     assert path == store.root / "objects" / "release" / KEY[:2] / KEY
 
 
-def test_the_store_lies_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_store_path_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UCBENCH_HOME", str(tmp_path))
     assert Store().root == tmp_path
     monkeypatch.setenv("UCBENCH_HOME", "")
     assert Store().root.name == "ucbench"
 
 
-def test_a_checkpoint_returns_the_last_saved_state(store: Store) -> None:
+def test_checkpoint_returns_the_last_saved_state(store: Store) -> None:
     arrays = {"file": np.arange(3), "step": np.float32([0.5]), "array.x": np.zeros((0, 2))}
     checkpoint = store.checkpoint("release", KEY, every=0)
     assert checkpoint.load() is None
@@ -275,7 +273,7 @@ def test_a_checkpoint_returns_the_last_saved_state(store: Store) -> None:
     assert store.checkpoint("surrogate", KEY).load() is None
 
 
-def test_a_checkpoint_is_written_no_more_often_than_it_says(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoint_respects_its_write_interval(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(store_module.time, "monotonic", lambda: now)
     checkpoint = store.checkpoint("release", KEY)
@@ -288,7 +286,7 @@ def test_a_checkpoint_is_written_no_more_often_than_it_says(store: Store, monkey
     assert sorted({step for step in written if step is not None}) == [20, 40, 60, 80]
 
 
-def test_putting_the_object_removes_its_checkpoint(store: Store) -> None:
+def test_put_removes_the_checkpoint(store: Store) -> None:
     store.checkpoint("release", KEY, every=0).save(3, {"x": np.zeros(2)})
     other = store.checkpoint("release", KEY[::-1], every=0)
     other.save(4, {"x": np.zeros(2)})
@@ -298,7 +296,7 @@ def test_putting_the_object_removes_its_checkpoint(store: Store) -> None:
 
 
 @pytest.mark.parametrize("damage", [truncate, lambda path: path.write_bytes(b""), lambda path: path.write_bytes(b"x")])
-def test_a_damaged_checkpoint_counts_as_none(store: Store, caplog: pytest.LogCaptureFixture, damage: object) -> None:
+def test_damaged_checkpoint_is_ignored(store: Store, caplog: pytest.LogCaptureFixture, damage: object) -> None:
     checkpoint = store.checkpoint("release", KEY, every=0)
     checkpoint.save(3, {"x": np.zeros(200)})
     (path,) = (store.root / "checkpoints").iterdir()
@@ -309,9 +307,7 @@ def test_a_damaged_checkpoint_counts_as_none(store: Store, caplog: pytest.LogCap
     assert checkpoint.load() is not None
 
 
-def test_a_checkpoint_interrupted_while_writing_keeps_the_last_state(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupted_checkpoint_write_keeps_the_last_state(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint = store.checkpoint("release", KEY, every=0)
     checkpoint.save(3, {"x": np.zeros(2)})
 
@@ -327,12 +323,12 @@ def test_a_checkpoint_interrupted_while_writing_keeps_the_last_state(
     assert len(leftovers(store)) == 1
 
 
-def test_a_checkpoint_refuses_python_objects(tmp_path: Path) -> None:
+def test_checkpoint_raises_on_python_objects(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match="'x' holds Python objects"):
         Checkpoint(tmp_path / "c.npz", 0).save(1, {"x": np.array([{}])})
 
 
-def test_atomic_writes_replace_the_file_under_its_readers_and_keep_line_ends(tmp_path: Path) -> None:
+def test_atomic_write_replaces_the_file_and_keeps_line_ends(tmp_path: Path) -> None:
     path = tmp_path / "new" / "record.json"
     atomic_write_text(path, "one\r\ntwo\né")
     assert path.read_bytes() == "one\r\ntwo\né".encode()
@@ -343,7 +339,7 @@ def test_atomic_writes_replace_the_file_under_its_readers_and_keep_line_ends(tmp
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_write_that_fails_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "record.json"
     atomic_write_text(path, "old")
 

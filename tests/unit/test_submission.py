@@ -60,7 +60,7 @@ def submitted(tmp_path, board, suite, records) -> Path:
     return write(pack(board, suite, records), tmp_path / "out" / "sent", "trial-v2")
 
 
-def test_a_submission_holds_records_tables_suite_and_hashes_that_sha256sum_takes(submitted, board, records):
+def test_submission_holds_records_tables_suite_and_sha256sum_hashes(submitted, board, records):
     files = {path.relative_to(submitted).as_posix() for path in submitted.rglob("*") if path.is_file()}
     assert files == {f"records/{record['cell']}.json" for record in records} | {
         "results.csv", "leaderboard.csv", "README.md", "suite.toml", "fingerprints.json", "SHA256SUMS",
@@ -72,7 +72,7 @@ def test_a_submission_holds_records_tables_suite_and_hashes_that_sha256sum_takes
     assert len((submitted / "SHA256SUMS").read_text().splitlines()) == len(files) - 1
 
 
-def test_fingerprints_say_what_a_reader_would_ask(submitted, records):
+def test_submission_fingerprints_describe_the_results(submitted, records):
     stated = json.loads((submitted / "fingerprints.json").read_text())
     assert stated["suite"] == {"name": "trial", "version": 2, "title": ""}
     assert stated["records"] == len(records)
@@ -83,7 +83,7 @@ def test_fingerprints_say_what_a_reader_would_ask(submitted, records):
     assert "suite.toml" in stated["files"]
 
 
-def test_the_same_folder_gives_the_same_bytes_at_any_time(tmp_path, board, suite, records, monkeypatch):
+def test_submission_is_byte_identical_at_any_time(tmp_path, board, suite, records, monkeypatch):
     one = write(pack(board, suite, records), tmp_path / "one.zip", "trial-v2").read_bytes()
     monkeypatch.setattr("time.time", lambda: 2e9)
     monkeypatch.setattr("time.localtime", lambda *seconds: (2033, 5, 18, 3, 33, 20, 2, 138, 0))
@@ -92,7 +92,7 @@ def test_the_same_folder_gives_the_same_bytes_at_any_time(tmp_path, board, suite
     assert write(pack(board, suite, records[::-1]), tmp_path / "two.zip", "trial-v2").read_bytes() == one
 
 
-def test_an_archive_unpacks_into_one_folder_that_is_whole(tmp_path, board, suite, records):
+def test_submission_archive_unpacks_into_one_valid_folder(tmp_path, board, suite, records):
     path = write(pack(board, suite, records), tmp_path / "sent.zip", "trial-v2")
     with zipfile.ZipFile(path) as archive:
         assert {Path(name).parts[0] for name in archive.namelist()} == {"trial-v2"}
@@ -101,7 +101,7 @@ def test_an_archive_unpacks_into_one_folder_that_is_whole(tmp_path, board, suite
     assert verify(tmp_path / "unpacked" / "trial-v2", suite, records) == []
 
 
-def test_what_is_there_is_not_overwritten(tmp_path, board, suite, records, submitted):
+def test_submission_does_not_overwrite(tmp_path, board, suite, records, submitted):
     with pytest.raises(UsageError, match="exists already"):
         write(pack(board, suite, records), submitted, "trial-v2")
     (tmp_path / "taken.zip").write_text("mine")
@@ -112,11 +112,11 @@ def test_what_is_there_is_not_overwritten(tmp_path, board, suite, records, submi
     assert verify(write(pack(board, suite, records), tmp_path / "empty", "trial-v2"), suite, records) == []
 
 
-def test_a_folder_that_is_no_submission_has_nothing_to_verify(board, suite, records):
+def test_verify_raises_on_a_folder_that_is_not_a_submission(board, suite, records):
     assert verify(board, suite, records) == []
 
 
-def test_every_change_to_a_submission_is_noticed(submitted, suite, records):
+def test_verify_detects_every_change(submitted, suite, records):
     assert verify(submitted, suite, records) == []
 
     def after(change, name: str) -> str:
@@ -139,14 +139,14 @@ def test_every_change_to_a_submission_is_noticed(submitted, suite, records):
     assert verify(submitted, suite, records) == []
 
 
-def test_fingerprints_that_tell_of_other_records_are_noticed_though_their_hash_is_right(submitted, suite, records):
+def test_verify_detects_fingerprints_of_other_records(submitted, suite, records):
     """Whoever edits both the records and the list of hashes still has to make the summary agree."""
     for record in records:
         record["environment"]["versions"]["torch"] = "9.9"
     assert "does not follow from the records beside it: environments" in texts(verify(submitted, suite, records))
 
 
-def test_a_submission_of_another_version_of_the_suite_is_noticed(submitted, suite, records, tmp_path):
+def test_verify_detects_another_version_of_the_suite(submitted, suite, records, tmp_path):
     (tmp_path / "trial.toml").write_text(SUITE.replace("version = 2", "version = 3"))
     found = texts(verify(submitted, load_suite(tmp_path / "trial.toml"), records))
     assert "is not trial v3 as it is here" in found

@@ -67,13 +67,13 @@ def words(found) -> list[tuple]:
     ]
 
 
-def test_no_ranking_is_over_what_no_exploiter_has(tmp_path):
+def test_suite_raises_on_ranking_by_an_oracle_defense(tmp_path):
     path = written(tmp_path, GOOD.replace('defenses = ["none", "dim"]', 'defenses = ["none", "dim+clean-pixels"]'))
     with pytest.raises(UsageError, match=r"small\.toml.*dim\+clean-pixels.*more than exploiters"):
         cells(path)
 
 
-def test_tables_are_cross_products_over_what_they_share(tmp_path):
+def test_suite_tables_are_cross_products_with_common_axes(tmp_path):
     found = words(cells(written(tmp_path, GOOD)))
     expected = {("stripes", "none", "none", seed) for seed in (0, 1)}
     expected |= {("badge", "original", defense, seed) for defense in ("none", "dim") for seed in (0, 1)}
@@ -85,12 +85,12 @@ def test_tables_are_cross_products_over_what_they_share(tmp_path):
     assert set(found) == expected | references
 
 
-def test_what_is_excluded_leaves_no_references_behind(tmp_path):
+def test_suite_exclusion_removes_references_too(tmp_path):
     everything = GOOD.replace('poisoner = "str*"', 'poisoner = "*"')
     assert {defense for _, _, defense, _ in words(cells(written(tmp_path, everything)))} == {"none"}
 
 
-def test_axes_given_by_hand_replace_those_of_all_tables(tmp_path):
+def test_suite_axes_are_replaced_by_given_ones(tmp_path):
     path = written(tmp_path, GOOD)
     assert {seed for *_, seed in words(cells(path, seed="7"))} == {7}
     assert {seed for *_, seed in words(cells(path, train_seed="3", craft_seed="1"))} == {3}
@@ -113,7 +113,7 @@ def test_axes_given_by_hand_replace_those_of_all_tables(tmp_path):
         (("defenses = ", "defences = "), "line 26, ranking.defences: there is no such key. Did you mean 'defenses'?"),
     ],
 )
-def test_what_is_wrong_is_said_with_file_line_and_key(tmp_path, change, text):
+def test_suite_error_names_file_line_and_key(tmp_path, change, text):
     assert change[0] in GOOD
     with pytest.raises(UsageError) as raised:
         load_suite(written(tmp_path, GOOD.replace(*change)))
@@ -121,7 +121,7 @@ def test_what_is_wrong_is_said_with_file_line_and_key(tmp_path, change, text):
     assert text in str(raised.value)
 
 
-def test_a_suite_is_found_by_name_or_file(tmp_path):
+def test_suite_is_found_by_name_or_file(tmp_path):
     path = written(tmp_path, GOOD)
     assert find_suite("small", {"small": path}).file.version == 2
     assert find_suite(str(path), {}).path == path
@@ -133,7 +133,7 @@ def test_a_suite_is_found_by_name_or_file(tmp_path):
 
 @given(st.integers(1, 9), st.integers(1, 4))
 @settings(deadline=None)
-def test_shards_hold_every_cell_once_and_no_release_twice(count, seeds):
+def test_shards_partition_cells_without_splitting_a_release(count, seeds):
     axes = Axes(
         datasets=["spots"],
         poisoners=["stripes", "badge", "plain"],
@@ -149,13 +149,13 @@ def test_shards_hold_every_cell_once_and_no_release_twice(count, seeds):
 
 
 @pytest.mark.parametrize("part", ["0/3", "4/3", "3", "a/b", "1/0", "-1/3"])
-def test_a_shard_is_one_of_so_many(part):
+def test_shard_parsing_raises_on_invalid_values(part):
     with pytest.raises(UsageError, match="--shard is a part such as 3/16"):
         shard([], part)
 
 
 @pytest.mark.parametrize("name", sorted(shipped_suites()))
-def test_the_suites_that_come_with_ucbench_name_what_there_is(name, monkeypatch, tmp_path):
+def test_shipped_suites_name_existing_components(name, monkeypatch, tmp_path):
     suite = api.suite(name)
     assert suite.file.name == name
     found = api.suite_cells(suite, api.Session(installed(), tiny.CPU, Silent()))

@@ -27,7 +27,7 @@ def numbered(count: int) -> ImageSet:
 
 @given(st.integers(1, 60), st.integers(1, 70), st.integers(0, 9))
 @settings(max_examples=60, deadline=None)
-def test_an_epoch_shows_every_image_once_with_its_label(count: int, batch: int, seed: int) -> None:
+def test_epoch_yields_every_image_once_with_its_label(count: int, batch: int, seed: int) -> None:
     batches = list(resident(numbered(count)).epoch(batch, torch.Generator().manual_seed(seed)))
     sizes = [len(labels) for _, labels in batches]
     assert sorted(torch.cat([labels for _, labels in batches]).tolist()) == list(range(count))
@@ -40,14 +40,14 @@ def test_an_epoch_shows_every_image_once_with_its_label(count: int, batch: int, 
 
 @given(st.integers(1, 1000), st.integers(2, 1000))
 @settings(deadline=None)
-def test_batches_are_as_few_and_as_full_as_asked_for(count: int, batch: int) -> None:
+def test_split_evenly_makes_the_fewest_batches(count: int, batch: int) -> None:
     parts = split_evenly(count, batch)
     largest = -(-count // parts)
     assert largest <= batch or largest == 3  # three images in batches of two: one batch rather than one of one
     assert parts == 1 or -(-count // (parts - 1)) > batch
 
 
-def test_the_order_is_drawn_from_the_generator_and_moves_on():
+def test_epoch_order_is_drawn_from_the_generator():
     def orders(seed: int) -> list[list[int]]:
         data, generator = resident(numbered(20)), torch.Generator().manual_seed(seed)
         return [torch.cat([labels for _, labels in data.epoch(7, generator)]).tolist() for _ in range(2)]
@@ -60,7 +60,7 @@ def test_the_order_is_drawn_from_the_generator_and_moves_on():
 
 @given(st.integers(0, 3), st.integers(0, 99))
 @settings(max_examples=25, deadline=None)
-def test_gather_is_pad_crop_flip(padding: int, seed: int) -> None:
+def test_gather_equals_pad_crop_flip(padding: int, seed: int) -> None:
     train = sample_images(6, (5, 7), seed=seed)
     rng = np.random.default_rng(seed)
     indices = rng.integers(0, 6, 4)
@@ -75,13 +75,13 @@ def test_gather_is_pad_crop_flip(padding: int, seed: int) -> None:
     assert got.dtype == torch.float32
 
 
-def test_gathered_batches_have_the_layout_the_convolutions_want():
+def test_gather_returns_channels_last():
     train = sample_images(6, (5, 7))
     (x, _), *_ = resident(train, 2).epoch(6, torch.Generator())
     assert x.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_shifts_and_flips_are_drawn_for_every_image():
+def test_draw_has_a_shift_and_flip_per_image():
     draws = resident(sample_images(400), padding=2, flip=True).draw(torch.Generator().manual_seed(0))
     places, counts = torch.unique(draws.offsets, dim=0, return_counts=True)
     assert len(places) == 25  # all (2 * 2 + 1) ** 2 of them, none much more often than another
@@ -90,7 +90,7 @@ def test_shifts_and_flips_are_drawn_for_every_image():
     assert 150 < int(draws.mirrored.sum()) < 250
 
 
-def test_without_flip_nothing_is_mirrored_and_all_else_stays():
+def test_draw_without_flip_changes_only_mirroring():
     with_flip, without = (
         resident(sample_images(50), padding=2, flip=flip).draw(torch.Generator().manual_seed(0))
         for flip in (True, False)
@@ -100,6 +100,6 @@ def test_without_flip_nothing_is_mirrored_and_all_else_stays():
     assert torch.equal(with_flip.offsets, without.offsets)
 
 
-def test_a_set_without_labels_cannot_be_trained_on():
+def test_resident_set_raises_without_labels():
     with pytest.raises(DataError, match="no labels"):
         resident(sample_images().with_labels(None))

@@ -26,7 +26,7 @@ class Net(nn.Module):
         return self.head(self.penultimate(x))
 
 
-def test_what_enters_the_last_linear_layer_is_kept_in_order_over_batches():
+def test_features_are_inputs_of_the_last_linear_layer_in_order():
     net, images = Net(), torch.rand(7, 3, 2, 2)
     with capture_features(net) as log, torch.no_grad():
         for block in images.split(3):
@@ -34,7 +34,7 @@ def test_what_enters_the_last_linear_layer_is_kept_in_order_over_batches():
     assert torch.equal(log.features, torch.cat([net.penultimate(block) for block in images.split(3)]).detach())
 
 
-def test_nothing_is_collected_after_the_scope_and_no_hook_is_left():
+def test_features_stop_and_hooks_are_removed_after_the_scope():
     net = Net()
     with capture_features(net) as log:
         net(torch.rand(2, 3, 2, 2))
@@ -43,7 +43,7 @@ def test_nothing_is_collected_after_the_scope_and_no_hook_is_left():
     assert not any(module._forward_hooks for module in net.modules())
 
 
-def test_a_model_that_does_not_end_in_a_linear_layer_has_none():
+def test_features_are_missing_without_a_final_linear_layer():
     net = nn.Sequential(nn.Flatten(), nn.Linear(12, 8), nn.Unflatten(1, (8, 1, 1)), nn.Conv2d(8, 4, 1), nn.Flatten())
     with capture_features(net) as log:
         net(torch.rand(2, 3, 2, 2))

@@ -22,7 +22,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
-def test_freed_blocks_are_used_again_without_faulting_their_pages_in():
+def test_keep_freed_memory_reuses_blocks_without_page_faults():
     faults = {
         ask: int(
             subprocess.run([sys.executable, "-c", PROGRAM.format(ask=ask)], capture_output=True, check=True).stdout

@@ -13,7 +13,7 @@ from ucbench.training.normalized import channel_statistics, normalized
 
 
 @pytest.mark.parametrize("block", [1, 5, 4096])
-def test_statistics_are_numpys_however_they_are_gathered(block):
+def test_channel_statistics_equal_numpy_for_any_block_size(block):
     train = sample_images(23, (5, 9))
     mean, std = channel_statistics(train, block)
     pixels = train.images.astype(np.float64) / 255
@@ -21,13 +21,13 @@ def test_statistics_are_numpys_however_they_are_gathered(block):
     np.testing.assert_allclose(std.numpy(), pixels.std((0, 2, 3)), rtol=1e-6)
 
 
-def test_a_channel_without_contrast_does_not_divide_by_zero():
+def test_channel_statistics_are_finite_for_a_constant_channel():
     flat = ImageSet(np.full((3, 3, 4, 4), 200, np.uint8), None)
     model = normalized(nn.Identity(), "data", flat)
     assert torch.isfinite(model(torch.zeros(1, 3, 4, 4))).all()
 
 
-def test_training_pixels_come_out_with_mean_0_and_deviation_1():
+def test_normalized_training_pixels_have_mean_0_and_deviation_1():
     train = sample_images(23, (5, 9))
     out = normalized(nn.Identity(), "data", train)(torch.from_numpy(train.images.copy()).float() / 255)
     torch.testing.assert_close(out.mean((0, 2, 3)), torch.zeros(3), atol=1e-4, rtol=0)
@@ -42,12 +42,12 @@ def test_training_pixels_come_out_with_mean_0_and_deviation_1():
         ("imagenet", ((0.25 - 0.485) / 0.229, (0.5 - 0.456) / 0.224, (0.75 - 0.406) / 0.225)),
     ],
 )
-def test_fixed_schemes(scheme, expected):
+def test_normalized_fixed_schemes_have_published_statistics(scheme, expected):
     x = torch.tensor([0.25, 0.5, 0.75]).view(1, 3, 1, 1)
     torch.testing.assert_close(normalized(nn.Identity(), scheme, sample_images())(x).flatten(), torch.tensor(expected))
 
 
-def test_statistics_are_stored_with_the_weights_and_not_trained():
+def test_normalized_statistics_are_stored_and_not_trained():
     model = normalized(nn.Linear(1, 1), "data", sample_images())
     assert {"mean", "std"} <= set(model.state_dict())
     assert {name for name, _ in model.named_parameters()} == {"model.weight", "model.bias"}

@@ -27,7 +27,7 @@ def names(store: Store) -> list[str]:
     return sorted(store.get(entry.kind, entry.key, touch=False).meta["name"] for entry in entries(store))
 
 
-def test_entries_are_told_with_the_size_they_take(store):
+def test_gc_entries_state_their_size(store):
     found = {(entry.kind, entry.key): entry for entry in entries(store)}
     assert set(found) == {
         ("release", key("release", "a")),
@@ -39,7 +39,7 @@ def test_entries_are_told_with_the_size_they_take(store):
     assert [entry.kind for entry in entries(store, ["cell"])] == ["cell"]
 
 
-def test_opening_an_object_is_a_use_of_it_and_verifying_is_none(store):
+def test_gc_use_time_changes_by_opening_but_not_by_verifying(store):
     path = store.get("release", key("release", "a")).path
     os.utime(path, (1e9, 1e9))
     assert all(good for _, good in verify(store))
@@ -48,7 +48,7 @@ def test_opening_an_object_is_a_use_of_it_and_verifying_is_none(store):
     assert path.stat().st_mtime > 1.5e9
 
 
-def test_a_damaged_object_is_found_and_set_aside(store):
+def test_verify_quarantines_a_damaged_object(store):
     file = store.get("release", key("release", "b")).path / "values.npy"
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
@@ -58,7 +58,7 @@ def test_a_damaged_object_is_found_and_set_aside(store):
     assert all(good for _, good in verify(store))
 
 
-def test_what_goes_is_what_was_unused_longest():
+def test_gc_removes_the_least_recently_used():
     now = time.time()
     found = [Entry("release", str(age), 100, now - age) for age in (50, 10, 30, 20)]
     assert [e.key for e in unused(found, keep=200)] == ["50", "30"]
@@ -69,7 +69,7 @@ def test_what_goes_is_what_was_unused_longest():
     assert unused(found) == []
 
 
-def test_what_is_removed_is_gone_and_made_again(store):
+def test_gc_removed_object_is_made_again(store):
     count, size = remove(store, [e for e in entries(store) if e.kind == "release"])
     assert count == 2
     assert size > 4000
@@ -78,7 +78,7 @@ def test_what_is_removed_is_gone_and_made_again(store):
     assert made
 
 
-def test_what_somebody_is_making_stays(store):
+def test_gc_keeps_an_object_in_the_making(store):
     chosen = list(entries(store))
     with FileLock(store.lock_path("release", key("release", "a"))):
         count, _ = remove(store, chosen)
@@ -86,7 +86,7 @@ def test_what_somebody_is_making_stays(store):
     assert names(store) == ["a"]
 
 
-def test_leftovers_go_but_not_those_of_today(store):
+def test_gc_removes_old_leftovers_only(store):
     quarantine, tmp, checkpoints = (store.root / name for name in ("quarantine", "tmp", "checkpoints"))
     for folder in (quarantine / "bad", tmp / "old", tmp / "new"):
         folder.mkdir(parents=True)
@@ -102,7 +102,7 @@ def test_leftovers_go_but_not_those_of_today(store):
     assert names(store) == ["a", "b", "c"]
 
 
-def test_an_empty_store_has_nothing(tmp_path):
+def test_gc_of_an_empty_store_finds_nothing(tmp_path):
     store = Store(tmp_path / "nowhere")
     assert list(entries(store)) == []
     assert sweep(store) == 0
