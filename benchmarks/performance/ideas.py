@@ -2,8 +2,9 @@
 
     python benchmarks/performance/ideas.py [IDEA ...] [--repeats 5] [--threads N] [--device auto] [--json FILE]
 
-Both sides start from the same weights and pictures and are shown to compute the same; a warm-up (compilation, where the
-idea compiles) is timed apart; the order alternates; medians are compared. ``--tiny`` shows that everything works.
+Both sides start from the same weights and pictures. One step in double shows that they compute the same (``agrees``);
+then follow a warm-up (compilation, where the idea compiles) that is timed apart, and measurements in alternating order
+whose medians are compared. ``--tiny`` shows that everything works.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from subjects.base import Setting, Side, Sizes, network, pictures
+from subjects.base import Evidence, Setting, Side, Sizes, agreement, array, network, pictures
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -49,20 +50,25 @@ class Scale:
 TINY = Scale(steps=1, side=8, small=8, batch=8, victims=2, width=16)
 
 #: Work that is timed; what it returns is compared between the sides.
-Work = Callable[[], Tensor]
+Work = Callable[[], Evidence]
 
 
 class Bench:
     """Pictures and networks, on the device and in the layout that ucbench uses."""
 
-    def __init__(self, scale: Scale, numerics: Any, scratch: Path) -> None:
-        self.scale = scale
+    def __init__(self, scale: Scale, numerics: Any, scratch: Path, precision: torch.dtype = torch.float32) -> None:
+        self.scale, self.numerics, self.scratch, self.precision = scale, numerics, scratch, precision
         self.engine = Side(Setting(Sizes(width=scale.width), numerics, scratch)).engine
         self.device = self.engine.device
 
+    def exact(self) -> Bench:
+        """The same for one step in double, where rounding decides no sign and no unit."""
+        scale, numerics = replace(self.scale, steps=1), replace(self.numerics, dtype="float32")
+        return Bench(scale, numerics, self.scratch, torch.float64)
+
     def images(self, side: int) -> tuple[Tensor, Tensor]:
         made = pictures(self.scale.batch, side)
-        x = torch.from_numpy(made.images.copy()).float().div(255).to(self.device)
+        x = torch.from_numpy(made.images.copy()).to(self.device, self.precision).div(255)
         return x.contiguous(memory_format=torch.channels_last), torch.from_numpy(made.known_labels.copy()).to(x.device)
 
     def network(self, side: int, seed: int = 0) -> nn.Module:
@@ -71,7 +77,7 @@ class Bench:
         with seeded(seed), torch.no_grad():
             for weight in made.parameters():
                 weight.add_(1e-3 * torch.randn_like(weight))
-        return made.to(memory_format=torch.channels_last)
+        return made.to(self.precision, memory_format=torch.channels_last)
 
     def trained(self, step: Callable[[nn.Module, Tensor, Tensor], Tensor] | None = None) -> Work:
         """Steps of a victim's training; the last loss."""
@@ -80,27 +86,38 @@ class Bench:
         stepper = self.engine.stepper(model, lr=LR, momentum=MOMENTUM)
         losses = step or (lambda model, x, y: F.cross_entropy(model.train()(x).float(), y))
 
-        def work() -> Tensor:
+        def work() -> Evidence:
             for _ in range(self.scale.steps):
                 with self.engine.autocast():
                     loss = losses(model, x, y)
                 last = stepper.apply(loss)
-            return last
+            return Evidence({"loss": array(last)})
 
         return work
 
     def attacked(self, model: nn.Module, chunks: int = 1) -> Work:
-        """Signed steps against a frozen network; the perturbations."""
+        """Signed steps against a frozen network; the perturbations and the gradient of the first step."""
         x, y = self.images(self.scale.side)
 
-        def one(part: Tensor, targets: Tensor) -> Tensor:
+        def one(part: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+            gradients: list[Tensor] = []
+
             def loss(seen: Tensor) -> Tensor:
+                if not gradients:
+                    seen.register_hook(gradients.append)
                 with self.engine.autocast():
                     return F.cross_entropy(model(seen).float(), targets, reduction="sum")
 
-            return pgd(part, torch.zeros_like(part), loss, steps=self.scale.steps, step=0.1 * RADIUS, radius=RADIUS)
+            zeros = torch.zeros_like(part)
+            delta = pgd(part, zeros, loss, steps=self.scale.steps, step=0.1 * RADIUS, radius=RADIUS)
+            return delta, gradients[0]
 
-        return lambda: torch.cat([one(a, b) for a, b in zip(x.chunk(chunks), y.chunk(chunks), strict=True)])
+        def work() -> Evidence:
+            parts = [one(a, b) for a, b in zip(x.chunk(chunks), y.chunk(chunks), strict=True)]
+            delta, gradient = (array(torch.cat(tensors)) for tensors in zip(*parts, strict=True))
+            return Evidence({"gradient": gradient}, {"perturbation": (delta, gradient)})
+
+        return work
 
     def frozen(self) -> nn.Module:
         return self.network(self.scale.side).eval().requires_grad_(False)
@@ -136,11 +153,11 @@ def fused_step(bench: Bench) -> tuple[Work, Work]:
         return (x + delta).clamp(0.0, 1.0) - x
 
     def repeated(step: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Work:
-        def work() -> Tensor:
+        def work() -> Evidence:
             delta = torch.zeros_like(x)
             for _ in range(20 * bench.scale.steps):
                 delta = step(x, delta, gradient)
-            return delta
+            return Evidence({"perturbation": array(delta)})
 
         return work
 
@@ -163,7 +180,7 @@ def victims_together(bench: Bench) -> tuple[Work, Work]:
     singles = models()
     optimizers = [sgd(list(model.parameters())) for model in singles]
 
-    def apart() -> Tensor:
+    def apart() -> Evidence:
         losses = []
         for model, optimizer in zip(singles, optimizers, strict=True):
             for _ in range(scale.steps):
@@ -172,7 +189,7 @@ def victims_together(bench: Bench) -> tuple[Work, Work]:
                 loss.backward()
                 optimizer.step()
             losses.append(loss.detach())
-        return torch.stack(losses)
+        return Evidence({"losses": array(torch.stack(losses))})
 
     members = models()
     weights, buffers = stack_module_state(members)
@@ -184,13 +201,13 @@ def victims_together(bench: Bench) -> tuple[Work, Work]:
 
     gradients = vmap(grad_and_value(loss_of))
 
-    def together() -> Tensor:
+    def together() -> Evidence:
         for _ in range(scale.steps):
             found, losses = gradients({name: weight.detach() for name, weight in weights.items()}, buffers)
             for name, weight in weights.items():
                 weight.grad = found[name]
             optimizer.step()
-        return losses
+        return Evidence({"losses": array(losses)})
 
     return apart, together
 
@@ -220,13 +237,21 @@ IDEAS: dict[str, tuple[str, Callable[[Bench], tuple[Work, Work]]]] = {
 
 
 def measured(prepare: Callable[[Bench], tuple[Work, Work]], bench: Bench, repeats: int) -> dict[str, Any]:
-    """Seconds of both sides; ``apart``: how far their outcomes are from each other as a share of the largest."""
+    """Seconds of both sides, and whether they agree.
+
+    ``apart`` is the share of values (perturbations, losses) more than a thousandth of the largest apart after all steps
+    in the engine's own precision, where rounding adds up: it says how much an idea would move results.
+    """
+    found = agreement(*(work() for work in prepare(bench.exact())))
     today, idea = prepare(bench)
     warm = {}
     outcomes = {}
     for name, work in (("today", today), ("idea", idea)):
-        warm[name], outcomes[name] = _timed(work, bench)
-    a, b = (outcomes[name].detach().double() for name in ("today", "idea"))
+        warm[name], evidence = _timed(work, bench)
+        outcomes[name] = (
+            evidence.decided["perturbation"][0] if evidence.decided else next(iter(evidence.close.values()))
+        )
+    a, b = outcomes["today"], outcomes["idea"]
     seconds: dict[str, list[float]] = {"today": [], "idea": []}
     for repeat in range(repeats):
         order = [("today", today), ("idea", idea)]
@@ -238,11 +263,12 @@ def measured(prepare: Callable[[Bench], tuple[Work, Work]], bench: Bench, repeat
         "all_seconds": seconds,
         "ratio": medians["today"] / medians["idea"],
         "first_seconds": warm,
-        "apart": float(((a - b).abs() > 1e-3 * a.abs().max()).double().mean()),
+        "apart": float((abs(a - b) > 1e-3 * abs(a).max()).mean()),
+        "agrees": {"yes": found.agrees, "largest_difference": found.largest, "of": found.of},
     }
 
 
-def _timed(work: Work, bench: Bench) -> tuple[float, Tensor]:
+def _timed(work: Work, bench: Bench) -> tuple[float, Evidence]:
     if bench.device.type == "cuda":
         torch.cuda.synchronize()
     started = time.perf_counter()
@@ -265,7 +291,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown:
         parser.error(f"no idea {unknown[0]!r}; there are {', '.join(IDEAS)}")
     numerics = resolve(options.device, "auto", options.threads, deterministic=True)
-    print("| idea | today, s | idea, s | ratio | first time, s | values that differ |\n|---|---|---|---|---|---|")
+    print("| idea | today, s | idea, s | ratio | first time, s | values that differ | agrees |")
+    print("|---|---|---|---|---|---|---|")
     rows = {}
     with tempfile.TemporaryDirectory() as scratch:
         bench = Bench(TINY if options.tiny else Scale(), numerics, Path(scratch))
@@ -274,10 +301,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found = rows[name] = measured(prepare, bench, options.repeats)
             seconds = " | ".join(f"{found['seconds'][side]:.3f}" for side in ("today", "idea"))
             first = found["first_seconds"]["idea"]
-            print(f"| {title} | {seconds} | {found['ratio']:.2f}x | {first:.1f} | {found['apart']:.2%} |", flush=True)
+            agrees = "yes" if found["agrees"]["yes"] else "NO"
+            outcome = f"{found['ratio']:.2f}x | {first:.1f} | {found['apart']:.2%} | {agrees}"
+            print(f"| {title} | {seconds} | {outcome} |", flush=True)
     if options.json:
         options.json.write_text(json.dumps({"repeats": options.repeats, "rows": rows}, indent=1), encoding="utf-8")
-    return 0
+    return 0 if all(row["agrees"]["yes"] for row in rows.values()) else 1
 
 
 if __name__ == "__main__":

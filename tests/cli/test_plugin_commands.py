@@ -263,7 +263,7 @@ class TestCheckPlugin:
         assert verdicts(entry)[f"{kind}/runs"] == "ok"
 
     @pytest.mark.parametrize(("kind", "old", "new", "rule"), BROKEN, ids=[f"{k}-{r}" for k, _, _, r in BROKEN])
-    def test_a_broken_rule_is_named_with_evidence_and_how_to_fix_it(self, capsys, file, kind, old, new, rule):
+    def test_broken_rule_is_named_with_evidence_and_fix(self, capsys, file, kind, old, new, rule):
         file.write_text(source(kind, old, new))
         code, report = checked(capsys, "--plugin", str(file))
         (entry,) = report["components"]
@@ -308,7 +308,7 @@ class TestCheckPlugin:
         assert code == 1
         assert failed(report["components"][0]) >= {f"record/{rule}"}
 
-    def test_the_report_to_read_tells_what_was_found_and_how_to_fix_it(self, capsys, file):
+    def test_text_report_has_evidence_and_fix(self, capsys, file):
         file.write_text(source("metric", "float(context.model(x).mean())", 'float("nan")'))
         assert main(["check-plugin", "metric/thing", "--plugin", str(file)]) == 1
         text = capsys.readouterr().out

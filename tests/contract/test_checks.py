@@ -494,7 +494,7 @@ class TestDatasets:
 
         self.refused(Raw(), r"load\('train'\) must return a ucbench.ImageSet. Got uint8 \[13, 3, 10, 14\]")
 
-    def test_missing_pictures_are_the_users_to_fix(self):
+    def test_data_error_of_a_load_is_passed_on(self):
         class Absent:
             def load(self, split):
                 raise DataError("No such folder.")

@@ -23,11 +23,15 @@ pytestmark = pytest.mark.skipif(bool(NEEDED), reason=f"not installed: {', '.join
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "-d", str(folder / "doctrees")]
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-j", "auto", "-b", "html"]
     # Whatever would reach for the network finds a proxy that is not there.
     environment = os.environ | dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9")
     done = subprocess.run(
-        [*command, "docs", str(folder / "html")], cwd=ROOT, env=environment, capture_output=True, text=True
+        [*command, "-d", str(folder / "doctrees"), "docs", str(folder / "html")],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr[-4000:]
     return folder / "html"

@@ -14,8 +14,7 @@ from torch import nn
 
 from ucbench import UsageError
 from ucbench.testing.samples import NUMERICS
-from ucbench.training.determinism import deterministic
-from ucbench.training.determinism import seeded
+from ucbench.training.determinism import deterministic, seeded
 from ucbench_adversarial.pgd import GAUSSIAN_DEVIATION, gaussian, under_attack, uniform
 from ucbench_adversarial.pgd import attack as attack_of
 

@@ -13,8 +13,8 @@ from ucbench.errors import UsageError
 from ucbench.plugins.registry import installed
 from ucbench.testing import MemoryCheckpoint, TinySurrogate, make_run, sample_images
 from ucbench.testing.samples import NUMERICS
-from ucbench.training.determinism import deterministic
 from ucbench.training.context import Run
+from ucbench.training.determinism import deterministic
 from ucbench.training.engine import DivergedError, Engine
 from ucbench.training.optim import Stepper
 from ucbench_eminn import minimising

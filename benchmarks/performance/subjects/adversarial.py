@@ -34,11 +34,15 @@ class _Data(Side):
 
 class Fast(_Data):
     def check(self) -> tuple[Any, Evidence]:
-        """Adversarial examples after two steps from one start, and the gradient at that start."""
+        """Adversarial examples after two steps from one start, and the gradient at that start.
+
+        In double: in float32 a unit next to 0 is on in one layout and off in the other.
+        """
         from ucbench_adversarial.pgd import attack, uniform
 
         x, y = sample(self)
-        model = normalized(network(self.sizes), "data", self.train).to(self.device)
+        x = x.double()
+        model = normalized(network(self.sizes), "data", self.train).to(self.device).double()
         model.model.to(memory_format=torch.channels_last)
         generator = torch.Generator().manual_seed(3)
         found = attack(model, x, y, epsilon=EPSILON, step=STEP, steps=_CHECKED_STEPS, generator=generator)
@@ -46,8 +50,8 @@ class Fast(_Data):
         seen = (x + start).clamp(0, 1).requires_grad_()
         model.eval()
         (gradient,) = torch.autograd.grad(F.cross_entropy(model(seen), y), seen)
-        evidence = Evidence({"gradient": array(gradient)}, {"change": array(found - x)})
-        return array(start), evidence
+        evidence = Evidence({"gradient": array(gradient)}, {"change": (array(found - x), array(gradient))})
+        return start.cpu().numpy(), evidence
 
     def measure(self) -> Measured:
         registry, sizes = installed(), self.sizes
@@ -70,12 +74,12 @@ class Plain(_Data):
 
     def check(self, given: np.ndarray[Any, Any]) -> Evidence:
         x, y = sample(self)
-        model, start = self._model(), torch.from_numpy(given).to(self.device)
+        x, model, start = x.double(), self._model().double(), torch.from_numpy(given).to(self.device)
         found = plain_training.pgd(model, x, y, start, epsilon=RADIUS, step=STEP * RADIUS, steps=_CHECKED_STEPS)
         seen = (x + start).clamp(0, 1).requires_grad_()
         model.eval()
         F.cross_entropy(model(seen), y).backward()
-        return Evidence({"gradient": array(seen.grad)}, {"change": array(found - x)})
+        return Evidence({"gradient": array(seen.grad)}, {"change": (array(found - x), array(seen.grad))})
 
     @cached_property
     def _chosen(self) -> tuple[int, Any]:

@@ -107,10 +107,14 @@ class Evidence:
 
     Attributes:
         close: arrays equal up to float32 arithmetic in another order.
-        mostly: arrays behind a sign or another discontinuity: nearly all of their values are equal.
+        decided: by name a pair of equally shaped arrays: values that a discontinuity decides (sign of a gradient,
+            arg max), and their distance from it (the gradient, the margin). Rounding may decide otherwise only where
+            that distance is next to nothing; everywhere else the values are equal.
+        mostly: arrays behind discontinuities whose distance is not known: nearly all of their values are equal.
     """
 
     close: dict[str, Any] = field(default_factory=dict)
+    decided: dict[str, tuple[Any, Any]] = field(default_factory=dict)
     mostly: dict[str, Any] = field(default_factory=dict)
 
 
@@ -125,29 +129,44 @@ class Agreement:
 
 #: Largest difference of ``close`` arrays over the largest value.
 CLOSE = 1e-3
-#: Values of ``mostly`` arrays differ if by more than this over the largest value; the share of those that may.
-APART, MOSTLY = 0.1, 5e-3
+#: Values behind a discontinuity differ if by more than this over the largest value; the share that may of ``mostly``
+#: arrays, and of the clear values of ``decided`` ones.
+APART, MOSTLY, DECIDED = 0.1, 5e-3, 1e-4
+#: A value is clear if its distance exceeds this share of the root mean square of all distances, on both sides. A
+#: comparison with fewer than half of its values clear says nothing.
+CLEAR, LEAST_CLEAR = 1e-3, 0.5
 
 
 def agreement(one: Evidence, other: Evidence) -> Agreement:
     """Compare the evidence of two sides, which must name the same numbers."""
     found = []
-    for kind, limit in (("close", CLOSE), ("mostly", MOSTLY)):
+    for kind, limit in (("close", CLOSE), ("decided", DECIDED), ("mostly", MOSTLY)):
         here, there = getattr(one, kind), getattr(other, kind)
         if here.keys() != there.keys():
             raise ValueError(f"the sides state different numbers: {sorted(here)} and {sorted(there)}")
         for name in here:
-            a, b = np.asarray(here[name], np.float64), np.asarray(there[name], np.float64)
-            if a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
+            pairs = ((here[name],), (there[name],)) if kind != "decided" else (here[name], there[name])
+            (a, *near), (b, *far) = (tuple(np.asarray(values, np.float64) for values in pair) for pair in pairs)
+            shapes = {values.shape for values in (a, b, *near, *far)}
+            if len(shapes) > 1 or not all(np.isfinite(values).all() for values in (a, b, *near, *far)):
                 found.append((float("inf"), limit, name))
                 continue
             apart = np.abs(a - b) / max(float(np.abs(a).max()), 1e-30)
-            difference = float(apart.max()) if kind == "close" else float((apart > APART).mean())
-            found.append((difference, limit, name if kind == "close" else f"{name} (share of values)"))
+            if kind == "close":
+                found.append((float(apart.max()), limit, name))
+                continue
+            clear = np.logical_and.reduce([_clear(values) for values in (*near, *far)] or [np.ones(a.shape, bool)])
+            share = float((apart[clear] > APART).mean()) if clear.mean() >= LEAST_CLEAR else float("inf")
+            found.append((share, limit, f"{name} (share of values)"))
     if not found:
         raise ValueError("the sides state no number to agree on")
     difference, limit, name = max(found, key=lambda entry: entry[0] / entry[1])
     return Agreement(difference <= limit, difference, name)
+
+
+def _clear(distance: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Where a distance from a discontinuity is more than rounding."""
+    return np.abs(distance) > CLEAR * np.sqrt(np.mean(distance**2))
 
 
 class Side:

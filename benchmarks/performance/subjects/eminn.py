@@ -51,21 +51,21 @@ class Fast(_Data):
     def check(self) -> tuple[Any, Evidence]:
         """The gradient of the loss that a sweep lowers, and perturbations after two steps from one start.
 
-        The gradient is in double: in float32 a unit next to 0 is on in one layout and off in the other.
+        In double: in float32 a unit next to 0 is on in one layout and off in the other.
         """
         from ucbench.crafting.pgd import pgd
         from ucbench_eminn.objective import cross_entropy
 
         x, y = sample(self)
+        x, start = x.double(), self.start(x).double()
         model = self.fresh().to(self.device)
         self.engine.stepper(model, lr=LR)  # brings the network to the engine's layout
-        model.eval().requires_grad_(False)
-        objective = cross_entropy(model, y, self.engine.autocast())
-        seen = (x + self.start(x)).clamp(0, 1).double().requires_grad_()
-        (gradient,) = torch.autograd.grad(cross_entropy(model.double(), y, self.engine.autocast())(seen), seen)
-        model.float()
-        delta = pgd(x, self.start(x), objective, steps=_CHECKED_STEPS, step=STEP * RADIUS, radius=RADIUS)
-        return None, Evidence({"gradient": array(gradient) / len(x)}, {"perturbation": array(delta)})
+        objective = cross_entropy(model.eval().requires_grad_(False).double(), y, self.engine.autocast())
+        seen = (x + start).clamp(0, 1).requires_grad_()
+        (gradient,) = torch.autograd.grad(objective(seen), seen)
+        delta = pgd(x, start, objective, steps=_CHECKED_STEPS, step=STEP * RADIUS, radius=RADIUS)
+        found = array(gradient) / len(x)
+        return None, Evidence({"gradient": found}, {"perturbation": (array(delta), found)})
 
     def measure(self) -> Measured:
         sizes = self.sizes
@@ -82,13 +82,13 @@ class Fast(_Data):
 class Plain(_Data):
     def check(self, given: None) -> Evidence:
         x, y = sample(self)
-        model = self.fresh().to(self.device).eval()
-        seen = (x + self.start(x)).clamp(0, 1).double().requires_grad_()
-        F.cross_entropy(model.double()(seen), y).backward()
-        model.float()
+        x, start = x.double(), self.start(x).double()
+        model = self.fresh().to(self.device).eval().double()
+        seen = (x + start).clamp(0, 1).requires_grad_()
+        F.cross_entropy(model(seen), y).backward()
         options = {"radius": RADIUS, "step": STEP * RADIUS, "steps": _CHECKED_STEPS}
-        delta = plain_eminn.pgd(model, x, y, self.start(x), **options)
-        return Evidence({"gradient": array(seen.grad)}, {"perturbation": array(delta)})
+        delta = plain_eminn.pgd(model, x, y, start, **options)
+        return Evidence({"gradient": array(seen.grad)}, {"perturbation": (array(delta), array(seen.grad))})
 
     def _loader(self, workers: int, *, shuffle: bool) -> Any:
         stored = plain_pictures.Pictures(self.train.images, self.train.known_labels, plain_pictures.plainly())

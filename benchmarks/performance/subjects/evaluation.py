@@ -9,7 +9,7 @@ import torch
 from plain import pictures as plain_pictures
 from plain import training as plain_training
 
-from subjects.base import Evidence, Measured, Side, network, pictures
+from subjects.base import Evidence, Measured, Side, array, network, pictures
 from ucbench.data.imageset import ImageSet
 from ucbench.training.normalized import channel_statistics, normalized
 
@@ -27,6 +27,12 @@ class _Data(Side):
         return channel_statistics(self.checked())
 
 
+def scored(predictions: Any, scores: torch.Tensor) -> Evidence:
+    """Predictions ``[N]`` are comparable where the best of the scores ``[N, K]`` is clearly ahead of the second."""
+    best = scores.topk(2, dim=1).values
+    return Evidence({"scores": array(scores)}, {"predictions": (predictions, array(best[:, 0] - best[:, 1]))})
+
+
 class Fast(_Data):
     @cached_property
     def _model(self) -> torch.nn.Module:
@@ -35,8 +41,10 @@ class Fast(_Data):
         return wrapped
 
     def check(self) -> tuple[Any, Evidence]:
-        """Predictions of an untrained network, whose scores lie close to each other."""
-        return None, Evidence(mostly={"predictions": self.engine.predict(self._model, self.checked())})
+        """Scores of an untrained network and the classes predicted of them."""
+        images = self.checked()
+        x = torch.from_numpy(images.images.copy()).float().div(255).to(self.device)
+        return None, scored(self.engine.predict(self._model, images), self._model.eval()(x))
 
     def measure(self) -> Measured:
         model, test = self._model, self.test
@@ -58,8 +66,9 @@ class Plain(_Data):
         )
 
     def check(self, given: None) -> Evidence:
-        found = plain_training.evaluate(self._model, self._loader(self.checked(), 0), self.device)[1]
-        return Evidence(mostly={"predictions": found.numpy()})
+        predictions = plain_training.evaluate(self._model, self._loader(self.checked(), 0), self.device)[1]
+        scores = torch.cat([self._model(x.to(self.device)) for x, _, _ in self._loader(self.checked(), 0)])
+        return scored(predictions.numpy(), scores)
 
     @cached_property
     def _chosen(self) -> tuple[int, Any]:

@@ -161,7 +161,7 @@ class PlainClusters(Clusters):
             losses.append(steps)
             deltas.append(array(delta))
         mean = np.mean(losses, axis=0)
-        return Evidence({"first loss": mean[0], "last loss": mean[-1]}, {"perturbations": np.stack(deltas)})
+        return Evidence({"first loss": mean[0], "last loss": mean[-1]}, mostly={"perturbations": np.stack(deltas)})
 
 
 def checked(setting: Setting) -> Setting:
@@ -195,4 +195,5 @@ def released_evidence(side: Clusters) -> tuple[dict[str, Any], Evidence]:
         "centres": np.array(made.state["centres"]),
     }
     loss = run.notes["loss"]
-    return given, Evidence({"first loss": loss["first"], "last loss": loss["last"]}, {"perturbations": made.delta})
+    losses = {"first loss": loss["first"], "last loss": loss["last"]}
+    return given, Evidence(losses, mostly={"perturbations": made.delta})

@@ -18,6 +18,7 @@ FOLDER = Path(__file__).parents[2] / "benchmarks" / "performance"
 FIGURES = ("second-load", "help")
 #: Reaching a loss takes ucbench fewer updates: that is what the subject measures.
 FEWER = ("uc",)
+pytestmark = pytest.mark.slow
 
 
 @contextmanager
@@ -147,6 +148,26 @@ def test_agreement_rejects_differing_evidence(compare):
         agreement(Evidence({"a": values}), Evidence({"b": values}))
 
 
+def test_agreement_compares_decided_values_only_where_the_distance_is_clear(compare):
+    from subjects.base import Evidence, agreement
+
+    def agree(here, there):
+        return agreement(*(Evidence(decided={"sign": (np.sign(g), g)}) for g in (here, there))).agrees
+
+    gradient = np.random.default_rng(0).normal(size=(10, 100))
+    gradient[:2] *= 1e-6
+    rounded = gradient.copy()
+    rounded[:2] *= -1
+    assert agree(gradient, rounded)
+    flipped = gradient.copy()
+    flipped[5, :10] *= -1
+    assert not agree(gradient, flipped)
+    # Nearly all of the gradient is next to nothing: its signs say nothing.
+    vanishing = np.full(1000, 1e-9)
+    vanishing[0] = 1
+    assert not agree(vanishing, vanishing)
+
+
 def test_compare_rejects_an_unknown_subject(compare, capsys):
     with pytest.raises(SystemExit) as left:
         compare.main(["victims"])
@@ -190,13 +211,25 @@ def test_ideas_agree_with_current_code_in_double(ideas, tmp_path, capsys):
     """Those that compile are left out: that takes a minute each."""
     path = tmp_path / "ideas.json"
     named = [name for name in ideas.IDEAS if "compiled" not in name and name != "fused-step"]
-    assert (
-        ideas.main([*named, "--tiny", "--repeats", "1", "--device", "cpu", "--threads", "1", "--json", str(path)]) == 0
-    )
+    status = ideas.main([*named, "--tiny", "--repeats", "1", "--device", "cpu", "--threads", "1", "--json", str(path)])
     rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
     assert list(rows) == named
-    assert {name for name, row in rows.items() if row["apart"] > 0.01} == set()
+    assert {name: row["agrees"] for name, row in rows.items() if not row["agrees"]["yes"]} == {}
+    assert status == 0
     assert capsys.readouterr().out.count("x |") == len(named)
+
+
+def test_ideas_disagree_when_folding_forgets_a_bias(ideas, monkeypatch, tmp_path):
+    def folded(model):
+        found = ideas.fuse_conv_bn_eval(model.conv1, model.bn1)
+        with torch.no_grad():
+            found.bias.zero_()
+        model.conv1, model.bn1 = found, torch.nn.Identity()
+        return model
+
+    monkeypatch.setattr(ideas, "folded", folded)
+    fixed = ["--tiny", "--repeats", "1", "--device", "cpu", "--threads", "1"]
+    assert ideas.main(["folded-attack", *fixed]) == 1
 
 
 def test_folded_network_has_no_batch_norm(ideas, tmp_path):
