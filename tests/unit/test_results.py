@@ -5,56 +5,20 @@ from __future__ import annotations
 import csv
 import math
 import random
+import subprocess
+import sys
 
+import boards
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ucbench.results import (
-    AVERAGED,
-    COLUMNS,
-    PART_ACCURACY,
-    PART_GAIN,
-    gap_removed,
-    gates,
-    rows,
-    summarise,
-    to_csv,
-    write_csv,
-)
+from ucbench.results.columns import ASKED, AVERAGED, BOARD, COLUMNS, PART_ACCURACY, PART_GAIN, column
+from ucbench.results.gate import gates
 from ucbench.results.records import read_records, write_record
-
-ASKED = [
-    "dataset",
-    "poisoner",
-    "preset",
-    "surrogate",
-    "craft_labels",
-    "labeling",
-    "defense",
-    "victim",
-    "norm",
-    "epsilon",
-    "mixture",
-    "trusted",
-    "craft_seed",
-    "train_seed",
-    "epochs",
-    "test_accuracy",
-    "balanced_accuracy",
-    "test_accuracy_best",
-    "train_accuracy",
-    "clean_accuracy",
-    "sham_accuracy",
-    "drop",
-    "drop_sham",
-    "gap_removed",
-    "measured_linf",
-    "psnr",
-    "seconds",
-    "status",
-    "cell",
-]
+from ucbench.results.statistics import gap_removed
+from ucbench.results.table import dicts, rows, summarise, to_csv, write_csv
 
 
 def record(poisoner: str, accuracy: float | None, *, data: str = "spots", dtype: str = "float32", **changes) -> dict:
@@ -80,47 +44,67 @@ def record(poisoner: str, accuracy: float | None, *, data: str = "spots", dtype:
     metrics = changes.pop("metrics", {})
     request |= changes
     found = {
-        "schema": 1,
+        **boards.record(poisoner, 0, 0.0 if accuracy is None else accuracy),
         "cell": "-".join(str(value) for value in (*request.values(), data, dtype)).replace("/", ""),
-        "release": None,
         "request": request,
-        "label_access": "none",
-        "granularity": "sample",
-        "status": "failed",
         "data": {"train": data, "test": data},
-        "numerics": {"dtype": dtype, "threads": 1},
+        "numerics": {"dtype": dtype, "threads": 1, "deterministic": True},
     }
     if accuracy is None:
-        return found
+        return boards.failed(found)
     return found | {
-        "status": "ok",
         "metrics": {
             "test_accuracy": accuracy,
             "balanced_accuracy": accuracy,
             "matched_accuracy": accuracy,
-            "test_accuracy_best": accuracy + 1,
+            "test_accuracy_best": min(accuracy + 1, 100.0),
             "train_accuracy": 99.0,
             "chance": 10.0,
             **metrics,
         },
         "epochs": 12,
-        "budget": {"linf_max": 8.0, "psnr": 31.25, "l2_max": 0.0315, "l0_max": 64.0, "ssim": 0.98765},
+        "budget": {"linf_max": 4.0, "psnr": 31.25, "l2_max": 0.0315, "l0_max": 64.0, "ssim": 0.98765},
         "cost": {"seconds": 12.3456, "craft_seconds": 1.0, "images_per_second": 100.0},
     }
 
 
 def row_of(poisoner: str, records: list[dict], **where) -> dict:
-    (found,) = [r for r in rows(records) if r["poisoner"] == poisoner and all(r[k] == v for k, v in where.items())]
+    (found,) = [
+        r for r in dicts(rows(records)) if r["poisoner"] == poisoner and all(r[k] == v for k, v in where.items())
+    ]
     return found
 
 
-def test_rows_have_all_required_columns():
-    assert set(ASKED) <= set(COLUMNS)
-    assert len(set(COLUMNS)) == len(COLUMNS)
-    assert set(AVERAGED) <= set(COLUMNS)
+def test_columns_are_described_once_and_in_full():
+    for described in (*map(column, COLUMNS), *BOARD):
+        assert described.meaning, described.name
+        assert described.heading, described.name
+    assert len({described.name for described in BOARD}) == len(BOARD)
+    assert len({number.priority for number in AVERAGED}) == len(AVERAGED)
+    assert COLUMNS[: len(ASKED)] == tuple(described.name for described in ASKED)
+    assert not any(described.priority for described in ASKED)
 
 
-def test_row_has_reference_accuracies_and_drops():
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("epsilon", 8.0, "8"),
+        ("epsilon", 0.5, "0.5"),
+        ("mixture", None, ""),
+        ("epochs", 12, "12"),
+        ("test_accuracy", 100 / 3, "33.33"),
+        ("test_accuracy", math.nan, ""),
+        ("gap_removed", 2 / 3, "0.6667"),
+        ("robust-accuracy.accuracy", 1 / 3, "0.3333"),
+        ("robust-accuracy.images", 7, "7"),
+        ("victim", "tiny", "tiny"),
+    ],
+)
+def test_csv_text_of_a_value_follows_from_its_column(name, value, text):
+    assert column(name).text(value) == text
+
+
+def test_a_row_stands_beside_its_references_with_its_drops():
     records = [record("clean", 90.0), record("sham", 88.0), record("uc", 30.0)]
     row = row_of("uc", records)
     assert (row["clean_accuracy"], row["sham_accuracy"]) == (90.0, 88.0)
@@ -138,23 +122,22 @@ def test_row_has_reference_accuracies_and_drops():
         (90.0, 2.0, 10.0, 1.0),  # below chance counts as chance
         (90.0, 94.0, 10.0, -0.05),
         (60.0, 35.0, 10.0, 0.5),
-        (10.0, 5.0, 10.0, None),
-        (8.0, 5.0, 10.0, None),
-        (None, 5.0, 10.0, None),
-        (90.0, None, 10.0, None),
-        (90.0, 5.0, None, None),
+        (10.0, 5.0, 10.0, math.nan),
+        (8.0, 5.0, 10.0, math.nan),
+        (None, 5.0, 10.0, math.nan),
+        (90.0, None, 10.0, math.nan),
+        (90.0, 5.0, None, math.nan),
     ],
 )
-def test_gap_removed_is_a_share_of_the_removable_gap(clean, accuracy, chance, removed):
-    found = gap_removed(clean, accuracy, chance)
-    assert found == (removed if removed is None else pytest.approx(removed))
+def test_the_gap_removed_is_a_share_of_what_can_be_lost(clean, accuracy, chance, removed):
+    assert gap_removed(clean, accuracy, chance) == pytest.approx(removed, nan_ok=True)
 
 
 @given(st.floats(0, 100), st.floats(0, 100), st.floats(0, 99))
 @settings(max_examples=25, deadline=None)
-def test_gap_removed_is_at_most_one(clean, accuracy, chance):
+def test_nothing_removes_more_than_the_gap(clean, accuracy, chance):
     found = gap_removed(clean, accuracy, chance)
-    assert found is None or found <= 1
+    assert np.isnan(found) or found <= 1
 
 
 @pytest.mark.parametrize(
@@ -170,7 +153,7 @@ def test_gap_removed_is_at_most_one(clean, accuracy, chance):
         {"dtype": "bfloat16"},
     ],
 )
-def test_row_references_have_the_same_exploiter(other):
+def test_references_are_those_of_the_same_exploiter(other):
     records = [record("clean", 50.0, **other), record("sham", 40.0, **other), record("uc", 30.0)]
     row = row_of("uc", records)
     assert (row["clean_accuracy"], row["sham_accuracy"], row["drop"], row["gap_removed"]) == (None,) * 4
@@ -181,14 +164,14 @@ def test_row_references_have_the_same_exploiter(other):
 @pytest.mark.parametrize(
     "other", [{"epsilon": 16.0}, {"norm": "l2"}, {"mixture": 0.5}, {"craft_seed": 1}], ids=lambda o: next(iter(o))
 )
-def test_row_sham_has_the_same_budget(other):
+def test_the_sham_is_further_that_of_the_same_budget(other):
     records = [record("clean", 90.0), record("sham", 40.0, **other), record("uc", 30.0)]
     row = row_of("uc", records)
     assert (row["clean_accuracy"], row["sham_accuracy"]) == (90.0, None)
     assert row_of("uc", [*records, record("uc", 20.0, **other)], **other)["sham_accuracy"] == 40.0
 
 
-def test_row_fields_are_empty_for_a_failed_cell_or_reference():
+def test_a_failed_cell_or_reference_leaves_empty_fields():
     row = row_of("uc", [record("clean", None), record("sham", 88.0), record("uc", 30.0)])
     assert (row["clean_accuracy"], row["drop"], row["drop_sham"]) == (None, None, 58.0)
     row = row_of("uc", [record("clean", 90.0), record("uc", None)])
@@ -208,15 +191,15 @@ def many() -> list[dict]:
 
 @given(st.randoms())
 @settings(max_examples=25, deadline=None)
-def test_rows_are_independent_of_record_order(rng: random.Random):
+def test_the_order_of_records_does_not_matter(rng: random.Random):
     records = [*many(), record("tap", 50.0, dtype="bfloat16"), record("tap", 50.0, data="other pictures")]
     shuffled = records.copy()
     rng.shuffle(shuffled)
     assert to_csv(rows(shuffled)) == to_csv(rows(records))
 
 
-def test_rows_start_each_block_with_references():
-    names = [(row["victim"], row["epsilon"], row["poisoner"]) for row in rows(many()) if row["train_seed"] == 0]
+def test_references_head_their_block():
+    names = [(row["victim"], row["epsilon"], row["poisoner"]) for row in dicts(rows(many())) if row["train_seed"] == 0]
     block = ["sham", "positive", "tap", "uc"]
     assert names == [
         entry
@@ -225,7 +208,7 @@ def test_rows_start_each_block_with_references():
     ]
 
 
-def test_results_csv_is_rebuilt_byte_identically_from_records(tmp_path):
+def test_the_file_is_rebuilt_byte_for_byte_from_the_records_beside_it(tmp_path):
     for each in many():
         write_record(tmp_path, each)
     before = write_csv(tmp_path, rows(many())).read_bytes()
@@ -234,7 +217,7 @@ def test_results_csv_is_rebuilt_byte_identically_from_records(tmp_path):
     assert b"\r" not in before
 
 
-def test_csv_writes_plain_numbers_and_empty_fields(tmp_path):
+def test_numbers_are_written_plainly_and_what_does_not_apply_is_empty(tmp_path):
     path = write_csv(tmp_path, rows([record("clean", 90.0), record("uc", 100 / 3, mixture=0.4), record("lsp", None)]))
     with path.open(newline="") as file:
         reader = csv.DictReader(file)
@@ -249,7 +232,7 @@ def test_csv_writes_plain_numbers_and_empty_fields(tmp_path):
     assert (table["lsp"]["status"], table["lsp"]["test_accuracy"]) == ("failed", "")
 
 
-def test_summary_averages_over_seeds_and_counts_failures():
+def test_a_summary_averages_over_seeds_only_and_counts_failures():
     records = [
         *(record("clean", 90.0 + seed, train_seed=seed) for seed in (0, 1)),
         *(record("uc", 30.0 + 2 * seed, train_seed=seed, craft_seed=seed) for seed in (0, 1)),
@@ -271,7 +254,7 @@ def test_summary_averages_over_seeds_and_counts_failures():
     assert means["drop"].mean == 59.5
 
 
-def test_summary_counts_trainings_on_one_release_once():
+def test_trainings_on_one_release_count_once():
     """The craft seed is the unit: what repeats a training says nothing about another release."""
     accuracies = {(0, 0): 30.0, (0, 1): 50.0, (1, 0): 20.0, (1, 1): 20.0}
     records = [
@@ -311,13 +294,13 @@ def regime(positive: float = 15.0, sham: float = 88.0, train: float = 99.0, spre
         ({"seeds": (0,)}, ["half-width of the interval"]),
     ],
 )
-def test_gate_names_the_unmet_conditions(changes, failing):
+def test_a_gate_names_what_a_regime_lacks(changes, failing):
     (gate,) = gates(rows(regime(**changes)))
     assert [name for name, (ok, _) in gate.checks.items() if not ok] == failing
     assert gate.passed == (not failing)
 
 
-def test_gate_uses_the_references_of_its_rows():
+def test_a_gate_judges_by_the_references_of_its_own_rows():
     strangers = [
         *(record("sham", 20.0, mixture=0.5, train_seed=seed, craft_seed=seed) for seed in (0, 1)),
         *(record("clean", 20.0, dtype="bfloat16", train_seed=seed) for seed in (0, 1)),
@@ -327,21 +310,21 @@ def test_gate_uses_the_references_of_its_rows():
     assert gate.passed
 
 
-def test_gate_is_missing_without_positive_and_fails_without_references():
+def test_there_is_no_gate_without_positive_and_none_is_passed_without_references():
     assert gates(rows(regime()[:4])) == []
     assert gates(rows([record("positive", None)])) == []
     (gate,) = gates(rows(regime()[4:]))
     assert not gate.passed
 
 
-def test_gate_is_open_with_one_seed():
+def test_one_seed_that_passes_all_else_leaves_the_gate_open():
     one = [row for row in regime() if row["request"]["train_seed"] == 0]
     (gate,) = gates(rows(one))
     assert not gate.passed
     assert "open" in gate.verdict
 
 
-def test_mixture_row_is_compared_with_its_clean_part():
+def test_a_mixture_is_read_against_its_clean_part_alone():
     part = {"defense": "clean-part", "mixture": 0.4}
     table = rows(
         [
@@ -357,18 +340,28 @@ def test_mixture_row_is_compared_with_its_clean_part():
     )
     gains = {
         (row["poisoner"], row["mixture"], row["craft_seed"]): (row[PART_ACCURACY], row[PART_GAIN])
-        for row in table
-        if PART_GAIN in row
+        for row in dicts(table)
+        if row[PART_GAIN] is not None
     }
     assert gains == {("uc", 0.4, 0): (60.0, 6.5), ("uc", 0.4, 1): (61.0, -6.0)}
     assert to_csv(table).splitlines()[0].endswith("cell,clean-part.accuracy,clean-part.gain")
     assert "clean-part" not in to_csv(rows([record("uc", 50.0, mixture=0.8)])).splitlines()[0]
 
 
-def test_mixture_row_prefers_the_clean_part_of_its_poisoner():
+def test_a_poisoners_own_clean_part_comes_before_anothers():
     part = {"defense": "clean-part", "mixture": 0.4}
     asked = [record("uc", 50.0, mixture=0.4), record("sham", 60.0, **part)]
-    assert [row[PART_GAIN] for row in rows(asked) if PART_GAIN in row] == [-10.0]
+    assert rows(asked)[PART_GAIN].dropna().tolist() == [-10.0]
     for own in (record("uc", 40.0, **part), record("lsp", 30.0, **part)):
         asked.append(own)
-        assert [row[PART_GAIN] for row in rows(asked) if PART_GAIN in row] == [10.0]
+        assert rows(asked)[PART_GAIN].dropna().tolist() == [10.0]
+
+
+def test_package_loads_pandas_only_once_rows_are_needed():
+    code = (
+        "import sys, ucbench.results as results\n"
+        "assert not {'pandas', 'scipy', 'torch'} & sys.modules.keys()\n"
+        "assert all(hasattr(results, name) for name in results.__all__)\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
