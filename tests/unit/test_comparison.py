@@ -34,7 +34,7 @@ def names(settings) -> list[tuple[str, str]]:
     return [(setting[SETTING.index("poisoner")], setting[-1]) for setting in settings]
 
 
-def test_differences_are_other_minus_one_and_paired_by_seed(board):
+def test_diff_is_second_minus_first_paired_by_seed(board):
     one = board(boards.rows_of({"uc": around(40), "lsp": around(20)}))
     other = board(boards.rows_of({"uc": around(42), "lsp": around(20)}))
     found = {names([line.setting])[0][0]: line for line in compare_boards(one, other).differences}
@@ -46,20 +46,20 @@ def test_differences_are_other_minus_one_and_paired_by_seed(board):
     assert {line.change.n for line in found.values()} == {4}
 
 
-def test_without_two_seeds_in_common_there_is_no_interval(board):
+def test_diff_has_no_interval_without_two_common_seeds(board):
     one = board([boards.record("uc", seed, 40) for seed in (0, 1, 2)])
     other = board([boards.record("uc", seed, 50) for seed in (2, 3, 4)])
     (line,) = compare_boards(one, other).differences
     assert (line.change.mean, line.change.n, math.isnan(line.change.half)) == (10, 1, True)
 
 
-def test_trainings_on_one_release_are_one_unit(board):
+def test_diff_averages_trainings_on_one_release(board):
     one = board([boards.record("uc", 0, accuracy, craft_seed=0, train_seed=s) for s, accuracy in enumerate((10, 30))])
     (seeds,) = one.accuracies.values()
     assert seeds == {0: 20}
 
 
-def test_what_only_one_has_is_told_and_failed_cells_are_not_there(board):
+def test_diff_lists_rows_of_one_board_and_skips_failed_cells(board):
     failed = [boards.failed(boards.record("ar", 0, 0))]
     one = board(boards.rows_of({"uc": [40], "lsp": [20]}), boards.rows_of({"uc": [60]}, "jpeg"), failed)
     other = board(boards.rows_of({"uc": [40], "ar": [30]}))
@@ -69,13 +69,13 @@ def test_what_only_one_has_is_told_and_failed_cells_are_not_there(board):
     assert names(line.setting for line in found.differences) == [("uc", "none")]
 
 
-def test_other_budgets_presets_and_labels_are_other_rows(board):
+def test_diff_separates_budgets_presets_and_labels(board):
     one = board(boards.rows_of({"uc": [40]}))
     for changed in ({"epsilon": 16.0}, {"preset": "paper"}, {"access": "full"}, {"victim": "resnet18"}):
         assert not compare_boards(one, board(boards.rows_of({"uc": [40]}, **changed))).differences
 
 
-def test_orders_are_of_poisoners_of_one_block_without_references_and_oracles(board):
+def test_diff_orders_poisoners_per_block_without_references_and_oracles(board):
     rows = [
         boards.rows_of({"clean": [90], "sham": [88], "uc": [40], "lsp": [20], "rand-sample": [80]}),
         boards.rows_of({"positive:grid=2": [5], "shuffled:uc": [70], "secret": [1]}, oracle=True),
@@ -95,7 +95,7 @@ def test_orders_are_of_poisoners_of_one_block_without_references_and_oracles(boa
     assert first.agreement.tau == pytest.approx(1 / 3)
 
 
-def test_the_worst_case_has_an_order_and_differences_of_its_own(board):
+def test_diff_compares_and_orders_the_worst_case(board):
     def rows(jpeg: float):
         return [
             *boards.rows_of({"uc": [40, 41], "lsp": [20, 21]}),
@@ -114,14 +114,14 @@ def test_the_worst_case_has_an_order_and_differences_of_its_own(board):
     assert {order.by for order in compare_boards(unknown, other).orders} == {UNDEFENDED}
 
 
-def test_the_worst_case_comes_after_every_defense_whatever_its_name(board):
+def test_diff_places_the_worst_case_after_all_defenses(board):
     rows = [*boards.rows_of({"uc": [40, 41]}), *boards.rows_of({"uc": [42, 43]}, "zoom")]
     one, other = (board(rows, defenses=("none", "zoom")) for _ in range(2))
     listed = [line.setting[-1] for line in compare_boards(one, other).differences]
     assert listed == ["none", "zoom", WORST]
 
 
-def test_boards_may_differ_in_an_axis_that_is_named(board):
+def test_diff_allows_boards_to_differ_in_a_named_axis(board):
     one = board(boards.rows_of({"uc": [40], "lsp": [20]}))
     other = board(boards.rows_of({"uc": [60], "lsp": [30]}, victim="vgg16"))
     assert not compare_boards(one, other).differences
@@ -137,7 +137,7 @@ def test_boards_may_differ_in_an_axis_that_is_named(board):
         compare_boards(one, other, ["poisoner"])
 
 
-def test_a_longer_schedule_is_compared_and_the_places_that_change_are_told(board):
+def test_diff_of_schedules_reports_changed_places(board):
     accuracies = {"uc": around(40), "lsp": around(30), "eminn": around(60)}
     longer = {"uc": around(20), "lsp": around(30), "eminn": around(60)}
     one = board(boards.rows_of(accuracies, victim="resnet18:width=16"))
@@ -151,7 +151,7 @@ def test_a_longer_schedule_is_compared_and_the_places_that_change_are_told(board
     assert not compare_boards(one, wider, ["schedule"]).differences, "the schedule is all that may differ"
 
 
-def test_a_folder_without_records_is_a_clear_error(tmp_path):
+def test_diff_raises_on_a_folder_without_records(tmp_path):
     with pytest.raises(DataError, match="There are no records in"):
         read_board(tmp_path, None)
 
@@ -168,7 +168,7 @@ def figures(path, *lines: dict, same=None):
     return read_published(path, namer(installed(), same or {}))
 
 
-def test_published_names_are_those_of_installed_components(tmp_path):
+def test_published_names_are_installed_components(tmp_path):
     found = figures(
         tmp_path / "p.csv",
         {},
@@ -191,7 +191,7 @@ def test_published_names_are_those_of_installed_components(tmp_path):
     assert found[0].source == "A. Paper, T1"
 
 
-def test_what_cannot_be_compared_is_counted_and_left_out(tmp_path):
+def test_published_figures_without_a_match_are_counted(tmp_path):
     found = figures(
         tmp_path / "p.csv",
         {"metric": "generation_time", "value": "0.4 h", "victim": "", "defense": ""},
@@ -211,7 +211,7 @@ def test_what_cannot_be_compared_is_counted_and_left_out(tmp_path):
     assert found.left_out["no plain accuracy"] == 2
 
 
-def test_a_file_of_something_else_is_a_clear_error(tmp_path):
+def test_published_raises_on_a_file_of_another_kind(tmp_path):
     (tmp_path / "other.csv").write_text("poisoner,value\nEM,3\n")
     with pytest.raises(DataError, match="its header lacks paper, table"):
         read_published(tmp_path / "other.csv", namer(installed(), {}))
@@ -220,7 +220,7 @@ def test_a_file_of_something_else_is_a_clear_error(tmp_path):
         read_published(tmp_path / "bytes.csv", namer(installed(), {}))
 
 
-def test_published_figures_meet_rows_of_the_same_base_names_and_budget(board, tmp_path):
+def test_published_figures_match_rows_by_base_name_and_budget(board, tmp_path):
     one = board(
         boards.rows_of({"eminn": around(30), "adv-poison": around(60), "lsp": around(90)}, access="full"),
         boards.rows_of({"eminn": [1]}, access="full", epsilon=16.0),
@@ -246,7 +246,7 @@ def test_published_figures_meet_rows_of_the_same_base_names_and_budget(board, tm
     }  # fmt: skip
 
 
-def test_a_published_worst_case_is_over_the_defenses_that_both_have(board, tmp_path):
+def test_published_worst_case_covers_common_defenses(board, tmp_path):
     accuracies = {"none": (30, 20), "jpeg": (50, 60), "cutmix": (35, 99)}
     one = board(
         *(
@@ -267,7 +267,7 @@ def test_a_published_worst_case_is_over_the_defenses_that_both_have(board, tmp_p
     assert orders[UNDEFENDED].one == ("lsp", "eminn")
 
 
-def test_two_defenses_of_one_name_are_none_that_a_paper_names(board, tmp_path):
+def test_published_match_skips_two_defenses_of_one_name(board, tmp_path):
     one = board(
         *(
             boards.rows_of({"eminn": [30, 30], "lsp": [20, 20]}, defense, access="full")

@@ -29,7 +29,7 @@ def table():
     return rows(records)
 
 
-def test_a_series_is_all_that_shares_a_mark():
+def test_series_group_rows_by_mark():
     drawn = {one.name: one.points for one in series(table(), "labeling", "test_accuracy")}
     assert set(drawn) == {"clean", "sham", "uc", "lsp, labels original", "lsp, labels clusters:k=10"}
     uc = drawn["uc"]["kmeans:k=10"]
@@ -37,11 +37,11 @@ def test_a_series_is_all_that_shares_a_mark():
     assert uc.half == pytest.approx(12.706 * 2, rel=1e-3)  # Student's quantile, and the standard error of 50 and 54
 
 
-def test_references_come_first():
+def test_series_put_references_first():
     assert [one.name for one in series(table(), "labeling", "test_accuracy")][:2] == ["clean", "sham"]
 
 
-def test_what_the_axis_does_not_tell_apart_the_name_does():
+def test_series_names_distinguish_what_the_axis_does_not():
     names = {one.name for one in series(table(), "defense", "test_accuracy")}
     assert {"uc, labeling original", "uc, labeling kmeans:k=10"} <= names
 
@@ -53,13 +53,13 @@ def test_what_the_axis_does_not_tell_apart_the_name_does():
         ("ab", {"clusters:k=10,model=a", "clusters:k=10,model=b", "predicted:model=a"}),
     ],
 )
-def test_the_model_behind_craft_labels_is_named_where_there_are_two(models, names):
+def test_series_name_the_craft_label_model_when_there_are_two(models, names):
     told = [*(f"clusters:k=10,model={model}" for model in models), "predicted:model=a"]
     table = rows([one for labels in dict.fromkeys(told) for one in boards.rows_of({"uc": [40]}, craft_labels=labels)])
     assert {one.name for one in series(table, "labeling", "test_accuracy")} == {f"uc, labels {name}" for name in names}
 
 
-def test_radii_do_not_split_the_clean_row():
+def test_radius_does_not_split_the_clean_series():
     both = rows(
         boards.rows_of({"clean": [90, 91]})
         + boards.rows_of({"uc": [40, 42]}, epsilon=8.0)
@@ -69,31 +69,31 @@ def test_radii_do_not_split_the_clean_row():
     assert names == {"clean", "uc, epsilon 8.0", "uc, epsilon 16.0"}
 
 
-def test_shares_are_drawn_in_percent():
+def test_shares_are_plotted_in_percent():
     (found,) = (one for one in series(table(), "labeling", "gap_removed") if one.name == "uc")
     # (90 - 40) of (90 - 10), and (92 - 44) of (92 - 10).
     assert found.points["original"].mean == pytest.approx(100 * (50 / 80 + 48 / 82) / 2)
 
 
-def test_trainings_on_one_release_are_one_draw():
+def test_trainings_on_one_release_are_averaged():
     twice = [*boards.rows_of({"uc": [40, 60]}), boards.record("uc", 0, 50.0, train_seed=7)]
     (found,) = series(rows(twice), "labeling", "test_accuracy")
     assert (found.points["original"].mean, found.points["original"].n) == (52.5, 2)
 
 
-def test_presets_stand_apart_along_the_axis_of_poisoners():
+def test_presets_are_separate_on_the_poisoner_axis():
     both = boards.rows_of({"uc": [40]}) + boards.rows_of({"uc": [70]}, preset="quick")
     (found,) = series(rows(both), "poisoner", "test_accuracy")
     assert {place: value.mean for place, value in found.points.items()} == {"uc": 40, "uc@quick": 70}
 
 
-def test_one_seed_has_no_interval():
+def test_interval_is_missing_for_one_seed():
     (found,) = series(rows(boards.rows_of({"uc": [40]})), "labeling", "test_accuracy")
     assert math.isnan(found.points["original"].half)
 
 
 @pytest.mark.parametrize(("by", "ending"), [("labeling", "png"), ("labeling", "pdf"), *((by, "svg") for by in AXES)])
-def test_equal_rows_give_equal_bytes(tmp_path, by, ending):
+def test_plot_files_are_byte_identical_for_equal_rows(tmp_path, by, ending):
     one, other = tmp_path / f"one.{ending}", tmp_path / f"other.{ending}"
     for path in (one, other):
         plot(table(), path, by=by, measure="test_accuracy", title="a title")
@@ -101,18 +101,18 @@ def test_equal_rows_give_equal_bytes(tmp_path, by, ending):
 
 
 @pytest.mark.parametrize("measure", sorted(MEASURES))
-def test_measures_are_columns_of_the_results(measure):
+def test_measures_are_result_columns(measure):
     assert measure in COLUMNS
 
 
-def test_the_picture_names_its_marks(tmp_path):
+def test_plot_legend_names_every_series(tmp_path):
     plot(table(), tmp_path / "a.svg", by="labeling", measure="test_accuracy", title="Some & title")
     text = (tmp_path / "a.svg").read_text(encoding="utf-8")
     for name in ("lsp, labels clusters:k=10", "kmeans:k=10", "Some &amp; title", "clean test accuracy, %"):
         assert f"<!-- {name} -->" in text
 
 
-def test_names_that_differ_in_numbers_stand_in_the_order_of_these(tmp_path):
+def test_names_with_numbers_are_sorted_numerically(tmp_path):
     asked = {name: [50] for name in ("uc:clusters=100", "lsp", "uc:clusters=20", "uc:clusters=5", "uc:clusters=2.5")}
     out = tmp_path / "clusters.svg"
     plot(rows(boards.rows_of(asked)), out, by="poisoner", measure="test_accuracy", title="")
@@ -122,7 +122,7 @@ def test_names_that_differ_in_numbers_stand_in_the_order_of_these(tmp_path):
     assert drawn[0] == "lsp" or drawn[-1] == "lsp"
 
 
-def test_a_title_longer_than_the_picture_goes_on_below(tmp_path):
+def test_long_title_is_wrapped(tmp_path):
     words = [f"word{number}" for number in range(40)]
     plot(table(), tmp_path / "a.svg", by="labeling", measure="test_accuracy", title=" ".join(words))
     text = (tmp_path / "a.svg").read_text(encoding="utf-8")
@@ -131,7 +131,7 @@ def test_a_title_longer_than_the_picture_goes_on_below(tmp_path):
     assert 1 < len(lines) < 20
 
 
-def test_conditions_choose_rows():
+def test_conditions_select_rows():
     assert set(selected(table(), ["labeling=original"])["labeling"]) == {"original"}
     both = selected(table(), ["poisoner=uc", "poisoner=sham", "labeling=original"])
     assert set(both["poisoner"]) == {"uc", "sham"}
@@ -142,12 +142,12 @@ def test_conditions_choose_rows():
     ("conditions", "text"),
     [(["labeling"], "COLUMN=VALUE"), (["labels=a"], "COLUMN=VALUE"), (["labeling=fine"], "No row has labeling=fine")],
 )
-def test_conditions_that_choose_nothing_are_refused(conditions, text):
+def test_conditions_that_select_nothing_raise(conditions, text):
     with pytest.raises(UsageError, match=text):
         selected(table(), conditions)
 
 
-def test_what_cannot_be_drawn_is_refused(tmp_path):
+def test_plot_raises_on_what_cannot_be_drawn(tmp_path):
     with pytest.raises(UsageError, match="--by is one of"):
         series(table(), "seed", "test_accuracy")
     with pytest.raises(UsageError, match="--measure is one of"):
@@ -158,7 +158,7 @@ def test_what_cannot_be_drawn_is_refused(tmp_path):
         plot(table(), tmp_path / "a.docx", by="labeling", measure="test_accuracy", title="")
 
 
-def test_the_command_draws_a_folder(tmp_path, capsys):
+def test_plot_command_draws_a_folder(tmp_path, capsys):
     boards.folder(tmp_path, boards.rows_of({"clean": [90, 92], "uc": [40, 44]}))
     assert main(["leaderboard", "plot", str(tmp_path), "--by", "labeling"]) == 0
     assert (tmp_path / "labeling.png").read_bytes().startswith(b"\x89PNG")
@@ -169,7 +169,7 @@ def test_the_command_draws_a_folder(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("left", [40, 90, 99])
-def test_every_mean_is_in_the_picture(left):
+def test_plot_contains_every_mean(left):
     """A release that helps the exploiter removes less than nothing of the gap."""
     table = rows(boards.rows_of({"clean": [60, 60], "sham": [60, 60], "uc": [left, left], "lsp": [5, 5]}))
     drawn = series(table, "labeling", "gap_removed")

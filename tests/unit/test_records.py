@@ -16,20 +16,20 @@ RECORD = {**boards.record("uc", 0, 12.5), "cell": "00ff", "note": "é"}
 PUBLISHED = Path(__file__).parents[2] / "leaderboards" / "digits-core" / "v1"
 
 
-def test_a_record_is_read_as_it_was_written(tmp_path):
+def test_record_round_trips_through_its_file(tmp_path):
     path = write_record(tmp_path, RECORD)
     assert path == record_path(tmp_path, "00ff") == tmp_path / "records" / "00ff.json"
     assert read_record(path) == RECORD
 
 
-def test_equal_records_are_equal_files(tmp_path):
+def test_record_files_are_equal_for_equal_records(tmp_path):
     one = write_record(tmp_path / "one", RECORD).read_bytes()
     two = write_record(tmp_path / "two", dict(reversed(RECORD.items()))).read_bytes()
     assert one == two
     assert one.endswith(b"}\n")
 
 
-def test_writing_replaces_and_leaves_nothing_else_behind(tmp_path):
+def test_record_write_replaces_and_leaves_no_temporary_file(tmp_path):
     write_record(tmp_path, boards.failed(RECORD))
     write_record(tmp_path, RECORD)
     assert [path.name for path in (tmp_path / "records").iterdir()] == ["00ff.json"]
@@ -50,7 +50,7 @@ def test_a_malformed_record_is_not_written_and_the_old_one_stays(tmp_path, chang
     assert read_record(path) == RECORD
 
 
-def test_records_come_by_file_name_and_a_folder_without_any_has_none(tmp_path):
+def test_read_records_sorts_by_file_name_and_allows_an_empty_folder(tmp_path):
     assert list(read_records(tmp_path)) == []
     for cell in ("b", "a", "c"):
         write_record(tmp_path, RECORD | {"cell": cell})
@@ -58,7 +58,7 @@ def test_records_come_by_file_name_and_a_folder_without_any_has_none(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "{", "null", "[1]", '"text"', "{}", '{"schema": 1}', '{"cell": "00ff"}', "\x00"])
-def test_a_file_that_is_no_record_is_named_with_what_to_do(tmp_path, text):
+def test_read_records_names_a_file_that_is_not_a_record(tmp_path, text):
     path = tmp_path / "records" / "00ff.json"
     path.parent.mkdir()
     path.write_text(text)
@@ -66,7 +66,7 @@ def test_a_file_that_is_no_record_is_named_with_what_to_do(tmp_path, text):
         list(read_records(tmp_path))
 
 
-def test_bytes_that_are_no_text_are_no_record(tmp_path):
+def test_read_records_raises_on_bytes_that_are_not_text(tmp_path):
     path = tmp_path / "00ff.json"
     path.write_bytes(json.dumps(RECORD).encode("utf-16"))
     with pytest.raises(DataError, match="is not a record"):
@@ -80,7 +80,7 @@ def test_a_record_that_lacks_a_field_is_refused_with_its_name(tmp_path):
         read_record(path)
 
 
-def test_a_record_of_another_schema_is_refused_with_both_numbers(tmp_path):
+def test_read_records_raises_on_another_schema_with_both_versions(tmp_path):
     path = write_record(tmp_path, RECORD)
     path.write_text(json.dumps(RECORD | {"schema": SCHEMA + 1}))
     with pytest.raises(DataError, match=rf"schema {SCHEMA + 1}; this version of ucbench reads schema {SCHEMA}"):

@@ -104,7 +104,7 @@ def test_csv_text_of_a_value_follows_from_its_column(name, value, text):
     assert column(name).text(value) == text
 
 
-def test_a_row_stands_beside_its_references_with_its_drops():
+def test_row_has_reference_accuracies_and_drops():
     records = [record("clean", 90.0), record("sham", 88.0), record("uc", 30.0)]
     row = row_of("uc", records)
     assert (row["clean_accuracy"], row["sham_accuracy"]) == (90.0, 88.0)
@@ -129,13 +129,13 @@ def test_a_row_stands_beside_its_references_with_its_drops():
         (90.0, 5.0, None, math.nan),
     ],
 )
-def test_the_gap_removed_is_a_share_of_what_can_be_lost(clean, accuracy, chance, removed):
+def test_gap_removed_is_a_share_of_the_removable_gap(clean, accuracy, chance, removed):
     assert gap_removed(clean, accuracy, chance) == pytest.approx(removed, nan_ok=True)
 
 
 @given(st.floats(0, 100), st.floats(0, 100), st.floats(0, 99))
 @settings(max_examples=25, deadline=None)
-def test_nothing_removes_more_than_the_gap(clean, accuracy, chance):
+def test_gap_removed_is_at_most_one(clean, accuracy, chance):
     found = gap_removed(clean, accuracy, chance)
     assert np.isnan(found) or found <= 1
 
@@ -153,7 +153,7 @@ def test_nothing_removes_more_than_the_gap(clean, accuracy, chance):
         {"dtype": "bfloat16"},
     ],
 )
-def test_references_are_those_of_the_same_exploiter(other):
+def test_row_references_have_the_same_exploiter(other):
     records = [record("clean", 50.0, **other), record("sham", 40.0, **other), record("uc", 30.0)]
     row = row_of("uc", records)
     assert (row["clean_accuracy"], row["sham_accuracy"], row["drop"], row["gap_removed"]) == (None,) * 4
@@ -164,14 +164,14 @@ def test_references_are_those_of_the_same_exploiter(other):
 @pytest.mark.parametrize(
     "other", [{"epsilon": 16.0}, {"norm": "l2"}, {"mixture": 0.5}, {"craft_seed": 1}], ids=lambda o: next(iter(o))
 )
-def test_the_sham_is_further_that_of_the_same_budget(other):
+def test_row_sham_has_the_same_budget(other):
     records = [record("clean", 90.0), record("sham", 40.0, **other), record("uc", 30.0)]
     row = row_of("uc", records)
     assert (row["clean_accuracy"], row["sham_accuracy"]) == (90.0, None)
     assert row_of("uc", [*records, record("uc", 20.0, **other)], **other)["sham_accuracy"] == 40.0
 
 
-def test_a_failed_cell_or_reference_leaves_empty_fields():
+def test_row_fields_are_empty_for_a_failed_cell_or_reference():
     row = row_of("uc", [record("clean", None), record("sham", 88.0), record("uc", 30.0)])
     assert (row["clean_accuracy"], row["drop"], row["drop_sham"]) == (None, None, 58.0)
     row = row_of("uc", [record("clean", 90.0), record("uc", None)])
@@ -191,14 +191,14 @@ def many() -> list[dict]:
 
 @given(st.randoms())
 @settings(max_examples=25, deadline=None)
-def test_the_order_of_records_does_not_matter(rng: random.Random):
+def test_rows_are_independent_of_record_order(rng: random.Random):
     records = [*many(), record("tap", 50.0, dtype="bfloat16"), record("tap", 50.0, data="other pictures")]
     shuffled = records.copy()
     rng.shuffle(shuffled)
     assert to_csv(rows(shuffled)) == to_csv(rows(records))
 
 
-def test_references_head_their_block():
+def test_rows_start_each_block_with_references():
     names = [(row["victim"], row["epsilon"], row["poisoner"]) for row in dicts(rows(many())) if row["train_seed"] == 0]
     block = ["sham", "positive", "tap", "uc"]
     assert names == [
@@ -208,7 +208,7 @@ def test_references_head_their_block():
     ]
 
 
-def test_the_file_is_rebuilt_byte_for_byte_from_the_records_beside_it(tmp_path):
+def test_results_csv_is_rebuilt_byte_identically_from_records(tmp_path):
     for each in many():
         write_record(tmp_path, each)
     before = write_csv(tmp_path, rows(many())).read_bytes()
@@ -217,7 +217,7 @@ def test_the_file_is_rebuilt_byte_for_byte_from_the_records_beside_it(tmp_path):
     assert b"\r" not in before
 
 
-def test_numbers_are_written_plainly_and_what_does_not_apply_is_empty(tmp_path):
+def test_csv_writes_plain_numbers_and_empty_fields(tmp_path):
     path = write_csv(tmp_path, rows([record("clean", 90.0), record("uc", 100 / 3, mixture=0.4), record("lsp", None)]))
     with path.open(newline="") as file:
         reader = csv.DictReader(file)
@@ -232,7 +232,7 @@ def test_numbers_are_written_plainly_and_what_does_not_apply_is_empty(tmp_path):
     assert (table["lsp"]["status"], table["lsp"]["test_accuracy"]) == ("failed", "")
 
 
-def test_a_summary_averages_over_seeds_only_and_counts_failures():
+def test_summary_averages_over_seeds_and_counts_failures():
     records = [
         *(record("clean", 90.0 + seed, train_seed=seed) for seed in (0, 1)),
         *(record("uc", 30.0 + 2 * seed, train_seed=seed, craft_seed=seed) for seed in (0, 1)),
@@ -254,7 +254,7 @@ def test_a_summary_averages_over_seeds_only_and_counts_failures():
     assert means["drop"].mean == 59.5
 
 
-def test_trainings_on_one_release_count_once():
+def test_summary_counts_trainings_on_one_release_once():
     """The craft seed is the unit: what repeats a training says nothing about another release."""
     accuracies = {(0, 0): 30.0, (0, 1): 50.0, (1, 0): 20.0, (1, 1): 20.0}
     records = [
@@ -294,13 +294,13 @@ def regime(positive: float = 15.0, sham: float = 88.0, train: float = 99.0, spre
         ({"seeds": (0,)}, ["half-width of the interval"]),
     ],
 )
-def test_a_gate_names_what_a_regime_lacks(changes, failing):
+def test_gate_names_the_unmet_conditions(changes, failing):
     (gate,) = gates(rows(regime(**changes)))
     assert [name for name, (ok, _) in gate.checks.items() if not ok] == failing
     assert gate.passed == (not failing)
 
 
-def test_a_gate_judges_by_the_references_of_its_own_rows():
+def test_gate_uses_the_references_of_its_rows():
     strangers = [
         *(record("sham", 20.0, mixture=0.5, train_seed=seed, craft_seed=seed) for seed in (0, 1)),
         *(record("clean", 20.0, dtype="bfloat16", train_seed=seed) for seed in (0, 1)),
@@ -310,21 +310,21 @@ def test_a_gate_judges_by_the_references_of_its_own_rows():
     assert gate.passed
 
 
-def test_there_is_no_gate_without_positive_and_none_is_passed_without_references():
+def test_gate_is_missing_without_positive_and_fails_without_references():
     assert gates(rows(regime()[:4])) == []
     assert gates(rows([record("positive", None)])) == []
     (gate,) = gates(rows(regime()[4:]))
     assert not gate.passed
 
 
-def test_one_seed_that_passes_all_else_leaves_the_gate_open():
+def test_gate_is_open_with_one_seed():
     one = [row for row in regime() if row["request"]["train_seed"] == 0]
     (gate,) = gates(rows(one))
     assert not gate.passed
     assert "open" in gate.verdict
 
 
-def test_a_mixture_is_read_against_its_clean_part_alone():
+def test_mixture_row_is_compared_with_its_clean_part():
     part = {"defense": "clean-part", "mixture": 0.4}
     table = rows(
         [
@@ -348,7 +348,7 @@ def test_a_mixture_is_read_against_its_clean_part_alone():
     assert "clean-part" not in to_csv(rows([record("uc", 50.0, mixture=0.8)])).splitlines()[0]
 
 
-def test_a_poisoners_own_clean_part_comes_before_anothers():
+def test_mixture_row_prefers_the_clean_part_of_its_poisoner():
     part = {"defense": "clean-part", "mixture": 0.4}
     asked = [record("uc", 50.0, mixture=0.4), record("sham", 60.0, **part)]
     assert rows(asked)[PART_GAIN].dropna().tolist() == [-10.0]

@@ -21,7 +21,7 @@ def best_of(found, poisoner):
     return next(best for name, best in lines if name[0] == poisoner)
 
 
-def test_the_defense_that_helps_most_stands_for_its_tier():
+def test_tier_is_represented_by_its_best_defense():
     found = tables(
         boards.rows_of({"uc": [20]}),
         boards.rows_of({"uc": [30]}, "cutmix"),
@@ -36,7 +36,7 @@ def test_the_defense_that_helps_most_stands_for_its_tier():
     }
 
 
-def test_seeds_that_chose_do_not_score():
+def test_tier_selects_and_scores_on_different_seeds():
     """With the better defense differing by half, each half is scored under the other's choice."""
     found = tables(
         boards.rows_of({"uc": [90, 10, 90, 10]}, "cutmix"), boards.rows_of({"uc": [10, 90, 10, 90]}, "mixup")
@@ -44,7 +44,7 @@ def test_seeds_that_chose_do_not_score():
     assert best_of(found, "uc")["T0"].accuracy.mean == 10
 
 
-def test_a_defense_that_lacks_a_seed_does_not_count():
+def test_tier_skips_a_defense_that_lacks_a_seed():
     found = tables(
         boards.rows_of({"uc": [20, 20]}),
         boards.rows_of({"uc": [30, 30]}, "cutmix"),
@@ -54,13 +54,13 @@ def test_a_defense_that_lacks_a_seed_does_not_count():
     assert (best.accuracy.mean, best.defense, best.tried) == (30, "cutmix", 1)
 
 
-def test_failed_cells_do_not_count():
+def test_tier_skips_failed_cells():
     failed = [boards.failed(one) for one in boards.rows_of({"uc": [99]}, "mixup")]
     found = tables(boards.rows_of({"uc": [20]}), boards.rows_of({"uc": [30]}, "cutmix"), failed)
     assert best_of(found, "uc")["T0"].defense == "cutmix"
 
 
-def test_clean_rows_stand_in_every_table_of_their_exploiter():
+def test_tier_tables_repeat_clean_rows_per_exploiter():
     found = tables(
         boards.rows_of({"clean": [95]}),
         boards.rows_of({"uc": [20]}, epsilon=8.0),
@@ -70,7 +70,7 @@ def test_clean_rows_stand_in_every_table_of_their_exploiter():
     assert [[name[0] for name, _ in table.lines] for table in found] == [["uc"], ["clean", "uc"], ["clean", "uc"]]
 
 
-def test_what_was_not_tried_is_said():
+def test_tier_table_marks_untried_tiers():
     text = to_markdown(
         tables(
             boards.rows_of({"clean": [95.0], "uc": [20.0]}),
@@ -84,7 +84,7 @@ def test_what_was_not_tried_is_said():
     assert "| `lsp`, labels clusters:k=10 | 30.0 | not run |" in text
 
 
-def test_a_chain_has_the_highest_tier_of_its_parts(tmp_path, capsys):
+def test_chain_has_the_highest_tier_of_its_parts(tmp_path, capsys):
     boards.folder(tmp_path, boards.rows_of({"uc": [20.0]}) + boards.rows_of({"uc": [60.0]}, "jpeg:quality=30+cutmix"))
     assert main(["leaderboard", "tiers", str(tmp_path)]) == 0
     text = capsys.readouterr().out
@@ -92,7 +92,7 @@ def test_a_chain_has_the_highest_tier_of_its_parts(tmp_path, capsys):
     assert "60.0 `jpeg:quality=30+cutmix`" in text
 
 
-def test_what_no_exploiter_has_is_in_no_tier(tmp_path, capsys):
+def test_oracle_defense_has_no_tier(tmp_path, capsys):
     boards.folder(tmp_path, boards.rows_of({"uc": [20.0]}) + boards.rows_of({"uc": [90.0]}, "jpeg+clean-pixels"))
     assert main(["leaderboard", "tiers", str(tmp_path)]) == 0
     text = capsys.readouterr().out
@@ -100,11 +100,11 @@ def test_what_no_exploiter_has_is_in_no_tier(tmp_path, capsys):
     assert "90.0" not in text
 
 
-def test_a_folder_without_records_is_an_error(tmp_path, capsys):
+def test_tiers_raise_on_a_folder_without_records(tmp_path, capsys):
     assert main(["leaderboard", "tiers", str(tmp_path)]) == 1
     assert "There are no records" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("poisoner", ["uc", "lsp"])
-def test_every_poisoner_has_a_line(poisoner):
+def test_tier_table_has_a_row_per_poisoner(poisoner):
     assert best_of(tables(boards.rows_of({"uc": [20], "lsp": [30]})), poisoner)["none"].defense == "none"
