@@ -317,7 +317,7 @@ def test_site_raises_without_records(tmp_path):
 
 
 @pytest.fixture
-def here(monkeypatch) -> api.Session:
+def here(monkeypatch) -> Session:
     registry = tiny.registry()
     monkeypatch.setattr(api, "installed", lambda: registry)
     return api.session(device="cpu", dtype="float32", threads=3)
