@@ -16,7 +16,7 @@ from ucbench_uc.generator import GeneratorBank
 from ucbench_uc.objective import derangement, discrepancy
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench import CraftRun
     from ucbench_uc.params import UCParams
 
 #: Images on which the diagnostics of a finished craft are measured.
@@ -40,11 +40,9 @@ class UnlearnableClusters:
     def __init__(self, params: UCParams) -> None:
         self.params = params
 
-    def craft(self, train: ImageSet, run: Run) -> Perturbation:
+    def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
         """Perturbations ``[K, 3, H, W]``, one a cluster, within ``run.budget``; reads no labels."""
-        assert run.surrogate is not None
-        assert run.budget is not None
-        clusters = clusters_of(train, self.params.clusters, run)
+        clusters = clusters_of(train, self.params.clusters, run, run.surrogate)
         centres = torch.from_numpy(clusters.centres).to(run.device)
         targets = derangement(self.params.derangement, centres.cpu()).to(run.device)
         crafter = _Crafter(self.params.fitted_to(train.size), train, clusters, centres, targets, run)
@@ -55,10 +53,9 @@ class UnlearnableClusters:
         return Perturbation(delta, clusters.assignment, {"centres": clusters.centres, "targets": targets.cpu().numpy()})
 
     def assign(
-        self, images: ImageSet, labels: NDArray[np.int64] | None, state: dict[str, NDArray[np.float32]], run: Run
+        self, images: ImageSet, labels: NDArray[np.int64] | None, state: dict[str, NDArray[np.float32]], run: CraftRun
     ) -> NDArray[np.int64]:
         """Nearest stored centre ``[N]`` of unseen images: the perturbation they would have got."""
-        assert run.surrogate is not None
         features = extract_features(run.surrogate, images, run.device)
         return nearest_centre(features, torch.from_numpy(np.array(state["centres"]))).numpy()
 
@@ -70,11 +67,9 @@ class UnlearnableClusters:
         delta: NDArray[np.float32],
         centres: Tensor,
         targets: Tensor,
-        run: Run,
+        run: CraftRun,
     ) -> None:
         """Separate failed crafting from failed transfer: do the perturbed images reach the wrong centre at all?"""
-        assert run.surrogate is not None
-        assert run.budget is not None
         order = torch.randperm(len(train), generator=run.generator("diagnosed"))[:DIAGNOSED].numpy()
         kl = discrepancy("kl", centres, 1.0)
         before, after, reached, stayed, moved = [], [], [], [], []
@@ -104,10 +99,10 @@ class _Crafter:
     """Trains the generators of some clusters."""
 
     def __init__(
-        self, params: UCParams, train: ImageSet, clusters: Clusters, centres: Tensor, targets: Tensor, run: Run
+        self, params: UCParams, train: ImageSet, clusters: Clusters, centres: Tensor, targets: Tensor, run: CraftRun
     ) -> None:
         self.params, self.run, self.targets = params, run, targets
-        self.epsilon = run.budget.radius  # type: ignore[union-attr]
+        self.epsilon = run.budget.radius
         self.images = torch.from_numpy(train.images.copy()).to(run.device)
         self.flip = train.flip
         self.members = [np.flatnonzero(clusters.assignment == k) for k in range(params.clusters)]
@@ -174,7 +169,6 @@ class _Crafter:
     ) -> Tensor:
         """Sum over clusters of the mean over images, so that one cluster's gradient does not depend on the others."""
         run = self.run
-        assert run.surrogate is not None
         counts = torch.tensor([len(chosen) for chosen in indices])
         owner = torch.repeat_interleave(torch.arange(len(group)), counts).to(run.device)
         x = self.images[torch.from_numpy(np.concatenate(indices)).to(run.device)].float().div_(255.0)
