@@ -45,7 +45,7 @@ class UnlearnableClusters:
         clusters = clusters_of(train, self.params.clusters, run, run.surrogate)
         centres = torch.from_numpy(clusters.centres).to(run.device)
         targets = derangement(self.params.derangement, centres.cpu()).to(run.device)
-        crafter = _Crafter(self.params.fitted_to(train.size), train, clusters, centres, targets, run)
+        crafter = _Crafter(self.params, train, clusters, centres, targets, run)
         every = list(range(self.params.clusters))
         groups = [every] if self.params.together else [[one] for one in every]
         delta = np.concatenate([crafter.craft(group) for group in groups])
@@ -103,6 +103,7 @@ class _Crafter:
     ) -> None:
         self.params, self.run, self.targets = params, run, targets
         self.epsilon = run.budget.radius
+        self.block, self.augment = params.block_side(train.size), params.augmentation(train.size)
         self.images = torch.from_numpy(train.images.copy()).to(run.device)
         self.flip = train.flip
         self.members = [np.flatnonzero(clusters.assignment == k) for k in range(params.clusters)]
@@ -113,7 +114,7 @@ class _Crafter:
         params, run = self.params, self.run
         name = f"cluster-{group[0]}" if len(group) == 1 else "clusters-together"
         generator = run.generator(name)
-        sides = (math.ceil(side / params.coarseness) for side in self.images.shape[2:])
+        sides = (math.ceil(side / self.block) for side in self.images.shape[2:])
         noise = torch.rand((len(group), 3, *sides), generator=generator)
         with torch.random.fork_rng():
             torch.manual_seed(run.seed(f"{name}-weights"))
@@ -152,9 +153,9 @@ class _Crafter:
     def _squash(self, raw: Tensor) -> Tensor:
         """Perturbations ``[K, 3, H, W]`` within the budget from the generators' outputs."""
         output = torch.tanh(raw)
-        if self.params.coarseness > 1:
+        if self.block > 1:
             height, width = self.images.shape[2:]
-            output = output.repeat_interleave(self.params.coarseness, 2).repeat_interleave(self.params.coarseness, 3)
+            output = output.repeat_interleave(self.block, 2).repeat_interleave(self.block, 3)
             output = output[..., :height, :width]
         if self.params.squash == "tanh":
             return self.epsilon * output
@@ -172,10 +173,10 @@ class _Crafter:
         counts = torch.tensor([len(chosen) for chosen in indices])
         owner = torch.repeat_interleave(torch.arange(len(group)), counts).to(run.device)
         x = self.images[torch.from_numpy(np.concatenate(indices)).to(run.device)].float().div_(255.0)
-        if self.params.augment == "images":
+        if self.augment == "images":
             x = self._crop_flip(x, generator)
         x = (x + delta[owner]).clamp(0, 1)
-        if self.params.augment == "perturbed":
+        if self.augment == "perturbed":
             x = self._crop_flip(x, generator)
         goal = self.targets[torch.tensor(group, device=run.device)][owner]
         losses = self.distance(run.surrogate.features(x), goal)
