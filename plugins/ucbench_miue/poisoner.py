@@ -154,7 +154,8 @@ class MIUE:
         network: Any = state.frozen()
         first, last = [], []
         for indices in batches:
-            labels, losses = state.labels[indices], []
+            labels = state.labels[indices]
+            losses: list[Tensor] = []
 
             def objective(perturbed: Tensor, labels: Tensor = labels, losses: list[Tensor] = losses) -> Tensor:
                 with run.engine.autocast():
