@@ -22,6 +22,7 @@ from ucbench.leaderboard.site import output as site_output
 from ucbench.leaderboard.site.charts import ink, short
 from ucbench.leaderboard.site.data import collect
 from ucbench.leaderboard.site.rerun import Companions, rerun
+from ucbench.session import Session
 
 pytest.importorskip("plotly", reason="the site is made with plotly: pip install 'ucbench[site]'")
 
