@@ -1,1 +1,1 @@
-"""What came of cells: records, the rows made of them, means over seeds, and whether a regime shows an effect at all."""
+"""Results of cells: records, tables of them, means over seeds, and whether a regime can show an effect at all."""

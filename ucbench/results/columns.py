@@ -17,19 +17,19 @@ class Column:
     """One column.
 
     Attributes:
-        name: its name in CSV files and rows.
-        type: of its values. A number is a float; written without ``decimals`` it is as short as it can be.
-        unit: of its values in CSV files.
-        meaning: in Markdown, for the documentation.
-        decimals: of a number in CSV files.
-        heading: in tables; the name, if empty.
-        brief: in the terminal; the heading, if empty.
-        axis: title of a plot's axis; empty if it is not plotted.
-        factor: what a number is multiplied by to be shown; CSV files have it as it is.
-        shown: decimals of a shown number.
-        priority: place among the numbers that are averaged over seeds, the first also on a narrow screen; 0 if it is
-            not averaged.
-        summary: whether ``ucbench run`` shows it among the averages.
+        name: name in CSV files and rows.
+        type: type of the values; a number is a float.
+        unit: unit of the values in CSV files.
+        meaning: description for the documentation, in Markdown.
+        decimals: decimals of a number in CSV files; None writes the shortest form.
+        heading: heading in tables; defaults to the name.
+        brief: heading in the terminal; defaults to ``heading``.
+        axis: title of a plot's axis; empty if the column is not plotted.
+        factor: factor for display, such as 100 for a fraction shown in percent; CSV files hold the plain value.
+        shown: decimals of a displayed number.
+        priority: position among the numbers averaged over seeds, 1 first (shown even on a narrow screen); 0 if the
+            column is not averaged.
+        summary: whether the summary of ``ucbench run`` shows it.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Column:
         object.__setattr__(self, "brief", self.brief or self.heading)
 
     def text(self, value: Any) -> str:
-        """A value as CSV files have it; what is missing is an empty field."""
+        """A value as written in CSV files; a missing value is an empty field."""
         if value is None or (isinstance(value, float) and math.isnan(value)):
             return ""
         if isinstance(value, float):
@@ -66,7 +66,7 @@ def _accuracy(name: str, meaning: str, heading: str, priority: int = 0, unit: st
     return Column(name, "number", unit, meaning, 2, heading, priority=priority, **shown)
 
 
-#: What was requested.
+#: The request.
 REQUESTED = (
     _text("dataset", "the data set with its options, as written in a request", "data set"),
     _text(
@@ -78,7 +78,7 @@ REQUESTED = (
     _text("surrogate", "the model it uses as surrogate while crafting, or `none`"),
     _text(
         "craft_labels",
-        "the labels given to it: `original`, `predicted:...`, `clusters:...`, `none`; `exploiter` for an oracle",
+        "labels given to the poisoner: `original`, `predicted:...`, `clusters:...`, `none`; `exploiter` for an oracle",
         "label knowledge",
     ),
     _text(
@@ -86,7 +86,7 @@ REQUESTED = (
         "`full` if labels of the evaluated data entered crafting, as craft labels or by the surrogate's training; else"
         " `none`",
     ),
-    _text("granularity", "what shares one perturbation: `sample`, `class`, `cluster` or `universal`"),
+    _text("granularity", "images that share one perturbation: `sample`, `class`, `cluster` or `universal`"),
     _text("labeling", "the exploiter's labels"),
     _text("defense", "the exploiter's defenses, joined by `+`; `none` is the recipe alone"),
     _text("victim", "the exploiter's architecture and recipe, with options"),
@@ -100,9 +100,9 @@ REQUESTED = (
     Column("craft_seed", "integer", "", "seed of all randomness in crafting; empty where nothing is crafted"),
     Column("train_seed", "integer", "", "seed of all randomness in training"),
 )  # fmt: skip
-#: What came of it.
+#: The results.
 MEASURED = (
-    Column("epochs", "integer", "epochs", "trained epochs"),
+    Column("epochs", "integer", "epochs", "epochs trained"),
     _accuracy(
         "test_accuracy", "accuracy on the clean test set after the last epoch: the figure used for ranking",
         "test accuracy %", 1, brief="test acc %", axis="clean test accuracy, %", summary=True,
@@ -167,7 +167,7 @@ MEASURED = (
         "linear probe %", 12, axis="linear probe to the original classes, %",
     ),
 )  # fmt: skip
-#: How much was changed, measured on the published 8-bit images.
+#: The size of the change, measured on the published 8-bit images.
 CHANGED = (
     Column(
         "measured_linf", "number", "levels", "largest change of any channel of any pixel of any image", 2,
@@ -181,14 +181,14 @@ CHANGED = (
     ),
     Column("ssim", "number", "", "structural similarity, mean over images", 4),
 )  # fmt: skip
-#: What it took.
+#: The cost.
 COST = (
     Column(
-        "seconds", "number", "s", "labeling, defense, training and measurement", 2, "train s", shown=0, priority=17,
+        "seconds", "number", "s", "time to label, defend, train and measure", 2, "train s", shown=0, priority=17,
         summary=True,
     ),
     Column(
-        "craft_seconds", "number", "s", "crafting the release, once for all rows that share it", 2, "craft s", shown=0,
+        "craft_seconds", "number", "s", "time to craft the release, shared by its rows", 2, "craft s", shown=0,
         priority=16, summary=True,
     ),
     Column("images_per_second", "number", "1/s", "training throughput", 2),
@@ -202,15 +202,21 @@ _BY_NAME = {column.name: column for column in _ALL}
 COLUMNS = tuple(_BY_NAME)
 #: Numbers that are averaged over seeds, the most important first.
 AVERAGED = tuple(sorted((column for column in _ALL if column.priority), key=lambda column: column.priority))
-#: Numbers of every row; the table has NaN for what is missing.
+#: Measured numbers; the table holds NaN where one is missing.
 NUMBERS = tuple(column.name for column in (*MEASURED, *CHANGED, *COST) if column.type == "number")
 
-#: Columns that only tables with the control of a mixture have: its accuracy, and what the protected part adds to it.
+#: Columns of tables with the control of a mixture only: its accuracy, and the gain from the protected part.
 PART_ACCURACY, PART_GAIN = f"{CLEAN_PART}.accuracy", f"{CLEAN_PART}.gain"
 
-#: What makes rows comparable: they rank only among those that share all of these.
+#: Columns that decide which rows are comparable: poisoners rank only among those that share all of these.
 BLOCK = ("dataset", "labeling", "victim", "norm", "epsilon", "mixture", "trusted", "label_access")
-#: What makes an entry of a leaderboard.
+#: Those of a block but the label access, which the poisoner decides.
+SETTING = tuple(name for name in BLOCK if name != "label_access")
+#: Those of a setting that clean rows lack.
+BUDGET = ("norm", "epsilon", "mixture")
+#: Those of a setting that clean rows share.
+EXPLOITER = tuple(name for name in SETTING if name not in BUDGET)
+#: Columns that identify an entry of a leaderboard within its block.
 ENTRY = ("poisoner", "preset", "surrogate", "craft_labels")
 
 
@@ -253,12 +259,12 @@ BOARD = (
 
 
 def column(name: str) -> Column:
-    """The column of that name in results.csv; of a requested metric, what all such columns share."""
+    """The column of this name in results.csv; a generic description for columns of requested metrics."""
     return _BY_NAME.get(name) or Column(name, "number", "", "", 4, name, shown=2, summary=True)
 
 
 def csv_text(columns: Sequence[Column], lines: Iterable[Sequence[Any]]) -> str:
-    """Lines of values as CSV: numbers in a fixed format, so that the same values give the same bytes."""
+    """Lines of values as CSV, with numbers in a fixed format: the same values give the same bytes."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow([column.name for column in columns])

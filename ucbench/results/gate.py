@@ -14,7 +14,7 @@ INTERVAL_CHECK, ONE_SEED = "half-width of the interval", "needs two seeds"
 
 
 class Gate(NamedTuple):
-    """What :func:`gates` found of one regime: the row of ``positive``, and each check with whether it holds."""
+    """The judgement of one regime: the row of ``positive``, and each check with whether it passed and its numbers."""
 
     shared: Row
     checks: dict[str, tuple[bool, str]]
@@ -25,7 +25,7 @@ class Gate(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """In words; a single seed that passes all else leaves the verdict open."""
+        """The verdict in words; one seed that passes all other checks leaves it open."""
         if self.passed:
             return "passed"
         failed = {name for name, (ok, _) in self.checks.items() if not ok}
@@ -35,7 +35,7 @@ class Gate(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The verdict and what it rests on."""
+        """The verdict and its checks."""
         checks = "; ".join(f"{name} {text}{'' if ok else ' (no)'}" for name, (ok, text) in self.checks.items())
         return f"{self.verdict}. {checks}."
 
@@ -45,7 +45,7 @@ def gates(table: pd.DataFrame) -> list[Gate]:
 
     A regime passes where the victim reaches at least 95 % train accuracy on the positive release, positive removes at
     least 70 % of the clean-minus-chance gap, clean and sham differ by at most 10 % of it, and the 95 % interval of the
-    positive row has a half-width of at most 10 points (which takes two seeds or more).
+    positive row has a half-width of at most 10 points (which needs at least two seeds).
 
     Args:
         table: rows of :func:`ucbench.results.rows`.

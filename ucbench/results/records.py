@@ -1,7 +1,7 @@
 """The record of a cell: one JSON file, its schema, reading and writing.
 
-:class:`Done` and :class:`Failed` describe a record for reading, writing and ``ucbench leaderboard check``. It is passed
-around as the JSON object it is, so that fields which are not described survive.
+:class:`Done` and :class:`Failed` are the schema, used for reading, writing and ``ucbench leaderboard check``. Code
+passes a record around as plain JSON, so that fields outside the schema survive.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from ucbench.store.files import atomic_write_text
 
 Record = dict[str, Any]
 
-#: Raised when the layout of a record changes; :data:`MIGRATIONS` then gets an entry for the number before.
+#: Increase when the layout of a record changes, and add an entry for the old number to :data:`MIGRATIONS`.
 SCHEMA = 1
-#: For each older schema, the function that makes a record of the next one; it must not change its argument.
+#: For each older schema, the function that makes a record of the next; it must not change its argument.
 MIGRATIONS: Mapping[int, Callable[[Record], Record]] = {}
 
-#: Measured sizes may exceed the budget by this much, relative to it: they are computed in floating point.
+#: Relative excess over the budget that floating-point measurement may cause.
 _SLACK = 1e-6
 
 Percent = Annotated[float, Field(ge=0, le=100 + 1e-9)]
@@ -36,7 +36,7 @@ class _Model(BaseModel):
 
 
 class Request(_Model):
-    """What was asked for, as :meth:`ucbench.matrix.matrix.Cell.describe` says it."""
+    """The request, as :meth:`ucbench.matrix.cell.Cell.describe` returns it."""
 
     dataset: Text
     poisoner: Text
@@ -95,7 +95,7 @@ class Error(_Model):
 
 
 class _Any(_Model):
-    """What every record has."""
+    """Fields of every record."""
 
     schema_: int = Field(alias="schema")
     cell: Text
@@ -111,13 +111,13 @@ class _Any(_Model):
 
 
 class Done(_Any):
-    """The record of a cell that was measured."""
+    """The record of a measured cell."""
 
     status: Literal["ok"]
     metrics: Metrics
     history: list[Point]
     budget: dict[str, float]
-    #: None for what an opaque trainer does not tell.
+    #: None where an opaque trainer does not report it.
     cost: dict[str, float | None]
 
 
@@ -129,13 +129,13 @@ class Failed(_Any):
 
 
 def faults(record: Any) -> list[str]:
-    """What is wrong with the content of a record of schema :data:`SCHEMA`; empty if nothing is."""
+    """What is wrong with the content of a record; empty if it follows schema :data:`SCHEMA`."""
     if not isinstance(record, Mapping) or not isinstance(record.get("schema"), int):
         return ["it has no schema number"]
     if record["schema"] != SCHEMA:
         return [f"it has schema {record['schema']}; this version of ucbench reads schema {SCHEMA}"]
-    if endless := [f"{place} is not finite" for place in _not_finite(record, "")]:
-        return endless
+    if not_finite := [f"{place} is not finite" for place in _not_finite(record, "")]:
+        return not_finite
     try:
         (Failed if record.get("status") == "failed" else Done).model_validate(record)
     except ValidationError as error:
@@ -170,7 +170,7 @@ def write_record(out: Path, record: Record) -> Path:
     """Write ``out/records/<cell>.json``, whole or not at all.
 
     Raises:
-        DataError: if the record is not well-formed; what was there stays.
+        DataError: if the record is not well-formed; an earlier record then stays.
     """
     if wrong := faults(record):
         raise DataError(f"The record of cell {_cell(record)} is not well-formed: {'; '.join(wrong)}.")
@@ -180,7 +180,7 @@ def write_record(out: Path, record: Record) -> Path:
 
 
 def to_json(record: Record) -> str:
-    """A record as its file has it: equal records are equal texts."""
+    """A record as the text of its file; equal records give equal texts."""
     return json.dumps(record, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
@@ -188,7 +188,7 @@ def read_record(path: Path) -> Record:
     """Read one record; one of an older schema is migrated.
 
     Raises:
-        DataError: with the file's name, if it is not a well-formed record of a schema that this version knows.
+        DataError: if the file is not a well-formed record of a schema that this version knows; the text names the file.
     """
     try:
         record = migrated(json.loads(path.read_text(encoding="utf-8")))
@@ -203,7 +203,7 @@ def read_record(path: Path) -> Record:
 
 
 def migrated(record: Any) -> Any:
-    """The record in schema :data:`SCHEMA`, by the steps of :data:`MIGRATIONS`; as it is where there is no step."""
+    """The record after all applicable :data:`MIGRATIONS`."""
     while isinstance(record, dict) and (step := MIGRATIONS.get(record.get("schema", SCHEMA))):
         record = step(record)
     return record
@@ -220,7 +220,7 @@ def read_records(out: Path) -> Iterator[Record]:
 
 
 def records_in(folder: Path) -> list[Record]:
-    """The records in ``folder``, as :func:`read_records`; a DataError where there are none."""
+    """As :func:`read_records`, but raises DataError where there are no records."""
     if records := list(read_records(folder)):
         return records
     raise DataError(f"There are no records in {folder / 'records'}.")

@@ -27,12 +27,12 @@ class Interval(NamedTuple):
         return self.mean + self.half
 
     def text(self, decimals: int = 1, factor: float = 1.0, *, sign: str = "", constant: bool = True) -> str:
-        """``61.5 ± 2.1``; the mean alone where there is no interval, and nothing where there is no mean.
+        """``61.5 ± 2.1``; the mean alone without an interval, and an empty text without a mean.
 
         Args:
-            factor: what mean and half-width are multiplied by, such as 100 for a fraction shown in percent.
+            factor: multiplies mean and half-width, such as 100 to show a fraction in percent.
             sign: ``+`` to write the sign of positive means too.
-            constant: whether a half-width of exactly 0 is written. It says nothing about a constant such as a radius.
+            constant: whether to write a half-width of exactly 0, which is meaningless for constants such as a radius.
         """
         if math.isnan(self.mean):
             return ""
@@ -43,7 +43,7 @@ class Interval(NamedTuple):
 
 
 def t_interval(values: Iterable[float | None], confidence: float = 0.95) -> Interval:
-    """Student's interval of the mean of independent ``values``; NaN and None are left out."""
+    """Student's t interval of the mean of independent ``values``; ignores NaN and None."""
     present = _present(values)
     if len(present) < 2:
         return Interval(float(present[0]) if len(present) else math.nan, math.nan, len(present))
@@ -52,16 +52,16 @@ def t_interval(values: Iterable[float | None], confidence: float = 0.95) -> Inte
     return Interval(float(present.mean()), half, len(present))
 
 
-#: From this many values on, the interval of a mean is bootstrapped.
+#: Fewest values for which the interval of a mean is bootstrapped.
 BOOTSTRAP_FROM = 8
 _RESAMPLES = 10_000
 
 
 def interval(values: Iterable[float | None]) -> Interval:
-    """The 95 % interval of a mean over seeds: Student's, or bootstrapped from :data:`BOOTSTRAP_FROM` values on.
+    """The 95 % interval of a mean over seeds: Student's t, or a bootstrap from :data:`BOOTSTRAP_FROM` values on.
 
     The bootstrap resamples the values 10,000 times from a fixed seed. Its wider side becomes the half-width, so that
-    it is written as Student's.
+    both kinds are written alike.
     """
     present = _present(values)
     plain = t_interval(present)

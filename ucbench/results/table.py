@@ -1,4 +1,4 @@
-"""From records to a table: a row for each cell, beside its references, as CSV and as means over seeds."""
+"""From records to a table: one row per cell with the differences to its references, as CSV and as means over seeds."""
 
 from __future__ import annotations
 
@@ -10,38 +10,39 @@ import pandas as pd
 
 from ucbench.matrix.axes import GROUP_COLUMNS
 from ucbench.plugins.builtin import CLEAN, CLEAN_PART, NO_DEFENSE, POSITIVE, SHAM
-from ucbench.results.columns import AVERAGED, COLUMNS, NUMBERS, PART_ACCURACY, PART_GAIN, column, csv_text
+from ucbench.results.columns import (
+    AVERAGED, BUDGET, COLUMNS, ENTRY, EXPLOITER, NUMBERS, PART_ACCURACY, PART_GAIN, column, csv_text,
+)  # fmt: skip
 from ucbench.results.records import Record
 from ucbench.results.statistics import Interval, gap_removed, t_interval
 from ucbench.store.files import atomic_write_text
 
 Row = dict[str, Any]
 
-#: What a row must share with its clean reference, and further with its sham reference.
-SAME_EXPLOITER = ("dataset", "labeling", "defense", "victim", "trusted", "train_seed")
-SAME_BUDGET = ("norm", "epsilon", "mixture", "craft_seed")
-#: What a row must share with the control of its mixture. The craft seed alone decides which part is protected.
-_SAME_PART = ("dataset", "labeling", "victim", "trusted", "train_seed", "mixture", "craft_seed")
-_POISONER = ("poisoner", "preset", "surrogate", "craft_labels")
-#: Rows are only compared where images and arithmetic are the same.
+#: Columns in which a row equals its clean reference, and in addition its sham reference.
+SAME_EXPLOITER = (*EXPLOITER, "defense", "train_seed")
+SAME_BUDGET = (*BUDGET, "craft_seed")
+#: Columns in which a row equals the control of its mixture. The craft seed alone decides which part is protected.
+_SAME_PART = (*EXPLOITER, "train_seed", "mixture", "craft_seed")
+#: Rows are only compared where images and numerics are the same.
 SAME_WORLD = ("numerics", "fingerprints")
-#: What is averaged over seeds is equal in all of these.
+#: Columns in which rows that are averaged over seeds are equal.
 GROUP = (*GROUP_COLUMNS, *SAME_WORLD)
-#: Columns that no file has: the poisoner's name without parameters, whether it is an oracle, and the seed of the draw.
+#: Columns of the table only; see :func:`rows`.
 _INTERNAL = ("base", "oracle", "unit", *SAME_WORLD)
 
 
 def rows(records: Iterable[Record]) -> pd.DataFrame:
-    """One row for each record, in a fixed order, with the differences to the clean and sham rows among the records.
+    """One row per record, in a fixed order, with the differences to the clean and sham rows among the records.
 
-    The columns are those of results.csv, as :func:`columns` lists them, and:
+    The columns are those of results.csv (see :func:`columns`), and:
 
-    * ``base``: the poisoner's name without its parameters; ``oracle``: whether it sees more than a real one can;
-    * ``unit``: the seed that was drawn anew: the craft seed, or the train seed where nothing is crafted;
+    * ``base``: the poisoner's name without parameters; ``oracle``: whether it sees more than a real one can;
+    * ``unit``: the seed that is the unit of statistics: the craft seed, or the train seed where nothing is crafted;
     * ``numerics`` and ``fingerprints``: tuples.
 
     Measured numbers are floats, NaN where a column does not apply (a failed cell's accuracy, a missing reference).
-    Other columns hold the record's values, None for a clean row's craft seed.
+    Other columns hold the record's values, with None as a clean row's craft seed.
     """
     lines = sorted(map(_row, records), key=_order)
     metrics = sorted({name for line in lines for name in line if "." in name})
@@ -55,10 +56,10 @@ def rows(records: Iterable[Record]) -> pd.DataFrame:
     table["drop_sham"] = table["sham_accuracy"] - accuracy
     table["gap_removed"] = gap_removed(table["clean_accuracy"], accuracy, table["chance"])
     parts = table[(table["defense"] == CLEAN_PART) & (table["mixture"] < 1)]
-    # Labels read from published pixels differ between releases, and so do their controls: a poisoner's own comes first.
-    part = _accuracy_beside(table, parts, _SAME_PART + _POISONER + SAME_BUDGET)
+    # Labels read from published pixels differ between releases, and so do controls: prefer the one of the same poisoner.
+    part = _accuracy_beside(table, parts, _SAME_PART + ENTRY + SAME_BUDGET)
     part = part.fillna(_accuracy_beside(table, parts, _SAME_PART))
-    # The control has no defense, and says nothing of what one does to the rest.
+    # The control has no defense, so it is not a reference for defended rows.
     part = part.where(table["defense"] == NO_DEFENSE)
     if part.notna().any():
         table[PART_ACCURACY], table[PART_GAIN] = part, accuracy - part
@@ -66,7 +67,7 @@ def rows(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def _accuracy_beside(table: pd.DataFrame, references: pd.DataFrame, same: Sequence[str]) -> pd.Series:
-    """For each row the accuracy of the reference that is equal in the columns ``same``; NaN where there is none."""
+    """For each row, the accuracy of the reference that equals it in the columns ``same``; NaN without one."""
     keys = list(dict.fromkeys((*same, *SAME_WORLD)))
     accuracies = references.drop_duplicates(keys, keep="last")[[*keys, "test_accuracy"]]
     return table[keys].merge(accuracies, on=keys, how="left")["test_accuracy"]
@@ -109,20 +110,20 @@ def _order(row: Row) -> tuple[Any, ...]:
 
     return (
         text("dataset"), text("labeling"), text("defense"), text("victim"),
-        # A clean row stands before the releases of any budget.
+        # Clean rows come before the releases of any budget.
         row["epsilon"] is not None, text("norm"), row["epsilon"] or 0.0, row["mixture"],
-        {CLEAN: 0, SHAM: 1, POSITIVE: 2}.get(row["base"], 3), *map(text, _POISONER),
+        {CLEAN: 0, SHAM: 1, POSITIVE: 2}.get(row["base"], 3), *map(text, ENTRY),
         -1 if row["craft_seed"] is None else row["craft_seed"], row["train_seed"], row["cell"],
     )  # fmt: skip
 
 
 def columns(table: pd.DataFrame) -> list[str]:
-    """The columns that files have: :data:`COLUMNS`, and those of requested metrics (``<metric>.<name>``), by name."""
+    """The columns of files: :data:`COLUMNS`, then those of requested metrics (``<metric>.<name>``) by name."""
     return [*COLUMNS, *sorted(name for name in table.columns if "." in name)]
 
 
 def dicts(table: pd.DataFrame) -> list[Row]:
-    """The rows as dicts of plain values, None for what is missing."""
+    """The rows as dicts of plain values, with None for missing ones."""
     plain: list[Row] = table.astype(object).where(table.notna(), None).to_dict("records")
     return plain
 
@@ -146,22 +147,22 @@ def measured(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def grouped(table: pd.DataFrame, names: Sequence[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
-    """The rows by their values of these columns, in the order in which they come."""
+    """The rows grouped by these columns, in order of appearance: values of the columns, rows."""
     for _, members in table.groupby(list(names), sort=False, dropna=False):
-        # Not pandas' own key, which has NaN for None.
+        # pandas' own key has NaN for None.
         yield tuple(members[name].iloc[0] for name in names), members
 
 
 def by_unit(table: pd.DataFrame, names: Sequence[str], keys: Sequence[str] = ()) -> pd.DataFrame:
-    """Means of these numbers over the rows of each ``unit`` (and each value of ``keys``), in the order they come.
+    """Means of these numbers over the rows of each ``unit`` (and each value of ``keys``), in order of appearance.
 
-    Trainings on one release are averaged first: they say nothing about another release.
+    Trainings on one release are not independent draws, so they are averaged before any interval is computed.
     """
     return table.astype(dict.fromkeys(names, float)).groupby([*keys, "unit"], sort=False)[list(names)].mean()
 
 
 class Summary(NamedTuple):
-    """A group of rows that differ only in their seeds: the values they share, and the means of the others."""
+    """Rows that differ only in seeds: the values of the first, means, and how many cells are done or failed."""
 
     members: pd.DataFrame
     shared: Row
@@ -171,13 +172,13 @@ class Summary(NamedTuple):
 
 
 def summarise(table: pd.DataFrame) -> list[Summary]:
-    """Group rows by everything but their seeds, in the order they come, with t intervals over their units."""
+    """Group rows by everything but the seeds, in order of appearance, with t intervals over units."""
     names = [*(number.name for number in AVERAGED), *columns(table)[len(COLUMNS) :]]
     table = table.assign(group=table.groupby(list(GROUP), sort=False, dropna=False).ngroup())
     units = by_unit(table, names, ["group"])
-    found = []
+    summaries = []
     for group, members in table.groupby("group", sort=False):
         done = int((members["status"] == "ok").sum())
         means = {name: t_interval(values) for name, values in units.loc[group].items()}
-        found.append(Summary(members, dicts(members.head(1))[0], means, done, len(members) - done))
-    return found
+        summaries.append(Summary(members, dicts(members.head(1))[0], means, done, len(members) - done))
+    return summaries
