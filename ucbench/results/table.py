@@ -11,7 +11,16 @@ import pandas as pd
 from ucbench.matrix.axes import GROUP_COLUMNS
 from ucbench.plugins.builtin import CLEAN, CLEAN_PART, NO_DEFENSE, POSITIVE, SHAM
 from ucbench.results.columns import (
-    AVERAGED, BUDGET, COLUMNS, ENTRY, EXPLOITER, NUMBERS, PART_ACCURACY, PART_GAIN, column, csv_text,
+    AVERAGED,
+    BUDGET,
+    COLUMNS,
+    ENTRY,
+    EXPLOITER,
+    NUMBERS,
+    PART_ACCURACY,
+    PART_GAIN,
+    column,
+    csv_text,
 )  # fmt: skip
 from ucbench.results.records import Record
 from ucbench.results.statistics import Interval, gap_removed, t_interval
@@ -56,7 +65,7 @@ def rows(records: Iterable[Record]) -> pd.DataFrame:
     table["drop_sham"] = table["sham_accuracy"] - accuracy
     table["gap_removed"] = gap_removed(table["clean_accuracy"], accuracy, table["chance"])
     parts = table[(table["defense"] == CLEAN_PART) & (table["mixture"] < 1)]
-    # Labels read from published pixels differ between releases, and so do controls: prefer the one of the same poisoner.
+    # Labels read from published pixels differ between releases, and so do controls: prefer that of the same poisoner.
     part = _accuracy_beside(table, parts, _SAME_PART + ENTRY + SAME_BUDGET)
     part = part.fillna(_accuracy_beside(table, parts, _SAME_PART))
     # The control has no defense, so it is not a reference for defended rows.
