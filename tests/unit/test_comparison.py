@@ -207,7 +207,7 @@ def test_published_figures_without_a_match_are_counted(tmp_path):
     )
     assert [figure.poisoner for figure in found.figures] == ["ar"]
     assert sum(found.left_out.values()) == 8
-    assert found.left_out["table says two things of one setting"] == 2
+    assert found.left_out["table has two values for one setting"] == 2
     assert found.left_out["no plain accuracy"] == 2
 
 
@@ -239,7 +239,7 @@ def test_published_figures_match_rows_by_base_name_and_budget(board, tmp_path):
     ]  # fmt: skip
     assert all(math.isnan(line.change.half) for line in found.differences)
     assert [(setting[0], setting[4]) for setting in found.only_one] == [("digits", 16.0)]
-    assert [figure.poisoner for figure in found.only_other] == ["rem"]
+    assert [figure.poisoner for figure in found.only_published] == ["rem"]
     # Each table stands for itself: T1 knows EM and TAP, T2 EM and LSP.
     assert {order.source[-2:]: (order.one, order.agreement.tau) for order in found.orders} == {
         "T1": (("eminn", "adv-poison"), -1), "T2": (("eminn", "lsp"), 1),

@@ -11,10 +11,12 @@ import click
 from ucbench.cli.leaderboard import suite_of
 from ucbench.cli.options import FOLDER, as_json, verbosity
 from ucbench.cli.output import print_json, print_table
+from ucbench.matrix.axes import heading
 
 if TYPE_CHECKING:
+    from ucbench.leaderboard.agreement import Agreement
     from ucbench.leaderboard.compare import Comparison, Difference, Order
-    from ucbench.leaderboard.published import Figure
+    from ucbench.leaderboard.published import Published
     from ucbench.results.statistics import Interval
 
 
@@ -22,13 +24,13 @@ if TYPE_CHECKING:
 @click.argument("one", type=FOLDER)
 @click.argument("other", type=click.Path(exists=True, path_type=Path))
 @click.option(
-    "--suite", metavar="NAME", help="Whose ranked defenses worst cases are over; default: each folder's own suite."
+    "--suite", metavar="NAME", help="Suite whose ranked defenses the worst case is over; default: each folder's suite."
 )
 @click.option(
     "--across",
     metavar="AXIS",
     multiple=True,
-    help="An axis that the boards may differ in, such as victim; schedule is the part of it that --schedule changes.",
+    help="Axis in which the boards may differ, such as victim; schedule is the part of it that --schedule changes.",
 )
 @click.option("--same", metavar="THEIRS=OURS", multiple=True, help="What a published name means: 'UC (p=10)=uc'.")
 @as_json
@@ -40,7 +42,7 @@ def diff_command(
 
     Prints what only one side has, the differences OTHER - ONE in points of accuracy, with 95 % intervals over the seeds
     that both have, and how far the orders of the poisoners agree: Kendall's tau-b with a 95 % bootstrap interval over
-    seeds, and its p-value. References and oracles stand in no order.
+    seeds, and its p-value. The orders leave out references and oracles.
     """
     from ucbench.errors import UsageError
     from ucbench.leaderboard.compare import compare_boards, compare_published, read_board
@@ -50,44 +52,43 @@ def diff_command(
     left_out: dict[str, int] = {}
     if other.is_dir():
         if same:
-            raise UsageError("--same is for published figures; boards are matched by their own names.")
-        found = compare_boards(board, read_board(other, ranked[1]), across)
+            raise UsageError("--same is for published figures; boards use the same names.")
+        comparison = compare_boards(board, read_board(other, ranked[1]), across)
     else:
         if across:
             raise UsageError("--across is for two boards; published figures are matched by base names.")
         published = _published(other, same)
-        found, left_out = compare_published(board, published.figures), dict(published.left_out)
+        comparison, left_out = compare_published(board, published.figures), dict(published.left_out)
     if as_json:
-        print_json(_as_json(found, left_out))
+        print_json(_as_json(comparison, left_out))
         return
-    _print(found, left_out, without_worst=ranked[0] is None or (other.is_dir() and ranked[1] is None))
+    _print(comparison, left_out, without_worst=ranked[0] is None or (other.is_dir() and ranked[1] is None))
 
 
-def _ranked(folder: Path, named: str | None) -> list[str] | None:
-    found = suite_of(folder, named)
-    return None if found is None else found.file.ranking.defenses
+def _ranked(folder: Path, name: str | None) -> list[str] | None:
+    suite = suite_of(folder, name)
+    return None if suite is None else suite.file.ranking.defenses
 
 
-def _published(path: Path, same: tuple[str, ...]) -> Any:
+def _published(path: Path, same: tuple[str, ...]) -> Published:
     from ucbench import api
     from ucbench.leaderboard.published import namer, read_published
 
     pairs = {}
     for text in same:
-        theirs, given, ours = text.rpartition("=")
-        if not given or not theirs or not ours:
+        theirs, _, ours = text.rpartition("=")
+        if not theirs or not ours:
             raise click.BadParameter(f"{text!r} is not of the form THEIRS=OURS.", param_hint="--same")
         pairs[theirs] = ours
     return read_published(path, namer(api.session().registry, pairs))
 
 
-def _print(found: Comparison, left_out: dict[str, int], *, without_worst: bool) -> None:
+def _print(comparison: Comparison, left_out: dict[str, int], *, without_worst: bool) -> None:
     from ucbench.leaderboard.compare import SETTING
-    from ucbench.leaderboard.published import Figure
     from ucbench.results.columns import column
 
-    settings = [difference.setting for difference in found.differences]
-    settings += [*found.only_one, *(missing for missing in found.only_other if not isinstance(missing, Figure))]
+    settings = [difference.setting for difference in comparison.differences]
+    settings += [*comparison.only_one, *comparison.only_other]
     shared = {
         name: settings[0][place]
         for place, name in enumerate(SETTING)
@@ -96,33 +97,31 @@ def _print(found: Comparison, left_out: dict[str, int], *, without_worst: bool) 
     if shared:
         click.echo(f"In all rows: {'; '.join(f'{name} {column(name).text(value)}' for name, value in shared.items())}.")
     shown = [(place, name) for place, name in enumerate(SETTING) if name not in shared]
-    names = [name.replace("_", " ") for _, name in shown]
+    names = [heading(name) for _, name in shown]
 
     def cells(setting: tuple[Any, ...]) -> list[str]:
         return [column(name).text(setting[place]) for place, name in shown]
 
-    if found.differences:
+    if comparison.differences:
         click.echo("\nAccuracies in percent, and OTHER - ONE in points; seeds: in ONE, in OTHER, paired.")
         header = [*names, "published in", "one", "other", "other - one", "seeds"]
-        print_table(header, [[*cells(line.setting), *_numbers(line)] for line in found.differences])
+        print_table(header, [[*cells(line.setting), *_numbers(line)] for line in comparison.differences])
     else:
         click.echo("They have no row in common.")
-    for title, missing in (("ONE", found.only_one), ("OTHER", found.only_other)):
-        rows = [cells(entry) for entry in missing if not isinstance(entry, Figure)]
-        if rows:
-            click.echo(f"\nOnly in {title}: {len(rows)} row{'' if len(rows) == 1 else 's'}.")
-            print_table(names, rows)
-    figures = sum(isinstance(missing, Figure) for missing in found.only_other)
-    if figures:
-        click.echo(f"\n{figures} published figures have no counterpart in ONE (--json lists them).")
+    for title, missing in (("ONE", comparison.only_one), ("OTHER", comparison.only_other)):
+        if missing:
+            click.echo(f"\nOnly in {title}: {len(missing)} row{'' if len(missing) == 1 else 's'}.")
+            print_table(names, map(cells, missing))
+    if figures := comparison.only_published:
+        click.echo(f"\n{len(figures)} published figures have no counterpart in ONE (--json lists them).")
     if left_out:
         click.echo(f"Published lines left out: {'; '.join(f'{n}, {reason}' for reason, n in left_out.items())}.")
-    _print_orders(found.orders, without_worst=without_worst)
+    _print_orders(comparison.orders, without_worst=without_worst)
 
 
 def _print_orders(orders: tuple[Order, ...], *, without_worst: bool) -> None:
     if not orders:
-        click.echo("\nNo two ranked poisoners of one block are on both sides: there is no order to compare.")
+        click.echo("\nNo order to compare: no block has two ranked poisoners on both sides.")
         return
     click.echo("\nKendall's tau-b of the orders of poisoners; 95 % bootstrap interval over craft seeds.")
     print_table(
@@ -147,13 +146,12 @@ def _print_orders(orders: tuple[Order, ...], *, without_worst: bool) -> None:
             click.echo(f"  ONE:   {' < '.join(order.one)}\n  OTHER: {' < '.join(order.other)}")
             moved = (f"{label} {before} -> {after}" for label, (before, after) in order.moved.items())
             click.echo(f"  Places that change: {', '.join(moved)}.")
-        if order.defenses[0] != order.defenses[1]:
-            click.echo(
-                f"  The worst cases are over {', '.join(order.defenses[0])}; and {', '.join(order.defenses[1])}."
-            )
-    click.echo("\n* fewer than four seeds behind some accuracy: exploratory. Single figures are taken as they are.")
+        one, other = map(", ".join, order.defenses)
+        if one != other:
+            click.echo(f"  Worst cases are over {one} in ONE, {other} in OTHER.")
+    click.echo("\n* fewer than four seeds behind some accuracy: exploratory. Single figures are not resampled.")
     if without_worst:
-        click.echo("No order by worst case: name the suite by --suite, whose ranked defenses it is over.")
+        click.echo("No order by worst case: name the suite by --suite, since its ranked defenses are needed.")
 
 
 def _numbers(line: Difference) -> list[str]:
@@ -171,36 +169,37 @@ def _range(low: float, high: float) -> str:
 
 
 def _block(block: tuple[Any, ...]) -> str:
-    from ucbench.leaderboard.layout import heading
+    from ucbench.leaderboard.layout import block_heading
     from ucbench.results.columns import BLOCK
 
     values = dict(zip(BLOCK, block, strict=True))
     mixture = "" if values["mixture"] == 1 else f", mixture {values['mixture']:g}"
     trusted = f", {values['trusted']} trusted" if values["trusted"] else ""
-    return f"{heading(values)}{mixture}{trusted}, label access {values['label_access']}"
+    return f"{block_heading(values)}{mixture}{trusted}, label access {values['label_access']}"
 
 
-def _as_json(found: Comparison, left_out: dict[str, int]) -> dict[str, Any]:
-    from dataclasses import asdict
-
+def _as_json(comparison: Comparison, left_out: dict[str, int]) -> dict[str, Any]:
     from ucbench.leaderboard.compare import SETTING
-    from ucbench.leaderboard.published import Figure
     from ucbench.results.columns import BLOCK
 
-    def setting(values: tuple[Any, ...] | Figure) -> dict[str, Any]:
-        return asdict(values) if isinstance(values, Figure) else dict(zip(SETTING, values, strict=True))
+    def setting(values: tuple[Any, ...]) -> dict[str, Any]:
+        return dict(zip(SETTING, values, strict=True))
 
     return {
-        "only_one": [setting(values) for values in found.only_one],
-        "only_other": [setting(values) for values in found.only_other],
+        "only_one": [setting(values) for values in comparison.only_one],
+        "only_other": [
+            *(setting(values) for values in comparison.only_other),
+            *(figure._asdict() for figure in comparison.only_published),
+        ],
         "differences": [
             {
                 **setting(line.setting),
                 "published_in": line.source or None,
-                **{name: _plain(value) for name, value in (("one", line.one), ("other", line.other))},
+                "one": _plain(line.one),
+                "other": _plain(line.other),
                 "other_minus_one": _plain(line.change),
             }
-            for line in found.differences
+            for line in comparison.differences
         ],
         "orders": [
             {
@@ -212,17 +211,14 @@ def _as_json(found: Comparison, left_out: dict[str, int]) -> dict[str, Any]:
                 "one": list(order.one),
                 "other": list(order.other),
                 "moved": {label: list(places) for label, places in order.moved.items()},
-                **{name: _finite(value) for name, value in asdict(order.agreement).items()},
+                **_plain(order.agreement),
             }
-            for order in found.orders
+            for order in comparison.orders
         ],
         "left_out": left_out,
     }
 
 
-def _plain(value: Interval) -> dict[str, Any]:
-    return {name: _finite(number) for name, number in value._asdict().items()}
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and math.isnan(value) else value
+def _plain(value: Interval | Agreement) -> dict[str, Any]:
+    """The fields as JSON values, with null for NaN."""
+    return {name: None if math.isnan(number) else number for name, number in value._asdict().items()}

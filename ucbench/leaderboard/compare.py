@@ -1,9 +1,9 @@
-"""Two leaderboards, or one and published figures, side by side: what both have, how it differs, and whether they agree.
+"""Compares two leaderboards, or one with published figures: common settings, differences, and agreement of the orders.
 
-Two boards are matched by everything that makes an entry: data set, labeling, victim, budget, mixture, trusted images,
-label access, poisoner, preset, surrogate and craft labels. Published figures name less, so they are matched by the
-*base names* of data set, labeling, victim, poisoner and defenses, and by budget and mixture: ``resnet18:width=16``
-stands beside a published ResNet-18, and whoever reads the difference has to know that.
+Two boards are matched by everything that identifies an entry: data set, labeling, victim, budget, mixture, trusted
+images, label access, poisoner, preset, surrogate and craft labels. Published figures state less, so they are matched by
+the *base names* of data set, labeling, victim, poisoner and defenses, and by budget and mixture:
+``resnet18:width=16`` matches a published ResNet-18, and readers of the difference must take that into account.
 
 A difference is OTHER minus ONE in points of accuracy. Where both have two or more of the same craft seeds, these are
 paired: the difference of each seed, their mean, and its 95 % interval (:func:`ucbench.results.statistics.interval`).
@@ -14,8 +14,9 @@ the orders agree.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,30 +29,32 @@ from ucbench.leaderboard.ranking import unranked, worst_case
 from ucbench.plugins.builtin import NO_DEFENSE
 from ucbench.plugins.grammar import parse, parse_chain
 from ucbench.plugins.params import DEFAULT_PRESET
-from ucbench.results.columns import BLOCK, ENTRY
+from ucbench.results.columns import BLOCK, BUDGET, ENTRY
 from ucbench.results.records import records_in
 from ucbench.results.statistics import Interval, interval
 from ucbench.results.table import base_name, by_unit, grouped, measured, rows
 
-#: What makes a setting, beside its seeds.
+#: Columns that identify a setting: everything but the seeds.
 SETTING = (*BLOCK, *ENTRY, "defense")
-#: Axes that two boards may differ in on purpose.
+#: Axes in which two boards may differ on purpose.
 SCHEDULE = "schedule"
 AXES = (*BLOCK, *(name for name in ENTRY if name != "poisoner"), SCHEDULE)
 WORST, UNDEFENDED = "worst case", "no defense"
 
 Setting = tuple[Any, ...]
+#: Accuracies in percent by seed.
 Seeds = Mapping[int, float]
+#: The defenses that a worst case is taken over, in ONE and in OTHER.
+Defenses = tuple[tuple[str, ...], tuple[str, ...]]
 
 
-@dataclass(frozen=True)
-class Board:
-    """What a comparison reads of a leaderboard.
+class Board(NamedTuple):
+    """The contents of a leaderboard that a comparison uses.
 
     Attributes:
-        accuracies: percent by setting (the values of :data:`SETTING`) and craft seed; train seed of clean rows.
-        defenses: the ranked ones; None where they are not known.
-        unranked: base names of references and oracles, which stand in no order.
+        accuracies: percent by setting (the values of :data:`SETTING`) and craft seed; by train seed for clean rows.
+        defenses: the ranked defenses; None where they are unknown.
+        unranked: base names of references and oracles, which are left out of the orders.
     """
 
     accuracies: Mapping[Setting, Seeds]
@@ -60,10 +63,10 @@ class Board:
 
 
 class Difference(NamedTuple):
-    """One setting on both sides; the setting is spelled as in ONE.
+    """One setting on both sides, spelled as in ONE.
 
     ``source`` is the paper and table of a published figure. ``change`` is paired over its ``n`` seeds; without an
-    interval, its half-width is NaN.
+    interval its half-width is NaN.
     """
 
     setting: Setting
@@ -76,36 +79,39 @@ class Difference(NamedTuple):
 class Order(NamedTuple):
     """The poisoners of one block in both orders, the best protected first.
 
-    ``by`` is :data:`UNDEFENDED` or :data:`WORST`; ``defenses`` are those the worst case is over, in ONE and in OTHER.
+    ``by`` is :data:`UNDEFENDED` or :data:`WORST`.
     """
 
     block: tuple[Any, ...]
     source: str
     by: str
-    defenses: tuple[tuple[str, ...], tuple[str, ...]]
+    defenses: Defenses
     one: tuple[str, ...]
     other: tuple[str, ...]
     agreement: Agreement
 
     @property
     def moved(self) -> dict[str, tuple[int, int]]:
-        """The poisoners whose place, counted from 1, is another in OTHER: their places in ONE and in OTHER."""
+        """Places in ONE and in OTHER, from 1, of the poisoners whose place differs."""
         places = {label: (self.one.index(label) + 1, self.other.index(label) + 1) for label in self.one}
         return {label: (before, after) for label, (before, after) in places.items() if before != after}
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Settings that only one side has, differences of those that both have, orders of two poisoners or more."""
+class Comparison(NamedTuple):
+    """Settings of one side only, differences of common settings, and orders of at least two poisoners.
+
+    ``only_published`` are the figures without a counterpart in ONE.
+    """
 
     only_one: tuple[Setting, ...]
-    only_other: tuple[Setting | Figure, ...]
+    only_other: tuple[Setting, ...]
+    only_published: tuple[Figure, ...]
     differences: tuple[Difference, ...]
     orders: tuple[Order, ...]
 
 
 def read_board(folder: Path, defenses: Sequence[str] | None) -> Board:
-    """The board whose records lie in ``folder``.
+    """The board of the records in ``folder``.
 
     Raises:
         DataError: if there are none, or one cannot be read.
@@ -119,70 +125,68 @@ def read_board(folder: Path, defenses: Sequence[str] | None) -> Board:
 
 
 def compare_boards(one: Board, other: Board, across: Iterable[str] = ()) -> Comparison:
-    """Two boards, matched in all but the axes named by ``across``.
+    """Two boards, matched in all axes but those named in ``across``.
 
     ``schedule`` is the part of the victim that ``--schedule`` changes: ``resnet18`` and ``resnet18:epochs=32`` match.
 
     Raises:
-        UsageError: if ``across`` names no axis, or several settings of one board differ in nothing else.
+        UsageError: if ``across`` names an unknown axis, or several settings of one board differ in nothing else.
     """
     across = tuple(across)
     for name in across:
         if name not in AXES:
             raise UsageError(f"There is no axis {name!r}.{did_you_mean(name, AXES)} The axes: {', '.join(AXES)}.")
     first, second = _matched(one, across, "ONE"), _matched(other, across, "OTHER")
-    shared = [key for key in first if key in second]
-    differences = [_difference(first[key], one.accuracies[first[key]], other.accuracies[second[key]]) for key in shared]
+    differences = [
+        _difference(setting, one.accuracies[setting], other.accuracies[second[key]])
+        for key, setting in first.items()
+        if key in second
+    ]
     orders = []
-    choice, unranked = (one.defenses or (), other.defenses or ()), one.unranked | other.unranked
-    others = _blocks(other, second)
+    defenses = (one.defenses or (), other.defenses or ())
+    other_blocks = _blocks(other, second)
     for key, block in _blocks(one, first).items():
-        facing = others.get(key, {})
-        entries = [(block[name], facing[name]) for name in block if name in facing]
+        other_block = other_blocks.get(key, {})
+        entries = [(entry, other_block[name]) for name, entry in block.items() if name in other_block]
         if entries:
-            worst, compared = _block_compared(entries, choice, unranked)
+            worst, block_orders = _compare_block(entries, defenses, one.unranked | other.unranked)
             differences += worst
-            orders += compared
+            orders += block_orders
     return Comparison(
         tuple(setting for key, setting in first.items() if key not in second),
         tuple(setting for key, setting in second.items() if key not in first),
-        tuple(sorted(differences, key=lambda found: str(found.setting[:-1]))),
+        (),
+        tuple(sorted(differences, key=lambda difference: str(difference.setting[:-1]))),
         tuple(orders),
     )
 
 
 def compare_published(one: Board, figures: Iterable[Figure]) -> Comparison:
-    """A board and published figures, matched by base names, budget and mixture; each table stands for itself."""
-    by_name: dict[tuple[Any, ...], list[Figure]] = {}
+    """A board and published figures, matched by base names, budget and mixture; each published table is one order."""
+    by_name: dict[Setting, list[Figure]] = defaultdict(list)
+    tables: dict[str, dict[Setting, float]] = defaultdict(dict)
     for figure in figures:
-        by_name.setdefault(_published_name(figure), []).append(figure)
-    first = _matched(one, (), "ONE")
-    names = {setting: _base_name(setting) for setting in first}
-    differences = [
-        _difference(setting, one.accuracies[setting], {0: figure.accuracy}, figure.source)
-        for setting, name in names.items()
-        for figure in by_name.get(name, ())
-    ]
-    tables: dict[str, dict[tuple[Any, ...], float]] = {}
-    for name, found in by_name.items():
-        for figure in found:
-            tables.setdefault(figure.source, {})[name] = figure.accuracy
-    orders = []
-    for block in _blocks(one, first).values():
-        ranked = [entry for entry in block.values() if entry.base not in one.unranked]
-        for source, table in tables.items():
-            orders += _published_orders(ranked, source, table, one.defenses)
-    met = set(names.values())
+        by_name[figure.name].append(figure)
+        tables[figure.source][figure.name] = figure.accuracy
+    names = {setting: _base_name(setting) for setting in one.accuracies}
     return Comparison(
         tuple(setting for setting, name in names.items() if name not in by_name),
-        tuple(figure for name, found in by_name.items() if name not in met for figure in found),
-        tuple(differences),
-        tuple(orders),
+        (),
+        tuple(figure for name, same in by_name.items() if name not in names.values() for figure in same),
+        tuple(
+            _difference(setting, one.accuracies[setting], {0: figure.accuracy}, figure.source)
+            for setting, name in names.items()
+            for figure in by_name.get(name, ())
+        ),
+        tuple(
+            order
+            for block, entries in _blocks(one, {setting: setting for setting in names}).items()
+            for source, table in tables.items()
+            for order in _published_orders(
+                block, [entry for entry in entries.values() if entry.base not in one.unranked], source, table, one
+            )
+        ),
     )
-
-
-#: The defenses that a worst case is over, in ONE and in OTHER.
-_Choice = tuple[tuple[str, ...], tuple[str, ...]]
 
 
 class _Entry(NamedTuple):
@@ -198,70 +202,64 @@ class _Entry(NamedTuple):
     @property
     def label(self) -> str:
         poisoner, preset, surrogate, labels = self.setting[len(BLOCK) :]
-        aside = [*([surrogate] if surrogate != "none" else []), *([f"labels {labels}"] if labels != "none" else [])]
-        named = poisoner if preset == DEFAULT_PRESET else str(replace(parse(poisoner), preset=preset))
-        return f"{named} ({', '.join(aside)})" if aside else named
+        details = [*([surrogate] if surrogate != "none" else []), *([f"labels {labels}"] if labels != "none" else [])]
+        name = poisoner if preset == DEFAULT_PRESET else str(replace(parse(poisoner), preset=preset))
+        return f"{name} ({', '.join(details)})" if details else name
 
     @property
     def undefended(self) -> Seeds:
         return self.accuracies.get(NO_DEFENSE, {})
 
-    def worst(self, defenses: Sequence[str] | None) -> Seeds:
-        """Each seed under the defense that the other half of the seeds chose; empty where that is not known."""
-        case = worst_case(pd.DataFrame(self.accuracies), defenses or ())
+    def worst(self, defenses: Sequence[str]) -> Seeds:
+        """Each seed under the defense that the other half of the seeds selected; empty where that is unknown."""
+        case = worst_case(pd.DataFrame(self.accuracies), defenses)
         return case.by_seed if case else {}
 
 
 def _matched(board: Board, across: Sequence[str], name: str) -> dict[Setting, Setting]:
-    """The board's settings by what is compared of them."""
-    found: dict[Setting, Setting] = {}
+    """The board's settings by what must be equal on both sides."""
+    matched: dict[Setting, Setting] = {}
     for setting in board.accuracies:
         key = tuple(
             "" if axis in across else _unscheduled(value) if axis == "victim" and SCHEDULE in across else value
             for axis, value in zip(SETTING, setting, strict=True)
         )
-        if key in found:
+        if key in matched:
             raise UsageError(
-                f"Across {', '.join(across)}, two rows of {name} differ in nothing else: {describe(found[key])}, and"
-                f" {describe(setting)}. Leave out one of the axes, or the rows."
+                f"Across {', '.join(across)}, two rows of {name} differ in nothing else: {_describe(matched[key])}, and"
+                f" {_describe(setting)}. Leave out one of the axes, or the rows."
             )
-        found[key] = setting
-    return found
+        matched[key] = setting
+    return matched
 
 
 def _unscheduled(victim: str) -> str:
-    """The victim without what :func:`ucbench.training.recipe.stretched` changes."""
-    named = parse(victim)
-    kept = tuple(option for option in named.options if option[0] not in ("epochs", "milestones"))
-    return str(replace(named, options=kept))
+    """The victim without the options that :func:`ucbench.training.recipe.stretched` changes."""
+    parsed = parse(victim)
+    options = tuple(option for option in parsed.options if option[0] not in ("epochs", "milestones"))
+    return str(replace(parsed, options=options))
 
 
 def _blocks(board: Board, matched: Mapping[Setting, Setting]) -> dict[Setting, dict[Setting, _Entry]]:
     """Entries by matched block and matched name."""
-    found: dict[Setting, dict[Setting, _Entry]] = {}
+    blocks: dict[Setting, dict[Setting, _Entry]] = defaultdict(dict)
     for key, setting in matched.items():
-        block = found.setdefault(key[: len(BLOCK)], {})
-        entry = block.setdefault(key[len(BLOCK) : -1], _Entry(setting[:-1], {}))
+        entry = blocks[key[: len(BLOCK)]].setdefault(key[len(BLOCK) : -1], _Entry(setting[:-1], {}))
         entry.accuracies[setting[-1]] = board.accuracies[setting]
-    return found
+    return blocks
 
 
-def _block_compared(
-    entries: Sequence[tuple[_Entry, _Entry]], choice: _Choice, unranked: frozenset[str]
+def _compare_block(
+    entries: Sequence[tuple[_Entry, _Entry]], defenses: Defenses, unranked: frozenset[str]
 ) -> tuple[list[Difference], list[Order]]:
     """Differences of worst cases, and orders, in one block."""
-    undefended = [(a, a.undefended, b.undefended) for a, b in entries]
-    # Over a single defense, the worst case is no other figure and no other order.
-    several = max(map(len, choice)) > 1
-    worst = [(a, a.worst(choice[0]), b.worst(choice[1])) for a, b in entries] if several else []
     block = entries[0][0].setting[: len(BLOCK)]
-    orders = [
-        order
-        for by, defenses, scores in ((UNDEFENDED, ((), ()), undefended), (WORST, choice, worst))
-        for order in _order(
-            block, "", by, defenses, {a.label: (x, y) for a, x, y in scores if x and y and a.base not in unranked}
-        )
-    ]
+    undefended = [(a.label, a.undefended, b.undefended) for a, b in entries if a.base not in unranked]
+    orders = _order(block, "", UNDEFENDED, ((), ()), undefended)
+    if max(map(len, defenses)) < 2:  # The worst case over one defense is the accuracy under it.
+        return [], orders
+    worst = [(a, a.worst(defenses[0]), b.worst(defenses[1])) for a, b in entries]
+    orders += _order(block, "", WORST, defenses, [(a.label, x, y) for a, x, y in worst if a.base not in unranked])
     return [_difference((*a.setting, WORST), x, y) for a, x, y in worst if x and y], orders
 
 
@@ -275,16 +273,13 @@ def _difference(setting: Setting, one: Seeds, other: Seeds, source: str = "") ->
 
 
 def _order(
-    block: tuple[Any, ...],
-    source: str,
-    by: str,
-    defenses: _Choice,
-    pairs: Mapping[str, tuple[Seeds, Seeds]],
+    block: Setting, source: str, by: str, defenses: Defenses, scores: Sequence[tuple[str, Seeds, Seeds]]
 ) -> list[Order]:
-    """One order, or none of fewer than two."""
-    if len(pairs) < 2:
+    """The order of the labels with scores on both sides, if there are at least two."""
+    one = {label: x for label, x, y in scores if x and y}
+    other = {label: y for label, x, y in scores if x and y}
+    if len(one) < 2:
         return []
-    one, other = ({label: pair[side] for label, pair in pairs.items()} for side in (0, 1))
     return [Order(block, source, by, defenses, _sorted(one), _sorted(other), agreement(one, other))]
 
 
@@ -293,56 +288,46 @@ def _sorted(scores: Mapping[str, Seeds]) -> tuple[str, ...]:
 
 
 def _published_orders(
-    ranked: Sequence[_Entry], source: str, table: Mapping[tuple[Any, ...], float], defenses: Sequence[str] | None
+    block: Setting, entries: Sequence[_Entry], source: str, table: Mapping[Setting, float], board: Board
 ) -> list[Order]:
-    def figure(entry: _Entry, defense: str) -> float | None:
-        return table.get(_base_name((*entry.setting, defense)))
+    """Orders of the entries that a published table has too."""
 
-    known = {entry.label: (entry, figure(entry, NO_DEFENSE)) for entry in ranked if entry.undefended}
-    shared = {label: (entry, value) for label, (entry, value) in known.items() if value is not None}
-    if not shared:
-        return []
-    block = next(iter(shared.values()))[0].setting[: len(BLOCK)]
-    pairs: dict[str, tuple[Seeds, Seeds]] = {
-        label: (entry.undefended, {0: value}) for label, (entry, value) in shared.items()
-    }
-    found = _order(block, source, UNDEFENDED, ((), ()), pairs)
-    bases = [_base_chain(defense) for defense in defenses or ()]
+    def published(entry: _Entry, defense: str) -> Seeds:
+        name = _base_name((*entry.setting, defense))
+        return {0: table[name]} if name in table else {}
+
+    shared = [entry for entry in entries if entry.undefended and published(entry, NO_DEFENSE)]
+    undefended = [(entry.label, entry.undefended, published(entry, NO_DEFENSE)) for entry in shared]
+    orders = _order(block, source, UNDEFENDED, ((), ()), undefended)
+    ranked = board.defenses or ()
+    bases = [_base_chain(defense) for defense in ranked]
     both = tuple(
         defense
-        for defense, base in zip(defenses or (), bases, strict=True)
-        if bases.count(base) == 1 and all(figure(entry, defense) is not None for entry, _ in shared.values())
+        for defense, base in zip(ranked, bases, strict=True)
+        if bases.count(base) == 1 and all(published(entry, defense) for entry in shared)
     )
     if len(both) > 1:
-        worst: dict[str, tuple[Seeds, Seeds]] = {
-            label: (entry.worst(both), {0: max(figure(entry, defense) or 0.0 for defense in both)})
-            for label, (entry, _) in shared.items()
-        }
-        complete = {label: pair for label, pair in worst.items() if pair[0]}
-        found += _order(block, source, WORST, (both, both), complete)
-    return found
+        worst = [
+            (entry.label, entry.worst(both), {0: max(published(entry, defense)[0] for defense in both)})
+            for entry in shared
+        ]
+        orders += _order(block, source, WORST, (both, both), worst)
+    return orders
 
 
-def _published_name(figure: Figure) -> tuple[Any, ...]:
-    return (
-        figure.dataset, figure.labeling, figure.victim, figure.norm, figure.epsilon, figure.mixture, figure.poisoner,
-        figure.defense,
-    )  # fmt: skip
-
-
-def _base_name(setting: Setting) -> tuple[Any, ...]:
-    """What a published figure of the same would be called; see :func:`_published_name`."""
+def _base_name(setting: Setting) -> Setting:
+    """The :attr:`~ucbench.leaderboard.published.Figure.name` of a published figure of this setting."""
     values = dict(zip(SETTING, setting, strict=True))
-    named = (base_name(values[name]) for name in ("dataset", "labeling", "victim"))
-    budget = (values["norm"], values["epsilon"], values["mixture"])
-    return (*named, *budget, base_name(values["poisoner"]), _base_chain(values["defense"]))
+    names = (base_name(values[name]) for name in ("dataset", "labeling", "victim"))
+    budget = (values[name] for name in BUDGET)
+    return (*names, *budget, base_name(values["poisoner"]), _base_chain(values["defense"]))
 
 
 def _base_chain(defense: str) -> str:
     return "+".join(part.name for part in parse_chain(defense))
 
 
-def describe(setting: Setting) -> str:
-    """A setting in words, or the beginning of one: a block."""
-    values = dict(zip(SETTING, setting, strict=False))
+def _describe(setting: Setting) -> str:
+    """A setting in words."""
+    values = dict(zip(SETTING, setting, strict=True))
     return ", ".join(f"{name} {value}" for name, value in values.items() if value not in (None, "none", ""))

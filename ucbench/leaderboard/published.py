@@ -1,8 +1,8 @@
-"""Published accuracies from a CSV, one figure a line, under the names that installed components have.
+"""Published accuracies from a CSV, one figure per line, under the names of installed components.
 
-The file's columns are :data:`COLUMNS`, in any order; others are ignored. Not every line can be compared: measures other
-than clean test accuracy, bounds (``>87``), budgets and mixtures that are no plain numbers. Those are counted by reason
-and left out, never guessed.
+The file's columns are :data:`COLUMNS`, in any order; others are ignored. Lines that cannot be compared are counted by
+reason and left out: measures other than clean test accuracy, bounds (``>87``), budgets and mixtures that are not plain
+numbers. Nothing is guessed.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ucbench.data.budget import LEVELS
 from ucbench.errors import DataError, UcbenchError
@@ -26,19 +26,15 @@ COLUMNS = (
 )  # fmt: skip
 METRIC = "clean_test_acc"
 
-#: The name of an installed component for what a paper calls it, by kind.
+#: From the kind of a component and its name in a paper to the name of the installed component.
 NameOf = Callable[[str, str], str]
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One published accuracy.
+class Figure(NamedTuple):
+    """One published accuracy, in percent; names are those of installed components where there are such.
 
-    Attributes:
-        source: paper and table.
-        dataset: as all names here, of an installed component where one is known by it.
-        epsilon: 8-bit units for linf, the [0, 1] scale for l2, pixels for l0; None where unbounded, or clean.
-        accuracy: percent.
+    ``source`` is paper and table. ``epsilon`` is in 8-bit levels for linf, on the [0, 1] scale for l2, in pixels for
+    l0, and None where the budget is unbounded or the data are clean.
     """
 
     source: str
@@ -52,10 +48,14 @@ class Figure:
     defense: str
     accuracy: float
 
+    @property
+    def name(self) -> tuple[str | float | None, ...]:
+        """Everything but the source and the accuracy."""
+        return self[1:-1]
 
-@dataclass(frozen=True)
-class Published:
-    """The figures of a file, and how many lines were left out for which reason."""
+
+class Published(NamedTuple):
+    """The figures of a file, and the number of lines left out by reason."""
 
     figures: tuple[Figure, ...]
     left_out: Mapping[str, int]
@@ -72,37 +72,38 @@ def read_published(path: Path, name_of: NameOf) -> Published:
             reader = csv.DictReader(file)
             missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
             if missing:
-                raise DataError(f"{path} holds no published figures: its header lacks {', '.join(missing)}.")
+                raise DataError(f"{path} is not a file of published figures: its header lacks {', '.join(missing)}.")
             lines = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read: {error}.") from error
     figures = []
     left_out: Counter[str] = Counter()
     for line in lines:
-        # A short line lacks its last columns, which then are None.
-        found = _figure({name: (line[name] or "").strip() for name in COLUMNS}, name_of)
-        if isinstance(found, Figure):
-            figures.append(found)
+        # A short line has None in its last columns.
+        figure = _figure({name: (line[name] or "").strip() for name in COLUMNS}, name_of)
+        if isinstance(figure, Figure):
+            figures.append(figure)
         else:
-            left_out[found] += 1
-    settings = Counter(replace(figure, accuracy=0.0) for figure in set(figures))
-    unique = [figure for figure in dict.fromkeys(figures) if settings[replace(figure, accuracy=0.0)] == 1]
-    if len(unique) < len(set(figures)):
-        left_out["table says two things of one setting"] = len(set(figures)) - len(unique)
+            left_out[figure] += 1
+    distinct = dict.fromkeys(figures)
+    values = Counter(figure[:-1] for figure in distinct)
+    unique = [figure for figure in distinct if values[figure[:-1]] == 1]
+    if len(unique) < len(distinct):
+        left_out["table has two values for one setting"] = len(distinct) - len(unique)
     return Published(tuple(unique), dict(sorted(left_out.items())))
 
 
 def namer(registry: Registry, same: Mapping[str, str]) -> NameOf:
-    """Names by what ``same`` says of a published name, else by the names and aliases of installed components.
+    """Look published names up in ``same``, then among the names and aliases of installed components.
 
-    Case, spaces and punctuation do not count: ``CIFAR-10`` is ``cifar10``, and ``RN18`` the alias ``rn18``.
+    Ignores case, spaces and punctuation: ``CIFAR-10`` is ``cifar10``, and ``RN18`` the alias ``rn18``.
     """
-    spelled = {_slug(theirs): ours for theirs, ours in same.items()}
+    synonyms = {_slug(theirs): ours for theirs, ours in same.items()}
 
     def name_of(kind: str, text: str) -> str:
         slug = _slug(text)
-        if slug in spelled:
-            return spelled[slug]
+        if slug in synonyms:
+            return synonyms[slug]
         for name in (slug, slug.replace("-", "")):
             try:
                 return registry.find(kind, name).name
@@ -114,7 +115,7 @@ def namer(registry: Registry, same: Mapping[str, str]) -> NameOf:
 
 
 def _figure(line: Mapping[str, str], name_of: NameOf) -> Figure | str:
-    """The figure of a line, or why it is none."""
+    """The figure of a line, or the reason to leave it out."""
     if line["metric"] != METRIC:
         return f"no {METRIC}"
     accuracy = _accuracy(line["value"])
@@ -133,7 +134,7 @@ def _figure(line: Mapping[str, str], name_of: NameOf) -> Figure | str:
     return Figure(
         f"{line['paper']}, {line['table']}",
         name_of("dataset", line["dataset"]),
-        # Label-agnostic is what the poisoner is; these papers' exploiters use the data set's labels.
+        # "Label-agnostic" describes the poisoner; the exploiters of these papers use the data set's labels.
         name_of("labeling", "original" if line["labeling"].startswith("label-agnostic") else line["labeling"]),
         name_of("victim", line["victim"]),
         *budget,
@@ -145,13 +146,13 @@ def _figure(line: Mapping[str, str], name_of: NameOf) -> Figure | str:
 
 
 def _accuracy(text: str) -> float | None:
-    """``91.5``, or the mean of ``91.5±0.3``; None for a bound, or what is no percentage."""
+    """``91.5``, or the mean of ``91.5±0.3``; None for bounds and anything else that is not a percentage."""
     value = _number(text.partition("±")[0])
     return value if value is not None and 0 <= value <= 100 else None
 
 
 def _budget(text: str) -> tuple[str, float | None] | None:
-    """Norm and radius of ``Linf 8/255``, ``L2 1.0``, ``L0 1`` or ``unbounded``; a remark in brackets is ignored."""
+    """Norm and radius of ``Linf 8/255``, ``L2 1.0``, ``L0 1`` or ``unbounded``, ignoring a remark in brackets."""
     plain = re.sub(r"\(.*\)", "", text).strip().lower()
     if plain == "unbounded":
         return "unbounded", None
