@@ -105,7 +105,7 @@ def change(board: Path, edit, which=lambda record: True) -> None:
 def test_check_passes_results_of_the_suite_and_names_it(capsys, suite, board):
     text = output(capsys, "leaderboard", "check", suite, board)
     assert "All tables follow from the records." in text
-    assert re.search(r"\d+ of the suite's cells were keyed anew", text)
+    assert re.search(r"\d+ of the suite's cells were computed from data and components", text)
     assert json.loads(output(capsys, "leaderboard", "check", suite, board, "--json"))["errors"] == []
 
 
@@ -120,17 +120,17 @@ def test_check_warns_of_missing_cells_unless_complete(capsys, caplog, suite, boa
 
 def test_check_names_foreign_records_even_when_tables_match(capsys, suite, board):
     change(board, lambda r: r["request"].update(train_seed=9), lambda r: r["request"]["poisoner"] == "leaner")
-    told = output(capsys, "leaderboard", "check", suite, board, code=1)
-    assert "is described otherwise than it is keyed: train_seed 9 for" in told
-    assert "does not follow" not in told
+    text = output(capsys, "leaderboard", "check", suite, board, code=1)
+    assert "describes another cell than its key: train_seed 9 for" in text
+    assert "does not follow" not in text
 
 
 def test_check_names_a_broken_record_without_traceback(capsys, suite, board):
     path = next((board / "records").iterdir())
     path.write_text("{}")
-    told = output(capsys, "leaderboard", "check", suite, board, code=1)
-    assert f"{path} is not a record of ucbench: it has no schema number" in told
-    assert "Traceback" not in told
+    text = output(capsys, "leaderboard", "check", suite, board, code=1)
+    assert f"{path} is not a record of ucbench: it has no schema number" in text
+    assert "Traceback" not in text
 
 
 def test_submission_is_packed_checked_and_rejected_after_a_change(capsys, tmp_path, suite, board):
@@ -141,9 +141,9 @@ def test_submission_is_packed_checked_and_rejected_after_a_change(capsys, tmp_pa
     got = tmp_path / "small-v3"
     assert "The fingerprints are those of the files." in output(capsys, "leaderboard", "check", suite, got)
     (got / "README.md").write_text("We won.\n")
-    told = output(capsys, "leaderboard", "check", suite, got, code=1)
-    assert "README.md does not follow from the records" in told
-    assert "README.md is not what SHA256SUMS says" in told
+    text = output(capsys, "leaderboard", "check", suite, got, code=1)
+    assert "README.md does not follow from the records" in text
+    assert "README.md is not what SHA256SUMS says" in text
     again = tmp_path / "again.zip"
     output(capsys, "leaderboard", "submit", suite, board, "--out", again)
     assert again.read_bytes() == sent.read_bytes()
@@ -151,9 +151,9 @@ def test_submission_is_packed_checked_and_rejected_after_a_change(capsys, tmp_pa
 
 def test_submission_of_rejected_results_is_not_packed(capsys, tmp_path, suite, board):
     (board / "results.csv").write_text("")
-    told = output(capsys, "leaderboard", "submit", suite, board, "--out", tmp_path / "sent", code=1)
-    assert "results.csv does not follow from the records" in told
-    assert "Nothing was packed" in told
+    text = output(capsys, "leaderboard", "submit", suite, board, "--out", tmp_path / "sent", code=1)
+    assert "results.csv does not follow from the records" in text
+    assert "Nothing was packed" in text
     assert not (tmp_path / "sent").exists()
 
 
@@ -228,8 +228,8 @@ def test_export_writes_to_stdout_and_file(capsys, tmp_path, suite, board, name, 
 
 
 def test_folder_suite_is_read_from_its_copy_or_table_heading(capsys, tmp_path, suite, board, monkeypatch):
-    told = output(capsys, "leaderboard", "export", board, "--to", "csv", code=2)
-    assert "does not say which suite it is of: name it by --suite" in told
+    text = output(capsys, "leaderboard", "export", board, "--to", "csv", code=2)
+    assert "does not say which suite it is of: name it by --suite" in text
     output(capsys, "leaderboard", "submit", suite, board, "--out", tmp_path / "sent")
     by_copy = output(capsys, "leaderboard", "export", tmp_path / "sent", "--to", "csv")
     monkeypatch.setattr(api, "suites", lambda: ({"small": Path(suite)}, []))
@@ -273,8 +273,8 @@ def test_leaderboard_usage_errors_exit_with_2(capsys, tmp_path, monkeypatch, arg
 
 def test_release_export_rejects_record_and_axes_together(capsys, tmp_path, board):
     path = next((board / "records").iterdir())
-    told = output(capsys, "export", "--record", path, "--poisoner", "uc", "--out", tmp_path / "x", code=2)
-    assert "Give either --record" in told
+    text = output(capsys, "export", "--record", path, "--poisoner", "uc", "--out", tmp_path / "x", code=2)
+    assert "Give either --record" in text
 
 
 def test_leaderboard_help_imports_nothing_heavy():

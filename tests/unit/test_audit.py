@@ -1,4 +1,4 @@
-"""What may not be published, and what a reader must be told of."""
+"""Audit: errors for what cannot be published, warnings for what readers should know."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def records(made) -> list[dict]:
     return copy.deepcopy(made)
 
 
-def told(found, severity: str) -> str:
+def texts(found, severity: str) -> str:
     return " ".join(finding.text for finding in found.findings if finding.severity == severity)
 
 
@@ -74,7 +74,7 @@ def test_check_passes_records_of_the_suite_for_any_mixture(judge, records):
     found = judge(records, complete=True)
     assert found.findings == ()
     assert len(found.records) == len(records)
-    assert f"{len(records)} of the suite's cells were keyed anew" in " ".join(found.notes)
+    assert f"{len(records)} of the suite's cells were computed from data and components" in " ".join(found.notes)
 
 
 def broken(record: dict, change) -> dict:
@@ -124,8 +124,8 @@ def test_check_reports_files_that_are_not_records_and_judges_the_rest(judge, rec
     second.rename(second.with_name("other.json"))
     found = judge.again()
     assert len(found.records) == len(records) - 2
-    assert f"{first} is not a record of ucbench" in told(found, "error")
-    assert f"holds the cell {records[1]['cell']}, and its name says another" in told(found, "error")
+    assert f"{first} is not a record of ucbench" in texts(found, "error")
+    assert f"contains another cell, {records[1]['cell']}" in texts(found, "error")
 
 
 def test_check_raises_on_an_empty_folder(tmp_path):
@@ -136,7 +136,7 @@ def test_check_raises_on_an_empty_folder(tmp_path):
 def test_check_warns_of_missing_cells_unless_complete_is_required(judge, records):
     found = judge(records[:-2])
     assert not found.failed
-    assert f"No record of 2 of the suite's {len(records)} cells: spots | " in told(found, "warning")
+    assert f"No record of 2 of the suite's {len(records)} cells: spots | " in texts(found, "warning")
     assert judge(records[:-2], complete=True).failed
 
 
@@ -145,7 +145,7 @@ def test_check_warns_of_failed_cells_unless_complete_is_required(judge, records)
         del records[-1][name]
     records[-1].update(status="failed", error={"type": "ValueError", "text": "no"})
     found = judge(records)
-    assert (found.failed, "1 failed cell" in told(found, "warning")) == (False, True)
+    assert (found.failed, "1 failed cell" in texts(found, "warning")) == (False, True)
     assert judge(records, complete=True).failed
 
 
@@ -156,15 +156,15 @@ def test_check_rejects_a_cell_of_another_suite(judge, records):
         if cell.craft.poisoner.spec.name == "badge"
     )  # fmt: skip
     found = judge([*records, compute(task_of(other, session), session)])
-    assert "1 record of no cell of the suite: spots | badge linf 24 | tiny | seed 7" in told(found, "error")
+    assert "1 record outside the suite: spots | badge linf 24 | tiny | seed 7" in texts(found, "error")
 
 
 def test_check_distinguishes_other_versions_and_data_from_foreign_cells(judge, records):
     judge.cells = expand(AXES, tiny.registry(("badge", 2)))
     badges = sum(record["request"]["poisoner"] == "badge" for record in records)
     found = judge(records)
-    assert f"{badges} records described as cells of the suite, and keyed as others" in told(found, "error")
-    assert f"No record of {badges} of the suite's" in told(found, "warning")
+    assert f"{badges} records described as cells of the suite, but with other keys" in texts(found, "error")
+    assert f"No record of {badges} of the suite's" in texts(found, "warning")
 
 
 def test_check_rejects_a_record_with_a_false_key(judge, records):
@@ -172,14 +172,14 @@ def test_check_rejects_a_record_with_a_false_key(judge, records):
         if record["request"]["poisoner"] == "badge":
             record["request"]["poisoner"] = "stripes:share=0.5"
     found = judge(records)
-    assert "is described otherwise than it is keyed: poisoner stripes:share=0.5 for badge" in told(found, "error")
+    assert "describes another cell than its key: poisoner stripes:share=0.5 for badge" in texts(found, "error")
 
 
 def test_check_notes_equal_data_under_another_name(judge, records):
     records[0]["request"]["dataset"] = "spots:brightness=0"
     found = judge(records)
     assert not found.failed
-    assert "dataset spots:brightness=0 for spots" in told(found, "warning")
+    assert "dataset spots:brightness=0 for spots" in texts(found, "warning")
 
 
 def test_check_without_data_judges_descriptions_and_stated_keys(judge, records, monkeypatch):
@@ -189,14 +189,14 @@ def test_check_without_data_judges_descriptions_and_stated_keys(judge, records, 
     monkeypatch.setattr(tiny.Spots, "load", gone)
     found = judge(records, complete=True)
     assert found.findings == ()
-    assert "judged by their descriptions only, since they could not be keyed here: spots: no such folder." in (
+    assert "matched by description only, since their keys cannot be computed here: spots: no such folder." in (
         " ".join(found.notes)
     )
     judge.cells = expand(AXES, tiny.registry(("badge", 2)))
-    assert "its key does not follow from what it says of itself" in told(judge(records), "error")
+    assert "its key does not follow from its content" in texts(judge(records), "error")
     stranger = broken(records[0], lambda r: r["request"].update(train_seed=9))
     judge.cells = expand(AXES, tiny.registry())
-    assert "1 record of no cell of the suite" in told(judge([stranger]), "error")
+    assert "1 record outside the suite" in texts(judge([stranger]), "error")
 
 
 def test_check_rejects_other_numerics_and_summarizes_machines(judge, records):
@@ -206,21 +206,21 @@ def test_check_rejects_other_numerics_and_summarizes_machines(judge, records):
     records[1]["environment"]["processor"] = "Another"
     found = judge(records)
     assert not found.failed
-    assert f"different torch: 2.4.0 ({len(records) - 1}), 2.5.0 (1)" in told(found, "warning")
-    assert "different processor" in told(found, "warning")
+    assert f"different torch: 2.4.0 ({len(records) - 1}), 2.5.0 (1)" in texts(found, "warning")
+    assert "different processor" in texts(found, "warning")
     records[0]["numerics"]["dtype"] = records[0]["environment"]["dtype"] = "bfloat16"
     found = judge(records)
-    assert "Records were made with different arithmetic" in told(found, "error")
-    assert "different dtype" not in told(found, "warning")
+    assert "Records were made with different numerics" in texts(found, "error")
+    assert "different dtype" not in texts(found, "warning")
 
 
 def test_check_rejects_threads_that_differ_from_the_suite(judge, records):
     judge(records)
     found = judge.again(threads=2)
-    assert f"{len(records)} records made with other threads than the 2" in told(found, "error")
-    assert "of no cell of the suite" not in told(found, "error")
+    assert f"{len(records)} records made with another number of threads than the suite's 2" in texts(found, "error")
+    assert "outside the suite" not in texts(found, "error")
 
 
 def test_check_rejects_two_datasets_under_one_name(judge, records):
     records[0]["data"]["test"] = "0" * 64
-    assert "The data set spots is 2 different ones" in told(judge(records), "error")
+    assert "The data set spots has 2 different fingerprints" in texts(judge(records), "error")

@@ -1,9 +1,8 @@
-"""``ucbench leaderboard check`` and ``submit``: whether a leaderboard can be trusted, and packing it for others."""
+"""``ucbench leaderboard check`` and ``submit``: check a leaderboard, and pack it for others."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,21 +25,21 @@ _log = logging.getLogger(__name__)
 @as_json
 @verbosity
 def check_command(suite: str, folder: Path, complete: bool, as_json: bool) -> int:
-    """Prove that FOLDER holds records of SUITE, and tables that follow from them byte for byte.
+    """Check that FOLDER holds records of SUITE, and tables that follow from them byte for byte.
 
-    Records must be well-formed, each of one of the suite's cells, and made with the same arithmetic from the same data.
-    Missing cells, and machines or library versions that differ, are warnings. A submission's fingerprints are checked
-    too, where there are any.
+    Records must be well-formed, each of one of the suite's cells, and made with the same numerics from the same data.
+    Missing cells, and different machines or library versions, are warnings. The fingerprints of a submission are
+    checked too.
     """
     from ucbench import api
 
-    verdict = _judge(api.suite(suite), folder, complete=complete)
+    audit = _audit(api.suite(suite), folder, complete=complete)
     if as_json:
-        errors, warnings = verdict.texts("error"), verdict.texts("warning")
-        print_json({"errors": errors, "warnings": warnings, "notes": list(verdict.notes)})
+        errors, warnings = audit.texts("error"), audit.texts("warning")
+        print_json({"errors": errors, "warnings": warnings, "notes": list(audit.notes)})
     else:
-        _show(verdict)
-    return 1 if verdict.failed else 0
+        _show(audit)
+    return 1 if audit.failed else 0
 
 
 @click.command("submit")
@@ -58,19 +57,19 @@ def submit_command(suite: str, folder: Path, out: Path, complete: bool) -> int:
     from ucbench import api
     from ucbench.leaderboard.submission import pack, write
 
-    named = api.suite(suite)
-    verdict = _judge(named, folder, complete=complete)
-    _show(verdict)
-    if verdict.failed:
+    loaded = api.suite(suite)
+    audit = _audit(loaded, folder, complete=complete)
+    _show(audit)
+    if audit.failed:
         click.echo(f"Nothing was packed: fix what `ucbench leaderboard check {suite} {folder}` finds first.", err=True)
         return 1
-    content = pack(folder, named, verdict.records)
-    click.echo(str(write(content, out, f"{named.file.name}-v{named.file.version}")))
+    content = pack(folder, loaded, audit.records)
+    click.echo(str(write(content, out, f"{loaded.file.name}-v{loaded.file.version}")))
     return 0
 
 
-def _judge(suite: Suite, folder: Path, *, complete: bool) -> Audit:
-    """Audit the records, regenerate the tables, and verify fingerprints where there are any.
+def _audit(suite: Suite, folder: Path, *, complete: bool) -> Audit:
+    """Check the records, the tables that follow from them, and the fingerprints of a submission.
 
     Raises:
         DataError: if there are no records.
@@ -81,34 +80,30 @@ def _judge(suite: Suite, folder: Path, *, complete: bool) -> Audit:
     from ucbench.leaderboard.submission import FINGERPRINTS, verify
     from ucbench.leaderboard.tables import differences
 
-    here = api.session(device="cpu", threads=suite.file.threads)
-    audited = audit(
-        folder,
-        api.suite_cells(suite, here),
-        here.with_numerics,
-        threads=suite.file.threads,
-        complete=complete,
-    )
-    findings, notes = list(audited.findings), list(audited.notes)
-    if len(audited.records) < len(list((folder / "records").glob("*"))):
+    threads = suite.file.threads
+    session = api.session(device="cpu", threads=threads)
+    cells = api.suite_cells(suite, session)
+    result = audit(folder, cells, session.with_numerics, threads=threads, complete=complete)
+    findings, notes = list(result.findings), list(result.notes)
+    if len(result.records) < len(list((folder / "records").glob("*"))):
         notes.append("Tables were not compared, since some records are not well-formed.")
     else:
-        wrong = differences(folder, suite.file.ranking.defenses, suite.title)
-        findings += [Finding("error", f"{folder / name} does not follow from the records.") for name in wrong]
-        if not wrong:
+        different = differences(folder, suite.file.ranking.defenses, suite.title)
+        findings += [Finding("error", f"{folder / name} does not follow from the records.") for name in different]
+        if not different:
             notes.append("All tables follow from the records.")
-    stated = verify(folder, suite, audited.records)
-    findings += stated
-    if not stated and (folder / FINGERPRINTS).exists():
+    wrong = verify(folder, suite, result.records)
+    findings += wrong
+    if not wrong and (folder / FINGERPRINTS).exists():
         notes.append("The fingerprints are those of the files.")
-    return replace(audited, findings=tuple(findings), notes=tuple(notes))
+    return result._replace(findings=tuple(findings), notes=tuple(notes))
 
 
-def _show(verdict: Audit) -> None:
-    """Notes to the output, warnings and errors beside it."""
-    for note in verdict.notes:
+def _show(audit: Audit) -> None:
+    """Print notes and errors, and log warnings."""
+    for note in audit.notes:
         click.echo(note)
-    for text in verdict.texts("warning"):
+    for text in audit.texts("warning"):
         _log.warning("%s", text)
-    for text in verdict.texts("error"):
+    for text in audit.texts("error"):
         click.echo(text, err=True)

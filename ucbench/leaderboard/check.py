@@ -1,21 +1,22 @@
-"""Whether a leaderboard's records can be published as they are: well-formed, the suite's, and made comparably.
+"""Checks whether a leaderboard's records can be published: well-formed, cells of the suite, and comparable.
 
-What is wrong is an *error*: a record that is none, a number that cannot be, a cell of another suite, other data under
-the same name, other arithmetic. What a reader should know is a *warning*: cells that are missing or failed, machines
-or libraries that differ, which change no key and may still change a number (docs/protocol.md).
+Defects are *errors*: a malformed record, an impossible number, a cell of another suite, different data under the same
+name, different numerics. What readers should know is a *warning*: missing or failed cells, and different machines or
+libraries, which do not change keys but may change numbers (docs/protocol.md).
 
-Membership is judged by key: the suite's cells are keyed anew, from the data and the components installed here, with the
-records' own arithmetic. Where a cell's data or weights cannot be had, its records are judged by their descriptions, and
-their keys by the fingerprints that they state themselves: that proves components and parameters, and not the pictures.
+Membership is checked by key: the keys of the suite's cells are computed again from the data and the installed
+components, with the numerics of the records. Where a cell's data or weights are unavailable, its records are matched by
+description, and their keys are checked with the fingerprints that the records state: this proves components and
+parameters, but not the images.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from ucbench.errors import DataError, UcbenchError
 from ucbench.matrix.cell import Cell
@@ -25,25 +26,26 @@ from ucbench.running.tasks import task_of, title
 from ucbench.session import Session
 from ucbench.store.keys import canonical
 
-#: So many examples stand in a message.
+#: Most examples that a message lists.
 _SHOWN = 5
+
+Severity = Literal["error", "warning"]
 
 
 class Finding(NamedTuple):
-    """One finding, in a whole sentence."""
+    """One error or warning, as a sentence."""
 
-    severity: Literal["error", "warning"]
+    severity: Severity
     text: str
 
 
-@dataclass(frozen=True)
-class Audit:
-    """What came of an audit.
+class Audit(NamedTuple):
+    """The result of an audit.
 
     Attributes:
-        records: those that are well-formed.
-        findings: errors and warnings, in the order of their discovery.
-        notes: what was judged, and how.
+        records: the well-formed records.
+        findings: errors and warnings, in the order of the checks.
+        notes: what was checked, and how.
     """
 
     records: tuple[Record, ...]
@@ -54,25 +56,25 @@ class Audit:
     def failed(self) -> bool:
         return any(finding.severity == "error" for finding in self.findings)
 
-    def texts(self, severity: str) -> list[str]:
+    def texts(self, severity: Severity) -> list[str]:
         return [finding.text for finding in self.findings if finding.severity == severity]
 
 
 def audit(
     folder: Path,
     cells: Sequence[Cell],
-    bench_of: Callable[[Numerics], Session],
+    session_of: Callable[[Numerics], Session],
     *,
     threads: int,
     complete: bool = False,
 ) -> Audit:
-    """Judge the records of a leaderboard's folder.
+    """Check the records of a leaderboard's folder.
 
     Args:
-        cells: the suite's.
-        bench_of: a workbench with the given arithmetic, to key them.
-        threads: what the suite fixes.
-        complete: whether a cell without a record, or with a failed one, is an error.
+        cells: the suite's cells.
+        session_of: returns a session with the given numerics, to compute keys.
+        threads: the suite's number of threads.
+        complete: whether a missing or failed cell is an error.
 
     Raises:
         DataError: if there are no records.
@@ -80,25 +82,25 @@ def audit(
     records, findings = read_all(folder)
     notes = [f"{len(records)} well-formed records."]
     findings += [*comparable(records, threads)]
-    arithmetic = {canonical(record["numerics"]): record["numerics"] for record in records}
-    for text, numerics in sorted(arithmetic.items()):
-        mine = [record for record in records if canonical(record["numerics"]) == text]
-        expected = Expected.of(cells, bench_of(Numerics("cpu", **numerics)))
-        findings += [*foreign(mine, expected)]
-        findings += [*missing(mine, expected, complete)]
+    by_numerics: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        by_numerics[canonical(record["numerics"])].append(record)
+    severity: Severity = "error" if complete else "warning"
+    for _, group in sorted(by_numerics.items()):
+        expected = Expected.of(cells, session_of(Numerics("cpu", **group[0]["numerics"])))
+        findings += [*foreign(group, expected), *missing(group, expected, severity)]
         notes += expected.notes
     failures = [record for record in records if record["status"] != "ok"]
     if failures:
-        severity: Literal["error", "warning"] = "error" if complete else "warning"
-        findings.append(Finding(severity, f"{_count(failures, 'failed cell')}: {_some(map(_named, failures))}."))
+        findings.append(Finding(severity, f"{_count(failures, 'failed cell')}: {_some(map(_title, failures))}."))
     return Audit(tuple(records), tuple(findings), tuple(dict.fromkeys(notes)))
 
 
 def read_all(folder: Path) -> tuple[list[Record], list[Finding]]:
-    """The well-formed records of a folder, by file name, and what is wrong with the others.
+    """The well-formed records of a folder, by file name, and errors for the others.
 
     Raises:
-        DataError: if there are none at all.
+        DataError: if there are no records.
     """
     paths = sorted((folder / "records").glob("*"))
     if not paths:
@@ -113,54 +115,51 @@ def read_all(folder: Path) -> tuple[list[Record], list[Finding]]:
         if path.name == f"{record['cell']}.json":
             records.append(record)
         else:
-            findings.append(Finding("error", f"{path} holds the cell {record['cell']}, and its name says another."))
+            findings.append(Finding("error", f"{path} contains another cell, {record['cell']}."))
     return records, findings
 
 
 def comparable(records: Sequence[Record], threads: int) -> Iterator[Finding]:
-    """Errors where the arithmetic or the data differ, warnings where machine or libraries do."""
-    arithmetic = Counter(canonical(record["numerics"]) for record in records)
-    if len(arithmetic) > 1:
-        yield Finding(
-            "error", f"Records were made with different arithmetic, part of every key: {_counts(arithmetic)}."
-        )
+    """Errors for different numerics or data, warnings for different machines or libraries."""
+    numerics = Counter(canonical(record["numerics"]) for record in records)
+    if len(numerics) > 1:
+        yield Finding("error", f"Records were made with different numerics, part of every key: {_counts(numerics)}.")
     others = [record for record in records if record["numerics"]["threads"] != threads]
     if others:
-        text = f"{_count(others, 'record')} made with other threads than the {threads} that the suite fixes"
-        yield Finding("error", f"{text}: {_some(map(_named, others))}.")
-    pictures: dict[tuple[str, int], set[tuple[str, str]]] = {}
+        text = f"{_count(others, 'record')} made with another number of threads than the suite's {threads}"
+        yield Finding("error", f"{text}: {_some(map(_title, others))}.")
+    fingerprints: dict[tuple[str, int], set[tuple[str, str]]] = defaultdict(set)
     for record in records:
-        request = record["request"]
-        prints = (record["data"]["train"], record["data"]["test"])
-        pictures.setdefault((request["dataset"], request["trusted"]), set()).add(prints)
-    for (dataset, _), found in sorted(pictures.items()):
-        if len(found) > 1:
-            yield Finding("error", f"The data set {dataset} is {len(found)} different ones, by their fingerprints.")
+        request, data = record["request"], record["data"]
+        fingerprints[request["dataset"], request["trusted"]].add((data["train"], data["test"]))
+    for (dataset, _), distinct in sorted(fingerprints.items()):
+        if len(distinct) > 1:
+            yield Finding("error", f"The data set {dataset} has {len(distinct)} different fingerprints.")
     for name, values in environments(records).items():
         if len(values) > 1:
             yield Finding("warning", f"Records were made with different {name}: {_counts(values)}.")
 
 
 def environments(records: Iterable[Record]) -> dict[str, Counter[str]]:
-    """How many records were made with which device, processor, system, Python, and versions of libraries."""
-    found: dict[str, Counter[str]] = {}
+    """Numbers of records by value of device, processor, system, Python and library versions, by name."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
     for record in records:
-        stated = dict(record["environment"])
-        versions = stated.pop("versions")
-        for name, value in {**stated, **versions}.items():
-            if name not in record["numerics"]:  # an error of its own
-                found.setdefault(name, Counter())[str(value)] += 1
-    return dict(sorted(found.items()))
+        environment = dict(record["environment"])
+        versions = environment.pop("versions")
+        for name, value in {**environment, **versions}.items():
+            if name not in record["numerics"]:  # :func:`comparable` checks those separately
+                counts[name][str(value)] += 1
+    return dict(sorted(counts.items()))
 
 
 @dataclass
 class Expected:
-    """A suite's cells, found by key where they could be keyed, and by description where not.
+    """A suite's cells: by key where the key can be computed here, otherwise by description.
 
     Attributes:
-        keyed: cell and release key by the cell's key.
+        keyed: cell and release key, by the cell's key.
         described: cells by their description in canonical JSON.
-        notes: why some could not be keyed.
+        notes: how many cells are in either, and why some keys could not be computed.
     """
 
     numerics: Numerics
@@ -170,30 +169,31 @@ class Expected:
 
     @classmethod
     def of(cls, cells: Iterable[Cell], session: Session) -> Expected:
-        found = cls(session.numerics)
-        lacking: Counter[str] = Counter()
+        expected = cls(session.numerics)
+        reasons: Counter[str] = Counter()
         for cell in cells:
             try:
                 task = task_of(cell, session)
             except (UcbenchError, OSError) as error:
-                found.described[canonical(cell.describe())] = cell
-                lacking[" ".join(str(error).split())] += 1
+                expected.described[canonical(cell.describe())] = cell
+                reasons[" ".join(str(error).split())] += 1
             else:
-                found.keyed[task.key] = (cell, task.release_key)
-        if found.keyed:
-            found.notes.append(f"{len(found.keyed)} of the suite's cells were keyed anew from data and components.")
-        for reason, count in lacking.items():
-            found.notes.append(
-                f"{count} of the suite's cells were judged by their descriptions only, since they could not be keyed"
+                expected.keyed[task.key] = (cell, task.release_key)
+        if expected.keyed:
+            keyed = len(expected.keyed)
+            expected.notes.append(f"The keys of {keyed} of the suite's cells were computed from data and components.")
+        for reason, count in reasons.items():
+            expected.notes.append(
+                f"{count} of the suite's cells were matched by description only, since their keys cannot be computed"
                 f" here: {reason}"
             )
-        return found
+        return expected
 
 
 def foreign(records: Iterable[Record], expected: Expected) -> Iterator[Finding]:
-    """Errors for records that are none of the suite's cells, or are described or keyed as something else."""
-    alike = {canonical(cell.describe()): key for key, (cell, _) in expected.keyed.items()}
-    strangers, otherwise = [], []
+    """Errors for records that are not of the suite's cells, or whose key and description disagree."""
+    key_of = {canonical(cell.describe()): key for key, (cell, _) in expected.keyed.items()}
+    outside, rekeyed = [], []
     for record in records:
         described = canonical(record["request"])
         if record["cell"] in expected.keyed:
@@ -201,76 +201,64 @@ def foreign(records: Iterable[Record], expected: Expected) -> Iterator[Finding]:
             yield from _as_described(record, cell, release)
         elif described in expected.described:
             yield from _as_keyed(record, expected.described[described], expected.numerics)
-        elif described in alike:
-            otherwise.append(record)
+        elif described in key_of:
+            rekeyed.append(record)
         else:
-            strangers.append(record)
-    if strangers:
-        yield Finding(
-            "error", f"{_count(strangers, 'record')} of no cell of the suite: {_some(map(_named, strangers))}."
-        )
-    if otherwise:
+            outside.append(record)
+    if outside:
+        yield Finding("error", f"{_count(outside, 'record')} outside the suite: {_some(map(_title, outside))}.")
+    if rekeyed:
         yield Finding(
             "error",
-            f"{_count(otherwise, 'record')} described as cells of the suite, and keyed as others: made from other data,"
-            f" or by other versions of components, than those here: {_some(map(_named, otherwise))}.",
+            f"{_count(rekeyed, 'record')} described as cells of the suite, but with other keys: made from other data,"
+            f" or by other versions of components, than those here: {_some(map(_title, rekeyed))}.",
         )
 
 
-def missing(records: Iterable[Record], expected: Expected, complete: bool) -> Iterator[Finding]:
-    """One warning, or error where the leaderboard is to be ``complete``, for the cells without a record."""
-    records = list(records)
-    keys, described = ({make(record) for record in records} for make in (_key, _description))
+def missing(records: Sequence[Record], expected: Expected, severity: Severity) -> Iterator[Finding]:
+    """One finding for the cells without a record."""
+    keys = {record["cell"] for record in records}
+    described = {canonical(record["request"]) for record in records}
     absent = [cell for key, (cell, _) in expected.keyed.items() if key not in keys]
     absent += [cell for text, cell in expected.described.items() if text not in described]
     if absent:
         count = len(expected.keyed) + len(expected.described)
         text = f"No record of {len(absent)} of the suite's {count} cells: {_some(map(title, absent))}."
-        yield Finding("error" if complete else "warning", text)
+        yield Finding(severity, text)
 
 
 def _as_described(record: Record, cell: Cell, release: str | None) -> Iterator[Finding]:
-    """What a record keyed as ``cell`` says wrong of itself: tables are made from what it says."""
+    """Whether a record with the key of ``cell`` describes that cell: tables are made from the description."""
     stated, true = record["request"], cell.describe()
     wrong = [f"{name} {stated[name]} for {value}" for name, value in true.items() if stated[name] != value]
     if record["release"] != release:
         wrong.append(f"release {record['release']} for {release}")
     if wrong:
-        # The same pictures may be had under two names, and a folder is named as it is on each machine.
-        severity: Literal["error", "warning"] = (
-            "warning" if len(wrong) == 1 and stated["dataset"] != true["dataset"] else "error"
-        )
-        yield Finding(severity, f"Record {record['cell']} is described otherwise than it is keyed: {'; '.join(wrong)}.")
+        # The same images may have two names, and paths of folders differ between machines.
+        severity: Severity = "warning" if len(wrong) == 1 and stated["dataset"] != true["dataset"] else "error"
+        yield Finding(severity, f"Record {record['cell']} describes another cell than its key: {'; '.join(wrong)}.")
 
 
 def _as_keyed(record: Record, cell: Cell, numerics: Numerics) -> Iterator[Finding]:
-    """Whether a record's key follows from its description and from the fingerprints it states."""
+    """Whether a record's key follows from its description and the fingerprints it states."""
     data = record["data"]
     try:
-        # Of a mixture, the fingerprint of the protected part is not stated; its release's key is taken as stated.
+        # A record of a mixture does not state the fingerprint of the protected part, so trust the release's key.
         whole = cell.mixture == 1 or cell.craft.is_clean
         release = cell.release_key(data["train"], numerics) if whole else record["release"]
         key = cell.key(release, data["train"], data["test"], numerics)
     except UcbenchError:
-        return  # weights that are not here; the notes say that only descriptions were judged
+        return  # weights are unavailable; the notes say that only descriptions were compared
     if key != record["cell"]:
         yield Finding(
             "error",
-            f"{_named(record)}: its key does not follow from what it says of itself; it was made by other versions of"
-            " its components than those here, or changed afterwards.",
+            f"{_title(record)}: its key does not follow from its content; it was made by other versions of its"
+            " components than those here, or changed afterwards.",
         )
 
 
-def _key(record: Record) -> str:
-    return str(record["cell"])
-
-
-def _description(record: Record) -> str:
-    return canonical(record["request"])
-
-
-def _named(record: Record) -> str:
-    """A record in one line, as :func:`ucbench.running.tasks.title` has its cell."""
+def _title(record: Record) -> str:
+    """A record in one line, in the form of :func:`ucbench.running.tasks.title`."""
     request = record["request"]
     budget = "" if request["epsilon"] is None else f" {request['norm']} {request['epsilon']:g}"
     defense = "" if request["defense"] == "none" else f" + {request['defense']}"
@@ -278,8 +266,8 @@ def _named(record: Record) -> str:
     return f"{place} | seed {request['train_seed']} ({record['cell'][:8]})"
 
 
-def _count(found: Sequence[Any], noun: str) -> str:
-    return f"{len(found)} {noun}{'' if len(found) == 1 else 's'}"
+def _count(records: Sequence[Record], noun: str) -> str:
+    return f"{len(records)} {noun}{'' if len(records) == 1 else 's'}"
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -287,6 +275,6 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 
 def _some(texts: Iterable[str]) -> str:
-    found = list(texts)
-    more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return "; ".join(found[:_SHOWN]) + more
+    all_texts = list(texts)
+    more = f"; and {len(all_texts) - _SHOWN} more" if len(all_texts) > _SHOWN else ""
+    return "; ".join(all_texts[:_SHOWN]) + more
