@@ -1,4 +1,4 @@
-"""What is published of a suite: tables that follow from records, and checking, comparing and submitting them.
+"""Leaderboards: tables, plots and a site computed from records; checking, comparing and submitting them.
 
 Nothing here trains or crafts. Exporters of plugins write ``ucbench.Entry``.
 """

@@ -1,4 +1,4 @@
-"""A leaderboard's entries: each poisoner of each block, with its rank, worst case and effect."""
+"""Entries of a leaderboard: each poisoner of each block, with its rank, worst case and effect."""
 
 from __future__ import annotations
 
@@ -12,31 +12,29 @@ import pandas as pd
 
 from ucbench.leaderboard.ranking import WorstCase, accuracies_of, effect, ranks, unranked, worst_case
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
-from ucbench.results.columns import BLOCK, ENTRY
+from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER
 from ucbench.results.statistics import Interval, interval
 from ucbench.results.table import grouped, measured
 
 #: Fewer craft seeds than these are exploratory.
 ENOUGH_SEEDS = 4
-#: What a block shares with its clean rows, which know neither budget nor labels.
-EXPLOITER = ("dataset", "labeling", "victim", "trusted")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One poisoner in one block; percent, ``effect`` a fraction.
+    """One poisoner in one block; accuracies in percent.
 
     Attributes:
         block: the values of :data:`ucbench.results.columns.BLOCK`.
         name: the values of :data:`ucbench.results.columns.ENTRY`.
         rank: None for references, oracles, and where a ranked defense is missing.
-        seeds: craft seeds that every ranked defense has; of the undefended rows where one is missing.
+        seeds: number of craft seeds; where a ranked defense is missing, that of the undefended rows.
         undefended: accuracy without defense.
-        mean: accuracy over the ranked defenses that there are.
-        worst: the highest an exploiter reaches; None where a ranked defense is missing.
-        defense: by which defense.
-        effect: what is gone of the gap between clean accuracy and chance.
-        clean: the highest an exploiter reaches on clean images.
+        mean: mean accuracy over the available ranked defenses.
+        worst: the highest accuracy an exploiter reaches; None where a ranked defense is missing.
+        defense: the defense of that accuracy; two where the halves of the seeds selected different ones.
+        effect: removed fraction of the gap between clean accuracy and chance.
+        clean: the highest accuracy an exploiter reaches on clean images.
         missing: ranked defenses without complete rows.
     """
 
@@ -59,33 +57,33 @@ class Entry:
 
 
 def entries(table: pd.DataFrame, defenses: Sequence[str]) -> list[Entry]:
-    """The leaderboard's entries, block by block, the best protected first.
+    """The entries, block by block, the best protected first.
 
     Args:
         table: rows of :func:`ucbench.results.rows`.
         defenses: the suite's ranked defenses, as its rows write them.
     """
-    apart = unranked(table)
+    without_rank = unranked(table)
     done = measured(table)
     is_clean = done["poisoner"] == CLEAN
-    clean = {key: worst_case(accuracies_of(own), defenses) for key, own in grouped(done[is_clean], EXPLOITER)}
-    found = []
+    clean = {key: worst_case(accuracies_of(cells), defenses) for key, cells in grouped(done[is_clean], EXPLOITER)}
+    result = []
     for block, members in grouped(done[~is_clean], BLOCK):
         reference = clean.get(tuple(members[name].iloc[0] for name in EXPLOITER))
         poisoners = dict(grouped(members, ENTRY))
-        cases = {name: worst_case(accuracies_of(own), defenses) for name, own in poisoners.items()}
+        cases = {name: worst_case(accuracies_of(cells), defenses) for name, cells in poisoners.items()}
         ranked = {
             str(name): case
             for name, case in cases.items()
-            if case is not None and poisoners[name]["base"].iloc[0] not in apart
+            if case is not None and poisoners[name]["base"].iloc[0] not in without_rank
         }
         places = ranks(ranked)
         block_entries = [
-            _entry(block, name, own, cases[name], reference, defenses, places.get(str(name)))
-            for name, own in poisoners.items()
+            _entry(block, name, cells, cases[name], reference, defenses, places.get(str(name)))
+            for name, cells in poisoners.items()
         ]
-        found += sorted(block_entries, key=_order)
-    return found
+        result += sorted(block_entries, key=_order)
+    return result
 
 
 def _entry(

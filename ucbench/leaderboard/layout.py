@@ -1,4 +1,4 @@
-"""A leaderboard's entries as the sections, columns and plain texts that formats lay out and escape."""
+"""Entries of a leaderboard as sections and columns of plain text, for formats to lay out and escape."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ucbench.results.columns import BLOCK
 
 #: Columns of every section, in the order of :class:`Line`'s texts.
 HEADERS = ("rank", "poisoner", "label knowledge", "worst case %", "effect %", "no defense %", "best defense", "seeds")
-#: What a reader must know of the columns, by their headings without the unit.
+#: Explanations of columns, by heading without the unit.
 MEANINGS = {
     "Label knowledge": "the craft labels of the poisoner",
     "Worst case": (
@@ -22,22 +22,22 @@ MEANINGS = {
     ),
     "Effect": "the share of the gap between clean accuracy under the best defense and chance that is gone",
 }
-#: All of it, in sentences.
+#: All explanations, in sentences.
 LEGEND = (
     f"{' '.join(f'{heading}: {meaning}.' for heading, meaning in MEANINGS.items())} Mean ± half-width of the 95 %"
     " interval over craft seeds; * marks fewer than four seeds, which are exploratory. References, oracles and"
     " poisoners without all ranked defenses have no rank."
 )
-#: Missing defenses that a table names; more would make its widest column, and are named in leaderboard.csv.
+#: Most missing defenses that a table names; leaderboard.csv names all.
 _FEW = 2
 
 
 @dataclass(frozen=True)
 class Line:
-    """One entry: a text for each of :data:`HEADERS`, not escaped; what is unknown is an empty text.
+    """One entry: a text for each of :data:`HEADERS`, not escaped; an unknown value is an empty text.
 
     Attributes:
-        reference: the poisoner with its parameters, which its text begins with.
+        reference: the poisoner with its parameters, with which its text begins.
     """
 
     texts: tuple[str, ...]
@@ -50,10 +50,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Section:
-    """Entries that rank among each other.
+    """Entries of one block, which rank among each other.
 
     Attributes:
-        block: the values they share, by the names of :data:`BLOCK`.
+        block: the common values, by the names of :data:`BLOCK`.
         heading: data set, budget, victim and labeling.
         setting: mixture, trusted images and label access.
     """
@@ -65,38 +65,33 @@ class Section:
 
 
 def sections(entries: Sequence[Entry]) -> list[Section]:
-    """The entries by block, in their order."""
-    found = []
-    for block in dict.fromkeys(entry.block for entry in entries):
-        values = dict(zip(BLOCK, block, strict=True))
-        found.append(
-            Section(
-                values,
-                heading(values),
-                f"Mixture {values['mixture']:g}, {values['trusted']} trusted images,"
-                f" label access {values['label_access']}.",
-                tuple(_line(entry) for entry in entries if entry.block == block),
-            )
-        )
-    return found
+    """The entries by block, in order of appearance."""
+    blocks: dict[tuple[Any, ...], list[Line]] = {}
+    for entry in entries:
+        blocks.setdefault(entry.block, []).append(_line(entry))
+    return [_section(dict(zip(BLOCK, block, strict=True)), lines) for block, lines in blocks.items()]
 
 
-def heading(values: Mapping[str, Any]) -> str:
+def _section(block: Mapping[str, Any], lines: Sequence[Line]) -> Section:
+    setting = f"Mixture {block['mixture']:g}, {block['trusted']} trusted images, label access {block['label_access']}."
+    return Section(block, block_heading(block), setting, tuple(lines))
+
+
+def block_heading(values: Mapping[str, Any]) -> str:
     """Data set, budget, victim and labeling in words."""
     budget = Budget(values["norm"], values["epsilon"])
     return f"{values['dataset']}, {budget}, {values['victim']}, labels: {values['labeling']}"
 
 
 def poisoner_text(values: Mapping[str, Any]) -> str:
-    """The poisoner with its preset, where that is not the usual one."""
+    """The poisoner, with its preset unless that is the default one."""
     preset = "" if values["preset"] == DEFAULT_PRESET else f" @{values['preset']}"
     return f"{values['poisoner']}{preset}"
 
 
 def not_run(entry: Entry) -> str:
-    """What stands in the place of a missing worst case, else nothing; names the missing defenses where they are few."""
-    few = len(entry.missing) <= _FEW
-    missing = ", ".join(entry.missing) if few else f"{len(entry.missing)} defenses"
+    """The text in place of a missing worst case; empty where no ranked defense is missing."""
+    missing = ", ".join(entry.missing) if len(entry.missing) <= _FEW else f"{len(entry.missing)} defenses"
     return f"not run: {missing}" if missing else ""
 
 

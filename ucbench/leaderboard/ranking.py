@@ -1,8 +1,8 @@
-"""Ranking poisoners by the best an exploiter can do, with the craft seed as the unit.
+"""Ranks poisoners by the highest accuracy that an exploiter reaches, with the craft seed as the unit.
 
 For a poisoner p, W(p) is the highest mean accuracy that an exploiter reaches over the ranked defenses. The maximum of
-noisy means would be too high by luck, so the defense is chosen on one half of the seeds and scored on the other, both
-ways. The effect is (W(clean) - W(p)) / (W(clean) - chance), W(clean) being what the same exploiter reaches on clean
+noisy means is biased upwards, so the defense is selected on one half of the seeds and scored on the other, both ways.
+The effect is (W(clean) - W(p)) / (W(clean) - chance), where W(clean) is the accuracy of the same exploiter on clean
 images.
 """
 
@@ -28,17 +28,17 @@ def accuracies_of(members: pd.DataFrame) -> pd.DataFrame:
 
 
 def unranked(table: pd.DataFrame) -> frozenset[str]:
-    """Base names of the references and of the table's oracles, which are shown without a rank."""
+    """Base names of the references and of the table's oracles, which get no rank."""
     return frozenset({CLEAN, SHAM, POSITIVE, SHUFFLED, *table.loc[table["oracle"], "base"]})
 
 
 @dataclass(frozen=True)
 class WorstCase:
-    """The best that exploiters reach, seed by seed.
+    """The highest accuracy that exploiters reach.
 
     Attributes:
-        by_seed: accuracy of every seed under the defense that the *other* half of the seeds chose.
-        defenses: those that were chosen.
+        by_seed: accuracy of each seed under the defense that the *other* half of the seeds selected.
+        defenses: the selected defenses.
     """
 
     by_seed: Mapping[int, float]
@@ -50,9 +50,9 @@ class WorstCase:
 
 
 def worst_case(accuracies: pd.DataFrame, defenses: Sequence[str]) -> WorstCase | None:
-    """W over ``defenses``; None while one of them lacks a seed that another has.
+    """W over ``defenses``; None where one of them lacks a seed that another has.
 
-    A single seed chooses the defense that it is scored on, so its accuracy is too high.
+    With a single seed, selection and score use the same seed, so the accuracy is biased upwards.
 
     Args:
         accuracies: as of :func:`accuracies_of`.
@@ -63,16 +63,16 @@ def worst_case(accuracies: pd.DataFrame, defenses: Sequence[str]) -> WorstCase |
     if ranked.empty or ranked.isna().any(axis=None):
         return None
     halves = (ranked[::2], ranked[1::2]) if len(ranked) > 1 else (ranked, ranked)
-    # fmean: equal values in another order must tie, whatever the order of the sum.
-    chosen = [half.apply(statistics.fmean).idxmax() for half in halves]
-    scored = pd.concat([half[other] for half, other in zip(halves, reversed(chosen), strict=True)][: len(ranked)])
-    return WorstCase(scored.sort_index().to_dict(), tuple(dict.fromkeys(chosen)))
+    # fmean is exact: equal values tie whatever their order.
+    best = [half.apply(statistics.fmean).idxmax() for half in halves]
+    scored = pd.concat([half[defense] for half, defense in zip(halves, reversed(best), strict=True)][: len(ranked)])
+    return WorstCase(scored.sort_index().to_dict(), tuple(dict.fromkeys(best)))
 
 
 def effect(clean: WorstCase, poisoned: WorstCase, chance: float) -> Interval:
-    """Share of the gap between clean accuracy and ``chance`` (percent) that is gone, over seeds.
+    """Share of the gap between clean accuracy and ``chance`` (percent) that the poisoner removes, over common seeds.
 
-    Seeds that only one of them has are left out, as are those whose clean accuracy is no more than chance.
+    Leaves out seeds whose clean accuracy is not above chance.
     """
     shared = sorted(poisoned.by_seed.keys() & clean.by_seed.keys())
     before, after = ([case.by_seed[seed] for seed in shared] for case in (clean, poisoned))
@@ -82,18 +82,18 @@ def effect(clean: WorstCase, poisoned: WorstCase, chance: float) -> Interval:
 def ranks(cases: Mapping[str, WorstCase]) -> dict[str, int]:
     """Rank of every poisoner by W, the lowest first.
 
-    A poisoner shares the rank of the first of the group before it unless the interval of their paired differences,
-    over the seeds both have, leaves 0 out; with fewer than two shared seeds nothing separates them.
+    A poisoner shares the rank of the first of the group before it unless the interval of their paired differences, over
+    common seeds, excludes 0; two poisoners with fewer than two common seeds cannot be separated.
     """
     order = sorted(cases, key=lambda name: (cases[name].accuracy.mean, name))
-    found: dict[str, int] = {}
+    rank_of: dict[str, int] = {}
     first = ""
     for position, name in enumerate(order, 1):
         if not first or _differs(cases[first], cases[name]):
-            first, found[name] = name, position
+            first, rank_of[name] = name, position
         else:
-            found[name] = found[first]
-    return found
+            rank_of[name] = rank_of[first]
+    return rank_of
 
 
 def _differs(one: WorstCase, other: WorstCase) -> bool:

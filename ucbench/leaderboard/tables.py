@@ -1,6 +1,6 @@
-"""Leaderboards: what a suite's records say of each poisoner, as a CSV and as a table to read.
+"""The files of a leaderboard: results.csv, leaderboard.csv and README.md.
 
-Everything is derived from the records beside it, byte for byte.
+All follow byte for byte from the records beside them.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from ucbench.results.table import rows, to_csv
 from ucbench.store.files import atomic_write_text
 
 
-def to_leaderboard_csv(found: Iterable[Entry]) -> str:
+def to_leaderboard_csv(entries: Iterable[Entry]) -> str:
     """The entries as CSV with the columns :data:`ucbench.results.columns.BOARD`."""
-    return csv_text(BOARD, map(_values, found))
+    return csv_text(BOARD, map(_values, entries))
 
 
 def _values(entry: Entry) -> tuple[Any, ...]:
-    none = Interval(math.nan, math.nan, 0)
-    worst, gone = entry.worst or none, entry.effect or none
+    missing = Interval(math.nan, math.nan, 0)
+    worst, effect = entry.worst or missing, entry.effect or missing
     return (
         *entry.block, entry.rank, *entry.name, entry.seeds, "yes" if entry.seeds < ENOUGH_SEEDS else "no",
         entry.undefended.mean, entry.undefended.half, entry.mean, worst.mean, worst.half, entry.defense,
-        gone.mean, gone.half, entry.clean, "+".join(entry.missing),
+        effect.mean, effect.half, entry.clean, "+".join(entry.missing),
     )  # fmt: skip
 
 
-def to_markdown(found: Sequence[Entry], title: str, verdicts: Iterable[Gate] = ()) -> str:
-    """The entries as tables to read, one for each block, under ``title``, with what the gate said of each."""
-    judged = [gate for gate in verdicts if gate.shared["defense"] == NO_DEFENSE]
+def to_markdown(entries: Sequence[Entry], title: str, gates: Iterable[Gate] = ()) -> str:
+    """The entries under ``title`` as one table per block, each with the verdict of its gate."""
+    undefended = [gate for gate in gates if gate.shared["defense"] == NO_DEFENSE]
     parts = [f"# {title}", "", LEGEND, ""]
-    for section in sections(found):
+    for section in sections(entries):
         parts += [
             f"## {section.heading}",
             "",
@@ -48,7 +48,7 @@ def to_markdown(found: Sequence[Entry], title: str, verdicts: Iterable[Gate] = (
             "",
             *(
                 f"Gate (`{gate.shared['poisoner']}`): {gate.text}\n"
-                for gate in judged
+                for gate in undefended
                 if all(gate.shared[name] == value for name, value in section.block.items() if name != "label_access")
             ),
             f"| {' | '.join(HEADERS)} |",
@@ -67,23 +67,23 @@ def _cells(line: Line) -> list[str]:
 
 
 def _escaped(text: str) -> str:
-    """Text that ends no cell of a Markdown table, wherever it came from."""
+    """Text that cannot end a cell of a Markdown table."""
     return " ".join(text.split()).replace("|", "\\|")
 
 
 def files(records: Sequence[Record], defenses: Sequence[str], title: str) -> Mapping[str, str]:
-    """What a leaderboard's folder holds beside its records, by file name."""
+    """The files of a leaderboard's folder beside its records, by name."""
     table = rows(records)
-    found = entries(table, defenses)
+    board = entries(table, defenses)
     return {
         "results.csv": to_csv(table),
-        "leaderboard.csv": to_leaderboard_csv(found),
-        "README.md": to_markdown(found, title, gates(table)),
+        "leaderboard.csv": to_leaderboard_csv(board),
+        "README.md": to_markdown(board, title, gates(table)),
     }
 
 
 def entries_in(folder: Path, defenses: Sequence[str]) -> list[Entry]:
-    """As :func:`entries`, of the records in ``folder``.
+    """The entries of the records in ``folder``.
 
     Raises:
         DataError: if there are no records, or one cannot be read.
@@ -92,7 +92,7 @@ def entries_in(folder: Path, defenses: Sequence[str]) -> list[Entry]:
 
 
 def build(folder: Path, defenses: Sequence[str], title: str) -> list[Path]:
-    """Write the files of a leaderboard beside the records in ``folder``; the paths written.
+    """Write the files of a leaderboard beside the records in ``folder``; returns their paths.
 
     Raises:
         DataError: if there are no records, or one cannot be read.
@@ -105,7 +105,7 @@ def build(folder: Path, defenses: Sequence[str], title: str) -> list[Path]:
 
 
 def differences(folder: Path, defenses: Sequence[str], title: str) -> list[str]:
-    """Names of a leaderboard's files that do not follow byte for byte from the records beside them.
+    """Names of the files of a leaderboard that do not follow byte for byte from the records beside them.
 
     Raises:
         DataError: if there are no records, or one cannot be read.

@@ -1,44 +1,38 @@
-"""The most that exploiters get by what they have at hand: the worst case within each tier of defenses."""
+"""The worst case within each tier of defenses: the highest accuracy that exploiters of given means reach."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ucbench.leaderboard.entries import EXPLOITER
-from ucbench.leaderboard.layout import heading, poisoner_text
+from ucbench.leaderboard.layout import block_heading, poisoner_text
 from ucbench.leaderboard.ranking import accuracies_of, worst_case
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
-from ucbench.results.columns import ENTRY
+from ucbench.results.columns import BUDGET, ENTRY, EXPLOITER
 from ucbench.results.statistics import Interval
 from ucbench.results.table import grouped, measured
 
-#: Written here for the rows without defense, which are a tier of their own.
+#: The tier of rows without defense.
 NO_TIER = "none"
-#: What rows of one table share besides the exploiter; clean rows have none and stand in every table of theirs.
-BUDGET = ("norm", "epsilon", "mixture")
 
 
-@dataclass(frozen=True)
-class Best:
-    """What exploiters of one tier reach at most: percent over craft seeds, and by which defense."""
+class Best(NamedTuple):
+    """The worst case within one tier: percent over craft seeds, the defense, and the number of defenses tried."""
 
     accuracy: Interval
     defense: str
     tried: int
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """Poisoners against tiers, in one setting.
 
     Attributes:
         setting: the values of :data:`EXPLOITER` and :data:`BUDGET`.
-        tiers: those that occur, in order.
-        lines: for every poisoner (the values of its name's columns), the best of each tier that was tried on it.
+        tiers: the tiers that occur, in order.
+        lines: for each poisoner (the values of :data:`ENTRY`), the worst case of each tier that was tried on it.
     """
 
     setting: tuple[Any, ...]
@@ -49,50 +43,51 @@ class Table:
 def by_tier(table: pd.DataFrame, tier_of: Callable[[str], str]) -> list[Table]:
     """Tables of the worst case within each tier.
 
-    As in leaderboards the defense is chosen on half of the craft seeds and scored on the other; with a single seed it
-    is chosen by what it is scored on. Of a tier those defenses count that every seed of the poisoner has.
+    As in leaderboards, the defense is selected on half of the craft seeds and scored on the other; a single seed does
+    both. Only defenses count that every seed of the poisoner has. Clean rows have no budget and appear in every table
+    of their exploiter.
 
     Args:
         table: rows of :func:`ucbench.results.rows`.
-        tier_of: the tier of a defense as rows write it.
+        tier_of: the tier of a defense as written in rows.
     """
     done = measured(table)
     is_clean = done["poisoner"] == CLEAN
     clean = dict(grouped(done[is_clean], EXPLOITER))
-    found = []
+    tables = []
     for setting, members in grouped(done[~is_clean], EXPLOITER + BUDGET):
         exploited = pd.concat([clean.get(setting[: len(EXPLOITER)]), members])
-        lines = tuple((name, _best(accuracies_of(own), tier_of)) for name, own in grouped(exploited, ENTRY))
+        lines = tuple((name, _best(accuracies_of(cells), tier_of)) for name, cells in grouped(exploited, ENTRY))
         tiers = tuple(sorted({tier for _, best in lines for tier in best}, key=lambda tier: (tier != NO_TIER, tier)))
-        found.append(Table(setting, tiers, lines))
-    return found
+        tables.append(Table(setting, tiers, lines))
+    return tables
 
 
 def _best(accuracies: pd.DataFrame, tier_of: Callable[[str], str]) -> dict[str, Best]:
     seeds = accuracies.count()
     complete = accuracies.columns[seeds == seeds.max()]
     tiers = {defense: NO_TIER if defense == NO_DEFENSE else tier_of(defense) for defense in complete}
-    found = {}
+    best = {}
     for tier in dict.fromkeys(tiers.values()):
         defenses = [defense for defense in complete if tiers[defense] == tier]
         if case := worst_case(accuracies, defenses):
-            found[tier] = Best(case.accuracy, " or ".join(case.defenses), len(defenses))
-    return found
+            best[tier] = Best(case.accuracy, " or ".join(case.defenses), len(defenses))
+    return best
 
 
 def to_markdown(tables: Sequence[Table]) -> str:
-    """The tables as Markdown; a cell has the accuracy, its interval's half-width and the defense."""
+    """The tables as Markdown, each cell with the accuracy, the half-width of its interval and the defense."""
     parts = []
-    for one in tables:
-        values = dict(zip(EXPLOITER + BUDGET, one.setting, strict=True))
+    for table in tables:
+        values = dict(zip(EXPLOITER + BUDGET, table.setting, strict=True))
         parts += [
-            f"{heading(values)}, mixture {values['mixture']:g}, {values['trusted']} trusted images",
+            f"{block_heading(values)}, mixture {values['mixture']:g}, {values['trusted']} trusted images",
             "",
-            f"| poisoner | {' | '.join(one.tiers)} |",
-            f"|---|{'---|' * len(one.tiers)}",
+            f"| poisoner | {' | '.join(table.tiers)} |",
+            f"|---|{'---|' * len(table.tiers)}",
             *(
-                f"| {_name(name)} | {' | '.join(_cell(best.get(tier)) for tier in one.tiers)} |"
-                for name, best in one.lines
+                f"| {_name(name)} | {' | '.join(_cell(best.get(tier)) for tier in table.tiers)} |"
+                for name, best in table.lines
             ),
             "",
         ]

@@ -1,4 +1,4 @@
-"""Formats that a leaderboard's table is written in, and the contract of exporters that plugins add."""
+"""Export formats of a leaderboard's table, and the protocol of exporters from plugins."""
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
@@ -13,6 +13,6 @@ class Exporter(Protocol):
     def export(self, entries: Sequence[Entry], title: str) -> str:
         """The entries, block by block in their order, under ``title``; equal entries give equal texts.
 
-        Names are whatever components and suites are called: the format escapes them.
-        ``ucbench.sections(entries)`` has them as rows of plain text.
+        Names of components and suites are arbitrary text, so the format must escape them.
+        ``ucbench.sections(entries)`` returns the entries as rows of plain text.
         """

@@ -1,4 +1,4 @@
-"""Tables for web pages: a fragment of HTML that stands by itself."""
+"""Tables for web pages: a self-contained HTML fragment."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ucbench.plugins.params import Params
 
 
 class Html:
-    """One ``section`` element: a heading, and a table a block; no script, no style, valid as XML too."""
+    """One ``section`` element with a heading and one table per block; no script or style, also valid XML."""
 
     def __init__(self, params: Params) -> None:
         self.params = params

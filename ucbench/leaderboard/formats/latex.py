@@ -1,4 +1,4 @@
-"""Tables for papers: LaTeX with the rules of the package booktabs."""
+"""Tables for papers: LaTeX with the package booktabs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ucbench.leaderboard.entries import Entry
 from ucbench.leaderboard.layout import HEADERS, LEGEND, Section, sections
 from ucbench.plugins.params import Params
 
-#: Every character that LaTeX would take for a command, or set as another one.
+#: Characters that LaTeX reads as commands or prints as others.
 _ESCAPES = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -28,29 +28,27 @@ _ESCAPES = {
     '"': r"\textquotedbl{}",
     "±": r"$\pm$",
 }
-#: Numbers and counts are set to the right, words to the left.
+#: Numbers are right-aligned, text is left-aligned.
 _COLUMNS = "rllrrrlr"
 
 
 class Latex:
-    """One floating table a block; for documents that load booktabs."""
+    """One floating table per block, for documents that load booktabs."""
 
     def __init__(self, params: Params) -> None:
         self.params = params
 
     def export(self, entries: Sequence[Entry], title: str) -> str:
-        """The tables, each of which can be taken out and set alone."""
-        found = sections(entries)
         parts = [r"% Needs \usepackage{booktabs}, and \usepackage[T1]{fontenc} for quotation marks."]
         parts += [f"% {_one_line(title)}", f"% {LEGEND}"]
-        parts += [_table(section, title) for section in found]
+        parts += [_table(section, title) for section in sections(entries)]
         return "\n".join(parts) + "\n"
 
 
 def escape(text: str) -> str:
-    """``text`` so that LaTeX sets it as it is; line ends become spaces."""
+    """``text`` so that LaTeX prints it unchanged; line ends become spaces."""
     escaped = "".join(_ESCAPES.get(character, character) for character in _one_line(text))
-    return re.sub(r"-(?=-)", "-{}", escaped)  # two hyphens would be set as a dash
+    return re.sub(r"-(?=-)", "-{}", escaped)  # LaTeX prints two hyphens as a dash
 
 
 def _table(section: Section, title: str) -> str:

@@ -1,4 +1,4 @@
-"""The two formats that a leaderboard's folder holds itself."""
+"""The two formats that a leaderboard's folder contains."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Markdown:
 
 
 class Csv:
-    """``leaderboard.csv`` as `leaderboard build` writes it; it has no place for the title."""
+    """``leaderboard.csv`` as `leaderboard build` writes it; without the title."""
 
     def __init__(self, params: Params) -> None:
         self.params = params
