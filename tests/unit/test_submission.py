@@ -149,7 +149,7 @@ def test_verify_detects_fingerprints_of_other_records(submitted, suite, records)
 def test_verify_detects_another_version_of_the_suite(submitted, suite, records, tmp_path):
     (tmp_path / "trial.toml").write_text(SUITE.replace("version = 2", "version = 3"))
     found = texts(verify(submitted, load_suite(tmp_path / "trial.toml"), records))
-    assert "is not trial v3 as it is here" in found
+    assert "differs from trial v3 as it is here" in found
     assert "does not follow from the records beside it: suite" in found
     (tmp_path / "trial.toml").write_text(f"# a remark\n{SUITE}")
     assert verify(submitted, load_suite(tmp_path / "trial.toml"), records) == []

@@ -1,12 +1,12 @@
-"""A leaderboard packed for others to check: records, tables, the suite as it was used, and fingerprints of all of it.
+"""Packs a leaderboard for others to check: records, tables, the suite that was run, and fingerprints.
 
-    records/<cell>.json  results.csv  leaderboard.csv  README.md    as the leaderboard's folder has them
+    records/<cell>.json  results.csv  leaderboard.csv  README.md    as in the leaderboard's folder
     suite.toml           byte for byte the suite that was run
     fingerprints.json    suite, versions, data, machines, and the SHA-256 of each of these files
     SHA256SUMS           the same hashes and that of fingerprints.json, for ``sha256sum -c``
 
-The same folder gives the same bytes, wherever it is packed: nothing is dated, and what is said of the machine is what
-the records say. An archive stores its files uncompressed, since compressors differ between machines.
+The same folder gives the same bytes on any machine: there are no dates, and facts about machines come from the records.
+An archive stores its files uncompressed, since compressors differ between machines.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +30,18 @@ from ucbench.store.files import atomic_write_bytes
 SCHEMA = 1
 SUITE, FINGERPRINTS, SUMS = "suite.toml", "fingerprints.json", "SHA256SUMS"
 TABLES = ("results.csv", "leaderboard.csv", "README.md")
-#: Every file of an archive is as old as archives can say.
+#: The date of all files in an archive: the earliest that the format allows.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 Files = Mapping[str, bytes]
 
 
 def pack(folder: Path, suite: Suite, records: Sequence[Record]) -> dict[str, bytes]:
-    """The files of a submission by path, sorted.
+    """The files of a submission, sorted by path.
 
     Args:
-        folder: a leaderboard's, whose check passed.
-        records: its well-formed records.
+        folder: a leaderboard that passed its check.
+        records: its records.
     """
     files = {f"records/{record['cell']}.json": folder / "records" / f"{record['cell']}.json" for record in records}
     files |= {name: folder / name for name in TABLES}
@@ -53,7 +54,7 @@ def pack(folder: Path, suite: Suite, records: Sequence[Record]) -> dict[str, byt
 
 
 def describe(suite: Suite, records: Sequence[Record], content: Files) -> dict[str, Any]:
-    """What ``fingerprints.json`` says of records, as JSON values."""
+    """The content of ``fingerprints.json`` that follows from the records and files, as JSON values."""
     return {
         "suite": {"name": suite.file.name, "version": suite.file.version, "title": suite.file.title},
         "records": len(records),
@@ -76,7 +77,7 @@ def write(content: Files, out: Path, name: str) -> Path:
     """Write a submission to ``out``: a folder, or an archive of a folder ``name`` where ``out`` ends in ``.zip``.
 
     Raises:
-        UsageError: if there is something at ``out`` that is no empty folder.
+        UsageError: if ``out`` exists and is not an empty folder.
         StoreError: if it cannot be written.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -84,78 +85,78 @@ def write(content: Files, out: Path, name: str) -> Path:
     if out.suffix == ".zip":
         atomic_write_bytes(out, _archive(content, name))
     else:
-        # The list of hashes last: a folder that has one is whole.
+        # The list of hashes last: a folder with a list is complete.
         for path in sorted(content, key=lambda path: (path == SUMS, path)):
             atomic_write_bytes(out / path, content[path])
     return out
 
 
 def verify(folder: Path, suite: Suite, records: Sequence[Record]) -> list[Finding]:
-    """What is wrong with the fingerprints of a submission's folder; nothing if it has none at all."""
+    """Errors in the fingerprints of a submission's folder; none where the folder is not a submission."""
     if not (folder / FINGERPRINTS).exists() and not (folder / SUMS).exists():
         return []
-    findings = [*_summed(folder), *_suite_as_used(folder, suite)]
-    try:
-        stated = json.loads((folder / FINGERPRINTS).read_text(encoding="utf-8"))
-        if stated["schema"] != SCHEMA:
-            text = f"{folder / FINGERPRINTS} has schema {stated['schema']}, and this version reads {SCHEMA}."
-            return [*findings, Finding("error", text)]
-        names = [name for name in stated["files"] if (folder / name).is_file()]
-        true = describe(suite, records, {name: (folder / name).read_bytes() for name in names})
-        wrong = [name for name, value in true.items() if stated[name] != value]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return [
-            *findings,
-            Finding("error", f"{folder / FINGERPRINTS} cannot be read: {type(error).__name__}: {error}."),
-        ]
-    if wrong:
-        text = f"{folder / FINGERPRINTS} does not follow from the records beside it: {', '.join(wrong)}."
-        findings.append(Finding("error", text))
-    return findings
+    errors = [*_wrong_sums(folder), *_wrong_suite(folder, suite), *_wrong_fingerprints(folder, suite, records)]
+    return [Finding("error", text) for text in errors]
 
 
-def _summed(folder: Path) -> list[Finding]:
+def _wrong_sums(folder: Path) -> Iterator[str]:
     """Files that are missing, altered, or not listed."""
     try:
         lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
-        stated = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+        digests = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
     except (OSError, ValueError) as error:
-        return [Finding("error", f"{folder / SUMS} cannot be read: {type(error).__name__}: {error}.")]
-    found = []
-    for name, digest in sorted(stated.items()):
+        yield f"{folder / SUMS} cannot be read: {type(error).__name__}: {error}."
+        return
+    for name, digest in sorted(digests.items()):
         if not (folder / name).is_file():
-            found.append(Finding("error", f"{folder / name} is missing; {SUMS} lists it."))
+            yield f"{folder / name} is missing; {SUMS} lists it."
         elif _sha256((folder / name).read_bytes()) != digest:
-            found.append(Finding("error", f"{folder / name} is not what {SUMS} says: it was altered."))
+            yield f"{folder / name} is not what {SUMS} says: it was altered."
     present = {SUITE, FINGERPRINTS, *TABLES} | {f"records/{path.name}" for path in (folder / "records").glob("*")}
-    for name in sorted(present - stated.keys()):
-        found.append(Finding("error", f"{folder / name} is not listed in {SUMS}."))
-    return found
+    for name in sorted(present - digests.keys()):
+        yield f"{folder / name} is not listed in {SUMS}."
 
 
-def _suite_as_used(folder: Path, suite: Suite) -> list[Finding]:
-    """Whether the suite that came along is the one it is checked against."""
+def _wrong_suite(folder: Path, suite: Suite) -> Iterator[str]:
+    """Whether the submission's suite differs from the installed one."""
     try:
-        used = load_suite(folder / SUITE)
+        submitted = load_suite(folder / SUITE)
     except UcbenchError as error:
-        return [Finding("error", str(error))]
-    if used.file != suite.file:
-        return [Finding("error", f"{used.path} is not {suite.title} as it is here: it was run as something else.")]
-    return []
+        yield str(error)
+        return
+    if submitted.file != suite.file:
+        yield f"{submitted.path} differs from {suite.title} as it is here."
 
 
-def _distinct(values: Any) -> list[Any]:
-    """Equal ones once, in a fixed order."""
+def _wrong_fingerprints(folder: Path, suite: Suite, records: Sequence[Record]) -> Iterator[str]:
+    path = folder / FINGERPRINTS
+    try:
+        stated = json.loads(path.read_text(encoding="utf-8"))
+        if stated["schema"] != SCHEMA:
+            yield f"{path} has schema {stated['schema']}, and this version reads {SCHEMA}."
+            return
+        names = [name for name in stated["files"] if (folder / name).is_file()]
+        expected = describe(suite, records, {name: (folder / name).read_bytes() for name in names})
+        wrong = [name for name, value in expected.items() if stated[name] != value]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        yield f"{path} cannot be read: {type(error).__name__}: {error}."
+        return
+    if wrong:
+        yield f"{path} does not follow from the records beside it: {', '.join(wrong)}."
+
+
+def _distinct(values: Iterable[Any]) -> list[Any]:
+    """Distinct JSON values, in a fixed order."""
     return [json.loads(text) for text in sorted({json.dumps(value, sort_keys=True) for value in values})]
 
 
 def _distributions(records: Sequence[Record]) -> dict[str, list[str]]:
-    """The versions of every distribution whose components the records name."""
-    found: dict[str, set[str]] = {}
+    """Versions of all distributions whose components the records name."""
+    versions: dict[str, set[str]] = defaultdict(set)
     for record in records:
         for component in record["components"].values():
-            found.setdefault(component["distribution"], set()).add(component["distribution_version"])
-    return {name: sorted(versions) for name, versions in sorted(found.items())}
+            versions[component["distribution"]].add(component["distribution_version"])
+    return {name: sorted(distinct) for name, distinct in sorted(versions.items())}
 
 
 def _archive(content: Files, name: str) -> bytes:
@@ -163,7 +164,7 @@ def _archive(content: Files, name: str) -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for path in sorted(content):
             entry = zipfile.ZipInfo(f"{name}/{path}", _DATE)
-            entry.create_system = 3  # Unix, whatever packs it
+            entry.create_system = 3  # Unix, on every system
             entry.external_attr = 0o100644 << 16
             archive.writestr(entry, content[path])
     return buffer.getvalue()
