@@ -1,40 +1,40 @@
-"""A leaderboard's rows as a picture: one measure along one axis, a series for everything else that differs."""
+"""Plots of a leaderboard's rows: one measure along one axis, with one series per combination of other differences."""
 
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import math
 import re
 import textwrap
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from ucbench.errors import DataError, UsageError
+from ucbench.matrix.axes import AXIS, GROUP_COLUMNS
 from ucbench.plugins.builtin import CLEAN, SHAM
 from ucbench.plugins.params import DEFAULT_PRESET
-from ucbench.results.columns import COLUMNS, column
+from ucbench.results.columns import BUDGET, COLUMNS, ENTRY, column
 from ucbench.results.statistics import Interval, interval
+from ucbench.results.table import by_unit, grouped
 
 EXTRA = "ucbench[plot]"
 #: Distinct for all common kinds of colour vision, on white and on near-black (after Okabe and Ito).
 PALETTE = ("#0080c0", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#8c6bb1", "#7f7f7f")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
-#: Columns that can be the axis.
-AXES = (
-    "dataset", "poisoner", "surrogate", "craft_labels", "labeling", "defense", "victim", "epsilon", "mixture",
-    "trusted",
-)  # fmt: skip
+#: Columns that can be the axis, and those among them with numbers.
+AXES = tuple(name for name in AXIS if name in GROUP_COLUMNS)
+_NUMBERS = {name for name in AXES if not AXIS[name].type.is_text}
 
 
 class Ends(NamedTuple):
-    """The ends of the vertical axis, in the units that are shown; None leaves one to matplotlib.
+    """The ends of the vertical axis, in displayed units; None leaves an end to matplotlib.
 
-    Intervals of few seeds reach beyond what there can be; they are cut there, unless a mean lies further out.
+    Intervals of few seeds can reach beyond possible values; the ends clip them, but never a mean.
     """
 
     lowest: float | None = 0.0
@@ -49,26 +49,23 @@ MEASURES: Mapping[str, Ends] = {
     "linear_probe": Ends(),
     "perturbed_test_accuracy": Ends(),
 }
-_NUMBERS = {"epsilon", "mixture", "trusted"}
-_SERIES = ("dataset", "labeling", "defense", "victim", "norm", "epsilon", "mixture", "trusted")
-_BUDGET = ("norm", "epsilon", "mixture")
 _MARKS = "oDs^P*vX"
 _REFERENCES = {CLEAN: ("#606060", "_"), SHAM: ("#a0a0a0", "_")}
 
 
 def selected(table: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
-    """The rows that meet ``COLUMN=VALUE`` conditions; of several on one column, any.
+    """The rows that meet all ``COLUMN=VALUE`` conditions; of several conditions on one column, at least one.
 
     Raises:
         UsageError: for a condition of another form or on an unknown column, and if no row meets them.
     """
-    wanted: dict[str, set[str]] = defaultdict(set)
+    values_of: dict[str, set[str]] = defaultdict(set)
     for condition in conditions:
         name, equals, value = condition.partition("=")
         if not equals or name not in COLUMNS:
             raise UsageError(f"--where is COLUMN=VALUE with a column of results.csv, not {condition!r}.")
-        wanted[name].add(value)
-    for name, values in wanted.items():
+        values_of[name].add(value)
+    for name, values in values_of.items():
         table = table[table[name].map(column(name).text).isin(values)]
     if conditions and table.empty:
         raise UsageError(f"No row has {' and '.join(conditions)}.")
@@ -76,7 +73,7 @@ def selected(table: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
 
 
 class Series(NamedTuple):
-    """The rows that share a mark: their name, and the interval over seeds at every place of the axis."""
+    """Rows with the same mark: a name, and the interval over seeds by value of the axis."""
 
     name: str
     poisoner: str
@@ -84,62 +81,66 @@ class Series(NamedTuple):
 
 
 def series(table: pd.DataFrame, by: str, measure: str) -> list[Series]:
-    """What is drawn of rows of :func:`ucbench.results.rows`: references first, then poisoners in the rows' order.
+    """The series of rows of :func:`ucbench.results.rows`: references first, then poisoners in the rows' order.
 
     Raises:
-        UsageError: for an axis or a measure that is none of :data:`AXES` and :data:`MEASURES`.
+        UsageError: for an axis or a measure that is not one of :data:`AXES` and :data:`MEASURES`.
         DataError: if no row has the measure.
     """
     if by not in AXES:
         raise UsageError(f"--by is one of {', '.join(AXES)}, not {by!r}.")
     if measure not in MEASURES:
         raise UsageError(f"--measure is one of {', '.join(MEASURES)}, not {measure!r}.")
-    known = table[(table["status"] == "ok") & table[measure].notna()]
-    if known.empty:
+    drawn = table[(table["status"] == "ok") & table[measure].notna()]
+    if drawn.empty:
         raise DataError(f"No row has {measure}.")
-    along = by == "poisoner"
-    poisoner = known["poisoner"] + known["preset"].map(lambda preset: "" if preset == DEFAULT_PRESET else f"@{preset}")
-    place = poisoner if along else known[by]
-    marks = known.assign(
-        series=_names(known, poisoner, by), place=place, of="" if along else known["poisoner"],
-        drawn=column(measure).factor * known[measure],
-    )  # fmt: skip
-    units = marks.groupby(["of", "series", "place", "unit"], sort=False, dropna=False)["drawn"].mean()
+    drawn = drawn.assign(
+        shown=drawn["poisoner"] + drawn["preset"].map(lambda preset: "" if preset == DEFAULT_PRESET else f"@{preset}"),
+        value=column(measure).factor * drawn[measure],
+    )
+    drawn = drawn.assign(series=_names(drawn, by), place=drawn["shown" if by == "poisoner" else by])
+    keys = ["series", "place"] if by == "poisoner" else ["poisoner", "series", "place"]
     points: dict[tuple[str, str], dict[Any, Interval]] = defaultdict(dict)
-    for (of, name, at), values in units.groupby(level=["of", "series", "place"], sort=False, dropna=False):
-        points[of, name][None if pd.isna(at) else at] = interval(values)
-    found = [Series(name, of, at) for (of, name), at in points.items()]
-    return sorted(found, key=lambda one: list(_REFERENCES).index(one.poisoner) if one.poisoner in _REFERENCES else 9)
+    for (*poisoner, name, place), members in grouped(drawn, keys):
+        units = by_unit(members, ["value"])["value"]
+        points["".join(poisoner), name][place] = interval(units)
+    order = list(_REFERENCES)
+    return sorted(
+        (Series(name, poisoner, values) for (poisoner, name), values in points.items()),
+        key=lambda one: order.index(one.poisoner) if one.poisoner in order else len(order),
+    )
 
 
-def _names(known: pd.DataFrame, poisoner: pd.Series, by: str) -> list[str]:
-    """What distinguishes each row's mark from others, beside its place along the axis."""
-    released = known[known["poisoner"] != CLEAN]  # clean rows know no budget
+def _names(rows: pd.DataFrame, by: str) -> list[str]:
+    """For each row, all differences to rows with other marks, except the value along the axis."""
+    released = rows[rows["poisoner"] != CLEAN]  # clean rows have no budget
     varying = [
-        name for name in _SERIES if name != by and (released if name in _BUDGET else known)[name].nunique(False) > 1
+        name
+        for name in GROUP_COLUMNS
+        if name not in (*ENTRY, by) and (released if name in BUDGET else rows)[name].nunique(False) > 1
     ]
-    several = known.groupby("poisoner")["surrogate"].transform("nunique") > 1
-    labels = _brief(set(known["craft_labels"]))
-    found = []
-    for place, row in known.iterrows():
-        parts = [] if by == "poisoner" else [poisoner[place]]
-        if row["craft_labels"] not in ("none", "exploiter") and by != "craft_labels":
+    several = rows.groupby("poisoner")["surrogate"].transform("nunique") > 1
+    labels = _brief(set(rows["craft_labels"]))
+    names = []
+    for index, row in rows.iterrows():
+        parts = [] if by == "poisoner" else [row["shown"]]
+        if row["craft_labels"] not in AXIS["craft_labels"].implied and by != "craft_labels":
             parts.append(f"labels {labels[row['craft_labels']]}")
-        if several[place] and by != "surrogate":
+        if several[index] and by != "surrogate":
             parts.append(f"surrogate {row['surrogate']}")
-        parts += [f"{name} {row[name]}" for name in varying if row["poisoner"] != CLEAN or name not in _BUDGET]
-        found.append(", ".join(parts) or "all")
-    return found
+        parts += [f"{name} {row[name]}" for name in varying if row["poisoner"] != CLEAN or name not in BUDGET]
+        names.append(", ".join(parts) or "all")
+    return names
 
 
 def _brief(labels: set[str]) -> dict[str, str]:
-    """Craft labels without the model they come from, unless only that distinguishes two of them."""
+    """Craft labels without their model, unless two differ only in the model."""
     brief = {text: re.split("[:,]model=", text)[0] for text in labels}
     return brief if len(set(brief.values())) == len(labels) else {text: text for text in labels}
 
 
 def _ends(measure: Ends, drawn: Sequence[Series]) -> tuple[float | None, float | None]:
-    """The measure's ends, moved so far out that every mean is visible."""
+    """The measure's ends, extended so that every mean is visible."""
     means = [point.mean for one in drawn for point in one.points.values()]
     margin = 0.05 * (max(means) - min(means))
     lowest = None if measure.lowest is None else min(measure.lowest, min(means) - margin)
@@ -151,12 +152,12 @@ def plot(table: pd.DataFrame, out: Path, *, by: str, measure: str, title: str) -
 
     Args:
         table: rows of :func:`ucbench.results.rows`.
-        by: the column along the axis; measure: the column that is drawn, as mean and 95 % interval over seeds.
+        by: the column along the axis.
+        measure: the column to draw, as mean and 95 % interval over seeds.
 
     Raises:
-        UsageError: if matplotlib is missing (the text has the install line) or knows no such format; and as
-            :func:`series`.
-        DataError: as :func:`series`.
+        UsageError, DataError: as :func:`series`.
+        UsageError: if matplotlib is missing (the text has the install line) or does not support the format.
     """
     drawn = series(table, by, measure)
     if importlib.util.find_spec("matplotlib") is None:
@@ -171,7 +172,7 @@ def plot(table: pd.DataFrame, out: Path, *, by: str, measure: str, title: str) -
     with mpl.rc_context({"svg.hashsalt": "ucbench", "font.size": 9}):
         width = max(6.0, 1.1 * len(places) + 1.5)
         columns = min(len(drawn), max(1, int(width // (0.5 + 0.075 * max(len(one.name) for one in drawn)))))
-        # A plot of one height, and below it the legend's lines.
+        # The plot has a fixed height; the legend's lines add to it.
         figure = Figure(figsize=(width, 3.6 + 0.19 * -(-len(drawn) // columns)), layout="constrained")
         axes = figure.add_subplot()
         _draw(axes, drawn, places, by)
@@ -183,28 +184,26 @@ def plot(table: pd.DataFrame, out: Path, *, by: str, measure: str, title: str) -
         axes.spines[["top", "right"]].set_visible(False)
         figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
         out.parent.mkdir(parents=True, exist_ok=True)
-        # Without the date and the program's version, which would make every build another file.
-        unsaid = {"png": ("Software",), "svg": ("Date", "Creator"), "pdf": ("CreationDate", "Creator", "Producer")}
-        metadata = dict.fromkeys(unsaid.get(out.suffix[1:].lower(), ()))
+        # Without date and program version, so that equal rows give equal bytes.
+        omitted = {"png": ("Software",), "svg": ("Date", "Creator"), "pdf": ("CreationDate", "Creator", "Producer")}
+        metadata = dict.fromkeys(omitted.get(out.suffix[1:].lower(), ()))
         figure.savefig(out, dpi=150, metadata=metadata or None)
 
 
 def _places(drawn: Sequence[Series], by: str) -> list[Any]:
-    """Where something stands: numbers by size; names in the order of the rows, `none` and `original` first.
+    """Values along the axis: numbers by size; names in the order of the rows, `none` and `original` first.
 
-    Names that are alike but for their numbers stand together, in the order of those.
+    Names that differ only in their numbers are adjacent, sorted by number.
     """
-    found = list(dict.fromkeys(place for one in drawn for place in one.points if place is not None))
+    places = list(dict.fromkeys(place for one in drawn for place in one.points if place is not None))
     if by in _NUMBERS:
-        return sorted(found)
-    alike: dict[str, int] = {}
-    for place in found:
-        alike.setdefault(_NUMBER.sub("", place), len(alike))
+        return sorted(places)
+    families = list(dict.fromkeys(_NUMBER.sub("", place) for place in places))
     return sorted(
-        found,
+        places,
         key=lambda place: (
             place not in ("none", "original"),
-            alike[_NUMBER.sub("", place)],
+            families.index(_NUMBER.sub("", place)),
             [float(number) for number in _NUMBER.findall(place)],
         ),
     )
@@ -212,28 +211,23 @@ def _places(drawn: Sequence[Series], by: str) -> list[Any]:
 
 def _draw(axes: Any, drawn: Sequence[Series], places: Sequence[Any], by: str) -> None:
     at: Callable[[Any], float] = float if by in _NUMBERS else places.index
-    step = 1.0 if by not in _NUMBERS else min((b - a for a, b in pairwise(places)), default=1.0)
+    step = 1.0 if by not in _NUMBERS else min((b - a for a, b in itertools.pairwise(places)), default=1.0)
     width = 0.6 * step / max(1, len(drawn))
-    colour = 0
+    styles = itertools.cycle(zip(PALETTE, _MARKS, strict=True))
     for number, one in enumerate(drawn):
-        known = [place for place in places if place in one.points]
+        points = [(at(place), one.points[place]) for place in places if place in one.points]
         shift = width * (number - (len(drawn) - 1) / 2)
-        if one.poisoner in _REFERENCES:
-            ink, mark = _REFERENCES[one.poisoner]
-        else:
-            ink, mark = PALETTE[colour % len(PALETTE)], _MARKS[colour % len(_MARKS)]
-            colour += 1
-        halves = [one.points[place].half for place in known]
+        colour, mark = _REFERENCES.get(one.poisoner) or next(styles)
         axes.errorbar(
-            [at(place) + shift for place in known],
-            [one.points[place].mean for place in known],
-            yerr=[0.0 if math.isnan(half) else half for half in halves],
+            [x + shift for x, _ in points],
+            [value.mean for _, value in points],
+            yerr=[0.0 if math.isnan(value.half) else value.half for _, value in points],
             linestyle="-" if by in _NUMBERS else "none",
             linewidth=1,
             marker=mark,
             markersize=9 if mark == "_" else 5,
             capsize=2,
-            color=ink,
+            color=colour,
             label=one.name,
         )
     if by not in _NUMBERS:
