@@ -33,7 +33,7 @@ def site(tmp_path_factory) -> Path:
     folder = made.write(tmp_path_factory.mktemp("board"), records)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("ucbench.leaderboard.site.pages.FIRST_ROWS", 20)
-        patched.setattr("ucbench.leaderboard.site.pages.WHOLE_BELOW", 40)
+        patched.setattr("ucbench.leaderboard.site.pages.LONGEST_SHORT", 40)
         build_site(folder, folder / "site", title="trial v1", ranked=("none", "jpeg"))
     return folder / "site"
 

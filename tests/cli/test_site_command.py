@@ -50,7 +50,7 @@ def test_site_finds_the_suite_of_a_built_folder(tmp_path):
 def test_site_builds_without_a_suite_into_another_folder(tmp_path):
     folder = made.write(tmp_path / "board", made.board(seeds=1))
     assert main(["leaderboard", "site", str(folder), "--out", str(tmp_path / "pages")]) == 0
-    assert "nobody is ranked" in " ".join((tmp_path / "pages" / "index.html").read_text(encoding="utf-8").split())
+    assert "there is no ranking" in " ".join((tmp_path / "pages" / "index.html").read_text(encoding="utf-8").split())
     assert not (folder / "site").exists()
 
 

@@ -21,7 +21,7 @@ from ucbench.leaderboard.site import build_site
 from ucbench.leaderboard.site import output as site_output
 from ucbench.leaderboard.site.charts import ink, short
 from ucbench.leaderboard.site.data import collect
-from ucbench.leaderboard.site.rerun import Companions, rerun
+from ucbench.leaderboard.site.rerun import companions, rerun
 from ucbench.session import Session
 
 pytest.importorskip("plotly", reason="the site is made with plotly: pip install 'ucbench[site]'")
@@ -172,7 +172,7 @@ def test_site_numbers_state_seeds_and_mark_exploratory_ones(site, tmp_path):
 def test_site_without_a_suite_has_no_ranks(site, tmp_path):
     build_site(site.parent, tmp_path / "site")
     text = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
-    assert "nobody" in text
+    assert "there is no ranking" in " ".join(text.split())
     assert "rank" not in [tag.get("data-key") for tag in Page(text).all("th")]
     assert not (tmp_path / "site" / "leaderboard.csv").exists()
     (uc, *_) = [row for row in Page(text).rows if row.split()[:1] == ["uc"]]
@@ -241,7 +241,7 @@ def test_site_shortened_labels_stay_distinct():
 
 def test_site_long_table_is_complete_in_json(tmp_path, monkeypatch):
     monkeypatch.setattr("ucbench.leaderboard.site.pages.FIRST_ROWS", 7)
-    monkeypatch.setattr("ucbench.leaderboard.site.pages.WHOLE_BELOW", 11)
+    monkeypatch.setattr("ucbench.leaderboard.site.pages.LONGEST_SHORT", 11)
     many = [made.record(f"method-{n}", seed=seed) for n in range(3) for seed in range(4)]
     build_site(made.write(tmp_path, many, sheets=False), tmp_path / "site")
     text = (tmp_path / "site" / "cells.html").read_text(encoding="utf-8")
@@ -271,7 +271,7 @@ def test_site_rebuild_removes_only_its_own_stale_files(tmp_path):
 
 def test_site_build_leaves_a_foreign_folder_alone(tmp_path):
     folder = made.write(tmp_path / "board", made.board(seeds=1))
-    with pytest.raises(UsageError, match="no site of ucbench"):
+    with pytest.raises(UsageError, match="not a site of ucbench"):
         build_site(folder, folder)
     assert not (folder / "index.html").exists()
 
@@ -305,7 +305,7 @@ def test_site_error_names_the_extra_of_a_missing_package(tmp_path, monkeypatch):
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name, *rest: None if name == "plotly" else known(name, *rest)
     )
-    with pytest.raises(UsageError, match=r'made with plotly, not installed here. Run: pip install "ucbench\[site\]"'):
+    with pytest.raises(UsageError, match=r'The site needs plotly, not installed here. Run: pip install "ucbench\[site\]"'):
         build_site(tmp_path, tmp_path / "site")
 
 
@@ -357,7 +357,7 @@ def test_site_command_parses_back_to_the_cell(here, axes):
     ]
     assert {record["request"]["poisoner"] for record in records} >= {"clean", "sham"}
     for record in records:
-        line = rerun(record, Companions(records))
+        line = rerun(record, companions(records))
         assert line is not None
         program, verb, *arguments = shlex.split(line)
         assert (program, verb) == ("ucbench", "run")
@@ -373,15 +373,15 @@ def test_site_cell_without_a_command_line_has_no_command():
     hostile = made.record(made.HOSTILE)
     hidden = made.record("release", dataset="digits\u202e")
     alone = made.record("sham", norm="l2", epsilon=1.0)
-    assert [rerun(record, Companions([record])) for record in (hostile, hidden, alone)] == [None, None, None]
+    assert [rerun(record, companions([record])) for record in (hostile, hidden, alone)] == [None, None, None]
 
 
 def test_site_command_names_a_plugin_file():
     tried = made.record("uc")
     tried["components"]["poisoner"]["distribution"] = "my plugin.py"
-    assert shlex.split(rerun(tried, Companions([])))[-2:] == ["--plugin", "my plugin.py"]
+    assert shlex.split(rerun(tried, {}))[-2:] == ["--plugin", "my plugin.py"]
 
 
 def test_site_command_is_shell_quoted():
-    line = rerun(made.record("uc", dataset='imagefolder:"a b; $(rm c)"'), Companions([]))
+    line = rerun(made.record("uc", dataset='imagefolder:"a b; $(rm c)"'), {})
     assert shlex.split(line)[3] == 'imagefolder:"a b; $(rm c)"'

@@ -1,4 +1,4 @@
-"""The static site of a leaderboard: tables, charts and a page a cell, from its records alone, without a server."""
+"""The static site of a leaderboard: tables, charts and one page per cell, from its records alone."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from pathlib import Path
 
 from ucbench.errors import UsageError
 
-#: What the site is made with, beyond ucbench's own dependencies: their importable names.
+#: Packages that the site needs in addition to ucbench's dependencies, by import name.
 REQUIRES = ("jinja2", "plotly")
 EXTRA = "ucbench[site]"
 
 
 def build_site(folder: Path, out: Path, *, title: str = "Leaderboard", ranked: Sequence[str] | None = None) -> int:
-    """Write the site of the leaderboard in ``folder`` to ``out``, and return how many files it has.
+    """Write the site of the leaderboard in ``folder`` to ``out``, and return its number of files.
 
-    The same records give the same bytes. What an earlier build left in ``out`` and this one does not make is removed.
+    The same records give the same bytes. Files of an earlier build in ``out`` that are no longer needed are removed.
 
     Args:
-        title: its heading, such as a suite's title.
-        ranked: the defenses that the worst case is taken over; None if nobody is to be ranked.
+        title: the heading, such as a suite's title.
+        ranked: the defenses that the worst case is taken over; None for no ranking.
 
     Raises:
-        UsageError: if a package is missing (the text has the install line), or ``out`` holds something else.
+        UsageError: if a package is missing (the text has the install line), or ``out`` holds other files.
         DataError: if there are no records, or one cannot be read.
     """
     missing = [name for name in REQUIRES if importlib.util.find_spec(name) is None]
     if missing:
-        raise UsageError(f'The site is made with {", ".join(missing)}, not installed here. Run: pip install "{EXTRA}"')
-    # Not before: these import what may be missing.
+        raise UsageError(f'The site needs {", ".join(missing)}, not installed here. Run: pip install "{EXTRA}"')
+    # These modules import the packages above.
     from ucbench.leaderboard.site.data import collect
     from ucbench.leaderboard.site.output import replace_files
     from ucbench.leaderboard.site.pages import files
     from ucbench.results.records import records_in
 
-    made = files(collect(records_in(folder), title, ranked), folder / "sheets")
-    replace_files(out, made)
-    return len(made)
+    contents = files(collect(records_in(folder), title, ranked), folder / "sheets")
+    replace_files(out, contents)
+    return len(contents)

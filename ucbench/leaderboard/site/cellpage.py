@@ -1,38 +1,38 @@
-"""What a cell's page says: its numbers beside those of its seeds, its history, and everything else of its record."""
+"""The content of a cell's page: its numbers beside their means over seeds, its history, and the rest of its record."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ucbench.leaderboard.site.data import Group, Site
+from ucbench.leaderboard.site.data import Group, Site, values_of
 from ucbench.leaderboard.site.listings import cell_page
 from ucbench.leaderboard.site.table import Cell, Column, Row, Table, fixed, number, plain
 from ucbench.plugins.builtin import CLEAN, SHAM
-from ucbench.results.columns import Column as Measure
 from ucbench.results.columns import column
 from ucbench.results.records import Record
-from ucbench.results.statistics import Interval
 from ucbench.results.table import SAME_BUDGET, SAME_EXPLOITER, SAME_WORLD
 from ucbench.results.table import Row as ResultRow
 
 Facts = list[tuple[str, str]]
 
-#: Numbers of a cell's page that no mean is taken of.
-_ALONE = ("balanced_accuracy", "test_accuracy_best")
-#: A list longer than this is cut.
+#: Numbers of a cell's page without a mean over seeds.
+_SINGLE = ("balanced_accuracy", "test_accuracy_best")
+#: Most shown values of a list.
 _LONGEST_LIST = 12
 
 
 def measures_table(row: ResultRow, group: Group) -> Table:
     """The cell's numbers, and their means over the seeds of its group."""
-    first, *others = group.summary.means
+    means = group.summary.means
+    first, *others = means
     lines = [
-        Row((Cell(m.heading), plain(row[m.name], m.shown, m.factor), _mean(group.summary.means.get(m.name), m)))
-        for m in map(column, (first, *_ALONE, *others))
+        Row((Cell(m.heading), plain(row[m.name], m.shown, m.factor), number(means.get(m.name), m.shown, m.factor)))
+        for m in map(column, (first, *_SINGLE, *others))
         if row[m.name] is not None
     ]
     heads = (
@@ -41,10 +41,6 @@ def measures_table(row: ResultRow, group: Group) -> Table:
         Column("mean", "mean over its seeds", numeric=True),
     )
     return Table("measures", "What was measured", heads, tuple(lines))
-
-
-def _mean(interval: Interval | None, measure: Measure) -> Cell:
-    return number(interval, measure.shown, measure.factor)
 
 
 def history_table(record: Record) -> Table:
@@ -59,37 +55,33 @@ def history_table(record: Record) -> Table:
 
 def _point(name: str, value: Any) -> Cell:
     cell = plain(value, {"test_accuracy": 1, "loss": 4}.get(name, 0))
-    # Learning rates fall by orders of magnitude.
+    # Learning rates span orders of magnitude.
     return replace(cell, text=f"{value:.3g}") if name == "lr" and cell.text else cell
 
 
 class Relatives:
-    """Finds the cells to look at beside one: its references, and those of the same group."""
+    """Finds the references of a cell, and the other cells of its group."""
 
     def __init__(self, site: Site) -> None:
         self._by_cell = site.by_cell
-        self._references: dict[tuple[Any, ...], list[ResultRow]] = {}
+        self._references: dict[tuple[Any, ...], list[ResultRow]] = defaultdict(list)
         for row in site.rows:
             if row["poisoner"] in (CLEAN, SHAM):
-                self._references.setdefault(_values(row, (*SAME_EXPLOITER, *SAME_WORLD)), []).append(row)
+                self._references[values_of(row, (*SAME_EXPLOITER, *SAME_WORLD))].append(row)
 
     def of(self, row: ResultRow) -> list[tuple[str, str, str]]:
-        """What each is, its page, and its seeds."""
+        """For each related cell, its relation, its page, and its seeds."""
         references = [
             (str(other["poisoner"]), other)
-            for other in self._references.get(_values(row, (*SAME_EXPLOITER, *SAME_WORLD)), ())
-            if other["poisoner"] == CLEAN or _values(other, SAME_BUDGET) == _values(row, SAME_BUDGET)
+            for other in self._references[values_of(row, (*SAME_EXPLOITER, *SAME_WORLD))]
+            if other["poisoner"] == CLEAN or values_of(other, SAME_BUDGET) == values_of(row, SAME_BUDGET)
         ]
         seeds = [("other seeds", other) for other in self._by_cell[row["cell"]].members]
         return [
-            (what, cell_page(other["cell"]), seeds_text(other))
-            for what, other in [*references, *seeds]
+            (relation, cell_page(other["cell"]), seeds_text(other))
+            for relation, other in [*references, *seeds]
             if other["cell"] != row["cell"]
         ]
-
-
-def _values(row: ResultRow, names: Iterable[str]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in names)
 
 
 def seeds_text(row: Mapping[str, Any]) -> str:
@@ -98,20 +90,20 @@ def seeds_text(row: Mapping[str, Any]) -> str:
 
 
 def sections(record: Record) -> list[tuple[str, Facts]]:
-    """The rest of the record, in named lists of facts; empty ones left out."""
+    """The rest of the record, as named lists of facts; omits empty ones."""
     data, budget, request = record["data"], record.get("budget", {}), record["request"]
-    promised = [("promised norm", request["norm"]), ("promised radius", request["epsilon"])]
-    found = {
-        "Perturbation": [*(promised if budget else []), *_flat(budget)],
+    requested = [("requested norm", request["norm"]), ("requested radius", request["epsilon"])]
+    titled = {
+        "Perturbation": [*(requested if budget else []), *_flat(budget)],
         "Crafting": _flat(record.get("crafting", {}).get("notes", {})),
         "Notes": _flat(record.get("notes", {})),
         "Cost": _flat(record.get("cost", {})),
         "Data": _flat({_FINGERPRINTS.get(name, name): value for name, value in data.items()}),
-        "Arithmetic and environment": _flat({**record.get("environment", {}), **record["numerics"]}),
+        "Numerics and environment": _flat({**record.get("environment", {}), **record["numerics"]}),
     }
     return [
         (title, [(name, value_text(value)) for name, value in facts if value is not None])
-        for title, facts in found.items()
+        for title, facts in titled.items()
         if facts
     ]
 
@@ -122,31 +114,30 @@ def warnings(record: Record) -> list[str]:
 
 def components(record: Record) -> list[tuple[str, str, str]]:
     """Kind, name with version and origin, and parameters of every component."""
-    found = []
+    rows = []
     for kind, part in sorted(record.get("components", {}).items()):
         origin = f"{part.get('distribution', '?')} {part.get('distribution_version', '?')}"
         params = ", ".join(f"{name}={value_text(value)}" for name, value in sorted(part.get("params", {}).items()))
-        found.append(
-            (kind.replace("-", " "), f"{part.get('name')}, version {part.get('version')}, of {origin}", params)
-        )
-    return found
+        rows.append((kind.replace("-", " "), f"{part.get('name')}, version {part.get('version')}, of {origin}", params))
+    return rows
 
 
 _FINGERPRINTS = {"train": "fingerprint of training data", "test": "fingerprint of test data"}
 
 
-def _flat(values: Any, above: str = "") -> list[tuple[str, Any]]:
-    """Nested mappings as one list, names joined by spaces."""
+def _flat(values: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    """Nested mappings as one list, with names joined by spaces."""
     if not isinstance(values, Mapping):
-        return [(above, values)]
-    found: list[tuple[str, Any]] = []
-    for name, value in sorted(values.items()):
-        found += _flat(value, f"{above} {name}".strip().replace("_", " "))
-    return found
+        return [(prefix, values)]
+    return [
+        fact
+        for name, value in sorted(values.items())
+        for fact in _flat(value, f"{prefix} {name}".strip().replace("_", " "))
+    ]
 
 
 def value_text(value: Any) -> str:
-    """A JSON value to read: numbers with four significant digits, long lists cut."""
+    """A JSON value as text: numbers with four significant digits, long lists shortened."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "none"}[value]
     if value == []:
@@ -160,10 +151,10 @@ def value_text(value: Any) -> str:
 
 
 def processors(records: Iterable[Record]) -> list[str]:
-    """The machines that the seconds were measured on."""
-    found = set()
+    """The processors or devices of the timings."""
+    names = set()
     for record in records:
         machine = record.get("environment", {})
         device = str(machine.get("device", "?"))
-        found.add(str(machine.get("processor", "?")) if device == "cpu" else device)
-    return sorted(found)
+        names.add(str(machine.get("processor", "?")) if device == "cpu" else device)
+    return sorted(names)

@@ -1,7 +1,7 @@
 """Charts as plotly.js figures: plain mappings with ``data`` and ``layout``, drawn by the site's script.
 
-Colours of text, lines and paper are the script's, which knows whether the reader's screen is dark. All texts are
-escaped here, since plotly.js reads a little HTML in them.
+The script sets the colours of text, lines and background, for light and dark screens. Texts are escaped here, since
+plotly.js interprets some HTML in them.
 """
 
 from __future__ import annotations
@@ -10,91 +10,107 @@ import html
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from ucbench.leaderboard.plots import PALETTE
 from ucbench.leaderboard.site.data import Group, Setting
 from ucbench.leaderboard.site.listings import grid
 from ucbench.leaderboard.site.table import fixed, number
+from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
 from ucbench.results.columns import column
 from ucbench.results.statistics import Interval
 
 Figure = dict[str, Any]
 
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "triangle-down", "star")
-#: Dark blue to yellow, even in lightness and to colour-blind eyes (a few stops of cividis).
+#: Dark blue to yellow, perceptually uniform and safe for colour-blind readers (some stops of cividis).
 SCALE = ((0.0, "#00224e"), (0.25, "#35456c"), (0.5, "#666970"), (0.75, "#a69d75"), (1.0, "#fee838"))
-#: Longer labels are cut in charts; the tables beside them have them whole.
+#: Charts shorten longer labels; the tables show them in full.
 LONGEST = 26
 
 
-class Dot(NamedTuple):
-    """One mark of a chart: its full label, whether a reference, and the number with its interval."""
-
-    label: str
-    reference: bool
-    value: Interval
-
-
 def short(labels: Sequence[str]) -> dict[str, str]:
-    """Every label cut to :data:`LONGEST` characters and escaped; those that would be equal are numbered."""
-    found: dict[str, str] = {}
+    """Every label shortened to :data:`LONGEST` characters and escaped; equal ones are numbered."""
+    shortened: dict[str, str] = {}
     for label in dict.fromkeys(labels):
         text = label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…"
         count = 1
-        while (unique := text if count == 1 else f"{text} ({count})") in found.values():
+        while (unique := text if count == 1 else f"{text} ({count})") in shortened.values():
             count += 1
-        found[label] = unique
-    return {label: html.escape(text, quote=False) for label, text in found.items()}
+        shortened[label] = unique
+    return {label: html.escape(text, quote=False) for label, text in shortened.items()}
 
 
-def accuracies(series: Mapping[str, Sequence[Dot]], lines: Mapping[str, float]) -> Figure:
-    """Accuracy in percent, a row a poisoner, a series a kind of mark, with intervals; vertical ``lines`` by name."""
-    labels = list(dict.fromkeys(dot.label for dots in series.values() for dot in dots))
+def accuracies(setting: Setting, ranked: Sequence[str] | None) -> Figure | None:
+    """Attacker accuracy in percent without defense and in the worst case, one row per poisoner; None without any.
+
+    Vertical lines show clean accuracy and chance.
+    """
+    undefended = [group for group in setting.groups if group.axes["defense"] == NO_DEFENSE and group.summary.done]
+    series: dict[str, list[tuple[Group, Interval]]] = {
+        "no defense": [(group, group.summary.means["test_accuracy"]) for group in undefended if not group.is_clean]
+    }
+    if ranked != (NO_DEFENSE,):  # otherwise both series are the same
+        series["worst case over the ranked defenses"] = [
+            (group, entry.worst)
+            for board in setting.boards
+            for entry in board.entries
+            if entry.worst and (group := board.undefended.get(entry.name))
+        ]
+    series = {title: sorted(marks, key=lambda mark: mark[1].mean) for title, marks in series.items() if marks}
+    if not series:
+        return None
+    labels = list(dict.fromkeys(group.label for marks in series.values() for group, _ in marks))
     names = short(labels)
     data = [
         {
-            "type": "scatter",
+            **_marks([group for group, _ in marks], place),
             "mode": "markers",
             "name": title,
-            "y": [names[dot.label] for dot in dots],
-            "x": [_rounded(dot.value.mean) for dot in dots],
-            "error_x": _errors([dot.value for dot in dots], 1.0, PALETTE[place]),
-            "marker": {
-                "color": PALETTE[place],
-                "size": 9,
-                "symbol": [f"{SYMBOLS[place]}-open" if dot.reference else SYMBOLS[place] for dot in dots],
-            },
-            "text": [_hover(dot.label, dot.value, 1.0) for dot in dots],
+            "y": [names[group.label] for group, _ in marks],
+            "x": [_rounded(value.mean) for _, value in marks],
+            "error_x": _errors([value for _, value in marks], 1.0, PALETTE[place]),
+            "text": [_hover(group.label, value, 1.0) for group, value in marks],
             "hovertemplate": f"%{{text}}<extra>{title}</extra>",
         }
-        for place, (title, dots) in enumerate(series.items())
+        for place, (title, marks) in enumerate(series.items())
     ]
+    lines = {}
+    for group in undefended:
+        if group.is_clean:
+            lines[CLEAN] = _rounded(group.summary.means["test_accuracy"].mean)
+        lines["chance"] = _rounded(group.summary.means["chance"].mean)
     layout = {
         "height": 130 + 30 * len(labels),
         "xaxis": {"title": {"text": column("test_accuracy").axis}, "range": [0, 103]},
         "yaxis": _categories([names[label] for label in labels]),
         "shapes": [
             {
-                "type": "line", "xref": "x", "yref": "paper", "x0": _rounded(value), "x1": _rounded(value),
-                "y0": 0, "y1": 1, "line": {"dash": "dot", "width": 1.5, "color": PALETTE[-1]},
+                "type": "line", "xref": "x", "yref": "paper", "x0": value, "x1": value, "y0": 0, "y1": 1,
+                "line": {"dash": "dot", "width": 1.5, "color": PALETTE[-1]},
             }
             for value in lines.values()
         ],
         "annotations": [
-            {"x": _rounded(value), "xref": "x", "y": 1, "yref": "paper", "yanchor": "bottom", "text": name,
-             "showarrow": False}
+            {"x": value, "xref": "x", "y": 1, "yref": "paper", "yanchor": "bottom", "text": name, "showarrow": False}
             for name, value in lines.items()
         ],
     }  # fmt: skip
     return {"data": data, "layout": _laid_out(layout)}
 
 
+def _marks(groups: Sequence[Group], place: int) -> Figure:
+    """The marks of one series; open ones for references and oracles."""
+    colour, symbol = PALETTE[place % len(PALETTE)], SYMBOLS[place % len(SYMBOLS)]
+    symbols = [f"{symbol}-open" if group.kind else symbol for group in groups]
+    return {"type": "scatter", "marker": {"color": colour, "size": 9, "symbol": symbols}}
+
+
 def heat_map(setting: Setting) -> Figure:
-    """Gap removed in percent, poisoners down and defenses across."""
-    labels, defenses, found = grid(setting)
+    """Gap removed in percent, with a row per poisoner and a column per defense."""
+    labels, defenses, groups = grid(setting)
     rows, across = short(list(labels)), short(defenses)
-    removed = [[_removed(found.get((label, defense))) for defense in defenses] for label in labels]
+    removed = [[_removed(groups.get((label, defense))) for defense in defenses] for label in labels]
     data = {
         "type": "heatmap",
         "x": [across[defense] for defense in defenses],
@@ -120,7 +136,7 @@ def heat_map(setting: Setting) -> Figure:
         "height": 120 + 30 * len(labels),
         "xaxis": {"type": "category", "side": "top", "automargin": True, "showgrid": False},
         "margin": {"l": 60, "r": 20, "t": 40, "b": 10},
-        # Not the trace's own texts: their grey is hard to read on the middle of the scale.
+        # The trace's own texts are grey, which is hard to read on the middle of the scale.
         "annotations": [
             {
                 "x": across[defense],
@@ -138,44 +154,40 @@ def heat_map(setting: Setting) -> Figure:
     return {"data": [data], "layout": _laid_out(layout)}
 
 
-def cost(setting: Setting, seconds: str, title: str, *, labelled: bool) -> Figure | None:
-    """Gap removed in percent against seconds (``craft_seconds`` or ``seconds``), a series a defense; None without any.
+def cost(setting: Setting, seconds: str, title: str, *, labels: bool) -> Figure | None:
+    """Gap removed in percent against ``craft_seconds`` or ``seconds``, one series per defense; None without any.
 
-    Seconds are on a logarithmic scale; what took none is left out. If ``labelled``, the first series' marks have names.
+    The axis of seconds is logarithmic, without zeros. With ``labels``, the marks of the first series have names.
     """
-    found = [
+    groups = [
         group
         for group in setting.groups
         if not group.is_clean and _removed(group) is not None and group.summary.means[seconds].mean > 0
     ]
-    defenses = sorted({group.axes["defense"] for group in found}, key=lambda text: (text != "none", text))
-    names = short([group.label for group in found])
+    # References last: the legend shows the first mark.
+    groups.sort(key=lambda group: bool(group.kind))
+    defenses = sorted({group.axes["defense"] for group in groups}, key=lambda text: (text != NO_DEFENSE, text))
+    names = short([group.label for group in groups])
     data = []
     for place, defense in enumerate(defenses):
-        # References last: the legend has the mark of the first.
-        own = sorted((group for group in found if group.axes["defense"] == defense), key=lambda group: bool(group.kind))
-        removed = [group.summary.means["gap_removed"] for group in own]
-        colour, symbol = PALETTE[place % len(PALETTE)], SYMBOLS[place % len(SYMBOLS)]
+        members = [group for group in groups if group.axes["defense"] == defense]
+        removed = [group.summary.means["gap_removed"] for group in members]
+        spent = [group.summary.means[seconds].mean for group in members]
         data.append(
             {
-                "type": "scatter",
-                # Labels for one series only: more would lie upon each other.
-                "mode": "markers+text" if labelled and place == 0 else "markers",
+                **_marks(members, place),
+                # Names of more series would overlap.
+                "mode": "markers+text" if labels and place == 0 else "markers",
                 "name": html.escape(f"defense {defense}", quote=False),
-                "x": [round(group.summary.means[seconds].mean, 3) for group in own],
+                "x": [round(value, 3) for value in spent],
                 "y": [_rounded(100 * value.mean) for value in removed],
-                "error_y": _errors(removed, 100.0, colour),
-                "marker": {
-                    "color": colour,
-                    "size": 9,
-                    "symbol": [f"{symbol}-open" if group.kind else symbol for group in own],
-                },
-                "text": [names[group.label] for group in own],
+                "error_y": _errors(removed, 100.0, PALETTE[place % len(PALETTE)]),
+                "text": [names[group.label] for group in members],
                 "textposition": "top center",
                 "cliponaxis": False,
                 "customdata": [
-                    f"{_hover(group.label, value, 100.0)}<br>{group.summary.means[seconds].mean:.1f} s"
-                    for group, value in zip(own, removed, strict=True)
+                    f"{_hover(group.label, value, 100.0)}<br>{time:.1f} s"
+                    for group, value, time in zip(members, removed, spent, strict=True)
                 ],
                 "hovertemplate": "%{customdata}",
             }
@@ -189,7 +201,7 @@ def cost(setting: Setting, seconds: str, title: str, *, labelled: bool) -> Figur
 
 
 def history(points: Sequence[Mapping[str, Any]]) -> Figure | None:
-    """Test accuracy and training loss by epoch; None where nothing was recorded."""
+    """Test accuracy and training loss by epoch; None without recorded epochs."""
     known = [point for point in points if _is_number(point.get("epoch"))]
     series = (("test_accuracy", "test accuracy, %", "y", 0), ("loss", "training loss", "y2", 1))
     data = [
@@ -220,7 +232,7 @@ def history(points: Sequence[Mapping[str, Any]]) -> Figure | None:
 
 
 def ink(value: float) -> str:
-    """Black or white, whichever stands out more on the colour that :data:`SCALE` has for a value from 0 to 1."""
+    """Black or white, whichever has more contrast to the colour of a value from 0 to 1 on :data:`SCALE`."""
     at = min(max(value, 0.0), 1.0)
     (low, one), (high, other) = next(pair for pair in itertools.pairwise(SCALE) if at <= pair[1][0])
     share = (at - low) / (high - low)
@@ -234,12 +246,12 @@ def ink(value: float) -> str:
 
 
 def _removed(group: Group | None) -> Interval | None:
-    found = None if group is None else group.summary.means["gap_removed"]
-    return None if found is None or found.n == 0 or math.isnan(found.mean) else found
+    removed = None if group is None else group.summary.means["gap_removed"]
+    return None if removed is None or removed.n == 0 or math.isnan(removed.mean) else removed
 
 
 def _hover(label: str, value: Interval, factor: float) -> str:
-    """What is shown over a mark."""
+    """The text shown when the pointer is over a mark."""
     shown = number(value, 1, factor)
     return html.escape(f"{label}: {shown.text} % (n = {shown.n})", quote=False)
 
@@ -255,7 +267,7 @@ def _errors(values: Sequence[Interval], factor: float, colour: str) -> dict[str,
 
 
 def _categories(labels: Sequence[str]) -> dict[str, Any]:
-    """A vertical axis that names every label, the first on top."""
+    """A vertical axis with all labels, the first on top."""
     return {
         "type": "category",
         "categoryorder": "array",
@@ -267,7 +279,7 @@ def _categories(labels: Sequence[str]) -> dict[str, Any]:
 
 
 def _laid_out(layout: dict[str, Any]) -> dict[str, Any]:
-    """The layout with what all charts have in common."""
+    """The layout with the settings common to all charts."""
     return {
         "dragmode": False,
         "hovermode": "closest",

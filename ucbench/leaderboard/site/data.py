@@ -1,8 +1,9 @@
-"""What the site shows, worked out from records: groups of cells that differ in seeds, settings, leaderboards."""
+"""The data of the site: groups of cells that differ only in seeds, settings and leaderboards."""
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,17 +13,15 @@ import pandas as pd
 
 from ucbench.data.budget import Budget
 from ucbench.errors import DataError
-from ucbench.leaderboard.entries import EXPLOITER, Entry, entries
+from ucbench.leaderboard.entries import Entry, entries
 from ucbench.leaderboard.layout import poisoner_text
+from ucbench.leaderboard.site.table import AXES
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
-from ucbench.results.columns import BLOCK, ENTRY
+from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING, column
 from ucbench.results.gate import Gate, gates
 from ucbench.results.records import Record
 from ucbench.results.table import Row, Summary, dicts, rows, summarise
 from ucbench.store.keys import key
-
-#: What makes cells comparable, whatever labels their poisoners had: a page of charts each.
-SETTING = ("dataset", "labeling", "victim", "norm", "epsilon", "mixture", "trusted")
 
 REFERENCE, ORACLE, FAILED = "reference", "oracle", "failed"
 
@@ -31,12 +30,12 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Cells that differ in nothing but their seeds, and what they come to.
+    """Cells that differ only in seeds, and their means.
 
     Attributes:
-        kind: :data:`REFERENCE`, :data:`ORACLE` or, for what can be ranked, ``""``.
-        axes: the values they share, in words, by the keys of :data:`ucbench.leaderboard.site.table.AXES`.
-        label: a short name, unlike those of other groups of its setting and defense.
+        kind: :data:`REFERENCE`, :data:`ORACLE`, or ``""`` for competitors.
+        axes: the common values in words, by the keys of :data:`ucbench.leaderboard.site.table.AXES`.
+        label: a short name, unique within its setting and defense.
     """
 
     summary: Summary
@@ -51,17 +50,17 @@ class Group:
 
     @property
     def cells_page(self) -> str:
-        """The list of cells, filtered to these."""
+        """The list of cells, filtered to this group."""
         return cells_page(self.axes)
 
 
 @dataclass(frozen=True)
 class Board:
-    """The leaderboard of one block: the poisoners that compete, and what they are read against.
+    """The leaderboard of one block: the competing poisoners, and their references.
 
     Attributes:
-        access: the label access they share.
-        entries: best protected first.
+        access: their label access.
+        entries: the best protected first.
         references: undefended clean and sham groups that have no entry here.
         undefended: the undefended group of each entry, by the entry's name.
     """
@@ -74,10 +73,10 @@ class Board:
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """One setting: its leaderboards, its groups (clean ones included) and the gate's verdicts.
+    """One setting, which has a page: its leaderboards, its groups (with the clean ones) and its gates.
 
     Attributes:
-        slug: its page's name, without the suffix.
+        slug: name of its page, without the suffix.
         axes: its values in words.
     """
 
@@ -94,14 +93,14 @@ class Setting:
 
 @dataclass(frozen=True)
 class Site:
-    """All of it.
+    """The data of the whole site.
 
     Attributes:
-        ranked: the suite's ranked defenses; None where no suite was named and so nobody is ranked.
-        records: by cell.
-        table: rows of :func:`ucbench.results.rows`; ``rows`` has them as dicts.
-        groups: of all settings, each once, in the order of the results.
-        by_cell: the group of every cell.
+        ranked: the suite's ranked defenses; None for no ranking.
+        records: records by cell.
+        table: rows of :func:`ucbench.results.rows`; ``rows`` holds them as dicts.
+        groups: the groups of all settings, in the order of the results.
+        by_cell: the group of each cell.
     """
 
     title: str
@@ -115,10 +114,10 @@ class Site:
 
 
 def collect(records: Sequence[Record], title: str, ranked: Sequence[str] | None) -> Site:
-    """Work out the site of these records.
+    """Collect the data of the site from records.
 
     Raises:
-        DataError: if two records are of one cell, or a cell's key could not name a file.
+        DataError: if two records have the same cell, or a cell's key is not a valid file name.
     """
     by_cell: dict[str, Record] = {}
     for record in records:
@@ -126,7 +125,7 @@ def collect(records: Sequence[Record], title: str, ranked: Sequence[str] | None)
         if not _FILE_NAME.fullmatch(cell):
             raise DataError(f"A record has the cell key {cell!r}, which cannot name a page.")
         if cell in by_cell:
-            raise DataError(f"Two records are of the cell {cell}. Move one of them away.")
+            raise DataError(f"Two records have the cell {cell}. Move one of them away.")
         by_cell[cell] = record
     table = rows(by_cell.values())
     groups = _groups(table)
@@ -142,12 +141,6 @@ def collect(records: Sequence[Record], title: str, ranked: Sequence[str] | None)
     )
 
 
-def budget_text(values: Mapping[str, Any]) -> str:
-    if values["poisoner"] == CLEAN:
-        return "none"
-    return str(Budget(values["norm"], values["epsilon"]))
-
-
 def cells_page(axes: Mapping[str, str]) -> str:
     return f"cells.html#{urlencode(axes)}"
 
@@ -156,16 +149,12 @@ def axes_text(row: Row) -> dict[str, str]:
     """A row's axes in words, by the keys of :data:`ucbench.leaderboard.site.table.AXES`."""
     numerics = dict(row["numerics"])
     threads = numerics.get("threads", "?")
-    return {
-        **{name: str(row[name]) for name in ("dataset", "labeling", "victim")},
-        "budget": budget_text(row),
-        "mixture": f"{row['mixture']:g}",
-        "trusted": str(row["trusted"]),
-        "label_access": str(row["label_access"]),
+    special = {
+        "budget": "none" if row["poisoner"] == CLEAN else str(Budget(row["norm"], row["epsilon"])),
         "poisoner": poisoner_text(row),
-        **{name: str(row[name]) for name in ("surrogate", "craft_labels", "defense")},
         "numerics": f"{numerics.get('dtype', '?')}, {threads} {'thread' if threads == 1 else 'threads'}",
     }
+    return {axis.key: special.get(axis.key) or column(axis.key).text(row[axis.key]) for axis in AXES}
 
 
 def _groups(table: pd.DataFrame) -> list[Group]:
@@ -183,76 +172,76 @@ def _kind(row: Row) -> str:
     return REFERENCE if row["base"] in (CLEAN, SHAM, SHUFFLED) else ""
 
 
-def _labels(first: Sequence[Row]) -> list[str]:
-    """The poisoner of each group, given its first row, and what it takes to tell it from its namesakes."""
-    names = ("surrogate", "craft_labels", "numerics", "data")
-    found = [{**axes_text(row), "data": f"data {row['fingerprints'][0][:8]}"} for row in first]
-    keys = [(*_values(row, SETTING), one["poisoner"]) for row, one in zip(first, found, strict=True)]
-    seen: dict[tuple[Any, ...], set[str]] = {}
-    for key_, one in zip(keys, found, strict=True):
-        for name in names:
-            seen.setdefault((*key_, name), set()).add(one[name])
+def _labels(rows: Sequence[Row]) -> list[str]:
+    """For the first row of each group, its poisoner and what distinguishes it from others of the same name."""
+    names = ["surrogate", "craft_labels", "numerics", "data"]
+    texts = pd.DataFrame(
+        {**axes_text(row), "data": f"data {row['fingerprints'][0][:8]}", "setting": str(values_of(row, SETTING))}
+        for row in rows
+    )
+    if texts.empty:
+        return []
+    varying = texts.groupby(["setting", "poisoner"])[names].transform("nunique") > 1
     return [
-        " · ".join([one["poisoner"], *(one[name] for name in names if len(seen[(*key_, name)]) > 1)])
-        for key_, one in zip(keys, found, strict=True)
+        " · ".join([text["poisoner"], *(text[name] for name in names if varying.at[index, name])])
+        for index, text in texts.iterrows()
     ]
 
 
 def _settings(table: pd.DataFrame, groups: Sequence[Group], ranked: Sequence[str]) -> Iterable[Setting]:
     boards = _boards(entries(table, ranked), groups)
-    verdicts = gates(table)
+    # A defense may stop a shortcut, so a regime is judged without one.
+    verdicts = [gate for gate in gates(table) if gate.shared["defense"] == NO_DEFENSE]
     clean = [group for group in groups if group.is_clean]
-    by_setting: dict[tuple[Any, ...], list[Group]] = {}
+    by_setting: dict[tuple[Any, ...], list[Group]] = defaultdict(list)
     for group in groups:
         if not group.is_clean:
-            by_setting.setdefault(_values(group.summary.shared, SETTING), []).append(group)
-    for values, own in sorted(by_setting.items(), key=_most_compared_first):
-        shared = own[0].summary.shared
-        axes = axes_text(shared)
-        text = {name: axes[name] for name in ("dataset", "labeling", "victim", "budget", "mixture", "trusted")}
+            by_setting[values_of(group.summary.shared, SETTING)].append(group)
+    for values, members in sorted(by_setting.items(), key=_most_compared_first):
+        shared = members[0].summary.shared
+        axes = {name: text for name, text in axes_text(shared).items() if name in (*SETTING, "budget")}
         yield Setting(
-            _slug(text, values),
-            text,
-            _worth_showing(boards.get(values, ())),
-            (*(group for group in clean if _same(group, shared, EXPLOITER)), *own),
-            # A defense may well stop a shortcut: what a regime can show is judged without any.
-            tuple(gate for gate in verdicts if _values(gate.shared, (*SETTING, "defense")) == (*values, NO_DEFENSE)),
+            _slug(axes, values),
+            axes,
+            _informative(boards.get(values, ())),
+            (*(group for group in clean if _same(group, shared, EXPLOITER)), *members),
+            tuple(gate for gate in verdicts if values_of(gate.shared, SETTING) == values),
         )
 
 
 def _most_compared_first(setting: tuple[tuple[Any, ...], list[Group]]) -> tuple[Any, ...]:
-    """Orders settings: the exploiters as they come in words, and of each the budget most poisoners share first."""
+    """Sort key of settings: by exploiter, and for each exploiter the budget with the most poisoners first."""
     shared = setting[1][0].summary.shared
     competitors = {group.label for group in setting[1] if not group.kind}
     return (*(str(shared[name]) for name in EXPLOITER), -len(competitors), str(shared["norm"]), shared["epsilon"] or 0)
 
 
-def _worth_showing(boards: Sequence[Board]) -> tuple[Board, ...]:
-    """The boards, but none that only repeats the sham rows that others show among their references."""
-    kept = tuple(board for board in boards if any(entry.name[0] != SHAM for entry in board.entries))
-    return kept or tuple(boards)
+def _informative(boards: Sequence[Board]) -> tuple[Board, ...]:
+    """The boards without those that only repeat sham rows, which others show as references."""
+    informative = tuple(board for board in boards if any(entry.name[0] != SHAM for entry in board.entries))
+    return informative or tuple(boards)
 
 
-def _boards(found: Sequence[Entry], groups: Sequence[Group]) -> dict[tuple[Any, ...], list[Board]]:
+def _boards(entries: Sequence[Entry], groups: Sequence[Group]) -> dict[tuple[Any, ...], list[Board]]:
     """Boards by the values of their setting."""
-    by_block: dict[tuple[Any, ...], list[Entry]] = {}
-    for entry in found:
-        by_block.setdefault(entry.block, []).append(entry)
+    by_block: dict[tuple[Any, ...], list[Entry]] = defaultdict(list)
+    for entry in entries:
+        by_block[entry.block].append(entry)
     undefended = [group for group in groups if group.axes["defense"] == NO_DEFENSE and group.summary.done]
-    by_name = {_values(group.summary.shared, (*BLOCK, *ENTRY)): group for group in undefended}
-    boards: dict[tuple[Any, ...], list[Board]] = {}
-    for block, own in by_block.items():
+    by_name = {values_of(group.summary.shared, (*BLOCK, *ENTRY)): group for group in undefended}
+    boards: dict[tuple[Any, ...], list[Board]] = defaultdict(list)
+    for block, members in by_block.items():
         shared = dict(zip(BLOCK, block, strict=True))
-        beside = [
+        references = tuple(
             group
             for group in undefended
             if (group.is_clean and _same(group, shared, EXPLOITER))
-            # Its label access is none: among those with labels it has no entry.
+            # The label access of sham is none, so it has no entry among poisoners with labels.
             or (group.axes["poisoner"] == SHAM and _same(group, shared, SETTING) and not _same(group, shared, BLOCK))
-        ]
-        groups_of = {entry.name: by_name[(*block, *entry.name)] for entry in own if (*block, *entry.name) in by_name}
-        board = Board(str(shared["label_access"]), tuple(own), tuple(beside), groups_of)
-        boards.setdefault(_values(shared, SETTING), []).append(board)
+        )
+        group_of = {entry.name: group for entry in members if (group := by_name.get((*block, *entry.name)))}
+        board = Board(str(shared["label_access"]), tuple(members), references, group_of)
+        boards[values_of(shared, SETTING)].append(board)
     return boards
 
 
@@ -261,8 +250,8 @@ def _slug(text: Mapping[str, str], values: tuple[Any, ...]) -> str:
     return f"{words.strip('-')[:50].strip('-')}-{key('setting', values)[:8]}".lstrip("-")
 
 
-def _values(values: Mapping[str, Any], names: Iterable[str]) -> tuple[Any, ...]:
-    return tuple(values[name] for name in names)
+def values_of(row: Mapping[str, Any], names: Iterable[str]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in names)
 
 
 def _same(group: Group, values: Mapping[str, Any], names: Iterable[str]) -> bool:

@@ -1,9 +1,9 @@
-"""The site's tables: leaderboards, means over seeds, cells, and the numbers behind the charts."""
+"""The site's tables: leaderboards, means over seeds, cells, and the numbers of the charts."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ucbench.leaderboard.entries import ENOUGH_SEEDS, Entry
@@ -14,7 +14,7 @@ from ucbench.plugins.builtin import NO_DEFENSE
 from ucbench.results.columns import AVERAGED, BOARD, ENTRY, column
 from ucbench.results.statistics import Interval
 
-#: Those of a list of cells, where space is short.
+#: Columns of the list of cells, a selection since space is limited.
 _OF_A_CELL = ("test_accuracy", "gap_removed", "drop", "drop_sham", "train_accuracy", "craft_seconds", "seconds")
 
 _AXIS = {axis.key: axis for axis in AXES}
@@ -23,19 +23,19 @@ EXPLORATORY = "exploratory"
 
 
 def board_table(setting: Setting, board: Board, name: str, ranked: Sequence[str] | None) -> Table:
-    """A block's leaderboard over the ``ranked`` defenses; without them, what there is without any."""
-    kept = _board_columns(ranked)
+    """A block's leaderboard over the ``ranked`` defenses, or without ranking if they are None."""
+    keys = _board_columns(ranked)
     lines = [
-        *(_entry_row(entry, setting, board, kept) for entry in _in_order(board, ranked)),
-        *(_reference_row(group, kept) for group in board.references),
+        *(_entry_row(entry, setting, board, keys) for entry in _in_order(board, ranked)),
+        *(_reference_row(group, keys) for group in board.references),
     ]
     shared = {**setting.axes, "label_access": board.access}
-    heads = tuple(_BOARD[key] for key in kept)
+    heads = tuple(_BOARD[key] for key in keys)
     return compact(Table(name, access_text(board.access), heads, tuple(lines), shared, where=setting.title))
 
 
 def _in_order(board: Board, ranked: Sequence[str] | None) -> list[Entry]:
-    """As ranked; where nobody is, the lowest accuracy without defense first and references last."""
+    """The entries by rank; without ranking, by accuracy without defense, with references last."""
     if ranked is not None:
         return list(board.entries)
 
@@ -47,6 +47,8 @@ def _in_order(board: Board, ranked: Sequence[str] | None) -> list[Entry]:
 
 
 _HEADING = {described.name: described.heading for described in BOARD}
+#: Columns of an entry that the site shows, beside the poisoner with its preset.
+_KNOWLEDGE = tuple(key for key in ENTRY if key in _AXIS and key != "poisoner")
 _BOARD = {
     head.key: head
     for head in (
@@ -59,14 +61,14 @@ _BOARD = {
         Column("no_defense", _HEADING["no_defense"], numeric=True),
         Column("gap_removed", "gap removed, no defense %", numeric=True),
         Column("seeds", _HEADING["seeds"], numeric=True),
-        # Last, since a narrow screen shows the first columns only.
-        *(_AXIS[key] for key in ENTRY if key in _AXIS and key != "poisoner"),
+        # Last, since a narrow screen shows only the first columns.
+        *(_AXIS[key] for key in _KNOWLEDGE),
     )
 }
 
 
 def _board_columns(ranked: Sequence[str] | None) -> list[str]:
-    """The keys of a leaderboard's columns; several that would say the same are one."""
+    """The keys of a leaderboard's columns, without those that would repeat another."""
     if ranked is None:
         absent = {"rank", "effect", "worst", "worst_defense", "mean"}
     elif list(ranked) == [NO_DEFENSE]:
@@ -82,16 +84,16 @@ def access_text(access: str) -> str:
     )
 
 
-def _entry_row(entry: Entry, setting: Setting, board: Board, kept: Sequence[str]) -> Row:
-    named = entry.named
+def _entry_row(entry: Entry, setting: Setting, board: Board, keys: Sequence[str]) -> Row:
+    values = entry.named
     group = board.undefended.get(entry.name)
     kind = group.kind if group else ""
-    knowledge = {name: str(named[name]) for name in ("surrogate", "craft_labels")}
-    axes = {**setting.axes, "label_access": board.access, "poisoner": poisoner_text(named), **knowledge}
+    knowledge = {key: str(values[key]) for key in _KNOWLEDGE}
+    axes = {**setting.axes, "label_access": board.access, "poisoner": poisoner_text(values), **knowledge}
     cells = {
         "rank": _place(entry.rank, kind),
-        "poisoner": _name(axes, kind, kept),
-        **{name: Cell(text) for name, text in knowledge.items()},
+        "poisoner": _name(axes, kind, keys),
+        **{key: Cell(text) for key, text in knowledge.items()},
         "effect": _with_bar(entry.effect),
         "worst": Cell(not_run(entry)) if entry.missing else number(entry.worst, 1),
         "worst_defense": Cell(entry.defense),
@@ -100,25 +102,25 @@ def _entry_row(entry: Entry, setting: Setting, board: Board, kept: Sequence[str]
         "gap_removed": number(group.summary.means["gap_removed"], 0, 100) if group else Cell(""),
         "seeds": _seeds(entry.seeds),
     }
-    return Row(tuple(cells[key] for key in kept), kind)
+    return Row(tuple(cells[key] for key in keys), kind)
 
 
-def _reference_row(group: Group, kept: Sequence[str]) -> Row:
+def _reference_row(group: Group, keys: Sequence[str]) -> Row:
     means = group.summary.means
     cells = {
         "rank": _place(None, group.kind),
-        "poisoner": _name(group.axes, group.kind, kept),
-        **{name: Cell(group.axes[name]) for name in ("surrogate", "craft_labels")},
+        "poisoner": _name(group.axes, group.kind, keys),
+        **{key: Cell(group.axes[key]) for key in _KNOWLEDGE},
         "no_defense": number(means["test_accuracy"], 1),
         "gap_removed": number(means["gap_removed"], 0, 100),
         "seeds": _seeds(means["test_accuracy"].n),
     }
-    return Row(tuple(cells.get(key, Cell("")) for key in kept), group.kind)
+    return Row(tuple(cells.get(key, Cell("")) for key in keys), group.kind)
 
 
-def _name(axes: Mapping[str, str], kind: str, kept: Sequence[str]) -> Cell:
-    """The poisoner, with a link to its cells; its kind stands here where there is no rank to stand in the place of."""
-    return Cell(axes["poisoner"], href=cells_page(axes), badges=() if "rank" in kept else _kind_badge(kind))
+def _name(axes: Mapping[str, str], kind: str, keys: Sequence[str]) -> Cell:
+    """The poisoner, with a link to its cells, and with its kind unless the column of ranks shows that."""
+    return Cell(axes["poisoner"], href=cells_page(axes), badges=() if "rank" in keys else _kind_badge(kind))
 
 
 def _place(rank: int | None, kind: str) -> Cell:
@@ -131,12 +133,13 @@ def _kind_badge(kind: str) -> tuple[str, ...]:
     return (BADGES[kind],) if kind else ()
 
 
-def _seeds(count: int) -> Cell:
-    return Cell(str(count), float(count), badges=(EXPLORATORY,) if count < ENOUGH_SEEDS else ())
+def _seeds(count: int, failed: int = 0) -> Cell:
+    badges = [*([EXPLORATORY] if count < ENOUGH_SEEDS else []), *([f"{failed} failed"] if failed else [])]
+    return Cell(str(count), float(count), badges=tuple(badges))
 
 
 def _with_bar(effect: Interval | None) -> Cell:
-    """The effect in percent, with its interval drawn on a scale from none to all of the gap."""
+    """The effect in percent, with its interval as a bar from none to all of the gap."""
     cell = number(effect, 0, 100)
     if effect is None or cell.value is None:
         return cell
@@ -148,21 +151,21 @@ def _with_bar(effect: Interval | None) -> Cell:
 
 
 def means_table(groups: Sequence[Group], name: str, caption: str, shared: Mapping[str, str]) -> Table:
-    """A row a group: means over seeds."""
+    """One row per group, with means over seeds."""
     means = [group.summary.means for group in groups]
     shown = [column(name) for name in means[0] if any(one[name].n for one in means)] if means else []
     axes = [axis for axis in AXES if axis.key not in shared]
     heads = (
         *axes,
         *(Column(measure.name, measure.heading, numeric=True) for measure in shown),
-        Column("seeds", _HEADING["seeds"], numeric=True),
+        _BOARD["seeds"],
     )
     lines = [
         Row(
             (
-                *(_axis_cell(group, axis) for axis in axes),
+                *_axis_cells(group, axes, group.cells_page, f"with defense {group.axes['defense']}"),
                 *(number(group.summary.means[m.name], m.shown, m.factor) for m in shown),
-                _group_seeds(group),
+                _seeds(group.summary.means["test_accuracy"].n, group.summary.failed),
             ),
             group.kind or (FAILED if not group.summary.done else ""),
         )
@@ -171,57 +174,32 @@ def means_table(groups: Sequence[Group], name: str, caption: str, shared: Mappin
     return compact(Table(name, caption, heads, tuple(lines), shared))
 
 
-def _axis_cell(group: Group, axis: Column) -> Cell:
-    text = group.axes[axis.key]
-    if axis.key != "poisoner":
-        return Cell(text)
-    return Cell(
-        text, href=group.cells_page, hidden=f"with defense {group.axes['defense']}", badges=_kind_badge(group.kind)
-    )
-
-
-def _group_seeds(group: Group) -> Cell:
-    count = group.summary.means["test_accuracy"].n
-    failed = (f"{group.summary.failed} failed",) if group.summary.failed else ()
-    return Cell(str(count), float(count), badges=((EXPLORATORY,) if count < ENOUGH_SEEDS else ()) + failed)
+def _axis_cells(group: Group, axes: Iterable[Column], href: str, hidden: str) -> list[Cell]:
+    """The group's values along the axes; its poisoner links to ``href``."""
+    poisoner = Cell(group.axes["poisoner"], href=href, hidden=hidden, badges=_kind_badge(group.kind))
+    return [poisoner if axis.key == "poisoner" else Cell(group.axes[axis.key]) for axis in axes]
 
 
 def cells_table(site: Site, name: str) -> Table:
-    """A row a cell, each with a link to its page."""
+    """One row per cell, with a link to its page."""
     measures = [measure for measure in AVERAGED if measure.name in _OF_A_CELL]
     heads = (
         *AXES,
-        Column("craft_seed", "craft seed", numeric=True),
-        Column("train_seed", "train seed", numeric=True),
+        *(Column(key, column(key).heading, numeric=True) for key in ("craft_seed", "train_seed")),
         *(Column(measure.name, measure.heading, numeric=True) for measure in measures),
         Column("status", "status", filtered=True, constant=True),
     )
     lines = []
     for row in site.rows:
         group = site.by_cell[row["cell"]]
-        failed = row["status"] != "ok"
-        seeds = (_seed(row["craft_seed"]), _seed(row["train_seed"]))
-        lines.append(
-            Row(
-                (
-                    *(
-                        Cell(
-                            group.axes[axis.key],
-                            href=cell_page(row["cell"]),
-                            hidden=f"cell {row['cell'][:8]}",
-                            badges=_kind_badge(group.kind),
-                        )
-                        if axis.key == "poisoner"
-                        else Cell(group.axes[axis.key])
-                        for axis in AXES
-                    ),
-                    *seeds,
-                    *(plain(row[m.name], m.shown, m.factor) for m in measures),
-                    Cell(str(row["status"])),
-                ),
-                FAILED if failed else group.kind,
-            )
+        cells = (
+            *_axis_cells(group, AXES, cell_page(row["cell"]), f"cell {row['cell'][:8]}"),
+            _seed(row["craft_seed"]),
+            _seed(row["train_seed"]),
+            *(plain(row[m.name], m.shown, m.factor) for m in measures),
+            Cell(str(row["status"])),
         )
+        lines.append(Row(cells, group.kind if row["status"] == "ok" else FAILED))
     return compact(Table(name, "Every cell: one release, one victim, one training", heads, tuple(lines)))
 
 
@@ -234,8 +212,8 @@ def cell_page(cell: str) -> str:
 
 
 def heat_table(setting: Setting, name: str) -> Table:
-    """Poisoners down, defenses across: the share of the gap that each leaves removed."""
-    labels, defenses, found = grid(setting)
+    """The share of the gap removed, with a row per poisoner and a column per defense."""
+    labels, defenses, groups = grid(setting)
     heads = (
         Column("label", "poisoner", header=True),
         *(Column(f"defense-{place}", defense, numeric=True) for place, defense in enumerate(defenses)),
@@ -244,7 +222,7 @@ def heat_table(setting: Setting, name: str) -> Table:
         Row(
             (
                 Cell(label, badges=_kind_badge(kind)),
-                *(_grid_cell(found.get((label, defense))) for defense in defenses),
+                *(_grid_cell(groups.get((label, defense))) for defense in defenses),
             ),
             kind,
         )
@@ -261,17 +239,17 @@ def _grid_cell(group: Group | None) -> Cell:
 
 
 def grid(setting: Setting) -> tuple[dict[str, str], list[str], dict[tuple[str, str], Group]]:
-    """Labels of the setting's poisoners with their kinds, its defenses, and the group of both; best protected first.
+    """Kinds of the setting's poisoners by label, its defenses, and the group of each pair.
 
-    References stand last. Clean groups are left out: they are what the gap is measured from.
+    The best protected come first and references last. Clean groups are left out, since they define the gap.
     """
     groups = [group for group in setting.groups if not group.is_clean]
-    found = {(group.label, group.axes["defense"]): group for group in groups}
+    by_pair = {(group.label, group.axes["defense"]): group for group in groups}
     defenses = sorted({group.axes["defense"] for group in groups}, key=lambda text: (text != NO_DEFENSE, text))
 
     def place(group: Group) -> tuple[Any, ...]:
-        first = found.get((group.label, defenses[0]))
+        first = by_pair.get((group.label, defenses[0]))
         removed = first.summary.means["gap_removed"].mean if first else math.nan
         return (group.kind != "", math.isnan(removed), 0.0 if math.isnan(removed) else -removed, group.label)
 
-    return {group.label: group.kind for group in sorted(groups, key=place)}, defenses, found
+    return {group.label: group.kind for group in sorted(groups, key=place)}, defenses, by_pair

@@ -1,4 +1,4 @@
-"""The site's folder: files written whole, and those of an earlier build removed."""
+"""The site's folder: writes files atomically and removes those of an earlier build."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pathlib import Path, PurePosixPath
 from ucbench.errors import UsageError
 from ucbench.store.files import atomic_write_bytes, atomic_write_text, reporting
 
-#: Lists the files of a site: by it a folder is known to be one, and what a later build no longer makes is found.
+#: The list of a site's files: it marks a folder as a site, and shows which files a later build must remove.
 MANIFEST = "files.txt"
 _HEAD = "# A site written by `ucbench leaderboard site`. Another build removes the files listed here.\n"
 
 
 def replace_files(out: Path, files: Mapping[str, Callable[[], bytes]]) -> None:
-    """Make ``out`` hold these files, by path relative to it; each is made only when its turn comes.
+    """Make ``out`` hold these files, by relative path; each content is computed just before it is written.
 
     Raises:
-        UsageError: if ``out`` holds something that is no site.
+        UsageError: if ``out`` is not empty and not a site.
         StoreError: if a file cannot be written.
     """
     old = _listed(out)
-    # Were this interrupted, the next build would still know all that is here.
+    # First, so that after an interruption the next build still knows all files.
     _list(out, old | files.keys())
     for name, content in files.items():
         _write(out / name, content())
@@ -42,7 +42,7 @@ def _listed(out: Path) -> set[str]:
     manifest = out / MANIFEST
     if not manifest.is_file():
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise UsageError(f"{out} holds something that is no site of ucbench. Name a new or empty folder by --out.")
+            raise UsageError(f"{out} is not empty and not a site of ucbench. Name a new or empty folder by --out.")
         return set()
     with reporting(manifest):
         lines = manifest.read_text(encoding="utf-8").splitlines()

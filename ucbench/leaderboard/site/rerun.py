@@ -1,4 +1,4 @@
-"""The command that computes a record's cell again."""
+"""The command line that computes a record's cell again."""
 
 from __future__ import annotations
 
@@ -8,102 +8,88 @@ from dataclasses import replace
 from typing import Any
 
 from ucbench.errors import UsageError
+from ucbench.matrix.axes import AXES, AXIS
 from ucbench.plugins.builtin import CLEAN, SHAM
 from ucbench.plugins.grammar import parse
 from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.results.records import Record
 from ucbench.results.table import SAME_BUDGET, SAME_EXPLOITER
 
+#: For each sham record's key, a record whose sham reference it is.
+Companions = Mapping[tuple[Any, ...], Record]
 
-class Companions:
-    """Who is read against a sham row.
 
-    Noise of an l2 or l0 budget cannot be asked for by itself: a poisoner of that budget brings it.
+def companions(records: Iterable[Record]) -> Companions:
+    """A poisoner's record for each sham row.
+
+    The command line has no option for an l2 or l0 budget: a poisoner of that budget brings its sham reference along.
     """
+    poisoned = (record for record in records if record["request"]["poisoner"] not in (CLEAN, SHAM))
+    return {_sham_key(record): record for record in sorted(poisoned, key=lambda record: record["cell"], reverse=True)}
 
-    def __init__(self, records: Iterable[Record]) -> None:
-        self._by_budget: dict[tuple[Any, ...], Record] = {}
-        for record in sorted(records, key=lambda record: str(record["cell"])):
-            if record["request"]["poisoner"] not in (CLEAN, SHAM):
-                self._by_budget.setdefault(self._key(record), record)
 
-    def of(self, record: Record) -> Record | None:
-        """A record whose sham reference ``record`` is, if there is one."""
-        return self._by_budget.get(self._key(record))
-
-    @staticmethod
-    def _key(record: Record) -> tuple[Any, ...]:
-        numerics = repr(sorted(record["numerics"].items()))
-        return (*(repr(record["request"][name]) for name in SAME_EXPLOITER + SAME_BUDGET), numerics)
+def _sham_key(record: Record) -> tuple[Any, ...]:
+    numerics = repr(sorted(record["numerics"].items()))
+    return (*(repr(record["request"][name]) for name in SAME_EXPLOITER + SAME_BUDGET), numerics)
 
 
 def rerun(record: Record, companions: Companions) -> str | None:
-    """The command line, quoted for a POSIX shell, whose cells hold the record's; None if there is none."""
-    asked = record
+    """The command line, quoted for a POSIX shell, that computes the record's cell; None if there is none."""
+    requested: Record | None = record
     if record["request"]["poisoner"] == SHAM and record["request"]["norm"] != "linf":
-        found = companions.of(record)
-        if found is None:
-            return None
-        asked = found
+        requested = companions.get(_sham_key(record))
+    if requested is None:
+        return None
     try:
-        return _printed(["ucbench", "run", *_axes(asked["request"]), *_how(record)])
+        return _joined(["ucbench", "run", *_axes(requested["request"]), *_other_options(record)])
     except UsageError:
-        return None  # Written by no version of ucbench: nothing that a command line could name.
+        return None  # an edited record, with names that ucbench cannot have written
 
 
 def _axes(request: Mapping[str, Any]) -> list[str]:
-    clean = request["poisoner"] == CLEAN
-    given: dict[str, Any] = {"dataset": request["dataset"], "poisoner": _poisoner(request)}
-    if request["surrogate"] != "none":
-        given["surrogate"] = request["surrogate"]
-    # An oracle gets the exploiter's labels whatever the command says; who reads none gets none.
-    if request["craft_labels"] not in ("none", "exploiter"):
-        given["craft-labels"] = request["craft_labels"]
-    given |= {name: request[name] for name in ("labeling", "defense", "victim")}
-    # Other norms keep their poisoner's own radius.
-    if request["norm"] == "linf":
-        given["epsilon"] = _number(request["epsilon"])
-    if not clean:
-        given["mixture"] = _number(request["mixture"])
-    given["trusted"] = _number(request["trusted"])
-    craft_seed, train_seed = request["craft_seed"], _number(request["train_seed"])
-    if craft_seed is None:
-        given["train-seed"] = train_seed
-    elif craft_seed == request["train_seed"]:
-        given["seed"] = train_seed
-    else:
-        given |= {"craft-seed": _number(craft_seed), "train-seed": train_seed}
-    return [part for name, value in given.items() for part in (f"--{name}", str(value))]
+    names = [axis.name for axis in AXES if axis.name in request and request[axis.name] not in axis.implied]
+    values = {name: request[name] for name in names} | {"poisoner": _poisoner(request)}
+    if request["norm"] != "linf":  # the option is the radius of linf budgets
+        del values["epsilon"]
+    if request["poisoner"] == CLEAN:
+        del values["mixture"]
+    if request["craft_seed"] is None:
+        del values["craft_seed"]
+    elif request["craft_seed"] == request["train_seed"]:
+        values["seed"] = values.pop("craft_seed")
+        del values["train_seed"]
+    texts = {name: value if isinstance(value, str) else _number(value) for name, value in values.items()}
+    return [part for name, text in texts.items() for part in (AXIS[name].option, text)]
 
 
-def _how(record: Record) -> list[str]:
-    """Arithmetic, which is part of every key; metrics beyond those of every record; plugins that were single files."""
+def _other_options(record: Record) -> list[str]:
+    """Numerics, which are part of every key; requested metrics; plugins that are single files."""
     numerics = record["numerics"]
     device = str(record.get("environment", {}).get("device", "cpu")).partition(" ")[0]
-    asked = dict.fromkeys(name.rpartition(".")[0] for name in sorted(record.get("metrics", {})) if "." in name)
+    metrics = dict.fromkeys(name.rpartition(".")[0] for name in sorted(record.get("metrics", {})) if "." in name)
     origins = {str(part.get("distribution", "")) for part in record.get("components", {}).values()}
     return [
         *("--device", device.partition(":")[0]),
         *("--dtype", str(numerics.get("dtype", "auto"))),
         *(("--threads", str(numerics["threads"])) if "threads" in numerics else ()),
-        *(part for name in asked for part in ("--metric", name)),
+        *(part for name in metrics for part in ("--metric", name)),
         *(part for name in sorted(origins) if name.endswith(".py") for part in ("--plugin", name)),
     ]
 
 
 def _poisoner(request: Mapping[str, Any]) -> str:
-    """The poisoner with its preset, which records keep apart; raises UsageError for what is no component."""
+    """The poisoner with its preset, a separate field of records; raises UsageError for a malformed reference."""
     preset = request["preset"]
     return str(replace(parse(str(request["poisoner"])), preset=None if preset == DEFAULT_PRESET else str(preset)))
 
 
 def _number(value: Any) -> str:
-    """The shortest text that reads back as the same number."""
+    """The shortest text that parses to the same number."""
     return str(int(value)) if float(value).is_integer() else repr(float(value))
 
 
-def _printed(parts: Iterable[str]) -> str:
-    """The parts as one line; raises UsageError if one holds what a reader could not see before pasting it."""
+def _joined(parts: Iterable[str]) -> str:
+    """The parts as one line; raises UsageError for characters that a reader could not see before pasting it."""
     text = shlex.join(parts)
     if not text.isprintable():
         raise UsageError("The command holds characters that cannot be shown.")

@@ -1,6 +1,6 @@
-"""Tables as the site's pages show them: typed columns, cells with what they sort by, and what filters offer.
+"""Tables of the site's pages: typed columns, cells with sort values, and filters.
 
-Page and script are given the same texts, so that a table reads the same with and without JavaScript.
+Page and script get the same texts, so that a table reads the same with and without JavaScript.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ucbench.results.columns import BLOCK, ENTRY
 from ucbench.results.columns import column as described
 from ucbench.results.statistics import Interval
 
@@ -20,12 +21,12 @@ class Column:
     """A column.
 
     Attributes:
-        key: its name in filters and in links to filtered tables.
-        title: its heading.
-        numeric: whether it sorts by its cells' values rather than by their texts.
-        filtered: whether a filter is offered for it.
-        header: whether its cells head their rows.
-        constant: whether it is left out, and said once, where all rows have the same text.
+        key: name in filters and in links to filtered tables.
+        title: heading.
+        numeric: whether it sorts by the value of its cells instead of their text.
+        filtered: whether it has a filter.
+        header: whether its cells are row headers.
+        constant: whether the caption shows it instead, if all rows have the same text.
     """
 
     key: str
@@ -38,16 +39,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in one place of a table.
+    """One cell of a table.
 
     Attributes:
-        text: as it is shown.
-        value: what a numeric column sorts by; None sorts last.
-        n: how many seeds a number rests on.
-        href: the page it links to, relative to the site's root.
-        hidden: what a screen reader says after the text.
-        badges: remarks after it.
-        bar: low end, mean and high end on a scale from 0 to 1, drawn beside the number.
+        text: the displayed text.
+        value: sort value in a numeric column; None sorts last.
+        n: number of seeds behind a number.
+        href: linked page, relative to the site's root.
+        hidden: text for screen readers only, after the text.
+        badges: labels after the text.
+        bar: low end, mean and high end of a bar beside the number, from 0 to 1.
     """
 
     text: str
@@ -72,10 +73,10 @@ class Table:
     """A table with a caption.
 
     Attributes:
-        id: its name within a page.
-        where: what the caption says further to those who do not see the heading above it.
-        shared: texts that all rows have in common and the page says elsewhere, by the columns' keys.
-        constant: texts that all rows have in common and the caption says, by the columns' keys.
+        id: name within a page.
+        where: continuation of the caption for screen readers, which do not see the heading above it.
+        shared: texts common to all rows that the page shows elsewhere, by column key.
+        constant: texts common to all rows that the caption shows, by column key.
     """
 
     id: str
@@ -88,40 +89,41 @@ class Table:
 
     @property
     def everywhere(self) -> Mapping[str, str]:
-        """What filters know of every row, though no column shows it."""
+        """Texts common to all rows without a column, for filters."""
         return {**self.shared, **self.constant}
 
     @property
     def note(self) -> str:
-        """What all rows have in common, in words."""
+        """The constant columns in words."""
         return "; ".join(f"{_TITLES.get(key, key)} {text}" for key, text in self.constant.items())
 
     def data(self) -> dict[str, Any]:
-        """The rows as JSON values: kind, then cells as text or as a mapping of what they have."""
+        """The rows as JSON values: kind, then cells as text or as a mapping of their non-empty attributes."""
         return {"rows": [[row.kind, [_as_json(cell) for cell in row.cells]] for row in self.rows]}
 
 
 def compact(table: Table) -> Table:
-    """The table without those of its ``constant`` columns that say the same in every row."""
-    same = {
-        place: column
+    """The table with those of its ``constant`` columns in the caption that have the same text in every row."""
+    constant = [
+        place
         for place, column in enumerate(table.columns)
         if column.constant and len({row.cells[place].text for row in table.rows}) == 1
-    }
+    ]
+
+    def varying(items: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(item for place, item in enumerate(items) if place not in constant)
+
     return replace(
         table,
-        columns=tuple(column for place, column in enumerate(table.columns) if place not in same),
-        rows=tuple(
-            replace(row, cells=tuple(cell for place, cell in enumerate(row.cells) if place not in same))
-            for row in table.rows
-        ),
-        constant={column.key: table.rows[0].cells[place].text for place, column in same.items()},
+        columns=varying(table.columns),
+        rows=tuple(replace(row, cells=varying(row.cells)) for row in table.rows),
+        constant={table.columns[place].key: table.rows[0].cells[place].text for place in constant},
     )
 
 
 @dataclass(frozen=True)
 class Filter:
-    """One axis to filter by, with the values it has."""
+    """One axis to filter by, with its values."""
 
     key: str
     title: str
@@ -129,18 +131,18 @@ class Filter:
 
 
 def filters(tables: Iterable[Table], columns: Iterable[Column]) -> list[Filter]:
-    """The axes among ``columns`` in which the tables' rows differ."""
+    """Filters for those ``columns`` in which the tables' rows differ."""
     tables = list(tables)
-    found = []
+    offered = []
     for column in columns:
         options = {text for table in tables for text in _texts(table, column.key)}
         if column.filtered and len(options) > 1:
-            found.append(Filter(column.key, column.title, tuple(sorted(options, key=natural))))
-    return found
+            offered.append(Filter(column.key, column.title, tuple(sorted(options, key=natural))))
+    return offered
 
 
 def number(interval: Interval | None, decimals: int, factor: float = 1.0) -> Cell:
-    """A mean with the half-width of its interval and its seeds; an empty cell where there is none."""
+    """A mean with the half-width of its interval and its number of seeds; an empty cell without a mean."""
     if interval is None or interval.n == 0 or math.isnan(interval.mean):
         return Cell("")
     text = _unsigned(interval.text(decimals, factor, constant=False))
@@ -148,24 +150,24 @@ def number(interval: Interval | None, decimals: int, factor: float = 1.0) -> Cel
 
 
 def plain(value: Any, decimals: int, factor: float = 1.0) -> Cell:
-    """A single number; an empty cell for what is none."""
+    """A single number; an empty cell for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
         return Cell("")
     return Cell(fixed(factor * value, decimals), round(factor * value, 6))
 
 
 def fixed(value: float, decimals: int) -> str:
-    """The number with so many decimals; zero has no sign."""
+    """The number with this many decimals; zero has no sign."""
     return _unsigned(f"{value:.{decimals}f}")
 
 
 def _unsigned(text: str) -> str:
-    """The text of a number without the sign of zero."""
+    """The text of a number, without a sign if it is zero."""
     return text[1:] if re.match(r"-[0.]+( |$)", text) else text
 
 
 def natural(text: str) -> tuple[Any, ...]:
-    """Sorts numbers by value and before words."""
+    """Sort key: numbers first, by value, then words."""
     try:
         return (0, float(text), text)
     except ValueError:
@@ -180,22 +182,23 @@ def _texts(table: Table, key: str) -> Iterable[str]:
 
 
 def _as_json(cell: Cell) -> Any:
-    short = {"v": cell.value, "n": cell.n, "h": cell.href, "s": cell.hidden, "b": list(cell.badges)}
-    given = {name: value for name, value in short.items() if value not in (None, "", [])}
-    return {"t": cell.text, **given} if given else cell.text
+    attributes = {"v": cell.value, "n": cell.n, "h": cell.href, "s": cell.hidden, "b": list(cell.badges)}
+    present = {name: value for name, value in attributes.items() if value not in (None, "", [])}
+    return {"t": cell.text, **present} if present else cell.text
 
 
-def _axis(name: str, title: str = "", **kind: bool) -> Column:
-    return Column(name, title or described(name).heading, filtered=True, **kind)
+def _axis(name: str) -> Column:
+    titles = {"budget": "budget", "numerics": "numerics"}
+    is_poisoner = name == "poisoner"
+    return Column(
+        name, titles.get(name) or described(name).heading, filtered=True, header=is_poisoner, constant=not is_poisoner
+    )
 
 
-#: The axes, in the words of every table.
-AXES: Sequence[Column] = (
-    *(_axis(name, constant=True) for name in ("dataset", "labeling", "victim")),
-    _axis("budget", "budget", constant=True),
-    *(_axis(name, constant=True) for name in ("mixture", "trusted", "label_access")),
-    _axis("poisoner", header=True),
-    *(_axis(name, constant=True) for name in ("surrogate", "craft_labels", "defense")),
-    _axis("numerics", "arithmetic", constant=True),
+#: The axes of all tables. A budget stands for its norm and epsilon, a poisoner for its preset too.
+AXES = tuple(
+    _axis("budget" if name == "epsilon" else name)
+    for name in (*BLOCK, *ENTRY, "defense", "numerics")
+    if name not in ("norm", "preset")
 )
 _TITLES = {column.key: column.title for column in AXES}

@@ -1,4 +1,4 @@
-// Draws the figures that stand beside their charts as JSON, in the colours of the page.
+// Draws each chart from its JSON figure, in the colours of the page.
 "use strict";
 
 (() => {

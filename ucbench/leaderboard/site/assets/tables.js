@@ -1,5 +1,5 @@
-// Tables that sort, filter and turn pages. A short table's rows are those of the document; a long table's rows come as
-// JSON, of which the document holds the first. Texts are only ever set as text, never as markup.
+// Tables with sorting, filters and pages. The rows of a short table are in the document; those of a long table are JSON,
+// and the document holds only the first of them. Texts are always set as text, never as markup.
 "use strict";
 
 (() => {
@@ -29,7 +29,7 @@
       }
     }
 
-    // A row of the document: what it sorts and is found by, and itself.
+    // A row of the document: sort values, words to search, and the element.
     take(row) {
       const values = [...row.cells].map((cell, place) => {
         if (!this.columns[place].numeric) return cell.dataset.text;
@@ -104,7 +104,7 @@
       return pager;
     }
 
-    // What is missing stands last, whichever way the rest is sorted.
+    // Missing values come last in either direction.
     inOrder() {
       if (!this.sorted) return this.kept;
       const { place, sign } = this.sorted;
@@ -117,7 +117,7 @@
       });
     }
 
-    // `wanted` maps columns' keys to texts; a column that this table does not have says nothing about its rows.
+    // `wanted` maps column keys to texts; keys of columns that this table lacks match every row.
     filter(wanted, words) {
       const tests = [...wanted].map(([key, text]) => {
         const place = this.columns.findIndex((column) => column.key === key);
@@ -154,7 +154,7 @@
 
   const tables = new Map([...document.querySelectorAll("table[data-shared]")].map((each) => [each.id, new Table(each)]));
 
-  // Filters, whose state is the part of the address after "#", so that a filtered table can be linked to.
+  // Filters; their state is in the address after "#", so that links can lead to a filtered table.
   for (const form of document.querySelectorAll("form.filters")) {
     const own = form.dataset.for.split(" ").map((id) => tables.get(id)).filter(Boolean);
     const controls = [...form.elements].filter((each) => each.name);
