@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from _ext.markdown import table
-from ucbench.results.columns import REQUESTED, BOARD, CHANGED, COST, MEASURED, Column
+from _ext.markdown import replace_markers, table
+from ucbench.results.columns import BOARD, CHANGED, COST, MEASURED, REQUESTED, Column
 
 MARKER = re.compile(r"<!-- columns: (\w+) -->")
 PARTS: dict[str, tuple[Column, ...]] = {
-    "asked": REQUESTED,
+    "requested": REQUESTED,
     "measured": MEASURED,
     "changed": CHANGED,
     "cost": COST,
@@ -32,11 +32,5 @@ def inserted(text: str) -> str:
     return MARKER.sub(lambda found: described(found[1]), text)
 
 
-def _insert(app: Any, docname: str, source: list[str]) -> None:
-    source[0] = inserted(source[0])
-
-
 def setup(app: Any) -> dict[str, bool]:
-    app.connect("source-read", _insert)
-    app.connect("env-get-outdated", lambda app, env, added, changed, removed: ["csv"])
-    return {"parallel_read_safe": True}
+    return replace_markers(app, inserted, "csv")

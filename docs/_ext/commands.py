@@ -1,4 +1,4 @@
-"""The reference of the command line, read off the commands and the axes themselves.
+"""The reference of the command line, generated from the commands and the axes.
 
 Replaces ``<!-- commands -->`` in a page by a section for every command, groups within groups included, and
 ``<!-- axes -->`` by a table of the axes.
@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from _ext.markdown import cell, table
+from _ext.markdown import cell, replace_markers, table
 from ucbench.cli.app import cli
 from ucbench.matrix.axes import AXES
 
@@ -98,12 +98,5 @@ def _prose(text: str) -> str:
     return "\n\n".join(paragraphs)
 
 
-def _insert(app: Any, docname: str, source: list[str]) -> None:
-    source[0] = inserted(source[0])
-
-
 def setup(app: Any) -> dict[str, bool]:
-    app.connect("source-read", _insert)
-    # What is generated may have changed though the page has not.
-    app.connect("env-get-outdated", lambda app, env, added, changed, removed: ["cli"])
-    return {"parallel_read_safe": True}
+    return replace_markers(app, inserted, "cli")

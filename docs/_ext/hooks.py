@@ -1,4 +1,4 @@
-"""The reference of the hooks, read off their specifications.
+"""The reference of the hooks, generated from their specifications.
 
 Replaces ``<!-- hooks -->`` in a page by a section for every hook with its arguments.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from _ext.markdown import replace_markers
 from ucbench.plugins import hookspecs
 
 MARKER = "<!-- hooks -->"
@@ -26,12 +27,9 @@ def reference() -> str:
     )
 
 
-def _insert(app: Any, docname: str, source: list[str]) -> None:
-    if MARKER in source[0]:
-        source[0] = source[0].replace(MARKER, reference())
+def inserted(text: str) -> str:
+    return text.replace(MARKER, reference()) if MARKER in text else text
 
 
 def setup(app: Any) -> dict[str, bool]:
-    app.connect("source-read", _insert)
-    app.connect("env-get-outdated", lambda app, env, added, changed, removed: ["api"])
-    return {"parallel_read_safe": True}
+    return replace_markers(app, inserted, "api")

@@ -1,18 +1,19 @@
-"""Small pieces of Markdown that the generators share."""
+"""Markdown helpers of the generators, and their connection to Sphinx."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 
 def cell(text: str) -> str:
-    """Text that stays within one cell of a table; non-breaking spaces stay."""
+    """Text for one cell of a table, with line ends as spaces; keeps non-breaking spaces."""
     return re.sub(r"[ \t\n]+", " ", text).strip(" ").replace("|", r"\|")
 
 
 def code(text: str) -> str:
-    """Text as inline code, or nothing."""
+    """Text as inline code; empty for empty text."""
     return f"`{text}`" if text else ""
 
 
@@ -21,3 +22,18 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
     lines += [f"| {' | '.join(map(cell, row))} |" for row in rows]
     return "\n".join(lines)
+
+
+def replace_markers(app: Any, inserted: Callable[[str], str], page: str) -> dict[str, bool]:
+    """Connect ``inserted``, which replaces a generator's markers in a text, to Sphinx; returns an extension's metadata.
+
+    Args:
+        page: the page that Sphinx reads again in every build, since the generated text may have changed.
+    """
+
+    def insert(app: Any, docname: str, source: list[str]) -> None:
+        source[0] = inserted(source[0])
+
+    app.connect("source-read", insert)
+    app.connect("env-get-outdated", lambda app, env, added, changed, removed: [page])
+    return {"parallel_read_safe": True}

@@ -1,4 +1,4 @@
-"""What the published results say of a method: means over craft seeds, from every ``leaderboards/**/results.csv``."""
+"""Published results of a method: means over craft seeds, from every ``leaderboards/**/results.csv``."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from ucbench.results.statistics import t_interval
 
 Row = dict[str, str]
 
-#: What rows that are averaged have in common; the seeds are what differs.
+#: Columns in which averaged rows are equal.
 GROUP = GROUP_COLUMNS
 
 
 class Figure(NamedTuple):
-    """One line of a table: what its rows share, and their values by craft seed; accuracies in percent."""
+    """One line of a table: the common values of its rows, and their numbers by craft seed; accuracies in percent."""
 
     shared: Row
     accuracy: list[float]
@@ -55,10 +55,10 @@ def base(reference: str) -> str:
     return parse(reference).name
 
 
-def says_of(kind: str, name: str) -> Callable[[Row], bool]:
-    """Whether a row measures the component of that kind and name.
+def measures(kind: str, name: str) -> Callable[[Row], bool]:
+    """Whether a row measures the component of this kind and name.
 
-    Of data sets and victims only clean rows do: what a poisoner does to them stands on the poisoner's page.
+    Only clean rows measure data sets and victims: the effect of a poisoner is on the poisoner's page.
     """
 
     def wanted(row: Row) -> bool:
@@ -68,8 +68,8 @@ def says_of(kind: str, name: str) -> Callable[[Row], bool]:
             chain = row["defense"]
             return chain != "none" and name in (part.name for part in parse_chain(chain))
         if kind == "metric":
-            asked = (column.rpartition(".")[0] for column, value in row.items() if "." in column and value)
-            return any(base(metric) == name for metric in asked)
+            metrics = (column.rpartition(".")[0] for column, value in row.items() if "." in column and value)
+            return any(base(metric) == name for metric in metrics)
         if kind in ("dataset", "victim"):
             return base(row[kind]) == name and row["poisoner"] == CLEAN
         if kind == "surrogate":
@@ -94,7 +94,7 @@ def figures(rows: Iterable[Row]) -> list[Figure]:
 
 
 def _by_seed(rows: Iterable[Row], column: str) -> list[float]:
-    """A value a craft seed (a train seed of clean rows): trainings on one release are averaged, being no new draw."""
+    """One value per craft seed (train seed of clean rows): the mean over trainings on one release."""
     units: dict[str, list[float]] = {}
     for row in rows:
         if row.get(column):
@@ -106,11 +106,11 @@ def section(kind: str, name: str, page_of: Callable[[Path], str]) -> str:
     """The measured figures of a component as Markdown, a table for each results file; empty if there are none.
 
     Args:
-        page_of: the link target of the page that says how the results of a folder were made, or an empty text.
+        page_of: returns the link target of the page about the results of a folder, or an empty text.
     """
     parts = []
     for path, rows in results():
-        found = figures(filter(says_of(kind, name), rows))
+        found = figures(filter(measures(kind, name), rows))
         if found:
             parts.append(f"### {_title(path)}\n\n{_shared(found, page_of(path))}\n\n{_table(found)}")
     return "\n\n".join(parts)
@@ -123,7 +123,7 @@ def undefended(poisoner: str) -> str:
         wanted = [
             row
             for row in rows
-            if says_of("poisoner", poisoner)(row)
+            if measures("poisoner", poisoner)(row)
             and (row["defense"], row["labeling"], row["mixture"], row["trusted"]) == ("none", "original", "1", "0")
             and "validation=" not in row["dataset"]
         ]
@@ -142,7 +142,7 @@ def undefended(poisoner: str) -> str:
 
 
 def regimes() -> str:
-    """What was trained on what, over all results: a line a data set and victim, by clean rows without defense."""
+    """All training regimes: one line per data set, victim and number of epochs, from clean rows without defense."""
     clean: dict[tuple[str, ...], list[Row]] = {}
     for _, rows in results():
         for row in rows:
@@ -171,12 +171,12 @@ def _title(path: Path) -> str:
     return " / ".join(path.parent.relative_to("leaderboards").parts)
 
 
-#: Columns of a table beside the accuracies, with their headings; those that do not differ are said in a sentence.
+#: Columns of a table beside the accuracies, with headings; a sentence gives those that are equal in all lines.
 _SHOWN = {
     name: {"dataset": "data", "budget": "budget"}.get(name) or column(name).heading
     for name in ("dataset", *ENTRY, "labeling", "defense", "victim", "budget", "mixture", "trusted")
 }
-#: Not worth a word where they are as here.
+#: Default values, which the sentence omits.
 _USUAL = {
     "preset": "standard", "surrogate": "none", "craft_labels": "none", "labeling": "original", "defense": "none",
     "mixture": "1", "trusted": "0",
@@ -212,12 +212,12 @@ def _columns(found: list[Figure]) -> dict[str, list[str]]:
 def _value(shared: Row, name: str) -> str:
     if name == "budget":
         return "" if shared["norm"] == "unbounded" else f"{shared['norm']} {shared['epsilon']}"
-    # Where the pictures lay is no part of what was measured.
+    # The path of a data set is not part of the result.
     return re.sub(r"(parquet|imagefolder):[^:,]*/", r"\1:", shared[name]) if name == "dataset" else shared[name]
 
 
 def _accuracy(values: list[float]) -> str:
-    """A mean with the half-width of its interval; of two seeds, whose interval says nothing, both values."""
+    """A mean with the half-width of its interval, or with both values for two seeds, whose interval is too wide."""
     half = t_interval(values).half
     text = _mean(values) if math.isnan(half) else f"{_mean(values)} ± {_rounded(half)}"
     if len(values) == 2:
@@ -230,5 +230,5 @@ def _mean(values: list[float], places: str = "0.1") -> str:
 
 
 def _rounded(value: float, places: str = "0.1") -> str:
-    # Upwards at a half, as a reader would round the two decimals of the file.
+    # Half up, as readers round the two decimals of the file.
     return str(Decimal(f"{value:.6f}").quantize(Decimal(places), ROUND_HALF_UP))

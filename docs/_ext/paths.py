@@ -1,4 +1,4 @@
-"""Where things lie, for every generator: the checkout, its documentation and what is generated into it."""
+"""Paths of the checkout, its documentation and the generated pages."""
 
 from __future__ import annotations
 

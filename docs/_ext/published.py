@@ -1,8 +1,7 @@
-"""Texts that lie outside ``docs`` and belong to the site, and links that lead there.
+"""Pages of the site from texts outside ``docs``, and links to them.
 
-The README of every published leaderboard, the change log and the guide for contributors become pages of their own,
-in ``docs/published``. In all pages, a link to one of them leads to its page; a link to another file of the repository
-becomes the file's name.
+The README of every published leaderboard, the change log and the contributor guide become pages in ``docs/published``.
+In all pages, a link to one of them leads to its page; a link to another file of the repository becomes the file's name.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ _LINK = re.compile(r"(?<!!)\[([^\]\n]*(?:\n[^\]\n]+)?)\]\((?!https?:|mailto:|#)(
 
 
 def sources() -> dict[str, Path]:
-    """What becomes a page, by the page's file name."""
+    """The texts that become pages, by the page's file name."""
     boards = {
         f"{'-'.join(path.parent.relative_to(LEADERBOARDS).parts)}.md": path
         for path in sorted(LEADERBOARDS.rglob("README.md"))
     }
-    own = {f"{name.lower()}.md": ROOT / f"{name}.md" for name in ("CHANGELOG", "CONTRIBUTING")}
-    return {**boards, **{name: path for name, path in own.items() if path.exists()}}
+    guides = {f"{name.lower()}.md": ROOT / f"{name}.md" for name in ("CHANGELOG", "CONTRIBUTING")}
+    return {**boards, **{name: path for name, path in guides.items() if path.exists()}}
 
 
 def page_about(results: Path) -> str:
@@ -39,14 +38,14 @@ def page_about(results: Path) -> str:
 
 
 def relinked(text: str, source: Path, page: Path) -> str:
-    """``text`` of the file ``source`` with its relative links as they must be on ``page`` (a path in ``docs``)."""
-    made = {path.resolve(): DOCS / PUBLISHED / name for name, path in sources().items()}
+    """``text`` of the file ``source`` with its relative links adapted to ``page`` (a path in ``docs``)."""
+    page_of = {path.resolve(): DOCS / PUBLISHED / name for name, path in sources().items()}
 
     def link(found: re.Match[str]) -> str:
         words, written, anchor = found[1], found[2], found[3] or ""
         target = (source.parent / written).resolve()
-        target = made.get(target, target)
-        if target.is_relative_to(DOCS) and (target.exists() or target in made.values()):
+        target = page_of.get(target, target)
+        if target.is_relative_to(DOCS) and (target.exists() or target in page_of.values()):
             return f"[{words}]({os.path.relpath(target, page.parent)}{anchor})"
         if not target.exists() or not target.is_relative_to(ROOT):
             return found[0]  # for the builder to complain about

@@ -1,4 +1,4 @@
-"""Published figures beside ours.
+"""Published figures beside those of our leaderboards.
 
 Replaces ``<!-- reproduced: POISONER -->`` in a page by two tables: what was published of the poisoner, and what
 ``leaderboards`` hold of it, held-out parts of training sets left out. Published figures are kept by hand in
@@ -12,7 +12,7 @@ import re
 from typing import Any
 
 from _ext import measured
-from _ext.markdown import table
+from _ext.markdown import replace_markers, table
 from _ext.paths import DOCS
 from ucbench.plugins.builtin import CLEAN
 
@@ -21,7 +21,7 @@ PUBLISHED = DOCS / "_data" / "published.csv"
 
 
 def published(poisoner: str) -> list[dict[str, str]]:
-    """The published rows of a poisoner; ``clean`` is the accuracy on clean data in the same table, if it has one."""
+    """The published rows of a poisoner, with the clean accuracy of the same table, if any, as ``clean``."""
     with PUBLISHED.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     clean = {_table_of(row): row["value"] for row in rows if row["method"] == CLEAN}
@@ -59,15 +59,9 @@ def _shown(text: str) -> str:
 
 
 def inserted(text: str) -> str:
-    """``text`` with the tables in place of their marks; ``<!-- regimes -->`` stands for all that was trained."""
+    """``text`` with the tables in place of their markers; ``<!-- regimes -->`` gives all training regimes."""
     return MARKER.sub(lambda found: beside(found[1]), text.replace("<!-- regimes -->", measured.regimes()))
 
 
-def _insert(app: Any, docname: str, source: list[str]) -> None:
-    source[0] = inserted(source[0])
-
-
 def setup(app: Any) -> dict[str, bool]:
-    app.connect("source-read", _insert)
-    app.connect("env-get-outdated", lambda app, env, added, changed, removed: ["reproduce"])
-    return {"parallel_read_safe": True}
+    return replace_markers(app, inserted, "reproduce")

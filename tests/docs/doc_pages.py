@@ -41,12 +41,9 @@ def method_pages() -> dict[str, str]:
 def rendered(page: Path) -> str:
     """A page's Markdown with every generated part in its place."""
     text = page.read_text(encoding="utf-8")
-    text = commands.inserted(text)
-    if hooks.MARKER in text:
-        text = text.replace(hooks.MARKER, hooks.reference())
-    if layers.MARKER in text:
-        text = text.replace(layers.MARKER, layers.overview())
-    return columns.inserted(reproduced.inserted(methods.inserted(text)))
+    for generator in (commands, hooks, layers, columns, reproduced, methods):
+        text = generator.inserted(text)
+    return text
 
 
 def section(text: str, heading: str) -> str:
