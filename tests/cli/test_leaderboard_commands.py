@@ -228,7 +228,7 @@ def test_export_writes_to_stdout_and_file(capsys, tmp_path, suite, board, name, 
 
 def test_folder_suite_is_read_from_its_copy_or_table_heading(capsys, tmp_path, suite, board, monkeypatch):
     text = output(capsys, "leaderboard", "export", board, "--to", "csv", code=2)
-    assert "does not say which suite it is of: name it by --suite" in text
+    assert "is unknown: name it by --suite" in text
     output(capsys, "leaderboard", "submit", suite, board, "--out", tmp_path / "sent")
     by_copy = output(capsys, "leaderboard", "export", tmp_path / "sent", "--to", "csv")
     monkeypatch.setattr(api, "suites", lambda: ({"small": Path(suite)}, []))

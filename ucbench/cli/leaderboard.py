@@ -1,4 +1,4 @@
-"""``ucbench leaderboard``: tables, charts and pages made from the records of a suite."""
+"""``ucbench leaderboard``: tables, plots and sites from the records of a suite."""
 
 from __future__ import annotations
 
@@ -24,39 +24,39 @@ COMMANDS = {
     "site": "leaderboard",
     "tiers": "leaderboard",
 }
-#: A submission's copy of the suite as it was used.
+#: A leaderboard's copy of its suite.
 SUITE_FILE = "suite.toml"
 
 
 @click.group("leaderboard", cls=LazyGroup, modules=COMMANDS)
 def leaderboard_command() -> None:
-    """Build leaderboards from records, check, compare and publish them."""
+    """Build leaderboards from records; check, compare and publish them."""
 
 
-def suite_of(folder: Path, named: str | None) -> Suite | None:
-    """The suite of that name; else the folder's own copy; else the known suite whose title heads the folder's table.
+def suite_of(folder: Path, name: str | None) -> Suite | None:
+    """The suite called ``name``, else the folder's copy, else the known suite whose title heads the folder's README.
 
-    None if there is none of these.
+    None without any of these.
 
     Raises:
-        UsageError: if there is no suite of that name, or its file is wrong.
+        UsageError: if there is no suite of this name, or its file is invalid.
     """
     from ucbench import api
     from ucbench.errors import UcbenchError
     from ucbench.matrix.suite import load_suite
 
-    if named is not None:
-        return api.suite(named)
+    if name is not None:
+        return api.suite(name)
     if (folder / SUITE_FILE).exists():
         return load_suite(folder / SUITE_FILE)
     heading = _heading(folder / "README.md")
     for path in api.suites()[0].values():
         try:
-            known = load_suite(path)
+            suite = load_suite(path)
         except UcbenchError:
-            continue  # no table can have been built from a broken suite
-        if heading == f"# {known.title}":
-            return known
+            continue  # an invalid suite cannot have built a table
+        if heading == f"# {suite.title}":
+            return suite
     return None
 
 
@@ -73,14 +73,14 @@ def _heading(path: Path) -> str:
 @click.option("--out", type=OUT_FOLDER, required=True, help="The leaderboard's folder.")
 @verbosity
 def build_command(suite: str, records: Path | None, out: Path) -> None:
-    """Write results.csv, leaderboard.csv and a table to read, README.md, from the records of SUITE.
+    """Write results.csv, leaderboard.csv and README.md from the records of SUITE.
 
-    Image sheets and a copy of the suite, suite.toml, are copied there too.
+    Also copies image sheets, and the suite as suite.toml.
     """
     from ucbench import api
-    from ucbench.leaderboard.tables import build as write
+    from ucbench.leaderboard.tables import build
 
-    named = api.suite(suite)
+    loaded = api.suite(suite)
     if records is not None and records.resolve() != out.resolve():
         (out / "records").mkdir(parents=True, exist_ok=True)
         for path in sorted((records / "records").glob("*.json")):
@@ -88,32 +88,32 @@ def build_command(suite: str, records: Path | None, out: Path) -> None:
         for path in sorted((records / "sheets").glob("*.png")):
             (out / "sheets").mkdir(exist_ok=True)
             shutil.copyfile(path, out / "sheets" / path.name)
-    shutil.copyfile(named.path, out / SUITE_FILE)
-    for path in write(out, named.file.ranking.defenses, named.title):
+    shutil.copyfile(loaded.path, out / SUITE_FILE)
+    for path in build(out, loaded.file.ranking.defenses, loaded.title):
         click.echo(str(path))
 
 
 @click.command("export")
 @click.argument("folder", type=FOLDER)
-@click.option("--to", "exporter", metavar="NAME", required=True, help="Format; `ucbench list exporter` has all.")
-@click.option("--suite", metavar="NAME", help="Whose leaderboard it is; default: what the folder itself says.")
-@click.option("--out", type=OUT_FILE, help="File to write; default: the output.")
+@click.option("--to", "exporter", metavar="NAME", required=True, help="Format; see `ucbench list exporter`.")
+@click.option("--suite", metavar="NAME", help="Suite of the leaderboard; default: the folder's suite.")
+@click.option("--out", type=OUT_FILE, help="File to write; default: standard output.")
 @verbosity
 def export_command(folder: Path, exporter: str, suite: str | None, out: Path | None) -> None:
     """Write the table of the leaderboard in FOLDER as markdown, latex, html, csv or a format of a plugin.
 
-    The table is made from the records, as `ucbench leaderboard build` makes it.
+    The table follows from the records, as in `ucbench leaderboard build`.
     """
     from ucbench import api
     from ucbench.errors import UsageError
     from ucbench.leaderboard.tables import entries_in
     from ucbench.store.files import atomic_write_text
 
-    chosen = api.session().registry.resolve("exporter", exporter)
-    named = suite_of(folder, suite)
-    if named is None:
-        raise UsageError(f"{folder} does not say which suite it is of: name it by --suite.")
-    text = chosen.build().export(entries_in(folder, named.file.ranking.defenses), named.title)
+    component = api.session().registry.resolve("exporter", exporter)
+    loaded = suite_of(folder, suite)
+    if loaded is None:
+        raise UsageError(f"The suite of {folder} is unknown: name it by --suite.")
+    text = component.build().export(entries_in(folder, loaded.file.ranking.defenses), loaded.title)
     if out is None:
         click.echo(text, nl=False)
     else:
@@ -125,21 +125,21 @@ def export_command(folder: Path, exporter: str, suite: str | None, out: Path | N
 @click.argument("folder", type=OUT_FOLDER)
 @click.option("--by", metavar="AXIS", default="defense", show_default=True, help="Column along the axis.")
 @click.option(
-    "--measure", metavar="COLUMN", default="test_accuracy", show_default=True, help="Column drawn: mean and interval."
+    "--measure", metavar="COLUMN", default="test_accuracy", show_default=True, help="Column to draw: mean and interval."
 )
 @click.option(
     "--where",
     multiple=True,
     metavar="COLUMN=VALUE",
-    help="Only rows with this value, or with one of several values of a column.",
+    help="Only rows with this value; repeat a column for several values.",
 )
-@click.option("--title", help="Default: what the folder's suite is called.")
+@click.option("--title", help="Default: the title of the folder's suite.")
 @click.option("--out", type=OUT_FILE, help="PNG, SVG or PDF; default: FOLDER/AXIS.png.")
 @verbosity
 def plot_command(
     folder: Path, by: str, measure: str, where: tuple[str, ...], title: str | None, out: Path | None
 ) -> None:
-    """Draw the rows of the leaderboard in FOLDER: one measure along one axis, a mark for all else that differs.
+    """Plot the leaderboard in FOLDER: one measure along one axis, one mark per combination of other differences.
 
     Example: `ucbench leaderboard plot FOLDER --by labeling --measure gap_removed`. Needs the extra `plot`.
     """
@@ -160,13 +160,13 @@ def plot_command(
 
 @click.command("site")
 @click.argument("names", nargs=-1, required=True, metavar="[SUITE] FOLDER")
-@click.option("--out", type=OUT_FOLDER, help="Where the site goes; default: FOLDER/site.")
+@click.option("--out", type=OUT_FOLDER, help="Folder of the site; default: FOLDER/site.")
 @verbosity
 def site_command(names: tuple[str, ...], out: Path | None) -> None:
     """Write the leaderboard in FOLDER as static pages: tables, charts and one page per cell.
 
-    They need no server: open index.html. SUITE names the defenses that the worst case is taken over; where neither the
-    command nor the folder names it, nothing is ranked.
+    The pages need no server: open index.html. SUITE names the defenses of the worst case; without SUITE or a copy of it
+    in the folder, there is no ranking.
     """
     from ucbench.leaderboard.site import build_site
 
@@ -191,7 +191,7 @@ def tiers_command(folder: Path) -> None:
     """Print, as Markdown, the worst case of every poisoner in FOLDER within each tier of defenses.
 
     T0 augments, T1 squeezes, T2 trains adversarially, T3 removes by the release alone, T4 has external data or weights.
-    A chain has the highest tier of its parts; what sees more than exploiters do is left out.
+    A pipeline has the highest tier of its parts. Oracles, which see more than exploiters do, are left out.
     """
     from ucbench import api
     from ucbench.leaderboard.tiers import by_tier, to_markdown
@@ -206,5 +206,5 @@ def tiers_command(folder: Path) -> None:
         return max(getattr(registry.find("defense", part.name), "tier", "T0") for part in parse_chain(defense))
 
     table = rows(records_in(folder))
-    sees = table["defense"].map(lambda defense: is_oracle(defense, registry))
-    click.echo(to_markdown(by_tier(table[~sees], tier_of)), nl=False)
+    oracle = table["defense"].map(lambda defense: is_oracle(defense, registry))
+    click.echo(to_markdown(by_tier(table[~oracle], tier_of)), nl=False)
