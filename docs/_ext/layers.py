@@ -1,6 +1,6 @@
-"""The layers of the core, as the import contracts in ``pyproject.toml`` order them.
+"""The rooms of the core, as the import contract in ``pyproject.toml`` orders them.
 
-Replaces ``<!-- layers -->`` in a page by a table: every module with the first sentence of its docstring.
+Replaces ``<!-- layers -->`` in a page by a table: every room with the first sentence of its docstring.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ MARKER = "<!-- layers -->"
 
 
 def layers() -> list[list[str]]:
-    """Names of modules, the highest layer first; those of one layer do not import each other."""
+    """Full names of the rooms, the highest layer first; those of one layer do not import each other."""
     linter = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
     (contract,) = (contract for contract in linter["contracts"] if contract["type"] == "layers")
-    return [[name.strip() for name in layer.replace(":", "|").split("|")] for layer in contract["layers"]]
+    (core,) = contract["containers"]
+    return [[f"{core}.{name.strip()}" for name in re.split("[|:]", layer)] for layer in contract["layers"]]
 
 
 def purpose(module: str) -> str:
-    """The first sentence of a module's docstring."""
+    """The first sentence of a room's docstring."""
     path = ROOT.joinpath(*module.split("."))
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
@@ -36,11 +37,11 @@ def purpose(module: str) -> str:
 def overview() -> str:
     """The layers as a table in Markdown, the highest first."""
     rows = [
-        (str(place) if module == layer[0] else "", code(module.partition(".")[2]), purpose(module))
+        (str(place) if room == layer[0] else "", code(room.partition(".")[2]), purpose(room))
         for place, layer in enumerate(layers(), 1)
-        for module in layer
+        for room in layer
     ]
-    return table(["layer", "module", "what it does"], rows)
+    return table(["layer", "room", "what it holds"], rows)
 
 
 def _insert(app: Any, docname: str, source: list[str]) -> None:
