@@ -1,10 +1,10 @@
 """What authors of plugins test with: the contract checks, and tiny things to run components on.
 
 Each check runs one component on small pictures, on the CPU in float32, and returns None, or raises
-:class:`~ucbench.errors.ContractError` with the rule that is broken and the evidence. It takes a registered
+:class:`ucbench.ContractError` with the rule that is broken and the evidence. It takes a registered
 component or an instance::
 
-    from ucbench.registry import installed
+    from ucbench import installed
     from ucbench.testing import check_poisoner, sample_images
 
     check_poisoner(installed().resolve("poisoner", "uc:steps=2,clusters=3"))
@@ -14,8 +14,8 @@ What is raised is a :class:`RuleError`, whose ``rule`` has a name and says how t
 :func:`examine` goes on beyond the first broken rule and gives the verdict on each, as ``ucbench check-plugin`` does.
 
 An instance is checked against ``spec``, or against its kind's defaults. Of a registered component every run
-gets a new instance, as in the core. Errors that the user has to fix (:class:`~ucbench.errors.UsageError`,
-:class:`~ucbench.errors.DataError`) pass through.
+gets a new instance, as in the core. Errors that the user has to fix (:class:`ucbench.UsageError`,
+:class:`ucbench.DataError`) pass through.
 """
 
 from ucbench.testing.datasets import check_dataset
