@@ -110,16 +110,13 @@ def run(
     Raises:
         UsageError: for names or values that do not exist; failed cells raise nothing and have status ``failed``.
     """
-    import pandas as pd
-
-    from ucbench.results import columns, rows
+    from ucbench.results.table import columns, rows
 
     here = session(device=device, dtype=dtype, threads=threads, progress=progress)
     folder = Path(out) if out is not None else None
     records = run_session(cells_of(axes(**axis), here), here, out=folder, executor=executor, rerun=rerun)
-    found = rows(records)
-    names = columns(found)
-    return pd.DataFrame([{name: row.get(name) for name in names} for row in found], columns=names)
+    table = rows(records)
+    return table[columns(table)].infer_objects()
 
 
 def cells_of(request: Axes, here: Session) -> list[Cell]:
@@ -188,8 +185,8 @@ def run_session(
     """
     how = here.registry.resolve(ExecutorSpec, executor)
     # Not before: a wrong request should fail without the seconds that importing torch takes.
-    from ucbench.results import rows, write_csv
     from ucbench.results.records import read_records
+    from ucbench.results.table import rows, write_csv
     from ucbench.running.runner import run_cells
 
     records = run_cells(cells, here, out=out, executor=how.build(), rerun=rerun)

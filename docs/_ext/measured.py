@@ -17,6 +17,7 @@ from _ext.paths import LEADERBOARDS, ROOT
 from ucbench.matrix.axes import GROUP_COLUMNS
 from ucbench.plugins.builtin import CLEAN, SHAM
 from ucbench.plugins.grammar import parse, parse_chain
+from ucbench.results.columns import ENTRY, column
 from ucbench.results.statistics import t_interval
 
 Row = dict[str, str]
@@ -111,7 +112,7 @@ def section(kind: str, name: str, page_of: Callable[[Path], str]) -> str:
     for path, rows in results():
         found = figures(filter(says_of(kind, name), rows))
         if found:
-            parts.append(f"### {_title(path)}\n\n{_told(found, page_of(path))}\n\n{_table(found)}")
+            parts.append(f"### {_title(path)}\n\n{_shared(found, page_of(path))}\n\n{_table(found)}")
     return "\n\n".join(parts)
 
 
@@ -157,12 +158,12 @@ def regimes() -> str:
 
 
 def _as_run(shared: Row) -> str:
-    """Poisoner, what it looked through, what it was told, and the victim, in words."""
+    """Poisoner, surrogate, craft labels and victim, in words."""
     parts = [code(shared["poisoner"])]
     if shared["surrogate"] != "none":
-        parts.append(f"through {code(shared['surrogate'])}")
+        parts.append(f"surrogate {code(shared['surrogate'])}")
     if shared["craft_labels"] not in ("none", "original"):
-        parts.append(f"told {code(shared['craft_labels'])}")
+        parts.append(f"labels {code(shared['craft_labels'])}")
     return ", ".join([*parts, f"on {code(shared['victim'])}"])
 
 
@@ -170,12 +171,11 @@ def _title(path: Path) -> str:
     return " / ".join(path.parent.relative_to("leaderboards").parts)
 
 
-#: Columns of a table beside the accuracies, with their headings; those that do not differ are told in a sentence.
+#: Columns of a table beside the accuracies, with their headings; those that do not differ are said in a sentence.
 _SHOWN = {
-    "dataset": "data", "poisoner": "poisoner", "preset": "preset", "surrogate": "surrogate", "craft_labels": "told",
-    "labeling": "labeling", "defense": "defense", "victim": "victim", "budget": "budget", "mixture": "mixture",
-    "trusted": "trusted images",
-}  # fmt: skip
+    name: {"dataset": "data", "budget": "budget"}.get(name) or column(name).heading
+    for name in ("dataset", *ENTRY, "labeling", "defense", "victim", "budget", "mixture", "trusted")
+}
 #: Not worth a word where they are as here.
 _USUAL = {
     "preset": "standard", "surrogate": "none", "craft_labels": "none", "labeling": "original", "defense": "none",
@@ -183,10 +183,10 @@ _USUAL = {
 }  # fmt: skip
 
 
-def _told(found: list[Figure], page: str) -> str:
+def _shared(found: list[Figure], page: str) -> str:
     same = {name: values for name, values in _columns(found).items() if len(set(values)) == 1}
-    told = {name: values[0] for name, values in same.items() if values[0] not in ("", _USUAL.get(name))}
-    words = [f"{_SHOWN[name]} {code(value)}" for name, value in told.items()]
+    unusual = {name: values[0] for name, values in same.items() if values[0] not in ("", _USUAL.get(name))}
+    words = [f"{_SHOWN[name]} {code(value)}" for name, value in unusual.items()]
     sentence = f"{'; '.join(words)}." if words else ""
     return f"{sentence[:1].upper()}{sentence[1:]}" + (f" [How it was run]({page})." if page else "")
 

@@ -129,7 +129,7 @@ def test_check_names_a_broken_record_without_traceback(capsys, suite, board):
     path = next((board / "records").iterdir())
     path.write_text("{}")
     told = output(capsys, "leaderboard", "check", suite, board, code=1)
-    assert f"{path} is not well-formed: it has no schema number" in told
+    assert f"{path} is not a record of ucbench: it has no schema number" in told
     assert "Traceback" not in told
 
 

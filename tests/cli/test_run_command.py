@@ -14,7 +14,7 @@ import tiny_components as tiny
 
 from ucbench import api
 from ucbench.cli.app import main
-from ucbench.results import COLUMNS
+from ucbench.results.columns import COLUMNS
 
 AXES = ("--dataset", "spots", "--victim", "tiny", "--device", "cpu", "--dtype", "float32", "--threads", "1")
 

@@ -37,7 +37,7 @@ def test_site_takes_title_and_ranked_defenses_from_the_suite(capsys, tmp_path):
     assert str(folder / "site" / "index.html") in capsys.readouterr().out
     text = (folder / "site" / "index.html").read_text(encoding="utf-8")
     assert "<h1>small v3: Spots</h1>" in text
-    assert "ranked defenses (none, jpeg)" in " ".join(text.split())
+    assert "Ranked defenses: none, jpeg." in " ".join(text.split())
 
 
 def test_site_finds_the_suite_of_a_built_folder(tmp_path):

@@ -16,7 +16,7 @@ DOCS = ROOT / "docs"
 if str(DOCS) not in sys.path:
     sys.path.insert(0, str(DOCS))
 
-from _ext import commands, hooks, layers, methods, published, reproduced  # noqa: E402
+from _ext import columns, commands, hooks, layers, methods, published, reproduced  # noqa: E402
 
 NOT_RUN = re.compile(r"<!--\s*not run:\s*(.+?)\s*-->", re.DOTALL)
 
@@ -46,7 +46,7 @@ def rendered(page: Path) -> str:
         text = text.replace(hooks.MARKER, hooks.reference())
     if layers.MARKER in text:
         text = text.replace(layers.MARKER, layers.overview())
-    return reproduced.inserted(methods.inserted(text))
+    return columns.inserted(reproduced.inserted(methods.inserted(text)))
 
 
 def section(text: str, heading: str) -> str:

@@ -27,7 +27,7 @@ from ucbench.matrix.suite import load_suite
 from ucbench.plugins import manager as plugins
 from ucbench.plugins import registry
 from ucbench.plugins.builtin import CLEAN
-from ucbench.results import COLUMNS
+from ucbench.results.columns import COLUMNS
 
 #: Run as they stand, with trainings left out; any other command is parsed.
 EXECUTED = {

@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import doc_pages
+import pandas as pd
 import pytest
 from doc_pages import Block
 from doc_world import RECORDS, World, commands, forget_plugins
 
-from ucbench.cli.run import print_summary
-from ucbench.results import Row, rows
+from ucbench.cli.summary import print_summary
 from ucbench.results.records import read_records
+from ucbench.results.table import rows
 
 BLOCKS = [(block, place) for page in doc_pages.pages() for place, block in enumerate(doc_pages.blocks(page))]
 #: Languages that say how to read a block; in another nothing would be checked. Output is text, or says nothing.
@@ -51,28 +52,28 @@ def test_a_block_does_what_it_says(block: Block, place: int, tmp_path: Path, mon
     world.run(block)
 
 
-def printed(capsys: pytest.CaptureFixture[str], wanted: Callable[[Row], bool]) -> str:
+def printed(capsys: pytest.CaptureFixture[str], wanted: Callable[[pd.DataFrame], pd.Series[bool]]) -> str:
     """What ``ucbench run`` prints of those published rows of digits, runs of spaces made one."""
-    table = [row for row in rows(read_records(RECORDS.parent)) if wanted(row)]
+    table = rows(read_records(RECORDS.parent))
     capsys.readouterr()
-    print_summary(table)
+    print_summary(table[wanted(table)])
     return re.sub(r" +", " ", capsys.readouterr().out)
 
 
 def test_the_table_of_the_first_run_follows_from_its_records(capsys):
     first = printed(
         capsys,
-        lambda row: (
-            row["poisoner"] in ("clean", "sham", "rand-class", "uc")
-            and row["train_seed"] == 0
-            and row["norm"] in ("linf", "unbounded")
+        lambda table: (
+            table["poisoner"].isin(("clean", "sham", "rand-class", "uc"))
+            & (table["train_seed"] == 0)
+            & table["norm"].isin(("linf", "unbounded"))
         ),
     )
     assert first in re.sub(r" +", " ", (doc_pages.DOCS / "first-run.md").read_text(encoding="utf-8"))
 
 
 def test_the_verdict_of_the_gate_follows_from_its_records(capsys):
-    text = printed(capsys, lambda row: row["poisoner"] in ("clean", "sham", "positive:grid=2"))
+    text = printed(capsys, lambda table: table["poisoner"].isin(("clean", "sham", "positive:grid=2")))
     (verdict,) = (line for line in text.splitlines() if line.startswith("Gate for digits at linf 48"))
     assert verdict in (doc_pages.DOCS / "compare.md").read_text(encoding="utf-8")
 

@@ -19,13 +19,12 @@ from scipy import stats
 
 import ucbench
 import ucbench.testing
-from ucbench import results
 from ucbench.cli.app import main
-from ucbench.leaderboard import tables
-from ucbench.leaderboard.forms import faults
 from ucbench.matrix.axes import AXES
 from ucbench.plugins import hookspecs
 from ucbench.plugins.specs import SPEC_KINDS
+from ucbench.results.columns import BOARD, COLUMNS
+from ucbench.results.records import faults
 
 #: Where the methods of a kind are explained by hand; a kind that is not here has generated pages only.
 EXPLAINED = {
@@ -158,10 +157,10 @@ def test_methods_are_listed_by_kind_and_explained_by_hand(capsys):
 
 @pytest.mark.parametrize(
     ("heading", "columns"),
-    [("## results.csv", results.COLUMNS), ("## leaderboard.csv", tables.COLUMNS)],
+    [("## results.csv", COLUMNS), ("## leaderboard.csv", [column.name for column in BOARD])],
 )
 def test_the_columns_of_a_file_are_exactly_those_described(heading, columns):
-    part = section((DOCS / "csv.md").read_text(encoding="utf-8"), heading)
+    part = section(rendered(DOCS / "csv.md"), heading)
     cells = re.findall(r"^\| (`.+?) \|", part, re.MULTILINE)
     described = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
     assert sorted(described) == sorted(columns)

@@ -21,7 +21,7 @@ from ucbench.plugins import builtin
 from ucbench.plugins.manager import load_module
 from ucbench.plugins.registry import Registry
 from ucbench.progress import Silent
-from ucbench.results import rows, write_csv
+from ucbench.results.table import rows, write_csv
 from ucbench.running.executors.serial import Serial
 from ucbench.running.runner import run_cells
 from ucbench.session import Session

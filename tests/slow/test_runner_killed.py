@@ -16,8 +16,8 @@ import tiny_components as tiny
 from ucbench.matrix.cell import Cell
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.plugins.registry import Registry
-from ucbench.results import rows, to_csv
 from ucbench.results.records import read_records
+from ucbench.results.table import rows, to_csv
 from ucbench.running.executors.process import Processes, ProcessParams
 from ucbench.running.runner import run_cells
 
@@ -84,7 +84,7 @@ def results(folder: Path) -> list[dict]:
 
 def table(folder: Path) -> str:
     found = rows(read_records(folder / "out"))
-    return to_csv([{**row, "seconds": None, "craft_seconds": None, "images_per_second": None} for row in found])
+    return to_csv(found.assign(seconds=None, craft_seconds=None, images_per_second=None))
 
 
 @pytest.mark.parametrize("workers", [0, 2])

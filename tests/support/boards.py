@@ -11,7 +11,7 @@ Record = dict[str, Any]
 
 
 def record(poisoner: str, seed: int, accuracy: float, defense: str = "none", **request: Any) -> Record:
-    """A record of one cell; ``access`` and ``oracle`` among the ``request`` belong to the poisoner."""
+    """A well-formed record of one cell; ``access`` and ``oracle`` among the ``request`` belong to the poisoner."""
     clean = poisoner == "clean"
     access, oracle = request.pop("access", "none"), request.pop("oracle", False)
     asked = {
@@ -33,6 +33,12 @@ def record(poisoner: str, seed: int, accuracy: float, defense: str = "none", **r
         "status": "ok", "epochs": 8, "history": [], "budget": {}, "cost": {},
         "metrics": {"test_accuracy": float(accuracy), "chance": 10.0},
     }  # fmt: skip
+
+
+def failed(record: Record) -> Record:
+    """The record of the same cell, had it failed."""
+    rest = {name: value for name, value in record.items() if name not in ("metrics", "history", "budget", "cost")}
+    return {**rest, "status": "failed", "error": {"type": "ValueError", "text": "no"}}
 
 
 def rows_of(accuracies: Mapping[str, Iterable[float]], defense: str = "none", **request: Any) -> list[Record]:

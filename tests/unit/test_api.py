@@ -15,7 +15,7 @@ from ucbench import api
 from ucbench.crafting.release import materialise
 from ucbench.errors import ContractError, UsageError
 from ucbench.progress import Lines
-from ucbench.results import COLUMNS
+from ucbench.results.columns import COLUMNS
 from ucbench.running.evaluate import release_of
 
 AXES = {"dataset": "spots", "victim": "tiny"}

@@ -12,8 +12,8 @@ import tiny_components as tiny
 
 from ucbench.errors import DataError
 from ucbench.leaderboard.check import audit
-from ucbench.leaderboard.forms import faults
 from ucbench.matrix.matrix import Axes, expand
+from ucbench.results.records import faults
 from ucbench.running.compute import compute
 from ucbench.running.tasks import task_of
 
@@ -124,8 +124,8 @@ def test_check_reports_files_that_are_not_records_and_judges_the_rest(judge, rec
     second.rename(second.with_name("other.json"))
     found = judge.again()
     assert len(found.records) == len(records) - 2
-    assert f"{first} is no record" in told(found, "error")
-    assert f"it holds the cell {records[1]['cell']}, and its name says another" in told(found, "error")
+    assert f"{first} is not a record of ucbench" in told(found, "error")
+    assert f"holds the cell {records[1]['cell']}, and its name says another" in told(found, "error")
 
 
 def test_check_raises_on_an_empty_folder(tmp_path):

@@ -60,7 +60,7 @@ def test_diff_averages_trainings_on_one_release(board):
 
 
 def test_diff_lists_rows_of_one_board_and_skips_failed_cells(board):
-    failed = [{**boards.record("ar", 0, 0), "status": "failed", "metrics": {}}]
+    failed = [boards.failed(boards.record("ar", 0, 0))]
     one = board(boards.rows_of({"uc": [40], "lsp": [20]}), boards.rows_of({"uc": [60]}, "jpeg"), failed)
     other = board(boards.rows_of({"uc": [40], "ar": [30]}))
     found = compare_boards(one, other)
@@ -129,7 +129,7 @@ def test_diff_allows_boards_to_differ_in_a_named_axis(board):
     assert sorted(line.change.mean for line in found.differences) == [10, 20]
     assert found.orders[0].agreement.tau == 1
     both = board(boards.rows_of({"uc": [40]}), boards.rows_of({"uc": [60]}, victim="vgg16"))
-    with pytest.raises(UsageError, match="two rows of OTHER cannot be told apart"):
+    with pytest.raises(UsageError, match="two rows of OTHER differ in nothing else"):
         compare_boards(one, both, ["victim"])
     with pytest.raises(UsageError, match="Did you mean 'victim'"):
         compare_boards(one, other, ["victims"])

@@ -15,8 +15,8 @@ import ucbench
 from ucbench.errors import ContractError, DataError
 from ucbench.leaderboard.formats.html import Html
 from ucbench.leaderboard.formats.latex import Latex, escape
-from ucbench.leaderboard.formats.layout import HEADERS, sections
 from ucbench.leaderboard.formats.plain import Csv, Markdown
+from ucbench.leaderboard.layout import HEADERS, sections
 from ucbench.leaderboard.tables import entries_in, files, to_leaderboard_csv
 from ucbench.plugins.manager import load_module
 from ucbench.plugins.params import Params

@@ -7,6 +7,7 @@ import itertools
 import json
 from pathlib import Path
 
+import boards
 import pytest
 
 from ucbench.errors import DataError
@@ -26,21 +27,11 @@ TITLE = "trial v1"
 
 
 def record(poisoner: str, defense: str, seed: int, **request) -> dict:
-    clean = poisoner == "clean"
-    accuracy = ACCURACY[poisoner][defense] + seed
-    return {
-        "schema": 1,
-        "cell": f"{poisoner}-{defense}-{seed}".ljust(32, "0"),
-        "request": {
-            "dataset": "digits", "poisoner": poisoner, "preset": "standard", "surrogate": "none",
-            "craft_labels": "none", "labeling": "original", "defense": defense, "victim": "resnet18",
-            "norm": "unbounded" if clean else "linf", "epsilon": None if clean else 8.0, "mixture": 1.0, "trusted": 0,
-            "craft_seed": None if clean else seed, "train_seed": seed, **request,
-        },
-        "label_access": ACCESS.get(poisoner, "none"), "oracle": poisoner == "positive", "granularity": "sample",
-        "data": {"train": "a", "test": "b"}, "numerics": {"threads": 1}, "status": "ok", "epochs": 8,
-        "metrics": {"test_accuracy": float(accuracy), "chance": 10.0},
-    }  # fmt: skip
+    made = boards.record(
+        poisoner, seed, ACCURACY[poisoner][defense] + seed, defense, victim="resnet18",
+        access=ACCESS.get(poisoner, "none"), oracle=poisoner == "positive", **request,
+    )  # fmt: skip
+    return {**made, "cell": f"{poisoner}-{defense}-{seed}".ljust(32, "0")}
 
 
 def records(seeds: int = 4) -> list[dict]:
@@ -76,10 +67,11 @@ def test_missing_ranked_defense_leaves_no_worst_case_and_no_rank():
 
 
 def test_failed_cells_count_as_missing():
-    found = records()
-    for one in found:
-        if one["request"]["poisoner"] == "uc" and one["request"]["defense"] == "jpeg":
-            one.update(status="failed", metrics={})
+    missing = ("uc", "jpeg")
+    found = [
+        boards.failed(one) if (one["request"]["poisoner"], one["request"]["defense"]) == missing else one
+        for one in records()
+    ]
     assert next(line for line in table(found) if line["poisoner"] == "uc")["missing"] == "jpeg"
 
 

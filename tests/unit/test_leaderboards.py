@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ucbench.results import rows, to_csv
 from ucbench.results.records import read_records
+from ucbench.results.table import rows, to_csv
 
 ROOT = Path(__file__).parents[2] / "leaderboards"
 PUBLISHED = sorted(path.parent for path in ROOT.rglob("results.csv"))

@@ -11,13 +11,14 @@ import pytest
 from ucbench.cli.app import main
 from ucbench.errors import DataError, UsageError
 from ucbench.leaderboard.plots import AXES, MEASURES, _ends, plot, selected, series
-from ucbench.results import COLUMNS, rows
+from ucbench.results.columns import COLUMNS
+from ucbench.results.table import rows
 
 pytest.importorskip("matplotlib", reason="plots are made with matplotlib: pip install 'ucbench[plot]'")
 
 
 def table():
-    """Two labelings, a poisoner that is told labels and one that is not."""
+    """Two labelings, a poisoner with craft labels and one without."""
     records = []
     for labeling, shift in (("original", 0.0), ("kmeans:k=10", 10.0)):
         asked = {"labeling": labeling}
@@ -30,7 +31,7 @@ def table():
 
 def test_series_group_rows_by_mark():
     drawn = {one.name: one.points for one in series(table(), "labeling", "test_accuracy")}
-    assert set(drawn) == {"clean", "sham", "uc", "lsp, told original", "lsp, told clusters:k=10"}
+    assert set(drawn) == {"clean", "sham", "uc", "lsp, labels original", "lsp, labels clusters:k=10"}
     uc = drawn["uc"]["kmeans:k=10"]
     assert (uc.mean, uc.n) == (52, 2)
     assert uc.half == pytest.approx(12.706 * 2, rel=1e-3)  # Student's quantile, and the standard error of 50 and 54
@@ -55,7 +56,7 @@ def test_series_names_distinguish_what_the_axis_does_not():
 def test_series_name_the_craft_label_model_when_there_are_two(models, names):
     told = [*(f"clusters:k=10,model={model}" for model in models), "predicted:model=a"]
     table = rows([one for labels in dict.fromkeys(told) for one in boards.rows_of({"uc": [40]}, craft_labels=labels)])
-    assert {one.name for one in series(table, "labeling", "test_accuracy")} == {f"uc, told {name}" for name in names}
+    assert {one.name for one in series(table, "labeling", "test_accuracy")} == {f"uc, labels {name}" for name in names}
 
 
 def test_radius_does_not_split_the_clean_series():
@@ -107,7 +108,7 @@ def test_measures_are_result_columns(measure):
 def test_plot_legend_names_every_series(tmp_path):
     plot(table(), tmp_path / "a.svg", by="labeling", measure="test_accuracy", title="Some & title")
     text = (tmp_path / "a.svg").read_text(encoding="utf-8")
-    for name in ("lsp, told clusters:k=10", "kmeans:k=10", "Some &amp; title", "clean test accuracy, %"):
+    for name in ("lsp, labels clusters:k=10", "kmeans:k=10", "Some &amp; title", "clean test accuracy, %"):
         assert f"<!-- {name} -->" in text
 
 
@@ -131,10 +132,10 @@ def test_long_title_is_wrapped(tmp_path):
 
 
 def test_conditions_select_rows():
-    assert {row["labeling"] for row in selected(table(), ["labeling=original"])} == {"original"}
+    assert set(selected(table(), ["labeling=original"])["labeling"]) == {"original"}
     both = selected(table(), ["poisoner=uc", "poisoner=sham", "labeling=original"])
-    assert {row["poisoner"] for row in both} == {"uc", "sham"}
-    assert {row["epsilon"] for row in selected(table(), ["epsilon=8"])} == {8.0}
+    assert set(both["poisoner"]) == {"uc", "sham"}
+    assert set(selected(table(), ["epsilon=8"])["epsilon"]) == {8.0}
 
 
 @pytest.mark.parametrize(

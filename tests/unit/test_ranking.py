@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ def test_worst_case_selects_and_scores_on_different_seeds():
         "none": {0: 20.0, 1: 80.0, 2: 20.0, 3: 80.0},
         "jpeg": {0: 60.0, 1: 30.0, 2: 50.0, 3: 10.0},
     }
-    found = worst_case(accuracies, ["none", "jpeg"])
+    found = worst_case(pd.DataFrame(accuracies), ["none", "jpeg"])
     # Seeds 0 and 2 choose jpeg, which the seeds 1 and 3 are scored by; these choose none for the former.
     assert found.by_seed == {0: 20.0, 1: 30.0, 2: 20.0, 3: 10.0}
     assert set(found.defenses) == {"none", "jpeg"}
@@ -31,7 +32,7 @@ def test_worst_case_selects_and_scores_on_different_seeds():
 def test_worst_case_is_unbiased_by_the_maximum(seeds, count, random):
     accuracies = {f"d{i}": {seed: random.uniform(0, 100) for seed in range(seeds)} for i in range(count)}
     names = list(accuracies)
-    found = worst_case(accuracies, names)
+    found = worst_case(pd.DataFrame(accuracies), names)
     naive = max(sum(values.values()) / seeds for values in accuracies.values())
     if count == 1:
         assert found.accuracy.mean == pytest.approx(naive)
@@ -44,11 +45,11 @@ def test_worst_case_is_unbiased_by_the_maximum(seeds, count, random):
     "accuracies", [{"none": {0: 1.0}}, {"none": {0: 1.0, 1: 2.0}, "jpeg": {0: 1.0}}, {}, {"none": {0: 1.0}, "jpeg": {}}]
 )
 def test_worst_case_is_missing_while_a_defense_is_missing(accuracies):
-    assert worst_case(accuracies, ["none", "jpeg"]) is None
+    assert worst_case(pd.DataFrame(accuracies), ["none", "jpeg"]) is None
 
 
 def test_worst_case_of_one_seed_selects_on_itself():
-    assert worst_case({"none": {3: 10.0}, "jpeg": {3: 40.0}}, ["none", "jpeg"]).by_seed == {3: 40.0}
+    assert worst_case(pd.DataFrame({"none": {3: 10.0}, "jpeg": {3: 40.0}}), ["none", "jpeg"]).by_seed == {3: 40.0}
 
 
 def test_effect_is_the_removed_share_of_the_gap():

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import boards
 import pytest
 
 from ucbench.errors import DataError
+from ucbench.results import records
 from ucbench.results.records import SCHEMA, read_record, read_records, record_path, write_record
 
-RECORD = {"schema": SCHEMA, "cell": "00ff", "status": "ok", "metrics": {"test_accuracy": 12.5}, "note": "é"}
+RECORD = {**boards.record("uc", 0, 12.5), "cell": "00ff", "note": "é"}
+PUBLISHED = Path(__file__).parents[2] / "leaderboards" / "digits-core" / "v1"
 
 
 def test_record_round_trips_through_its_file(tmp_path):
@@ -26,16 +30,23 @@ def test_record_files_are_equal_for_equal_records(tmp_path):
 
 
 def test_record_write_replaces_and_leaves_no_temporary_file(tmp_path):
-    write_record(tmp_path, RECORD | {"status": "failed"})
+    write_record(tmp_path, boards.failed(RECORD))
     write_record(tmp_path, RECORD)
     assert [path.name for path in (tmp_path / "records").iterdir()] == ["00ff.json"]
     assert list(read_records(tmp_path)) == [RECORD]
 
 
-def test_record_write_raises_on_non_json_and_keeps_the_old_file(tmp_path):
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"metrics": {"test_accuracy": float("nan")}}, "metrics.test_accuracy is not finite"),
+        ({"data": {}}, "data.test"),
+    ],
+)
+def test_a_malformed_record_is_not_written_and_the_old_one_stays(tmp_path, change, text):
     path = write_record(tmp_path, RECORD)
-    with pytest.raises(ValueError, match="JSON"):
-        write_record(tmp_path, RECORD | {"metrics": {"test_accuracy": float("nan")}})
+    with pytest.raises(DataError, match=f"The record of cell 00ff is not well-formed: .*{text}"):
+        write_record(tmp_path, RECORD | change)
     assert read_record(path) == RECORD
 
 
@@ -62,7 +73,32 @@ def test_read_records_raises_on_bytes_that_are_not_text(tmp_path):
         read_record(path)
 
 
+def test_a_record_that_lacks_a_field_is_refused_with_its_name(tmp_path):
+    path = write_record(tmp_path, RECORD)
+    path.write_text(json.dumps({name: value for name, value in RECORD.items() if name != "numerics"}))
+    with pytest.raises(DataError, match=r"00ff\.json is not a record of ucbench: numerics: Field required"):
+        read_record(path)
+
+
 def test_read_records_raises_on_another_schema_with_both_versions(tmp_path):
-    path = write_record(tmp_path, RECORD | {"schema": SCHEMA + 1})
+    path = write_record(tmp_path, RECORD)
+    path.write_text(json.dumps(RECORD | {"schema": SCHEMA + 1}))
     with pytest.raises(DataError, match=rf"schema {SCHEMA + 1}; this version of ucbench reads schema {SCHEMA}"):
         read_record(path)
+
+
+def test_a_record_of_an_older_schema_is_migrated_step_by_step(monkeypatch):
+    steps = {
+        SCHEMA: lambda record: {**record, "schema": SCHEMA + 1, "steps": [1]},
+        SCHEMA + 1: lambda record: {**record, "schema": SCHEMA + 2, "steps": [*record["steps"], 2]},
+    }
+    path = sorted((PUBLISHED / "records").glob("*.json"))[0]
+    before = json.loads(path.read_text(encoding="utf-8"))
+    monkeypatch.setattr(records, "SCHEMA", SCHEMA + 2)
+    monkeypatch.setattr(records, "MIGRATIONS", steps)
+    assert read_record(path) == {**before, "schema": SCHEMA + 2, "steps": [1, 2]}
+
+
+def test_published_records_are_written_as_they_were_read(tmp_path):
+    for path in sorted((PUBLISHED / "records").glob("*.json"))[:20]:
+        assert write_record(tmp_path, read_record(path)).read_bytes() == path.read_bytes()

@@ -5,56 +5,20 @@ from __future__ import annotations
 import csv
 import math
 import random
+import subprocess
+import sys
 
+import boards
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ucbench.results import (
-    AVERAGED,
-    COLUMNS,
-    PART_ACCURACY,
-    PART_GAIN,
-    gap_removed,
-    gates,
-    rows,
-    summarise,
-    to_csv,
-    write_csv,
-)
+from ucbench.results.columns import ASKED, AVERAGED, BOARD, COLUMNS, PART_ACCURACY, PART_GAIN, column
+from ucbench.results.gate import gates
 from ucbench.results.records import read_records, write_record
-
-ASKED = [
-    "dataset",
-    "poisoner",
-    "preset",
-    "surrogate",
-    "craft_labels",
-    "labeling",
-    "defense",
-    "victim",
-    "norm",
-    "epsilon",
-    "mixture",
-    "trusted",
-    "craft_seed",
-    "train_seed",
-    "epochs",
-    "test_accuracy",
-    "balanced_accuracy",
-    "test_accuracy_best",
-    "train_accuracy",
-    "clean_accuracy",
-    "sham_accuracy",
-    "drop",
-    "drop_sham",
-    "gap_removed",
-    "measured_linf",
-    "psnr",
-    "seconds",
-    "status",
-    "cell",
-]
+from ucbench.results.statistics import gap_removed
+from ucbench.results.table import dicts, rows, summarise, to_csv, write_csv
 
 
 def record(poisoner: str, accuracy: float | None, *, data: str = "spots", dtype: str = "float32", **changes) -> dict:
@@ -80,44 +44,64 @@ def record(poisoner: str, accuracy: float | None, *, data: str = "spots", dtype:
     metrics = changes.pop("metrics", {})
     request |= changes
     found = {
-        "schema": 1,
+        **boards.record(poisoner, 0, 0.0 if accuracy is None else accuracy),
         "cell": "-".join(str(value) for value in (*request.values(), data, dtype)).replace("/", ""),
-        "release": None,
         "request": request,
-        "label_access": "none",
-        "granularity": "sample",
-        "status": "failed",
         "data": {"train": data, "test": data},
-        "numerics": {"dtype": dtype, "threads": 1},
+        "numerics": {"dtype": dtype, "threads": 1, "deterministic": True},
     }
     if accuracy is None:
-        return found
+        return boards.failed(found)
     return found | {
-        "status": "ok",
         "metrics": {
             "test_accuracy": accuracy,
             "balanced_accuracy": accuracy,
             "matched_accuracy": accuracy,
-            "test_accuracy_best": accuracy + 1,
+            "test_accuracy_best": min(accuracy + 1, 100.0),
             "train_accuracy": 99.0,
             "chance": 10.0,
             **metrics,
         },
         "epochs": 12,
-        "budget": {"linf_max": 8.0, "psnr": 31.25, "l2_max": 0.0315, "l0_max": 64.0, "ssim": 0.98765},
+        "budget": {"linf_max": 4.0, "psnr": 31.25, "l2_max": 0.0315, "l0_max": 64.0, "ssim": 0.98765},
         "cost": {"seconds": 12.3456, "craft_seconds": 1.0, "images_per_second": 100.0},
     }
 
 
 def row_of(poisoner: str, records: list[dict], **where) -> dict:
-    (found,) = [r for r in rows(records) if r["poisoner"] == poisoner and all(r[k] == v for k, v in where.items())]
+    (found,) = [
+        r for r in dicts(rows(records)) if r["poisoner"] == poisoner and all(r[k] == v for k, v in where.items())
+    ]
     return found
 
 
-def test_rows_have_all_required_columns():
-    assert set(ASKED) <= set(COLUMNS)
-    assert len(set(COLUMNS)) == len(COLUMNS)
-    assert set(AVERAGED) <= set(COLUMNS)
+def test_columns_are_described_once_and_in_full():
+    for described in (*map(column, COLUMNS), *BOARD):
+        assert described.meaning, described.name
+        assert described.heading, described.name
+    assert len({described.name for described in BOARD}) == len(BOARD)
+    assert len({number.priority for number in AVERAGED}) == len(AVERAGED)
+    assert COLUMNS[: len(ASKED)] == tuple(described.name for described in ASKED)
+    assert not any(described.priority for described in ASKED)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("epsilon", 8.0, "8"),
+        ("epsilon", 0.5, "0.5"),
+        ("mixture", None, ""),
+        ("epochs", 12, "12"),
+        ("test_accuracy", 100 / 3, "33.33"),
+        ("test_accuracy", math.nan, ""),
+        ("gap_removed", 2 / 3, "0.6667"),
+        ("robust-accuracy.accuracy", 1 / 3, "0.3333"),
+        ("robust-accuracy.images", 7, "7"),
+        ("victim", "tiny", "tiny"),
+    ],
+)
+def test_csv_text_of_a_value_follows_from_its_column(name, value, text):
+    assert column(name).text(value) == text
 
 
 def test_row_has_reference_accuracies_and_drops():
@@ -138,23 +122,22 @@ def test_row_has_reference_accuracies_and_drops():
         (90.0, 2.0, 10.0, 1.0),  # below chance counts as chance
         (90.0, 94.0, 10.0, -0.05),
         (60.0, 35.0, 10.0, 0.5),
-        (10.0, 5.0, 10.0, None),
-        (8.0, 5.0, 10.0, None),
-        (None, 5.0, 10.0, None),
-        (90.0, None, 10.0, None),
-        (90.0, 5.0, None, None),
+        (10.0, 5.0, 10.0, math.nan),
+        (8.0, 5.0, 10.0, math.nan),
+        (None, 5.0, 10.0, math.nan),
+        (90.0, None, 10.0, math.nan),
+        (90.0, 5.0, None, math.nan),
     ],
 )
 def test_gap_removed_is_a_share_of_the_removable_gap(clean, accuracy, chance, removed):
-    found = gap_removed(clean, accuracy, chance)
-    assert found == (removed if removed is None else pytest.approx(removed))
+    assert gap_removed(clean, accuracy, chance) == pytest.approx(removed, nan_ok=True)
 
 
 @given(st.floats(0, 100), st.floats(0, 100), st.floats(0, 99))
 @settings(max_examples=25, deadline=None)
 def test_gap_removed_is_at_most_one(clean, accuracy, chance):
     found = gap_removed(clean, accuracy, chance)
-    assert found is None or found <= 1
+    assert np.isnan(found) or found <= 1
 
 
 @pytest.mark.parametrize(
@@ -216,7 +199,7 @@ def test_rows_are_independent_of_record_order(rng: random.Random):
 
 
 def test_rows_start_each_block_with_references():
-    names = [(row["victim"], row["epsilon"], row["poisoner"]) for row in rows(many()) if row["train_seed"] == 0]
+    names = [(row["victim"], row["epsilon"], row["poisoner"]) for row in dicts(rows(many())) if row["train_seed"] == 0]
     block = ["sham", "positive", "tap", "uc"]
     assert names == [
         entry
@@ -357,8 +340,8 @@ def test_mixture_row_is_compared_with_its_clean_part():
     )
     gains = {
         (row["poisoner"], row["mixture"], row["craft_seed"]): (row[PART_ACCURACY], row[PART_GAIN])
-        for row in table
-        if PART_GAIN in row
+        for row in dicts(table)
+        if row[PART_GAIN] is not None
     }
     assert gains == {("uc", 0.4, 0): (60.0, 6.5), ("uc", 0.4, 1): (61.0, -6.0)}
     assert to_csv(table).splitlines()[0].endswith("cell,clean-part.accuracy,clean-part.gain")
@@ -368,7 +351,17 @@ def test_mixture_row_is_compared_with_its_clean_part():
 def test_mixture_row_prefers_the_clean_part_of_its_poisoner():
     part = {"defense": "clean-part", "mixture": 0.4}
     asked = [record("uc", 50.0, mixture=0.4), record("sham", 60.0, **part)]
-    assert [row[PART_GAIN] for row in rows(asked) if PART_GAIN in row] == [-10.0]
+    assert rows(asked)[PART_GAIN].dropna().tolist() == [-10.0]
     for own in (record("uc", 40.0, **part), record("lsp", 30.0, **part)):
         asked.append(own)
-        assert [row[PART_GAIN] for row in rows(asked) if PART_GAIN in row] == [10.0]
+        assert rows(asked)[PART_GAIN].dropna().tolist() == [10.0]
+
+
+def test_package_loads_pandas_only_once_rows_are_needed():
+    code = (
+        "import sys, ucbench.results as results\n"
+        "assert not {'pandas', 'scipy', 'torch'} & sys.modules.keys()\n"
+        "assert all(hasattr(results, name) for name in results.__all__)\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -8,7 +8,7 @@ import pytest
 import tiny_components as tiny
 
 from ucbench.matrix.matrix import Axes, expand
-from ucbench.results import rows, to_csv
+from ucbench.results.table import rows, to_csv
 from ucbench.running.runner import run_cells
 
 

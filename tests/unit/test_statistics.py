@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ucbench.results.statistics import interval, t_interval
+from ucbench.results.statistics import Interval, interval, t_interval
 
 
 def test_interval_equals_a_known_value():
@@ -54,3 +54,19 @@ def test_interval_is_bootstrapped_reproducibly_from_eight_values():
     assert found.half != t_interval(values).half
     # Of a mean of eight values the deviation is 1/sqrt(8) of theirs, and 95 % lie within some two of it.
     assert 1.4 < found.half / (np.std(values) / math.sqrt(8)) < 2.6
+
+
+@pytest.mark.parametrize(
+    ("value", "options", "text"),
+    [
+        (Interval(61.52, 2.149, 4), {}, "61.5 ± 2.1"),
+        (Interval(0.325, 0.05, 4), {"decimals": 0, "factor": 100}, "32 ± 5"),
+        (Interval(61.5, math.nan, 1), {}, "61.5"),
+        (Interval(math.nan, math.nan, 0), {}, ""),
+        (Interval(2.0, 0.5, 2), {"sign": "+"}, "+2.0 ± 0.5"),
+        (Interval(8.0, 0.0, 3), {}, "8.0 ± 0.0"),
+        (Interval(8.0, 0.0, 3), {"constant": False}, "8.0"),
+    ],
+)
+def test_text_of_an_interval_has_what_is_known(value, options, text):
+    assert value.text(**options) == text

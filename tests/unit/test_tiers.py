@@ -7,7 +7,7 @@ import pytest
 
 from ucbench.cli.app import main
 from ucbench.leaderboard.tiers import by_tier, to_markdown
-from ucbench.results import rows
+from ucbench.results.table import rows
 
 TIERS = {"cutmix": "T0", "mixup": "T0", "jpeg": "T1"}
 
@@ -55,9 +55,7 @@ def test_tier_skips_a_defense_that_lacks_a_seed():
 
 
 def test_tier_skips_failed_cells():
-    failed = boards.rows_of({"uc": [99]}, "mixup")
-    for one in failed:
-        one["status"] = "failed"
+    failed = [boards.failed(one) for one in boards.rows_of({"uc": [99]}, "mixup")]
     found = tables(boards.rows_of({"uc": [20]}), boards.rows_of({"uc": [30]}, "cutmix"), failed)
     assert best_of(found, "uc")["T0"].defense == "cutmix"
 
@@ -83,7 +81,7 @@ def test_tier_table_marks_untried_tiers():
     assert "| poisoner | none | T1 |" in text
     assert "| `clean` | 95.0 | not run |" in text
     assert "| `uc` | 20.0 | 50.0 `jpeg` |" in text
-    assert "| `lsp` told clusters:k=10 | 30.0 | not run |" in text
+    assert "| `lsp`, labels clusters:k=10 | 30.0 | not run |" in text
 
 
 def test_chain_has_the_highest_tier_of_its_parts(tmp_path, capsys):

@@ -144,8 +144,8 @@ def plot_command(
     Example: `ucbench leaderboard plot FOLDER --by labeling --measure gap_removed`. Needs the extra `plot`.
     """
     from ucbench.leaderboard.plots import plot, selected
-    from ucbench.leaderboard.tables import records_in
-    from ucbench.results import rows
+    from ucbench.results.records import records_in
+    from ucbench.results.table import rows
 
     if not folder.is_dir():
         raise click.UsageError(f"There is no folder {str(folder)!r}.")
@@ -194,16 +194,17 @@ def tiers_command(folder: Path) -> None:
     A chain has the highest tier of its parts; what sees more than exploiters do is left out.
     """
     from ucbench import api
-    from ucbench.leaderboard.tables import records_in
     from ucbench.leaderboard.tiers import by_tier, to_markdown
     from ucbench.matrix.compatibility import is_oracle
     from ucbench.plugins.grammar import parse_chain
-    from ucbench.results import rows
+    from ucbench.results.records import records_in
+    from ucbench.results.table import rows
 
     registry = api.session().registry
 
     def tier_of(defense: str) -> str:
         return max(getattr(registry.find("defense", part.name), "tier", "T0") for part in parse_chain(defense))
 
-    table = [row for row in rows(records_in(folder)) if not is_oracle(row["defense"], registry)]
-    click.echo(to_markdown(by_tier(table, tier_of)), nl=False)
+    table = rows(records_in(folder))
+    sees = table["defense"].map(lambda defense: is_oracle(defense, registry))
+    click.echo(to_markdown(by_tier(table[~sees], tier_of)), nl=False)

@@ -84,6 +84,7 @@ def _published(path: Path, same: tuple[str, ...]) -> Any:
 def _print(found: Comparison, left_out: dict[str, int], *, without_worst: bool) -> None:
     from ucbench.leaderboard.compare import SETTING
     from ucbench.leaderboard.published import Figure
+    from ucbench.results.columns import column
 
     settings = [difference.setting for difference in found.differences]
     settings += [*found.only_one, *(missing for missing in found.only_other if not isinstance(missing, Figure))]
@@ -93,12 +94,12 @@ def _print(found: Comparison, left_out: dict[str, int], *, without_worst: bool) 
         if settings and all(setting[place] == settings[0][place] for setting in settings)
     }
     if shared:
-        click.echo(f"In all rows: {'; '.join(f'{name} {_text(value)}' for name, value in shared.items())}.")
+        click.echo(f"In all rows: {'; '.join(f'{name} {column(name).text(value)}' for name, value in shared.items())}.")
     shown = [(place, name) for place, name in enumerate(SETTING) if name not in shared]
     names = [name.replace("_", " ") for _, name in shown]
 
     def cells(setting: tuple[Any, ...]) -> list[str]:
-        return [_text(setting[place]) for place, _ in shown]
+        return [column(name).text(setting[place]) for place, name in shown]
 
     if found.differences:
         click.echo("\nAccuracies in percent, and OTHER - ONE in points; seeds: in ONE, in OTHER, paired.")
@@ -158,12 +159,7 @@ def _print_orders(orders: tuple[Order, ...], *, without_worst: bool) -> None:
 def _numbers(line: Difference) -> list[str]:
     paired = "" if line.source else f", {line.change.n}"
     seeds = f"{line.one.n}, {'published' if line.source else line.other.n}{paired}"
-    return [line.source, _interval(line.one), _interval(line.other), _interval(line.change, "+"), seeds]
-
-
-def _interval(value: Interval, sign: str = "") -> str:
-    text = f"{value.mean:{sign}.1f}"
-    return text if math.isnan(value.half) else f"{text} ± {value.half:.1f}"
+    return [line.source, line.one.text(), line.other.text(), line.change.text(sign="+"), seeds]
 
 
 def _number(value: float, decimals: int) -> str:
@@ -175,19 +171,13 @@ def _range(low: float, high: float) -> str:
 
 
 def _block(block: tuple[Any, ...]) -> str:
-    from ucbench.data.budget import Budget
-    from ucbench.leaderboard.tables import BLOCK
+    from ucbench.leaderboard.layout import heading
+    from ucbench.results.columns import BLOCK
 
     values = dict(zip(BLOCK, block, strict=True))
-    budget = Budget(values["norm"], values["epsilon"])
-    text = f"{values['dataset']}, {budget}, {values['victim']}, labels {values['labeling']}"
     mixture = "" if values["mixture"] == 1 else f", mixture {values['mixture']:g}"
     trusted = f", {values['trusted']} trusted" if values["trusted"] else ""
-    return f"{text}{mixture}{trusted}, label access {values['label_access']}"
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{heading(values)}{mixture}{trusted}, label access {values['label_access']}"
 
 
 def _as_json(found: Comparison, left_out: dict[str, int]) -> dict[str, Any]:
@@ -195,7 +185,7 @@ def _as_json(found: Comparison, left_out: dict[str, int]) -> dict[str, Any]:
 
     from ucbench.leaderboard.compare import SETTING
     from ucbench.leaderboard.published import Figure
-    from ucbench.leaderboard.tables import BLOCK
+    from ucbench.results.columns import BLOCK
 
     def setting(values: tuple[Any, ...] | Figure) -> dict[str, Any]:
         return asdict(values) if isinstance(values, Figure) else dict(zip(SETTING, values, strict=True))

@@ -11,7 +11,6 @@ their keys by the fingerprints that they state themselves: that proves component
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,10 +18,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ucbench.errors import DataError, UcbenchError
-from ucbench.leaderboard.forms import faults
 from ucbench.matrix.cell import Cell
 from ucbench.numerics import Numerics
-from ucbench.results.records import Record
+from ucbench.results.records import Record, read_record
 from ucbench.running.tasks import task_of, title
 from ucbench.session import Session
 from ucbench.store.keys import canonical
@@ -32,7 +30,7 @@ _SHOWN = 5
 
 
 class Finding(NamedTuple):
-    """One thing to tell, in a whole sentence."""
+    """One finding, in a whole sentence."""
 
     severity: Literal["error", "warning"]
     text: str
@@ -108,17 +106,14 @@ def read_all(folder: Path) -> tuple[list[Record], list[Finding]]:
     records, findings = [], []
     for path in paths:
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            findings.append(Finding("error", f"{path} is no record: {error}."))
+            record = read_record(path)
+        except DataError as error:
+            findings.append(Finding("error", str(error)))
             continue
-        wrong = faults(record)
-        if not wrong and path.name != f"{record['cell']}.json":
-            wrong = [f"it holds the cell {record['cell']}, and its name says another"]
-        if wrong:
-            findings.append(Finding("error", f"{path} is not well-formed: {'; '.join(wrong)}."))
-        else:
+        if path.name == f"{record['cell']}.json":
             records.append(record)
+        else:
+            findings.append(Finding("error", f"{path} holds the cell {record['cell']}, and its name says another."))
     return records, findings
 
 
@@ -126,7 +121,9 @@ def comparable(records: Sequence[Record], threads: int) -> Iterator[Finding]:
     """Errors where the arithmetic or the data differ, warnings where machine or libraries do."""
     arithmetic = Counter(canonical(record["numerics"]) for record in records)
     if len(arithmetic) > 1:
-        yield Finding("error", f"Records were made with different arithmetic, part of every key: {_told(arithmetic)}.")
+        yield Finding(
+            "error", f"Records were made with different arithmetic, part of every key: {_counts(arithmetic)}."
+        )
     others = [record for record in records if record["numerics"]["threads"] != threads]
     if others:
         text = f"{_count(others, 'record')} made with other threads than the {threads} that the suite fixes"
@@ -141,7 +138,7 @@ def comparable(records: Sequence[Record], threads: int) -> Iterator[Finding]:
             yield Finding("error", f"The data set {dataset} is {len(found)} different ones, by their fingerprints.")
     for name, values in environments(records).items():
         if len(values) > 1:
-            yield Finding("warning", f"Records were made with different {name}: {_told(values)}.")
+            yield Finding("warning", f"Records were made with different {name}: {_counts(values)}.")
 
 
 def environments(records: Iterable[Record]) -> dict[str, Counter[str]]:
@@ -151,7 +148,7 @@ def environments(records: Iterable[Record]) -> dict[str, Counter[str]]:
         stated = dict(record["environment"])
         versions = stated.pop("versions")
         for name, value in {**stated, **versions}.items():
-            if name not in record["numerics"]:  # told of already, as an error
+            if name not in record["numerics"]:  # an error of its own
                 found.setdefault(name, Counter())[str(value)] += 1
     return dict(sorted(found.items()))
 
@@ -234,14 +231,14 @@ def missing(records: Iterable[Record], expected: Expected, complete: bool) -> It
 
 def _as_described(record: Record, cell: Cell, release: str | None) -> Iterator[Finding]:
     """What a record keyed as ``cell`` says wrong of itself: tables are made from what it says."""
-    told, true = record["request"], cell.describe()
-    wrong = [f"{name} {told[name]} for {value}" for name, value in true.items() if told[name] != value]
+    stated, true = record["request"], cell.describe()
+    wrong = [f"{name} {stated[name]} for {value}" for name, value in true.items() if stated[name] != value]
     if record["release"] != release:
         wrong.append(f"release {record['release']} for {release}")
     if wrong:
         # The same pictures may be had under two names, and a folder is named as it is on each machine.
         severity: Literal["error", "warning"] = (
-            "warning" if len(wrong) == 1 and told["dataset"] != true["dataset"] else "error"
+            "warning" if len(wrong) == 1 and stated["dataset"] != true["dataset"] else "error"
         )
         yield Finding(severity, f"Record {record['cell']} is described otherwise than it is keyed: {'; '.join(wrong)}.")
 
@@ -250,12 +247,12 @@ def _as_keyed(record: Record, cell: Cell, numerics: Numerics) -> Iterator[Findin
     """Whether a record's key follows from its description and from the fingerprints it states."""
     data = record["data"]
     try:
-        # Of a mixture, the fingerprint of the protected part is not stated; its release's key is taken as told.
+        # Of a mixture, the fingerprint of the protected part is not stated; its release's key is taken as stated.
         whole = cell.mixture == 1 or cell.craft.is_clean
         release = cell.release_key(data["train"], numerics) if whole else record["release"]
         key = cell.key(release, data["train"], data["test"], numerics)
     except UcbenchError:
-        return  # weights that are not here; the notes tell that only descriptions were judged
+        return  # weights that are not here; the notes say that only descriptions were judged
     if key != record["cell"]:
         yield Finding(
             "error",
@@ -285,7 +282,7 @@ def _count(found: Sequence[Any], noun: str) -> str:
     return f"{len(found)} {noun}{'' if len(found) == 1 else 's'}"
 
 
-def _told(counts: Mapping[str, int]) -> str:
+def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{value} ({count})" for value, count in sorted(counts.items()))
 
 

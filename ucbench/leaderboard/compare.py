@@ -6,9 +6,9 @@ label access, poisoner, preset, surrogate and craft labels. Published figures na
 stands beside a published ResNet-18, and whoever reads the difference has to know that.
 
 A difference is OTHER minus ONE in points of accuracy. Where both have two or more of the same craft seeds, these are
-paired: the difference of each seed, their mean, and its 95 % interval (:func:`ucbench.results.statistics.interval`). Elsewhere
-it is the difference of the means, without an interval. How far the orders agree is told by
-:mod:`ucbench.leaderboard.agreement`.
+paired: the difference of each seed, their mean, and its 95 % interval (:func:`ucbench.results.statistics.interval`).
+Elsewhere it is the difference of the means, without an interval. :mod:`ucbench.leaderboard.agreement` measures how far
+the orders agree.
 """
 
 from __future__ import annotations
@@ -19,19 +19,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ucbench.errors import DataError, UsageError, did_you_mean
+import pandas as pd
+
+from ucbench.errors import UsageError, did_you_mean
 from ucbench.leaderboard.agreement import Agreement, agreement
 from ucbench.leaderboard.published import Figure
-from ucbench.leaderboard.ranking import worst_case
-from ucbench.leaderboard.tables import BLOCK, ENTRY
-from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
+from ucbench.leaderboard.ranking import unranked, worst_case
+from ucbench.plugins.builtin import NO_DEFENSE
 from ucbench.plugins.grammar import parse, parse_chain
 from ucbench.plugins.params import DEFAULT_PRESET
-from ucbench.results import rows
-from ucbench.results.records import read_records
+from ucbench.results.columns import BLOCK, ENTRY
+from ucbench.results.records import records_in
 from ucbench.results.statistics import Interval, interval
+from ucbench.results.table import base_name, by_unit, grouped, measured, rows
 
-#: What accuracies are told apart by, beside their seeds.
+#: What makes a setting, beside its seeds.
 SETTING = (*BLOCK, *ENTRY, "defense")
 #: Axes that two boards may differ in on purpose.
 SCHEDULE = "schedule"
@@ -108,24 +110,12 @@ def read_board(folder: Path, defenses: Sequence[str] | None) -> Board:
     Raises:
         DataError: if there are none, or one cannot be read.
     """
-    records = list(read_records(folder))
-    if not records:
-        raise DataError(f"There are no records in {folder / 'records'}.")
-    found: dict[Setting, dict[int, list[float]]] = {}
-    for row in rows(records):
-        if row["status"] == "ok" and row["test_accuracy"] is not None:
-            seed = row["train_seed"] if row["craft_seed"] is None else row["craft_seed"]
-            setting = tuple(row[name] for name in SETTING)
-            found.setdefault(setting, {}).setdefault(seed, []).append(row["test_accuracy"])
-    oracles = {_base(record["request"]["poisoner"]) for record in records if record["oracle"]}
-    return Board(
-        {
-            setting: {seed: math.fsum(values) / len(values) for seed, values in seeds.items()}
-            for setting, seeds in found.items()
-        },
-        None if defenses is None else tuple(defenses),
-        frozenset({CLEAN, SHAM, POSITIVE, SHUFFLED, *oracles}),
-    )
+    table = rows(records_in(folder))
+    accuracies = {
+        setting: by_unit(members, ["test_accuracy"])["test_accuracy"].to_dict()
+        for setting, members in grouped(measured(table), SETTING)
+    }
+    return Board(accuracies, None if defenses is None else tuple(defenses), unranked(table))
 
 
 def compare_boards(one: Board, other: Board, across: Iterable[str] = ()) -> Comparison:
@@ -203,12 +193,12 @@ class _Entry(NamedTuple):
 
     @property
     def base(self) -> str:
-        return _base(self.setting[len(BLOCK)])
+        return base_name(self.setting[len(BLOCK)])
 
     @property
     def label(self) -> str:
-        poisoner, preset, surrogate, told = self.setting[len(BLOCK) :]
-        aside = [*([surrogate] if surrogate != "none" else []), *([f"told {told}"] if told != "none" else [])]
+        poisoner, preset, surrogate, labels = self.setting[len(BLOCK) :]
+        aside = [*([surrogate] if surrogate != "none" else []), *([f"labels {labels}"] if labels != "none" else [])]
         named = poisoner if preset == DEFAULT_PRESET else str(replace(parse(poisoner), preset=preset))
         return f"{named} ({', '.join(aside)})" if aside else named
 
@@ -218,7 +208,7 @@ class _Entry(NamedTuple):
 
     def worst(self, defenses: Sequence[str] | None) -> Seeds:
         """Each seed under the defense that the other half of the seeds chose; empty where that is not known."""
-        case = worst_case(self.accuracies, defenses or ())
+        case = worst_case(pd.DataFrame(self.accuracies), defenses or ())
         return case.by_seed if case else {}
 
 
@@ -232,7 +222,7 @@ def _matched(board: Board, across: Sequence[str], name: str) -> dict[Setting, Se
         )
         if key in found:
             raise UsageError(
-                f"Across {', '.join(across)}, two rows of {name} cannot be told apart: {describe(found[key])}, and"
+                f"Across {', '.join(across)}, two rows of {name} differ in nothing else: {describe(found[key])}, and"
                 f" {describe(setting)}. Leave out one of the axes, or the rows."
             )
         found[key] = setting
@@ -276,7 +266,7 @@ def _block_compared(
 
 
 def _difference(setting: Setting, one: Seeds, other: Seeds, source: str = "") -> Difference:
-    first, second = interval(list(one.values())), interval(list(other.values()))
+    first, second = interval(one.values()), interval(other.values())
     shared = [] if source else sorted(one.keys() & other.keys())
     change = interval([other[seed] - one[seed] for seed in shared])
     if change.n < 2:
@@ -343,17 +333,13 @@ def _published_name(figure: Figure) -> tuple[Any, ...]:
 def _base_name(setting: Setting) -> tuple[Any, ...]:
     """What a published figure of the same would be called; see :func:`_published_name`."""
     values = dict(zip(SETTING, setting, strict=True))
-    named = (_base(values[name]) for name in ("dataset", "labeling", "victim"))
+    named = (base_name(values[name]) for name in ("dataset", "labeling", "victim"))
     budget = (values["norm"], values["epsilon"], values["mixture"])
-    return (*named, *budget, _base(values["poisoner"]), _base_chain(values["defense"]))
+    return (*named, *budget, base_name(values["poisoner"]), _base_chain(values["defense"]))
 
 
 def _base_chain(defense: str) -> str:
     return "+".join(part.name for part in parse_chain(defense))
-
-
-def _base(reference: str) -> str:
-    return parse(reference).name
 
 
 def describe(setting: Setting) -> str:

@@ -10,17 +10,18 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from statistics import fmean
 from typing import Any, NamedTuple
+
+import pandas as pd
 
 from ucbench.errors import DataError, UsageError
 from ucbench.plugins.builtin import CLEAN, SHAM
 from ucbench.plugins.params import DEFAULT_PRESET
-from ucbench.results import COLUMNS, Row
+from ucbench.results.columns import COLUMNS, column
 from ucbench.results.statistics import Interval, interval
 
 EXTRA = "ucbench[plot]"
-#: Told apart by all common kinds of colour vision, on white and on near-black (after Okabe and Ito).
+#: Distinct for all common kinds of colour vision, on white and on near-black (after Okabe and Ito).
 PALETTE = ("#0080c0", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#8c6bb1", "#7f7f7f")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 #: Columns that can be the axis.
@@ -30,33 +31,32 @@ AXES = (
 )  # fmt: skip
 
 
-class Measure(NamedTuple):
-    """A column that can be drawn: what the vertical axis says, the factor to percent, and the axis' ends.
+class Ends(NamedTuple):
+    """The ends of the vertical axis, in the units that are shown; None leaves one to matplotlib.
 
-    Intervals of few seeds reach beyond what there can be; they are cut there, unless a mean lies further out. None
-    leaves an end to matplotlib.
+    Intervals of few seeds reach beyond what there can be; they are cut there, unless a mean lies further out.
     """
 
-    title: str
-    factor: float = 1.0
     lowest: float | None = 0.0
     highest: float | None = 103.0
 
 
-MEASURES: Mapping[str, Measure] = {
-    "test_accuracy": Measure("clean test accuracy, %"),
-    "gap_removed": Measure("gap removed, %", 100.0, -15.0, 105.0),
-    "drop_sham": Measure("accuracy lost against sham, points", lowest=None, highest=None),
-    "linear_probe": Measure("linear probe to the original classes, %"),
-    "perturbed_test_accuracy": Measure("accuracy on perturbed test pictures, %"),
+#: Columns that can be drawn.
+MEASURES: Mapping[str, Ends] = {
+    "test_accuracy": Ends(),
+    "gap_removed": Ends(-15.0, 105.0),
+    "drop_sham": Ends(None, None),
+    "linear_probe": Ends(),
+    "perturbed_test_accuracy": Ends(),
 }
 _NUMBERS = {"epsilon", "mixture", "trusted"}
 _SERIES = ("dataset", "labeling", "defense", "victim", "norm", "epsilon", "mixture", "trusted")
+_BUDGET = ("norm", "epsilon", "mixture")
 _MARKS = "oDs^P*vX"
 _REFERENCES = {CLEAN: ("#606060", "_"), SHAM: ("#a0a0a0", "_")}
 
 
-def selected(table: Sequence[Row], conditions: Sequence[str]) -> list[Row]:
+def selected(table: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
     """The rows that meet ``COLUMN=VALUE`` conditions; of several on one column, any.
 
     Raises:
@@ -64,18 +64,15 @@ def selected(table: Sequence[Row], conditions: Sequence[str]) -> list[Row]:
     """
     wanted: dict[str, set[str]] = defaultdict(set)
     for condition in conditions:
-        column, equals, value = condition.partition("=")
-        if not equals or column not in COLUMNS:
+        name, equals, value = condition.partition("=")
+        if not equals or name not in COLUMNS:
             raise UsageError(f"--where is COLUMN=VALUE with a column of results.csv, not {condition!r}.")
-        wanted[column].add(value)
-    found = [row for row in table if all(_text(row[column]) in values for column, values in wanted.items())]
-    if conditions and not found:
+        wanted[name].add(value)
+    for name, values in wanted.items():
+        table = table[table[name].map(column(name).text).isin(values)]
+    if conditions and table.empty:
         raise UsageError(f"No row has {' and '.join(conditions)}.")
-    return found
-
-
-def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return table
 
 
 class Series(NamedTuple):
@@ -86,7 +83,7 @@ class Series(NamedTuple):
     points: dict[Any, Interval]
 
 
-def series(table: Sequence[Row], by: str, measure: str) -> list[Series]:
+def series(table: pd.DataFrame, by: str, measure: str) -> list[Series]:
     """What is drawn of rows of :func:`ucbench.results.rows`: references first, then poisoners in the rows' order.
 
     Raises:
@@ -97,68 +94,59 @@ def series(table: Sequence[Row], by: str, measure: str) -> list[Series]:
         raise UsageError(f"--by is one of {', '.join(AXES)}, not {by!r}.")
     if measure not in MEASURES:
         raise UsageError(f"--measure is one of {', '.join(MEASURES)}, not {measure!r}.")
-    known = [row for row in table if row["status"] == "ok" and row[measure] is not None]
-    if not known:
+    known = table[(table["status"] == "ok") & table[measure].notna()]
+    if known.empty:
         raise DataError(f"No row has {measure}.")
-    varying = [name for name in _SERIES if name != by and len({row[name] for row in known if _told(row, name)}) > 1]
-    surrogates: dict[str, set[str]] = defaultdict(set)
-    for row in known:
-        surrogates[row["poisoner"]].add(row["surrogate"])
-    told = _brief({row["craft_labels"] for row in known})
-    # Trainings on one release are averaged first, being no new draw: craft seeds are what an interval is over.
-    values: dict[tuple[str, str], dict[Any, dict[int, list[float]]]] = defaultdict(
-        lambda: defaultdict(lambda: defaultdict(list))
-    )
-    for row in known:
-        name = _name(row, by, varying, told[row["craft_labels"]], several=len(surrogates[row["poisoner"]]) > 1)
-        along = by == "poisoner"
-        place = row["poisoner"] + _preset(row) if along else row[by]
-        seed = row["train_seed"] if row["craft_seed"] is None else row["craft_seed"]
-        values["" if along else row["poisoner"], name][place][seed].append(MEASURES[measure].factor * row[measure])
-    found = [
-        Series(
-            name, poisoner, {place: interval([fmean(one) for one in seeds.values()]) for place, seeds in places.items()}
-        )
-        for (poisoner, name), places in values.items()
-    ]
+    along = by == "poisoner"
+    poisoner = known["poisoner"] + known["preset"].map(lambda preset: "" if preset == DEFAULT_PRESET else f"@{preset}")
+    place = poisoner if along else known[by]
+    marks = known.assign(
+        series=_names(known, poisoner, by), place=place, of="" if along else known["poisoner"],
+        drawn=column(measure).factor * known[measure],
+    )  # fmt: skip
+    units = marks.groupby(["of", "series", "place", "unit"], sort=False, dropna=False)["drawn"].mean()
+    points: dict[tuple[str, str], dict[Any, Interval]] = defaultdict(dict)
+    for (of, name, at), values in units.groupby(level=["of", "series", "place"], sort=False, dropna=False):
+        points[of, name][None if pd.isna(at) else at] = interval(values)
+    found = [Series(name, of, at) for (of, name), at in points.items()]
     return sorted(found, key=lambda one: list(_REFERENCES).index(one.poisoner) if one.poisoner in _REFERENCES else 9)
 
 
-def _told(row: Row, column: str) -> bool:
-    """Whether the column tells this row from others: clean rows know no budget."""
-    return not (row["poisoner"] == CLEAN and column in ("norm", "epsilon", "mixture"))
+def _names(known: pd.DataFrame, poisoner: pd.Series, by: str) -> list[str]:
+    """What distinguishes each row's mark from others, beside its place along the axis."""
+    released = known[known["poisoner"] != CLEAN]  # clean rows know no budget
+    varying = [
+        name for name in _SERIES if name != by and (released if name in _BUDGET else known)[name].nunique(False) > 1
+    ]
+    several = known.groupby("poisoner")["surrogate"].transform("nunique") > 1
+    labels = _brief(set(known["craft_labels"]))
+    found = []
+    for place, row in known.iterrows():
+        parts = [] if by == "poisoner" else [poisoner[place]]
+        if row["craft_labels"] not in ("none", "exploiter") and by != "craft_labels":
+            parts.append(f"labels {labels[row['craft_labels']]}")
+        if several[place] and by != "surrogate":
+            parts.append(f"surrogate {row['surrogate']}")
+        parts += [f"{name} {row[name]}" for name in varying if row["poisoner"] != CLEAN or name not in _BUDGET]
+        found.append(", ".join(parts) or "all")
+    return found
 
 
 def _brief(labels: set[str]) -> dict[str, str]:
-    """Craft labels without the model they look through, unless only that tells two of them apart."""
+    """Craft labels without the model they come from, unless only that distinguishes two of them."""
     brief = {text: re.split("[:,]model=", text)[0] for text in labels}
     return brief if len(set(brief.values())) == len(labels) else {text: text for text in labels}
 
 
-def _name(row: Row, by: str, varying: Sequence[str], told: str, *, several: bool) -> str:
-    """What tells a row's mark from others; its surrogate only if its poisoner has ``several``."""
-    parts = [] if by == "poisoner" else [row["poisoner"] + _preset(row)]
-    if row["craft_labels"] not in ("none", "exploiter") and by != "craft_labels":
-        parts.append(f"told {told}")
-    if several and by != "surrogate":
-        parts.append(f"through {row['surrogate']}")
-    parts += [f"{column} {row[column]}" for column in varying if _told(row, column)]
-    return ", ".join(parts) or "all"
-
-
-def _ends(measure: Measure, drawn: Sequence[Series]) -> tuple[float | None, float | None]:
-    """The measure's ends, moved so far out that every mean is in the picture."""
+def _ends(measure: Ends, drawn: Sequence[Series]) -> tuple[float | None, float | None]:
+    """The measure's ends, moved so far out that every mean is visible."""
     means = [point.mean for one in drawn for point in one.points.values()]
     margin = 0.05 * (max(means) - min(means))
     lowest = None if measure.lowest is None else min(measure.lowest, min(means) - margin)
     return lowest, None if measure.highest is None else max(measure.highest, max(means) + margin)
 
 
-def _preset(row: Row) -> str:
-    return "" if row["preset"] in (DEFAULT_PRESET, None) else f"@{row['preset']}"
-
-
-def plot(table: Sequence[Row], out: Path, *, by: str, measure: str, title: str) -> None:
+def plot(table: pd.DataFrame, out: Path, *, by: str, measure: str, title: str) -> None:
     """Draw rows into the file ``out``, in the format its ending names; the same rows give the same bytes.
 
     Args:
@@ -187,9 +175,9 @@ def plot(table: Sequence[Row], out: Path, *, by: str, measure: str, title: str) 
         figure = Figure(figsize=(width, 3.6 + 0.19 * -(-len(drawn) // columns)), layout="constrained")
         axes = figure.add_subplot()
         _draw(axes, drawn, places, by)
-        axes.set_ylabel(MEASURES[measure].title)
+        axes.set_ylabel(column(measure).axis)
         axes.set_ylim(*_ends(MEASURES[measure], drawn))
-        axes.set_xlabel(by.replace("_", " "))
+        axes.set_xlabel(column(by).heading)
         axes.set_title(textwrap.fill(title, int(width * 11)), fontsize=10)  # about eleven characters an inch
         axes.grid(axis="y", alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)

@@ -85,11 +85,11 @@ def read_published(path: Path, name_of: NameOf) -> Published:
             figures.append(found)
         else:
             left_out[found] += 1
-    told = Counter(replace(figure, accuracy=0.0) for figure in set(figures))
-    kept = [figure for figure in dict.fromkeys(figures) if told[replace(figure, accuracy=0.0)] == 1]
-    if len(kept) < len(set(figures)):
-        left_out["table says two things of one setting"] = len(set(figures)) - len(kept)
-    return Published(tuple(kept), dict(sorted(left_out.items())))
+    settings = Counter(replace(figure, accuracy=0.0) for figure in set(figures))
+    unique = [figure for figure in dict.fromkeys(figures) if settings[replace(figure, accuracy=0.0)] == 1]
+    if len(unique) < len(set(figures)):
+        left_out["table says two things of one setting"] = len(set(figures)) - len(unique)
+    return Published(tuple(unique), dict(sorted(left_out.items())))
 
 
 def namer(registry: Registry, same: Mapping[str, str]) -> NameOf:

@@ -2,32 +2,34 @@
 
 For a poisoner p, W(p) is the highest mean accuracy that an exploiter reaches over the ranked defenses. The maximum of
 noisy means would be too high by luck, so the defense is chosen on one half of the seeds and scored on the other, both
-ways. The effect is (W(clean) - W(p)) / (W(clean) - chance), W(clean) being what the same exploiter
-reaches on clean pictures.
+ways. The effect is (W(clean) - W(p)) / (W(clean) - chance), W(clean) being what the same exploiter reaches on clean
+images.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ucbench.results import Row
-from ucbench.results.statistics import Interval, interval
+import pandas as pd
 
-#: Accuracy in percent by defense and craft seed.
-Accuracies = Mapping[str, Mapping[int, float]]
+from ucbench.plugins.builtin import CLEAN, POSITIVE, SHAM, SHUFFLED
+from ucbench.results.statistics import Interval, gap_removed, interval
 
 
-def accuracies_of(members: Iterable[Row]) -> dict[str, dict[int, float]]:
-    """Mean accuracy by defense and craft seed (train seed of clean rows): trainings on one release are one unit."""
-    units: dict[str, dict[int, list[float]]] = {}
-    for row in members:
-        seed = row["train_seed"] if row["craft_seed"] is None else row["craft_seed"]
-        units.setdefault(row["defense"], {}).setdefault(seed, []).append(row["test_accuracy"])
-    return {
-        defense: {seed: statistics.fmean(values) for seed, values in seeds.items()} for defense, seeds in units.items()
-    }
+def accuracies_of(members: pd.DataFrame) -> pd.DataFrame:
+    """Mean accuracy in percent by ``unit`` (rows) and defense (columns); NaN where a defense lacks a unit.
+
+    Args:
+        members: finished rows of :func:`ucbench.results.rows`.
+    """
+    return members.pivot_table("test_accuracy", "unit", "defense", sort=False).sort_index()
+
+
+def unranked(table: pd.DataFrame) -> frozenset[str]:
+    """Base names of the references and of the table's oracles, which are shown without a rank."""
+    return frozenset({CLEAN, SHAM, POSITIVE, SHUFFLED, *table.loc[table["oracle"], "base"]})
 
 
 @dataclass(frozen=True)
@@ -44,52 +46,44 @@ class WorstCase:
 
     @property
     def accuracy(self) -> Interval:
-        return interval(list(self.by_seed.values()))
+        return interval(self.by_seed.values())
 
 
-def worst_case(accuracies: Accuracies, defenses: Sequence[str]) -> WorstCase | None:
+def worst_case(accuracies: pd.DataFrame, defenses: Sequence[str]) -> WorstCase | None:
     """W over ``defenses``; None while one of them lacks a seed that another has.
 
-    A single seed chooses its own defense, and so is judged too well for the exploiter.
+    A single seed chooses the defense that it is scored on, so its accuracy is too high.
+
+    Args:
+        accuracies: as of :func:`accuracies_of`.
     """
-    if not defenses or any(not accuracies.get(defense) for defense in defenses):
+    if not defenses or not set(defenses) <= set(accuracies.columns):
         return None
-    seeds = sorted(accuracies[defenses[0]])
-    if any(sorted(accuracies[defense]) != seeds for defense in defenses):
+    ranked = accuracies[list(defenses)].dropna(how="all").sort_index()
+    if ranked.empty or ranked.isna().any(axis=None):
         return None
-    halves = (seeds[::2], seeds[1::2]) if len(seeds) > 1 else (seeds, seeds)
-    chosen = [_best(accuracies, defenses, half) for half in halves]
-    by_seed = {seed: accuracies[chosen[1]][seed] for seed in halves[0]}
-    if len(seeds) > 1:
-        by_seed |= {seed: accuracies[chosen[0]][seed] for seed in halves[1]}
-    return WorstCase(dict(sorted(by_seed.items())), tuple(dict.fromkeys(chosen)))
-
-
-def _best(accuracies: Accuracies, defenses: Sequence[str], seeds: Sequence[int]) -> str:
-    return max(defenses, key=lambda defense: statistics.fmean(accuracies[defense][seed] for seed in seeds))
+    halves = (ranked[::2], ranked[1::2]) if len(ranked) > 1 else (ranked, ranked)
+    # fmean: equal values in another order must tie, whatever the order of the sum.
+    chosen = [half.apply(statistics.fmean).idxmax() for half in halves]
+    scored = pd.concat([half[other] for half, other in zip(halves, reversed(chosen), strict=True)][: len(ranked)])
+    return WorstCase(scored.sort_index().to_dict(), tuple(dict.fromkeys(chosen)))
 
 
 def effect(clean: WorstCase, poisoned: WorstCase, chance: float) -> Interval:
     """Share of the gap between clean accuracy and ``chance`` (percent) that is gone, over seeds.
 
-    An accuracy below chance counts as chance.
     Seeds that only one of them has are left out, as are those whose clean accuracy is no more than chance.
     """
-    shared = poisoned.by_seed.keys() & clean.by_seed.keys()
-    return interval(
-        [
-            (clean.by_seed[seed] - max(poisoned.by_seed[seed], chance)) / (clean.by_seed[seed] - chance)
-            for seed in sorted(shared)
-            if clean.by_seed[seed] > chance
-        ]
-    )
+    shared = sorted(poisoned.by_seed.keys() & clean.by_seed.keys())
+    before, after = ([case.by_seed[seed] for seed in shared] for case in (clean, poisoned))
+    return interval(gap_removed(before, after, chance))
 
 
 def ranks(cases: Mapping[str, WorstCase]) -> dict[str, int]:
     """Rank of every poisoner by W, the lowest first.
 
     A poisoner shares the rank of the first of the group before it unless the interval of their paired differences,
-    over the seeds both have, leaves 0 out; with fewer than two shared seeds nothing tells them apart.
+    over the seeds both have, leaves 0 out; with fewer than two shared seeds nothing separates them.
     """
     order = sorted(cases, key=lambda name: (cases[name].accuracy.mean, name))
     found: dict[str, int] = {}

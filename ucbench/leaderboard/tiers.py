@@ -6,12 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ucbench.data.budget import Budget
-from ucbench.leaderboard.ranking import Accuracies, accuracies_of, worst_case
-from ucbench.leaderboard.tables import ENTRY, EXPLOITER
+import pandas as pd
+
+from ucbench.leaderboard.entries import EXPLOITER
+from ucbench.leaderboard.layout import heading, poisoner_text
+from ucbench.leaderboard.ranking import accuracies_of, worst_case
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
-from ucbench.results import Row, grouped_by
+from ucbench.results.columns import ENTRY
 from ucbench.results.statistics import Interval
+from ucbench.results.table import grouped, measured
 
 #: Written here for the rows without defense, which are a tier of their own.
 NO_TIER = "none"
@@ -43,7 +46,7 @@ class Table:
     lines: tuple[tuple[tuple[Any, ...], dict[str, Best]], ...]
 
 
-def by_tier(table: Sequence[Row], tier_of: Callable[[str], str]) -> list[Table]:
+def by_tier(table: pd.DataFrame, tier_of: Callable[[str], str]) -> list[Table]:
     """Tables of the worst case within each tier.
 
     As in leaderboards the defense is chosen on half of the craft seeds and scored on the other; with a single seed it
@@ -53,27 +56,26 @@ def by_tier(table: Sequence[Row], tier_of: Callable[[str], str]) -> list[Table]:
         table: rows of :func:`ucbench.results.rows`.
         tier_of: the tier of a defense as rows write it.
     """
-    done = [row for row in table if row["status"] == "ok" and row["test_accuracy"] is not None]
-    clean = grouped_by([row for row in done if row["poisoner"] == CLEAN], EXPLOITER)
+    done = measured(table)
+    is_clean = done["poisoner"] == CLEAN
+    clean = dict(grouped(done[is_clean], EXPLOITER))
     found = []
-    for setting, members in grouped_by([row for row in done if row["poisoner"] != CLEAN], EXPLOITER + BUDGET).items():
-        own = grouped_by([*clean.get(setting[: len(EXPLOITER)], []), *members], ENTRY)
-        lines = tuple((name, _best(accuracies_of(rows), tier_of)) for name, rows in own.items())
+    for setting, members in grouped(done[~is_clean], EXPLOITER + BUDGET):
+        exploited = pd.concat([clean.get(setting[: len(EXPLOITER)]), members])
+        lines = tuple((name, _best(accuracies_of(own), tier_of)) for name, own in grouped(exploited, ENTRY))
         tiers = tuple(sorted({tier for _, best in lines for tier in best}, key=lambda tier: (tier != NO_TIER, tier)))
         found.append(Table(setting, tiers, lines))
     return found
 
 
-def _best(accuracies: Accuracies, tier_of: Callable[[str], str]) -> dict[str, Best]:
-    most = max(map(len, accuracies.values()))
-    tried: dict[str, list[str]] = {}
-    for defense, seeds in accuracies.items():
-        if len(seeds) == most:
-            tried.setdefault(NO_TIER if defense == NO_DEFENSE else tier_of(defense), []).append(defense)
+def _best(accuracies: pd.DataFrame, tier_of: Callable[[str], str]) -> dict[str, Best]:
+    seeds = accuracies.count()
+    complete = accuracies.columns[seeds == seeds.max()]
+    tiers = {defense: NO_TIER if defense == NO_DEFENSE else tier_of(defense) for defense in complete}
     found = {}
-    for tier, defenses in tried.items():
-        case = worst_case(accuracies, defenses)
-        if case is not None:
+    for tier in dict.fromkeys(tiers.values()):
+        defenses = [defense for defense in complete if tiers[defense] == tier]
+        if case := worst_case(accuracies, defenses):
             found[tier] = Best(case.accuracy, " or ".join(case.defenses), len(defenses))
     return found
 
@@ -83,10 +85,8 @@ def to_markdown(tables: Sequence[Table]) -> str:
     parts = []
     for one in tables:
         values = dict(zip(EXPLOITER + BUDGET, one.setting, strict=True))
-        budget = Budget(values["norm"], values["epsilon"])
         parts += [
-            f"{values['dataset']}, {budget}, {values['victim']}, labels: {values['labeling']}, mixture"
-            f" {values['mixture']:g}, {values['trusted']} trusted images",
+            f"{heading(values)}, mixture {values['mixture']:g}, {values['trusted']} trusted images",
             "",
             f"| poisoner | {' | '.join(one.tiers)} |",
             f"|---|{'---|' * len(one.tiers)}",
@@ -100,15 +100,13 @@ def to_markdown(tables: Sequence[Table]) -> str:
 
 
 def _name(name: tuple[Any, ...]) -> str:
-    poisoner, preset, _, told = name
-    shown = f"`{poisoner}{'' if preset == 'standard' else f'@{preset}'}`"
-    return shown if told in ("none", "original") else f"{shown} told {told}"
+    values = dict(zip(ENTRY, name, strict=True))
+    shown, labels = poisoner_text({**values, "poisoner": f"`{values['poisoner']}`"}), values["craft_labels"]
+    return shown if labels in ("none", "original") else f"{shown}, labels {labels}"
 
 
 def _cell(best: Best | None) -> str:
     if best is None:
         return "not run"
-    mean, half, count = best.accuracy
-    interval = f" ± {half:.1f}" if count > 1 else ""
     by = "" if best.defense == NO_DEFENSE else f" `{best.defense}`"
-    return f"{mean:.1f}{interval}{by}" + (f" (of {best.tried})" if best.tried > 1 else "")
+    return best.accuracy.text() + by + (f" (of {best.tried})" if best.tried > 1 else "")

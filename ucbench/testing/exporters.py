@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from ucbench.leaderboard.entries import Entry
 from ucbench.leaderboard.formats import Exporter
-from ucbench.leaderboard.tables import Entry
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import ExporterSpec
 from ucbench.results.statistics import Interval

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from ucbench.leaderboard.tables import Entry
+from ucbench.leaderboard.entries import Entry
 
 
 @runtime_checkable

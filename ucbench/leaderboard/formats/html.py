@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from ucbench.leaderboard.formats.layout import HEADERS, LEGEND, Line, Section, sections
-from ucbench.leaderboard.tables import Entry
+from ucbench.leaderboard.entries import Entry
+from ucbench.leaderboard.layout import HEADERS, LEGEND, Line, Section, sections
 from ucbench.plugins.params import Params
 
 

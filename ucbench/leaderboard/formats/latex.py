@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ucbench.leaderboard.formats.layout import HEADERS, LEGEND, Section, sections
-from ucbench.leaderboard.tables import Entry
+from ucbench.leaderboard.entries import Entry
+from ucbench.leaderboard.layout import HEADERS, LEGEND, Section, sections
 from ucbench.plugins.params import Params
 
 #: Every character that LaTeX would take for a command, or set as another one.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ucbench.leaderboard.tables import Entry, to_leaderboard_csv, to_markdown
+from ucbench.leaderboard.entries import Entry
+from ucbench.leaderboard.tables import to_leaderboard_csv, to_markdown
 from ucbench.plugins.params import Params
 
 

@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
-from ucbench.errors import DataError, UsageError
+from ucbench.errors import UsageError
 
 #: What the site is made with, beyond ucbench's own dependencies: their importable names.
 REQUIRES = ("jinja2", "plotly")
@@ -33,11 +33,8 @@ def build_site(folder: Path, out: Path, *, title: str = "Leaderboard", ranked: S
     from ucbench.leaderboard.site.data import collect
     from ucbench.leaderboard.site.output import replace_files
     from ucbench.leaderboard.site.pages import files
-    from ucbench.results.records import read_records
+    from ucbench.results.records import records_in
 
-    records = list(read_records(folder))
-    if not records:
-        raise DataError(f"There are no records in {folder / 'records'}.")
-    made = files(collect(records, title, ranked), folder / "sheets")
+    made = files(collect(records_in(folder), title, ranked), folder / "sheets")
     replace_files(out, made)
     return len(made)

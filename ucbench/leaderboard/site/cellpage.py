@@ -9,27 +9,31 @@ from dataclasses import replace
 from typing import Any
 
 from ucbench.leaderboard.site.data import Group, Site
-from ucbench.leaderboard.site.listings import MEASURES, Measure, asked_measures, cell_page
+from ucbench.leaderboard.site.listings import cell_page
 from ucbench.leaderboard.site.table import Cell, Column, Row, Table, fixed, number, plain
 from ucbench.plugins.builtin import CLEAN, SHAM
-from ucbench.results import Row as ResultRow
+from ucbench.results.columns import Column as Measure
+from ucbench.results.columns import column
 from ucbench.results.records import Record
+from ucbench.results.statistics import Interval
+from ucbench.results.table import SAME_BUDGET, SAME_EXPLOITER, SAME_WORLD
+from ucbench.results.table import Row as ResultRow
 
 Facts = list[tuple[str, str]]
 
 #: Numbers of a cell's page that no mean is taken of.
-_ALONE = (Measure("balanced_accuracy", "balanced accuracy %", 1), Measure("test_accuracy_best", "best epoch %", 1))
+_ALONE = ("balanced_accuracy", "test_accuracy_best")
 #: A list longer than this is cut.
 _LONGEST_LIST = 12
 
 
 def measures_table(row: ResultRow, group: Group) -> Table:
     """The cell's numbers, and their means over the seeds of its group."""
-    measures = [MEASURES[0], *_ALONE, *MEASURES[1:], *asked_measures([row])]
+    first, *others = group.summary.means
     lines = [
-        Row((Cell(measure.title), plain(row.get(measure.key), measure.decimals, measure.factor), _mean(group, measure)))
-        for measure in measures
-        if row.get(measure.key) is not None
+        Row((Cell(m.heading), plain(row[m.name], m.shown, m.factor), _mean(group.summary.means.get(m.name), m)))
+        for m in map(column, (first, *_ALONE, *others))
+        if row[m.name] is not None
     ]
     heads = (
         Column("measure", "measure", header=True),
@@ -39,8 +43,8 @@ def measures_table(row: ResultRow, group: Group) -> Table:
     return Table("measures", "What was measured", heads, tuple(lines))
 
 
-def _mean(group: Group, measure: Measure) -> Cell:
-    return number(group.summary.means.get(measure.key), measure.decimals, measure.factor)
+def _mean(interval: Interval | None, measure: Measure) -> Cell:
+    return number(interval, measure.shown, measure.factor)
 
 
 def history_table(record: Record) -> Table:
@@ -65,16 +69,16 @@ class Relatives:
     def __init__(self, site: Site) -> None:
         self._by_cell = site.by_cell
         self._references: dict[tuple[Any, ...], list[ResultRow]] = {}
-        for row in site.table:
+        for row in site.rows:
             if row["poisoner"] in (CLEAN, SHAM):
-                self._references.setdefault(_values(row, _SAME_EXPLOITER), []).append(row)
+                self._references.setdefault(_values(row, (*SAME_EXPLOITER, *SAME_WORLD)), []).append(row)
 
     def of(self, row: ResultRow) -> list[tuple[str, str, str]]:
         """What each is, its page, and its seeds."""
         references = [
             (str(other["poisoner"]), other)
-            for other in self._references.get(_values(row, _SAME_EXPLOITER), ())
-            if other["poisoner"] == CLEAN or _values(other, _SAME_BUDGET) == _values(row, _SAME_BUDGET)
+            for other in self._references.get(_values(row, (*SAME_EXPLOITER, *SAME_WORLD)), ())
+            if other["poisoner"] == CLEAN or _values(other, SAME_BUDGET) == _values(row, SAME_BUDGET)
         ]
         seeds = [("other seeds", other) for other in self._by_cell[row["cell"]].members]
         return [
@@ -82,11 +86,6 @@ class Relatives:
             for what, other in [*references, *seeds]
             if other["cell"] != row["cell"]
         ]
-
-
-#: What a cell shares with its clean reference, and further with its sham reference.
-_SAME_EXPLOITER = ("dataset", "labeling", "defense", "victim", "trusted", "train_seed", "numerics", "fingerprints")
-_SAME_BUDGET = ("norm", "epsilon", "mixture", "craft_seed")
 
 
 def _values(row: ResultRow, names: Iterable[str]) -> tuple[Any, ...]:

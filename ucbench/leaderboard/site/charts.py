@@ -16,6 +16,7 @@ from ucbench.leaderboard.plots import PALETTE
 from ucbench.leaderboard.site.data import Group, Setting
 from ucbench.leaderboard.site.listings import grid
 from ucbench.leaderboard.site.table import fixed, number
+from ucbench.results.columns import column
 from ucbench.results.statistics import Interval
 
 Figure = dict[str, Any]
@@ -64,14 +65,14 @@ def accuracies(series: Mapping[str, Sequence[Dot]], lines: Mapping[str, float]) 
                 "size": 9,
                 "symbol": [f"{SYMBOLS[place]}-open" if dot.reference else SYMBOLS[place] for dot in dots],
             },
-            "text": [_told(dot.label, dot.value, 1.0) for dot in dots],
+            "text": [_hover(dot.label, dot.value, 1.0) for dot in dots],
             "hovertemplate": f"%{{text}}<extra>{title}</extra>",
         }
         for place, (title, dots) in enumerate(series.items())
     ]
     layout = {
         "height": 130 + 30 * len(labels),
-        "xaxis": {"title": {"text": "clean test accuracy, %"}, "range": [0, 103]},
+        "xaxis": {"title": {"text": column("test_accuracy").axis}, "range": [0, 103]},
         "yaxis": _categories([names[label] for label in labels]),
         "shapes": [
             {
@@ -101,7 +102,7 @@ def heat_map(setting: Setting) -> Figure:
         "z": [[_rounded(100 * value.mean) if value else None for value in line] for line in removed],
         "customdata": [
             [
-                _told(f"{label}, {defense}", value, 100.0) if value else ""
+                _hover(f"{label}, {defense}", value, 100.0) if value else ""
                 for defense, value in zip(defenses, line, strict=True)
             ]
             for label, line in zip(labels, removed, strict=True)
@@ -173,7 +174,7 @@ def cost(setting: Setting, seconds: str, title: str, *, labelled: bool) -> Figur
                 "textposition": "top center",
                 "cliponaxis": False,
                 "customdata": [
-                    f"{_told(group.label, value, 100.0)}<br>{group.summary.means[seconds].mean:.1f} s"
+                    f"{_hover(group.label, value, 100.0)}<br>{group.summary.means[seconds].mean:.1f} s"
                     for group, value in zip(own, removed, strict=True)
                 ],
                 "hovertemplate": "%{customdata}",
@@ -182,7 +183,7 @@ def cost(setting: Setting, seconds: str, title: str, *, labelled: bool) -> Figur
     layout = {
         "height": 460,
         "xaxis": {"type": "log", "title": {"text": title}},
-        "yaxis": {"title": {"text": "gap removed, %"}, "range": [-12, 112], "zeroline": True},
+        "yaxis": {"title": {"text": column("gap_removed").axis}, "range": [-12, 112], "zeroline": True},
     }
     return {"data": data, "layout": _laid_out(layout)} if data else None
 
@@ -237,7 +238,7 @@ def _removed(group: Group | None) -> Interval | None:
     return None if found is None or found.n == 0 or math.isnan(found.mean) else found
 
 
-def _told(label: str, value: Interval, factor: float) -> str:
+def _hover(label: str, value: Interval, factor: float) -> str:
     """What is shown over a mark."""
     shown = number(value, 1, factor)
     return html.escape(f"{label}: {shown.text} % (n = {shown.n})", quote=False)

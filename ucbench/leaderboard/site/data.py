@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+import pandas as pd
+
 from ucbench.data.budget import Budget
 from ucbench.errors import DataError
-from ucbench.leaderboard.tables import BLOCK, ENTRY, Entry, entries
+from ucbench.leaderboard.entries import EXPLOITER, Entry, entries
+from ucbench.leaderboard.layout import poisoner_text
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
-from ucbench.plugins.params import DEFAULT_PRESET
-from ucbench.results import Gate, Row, Summary, gates, grouped_by, rows, summarise
+from ucbench.results.columns import BLOCK, ENTRY
+from ucbench.results.gate import Gate, gates
 from ucbench.results.records import Record
+from ucbench.results.table import Row, Summary, dicts, rows, summarise
 from ucbench.store.keys import key
 
-#: What makes cells comparable up to what their poisoners were told: a page of charts each.
+#: What makes cells comparable, whatever labels their poisoners had: a page of charts each.
 SETTING = ("dataset", "labeling", "victim", "norm", "epsilon", "mixture", "trusted")
-#: What a setting shares with its clean cells, which know no budget.
-_EXPLOITER = ("dataset", "labeling", "victim", "trusted")
-#: Cells that are equal in all of these differ in their seeds alone.
-_GROUP = (*SETTING, "poisoner", "preset", "surrogate", "craft_labels", "defense", "numerics", "fingerprints")
 
 REFERENCE, ORACLE, FAILED = "reference", "oracle", "failed"
 
@@ -99,6 +99,7 @@ class Site:
     Attributes:
         ranked: the suite's ranked defenses; None where no suite was named and so nobody is ranked.
         records: by cell.
+        table: rows of :func:`ucbench.results.rows`; ``rows`` has them as dicts.
         groups: of all settings, each once, in the order of the results.
         by_cell: the group of every cell.
     """
@@ -106,7 +107,8 @@ class Site:
     title: str
     ranked: tuple[str, ...] | None
     records: Mapping[str, Record]
-    table: tuple[Row, ...]
+    table: pd.DataFrame
+    rows: tuple[Row, ...]
     groups: tuple[Group, ...]
     by_cell: Mapping[str, Group]
     settings: tuple[Setting, ...]
@@ -127,28 +129,17 @@ def collect(records: Sequence[Record], title: str, ranked: Sequence[str] | None)
             raise DataError(f"Two records are of the cell {cell}. Move one of them away.")
         by_cell[cell] = record
     table = rows(by_cell.values())
-    oracles = {base(str(record["request"]["poisoner"])) for record in by_cell.values() if record["oracle"]}
-    groups = _groups(table, oracles)
+    groups = _groups(table)
     return Site(
         title,
         None if ranked is None else tuple(ranked),
         by_cell,
-        tuple(table),
+        table,
+        tuple(dicts(table)),
         tuple(groups),
         {row["cell"]: group for group in groups for row in group.members},
-        tuple(_settings(table, groups, ranked or (), oracles)),
+        tuple(_settings(table, groups, ranked or ())),
     )
-
-
-def base(poisoner: str) -> str:
-    """The poisoner's name without its parameters."""
-    return poisoner.partition(":")[0]
-
-
-def poisoner_text(values: Mapping[str, Any]) -> str:
-    """The poisoner with its preset, where it is not the usual one."""
-    preset = values["preset"]
-    return str(values["poisoner"]) + ("" if preset == DEFAULT_PRESET else f" @{preset}")
 
 
 def budget_text(values: Mapping[str, Any]) -> str:
@@ -177,16 +168,19 @@ def axes_text(row: Row) -> dict[str, str]:
     }
 
 
-def _groups(table: Sequence[Row], oracles: set[str]) -> list[Group]:
-    members = grouped_by(table, _GROUP)
-    labels = _labels([own[0] for own in members.values()])
-    found = []
-    for own, label in zip(members.values(), labels, strict=True):
-        (summary,) = summarise(own)
-        name = base(str(own[0]["poisoner"]))
-        kind = ORACLE if name in {POSITIVE, *oracles} else REFERENCE if name in (CLEAN, SHAM, SHUFFLED) else ""
-        found.append(Group(summary, tuple(own), kind, axes_text(own[0]), label))
-    return found
+def _groups(table: pd.DataFrame) -> list[Group]:
+    summaries = summarise(table)
+    labels = _labels([summary.shared for summary in summaries])
+    return [
+        Group(summary, tuple(dicts(summary.members)), _kind(summary.shared), axes_text(summary.shared), label)
+        for summary, label in zip(summaries, labels, strict=True)
+    ]
+
+
+def _kind(row: Row) -> str:
+    if row["oracle"] or row["base"] == POSITIVE:
+        return ORACLE
+    return REFERENCE if row["base"] in (CLEAN, SHAM, SHUFFLED) else ""
 
 
 def _labels(first: Sequence[Row]) -> list[str]:
@@ -204,10 +198,8 @@ def _labels(first: Sequence[Row]) -> list[str]:
     ]
 
 
-def _settings(
-    table: Sequence[Row], groups: Sequence[Group], ranked: Sequence[str], oracles: set[str]
-) -> Iterable[Setting]:
-    boards = _boards(entries(table, ranked, oracles), groups)
+def _settings(table: pd.DataFrame, groups: Sequence[Group], ranked: Sequence[str]) -> Iterable[Setting]:
+    boards = _boards(entries(table, ranked), groups)
     verdicts = gates(table)
     clean = [group for group in groups if group.is_clean]
     by_setting: dict[tuple[Any, ...], list[Group]] = {}
@@ -222,7 +214,7 @@ def _settings(
             _slug(text, values),
             text,
             _worth_showing(boards.get(values, ())),
-            (*(group for group in clean if _same(group, shared, _EXPLOITER)), *own),
+            (*(group for group in clean if _same(group, shared, EXPLOITER)), *own),
             # A defense may well stop a shortcut: what a regime can show is judged without any.
             tuple(gate for gate in verdicts if _values(gate.shared, (*SETTING, "defense")) == (*values, NO_DEFENSE)),
         )
@@ -232,7 +224,7 @@ def _most_compared_first(setting: tuple[tuple[Any, ...], list[Group]]) -> tuple[
     """Orders settings: the exploiters as they come in words, and of each the budget most poisoners share first."""
     shared = setting[1][0].summary.shared
     competitors = {group.label for group in setting[1] if not group.kind}
-    return (*(str(shared[name]) for name in _EXPLOITER), -len(competitors), str(shared["norm"]), shared["epsilon"] or 0)
+    return (*(str(shared[name]) for name in EXPLOITER), -len(competitors), str(shared["norm"]), shared["epsilon"] or 0)
 
 
 def _worth_showing(boards: Sequence[Board]) -> tuple[Board, ...]:
@@ -254,8 +246,8 @@ def _boards(found: Sequence[Entry], groups: Sequence[Group]) -> dict[tuple[Any, 
         beside = [
             group
             for group in undefended
-            if (group.is_clean and _same(group, shared, _EXPLOITER))
-            # Its label access is none: among those who were told labels, it has no entry of its own.
+            if (group.is_clean and _same(group, shared, EXPLOITER))
+            # Its label access is none: among those with labels it has no entry.
             or (group.axes["poisoner"] == SHAM and _same(group, shared, SETTING) and not _same(group, shared, BLOCK))
         ]
         groups_of = {entry.name: by_name[(*block, *entry.name)] for entry in own if (*block, *entry.name) in by_name}

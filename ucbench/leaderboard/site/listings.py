@@ -3,66 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from ucbench.leaderboard.site.data import (
-    FAILED,
-    ORACLE,
-    REFERENCE,
-    Board,
-    Group,
-    Setting,
-    Site,
-    cells_page,
-    poisoner_text,
-)
+from ucbench.leaderboard.entries import ENOUGH_SEEDS, Entry
+from ucbench.leaderboard.layout import not_run, poisoner_text
+from ucbench.leaderboard.site.data import FAILED, ORACLE, REFERENCE, Board, Group, Setting, Site, cells_page
 from ucbench.leaderboard.site.table import AXES, Cell, Column, Row, Table, compact, fixed, number, plain
-from ucbench.leaderboard.tables import ENOUGH_SEEDS, ENTRY, Entry, not_run
 from ucbench.plugins.builtin import NO_DEFENSE
-from ucbench.results import COLUMNS, columns
+from ucbench.results.columns import AVERAGED, BOARD, ENTRY, column
 from ucbench.results.statistics import Interval
 
-
-class Measure(NamedTuple):
-    """A number of every row: its column in results.csv, its heading, decimals, and the factor it is shown with."""
-
-    key: str
-    title: str
-    decimals: int
-    factor: float = 1.0
-
-
-MEASURES = (
-    Measure("test_accuracy", "test accuracy %", 1),
-    Measure("gap_removed", "gap removed %", 0, 100),
-    Measure("clean_accuracy", "clean %", 1),
-    Measure("sham_accuracy", "sham %", 1),
-    Measure("drop", "drop", 1),
-    Measure("drop_sham", "drop vs sham", 1),
-    Measure("chance", "chance %", 1),
-    Measure("train_accuracy", "train accuracy %", 1),
-    Measure("perturbed_test_accuracy", "perturbed test %", 1),
-    Measure("matched_accuracy", "matched %", 1),
-    Measure("guess_accuracy", "guess %", 1),
-    Measure("linear_probe", "linear probe %", 1),
-    Measure("cosine_gap", "cosine gap", 3),
-    Measure("measured_linf", "measured linf", 0),
-    Measure("psnr", "PSNR dB", 1),
-    Measure("craft_seconds", "craft s", 1),
-    Measure("seconds", "train s", 1),
-)
 #: Those of a list of cells, where space is short.
 _OF_A_CELL = ("test_accuracy", "gap_removed", "drop", "drop_sham", "train_accuracy", "craft_seconds", "seconds")
 
-_AXIS = {column.key: column for column in AXES}
+_AXIS = {axis.key: axis for axis in AXES}
 BADGES = {REFERENCE: "reference", ORACLE: "oracle", FAILED: "failed"}
 EXPLORATORY = "exploratory"
-
-
-def asked_measures(table: Iterable[Mapping[str, Any]]) -> list[Measure]:
-    """The metrics that were asked for beyond those of every record."""
-    return [Measure(name, name, 2) for name in columns([dict(row) for row in table])[len(COLUMNS) :]]
 
 
 def board_table(setting: Setting, board: Board, name: str, ranked: Sequence[str] | None) -> Table:
@@ -89,18 +46,19 @@ def _in_order(board: Board, ranked: Sequence[str] | None) -> list[Entry]:
     return sorted(board.entries, key=place)
 
 
+_HEADING = {described.name: described.heading for described in BOARD}
 _BOARD = {
-    column.key: column
-    for column in (
-        Column("rank", "rank", numeric=True),
+    head.key: head
+    for head in (
+        Column("rank", _HEADING["rank"], numeric=True),
         _AXIS["poisoner"],
-        Column("effect", "effect %", numeric=True),
-        Column("worst", "worst case %", numeric=True),
-        Column("worst_defense", "best defense"),
-        Column("mean", "mean over defenses %", numeric=True),
-        Column("no_defense", "no defense %", numeric=True),
+        Column("effect", _HEADING["effect"], numeric=True),
+        Column("worst", _HEADING["worst"], numeric=True),
+        Column("worst_defense", _HEADING["worst_defense"]),
+        Column("mean", _HEADING["mean_over_defenses"], numeric=True),
+        Column("no_defense", _HEADING["no_defense"], numeric=True),
         Column("gap_removed", "gap removed, no defense %", numeric=True),
-        Column("seeds", "seeds", numeric=True),
+        Column("seeds", _HEADING["seeds"], numeric=True),
         # Last, since a narrow screen shows the first columns only.
         *(_AXIS[key] for key in ENTRY if key in _AXIS and key != "poisoner"),
     )
@@ -125,15 +83,15 @@ def access_text(access: str) -> str:
 
 
 def _entry_row(entry: Entry, setting: Setting, board: Board, kept: Sequence[str]) -> Row:
-    named = dict(zip(ENTRY, entry.name, strict=True))
+    named = entry.named
     group = board.undefended.get(entry.name)
     kind = group.kind if group else ""
-    told = {name: str(named[name]) for name in ("surrogate", "craft_labels")}
-    axes = {**setting.axes, "label_access": board.access, "poisoner": poisoner_text(named), **told}
+    knowledge = {name: str(named[name]) for name in ("surrogate", "craft_labels")}
+    axes = {**setting.axes, "label_access": board.access, "poisoner": poisoner_text(named), **knowledge}
     cells = {
         "rank": _place(entry.rank, kind),
         "poisoner": _name(axes, kind, kept),
-        **{name: Cell(text) for name, text in told.items()},
+        **{name: Cell(text) for name, text in knowledge.items()},
         "effect": _with_bar(entry.effect),
         "worst": Cell(not_run(entry)) if entry.missing else number(entry.worst, 1),
         "worst_defense": Cell(entry.defense),
@@ -191,19 +149,19 @@ def _with_bar(effect: Interval | None) -> Cell:
 
 def means_table(groups: Sequence[Group], name: str, caption: str, shared: Mapping[str, str]) -> Table:
     """A row a group: means over seeds."""
-    measures = [*MEASURES, *asked_measures(row for group in groups for row in group.members)]
-    shown = [m for m in measures if any(m.key in g.summary.means and g.summary.means[m.key].n for g in groups)]
-    axes = [column for column in AXES if column.key not in shared]
+    means = [group.summary.means for group in groups]
+    shown = [column(name) for name in means[0] if any(one[name].n for one in means)] if means else []
+    axes = [axis for axis in AXES if axis.key not in shared]
     heads = (
         *axes,
-        *(Column(measure.key, measure.title, numeric=True) for measure in shown),
-        Column("seeds", "seeds", numeric=True),
+        *(Column(measure.name, measure.heading, numeric=True) for measure in shown),
+        Column("seeds", _HEADING["seeds"], numeric=True),
     )
     lines = [
         Row(
             (
-                *(_axis_cell(group, column) for column in axes),
-                *(number(group.summary.means.get(m.key), m.decimals, m.factor) for m in shown),
+                *(_axis_cell(group, axis) for axis in axes),
+                *(number(group.summary.means[m.name], m.shown, m.factor) for m in shown),
                 _group_seeds(group),
             ),
             group.kind or (FAILED if not group.summary.done else ""),
@@ -213,9 +171,9 @@ def means_table(groups: Sequence[Group], name: str, caption: str, shared: Mappin
     return compact(Table(name, caption, heads, tuple(lines), shared))
 
 
-def _axis_cell(group: Group, column: Column) -> Cell:
-    text = group.axes[column.key]
-    if column.key != "poisoner":
+def _axis_cell(group: Group, axis: Column) -> Cell:
+    text = group.axes[axis.key]
+    if axis.key != "poisoner":
         return Cell(text)
     return Cell(
         text, href=group.cells_page, hidden=f"with defense {group.axes['defense']}", badges=_kind_badge(group.kind)
@@ -230,16 +188,16 @@ def _group_seeds(group: Group) -> Cell:
 
 def cells_table(site: Site, name: str) -> Table:
     """A row a cell, each with a link to its page."""
-    measures = [measure for measure in MEASURES if measure.key in _OF_A_CELL]
+    measures = [measure for measure in AVERAGED if measure.name in _OF_A_CELL]
     heads = (
         *AXES,
         Column("craft_seed", "craft seed", numeric=True),
         Column("train_seed", "train seed", numeric=True),
-        *(Column(measure.key, measure.title, numeric=True) for measure in measures),
+        *(Column(measure.name, measure.heading, numeric=True) for measure in measures),
         Column("status", "status", filtered=True, constant=True),
     )
     lines = []
-    for row in site.table:
+    for row in site.rows:
         group = site.by_cell[row["cell"]]
         failed = row["status"] != "ok"
         seeds = (_seed(row["craft_seed"]), _seed(row["train_seed"]))
@@ -248,17 +206,17 @@ def cells_table(site: Site, name: str) -> Table:
                 (
                     *(
                         Cell(
-                            group.axes[column.key],
+                            group.axes[axis.key],
                             href=cell_page(row["cell"]),
                             hidden=f"cell {row['cell'][:8]}",
                             badges=_kind_badge(group.kind),
                         )
-                        if column.key == "poisoner"
-                        else Cell(group.axes[column.key])
-                        for column in AXES
+                        if axis.key == "poisoner"
+                        else Cell(group.axes[axis.key])
+                        for axis in AXES
                     ),
                     *seeds,
-                    *(plain(row[m.key], m.decimals, m.factor) for m in measures),
+                    *(plain(row[m.name], m.shown, m.factor) for m in measures),
                     Cell(str(row["status"])),
                 ),
                 FAILED if failed else group.kind,

@@ -15,14 +15,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ucbench.errors import DataError
+from ucbench.leaderboard.entries import ENOUGH_SEEDS, entries
+from ucbench.leaderboard.layout import MEANINGS
 from ucbench.leaderboard.site import cellpage, charts, listings
-from ucbench.leaderboard.site.data import Setting, Site, base
+from ucbench.leaderboard.site.data import Setting, Site
 from ucbench.leaderboard.site.rerun import Companions, rerun
 from ucbench.leaderboard.site.table import AXES, Table, filters
-from ucbench.leaderboard.tables import ENOUGH_SEEDS, entries, to_leaderboard_csv
+from ucbench.leaderboard.tables import to_leaderboard_csv
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
-from ucbench.results import Gate, Row, to_csv
-from ucbench.results.records import Record
+from ucbench.results.gate import Gate
+from ucbench.results.records import Record, to_json
+from ucbench.results.table import Row, to_csv
 
 Content = Callable[[], bytes]
 
@@ -51,7 +54,7 @@ def files(site: Site, sheets: Path) -> dict[str, Content]:
         made["leaderboard.csv"] = renderer.leaderboard_csv
     for setting in site.settings:
         made[f"settings/{setting.slug}.html"] = functools.partial(renderer.setting, setting)
-    for row in site.table:
+    for row in site.rows:
         made[listings.cell_page(row["cell"])] = functools.partial(renderer.cell, row)
         made[f"records/{row['cell']}.json"] = functools.partial(_record, site.records[row["cell"]])
     for name, path in renderer.sheets.items():
@@ -99,8 +102,9 @@ class _Renderer:
             "index.html.j2",
             settings=shown,
             filters=filters(tables, AXES),
-            failed=[row for row in site.table if row["status"] != "ok"],
+            failed=[row for row in site.rows if row["status"] != "ok"],
             enough=ENOUGH_SEEDS,
+            meanings=MEANINGS,
         )
 
     def setting(self, setting: Setting) -> bytes:
@@ -165,9 +169,7 @@ class _Renderer:
         )
 
     def leaderboard_csv(self) -> bytes:
-        site = self.site
-        oracles = {base(str(record["request"]["poisoner"])) for record in site.records.values() if record["oracle"]}
-        return to_leaderboard_csv(entries(site.table, site.ranked or (), oracles)).encode()
+        return to_leaderboard_csv(entries(self.site.table, self.site.ranked or ())).encode()
 
     def _page(self, template: str, root: str = "", **values: Any) -> bytes:
         return (
@@ -246,7 +248,7 @@ def _size(picture: Path) -> tuple[int, int]:
 
 def _record(record: Record) -> bytes:
     try:
-        return (json.dumps(record, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+        return to_json(record).encode()
     except ValueError as error:
         raise DataError(f"The record of cell {record['cell']} holds a number that is not finite.") from error
 

@@ -12,11 +12,7 @@ from ucbench.plugins.builtin import CLEAN, SHAM
 from ucbench.plugins.grammar import parse
 from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.results.records import Record
-
-#: What a release must share with another for the same sham noise to be a reference of both.
-_SAME_SHAM = (
-    "dataset", "labeling", "defense", "victim", "trusted", "train_seed", "norm", "epsilon", "mixture", "craft_seed",
-)  # fmt: skip
+from ucbench.results.table import SAME_BUDGET, SAME_EXPLOITER
 
 
 class Companions:
@@ -38,7 +34,7 @@ class Companions:
     @staticmethod
     def _key(record: Record) -> tuple[Any, ...]:
         numerics = repr(sorted(record["numerics"].items()))
-        return (*(repr(record["request"][name]) for name in _SAME_SHAM), numerics)
+        return (*(repr(record["request"][name]) for name in SAME_EXPLOITER + SAME_BUDGET), numerics)
 
 
 def rerun(record: Record, companions: Companions) -> str | None:
@@ -60,7 +56,7 @@ def _axes(request: Mapping[str, Any]) -> list[str]:
     given: dict[str, Any] = {"dataset": request["dataset"], "poisoner": _poisoner(request)}
     if request["surrogate"] != "none":
         given["surrogate"] = request["surrogate"]
-    # An oracle is told the exploiter's labels whatever the command says; who reads none is told none.
+    # An oracle gets the exploiter's labels whatever the command says; who reads none gets none.
     if request["craft_labels"] not in ("none", "exploiter"):
         given["craft-labels"] = request["craft_labels"]
     given |= {name: request[name] for name in ("labeling", "defense", "victim")}

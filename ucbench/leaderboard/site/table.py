@@ -6,10 +6,12 @@ Page and script are given the same texts, so that a table reads the same with an
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ucbench.results.columns import column as described
 from ucbench.results.statistics import Interval
 
 
@@ -23,7 +25,7 @@ class Column:
         numeric: whether it sorts by its cells' values rather than by their texts.
         filtered: whether a filter is offered for it.
         header: whether its cells head their rows.
-        constant: whether it is left out, and told once, where all rows have the same text.
+        constant: whether it is left out, and said once, where all rows have the same text.
     """
 
     key: str
@@ -43,7 +45,7 @@ class Cell:
         value: what a numeric column sorts by; None sorts last.
         n: how many seeds a number rests on.
         href: the page it links to, relative to the site's root.
-        hidden: what a screen reader is told after the text.
+        hidden: what a screen reader says after the text.
         badges: remarks after it.
         bar: low end, mean and high end on a scale from 0 to 1, drawn beside the number.
     """
@@ -72,8 +74,8 @@ class Table:
     Attributes:
         id: its name within a page.
         where: what the caption says further to those who do not see the heading above it.
-        shared: texts that all rows have in common and the page tells elsewhere, by the columns' keys.
-        constant: texts that all rows have in common and the caption tells, by the columns' keys.
+        shared: texts that all rows have in common and the page says elsewhere, by the columns' keys.
+        constant: texts that all rows have in common and the caption says, by the columns' keys.
     """
 
     id: str
@@ -141,10 +143,7 @@ def number(interval: Interval | None, decimals: int, factor: float = 1.0) -> Cel
     """A mean with the half-width of its interval and its seeds; an empty cell where there is none."""
     if interval is None or interval.n == 0 or math.isnan(interval.mean):
         return Cell("")
-    text = fixed(factor * interval.mean, decimals)
-    # The half-width says nothing about a constant such as the measured radius.
-    if not math.isnan(interval.half) and interval.half > 0:
-        text += f" ± {fixed(factor * interval.half, decimals)}"
+    text = _unsigned(interval.text(decimals, factor, constant=False))
     return Cell(text, round(factor * interval.mean, 6), interval.n)
 
 
@@ -157,8 +156,12 @@ def plain(value: Any, decimals: int, factor: float = 1.0) -> Cell:
 
 def fixed(value: float, decimals: int) -> str:
     """The number with so many decimals; zero has no sign."""
-    text = f"{value:.{decimals}f}"
-    return text.removeprefix("-") if float(text) == 0 else text
+    return _unsigned(f"{value:.{decimals}f}")
+
+
+def _unsigned(text: str) -> str:
+    """The text of a number without the sign of zero."""
+    return text[1:] if re.match(r"-[0.]+( |$)", text) else text
 
 
 def natural(text: str) -> tuple[Any, ...]:
@@ -182,19 +185,17 @@ def _as_json(cell: Cell) -> Any:
     return {"t": cell.text, **given} if given else cell.text
 
 
+def _axis(name: str, title: str = "", **kind: bool) -> Column:
+    return Column(name, title or described(name).heading, filtered=True, **kind)
+
+
 #: The axes, in the words of every table.
 AXES: Sequence[Column] = (
-    Column("dataset", "data set", filtered=True, constant=True),
-    Column("labeling", "labeling", filtered=True, constant=True),
-    Column("victim", "victim", filtered=True, constant=True),
-    Column("budget", "budget", filtered=True, constant=True),
-    Column("mixture", "mixture", filtered=True, constant=True),
-    Column("trusted", "trusted images", filtered=True, constant=True),
-    Column("label_access", "label access", filtered=True, constant=True),
-    Column("poisoner", "poisoner", filtered=True, header=True),
-    Column("surrogate", "surrogate", filtered=True, constant=True),
-    Column("craft_labels", "told", filtered=True, constant=True),
-    Column("defense", "defense", filtered=True, constant=True),
-    Column("numerics", "arithmetic", filtered=True, constant=True),
+    *(_axis(name, constant=True) for name in ("dataset", "labeling", "victim")),
+    _axis("budget", "budget", constant=True),
+    *(_axis(name, constant=True) for name in ("mixture", "trusted", "label_access")),
+    _axis("poisoner", header=True),
+    *(_axis(name, constant=True) for name in ("surrogate", "craft_labels", "defense")),
+    _axis("numerics", "arithmetic", constant=True),
 )
 _TITLES = {column.key: column.title for column in AXES}

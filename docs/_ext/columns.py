@@ -1,0 +1,42 @@
+"""The columns of CSV files, from their descriptions in the code.
+
+Replaces ``<!-- columns: PART -->`` in a page by a table of the columns of that part.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from _ext.markdown import table
+from ucbench.results.columns import ASKED, BOARD, CHANGED, COST, MEASURED, Column
+
+MARKER = re.compile(r"<!-- columns: (\w+) -->")
+PARTS: dict[str, tuple[Column, ...]] = {
+    "asked": ASKED,
+    "measured": MEASURED,
+    "changed": CHANGED,
+    "cost": COST,
+    "leaderboard": BOARD,
+}
+
+
+def described(part: str) -> str:
+    """The columns of a part as a table."""
+    return table(
+        ["column", "unit", "meaning"], [[f"`{column.name}`", column.unit, column.meaning] for column in PARTS[part]]
+    )
+
+
+def inserted(text: str) -> str:
+    return MARKER.sub(lambda found: described(found[1]), text)
+
+
+def _insert(app: Any, docname: str, source: list[str]) -> None:
+    source[0] = inserted(source[0])
+
+
+def setup(app: Any) -> dict[str, bool]:
+    app.connect("source-read", _insert)
+    app.connect("env-get-outdated", lambda app, env, added, changed, removed: ["csv"])
+    return {"parallel_read_safe": True}

@@ -1,0 +1,56 @@
+"""The table that a run ends with: which columns it has, and where."""
+
+from __future__ import annotations
+
+import sys
+
+import boards
+import pytest
+
+from ucbench.cli.summary import print_summary
+from ucbench.results.table import rows
+
+
+@pytest.fixture
+def records() -> list[dict]:
+    return boards.rows_of({"clean": [90, 92], "sham": [89, 91], "uc": [40, 44]})
+
+
+@pytest.fixture
+def printed(capsys, monkeypatch):
+    def run(records: list[dict], width: int | None = None) -> str:
+        if width is not None:
+            monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+            monkeypatch.setenv("COLUMNS", str(width))
+        print_summary(rows(records))
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_summary_shows_means_with_intervals_and_what_all_rows_share(printed, records):
+    text = printed(records)
+    assert "42.0 ± 25.4" in text
+    assert "dataset digits; preset standard; surrogate none; craft labels none" in text
+    assert "over 2 craft seeds. Fewer than four: exploratory." in text
+    assert "wider terminal" not in text
+
+
+def test_summary_on_narrow_terminal_keeps_columns_of_highest_priority(printed, records):
+    wide, narrow = printed(records, 200), printed(records, 60)
+    assert "gap removed %" in wide
+    assert "wider terminal" not in wide
+    assert "test acc %" in narrow
+    assert "gap removed %" not in narrow
+    assert "A wider terminal shows more columns" in narrow
+
+
+def test_summary_leaves_fields_empty_where_only_some_rows_have_a_metric(printed, records):
+    """Rows of a mixture stand beside the control of their clean part, others have none."""
+    mixed = [
+        *boards.rows_of({"uc": [60, 61]}, mixture=0.5),
+        *boards.rows_of({"uc": [55, 56]}, "clean-part", mixture=0.5),
+    ]
+    text = printed([*records, *mixed])
+    assert "CLEAN-PART.GAIN" in text
+    assert "5.00" in text

@@ -1,0 +1,121 @@
+"""A leaderboard's entries: each poisoner of each block, with its rank, worst case and effect."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from ucbench.leaderboard.ranking import WorstCase, accuracies_of, effect, ranks, unranked, worst_case
+from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
+from ucbench.results.columns import BLOCK, ENTRY
+from ucbench.results.statistics import Interval, interval
+from ucbench.results.table import grouped, measured
+
+#: Fewer craft seeds than these are exploratory.
+ENOUGH_SEEDS = 4
+#: What a block shares with its clean rows, which know neither budget nor labels.
+EXPLOITER = ("dataset", "labeling", "victim", "trusted")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One poisoner in one block; percent, ``effect`` a fraction.
+
+    Attributes:
+        block: the values of :data:`ucbench.results.columns.BLOCK`.
+        name: the values of :data:`ucbench.results.columns.ENTRY`.
+        rank: None for references, oracles, and where a ranked defense is missing.
+        seeds: craft seeds that every ranked defense has; of the undefended rows where one is missing.
+        undefended: accuracy without defense.
+        mean: accuracy over the ranked defenses that there are.
+        worst: the highest an exploiter reaches; None where a ranked defense is missing.
+        defense: by which defense.
+        effect: what is gone of the gap between clean accuracy and chance.
+        clean: the highest an exploiter reaches on clean images.
+        missing: ranked defenses without complete rows.
+    """
+
+    block: tuple[Any, ...]
+    name: tuple[Any, ...]
+    rank: int | None
+    seeds: int
+    undefended: Interval
+    mean: float | None
+    worst: Interval | None
+    defense: str
+    effect: Interval | None
+    clean: float | None
+    missing: tuple[str, ...]
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """The values of :data:`ucbench.results.columns.ENTRY` by name."""
+        return dict(zip(ENTRY, self.name, strict=True))
+
+
+def entries(table: pd.DataFrame, defenses: Sequence[str]) -> list[Entry]:
+    """The leaderboard's entries, block by block, the best protected first.
+
+    Args:
+        table: rows of :func:`ucbench.results.rows`.
+        defenses: the suite's ranked defenses, as its rows write them.
+    """
+    apart = unranked(table)
+    done = measured(table)
+    is_clean = done["poisoner"] == CLEAN
+    clean = {key: worst_case(accuracies_of(own), defenses) for key, own in grouped(done[is_clean], EXPLOITER)}
+    found = []
+    for block, members in grouped(done[~is_clean], BLOCK):
+        reference = clean.get(tuple(members[name].iloc[0] for name in EXPLOITER))
+        poisoners = dict(grouped(members, ENTRY))
+        cases = {name: worst_case(accuracies_of(own), defenses) for name, own in poisoners.items()}
+        ranked = {
+            str(name): case
+            for name, case in cases.items()
+            if case is not None and poisoners[name]["base"].iloc[0] not in apart
+        }
+        places = ranks(ranked)
+        block_entries = [
+            _entry(block, name, own, cases[name], reference, defenses, places.get(str(name)))
+            for name, own in poisoners.items()
+        ]
+        found += sorted(block_entries, key=_order)
+    return found
+
+
+def _entry(
+    block: tuple[Any, ...],
+    name: tuple[Any, ...],
+    members: pd.DataFrame,
+    case: WorstCase | None,
+    clean: WorstCase | None,
+    defenses: Sequence[str],
+    rank: int | None,
+) -> Entry:
+    accuracies = accuracies_of(members)
+    undefended = interval(accuracies.get(NO_DEFENSE, ()))
+    present = [value for defense in defenses if defense in accuracies for value in accuracies[defense].dropna()]
+    chance = members["chance"].fillna(0.0).iloc[0]
+    return Entry(
+        block,
+        name,
+        rank,
+        len(case.by_seed) if case else undefended.n,
+        undefended,
+        statistics.fmean(present) if present else None,
+        case.accuracy if case else None,
+        " or ".join(case.defenses) if case else "",
+        effect(clean, case, chance) if case and clean else None,
+        clean.accuracy.mean if clean else None,
+        () if case else tuple(defense for defense in defenses if defense not in accuracies),
+    )
+
+
+def _order(entry: Entry) -> tuple[Any, ...]:
+    worst = entry.worst.mean if entry.worst else math.inf
+    return (entry.rank is None, entry.rank or 0, worst, str(entry.name))

@@ -1,0 +1,266 @@
+"""Every column, described once: for CSV files, the terminal, plots, the site and the documentation."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from ucbench.plugins.builtin import CLEAN_PART
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Attributes:
+        name: its name in CSV files and rows.
+        type: of its values. A number is a float; written without ``decimals`` it is as short as it can be.
+        unit: of its values in CSV files.
+        meaning: in Markdown, for the documentation.
+        decimals: of a number in CSV files.
+        heading: in tables; the name, if empty.
+        brief: in the terminal; the heading, if empty.
+        axis: title of a plot's axis; empty if it is not plotted.
+        factor: what a number is multiplied by to be shown; CSV files have it as it is.
+        shown: decimals of a shown number.
+        priority: place among the numbers that are averaged over seeds, the first also on a narrow screen; 0 if it is
+            not averaged.
+        summary: whether ``ucbench run`` shows it among the averages.
+    """
+
+    name: str
+    type: Literal["text", "integer", "number"]
+    unit: str
+    meaning: str
+    decimals: int | None = None
+    heading: str = ""
+    brief: str = ""
+    axis: str = ""
+    factor: float = 1.0
+    shown: int = 1
+    priority: int = 0
+    summary: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "heading", self.heading or self.name.replace("_", " "))
+        object.__setattr__(self, "brief", self.brief or self.heading)
+
+    def text(self, value: Any) -> str:
+        """A value as CSV files have it; what is missing is an empty field."""
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            return ""
+        if isinstance(value, float):
+            return f"{value:g}" if self.decimals is None else f"{value:.{self.decimals}f}"
+        return str(value)
+
+
+def _text(name: str, meaning: str, heading: str = "") -> Column:
+    return Column(name, "text", "", meaning, heading=heading)
+
+
+def _accuracy(name: str, meaning: str, heading: str, priority: int = 0, unit: str = "%", **shown: Any) -> Column:
+    return Column(name, "number", unit, meaning, 2, heading, priority=priority, **shown)
+
+
+#: What was asked for.
+ASKED = (
+    _text("dataset", "the data set with its options, as written in a request", "data set"),
+    _text(
+        "poisoner",
+        "the poisoner with its options; `clean`, `sham`, `positive` and `shuffled:NAME` are"
+        " [references](protocol.md#references)",
+    ),
+    _text("preset", "the preset that sets its other parameters; `standard` by default"),
+    _text("surrogate", "the model it uses as surrogate while crafting, or `none`"),
+    _text(
+        "craft_labels",
+        "the labels given to it: `original`, `predicted:...`, `clusters:...`, `none`; `exploiter` for an oracle",
+        "label knowledge",
+    ),
+    _text(
+        "label_access",
+        "`full` if labels of the evaluated data entered crafting, as craft labels or by the surrogate's training; else"
+        " `none`",
+    ),
+    _text("granularity", "what shares one perturbation: `sample`, `class`, `cluster` or `universal`"),
+    _text("labeling", "the exploiter's labels"),
+    _text("defense", "the exploiter's defenses, joined by `+`; `none` is the recipe alone"),
+    _text("victim", "the exploiter's architecture and recipe, with options"),
+    _text("norm", "norm of the budget: `linf`, `l2`, `l0`, `unbounded`"),
+    Column(
+        "epsilon", "number", "by norm",
+        "radius of the budget: levels of 255 for `linf`, the [0, 1] scale for `l2`, pixels for `l0`",
+    ),
+    Column("mixture", "number", "fraction", "share of the training set that the protector perturbed"),
+    Column("trusted", "integer", "images", "clean labelled images given to the exploiter", heading="trusted images"),
+    Column("craft_seed", "integer", "", "seed of all randomness in crafting; empty where nothing is crafted"),
+    Column("train_seed", "integer", "", "seed of all randomness in training"),
+)  # fmt: skip
+#: What came of it.
+MEASURED = (
+    Column("epochs", "integer", "epochs", "trained epochs"),
+    _accuracy(
+        "test_accuracy", "accuracy on the clean test set after the last epoch: the figure used for ranking",
+        "test accuracy %", 1, brief="test acc %", axis="clean test accuracy, %", summary=True,
+    ),
+    _accuracy("balanced_accuracy", "the same, averaged over the classes that occur", "balanced accuracy %"),
+    _accuracy(
+        "matched_accuracy",
+        "the same under the best one-to-one renaming of predicted classes: high where classes were"
+        " learned under permuted names",
+        "matched %", 10,
+    ),
+    _accuracy(
+        "test_accuracy_best",
+        "highest of the evaluated epochs; never used for ranking, since an exploiter without test"
+        " labels cannot choose it",
+        "best epoch %",
+    ),
+    _accuracy(
+        "train_accuracy", "accuracy on the victim's training set, as published", "train accuracy %", 8,
+        brief="train acc %", summary=True,
+    ),
+    _accuracy(
+        "perturbed_test_accuracy",
+        "accuracy on the test set with the poisoner's perturbation, for methods that can perturb"
+        " unseen images",
+        "perturbed test %", 9, axis="accuracy on perturbed test images, %", summary=True,
+    ),
+    _accuracy("chance", "share of the largest class of the scoring labels", "chance %", 7),
+    _accuracy(
+        "clean_accuracy",
+        "`test_accuracy` of the clean row of the same data, labeling, defense, victim, trusted images and train seed",
+        "clean %", 5,
+    ),
+    _accuracy(
+        "sham_accuracy", "that of the sham row with, in addition, the same budget, mixture and craft seed", "sham %", 6
+    ),
+    _accuracy("drop", "`clean_accuracy` - `test_accuracy`", "drop", 2, "points", summary=True),
+    _accuracy(
+        "drop_sham", "`sham_accuracy` - `test_accuracy`", "drop vs sham", 3, "points",
+        axis="accuracy lost against sham, points", summary=True,
+    ),
+    Column(
+        "gap_removed", "number", "fraction",
+        "(clean - accuracy) / (clean - chance), accuracies below chance counting as chance", 4, "gap removed %",
+        axis="gap removed, %", factor=100, shown=0, priority=4, summary=True,
+    ),
+    _accuracy(
+        "guess_accuracy",
+        "held-out accuracy of guessing the exploiter's label from the perturbation alone, by a linear classifier",
+        "guess %", 11,
+    ),
+    Column(
+        "cosine_gap", "number", "cosine",
+        "penultimate features of the victim on its training set: mean cosine within classes minus"
+        " between classes",
+        4, shown=3, priority=13,
+    ),
+    _accuracy(
+        "linear_probe",
+        "accuracy on the clean test set, under the data set's labels, of a linear classifier on the"
+        " victim's features, fitted on at most 5,000 clean training images",
+        "linear probe %", 12, axis="linear probe to the original classes, %",
+    ),
+)  # fmt: skip
+#: How much was changed, measured on the published 8-bit images.
+CHANGED = (
+    Column(
+        "measured_linf", "number", "levels", "largest change of any channel of any pixel of any image", 2,
+        brief="linf", shown=0, priority=14, summary=True,
+    ),
+    Column("measured_l2", "number", "[0, 1] scale", "largest length of an image's change", 4),
+    Column("measured_l0", "number", "pixels", "largest number of changed pixels of an image", 2),
+    Column(
+        "psnr", "number", "dB", "peak signal-to-noise ratio, mean over images", 2, "PSNR dB", "psnr dB",
+        priority=15, summary=True,
+    ),
+    Column("ssim", "number", "", "structural similarity, mean over images", 4),
+)  # fmt: skip
+#: What it took.
+COST = (
+    Column(
+        "seconds", "number", "s", "labeling, defense, training and measurement", 2, "train s", shown=0, priority=17,
+        summary=True,
+    ),
+    Column(
+        "craft_seconds", "number", "s", "crafting the release, once for all rows that share it", 2, "craft s", shown=0,
+        priority=16, summary=True,
+    ),
+    Column("images_per_second", "number", "1/s", "training throughput", 2),
+    _text("status", "`ok` or `failed`; the record says why"),
+    _text("cell", "key of the cell, and name of its record: `records/<cell>.json`"),
+)  # fmt: skip
+
+_ALL = (*ASKED, *MEASURED, *CHANGED, *COST)
+_BY_NAME = {column.name: column for column in _ALL}
+#: Names of the columns of results.csv, in order.
+COLUMNS = tuple(_BY_NAME)
+#: Numbers that are averaged over seeds, the most important first.
+AVERAGED = tuple(sorted((column for column in _ALL if column.priority), key=lambda column: column.priority))
+#: Numbers of every row; the table has NaN for what is missing.
+NUMBERS = tuple(column.name for column in (*MEASURED, *CHANGED, *COST) if column.type == "number")
+
+#: Columns that only tables with the control of a mixture have: its accuracy, and what the protected part adds to it.
+PART_ACCURACY, PART_GAIN = f"{CLEAN_PART}.accuracy", f"{CLEAN_PART}.gain"
+
+#: What makes rows comparable: they rank only among those that share all of these.
+BLOCK = ("dataset", "labeling", "victim", "norm", "epsilon", "mixture", "trusted", "label_access")
+#: What makes an entry of a leaderboard.
+ENTRY = ("poisoner", "preset", "surrogate", "craft_labels")
+
+
+def _half(column: Column, of: str) -> Column:
+    return replace(column, name=f"{column.name}_half", meaning=f"half-width of the 95 % interval of {of}")
+
+
+_NO_DEFENSE = _accuracy("no_defense", "accuracy without defense", "no defense %")
+_WORST = _accuracy(
+    "worst",
+    "the highest mean accuracy an exploiter reaches over the ranked defenses, chosen on half of the seeds and scored on"
+    " the other",
+    "worst case %",
+)
+_EFFECT = Column(
+    "effect", "number", "fraction", "(clean worst case - worst case) / (clean worst case - chance)", 4, "effect %",
+    factor=100,
+)  # fmt: skip
+#: Columns of leaderboard.csv, in order.
+BOARD = (
+    *(_BY_NAME[name] for name in BLOCK),
+    Column(
+        "rank", "integer", "",
+        "1 is the best protection; equal where paired intervals cover 0; empty for references, oracles and where a"
+        " ranked defense is missing",
+    ),
+    *(_BY_NAME[name] for name in ENTRY),
+    Column("seeds", "integer", "", "craft seeds that all ranked defenses have"),
+    _text("exploratory", "`yes` below four seeds, else `no`"),
+    _NO_DEFENSE, _half(_NO_DEFENSE, "`no_defense`"),
+    _accuracy(
+        "mean_over_defenses", "mean over the available ranked defenses; never used for ranking", "mean over defenses %"
+    ),
+    _WORST, _half(_WORST, "`worst`"),
+    _text("worst_defense", "the defense of that worst case; two where the halves chose differently", "best defense"),
+    _EFFECT, _half(_EFFECT, "`effect`"),
+    _accuracy("clean_worst", "the highest accuracy an exploiter reaches on clean images", "clean worst case %"),
+    _text("missing", "ranked defenses without complete rows, joined by `+`"),
+)  # fmt: skip
+
+
+def column(name: str) -> Column:
+    """The column of that name in results.csv; of a metric that was asked for, what all such columns share."""
+    return _BY_NAME.get(name) or Column(name, "number", "", "", 4, name, shown=2, summary=True)
+
+
+def csv_text(columns: Sequence[Column], lines: Iterable[Sequence[Any]]) -> str:
+    """Lines of values as CSV: numbers in a fixed format, so that the same values give the same bytes."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([column.name for column in columns])
+    writer.writerows([column.text(value) for column, value in zip(columns, line, strict=True)] for line in lines)
+    return stream.getvalue()
