@@ -178,6 +178,15 @@ def test_api_page_describes_every_name_of_the_testing_module():
     assert all(getattr(ucbench.testing, name).__doc__ for name in ucbench.testing.__all__)
 
 
+def test_architecture_page_names_only_files_that_exist():
+    part = section((DOCS / "architecture.md").read_text(encoding="utf-8"), "## Where a new thing goes")
+    table, _, _ = part.partition("Four tasks")
+    named = re.findall(r"`([\w/.]+)`", table)
+    assert "results/columns.py" in named
+    missing = [path for path in named if not any((folder / path).exists() for folder in (ROOT, ROOT / "ucbench"))]
+    assert missing == []
+
+
 def test_every_page_is_in_a_table_of_contents():
     entries = [
         entry
