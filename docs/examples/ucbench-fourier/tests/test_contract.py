@@ -6,5 +6,5 @@ from ucbench.testing import check_poisoner
 
 
 @pytest.mark.parametrize("reference", ["fourier", "fourier@fixed", "fourier:waves=3,phases=3,channels=signs"])
-def test_the_component_keeps_its_contract(reference):
+def test_fourier_keeps_the_contract(reference):
     check_poisoner(installed().resolve("poisoner", reference))

@@ -6,5 +6,5 @@ from ucbench.testing import check_defense
 
 
 @pytest.mark.parametrize("reference", ["wavelet-denoise", "wavelet-denoise@visu", "wavelet-denoise:8:colours=rgb"])
-def test_the_component_keeps_its_contract(reference):
+def test_wavelet_denoise_keeps_the_contract(reference):
     check_defense(installed().resolve("defense", reference))
