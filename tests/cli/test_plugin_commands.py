@@ -279,7 +279,7 @@ class TestCheckPlugin:
         file.write_text(text.replace('"A thing"', '""'))
         _, report = checked(capsys, "--plugin", str(file))
         (entry,) = report["components"]
-        assert failed(entry) == {"record/summary", "poisoner/generators", "poisoner/budget"}
+        assert failed(entry) == {"spec/summary", "poisoner/generators", "poisoner/budget"}
         assert verdicts(entry)["poisoner/same-seed"] == "ok"
         assert verdicts(entry)["poisoner/checkpoint"] == "skipped"
 
@@ -306,7 +306,7 @@ class TestCheckPlugin:
         file.write_text(source("defense", old, new) + textwrap.dedent(kinds_of_params))
         code, report = checked(capsys, "--plugin", str(file))
         assert code == 1
-        assert failed(report["components"][0]) >= {f"record/{rule}"}
+        assert failed(report["components"][0]) >= {f"spec/{rule}"}
 
     def test_text_report_has_evidence_and_fix(self, capsys, file):
         file.write_text(source("metric", "float(context.model(x).mean())", 'float("nan")'))
@@ -356,7 +356,7 @@ class TestCheckPlugin:
         monkeypatch.setattr("ucbench.cli.check_plugin.installed", lambda: contested)
         code, report = checked(capsys, "defense/one")
         assert code == 1
-        assert failed(report["components"][0]) == {"record/name"}
+        assert failed(report["components"][0]) == {"spec/name"}
 
     def test_torch_import_at_registration_is_found(self, capsys, tmp_path, monkeypatch):
         hook = HEAD.replace("from torch import nn", "") + textwrap.dedent(GOOD["metric"])
@@ -367,7 +367,7 @@ class TestCheckPlugin:
         (tmp_path / "torch.py").touch()  # the other process need not import the real one
         code, report = checked(capsys, "metric/thing")
         assert code == 1
-        assert failed(report["components"][0]) == {"record/light"}
+        assert failed(report["components"][0]) == {"spec/light"}
         assert "heavy_plugin does" in json.dumps(report)
 
     def test_plugin_without_components_is_only_loaded(self, capsys, file):

@@ -73,7 +73,7 @@ def test_every_kind_passes_check_plugin(environment):
         verdicts = {line["rule"]: line["verdict"] for line in entry["rules"]}
         assert entry["component"].startswith(f"{kind} {name_of(kind)}")
         assert "failed" not in verdicts.values()
-        assert verdicts["record/light"] == "ok"
+        assert verdicts["spec/light"] == "ok"
         assert verdicts[f"{kind}/runs"] == "ok"
 
 
