@@ -46,7 +46,7 @@ from .numerics import Numerics as Numerics, available_cores as available_cores, 
 from .plugins.grammar import parse_chain as parse_chain
 from .plugins.hookspecs import hookimpl as hookimpl
 from .plugins.params import Params as Params
-from .plugins.registry import Component as Component, installed as installed
+from .plugins.registry import Component as Component, installed as installed, trying as trying
 from .plugins.specs import (
     CellEvent as CellEvent,
     ComponentSpec as ComponentSpec,
