@@ -44,12 +44,12 @@ from ucbench import ImageSet, UcbenchError, UsageError
 from ucbench.crafting.resize import resize
 from ucbench.data.loading import load_dataset
 from ucbench.data.selection import balanced_indices
+from ucbench.exploit.labels import LabelRun
 from ucbench.numerics import Numerics
 from ucbench.plugins.grammar import parse
 from ucbench.plugins.registry import installed
 from ucbench.progress import Progress, reporting
 from ucbench.training.batches import ResidentSet, split_evenly
-from ucbench.training.context import Run
 from ucbench.training.determinism import seeded
 from ucbench.training.engine import Engine
 from ucbench.training.schedules import cosine
@@ -173,7 +173,7 @@ def zero_shot_accuracy(checkpoint: Path, images: ImageSet, engine: Engine, progr
     """Percent of ``images`` that the saved model gives their true class, under the prompt "a photo of a {class}."."""
     clip = OpenClip(OpenClipParams(checkpoint=checkpoint, classes=images.classes))
     clip.to(engine.device, torch.float32)
-    labels = annotate(clip, images, Run(engine, ("clip", 0), progress), "zero-shot")
+    labels = annotate(clip, images, LabelRun(engine, progress), "zero-shot")
     return 100.0 * float((labels == images.known_labels).mean())
 
 

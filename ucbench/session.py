@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -62,11 +61,6 @@ class Session:
         self.timings = Timings(self.store.root)
         self._registry = registry
         self._memory: dict[str, Any] = {}
-
-    @classmethod
-    def at(cls, home: Path, numerics: Numerics) -> Session:
-        """A silent session on the store in ``home``, as workers in other processes have it."""
-        return cls(Store(home), numerics)
 
     def with_numerics(self, numerics: Numerics) -> Session:
         """A session on the same store and registry with other arithmetic."""

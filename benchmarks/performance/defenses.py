@@ -26,8 +26,7 @@ from ucbench.data.imageset import ImageSet
 from ucbench.numerics import environment, resolve
 from ucbench.plugins.registry import Component, installed
 from ucbench.progress import Silent
-from ucbench.training.context import Run
-from ucbench.training.defenses import DefensePipeline
+from ucbench.training.defenses import DefensePipeline, DefenseRun
 from ucbench.training.determinism import deterministic, seeded
 from ucbench.training.engine import Engine
 
@@ -74,7 +73,7 @@ class Trainings:
 
     def __init__(self, engine: Engine, victim: str, train: ImageSet, trusted: ImageSet) -> None:
         self._train, self._trusted = train, trusted
-        self._run = Run(engine, ("benchmark", 0), Silent())
+        self._run = DefenseRun(engine, ("benchmark", 0), Silent())
         self._engine = engine
         self._victim = installed().resolve("victim", f"{victim}{',' if ':' in victim else ':'}epochs=1").build()
 

@@ -42,30 +42,31 @@ def timed(found: dict[str, float], name: str) -> Iterator[None]:
 def measure(count: int, computed: int, workers: int, root: Path) -> dict[str, float]:
     """Seconds of each part."""
     found: dict[str, float] = {}
-    registry, numerics = small_registry(), resolve("cpu", "float32", 1)
-    here = api.Session(registry, numerics, Silent(), root / "planned")
+    numerics = resolve("cpu", "float32", 1)
+
+    def session(name: str) -> Session:
+        return Session(Store(root / name), numerics, Silent(), small_registry())
+
+    here = session("planned")
     with timed(found, "plan_seconds"):
         many = small_cells("spots", seeds=count // CELLS_A_SEED)
         api.plan_session(many, here)
 
-    def bench(name: str) -> Session:
-        return Session(Store(root / name), numerics, Silent())
-
     some = small_cells("spots", seeds=computed // CELLS_A_SEED)
     with timed(found, "serial_seconds"):
-        records = run_cells(some, bench("serial"), registry, out=root / "out", executor=Serial())
+        records = run_cells(some, session("serial"), out=root / "out", executor=Serial())
     with timed(found, "process_seconds"):
-        run_cells(some, bench("process"), registry, executor=Processes(ProcessParams(workers=workers)))
+        run_cells(some, session("process"), executor=Processes(ProcessParams(workers=workers)))
     inside = sum(record["cost"]["train_seconds"] for record in records)
     found["overhead_milliseconds_a_cell"] = round(1000 * (found["serial_seconds"] - inside) / len(some), 2)
     found["speed_up_of_workers"] = round(found["serial_seconds"] / found["process_seconds"], 2)
 
-    walked = bench("walked")
+    walked = session("walked")
     for cell in many:
         task = task_of(cell, walked)
         write_record(root / "walk", {**records[0], "cell": task.key, "request": cell.describe()})
     with timed(found, "rewalk_seconds"):
-        run_cells(many, walked, registry, out=root / "walk")
+        run_cells(many, walked, out=root / "walk")
     return {"cells": len(many), "computed_cells": len(some), "workers": workers, **found}
 
 

@@ -9,11 +9,11 @@ import re
 from typing import Any
 
 from _ext.markdown import table
-from ucbench.results.columns import ASKED, BOARD, CHANGED, COST, MEASURED, Column
+from ucbench.results.columns import REQUESTED, BOARD, CHANGED, COST, MEASURED, Column
 
 MARKER = re.compile(r"<!-- columns: (\w+) -->")
 PARTS: dict[str, tuple[Column, ...]] = {
-    "asked": ASKED,
+    "asked": REQUESTED,
     "measured": MEASURED,
     "changed": CHANGED,
     "cost": COST,

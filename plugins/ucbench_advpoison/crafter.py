@@ -15,7 +15,7 @@ from torch import Tensor
 from ucbench import ImageSet, UsageError, channel_statistics, pgd, shifted
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench import CraftRun
     from ucbench_advpoison.params import SignedStepsParams
 
 Floats = NDArray[np.float32]
@@ -65,9 +65,7 @@ class Aim:
 class Crafter:
     """The steps of all images towards one aim, going on from the run's checkpoint."""
 
-    def __init__(self, params: SignedStepsParams, train: ImageSet, aim: Aim, run: Run) -> None:
-        assert run.surrogate is not None
-        assert run.budget is not None
+    def __init__(self, params: SignedStepsParams, train: ImageSet, aim: Aim, run: CraftRun) -> None:
         self.params, self.train, self.aim, self.run = params, train, aim, run
         self.surrogate, self.radius = run.surrogate, run.budget.radius
         self.fill = channel_statistics(train)[0]

@@ -12,7 +12,7 @@ from ucbench import ImageSet, Perturbation, UsageError
 from ucbench_advpoison.crafter import Aim, Crafter
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench import CraftRun
     from ucbench_advpoison.params import AdvPoisonParams, HypoParams
 
 
@@ -39,7 +39,7 @@ class AdvPoison:
     def __init__(self, params: AdvPoisonParams) -> None:
         self.params = params
 
-    def craft(self, train: ImageSet, run: Run) -> Perturbation:
+    def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
         """One perturbation an image, ``[N, 3, H, W]``; the state holds ``targets``, int64 ``[K]``, if targeted.
 
         Raises:
@@ -64,7 +64,7 @@ class Hypo:
     def __init__(self, params: HypoParams) -> None:
         self.params = params
 
-    def craft(self, train: ImageSet, run: Run) -> Perturbation:
+    def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
         """One perturbation an image, ``[N, 3, H, W]``.
 
         Raises:
@@ -73,7 +73,7 @@ class Hypo:
         return Perturbation(Crafter(self.params, train, Aim(_labels(train)), run).craft())
 
 
-def derangement(kind: str, classes: int, offset: int, run: Run) -> NDArray[np.int64]:
+def derangement(kind: str, classes: int, offset: int, run: CraftRun) -> NDArray[np.int64]:
     """A permutation of ``classes`` (at least 2) without a fixed point, int64 ``[classes]``.
 
     Args:

@@ -105,7 +105,7 @@ def _pictures(column: pa.ChunkedArray, file: Path) -> list[Picture]:
 
 def _labels(column: pa.ChunkedArray, classes: int, file: Path, name: str) -> NDArray[np.int64]:
     _refuse_nulls(column, f"label in column {name!r}", file)
-    labels = column.to_numpy().astype(np.int64)
+    labels: NDArray[np.int64] = column.to_numpy().astype(np.int64)
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if len(wrong):
         raise DataError(

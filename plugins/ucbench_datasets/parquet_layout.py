@@ -76,7 +76,7 @@ def label_column(file: Path, asked: str | None = None) -> str:
         DataError: naming the columns there are.
     """
     schema = read_schema(file)
-    integers = [column.name for column in schema if pa.types.is_integer(column.type)]
+    integers: list[str] = [column.name for column in schema if pa.types.is_integer(column.type)]
     if asked is not None:
         found = [name for name in integers if name == asked]
     elif len(integers) == 1:
@@ -98,7 +98,7 @@ def picture_column(file: Path) -> str:
         DataError: naming the columns there are.
     """
     schema = read_schema(file)
-    found = [column.name for column in schema if _holds_bytes(column.type)]
+    found: list[str] = [column.name for column in schema if _holds_bytes(column.type)]
     if len(found) != 1:
         raise DataError(f"{file}: expected one column of encoded pictures, found {len(found)}. {_columns(schema)}")
     return found[0]
@@ -128,8 +128,8 @@ def class_names(file: Path) -> dict[str, tuple[str, ...]]:
 
 def _holds_bytes(kind: pa.DataType) -> bool:
     if pa.types.is_struct(kind):
-        return kind.get_field_index("bytes") >= 0
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+        return bool(kind.get_field_index("bytes") >= 0)
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _mapping(text: bytes, where: str) -> dict[str, Any]:

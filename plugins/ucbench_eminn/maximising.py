@@ -12,7 +12,7 @@ from ucbench import DivergedError, ImageSet, Perturbation, cosine, pgd
 from ucbench_eminn.objective import cross_entropy, measured, prepared
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench import CraftRun
     from ucbench_eminn.params import EMaxNParams
 
 
@@ -30,7 +30,7 @@ class ErrorMaximising:
     def __init__(self, params: EMaxNParams) -> None:
         self.params = params
 
-    def craft(self, train: ImageSet, run: Run) -> Perturbation:
+    def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
         """Perturbations float32 ``[N, 3, H, W]``, one an image, within ``run.budget``.
 
         Raises:
@@ -69,9 +69,8 @@ class ErrorMaximising:
         run.note("reached", perturbed["error"] >= params.wanted_error)
         return Perturbation(bilevel.delta.cpu().numpy())
 
-    def _ascended(self, x: Tensor, labels: Tensor, network: nn.Module, run: Run) -> Tensor:
+    def _ascended(self, x: Tensor, labels: Tensor, network: nn.Module, run: CraftRun) -> Tensor:
         """Perturbations ``[B, 3, H, W]`` of images ``x`` that raise the cross-entropy."""
-        assert run.budget is not None
         loss = cross_entropy(network, labels, run.engine.autocast())
         radius = run.budget.radius
         step = self.params.step * radius

@@ -16,7 +16,7 @@ from ucbench import DivergedError, ImageSet, Perturbation, pgd
 from ucbench_eminn.objective import cross_entropy, measured, prepared
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench import CraftRun
     from ucbench_eminn.params import EMinNClassParams, EMinNParams, SweepParams
 
 #: Share of the radius from which a value counts as saturated.
@@ -48,7 +48,7 @@ class ErrorMinimising:
     def __init__(self, params: EMinNParams) -> None:
         self.params = params
 
-    def craft(self, train: ImageSet, run: Run) -> Perturbation:
+    def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
         """Perturbations float32 ``[N, 3, H, W]``, one an image, within ``run.budget``.
 
         Raises:
@@ -104,7 +104,7 @@ class ErrorMinimisingClasses:
     def __init__(self, params: EMinNClassParams) -> None:
         self.params = params
 
-    def craft(self, train: ImageSet, run: Run) -> Perturbation:
+    def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
         """Perturbations float32 ``[K, 3, H, W]``, one a class, within ``run.budget``, indexed by label.
 
         Raises:
@@ -133,7 +133,7 @@ class ErrorMinimisingClasses:
         return Perturbation(turns.publish(patterns), train.known_labels)
 
     def assign(
-        self, images: ImageSet, labels: NDArray[np.int64] | None, state: object, run: Run
+        self, images: ImageSet, labels: NDArray[np.int64] | None, state: object, run: CraftRun
     ) -> NDArray[np.int64] | None:
         """The perturbation of each image's own class, where there is a label to tell it."""
         return labels
@@ -162,7 +162,7 @@ class Alternation:
         DataError: without labels.
     """
 
-    def __init__(self, train: ImageSet, run: Run, params: SweepParams) -> None:
+    def __init__(self, train: ImageSet, run: CraftRun, params: SweepParams) -> None:
         self._run, self._params = run, params
         self.bilevel = prepared(train, run, params)
         _, self.extra = self.bilevel.resume()

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from ucbench import BiLevel, ImageSet, UsageError
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench import CraftRun
     from ucbench_eminn.params import SurrogateTraining
 
 
-def prepared(train: ImageSet, run: Run, params: SurrogateTraining) -> BiLevel:
+def prepared(train: ImageSet, run: CraftRun, params: SurrogateTraining) -> BiLevel:
     """A fresh surrogate and perturbations of zero for ``train``.
 
     Raises:
@@ -52,7 +52,7 @@ def cross_entropy(network: nn.Module, labels: Tensor, autocast: torch.autocast) 
 
 
 @torch.no_grad()
-def measured(bilevel: BiLevel, run: Run, batch: int) -> dict[str, float]:
+def measured(bilevel: BiLevel, run: CraftRun, batch: int) -> dict[str, float]:
     """Mean ``loss`` and ``error`` (share in [0, 1]) of the network in eval mode on all perturbed images."""
     network = bilevel.frozen()
     loss, wrong = torch.zeros((2,), device=run.device)

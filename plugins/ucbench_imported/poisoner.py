@@ -16,7 +16,7 @@ from ucbench_imported.content import sha256
 from ucbench_imported.sources import Source, open_source, size_text
 
 if TYPE_CHECKING:
-    from ucbench import Norm, Run
+    from ucbench import CraftRun, Norm
     from ucbench_imported.params import ReleaseParams
 
 Levels = NDArray[np.float64]
@@ -43,7 +43,7 @@ class ImportedRelease:
     def __init__(self, params: ReleaseParams) -> None:
         self.params = params
 
-    def craft(self, train: ImageSet, run: Run) -> Perturbation:
+    def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
         """Perturbations ``[N, 3, H, W]``, or ``[K, 3, H, W]`` indexed by label, of whole levels within the budget.
 
         Beyond the result, memory holds a block of pictures, and what :func:`open_source` has to read whole. Notes
@@ -54,7 +54,6 @@ class ImportedRelease:
             DataError: if the path is missing or damaged, or holds NaN, infinity or pictures of several sizes.
             UsageError: if it does not fit ``train``, exceeds the budget, or a parameter is needed to read it.
         """
-        assert run.budget is not None
         source = self._laid_out(open_source(self.params.path, self.params.key))
         class_wise = self._is_class_wise(source, train)
         kind, factor = self._reading(source)
@@ -87,7 +86,7 @@ class ImportedRelease:
         return Perturbation(delta)
 
     def assign(
-        self, images: ImageSet, labels: NDArray[np.int64] | None, state: dict[str, NDArray[Any]], run: Run
+        self, images: ImageSet, labels: NDArray[np.int64] | None, state: dict[str, NDArray[Any]], run: CraftRun
     ) -> NDArray[np.int64] | None:
         """The perturbation of each image's own label, where there is one a class and a label to tell."""
         return labels if _CLASS_WISE in state else None

@@ -28,19 +28,8 @@ from ucbench import (
 )
 
 if TYPE_CHECKING:
-    from ucbench import Run, Surrogate
+    from ucbench import LabelRun, Surrogate
     from ucbench_labelings.params import KMeansParams, PredictedParams
-
-
-def model_of(run: Run) -> Surrogate:
-    """The pretrained model of ``run``.
-
-    Raises:
-        UsageError: if there is none.
-    """
-    if run.surrogate is None:
-        raise UsageError("This labeling uses a pretrained model, and none is given. Name one with model=.")
-    return run.surrogate
 
 
 class Predicted:
@@ -53,7 +42,7 @@ class Predicted:
     def __init__(self, params: PredictedParams) -> None:
         self.params = params
 
-    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: Run) -> tuple[ImageSet, ImageSet]:
+    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: LabelRun) -> tuple[ImageSet, ImageSet]:
         """Both sets under the model's classes, named ``predicted 207`` by its own numbers.
 
         Notes as :func:`_note`.
@@ -61,7 +50,7 @@ class Predicted:
         Raises:
             UsageError: if the model sees one class only, has no classifier, or is not given.
         """
-        model = model_of(run)
+        model = run.surrogate
         seen, before = np.unique(predict_classes(model, clean, run.device), return_inverse=True)
         if len(seen) < 2:
             raise UsageError(
@@ -97,7 +86,7 @@ class KMeans:
     def __init__(self, params: KMeansParams) -> None:
         self.params = params
 
-    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: Run) -> tuple[ImageSet, ImageSet]:
+    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: LabelRun) -> tuple[ImageSet, ImageSet]:
         """Both sets under ``k`` clusters, named ``cluster 0`` and so on; each has published images.
 
         Notes as :func:`_note`.
@@ -106,7 +95,7 @@ class KMeans:
             UsageError: if there are fewer images, or fewer that differ in the model's eyes, than clusters; or without a
                 model.
         """
-        model, k = model_of(run), self.params.k
+        model, k = run.surrogate, self.params.k
         before, now = (
             cluster(extract_features(model, images, run.device), k, self.params.map_seed)
             for images in (clean, published)
@@ -120,7 +109,7 @@ class KMeans:
         return published.with_labels(labels, classes), test.with_labels(scoring, classes)
 
 
-def _note(run: Run, labels: Labels, *, labels_kept: NDArray[np.bool_], clean: ImageSet, classes: int) -> None:
+def _note(run: LabelRun, labels: Labels, *, labels_kept: NDArray[np.bool_], clean: ImageSet, classes: int) -> None:
     """Note how the labels that are used compare with others of the same images.
 
     ``label_agreement`` with the originals; ``labels_kept``: percent of images that look to the model as they did when

@@ -13,12 +13,11 @@ import torch
 
 from ucbench import ImageSet, Labels, Params, UsageError, agreement, cluster, extract_features, nearest_centre
 from ucbench_labelings.class_maps import numbered, read_class_map
-from ucbench_labelings.machine import model_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ucbench import Run
+    from ucbench import LabelRun
     from ucbench_labelings.params import CoarseParams, FineParams, MergeParams, NoisyParams
 
 
@@ -28,7 +27,7 @@ class Original:
     def __init__(self, params: Params) -> None:
         self.params = params
 
-    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: Run) -> tuple[ImageSet, ImageSet]:
+    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: LabelRun) -> tuple[ImageSet, ImageSet]:
         return published.with_labels(clean.known_labels, clean.classes), test
 
 
@@ -43,7 +42,7 @@ class Coarse:
     def __init__(self, params: CoarseParams) -> None:
         self.params = params
 
-    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: Run) -> tuple[ImageSet, ImageSet]:
+    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: LabelRun) -> tuple[ImageSet, ImageSet]:
         """Both sets under the coarse classes; notes ``label_agreement``.
 
         Raises:
@@ -93,14 +92,14 @@ class Fine:
     def __init__(self, params: FineParams) -> None:
         self.params = params
 
-    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: Run) -> tuple[ImageSet, ImageSet]:
+    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: LabelRun) -> tuple[ImageSet, ImageSet]:
         """Both sets under ``parts`` classes for each one, named ``CLASS/part 0`` and so on; notes ``label_agreement``.
 
         Raises:
             UsageError: naming the class if it has fewer images, or fewer that differ in the model's eyes, than parts;
                 or without a model.
         """
-        model, parts = model_of(run), self.params.parts
+        model, parts = run.surrogate, self.params.parts
         features, tested = (extract_features(model, images, run.device) for images in (clean, test))
         labels, scoring = np.empty(len(clean), np.int64), np.empty(len(test), np.int64)
         for label, name in enumerate(clean.classes):
@@ -126,7 +125,7 @@ class Merge:
     def __init__(self, params: MergeParams) -> None:
         self.params = params
 
-    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: Run) -> tuple[ImageSet, ImageSet]:
+    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: LabelRun) -> tuple[ImageSet, ImageSet]:
         """Both sets under the groups; notes ``merged_classes`` by group, and ``label_agreement``.
 
         Raises:
@@ -162,7 +161,7 @@ class Noisy:
     def __init__(self, params: NoisyParams) -> None:
         self.params = params
 
-    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: Run) -> tuple[ImageSet, ImageSet]:
+    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: LabelRun) -> tuple[ImageSet, ImageSet]:
         """The published set mislabelled, the test set as it is; notes ``mislabelled`` (images), ``label_agreement``."""
         true, count, classes = clean.known_labels, len(clean), len(clean.classes)
         draws = np.random.RandomState(self.params.map_seed)

@@ -126,7 +126,8 @@ def projection(dimensions: int, generator: torch.Generator) -> Tensor | None:
     """Random orthonormal columns float64 ``[dimensions, DIMENSIONS]``, or None where features are as few as that."""
     if dimensions <= DIMENSIONS:
         return None
-    return torch.linalg.qr(torch.randn(dimensions, DIMENSIONS, generator=generator, dtype=torch.float64)).Q
+    columns: Tensor = torch.linalg.qr(torch.randn(dimensions, DIMENSIONS, generator=generator, dtype=torch.float64)).Q
+    return columns
 
 
 def variance(features: Tensor) -> float:

@@ -19,7 +19,7 @@ from ucbench_miue.objective import (
 )
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench import CraftRun
     from ucbench_miue.params import MIUEParams
 
 #: Images on which the diagnostics of a finished craft are measured.
@@ -85,7 +85,7 @@ class MIUE:
     def __init__(self, params: MIUEParams) -> None:
         self.params = params
 
-    def craft(self, train: ImageSet, run: Run) -> Perturbation:
+    def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
         """Perturbations ``[N, 3, H, W]``, one an image, within ``run.budget``; reads the labels.
 
         Notes ``loss`` (L_MI at the first step of the first round and the last of the last, means over batches),
@@ -139,7 +139,7 @@ class MIUE:
             raise DivergedError(f"mi-ue: training diverged in round {number + 1}: the mean loss is {loss}.")
         return loss
 
-    def _batches(self, state: BiLevel, number: int, balanced: bool, run: Run) -> Iterator[Tensor]:
+    def _batches(self, state: BiLevel, number: int, balanced: bool, run: CraftRun) -> Iterator[Tensor]:
         """Indices of all images once, shuffled by the round's number."""
         stream = f"perturbing-{number}"
         if not balanced:
@@ -147,14 +147,15 @@ class MIUE:
         batches = balanced_batches(state.labels.cpu(), self.params.poison_batch, run.generator(stream))
         return (indices.to(state.delta.device) for indices in batches)
 
-    def _perturb(self, state: BiLevel, batches: Iterator[Tensor], number: int, run: Run) -> tuple[float, float]:
+    def _perturb(self, state: BiLevel, batches: Iterator[Tensor], number: int, run: CraftRun) -> tuple[float, float]:
         """One pass over ``batches``; returns the mean loss at a batch's first and at its last step."""
         params = self.params
         alpha = params.alpha_last + (1 - number / params.rounds) * (params.alpha_first - params.alpha_last)
         network: Any = state.frozen()
         first, last = [], []
         for indices in batches:
-            labels, losses = state.labels[indices], []
+            labels = state.labels[indices]
+            losses: list[Tensor] = []
 
             def objective(perturbed: Tensor, labels: Tensor = labels, losses: list[Tensor] = losses) -> Tensor:
                 with run.engine.autocast():
@@ -190,7 +191,7 @@ class MIUE:
         )
 
     @torch.no_grad()
-    def _diagnose(self, state: BiLevel, run: Run) -> None:
+    def _diagnose(self, state: BiLevel, run: CraftRun) -> None:
         """Are classes narrower, to the trained network, where images are perturbed?"""
         chosen = torch.randperm(len(state), generator=run.generator("diagnosed"))[:DIAGNOSED].to(state.delta.device)
         network: Any = state.frozen()

@@ -12,7 +12,7 @@ from ucbench_openclip.loading import load_clip
 from ucbench_openclip.surrogate import FrozenClip, class_embeddings
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench import LabelRun
     from ucbench_openclip.params import CoarseByNameParams, ZeroShotParams
 
 #: Images annotated between two reports of progress.
@@ -33,7 +33,7 @@ class ZeroShot:
     def __init__(self, params: ZeroShotParams) -> None:
         self.params = params
 
-    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: Run) -> tuple[ImageSet, ImageSet]:
+    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: LabelRun) -> tuple[ImageSet, ImageSet]:
         """``published`` under the annotations, ``test`` as it is.
 
         Notes, in percent of the images: ``label_agreement`` (``accuracy``: labelled with their true class),
@@ -60,7 +60,7 @@ class ZeroShot:
         return published.with_labels(labels, clean.classes), test
 
 
-def annotate(clip: NetworkSurrogate, images: ImageSet, run: Run, text: str) -> NDArray[np.int64]:
+def annotate(clip: NetworkSurrogate, images: ImageSet, run: LabelRun, text: str) -> NDArray[np.int64]:
     """The named class ``[N]`` with the highest score for every image; progress is reported under ``text``."""
     advance = run.progress(text, len(images))
     labels = []
@@ -84,7 +84,7 @@ class CoarseByName:
     def __init__(self, params: CoarseByNameParams) -> None:
         self.params = params
 
-    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: Run) -> tuple[ImageSet, ImageSet]:
+    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: LabelRun) -> tuple[ImageSet, ImageSet]:
         """Both sets under the groups; notes ``merged_classes`` by group, and ``label_agreement``.
 
         Raises:

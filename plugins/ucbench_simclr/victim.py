@@ -15,7 +15,7 @@ from ucbench import ImageSet, Recipe, UsageError, learning_rate, seeded, split_e
 from ucbench_simclr.pretraining import features_of, pretrain
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench import DefenseRun, Run
     from ucbench_simclr.params import SimCLRParams
 
 #: Deviation, as a share of its largest value, up to which a feature counts as constant: what rounding makes of one.
@@ -32,7 +32,7 @@ class SimCLR:
     def __init__(self, params: SimCLRParams) -> None:
         self.params = params
 
-    def fit(self, train: ImageSet, trusted: ImageSet | None, run: Run) -> None:
+    def fit(self, train: ImageSet, trusted: ImageSet | None, run: DefenseRun) -> None:
         """Train on the images of ``train``, and on images and labels of ``trusted``, whose classes it takes over.
 
         Raises:

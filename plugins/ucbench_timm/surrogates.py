@@ -22,7 +22,7 @@ from ucbench_timm.params import (
     UntrainedParams,
     efficientnet_lite0_file,
 )
-from ucbench_timm.victims import ResNet18, check_name, create
+from ucbench_timm.victims import ResNet18, check_name, create, resnet
 
 if TYPE_CHECKING:
     from ucbench import Run
@@ -110,8 +110,8 @@ class TimmSurrogate(NetworkSurrogate):
         super().__init__()
         self._name = params.model
         check_name(params.model)
-        _, *own_size = get_pretrained_cfg_value(params.model, "input_size")
-        height, width = (params.size, params.size) if params.size else own_size
+        native: Any = get_pretrained_cfg_value(params.model, "input_size")
+        height, width = (params.size, params.size) if params.size else native[1:]
         if params.checkpoint is None:
             network = _with_timms_weights(params.model, (height, width))
         else:
@@ -200,7 +200,7 @@ class FreshNetwork(Normalized):
 
     def features(self, x: Tensor) -> Tensor:
         """Images ``[B, 3, H, W]`` in [0, 1] to the classifier's input ``[B, D]``."""
-        model = self.model
+        model: Any = self.model
         features: Tensor = model.forward_head(model.forward_features((x - self.mean) / self.std), pre_logits=True)
         return features
 
@@ -220,7 +220,7 @@ class UntrainedResNet18:
         if train is None:
             raise UsageError("An untrained surrogate is built for a training set: module(seed, train).")
         with seeded(seed):
-            model = ResNet18(self.params).build(len(train.classes), train.size)
+            model = resnet("resnet18", self.params.width, len(train.classes), train.size)
         shell = normalized(model, self.params.normalize, train)
         return FreshNetwork(model, shell.mean, shell.std)
 

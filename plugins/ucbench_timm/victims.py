@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import timm
-from timm.layers import ClassifierHead
+from timm.layers.classifier import ClassifierHead
 from timm.models import get_pretrained_cfg_value, is_model_pretrained
 from timm.models.vgg import VGG, cfgs
 from torch import nn
@@ -63,6 +63,26 @@ def _stem(channels: int, kernel: int, stride: int) -> nn.Conv2d:
     return stem
 
 
+def resnet(name: str, width: int, classes: int, size: tuple[int, int]) -> nn.Module:
+    """timm's ``name`` as :class:`ResNet` describes it, with weights drawn from the global generator."""
+    # timm scales the stem only in its form of three convolutions; the single one takes that form's place.
+    model = create(
+        name,
+        size,
+        num_classes=classes,
+        channels=(width, 2 * width, 4 * width, 8 * width),
+        stem_type="deep",
+        stem_width=width // 2,
+        zero_init_last=False,
+    )
+    if is_small(size):
+        model.conv1 = _stem(width, kernel=3, stride=1)
+        model.maxpool = nn.Identity()
+    else:
+        model.conv1 = _stem(width, kernel=7, stride=2)
+    return model
+
+
 class ResNet:
     """A ResNet with ``width`` channels in the stem and 1, 2, 4, 8 times ``width`` in the stages.
 
@@ -78,22 +98,7 @@ class ResNet:
         self.recipe = params
 
     def build(self, classes: int, size: tuple[int, int]) -> nn.Module:
-        width = self.recipe.width
-        # timm scales the stem only in its form of three convolutions; the single one takes that form's place.
-        model = timm.create_model(
-            self.name,
-            num_classes=classes,
-            channels=(width, 2 * width, 4 * width, 8 * width),
-            stem_type="deep",
-            stem_width=width // 2,
-            zero_init_last=False,
-        )
-        if is_small(size):
-            model.conv1 = _stem(width, kernel=3, stride=1)
-            model.maxpool = nn.Identity()
-        else:
-            model.conv1 = _stem(width, kernel=7, stride=2)
-        return model
+        return resnet(self.name, self.recipe.width, classes, size)
 
 
 class ResNet18(ResNet):
@@ -118,7 +123,7 @@ class DenseNet121:
         self.recipe = params
 
     def build(self, classes: int, size: tuple[int, int]) -> nn.Module:
-        model = timm.create_model("densenet121", num_classes=classes)
+        model = create("densenet121", size, num_classes=classes)
         if is_small(size):
             model.features.conv0 = _stem(model.features.conv0.out_channels, kernel=3, stride=1)
             model.features.pool0 = nn.Identity()
@@ -136,7 +141,7 @@ class MobileNetV2:
         self.recipe = params
 
     def build(self, classes: int, size: tuple[int, int]) -> nn.Module:
-        model = timm.create_model("mobilenetv2_100", num_classes=classes)
+        model = create("mobilenetv2_100", size, num_classes=classes)
         if is_small(size):
             model.conv_stem.stride = (1, 1)
             model.blocks[1][0].conv_dw.stride = (1, 1)
@@ -156,9 +161,9 @@ class VGG16:
 
     def build(self, classes: int, size: tuple[int, int]) -> nn.Module:
         if not is_small(size):
-            return self._timms(classes)
+            return self._timms(classes, size)
         # The hidden layers are replaced below: with one channel they cost nothing until then.
-        model = self._timms(classes, mlp_ratio=1 / 4096)
+        model = self._timms(classes, size, mlp_ratio=1 / 4096)
         model.pre_logits = nn.Identity()
         model.head = ClassifierHead(model.num_features, classes, pool_type="avg")
         pools = [index for index, layer in enumerate(model.features) if isinstance(layer, nn.MaxPool2d)]
@@ -167,12 +172,12 @@ class VGG16:
             model.features[index] = nn.Identity()
         return model
 
-    def _timms(self, classes: int, **options: float) -> nn.Module:
+    def _timms(self, classes: int, size: tuple[int, int], mlp_ratio: float = 1.0) -> Any:
         width = self.recipe.width
         if width == 64:
-            return timm.create_model("vgg16_bn", num_classes=classes, **options)
-        layers = [layer if layer == "M" else layer * width // 64 for layer in cfgs["vgg16"]]
-        return VGG(layers, classes, norm_layer=nn.BatchNorm2d, **options)
+            return create("vgg16_bn", size, num_classes=classes, mlp_ratio=mlp_ratio)
+        layers = [layer * width // 64 if isinstance(layer, int) else layer for layer in cfgs["vgg16"]]
+        return VGG(layers, classes, norm_layer=nn.BatchNorm2d, mlp_ratio=mlp_ratio)
 
 
 class ViTSmall:
@@ -189,10 +194,10 @@ class ViTSmall:
         patch = 4 if is_small(size) else 16
         height, width = size
         below, right = -height % patch, -width % patch
-        model = timm.create_model(
+        model = create(
             "vit_small_patch16_224",
+            (height + below, width + right),
             num_classes=classes,
-            img_size=(height + below, width + right),
             patch_size=patch,
             embed_dim=self.recipe.width,
             num_heads=self.recipe.width // 64,

@@ -36,7 +36,8 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.norm1(self.conv1(reflect(x, 1))))
-        return x + self.norm2(self.conv2(reflect(y, 1)))
+        change: Tensor = self.norm2(self.conv2(reflect(y, 1)))
+        return x + change
 
 
 class GeneratorBank(nn.Module):
@@ -62,29 +63,32 @@ class GeneratorBank(nn.Module):
         def norm(channels: int) -> nn.Module:
             return nn.InstanceNorm2d(channels * groups, affine=True)
 
-        def conv(inside: int, outside: int, kernel: int, **options: int | bool) -> nn.Conv2d:
-            return nn.Conv2d(inside * groups, outside * groups, kernel, groups=groups, **options)  # type: ignore[arg-type]
+        def conv(inside: int, outside: int, kernel: int, stride: int = 1, *, bias: bool = False) -> nn.Conv2d:
+            padding = kernel // 2 if stride > 1 else 0  # at stride 1 the input is mirrored beyond its sides
+            return nn.Conv2d(
+                inside * groups, outside * groups, kernel, stride, padding=padding, bias=bias, groups=groups
+            )
 
         def up(inside: int, outside: int) -> nn.ConvTranspose2d:
             return nn.ConvTranspose2d(
                 inside * groups, outside * groups, 3, 2, padding=1, output_padding=1, bias=False, groups=groups
             )
 
-        self.first, self.first_norm = conv(3, width, 7, bias=False), norm(width)
+        self.first, self.first_norm = conv(3, width, 7), norm(width)
         self.down = nn.Sequential(
-            conv(width, 2 * width, 3, stride=2, padding=1, bias=False), norm(2 * width), nn.ReLU(),
-            conv(2 * width, 4 * width, 3, stride=2, padding=1, bias=False), norm(4 * width), nn.ReLU(),
+            conv(width, 2 * width, 3, stride=2), norm(2 * width), nn.ReLU(),
+            conv(2 * width, 4 * width, 3, stride=2), norm(4 * width), nn.ReLU(),
         )  # fmt: skip
         self.blocks = nn.Sequential(*(_Block(4 * width, groups) for _ in range(blocks)))
         self.up = nn.Sequential(
             up(4 * width, 2 * width), norm(2 * width), nn.ReLU(),
             up(2 * width, width), norm(width), nn.ReLU(),
         )  # fmt: skip
-        self.last = conv(width, 3, 7)
+        self.last = conv(width, 3, 7, bias=True)
 
     def forward(self) -> Tensor:
         """The raw outputs ``[K, 3, H, W]``, before tanh."""
         x = F.relu(self.first_norm(self.first(reflect(self.noise, 3))))
         x = self.last(reflect(self.up(self.blocks(self.down(x))), 3))
-        x = x.view(self.groups, 3, *x.shape[2:])
-        return x[..., : self.height, : self.image_width]
+        outputs: Tensor = x.view(self.groups, 3, *x.shape[2:])
+        return outputs[..., : self.height, : self.image_width]

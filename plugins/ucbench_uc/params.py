@@ -91,15 +91,15 @@ class UCParams(Params):
     )
     shuffle: bool = Field(True, description="false reads the images in their stored order (released code)")
 
-    def fitted_to(self, size: tuple[int, int]) -> UCParams:
-        """The same with what was left to the images' size (height, width) decided."""
-        tiny, large = max(size) < TINY, max(size) >= LARGE
-        return self.model_copy(
-            update={
-                "coarseness": self.coarseness or (4 if tiny else 8 if large else 1),
-                "augment": ("none" if tiny else "perturbed") if self.augment == "auto" else self.augment,
-            }
-        )
+    def block_side(self, size: tuple[int, int]) -> int:
+        """Side in pixels of the blocks of a perturbation, for images of ``size`` (height, width)."""
+        return self.coarseness or (4 if max(size) < TINY else 8 if max(size) >= LARGE else 1)
+
+    def augmentation(self, size: tuple[int, int]) -> Literal["none", "images", "perturbed"]:
+        """What is cropped and flipped while crafting, for images of ``size`` (height, width)."""
+        if self.augment == "auto":
+            return "none" if max(size) < TINY else "perturbed"
+        return self.augment
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "standard": {},

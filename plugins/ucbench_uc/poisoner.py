@@ -16,7 +16,7 @@ from ucbench_uc.generator import GeneratorBank
 from ucbench_uc.objective import derangement, discrepancy
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench import CraftRun
     from ucbench_uc.params import UCParams
 
 #: Images on which the diagnostics of a finished craft are measured.
@@ -40,14 +40,12 @@ class UnlearnableClusters:
     def __init__(self, params: UCParams) -> None:
         self.params = params
 
-    def craft(self, train: ImageSet, run: Run) -> Perturbation:
+    def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
         """Perturbations ``[K, 3, H, W]``, one a cluster, within ``run.budget``; reads no labels."""
-        assert run.surrogate is not None
-        assert run.budget is not None
-        clusters = clusters_of(train, self.params.clusters, run)
+        clusters = clusters_of(train, self.params.clusters, run, run.surrogate)
         centres = torch.from_numpy(clusters.centres).to(run.device)
         targets = derangement(self.params.derangement, centres.cpu()).to(run.device)
-        crafter = _Crafter(self.params.fitted_to(train.size), train, clusters, centres, targets, run)
+        crafter = _Crafter(self.params, train, clusters, centres, targets, run)
         every = list(range(self.params.clusters))
         groups = [every] if self.params.together else [[one] for one in every]
         delta = np.concatenate([crafter.craft(group) for group in groups])
@@ -55,10 +53,9 @@ class UnlearnableClusters:
         return Perturbation(delta, clusters.assignment, {"centres": clusters.centres, "targets": targets.cpu().numpy()})
 
     def assign(
-        self, images: ImageSet, labels: NDArray[np.int64] | None, state: dict[str, NDArray[np.float32]], run: Run
+        self, images: ImageSet, labels: NDArray[np.int64] | None, state: dict[str, NDArray[np.float32]], run: CraftRun
     ) -> NDArray[np.int64]:
         """Nearest stored centre ``[N]`` of unseen images: the perturbation they would have got."""
-        assert run.surrogate is not None
         features = extract_features(run.surrogate, images, run.device)
         return nearest_centre(features, torch.from_numpy(np.array(state["centres"]))).numpy()
 
@@ -70,11 +67,9 @@ class UnlearnableClusters:
         delta: NDArray[np.float32],
         centres: Tensor,
         targets: Tensor,
-        run: Run,
+        run: CraftRun,
     ) -> None:
         """Separate failed crafting from failed transfer: do the perturbed images reach the wrong centre at all?"""
-        assert run.surrogate is not None
-        assert run.budget is not None
         order = torch.randperm(len(train), generator=run.generator("diagnosed"))[:DIAGNOSED].numpy()
         kl = discrepancy("kl", centres, 1.0)
         before, after, reached, stayed, moved = [], [], [], [], []
@@ -104,10 +99,11 @@ class _Crafter:
     """Trains the generators of some clusters."""
 
     def __init__(
-        self, params: UCParams, train: ImageSet, clusters: Clusters, centres: Tensor, targets: Tensor, run: Run
+        self, params: UCParams, train: ImageSet, clusters: Clusters, centres: Tensor, targets: Tensor, run: CraftRun
     ) -> None:
         self.params, self.run, self.targets = params, run, targets
-        self.epsilon = run.budget.radius  # type: ignore[union-attr]
+        self.epsilon = run.budget.radius
+        self.block, self.augment = params.block_side(train.size), params.augmentation(train.size)
         self.images = torch.from_numpy(train.images.copy()).to(run.device)
         self.flip = train.flip
         self.members = [np.flatnonzero(clusters.assignment == k) for k in range(params.clusters)]
@@ -118,7 +114,7 @@ class _Crafter:
         params, run = self.params, self.run
         name = f"cluster-{group[0]}" if len(group) == 1 else "clusters-together"
         generator = run.generator(name)
-        sides = (math.ceil(side / params.coarseness) for side in self.images.shape[2:])
+        sides = (math.ceil(side / self.block) for side in self.images.shape[2:])
         noise = torch.rand((len(group), 3, *sides), generator=generator)
         with torch.random.fork_rng():
             torch.manual_seed(run.seed(f"{name}-weights"))
@@ -157,9 +153,9 @@ class _Crafter:
     def _squash(self, raw: Tensor) -> Tensor:
         """Perturbations ``[K, 3, H, W]`` within the budget from the generators' outputs."""
         output = torch.tanh(raw)
-        if self.params.coarseness > 1:
+        if self.block > 1:
             height, width = self.images.shape[2:]
-            output = output.repeat_interleave(self.params.coarseness, 2).repeat_interleave(self.params.coarseness, 3)
+            output = output.repeat_interleave(self.block, 2).repeat_interleave(self.block, 3)
             output = output[..., :height, :width]
         if self.params.squash == "tanh":
             return self.epsilon * output
@@ -174,14 +170,13 @@ class _Crafter:
     ) -> Tensor:
         """Sum over clusters of the mean over images, so that one cluster's gradient does not depend on the others."""
         run = self.run
-        assert run.surrogate is not None
         counts = torch.tensor([len(chosen) for chosen in indices])
         owner = torch.repeat_interleave(torch.arange(len(group)), counts).to(run.device)
         x = self.images[torch.from_numpy(np.concatenate(indices)).to(run.device)].float().div_(255.0)
-        if self.params.augment == "images":
+        if self.augment == "images":
             x = self._crop_flip(x, generator)
         x = (x + delta[owner]).clamp(0, 1)
-        if self.params.augment == "perturbed":
+        if self.augment == "perturbed":
             x = self._crop_flip(x, generator)
         goal = self.targets[torch.tensor(group, device=run.device)][owner]
         losses = self.distance(run.surrogate.features(x), goal)

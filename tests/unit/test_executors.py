@@ -12,6 +12,7 @@ from pathlib import Path
 import disturbing_components as disturbing
 import pytest
 
+from ucbench.plugins.registry import Registry
 from ucbench.progress import Silent
 from ucbench.running.executors.process import Processes, ProcessParams
 from ucbench.running.executors.serial import Serial
@@ -22,8 +23,8 @@ from ucbench.testing.cells import small_cells, small_registry
 from ucbench.testing.samples import NUMERICS
 
 
-def session(home: Path) -> Session:
-    return Session(Store(home), NUMERICS, Silent())
+def session(home: Path, registry: Registry | None = None) -> Session:
+    return Session(Store(home), NUMERICS, Silent(), registry or small_registry())
 
 
 def names(folder: Path) -> set[str]:
@@ -50,10 +51,10 @@ class KillingProgress(Silent):
 
 def test_processes_one_of_which_is_killed_write_the_records_of_one_process(tmp_path):
     cells = small_cells("spots")
-    alone = run_cells(cells, session(tmp_path / "one"), small_registry(), out=tmp_path / "one-out", executor=Serial())
-    driver = Session(Store(tmp_path / "two"), NUMERICS, KillingProgress())
+    alone = run_cells(cells, session(tmp_path / "one"), out=tmp_path / "one-out", executor=Serial())
+    driver = Session(Store(tmp_path / "two"), NUMERICS, KillingProgress(), small_registry())
     executor = Processes(ProcessParams(workers=2))
-    together = run_cells(cells, driver, small_registry(), out=tmp_path / "two-out", executor=executor)
+    together = run_cells(cells, driver, out=tmp_path / "two-out", executor=executor)
     assert driver.progress.killed
     assert comparable(together) == comparable(alone)
     assert names(tmp_path / "two-out") == names(tmp_path / "one-out")
@@ -86,7 +87,7 @@ def disturbed(tmp_path_factory) -> dict[str, dict]:
         patch.setenv("ENDLESS_MARK", str(folder / "begun"))
         patch.setattr("ucbench.running.executors.dispatcher.monotonic", LeapingClock(folder / "begun"))
         executor = Processes(ProcessParams(workers=1, limit=10**5))
-        records = run_cells(cells, session(folder), disturbing.registry(), executor=executor)
+        records = run_cells(cells, session(folder, disturbing.registry()), executor=executor)
     return {record["request"]["poisoner"]: record for record in records}
 
 
@@ -109,5 +110,5 @@ def test_job_beyond_the_limit_is_stopped(disturbed):
 
 def test_component_that_forks_leaves_every_answer_to_its_own_job(disturbed, tmp_path):
     cells = small_cells("forking", "spots", seeds=1, registry=disturbing.registry())
-    alone = run_cells(cells, session(tmp_path), disturbing.registry())
+    alone = run_cells(cells, session(tmp_path, disturbing.registry()))
     assert comparable([disturbed[record["request"]["poisoner"]] for record in alone]) == comparable(alone)

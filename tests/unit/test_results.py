@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ucbench.results.columns import ASKED, AVERAGED, BOARD, COLUMNS, PART_ACCURACY, PART_GAIN, column
+from ucbench.results.columns import REQUESTED, AVERAGED, BOARD, COLUMNS, PART_ACCURACY, PART_GAIN, column
 from ucbench.results.gate import gates
 from ucbench.results.records import read_records, write_record
 from ucbench.results.statistics import gap_removed
@@ -81,8 +81,8 @@ def test_columns_are_described_once_and_in_full():
         assert described.heading, described.name
     assert len({described.name for described in BOARD}) == len(BOARD)
     assert len({number.priority for number in AVERAGED}) == len(AVERAGED)
-    assert COLUMNS[: len(ASKED)] == tuple(described.name for described in ASKED)
-    assert not any(described.priority for described in ASKED)
+    assert COLUMNS[: len(REQUESTED)] == tuple(described.name for described in REQUESTED)
+    assert not any(described.priority for described in REQUESTED)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from ucbench.leaderboard.site import output as site_output
 from ucbench.leaderboard.site.charts import ink, short
 from ucbench.leaderboard.site.data import collect
 from ucbench.leaderboard.site.rerun import Companions, rerun
+from ucbench.session import Session
 
 pytest.importorskip("plotly", reason="the site is made with plotly: pip install 'ucbench[site]'")
 
@@ -317,7 +318,7 @@ def test_site_raises_without_records(tmp_path):
 
 
 @pytest.fixture
-def here(monkeypatch) -> api.Session:
+def here(monkeypatch) -> Session:
     registry = tiny.registry()
     monkeypatch.setattr(api, "installed", lambda: registry)
     return api.session(device="cpu", dtype="float32", threads=3)

@@ -14,8 +14,10 @@ from ucbench import api
 from ucbench.errors import UsageError
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.matrix.suite import find_suite, load_suite, shard, shipped_suites
-from ucbench.plugins.registry import installed
+from ucbench.plugins.registry import Registry, installed
 from ucbench.progress import Silent
+from ucbench.session import Session
+from ucbench.store.store import Store
 
 GOOD = """
     name = "small"
@@ -52,8 +54,8 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-def session() -> api.Session:
-    return api.Session(tiny.registry(), tiny.CPU, Silent())
+def session(registry: Registry | None = None) -> Session:
+    return Session(Store(), tiny.CPU, Silent(), registry or tiny.registry())
 
 
 def cells(path: Path, **changes):
@@ -158,7 +160,7 @@ def test_shard_parsing_raises_on_invalid_values(part):
 def test_shipped_suites_name_existing_components(name, monkeypatch, tmp_path):
     suite = api.suite(name)
     assert suite.file.name == name
-    found = api.suite_cells(suite, api.Session(installed(), tiny.CPU, Silent()))
+    found = api.suite_cells(suite, session(installed()))
     defenses = {cell.defense_text for cell in found}
     assert set(suite.file.ranking.defenses) <= defenses
     assert suite.file.threads == 1

@@ -45,7 +45,8 @@ def _guess(
 def guess_accuracy(changes: NDArray[np.int16], index: Labels, labels: Labels, seed: int, limit: int = 5000) -> float:
     """Held-out accuracy, in percent, of guessing the label from the perturbation alone by a linear classifier.
 
-    Image i carries ``changes[index[i]]``, int16 ``[M, 3, H, W]`` in 8-bit levels. Ridge regression on one-hot labels, fitted on four fifths of at most ``limit`` images and scored on the rest. Near
+    Image i carries ``changes[index[i]]``, int16 ``[M, 3, H, W]`` in 8-bit levels. Ridge regression on one-hot labels,
+    fitted on four fifths of at most ``limit`` images and scored on the rest. Near
     the largest class's share, the perturbation carries no (linear) shortcut to these labels; near 100, a perfect one.
     """
     rng = np.random.default_rng(seed)

@@ -66,8 +66,8 @@ def _accuracy(name: str, meaning: str, heading: str, priority: int = 0, unit: st
     return Column(name, "number", unit, meaning, 2, heading, priority=priority, **shown)
 
 
-#: What was asked for.
-ASKED = (
+#: What was requested.
+REQUESTED = (
     _text("dataset", "the data set with its options, as written in a request", "data set"),
     _text(
         "poisoner",
@@ -196,7 +196,7 @@ COST = (
     _text("cell", "key of the cell, and name of its record: `records/<cell>.json`"),
 )  # fmt: skip
 
-_ALL = (*ASKED, *MEASURED, *CHANGED, *COST)
+_ALL = (*REQUESTED, *MEASURED, *CHANGED, *COST)
 _BY_NAME = {column.name: column for column in _ALL}
 #: Names of the columns of results.csv, in order.
 COLUMNS = tuple(_BY_NAME)
@@ -253,7 +253,7 @@ BOARD = (
 
 
 def column(name: str) -> Column:
-    """The column of that name in results.csv; of a metric that was asked for, what all such columns share."""
+    """The column of that name in results.csv; of a requested metric, what all such columns share."""
     return _BY_NAME.get(name) or Column(name, "number", "", "", 4, name, shown=2, summary=True)
 
 

@@ -117,7 +117,7 @@ def _order(row: Row) -> tuple[Any, ...]:
 
 
 def columns(table: pd.DataFrame) -> list[str]:
-    """The columns that files have: :data:`COLUMNS`, and those of asked metrics (``<metric>.<name>``), by name."""
+    """The columns that files have: :data:`COLUMNS`, and those of requested metrics (``<metric>.<name>``), by name."""
     return [*COLUMNS, *sorted(name for name in table.columns if "." in name)]
 
 

@@ -191,7 +191,7 @@ def _check_frozen(subject: Subject[SurrogateSpec], surrogate: Surrogate, x: Tens
     with subject.calling("features()"):
         features = surrogate.features(capture_features)
     subject.require(features.requires_grad, DIFFERENTIABLE, "They have no gradient")
-    features.square().sum().backward()  # type: ignore[no-untyped-call]
+    features.square().sum().backward()
     reached = capture_features.grad is not None and bool(capture_features.grad.any())
     subject.require(reached, DIFFERENTIABLE, "Their gradient is missing or zero everywhere")
     rule = INPUTS.said("features() must not modify its input")

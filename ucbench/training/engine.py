@@ -64,7 +64,7 @@ class TrainingHooks:
 
     @property
     def select(self) -> Callable[[Sequence[float]], int] | None:
-        """``select(scores) -> epoch`` (from 0) whose weights are kept, given trusted accuracies; None keeps the last."""
+        """``select(scores) -> epoch`` (from 0) whose weights are kept, by trusted accuracies; None keeps the last."""
         return None
 
     def augment(self, x: Tensor, run: Any, generator: torch.Generator) -> Tensor:

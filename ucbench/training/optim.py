@@ -63,7 +63,7 @@ class Stepper:
             for group in self._optimizer.param_groups:
                 group["lr"] = lr
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.clip_norm)
         self._optimizer.step()

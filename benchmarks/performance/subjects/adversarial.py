@@ -16,8 +16,7 @@ from subjects.victim import PADDING_SHARE, sample
 from ucbench.data.imageset import ImageSet
 from ucbench.plugins.registry import installed
 from ucbench.progress import Silent
-from ucbench.training.context import Run
-from ucbench.training.defenses import DefensePipeline
+from ucbench.training.defenses import DefensePipeline, DefenseRun
 from ucbench.training.normalized import channel_statistics, normalized
 
 RADIUS = EPSILON / 255
@@ -57,7 +56,7 @@ class Fast(_Data):
         registry, sizes = installed(), self.sizes
         defense = registry.resolve("defense", f"adversarial-training:steps={sizes.attack_steps},step={STEP}").build()
         chain = DefensePipeline([("adversarial-training", defense)])
-        run = Run(self.engine, ("train", 0), Silent())
+        run = DefenseRun(self.engine, ("train", 0), Silent())
         steps = []
         result = self.engine.fit(
             network(sizes), self.train, victim(sizes).recipe, seed=0, run=run, defenses=chain, progress=steps.append

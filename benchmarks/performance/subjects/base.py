@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from ucbench.crafting.poisoner import CraftRun
 from ucbench.crafting.surrogate import Surrogate
 from ucbench.data.budget import Budget
 from ucbench.data.imageset import ImageSet
 from ucbench.numerics import Numerics
 from ucbench.plugins.registry import installed
 from ucbench.progress import Silent
-from ucbench.training.context import Run
 from ucbench.training.determinism import seeded
 from ucbench.training.engine import Engine
 
@@ -277,17 +277,17 @@ def bilevel_surrogate(sizes: Sizes) -> Surrogate:
     return installed().resolve("surrogate", f"resnet18:width={sizes.width}").build()
 
 
-class _Quiet(Run):
+class _Quiet(CraftRun):
     """What is known to be a network without training needs no warning in the table."""
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)
 
 
-def crafting(side: Side, progress: Silent, surrogate: Surrogate, epsilon: float = EPSILON) -> Run:
-    """What a poisoner is lent."""
+def crafting(side: Side, progress: Silent, surrogate: Surrogate, epsilon: float = EPSILON) -> CraftRun:
+    """What a poisoner is given."""
     surrogate.to(side.engine.device, side.engine.dtype)
-    return _Quiet(side.engine, ("craft", 0), progress, budget=Budget("linf", epsilon), surrogate=surrogate)
+    return _Quiet(side.engine, 0, progress, budget=Budget("linf", epsilon), surrogate=surrogate)
 
 
 def array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:

@@ -13,7 +13,7 @@ from subjects.augmenting import Batch, PlainBatch, boxes_of
 from subjects.base import CLASSES, Evidence, array
 from ucbench.plugins.registry import installed
 from ucbench.progress import Silent
-from ucbench.training.context import Run
+from ucbench.training.defenses import DefenseRun
 
 
 class Fast(Batch):
@@ -22,7 +22,7 @@ class Fast(Batch):
         return installed().resolve("defense", "cutmix:probability=1.0").build()
 
     def _mixed(self, x: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        return self._defense.mix(x, self.targets, Run(self.engine, ("train", 0), Silent()), generator)
+        return self._defense.mix(x, self.targets, DefenseRun(self.engine, ("train", 0), Silent()), generator)
 
     def check(self) -> tuple[Any, Evidence]:
         """Pictures and targets, for boxes and partners read off pictures that are numbers."""

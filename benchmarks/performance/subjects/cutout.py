@@ -13,7 +13,7 @@ from subjects.augmenting import Batch, PlainBatch, boxes_of
 from subjects.base import Evidence, array
 from ucbench.plugins.registry import installed
 from ucbench.progress import Silent
-from ucbench.training.context import Run
+from ucbench.training.defenses import DefenseRun
 
 
 class Fast(Batch):
@@ -22,7 +22,7 @@ class Fast(Batch):
         return installed().resolve("defense", "cutout").build()
 
     def _cut(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        return self._defense.augment(x, Run(self.engine, ("train", 0), Silent()), generator)
+        return self._defense.augment(x, DefenseRun(self.engine, ("train", 0), Silent()), generator)
 
     def check(self) -> tuple[Any, Evidence]:
         """Pictures, for squares read off white ones."""

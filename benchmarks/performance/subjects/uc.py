@@ -88,7 +88,9 @@ class PlainClusters(Clusters):
 
     @cached_property
     def clusters(self) -> Any:
-        return clusters_of(self.train, self.sizes.uc_clusters, crafting(self, Stopwatch(self, 1), self.surrogate))
+        return clusters_of(
+            self.train, self.sizes.uc_clusters, crafting(self, Stopwatch(self, 1), self.surrogate), self.surrogate
+        )
 
     @cached_property
     def network(self) -> plain_uc.Surrogate:

@@ -80,7 +80,7 @@ class _Renderer:
         self._sheet_of = _sheets(site.records.values(), sheets)
         self.sheets = {path.name: path for path in self._sheet_of.values()}
         self._templates = Environment(
-            loader=PackageLoader("ucbench.site"),
+            loader=PackageLoader("ucbench.leaderboard.site"),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -254,7 +254,7 @@ def _record(record: Record) -> bytes:
 
 
 def _asset(name: str) -> bytes:
-    return (resources.files("ucbench.site") / "assets" / name).read_bytes()
+    return (resources.files("ucbench.leaderboard.site") / "assets" / name).read_bytes()
 
 
 def _plotly() -> bytes:
