@@ -27,7 +27,7 @@ import torch
 from torch import nn
 
 import ucbench
-from ucbench.params import Params
+from ucbench import Params
 """
 
 #: A small component of every kind that keeps its contract, as a plugin in one file.
@@ -143,15 +143,15 @@ GOOD = {
             yield ucbench.MetricSpec(name="thing", summary="A thing", load=f"{__name__}:Thing")
     """,
     "executor": """
-        from ucbench.computing import compute
+        from ucbench import compute
 
         class Thing:
             def __init__(self, params):
                 self.params = params
 
-            def run(self, tasks, bench, on_done):
+            def run(self, tasks, session, on_done):
                 for task in tasks:
-                    on_done(task, compute(task, bench))
+                    on_done(task, compute(task, session))
 
         @ucbench.hookimpl
         def ucbench_executors():
@@ -174,7 +174,7 @@ GOOD = {
 _RETURN = "return ucbench.Perturbation"
 _ASSIGNED = "return np.zeros(len(images), np.int64)"
 _RESUMED = "run.checkpoint.save(1, {}); delta *= 1 - bool(run.checkpoint.load())"
-_DONE = "on_done(task, compute(task, bench))"
+_DONE = "on_done(task, compute(task, session))"
 #: What is exchanged in the good component, and the rule that is broken then.
 BROKEN = [
     ("poisoner", "(2 * noise - 1)", "(3 * noise - 1)", "budget"),
@@ -219,8 +219,8 @@ BROKEN = [
     ("metric", "float(context.model(x).mean())", "float(torch.rand(()))", "generators"),
     ("metric", "with torch.no_grad():", "with torch.set_grad_enabled(not context.model.train()):", "model"),
     ("executor", "for task in tasks:", "for task in tasks[1:]:", "once"),
-    ("executor", _DONE, "on_done(task, {**compute(task, bench), 'status': 'ok'})", "failures"),
-    ("executor", _DONE, "on_done(task, {**compute(task, bench), 'cell': ''})", "same-records"),
+    ("executor", _DONE, "on_done(task, {**compute(task, session), 'status': 'ok'})", "failures"),
+    ("executor", _DONE, "on_done(task, {**compute(task, session), 'cell': ''})", "same-records"),
     ("exporter", "return ", "return f'{np.random.default_rng().random()}' + ", "repeatable"),
     ("exporter", "for entry in entries)", "for entry in entries if entry.rank)", "complete"),
     ("exporter", "return ", "return list(entries) or ", "text"),
