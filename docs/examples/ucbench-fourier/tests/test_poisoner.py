@@ -1,4 +1,4 @@
-"""What the contract does not know about this poisoner."""
+"""What this poisoner does beyond the contract of its kind."""
 
 import numpy as np
 import pytest
@@ -24,28 +24,28 @@ def spectrum(delta: np.ndarray) -> dict[tuple[int, int], float]:
 
 
 @pytest.mark.parametrize("values", [{}, {"waves": 3}, {"phases": 1, "waves": 2}, {"channels": "signs", "phases": 5}])
-def test_craft_scales_every_channel_to_the_radius(values):
+def test_every_channel_reaches_radius_and_none_exceeds_it(values):
     delta = craft(epsilon=12, **values).delta
     assert np.abs(delta).max((2, 3)) == pytest.approx(12 / 255, rel=1e-6)
 
 
-def test_perturbation_spectrum_holds_only_the_frequencies_of_its_group():
+def test_spectrum_of_perturbation_is_that_of_its_group():
     crafted = craft(waves=2)
-    for group, cycles in enumerate(crafted.state["frequencies"].tolist()):
-        both = {(u * sign, v * sign) for u, v in cycles for sign in (1, -1)}
+    for group, own in enumerate(crafted.state["frequencies"].tolist()):
+        both = {(u * sign, v * sign) for u, v in own for sign in (1, -1)}
         for phase in range(8):
             shares = spectrum(crafted.delta[8 * group + phase, 1])
             assert sum(shares[point] for point in both) == pytest.approx(1, abs=1e-6)
             assert min(shares[point] for point in both) == pytest.approx(1 / 4, abs=1e-6)
 
 
-def test_craft_assigns_no_frequency_twice():
-    assigned = craft(waves=3).state["frequencies"].reshape(-1, 2)
-    assert len(assigned) == 15
-    assert len({min((u, v), (-u, -v)) for u, v in assigned.tolist()}) == 15
+def test_groups_share_no_frequency():
+    dealt = craft(waves=3).state["frequencies"].reshape(-1, 2)
+    assert len(dealt) == 15
+    assert len({min((u, v), (-u, -v)) for u, v in dealt.tolist()}) == 15
 
 
-def test_spectrum_peak_stays_in_the_band_after_rounding():
+def test_peak_stays_in_band_after_rounding():
     crafted = craft(low=2, high=4, epsilon=4)
     for delta in np.rint(crafted.delta[:, 0] * 255):
         shares = spectrum(delta)
@@ -61,7 +61,7 @@ def test_frequencies_of_8_pixels_lie_below_nyquist():
     assert sorted(map(tuple, within)) == [(0, 1), (0, 2), (1, -1), (1, 0), (1, 1), (2, 0)]
 
 
-def test_phases_of_a_class_average_to_zero():
+def test_perturbations_of_class_have_zero_mean():
     crafted = craft()
     for group in range(5):
         used = np.unique(crafted.index[IMAGES.known_labels == group])
@@ -70,18 +70,18 @@ def test_phases_of_a_class_average_to_zero():
     assert np.abs(crafted.delta.reshape(5, 8, -1).mean(1)).max() < 1e-6
 
 
-def test_phases_are_independent_of_labels():
+def test_phases_do_not_depend_on_labels():
     relabelled = IMAGES.with_labels((IMAGES.known_labels + 1) % 5, IMAGES.classes)
     assert (craft(relabelled).index % 8 == craft().index % 8).all()
 
 
-def test_preset_fixed_has_one_perturbation_per_class():
+def test_fixed_preset_has_one_perturbation_per_class():
     fixed = craft(**FourierParams.presets["fixed"])
     assert fixed.delta.shape == (5, 3, 16, 20)
     assert (fixed.index == IMAGES.known_labels).all()
 
 
-def test_assign_uses_labels_for_waves_and_pixels_for_phases():
+def test_assign_follows_label_and_pixels():
     crafted, poisoner = craft(), Fourier(FourierParams())
     unseen = IMAGES.with_labels(None)
     assigned = poisoner.assign(unseen, IMAGES.known_labels, crafted.state, make_run())
@@ -96,12 +96,12 @@ def test_channels_are_equal_or_inverted():
     assert (np.ptp(signed, axis=1) > 0).any()
 
 
-def test_craft_repeats_for_one_seed_and_differs_for_another():
+def test_perturbation_depends_on_seed_alone():
     assert (craft(seed=3).delta == craft(seed=3).delta).all()
     assert (craft(seed=3).state["frequencies"] != craft(seed=4).state["frequencies"]).any()
 
 
-def test_craft_raises_with_counts_when_the_band_is_too_narrow():
+def test_too_narrow_band_raises_usage_error_with_numbers():
     with pytest.raises(UsageError, match=r"have 2 frequencies, and 5 groups of 1 need 5"):
         craft(low=1, high=1)
     with pytest.raises(UsageError, match="must not be below"):

@@ -16,12 +16,16 @@ class FourierParams(Params):
     high: float = Field(
         8.0,
         gt=0,
-        description="highest frequency; those that an image of that size cannot hold (half its pixels) are left out",
+        description="highest frequency; those that an image of its size cannot hold (half its pixels) are left out",
     )
     waves: int = Field(1, ge=1, description="basis functions summed for every class or cluster")
-    phases: int = Field(8, ge=1, description="evenly spaced phases, one per image; 1: the same noise for a whole class")
+    phases: int = Field(
+        8,
+        ge=1,
+        description="evenly spaced phases, of which every image has one; 1: the same noise for the whole class",
+    )
     channels: Literal["grey", "signs"] = Field(
-        "grey", description="the same wave in all channels, or inverted in some, drawn per class"
+        "grey", description="the same wave in all channels, or inverted in some, drawn for every class"
     )
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"fixed": {"phases": 1}}

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 class Fourier:
-    """Adds to every image a wave, or a sum of waves, with frequencies that only its class or cluster has.
+    """Adds to every image a wave, or a sum of waves, whose frequencies only its class or cluster has.
 
     A real basis function of the discrete Fourier transform of ``H x W`` pixels is ``cos(2 pi (u y/H + v x/W) + p)``
     with whole numbers u and v of cycles per image; its spectrum is two points, ``(u, v)`` and ``(-u, -v)``. Frequencies
-    are assigned to groups without repetition, so the spectra of two groups have no point in common.
+    are drawn without repetition, so that the spectra of two groups have no point in common.
 
-    With several phases, an image's phase is computed from its pixels: images of one class then share a frequency but
-    no pixel pattern. An even number of phases has pairs half a turn apart, so the mean of a group's perturbations is
-    zero.
+    With several phases the phase of an image follows from its pixels: images of one class then share a frequency but
+    no pixel pattern. An even number of phases consists of pairs half a turn apart, so that the mean of a group's
+    perturbations is zero.
     """
 
     def __init__(self, params: FourierParams) -> None:
@@ -35,7 +35,7 @@ class Fourier:
         """Perturbations ``[K * phases, 3, H, W]``: phase j of group k is number ``k * phases + j``.
 
         Every channel of each is scaled so that its largest absolute value is the linf radius. State: ``frequencies``
-        int64 ``[K, waves, 2]``, the cycles per image downwards and to the right.
+        int64 ``[K, waves, 2]``, cycles per image, downwards and to the right.
 
         Raises:
             UsageError: if the band has fewer frequencies than the groups need.
@@ -46,11 +46,11 @@ class Fourier:
         if len(band) < groups * waves:
             raise UsageError(
                 f"fourier: between {self.params.low:g} and {self.params.high:g} cycles, images of {height}x{width} "
-                f"pixels have {len(band)} frequencies, and {groups} groups of {waves} need {groups * waves}. Use a "
+                f"pixels have {len(band)} frequencies, and {groups} groups of {waves} need {groups * waves}. Take a "
                 "wider band, fewer waves, or fewer clusters."
             )
-        assigned = rng.permutation(band)[: groups * waves].reshape(groups, waves, 2)
-        begin = rng.uniform(0, 1, (groups, waves))
+        dealt = rng.permutation(band)[: groups * waves].reshape(groups, waves, 2)
+        start = rng.uniform(0, 1, (groups, waves))
         signs = rng.choice([-1.0, 1.0], (groups, 3))
         if self.params.channels == "grey":
             signs[:] = 1
@@ -58,15 +58,15 @@ class Fourier:
         delta = np.empty((groups, phases, 3, height, width), np.float32)
         for group in range(groups):
             for phase in range(phases):
-                wave = _sum_of_waves(assigned[group], begin[group] + phase / phases, train.size)
+                wave = _sum_of_waves(dealt[group], start[group] + phase / phases, train.size)
                 delta[group, phase] = radius * signs[group][:, None, None] * (wave / np.abs(wave).max())
         index = train.known_labels * phases + self._phases_of(train)
-        return Perturbation(delta.reshape(-1, 3, height, width), index, {"frequencies": assigned})
+        return Perturbation(delta.reshape(-1, 3, height, width), index, {"frequencies": dealt})
 
     def assign(
         self, images: ImageSet, labels: NDArray[np.int64] | None, state: Mapping[str, NDArray[Any]], run: CraftRun
     ) -> NDArray[np.int64] | None:
-        """What unseen images would get: the waves of their label; None without labels."""
+        """The waves of each image's label in the phase of its pixels, int64 ``[B]``; None without labels."""
         return None if labels is None else labels * self.params.phases + self._phases_of(images)
 
     def _phases_of(self, images: ImageSet) -> NDArray[np.int64]:
@@ -75,20 +75,20 @@ class Fourier:
 
 
 def frequencies(size: tuple[int, int], low: float, high: float) -> NDArray[np.int64]:
-    """Whole cycles ``(u, v)`` per image of ``size`` (height, width), ``low <= hypot(u, v) <= high``; int64 ``[F, 2]``.
+    """Whole cycles ``(u, v)`` per image of that height and width with ``low <= hypot(u, v) <= high``, int64 ``[F, 2]``.
 
-    ``(u, v)`` and ``(-u, -v)`` are the same wave and occur once. Frequencies of half the pixels of a side
-    (Nyquist's) and above are left out: there, a wave vanishes in one phase and is strongest in another.
+    Of ``(u, v)`` and ``(-u, -v)``, which are the same wave, one is given. Frequencies of half the pixels of a side
+    (Nyquist's) and above are left out: at that frequency a wave vanishes in one phase.
     """
     half_height, half_width = ((side - 1) // 2 for side in size)
     u, v = np.mgrid[0 : half_height + 1, -half_width : half_width + 1]
     length = np.hypot(u, v)
-    in_band = (low <= length) & (length <= high) & ((u > 0) | (v > 0))
-    return np.stack([u[in_band], v[in_band]], axis=1).astype(np.int64)
+    chosen = (low <= length) & (length <= high) & ((u > 0) | (v > 0))
+    return np.stack([u[chosen], v[chosen]], axis=1).astype(np.int64)
 
 
 def _sum_of_waves(cycles: NDArray[np.int64], turns: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
-    """The sum ``[H, W]`` of waves of ``cycles`` ``[waves, 2]`` that start at phases ``turns`` ``[waves]``, in turns."""
+    """The sum ``[H, W]`` of waves of ``cycles`` ``[waves, 2]`` with phases ``turns`` ``[waves]``, in whole turns."""
     rows, columns = (np.arange(side) / side for side in size)
     place = cycles[:, 0, None, None] * rows[:, None] + cycles[:, 1, None, None] * columns + turns[:, None, None]
     return np.asarray(np.cos(2 * np.pi * place).sum(0))

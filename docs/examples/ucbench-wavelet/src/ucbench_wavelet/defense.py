@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 _VALUES = 1 << 20
 #: The median of |x| for x of the standard normal distribution.
 _MEDIAN = 0.6744897501960817
-#: RGB to full-range Y, Cb, Cr (ITU-R BT.601, as in JPEG files); without offsets, which details do not have.
+#: RGB to full-range Y, Cb, Cr (ITU-R BT.601, as in JPEG files), without the offsets, which detail does not depend on.
 _TO_YCBCR = np.array(
     [[0.299, 0.587, 0.114], [-0.299 / 1.772, -0.587 / 1.772, 0.5], [0.5, -0.587 / 1.402, -0.114 / 1.402]]
 )
@@ -28,24 +28,24 @@ _TO_RGB = np.linalg.inv(_TO_YCBCR)
 
 
 class WaveletDenoising:
-    """Decomposes every training image into wavelets, moves details towards 0 by a threshold, and recomposes it.
+    """Decomposes every training image into wavelets, moves detail towards 0 by a threshold, and recomposes the image.
 
     A perturbation of small, spread-out values has small coefficients everywhere, an image few and large ones, so the
-    threshold removes mostly the perturbation. Each channel of each image is treated separately. Unless sigma is given,
-    it is the median of the finest diagonal subband's absolute coefficients over 0.6745 (Donoho and Johnstone). With
-    ``rule=bayes`` a subband's threshold is ``sigma**2 / sigma_x``, where ``sigma_x**2`` is its mean square minus
-    ``sigma**2``; where that is not positive, the subband is set to 0. With ``rule=visu`` all thresholds are
-    ``sigma * sqrt(2 ln(H W))``.
+    threshold removes mostly the perturbation. Each channel of each image is shrunk by itself. The noise's sigma is the
+    median of the finest diagonal subband's absolute coefficients over 0.6745 (Donoho and Johnstone), unless one is
+    given. With ``rule=bayes`` a subband's threshold is ``sigma**2 / sigma_x``, where ``sigma_x**2`` is its mean square
+    less ``sigma**2``; a subband where that is not positive becomes 0. With ``rule=visu`` the threshold of all subbands
+    is ``sigma * sqrt(2 ln(H W))``.
 
-    Images are mirrored at their borders. The coarsest approximation is not changed, so lower frequencies than
-    ``levels`` reach remain. The defense uses no randomness.
+    Images are continued beyond their borders by reflection. The coarsest approximation stays as it is, and with it the
+    frequencies below those of ``levels``. Nothing is random.
     """
 
     def __init__(self, params: WaveletParams) -> None:
         self.params = params
 
     def prepare(self, train: ImageSet, run: DefenseRun) -> ImageSet:
-        """The set with denoised pixels, uint8 of the same shape, rounded to the nearest level; with the same labels.
+        """The set with denoised pixels, uint8 of the same shape, rounded to the nearest level; labels as they were.
 
         Raises:
             UsageError: if the images are too small for one level of the wavelet.
@@ -61,7 +61,7 @@ class WaveletDenoising:
         return train.with_images(images)
 
     def levels(self, size: tuple[int, int]) -> int:
-        """Number of levels for images of that height and width.
+        """The number of levels into which images of that height and width are decomposed.
 
         Raises:
             UsageError: as :meth:`prepare`.
@@ -70,7 +70,7 @@ class WaveletDenoising:
         if largest < 1:
             raise UsageError(
                 f"wavelet-denoise: images of {size[0]}x{size[1]} pixels are too small for a level of "
-                f"{self.params.wavelet}. Use a shorter wavelet: haar (2 pixels) or db2 (4)."
+                f"{self.params.wavelet}. Take a shorter wavelet: haar, of 2 pixels, or db2, of 4."
             )
         return min(self.params.levels, largest)
 
@@ -82,20 +82,20 @@ class WaveletDenoising:
         sigma = self._sigma(details[-1][2])
         shrunk = [tuple(_soft(band, self._threshold(band, sigma, images.shape)) for band in level) for level in details]
         height, width = images.shape[2:]
-        # An image with odd sides comes back with one more row or column.
+        # An image of odd sides comes back with one more row or column.
         pixels = pywt.waverec2([coarse, *shrunk], self.params.wavelet, "symmetric")[..., :height, :width]
         if self.params.colours == "ycbcr":
             pixels = np.einsum("cd,ndhw->nchw", _TO_RGB, pixels)
         return np.asarray(np.clip(np.rint(pixels), 0, 255), np.uint8)
 
     def _sigma(self, finest: Floats) -> Floats:
-        """The noise's standard deviation ``[N, 3, 1, 1]``, from the finest diagonal subband ``[N, 3, h, w]``."""
+        """The noise's standard deviation ``[N, 3, 1, 1]``, by the finest diagonal subband ``[N, 3, h, w]``."""
         if self.params.sigma is not None:
             return np.full((*finest.shape[:2], 1, 1), self.params.sigma)
         return np.asarray(np.median(np.abs(finest), axis=(2, 3), keepdims=True) / _MEDIAN)
 
     def _threshold(self, band: Floats, sigma: Floats, shape: tuple[int, ...]) -> Floats:
-        """The threshold ``[N, 3, 1, 1]`` of coefficients ``[N, 3, h, w]``; infinity sets all of them to 0."""
+        """Threshold ``[N, 3, 1, 1]`` of the coefficients ``[N, 3, h, w]``; infinity removes all of them."""
         if self.params.rule == "visu":
             return np.asarray(sigma * np.sqrt(2 * np.log(shape[2] * shape[3])))
         signal = np.sqrt(np.maximum(np.square(band).mean((2, 3), keepdims=True) - sigma**2, 0))

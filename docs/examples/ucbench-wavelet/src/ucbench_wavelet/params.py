@@ -17,13 +17,13 @@ class WaveletParams(Params):
         description="a threshold per subband (BayesShrink), or one per image (VisuShrink: smoother)",
     )
     wavelet: Literal["haar", "db2", "db4", "sym4", "sym8", "coif1"] = Field(
-        "db2", description="orthogonal wavelet, by PyWavelets' name; images of 2 and 3 pixels per side allow haar only"
+        "db2", description="orthogonal wavelet, by PyWavelets' name; images of 2 or 3 pixels per side allow only haar"
     )
-    levels: int = Field(3, ge=1, description="largest number of levels; small images have fewer (db2 at 8 pixels: 1)")
+    levels: int = Field(3, ge=1, description="levels at most; small images have fewer (db2 at 8 pixels: 1)")
     sigma: float | None = Field(
         None,
         gt=0,
-        description="standard deviation of the noise in every shrunk channel, in 8-bit levels; none: estimated",
+        description="standard deviation of the noise in every channel that is shrunk, in 8-bit units; none: estimated",
     )
     colours: Literal["ycbcr", "rgb"] = Field("ycbcr", description="what is shrunk: luma and chroma, or RGB channels")
 
