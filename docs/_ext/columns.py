@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from _ext.markdown import table
-from ucbench.results.columns import REQUESTED, BOARD, CHANGED, COST, MEASURED, Column
+from ucbench.results.columns import BOARD, CHANGED, COST, MEASURED, REQUESTED, Column
 
 MARKER = re.compile(r"<!-- columns: (\w+) -->")
 PARTS: dict[str, tuple[Column, ...]] = {

@@ -212,7 +212,7 @@ def _columns(found: list[Figure]) -> dict[str, list[str]]:
 def _value(shared: Row, name: str) -> str:
     if name == "budget":
         return "" if shared["norm"] == "unbounded" else f"{shared['norm']} {shared['epsilon']}"
-    # Where the pictures lay is no part of what was measured.
+    # The folder of the images does not belong to what was measured.
     return re.sub(r"(parquet|imagefolder):[^:,]*/", r"\1:", shared[name]) if name == "dataset" else shared[name]
 
 

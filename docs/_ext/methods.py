@@ -1,8 +1,8 @@
-"""A page for every method that comes with ucbench, made from its record, its parameters and the published results.
+"""A page for every method that comes with ucbench, made from its spec, its parameters and the published results.
 
 Writes ``docs/methods/<kind>-<name>.md`` while building, and replaces ``<!-- methods: KIND -->`` in a page by a table
 of the methods of that kind, ``<!-- suites -->`` by one of the suites. Only what the distribution ``ucbench`` registers
-is described: other plugins that happen to be installed have documentation of their own.
+is described; other installed plugins bring their own documentation.
 """
 
 from __future__ import annotations
@@ -27,68 +27,67 @@ from ucbench.plugins.specs import SPEC_KINDS, ComponentSpec
 MARKER = re.compile(r"<!-- methods: (\w+) -->")
 SUITES = "<!-- suites -->"
 
-#: What the fields of records are called on the pages; others are named by themselves.
+#: What the fields of specs are called on the pages; others go by their own names.
 _WORDS = {
     "label_access": "must know of the labels",
     "granularity": "one perturbation for each",
     "budget": "made for the norm",
     "native_epsilon": "published radius",
-    "surrogate": "looks through",
+    "surrogate": "uses as surrogate",
     "trains_surrogate": "trains its surrogate itself",
     "oracle": "sees what a real one cannot (never ranked)",
     "projects": "relies on the core's projection",
-    "fidelity": "beside the publication",
+    "fidelity": "compared with the publication",
     "source": "reads",
     "static": "acts once, before training",
     "needs_trusted": "needs trusted images",
     "opaque": "trains by itself",
     "untrained": "bare architecture, without weights",
     "epsilon": "radius used unless one is named",
-    "reads": "is given",
 }
-_SOURCES = {"semantic": "clean pictures or metadata, as a person does", "machine": "the published pixels"}
+_SOURCES = {"semantic": "clean images or metadata, as a person does", "machine": "the published pixels"}
 _ELSEWHERE = {"name", "summary", "load", "params", "aliases", "requires", "extra", "version", "paper", "equation"}
 
 
-def records() -> list[ComponentSpec]:
+def specs() -> list[ComponentSpec]:
     """The methods that come with ucbench, by kind and name."""
     registry = installed()
     return [
-        record
+        spec
         for kind in SPEC_KINDS
-        for record in registry.specs(kind)
-        if registry.origin(kind, record.name).distribution == "ucbench"
+        for spec in registry.specs(kind)
+        if registry.origin(kind, spec.name).distribution == "ucbench"
     ]
 
 
-def page_name(record: ComponentSpec) -> str:
-    return f"{record.kind}-{record.name}.md"
+def page_name(spec: ComponentSpec) -> str:
+    return f"{spec.kind}-{spec.name}.md"
 
 
 def pages() -> dict[str, str]:
     """All pages by file name."""
     registry = installed()
-    return {page_name(record): page(record, registry) for record in records()}
+    return {page_name(spec): page(spec, registry) for spec in specs()}
 
 
-def page(record: ComponentSpec, registry: Registry) -> str:
+def page(spec: ComponentSpec, registry: Registry) -> str:
     """One method as Markdown."""
-    params = registry.params_class(record)
+    params = registry.params_class(spec)
     parts = [
-        f"# {_KINDS.get(record.kind, record.kind.capitalize())} `{record.name}`",
-        f"{record.summary[:1].upper()}{record.summary[1:]}.",
-        _usage(record, params),
-        _equation(record.equation),
-        "\n".join(f"- {name}: {text}" for name, text in _facts(record)),
-        _presets(record, params),
+        f"# {_KINDS.get(spec.kind, spec.kind.capitalize())} `{spec.name}`",
+        f"{spec.summary[:1].upper()}{spec.summary[1:]}.",
+        _usage(spec, params),
+        _equation(spec.equation),
+        "\n".join(f"- {name}: {text}" for name, text in _facts(spec)),
+        _presets(spec, params),
         _parameters(params),
-        _figures(record),
+        _figures(spec),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _equation(text: str) -> str:
-    """Set apart, the telling of its symbols on lines of their own."""
+    """The equation as a block, with one line per symbol explained."""
     lines = text.replace("; ", "\n")
     return f"```text\n{lines}\n```" if text else ""
 
@@ -97,53 +96,53 @@ _KINDS = {"dataset": "Data set"}
 _OPTION = {**{kind: f"--{kind}" for kind in SPEC_KINDS}, "exporter": "--to"}
 
 
-def _usage(record: ComponentSpec, params: type[Params]) -> str:
+def _usage(spec: ComponentSpec, params: type[Params]) -> str:
     preset = "[@PRESET]" if len(params.preset_names()) > 1 else ""
     argument = f":{params.argument.upper()}" if params.argument else ""
     if argument and not params.model_fields[params.argument].is_required():
         argument = f"[{argument}]"
     options = "[:key=value,...]" if params.model_fields else ""
-    written = f"Written `{_OPTION[record.kind]} {record.name}{preset}{argument}{options}`."
-    if record.aliases:
-        written += f" Also called {', '.join(map(code, record.aliases))}."
-    if record.requires:
-        written += f" Needs more than a plain installation: `{install_line(record)}`."
+    written = f"Written `{_OPTION[spec.kind]} {spec.name}{preset}{argument}{options}`."
+    if spec.aliases:
+        written += f" Also called {', '.join(map(code, spec.aliases))}."
+    if spec.requires:
+        written += f" Needs more than a plain installation: `{install_line(spec)}`."
     return written
 
 
-def _facts(record: ComponentSpec) -> list[tuple[str, str]]:
-    rows = [("paper", record.paper), ("version of its numbers", str(record.version))]
-    for field in dataclasses.fields(record):
-        value = getattr(record, field.name)
+def _facts(spec: ComponentSpec) -> list[tuple[str, str]]:
+    rows = [("paper", spec.paper), ("version of its numbers", str(spec.version))]
+    for field in dataclasses.fields(spec):
+        value = getattr(spec, field.name)
         if field.name in _ELSEWHERE or value in (None, "", (), False):
             continue
-        rows.append((_WORDS.get(field.name, field.name.replace("_", " ")), _fact(record, field.name, value)))
+        rows.append((_WORDS.get(field.name, field.name.replace("_", " ")), _fact(spec, field.name, value)))
     return [(name, text) for name, text in rows if text]
 
 
-def _fact(record: ComponentSpec, name: str, value: Any) -> str:
+def _fact(spec: ComponentSpec, name: str, value: Any) -> str:
     if name == "surrogate":
         return f"[`{value}`](surrogate-{measured.base(value)}.md)"
     if name == "source":
         return _SOURCES.get(value, value)
     if name in ("native_epsilon", "epsilon"):
-        norm = getattr(record, "budget", "linf")
+        norm = getattr(spec, "budget", "linf")
         return f"{value:g}" + {"linf": "/255", "l0": " pixels"}.get(norm, f" ({norm})")
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
     return "yes" if value is True else str(value)
 
 
-def _presets(record: ComponentSpec, params: type[Params]) -> str:
+def _presets(spec: ComponentSpec, params: type[Params]) -> str:
     named = [(preset, params.presets.get(preset, {})) for preset in params.preset_names()]
     shown = [(preset, values) for preset, values in named if values or preset != DEFAULT_PRESET]
     if not shown:
         return ""
     lines = [
-        f"- `{record.name}@{preset}`: {', '.join(f'`{k}={as_text(v)}`' for k, v in values.items()) or 'nothing'}"
+        f"- `{spec.name}@{preset}`: {', '.join(f'`{k}={as_text(v)}`' for k, v in values.items()) or 'nothing'}"
         for preset, values in shown
     ]
-    return "\n".join(["## Presets", "", f"A bare `{record.name}` has the defaults below. A preset changes", "", *lines])
+    return "\n".join(["## Presets", "", f"A bare `{spec.name}` has the defaults below. A preset changes", "", *lines])
 
 
 def _parameters(params: type[Params]) -> str:
@@ -161,11 +160,11 @@ def _default(row: dict[str, Any]) -> str:
     return code(text) if text else "empty"
 
 
-def _figures(record: ComponentSpec) -> str:
-    found = measured.section(record.kind, record.name, lambda path: _relative(page_about(path)))
+def _figures(spec: ComponentSpec) -> str:
+    found = measured.section(spec.kind, spec.name, lambda path: _relative(page_about(path)))
     if not found:
         return ""
-    what = "Of clean rows alone. " if record.kind in ("dataset", "victim") else ""
+    what = "Of clean rows alone. " if spec.kind in ("dataset", "victim") else ""
     how = "[How to read these tables](../methods.md#measured-figures)."
     return f"## Measured\n\n{what}Means over n craft seeds. {how}\n\n{found}"
 
@@ -176,13 +175,13 @@ def _relative(page: str) -> str:
 
 def overview(kind: str) -> str:
     """A table of the methods of one kind, with links to their pages."""
-    found = [record for record in records() if record.kind == kind]
+    found = [spec for spec in specs() if spec.kind == kind]
     facts = {"poisoner": ("label_access", "budget"), "defense": ("tier",), "labeling": ("source",)}.get(kind, ())
     return table(
         ["name", *(_HEADINGS[fact] for fact in facts), "what it is"],
         [
-            [f"[`{record.name}`]({METHODS}/{page_name(record)})", *(getattr(record, f) for f in facts), record.summary]
-            for record in found
+            [f"[`{spec.name}`]({METHODS}/{page_name(spec)})", *(getattr(spec, f) for f in facts), spec.summary]
+            for spec in found
         ],
     )
 

@@ -1,4 +1,4 @@
-"""Where things lie, for every generator: the checkout, its documentation and what is generated into it."""
+"""Where files are, for every generator: the checkout, its documentation and what is generated into it."""
 
 from __future__ import annotations
 
