@@ -37,11 +37,11 @@ def purpose(module: str) -> str:
 def overview() -> str:
     """The layers as a table in Markdown, the highest first."""
     rows = [
-        (str(place) if room == layer[0] else "", code(room.partition(".")[2]), purpose(room))
+        (code(room.partition(".")[2]), str(place), purpose(room))
         for place, layer in enumerate(layers(), 1)
         for room in layer
     ]
-    return table(["layer", "room", "what it holds"], rows)
+    return table(["room", "layer", "what it holds"], rows)
 
 
 def _insert(app: Any, docname: str, source: list[str]) -> None:
