@@ -467,7 +467,7 @@ class TestDamage:
     def test_a_damaged_picture(self, tmp_path):
         folder = pngs(tmp_path, TRAIN.images)
         (folder / "7.png").write_bytes((folder / "7.png").read_bytes()[:100])
-        with pytest.raises(DataError, match=r"7\.png: cannot be read as a picture"):
+        with pytest.raises(DataError, match=r"7\.png: cannot be read as an image"):
             crafted(folder)
 
     def test_a_folder_without_pictures(self, tmp_path):

@@ -1,7 +1,7 @@
-"""Perturbation budgets: projecting to them, and measuring what a release really changed.
+"""Perturbation budgets: projection, and measuring what a release changed.
 
-A budget bounds the change of each image. Stored changes are whole 8-bit levels, so every projection here ends
-in integers and holds *after* rounding: what is published never exceeds what was promised.
+A budget bounds the change of each image. Stored changes are whole 8-bit levels, so every projection ends in integers
+and the budget holds *after* rounding.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from ucbench.errors import ContractError, UsageError
 from ucbench.plugins.specs import Norm
 
 LEVELS = 255
-#: Values handled at once wherever images are processed block by block: some 340 images of 32 px, 7 of 224 px.
+#: Values per block where images are processed block by block: some 340 images of 32 px, 7 of 224 px.
 BLOCK_VALUES = 1 << 20
-#: Changes smaller than this, on the [0, 1] scale, do not count as moved by a projection.
+#: A projection that changes a value by less than this, on the [0, 1] scale, does not count as moving it.
 TOLERANCE = 1e-6
-#: Upper bound, in dB, of an image's PSNR in :func:`measure`: that of an unchanged image is infinite.
+#: Upper bound, in dB, of an image's PSNR in :func:`measure`; an unchanged image's would be infinite.
 PSNR_CAP = 100.0
 
 Changes = NDArray[np.int16]
@@ -36,11 +36,11 @@ class Budget:
 
     Attributes:
         norm: ``linf``, ``l2``, ``l0`` or ``unbounded``.
-        epsilon: 8-bit units for ``linf`` (8 means 8/255), Euclidean length on the [0, 1] scale for ``l2``,
-            pixels (places, whichever of their channels change) for ``l0``; None for ``unbounded``.
+        epsilon: 8-bit units for ``linf`` (8 means 8/255), Euclidean length on the [0, 1] scale for ``l2``, pixels (in
+            any number of channels) for ``l0``; None for ``unbounded``.
 
     Raises:
-        UsageError: if ``epsilon`` is missing, superfluous, not finite, or too small to change any pixel.
+        UsageError: if ``epsilon`` is missing, superfluous, not finite, or too small to change a pixel.
     """
 
     norm: Norm
@@ -51,7 +51,7 @@ class Budget:
             raise UsageError(f"Unknown norm {self.norm!r}: use linf, l2, l0 or unbounded.")
         if self.norm == "unbounded":
             if self.epsilon is not None:
-                raise UsageError(f"An unbounded budget has no epsilon, but was given {self.epsilon}.")
+                raise UsageError(f"An unbounded budget has no epsilon, got {self.epsilon}.")
             return
         if self.epsilon is None or not math.isfinite(self.epsilon) or self.epsilon <= 0:
             raise UsageError(f"A budget in {self.norm} needs a finite epsilon above 0, got {self.epsilon}.")
@@ -74,17 +74,16 @@ class Budget:
     def project(self, delta: NDArray[np.float32]) -> tuple[Changes, float]:
         """Project perturbations to the budget and round them to 8-bit levels.
 
-        ``linf`` clips, and never rounds beyond a fractional epsilon; ``l2`` rescales, and goes on shrinking
-        the perturbation of an image until its *rounded* length fits; ``l0`` keeps the pixels of the largest
-        Euclidean length over the channels, the first of equals; ``unbounded`` only limits to +-255 levels.
-        Rounding is to nearest and symmetric in sign.
+        ``linf`` clips, and never rounds beyond a fractional epsilon. ``l2`` rescales, and shrinks further until the
+        *rounded* length fits. ``l0`` keeps the pixels of the largest Euclidean length over the channels, the first ones
+        of a tie. ``unbounded`` only clips to +-255 levels. Rounding is to nearest and symmetric in sign.
 
         Args:
             delta: float32 ``[M, 3, H, W]`` on the [0, 1] scale, possibly a memory map.
 
         Returns:
-            Changes, int16 ``[M, 3, H, W]`` in levels; and the share of values that the projection, rounding
-            aside, moved by more than :data:`TOLERANCE`.
+            Changes, int16 ``[M, 3, H, W]`` in levels; and the share of values that the projection, before rounding,
+            moved by more than :data:`TOLERANCE`.
 
         Raises:
             ContractError: if ``delta`` holds NaN or infinity.
@@ -100,7 +99,7 @@ class Budget:
         return changes, moved / max(1, delta.size)
 
     def violation(self, changes: Changes) -> float:
-        """How far the largest change of int16 ``[M, 3, H, W]`` exceeds epsilon, in its units; else 0.0."""
+        """By how much the largest of the changes, int16 ``[M, 3, H, W]``, exceeds epsilon, in its units; or 0.0."""
         if self.epsilon is None:
             return 0.0
         largest = max((sizes(changes[block], self.norm).max() for block in blocks(changes.shape)), default=0.0)
@@ -128,7 +127,7 @@ def parse_epsilon(text: str) -> float:
     """Read a ``linf`` epsilon in 8-bit units: ``8`` and ``8/255`` are both 8.0.
 
     Raises:
-        UsageError: if the text is no number, has another denominator, or lies outside 1..255.
+        UsageError: if the text is not a number, has another denominator, or lies outside 1..255.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:/255)?", text.strip(), re.ASCII)
     if not match:
@@ -139,9 +138,9 @@ def parse_epsilon(text: str) -> float:
 
 
 def sizes(changes: Changes, norm: Norm) -> Floats:
-    """Size of each change, float64 ``[M]``: ``linf`` in levels, ``l2`` on the [0, 1] scale, ``l0`` in pixels.
+    """Size of each of the changes, int16 ``[M, 3, H, W]`` in levels, as float64 ``[M]``.
 
-    ``unbounded`` changes are measured as ``linf``. The changes are int16 ``[M, 3, H, W]``, in levels.
+    ``linf`` and ``unbounded`` in levels, ``l2`` on the [0, 1] scale, ``l0`` in pixels.
     """
     if norm == "l2":
         return np.asarray(np.sqrt(_sum_squares(changes.astype(np.float64))) / LEVELS)
@@ -156,16 +155,16 @@ def measure(source: UInt8Images, release: UInt8Images, block_values: int = BLOCK
     Args:
         source: uint8 ``[N, 3, H, W]``.
         release: uint8 of the same shape, image i perturbed from image i of the source.
-        block_values: values held at once; bounds the memory and changes nothing else.
+        block_values: values per block; affects memory only.
 
     Returns:
-        ``linf_max`` and ``linf_mean`` over images in levels, ``l2_*`` on the [0, 1] scale, ``l0_*`` in
-        pixels; ``psnr``, the mean over images in dB, each counted as :data:`PSNR_CAP` at most; ``ssim``, the
-        mean over images and channels (Wang et al., "Image quality assessment: from error visibility to
-        structural similarity", IEEE Transactions on Image Processing 13(4), 2004).
+        ``linf_max`` and ``linf_mean`` over images in levels, ``l2_*`` on the [0, 1] scale, ``l0_*`` in pixels;
+        ``psnr``, the mean over images in dB, each at most :data:`PSNR_CAP`; ``ssim``, the mean over images and channels
+        (Wang et al., "Image quality assessment: from error visibility to structural similarity", IEEE Transactions on
+        Image Processing 13(4), 2004).
 
     Raises:
-        ContractError: if the shapes differ or there is no image.
+        ContractError: if the shapes differ or there are no images.
     """
     if source.shape != release.shape or not len(source):
         raise ContractError(f"Cannot measure a release of shape {list(release.shape)} from {list(source.shape)}.")
@@ -187,7 +186,7 @@ def measure(source: UInt8Images, release: UInt8Images, block_values: int = BLOCK
 
 
 def blocks(shape: tuple[int, ...], block_values: int = BLOCK_VALUES) -> Iterator[slice]:
-    """Slices covering the first axis of ``shape``, each of one item or of at most ``block_values`` values."""
+    """Slices that cover the first axis of ``shape``, each of at most ``block_values`` values, but at least one item."""
     step = max(1, block_values // max(1, math.prod(shape[1:])))
     for start in range(0, shape[0], step):
         yield slice(start, min(start + step, shape[0]))
@@ -202,10 +201,10 @@ def _check_levels(epsilon: float, written: str) -> None:
 def _check_finite(delta: Floats, start: int) -> None:
     finite = np.isfinite(delta)
     if not finite.all():
-        place = [int(i) for i in np.argwhere(~finite)[0]]
-        value = delta[tuple(place)]
-        place[0] += start
-        raise ContractError(f"The perturbation holds {value} at delta{place}: all values must be finite.")
+        index = [int(i) for i in np.argwhere(~finite)[0]]
+        value = delta[tuple(index)]
+        index[0] += start
+        raise ContractError(f"The perturbation holds {value} at delta{index}: all values must be finite.")
 
 
 def _per_image(values: Floats) -> Floats:
@@ -217,15 +216,15 @@ def _sum_squares(values: Floats) -> Floats:
 
 
 def _round(delta: Floats, limit: int) -> Changes:
-    # Clipping before the conversion keeps values beyond int16 from wrapping around.
+    # Clip first: values beyond int16 would wrap around.
     return np.rint(np.clip(delta * LEVELS, -limit, limit)).astype(np.int16)
 
 
 def _shrink_until_rounded_fits(delta: Floats, radius: float) -> Changes:
-    """Bisect each image's scale: the rounded length never falls as the scale grows, and at 0 it fits.
+    """Bisect each image's scale: the rounded length fits at scale 0 and is monotone in the scale.
 
-    Values of equal size cross a rounding threshold together, a flat pattern all at once. Those at the
-    threshold are therefore rounded up one by one while the length allows, spread over the image.
+    Equal values cross a rounding threshold together, in a flat pattern all of them. Those at the threshold are
+    therefore rounded up one by one, spread over the image, while the length allows it.
     """
     low, high = np.zeros(len(delta)), np.ones(len(delta))
     for _ in range(12):
@@ -238,12 +237,12 @@ def _shrink_until_rounded_fits(delta: Floats, radius: float) -> Changes:
     largest = math.ceil((radius * LEVELS) ** 2)
     while math.sqrt(largest) / LEVELS > radius:
         largest -= 1
-    room = largest - squares.sum(axis=1)
+    slack = largest - squares.sum(axis=1)
     golden_ratio = (math.sqrt(5) - 1) / 2
     order = np.argsort(np.arange(below.shape[1]) * golden_ratio % 1)
     costs = (np.square(above, dtype=np.int64) - squares)[:, order]
     result = below[:, order]
-    np.copyto(result, above[:, order], where=costs.cumsum(axis=1) <= room[:, None])
+    np.copyto(result, above[:, order], where=costs.cumsum(axis=1) <= slack[:, None])
     changes = np.empty_like(below)
     changes[:, order] = result
     return changes.reshape(delta.shape)
@@ -251,7 +250,7 @@ def _shrink_until_rounded_fits(delta: Floats, radius: float) -> Changes:
 
 def _keep_largest_pixels(delta: Floats, count: int) -> Floats:
     energy = np.einsum("mchw,mchw->mhw", delta, delta)
-    # A stable sort, since which of equal pixels a partition keeps depends on the processor.
+    # A stable sort: a partition breaks ties differently on different processors.
     order = np.argsort(-energy.reshape(len(delta), -1), axis=1, kind="stable")
     keep = np.zeros(order.shape, bool)
     np.put_along_axis(keep, order[:, :count], True, axis=1)
@@ -265,20 +264,20 @@ def _psnr(changes: Changes) -> Floats:
 
 
 def _ssim(before: UInt8Images, after: UInt8Images) -> Floats:
-    """SSIM of each image, float64 ``[B]``: the mean over channels and over all windows inside the image.
+    """SSIM of each image, float64 ``[B]``: the mean over channels and all windows inside the image.
 
-    The window is the paper's 11x11 Gaussian of sigma 1.5, cut to the largest odd side that fits the image.
+    The window is the paper's 11x11 Gaussian of sigma 1.5, cut to the largest odd side that fits into the image.
     """
     from scipy.ndimage import correlate1d
 
     side = min(11, *before.shape[2:])
-    reach = (side - 1) // 2
-    window = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * 1.5**2))
+    radius = (side - 1) // 2
+    window = np.exp(-(np.arange(-radius, radius + 1) ** 2) / (2 * 1.5**2))
     window /= window.sum()
 
     def smooth(values: Floats) -> Floats:
-        rows = correlate1d(values, window, axis=2)[:, :, reach : values.shape[2] - reach]
-        return np.asarray(correlate1d(rows, window, axis=3)[..., reach : values.shape[3] - reach])
+        rows = correlate1d(values, window, axis=2)[:, :, radius : values.shape[2] - radius]
+        return np.asarray(correlate1d(rows, window, axis=3)[..., radius : values.shape[3] - radius])
 
     x, y = before.astype(np.float64), after.astype(np.float64)
     mean_x, mean_y = smooth(x), smooth(y)

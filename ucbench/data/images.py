@@ -1,4 +1,4 @@
-"""Reading pictures: any picture to 8-bit RGB, many of any size to one array of one size."""
+"""Reading images: one image as 8-bit RGB, many images of any size as one array."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Encoded = Path | bytes | memoryview
 Pixels = NDArray[np.uint8]
 Resample = Literal["bicubic", "bilinear"]
 
-#: Largest side that pictures of several sizes are brought to unless one is asked for: the ImageNet crop.
+#: Largest default side for images of several sizes: the ImageNet crop.
 LARGEST_DEFAULT_SIDE = 224
 
 _RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
@@ -30,17 +30,17 @@ _SIDEWAYS = (5, 6, 7, 8)
 #: Signature, length and name of the first chunk, width, height (PNG specification, sections 5.2 and 11.2.1).
 _PNG_HEAD = struct.Struct(">8sI4sII")
 _BLOCK = 64
-#: Encoded plus decoded bytes a picture, below which most of the work is Python's own and threads slow it.
+#: Encoded plus decoded bytes per image below which the interpreter dominates and threads only slow it down.
 _SMALL = 16 * 1024
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One picture to be read.
+    """One image to be read.
 
     Attributes:
         source: a file, an encoded file's bytes, or decoded pixels (uint8 ``[H, W, 3]``, RGB).
-        where: what an error calls it: the file, or the file and the row.
+        where: its name in errors: the file, or the file and the row.
     """
 
     source: Encoded | Pixels
@@ -50,15 +50,15 @@ class Picture:
         """uint8 ``[H, W, 3]``, RGB.
 
         Raises:
-            DataError: naming ``where``.
+            DataError: if it cannot be read; the text names ``where``.
         """
         return self.source if isinstance(self.source, np.ndarray) else decode(self.source, self.where)
 
     def size(self) -> tuple[int, int]:
-        """Height and width as :meth:`pixels` would have them, from the file's header where that is enough.
+        """Height and width of :meth:`pixels`, from the file's header where possible.
 
         Raises:
-            DataError: naming ``where``.
+            DataError: if it cannot be read; the text names ``where``.
         """
         if isinstance(self.source, np.ndarray):
             return self.source.shape[0], self.source.shape[1]
@@ -66,7 +66,7 @@ class Picture:
             return side, side
         with _opened(self.source, self.where) as image:
             width, height = image.size
-            # Asking for the orientation may decode the whole picture, and cannot change a square.
+            # Reading the orientation may decode the whole image; a square does not need it.
             if width != height and image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS:
                 width, height = height, width
         return height, width
@@ -74,15 +74,15 @@ class Picture:
 
 @dataclass(frozen=True)
 class Framing:
-    """How the pictures of a set are brought to one size.
+    """How the images of a set are brought to one size.
 
-    A picture is scaled, keeping its proportions, until it just covers ``cover``; then its middle ``crop`` is
-    cut out. Both are one resampling step (Pillow's, antialiased when shrinking), so no pixel is interpolated
-    twice; a picture that needs no scaling is only cropped, and one that already has the size keeps its bytes.
+    An image is scaled, with its proportions, until it just covers ``cover``; then its middle ``crop`` is cut out. Both
+    are one resampling step (Pillow's, antialiased when shrinking), so no pixel is interpolated twice. An image that
+    needs no scaling is only cropped; one that has the size keeps its pixels.
 
     Attributes:
         cover: height and width in pixels.
-        crop: height and width in pixels, nowhere larger than ``cover``.
+        crop: height and width in pixels, neither larger than in ``cover``.
         resample: the interpolation.
         note: the choice in words, to be printed.
     """
@@ -107,18 +107,17 @@ class Framing:
 
 
 def decode(source: Encoded, where: str = "") -> Pixels:
-    """Read one picture as uint8 ``[H, W, 3]``, RGB.
+    """Read one image as uint8 ``[H, W, 3]``, RGB.
 
-    The EXIF orientation is applied; transparency lies over white; 16-bit grey is scaled to 8 bits; grey,
-    palette and CMYK pictures are converted; of an animation the first frame counts.
+    The EXIF orientation is applied, transparency is blended onto white, 16-bit grey is scaled to 8 bits, grey, palette
+    and CMYK images are converted. Of an animation the first frame is read.
 
     Args:
         source: a file's path, or its bytes.
-        where: what an error calls the picture; the path if empty.
+        where: the image's name in errors; by default the path.
 
     Raises:
-        DataError: if the file is missing, damaged, truncated, no picture, or of a depth without an agreed
-            white.
+        DataError: if the file is missing, damaged, truncated, not an image, or of a depth whose white is undefined.
     """
     with _opened(source, where) as image:
         ImageOps.exif_transpose(image, in_place=True)
@@ -136,21 +135,20 @@ def choose_framing(
     resize: int | None = None,
     resample: Resample = "bicubic",
 ) -> Framing:
-    """Decide how a data set's pictures get one size; both splits then use the answer.
+    """Decide how the images of a data set get one size; both splits use the result.
 
-    With ``size``: the short side becomes ``resize`` (or ``size``), and the middle ``size`` x ``size`` is
-    kept. Without: training pictures of one size keep it; otherwise the short side becomes the smallest short
-    side of the training pictures, at most 224, and the middle square is kept.
+    With ``size``, the short side becomes ``resize`` (or ``size``), and the middle ``size`` x ``size`` is cut out.
+    Without, training images of one size keep it; otherwise the short side becomes the smallest short side of the
+    training images, at most 224, and the middle square is cut out.
 
     Args:
-        training: the pictures of the *training* split; read only where ``size`` is None, and then no more
-            than needed.
+        training: the images of the *training* split; only their sizes are read, and only if ``size`` is None.
         size: side in pixels, or None.
-        resize: short side in pixels before the crop; needs ``size``, at least as large.
+        resize: short side in pixels before the crop; needs ``size``, and is at least as large.
         resample: the interpolation.
 
     Raises:
-        DataError: if there is no picture to decide by, or one cannot be read.
+        DataError: if ``size`` is None and there are no images, or one cannot be read.
     """
     if size is not None:
         side = resize or size
@@ -161,7 +159,7 @@ def choose_framing(
             f"short side {side} px ({resample}), middle {size}x{size} kept",
         )
     if not training:
-        raise DataError("The training split holds no pictures.")
+        raise DataError("The training split holds no images.")
     sizes = _sizes(training)
     height, width = sizes.min(axis=0).tolist()
     if (sizes == sizes[0]).all():
@@ -176,12 +174,12 @@ def choose_framing(
 
 
 def assemble(pictures: Sequence[Picture], framing: Framing) -> UInt8Images:
-    """Read pictures into one uint8 array ``[N, 3, *framing.crop]``, in their order.
+    """Read images into one uint8 array ``[N, 3, *framing.crop]``, in order.
 
-    Large pictures are decoded in threads. Beyond the result, memory holds one decoded picture a thread.
+    Large images are decoded in threads. Besides the result, memory holds one decoded image per thread.
 
     Raises:
-        DataError: naming the first picture that cannot be read.
+        DataError: if an image cannot be read; the text names the first one.
     """
     height, width = framing.crop
     images = np.empty((len(pictures), 3, height, width), np.uint8)
@@ -204,7 +202,7 @@ def _sizes(pictures: Sequence[Picture]) -> NDArray[np.int64]:
 
 
 def for_each(work: Callable[[int], None], pictures: Sequence[Picture], decoded_bytes: int) -> None:
-    """Call ``work`` with every row number; the error that escapes is the first in order of rows."""
+    """Call ``work`` with every row number, in threads where that is faster; raises the error of the first row."""
 
     def work_on(rows: range) -> None:
         for row in rows:
@@ -220,25 +218,24 @@ def for_each(work: Callable[[int], None], pictures: Sequence[Picture], decoded_b
 
 
 def _encoded_bytes(pictures: Sequence[Picture]) -> float:
-    """Bytes held in memory; infinite where files are to be opened, since threads then hide the waiting."""
+    """Bytes in memory; infinite where files must be opened, since threads hide their latency."""
     return sum(float("inf") if isinstance(picture.source, Path) else len(picture.source) for picture in pictures)
 
 
 @contextmanager
 def _opened(source: Encoded, where: str) -> Iterator[Image.Image]:
-    # Pillow's decoders answer damaged files with nearly any exception (OSError, SyntaxError, struct.error,
-    # ...).
+    # Pillow's decoders raise nearly any exception for damaged files (OSError, SyntaxError, struct.error, ...).
     try:
         with Image.open(source if isinstance(source, Path) else io.BytesIO(source)) as image:
             yield image
     except Exception as error:
         unknown = isinstance(error, UnidentifiedImageError)
         reason = "its format is unknown or its header damaged" if unknown else str(error)
-        raise DataError(f"{where or _name(source)}: cannot be read as a picture: {reason}") from error
+        raise DataError(f"{where or _name(source)}: cannot be read as an image: {reason}") from error
 
 
 def _side_of_square_png(source: Encoded) -> int | None:
-    """From the 24 bytes that every PNG begins with: of a small picture, opening it takes as long as decoding."""
+    """From the first 24 bytes of a PNG, since opening a small image takes as long as decoding it."""
     if isinstance(source, Path):
         return None
     head = bytes(source[: _PNG_HEAD.size])
@@ -257,6 +254,6 @@ def _from_deep_grey(image: Image.Image) -> Pixels:
     """16-bit grey to 8-bit RGB: 65535 is white, rounded to the nearest level."""
     values = np.asarray(image)
     if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
-        raise ValueError("grey deeper than 16 bits has no agreed white; convert it to 8 or 16 bits")
+        raise ValueError("white is undefined for grey of more than 16 bits; convert it to 8 or 16 bits")
     grey = ((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
     return np.repeat(grey[:, :, None], 3, axis=2)

@@ -1,7 +1,7 @@
 """The store: objects that are computed once, stored under a key of all their inputs, and verified when opened.
 
-An object is a folder of ``.npy`` files with a manifest of their hashes. One rename makes it appear as a whole; a damaged
-object is moved to ``quarantine/`` and made again.
+An object is a folder of ``.npy`` files with a manifest of their hashes. One rename makes it appear as a whole. Damaged
+objects are moved to ``quarantine/`` and made again.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class Store:
     def get_or_make(
         self, kind: str, key: str, make: Callable[[], tuple[Arrays, Mapping[str, Any]]]
     ) -> tuple[StoredObject, bool]:
-        """Open an object, or make it. If several processes call this at the same time, one makes it and the others wait.
+        """Open an object, or make it. Of several processes that call this together, one makes it and the others wait.
 
         Returns:
             The object, and whether this call made it.
@@ -156,7 +156,7 @@ class Store:
             shutil.rmtree(trash, ignore_errors=True)
 
     def checkpoint(self, kind: str, key: str, every: float = CHECKPOINT_EVERY) -> Checkpoint:
-        """The checkpoint of an object in the making, written at most every ``every`` seconds; :meth:`put` removes it."""
+        """The checkpoint of an unfinished object, written at most every ``every`` seconds; :meth:`put` removes it."""
         return Checkpoint(self._checkpoint_path(kind, key), every)
 
     def _path(self, kind: str, key: str) -> Path:

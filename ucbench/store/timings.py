@@ -16,7 +16,7 @@ REMEMBERED = 20
 class Timings:
     """Seconds of finished crafts and trainings, one JSON line each in ``root/timings.jsonl``.
 
-    A lost or damaged line costs a prediction, never a result: lines are appended without locks, unreadable ones skipped.
+    A lost line costs a prediction, never a result: lines are appended without locks, unreadable ones skipped.
     """
 
     def __init__(self, root: Path) -> None:
