@@ -177,8 +177,8 @@ from .training.padding import reflect_pad as reflect_pad
 from .training.recipe import PAPER_RECIPES as PAPER_RECIPES
 from .training.recipe import QUICK_RECIPE as QUICK_RECIPE
 from .training.recipe import Recipe as Recipe
-from .training.schedules import cosine as cosine
-from .training.schedules import learning_rate as learning_rate
+from .training.recipe import cosine as cosine
+from .training.recipe import learning_rate as learning_rate
 
 __version__: str
 __all__: list[str]
