@@ -66,30 +66,30 @@ def test_history_lr_is_the_rate_of_the_epochs_last_step():
 
 
 class TestRepeating:
-    def test_one_seed_gives_the_same_bytes(self):
+    def test_fit_repeats_exactly_for_one_seed(self):
         assert weights(fit()) == weights(fit())
 
-    def test_another_seed_gives_others(self):
+    def test_fit_differs_for_another_seed(self):
         assert weights(fit(seed=1)) != weights(fit(seed=0))
 
-    def test_the_global_generators_do_not_matter_even_to_dropout(self):
+    def test_fit_ignores_global_generators_with_dropout(self):
         with seeded(1):
             first = weights(fit(dropout=0.5))
         with seeded(2):
             assert weights(fit(dropout=0.5)) == first
 
-    def test_the_global_generators_are_left_alone(self):
+    def test_fit_leaves_global_generators_unchanged(self):
         before = torch.get_rng_state()
         fit(dropout=0.5)
         assert torch.equal(torch.get_rng_state(), before)
 
-    def test_evaluating_between_epochs_changes_nothing(self):
+    def test_evaluation_between_epochs_changes_nothing(self):
         recipe = Recipe(epochs=3, batch=8, evaluate_every=1)
         capture_features = fit(recipe, dropout=0.5, evaluate={"test": sample_images(9, (8, 12), seed=1)})
         assert weights(capture_features) == weights(fit(recipe, dropout=0.5))
         assert len(capture_features.history) == 3
 
-    def test_neither_the_images_nor_the_labels_change(self):
+    def test_fit_modifies_neither_images_nor_labels(self):
         train = sample_images(21, (8, 12))
         kept = train.images.copy(), train.known_labels.copy()
         fit(train=train)
@@ -98,7 +98,7 @@ class TestRepeating:
 
 
 class TestRecipe:
-    def test_the_set_says_whether_a_mirrored_picture_keeps_its_label(self):
+    def test_flip_follows_the_flag_of_the_image_set(self):
         one_way = ImageSet(*(getattr(sample_images(21, (8, 12)), name) for name in ("images", "labels", "classes")))
         mirrored, kept = (
             weights(fit(Recipe(epochs=1, batch=8, crop=0.0, flip=flip), one_way)) for flip in ("always", "never")
@@ -125,13 +125,13 @@ class TestRecipe:
         moved = [(after.detach() - before[name]).flatten() for name, after in model.named_parameters()]
         assert float(torch.cat(moved).norm()) == pytest.approx(1e-3, rel=1e-2)
 
-    def test_the_model_is_returned_in_eval_mode_and_takes_pixels(self):
+    def test_fit_returns_an_eval_model_that_takes_pixels(self):
         result = fit()
         assert not result.model.training
         x = torch.rand(1, 3, 8, 12)
         torch.testing.assert_close(result.model(x), result.model.model((x - result.model.mean) / result.model.std))
 
-    def test_the_loss_of_an_epoch_is_the_mean_over_its_images(self):
+    def test_epoch_loss_is_the_mean_over_images(self):
         train = sample_images(21, (8, 12))
         model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 12, 3))
         logits = model(torch.from_numpy(train.images.copy()).float() / 255)
@@ -139,14 +139,14 @@ class TestRecipe:
         recipe = Recipe(epochs=1, batch=5, lr=1e-12, crop=0.0, flip="never", normalize="none")
         assert ENGINE.fit(model, train, recipe, seed=0).history[0]["loss"] == pytest.approx(expected, rel=1e-5)
 
-    def test_it_learns(self):
+    def test_fit_learns_separable_classes(self):
         train = sample_images(60, (8, 12))
         result = fit(Recipe(epochs=8, batch=10, evaluate_every=1), train, evaluate={"train": train})
         assert result.history[-1]["train_accuracy"] >= 90
         assert result.history[-1]["loss"] < result.history[0]["loss"] / 2
 
     @pytest.mark.parametrize("batch", [1, 2, 5, 8, 100])
-    def test_progress_counts_every_step(self, batch):
+    def test_fit_reports_every_step(self, batch):
         steps: list[int] = []
         fit(Recipe(epochs=2, batch=batch), progress=steps.append)
         assert len(steps) == 2 * max(1, min(math.ceil(21 / batch), 21 // 2))
@@ -180,7 +180,7 @@ class OwnLoss:
 
 class TestTargets:
     @pytest.mark.parametrize("smoothing", [0.0, 0.2])
-    def test_probabilities_of_one_class_train_as_the_class_itself(self, smoothing):
+    def test_one_hot_targets_train_as_class_labels(self, smoothing):
         recipe = Recipe(epochs=2, batch=8, label_smoothing=smoothing)
         hard = fit(recipe)
         for defense in (KeepTargets(), OwnLoss()):
@@ -188,10 +188,10 @@ class TestTargets:
             for name, tensor in hard.model.state_dict().items():
                 torch.testing.assert_close(soft.model.state_dict()[name], tensor, rtol=1e-4, atol=1e-5)
 
-    def test_smoothing_matters(self):
+    def test_label_smoothing_changes_training(self):
         assert weights(fit(Recipe(epochs=1, label_smoothing=0.2))) != weights(fit(Recipe(epochs=1)))
 
-    def test_defenses_draw_from_the_trainings_seed(self):
+    def test_defenses_draw_from_the_training_seed(self):
         class Noise:
             def augment(self, x, run, generator):
                 return x + 0.1 * torch.rand(x.shape, generator=generator)
@@ -200,7 +200,7 @@ class TestTargets:
         assert weights(fit(defenses=noisy)) == weights(fit(defenses=noisy))
         assert weights(fit(defenses=noisy)) != weights(fit())
 
-    def test_defenses_without_a_run_are_not_silently_left_out(self):
+    def test_fit_raises_on_defenses_without_a_run(self):
         with pytest.raises(UsageError, match="pass run="):
             ENGINE.fit(
                 small(),
@@ -212,7 +212,7 @@ class TestTargets:
 
 
 class TestDiverging:
-    def test_a_loss_that_is_not_finite_ends_the_training(self):
+    def test_fit_raises_on_a_non_finite_loss(self):
         class Broken:
             def augment(self, x, run, generator):
                 return x * torch.nan
@@ -228,19 +228,19 @@ def model() -> nn.Module:
 
 class TestPredicting:
     @pytest.mark.parametrize("batch", [1, 4, 9])
-    def test_predictions_do_not_depend_on_the_batch(self, model, batch):
+    def test_predict_is_independent_of_the_batch_size(self, model, batch):
         images = sample_images(9, (8, 12), seed=1)
         np.testing.assert_array_equal(ENGINE.predict(model, images, batch=batch), ENGINE.predict(model, images))
 
     @pytest.mark.parametrize("mode", [True, False])
-    def test_the_model_keeps_its_mode_and_its_weights(self, model, mode):
+    def test_predict_keeps_mode_and_weights(self, model, mode):
         before = [tensor.clone() for tensor in model.state_dict().values()]
         predicted = ENGINE.predict(model.train(mode), sample_images(9, (8, 12), seed=1))
         assert model.training is mode
         assert all(torch.equal(a, b) for a, b in zip(before, model.state_dict().values(), strict=True))
         assert (predicted.shape, predicted.dtype) == ((9,), np.int64)
 
-    def test_test_images_go_through_the_defenses(self, model):
+    def test_predict_applies_test_time_defenses(self, model):
         class Black:
             def at_test(self, x):
                 return torch.zeros_like(x)
@@ -249,7 +249,7 @@ class TestPredicting:
         black = ENGINE.predict(model, images.with_images(np.zeros_like(images.images)))
         np.testing.assert_array_equal(ENGINE.predict(model, images, DefensePipeline([("black", Black())])), black)
 
-    def test_labels_are_not_needed(self, model):
+    def test_predict_works_without_labels(self, model):
         images = sample_images(9, (8, 12), seed=1)
         np.testing.assert_array_equal(ENGINE.predict(model, images.with_labels(None)), ENGINE.predict(model, images))
 
@@ -285,7 +285,7 @@ class Selecting:
         return min(len(scores) - 1, self.wanted)
 
 
-def test_the_selected_epochs_weights_are_the_models():
+def test_fit_restores_the_weights_of_the_selected_epoch():
     trusted = sample_images(9, (8, 12), seed=5)
     recipe = Recipe(epochs=4, batch=8, schedule="constant")
     chosen = Selecting(1)
@@ -299,7 +299,7 @@ def test_the_selected_epochs_weights_are_the_models():
     assert accuracies[1] == pytest.approx(100 * (predicted == trusted.known_labels).mean())
 
 
-def test_selecting_an_epoch_whose_weights_are_gone_is_an_error():
+def test_fit_raises_when_the_selected_epoch_was_not_kept():
     class Fickle:
         def select(self, scores):
             return (0, 1, 0)[len(scores) - 1]
@@ -309,6 +309,6 @@ def test_selecting_an_epoch_whose_weights_are_gone_is_an_error():
         fit(Recipe(epochs=3, batch=8), defenses=(("fickle", Fickle()),), trusted=trusted)
 
 
-def test_selecting_without_a_trusted_set_is_an_error():
+def test_fit_raises_on_epoch_selection_without_a_trusted_set():
     with pytest.raises(UsageError, match="needs a trusted set"):
         fit(defenses=(("best", Selecting(0)),))

@@ -21,9 +21,9 @@ def confusion(predicted: Labels, labels: Labels, classes: int) -> NDArray[np.int
 def test_metrics(predicted: Labels, labels: Labels, classes: int) -> dict[str, float]:
     """Accuracies on the clean test set, in percent.
 
-    ``balanced_accuracy`` is the mean over the classes that occur. ``matched_accuracy`` is the best over all permutations
-    of the predicted classes; only there does a victim that learned permuted classes score high. ``chance`` is the share
-    of the largest class.
+    ``balanced_accuracy`` is the mean over the classes that occur. ``matched_accuracy`` is the best over all
+    permutations of the predicted classes; only there does a victim that learned permuted classes score high. ``chance``
+    is the share of the largest class.
     """
     from scipy.optimize import linear_sum_assignment
 

@@ -36,7 +36,7 @@ class FeatureLog:
 
 @contextmanager
 def capture_features(model: nn.Module | None) -> Iterator[FeatureLog]:
-    """Collect the penultimate features of ``model`` (images to logits ``[B, K]``) within the block; none without one."""
+    """Collect the penultimate features of ``model`` (images to logits ``[B, K]``), if any, within the block."""
     log = FeatureLog()
     if model is None:
         yield log
