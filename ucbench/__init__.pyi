@@ -40,9 +40,9 @@ from .data.budget import sizes as sizes
 from .data.framed import FramedDataset as FramedDataset
 from .data.framed import Split as Split
 from .data.framed import SplitName as SplitName
-from .data.images import Framing as Framing
+from .data.framing import Framing as Framing
+from .data.framing import assemble as assemble
 from .data.images import Picture as Picture
-from .data.images import assemble as assemble
 from .data.imageset import ImageSet as ImageSet
 from .data.imageset import LabelSet as LabelSet
 from .data.params import DatasetParams as DatasetParams

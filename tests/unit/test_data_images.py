@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
-from ucbench.data.images import Framing, Picture, assemble, choose_framing, decode
+from ucbench.data.framing import Framing, assemble, choose_framing
+from ucbench.data.images import Picture, decode
 from ucbench.errors import DataError
 
 

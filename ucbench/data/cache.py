@@ -19,7 +19,8 @@ import PIL
 from numpy.typing import NDArray
 from PIL import features
 
-from ucbench.data.images import Framing, Picture, Resample, assemble, choose_framing, for_each
+from ucbench.data.framing import Framing, Resample, assemble, choose_framing, for_each
+from ucbench.data.images import Picture
 from ucbench.data.imageset import UInt8Images
 from ucbench.errors import DataError, StoreError
 from ucbench.store.keys import key
@@ -51,7 +52,7 @@ class DecodedImages:
         self._pictures, self._store = pictures, store
 
     def framing(self, size: int | None, resize: int | None, resample: Resample) -> Framing:
-        """:func:`ucbench.data.images.choose_framing` of these images.
+        """:func:`ucbench.data.framing.choose_framing` of these images.
 
         Raises:
             DataError: as there.
@@ -69,7 +70,7 @@ class DecodedImages:
         )
 
     def images(self, framing: Framing) -> UInt8Images:
-        """:func:`ucbench.data.images.assemble` of these images: uint8 ``[N, 3, *framing.crop]``.
+        """:func:`ucbench.data.framing.assemble` of these images: uint8 ``[N, 3, *framing.crop]``.
 
         Raises:
             DataError: as there.

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ucbench.data.cache import DecodedImages
-from ucbench.data.images import Framing, Picture, Resample
+from ucbench.data.framing import Framing, Resample
+from ucbench.data.images import Picture
 from ucbench.data.imageset import ImageSet, LabelSet
 from ucbench.data.params import DatasetParams
 
