@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def shifted(x: Tensor, offsets: Tensor, mirrored: Tensor, fill: Tensor | None = None) -> Tensor:
-    """``out[b, :, i, j]`` is the bilinear value of ``x[b]`` at ``(i, j) + offsets[b]``; ``j`` counts from the right if mirrored.
+    """``out[b, :, i, j]`` is the bilinear value of ``x[b]`` at ``(i, j) + offsets[b]``, mirrored where asked.
 
     Args:
         x: images ``[B, 3, H, W]``, float32 or float64.
