@@ -301,7 +301,7 @@ class TestRestarts:
         adv(sample_images(), lend(checkpoint=checkpoint), batch=5)
         steps = []
         pgd = crafter.pgd
-        monkeypatch.setattr(crafter, "descend", lambda *a, **o: steps.append(len(a[0])) or pgd(*a, **o))
+        monkeypatch.setattr(crafter, "pgd", lambda *a, **o: steps.append(len(a[0])) or pgd(*a, **o))
         adv(sample_images(), lend(checkpoint=MemoryCheckpoint(checkpoint.saved[1])), batch=5)
         assert steps == [3]  # the last three of 13
 

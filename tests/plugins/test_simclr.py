@@ -157,9 +157,9 @@ class TestVictim:
     def test_without_trusted_labels_there_are_no_classes(self):
         train, victim = textures(8, 0), SimCLR(SimCLRParams(**SHORT))
         with pytest.raises(UsageError, match="--trusted"):
-            victim.fit(train, None, make_run())
+            victim.fit(train, None, make_run(stage="train"))
         with pytest.raises(DataError, match="no labels"):
-            victim.fit(train, train.with_labels(None), make_run())
+            victim.fit(train, train.with_labels(None), make_run(stage="train"))
 
 
 class TestSurrogate:
