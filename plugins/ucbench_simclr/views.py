@@ -11,7 +11,7 @@ from torch import Tensor
 
 #: Longest side, in pixels, of images that count as small: no blur, half the jitter, and another stem.
 SMALL = 64
-#: Boxes drawn for a image until one lies inside it, as in torchvision.
+#: Boxes drawn for an image until one lies inside it, as in torchvision.
 TRIES = 10
 #: Largest ratio of a box's sides, either way.
 ASPECT = 4 / 3
@@ -153,7 +153,7 @@ def hue(x: Tensor, turn: Tensor) -> Tensor:
 
 
 def jittered(x: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """All four changes, each by its own random amount, in an order of the image's own."""
+    """All four changes, by random amounts and in a random order for each image."""
     amounts = torch.tensor(_NEUTRAL) + strength * torch.tensor(_REACH) * (
         2 * torch.rand((len(x), 4), generator=generator) - 1
     )

@@ -128,7 +128,7 @@ class TestPretraining:
 
     def test_what_cannot_be_learned_is_refused(self):
         train = sample_images(9, (8, 8))
-        with pytest.raises(UsageError, match="takes 2, and there is 1"):
+        with pytest.raises(UsageError, match="needs at least 2, and there is 1"):
             pretrain(train.subset(np.arange(1)), EncoderParams(**SHORT), make_run())
         with pytest.raises(DivergedError, match="pass 1"):
             pretrain(train, EncoderParams(width=16, epochs=1, batch=2, lr=1e30, warmup=0), make_run())
