@@ -41,7 +41,7 @@ class UnlearnableClusters:
         self.params = params
 
     def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
-        """Perturbations ``[K, 3, H, W]``, one a cluster, within ``run.budget``; reads no labels."""
+        """Perturbations ``[K, 3, H, W]``, one per cluster, within ``run.budget``; reads no labels."""
         clusters = clusters_of(train, self.params.clusters, run, run.surrogate)
         centres = torch.from_numpy(clusters.centres).to(run.device)
         targets = derangement(self.params.derangement, centres.cpu()).to(run.device)
@@ -55,7 +55,7 @@ class UnlearnableClusters:
     def assign(
         self, images: ImageSet, labels: NDArray[np.int64] | None, state: dict[str, NDArray[np.float32]], run: CraftRun
     ) -> NDArray[np.int64]:
-        """Nearest stored centre ``[N]`` of unseen images: the perturbation they would have got."""
+        """Nearest stored centre ``[N]`` of unseen images: the index of their perturbation."""
         features = extract_features(run.surrogate, images, run.device)
         return nearest_centre(features, torch.from_numpy(np.array(state["centres"]))).numpy()
 
@@ -194,7 +194,7 @@ class _Crafter:
 
 
 def _cycle(pool: NDArray[np.intp], batch: int, generator: torch.Generator, shuffle: bool) -> Iterator[NDArray[np.intp]]:
-    """Batches of ``pool`` for ever, every image once a pass; a pass ends with a smaller batch where it must."""
+    """Endless batches of ``pool``, every image once per pass; the last batch of a pass may be smaller."""
     while True:
         order = torch.randperm(len(pool), generator=generator).numpy() if shuffle else np.arange(len(pool))
         for start in range(0, len(pool), batch):
