@@ -335,7 +335,7 @@ class TestFewImages:
 
     @pytest.mark.parametrize("kind", POISONERS)
     def test_one_image_is_an_error(self, kind):
-        with pytest.raises(UsageError, match="takes 2 images"):
+        with pytest.raises(UsageError, match="needs 2 images"):
             crafted(POISONERS[kind](), sample_images(1))
 
     def test_a_class_without_images_keeps_no_noise(self):
