@@ -312,7 +312,7 @@ class TestParquet:
     def test_null_picture(self, tmp_path, picture_type):
         pictures = [plain(0), plain(0), plain(0), None]
         write_parquet(tmp_path / "train.parquet", pictures, picture_type=picture_type, label=[0, 1, 2, 0])
-        with pytest.raises(DataError, match=r"train\.parquet row 3: there is no picture"):
+        with pytest.raises(DataError, match=r"train\.parquet row 3: there is no image"):
             parquet(tmp_path).load("train")
 
     def test_damaged_picture_names_file_and_row(self, tmp_path):
@@ -328,7 +328,7 @@ class TestParquet:
 
     def test_no_picture_column(self, tmp_path):
         pq.write_table(pa.table({"label": [0, 1], "text": ["a", "b"]}), tmp_path / "train.parquet")
-        with pytest.raises(DataError, match=r"one column of encoded pictures, found 0\. Its columns: label"):
+        with pytest.raises(DataError, match=r"one column of encoded images, found 0\. Its columns: label"):
             parquet(tmp_path).load("train")
 
     def test_a_shard_without_the_label_column(self, tmp_path):
