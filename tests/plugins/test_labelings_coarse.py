@@ -69,7 +69,7 @@ class TestLabelSets:
     def test_a_test_class_nobody_can_learn_is_refused(self):
         clean = with_set(CLEAN, CLEAN.known_labels % 2, ("even", "odd", "ghost"))
         test = with_set(TEST, np.full(len(TEST), 2), ("even", "odd", "ghost"))
-        with pytest.raises(UsageError, match="test shows 'ghost' of label set 'coarse', of which shapes has no image"):
+        with pytest.raises(UsageError, match=r"test has images of 'ghost' \(label set 'coarse'\), but shapes has none"):
             apply("coarse", clean, test)
 
     def test_a_single_class_is_refused(self):

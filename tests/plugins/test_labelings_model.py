@@ -79,7 +79,7 @@ class TestPredicted:
         np.testing.assert_array_equal(scoring.known_labels, seen[:600])
 
     def test_a_single_class_is_refused(self):
-        with pytest.raises(UsageError, match=r"nothing but its class 4 in some; name another with model="):
+        with pytest.raises(UsageError, match=r"only its class 4 in some; name another with model="):
             apply("predicted", images([4, 4, 4]), self.CLEAN, self.TEST)
 
 
