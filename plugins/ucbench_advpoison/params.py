@@ -23,7 +23,7 @@ class SignedStepsParams(Params):
         True,
         description=(
             "shift the perturbed image by up to an eighth of its sides (bilinear, between pixels too) and mirror "
-            "half of them, anew at every step; mirrored only where the data set allows it"
+            "half of them, again at every step; mirrored only where the data set allows it"
         ),
     )
     batch: int = Field(

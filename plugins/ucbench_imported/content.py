@@ -1,4 +1,4 @@
-"""What lies at a release's path: found, put in order and identified without NumPy or torch."""
+"""The content at a release's path: found, sorted and identified without NumPy or torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening what was crafted elsewhere: arrays in files and images in folders, read a block at a time."""
+"""Opening releases crafted elsewhere: arrays in files and images in folders, read a block at a time."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class MIUE:
     of R, from 0, ``alpha = epsilon (alpha_last + (1 - r/R) (alpha_first - alpha_last))``, and the learning rate is
     constant at ``final_lr + (lr - final_lr) (1 + cos(pi r/R)) / 2``.
 
-    With ``flip`` the image is mirrored with probability 1/2, drawn anew for every pass, and the perturbation is added
+    With ``flip`` the image is mirrored with probability 1/2, drawn again for every pass, and the perturbation is added
     as it is: the network sees ``mirror(x) + delta``, so delta fits both orientations of its image and its gradient
     needs no mirroring back. It is not what a victim does, who mirrors the sum. All steps on a batch see one
     orientation, and delta is cut to what keeps the image *so oriented* in [0, 1], as in the released code.
@@ -95,8 +95,8 @@ class MIUE:
 
         Raises:
             DataError: without labels.
-            UsageError: for fewer than two images, or for a single class where nothing but its similarity to others
-                counts (``zeta=0``).
+            UsageError: for fewer than two images, or for a single class where only its similarity to others counts
+                (``zeta=0``).
             DivergedError: at the end of an epoch whose mean loss is not finite.
         """
         params = self.params

@@ -18,7 +18,7 @@ BATCH = 256
 
 
 def prompts(name: str, templates: Sequence[str]) -> list[str]:
-    """The texts of the class ``name``, in which underscores become spaces: one a template, and 80 for ``ensemble``."""
+    """The texts of the class ``name``, with spaces for underscores: one per template, and 80 for ``ensemble``."""
     spoken, texts = name.replace("_", " "), list[str]()
     for template in templates:
         if template == ENSEMBLE:

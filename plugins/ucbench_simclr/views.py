@@ -23,7 +23,7 @@ _NEUTRAL = (1.0, 1.0, 1.0, 0.0)
 
 
 class Views:
-    """Makes a random view of every image; what is drawn is drawn for each one, from a CPU generator.
+    """Makes a random view of every image; each image has draws from a CPU generator.
 
     A crop of random area and shape, resized to the image's size; mirrored in half of the cases where a mirrored
     image keeps its meaning; jittered in colour with probability 0.8; grey with probability 0.2; above
