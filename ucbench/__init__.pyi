@@ -40,9 +40,9 @@ from .data.budget import sizes as sizes
 from .data.framed import FramedDataset as FramedDataset
 from .data.framed import Split as Split
 from .data.framed import SplitName as SplitName
-from .data.images import Framing as Framing
+from .data.framing import Framing as Framing
+from .data.framing import assemble as assemble
 from .data.images import Picture as Picture
-from .data.images import assemble as assemble
 from .data.imageset import ImageSet as ImageSet
 from .data.imageset import LabelSet as LabelSet
 from .data.params import DatasetParams as DatasetParams
@@ -178,8 +178,8 @@ from .training.padding import reflect_pad as reflect_pad
 from .training.recipe import PAPER_RECIPES as PAPER_RECIPES
 from .training.recipe import QUICK_RECIPE as QUICK_RECIPE
 from .training.recipe import Recipe as Recipe
-from .training.schedules import cosine as cosine
-from .training.schedules import learning_rate as learning_rate
+from .training.recipe import cosine as cosine
+from .training.recipe import learning_rate as learning_rate
 
 __version__: str
 __all__: list[str]

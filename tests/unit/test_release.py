@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from ucbench.crafting.poisoner import Perturbation
 from ucbench.crafting.release import Release, make_release, materialise
-from ucbench.data.budget import Budget, measure
+from ucbench.data.budget import Budget
+from ucbench.data.distortion import measure
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import ContractError
 from ucbench.store.store import Store

@@ -75,9 +75,9 @@ def test_epoch_is_selected_on_the_trusted_set(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"victims": ["nearest"]}, "Victim nearest learns its labels from clean images: grant some by --trusted"),
-        ({"defenses": ["best"]}, "Defense best works with clean images that the exploiter has: grant some"),
-        ({"victims": ["wild"], "defenses": ["fog+dim"]}, "Victim wild trains by itself, so dim"),
+        ({"victims": ["nearest"]}, "Victim nearest learns its labels from clean images: add --trusted"),
+        ({"defenses": ["best"]}, "Defense best uses clean images of the exploiter: add --trusted"),
+        ({"victims": ["wild"], "defenses": ["fog+dim"]}, "Victim wild trains by itself, so it cannot use defense dim"),
         ({"trusted": [-1]}, "--trusted takes a whole number, 0 or more; got -1"),
     ],
 )

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ucbench.crafting.poisoner import Perturbation
-from ucbench.data.budget import BLOCK_VALUES, Budget, blocks, measure
+from ucbench.data.budget import BLOCK_VALUES, Budget, blocks
+from ucbench.data.distortion import measure
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import ContractError
 
@@ -34,7 +35,7 @@ class Release:
         changes: int16 ``[M, 3, H, W]`` in 8-bit levels, within the budget; possibly a memory map.
         index: int64 ``[N]``: image i of the source is changed by ``changes[index[i]]``.
         state: arrays the poisoner keeps to assign perturbations to unseen images.
-        meta: JSON values: ``budget``, ``measured`` (see :func:`ucbench.data.budget.measure`), ``moved_share`` and
+        meta: JSON values: ``budget``, ``measured`` (see :func:`ucbench.data.distortion.measure`), ``moved_share`` and
             ``clipped_share`` (see :func:`make_release`), and what the crafting run adds.
     """
 
