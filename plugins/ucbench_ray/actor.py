@@ -67,7 +67,7 @@ class Actor:
         return self._runner.ready()
 
     def run(self, request: Request) -> Reply:
-        """As :meth:`ucbench.running.executors.JobRunner.run`."""
+        """As :meth:`ucbench.JobRunner.run`."""
         self._setting.apply()
         assert self._runner is not None
         return self._runner.run(request)

@@ -19,14 +19,14 @@ from ucbench_ray.params import RayParams
 
 class OnRay:
     """Workers on a cluster, each an actor with its share of processors and GPUs; a worker can die with its node.
-    :class:`ucbench.running.executors.Dispatcher` says how deaths are met.
+    :class:`ucbench.Dispatcher` says how deaths are met.
     """
 
     def __init__(self, params: RayParams) -> None:
         self.params = params
 
     def run(self, tasks: Sequence[Task], session: Session, on_done: OnDone) -> None:
-        """As :meth:`ucbench.running.executors.Executor.run`.
+        """Compute every task on the cluster and call ``on_done`` once for each, in this process.
 
         Raises:
             UsageError: if there is no such cluster, or no worker can be started on it.
@@ -48,12 +48,12 @@ class OnRay:
 
 
 def _on_this_machine(session: Session) -> Session:
-    """A workbench that can describe failures here: the driver of workers on GPUs may have none."""
+    """A session that can describe failures here: the driver of workers on GPUs may have none."""
     import torch
 
     if not session.numerics.device.startswith("cuda") or torch.cuda.is_available():
         return session
-    return Session(session.store, replace(session.numerics, device="cpu"), session.progress)
+    return session.with_numerics(replace(session.numerics, device="cpu"))
 
 
 def _keep(task: Task, record: Record, session: Session) -> None:

@@ -86,7 +86,7 @@ def registry() -> Registry:
 
 
 def session(home: Path) -> Session:
-    return Session(Store(home), NUMERICS, Silent())
+    return Session(Store(home), NUMERICS, Silent(), registry())
 
 
 class TestShare:
@@ -178,7 +178,7 @@ def disturbed(cluster, tmp_path_factory) -> tuple[Path, dict[str, dict]]:
         # The clock leaps once, while the endless job is on: no machine is too slow for the others, and nobody waits.
         patch.setattr("ucbench.running.executors.dispatcher.monotonic", lambda: now() + 10**6 * mark.exists())
         executor = registry().resolve("executor", f"ray:1:limit=1e5,home={folder / 'node'}").build()
-        found = run_cells(cells, session(folder / "home"), registry(), out=folder / "out", executor=executor)
+        found = run_cells(cells, session(folder / "home"), out=folder / "out", executor=executor)
     names = [record["request"][{"few": "poisoner"}.get(record["request"]["dataset"], "dataset")] for record in found]
     return folder, dict(zip(names, found, strict=True))
 
@@ -214,7 +214,7 @@ class TestDisturbances:
         _, found = disturbed
         monkeypatch.setenv("OMP_NUM_THREADS", "3")
         cells = small_cells("telltale", seeds=1, registry=registry())
-        alone = run_cells(cells, session(tmp_path), registry(), executor=Serial())
+        alone = run_cells(cells, session(tmp_path), executor=Serial())
         together = [found[record["request"]["poisoner"]] for record in alone]
         assert table(together, tmp_path / "together") == table(alone, tmp_path / "alone")
         assert [record["history"] for record in together] == [record["history"] for record in alone]
@@ -235,7 +235,7 @@ class TestDisturbances:
         }
         # So that they are done for the next run, even without the folder of results.
         cells = small_cells("telltale", seeds=1, registry=registry())
-        again = run_cells(cells, session(folder / "home"), registry(), executor=Never())
+        again = run_cells(cells, session(folder / "home"), executor=Never())
         assert again == [found[record["request"]["poisoner"]] for record in again]
 
 
