@@ -137,7 +137,7 @@ def test_each_passes_check_plugin(environment):
     for entry in report["components"]:
         verdicts = {line["rule"]: line["verdict"] for line in entry["rules"]}
         assert "failed" not in verdicts.values()
-        assert verdicts["record/light"] == "ok"
+        assert verdicts["spec/light"] == "ok"
 
 
 def run(environment: dict[str, str], folder: Path, *axes: str) -> list[dict]:

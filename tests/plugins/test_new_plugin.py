@@ -60,7 +60,7 @@ def test_every_kind_passes_the_tests_it_comes_with(environment, sources, tmp_pat
     report = tmp_path / "report.xml"
     output(environment, "pytest", *options, f"--junit-xml={report}", *folders)
     text = report.read_text()
-    assert text.count("test_the_component_keeps_its_contract") == len(KINDS)
+    assert text.count("test_component_keeps_its_contract") == len(KINDS)
     assert {kind for kind in KINDS if f"test_{kind}" in text} == set(KINDS)
 
 
@@ -73,7 +73,7 @@ def test_every_kind_passes_check_plugin(environment):
         verdicts = {line["rule"]: line["verdict"] for line in entry["rules"]}
         assert entry["component"].startswith(f"{kind} {name_of(kind)}")
         assert "failed" not in verdicts.values()
-        assert verdicts["record/light"] == "ok"
+        assert verdicts["spec/light"] == "ok"
         assert verdicts[f"{kind}/runs"] == "ok"
 
 
