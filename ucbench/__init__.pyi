@@ -88,6 +88,7 @@ from .running.tasks import task_of as task_of
 from .running.tasks import title as title
 from .session import Session as Session
 from .store.keys import sha256_of as sha256_of
+from .store.store import Store as Store
 from .training.batches import ResidentSet as ResidentSet
 from .training.batches import split_evenly as split_evenly
 from .training.context import Run as Run
