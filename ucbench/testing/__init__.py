@@ -1,6 +1,6 @@
 """What authors of plugins test with: the contract checks, and tiny things to run components on.
 
-Each check runs one component on small pictures, on the CPU in float32, and returns None, or raises
+Each check runs one component on small images, on the CPU in float32, and returns None, or raises
 :class:`ucbench.ContractError` with the rule that is broken and the evidence. It takes a registered
 component or an instance::
 
@@ -18,21 +18,23 @@ gets a new instance, as in the core. Errors that the user has to fix (:class:`uc
 :class:`ucbench.DataError`) pass through.
 """
 
+from ucbench.testing.cells import small_cells
 from ucbench.testing.datasets import check_dataset
 from ucbench.testing.defenses import check_defense
 from ucbench.testing.examination import CHECKS, RULES, Examination, examine
 from ucbench.testing.executors import check_executor
-from ucbench.testing.exporters import check_exporter
+from ucbench.testing.exporters import check_exporter, sample_entries
 from ucbench.testing.labelings import check_labeling
 from ucbench.testing.metrics import check_metric
 from ucbench.testing.poisoners import check_poisoner
 from ucbench.testing.rules import Finding, Rule, RuleError
-from ucbench.testing.samples import MemoryCheckpoint, TinySurrogate, make_run, sample_images
+from ucbench.testing.samples import NUMERICS, MemoryCheckpoint, TinySurrogate, make_run, sample_images
 from ucbench.testing.surrogates import check_surrogate
 from ucbench.testing.victims import check_victim
 
 __all__ = [
     "CHECKS",
+    "NUMERICS",
     "RULES",
     "Examination",
     "Finding",
@@ -51,5 +53,7 @@ __all__ = [
     "check_victim",
     "examine",
     "make_run",
+    "sample_entries",
     "sample_images",
+    "small_cells",
 ]
