@@ -1,4 +1,4 @@
-"""``ucbench leaderboard check`` and ``submit``: whether a leaderboard can be trusted, and packing it for others."""
+"""``ucbench leaderboard check`` and ``submit``: verifying a leaderboard, and packing it for others."""
 
 from __future__ import annotations
 
@@ -22,15 +22,14 @@ _log = logging.getLogger(__name__)
 @click.command("check")
 @click.argument("suite")
 @click.argument("folder", type=FOLDER)
-@click.option("--complete", is_flag=True, help="Cells that are missing or failed are errors, not warnings.")
+@click.option("--complete", is_flag=True, help="Missing or failed cells are errors, not warnings.")
 @as_json
 @verbosity
 def check_command(suite: str, folder: Path, complete: bool, as_json: bool) -> int:
-    """Prove that FOLDER holds records of SUITE, and tables that follow from them byte for byte.
+    """Verify that FOLDER holds records of SUITE, and tables that follow from them byte for byte.
 
-    Records must be well-formed, each of one of the suite's cells, and made with the same arithmetic from the same data.
-    Missing cells, and machines or library versions that differ, are warnings. A submission's fingerprints are checked
-    too, where there are any.
+    Every record must be well-formed, belong to a cell of the suite, and have the same numerics and data. Missing cells,
+    and different machines or library versions, are warnings. Fingerprints of a submission are verified too.
     """
     from ucbench import api
 
@@ -52,8 +51,8 @@ def check_command(suite: str, folder: Path, complete: bool, as_json: bool) -> in
 def submit_command(suite: str, folder: Path, out: Path, complete: bool) -> int:
     """Pack the leaderboard of SUITE in FOLDER: records, tables, the suite, and fingerprints of all of it.
 
-    A folder that fails `ucbench leaderboard check` is refused. The same folder gives the same bytes. Send
-    the result as a pull request that adds it to leaderboards/, or as the archive.
+    A folder that fails `ucbench leaderboard check` is refused. The same folder gives the same bytes. Send the result as
+    a pull request that adds it to leaderboards/, or send the archive.
     """
     from ucbench import api
     from ucbench.leaderboard.submission import pack, write
@@ -62,7 +61,9 @@ def submit_command(suite: str, folder: Path, out: Path, complete: bool) -> int:
     verdict = _judge(named, folder, complete=complete)
     _show(verdict)
     if verdict.failed:
-        click.echo(f"Nothing was packed: fix what `ucbench leaderboard check {suite} {folder}` finds first.", err=True)
+        click.echo(
+            f"Nothing was packed. First fix what `ucbench leaderboard check {suite} {folder}` reports.", err=True
+        )
         return 1
     content = pack(folder, named, verdict.records)
     click.echo(str(write(content, out, f"{named.file.name}-v{named.file.version}")))
@@ -70,7 +71,7 @@ def submit_command(suite: str, folder: Path, out: Path, complete: bool) -> int:
 
 
 def _judge(suite: Suite, folder: Path, *, complete: bool) -> Audit:
-    """Audit the records, regenerate the tables, and verify fingerprints where there are any.
+    """Audit the records, regenerate the tables, and verify fingerprints if there are any.
 
     Raises:
         DataError: if there are no records.
@@ -81,31 +82,31 @@ def _judge(suite: Suite, folder: Path, *, complete: bool) -> Audit:
     from ucbench.leaderboard.submission import FINGERPRINTS, verify
     from ucbench.leaderboard.tables import differences
 
-    here = api.session(device="cpu", threads=suite.file.threads)
-    audited = audit(
+    session = api.open_session(device="cpu", threads=suite.file.threads)
+    records_audit = audit(
         folder,
-        api.suite_cells(suite, here),
-        here.with_numerics,
+        api.suite_cells(suite, session),
+        session.with_numerics,
         threads=suite.file.threads,
         complete=complete,
     )
-    findings, notes = list(audited.findings), list(audited.notes)
-    if len(audited.records) < len(list((folder / "records").glob("*"))):
-        notes.append("Tables were not compared, since some records are not well-formed.")
+    findings, notes = list(records_audit.findings), list(records_audit.notes)
+    if len(records_audit.records) < len(list((folder / "records").glob("*"))):
+        notes.append("Tables were not compared, because some records are not well-formed.")
     else:
-        wrong = differences(folder, suite.file.ranking.defenses, suite.title)
-        findings += [Finding("error", f"{folder / name} does not follow from the records.") for name in wrong]
-        if not wrong:
+        differing = differences(folder, suite.file.ranking.defenses, suite.title)
+        findings += [Finding("error", f"{folder / name} does not follow from the records.") for name in differing]
+        if not differing:
             notes.append("All tables follow from the records.")
-    stated = verify(folder, suite, audited.records)
-    findings += stated
-    if not stated and (folder / FINGERPRINTS).exists():
-        notes.append("The fingerprints are those of the files.")
-    return replace(audited, findings=tuple(findings), notes=tuple(notes))
+    mismatches = verify(folder, suite, records_audit.records)
+    findings += mismatches
+    if not mismatches and (folder / FINGERPRINTS).exists():
+        notes.append("All fingerprints match.")
+    return replace(records_audit, findings=tuple(findings), notes=tuple(notes))
 
 
 def _show(verdict: Audit) -> None:
-    """Notes to the output, warnings and errors beside it."""
+    """Print notes to standard output, warnings and errors to standard error."""
     for note in verdict.notes:
         click.echo(note)
     for text in verdict.texts("warning"):

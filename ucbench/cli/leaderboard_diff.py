@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 @click.argument("one", type=FOLDER)
 @click.argument("other", type=click.Path(exists=True, path_type=Path))
 @click.option(
-    "--suite", metavar="NAME", help="Whose ranked defenses worst cases are over; default: each folder's own suite."
+    "--suite", metavar="NAME", help="Suite with the defenses of the worst case; default: as each folder says."
 )
 @click.option(
     "--across",
     metavar="AXIS",
     multiple=True,
-    help="An axis that the boards may differ in, such as victim; schedule is the part of it that --schedule changes.",
+    help="An axis in which boards may differ, such as victim; schedule is the part of victim that --schedule changes.",
 )
-@click.option("--same", metavar="THEIRS=OURS", multiple=True, help="What a published name means: 'UC (p=10)=uc'.")
+@click.option("--same", metavar="THEIRS=OURS", multiple=True, help="The component of a published name: 'UC (p=10)=uc'.")
 @as_json
 @verbosity
 def diff_command(
@@ -38,9 +38,9 @@ def diff_command(
 ) -> None:
     """Compare the leaderboard in folder ONE with OTHER: another folder, or a CSV of published figures.
 
-    Prints what only one side has, the differences OTHER - ONE in points of accuracy, with 95 % intervals over the seeds
-    that both have, and how far the orders of the poisoners agree: Kendall's tau-b with a 95 % bootstrap interval over
-    seeds, and its p-value. References and oracles stand in no order.
+    Prints rows that only one side has, the differences OTHER - ONE in points of accuracy, with 95 % intervals over the
+    common seeds, and how far the orders of the poisoners agree: Kendall's tau-b with a 95 % bootstrap interval over
+    seeds, and its p-value. References and oracles are not ordered.
     """
     from ucbench.errors import UsageError
     from ucbench.leaderboard.compare import compare_boards, compare_published, read_board
@@ -51,21 +51,21 @@ def diff_command(
     if other.is_dir():
         if same:
             raise UsageError("--same is for published figures; boards are matched by their own names.")
-        found = compare_boards(board, read_board(other, ranked[1]), across)
+        comparison = compare_boards(board, read_board(other, ranked[1]), across)
     else:
         if across:
             raise UsageError("--across is for two boards; published figures are matched by base names.")
         published = _published(other, same)
-        found, left_out = compare_published(board, published.figures), dict(published.left_out)
+        comparison, left_out = compare_published(board, published.figures), dict(published.left_out)
     if as_json:
-        print_json(_as_json(found, left_out))
+        print_json(_as_json(comparison, left_out))
         return
-    _print(found, left_out, without_worst=ranked[0] is None or (other.is_dir() and ranked[1] is None))
+    _print(comparison, left_out, without_worst=ranked[0] is None or (other.is_dir() and ranked[1] is None))
 
 
-def _ranked(folder: Path, named: str | None) -> list[str] | None:
-    found = suite_of(folder, named)
-    return None if found is None else found.file.ranking.defenses
+def _ranked(folder: Path, name: str | None) -> list[str] | None:
+    suite = suite_of(folder, name)
+    return None if suite is None else suite.file.ranking.defenses
 
 
 def _published(path: Path, same: tuple[str, ...]) -> Any:
@@ -74,20 +74,23 @@ def _published(path: Path, same: tuple[str, ...]) -> Any:
 
     pairs = {}
     for text in same:
-        theirs, given, ours = text.rpartition("=")
-        if not given or not theirs or not ours:
+        theirs, _, ours = text.rpartition("=")
+        if not theirs or not ours:
             raise click.BadParameter(f"{text!r} is not of the form THEIRS=OURS.", param_hint="--same")
         pairs[theirs] = ours
-    return read_published(path, namer(api.session().registry, pairs))
+    return read_published(path, namer(api.open_session().registry, pairs))
 
 
-def _print(found: Comparison, left_out: dict[str, int], *, without_worst: bool) -> None:
+def _print(comparison: Comparison, left_out: dict[str, int], *, without_worst: bool) -> None:
     from ucbench.leaderboard.compare import SETTING
     from ucbench.leaderboard.published import Figure
     from ucbench.results.columns import column
 
-    settings = [difference.setting for difference in found.differences]
-    settings += [*found.only_one, *(missing for missing in found.only_other if not isinstance(missing, Figure))]
+    settings = [difference.setting for difference in comparison.differences]
+    settings += [
+        *comparison.only_one,
+        *(missing for missing in comparison.only_other if not isinstance(missing, Figure)),
+    ]
     shared = {
         name: settings[0][place]
         for place, name in enumerate(SETTING)
@@ -101,28 +104,28 @@ def _print(found: Comparison, left_out: dict[str, int], *, without_worst: bool) 
     def cells(setting: tuple[Any, ...]) -> list[str]:
         return [column(name).text(setting[place]) for place, name in shown]
 
-    if found.differences:
+    if comparison.differences:
         click.echo("\nAccuracies in percent, and OTHER - ONE in points; seeds: in ONE, in OTHER, paired.")
         header = [*names, "published in", "one", "other", "other - one", "seeds"]
-        print_table(header, [[*cells(line.setting), *_numbers(line)] for line in found.differences])
+        print_table(header, [[*cells(line.setting), *_numbers(line)] for line in comparison.differences])
     else:
         click.echo("They have no row in common.")
-    for title, missing in (("ONE", found.only_one), ("OTHER", found.only_other)):
+    for title, missing in (("ONE", comparison.only_one), ("OTHER", comparison.only_other)):
         rows = [cells(entry) for entry in missing if not isinstance(entry, Figure)]
         if rows:
             click.echo(f"\nOnly in {title}: {len(rows)} row{'' if len(rows) == 1 else 's'}.")
             print_table(names, rows)
-    figures = sum(isinstance(missing, Figure) for missing in found.only_other)
+    figures = sum(isinstance(missing, Figure) for missing in comparison.only_other)
     if figures:
         click.echo(f"\n{figures} published figures have no counterpart in ONE (--json lists them).")
     if left_out:
         click.echo(f"Published lines left out: {'; '.join(f'{n}, {reason}' for reason, n in left_out.items())}.")
-    _print_orders(found.orders, without_worst=without_worst)
+    _print_orders(comparison.orders, without_worst=without_worst)
 
 
 def _print_orders(orders: tuple[Order, ...], *, without_worst: bool) -> None:
     if not orders:
-        click.echo("\nNo two ranked poisoners of one block are on both sides: there is no order to compare.")
+        click.echo("\nNo block has two ranked poisoners on both sides: there is no order to compare.")
         return
     click.echo("\nKendall's tau-b of the orders of poisoners; 95 % bootstrap interval over craft seeds.")
     print_table(
@@ -149,11 +152,11 @@ def _print_orders(orders: tuple[Order, ...], *, without_worst: bool) -> None:
             click.echo(f"  Places that change: {', '.join(moved)}.")
         if order.defenses[0] != order.defenses[1]:
             click.echo(
-                f"  The worst cases are over {', '.join(order.defenses[0])}; and {', '.join(order.defenses[1])}."
+                f"  Worst-case defenses: ONE {', '.join(order.defenses[0])}; OTHER {', '.join(order.defenses[1])}."
             )
-    click.echo("\n* fewer than four seeds behind some accuracy: exploratory. Single figures are taken as they are.")
+    click.echo("\n* some accuracy has fewer than four seeds: exploratory. Single figures are used as they are.")
     if without_worst:
-        click.echo("No order by worst case: name the suite by --suite, whose ranked defenses it is over.")
+        click.echo("No order by worst case: name the suite with its defenses by --suite.")
 
 
 def _numbers(line: Difference) -> list[str]:
@@ -180,7 +183,7 @@ def _block(block: tuple[Any, ...]) -> str:
     return f"{heading(values)}{mixture}{trusted}, label access {values['label_access']}"
 
 
-def _as_json(found: Comparison, left_out: dict[str, int]) -> dict[str, Any]:
+def _as_json(comparison: Comparison, left_out: dict[str, int]) -> dict[str, Any]:
     from dataclasses import asdict
 
     from ucbench.leaderboard.compare import SETTING
@@ -191,8 +194,8 @@ def _as_json(found: Comparison, left_out: dict[str, int]) -> dict[str, Any]:
         return asdict(values) if isinstance(values, Figure) else dict(zip(SETTING, values, strict=True))
 
     return {
-        "only_one": [setting(values) for values in found.only_one],
-        "only_other": [setting(values) for values in found.only_other],
+        "only_one": [setting(values) for values in comparison.only_one],
+        "only_other": [setting(values) for values in comparison.only_other],
         "differences": [
             {
                 **setting(line.setting),
@@ -200,7 +203,7 @@ def _as_json(found: Comparison, left_out: dict[str, int]) -> dict[str, Any]:
                 **{name: _plain(value) for name, value in (("one", line.one), ("other", line.other))},
                 "other_minus_one": _plain(line.change),
             }
-            for line in found.differences
+            for line in comparison.differences
         ],
         "orders": [
             {
@@ -214,7 +217,7 @@ def _as_json(found: Comparison, left_out: dict[str, int]) -> dict[str, Any]:
                 "moved": {label: list(places) for label, places in order.moved.items()},
                 **{name: _finite(value) for name, value in asdict(order.agreement).items()},
             }
-            for order in found.orders
+            for order in comparison.orders
         ],
         "left_out": left_out,
     }
