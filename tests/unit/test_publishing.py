@@ -217,7 +217,7 @@ def test_export_raises_when_the_record_names_another_release(session, out):
     record = compute(task_of(asked, session), session)
     other = copy.deepcopy(record)
     other["budget"]["psnr"] += 0.01
-    with pytest.raises(UsageError, match=r"is not the one of record .*: its psnr is"):
+    with pytest.raises(UsageError, match=r"is not that of record .*: its psnr is"):
         export_release(asked, session, out, NOTHING, other)
     with pytest.raises(UsageError, match=r"has the key .* here"):
         export_release(asked, session, out, NOTHING, {**record, "cell": "0" * 32})
