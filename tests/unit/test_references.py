@@ -63,7 +63,7 @@ def test_sham_depends_only_on_the_craft_seed():
 
 
 def test_sham_raises_on_an_unbounded_budget():
-    with pytest.raises(UsageError, match="no sham of an unbounded budget"):
+    with pytest.raises(UsageError, match="An unbounded budget has no sham"):
         sham(Budget("unbounded", None))
 
 

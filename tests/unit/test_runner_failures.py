@@ -28,7 +28,7 @@ BROKEN = {
     "shape": ("ContractError", r"float32 \[M, 3, 8, 8\] with M at least 1, got shape \[36, 3, 8, 7\]"),
     "nan": ("ContractError", r"nan at delta\[3, 1, 2, 0\]"),
     "budget": ("ContractError", r"exceeds its budget \(linf 24\): projection moved 100\.0%"),
-    "index": ("ContractError", r"int64 \[36\], an entry for each image; got \[35\]"),
+    "index": ("ContractError", r"int64 \[36\], one entry per image; got \[35\]"),
     "range": ("ContractError", r"index\[2\] is 2, but there are 2 perturbations"),
     "twice": ("ContractError", r"72 perturbations for 36 images"),
     "release": ("ContractError", r"must return a ucbench\.Perturbation, got numpy\.ndarray"),
