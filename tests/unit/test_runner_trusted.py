@@ -60,7 +60,7 @@ def test_trainer_predicting_invalid_classes_fails_its_cell(tmp_path):
 
 def test_metric_of_a_network_fails_clearly_without_a_network(tmp_path):
     (clean, *_) = run(tmp_path, victims=["nearest"], trusted=[9], metrics=["sharpness"])
-    assert "Metric sharpness reads the victim's network, and nearest shows none" in clean["error"]["text"]
+    assert "Metric sharpness reads the victim's network, which nearest does not show" in clean["error"]["text"]
 
 
 def test_trainer_receives_prepared_images(tmp_path):
