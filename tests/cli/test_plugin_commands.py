@@ -193,7 +193,7 @@ BROKEN = [
     ("poisoner", "self.params = params", "self.params = param", "runs"),
     ("labeling", "clean.known_labels % 2, names", "published.images[:, 0, 0, 0] % np.int64(2), names", "semantic"),
     ("labeling", "test.known_labels % 2", "(test.known_labels + published.images[0, 0, 0, 0]) % 2", "scoring"),
-    ("labeling", "return published.with", "return clean.with", "pictures"),
+    ("labeling", "return published.with", "return clean.with", "images"),
     ("labeling", "test.known_labels % 2, names", "test.known_labels % 2, names[::-1]", "classes"),
     ("defense", "torch.rand((len(x), 1, 1, 1)", "torch.rand((1, 1, 1, 1)", "per-image"),
     ("defense", "generator=generator", "", "generators"),

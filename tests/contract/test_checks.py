@@ -148,7 +148,7 @@ class TestPoisoners:
         self.refused(Writing(), r"craft\(\) must not modify its inputs\. The image set 'sample' changed")
 
     def test_labels_required_without_label_access_are_found(self):
-        self.refused(self.Good(), "means to do without labels. sample has no labels here", label_access="none")
+        self.refused(self.Good(), "must work without labels. sample has no labels here", label_access="none")
 
     def test_undeclared_reading_of_labels_is_found(self):
         class Peeking:
@@ -259,8 +259,8 @@ class TestLabelings:
             def apply(self, clean, published, test, run):
                 return clean, test
 
-        self.refused(Shuffling(), "published and the test pictures, in their order. For the set 'sample'")
-        self.refused(Restoring(), "published and the test pictures, in their order. For the set 'sample'")
+        self.refused(Shuffling(), "published and the test images, in their order. For the set 'sample'")
+        self.refused(Restoring(), "published and the test images, in their order. For the set 'sample'")
 
     def test_disagreeing_classes_are_found(self):
         class Renaming(self.Good):
@@ -274,7 +274,7 @@ class TestLabelings:
             def apply(self, clean, published, test, run):
                 return published.with_labels(None), test
 
-        self.refused(Silent(), "must label every picture. The set 'sample' has no labels")
+        self.refused(Silent(), "must label every image. The set 'sample' has no labels")
 
 
 class TestMetrics:
@@ -323,7 +323,7 @@ class TestMetrics:
                 context.model.train()
                 return super().compute(context)
 
-        self.refused(Training(), "leave the model as it was lent")
+        self.refused(Training(), "must not change the model")
 
 
 class TestVictims:
@@ -364,7 +364,7 @@ class TestVictims:
                 return super().build(classes, size)
 
         self.refused(Own(), "must draw from torch's global generator, and from nothing else. 1.weight differs")
-        self.refused(Fixed(), "initialise afresh .* Two seeds gave the same weights")
+        self.refused(Fixed(), "initialise from torch's global generator. Two seeds gave the same weights")
 
     def test_wrong_logits_are_found(self):
         class Probabilities(self.Good):
@@ -476,7 +476,7 @@ class TestDatasets:
                 self.seed += 1
                 return sample_images(seed=self.seed)
 
-        self.refused(Growing(), "same pictures in the same order. Two loads of the train split")
+        self.refused(Growing(), "same images in the same order. Two loads of the train split")
 
     def test_disagreeing_splits_are_found(self):
         class Other(self.Good):
@@ -540,8 +540,8 @@ class TestDefenses:
     @pytest.mark.parametrize(
         ("stage", "method", "text"),
         [
-            ("prepare", lambda self, train, run: train.subset(np.arange(5)), "same labelled images"),
-            ("prepare", lambda self, train, run: train.with_labels(None), "same labelled images"),
+            ("prepare", lambda self, train, run: train.subset(np.arange(5)), "as many labelled images"),
+            ("prepare", lambda self, train, run: train.with_labels(None), "as many labelled images"),
             ("augment", lambda self, x, run, generator: x + 1, r"augment\(\) must return .* run from 1 to 2"),
             ("augment", lambda self, x, run, generator: x[..., 1:], r"augment\(\) must return float32 images \[13,"),
             ("augment", lambda self, x, run, generator: x.mul_(0.5), r"augment\(\) must not modify its inputs"),
