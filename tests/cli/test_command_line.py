@@ -110,10 +110,10 @@ def test_known_error_prints_one_line(capsys, monkeypatch):
     assert capsys.readouterr().err == "Error: cat.png is broken.\n"
 
 
-def test_interrupt_says_that_finished_work_is_stored(capsys, monkeypatch):
+def test_interrupt_says_that_finished_work_is_kept(capsys, monkeypatch):
     monkeypatch.setattr(app.LazyGroup, "get_command", lambda *_: raising(KeyboardInterrupt()))
     assert app.main(["list"]) == 130
-    assert "Finished work is stored" in capsys.readouterr().err
+    assert "Finished work is kept" in capsys.readouterr().err
 
 
 def test_unexpected_error_keeps_its_traceback(monkeypatch):

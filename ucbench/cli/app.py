@@ -49,7 +49,7 @@ def main(args: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted. Finished work is stored: the same command continues from here.", err=True)
+        click.echo("Interrupted. Finished work is kept; the same command continues.", err=True)
         return INTERRUPTED
     except UcbenchError as error:
         click.echo(f"Error: {error}", err=True)

@@ -54,7 +54,7 @@ def export_command(
         about = About(license, creator, url, date)
         export = export_release(cell, session, out, about, record)
     click.echo(
-        f"{export.folder}: {export.images} images of release {export.release}, {export.protected} of them perturbed."
+        f"{export.folder}: release {export.release}, {export.images} images, {export.protected} of them perturbed."
     )
     if about.missing:
         names = ", ".join(f"--{name}" for name in about.missing)

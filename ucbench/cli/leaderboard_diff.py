@@ -156,7 +156,7 @@ def _print_orders(orders: tuple[Order, ...], *, without_worst: bool) -> None:
             )
     click.echo("\n* some accuracy has fewer than four seeds: exploratory. Single figures are used as they are.")
     if without_worst:
-        click.echo("No order by worst case: name the suite with its defenses by --suite.")
+        click.echo("No order by worst case: name the suite with --suite, for its defenses.")
 
 
 def _numbers(line: Difference) -> list[str]:
