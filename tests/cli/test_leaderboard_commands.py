@@ -55,9 +55,8 @@ def published(tmp_path_factory) -> Path:
     home = tmp_path_factory.mktemp("home")
     (home / "small.toml").write_text(SUITE)
     suite = load_suite(home / "small.toml")
-    session = tiny.session(home / "store")
-    here = api.Session(tiny.registry(), tiny.CPU, session.progress)
-    for cell in api.suite_cells(suite, here):
+    session = tiny.session(home / "store", tiny.registry())
+    for cell in api.suite_cells(suite, session):
         write_record(home / "board", compute(task_of(cell, session), session))
     build(home / "board", suite.file.ranking.defenses, suite.title)
     return home
