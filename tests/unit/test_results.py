@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ucbench.results.columns import REQUESTED, AVERAGED, BOARD, COLUMNS, PART_ACCURACY, PART_GAIN, column
+from ucbench.results.columns import AVERAGED, BOARD, COLUMNS, PART_ACCURACY, PART_GAIN, REQUESTED, column
 from ucbench.results.gate import gates
 from ucbench.results.records import read_records, write_record
 from ucbench.results.statistics import gap_removed
