@@ -52,7 +52,7 @@ from ucbench.progress import Progress, reporting
 from ucbench.training.batches import ResidentSet, split_evenly
 from ucbench.training.determinism import seeded
 from ucbench.training.engine import Engine
-from ucbench.training.schedules import cosine
+from ucbench.training.recipe import cosine
 from ucbench_openclip.labelings import annotate
 from ucbench_openclip.params import CONFIG_NAME, ENSEMBLE, OpenClipParams
 from ucbench_openclip.surrogate import OpenClip, prompts

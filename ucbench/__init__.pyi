@@ -4,24 +4,12 @@ from .api import craft as craft
 from .api import plan as plan
 from .api import run as run
 from .crafting.bilevel import BiLevel as BiLevel
-from .crafting.clustering import (
-    Clusters as Clusters,
-)
-from .crafting.clustering import (
-    cluster as cluster,
-)
-from .crafting.clustering import (
-    clusters_of as clusters_of,
-)
-from .crafting.clustering import (
-    extract_features as extract_features,
-)
-from .crafting.clustering import (
-    nearest_centre as nearest_centre,
-)
-from .crafting.clustering import (
-    predict_classes as predict_classes,
-)
+from .crafting.clustering import Clusters as Clusters
+from .crafting.clustering import cluster as cluster
+from .crafting.clustering import clusters_of as clusters_of
+from .crafting.clustering import extract_features as extract_features
+from .crafting.clustering import nearest_centre as nearest_centre
+from .crafting.clustering import predict_classes as predict_classes
 from .crafting.frozen import FrozenNetwork as FrozenNetwork
 from .crafting.frozen import NetworkSurrogate as NetworkSurrogate
 from .crafting.patterns import on_grid as on_grid
@@ -40,51 +28,30 @@ from .data.budget import sizes as sizes
 from .data.framed import FramedDataset as FramedDataset
 from .data.framed import Split as Split
 from .data.framed import SplitName as SplitName
-from .data.images import Framing as Framing
+from .data.framing import Framing as Framing
+from .data.framing import assemble as assemble
 from .data.images import Picture as Picture
-from .data.images import assemble as assemble
 from .data.imageset import ImageSet as ImageSet
 from .data.imageset import LabelSet as LabelSet
 from .data.params import DatasetParams as DatasetParams
 from .data.selection import balanced_indices as balanced_indices
 from .data.selection import stratified_split as stratified_split
-from .errors import (
-    ContractError as ContractError,
-)
-from .errors import (
-    DataError as DataError,
-)
-from .errors import (
-    PluginError as PluginError,
-)
-from .errors import (
-    StoreError as StoreError,
-)
-from .errors import (
-    UcbenchError as UcbenchError,
-)
-from .errors import (
-    UsageError as UsageError,
-)
-from .errors import (
-    did_you_mean as did_you_mean,
-)
+from .errors import ContractError as ContractError
+from .errors import DataError as DataError
+from .errors import PluginError as PluginError
+from .errors import StoreError as StoreError
+from .errors import UcbenchError as UcbenchError
+from .errors import UsageError as UsageError
+from .errors import did_you_mean as did_you_mean
 from .exploit.labels import LabelRun as LabelRun
 from .leaderboard.entries import Entry as Entry
+from .leaderboard.layout import HEADERS as HEADERS
 from .leaderboard.layout import sections as sections
 from .metrics.features import cosine_gap as cosine_gap
-from .metrics.information import (
-    Labels as Labels,
-)
-from .metrics.information import (
-    agreement as agreement,
-)
-from .metrics.information import (
-    best_matching as best_matching,
-)
-from .metrics.information import (
-    contingency as contingency,
-)
+from .metrics.information import Labels as Labels
+from .metrics.information import agreement as agreement
+from .metrics.information import best_matching as best_matching
+from .metrics.information import contingency as contingency
 from .metrics.metric import MetricContext as MetricContext
 from .numerics import Numerics as Numerics
 from .numerics import available_cores as available_cores
@@ -94,66 +61,35 @@ from .plugins.hookspecs import hookimpl as hookimpl
 from .plugins.params import Params as Params
 from .plugins.registry import Component as Component
 from .plugins.registry import installed as installed
-from .plugins.specs import (
-    CellEvent as CellEvent,
-)
-from .plugins.specs import (
-    ComponentSpec as ComponentSpec,
-)
-from .plugins.specs import (
-    DatasetSpec as DatasetSpec,
-)
-from .plugins.specs import (
-    DefenseSpec as DefenseSpec,
-)
-from .plugins.specs import (
-    ExecutorSpec as ExecutorSpec,
-)
-from .plugins.specs import (
-    ExporterSpec as ExporterSpec,
-)
-from .plugins.specs import (
-    LabelingSpec as LabelingSpec,
-)
-from .plugins.specs import (
-    MetricSpec as MetricSpec,
-)
-from .plugins.specs import (
-    Norm as Norm,
-)
-from .plugins.specs import (
-    PoisonerSpec as PoisonerSpec,
-)
-from .plugins.specs import (
-    SurrogateSpec as SurrogateSpec,
-)
-from .plugins.specs import (
-    VictimSpec as VictimSpec,
-)
+from .plugins.registry import trying as trying
+from .plugins.specs import CellEvent as CellEvent
+from .plugins.specs import ComponentSpec as ComponentSpec
+from .plugins.specs import DatasetSpec as DatasetSpec
+from .plugins.specs import DefenseSpec as DefenseSpec
+from .plugins.specs import ExecutorSpec as ExecutorSpec
+from .plugins.specs import ExporterSpec as ExporterSpec
+from .plugins.specs import LabelingSpec as LabelingSpec
+from .plugins.specs import MetricSpec as MetricSpec
+from .plugins.specs import Norm as Norm
+from .plugins.specs import PoisonerSpec as PoisonerSpec
+from .plugins.specs import SurrogateSpec as SurrogateSpec
+from .plugins.specs import VictimSpec as VictimSpec
 from .results.records import Record as Record
 from .running.compute import compute as compute
 from .running.compute import failed as failed
 from .running.executors.dispatcher import Dispatcher as Dispatcher
 from .running.executors.serial import OnDone as OnDone
-from .running.executors.worker import (
-    JobRunner as JobRunner,
-)
-from .running.executors.worker import (
-    Reply as Reply,
-)
-from .running.executors.worker import (
-    Request as Request,
-)
-from .running.executors.worker import (
-    Worker as Worker,
-)
-from .running.executors.worker import (
-    WorkerError as WorkerError,
-)
+from .running.executors.worker import JobRunner as JobRunner
+from .running.executors.worker import Reply as Reply
+from .running.executors.worker import Request as Request
+from .running.executors.worker import Worker as Worker
+from .running.executors.worker import WorkerError as WorkerError
 from .running.tasks import Task as Task
+from .running.tasks import task_of as task_of
 from .running.tasks import title as title
 from .session import Session as Session
 from .store.keys import sha256_of as sha256_of
+from .store.store import Store as Store
 from .training.batches import ResidentSet as ResidentSet
 from .training.batches import split_evenly as split_evenly
 from .training.context import Run as Run
@@ -163,22 +99,16 @@ from .training.defenses import DefenseRun as DefenseRun
 from .training.determinism import seeded as seeded
 from .training.engine import DivergedError as DivergedError
 from .training.engine import Engine as Engine
-from .training.normalized import (
-    Normalized as Normalized,
-)
-from .training.normalized import (
-    channel_statistics as channel_statistics,
-)
-from .training.normalized import (
-    normalized as normalized,
-)
+from .training.normalized import Normalized as Normalized
+from .training.normalized import channel_statistics as channel_statistics
+from .training.normalized import normalized as normalized
 from .training.optim import Stepper as Stepper
 from .training.padding import reflect_pad as reflect_pad
 from .training.recipe import PAPER_RECIPES as PAPER_RECIPES
 from .training.recipe import QUICK_RECIPE as QUICK_RECIPE
 from .training.recipe import Recipe as Recipe
-from .training.schedules import cosine as cosine
-from .training.schedules import learning_rate as learning_rate
+from .training.recipe import cosine as cosine
+from .training.recipe import learning_rate as learning_rate
 
 __version__: str
 __all__: list[str]

@@ -1,4 +1,4 @@
-"""The Python API, which the command line uses too."""
+"""The Python API: :func:`run`, :func:`plan` and :func:`craft`, and the steps that the command line takes of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ucbench.data.budget import Budget, parse_epsilon
 from ucbench.errors import UsageError
 from ucbench.matrix.axes import AXES, AXIS
 from ucbench.matrix.cell import Cell, Craft, CraftLabels
-from ucbench.matrix.compatibility import check_surrogate
+from ucbench.matrix.compatibility import check_surrogate, is_oracle
 from ucbench.matrix.matrix import Axes, dedup_key, expand, native_budget
 from ucbench.numerics import resolve
 from ucbench.plugins.registry import installed
@@ -36,58 +36,21 @@ Texts = str | Sequence[str]
 Numbers = str | float | Sequence[str | float]
 
 
-def axes(
-    *,
-    poisoner: Texts = AXIS["poisoner"].default,
-    dataset: Texts = AXIS["dataset"].default,
-    surrogate: Texts = AXIS["surrogate"].default,
-    craft_labels: Texts = AXIS["craft_labels"].default,
-    labeling: Texts = AXIS["labeling"].default,
-    defense: Texts = AXIS["defense"].default,
-    victim: Texts = AXIS["victim"].default,
-    epsilon: Numbers = AXIS["epsilon"].default,
-    mixture: Numbers = AXIS["mixture"].default,
-    trusted: Numbers = AXIS["trusted"].default,
-    metric: Texts = AXIS["metric"].default,
-    seed: str | int | None = None,
-    craft_seed: str | int | None = None,
-    train_seed: str | int | None = None,
-    schedule: str | float = AXIS["schedule"].default,
-) -> Axes:
-    """Build a request; every axis takes one value or several. All metrics are measured of every cell.
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell of a plan.
 
-    ``seed`` ("0-2", "0,4") sets craft and train seed pairwise; ``craft_seed`` and ``train_seed`` cross. Epsilon is the
-    linf radius in 8-bit units: ``8`` or ``"8/255"``. ``schedule`` multiplies the epochs of every victim. See
-    :data:`ucbench.matrix.axes.AXES`.
-
-    Raises:
-        UsageError: for seeds given both ways, or values that cannot be read.
+    Attributes:
+        done: whether its record is in the store or the result folder.
+        release_done: whether its release is in the store, or crafted by an earlier cell of the plan.
+        seconds: predicted for what is missing, from earlier work of the same kind on this machine; None without any.
     """
-    given = locals()
-    if seed is not None and (craft_seed is not None or train_seed is not None):
-        raise UsageError("Give either --seed, which sets both seeds pairwise, or --craft-seed and --train-seed.")
-    if craft_seed is None and train_seed is None:
-        pairs = [(one, one) for one in AXIS["seed"].read(0 if seed is None else seed)]
-    else:
-        crafts, trains = (AXIS["seed"].read(0 if one is None else one) for one in (craft_seed, train_seed))
-        pairs = [(craft, train) for craft in crafts for train in trains]
-    request = {axis.request: given[axis.name] for axis in AXES if axis.request}
-    return Axes(**request, labeler=DEFAULT_LABELER, seeds=pairs)
 
-
-def session(
-    *,
-    device: str = "auto",
-    dtype: str = "auto",
-    threads: int | None = None,
-    home: Path | None = None,
-    progress: Progress | None = None,
-) -> Session:
-    """The installed plugins on this machine's arithmetic; ``home`` defaults to UCBENCH_HOME."""
-    from ucbench.session import Session
-    from ucbench.store.store import Store
-
-    return Session(Store(home), resolve(device, dtype, threads), progress, installed())
+    cell: Cell
+    key: str
+    done: bool
+    release_done: bool
+    seconds: float | None
 
 
 def run(
@@ -101,132 +64,28 @@ def run(
     rerun: Rerun = "failed",
     **axis: Any,
 ) -> pd.DataFrame:
-    """Run the cross product of the axes (see :func:`axes`) and return one row a cell, references included.
+    """Run the cross product of the axes (see :func:`axes`) and return one row per cell, references included.
 
-    ``executor="process:workers=2"`` computes them by two processes: from a script, under ``if __name__ == "__main__"``.
+    A cell that fails raises nothing; its row has the status ``failed``. ``executor="process:workers=2"`` uses two
+    processes; a script then needs the guard ``if __name__ == "__main__"``.
 
     >>> ucbench.run(poisoner="uc", victim="resnet18", seed="0-2")  # doctest: +SKIP
 
+    Args:
+        out: folder for records, ``results.csv`` and image sheets.
+        executor: reference of the component that computes the cells.
+        rerun: which cells are computed again, see :func:`ucbench.running.runner.run_cells`.
+
     Raises:
-        UsageError: for names or values that do not exist; failed cells raise nothing and have status ``failed``.
+        UsageError: for names or values that do not exist.
     """
     from ucbench.results.table import columns, rows
 
-    here = session(device=device, dtype=dtype, threads=threads, progress=progress)
+    session = open_session(device=device, dtype=dtype, threads=threads, progress=progress)
     folder = Path(out) if out is not None else None
-    records = run_session(cells_of(axes(**axis), here), here, out=folder, executor=executor, rerun=rerun)
+    records = run_session(cells_of(axes(**axis), session), session, out=folder, executor=executor, rerun=rerun)
     table = rows(records)
     return table[columns(table)].infer_objects()
-
-
-def cells_of(request: Axes, here: Session) -> list[Cell]:
-    """The cells of a request, references included."""
-    return expand(request, here.registry)
-
-
-def suite_cells(suite: Suite, here: Session, *, shard: str | None = None, **axis: Any) -> list[Cell]:
-    """The cells of a suite, references included; ``axis`` replaces axes in all its tables.
-
-    Args:
-        shard: such as ``3/16``: that part of the cells, those that share a release together.
-
-    Raises:
-        UsageError: for names or values that do not exist or do not fit together.
-    """
-    from ucbench.matrix.compatibility import is_oracle
-    from ucbench.matrix.suite import shard as part_of
-
-    for defense in suite.file.ranking.defenses:
-        if is_oracle(defense, here.registry):
-            raise UsageError(
-                f"Suite {suite.path}: ranking.defenses names {defense}, which sees more than exploiters do."
-            )
-    found: dict[str, Cell] = {}
-    for request in suite.requests(axis):
-        for cell in expand(axes(**request), here.registry, suite.keeps):
-            found.setdefault(dedup_key(cell), cell)
-    cells = list(found.values())
-    return cells if shard is None else part_of(cells, shard)
-
-
-def suite(name: str) -> Suite:
-    """The suite of that name, from ucbench, a plugin or a file ``name.toml``.
-
-    Raises:
-        UsageError: if there is none, or its file is wrong.
-    """
-    from ucbench.matrix.suite import find_suite
-
-    return find_suite(name, suites()[0])
-
-
-def suites() -> tuple[dict[str, Path], list[str]]:
-    """The files of all suites by name, and one sentence for every plugin whose suites could not be had."""
-    from ucbench.matrix.suite import shipped_suites
-    from ucbench.plugins.manager import suite_paths
-
-    brought, problems = suite_paths(installed().plugins)
-    return {**brought, **shipped_suites()}, problems
-
-
-def run_session(
-    cells: Sequence[Cell],
-    here: Session,
-    *,
-    out: Path | None = None,
-    executor: str = "serial",
-    rerun: Rerun = "failed",
-) -> list[Record]:
-    """Run cells in a session; with ``out``, write records, results.csv and a picture sheet a release there.
-
-    Args:
-        executor: component reference of what computes them, such as ``process:workers=2``.
-        rerun: what is computed again, see :func:`ucbench.running.runner.run_cells`.
-    """
-    how = here.registry.resolve(ExecutorSpec, executor)
-    # Not before: a wrong request should fail without the seconds that importing torch takes.
-    from ucbench.results.records import read_records
-    from ucbench.results.table import rows, write_csv
-    from ucbench.running.runner import run_cells
-
-    records = run_cells(cells, here, out=out, executor=how.build(), rerun=rerun)
-    if out is not None:
-        write_csv(out, rows(read_records(out)))
-        _write_sheets(cells, records, out, here)
-    return records
-
-
-def _write_sheets(cells: Iterable[Cell], records: Iterable[Record], out: Path, here: Session) -> None:
-    from ucbench.crafting.release import Release
-    from ucbench.export.sheet import write_sheet
-
-    for cell, record in zip(cells, records, strict=True):
-        key = record["release"]
-        if key is None or cell.craft.is_reference or record["status"] != "ok":
-            continue
-        path = out / "sheets" / f"{cell.craft.poisoner.spec.name}-{key[:12]}.png"
-        stored = None if path.exists() else here.store.get("release", key)
-        if stored is not None:
-            release = Release.from_arrays(stored.arrays, stored.meta)
-            craft = f"{cell.craft.poisoner} | {cell.craft.budget} | craft seed {cell.craft.seed}"
-            write_sheet(path, here.protected(cell).images, release, f"{cell.dataset} | {craft}")
-
-
-@dataclass(frozen=True)
-class PlannedCell:
-    """A cell of a plan.
-
-    Attributes:
-        done: whether its record is in the store or the result folder.
-        release_done: whether its release is there, or crafted by an earlier cell of the plan.
-        seconds: predicted for what is missing, from what such work took on this machine before; None if it never did.
-    """
-
-    cell: Cell
-    key: str
-    done: bool
-    release_done: bool
-    seconds: float | None
 
 
 def plan(
@@ -237,41 +96,12 @@ def plan(
     threads: int | None = None,
     **axis: Any,
 ) -> list[PlannedCell]:
-    """The cells a run of these axes would have, and which are done.
+    """The cells of a run with these axes, and which of them are done.
 
-    Computes nothing, but loads the data, whose fingerprints the keys need.
+    Computes nothing, but loads the data, whose fingerprints are part of the keys.
     """
-    here = session(device=device, dtype=dtype, threads=threads)
-    return plan_session(cells_of(axes(**axis), here), here, out=Path(out) if out is not None else None)
-
-
-def plan_session(
-    cells: Sequence[Cell], here: Session, *, out: Path | None = None, probe: bool = False
-) -> list[PlannedCell]:
-    """As :func:`plan`, of these cells in a session.
-
-    Args:
-        probe: time two steps of every kind of training that was never done on this machine.
-    """
-    from ucbench.running.estimate import predicted, probe_training, training_work
-    from ucbench.running.tasks import finished, task_of
-
-    planned, crafted = [], set()
-    for cell in cells:
-        task = task_of(cell, here)
-        key, release_key = task.key, task.release_key
-        done = finished(task, here, out) is not None
-        has_release = (
-            release_key is None or release_key in crafted or here.store.get("release", release_key) is not None
-        )
-        crafted.add(release_key)
-        if probe and not done:
-            train = here.data(cell).train
-            work = training_work(cell, len(train), train.size, here.numerics)
-            here.timings.assume(work, partial(probe_training, cell, here))
-        seconds = 0.0 if done else predicted(task, here, crafts=not has_release)
-        planned.append(PlannedCell(cell, key, done, has_release, seconds))
-    return planned
+    session = open_session(device=device, dtype=dtype, threads=threads)
+    return plan_session(cells_of(axes(**axis), session), session, out=Path(out) if out is not None else None)
 
 
 def craft(
@@ -293,7 +123,7 @@ def craft(
 
     Args:
         labels: int64 ``[N]``, or None for poisoners that read none.
-        epsilon: linf radius in 8-bit units; the poisoner's own by default.
+        epsilon: linf radius in 8-bit units; by default the poisoner's native one.
 
     Raises:
         UsageError: for unknown names, a surrogate that does not fit, or a label-based poisoner without labels.
@@ -303,19 +133,189 @@ def craft(
     from ucbench.crafting.release import materialise
     from ucbench.data.imageset import ImageSet
 
-    here = session(device=device, dtype=dtype, threads=threads, progress=progress)
-    chosen = here.registry.resolve(PoisonerSpec, poisoner)
-    spec = chosen.spec
+    session = open_session(device=device, dtype=dtype, threads=threads, progress=progress)
+    component = session.registry.resolve(PoisonerSpec, poisoner)
+    spec = component.spec
     if labels is None and spec.label_access != "none":
         raise UsageError(f"Poisoner {spec.name!r} is label-based and needs labels.")
-    budget = native_budget(spec, chosen.params)
+    budget = native_budget(spec, component.params)
     if budget.norm == "linf" and epsilon is not None:
         budget = Budget("linf", parse_epsilon(str(epsilon)))
-    named = here.registry.resolve(SurrogateSpec, surrogate or spec.surrogate) if spec.surrogate else None
-    check_surrogate(spec, named)
+    model = session.registry.resolve(SurrogateSpec, surrogate or spec.surrogate) if spec.surrogate else None
+    check_surrogate(spec, model)
     source = "none" if spec.label_access == "none" else "original"
-    request = Craft(chosen, named, CraftLabels(source), budget, seed)
+    request = Craft(component, model, CraftLabels(source), budget, seed)
     classes = () if labels is None else tuple(str(k) for k in range(int(labels.max()) + 1))
     train = ImageSet(images, labels, classes, name="images")
-    release = craft_release(request, train, craft_labels(request, train, None, here), here)
+    release = craft_release(request, train, craft_labels(request, train, None, session), session)
     return materialise(train.images, release.changes, release.index)
+
+
+def axes(
+    *,
+    poisoner: Texts = AXIS["poisoner"].default,
+    dataset: Texts = AXIS["dataset"].default,
+    surrogate: Texts = AXIS["surrogate"].default,
+    craft_labels: Texts = AXIS["craft_labels"].default,
+    labeling: Texts = AXIS["labeling"].default,
+    defense: Texts = AXIS["defense"].default,
+    victim: Texts = AXIS["victim"].default,
+    epsilon: Numbers = AXIS["epsilon"].default,
+    mixture: Numbers = AXIS["mixture"].default,
+    trusted: Numbers = AXIS["trusted"].default,
+    metric: Texts = AXIS["metric"].default,
+    seed: str | int | None = None,
+    craft_seed: str | int | None = None,
+    train_seed: str | int | None = None,
+    schedule: str | float = AXIS["schedule"].default,
+) -> Axes:
+    """Build a request. Every axis takes one value or several; every metric is measured for every cell.
+
+    ``seed`` ("0-2", "0,4") sets craft and train seed pairwise; ``craft_seed`` and ``train_seed`` cross. Epsilon is the
+    linf radius in 8-bit units: ``8`` or ``"8/255"``. ``schedule`` multiplies the epochs of every victim. See
+    :data:`ucbench.matrix.axes.AXES`.
+
+    Raises:
+        UsageError: for ``seed`` beside ``craft_seed`` or ``train_seed``, or values that cannot be read.
+    """
+    values = locals()
+    if seed is not None and (craft_seed is not None or train_seed is not None):
+        raise UsageError("Give either --seed, which sets both seeds pairwise, or --craft-seed and --train-seed.")
+    if craft_seed is None and train_seed is None:
+        pairs = [(number, number) for number in AXIS["seed"].read(0 if seed is None else seed)]
+    else:
+        crafts, trains = (AXIS["seed"].read(0 if text is None else text) for text in (craft_seed, train_seed))
+        pairs = [(craft, train) for craft in crafts for train in trains]
+    request = {axis.request: values[axis.name] for axis in AXES if axis.request}
+    return Axes(**request, labeler=DEFAULT_LABELER, seeds=pairs)
+
+
+def cells_of(request: Axes, session: Session) -> list[Cell]:
+    """The cells of a request, references included."""
+    return expand(request, session.registry)
+
+
+def open_session(
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    threads: int | None = None,
+    home: Path | None = None,
+    progress: Progress | None = None,
+) -> Session:
+    """The installed plugins with this machine's numerics; the store is in ``home``, by default UCBENCH_HOME."""
+    from ucbench.session import Session
+    from ucbench.store.store import Store
+
+    return Session(Store(home), resolve(device, dtype, threads), progress, installed())
+
+
+def run_session(
+    cells: Sequence[Cell],
+    session: Session,
+    *,
+    out: Path | None = None,
+    executor: str = "serial",
+    rerun: Rerun = "failed",
+) -> list[Record]:
+    """As :func:`run`, for these cells in a session; returns their records in the same order."""
+    component = session.registry.resolve(ExecutorSpec, executor)
+    # Not before: a wrong request should fail without the seconds that importing torch takes.
+    from ucbench.results.records import read_records
+    from ucbench.results.table import rows, write_csv
+    from ucbench.running.runner import run_cells
+
+    records = run_cells(cells, session, out=out, executor=component.build(), rerun=rerun)
+    if out is not None:
+        write_csv(out, rows(read_records(out)))
+        _write_sheets(cells, records, out, session)
+    return records
+
+
+def _write_sheets(cells: Iterable[Cell], records: Iterable[Record], out: Path, session: Session) -> None:
+    """Write one image sheet per release."""
+    from ucbench.crafting.release import Release
+    from ucbench.export.sheet import write_sheet
+
+    for cell, record in zip(cells, records, strict=True):
+        key = record["release"]
+        if key is None or cell.craft.is_reference or record["status"] != "ok":
+            continue
+        path = out / "sheets" / f"{cell.craft.poisoner.spec.name}-{key[:12]}.png"
+        stored = None if path.exists() else session.store.get("release", key)
+        if stored is not None:
+            release = Release.from_arrays(stored.arrays, stored.meta)
+            craft = f"{cell.craft.poisoner} | {cell.craft.budget} | craft seed {cell.craft.seed}"
+            write_sheet(path, session.protected(cell).images, release, f"{cell.dataset} | {craft}")
+
+
+def plan_session(
+    cells: Sequence[Cell], session: Session, *, out: Path | None = None, probe: bool = False
+) -> list[PlannedCell]:
+    """As :func:`plan`, for these cells in a session.
+
+    Args:
+        probe: time two steps of every kind of training that was never done on this machine.
+    """
+    from ucbench.running.estimate import predicted, probe_training, training_work
+    from ucbench.running.tasks import finished, task_of
+
+    planned, crafted = [], set()
+    for cell in cells:
+        task = task_of(cell, session)
+        key, release_key = task.key, task.release_key
+        done = finished(task, session, out) is not None
+        has_release = (
+            release_key is None or release_key in crafted or session.store.get("release", release_key) is not None
+        )
+        crafted.add(release_key)
+        if probe and not done:
+            train = session.data(cell).train
+            work = training_work(cell, len(train), train.size, session.numerics)
+            session.timings.assume(work, partial(probe_training, cell, session))
+        seconds = 0.0 if done else predicted(task, session, crafts=not has_release)
+        planned.append(PlannedCell(cell, key, done, has_release, seconds))
+    return planned
+
+
+def suite(name: str) -> Suite:
+    """The suite of that name, from ucbench or a plugin, or the one in a file ``name.toml``.
+
+    Raises:
+        UsageError: if there is none, or its file is wrong.
+    """
+    from ucbench.matrix.suite import find_suite
+
+    return find_suite(name, suites()[0])
+
+
+def suites() -> tuple[dict[str, Path], list[str]]:
+    """The files of all suites by name, and one sentence for every plugin whose suites cannot be listed."""
+    from ucbench.matrix.suite import shipped_suites
+    from ucbench.plugins.manager import suite_paths
+
+    paths, problems = suite_paths(installed().plugins)
+    return {**paths, **shipped_suites()}, problems
+
+
+def suite_cells(suite: Suite, session: Session, *, shard: str | None = None, **axis: Any) -> list[Cell]:
+    """The cells of a suite, references included; ``axis`` replaces axes in all its tables.
+
+    Args:
+        shard: one part of the cells, such as ``3/16``; cells that share a release are in the same part.
+
+    Raises:
+        UsageError: for names or values that do not exist or do not fit together.
+    """
+    from ucbench.matrix.suite import shard as part_of
+
+    for defense in suite.file.ranking.defenses:
+        if is_oracle(defense, session.registry):
+            raise UsageError(
+                f"Suite {suite.path}: ranking.defenses names {defense}, which sees more than exploiters do."
+            )
+    cells: dict[str, Cell] = {}
+    for request in suite.requests(axis):
+        for cell in expand(axes(**request), session.registry, suite.keeps):
+            cells.setdefault(dedup_key(cell), cell)
+    return list(cells.values()) if shard is None else part_of(list(cells.values()), shard)

@@ -1,7 +1,6 @@
-"""Errors that say what was wrong, where, and what to do.
+"""Errors that a user can cause. Their text says what is wrong, where, and how to fix it.
 
-Every error a user can cause derives from :class:`UcbenchError`; the command line prints its text without a traceback
-and exits with :attr:`UcbenchError.exit_code`.
+The command line prints the text without a traceback and exits with :attr:`UcbenchError.exit_code`.
 """
 
 from __future__ import annotations
@@ -11,13 +10,13 @@ from collections.abc import Iterable
 
 
 class UcbenchError(Exception):
-    """Base of all errors that are reported as text rather than as a traceback."""
+    """Base of all errors that are reported without a traceback."""
 
     exit_code = 1
 
 
 class UsageError(UcbenchError):
-    """The request itself is wrong: an unknown name, a parameter out of range, a malformed reference."""
+    """The request is wrong: an unknown name, a parameter out of range, a malformed reference."""
 
     exit_code = 2
 
@@ -27,7 +26,7 @@ class DataError(UcbenchError):
 
 
 class PluginError(UcbenchError):
-    """A plugin cannot be loaded or breaks the rules of registration; the text names distribution and version."""
+    """A plugin cannot be loaded or registers something invalid; the text names distribution and version."""
 
 
 class ContractError(UcbenchError):
@@ -39,6 +38,6 @@ class StoreError(UcbenchError):
 
 
 def did_you_mean(wrong: str, known: Iterable[str], limit: int = 3) -> str:
-    """Return ``" Did you mean 'a' or 'b'?"`` for the nearest of ``known`` names, or an empty string."""
+    """``" Did you mean 'a' or 'b'?"`` with the nearest of ``known``, or an empty string."""
     close = difflib.get_close_matches(wrong, sorted(set(known)), n=limit, cutoff=0.5)
     return f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""

@@ -1,7 +1,7 @@
-"""What arithmetic a cell is computed with (device, precision, threads, determinism), and on which machine.
+"""Device, precision, threads and determinism of a computation, and the machine it runs on.
 
-Precision, thread count and the determinism flag can change a number, so they are part of every key; the device itself
-is environment. Nothing here imports torch, so that ``plan`` can name every key without it.
+Precision, thread count and the determinism flag can change a number, so they are part of every key; the device is
+environment. This module imports torch only where a GPU is in use, so that ``plan`` computes every key without it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 
 @dataclass(frozen=True)
 class Numerics:
-    """Component arithmetic. ``device`` is where it runs and stays out of :meth:`identity`."""
+    """Numerical settings without ``auto``. The device is not part of :meth:`identity`."""
 
     device: str
     dtype: Dtype
@@ -40,17 +40,17 @@ class Numerics:
 
     @functools.cached_property
     def key_text(self) -> KeyText:
-        """:meth:`identity` as keys take it."""
+        """Canonical text of :meth:`identity`, for keys."""
         return KeyText.of(self.identity())
 
 
 def resolve(
     device: str = "auto", dtype: str = "auto", threads: int | None = None, deterministic: bool = True
 ) -> Numerics:
-    """Fill in what ``auto`` stands for on this machine.
+    """Replace ``auto`` by this machine's device, precision and number of cores.
 
     Raises:
-        UsageError: for a device or dtype that is none of the known ones, or fewer than one thread.
+        UsageError: for an unknown device or dtype, or fewer than one thread.
     """
     if device == "auto":
         device = "cuda" if _has_nvidia() else "cpu"
@@ -66,7 +66,7 @@ def resolve(
 
 
 def available_cores() -> int:
-    """Cores this process may run on: the affinity mask where there is one (containers, SLURM), else the count."""
+    """Cores this process may use: those of its affinity mask (containers, SLURM), else all of the machine."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -74,7 +74,7 @@ def available_cores() -> int:
 
 @functools.cache
 def cpu_flags() -> frozenset[str]:
-    """Feature flags of the processor as Linux reports them; empty elsewhere."""
+    """Feature flags of the processor; empty on systems other than Linux."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -89,7 +89,7 @@ def cpu_has_bf16() -> bool:
 
 @functools.cache
 def cpu_name() -> str:
-    """The processor's marketing name, or what the platform module knows."""
+    """The processor's model name, or what the ``platform`` module calls it."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -99,28 +99,28 @@ def cpu_name() -> str:
 
 
 def _has_nvidia() -> bool:
-    # Asking torch would cost its import; the driver's own file answers the same question on Linux.
+    # The driver's file answers without importing torch.
     return Path("/proc/driver/nvidia/version").exists() and os.environ.get("CUDA_VISIBLE_DEVICES") != ""
 
 
-#: Libraries that can move a number.
+#: Libraries that can change a number.
 _LIBRARIES = ("ucbench", "torch", "timm", "numpy", "scikit-learn", "pillow")
 
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """Installed versions of the libraries that can move a number."""
-    found = {}
+    """Installed versions of the libraries that can change a number."""
+    installed = {}
     for name in _LIBRARIES:
         try:
-            found[name] = metadata.version(name)
+            installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            installed[name] = "not installed"
+    return installed
 
 
 def environment(numerics: Numerics) -> dict[str, Any]:
-    """Device, processor, system and versions: recorded beside a record's numbers, never part of a key."""
+    """Device, processor, system and versions, for records; never part of a key."""
     device = numerics.device
     if device.startswith("cuda"):
         import torch
@@ -139,7 +139,7 @@ def environment(numerics: Numerics) -> dict[str, Any]:
 
 
 def peak_memory(numerics: Numerics) -> int:
-    """Largest memory of this process so far, in MiB: of the device on CUDA, resident elsewhere."""
+    """Peak memory of this process in MiB: GPU memory on CUDA, resident memory elsewhere."""
     if numerics.device.startswith("cuda"):
         import torch
 

@@ -1,4 +1,4 @@
-"""Progress of long work: bars with time left on a terminal, a few readable lines in a file."""
+"""Progress of long work: bars with the time left on a terminal, lines in a file."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from typing import Protocol, TextIO
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: 90 seconds, 20 minutes, 3.5 hours."""
+    """A readable duration: 90 seconds, 20 minutes, 3.5 hours."""
     if seconds < 120:
         return f"{seconds:.0f} seconds"
     return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
 
 
 class Progress(Protocol):
-    """Where stages report how far they are."""
+    """Receives the progress of stages."""
 
     def bar(self, text: str, total: int) -> Callable[[int], None]:
-        """Open a bar; the result advances it by the number it is called with. A bar closes when full."""
+        """Open a bar of ``total`` steps; call the result with a number of steps to advance. A full bar closes."""
 
     def say(self, text: str) -> None:
-        """One line that stays."""
+        """Print one line that stays."""
 
 
 class Silent:
-    """Reports nothing; what the Python API uses unless asked otherwise."""
+    """Reports nothing; the default of the Python API."""
 
     def bar(self, text: str, total: int) -> Callable[[int], None]:
         return lambda steps: None
 
     def say(self, text: str) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
 
 class Lines:
-    """For files and pipes: a line when a stage ends, and one every ``every`` seconds while it lasts."""
+    """For files and pipes: one line at the end of a stage, and one every ``every`` seconds until then."""
 
     def __init__(self, stream: TextIO, every: float = 15.0) -> None:
         self._stream, self._every = stream, every
@@ -54,8 +54,8 @@ class Lines:
                 self.say(f"{text}: done in {now - started:.1f} s")
             elif done and now - last >= self._every:
                 last = now
-                left = (now - started) / done * (total - done)
-                self.say(f"{text}: {done}/{total}, about {left:.0f} s left")
+                seconds = (now - started) / done * (total - done)
+                self.say(f"{text}: {done}/{total}, about {seconds:.0f} s left")
 
         return advance
 
@@ -65,7 +65,7 @@ class Lines:
 
 @contextmanager
 def reporting(quiet: bool = False, stream: TextIO | None = None) -> Iterator[Progress]:
-    """Choose by where the output goes: rich bars on a terminal, lines elsewhere, nothing when ``quiet``."""
+    """Report to ``stream``: bars on a terminal, lines elsewhere, nothing when ``quiet``."""
     stream = stream or sys.stderr
     if quiet:
         yield Silent()
@@ -95,12 +95,12 @@ def _bars(stream: TextIO) -> Iterator[Progress]:
     class Bars:
         def bar(self, text: str, total: int) -> Callable[[int], None]:
             task = display.add_task(text, total=total)
-            left = total
+            remaining = total
 
             def advance(steps: int) -> None:
-                nonlocal left
-                left -= steps
-                if left > 0:
+                nonlocal remaining
+                remaining -= steps
+                if remaining > 0:
                     display.advance(task, steps)
                 elif task in display.task_ids:
                     display.remove_task(task)

@@ -1,7 +1,6 @@
-"""What the work of one run shares: store, numerics, engine, registry, and data sets read once.
+"""What one run shares: store, numerics, engine, registry, and loaded data.
 
-Importing this module does not import torch, which takes longer than planning thousands of cells; the first use of
-:attr:`Session.engine` does.
+Imports no torch, which takes longer than planning thousands of cells; the first use of :attr:`Session.engine` does.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -34,20 +32,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Protected:
-    """The protector's share of a training set: ``indices`` int64 ``[M]`` into it, and those images."""
+    """The images of a training set that the protector perturbs, and their ``indices`` int64 ``[M]`` in it."""
 
     indices: np.ndarray[Any, np.dtype[np.int64]]
     images: ImageSet
 
 
 class Session:
-    """One run's surroundings.
+    """What the cells of one run share.
 
     Args:
-        store: where releases, fitted surrogates and finished cells are kept.
-        numerics: the arithmetic that everything is computed with.
-        progress: where stages report.
-        registry: the components; those installed by default.
+        store: holds releases, fitted surrogates and finished cells.
+        numerics: device, precision and threads of all computations.
+        progress: where stages report; silent by default.
+        registry: the components; by default the installed ones.
     """
 
     def __init__(
@@ -63,17 +61,13 @@ class Session:
         self._registry = registry
         self._memory: dict[str, Any] = {}
 
-    @classmethod
-    def at(cls, home: Path, numerics: Numerics) -> Session:
-        """A silent session on the store in ``home``, as workers in other processes have it."""
-        return cls(Store(home), numerics)
-
     def with_numerics(self, numerics: Numerics) -> Session:
-        """A session on the same store and registry with other arithmetic."""
+        """A session with the same store and registry and other numerics."""
         return Session(self.store, numerics, self.progress, self._registry)
 
     @functools.cached_property
     def registry(self) -> Registry:
+        """The components."""
         return self._registry or installed()
 
     @functools.cached_property
@@ -84,14 +78,14 @@ class Session:
         return Engine(self.numerics)
 
     def remember(self, name: str, make: Callable[[], T]) -> T:
-        """The value made under ``name`` earlier in this session, or ``make()`` now."""
+        """The value that ``make()`` returned for ``name`` earlier in this session, or returns now."""
         if name not in self._memory:
             self._memory[name] = make()
         value: T = self._memory[name]
         return value
 
     def dataset(self, dataset: Component[DatasetSpec]) -> LoadedDataset:
-        """Both splits of a data set, read once. Reports what was decided while loading."""
+        """Both splits of a data set, read once. Reports their sizes and the data set's note."""
 
         def load() -> LoadedDataset:
             loaded = load_dataset(dataset.build(), dataset.params, self.store)
@@ -105,7 +99,7 @@ class Session:
         return self.remember(f"dataset {dataset}", load)
 
     def data(self, cell: Cell) -> LoadedDataset:
-        """The cell's data set, without the training images that the exploiter is trusted with."""
+        """The cell's data set, with the trusted images split off its training set."""
         if not cell.trusted:
             return self.dataset(cell.dataset)
 
@@ -117,7 +111,11 @@ class Session:
         return self.remember(f"dataset {cell.dataset} trusted {cell.trusted}", split)
 
     def protected(self, cell: Cell) -> Protected:
-        """The images that the protector owns: all, or the stratified part that the mixture names."""
+        """The images that the protector perturbs: all, or the stratified part that the mixture names.
+
+        Raises:
+            UsageError: if the mixture is too small for one image.
+        """
         train = self.data(cell).train
         if cell.mixture == 1 or cell.craft.seed is None:
             return Protected(np.arange(len(train)), train)
@@ -126,12 +124,12 @@ class Session:
             raise UsageError(f"A mixture of {cell.mixture:g} protects no image of {cell.dataset}. Raise it.")
         return Protected(indices, train.subset(indices))
 
-    def refuse_modified(self, who: str, *given: ImageSet) -> None:
-        """Compare images that components were given with their fingerprints: read-only arrays do not stop torch.
+    def refuse_modified(self, who: str, *sets: ImageSet) -> None:
+        """Compare image sets with their fingerprints: torch can write to read-only arrays.
 
         Raises:
             ContractError: if they differ; data sets are read again for the next cell.
         """
-        if any(replace(images).fingerprint != images.fingerprint for images in given):
+        if any(replace(images).fingerprint != images.fingerprint for images in sets):
             self._memory.clear()
-            raise ContractError(f"{who} modified images or labels it was given. Work on a copy of them.")
+            raise ContractError(f"{who} modified its input images or labels. Work on a copy of them.")

@@ -49,7 +49,7 @@ def axes() -> str:
                 f"`{axis.option}`",
                 f"`{axis.key}`",
                 f"`{axis.name}`",
-                f"{axis.type.wanted}{'; repeatable' if axis.repeatable else ''}",
+                f"{axis.type.expected}{'; repeatable' if axis.repeatable else ''}",
                 ", ".join(f"`{column}`" for column in axis.columns),
                 axis.help,
             ]

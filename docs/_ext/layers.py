@@ -1,6 +1,6 @@
-"""The layers of the core, as the import contracts in ``pyproject.toml`` order them.
+"""The rooms of the core, as the import contract in ``pyproject.toml`` orders them.
 
-Replaces ``<!-- layers -->`` in a page by a table: every module with the first sentence of its docstring.
+Replaces ``<!-- layers -->`` in a page by a table: every room with the first sentence of its docstring.
 """
 
 from __future__ import annotations
@@ -10,21 +10,22 @@ import re
 import tomllib
 from typing import Any
 
-from _ext.markdown import code, table
+from _ext.markdown import code, replace_markers, table
 from _ext.paths import ROOT
 
 MARKER = "<!-- layers -->"
 
 
 def layers() -> list[list[str]]:
-    """Names of modules, the highest layer first; those of one layer do not import each other."""
+    """Full names of the rooms, the highest layer first; those of one layer do not import each other."""
     linter = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
     (contract,) = (contract for contract in linter["contracts"] if contract["type"] == "layers")
-    return [[name.strip() for name in layer.replace(":", "|").split("|")] for layer in contract["layers"]]
+    (core,) = contract["containers"]
+    return [[f"{core}.{name.strip()}" for name in re.split("[|:]", layer)] for layer in contract["layers"]]
 
 
 def purpose(module: str) -> str:
-    """The first sentence of a module's docstring."""
+    """The first sentence of a room's docstring."""
     path = ROOT.joinpath(*module.split("."))
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
@@ -36,19 +37,16 @@ def purpose(module: str) -> str:
 def overview() -> str:
     """The layers as a table in Markdown, the highest first."""
     rows = [
-        (str(place) if module == layer[0] else "", code(module.partition(".")[2]), purpose(module))
+        (code(room.partition(".")[2]), str(place), purpose(room))
         for place, layer in enumerate(layers(), 1)
-        for module in layer
+        for room in layer
     ]
-    return table(["layer", "module", "what it does"], rows)
+    return table(["room", "layer", "what it holds"], rows)
 
 
-def _insert(app: Any, docname: str, source: list[str]) -> None:
-    if MARKER in source[0]:
-        source[0] = source[0].replace(MARKER, overview())
+def inserted(text: str) -> str:
+    return text.replace(MARKER, overview()) if MARKER in text else text
 
 
 def setup(app: Any) -> dict[str, bool]:
-    app.connect("source-read", _insert)
-    app.connect("env-get-outdated", lambda app, env, added, changed, removed: ["architecture"])
-    return {"parallel_read_safe": True}
+    return replace_markers(app, inserted, "architecture")

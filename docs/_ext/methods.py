@@ -1,8 +1,8 @@
-"""A page for every method in ucbench, generated from its spec, its parameters and the published results.
+"""A page for every method that comes with ucbench, made from its spec, its parameters and the published results.
 
 Writes ``docs/methods/<kind>-<name>.md`` while building, and replaces ``<!-- methods: KIND -->`` in a page by a table
-of the methods of that kind, ``<!-- suites -->`` by one of the suites. Covers only the distribution ``ucbench``: other
-installed plugins have their own documentation.
+of the methods of that kind, ``<!-- suites -->`` by one of the suites. Only what the distribution ``ucbench`` registers
+is described; other installed plugins bring their own documentation.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ucbench.plugins.specs import SPEC_KINDS, ComponentSpec
 MARKER = re.compile(r"<!-- methods: (\w+) -->")
 SUITES = "<!-- suites -->"
 
-#: Names of the fields of specs on the pages, where they differ from the field.
+#: What the fields of specs are called on the pages; others go by their own names.
 _WORDS = {
     "label_access": "labels it needs",
     "granularity": "one perturbation per",
@@ -37,21 +37,20 @@ _WORDS = {
     "trains_surrogate": "trains its surrogate itself",
     "oracle": "sees what a real one cannot (never ranked)",
     "projects": "relies on the core's projection",
-    "fidelity": "differences to the publication",
+    "fidelity": "compared with the publication",
     "source": "reads",
     "static": "acts once, before training",
     "needs_trusted": "needs trusted images",
     "opaque": "own training loop",
     "untrained": "bare architecture, without weights",
     "epsilon": "radius used unless one is named",
-    "reads": "reads",
 }
-_SOURCES = {"semantic": "clean images or metadata, like a person", "machine": "the published pixels"}
+_SOURCES = {"semantic": "clean images or metadata, as a person does", "machine": "the published pixels"}
 _ELSEWHERE = {"name", "summary", "load", "params", "aliases", "requires", "extra", "version", "paper", "equation"}
 
 
-def method_specs() -> list[ComponentSpec]:
-    """The methods in ucbench, by kind and name."""
+def specs() -> list[ComponentSpec]:
+    """The methods that come with ucbench, by kind and name."""
     registry = installed()
     return [
         spec
@@ -68,7 +67,7 @@ def page_name(spec: ComponentSpec) -> str:
 def pages() -> dict[str, str]:
     """All pages by file name."""
     registry = installed()
-    return {page_name(spec): page(spec, registry) for spec in method_specs()}
+    return {page_name(spec): page(spec, registry) for spec in specs()}
 
 
 def page(spec: ComponentSpec, registry: Registry) -> str:
@@ -88,7 +87,7 @@ def page(spec: ComponentSpec, registry: Registry) -> str:
 
 
 def _equation(text: str) -> str:
-    """The equation as a block, with each explanation of its symbols on a separate line."""
+    """The equation as a block, with one line per symbol explained."""
     lines = text.replace("; ", "\n")
     return f"```text\n{lines}\n```" if text else ""
 
@@ -176,7 +175,7 @@ def _relative(page: str) -> str:
 
 def overview(kind: str) -> str:
     """A table of the methods of one kind, with links to their pages."""
-    found = [spec for spec in method_specs() if spec.kind == kind]
+    found = [spec for spec in specs() if spec.kind == kind]
     facts = {"poisoner": ("label_access", "budget"), "defense": ("tier",), "labeling": ("source",)}.get(kind, ())
     return table(
         ["name", *(_HEADINGS[fact] for fact in facts), "what it is"],

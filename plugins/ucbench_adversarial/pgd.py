@@ -164,7 +164,7 @@ def descend_l2(
 ) -> Tensor:
     """Descent on ``objective(x + delta)`` over the l2 ball, by steps of one length along every image's gradient.
 
-    The Euclidean counterpart of :func:`ucbench.crafting.descend`, with its arguments and result. An image without
+    The Euclidean counterpart of :func:`ucbench.pgd`, with its arguments and result. An image without
     gradient stays where it is.
     """
     delta = within_l2(delta, x, radius)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ucbench_adversarial.pgd import attack, cross_entropies, scores_of, under_attack
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench import DefenseRun
     from ucbench_adversarial.params import AdversarialTrainingParams
 
 
@@ -55,7 +55,7 @@ class AdversarialTraining:
     def __init__(self, params: AdversarialTrainingParams) -> None:
         self.params = params
 
-    def loss(self, model: nn.Module, x: Tensor, targets: Tensor, run: Run, generator: torch.Generator) -> Tensor:
+    def loss(self, model: nn.Module, x: Tensor, targets: Tensor, run: DefenseRun, generator: torch.Generator) -> Tensor:
         """The batch's mean loss, a float32 scalar with gradients in the weights.
 
         Args:

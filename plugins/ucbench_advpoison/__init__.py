@@ -41,7 +41,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
     )
     yield PoisonerSpec(
         name="hypo",
-        summary="Changes that make a clean-trained classifier surer of the right class, so little is left to learn",
+        summary="Changes that make a clean-trained classifier more sure of the right class: little is left to learn",
         load=f"{_POISONERS}:Hypo",
         params=f"{_PARAMS}:HypoParams",
         paper=(

@@ -43,7 +43,7 @@ def random_view(x: Tensor, draws: Tensor, fill: Tensor, *, mirror: bool) -> Tens
 
 @dataclass(frozen=True)
 class Aim:
-    """What the classifier is to say of the images: their ``classes`` (int64 ``[N]``), or anything but those."""
+    """What the classifier should predict: ``classes`` (int64 ``[N]``), or anything but those."""
 
     classes: NDArray[np.int64]
     away: bool = False
@@ -57,13 +57,13 @@ class Aim:
         return -entropy if self.away else entropy
 
     def reached(self, scores: Tensor, classes: Tensor) -> Tensor:
-        """Whether the classifier says so, bool ``[B]``."""
-        said = scores.argmax(1) == classes
-        return ~said if self.away else said
+        """Whether the classifier predicts so, bool ``[B]``."""
+        predicted = scores.argmax(1) == classes
+        return ~predicted if self.away else predicted
 
 
 class Crafter:
-    """The steps of all images towards one aim, going on from the run's checkpoint."""
+    """The steps of all images towards one aim, resumed from the run's checkpoint."""
 
     def __init__(self, params: SignedStepsParams, train: ImageSet, aim: Aim, run: CraftRun) -> None:
         self.params, self.train, self.aim, self.run = params, train, aim, run
@@ -75,7 +75,7 @@ class Crafter:
     def craft(self) -> Floats:
         """Perturbations float32 ``[N, 3, H, W]`` of the restart with the lowest loss."""
         before = self._measure_clean()
-        # Loss, aim reached and own class said, summed over the images of every restart.
+        # Loss, images that reached the aim and images given their own class: sums of every restart.
         totals = np.zeros((self.params.restarts, 3))
         delta = np.zeros(self.train.images.shape, np.float32)
         kept = np.zeros_like(delta)
@@ -129,7 +129,7 @@ class Crafter:
 
     @torch.no_grad()
     def _measure(self, rows: slice, x: Tensor) -> tuple[NDArray[np.float64], int]:
-        """Loss, aim reached and own class said, summed over images ``x`` in place of ``rows``; and the score count."""
+        """The three sums over images ``x`` in place of ``rows``, and the number of scores."""
         scores = self.surrogate.logits(x)
         _require_scores(scores.shape[1], self.train)
         classes = self._classes(rows)
@@ -138,15 +138,15 @@ class Crafter:
         return np.array([float(loss), float(self.aim.reached(scores, classes).sum()), own.sum()]), scores.shape[1]
 
     def _measure_clean(self) -> NDArray[np.float64]:
-        """The same as means over the clean images; warns of a surrogate that does not know the labels."""
+        """The three sums of the clean images as means; warns of a surrogate that does not fit the labels."""
         total = np.zeros(3)
         for rows in self.batches:
             sums, columns = self._measure(rows, self._images(rows))
             total += sums
         if columns > len(self.train.classes):
             self.run.warn(
-                f"The surrogate has {columns} scores for {len(self.train.classes)} classes: the first are taken for"
-                " theirs. If it knows other classes, use --surrogate trained."
+                f"The surrogate has {columns} scores for {len(self.train.classes)} classes: the first ones stand for"
+                " these. If it was trained on other classes, use --surrogate trained."
             )
         mean = total / len(self.train)
         largest = np.bincount(self.train.known_labels).max() / len(self.train)
@@ -193,6 +193,6 @@ class Crafter:
 def _require_scores(columns: int, train: ImageSet) -> None:
     if columns < len(train.classes):
         raise UsageError(
-            f"The surrogate has {columns} scores for {len(train.classes)} classes, so it cannot know their labels. Use"
-            " one that is trained on these images: --surrogate trained."
+            f"The surrogate has {columns} scores for {len(train.classes)} classes, so it cannot predict their labels."
+            " Use one that is trained on these images: --surrogate trained."
         )

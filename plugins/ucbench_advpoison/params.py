@@ -11,9 +11,9 @@ from ucbench import Params
 
 
 class SignedStepsParams(Params):
-    """How the perturbations are stepped; what they aim at is the poisoner's."""
+    """How perturbations are stepped; the poisoner sets their aim."""
 
-    steps: int = Field(60, ge=1, description="signed gradient steps an image gets in every restart")
+    steps: int = Field(60, ge=1, description="signed gradient steps for each image in every restart")
     step: float = Field(0.1, gt=0, le=2, description="length of a step as a fraction of epsilon")
     restarts: int = Field(1, ge=1, description="crafts of the whole set, of which that with the lowest loss is kept")
     start: Literal["normal", "zero"] = Field(
@@ -23,7 +23,7 @@ class SignedStepsParams(Params):
         True,
         description=(
             "shift the perturbed image by up to an eighth of its sides (bilinear, between pixels too) and mirror "
-            "half of them, anew at every step; mirrored only where the data set allows it"
+            "half of them, again at every step; mirrored only where the data set allows it"
         ),
     )
     batch: int = Field(
@@ -33,7 +33,7 @@ class SignedStepsParams(Params):
     @model_validator(mode="after")
     def _restarts_differ(self) -> Self:
         if self.restarts > 1 and self.start == "zero" and not self.augment:
-            raise ValueError("restarts without a random start or augmentation are all alike: set restarts=1")
+            raise ValueError("restarts without a random start or augmentation are identical: set restarts=1")
         return self
 
 
@@ -47,12 +47,12 @@ class AdvPoisonParams(SignedStepsParams):
     argument: ClassVar[str | None] = "goal"
 
     goal: Literal["targeted", "untargeted"] = Field(
-        "targeted", description="towards the class assigned to the image's own, or away from its own"
+        "targeted", description="towards the class assigned to the image's class, or away from the image's class"
     )
     permutation: Literal["shift", "random"] = Field(
         "shift", description="targets of the classes: y + offset modulo their number, or drawn without a fixed point"
     )
-    offset: int = Field(1, description="of the shift; no multiple of the number of classes")
+    offset: int = Field(1, description="of the shift; not a multiple of the number of classes")
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "standard": {},
@@ -63,7 +63,7 @@ class AdvPoisonParams(SignedStepsParams):
 
 
 class HypoParams(SignedStepsParams):
-    steps: int = Field(30, ge=1, description="signed gradient steps an image gets in every restart")
+    steps: int = Field(30, ge=1, description="signed gradient steps for each image in every restart")
     start: Literal["normal", "zero"] = Field(
         "zero", description="first perturbation: none, or epsilon times standard normal noise, clipped to +-epsilon"
     )

@@ -27,7 +27,7 @@ class AdvPoison:
     Deviations from the released code, in every preset:
 
     * Shifted views are padded with the mean colour of the training images. The code pads normalised images with zeros,
-      the mean colour by which its classifier normalises; here normalisation is the surrogate's own affair.
+      the mean colour by which its classifier normalises; here the surrogate normalises.
     * Restarts are compared by the loss of the finished perturbations on unaugmented images, which is not random; the
       code compares that of the last step, before it is taken and augmented.
     * Each image goes through all its steps before the next batch is begun, in place of one step for all in turn. The
@@ -40,7 +40,7 @@ class AdvPoison:
         self.params = params
 
     def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
-        """One perturbation an image, ``[N, 3, H, W]``; the state holds ``targets``, int64 ``[K]``, if targeted.
+        """One perturbation per image, ``[N, 3, H, W]``; the state holds ``targets``, int64 ``[K]``, if targeted.
 
         Raises:
             UsageError: if there is one class only, if ``offset`` maps classes to themselves, or if the surrogate has
@@ -65,7 +65,7 @@ class Hypo:
         self.params = params
 
     def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
-        """One perturbation an image, ``[N, 3, H, W]``.
+        """One perturbation per image, ``[N, 3, H, W]``.
 
         Raises:
             UsageError: if there is one class only, or if the surrogate has fewer scores than there are classes.
@@ -86,7 +86,9 @@ def derangement(kind: str, classes: int, offset: int, run: CraftRun) -> NDArray[
     own = np.arange(classes, dtype=np.int64)
     if kind == "shift":
         if offset % classes == 0:
-            raise UsageError(f"offset={offset} maps each of the {classes} classes to itself: take no multiple of them.")
+            raise UsageError(
+                f"offset={offset} maps each of the {classes} classes to itself: it must not be a multiple of {classes}."
+            )
         return (own + offset) % classes
     generator = run.generator("targets")
     while True:  # about e trials
@@ -99,5 +101,5 @@ def _labels(train: ImageSet) -> NDArray[np.int64]:
     """The labels, of two classes at least."""
     labels = train.known_labels
     if len(train.classes) < 2:
-        raise UsageError("One class only: there is no other class for a classifier to be told apart from.")
+        raise UsageError("There is only one class. A classifier needs at least two.")
     return labels

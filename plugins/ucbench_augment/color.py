@@ -20,7 +20,7 @@ from torch import Tensor
 from ucbench_augment.drawing import by_choice, on_share
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench import DefenseRun
     from ucbench_augment.params import ColorJitterParams
 
 #: ITU-R BT.601, as Pillow converts to grey.
@@ -49,7 +49,7 @@ class ColorJitter:
         self._middle = torch.tensor([middle for _, middle, _ in used])
         self._reach = torch.tensor([reach for _, _, reach in used])
 
-    def augment(self, x: Tensor, run: Run, generator: torch.Generator) -> Tensor:
+    def augment(self, x: Tensor, run: DefenseRun, generator: torch.Generator) -> Tensor:
         """Images ``[B, 3, H, W]`` in [0, 1]; about ``probability`` of them have other colours."""
         return on_share(x, self.params.probability, generator, self._changed)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from ucbench_augment.drawing import centred_boxes, in_box, on_share, uniform
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench import DefenseRun
     from ucbench_augment.params import CutoutParams, RandomErasingParams
 
 #: Rectangles tried for an image before it is left unchanged.
@@ -29,7 +29,7 @@ class Cutout:
     def __init__(self, params: CutoutParams) -> None:
         self.params = params
 
-    def augment(self, x: Tensor, run: Run, generator: torch.Generator) -> Tensor:
+    def augment(self, x: Tensor, run: DefenseRun, generator: torch.Generator) -> Tensor:
         """Images ``[B, 3, H, W]`` in [0, 1], each with its own square."""
         return on_share(x, self.params.probability, generator, self._cut)
 
@@ -50,7 +50,7 @@ class RandomErasing:
     def __init__(self, params: RandomErasingParams) -> None:
         self.params = params
 
-    def augment(self, x: Tensor, run: Run, generator: torch.Generator) -> Tensor:
+    def augment(self, x: Tensor, run: DefenseRun, generator: torch.Generator) -> Tensor:
         """Images ``[B, 3, H, W]`` in [0, 1]; about ``probability`` of them have lost a rectangle."""
         return on_share(x, self.params.probability, generator, self._erase)
 

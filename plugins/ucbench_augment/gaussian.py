@@ -11,7 +11,7 @@ from ucbench import reflect_pad
 from ucbench_augment.drawing import on_share, uniform
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench import DefenseRun
     from ucbench_augment.params import GaussianBlurParams, GaussianNoiseParams
 
 
@@ -25,7 +25,7 @@ class GaussianBlur:
     def __init__(self, params: GaussianBlurParams) -> None:
         self.params = params
 
-    def augment(self, x: Tensor, run: Run, generator: torch.Generator) -> Tensor:
+    def augment(self, x: Tensor, run: DefenseRun, generator: torch.Generator) -> Tensor:
         """Images ``[B, 3, H, W]`` in [0, 1], blurred."""
         return on_share(x, self.params.probability, generator, self._blur)
 
@@ -42,7 +42,7 @@ class GaussianNoise:
     def __init__(self, params: GaussianNoiseParams) -> None:
         self.params = params
 
-    def augment(self, x: Tensor, run: Run, generator: torch.Generator) -> Tensor:
+    def augment(self, x: Tensor, run: DefenseRun, generator: torch.Generator) -> Tensor:
         """Images ``[B, 3, H, W]`` in [0, 1], with noise."""
         noise = torch.randn(x.shape, generator=generator).to(x)
         return (x + self.params.sigma / 255 * noise).clamp(0, 1)

@@ -11,7 +11,7 @@ from torch import Tensor
 from ucbench_augment.drawing import box_area, centred_boxes, in_box
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench import DefenseRun
     from ucbench_augment.params import CutMixParams, MixingParams, MixupParams
 
 
@@ -30,7 +30,7 @@ class CutMix:
     def __init__(self, params: CutMixParams) -> None:
         self.params = params
 
-    def mix(self, x: Tensor, targets: Tensor, run: Run, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def mix(self, x: Tensor, targets: Tensor, run: DefenseRun, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Mixed images ``[B, 3, H, W]`` and mixed targets ``[B, K]``."""
         for _ in range(self.params.times):
             x, targets = self._mixed(x, targets, generator)
@@ -59,7 +59,7 @@ class Mixup:
     def __init__(self, params: MixupParams) -> None:
         self.params = params
 
-    def mix(self, x: Tensor, targets: Tensor, run: Run, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def mix(self, x: Tensor, targets: Tensor, run: DefenseRun, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Mixed images ``[B, 3, H, W]`` and mixed targets ``[B, K]``."""
         partner = torch.randperm(len(x), generator=generator).to(x.device)
         own = _shares(self.params, len(x), generator)

@@ -15,7 +15,7 @@ from ucbench_augment import color
 from ucbench_augment.drawing import Operation, by_choice
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench import DefenseRun
     from ucbench_augment.params import RandAugmentParams, TrivialAugmentParams
 
 #: TrivialAugment's number of magnitudes, from 0.
@@ -33,7 +33,7 @@ class RandAugment:
         self.params = params
         self._policy = Policy(randaugment_space)
 
-    def augment(self, x: Tensor, run: Run, generator: torch.Generator) -> Tensor:
+    def augment(self, x: Tensor, run: DefenseRun, generator: torch.Generator) -> Tensor:
         """Images ``[B, 3, H, W]`` in [0, 1], each after its own ``operations``."""
         level = torch.full((len(x),), self.params.magnitude / 30)
         for _ in range(self.params.operations):
@@ -54,7 +54,7 @@ class TrivialAugment:
         wide = params.space == "wide"
         self._policy = Policy(trivial_augment_wide_space if wide else trivial_augment_ra_space)
 
-    def augment(self, x: Tensor, run: Run, generator: torch.Generator) -> Tensor:
+    def augment(self, x: Tensor, run: DefenseRun, generator: torch.Generator) -> Tensor:
         """Images ``[B, 3, H, W]`` in [0, 1], each after its own operation."""
         level = torch.randint(_LEVELS, (len(x),), generator=generator) / (_LEVELS - 1)
         return self._policy.apply(x, level, generator)

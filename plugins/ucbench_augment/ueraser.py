@@ -12,7 +12,7 @@ from ucbench_augment.drawing import on_share, uniform
 from ucbench_augment.policies import Policy, ueraser_space
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench import DefenseRun
     from ucbench_augment.params import UEraserParams
 
 
@@ -39,7 +39,7 @@ class UEraser:
         self.params = params
         self._policy = Policy(ueraser_space, mode="bilinear")
 
-    def loss(self, model: nn.Module, x: Tensor, targets: Tensor, run: Run, generator: torch.Generator) -> Tensor:
+    def loss(self, model: nn.Module, x: Tensor, targets: Tensor, run: DefenseRun, generator: torch.Generator) -> Tensor:
         """Mean over the images ``[B, 3, H, W]`` of the largest cross-entropy of their views; float32 scalar.
 
         ``targets`` are probabilities ``[B, K]``. The model sees ``copies`` times the batch at once.

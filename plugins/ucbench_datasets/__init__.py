@@ -1,4 +1,4 @@
-"""Data sets: scikit-learn's digits, CIFAR-10 and CIFAR-100, and any pictures in folders or parquet files."""
+"""Data sets: scikit-learn's digits, CIFAR-10 and CIFAR-100, and any images in folders or parquet files."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def ucbench_datasets() -> Iterator[ucbench.DatasetSpec]:
     )
     yield ucbench.DatasetSpec(
         name="imagefolder",
-        summary="pictures in PATH/train/CLASS and PATH/test/CLASS, or in PATH/CLASS with holdout=",
+        summary="images in PATH/train/CLASS and PATH/test/CLASS, or in PATH/CLASS with holdout=",
         load="ucbench_datasets.imagefolder:ImageFolder",
         params="ucbench_datasets.params:ImageFolderParams",
     )
     yield ucbench.DatasetSpec(
         name="parquet",
-        summary="pictures in parquet files as the Hugging Face hub lays them out",
+        summary="images in parquet files as the Hugging Face hub lays them out",
         load="ucbench_datasets.parquet:Parquet",
         params="ucbench_datasets.params:ParquetParams",
     )

@@ -21,13 +21,13 @@ class Cifar10(FramedDataset):
     """Reads ``ROOT/cifar10/*.parquet`` if there is one, else torchvision's files in ROOT.
 
     ROOT is the parameter ``root``, else the environment variable ``UCBENCH_DATA``, else ``data`` in ucbench's
-    cache. With ``download``, torchvision puts there what is missing.
+    cache. With ``download``, torchvision adds what is missing there.
     """
 
     name = "cifar10"
     flip = True
     params: Cifar10Params
-    #: What a label set is called here, and its column in the parquet files.
+    #: Label sets by name, with their columns in the parquet files.
     columns: ClassVar[Mapping[str, str]] = {"label": "label"}
 
     def find(self, split: SplitName) -> Split:
@@ -83,7 +83,7 @@ class Cifar100(Cifar10):
         return Split(table.pictures, chosen.labels, chosen.classes, table.columns)
 
     def _namings(self, loaded: Any, split: SplitName) -> dict[str, LabelSet]:
-        # torchvision hands out the fine labels only; the file it has just verified holds both.
+        # torchvision gives only the fine labels; the file that it has just verified holds both.
         folder = Path(loaded.root) / loaded.base_folder
         rows, names = (pickle.loads((folder / file).read_bytes(), encoding="latin1") for file in (split, "meta"))
         return {

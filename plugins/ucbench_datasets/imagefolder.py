@@ -1,4 +1,4 @@
-"""Pictures sorted into one folder a class."""
+"""Images sorted into one folder per class."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from ucbench import DataError, FramedDataset, Picture, Split, SplitName, stratif
 from ucbench_datasets.params import ImageFolderParams
 
 _SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-#: Fixed, so that ``subset_seed`` never moves a picture between training and test split.
+#: Fixed, so that ``subset_seed`` never moves an image between training and test split.
 _HOLDOUT_SEED = 0
 
 
 class ImageFolder(FramedDataset):
-    """Pictures in ``PATH/train/CLASS`` and ``PATH/test/CLASS`` (or ``val``), or in ``PATH/CLASS``.
+    """Images in ``PATH/train/CLASS`` and ``PATH/test/CLASS`` (or ``val``), or in ``PATH/CLASS``.
 
     ``PATH/CLASS`` is split by ``holdout``; without it, and without ``train/``, all of it is the training
     split and there is no test split. Classes and files are in plain sorted order of their names, whatever the
-    file system says. Hidden files and files that do not have a picture's suffix are passed over; folders
+    file system says. Hidden files and files without an image's suffix are skipped; folders
     within a class belong to it.
     """
 
@@ -73,9 +73,9 @@ class ImageFolder(FramedDataset):
 
 def _files(folder: Path) -> list[Path]:
     names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
-    return [folder / name for name in names if _is_picture(name)]
+    return [folder / name for name in names if _is_image(name)]
 
 
-def _is_picture(name: str) -> bool:
+def _is_image(name: str) -> bool:
     hidden = any(part.startswith(".") for part in name.split("/"))
     return not hidden and PurePosixPath(name).suffix.lower() in _SUFFIXES

@@ -11,7 +11,7 @@ from ucbench import DatasetParams
 
 
 class DigitsParams(DatasetParams):
-    size: int | None = Field(None, ge=8, description="side in pixels, enlarged bilinearly; none: the scans' own 8")
+    size: int | None = Field(None, ge=8, description="side in pixels, enlarged bilinearly; none: 8, as scanned")
 
 
 class ParquetParams(DatasetParams):
@@ -20,7 +20,7 @@ class ParquetParams(DatasetParams):
 
     path: Path = Field(description="folder of train-*.parquet and test-*.parquet, or one file for training")
     label: str | None = Field(None, description="label column; none: the only integer one, `label` or `fine_label`")
-    flip: bool = Field(True, description="whether a mirrored picture keeps its label")
+    flip: bool = Field(True, description="whether a mirrored image keeps its label")
 
 
 class ImageFolderParams(DatasetParams):
@@ -31,7 +31,7 @@ class ImageFolderParams(DatasetParams):
     holdout: float | None = Field(
         None, gt=0, lt=1, description="share of every class that is the test split of a folder without train/"
     )
-    flip: bool = Field(True, description="whether a mirrored picture keeps its label")
+    flip: bool = Field(True, description="whether a mirrored image keeps its label")
 
 
 class Cifar10Params(DatasetParams):
@@ -40,7 +40,7 @@ class Cifar10Params(DatasetParams):
     root: Path | None = Field(
         None, description="folder of cifar10/*.parquet or torchvision's files; none: $UCBENCH_DATA or a cache"
     )
-    download: bool = Field(True, description="let torchvision download into the root what is not there")
+    download: bool = Field(True, description="let torchvision download missing files into the root")
 
 
 class Cifar100Params(Cifar10Params):

@@ -1,4 +1,4 @@
-"""Pictures in parquet files, as the Hugging Face hub lays them out."""
+"""Images in parquet files, as the Hugging Face hub lays them out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ucbench import DataError, FramedDataset, LabelSet, Picture, Split, SplitName
 from ucbench_datasets.params import ParquetParams
-from ucbench_datasets.parquet_layout import class_names, label_column, picture_column, split_files
+from ucbench_datasets.parquet_layout import class_names, image_column, label_column, split_files
 
 #: Largest label of a column without class names: what lies above is an identifier, not a class.
 _LARGEST_UNNAMED = 65_535
@@ -23,7 +23,7 @@ Classes = tuple[str, ...]
 
 
 class Table(NamedTuple):
-    """The rows of one split: N encoded pictures, and label columns of N rows by name."""
+    """The rows of one split: N encoded images, and label columns of N rows by name."""
 
     pictures: list[Picture]
     columns: dict[str, LabelSet]
@@ -58,7 +58,7 @@ class Parquet(FramedDataset):
 
 
 def read_table(files: Sequence[Path], classes: Mapping[str, Classes]) -> Table:
-    """Read the pictures of all files, and the integer columns that ``classes`` names with their class names.
+    """Read the images of all files, and the integer columns that ``classes`` names with their class names.
 
     Raises:
         DataError: for an unreadable file, a missing column, files that disagree about class names, and null
@@ -69,7 +69,7 @@ def read_table(files: Sequence[Path], classes: Mapping[str, Classes]) -> Table:
     for file in files:
         if class_names(file) != class_names(files[0]):
             raise DataError(f"{file} has other class names than {files[0]}; files of one split need the same.")
-        stored, *stored_labels = _read(file, [picture_column(file), *classes])
+        stored, *stored_labels = _read(file, [image_column(file), *classes])
         pictures += _pictures(stored, file)
         for (column, names), values in zip(classes.items(), stored_labels, strict=True):
             labels[column].append(_labels(values, len(names), file, column))
@@ -98,7 +98,7 @@ def _read(file: Path, columns: list[str]) -> list[pa.ChunkedArray]:
 
 def _pictures(column: pa.ChunkedArray, file: Path) -> list[Picture]:
     encoded = pc.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column
-    _refuse_nulls(encoded, "picture", file)
+    _refuse_nulls(encoded, "image", file)
     # Views of Arrow's buffers: the encoded files are not copied.
     return [Picture(memoryview(value.as_buffer()), f"{file} row {row}") for row, value in enumerate(encoded)]
 

@@ -73,7 +73,7 @@ def label_column(file: Path, asked: str | None = None) -> str:
     """The label column of a file: the one asked for, the only integer column, ``label`` or ``fine_label``.
 
     Raises:
-        DataError: naming the columns there are.
+        DataError: naming the columns of the file.
     """
     schema = read_schema(file)
     integers: list[str] = [column.name for column in schema if pa.types.is_integer(column.type)]
@@ -91,16 +91,16 @@ def label_column(file: Path, asked: str | None = None) -> str:
     return found[0]
 
 
-def picture_column(file: Path) -> str:
-    """The column of encoded pictures: the only one of type ``struct<bytes, ...>`` or binary.
+def image_column(file: Path) -> str:
+    """The column of encoded images: the only one of type ``struct<bytes, ...>`` or binary.
 
     Raises:
-        DataError: naming the columns there are.
+        DataError: naming the columns of the file.
     """
     schema = read_schema(file)
     found: list[str] = [column.name for column in schema if _holds_bytes(column.type)]
     if len(found) != 1:
-        raise DataError(f"{file}: expected one column of encoded pictures, found {len(found)}. {_columns(schema)}")
+        raise DataError(f"{file}: expected one column of encoded images, found {len(found)}. {_columns(schema)}")
     return found[0]
 
 

@@ -1,4 +1,4 @@
-"""Error-minimising and error-maximising noise, on surrogates that are trained on the spot (ICLR 2021)."""
+"""Error-minimising and error-maximising noise, on surrogates that the poisoner trains (ICLR 2021)."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ PAPER = (
 _SWEEPS = (
     "`released` (or `paper`) has the official code's settings, with a bound on the sweeps that it lacks; `standard` is "
     "the same procedure at a smaller batch and at most 20 sweeps. Negative noise, which the official code loses when "
-    "it adds it, is kept unless legacy_positive_only is set. Perturbations are cut to what keeps the pictures in "
+    "it adds it, is kept unless legacy_positive_only is set. Perturbations are cut to what keeps the images in "
     "[0, 1] after every step; batches of a pass differ by one image at most. "
 )
 _SURROGATE = "The default surrogate has a quarter of the published width; resnet18 is the published one"
@@ -22,7 +22,7 @@ _SURROGATE = "The default surrogate has a quarter of the published width; resnet
 def ucbench_poisoners() -> Iterator[PoisonerSpec]:
     yield PoisonerSpec(
         name="eminn",
-        summary="Error-minimising noise, one perturbation an image: nothing is left to learn from it",
+        summary="Error-minimising noise, one perturbation per image: nothing is left to learn from it",
         load="ucbench_eminn.minimising:ErrorMinimising",
         params="ucbench_eminn.params:EMinNParams",
         paper=PAPER,
@@ -41,7 +41,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
     )
     yield PoisonerSpec(
         name="eminn-class",
-        summary="Error-minimising noise, one perturbation a class",
+        summary="Error-minimising noise, one perturbation per class",
         load="ucbench_eminn.minimising:ErrorMinimisingClasses",
         params="ucbench_eminn.params:EMinNClassParams",
         paper=PAPER,
@@ -73,7 +73,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         trains_surrogate=True,
         fidelity=(
             "a bounded number of epochs without augmentation, where the official code trains to convergence with crop "
-            "and flip; one pass of ascent, whose error is reported and repeats nothing; perturbations cut to what "
-            f"keeps the pictures in [0, 1] after every step. {_SURROGATE}"
+            "and flip; one pass of ascent, which is not repeated until an error is reached; perturbations cut to what "
+            f"keeps the images in [0, 1] after every step. {_SURROGATE}"
         ),
     )

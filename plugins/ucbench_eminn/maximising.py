@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 
 class ErrorMaximising:
-    """One perturbation an image, made adversarial for a network that has learnt the clean images.
+    """One perturbation per image, made adversarial for a network that has learnt the clean images.
 
     The surrogate trains on the clean images for ``epochs`` passes; then every image takes ``steps`` signed ascent steps
     on its cross-entropy from no perturbation, the surrogate in eval mode and frozen.
 
     Deviations from the official code: ``epochs`` bounds what it trains to convergence; the surrogate sees no augmented
     image; perturbations keep the images in [0, 1] after every step; the ascent is not repeated until an error of 0.9 is
-    reached, whether it is goes into the record.
+    reached; the record says whether it was.
     """
 
     def __init__(self, params: EMaxNParams) -> None:
         self.params = params
 
     def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
-        """Perturbations float32 ``[N, 3, H, W]``, one an image, within ``run.budget``.
+        """Perturbations float32 ``[N, 3, H, W]``, one per image, within ``run.budget``.
 
         Raises:
             UsageError: for a single image, or without a surrogate.

@@ -24,7 +24,7 @@ SATURATED = 0.99
 
 
 class ErrorMinimising:
-    """One perturbation an image, made to leave the network nothing to learn: the paper's sample-wise noise.
+    """One perturbation per image, made to leave the network nothing to learn: the paper's sample-wise noise.
 
     Alternates ``network_steps`` steps of the surrogate on the perturbed images with a sweep of ``steps`` signed descent
     steps on the cross-entropy of every perturbed image, the surrogate in eval mode and frozen, no image augmented::
@@ -39,7 +39,7 @@ class ErrorMinimising:
     * The sweeps are bounded, from below too if required.
     * Negative noise is published; ``legacy_positive_only`` drops it as the official data sets do.
     * Perturbations are cut to what keeps the images in [0, 1] after every step; there, only when they are added.
-    * The surrogate meets the images in shuffled passes whose batches differ by one image at most.
+    * The surrogate sees the images in shuffled passes whose batches differ by one image at most.
     * Preset ``apbench`` has that benchmark's batch and steps; everything else is the official code's.
     * Preset ``rem``: 5,000 steps, each on a batch that has just been perturbed from a random start, then one sweep over
       all images. That repository also augments the surrogate's batches and shifts pixels to [-0.5, 0.5].
@@ -49,7 +49,7 @@ class ErrorMinimising:
         self.params = params
 
     def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
-        """Perturbations float32 ``[N, 3, H, W]``, one an image, within ``run.budget``.
+        """Perturbations float32 ``[N, 3, H, W]``, one per image, within ``run.budget``.
 
         Raises:
             UsageError: for a single image, or without a surrogate.
@@ -90,14 +90,14 @@ class ErrorMinimising:
 
 
 class ErrorMinimisingClasses:
-    """One perturbation a class: the paper's class-wise noise.
+    """One perturbation per class: the paper's class-wise noise.
 
     As :class:`ErrorMinimising`, but the images of a class share one perturbation. In a sweep every batch of the
     shuffled images descends from its classes' perturbations, image by image, for ``steps`` steps; the mean over the
-    batch's images of a class becomes the class's perturbation, from which the next batch goes on.
+    batch's images of a class becomes the class's perturbation, from which the next batch starts.
 
-    Deviations from the official code beside those named there: the perturbations are fitted on all images, where the
-    scripts take a fifth of the training set, and the mean is taken of perturbations that keep their own image in
+    Further deviations from the official code, besides those named there: the perturbations are fitted on all images,
+    where the scripts take a fifth of the training set, and the mean is taken of perturbations that keep their image in
     [0, 1]. A class without images keeps a perturbation of zero.
     """
 
@@ -105,7 +105,7 @@ class ErrorMinimisingClasses:
         self.params = params
 
     def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
-        """Perturbations float32 ``[K, 3, H, W]``, one a class, within ``run.budget``, indexed by label.
+        """Perturbations float32 ``[K, 3, H, W]``, one per class, within ``run.budget``, indexed by label.
 
         Raises:
             UsageError: for a single image, or without a surrogate.
@@ -135,7 +135,7 @@ class ErrorMinimisingClasses:
     def assign(
         self, images: ImageSet, labels: NDArray[np.int64] | None, state: object, run: CraftRun
     ) -> NDArray[np.int64] | None:
-        """The perturbation of each image's own class, where there is a label to tell it."""
+        """The perturbation of each image's class ``[N]``; None without labels."""
         return labels
 
 
@@ -154,8 +154,8 @@ class Alternation:
     """Turns of the surrogate and of the perturbations, interrupted and resumed between two sweeps.
 
     Attributes:
-        bilevel: the state, with what an interrupted craft left.
-        extra: further arrays that it left; empty at the beginning.
+        bilevel: the state, restored from an interrupted craft.
+        extra: further arrays of an interrupted craft; empty at first.
 
     Raises:
         UsageError: for a single image, or without a surrogate.

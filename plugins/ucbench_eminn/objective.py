@@ -1,4 +1,4 @@
-"""The loss that both kinds of noise move, and what it comes to over all images."""
+"""The loss that both kinds of noise move, and its mean over all images."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def prepared(train: ImageSet, run: CraftRun, params: SurrogateTraining) -> BiLev
     """A fresh surrogate and perturbations of zero for ``train``.
 
     Raises:
-        UsageError: for a single image, of which batch norm has nothing to learn.
+        UsageError: for a single image: batch norm needs two.
     """
     if len(train) < 2:
         raise UsageError(
-            f"Error-minimising and error-maximising noise train a network, which takes 2 images; there is {len(train)}."
+            f"Error-minimising and error-maximising noise train a network, which needs 2 images; there is {len(train)}."
         )
     return BiLevel(
         train,

@@ -31,17 +31,17 @@ class SweepParams(SurrogateTraining):
 
     network_steps: int = Field(10, ge=1, description="steps of the surrogate before a sweep over the perturbations, M")
     lr_drop_every: int | None = Field(
-        None, ge=1, description="surrogate steps after which its learning rate falls to a tenth, again and again"
+        None, ge=1, description="surrogate steps after which its learning rate falls to a tenth, each time"
     )
     steps: int = Field(5, ge=1, description="signed descent steps of a sweep on every perturbation, T")
     stop_error: float | None = Field(
         0.01,
         ge=0,
         le=1,
-        description="share of misclassified perturbed images at which to stop; none goes on to the end",
+        description="share of misclassified perturbed images at which to stop; none: run all sweeps",
     )
     min_sweeps: int = Field(
-        5, ge=1, description="sweeps before stop_error is heeded: on few images it can hold after the first"
+        5, ge=1, description="sweeps before stop_error applies: on few images it can hold after the first"
     )
     max_sweeps: int = Field(20, ge=1, description="sweeps after which to end in any case, with a warning")
     legacy_positive_only: bool = Field(
@@ -65,8 +65,8 @@ class EMinNParams(SweepParams):
     turns: Literal["sweeps", "batches"] = Field(
         "sweeps",
         description=(
-            "perturb all images after every network_steps steps; or each step's own batch just before it, and all "
-            "images once at the end (REM repository), where a sweep is nothing but network_steps steps"
+            "perturb all images after every network_steps steps; or each step's batch just before it, and all "
+            "images once at the end (REM repository), where a sweep is only network_steps steps"
         ),
     )
     random_start: bool = Field(
@@ -110,7 +110,7 @@ class EMinNClassParams(SweepParams):
         ge=0,
         le=1,
         description=(
-            "share of misclassified perturbed images at which to stop; none goes on to the end (official README: 0.1, "
+            "share of misclassified perturbed images at which to stop; none: run all sweeps (official README: 0.1, "
             "scripts: 0.01)"
         ),
     )

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
-from ucbench import Component, Params, UsageError, installed, parse_chain
+from ucbench import Component, Params, SurrogateSpec, UsageError, installed, parse_chain
 
 
 class EnsembleParams(Params):
@@ -25,9 +25,9 @@ class EnsembleParams(Params):
             raise ValueError(f"an ensemble has at least two members, and {members!r} is one")
         for member in components:
             # The ensemble is registered as label-free, whatever it consists of.
-            if getattr(member.spec, "label_access", "none") != "none":
+            if member.spec.label_access != "none":
                 raise ValueError(f"{member} has seen labels, and members of an ensemble have not")
-            if getattr(member.spec, "untrained", False):
+            if member.spec.untrained:
                 raise ValueError(f"{member} is a bare architecture, and members of an ensemble have weights")
         return "+".join(map(str, components))
 
@@ -40,13 +40,13 @@ class EnsembleParams(Params):
         return {"members": [member.identity() for member in resolve_members(self.members)]}
 
 
-def resolve_members(members: str) -> list[Component]:
+def resolve_members(members: str) -> list[Component[SurrogateSpec]]:
     """The named members among the installed surrogates.
 
     Raises:
         ValueError: with the registry's message, for an unknown one.
     """
     try:
-        return [installed().resolve("surrogate", reference) for reference in parse_chain(members)]
+        return [installed().resolve(SurrogateSpec, reference) for reference in parse_chain(members)]
     except UsageError as error:
         raise ValueError(str(error)) from error

@@ -9,11 +9,11 @@ from ucbench import PoisonerSpec, hookimpl
 def ucbench_poisoners() -> Iterator[PoisonerSpec]:
     yield PoisonerSpec(
         name="release",
-        summary="release:PATH, perturbations or pictures crafted elsewhere: .npy, .npz, .safetensors, .pt or a folder",
+        summary="release:PATH, perturbations or images crafted elsewhere: .npy, .npz, .safetensors, .pt or a folder",
         load="ucbench_imported.poisoner:ImportedRelease",
         params="ucbench_imported.params:ReleaseParams",
         aliases=("imported",),
-        # What its maker knew of the labels is unknown: the most is assumed.
+        # Whether its maker used labels is unknown, so the most is assumed.
         label_access="full",
         granularity="sample",
         budget="linf",

@@ -1,4 +1,4 @@
-"""What lies at a release's path: found, put in order and identified without NumPy or torch."""
+"""The content at a release's path: found, sorted and identified without NumPy or torch."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from ucbench import DataError, UsageError, sha256_of
 #: Suffixes of files that hold arrays.
 ARRAY_SUFFIXES = (".npy", ".npz", ".safetensors", ".pt", ".pth")
 
-_PICTURE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+_IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, or of the names and bytes of a folder's pictures in their order.
+    """SHA-256 of a file's bytes, or of the names and bytes of a folder's images in their order.
 
     Read once a process for as long as names, times and sizes stay the same.
 
     Raises:
-        DataError: naming the path if there is nothing, it cannot be read, or it is a folder without pictures.
+        DataError: naming the path if there is nothing, it cannot be read, or it is a folder without images.
         UsageError: if it is a file of another format.
     """
     try:
         if path.is_dir():
-            return _sha256_of_folder(tuple(_state(picture) for picture in pictures_in(path)))
+            return _sha256_of_folder(tuple(_state(image) for image in images_in(path)))
         check_format(path)
         return sha256_of(path)
     except OSError as error:
@@ -36,26 +36,28 @@ def sha256(path: Path) -> str:
 def check_format(path: Path) -> None:
     """Raise DataError unless ``path`` is a file, and UsageError unless its suffix is one of those that are read."""
     if not path.is_file():
-        raise DataError(f"release: {path} does not exist. Give a file ({_formats()}) or a folder of pictures.")
+        raise DataError(f"release: {path} does not exist. Give a file ({_formats()}) or a folder of images.")
     if path.suffix.lower() not in ARRAY_SUFFIXES:
-        raise UsageError(f"release: {path} has none of the suffixes that are read ({_formats()}). Save it as one.")
+        raise UsageError(
+            f"release: {path} has none of the suffixes that are read ({_formats()}). Save it in one of these formats."
+        )
 
 
-def pictures_in(folder: Path) -> list[Path]:
-    """The folder's own pictures, in natural order of their names: ``2.png`` before ``10.png``.
+def images_in(folder: Path) -> list[Path]:
+    """The images directly in the folder, in natural order of their names: ``2.png`` before ``10.png``.
 
-    Hidden files, files without a picture's suffix and folders within are passed over.
+    Hidden files, files without an image's suffix and folders within are skipped.
 
     Raises:
-        DataError: naming the folder if it cannot be read or holds no pictures.
+        DataError: naming the folder if it cannot be read or holds no images.
     """
     try:
-        names = [entry.name for entry in folder.iterdir() if _is_picture(entry)]
+        names = [entry.name for entry in folder.iterdir() if _is_image(entry)]
     except OSError as error:
         raise DataError(f"release: {folder} cannot be read: {error.strerror or error}.") from error
     if not names:
         raise DataError(
-            f"release: {folder} holds no pictures. Put them into this very folder, one for each training image, named"
+            f"release: {folder} holds no images. Put them directly into this folder, one for each training image, named"
             " in the training set's order."
         )
     return [folder / name for name in sorted(names, key=_natural)]
@@ -65,8 +67,8 @@ def _formats() -> str:
     return ", ".join(ARRAY_SUFFIXES)
 
 
-def _is_picture(entry: Path) -> bool:
-    return not entry.name.startswith(".") and entry.suffix.lower() in _PICTURE_SUFFIXES and entry.is_file()
+def _is_image(entry: Path) -> bool:
+    return not entry.name.startswith(".") and entry.suffix.lower() in _IMAGE_SUFFIXES and entry.is_file()
 
 
 def _natural(name: str) -> tuple[list[str | int], str]:

@@ -13,9 +13,9 @@ from ucbench_imported.content import sha256
 
 
 class ReleaseParams(Params):
-    """Where a release lies, and how it is to be read where the file leaves that open.
+    """Where a release lies, and how to read it where the file leaves that open.
 
-    ``norm`` takes the place of the record's budget norm. ``--epsilon`` applies to ``linf``; under another norm the
+    ``norm`` replaces the budget norm of the spec. ``--epsilon`` applies to ``linf``; under another norm the
     radius is that of ``native_epsilons``.
     """
 
@@ -23,13 +23,13 @@ class ReleaseParams(Params):
     #: Radius by norm: 8-bit units for linf, the [0, 1] scale for l2, pixels for l0.
     native_epsilons: ClassVar[Mapping[str, float]] = {"linf": 8.0, "l2": 1.0, "l0": 1.0}
 
-    path: Path = Field(description="a .npy, .npz, .safetensors, .pt or .pth file, or a folder of pictures")
+    path: Path = Field(description="a .npy, .npz, .safetensors, .pt or .pth file, or a folder of images")
     key: str | None = Field(None, description="which array of a file that holds several by name; none: the only one")
     kind: Literal["auto", "perturbations", "pictures"] = Field(
         "auto",
         description=(
-            "what it holds; auto: a folder or uint8 is pictures, negative values mean perturbations, the rest has to "
-            "be named"
+            "what it holds, perturbations or images (pictures); auto: a folder or uint8 is images, negative values "
+            "mean perturbations, anything else has to be named"
         ),
     )
     scale: Literal["auto", "unit", "levels"] = Field(
@@ -37,7 +37,7 @@ class ReleaseParams(Params):
         description="whether 1 or 255 is white; auto: 255 for integers and for floats beyond 1, and 1 for the others",
     )
     layout: Literal["auto", "nchw", "nhwc"] = Field(
-        "auto", description="where an array has its colours, second or last; auto: where its shape has the only 3"
+        "auto", description="which axis holds the colours, the second or the last; auto: the only one of length 3"
     )
     norm: Literal["linf", "l2", "l0", "unbounded"] = Field(
         "linf",

@@ -1,4 +1,4 @@
-"""The poisoner that crafts nothing: what someone else crafted, checked and handed on unaltered."""
+"""The poisoner that crafts nothing: it checks what someone else crafted and passes it on unchanged."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Levels = NDArray[np.float64]
 Changes = NDArray[np.int16]
 
 _NORMS: tuple[Norm, ...] = ("linf", "l2", "l0")
-#: State of a release that has one perturbation a class; :meth:`ImportedRelease.assign` reads it.
+#: State of a release that has one perturbation per class; :meth:`ImportedRelease.assign` reads it.
 _CLASS_WISE = "class_wise"
 #: Floats up to this are taken for the [0, 1] scale: 1, and what arithmetic adds to it.
 _UNIT = 1 + 1e-6
@@ -34,10 +34,10 @@ _WHOLE = 1e-3
 
 
 class ImportedRelease:
-    """Perturbations or pictures from a file or folder, in the order of the training set.
+    """Perturbations or images from a file or folder, in the order of the training set.
 
-    Values are rounded to whole levels and changed in no other way. Of a float perturbation that fits the budget until
-    it is rounded, the rounding is the budget's own (:meth:`ucbench.data.budget.Budget.project`), which keeps to it.
+    Values are rounded to whole levels and changed in no other way. A float perturbation that fits the budget until it
+    is rounded is rounded by :meth:`ucbench.Budget.project`, which stays within the budget.
     """
 
     def __init__(self, params: ReleaseParams) -> None:
@@ -46,12 +46,12 @@ class ImportedRelease:
     def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
         """Perturbations ``[N, 3, H, W]``, or ``[K, 3, H, W]`` indexed by label, of whole levels within the budget.
 
-        Beyond the result, memory holds a block of pictures, and what :func:`open_source` has to read whole. Notes
+        Beyond the result, memory holds a block of images, and what :func:`open_source` has to read whole. Notes
         ``imported``, ``source_kind``, ``scale``, ``file`` (a name without folders), ``sha256`` and ``measured``: the
         largest ``linf`` (levels), ``l2`` ([0, 1] scale) and ``l0`` (pixels) of a change before clipping to 0..255.
 
         Raises:
-            DataError: if the path is missing or damaged, or holds NaN, infinity or pictures of several sizes.
+            DataError: if the path is missing or damaged, or holds NaN, infinity or images of several sizes.
             UsageError: if it does not fit ``train``, exceeds the budget, or a parameter is needed to read it.
         """
         source = self._laid_out(open_source(self.params.path, self.params.key))
@@ -59,8 +59,8 @@ class ImportedRelease:
         kind, factor = self._reading(source)
         if class_wise and kind == "pictures":
             raise UsageError(
-                f"release: {source.where} holds {source.shape[0]} pictures for {len(train)} images. Pictures are"
-                " published as they are, so give one for each image, in the training set's order."
+                f"release: {source.where} holds {source.shape[0]} images for {len(train)} training images. Images"
+                " are published as they are, so give one for each training image, in the training set's order."
             )
         delta = np.empty(source.shape, np.float32)
         measured = dict.fromkeys(_NORMS, 0.0)
@@ -88,7 +88,7 @@ class ImportedRelease:
     def assign(
         self, images: ImageSet, labels: NDArray[np.int64] | None, state: dict[str, NDArray[Any]], run: CraftRun
     ) -> NDArray[np.int64] | None:
-        """The perturbation of each image's own label, where there is one a class and a label to tell."""
+        """The perturbation of each image's class ``[N]`` of a class-wise release; None for others or without labels."""
         return labels if _CLASS_WISE in state else None
 
     def _laid_out(self, source: Source) -> Source:
@@ -96,7 +96,7 @@ class ImportedRelease:
         if source.folder:
             for name in ("scale", "layout"):
                 if (value := getattr(self.params, name)) != "auto":
-                    raise UsageError(f"release: {source.where} is a folder of pictures. Leave out {name}={value}.")
+                    raise UsageError(f"release: {source.where} is a folder of images. Leave out {name}={value}.")
             return source
         where, shape = source.where, list(source.shape)
         if len(shape) != 4 or 0 in shape or 3 not in (shape[1], shape[3]):
@@ -120,11 +120,11 @@ class ImportedRelease:
         )
 
     def _is_class_wise(self, source: Source, train: ImageSet) -> bool:
-        """Whether there is one item a class rather than one an image."""
+        """Whether there is one item per class rather than per image."""
         size = source.shape[2], source.shape[3]
         if size != train.size:
             raise UsageError(
-                f"release: {source.where} is {size_text(size)} pixels (height x width), and the pictures of"
+                f"release: {source.where} is {size_text(size)} pixels (height x width), and the images of"
                 f" {train.name} are {size_text(train.size)}. Load the data set at the size it was crafted for."
             )
         count, images, classes = source.shape[0], len(train), len(train.classes)
@@ -140,7 +140,7 @@ class ImportedRelease:
         """What the source holds, and what takes its values to 8-bit levels."""
         where, kind, scale = source.where, self.params.kind, self.params.scale
         if source.folder and kind == "perturbations":
-            raise UsageError(f"release: {where} is a folder of pictures. Leave out kind=perturbations.")
+            raise UsageError(f"release: {where} is a folder of images. Leave out kind=perturbations.")
         if source.dtype.kind != "f" and scale == "unit":
             raise UsageError(f"release: {where} holds whole numbers, which are levels. Leave out scale=unit.")
         if source.dtype == np.uint8:
@@ -149,7 +149,7 @@ class ImportedRelease:
         if kind == "auto":
             if low >= 0:
                 raise UsageError(
-                    f"release: {where} holds {source.dtype} from {low:g} to {high:g}, which may be pictures or"
+                    f"release: {where} holds {source.dtype} from {low:g} to {high:g}, which may be images or"
                     " perturbations. Say kind=pictures or kind=perturbations."
                 )
             kind = "perturbations"
@@ -178,8 +178,8 @@ def _check_budget(what: str, measured: dict[Norm, float], budget: Budget) -> Non
         "l0": (f"{largest:g} pixels", "norm=linf or norm=unbounded"),
     }[budget.norm]
     raise UsageError(
-        f"release: the largest change in {what}, is {found} ({budget.norm}), beyond the budget of {budget}. What was"
-        f" crafted elsewhere is not altered: give {remedy}, or, if it is misread or in another order, correct that."
+        f"release: the largest change in {what}, is {found} ({budget.norm}), beyond the budget of {budget}. An"
+        f" imported release is not altered: give {remedy}, or correct how it is read, or its order."
     )
 
 
@@ -192,13 +192,13 @@ def _range(source: Source) -> tuple[float, float]:
     low, high = math.inf, -math.inf
     for block in blocks(source.shape):
         values = source.read(block)
-        # Either end tells of NaN, and one of them of infinity, without an array of truth values.
+        # NaN shows in both, infinity in one of them, without an array of truth values.
         least, most = float(values.min()), float(values.max())
         if not (math.isfinite(least) and math.isfinite(most)):
             place = [int(i) for i in np.argwhere(~np.isfinite(values))[0]]
             raise DataError(
                 f"release: {source.where} holds {values[tuple(place)]} in item {block.start + place[0]}. All values"
-                " must be finite: craft that item anew."
+                " must be finite: craft that item again."
             )
         low, high = min(low, least), max(high, most)
     return low, high

@@ -1,4 +1,4 @@
-"""Opening what was crafted elsewhere: arrays in files and pictures in folders, read a block at a time."""
+"""Opening releases crafted elsewhere: arrays in files and images in folders, read a block at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from ucbench import DataError, Framing, Picture, UsageError, assemble, did_you_mean
-from ucbench_imported.content import check_format, pictures_in
+from ucbench_imported.content import check_format, images_in
 
 Array = NDArray[Any]
 
@@ -23,14 +23,14 @@ _MOST_NAMES = 8
 
 @dataclass(frozen=True)
 class Source:
-    """Numbers that are read in blocks.
+    """Numbers read in blocks.
 
     Attributes:
         where: what messages call it.
         shape: of all of it, as stored; the first axis counts the items.
         dtype: whole or real numbers.
         read: gives the items of a slice of the first axis.
-        folder: True for a folder of pictures, which are uint8 ``[N, 3, H, W]``.
+        folder: True for a folder of images, which are uint8 ``[N, 3, H, W]``.
     """
 
     where: str
@@ -41,7 +41,7 @@ class Source:
 
 
 def open_source(path: Path, key: str | None = None) -> Source:
-    """Open a file of arrays or a folder of pictures; no code in it is run.
+    """Open a file of arrays or a folder of images; no code in it is run.
 
     ``.npy``, ``.safetensors`` and what ``torch.save`` writes today stay on disk and are mapped; ``.npz`` and torch's
     old format are read whole.
@@ -67,7 +67,7 @@ def open_source(path: Path, key: str | None = None) -> Source:
         reason = str(error).strip().partition("\n")[0].rstrip(".")
         raise DataError(
             f"release: {path} cannot be read ({type(error).__name__}: {reason}). It is damaged, or holds something"
-            " else than plain numbers; save the array by itself once more."
+            " other than plain numbers; save the array by itself again."
         ) from error
 
 
@@ -111,7 +111,7 @@ def _torch(path: Path, key: str | None) -> Source:
 
 
 def _folder(path: Path) -> Source:
-    files = pictures_in(path)
+    files = images_in(path)
     pictures = [Picture(file, str(file)) for file in files]
     size = pictures[0].size()
     framing = Framing(size, size)
@@ -120,7 +120,7 @@ def _folder(path: Path) -> Source:
         for file, picture in zip(files[block], pictures[block], strict=True):
             if (found := picture.size()) != size:
                 raise DataError(
-                    f"release: the pictures of {path} must be of one size: {files[0].name} is {size_text(size)} and"
+                    f"release: the images of {path} must be of one size: {files[0].name} is {size_text(size)} and"
                     f" {file.name} is {size_text(found)} (height x width)."
                 )
         return assemble(pictures[block], framing)
@@ -129,7 +129,7 @@ def _folder(path: Path) -> Source:
 
 
 def _is_zip(path: Path) -> bool:
-    # By its first bytes, as NumPy and torch tell: zipfile.is_zipfile searches the end, where numbers may read like one.
+    # By its first bytes, as NumPy and torch do: zipfile.is_zipfile searches the end, where numbers may look like one.
     with path.open("rb") as file:
         return file.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
 
@@ -142,7 +142,7 @@ def size_text(size: tuple[int, int]) -> str:
 def _chosen(path: Path, key: str | None, names: list[str]) -> str:
     """The name of the array that is meant."""
     if not names:
-        raise DataError(f"release: {path} holds no array. Save one, of one item for each training image.")
+        raise DataError(f"release: {path} holds no array. Save one, with one item for each training image.")
     shown = ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
     if key is None:
         if len(names) > 1:

@@ -1,4 +1,4 @@
-"""How an exploiter labels what was published."""
+"""How an exploiter labels the published images."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ def ucbench_labelings() -> Iterator[LabelingSpec]:
     )
     yield LabelingSpec(
         name="coarse",
-        summary="Another naming the data set brings, such as its coarse classes; or a map: coarse:FILE.toml",
+        summary="Another label set of the data set, such as its coarse classes; or a map: coarse:FILE.toml",
         aliases=("label-set",),
         load="ucbench_labelings.semantic:Coarse",
         params="ucbench_labelings.params:CoarseParams",
@@ -49,7 +49,7 @@ def ucbench_labelings() -> Iterator[LabelingSpec]:
     )
     yield LabelingSpec(
         name="predicted",
-        summary="What a pretrained classifier sees in the published pictures",
+        summary="What a pretrained classifier sees in the published images",
         load="ucbench_labelings.machine:Predicted",
         params="ucbench_labelings.params:PredictedParams",
         source="machine",
@@ -57,7 +57,7 @@ def ucbench_labelings() -> Iterator[LabelingSpec]:
     )
     yield LabelingSpec(
         name="kmeans",
-        summary="k-means clusters of the published pictures' features, through a pretrained model",
+        summary="k-means clusters of the published images' features in a pretrained model",
         load="ucbench_labelings.machine:KMeans",
         params="ucbench_labelings.params:KMeansParams",
         source="machine",

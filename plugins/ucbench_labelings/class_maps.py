@@ -19,7 +19,7 @@ def read_class_map(path: Path) -> dict[str, str]:
     classes (``animal = ["cat", "dog"]``).
 
     Raises:
-        UsageError: naming the file if it cannot be read or is no TOML, and the key if its value is neither of the two
+        UsageError: naming the file if it cannot be read or is not TOML, and the key if its value is neither of the two
             or names a class for the second time.
     """
     try:
@@ -56,8 +56,8 @@ def numbered(
 ) -> tuple[list[int], tuple[str, ...]]:
     """The number of every class's coarse class, and the coarse classes' names.
 
-    Coarse classes are numbered in the order in which ``classes`` first show them, so that one map gives the same
-    numbers however its file is ordered.
+    Coarse classes are numbered in the order of their first class in ``classes``, so that the order of the file does
+    not matter.
 
     Args:
         coarse: what :func:`read_class_map` returned for ``path``.
@@ -65,8 +65,8 @@ def numbered(
         name: what errors call the data set.
 
     Raises:
-        UsageError: naming the file and the class if one of the file is none of the data set's, or the other way round,
-            and if the map leaves a single class.
+        UsageError: naming the file and the class if the file has a class that the data set lacks, or lacks one that it
+            has, and if the map leaves a single class.
     """
     unknown = [known for known in coarse if known not in classes]
     if unknown:

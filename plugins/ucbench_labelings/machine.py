@@ -1,14 +1,14 @@
-"""Labelings without a person: a pretrained model labels the images as they were published.
+"""Labelings without a person: a pretrained model labels the published images.
 
-What is to be learned is defined by the clean images alone: the classes, and the labels the clean test set is scored
-by. A release that leads the model astray does so in the training labels only, where it also costs the exploiter;
-``annotate=clean`` gives the published images the labels from before, as if it had not. A class in which no published
-image falls therefore stays a class, and test images of it count as errors.
+The clean images alone define what is to be learned: the classes, and the labels by which the clean test set is scored.
+A release that misleads the model therefore changes only the training labels; ``annotate=clean`` gives the published
+images the labels of their clean originals. A class without published images stays a class, and its test images count
+as errors.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ucbench import (
     ImageSet,
     Labels,
+    NetworkSurrogate,
     UsageError,
     agreement,
     best_matching,
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
 class Predicted:
     """The highest-scoring class of a pretrained classifier, among those that it sees in the clean training images.
 
-    The clean images settle which of the model's classes there are, in the model's order; published and test images it
-    would put elsewhere get the best-scoring class of these.
+    The clean images decide which of the model's classes exist, in the model's order; published and test images get the
+    best-scoring class of these.
     """
 
     def __init__(self, params: PredictedParams) -> None:
@@ -48,16 +49,15 @@ class Predicted:
         Notes as :func:`_note`.
 
         Raises:
-            UsageError: if the model sees one class only, has no classifier, or is not given.
+            UsageError: if the model predicts a single class, has no classifier, or is missing.
         """
         model = run.surrogate
         seen, before = np.unique(predict_classes(model, clean, run.device), return_inverse=True)
         if len(seen) < 2:
             raise UsageError(
-                f"predicted: the model sees nothing but its class {seen[0]} in {clean.name}; name another with model=."
+                f"predicted: the model predicts only its class {seen[0]} in {clean.name}; name another with model=."
             )
-        # The helper asks a surrogate for its scores and nothing else.
-        choosing = cast("Surrogate", _Choosing(model, torch.from_numpy(seen).to(run.device)))
+        choosing = _Choosing(model, torch.from_numpy(seen).to(run.device))
         now, scoring = (predict_classes(choosing, images, run.device) for images in (published, test))
         classes = tuple(f"predicted {number}" for number in seen)
         labels = self.params.chosen(before.astype(np.int64), now)
@@ -65,10 +65,11 @@ class Predicted:
         return published.with_labels(labels, classes), test.with_labels(scoring, classes)
 
 
-class _Choosing:
+class _Choosing(NetworkSurrogate):
     """A classifier's scores for some of its classes: those of numbers ``seen``, int64 ``[K]``."""
 
     def __init__(self, model: Surrogate, seen: torch.Tensor) -> None:
+        super().__init__()
         self._model, self._seen = model, seen
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
@@ -78,7 +79,7 @@ class _Choosing:
 class KMeans:
     """Clusters of the published images' features, and for scoring those of the clean training images' features.
 
-    Both are found alike (k-means++ starts, best of ten, the same seed). The *published* clusters are renumbered: each
+    Both use the same k-means (k-means++ starts, best of ten, one seed). The *published* clusters are renumbered: each
     gets the number of a clean one, one to one, so that as many training images as possible keep the number they had
     when clean. Test images get the nearest clean centre, whose numbers never change.
     """
@@ -92,8 +93,7 @@ class KMeans:
         Notes as :func:`_note`.
 
         Raises:
-            UsageError: if there are fewer images, or fewer that differ in the model's eyes, than clusters; or without a
-                model.
+            UsageError: if there are fewer images, or fewer different features, than clusters; or without a model.
         """
         model, k = run.surrogate, self.params.k
         before, now = (
@@ -112,8 +112,8 @@ class KMeans:
 def _note(run: LabelRun, labels: Labels, *, labels_kept: NDArray[np.bool_], clean: ImageSet, classes: int) -> None:
     """Note how the labels that are used compare with others of the same images.
 
-    ``label_agreement`` with the originals; ``labels_kept``: percent of images that look to the model as they did when
-    clean, whichever labels are used; ``classes_without_images``: how many of the classes no label names.
+    ``label_agreement`` with the originals; ``labels_kept``: percent of images that the model labels as it does when
+    clean, whichever labels are used; ``classes_without_images``: the number of classes without a training image.
     """
     run.note("label_agreement", agreement(labels, clean.known_labels))
     run.note("labels_kept", 100.0 * float(labels_kept.mean()))

@@ -19,7 +19,7 @@ class CoarseParams(Params):
     map: str = Field(
         "coarse",
         description=(
-            "the label set of coarser classes, as the data set calls it; or a file FILE.toml with CLASS = COARSE, or "
+            "the name of the data set's label set of coarser classes; or a file FILE.toml with CLASS = COARSE, or "
             "COARSE = [CLASSES], for every class"
         ),
     )
@@ -40,14 +40,14 @@ class CoarseParams(Params):
 
 
 class DrawnParams(Params):
-    """Of labelings that draw. Not from the cell's seeds: all rows of a table have the same labels."""
+    """Parameters of labelings that draw at random. The seed is not the cell's: all rows of a table share the labels."""
 
-    # Of numpy.random.RandomState and scikit-learn, which take no larger one.
+    # numpy.random.RandomState and scikit-learn take no larger seed.
     map_seed: int = Field(0, ge=0, lt=2**32, description="seed of the labels, the same for all craft and train seeds")
 
 
-class ThroughModel(Params):
-    """Of labelings that look at images."""
+class ModelParams(Params):
+    """Parameters of labelings that use a pretrained model."""
 
     model: str | None = Field(
         None, description="the pretrained model, written as surrogates are; none: efficientnet-lite0@auto"
@@ -62,16 +62,16 @@ class NoisyParams(DrawnParams):
     rate: float = Field(0.2, ge=0, le=1, description="share of the training images that get a wrong class")
 
 
-class FineParams(DrawnParams, ThroughModel):
+class FineParams(DrawnParams, ModelParams):
     parts: int = Field(2, ge=2, description="parts of every class")
 
 
-class MachineParams(ThroughModel):
-    """Of labelings that read the published images."""
+class MachineParams(ModelParams):
+    """Parameters of labelings that read the published images."""
 
     annotate: Literal["published", "clean"] = Field(
         "published",
-        description="which pixels are labelled; clean is a control no exploiter has: labels from before the noise",
+        description="which pixels are labelled; clean, a control that no exploiter has: those before perturbation",
     )
 
     def identity(self) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class MachineParams(ThroughModel):
         return values
 
     def chosen(self, before: T, now: T) -> T:
-        """What is seen in the clean images, or in the published ones."""
+        """``before``, from the clean images, or ``now``, from the published ones, as ``annotate`` says."""
         return before if self.annotate == "clean" else now
 
 

@@ -34,8 +34,8 @@ class Original:
 class Coarse:
     """The data set's own coarser classes, or those of a file.
 
-    A label set may list classes of which there is no training image. These are dropped, and the numbers close up; a
-    test image of one is refused, as no victim could get it right. A file names every class of the data set, and each of
+    A label set may list classes without training images. These are dropped and the others renumbered; a test image of
+    such a class is refused, since no victim could get it right. A file names every class of the data set, and each of
     those has training images.
     """
 
@@ -59,14 +59,14 @@ class Coarse:
             known = ", ".join(sorted(clean.label_sets)) or "none"
             raise UsageError(
                 f"coarse: {clean.name} has no label set {name!r}; it has: {known}."
-                " Name one of them, or a map of your own: coarse:FILE.toml."
+                " Name one of them, or give a map: coarse:FILE.toml."
             )
         entry, tested = clean.label_sets[name], test.label_sets[name]
         present = np.bincount(entry.labels, minlength=len(entry.classes)) > 0
         unseen = [entry.classes[label] for label in np.unique(tested.labels) if not present[label]]
         if unseen:
             raise UsageError(
-                f"coarse: {test.name} shows {unseen[0]!r} of label set {name!r}, of which {clean.name} has no image."
+                f"coarse: {test.name} has images of {unseen[0]!r} (label set {name!r}), but {clean.name} has none."
             )
         if present.sum() < 2:
             raise UsageError(f"coarse: all images of {clean.name} are of one class of label set {name!r}.")
@@ -84,9 +84,8 @@ def _mapped(clean: ImageSet, test: ImageSet, file: Path) -> tuple[Labels, Labels
 class Fine:
     """Every class split into parts by k-means of its clean training images' features.
 
-    Stands for a person who tells apart what the data set calls by one name, hence the clean images. A test image gets
-    the part with the nearest centre among those of its own class. Every part has training images; a class without test
-    images has parts without.
+    Stands for a person who distinguishes what the data set calls by one name, hence the clean images. A test image gets
+    the part with the nearest centre among those of its class. Every part has training images.
     """
 
     def __init__(self, params: FineParams) -> None:
@@ -96,8 +95,8 @@ class Fine:
         """Both sets under ``parts`` classes for each one, named ``CLASS/part 0`` and so on; notes ``label_agreement``.
 
         Raises:
-            UsageError: naming the class if it has fewer images, or fewer that differ in the model's eyes, than parts;
-                or without a model.
+            UsageError: naming the class if it has fewer images, or fewer different features, than parts; or without a
+                model.
         """
         model, parts = run.surrogate, self.params.parts
         features, tested = (extract_features(model, images, run.device) for images in (clean, test))
@@ -117,7 +116,7 @@ class Fine:
 
 
 class Merge:
-    """Classes merged into groups at random; groups differ by one class at most, in images by what their classes hold.
+    """Classes merged into groups at random; the numbers of classes in two groups differ by one at most.
 
     Every class has training images, and so has every group.
     """
@@ -152,7 +151,7 @@ class Noisy:
 
     The images are drawn without replacement from the whole training set, not class by class, and their labels uniformly
     from the other K - 1 classes (some of the literature draws from all K, so that fewer are wrong than its rate says).
-    Draws of one ``map_seed`` are nested: what a smaller rate mislabels, a larger one mislabels alike.
+    Draws of one ``map_seed`` are nested: a larger rate mislabels all that a smaller one does, with the same labels.
 
     Test labels are the true ones. The classes stay the data set's; with few images and a high rate one of them may be
     left without training images.

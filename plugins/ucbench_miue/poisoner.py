@@ -66,7 +66,7 @@ class MIUE:
     of R, from 0, ``alpha = epsilon (alpha_last + (1 - r/R) (alpha_first - alpha_last))``, and the learning rate is
     constant at ``final_lr + (lr - final_lr) (1 + cos(pi r/R)) / 2``.
 
-    With ``flip`` the image is mirrored with probability 1/2, drawn anew for every pass, and the perturbation is added
+    With ``flip`` the image is mirrored with probability 1/2, drawn again for every pass, and the perturbation is added
     as it is: the network sees ``mirror(x) + delta``, so delta fits both orientations of its image and its gradient
     needs no mirroring back. It is not what a victim does, who mirrors the sum. All steps on a batch see one
     orientation, and delta is cut to what keeps the image *so oriented* in [0, 1], as in the released code.
@@ -77,8 +77,8 @@ class MIUE:
     network learns from it, too; at the end perturbations are cut to what the unmirrored image can take; batches have
     even sizes instead of a small last one; the code's 1e-8 beside every similarity is left out, a logsumexp being
     stable without; perturbations are float32. The code's crop of scale 1 and jitter of strength 0 change nothing and
-    are left out; its random start, averaging over augmentations and adversarial training, off by default, do not exist
-    here. ``paper`` follows notes on the paper rather than its text: the denominator over other classes and the
+    are left out; its random start, averaging over augmentations and adversarial training, off by default, are not
+    implemented. ``paper`` follows notes on the paper rather than its text: the denominator over other classes and the
     undivided distance are less certain than the rest, and the schedule is the code's.
     """
 
@@ -86,7 +86,7 @@ class MIUE:
         self.params = params
 
     def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
-        """Perturbations ``[N, 3, H, W]``, one an image, within ``run.budget``; reads the labels.
+        """Perturbations ``[N, 3, H, W]``, one per image, within ``run.budget``; reads the labels.
 
         Notes ``loss`` (L_MI at the first step of the first round and the last of the last, means over batches),
         ``cross_entropy`` (of the first and last epoch), ``cosine_gap`` and ``within_class_log_det`` (of the trained
@@ -95,16 +95,16 @@ class MIUE:
 
         Raises:
             DataError: without labels.
-            UsageError: for fewer than two images, or for a single class where nothing but its similarity to others
-                counts (``zeta=0``).
+            UsageError: for fewer than two images, or for a single class where only its similarity to others counts
+                (``zeta=0``).
             DivergedError: at the end of an epoch whose mean loss is not finite.
         """
         params = self.params
         present = len(set(train.known_labels.tolist()))
         if len(train) < 2:
-            raise UsageError("mi-ue compares images with each other: it needs two at least.")
+            raise UsageError("mi-ue compares images with each other: it needs at least two.")
         if present < 2 and not params.zeta:
-            raise UsageError("mi-ue with zeta=0 compares classes with each other: it needs images of two at least.")
+            raise UsageError("mi-ue with zeta=0 compares classes with each other: it needs images of at least two.")
         state = MirroredBiLevel(train, run, lr=params.lr, momentum=params.momentum, weight_decay=params.weight_decay)
         flip = params.flip and train.flip
         balanced = params.balanced == "always" or (params.balanced == "auto" and present > MANY_CLASSES)
@@ -192,7 +192,7 @@ class MIUE:
 
     @torch.no_grad()
     def _diagnose(self, state: BiLevel, run: CraftRun) -> None:
-        """Are classes narrower, to the trained network, where images are perturbed?"""
+        """Note whether perturbation narrows the classes in the trained network's features."""
         chosen = torch.randperm(len(state), generator=run.generator("diagnosed"))[:DIAGNOSED].to(state.delta.device)
         network: Any = state.frozen()
 

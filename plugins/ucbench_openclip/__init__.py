@@ -46,7 +46,7 @@ def ucbench_labelings() -> Iterator[LabelingSpec]:
     )
     yield LabelingSpec(
         name="coarse-by-name",
-        summary="Classes whose names are alike to a CLIP, in groups: coarse-by-name:clip=ARCH/TAG,groups=2",
+        summary="Classes grouped by how similar their names are to a CLIP: coarse-by-name:clip=ARCH/TAG,groups=2",
         load="ucbench_openclip.labelings:CoarseByName",
         params="ucbench_openclip.params:CoarseByNameParams",
         paper=_CLIP,

@@ -20,14 +20,14 @@ BLOCK = 1000
 
 
 class ZeroShot:
-    """The class whose texts lie nearest to a image, by a CLIP's two towers.
+    """The class whose texts lie nearest to an image in a CLIP's embedding space.
 
-    The exploiter knows what the classes are called and labels nothing. The test set keeps its true labels: what counts
-    is whether a victim trained on these annotations recognises the classes. A class that no image is annotated with
-    stays a class.
+    The exploiter knows the names of the classes and labels nothing by hand. The test set keeps its true labels: the
+    question is whether a victim trained on these annotations recognises the classes. A class that no image is
+    annotated with stays a class.
 
-    ``annotate=clean`` gives the same published images the labels their clean originals would have got. Beside
-    ``published`` it tells apart what a release does to the annotator and to the victim.
+    ``annotate=clean`` gives the published images the labels that their clean originals get. Compared with
+    ``published``, it separates a release's effect on the annotator from that on the victim.
     """
 
     def __init__(self, params: ZeroShotParams) -> None:
@@ -77,8 +77,8 @@ def _percent(holds: NDArray[np.bool_]) -> float:
 class CoarseByName:
     """Classes whose names a CLIP's text tower puts close to each other are one: k-means of their embeddings.
 
-    No image is read. Groups are numbered in the order in which the data set's classes first show them, and
-    called by their classes' names.
+    No image is read. Groups are numbered in the order of their first class in the data set, and are named by
+    their classes.
     """
 
     def __init__(self, params: CoarseByNameParams) -> None:

@@ -23,11 +23,11 @@ STRIDE = 32
 
 
 class LoadedClip(NamedTuple):
-    """A CLIP in eval mode and without gradients, and what its two towers want to be given.
+    """A CLIP in eval mode and without gradients, and the inputs that its two towers take.
 
     Attributes:
         model: has open_clip's ``encode_image``, ``encode_text``, ``logit_scale`` and perhaps ``logit_bias``.
-        place: where open_clip finds its description; see :func:`tokenizer_of`.
+        place: where open_clip finds its configuration; see :func:`tokenizer_of`.
         mean: per channel, on the [0, 1] scale.
         std: likewise.
         size: height and width of the input in pixels.
@@ -51,8 +51,8 @@ def load_clip(params: ClipParams) -> LoadedClip:
     towers that are described on the Hugging Face hub.
 
     Raises:
-        UsageError: for a name open_clip does not know, weights that cannot be fetched, or a size the image tower cannot
-            have.
+        UsageError: for a name that open_clip does not know, weights that cannot be fetched, or a size that the image
+            tower does not take.
         DataError: if a file cannot be read or does not fit.
     """
     tag = _check_names(params)
@@ -85,7 +85,7 @@ def at_size(visual: Any, size: int | None) -> tuple[int, int]:
         Height and width of the input.
 
     Raises:
-        UsageError: if the tower cannot have that size.
+        UsageError: if the tower does not take that size.
     """
     height, width = visual.image_size if isinstance(visual.image_size, tuple | list) else (visual.image_size,) * 2
     if size is None or (height, width) == (size, size):
@@ -120,13 +120,13 @@ def tokenizer_of(clip: LoadedClip) -> Callable[[Sequence[str]], Tensor]:
     CLIP's own vocabulary is part of open_clip; some other towers have theirs on the Hugging Face hub.
 
     Raises:
-        UsageError: if the vocabulary cannot be had.
+        UsageError: if the vocabulary is not available.
     """
     try:
         with _quietly():
             tokenizer: Callable[[Sequence[str]], Tensor] = open_clip.get_tokenizer(clip.place)
     except Exception as error:  # transformers may be missing, or the hub out of reach
-        raise UsageError(f"The tokenizer of {clip.place} cannot be had ({_reason(error)}).") from error
+        raise UsageError(f"The tokenizer of {clip.place} is not available ({_reason(error)}).") from error
     return tokenizer
 
 
@@ -166,8 +166,8 @@ def _fetched(params: ClipParams, tag: Mapping[str, Any]) -> Path:
     except Exception as error:  # the hub's client, urllib and open_clip each raise their own
         where = f"https://huggingface.co/{tag['hf_hub'].rstrip('/')}" if tag.get("hf_hub") else tag.get("url")
         raise UsageError(
-            f"The weights {params.tag!r} of {params.architecture} are neither in open_clip's cache nor to be had from"
-            f" {where} ({_reason(error)}). Without a network, give a local file: {params.clip}:checkpoint=FILE"
+            f"The weights {params.tag!r} of {params.architecture} are not in open_clip's cache and cannot be fetched"
+            f" from {where} ({_reason(error)}). Without a network, give a local file: {params.clip}:checkpoint=FILE"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Parameters of what works with a CLIP, and the description beside a file of weights. Imports no torch."""
+"""Parameters of the components that use a CLIP, and the configuration file beside its weights. Imports no torch."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class OpenClipParams(ClipParams):
 
 
 class NamedParams(ClipParams):
-    """Of labelings that know what classes are called."""
+    """Parameters of labelings that know the names of the classes."""
 
     templates: tuple[str, ...] = Field(
         (SIMPLE,),
@@ -155,11 +155,11 @@ class ZeroShotParams(NamedParams):
 
     annotate: Literal["published", "clean"] = Field(
         "published",
-        description="which pixels are annotated; clean is a control no exploiter has: labels from before the noise",
+        description="which pixels are annotated; clean, a control that no exploiter has: those before perturbation",
     )
 
 
 class CoarseByNameParams(NamedParams):
     groups: int = Field(2, ge=2, description="classes left, at most as many as the data set has")
-    # Of scikit-learn, which takes no larger one. Not from the cell's seeds: all rows of a table share the labels.
+    # scikit-learn takes no larger seed. It is separate from the cell's seeds: all rows of a table share the labels.
     map_seed: int = Field(0, ge=0, lt=2**32, description="seed of the groups, the same for all craft and train seeds")

@@ -18,7 +18,7 @@ BATCH = 256
 
 
 def prompts(name: str, templates: Sequence[str]) -> list[str]:
-    """The texts of the class ``name``, in which underscores become spaces: one a template, and 80 for ``ensemble``."""
+    """The texts of the class ``name``, with spaces for underscores: one per template, and 80 for ``ensemble``."""
     spoken, texts = name.replace("_", " "), list[str]()
     for template in templates:
         if template == ENSEMBLE:
@@ -36,7 +36,7 @@ def class_embeddings(clip: LoadedClip, classes: Sequence[str], templates: Sequen
     Texts longer than the text tower's context are cut.
 
     Raises:
-        UsageError: if the text tower's vocabulary cannot be had.
+        UsageError: if the text tower's vocabulary is not available.
     """
     tokenizer = tokenizer_of(clip)
     device = clip.model.logit_scale.device
@@ -90,7 +90,7 @@ class FrozenClip(FrozenNetwork):
         """
         if self.text is None:
             raise UsageError(
-                "A CLIP has scores for named classes only, and none are named here. Give class names, as in"
+                "A CLIP has scores only for named classes, and none are named. Give class names, as in"
                 " openclip:RN50/openai:classes=cat/dog, or use its features."
             )
         embedded = F.normalize(super().features(x), dim=1)
@@ -104,7 +104,7 @@ class OpenClip(NetworkSurrogate):
 
     Features are the image embeddings ``[B, D]`` (1,024 numbers for RN50) and, as in UC's released code, not brought to
     length 1; ``normalize=true`` does so. They are small, so that the softmax of them that UC compares is nearly
-    uniform. Normalisation of pixels, interpolation and (without ``size``) the input's size are the model's own.
+    uniform. The model's configuration sets normalisation, interpolation and (without ``size``) the input's size.
 
     Scores exist for ``classes`` alone, under the prompt "a photo of a {class}.". A protector who names those of the
     data set uses its class names.

@@ -21,7 +21,7 @@ from ucbench import DataError, ImageSet, UsageError
 from ucbench_purify.params import FACTS, model_files
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench import DefenseRun
     from ucbench_purify.params import PurifyParams
 
 #: A network: images ``[B, 3, H, W]`` and their time, to the noise in them.
@@ -51,7 +51,7 @@ class DiffusionPurify:
         self.params = params
 
     @torch.no_grad()
-    def prepare(self, train: ImageSet, run: Run) -> ImageSet:
+    def prepare(self, train: ImageSet, run: DefenseRun) -> ImageSet:
         denoiser = Denoiser(self.params.denoiser, run.device)
         denoiser.check(train.size, self.params.time)
         if denoiser.size is not None and train.size != (denoiser.size, denoiser.size):

@@ -1,4 +1,4 @@
-"""Cells computed on a Ray cluster: one of this machine, started for the run, or one that is there already.
+"""Cells computed on a Ray cluster: one started on this machine for the run, or one that exists already.
 
 Ray: P. Moritz et al.: Ray: A Distributed Framework for Emerging AI Applications. OSDI 2018. arXiv 1712.05889.
 """

@@ -1,4 +1,4 @@
-"""A worker's process on the cluster. Imports no numpy and no torch before its threads are set."""
+"""A worker's process on the cluster. It imports numpy and torch only after its threads are set."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ucbench import JobRunner, Numerics, Reply, Request
 
-#: Environment variables with these beginnings are the driver's, as in a process that it starts itself.
+#: Prefixes of the environment variables that a worker takes over, as a process started by the driver does.
 _INHERITED = ("UCBENCH_", "OMP_", "MKL_", "OPENBLAS_")
-#: Ray sets this one to a worker's processors where it is not set: other threads, and sums in another order, than here.
+#: Ray sets this one to a worker's processors if it is not set; other threads sum in another order.
 _SET_BY_RAY = "OMP_NUM_THREADS"
 
 
@@ -36,13 +36,13 @@ class Setting:
 
     @classmethod
     def here(cls, home: str, numerics: Numerics) -> Setting:
-        """That of this process, but for its store and its device."""
+        """The setting of this process, with the given store and numerics."""
         inherited = {name: value for name, value in os.environ.items() if name.startswith(_INHERITED)}
         return cls(home, numerics, os.getcwd(), tuple(sys.path), {**inherited, "UCBENCH_HOME": home})
 
     def apply(self) -> None:
-        """Make this process as one that the driver started."""
-        # Each time: ray sets its variable anew for every call, and libraries read it when they are first used.
+        """Make this process like one that the driver started."""
+        # For every call: ray sets its variable again each time, and libraries read it when they are first used.
         os.environ.update(self.environment)
         if _SET_BY_RAY not in self.environment:
             os.environ.pop(_SET_BY_RAY, None)
@@ -67,7 +67,7 @@ class Actor:
         return self._runner.ready()
 
     def run(self, request: Request) -> Reply:
-        """As :meth:`ucbench.running.executors.JobRunner.run`."""
+        """As :meth:`ucbench.JobRunner.run`."""
         self._setting.apply()
         assert self._runner is not None
         return self._runner.run(request)

@@ -1,4 +1,4 @@
-"""The cluster: which one, what a worker takes of it, and how many it has room for."""
+"""The cluster: starting or joining it, a worker's share of it, and how many workers it has room for."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ from typing import Any
 from ucbench import Numerics, UsageError, available_cores
 from ucbench_ray.params import RayParams
 
-# Read by Ray when it is imported or starts a cluster; what the user set holds.
+# Ray reads these when it is imported or starts a cluster. Values that the user has set stay.
 for _name, _value in {
-    "RAY_USAGE_STATS_ENABLED": "0",  # no reports to its makers
-    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run`: no copy of the working folder, no further environment
-    "RAY_worker_niceness": "0",  # workers that stand back for everything else would be slower than processes
+    "RAY_USAGE_STATS_ENABLED": "0",  # no usage reports
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run`: no copy of the working folder, no second environment
+    "RAY_worker_niceness": "0",  # workers of low priority would be slower than processes
 }.items():
     os.environ.setdefault(_name, _value)
 
 import ray  # noqa: E402
 from ray.exceptions import RayError  # noqa: E402
 
-#: Bytes of shared memory of a cluster started here. Jobs and records are small, and Ray wants 75 MiB at least.
+#: Bytes of shared memory of a cluster started here. Jobs and records are small; Ray's minimum is 75 MiB.
 OBJECT_STORE = 96 * 2**20
-#: How often a start is tried: Ray gives itself 30 seconds, which a busy machine exceeds while it reads Ray's files.
+#: Attempts to start: Ray waits 30 seconds for its processes, too short on a machine that is busy reading its files.
 STARTS = 2
 
 
 @dataclass(frozen=True)
 class Share:
-    """What one worker takes of a node."""
+    """The resources of a node that one worker takes."""
 
     cpus: int
     gpus: float
 
     @classmethod
     def of(cls, params: RayParams, numerics: Numerics) -> Share:
-        """As the parameters say, or what a worker with this arithmetic can use.
+        """As the parameters say, or as much as a worker with these numerics can use.
 
         Raises:
-            UsageError: for one GPU by its number, which the cluster gives out, or a share without any on cuda.
+            UsageError: for a GPU named by its number, which the cluster assigns, or for cuda without a share of a GPU.
         """
         on_cuda = numerics.device.startswith("cuda")
         if ":" in numerics.device:
-            raise UsageError(f"The cluster gives out its GPUs, so none can be named. Use cuda, not {numerics.device}.")
+            raise UsageError(f"The cluster assigns its GPUs, so none can be named. Use cuda, not {numerics.device}.")
         gpus = float(on_cuda) if params.gpus is None else params.gpus
         if on_cuda and not gpus:
             raise UsageError("Workers on cuda need a GPU or a part of one, such as gpus=0.5.")
@@ -59,7 +59,7 @@ class Share:
         return f"{self.cpus} CPU" + (f" and {self.gpus:g} GPU" if self.gpus else "")
 
     def places(self, nodes: Sequence[Mapping[str, Any]]) -> int:
-        """For how many workers these nodes, as Ray lists them, have room while nothing else runs there."""
+        """How many workers these nodes, as Ray lists them, have room for while nothing else runs there."""
         total = 0
         for node in nodes:
             if node["Alive"]:
@@ -71,14 +71,11 @@ class Share:
 
 @contextmanager
 def connected(params: RayParams, share: Share) -> Iterator[int]:
-    """Be connected to a cluster inside the block: the one this process is connected to already, or the one at
-    ``address`` (or at the environment variable RAY_ADDRESS), or one of this machine that lasts as long as the block.
+    """Connect to a cluster inside the block, and yield how many workers to have.
 
-    Ray prints its messages of dead workers to standard output, where tables go; inside the block they go to standard
-    error.
-
-    Returns:
-        How many workers to have.
+    It is the cluster that this process is connected to already, or the one at ``address`` (by default the environment
+    variable RAY_ADDRESS), or one on this machine that lasts as long as the block. Ray prints messages about dead
+    workers to standard output, where tables go; inside the block they go to standard error.
 
     Raises:
         UsageError: if no cluster answers at the address, or if this machine has no room for one worker.
@@ -96,12 +93,12 @@ def connected(params: RayParams, share: Share) -> Iterator[int]:
                     _join(address)
             yield _count(params, share)
         finally:
-            ray.shutdown()  # ends a cluster that was started here, and leaves any other
+            ray.shutdown()  # ends a cluster that was started here, and leaves any other one running
 
 
 @contextmanager
 def _own_sigterm() -> Iterator[None]:
-    """Undo what ray.init does to SIGTERM: its handler ends in an abort, and a cluster ends with its driver anyway."""
+    """Restore the handler of SIGTERM after ray.init: Ray's aborts, and a cluster ends with its driver anyway."""
     handler = signal.getsignal(signal.SIGTERM)
     yield
     if handler is not None and threading.current_thread() is threading.main_thread():
@@ -109,10 +106,10 @@ def _own_sigterm() -> Iterator[None]:
 
 
 def start(cpus: int, gpus: int | None) -> None:
-    """Start a cluster of this machine with so many processors and GPUs (None: Ray counts them), and connect to it.
+    """Start a cluster on this machine with so many processors and GPUs (None: Ray counts them), and connect to it.
 
     Raises:
-        UsageError: if it does not come up.
+        UsageError: if it does not start.
     """
     for attempt in range(1, STARTS + 1):
         try:
@@ -126,7 +123,7 @@ def start(cpus: int, gpus: int | None) -> None:
                 logging_level=logging.ERROR,
             )
             return
-        except Exception as error:  # a bare one where its processes are not up in 30 seconds
+        except Exception as error:  # of no particular class if its processes take longer than 30 seconds
             ray.shutdown()
             if attempt == STARTS:
                 raise UsageError(
@@ -136,10 +133,10 @@ def start(cpus: int, gpus: int | None) -> None:
 
 
 def _start(params: RayParams, share: Share) -> None:
-    # Named workers are all had at once, as with processes, even if they are more than the cores.
+    # All requested workers run at once, as with processes, even if there are fewer cores.
     start(max(available_cores(), share.cpus * (params.workers or 1)), None if share.gpus else 0)
     if not share.places(ray.nodes()):
-        raise UsageError(f"A worker wants {share}, which this machine does not have.")
+        raise UsageError(f"A worker needs {share}, which this machine does not have.")
 
 
 def _join(address: str) -> None:

@@ -18,22 +18,23 @@ from ucbench_ray.params import RayParams
 
 
 class OnRay:
-    """Workers on a cluster, each an actor with its share of processors and GPUs; a worker can die with its node.
-    :class:`ucbench.running.executors.Dispatcher` says how deaths are met.
+    """Workers on a cluster, each an actor with its share of processors and GPUs.
+
+    A worker can die with its node; :class:`ucbench.Dispatcher` replaces it.
     """
 
     def __init__(self, params: RayParams) -> None:
         self.params = params
 
     def run(self, tasks: Sequence[Task], session: Session, on_done: OnDone) -> None:
-        """As :meth:`ucbench.running.executors.Executor.run`.
+        """Compute every task on the cluster and call ``on_done`` once for each, in this process.
 
         Raises:
             UsageError: if there is no such cluster, or no worker can be started on it.
         """
         share = Share.of(self.params, session.numerics)
         home = self.params.home or str(Path(session.store.root).absolute())
-        # The cluster gives each worker its GPU, whatever its number on the node.
+        # The cluster assigns each worker its GPU, whatever its number on the node.
         setting = Setting.here(home, replace(session.numerics, device=session.numerics.device.partition(":")[0]))
 
         def keep(task: Task, record: Record) -> None:
@@ -48,12 +49,12 @@ class OnRay:
 
 
 def _on_this_machine(session: Session) -> Session:
-    """A workbench that can describe failures here: the driver of workers on GPUs may have none."""
+    """A session that can describe failures here: the driver of workers on GPUs may not have one."""
     import torch
 
     if not session.numerics.device.startswith("cuda") or torch.cuda.is_available():
         return session
-    return Session(session.store, replace(session.numerics, device="cpu"), session.progress)
+    return session.with_numerics(replace(session.numerics, device="cpu"))
 
 
 def _keep(task: Task, record: Record, session: Session) -> None:
@@ -91,7 +92,7 @@ class RayWorker(Worker):
             reply: Reply = ray.get(reference)
         except RayTaskError as error:
             raise WorkerError(f"{type(error.cause).__name__}: {error.cause}") from error
-        except RayError as error:  # its process, its node, or the way there
+        except RayError as error:  # its process or its node died, or the connection was lost
             raise WorkerError(str(error).strip().splitlines()[-1]) from error
         return reply
 

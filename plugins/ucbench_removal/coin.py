@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench import DefenseRun
     from ucbench_removal.params import InterpolationParams
 
 
@@ -27,7 +27,7 @@ class RandomInterpolation:
     def __init__(self, params: InterpolationParams) -> None:
         self.params = params
 
-    def augment(self, x: Tensor, run: Run, generator: torch.Generator) -> Tensor:
+    def augment(self, x: Tensor, run: DefenseRun, generator: torch.Generator) -> Tensor:
         """Images ``[B, 3, H, W]`` in [0, 1], each displaced by its own draws."""
         count, _, height, width = x.shape
         shifts = torch.rand((count, 2, height, width), generator=generator)

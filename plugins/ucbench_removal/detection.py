@@ -36,7 +36,6 @@ class Detection:
     def compute(self, context: MetricContext) -> dict[str, float | None]:
         """``linear`` (percent, :func:`linear_separability`) and ``auc`` (0 to 1, :func:`detector_auc`)."""
         published = context.published
-        assert published is not None
         seed = context.run.seed("detection")
         area = detector_auc(published.images, published.known_labels, seed)
         return {

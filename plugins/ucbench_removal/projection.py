@@ -14,7 +14,7 @@ from ucbench import ImageSet, Recipe, seeded
 from ucbench_removal.subtraction import blocks
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench import DefenseRun
     from ucbench_removal.params import ProjectionParams
 
 
@@ -35,7 +35,7 @@ class OrthogonalProjection:
     def __init__(self, params: ProjectionParams) -> None:
         self.params = params
 
-    def prepare(self, train: ImageSet, run: Run) -> ImageSet:
+    def prepare(self, train: ImageSet, run: DefenseRun) -> ImageSet:
         """The same set after the projection. Notes ``clipped`` and the classifier's ``linear_train_accuracy`` (%).
 
         Raises:
@@ -49,7 +49,7 @@ class OrthogonalProjection:
         run.note("clipped", clipped)
         return train.with_images(images)
 
-    def _weights(self, train: ImageSet, run: Run) -> Tensor:
+    def _weights(self, train: ImageSet, run: DefenseRun) -> Tensor:
         """Weights ``[K, 3 * H * W]`` of the fitted classifier, including their random start, float32 on the CPU."""
         labels, recipe = train.known_labels, self._recipe(len(train))
         with seeded(run.seed("linear")):

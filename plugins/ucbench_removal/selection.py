@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ucbench import Params
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench import DefenseRun
     from ucbench_removal.params import FilterParams
 
 
@@ -30,7 +30,7 @@ class LossFilter:
     def __init__(self, params: FilterParams) -> None:
         self.params = params
 
-    def loss(self, model: nn.Module, x: Tensor, targets: Tensor, run: Run, generator: torch.Generator) -> Tensor:
+    def loss(self, model: nn.Module, x: Tensor, targets: Tensor, run: DefenseRun, generator: torch.Generator) -> Tensor:
         """Mean cross-entropy of the images that are kept, a float32 scalar with gradients in the weights.
 
         Args:

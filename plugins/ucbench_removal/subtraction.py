@@ -20,7 +20,7 @@ from scipy import ndimage
 from ucbench import ImageSet, UsageError
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench import DefenseRun
     from ucbench_removal.params import Filter, SubtractParams
 
 Floats = NDArray[np.float32]
@@ -61,7 +61,7 @@ class UniversalSubtract:
     def __init__(self, params: SubtractParams) -> None:
         self.params = params
 
-    def prepare(self, train: ImageSet, run: Run) -> ImageSet:
+    def prepare(self, train: ImageSet, run: DefenseRun) -> ImageSet:
         """The same set after subtraction, rounded and clipped to 8 bits.
 
         Raises:
@@ -75,7 +75,7 @@ class UniversalSubtract:
         run.note("cluster_sizes", sizes.tolist())
         return train.with_images(subtracted(train.images, groups, group_means(shared, groups)))
 
-    def _clusters(self, train: ImageSet, shared: NDArray[np.float16], run: Run) -> NDArray[np.int64]:
+    def _clusters(self, train: ImageSet, shared: NDArray[np.float16], run: DefenseRun) -> NDArray[np.int64]:
         wanted, seed = self.params.clusters, run.seed("clusters")
         if isinstance(wanted, int) and wanted > len(train):
             raise UsageError(f"universal-subtract: clusters={wanted} of only {len(train)} images.")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ucbench import ImageSet, Perturbation, UsageError
 
 if TYPE_CHECKING:
-    from ucbench import Budget, Run
+    from ucbench import Budget, CraftRun
     from ucbench_shortcuts.params import ARParams
 
 Floats = NDArray[np.float64]
@@ -46,7 +46,7 @@ class Autoregressive:
     def __init__(self, params: ARParams) -> None:
         self.params = params
 
-    def craft(self, train: ImageSet, run: Run) -> Perturbation:
+    def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
         """Perturbations ``[N, 3, H, W]`` of full radius in the budget's norm, l2 or linf.
 
         State: ``filters`` float64 ``[K, 3, 3, 3]``, and ``labels`` int64 ``[N]``, whose noise each perturbation is.
@@ -54,7 +54,6 @@ class Autoregressive:
         Raises:
             UsageError: if the budget has another norm, or there is no filter for some class.
         """
-        assert run.budget is not None
         if run.budget.norm not in ("l2", "linf"):
             raise UsageError(f"ar fills l2 and linf budgets, not {run.budget}.")
         _compare_with_paper(run.budget, train.size, run)
@@ -70,7 +69,7 @@ class Autoregressive:
         return Perturbation(delta, state={"filters": filters, "labels": labels.copy()})
 
     def assign(
-        self, images: ImageSet, labels: NDArray[np.int64] | None, state: Mapping[str, NDArray[Any]], run: Run
+        self, images: ImageSet, labels: NDArray[np.int64] | None, state: Mapping[str, NDArray[Any]], run: CraftRun
     ) -> NDArray[np.int64] | None:
         """One of the perturbations of each image's own label, int64 ``[B]``, chosen by a checksum of its pixels.
 
@@ -85,7 +84,7 @@ class Autoregressive:
             index[i] = own[zlib.crc32(np.ascontiguousarray(image).data) % len(own)]
         return index
 
-    def _filters(self, train: ImageSet, run: Run) -> Floats:
+    def _filters(self, train: ImageSet, run: CraftRun) -> Floats:
         params, wanted = self.params, len(train.classes)
         rng = np.random.default_rng(run.seed("filters"))
         found = find_filters(wanted, train.size, rng, params.largest_norm, params.response, params.tries)
@@ -108,7 +107,7 @@ class Autoregressive:
         return np.clip(fitted, -budget.radius, budget.radius) if budget.norm == "linf" else fitted
 
 
-def _compare_with_paper(budget: Budget, size: tuple[int, int], run: Run) -> None:
+def _compare_with_paper(budget: Budget, size: tuple[int, int], run: CraftRun) -> None:
     paper = math.sqrt(size[0] * size[1]) / REFERENCE
     if budget.norm == "l2" and not math.isclose(budget.radius, paper, rel_tol=0.1):
         run.warn(

@@ -13,7 +13,7 @@ from torch import Tensor
 from ucbench import ImageSet, Perturbation
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench import CraftRun
     from ucbench_shortcuts.params import CUDAParams
 
 #: Values transformed at once, which bounds the memory and changes no number.
@@ -30,7 +30,7 @@ class ClassWiseConvolution:
     def __init__(self, params: CUDAParams) -> None:
         self.params = params
 
-    def craft(self, train: ImageSet, run: Run) -> Perturbation:
+    def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
         """Perturbations ``[N, 3, H, W]``, the change by the transformation of each image; no budget bounds them.
 
         State: ``kernels`` float32 ``[K, side, side]``, one for every class, even without images.
@@ -46,7 +46,7 @@ class ClassWiseConvolution:
         return Perturbation(delta, state=state)
 
     def assign(
-        self, images: ImageSet, labels: NDArray[np.int64] | None, state: object, run: Run
+        self, images: ImageSet, labels: NDArray[np.int64] | None, state: object, run: CraftRun
     ) -> NDArray[np.int64] | None:
         """The label of each image, which :meth:`transform` takes as index; None without labels."""
         return labels

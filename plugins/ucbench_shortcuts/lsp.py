@@ -10,7 +10,7 @@ from sklearn.datasets import make_classification
 from ucbench import ImageSet, Perturbation, UsageError, on_grid
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench import CraftRun
     from ucbench_shortcuts.params import LSPParams
 
 
@@ -26,13 +26,12 @@ class LinearlySeparable:
     def __init__(self, params: LSPParams) -> None:
         self.params = params
 
-    def craft(self, train: ImageSet, run: Run) -> Perturbation:
+    def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
         """Perturbations ``[N, 3, H, W]`` within the linf radius.
 
         Raises:
             UsageError: if there are more classes than vertices.
         """
-        assert run.budget is not None
         labels, count = train.known_labels, len(train.classes)
         sizes = np.bincount(labels, minlength=count)
         dimensions = 3 * self.params.grid**2

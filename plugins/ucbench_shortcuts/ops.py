@@ -14,7 +14,7 @@ from torch import Tensor
 from ucbench import ImageSet, Perturbation, UsageError
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench import CraftRun
     from ucbench_shortcuts.params import OPSParams
 
 #: Every channel dark or bright: int64 ``[8, 3]`` of 0 and 1.
@@ -35,7 +35,7 @@ class OnePixel:
     def __init__(self, params: OPSParams) -> None:
         self.params = params
 
-    def craft(self, train: ImageSet, run: Run) -> Perturbation:
+    def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
         """Perturbations ``[N, 3, H, W]`` of one pixel each, even if the budget allows more pixels.
 
         State: ``pixels`` int64 ``[K, 2]``, row and column, -1 where a class has no images; ``colours`` float32
@@ -65,7 +65,7 @@ class OnePixel:
         return Perturbation(delta, state={"pixels": pixels, "colours": colours})
 
     def assign(
-        self, images: ImageSet, labels: NDArray[np.int64] | None, state: object, run: Run
+        self, images: ImageSet, labels: NDArray[np.int64] | None, state: object, run: CraftRun
     ) -> NDArray[np.int64] | None:
         """The label of each image, which :meth:`transform` takes as index; None without labels."""
         return labels

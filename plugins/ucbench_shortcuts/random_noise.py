@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ucbench import ImageSet, Perturbation, on_grid
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench import CraftRun
     from ucbench_shortcuts.params import RandomClassParams, RandomSampleParams
 
 
@@ -20,9 +20,8 @@ class RandomSamples:
     def __init__(self, params: RandomSampleParams) -> None:
         self.params = params
 
-    def craft(self, train: ImageSet, run: Run) -> Perturbation:
+    def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
         """Perturbations ``[N, 3, H, W]`` within the linf radius; reads no labels and no pixels."""
-        assert run.budget is not None
         rng = np.random.default_rng(run.seed("noise"))
         shape = train.images.shape
         if self.params.kind == "sign":
@@ -42,9 +41,8 @@ class RandomClassPatterns:
     def __init__(self, params: RandomClassParams) -> None:
         self.params = params
 
-    def craft(self, train: ImageSet, run: Run) -> Perturbation:
+    def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
         """Perturbations ``[K, 3, H, W]`` of full linf radius, indexed by label."""
-        assert run.budget is not None
         rng = np.random.default_rng(run.seed("patterns"))
         count, (height, width) = len(train.classes), train.size
         if self.params.pattern == "blocks":
@@ -57,7 +55,7 @@ class RandomClassPatterns:
         return Perturbation(np.float32(run.budget.radius) * patterns, train.known_labels)
 
     def assign(
-        self, images: ImageSet, labels: NDArray[np.int64] | None, state: object, run: Run
+        self, images: ImageSet, labels: NDArray[np.int64] | None, state: object, run: CraftRun
     ) -> NDArray[np.int64] | None:
         """The label of each image, which indexes its pattern; None without labels."""
         return labels

@@ -131,7 +131,7 @@ def nt_xent(projections: Tensor, temperature: float) -> Tensor:
 
 
 def alignment(first: Tensor, second: Tensor) -> float:
-    """Mean squared distance of two views of a image, their features ``[N, D]`` at length 1; between 0 and 4.
+    """Mean squared distance of two views of an image, their features ``[N, D]`` at length 1; between 0 and 4.
 
     Wang and Isola, Understanding Contrastive Representation Learning through Alignment and Uniformity on the
     Hypersphere, ICML 2020, arXiv 2005.10242, with alpha = 2. Smaller is better.
@@ -159,14 +159,14 @@ def pretrain(train: ImageSet, params: EncoderParams, run: Run) -> Normalized:
     thousands call for and these do not; images are normalised by their channels' mean and deviation.
 
     Raises:
-        UsageError: for a single image, which there is nothing to tell from.
+        UsageError: for a single image.
         DivergedError: at the end of a pass whose mean loss is not finite.
     """
     if len(train) < 2:
-        raise UsageError(f"Contrastive learning tells images from each other: it takes 2, and there is {len(train)}.")
+        raise UsageError(f"Contrastive learning compares images: it needs at least 2, and there is {len(train)}.")
     network = _fresh(train, params, run)
     stepper = run.engine.stepper(network, lr=params.lr, momentum=params.momentum, weight_decay=params.weight_decay)
-    # The engine's sets want labels; these say nothing.
+    # ResidentSet needs labels; these carry no information.
     blind = train.with_labels(None).with_labels(np.zeros(len(train), np.int64), ("image",))
     data = ResidentSet(blind, padding=0, flip=False, device=run.device)
     views = Views(train.size, flip=train.flip, crop=params.crop, strength=params.strength)

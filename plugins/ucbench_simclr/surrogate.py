@@ -21,7 +21,7 @@ class SimCLRSurrogate(NetworkSurrogate):
     """A ResNet-18 trained by contrastive learning on the protector's images on the spot, without labels.
 
     Features ``[B, 8 * width]`` are the encoder's, before the projection head (section 4.2 of the paper: those transfer
-    better), and are what :meth:`module` returns, for want of class scores. Images are not resized, and are normalised
+    better), and are what :meth:`module` returns instead of class scores. Images are not resized, and are normalised
     by the training images' channels.
     """
 
@@ -51,7 +51,7 @@ class SimCLRSurrogate(NetworkSurrogate):
         self.adopt(FrozenNetwork(encoder, mean=mean, std=std))
 
     def logits(self, x: Tensor) -> NoReturn:
-        """Raises UsageError: contrastive learning knows no classes."""
+        """Raises UsageError: contrastive learning has no classes."""
         raise UsageError(
             "The surrogate simclr learns without labels and has no class scores. Name one with a classifier where"
             " predicted labels or scores are wanted."

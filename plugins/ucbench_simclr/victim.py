@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ucbench import DefenseRun, Run
     from ucbench_simclr.params import SimCLRParams
 
-#: Deviation, as a share of its largest value, up to which a feature counts as constant: what rounding makes of one.
+#: Deviation, as a share of its largest value, up to which a feature counts as constant (rounding varies it).
 CONSTANT = 1e-5
 
 

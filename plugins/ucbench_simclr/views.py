@@ -11,7 +11,7 @@ from torch import Tensor
 
 #: Longest side, in pixels, of images that count as small: no blur, half the jitter, and another stem.
 SMALL = 64
-#: Boxes drawn for a image until one lies inside it, as in torchvision.
+#: Boxes drawn for an image until one lies inside it, as in torchvision.
 TRIES = 10
 #: Largest ratio of a box's sides, either way.
 ASPECT = 4 / 3
@@ -23,7 +23,7 @@ _NEUTRAL = (1.0, 1.0, 1.0, 0.0)
 
 
 class Views:
-    """Makes a random view of every image; what is drawn is drawn for each one, from a CPU generator.
+    """Makes a random view of every image; each image has draws from a CPU generator.
 
     A crop of random area and shape, resized to the image's size; mirrored in half of the cases where a mirrored
     image keeps its meaning; jittered in colour with probability 0.8; grey with probability 0.2; above
@@ -153,7 +153,7 @@ def hue(x: Tensor, turn: Tensor) -> Tensor:
 
 
 def jittered(x: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """All four changes, each by its own random amount, in an order of the image's own."""
+    """All four changes, by random amounts and in a random order for each image."""
     amounts = torch.tensor(_NEUTRAL) + strength * torch.tensor(_REACH) * (
         2 * torch.rand((len(x), 4), generator=generator) - 1
     )

@@ -15,7 +15,7 @@ from ucbench import ImageSet
 from ucbench_squeeze.params import SqueezingParams
 
 if TYPE_CHECKING:
-    from ucbench import Run
+    from ucbench import DefenseRun
 
 P = TypeVar("P", bound=SqueezingParams)
 
@@ -38,8 +38,8 @@ class Squeezing(ABC, Generic[P]):
     makes exactly what ``prepare`` makes.
     """
 
-    prepare: Callable[[ImageSet, Run], ImageSet]
-    augment: Callable[[Tensor, Run, torch.Generator], Tensor]
+    prepare: Callable[[ImageSet, DefenseRun], ImageSet]
+    augment: Callable[[Tensor, DefenseRun, torch.Generator], Tensor]
     at_test: Callable[[Tensor], Tensor]
 
     def __init__(self, params: P) -> None:
@@ -60,7 +60,7 @@ class Squeezing(ABC, Generic[P]):
         """As :meth:`squeeze`, at a strength drawn for each image; used where ``params.random`` is true."""
         raise NotImplementedError(f"{type(self).__name__} draws nothing.")
 
-    def _squeeze_set(self, train: ImageSet, run: Run) -> ImageSet:
+    def _squeeze_set(self, train: ImageSet, run: DefenseRun) -> ImageSet:
         images = np.empty(train.images.shape, np.uint8)
         advance = run.progress("squeezing the training set", len(train))
         step = max(1, _VALUES // images[:1].size) if len(train) else 1
@@ -71,7 +71,7 @@ class Squeezing(ABC, Generic[P]):
             advance(len(squeezed))
         return train.with_images(images)
 
-    def _squeeze_batch_at_random(self, x: Tensor, run: Run, generator: torch.Generator) -> Tensor:
+    def _squeeze_batch_at_random(self, x: Tensor, run: DefenseRun, generator: torch.Generator) -> Tensor:
         return _from_8_bits(self.squeeze_at_random(_to_8_bits(x), generator))
 
     def _squeeze_batch(self, x: Tensor) -> Tensor:

@@ -107,9 +107,9 @@ class EfficientNetLite0Params(Params):
     features: Literal["penultimate", "levels", "auto"] = Field(
         "penultimate",
         description=(
-            "the classifier's input, or that beside the fourth stage averaged over quadrants, each of length 1: shapes "
-            "count as much as what ImageNet's classes tell apart; auto: "
-            "levels for images below 16 px, else penultimate"
+            "penultimate: the classifier's input; levels: this and the fourth stage averaged over quadrants, each "
+            "scaled to length 1, so that shapes count as much as what distinguishes ImageNet's classes; auto: levels "
+            "for images below 16 px, else penultimate"
         ),
     )
 
@@ -144,7 +144,7 @@ class TimmSurrogateParams(Params):
     def _weights_are_named(self) -> Self:
         if self.checkpoint is None and "." not in self.model:
             raise ValueError(
-                f"{self.model!r} leaves open which weights: add their tag, as in resnet50.tv_in1k"
+                f"{self.model!r} leaves open which weights to use: add their tag, as in resnet50.tv_in1k"
                 f" (timm.list_pretrained({self.model + '.*'!r}) lists them), or give checkpoint=PATH"
             )
         return self
@@ -158,7 +158,7 @@ class TimmSurrogateParams(Params):
 
 
 class UntrainedParams(Params):
-    """Width and normalisation of a ResNet-18; how it is trained is its poisoner's affair."""
+    """Width and normalisation of a ResNet-18; its poisoner decides how it is trained."""
 
     # At least 16 for the reason given at the victims' width.
     width: int = Field(64, ge=16, multiple_of=2, description="channels of the stem and of the first stage")
@@ -192,7 +192,7 @@ class TrainedParams(ResNetParams):
 class PretrainedVictimParams(Recipe):
     """A recipe and the surrogate whose network it starts from: the same weights, resizing and normalisation.
 
-    The literature's recipes are no presets here: they train from scratch, at rates that would undo the pretraining.
+    The literature's recipes are not presets here: they train from scratch, at rates that would undo the pretraining.
     """
 
     backbone: str = Field(

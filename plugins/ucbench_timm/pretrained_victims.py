@@ -21,7 +21,7 @@ from ucbench_timm.surrogates import EfficientNetLite0, TimmSurrogate
 class PretrainedClassifier(nn.Module):
     """A surrogate's network under a fresh linear classifier: images ``[B, 3, H, W]`` in [0, 1] to logits ``[B, K]``.
 
-    Resizing and normalisation are the network's own and inside. At first all of it but the classifier is frozen: no
+    The network resizes and normalises images itself. At first all of it but the classifier is frozen: no
     gradients reach its weights, and it stays in eval mode while the classifier trains, so that neither its batch-norm
     statistics move nor those of the batch enter. Gradients reach the images all the same.
 
@@ -74,7 +74,7 @@ class LinearProbe:
 
     Raises:
         UsageError: for a name timm does not know.
-        DataError: if the weights cannot be had, or do not fit.
+        DataError: if the weights are not available, or do not fit.
     """
 
     def __init__(self, params: LinearProbeParams) -> None:
@@ -92,7 +92,7 @@ class FineTune:
 
     Raises:
         UsageError: for a name timm does not know, and where there are not more stages than are to be frozen.
-        DataError: if the weights cannot be had, or do not fit.
+        DataError: if the weights are not available, or do not fit.
     """
 
     def __init__(self, params: FineTuneParams) -> None:
@@ -128,6 +128,6 @@ def _stages(network: Any, name: str) -> list[list[nn.Parameter]]:
     try:
         matcher = network.group_matcher(coarse=True)
     except (AttributeError, AssertionError) as error:
-        raise UsageError(f"timm does not tell the stages of {name} apart. Fine-tune it with frozen=none.") from error
+        raise UsageError(f"timm does not divide {name} into stages. Fine-tune it with frozen=none.") from error
     groups = group_parameters(network, matcher, return_values=True)
     return [groups[stage] for stage in sorted(groups)]

@@ -87,7 +87,7 @@ class _LevelsNetwork(_ScaledNetwork):
 
 
 class _AutoNetwork(_LevelsNetwork):
-    """Two depths for images so small that ImageNet's classes say little of them, the penultimate one for others."""
+    """Two depths for images so small that ImageNet's classes describe them poorly; the penultimate one for others."""
 
     def features(self, x: Tensor) -> Tensor:
         layers = self.penultimate if max(x.shape[-2:]) < TINY else super(_LevelsNetwork, self).penultimate
@@ -103,7 +103,7 @@ class TimmSurrogate(NetworkSurrogate):
 
     Raises:
         UsageError: for a name timm does not know.
-        DataError: if the weights cannot be had, or do not fit.
+        DataError: if the weights are not available, or do not fit.
     """
 
     def __init__(self, params: TimmSurrogateParams) -> None:

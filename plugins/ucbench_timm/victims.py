@@ -183,7 +183,7 @@ class VGG16:
 class ViTSmall:
     """ViT-S: 12 blocks of width 384 with 6 heads, a class token and learned positions.
 
-    Up to 64 pixels a patch has 4 pixels a side, above 16. Sides that are no multiple of it are padded on the
+    Up to 64 pixels a patch has 4 pixels a side, above 16. Sides that are not a multiple of it are padded on the
     right and below with the mean colour.
     """
 
@@ -210,7 +210,7 @@ class TimmVictim:
     """Any architecture, as timm builds and initialises it, at any image size.
 
     Raises:
-        UsageError: for a name timm does not know, or an image size the architecture cannot have.
+        UsageError: for a name timm does not know, or an image size that the architecture does not take.
     """
 
     def __init__(self, params: TimmVictimParams) -> None:

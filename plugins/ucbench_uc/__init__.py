@@ -14,7 +14,7 @@ PAPER = (
 def ucbench_poisoners() -> Iterator[PoisonerSpec]:
     yield PoisonerSpec(
         name="uc",
-        summary="One perturbation a cluster, made by a generator that pushes its images to a wrong cluster centre",
+        summary="One perturbation per cluster, made by a generator that pushes its images to a wrong cluster centre",
         load="ucbench_uc.poisoner:UnlearnableClusters",
         params="ucbench_uc.params:UCParams",
         paper=PAPER,
@@ -30,7 +30,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         surrogate="efficientnet-lite0@auto",
         fidelity=(
             "`released` and `paper` follow the official code; `standard` is the same method at a budget of steps, with "
-            "a distance and a squash whose gradient does not vanish, crops and flips of the perturbed pictures (below "
+            "a distance and a squash whose gradient does not vanish, crops and flips of the perturbed images (below "
             "16 px instead: 4-pixel blocks, and features of two depths; from 64 px up 8-pixel blocks); each parameter "
             "says where it deviates"
         ),

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 def reflect(x: Tensor, pad: int) -> Tensor:
     """Mirror ``pad`` pixels beyond each side, the edge itself not repeated.
 
-    Made of slices and concatenations, because the backward pass of torch's own reflection padding is not deterministic
+    Made of slices and concatenations, because the backward pass of torch's reflection padding is not deterministic
     on GPUs.
     """
     x = torch.cat([x[..., 1 : pad + 1].flip(-1), x, x[..., -pad - 1 : -1].flip(-1)], -1)
@@ -41,7 +41,7 @@ class _Block(nn.Module):
 
 
 class GeneratorBank(nn.Module):
-    """K independent generators, each fed its own fixed noise.
+    """K independent generators, each with its own fixed input noise.
 
     Args:
         noise: float32 ``[K, 3, H, W]``, the fixed inputs (sigma of the paper), uniform in [0, 1].

@@ -41,7 +41,7 @@ class UnlearnableClusters:
         self.params = params
 
     def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
-        """Perturbations ``[K, 3, H, W]``, one a cluster, within ``run.budget``; reads no labels."""
+        """Perturbations ``[K, 3, H, W]``, one per cluster, within ``run.budget``; reads no labels."""
         clusters = clusters_of(train, self.params.clusters, run, run.surrogate)
         centres = torch.from_numpy(clusters.centres).to(run.device)
         targets = derangement(self.params.derangement, centres.cpu()).to(run.device)
@@ -55,7 +55,7 @@ class UnlearnableClusters:
     def assign(
         self, images: ImageSet, labels: NDArray[np.int64] | None, state: dict[str, NDArray[np.float32]], run: CraftRun
     ) -> NDArray[np.int64]:
-        """Nearest stored centre ``[N]`` of unseen images: the perturbation they would have got."""
+        """Nearest stored centre ``[N]`` of unseen images: the index of their perturbation."""
         features = extract_features(run.surrogate, images, run.device)
         return nearest_centre(features, torch.from_numpy(np.array(state["centres"]))).numpy()
 
@@ -95,6 +95,15 @@ class UnlearnableClusters:
         run.note("cluster_sizes", np.bincount(clusters.assignment, minlength=self.params.clusters).tolist())
 
 
+def squash(name: str, output: Tensor, epsilon: float) -> Tensor:
+    """``output`` in [-1, 1] within +-``epsilon``: scaled (``tanh``), clamped, or clamped ``straight-through``."""
+    if name == "tanh":
+        return epsilon * output
+    clamped = output.clamp(-epsilon, epsilon)
+    # Straight-through: the clamp's value with the gradient of its input.
+    return clamped if name == "clamp" else output + (clamped - output).detach()
+
+
 class _Crafter:
     """Trains the generators of some clusters."""
 
@@ -131,7 +140,7 @@ class _Crafter:
             for parameters in optimizer.param_groups:
                 parameters["lr"] = cosine(params.lr, params.final_lr, step / steps)
             indices = [next(batch) for batch in batches]
-            loss = self._loss(self._squash(bank()), indices, group, generator)
+            loss = self._loss(self._perturbations(bank()), indices, group, generator)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -143,27 +152,21 @@ class _Crafter:
             "loss" if params.together else f"loss_{group[0]}", {"first": first / len(group), "last": last / len(group)}
         )
         with torch.no_grad():
-            return self._squash(bank()).cpu().numpy()
+            return self._perturbations(bank()).cpu().numpy()
 
     def _steps(self, pools: list[NDArray[np.intp]]) -> int:
         if self.params.epochs is None:
             return self.params.steps
         return self.params.epochs * max(math.ceil(len(pool) / self.params.batch) for pool in pools)
 
-    def _squash(self, raw: Tensor) -> Tensor:
+    def _perturbations(self, raw: Tensor) -> Tensor:
         """Perturbations ``[K, 3, H, W]`` within the budget from the generators' outputs."""
         output = torch.tanh(raw)
         if self.block > 1:
             height, width = self.images.shape[2:]
             output = output.repeat_interleave(self.block, 2).repeat_interleave(self.block, 3)
             output = output[..., :height, :width]
-        if self.params.squash == "tanh":
-            return self.epsilon * output
-        clamped = output.clamp(-self.epsilon, self.epsilon)
-        if self.params.squash == "clamp":
-            return clamped
-        # The clamp's value with the gradient of what went into it.
-        return output + (clamped - output).detach()
+        return squash(self.params.squash, output, self.epsilon)
 
     def _loss(
         self, delta: Tensor, indices: list[NDArray[np.intp]], group: list[int], generator: torch.Generator
@@ -191,7 +194,7 @@ class _Crafter:
 
 
 def _cycle(pool: NDArray[np.intp], batch: int, generator: torch.Generator, shuffle: bool) -> Iterator[NDArray[np.intp]]:
-    """Batches of ``pool`` for ever, every image once a pass; a pass ends with a smaller batch where it must."""
+    """Endless batches of ``pool``, every image once per pass; the last batch of a pass may be smaller."""
     while True:
         order = torch.randperm(len(pool), generator=generator).numpy() if shuffle else np.arange(len(pool))
         for start in range(0, len(pool), batch):

@@ -138,7 +138,7 @@ def test_submission_is_packed_checked_and_rejected_after_a_change(capsys, tmp_pa
     with zipfile.ZipFile(sent) as archive:
         archive.extractall(tmp_path)
     got = tmp_path / "small-v3"
-    assert "The fingerprints are those of the files." in output(capsys, "leaderboard", "check", suite, got)
+    assert "All fingerprints match." in output(capsys, "leaderboard", "check", suite, got)
     (got / "README.md").write_text("We won.\n")
     text = output(capsys, "leaderboard", "check", suite, got, code=1)
     assert "README.md does not follow from the records" in text
@@ -182,7 +182,7 @@ def test_diff_lists_changed_and_missing_rows(capsys, tmp_path, suite, published,
             path.unlink()
     text = output(capsys, "leaderboard", "diff", published / "board", board)
     assert "Only in ONE: 1 row." in text
-    assert "No order by worst case: name the suite by --suite" in text
+    assert "No order by worst case: name the suite with --suite" in text
     found = json.loads(output(capsys, "leaderboard", "diff", published / "board", board, "--json"))
     assert [setting["poisoner"] for setting in found["only_one"]] == ["blots"]
     changed = {line["poisoner"] for line in found["differences"] if line["other_minus_one"]["mean"]}
@@ -228,7 +228,7 @@ def test_export_writes_to_stdout_and_file(capsys, tmp_path, suite, board, name, 
 
 def test_folder_suite_is_read_from_its_copy_or_table_heading(capsys, tmp_path, suite, board, monkeypatch):
     text = output(capsys, "leaderboard", "export", board, "--to", "csv", code=2)
-    assert "is unknown: name it by --suite" in text
+    assert "does not say which suite it is of. Name it with --suite" in text
     output(capsys, "leaderboard", "submit", suite, board, "--out", tmp_path / "sent")
     by_copy = output(capsys, "leaderboard", "export", tmp_path / "sent", "--to", "csv")
     monkeypatch.setattr(api, "suites", lambda: ({"small": Path(suite)}, []))
@@ -256,7 +256,7 @@ def test_release_export_by_axes_equals_export_by_record(capsys, tmp_path, board)
         (["leaderboard", "export", ".", "--to", "latx"], "Did you mean 'latex' or 'tex'?"),
         (["leaderboard", "diff", "no-such-folder", "."], "does not exist"),
         (["leaderboard", "diff", ".", ".", "--suite", "smokey"], "Did you mean 'smoke'?"),
-        (["export", "--out", "x"], "name a poisoner by --poisoner"),
+        (["export", "--out", "x"], "name a poisoner with --poisoner"),
         (["export", "--poisoner", "stripes"], "Missing option '--out'"),
         (["export", "--poisoner", "stripes", "--poisoner", "badge", "--dataset", "spots", "--victim", "tiny",
           "--out", "x"], "These axes name 2 releases"),

@@ -27,7 +27,7 @@ import torch
 from torch import nn
 
 import ucbench
-from ucbench.params import Params
+from ucbench import Params
 """
 
 #: A small component of every kind that keeps its contract, as a plugin in one file.
@@ -143,15 +143,15 @@ GOOD = {
             yield ucbench.MetricSpec(name="thing", summary="A thing", load=f"{__name__}:Thing")
     """,
     "executor": """
-        from ucbench.computing import compute
+        from ucbench import compute
 
         class Thing:
             def __init__(self, params):
                 self.params = params
 
-            def run(self, tasks, bench, on_done):
+            def run(self, tasks, session, on_done):
                 for task in tasks:
-                    on_done(task, compute(task, bench))
+                    on_done(task, compute(task, session))
 
         @ucbench.hookimpl
         def ucbench_executors():
@@ -174,7 +174,7 @@ GOOD = {
 _RETURN = "return ucbench.Perturbation"
 _ASSIGNED = "return np.zeros(len(images), np.int64)"
 _RESUMED = "run.checkpoint.save(1, {}); delta *= 1 - bool(run.checkpoint.load())"
-_DONE = "on_done(task, compute(task, bench))"
+_DONE = "on_done(task, compute(task, session))"
 #: What is exchanged in the good component, and the rule that is broken then.
 BROKEN = [
     ("poisoner", "(2 * noise - 1)", "(3 * noise - 1)", "budget"),
@@ -193,7 +193,7 @@ BROKEN = [
     ("poisoner", "self.params = params", "self.params = param", "runs"),
     ("labeling", "clean.known_labels % 2, names", "published.images[:, 0, 0, 0] % np.int64(2), names", "semantic"),
     ("labeling", "test.known_labels % 2", "(test.known_labels + published.images[0, 0, 0, 0]) % 2", "scoring"),
-    ("labeling", "return published.with", "return clean.with", "pictures"),
+    ("labeling", "return published.with", "return clean.with", "images"),
     ("labeling", "test.known_labels % 2, names", "test.known_labels % 2, names[::-1]", "classes"),
     ("defense", "torch.rand((len(x), 1, 1, 1)", "torch.rand((1, 1, 1, 1)", "per-image"),
     ("defense", "generator=generator", "", "generators"),
@@ -219,8 +219,8 @@ BROKEN = [
     ("metric", "float(context.model(x).mean())", "float(torch.rand(()))", "generators"),
     ("metric", "with torch.no_grad():", "with torch.set_grad_enabled(not context.model.train()):", "model"),
     ("executor", "for task in tasks:", "for task in tasks[1:]:", "once"),
-    ("executor", _DONE, "on_done(task, {**compute(task, bench), 'status': 'ok'})", "failures"),
-    ("executor", _DONE, "on_done(task, {**compute(task, bench), 'cell': ''})", "same-records"),
+    ("executor", _DONE, "on_done(task, {**compute(task, session), 'status': 'ok'})", "failures"),
+    ("executor", _DONE, "on_done(task, {**compute(task, session), 'cell': ''})", "same-records"),
     ("exporter", "return ", "return f'{np.random.default_rng().random()}' + ", "repeatable"),
     ("exporter", "for entry in entries)", "for entry in entries if entry.rank)", "complete"),
     ("exporter", "return ", "return list(entries) or ", "text"),
@@ -279,7 +279,7 @@ class TestCheckPlugin:
         file.write_text(text.replace('"A thing"', '""'))
         _, report = checked(capsys, "--plugin", str(file))
         (entry,) = report["components"]
-        assert failed(entry) == {"record/summary", "poisoner/generators", "poisoner/budget"}
+        assert failed(entry) == {"spec/summary", "poisoner/generators", "poisoner/budget"}
         assert verdicts(entry)["poisoner/same-seed"] == "ok"
         assert verdicts(entry)["poisoner/checkpoint"] == "skipped"
 
@@ -306,7 +306,7 @@ class TestCheckPlugin:
         file.write_text(source("defense", old, new) + textwrap.dedent(kinds_of_params))
         code, report = checked(capsys, "--plugin", str(file))
         assert code == 1
-        assert failed(report["components"][0]) >= {f"record/{rule}"}
+        assert failed(report["components"][0]) >= {f"spec/{rule}"}
 
     def test_text_report_has_evidence_and_fix(self, capsys, file):
         file.write_text(source("metric", "float(context.model(x).mean())", 'float("nan")'))
@@ -356,7 +356,7 @@ class TestCheckPlugin:
         monkeypatch.setattr("ucbench.cli.check_plugin.installed", lambda: contested)
         code, report = checked(capsys, "defense/one")
         assert code == 1
-        assert failed(report["components"][0]) == {"record/name"}
+        assert failed(report["components"][0]) == {"spec/name"}
 
     def test_torch_import_at_registration_is_found(self, capsys, tmp_path, monkeypatch):
         hook = HEAD.replace("from torch import nn", "") + textwrap.dedent(GOOD["metric"])
@@ -367,7 +367,7 @@ class TestCheckPlugin:
         (tmp_path / "torch.py").touch()  # the other process need not import the real one
         code, report = checked(capsys, "metric/thing")
         assert code == 1
-        assert failed(report["components"][0]) == {"record/light"}
+        assert failed(report["components"][0]) == {"spec/light"}
         assert "heavy_plugin does" in json.dumps(report)
 
     def test_plugin_without_components_is_only_loaded(self, capsys, file):

@@ -93,7 +93,7 @@ def test_run_exits_with_1_on_a_failed_cell_and_shows_the_rest(capsys):
     ("arguments", "words"),
     [
         (["--poisoner", "strips"], "Unknown poisoner 'strips'. Did you mean 'stripes'? `ucbench list poisoner`"),
-        ([], "name a poisoner by --poisoner"),
+        ([], "name a poisoner with --poisoner"),
         (["--poisoner", "stripes", "--epsilon", "0.03"], "8-bit levels"),
         (
             ["--poisoner", "stripes", "--mixture", "half"],

@@ -99,7 +99,7 @@ def test_suite_metric_is_a_column(capsys):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["run"], "Nothing to run: name a poisoner by --poisoner, or a suite by --suite"),
+        (["run"], "Nothing to run: name a poisoner with --poisoner, or a suite with --suite"),
         (["run", "--suite", "smokey"], "Did you mean 'smoke'?"),
         (["plan", *WORLD, "--metric", "sharpnes"], "Did you mean 'sharpness' or"),
         (["run", *WORLD, "--executor", "proces"], "Did you mean 'process'?"),

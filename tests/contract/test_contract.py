@@ -33,7 +33,7 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> Path:
-    """Pictures in folders and in a parquet file, a checkpoint, and a release, by the name of their component."""
+    """Images in folders and in a parquet file, a checkpoint, and a release, by the name of their component."""
     import pyarrow as pa
     import pyarrow.parquet as pq
     import timm
@@ -103,7 +103,7 @@ def reference(request, files) -> ComponentRef | str:
     if (kind, name) == ("poisoner", "release"):
         return ComponentRef(name, argument=str(files / "release.npy"))
     if (kind, name) == ("poisoner", "shuffled"):
-        pytest.skip("the core makes it from another poisoner's release; tests/unit/test_workbench.py tests it")
+        pytest.skip("the core makes it from another poisoner's release; tests/unit/test_stages.py tests it")
     if (kind, name) in (("surrogate", "openclip"), ("labeling", "zero-shot"), ("labeling", "coarse-by-name")):
         if not (files / "openclip").exists():
             pytest.skip(f"{kind} {name} needs open_clip")

@@ -162,7 +162,7 @@ class World:
         content = tomllib.loads(block.text)
         if "table" in content:
             suite = load_suite(self.folder / f"{content['name']}.toml")
-            assert api.suite_cells(suite, api.session(threads=1))
+            assert api.suite_cells(suite, api.open_session(threads=1))
 
     def command(self, words: list[str]) -> None:
         """Run or parse one command of ``ucbench``; install what ``pip`` finds in the folder."""
@@ -252,7 +252,7 @@ def _planned_run(
 def _pretended_run(*, out: Any = None, executor: str = "serial", progress: Any = None, **asked: Any) -> pd.DataFrame:
     """The rows that a run would return, with invented accuracies: the cells are real, nothing is trained."""
     where = {name: asked.pop(name) for name in ("device", "dtype", "threads") if name in asked}
-    here = api.session(**where)
+    here = api.open_session(**where)
     here.registry.resolve("executor", executor)
     rng = np.random.default_rng(0)
     rows = []

@@ -15,8 +15,7 @@ from torch import nn
 from ucbench import UsageError
 from ucbench.testing.samples import NUMERICS
 from ucbench.training.determinism import deterministic, seeded
-from ucbench_adversarial.pgd import GAUSSIAN_DEVIATION, gaussian, under_attack, uniform
-from ucbench_adversarial.pgd import attack as attack_of
+from ucbench_adversarial.pgd import GAUSSIAN_DEVIATION, attack, gaussian, under_attack, uniform
 
 BALLS = {"linf": (8.0, 8 / 255), "l2": (0.5, 0.5)}
 CLASSES = 5
@@ -54,9 +53,9 @@ def images(count=6, seed=0, dtype=torch.float32):
     return x, torch.rand((count, CLASSES), generator=generator, dtype=dtype).pow(3).softmax(1)
 
 
-def attack(model, x, targets, norm="linf", seed=0, **more):
+def attacked(model, x, targets, norm="linf", seed=0, **more):
     options = {"epsilon": BALLS[norm][0], "step": 0.25, "steps": 10, **more}
-    return attack_of(model, x, targets, norm=norm, generator=torch.Generator().manual_seed(seed), **options)
+    return attack(model, x, targets, norm=norm, generator=torch.Generator().manual_seed(seed), **options)
 
 
 def losses(model, x, targets):
@@ -70,7 +69,7 @@ def lengths(change):
 
 @pytest.mark.parametrize("norm", BALLS)
 @pytest.mark.parametrize("start", ["uniform", "gaussian"])
-def test_pgd_equals_a_plain_loop(norm, start):
+def test_attack_equals_a_plain_loop(norm, start):
     """One image at a time, in float64, as the papers write it."""
     model, (x, targets) = network(dtype=torch.float64).eval(), images(dtype=torch.float64)
     epsilon, radius = BALLS[norm]
@@ -92,7 +91,7 @@ def test_pgd_equals_a_plain_loop(norm, start):
                 moved = moved * radius / moved.norm()
             point = (image + moved).clamp(0, 1)
         expected.append(point)
-    found = attack_of(
+    found = attack(
         model, x, targets, epsilon=epsilon, step=0.3, steps=7, norm=norm, start=start,
         generator=torch.Generator().manual_seed(3),
     )  # fmt: skip
@@ -101,17 +100,17 @@ def test_pgd_equals_a_plain_loop(norm, start):
 
 
 @pytest.mark.parametrize("norm", BALLS)
-def test_pgd_class_indices_equal_one_hot_targets(norm):
+def test_attack_class_indices_equal_one_hot_targets(norm):
     model, (x, _) = network().eval(), images()
     labels = torch.arange(len(x)) % CLASSES
     one_hot = F.one_hot(labels, CLASSES).float()
-    torch.testing.assert_close(attack(model, x, labels, norm), attack(model, x, one_hot, norm))
+    torch.testing.assert_close(attacked(model, x, labels, norm), attacked(model, x, one_hot, norm))
 
 
 @pytest.mark.parametrize("norm", BALLS)
-def test_pgd_raises_the_loss_of_every_image(norm):
+def test_attack_raises_the_loss_of_every_image(norm):
     model, (x, targets) = network().eval(), images()
-    start, end = (losses(model, attack(model, x, targets, norm, steps=steps), targets) for steps in (0, 10))
+    start, end = (losses(model, attacked(model, x, targets, norm, steps=steps), targets) for steps in (0, 10))
     assert (end > start).all()
     assert (end > losses(model, x, targets)).all()
 
@@ -127,11 +126,11 @@ def test_pgd_raises_the_loss_of_every_image(norm):
     count=st.integers(1, 4),
     seed=st.integers(0, 99),
 )
-def test_pgd_results_lie_in_the_ball_and_in_the_range(norm, scale, step, steps, start, restarts, count, seed):
+def test_attack_results_lie_in_the_ball_and_in_the_range(norm, scale, step, steps, start, restarts, count, seed):
     x, targets = images(count, seed)
     kept = x.clone()
     epsilon, radius = (scale * value for value in BALLS[norm])
-    found = attack(
+    found = attacked(
         network(seed), x, targets, norm, seed, epsilon=epsilon, step=step, steps=steps, start=start, restarts=restarts
     )
     assert torch.equal(x, kept)
@@ -167,13 +166,15 @@ class TestStarts:
     def test_gaussian_start_has_its_deviation_at_any_radius(self):
         x = torch.full((50, 3, 10, 14), 0.5)
         for epsilon in (2.0, 16.0):
-            found = attack(network(), x, torch.zeros(50, dtype=torch.long), epsilon=epsilon, steps=0, start="gaussian")
+            found = attacked(
+                network(), x, torch.zeros(50, dtype=torch.long), epsilon=epsilon, steps=0, start="gaussian"
+            )
             assert float((found - x).std()) == pytest.approx(GAUSSIAN_DEVIATION, rel=0.02)
 
     @pytest.mark.parametrize("norm", BALLS)
     def test_every_image_has_its_own_start(self, norm):
         x = torch.full((4, 3, 10, 14), 0.5)
-        found = attack(network(), x, torch.zeros(4, dtype=torch.long), norm, steps=0)
+        found = attacked(network(), x, torch.zeros(4, dtype=torch.long), norm, steps=0)
         assert len({image.numpy().tobytes() for image in found}) == 4
 
     @pytest.mark.parametrize("norm", BALLS)
@@ -181,11 +182,11 @@ class TestStarts:
         model, (x, targets) = network(), images()
         with seeded(0):
             before = torch.get_rng_state()
-            first = attack(model, x, targets, norm)
+            first = attacked(model, x, targets, norm)
             assert torch.equal(before, torch.get_rng_state())
         with seeded(1):
-            assert torch.equal(first, attack(model, x, targets, norm))
-        assert not torch.equal(first, attack(model, x, targets, norm, seed=1))
+            assert torch.equal(first, attacked(model, x, targets, norm))
+        assert not torch.equal(first, attacked(model, x, targets, norm, seed=1))
 
 
 class TestModel:
@@ -195,7 +196,7 @@ class TestModel:
         model[3].eval()
         model[0].bias.requires_grad_(False)
         weights = copy.deepcopy(dict(model.named_parameters()))
-        attack(model, *images(), mode=mode, restarts=2)
+        attacked(model, *images(), mode=mode, restarts=2)
         assert all(weight.grad is None for weight in model.parameters())
         assert [name for name, weight in model.named_parameters() if not weight.requires_grad] == ["0.bias"]
         assert all(torch.equal(weight, weights[name]) for name, weight in model.named_parameters())
@@ -218,25 +219,25 @@ class TestModel:
         model, (x, targets) = network().train(), images()
         F.cross_entropy(model(x), targets).backward()
         before = [weight.grad.clone() for weight in model.parameters()]
-        attack(model, x, targets)
+        attacked(model, x, targets)
         assert all(torch.equal(a, weight.grad) for a, weight in zip(before, model.parameters(), strict=True))
 
     def test_eval_mode_leaves_running_statistics_alone(self):
         model = network().train()
         before = {name: buffer.clone() for name, buffer in model.named_buffers()}
-        attack(model, *images(), restarts=3)
+        attacked(model, *images(), restarts=3)
         assert all(torch.equal(before[name], buffer) for name, buffer in model.named_buffers())
 
     def test_train_mode_moves_running_statistics_once_per_step(self):
         model = network().train()
-        attack(model, *images(), mode="train", steps=7)
+        attacked(model, *images(), mode="train", steps=7)
         assert int(model[1].num_batches_tracked) == 7
 
     def test_attack_modes_give_different_examples(self):
         model, (x, targets) = network().train(), images()
-        by_running, by_batch = (attack(model, x, targets, mode=mode) for mode in ("eval", "train"))
+        by_running, by_batch = (attacked(model, x, targets, mode=mode) for mode in ("eval", "train"))
         assert not torch.equal(by_batch, by_running)
-        assert torch.equal(by_running, attack(network().eval(), x, targets, mode="train"))
+        assert torch.equal(by_running, attacked(network().eval(), x, targets, mode="train"))
 
 
 class TestRestarts:
@@ -245,10 +246,10 @@ class TestRestarts:
         model, (x, targets) = network().eval(), images(8)
         options = {"epsilon": BALLS[norm][0], "step": 0.25, "steps": 1, "norm": norm}
         generator = torch.Generator().manual_seed(0)
-        runs = torch.stack([attack_of(model, x, targets, generator=generator, **options) for _ in range(4)])
+        runs = torch.stack([attack(model, x, targets, generator=generator, **options) for _ in range(4)])
         worst = torch.stack([losses(model, run, targets) for run in runs]).argmax(0)
         assert len(set(worst.tolist())) > 1
-        found = attack(model, x, targets, norm, steps=1, restarts=4)
+        found = attacked(model, x, targets, norm, steps=1, restarts=4)
         torch.testing.assert_close(found, runs[worst, torch.arange(8)], rtol=0, atol=1e-7)
 
 
@@ -259,7 +260,7 @@ class TestPrecision:
         seen = []
         model.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach().clone()))
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            found = attack(model, x, targets, norm, step=0.05)
+            found = attacked(model, x, targets, norm, step=0.05)
         assert {x.dtype for x in [*seen, found]} == {torch.float32}
         # Of pixels rounded to bfloat16, all would survive a second rounding.
         assert all(float((x == x.bfloat16().float()).float().mean()) < 0.5 for x in [*seen, found])
@@ -277,7 +278,7 @@ class TestPrecision:
 
         x = torch.full((2, 3, 10, 14), 0.5)
         start, end = (
-            attack(Faint(), x, torch.tensor([0, 1]), "l2", epsilon=1.0, steps=steps, start="gaussian", step=0.5)
+            attacked(Faint(), x, torch.tensor([0, 1]), "l2", epsilon=1.0, steps=steps, start="gaussian", step=0.5)
             for steps in (0, 1)
         )
         torch.testing.assert_close(lengths(end - start), torch.full((2,), 0.5), rtol=1e-5, atol=0)
@@ -291,11 +292,11 @@ class TestPrecision:
                 return 0 * x.flatten(1)[:, :2]
 
         x, labels = images()[0], torch.zeros(6, dtype=torch.long)
-        start, end = (attack(Blind(), x, labels, norm, steps=steps) for steps in (0, 5))
+        start, end = (attacked(Blind(), x, labels, norm, steps=steps) for steps in (0, 5))
         torch.testing.assert_close(start, end, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(("norm", "epsilon"), [("linf", 8 / 255), ("linf", 300.0), ("l2", 0.0)])
-def test_pgd_refuses_a_radius_in_wrong_units(norm, epsilon):
+def test_attack_refuses_a_radius_in_wrong_units(norm, epsilon):
     with pytest.raises(UsageError, match="epsilon"):
-        attack(network(), *images(), norm, epsilon=epsilon)
+        attacked(network(), *images(), norm, epsilon=epsilon)

@@ -312,12 +312,12 @@ class TestParquet:
     def test_null_picture(self, tmp_path, picture_type):
         pictures = [plain(0), plain(0), plain(0), None]
         write_parquet(tmp_path / "train.parquet", pictures, picture_type=picture_type, label=[0, 1, 2, 0])
-        with pytest.raises(DataError, match=r"train\.parquet row 3: there is no picture"):
+        with pytest.raises(DataError, match=r"train\.parquet row 3: there is no image"):
             parquet(tmp_path).load("train")
 
     def test_damaged_picture_names_file_and_row(self, tmp_path):
         write_parquet(tmp_path / "train.parquet", [plain(0), plain(0), plain(0)[:45]], label=[0, 1, 2])
-        with pytest.raises(DataError, match=r"train\.parquet row 2: cannot be read as a picture"):
+        with pytest.raises(DataError, match=r"train\.parquet row 2: cannot be read as an image"):
             parquet(tmp_path).load("train")
 
     def test_damaged_file_is_named(self, folder):
@@ -328,7 +328,7 @@ class TestParquet:
 
     def test_no_picture_column(self, tmp_path):
         pq.write_table(pa.table({"label": [0, 1], "text": ["a", "b"]}), tmp_path / "train.parquet")
-        with pytest.raises(DataError, match=r"one column of encoded pictures, found 0\. Its columns: label"):
+        with pytest.raises(DataError, match=r"one column of encoded images, found 0\. Its columns: label"):
             parquet(tmp_path).load("train")
 
     def test_a_shard_without_the_label_column(self, tmp_path):
@@ -411,13 +411,13 @@ class TestImageFolder:
     def test_damaged_picture_is_named(self, tmp_path):
         write_pictures(tmp_path, a=[1], b=[2])
         (tmp_path / "b" / "broken.jpg").write_bytes(b"not a jpeg")
-        with pytest.raises(DataError, match=r"b/broken\.jpg: cannot be read as a picture"):
+        with pytest.raises(DataError, match=r"b/broken\.jpg: cannot be read as an image"):
             imagefolder(tmp_path).load("train")
 
     def test_one_class_only(self, tmp_path):
         write_pictures(tmp_path, a=range(5))
         asked = ImageFolderParams(path=tmp_path, holdout=0.2)
-        with pytest.raises(DataError, match="all pictures are of one class, 'a'"):
+        with pytest.raises(DataError, match="all images are of one class, 'a'"):
             load_dataset(ImageFolder(asked), asked)
 
     def test_no_folder_and_no_classes(self, tmp_path):

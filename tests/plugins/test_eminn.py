@@ -8,12 +8,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from ucbench.crafting.bilevel import BiLevel
+from ucbench.crafting.poisoner import CraftRun
 from ucbench.data.budget import Budget
 from ucbench.errors import UsageError
 from ucbench.plugins.registry import installed
 from ucbench.testing import MemoryCheckpoint, TinySurrogate, make_run, sample_images
 from ucbench.testing.samples import NUMERICS
-from ucbench.training.context import Run
 from ucbench.training.determinism import deterministic
 from ucbench.training.engine import DivergedError, Engine
 from ucbench.training.optim import Stepper
@@ -308,9 +308,9 @@ class TestGoingOn:
 
         more = {"stop_error": 1.0} if early and kind in ("images", "random start", "classes") else {}
         bar, checkpoint = Bar(), MemoryCheckpoint()
-        run = Run(
+        run = CraftRun(
             Engine(NUMERICS),
-            ("craft", 0),
+            0,
             bar,
             budget=Budget("linf", 8),
             surrogate=TinySurrogate(),
@@ -335,7 +335,7 @@ class TestFewImages:
 
     @pytest.mark.parametrize("kind", POISONERS)
     def test_one_image_is_an_error(self, kind):
-        with pytest.raises(UsageError, match="takes 2 images"):
+        with pytest.raises(UsageError, match="needs 2 images"):
             crafted(POISONERS[kind](), sample_images(1))
 
     def test_a_class_without_images_keeps_no_noise(self):

@@ -1,4 +1,4 @@
-"""The distributions in ``docs/examples`` build and install the ordinary way, pass their own tests, and run by name."""
+"""The distributions in ``docs/examples`` are built and installed by pip, pass their own tests, and run by name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
 DISTRIBUTIONS = ("ucbench-fourier", "ucbench-wavelet")
 PYWAVELETS = importlib.util.find_spec("pywt") is not None
-#: Those whose own dependencies are here.
+#: Those whose dependencies are installed.
 RUNNABLE = DISTRIBUTIONS if PYWAVELETS else DISTRIBUTIONS[:1]
 needs_pywavelets = pytest.mark.skipif(not PYWAVELETS, reason="PyWavelets is not installed; pip install PyWavelets")
 TINY = """
@@ -68,7 +68,7 @@ def ucbench_victims():
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
-    """A folder into which both are installed from a copy without anything that was built beside them."""
+    """A folder into which pip has installed both."""
     folder = tmp_path_factory.mktemp("site")
     offline = ["--no-build-isolation", "--no-deps", "--no-index", "--disable-pip-version-check", "--quiet"]
     sources = [str(EXAMPLES / name) for name in DISTRIBUTIONS]
@@ -91,7 +91,7 @@ def output(environment: dict[str, str], *arguments: str) -> str:
     return done.stdout
 
 
-def test_each_says_its_name_licence_entry_point_and_what_it_needs(site):
+def test_metadata_has_name_licence_entry_point_and_dependencies(site):
     found = {dist.name: dist for dist in distributions(path=[str(site)])}
     assert sorted(found) == sorted(DISTRIBUTIONS)
     for name, dist in found.items():
@@ -102,14 +102,14 @@ def test_each_says_its_name_licence_entry_point_and_what_it_needs(site):
     assert "pywavelets>=1.6" in map(str.lower, found["ucbench-wavelet"].requires)
 
 
-def test_what_is_needed_beyond_ucbench_is_said_alike_to_pip_and_to_ucbench(environment):
-    """The record's line is what a user without PyWavelets is told to install."""
+def test_spec_extra_is_a_dependency_of_the_distribution(environment):
+    """A user without PyWavelets reads the spec's ``extra``."""
     described = tomllib.loads((EXAMPLES / "ucbench-wavelet" / "pyproject.toml").read_text(encoding="utf-8"))
     shown = json.loads(output(environment, "ucbench", "show", "defense", "wavelet-denoise", "--json"))
     assert shown["extra"] in described["project"]["dependencies"]
 
 
-def test_both_are_listed_with_their_distribution_and_source(environment):
+def test_components_are_listed_with_distribution_and_paper(environment):
     listed = {(r["kind"], r["name"]): r for r in json.loads(output(environment, "ucbench", "list", "--json"))}
     poisoner, defense = listed["poisoner", "fourier"], listed["defense", "wavelet-denoise"]
     assert (poisoner["distribution"], defense["distribution"]) == DISTRIBUTIONS
@@ -118,7 +118,7 @@ def test_both_are_listed_with_their_distribution_and_source(environment):
     assert "Wavelet" in defense["paper"]
 
 
-def test_each_passes_the_tests_it_comes_with(environment, tmp_path):
+def test_distributions_pass_their_own_tests(environment, tmp_path):
     report = tmp_path / "report.xml"
     folders = [str(EXAMPLES / name / "tests") for name in RUNNABLE]
     options = ["-q", "--import-mode=importlib", "-p", "no:cacheprovider", f"--rootdir={tmp_path}"]
@@ -126,29 +126,29 @@ def test_each_passes_the_tests_it_comes_with(environment, tmp_path):
     suite = ET.parse(report).getroot()[0]
     names = [case.get("name").partition("[")[0] for case in suite.iter("testcase")]
     assert suite.get("skipped") == "0"
-    assert names.count("test_the_component_keeps_its_contract") == 3 * len(RUNNABLE)
-    assert "test_no_frequency_is_dealt_twice" in names
-    assert ("test_noise_on_a_smooth_picture_loses_energy" in names) == ("ucbench-wavelet" in RUNNABLE)
+    assert names.count("test_component_keeps_its_contract") == 3 * len(RUNNABLE)
+    assert "test_groups_share_no_frequency" in names
+    assert ("test_denoising_removes_energy_of_noise_on_smooth_image" in names) == ("ucbench-wavelet" in RUNNABLE)
 
 
-def test_each_passes_check_plugin(environment):
+def test_distributions_pass_check_plugin(environment):
     report = json.loads(output(environment, "ucbench", "check-plugin", *RUNNABLE, "--json"))
     assert [entry["distribution"] for entry in report["components"]] == list(RUNNABLE)
     for entry in report["components"]:
         verdicts = {line["rule"]: line["verdict"] for line in entry["rules"]}
         assert "failed" not in verdicts.values()
-        assert verdicts["record/light"] == "ok"
+        assert verdicts["spec/light"] == "ok"
 
 
 def run(environment: dict[str, str], folder: Path, *axes: str) -> list[dict]:
-    """Rows of a run on tiny pictures by a tiny victim."""
+    """Rows of a run on tiny images by a tiny victim."""
     tiny = folder / "tiny.py"
     tiny.write_text(TINY)
     common = ["--plugin", str(tiny), "--dataset", "squares", "--victim", "speck", "--device", "cpu", "--threads", "1"]
     return json.loads(output(environment, "ucbench", "run", *common, *axes, "--json"))
 
 
-def test_fourier_runs_by_name_on_labels_and_on_clusters_and_fills_the_budget(environment, tmp_path):
+def test_fourier_fills_budget_on_labels_and_on_clusters(environment, tmp_path):
     axes = ["--poisoner", "fourier", "--poisoner", "fourier@fixed", "--craft-labels", "original"]
     rows = run(environment, tmp_path, *axes, "--craft-labels", "clusters:k=3", "--epsilon", "12")
     assert {row["status"] for row in rows} == {"ok"}
@@ -161,7 +161,7 @@ def test_fourier_runs_by_name_on_labels_and_on_clusters_and_fills_the_budget(env
 
 
 @needs_pywavelets
-def test_the_two_make_a_row_together_and_the_denoising_is_done_once_for_all_trainings(environment, tmp_path):
+def test_release_is_denoised_once_for_all_trainings(environment, tmp_path):
     store = tmp_path / "store"
     axes = ["--poisoner", "fourier", "--defense", "none", "--defense", "wavelet-denoise"]
     rows = run({**environment, "UCBENCH_HOME": str(store)}, tmp_path, *axes, "--craft-seed", "0", "--train-seed", "0-1")
@@ -171,12 +171,12 @@ def test_the_two_make_a_row_together_and_the_denoising_is_done_once_for_all_trai
     assert len(list(store.glob("**/prepared/*/"))) == 3  # clean, sham and fourier, each for two trainings
 
 
-def test_the_commands_on_the_page_are_planned(environment, tmp_path):
+def test_commands_of_the_page_can_be_planned(environment, tmp_path):
     page = (ROOT / "docs" / "examples.md").read_text(encoding="utf-8")
     lines = [shlex.split(line) for line in page.replace("\\\n", " ").splitlines() if line.startswith("ucbench ")]
-    (asked,) = (words[2:] for words in lines if words[1] == "run")
-    out = asked.index("--out")
-    planned = json.loads(output(environment, "ucbench", "plan", *asked[:out], *asked[out + 2 :], "--json"))
+    (requested,) = (words[2:] for words in lines if words[1] == "run")
+    out = requested.index("--out")
+    planned = json.loads(output(environment, "ucbench", "plan", *requested[:out], *requested[out + 2 :], "--json"))
     assert len(planned) == 5 * 3 * 4  # with clean and sham, for three defenses and four seeds
     assert {words[1] for words in lines} == {"run", "show", "check-plugin"}
     for words in lines:
@@ -184,8 +184,8 @@ def test_the_commands_on_the_page_are_planned(environment, tmp_path):
             assert output(environment, *words)
 
 
-def test_the_folders_that_pip_is_told_are_there():
+def test_folders_named_on_the_page_exist():
     page = (ROOT / "docs" / "examples.md").read_text(encoding="utf-8")
-    told = re.findall(r"\./(docs/examples/[\w-]+)", page)
-    assert sorted(told) == sorted(f"docs/examples/{name}" for name in DISTRIBUTIONS)
-    assert all((ROOT / folder / "pyproject.toml").exists() for folder in told)
+    folders = re.findall(r"\./(docs/examples/[\w-]+)", page)
+    assert sorted(folders) == sorted(f"docs/examples/{name}" for name in DISTRIBUTIONS)
+    assert all((ROOT / folder / "pyproject.toml").exists() for folder in folders)

@@ -28,7 +28,7 @@ from ucbench.store.keys import canonical
 from ucbench.testing import make_run, sample_images
 from ucbench.training.context import Run
 from ucbench_imported import sources
-from ucbench_imported.content import pictures_in
+from ucbench_imported.content import images_in
 from ucbench_imported.params import ReleaseParams
 from ucbench_imported.poisoner import ImportedRelease
 
@@ -151,7 +151,7 @@ class TestFormats:
         (folder / ".hidden.png").write_bytes(b"")
         (folder / "notes.txt").write_text("crafted elsewhere")
         (folder / "more").mkdir()
-        assert [path.name for path in pictures_in(folder)] == [f"{i}.png" for i in range(13)]
+        assert [path.name for path in images_in(folder)] == [f"{i}.png" for i in range(13)]
         np.testing.assert_array_equal(published(folder), pictures)
 
     def test_sixteen_bits_of_bfloat_are_near_enough(self, tmp_path):
@@ -234,7 +234,7 @@ class TestReading:
     @pytest.mark.parametrize("dtype", [np.float32, np.int64, np.uint16])
     def test_what_has_no_negative_values_has_to_be_named(self, dtype, tmp_path):
         path = npy(tmp_path, (TRAIN.images // 255).astype(dtype))
-        refused(path, r"from 0 to 1, which may be pictures or perturbations\. Say kind=pictures or kind=perturbations")
+        refused(path, r"from 0 to 1, which may be images or perturbations\. Say kind=pictures or kind=perturbations")
 
     @pytest.mark.parametrize(
         ("values", "options"),
@@ -294,7 +294,7 @@ class TestShapes:
         np.testing.assert_array_equal(published(npy(tmp_path, levels), train=train), added(levels, train))
 
     def test_one_picture_a_class_is_refused(self, tmp_path):
-        refused(npy(tmp_path, TRAIN.images[:3]), "3 pictures for 13 images.* one for each image")
+        refused(npy(tmp_path, TRAIN.images[:3]), "3 images for 13 training images.* one for each training image")
 
     @pytest.mark.parametrize("count", [1, 2, 4, 12, 14])
     def test_any_other_count_is_refused(self, count, tmp_path):
@@ -410,7 +410,7 @@ class TestDamage:
         path = save(tmp_path, changes())
         content = path.read_bytes()
         path.write_bytes(content[: int(len(content) * share)])
-        refused(path, "cannot be read .* damaged, or holds something else than plain numbers", DataError)
+        refused(path, "cannot be read .* damaged, or holds something other than plain numbers", DataError)
 
     @every_format
     def test_a_file_of_something_else(self, save, tmp_path):
@@ -428,7 +428,7 @@ class TestDamage:
         torch.save({"delta": Code()}, tmp_path / "code.pt")
         torch.save({"delta": changes()}, tmp_path / "numpy.pt")
         for path in sorted(tmp_path.iterdir()):
-            refused(path, "cannot be read .* save the array by itself once more", DataError)
+            refused(path, "cannot be read .* save the array by itself again", DataError)
 
     @pytest.mark.filterwarnings("ignore:Validating sparse tensor")
     @pytest.mark.parametrize("content", [[torch.zeros(SHAPE)], "text", 3, torch.zeros(SHAPE).to_sparse()])
@@ -467,13 +467,13 @@ class TestDamage:
     def test_a_damaged_picture(self, tmp_path):
         folder = pngs(tmp_path, TRAIN.images)
         (folder / "7.png").write_bytes((folder / "7.png").read_bytes()[:100])
-        with pytest.raises(DataError, match=r"7\.png: cannot be read as a picture"):
+        with pytest.raises(DataError, match=r"7\.png: cannot be read as an image"):
             crafted(folder)
 
     def test_a_folder_without_pictures(self, tmp_path):
         (tmp_path / "empty").mkdir()
-        refused(tmp_path / "empty", "holds no pictures. Put them into this very folder", DataError)
-        with pytest.raises(DataError, match="holds no pictures"):
+        refused(tmp_path / "empty", "holds no images. Put them directly into this folder", DataError)
+        with pytest.raises(DataError, match="holds no images"):
             ReleaseParams(path=tmp_path / "empty").identity()
 
 
@@ -528,7 +528,7 @@ class TestIdentity:
         folder = tmp_path_factory.mktemp("names")
         for prefix, number in names:
             (folder / f"{prefix}{number}.PNG").touch()
-        assert [path.name for path in pictures_in(folder)] == [f"{p}{n}.PNG" for p, n in sorted(names)]
+        assert [path.name for path in images_in(folder)] == [f"{p}{n}.PNG" for p, n in sorted(names)]
 
     def test_home_is_found(self, monkeypatch, tmp_path):
         monkeypatch.setenv("HOME", str(tmp_path))

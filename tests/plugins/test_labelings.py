@@ -24,7 +24,7 @@ def published(seed: int) -> ImageSet:
 
 
 def apply(reference: str, given: ImageSet, clean: ImageSet = CLEAN, test: ImageSet = TEST) -> tuple[ImageSet, ImageSet]:
-    return installed().resolve("labeling", reference).build().apply(clean, given, test, make_run(stage="train"))
+    return installed().resolve("labeling", reference).build().apply(clean, given, test, make_run(stage="labeling"))
 
 
 def test_original_labels_are_the_clean_sets():

@@ -27,7 +27,7 @@ def resolved(map_: str | Path) -> Component:
 
 
 def apply(map_: str | Path, clean: ImageSet = CLEAN, test: ImageSet = TEST) -> tuple[ImageSet, ImageSet]:
-    return resolved(map_).build().apply(clean, clean, test, make_run(stage="train"))
+    return resolved(map_).build().apply(clean, clean, test, make_run(stage="labeling"))
 
 
 @pytest.fixture
@@ -46,7 +46,9 @@ def with_set(images: ImageSet, labels: np.ndarray, classes: tuple[str, ...], nam
 class TestLabelSets:
     def test_without_argument_it_is_the_one_called_coarse(self):
         clean, test = (with_set(images, images.known_labels // 2, ("a", "b")) for images in (CLEAN, TEST))
-        train, scoring = installed().resolve("labeling", "coarse").build().apply(clean, clean, test, make_run())
+        train, scoring = (
+            installed().resolve("labeling", "coarse").build().apply(clean, clean, test, make_run(stage="labeling"))
+        )
         np.testing.assert_array_equal(train.known_labels, CLEAN.known_labels // 2)
         np.testing.assert_array_equal(scoring.known_labels, TEST.known_labels // 2)
         assert train.classes == scoring.classes == ("a", "b")
@@ -67,7 +69,7 @@ class TestLabelSets:
     def test_a_test_class_nobody_can_learn_is_refused(self):
         clean = with_set(CLEAN, CLEAN.known_labels % 2, ("even", "odd", "ghost"))
         test = with_set(TEST, np.full(len(TEST), 2), ("even", "odd", "ghost"))
-        with pytest.raises(UsageError, match="test shows 'ghost' of label set 'coarse', of which shapes has no image"):
+        with pytest.raises(UsageError, match=r"test has images of 'ghost' \(label set 'coarse'\), but shapes has none"):
             apply("coarse", clean, test)
 
     def test_a_single_class_is_refused(self):
@@ -133,7 +135,7 @@ class TestFiles:
 
 
 def test_what_is_told_of_the_labels():
-    run = make_run(stage="train")
+    run = make_run(stage="labeling")
     resolved("parity").build().apply(CLEAN, CLEAN, TEST, run)
     # Of four balanced classes merged by twos.
     assert run.notes["label_agreement"]["normalized_mutual_information"] == pytest.approx(2 / 3)

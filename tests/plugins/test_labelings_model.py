@@ -1,4 +1,4 @@
-"""Labelings that look at pictures through a pretrained model, here one that reads its answer from two pixels."""
+"""Labelings that use a pretrained model, here one that reads its answer from two pixels."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch import Tensor
 
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import UsageError
+from ucbench.exploit.labels import LabelRun
 from ucbench.plugins.registry import installed
 from ucbench.testing import TinySurrogate, make_run, sample_images
-from ucbench.training.context import Run
 
 LOOKING = ("fine:parts=2", "kmeans:k=3", "predicted")
 
@@ -38,8 +38,8 @@ def images(first: list[int], second: list[int] | int = 0, labels: list[int] | in
 
 def apply(
     reference: str, clean: ImageSet, published: ImageSet, test: ImageSet, seed: int = 0
-) -> tuple[ImageSet, ImageSet, Run]:
-    run = make_run(seed, stage="train", surrogate=Reader())
+) -> tuple[ImageSet, ImageSet, LabelRun]:
+    run = make_run(seed, stage="labeling", surrogate=Reader())
     train, scoring = installed().resolve("labeling", reference).build().apply(clean, published, test, run)
     return train, scoring, run
 
@@ -79,7 +79,7 @@ class TestPredicted:
         np.testing.assert_array_equal(scoring.known_labels, seen[:600])
 
     def test_a_single_class_is_refused(self):
-        with pytest.raises(UsageError, match=r"nothing but its class 4 in some; name another with model="):
+        with pytest.raises(UsageError, match=r"only its class 4 in some; name another with model="):
             apply("predicted", images([4, 4, 4]), self.CLEAN, self.TEST)
 
 
@@ -206,7 +206,7 @@ class TestAll:
     TEST = sample_images(20, classes=3, seed=1, name="test")
 
     def labels(self, reference: str, seed: int) -> list[np.ndarray]:
-        run = make_run(seed, stage="train", surrogate=TinySurrogate())
+        run = make_run(seed, stage="labeling", surrogate=TinySurrogate())
         published = self.CLEAN.with_images(self.CLEAN.images ^ np.uint8(15))
         returned = installed().resolve("labeling", reference).build().apply(self.CLEAN, published, self.TEST, run)
         for given, out in zip((published, self.TEST), returned, strict=True):
@@ -219,8 +219,9 @@ class TestAll:
             np.testing.assert_array_equal(one, other)
 
     def test_without_a_model(self, reference):
-        with pytest.raises(UsageError, match="uses a pretrained model, and none is given"):
-            installed().resolve("labeling", reference).build().apply(self.CLEAN, self.CLEAN, self.TEST, make_run())
+        labeling, run = installed().resolve("labeling", reference).build(), make_run(stage="labeling")
+        with pytest.raises(UsageError, match="labeling has no model"):
+            labeling.apply(self.CLEAN, self.CLEAN, self.TEST, run)
 
     def test_the_model_is_the_records_and_may_be_named(self, reference):
         component = installed().resolve("labeling", reference)

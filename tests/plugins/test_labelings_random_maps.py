@@ -18,11 +18,11 @@ TEST = sample_images(50, (4, 4), classes=10, seed=1, name="test")
 
 
 def merged(clean: ImageSet = CLEAN, test: ImageSet = TEST, seed: int = 0, **params: int) -> tuple[ImageSet, ImageSet]:
-    return Merge(MergeParams(**params)).apply(clean, clean, test, make_run(seed, stage="train"))
+    return Merge(MergeParams(**params)).apply(clean, clean, test, make_run(seed, stage="labeling"))
 
 
 def noisy(clean: ImageSet = CLEAN, seed: int = 0, **params: float) -> np.ndarray:
-    return Noisy(NoisyParams(**params)).apply(clean, clean, TEST, make_run(seed, stage="train"))[0].known_labels
+    return Noisy(NoisyParams(**params)).apply(clean, clean, TEST, make_run(seed, stage="labeling"))[0].known_labels
 
 
 class TestMerge:
@@ -48,7 +48,7 @@ class TestMerge:
         assert not np.array_equal(first[0].known_labels, other[0].known_labels)
 
     def test_the_map_is_random_and_told(self):
-        run = make_run(stage="train")
+        run = make_run(stage="labeling")
         train, _ = Merge(MergeParams(groups=2)).apply(CLEAN, CLEAN, TEST, run)
         told = run.notes["merged_classes"]
         for number, name in enumerate(train.classes):
@@ -91,7 +91,7 @@ class TestNoisy:
         assert not np.array_equal(noisy(map_seed=0), noisy(map_seed=1))
 
     def test_test_labels_are_true_and_nothing_is_modified(self):
-        kept, run = CLEAN.known_labels.copy(), make_run(stage="train")
+        kept, run = CLEAN.known_labels.copy(), make_run(stage="labeling")
         train, scoring = Noisy(NoisyParams(rate=0.4)).apply(CLEAN, CLEAN, TEST, run)
         np.testing.assert_array_equal(scoring.known_labels, TEST.known_labels)
         np.testing.assert_array_equal(CLEAN.known_labels, kept)

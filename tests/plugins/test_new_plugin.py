@@ -1,4 +1,4 @@
-"""What ``ucbench new-plugin`` writes installs the ordinary way, keeps its contract and runs, for every kind."""
+"""What ``ucbench new-plugin`` writes can be installed, keeps its contract and runs, for every kind."""
 
 from __future__ import annotations
 
@@ -48,23 +48,23 @@ def output(environment: dict[str, str], *arguments: str) -> str:
     return done.stdout
 
 
-def test_every_kind_is_listed_with_its_distribution(environment):
+def test_new_plugins_are_listed_with_distribution(environment):
     listed = {(r["kind"], r["name"]): r for r in json.loads(output(environment, "ucbench", "list", "--json"))}
     for kind in KINDS:
         assert listed[kind, name_of(kind)]["distribution"] == f"ucbench-fresh-{kind}"
 
 
-def test_every_kind_passes_the_tests_it_comes_with(environment, sources, tmp_path):
+def test_new_plugins_pass_their_own_tests(environment, sources, tmp_path):
     folders = [str(source / "tests") for source in sources.values()]
     options = ["-q", "--import-mode=importlib", "-p", "no:cacheprovider", f"--rootdir={tmp_path}"]
     report = tmp_path / "report.xml"
     output(environment, "pytest", *options, f"--junit-xml={report}", *folders)
     text = report.read_text()
-    assert text.count("test_the_component_keeps_its_contract") == len(KINDS)
+    assert text.count("test_component_keeps_its_contract") == len(KINDS)
     assert {kind for kind in KINDS if f"test_{kind}" in text} == set(KINDS)
 
 
-def test_every_kind_passes_check_plugin(environment):
+def test_new_plugins_pass_check_plugin(environment):
     names = [f"ucbench-fresh-{kind}" for kind in KINDS]
     report = json.loads(output(environment, "ucbench", "check-plugin", *names, "--json"))
     assert report["passed"]
@@ -73,11 +73,11 @@ def test_every_kind_passes_check_plugin(environment):
         verdicts = {line["rule"]: line["verdict"] for line in entry["rules"]}
         assert entry["component"].startswith(f"{kind} {name_of(kind)}")
         assert "failed" not in verdicts.values()
-        assert verdicts["record/light"] == "ok"
+        assert verdicts["spec/light"] == "ok"
         assert verdicts[f"{kind}/runs"] == "ok"
 
 
-def test_they_make_a_row_together(environment):
+def test_new_plugins_run_together(environment):
     request = {
         "dataset": "fresh-dataset:per_class=4,size=8",
         "poisoner": "fresh-poisoner:6",

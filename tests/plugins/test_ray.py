@@ -1,4 +1,4 @@
-"""Cells on a Ray cluster: the records of one process, whatever happens to the workers."""
+"""Cells on a Ray cluster have the records of one process, whatever happens to the workers."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Mortal(disturbing.Deadly):
 
 
 class Elsewhere(Few):
-    """Has other pictures in another process than UCBENCH_TEST_DRIVER."""
+    """Has other images in processes other than UCBENCH_TEST_DRIVER."""
 
     def load(self, split):
         here = os.environ["UCBENCH_TEST_DRIVER"] == str(os.getpid())
@@ -86,11 +86,11 @@ def registry() -> Registry:
 
 
 def session(home: Path) -> Session:
-    return Session(Store(home), NUMERICS, Silent())
+    return Session(Store(home), NUMERICS, Silent(), registry())
 
 
 class TestShare:
-    """What a worker takes of the cluster. Importing it is what needs ray."""
+    """A worker's share of the cluster. Importing the class needs ray."""
 
     pytestmark = needs_ray
 
@@ -99,17 +99,17 @@ class TestShare:
 
         return Share.of(RayParams(**params), Numerics(device, "float32", threads))
 
-    def test_it_is_the_threads_of_the_run_and_a_gpu_on_cuda(self):
+    def test_share_is_threads_of_the_run_and_a_gpu_on_cuda(self):
         assert str(self.share(threads=3)) == "3 CPU"
         assert str(self.share("cuda", threads=2)) == "2 CPU and 1 GPU"
         assert str(self.share("cuda", cpus=1, gpus=0.5)) == "1 CPU and 0.5 GPU"
 
     @pytest.mark.parametrize(("device", "params"), [("cuda:1", {}), ("cuda", {"gpus": 0})])
-    def test_what_the_cluster_cannot_obey_is_refused(self, device, params):
+    def test_numbered_gpu_or_none_on_cuda_raises_usage_error(self, device, params):
         with pytest.raises(UsageError, match="cuda"):
             self.share(device, **params)
 
-    def test_places_are_counted_node_by_node_by_what_runs_out_first(self):
+    def test_places_of_a_node_follow_its_scarcest_resource(self):
         def node(cpu: int, gpu: int = 0, alive: bool = True):
             return {"Alive": alive, "Resources": {"CPU": float(cpu), "GPU": float(gpu)}}
 
@@ -119,12 +119,12 @@ class TestShare:
         assert self.share("cuda", threads=2, gpus=0.5).places([node(64, gpu=2), node(2, gpu=2), node(64)]) == 5
 
 
-def test_gpus_are_shared_by_parts_and_else_taken_whole():
+def test_gpus_above_one_must_be_whole():
     with pytest.raises(UsageError, match="whole ones"):
         registry().resolve("executor", "ray:gpus=1.5")
 
 
-def test_without_ray_the_executor_is_known_and_says_how_to_get_it(monkeypatch):
+def test_missing_ray_names_the_extra_to_install(monkeypatch):
     known = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ray" else known(name))
     with pytest.raises(UsageError, match=r'pip install "ucbench\[ray\]"'):
@@ -132,7 +132,7 @@ def test_without_ray_the_executor_is_known_and_says_how_to_get_it(monkeypatch):
 
 
 @needs_ray
-def test_an_address_that_needs_more_of_ray_says_how_to_get_it(monkeypatch, tmp_path):
+def test_missing_ray_client_names_the_extra_to_install(monkeypatch, tmp_path):
     known = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "grpc" else known(name))
     executor = registry().resolve("executor", 'ray:address="ray://head:10001"').build()
@@ -141,7 +141,7 @@ def test_an_address_that_needs_more_of_ray_says_how_to_get_it(monkeypatch, tmp_p
 
 
 @needs_ray
-def test_a_cluster_of_its_own_keeps_the_contract_of_executors_and_is_gone_afterwards():
+def test_own_cluster_keeps_contract_of_executors_and_ends_with_the_run():
     import ray
 
     assert not ray.is_initialized()
@@ -151,7 +151,7 @@ def test_a_cluster_of_its_own_keeps_the_contract_of_executors_and_is_gone_afterw
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """One that this process is connected to before any executor; its nodes know where the driver's tests write."""
+    """A cluster that this process is connected to before any executor; its workers see ENDLESS_MARK."""
     from ucbench_ray.cluster import ray, start
 
     with pytest.MonkeyPatch.context() as environment:
@@ -163,31 +163,32 @@ def cluster(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def disturbed(cluster, tmp_path_factory) -> tuple[Path, dict[str, dict]]:
-    """A folder, and the records by poisoner (by data set where that is not the usual one) of one worker's run, in
-    which almost everything happens, on a store that is not the driver's.
+    """A folder and the records, by poisoner or unusual data set, of a run in which almost everything goes wrong.
+
+    Its one worker has another store than the driver.
     """
     folder = tmp_path_factory.mktemp("disturbed")
     cells = small_cells("mortal", "endless", "telltale", seeds=1, registry=registry())
     cells += expand(Axes(["elsewhere"], ["spots"], ["linear"], ["own"]), registry())
     mark, now = Path(os.environ["ENDLESS_MARK"]), time.monotonic
     with pytest.MonkeyPatch.context() as patch:
-        # Other than what ray would set by itself, one a processor.
+        # Not the number of processors, which ray would set.
         patch.setenv("OMP_NUM_THREADS", "3")
         patch.setenv("UCBENCH_TEST_DEATHS", str(folder / "deaths"))
         patch.setenv("UCBENCH_TEST_DRIVER", str(os.getpid()))
-        # The clock leaps once, while the endless job is on: no machine is too slow for the others, and nobody waits.
+        # The clock leaps once, while the endless job runs: no machine is too slow for the others, and nobody waits.
         patch.setattr("ucbench.running.executors.dispatcher.monotonic", lambda: now() + 10**6 * mark.exists())
         executor = registry().resolve("executor", f"ray:1:limit=1e5,home={folder / 'node'}").build()
-        found = run_cells(cells, session(folder / "home"), registry(), out=folder / "out", executor=executor)
-    names = [record["request"][{"few": "poisoner"}.get(record["request"]["dataset"], "dataset")] for record in found]
-    return folder, dict(zip(names, found, strict=True))
+        records = run_cells(cells, session(folder / "home"), out=folder / "out", executor=executor)
+    names = [record["request"][{"few": "poisoner"}.get(record["request"]["dataset"], "dataset")] for record in records]
+    return folder, dict(zip(names, records, strict=True))
 
 
 @needs_ray
 class TestDisturbances:
-    def test_each_costs_its_own_job_and_no_other(self, disturbed):
-        _, found = disturbed
-        assert {name: record["status"] for name, record in found.items()} == {
+    def test_each_disturbance_fails_only_its_own_job(self, disturbed):
+        _, records = disturbed
+        assert {name: record["status"] for name, record in records.items()} == {
             "clean": "ok",
             "sham": "ok",
             "telltale": "ok",
@@ -196,47 +197,47 @@ class TestDisturbances:
             "elsewhere": "failed",
         }
 
-    def test_a_job_whose_worker_is_killed_is_begun_once_more(self, disturbed):
-        folder, found = disturbed
+    def test_job_of_a_killed_worker_is_tried_twice(self, disturbed):
+        folder, records = disturbed
         assert (folder / "deaths").read_text().split() == ["died", "died"]
-        assert found["mortal"]["error"]["type"] == "WorkerDied"
+        assert records["mortal"]["error"]["type"] == "WorkerDied"
 
-    def test_a_job_beyond_the_limit_is_stopped(self, disturbed):
-        _, found = disturbed
-        assert found["endless"]["error"] == {"type": "TimeLimit", "text": "Stopped after 100000 seconds, the limit."}
+    def test_job_beyond_the_limit_is_stopped(self, disturbed):
+        _, records = disturbed
+        assert records["endless"]["error"] == {"type": "TimeLimit", "text": "Stopped after 100000 seconds, the limit."}
 
-    def test_a_node_with_other_data_computes_nothing_under_the_drivers_key(self, disturbed):
-        folder, found = disturbed
-        assert found["elsewhere"]["error"]["type"] == "NodeDiffers"
-        assert Store(folder / "node").get("cell", found["elsewhere"]["cell"]) is None
+    def test_node_with_other_data_computes_nothing_under_the_drivers_key(self, disturbed):
+        folder, records = disturbed
+        assert records["elsewhere"]["error"]["type"] == "NodeDiffers"
+        assert Store(folder / "node").get("cell", records["elsewhere"]["cell"]) is None
 
-    def test_results_are_those_of_one_process_with_the_same_threads(self, disturbed, tmp_path, monkeypatch):
-        _, found = disturbed
+    def test_records_equal_those_of_serial_with_the_same_threads(self, disturbed, tmp_path, monkeypatch):
+        _, records = disturbed
         monkeypatch.setenv("OMP_NUM_THREADS", "3")
         cells = small_cells("telltale", seeds=1, registry=registry())
-        alone = run_cells(cells, session(tmp_path), registry(), executor=Serial())
-        together = [found[record["request"]["poisoner"]] for record in alone]
+        alone = run_cells(cells, session(tmp_path), executor=Serial())
+        together = [records[record["request"]["poisoner"]] for record in alone]
         assert table(together, tmp_path / "together") == table(alone, tmp_path / "alone")
         assert [record["history"] for record in together] == [record["history"] for record in alone]
         notes = [record["crafting"].get("notes") for record in together]
         assert notes == [record["crafting"].get("notes") for record in alone]
         assert {"threads": [NUMERICS.threads, "3"]} in notes
 
-    def test_releases_stay_with_the_workers_and_finished_cells_come_to_the_driver(self, disturbed):
-        folder, found = disturbed
+    def test_releases_stay_with_workers_and_cells_reach_the_driver(self, disturbed):
+        folder, records = disturbed
         own, workers = Store(folder / "home"), Store(folder / "node")
-        telltale = found["telltale"]
+        telltale = records["telltale"]
         assert workers.get("release", telltale["release"]) is not None
         assert own.get("release", telltale["release"]) is None
-        assert {name for name, record in found.items() if own.get("cell", record["cell"])} == {
+        assert {name for name, record in records.items() if own.get("cell", record["cell"])} == {
             "clean",
             "sham",
             "telltale",
         }
-        # So that they are done for the next run, even without the folder of results.
+        # The next run finds them done, even without the folder of results.
         cells = small_cells("telltale", seeds=1, registry=registry())
-        again = run_cells(cells, session(folder / "home"), registry(), executor=Never())
-        assert again == [found[record["request"]["poisoner"]] for record in again]
+        again = run_cells(cells, session(folder / "home"), executor=Never())
+        assert again == [records[record["request"]["poisoner"]] for record in again]
 
 
 class Never:
@@ -245,13 +246,13 @@ class Never:
 
 
 def table(records: list[dict], folder: Path) -> list[dict[str, str]]:
-    """The rows of results.csv without what they cost."""
+    """The rows of results.csv without the columns of costs."""
     with write_csv(folder, rows(records)).open(newline="") as file:
         return [{name: value for name, value in row.items() if name not in COSTS} for row in csv.DictReader(file)]
 
 
 @needs_ray
-def test_an_interruption_ends_the_workers_and_leaves_a_cluster_that_was_there(cluster, tmp_path):
+def test_interruption_ends_the_workers_but_not_a_cluster_that_was_joined(cluster, tmp_path):
     def interrupt(task, record):
         raise KeyboardInterrupt
 

@@ -39,8 +39,8 @@ def samples(train: ImageSet, seed: int = 0, **options: object) -> Release:
 
 def clustered(images: ImageSet, k: int) -> ImageSet:
     """The images under their clusters, which are not their classes."""
-    found = clusters_of(images, k, make_run(surrogate=TinySurrogate()))
-    return images.with_labels(found.assignment, tuple(f"cluster {i}" for i in range(k)))
+    clusters = clusters_of(images, k, make_run(), TinySurrogate())
+    return images.with_labels(clusters.assignment, tuple(f"cluster {i}" for i in range(k)))
 
 
 def separable(made: Release, labels: np.ndarray) -> bool:
@@ -56,11 +56,12 @@ class TestLSP:
         train = sample_images(400, (16, 20), classes=10)
         made = lsp(train)
         assert separable(made, train.known_labels)
-        assert guess_accuracy(made, train.known_labels, seed=0) >= 99
+        assert guess_accuracy(made.changes, made.index, train.known_labels, seed=0) >= 99
 
     def test_lsp_does_not_reveal_other_labels(self):
-        train = sample_images(400, (16, 16), classes=10)
-        assert guess_accuracy(lsp(train), np.random.default_rng(1).integers(0, 10, 400), seed=0) < 30
+        made = lsp(sample_images(400, (16, 16), classes=10))
+        others = np.random.default_rng(1).integers(0, 10, 400)
+        assert guess_accuracy(made.changes, made.index, others, seed=0) < 30
 
     def test_lsp_separates_clusters_given_as_craft_labels(self):
         train = clustered(sample_images(400, (16, 16), classes=10), 6)
@@ -164,7 +165,7 @@ class TestRandomSamples:
     def test_rand_sample_does_not_depend_on_labels(self):
         train = sample_images(400, (8, 8), classes=4)
         made = samples(train)
-        assert guess_accuracy(made, train.known_labels, seed=0) < 40
+        assert guess_accuracy(made.changes, made.index, train.known_labels, seed=0) < 40
         np.testing.assert_array_equal(made.changes, samples(train.with_labels(None)).changes)
 
     @given(st.sampled_from(["uniform", "sign"]), st.floats(1, 64), st.integers(1, 5))

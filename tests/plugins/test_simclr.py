@@ -128,7 +128,7 @@ class TestPretraining:
 
     def test_what_cannot_be_learned_is_refused(self):
         train = sample_images(9, (8, 8))
-        with pytest.raises(UsageError, match="takes 2, and there is 1"):
+        with pytest.raises(UsageError, match="needs at least 2, and there is 1"):
             pretrain(train.subset(np.arange(1)), EncoderParams(**SHORT), make_run())
         with pytest.raises(DivergedError, match="pass 1"):
             pretrain(train, EncoderParams(width=16, epochs=1, batch=2, lr=1e30, warmup=0), make_run())
@@ -157,9 +157,9 @@ class TestVictim:
     def test_without_trusted_labels_there_are_no_classes(self):
         train, victim = textures(8, 0), SimCLR(SimCLRParams(**SHORT))
         with pytest.raises(UsageError, match="--trusted"):
-            victim.fit(train, None, make_run())
+            victim.fit(train, None, make_run(stage="train"))
         with pytest.raises(DataError, match="no labels"):
-            victim.fit(train, train.with_labels(None), make_run())
+            victim.fit(train, train.with_labels(None), make_run(stage="train"))
 
 
 class TestSurrogate:

@@ -1,4 +1,4 @@
-"""A stranger's distribution, built and installed the ordinary way, is as good as the ones that come along."""
+"""A distribution outside this repository, built and installed by pip, can do what the included plugins can."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def ucbench(environment: dict[str, str], *arguments: str) -> str:
     return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
-def test_it_is_listed_beside_the_others_with_its_distribution(stripes):
+def test_component_is_listed_with_its_distribution(stripes):
     records = {record["name"]: record for record in json.loads(ucbench(stripes, "list", "poisoner", "--json"))}
     assert "clean" in records
     assert records["stripes"]["distribution"] == "ucbench-stripes"
@@ -161,14 +161,14 @@ def test_it_is_listed_beside_the_others_with_its_distribution(stripes):
     assert records["stripes"]["granularity"] == "universal"
 
 
-def test_its_parameters_and_presets_are_shown(stripes):
+def test_parameters_and_presets_are_shown(stripes):
     shown = json.loads(ucbench(stripes, "show", "poisoner", "bars@wide", "--json"))
     (period,) = shown["parameters"]
     assert (period["type"], period["default"], period["value"]) == ("int >= 2", 4, 8)
     assert shown["reference"] == "stripes@wide"
 
 
-def test_it_is_gone_when_loading_is_restricted(stripes):
+def test_component_is_absent_if_loading_is_restricted(stripes):
     records = json.loads(ucbench({**stripes, "UCBENCH_PLUGINS": "none"}, "list", "poisoner", "--json"))
     assert "stripes" not in {record["name"] for record in records}
 
@@ -176,7 +176,7 @@ def test_it_is_gone_when_loading_is_restricted(stripes):
 REQUEST = ("--dataset", "squares", "--victim", "speck", "--poisoner", "stripes", "--device", "cpu", "--threads", "1")
 
 
-def test_its_components_are_planned_and_run_by_name(at_home, tmp_path):
+def test_components_are_planned_and_run_by_name(at_home, tmp_path):
     planned = json.loads(ucbench(at_home, "plan", *REQUEST, "--seed", "0-1", "--epsilon", "8/255", "--json"))
     assert {cell["done"] for cell in planned} == {False}
     rows = json.loads(
@@ -201,7 +201,7 @@ def test_its_components_are_planned_and_run_by_name(at_home, tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals to a process are POSIX's")
-def test_ctrl_c_leaves_a_state_that_the_same_command_takes_up(at_home, tmp_path):
+def test_same_command_resumes_after_ctrl_c(at_home, tmp_path):
     waits, out = tmp_path / "waits", tmp_path / "out"
     command = [sys.executable, "-m", "ucbench", "run", *REQUEST, "--victim", "speck:epochs=3", "--out", str(out)]
     process = subprocess.Popen(
@@ -210,7 +210,7 @@ def test_ctrl_c_leaves_a_state_that_the_same_command_takes_up(at_home, tmp_path)
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # A process started in the background ignores the signal unless told otherwise.
+        # A process started in the background would ignore the signal.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
@@ -237,7 +237,7 @@ def started(log: str) -> list[str]:
     return [line.split()[0] for line in log.splitlines() if line.startswith("[")]
 
 
-def test_an_unknown_name_suggests_those_of_the_distribution(stripes):
+def test_unknown_name_suggests_names_of_the_distribution(stripes):
     command = [sys.executable, "-m", "ucbench", "run", "--poisoner", "strips", "--dataset", "squares"]
     done = subprocess.run(command, env=stripes, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")

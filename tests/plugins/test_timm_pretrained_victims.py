@@ -301,7 +301,7 @@ def test_at_least_one_stage_must_learn(small, stages):
 
 def test_networks_whose_stages_timm_does_not_tell_can_only_be_tuned_whole(small, monkeypatch):
     monkeypatch.delattr(timm.models.EfficientNet, "group_matcher")
-    with pytest.raises(UsageError, match=rf"stages of timm:{MODEL} apart\. Fine-tune it with frozen=none"):
+    with pytest.raises(UsageError, match=rf"divide timm:{MODEL} into stages\. Fine-tune it with frozen=none"):
         build(fine_tune(small, frozen="shallow"))
     build(fine_tune(small))
 

@@ -123,7 +123,7 @@ def test_above_64_pixels_vgg_is_timms_own(monkeypatch):
     asked = []  # not built: its head has 120 million weights
     monkeypatch.setattr(victims.timm, "create_model", lambda *args, **options: asked.append((args, options)))
     build("vgg16", size=(65, 40))
-    assert asked == [(("vgg16_bn",), {"num_classes": 10})]
+    assert asked == [(("vgg16_bn",), {"num_classes": 10, "mlp_ratio": 1.0})]
 
 
 def test_large_resnet_is_timms_own():

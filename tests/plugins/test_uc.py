@@ -118,17 +118,12 @@ class TestGenerators:
         torch.testing.assert_close(ours(), reference(ours.noise), rtol=1e-9, atol=1e-12)
 
 
-def squashed(name: str, raw: torch.Tensor) -> torch.Tensor:
-    crafter = SimpleNamespace(params=UCParams(squash=name, coarseness=1), epsilon=0.1)
-    return poisoner._Crafter._squash(crafter, raw)
-
-
 class TestSquash:
     RAW = torch.tensor([-3.0, -0.05, 0.0, 0.02, 3.0], dtype=torch.float64)
 
     def both(self, name: str) -> tuple[torch.Tensor, torch.Tensor]:
         raw = self.RAW.clone().requires_grad_()
-        value = squashed(name, raw)
+        value = poisoner.squash(name, raw.tanh(), 0.1)
         return value.detach(), torch.autograd.grad(value.sum(), raw)[0]
 
     def test_the_clamp_has_no_gradient_where_it_binds(self):
@@ -371,7 +366,7 @@ class TestLoss:
         """However many images of it are in the batch: three, then one, then two."""
         train, surrogate = sample_images(17, (8, 8)), TinySurrogate()
         run = make_run(budget=Budget("linf", 16), surrogate=surrogate)
-        clusters = clusters_of(train, 3, run)
+        clusters = clusters_of(train, 3, run, surrogate)
         centres, targets = torch.from_numpy(clusters.centres), torch.tensor([2, 0, 1])
         crafter = poisoner._Crafter(params(distance="mse"), train, clusters, centres, targets, run)
         delta = torch.rand((len(group), 3, 8, 8)) - 0.5
@@ -465,9 +460,7 @@ class TestPresets:
     ("side", "decided"),
     [(8, (4, "none")), (15, (4, "none")), (16, (1, "perturbed")), (63, (1, "perturbed")), (64, (8, "perturbed"))],
 )
-def test_what_is_left_open_is_decided_by_the_pictures_size_and_nothing_else_is(side, decided):
-    fitted = UCParams().fitted_to((8, side))
-    assert (fitted.coarseness, fitted.augment) == decided
-    named = UCParams(coarseness=2, augment="images").fitted_to((8, side))
-    assert (named.coarseness, named.augment) == (2, "images")
-    assert fitted.model_copy(update={"coarseness": None, "augment": "auto"}) == UCParams()
+def test_image_size_decides_blocks_and_augmentation_unless_named(side, decided):
+    open_, named = UCParams(), UCParams(coarseness=2, augment="images")
+    assert (open_.block_side((8, side)), open_.augmentation((8, side))) == decided
+    assert (named.block_side((8, side)), named.augmentation((8, side))) == (2, "images")

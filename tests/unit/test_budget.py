@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ucbench.data import budget as budget_module
-from ucbench.data.budget import PSNR_CAP, Budget, blocks, measure, parse_epsilon
+from ucbench.data.budget import Budget, blocks, parse_epsilon
+from ucbench.data.distortion import PSNR_CAP, measure
 from ucbench.errors import ContractError, UsageError
 
 BUDGETS = st.one_of(

@@ -51,7 +51,7 @@ def test_cluster_raises_on_fewer_images_than_clusters():
 @pytest.mark.filterwarnings("ignore:Number of distinct clusters")
 def test_cluster_raises_on_fewer_distinct_images_than_clusters():
     """k-means would leave clusters empty, and no perturbation can be fitted on those."""
-    with pytest.raises(UsageError, match=r"4 clusters .* only 2 different"):
+    with pytest.raises(UsageError, match=r"4 clusters .* only 2 images apart"):
         cluster(torch.eye(2).repeat(6, 1), 4, seed=0)
 
 

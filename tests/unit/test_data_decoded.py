@@ -15,7 +15,8 @@ from PIL import Image
 from ucbench.data import images
 from ucbench.data.cache import DecodedImages
 from ucbench.data.framed import FramedDataset, Split
-from ucbench.data.images import Picture, assemble, choose_framing
+from ucbench.data.framing import assemble, choose_framing
+from ucbench.data.images import Picture
 from ucbench.data.loading import load_dataset
 from ucbench.data.params import DatasetParams
 from ucbench.errors import DataError, StoreError

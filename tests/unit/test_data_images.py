@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
-from ucbench.data.images import Framing, Picture, assemble, choose_framing, decode
+from ucbench.data.framing import Framing, assemble, choose_framing
+from ucbench.data.images import Picture, decode
 from ucbench.errors import DataError
 
 
@@ -47,7 +48,7 @@ class TestDecode:
         assert np.abs(grey - values[0, :, None] / 257).max() <= 0.5
 
     def test_float_grey_is_refused_for_lack_of_a_white_level(self):
-        with pytest.raises(DataError, match=r"deep\.tif: .*no agreed white"):
+        with pytest.raises(DataError, match=r"deep\.tif: .*white is undefined"):
             decode(encoded(Image.fromarray(np.zeros((2, 2), np.float32)), "TIFF"), "deep.tif")
 
     def test_palette_is_looked_up(self):
@@ -158,7 +159,7 @@ class TestFraming:
         assert "32x32" in framing.note
 
     def test_frame_raises_without_images(self):
-        with pytest.raises(DataError, match="no pictures"):
+        with pytest.raises(DataError, match="no images"):
             choose_framing([])
 
     def test_images_take_the_training_size(self):

@@ -104,13 +104,13 @@ def test_empty_classes_are_dropped_from_validation():
 
 def test_class_only_in_the_test_split_is_refused():
     given = Given(numbered_set([0, 1], "train"), numbered_set([0, 3], "test"))
-    with pytest.raises(DataError, match="test shows the class 'dog', of which train has no pictures"):
+    with pytest.raises(DataError, match="test has images of the class 'dog', but train has none"):
         load_dataset(given, DatasetParams())
 
 
 @pytest.mark.parametrize("asked", [DatasetParams(), DatasetParams(validation=0.5)])
 def test_load_raises_on_a_single_class(asked):
-    with pytest.raises(DataError, match="all pictures are of one class, 'bee'"):
+    with pytest.raises(DataError, match="all images are of one class, 'bee'"):
         load_dataset(Given(numbered_set([1, 1, 1], "train"), numbered_set([1], "test")), asked)
 
 

@@ -62,7 +62,7 @@ def test_subset_draws_classes_independently():
 
 
 def test_subset_names_the_class_with_too_few_images():
-    with pytest.raises(DataError, match=r"insects: 3 images a class .* class 'bee' has 2"):
+    with pytest.raises(DataError, match=r"insects: 3 images per class .* class 'bee' has 2"):
         balanced_subset(numbered_set([0, 0, 0, 1, 1, 2, 2, 2]), 3, seed=0)
 
 

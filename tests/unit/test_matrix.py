@@ -158,7 +158,7 @@ def test_craft_labels_raise_on_unknown_values_with_the_known_ones(text):
 
 
 def test_cluster_labels_require_a_model_and_accept_a_named_one():
-    with pytest.raises(UsageError, match=r"clusters:k=3 come from a model.*clusters:model=NAME"):
+    with pytest.raises(UsageError, match=r"clusters:k=3 need a model.*clusters:model=NAME"):
         cells(poisoners=["badge"], craft_labels=["clusters:k=3"])
     names = ("surrogate", "craft_labels")
     told = {"poisoners": ["badge"], "craft_labels": ["original", "clusters:k=3", "predicted"]}
@@ -210,7 +210,7 @@ def test_expand_raises_when_poisoner_and_surrogate_disagree_on_weights():
     check_surrogate(trains, bare)
     check_surrogate(looks, eyes)
     check_surrogate(looks, None)
-    with pytest.raises(UsageError, match=r"'trains' trains its surrogate itself, but eyes comes with weights.*bare"):
+    with pytest.raises(UsageError, match=r"'trains' trains its surrogate, but eyes has weights.*bare"):
         check_surrogate(trains, eyes)
-    with pytest.raises(UsageError, match="'looks' uses a surrogate's weights, but eyes has none"):
+    with pytest.raises(UsageError, match="'looks' needs a surrogate with weights, but eyes has none"):
         check_surrogate(looks, bare)

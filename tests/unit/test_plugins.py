@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
+import re
 import string
 import sys
 import textwrap
@@ -15,8 +17,9 @@ from hypothesis import strategies as st
 
 import ucbench
 from ucbench.errors import UsageError
+from ucbench.plugins import hookspecs
 from ucbench.plugins import manager as plugins
-from ucbench.plugins.specs import CellEvent
+from ucbench.plugins.specs import SPEC_KINDS, CellEvent
 
 EVENT = CellEvent({"metrics": {}})
 GOOD = """
@@ -103,10 +106,10 @@ def test_broken_distribution_is_reported_and_others_load(site, case):
 @pytest.mark.parametrize(
     ("yielded", "reason"),
     [
-        ({"name": "stripes"}, "type dict, which is no PoisonerSpec"),
+        ({"name": "stripes"}, "type dict, which is not a PoisonerSpec"),
         (
             ucbench.VictimSpec(name="net", summary="", load="m:C"),
-            "VictimSpec, which is no PoisonerSpec",
+            "VictimSpec, which is not a PoisonerSpec",
         ),
         (poisoner(aliases="em"), "aliases='em', which is not a tuple"),
         (poisoner(aliases=("Em",)), "invalid name 'Em'"),
@@ -231,3 +234,23 @@ def test_excluded_plugin_observes_nothing():
     )
     assert plugins.notify("ucbench_cell_finished", EVENT, [broken]) == []
     assert heard == []
+
+
+@pytest.mark.parametrize("hook", [name for name in vars(hookspecs) if name.startswith("ucbench_")])
+def test_example_of_a_hook_is_a_complete_plugin(hook, tmp_path, capsys):
+    """What documentation and contract show loads as it stands, and registers what the hook is for."""
+    (code,) = re.findall(r"```python\n(.*?)```", inspect.getdoc(getattr(hookspecs, hook)), re.DOTALL)
+    module = types.ModuleType("example")
+    module.__file__ = str(tmp_path / "my_plugin.py")
+    exec(code, vars(module))
+    plugin = plugins.load_module("example", module)
+
+    assert plugin.problem is None
+    kind = hook.removeprefix("ucbench_").removesuffix("s")
+    assert [spec.kind for spec in plugin.specs] == ([kind] if kind in SPEC_KINDS else [])
+    if hook == "ucbench_suites":
+        assert plugins.suite_paths([plugin]) == ({"my-suite": tmp_path / "my-suite.toml"}, [])
+    if hook.startswith("ucbench_cell_"):
+        record = {"cell": "c1", "metrics": {"test_accuracy": 9.5}, "error": {"type": "DataError", "text": "gone"}}
+        assert plugins.notify(hook, CellEvent(record), [plugin]) == []
+        assert capsys.readouterr().out.startswith("c1 ")

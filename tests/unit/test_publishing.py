@@ -208,7 +208,7 @@ def test_record_of_a_reference_resolves_to_its_cell(session):
 
 def test_record_without_a_cell_raises():
     request = cell("badge").describe() | {"epsilon": 9.0, "norm": "l2"}
-    with pytest.raises(UsageError, match="describes no cell that can be asked for by itself"):
+    with pytest.raises(UsageError, match="No request yields the cell"):
         cell_of({"cell": "x", "request": request}, tiny.registry())
 
 
@@ -217,7 +217,7 @@ def test_export_raises_when_the_record_names_another_release(session, out):
     record = compute(task_of(asked, session), session)
     other = copy.deepcopy(record)
     other["budget"]["psnr"] += 0.01
-    with pytest.raises(UsageError, match=r"is not the one of record .*: its psnr is"):
+    with pytest.raises(UsageError, match=r"is not that of record .*: its psnr is"):
         export_release(asked, session, out, NOTHING, other)
     with pytest.raises(UsageError, match=r"has the key .* here"):
         export_release(asked, session, out, NOTHING, {**record, "cell": "0" * 32})

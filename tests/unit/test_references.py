@@ -63,7 +63,7 @@ def test_sham_depends_only_on_the_craft_seed():
 
 
 def test_sham_raises_on_an_unbounded_budget():
-    with pytest.raises(UsageError, match="no sham of an unbounded budget"):
+    with pytest.raises(UsageError, match="An unbounded budget has no sham"):
         sham(Budget("unbounded", None))
 
 
@@ -122,7 +122,7 @@ def test_clean_pixels_keep_the_published_labels():
 
 
 def test_clean_pixels_without_the_clean_images_raises():
-    with pytest.raises(UsageError, match="clean images are given only"):
+    with pytest.raises(UsageError, match=r"may read run\.clean"):
         CleanPixels(Params()).prepare(sample_images(), make_run(stage="prepare"))
 
 
@@ -146,7 +146,7 @@ def test_clean_part_selects_unperturbed_images_evenly(untouched: int, seed: int)
 
 def test_clean_part_raises_when_nothing_is_clean():
     train = sample_images(4, (6, 9))
-    with pytest.raises(UsageError, match="clean images are given only"):
+    with pytest.raises(UsageError, match=r"may read run\.clean"):
         CleanPart(Params()).prepare(train, make_run(stage="prepare"))
     run = make_run(stage="prepare", clean=train)
     with pytest.raises(UsageError, match="--mixture below 1"):

@@ -207,7 +207,7 @@ def test_unimportable_parameters_raise_plugin_error_naming_the_distribution(path
 
 def test_component_that_is_not_a_class_raises_plugin_error():
     registry = Registry([plugin("ucbench-one", poisoner(load=f"{HERE}:NO_CLASS"))])
-    with pytest.raises(PluginError, match="no class"):
+    with pytest.raises(PluginError, match="is not a class"):
         registry.component_class(registry.find("poisoner", "stripes"))
 
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from ucbench.crafting.poisoner import Perturbation
 from ucbench.crafting.release import Release, make_release, materialise
-from ucbench.data.budget import Budget, measure
+from ucbench.data.budget import Budget
+from ucbench.data.distortion import measure
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import ContractError
 from ucbench.store.store import Store
@@ -137,7 +138,7 @@ INT = np.int64
         (Perturbation(noise(), [0] * 6), r"index must be a NumPy array.*builtins\.list"),
         (Perturbation(noise(), np.zeros(5, INT)), r"int64 \[6\].*got \[5\]"),
         (Perturbation(noise(), np.zeros((6, 1), INT)), r"int64 \[6\].*got \[6, 1\]"),
-        (Perturbation(noise(), np.array([0, 1, 6, 0, 0, 0])), r"index\[2\] is 6, but there are 6"),
+        (Perturbation(noise(), np.array([0, 1, 6, 0, 0, 0])), r"index\[2\] is 6, but the 6 perturbations"),
         (Perturbation(noise(), np.array([0, 1, 0, -1, 0, 0])), r"index\[3\] is -1"),
         (Perturbation(np.full((6, 3, 5, 4), np.nan, np.float32)), r"nan at delta\[0, 0, 0, 0\]"),
         (Perturbation(noise(), None, {"centers": [1.0]}), r"state\['centers'\] must be a NumPy array"),

@@ -57,7 +57,7 @@ def test_rerun_all_retrains_on_the_same_releases_with_equal_results(tmp_path):
     assert tiny.work_done()["train TinyNet"] == 2 * trained
     assert tiny.work_done()["craft stripes"] == 1
     assert [record["metrics"] for record in again] == [record["metrics"] for record in first]
-    assert not [text for text in said if "not as before" in text]
+    assert not [text for text in said if "differs from before" in text]
     assert [read_record(record_path(tmp_path / "out", r["cell"])) for r in again] == again
     # What was computed anew is what the store has from now on.
     assert run(tmp_path, "stripes", "badge")[0] == again
@@ -70,7 +70,7 @@ def test_rerun_reports_a_changed_number(tmp_path):
     write_record(tmp_path / "out", altered)
     again, said = run(tmp_path, "stripes", rerun="all")
     assert again[2]["metrics"] == records[2]["metrics"]
-    (told,) = [text for text in said if "not as before" in text]
+    (told,) = [text for text in said if "differs from before" in text]
     assert "stripes" in told
     assert f"test_accuracy 1.25 -> {records[2]['metrics']['test_accuracy']}" in told
 
@@ -89,7 +89,7 @@ def test_rerun_failure_keeps_the_previous_record(tmp_path, monkeypatch):
     monkeypatch.setattr(tiny.TinyNet, "build", lambda *_: 1 / 0)
     again, said = run(tmp_path, "stripes", rerun="all")
     assert {record["status"] for record in again} == {"failed"}
-    assert len([text for text in said if "what was measured before stands" in text]) == 3
+    assert len([text for text in said if "the earlier record stays" in text]) == 3
     assert [read_record(record_path(tmp_path / "out", r["cell"])) for r in first] == first
     monkeypatch.undo()
     monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))

@@ -60,7 +60,7 @@ def test_trainer_predicting_invalid_classes_fails_its_cell(tmp_path):
 
 def test_metric_of_a_network_fails_clearly_without_a_network(tmp_path):
     (clean, *_) = run(tmp_path, victims=["nearest"], trusted=[9], metrics=["sharpness"])
-    assert "Metric sharpness reads the victim's network, and nearest shows none" in clean["error"]["text"]
+    assert "Metric sharpness reads the victim's network, which nearest does not show" in clean["error"]["text"]
 
 
 def test_trainer_receives_prepared_images(tmp_path):
@@ -75,9 +75,9 @@ def test_epoch_is_selected_on_the_trusted_set(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"victims": ["nearest"]}, "Victim nearest learns its labels from clean images: grant some by --trusted"),
-        ({"defenses": ["best"]}, "Defense best works with clean images that the exploiter has: grant some"),
-        ({"victims": ["wild"], "defenses": ["fog+dim"]}, "Victim wild trains by itself, so dim"),
+        ({"victims": ["nearest"]}, "Victim nearest learns its labels from clean images: add --trusted"),
+        ({"defenses": ["best"]}, "Defense best uses clean images of the exploiter: add --trusted"),
+        ({"victims": ["wild"], "defenses": ["fog+dim"]}, "Victim wild trains by itself, so it cannot use defense dim"),
         ({"trusted": [-1]}, "--trusted takes a whole number, 0 or more; got -1"),
     ],
 )

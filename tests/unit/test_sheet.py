@@ -12,7 +12,7 @@ from ucbench.crafting.poisoner import Perturbation
 from ucbench.crafting.release import Release, make_release
 from ucbench.data.budget import Budget
 from ucbench.data.imageset import ImageSet
-from ucbench.export.sheet import picture_sheet, write_sheet
+from ucbench.export.sheet import image_sheet, write_sheet
 
 GAP, MARGIN, HEAD = 4, 110, 48
 
@@ -48,14 +48,14 @@ def panel(sheet: Image.Image, side: int, row: int, column: int, place: int) -> n
 )
 def test_sheet_has_one_row_per_group_of_enlarged_images(count, side, groups, rows, columns, drawn):
     source = image_set(count, side)
-    sheet = picture_sheet(source, release(source, groups), "title")
+    sheet = image_sheet(source, release(source, groups), "title")
     assert sheet.size == (MARGIN + columns * (3 * drawn + 6 * GAP), HEAD + rows * (drawn + 3 * GAP))
 
 
 def test_sheet_places_every_image():
     source = image_set(side=64)
     made = release(source, 5)
-    sheet = picture_sheet(source, made, "title")
+    sheet = image_sheet(source, made, "title")
     for row, column, image in ((0, 0, 0), (0, 3, 15), (2, 1, 7), (4, 2, 14)):
         original, amplified, published = (panel(sheet, 64, row, column, place).transpose(2, 0, 1) for place in range(3))
         np.testing.assert_array_equal(original, source.images[image])
@@ -79,6 +79,6 @@ def test_sheet_shows_a_release_without_changes():
     nothing = make_release(
         Perturbation(np.zeros((1, 3, 8, 8), np.float32), np.zeros(30, np.int64)), source, Budget("linf", 8)
     )
-    sheet = picture_sheet(source, nothing, "clean")
+    sheet = image_sheet(source, nothing, "clean")
     assert sheet.size[1] == HEAD + 64 + 3 * GAP
     assert set(np.unique(panel(sheet, 64, 0, 0, 1))) == {127}

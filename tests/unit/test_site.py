@@ -14,7 +14,7 @@ import site_records as made
 import tiny_components as tiny
 
 from ucbench import api
-from ucbench.cli.options import chosen_axes
+from ucbench.cli.options import requested_axes
 from ucbench.cli.run import run_command
 from ucbench.errors import DataError, UsageError
 from ucbench.leaderboard.site import build_site
@@ -305,7 +305,7 @@ def test_site_error_names_the_extra_of_a_missing_package(tmp_path, monkeypatch):
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name, *rest: None if name == "plotly" else known(name, *rest)
     )
-    with pytest.raises(UsageError, match=r'The site needs plotly, not installed here. Run: pip install "ucbench\[site\]"'):
+    with pytest.raises(UsageError, match=r'needs plotly, not installed here. Run: pip install "ucbench\[site\]"'):
         build_site(tmp_path, tmp_path / "site")
 
 
@@ -321,7 +321,7 @@ def test_site_raises_without_records(tmp_path):
 def here(monkeypatch) -> Session:
     registry = tiny.registry()
     monkeypatch.setattr(api, "installed", lambda: registry)
-    return api.session(device="cpu", dtype="float32", threads=3)
+    return api.open_session(device="cpu", dtype="float32", threads=3)
 
 
 WORLD = {"dataset": "spots", "victim": "tiny"}
@@ -362,10 +362,10 @@ def test_site_command_parses_back_to_the_cell(here, axes):
         program, verb, *arguments = shlex.split(line)
         assert (program, verb) == ("ucbench", "run")
         options = run_command.make_context("run", arguments).params
-        found = api.cells_of(api.axes(**chosen_axes(options)), here)
+        found = api.cells_of(api.axes(**requested_axes(options)), here)
         (same,) = [cell for cell in found if cell.describe() == record["request"]]
         assert [str(metric) for metric in same.metrics] == ["sharpness:scale=0.5"]
-        again = api.session(device=options["device"], dtype=options["dtype"], threads=options["threads"])
+        again = api.open_session(device=options["device"], dtype=options["dtype"], threads=options["threads"])
         assert again.numerics == here.numerics
 
 

@@ -102,17 +102,17 @@ def test_suite_axes_are_replaced_by_given_ones(tmp_path):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        (("victim = ", "victm = "), r"line 8, common.victm: there is no such key. Did you mean 'victim'?"),
+        (("victim = ", "victm = "), r"line 8, common.victm: unknown key. Did you mean 'victim'?"),
         (
             ("craft-labels = ", "craft-label = "),
-            "line 18, table.2.craft-label: there is no such key. Did you mean 'craft",
+            "line 18, table.2.craft-label: unknown key. Did you mean 'craft",
         ),
         (("version = 2", 'version = "two"'), "line 3, version: Input should be a valid integer"),
         (("version = 2", ""), "version: Field required"),
         (('name = "small"', 'name = "Small Suite"'), "line 2, name: String should match pattern"),
-        (('poisoner = ["stripes", "badge"]', ""), "every table names a poisoner, or common does"),
+        (('poisoner = ["stripes", "badge"]', ""), "every table needs a poisoner, or common does"),
         (('seed = "0-1"', 'seed = "0-1'), "is not valid TOML"),
-        (("defenses = ", "defences = "), "line 26, ranking.defences: there is no such key. Did you mean 'defenses'?"),
+        (("defenses = ", "defences = "), "line 26, ranking.defences: unknown key. Did you mean 'defenses'?"),
     ],
 )
 def test_suite_error_names_file_line_and_key(tmp_path, change, text):
@@ -127,7 +127,7 @@ def test_suite_is_found_by_name_or_file(tmp_path):
     path = written(tmp_path, GOOD)
     assert find_suite("small", {"small": path}).file.version == 2
     assert find_suite(str(path), {}).path == path
-    with pytest.raises(UsageError, match=r"There is no suite 'smal'\. Did you mean 'small'\? Those there are: small"):
+    with pytest.raises(UsageError, match=r"Unknown suite 'smal'\. Did you mean 'small'\? Suites: small"):
         find_suite("smal", {"small": path})
     with pytest.raises(UsageError, match=r"nowhere\.toml cannot be read: No such file"):
         find_suite(str(tmp_path / "nowhere.toml"), {})

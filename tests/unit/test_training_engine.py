@@ -17,8 +17,7 @@ from ucbench.testing import make_run, sample_images
 from ucbench.training.defenses import DefensePipeline
 from ucbench.training.determinism import seeded
 from ucbench.training.engine import DivergedError, Engine, TrainResult
-from ucbench.training.recipe import Recipe
-from ucbench.training.schedules import learning_rate
+from ucbench.training.recipe import Recipe, learning_rate
 
 ENGINE = Engine(Numerics("cpu", "float32", threads=1))
 
@@ -311,5 +310,5 @@ def test_fit_raises_when_the_selected_epoch_was_not_kept():
 
 
 def test_fit_raises_on_epoch_selection_without_a_trusted_set():
-    with pytest.raises(UsageError, match="judges by the trusted set, and there is none"):
+    with pytest.raises(UsageError, match="needs a trusted set"):
         fit(defenses=(("best", Selecting(0)),))

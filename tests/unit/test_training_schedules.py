@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ucbench.training.recipe import Recipe
-from ucbench.training.schedules import cosine, learning_rate
+from ucbench.training.recipe import Recipe, cosine, learning_rate
 
 RATES = st.floats(1e-8, 10)
 

@@ -1,4 +1,4 @@
-"""The command line. A command's module is imported only when the command is named."""
+"""The command line. A command's module is imported only when the command runs."""
 
 from ucbench.cli.app import main
 

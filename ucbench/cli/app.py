@@ -1,4 +1,4 @@
-"""``ucbench``: the commands, and how errors and interrupts leave the process."""
+"""``ucbench``: the commands, and exit codes for errors and interrupts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from ucbench.cli.options import LazyGroup, verbosity
 from ucbench.errors import UcbenchError
 
-#: Each command with its module, in the order of ``ucbench --help``.
+#: The module of each command, in the order of ``ucbench --help``.
 COMMANDS = {
     "run": "run",
     "plan": "plan",
@@ -34,13 +34,13 @@ _log = logging.getLogger(__name__)
 @click.version_option(package_name="ucbench", message="%(prog)s %(version)s")
 @verbosity
 def cli() -> None:
-    """Craft unlearnable examples, attack them as an exploiter might, and rank what remains protected."""
+    """Craft unlearnable examples, attack them as an exploiter would, and rank the methods."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command line (``sys.argv`` by default) and return its exit code.
 
-    0: done; 1: it failed; 2: the request itself was wrong; 130: interrupted.
+    0: done; 1: failed; 2: wrong request; 130: interrupted.
     """
     logging.basicConfig(format="%(levelname)s: %(message)s")
     try:
@@ -49,7 +49,7 @@ def main(args: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted. Finished work is kept: the same command goes on from here.", err=True)
+        click.echo("Interrupted. Finished work is kept; the same command continues.", err=True)
         return INTERRUPTED
     except UcbenchError as error:
         click.echo(f"Error: {error}", err=True)

@@ -13,7 +13,7 @@ from ucbench.cli.output import age_text, as_bytes, as_seconds, print_json, print
 
 @click.group("cache", cls=LazyGroup, modules=dict.fromkeys(("ls", "verify", "gc"), "cache"))
 def cache_command() -> None:
-    """See what is in the store, whether it is intact, and remove what is not needed any more."""
+    """List, verify and clean up the store."""
 
 
 @click.command("ls")
@@ -21,7 +21,7 @@ def cache_command() -> None:
 @as_json
 @verbosity
 def ls_command(kind: str | None, as_json: bool) -> None:
-    """List how much there is of every kind, or the objects of one KIND (release, surrogate, cell, prepared, ...)."""
+    """List the number and size of objects by kind, or the objects of one KIND (release, surrogate, cell, ...)."""
     from ucbench.store.gc import entries
     from ucbench.store.store import Store
 
@@ -47,37 +47,43 @@ def ls_command(kind: str | None, as_json: bool) -> None:
 @click.argument("kind", required=False)
 @verbosity
 def verify_command(kind: str | None) -> int:
-    """Compare every object, or those of one KIND, with the hashes it was stored with.
+    """Compare every object, or those of one KIND, with its stored hashes.
 
-    A damaged one is moved aside and made again by the next run that needs it. Exit code 1 if there was any.
+    Damaged objects are moved to quarantine; the next run that needs one makes it again. Exit code 1 if any is damaged.
     """
     from ucbench.store.gc import verify
     from ucbench.store.store import Store
 
     store = Store()
-    intact = [good for _, good in verify(store, [kind] if kind else [])]
-    damaged = intact.count(False)
-    click.echo(f"{len(intact)} objects, {damaged or 'none'} damaged.")
+    verdicts = [intact for _, intact in verify(store, [kind] if kind else [])]
+    damaged = verdicts.count(False)
+    click.echo(f"{len(verdicts)} objects, {damaged or 'none'} damaged.")
     if damaged:
-        click.echo(f"Set aside in {store.root / 'quarantine'}; runs that need them make them again.", err=True)
+        click.echo(f"Moved to {store.root / 'quarantine'}; runs that need them make them again.", err=True)
     return 1 if damaged else 0
 
 
 @click.command("gc")
 @click.option(
-    "--older-than", callback=as_seconds, metavar="AGE", help="Remove what was not used for that long: 12h, 30d, 2w."
+    "--older-than",
+    callback=as_seconds,
+    metavar="AGE",
+    help="Remove objects that were not used for this long: 12h, 30d, 2w.",
 )
 @click.option(
-    "--keep", callback=as_bytes, metavar="SIZE", help="Remove the longest unused until the rest fits: 10GB, 0."
+    "--keep",
+    callback=as_bytes,
+    metavar="SIZE",
+    help="Remove the longest unused until the rest fits this size: 10GB, 0.",
 )
 @click.option("--kind", "kinds", multiple=True, help="Only objects of this kind (release, prepared, ...); repeatable.")
 @click.option("--dry-run", is_flag=True, help="Show what would be removed; remove nothing.")
 @verbosity
 def gc_command(older_than: float | None, keep: int | None, kinds: tuple[str, ...], dry_run: bool) -> None:
-    """Remove objects from the store. What a run needs later is made again; records in result folders stay.
+    """Remove objects from the store. Later runs make them again if needed; records in result folders stay.
 
-    Without --older-than and --keep, only leftovers go: damaged objects that were set aside, what killed processes
-    left unfinished, checkpoints older than a day. Nothing that a process is writing is touched.
+    Without --older-than and --keep, only leftovers go: objects in quarantine, unfinished files of killed processes,
+    and checkpoints older than a day. Nothing that a process is writing is touched.
     """
     from ucbench.store.gc import entries, remove, sweep, unused
     from ucbench.store.store import Store
@@ -90,5 +96,5 @@ def gc_command(older_than: float | None, keep: int | None, kinds: tuple[str, ...
         click.echo(f"Would remove {len(candidates)} objects, {size_text(sum(entry.bytes for entry in candidates))}.")
         return
     count, size = remove(store, candidates)
-    left = sweep(store)
-    click.echo(f"Removed {count} objects, {size_text(size)}, and {size_text(left)} of leftovers.")
+    leftovers = sweep(store)
+    click.echo(f"Removed {count} objects, {size_text(size)}, and {size_text(leftovers)} of leftovers.")

@@ -1,4 +1,4 @@
-"""``ucbench list`` and ``ucbench show``: the installed components, and one with its parameters and presets."""
+"""``ucbench list`` and ``ucbench show``: all installed components, and one with its parameters and presets."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ucbench.plugins.specs import SPEC_KINDS, ComponentSpec
 if TYPE_CHECKING:
     from ucbench.plugins.params import Params
 
-#: Fields that tell the components of one kind apart at a glance.
-_FACTS = {
+#: Fields that ``list`` shows for components of one kind.
+_COLUMNS = {
     "surrogate": ("label_access",),
     "poisoner": ("label_access", "granularity", "budget", "oracle"),
     "labeling": ("source",),
@@ -37,9 +37,8 @@ _log = logging.getLogger(__name__)
 def list_command(kind: str | None, glob: str | None, as_json: bool) -> None:
     """List installed components.
 
-    KIND is dataset, surrogate, poisoner, labeling, defense, victim, metric, executor or exporter (or a plural), or
-    suite; all components without it.
-    GLOB keeps the components whose name or alias it matches: `ucbench list poisoner 'uc*'`.
+    KIND is dataset, surrogate, poisoner, labeling, defense, victim, metric, executor, exporter or suite, or a plural;
+    without it, all components are listed. GLOB selects by name or alias: `ucbench list poisoner 'uc*'`.
     """
     if kind in ("suite", "suites"):
         _list_suites(glob, as_json)
@@ -50,15 +49,15 @@ def list_command(kind: str | None, glob: str | None, as_json: bool) -> None:
     if as_json:
         print_json([_describe(spec, registry) for spec in specs])
         return
-    facts = _FACTS.get(kinds[0], ()) if kind else ()
+    fields = _COLUMNS.get(kinds[0], ()) if kind else ()
     print_table(
-        ["kind", "name", "aliases", *(fact.replace("_", " ") for fact in facts), "summary", "from", "install"],
+        ["kind", "name", "aliases", *(field.replace("_", " ") for field in fields), "summary", "from", "install"],
         [
             [
                 "" if kind else spec.kind,
                 spec.name,
                 ", ".join(spec.aliases),
-                *(_fact(getattr(spec, fact)) for fact in facts),
+                *(_flag_text(getattr(spec, field)) for field in fields),
                 spec.summary,
                 registry.origin(spec.kind, spec.name).distribution,
                 _needed(spec),
@@ -78,19 +77,19 @@ def _list_suites(glob: str | None, as_json: bool) -> None:
     paths, problems = suites()
     for problem in problems:
         click.echo(f"Warning: {problem}", err=True)
-    known = [load_suite(path) for name, path in sorted(paths.items()) if glob is None or fnmatchcase(name, glob)]
+    selected = [load_suite(path) for name, path in sorted(paths.items()) if glob is None or fnmatchcase(name, glob)]
     if as_json:
         print_json(
-            [{**suite.file.model_dump(mode="json", exclude_none=True), "path": str(suite.path)} for suite in known]
+            [{**suite.file.model_dump(mode="json", exclude_none=True), "path": str(suite.path)} for suite in selected]
         )
         return
     print_table(
         ["name", "version", "title", "file"],
-        [[suite.file.name, str(suite.file.version), suite.file.title, str(suite.path)] for suite in known],
+        [[suite.file.name, str(suite.file.version), suite.file.title, str(suite.path)] for suite in selected],
     )
 
 
-def _fact(value: str | bool) -> str:
+def _flag_text(value: str | bool) -> str:
     return value if isinstance(value, str) else "yes" if value else ""
 
 
@@ -103,7 +102,7 @@ def _fact(value: str | bool) -> str:
 def show_command(kind: str, name: str, as_json: bool) -> None:
     """Show a component, its parameters and presets.
 
-    A longer reference shows the values it stands for: `ucbench show poisoner uc@paper:clusters=5`.
+    A longer reference also shows its values: `ucbench show poisoner uc@paper:clusters=5`.
     """
     from ucbench.cli.parameters import parameter_rows
     from ucbench.plugins.grammar import parse
@@ -112,12 +111,12 @@ def show_command(kind: str, name: str, as_json: bool) -> None:
     ref = parse(name)
     spec = registry.find(kind, ref.name)
     params = registry.params_class(spec)
-    # A bare name need not be complete: an image folder without a path cannot be resolved, but can be shown.
+    # A bare name may lack required values: an image folder without a path cannot be resolved, but can be shown.
     bare = ref.preset is None and ref.argument is None and not ref.options
     resolved = None if bare else registry.resolve(kind, ref)
     parameters = parameter_rows(params, resolved.params if resolved else None)
     description = _describe(spec, registry)
-    written = _written(spec, params)
+    written = _syntax(spec, params)
     if as_json:
         print_json(
             description
@@ -167,8 +166,8 @@ def _cells(row: dict[str, Any], presets: list[str]) -> list[str]:
     ]
 
 
-def _written(spec: ComponentSpec, params: type[Params]) -> str:
-    """How a reference to the component may be written."""
+def _syntax(spec: ComponentSpec, params: type[Params]) -> str:
+    """The syntax of references to the component."""
     preset = "[@PRESET]" if len(params.preset_names()) > 1 else ""
     argument = f"[:{params.argument.upper()}]" if params.argument else ""
     options = "[:key=value,...]" if params.model_fields else ""
@@ -176,7 +175,7 @@ def _written(spec: ComponentSpec, params: type[Params]) -> str:
 
 
 def _open_registry() -> Registry:
-    """The installed components, with a warning for everything that was left out."""
+    """The installed components, with a warning for every plugin that was left out."""
     registry = installed()
     for plugin in registry.plugins:
         if plugin.problem:
@@ -187,7 +186,7 @@ def _open_registry() -> Registry:
 
 
 def _describe(spec: ComponentSpec, registry: Registry) -> dict[str, Any]:
-    """A spec as JSON values, with its plugin and what is missing to use it."""
+    """A spec as JSON values, with its plugin and the missing modules."""
     origin = registry.origin(spec.kind, spec.name)
     return {
         "kind": spec.kind,
@@ -200,5 +199,5 @@ def _describe(spec: ComponentSpec, registry: Registry) -> dict[str, Any]:
 
 
 def _needed(spec: ComponentSpec) -> str:
-    """The install line of a component whose requirements are missing, else an empty text."""
+    """The install line of a component with missing modules, else an empty text."""
     return install_line(spec) if missing_modules(spec) else ""

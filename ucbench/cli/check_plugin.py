@@ -1,4 +1,4 @@
-"""``ucbench check-plugin``: every rule of the contract, its verdict, and how to fix what is broken."""
+"""``ucbench check-plugin``: every rule of the contract, its verdict, and how to fix the component."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class _Line:
 
 @dataclasses.dataclass(frozen=True)
 class _Report:
-    """The verdicts on one component, or on a plugin that has none."""
+    """The verdicts on one component, or on a plugin without components."""
 
-    what: str
+    title: str
     plugin: LoadedPlugin
     lines: tuple[_Line, ...]
-    hindrance: str | None = None
+    not_checked_because: str | None = None
 
     @property
     def failed(self) -> int:
@@ -54,9 +54,9 @@ class _Report:
 def check_plugin_command(names: tuple[str, ...], as_json: bool) -> int:
     """Check installed components against the contract.
 
-    NAME is a component, with parameters if you like (`stripes`, `poisoner/stripes:period=8`), or a plugin by the name
-    of its distribution or module, which means all its components. With --plugin FILE.py and no NAME: those of the file.
-    Exit code 1: a rule is broken, or something could not be checked.
+    NAME is a component, optionally with parameters (`stripes`, `poisoner/stripes:period=8`), or a plugin by the name of
+    its distribution or module, for all its components. With --plugin FILE.py and no NAME: the components of the file.
+    Exit code 1: a rule is broken, or a component could not be checked.
 
     \b
       ucbench check-plugin stripes
@@ -69,7 +69,7 @@ def check_plugin_command(names: tuple[str, ...], as_json: bool) -> int:
         reports.append(_report(target, registry))
         if not as_json:
             _print(reports[-1])
-    passed = not any(report.failed or report.hindrance for report in reports)
+    passed = not any(report.failed or report.not_checked_because for report in reports)
     if as_json:
         print_json({"components": [_as_json(report) for report in reports], "passed": passed})
     return 0 if passed else 1
@@ -77,20 +77,20 @@ def check_plugin_command(names: tuple[str, ...], as_json: bool) -> int:
 
 _LOADS = "a plugin can be imported, and its hooks yield valid specs"
 
-#: A component by kind and reference, or a plugin without any: left out, or with other hooks only.
+#: Kind and reference of a component, or a plugin without components: left out, or with other hooks only.
 _Target = tuple[str, str] | LoadedPlugin
 
 
 def _targets(names: Sequence[str], registry: Registry) -> list[_Target]:
-    found: list[_Target] = []
+    targets: list[_Target] = []
     if not names:
         files = [plugin for plugin in registry.plugins if plugin.digest]
         if not files:
-            raise UsageError("Nothing to check: name a component or a plugin, or give a file by --plugin FILE.py.")
-        found = [target for plugin in files for target in _of_plugin(plugin)]
+            raise UsageError("Nothing to check: name a component or a plugin, or give a file with --plugin FILE.py.")
+        targets = [target for plugin in files for target in _of_plugin(plugin)]
     for name in names:
-        found += _named(name, registry)
-    return list(dict.fromkeys(found))
+        targets += _named(name, registry)
+    return list(dict.fromkeys(targets))
 
 
 def _named(name: str, registry: Registry) -> list[_Target]:
@@ -104,8 +104,8 @@ def _named(name: str, registry: Registry) -> list[_Target]:
     kinds = [kind for kind in SPEC_KINDS if registry.claimants(kind, bare)]
     if kinds:
         return [(kind, name) for kind in kinds]
-    known = [one for kind in SPEC_KINDS for one in registry.names(kind)]
-    known += [one for plugin in registry.plugins for one in _names_of(plugin)]
+    known = [known for kind in SPEC_KINDS for known in registry.names(kind)]
+    known += [known for plugin in registry.plugins for known in _names_of(plugin)]
     raise UsageError(
         f"There is no component or plugin {name!r}.{did_you_mean(bare, known)} `ucbench list` shows all components,"
         " `ucbench plugins` all plugins."
@@ -117,7 +117,7 @@ def _names_of(plugin: LoadedPlugin) -> tuple[str, ...]:
 
 
 def _plain(name: str) -> str:
-    """Names of distributions differ neither in case nor between - _ and ."""
+    """The name without differences that do not count in names of distributions: case, and - _ ."""
     return re.sub("[-_.]+", "-", name).lower()
 
 
@@ -127,45 +127,54 @@ def _of_plugin(plugin: LoadedPlugin) -> list[_Target]:
 
 def _report(target: _Target, registry: Registry) -> _Report:
     if isinstance(target, LoadedPlugin):
-        fix = "Fix what the evidence says; `ucbench plugins -vv` shows where it was raised."
-        fault = ("failed", _LOADS, target.problem, fix) if target.problem else ("ok", _LOADS)
-        return _Report(f"plugin {target.name}", target, (_Line("plugin/loads", *fault),))
+        fix = "Fix the error in the evidence; `ucbench plugins -vv` shows where it was raised."
+        verdict = ("failed", _LOADS, target.problem, fix) if target.problem else ("ok", _LOADS)
+        return _Report(f"plugin {target.name}", target, (_Line("plugin/loads", *verdict),))
     from ucbench.testing import examine
 
     kind, reference = target
     bare = parse(reference).name
     try:
-        examined = examine(registry, kind, reference)
+        examination = examine(registry, kind, reference)
     except PluginError as error:
         fix = "Choose another name or alias, or uninstall the other plugin."
         line = _Line("spec/name", "failed", "a name belongs to one plugin", str(error), fix)
         return _Report(f"{kind} {bare}", registry.claimants(kind, bare)[0], (line,))
-    return _Report(f"{kind} {examined.reference}", registry.origin(kind, bare), _lines(examined), examined.hindrance)
+    return _Report(
+        f"{kind} {examination.reference}",
+        registry.origin(kind, bare),
+        _lines(examination),
+        examination.not_checked_because,
+    )
 
 
-def _lines(examined: Examination) -> tuple[_Line, ...]:
+def _lines(examination: Examination) -> tuple[_Line, ...]:
     return tuple(
         _Line(
-            name, found.verdict, found.rule.states, found.evidence, found.rule.fix if found.verdict == "failed" else ""
+            name,
+            finding.verdict,
+            finding.rule.states,
+            finding.evidence,
+            finding.rule.fix if finding.verdict == "failed" else "",
         )
-        for name, found in examined.findings.items()
+        for name, finding in examination.findings.items()
     )
 
 
 def _as_json(report: _Report) -> dict[str, Any]:
     return {
-        "component": report.what,
+        "component": report.title,
         "plugin": report.plugin.name,
         "distribution": report.plugin.distribution,
         "distribution_version": report.plugin.version,
         "rules": [dataclasses.asdict(line) for line in report.lines],
         "failed": report.failed,
-        "not_checked_because": report.hindrance,
+        "not_checked_because": report.not_checked_because,
     }
 
 
 def _print(report: _Report) -> None:
-    click.echo(f"{report.what}, from {report.plugin.distribution} {report.plugin.version}")
+    click.echo(f"{report.title}, from {report.plugin.distribution} {report.plugin.version}")
     if not is_quiet():
         print_table(
             ["verdict", "rule", "what must hold", "why not"],
@@ -180,7 +189,7 @@ def _print(report: _Report) -> None:
             if line.evidence:
                 click.echo(f"  Evidence: {line.evidence}")
             click.echo(f"  Fix:      {line.fix}")
-    if report.hindrance:
-        click.echo(f"\nNot checked to the end: {report.hindrance}")
+    if report.not_checked_because:
+        click.echo(f"\nNot checked completely: {report.not_checked_because}")
     counts = [sum(line.verdict == verdict for line in report.lines) for verdict in ("ok", "failed", "skipped")]
     click.echo("\n{} ok, {} failed, {} skipped.\n".format(*counts))

@@ -1,4 +1,4 @@
-"""``ucbench doctor``: what this machine offers, what a run would use, and what is broken."""
+"""``ucbench doctor``: this machine, what a run would use, and what is broken."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ LOW_SPACE_GIB = 2.0
 @as_json
 @verbosity
 def doctor_command(as_json: bool) -> None:
-    """Show what this machine offers and what is broken.
+    """Show what a run would use on this machine, and what is broken.
 
-    Python, processor, torch, device and dtype of a run, store, data, libraries and plugins. The store is
-    UCBENCH_HOME, or a cache folder; UCBENCH_DATA is where data sets are looked for.
+    Python, processor, torch, device and dtype, store, data, libraries and plugins. The store is in UCBENCH_HOME, or in
+    a cache folder; data sets are searched in UCBENCH_DATA.
     """
     problems: list[str] = []
     sections: dict[str, Facts] = {
@@ -71,7 +71,7 @@ def _torch(problems: list[str]) -> Facts:
     try:
         import torch
     except (ImportError, OSError) as error:
-        problems.append(f"torch cannot be imported: {error}. Nothing can be crafted or trained; reinstall it.")
+        problems.append(f"torch cannot be imported: {error}. Nothing can be crafted or trained; reinstall torch.")
         return {}
     numerics = resolve()
     facts: dict[str, str | int] = {
@@ -99,9 +99,9 @@ def _store(problems: list[str]) -> Facts:
     writable = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
     free = round(shutil.disk_usage(existing).free / 2**30, 1)
     if not writable:
-        problems.append(f"The store {root} cannot be written. Point UCBENCH_HOME to a folder of yours.")
+        problems.append(f"The store {root} cannot be written. Set UCBENCH_HOME to a folder of yours.")
     elif free < LOW_SPACE_GIB:
-        problems.append(f"The store {root} has only {free} GiB left. `ucbench cache gc` frees what is not needed.")
+        problems.append(f"The store {root} has only {free} GiB left. `ucbench cache gc` removes what is not needed.")
     return {"path": str(root), "writable": writable, "free_gib": free}
 
 

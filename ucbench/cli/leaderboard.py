@@ -1,4 +1,4 @@
-"""``ucbench leaderboard``: tables, plots and sites from the records of a suite."""
+"""``ucbench leaderboard``: tables, charts and pages from the records of a suite."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ucbench.cli.options import FOLDER, OUT_FILE, OUT_FOLDER, LazyGroup, verbosi
 if TYPE_CHECKING:
     from ucbench.matrix.suite import Suite
 
-#: Each command with its module, in the order of ``--help``.
+#: The module of each command, in the order of ``--help``.
 COMMANDS = {
     "build": "leaderboard",
     "check": "leaderboard_check",
@@ -34,9 +34,9 @@ def leaderboard_command() -> None:
 
 
 def suite_of(folder: Path, name: str | None) -> Suite | None:
-    """The suite called ``name``, else the folder's copy, else the known suite whose title heads the folder's README.
+    """The suite of that name; else the folder's copy; else the known suite whose title heads the folder's table.
 
-    None without any of these.
+    None if there is none.
 
     Raises:
         UsageError: if there is no suite of this name, or its file is invalid.
@@ -54,7 +54,7 @@ def suite_of(folder: Path, name: str | None) -> Suite | None:
         try:
             suite = load_suite(path)
         except UcbenchError:
-            continue  # an invalid suite cannot have built a table
+            continue  # no table was built from a broken suite
         if heading == f"# {suite.title}":
             return suite
     return None
@@ -73,7 +73,7 @@ def _heading(path: Path) -> str:
 @click.option("--out", type=OUT_FOLDER, required=True, help="The leaderboard's folder.")
 @verbosity
 def build_command(suite: str, records: Path | None, out: Path) -> None:
-    """Write results.csv, leaderboard.csv and README.md from the records of SUITE.
+    """Write results.csv, leaderboard.csv and README.md, a table to read, from the records of SUITE.
 
     Also copies image sheets, and the suite as suite.toml.
     """
@@ -96,7 +96,7 @@ def build_command(suite: str, records: Path | None, out: Path) -> None:
 @click.command("export")
 @click.argument("folder", type=FOLDER)
 @click.option("--to", "exporter", metavar="NAME", required=True, help="Format; see `ucbench list exporter`.")
-@click.option("--suite", metavar="NAME", help="Suite of the leaderboard; default: the folder's suite.")
+@click.option("--suite", metavar="NAME", help="Suite of the leaderboard; default: as the folder says.")
 @click.option("--out", type=OUT_FILE, help="File to write; default: standard output.")
 @verbosity
 def export_command(folder: Path, exporter: str, suite: str | None, out: Path | None) -> None:
@@ -109,11 +109,11 @@ def export_command(folder: Path, exporter: str, suite: str | None, out: Path | N
     from ucbench.leaderboard.tables import entries_in
     from ucbench.store.files import atomic_write_text
 
-    component = api.session().registry.resolve("exporter", exporter)
-    loaded = suite_of(folder, suite)
-    if loaded is None:
-        raise UsageError(f"The suite of {folder} is unknown: name it by --suite.")
-    text = component.build().export(entries_in(folder, loaded.file.ranking.defenses), loaded.title)
+    component = api.open_session().registry.resolve("exporter", exporter)
+    named = suite_of(folder, suite)
+    if named is None:
+        raise UsageError(f"{folder} does not say which suite it is of. Name it with --suite.")
+    text = component.build().export(entries_in(folder, named.file.ranking.defenses), named.title)
     if out is None:
         click.echo(text, nl=False)
     else:
@@ -131,7 +131,7 @@ def export_command(folder: Path, exporter: str, suite: str | None, out: Path | N
     "--where",
     multiple=True,
     metavar="COLUMN=VALUE",
-    help="Only rows with this value; repeat a column for several values.",
+    help="Only rows with this value; repeated for one column, with any of the values.",
 )
 @click.option("--title", help="Default: the title of the folder's suite.")
 @click.option("--out", type=OUT_FILE, help="PNG, SVG or PDF; default: FOLDER/AXIS.png.")
@@ -139,7 +139,7 @@ def export_command(folder: Path, exporter: str, suite: str | None, out: Path | N
 def plot_command(
     folder: Path, by: str, measure: str, where: tuple[str, ...], title: str | None, out: Path | None
 ) -> None:
-    """Plot the leaderboard in FOLDER: one measure along one axis, one mark per combination of other differences.
+    """Draw the rows of the leaderboard in FOLDER: one measure along one axis, one mark per other combination.
 
     Example: `ucbench leaderboard plot FOLDER --by labeling --measure gap_removed`. Needs the extra `plot`.
     """
@@ -165,13 +165,13 @@ def plot_command(
 def site_command(names: tuple[str, ...], out: Path | None) -> None:
     """Write the leaderboard in FOLDER as static pages: tables, charts and one page per cell.
 
-    The pages need no server: open index.html. SUITE names the defenses of the worst case; without SUITE or a copy of it
-    in the folder, there is no ranking.
+    They need no server: open index.html. SUITE names the defenses of the worst case; if neither the command nor the
+    folder names a suite, nothing is ranked.
     """
     from ucbench.leaderboard.site import build_site
 
     if len(names) > 2:
-        raise click.UsageError(f"Give SUITE and FOLDER, or FOLDER alone; got {len(names)} arguments.")
+        raise click.UsageError(f"Give SUITE and FOLDER, or only FOLDER; got {len(names)} arguments.")
     folder = Path(names[-1])
     if not folder.is_dir():
         raise click.UsageError(f"There is no folder {str(folder)!r}.")
@@ -190,8 +190,8 @@ def site_command(names: tuple[str, ...], out: Path | None) -> None:
 def tiers_command(folder: Path) -> None:
     """Print, as Markdown, the worst case of every poisoner in FOLDER within each tier of defenses.
 
-    T0 augments, T1 squeezes, T2 trains adversarially, T3 removes by the release alone, T4 has external data or weights.
-    A pipeline has the highest tier of its parts. Oracles, which see more than exploiters do, are left out.
+    T0: augmentation; T1: squeezing; T2: adversarial training; T3: removal with the release alone; T4: external data or
+    weights. A pipeline has the highest tier of its parts. Oracles are left out.
     """
     from ucbench import api
     from ucbench.leaderboard.tiers import by_tier, to_markdown
@@ -200,7 +200,7 @@ def tiers_command(folder: Path) -> None:
     from ucbench.results.records import records_in
     from ucbench.results.table import rows
 
-    registry = api.session().registry
+    registry = api.open_session().registry
 
     def tier_of(defense: str) -> str:
         return max(getattr(registry.find("defense", part.name), "tier", "T0") for part in parse_chain(defense))

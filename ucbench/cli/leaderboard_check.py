@@ -1,4 +1,4 @@
-"""``ucbench leaderboard check`` and ``submit``: check a leaderboard, and pack it for others."""
+"""``ucbench leaderboard check`` and ``submit``: verifying a leaderboard, and packing it for others."""
 
 from __future__ import annotations
 
@@ -21,15 +21,14 @@ _log = logging.getLogger(__name__)
 @click.command("check")
 @click.argument("suite")
 @click.argument("folder", type=FOLDER)
-@click.option("--complete", is_flag=True, help="Cells that are missing or failed are errors, not warnings.")
+@click.option("--complete", is_flag=True, help="Missing or failed cells are errors, not warnings.")
 @as_json
 @verbosity
 def check_command(suite: str, folder: Path, complete: bool, as_json: bool) -> int:
-    """Check that FOLDER holds records of SUITE, and tables that follow from them byte for byte.
+    """Verify that FOLDER holds records of SUITE, and tables that follow from them byte for byte.
 
-    Records must be well-formed, each of one of the suite's cells, and made with the same numerics from the same data.
-    Missing cells, and different machines or library versions, are warnings. The fingerprints of a submission are
-    checked too.
+    Every record must be well-formed, belong to a cell of the suite, and have the same numerics and data. Missing cells,
+    and different machines or library versions, are warnings. Fingerprints of a submission are verified too.
     """
     from ucbench import api
 
@@ -51,8 +50,8 @@ def check_command(suite: str, folder: Path, complete: bool, as_json: bool) -> in
 def submit_command(suite: str, folder: Path, out: Path, complete: bool) -> int:
     """Pack the leaderboard of SUITE in FOLDER: records, tables, the suite, and fingerprints of all of it.
 
-    A folder that fails `ucbench leaderboard check` is refused. The same folder gives the same bytes. Send
-    the result as a pull request that adds it to leaderboards/, or as the archive.
+    A folder that fails `ucbench leaderboard check` is refused. The same folder gives the same bytes. Send the result as
+    a pull request that adds it to leaderboards/, or send the archive.
     """
     from ucbench import api
     from ucbench.leaderboard.submission import pack, write
@@ -61,7 +60,9 @@ def submit_command(suite: str, folder: Path, out: Path, complete: bool) -> int:
     audit = _audit(loaded, folder, complete=complete)
     _show(audit)
     if audit.failed:
-        click.echo(f"Nothing was packed: fix what `ucbench leaderboard check {suite} {folder}` finds first.", err=True)
+        click.echo(
+            f"Nothing was packed. First fix what `ucbench leaderboard check {suite} {folder}` reports.", err=True
+        )
         return 1
     content = pack(folder, loaded, audit.records)
     click.echo(str(write(content, out, f"{loaded.file.name}-v{loaded.file.version}")))
@@ -81,12 +82,12 @@ def _audit(suite: Suite, folder: Path, *, complete: bool) -> Audit:
     from ucbench.leaderboard.tables import differences
 
     threads = suite.file.threads
-    session = api.session(device="cpu", threads=threads)
+    session = api.open_session(device="cpu", threads=threads)
     cells = api.suite_cells(suite, session)
     result = audit(folder, cells, session.with_numerics, threads=threads, complete=complete)
     findings, notes = list(result.findings), list(result.notes)
     if len(result.records) < len(list((folder / "records").glob("*"))):
-        notes.append("Tables were not compared, since some records are not well-formed.")
+        notes.append("Tables were not compared, because some records are not well-formed.")
     else:
         different = differences(folder, suite.file.ranking.defenses, suite.title)
         findings += [Finding("error", f"{folder / name} does not follow from the records.") for name in different]
@@ -95,7 +96,7 @@ def _audit(suite: Suite, folder: Path, *, complete: bool) -> Audit:
     wrong = verify(folder, suite, result.records)
     findings += wrong
     if not wrong and (folder / FINGERPRINTS).exists():
-        notes.append("The fingerprints are those of the files.")
+        notes.append("All fingerprints match.")
     return result._replace(findings=tuple(findings), notes=tuple(notes))
 
 

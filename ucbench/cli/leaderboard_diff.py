@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 @click.argument("one", type=FOLDER)
 @click.argument("other", type=click.Path(exists=True, path_type=Path))
 @click.option(
-    "--suite", metavar="NAME", help="Suite whose ranked defenses the worst case is over; default: each folder's suite."
+    "--suite", metavar="NAME", help="Suite with the defenses of the worst case; default: as each folder says."
 )
 @click.option(
     "--across",
     metavar="AXIS",
     multiple=True,
-    help="Axis in which the boards may differ, such as victim; schedule is the part of it that --schedule changes.",
+    help="An axis in which boards may differ, such as victim; schedule is the part of victim that --schedule changes.",
 )
-@click.option("--same", metavar="THEIRS=OURS", multiple=True, help="What a published name means: 'UC (p=10)=uc'.")
+@click.option("--same", metavar="THEIRS=OURS", multiple=True, help="The component of a published name: 'UC (p=10)=uc'.")
 @as_json
 @verbosity
 def diff_command(
@@ -40,9 +40,9 @@ def diff_command(
 ) -> None:
     """Compare the leaderboard in folder ONE with OTHER: another folder, or a CSV of published figures.
 
-    Prints what only one side has, the differences OTHER - ONE in points of accuracy, with 95 % intervals over the seeds
-    that both have, and how far the orders of the poisoners agree: Kendall's tau-b with a 95 % bootstrap interval over
-    seeds, and its p-value. The orders leave out references and oracles.
+    Prints rows that only one side has, the differences OTHER - ONE in points of accuracy, with 95 % intervals over the
+    common seeds, and how far the orders of the poisoners agree: Kendall's tau-b with a 95 % bootstrap interval over
+    seeds, and its p-value. References and oracles are not ordered.
     """
     from ucbench.errors import UsageError
     from ucbench.leaderboard.compare import compare_boards, compare_published, read_board
@@ -52,7 +52,7 @@ def diff_command(
     left_out: dict[str, int] = {}
     if other.is_dir():
         if same:
-            raise UsageError("--same is for published figures; boards use the same names.")
+            raise UsageError("--same is for published figures; boards are matched by their own names.")
         comparison = compare_boards(board, read_board(other, ranked[1]), across)
     else:
         if across:
@@ -80,7 +80,7 @@ def _published(path: Path, same: tuple[str, ...]) -> Published:
         if not theirs or not ours:
             raise click.BadParameter(f"{text!r} is not of the form THEIRS=OURS.", param_hint="--same")
         pairs[theirs] = ours
-    return read_published(path, namer(api.session().registry, pairs))
+    return read_published(path, namer(api.open_session().registry, pairs))
 
 
 def _print(comparison: Comparison, left_out: dict[str, int], *, without_worst: bool) -> None:
@@ -121,7 +121,7 @@ def _print(comparison: Comparison, left_out: dict[str, int], *, without_worst: b
 
 def _print_orders(orders: tuple[Order, ...], *, without_worst: bool) -> None:
     if not orders:
-        click.echo("\nNo order to compare: no block has two ranked poisoners on both sides.")
+        click.echo("\nNo block has two ranked poisoners on both sides: there is no order to compare.")
         return
     click.echo("\nKendall's tau-b of the orders of poisoners; 95 % bootstrap interval over craft seeds.")
     print_table(
@@ -149,9 +149,9 @@ def _print_orders(orders: tuple[Order, ...], *, without_worst: bool) -> None:
         one, other = map(", ".join, order.defenses)
         if one != other:
             click.echo(f"  Worst cases are over {one} in ONE, {other} in OTHER.")
-    click.echo("\n* fewer than four seeds behind some accuracy: exploratory. Single figures are not resampled.")
+    click.echo("\n* some accuracy has fewer than four seeds: exploratory. Single figures are used as they are.")
     if without_worst:
-        click.echo("No order by worst case: name the suite by --suite, since its ranked defenses are needed.")
+        click.echo("No order by worst case: name the suite with --suite, for its defenses.")
 
 
 def _numbers(line: Difference) -> list[str]:

@@ -1,4 +1,4 @@
-"""What commands share: lazy groups, options of all commands, and the options that name the axes of a matrix."""
+"""What commands share: lazy groups, common options, and the options for the axes of a matrix."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-#: Paths that must exist, and paths that need not.
+#: Paths that must exist (FOLDER, FILE), and paths that need not.
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 OUT_FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -29,13 +29,13 @@ OUT_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 class LazyGroup(click.Group):
-    """Imports a command's module when the command is named, and suggests near names for unknown ones.
+    """Imports a command's module when the command runs, and suggests similar names for unknown ones.
 
-    Modules import what is heavy (torch, numpy, pandas, pydantic) inside their functions.
+    The modules import heavy libraries (torch, numpy, pandas, pydantic) inside their functions.
 
     Args:
-        modules: of the commands, in the order of ``--help``: the command ``new-plugin`` is ``new_plugin_command`` of
-            its module in ``ucbench.cli``.
+        modules: module in ``ucbench.cli`` by command, in the order of ``--help``. The command ``new-plugin`` is the
+            function ``new_plugin_command``.
     """
 
     def __init__(self, *args: Any, modules: Mapping[str, str], **options: Any) -> None:
@@ -65,7 +65,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON inste
 
 
 def plugin_files(command: Command) -> Command:
-    """Add ``--plugin FILE.py``; while the command runs, these files are plugins like the installed ones."""
+    """Add ``--plugin FILE.py``; while the command runs, these files are plugins like installed ones."""
 
     @functools.wraps(command)
     def with_files(*args: Any, plugin: tuple[str, ...], **options: Any) -> Any:
@@ -79,20 +79,20 @@ def plugin_files(command: Command) -> Command:
         metavar="FILE.py",
         type=click.Path(exists=True, dir_okay=False),
         multiple=True,
-        help="Load a single file as a plugin, for a quick try; may be repeated.",
+        help="Load a single file as a plugin, to try it; may be repeated.",
     )
     return cast(Command, option(with_files))
 
 
 def verbosity(command: Command) -> Command:
-    """Add ``-v`` and ``-q``, which may stand before or after the command's name."""
+    """Add ``-v`` and ``-q``, which are valid before and after the command's name."""
     command = click.option(
         "-v",
         "--verbose",
         count=True,
         expose_value=False,
         callback=lambda ctx, param, count: _log_from(logging.INFO if count == 1 else logging.DEBUG, count),
-        help="Say more; twice shows where errors were raised.",
+        help="Print more; twice shows where errors were raised.",
     )(command)
     return click.option(
         "-q",
@@ -100,7 +100,7 @@ def verbosity(command: Command) -> Command:
         is_flag=True,
         expose_value=False,
         callback=lambda ctx, param, quiet: _log_from(logging.ERROR, quiet),
-        help="Leave out warnings.",
+        help="Print no warnings.",
     )(command)
 
 
@@ -109,14 +109,14 @@ def is_quiet() -> bool:
     return logging.getLogger("ucbench").level >= logging.ERROR
 
 
-def _log_from(level: int, given: bool | int) -> None:
-    # Not given must not undo what stood before the command's name.
-    if given:
+def _log_from(level: int, is_set: bool | int) -> None:
+    # An option that is not set after the command's name must not undo the one before it.
+    if is_set:
         logging.getLogger("ucbench").setLevel(level)
 
 
 def axis_options(command: Command) -> Command:
-    """Add every axis, suites and shards, where and how to compute, and plugins to try."""
+    """Add the options for axes, suites, shards, output, numerics, data and plugin files."""
     from ucbench.matrix.axes import AXES
 
     decorators = [
@@ -124,8 +124,16 @@ def axis_options(command: Command) -> Command:
         for axis in AXES
     ]
     decorators += [
-        click.option("--suite", metavar="NAME", help="A suite, or a file FILE.toml; axes given here replace its own."),
-        click.option("--shard", metavar="I/N", help="Only that part of the cells, such as 3/16; releases stay whole."),
+        click.option(
+            "--suite",
+            metavar="NAME",
+            help="A suite, or a file FILE.toml; axes on the command line replace those of the suite.",
+        ),
+        click.option(
+            "--shard",
+            metavar="I/N",
+            help="Only this part of the cells, such as 3/16; cells that share a release stay together.",
+        ),
         click.option("--out", type=OUT_FOLDER, help="Folder for records, results.csv and image sheets."),
         click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),
         click.option("--dtype", default="auto", show_default=True, help="auto, float32 or bfloat16."),
@@ -138,32 +146,32 @@ def axis_options(command: Command) -> Command:
     return command
 
 
-def chosen_axes(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of :func:`ucbench.api.axes` among a command's options; what was not given keeps its default."""
+def requested_axes(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of :func:`ucbench.api.axes` in a command's options; unset options keep their defaults."""
     from ucbench.matrix.axes import AXES
 
     return {axis.name: options[axis.name] for axis in AXES if options[axis.name] not in (None, ())}
 
 
-def chosen_cells(options: Mapping[str, Any], progress: Progress | None = None) -> tuple[list[Cell], Session]:
+def requested_cells(options: Mapping[str, Any], progress: Progress | None = None) -> tuple[list[Cell], Session]:
     """The cells that a command's options name, and the session to run them in.
 
     Raises:
-        UsageError: if they name none, or what does not exist or fit together.
+        UsageError: if they name no cells, or names or values that do not exist or fit together.
     """
-    from ucbench.api import axes, cells_of, session, suite, suite_cells
+    from ucbench.api import axes, cells_of, open_session, suite, suite_cells
     from ucbench.matrix.suite import shard
 
     if options["data_root"] is not None:
         os.environ["UCBENCH_DATA"] = options["data_root"]
-    named = suite(options["suite"]) if options["suite"] else None
-    if named is None and not options["poisoner"]:
-        raise UsageError("Nothing to run: name a poisoner by --poisoner, or a suite by --suite.")
+    requested_suite = suite(options["suite"]) if options["suite"] else None
+    if requested_suite is None and not options["poisoner"]:
+        raise UsageError("Nothing to run: name a poisoner with --poisoner, or a suite with --suite.")
     threads = options["threads"]
-    if threads is None and named is not None:
-        threads = named.file.threads
-    here = session(device=options["device"], dtype=options["dtype"], threads=threads, progress=progress)
-    if named is not None:
-        return suite_cells(named, here, shard=options["shard"], **chosen_axes(options)), here
-    cells = cells_of(axes(**chosen_axes(options)), here)
-    return cells if options["shard"] is None else shard(cells, options["shard"]), here
+    if threads is None and requested_suite is not None:
+        threads = requested_suite.file.threads
+    session = open_session(device=options["device"], dtype=options["dtype"], threads=threads, progress=progress)
+    if requested_suite is not None:
+        return suite_cells(requested_suite, session, shard=options["shard"], **requested_axes(options)), session
+    cells = cells_of(axes(**requested_axes(options)), session)
+    return cells if options["shard"] is None else shard(cells, options["shard"]), session

@@ -1,4 +1,4 @@
-"""What commands print: rich tables on a terminal, complete aligned text in a pipe or file, JSON; and sizes and ages."""
+"""Printing: rich tables on a terminal, complete aligned text in a pipe or file, JSON; sizes and ages as text."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _rounded(value: Any) -> Any:
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows of text below a header; columns that are empty throughout are left out."""
+    """Print rows of text below a header, without empty columns."""
     table = [list(row) for row in rows]
     used = [i for i in range(len(header)) if any(row[i] for row in table)]
     lines = [[row[i] for i in used] for row in table]
@@ -42,7 +42,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def print_facts(facts: Iterable[tuple[str, str]]) -> None:
-    """Print one ``label  value`` a line; facts without a value are left out."""
+    """Print one ``label  value`` per line, without empty values."""
     lines = [[label, value] for label, value in facts if value]
     if sys.stdout.isatty():
         _print_rich(None, lines)
@@ -71,7 +71,7 @@ def _print_rich(titles: Sequence[str] | None, lines: Sequence[Sequence[str]]) ->
 
 
 def as_text(value: Any) -> str:
-    """A value as it is written in a reference: ``none``, ``true``, ``75/90``."""
+    """A value as written in a reference: ``none``, ``true``, ``75/90``."""
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -98,7 +98,7 @@ def as_seconds(ctx: click.Context, param: click.Parameter, value: str | None) ->
 
 
 def size_text(count: int) -> str:
-    """Bytes in the largest unit that leaves a whole number before the point."""
+    """Bytes in the largest unit with a value of at least 1."""
     for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if count >= size:
             return f"{count / size:.1f} {unit}"
@@ -106,7 +106,7 @@ def size_text(count: int) -> str:
 
 
 def age_text(seconds: float) -> str:
-    """Seconds in the largest unit of which there is at least one."""
+    """Seconds in the largest unit with a value of at least 1, up to days."""
     for unit, length in reversed(_SECONDS.items()):
         if seconds >= length and unit != "w":
             return f"{seconds / length:.0f} {unit}"

@@ -1,4 +1,4 @@
-"""Typed parameters as rows: types in the words of a reference, defaults, and what each preset sets."""
+"""Typed parameters as rows: types as in references, defaults, and the values of presets."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 
 
 def parameter_rows(params: type[Params], values: Params | None) -> list[dict[str, Any]]:
-    """The parameters of a component in the order of their declaration, as JSON values.
+    """The parameters of a component in declared order, as JSON values.
 
-    ``default`` is None where a value is ``required``; ``presets`` holds only what each preset sets; ``value``
-    is there only if ``values``, the parameters of one reference, are given.
+    ``default`` is None if the parameter is ``required``. ``presets`` holds the values of presets that set it. With
+    ``values``, the parameters of one reference, each row also has a ``value``.
     """
     rows = []
     for name, field in params.model_fields.items():

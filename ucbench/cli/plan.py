@@ -1,4 +1,4 @@
-"""``ucbench plan``: which cells a run would have, and what they would cost; nothing runs."""
+"""``ucbench plan``: the cells of a run and their costs, without running them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ucbench.cli.options import as_json, axis_options, chosen_cells, verbosity
+from ucbench.cli.options import as_json, axis_options, requested_cells, verbosity
 from ucbench.cli.output import print_json, print_table
 from ucbench.matrix.axes import AXES, heading
 from ucbench.progress import duration
@@ -19,20 +19,21 @@ if TYPE_CHECKING:
 
 @click.command("plan")
 @axis_options
-@click.option("--time", "probe", is_flag=True, help="Time two steps of every kind of training never done here.")
+@click.option(
+    "--time", "probe", is_flag=True, help="Time two steps of every kind of training that was never done here."
+)
 @as_json
 @verbosity
 def plan_command(as_json: bool, out: Path | None, probe: bool, **options: Any) -> None:
     """Show the cells of a run without running them.
 
-    Seconds are those that cells of the same victim, or crafts of the same poisoner, took on this machine's store
-    before; unknown ones are shown as ?. With --time, trainings never done here are timed for two steps; how long a
-    poisoner crafts is known only once it has.
+    Seconds are predicted from earlier trainings of the same victim and crafts of the same poisoner on this machine; ?
+    means that there are none. With --time, two steps of the missing trainings are timed. Crafts cannot be timed so.
     """
     from ucbench.api import plan_session
 
-    chosen, here = chosen_cells(options)
-    cells = plan_session(chosen, here, out=out, probe=probe)
+    requested, session = requested_cells(options)
+    cells = plan_session(requested, session, out=out, probe=probe)
     if as_json:
         print_json(
             [
@@ -46,30 +47,30 @@ def plan_command(as_json: bool, out: Path | None, probe: bool, **options: Any) -
     missing = [cell for cell in cells if not cell.done]
     text = f"{len(cells)} cells, {len(cells) - len(missing)} done"
     if missing:
-        known = [cell.seconds for cell in missing if cell.seconds is not None]
-        costs = [f"about {duration(sum(known))}"] if known else []
-        if len(known) < len(missing):
-            costs.append(f"{len(missing) - len(known)} cells of a kind never timed on this machine")
+        seconds = [cell.seconds for cell in missing if cell.seconds is not None]
+        costs = [f"about {duration(sum(seconds))}"] if seconds else []
+        if len(seconds) < len(missing):
+            costs.append(f"{len(missing) - len(seconds)} cells of a kind never timed on this machine")
         text += f"; the rest: {', and '.join(costs)}"
     click.echo(f"{text}.")
 
 
 def _print(cells: Sequence[PlannedCell]) -> None:
-    """One line per cell; columns of low priority only where cells differ in them."""
+    """Print one line per cell, with columns of low priority only if cells differ in them."""
     values = [cell.cell.describe() for cell in cells]
     shown = [
         name
         for axis in AXES
         for name in axis.columns
-        if axis.priority == 1 or len({str(one[name]) for one in values}) > 1
+        if axis.priority == 1 or len({str(cell[name]) for cell in values}) > 1
     ]
     lines = [
         [
-            *("" if one[name] is None else str(one[name]) for name in shown),
+            *("" if description[name] is None else str(description[name]) for name in shown),
             "stored" if cell.release_done else "to craft",
             "done" if cell.done else "to run",
             "" if cell.done else "?" if cell.seconds is None else f"{cell.seconds:.0f}",
         ]
-        for one, cell in zip(values, cells, strict=True)
+        for description, cell in zip(values, cells, strict=True)
     ]
     print_table([*map(heading, shown), "release", "cell", "seconds"], lines)

@@ -1,4 +1,4 @@
-"""``ucbench plugins`` and ``ucbench new-plugin``: installed plugins and what failed; the start of a new one."""
+"""``ucbench plugins`` and ``ucbench new-plugin``: installed plugins and their errors; starting a new one."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ from ucbench.plugins.specs import SPEC_KINDS
 @as_json
 @verbosity
 def plugins_command(as_json: bool) -> None:
-    """Show installed plugins and why any was left out.
+    """Show installed plugins, and why a plugin was left out.
 
-    With UCBENCH_PLUGINS=NAME,... only these are loaded; with UCBENCH_PLUGINS=none, none is. `-vv` shows where
-    a plugin failed.
+    UCBENCH_PLUGINS=NAME,... loads only these, UCBENCH_PLUGINS=none loads none. `-vv` shows where a plugin failed.
     """
     registry = installed()
     restriction = os.environ.get(RESTRICT_VARIABLE)
@@ -63,13 +62,13 @@ def plugins_command(as_json: bool) -> None:
 
 @click.command("new-plugin")
 @click.argument("name")
-@click.option("--kind", type=click.Choice(list(SPEC_KINDS)), required=True, help="What the component is.")
-@click.option("--out", type=OUT_FOLDER, default=".", help="Folder to make it in; default: the current one.")
+@click.option("--kind", type=click.Choice(list(SPEC_KINDS)), required=True, help="Kind of the component.")
+@click.option("--out", type=OUT_FOLDER, default=".", help="Parent folder; default: the current one.")
 @verbosity
 def new_plugin_command(name: str, kind: str, out: Path) -> None:
-    """Write ./ucbench-NAME, a distribution with a component NAME to be changed into your own.
+    """Write ./ucbench-NAME, a distribution with a component NAME, as the start of your own.
 
-    It can be installed, keeps the contract of its kind and has tests.
+    It can be installed, follows the contract of its kind and has tests.
 
     \b
       ucbench new-plugin my-noise --kind poisoner
@@ -88,6 +87,6 @@ def new_plugin_command(name: str, kind: str, out: Path) -> None:
 
 
 def _components(plugin: LoadedPlugin) -> dict[str, list[str]]:
-    """Names of what the plugin registers, by kind."""
+    """Names of the plugin's components, by kind."""
     kinds = dict.fromkeys(spec.kind for spec in plugin.specs)
     return {kind: [spec.name for spec in plugin.specs if spec.kind == kind] for kind in kinds}

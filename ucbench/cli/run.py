@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ucbench.cli.options import as_json, axis_options, chosen_cells, is_quiet, verbosity
+from ucbench.cli.options import as_json, axis_options, is_quiet, requested_cells, verbosity
 from ucbench.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     default="serial",
     show_default=True,
     metavar="NAME",
-    help="What computes the cells: serial, process, process:workers=2,limit=3600 (seconds a cell), ray.",
+    help="What computes the cells: serial, process, process:workers=2,limit=3600 (seconds per cell), ray.",
 )
 @click.option(
     "--rerun",
     type=click.Choice(["missing", "failed", "all"]),
     default="failed",
     show_default=True,
-    help="Compute cells without a record only; those that failed too; or all again, with what comes out differently.",
+    help="Compute only cells without a record; also those that failed; or all, and report differences.",
 )
 @as_json
 @verbosity
 def run_command(as_json: bool, out: Path | None, executor: str, rerun: Rerun, **options: Any) -> int:
     """Craft, train and evaluate the cross product of the axes.
 
-    Every axis may be repeated. Clean and sham references are added. What is in the store or in --out is not computed
+    Every axis may be repeated. Clean and sham references are added. Cells in the store or in --out are not computed
     again.
 
     \b
@@ -47,8 +47,8 @@ def run_command(as_json: bool, out: Path | None, executor: str, rerun: Rerun, **
     from ucbench.progress import reporting
 
     with reporting(quiet=is_quiet()) as progress:
-        cells, here = chosen_cells(options, progress)
-        records = run_session(cells, here, out=out, executor=executor, rerun=rerun)
+        cells, session = requested_cells(options, progress)
+        records = run_session(cells, session, out=out, executor=executor, rerun=rerun)
 
     from ucbench.cli.summary import print_summary
     from ucbench.results.table import columns, dicts, rows

@@ -1,4 +1,4 @@
-"""The summary of ``ucbench run``: means over seeds with the differences to references, and the gates."""
+"""The summary of ``ucbench run``: means over seeds beside their references, and the gates."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from ucbench.results.table import Row, Summary, columns, summarise
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Columns shown only where rows differ in them, and numbers that are always shown.
+#: Columns shown only if rows differ in them, and numbers that are always shown.
 _VARYING = [name for name in GROUP_COLUMNS if name not in ("poisoner", "norm", "epsilon")]
 _NUMBERS = [number for number in AVERAGED if number.summary]
 
 
 def print_summary(table: pd.DataFrame) -> None:
-    """Print one line per group of rows that differ only in seeds, then the common values, then the gates.
+    """Print one line per group of rows that differ only in their seeds; then shared settings, seeds and gates.
 
-    A narrow terminal omits the numbers of the lowest priority.
+    A narrow terminal does not show the numbers of the lowest priority.
     """
     groups = summarise(table)
     # Requested metrics follow the numbers of every record.
@@ -41,15 +41,15 @@ def print_summary(table: pd.DataFrame) -> None:
         )
         measured.append([group.means[n.name].text(n.shown, n.factor, constant=False) for n in numbers])
         seeds.append(f"{group.done}" + (f" ({group.failed} failed)" if group.failed else ""))
-    fitting = _fitting([[*left, count] for left, count in zip(leading, seeds, strict=True)], measured)
+    places = _fitting([[*left, count] for left, count in zip(leading, seeds, strict=True)], measured)
     header, *lines = (
-        [*left, *(texts[place] for place in fitting), count]
+        [*left, *(texts[place] for place in places), count]
         for left, texts, count in zip(leading, measured, seeds, strict=True)
     )
     print_table(header, lines)
-    if len(fitting) < len(_shown(measured)):
+    if len(places) < len(_shown(measured)):
         click.echo("A wider terminal shows more columns; results.csv and --json have all.")
-    # Zero trusted images are the rule.
+    # Not printed: 0 trusted images.
     shared = {name: groups[0].shared[name] for name in _VARYING if groups and name not in varying}
     click.echo("; ".join(f"{heading(name)} {value}" for name, value in shared.items() if value != 0))
     if groups:
@@ -65,20 +65,17 @@ def _shown(lines: Sequence[Sequence[str]]) -> list[int]:
 
 
 def _fitting(fixed: Sequence[Sequence[str]], lines: Sequence[Sequence[str]]) -> list[int]:
-    """Indices of the first columns of ``lines`` that fit beside the ``fixed`` ones; at least one.
-
-    In a file or a pipe, all fit.
-    """
+    """Places of the first columns of ``lines`` that fit beside the ``fixed`` ones, at least one; all in a pipe."""
 
     def width(lines: Sequence[Sequence[str]], place: int) -> int:
         return 2 + max(len(line[place]) for line in lines)
 
-    shown = _shown(lines)
+    places = _shown(lines)
     if sys.stdout.isatty():
         room = shutil.get_terminal_size().columns - sum(width(fixed, place) for place in range(len(fixed[0])))
-        while len(shown) > 1 and sum(width(lines, place) for place in shown) > room:
-            shown.pop()
-    return shown
+        while len(places) > 1 and sum(width(lines, place) for place in places) > room:
+            places.pop()
+    return places
 
 
 def _budget(row: Row) -> str:

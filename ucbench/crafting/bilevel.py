@@ -1,8 +1,7 @@
-"""What bi-level poisoners share: a network and the perturbations of all images, advanced in turn.
+"""What bi-level poisoners share: a network and the perturbations of all images, optimised alternately.
 
-The perturbations of ``N`` images live on the device as float32 beside the images as uint8. Every random decision is a
-function of a step's or a round's number, so that a craft which is interrupted between rounds goes on as if it had not
-been.
+The device holds the perturbations of ``N`` images as float32 beside the images as uint8. Every random decision is a
+function of the number of a step or round, so a craft that is interrupted between rounds resumes with equal results.
 """
 
 from __future__ import annotations
@@ -27,19 +26,19 @@ if TYPE_CHECKING:
 
 
 class BiLevel:
-    """The state of a bi-level craft, and the moves it is made of.
+    """The state of a bi-level craft, and its steps.
 
     Args:
         train: the images to perturb; labels are required.
         run: gives surrogate, budget, engine, seeds and checkpoint.
-        options: of the network's SGD, see :class:`ucbench.training.Stepper`.
+        options: of the network's SGD, see :class:`ucbench.Stepper`.
 
     Attributes:
         network: the surrogate's fresh network for the classes and size of ``train``.
         delta: float32 ``[N, 3, H, W]`` on the device, zero at first.
         labels: int64 ``[N]`` on the device.
         radius: of the linf ball, on the [0, 1] scale.
-        history: what the poisoner appends a round, kept across interruptions: a list of mappings of numbers.
+        history: numbers by name, one mapping per round, appended by the poisoner; saved in checkpoints.
 
     Raises:
         UsageError: if the run has no surrogate.
@@ -63,7 +62,7 @@ class BiLevel:
         return self._pixels[indices].float().div_(255.0)
 
     def poisoned(self, indices: Tensor) -> Tensor:
-        """The same with their perturbations, clipped to [0, 1]."""
+        """The perturbed images ``[B, 3, H, W]`` at ``indices`` ``[B]``, clipped to [0, 1]."""
         return (self.clean(indices) + self.delta[indices]).clamp_(0.0, 1.0)
 
     def batches(self, batch: int, stream: str | None = None) -> Iterator[Tensor]:
@@ -84,11 +83,18 @@ class BiLevel:
         lr: Callable[[int], float] | float | None = None,
         before: Callable[[int, Tensor], None] | None = None,
     ) -> Tensor:
-        """Train the network on the poisoned images for ``steps`` steps, of which the first has number ``first``.
+        """Train the network on the poisoned images for the steps ``first`` to ``first + steps - 1``.
 
-        Batches go on through shuffled passes over the data from call to call: step s takes the s-th batch. ``before``
-        is called ahead of every step with its number and its batch's indices, and may perturb them anew; a network
-        that it froze it must thaw. Returns the mean loss, on the device.
+        Args:
+            first: number of the first step. Step s takes the s-th batch of the shuffled passes over the data.
+            steps: number of steps.
+            batch: images per step, at most.
+            lr: learning rate, or a function of the step's number.
+            before: called ahead of every step with its number and the indices of its batch; may change their
+                perturbations. It must :meth:`thaw` the network if it froze it.
+
+        Returns:
+            The mean loss, a scalar on the device.
         """
         count, per_pass = len(self), self.steps_per_pass(batch)
         total = torch.zeros((), device=self.delta.device)
@@ -112,15 +118,15 @@ class BiLevel:
         return split_evenly(len(self), batch)
 
     def frozen(self) -> nn.Module:
-        """The network in eval mode without weight gradients, for the perturbations' turn; :meth:`thaw` undoes it."""
+        """The network in eval mode without weight gradients, to optimise perturbations; :meth:`thaw` undoes it."""
         return self.network.eval().requires_grad_(False)
 
     def thaw(self) -> None:
-        """Let the network learn again."""
+        """Set the network to train mode, with weight gradients."""
         self.network.train().requires_grad_(True)
 
     def put(self, indices: Tensor, delta: Tensor) -> None:
-        """Set the perturbations of ``indices``, cut to the ball and to what keeps the images in [0, 1]."""
+        """Set the perturbations of ``indices``, clipped to the ball and so that the images stay in [0, 1]."""
         self.delta[indices] = project(delta.detach(), self.clean(indices), self.radius)
 
     def save(self, rounds: int, extra: Mapping[str, NDArray[Any]] | None = None) -> None:
@@ -139,7 +145,7 @@ class BiLevel:
         )
 
     def resume(self) -> tuple[int, dict[str, NDArray[Any]]]:
-        """Take up what was saved: the number of finished rounds (0 if there is nothing) and the extra arrays."""
+        """Load the checkpoint; returns the number of finished rounds (0 without one) and the extra arrays."""
         saved = self._run.checkpoint.load()
         if saved is None:
             return 0, {}

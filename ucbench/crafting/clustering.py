@@ -31,30 +31,30 @@ class Clusters:
 
 def extract_features(surrogate: Surrogate, images: ImageSet, device: torch.device, batch: int = 250) -> torch.Tensor:
     """Features float32 ``[N, D]`` of all images, on the CPU."""
-    return torch.cat([features.float().cpu() for features in _through(surrogate.features, images, device, batch)])
+    return torch.cat([features.float().cpu() for features in _batched(surrogate.features, images, device, batch)])
 
 
 def predict_classes(
     surrogate: Surrogate, images: ImageSet, device: torch.device, batch: int = 250
 ) -> NDArray[np.int64]:
-    """The class of the highest score ``[N]`` that the surrogate gives every image."""
-    return torch.cat([scores.argmax(1).cpu() for scores in _through(surrogate.logits, images, device, batch)]).numpy()
+    """The class with the highest score of the surrogate, int64 ``[N]``."""
+    return torch.cat([scores.argmax(1).cpu() for scores in _batched(surrogate.logits, images, device, batch)]).numpy()
 
 
-def _through(
-    layers: Callable[[torch.Tensor], torch.Tensor], images: ImageSet, device: torch.device, batch: int
+def _batched(
+    model: Callable[[torch.Tensor], torch.Tensor], images: ImageSet, device: torch.device, batch: int
 ) -> Iterator[torch.Tensor]:
     for start in range(0, len(images), batch):
         block = torch.from_numpy(images.images[start : start + batch].copy()).to(device)
         with torch.no_grad():
-            yield layers(block.float().div_(255.0))
+            yield model(block.float().div_(255.0))
 
 
 def cluster(features: torch.Tensor, k: int, seed: int) -> Clusters:
     """k-means (k-means++ starts, best of ``N_INIT``) of features ``[N, D]``.
 
     Raises:
-        UsageError: if there are fewer images, or fewer different ones, than clusters.
+        UsageError: if there are fewer images, or fewer distinct ones, than clusters.
     """
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
@@ -64,21 +64,21 @@ def cluster(features: torch.Tensor, k: int, seed: int) -> Clusters:
     # scikit-learn sums in an order that depends on its own thread count, which torch's setting does not reach.
     with threadpool_limits(limits=torch.get_num_threads()):
         fitted = KMeans(n_clusters=k, n_init=N_INIT, random_state=seed % 2**32).fit(features.double().numpy())
-    found = len(np.unique(fitted.labels_))
-    if found < k:
-        raise UsageError(f"{k} clusters were asked for, but the surrogate sees only {found} different images.")
+    distinct = len(np.unique(fitted.labels_))
+    if distinct < k:
+        raise UsageError(f"{k} clusters were requested, but the surrogate tells only {distinct} images apart.")
     return Clusters(fitted.cluster_centers_.astype(np.float32), fitted.labels_.astype(np.int64))
 
 
 def clusters_of(train: ImageSet, k: int, run: Run, surrogate: Surrogate) -> Clusters:
     """Cluster ``train`` by the features of ``surrogate``.
 
-    The seed is the craft seed's stream ``clusters``, so that UC and a label-based poisoner with craft labels
-    ``clusters`` of the same surrogate, number and craft seed work on the same clusters.
+    The seed comes from the stream ``clusters`` of ``run``. UC and a label-based poisoner with craft labels ``clusters``
+    of the same surrogate, number and craft seed therefore work on the same clusters.
     """
     return cluster(extract_features(surrogate, train, run.device), k, run.seed("clusters"))
 
 
 def nearest_centre(features: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
-    """Index ``[N]`` of the Euclidean-nearest of ``centres`` ``[K, D]`` for every feature ``[N, D]``."""
+    """Index ``[N]`` of the nearest of ``centres`` ``[K, D]``, in Euclidean distance, for every feature ``[N, D]``."""
     return torch.cdist(features.double(), centres.double()).argmin(1)

@@ -1,4 +1,4 @@
-"""The way from a craft and its images to a release: craft labels first, then the surrogate, then the poisoner."""
+"""From a craft and its images to a release: craft labels, then the surrogate, then the poisoner."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def craft_labels(craft: Craft, images: ImageSet, exploiter: ImageSet | None, session: Session) -> ImageSet:
-    """``images`` under the labels that the poisoner is given.
+    """``images`` under the craft labels.
 
     Args:
         exploiter: the same images under the exploiter's labels, for oracle references; None for all others.
@@ -42,18 +42,18 @@ def craft_labels(craft: Craft, images: ImageSet, exploiter: ImageSet | None, ses
     if labels.source == "none":
         return bare
     with deterministic(session.numerics):
-        named = labels.model or craft.surrogate
-        assert named is not None
-        model = open_surrogate(named, craft.drawn_seed, images, session)
+        component = labels.model or craft.surrogate
+        assert component is not None
+        model = open_surrogate(component, craft.drawn_seed, images, session)
         if labels.source == "predicted":
-            # The classes that the model sees in the images, renumbered to those that occur, in their order.
+            # Only predicted classes that occur are numbered, in the model's order.
             numbers, predicted = np.unique(predict_classes(model, images, session.engine.device), return_inverse=True)
             return bare.with_labels(
                 predicted.reshape(-1).astype(np.int64), tuple(f"predicted {number}" for number in numbers)
             )
         run = Run(session.engine, ("craft", craft.drawn_seed), session.progress)
-        found = clusters_of(images, labels.clusters, run, model)
-        return bare.with_labels(found.assignment, tuple(f"cluster {k}" for k in range(labels.clusters)))
+        clusters = clusters_of(images, labels.clusters, run, model)
+        return bare.with_labels(clusters.assignment, tuple(f"cluster {k}" for k in range(labels.clusters)))
 
 
 def craft_release(
@@ -95,7 +95,7 @@ def craft_release(
 
 
 def shuffle_release(craft: Craft, base: Release, images: ImageSet) -> Release:
-    """The perturbations of another craft's release, dealt to the images at random."""
+    """The perturbations of another craft's release, assigned to the images at random without replacement."""
     order = np.random.default_rng(derive_seed("craft", craft.drawn_seed, "shuffled")).permutation(len(images))
     delta = np.asarray(base.changes, np.float32) / np.float32(LEVELS)
     release = make_release(Perturbation(delta, base.index[order]), images, craft.budget)
@@ -111,11 +111,11 @@ def perturb_unseen(
     labels: NDArray[np.int64] | None,
     session: Session,
 ) -> ImageSet | None:
-    """``unseen`` with the perturbation that each image would have got, or None where the method cannot tell.
+    """``unseen`` with the perturbation that the poisoner would assign to each image; None if it cannot.
 
     Args:
-        train: the protector's images, on which a fitted surrogate was fitted.
-        labels: of ``unseen``, int64 ``[N]``, of the kind the poisoner crafted with; None if it had none.
+        train: the protector's images, which a fitted surrogate was fitted on.
+        labels: of ``unseen``, int64 ``[N]``, from the source of the craft labels; None if there are none.
     """
     poisoner = craft.poisoner.build()
     if not hasattr(poisoner, "assign"):
@@ -125,10 +125,10 @@ def perturb_unseen(
         index = poisoner.assign(unseen.with_labels(None), labels, release.state, run)
     if index is None:
         return None
-    chosen = np.asarray(index, np.int64)
+    index = np.asarray(index, np.int64)
     if hasattr(poisoner, "transform"):
-        return unseen.with_images(_transform(poisoner, unseen, chosen, release, session.engine.device))
-    return unseen.with_images(materialise(unseen.images, release.changes, chosen))
+        return unseen.with_images(_transform(poisoner, unseen, index, release, session.engine.device))
+    return unseen.with_images(materialise(unseen.images, release.changes, index))
 
 
 def _craft_run(
@@ -136,9 +136,9 @@ def _craft_run(
 ) -> CraftRun:
     surrogate: Surrogate | None = None
     if craft.surrogate is not None:
-        # A protector who is given a model's labels has no original ones to train a surrogate with.
-        known = images if craft.labels.model is None else labelled
-        surrogate = open_surrogate(craft.surrogate, craft.drawn_seed, known, session)
+        # A protector with a model's labels has no original ones to train a surrogate with.
+        train = images if craft.labels.model is None else labelled
+        surrogate = open_surrogate(craft.surrogate, craft.drawn_seed, train, session)
     return CraftRun(
         session.engine,
         craft.drawn_seed,
@@ -152,7 +152,7 @@ def _craft_run(
 def _transform(
     poisoner: Any, unseen: ImageSet, index: NDArray[np.int64], release: Release, device: torch.device
 ) -> NDArray[np.uint8]:
-    """Images ``[N, 3, H, W]`` changed by the poisoner's own rule, block by block."""
+    """Images ``[N, 3, H, W]`` changed by the poisoner's ``transform``, block by block."""
     changed = np.empty_like(unseen.images)
     with torch.no_grad():
         for block in blocks(unseen.images.shape):

@@ -16,15 +16,15 @@ from ucbench.errors import UsageError
 class FrozenNetwork(nn.Module):
     """A network in eval mode, without gradients on its weights.
 
-    A subclass says what its features are (:meth:`penultimate`). Without one, they are the network's output.
+    Its features are the network's output, unless a subclass overrides :meth:`penultimate`.
 
     Args:
         network: normalised images ``[B, 3, H, W]`` to scores ``[B, K]``.
         mean: per channel, on the [0, 1] scale.
-        std: likewise.
+        std: per channel, on the [0, 1] scale.
         size: height and width, in pixels, to which whole images are resized; None leaves them as they are. Results of
             resizing are not rounded to 8 bits, so that every pixel has a gradient.
-        mode: how they are resized.
+        mode: interpolation.
 
     Attributes:
         dtype: float32, or bfloat16 to run the layers in autocast; pixels and results are float32 throughout.
@@ -58,7 +58,7 @@ class FrozenNetwork(nn.Module):
         return self.compute(self.penultimate, x)
 
     def penultimate(self, x: Tensor) -> Tensor:
-        """What the network makes of prepared images, up to its classifier: ``[B, D]``."""
+        """Features ``[B, D]`` of prepared images, the input of the classifier."""
         features: Tensor = self.network(x)
         return features
 
@@ -67,7 +67,7 @@ class FrozenNetwork(nn.Module):
         return self.size
 
     def prepare(self, x: Tensor) -> Tensor:
-        """Images ``[B, 3, H, W]`` in [0, 1] as the network takes them: resized, normalised, channels-last."""
+        """Images ``[B, 3, H, W]`` in [0, 1] as the network's input: resized, normalised, channels-last."""
         size = self.input_size(x)
         if size is not None:
             x = resize(x, size, self.mode)
@@ -81,7 +81,7 @@ class FrozenNetwork(nn.Module):
 
 
 class NetworkSurrogate:
-    """A surrogate around one :class:`FrozenNetwork`, which may come before or after its device is known."""
+    """A surrogate around one :class:`FrozenNetwork`, which may be set before or after :meth:`to` is called."""
 
     def __init__(self, network: FrozenNetwork | None = None) -> None:
         self._network: FrozenNetwork | None = None
@@ -90,7 +90,7 @@ class NetworkSurrogate:
             self.adopt(network)
 
     def adopt(self, network: FrozenNetwork) -> None:
-        """Use ``network`` from now on, on the device and in the precision set by :meth:`to`."""
+        """Use ``network``, on the device and in the precision set by :meth:`to`."""
         self._network = network.to(self._device)
         network.dtype = self._dtype
 
@@ -104,7 +104,7 @@ class NetworkSurrogate:
         """The network with its weights; neither argument changes it.
 
         Raises:
-            UsageError: before a fitted surrogate was fitted or restored.
+            UsageError: if a fitted surrogate is neither fitted nor restored yet.
         """
         if self._network is None:
             raise UsageError(f"{type(self).__name__} has no weights yet: call fit() or restore() first.")

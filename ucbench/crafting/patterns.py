@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def on_grid(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Spread ``values`` ``[M, C, G, G]`` over pictures of ``size`` (height, width): float32 ``[M, C, H, W]``.
+    """Spread ``values`` ``[M, C, G, G]`` over images of ``size`` (height, width): float32 ``[M, C, H, W]``.
 
     Pixel row r shows grid row ``r * G // H``; blocks are equal where G divides the side and differ by a pixel
     elsewhere.

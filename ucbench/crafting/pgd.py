@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def project(delta: Tensor, x: Tensor, radius: float) -> Tensor:
-    """``delta`` cut to +-``radius``, then to what keeps ``x + delta`` in [0, 1]; all float32 ``[B, 3, H, W]``."""
+    """``delta`` clipped to +-``radius``, then so that ``x + delta`` is in [0, 1]; all float32 ``[B, 3, H, W]``."""
     delta = delta.clamp(-radius, radius)
     return (x + delta).clamp(0.0, 1.0) - x
 
@@ -21,14 +21,14 @@ def pgd(
 
     Args:
         x: images ``[B, 3, H, W]`` in [0, 1].
-        delta: where to start, within the ball; not modified.
-        objective: a scalar of the perturbed images. Its negative makes this an ascent.
+        delta: the start; not modified.
+        objective: a scalar function of the perturbed images; negate it to ascend.
         steps: number of steps.
-        step: length of a step on the [0, 1] scale; state it in proportion to ``radius``.
+        step: length of a step on the [0, 1] scale, best a multiple of ``radius``.
         radius: of the ball, on the [0, 1] scale.
 
     Returns:
-        The new perturbations ``[B, 3, H, W]``, detached, within the ball and keeping the images in [0, 1].
+        The perturbations ``[B, 3, H, W]`` after the last step, detached, projected by :func:`project`.
     """
     delta = project(delta, x, radius)
     for _ in range(steps):

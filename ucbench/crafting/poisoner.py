@@ -1,4 +1,4 @@
-"""The contract of poisoners: what they are given, and what they return."""
+"""The contract of poisoners: their run, and what they return."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Perturbation:
 
     Attributes:
         delta: float32 ``[M, 3, H, W]`` in units of the [0, 1] pixel scale, to be *added* to the images.
-        index: int64 ``[N]`` into ``delta``, one entry per image; None means M = N and image i gets ``delta[i]``.
-        state: named arrays stored with the release (cluster centres and the like), for ``assign``.
+        index: int64 ``[N]`` into ``delta``; None means M = N, and image i gets ``delta[i]``.
+        state: arrays by name that are stored with the release for ``assign``, such as cluster centres.
     """
 
     delta: NDArray[np.float32]
@@ -36,30 +36,30 @@ class Perturbation:
 
 
 class Checkpoint(Protocol):
-    """Where a long craft saves its progress, so that an interrupted one resumes."""
+    """Where a long craft saves its progress, to resume after an interruption."""
 
     def load(self) -> tuple[int, dict[str, NDArray[Any]]] | None:
         """The last saved ``(step, arrays)``, or None."""
 
     def save(self, step: int, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Save atomically; may be called at every step, the core decides how often it writes."""
+        """Save atomically. May be called at every step; the core decides how often it writes."""
 
 
 class NoCheckpoint:
-    """A checkpoint that keeps nothing."""
+    """A checkpoint that stores nothing."""
 
     def load(self) -> tuple[int, dict[str, NDArray[Any]]] | None:
         return None
 
     def save(self, step: int, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Keep nothing."""
+        """Do nothing."""
 
 
 class CraftRun(Run):
-    """What a poisoner is given.
+    """The run of a poisoner.
 
     Attributes:
-        budget: what the core will project the perturbation to.
+        budget: the core projects the perturbation to it.
         checkpoint: where to save progress.
     """
 
@@ -97,11 +97,12 @@ class Poisoner(Protocol):
     def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
         """Perturb ``train``. ``train.labels`` are the craft labels, or None.
 
-        A poisoner may also define ``assign(images, labels, state, run) -> int64 [B] | None``: the perturbation that
-        each image of an unseen :class:`ucbench.ImageSet` would have got; None where it cannot tell. ``labels`` are of
-        the kind it crafted with, or None. Accuracy on the *perturbed* test set is measured through it.
+        A poisoner may also define ``assign(images, labels, state, run) -> int64 [B] | None``: the index of the
+        perturbation that each image of an unseen :class:`ucbench.ImageSet` would get, or None if it cannot say.
+        ``labels`` come from the source of the craft labels, or are None. The accuracy on the *perturbed* test set is
+        measured with it.
 
-        A poisoner that does more than add a shared array may define, beside ``assign``,
+        A poisoner that does more than add a shared array may also define
         ``transform(images, index, state) -> images``: float32 tensors ``[B, 3, H, W]`` in [0, 1] to the same, with
-        ``index`` int64 ``[B]`` as assigned. It replaces the addition for unseen images.
+        ``index`` int64 ``[B]`` from ``assign``. It replaces the addition for unseen images.
         """

@@ -1,4 +1,4 @@
-"""The reference rows, which every table is read against; :mod:`ucbench.plugins.builtin` registers them."""
+"""The reference poisoners that every table is read against; :mod:`ucbench.plugins.builtin` registers them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ucbench.plugins.params import Params
 
 
 class Clean:
-    """No perturbation at all."""
+    """No perturbation."""
 
     def __init__(self, params: Params) -> None:
         self.params = params
@@ -26,8 +26,8 @@ class Clean:
 class Sham:
     """Noise without information.
 
-    Uniform integers in [-epsilon, epsilon] (linf), a random direction of full length (l2), or random values in random
-    places (l0).
+    Uniform integers in [-epsilon, epsilon] (linf), a random direction of length epsilon (l2), or random values at
+    epsilon random pixels (l0).
     """
 
     def __init__(self, params: Params) -> None:
@@ -37,11 +37,11 @@ class Sham:
         """Perturbations ``[N, 3, H, W]``.
 
         Raises:
-            UsageError: for an unbounded budget, of which there is no sham.
+            UsageError: for an unbounded budget.
         """
         budget = run.budget
         if budget.epsilon is None:
-            raise UsageError("There is no sham of an unbounded budget.")
+            raise UsageError("An unbounded budget has no sham.")
         rng = np.random.default_rng(run.seed("sham"))
         shape = train.images.shape
         if budget.norm == "linf":
@@ -52,15 +52,15 @@ class Sham:
             delta *= budget.epsilon / np.sqrt(np.square(delta).sum((1, 2, 3), keepdims=True))
         else:
             scores = rng.random((shape[0], shape[2] * shape[3]), np.float32)
-            chosen = np.argsort(scores, 1)[:, : int(budget.epsilon)]
+            pixels = np.argsort(scores, 1)[:, : int(budget.epsilon)]
             mask = np.zeros_like(scores, bool)
-            np.put_along_axis(mask, chosen, True, 1)
+            np.put_along_axis(mask, pixels, True, 1)
             delta *= mask.reshape(shape[0], 1, shape[2], shape[3])
         return Perturbation(delta)
 
 
 class Positive:
-    """A random pattern of ``grid`` x ``grid`` blocks of +-epsilon a channel for every class."""
+    """One random pattern per class: ``grid`` x ``grid`` blocks of +-epsilon in each channel."""
 
     def __init__(self, params: PositiveParams) -> None:
         self.params = params
@@ -76,14 +76,14 @@ class Positive:
         return Perturbation(np.float32(radius) * patterns, train.known_labels)
 
     def assign(self, images: ImageSet, labels: NDArray[np.int64], state: object, run: CraftRun) -> NDArray[np.int64]:
-        """The pattern of each image's own class."""
+        """The pattern of each image's class."""
         return labels
 
 
 class Shuffled:
-    """Another poisoner's perturbations, each given to an image drawn at random without replacement.
+    """Another poisoner's perturbations, each assigned to an image drawn at random without replacement.
 
-    Norm, spectrum and the number of images that share a perturbation stay; what ties a perturbation to its image is
+    Norm, spectrum and the number of images per perturbation stay; the tie between a perturbation and its image is
     lost. The core makes it from the other poisoner's release, which is crafted once for both.
     """
 
@@ -92,4 +92,4 @@ class Shuffled:
 
     def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
         """Raises UsageError: there is nothing to craft."""
-        raise UsageError(f"shuffled:{self.params.poisoner} is made from a release, which only a run has.")
+        raise UsageError(f"shuffled:{self.params.poisoner} is made from a stored release. Use it in a run.")

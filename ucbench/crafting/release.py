@@ -1,7 +1,7 @@
-"""Releases: what a poisoner's perturbation becomes once it is projected, rounded, checked and measured.
+"""Releases: a poisoner's perturbation after it is checked, projected, rounded and measured.
 
-A release is stored as integer changes, one for each image or K shared ones, and becomes pictures only when
-they are needed. Components are not trusted: images, order and count are the source's, whatever they return.
+A release is stored as integer changes, one per image or K shared ones; images are computed from it when needed.
+Components are not trusted: images, order and count are the source's, whatever they return.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ucbench.crafting.poisoner import Perturbation
-from ucbench.data.budget import BLOCK_VALUES, Budget, blocks, measure
+from ucbench.data.budget import BLOCK_VALUES, Budget, blocks
+from ucbench.data.distortion import measure
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import ContractError
 
@@ -28,14 +29,14 @@ _STATE = "state."
 
 @dataclass(frozen=True, eq=False)
 class Release:
-    """What a protector publishes, as the difference from the source.
+    """What a protector publishes, as differences from the source.
 
     Attributes:
         changes: int16 ``[M, 3, H, W]`` in 8-bit levels, within the budget; possibly a memory map.
         index: int64 ``[N]``: image i of the source is changed by ``changes[index[i]]``.
-        state: arrays the poisoner keeps to assign perturbations to unseen images.
-        meta: JSON values: ``budget``, ``measured`` (see :func:`ucbench.data.budget.measure`), ``moved_share`` and
-            ``clipped_share`` (see :func:`make_release`), and what the crafting run adds.
+        state: arrays with which the poisoner assigns perturbations to unseen images.
+        meta: JSON values: ``budget``, ``measured`` (see :func:`ucbench.data.distortion.measure`), ``moved_share`` and
+            ``clipped_share`` (see :func:`make_release`), and what :func:`ucbench.crafting.craft.craft_release` adds.
     """
 
     changes: Changes
@@ -45,7 +46,7 @@ class Release:
 
     @property
     def is_shared(self) -> bool:
-        """Whether groups of images share a perturbation: neither one for all, nor one each."""
+        """Whether groups of images share a perturbation: neither one for all images, nor one for each."""
         return 1 < len(self.changes) < len(self.index)
 
     def with_meta(self, **added: Any) -> Release:
@@ -53,13 +54,13 @@ class Release:
         return replace(self, meta={**self.meta, **added})
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """The arrays to store; :meth:`from_arrays` is the inverse."""
+        """The arrays to store, which :meth:`from_arrays` reads."""
         state = {f"{_STATE}{name}": array for name, array in self.state.items()}
         return {"changes": self.changes, "index": self.index, **state}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, meta: Mapping[str, Any]) -> Release:
-        """The release that :meth:`to_arrays` took apart."""
+        """The release of arrays that :meth:`to_arrays` returned."""
         state = {name.removeprefix(_STATE): array for name, array in arrays.items() if name.startswith(_STATE)}
         return cls(arrays["changes"], arrays["index"], state, meta)
 
@@ -71,7 +72,7 @@ def materialise(images: UInt8Images, changes: Changes, index: Index, block_value
         images: uint8 ``[N, 3, H, W]``; not modified.
         changes: int16 ``[M, 3, H, W]`` in levels, possibly a memory map.
         index: int64 ``[N]`` into ``changes``.
-        block_values: values added at once; bounds the memory beyond the result.
+        block_values: values added at once; limits the memory beyond the result.
 
     Returns:
         A new uint8 ``[N, 3, H, W]``.
@@ -96,7 +97,7 @@ def make_release(
     max_moved: float = 0.01,
     declares_projection: bool = False,
 ) -> Release:
-    """Check what a poisoner returned, project it to the budget, and measure what it makes of ``train``.
+    """Check what a poisoner returned, project it to the budget, and measure the perturbed ``train``.
 
     ``meta`` of the release holds ``budget`` (norm and epsilon), ``measured``, ``moved_share`` (the share of
     the perturbation's values that projection moved) and ``clipped_share`` (the share of the published values
@@ -104,10 +105,10 @@ def make_release(
 
     Args:
         perturbation: as the poisoner returned it.
-        train: the image set it was given.
-        budget: what it had to keep to.
+        train: the images it perturbed.
+        budget: the limit it had to keep.
         max_moved: largest share of values that projection may move.
-        declares_projection: the poisoner says that it relies on the projection, so any share may be moved.
+        declares_projection: the poisoner declares that it relies on the projection, so any share may be moved.
 
     Raises:
         ContractError: if an array has the wrong type, shape or range, holds NaN or infinity, or exceeds the
@@ -144,7 +145,7 @@ def _checked(perturbation: Perturbation, train: ImageSet) -> tuple[NDArray[np.fl
         if len(delta) != count:
             raise ContractError(
                 f"Perturbation.delta holds {len(delta)} perturbations for {count} images: give one for each"
-                " image, or say in Perturbation.index which image gets which."
+                " image, or set Perturbation.index to say which image gets which."
             )
         index = np.arange(count, dtype=np.int64)
     _check_array("index", index, np.int64, f"int64 [{count}]")
@@ -163,11 +164,11 @@ def _check_array(name: str, array: object, dtype: type[np.generic] | None, expec
 
 def _check_index(index: Index, images: int, changes: int) -> None:
     if index.shape != (images,):
-        raise ContractError(f"The index must be int64 [{images}], an entry for each image; got {list(index.shape)}.")
+        raise ContractError(f"The index must be int64 [{images}], one entry per image; got {list(index.shape)}.")
     wrong = np.flatnonzero((index < 0) | (index >= changes))
     if wrong.size:
         first = int(wrong[0])
-        raise ContractError(f"index[{first}] is {index[first]}, but there are {changes} perturbations, from 0.")
+        raise ContractError(f"index[{first}] is {index[first]}, but the {changes} perturbations are numbered from 0.")
 
 
 def _clipped_share(images: UInt8Images, changes: Changes, index: Index) -> float:

@@ -1,7 +1,7 @@
-"""Differentiable resizing as one matrix product a side.
+"""Differentiable resizing as one matrix product per side.
 
-``torch.nn.functional.interpolate`` accumulates its gradient in no fixed order on GPUs; matrix products do
-not, so a craft that resizes inside its graph can be repeated to the byte.
+``torch.nn.functional.interpolate`` accumulates its gradient in no fixed order on GPUs. Matrix products have a fixed
+order, so a craft that resizes inside its graph can be repeated byte for byte.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def resize(x: Tensor, size: tuple[int, int], mode: Mode = "bicubic") -> Tensor:
 
     Returns:
         ``[B, C, *size]`` in the precision of ``x``, also under autocast: pixels in bfloat16 are coarser than
-        the steps of a perturbation. A side that keeps its length is left as it is.
+        the steps of a perturbation. A side that keeps its length is not touched.
 
     Raises:
         ContractError: for another number of dimensions, half-precision or integer ``x``, or an empty
@@ -58,7 +58,7 @@ def resize(x: Tensor, size: tuple[int, int], mode: Mode = "bicubic") -> Tensor:
 @lru_cache(maxsize=128)
 def _weights(source: int, target: int, mode: Mode, device: torch.device, dtype: torch.dtype) -> Tensor:
     """The matrix ``[target, source]`` that resizes one side; rows sum to 1."""
-    # Cached by a first call under inference_mode, the matrix could not take part in a later backward pass.
+    # A matrix that a first call under inference_mode had cached could not take part in a later backward pass.
     with torch.inference_mode(False):
         scale = source / target
         centres = (torch.arange(target, dtype=torch.float64, device="cpu") + 0.5) * scale

@@ -1,4 +1,4 @@
-"""Surrogates: the contract, and opening one for a run, fitted on the protector's images where it has to be."""
+"""Surrogates: their contract, and opening one for a run, fitted on the protector's images if necessary."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 class Surrogate(Protocol):
     """``Class(params)``; the model that the protector optimises against.
 
-    Resizing and normalisation happen inside :meth:`features` and :meth:`logits`, which are differentiable in ``x`` and
-    leave no gradient on the weights.
+    :meth:`features` and :meth:`logits` resize and normalise, are differentiable in ``x``, and leave no gradient on the
+    weights.
     """
 
     def module(self, seed: int, train: ImageSet | None = None) -> torch.nn.Module:
-        """The network, from images ``[B, 3, H, W]`` in [0, 1] to scores ``[B, K]``; normalisation is inside.
+        """The network, from images ``[B, 3, H, W]`` in [0, 1] to scores ``[B, K]``, normalisation included.
 
-        A surrogate whose spec says ``untrained`` returns a new one at every call, drawn from ``seed`` for the
+        A surrogate whose spec says ``untrained`` returns a new one at every call: initialised from ``seed`` for the
         classes, size and pixel statistics of ``train``, with trainable weights and a method ``features(x)`` for its
-        penultimate features ``[B, D]``; its own :meth:`features` and :meth:`logits` raise UsageError. Any other
-        returns its frozen network.
+        penultimate features ``[B, D]``. The :meth:`features` and :meth:`logits` of such a surrogate raise UsageError.
+        Any other surrogate returns its frozen network.
         """
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
@@ -49,59 +49,59 @@ class Surrogate(Protocol):
 
 @runtime_checkable
 class FittedSurrogate(Surrogate, Protocol):
-    """A surrogate that is trained before use; the core stores what :meth:`fit` returns under its own key."""
+    """A surrogate that is trained before use; the core stores what :meth:`fit` returns."""
 
     def fit(self, train: ImageSet, run: Run) -> Mapping[str, NDArray[Any]]:
-        """Train on the clean set and return the state."""
+        """Train on the clean set and return the state: arrays by name."""
 
     def restore(self, state: Mapping[str, NDArray[Any]], train: ImageSet, run: Run) -> None:
-        """Take up a state that :meth:`fit` returned."""
+        """Load a state that :meth:`fit` returned."""
 
 
-def open_surrogate(named: Component[SurrogateSpec], seed: int, images: ImageSet, session: Session) -> Surrogate:
-    """The surrogate on the session's device, opened once a session.
+def open_surrogate(component: Component[SurrogateSpec], seed: int, images: ImageSet, session: Session) -> Surrogate:
+    """The surrogate on the session's device, opened once per session.
 
-    One that must be fitted is fitted on ``images`` with ``seed``, or restored from the store. Unless its spec says that
-    it reads labels, it sees none, so that it is not fitted again under other labels.
+    A :class:`FittedSurrogate` is fitted on ``images`` with ``seed``, or restored from the store. It gets labels only if
+    its spec says that it reads them, so that other labels do not cause another fit.
     """
-    if named.spec.label_access == "none":
+    if component.spec.label_access == "none":
         images = images.with_labels(None)
 
     def make() -> Surrogate:
-        surrogate: Surrogate = named.build()
+        surrogate: Surrogate = component.build()
         if isinstance(surrogate, FittedSurrogate):
-            _fit(surrogate, named, seed, images, session)
+            _fit(surrogate, component, seed, images, session)
         surrogate.to(session.engine.device, session.engine.dtype)
         return surrogate
 
-    # Whether it is fitted is known only to its class, which planning must not import: seed and images always count.
-    return session.remember(f"surrogate {named} {images.fingerprint} {seed}", make)
+    # Only its class, which planning must not import, knows whether it is fitted: seed and images always count.
+    return session.remember(f"surrogate {component} {images.fingerprint} {seed}", make)
 
 
-def open_pretrained(named: Component[SurrogateSpec], user: str, session: Session) -> Surrogate:
-    """A surrogate that comes with weights, on the session's device.
+def open_pretrained(component: Component[SurrogateSpec], user: str, session: Session) -> Surrogate:
+    """A pretrained surrogate on the session's device.
 
     Raises:
-        UsageError: if it would have to be fitted first; the text names ``user``.
+        UsageError: if it has to be fitted first; the text names ``user``.
     """
 
     def make() -> Surrogate:
-        surrogate: Surrogate = named.build()
+        surrogate: Surrogate = component.build()
         if isinstance(surrogate, FittedSurrogate):
-            raise UsageError(f"{user} uses {named}, which has to be trained first. Name a pretrained model.")
+            raise UsageError(f"{user} uses {component}, which has to be trained first. Name a pretrained model.")
         surrogate.to(session.engine.device, session.engine.dtype)
         return surrogate
 
-    return session.remember(f"surrogate {named}", make)
+    return session.remember(f"surrogate {component}", make)
 
 
 def _fit(
-    surrogate: FittedSurrogate, named: Component[SurrogateSpec], seed: int, images: ImageSet, session: Session
+    surrogate: FittedSurrogate, component: Component[SurrogateSpec], seed: int, images: ImageSet, session: Session
 ) -> None:
     run = Run(session.engine, ("surrogate", seed), session.progress)
     identity = {
         "core": CORE_VERSION,
-        "surrogate": named.identity(),
+        "surrogate": component.identity(),
         "images": images.fingerprint,
         "seed": seed,
         "numerics": session.numerics.identity(),

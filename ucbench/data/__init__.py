@@ -1,1 +1,1 @@
-"""Image sets, reading images into one, choosing parts of one, and how far an image may be changed."""
+"""Image sets: reading, subsets and splits, and the perturbation budget of their images."""

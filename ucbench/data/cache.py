@@ -1,7 +1,7 @@
-"""Decoded pictures, kept in the store: a set of pictures is decoded and brought to its size once.
+"""Decoded images in the store: a set of images is decoded and resized once.
 
-What is kept goes by the pictures' own content, not by the names or times of the files that they lie in: files may move,
-and one that changes is another picture.
+The key is the content of the images, not the names or times of their files: files may move, and a changed file is
+decoded again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import PIL
 from numpy.typing import NDArray
 from PIL import features
 
-from ucbench.data.images import Framing, Picture, Resample, assemble, choose_framing, for_each
+from ucbench.data.framing import Framing, Resample, assemble, choose_framing, for_each
+from ucbench.data.images import Picture
 from ucbench.data.imageset import UInt8Images
 from ucbench.errors import DataError, StoreError
 from ucbench.store.keys import key
@@ -29,63 +30,63 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Raised when the same files and framing come to give other pixels.
+#: Raised when the same files and framing give different pixels.
 _VERSION = 1
-#: Libraries that may decode the same file to other pixels when they are of another version.
+#: Libraries whose versions may differ in the pixels they decode.
 _DECODERS = ("libjpeg_turbo", "jpg", "webp", "jpg_2000", "avif")
 
 T = TypeVar("T")
 
 
 class DecodedImages:
-    """N pictures, read at most once for all runs that have the same store.
+    """N images, decoded at most once for all runs that share a store.
 
-    A store that cannot be read or written costs the time of decoding, and a warning; nothing else.
+    If the store cannot be read or written, images are decoded again, with a warning.
 
     Args:
-        pictures: what is to be read.
-        store: where the outcome is kept; None: nowhere.
+        pictures: the images.
+        store: where decoded images are stored, or None.
     """
 
     def __init__(self, pictures: Sequence[Picture], store: Store | None) -> None:
         self._pictures, self._store = pictures, store
 
     def framing(self, size: int | None, resize: int | None, resample: Resample) -> Framing:
-        """As :func:`ucbench.data.choose_framing` of these pictures.
+        """:func:`ucbench.data.framing.choose_framing` of these images.
 
         Raises:
             DataError: as there.
         """
         decoded = all(isinstance(picture.source, np.ndarray) for picture in self._pictures)
-        if self._store is None or size is not None or decoded:  # there is nothing to look up in files
+        if self._store is None or size is not None or decoded:  # no file to read
             return choose_framing(self._pictures, size, resize, resample)
-        return self._kept(
+        return self._stored(
             self._store,
             "framing",
             {"resample": resample},
             make=lambda: choose_framing(self._pictures, size, resize, resample),
             pack=lambda framing: ({}, dataclasses.asdict(framing)),
-            unpack=_unpacked_framing,
+            unpack=_unpack_framing,
         )
 
     def images(self, framing: Framing) -> UInt8Images:
-        """As :func:`ucbench.data.assemble` of these pictures: uint8 ``[N, 3, *framing.crop]``.
+        """:func:`ucbench.data.framing.assemble` of these images: uint8 ``[N, 3, *framing.crop]``.
 
         Raises:
             DataError: as there.
         """
-        if self._store is None or all(_needs_nothing(picture, framing) for picture in self._pictures):
+        if self._store is None or all(_is_ready(picture, framing) for picture in self._pictures):
             return assemble(self._pictures, framing)
-        return self._kept(
+        return self._stored(
             self._store,
             "pictures",
             {"cover": framing.cover, "crop": framing.crop, "resample": framing.resample},
             make=lambda: assemble(self._pictures, framing),
             pack=lambda images: ({"images": images}, {}),
-            unpack=_unpacked_images,
+            unpack=_unpack_images,
         )
 
-    def _kept(
+    def _stored(
         self,
         store: Store,
         kind: str,
@@ -97,22 +98,22 @@ class DecodedImages:
     ) -> T:
         made: list[T] = []
 
-        def once() -> tuple[Mapping[str, NDArray[Any]], Mapping[str, Any]]:
+        def make_once() -> tuple[Mapping[str, NDArray[Any]], Mapping[str, Any]]:
             made.append(make())
             return pack(made[0])
 
         identity = {**settings, "content": self._content, "decoders": _decoders(), "version": _VERSION}
         try:
-            stored, _ = store.get_or_make(kind, key(kind, identity), once)
+            stored, _ = store.get_or_make(kind, key(kind, identity), make_once)
             if not made:
                 return unpack(stored)
         except StoreError as problem:
-            logger.warning("Decoded pictures are not kept: %s", problem)
+            logger.warning("Decoded images are not stored: %s", problem)
         return made[0] if made else make()
 
     @cached_property
     def _content(self) -> str:
-        """SHA-256 over the SHA-256 of every picture's own bytes, in their order."""
+        """SHA-256 over the SHA-256 of every image's bytes, in order."""
         digests = np.empty((len(self._pictures), hashlib.sha256().digest_size), np.uint8)
 
         def read(row: int) -> None:
@@ -122,18 +123,19 @@ class DecodedImages:
         return hashlib.sha256(digests.data).hexdigest()
 
 
-def _unpacked_framing(stored: StoredObject) -> Framing:
-    kept = dict(stored.meta)
-    return Framing(tuple(kept["cover"]), tuple(kept["crop"]), kept["resample"], kept["note"])
+def _unpack_framing(stored: StoredObject) -> Framing:
+    meta = stored.meta
+    return Framing(tuple(meta["cover"]), tuple(meta["crop"]), meta["resample"], meta["note"])
 
 
-def _unpacked_images(stored: StoredObject) -> UInt8Images:
-    # Copy on write: processes share the pages, and whoever writes to them in spite of all harms itself alone.
+def _unpack_images(stored: StoredObject) -> UInt8Images:
+    # Copy on write: processes share the pages, and a process that writes changes only its copy.
     images: UInt8Images = np.load(stored.path / "images.npy", mmap_mode="c", allow_pickle=False)
     return images
 
 
-def _needs_nothing(picture: Picture, framing: Framing) -> bool:
+def _is_ready(picture: Picture, framing: Framing) -> bool:
+    """Whether the image is decoded and has its size."""
     return isinstance(picture.source, np.ndarray) and picture.source.shape[:2] == framing.crop == framing.cover
 
 
@@ -147,7 +149,7 @@ def _digest(picture: Picture) -> bytes:
         with source.open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
     except OSError as error:
-        raise DataError(f"{picture.where}: cannot be read as a picture: {error}") from error
+        raise DataError(f"{picture.where}: cannot be read as an image: {error}") from error
 
 
 def _decoders() -> dict[str, str | None]:

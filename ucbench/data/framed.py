@@ -1,4 +1,4 @@
-"""Data sets whose pictures lie encoded somewhere: brought to one size, and kept decoded in the store."""
+"""Data sets of encoded images, which are brought to one size and stored decoded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ucbench.data.cache import DecodedImages
-from ucbench.data.images import Framing, Picture, Resample
+from ucbench.data.framing import Framing, Resample
+from ucbench.data.images import Picture
 from ucbench.data.imageset import ImageSet, LabelSet
 from ucbench.data.params import DatasetParams
 
@@ -23,7 +24,7 @@ SplitName = Literal["train", "test"]
 
 @dataclass(frozen=True)
 class Split:
-    """A split whose pictures are still to be read: N of them, labels int64 ``[N]``, further label sets."""
+    """A split before its images are read: N pictures, labels int64 ``[N]``, further label sets."""
 
     pictures: Sequence[Picture]
     labels: NDArray[np.int64]
@@ -32,10 +33,10 @@ class Split:
 
 
 class FramedDataset(ABC):
-    """A :class:`ucbench.data.loading.Dataset` that finds its pictures, and leaves reading them to the core.
+    """A :class:`ucbench.data.loading.Dataset` that locates its images and leaves reading them to the core.
 
-    A subclass gives ``name``, whether a mirrored picture keeps its label (``flip``), and :meth:`find`; ``params`` say
-    to what size pictures are brought.
+    A subclass defines ``name``, ``flip`` (whether a mirrored image keeps its label) and :meth:`find`; ``params`` hold
+    the size of the images.
     """
 
     name: str
@@ -48,37 +49,37 @@ class FramedDataset(ABC):
 
     @abstractmethod
     def find(self, split: SplitName) -> Split:
-        """Find the pictures and labels of one split.
+        """Locate the images and labels of one split.
 
         Raises:
-            DataError: naming the file or column that cannot be read.
+            DataError: if a file or column cannot be read; the text names it.
         """
 
     def load(self, split: SplitName, store: Store | None = None) -> ImageSet:
-        """Read one split. Pictures of several sizes get the one that the training split decides.
+        """Read one split. The training split decides the size of images that differ in size.
 
         Args:
-            split: which one.
-            store: where decoded pictures are kept, and taken from when the same are asked for again.
+            split: ``train`` or ``test``.
+            store: where decoded images are stored, or None.
 
         Raises:
-            DataError: naming the file, row or column that cannot be read.
+            DataError: if a file, row or column cannot be read; the text names it.
         """
-        found = self.find(split)
-        pictures = DecodedImages(found.pictures, store)
+        content = self.find(split)
+        decoded = DecodedImages(content.pictures, store)
         if self._framing is None:
-            training = pictures if split == "train" else DecodedImages(self.find("train").pictures, store)
+            training = decoded if split == "train" else DecodedImages(self.find("train").pictures, store)
             self._framing = training.framing(self.params.size, self.params.resize, self.resample)
         return ImageSet(
-            images=pictures.images(self._framing),
-            labels=found.labels,
-            classes=found.classes,
-            label_sets=found.label_sets,
+            images=decoded.images(self._framing),
+            labels=content.labels,
+            classes=content.classes,
+            label_sets=content.label_sets,
             name=f"{self.name} {split}",
             flip=self.flip,
         )
 
     @property
     def note(self) -> str:
-        """How the pictures were brought to one size; empty before the first :meth:`load`."""
+        """How the images were brought to one size; empty before the first :meth:`load`."""
         return self._framing.note if self._framing else ""

@@ -1,4 +1,4 @@
-"""The plain value that flows between stages: a set of pictures of one size, with labels."""
+"""Image sets: images of one size with labels, the value that stages pass on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Labels = NDArray[np.int64]
 
 @dataclasses.dataclass(frozen=True)
 class LabelSet:
-    """Labels of every image under one naming: int64 ``[N]`` in ``0..len(classes)-1``, and the class names."""
+    """Another labeling of the same images: int64 ``[N]`` in ``0..len(classes)-1``, and the class names."""
 
     labels: Labels
     classes: tuple[str, ...]
@@ -27,15 +27,18 @@ class LabelSet:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Pictures of one size in memory.
+    """Images of one size in memory, with their labels.
 
     Attributes:
         images: uint8 ``[N, 3, H, W]``, RGB; read-only.
-        labels: int64 ``[N]`` in ``0..K-1``, or None where whoever holds the set knows no labels; read-only.
+        labels: int64 ``[N]`` in ``0..K-1``, or None where the component may not see labels; read-only.
         classes: the K class names; empty where ``labels`` is None.
-        label_sets: further namings of the same images (``coarse``, ``fine``), by name.
-        name: what messages and tables call the set.
-        flip: whether a mirrored picture keeps its label; recipes ask this before flipping horizontally.
+        label_sets: further labels of the same images (``coarse``, ``fine``), by name.
+        name: the set's name in messages and tables.
+        flip: whether a mirrored image keeps its label; recipes flip horizontally only then.
+
+    Raises:
+        DataError: if images or labels have a wrong type, shape or range.
     """
 
     images: UInt8Images
@@ -69,7 +72,7 @@ class ImageSet:
 
     @property
     def known_labels(self) -> Labels:
-        """The labels, where the caller cannot work without any.
+        """The labels, for steps that need them.
 
         Raises:
             DataError: if the set has none.
@@ -80,7 +83,7 @@ class ImageSet:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over pixels, labels, class names, further label sets and ``flip``: equal sets, equal text."""
+        """SHA-256 over pixels, labels, class names, further label sets and ``flip``, in hexadecimal."""
         digest = hashlib.sha256()
         digest.update(repr((self.images.shape, self.classes, self.flip)).encode())
         digest.update(np.ascontiguousarray(self.images).data)
@@ -103,13 +106,17 @@ class ImageSet:
         )
 
     def with_images(self, images: UInt8Images) -> ImageSet:
-        """The same set with other pixels (uint8, same shape)."""
+        """The same set with other pixels (uint8, same shape).
+
+        Raises:
+            DataError: if the shape differs.
+        """
         if images.shape != self.images.shape:
-            raise DataError(f"{self.name}: replaced images have shape {images.shape}, not {self.images.shape}.")
+            raise DataError(f"{self.name}: the new images have shape {images.shape}, not {self.images.shape}.")
         return dataclasses.replace(self, images=images)
 
     def with_labels(self, labels: Labels | None, classes: tuple[str, ...] = ()) -> ImageSet:
-        """The same pictures under other labels (int64 ``[N]``), or under none, then without further label sets too."""
+        """The same images with other labels (int64 ``[N]``); None removes labels, classes and further label sets."""
         if labels is None:
             return dataclasses.replace(self, labels=None, classes=(), label_sets={})
         return dataclasses.replace(self, labels=labels, classes=classes)

@@ -1,4 +1,4 @@
-"""From a data set component to the two image sets a benchmark cell starts from."""
+"""Loading a data set component: the training and test set that a cell starts from."""
 
 from __future__ import annotations
 
@@ -23,27 +23,26 @@ if TYPE_CHECKING:
 class Dataset(Protocol):
     """``Class(params)``; loads image sets by split.
 
-    May also have ``note: str``, set by :meth:`load`: how its images were brought to one size, to be printed.
+    Optional attribute ``note: str``, set by :meth:`load`: how its images were brought to one size, to be printed.
     """
 
     def load(self, split: Literal["train", "test"]) -> ImageSet:
         """Read one split.
 
         Raises:
-            DataError: naming the file or column that cannot be read.
+            DataError: if a file or column cannot be read; the text names it.
         """
 
 
 @dataclasses.dataclass(frozen=True)
 class LoadedDataset:
-    """What :func:`load_dataset` hands over.
+    """Result of :func:`load_dataset`.
 
     Attributes:
         train: the training split.
-        test: the test split, or the validation part of the training split where ``validation=`` asked for it.
-        note: what was decided on the way (size, subset, dropped classes), one line to be printed and
-            recorded.
-        trusted: clean training images granted to the exploiter, which are not in ``train``; None if there are none.
+        test: the test split, or with ``validation=`` a part of the training split.
+        note: size, subset and dropped classes in one line, printed and written into the record.
+        trusted: clean training images given to the exploiter, which are not in ``train``, or None.
     """
 
     train: ImageSet
@@ -55,50 +54,48 @@ class LoadedDataset:
 def load_dataset(dataset: Dataset, params: Params, store: Store | None = None) -> LoadedDataset:
     """Load both splits and apply ``validation``, ``train_per_class`` and ``test_per_class``.
 
-    With ``validation`` the test split is not even read. Subsets are drawn after the validation part is set
-    aside, so that part does not depend on how many training images are asked for. Parameters that are not
-    :class:`~ucbench.data.DatasetParams` ask for none of this.
+    With ``validation`` the test split is not read. The validation part is split off before subsets are drawn, so it
+    does not depend on their size. Parameters that are not :class:`~ucbench.data.params.DatasetParams` change nothing.
 
-    **Classes without pictures.** A class that has pictures in neither split is dropped and the labels close
-    up: a folder cut out of a larger collection often still lists all its class names, and nothing is lost
-    with those. A class with test but without training pictures is refused: no victim could get those right,
-    which would lower every accuracy for a reason no table shows. Further label sets keep their class names as
-    they are.
+    **Classes without images.** A class without images in both splits is dropped and the labels are renumbered: a folder
+    cut out of a larger collection often still lists all class names. A class with test but without training images is
+    an error: no victim could learn it, and every accuracy would be lower for a reason that no table shows. Further
+    label sets keep their class names.
 
     Args:
         dataset: the component.
-        params: what it was built with.
-        store: where the pictures of a :class:`~ucbench.data.FramedDataset` are kept decoded; None: nowhere.
+        params: its parameters.
+        store: where the decoded images of a :class:`~ucbench.data.framed.FramedDataset` are stored, or None.
 
     Raises:
-        DataError: if a split is unreadable, too small or unlabelled, the splits disagree about the classes,
-            training pictures show a single class, or a class has too few images.
-        ContractError: if the component returned something other than image sets of one size.
+        DataError: if a split is unreadable, too small or unlabelled, the splits have different classes, there is only
+            one class, or a class has too few images.
+        ContractError: if the component does not return image sets of one size.
     """
-    asked = params if isinstance(params, DatasetParams) else DatasetParams()
+    options = params if isinstance(params, DatasetParams) else DatasetParams()
     train = _loaded(dataset, "train", store)
     notes = [str(getattr(dataset, "note", ""))]
-    if asked.validation is None:
+    if options.validation is None:
         test = _loaded(dataset, "test", store)
         _check_agreement(train, test)
         train, test, dropped = _without_empty_classes(train, test)
     else:
         train, _, dropped = _without_empty_classes(train, train)
         count = len(train)
-        train, test = split_validation(train, asked.validation, asked.subset_seed)
-        notes.append(f"{len(test)} of the {count} training images are the test split (validation={asked.validation})")
+        train, test = split_validation(train, options.validation, options.subset_seed)
+        notes.append(f"{len(test)} of the {count} training images are the test split (validation={options.validation})")
     if dropped:
         notes.append(f"without {_some(dropped)}, of which there are no pictures")
     if len(train.classes) < 2:
-        raise DataError(f"{train.name}: all pictures are of one class, {train.classes[0]!r}; at least two are needed.")
-    if asked.train_per_class is not None:
-        train = balanced_subset(train, asked.train_per_class, asked.subset_seed)
-        notes.append(f"{asked.train_per_class} training images a class")
-    if asked.test_per_class is not None:
-        test = balanced_subset(test, asked.test_per_class, asked.subset_seed)
-        notes.append(f"{asked.test_per_class} test images a class")
-    if asked.draws:
-        notes.append(f"drawn with subset_seed={asked.subset_seed}")
+        raise DataError(f"{train.name}: all images are of one class, {train.classes[0]!r}; at least two are needed.")
+    if options.train_per_class is not None:
+        train = balanced_subset(train, options.train_per_class, options.subset_seed)
+        notes.append(f"{options.train_per_class} training images a class")
+    if options.test_per_class is not None:
+        test = balanced_subset(test, options.test_per_class, options.subset_seed)
+        notes.append(f"{options.test_per_class} test images a class")
+    if options.draws:
+        notes.append(f"drawn with subset_seed={options.subset_seed}")
     return LoadedDataset(train, test, "; ".join(note for note in notes if note))
 
 
@@ -110,9 +107,9 @@ def _loaded(dataset: Dataset, split: Literal["train", "test"], store: Store | No
         )
     if images.labels is None:
         raise DataError(f"{images.name}: the {split} split has no labels; a data set needs them for scoring.")
-    fewest = 2 if split == "train" else 1
-    if len(images) < fewest:
-        raise DataError(f"{images.name}: the {split} split has {len(images)} images; at least {fewest} are needed.")
+    least = 2 if split == "train" else 1
+    if len(images) < least:
+        raise DataError(f"{images.name}: the {split} split has {len(images)} images; at least {least} are needed.")
     return images
 
 
@@ -123,28 +120,27 @@ def _check_agreement(train: ImageSet, test: ImageSet) -> None:
         raise DataError(
             f"{train.name} and {test.name} disagree about the classes: {_difference(train.classes, test.classes)}."
         )
-    namings = [{key: entry.classes for key, entry in images.label_sets.items()} for images in (train, test)]
-    if namings[0] != namings[1]:
-        differing = sorted(k for k in namings[0].keys() | namings[1].keys() if namings[0].get(k) != namings[1].get(k))
+    first, second = ({name: entry.classes for name, entry in images.label_sets.items()} for images in (train, test))
+    if differing := sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name)):
         raise DataError(f"{train.name} and {test.name} disagree about the label sets {', '.join(differing)}.")
 
 
 def _without_empty_classes(train: ImageSet, test: ImageSet) -> tuple[ImageSet, ImageSet, tuple[str, ...]]:
-    """Both sets under the classes that have pictures, and the names of the others."""
+    """Both sets with only the classes that have images, and the names of the others."""
     present = np.bincount(train.known_labels, minlength=len(train.classes)) > 0
-    only_tested = [train.classes[label] for label in np.unique(test.known_labels) if not present[label]]
-    if only_tested:
+    untrained = [train.classes[label] for label in np.unique(test.known_labels) if not present[label]]
+    if untrained:
         raise DataError(
-            f"{test.name} shows {_some(only_tested)}, of which {train.name} has no pictures to learn from."
-            " Add training pictures, or take these out of the test split."
+            f"{test.name} has images of {_some(untrained)}, but {train.name} has none."
+            " Add training images, or remove these from the test split."
         )
-    dropped = tuple(name for name, there in zip(train.classes, present, strict=True) if not there)
-    if not dropped:
+    empty = tuple(name for name, has_images in zip(train.classes, present, strict=True) if not has_images)
+    if not empty:
         return train, test, ()
     renumbered = np.cumsum(present) - 1
-    kept = tuple(name for name, there in zip(train.classes, present, strict=True) if there)
-    train, test = (images.with_labels(renumbered[images.known_labels], kept) for images in (train, test))
-    return train, test, dropped
+    classes = tuple(name for name, has_images in zip(train.classes, present, strict=True) if has_images)
+    train, test = (images.with_labels(renumbered[images.known_labels], classes) for images in (train, test))
+    return train, test, empty
 
 
 def _difference(first: Sequence[str], second: Sequence[str]) -> str:

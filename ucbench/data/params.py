@@ -1,6 +1,6 @@
-"""The parameters all data sets share: size of the pictures, class-balanced subsets, a validation split.
+"""Parameters that all data sets share: image size, class-balanced subsets, a validation split.
 
-This module imports neither NumPy nor torch.
+Imports neither NumPy nor torch.
 """
 
 from __future__ import annotations
@@ -13,30 +13,24 @@ from ucbench.plugins.params import Params
 
 
 class DatasetParams(Params):
-    """Base of a data set's parameters; :func:`ucbench.data.load_dataset` applies the subsets and the
-    validation split.
+    """Base of a data set's parameters.
 
-    The component itself obeys ``size`` and ``resize`` only, because pixels that leave ``Dataset.load`` have
-    one size.
+    ``Dataset.load`` applies ``size`` and ``resize``; :func:`ucbench.data.loading.load_dataset` applies the others.
 
-    Subclasses name in ``locations`` the fields that only say where the pictures lie. These stay out of
-    :meth:`identity`: the fingerprint of what was loaded stands for them, and the same pictures in another
-    folder are the same data.
+    Subclasses list in ``locations`` the fields that only locate the files. These stay out of :meth:`identity`: the
+    fingerprint of the loaded images stands for them, so the same images in another folder are the same data.
     """
 
     locations: ClassVar[frozenset[str]] = frozenset()
 
-    size: int | None = Field(None, ge=4, description="side of the square pictures in pixels; none: as the data have it")
+    size: int | None = Field(None, ge=4, description="side of the square images in pixels; none: unchanged")
     resize: int | None = Field(None, ge=4, description="short side before the centre crop to `size`; none: `size`")
-    train_per_class: int | None = Field(None, ge=1, description="training images a class, drawn at random; none: all")
-    test_per_class: int | None = Field(None, ge=1, description="test images a class, drawn at random; none: all")
+    train_per_class: int | None = Field(None, ge=1, description="training images per class, drawn at random; none: all")
+    test_per_class: int | None = Field(None, ge=1, description="test images per class, drawn at random; none: all")
     validation: float | None = Field(
-        None,
-        gt=0,
-        lt=1,
-        description="share of the training images that serves as test split instead of the real one",
+        None, gt=0, lt=1, description="share of the training images that replaces the test split"
     )
-    subset_seed: int = Field(0, ge=0, lt=2**32, description="draws the subsets and the validation split")
+    subset_seed: int = Field(0, ge=0, lt=2**32, description="seed of the subsets and the validation split")
 
     @model_validator(mode="after")
     def _resize_covers_size(self) -> Self:
@@ -46,7 +40,7 @@ class DatasetParams(Params):
 
     @property
     def draws(self) -> bool:
-        """Whether anything is drawn at random, so that ``subset_seed`` matters."""
+        """Whether ``subset_seed`` matters."""
         return any(share is not None for share in (self.train_per_class, self.test_per_class, self.validation))
 
     def identity(self) -> dict[str, Any]:

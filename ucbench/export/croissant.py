@@ -1,6 +1,6 @@
 """A published release described in Croissant 1.0, the MLCommons vocabulary for data sets (JSON-LD on schema.org).
 
-The pictures of a folder have no hash of their own in Croissant; ``labels.csv`` has one, and holds theirs.
+Croissant has no hashes for the files of a folder. It has one for ``labels.csv``, which holds those of the images.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ CONTEXT: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class About:
-    """What only whoever publishes knows; what is None is left out, and a validator will ask for it.
+    """What only the publisher knows. Values that are None are left out, which a validator reports.
 
     Attributes:
-        license: URL of the terms, which the source's own bind.
+        license: URL of the terms, which must respect those of the source data.
         creator: a person or an organisation.
         url: the page of the published set.
         date: of publication, ``2026-01-31``.
@@ -71,20 +71,21 @@ class About:
 
     @property
     def missing(self) -> tuple[str, ...]:
+        """Names of the values that are None."""
         return tuple(name for name, value in vars(self).items() if value is None)
 
 
 def croissant(
-    told: Mapping[str, Any], classes: Sequence[str], hashes: Mapping[str, str], about: About
+    description: Mapping[str, Any], classes: Sequence[str], hashes: Mapping[str, str], about: About
 ) -> dict[str, Any]:
     """The description as JSON-LD.
 
     Args:
-        told: what ``release.json`` says.
+        description: the content of ``release.json``.
         classes: names by label.
         hashes: SHA-256 by file.
     """
-    request = told["request"]
+    request = description["request"]
     budget = Budget(request["norm"], request["epsilon"])
     poisoner = request["poisoner"].partition(":")[0]
     known = {
@@ -97,24 +98,24 @@ def croissant(
         "@context": dict(CONTEXT),
         "@type": "sc:Dataset",
         "conformsTo": CONFORMS_TO,
-        "name": f"{poisoner}-{request['dataset'].partition(':')[0]}-{told['release'][:12]}",
+        "name": f"{poisoner}-{request['dataset'].partition(':')[0]}-{description['release'][:12]}",
         "description": (
-            f"{told['images']} pictures of {request['dataset']}, of which a share of {request['mixture']:g} was made"
-            f" unlearnable by {request['poisoner']} within the budget {budget} (release {told['release']})."
-            " The perturbation is small; models trained on these pictures are meant to learn nothing of use."
+            f"{description['images']} images of {request['dataset']}, of which a share of {request['mixture']:g} was"
+            f" made unlearnable by {request['poisoner']} within the budget {budget} (release {description['release']})."
+            " The perturbation is small; models trained on these images should learn nothing useful."
         ),
         **{name: value for name, value in known.items() if value is not None},
         "version": "1.0.0",
         "keywords": ["unlearnable examples", "availability poisoning"],
         "isLiveDataset": False,
         "distribution": [
-            _file("labels.csv", "text/csv", hashes["labels.csv"], "A row a picture, with its SHA-256."),
+            _file("labels.csv", "text/csv", hashes["labels.csv"], "One row per image, with its SHA-256."),
             _file("release.json", "application/json", hashes["release.json"], "What was crafted, and how."),
             {
                 "@type": "cr:FileSet",
                 "@id": "pictures",
                 "name": "pictures",
-                "description": "The training set as published, a folder a class.",
+                "description": "The training set as published, one folder per class.",
                 "encodingFormat": "image/png",
                 "includes": "images/*/*.png",
             },
@@ -153,12 +154,12 @@ def _classes(classes: Sequence[str]) -> dict[str, Any]:
 
 def _labels() -> dict[str, Any]:
     columns = (
-        ("file", "Where the picture lies.", "sc:Text"),
+        ("file", "Path of the image file.", "sc:Text"),
         ("class", "The name of its label.", "sc:Text"),
         ("label", "Its label.", "sc:Integer"),
-        ("index", "Its place in the training set, from 0.", "sc:Integer"),
+        ("index", "Its index in the training set, from 0.", "sc:Integer"),
         ("protected", "Whether it was perturbed: yes or no.", "sc:Text"),
-        ("sha256", "Of the picture's file.", "sc:Text"),
+        ("sha256", "Of the image file.", "sc:Text"),
     )
     fields = []
     for name, description, kind in columns:
@@ -168,7 +169,7 @@ def _labels() -> dict[str, Any]:
         "@type": "cr:RecordSet",
         "@id": "labels",
         "name": "labels",
-        "description": "The table of the pictures.",
+        "description": "The table of the images.",
         "key": {"@id": "labels/file"},
         "field": fields,
     }
@@ -179,14 +180,14 @@ def _images() -> dict[str, Any]:
         "@type": "cr:RecordSet",
         "@id": "images",
         "name": "images",
-        "description": "The pictures with their labels, which their folders are named by.",
+        "description": "The images with their labels, which name the folders.",
         "field": [
             {
-                **_field("images/image", "The picture, 8-bit RGB.", "sc:ImageObject"),
+                **_field("images/image", "The image, 8-bit RGB.", "sc:ImageObject"),
                 "source": {"fileSet": {"@id": "pictures"}, "extract": {"fileProperty": "content"}},
             },
             {
-                **_field("images/filename", "The name of its file: its place in the training set.", "sc:Text"),
+                **_field("images/filename", "The name of its file: its index in the training set.", "sc:Text"),
                 "source": {"fileSet": {"@id": "pictures"}, "extract": {"fileProperty": "filename"}},
             },
             {

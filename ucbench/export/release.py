@@ -1,13 +1,13 @@
-"""A release as files to publish: pictures, labels, hashes, and a description that machines read.
+"""A release as files to publish: images, labels, hashes and machine-readable descriptions.
 
     images/<label>-<class>/<index>.png   the training set as published, lossless; folders sort by label
-    labels.csv                           a row a picture, in the training set's order
-    release.json                         what was crafted, how, and how large it came out
+    labels.csv                           one row per image, in the training set's order
+    release.json                         what was crafted, how, and the measured size of the perturbation
     croissant.json                       the description, see :mod:`ucbench.export.croissant`
     SHA256SUMS                           of all these files, for ``sha256sum -c``
 
-The pictures are what a victim without defenses is trained on, byte for byte, under the labels that it is trained on.
-What a mixture leaves unperturbed is among them, and told apart in ``labels.csv``.
+Images and labels are exactly those that a victim without defenses is trained on. They include the images that a mixture
+leaves unperturbed; ``labels.csv`` says which.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ from ucbench.training.determinism import deterministic
 
 SCHEMA = 1
 COLUMNS = ("file", "class", "label", "index", "protected", "sha256")
-#: Measured sizes of one and the same release agree to this, relative to their size.
+#: Relative tolerance between measured sizes of the same release.
 _SAME = 1e-6
-#: The longest name of a class in a folder's name.
+#: Most characters of a class name in a folder's name.
 _LONGEST = 40
 
 
 @dataclass(frozen=True)
 class Export:
-    """What was written: the folder, the release's key, and how many pictures, of these how many perturbed."""
+    """The folder, the release's key, and the numbers of all images and of the perturbed ones."""
 
     folder: Path
     release: str
@@ -64,17 +64,17 @@ def export_release(cell: Cell, session: Session, out: Path, about: About, record
     """Write the release of a cell into ``out``, from the store or crafted now.
 
     Args:
-        out: a folder that is not there yet, or empty; it appears whole or not at all.
-        about: what only whoever publishes knows.
-        record: the cell's, if the release is to be the very one that it tells of.
+        out: a folder that is empty or does not exist; it is written completely or not at all.
+        about: what only the publisher knows.
+        record: the cell's record, if the release must be the one that it describes.
 
     Raises:
-        UsageError: if the cell has no release, or another one than the record's, or ``out`` holds something.
+        UsageError: if the cell has no release, or not that of the record, or ``out`` is not empty.
         ContractError: if the poisoner returned what its contract forbids.
         StoreError: if something cannot be written.
     """
     if cell.craft.is_clean:
-        raise UsageError("The clean reference is the data set as it is: it has no release to export.")
+        raise UsageError("The clean reference has no release to export: it is the data set itself.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} exists already. Name another --out, or move it away.")
     if record is not None:
@@ -90,7 +90,7 @@ def export_release(cell: Cell, session: Session, out: Path, about: About, record
     draft = out.with_name(f".{out.name}.{uuid.uuid4().hex}.tmp")
     with reporting(out):
         try:
-            hashes = _write_pictures(draft, published, session)
+            hashes = _write_images(draft, published, session)
             _write(draft, "labels.csv", _labels(published, protected, hashes), hashes)
             description = describe(cell, key, release, published, session)
             _write(draft, "release.json", _json(description), hashes)
@@ -106,15 +106,15 @@ def export_release(cell: Cell, session: Session, out: Path, about: About, record
 
 
 def describe(cell: Cell, key: str, release: Release, published: ImageSet, session: Session) -> dict[str, Any]:
-    """What ``release.json`` says, as JSON values."""
+    """The content of ``release.json``, as JSON values."""
     parts = {"poisoner": cell.craft.poisoner, "surrogate": cell.craft.surrogate, "dataset": cell.dataset}
-    asked = cell.describe()
+    request = cell.describe()
     for axis in ("defense", "victim", "train_seed"):
-        del asked[axis]  # the exploiter's, and no part of what is published
+        del request[axis]  # the exploiter's, not part of what is published
     return {
         "schema": SCHEMA,
         "release": key,
-        "request": asked,
+        "request": request,
         "components": {
             kind: {
                 **part.identity(),
@@ -137,11 +137,11 @@ def describe(cell: Cell, key: str, release: Release, published: ImageSet, sessio
 
 
 def file_of(published: ImageSet, index: int) -> str:
-    """Where the picture of that index lies; labels and indices have leading zeros, so that names sort by them."""
-    label = int(published.known_labels[index])
-    name = re.sub(r"[^A-Za-z0-9._-]+", "_", published.classes[label])[:_LONGEST].strip("._")
-    number = f"{label:0{_digits(len(published.classes))}d}"
-    return f"images/{number}{f'-{name}' if name else ''}/{index:0{_digits(len(published))}d}.png"
+    """Path of the image with that index. Labels and indices have leading zeros, so that names sort by them."""
+    number = int(published.known_labels[index])
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", published.classes[number])[:_LONGEST].strip("._")
+    prefix = f"{number:0{_digits(len(published.classes))}d}"
+    return f"images/{prefix}{f'-{name}' if name else ''}/{index:0{_digits(len(published))}d}.png"
 
 
 def _digits(count: int) -> int:
@@ -151,24 +151,24 @@ def _digits(count: int) -> int:
 def _check_key(record: Record, key: str) -> None:
     if key != record["cell"]:
         raise UsageError(
-            f"What record {record['cell']} describes has the key {key} here: the data, a component's version or the"
-            " arithmetic differ from those it was made with. Name the axes instead, to export this machine's own."
+            f"The cell of record {record['cell']} has the key {key} here: data, a component's version or numerics"
+            " differ from those of the record. Name the axes instead, to export this machine's release."
         )
 
 
 def _check_measured(record: Record, release: Release) -> None:
-    told, found = record.get("budget", {}), release.meta["measured"]
-    for name, value in told.items():
-        if not math.isclose(value, found.get(name, math.nan), rel_tol=_SAME, abs_tol=_SAME):
+    recorded, measured = record.get("budget", {}), release.meta["measured"]
+    for name, value in recorded.items():
+        if not math.isclose(value, measured.get(name, math.nan), rel_tol=_SAME, abs_tol=_SAME):
             raise UsageError(
-                f"The release crafted here is not the one of record {record['cell']}: its {name} is"
-                f" {found.get(name)}, and {value} there. Bring the store that the record was made with (UCBENCH_HOME),"
-                " or name the axes instead, to export this machine's own."
+                f"The release crafted here is not that of record {record['cell']}: its {name} is {measured.get(name)}"
+                f" instead of {value}. Copy the store that the record was made with (UCBENCH_HOME), or name the axes"
+                " instead, to export this machine's release."
             )
 
 
-def _write_pictures(draft: Path, published: ImageSet, session: Session) -> dict[str, str]:
-    """Write every picture; their hashes by file, in the set's order."""
+def _write_images(draft: Path, published: ImageSet, session: Session) -> dict[str, str]:
+    """Write every image; returns hashes by file, in the set's order."""
     hashes: dict[str, str] = {}
     advance = session.progress.bar("images", len(published))
     for index in range(len(published)):
@@ -183,10 +183,10 @@ def _labels(published: ImageSet, protected: np.ndarray[Any, np.dtype[np.bool_]],
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for index, label in enumerate(published.known_labels.tolist()):
+    for index, number in enumerate(published.known_labels.tolist()):
         file = file_of(published, index)
         perturbed = "yes" if protected[index] else "no"
-        writer.writerow([file, published.classes[label], label, index, perturbed, hashes[file]])
+        writer.writerow([file, published.classes[number], number, index, perturbed, hashes[file]])
     return stream.getvalue()
 
 

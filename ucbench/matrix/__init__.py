@@ -1,1 +1,1 @@
-"""What is computed: axes, cells and their keys, the crossing of axes, suites."""
+"""Cells and their keys, the axes whose cross product they are, and suites."""

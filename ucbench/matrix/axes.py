@@ -1,4 +1,4 @@
-"""The axes of a matrix, each described once: command line, Python, suites, records, tables and docs read this."""
+"""The axes of a matrix, described once for command line, Python, suites, records, tables and docs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class ValueType:
     """How the values of an axis are written.
 
     Attributes:
-        wanted: what a value must be, as a noun phrase with examples.
-        read: turns a value (text of the command line, or a value from Python or TOML) into what the matrix holds.
-            Reading a result again changes nothing. Raises ValueError or UsageError.
-        is_text: whether the matrix holds text; suites exclude cells by patterns of such axes.
+        expected: what a value must be, as a noun phrase with examples.
+        read: converts a value from the command line, Python or TOML into the matrix's; idempotent. Raises ValueError or
+            UsageError.
+        is_text: whether the matrix holds text; suites exclude cells by patterns on such axes.
     """
 
-    wanted: str
+    expected: str
     read: Callable[[Any], Any]
     is_text: bool = False
 
@@ -77,20 +77,20 @@ FACTOR = ValueType("a factor above 0, such as 4x or 0.5x", _factor)
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis, or one of the seeds and factors that are given like an axis.
+    """One axis, or another option that is written like one (seeds, schedule).
 
     Attributes:
         name: argument of :func:`ucbench.api.axes`, and key in records.
         request: attribute of :class:`ucbench.matrix.matrix.Axes`; empty for seeds, which are paired first.
-        meaning: what it stands for, one sentence.
-        default: the value where none is given; ``()`` for no value.
-        default_text: what applies where no value is given, for axes without a default value.
-        columns: what it decides in a cell's description, in the order of the tables.
-        implied: values in records that no request names: the component decides them.
-        side: who decides: ``data``, ``protector``, ``exploiter``; ``both`` for what both depend on.
+        meaning: one sentence for the help.
+        default: the default value; ``()`` for none.
+        default_text: what happens without a value, for axes that have no default.
+        columns: the entries of a cell's description that it decides, in the order of tables.
+        implied: values in records that a component decides and no request can name.
+        side: who decides it: ``data``, ``protector``, ``exploiter``; ``both`` for what both depend on.
         unit: of a number.
         repeatable: whether a request takes several values.
-        priority: 1 in every table, 2 only where cells differ in it.
+        priority: 1 for every table, 2 only for tables whose cells differ in it.
     """
 
     name: str
@@ -113,7 +113,7 @@ class Axis:
 
     @property
     def key(self) -> str:
-        """The name in a suite's file."""
+        """The name in a suite file."""
         return self.name.replace("_", "-")
 
     @property
@@ -122,7 +122,7 @@ class Axis:
 
     @property
     def defaults(self) -> tuple[Any, ...]:
-        """The default as values of the matrix."""
+        """The default, as a tuple of values."""
         return tuple(self.values(self.default))
 
     @property
@@ -132,20 +132,20 @@ class Axis:
         return self.meaning if default == "" else f"{self.meaning} Default: {default}."
 
     def read(self, value: Any) -> Any:
-        """One value, from text or as it is.
+        """Convert one value, text or not.
 
         Raises:
-            UsageError: if it is not of the axis' type or out of range.
+            UsageError: if it is not of the axis's type, or out of range.
         """
         try:
             return self.type.read(value)
         except (ValueError, TypeError):
-            raise UsageError(f"{self.option} takes {self.type.wanted}; got {value!r}.") from None
+            raise UsageError(f"{self.option} takes {self.type.expected}; got {value!r}.") from None
 
-    def values(self, given: Any) -> list[Any]:
-        """One value or several, read."""
-        several = given if isinstance(given, Iterable) and not isinstance(given, str) else [given]
-        return [self.read(value) for value in several]
+    def values(self, value: Any) -> list[Any]:
+        """Convert one value or several; raises as :meth:`read`."""
+        values = value if isinstance(value, Iterable) and not isinstance(value, str) else [value]
+        return [self.read(one) for one in values]
 
 
 def heading(column: str) -> str:
@@ -160,12 +160,12 @@ AXES = (
         request="datasets", default="digits", columns=("dataset",), side="data",
     ),
     Axis(
-        "poisoner", COMPONENT, "NAME", "Poisoner, such as uc or uc@released:clusters=20; references are added.",
+        "poisoner", COMPONENT, "NAME", "Poisoner: uc, uc@released:clusters=20, ...; references are added.",
         request="poisoners", columns=("poisoner", "preset"), side="protector",
     ),
     Axis(
         "surrogate", COMPONENT, "NAME", "The model a poisoner optimises against.",
-        request="surrogates", default_text="each poisoner's own", columns=("surrogate",), implied=("none",),
+        request="surrogates", default_text="the poisoner's", columns=("surrogate",), implied=("none",),
         side="protector",
     ),
     Axis(
@@ -178,7 +178,7 @@ AXES = (
         request="labelings", default="original", columns=("labeling",), side="exploiter",
     ),
     Axis(
-        "defense", DEFENSES, "CHAIN", "Defense, or several joined with +; none is the recipe alone.",
+        "defense", DEFENSES, "CHAIN", "Defense, or several joined with +; none: only the victim's recipe.",
         request="defenses", default="none", columns=("defense",), side="exploiter",
     ),
     Axis(
@@ -187,7 +187,7 @@ AXES = (
     ),
     Axis(
         "epsilon", RADIUS, "E", "Radius of linf budgets in 8-bit levels: 8 or 8/255.",
-        request="epsilons", default_text="the data set's, else the poisoner's own", columns=("norm", "epsilon"),
+        request="epsilons", default_text="the data set's, else the poisoner's", columns=("norm", "epsilon"),
         side="protector", unit="8-bit levels",
     ),
     Axis(
@@ -195,11 +195,11 @@ AXES = (
         request="mixtures", default=1.0, columns=("mixture",), side="protector", priority=2,
     ),
     Axis(
-        "trusted", COUNT, "N", "Clean labelled images given to the exploiter, taken out of the training set.",
+        "trusted", COUNT, "N", "Clean labelled images for the exploiter, taken out of the training set.",
         request="trusted", default=0, columns=("trusted",), side="data", unit="images", priority=2,
     ),
     Axis(
-        "metric", COMPONENT, "NAME", "What to measure beyond what every record has; see `ucbench list metric`.",
+        "metric", COMPONENT, "NAME", "Measure beyond those in every record; see `ucbench list metric`.",
         request="metrics",
     ),
     Axis("seed", SEEDS, "SEEDS", "Craft and train seed, pairwise: 0, 0-2 or 0,3.", default_text="0", repeatable=False),
@@ -221,5 +221,5 @@ AXES = (
 AXIS = {axis.name: axis for axis in AXES}
 #: The keys of a cell's description, in order.
 COLUMNS = tuple(column for axis in AXES for column in axis.columns)
-#: Those that rows have in common which are averaged over seeds.
+#: The columns without seeds: rows that agree in these are averaged.
 GROUP_COLUMNS = tuple(column for axis in AXES if axis.type is not SEEDS for column in axis.columns)

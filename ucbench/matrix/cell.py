@@ -1,7 +1,7 @@
-"""Cells: what one row of a table is made of, and its keys.
+"""Cells, one per row of a table, and their keys.
 
-A cell names everything that can change its numbers. Its keys are computed here from the components' identities and the
-fingerprints of the data, without torch and without the components' own dependencies.
+A cell holds everything that can change its numbers. Its keys are computed from the identities of its components and the
+fingerprints of its data, without torch and without the components' dependencies.
 """
 
 from __future__ import annotations
@@ -26,17 +26,20 @@ from ucbench.plugins.specs import (
 )
 from ucbench.store.keys import KeyText, key
 
-#: Raised when the core's own training, evaluation or projection changes numbers.
+#: Raised when training, evaluation or projection of the core change a number.
 CORE_VERSION = 1
 
 
 @dataclass(frozen=True)
 class CraftLabels:
-    """The labels that a label-based poisoner is given.
+    """The labels that a label-based poisoner uses.
 
-    ``source`` is ``none``, ``original``, ``predicted`` (the classes that ``model`` sees in the images, compacted to
-    those that occur), ``clusters`` (``clusters`` of them, in the features of ``model``, or of the craft's surrogate
-    where that is None) or ``exploiter`` (the labels the exploiter will use: oracle references only).
+    Attributes:
+        source: ``none``; ``original``; ``predicted``, the classes that ``model`` predicts, renumbered to those that
+            occur; ``clusters``, of the features of ``model``, or of the craft's surrogate if that is None; or
+            ``exploiter``, the exploiter's labels, for oracle references only.
+        clusters: number of clusters.
+        model: the labelling model, if any.
     """
 
     source: str
@@ -50,12 +53,12 @@ class CraftLabels:
         return str(ComponentRef(self.source, options=tuple(options.items())))
 
     def identity(self) -> Any:
-        """What can change a number: the source, and the model with its weights."""
+        """What can change a number: the source, and the model's identity."""
         return str(self) if self.model is None else [self.source, self.clusters, self.model.key_text]
 
     @property
     def access(self) -> str:
-        """Label access of a poisoner with these: nobody's labels enter clusters and the classes a model predicts."""
+        """Label access of a poisoner that uses these; clusters and predictions have that of their model."""
         if self.source in ("original", "exploiter"):
             return "full"
         return self.model.spec.label_access if self.model else "none"
@@ -63,9 +66,9 @@ class CraftLabels:
 
 @dataclass(frozen=True)
 class Craft:
-    """What makes a release, the data apart.
+    """What determines a release, except the data.
 
-    ``seed`` is None where nothing is drawn. ``base`` is the craft whose perturbations a ``shuffled`` one deals anew.
+    ``seed`` is None if nothing is drawn. ``base`` is the craft whose perturbations a ``shuffled`` poisoner reassigns.
     """
 
     poisoner: Component[PoisonerSpec]
@@ -74,19 +77,19 @@ class Craft:
     budget: Budget
     seed: int | None
     base: Craft | None = None
-    #: Cells that differ in the exploiter share their craft, and so the work of writing its key.
+    #: Cache: cells that differ in the exploiter share a craft.
     _keys: dict[tuple[str, KeyText | None, Numerics], str] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )
 
     @property
     def made_by(self) -> PoisonerSpec:
-        """The spec of the poisoner that crafts: for a ``shuffled`` one, the one whose perturbations it deals anew."""
+        """The spec of the poisoner that computes the perturbations: for ``shuffled``, that of its base."""
         return (self.base or self).poisoner.spec
 
     @property
     def drawn_seed(self) -> int:
-        """The craft seed of what draws from one: everything but the clean reference."""
+        """The seed, of any craft but the clean reference."""
         assert self.seed is not None
         return self.seed
 
@@ -99,7 +102,7 @@ class Craft:
         return self.poisoner.spec.name == CLEAN
 
     def key(self, fingerprint: str, labeling: KeyText | None, numerics: Numerics) -> str:
-        """Key of the release of the images with this fingerprint; ``labeling`` is the exploiter's, for an oracle."""
+        """Key of the release of images with this fingerprint; ``labeling`` is the exploiter's, for an oracle."""
         parts = (fingerprint, labeling, numerics)
         if parts not in self._keys:
             self._keys[parts] = self._key(*parts)
@@ -116,7 +119,7 @@ class Craft:
                 "poisoner": self.poisoner.key_text,
                 "surrogate": self.surrogate.key_text if self.surrogate else None,
                 "labels": self.labels.identity(),
-                "told": labeling,  # the name under which keys have always held it
+                "told": labeling,  # renaming it would change every key
                 "budget": [self.budget.norm, self.budget.epsilon],
                 "seed": self.seed,
                 "numerics": numerics.key_text,
@@ -135,9 +138,9 @@ class Cell:
     victim: Component[VictimSpec]
     mixture: float
     train_seed: int
-    #: Clean labelled images granted to the exploiter, set aside before anything is crafted.
+    #: Clean labelled images of the exploiter, split off before crafting.
     trusted: int = 0
-    #: What is measured beyond what every record has. No part of any key: it changes no number.
+    #: Measures beyond those in every record; not part of the key, since they change no other number.
     metrics: tuple[Component[MetricSpec], ...] = ()
 
     @property
@@ -148,7 +151,7 @@ class Cell:
         return KeyText.of({**self.labeling.identity(), "model": labeler.key_text})
 
     def release_key(self, part_fingerprint: str, numerics: Numerics) -> str | None:
-        """Key of the release of the protected part with this fingerprint; None for the clean reference."""
+        """Key of the release of a protected part with this fingerprint; None for the clean reference."""
         if self.craft.is_clean:
             return None
         labeling = self._labeling_key_text if self.craft.labels.source == "exploiter" else None
@@ -178,7 +181,7 @@ class Cell:
         return "+".join(str(part) for part in self.defense) or NO_DEFENSE
 
     def describe(self) -> dict[str, Any]:
-        """The cell in the words of the tables: one value an axis."""
+        """The cell as the columns of tables."""
         craft = self.craft
         return {
             "dataset": str(self.dataset),
@@ -199,5 +202,5 @@ class Cell:
 
 
 def poisoner_text(poisoner: Component[PoisonerSpec]) -> str:
-    """The poisoner without its preset, which is a column of its own."""
+    """The poisoner without its preset, which has a separate column."""
     return str(replace(poisoner.ref, preset=None))

@@ -16,17 +16,17 @@ from ucbench.plugins.registry import Registry
 
 
 def cell_of(record: Mapping[str, Any], registry: Registry) -> Cell:
-    """The cell, made of the components installed here.
+    """The cell of a record, with the components installed here.
 
     Raises:
-        UsageError: if one of them is not installed, or the description is of no cell that can be asked for.
+        UsageError: if a component is not installed, or no request yields this cell.
     """
     request = record["request"]
     poisoner = parse(request["poisoner"])
     if request["preset"] != DEFAULT_PRESET:
         poisoner = replace(poisoner, preset=request["preset"])
     craft_seed = request["train_seed"] if request["craft_seed"] is None else request["craft_seed"]
-    # What a component decides by itself, and the radius of norms other than linf, no request can name.
+    # A request names neither what a component decides nor the radius of norms other than linf.
     values = {
         axis.request: request[axis.name]
         for axis in AXES
@@ -39,6 +39,6 @@ def cell_of(record: Mapping[str, Any], registry: Registry) -> Cell:
         if cell.describe() == request:
             return cell
     raise UsageError(
-        f"Record {record['cell']} describes no cell that can be asked for by itself: a reference of {poisoner} in"
-        f" {request['norm']}, or one that other versions of its components made."
+        f"No request yields the cell of record {record['cell']}: it is a reference of {poisoner} in"
+        f" {request['norm']}, or other versions of its components made it."
     )

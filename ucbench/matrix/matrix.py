@@ -1,4 +1,4 @@
-"""The matrix: a request names the values of every axis, and cells are their cross product."""
+"""The matrix: the cells of a request, which are the cross product of the values of its axes."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ from ucbench.plugins.specs import (
     VictimSpec,
 )
 
-#: Radius in 8-bit units where neither the request, the data set nor the poisoner names one.
+#: Radius in 8-bit units if neither request, data set nor poisoner has one.
 FALLBACK_EPSILON = 8.0
 
 
 @dataclass(frozen=True)
 class Axes:
-    """A request: the values of every axis (see :data:`ucbench.matrix.axes.AXES`). Cells are their cross product.
+    """A request: the values of every axis, see :data:`ucbench.matrix.axes.AXES`.
 
-    Each may be given as one value or several, as text or as it is; it is kept as a list of read values.
+    Each takes one value or several, as text or typed, and becomes a list of typed values.
 
     Attributes:
-        surrogates: empty means each poisoner's own default.
-        craft_labels: ``original``, ``predicted[:model=SURROGATE]``, ``clusters[:k=K,model=SURROGATE]``; poisoners that
-            read no labels ignore it.
-        labeler: the surrogate meant where craft labels name no model; empty leaves that an error.
-        epsilons: linf radii in 8-bit units for linf poisoners; empty means the data set's, then the poisoner's own.
-        trusted: how many clean labelled images the exploiter is granted; they are taken from the training set.
-        metrics: what to measure beyond what every record has, of every cell; no axis.
+        surrogates: empty means each poisoner's default.
+        craft_labels: ``original``, ``predicted[:model=SURROGATE]``, ``clusters[:k=K,model=SURROGATE]``; ignored by
+            poisoners that use no labels.
+        labeler: default model of craft labels; without it, craft labels that need a model must name one.
+        epsilons: linf radii in 8-bit units for linf poisoners; empty means the data set's, else the poisoner's.
+        trusted: number of clean labelled images of the exploiter, taken out of the training set.
+        metrics: measures beyond those in every record, for every cell; not an axis.
         seeds: pairs of craft and train seed.
         schedule: factor on the epochs of every victim.
 
     Raises:
-        UsageError: for a value that is not of its axis' type or out of range.
+        UsageError: for a value that is not of its axis's type, or out of range.
     """
 
     datasets: Sequence[str]
@@ -69,18 +69,18 @@ class Axes:
     def __post_init__(self) -> None:
         for axis in AXES:
             if axis.request:
-                given = getattr(self, axis.request)
-                read = axis.values(given) if axis.repeatable else axis.read(given)
-                object.__setattr__(self, axis.request, read)
+                value = getattr(self, axis.request)
+                object.__setattr__(self, axis.request, axis.values(value) if axis.repeatable else axis.read(value))
 
 
 def expand(axes: Axes, registry: Registry, keep: Callable[[Cell], bool] | None = None) -> list[Cell]:
-    """All cells of the request, each one's references before it, none twice, however it is spelled.
+    """All cells of the request without duplicates, each after its references.
 
-    With ``keep``, only the cells for which it is true, and their references.
+    Args:
+        keep: selects cells; their references are always included.
 
     Raises:
-        UsageError: for names, parameters or values that do not exist or do not fit together.
+        UsageError: for unknown names, parameters or values, and for those that do not fit together.
     """
     if not axes.seeds:
         raise UsageError("No seeds: give at least one, such as --seed 0 or --seed 0-2.")
@@ -94,20 +94,20 @@ def expand(axes: Axes, registry: Registry, keep: Callable[[Cell], bool] | None =
         check_labeler(labeling)
     clean, sham = registry.resolve(PoisonerSpec, CLEAN), registry.resolve(PoisonerSpec, SHAM)
     cells: dict[str, Cell] = {}
-    # Exploiters share the crafts: these are resolved once per data set and seed.
+    # All exploiters share the crafts of a data set and seed.
     crafts = {
-        (dataset, seed): [craft for one in poisoners for craft in _crafts(one, datasets[dataset], axes, registry, seed)]
-        for dataset in range(len(datasets))
+        (index, seed): [craft for one in poisoners for craft in _crafts(one, dataset, axes, registry, seed)]
+        for index, dataset in enumerate(datasets)
         for seed, _ in axes.seeds
     }
     exploiters = itertools.product(enumerate(datasets), axes.trusted, labelings, defenses, victims)
-    for (place, dataset), trusted, labeling, defense, victim in exploiters:
+    for (index, dataset), trusted, labeling, defense, victim in exploiters:
         check_exploiter(defense, victim, trusted)
-        # What the references of a cell depend on, the exploiter given; those that are there already.
+        # With the exploiter fixed, references depend on these; each combination is added once.
         referenced: set[tuple[Budget, float, int, int]] = set()
         for craft_seed, train_seed in axes.seeds:
-            for craft in crafts[place, craft_seed]:
-                # A fraction of no perturbation is none: one clean cell serves all mixtures.
+            for craft in crafts[index, craft_seed]:
+                # Mixtures of unperturbed images are the same: one clean cell serves all.
                 for mixture in [1.0] if craft.is_clean else axes.mixtures:
                     cell = Cell(dataset, craft, labeling, defense, victim, mixture, train_seed, trusted, metrics)
                     if keep is not None and not keep(cell):
@@ -122,7 +122,7 @@ def expand(axes: Axes, registry: Registry, keep: Callable[[Cell], bool] | None =
 
 
 def dedup_key(cell: Cell) -> str:
-    """Equal for cells that are the same work: their key, the data set's name standing for fingerprints not read yet."""
+    """Equal for cells that are the same work: their key, with the data set's name instead of fingerprints."""
     data = str(cell.dataset)
     return cell.key(cell.release_key(data, _ANY_NUMERICS), data, data, _ANY_NUMERICS)
 
@@ -136,10 +136,10 @@ def _at_schedule(victim: Component[VictimSpec], factor: float) -> Component[Vict
     from ucbench.training.recipe import scale_schedule
 
     try:
-        changed = scale_schedule(victim.params, factor)
+        scaled = scale_schedule(victim.params, factor)
     except UsageError as error:
         raise UsageError(f"--schedule {factor:g}x does not fit victim {victim}: {error}.") from None
-    options = tuple({**dict(victim.ref.options), **changed}.items())
+    options = tuple({**dict(victim.ref.options), **scaled}.items())
     return victim.registry.resolve(VictimSpec, replace(victim.ref, options=options))
 
 
@@ -161,17 +161,17 @@ def _crafts(
         assert isinstance(poisoner.params, ShuffledParams)
         base = registry.resolve(PoisonerSpec, poisoner.params.poisoner)
         if base.spec.name in (CLEAN, SHUFFLED):
-            raise UsageError(f"{poisoner} makes no sense: name a poisoner, as in shuffled:uc.")
+            raise UsageError(f"{poisoner} cannot shuffle {base}: name a poisoner, as in shuffled:uc.")
         for craft in _crafts(base, dataset, axes, registry, craft_seed):
             yield replace(craft, poisoner=poisoner, base=craft)
         return
     for labels in _craft_labels(spec, axes, registry):
-        # A poisoner without a surrogate gets one only for craft labels made from clusters.
+        # A poisoner without a surrogate gets one only to cluster its features into craft labels.
         uses_surrogate = bool(spec.surrogate) or (labels.source == "clusters" and labels.model is None)
         names = (axes.surrogates or [spec.surrogate]) if uses_surrogate else [""]
         surrogates = [registry.resolve(SurrogateSpec, name) if name else None for name in names]
-        for named in surrogates:
-            check_surrogate(spec, named)
+        for surrogate in surrogates:
+            check_surrogate(spec, surrogate)
         for surrogate, budget in itertools.product(surrogates, _budgets(poisoner, dataset, axes)):
             yield Craft(poisoner, surrogate, labels, budget, craft_seed)
 
@@ -188,39 +188,39 @@ def _with_model(labels: CraftLabels, spec: PoisonerSpec, axes: Axes, registry: R
     if labels.model is not None or labels.source == "original":
         return labels
     if labels.source == "clusters" and axes.surrogates and not spec.surrogate:
-        return labels  # with nothing to optimise against, the surrogate named for the run is there for the clusters
+        return labels  # the poisoner does not use the requested surrogate, so that one is for the clusters
     if not axes.labeler:
-        raise UsageError(f"Craft labels {labels} come from a model: name one, as in {labels.source}:model=NAME.")
+        raise UsageError(f"Craft labels {labels} need a model: name one, as in {labels.source}:model=NAME.")
     return replace(labels, model=registry.resolve(SurrogateSpec, axes.labeler))
 
 
 def parse_craft_labels(text: str, registry: Registry) -> CraftLabels:
-    """``original``, ``predicted[:model=SURROGATE]`` or ``clusters[:k=K,model=SURROGATE]`` (10 clusters by default).
+    """Read ``original``, ``predicted[:model=SURROGATE]`` or ``clusters[:k=K,model=SURROGATE]`` (default: 10 clusters).
 
     Raises:
-        UsageError: for anything else, and for a model that has no weights.
+        UsageError: for anything else, and for a model without weights.
     """
     ref: ComponentRef = parse(text)
     options = dict(ref.options)
-    named = options.pop("model", None) if ref.name in ("predicted", "clusters") else None
+    name = options.pop("model", None) if ref.name in ("predicted", "clusters") else None
     count = options.pop("k", "10") if ref.name == "clusters" else "0"
     clusters = int(count) if count.isdecimal() else 1
     if ref.name not in ("original", "predicted", "clusters") or clusters == 1 or options or ref.argument or ref.preset:
         raise UsageError(
-            f"Unknown craft labels {text!r}. Use original, predicted:model=SURROGATE or clusters:k=K with K at least 2"
-            " (and, if you like, model=SURROGATE)."
+            f"Unknown craft labels {text!r}. Use original, predicted:model=SURROGATE or clusters:k=K,model=SURROGATE"
+            " with K at least 2."
         )
-    model = None if named is None else registry.resolve(SurrogateSpec, named)
+    model = None if name is None else registry.resolve(SurrogateSpec, name)
     if model is not None and model.spec.untrained:
-        raise UsageError(f"Craft labels {text!r} need a model with weights, and {model} has none.")
+        raise UsageError(f"Craft labels {text!r} need a model with weights, but {model} has none.")
     return CraftLabels(ref.name, clusters, model)
 
 
 def native_budget(spec: PoisonerSpec, params: object) -> Budget:
-    """The budget a poisoner with these parameters is made for: its spec's, or that of its parameter ``norm``.
+    """The native budget of a poisoner: that of its parameter ``norm``, else of its spec.
 
     Raises:
-        UsageError: if nothing names the radius of a norm other than linf.
+        UsageError: if a norm other than linf has no native radius.
     """
     norm = getattr(params, "norm", spec.budget)
     if norm == "unbounded":
@@ -241,9 +241,9 @@ def _budgets(poisoner: Component[PoisonerSpec], dataset: Component[DatasetSpec],
 def _references(
     cell: Cell, clean: Component[PoisonerSpec], sham: Component[PoisonerSpec], craft_seed: int
 ) -> list[Cell]:
-    """The clean and the sham cell that ``cell`` is read against."""
-    nothing = Craft(clean, None, CraftLabels("none"), Budget("unbounded", None), None)
-    references = [replace(cell, craft=nothing, mixture=1.0)]
+    """The clean and the sham cell with which ``cell`` is compared."""
+    unperturbed = Craft(clean, None, CraftLabels("none"), Budget("unbounded", None), None)
+    references = [replace(cell, craft=unperturbed, mixture=1.0)]
     if cell.craft.budget.epsilon is not None:
         noise = Craft(sham, None, CraftLabels("none"), cell.craft.budget, craft_seed)
         references.append(replace(cell, craft=noise))

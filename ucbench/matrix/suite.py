@@ -5,23 +5,23 @@
     title = "Defenses on handwritten digits"
     threads = 1
 
-    [common]                      # axes that all tables share, as the command line calls them
+    [common]                      # axes of all tables, named as on the command line
     dataset = "digits"
     victim = "resnet18:width=16"
     seed = "0-2"
 
-    [[table]]                     # each is a cross product of its axes
+    [[table]]                     # a cross product of axes
     poisoner = ["uc", "mi-ue"]
     defense = ["none", "jpeg"]
 
-    [[exclude]]                   # no cell that matches all of these patterns
+    [[exclude]]                   # leave out cells that match all of these patterns
     poisoner = "mi-ue*"
     defense = "jpeg*"
 
     [ranking]
-    defenses = ["none", "jpeg"]   # what rankings take the worst case over
+    defenses = ["none", "jpeg"]   # rankings take the worst case over these
 
-A suite's numbers are published under its version: whoever changes what it holds raises that.
+A suite's numbers are published under its version: raise it with every change of the cells.
 """
 
 from __future__ import annotations
@@ -42,30 +42,30 @@ from ucbench.matrix.cell import Cell
 
 
 class _AxisValues(BaseModel):
-    """Values of axes, by their names."""
+    """Values of some axes, by name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    def given(self) -> dict[str, Any]:
+    def values(self) -> dict[str, Any]:
         return self.model_dump(exclude_none=True)
 
 
 def _of_axis(axis: Axis) -> Any:
-    """The type of an axis' key in a table: one value or several, which the axis can read."""
+    """The type of an axis's key in a table: one value or several that the axis can read."""
     one: Any = str if axis.type.is_text else int | float | str
 
-    def check(given: Any) -> Any:
+    def check(value: Any) -> Any:
         try:
-            axis.values(given)
+            axis.values(value)
         except UsageError as error:
             raise ValueError(str(error).removesuffix(".")) from None
-        return given
+        return value
 
     return Annotated[one | list[one] if axis.repeatable else one, AfterValidator(check)]
 
 
 def _model(name: str, text: str, fields: Mapping[Axis, Any]) -> Any:
-    """A model with an optional field for each axis, under its key."""
+    """A model with an optional field for every axis, under the axis's key."""
     types: dict[str, Any] = {axis.name: (kind | None, Field(None, alias=axis.key)) for axis, kind in fields.items()}
     return create_model(name, __base__=_AxisValues, __doc__=text, **types)
 
@@ -77,13 +77,13 @@ else:
     TableAxes = _model("TableAxes", "The axes of one cross product.", {axis: _of_axis(axis) for axis in AXES})
     Exclusion = _model(
         "Exclusion",
-        "Patterns that a cell's values must all match to be left out: ``*`` and ``?`` as in file names.",
+        "Patterns (``*``, ``?``); a cell whose values match all of them is left out.",
         {axis: str | list[str] for axis in AXES if axis.type.is_text and axis.columns},
     )
 
 
 class Ranking(BaseModel):
-    """The frozen list of defenses that a leaderboard takes the worst case over."""
+    """The fixed list of defenses over which a leaderboard takes the worst case."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -91,7 +91,7 @@ class Ranking(BaseModel):
 
 
 class SuiteFile(BaseModel):
-    """The layout of a suite's file."""
+    """The schema of a suite file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -108,45 +108,43 @@ class SuiteFile(BaseModel):
     @classmethod
     def _something_to_run(cls, tables: list[TableAxes], info: Any) -> list[TableAxes]:
         common = info.data.get("common")
-        shared = {} if common is None else common.given()
-        if any("poisoner" not in {**shared, **table.given()} for table in tables):
-            raise ValueError("every table names a poisoner, or common does")
+        shared = {} if common is None else common.values()
+        if any("poisoner" not in {**shared, **table.values()} for table in tables):
+            raise ValueError("every table needs a poisoner, or common does")
         return tables
 
 
 @dataclass(frozen=True)
 class Suite:
-    """A suite as read from ``path``; see the module for the layout."""
+    """A suite, read from ``path``."""
 
     path: Path
     file: SuiteFile
 
     @property
     def title(self) -> str:
-        """Name, version and title, as leaderboards are headed."""
+        """Name, version and title, the heading of its leaderboard."""
         return f"{self.file.name} v{self.file.version}" + (f": {self.file.title}" if self.file.title else "")
 
     def requests(self, overrides: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        """The arguments of :func:`ucbench.api.axes`, a table each; ``overrides`` replace axes in all of them.
+        """The arguments of :func:`ucbench.api.axes` of every table; ``overrides`` replace axes in all of them.
 
-        A seed given either way replaces those of the file.
+        Seeds replace each other as a group: a table that has any of ``seed``, ``craft_seed``, ``train_seed`` inherits
+        none of them from ``common``, and overrides with any of them drop all of the file's.
         """
-        asked = dict(overrides or {})
         seeds = {"seed", "craft_seed", "train_seed"}
-        merged = []
+        requests = []
         for table in self.file.table:
-            values = {**self.file.common.given(), **table.given()}
-            if {"seed"} & table.given().keys() or {"craft_seed", "train_seed"} & table.given().keys():
-                values = {k: v for k, v in values.items() if k not in seeds} | {
-                    k: v for k, v in table.given().items() if k in seeds
-                }
-            if seeds & asked.keys():
-                values = {k: v for k, v in values.items() if k not in seeds}
-            merged.append({**values, **asked})
-        return merged
+            values: dict[str, Any] = {}
+            for layer in (self.file.common.values(), table.values(), dict(overrides or {})):
+                if seeds & layer.keys():
+                    values = {name: value for name, value in values.items() if name not in seeds}
+                values |= layer
+            requests.append(values)
+        return requests
 
     def keeps(self, cell: Cell) -> bool:
-        """Whether no exclusion of the file matches the cell."""
+        """Whether no exclusion matches the cell."""
         return not any(_matches(exclusion, cell) for exclusion in self.file.exclude)
 
 
@@ -154,7 +152,7 @@ def load_suite(path: Path) -> Suite:
     """Read a suite.
 
     Raises:
-        UsageError: naming file, line and key of whatever is wrong.
+        UsageError: if it is wrong; the text names file, line and key.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -172,11 +170,11 @@ def load_suite(path: Path) -> Suite:
 
 
 def _problem(item: Mapping[str, Any], text: str) -> str:
-    """One validation error with the line of its key."""
-    place = [part for part in item["loc"] if not (isinstance(part, str) and _is_branch(part))]
-    keys = [part for part in place if isinstance(part, str)]
-    name = ".".join(str(part + 1) if isinstance(part, int) else part for part in place)
-    line = _line(text, place)
+    """One validation error, with the line of its key."""
+    path = [part for part in item["loc"] if not (isinstance(part, str) and _is_branch(part))]
+    keys = [part for part in path if isinstance(part, str)]
+    name = ".".join(str(part + 1) if isinstance(part, int) else part for part in path)
+    line = _line(text, path)
     where = f"line {line}, {name}" if line else name
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
@@ -188,26 +186,26 @@ def _problem(item: Mapping[str, Any], text: str) -> str:
         }
         model = models.get(keys[0] if len(keys) > 1 else "", SuiteFile)
         known = [field.alias or name for name, field in model.model_fields.items()]
-        # Problems are joined and ended by the caller, with a full stop.
-        message = f"there is no such key.{did_you_mean(keys[-1], known)}".removesuffix(".")
+        # The caller adds the full stop.
+        message = f"unknown key.{did_you_mean(keys[-1], known)}".removesuffix(".")
     return f"{where}: {message}"
 
 
 def _is_branch(part: str) -> bool:
-    """Whether pydantic names a branch of a union here, and not a key."""
+    """Whether part of a pydantic location is a branch of a union, not a key."""
     return part in ("str", "int", "float") or "[" in part
 
 
-def _line(text: str, place: Sequence[str | int]) -> int | None:
-    """The line, from 1, of the key at ``place``; None if it is not written anywhere."""
+def _line(text: str, path: Sequence[str | int]) -> int | None:
+    """The line, from 1, of the key at ``path``; None if the text does not contain it."""
     lines = text.splitlines()
     start = 0
-    if len(place) > 1 and isinstance(place[1], int):
-        headers = [i for i, line in enumerate(lines) if re.match(rf"\s*\[\[\s*{place[0]}\s*\]\]", line)]
-        start = headers[place[1]] if place[1] < len(headers) else 0
-    elif len(place) > 1:
-        start = next((i for i, line in enumerate(lines) if re.match(rf"\s*\[\s*{place[0]}\s*\]", line)), 0)
-    key = next((part for part in reversed(place) if isinstance(part, str)), "")
+    if len(path) > 1 and isinstance(path[1], int):
+        headers = [i for i, line in enumerate(lines) if re.match(rf"\s*\[\[\s*{path[0]}\s*\]\]", line)]
+        start = headers[path[1]] if path[1] < len(headers) else 0
+    elif len(path) > 1:
+        start = next((i for i, line in enumerate(lines) if re.match(rf"\s*\[\s*{path[0]}\s*\]", line)), 0)
+    key = next((part for part in reversed(path) if isinstance(part, str)), "")
     for i in range(start, len(lines)):
         if re.match(rf"\s*(\[\[?\s*)?[\"']?{re.escape(key)}[\"']?\s*(=|\])", lines[i]):
             return i + 1
@@ -215,7 +213,7 @@ def _line(text: str, place: Sequence[str | int]) -> int | None:
 
 
 def find_suite(name: str, known: Mapping[str, Path]) -> Suite:
-    """The suite of that name among ``known``, or in the file that ``name`` is.
+    """The suite ``name`` of ``known``, or of the file ``name``.
 
     Raises:
         UsageError: if there is neither; the text gives the nearest names.
@@ -225,43 +223,42 @@ def find_suite(name: str, known: Mapping[str, Path]) -> Suite:
     if name.endswith(".toml") or "/" in name:
         return load_suite(Path(name))
     raise UsageError(
-        f"There is no suite {name!r}.{did_you_mean(name, known)} Those there are: {', '.join(sorted(known)) or 'none'};"
-        " or name a file, FILE.toml."
+        f"Unknown suite {name!r}.{did_you_mean(name, known)} Suites: {', '.join(sorted(known)) or 'none'}."
+        " Or name a file, FILE.toml."
     )
 
 
 def shipped_suites() -> dict[str, Path]:
-    """The suites that come with ucbench, by name: beside the installed package, or in the checkout it runs from."""
-    here = Path(__file__).resolve().parents[1]
-    for folder in (here / "suites", here.parent / "benchmarks" / "suites"):
-        found = {path.stem: path for path in sorted(folder.glob("*.toml"))}
-        if found:
-            return found
+    """The suites of ucbench, by name: of the installed package, or of its checkout."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "suites", package.parent / "benchmarks" / "suites"):
+        if suites := {path.stem: path for path in sorted(folder.glob("*.toml"))}:
+            return suites
     return {}
 
 
 def shard(cells: Sequence[Cell], part: str) -> list[Cell]:
-    """The cells of shard ``part`` ("3/16"): those that share a release are in one shard, every cell is in one.
+    """The cells of shard ``part`` ("3/16"). Every cell is in one shard; cells with the same release share one.
 
     Raises:
-        UsageError: if ``part`` is no share such as 3/16.
+        UsageError: if ``part`` is malformed or out of range.
     """
     match = re.fullmatch(r"(\d+)/(\d+)", part)
     number, count = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 1 <= number <= count:
         raise UsageError(f"--shard is a part such as 3/16, from 1/16 to 16/16; got {part!r}.")
     groups: dict[str, int] = {}
-    chosen = []
+    selected = []
     for cell in cells:
-        place = groups.setdefault(_shared_work(cell), len(groups))
-        if place % count == number - 1:
-            chosen.append(cell)
-    return chosen
+        group = groups.setdefault(_shared_work(cell), len(groups))
+        if group % count == number - 1:
+            selected.append(cell)
+    return selected
 
 
 def _matches(exclusion: _AxisValues, cell: Cell) -> bool:
-    """Whether each value of the cell that the exclusion names matches one of the patterns."""
-    values, patterns = cell.describe(), exclusion.given()
+    """Whether the cell matches the exclusion: on each of its axes one of the patterns."""
+    values, patterns = cell.describe(), exclusion.values()
     return bool(patterns) and all(
         any(fnmatchcase(str(values[name]), pattern) for pattern in ([texts] if isinstance(texts, str) else texts))
         for name, texts in patterns.items()
@@ -269,7 +266,7 @@ def _matches(exclusion: _AxisValues, cell: Cell) -> bool:
 
 
 def _shared_work(cell: Cell) -> str:
-    """Equal for cells that share a release; clean cells share none, and lie with their own kind of training."""
+    """Equal for cells that share a release, and for clean cells with the same exploiter."""
     values = cell.describe()
     sides = ("data", "exploiter" if cell.craft.is_clean else "protector")
     return repr([values[name] for axis in AXES if axis.side in sides for name in axis.columns])

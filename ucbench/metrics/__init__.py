@@ -1,1 +1,1 @@
-"""What is measured: functions of arrays, and the contract of metrics that plugins add."""
+"""Measures of arrays, and the protocol of metrics that plugins add."""

@@ -1,4 +1,4 @@
-"""Accuracies of predicted classes."""
+"""Accuracy of predicted classes."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def test_metrics(predicted: Labels, labels: Labels, classes: int) -> dict[str, f
     """Accuracies on the clean test set, in percent.
 
     ``balanced_accuracy`` is the mean over the classes that occur. ``matched_accuracy`` is the best over all
-    permutations of the predicted classes: a victim that has learned every class under another class's name scores high
-    here and low elsewhere. ``chance`` is the share of the largest class.
+    permutations of the predicted classes; only there does a victim that learned permuted classes score high. ``chance``
+    is the share of the largest class.
     """
     from scipy.optimize import linear_sum_assignment
 

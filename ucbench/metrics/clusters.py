@@ -1,4 +1,4 @@
-"""How groups of images that share a perturbation relate to labels."""
+"""How groups of images with the same perturbation relate to labels."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from ucbench.metrics.information import Labels, contingency, mutual_information
 
 
 def cluster_diagnostics(index: Labels, labels: Labels) -> dict[str, float]:
-    """Relation of groups ``index`` ``[N]`` that share a perturbation to labels ``[N]``.
+    """Compare the groups ``index`` ``[N]`` of images that share a perturbation with labels ``[N]``.
 
-    ``homogeneity`` is 1 where every group holds one class, ``completeness`` where every class lies in one group
-    (Rosenberg and Hirschberg, EMNLP 2007). ``relative_purity`` is purity over the largest value that balanced classes
-    allow with this number of groups, ``mutual_information`` the information in nats that group and class share.
+    ``homogeneity`` is 1 if every group holds one class, ``completeness`` if every class lies in one group (Rosenberg
+    and Hirschberg, EMNLP 2007). ``relative_purity`` is purity over its maximum for balanced classes and this number of
+    groups; ``mutual_information`` is in nats.
     """
     from sklearn.metrics import completeness_score, homogeneity_score
 

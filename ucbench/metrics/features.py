@@ -1,4 +1,4 @@
-"""The features that a classifier decides by (the input of its last linear layer), and how they separate classes."""
+"""Penultimate features of a classifier (the input of its last linear layer), and how they separate classes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 
 class FeatureLog:
-    """Penultimate features of every image that went through a model, in their order."""
+    """Penultimate features of every image that passed through a model, in order."""
 
     def __init__(self) -> None:
         self._blocks: list[Tensor] = []
@@ -28,7 +28,7 @@ class FeatureLog:
     def _model(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if self._latest is not None:
             entered, shape = self._latest
-            # A linear layer inside a block is not the classifier: only that one's output is the model's.
+            # Only the last layer's output is the model's; linear layers inside blocks are ignored.
             if shape == output.shape and entered.ndim == 2:
                 self._blocks.append(entered.detach().float().cpu())
         self._latest = None
@@ -36,10 +36,7 @@ class FeatureLog:
 
 @contextmanager
 def capture_features(model: nn.Module | None) -> Iterator[FeatureLog]:
-    """Collect the penultimate features of ``model`` (images to logits ``[B, K]``) while the scope lasts.
-
-    None has none.
-    """
+    """Collect the penultimate features of ``model`` (images to logits ``[B, K]``), if any, within the block."""
     log = FeatureLog()
     if model is None:
         yield log
@@ -54,26 +51,26 @@ def capture_features(model: nn.Module | None) -> Iterator[FeatureLog]:
 
 
 def cosine_gap(features: Tensor, labels: Tensor) -> float | None:
-    """Mean cosine of two images of one class minus that of two images of different classes.
+    """Mean cosine of two images of the same class minus that of two images of different classes.
 
-    Features that follow a ReLU have cosines in [0, 1] throughout, so either mean alone says little.
+    Features after a ReLU have cosines in [0, 1], so neither mean is informative alone.
 
     Args:
         features: ``[N, D]`` on the CPU; cosines with features of length 0 are 0.
         labels: int64 ``[N]``.
 
     Returns:
-        A number in [-2, 2], or None where there is no pair of one kind.
+        A number in [-2, 2], or None without a pair of either kind.
     """
     unit = F.normalize(features.double(), dim=1)
-    owner = torch.unique(labels, return_inverse=True)[1]
-    counts = owner.bincount()
-    sums = unit.new_zeros(len(counts), unit.shape[1]).index_add_(0, owner, unit)
+    classes = torch.unique(labels, return_inverse=True)[1]
+    counts = classes.bincount()
+    sums = unit.new_zeros(len(counts), unit.shape[1]).index_add_(0, classes, unit)
     within_pairs = int((counts * (counts - 1)).sum())
     between_pairs = len(labels) ** 2 - int(counts.square().sum())
     if not within_pairs or not between_pairs:
         return None
-    of_classes = float(sums.square().sum())
-    within = of_classes - float(unit.square().sum())
-    between = float(unit.sum(0).square().sum()) - of_classes
+    same_class = float(sums.square().sum())
+    within = same_class - float(unit.square().sum())
+    between = float(unit.sum(0).square().sum()) - same_class
     return within / within_pairs - between / between_pairs

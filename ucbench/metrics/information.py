@@ -1,4 +1,4 @@
-"""How far two labelings of the same images agree, whatever their classes are called."""
+"""Agreement of two labelings of the same images, up to the names of classes."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ Labels = NDArray[np.int64]
 
 
 def contingency(first: Labels, second: Labels) -> NDArray[np.int64]:
-    """How many images have each pair of labels: int64 ``[max(first) + 1, max(second) + 1]`` of two int64 ``[N]``."""
+    """Number of images with each pair of labels: int64 ``[max(first) + 1, max(second) + 1]`` of two int64 ``[N]``."""
     rows, columns = int(first.max()) + 1, int(second.max()) + 1
     return np.bincount(first * columns + second, minlength=rows * columns).reshape(rows, columns)
 
 
 def best_matching(table: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows and columns of the one-to-one pairs, ``min(table.shape)`` of them, that hold most of the counts.
+    """Rows and columns of the ``min(table.shape)`` one-to-one pairs with the largest sum of counts.
 
-    The assignment problem (Kuhn, Naval Research Logistics Quarterly, 1955). Rows are rising.
+    The assignment problem (Kuhn, Naval Research Logistics Quarterly, 1955). Rows are ascending.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -26,12 +26,11 @@ def best_matching(table: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[
 
 
 def agreement(labels: Labels, original: Labels) -> dict[str, float]:
-    """Two measures of how far labels ``[N]``, N >= 1, say what the original ones ``[N]`` say; both are symmetric.
+    """Two symmetric measures of the agreement of labels ``[N]`` with the original ones ``[N]``, N >= 1.
 
-    ``normalized_mutual_information``: mutual information over the mean of both entropies, in [0, 1]; 1 where each
-    labeling tells the other, also if both have a single class. ``matched_accuracy``: share of the images, in percent,
-    that lie in pairs of classes matched one to one as well as can be. A class merged or split has one partner only: the
-    second measure stays below 100 wherever the numbers of classes differ.
+    ``normalized_mutual_information``: mutual information over the mean of both entropies, in [0, 1]; 1 if each labeling
+    determines the other, also if both have a single class. ``matched_accuracy``: share of the images, in percent, in
+    the best one-to-one matching of classes; below 100 if the numbers of classes differ.
     """
     table = contingency(labels, original)
     mean = (entropy(table.sum(1)) + entropy(table.sum(0))) / 2
@@ -42,11 +41,11 @@ def agreement(labels: Labels, original: Labels) -> dict[str, float]:
 
 
 def mutual_information(table: NDArray[np.int64]) -> float:
-    """Of the two labelings whose pairs a contingency ``table`` counts, in nats; at least 0."""
+    """Mutual information of the two labelings of a contingency ``table``, in nats; at least 0."""
     return max(entropy(table.sum(1)) + entropy(table.sum(0)) - entropy(table), 0.0)
 
 
 def entropy(counts: NDArray[np.int64]) -> float:
-    """Of the shares of ``counts`` of any shape, in nats."""
+    """Entropy of the shares of ``counts``, of any shape, in nats."""
     shares = counts[counts > 0] / counts.sum()
     return float(-(shares * np.log(shares)).sum())

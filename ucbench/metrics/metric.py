@@ -1,4 +1,4 @@
-"""The contract of metrics: measures beyond those that every record has."""
+"""The protocol of metrics: measures beyond those in every record."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ if TYPE_CHECKING:
 
 
 class MetricContext:
-    """What a metric may read: the run, and what its spec names in ``reads``; anything else raises ContractError.
+    """What a metric may read: the run, and the fields that its spec names in ``reads``.
 
     Attributes:
-        run: what the core gives every component.
-        source: the training images before they were perturbed, under the exploiter's labels.
-        published: the training set as published, under the exploiter's labels.
-        test: the clean test set under the scoring labels.
-        perturbed_test: that set perturbed as the poisoner would have; None where the method cannot tell.
-        model: the trained victim in eval mode, from images in [0, 1] to logits; defenses at test time are inside.
+        run: engine, device, seeds and notes.
+        source: the unperturbed training images with the exploiter's labels.
+        published: the published training set with the exploiter's labels.
+        test: the clean test set with the scoring labels.
+        perturbed_test: the test set perturbed by the poisoner; None if the method cannot perturb new images.
+        model: the trained victim in eval mode, images in [0, 1] to logits, with the defenses' ``at_test``.
         history: one mapping per evaluated epoch of its training.
+
+    Raises:
+        ContractError: on reading a field that the spec does not name.
     """
 
     run: Run
@@ -46,7 +49,7 @@ class MetricContext:
 
 @runtime_checkable
 class Metric(Protocol):
-    """``Class(params)``; measures what every record does not already say."""
+    """``Class(params)``; a measure beyond those in every record."""
 
     def compute(self, context: MetricContext) -> Mapping[str, float | None]:
-        """Values by name, None where one is undefined; tables call them ``<metric as requested>.<name>``."""
+        """Values by name, None where undefined; tables call them ``<metric as requested>.<name>``."""

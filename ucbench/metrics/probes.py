@@ -1,4 +1,4 @@
-"""Linear probes: what features, or a perturbation alone, still say about the labels."""
+"""Linear probes: how well features, or perturbations alone, predict labels."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ def linear_probe(
 ) -> float:
     """Accuracy, in percent, on features ``scored [M, D]`` of a linear classifier fitted on ``fitted [N, D]``.
 
-    Ridge regression on one-hot labels, of features at mean 0 and deviation 1 over the fitted ones. What a network's
-    features still tell of classes, whatever it was trained to say.
+    Ridge regression on one-hot labels, on features standardised by mean and deviation of ``fitted``.
     """
-    mean, spread = fitted.mean(0), fitted.std(0)
-    scale = np.where(spread > 0, spread, 1)
+    mean, deviation = fitted.mean(0), fitted.std(0)
+    scale = np.where(deviation > 0, deviation, 1)
     classes = int(max(labels.max(), scored_labels.max())) + 1
     return accuracy(_guess((fitted - mean) / scale, labels, (scored - mean) / scale, classes), scored_labels)
 
@@ -26,13 +25,13 @@ def linear_probe(
 def _guess(
     fitted: NDArray[np.float32], labels: Labels, held_out: NDArray[np.float32], classes: int
 ) -> NDArray[np.int64]:
-    """The classes of rows ``held_out`` by ridge regression, with an intercept, on the one-hot labels of ``fitted``."""
+    """Classes of the rows ``held_out`` by ridge regression, with an intercept, on the one-hot labels of ``fitted``."""
 
     def with_one(rows: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.hstack([rows, np.ones((len(rows), 1), np.float32)])
 
     x, y = with_one(fitted), np.eye(classes, dtype=np.float32)[labels]
-    # The dual form where there are more columns than rows, so that the system stays as small as it can be.
+    # The dual form if there are more columns than rows: a smaller system.
     penalty = 1e-3 * max(float(np.square(x).sum()) / len(x), 1e-6)
     if x.shape[1] <= len(x):
         weights = np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1], dtype=np.float32), x.T @ y)
@@ -43,16 +42,16 @@ def _guess(
 
 
 def guess_accuracy(changes: NDArray[np.int16], index: Labels, labels: Labels, seed: int, limit: int = 5000) -> float:
-    """Held-out accuracy, in percent, of guessing the label from the perturbation alone by a linear classifier.
+    """Held-out accuracy, in percent, of a linear classifier that sees only the perturbation.
 
-    Image i carries ``changes[index[i]]``, int16 ``[M, 3, H, W]`` in 8-bit levels. Ridge regression on one-hot labels,
-    fitted on four fifths of at most ``limit`` images and scored on the rest. Near
-    the largest class's share, the perturbation carries no (linear) shortcut to these labels; near 100, a perfect one.
+    Image i has the perturbation ``changes[index[i]]``, int16 ``[M, 3, H, W]`` in 8-bit levels. Ridge regression on
+    one-hot labels, fitted on four fifths of at most ``limit`` images, scored on the others. Near the share of the
+    largest class, the perturbation is no linear shortcut to these labels; near 100, it is a perfect one.
     """
     rng = np.random.default_rng(seed)
-    chosen = rng.permutation(len(labels))[:limit]
-    held_out = chosen[: max(1, len(chosen) // 5)]
-    fitted = chosen[len(held_out) :]
+    sample = rng.permutation(len(labels))[:limit]
+    held_out = sample[: max(1, len(sample) // 5)]
+    fitted = sample[len(held_out) :]
     if not len(fitted):
         return float("nan")
 

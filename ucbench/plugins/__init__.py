@@ -1,1 +1,1 @@
-"""Plugins: the hooks, the specs they yield, parameters, references to components, and finding and isolating plugins."""
+"""Plugins: hooks, specs, parameters, component references, and loading that isolates broken plugins."""

@@ -1,10 +1,10 @@
-"""The components of the core itself: the rows every table is read against, ways to compute cells, and formats.
+"""The components of the core: reference poisoners, control defenses, executors and leaderboard formats.
 
 ``clean`` changes nothing. ``sham`` adds noise of the same budget that carries no information. ``positive`` is a
-class-wise shortcut told the exploiter's labels: an oracle that no protector has, which shows that the regime can show
-an effect at all. ``shuffled:POISONER`` gives another poisoner's own perturbations to random images: what it still
-does is the noise's doing, what it no longer does was the association's. ``clean-pixels`` and ``clean-part`` are
-defenses nobody has.
+class-wise shortcut for the exploiter's labels: an oracle, which shows that the setting can show an effect at all.
+``shuffled:POISONER`` assigns that poisoner's perturbations to random images, which separates the effect of the noise
+from that of its association with the images. ``clean-pixels`` and ``clean-part`` read clean data, which no exploiter
+has.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ucbench.plugins.hookspecs import hookimpl
 from ucbench.plugins.specs import DefenseSpec, ExecutorSpec, ExporterSpec, PoisonerSpec
 
 CLEAN, SHAM, POSITIVE, SHUFFLED = "clean", "sham", "positive", "shuffled"
-#: Written where others write a chain of defenses.
+#: The text of an empty chain of defenses.
 NO_DEFENSE = "none"
 #: The control of a mixture.
 CLEAN_PART = "clean-part"
@@ -25,7 +25,7 @@ CLEAN_PART = "clean-part"
 def ucbench_poisoners() -> Iterator[PoisonerSpec]:
     yield PoisonerSpec(
         name=CLEAN,
-        summary="Reference: the pictures as they are",
+        summary="Reference: the unchanged images",
         load="ucbench.crafting.references:Clean",
         budget="unbounded",
         granularity="universal",
@@ -37,7 +37,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
     )
     yield PoisonerSpec(
         name=POSITIVE,
-        summary="Reference: a class-wise pattern of blocks, told the exploiter's labels (oracle)",
+        summary="Reference: a class-wise pattern of blocks for the exploiter's labels (oracle)",
         load="ucbench.crafting.references:Positive",
         params="ucbench.plugins.builtin_params:PositiveParams",
         label_access="full",
@@ -46,7 +46,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
     )
     yield PoisonerSpec(
         name=SHUFFLED,
-        summary="Reference: shuffled:POISONER, that poisoner's perturbations given to random images",
+        summary="Reference: shuffled:POISONER, that poisoner's perturbations on random images",
         load="ucbench.crafting.references:Shuffled",
         params="ucbench.plugins.builtin_params:ShuffledParams",
     )
@@ -56,7 +56,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
 def ucbench_defenses() -> Iterator[DefenseSpec]:
     yield DefenseSpec(
         name="clean-pixels",
-        summary="Control: the clean pictures under the labels of the published ones (oracle)",
+        summary="Control: the clean images under the labels of the published ones (oracle)",
         load="ucbench.exploit.controls:CleanPixels",
         tier="T4",
         static=True,
@@ -81,7 +81,7 @@ def ucbench_executors() -> Iterator[ExecutorSpec]:
     )
     yield ExecutorSpec(
         name="process",
-        summary="Several processes of this machine: process:workers=2",
+        summary="Several processes on this machine: process:workers=2",
         load="ucbench.running.executors.process:Processes",
         params="ucbench.running.executors.process:ProcessParams",
     )
@@ -91,23 +91,23 @@ def ucbench_executors() -> Iterator[ExecutorSpec]:
 def ucbench_exporters() -> Iterator[ExporterSpec]:
     yield ExporterSpec(
         name="csv",
-        summary="leaderboard.csv: a row an entry, every column",
+        summary="leaderboard.csv: one row per entry, all columns",
         load="ucbench.leaderboard.formats.plain:Csv",
     )
     yield ExporterSpec(
         name="html",
-        summary="A fragment for web pages: a section of tables, one a block",
+        summary="A fragment for web pages: one table per block",
         load="ucbench.leaderboard.formats.html:Html",
     )
     yield ExporterSpec(
         name="latex",
-        summary="Tables for papers, one a block, with the rules of booktabs",
+        summary="Tables for papers: one per block, with booktabs rules",
         load="ucbench.leaderboard.formats.latex:Latex",
         aliases=("tex",),
     )
     yield ExporterSpec(
         name="markdown",
-        summary="README.md: tables to read, one a block",
+        summary="README.md: one table per block",
         load="ucbench.leaderboard.formats.plain:Markdown",
         aliases=("md",),
     )

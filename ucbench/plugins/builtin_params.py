@@ -1,4 +1,4 @@
-"""Parameters of the core's own components. Imports no torch."""
+"""Parameters of the core's components. Imports no torch."""
 
 from __future__ import annotations
 
@@ -16,4 +16,4 @@ class PositiveParams(Params):
 class ShuffledParams(Params):
     argument: ClassVar[str | None] = "poisoner"
 
-    poisoner: str = Field(description="the poisoner whose perturbations are shuffled, as it is written elsewhere")
+    poisoner: str = Field(description="reference of the poisoner whose perturbations are shuffled")

@@ -1,10 +1,10 @@
-"""The component grammar: how command line, suites and records write components, chains of them, and seeds.
+"""The grammar of component references, chains and seeds, used by command line, suites and records.
 
     reference = name[@preset][:ARGUMENT][:key=value,...]
     chain     = reference+reference+...
 
-A part that holds ``: , + @ =``, a quote or a space is quoted with ``"`` or ``'``; within quotes, the quote
-itself is written twice, and a backslash is a backslash. A part with an unquoted ``=`` is the options.
+A part that holds ``: , + @ =``, a quote or a space is quoted with ``"`` or ``'``. Within quotes, the quote is doubled
+and a backslash is a backslash. A part with an unquoted ``=`` holds the options.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _MARKS = frozenset(":,+@=")
 
 @dataclass(frozen=True)
 class ComponentRef:
-    """A component as someone wrote it, before it is looked up.
+    """A parsed component reference; :meth:`ucbench.plugins.registry.Registry.resolve` looks it up.
 
     Attributes:
         name: the component's name or alias.
-        preset: its preset, or None where none is named.
+        preset: its preset, or None.
         argument: its positional argument (a folder, a model's name), or None.
         options: names and values of parameters, in the order written.
     """
@@ -41,7 +41,7 @@ class ComponentRef:
     options: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        """The text that :func:`parse` reads back as this reference."""
+        """The text that :func:`parse` reads as this reference."""
         text = self.name
         if self.preset is not None:
             text += f"@{self.preset}"
@@ -61,13 +61,13 @@ def parse(text: str) -> ComponentRef:
     reader = _Reader(text)
     reference = _reference(reader)
     if reader.next.kind == "+":
-        reader.fail("one component is wanted here, not a chain. Quote a part that holds '+'")
+        reader.fail("this must be one component, not a chain. Quote a part that holds '+'")
     reader.expect_end()
     return reference
 
 
 def parse_chain(text: str) -> tuple[ComponentRef, ...]:
-    """Read one or more component references joined by ``+``, in their order.
+    """Read component references joined by ``+``, in order.
 
     Raises:
         UsageError: as :func:`parse`.
@@ -81,7 +81,7 @@ def parse_chain(text: str) -> tuple[ComponentRef, ...]:
 
 
 def format_chain(references: Iterable[ComponentRef]) -> str:
-    """The text that :func:`parse_chain` reads back as these references."""
+    """The text that :func:`parse_chain` reads as these references."""
     return "+".join(map(str, references))
 
 
@@ -89,8 +89,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     """Read seeds: ``0-2`` is (0, 1, 2), and ``0,3,5-7`` is (0, 3, 5, 6, 7).
 
     Raises:
-        UsageError: for anything but non-negative integers and rising ranges, for a seed given twice, and for
-            more than :data:`MOST_SEEDS` seeds.
+        UsageError: for anything but non-negative integers and ascending ranges, for a duplicate seed, and for more
+            than :data:`MOST_SEEDS` seeds.
     """
     seeds: list[int] = []
     for part in text.split(","):
@@ -99,18 +99,18 @@ def parse_seeds(text: str) -> tuple[int, ...]:
             raise UsageError(f"Seeds {text!r}: {part!r} is neither a seed nor a range. Write 0, 0-2 or 0,3,5-7.")
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
-            raise UsageError(f"Seeds {text!r}: the range {part.strip()} falls. Write {last}-{first}.")
+            raise UsageError(f"Seeds {text!r}: the range {part.strip()} descends. Write {last}-{first}.")
         if last - first + 1 + len(seeds) > MOST_SEEDS:
-            raise UsageError(f"Seeds {text!r}: these are more than {MOST_SEEDS} seeds.")
+            raise UsageError(f"Seeds {text!r}: more than {MOST_SEEDS} seeds.")
         seeds.extend(range(first, last + 1))
-    twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
-    if twice:
-        raise UsageError(f"Seeds {text!r}: {', '.join(map(str, twice))} given more than once.")
+    duplicates = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+    if duplicates:
+        raise UsageError(f"Seeds {text!r}: {', '.join(map(str, duplicates))} given more than once.")
     return tuple(seeds)
 
 
 class _Token(NamedTuple):
-    """``kind`` is a mark, ``text`` (bare or quoted, then ``value`` without quotes) or ``end``."""
+    """``kind`` is a mark, ``text`` (``value`` then has no quotes) or ``end``."""
 
     kind: str
     value: str
@@ -118,7 +118,7 @@ class _Token(NamedTuple):
 
 
 class _Reader:
-    """The tokens of a text, read one after the other."""
+    """Reads the tokens of a text in order."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -130,38 +130,38 @@ class _Reader:
         return self._tokens[self._at]
 
     def accept(self, mark: str) -> bool:
-        """Step over the mark if it comes next."""
-        found = self.next.kind == mark
-        self._at += found
-        return found
+        """Skip the next token if it is this mark; whether it was."""
+        accepted = self.next.kind == mark
+        self._at += accepted
+        return accepted
 
-    def take(self, wanted: str) -> str:
-        """Step over a text, and return it."""
+    def take(self, expected: str) -> str:
+        """Read a text; ``expected`` says in errors what it is."""
         token = self.next
         if token.kind != "text":
-            found = "the text ends" if token.kind == "end" else f"{token.kind!r} stands"
-            self.fail(f"{wanted} is missing where {found}")
+            place = "at the end" if token.kind == "end" else f"before {token.kind!r}"
+            self.fail(f"{expected} is missing {place}")
         self._at += 1
         return token.value
 
-    def take_name(self, wanted: str) -> str:
-        """Step over a text made of the characters of a name, and return it."""
-        token, name = self.next, self.take(wanted)
+    def take_name(self, expected: str) -> str:
+        """Read a text that consists of a name's characters."""
+        token, name = self.next, self.take(expected)
         if not _NAME.fullmatch(name):
-            self.fail(f"{wanted} is made of letters, digits, '.', '_', '/' and '-'", token.start)
+            self.fail(f"{expected} consists of letters, digits, '.', '_', '/' and '-'", token.start)
         return name
 
     def options_follow(self) -> bool:
         """Whether a ``=`` comes before the next part, the next component or the end."""
-        rest = (token.kind for token in self._tokens[self._at :])
-        return next(kind for kind in rest if kind in ("=", ":", "+", "end")) == "="
+        kinds = (token.kind for token in self._tokens[self._at :])
+        return next(kind for kind in kinds if kind in ("=", ":", "+", "end")) == "="
 
     def expect_end(self) -> None:
         if self.next.kind != "end":
             self.fail(f"{self.next.kind!r} is not expected here. Quote a part that holds it")
 
     def fail(self, problem: str, position: int | None = None) -> NoReturn:
-        """Raise, with a line that points at ``position`` (default: the next token)."""
+        """Raise UsageError with a line that points at ``position`` (default: the next token)."""
         position = self.next.start if position is None else position
         shown = re.sub(r"\s", " ", self._text)
         raise UsageError(
@@ -181,7 +181,7 @@ class _Reader:
                 space = text[at].isspace()
                 self.fail("quote a part that holds a space" if space else "this quote is not closed", at)
             if tokens and tokens[-1].kind == "text":
-                self.fail("quote a part as a whole, or not at all", at)
+                self.fail("quote the whole part or none of it", at)
             tokens.append(_Token("text", _unquoted(match[0]), at))
             at = match.end()
         return [*tokens, _Token("end", "", len(text))]

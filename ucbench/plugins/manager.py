@@ -1,14 +1,14 @@
-"""Finding plugins and keeping a broken one from harming the others.
+"""Finding plugins, and isolating the broken ones.
 
-Every entry point of the group ``ucbench`` is imported in a guard and gets a pluggy manager of its own, so no
-plugin can wrap, block or stop the hooks of another. A plugin that cannot be imported, raises in a hook, or
-yields something that is no valid spec is left out wholly, and :attr:`LoadedPlugin.problem` says why.
+Every entry point of the group ``ucbench`` is imported with all errors caught and has a separate pluggy manager, so no
+plugin can wrap, block or stop the hooks of another. A plugin that cannot be imported, raises in a hook, or yields an
+invalid spec is left out as a whole; :attr:`LoadedPlugin.problem` says why.
 
-The environment variable ``UCBENCH_PLUGINS`` restricts loading while debugging: a comma-separated list of
-entry-point names, or ``none``. Unset or empty means all. The core's own components are always there.
+For debugging, the environment variable ``UCBENCH_PLUGINS`` restricts loading to a comma-separated list of entry-point
+names, or ``none``. Unset or empty means all. The core's components are always loaded.
 
-A single file can be a plugin too, for a quick try (:func:`load_file`). Nobody raises a version while trying, so the
-file's bytes stand for one in the keys of its components.
+A single file can be a plugin too, for a quick trial (:func:`load_file`). Nobody raises versions during a trial, so the
+keys of its components hold the file's SHA-256.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ _OBJECT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 @dataclass(frozen=True)
 class LoadedPlugin:
-    """One entry point of the group ``ucbench`` and what became of it.
+    """A plugin after the attempt to load it.
 
     Attributes:
         name: the entry point's name.
         distribution: the installed distribution that declares it.
-        version: of the distribution.
-        module: what the entry point names.
+        version: the distribution's version.
+        module: the module that the entry point names.
         specs: the components it registers; empty if there is a problem.
         problem: why it was left out, or None.
         hooks: the hooks of this plugin alone, or None if there is a problem.
-        digest: SHA-256 of the file, where the plugin is a single file; part of its components' identity.
+        digest: SHA-256 of a single-file plugin, part of its components' identity; else empty.
     """
 
     name: str
@@ -71,7 +71,7 @@ class LoadedPlugin:
 
 @dataclass(frozen=True)
 class PluginFile:
-    """A single file that is to be a plugin, as it was read: every process of a run executes these very bytes."""
+    """The content of a single-file plugin, read once so that every process of a run executes the same bytes."""
 
     path: str
     content: bytes = field(repr=False)
@@ -81,13 +81,13 @@ class PluginFile:
         """Read a file.
 
         Raises:
-            UsageError: if it cannot be read, or is no ``.py`` file.
+            UsageError: if it cannot be read, or its name does not end in ``.py``.
         """
-        found = Path(path).resolve()
-        if found.suffix != ".py":
-            raise UsageError(f"The plugin {str(path)!r} is no Python file: its name must end in .py.")
+        file = Path(path).resolve()
+        if file.suffix != ".py":
+            raise UsageError(f"The plugin {str(path)!r} is not a Python file: its name must end in .py.")
         try:
-            return cls(str(found), found.read_bytes())
+            return cls(str(file), file.read_bytes())
         except OSError as error:
             raise UsageError(f"The plugin {str(path)!r} cannot be read: {error.strerror or error}.") from error
 
@@ -97,26 +97,25 @@ class PluginFile:
 
     @property
     def module(self) -> str:
-        """The name it is imported under: another after every edit, so that classes of both can live side by side."""
-        told = hashlib.sha256(self.path.encode() + b"\0" + self.content).hexdigest()
-        return f"ucbench_file_{re.sub(r'[^0-9A-Za-z_]', '_', Path(self.path).stem)}_{told[:12]}"
+        """The name it is imported under: a new one after every edit, so that classes of both versions can coexist."""
+        digest = hashlib.sha256(self.path.encode() + b"\0" + self.content).hexdigest()
+        return f"ucbench_file_{re.sub(r'[^0-9A-Za-z_]', '_', Path(self.path).stem)}_{digest[:12]}"
 
 
 @functools.lru_cache(maxsize=1)
 def load_plugins() -> tuple[LoadedPlugin, ...]:
-    """The core's own components, then every installed plugin, broken ones included; read once a process.
+    """The core's components, then every installed plugin, broken ones included; loaded once per process.
 
     Raises:
         UsageError: if ``UCBENCH_PLUGINS`` names an entry point that is not installed.
     """
-    wanted = _wanted(entry_points(group=hookspecs.ENTRY_POINT_GROUP))
-    own = load_module(hookspecs.PROJECT, builtin, hookspecs.PROJECT, ucbench.__version__)
-    return (own, *load_entry_points(wanted))
+    core = load_module(hookspecs.PROJECT, builtin, hookspecs.PROJECT, ucbench.__version__)
+    return (core, *load_entry_points(_enabled(entry_points(group=hookspecs.ENTRY_POINT_GROUP))))
 
 
-def load_entry_points(found: Iterable[EntryPoint]) -> tuple[LoadedPlugin, ...]:
-    """Load entry points, each apart. Those that share a name are left out, each naming the others."""
-    loaded = [_load(entry_point) for entry_point in sorted(found, key=lambda e: (e.name, e.value))]
+def load_entry_points(points: Iterable[EntryPoint]) -> tuple[LoadedPlugin, ...]:
+    """Load entry points in isolation. Those that share a name are all left out, and each one's problem names them."""
+    loaded = [_load(point) for point in sorted(points, key=lambda point: (point.name, point.value))]
     counts = Counter(plugin.name for plugin in loaded)
     return tuple(
         plugin if counts[plugin.name] == 1 else _clashing(plugin, [p for p in loaded if p.name == plugin.name])
@@ -125,9 +124,8 @@ def load_entry_points(found: Iterable[EntryPoint]) -> tuple[LoadedPlugin, ...]:
 
 
 def load_module(name: str, module: object, distribution: str = "unpackaged", version: str = "0") -> LoadedPlugin:
-    """Load one plugin from a module (or any object with hooks), as if an entry point had named it."""
-    where = getattr(module, "__name__", repr(module))
-    plugin = LoadedPlugin(name, distribution, version, where)
+    """Load one plugin from a module, or any object with hooks, as if an entry point named it."""
+    plugin = LoadedPlugin(name, distribution, version, getattr(module, "__name__", repr(module)))
     try:
         hooks, specs = _register(module)
     except PluginError as error:
@@ -136,12 +134,12 @@ def load_module(name: str, module: object, distribution: str = "unpackaged", ver
 
 
 def load_file(file: PluginFile) -> LoadedPlugin:
-    """Load one file as a plugin; its distribution is its name, and its version the beginning of its SHA-256."""
+    """Load one file as a plugin. Its distribution is the file's name, its version the start of its SHA-256."""
     path = Path(file.path)
     plugin = LoadedPlugin(path.stem, path.name, file.digest[:12], file.module, digest=file.digest)
     try:
         with _stating("cannot be imported"):
-            module = _executed(file)
+            module = _execute(file)
         if not any(hasattr(value, f"{hookspecs.PROJECT}_impl") for value in vars(module).values()):
             raise PluginError("registers nothing: none of its functions is marked @ucbench.hookimpl")
     except PluginError as error:
@@ -150,13 +148,13 @@ def load_file(file: PluginFile) -> LoadedPlugin:
 
 
 def notify(hook: str, event: CellEvent, plugins: Iterable[LoadedPlugin] | None = None) -> list[str]:
-    """Call the observing ``hook`` (``"ucbench_cell_finished"``) of every working plugin, each apart.
+    """Call ``hook`` (``"ucbench_cell_finished"``) of every working plugin in isolation.
 
     Args:
-        plugins: whom to tell; the installed plugins by default.
+        plugins: by default all installed plugins.
 
     Returns:
-        One sentence for every plugin that raised; the others were told all the same.
+        One sentence per plugin that raised; the others are called in any case.
     """
     problems = []
     for plugin in load_plugins() if plugins is None else plugins:
@@ -172,11 +170,11 @@ def notify(hook: str, event: CellEvent, plugins: Iterable[LoadedPlugin] | None =
 
 
 def suite_paths(plugins: Iterable[LoadedPlugin]) -> tuple[dict[str, Path], list[str]]:
-    """The suites that plugins bring, by file name without ``.toml``, and one sentence for every plugin that failed.
+    """The suites of plugins, by file name without ``.toml``, and one sentence per problem.
 
-    A name that two of them bring is nobody's.
+    A name that two plugins provide is left out.
     """
-    found: dict[str, Path] = {}
+    suites: dict[str, Path] = {}
     owners: dict[str, list[LoadedPlugin]] = {}
     problems = []
     for plugin in plugins:
@@ -189,29 +187,29 @@ def suite_paths(plugins: Iterable[LoadedPlugin]) -> tuple[dict[str, Path], list[
             problems.append(f"Plugin {plugin}: {error}.")
             continue
         for path in paths:
-            found[path.stem] = path
+            suites[path.stem] = path
             owners.setdefault(path.stem, []).append(plugin)
-    for name, who in owners.items():
-        if len(who) > 1:
-            del found[name]
-            problems.append(f"The suite {name!r} is brought by {' and '.join(map(str, who))}, so none of them gets it.")
-    return found, problems
+    for name, claimants in owners.items():
+        if len(claimants) > 1:
+            del suites[name]
+            problems.append(f"The suite {name!r} is claimed by {' and '.join(map(str, claimants))}, so it is left out.")
+    return suites, problems
 
 
-def _wanted(found: Iterable[EntryPoint]) -> list[EntryPoint]:
-    found = list(found)
+def _enabled(points: Iterable[EntryPoint]) -> list[EntryPoint]:
+    """The entry points that ``UCBENCH_PLUGINS`` allows."""
+    points = list(points)
     choice = os.environ.get(RESTRICT_VARIABLE, "").strip()
     if not choice:
-        return found
+        return points
     names = set() if choice == "none" else {name.strip() for name in choice.split(",") if name.strip()}
-    installed = {entry_point.name for entry_point in found}
+    installed = {point.name for point in points}
     for name in sorted(names - installed):
         raise UsageError(
-            f"{RESTRICT_VARIABLE} names {name!r}, and no such plugin is installed."
-            f"{did_you_mean(name, installed)}"
+            f"{RESTRICT_VARIABLE} names {name!r}, which is not installed.{did_you_mean(name, installed)}"
             f" Installed: {', '.join(sorted(installed)) or 'none'}."
         )
-    return [entry_point for entry_point in found if entry_point.name in names]
+    return [point for point in points if point.name in names]
 
 
 def _load(entry_point: EntryPoint) -> LoadedPlugin:
@@ -225,8 +223,8 @@ def _load(entry_point: EntryPoint) -> LoadedPlugin:
     return load_module(entry_point.name, module, distribution, version)
 
 
-def _executed(file: PluginFile) -> types.ModuleType:
-    """The file's module, which stays importable by its name: specs point to classes in it."""
+def _execute(file: PluginFile) -> types.ModuleType:
+    """The file's module. It stays importable by its name, since specs name classes in it."""
     if file.module in sys.modules:
         return sys.modules[file.module]
     module = types.ModuleType(file.module)
@@ -257,22 +255,21 @@ def _register(module: object) -> tuple[pluggy.HookRelay, tuple[ComponentSpec, ..
 def _specs(hooks: pluggy.HookRelay, kind: str) -> Iterator[ComponentSpec]:
     hook = f"ucbench_{kind}s"
     with _stating(f"hook {hook} raised"):
-        # A generator runs only while it is drained, so draining belongs inside the guard.
+        # The body of a generator runs only here, so consume it where errors are caught.
         yielded = [spec for result in getattr(hooks, hook)() for spec in result]
     for spec in yielded:
-        fault = _fault(spec, kind)
-        if fault:
+        if fault := _fault(spec, kind):
             raise PluginError(f"hook {hook} yielded {fault}")
         yield spec
 
 
 def _fault(spec: object, kind: str) -> str | None:
-    """What is wrong with a yielded spec, to follow "yielded"; None if nothing is."""
-    wanted = SPEC_KINDS[kind]
-    if not isinstance(spec, wanted):
-        return f"an object of type {type(spec).__name__}, which is no {wanted.__name__}"
+    """What is wrong with a yielded spec, in words that follow "yielded"; None for a valid one."""
+    expected = SPEC_KINDS[kind]
+    if not isinstance(spec, expected):
+        return f"an object of type {type(spec).__name__}, which is not a {expected.__name__}"
     for attribute in ("aliases", "requires"):
-        # A bare string is the likely slip, and would be read as a sequence of letters.
+        # A bare string, the likely mistake, would be read as a sequence of letters.
         if not isinstance(getattr(spec, attribute), tuple):
             return f"{spec.name!r} with {attribute}={getattr(spec, attribute)!r}, which is not a tuple"
     for name in (spec.name, *spec.aliases):
@@ -285,13 +282,14 @@ def _fault(spec: object, kind: str) -> str | None:
     if type(spec.version) is not int or spec.version < 1:
         return f"{spec.name!r} with version={spec.version!r}, which is not a positive integer"
     if spec.requires and not spec.extra:
-        return f"{spec.name!r} with requires but no extra, so nobody could be told what to install"
+        return f"{spec.name!r} with requires but no extra, which says what to install"
     return None
 
 
 def _clashing(plugin: LoadedPlugin, claimants: list[LoadedPlugin]) -> LoadedPlugin:
-    who = " and ".join(f"{p.distribution} {p.version}" for p in claimants)
-    return _broken(plugin, PluginError(f"the entry point {plugin.name!r} is declared by {who}; uninstall all but one"))
+    names = " and ".join(f"{p.distribution} {p.version}" for p in claimants)
+    problem = f"the entry point {plugin.name!r} is declared by {names}; uninstall all but one"
+    return _broken(plugin, PluginError(problem))
 
 
 def _broken(plugin: LoadedPlugin, reason: PluginError) -> LoadedPlugin:
@@ -301,10 +299,10 @@ def _broken(plugin: LoadedPlugin, reason: PluginError) -> LoadedPlugin:
 
 @contextmanager
 def _stating(what: str) -> Iterator[None]:
-    """Turn whatever plugin code raises, an attempt to exit included, into a PluginError of one line."""
+    """Turn every exception of plugin code, ``sys.exit`` included, into a PluginError of one line."""
     try:
         yield
     except (Exception, SystemExit) as error:
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        # One line, so that a table can hold it; the whole trace goes to the log.
+        # One line fits a table; the whole trace goes to the log.
         raise PluginError(f"{what}: {' '.join(text.split())}") from error

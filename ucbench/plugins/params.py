@@ -23,8 +23,8 @@ class Params(BaseModel):
 
     Subclasses declare fields with ``pydantic.Field(description=...)`` and may set:
 
-    * ``presets``: named sets of values. ``standard`` (an empty one if undeclared) is what a bare name means.
-    * ``argument``: the field that the positional ``ARGUMENT`` of ``name:ARGUMENT:key=value`` fills, or None.
+    * ``presets``: named sets of values. A bare name means ``standard``, which is empty unless declared.
+    * ``argument``: the field that the positional ``ARGUMENT`` of ``name:ARGUMENT:key=value`` sets, or None.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -35,8 +35,8 @@ class Params(BaseModel):
     def identity(self) -> dict[str, Any]:
         """Everything about these parameters that can change a number, as JSON values.
 
-        The default is all fields with defaults filled in. Override to add what the fields only point to, such as the
-        SHA-256 of a weights file. Must not import torch.
+        By default all fields, defaults included. Override it to add the content of what a field refers to, such as the
+        SHA-256 of a weights file. It must not import torch.
         """
         return self.model_dump(mode="json")
 
@@ -52,14 +52,17 @@ class Params(BaseModel):
         argument: str | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Build the parameters from preset, positional argument and options; options win over the preset.
+        """Build the parameters from preset, positional argument and options; options override the preset.
 
-        Option values may be strings as typed on a command line: pydantic converts them, and a tuple field takes its
-        parts separated by ``/`` (``milestones=75/90``). ``none`` stands for None where the field allows it.
+        Option values may be text from a command line, which pydantic converts. The entries of a tuple are separated by
+        ``/`` (``milestones=75/90``); ``none`` means None where the field allows it.
+
+        Args:
+            label: the component's name in errors.
 
         Raises:
             UsageError: for an unknown preset or option (with the nearest names), a value of the wrong type, or an
-                argument the component does not take. ``label`` names the component in the text.
+                argument the component does not take.
         """
         preset = preset or DEFAULT_PRESET
         if preset not in cls.preset_names():
@@ -70,7 +73,7 @@ class Params(BaseModel):
         values: dict[str, Any] = dict(cls.presets.get(preset, {}))
         if argument is not None:
             if cls.argument is None:
-                raise UsageError(f"{label} takes no argument, but was given {argument!r}. Write options as key=value.")
+                raise UsageError(f"{label} takes no argument, got {argument!r}. Write options as key=value.")
             values[cls.argument] = argument
         for key, value in (options or {}).items():
             if key not in cls.model_fields:

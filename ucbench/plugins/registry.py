@@ -1,4 +1,4 @@
-"""Names of components: which there are, who brings each, and what a reference to one stands for."""
+"""The registry: components by kind and name, and references resolved to components."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class _Claim(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Component(Generic[SpecT]):
-    """A component reference made definite: which spec, written how, with which parameters.
+    """A resolved component reference.
 
     Attributes:
-        spec: the component.
-        ref: the reference in canonical form: the spec's own name, no ``@standard``, options sorted.
+        spec: what the plugin registers.
+        ref: the reference in canonical form: no alias, no ``@standard``, options sorted.
         params: the validated parameters.
-        registry: where it was found.
+        registry: the registry that resolved it.
     """
 
     spec: SpecT
@@ -63,19 +63,19 @@ class Component(Generic[SpecT]):
     def identity(self) -> dict[str, Any]:
         """What can change a number, as JSON values: name, version, and parameters with defaults filled in.
 
-        Of a component that comes from a single file, the file's SHA-256 too: it changes without a version being raised.
+        A component of a single-file plugin adds the file's SHA-256, since its version is not raised after every edit.
         """
-        known = {"name": self.spec.name, "version": self.spec.version, "params": self.params.identity()}
+        identity = {"name": self.spec.name, "version": self.spec.version, "params": self.params.identity()}
         digest = self.origin.digest
-        return {**known, "file": digest} if digest else known
+        return {**identity, "file": digest} if digest else identity
 
     @functools.cached_property
     def key_text(self) -> KeyText:
-        """:meth:`identity` as keys take it: written out once, however many cells share the component."""
+        """Canonical text of :meth:`identity`, for keys; computed once for all cells that share the component."""
         return KeyText.of(self.identity())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Another process resolves it anew, among the components installed there.
+        # Another process resolves the reference in its registry.
         return _component, (self.registry.source, self.spec.kind, str(self.ref))
 
     def build(self) -> Any:
@@ -84,14 +84,14 @@ class Component(Generic[SpecT]):
 
 
 class Registry:
-    """The components of some plugins, found by kind and name.
+    """The components of some plugins, by kind and name.
 
-    A name or alias that two plugins claim is nobody's: a spec whose own name is contested is left out, and
-    using a contested name is an error that names both plugins. Kinds are accepted singular and plural.
+    A name or alias that two plugins claim belongs to neither: a spec with a contested name is left out, and using a
+    contested name or alias is an error that names both plugins. Kinds are accepted in singular and plural.
 
     Args:
-        plugins: whose components there are.
-        source: a function of a module, by which another process gets an equal registry; :func:`installed` by default.
+        plugins: the plugins.
+        source: a picklable function that returns an equal registry in another process; :func:`installed` by default.
     """
 
     def __init__(self, plugins: Iterable[LoadedPlugin], source: Callable[[], Registry] | None = None) -> None:
@@ -105,7 +105,7 @@ class Registry:
 
     @property
     def conflicts(self) -> tuple[str, ...]:
-        """One sentence for each name that more than one plugin claims."""
+        """One sentence per name that several plugins claim."""
         return tuple(
             _contested(kind, name, claims)
             for kind, names in self._claims.items()
@@ -114,12 +114,12 @@ class Registry:
         )
 
     def specs(self, kind: str) -> tuple[ComponentSpec, ...]:
-        """The usable components of one kind, by name."""
+        """The usable components of one kind, sorted by name."""
         uncontested = {name: c[0].spec for name, c in self._claims[kind_named(kind)].items() if len(c) == 1}
         return tuple(spec for name, spec in sorted(uncontested.items()) if spec.name == name)
 
     def names(self, kind: str, glob: str | None = None) -> tuple[str, ...]:
-        """Names of the usable components; with ``glob``, of those it matches by name or alias."""
+        """Names of the usable components; with ``glob``, of those whose name or an alias matches."""
         return tuple(
             spec.name
             for spec in self.specs(kind)
@@ -133,11 +133,14 @@ class Registry:
     def find(self, kind: str, name: str) -> ComponentSpec: ...
 
     def find(self, kind: type[SpecT] | str, name: str) -> Any:
-        """The spec of that name or alias.
+        """The spec with this name or alias.
+
+        Args:
+            kind: the spec's class, or the kind's name.
 
         Raises:
             UsageError: if there is none; the text gives the nearest names and the plugins that did not load.
-            PluginError: if more than one plugin claims the name.
+            PluginError: if several plugins claim the name.
         """
         return self._claim(kind if isinstance(kind, str) else kind.kind, name).spec
 
@@ -146,7 +149,7 @@ class Registry:
         return self._claim(kind, name).plugin
 
     def claimants(self, kind: str, name: str) -> tuple[LoadedPlugin, ...]:
-        """The plugins that register a component of that name or alias; more than one if it is contested."""
+        """The plugins that register a component with this name or alias; several if it is contested."""
         return tuple(claim.plugin for claim in self._claims[kind_named(kind)].get(name, []))
 
     @overload
@@ -159,11 +162,11 @@ class Registry:
         """Look up a reference (``uc@paper:clusters=5``) and validate its parameters.
 
         Args:
-            kind: the class of its spec, or the kind's name.
+            kind: the spec's class, or the kind's name.
 
         Raises:
             UsageError: for a malformed reference, or an unknown name, preset, parameter or value.
-            PluginError: if more than one plugin claims the name, or its parameters cannot be loaded.
+            PluginError: if several plugins claim the name, or its parameters cannot be loaded.
         """
         from ucbench.plugins.grammar import parse
         from ucbench.plugins.params import DEFAULT_PRESET
@@ -185,31 +188,31 @@ class Registry:
         """The class of a component's parameters.
 
         Raises:
-            PluginError: if it cannot be loaded, or is no subclass of :class:`ucbench.plugins.params.Params`.
+            PluginError: if it cannot be loaded, or is not a subclass of :class:`ucbench.plugins.params.Params`.
         """
         from ucbench.plugins.params import Params
 
-        found = self._load(spec, spec.params)
-        if not (isinstance(found, type) and issubclass(found, Params)):
-            raise PluginError(f"{self._place(spec)}: {spec.params!r} is no subclass of ucbench.Params.")
-        return found
+        loaded = self._load(spec, spec.params)
+        if not (isinstance(loaded, type) and issubclass(loaded, Params)):
+            raise PluginError(f"{self._place(spec)}: {spec.params!r} is not a subclass of ucbench.Params.")
+        return loaded
 
     def component_class(self, spec: ComponentSpec) -> type[Any]:
-        """The component's class, to be built with its parameters.
+        """The component's class, which takes its parameters.
 
         Raises:
-            UsageError: if modules it requires are missing; the text holds the install line.
-            PluginError: if it cannot be loaded, or is no class.
+            UsageError: if modules it requires are missing; the text holds the install command.
+            PluginError: if it cannot be loaded, or is not a class.
         """
         missing = missing_modules(spec)
         if missing:
             raise UsageError(
                 f"{spec.kind} {spec.name!r} needs {', '.join(missing)}, not installed here. Run: {install_line(spec)}"
             )
-        found = self._load(spec, spec.load)
-        if not isinstance(found, type):
-            raise PluginError(f"{self._place(spec)}: {spec.load!r} is no class.")
-        return found
+        loaded = self._load(spec, spec.load)
+        if not isinstance(loaded, type):
+            raise PluginError(f"{self._place(spec)}: {spec.load!r} is not a class.")
+        return loaded
 
     def _load(self, spec: ComponentSpec, path: str) -> Any:
         module, _, name = path.partition(":")
@@ -228,8 +231,8 @@ class Registry:
         claims = self._claims[kind].get(name, [])
         if not claims:
             raise UsageError(self._unknown(kind, name))
-        own_name = claims[0].spec.name
-        for contested, claimants in ((name, claims), (own_name, self._claims[kind][own_name])):
+        canonical = claims[0].spec.name
+        for contested, claimants in ((name, claims), (canonical, self._claims[kind][canonical])):
             if len(claimants) > 1:
                 raise PluginError(_contested(kind, contested, claimants))
         return claims[0]
@@ -240,80 +243,76 @@ class Registry:
             f" `ucbench list {kind}` lists all {len(self.specs(kind))}."
         )
         broken = [plugin for plugin in self.plugins if plugin.problem]
-        installed_ones = [str(plugin) for plugin in broken if not plugin.digest]
-        if installed_ones:
-            text += f" Plugins that failed to load: {', '.join(installed_ones)}; `ucbench plugins` says why."
-        for plugin in broken:
-            if plugin.digest:
-                text += f" {plugin.distribution} was left out: {plugin.problem}."
-        return text
+        if packages := [str(plugin) for plugin in broken if not plugin.digest]:
+            text += f" Plugins that failed to load: {', '.join(packages)}; `ucbench plugins` says why."
+        files = [plugin for plugin in broken if plugin.digest]
+        return text + "".join(f" {file.distribution} was left out: {file.problem}." for file in files)
 
 
 def _component(source: Callable[[], Registry] | None, kind: str, reference: str) -> Component[ComponentSpec]:
     return (source or installed)().resolve(kind, reference)
 
 
-#: The files that are tried as plugins in this process.
-_tried: tuple[PluginFile, ...] = ()
+#: Single-file plugins of this process.
+_files: tuple[PluginFile, ...] = ()
 
 
 def installed() -> Registry:
-    """The registry of the core's own references, of all installed plugins, and of the files that are being tried."""
-    return _with_files(_tried)
+    """The registry of the core's components, all installed plugins, and the files of :func:`trying`."""
+    return _with_files(_files)
 
 
 @contextlib.contextmanager
 def trying(paths: Iterable[str | Path]) -> Iterator[None]:
-    """Inside the block, single files are plugins beside the installed ones.
+    """Within the block, load single files as plugins beside the installed ones.
 
-    A file is read once, here: a change to it while the block lasts has no effect, in this process or its workers.
+    Files are read once, at the start: later edits have no effect in this process or its workers.
 
     Raises:
-        UsageError: if a file cannot be read. What is wrong *in* a file leaves it out, as with any plugin.
+        UsageError: if a file cannot be read. A file that is wrong is left out, like any plugin.
     """
-    global _tried
-    before = _tried
+    global _files
+    before = _files
     files = (*before, *(PluginFile.read(path) for path in paths))
-    _tried = tuple({file.path: file for file in files}.values())
+    _files = tuple({file.path: file for file in files}.values())
     try:
         yield
     finally:
-        _tried = before
+        _files = before
 
 
 @functools.lru_cache(maxsize=4)
 def _with_files(files: tuple[PluginFile, ...]) -> Registry:
-    # Another process is handed the files themselves, so that it computes what this one has made keys for.
+    # Other processes get the files' content, so that they compute what this one made keys for.
     source = functools.partial(_with_files, files) if files else None
     return Registry((*load_plugins(), *map(load_file, files)), source)
 
 
 def kind_named(kind: str) -> str:
-    """``poisoner`` for ``poisoner`` or ``poisoners``.
+    """The singular of a kind: ``poisoner`` for ``poisoner`` or ``poisoners``.
 
     Raises:
-        UsageError: if there is no such kind.
+        UsageError: for an unknown kind.
     """
     singular = kind.removesuffix("s")
     if singular not in SPEC_KINDS:
         raise UsageError(
-            f"There is no kind of component {kind!r}.{did_you_mean(kind, SPEC_KINDS)}"
-            f" The kinds: {', '.join(SPEC_KINDS)}."
+            f"Unknown kind of component {kind!r}.{did_you_mean(kind, SPEC_KINDS)} Kinds: {', '.join(SPEC_KINDS)}."
         )
     return singular
 
 
 def missing_modules(spec: ComponentSpec) -> tuple[str, ...]:
-    """Those top-level packages of ``spec.requires`` that are not installed; imports nothing."""
+    """The top-level packages of ``spec.requires`` that are not installed; imports nothing."""
     roots = dict.fromkeys(module.partition(".")[0] for module in spec.requires)
     return tuple(root for root in roots if importlib.util.find_spec(root) is None)
 
 
 def install_line(spec: ComponentSpec) -> str:
-    """The command that brings what the component requires."""
+    """The command that installs what the component requires."""
     return f'pip install "{spec.extra}"'
 
 
 def _contested(kind: str, name: str, claims: Iterable[_Claim]) -> str:
-    who = " and ".join(str(plugin) for plugin, _ in claims)
-    return f"The {kind} name {name!r} is claimed by {who}, so none of them gets it. Uninstall all but one."
+    plugins = " and ".join(str(plugin) for plugin, _ in claims)
+    return f"The {kind} name {name!r} is claimed by {plugins}, so none of them gets it. Uninstall all but one."

@@ -1,11 +1,11 @@
-"""What a plugin registers: specs.
+"""Specs: what a plugin registers.
 
-A spec is cheap. It names its class and its parameters lazily (``"module:Class"``), so that listing components imports
-neither torch nor a component's own dependencies. The class is built with one argument, its parameters (a
-:class:`ucbench.Params`); the core gives everything else through ``run``.
+A spec names its class and its parameters as ``"module:Class"``, so that listing components imports neither torch nor a
+component's dependencies. The class takes one argument, its parameters (a :class:`ucbench.Params`); ``run`` provides
+everything else.
 
-Images given to components are float32 in [0, 1], ``[B, 3, H, W]``, on ``run.device``; normalisation belongs to the
-model. Image *sets* are uint8 arrays (:class:`ucbench.ImageSet`) and are never modified in place.
+Components receive images as float32 in [0, 1], ``[B, 3, H, W]``, on ``run.device``; normalisation belongs to the model.
+Image *sets* are uint8 arrays (:class:`ucbench.ImageSet`) and are never modified in place.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ Norm = Literal["linf", "l2", "l0", "unbounded"]
 
 @dataclass(frozen=True, kw_only=True)
 class ComponentSpec:
-    """One installed component, as its plugin registers it.
+    """What every kind of component registers.
 
     Attributes:
         name: lower-kebab name, unique within its kind.
         summary: one line for ``ucbench list``.
         load: ``"module:Class"`` of the component; imported only when a cell needs it.
         params: ``"module:Class"`` of its :class:`ucbench.Params`, in a module that imports no torch.
-        version: raised whenever the component's numbers change; part of every key.
+        version: raise it whenever the component's numbers change; part of every key.
         paper: citation: authors, title, venue, year, arXiv number.
-        equation: what it computes, on one line of plain text that explains its symbols.
-        aliases: further names it answers to.
-        requires: modules that must be importable beyond ucbench's own dependencies.
-        extra: the pip requirement that brings them, shown when they are missing.
+        equation: what it computes, one line of plain text that explains its symbols.
+        aliases: further names.
+        requires: modules it imports beyond ucbench's dependencies.
+        extra: the pip requirement that installs them, shown when they are missing.
     """
 
     kind: ClassVar[str] = "component"
@@ -52,9 +52,11 @@ class ComponentSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSpec(ComponentSpec):
-    """``epsilon``: the linf radius (8-bit units) used unless one is named: the smallest at which the gate was passed.
+    """A data set.
 
-    None leaves the choice to the poisoner's own ``native_epsilon``.
+    Attributes:
+        epsilon: default linf radius in 8-bit units, the smallest that passed the gate; None: the poisoner's
+            ``native_epsilon``.
     """
 
     kind: ClassVar[str] = "dataset"
@@ -67,8 +69,8 @@ class SurrogateSpec(ComponentSpec):
     """A model that poisoners optimise against.
 
     Attributes:
-        label_access: inherited by every poisoner that uses the surrogate: ``full`` if it saw evaluated labels.
-        untrained: True for a bare architecture without weights of its own, for poisoners that train it themselves.
+        label_access: ``full`` if it has seen labels of the evaluation; every poisoner that uses it inherits this.
+        untrained: True for an architecture without weights, for poisoners that train it.
     """
 
     kind: ClassVar[str] = "surrogate"
@@ -79,20 +81,20 @@ class SurrogateSpec(ComponentSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class PoisonerSpec(ComponentSpec):
-    """What tables show of a poisoner, beside the common fields.
+    """A method that turns images into a release.
 
     Attributes:
-        label_access: what it must know of the labels.
-        granularity: how many images share one perturbation.
-        budget: the norm it is made for; ``--epsilon`` applies to ``linf`` methods, others keep ``native_epsilon``. A
-            parameter called ``norm`` overrides it, and the parameters' class variable ``native_epsilons`` then maps
-            every norm it may take to its native radius.
+        label_access: what it needs to know of the labels.
+        granularity: which images share one perturbation.
+        budget: its norm; ``--epsilon`` applies to ``linf`` methods, others keep ``native_epsilon``. A parameter
+            ``norm`` overrides it; the parameters' class variable ``native_epsilons`` then maps every norm to its native
+            radius.
         native_epsilon: the paper's radius: 8-bit units for ``linf``, the [0, 1] scale for ``l2``, pixels for ``l0``.
-        surrogate: component reference of the surrogate used unless another is named; empty if it needs none.
-        trains_surrogate: True if it trains a fresh network itself, so that only untrained surrogates fit it.
+        surrogate: reference of its default surrogate; empty if it needs none.
+        trains_surrogate: True if it trains a new network, so that only untrained surrogates fit.
         oracle: True if it sees what a protector cannot; such rows are shown and not ranked.
-        projects: True if it relies on the core's projection, which may then move any share of its values.
-        fidelity: how the implementation relates to the publication, deviations named.
+        projects: True if it relies on the core's projection, which may then change any share of its values.
+        fidelity: how the implementation relates to the publication, with all deviations.
     """
 
     kind: ClassVar[str] = "poisoner"
@@ -110,12 +112,12 @@ class PoisonerSpec(ComponentSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class LabelingSpec(ComponentSpec):
-    """How an exploiter labels.
+    """How an exploiter labels the images.
 
     Attributes:
         source: ``semantic`` labelings read clean images or metadata, ``machine`` labelings the published pixels.
-        surrogate: component reference of the pretrained model it is given as ``run.surrogate``; a parameter called
-            ``model`` names another. Empty if it needs none.
+        surrogate: reference of the pretrained model it uses as ``run.surrogate``; a parameter ``model`` overrides it.
+            Empty if it needs none.
     """
 
     kind: ClassVar[str] = "labeling"
@@ -130,10 +132,10 @@ class DefenseSpec(ComponentSpec):
 
     Attributes:
         tier: T0 augmentation, T1 squeezing, T2 adversarial training, T3 removal, T4 external data or weights.
-        static: True if it does nothing but ``prepare``, so that victims which train by themselves can use it too. A
-            property ``static`` of its parameters overrides it.
-        needs_trusted: True if it works with the trusted set.
-        oracle: True if it sees what an exploiter cannot: ``prepare`` is given ``run.clean``. It is never ranked.
+        static: True if it has only ``prepare``, so that opaque victims can use it too. A property ``static`` of its
+            parameters overrides it.
+        needs_trusted: True if it uses the trusted set.
+        oracle: True if it sees what an exploiter cannot: its ``prepare`` may read ``run.clean``. It is never ranked.
     """
 
     kind: ClassVar[str] = "defense"
@@ -161,11 +163,11 @@ class VictimSpec(ComponentSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class MetricSpec(ComponentSpec):
-    """A measure beyond those that every record has.
+    """A measure beyond those in every record.
 
     Attributes:
-        reads: which fields of :class:`ucbench.MetricContext` it is given. One that reads neither
-            ``model`` nor ``history`` is measured without training.
+        reads: the fields of :class:`ucbench.MetricContext` that it may read. A metric that reads neither ``model`` nor
+            ``history`` is measured without training.
     """
 
     kind: ClassVar[str] = "metric"
@@ -182,14 +184,14 @@ class ExecutorSpec(ComponentSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class ExporterSpec(ComponentSpec):
-    """A format that a leaderboard's table is written in."""
+    """A format of leaderboards."""
 
     kind: ClassVar[str] = "exporter"
 
 
 @dataclass(frozen=True)
 class CellEvent:
-    """What the observing hooks receive: the cell's record as written, and the folder it was written to, if any."""
+    """What ``ucbench_cell_*`` hooks receive: the cell's record, and the folder it was written to, if any."""
 
     record: Mapping[str, Any]
     out: str | None = None

@@ -1,4 +1,4 @@
-"""Computing one cell, and the record it leaves. What executors run."""
+"""Computing one cell and its record: what executors call."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ucbench.session import Session
 
 
 def craft(task: Task, session: Session) -> tuple[str, str] | None:
-    """Make the task's release, so that cells which share it find it; or the type and text of what went wrong."""
+    """Craft the task's release into the store, for the cells that share it; returns type and text of an error."""
     try:
         release_of(task.cell, session)
     except (Exception, SystemExit) as error:
@@ -27,18 +27,18 @@ def craft(task: Task, session: Session) -> tuple[str, str] | None:
 
 
 def compute(task: Task, session: Session) -> Record:
-    """Compute the cell under its lock, so that a second process waits for it instead of doing it again.
+    """Compute the cell under its lock, so that a second process waits for it instead of repeating it.
 
-    What it raises becomes a record of status ``failed``, an interruption excepted.
+    Every exception but an interruption becomes a record of status ``failed``.
     """
     cell, key = task.cell, task.key
 
     def make() -> tuple[dict[str, Any], Record]:
         result = evaluate(cell, session, cell.metrics)
-        if task.force:  # Not before: what was there stays unless this came to an end.
+        if task.force:  # not before the evaluation, which may fail: old values then stay
             for metric in cell.metrics:
                 session.store.discard("metric", metric_key(key, metric))
-        _keep(result.requested, cell, key, session)
+        _store(result.requested, cell, key, session)
         return {}, {**_head(task, session), "status": "ok", **result.body}
 
     try:
@@ -48,10 +48,10 @@ def compute(task: Task, session: Session) -> Record:
             stored = session.store.put("cell", key, arrays, meta)
         else:
             stored, _ = session.store.get_or_make("cell", key, make)
-        # A cell may have been done before a metric was requested.
+        # The cell may be older than the request for a metric.
         missing = [metric for metric in cell.metrics if session.store.get("metric", metric_key(key, metric)) is None]
         if missing:
-            _keep(measure(cell, session, missing), cell, key, session)
+            _store(measure(cell, session, missing), cell, key, session)
         record = with_metrics(dict(stored.meta), cell, key, session)
         assert record is not None
         return {**record, "request": cell.describe()}
@@ -61,7 +61,7 @@ def compute(task: Task, session: Session) -> Record:
 
 
 def failed(task: Task, session: Session, kind: str, text: str) -> Record:
-    """The record of a cell that could not be computed, with the type and the text of the error."""
+    """The record of a cell that could not be computed, with type and text of the error."""
     return {**_head(task, session), "status": "failed", "error": {"type": kind, "text": text}}
 
 
@@ -69,14 +69,14 @@ def _described(error: BaseException) -> tuple[str, str]:
     return type(error).__name__, str(error) if isinstance(error, UcbenchError) else traceback.format_exc()
 
 
-def _keep(values: Mapping[str, Mapping[str, float | None]], cell: Cell, key: str, session: Session) -> None:
+def _store(values: Mapping[str, Mapping[str, float | None]], cell: Cell, key: str, session: Session) -> None:
     for metric in cell.metrics:
         if str(metric) in values:
             session.store.put("metric", metric_key(key, metric), {}, {"values": values[str(metric)]})
 
 
 def _head(task: Task, session: Session) -> Record:
-    """What a record says whether or not the cell succeeded."""
+    """The part of a record that does not depend on success."""
     cell = task.cell
     data = session.data(cell)
     craft = cell.craft

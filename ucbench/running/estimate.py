@@ -1,4 +1,4 @@
-"""Estimates: what kinds of work cells are, what they will take on this machine, and how much of a run is left."""
+"""Estimates: kinds of work, their predicted seconds on this machine, and the time left of a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ucbench.running.tasks import Task
 from ucbench.session import Session
 from ucbench.store.keys import KeyText, key
 
-#: Steps of the two trainings whose difference is timed: what every training costs once drops out.
+#: Steps of the two trainings whose difference is timed, so that fixed costs cancel.
 FEW, MORE = 1, 3
 #: A forward pass is a third of a training step.
 _EVALUATED = 1 / 3
@@ -26,19 +26,19 @@ EVERY = 30.0
 
 
 def training_work(cell: Cell, images: int, size: tuple[int, int], numerics: Numerics) -> str:
-    """What kind of work training this cell's victim is: its cost does not depend on who perturbed the images."""
+    """Key of the kind of work that training this cell's victim is; the poisoner does not matter."""
     parts = tuple(part.key_text for part in (cell.victim, *cell.defense))
     return _work("training", parts, images, size, numerics)
 
 
 def crafting_work(cell: Cell, images: int, size: tuple[int, int], numerics: Numerics) -> str:
-    """What kind of work crafting this cell's release is: its cost depends on neither seed nor radius."""
+    """Key of the kind of work that crafting this cell's release is; seed and radius do not matter."""
     craft = cell.craft
     surrogate = craft.surrogate.key_text if craft.surrogate else None
     return _work("crafting", (craft.poisoner.key_text, surrogate, str(craft.labels)), images, size, numerics)
 
 
-@functools.lru_cache(maxsize=10_000)  # A plan asks for its few kinds of work once a cell.
+@functools.lru_cache(maxsize=10_000)  # a plan looks up its few kinds of work once per cell
 def _work(
     kind: str, parts: tuple[KeyText | str | None, ...], images: int, size: tuple[int, int], numerics: Numerics
 ) -> str:
@@ -46,50 +46,50 @@ def _work(
 
 
 def predicted(task: Task, session: Session, *, crafts: bool) -> float | None:
-    """Seconds that a task will take, by what such work took on this machine before; None if it was never done.
+    """Seconds that a task will take, from earlier work of the same kind on this machine; None without any.
 
     Args:
-        crafts: whether the task's release has to be made too.
+        crafts: whether the task has to craft its release.
     """
     cell = task.cell
     train = session.data(cell).train
     seconds = session.timings.predict(training_work(cell, len(train), train.size, session.numerics))
     if not crafts or seconds is None:
         return seconds
-    part = session.protected(cell).images
-    craft = session.timings.predict(crafting_work(cell, len(part), part.size, session.numerics))
+    images = session.protected(cell).images
+    craft = session.timings.predict(crafting_work(cell, len(images), images.size, session.numerics))
     return None if craft is None else seconds + craft
 
 
 class TimeLeft:
-    """Reports now and then how many cells are done, and the time left.
+    """Reports how many cells are done and the time left, every :data:`EVERY` seconds at most.
 
-    The pace is that of this run, whoever computes it. Predictions only say what share of the work each cell is; a
-    cell of a kind never timed counts as the mean of the others.
+    The pace is measured in this run, whatever executor computes it. Predictions only weight the cells; a cell of a kind
+    that was never timed weighs as much as the mean of the others.
     """
 
     def __init__(self, tasks: Sequence[Task], session: Session) -> None:
         self._session = session
         crafted: set[str | None] = {None}
-        known: dict[str, float | None] = {}
+        seconds_of: dict[str, float | None] = {}
         for task in tasks:
             crafts = task.release_key not in crafted and session.store.get("release", task.release_key or "") is None
             crafted.add(task.release_key)
-            known[task.key] = predicted(task, session, crafts=crafts)
-        seen = [seconds for seconds in known.values() if seconds is not None]
-        usual = statistics.fmean(seen) if seen else 1.0
-        self._left = {key: usual if seconds is None else seconds for key, seconds in known.items()}
+            seconds_of[task.key] = predicted(task, session, crafts=crafts)
+        timed = [seconds for seconds in seconds_of.values() if seconds is not None]
+        mean = statistics.fmean(timed) if timed else 1.0
+        self._left = {key: mean if seconds is None else seconds for key, seconds in seconds_of.items()}
         self._count, self._work = len(self._left), sum(self._left.values())
-        self._started = self._spoke = time.monotonic()
+        self._started = self._reported = time.monotonic()
 
     def on_done(self, task: Task) -> None:
         """Count a task as done."""
         self._left.pop(task.key, None)
         now = time.monotonic()
         left = sum(self._left.values())
-        if not self._left or left >= self._work or now - self._spoke < EVERY:
+        if not self._left or left >= self._work or now - self._reported < EVERY:
             return
-        self._spoke = now
+        self._reported = now
         seconds = (now - self._started) * left / (self._work - left)
         self._session.progress.say(
             f"{self._count - len(self._left)} of {self._count} cells are done, about {duration(seconds)} left."
@@ -97,12 +97,11 @@ class TimeLeft:
 
 
 def probe_training(cell: Cell, session: Session) -> float | None:
-    """Seconds that training and evaluating the cell's victim would take: from two timed steps on its own images.
+    """Seconds that training and evaluating the cell's victim would take, from two timed steps on the cell's images.
 
-    None for a victim without a recipe, whose steps only it knows. Nothing is stored. The metrics of a record and what
-    a defense prepares once are not part of it.
+    None for a victim without a recipe. Stores nothing. Metrics and the ``prepare`` stage of defenses are not included.
     """
-    # Planning needs no torch unless it times trainings.
+    # Not at the top: planning needs no torch unless it times trainings.
     from ucbench.exploit.train import Trainer
     from ucbench.training.determinism import deterministic
     from ucbench.training.recipe import Recipe
@@ -122,7 +121,7 @@ def probe_training(cell: Cell, session: Session) -> float | None:
 
 
 def _timed(cell: Cell, session: Session, count: int) -> float:
-    """Seconds of training on ``count`` images for one epoch, evaluations left out."""
+    """Seconds of training on ``count`` images for one epoch, without evaluations."""
     from ucbench.exploit.defend import pipeline_of
     from ucbench.exploit.train import train
     from ucbench.training.defenses import DefenseRun

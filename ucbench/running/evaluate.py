@@ -1,4 +1,4 @@
-"""One cell from end to end: release, publish, label, defend, train, measure. Each stage hands a plain value on."""
+"""One cell from end to end: release, publish, label, defend, train, measure."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from ucbench.training.context import Run
 from ucbench.training.defenses import DefenseRun
 from ucbench.training.determinism import deterministic
 
-#: Clean training images that the linear probe of a victim's features is fitted on, at most.
+#: Most clean training images that the linear probe of a victim's features is fitted on.
 PROBE_IMAGES = 5000
 
 MetricValues = dict[str, dict[str, float | None]]
@@ -44,11 +44,11 @@ MetricValues = dict[str, dict[str, float | None]]
 
 @dataclass(frozen=True)
 class CellResult:
-    """What came of a cell.
+    """The result of a cell.
 
     Attributes:
-        body: what its record says beyond the cell itself.
-        requested: the values of the requested metrics by reference; see :func:`ucbench.running.tasks.columns`.
+        body: the measured part of its record.
+        requested: the values of the requested metrics, by reference; see :func:`ucbench.running.tasks.columns`.
     """
 
     body: dict[str, Any]
@@ -57,7 +57,7 @@ class CellResult:
 
 @dataclass(frozen=True)
 class _Published:
-    """What the exploiter finds, under the exploiter's labels; ``source`` is ``train`` before it was perturbed."""
+    """The published sets under the exploiter's labels; ``source`` is ``train`` before it was perturbed."""
 
     release: Release | None
     source: ImageSet
@@ -74,19 +74,19 @@ def release_of(cell: Cell, session: Session) -> tuple[str, Release]:
     Raises:
         ContractError: if the poisoner returned what its contract forbids.
     """
-    craft, part = cell.craft, session.protected(cell).images
-    release_key = cell.release_key(part.fingerprint, session.numerics)
+    craft, images = cell.craft, session.protected(cell).images
+    release_key = cell.release_key(images.fingerprint, session.numerics)
     assert release_key is not None
 
     def make() -> tuple[dict[str, Any], Any]:
         if craft.base is not None:
             base = release_of(replace(cell, craft=craft.base), session)[1]
-            release = shuffle_release(craft, base, part)
+            release = shuffle_release(craft, base, images)
         else:
-            labelled = craft_labels(craft, part, _exploiter_labels(cell, session), session)
+            labelled = craft_labels(craft, images, _exploiter_labels(cell, session), session)
             checkpoint = session.store.checkpoint("release", release_key)
-            release = craft_release(craft, part, labelled, session, checkpoint)
-            work = crafting_work(cell, len(part), part.size, session.numerics)
+            release = craft_release(craft, images, labelled, session, checkpoint)
+            work = crafting_work(cell, len(images), images.size, session.numerics)
             session.timings.remember(work, float(release.meta["seconds"]))
         return release.to_arrays(), release.meta
 
@@ -98,7 +98,7 @@ def _exploiter_labels(cell: Cell, session: Session) -> ImageSet | None:
     """The protected images under the exploiter's labels, for oracle references; None for all others."""
     if cell.craft.labels.source != "exploiter":
         return None
-    # Of the whole set, whose labels are the exploiter's: those of a part alone could differ.
+    # Of the whole set, as the exploiter labels it: labels made from a part alone could differ.
     train = session.data(cell).train
     with deterministic(session.numerics):
         return label(cell.labeling, train, train, train, session)[0].subset(session.protected(cell).indices)
@@ -111,11 +111,7 @@ def published_of(cell: Cell, release: Release | None, session: Session) -> Image
 
 
 def evaluate(cell: Cell, session: Session, requested: Sequence[Component[MetricSpec]] = ()) -> CellResult:
-    """Train the cell's victim on what was published and measure it.
-
-    Raises:
-        UcbenchError: whatever its components raise of this kind; other exceptions pass through too.
-    """
+    """Train the cell's victim on the published set and measure it. Exceptions of components pass through."""
     started = time.perf_counter()
     release = None if cell.craft.is_clean else release_of(cell, session)[1]
     exploit_started = time.perf_counter()
@@ -123,17 +119,19 @@ def evaluate(cell: Cell, session: Session, requested: Sequence[Component[MetricS
     with deterministic(session.numerics):
         run = DefenseRun(session.engine, ("train", cell.train_seed), session.progress)
         pipeline = pipeline_of(cell.defense)
-        given = _published(cell, release, session)
-        prepared, preparing = prepare(cell.defense, pipeline, given.train, given.source, cell.craft.seed or 0, session)
-        trained = train(cell.victim.build(), prepared, given.test, given.trusted, pipeline, run, session.engine)
-        metrics = _victim_metrics(trained, given, data, run)
+        published = _published(cell, release, session)
+        prepared, prepare_run = prepare(
+            cell.defense, pipeline, published.train, published.source, cell.craft.seed or 0, session
+        )
+        trained = train(cell.victim.build(), prepared, published.test, published.trusted, pipeline, run, session.engine)
+        metrics = _victim_metrics(trained, published, data, run)
         if release is not None:
-            labels = given.train.known_labels[session.protected(cell).indices]
+            labels = published.train.known_labels[session.protected(cell).indices]
             metrics["guess_accuracy"] = guess_accuracy(release.changes, release.index, labels, run.seed("guess"))
             if release.is_shared:
                 run.note("exploiter_labels_in_groups", cluster_diagnostics(release.index, labels))
         seconds = time.perf_counter() - exploit_started
-        values = _measure(requested, given, cell, session, trained)
+        values = _measure(requested, published, cell, session, trained)
     session.refuse_modified(
         "A labeling, defense, victim or metric", data.train, data.test, *([data.trusted] if data.trusted else [])
     )
@@ -144,8 +142,8 @@ def evaluate(cell: Cell, session: Session, requested: Sequence[Component[MetricS
         "epochs": trained.epochs,
         "budget": dict(release.meta["measured"]) if release else {},
         "crafting": {} if release is None else {"notes": release.meta["notes"], "warnings": release.meta["warnings"]},
-        "notes": {**given.run.notes, **preparing.notes, **run.notes},
-        "warnings": [*given.run.warnings, *preparing.warnings, *run.warnings],
+        "notes": {**published.run.notes, **prepare_run.notes, **run.notes},
+        "warnings": [*published.run.warnings, *prepare_run.warnings, *run.warnings],
         "cost": {
             "seconds": seconds,
             "craft_seconds": float(release.meta["seconds"]) if release else 0.0,
@@ -160,7 +158,7 @@ def evaluate(cell: Cell, session: Session, requested: Sequence[Component[MetricS
 
 
 def measure(cell: Cell, session: Session, requested: Sequence[Component[MetricSpec]]) -> MetricValues:
-    """Values of metrics for a cell that is done: without training, if none of them reads what comes of it."""
+    """Values of metrics for a cell that is done; trains the victim again only if a metric reads it."""
     if any(reads_victim(metric) for metric in requested):
         return evaluate(cell, session, requested).requested
     release = None if cell.craft.is_clean else release_of(cell, session)[1]
@@ -169,22 +167,22 @@ def measure(cell: Cell, session: Session, requested: Sequence[Component[MetricSp
 
 
 def reads_victim(metric: Component[MetricSpec]) -> bool:
-    """Whether the metric reads what only a training gives."""
+    """Whether the metric reads the trained victim."""
     return bool({"model", "history"} & set(metric.spec.reads))
 
 
 def _measure(
     requested: Sequence[Component[MetricSpec]],
-    given: _Published,
+    published: _Published,
     cell: Cell,
     session: Session,
     trained: TrainedVictim | None,
 ) -> MetricValues:
     available: dict[str, Any] = {
-        "source": given.source,
-        "published": given.train,
-        "test": given.test,
-        "perturbed_test": given.perturbed_test,
+        "source": published.source,
+        "published": published.train,
+        "test": published.test,
+        "perturbed_test": published.perturbed_test,
         "model": trained.model if trained else None,
         "history": trained.history if trained else None,
     }
@@ -192,7 +190,7 @@ def _measure(
     for metric in requested:
         reads = metric.spec.reads
         if "model" in reads and available["model"] is None:
-            raise UsageError(f"Metric {metric} reads the victim's network, and {cell.victim} shows none.")
+            raise UsageError(f"Metric {metric} reads the victim's network, which {cell.victim} does not show.")
         run = Run(session.engine, (f"metric {metric}", cell.train_seed), session.progress)
         context = MetricContext(run, **{name: available[name] for name in reads})
         values[str(metric)] = _checked(metric, metric.build().compute(context))
@@ -200,10 +198,10 @@ def _measure(
 
 
 def _checked(metric: Component[MetricSpec], values: Any) -> dict[str, float | None]:
-    """The values as JSON knows them.
+    """The values as JSON values.
 
     Raises:
-        ContractError: if they are not finite numbers under names.
+        ContractError: if they are not finite numbers (or None) by name.
     """
     try:
         numbers = {str(name): None if value is None else float(value) for name, value in dict(values).items()}
@@ -222,7 +220,7 @@ def _published(cell: Cell, release: Release | None, session: Session) -> _Publis
     train, test, run = label(cell.labeling, data.train, published, data.test, session)
     perturbed = None
     if release is not None:
-        # Labels of the kind the poisoner crafted with: the exploiter may score the same images by others.
+        # From the source of the craft labels: the exploiter's labels of the same images may be others.
         by_source = {"original": data.test.known_labels, "exploiter": test.known_labels}
         labels = by_source.get(cell.craft.labels.source)
         perturbed = perturb_unseen(cell.craft, session.protected(cell).images, release, test, labels, session)
@@ -234,42 +232,43 @@ def _published(cell: Cell, release: Release | None, session: Session) -> _Publis
 
 
 def _victim_metrics(
-    trained: TrainedVictim, given: _Published, original: LoadedDataset, run: Run
+    trained: TrainedVictim, published: _Published, original: LoadedDataset, run: Run
 ) -> dict[str, float | None]:
-    """What the trained victim does with its own training set, with the clean test set and with a perturbed one.
+    """Accuracies of the trained victim on its training set, the clean test set and the perturbed test set.
 
-    ``cosine_gap`` is of its penultimate features on the training set, by the labels it was trained on: how far it
-    separates the classes. ``linear_probe`` is the accuracy of a linear classifier on its features: fitted on clean
-    training images and scored on the clean test set, under the ``original`` labels. Both are None for a model that
-    does not end in a linear layer, and for a trainer that shows no model.
+    ``cosine_gap`` says how far its penultimate features separate the classes of its training set. ``linear_probe`` is
+    the accuracy of a linear classifier on its features, fitted on clean training images and scored on the clean test
+    set, with ``original`` labels. Both are None for a model that does not end in a linear layer, and for an opaque
+    trainer.
     """
-    with capture_features(trained.model) as of_test:
-        predicted = trained.predict(given.test)
-    with capture_features(trained.model) as of_training:
-        recalled = trained.predict(given.train)
-    labels = given.train.known_labels
+    with capture_features(trained.model) as test_capture:
+        test_predictions = trained.predict(published.test)
+    with capture_features(trained.model) as train_capture:
+        train_predictions = trained.predict(published.train)
+    labels = published.train.known_labels
     metrics: dict[str, float | None] = {
-        **test_metrics(predicted, given.test.known_labels, len(given.test.classes)),
+        **test_metrics(test_predictions, published.test.known_labels, len(published.test.classes)),
         "test_accuracy_best": max((point["test_accuracy"] for point in trained.history), default=None),
-        "train_accuracy": accuracy(recalled, labels),
+        "train_accuracy": accuracy(train_predictions, labels),
         "cosine_gap": None,
         "linear_probe": None,
     }
-    if of_training.features is not None:
-        metrics["cosine_gap"] = cosine_gap(of_training.features, torch.from_numpy(labels.copy()))
-    if of_test.features is not None:
-        metrics["linear_probe"] = _probe(trained, original, of_test.features, run)
-    if given.perturbed_test is not None:
-        metrics["perturbed_test_accuracy"] = accuracy(trained.predict(given.perturbed_test), given.test.known_labels)
+    if train_capture.features is not None:
+        metrics["cosine_gap"] = cosine_gap(train_capture.features, torch.from_numpy(labels.copy()))
+    if test_capture.features is not None:
+        metrics["linear_probe"] = _probe(trained, original, test_capture.features, run)
+    if published.perturbed_test is not None:
+        predictions = trained.predict(published.perturbed_test)
+        metrics["perturbed_test_accuracy"] = accuracy(predictions, published.test.known_labels)
     return metrics
 
 
-def _probe(trained: TrainedVictim, original: LoadedDataset, of_test: Tensor, run: Run) -> float | None:
+def _probe(trained: TrainedVictim, original: LoadedDataset, test_features: Tensor, run: Run) -> float | None:
     order = np.random.default_rng(run.seed("probe")).permutation(len(original.train))
-    shown = original.train.subset(np.sort(order[:PROBE_IMAGES]))
-    with capture_features(trained.model) as of_training:
-        trained.predict(shown)
-    if of_training.features is None:
+    train = original.train.subset(np.sort(order[:PROBE_IMAGES]))
+    with capture_features(trained.model) as capture:
+        trained.predict(train)
+    if capture.features is None:
         return None
-    fitted = of_training.features.numpy()
-    return linear_probe(fitted, shown.known_labels, of_test.numpy(), original.test.known_labels)
+    features = capture.features.numpy()
+    return linear_probe(features, train.known_labels, test_features.numpy(), original.test.known_labels)

@@ -1,4 +1,4 @@
-"""Runs cells: from the store where they are done, else computed by an executor, recorded and kept."""
+"""Runs cells: takes their records from the store, or has an executor compute them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ucbench.running.executors.serial import Executor, Serial
 from ucbench.running.tasks import Task, finished, task_of, title
 from ucbench.session import Session
 
-#: What is computed again: cells without any record, those that failed too, or all.
+#: What is computed: cells without a record, also those that failed, or all.
 Rerun = Literal["missing", "failed", "all"]
 
 
@@ -31,15 +31,14 @@ def run_cells(
     """Run every cell and return their records in the same order.
 
     A cell that fails gets a record with ``status: failed`` and the error; the others go on. Failed records are written
-    to ``out`` but not kept in the store, so that the next run tries again unless ``rerun`` says otherwise. An
-    interruption leaves finished work in place. What was done before is told in the words of this request, or its rows
-    would not meet their references.
+    to ``out`` but not to the store, so that the next run tries again unless ``rerun`` says otherwise. An interruption
+    leaves finished work in place. Records of earlier runs get this request, so that their rows match their references.
 
     Args:
-        executor: computes what is not done; one cell after another in this process by default.
-        rerun: ``missing`` computes only what has no record, ``failed`` also what failed, and ``all`` every cell again,
-            on the releases and surrogates in the store; numbers that come out otherwise than before are told, and a
-            cell that fails now keeps its former record in ``out``.
+        executor: computes what is not done; by default one cell after another in this process.
+        rerun: ``missing`` computes cells without a record, ``failed`` also those that failed, and ``all`` every cell
+            again, with the releases and surrogates in the store. Then metrics that differ from before are reported,
+            and a cell that fails keeps its earlier record in ``out``.
 
     Raises:
         DataError: if a data set cannot be read, before anything is computed.
@@ -66,11 +65,11 @@ def run_cells(
         records[task.key] = record
         time_left.on_done(task)
         if record["status"] != "ok" and task.key in before:
-            session.progress.say(f"{title(task.cell)}: what was measured before stands.")
+            session.progress.say(f"{title(task.cell)}: the earlier record stays.")
         elif out is not None:
             write_record(out, record)
         if changed := _changed(before.get(task.key), record):
-            session.progress.say(f"{title(task.cell)}: not as before: {changed}")
+            session.progress.say(f"{title(task.cell)}: differs from before: {changed}")
         hook = "ucbench_cell_finished" if record["status"] == "ok" else "ucbench_cell_failed"
         for problem in notify(hook, CellEvent(record, str(out) if out else None), session.registry.plugins):
             session.progress.say(problem)
@@ -83,7 +82,7 @@ def run_cells(
 
 
 def _changed(before: Record | None, now: Record) -> str:
-    """Which metrics came out otherwise; empty if none did, or there is nothing to compare."""
+    """The metrics that differ, as text; empty without a difference or an earlier record."""
     if before is None or now["status"] != "ok":
         return ""
     old, new = before["metrics"], now["metrics"]

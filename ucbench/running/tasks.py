@@ -1,4 +1,4 @@
-"""Tasks: one cell's work with its keys, and whether it is done. Executors get tasks. Imports no torch."""
+"""Tasks: cells with their keys, and whether they are done. Imports no torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ucbench.store.keys import key as key_of
 class Task:
     """A cell to compute, with the keys of its record and of its release (None for the clean reference).
 
-    With ``force`` it is computed although it is in the store; the work it shares with others is not done again.
+    With ``force`` the cell is computed even if it is in the store; work shared with other cells is not repeated.
     """
 
     cell: Cell
@@ -28,7 +28,7 @@ class Task:
 
 
 def task_of(cell: Cell, session: Session) -> Task:
-    """The cell with its keys; reads its data set."""
+    """The cell with its keys; loads its data set."""
     data = session.data(cell)
     release_key = cell.release_key(session.protected(cell).images.fingerprint, session.numerics)
     key = cell.key(release_key, data.train.fingerprint, data.test.fingerprint, session.numerics)
@@ -36,10 +36,11 @@ def task_of(cell: Cell, session: Session) -> Task:
 
 
 def finished(task: Task, session: Session, out: Path | None, *, failed_too: bool = False) -> Record | None:
-    """The record of a cell that is done: in the result folder, even with an empty store, or in the store.
+    """The record of a cell that is done, from the result folder or the store; None if it is not done.
 
-    One key can be requested in several ways (the same images by two names); the record answers in the words of the
-    request. One that lacks a requested metric is not done. With ``failed_too``, a failure in the result folder counts as done.
+    A cell without a value for a requested metric is not done. Several requests can have one key (the same images by two
+    names); the record gets the names of this request. With ``failed_too``, a failure in the result folder counts as
+    done.
     """
     cell, key = task.cell, task.key
     records = []
@@ -62,7 +63,7 @@ def finished(task: Task, session: Session, out: Path | None, *, failed_too: bool
 def with_metrics(record: Record, cell: Cell, key: str, session: Session) -> Record | None:
     """The record with every requested metric, from itself or from the store; None if one was never measured.
 
-    What a metric of that name measured in an earlier version does not count.
+    Values of an earlier version of a metric do not count.
     """
     metrics, measured_by = dict(record["metrics"]), dict(record.get("measured_by", {}))
     for metric in cell.metrics:
@@ -79,16 +80,17 @@ def with_metrics(record: Record, cell: Cell, key: str, session: Session) -> Reco
 
 
 def columns(metric: str, values: Mapping[str, float | None]) -> dict[str, float | None]:
-    """A metric's values under the names of their columns: ``robust-accuracy:epsilon=4.accuracy``."""
+    """A metric's values by column, such as ``robust-accuracy:epsilon=4.accuracy``."""
     return {f"{metric}.{name}": value for name, value in values.items()}
 
 
 def metric_key(cell_key: str, metric: Component[MetricSpec]) -> str:
-    """Key of what a metric measured of a cell."""
+    """Key of a metric's values for a cell."""
     return key_of("metric", {"core": CORE_VERSION, "cell": cell_key, "metric": metric.identity()})
 
 
 def _as_requested(record: Record, cell: Cell) -> Record:
+    """The record with the request and the data set of ``cell``."""
     dataset = {**record["components"]["dataset"], **cell.dataset.identity()}
     return {**record, "request": cell.describe(), "components": {**record["components"], "dataset": dataset}}
 

@@ -18,10 +18,10 @@ from ucbench.plugins.registry import Registry, kind_named
 LONGEST = 32
 
 _KEBAB = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-#: What the templates import beside the names that :mod:`ucbench` has.
+#: What the templates import or define, beside the names of :mod:`ucbench`.
 _IMPORTED = frozenset(
-    {"Any", "ClassVar", "DatasetParams", "Entry", "Field", "Iterable", "Iterator", "Literal", "Mapping"}
-    | {"NoReturn", "OnDone", "Run", "Sequence", "Task", "Tensor", "Session"}
+    {"Any", "ClassVar", "Field", "FixedScores", "Iterable", "Iterator", "Literal", "Mapping", "NoReturn", "Path"}
+    | {"Sequence", "Tensor"}
 )
 
 

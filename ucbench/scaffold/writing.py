@@ -16,8 +16,8 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _SUFFIX = ".tmpl"
 #: What the component of each template does.
 _SUMMARIES: Mapping[str, str] = {
-    "poisoner": "Upright stripes of random phase on every picture",
-    "defense": "Every training picture mixed with its box blur, by a random share",
+    "poisoner": "Upright stripes of random phase on every image",
+    "defense": "Every training image mixed with its box blur, by a random share",
     "labeling": "The remainder of the class number: even and odd",
     "victim": "A small convolutional network",
     "surrogate": "One random convolution, frozen",
@@ -28,7 +28,7 @@ _SUMMARIES: Mapping[str, str] = {
 }
 KINDS = tuple(_SUMMARIES)
 
-#: Where the templates of a kind go; those a kind does not have are left away.
+#: Where the templates of a kind go; a kind need not have all of them.
 _PLACES: Mapping[str, str] = {
     "init.py": "src/$module/__init__.py",
     "params.py": "src/$module/params.py",

@@ -1,1 +1,1 @@
-"""The store: objects made once and kept under a key of all they depend on; files, keys, timings and clean-up."""
+"""The store: computed objects under keys of all their inputs; files, keys, timings and garbage collection."""

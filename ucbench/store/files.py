@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and errors that name the file."""
+"""Atomic writes, and errors that name the file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ucbench.errors import StoreError
 
 
 def atomic_write_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8, line ends as they are; see :func:`replacing`."""
+    """Write ``text`` as UTF-8, line ends unchanged; see :func:`replacing`."""
     atomic_write_bytes(path, text.encode())
 
 
@@ -25,12 +25,12 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a new file that takes the place of ``path`` once the block has ended well.
+    """Open a new file that replaces ``path`` when the block ends without an error.
 
-    Readers see the old content or the new, whatever happens; missing folders above are made.
+    Readers see either the old or the new content, even after a crash. Missing parent folders are created.
 
     Raises:
-        StoreError: if the file cannot be written; the old content is kept.
+        StoreError: if the file cannot be written; the old content stays.
     """
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     with reporting(path):
@@ -47,7 +47,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def reporting(path: Path) -> Iterator[None]:
-    """Turn what the operating system refuses within the block into a StoreError that names ``path``."""
+    """Turn an OSError within the block into a StoreError that names ``path``."""
     try:
         yield
     except OSError as error:
@@ -58,14 +58,14 @@ def reporting(path: Path) -> Iterator[None]:
 
 
 def sync(file: BinaryIO) -> None:
-    """Bring a written file to the disk."""
+    """Flush a file to the disk."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring renames within a folder to the disk."""
-    if os.name == "posix":  # Elsewhere a folder cannot be opened, and renames need no help.
+    """Flush renames within a folder to the disk."""
+    if os.name == "posix":  # Other systems cannot open a folder, and need no flush.
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)

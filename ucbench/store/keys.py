@@ -1,7 +1,6 @@
-"""Identity of values and files: canonical JSON, keys of stored objects, seeds derived from both, files by content.
+"""Keys: canonical JSON, hashes of values and files, and seeds derived from values.
 
-A key must depend on nothing but the value: not on the order of mappings, the process, the platform, or where a file
-lies.
+A key depends on the value only: not on the order of mappings, the process, the platform or a file's path.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from ucbench.errors import ContractError, DataError
 
 @dataclass(frozen=True)
 class KeyText:
-    """A value by its canonical text, so that what thousands of keys share is written out once."""
+    """The canonical text of a value, computed once for the thousands of keys that contain it."""
 
     text: str
 
@@ -31,25 +30,22 @@ class KeyText:
 
 
 def canonical(value: Any) -> str:
-    """The one JSON text of a value: sorted keys, no spaces, ASCII, floats as ``repr``, tuples as lists.
+    """The canonical JSON text of a value: sorted keys, no spaces, ASCII, floats as ``repr``, tuples as lists.
 
-    A :class:`KeyText` stands for the value it was made of.
-
-    NumPy scalars count as the Python numbers they convert to. Integers and floats are told apart (``8`` is
-    not ``8.0``): a typed parameter always holds the same type, so equal parameters have equal texts.
+    A :class:`KeyText` stands for its value; a NumPy scalar is converted to a Python number. Integers and floats differ
+    (``8`` is not ``8.0``): a typed parameter always has the same type, so equal parameters have equal texts.
 
     Raises:
-        ContractError: for NaN, infinity, keys that are not text, and types unknown to JSON; the text says
-            where.
+        ContractError: for NaN, infinity, keys that are not text, and types unknown to JSON; the text says where.
     """
     try:
         return _text(value)
     except _UnfitError as unfit:
-        raise ContractError(f"value{''.join(reversed(unfit.way))} {unfit}") from None
+        raise ContractError(f"value{''.join(reversed(unfit.path))} {unfit}") from None
 
 
 def key(kind: str, value: Any) -> str:
-    """Key of an object of ``kind`` made from ``value``: 32 hexadecimal digits of a SHA-256.
+    """Key of an object of ``kind`` made from ``value``: the first 32 hexadecimal digits of a SHA-256.
 
     Raises:
         ContractError: as :func:`canonical`.
@@ -58,7 +54,7 @@ def key(kind: str, value: Any) -> str:
 
 
 def derive_seed(*parts: Any) -> int:
-    """A seed of 63 bits from any values that :func:`canonical` takes; unrelated parts give unrelated seeds.
+    """A seed of 63 bits from any values that :func:`canonical` takes; different parts give independent seeds.
 
     Raises:
         ContractError: as :func:`canonical`.
@@ -67,12 +63,12 @@ def derive_seed(*parts: Any) -> int:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's content in hexadecimal, read once a process for as long as its time and size stay the same.
+    """SHA-256 of a file's content in hexadecimal; cached while the file's time and size are unchanged.
 
-    For parameters that name a file: what enters the key is this, not the path.
+    Parameters that name a file put this into the key, not the path.
 
     Raises:
-        DataError: naming the file if it cannot be read.
+        DataError: if the file cannot be read; the text names it.
     """
     try:
         status = path.stat()
@@ -92,15 +88,15 @@ def _digest(text: str) -> bytes:
 
 
 class _UnfitError(Exception):
-    """A value without a canonical text, and the way to it, innermost step first."""
+    """A value without a canonical text, and the path to it, innermost step first."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem)
-        self.way: list[str] = []
+        self.path: list[str] = []
 
 
-# Planning ten thousand cells passes here a million times: the commonest types come first, and where a value lies is
-# only put together for one that is unfit.
+# A plan of ten thousand cells calls this a million times: the most common types come first, and a path is built only
+# for an error.
 def _text(value: Any) -> str:
     if isinstance(value, KeyText):
         return value.text
@@ -138,17 +134,17 @@ def _mapping_text(value: Mapping[Any, Any]) -> str:
         try:
             entries.append(f"{encode_basestring_ascii(name)}:{_text(value[name])}")
         except _UnfitError as unfit:
-            unfit.way.append(f".{name}")
+            unfit.path.append(f".{name}")
             raise
     return f"{{{','.join(entries)}}}"
 
 
 def _list_text(value: Sequence[Any]) -> str:
     entries = []
-    for place, entry in enumerate(value):
+    for index, entry in enumerate(value):
         try:
             entries.append(_text(entry))
         except _UnfitError as unfit:
-            unfit.way.append(f"[{place}]")
+            unfit.path.append(f"[{index}]")
             raise
     return f"[{','.join(entries)}]"

@@ -1,7 +1,7 @@
-"""The store: objects that are made once, kept under a key of all they depend on, and verified when opened.
+"""The store: objects that are computed once, stored under a key of all their inputs, and verified when opened.
 
-An object is a folder of plain ``.npy`` files with a manifest of their hashes. It appears by one rename, whole
-or not at all; a damaged one is set aside into ``quarantine/`` and made again.
+An object is a folder of ``.npy`` files with a manifest of their hashes. One rename makes it appear as a whole. Damaged
+objects are moved to ``quarantine/`` and made again.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ Arrays = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True, eq=False)
 class StoredObject:
-    """An object as it lies in the store.
+    """A verified object of the store.
 
     Attributes:
-        kind: what it is (``release``, ``surrogate``, ...).
-        key: the key it is stored under, see :func:`ucbench.store.keys.key`.
+        kind: ``release``, ``surrogate``, ...
+        key: its key, see :func:`ucbench.store.keys.key`.
         path: its folder.
         arrays: its arrays by name, read-only memory maps.
         meta: the JSON values stored with them.
@@ -63,21 +63,21 @@ class StoredObject:
 
 
 class Store:
-    """Objects under one folder, shared by all processes that use it.
+    """Objects in one folder; several processes may use it at the same time.
 
     Args:
-        root: the folder, made when first written to. Default: the environment variable ``UCBENCH_HOME``,
-            else the platform's cache folder for ucbench.
+        root: the folder, created when first written to. Default: the environment variable ``UCBENCH_HOME``, else the
+            platform's cache folder for ucbench.
     """
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or Path(os.environ.get("UCBENCH_HOME") or user_cache_dir("ucbench"))
 
     def get(self, kind: str, key: str, *, touch: bool = True) -> StoredObject | None:
-        """Open an object, comparing every file with its hash; with ``touch``, that counts as a use of it.
+        """Open an object after comparing every file with its hash; ``touch`` updates its time of last use.
 
         Returns:
-            The object; None if there is none, or if it was damaged and has been moved to ``quarantine/``.
+            The object; None if it does not exist, or is damaged and therefore moved to ``quarantine/``.
 
         Raises:
             StoreError: if the store cannot be read.
@@ -92,17 +92,17 @@ class Store:
                 self._set_aside(kind, key, path, damage)
                 return None
             if touch:
-                with suppress(OSError):  # A store may be read-only; this only tells when the object was last of use.
+                with suppress(OSError):  # A store may be read-only.
                     os.utime(path)
             return stored
 
     def put(self, kind: str, key: str, arrays: Arrays, meta: Mapping[str, Any]) -> StoredObject:
-        """Store an object and drop its checkpoint; one that is there already is kept and returned.
+        """Store an object and remove its checkpoint; an object that already exists is returned instead.
 
         Raises:
-            ContractError: if an array's name is no plain file name, an array holds Python objects, or
-                ``meta`` is not JSON.
-            StoreError: if the store cannot be written; nothing is left behind then.
+            ContractError: if an array's name is not a plain file name, an array holds Python objects, or ``meta`` is
+                not JSON.
+            StoreError: if the store cannot be written; nothing half-written stays.
         """
         _check_arrays(arrays)
         content = {"schema": SCHEMA, "kind": kind, "key": key, "meta": json.loads(canonical(meta))}
@@ -118,19 +118,19 @@ class Store:
             self._checkpoint_path(kind, key).unlink(missing_ok=True)
         stored = self.get(kind, key)
         if stored is None:
-            raise StoreError(f"{path} reads back damaged. Check the disk, or set UCBENCH_HOME to another.")
+            raise StoreError(f"{path} is damaged right after writing. Check the disk, or set UCBENCH_HOME to another.")
         return stored
 
     def get_or_make(
         self, kind: str, key: str, make: Callable[[], tuple[Arrays, Mapping[str, Any]]]
     ) -> tuple[StoredObject, bool]:
-        """Open an object, or make it: once, even if several processes ask at the same time; the others wait.
+        """Open an object, or make it. Of several processes that call this together, one makes it and the others wait.
 
         Returns:
             The object, and whether this call made it.
 
         Raises:
-            StoreError, ContractError: as :meth:`get` and :meth:`put`; what ``make`` raises passes through.
+            StoreError, ContractError: as :meth:`get` and :meth:`put`; errors of ``make`` propagate.
         """
         stored = self.get(kind, key)
         if stored is not None:
@@ -143,30 +143,30 @@ class Store:
             return self.put(kind, key, arrays, meta), True
 
     def discard(self, kind: str, key: str) -> None:
-        """Remove an object, so that it is made again when next asked for; a no-op if there is none.
+        """Remove an object, so that it is made again when next requested; a no-op if it does not exist.
 
         Raises:
             StoreError: if the store cannot be written.
         """
-        path, grave = self._path(kind, key), self.root / "tmp" / uuid.uuid4().hex
+        path, trash = self._path(kind, key), self.root / "tmp" / uuid.uuid4().hex
         with reporting(path):
-            grave.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(FileNotFoundError):  # It goes by one rename: nobody sees half of it.
-                path.rename(grave)
-            shutil.rmtree(grave, ignore_errors=True)
+            trash.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):  # One rename: no process sees half an object.
+                path.rename(trash)
+            shutil.rmtree(trash, ignore_errors=True)
 
     def checkpoint(self, kind: str, key: str, every: float = CHECKPOINT_EVERY) -> Checkpoint:
-        """Where an object's maker keeps its progress, every ``every`` seconds, until the object is put."""
+        """The checkpoint of an unfinished object, written at most every ``every`` seconds; :meth:`put` removes it."""
         return Checkpoint(self._checkpoint_path(kind, key), every)
 
     def _path(self, kind: str, key: str) -> Path:
-        return Path(f"{self.root}/objects/{kind}/{key[:2]}/{key}")  # One parse; plans come here twice a cell.
+        return Path(f"{self.root}/objects/{kind}/{key[:2]}/{key}")  # One parse; plans call this twice per cell.
 
     def _checkpoint_path(self, kind: str, key: str) -> Path:
         return self.root / "checkpoints" / f"{kind}-{key}.npz"
 
     def lock_path(self, kind: str, key: str) -> Path:
-        """The file that whoever makes this object holds locked."""
+        """The file that is locked while a process makes this object."""
         return self.root / "locks" / f"{kind}-{key}.lock"
 
     @contextmanager
@@ -184,13 +184,13 @@ class Store:
     def _set_aside(self, kind: str, key: str, path: Path, damage: Exception) -> None:
         target = self.root / "quarantine" / f"{kind}-{key}-{uuid.uuid4().hex[:8]}"
         target.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):  # Another process may have set it aside.
+        with suppress(FileNotFoundError):  # Another process may have moved it already.
             path.rename(target)
         logger.warning("%s is damaged (%s): moved to %s, it will be made again.", path, damage, target)
 
 
 class Checkpoint:
-    """Progress of a long computation, in one file; a :class:`ucbench.crafting.poisoner.Checkpoint`."""
+    """Saved state of a long computation, in one file; implements :class:`ucbench.crafting.poisoner.Checkpoint`."""
 
     def __init__(self, path: Path, every: float) -> None:
         self._path = path
@@ -198,7 +198,7 @@ class Checkpoint:
         self._written = time.monotonic()
 
     def load(self) -> tuple[int, dict[str, NDArray[Any]]] | None:
-        """The last saved ``(step, arrays)``, or None; a damaged file counts as none, with a warning."""
+        """The last saved ``(step, arrays)``; None without a file, or with a damaged one (and a warning)."""
         with reporting(self._path):
             try:
                 with self._path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
@@ -207,7 +207,7 @@ class Checkpoint:
             except FileNotFoundError:
                 return None
             except (zipfile.BadZipFile, ValueError, KeyError, EOFError) as damage:
-                logger.warning("%s is damaged (%s): starting afresh.", self._path, damage)
+                logger.warning("%s is damaged (%s): starting over.", self._path, damage)
                 return None
 
     def save(self, step: int, arrays: Arrays) -> None:
@@ -215,20 +215,20 @@ class Checkpoint:
 
         Raises:
             ContractError: if an array holds Python objects.
-            StoreError: if the file cannot be written; the last saved state is kept.
+            StoreError: if the file cannot be written; the last saved state stays.
         """
         if time.monotonic() - self._written < self._every:
             return
         _check_arrays(arrays)
         with replacing(self._path) as file:
-            # Prefixed, since `file` and `step` are taken as names.
+            # Prefixed, since savez takes `file` and `step` as arguments.
             entries: dict[str, Any] = {f"array.{name}": array for name, array in arrays.items()}
             np.savez(file, step=np.int64(step), **entries)
         self._written = time.monotonic()
 
 
 class _DamagedError(Exception):
-    """A stored object is not what was written; the text says how one can tell."""
+    """A stored object differs from what was written; the text says how."""
 
 
 def _open(kind: str, key: str, path: Path) -> StoredObject:
@@ -274,7 +274,7 @@ def _rename_unless_taken(draft: Path, path: Path) -> None:
     try:
         draft.rename(path)
     except OSError as error:
-        # A folder cannot replace one that holds files: another process was first, and its object stays.
+        # A rename cannot replace a folder with files: another process was first, and its object stays.
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
             raise
     sync_folder(path.parent)
@@ -283,9 +283,9 @@ def _rename_unless_taken(draft: Path, path: Path) -> None:
 def _check_arrays(arrays: Arrays) -> None:
     for name, array in arrays.items():
         if not re.fullmatch(r"\w[\w.-]*", name, re.ASCII):
-            raise ContractError(f"Array name {name!r} is not made of letters, digits, '_', '.' and '-'.")
+            raise ContractError(f"Array name {name!r} must consist of letters, digits, '_', '.' and '-'.")
         if array.dtype.hasobject:
-            raise ContractError(f"Array {name!r} holds Python objects (dtype {array.dtype}), which are not stored.")
+            raise ContractError(f"Array {name!r} holds Python objects (dtype {array.dtype}), which cannot be stored.")
 
 
 def _describe(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Timings of finished work on this machine, from which a plan predicts what the same work will take."""
+"""Timings of finished work on this machine, from which a plan predicts the same work."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from pathlib import Path
 
-#: Timings remembered of each kind of work; the median of them is the prediction.
+#: Most recent timings of one kind of work whose median is the prediction.
 REMEMBERED = 20
 
 
 class Timings:
     """Seconds of finished crafts and trainings, one JSON line each in ``root/timings.jsonl``.
 
-    A lost or damaged line costs a prediction, never a result, so lines are appended without locks and unreadable ones
-    are passed over.
+    A lost line costs a prediction, never a result: lines are appended without locks, unreadable ones skipped.
     """
 
     def __init__(self, root: Path) -> None:
@@ -35,11 +34,11 @@ class Timings:
             file.write(json.dumps({"work": work, "seconds": round(seconds, 3)}) + "\n")
 
     def assume(self, work: str, guess: Callable[[], float | None]) -> None:
-        """Predict what ``guess`` says for work never done here, for as long as this book is open."""
+        """For work never done here, predict what ``guess`` returns; not written to the file."""
         if not self._seconds.get(work) and (seconds := guess()) is not None:
             self._seconds[work].append(seconds)
 
     def predict(self, work: str) -> float | None:
-        """Median seconds of this work, or None if it was never done here."""
-        known = self._seconds.get(work)
-        return statistics.median(known) if known else None
+        """Median seconds of this work; None if it was never done here."""
+        seconds = self._seconds.get(work)
+        return statistics.median(seconds) if seconds else None

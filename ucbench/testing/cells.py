@@ -1,4 +1,4 @@
-"""A data set, a poisoner, a labeling and a victim that take milliseconds: cells for checking what runs cells."""
+"""Cells that take milliseconds, for checking what runs cells: a data set, poisoners, a labeling and a victim."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ucbench.training.recipe import Recipe
 
 
 class Few:
-    """Thirteen pictures to train on and as many to test."""
+    """Thirteen images to train on and thirteen to test."""
 
     def __init__(self, params: DatasetParams) -> None:
         self.params = params
@@ -36,7 +36,7 @@ class Few:
 
 
 class Own:
-    """The data set's own labels."""
+    """The original labels."""
 
     def __init__(self, params: Params) -> None:
         self.params = params
@@ -58,7 +58,7 @@ class Linear:
 
 
 class Spots:
-    """Random signs, one pattern for all."""
+    """One pattern of random signs for all images."""
 
     def __init__(self, params: Params) -> None:
         self.params = params
@@ -76,7 +76,7 @@ class Failing(Spots):
 
 
 class SmallPlugin:
-    """Registers the above."""
+    """Registers the components of this module."""
 
     @hookimpl
     def ucbench_datasets(self) -> Iterator[DatasetSpec]:
@@ -100,12 +100,12 @@ class SmallPlugin:
 
 @functools.lru_cache(maxsize=1)
 def small_registry() -> Registry:
-    """The core's own components and those of this module."""
+    """The components of the core and of this module."""
     core = load_module("ucbench", builtin, "ucbench", "0")
     return Registry([core, load_module("small", SmallPlugin(), "ucbench", "0")], small_registry)
 
 
 def small_cells(*poisoners: str, seeds: int = 2, registry: Registry | None = None) -> list[Cell]:
-    """The cells of these poisoners with their references, for so many seeds; ``registry`` has further ones."""
+    """The cells of these poisoners and their references with ``seeds`` seeds; ``registry`` may have more poisoners."""
     axes = Axes(["few"], poisoners, ["linear"], ["own"], seeds=[(seed, seed) for seed in range(seeds)])
     return expand(axes, registry or small_registry())

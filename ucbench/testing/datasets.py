@@ -11,7 +11,7 @@ from ucbench.errors import DataError
 from ucbench.plugins.params import Params
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import DatasetSpec
-from ucbench.testing.rules import Rule, RuleError
+from ucbench.testing.rules import Rule
 from ucbench.testing.samples import NUMERICS
 from ucbench.testing.subject import GENERATORS, RUNS, Subject, shape_text, subject_of
 from ucbench.training.determinism import deterministic
@@ -24,46 +24,43 @@ IMAGE_SET = Rule(
 NOTE = Rule(
     "note",
     "note must be text",
-    "Set self.note in load() to one line on how the pictures were brought to one size, or leave it away.",
+    "Set self.note in load() to one line on how the images were brought to one size, or do not define it.",
 )
 SAME_LOAD = Rule(
     "same-load",
-    "every load must give the same pictures in the same order",
-    "Sort what a folder lists, and draw from numpy.random.default_rng(seed), seeded by parameters and split alone.",
+    "every load must return the same images in the same order",
+    "Sort the files of a folder, and draw from numpy.random.default_rng(seed) with a seed from parameters and split.",
 )
 SPLITS = Rule(
     "splits",
     "the splits must fit together",
-    "Give both splits one size, the same class names in the same order and the same label sets, a picture of every "
-    "class that is tested in the training split, and at least two classes.",
+    "Give both splits one size, the same class names in the same order and the same label sets. The training split "
+    "needs an image of every class in the test split, and at least two classes.",
 )
 RULES = (RUNS, GENERATORS, IMAGE_SET, NOTE, SAME_LOAD, SPLITS)
 
 
 def check_dataset(dataset: Component[Any] | Dataset, *, spec: DatasetSpec | None = None) -> None:
-    """Check a data set: splits of one size that agree about the classes, the same ones at every load.
+    """Check a data set: splits of one size with the same classes, equal at every load.
 
     Raises:
         ContractError: if a rule is broken.
-        DataError: if the pictures are not there to be read.
+        DataError: if the images cannot be read.
     """
     subject = subject_of(dataset, spec, DatasetSpec)
     params: Params = dataset.params if isinstance(dataset, Component) else DatasetParams()
-    with subject.apart(), deterministic(NUMERICS):
+    with subject.isolated(), deterministic(NUMERICS):
         _check_split(subject, "train")
         if getattr(params, "validation", None) is None:
             _check_split(subject, "test")
-        try:
-            with subject.calling("load()", rule=SPLITS):
-                load_dataset(subject.build(), params)
-        except DataError as error:
-            # Both splits can be read by themselves, so what is left is that they do not fit together.
-            raise RuleError(subject.label, SPLITS.said(str(error))) from error
+        # Each split could be read, so a DataError means that they do not fit together.
+        with subject.accepting(SPLITS, DataError), subject.calling("load()", rule=SPLITS):
+            load_dataset(subject.build(), params)
 
 
 def _check_split(subject: Subject[DatasetSpec], split: str) -> None:
     first, again = _load(subject, split, state=0), _load(subject, split, state=1)
-    with subject.apart():
+    with subject.isolated():
         evidence = f"Two loads of the {split} split have different fingerprints"
         subject.require(first.fingerprint == again.fingerprint, SAME_LOAD, evidence)
 
@@ -73,7 +70,7 @@ def _load(subject: Subject[DatasetSpec], split: str, state: int) -> ImageSet:
         dataset = subject.build()
         images = dataset.load(split)
         note = getattr(dataset, "note", "")
-    rule = IMAGE_SET.said(f"load({split!r}) must return a ucbench.ImageSet")
+    rule = IMAGE_SET.stated(f"load({split!r}) must return a ucbench.ImageSet")
     subject.require(isinstance(images, ImageSet), rule, f"Got {shape_text(images)}")
     subject.require(isinstance(note, str), NOTE, f"It is {shape_text(note)}")
     return images  # type: ignore[no-any-return]

@@ -13,35 +13,34 @@ from ucbench.data.imageset import ImageSet
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import DefenseSpec
 from ucbench.testing.rules import Rule
-from ucbench.testing.samples import NUMERICS, TinySurrogate, make_run, sample_images
-from ucbench.testing.subject import CALLS, INPUTS, Subject, shape_text, subject_of
+from ucbench.testing.samples import NUMERICS, TinySurrogate, make_run, sample_images, tensor_of
+from ucbench.testing.subject import CALLS, Subject, shape_text, subject_of
 from ucbench.training.determinism import deterministic
 
 STAGES = Rule(
     "stages",
     "a defense has at least one of prepare, augment, mix, loss, at_test, select",
-    "Define one of these methods; the core looks for them by name.",
+    "Define one of these methods; the core finds them by name.",
 )
 STATIC = Rule(
     "static",
-    "static is True where prepare() is all there is, and nowhere else",
-    "Set static in the spec, or as a property of the parameters where they decide which stages there are.",
+    "static is True if prepare() is the only stage, and False otherwise",
+    "Set static in the spec, or as a property of the parameters if they decide which stages there are.",
 )
 SAME_SEED = Rule(
     "same-seed",
-    "the same seed must give the same",
-    "Draw from the generator that is handed over (in prepare, run.generator(stream)), and keep nothing between calls.",
+    "the same seed must give the same result",
+    "Draw from the generator argument (in prepare, run.generator(stream)), and keep no state between calls.",
 )
 PREPARED = Rule(
     "prepared",
-    "prepare() must return the same labelled images, of the same size",
-    "Return train.with_images(uint8 images of the same shape); a defense that removes pictures puts others in their "
-    "place.",
+    "prepare() must return as many labelled images, of the same size and classes",
+    "Return train.with_images(uint8 images of the same shape); a defense that removes images replaces them by others.",
 )
 BATCH = Rule(
     "batch",
     "images must stay float32 [B, 3, H, W] in [0, 1]",
-    "Clamp to [0, 1], keep dtype and shape, also for a batch of one image.",
+    "Clamp to [0, 1] and keep dtype and shape, also for a batch of one image.",
 )
 PER_IMAGE = Rule(
     "per-image",
@@ -51,8 +50,7 @@ PER_IMAGE = Rule(
 TARGETS = Rule(
     "targets",
     "mix() must return targets that are probabilities",
-    "Return float targets [B, K] whose rows are at least 0 and sum to 1: the two images' targets, in the shares in "
-    "which the images are mixed.",
+    "Return float targets [B, K], non-negative with rows that sum to 1: both images' targets, weighted as the images.",
 )
 LOSS = Rule(
     "loss",
@@ -62,17 +60,17 @@ LOSS = Rule(
 TEST_EACH = Rule(
     "test-each",
     "at_test() of an image must not depend on the rest of its batch",
-    "Take no statistics over the batch.",
+    "Use no statistics of the batch.",
 )
 SELECT = Rule(
     "select",
     "select() must return the last epoch, or the one it returned before",
-    "Return len(scores) - 1 to keep the weights of the epoch just over; only these and those kept before are there.",
+    "Return len(scores) - 1 to keep the weights of the last epoch; only these and those kept before are available.",
 )
 RULES = (*CALLS, STAGES, STATIC, SAME_SEED, PREPARED, BATCH, PER_IMAGE, TARGETS, LOSS, TEST_EACH, SELECT)
 
-#: Slack of the range [0, 1], for interpolation in float32.
-_SLACK = 1e-4
+#: Tolerance of the range [0, 1], for interpolation in float32.
+_TOLERANCE = 1e-4
 _CLASSES = 10
 
 
@@ -82,20 +80,20 @@ def check_defense(
     """Check every stage that a defense has: shapes and ranges, determinism, inputs, randomness per image.
 
     Args:
-        train: what is prepared; 13 pictures of 10 x 14 pixels in 3 classes.
+        train: the images; by default 13 of 10 x 14 pixels in 3 classes.
 
     Raises:
         ContractError: if a rule is broken.
     """
     subject = subject_of(defense, spec, DefenseSpec)
     train = train or sample_images()
-    with subject.apart(), deterministic(NUMERICS):
+    with subject.isolated(), deterministic(NUMERICS):
         component = subject.build()
         stages = [stage for stage in _STAGES if hasattr(component, stage)]
         subject.require(bool(stages), STAGES, "It has none of them")
         static = getattr(getattr(component, "params", None), "static", subject.spec.static)
-        with subject.apart():
-            evidence = f"It is {static}, and there is {', '.join(stages)}"
+        with subject.isolated():
+            evidence = f"It is {static}, and the stages are {', '.join(stages)}"
             subject.require(static == (stages == ["prepare"]), STATIC, evidence)
         for stage, rules in _RULES_OF_STAGE.items():
             if stage not in stages:
@@ -103,7 +101,7 @@ def check_defense(
         if not {"augment", "mix", "at_test"} & set(stages):
             subject.skip("it has no stage that changes batches", BATCH)
         for stage in stages:
-            with subject.apart():
+            with subject.isolated():
                 _STAGES[stage](subject, train)
 
 
@@ -123,7 +121,7 @@ def _check_prepare(subject: Subject[DefenseSpec], train: ImageSet) -> None:
         subject.require(fits, PREPARED, f"Got {evidence}")
         prepared.append(returned)
     first, again = ({"images": images.images, "labels": images.known_labels} for images in prepared)
-    subject.same(first, again, SAME_SEED.said("the same seed must prepare the same set"))
+    subject.same(first, again, SAME_SEED.stated("the same seed must prepare the same set"))
 
 
 def _check_augment(subject: Subject[DefenseSpec], train: ImageSet) -> None:
@@ -131,18 +129,18 @@ def _check_augment(subject: Subject[DefenseSpec], train: ImageSet) -> None:
         out: Tensor = subject.build().augment(x, make_run(stage="train"), generator)
         return out
 
-    x = _pixels(train)
+    x = tensor_of(train)
     for batch in (x, x[1:2]):
-        _check_images(subject, "augment()", batch, _drawn(subject, "augment()", augment, batch)[0])
+        _check_images(subject, "augment()", batch, _repeat(subject, "augment()", augment, batch)[0])
     copies = x[1:2].expand(16, -1, -1, -1).clone()
-    first, other = (_draw(subject, "augment()", augment, copies, seed=seed) for seed in (0, 1))
+    first, other = (_call(subject, "augment()", augment, copies, seed=seed) for seed in (0, 1))
     if torch.equal(first[0], other[0]):
         subject.skip("augment() draws nothing", PER_IMAGE)
         return
     subject.require(
         not torch.equal(first[0], first[0][:1].expand_as(first[0])),
         PER_IMAGE,
-        "16 copies of an image came out equal, and different under another seed",
+        "16 copies of an image became equal images, and others under another seed",
     )
 
 
@@ -151,10 +149,11 @@ def _check_mix(subject: Subject[DefenseSpec], train: ImageSet) -> None:
         mixed, out = subject.build().mix(x, targets, make_run(stage="train"), generator)
         return mixed, out
 
-    for x, targets in ((_pixels(train), _targets(train)), (_pixels(train)[1:2], _targets(train)[1:2])):
-        mixed, out = _drawn(subject, "mix()", mix, x, targets)
+    images, one_hot = tensor_of(train), _targets(train)
+    for x, targets in ((images, one_hot), (images[1:2], one_hot[1:2])):
+        mixed, out = _repeat(subject, "mix()", mix, x, targets)
         _check_images(subject, "mix()", x, mixed)
-        rule = TARGETS.said(f"mix() must return targets [{len(x)}, {_CLASSES}] that are probabilities")
+        rule = TARGETS.stated(f"mix() must return targets [{len(x)}, {_CLASSES}] that are probabilities")
         subject.require(out.shape == targets.shape, rule, f"Got {shape_text(out)}")
         sums = out.sum(1)
         subject.require(
@@ -170,11 +169,11 @@ def _check_loss(subject: Subject[DefenseSpec], train: ImageSet) -> None:
     def loss(x: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor]:
         return (subject.build().loss(model, x, targets, make_run(stage="train"), generator),)
 
-    (value,) = _drawn(subject, "loss()", loss, _pixels(train), _targets(train))
-    rule = LOSS.said("loss() must return a finite scalar")
+    (value,) = _repeat(subject, "loss()", loss, tensor_of(train), _targets(train))
+    rule = LOSS.stated("loss() must return a finite scalar")
     subject.require(isinstance(value, Tensor) and value.ndim == 0, rule, f"Got {shape_text(value)}")
     subject.require(bool(torch.isfinite(value)), rule, f"Got {value.detach()}")
-    rule = LOSS.said("loss() must have a gradient in the model's weights")
+    rule = LOSS.stated("loss() must have a gradient in the model's weights")
     subject.require(value.requires_grad, rule, "It has none")
 
 
@@ -183,30 +182,27 @@ def _check_at_test(subject: Subject[DefenseSpec], train: ImageSet) -> None:
         out: Tensor = subject.build().at_test(x)
         return out
 
-    x = _pixels(train)
-    (together,) = _drawn(subject, "at_test()", at_test, x)
+    x = tensor_of(train)
+    (together,) = _repeat(subject, "at_test()", at_test, x)
     _check_images(subject, "at_test()", x, together)
-    (alone,) = _drawn(subject, "at_test()", at_test, x[1:2])
+    (alone,) = _repeat(subject, "at_test()", at_test, x[1:2])
     subject.require(
-        torch.allclose(alone, together[1:2], atol=_SLACK),
+        torch.allclose(alone, together[1:2], atol=_TOLERANCE),
         TEST_EACH,
         f"It differs by {(alone - together[1:2]).abs().max():.3g}",
     )
 
 
 def _check_select(subject: Subject[DefenseSpec], train: ImageSet) -> None:
-    kept = -1
+    previous = -1
     scores: tuple[float, ...] = ()
     for last, score in enumerate((40.0, 55.0, 55.0, 30.0)):
         scores = (*scores, score)
         with subject.calling("select()"):
-            chosen = subject.build().select(scores)
-        subject.require(
-            chosen in (last, kept),
-            SELECT,
-            f"For accuracies {list(scores)} it returned {chosen!r} after {kept}",
-        )
-        kept = chosen
+            epoch = subject.build().select(scores)
+        evidence = f"For accuracies {list(scores)} it returned {epoch!r} after {previous}"
+        subject.require(epoch in (last, previous), SELECT, evidence)
+        previous = epoch
 
 
 _STAGES: dict[str, Callable[[Subject[DefenseSpec], ImageSet], None]] = {
@@ -227,42 +223,32 @@ _RULES_OF_STAGE = {
 }
 
 
-def _drawn(subject: Subject[DefenseSpec], what: str, stage: Callable[..., Any], *given: Tensor) -> tuple[Tensor, ...]:
-    """What ``stage`` makes of ``given``, the same under two states of the global generators."""
-    first, again = (_draw(subject, what, stage, *given, seed=0, state=state) for state in (0, 1))
+def _repeat(subject: Subject[DefenseSpec], what: str, stage: Callable[..., Any], *inputs: Tensor) -> tuple[Tensor, ...]:
+    """The outputs of ``stage``, which must be equal under two states of the global generators."""
+    first, again = (_call(subject, what, stage, *inputs, seed=0, state=state) for state in (0, 1))
     values = [{f"output {i}": out.detach().numpy() for i, out in enumerate(outputs)} for outputs in (first, again)]
-    with subject.apart():
-        subject.same(values[0], values[1], SAME_SEED.said(f"{what} must repeat under the same seed"))
+    with subject.isolated():
+        subject.same(values[0], values[1], SAME_SEED.stated(f"{what} must repeat under the same seed"))
     return first
 
 
-def _draw(
-    subject: Subject[DefenseSpec], what: str, stage: Callable[..., Any], *given: Tensor, seed: int, state: int = 0
+def _call(
+    subject: Subject[DefenseSpec], what: str, stage: Callable[..., Any], *inputs: Tensor, seed: int, state: int = 0
 ) -> tuple[Tensor, ...]:
-    kept = [tensor.clone() for tensor in given]
-    with subject.calling(what, state=state):
-        returned = stage(*given, torch.Generator().manual_seed(seed))
+    copies = [tensor.clone() for tensor in inputs]
+    with subject.calling(what, *copies, state=state):
+        returned = stage(*copies, torch.Generator().manual_seed(seed))
     outputs: tuple[Tensor, ...] = returned if isinstance(returned, tuple) else (returned,)
-    unchanged = all(torch.equal(before, after) for before, after in zip(kept, given, strict=True))
-    with subject.apart():
-        rule = INPUTS.said(f"{what} must not modify its inputs")
-        subject.require(unchanged, rule, "A tensor changed in place")
-    for tensor, before in zip(given, kept, strict=True):
-        tensor.copy_(before)
     wrong = [shape_text(out) for out in outputs if not isinstance(out, Tensor)]
-    subject.require(not wrong, BATCH.said(f"{what} must return tensors"), f"Got {', '.join(wrong)}")
+    subject.require(not wrong, BATCH.stated(f"{what} must return tensors"), f"Got {', '.join(wrong)}")
     return outputs
 
 
-def _check_images(subject: Subject[DefenseSpec], what: str, given: Tensor, returned: Tensor) -> None:
-    rule = BATCH.said(f"{what} must return float32 images {list(given.shape)} in [0, 1]")
-    subject.require(returned.shape == given.shape and returned.dtype == torch.float32, rule, shape_text(returned))
+def _check_images(subject: Subject[DefenseSpec], what: str, x: Tensor, returned: Tensor) -> None:
+    rule = BATCH.stated(f"{what} must return float32 images {list(x.shape)} in [0, 1]")
+    subject.require(returned.shape == x.shape and returned.dtype == torch.float32, rule, shape_text(returned))
     low, high = float(returned.min()), float(returned.max())
-    subject.require(low >= -_SLACK and high <= 1 + _SLACK, rule, f"Values run from {low:.3g} to {high:.3g}")
-
-
-def _pixels(train: ImageSet) -> Tensor:
-    return torch.from_numpy(train.images.copy()).float() / 255
+    subject.require(low >= -_TOLERANCE and high <= 1 + _TOLERANCE, rule, f"Values run from {low:.3g} to {high:.3g}")
 
 
 def _targets(train: ImageSet) -> Tensor:

@@ -1,4 +1,4 @@
-"""Every rule a registered component is under, each with what became of it, as a linter would tell."""
+"""All rules for a registered component, each with its verdict, like the report of a linter."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from ucbench.plugins.grammar import ComponentRef, parse
 from ucbench.plugins.registry import Registry
 from ucbench.testing import datasets, defenses, executors, exporters, labelings, metrics, poisoners, surrogates, victims
 from ucbench.testing.registration import registration
-from ucbench.testing.rules import Finding, Rule, noting
-from ucbench.testing.subject import told
+from ucbench.testing.rules import Finding, Rule, collecting
+from ucbench.testing.subject import error_text
 
 #: The check of each kind of component.
 CHECKS: Mapping[str, Callable[..., None]] = {
@@ -25,7 +25,7 @@ CHECKS: Mapping[str, Callable[..., None]] = {
     "executor": executors.check_executor,
     "exporter": exporters.check_exporter,
 }
-#: The rules of each kind, in the order they are told.
+#: The rules of each kind, in the order of reports.
 RULES: Mapping[str, tuple[Rule, ...]] = {
     "dataset": datasets.RULES,
     "surrogate": surrogates.RULES,
@@ -41,36 +41,36 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Examination:
-    """One component and what became of every rule it is under.
+    """One component and the verdict on every rule for it.
 
     Attributes:
         kind: of the component.
-        reference: as it was checked: with the preset ``quick``, where it has one and nothing else was asked for.
-        registration: findings about its spec.
-        contract: findings about what it does.
-        hindrance: why its contract could not be checked, or not to the end; None if it was.
+        reference: as checked: a bare name gets the preset ``quick``, if the component has it.
+        registration: findings on its spec.
+        contract: findings on its behaviour.
+        not_checked_because: why its contract was not checked completely; None if it was.
     """
 
     kind: str
     reference: str
     registration: tuple[Finding, ...]
     contract: tuple[Finding, ...]
-    hindrance: str | None = None
+    not_checked_because: str | None = None
 
     @property
     def findings(self) -> dict[str, Finding]:
-        """All of them by the rule's full name: ``spec/summary``, ``poisoner/same-seed``."""
+        """All findings by the rule's full name: ``spec/summary``, ``poisoner/same-seed``."""
         named = {f"spec/{finding.rule.name}": finding for finding in self.registration}
         return {**named, **{f"{self.kind}/{finding.rule.name}": finding for finding in self.contract}}
 
     @property
     def passed(self) -> bool:
-        """Whether the contract was checked and no rule is broken."""
-        return self.hindrance is None and all(found.verdict != "failed" for found in self.findings.values())
+        """Whether the contract was checked completely and no rule is broken."""
+        return self.not_checked_because is None and all(f.verdict != "failed" for f in self.findings.values())
 
 
 def examine(registry: Registry, kind: str, reference: str) -> Examination:
-    """Check a registered component by every rule, however many are broken.
+    """Check a registered component by every rule, even after broken ones.
 
     Raises:
         UsageError: if there is no such component.
@@ -78,19 +78,19 @@ def examine(registry: Registry, kind: str, reference: str) -> Examination:
     """
     ref = parse(reference)
     spec = registry.find(kind, ref.name)
-    about = registration(spec, registry)
-    hindrance = None
-    with noting() as ledger:
+    error = None
+    with collecting() as findings:
         try:
             component = registry.resolve(kind, _small(ref, registry.params_class(spec).preset_names()))
             reference = str(component)
             CHECKS[spec.kind](component)
-        except UcbenchError as error:
-            hindrance = str(error)
-        except Exception as error:  # whatever a component does to its check, the others are still to be told of
-            hindrance = f"the check failed: {told(error)}"
-    unreached = "not checked" if hindrance else "another rule broke before" if ledger.failures else "nothing to show it"
-    return Examination(spec.kind, reference, about, ledger.findings(RULES[spec.kind], unreached), hindrance)
+        except UcbenchError as raised:
+            error = str(raised)
+        except Exception as raised:  # a component may break its check in any way; the others must still be reported
+            error = f"the check failed: {error_text(raised)}"
+    unreached = "not checked" if error else "another rule broke before" if findings.failures else "no case for it"
+    contract = findings.on(RULES[spec.kind], unreached)
+    return Examination(spec.kind, reference, registration(spec, registry), contract, error)
 
 
 def _small(ref: ComponentRef, presets: tuple[str, ...]) -> ComponentRef:

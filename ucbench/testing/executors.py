@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ucbench.errors import UcbenchError
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import ExecutorSpec
 from ucbench.progress import Silent
@@ -16,71 +15,67 @@ from ucbench.running.tasks import Task, task_of
 from ucbench.session import Session
 from ucbench.store.store import Store
 from ucbench.testing.cells import small_cells
-from ucbench.testing.rules import Rule, RuleError
+from ucbench.testing.rules import Rule
 from ucbench.testing.samples import NUMERICS
-from ucbench.testing.subject import RUNS, Subject, subject_of, told
+from ucbench.testing.subject import RUNS, Subject, subject_of
 
 ONCE = Rule(
     "once",
     "on_done must be called once for every task",
-    "Call on_done(task, record) in the calling process for every task that run() was given, whatever became of it.",
+    "Call on_done(task, record) in the calling process for every task of run(), also for those that fail.",
 )
 FAILURES = Rule(
     "failures",
-    "a task that fails must have a record that says failed, with the reason",
-    "Take ucbench.running.executors.compute(task, bench), whose records say so, or ucbench.running.executors.failed for what goes "
-    "wrong outside of it; the other tasks go on.",
+    "a task that fails must have a record of status failed, with the reason",
+    "Call ucbench.compute(task, session), which returns such records, or ucbench.failed for errors outside of it; the "
+    "other tasks go on.",
 )
 SAME_RECORDS = Rule(
     "same-records",
-    "records must be those of cells computed one after another",
-    "Compute with the arithmetic of bench.numerics (device, dtype, threads) on a store at bench.store.root, and hand "
-    "records on unchanged.",
+    "records must equal those of cells computed one after another",
+    "Compute with session.numerics (device, dtype, threads) and a store at session.store.root, and do not change "
+    "records.",
 )
 RULES = (RUNS, ONCE, FAILURES, SAME_RECORDS)
 
 
 def check_executor(executor: Component[Any] | Executor, *, spec: ExecutorSpec | None = None) -> None:
-    """Check an executor: every task is done once, with the record it would have by itself, and failures stay their own.
+    """Check an executor: every task is done once, has the same record as alone, and does not fail with another.
 
     Raises:
         ContractError: if a rule is broken.
     """
     subject = subject_of(executor, spec, ExecutorSpec)
-    with subject.apart():
+    with subject.isolated():
         alone = _run(Serial())
-        made = subject.build()
-        try:
-            done = _run(made)
-        except UcbenchError:
-            raise
-        except Exception as error:
-            raise RuleError(subject.label, RUNS.said("run() failed"), told(error)) from error
+        component = subject.build()
+        with subject.running("run()"):
+            done = _run(component)
         subject.require(True, RUNS, "")
         names = [name for name, _ in done]
-        with subject.apart():
+        with subject.isolated():
             subject.require(
                 sorted(names) == sorted(name for name, _ in alone),
                 ONCE,
                 f"Of {len(alone)} tasks {len(set(names))} were reported, {len(names)} times in all",
             )
         expected = dict(alone)
-        for name, found in done:
+        for name, record in done:
             if name in expected:
-                with subject.apart():
-                    _check_record(subject, expected[name], found)
+                with subject.isolated():
+                    _check_record(subject, expected[name], record)
 
 
-def _check_record(subject: Subject[ExecutorSpec], expected: Record, found: Record) -> None:
+def _check_record(subject: Subject[ExecutorSpec], expected: Record, record: Record) -> None:
     if expected["status"] == "failed":
         subject.require(
-            found["status"] == "failed" and "it cannot be done" in found["error"]["text"],
+            record["status"] == "failed" and "it cannot be done" in record["error"]["text"],
             FAILURES,
-            f"Its record says {found['status']}",
+            f"The status is {record['status']}",
         )
         return
-    one, other = (_without_costs(record) for record in (expected, found))
-    differing = sorted(name for name in one | other if one.get(name) != other.get(name))
+    alone, together = _without_costs(expected), _without_costs(record)
+    differing = sorted(name for name in alone | together if alone.get(name) != together.get(name))
     subject.require(
         not differing,
         SAME_RECORDS,

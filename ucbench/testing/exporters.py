@@ -15,13 +15,13 @@ from ucbench.results.statistics import Interval
 from ucbench.testing.rules import Rule
 from ucbench.testing.subject import GENERATORS, RUNS, Subject, subject_of
 
-#: What LaTeX, HTML, Markdown and CSV each take for something else than itself.
+#: Characters with a meaning in LaTeX, HTML, Markdown or CSV.
 NASTY = 'net_18:a&b<c>"d|e%f#g~h^i\\j{k},l'
 TITLE = f"trial v1: {NASTY}"
 
 
 def sample_entries() -> list[Entry]:
-    """Entries of two blocks: ranked, unranked, with a missing defense, without intervals, oddly named."""
+    """Entries of two blocks: ranked and unranked, with a missing defense, without intervals, oddly named."""
     complete, alone = Interval(61.5, 2.25, 4), Interval(40.0, math.nan, 1)
     gone = Interval(0.325, 0.05, 4)
     block = ("digits", "original", NASTY, "linf", 8.0, 1.0, 0, "none")
@@ -38,31 +38,31 @@ TEXT = Rule("text", "export() must return text", "Return one str, even for a lea
 REPEATABLE = Rule(
     "repeatable",
     "equal entries must give equal texts",
-    "Leave out dates, and whatever else does not follow from the entries and the title.",
+    "Leave out dates, and everything else that does not follow from entries and title.",
 )
 COMPLETE = Rule(
     "complete",
     "every entry must be in the text under its poisoner's name",
-    "Entries without rank, without interval and of several blocks belong into the table too.",
+    "Write entries without rank, without interval and of several blocks too.",
 )
 RULES = (RUNS, GENERATORS, TEXT, REPEATABLE, COMPLETE)
 
 
 def check_exporter(exporter: Component[Any] | Exporter, *, spec: ExporterSpec | None = None) -> None:
-    """Check an exporter: text, the same for the same entries, with every entry in it, whatever it is called.
+    """Check an exporter: the same text for the same entries, with every entry in it, whatever its name.
 
     Raises:
         ContractError: if a rule is broken.
     """
     subject = subject_of(exporter, spec, ExporterSpec)
-    with subject.apart():
+    with subject.isolated():
         entries = sample_entries()
         first, again = _text(subject, entries, 0), _text(subject, entries, 1)
-        with subject.apart():
-            subject.require(first == again, REPEATABLE, "Two calls gave two texts")
-        with subject.apart():
+        with subject.isolated():
+            subject.require(first == again, REPEATABLE, "Two calls returned different texts")
+        with subject.isolated():
             shown = len(re.findall("ranked|reference", first))
-            subject.require(shown >= len(entries), COMPLETE, f"Of {len(entries)} entries {shown} are there")
+            subject.require(shown >= len(entries), COMPLETE, f"It has {shown} of {len(entries)} entries")
         _text(subject, [], 0)
 
 

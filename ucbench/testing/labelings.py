@@ -15,38 +15,38 @@ from ucbench.testing.samples import NUMERICS, TinySurrogate, make_run, sample_im
 from ucbench.testing.subject import CALLS, Subject, shape_text, subject_of
 from ucbench.training.determinism import deterministic
 
-PICTURES = Rule(
-    "pictures",
-    "apply() must return the published and the test pictures, in their order",
+IMAGES = Rule(
+    "images",
+    "apply() must return the published and the test images, in their order",
     "Return published.with_labels(labels, classes) and test.with_labels(labels, classes), in this order.",
 )
 LABELLED = Rule(
     "labelled",
-    "apply() must label every picture",
-    "Give with_labels() an int64 [N] for all N pictures; an exploiter trains on all that was published.",
+    "apply() must label every image",
+    "Pass an int64 [N] for all N images to with_labels(); an exploiter trains on the whole published set.",
 )
 CLASSES = Rule(
     "classes",
     "both sets must be labelled in the same classes",
-    "Make the class names once, and give both sets all of them, also where a class occurs in one only.",
+    "Make the class names once, and give both sets all of them, even if a class occurs in one set only.",
 )
 SAME_SEED = Rule(
     "same-seed",
     "the same seed must give the same labels",
-    "Draw everything from run.generator(stream) or run.seed(stream), and keep nothing between calls.",
+    "Draw everything from run.generator(stream) or run.seed(stream), and keep no state between calls.",
 )
 SCORING = Rule(
     "scoring",
     "the test set's labels must not depend on the published pixels",
-    "Label the test pictures from themselves, their own labels and the clean set. What is learned from the release "
-    "(centres, a classifier) must not reach them, or a poisoner could move the targets it is scored by.",
+    "Label the test images from their pixels, their labels and the clean set. Do not use anything learned from the "
+    "release (centres, a classifier): a poisoner could change the targets of its own score.",
 )
 SEMANTIC = Rule(
     "semantic",
     "a labeling of source='semantic' must not read the published pixels",
-    "Take labels and pictures from the first argument, the clean set, or say source='machine' in the spec.",
+    "Use labels and images of the first argument, the clean set, or set source='machine' in the spec.",
 )
-RULES = (*CALLS, PICTURES, LABELLED, CLASSES, SAME_SEED, SCORING, SEMANTIC)
+RULES = (*CALLS, IMAGES, LABELLED, CLASSES, SAME_SEED, SCORING, SEMANTIC)
 
 
 def check_labeling(
@@ -56,11 +56,11 @@ def check_labeling(
     clean: ImageSet | None = None,
     test: ImageSet | None = None,
 ) -> None:
-    """Check a labeling: pictures and order kept, labels for both sets, determinism, and what labels may depend on.
+    """Check a labeling: same images and order, labels for both sets, determinism, and what labels may depend on.
 
     Args:
-        clean: the training set before it was perturbed; 13 pictures in 3 classes with a label set ``parity``.
-        test: the clean test set; 13 other pictures.
+        clean: the training set before it was perturbed; by default 13 images in 3 classes with a label set ``parity``.
+        test: the clean test set; by default 13 other images.
 
     Raises:
         ContractError: if a rule is broken.
@@ -69,22 +69,22 @@ def check_labeling(
     clean, test = clean or sample_images(), test or sample_images(seed=1, name="test")
     published = clean.with_images(clean.images ^ np.uint8(7))
     inverted = clean.with_images(~published.images)  # no bit is the same
-    with subject.apart(), deterministic(NUMERICS):
+    with subject.isolated(), deterministic(NUMERICS):
         train, scoring = _apply(subject, clean, published, test)
-        for given, returned in ((published, train), (test, scoring)):
-            _check_labelled(subject, given, returned)
-        with subject.apart():
+        _check_labelled(subject, published, train)
+        _check_labelled(subject, test, scoring)
+        with subject.isolated():
             subject.require(
                 train.classes == scoring.classes,
                 CLASSES,
                 f"The published set has {train.classes}, the test set {scoring.classes}",
             )
-        with subject.apart():
+        with subject.isolated():
             again = _apply(subject, clean, published, test, state=1)
-            for one, other in zip((train, scoring), again, strict=True):
-                _check_same_labels(subject, one, other, SAME_SEED)
+            for first, second in zip((train, scoring), again, strict=True):
+                _check_same_labels(subject, first, second, SAME_SEED)
         other_train, other_scoring = _apply(subject, clean, inverted, test)
-        with subject.apart():
+        with subject.isolated():
             _check_same_labels(subject, scoring, other_scoring, SCORING)
         if subject.spec.source == "semantic":
             _check_same_labels(subject, train, other_train, SEMANTIC)
@@ -102,13 +102,13 @@ def _apply(
     return train, scoring
 
 
-def _check_labelled(subject: Subject[LabelingSpec], given: ImageSet, returned: ImageSet) -> None:
+def _check_labelled(subject: Subject[LabelingSpec], images: ImageSet, returned: ImageSet) -> None:
     subject.require(
-        isinstance(returned, ImageSet) and np.array_equal(returned.images, given.images),
-        PICTURES,
-        f"For the set {given.name!r} it returned others: {shape_text(getattr(returned, 'images', returned))}",
+        isinstance(returned, ImageSet) and np.array_equal(returned.images, images.images),
+        IMAGES,
+        f"For the set {images.name!r} it returned other images: {shape_text(getattr(returned, 'images', returned))}",
     )
-    subject.require(returned.labels is not None, LABELLED, f"The set {given.name!r} has no labels")
+    subject.require(returned.labels is not None, LABELLED, f"The set {images.name!r} has no labels")
 
 
 def _check_same_labels(subject: Subject[LabelingSpec], first: ImageSet, second: ImageSet, rule: Rule) -> None:

@@ -21,22 +21,22 @@ from ucbench.training.determinism import deterministic
 VALUES = Rule(
     "values",
     "compute() must return a mapping of names to numbers",
-    'Return a dict such as {"mean": 0.5}. Each value becomes a column, called after the metric and its name.',
+    'Return a dict such as {"mean": 0.5}. Each value becomes a column, named by the metric and the key.',
 )
 FINITE = Rule(
     "finite",
     "values must be finite numbers, or None where undefined",
-    "Convert with float(), and return None where there is nothing to measure, instead of NaN.",
+    "Convert with float(), and return None instead of NaN if there is nothing to measure.",
 )
 SAME_SEED = Rule(
     "same-seed",
     "the same seed must give the same values",
-    "Draw everything from context.run.generator(stream) or context.run.seed(stream), and keep nothing between calls.",
+    "Draw everything from context.run.generator(stream) or context.run.seed(stream), and keep no state between calls.",
 )
 MODEL = Rule(
     "model",
-    "compute() must leave the model as it was lent",
-    "Leave weights, eval mode and requires_grad alone; work on copy.deepcopy(context.model) where they must change.",
+    "compute() must not change the model",
+    "Do not change weights, eval mode or requires_grad; use copy.deepcopy(context.model) if they have to change.",
 )
 RULES = (*CALLS, VALUES, FINITE, SAME_SEED, MODEL)
 
@@ -44,26 +44,26 @@ RULES = (*CALLS, VALUES, FINITE, SAME_SEED, MODEL)
 def check_metric(
     metric: Component[Any] | Metric, *, spec: MetricSpec | None = None, train: ImageSet | None = None
 ) -> None:
-    """Check a metric: numbers or None under names, determinism, inputs and the model left alone.
+    """Check a metric: numbers or None by name, determinism, unchanged inputs and model.
 
-    It is given only what its spec says it reads.
+    It gets only the values that its spec names in ``reads``.
 
     Args:
-        train: the set before it was perturbed; 13 pictures in 3 classes. Another set of as many is the test set.
+        train: the set before it was perturbed; by default 13 images in 3 classes. The test set has 13 other images.
 
     Raises:
         ContractError: if a rule is broken.
     """
     subject = subject_of(metric, spec, MetricSpec)
     train = train or sample_images()
-    with subject.apart(), deterministic(NUMERICS):
+    with subject.isolated(), deterministic(NUMERICS):
         first = _compute(subject, train, 0)
         subject.require(isinstance(first, Mapping) and bool(first), VALUES, f"Got {type(first).__name__} {first!r}")
-        with subject.apart():
+        with subject.isolated():
             for name, value in first.items():
                 subject.require(isinstance(name, str) and _is_number(value), FINITE, f"Got {name!r}: {value!r}")
         again = _compute(subject, train, 1)
-        # As texts, in which NaN equals NaN: that it is none of the numbers allowed is another rule's business.
+        # As texts, in which NaN equals NaN: another rule forbids NaN.
         same = sorted(map(repr, first.items())) == sorted(map(repr, again.items()))
         subject.require(same, SAME_SEED, f"Got {first!r}, then {again!r}")
 
@@ -79,7 +79,7 @@ def _compute(subject: Subject[MetricSpec], train: ImageSet, state: int) -> Any:
     published, test = train.with_images(train.images ^ np.uint8(7)), sample_images(seed=1, name="test")
     network = TinySurrogate().module(0, train).eval()
     weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    at_hand: dict[str, Any] = {
+    available: dict[str, Any] = {
         "source": train,
         "published": published,
         "test": test,
@@ -87,14 +87,14 @@ def _compute(subject: Subject[MetricSpec], train: ImageSet, state: int) -> Any:
         "model": network,
         "history": ({"epoch": 1, "loss": 1.0, "lr": 0.1, "test_accuracy": 50.0},),
     }
-    context = MetricContext(run=make_run(stage="metric"), **{name: at_hand[name] for name in subject.spec.reads})
+    context = MetricContext(run=make_run(stage="metric"), **{name: available[name] for name in subject.spec.reads})
     with subject.calling("compute()", train, published, test, state=state):
         values = subject.build().compute(context)
     same = all(torch.equal(weights[name], tensor) for name, tensor in network.state_dict().items())
-    with subject.apart():
+    with subject.isolated():
         subject.require(
             same and not network.training and all(p.requires_grad for p in network.parameters()),
             MODEL,
-            "Its weights, its mode or its gradients' flags changed",
+            "Its weights, its mode or its requires_grad flags changed",
         )
     return values

@@ -1,4 +1,4 @@
-"""The rules of registration: what a spec says, and that what it points to can be had when it is needed."""
+"""The rules of registration: what a spec says, and that its classes can be loaded."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from ucbench.testing.rules import Finding, Rule
 
 SUMMARY = Rule(
     "summary",
-    "the summary is one line that says something",
-    "Set summary in the spec to one line of at most 120 characters: it is what `ucbench list` shows.",
+    "the summary is one line of text",
+    "Set summary in the spec to one line of at most 120 characters: `ucbench list` shows it.",
 )
 PARAMETERS = Rule(
     "parameters",
     "params names a subclass of ucbench.Params",
     'Write params="module:Class" with a class derived from ucbench.Params (ucbench.Recipe for a victim with a recipe, '
-    "ucbench.data.DatasetParams for a data set).",
+    "ucbench.DatasetParams for a data set).",
 )
 PRESETS = Rule(
     "presets",
-    "presets and argument name parameters that exist, and values they take",
+    "presets and argument must name existing parameters, with valid values",
     "Correct the class variables of the parameters: presets is {preset: {field: value}}, argument the name of a field.",
 )
 KEYS = Rule(
     "keys",
-    "equal parameters have one identity, of JSON values",
-    "Let identity() return JSON values that follow from the fields alone (and from the content of files they name).",
+    "equal parameters have equal identities, of JSON values",
+    "Let identity() return JSON values that depend only on the fields (and on the content of files they name).",
 )
 CLASS = Rule(
     "class",
@@ -43,7 +43,7 @@ CLASS = Rule(
 LIGHT = Rule(
     "light",
     "neither the plugin's module nor that of its parameters imports torch",
-    "Import torch in the component's module only; hooks and parameters are read by every `ucbench list` and `plan`.",
+    "Import torch in the component's module only; every `ucbench list` and `plan` imports hooks and parameters.",
 )
 
 _LONGEST_SUMMARY = 120
@@ -58,19 +58,19 @@ _IMPORTING = (
 
 
 class _InapplicableError(Exception):
-    """The rule has nothing to say about the component, for this reason."""
+    """The rule does not apply to the component; the text says why."""
 
 
 def registration(spec: ComponentSpec, registry: Registry) -> tuple[Finding, ...]:
-    """What became of each rule of registration."""
-    return tuple(_finding(rule, judge, spec, registry) for rule, judge in _JUDGES.items())
+    """The findings on each rule of registration."""
+    return tuple(_finding(rule, check, spec, registry) for rule, check in _CHECKS.items())
 
 
 def _finding(
-    rule: Rule, judge: Callable[[ComponentSpec, Registry], str | None], spec: ComponentSpec, registry: Registry
+    rule: Rule, check: Callable[[ComponentSpec, Registry], str | None], spec: ComponentSpec, registry: Registry
 ) -> Finding:
     try:
-        fault = judge(spec, registry)
+        fault = check(spec, registry)
     except _InapplicableError as why:
         return Finding(rule, "skipped", str(why))
     return Finding(rule, "ok") if fault is None else Finding(rule, "failed", fault)
@@ -93,28 +93,28 @@ def _presets(spec: ComponentSpec, registry: Registry) -> str | None:
     params = _class_of_params(spec, registry)
     fields = params.model_fields
     if params.argument is not None and params.argument not in fields:
-        return f"argument is {params.argument!r}, which is no parameter"
+        return f"argument is {params.argument!r}, which is not a parameter"
     for preset, values in params.presets.items():
         unknown = [name for name in values if name not in fields]
         if unknown:
-            return f"The preset {preset!r} sets {unknown[0]!r}, which is no parameter"
+            return f"The preset {preset!r} sets {unknown[0]!r}, which is not a parameter"
     label = f"{spec.kind} {spec.name!r}"
     try:
         params.resolve(label)
     except UsageError:
-        return None  # it needs to be told more than a preset, and values can only be judged together
+        return None  # other values are required, and values can only be validated together
     for preset in params.presets:
         try:
             params.resolve(label, preset)
         except UsageError as error:
-            return f"The preset {preset!r} cannot be had: {error}"
+            return f"The preset {preset!r} is not valid: {error}"
     return None
 
 
 def _keys(spec: ComponentSpec, registry: Registry) -> str | None:
     params = _class_of_params(spec, registry)
     if _required(params):
-        raise _InapplicableError(f"it cannot be had without {', '.join(sorted(_required(params)))}")
+        raise _InapplicableError(f"it requires {', '.join(sorted(_required(params)))}")
     try:
         first, again = (canonical(registry.resolve(spec.kind, spec.name).params.identity()) for _ in range(2))
     except ContractError as error:
@@ -129,7 +129,7 @@ def _keys(spec: ComponentSpec, registry: Registry) -> str | None:
 def _class(spec: ComponentSpec, registry: Registry) -> str | None:
     missing = missing_modules(spec)
     if missing:
-        raise _InapplicableError(f"it needs {', '.join(missing)}, not installed here")
+        raise _InapplicableError(f"it needs {', '.join(missing)}, which is not installed")
     try:
         registry.component_class(spec)
     except PluginError as error:
@@ -140,14 +140,14 @@ def _class(spec: ComponentSpec, registry: Registry) -> str | None:
 def _light(spec: ComponentSpec, registry: Registry) -> str | None:
     origin = registry.origin(spec.kind, spec.name)
     if origin.digest:
-        raise _InapplicableError("a single file holds everything")
+        raise _InapplicableError("a plugin in a single file")
     modules = [path.partition(":")[0] for path in (origin.module, spec.params)]
     command = [sys.executable, "-c", _IMPORTING, json.dumps(sys.path), *modules]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stderr.strip().splitlines()[-1] if done.returncode else None
 
 
-_JUDGES: Mapping[Rule, Callable[[ComponentSpec, Registry], str | None]] = {
+_CHECKS: Mapping[Rule, Callable[[ComponentSpec, Registry], str | None]] = {
     SUMMARY: _summary,
     PARAMETERS: _parameters,
     PRESETS: _presets,
@@ -155,7 +155,7 @@ _JUDGES: Mapping[Rule, Callable[[ComponentSpec, Registry], str | None]] = {
     CLASS: _class,
     LIGHT: _light,
 }
-RULES = tuple(_JUDGES)
+RULES = tuple(_CHECKS)
 
 
 def _class_of_params(spec: ComponentSpec, registry: Registry) -> type[Params]:

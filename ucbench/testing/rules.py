@@ -1,4 +1,4 @@
-"""Rules of the contract, each with a name and a way to fix what breaks it, and a ledger of verdicts."""
+"""Rules of the contract: their names, how to fix what breaks them, and the findings of a check."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ Verdict = Literal["ok", "failed", "skipped"]
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """What a component must keep to.
+    """A rule of the contract.
 
     Attributes:
         name: lower-kebab, unique among the rules of a kind.
         states: what must hold, a sentence without full stop.
-        fix: what to do about a component that breaks it, in whole sentences.
+        fix: how to fix a component that breaks it, in whole sentences.
     """
 
     name: str
     states: str
     fix: str
 
-    def said(self, states: str) -> Rule:
-        """The same rule, stated for the case at hand."""
+    def stated(self, states: str) -> Rule:
+        """The same rule, stated for one case."""
         return dataclasses.replace(self, states=states.rstrip("."))
 
 
 class RuleError(ContractError):
-    """A component breaks ``rule``; ``evidence`` says how it shows, and may be empty."""
+    """A component breaks ``rule``; ``evidence`` says what was found, and may be empty."""
 
     def __init__(self, label: str, rule: Rule, evidence: str = "") -> None:
         super().__init__(f"{label}: {_sentences(rule.states, evidence)}")
@@ -42,12 +42,12 @@ class RuleError(ContractError):
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """What became of one rule.
+    """The verdict on one rule.
 
     Attributes:
-        rule: as it is stated for all cases.
-        verdict: ``skipped`` if there was nothing to check it on, or no getting so far.
-        evidence: how it shows that the rule is broken, or why it was skipped.
+        rule: as stated for all cases.
+        verdict: ``skipped`` if the rule does not apply or could not be checked.
+        evidence: what was found if the rule is broken, or why it was skipped.
     """
 
     rule: Rule
@@ -55,65 +55,65 @@ class Finding:
     evidence: str = ""
 
 
-class Ledger:
-    """Takes note of every rule while a check goes on beyond the first that is broken."""
+class Findings:
+    """Collects the verdicts of a check that continues after a broken rule."""
 
     def __init__(self) -> None:
-        self._findings: dict[str, Finding] = {}
+        self._by_name: dict[str, Finding] = {}
 
     @property
     def failures(self) -> int:
-        """How many rules are broken."""
-        return sum(finding.verdict == "failed" for finding in self._findings.values())
+        """The number of broken rules."""
+        return sum(finding.verdict == "failed" for finding in self._by_name.values())
 
-    def kept(self, rule: Rule) -> None:
-        """A case in which the rule holds; other cases may still break it."""
-        self._findings.setdefault(rule.name, Finding(rule, "ok"))
-        if self._findings[rule.name].verdict == "skipped":
-            self._findings[rule.name] = Finding(rule, "ok")
+    def passed(self, rule: Rule) -> None:
+        """The rule holds in one case; other cases may still break it."""
+        finding = self._by_name.get(rule.name)
+        if finding is None or finding.verdict == "skipped":
+            self._by_name[rule.name] = Finding(rule, "ok")
 
-    def broken(self, broken: RuleError) -> None:
-        """The first case that breaks a rule is the one that is told."""
-        found = self._findings.get(broken.rule.name)
-        if found is None or found.verdict != "failed":
-            self._findings[broken.rule.name] = Finding(broken.rule, "failed", broken.evidence)
+    def failed(self, error: RuleError) -> None:
+        """The rule is broken; the first case is reported."""
+        finding = self._by_name.get(error.rule.name)
+        if finding is None or finding.verdict != "failed":
+            self._by_name[error.rule.name] = Finding(error.rule, "failed", error.evidence)
 
     def skipped(self, rule: Rule, why: str) -> None:
-        """The rule has nothing to say about this component."""
-        self._findings.setdefault(rule.name, Finding(rule, "skipped", why))
+        """The rule does not apply to this component."""
+        self._by_name.setdefault(rule.name, Finding(rule, "skipped", why))
 
-    def findings(self, rules: tuple[Rule, ...], unreached: str) -> tuple[Finding, ...]:
-        """What became of ``rules``, in their order; ``unreached`` is why there may be nothing of some."""
-        return tuple(self._told(rule, unreached) for rule in rules)
+    def on(self, rules: tuple[Rule, ...], unreached: str) -> tuple[Finding, ...]:
+        """The findings on ``rules``, in their order; rules without one are skipped because of ``unreached``."""
+        return tuple(self._on(rule, unreached) for rule in rules)
 
-    def _told(self, rule: Rule, unreached: str) -> Finding:
-        found = self._findings.get(rule.name)
-        if found is None:
+    def _on(self, rule: Rule, unreached: str) -> Finding:
+        finding = self._by_name.get(rule.name)
+        if finding is None:
             return Finding(rule, "skipped", unreached)
-        if found.verdict == "failed" and found.rule.states != rule.states:
-            # How the rule was stated for the case tells which call broke it.
-            return Finding(rule, "failed", _sentences(found.rule.states, found.evidence))
-        return dataclasses.replace(found, rule=rule)
+        if finding.verdict == "failed" and finding.rule.states != rule.states:
+            # The rule as stated for the case says which call broke it.
+            return Finding(rule, "failed", _sentences(finding.rule.states, finding.evidence))
+        return dataclasses.replace(finding, rule=rule)
 
 
 def _sentences(*texts: str) -> str:
     return " ".join(text.rstrip(".") + "." for text in texts if text)
 
 
-_open: ContextVar[Ledger | None] = ContextVar("ledger", default=None)
+_current: ContextVar[Findings | None] = ContextVar("findings", default=None)
 
 
-def open_ledger() -> Ledger | None:
-    """The ledger that checks made here note their findings in; None where they are to raise at the first."""
-    return _open.get()
+def current_findings() -> Findings | None:
+    """Where checks made here collect their verdicts; None if they raise at the first broken rule."""
+    return _current.get()
 
 
 @contextlib.contextmanager
-def noting() -> Iterator[Ledger]:
-    """Inside the block, checks note what became of each rule instead of raising."""
-    ledger = Ledger()
-    token = _open.set(ledger)
+def collecting() -> Iterator[Findings]:
+    """Inside the block, checks collect verdicts instead of raising."""
+    findings = Findings()
+    token = _current.set(findings)
     try:
-        yield ledger
+        yield findings
     finally:
-        _open.reset(token)
+        _current.reset(token)

@@ -1,4 +1,4 @@
-"""Tiny things to run components on: pictures, a surrogate, and what the core gives."""
+"""Tiny inputs to run components on: images, runs, a checkpoint and a surrogate."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from ucbench.training.defenses import DefenseRun
 from ucbench.training.determinism import seeded
 from ucbench.training.engine import Engine
 
-#: The arithmetic of all checks, in which equal inputs give equal bytes.
+#: The numerics of all checks, in which equal inputs give equal bytes.
 NUMERICS = Numerics("cpu", "float32", threads=1, deterministic=True)
 
 
 def sample_images(
     count: int = 13, size: tuple[int, int] = (10, 14), classes: int = 3, *, seed: int = 0, name: str = "sample"
 ) -> ImageSet:
-    """Pictures of noise around a colour of their class, the first one black and the last one white.
+    """Images of noise around the colour of their class, uint8 ``[count, 3, *size]``; first black, last white.
 
-    Every class occurs if ``count`` allows. A further label set ``parity`` says whether the class number is even.
-    The pictures are ``seed``'s, the colours are not: sets of different seeds are splits of one data set.
+    Every class occurs if ``count`` allows. A further label set ``parity`` says whether the class number is even. The
+    colours do not depend on ``seed``, so sets of different seeds are splits of one data set.
     """
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(count, dtype=np.int64) % classes)
@@ -46,6 +46,11 @@ def sample_images(
         {"parity": LabelSet(labels % 2, ("even", "odd"))},
         name=name,
     )
+
+
+def tensor_of(images: ImageSet) -> Tensor:
+    """A copy of the images as float32 ``[N, 3, H, W]`` in [0, 1]."""
+    return torch.from_numpy(images.images.copy()).float() / 255
 
 
 @overload
@@ -80,15 +85,15 @@ def make_run(
     checkpoint: Checkpoint | None = None,
     clean: ImageSet | None = None,
 ) -> Run:
-    """What the core gives a component in ``stage``, on the CPU, silent and (by default) without checkpoints.
+    """The run of a component in ``stage``, on the CPU, silent and (by default) without checkpoints.
 
-    ``notes`` and ``warnings`` of the result hold what the component put into the record.
+    Its ``notes`` and ``warnings`` hold what the component wants in the record.
 
     Args:
         stage: ``craft``, ``labeling``, ``prepare`` or ``train`` (defenses and trainers), ``surrogate`` or ``metric``.
         budget: of a craft; linf 8 by default.
-        surrogate: of a craft or a labeling; reading it where there is none raises UsageError.
-        clean: what an oracle defense prepares with.
+        surrogate: of a craft or a labeling; without one, reading it raises UsageError.
+        clean: the clean images, for an oracle defense.
     """
     engine = Engine(NUMERICS)
     if stage == "craft":
@@ -105,10 +110,10 @@ def make_run(
 
 
 class MemoryCheckpoint:
-    """A checkpoint in memory that keeps every state ever saved.
+    """A checkpoint in memory; ``saved`` holds every saved state.
 
     Args:
-        resumed: the state that :meth:`load` gives, or None.
+        resumed: the state that :meth:`load` returns, or None.
     """
 
     def __init__(self, resumed: tuple[int, dict[str, NDArray[Any]]] | None = None) -> None:
@@ -119,12 +124,12 @@ class MemoryCheckpoint:
         return self._resumed
 
     def save(self, step: int, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Keep a copy, as writing to a file would."""
+        """Save a copy, as a file would be."""
         self.saved.append((step, {name: array.copy() for name, array in arrays.items()}))
 
 
 class TinyNetwork(nn.Sequential):
-    """Layers of which the last is the classifier."""
+    """Layers; the last one is the classifier."""
 
     def features(self, x: Tensor) -> Tensor:
         """The classifier's input."""
@@ -133,16 +138,16 @@ class TinyNetwork(nn.Sequential):
 
 
 class TinySurrogate:
-    """Two random convolutions: a frozen surrogate for pictures of any size, of 64 features and 10 scores.
+    """Two random convolutions: a frozen surrogate for images of any size, with 64 features and 10 scores.
 
-    Unlike a registered surrogate it is both pretrained and, through :meth:`module`, fresh.
+    Unlike a registered surrogate it is both: frozen, and (:meth:`module`) the source of fresh networks.
     """
 
     def __init__(self, seed: int = 0) -> None:
         self._network = self.module(seed).eval().requires_grad_(False)
 
     def module(self, seed: int, train: ImageSet | None = None) -> TinyNetwork:
-        """A fresh, trainable network, drawn from ``seed``, for the classes of ``train`` (or 10)."""
+        """A fresh, trainable network, initialised from ``seed``, for the classes of ``train`` (or 10)."""
         with seeded(seed):
             return TinyNetwork(
                 nn.Conv2d(3, 16, 3, stride=2, padding=1),
@@ -162,5 +167,5 @@ class TinySurrogate:
         return scores
 
     def to(self, device: torch.device, dtype: torch.dtype) -> None:
-        """Move to ``device``; two layers are not worth another ``dtype``."""
+        """Move to ``device``; ``dtype`` has no effect."""
         self._network.to(device)

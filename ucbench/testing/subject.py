@@ -1,4 +1,4 @@
-"""The component under check, and how a broken rule is reported."""
+"""The component under check: how a check calls it and reports broken rules."""
 
 from __future__ import annotations
 
@@ -12,120 +12,137 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import ContractError, UcbenchError, UsageError
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import ComponentSpec
-from ucbench.testing.rules import Ledger, Rule, RuleError, open_ledger
+from ucbench.testing.rules import Findings, Rule, RuleError, current_findings
 from ucbench.training.determinism import seeded
 
-R = TypeVar("R", bound=ComponentSpec)
+S = TypeVar("S", bound=ComponentSpec)
 
 RUNS = Rule(
     "runs",
     "no call may fail",
     "Repeat the call that the evidence names with ucbench.testing.sample_images() and make_run(), as the checks do. "
-    "A request that cannot be met is refused by ucbench.UsageError, data that cannot be read by ucbench.DataError.",
+    "Raise ucbench.UsageError for a request that cannot be met, ucbench.DataError for data that cannot be read.",
 )
 GENERATORS = Rule(
     "generators",
     "the global generators must be left alone",
-    "Draw from run.generator(stream) or numpy.random.default_rng(run.seed(stream)), in batches from the generator that "
-    "is handed over. Code that knows only the global ones belongs in a block `with ucbench.training.seeded(seed):`.",
+    "Draw from run.generator(stream) or numpy.random.default_rng(run.seed(stream)), in batches from the generator "
+    "argument. Put code that only knows the global ones in a block `with ucbench.seeded(seed):`.",
 )
 INPUTS = Rule(
     "inputs",
-    "what is lent must not be modified",
-    "Work on a copy: images.images.copy(), x.clone(). torch.from_numpy shares memory with the array it is given, and "
-    "methods that end in an underscore write in place.",
+    "inputs must not be modified",
+    "Work on a copy: images.images.copy(), x.clone(). torch.from_numpy shares memory with its array, and methods that "
+    "end in an underscore write in place.",
 )
-#: Rules about whatever is called.
+#: Rules about every call.
 CALLS = (RUNS, GENERATORS, INPUTS)
 
 
 @dataclasses.dataclass(frozen=True)
-class Subject(Generic[R]):
+class Subject(Generic[S]):
     """A component under check.
 
     Attributes:
-        label: what messages call it.
-        spec: what it promises.
-        make: makes one; an instance given as such is always the same.
-        ledger: notes what became of each rule; None where the first broken one is raised.
+        label: its name in messages.
+        spec: what it declares.
+        make: makes a new one, or returns the instance that the check was called with.
+        findings: collects the verdicts; None if the first broken rule is raised.
     """
 
     label: str
-    spec: R
+    spec: S
     make: Callable[[], Any]
-    ledger: Ledger | None = None
+    findings: Findings | None = None
 
     def build(self) -> Any:
-        """One component, which must not fail in the making."""
-        try:
+        """One component."""
+        with self.running("building one"):
             return self.make()
-        except UcbenchError:
-            raise
-        except Exception as error:
-            raise RuleError(self.label, RUNS.said("building one failed"), told(error)) from error
 
     def require(self, holds: bool, rule: Rule, evidence: str) -> None:
         """Raise RuleError with ``evidence``, a sentence without full stop, unless the rule holds."""
         if not holds:
             raise RuleError(self.label, rule, evidence)
-        if self.ledger is not None:
-            self.ledger.kept(rule)
+        if self.findings is not None:
+            self.findings.passed(rule)
 
     def skip(self, why: str, *rules: Rule) -> None:
         """Note that rules do not apply to this component."""
-        if self.ledger is not None:
+        if self.findings is not None:
             for rule in rules:
-                self.ledger.skipped(rule, why)
+                self.findings.skipped(rule, why)
 
     @contextlib.contextmanager
-    def apart(self) -> Iterator[None]:
-        """What breaks inside the block is noted, and the check goes on behind it; without a ledger, it is raised."""
+    def isolated(self) -> Iterator[None]:
+        """A broken rule ends only the block, and the check goes on after it. Without findings, it is raised."""
         try:
             yield
-        except RuleError as broken:
-            if self.ledger is None:
+        except RuleError as error:
+            if self.findings is None:
                 raise
-            self.ledger.broken(broken)
+            self.findings.failed(error)
 
     @contextlib.contextmanager
-    def calling(self, what: str, *sets: ImageSet, state: int = 0, rule: Rule = RUNS) -> Iterator[None]:
-        """Run the component's code inside: it must not raise, draw from global generators, or modify ``sets``.
+    def accepting(self, rule: Rule, error: type[UcbenchError] = ContractError) -> Iterator[None]:
+        """The rule is broken if the core's code inside raises ``error``, and holds otherwise."""
+        try:
+            yield
+        except error as raised:
+            raise RuleError(self.label, rule.stated(str(raised))) from raised
+        self.require(True, rule, "")
+
+    @contextlib.contextmanager
+    def running(self, what: str, rule: Rule = RUNS) -> Iterator[None]:
+        """The rule is broken if the component's code inside raises, unless it reports an error of the user."""
+        try:
+            yield
+        except RuleError:
+            raise
+        except ContractError as error:
+            raise RuleError(self.label, rule.stated(str(error))) from error
+        except UcbenchError:
+            raise
+        except Exception as error:
+            raise RuleError(self.label, rule.stated(f"{what} failed"), error_text(error)) from error
+
+    @contextlib.contextmanager
+    def calling(self, what: str, *inputs: ImageSet | Tensor, state: int = 0, rule: Rule = RUNS) -> Iterator[None]:
+        """Run the component's code inside: it must not raise, draw from global generators, or modify ``inputs``.
 
         Args:
             what: the call as messages name it.
-            state: seeds the global generators meanwhile. Two calls whose results must be equal use two states.
-            rule: the rule that is broken where it raises.
+            state: seed of the global generators. Two calls whose results must be equal use two states.
+            rule: the rule that is broken if the code raises.
         """
-        before = [_fingerprint(images) for images in sets]
+        before = [_snapshot(value) for value in inputs]
         with seeded(state):
             generators = _global_generators()
-            try:
+            with self.running(what, rule):
                 yield
-            except RuleError:
-                raise
-            except ContractError as error:
-                raise RuleError(self.label, rule.said(str(error))) from error
-            except UcbenchError:
-                raise
-            except Exception as error:
-                raise RuleError(self.label, rule.said(f"{what} failed"), told(error)) from error
             self.require(True, rule, "")
-            with self.apart():
-                text = f"{what} must leave the global generators alone and draw from run.generator(stream)"
-                unchanged = generators == _global_generators()
+            with self.isolated():
                 self.require(
-                    unchanged, GENERATORS.said(text), "The state of torch's or NumPy's global generator changed"
+                    generators == _global_generators(),
+                    GENERATORS.stated(
+                        f"{what} must leave the global generators alone and draw from run.generator(stream)"
+                    ),
+                    "The state of torch's or NumPy's global generator changed",
                 )
-        with self.apart():
-            for images, fingerprint in zip(sets, before, strict=True):
-                unchanged = _fingerprint(images) == fingerprint
-                rule = INPUTS.said(f"{what} must not modify its inputs")
-                self.require(unchanged, rule, f"The image set {images.name!r} changed")
+        with self.isolated():
+            for value, snapshot in zip(inputs, before, strict=True):
+                name = f"The image set {value.name!r}" if isinstance(value, ImageSet) else "A tensor"
+                self.require(
+                    _snapshot(value) == snapshot,
+                    INPUTS.stated(f"{what} must not modify its inputs"),
+                    f"{name} changed",
+                )
 
     def same(self, first: Mapping[str, NDArray[Any]], second: Mapping[str, NDArray[Any]], rule: Rule) -> None:
         """Require equal bytes under equal names."""
@@ -137,8 +154,8 @@ class Subject(Generic[R]):
             self.require(difference is None, rule, difference or "")
 
 
-def subject_of(component: object, spec: R | None, kind: type[R]) -> Subject[R]:
-    """The subject behind what a check was given: a registered component, or an instance.
+def subject_of(component: object, spec: S | None, kind: type[S]) -> Subject[S]:
+    """The subject of a check's argument: a registered component, or an instance.
 
     Raises:
         UsageError: if the component is of another kind.
@@ -146,30 +163,32 @@ def subject_of(component: object, spec: R | None, kind: type[R]) -> Subject[R]:
     if isinstance(component, Component):
         if not isinstance(component.spec, kind):
             raise UsageError(f"{component} is a {component.spec.kind}, and this check is for a {kind.kind}.")
-        return Subject(f"{kind.kind} {str(component)!r}", component.spec, component.build, open_ledger())
+        return Subject(f"{kind.kind} {str(component)!r}", component.spec, component.build, current_findings())
     name = type(component).__qualname__
-    known = spec or kind(name=name, summary="", load="")
-    return Subject(f"{kind.kind} {name}", known, lambda: component, open_ledger())
+    spec = spec or kind(name=name, summary="", load="")
+    return Subject(f"{kind.kind} {name}", spec, lambda: component, current_findings())
 
 
 def shape_text(value: object) -> str:
     """Type and shape of what a component returned, for evidence."""
-    if isinstance(value, np.ndarray | torch.Tensor):
+    if isinstance(value, np.ndarray | Tensor):
         return f"{value.dtype} {list(value.shape)}"
     return type(value).__qualname__
 
 
-def told(error: Exception) -> str:
-    """The error, and where in the component's own code it came up."""
+def error_text(error: Exception) -> str:
+    """The error, and the line of the component's code that raised it."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).parent != Path(__file__).parent]
     lines = [frame.lineno for frame in frames if frame.filename == frames[0].filename]
     place = f" ({Path(frames[0].filename).name}, line {lines[-1]})" if frames else ""
     return f"{type(error).__name__}: {error}{place}"
 
 
-def _fingerprint(images: ImageSet) -> str:
-    # A copy's, since a set remembers its own.
-    return dataclasses.replace(images).fingerprint
+def _snapshot(value: ImageSet | Tensor) -> str | bytes:
+    # A copy's fingerprint, since a set remembers its own.
+    if isinstance(value, ImageSet):
+        return dataclasses.replace(value).fingerprint
+    return value.detach().numpy().tobytes()
 
 
 def _global_generators() -> tuple[object, ...]:

@@ -15,45 +15,45 @@ from ucbench.errors import UsageError
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import SurrogateSpec
 from ucbench.testing.rules import Rule
-from ucbench.testing.samples import NUMERICS, make_run, sample_images
-from ucbench.testing.subject import CALLS, INPUTS, Subject, shape_text, subject_of
+from ucbench.testing.samples import NUMERICS, make_run, sample_images, tensor_of
+from ucbench.testing.subject import CALLS, Subject, shape_text, subject_of
 from ucbench.training.determinism import deterministic, seeded
 
 METHODS = Rule(
     "methods",
     "a surrogate has module, features, logits and to",
-    "Define all four; one without a classifier refuses logits() by ucbench.UsageError.",
+    "Define all four; without a classifier, logits() raises ucbench.UsageError.",
 )
 NETWORK = Rule(
     "network",
     "module() must return a torch.nn.Module",
-    "Return the frozen network, or, where the spec says untrained=True, a new one drawn from the seed it is given.",
+    "Return the frozen network; if the spec says untrained=True, a new one initialised from the seed argument.",
 )
 FRESH = Rule(
     "fresh",
-    "a fresh network must be trainable, and give scores [B, classes] and features [B, D]",
-    "Build it for len(train.classes) classes with trainable weights, and define features(x) on it: the input of its "
-    "classifier.",
+    "a fresh network must be trainable, and return scores [B, classes] and features [B, D]",
+    "Build it for len(train.classes) classes with trainable weights, and define its method features(x): the input of "
+    "its classifier.",
 )
-NO_LOOK = Rule(
-    "no-look",
+NO_WEIGHTS = Rule(
+    "no-weights",
     "features() and logits() of a surrogate without weights must raise UsageError",
-    "Raise ucbench.UsageError there: there is nothing to look through yet.",
+    "Raise ucbench.UsageError there: only the fresh networks of module() have features and scores.",
 )
 SAME_SEED = Rule(
     "same-seed",
-    "the same seed must give the same network, or state",
-    "Draw module() from its seed (`with ucbench.training.seeded(seed):`), and fit() from run.generator(stream).",
+    "the same seed must give the same network or state",
+    "Initialise module() from its seed (`with ucbench.seeded(seed):`); in fit(), draw from run.generator(stream).",
 )
 STATE = Rule(
     "state",
     "fit() must return NumPy arrays by name",
-    "Return {name: tensor.numpy() for name, tensor in network.state_dict().items()} or the like.",
+    "Return arrays, such as {name: tensor.numpy() for name, tensor in network.state_dict().items()}.",
 )
 RESTORED = Rule(
     "restored",
     "a restored surrogate must have the features of the fitted one",
-    "Put everything that features() reads into the state: running statistics and normalisation too.",
+    "Put everything that features() reads into the state, also running statistics and normalisation.",
 )
 DIFFERENTIABLE = Rule(
     "differentiable",
@@ -73,9 +73,9 @@ OUTPUTS = Rule(
 EACH_IMAGE = Rule(
     "each-image",
     "features and logits of an image must not depend on the rest of its batch",
-    "Put the network in eval mode, and take no statistics over the batch.",
+    "Put the network in eval mode, and use no statistics of the batch.",
 )
-_UNTRAINED = (FRESH, NO_LOOK)
+_UNTRAINED = (FRESH, NO_WEIGHTS)
 _FITTED = (STATE, RESTORED)
 _READY = (METHODS, NETWORK, DIFFERENTIABLE, FROZEN, OUTPUTS, EACH_IMAGE)
 RULES = (*CALLS, METHODS, NETWORK, *_UNTRAINED, SAME_SEED, *_FITTED, DIFFERENTIABLE, FROZEN, OUTPUTS, EACH_IMAGE)
@@ -84,27 +84,27 @@ RULES = (*CALLS, METHODS, NETWORK, *_UNTRAINED, SAME_SEED, *_FITTED, DIFFERENTIA
 def check_surrogate(
     surrogate: Component[Any] | Surrogate, *, spec: SurrogateSpec | None = None, train: ImageSet | None = None
 ) -> None:
-    """Check a surrogate: features, scores, gradients to the images and to no weight; and for fitted ones, the state.
+    """Check a surrogate: features, scores, gradients to the images but not the weights, and the state of fitted ones.
 
-    A surrogate without a classifier may refuse ``logits`` by a UsageError.
+    ``logits`` of a surrogate without a classifier may raise UsageError.
 
     Args:
-        train: what a fitted surrogate is trained on, and looks at; 13 pictures of 20 x 28 pixels in 3 classes.
+        train: the images, also to fit on; by default 13 of 20 x 28 pixels in 3 classes.
 
     Raises:
         ContractError: if a rule is broken.
     """
     subject = subject_of(surrogate, spec, SurrogateSpec)
     train = train or sample_images(size=(20, 28))
-    with subject.apart(), deterministic(NUMERICS):
+    with subject.isolated(), deterministic(NUMERICS):
         if subject.spec.untrained:
-            subject.skip("it has no weights of its own", *_READY, *_FITTED)
+            subject.skip("it is untrained", *_READY, *_FITTED)
             _check_untrained(subject, train)
             return
-        subject.skip("it has weights of its own", *_UNTRAINED)
+        subject.skip("it is not untrained", *_UNTRAINED)
         ready = _ready(subject, train)
-        x = torch.from_numpy(train.images.copy()).float() / 255
-        with subject.apart():
+        x = tensor_of(train)
+        with subject.isolated():
             _check_frozen(subject, ready, x)
         _check_outputs(subject, ready, x)
 
@@ -124,33 +124,35 @@ def _ready(subject: Subject[SurrogateSpec], train: ImageSet) -> Surrogate:
 
 
 def _check_untrained(subject: Subject[SurrogateSpec], train: ImageSet) -> None:
-    """A bare architecture: fresh networks by seed, trainable, with features; nothing to look through."""
+    """Check an architecture without weights: fresh, trainable networks, determined by the seed, with features."""
     surrogate = subject.build()
-    x = torch.from_numpy(train.images.copy()).float() / 255
+    x = tensor_of(train)
     with subject.calling("module()", train):
         network = surrogate.module(0, train)
     with subject.calling("module()", train, state=1):
         again = surrogate.module(0, train)
-    with subject.apart():
-        rule = SAME_SEED.said("the same seed must give the same network")
+    with subject.isolated():
+        rule = SAME_SEED.stated("the same seed must give the same network")
         subject.same(_weights(network), _weights(again), rule)
     trainable = all(weight.requires_grad for weight in network.parameters())
-    rule = FRESH.said("a fresh network must be trainable")
+    rule = FRESH.stated("a fresh network must be trainable")
     subject.require(trainable, rule, "Some of its weights take no gradient")
     network.eval()
     with subject.calling("a fresh network"):
         scores, features = network(x), network.features(x)
-    rule = FRESH.said(f"a fresh network gives scores [{len(x)}, {len(train.classes)}] and features [{len(x)}, D]")
+    rule = FRESH.stated(
+        f"a fresh network must return scores [{len(x)}, {len(train.classes)}] and features [{len(x)}, D]"
+    )
     shapes = scores.shape == (len(x), len(train.classes)) and features.shape[:-1] == (len(x),)
     subject.require(shapes, rule, f"Got {shape_text(scores)} and {shape_text(features)}")
     for name in ("features", "logits"):
-        refused = False
+        raised = False
         try:
             getattr(surrogate, name)(x)
         except UsageError:
-            refused = True
-        rule = NO_LOOK.said(f"{name}() of a surrogate without weights must raise UsageError")
-        subject.require(refused, rule, "It did not")
+            raised = True
+        rule = NO_WEIGHTS.stated(f"{name}() of a surrogate without weights must raise UsageError")
+        subject.require(raised, rule, "It did not")
 
 
 def _weights(network: nn.Module) -> dict[str, NDArray[Any]]:
@@ -158,12 +160,12 @@ def _weights(network: nn.Module) -> dict[str, NDArray[Any]]:
 
 
 def _check_fitting(subject: Subject[SurrogateSpec], surrogate: FittedSurrogate, train: ImageSet) -> None:
-    """Leave ``surrogate`` fitted."""
+    """Check fitting; ``surrogate`` is fitted afterwards."""
     state = _fit(subject, subject.build(), train)
     again = _fit(subject, surrogate, train, global_state=1)
-    with subject.apart():
-        subject.same(state, again, SAME_SEED.said("the same seed must give the same state"))
-    x = torch.from_numpy(train.images.copy()).float() / 255
+    with subject.isolated():
+        subject.same(state, again, SAME_SEED.stated("the same seed must give the same state"))
+    x = tensor_of(train)
     fitted = surrogate.features(x).detach().numpy()
     restored = subject.build()
     with subject.calling("restore()", train):
@@ -181,26 +183,23 @@ def _fit(
     with subject.calling("fit()", train, state=global_state):
         state = dict(surrogate.fit(train, make_run(stage="surrogate")))
     wrong = [name for name, array in state.items() if not isinstance(array, np.ndarray)]
-    subject.require(not wrong, STATE, f"Other types stand under {wrong}")
+    subject.require(not wrong, STATE, f"Other types: {', '.join(map(str, wrong))}")
     return state
 
 
 def _check_frozen(subject: Subject[SurrogateSpec], surrogate: Surrogate, x: Tensor) -> None:
-    kept = x.clone()
-    capture_features = x.clone().requires_grad_()
-    with subject.calling("features()"):
-        features = surrogate.features(capture_features)
+    images = x.clone().requires_grad_()
+    with subject.calling("features()", images):
+        features = surrogate.features(images)
     subject.require(features.requires_grad, DIFFERENTIABLE, "They have no gradient")
     features.square().sum().backward()
-    reached = capture_features.grad is not None and bool(capture_features.grad.any())
+    reached = images.grad is not None and bool(images.grad.any())
     subject.require(reached, DIFFERENTIABLE, "Their gradient is missing or zero everywhere")
-    rule = INPUTS.said("features() must not modify its input")
-    subject.require(torch.equal(capture_features.detach(), kept), rule, "The images changed")
     with subject.calling("module()"):
         module = surrogate.module(0)
     subject.require(isinstance(module, nn.Module), NETWORK, f"It returned {shape_text(module)}")
-    touched = [name for name, weight in module.named_parameters() if weight.grad is not None]
-    subject.require(not touched, FROZEN, f"There is one on {', '.join(touched[:3])}")
+    reached_weights = [name for name, weight in module.named_parameters() if weight.grad is not None]
+    subject.require(not reached_weights, FROZEN, f"There is one on {', '.join(reached_weights[:3])}")
 
 
 @torch.no_grad()
@@ -215,15 +214,15 @@ def _check_outputs(subject: Subject[SurrogateSpec], surrogate: Surrogate, x: Ten
             raise
         subject.require(
             isinstance(together, Tensor) and together.dtype == torch.float32 and together.shape[:-1] == (len(x),),
-            OUTPUTS.said(f"{name}() must return float32 [{len(x)}, D] for {len(x)} images"),
+            OUTPUTS.stated(f"{name}() must return float32 [{len(x)}, D] for {len(x)} images"),
             f"It returned {shape_text(together)}",
         )
-        rule = OUTPUTS.said(f"{name}() must return finite values")
+        rule = OUTPUTS.stated(f"{name}() must return finite values")
         subject.require(bool(torch.isfinite(together).all()), rule, "Some are not")
         alone = getattr(surrogate, name)(x[:1])
         scale = float(together.abs().max())
         subject.require(
             torch.allclose(alone, together[:1], rtol=1e-3, atol=1e-4 * scale),
-            EACH_IMAGE.said(f"{name}() of an image must not depend on the rest of its batch"),
+            EACH_IMAGE.stated(f"{name}() of an image must not depend on the rest of its batch"),
             f"It differs by {(alone - together[:1]).abs().max():.3g}, the largest value being {scale:.3g}",
         )

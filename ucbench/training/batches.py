@@ -1,7 +1,7 @@
-"""A training set on the device, and the recipe's crop and flip: per-image randomness, by index arithmetic.
+"""A training set on the device, cut into shuffled batches with random crops and flips per image.
 
-The set stays uint8. It is stored padded and channels-last, so that one gather both shifts and mirrors a batch and hands
-it over in the layout the convolutions want.
+The images stay uint8, padded and channels-last, so that one gather crops and mirrors a batch and returns it in the
+layout of the convolutions.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from ucbench.data.imageset import ImageSet
 
 
 def split_evenly(count: int, batch: int) -> int:
-    """Number of batches for ``count`` images so that none is dropped and sizes differ by at most one.
+    """Number of batches for ``count`` images, all of which are used, in batches whose sizes differ by at most one.
 
-    A remainder is spread over the epoch instead of forming a small last batch, whose batch-norm statistics would be
-    poor; no batch holds a single image, from which batch norm learns nothing.
+    A small last batch would have poor batch-norm statistics, so the remainder is spread over the epoch. No batch holds
+    a single image, unless the set does.
     """
     return max(1, min(math.ceil(count / batch), count // 2))
 
@@ -35,14 +35,13 @@ class Draws:
 
 
 class ResidentSet:
-    """The images of a training set on ``device``, cut into shuffled, augmented batches.
+    """A training set on ``device``, cut into shuffled, augmented batches.
 
     Args:
         train: the image set; labels are required.
-        padding: pixels of zero padding on each side; crops are placed uniformly among ``(2 * padding + 1) ** 2``
-        offsets.
+        padding: pixels of zero padding on each side; crops have one of ``(2 * padding + 1) ** 2`` offsets, uniformly.
         flip: mirror half of the images.
-        device: where the pixels live (as uint8).
+        device: device of the uint8 pixels.
     """
 
     def __init__(self, train: ImageSet, *, padding: int, flip: bool, device: torch.device) -> None:
@@ -63,7 +62,7 @@ class ResidentSet:
         return len(self.labels)
 
     def draw(self, generator: torch.Generator) -> Draws:
-        """Draw an epoch's randomness at once, on the CPU, so that it is the same on every device."""
+        """Draw an epoch's randomness on the CPU, so that it is the same on every device."""
         count = len(self)
         order = torch.randperm(count, generator=generator)
         offsets = torch.randint(0, 2 * self.padding + 1, (count, 2), generator=generator)
@@ -73,7 +72,10 @@ class ResidentSet:
         return Draws(order.to(self.device), offsets.to(self.device), mirrored.to(self.device))
 
     def gather(self, indices: Tensor, offsets: Tensor, mirrored: Tensor) -> Tensor:
-        """Images ``[B]`` by index, cut at ``offsets`` ``[B, 2]`` and mirrored: float32 ``[B, 3, H, W]`` in [0, 1]."""
+        """Images at ``indices`` ``[B]``, cropped at ``offsets`` ``[B, 2]``: float32 ``[B, 3, H, W]`` in [0, 1].
+
+        ``mirrored`` is bool ``[B]``.
+        """
         rows = offsets[:, :1] + self._rows
         straight = self._cols.expand(len(indices), -1)
         cols = offsets[:, 1:] + torch.where(mirrored[:, None], self.width - 1 - straight, straight)
@@ -81,7 +83,7 @@ class ResidentSet:
         return pixels.permute(0, 3, 1, 2).float().div_(255.0)
 
     def epoch(self, batch: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield ``(x, labels)`` over all images once: float32 ``[B, 3, H, W]`` in [0, 1] and int64 ``[B]``."""
+        """Yield every image once as ``(x, labels)``: float32 ``[B, 3, H, W]`` in [0, 1] and int64 ``[B]``."""
         draws = self.draw(generator)
         parts = split_evenly(len(self), batch)
         for indices, offsets, mirrored in zip(

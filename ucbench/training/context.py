@@ -1,4 +1,4 @@
-"""What the core gives a component while it works: engine, device, seeds, progress, and a place for notes."""
+"""The run: what the core gives a component (engine, device, seeds, progress, notes)."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _log = logging.getLogger("ucbench")
 
 
 class Run:
-    """One stage's surroundings; stages that give more have a subclass of their own.
+    """What every component gets as ``run``; stages that give more have a subclass.
 
     Args:
-        seeds: the stage and its seed, from which every stream's seed is derived.
+        seeds: the stage and its seed, from which the seeds of all streams are derived.
 
     Attributes:
-        engine: whole trainings and single steps.
-        device: where images and models are.
-        notes: what :meth:`note` put into the record.
-        warnings: what :meth:`warn` put into the record.
+        engine: trainings and single optimiser steps.
+        device: device of images and models.
+        notes: diagnostics of :meth:`note`, for the record.
+        warnings: texts of :meth:`warn`, for the record.
     """
 
     def __init__(self, engine: Engine, seeds: tuple[str, int], progress: Progress) -> None:
@@ -39,23 +39,27 @@ class Run:
         self._progress = progress
 
     def seed(self, stream: str) -> int:
-        """The integer (63 bits) behind :meth:`generator`, for libraries that take a seed."""
+        """The 63-bit seed of :meth:`generator`, for libraries that take a seed."""
         return derive_seed(*self._seeds, stream)
 
     def generator(self, stream: str) -> torch.Generator:
-        """A CPU generator seeded from the cell's seed and ``stream``; every call starts the stream anew."""
+        """A CPU generator seeded from the cell's seed and ``stream``; every call restarts the stream."""
         return torch.Generator().manual_seed(self.seed(stream))
 
     def progress(self, text: str, total: int) -> Callable[[int], None]:
-        """Open a progress bar; call the result with the number of steps done since the last call."""
+        """Open a progress bar of ``total`` steps; call the result with the number of steps done since the last call."""
         return self._progress.bar(text, total)
 
     def note(self, name: str, value: Any) -> None:
-        """Put a diagnostic into the record. ``value`` must be JSON (numbers, text, lists, mappings)."""
-        canonical(value)  # refuses what JSON cannot hold here, where the component's own frame is in the traceback
+        """Put a diagnostic into the record.
+
+        Raises:
+            ContractError: if ``value`` is not JSON (numbers, text, lists, mappings).
+        """
+        canonical(value)  # fails here, where the traceback shows the component
         self.notes[name] = value
 
     def warn(self, text: str) -> None:
-        """Put a warning into the record, and show it."""
+        """Put a warning into the record, and log it."""
         self.warnings.append(text)
         _log.warning(text)

@@ -1,7 +1,8 @@
-"""Random crop and flip of float images inside a graph: shifts by pixels or fractions of one, and mirroring.
+"""Differentiable shifts, by whole or fractional pixels, and mirroring of images.
 
-Bilinear interpolation is separable, so a shift is one matrix product a side. ``torch.nn.functional.grid_sample`` and
-indexing accumulate their gradients in no fixed order on GPUs; matrix products do not. Whole pixels come out exact.
+Bilinear interpolation is separable, so a shift is one matrix product per side. Unlike the gradients of
+``torch.nn.functional.grid_sample`` and of indexing, those of matrix products are deterministic on GPUs. Shifts by whole
+pixels are exact.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from torch import Tensor
 
 
 def shifted(x: Tensor, offsets: Tensor, mirrored: Tensor, fill: Tensor | None = None) -> Tensor:
-    """``out[b, :, i, j]`` is the bilinear value of ``x[b]`` at ``(i, j) + offsets[b]``, left to right where mirrored.
+    """``out[b, :, i, j]`` is the bilinear value of ``x[b]`` at ``(i, j) + offsets[b]``, mirrored where asked.
 
     Args:
         x: images ``[B, 3, H, W]``, float32 or float64.
         offsets: ``[B, 2]`` in pixels, down and right; whole or fractional.
         mirrored: bool ``[B]``.
-        fill: ``[3]``, the colour of every pixel outside; None is black.
+        fill: ``[3]``, the colour of pixels outside the image; None is black.
 
     Returns:
         ``[B, 3, H, W]`` in the precision of ``x``, also under autocast; differentiable in ``x``.
@@ -27,13 +28,13 @@ def shifted(x: Tensor, offsets: Tensor, mirrored: Tensor, fill: Tensor | None = 
     with torch.autocast(x.device.type, enabled=False):
         rows = _weights(x.shape[2], offsets[:, 0], torch.zeros_like(mirrored))
         columns = _weights(x.shape[3], offsets[:, 1], mirrored)
-        moved = torch.einsum("bhi,bciw->bchw", rows, x if colour is None else x - colour)
-        moved = torch.einsum("bwj,bchj->bchw", columns, moved)
-    return moved if colour is None else moved + colour
+        out = torch.einsum("bhi,bciw->bchw", rows, x if colour is None else x - colour)
+        out = torch.einsum("bwj,bchj->bchw", columns, out)
+    return out if colour is None else out + colour
 
 
 def _weights(side: int, offsets: Tensor, mirrored: Tensor) -> Tensor:
-    """Interpolation matrices ``[B, side, side]``; a row sums to 1, or to less where it reaches outside."""
+    """Interpolation matrices ``[B, side, side]``; rows sum to 1, or to less for positions outside the image."""
     pixels = torch.arange(side, device=offsets.device, dtype=offsets.dtype)
-    places = torch.where(mirrored[:, None], side - 1 - pixels, pixels) + offsets[:, None]
-    return (1 - (places[:, :, None] - pixels).abs()).clamp_min(0)
+    positions = torch.where(mirrored[:, None], side - 1 - pixels, pixels) + offsets[:, None]
+    return (1 - (positions[:, :, None] - pixels).abs()).clamp_min(0)

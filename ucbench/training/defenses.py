@@ -1,4 +1,4 @@
-"""Defenses in training: the contract, what they are given, and a pipeline that applies them stage by stage."""
+"""Defenses in training: their protocol, their run, and the pipeline that applies them stage by stage."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ucbench.training.engine import Engine, TrainingHooks
 
 
 class DefenseRun(Run):
-    """What defenses and opaque trainers are given.
+    """The run of defenses and opaque trainers.
 
     Attributes:
-        epoch: of the training that calls, from 1; 0 outside of one.
+        epoch: the current epoch of the training, from 1; 0 outside a training.
     """
 
     def __init__(
@@ -31,36 +31,37 @@ class DefenseRun(Run):
 
     @property
     def clean(self) -> ImageSet:
-        """The training set before it was perturbed; given to ``prepare`` of a defense whose spec says ``oracle``.
+        """The unperturbed training set, for ``prepare`` of a defense whose spec says ``oracle``.
 
         Raises:
-            UsageError: if it is not given.
+            UsageError: for any other component.
         """
         if self._clean is None:
-            raise UsageError("The clean images are given only to a defense whose spec says oracle, in a run's cells.")
+            raise UsageError("Only a defense whose spec says oracle may read run.clean, and only in prepare().")
         return self._clean
 
 
 @runtime_checkable
 class Defense(Protocol):
-    """``Class(params)`` with any of these methods; stages run in this order, within a stage in the pipeline's order.
+    """``Class(params)`` with any of these methods. Stages run in this order, parts of a stage in the pipeline's order.
 
-    * ``prepare(train: ImageSet, run) -> ImageSet`` - once for all trainings on a release; kept in the store.
+    * ``prepare(train: ImageSet, run) -> ImageSet`` - once for all trainings on a release; stored.
     * ``augment(x, run, generator) -> x`` - every batch, after the recipe's crop and flip; randomness per image.
     * ``mix(x, targets, run, generator) -> (x, targets)`` - every batch; targets are ``[B, K]`` probabilities.
-    * ``loss(model, x, targets, run, generator) -> scalar`` - replaces the recipe's loss; one owner in a pipeline.
+    * ``loss(model, x, targets, run, generator) -> scalar`` - replaces the recipe's loss; one part of a pipeline.
     * ``at_test(x) -> x`` - every test batch.
-    * ``select(scores) -> int`` - after every epoch: which epoch's weights to keep (from 0), given the accuracy in
-      percent of each so far on the trusted set; the last one, or the one it returned before.
+    * ``select(scores) -> int`` - after every epoch: the epoch (from 0) whose weights to keep, the last one or the one
+      it returned before; ``scores`` are the accuracies of all epochs so far on the trusted set, in percent.
+
+    ``x`` is float32 ``[B, 3, H, W]`` in [0, 1].
     """
 
 
 class DefensePipeline(TrainingHooks):
-    """Named defenses in the order in which the exploiter wrote them.
+    """Defenses in the order of the chain that names them.
 
     Args:
-        parts: ``(name, component)`` pairs; see :class:`Defense` for the methods a component may
-        have.
+        parts: ``(name, component)`` pairs; see :class:`Defense`.
 
     Raises:
         UsageError: if two parts define ``loss``, or ``select``; the text names both.
@@ -86,18 +87,18 @@ class DefensePipeline(TrainingHooks):
 
     @property
     def loss(self) -> Callable[..., Tensor] | None:
-        """``loss(model, x, targets, run, generator)`` of the pipeline's one owner, or None."""
+        """``loss(model, x, targets, run, generator)`` of the part that has one, or None."""
         owners = self._having("loss")
         return owners[0][1].loss if owners else None
 
     @property
     def preparing(self) -> tuple[bool, ...]:
-        """For every part, whether it has a ``prepare``."""
+        """Whether each part has a ``prepare``."""
         return tuple(hasattr(part, "prepare") for _, part in self._parts)
 
     @property
     def select(self) -> Callable[[Sequence[float]], int] | None:
-        """``select(scores)`` of the pipeline's one owner, or None."""
+        """``select(scores)`` of the part that has one, or None."""
         owners = self._having("select")
         return owners[0][1].select if owners else None
 
@@ -105,7 +106,7 @@ class DefensePipeline(TrainingHooks):
         """Apply every ``prepare`` in order.
 
         Raises:
-            ContractError: if a part changed the number of images.
+            ContractError: if a part does not return an image set of the same number of images.
         """
         for name, part in self._having("prepare"):
             prepared = part.prepare(train, run)

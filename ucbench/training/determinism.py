@@ -1,4 +1,4 @@
-"""Scopes for code that only knows torch's global generators, and for the process-wide arithmetic settings."""
+"""Scopes that set global state: the generators' seeds, torch's threads and determinism."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ucbench.numerics import Numerics
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed the global generators of torch, numpy and Python inside the block, and restore their states after it."""
+    """Seed the global generators of torch, NumPy and Python within the block, and restore them after it."""
     python, legacy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -29,11 +29,11 @@ def seeded(seed: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def deterministic(numerics: Numerics) -> Iterator[None]:
-    """Apply thread count and determinism to torch inside the block."""
+    """Apply thread count and determinism to torch within the block, and restore them after it."""
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     warn_only, benchmark = torch.is_deterministic_algorithms_warn_only_enabled(), torch.backends.cudnn.benchmark
     torch.set_num_threads(numerics.threads)
-    # warn_only: an operation without a deterministic form should not end a week-long run; the record keeps the warning.
+    # warn_only: an operation without a deterministic form must not end a week-long run.
     torch.use_deterministic_algorithms(numerics.deterministic, warn_only=True)
     torch.backends.cudnn.benchmark = not numerics.deterministic
     try:

@@ -1,4 +1,4 @@
-"""The one training engine: victims, surrogates and the inner loops of bi-level poisoners all train here."""
+"""The training engine of victims, surrogates and bi-level poisoners."""
 
 from __future__ import annotations
 
@@ -23,23 +23,22 @@ from ucbench.training.determinism import seeded
 from ucbench.training.memory import keep_freed_memory
 from ucbench.training.normalized import Normalized, normalized
 from ucbench.training.optim import Stepper
-from ucbench.training.recipe import Recipe
-from ucbench.training.schedules import learning_rate
+from ucbench.training.recipe import Recipe, learning_rate
 
 
 class DivergedError(UcbenchError):
-    """Training reached a loss that is not finite."""
+    """The loss of a training is not finite."""
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a training leaves.
+    """Result of a training.
 
     Attributes:
-        model: takes images in [0, 1]; in eval mode.
-        history: one mapping an evaluated epoch: ``epoch``, ``loss``, ``lr``, and ``<name>_accuracy`` in percent for
+        model: images in [0, 1] to logits; in eval mode.
+        history: one mapping per evaluated epoch: ``epoch``, ``loss``, ``lr``, and ``<name>_accuracy`` in percent for
             every evaluated set.
-        seconds: wall time of the training steps, evaluations left out.
+        seconds: wall time of the training steps, without evaluations.
         images_per_second: training throughput over ``seconds``.
     """
 
@@ -50,7 +49,7 @@ class TrainResult:
 
 
 class TrainingHooks:
-    """Where defenses act on a training; these hooks change nothing. ``run`` is handed through as the caller gave it."""
+    """Where defenses act on a training. These defaults change nothing; ``run`` is the caller's."""
 
     @property
     def soft_targets(self) -> bool:
@@ -59,12 +58,12 @@ class TrainingHooks:
 
     @property
     def loss(self) -> Callable[..., Tensor] | None:
-        """``loss(model, x, targets, run, generator) -> scalar`` in the place of the recipe's, or None."""
+        """``loss(model, x, targets, run, generator) -> scalar`` instead of the recipe's, or None."""
         return None
 
     @property
     def select(self) -> Callable[[Sequence[float]], int] | None:
-        """``select(scores) -> epoch`` (from 0) whose weights are kept, by trusted accuracies; None keeps the last."""
+        """``select(scores)``, the epoch (from 0) whose weights to keep by trusted accuracy; None keeps the last."""
         return None
 
     def augment(self, x: Tensor, run: Any, generator: torch.Generator) -> Tensor:
@@ -80,8 +79,8 @@ class TrainingHooks:
         return x
 
 
-class _Kept:
-    """The weights of the epoch that a defense selects, judged by its accuracy on the trusted set."""
+class _BestEpoch:
+    """The weights of the epoch that a defense selects by accuracy on the trusted set."""
 
     def __init__(self, select: Callable[[Sequence[float]], int] | None) -> None:
         self.epoch: int | None = None
@@ -89,17 +88,17 @@ class _Kept:
         self._scores: list[float] = []
         self._weights: dict[str, Tensor] = {}
 
-    def judge(self, model: nn.Module, score: float) -> None:
+    def update(self, model: nn.Module, score: float) -> None:
         assert self._select is not None
         self._scores.append(score)
-        chosen, last = self._select(tuple(self._scores)), len(self._scores) - 1
-        if chosen == last:
+        epoch, last = self._select(tuple(self._scores)), len(self._scores) - 1
+        if epoch == last:
             self._weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-        elif chosen != self.epoch:
+        elif epoch != self.epoch:
             raise ContractError(
-                f"select() returned epoch {chosen}; it may return the last one, {last}, or {self.epoch} again."
+                f"select() returned epoch {epoch}; it may return the last one, {last}, or {self.epoch} again."
             )
-        self.epoch = chosen
+        self.epoch = epoch
 
     def restore(self, model: nn.Module) -> None:
         if self._weights:
@@ -107,10 +106,10 @@ class _Kept:
 
 
 class Engine:
-    """Trains and evaluates on one device with one arithmetic.
+    """Trains and evaluates models on one device in one precision.
 
     Args:
-        numerics: device and precision. Under ``bfloat16`` the forward pass runs in autocast; weights, losses and
+        numerics: device and precision. With ``bfloat16`` the forward pass runs under autocast; weights, losses and
             optimiser state stay float32.
     """
 
@@ -122,17 +121,17 @@ class Engine:
         self.dtype = torch.bfloat16 if numerics.dtype == "bfloat16" else torch.float32
 
     def autocast(self) -> torch.autocast:
-        """The autocast scope of this engine's precision (disabled under float32)."""
+        """The autocast scope of this engine's precision (disabled for float32)."""
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16)
 
     def stepper(self, network: nn.Module, **options: Any) -> Stepper:
-        """Single steps of SGD on ``network``, for poisoners that train their surrogate; see :class:`Stepper`.
+        """Single SGD steps on ``network``, for poisoners that train their surrogate; see :class:`Stepper`.
 
-        The network is brought to this engine's device and layout.
+        The network is moved to this engine's device and layout.
         """
         network.to(self.device)
         for module in network.modules():
-            if isinstance(module, nn.Conv2d):  # not buffers of other ranks, which have no such layout
+            if isinstance(module, nn.Conv2d):  # other modules may have buffers that this layout does not fit
                 module.to(memory_format=torch.channels_last)
         return Stepper(network, autocast=self.autocast(), **options)
 
@@ -152,24 +151,24 @@ class Engine:
         """Train ``model`` (normalised images to logits) on ``train`` by ``recipe``.
 
         Args:
-            seed: of shuffling, crops, flips, dropout and the defenses' draws. Initialisation is the caller's.
-            run: a :class:`ucbench.DefenseRun`, handed to the defenses; needed only where there are any.
+            seed: of shuffling, crops, flips, dropout and the defenses' draws; the caller initialises the model.
+            run: a :class:`ucbench.DefenseRun` for the defenses; required if there are any.
             defenses: a :class:`ucbench.training.defenses.DefensePipeline`.
             evaluate: sets whose accuracy enters the history, by name.
-            trusted: what the defense that selects the epoch judges by; its accuracy enters the history too.
+            trusted: the set by whose accuracy a defense selects the epoch.
             progress: called with the number of steps done since its last call.
 
         Raises:
             DivergedError: at the end of an epoch whose mean loss is not finite.
-            UsageError: if there are defenses and no ``run``, or one selects the epoch and there is no ``trusted``.
+            UsageError: for defenses without ``run``, or a defense that selects the epoch without ``trusted``.
         """
         hooks = defenses or TrainingHooks()
         if defenses and run is None:
             raise UsageError("Defenses need a run: pass run= with them.")
         if hooks.select is not None and trusted is None:
-            raise UsageError("A defense that selects the epoch judges by the trusted set, and there is none.")
+            raise UsageError("A defense that selects the epoch needs a trusted set: pass trusted=.")
         wrapped = normalized(model, recipe.normalize, train).to(self.device)
-        # Not .to(memory_format=...) on the wrapper: its [1, 3, 1, 1] buffers have no layout to speak of.
+        # The wrapper's [1, 3, 1, 1] buffers need no layout.
         wrapped.model.to(memory_format=torch.channels_last)
         padding = round(recipe.crop * min(train.size))
         flip = recipe.flip == "always" or (recipe.flip == "auto" and train.flip)
@@ -186,9 +185,9 @@ class Engine:
         steps_per_epoch = split_evenly(len(train), recipe.batch)
         classes = len(train.classes)
         history: list[dict[str, Any]] = []
-        kept = _Kept(hooks.select)
+        best = _BestEpoch(hooks.select)
         seconds, step = 0.0, 0
-        # Dropout and its like know only the global generator.
+        # Dropout and similar layers use the global generator.
         with seeded(derive_seed("layers", seed)):
             for epoch in range(1, recipe.epochs + 1):
                 wrapped.train()
@@ -203,7 +202,7 @@ class Engine:
                     step += 1
                     if progress is not None:
                         progress(1)
-                mean_loss = float(total) / len(train)  # the epoch's only synchronisation with the device
+                mean_loss = float(total) / len(train)  # the epoch's only synchronisation with a GPU
                 seconds += time.perf_counter() - started
                 if not math.isfinite(mean_loss):
                     raise DivergedError(f"Training diverged in epoch {epoch}: the mean loss is {mean_loss}.")
@@ -215,10 +214,10 @@ class Engine:
                     history.append(point)
                 if trusted is not None and hooks.select is not None:
                     correct = self.predict(wrapped, trusted, hooks) == trusted.known_labels
-                    kept.judge(wrapped, 100.0 * float(correct.mean()))
-        kept.restore(wrapped)
-        if kept.epoch is not None and run is not None:
-            run.note("selected_epoch", kept.epoch + 1)
+                    best.update(wrapped, 100.0 * float(correct.mean()))
+        best.restore(wrapped)
+        if best.epoch is not None and run is not None:
+            run.note("selected_epoch", best.epoch + 1)
         wrapped.eval()
         throughput = recipe.epochs * len(train) / seconds if seconds else 0.0
         return TrainResult(wrapped, history, seconds, throughput)
@@ -234,7 +233,7 @@ class Engine:
         run: Any,
         generator: torch.Generator,
     ) -> Tensor:
-        """The batch's mean loss, float32."""
+        """Mean loss of the batch, float32."""
         targets = labels
         if run is not None:
             x = hooks.augment(x, run, generator)
@@ -242,7 +241,7 @@ class Engine:
                 targets = F.one_hot(labels, classes).float()
                 x, targets = hooks.mix(x, targets, run, generator)
             if hooks.loss is not None:
-                # Its owner knows no recipe: what the recipe smooths is smoothed before.
+                # The defense does not see the recipe, so apply its label smoothing here.
                 targets = targets * (1 - recipe.label_smoothing) + recipe.label_smoothing / classes
                 with self.autocast():
                     return hooks.loss(model, x, targets, run, generator)
@@ -254,7 +253,7 @@ class Engine:
     def predict(
         self, model: nn.Module, images: ImageSet, defenses: TrainingHooks | None = None, batch: int = 500
     ) -> NDArray[np.int64]:
-        """Predicted class ``[N]`` of every image by a model that takes [0, 1] images, in eval mode."""
+        """Predicted classes ``[N]`` by ``model`` (images in [0, 1] to logits), in eval mode."""
         hooks = defenses or TrainingHooks()
         was_training = model.training
         model.eval()

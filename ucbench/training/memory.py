@@ -1,4 +1,4 @@
-"""Keep the process from giving memory back between training steps."""
+"""Memory allocation of training steps on a CPU."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 
 @functools.cache
 def keep_freed_memory() -> bool:
-    """Tell glibc to reuse freed blocks instead of returning them to the system; whether that could be said.
+    """Make glibc reuse freed blocks instead of returning them to the system; whether that worked.
 
-    A training step on a CPU allocates and frees the same large activations again and again. glibc maps each afresh,
-    and the kernel clears every page once more before it is touched, which costs a small network a third of its time.
-    Numbers do not change, only where they lie. The price is that the process keeps its largest size until it ends.
-    Elsewhere than on Linux with glibc, nothing is done.
+    Every training step on a CPU allocates and frees the same large activations. By default glibc maps them anew and the
+    kernel zeroes every page again, which takes a third of a small network's time. No number changes; the process keeps
+    its peak memory until it ends. Without glibc this does nothing.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -1,4 +1,4 @@
-"""A model that takes images in [0, 1]: normalisation belongs to the model, never to the data."""
+"""Models that take images in [0, 1]: normalisation belongs to the model, not to the data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FIXED = {
 
 
 class Normalized(nn.Module):
-    """``model((x - mean) / std)`` with per-channel mean and deviation as buffers."""
+    """``model((x - mean) / std)`` with mean and deviation per channel, float32 ``[3]``, as buffers."""
 
     mean: Tensor
     std: Tensor
@@ -34,7 +34,7 @@ class Normalized(nn.Module):
 
 
 def channel_statistics(images: ImageSet, block: int = 4096) -> tuple[Tensor, Tensor]:
-    """Per-channel mean and deviation of the pixels on the [0, 1] scale, by blocks so that no float copy is made."""
+    """Mean and deviation ``[3]`` per channel on the [0, 1] scale, in blocks of images to save memory."""
     total, squares = np.zeros(3), np.zeros(3)
     for start in range(0, len(images), block):
         pixels = images.images[start : start + block].astype(np.float64) / 255.0
@@ -42,13 +42,13 @@ def channel_statistics(images: ImageSet, block: int = 4096) -> tuple[Tensor, Ten
         squares += np.square(pixels).sum((0, 2, 3))
     count = len(images) * images.size[0] * images.size[1]
     mean = total / count
-    # A channel without any contrast must not divide by zero.
+    # A constant channel must not divide by zero.
     std = np.sqrt(np.maximum(squares / count - np.square(mean), 1e-6))
     return torch.tensor(mean, dtype=torch.float32), torch.tensor(std, dtype=torch.float32)
 
 
 def normalized(model: nn.Module, scheme: str, train: ImageSet) -> Normalized:
-    """Wrap ``model`` by the recipe's scheme: ``data`` (statistics of ``train``), ``imagenet``, ``half`` or ``none``."""
+    """Wrap ``model`` by a recipe's ``normalize``: ``data`` (of ``train``), ``imagenet``, ``half`` or ``none``."""
     if scheme == "data":
         return Normalized(model, *channel_statistics(train))
     mean, std = _FIXED[scheme]

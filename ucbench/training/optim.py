@@ -1,4 +1,4 @@
-"""One optimiser step after another: the inner loop of whole trainings and of bi-level poisoners alike."""
+"""Single optimiser steps, for whole trainings and for bi-level poisoners."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _WEIGHTS, _MOMENTUM = "weights.", "momentum."
 
 
 class Stepper:
-    """SGD on a network, one step at a time, in an engine's precision.
+    """SGD on a network, step by step, in an engine's precision.
 
     Args:
-        network: takes images in [0, 1] to scores; lies on its device already.
-        lr: learning rate, until :meth:`apply` or :meth:`step` names another.
+        network: images in [0, 1] to logits ``[B, K]``; already on its device.
+        lr: learning rate, until :meth:`apply` or :meth:`step` gets another.
         momentum: of SGD.
         weight_decay: coupled decay of all weights.
-        nesterov: look ahead along the momentum.
+        nesterov: use Nesterov momentum.
         clip_norm: largest norm of the gradient of all weights together, or None.
         autocast: the scope of the forward pass.
     """
@@ -54,11 +54,11 @@ class Stepper:
         """
         self.network.train()
         with self._autocast:
-            scores = self.network(x.contiguous(memory_format=torch.channels_last))
-        return self.apply(F.cross_entropy(scores.float(), targets), lr)
+            logits = self.network(x.contiguous(memory_format=torch.channels_last))
+        return self.apply(F.cross_entropy(logits.float(), targets), lr)
 
     def apply(self, loss: Tensor, lr: float | None = None) -> Tensor:
-        """One step along the gradient of ``loss``; returns the loss, detached."""
+        """One step on the gradient of ``loss``; returns the detached loss."""
         if lr is not None:
             for group in self._optimizer.param_groups:
                 group["lr"] = lr
@@ -70,7 +70,7 @@ class Stepper:
         return loss.detach()
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Weights, buffers and momenta, to be saved in a checkpoint; copies, which later steps leave alone."""
+        """Copies of weights, buffers and momenta, for a checkpoint."""
         arrays = {f"{_WEIGHTS}{name}": tensor for name, tensor in self.network.state_dict().items()}
         for name, weight in self.network.named_parameters():
             momentum = self._optimizer.state.get(weight, {}).get("momentum_buffer")
@@ -79,7 +79,7 @@ class Stepper:
         return {name: tensor.detach().cpu().clone().contiguous().numpy() for name, tensor in arrays.items()}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from what :meth:`state` returned; entries of other names are left alone."""
+        """Continue from the arrays of :meth:`state`; other entries are ignored."""
         tensors = {
             name.removeprefix(_WEIGHTS): torch.tensor(array)
             for name, array in arrays.items()
@@ -91,6 +91,6 @@ class Stepper:
             if momentum is None:
                 self._optimizer.state.pop(weight, None)
             else:
-                # The weight's own layout, or its sums would be taken in another order than without interruption.
+                # In the weight's layout; another would change the order of summation.
                 buffer = torch.empty_like(weight).copy_(torch.tensor(momentum))
                 self._optimizer.state[weight] = {"momentum_buffer": buffer}

@@ -1,7 +1,8 @@
-"""Training recipes as typed parameters: what a victim does with images and labels, architecture aside."""
+"""Training recipes as typed parameters, their learning rates, and the protocol of victims."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
 
 from pydantic import Field, model_validator
@@ -14,21 +15,20 @@ if TYPE_CHECKING:
 
 
 class Recipe(Params):
-    """How a model is trained. Epochs are passes over the whole set; no image is ever dropped.
+    """How a model is trained: SGD with momentum, epochs over the whole set, random crop and flip.
 
-    The optimiser is SGD with momentum. Crop and flip belong to the recipe: a crop pads each side by ``crop`` of the
-    picture's side and cuts at a random place; ``flip`` mirrors half of the pictures, and ``auto`` asks the data set
-    whether a mirrored picture keeps its label.
+    A crop pads each side by ``crop`` of the image's side and cuts at a random offset. ``flip`` mirrors half of the
+    images; ``auto`` does so if a mirrored image of the data set keeps its label.
     """
 
     epochs: int = Field(8, ge=1, description="passes over the training set")
-    batch: int = Field(64, ge=1, description="images a step; batches of an epoch differ by at most one image")
+    batch: int = Field(64, ge=1, description="images per step; batches of an epoch differ by at most one image")
     lr: float = Field(0.05, gt=0, description="peak learning rate")
     momentum: float = Field(0.9, ge=0, lt=1)
     nesterov: bool = False
     weight_decay: float = Field(5e-4, ge=0, description="coupled decay of all weights")
-    schedule: Literal["cosine", "step", "constant"] = Field("cosine", description="cosine moves at every step")
-    final_lr: float = Field(0.0, ge=0, description="where the cosine ends")
+    schedule: Literal["cosine", "step", "constant"] = Field("cosine", description="cosine changes at every step")
+    final_lr: float = Field(0.0, ge=0, description="last learning rate of the cosine")
     warmup: float = Field(0.0, ge=0, lt=1, description="share of all steps over which the rate rises linearly from 0")
     milestones: tuple[int, ...] = Field((), description="epochs (from 1) after which `step` multiplies by gamma: 75/90")
     gamma: float = Field(0.1, gt=0, le=1)
@@ -39,7 +39,7 @@ class Recipe(Params):
     normalize: Literal["data", "imagenet", "half", "none"] = Field(
         "data", description="per-channel mean and deviation: of the training images, ImageNet's, 0.5, or none"
     )
-    evaluate_every: int = Field(2, ge=1, description="epochs between two points of the history; the last always counts")
+    evaluate_every: int = Field(2, ge=1, description="epochs between evaluations; the last epoch is always evaluated")
 
     @model_validator(mode="after")
     def _milestones_fit(self) -> Self:
@@ -50,36 +50,58 @@ class Recipe(Params):
 
 @runtime_checkable
 class Victim(Protocol):
-    """``Class(params)``; architecture and training recipe."""
+    """``Class(params)``; an architecture with its training recipe."""
 
     recipe: Recipe
 
     def build(self, classes: int, size: tuple[int, int]) -> nn.Module:
-        """A freshly initialised model taking normalised images ``[B, 3, H, W]`` to logits ``[B, classes]``.
+        """A new model: normalised images ``[B, 3, H, W]`` of ``size`` (height, width) to logits ``[B, classes]``.
 
-        Initialisation draws from torch's global generator, which the core seeds and restores around the call.
+        Initialisation draws from torch's global generator, which the core seeds and restores.
         """
 
 
+def cosine(start: float, end: float, step: float, steps: float = 1) -> float:
+    """Half a cosine from ``start`` (step 0) to ``end`` (step ``steps``), at ``step``.
+
+    With the default ``steps``, ``step`` is the finished share in [0, 1].
+    """
+    return end + 0.5 * (start - end) * (1 + math.cos(math.pi * step / steps))
+
+
+def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
+    """The learning rate of optimiser step ``step`` (from 0)."""
+    total = recipe.epochs * steps_per_epoch
+    warm = round(recipe.warmup * total)
+    if step < warm:
+        return recipe.lr * (step + 1) / warm
+    if recipe.schedule == "cosine":
+        return cosine(recipe.lr, recipe.final_lr, (step - warm) / max(1, total - warm))
+    if recipe.schedule == "step":
+        passed = sum(step >= milestone * steps_per_epoch for milestone in recipe.milestones)
+        return float(recipe.lr * recipe.gamma**passed)
+    return recipe.lr
+
+
 def scale_schedule(recipe: Params, factor: float) -> dict[str, str]:
-    """The options that make a recipe ``factor`` times as long: epochs (at least one) and the milestones among them.
+    """The options that make a recipe ``factor`` times as long: epochs (at least one) and milestones.
 
     Raises:
-        UsageError: for parameters that have no epochs.
+        UsageError: for parameters without epochs.
     """
     epochs = getattr(recipe, "epochs", None)
     if not isinstance(epochs, int):
         raise UsageError("it has no epochs that a schedule could multiply")
-    longer = max(1, round(epochs * factor))
-    options = {"epochs": str(longer)}
+    scaled = max(1, round(epochs * factor))
+    options = {"epochs": str(scaled)}
     if milestones := getattr(recipe, "milestones", ()):
-        # Rounding may bring two together, or one to the end, where it would do nothing.
+        # Rounding may merge two, or move one to the end, where it has no effect.
         moved = sorted({round(m * factor) for m in milestones} - {0})
-        options["milestones"] = "/".join(str(m) for m in moved if m < longer)
+        options["milestones"] = "/".join(str(m) for m in moved if m < scaled)
     return options
 
 
-#: Recipes of the literature (methods.md, section 5), as presets any victim may take over.
+#: Recipes of the literature, as presets that any victim may use.
 PAPER_RECIPES: dict[str, dict[str, Any]] = {
     "eminn": {"epochs": 60, "batch": 128, "lr": 0.1, "clip_norm": 5.0, "normalize": "none"},
     "mi-ue": {"epochs": 200, "batch": 128, "lr": 0.5, "weight_decay": 1e-4, "final_lr": 1e-6, "normalize": "none"},

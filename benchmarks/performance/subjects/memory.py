@@ -16,7 +16,7 @@ _RUN = """
 import sys
 from ucbench import api
 
-here = api.session(device=sys.argv[2], dtype=sys.argv[3], threads=int(sys.argv[4]))
+here = api.open_session(device=sys.argv[2], dtype=sys.argv[3], threads=int(sys.argv[4]))
 cells = api.cells_of(api.axes(dataset=sys.argv[1], poisoner="lsp", victim=sys.argv[5]), here)
 (record,) = api.run_session([cell for cell in cells if cell.craft.is_clean], here)
 assert record["status"] == "ok", record

@@ -1,6 +1,6 @@
-"""Executors compute many cells: one after another, in several processes, or wherever a plugin takes them.
+"""Executors compute many cells: one after another, in several processes, or on other machines through a plugin.
 
-An executor that computes in this process calls ``ucbench.compute`` for each task and hands the record to ``on_done``.
-One with workers implements ``ucbench.Worker``, the driver's end of its transport, and gives such workers to a
-``ucbench.Dispatcher``; at the other end a ``ucbench.JobRunner`` answers.
+An executor that computes in this process calls ``ucbench.compute`` for each task and passes the record to ``on_done``.
+One with workers implements ``ucbench.Worker``, the driver's end of its transport, and runs a ``ucbench.Dispatcher``
+with such workers; each worker process answers with a ``ucbench.JobRunner``.
 """

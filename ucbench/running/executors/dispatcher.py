@@ -1,4 +1,4 @@
-"""Hands the jobs of a run to workers, whatever their transport, and reports what becomes of them."""
+"""Assigns the jobs of a run to workers, whatever their transport, and reports their results."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ucbench.running.executors.worker import READY, Job, Worker, WorkerError
 from ucbench.running.tasks import Task, title
 from ucbench.session import Session
 
-#: How often a job is handed out whose worker dies, and a worker started that dies before it is ready: a second death
-#: is their own doing.
+#: How often a job is tried whose worker dies, and a worker started that dies before it is ready. After the second
+#: death the job, or the worker, is to blame.
 ATTEMPTS = 2
-#: Seconds between looks at the clock while no worker reports.
+#: Seconds between two checks of the time limit while no worker reports.
 _TICK = 1.0
-#: Seconds without a worker that is ready after which the user is told so.
+#: Seconds without a ready worker after which the user is informed.
 _PATIENCE = 30.0
 
 
@@ -47,24 +47,24 @@ class Schedule:
                 self._ready.append(Job("craft", task))
 
     def __bool__(self) -> bool:
-        """Whether there is a job to hand out, now or once a release is crafted."""
+        """Whether any job is left, now or once a release is crafted."""
         return bool(self._ready or self._waiting)
 
     def next(self) -> Job | None:
-        """A job that can be done now; None if all others wait for releases that are being crafted."""
+        """A job that can start now; None if all others wait for releases that are being crafted."""
         return self._ready.popleft() if self._ready else None
 
     def retry(self, job: Job) -> None:
-        """Hand ``job`` out once more, before the others."""
+        """Put ``job`` before all others."""
         self._ready.appendleft(job)
 
     def crafted(self, job: Job) -> None:
-        """The release of this job is in the store: the cells that waited for it come next, while it is at hand."""
+        """The release of this job is in the store; the cells that waited for it come next, while it is in caches."""
         for task in reversed(self._shared(job)):
             self._ready.appendleft(Job("cell", task))
 
     def give_up(self, job: Job) -> list[Task]:
-        """The tasks that fail with ``job``, which are not handed out any more."""
+        """Drop ``job``; returns the tasks that fail with it."""
         return self._shared(job) if job.kind == "craft" else [job.task]
 
     def _shared(self, job: Job) -> list[Task]:
@@ -73,18 +73,18 @@ class Schedule:
 
 
 class Dispatcher:
-    """Has tasks computed by workers, each release once.
+    """Computes tasks on workers, each release once.
 
-    A worker that dies, exceeds the limit or answers what it was not asked costs its own job only; another process takes
-    its place. A job whose worker died is handed out once more, and a second death is recorded as its failure.
+    A worker that dies, exceeds the limit or sends an unexpected reply costs only its own job; another process replaces
+    it. A job whose worker died is tried once more; a second death becomes its failure.
 
     Args:
-        tasks: what to compute.
-        session: gives the store, and describes failures.
+        tasks: the cells to compute.
+        session: its store holds the releases.
         on_done: called once with each task and its record.
-        workers: of one class, not started yet; more than there are tasks are not needed.
-        limit: seconds a job may take; None: no limit.
-        waiting: what to say if no worker is ready after half a minute.
+        workers: of one class, not started yet; at most one per task is used.
+        limit: seconds a job may take; None for no limit.
+        waiting: message if no worker is ready after half a minute.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Dispatcher:
         self._differences: set[str] = set()
 
     def run(self) -> None:
-        """Work until every task has its record.
+        """Run until every task has its record.
 
         Raises:
             UsageError: if no worker can be started.
@@ -165,13 +165,13 @@ class Dispatcher:
         worker.failed_starts = 0
         for name, version in installed.items():
             here = versions().get(name, "not installed")
-            difference = f"A worker has {name} {version}, this machine {here}; each record says what it was made with."
+            difference = f"A worker has {name} {version}, this machine {here}; every record names its versions."
             if version != here and difference not in self._differences:
                 self._differences.add(difference)
                 self._session.progress.say(difference)
 
     def on_worker_death(self, worker: Worker, reason: str) -> None:
-        """Hand its job out again or give it up, and put another process in its place."""
+        """Retry its job or give it up, and replace its process."""
         job = worker.job
         if job is not None:
             text = f"The worker died ({reason}) while it computed {title(job.task.cell)}."
@@ -188,7 +188,7 @@ class Dispatcher:
             self._replace(worker)
 
     def _dismiss(self, worker: Worker, reason: str) -> None:
-        """Go on without a worker that cannot be started."""
+        """Continue without a worker that cannot be started."""
         worker.stop()
         self._workers.remove(worker)
         text = f"A worker cannot be started: {reason}"
@@ -197,7 +197,7 @@ class Dispatcher:
         self._session.progress.say(text)
 
     def _replace(self, worker: Worker) -> None:
-        """Put another process in the place of this worker's, as long as there are jobs for it."""
+        """Replace this worker's process, if any job is left for it."""
         worker.stop()
         if self._schedule:
             worker.start()

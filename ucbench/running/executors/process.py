@@ -1,4 +1,4 @@
-"""Several processes of this machine, each with its own threads or its own accelerator."""
+"""Several processes on this machine, each with its own threads or accelerator."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class ProcessParams(Params):
 
 
 class Processes:
-    """Workers of this machine that share the store; :class:`ucbench.running.executors.Dispatcher` says how deaths are met."""
+    """Processes on this machine that share the store; see :class:`ucbench.Dispatcher` for workers that die."""
 
     def __init__(self, params: ProcessParams) -> None:
         self.params = params
 
     def run(self, tasks: Sequence[Task], session: Session, on_done: OnDone) -> None:
-        """As :meth:`ucbench.running.executors.Executor.run`.
+        """As :meth:`ucbench.running.executors.serial.Executor.run`.
 
         Raises:
             UsageError: if no process can be started.
@@ -50,13 +50,14 @@ class Processes:
         Dispatcher(tasks, session, on_done, workers, self.params.limit).run()
 
     def _numerics(self, numerics: Numerics) -> list[Numerics]:
-        """Of each worker: the run's, on its own device where there are several."""
+        """One per worker: the run's, with the devices in turn if there are several."""
         if not numerics.device.startswith("cuda"):
             return [numerics] * (self.params.workers or max(1, available_cores() // numerics.threads))
         import torch
 
-        named = ":" in numerics.device
-        devices = [numerics.device] if named else [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+        devices = (
+            [numerics.device] if ":" in numerics.device else [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+        )
         count = self.params.workers or len(devices)
         return [replace(numerics, device=devices[i % len(devices)]) for i in range(count)]
 
@@ -76,7 +77,7 @@ class ProcessWorker(Worker):
         other.close()
 
     def send(self, request: Request) -> None:
-        with suppress(OSError):  # it died while it was idle
+        with suppress(OSError):  # the process died while it was idle
             self._connection.send(request)
 
     def receive(self) -> Reply:
@@ -84,7 +85,7 @@ class ProcessWorker(Worker):
             if self._connection.poll():
                 reply: Reply = self._connection.recv()
                 return reply
-        except Exception:  # the end of the pipe, or what a process wrote that was killed meanwhile
+        except Exception:  # the end of the pipe, or an incomplete message of a process that was killed
             self._process.join(1)
         self.stop()
         raise WorkerError(_cause(self._process.exitcode))
@@ -100,19 +101,19 @@ class ProcessWorker(Worker):
         for worker in workers:
             ends |= dict.fromkeys((worker._connection, worker._process.sentinel), worker)
         reporting = {ends[end] for end in wait(list(ends), seconds)}
-        # A process that a component forked holds the ends of its dead worker open.
+        # A process that a component forked keeps the pipe of its dead worker open.
         return reporting | {worker for worker in workers if not worker._process.is_alive()}
 
 
 def _cause(code: int | None) -> str:
     if code is not None and code < 0:
-        return f"killed by {signal.Signals(-code).name}" + (", perhaps for want of memory" if code == -9 else "")
+        return f"killed by {signal.Signals(-code).name}" + (", perhaps for lack of memory" if code == -9 else "")
     return f"exit code {code}"
 
 
 def _serve(connection: Connection, home: Path, numerics: Numerics) -> None:
-    """A worker's life: requests come in, replies go out."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle, which then stops its workers
+    """The main function of a worker process: receive requests, send replies."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver handles Ctrl-C and stops its workers
     runner = JobRunner(home, numerics)
     with suppress(EOFError, OSError):  # the driver is gone
         connection.send(runner.ready())

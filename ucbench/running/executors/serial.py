@@ -1,4 +1,4 @@
-"""What an executor is, and the simplest one: one cell after another, in this process."""
+"""The contract of executors, and the default one: one cell after another, in this process."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from ucbench.running.compute import compute
 from ucbench.running.tasks import Task, title
 from ucbench.session import Session
 
-#: Called with each task and its record as soon as the record is there.
+#: Called with each task and its record as soon as the record exists.
 OnDone = Callable[[Task, Record], None]
 
 
 class Executor(Protocol):
-    """``Class(params)``; computes tasks, in any order and anywhere, on the store and with the numerics of ``session``."""
+    """``Class(params)``; computes tasks in any order, anywhere, with the store and numerics of ``session``."""
 
     def run(self, tasks: Sequence[Task], session: Session, on_done: OnDone) -> None:
         """Compute every task and call ``on_done`` once for each, in this process.
 
-        A task that fails, for whatever reason, has a record of status ``failed``; the others go on. An interruption
-        passes through and leaves nothing half-written.
+        A task that fails, for whatever reason, gets a record of status ``failed``; the others go on. An interruption
+        passes through and leaves no incomplete files.
         """
 
 
 class Serial:
-    """Computes tasks in their order."""
+    """Computes tasks in order."""
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = params

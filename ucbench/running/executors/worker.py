@@ -1,4 +1,4 @@
-"""A worker: the messages that pass between it and the driver, and both of its ends. Imports no torch."""
+"""Workers: both ends of one, and the messages between them. Imports no torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ucbench.running.tasks import Task, task_of
 
 @dataclass(frozen=True)
 class Job:
-    """What one worker does at a time: crafts a release that several cells wait for, or computes a cell."""
+    """One unit of work: crafting a release that cells wait for, or computing a cell."""
 
     kind: Literal["craft", "cell"]
     task: Task
@@ -33,12 +33,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Request:
-    """A job on its way to a worker.
+    """A job sent to a worker.
 
     Attributes:
         id: of the job.
-        attempt: how often the job was handed out, this time included.
-        job: pickled, because unpickling imports what the worker has to be ready for.
+        attempt: number of the attempt, from 1.
+        job: pickled, because unpickling imports modules, which may fail and must fail inside :meth:`JobRunner.run`.
     """
 
     id: str
@@ -48,11 +48,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a worker says: that it is ready, or what came of the request with this id and attempt.
+    """A worker's message: that it is ready, or the outcome of the request with this id and attempt.
 
     Attributes:
-        outcome: the record of a cell, None for a release that is in the store, or type and text of an error; of a
-            worker that is ready, its versions of the libraries that can move a number.
+        outcome: the record of a cell, None for a release that is in the store, or type and text of an error. Of a
+            worker that is ready: its versions of the libraries that can change numbers.
     """
 
     id: str
@@ -60,7 +60,7 @@ class Reply:
     outcome: Any
 
 
-#: Id and attempt of a worker's first reply: it is ready.
+#: Id and attempt of a worker's first reply, which says that it is ready.
 READY = ("ready", 0)
 
 
@@ -69,13 +69,13 @@ class WorkerError(Exception):
 
 
 class Worker(ABC):
-    """The driver's end of a worker, which is starting, idle or at a job. A transport implements the abstract methods.
+    """The driver's end of a worker, which is starting, idle or busy. A transport implements the abstract methods.
 
     Attributes:
-        job: what it was given; None while it is starting or idle.
+        job: its current job; None while it is starting or idle.
         awaited: id and attempt of its next reply; None while it is idle.
-        since: when it was given its job, in seconds of the dispatcher's clock.
-        failed_starts: how often in a row it died before it was ready.
+        since: when it got its job, in seconds of the dispatcher's clock.
+        failed_starts: how many times in a row it died before it was ready.
     """
 
     job: Job | None = None
@@ -85,11 +85,11 @@ class Worker(ABC):
 
     @abstractmethod
     def launch(self) -> None:
-        """Start a process whose first reply is :meth:`JobRunner.ready`; it may come at any time later."""
+        """Start a process whose first reply is that of :meth:`JobRunner.ready`; the reply may come at any time."""
 
     @abstractmethod
     def send(self, request: Request) -> None:
-        """Pass a request to :meth:`JobRunner.run`. A process that has died is reported by :meth:`receive`, not here."""
+        """Pass a request to :meth:`JobRunner.run`. If the process has died, :meth:`receive` reports it, not this."""
 
     @abstractmethod
     def receive(self) -> Reply:
@@ -101,12 +101,12 @@ class Worker(ABC):
 
     @abstractmethod
     def stop(self) -> None:
-        """End the process by force, if it has not ended."""
+        """Kill the process, if it still runs."""
 
     @classmethod
     @abstractmethod
     def wait(cls, workers: Sequence[Self], seconds: float) -> Collection[Self]:
-        """Those of the workers that have replied or died, as soon as there are any; none after so many seconds."""
+        """The workers that have replied or died, as soon as there are any; empty after ``seconds``."""
 
     def start(self) -> None:
         """Start a process."""
@@ -114,29 +114,29 @@ class Worker(ABC):
         self.launch()
 
     def give(self, job: Job, attempt: int) -> None:
-        """Hand the job to the process, which is idle."""
+        """Send the job to the process, which is idle."""
         self.job, self.awaited = job, (job.id, attempt)
         self.send(Request(job.id, attempt, pickle.dumps(job)))
 
     def answer(self) -> Any:
-        """The outcome that was awaited; the worker is idle afterwards.
+        """The awaited outcome; the worker is idle afterwards.
 
         Raises:
-            WorkerError: if there is none, or if the reply is to anything else than what this worker was given: a
-                process that answers twice, as one that was forked does, would shift its answers to other jobs.
+            WorkerError: if the process has ended, or replied to another request. A process that replies twice, because
+                a component forked it, would otherwise answer the wrong jobs.
         """
         reply = self.receive()
         if (reply.id, reply.attempt) != self.awaited:
-            raise WorkerError(f"it answered '{reply.id}', attempt {reply.attempt}, which it was not asked")
+            raise WorkerError(f"it replied to '{reply.id}', attempt {reply.attempt}, which was not its request")
         self.job, self.awaited = None, None
         return reply.outcome
 
 
 class JobRunner:
-    """The far end of a worker: does the jobs that come in, on the run's store and with the run's numerics.
+    """The process end of a worker: does the requested jobs with the run's store and numerics.
 
     Args:
-        home: folder of the store, as this process sees it.
+        home: folder of the store, on this machine.
         numerics: of the run, with the device of this process.
     """
 
@@ -155,24 +155,24 @@ class JobRunner:
         return Reply(*READY, versions())
 
     def run(self, request: Request) -> Reply:
-        """Do a job. What it raises is its outcome, an interruption excepted."""
+        """Do a job. An exception other than an interruption becomes the outcome."""
         try:
             outcome = self._do(pickle.loads(request.job))
         except Exception as error:
             text = str(error) if isinstance(error, UcbenchError) else traceback.format_exc()
             outcome = type(error).__name__, text
         if os.getpid() != self._process:
-            os._exit(1)  # a component forked and let the fork return: only the worker itself may answer
+            os._exit(1)  # a component forked and let the fork return: only the worker itself may reply
         return Reply(request.id, request.attempt, outcome)
 
     def _do(self, job: Job) -> Any:
         from ucbench.running.compute import compute, craft
 
-        here = task_of(job.task.cell, self._session)
-        if (here.key, here.release_key) != (job.task.key, job.task.release_key):
+        task = task_of(job.task.cell, self._session)
+        if (task.key, task.release_key) != (job.task.key, job.task.release_key):
             return (
                 "NodeDiffers",
                 f"The cell has another key in a worker on {platform.node()} than where the run was started: data,"
-                " plugins or versions differ. Install the same everywhere, and leave data unchanged during a run.",
+                " plugins or versions differ. Install the same everywhere, and do not change data during a run.",
             )
         return craft(job.task, self._session) if job.kind == "craft" else compute(job.task, self._session)

@@ -1,4 +1,4 @@
-"""The component keeps the contract of its kind; it must be installed (`pip install -e .`)."""
+"""The component keeps the contract of its kind. It must be installed: `pip install -e .`"""
 
 import pytest
 from ucbench import installed
@@ -6,5 +6,5 @@ from ucbench.testing import check_poisoner
 
 
 @pytest.mark.parametrize("reference", ["fourier", "fourier@fixed", "fourier:waves=3,phases=3,channels=signs"])
-def test_the_component_keeps_its_contract(reference):
+def test_component_keeps_its_contract(reference):
     check_poisoner(installed().resolve("poisoner", reference))

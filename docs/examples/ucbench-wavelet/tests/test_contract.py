@@ -1,4 +1,4 @@
-"""The component keeps the contract of its kind; it must be installed (`pip install -e .`)."""
+"""The component keeps the contract of its kind. It must be installed: `pip install -e .`"""
 
 import pytest
 from ucbench import installed
@@ -6,5 +6,5 @@ from ucbench.testing import check_defense
 
 
 @pytest.mark.parametrize("reference", ["wavelet-denoise", "wavelet-denoise@visu", "wavelet-denoise:8:colours=rgb"])
-def test_the_component_keeps_its_contract(reference):
+def test_component_keeps_its_contract(reference):
     check_defense(installed().resolve("defense", reference))

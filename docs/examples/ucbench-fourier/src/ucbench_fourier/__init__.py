@@ -1,4 +1,4 @@
-"""A wave for every class or cluster: universal noise from a Fourier basis, made to poison a training set.
+"""A wave for every class or cluster: noise from a Fourier basis that poisons a training set.
 
 This module imports no torch, so that `ucbench list` stays quick.
 """
@@ -12,7 +12,7 @@ from ucbench import PoisonerSpec, hookimpl
 def ucbench_poisoners() -> Iterator[PoisonerSpec]:
     yield PoisonerSpec(
         name="fourier",
-        summary="Waves whose frequency tells the class (or cluster), in a phase of every image's own",
+        summary="Waves whose frequency identifies the class (or cluster), with a phase per image",
         load="ucbench_fourier.poisoner:Fourier",
         params="ucbench_fourier.params:FourierParams",
         paper="after Y. Tsuzuku, I. Sato: On the Structural Sensitivity of Deep Convolutional Networks to the "
@@ -23,8 +23,8 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         granularity="sample",
         budget="linf",
         native_epsilon=8,
-        fidelity="neither paper poisons: both add one basis function to the pictures that a trained network is shown, "
-        "to see which it is sensitive to. Here every group of training pictures gets frequencies of its own, drawn "
-        "without a look at any network; the linf radius is Tsuzuku and Sato's kind of budget, Yin et al. fix the l2 "
-        "length; channels=signs draws a sign for a group's channel, where Yin et al. draw one for a picture's",
+        fidelity="neither paper poisons: both add one basis function to the test images of a trained network, to see "
+        "which it is sensitive to. Here every group of training images gets its own frequencies, drawn at random and "
+        "independent of any network; the linf radius is Tsuzuku and Sato's kind of budget, Yin et al. fix the l2 "
+        "length; channels=signs draws a sign per channel and group, where Yin et al. draw one per channel and image",
     )

@@ -12,18 +12,20 @@ from ucbench import Params
 class FourierParams(Params):
     """What `ucbench show poisoner fourier` lists."""
 
-    low: float = Field(1.0, gt=0, description="lowest frequency, in cycles a picture, in any direction")
+    low: float = Field(1.0, gt=0, description="lowest frequency, in cycles per image, in any direction")
     high: float = Field(
         8.0,
         gt=0,
-        description="highest frequency; what a picture of that size cannot hold (half its pixels) is left out",
+        description="highest frequency; those that an image of its size cannot hold (half its pixels) are left out",
     )
     waves: int = Field(1, ge=1, description="basis functions summed for every class or cluster")
     phases: int = Field(
-        8, ge=1, description="phases, evenly spaced, of which every image has one; 1: the same noise for a whole class"
+        8,
+        ge=1,
+        description="evenly spaced phases, of which every image has one; 1: the same noise for the whole class",
     )
     channels: Literal["grey", "signs"] = Field(
-        "grey", description="the same wave in all channels, or turned over in some, as is drawn for every class"
+        "grey", description="the same wave in all channels, or inverted in some, drawn for every class"
     )
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"fixed": {"phases": 1}}

@@ -1,4 +1,4 @@
-"""Wavelet shrinkage of the published pictures, before anything is trained on them.
+"""Wavelet shrinkage of the published images, before anything is trained on them.
 
 This module imports neither torch nor PyWavelets, so that `ucbench list` stays quick and works without either.
 """
@@ -12,7 +12,7 @@ from ucbench import DefenseSpec, hookimpl
 def ucbench_defenses() -> Iterator[DefenseSpec]:
     yield DefenseSpec(
         name="wavelet-denoise",
-        summary="Shrink the wavelet coefficients of every training picture, once: what is small counts as noise",
+        summary="Shrink the wavelet coefficients of every training image, once: small ones count as noise",
         load="ucbench_wavelet.defense:WaveletDenoising",
         params="ucbench_wavelet.params:WaveletParams",
         paper="S. G. Chang, B. Yu, M. Vetterli: Adaptive Wavelet Thresholding for Image Denoising and Compression. "

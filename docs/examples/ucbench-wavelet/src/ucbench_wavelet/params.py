@@ -14,12 +14,12 @@ class WaveletParams(Params):
 
     rule: Literal["bayes", "visu"] = Field(
         "bayes",
-        description="a threshold for every subband (BayesShrink), or one for the picture (VisuShrink: smoother)",
+        description="a threshold per subband (BayesShrink), or one per image (VisuShrink: smoother)",
     )
     wavelet: Literal["haar", "db2", "db4", "sym4", "sym8", "coif1"] = Field(
-        "db2", description="orthogonal wavelet, by PyWavelets' name; pictures of 2 and 3 pixels a side allow haar only"
+        "db2", description="orthogonal wavelet, by PyWavelets' name; images of 2 or 3 pixels per side allow only haar"
     )
-    levels: int = Field(3, ge=1, description="levels at most; small pictures have fewer (db2 at 8 pixels: 1)")
+    levels: int = Field(3, ge=1, description="levels at most; small images have fewer (db2 at 8 pixels: 1)")
     sigma: float | None = Field(
         None,
         gt=0,

@@ -1,0 +1,154 @@
+"""Bringing the images of a data set to one size, as one array."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ucbench.data.images import Picture, Pixels
+from ucbench.data.imageset import UInt8Images
+from ucbench.errors import DataError
+
+Resample = Literal["bicubic", "bilinear"]
+
+#: Largest default side for images of several sizes: the ImageNet crop.
+LARGEST_DEFAULT_SIDE = 224
+
+_RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+_BLOCK = 64
+#: Encoded plus decoded bytes per image below which the interpreter dominates and threads only slow it down.
+_SMALL = 16 * 1024
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How the images of a set are brought to one size.
+
+    An image is scaled, with its proportions, until it just covers ``cover``; then its middle ``crop`` is cut out. Both
+    are one resampling step (Pillow's, antialiased when shrinking), so no pixel is interpolated twice. An image that
+    needs no scaling is only cropped; one that has the size keeps its pixels.
+
+    Attributes:
+        cover: height and width in pixels.
+        crop: height and width in pixels, neither larger than in ``cover``.
+        resample: the interpolation.
+        note: the choice in words, to be printed.
+    """
+
+    cover: tuple[int, int]
+    crop: tuple[int, int]
+    resample: Resample = "bicubic"
+    note: str = ""
+
+    def apply(self, pixels: Pixels) -> Pixels:
+        """Bring uint8 ``[H, W, 3]`` of any size to ``[*crop, 3]``."""
+        height, width = pixels.shape[:2]
+        scale = max(self.cover[0] / height, self.cover[1] / width)
+        if scale == 1:
+            top, left = (height - self.crop[0]) // 2, (width - self.crop[1]) // 2
+            return pixels[top : top + self.crop[0], left : left + self.crop[1]]
+        box_height, box_width = min(height, self.crop[0] / scale), min(width, self.crop[1] / scale)
+        top_edge, left_edge = (height - box_height) / 2, (width - box_width) / 2
+        box = (left_edge, top_edge, left_edge + box_width, top_edge + box_height)
+        resized = Image.fromarray(pixels).resize(self.crop[::-1], _RESAMPLING[self.resample], box=box)
+        return np.asarray(resized)
+
+
+def choose_framing(
+    training: Sequence[Picture],
+    size: int | None = None,
+    resize: int | None = None,
+    resample: Resample = "bicubic",
+) -> Framing:
+    """Decide how the images of a data set get one size; both splits use the result.
+
+    With ``size``, the short side becomes ``resize`` (or ``size``), and the middle ``size`` x ``size`` is cut out.
+    Without, training images of one size keep it; otherwise the short side becomes the smallest short side of the
+    training images, at most 224, and the middle square is cut out.
+
+    Args:
+        training: the images of the *training* split; only their sizes are read, and only if ``size`` is None.
+        size: side in pixels, or None.
+        resize: short side in pixels before the crop; needs ``size``, and is at least as large.
+        resample: the interpolation.
+
+    Raises:
+        DataError: if ``size`` is None and there are no images, or one cannot be read.
+    """
+    if size is not None:
+        side = resize or size
+        return Framing(
+            (side, side),
+            (size, size),
+            resample,
+            f"short side {side} px ({resample}), middle {size}x{size} kept",
+        )
+    if not training:
+        raise DataError("The training split holds no images.")
+    sizes = _sizes(training)
+    height, width = sizes.min(axis=0).tolist()
+    if (sizes == sizes[0]).all():
+        return Framing((height, width), (height, width), resample, f"pictures are {height}x{width} (height x width)")
+    side = min(LARGEST_DEFAULT_SIDE, height, width)
+    return Framing(
+        (side, side),
+        (side, side),
+        resample,
+        f"pictures of several sizes: short side {side} px ({resample}), middle {side}x{side} kept",
+    )
+
+
+def assemble(pictures: Sequence[Picture], framing: Framing) -> UInt8Images:
+    """Read images into one uint8 array ``[N, 3, *framing.crop]``, in order.
+
+    Large images are decoded in threads. Besides the result, memory holds one decoded image per thread.
+
+    Raises:
+        DataError: if an image cannot be read; the text names the first one.
+    """
+    height, width = framing.crop
+    images = np.empty((len(pictures), 3, height, width), np.uint8)
+
+    def read(row: int) -> None:
+        images[row] = framing.apply(pictures[row].pixels()).transpose(2, 0, 1)
+
+    for_each(read, pictures, decoded_bytes=3 * height * width)
+    return images
+
+
+def _sizes(pictures: Sequence[Picture]) -> NDArray[np.int64]:
+    sizes = np.empty((len(pictures), 2), np.int64)
+
+    def read(row: int) -> None:
+        sizes[row] = pictures[row].size()
+
+    for_each(read, pictures, decoded_bytes=0)
+    return sizes
+
+
+def for_each(work: Callable[[int], None], pictures: Sequence[Picture], decoded_bytes: int) -> None:
+    """Call ``work`` with every row number, in threads where that is faster; raises the error of the first row."""
+
+    def work_on(rows: range) -> None:
+        for row in rows:
+            work(row)
+
+    if _encoded_bytes(pictures) + decoded_bytes * len(pictures) < _SMALL * len(pictures):
+        work_on(range(len(pictures)))
+        return
+    blocks = [range(start, min(start + _BLOCK, len(pictures))) for start in range(0, len(pictures), _BLOCK)]
+    with ThreadPoolExecutor() as pool:
+        for _ in pool.map(work_on, blocks):
+            pass
+
+
+def _encoded_bytes(pictures: Sequence[Picture]) -> float:
+    """Bytes in memory; infinite where files must be opened, since threads hide their latency."""
+    return sum(float("inf") if isinstance(picture.source, Path) else len(picture.source) for picture in pictures)
