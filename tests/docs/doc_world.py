@@ -84,8 +84,9 @@ class World:
         for name, value in {**ENVIRONMENT, "UCBENCH_HOME": str(folder / "store"), "UCBENCH_DATA": ""}.items():
             patch.setenv(name, value)
         patch.chdir(folder)
-        patch.setattr(api, "run", _pretended_run)
-        patch.setattr(api, "craft", _quick_craft(api.craft))
+        # The package keeps a public name from its first use on, so its own is patched.
+        patch.setattr(ucbench, "run", _pretended_run)
+        patch.setattr(ucbench, "craft", _quick_craft(ucbench.craft))
         plan = api.plan_session
         patch.setattr(api, "run_session", lambda cells, here, **options: _planned_run(plan, cells, here, **options))
         patch.setattr(api, "plan_session", lambda cells, here, **options: _plan_at_hand(plan, cells, here, **options))
