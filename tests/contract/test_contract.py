@@ -19,6 +19,7 @@ from ucbench.testing import CHECKS, check_victim, sample_images
 #: References that make a component small; any other is taken with its preset ``quick``, if it has one.
 SMALL = {
     ("poisoner", "uc"): "uc:steps=2,clusters=3,width=4,residual_blocks=1",
+    ("defense", "kornia"): "kornia:RandomPerspective",
     ("executor", "process"): "process:workers=2",
     ("executor", "ray"): "ray:2",
     ("labeling", "coarse"): "coarse:parity",

@@ -1,0 +1,131 @@
+"""Applying an augmentation of kornia to a batch: random per image, in [0, 1], repeatable."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ucbench import UsageError, seeded
+from ucbench_kornia.catalogue import MIXING, options_of
+
+if TYPE_CHECKING:
+    from ucbench import Run
+    from ucbench_kornia.params import KorniaParams
+
+#: Augmentations that choose something once per call: operations, their order, the size of a kernel.
+_ONE_BY_ONE = frozenset(
+    {"AutoAugment", "ColorJiggle", "ColorJitter", "RandAugment", "RandomMotionBlur", "TrivialAugment"}
+)
+
+_CONTAINERS: Mapping[str, Callable[[Any], Any]] = {"tuple": tuple, "list": list, "tensor": torch.tensor}
+
+
+class Kornia:
+    """One augmentation of kornia (Riba et al. 2020), with its constructor's parameters.
+
+    Everything is drawn per image: what kornia draws once per call (``_ONE_BY_ONE``) is called for one image at a time,
+    and ``p`` of the mixing ones, which kornia applies to whole batches, is the probability of each image. Values that
+    leave [0, 1] are clamped. kornia draws from torch's global generators only; they are seeded from the given one, and
+    restored.
+
+    RandomBrightness adds, RandomContrast scales without regard to the mean, and RandomSaturation works in HSV: none of
+    them is Pillow's operation. Images that RandomClahe, RandomEqualize, RandomMosaic and RandomPosterize change have no
+    gradient, nor where a policy chooses one of those.
+
+    Raises:
+        UsageError: if kornia refuses the parameters.
+    """
+
+    def __new__(cls, params: KorniaParams) -> Kornia:
+        # Which methods there are says what stages a defense has.
+        return super().__new__(_Mixing if params.augmentation in MIXING else _Augmenting)
+
+    def __init__(self, params: KorniaParams) -> None:
+        self.params = params
+        self._module((32, 32))  # refuses its parameters now rather than in the first batch
+
+    def _module(self, size: tuple[int, int]) -> Any:
+        """A new instance for images of ``size``: cheap, and without the state of earlier calls.
+
+        It stays on the CPU, where kornia draws; it moves what it drew to the images.
+        """
+        name = self.params.augmentation
+        package = importlib.import_module("kornia.augmentation")
+        options = options_of(name)
+        given = {
+            key: _CONTAINERS[options[key].container](value) if isinstance(value, tuple) else value
+            for key, value in self.params.options.items()
+        }
+        if "size" in options and given.get("size") is None:
+            given["size"] = size
+        if name in MIXING:
+            given["p"] = 1.0
+        if name == "RandomCutMixV2":
+            given["use_correct_lambda"] = True
+        try:
+            return (getattr(package, name, None) or getattr(package.auto, name))(**given)
+        except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise UsageError(f"kornia refuses {name} with {given}: {error}") from error
+
+    @staticmethod
+    def _scope(generator: torch.Generator) -> AbstractContextManager[None]:
+        return seeded(int(torch.randint(2**63 - 1, (), generator=generator)))
+
+
+class _Augmenting(Kornia):
+    def augment(self, x: Tensor, run: Run, generator: torch.Generator) -> Tensor:
+        """Images ``[B, 3, H, W]`` in [0, 1], float32.
+
+        Raises:
+            UsageError: if the augmentation changes their size.
+        """
+        module = self._module((x.shape[2], x.shape[3]))
+        parts = x.split(1) if self.params.augmentation in _ONE_BY_ONE else (x,)
+        with self._scope(generator):
+            out = torch.cat([module(part) for part in parts])
+        if out.shape != x.shape:
+            raise UsageError(
+                f"kornia's {self.params.augmentation} makes images of {list(out.shape[2:])} pixels from "
+                f"{list(x.shape[2:])}: leave its size out."
+            )
+        return out.clamp(0, 1)
+
+
+class _Mixing(Kornia):
+    def mix(self, x: Tensor, targets: Tensor, run: Run, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Mixed images ``[B, 3, H, W]`` and targets ``[B, K]``, weighted by each source's share of the pixels.
+
+        An image is mixed with probability ``p``, with others that are mixed too. What nothing is pasted on counts as
+        the image's own.
+        """
+        chosen = (torch.rand(len(x), generator=generator) < self.params.model_dump()["p"]).nonzero().flatten()
+        if not len(chosen):
+            return x, targets
+        index = chosen.to(x.device)
+        with self._scope(generator):
+            mixed, weights = self._mixed(x[index])
+        # In float64, which no reduced precision of products touches.
+        weighted = weights.to(x.device) @ targets[index].double()
+        return x.index_copy(0, index, mixed.clamp(0, 1)), targets.index_copy(0, index, weighted.to(targets))
+
+    def _mixed(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mixed images, and the share of each image of ``x`` in each of them, float64 ``[B, B]`` on the CPU."""
+        module, count = self._module((x.shape[2], x.shape[3])), len(x)
+        if self.params.augmentation == "RandomMixUpV2":
+            numbers = torch.arange(count)
+            mixed, labels = module(x, numbers, data_keys=["input", "class"])
+            _, partner, share = labels.double().unbind(1)
+            weights = torch.diag(1 - share)
+            weights[numbers, partner.long()] += share
+            return mixed, weights
+        # The same pasting of images that are all of one value, from 1: what comes from where.
+        marks = torch.arange(1.0, count + 1).view(-1, 1, 1, 1).expand(-1, 1, *x.shape[2:])
+        sources = module(marks).long().flatten(1)
+        shares = torch.zeros(count, count + 1, dtype=torch.float64)
+        shares.scatter_add_(1, sources, torch.full(sources.shape, 1 / sources.shape[1], dtype=torch.float64))
+        return module(x, params=module._params), shares[:, 1:] + torch.diag(shares[:, 0])
