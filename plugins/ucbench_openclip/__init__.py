@@ -13,7 +13,6 @@ _CLIP = (
     "A. Radford et al.: Learning Transferable Visual Models From Natural Language Supervision. ICML 2021. "
     "arXiv 2103.00020"
 )
-_EXTRA = "ucbench[clip]"
 
 
 @hookimpl
@@ -26,8 +25,6 @@ def ucbench_surrogates() -> Iterator[SurrogateSpec]:
         paper=_CLIP,
         aliases=("clip",),
         label_access="none",
-        requires=("open_clip",),
-        extra=_EXTRA,
     )
 
 
@@ -41,8 +38,6 @@ def ucbench_labelings() -> Iterator[LabelingSpec]:
         paper=f"{_CLIP} (its section 3.1)",
         aliases=("clip-zero-shot",),
         source="machine",
-        requires=("open_clip",),
-        extra=_EXTRA,
     )
     yield LabelingSpec(
         name="coarse-by-name",
@@ -51,6 +46,4 @@ def ucbench_labelings() -> Iterator[LabelingSpec]:
         params="ucbench_openclip.params:CoarseByNameParams",
         paper=_CLIP,
         source="semantic",
-        requires=("open_clip",),
-        extra=_EXTRA,
     )

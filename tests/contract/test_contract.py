@@ -52,8 +52,7 @@ def files(tmp_path_factory) -> Path:
         (home / "parquet").mkdir(exist_ok=True)
         pq.write_table(pa.Table.from_pylist(rows), home / "parquet" / f"{split}-0.parquet")
     save_file(timm.create_model("test_efficientnet", num_classes=7).state_dict(), home / "timm.safetensors")
-    if importlib.util.find_spec("open_clip"):
-        _save_clip(home / "openclip")
+    _save_clip(home / "openclip")
     if importlib.util.find_spec("diffusers"):
         _save_denoiser(home / "denoiser")
     # Within half the native budget, which the check also tries.
@@ -106,8 +105,6 @@ def reference(request, files) -> ComponentRef | str:
     if (kind, name) == ("poisoner", "shuffled"):
         pytest.skip("the core makes it from another poisoner's release; tests/unit/test_stages.py tests it")
     if (kind, name) in (("surrogate", "openclip"), ("labeling", "zero-shot"), ("labeling", "coarse-by-name")):
-        if not (files / "openclip").exists():
-            pytest.skip(f"{kind} {name} needs open_clip")
         return ComponentRef(name, options=(("checkpoint", str(files / "openclip" / "weights.safetensors")),))
     if (kind, name) == ("defense", "diffusion-purify"):
         if not (files / "denoiser").exists():

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import open_clip
 import pytest
 import torch
 from PIL import Image
@@ -24,7 +25,6 @@ from ucbench.plugins.grammar import parse
 from ucbench.plugins.registry import installed
 from ucbench.testing import check_surrogate
 
-open_clip = pytest.importorskip("open_clip", reason="needs open_clip: pip install 'ucbench[clip]'")
 OpenClip = pytest.importorskip("ucbench_openclip.surrogate").OpenClip
 
 TEXT = {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}

@@ -13,7 +13,6 @@ from ucbench.errors import UsageError
 from ucbench.plugins.registry import installed
 from ucbench.testing import make_run
 
-pytest.importorskip("open_clip", reason="needs open_clip: pip install 'ucbench[clip]'")
 labelings = pytest.importorskip("ucbench_openclip.labelings")
 
 CLASSES = ("truck", "cat", "lorry", "dog", "owl")

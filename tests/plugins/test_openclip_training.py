@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import open_clip
 import pytest
 import torch
 from click.testing import CliRunner
@@ -21,7 +22,6 @@ from ucbench.progress import Silent
 from ucbench.testing import sample_images
 from ucbench.training.engine import Engine
 
-open_clip = pytest.importorskip("open_clip", reason="needs open_clip: pip install 'ucbench[clip]'")
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "train_small_clip.py"
 
 

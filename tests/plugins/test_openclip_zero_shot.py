@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import open_clip
 import pytest
 import torch
 import torch.nn.functional as F
@@ -20,7 +21,6 @@ from ucbench.plugins.registry import installed
 from ucbench.testing import check_labeling, make_run
 from ucbench.training.context import Run
 
-open_clip = pytest.importorskip("open_clip", reason="needs open_clip: pip install 'ucbench[clip]'")
 labelings = pytest.importorskip("ucbench_openclip.labelings")
 prompts = pytest.importorskip("ucbench_openclip.surrogate").prompts
 
