@@ -2,6 +2,7 @@
 
 from .api import craft as craft
 from .api import plan as plan
+from .api import read_results as read_results
 from .api import run as run
 from .crafting.bilevel import BiLevel as BiLevel
 from .crafting.clustering import Clusters as Clusters

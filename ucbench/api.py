@@ -79,11 +79,29 @@ def run(
     Raises:
         UsageError: for names or values that do not exist.
     """
-    from ucbench.results.table import columns, rows
-
     session = open_session(device=device, dtype=dtype, threads=threads, progress=progress)
     folder = Path(out) if out is not None else None
     records = run_session(cells_of(axes(**axis), session), session, out=folder, executor=executor, rerun=rerun)
+    return _frame(records)
+
+
+def read_results(path: str | Path) -> pd.DataFrame:
+    """The records in ``path``, a results folder or a leaderboard, as :func:`run` returns them: one row per cell.
+
+    >>> ucbench.read_results("leaderboards/digits-core/v1")  # doctest: +SKIP
+
+    Raises:
+        DataError: if there are no records, or one cannot be read.
+    """
+    from ucbench.results.records import records_in
+
+    return _frame(records_in(Path(path)))
+
+
+def _frame(records: Iterable[Record]) -> pd.DataFrame:
+    """One row per record, with the columns of results.csv."""
+    from ucbench.results.table import columns, rows
+
     table = rows(records)
     return table[columns(table)].infer_objects()
 

@@ -13,7 +13,7 @@ from PIL import Image
 import ucbench
 from ucbench import api
 from ucbench.crafting.release import materialise
-from ucbench.errors import ContractError, UsageError
+from ucbench.errors import ContractError, DataError, UsageError
 from ucbench.progress import Lines
 from ucbench.results.columns import COLUMNS
 from ucbench.running.evaluate import release_of
@@ -82,6 +82,16 @@ def test_run_returns_one_row_per_cell_with_references(tmp_path):
     np.testing.assert_allclose(written["test_accuracy"], table["test_accuracy"], atol=0.005)
     stripes = table[table["poisoner"] == "stripes"]
     np.testing.assert_array_equal(stripes["drop"], stripes["clean_accuracy"] - stripes["test_accuracy"])
+
+
+def test_read_results_equals_the_table_of_the_run_that_wrote_them(tmp_path):
+    table = run("stripes", "bad:raises", seed="0-1", out=tmp_path / "out")
+    pd.testing.assert_frame_equal(ucbench.read_results(tmp_path / "out"), table)
+
+
+def test_read_results_of_a_folder_without_records_raises(tmp_path):
+    with pytest.raises(DataError, match="no records"):
+        ucbench.read_results(tmp_path)
 
 
 def test_run_folder_gathers_records_of_several_runs(tmp_path):
