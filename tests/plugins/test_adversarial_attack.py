@@ -126,7 +126,7 @@ def test_attack_raises_the_loss_of_every_image(norm):
     count=st.integers(1, 4),
     seed=st.integers(0, 99),
 )
-def test_attack_results_lie_in_the_ball_and_in_the_range(norm, scale, step, steps, start, restarts, count, seed):
+def test_attack_keeps_radius_and_pixel_range(norm, scale, step, steps, start, restarts, count, seed):
     x, targets = images(count, seed)
     kept = x.clone()
     epsilon, radius = (scale * value for value in BALLS[norm])
@@ -172,13 +172,13 @@ class TestStarts:
             assert float((found - x).std()) == pytest.approx(GAUSSIAN_DEVIATION, rel=0.02)
 
     @pytest.mark.parametrize("norm", BALLS)
-    def test_every_image_has_its_own_start(self, norm):
+    def test_attack_start_is_drawn_per_image(self, norm):
         x = torch.full((4, 3, 10, 14), 0.5)
         found = attacked(network(), x, torch.zeros(4, dtype=torch.long), norm, steps=0)
         assert len({image.numpy().tobytes() for image in found}) == 4
 
     @pytest.mark.parametrize("norm", BALLS)
-    def test_starts_depend_only_on_the_generator(self, norm):
+    def test_attack_start_depends_only_on_the_generator(self, norm):
         model, (x, targets) = network(), images()
         with seeded(0):
             before = torch.get_rng_state()
@@ -191,7 +191,7 @@ class TestStarts:
 
 class TestModel:
     @pytest.mark.parametrize("mode", ["eval", "train"])
-    def test_model_is_left_unchanged(self, mode):
+    def test_attack_leaves_the_model_unchanged(self, mode):
         model = network().train()
         model[3].eval()
         model[0].bias.requires_grad_(False)
@@ -202,7 +202,7 @@ class TestModel:
         assert all(torch.equal(weight, weights[name]) for name, weight in model.named_parameters())
         assert [name for name, module in model.named_modules() if not module.training] == ["3"]
 
-    def test_model_is_restored_after_an_error(self):
+    def test_attack_restores_the_model_after_an_error(self):
         model = network().train()
 
         def interrupted():
@@ -215,20 +215,20 @@ class TestModel:
         assert all(module.training for module in model.modules())
         assert all(weight.requires_grad for weight in model.parameters())
 
-    def test_model_keeps_gradients_of_an_earlier_loss(self):
+    def test_attack_keeps_gradients_of_an_earlier_loss(self):
         model, (x, targets) = network().train(), images()
         F.cross_entropy(model(x), targets).backward()
         before = [weight.grad.clone() for weight in model.parameters()]
         attacked(model, x, targets)
         assert all(torch.equal(a, weight.grad) for a, weight in zip(before, model.parameters(), strict=True))
 
-    def test_eval_mode_leaves_running_statistics_alone(self):
+    def test_attack_in_eval_mode_leaves_running_statistics_unchanged(self):
         model = network().train()
         before = {name: buffer.clone() for name, buffer in model.named_buffers()}
         attacked(model, *images(), restarts=3)
         assert all(torch.equal(before[name], buffer) for name, buffer in model.named_buffers())
 
-    def test_train_mode_moves_running_statistics_once_per_step(self):
+    def test_attack_in_train_mode_moves_running_statistics_once_per_step(self):
         model = network().train()
         attacked(model, *images(), mode="train", steps=7)
         assert int(model[1].num_batches_tracked) == 7
@@ -242,7 +242,7 @@ class TestModel:
 
 class TestRestarts:
     @pytest.mark.parametrize("norm", BALLS)
-    def test_restarts_keep_the_worst_image_by_image(self, norm):
+    def test_attack_restarts_keep_the_worst_result_per_image(self, norm):
         model, (x, targets) = network().eval(), images(8)
         options = {"epsilon": BALLS[norm][0], "step": 0.25, "steps": 1, "norm": norm}
         generator = torch.Generator().manual_seed(0)
@@ -255,7 +255,7 @@ class TestRestarts:
 
 class TestPrecision:
     @pytest.mark.parametrize("norm", BALLS)
-    def test_pixels_are_float32_under_autocast(self, norm):
+    def test_attack_pixels_are_float32_under_autocast(self, norm):
         model, (x, targets) = network(), images()
         seen = []
         model.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach().clone()))
@@ -286,7 +286,7 @@ class TestPrecision:
         assert (end[1] > start[1]).all()
 
     @pytest.mark.parametrize("norm", BALLS)
-    def test_image_without_gradient_stays_at_its_start(self, norm):
+    def test_attack_leaves_an_image_without_gradient_at_its_start(self, norm):
         class Blind(nn.Module):
             def forward(self, x):
                 return 0 * x.flatten(1)[:, :2]

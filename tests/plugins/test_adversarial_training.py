@@ -81,7 +81,7 @@ class TestParameters:
             ("at@trades", (8, 10, 8 * 0.226)),
         ],
     )
-    def test_presets_radius_steps_and_step_in_8_bit_units(self, written, units):
+    def test_presets_set_radius_steps_and_step_length(self, written, units):
         params = installed().resolve("defense", written).params
         assert params.norm == "linf"
         assert (params.epsilon, params.steps, params.step * params.epsilon) == pytest.approx(units)
@@ -99,7 +99,7 @@ class TestParameters:
         with pytest.raises(UsageError, match="8-bit units"):
             installed().resolve("defense", "adv-train:epsilon=0.031")
 
-    def test_record(self):
+    def test_spec_states_tier_t2_without_oracle(self):
         record = installed().resolve("defense", "adv-train").spec
         assert (record.tier, record.oracle) == ("T2", False)
 
@@ -110,7 +110,7 @@ def test_adv_train_presets_keep_the_contract(preset):
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-def test_loss_is_the_cross_entropy_of_the_attacked_images(norm):
+def test_loss_equals_the_cross_entropy_of_attacked_images(norm):
     """With its gradients, in float64; the model attacked in eval mode and learning in train mode."""
     model, reference = (network(dtype=torch.float64).train() for _ in range(2))
     x, targets = batch(dtype=torch.float64)
@@ -128,7 +128,7 @@ def test_loss_is_the_cross_entropy_of_the_attacked_images(norm):
     assert found > F.cross_entropy(model(x), targets)
 
 
-def test_fast_is_one_fgsm_step_from_a_uniform_start():
+def test_preset_fast_equals_one_fgsm_step_from_a_uniform_start():
     """Wong et al. (2020), Algorithm 3, in train mode throughout."""
     model, (x, targets) = network(dtype=torch.float64).train(), batch(dtype=torch.float64)
     drawn = torch.rand(x.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -168,7 +168,7 @@ class TestTrades:
             point = (x + moved).clamp(0, 1)
         return point.detach()
 
-    def test_trades_targets_enter_only_the_first_term(self):
+    def test_trades_soft_targets_enter_only_the_first_term(self):
         """Under other targets, the loss changes by the cross-entropy of the clean images alone."""
         x, targets = batch(dtype=torch.float64)
         others = targets.roll(1, dims=1)
@@ -213,12 +213,12 @@ class TestTraining:
         return result, {name: value.numpy().copy() for name, value in result.model.state_dict().items()}
 
     @pytest.mark.parametrize("preset", ["standard", "fast", "trades"])
-    def test_training_repeats_to_the_byte(self, preset):
+    def test_training_repeats_exactly(self, preset):
         (first, weights), (_, again) = self.trained(preset), self.trained(preset)
         assert np.isfinite(first.history[-1]["loss"])
         assert all(np.array_equal(weights[name], again[name]) for name in weights)
 
-    def test_training_takes_mixed_targets(self):
+    def test_training_accepts_soft_targets(self):
         class Blend:
             def mix(self, x, targets, run, generator):
                 return (x + x.flip(0)) / 2, (targets + targets.flip(0)) / 2

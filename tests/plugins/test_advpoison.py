@@ -67,13 +67,13 @@ def pixels(train: ImageSet) -> Tensor:
 
 
 class TestViews:
-    def test_gradients_are_those_of_the_values(self):
+    def test_random_view_gradients_equal_finite_differences(self):
         x = torch.rand(3, 3, 5, 4, dtype=torch.float64, requires_grad=True)
         draws = torch.rand(3, 3, dtype=torch.float64)
         view = functools.partial(random_view, draws=draws, fill=FILL, mirror=True)
         assert torch.autograd.gradcheck(view, (x,))
 
-    def test_the_furthest_shift_is_an_eighth_of_a_side(self):
+    def test_random_view_shifts_by_at_most_an_eighth_of_a_side(self):
         x = torch.rand(2, 3, 16, 32, dtype=torch.float64)
         assert REACH == 1 / 8
         out = random_view(x, torch.tensor([[0.0, 1.0, 0.0], [0.5, 0.5, 0.9]]), FILL, mirror=True)
@@ -81,7 +81,7 @@ class TestViews:
         assert torch.allclose(out[0, :, :2], FILL[:, None, None].expand(3, 2, 32))
         assert torch.allclose(out[1], x[1].flip(2))
 
-    def test_images_are_not_mirrored_where_mirroring_changes_what_they_show(self, monkeypatch):
+    def test_random_view_mirrors_only_if_the_image_set_allows_flips(self, monkeypatch):
         x = torch.rand(1, 3, 8, 8, dtype=torch.float64)
         assert torch.allclose(random_view(x, torch.tensor([[0.5, 0.5, 0.9]]), FILL, mirror=False), x)
         mirrored = []
@@ -99,7 +99,7 @@ class TestViews:
 class TestTargets:
     @given(st.integers(2, 30), st.sampled_from(["shift", "random"]), st.integers(-40, 40), st.integers(0, 99))
     @settings(max_examples=80, deadline=None)
-    def test_they_are_a_permutation_without_a_fixed_point(self, classes, kind, offset, seed):
+    def test_derangement_is_a_permutation_without_a_fixed_point(self, classes, kind, offset, seed):
         if kind == "shift" and offset % classes == 0:
             with pytest.raises(UsageError, match=rf"offset={offset} .* not be a multiple"):
                 derangement(kind, classes, offset, make_run(seed))
@@ -109,16 +109,16 @@ class TestTargets:
         assert sorted(targets.tolist()) == list(range(classes))
         assert (targets != np.arange(classes)).all()
 
-    def test_the_default_is_the_next_class(self):
+    def test_adv_poison_targets_the_next_class_by_default(self):
         made = adv(coloured(), lend())
         assert made.state["targets"].tolist() == [1, 2, 0]
         assert adv(coloured(), lend(), offset=-1).state["targets"].tolist() == [2, 0, 1]
 
-    def test_random_ones_follow_the_seed(self):
+    def test_derangement_random_follows_the_seed(self):
         drawn = {tuple(derangement("random", 4, 1, make_run(seed)).tolist()) for seed in range(80)}
         assert len(drawn) == 9  # all derangements of four
 
-    def test_labels_and_images_are_left_alone(self):
+    def test_adv_poison_leaves_images_and_labels_unchanged(self):
         train = coloured()
         images, labels = train.images.copy(), train.known_labels.copy()
         made = adv(train, lend())
@@ -129,7 +129,7 @@ class TestTargets:
         assert made.delta.dtype == np.float32
 
     @pytest.mark.parametrize("options", [{}, {"goal": "untargeted"}, {"permutation": "random"}])
-    def test_one_class_is_refused(self, options):
+    def test_adv_poison_and_hypo_refuse_a_single_class(self, options):
         train = sample_images(5, classes=1)
         with pytest.raises(UsageError, match="only one class"):
             adv(train, lend(), **options)
@@ -139,7 +139,7 @@ class TestTargets:
 
 class TestSteps:
     @pytest.mark.parametrize("goal", ["targeted", "untargeted", "hypo"])
-    def test_one_step_is_the_plain_one(self, goal):
+    def test_single_step_equals_the_plain_formula(self, goal):
         """From zero and from noise, against the formula on the mean loss of the batch."""
         train, run, surrogate = sample_images(), lend(seed=3), TinySurrogate()
         x, y = pixels(train), torch.from_numpy(train.known_labels.copy())
@@ -153,7 +153,7 @@ class TestSteps:
         expected = (x + delta).clamp(0, 1) - x
         assert np.abs(made.delta - expected.numpy()).max() < 1e-7
 
-    def test_start_and_view_are_the_images_own_draws(self):
+    def test_adv_poison_draws_start_and_view_per_image(self):
         train, run, surrogate = sample_images(), lend(seed=3), TinySurrogate()
         x, y = pixels(train), torch.from_numpy(train.known_labels.copy())
         made = adv(train, run, steps=1, step=0.3, batch=4)
@@ -170,7 +170,7 @@ class TestSteps:
         expected = (x + delta).clamp(0, 1) - x
         assert np.abs(made.delta - expected.numpy()).max() < 1e-6
 
-    def test_steps_are_in_proportion_to_epsilon(self):
+    def test_step_length_is_proportional_to_epsilon(self):
         train = coloured()
         grey = dataclasses.replace(train, images=np.full_like(train.images, 128))
         small, large = (hypo(grey, lend(epsilon=epsilon), steps=1).delta for epsilon in (4, 8))
@@ -179,14 +179,14 @@ class TestSteps:
         # Twice the steps that reach the bound.
         assert np.abs(adv(grey, lend(epsilon=4), steps=20).delta).max() == pytest.approx(4 / 255, abs=1e-6)
 
-    def test_images_stay_within_range(self):
+    def test_adv_poison_keeps_pixel_range_and_budget(self):
         made = adv(sample_images(), lend(), steps=15)
         perturbed = pixels(sample_images()).numpy() + made.delta
         assert perturbed.min() >= -1e-6
         assert perturbed.max() <= 1 + 1e-6
         assert np.abs(made.delta).max() <= RADIUS + 1e-6
 
-    def test_the_batch_does_not_change_the_result(self):
+    def test_adv_poison_is_independent_of_the_batch_size(self):
         """Up to rounding in the surrogate, which may turn the sign of a gradient close to zero."""
         whole, parts = (adv(sample_images(), lend(), steps=6, batch=batch).delta for batch in (500, 3))
         assert (np.abs(whole - parts) > 1e-6).mean() < 0.01
@@ -212,7 +212,7 @@ def crafted():
 
 
 class TestAims:
-    def test_targeted_raises_the_targets_score(self, crafted):
+    def test_adv_poison_targeted_raises_the_target_score(self, crafted):
         before, after, y, run = crafted["targeted"]
         target = ((y + 1) % 3)[:, None]
         assert (after.gather(1, target) > before.gather(1, target)).all()
@@ -221,36 +221,36 @@ class TestAims:
         assert run.notes["loss_before"] == pytest.approx(-before.gather(1, target).mean().item(), rel=1e-4)
         assert run.notes["loss_of_restarts"] == [pytest.approx(-after.gather(1, target).mean().item(), rel=1e-4)]
 
-    def test_untargeted_lowers_the_own_score(self, crafted):
+    def test_adv_poison_untargeted_lowers_the_true_class_score(self, crafted):
         before, after, y, run = crafted["untargeted"]
         assert (after.gather(1, y[:, None]) < before.gather(1, y[:, None])).all()
         assert run.notes["success_after"] == pytest.approx(1 - run.notes["surrogate_accuracy_after"])
         assert run.notes["surrogate_accuracy_after"] == pytest.approx((after.argmax(1) == y).float().mean().item())
         assert run.notes["loss_of_restarts"][0] < run.notes["loss_before"] < 0
 
-    def test_hypo_raises_the_own_score(self, crafted):
+    def test_hypo_raises_the_true_class_score(self, crafted):
         before, after, y, run = crafted["hypo"]
         assert (after.gather(1, y[:, None]) > before.gather(1, y[:, None])).all()
         assert run.notes["success_after"] == run.notes["surrogate_accuracy_after"] == 1
         assert 0 < run.notes["loss_of_restarts"][0] < run.notes["loss_before"]
 
-    def test_a_surrogate_that_knows_the_classes_is_no_cause_for_warning(self, crafted):
+    def test_surrogate_that_knows_the_classes_causes_no_warning(self, crafted):
         assert all(run.warnings == [] for *_, run in crafted.values())
 
 
 class TestSurrogates:
     @pytest.mark.parametrize("craft", [adv, hypo])
-    def test_too_few_scores_are_refused(self, craft):
+    def test_surrogate_with_fewer_scores_than_classes_is_refused(self, craft):
         with pytest.raises(UsageError, match=r"2 scores for 3 classes.*--surrogate trained"):
             craft(coloured(), lend(ByColour(columns=2)))
 
-    def test_more_scores_than_classes_are_a_warning(self):
+    def test_surrogate_with_more_scores_than_classes_causes_a_warning(self):
         run = lend(ByColour(columns=7))
         adv(coloured(), run)
         assert len(run.warnings) == 1
         assert "7 scores for 3 classes" in run.warnings[0]
 
-    def test_one_that_was_told_other_labels_is_a_warning(self):
+    def test_surrogate_fitted_on_other_labels_causes_a_warning(self):
         train, run = coloured(), lend(ByColour())
         adv(train.with_labels(None).with_labels((train.known_labels + 1) % 3, train.classes), run)
         assert len(run.warnings) == 1
@@ -259,7 +259,7 @@ class TestSurrogates:
 
 class TestRestarts:
     @pytest.mark.parametrize("seed", range(4))
-    def test_the_set_with_the_lowest_loss_is_kept(self, seed):
+    def test_restarts_keep_the_perturbations_with_the_lowest_loss(self, seed):
         train, surrogate = sample_images(), TinySurrogate()
         run = lend(seed=seed)
         made = adv(train, run, restarts=3, batch=5, steps=2)
@@ -270,7 +270,7 @@ class TestRestarts:
         loss = F.cross_entropy(surrogate.logits(pixels(train) + torch.from_numpy(made.delta)), targets)
         assert float(loss) == pytest.approx(min(losses), rel=1e-5)
 
-    def test_the_seeds_above_keep_other_than_the_first_and_the_last(self):
+    def test_kept_restart_differs_between_seeds(self):
         kept = set()
         for seed in range(4):
             run = lend(seed=seed)
@@ -278,13 +278,13 @@ class TestRestarts:
             kept.add(run.notes["kept_restart"])
         assert len(kept) > 1
 
-    def test_restarts_that_cannot_differ_are_refused(self):
+    def test_params_refuse_restarts_that_cannot_differ(self):
         with pytest.raises(ValueError, match="set restarts=1"):
             HypoParams(restarts=2)
         assert HypoParams(restarts=2, augment=True).restarts == 2
 
     @pytest.mark.parametrize(("craft", "restarts"), [(adv, 3), (hypo, 1)])
-    def test_an_interrupted_craft_ends_as_an_uninterrupted_one(self, craft, restarts):
+    def test_craft_resumed_from_any_checkpoint_equals_an_uninterrupted_one(self, craft, restarts):
         train, checkpoint = sample_images(), MemoryCheckpoint()
         whole = lend(seed=1, checkpoint=checkpoint)
         made = craft(train, whole, restarts=restarts, batch=5)
@@ -296,7 +296,7 @@ class TestRestarts:
             assert run.notes == whole.notes
             assert run.warnings == whole.warnings
 
-    def test_an_interrupted_craft_does_not_start_afresh(self, monkeypatch):
+    def test_craft_resumes_at_the_batch_after_the_checkpoint(self, monkeypatch):
         checkpoint = MemoryCheckpoint()
         adv(sample_images(), lend(checkpoint=checkpoint), batch=5)
         steps = []
@@ -308,7 +308,7 @@ class TestRestarts:
 
 class TestRecords:
     @pytest.mark.parametrize("name", ["adv-poison", "tap", "adversarial-poisons", "hypo", "hypocritical"])
-    def test_they_inherit_full_label_access(self, name):
+    def test_specs_state_full_label_access_and_native_radius(self, name):
         record = installed().find("poisoner", name)
         assert (record.label_access, record.granularity, record.budget, record.native_epsilon) == (
             "full",
@@ -318,7 +318,7 @@ class TestRecords:
         )
         assert installed().resolve("surrogate", record.surrogate).spec.label_access == "full"
 
-    def test_the_published_values(self):
+    def test_presets_equal_published_values(self):
         def values(reference: str) -> tuple[object, ...]:
             params = installed().resolve("poisoner", reference).params
             return params.steps, params.step, params.restarts, params.start, params.augment
