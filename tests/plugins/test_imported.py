@@ -125,27 +125,27 @@ def small_blocks(monkeypatch):
 @pytest.mark.usefixtures("small_blocks")
 class TestFormats:
     @every_format
-    def test_levels_are_added_as_they_are(self, save, tmp_path):
+    def test_release_adds_integer_levels_unchanged(self, save, tmp_path):
         np.testing.assert_array_equal(published(save(tmp_path, changes())), added(changes()))
 
     @every_format
     @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-    def test_floats_of_the_unit_scale_are_the_levels_they_stand_for(self, save, dtype, tmp_path):
+    def test_release_converts_unit_scale_floats_to_their_levels(self, save, dtype, tmp_path):
         path = save(tmp_path, (changes() / 255).astype(dtype))
         np.testing.assert_array_equal(published(path), added(changes()))
 
     @every_format
-    def test_pictures_are_published_as_they_are(self, save, tmp_path):
+    def test_release_publishes_images_unchanged(self, save, tmp_path):
         pictures = np.random.default_rng(0).integers(0, 256, SHAPE, dtype=np.uint8)
         np.testing.assert_array_equal(published(save(tmp_path, pictures), ANY), pictures)
 
     @every_format
-    def test_colours_may_come_last(self, save, tmp_path):
+    def test_release_reads_channels_last(self, save, tmp_path):
         path = save(tmp_path, np.ascontiguousarray(changes().transpose(0, 2, 3, 1)))
         np.testing.assert_array_equal(published(path), added(changes()))
         np.testing.assert_array_equal(published(path, layout="nhwc"), added(changes()))
 
-    def test_a_folder_of_pictures_is_read_in_natural_order(self, tmp_path):
+    def test_release_reads_a_folder_of_images_in_natural_order(self, tmp_path):
         pictures = added(changes())
         folder = pngs(tmp_path, pictures)
         (folder / ".hidden.png").write_bytes(b"")
@@ -154,31 +154,31 @@ class TestFormats:
         assert [path.name for path in images_in(folder)] == [f"{i}.png" for i in range(13)]
         np.testing.assert_array_equal(published(folder), pictures)
 
-    def test_sixteen_bits_of_bfloat_are_near_enough(self, tmp_path):
+    def test_release_reads_bfloat16(self, tmp_path):
         save_file({"delta": torch.from_numpy(changes() / 255).to(torch.bfloat16)}, tmp_path / "a.safetensors")
         torch.save(torch.from_numpy(changes() / 255).to(torch.bfloat16), tmp_path / "a.pt")
         for name in ("a.safetensors", "a.pt"):
             np.testing.assert_array_equal(published(tmp_path / name), added(changes()))
 
-    def test_a_parameter_and_a_view_are_tensors(self, tmp_path):
+    def test_release_reads_parameters_and_views(self, tmp_path):
         values = torch.from_numpy(changes().astype(np.float32) / 255)
         torch.save(torch.nn.Parameter(values), tmp_path / "parameter.pt")
         torch.save(values.permute(0, 2, 3, 1), tmp_path / "view.pt")
         for name in ("parameter.pt", "view.pt"):
             np.testing.assert_array_equal(published(tmp_path / name), added(changes()))
 
-    def test_other_orders_of_bytes_and_axes_are_read(self, tmp_path):
+    def test_release_reads_other_byte_and_axis_orders(self, tmp_path):
         np.testing.assert_array_equal(published(npy(tmp_path, changes().astype(">i4"))), added(changes()))
         np.testing.assert_array_equal(published(npy(tmp_path, np.asfortranarray(changes()))), added(changes()))
 
-    def test_numbers_that_read_like_the_end_of_an_archive_are_numbers(self, tmp_path):
+    def test_release_reads_an_array_that_ends_like_a_zip_archive(self, tmp_path):
         levels = changes().astype(np.int8)
         levels.reshape(-1)[-22:] = np.frombuffer(b"PK\x05\x06" + bytes(18), np.int8)
         path = npy(tmp_path, levels)
         assert zipfile.is_zipfile(path)
         np.testing.assert_array_equal(crafted(path, ANY)[0].changes, levels)
 
-    def test_an_array_is_taken_by_its_name(self, tmp_path):
+    def test_release_selects_an_array_by_key(self, tmp_path):
         named = {"first": changes(seed=1), "second": changes(seed=2)}
         np.savez(tmp_path / "a.npz", **named)
         save_file({name: torch.from_numpy(array) for name, array in named.items()}, tmp_path / "a.safetensors")
@@ -188,7 +188,7 @@ class TestFormats:
             refused(tmp_path / name, r"several arrays: first, second\. Say which, with key=NAME")
             refused(tmp_path / name, "holds no 'secnd'. Did you mean 'second'", key="secnd")
 
-    def test_a_file_that_stays_on_disk_is_mapped(self, tmp_path, monkeypatch):
+    def test_open_source_memory_maps_an_array_file(self, tmp_path, monkeypatch):
         path = npy(tmp_path, changes())
         assert isinstance(sources.open_source(path).read(slice(0, 2)).base, np.memmap)
 
@@ -196,7 +196,7 @@ class TestFormats:
 class TestReading:
     @given(st.integers(0, 2**32), st.integers(1, 255), st.sampled_from(["levels", "unit", "pictures", "fractions"]))
     @settings(max_examples=40, deadline=None)
-    def test_what_is_published_is_what_was_crafted(self, tmp_path_factory, seed, largest, form):
+    def test_release_publishes_what_was_crafted_in_any_form(self, tmp_path_factory, seed, largest, form):
         folder, budget = tmp_path_factory.mktemp("release"), Budget("linf", largest)
         levels = changes(largest, seed)
         if form == "levels":
@@ -210,29 +210,29 @@ class TestReading:
             array = ((levels + noise) / 255).clip(-1, 1)
         np.testing.assert_array_equal(published(npy(folder, array), budget), added(levels))
 
-    def test_floats_beyond_one_are_levels(self, tmp_path):
+    def test_release_reads_floats_beyond_one_as_levels(self, tmp_path):
         path = npy(tmp_path, changes().astype(np.float32) + 0.3)
         release, run = crafted(path)
         np.testing.assert_array_equal(release.changes, changes())
         assert run.notes["scale"] == "levels"
 
-    def test_the_scale_may_be_said(self, tmp_path):
+    def test_release_scale_option_overrides_detection(self, tmp_path):
         path = npy(tmp_path, changes(1).astype(np.float32))
         np.testing.assert_array_equal(crafted(path, scale="levels")[0].changes, changes(1))
         np.testing.assert_array_equal(crafted(path, ANY)[0].changes, 255 * changes(1))
 
-    def test_pictures_may_be_floats_or_any_integers(self, tmp_path):
+    def test_release_reads_images_as_floats_or_any_integers(self, tmp_path):
         pictures = np.random.default_rng(0).integers(0, 256, SHAPE)
         for array in (pictures, pictures / 255, pictures.astype(np.float32), pictures.astype(np.uint16)):
             np.testing.assert_array_equal(published(npy(tmp_path, array), ANY, kind="pictures"), pictures)
 
-    def test_perturbations_may_be_positive_only(self, tmp_path):
+    def test_release_reads_perturbations_without_negative_values_on_request(self, tmp_path):
         levels = np.abs(changes())
         for array in (levels, levels.astype(np.uint8), levels / 255):
             np.testing.assert_array_equal(crafted(npy(tmp_path, array), kind="perturbations")[0].changes, levels)
 
     @pytest.mark.parametrize("dtype", [np.float32, np.int64, np.uint16])
-    def test_what_has_no_negative_values_has_to_be_named(self, dtype, tmp_path):
+    def test_release_requires_kind_without_negative_values(self, dtype, tmp_path):
         path = npy(tmp_path, (TRAIN.images // 255).astype(dtype))
         refused(path, r"from 0 to 1, which may be images or perturbations\. Say kind=pictures or kind=perturbations")
 
@@ -247,10 +247,10 @@ class TestReading:
             (np.full(SHAPE, 255, np.float32), {"kind": "pictures", "scale": "unit"}),
         ],
     )
-    def test_values_beyond_white_or_black_are_refused(self, values, options, tmp_path):
+    def test_release_refuses_values_beyond_the_pixel_range(self, values, options, tmp_path):
         refused(npy(tmp_path, values), "it must lie within .*: correct kind= or scale=, or the file", **options)
 
-    def test_a_shape_that_reads_both_ways_has_to_be_named(self, tmp_path):
+    def test_release_requires_layout_for_an_ambiguous_shape(self, tmp_path):
         train = sample_images(size=(3, 3))
         levels = changes(shape=train.images.shape)
         path = npy(tmp_path, levels)
@@ -260,7 +260,7 @@ class TestReading:
             crafted(path, train=train, layout="nhwc")[0].changes, levels.transpose(0, 3, 1, 2)
         )
 
-    def test_options_that_say_nothing_of_the_source_are_refused(self, tmp_path):
+    def test_release_refuses_options_that_do_not_apply_to_the_source(self, tmp_path):
         array, folder = npy(tmp_path, changes()), pngs(tmp_path, TRAIN.images)
         refused(array, "holds whole numbers, which are levels", scale="unit")
         refused(array, "Leave out key=delta", key="delta")
@@ -270,7 +270,7 @@ class TestReading:
 
 
 class TestShapes:
-    def test_one_perturbation_a_class_goes_to_its_images_and_to_unseen_ones(self, tmp_path):
+    def test_release_of_one_perturbation_per_class_covers_unseen_images(self, tmp_path):
         levels = changes(shape=(3, *SHAPE[1:]))
         release, run = crafted(npy(tmp_path, levels))
         np.testing.assert_array_equal(release.changes, levels)
@@ -282,22 +282,22 @@ class TestShapes:
         )
         assert component.assign(unseen, None, release.state, run) is None
 
-    def test_one_an_image_says_nothing_of_unseen_images(self, tmp_path):
+    def test_release_of_one_perturbation_per_image_assigns_none_to_unseen_images(self, tmp_path):
         release, run = crafted(npy(tmp_path, changes()))
         np.testing.assert_array_equal(release.index, np.arange(13))
         component = ImportedRelease(ReleaseParams(path="x"))
         assert component.assign(TRAIN, TRAIN.known_labels, release.state, run) is None
 
-    def test_as_many_classes_as_images_means_one_an_image(self, tmp_path):
+    def test_release_of_equal_class_and_image_counts_is_one_per_image(self, tmp_path):
         train = sample_images(3)
         levels = changes(shape=train.images.shape)
         np.testing.assert_array_equal(published(npy(tmp_path, levels), train=train), added(levels, train))
 
-    def test_one_picture_a_class_is_refused(self, tmp_path):
+    def test_release_refuses_one_image_per_class(self, tmp_path):
         refused(npy(tmp_path, TRAIN.images[:3]), "3 images for 13 training images.* one for each training image")
 
     @pytest.mark.parametrize("count", [1, 2, 4, 12, 14])
-    def test_any_other_count_is_refused(self, count, tmp_path):
+    def test_release_refuses_any_other_count(self, count, tmp_path):
         path = npy(tmp_path, changes(shape=(count, *SHAPE[1:])))
         refused(path, rf"\[{count}, 3, 10, 14\], and sample has 13 images in 3 classes")
         refused(pngs(tmp_path, np.zeros((count, *SHAPE[1:]), np.uint8)), rf"\[{count}, 3, 10, 14\]")
@@ -306,39 +306,39 @@ class TestShapes:
         "shape", [(), (13,), (13, 3, 10), (13, 1, 10, 14), (13, 10, 14, 4), (13, 3, 0, 14), (0, 3, 10, 14)]
     )
     @pytest.mark.parametrize("save", [npy, safetensors, pt])
-    def test_other_shapes_are_refused(self, shape, save, tmp_path):
+    def test_release_refuses_other_shapes(self, shape, save, tmp_path):
         refused(save(tmp_path, np.zeros(shape, np.float32)), r"It must be \[N, 3, H, W\] or \[N, H, W, 3\]")
 
-    def test_another_size_is_refused_with_both(self, tmp_path):
+    def test_release_of_another_image_size_names_both_sizes(self, tmp_path):
         refused(npy(tmp_path, changes(shape=(13, 3, 14, 10))), "is 14x10 pixels .* of sample are 10x14")
         refused(pngs(tmp_path, np.zeros((13, 3, 8, 8), np.uint8)), "is 8x8 pixels .* of sample are 10x14")
 
 
 class TestBudget:
-    def test_what_exceeds_it_is_refused_with_the_epsilon_it_needs(self, tmp_path):
+    def test_release_beyond_the_budget_is_refused_with_the_epsilon_it_needs(self, tmp_path):
         path = npy(tmp_path, changes(12))
         refused(path, r"perturbations, is 12 levels \(linf\), beyond the budget of linf 8\..*--epsilon 12 or norm=unb")
         np.testing.assert_array_equal(published(path, Budget("linf", 12)), added(changes(12)))
         np.testing.assert_array_equal(published(path, ANY), added(changes(12)))
 
-    def test_one_value_too_large_is_enough(self, tmp_path):
+    def test_release_with_one_value_beyond_the_budget_is_refused(self, tmp_path):
         levels = changes()
         levels[7, 1, 4, 4] = -9
         refused(npy(tmp_path, levels), "is 9 levels")
 
-    def test_pictures_are_held_to_it_too(self, tmp_path):
+    def test_release_of_images_beyond_the_budget_is_refused(self, tmp_path):
         pictures = TRAIN.images.copy()
         pictures[0] = 9  # was black
         refused(npy(tmp_path, pictures), "read as pictures, is 9 levels.*--epsilon 9")
 
-    def test_a_fractional_radius_is_kept_to_by_rounding_alone(self, tmp_path):
+    def test_release_rounds_towards_zero_to_keep_a_fractional_radius(self, tmp_path):
         values = np.full(SHAPE, 9.5)
         values[0, 0, 0, 0] = -9.5
         release, _ = crafted(npy(tmp_path, values), Budget("linf", 9.5), scale="levels")
         assert np.unique(np.abs(release.changes)).tolist() == [9]
 
     @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-    def test_l2_perturbations_of_full_length_are_rounded_within_it(self, dtype, tmp_path):
+    def test_release_l2_of_full_length_is_rounded_within_the_budget(self, dtype, tmp_path):
         budget, train = Budget("l2", 1), sample_images(13, (32, 32))
         delta = np.random.default_rng(0).normal(size=train.images.shape)
         delta /= np.sqrt(np.square(delta).sum(axis=(1, 2, 3), keepdims=True))
@@ -347,7 +347,7 @@ class TestBudget:
         assert 0.99 < run.notes["measured"]["l2_max"] <= 1
         assert np.abs(release.changes - delta * 255).max() < 1
 
-    def test_l2_perturbations_too_long_are_refused(self, tmp_path):
+    def test_release_l2_beyond_the_budget_is_refused(self, tmp_path):
         delta = np.random.default_rng(0).normal(size=SHAPE)
         delta *= 1.001 / np.sqrt(np.square(delta).sum(axis=(1, 2, 3), keepdims=True))
         path = npy(tmp_path, delta)
@@ -355,20 +355,20 @@ class TestBudget:
             path, r"is 1\.00\d* on the \[0, 1\] scale \(l2\), beyond .* l2 1\..*norm=unbounded", budget=Budget("l2", 1)
         )
 
-    def test_whole_levels_are_never_rounded_to_fit(self, tmp_path):
+    def test_release_never_rounds_whole_levels_to_fit(self, tmp_path):
         levels = np.zeros(SHAPE, np.float64)
         levels[:, 0, 0, :2] = -255, 1  # a length of 1 + 8e-6
         for array in (levels, levels / 255, levels.astype(np.int16)):
             refused(npy(tmp_path, array), r"is 1\.0001 on the", budget=Budget("l2", 1))
 
-    def test_l0_counts_pixels(self, tmp_path):
+    def test_release_l0_counts_pixels(self, tmp_path):
         levels = np.zeros(SHAPE, np.int16)
         levels[:, :, 3, 5] = -200, 100, 0
         np.testing.assert_array_equal(published(npy(tmp_path, levels), Budget("l0", 1)), added(levels))
         levels[4, 0, 0, 0] = 1
         refused(npy(tmp_path, levels), r"is 2 pixels \(l0\), beyond", budget=Budget("l0", 1))
 
-    def test_the_record_is_told_what_was_taken_in(self, tmp_path):
+    def test_release_notes_describe_the_source(self, tmp_path):
         levels = np.zeros(SHAPE, np.int16)
         levels[3, :, 0, :2] = -4
         path = npy(tmp_path, levels)
@@ -392,12 +392,12 @@ class Code:
 
 class TestDamage:
     @pytest.mark.parametrize("name", ["absent", "absent.npy", "absent.pt"])
-    def test_nothing_there(self, name, tmp_path):
+    def test_missing_source_raises_data_error(self, name, tmp_path):
         refused(tmp_path / name, "does not exist. Give a file .* or a folder", DataError)
         with pytest.raises(DataError, match=f"{name} does not exist"):
             ReleaseParams(path=tmp_path / name).identity()
 
-    def test_another_format(self, tmp_path):
+    def test_other_suffix_is_refused(self, tmp_path):
         path = tmp_path / "release.mat"
         path.write_bytes(b"MATLAB")
         refused(path, r"none of the suffixes that are read \(\.npy, ")
@@ -406,14 +406,14 @@ class TestDamage:
 
     @every_format
     @pytest.mark.parametrize("share", [0, 0.01, 0.5])
-    def test_a_truncated_file(self, save, share, tmp_path):
+    def test_truncated_file_raises_data_error(self, save, share, tmp_path):
         path = save(tmp_path, changes())
         content = path.read_bytes()
         path.write_bytes(content[: int(len(content) * share)])
         refused(path, "cannot be read .* damaged, or holds something other than plain numbers", DataError)
 
     @every_format
-    def test_a_file_of_something_else(self, save, tmp_path):
+    def test_file_of_other_content_raises_data_error(self, save, tmp_path):
         path = save(tmp_path, changes())
         path.write_bytes(b"not what the suffix says" * 1000)
         refused(path, "cannot be read", DataError)
@@ -432,11 +432,11 @@ class TestDamage:
 
     @pytest.mark.filterwarnings("ignore:Validating sparse tensor")
     @pytest.mark.parametrize("content", [[torch.zeros(SHAPE)], "text", 3, torch.zeros(SHAPE).to_sparse()])
-    def test_a_checkpoint_of_something_else(self, content, tmp_path):
+    def test_checkpoint_without_one_tensor_raises_data_error(self, content, tmp_path):
         torch.save(content, tmp_path / "release.pt")
         refused(tmp_path / "release.pt", "Save one dense tensor, or a dict of tensors", DataError)
 
-    def test_a_file_without_arrays(self, tmp_path):
+    def test_file_without_arrays_raises_data_error(self, tmp_path):
         torch.save({"epsilon": 8}, tmp_path / "release.pt")
         with zipfile.ZipFile(tmp_path / "release.npz", "w"):
             pass
@@ -444,33 +444,33 @@ class TestDamage:
             refused(tmp_path / name, "holds no array", DataError)
 
     @pytest.mark.parametrize("dtype", [bool, np.complex64, "S4", "datetime64[s]"])
-    def test_what_is_no_number(self, dtype, tmp_path):
+    def test_non_numeric_array_raises_data_error(self, dtype, tmp_path):
         refused(npy(tmp_path, np.zeros(SHAPE, dtype)), "Save whole or real numbers", DataError)
 
-    def test_tensors_that_are_no_numbers(self, tmp_path):
+    def test_non_numeric_tensor_raises_data_error(self, tmp_path):
         refused(pt(tmp_path, np.zeros(SHAPE, bool)), "of type bool", DataError)
         refused(safetensors(tmp_path, np.zeros(SHAPE, bool)), "of type bool", DataError)
 
     @every_format
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-    def test_what_is_not_finite(self, save, value, tmp_path):
+    def test_non_finite_value_raises_with_its_item(self, save, value, tmp_path):
         values = changes().astype(np.float32)
         values[11, 2, 3, 4] = value
         for kind in ("auto", "perturbations", "pictures"):
             refused(save(tmp_path, values), rf"holds {value} in item 11\.", DataError, kind=kind)
 
-    def test_pictures_of_several_sizes(self, tmp_path):
+    def test_images_of_several_sizes_raise_data_error(self, tmp_path):
         folder = pngs(tmp_path, TRAIN.images)
         Image.new("RGB", (9, 9)).save(folder / "4.png")
         refused(folder, "must be of one size: 0.png is 10x14 and 4.png is 9x9", DataError)
 
-    def test_a_damaged_picture(self, tmp_path):
+    def test_damaged_image_is_named(self, tmp_path):
         folder = pngs(tmp_path, TRAIN.images)
         (folder / "7.png").write_bytes((folder / "7.png").read_bytes()[:100])
         with pytest.raises(DataError, match=r"7\.png: cannot be read as an image"):
             crafted(folder)
 
-    def test_a_folder_without_pictures(self, tmp_path):
+    def test_folder_without_images_raises_data_error(self, tmp_path):
         (tmp_path / "empty").mkdir()
         refused(tmp_path / "empty", "holds no images. Put them directly into this folder", DataError)
         with pytest.raises(DataError, match="holds no images"):
@@ -479,7 +479,7 @@ class TestDamage:
 
 class TestIdentity:
     @pytest.mark.parametrize("save", [npy, pngs])
-    def test_it_follows_the_content_and_not_the_place(self, save, tmp_path):
+    def test_identity_follows_content_not_path(self, save, tmp_path):
         first = save(tmp_path, TRAIN.images)
         second = tmp_path / "elsewhere" / f"renamed{first.suffix}"
         second.parent.mkdir()
@@ -490,13 +490,13 @@ class TestIdentity:
         assert str(tmp_path) not in canonical(one)
         assert crafted(first)[1].notes["sha256"] == one["sha256"]
 
-    def test_any_byte_of_a_file_counts(self, tmp_path):
+    def test_identity_changes_with_any_byte_of_a_file(self, tmp_path):
         levels = changes()
         before = ReleaseParams(path=npy(tmp_path, levels)).identity()
         levels[-1, -1, -1, -1] += 1
         assert ReleaseParams(path=npy(tmp_path, levels)).identity() != before
 
-    def test_names_and_order_of_pictures_count(self, tmp_path):
+    def test_identity_of_a_folder_depends_on_names_and_order_of_images(self, tmp_path):
         def identity(*pictures: tuple[str, int]) -> str:
             shutil.rmtree(tmp_path / "set", ignore_errors=True)
             (tmp_path / "set").mkdir()
@@ -516,7 +516,7 @@ class TestIdentity:
         }
         assert len(different) == 5
 
-    def test_every_option_counts(self, tmp_path):
+    def test_identity_changes_with_every_option(self, tmp_path):
         path = npy(tmp_path, changes())
         options = [{}, {"kind": "pictures"}, {"scale": "unit"}, {"layout": "nhwc"}, {"key": "a"}, {"norm": "l2"}]
         found = [canonical(ReleaseParams(path=path, **option).identity()) for option in options]
@@ -524,19 +524,19 @@ class TestIdentity:
 
     @given(st.lists(st.tuples(st.sampled_from(["", "img", "a-"]), st.integers(0, 999)), min_size=1, unique=True))
     @settings(max_examples=30, deadline=None)
-    def test_numbers_in_names_are_numbers(self, tmp_path_factory, names):
+    def test_images_in_sorts_numbers_by_value(self, tmp_path_factory, names):
         folder = tmp_path_factory.mktemp("names")
         for prefix, number in names:
             (folder / f"{prefix}{number}.PNG").touch()
         assert [path.name for path in images_in(folder)] == [f"{p}{n}.PNG" for p, n in sorted(names)]
 
-    def test_home_is_found(self, monkeypatch, tmp_path):
+    def test_params_expand_the_home_folder(self, monkeypatch, tmp_path):
         monkeypatch.setenv("HOME", str(tmp_path))
         assert ReleaseParams(path="~/release.npy").path == tmp_path / "release.npy"
 
 
 class TestRegistration:
-    def test_it_is_named_with_its_path_and_options(self, tmp_path):
+    def test_release_resolves_with_path_and_options(self, tmp_path):
         path = npy(tmp_path, changes())
         resolved = installed().resolve("poisoner", f"release:'{path}':norm=unbounded,kind=perturbations")
         assert resolved.spec is installed().find("poisoner", "imported")
@@ -545,10 +545,10 @@ class TestRegistration:
         with pytest.raises(UsageError, match="path: Field required"):
             installed().resolve("poisoner", "release")
 
-    def test_every_norm_with_a_radius_has_a_native_one(self):
+    def test_release_native_epsilons_cover_every_norm_with_a_radius(self):
         assert dict(ReleaseParams.native_epsilons) == {"linf": 8, "l2": 1, "l0": 1}
 
-    def test_listing_and_keys_need_neither_torch_nor_numpy(self, tmp_path):
+    def test_listing_and_keys_import_neither_torch_nor_numpy(self, tmp_path):
         path = npy(tmp_path, changes())
         code = (
             "import sys, ucbench_imported; list(ucbench_imported.ucbench_poisoners());"

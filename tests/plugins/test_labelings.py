@@ -27,7 +27,7 @@ def apply(reference: str, given: ImageSet, clean: ImageSet = CLEAN, test: ImageS
     return installed().resolve("labeling", reference).build().apply(clean, given, test, make_run(stage="labeling"))
 
 
-def test_original_labels_are_the_clean_sets():
+def test_original_returns_the_labels_of_the_clean_sets():
     train, test = apply("original", published(0))
     np.testing.assert_array_equal(train.known_labels, CLEAN.known_labels)
     np.testing.assert_array_equal(test.known_labels, TEST.known_labels)
@@ -35,7 +35,7 @@ def test_original_labels_are_the_clean_sets():
 
 
 @pytest.mark.parametrize("reference", ["coarse:parity", "coarse:map=parity", "label-set:parity"])
-def test_a_label_set_names_both_sets(reference):
+def test_coarse_uses_the_named_label_set_for_training_and_test(reference):
     train, test = apply(reference, published(0))
     np.testing.assert_array_equal(train.known_labels, CLEAN.known_labels % 2)
     np.testing.assert_array_equal(test.known_labels, TEST.known_labels % 2)
@@ -43,7 +43,7 @@ def test_a_label_set_names_both_sets(reference):
 
 
 @pytest.mark.parametrize("reference", ["original", "coarse:parity"])
-def test_pixels_are_the_published_ones_and_decide_no_label(reference):
+def test_labelings_keep_published_pixels_and_ignore_them(reference):
     (one, one_test), (other, other_test) = (apply(reference, published(seed)) for seed in (0, 1))
     np.testing.assert_array_equal(one.images, published(0).images)
     np.testing.assert_array_equal(one_test.images, TEST.images)

@@ -44,7 +44,7 @@ def with_set(images: ImageSet, labels: np.ndarray, classes: tuple[str, ...], nam
 
 
 class TestLabelSets:
-    def test_without_argument_it_is_the_one_called_coarse(self):
+    def test_coarse_defaults_to_the_label_set_named_coarse(self):
         clean, test = (with_set(images, images.known_labels // 2, ("a", "b")) for images in (CLEAN, TEST))
         train, scoring = (
             installed().resolve("labeling", "coarse").build().apply(clean, clean, test, make_run(stage="labeling"))
@@ -53,12 +53,12 @@ class TestLabelSets:
         np.testing.assert_array_equal(scoring.known_labels, TEST.known_labels // 2)
         assert train.classes == scoring.classes == ("a", "b")
 
-    def test_any_other_by_its_name(self):
+    def test_coarse_selects_a_label_set_by_name(self):
         train, scoring = apply("parity")
         np.testing.assert_array_equal(train.known_labels, CLEAN.known_labels % 2)
         np.testing.assert_array_equal(scoring.known_labels, TEST.known_labels % 2)
 
-    def test_classes_without_images_are_dropped_in_both_sets(self):
+    def test_coarse_drops_classes_without_images_from_both_sets(self):
         names = ("none", "even", "nor this", "odd")
         clean, test = (with_set(images, 1 + 2 * (images.known_labels % 2), names) for images in (CLEAN, TEST))
         train, scoring = apply("coarse", clean, test)
@@ -66,18 +66,18 @@ class TestLabelSets:
         np.testing.assert_array_equal(train.known_labels, CLEAN.known_labels % 2)
         np.testing.assert_array_equal(scoring.known_labels, TEST.known_labels % 2)
 
-    def test_a_test_class_nobody_can_learn_is_refused(self):
+    def test_coarse_refuses_a_test_class_without_training_images(self):
         clean = with_set(CLEAN, CLEAN.known_labels % 2, ("even", "odd", "ghost"))
         test = with_set(TEST, np.full(len(TEST), 2), ("even", "odd", "ghost"))
         with pytest.raises(UsageError, match=r"test has images of 'ghost' \(label set 'coarse'\), but shapes has none"):
             apply("coarse", clean, test)
 
-    def test_a_single_class_is_refused(self):
+    def test_coarse_refuses_a_single_class(self):
         clean, test = (with_set(images, np.zeros(len(images)), ("all", "none")) for images in (CLEAN, TEST))
         with pytest.raises(UsageError, match="all images of shapes are of one class of label set 'coarse'"):
             apply("coarse", clean, test)
 
-    def test_an_absent_one_is_answered_with_those_there_are_and_with_files(self):
+    def test_coarse_error_lists_label_sets_and_mentions_files(self):
         with pytest.raises(UsageError, match=r"no label set 'coarse'; it has: parity\. .*coarse:FILE\.toml"):
             apply("coarse")
         with pytest.raises(UsageError, match="no label set 'parity'"):
@@ -86,18 +86,18 @@ class TestLabelSets:
 
 class TestFiles:
     @pytest.mark.parametrize("text", [BY_CLASS, BY_COARSE, BY_BOTH])
-    def test_numbers_follow_the_data_sets_classes(self, write, text):
+    def test_coarse_file_numbers_classes_in_dataset_order(self, write, text):
         train, scoring = apply(write(text))
         assert train.classes == scoring.classes == ("round", "flat", "tall")
         np.testing.assert_array_equal(train.known_labels, NUMBER[CLEAN.known_labels])
         np.testing.assert_array_equal(scoring.known_labels, NUMBER[TEST.known_labels])
 
-    def test_the_key_holds_the_map_and_not_the_file(self, write):
+    def test_coarse_key_depends_on_the_map_not_on_the_file(self, write):
         one, other = resolved(write(BY_CLASS, "a.toml")), resolved(write("# remark\n" + BY_COARSE, "b.TOML"))
         assert one.identity() == other.identity()
         assert one.identity() != resolved(write(BY_CLASS.replace("tall", "flat"), "c.toml")).identity()
 
-    def test_the_contract(self, write):
+    def test_coarse_file_keeps_the_contract(self, write):
         check_labeling(resolved(write('x = ["class 0", "class 2"]\ny = ["class 1"]\n')))
 
     @pytest.mark.parametrize(
@@ -118,23 +118,23 @@ class TestFiles:
             ("", "leaves out 'class 0', 'class 1', 'class 2', 'class 3'"),
         ],
     )
-    def test_errors_name_the_file_and_the_place(self, write, text, problem):
+    def test_coarse_file_error_names_file_and_entry(self, write, text, problem):
         path = write(text)
         with pytest.raises(UsageError, match=problem) as caught:
             apply(path)
         assert str(path) in str(caught.value)
 
-    def test_a_file_that_is_not_there_is_told_at_planning(self, tmp_path):
+    def test_coarse_missing_file_raises_at_planning(self, tmp_path):
         with pytest.raises(UsageError, match=r"absent\.toml cannot be read: No such file"):
             resolved(tmp_path / "absent.toml").identity()
 
-    def test_a_file_in_no_encoding_of_toml(self, tmp_path):
+    def test_coarse_file_of_another_encoding_is_refused(self, tmp_path):
         (tmp_path / "map.toml").write_bytes(b'a = ["\xff"]')
         with pytest.raises(UsageError, match=r"map\.toml is not valid TOML"):
             apply(tmp_path / "map.toml")
 
 
-def test_what_is_told_of_the_labels():
+def test_coarse_notes_the_agreement_with_the_labels():
     run = make_run(stage="labeling")
     resolved("parity").build().apply(CLEAN, CLEAN, TEST, run)
     # Of four balanced classes merged by twos.
@@ -142,7 +142,7 @@ def test_what_is_told_of_the_labels():
     assert run.notes["label_agreement"]["matched_accuracy"] == pytest.approx(50)
 
 
-def test_digits_bring_two(write):
+def test_digits_label_sets_equal_written_maps(write):
     dataset = installed().resolve("dataset", "digits:train_per_class=3,test_per_class=2")
     digits = load_dataset(dataset.build(), dataset.params)
     own = apply("magnitude", digits.train, digits.test)

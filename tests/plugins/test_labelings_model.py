@@ -48,7 +48,7 @@ class TestPredicted:
     CLEAN = images([3, 7, 3, 9, 7], labels=[0, 1, 0, 2, 1])
     TEST = images([6, 1, 9, 7], name="test")
 
-    def test_classes_are_those_of_the_clean_training_images(self):
+    def test_predicted_classes_are_those_of_clean_training_images(self):
         train, scoring, run = apply("predicted", self.CLEAN, images([7, 7, 4, 0, 200]), self.TEST)
         assert train.classes == scoring.classes == ("predicted 3", "predicted 7", "predicted 9")
         np.testing.assert_array_equal(train.known_labels, [1, 1, 0, 0, 2])
@@ -56,14 +56,14 @@ class TestPredicted:
         assert run.notes["labels_kept"] == pytest.approx(40)
         assert run.notes["classes_without_images"] == 0
 
-    def test_a_release_empties_a_class_and_leaves_the_scoring_alone(self):
+    def test_predicted_release_can_empty_a_class_without_changing_scoring(self):
         train, scoring, run = apply("predicted", self.CLEAN, images([3, 3, 3, 3, 4]), self.TEST)
         assert len(train.classes) == 3
         np.testing.assert_array_equal(train.known_labels, np.zeros(5))
         np.testing.assert_array_equal(scoring.known_labels, [1, 0, 2, 1])
         assert run.notes["classes_without_images"] == 2
 
-    def test_clean_images_are_labelled_as_they_were_seen(self):
+    def test_predicted_keeps_all_labels_of_an_unchanged_release(self):
         train, _, run = apply("predicted", self.CLEAN, self.CLEAN, self.TEST)
         np.testing.assert_array_equal(train.known_labels, [0, 1, 0, 2, 1])
         assert run.notes["labels_kept"] == 100
@@ -72,13 +72,13 @@ class TestPredicted:
             "matched_accuracy": pytest.approx(100),
         }
 
-    def test_order_is_kept_over_many_batches(self):
+    def test_predicted_keeps_the_order_over_many_batches(self):
         seen = np.random.default_rng(0).integers(0, 10, 700)
         train, scoring, _ = apply("predicted", images(seen), images(seen[::-1]), images(seen[:600]))
         np.testing.assert_array_equal(train.known_labels, seen[::-1])
         np.testing.assert_array_equal(scoring.known_labels, seen[:600])
 
-    def test_a_single_class_is_refused(self):
+    def test_predicted_refuses_a_single_class(self):
         with pytest.raises(UsageError, match=r"only its class 4 in some; name another with model="):
             apply("predicted", images([4, 4, 4]), self.CLEAN, self.TEST)
 
@@ -92,7 +92,7 @@ class TestAnnotatingClean:
     def controlled(self, reference: str) -> str:
         return f"{reference}{',' if ':' in reference else ':'}annotate=clean"
 
-    def test_published_pictures_get_the_labels_of_their_originals(self, reference):
+    def test_annotate_clean_gives_published_images_labels_of_their_originals(self, reference):
         before, scoring, _ = apply(reference, self.CLEAN, self.CLEAN, self.TEST)
         now, _, seen = apply(reference, self.CLEAN, self.PUBLISHED, self.TEST)
         train, scored, run = apply(self.controlled(reference), self.CLEAN, self.PUBLISHED, self.TEST)
@@ -104,7 +104,7 @@ class TestAnnotatingClean:
         assert run.notes["labels_kept"] == seen.notes["labels_kept"] < 100
         assert run.notes["label_agreement"] != seen.notes["label_agreement"]
 
-    def test_keys_from_before_it_existed_hold(self, reference):
+    def test_annotate_default_leaves_the_key_unchanged(self, reference):
         plain, told, control = (
             installed().resolve("labeling", text).identity()["params"]
             for text in (
@@ -128,7 +128,7 @@ class TestKMeans:
         features = Reader().features(torch.from_numpy(of.images.copy()).float() / 255).double().numpy()
         return ReferenceKMeans(3, n_init=10, random_state=0).fit(features)
 
-    def test_scoring_is_the_clean_fit(self):
+    def test_kmeans_scoring_equals_the_clean_fit(self):
         train, scoring, _ = apply("kmeans:k=3", self.CLEAN, self.CLEAN, self.TEST)
         fitted = self.reference(self.CLEAN)
         tested = Reader().features(torch.from_numpy(self.TEST.images.copy()).float() / 255).double().numpy()
@@ -136,7 +136,7 @@ class TestKMeans:
         np.testing.assert_array_equal(train.known_labels, fitted.labels_)
         assert train.classes == scoring.classes == ("cluster 0", "cluster 1", "cluster 2")
 
-    def test_the_published_clusters_are_the_ones_renumbered(self):
+    def test_kmeans_renumbers_published_clusters_to_match_clean_ones(self):
         rng = np.random.default_rng(1)
         for trial in range(6):
             # Every group moves elsewhere, and some images change groups.
@@ -153,7 +153,7 @@ class TestKMeans:
             assert run.notes["labels_kept"] == pytest.approx(100 * best)
             assert run.notes["classes_without_images"] == 0
 
-    def test_too_few_images(self):
+    def test_kmeans_refuses_fewer_images_than_clusters(self):
         with pytest.raises(UsageError, match="3 clusters need at least 3 images"):
             apply("kmeans:k=3", images([1, 2]), images([1, 2]), self.TEST)
 
@@ -165,7 +165,7 @@ class TestFine:
     #: The third is a cat that the dogs' part at 60 is nearest to.
     TEST = images([14, 40, 80, 80, 190], labels=[0, 0, 0, 1, 1]).with_labels(np.array([0, 0, 0, 1, 1]), ("cat", "dog"))
 
-    def test_every_class_is_split_by_itself(self):
+    def test_fine_splits_every_class_separately(self):
         train, scoring, run = apply("fine:parts=2", self.CLEAN, self.CLEAN, self.TEST)
         assert train.classes == scoring.classes == ("cat/part 0", "cat/part 1", "dog/part 0", "dog/part 1")
         low, high = train.known_labels[[0, 1]]
@@ -177,7 +177,7 @@ class TestFine:
         np.testing.assert_array_equal(scoring.known_labels, [low, high, high, near, far])
         assert run.notes["label_agreement"]["matched_accuracy"] == pytest.approx(60)
 
-    def test_a_person_sees_through_the_noise(self):
+    def test_fine_labels_are_independent_of_published_noise(self):
         noise = self.CLEAN.with_images(~self.CLEAN.images)
         for one, other in zip(
             apply("fine", self.CLEAN, self.CLEAN, self.TEST)[:2],
@@ -186,14 +186,14 @@ class TestFine:
         ):
             np.testing.assert_array_equal(one.known_labels, other.known_labels)
 
-    def test_a_class_without_test_images(self):
+    def test_fine_allows_a_class_without_test_images(self):
         cats = self.TEST.subset(np.array([0, 1]))
         _, scoring, _ = apply("fine:parts=2", self.CLEAN, self.CLEAN, cats)
         assert len(scoring.classes) == 4
         assert set(scoring.known_labels) == {0, 1}
 
     @pytest.mark.filterwarnings("ignore:Number of distinct clusters")
-    def test_a_class_that_cannot_be_split_is_named(self):
+    def test_fine_names_a_class_that_cannot_be_split(self):
         with pytest.raises(UsageError, match=r"class 'dog' of some has no 6 parts\. 6 clusters need at least 6 images"):
             apply("fine:parts=6", images([*range(6), 1, 2], labels=[0] * 6 + [1] * 2), self.CLEAN, self.TEST)
         with pytest.raises(UsageError, match=r"class 'cat' of some has no 2 parts\. .*only 1 different"):
@@ -214,16 +214,16 @@ class TestAll:
             assert out.known_labels.dtype == np.int64
         return [out.known_labels for out in returned]
 
-    def test_all_rows_of_a_table_share_their_labels(self, reference):
+    def test_model_labelings_are_independent_of_the_run_seed(self, reference):
         for one, other in zip(self.labels(reference, 0), self.labels(reference, 1), strict=True):
             np.testing.assert_array_equal(one, other)
 
-    def test_without_a_model(self, reference):
+    def test_model_labelings_raise_without_a_model(self, reference):
         labeling, run = installed().resolve("labeling", reference).build(), make_run(stage="labeling")
         with pytest.raises(UsageError, match="labeling has no model"):
             labeling.apply(self.CLEAN, self.CLEAN, self.TEST, run)
 
-    def test_the_model_is_the_records_and_may_be_named(self, reference):
+    def test_model_labelings_name_a_default_surrogate(self, reference):
         component = installed().resolve("labeling", reference)
         assert installed().resolve("surrogate", component.spec.surrogate)
         assert type(component.params).model_fields["model"].default is None

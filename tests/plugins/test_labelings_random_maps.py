@@ -28,7 +28,7 @@ def noisy(clean: ImageSet = CLEAN, seed: int = 0, **params: float) -> np.ndarray
 class TestMerge:
     @given(st.integers(2, 8), st.data())
     @settings(max_examples=30, deadline=None)
-    def test_groups_are_equal_sets_of_whole_classes(self, count, data):
+    def test_merge_forms_groups_of_equal_numbers_of_whole_classes(self, count, data):
         groups = data.draw(st.integers(2, count))
         clean, test = (sample_images(3 * count, (2, 2), count, seed=seed) for seed in (0, 1))
         train, scoring = merged(clean, test, groups=groups, map_seed=data.draw(st.integers(0, 2**32 - 1)))
@@ -41,13 +41,13 @@ class TestMerge:
         assert sizes.max() - sizes.min() <= 1
         assert train.classes == scoring.classes == tuple(f"group {number}" for number in range(groups))
 
-    def test_one_map_for_all_rows_of_a_table(self):
+    def test_merge_map_depends_on_map_seed_not_on_the_run_seed(self):
         first, again, other = (merged(groups=3, **seeds) for seeds in ({}, {"seed": 5}, {"map_seed": 1}))
         for one, same in zip(first, again, strict=True):
             np.testing.assert_array_equal(one.known_labels, same.known_labels)
         assert not np.array_equal(first[0].known_labels, other[0].known_labels)
 
-    def test_the_map_is_random_and_told(self):
+    def test_merge_map_is_random_and_noted(self):
         run = make_run(stage="labeling")
         train, _ = Merge(MergeParams(groups=2)).apply(CLEAN, CLEAN, TEST, run)
         told = run.notes["merged_classes"]
@@ -58,7 +58,7 @@ class TestMerge:
         seen = {tuple(np.unique(CLEAN.known_labels[merged(map_seed=s)[0].known_labels == 0])) for s in range(10)}
         assert len(seen) > 5
 
-    def test_more_groups_than_classes(self):
+    def test_merge_refuses_more_groups_than_classes(self):
         with pytest.raises(UsageError, match="10 classes of shapes cannot form groups=11"):
             merged(groups=11)
 
@@ -66,14 +66,14 @@ class TestMerge:
 class TestNoisy:
     @given(st.floats(0, 1), st.integers(1, 40), st.integers(0, 2**32 - 1))
     @settings(max_examples=40, deadline=None)
-    def test_exactly_as_many_are_wrong_as_were_asked_for(self, rate, count, seed):
+    def test_noisy_mislabels_exactly_the_requested_share(self, rate, count, seed):
         clean = sample_images(count, (2, 2))
         labels = noisy(clean, rate=rate, map_seed=seed)
         assert (labels != clean.known_labels).sum() == round(rate * count)
         assert labels.min() >= 0
         assert labels.max() < 3
 
-    def test_wrong_labels_are_uniform_over_the_other_classes_and_images(self):
+    def test_noisy_draws_wrong_labels_uniformly_over_classes_and_images(self):
         labels = noisy(rate=1.0)
         shifts = np.bincount((labels - CLEAN.known_labels) % 10, minlength=10)
         assert shifts[0] == 0
@@ -81,16 +81,16 @@ class TestNoisy:
         wrong = noisy(rate=0.5) != CLEAN.known_labels
         assert 120 < wrong[:300].sum() < 180
 
-    def test_a_smaller_rate_mislabels_part_of_what_a_larger_does(self):
+    def test_noisy_smaller_rate_mislabels_a_subset_of_a_larger_rate(self):
         some, more = noisy(rate=0.2), noisy(rate=0.6)
         wrong = some != CLEAN.known_labels
         np.testing.assert_array_equal(some[wrong], more[wrong])
 
-    def test_one_set_of_labels_for_all_rows_of_a_table(self):
+    def test_noisy_labels_depend_on_map_seed_not_on_the_run_seed(self):
         np.testing.assert_array_equal(noisy(seed=0), noisy(seed=5))
         assert not np.array_equal(noisy(map_seed=0), noisy(map_seed=1))
 
-    def test_test_labels_are_true_and_nothing_is_modified(self):
+    def test_noisy_keeps_test_labels_and_modifies_nothing(self):
         kept, run = CLEAN.known_labels.copy(), make_run(stage="labeling")
         train, scoring = Noisy(NoisyParams(rate=0.4)).apply(CLEAN, CLEAN, TEST, run)
         np.testing.assert_array_equal(scoring.known_labels, TEST.known_labels)

@@ -54,7 +54,7 @@ def apply(options: str, classes: tuple[str, ...] = CLASSES) -> tuple[ImageSet, I
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_alike_names_are_one_class_in_both_sets(seed):
+def test_coarse_by_name_merges_similar_names_in_both_sets(seed):
     clean, test, train, scoring, run = apply(f"groups=3,map_seed={seed}")
     group = np.array([0, 1, 0, 1, 2])
     np.testing.assert_array_equal(train.known_labels, group[clean.known_labels])
@@ -64,19 +64,19 @@ def test_alike_names_are_one_class_in_both_sets(seed):
     assert 0 < run.notes["label_agreement"]["normalized_mutual_information"] < 1
 
 
-def test_pictures_stay_as_published():
+def test_coarse_by_name_keeps_published_images():
     _, _, train, _, _ = apply("groups=2")
     np.testing.assert_array_equal(train.images, images(seed=1).images)
 
 
-def test_as_many_groups_as_classes_keep_the_labels(texts):
+def test_coarse_by_name_with_one_group_per_class_keeps_labels(texts):
     clean, _, train, _, run = apply("groups=5,templates='a {class}'")
     np.testing.assert_array_equal(train.known_labels, clean.known_labels)
     assert run.notes["label_agreement"]["matched_accuracy"] == 100
     assert texts["templates"] == ("a {class}",)
 
 
-def test_too_few_names_are_refused(monkeypatch):
+def test_coarse_by_name_refuses_more_groups_than_distinct_names(monkeypatch):
     with pytest.raises(UsageError, match="5 different names of classes of some cannot form groups=6"):
         apply("groups=6")
     monkeypatch.setitem(PLACES, "lorry", PLACES["truck"])

@@ -96,7 +96,7 @@ def plain(model: Any, of: ImageSet, templates: list[Any]) -> NDArray[np.int64]:
 SIMPLE = [lambda name: f"a photo of a {name}."]
 
 
-def test_labels_are_the_nearest_class_texts(checkpoint, model, monkeypatch):
+def test_zero_shot_labels_equal_the_nearest_class_texts(checkpoint, model, monkeypatch):
     monkeypatch.setattr(labelings, "BLOCK", 7)
     train, scoring, _ = apply(checkpoint)
     expected = plain(model, PUBLISHED, SIMPLE)
@@ -107,7 +107,7 @@ def test_labels_are_the_nearest_class_texts(checkpoint, model, monkeypatch):
     assert scoring is TEST
 
 
-def test_an_ensemble_is_the_mean_of_the_unit_embeddings(checkpoint, model):
+def test_zero_shot_ensemble_averages_unit_embeddings(checkpoint, model):
     train, _, _ = apply(checkpoint, ",templates=ensemble")
     np.testing.assert_array_equal(
         train.known_labels, plain(model, PUBLISHED, list(open_clip.OPENAI_IMAGENET_TEMPLATES))
@@ -116,7 +116,7 @@ def test_an_ensemble_is_the_mean_of_the_unit_embeddings(checkpoint, model):
     np.testing.assert_array_equal(own.known_labels, plain(model, PUBLISHED, [lambda name: f"the {name}", *SIMPLE]))
 
 
-def test_clean_pixels_are_annotated_on_request(checkpoint, model):
+def test_zero_shot_annotates_clean_pixels_on_request(checkpoint, model):
     train, _, _ = apply(checkpoint, ",annotate=clean")
     expected = plain(model, CLEAN, SIMPLE)
     assert (expected != plain(model, PUBLISHED, SIMPLE)).any()
@@ -125,7 +125,7 @@ def test_clean_pixels_are_annotated_on_request(checkpoint, model):
 
 
 @pytest.mark.parametrize("pixels", ["clean", "published"])
-def test_notes_hold_both_annotations_whichever_is_used(pixels, checkpoint, model):
+def test_zero_shot_notes_hold_both_annotations(pixels, checkpoint, model):
     _, _, run = apply(checkpoint, f",annotate={pixels}")
     found = {"clean": plain(model, CLEAN, SIMPLE), "published": plain(model, PUBLISHED, SIMPLE)}
     true = {name: 100 * (labels == CLEAN.known_labels).mean() for name, labels in found.items()}
@@ -137,7 +137,7 @@ def test_notes_hold_both_annotations_whichever_is_used(pixels, checkpoint, model
     }
 
 
-def test_clean_images_are_annotated_once(checkpoint, monkeypatch):
+def test_zero_shot_annotates_unchanged_images_once(checkpoint, monkeypatch):
     asked = []
     predict = labelings.predict_classes
     monkeypatch.setattr(labelings, "predict_classes", lambda *given: asked.append(given[1]) or predict(*given))
@@ -146,11 +146,11 @@ def test_clean_images_are_annotated_once(checkpoint, monkeypatch):
     assert run.notes["labels_kept"] == 100
 
 
-def test_the_contract_is_kept(checkpoint):
+def test_zero_shot_keeps_the_contract(checkpoint):
     check_labeling(installed().resolve("labeling", f"zero-shot:checkpoint='{checkpoint}'"))
 
 
-def test_prompts_are_one_a_template_and_80_for_the_ensemble():
+def test_prompts_are_one_per_template_and_80_for_the_ensemble():
     assert prompts("sea_lion", ("a {class}, no {thing}", "{class}")) == ["a sea lion, no {thing}", "sea lion"]
     texts = prompts("sea_lion", ("ensemble",))
     assert len(texts) == 80
@@ -161,7 +161,7 @@ def identity(checkpoint: Path, options: str = "") -> dict[str, Any]:
     return installed().resolve("labeling", f"zero-shot:checkpoint='{checkpoint}'{options}").identity()
 
 
-def test_the_key_follows_weights_prompts_and_pixels(checkpoint, tmp_path):
+def test_zero_shot_key_depends_on_weights_prompts_and_pixels(checkpoint, tmp_path):
     keys = [identity(checkpoint, options) for options in ("", ",templates=ensemble", ",annotate=clean")]
     (tmp_path / "open_clip_config.json").write_bytes(checkpoint.with_name("open_clip_config.json").read_bytes())
     (tmp_path / "other.safetensors").write_bytes(checkpoint.read_bytes()[:-1] + b"x")
@@ -179,12 +179,12 @@ def test_the_key_follows_weights_prompts_and_pixels(checkpoint, tmp_path):
         ("zero-shot:RN50/openai:templates=/", "templates"),
     ],
 )
-def test_what_cannot_be_asked_for(reference, message):
+def test_zero_shot_refuses_missing_models_and_invalid_templates(reference, message):
     with pytest.raises(UsageError, match=message):
         installed().resolve("labeling", reference)
 
 
-def test_the_model_is_named_as_argument_or_option():
+def test_zero_shot_model_is_given_as_argument_or_option():
     resolved = installed().resolve("labeling", "zero-shot@ensemble:clip=RN50/openai")
     assert resolved.params == installed().resolve("labeling", "zero-shot@ensemble:RN50/openai").params
     assert resolved.params.templates == ("ensemble",)
