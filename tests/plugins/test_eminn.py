@@ -77,7 +77,7 @@ def agreement(a, b):
 
 
 class TestAgainstPlainLoops:
-    def test_sweeps_over_images(self):
+    def test_eminn_equals_a_plain_loop_over_images(self):
         train, run = sample_images(), lent()
         x, labels = tensors(train)
         network = TinySurrogate().module(run.seed("network"), train)
@@ -100,7 +100,7 @@ class TestAgainstPlainLoops:
         assert run.notes["losses"][-1] == pytest.approx(float(F.cross_entropy(scores, labels)), rel=1e-3)
         assert run.notes["errors"][-1] == pytest.approx(float((scores.argmax(1) != labels).float().mean()))
 
-    def test_a_sweep_over_classes(self):
+    def test_eminn_class_equals_a_plain_loop_over_classes(self):
         """Batch by batch, class by class: descend from the class's perturbation, then take the mean."""
         train, run = sample_images(), lent()
         x, labels = tensors(train)
@@ -120,7 +120,7 @@ class TestAgainstPlainLoops:
         assert made.index.tolist() == labels.tolist()
         assert made.delta.shape == (3, 3, 10, 14)
 
-    def test_ascent_on_what_was_learnt_from_clean_images(self):
+    def test_emaxn_equals_plain_ascent_on_the_cleanly_trained_network(self):
         train, checkpoint = sample_images(), MemoryCheckpoint()
         x, labels = tensors(train)
         found, run = crafted(POISONERS["maximising"](), train, lent(checkpoint))
@@ -132,7 +132,7 @@ class TestAgainstPlainLoops:
         assert run.notes["losses"]["perturbed"] > run.notes["losses"]["clean"]
         assert len(run.notes["train_losses"]) == 3
 
-    def test_class_means(self):
+    def test_class_means_equal_means_of_each_class(self):
         values, labels = torch.randn(7, 3, 2, 2), torch.tensor([0, 3, 3, 0, 1, 3, 0])
         means, present = class_means(values, labels, 5)
         assert present.tolist() == [True, True, False, True, False]
@@ -140,7 +140,7 @@ class TestAgainstPlainLoops:
             torch.testing.assert_close(means[label], values[labels == label].mean(0))
         assert not means[[2, 4]].any()
 
-    def test_the_objectives_gradient_is_that_of_finite_differences(self):
+    def test_cross_entropy_gradient_equals_finite_differences(self):
         torch.manual_seed(0)
         network = TinySurrogate().module(3).double().eval()
         x, labels = torch.rand(4, 3, 10, 14, dtype=torch.float64), torch.tensor([1, 0, 9, 4])
@@ -156,7 +156,7 @@ class TestAgainstPlainLoops:
 
 class TestNoise:
     @pytest.mark.parametrize("kind", ["images", "classes"])
-    def test_it_makes_the_images_easier_for_the_network(self, kind):
+    def test_noise_lowers_the_loss_of_its_network(self, kind):
         train, checkpoint = sample_images(), MemoryCheckpoint()
         poisoner = POISONERS[kind](max_sweeps=6, network_steps=10, lr=0.1)
         crafted(poisoner, train, lent(checkpoint))
@@ -173,7 +173,7 @@ class TestNoise:
         assert clean - poisoned > 3 * abs(clean - random)
 
     @pytest.mark.parametrize("kind", ["images", "classes"])
-    def test_it_has_both_signs_and_the_legacy_flag_leaves_the_positive_half(self, kind):
+    def test_noise_has_both_signs_and_the_legacy_flag_keeps_the_positive_half(self, kind):
         signed, run = crafted(POISONERS[kind]())
         assert (signed < -0.1 * RADIUS).any()
         assert (signed > 0.1 * RADIUS).any()
@@ -182,7 +182,7 @@ class TestNoise:
         assert torch.equal(legacy, signed.clamp(min=0))
 
     @pytest.mark.parametrize("kind", POISONERS)
-    def test_every_image_is_perturbed_within_the_ball(self, kind):
+    def test_noise_perturbs_every_image_within_the_budget(self, kind):
         delta, _ = crafted(POISONERS[kind]())
         x, _ = tensors(sample_images())
         assert delta.flatten(1).any(1).all()
@@ -191,13 +191,13 @@ class TestNoise:
             assert (x + delta).min() >= 0
             assert (x + delta).max() <= 1
 
-    def test_a_random_start_leaves_the_last_sweeps_noise_behind(self):
+    def test_random_start_discards_the_noise_of_the_last_sweep(self):
         warm, _ = crafted(POISONERS["images"](step=0.01))
         random, _ = crafted(POISONERS["random start"](step=0.01))
         assert warm.abs().max() <= 3 * 5 * 0.01 * RADIUS + 1e-7
         assert random.abs().mean() > 0.4 * RADIUS
 
-    def test_batches_are_perturbed_just_before_they_are_learnt_from(self, monkeypatch):
+    def test_turns_batches_perturbs_each_batch_before_training_on_it(self, monkeypatch):
         seen, step = [], Stepper.step
 
         def capture_features(self, x, targets, lr=None):
@@ -225,7 +225,7 @@ class TestStopping:
 
     @pytest.mark.parametrize("kind", ["images", "classes"])
     @pytest.mark.parametrize(("at_least", "expected"), [(1, 2), (2, 2), (3, 5)])
-    def test_it_stops_at_the_first_low_error_from_min_sweeps_on(self, errors, kind, at_least, expected):
+    def test_sweeps_stop_at_the_first_low_error_from_min_sweeps_on(self, errors, kind, at_least, expected):
         errors += [0.5, 0.25, 0.75, 0.26, 0.2, 0.0]
         _, run = crafted(POISONERS[kind](stop_error=0.25, min_sweeps=at_least, max_sweeps=6))
         assert run.notes["sweeps"] == expected
@@ -233,7 +233,7 @@ class TestStopping:
         assert run.notes["reached"] is True
         assert not run.warnings
 
-    def test_max_sweeps_ends_it_with_a_warning(self, errors):
+    def test_sweeps_warn_if_max_sweeps_end_them(self, errors):
         errors += [0.5, 0.0, 0.4, 0.3]
         _, run = crafted(POISONERS["images"](stop_error=0.1, min_sweeps=3, max_sweeps=4))
         assert run.notes["sweeps"] == 4
@@ -242,19 +242,19 @@ class TestStopping:
         assert "0.3 after 4 sweeps" in warning
         assert "stop_error=0.1" in warning
 
-    def test_a_low_error_at_the_very_last_sweep_is_no_reason_to_warn(self, errors):
+    def test_sweeps_do_not_warn_of_a_low_error_at_the_last_sweep(self, errors):
         errors += [0.5, 0.1]
         _, run = crafted(POISONERS["images"](stop_error=0.1, max_sweeps=2))
         assert run.notes["reached"] is True
         assert not run.warnings
 
-    def test_without_a_wanted_error_it_goes_to_the_end_in_silence(self, errors):
+    def test_sweeps_without_stop_error_run_to_the_end_without_warning(self, errors):
         errors += [0.0, 0.0, 0.0]
         _, run = crafted(POISONERS["images"]())
         assert run.notes["sweeps"] == 3
         assert not run.warnings
 
-    def test_what_had_stopped_does_not_go_on_when_taken_up(self, errors):
+    def test_resumed_craft_that_had_stopped_does_not_continue(self, errors):
         errors += [0.5, 0.0]
         checkpoint = MemoryCheckpoint()
         delta, _ = crafted(POISONERS["images"](stop_error=0.1), run=lent(checkpoint))
@@ -262,7 +262,7 @@ class TestStopping:
         assert torch.equal(again, delta)
         assert run.notes["errors"] == [0.5, 0.0]
 
-    def test_a_loss_that_is_not_finite_is_an_error(self):
+    def test_non_finite_loss_raises_diverged_error(self):
         with pytest.raises(DivergedError, match="diverged in sweep"):
             crafted(POISONERS["images"](lr=1e30, clip_norm=None))
         with pytest.raises(DivergedError, match="diverged in epoch"):
@@ -271,7 +271,7 @@ class TestStopping:
 
 class TestGoingOn:
     @pytest.mark.parametrize("kind", POISONERS)
-    def test_from_any_checkpoint_the_end_is_the_same(self, kind):
+    def test_craft_resumed_from_any_checkpoint_equals_an_uninterrupted_one(self, kind):
         checkpoint = MemoryCheckpoint()
         whole, run = crafted(POISONERS[kind](), run=lent(checkpoint))
         assert [number for number, _ in checkpoint.saved] == [1, 2, 3]
@@ -281,7 +281,7 @@ class TestGoingOn:
             assert again.notes == run.notes
 
     @pytest.mark.parametrize("kind", ["images", "classes"])
-    def test_with_the_default_surrogate_too(self, kind):
+    def test_craft_resumes_exactly_with_the_default_surrogate(self, kind):
         def run(checkpoint):
             return lent(checkpoint, installed().resolve("surrogate", "resnet18:width=16").build())
 
@@ -292,7 +292,7 @@ class TestGoingOn:
 
     @pytest.mark.parametrize("kind", POISONERS)
     @pytest.mark.parametrize("early", [False, True])
-    def test_progress_ends_full(self, kind, early):
+    def test_progress_ends_full_after_early_stop_or_resume(self, kind, early):
         class Bar:
             total = done = 0
 
@@ -327,18 +327,18 @@ class TestGoingOn:
 
 class TestFewImages:
     @pytest.mark.parametrize("kind", POISONERS)
-    def test_one_class_and_two_images_are_enough(self, kind):
+    def test_craft_accepts_two_images_or_one_class(self, kind):
         two, _ = crafted(POISONERS[kind](), sample_images(2))
         assert two.shape == (2, 3, 10, 14)
         alone, _ = crafted(POISONERS[kind](), sample_images(5, classes=1))
         assert torch.isfinite(alone).all()
 
     @pytest.mark.parametrize("kind", POISONERS)
-    def test_one_image_is_an_error(self, kind):
+    def test_craft_refuses_a_single_image(self, kind):
         with pytest.raises(UsageError, match="needs 2 images"):
             crafted(POISONERS[kind](), sample_images(1))
 
-    def test_a_class_without_images_keeps_no_noise(self):
+    def test_craft_gives_no_noise_to_a_class_without_images(self):
         train = sample_images()
         made = POISONERS["classes"]().craft(train.subset((train.known_labels != 1).nonzero()[0]), lent())
         assert not made.delta[1].any()
@@ -346,7 +346,7 @@ class TestFewImages:
 
 
 class TestParams:
-    def test_presets_are_the_published_settings(self):
+    def test_presets_equal_published_settings(self):
         released = EMinNParams.resolve("eminn", "released")
         assert (released.batch, released.network_steps, released.steps, released.stop_error) == (512, 10, 20, 0.01)
         assert 8 * released.step == pytest.approx(0.8)
@@ -361,16 +361,16 @@ class TestParams:
         assert (classes.steps, 8 * classes.step, classes.network_steps) == (1, pytest.approx(0.8), 10)
 
     @pytest.mark.parametrize("wrong", [{"min_sweeps": 30}, {"turns": "batches"}])
-    def test_contradictions_are_refused(self, wrong):
+    def test_params_refuse_contradicting_options(self, wrong):
         with pytest.raises(UsageError, match=next(iter(wrong))):
             EMinNParams.resolve("eminn", options=wrong)
 
-    def test_the_learning_rate_falls_to_a_tenth(self):
+    def test_learning_rate_drops_to_a_tenth_at_the_given_interval(self):
         turns = Alternation(sample_images(), lent(), EMinNParams(lr=0.1, lr_drop_every=4))
         assert [turns.rate(step) for step in (0, 3, 4, 8)] == pytest.approx([0.1, 0.1, 0.01, 0.001])
 
     @pytest.mark.parametrize("schedule", ["cosine", "constant"])
-    def test_rates_of_the_clean_training(self, monkeypatch, schedule):
+    def test_emaxn_learning_rate_follows_the_schedule(self, monkeypatch, schedule):
         rates, step = [], Stepper.step
         monkeypatch.setattr(
             Stepper, "step", lambda self, x, targets, lr=None: rates.append(lr) or step(self, x, targets, lr)
@@ -384,12 +384,12 @@ class TestParams:
             assert rates == sorted(rates, reverse=True)
             assert 0 < rates[-1] < 0.01
 
-    def test_short_names(self):
+    def test_aliases_find_the_poisoners(self):
         names = {"em": "eminn", "em-class": "eminn-class", "emax": "emaxn"}
         for short, name in names.items():
             assert installed().find("poisoner", short).name == name
 
-    def test_assign_gives_each_class_its_own(self):
+    def test_eminn_class_assign_returns_labels(self):
         images = sample_images(7)
         assigned = POISONERS["classes"]().assign(images.with_labels(None), images.known_labels, {}, lent())
         assert assigned.tolist() == images.known_labels.tolist()

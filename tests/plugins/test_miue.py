@@ -84,7 +84,7 @@ class TestObjective:
     FEATURES = torch.tensor([[3.0, 0.0], [0.0, 4.0], [5.0, 0.0]], dtype=torch.float64)
     LABELS = torch.tensor([0, 0, 1])
 
-    def test_similarities_by_hand(self):
+    def test_similarity_term_equals_hand_computed_values(self):
         e = math.e
         expected = -(math.log((e + 1) / (2 * e + 1)) + math.log((e + 1) / (e + 2)) + math.log(e / (2 * e + 1))) / 3
         assert float(similarity_term(self.FEATURES, self.LABELS, 1.0, "all")) == pytest.approx(expected, rel=1e-12)
@@ -92,12 +92,12 @@ class TestObjective:
         found = similarity_term(self.FEATURES, self.LABELS, 1.0, "other-class")
         assert float(found) == pytest.approx(expected, rel=1e-12)
 
-    def test_distances_by_hand(self):
+    def test_distance_term_equals_hand_computed_values(self):
         assert float(distance_term(self.FEATURES, self.LABELS, "none")) == pytest.approx(2 / 3 * math.log(6))
         assert float(distance_term(self.FEATURES, self.LABELS, "dimension")) == pytest.approx(2 / 3 * math.log(3.5))
 
     @pytest.mark.parametrize("options", OPTIONS, ids=str)
-    def test_it_is_the_double_loop(self, options):
+    def test_mutual_information_loss_equals_a_double_loop(self, options):
         # A class that occurs once, all of one class, one image, two images.
         for seed, (count, dimensions, classes) in enumerate([(11, 5, 3), (7, 4, 6), (6, 3, 1), (1, 4, 2), (2, 4, 2)]):
             features, labels = drawn(seed, count, dimensions, classes)
@@ -107,7 +107,7 @@ class TestObjective:
 
     @given(st.sampled_from(OPTIONS), st.integers(0, 10**6), st.integers(1, 9), st.integers(1, 6), st.integers(1, 5))
     @settings(max_examples=60, deadline=None)
-    def test_it_is_the_double_loop_anywhere_and_its_gradient_is_finite(self, options, seed, count, dimensions, classes):
+    def test_mutual_information_loss_is_exact_for_any_features(self, options, seed, count, dimensions, classes):
         features, labels = drawn(seed, count, dimensions, classes)
         found = float(mutual_information_loss(features, labels, **options))
         assert found == pytest.approx(plain_loss(features.numpy(), labels, **options), rel=1e-9, abs=1e-12)
@@ -117,14 +117,14 @@ class TestObjective:
         assert torch.isfinite(torch.autograd.grad(loss, single)[0]).all()
 
     @pytest.mark.parametrize("options", OPTIONS, ids=str)
-    def test_gradients(self, options):
+    def test_mutual_information_loss_gradient_equals_finite_differences(self, options):
         generator = torch.Generator().manual_seed(0)
         features = torch.randn(6, 4, generator=generator, dtype=torch.float64).requires_grad_()
         for labels in (torch.tensor([0, 1, 0, 2, 1, 0]), torch.zeros(6, dtype=torch.int64)):
             assert torch.autograd.gradcheck(lambda f, y=labels: mutual_information_loss(f, y, **options), features)
 
     @pytest.mark.parametrize("options", OPTIONS, ids=str)
-    def test_extreme_features_give_no_nan(self, options):
+    def test_mutual_information_loss_is_finite_for_extreme_features(self, options):
         labels = torch.tensor([0, 0, 1, 1, 2])
         for features in (
             torch.zeros(5, 3),
@@ -138,19 +138,19 @@ class TestObjective:
             assert torch.isfinite(loss)
             assert torch.isfinite(torch.autograd.grad(loss, features)[0]).all()
 
-    def test_equal_features_pull_each_other_nowhere(self):
+    def test_distance_term_has_no_gradient_for_equal_features(self):
         features = torch.rand(1, 300).repeat(40, 1).requires_grad_()
         distances = distance_term(features, torch.zeros(40, dtype=torch.int64), "none")
         assert distances.item() == 0
         assert not torch.autograd.grad(distances, features)[0].any()
 
-    def test_directions_of_nothing_are_nothing_and_do_not_move(self):
+    def test_directions_of_zero_features_are_zero_without_gradient(self):
         features = torch.tensor([[0.0, 0.0], [3.0, 4.0]], requires_grad=True)
         unit = directions(features)
         assert unit.tolist() == [[0, 0], pytest.approx([0.6, 0.8])]
         assert not torch.autograd.grad(unit.sum(), features)[0][0].any()
 
-    def test_bounds(self):
+    def test_similarity_term_reaches_its_bounds(self):
         narrow, labels = torch.eye(3).repeat_interleave(4, 0), torch.arange(3).repeat_interleave(4)
         assert 0 <= float(similarity_term(narrow, labels, 0.1, "all")) < 1e-3
         opposite = torch.tensor([[1.0], [-1.0]]).repeat_interleave(4, 0)
@@ -161,7 +161,7 @@ class TestObjective:
 class TestBalancedBatches:
     @given(st.lists(st.integers(0, 30), min_size=1, max_size=60), st.integers(2, 64), st.integers(0, 99))
     @settings(max_examples=60, deadline=None)
-    def test_every_image_once_and_none_alone(self, sizes: list[int], batch: int, seed: int) -> None:
+    def test_balanced_batches_hold_every_image_once(self, sizes: list[int], batch: int, seed: int) -> None:
         labels = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
         if not len(labels):
             return
@@ -178,13 +178,13 @@ class TestBalancedBatches:
             elif size:
                 assert column[column > 0].min() >= min(size, PARTNERS)
 
-    def test_a_hundred_classes_of_fifty(self):
+    def test_balanced_batches_hold_every_class_equally_often(self):
         labels = torch.arange(5000) % 100
         batches = list(balanced_batches(labels, 512, torch.Generator().manual_seed(0)))
         assert [len(chosen) for chosen in batches] == [500] * 10
         assert all((labels[chosen].bincount() == 5).all() for chosen in batches)
 
-    def test_a_thousand_classes_of_eight_come_in_runs(self):
+    def test_balanced_batches_group_classes_if_all_do_not_fit(self):
         labels = torch.arange(8000) % 1000
         batches = list(balanced_batches(labels, 512, torch.Generator().manual_seed(0)))
         assert all(480 <= len(chosen) <= 520 for chosen in batches)
@@ -192,7 +192,7 @@ class TestBalancedBatches:
         met = [set(labels[batches[0]].tolist()), set(labels[again[0]].tolist())]
         assert met[0] != met[1]  # other classes meet in another round
 
-    def test_they_are_the_generators(self):
+    def test_balanced_batches_depend_only_on_the_generator(self):
         labels = torch.arange(90) % 9
         one, two, other = (
             torch.cat(list(balanced_batches(labels, 20, torch.Generator().manual_seed(seed)))) for seed in (0, 0, 1)
@@ -202,7 +202,7 @@ class TestBalancedBatches:
 
 
 class TestDiagnosis:
-    def test_the_log_determinant_by_hand(self):
+    def test_within_class_log_det_equals_a_hand_computed_value(self):
         # Two classes on crosses around far centres: variances 2 and 8 about them, N - K = 6 degrees of freedom.
         cross = torch.tensor([[1.0, 0], [-1, 0], [0, 2], [0, -2]])
         features = torch.cat([cross + 50, cross - 70])
@@ -211,23 +211,23 @@ class TestDiagnosis:
         found = within_class_log_det(features, torch.arange(2).repeat_interleave(4), 5.0)
         assert found == pytest.approx(np.log(regularised).mean(), rel=1e-6)
 
-    def test_the_log_determinant_of_points_is_that_of_the_ridge(self):
+    def test_within_class_log_det_of_collapsed_classes_equals_the_ridge(self):
         labels = torch.arange(3).repeat_interleave(4)
         found = within_class_log_det(torch.eye(3)[labels], labels, 1.0)
         assert found == pytest.approx(math.log(RIDGE))
         assert within_class_log_det(torch.rand(3, 4), torch.arange(3), 1.0) == pytest.approx(math.log(RIDGE))
 
-    def test_it_does_not_depend_on_the_unit_of_features(self):
+    def test_within_class_log_det_is_independent_of_feature_scale(self):
         features, labels = torch.rand(30, 4), torch.arange(30) % 3
         one, other = (within_class_log_det(f, labels, variance(f)) for f in (features, 1000 * features))
         assert one == pytest.approx(other, rel=1e-5)
 
-    def test_many_features_are_projected(self):
+    def test_projection_is_orthonormal_for_many_features(self):
         assert projection(DIMENSIONS, torch.Generator()) is None
         basis = projection(200, torch.Generator().manual_seed(0))
         torch.testing.assert_close(basis.T @ basis, torch.eye(DIMENSIONS, dtype=torch.float64))
 
-    def test_constant_features_have_a_unit(self):
+    def test_variance_of_constant_features_is_one(self):
         assert variance(torch.ones(5, 3)) == 1
 
 
@@ -301,7 +301,7 @@ def plain_craft(train: ImageSet, run: Run, params: MIUEParams) -> torch.Tensor:
 
 class TestCraft:
     @pytest.mark.parametrize("flip", [False, True])
-    def test_it_is_the_plain_procedure(self, flip):
+    def test_craft_equals_the_plain_procedure(self, flip):
         train = sample_images(13)
         found, run = crafted(train, flip=flip)
         expected = plain_craft(train, run, miue(flip=flip).params).numpy()
@@ -310,7 +310,7 @@ class TestCraft:
         assert np.abs(found.delta).max() <= 16 / 255 + 1e-6
         assert (np.abs(found.delta) > 0).mean() > 0.5
 
-    def test_a_mirrored_image_gets_its_perturbation_as_it_is(self):
+    def test_mirrored_image_keeps_its_perturbation_unmirrored(self):
         run = make_run(budget=Budget("linf", 16), surrogate=TinySurrogate())
         train = sample_images(13)
         state = MirroredBiLevel(train, run, lr=0.1)
@@ -322,7 +322,7 @@ class TestCraft:
         torch.testing.assert_close(state.clean(every), expected)
         torch.testing.assert_close(state.poisoned(every), expected + state.delta, atol=1e-6, rtol=0)
 
-    def test_in_the_end_no_unmirrored_image_leaves_its_range(self):
+    def test_craft_keeps_unmirrored_images_in_range(self):
         train = noise(13)
         images = train.images.copy()
         images[..., :7], images[..., 7:] = 0, 255  # whatever suits one half does not suit the other
@@ -332,13 +332,13 @@ class TestCraft:
             assert x.min() >= -1e-6
             assert x.max() <= 1 + 1e-6
 
-    def test_flip_asks_the_data_set(self):
+    def test_flip_applies_only_if_the_image_set_allows_it(self):
         kept, turned = sample_images(13), dataclasses.replace(sample_images(13), flip=False)
         assert not np.array_equal(crafted(kept, flip=True)[0].delta, crafted(kept)[0].delta)
         assert np.array_equal(crafted(turned, flip=True)[0].delta, crafted(kept)[0].delta)
 
     @pytest.mark.parametrize("options", [{}, {"flip": True, "balanced": "always"}], ids=str)
-    def test_resumed_is_uninterrupted(self, options):
+    def test_craft_resumed_from_any_checkpoint_equals_an_uninterrupted_one(self, options):
         train, checkpoint = sample_images(13), MemoryCheckpoint()
         whole, run = crafted(train, checkpoint, rounds=3, **options)
         assert [step for step, _ in checkpoint.saved] == [1, 2, 3]
@@ -347,7 +347,7 @@ class TestCraft:
             assert np.array_equal(resumed.delta, whole.delta)
             assert again.notes == run.notes
 
-    def test_balanced_batches_begin_above_forty_classes(self, monkeypatch):
+    def test_balanced_auto_starts_above_forty_classes(self, monkeypatch):
         dealt = []
 
         def capture_features(labels, batch, generator):
@@ -363,7 +363,7 @@ class TestCraft:
             assert len(dealt) == expected
 
     @pytest.mark.parametrize("options", [{}, {"denominator": "other-class", "distance_scale": "none"}], ids=str)
-    def test_classes_become_narrow(self, options):
+    def test_craft_narrows_the_classes(self, options):
         _, run = crafted(noise(), rounds=6, steps=5, poison_batch=60, **options)
         notes = run.notes
         assert notes["loss"]["last"] < notes["loss"]["first"] - 0.1
@@ -372,7 +372,7 @@ class TestCraft:
         assert notes["cross_entropy"]["last"] < notes["cross_entropy"]["first"]
         assert 0.05 < notes["saturated"] <= 1
 
-    def test_the_diagnosis_is_of_the_published_perturbations(self, monkeypatch):
+    def test_diagnosis_uses_the_published_perturbations(self, monkeypatch):
         monkeypatch.setattr(poisoner, "DIAGNOSED", 8)
         seen = []
         monkeypatch.setattr(poisoner, "cosine_gap", lambda features, labels: seen.append((features, labels)))
@@ -389,11 +389,11 @@ class TestCraft:
             torch.testing.assert_close(clean.float(), network.features(x))
             torch.testing.assert_close(perturbed.float(), network.features(x + torch.from_numpy(found.delta[chosen])))
 
-    def test_one_image_is_refused(self):
+    def test_craft_refuses_a_single_image(self):
         with pytest.raises(UsageError, match="two"):
             crafted(sample_images(1))
 
-    def test_one_class_is_refused_where_nothing_else_counts(self):
+    def test_craft_refuses_one_class_only_without_a_distance_term(self):
         train = sample_images(12, classes=3)
         one = train.subset(np.flatnonzero(train.known_labels == 1))
         with pytest.raises(UsageError, match="classes"):
@@ -404,23 +404,23 @@ class TestCraft:
             assert np.abs(found.delta).max() > 0.01
             assert run.notes["cosine_gap"] == {"before": None, "after": None}
 
-    def test_duplicates_and_classes_of_one_image_give_no_nan(self):
+    def test_craft_is_finite_for_duplicates_and_classes_of_one_image(self):
         images = np.repeat(sample_images(4).images, 2, 0)
         train = ImageSet(images, np.array([0, 0, 1, 1, 2, 3, 4, 4]), tuple("abcde"))
         found, _ = crafted(train, poison_batch=3)
         assert np.isfinite(found.delta).all()
 
-    def test_labels_are_needed(self):
+    def test_craft_requires_labels(self):
         with pytest.raises(DataError):
             crafted(sample_images(13).with_labels(None))
 
-    def test_divergence_is_told(self):
+    def test_divergence_raises_with_its_round(self):
         with pytest.raises(DivergedError, match="round 1"):
             crafted(sample_images(13), lr=1e30)
 
 
 class TestRegistered:
-    def test_presets(self):
+    def test_presets_equal_published_values(self):
         released, paper = (MIUEParams.resolve("mi-ue", preset) for preset in ("released", "paper"))
         assert (released.rounds, released.steps, released.zeta, released.flip) == (100, 10, 0.0, True)
         assert (released.denominator, released.balanced, released.poison_batch) == ("all", "never", 512)
@@ -428,7 +428,7 @@ class TestRegistered:
         assert (paper.zeta, paper.denominator, paper.distance_scale) == (0.1, "other-class", "none")
         assert (released.lr, released.momentum, released.weight_decay, released.batch) == (0.1, 0.9, 1e-4, 128)
 
-    def test_its_own_surrogate_fits(self):
+    def test_default_surrogate_fits_the_poisoner(self):
         record = installed().find("poisoner", "miue")
         assert record.name == "mi-ue"
         assert record.trains_surrogate

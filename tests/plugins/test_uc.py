@@ -45,7 +45,7 @@ def bank(groups: int, height: int = 12, width: int = 12, channels: int = 4, bloc
 class TestReflect:
     @given(st.integers(2, 9), st.integers(2, 9), st.data())
     @settings(max_examples=40, deadline=None)
-    def test_it_is_torchs_reflection_padding(self, height: int, width: int, data: st.DataObject) -> None:
+    def test_reflect_equals_torch_reflection_padding(self, height: int, width: int, data: st.DataObject) -> None:
         pad = data.draw(st.integers(1, min(height, width) - 1))
         x = torch.rand(2, 3, height, width, dtype=torch.float64, requires_grad=True)
         ours, theirs = reflect(x, pad), nn.ReflectionPad2d(pad)(x)
@@ -58,7 +58,7 @@ class TestReflect:
 class TestGenerators:
     @given(st.integers(2, 40), st.integers(2, 40), st.integers(1, 3))
     @settings(max_examples=25, deadline=None)
-    def test_outputs_have_the_size_of_the_images(self, height: int, width: int, groups: int) -> None:
+    def test_generator_bank_outputs_have_the_image_size(self, height: int, width: int, groups: int) -> None:
         with torch.no_grad():
             out = GeneratorBank(torch.rand(groups, 3, height, width), width=2, blocks=1)()
         assert out.shape == (groups, 3, height, width)
@@ -66,7 +66,7 @@ class TestGenerators:
         assert (out.std((2, 3)) > 0).all()
 
     @pytest.mark.parametrize("size", [(12, 12), (6, 10)])
-    def test_a_bank_is_as_many_separate_generators(self, size):
+    def test_generator_bank_equals_separate_generators(self, size):
         together = bank(3, *size)
         weights = torch.rand(3, 3, *size, dtype=torch.float64)
         outputs = together()
@@ -82,7 +82,7 @@ class TestGenerators:
             for own, shared in zip(single.parameters(), together.parameters(), strict=True):
                 torch.testing.assert_close(own.grad, shared.grad.chunk(3)[k], rtol=1e-7, atol=1e-10)
 
-    def test_one_is_the_released_network_trained_on_its_one_noise_picture(self):
+    def test_generator_bank_of_one_equals_the_released_network(self):
         """Batch norm in training mode on a batch of one, as the released code runs it."""
 
         class Residual(nn.Module):
@@ -126,17 +126,17 @@ class TestSquash:
         value = poisoner.squash(name, raw.tanh(), 0.1)
         return value.detach(), torch.autograd.grad(value.sum(), raw)[0]
 
-    def test_the_clamp_has_no_gradient_where_it_binds(self):
+    def test_squash_clamp_has_no_gradient_where_it_binds(self):
         value, gradient = self.both("clamp")
         torch.testing.assert_close(value, self.RAW.tanh().clamp(-0.1, 0.1))
         assert (gradient != 0).tolist() == [False, True, True, True, False]
 
-    def test_tanh_has_one_everywhere(self):
+    def test_squash_tanh_has_a_gradient_everywhere(self):
         value, gradient = self.both("tanh")
         torch.testing.assert_close(value, 0.1 * self.RAW.tanh())
         assert (gradient > 0).all()
 
-    def test_straight_through_clamps_and_has_the_gradient_of_what_is_clamped(self):
+    def test_squash_straight_through_clamps_with_the_unclamped_gradient(self):
         value, gradient = self.both("straight-through")
         torch.testing.assert_close(value, self.both("clamp")[0])
         torch.testing.assert_close(gradient, 1 - self.RAW.tanh() ** 2)
@@ -177,7 +177,7 @@ class TestDiscrepancies:
 
     @pytest.mark.parametrize("name", ["kl", "centres", "mse", "cosine"])
     @pytest.mark.parametrize("temperature", [0.5, 1.0])
-    def test_values_and_gradients(self, name, temperature):
+    def test_discrepancy_equals_its_formula_in_value_and_gradient(self, name, temperature):
         distance = discrepancy(name, self.CENTRES, temperature)
         found = distance(self.FEATURES, self.TARGETS)
         np.testing.assert_allclose(found.numpy(), self.expected(name, temperature), rtol=1e-10)
@@ -185,14 +185,14 @@ class TestDiscrepancies:
         assert torch.autograd.gradcheck(lambda f: distance(f, self.TARGETS), features)
 
     @pytest.mark.parametrize("name", ["kl", "centres", "mse", "cosine"])
-    def test_nothing_is_nearer_than_the_target_itself(self, name):
+    def test_discrepancy_is_smallest_at_the_target(self, name):
         distance = discrepancy(name, self.CENTRES, 0.5)
         here = distance(self.CENTRES, torch.arange(4))
         there = distance(self.CENTRES, torch.tensor([1, 2, 3, 0]))
         assert (here < there).all()
         assert name == "centres" or torch.allclose(here, torch.zeros(4, dtype=torch.float64), atol=1e-12)
 
-    def test_unknown_names_are_refused(self):
+    def test_discrepancy_refuses_unknown_names(self):
         with pytest.raises(ValueError, match="unknown distance 'l1'"):
             discrepancy("l1", self.CENTRES, 1.0)
 
@@ -200,7 +200,7 @@ class TestDiscrepancies:
 class TestDerangements:
     @given(st.sampled_from(["shift", "farthest"]), st.integers(2, 15), st.integers(0, 99))
     @settings(max_examples=50, deadline=None)
-    def test_every_cluster_is_sent_to_another_one(self, name: str, count: int, seed: int) -> None:
+    def test_derangement_sends_every_cluster_to_another(self, name: str, count: int, seed: int) -> None:
         centres = torch.randn(count, 3, generator=torch.Generator().manual_seed(seed))
         targets = derangement(name, centres)
         assert sorted(targets.tolist()) == list(range(count))
@@ -208,7 +208,7 @@ class TestDerangements:
 
     @given(st.integers(2, 6), st.integers(0, 99))
     @settings(max_examples=30, deadline=None)
-    def test_farthest_is_the_farthest_of_all(self, count: int, seed: int) -> None:
+    def test_derangement_farthest_maximizes_the_total_distance(self, count: int, seed: int) -> None:
         centres = torch.randn(count, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
         def total(targets: list[int]) -> float:
@@ -218,12 +218,12 @@ class TestDerangements:
         most = max(total(list(targets)) for targets in derangements)
         assert total(derangement("farthest", centres).tolist()) == pytest.approx(most)
 
-    def test_centres_that_coincide_are_deranged_too(self):
+    def test_derangement_farthest_handles_equal_centres(self):
         targets = derangement("farthest", torch.zeros(4, 3))
         assert sorted(targets.tolist()) == [0, 1, 2, 3]
         assert (targets != torch.arange(4)).all()
 
-    def test_shift_is_the_released_one(self):
+    def test_derangement_shift_equals_the_released_one(self):
         assert derangement("shift", torch.rand(4, 2)).tolist() == [1, 2, 3, 0]
 
 
@@ -247,7 +247,7 @@ class TestCrafting:
     @pytest.mark.parametrize("together", [True, False])
     @pytest.mark.parametrize("squash", ["tanh", "clamp", "straight-through"])
     @pytest.mark.parametrize("augment", ["none", "images", "perturbed"])
-    def test_one_perturbation_a_cluster_within_the_budget(self, together, squash, augment):
+    def test_uc_crafts_one_perturbation_per_cluster_within_the_budget(self, together, squash, augment):
         train = sample_images(17, (9, 14))
         made, run = craft(params(together=together, squash=squash, augment=augment, batch=4), train)
         assert (made.delta.shape, made.delta.dtype) == ((3, 3, 9, 14), np.float32)
@@ -259,19 +259,19 @@ class TestCrafting:
 
     @pytest.mark.parametrize("fit_on", ["cluster", "all"])
     @pytest.mark.parametrize("batch", [1, 5, 64])
-    def test_any_batch_will_do(self, fit_on, batch):
+    def test_uc_crafts_with_any_batch_size(self, fit_on, batch):
         made, _ = craft(params(fit_on=fit_on, batch=batch), sample_images(17, (7, 8)))
         assert np.isfinite(made.delta).all()
 
     @pytest.mark.parametrize(("coarseness", "blocks"), [(1, (9, 14)), (4, (3, 4)), (5, (2, 3)), (20, (1, 1))])
-    def test_a_perturbation_consists_of_blocks(self, coarseness, blocks):
+    def test_uc_perturbations_are_constant_in_blocks(self, coarseness, blocks):
         made, _ = craft(params(coarseness=coarseness), sample_images(17, (9, 14)))
         corners = made.delta[..., ::coarseness, ::coarseness]
         assert corners.shape[2:] == blocks
         spread = corners.repeat(coarseness, 2).repeat(coarseness, 3)[..., :9, :14]
         np.testing.assert_array_equal(made.delta, spread)
 
-    def test_the_craft_seed_decides_and_nothing_else(self):
+    def test_uc_depends_only_on_the_craft_seed(self):
         train = sample_images(17)
         first, _ = craft(params(), train)
         torch.manual_seed(5)
@@ -281,7 +281,7 @@ class TestCrafting:
         np.testing.assert_array_equal(first.index, again.index)
         assert (first.delta != other.delta).any()
 
-    def test_labels_do_not_matter(self):
+    def test_uc_is_independent_of_labels(self):
         train = sample_images(17)
         blind, _ = craft(params(), train)
         for labels in (train.known_labels, train.known_labels[::-1].copy()):
@@ -291,7 +291,7 @@ class TestCrafting:
             np.testing.assert_array_equal(told.index, blind.index)
 
     @pytest.mark.parametrize("distance", ["centres", "kl", "mse", "cosine"])
-    def test_images_move_towards_the_wrong_centre(self, distance):
+    def test_uc_moves_images_towards_the_target_centre(self, distance):
         train = sample_images(60, (16, 16))
         made, run = craft(params(distance=distance, steps=60, lr=5e-3, width=8), train)
         pixels = train.images.astype(np.float32) / 255
@@ -304,7 +304,7 @@ class TestCrafting:
         assert after < 0.8 * before
         assert run.notes["loss"]["last"] < run.notes["loss"]["first"]
 
-    def test_diagnostics_are_of_the_craft(self):
+    def test_uc_notes_describe_the_crafted_perturbations(self):
         train = sample_images(60, (16, 16))
         made, run = craft(params(steps=60, lr=5e-3, width=8), train)
         pixels = train.images.astype(np.float32) / 255
@@ -319,18 +319,18 @@ class TestCrafting:
             kl = (goal * (goal.log() - F.log_softmax(seen, 1))).sum(1).mean()
             assert run.notes[name] == pytest.approx(float(kl), rel=1e-3)
 
-    def test_a_single_step_has_a_first_and_a_last_loss(self):
+    def test_uc_notes_first_and_last_loss_of_a_single_step(self):
         _, run = craft(params(steps=1), sample_images(17))
         assert run.notes["loss"]["first"] == run.notes["loss"]["last"] > 0
 
-    def test_training_images_are_assigned_their_own_cluster(self):
+    def test_uc_assign_returns_clusters_of_training_images(self):
         train = sample_images(300, (8, 8))
         made, run = craft(params(clusters=7, steps=1), train)
         component = UnlearnableClusters(params(clusters=7))
         np.testing.assert_array_equal(component.assign(train, None, made.state, run), made.index)
 
     @pytest.mark.parametrize("fit_on", ["cluster", "all"])
-    def test_a_generator_sees_its_cluster_or_all(self, fit_on, monkeypatch):
+    def test_uc_generator_is_fitted_on_its_cluster_or_on_all_images(self, fit_on, monkeypatch):
         pools = []
         plain = poisoner._cycle
         monkeypatch.setattr(poisoner, "_cycle", lambda pool, *rest: pools.append(pool) or plain(pool, *rest))
@@ -339,7 +339,7 @@ class TestCrafting:
         assert [pool.tolist() for pool in pools] == [pool.tolist() for pool in expected]
 
     @pytest.mark.parametrize("fit_on", ["cluster", "all"])
-    def test_epochs_are_passes_over_what_a_generator_is_fitted_on(self, fit_on):
+    def test_uc_epochs_are_passes_over_the_fitted_images(self, fit_on):
         class Counting(TinySurrogate):
             steps = 0
 
@@ -352,7 +352,7 @@ class TestCrafting:
         sizes = np.bincount(made.index) if fit_on == "cluster" else [17] * 3
         assert surrogate.steps == sum(2 * math.ceil(size / 4) for size in sizes)
 
-    def test_as_many_different_images_as_clusters_are_needed(self):
+    def test_uc_refuses_fewer_different_images_than_clusters(self):
         with pytest.raises(UsageError, match="3 clusters need at least 3 images"):
             craft(params(), sample_images(2))
         twins = sample_images(2).subset(np.arange(12) % 2)
@@ -362,7 +362,7 @@ class TestCrafting:
 
 class TestLoss:
     @pytest.mark.parametrize("group", [[0, 1, 2], [2], [1, 0]])
-    def test_every_cluster_counts_alike_and_goes_to_its_own_target(self, group):
+    def test_loss_weights_clusters_equally_and_uses_their_targets(self, group):
         """However many images of it are in the batch: three, then one, then two."""
         train, surrogate = sample_images(17, (8, 8)), TinySurrogate()
         run = make_run(budget=Budget("linf", 16), surrogate=surrogate)
@@ -381,7 +381,7 @@ class TestLoss:
 
 class TestBatches:
     @pytest.mark.parametrize("shuffle", [True, False])
-    def test_a_pass_shows_every_image_once(self, shuffle):
+    def test_cycle_passes_hold_every_image_once(self, shuffle):
         pool, generator = np.arange(100, 111), torch.Generator().manual_seed(0)
         batches = list(itertools.islice(poisoner._cycle(pool, 4, generator, shuffle), 6))
         assert [len(batch) for batch in batches] == [4, 4, 3, 4, 4, 3]
@@ -393,7 +393,7 @@ class TestBatches:
 
 class TestCropAndFlip:
     @pytest.mark.parametrize("flip", [True, False])
-    def test_every_picture_is_cut_at_its_own_place(self, flip):
+    def test_crop_flip_draws_position_and_mirror_per_image(self, flip):
         x = torch.rand(120, 3, 9, 14)
         crafter = SimpleNamespace(flip=flip)
         found = poisoner._Crafter._crop_flip(crafter, x, torch.Generator().manual_seed(0))
@@ -435,20 +435,20 @@ class TestPresets:
     }
 
     @pytest.mark.parametrize("preset", ["paper", "released"])
-    def test_published_values(self, preset):
+    def test_presets_equal_published_values(self, preset):
         resolved = installed().resolve("poisoner", f"uc@{preset}").params.model_dump()
         assert {name: resolved[name] for name in self.PUBLISHED} == self.PUBLISHED
 
-    def test_the_released_code_fits_on_all_images_in_their_order(self):
+    def test_preset_released_fits_on_all_images_in_order(self):
         paper, released = (installed().resolve("poisoner", f"uc@{name}").params for name in ("paper", "released"))
         assert (paper.fit_on, released.fit_on) == ("cluster", "all")
         assert (paper.shuffle, released.shuffle) == (True, False)
 
-    def test_quick_is_shorter_than_standard(self):
+    def test_preset_quick_is_shorter_than_standard(self):
         quick, standard = (installed().resolve("poisoner", name).params for name in ("uc@quick", "uc"))
         assert quick.steps < standard.steps
 
-    def test_the_record_promises_what_the_paper_does(self):
+    def test_spec_states_access_granularity_and_budget_of_the_paper(self):
         (record,) = ucbench_poisoners()
         assert (record.label_access, record.granularity, record.budget) == ("none", "cluster", "linf")
         assert record.native_epsilon == 16
@@ -460,7 +460,7 @@ class TestPresets:
     ("side", "decided"),
     [(8, (4, "none")), (15, (4, "none")), (16, (1, "perturbed")), (63, (1, "perturbed")), (64, (8, "perturbed"))],
 )
-def test_image_size_decides_blocks_and_augmentation_unless_named(side, decided):
+def test_params_follow_the_image_size_unless_given(side, decided):
     open_, named = UCParams(), UCParams(coarseness=2, augment="images")
     assert (open_.block_side((8, side)), open_.augmentation((8, side))) == decided
     assert (named.block_side((8, side)), named.augmentation((8, side))) == (2, "images")
