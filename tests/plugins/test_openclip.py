@@ -98,7 +98,7 @@ def unit(images: np.ndarray) -> Tensor:
 
 
 @pytest.mark.parametrize("tower", TOWERS)
-def test_features_are_open_clips_own_of_its_preprocessed_pictures(tower, checkpoints):
+def test_features_equal_those_of_open_clip(tower, checkpoints):
     model, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{checkpoints[tower].parent}")
     model.eval()
     images = pictures(TOWERS[tower]["image_size"])
@@ -114,7 +114,7 @@ def test_features_are_open_clips_own_of_its_preprocessed_pictures(tower, checkpo
 
 
 @pytest.mark.parametrize("tower", TOWERS)
-def test_the_contract_is_kept(tower, checkpoints):
+def test_openclip_keeps_the_contract(tower, checkpoints):
     check_surrogate(installed().resolve("surrogate", f"openclip:checkpoint='{checkpoints[tower]}'"))
 
 
@@ -128,14 +128,14 @@ def test_gradients_reach_every_image_and_no_weight(tower, checkpoints):
     assert all(not weight.requires_grad and weight.grad is None for weight in found.module().parameters())
 
 
-def test_features_have_length_one_only_on_request(checkpoints):
+def test_features_have_unit_length_only_on_request(checkpoints):
     plain = surrogate("openclip", checkpoint=checkpoints["residual"]).features(unit(pictures(64)))
     scaled = surrogate("openclip", checkpoint=checkpoints["residual"], normalize="true").features(unit(pictures(64)))
     torch.testing.assert_close(scaled, plain / plain.norm(dim=1, keepdim=True))
     assert (plain.norm(dim=1) - 1).abs().max() > 1e-3
 
 
-def test_scores_are_open_clips_logits_for_the_prompts(checkpoints):
+def test_logits_equal_those_of_open_clip_for_the_prompts(checkpoints):
     model, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{checkpoints['transformer'].parent}")
     files = torch.stack([preprocess(Image.fromarray(image.transpose(1, 2, 0))) for image in pictures(32)])
     tokens = open_clip.tokenize(["a photo of a cat.", "a photo of a sea lion."], context_length=16)
@@ -146,12 +146,12 @@ def test_scores_are_open_clips_logits_for_the_prompts(checkpoints):
         torch.testing.assert_close(found.module(0)(unit(pictures(32))), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_without_class_names_there_are_no_scores(checkpoints):
+def test_logits_raise_without_class_names(checkpoints):
     with pytest.raises(UsageError, match=r"scores only for named classes.*classes=cat/dog"):
         surrogate("openclip", checkpoint=checkpoints["transformer"]).logits(unit(pictures(32)))
 
 
-def test_bfloat16_runs_the_layers_only(checkpoints):
+def test_bfloat16_affects_only_the_layers(checkpoints):
     found = surrogate("openclip", checkpoint=checkpoints["residual"], classes="cat/dog")
     x = unit(pictures(64))
     exact, scores = found.features(x), found.logits(x)
@@ -170,7 +170,7 @@ def test_bfloat16_runs_the_layers_only(checkpoints):
 
 
 @pytest.mark.parametrize(("tower", "size"), [("transformer", 48), ("residual", 96), ("residual", 32), ("timm", 64)])
-def test_another_size_is_what_the_images_become(tower, size, checkpoints):
+def test_size_option_sets_the_input_size(tower, size, checkpoints):
     found = surrogate("openclip", checkpoint=checkpoints[tower], size=size)
     enlarged = torch.nn.functional.interpolate(unit(pictures(20)), (size, size), mode="bicubic", antialias=True)
     with torch.no_grad():
@@ -180,7 +180,7 @@ def test_another_size_is_what_the_images_become(tower, size, checkpoints):
     assert not torch.allclose(features, other, rtol=1e-3, atol=1e-4)
 
 
-def test_the_attention_pools_positions_are_resized_as_a_picture(tmp_path):
+def test_size_option_interpolates_positions_of_the_attention_pool(tmp_path):
     model = random_clip("residual")
     slope = torch.linspace(-1, 1, 2).repeat(2).view(4, 1)  # rises from left to right, the same in both rows
     positions = torch.cat([torch.full((1, 256), 7.0), slope.expand(4, 256)])
@@ -194,7 +194,7 @@ def test_the_attention_pools_positions_are_resized_as_a_picture(tmp_path):
     assert (grid[:, 1:] > grid[:, :-1]).all()
 
 
-def test_a_size_no_residual_tower_has_is_refused(checkpoints):
+def test_size_option_refuses_sizes_the_residual_tower_cannot_have(checkpoints):
     with pytest.raises(UsageError, match=r"size=90: .*multiples of 32"):
         surrogate("openclip", checkpoint=checkpoints["residual"], size=90)
 
@@ -202,7 +202,7 @@ def test_a_size_no_residual_tower_has_is_refused(checkpoints):
 # Names
 
 
-def test_a_tag_decides_on_activation_and_normalisation(tiny):
+def test_tag_sets_activation_and_normalisation(tiny):
     x = unit(pictures(32))
     with torch.no_grad():
         mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in ((0.1, 0.2, 0.3), (0.5, 0.6, 0.7)))
@@ -214,7 +214,7 @@ def test_a_tag_decides_on_activation_and_normalisation(tiny):
         torch.testing.assert_close(surrogate("openclip:tiny", checkpoint=tiny).features(x), expected)
 
 
-def test_weights_that_cannot_be_had_are_one_clear_error(tiny, monkeypatch):
+def test_unavailable_weights_raise_usage_error(tiny, monkeypatch):
     def offline(tag):
         assert tag["hf_hub"] == "someone/tiny/"
         raise OSError("no route to the hub")
@@ -225,7 +225,7 @@ def test_weights_that_cannot_be_had_are_one_clear_error(tiny, monkeypatch):
     assert str(error.value).endswith("tiny/own:checkpoint=FILE")
 
 
-def test_weights_of_a_tag_are_loaded_from_where_open_clip_has_them(tiny, monkeypatch):
+def test_tag_weights_are_those_open_clip_downloads(tiny, monkeypatch):
     monkeypatch.setattr(open_clip, "download_pretrained", lambda tag: tiny)
     x = unit(pictures(32))
     torch.testing.assert_close(
@@ -233,7 +233,7 @@ def test_weights_of_a_tag_are_loaded_from_where_open_clip_has_them(tiny, monkeyp
     )
 
 
-def test_a_text_tower_without_its_vocabulary_still_has_features(checkpoints, monkeypatch):
+def test_features_work_without_a_tokenizer(checkpoints, monkeypatch):
     def offline(place):
         raise OSError("no route to the hub")
 
@@ -253,24 +253,24 @@ def test_a_text_tower_without_its_vocabulary_still_has_features(checkpoints, mon
         ("openclip:RN50//openai", r"'RN50//openai' is not of the form ARCH/TAG"),
     ],
 )
-def test_wrong_names_are_answered_with_the_right_ones(reference, message):
+def test_wrong_names_are_refused_with_suggestions(reference, message):
     with pytest.raises(UsageError, match=message):
         surrogate(reference)
 
 
 @pytest.mark.parametrize("name", ["RN50/openai", "ViT-B-32-quickgelu/laion400m_e32", "ViT-L-14-336/openai"])
-def test_names_need_no_quotes(name):
+def test_names_parse_without_quotes(name):
     resolved = installed().resolve("surrogate", f"openclip:{name}")
     assert resolved.params.clip == name
     assert str(resolved) == f"openclip:{name}"
     assert (resolved.params.architecture, resolved.params.tag) == tuple(name.split("/"))
 
 
-def test_the_preset_of_uc_is_openais_residual_network():
+def test_preset_uc_is_the_residual_network_of_openai():
     assert installed().resolve("surrogate", "openclip@uc").params.clip == "RN50/openai"
 
 
-def test_an_architecture_beside_a_description_is_ambiguous(checkpoints):
+def test_architecture_beside_a_configuration_file_is_ambiguous(checkpoints):
     with pytest.raises(UsageError, match=r"Both 'RN50' and .*open_clip_config\.json describe"):
         surrogate("openclip:RN50", checkpoint=checkpoints["residual"])
 
@@ -283,7 +283,7 @@ class Malicious:
         return (os.system, ("true",))
 
 
-def test_open_clips_training_checkpoints_are_unwrapped(tiny, tmp_path):
+def test_training_checkpoints_of_open_clip_are_unwrapped(tiny, tmp_path):
     state = {f"module.{name}": tensor for name, tensor in torch.load(tiny, weights_only=True).items()}
     torch.save({"epoch": 3, "name": "run", "state_dict": state}, tmp_path / "epoch_3.pt")
     x = unit(pictures(32))
@@ -302,7 +302,7 @@ def test_open_clips_training_checkpoints_are_unwrapped(tiny, tmp_path):
         (lambda state: {}, "StopIteration"),
     ],
 )
-def test_a_wrong_checkpoint_is_one_clear_error(damage, message, tiny, tmp_path):
+def test_wrong_checkpoint_raises_data_error(damage, message, tiny, tmp_path):
     torch.save(damage(torch.load(tiny, weights_only=True)), tmp_path / "wrong.pt")
     with pytest.raises(DataError, match=rf"wrong\.pt \(tiny\) cannot be loaded .*{message}.*Give a \.safetensors"):
         surrogate("openclip:tiny", checkpoint=tmp_path / "wrong.pt")
@@ -331,7 +331,7 @@ def identity(path: Path, reference: str = "openclip") -> dict[str, Any]:
     return installed().resolve("surrogate", f"{reference}:checkpoint='{path}'").identity()
 
 
-def test_the_key_follows_weights_and_description_and_not_their_place(checkpoints, tmp_path):
+def test_key_depends_on_weights_and_configuration_not_on_paths(checkpoints, tmp_path):
     original = identity(checkpoints["transformer"])
     path = saved(tmp_path / "elsewhere", "transformer")
     assert identity(path) == original
@@ -348,16 +348,16 @@ def test_the_key_follows_weights_and_description_and_not_their_place(checkpoints
     assert str(tmp_path) not in json.dumps(identity(path))
 
 
-def test_the_key_follows_the_tag_that_explains_a_checkpoint(tiny):
+def test_key_depends_on_the_tag_given_with_a_checkpoint(tiny):
     assert identity(Path(tiny), "openclip:tiny/own") != identity(Path(tiny), "openclip:tiny")
 
 
-def test_a_checkpoint_that_is_gone_has_no_key(tmp_path):
+def test_key_of_a_missing_checkpoint_raises(tmp_path):
     with pytest.raises(DataError, match=re.escape(str(tmp_path / "gone.pt"))):
         identity(tmp_path / "gone.pt", "openclip:RN50/openai")
 
 
-def test_records_and_parameters_need_neither_torch_nor_open_clip():
+def test_registration_and_params_import_neither_torch_nor_open_clip():
     code = (
         "import sys, ucbench_openclip as plugin, ucbench_openclip.params as params;"
         "list(plugin.ucbench_surrogates()), list(plugin.ucbench_labelings());"
@@ -367,7 +367,7 @@ def test_records_and_parameters_need_neither_torch_nor_open_clip():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_loading_leaves_loggers_and_generators_alone(checkpoints, capfd):
+def test_loading_leaves_loggers_and_generators_unchanged(checkpoints, capfd):
     import logging
 
     state, handlers = torch.get_rng_state(), list(logging.root.handlers)

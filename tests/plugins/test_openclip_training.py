@@ -35,7 +35,7 @@ def script():
     del sys.modules[spec.name]
 
 
-def test_the_saved_model_is_a_surrogate_and_states_what_it_never_saw(script, tmp_path):
+def test_saved_model_is_a_surrogate_and_lists_kept_out_images(script, tmp_path):
     asked = "digits:validation=0.2,test_per_class=5 OUT --keep-out 70 --subset-seed 3 --batch 200 --epochs 1"
     small = "--size 32 --width 8 --threads 1"
     result = CliRunner().invoke(script.main, f"{asked} {small}".replace("OUT", str(tmp_path)))
@@ -59,7 +59,7 @@ def test_the_saved_model_is_a_surrogate_and_states_what_it_never_saw(script, tmp
     open_clip.create_model_from_pretrained(f"local-dir:{tmp_path}")
 
 
-def test_learned_and_kept_out_images_share_none_and_leave_none_out(script):
+def test_split_partitions_images_into_learned_and_kept_out(script):
     images = sample_images(30)
     learned, kept = script.split(images, 4, 0)
     assert len(kept) == 12
@@ -74,19 +74,19 @@ def fit(script, epochs, images):
     return script.fit(config, images, settings, torch.device("cpu"), Silent()), config
 
 
-def test_training_tells_classes_apart(script, tmp_path):
+def test_fit_learns_to_separate_classes(script, tmp_path):
     model, config = fit(script, 15, sample_images(60, (16, 16)))
     path = script.save(model, config, {}, tmp_path)
     engine = Engine(Numerics("cpu", "float32", threads=1))
     assert script.zero_shot_accuracy(path, sample_images(30, (16, 16), seed=1), engine, Silent()) > 80
 
 
-def test_training_repeats(script):
+def test_fit_repeats_exactly(script):
     first, second = (fit(script, 1, sample_images(60, (16, 16)))[0].state_dict() for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_a_data_set_that_is_a_part_already_is_refused(script, tmp_path):
+def test_dataset_that_is_already_a_subset_is_refused(script, tmp_path):
     result = CliRunner().invoke(script.main, ["digits:train_per_class=5", str(tmp_path)])
     assert result.exit_code == 1
     assert "Leave train_per_class and subset_seed to --keep-out" in result.output

@@ -57,7 +57,7 @@ class TestEncoder:
     @pytest.mark.parametrize(
         ("size", "kernel", "side"), [((32, 20), 3, (4, 3)), ((64, 64), 3, (8, 8)), ((96, 65), 7, (3, 3))]
     )
-    def test_small_pictures_meet_a_small_stem(self, size, kernel, side):
+    def test_resnet18_has_a_small_stem_up_to_64_pixels(self, size, kernel, side):
         with seeded(0):
             network = resnet18(16, size).eval()
         x = torch.zeros(2, 3, *size)
@@ -65,7 +65,7 @@ class TestEncoder:
         assert network.forward_features(x).shape == (2, 128, *side)
         assert network(x).shape == (2, 128)
 
-    def test_the_global_generator_decides_and_every_weight_learns(self):
+    def test_projector_is_drawn_from_the_global_generator_and_uses_every_weight(self):
         networks = []
         for seed in (0, 0, 1):
             with seeded(seed):
@@ -75,7 +75,7 @@ class TestEncoder:
         networks[0](torch.rand(4, 3, 8, 8)).square().sum().backward()
         assert all(weight.grad is not None for weight in networks[0].parameters())
 
-    def test_features_of_a_set_do_not_depend_on_blocks(self):
+    def test_features_of_is_independent_of_the_block_size(self):
         with seeded(0):
             network = resnet18(16, (8, 8)).eval()
         images, engine = sample_images(7, (8, 8)), make_run().engine
@@ -87,21 +87,21 @@ class TestEncoder:
 
 
 class TestPretraining:
-    def test_labels_are_never_read(self):
+    def test_pretrain_never_reads_labels(self):
         train, params = sample_images(13, (10, 8)), EncoderParams(**SHORT)
         shuffled = train.with_labels(np.roll(train.known_labels, 1), train.classes)
         encoders = [pretrain(given, params, make_run()) for given in (train, shuffled, train.with_labels(None))]
         assert same(encoders[0], encoders[1])
         assert same(encoders[0], encoders[2])
 
-    def test_pixels_seeds_and_flips_are(self):
+    def test_pretrain_depends_on_pixels_seed_and_flip(self):
         train, params = sample_images(13, (10, 8)), EncoderParams(**SHORT)
         encoder = pretrain(train, params, make_run())
         assert not same(encoder, pretrain(train.with_images(255 - train.images), params, make_run()))
         assert not same(encoder, pretrain(train, params, make_run(1)))
         assert not same(encoder, pretrain(dataclasses.replace(train, flip=False), params, make_run()))
 
-    def test_the_encoder_comes_back_frozen_and_what_was_seen_is_noted(self):
+    def test_pretrain_returns_a_frozen_encoder_and_notes_its_losses(self):
         run = make_run()
         encoder = pretrain(sample_images(9, (8, 8)), EncoderParams(**SHORT), run)
         assert not encoder.training
@@ -111,7 +111,7 @@ class TestPretraining:
         assert 0 < run.notes["alignment"] < 4
         assert -8 < run.notes["uniformity"] < 0
 
-    def test_every_step_is_announced_and_done(self):
+    def test_pretrain_reports_every_step(self):
         class Counting(Run):
             def progress(self, text, total):
                 self.announced, self.done = total, 0
@@ -126,7 +126,7 @@ class TestPretraining:
         pretrain(sample_images(13, (8, 8)), EncoderParams(width=16, epochs=2, batch=5), counting)
         assert counting.announced == counting.done == 2 * 3
 
-    def test_what_cannot_be_learned_is_refused(self):
+    def test_pretrain_raises_on_a_single_image_or_divergence(self):
         train = sample_images(9, (8, 8))
         with pytest.raises(UsageError, match="needs at least 2, and there is 1"):
             pretrain(train.subset(np.arange(1)), EncoderParams(**SHORT), make_run())
@@ -135,7 +135,7 @@ class TestPretraining:
 
 
 class TestVictim:
-    def test_it_tells_textures_from_each_other_and_learned_to(self):
+    def test_simclr_learns_to_separate_textures(self):
         run, victim = make_run(stage="train"), SimCLR(SimCLRParams(width=16, epochs=6, batch=16, lr=0.05))
         assert isinstance(victim, Trainer)
         victim.fit(textures(64, 0).with_labels(None), textures(20, 1), run)
@@ -144,7 +144,7 @@ class TestVictim:
         assert run.notes["contrastive_loss"]["last"] < run.notes["contrastive_loss"]["first"] - 0.1
         assert run.notes["probe_accuracy"] > 90
 
-    def test_classes_are_numbered_as_the_trusted_set_numbers_them(self):
+    def test_simclr_numbers_classes_as_the_trusted_set(self):
         train, test, params = textures(16, 0), textures(12, 2), SimCLRParams(**SHORT)
         predictions = []
         for turned in (False, True):
@@ -154,7 +154,7 @@ class TestVictim:
         assert predictions[0].dtype == np.int64
         np.testing.assert_array_equal(predictions[0], 1 - predictions[1])
 
-    def test_without_trusted_labels_there_are_no_classes(self):
+    def test_simclr_raises_without_trusted_labels(self):
         train, victim = textures(8, 0), SimCLR(SimCLRParams(**SHORT))
         with pytest.raises(UsageError, match="--trusted"):
             victim.fit(train, None, make_run(stage="train"))
@@ -163,7 +163,7 @@ class TestVictim:
 
 
 class TestSurrogate:
-    def test_a_restored_one_has_the_same_features(self, surrogate):
+    def test_restored_surrogate_has_equal_features(self, surrogate):
         made, state, train, run = surrogate
         assert isinstance(made, FittedSurrogate)
         restored = SimCLRSurrogate(EncoderParams(**SHORT))
@@ -173,14 +173,14 @@ class TestSurrogate:
         assert made.features(x).shape == (3, 128)
         torch.testing.assert_close(made.module(0)(x), made.features(x))
 
-    def test_it_has_nothing_to_say_of_classes_or_before_it_was_fitted(self, surrogate):
+    def test_surrogate_raises_on_class_scores_or_before_fitting(self, surrogate):
         x = torch.rand(2, 3, 12, 10)
         with pytest.raises(UsageError, match="no class scores"):
             surrogate[0].logits(x)
         with pytest.raises(UsageError, match="fit\\(\\) or restore\\(\\)"):
             SimCLRSurrogate(EncoderParams(**SHORT)).features(x)
 
-    def test_in_bfloat16_features_are_float32_and_about_the_same(self, surrogate):
+    def test_surrogate_features_are_float32_and_close_in_bfloat16(self, surrogate):
         made, state, train, run = surrogate
         rounded = SimCLRSurrogate(EncoderParams(**SHORT))
         rounded.to(torch.device("cpu"), torch.bfloat16)  # the core may say so before there are weights
@@ -191,7 +191,7 @@ class TestSurrogate:
         assert not torch.equal(features, exact)
         torch.testing.assert_close(features, exact, rtol=0.1, atol=0.1 * float(exact.max()))
 
-    def test_uc_crafts_with_it(self, surrogate):
+    def test_uc_crafts_with_a_simclr_surrogate(self, surrogate):
         made, _, train, _ = surrogate
         poisoner = installed().resolve("poisoner", "uc:steps=2,clusters=3,width=4,residual_blocks=1").build()
         run = make_run(budget=Budget("linf", 16), surrogate=made)
@@ -201,7 +201,7 @@ class TestSurrogate:
 
 
 class TestParams:
-    def test_presets_are_the_published_settings(self):
+    def test_presets_equal_published_settings(self):
         bridgepure = SimCLRParams.resolve("simclr", "bridgepure")
         found = bridgepure.temperature, bridgepure.batch, bridgepure.lr, bridgepure.weight_decay, bridgepure.projection
         assert found == (0.5, 512, 0.5, 1e-4, 128)
@@ -209,7 +209,7 @@ class TestParams:
         paper = SimCLRParams.resolve("simclr", "paper")
         assert (paper.batch, paper.crop, paper.width, paper.recipe.warmup * paper.epochs) == (1024, 0.08, 64, 10)
 
-    def test_milestones_must_fit_the_probe(self):
+    def test_params_refuse_milestones_beyond_the_probe(self):
         assert SimCLRParams.resolve("simclr", None, None, {"probe_milestones": "5/8"}).probe_milestones == (5, 8)
         with pytest.raises(UsageError, match="probe_milestones"):
             SimCLRParams.resolve("simclr", None, None, {"probe_epochs": "50"})

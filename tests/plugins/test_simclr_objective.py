@@ -38,18 +38,18 @@ def drawn(*shape: int, seed: int = 0) -> Tensor:
 class TestNTXent:
     @given(st.integers(1, 5), st.integers(2, 6), st.sampled_from([0.07, 0.5, 1.0]), st.integers(0, 2**32))
     @settings(max_examples=30, deadline=None)
-    def test_value_and_gradient_are_those_of_the_plain_double_loop(self, pictures, dimensions, temperature, seed):
+    def test_nt_xent_equals_a_double_loop_in_value_and_gradient(self, pictures, dimensions, temperature, seed):
         z = drawn(2 * pictures, dimensions, seed=seed).requires_grad_()
         plain, fast = plain_nt_xent(z, temperature), nt_xent(z, temperature)
         torch.testing.assert_close(fast, plain)
         expected, gradient = (torch.autograd.grad(loss, z)[0] for loss in (plain, fast))
         torch.testing.assert_close(gradient, expected, rtol=1e-7, atol=1e-9)
 
-    def test_a_view_s_partner_is_half_a_batch_away(self):
+    def test_nt_xent_pairs_views_half_a_batch_apart(self):
         z = torch.eye(4, dtype=torch.float64)
         assert nt_xent(torch.cat([z, z]), 0.1) < nt_xent(z.repeat_interleave(2, 0), 0.1)
 
-    def test_one_picture_costs_nothing_and_no_projection_at_all_is_finite(self):
+    def test_nt_xent_is_zero_for_one_image_and_finite_for_zero_projections(self):
         assert nt_xent(drawn(2, 3), 0.5) == 0
         z = torch.zeros(6, 3, requires_grad=True)
         loss = nt_xent(z, 0.07)
@@ -59,7 +59,7 @@ class TestNTXent:
 
 
 class TestMeasures:
-    def test_they_are_those_of_the_plain_loops(self):
+    def test_alignment_and_uniformity_equal_plain_loops(self):
         first, second = drawn(7, 4), drawn(7, 4, seed=1)
         a, b = (x / x.norm(dim=1, keepdim=True) for x in (first, second))
         squares = [float((p - q).norm()) ** 2 for p, q in zip(a, b, strict=True)]
@@ -67,7 +67,7 @@ class TestMeasures:
         pairs = [math.exp(-2 * float((a[i] - a[k]).norm()) ** 2) for i in range(7) for k in range(i)]
         assert uniformity(first) == pytest.approx(math.log(sum(pairs) / len(pairs)))
 
-    def test_their_ends(self):
+    def test_alignment_and_uniformity_reach_their_bounds(self):
         x = drawn(5, 3)
         assert alignment(x, 3 * x) == pytest.approx(0)
         assert alignment(x, -x) == pytest.approx(4)
@@ -79,7 +79,7 @@ def fitted(features: Tensor, labels: Tensor, classes: int, **options: object) ->
 
 
 class TestProbe:
-    def test_it_comes_near_the_best_linear_classifier(self):
+    def test_probe_is_close_to_the_optimal_linear_classifier(self):
         from sklearn.linear_model import LogisticRegression
 
         generator = torch.Generator().manual_seed(0)
@@ -94,13 +94,13 @@ class TestProbe:
         assert optimum - 1e-6 <= float(loss) <= optimum + 0.02
 
     @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
-    def test_the_published_rate_is_stable_whatever_the_scale_of_the_features(self, scale):
+    def test_probe_is_stable_at_any_feature_scale(self, scale):
         labels = torch.arange(40) % 2
         features = scale * (torch.rand(40, 512, generator=torch.Generator().manual_seed(0)) + labels[:, None])
         probe = fitted(features, labels, 2)
         assert (probe.predict(features) == labels).all()
 
-    def test_a_feature_that_was_constant_decides_nothing(self):
+    def test_probe_ignores_a_constant_feature(self):
         labels = torch.arange(20) % 2
         features = torch.stack([labels.float(), torch.full((20,), 0.1)], 1)
         probe = fitted(features, labels, 2)
@@ -109,19 +109,19 @@ class TestProbe:
         constant = fitted(torch.ones(5, 3), torch.tensor([0, 1, 1, 1, 0]), 4)
         assert constant.predict(torch.zeros(2, 3)).tolist() == [1, 1]
 
-    def test_a_class_without_pictures_is_never_seen(self):
+    def test_probe_never_predicts_a_class_without_images(self):
         labels = torch.tensor([0, 2] * 10)
         features = torch.randn(20, 4, generator=torch.Generator().manual_seed(0))
         assert set(fitted(features, labels, 4).predict(features).tolist()) <= {0, 2}
 
-    def test_it_is_the_same_every_time_and_works_with_a_single_picture(self):
+    def test_probe_repeats_exactly_and_accepts_a_single_image(self):
         labels = torch.arange(30) % 3
         features = torch.randn(30, 6, generator=torch.Generator().manual_seed(0))
         first, again = (fitted(features, labels, 3, probe_batch=7).layer.weight for _ in range(2))
         assert torch.equal(first, again)
         assert fitted(features[:1], labels[1:2], 3).predict(features).tolist() == [1] * 30
 
-    def test_its_rate_falls_after_the_published_passes(self):
+    def test_probe_milestones_equal_the_published_ones(self):
         recipe = SimCLRParams.resolve("simclr", "bridgepure").probe_recipe
         assert (recipe.epochs, recipe.batch, recipe.lr, recipe.milestones) == (100, 512, 1.0, (60, 75, 90))
         assert isinstance(recipe, Recipe)

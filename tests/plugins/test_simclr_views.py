@@ -43,7 +43,7 @@ class TestColour:
             (hue, "adjust_hue", (-0.2, -0.1, 0.0, 0.13, 0.5)),
         ],
     )
-    def test_changes_are_torchvision_s_up_to_its_rounded_luma(self, change, reference, amounts):
+    def test_colour_changes_equal_torchvision(self, change, reference, amounts):
         from torchvision.transforms.v2 import functional
 
         x = pictures(len(amounts))
@@ -51,7 +51,7 @@ class TestColour:
         expected = [getattr(functional, reference)(image, amount) for image, amount in zip(x, amounts, strict=True)]
         torch.testing.assert_close(change(x, torch.tensor(amounts)), torch.stack(expected), rtol=0, atol=2e-4)
 
-    def test_every_picture_has_its_own_amounts_in_its_own_order(self):
+    def test_jittered_draws_amounts_and_order_per_image(self):
         x, generator = pictures(24), seeded()
         amounts = torch.tensor([1.0, 1, 1, 0]) + torch.tensor([0.4, 0.4, 0.4, 0.1]) * (
             2 * torch.rand(24, 4, generator=generator) - 1
@@ -68,24 +68,24 @@ class TestColour:
 
     @given(st.integers(1, 9), st.sampled_from([0.5, 1.0, 1.25]), st.integers(0, 2**32))
     @settings(max_examples=20, deadline=None)
-    def test_colours_stay_colours(self, count, strength, seed):
+    def test_jittered_stays_in_range(self, count, strength, seed):
         x = pictures(count, seed=seed).round(decimals=1)
         after = jittered(x, strength, seeded(seed))
         assert after.shape == x.shape
         assert after.min() >= 0
         assert after.max() <= 1
 
-    def test_strength_0_changes_nothing(self):
+    def test_jittered_of_strength_zero_changes_nothing(self):
         torch.testing.assert_close(jittered(pictures(), 0.0, seeded()), pictures(), rtol=0, atol=1e-5)
 
-    def test_grey_is_left_grey_by_every_turn(self):
+    def test_hue_and_grey_keep_grey_images(self):
         x = pictures()[:, :1].expand(-1, 3, -1, -1)
         torch.testing.assert_close(hue(x, torch.linspace(-0.5, 0.5, 8)), x)
         torch.testing.assert_close(grey(x), x[:, :1])
 
 
 class TestWindows:
-    def test_a_window_shows_what_lies_inside_it(self):
+    def test_windowed_resizes_the_content_of_each_window(self):
         x = pictures(2, (16, 24))
         sides, corners = torch.tensor([[0.5, 0.25], [0.25, 0.5]]), torch.tensor([[0.25, 0.5], [0.75, 0.0]])
         seen = windowed(x, sides, corners, torch.tensor([False, True]))
@@ -96,13 +96,13 @@ class TestWindows:
         torch.testing.assert_close(seen[0, :, *inner], first[0, :, *inner])
         torch.testing.assert_close(seen[1, :, *inner], second[0, :, *inner])
 
-    def test_the_whole_picture_is_the_picture(self):
+    def test_windowed_of_the_whole_image_is_the_image_or_its_mirror(self):
         x, whole, corner = pictures(), torch.ones(8, 2), torch.zeros(8, 2)
         torch.testing.assert_close(windowed(x, whole, corner, torch.zeros(8, dtype=torch.bool)), x)
         torch.testing.assert_close(windowed(x, whole, corner, torch.ones(8, dtype=torch.bool)), x.flip(3))
 
     @pytest.mark.parametrize(("size", "crop"), [((32, 32), 0.08), ((32, 32), 0.5), ((20, 28), 0.2), ((10, 40), 0.08)])
-    def test_windows_have_the_asked_areas_and_shapes_and_lie_in_the_picture(self, size, crop):
+    def test_windows_have_areas_and_ratios_in_range_and_lie_inside(self, size, crop):
         sides, corners, _ = Views(size, flip=True, crop=crop)._windows(4000, seeded())
         assert corners.min() >= 0
         assert (corners + sides).max() <= 1 + 1e-6
@@ -116,7 +116,7 @@ class TestWindows:
             assert area.mean() == pytest.approx((1 + crop) / 2, abs=0.06)
             assert (corners + sides / 2).mean() == pytest.approx(0.5, abs=0.02)
 
-    def test_a_crop_of_1_is_no_crop(self):
+    def test_windows_of_crop_one_show_almost_the_whole_image(self):
         sides, corners, _ = Views((32, 32), flip=True, crop=1.0)._windows(50, seeded())
         assert sides.max() <= 1
         assert sides.min() > 0.8  # as long as the shape is free, the cut-off last resort
@@ -124,7 +124,7 @@ class TestWindows:
 
 
 class TestBlur:
-    def test_it_is_a_gaussian_of_the_picture_s_own_width(self):
+    def test_blurred_equals_a_gaussian_of_each_image_width(self):
         x = torch.zeros(2, 3, 81, 81)
         x[:, :, 40, 40] = 1
         sigma = torch.tensor([0.5, 2.0])
@@ -136,11 +136,11 @@ class TestBlur:
             torch.testing.assert_close(image[0, 36:45, 36:45], line[:, None] * line)
         torch.testing.assert_close(after.sum((2, 3)), torch.ones(2, 3))
 
-    def test_an_even_picture_stays_even_up_to_its_border(self):
+    def test_blurred_keeps_a_constant_image_up_to_its_border(self):
         x = torch.full((3, 3, 70, 2), 0.3)
         torch.testing.assert_close(blurred(x, torch.tensor([0.1, 1.0, 2.0])), x)
 
-    def test_only_larger_pictures_are_blurred_and_they_get_the_stronger_jitter(self):
+    def test_views_blur_and_jitter_more_above_64_pixels(self):
         small, large = (Views((side, side), flip=True, crop=0.2) for side in (64, 65))
         assert (small.blur, small.strength) == (False, 0.5)
         assert (large.blur, large.strength) == (True, 1.0)
@@ -156,7 +156,7 @@ class TestViews:
         st.integers(0, 2**32),
     )
     @settings(max_examples=25, deadline=None)
-    def test_shape_order_and_range(self, count, size, flip, crop, seed):
+    def test_views_keep_shape_and_range_and_modify_no_input(self, count, size, flip, crop, seed):
         x = pictures(count, size, seed)
         x[0], kept = 1.0, x.clone()
         kept[0] = 1.0
@@ -167,7 +167,7 @@ class TestViews:
         assert after.max() <= 1
         assert torch.equal(x, kept)
 
-    def test_the_same_generator_gives_the_same_views_and_the_next_ones_differ(self):
+    def test_views_depend_only_on_the_generator(self):
         x, views = pictures(), Views((12, 9), flip=True, crop=0.2)
         generator, torch_state = seeded(), torch.get_rng_state()
         first = views(x, generator)
@@ -175,24 +175,24 @@ class TestViews:
         assert (first != views(x, generator)).flatten(1).any(1).all()
         assert torch.equal(torch_state, torch.get_rng_state())
 
-    def test_copies_of_a_picture_get_views_of_their_own(self):
+    def test_views_of_copies_differ(self):
         after = Views((12, 9), flip=True, crop=0.2)(pictures(1).expand(20, -1, -1, -1), seeded())
         assert len(torch.unique(after.flatten(1), dim=0)) == 20
 
-    def test_views_come_in_the_order_of_their_pictures(self):
+    def test_views_keep_the_order_of_images(self):
         levels = torch.linspace(0.1, 0.9, 9)
         x = levels[:, None, None, None].expand(-1, 3, 10, 10)
         after = Views((10, 10), flip=True, crop=0.2, strength=0.0)(x, seeded())
         torch.testing.assert_close(after, x.contiguous())
 
     @pytest.mark.parametrize("flip", [True, False])
-    def test_pictures_are_mirrored_only_where_they_may_be(self, flip):
+    def test_views_mirror_half_of_the_images_only_if_allowed(self, flip):
         x = torch.linspace(0, 1, 16).expand(400, 3, 16, 16)
         after = Views((16, 16), flip=flip, crop=0.2, strength=0.0)(x, seeded())
         mirrored = (after[..., 0] > after[..., -1]).flatten(1).all(1).float().mean()
         assert mirrored == (pytest.approx(0.5, abs=0.08) if flip else 0)
 
-    def test_a_fifth_of_the_views_is_grey_and_another_fifth_keeps_its_colours(self):
+    def test_views_turn_a_fifth_grey_and_jitter_four_fifths(self):
         x = torch.tensor([0.8, 0.4, 0.2])[:, None, None].expand(2000, 3, 4, 4)
         after = Views((4, 4), flip=True, crop=0.2)(x, seeded()).flatten(2).mean(2)
         grey = (after.amax(1) - after.amin(1)) < 1e-4
@@ -203,7 +203,7 @@ class TestViews:
 
 
 class TestShares:
-    def test_the_others_are_left_alone_and_none_is_possible(self):
+    def test_on_share_changes_only_the_chosen_images_possibly_none(self):
         x = pictures(200, (2, 2))
         after = on_share(x, 0.3, seeded(), lambda some: some + 2)
         changed = (after > 1).flatten(1).all(1)

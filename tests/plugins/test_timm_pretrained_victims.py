@@ -95,14 +95,14 @@ def stage_of(name: str) -> int:
 # What is frozen
 
 
-def test_a_probe_leaves_every_weight_and_statistic_of_its_backbone_alone(small):
+def test_linear_probe_changes_no_weight_or_statistic_of_its_backbone(small):
     changed = changed_by_an_epoch(linear_probe(small))
     assert {name for name, changes in changed.items() if changes} == {"head.weight", "head.bias"}
     assert any(name.endswith("running_var") for name in changed)
 
 
 @pytest.mark.parametrize(("options", "frozen"), [({"stages": 1}, 1), ({}, 3), ({"stages": 5}, 5)])
-def test_shallow_stages_are_left_alone_and_all_others_learn(small, options, frozen):
+def test_fine_tune_shallow_freezes_first_stages_and_trains_the_others(small, options, frozen):
     changed = changed_by_an_epoch(fine_tune(small, frozen="shallow", lr=0.1, warmup=0, **options))
     assert changed.pop("head.weight")
     assert changed.pop("head.bias")
@@ -110,12 +110,12 @@ def test_shallow_stages_are_left_alone_and_all_others_learn(small, options, froz
     assert changed == {name: stage_of(name) >= frozen for name in changed}
 
 
-def test_without_frozen_stages_everything_learns(small):
+def test_fine_tune_trains_everything_without_frozen_stages(small):
     changed = changed_by_an_epoch(fine_tune(small, lr=0.1, warmup=0))
     assert {name for name, changes in changed.items() if not changes} == {"pretrained.mean", "pretrained.std"}
 
 
-def test_a_frozen_backbone_is_in_eval_mode_whatever_is_called(small):
+def test_linear_probe_backbone_stays_in_eval_mode(small):
     model = build(linear_probe(small))
     engine = Engine(Numerics("cpu", "float32", 1))
     for call in (model.train, lambda: model.eval().train(), lambda: engine.predict(model.train(), sample_images())):
@@ -126,7 +126,7 @@ def test_a_frozen_backbone_is_in_eval_mode_whatever_is_called(small):
     assert not any(module.training for module in model.eval().modules())
 
 
-def test_frozen_stages_are_in_eval_mode_and_the_others_train(small):
+def test_fine_tune_frozen_stages_are_in_eval_mode_and_others_in_train_mode(small):
     network = build(fine_tune(small, frozen="shallow")).pretrained.network  # as built, before any call of train()
     modes = {name: module.training for name, module in network.named_modules()}
     assert not any(
@@ -135,7 +135,7 @@ def test_frozen_stages_are_in_eval_mode_and_the_others_train(small):
     assert all(mode for name, mode in modes.items() if name.startswith(("blocks.2", "blocks.4", "conv_head", "bn2")))
 
 
-def test_gradients_reach_the_images_and_of_the_weights_only_those_that_learn(small):
+def test_fine_tune_gradients_reach_images_and_only_unfrozen_weights(small):
     model = build(fine_tune(small, frozen="shallow")).train()
     x = torch.rand(3, 3, 10, 14, requires_grad=True)
     model(x).square().sum().backward()
@@ -144,7 +144,7 @@ def test_gradients_reach_the_images_and_of_the_weights_only_those_that_learn(sma
         assert weight.requires_grad == (weight.grad is not None) == (stage_of(name) >= 3), name
 
 
-def test_the_optimiser_keeps_no_momenta_of_frozen_weights(small):
+def test_optimizer_keeps_no_momentum_of_frozen_weights(small):
     model = build(linear_probe(small))
     stepper = Engine(Numerics("cpu", "float32", 1)).stepper(model, lr=0.1, clip_norm=1.0)
     stepper.step(torch.rand(4, 3, 10, 14), torch.tensor([0, 1, 2, 0]))
@@ -152,7 +152,7 @@ def test_the_optimiser_keeps_no_momenta_of_frozen_weights(small):
     assert momenta == {"momentum.head.weight", "momentum.head.bias"}
 
 
-def test_a_transformer_keeps_its_tokens_positions_and_first_blocks(folder):
+def test_fine_tune_shallow_freezes_tokens_positions_and_first_blocks(folder):
     options = {"backbone": "timm:test_vit", "checkpoint": folder / "vit.pt", "size": 32, "frozen": "shallow"}
     model = build(FineTune(FineTuneParams(**options)))
     learning = {name for name, weight in model.pretrained.network.named_parameters() if weight.requires_grad}
@@ -163,7 +163,7 @@ def test_a_transformer_keeps_its_tokens_positions_and_first_blocks(folder):
 # What the network sees
 
 
-def test_the_default_backbone_sees_what_the_default_surrogate_sees():
+def test_default_backbone_features_equal_the_default_surrogate():
     surrogate = EfficientNetLite0(EfficientNetLite0Params())
     victim = LinearProbe(LinearProbeParams())
     model = build(victim).eval()
@@ -176,7 +176,7 @@ def test_the_default_backbone_sees_what_the_default_surrogate_sees():
 
 @pytest.mark.parametrize("size", [(10, 14), (40, 32), (33, 7)])
 @pytest.mark.parametrize("checkpoint", ["seven.pt", "headless.pt"])
-def test_a_backbone_of_timm_sees_what_its_surrogate_sees(small, folder, checkpoint, size):
+def test_timm_backbone_features_equal_its_surrogate(small, folder, checkpoint, size):
     small["checkpoint"] = folder / checkpoint
     surrogate = TimmSurrogate(TimmSurrogateParams(model=MODEL, checkpoint=folder / checkpoint, size=32))
     x = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0))
@@ -185,7 +185,7 @@ def test_a_backbone_of_timm_sees_what_its_surrogate_sees(small, folder, checkpoi
             assert torch.equal(build(victim).eval().features(x), surrogate.features(x))
 
 
-def test_resizing_and_normalisation_happen_once(small, folder):
+def test_preprocessing_is_applied_once(small, folder):
     network = timm.create_model(MODEL, num_classes=7).eval()
     network.load_state_dict(torch.load(folder / "seven.pt"))
     config = network.pretrained_cfg
@@ -200,7 +200,7 @@ def test_resizing_and_normalisation_happen_once(small, folder):
         torch.testing.assert_close(found, model.head(expected), rtol=1e-4, atol=1e-5)
 
 
-def test_the_network_computes_in_the_engines_precision(small):
+def test_network_computes_in_the_precision_of_autocast(small):
     model = build(linear_probe(small))
     x = torch.rand(2, 3, 10, 14)
     assert model.features(x).dtype == torch.float32
@@ -211,7 +211,7 @@ def test_the_network_computes_in_the_engines_precision(small):
 # Weights
 
 
-def test_the_backbone_is_the_checkpoint_without_its_classifier(small, folder):
+def test_backbone_equals_the_checkpoint_without_its_classifier(small, folder):
     stored = torch.load(folder / "seven.pt")
     model = build(fine_tune(small), classes=5)
     loaded = model.pretrained.network.state_dict()
@@ -229,7 +229,7 @@ def test_every_build_starts_from_the_pretrained_weights(small):
     assert all(torch.equal(before[name], again[name]) for name in before)
 
 
-def test_weights_must_fit_to_the_last_tensor(small, tmp_path):
+def test_checkpoint_with_other_tensors_is_refused(small, tmp_path):
     state = torch.load(small["checkpoint"])
     del state["blocks.0.0.conv.weight"]
     state["extra"] = torch.zeros(1)
@@ -242,12 +242,12 @@ def test_weights_must_fit_to_the_last_tensor(small, tmp_path):
 
 
 @pytest.mark.parametrize("frozen", [None, "none", "shallow"], ids=["probe", "whole", "shallow"])
-def test_they_keep_the_contract_of_victims(small, frozen):
+def test_pretrained_victims_keep_the_contract(small, frozen):
     victim = linear_probe(small) if frozen is None else fine_tune(small, frozen=frozen)
     check_victim(victim, spec=VictimSpec(name="pretrained", summary="", load=""))
 
 
-def test_both_are_registered_and_say_that_their_weights_are_external():
+def test_pretrained_victim_specs_name_components_and_tier():
     records = {record.name: record for record in ucbench_victims()}
     for name, component, params in (
         ("fine-tune", FineTune, FineTuneParams),
@@ -260,7 +260,7 @@ def test_both_are_registered_and_say_that_their_weights_are_external():
         assert not record.opaque
 
 
-def test_recipes_are_fit_for_pretrained_weights():
+def test_recipes_are_gentle_for_pretrained_weights():
     standard = FineTuneParams.resolve("victim 'fine-tune'")
     assert standard.lr < Recipe().lr
     assert FineTuneParams.resolve("victim 'fine-tune'", preset="quick").epochs < standard.epochs
@@ -270,7 +270,7 @@ def test_recipes_are_fit_for_pretrained_weights():
 
 
 @pytest.mark.parametrize("params", [FineTuneParams, LinearProbeParams])
-def test_recipes_from_scratch_are_no_presets(params):
+def test_presets_exclude_recipes_from_scratch(params):
     assert not set(PAPER_RECIPES) & set(params.preset_names())
 
 
@@ -288,25 +288,25 @@ def test_recipes_from_scratch_are_no_presets(params):
         ({"size": "16"}, "greater than or equal to 32"),
     ],
 )
-def test_what_cannot_be_is_refused(options, message):
+def test_params_refuse_invalid_combinations(options, message):
     with pytest.raises(UsageError, match=message):
         FineTuneParams.resolve("victim 'fine-tune'", options=options)
 
 
 @pytest.mark.parametrize("stages", [6, 7])
-def test_at_least_one_stage_must_learn(small, stages):
+def test_fine_tune_refuses_to_freeze_every_stage(small, stages):
     with pytest.raises(UsageError, match=f"timm:{MODEL} has 6 stages, of which fine-tune can freeze 5, not {stages}"):
         build(fine_tune(small, frozen="shallow", stages=stages))
 
 
-def test_networks_whose_stages_timm_does_not_tell_can_only_be_tuned_whole(small, monkeypatch):
+def test_fine_tune_of_an_undivided_network_requires_frozen_none(small, monkeypatch):
     monkeypatch.delattr(timm.models.EfficientNet, "group_matcher")
     with pytest.raises(UsageError, match=rf"divide timm:{MODEL} into stages\. Fine-tune it with frozen=none"):
         build(fine_tune(small, frozen="shallow"))
     build(fine_tune(small))
 
 
-def test_identity_follows_the_content_of_the_weights_and_not_their_place(small, tmp_path):
+def test_identity_depends_on_content_of_weights_not_on_path(small, tmp_path):
     elsewhere = tmp_path / "copy.pt"
     elsewhere.write_bytes(Path(small["checkpoint"]).read_bytes())
     first = fine_tune(small).recipe.identity()
@@ -317,12 +317,12 @@ def test_identity_follows_the_content_of_the_weights_and_not_their_place(small, 
     assert first != fine_tune({**small, "checkpoint": elsewhere}).recipe.identity()
 
 
-def test_identity_of_the_default_holds_the_hash_of_the_package():
+def test_identity_of_the_default_holds_the_hash_of_the_packaged_weights():
     assert LinearProbeParams().identity()["weights"] == sha256_of(efficientnet_lite0_file())
     assert "weights" not in LinearProbeParams(backbone="timm:resnet18.tv_in1k").identity()
 
 
-def test_keys_need_no_torch():
+def test_keys_import_no_torch():
     code = (
         "import sys; from ucbench_timm.params import *;"
         "FineTuneParams().identity(); LinearProbeParams().identity();"

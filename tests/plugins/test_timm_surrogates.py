@@ -64,14 +64,14 @@ def timm_surrogate(path: Path, model: str = MODEL, **options: int) -> TimmSurrog
 # EfficientNet-Lite0
 
 
-def test_lite0_gives_1280_features_and_1000_scores(lite0, images):
+def test_lite0_returns_1280_features_and_1000_scores(lite0, images):
     assert isinstance(lite0, Surrogate)
     features, logits = lite0.features(images), lite0.logits(images)
     assert (features.shape, features.dtype) == ((3, 1280), torch.float32)
     assert (logits.shape, logits.dtype) == ((3, 1000), torch.float32)
 
 
-def test_levels_are_two_vectors_of_length_one_and_the_second_is_the_penultimate(lite0, images):
+def test_lite0_levels_are_two_unit_vectors_the_second_penultimate(lite0, images):
     levels = EfficientNetLite0(EfficientNetLite0Params(features="levels")).features(images)
     assert levels.shape == (len(images), 320 + 1280)
     torch.testing.assert_close(levels[:, :320].norm(dim=1), torch.ones(len(images)))
@@ -79,18 +79,18 @@ def test_levels_are_two_vectors_of_length_one_and_the_second_is_the_penultimate(
 
 
 @pytest.mark.parametrize(("side", "expected"), [(8, 32), (16, 48), (32, 96), (96, 96), (97, 224), (300, 224)])
-def test_pictures_are_resized_in_proportion_where_no_size_is_given(lite0, side, expected):
+def test_lite0_input_size_is_proportional_to_the_image_by_default(lite0, side, expected):
     assert lite0.module(0).input_size(torch.zeros(1, 3, side, 5)) == (expected, expected)
 
 
-def test_scores_are_the_classifier_of_the_features(lite0, images):
+def test_lite0_logits_equal_the_classifier_of_its_features(lite0, images):
     network = lite0.module(0)
     expected = network.network.classifier(lite0.features(images))
     torch.testing.assert_close(lite0.logits(images), expected)
     torch.testing.assert_close(network(images), expected)
 
 
-def test_preprocessing_is_bicubic_to_the_size_and_half_half(lite0):
+def test_lite0_preprocessing_is_bicubic_and_centred_at_one_half(lite0):
     # At the input's own size nothing is resized: what is left is timm's network on normalised pixels.
     x = torch.rand(2, 3, 96, 96, generator=torch.Generator().manual_seed(0))
     network = timm.create_model("tf_efficientnet_lite0").eval()
@@ -103,21 +103,21 @@ def test_preprocessing_is_bicubic_to_the_size_and_half_half(lite0):
         torch.testing.assert_close(lite0.logits(small), network(2 * again - 1), rtol=1e-3, atol=1e-3)
 
 
-def test_gradients_reach_the_images_and_no_weight(lite0, images):
+def test_lite0_gradients_reach_the_images_and_no_weight(lite0, images):
     x = images.clone().requires_grad_()
     lite0.features(x).square().sum().backward()
     assert (x.grad.abs().amax((1, 2, 3)) > 0).all()
     assert all(not weight.requires_grad and weight.grad is None for weight in lite0.module(0).parameters())
 
 
-def test_features_repeat_and_do_not_depend_on_the_batch(lite0, images):
+def test_lite0_features_repeat_and_are_independent_of_the_batch(lite0, images):
     with torch.no_grad():
         features = lite0.features(images)
         assert torch.equal(features, lite0.features(images))
         torch.testing.assert_close(lite0.features(images[1:2]), features[1:2], rtol=1e-4, atol=1e-5)
 
 
-def test_bfloat16_runs_the_layers_only(images):
+def test_lite0_bfloat16_affects_only_the_layers(images):
     surrogate = EfficientNetLite0(EfficientNetLite0Params())
     exact = surrogate.features(images)
     surrogate.to(torch.device("cpu"), torch.bfloat16)
@@ -131,7 +131,7 @@ def test_bfloat16_runs_the_layers_only(images):
         assert torch.equal(surrogate.features(images), exact)
 
 
-def test_weights_are_loaded_strictly_by_position(network):
+def test_load_by_position_fits_every_tensor_or_raises(network):
     state = {f"other.{name}": tensor + 1 for name, tensor in network.state_dict().items()}
     load_by_position(network, state, "weights.pt")
     assert all(torch.equal(a, b) for a, b in zip(network.state_dict().values(), state.values(), strict=True))
@@ -145,7 +145,7 @@ def test_weights_are_loaded_strictly_by_position(network):
         load_by_position(network, dict([second, first, *rest]), "weights.pt")
 
 
-def test_damaged_installed_weights_are_reported(monkeypatch, tmp_path):
+def test_lite0_damaged_weights_raise_data_error(monkeypatch, tmp_path):
     path = tmp_path / "lite0.pth"
     torch.save({"weight": torch.zeros(3)}, path)
     monkeypatch.setattr(surrogates, "efficientnet_lite0_file", lambda: path)
@@ -157,7 +157,7 @@ def test_damaged_installed_weights_are_reported(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "pt", "nested"])
-def test_a_checkpoint_survives_the_round_trip(kind, network, tmp_path, images):
+def test_timm_surrogate_loads_checkpoints_of_every_format(kind, network, tmp_path, images):
     path = tmp_path / ("weights.safetensors" if kind == "safetensors" else "weights.pt")
     state = network.state_dict()
     if kind == "safetensors":
@@ -174,19 +174,19 @@ def test_a_checkpoint_survives_the_round_trip(kind, network, tmp_path, images):
     assert surrogate.logits(images).shape == (3, 7)
 
 
-def test_without_a_size_images_take_the_models_own(network, tmp_path):
+def test_timm_surrogate_defaults_to_the_input_size_of_the_model(network, tmp_path):
     torch.save(network.state_dict(), tmp_path / "weights.pt")
     assert timm_surrogate(tmp_path / "weights.pt").module(0).size == (160, 160)
 
 
-def test_a_model_of_fixed_size_is_built_for_the_asked_one(tmp_path, images):
+def test_timm_surrogate_builds_a_fixed_size_model_for_the_given_size(tmp_path, images):
     torch.save(timm.create_model("test_vit", num_classes=4, img_size=32).state_dict(), tmp_path / "vit.pt")
     assert timm_surrogate(tmp_path / "vit.pt", "test_vit", size=32).features(images).ndim == 2
     with pytest.raises(DataError, match=r"test_vit at 64x64 pixels.* 1 of another shape \(pos_embed"):
         timm_surrogate(tmp_path / "vit.pt", "test_vit", size=64)
 
 
-def test_weights_without_a_classifier_give_features_only(tmp_path, images):
+def test_timm_surrogate_without_a_classifier_has_only_features(tmp_path, images):
     torch.save(timm.create_model(MODEL, num_classes=0).state_dict(), tmp_path / "headless.pt")
     surrogate = timm_surrogate(tmp_path / "headless.pt", size=32)
     assert surrogate.features(images).ndim == 2
@@ -194,7 +194,7 @@ def test_weights_without_a_classifier_give_features_only(tmp_path, images):
         surrogate.logits(images)
 
 
-def test_a_checkpoint_of_another_model_is_refused(network, tmp_path):
+def test_timm_surrogate_refuses_a_checkpoint_of_another_model(network, tmp_path):
     state = network.state_dict()
     state["extra.weight"] = torch.zeros(1)
     del state["conv_stem.weight"]
@@ -209,28 +209,28 @@ class Malicious:
 
 
 @pytest.mark.parametrize("content", [Malicious(), [torch.zeros(1)], {"weight": "text"}])
-def test_files_that_hold_more_than_tensors_are_refused(content, tmp_path):
+def test_read_state_refuses_files_with_more_than_tensors(content, tmp_path):
     torch.save(content, tmp_path / "weights.pt")
     with pytest.raises(DataError, match=r"weights\.pt"):
         read_state(tmp_path / "weights.pt")
 
 
 @pytest.mark.parametrize("name", ["missing.pt", "noise.pt", "noise.safetensors"])
-def test_unreadable_files_are_named(name, tmp_path):
+def test_read_state_names_an_unreadable_file(name, tmp_path):
     if name.startswith("noise"):
         (tmp_path / name).write_bytes(b"no weights in here")
     with pytest.raises(DataError, match=re.escape(name)):
         read_state(tmp_path / name)
 
 
-def test_unknown_names_are_answered_with_the_nearest(tmp_path):
+def test_timm_surrogate_unknown_names_suggest_the_nearest(tmp_path):
     with pytest.raises(UsageError, match=r"no model 'resnt18'.*'resnet18'"):
         timm_surrogate(tmp_path / "weights.pt", "resnt18")
     with pytest.raises(UsageError, match=r"no weights 'resnet18\.tv_in1'.*Did you mean 'resnet18\.tv_in1k'"):
         TimmSurrogate(TimmSurrogateParams(model="resnet18.tv_in1"))
 
 
-def test_weights_that_cannot_be_had_are_one_clear_error(monkeypatch):
+def test_timm_surrogate_raises_on_unavailable_weights(monkeypatch):
     def offline(*args, **options):
         assert options["pretrained"]
         raise OSError("no route to the hub\nand more lines")
@@ -241,7 +241,7 @@ def test_weights_that_cannot_be_had_are_one_clear_error(monkeypatch):
     assert str(error.value).endswith("timm:resnet18.tv_in1k:checkpoint=PATH")
 
 
-def test_a_bare_name_leaves_the_weights_open():
+def test_timm_params_require_a_weight_tag_or_checkpoint():
     with pytest.raises(UsageError, match=r"'resnet18' leaves open which weights.*checkpoint=PATH"):
         TimmSurrogateParams.resolve("surrogate 'timm'", argument="resnet18")
 
@@ -249,7 +249,7 @@ def test_a_bare_name_leaves_the_weights_open():
 # Identity
 
 
-def test_identity_follows_the_content_of_the_weights_and_not_their_place(tmp_path):
+def test_timm_identity_depends_on_content_not_on_path(tmp_path):
     first, second = tmp_path / "a" / "weights.pt", tmp_path / "b" / "other.pt"
     for path in (first, second):
         path.parent.mkdir()
@@ -266,7 +266,7 @@ def test_identity_follows_the_content_of_the_weights_and_not_their_place(tmp_pat
     assert identity(first) != before
 
 
-def test_identity_of_lite0_holds_the_hash_of_the_package():
+def test_lite0_identity_holds_the_hash_of_the_packaged_weights():
     assert EfficientNetLite0Params().identity() == {
         "size": None,
         "features": "penultimate",
@@ -274,19 +274,19 @@ def test_identity_of_lite0_holds_the_hash_of_the_package():
     }
 
 
-def test_identity_of_hub_weights_is_their_full_name():
+def test_timm_identity_of_hub_weights_is_their_full_name():
     assert TimmSurrogateParams(model="resnet18.tv_in1k").identity() == {
         "model": "resnet18.tv_in1k",
         "size": None,
     }
 
 
-def test_a_missing_file_is_named_when_keys_are_made(tmp_path):
+def test_timm_identity_names_a_missing_file(tmp_path):
     with pytest.raises(DataError, match=r"missing\.pt"):
         TimmSurrogateParams(model=MODEL, checkpoint=tmp_path / "missing.pt").identity()
 
 
-def test_listing_and_keys_need_no_torch():
+def test_listing_and_keys_import_no_torch():
     code = (
         "import sys, ucbench_timm;"
         "records = [*ucbench_timm.ucbench_victims(), *ucbench_timm.ucbench_surrogates()];"
@@ -341,7 +341,7 @@ def test_trained_surrogate_learns_the_clean_labels(train, run):
     assert sum(run.steps) == 0  # as many steps done as announced
 
 
-def test_trained_surrogate_is_the_engines_model(train, run):
+def test_trained_surrogate_equals_a_model_of_the_engine(train, run):
     surrogate = TrainedSurrogate(PARAMS)
     surrogate.fit(train, run)
     with seeded(5):
@@ -351,7 +351,7 @@ def test_trained_surrogate_is_the_engines_model(train, run):
         torch.testing.assert_close(surrogate.logits(unit(train)), model(unit(train)))
 
 
-def test_a_restored_surrogate_is_the_fitted_one(train, run):
+def test_trained_surrogate_restored_equals_the_fitted_one(train, run):
     fitted, restored = TrainedSurrogate(PARAMS), TrainedSurrogate(PARAMS)
     state = fitted.fit(train, run)
     assert all(isinstance(array, np.ndarray) and array.flags.c_contiguous for array in state.values())
@@ -363,7 +363,7 @@ def test_a_restored_surrogate_is_the_fitted_one(train, run):
     assert all(weight.grad is None and not weight.requires_grad for weight in restored.module(0).parameters())
 
 
-def test_fitting_leaves_the_global_generator_alone(train, run):
+def test_trained_surrogate_leaves_the_global_generator_unchanged(train, run):
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)
@@ -372,12 +372,12 @@ def test_fitting_leaves_the_global_generator_alone(train, run):
     assert torch.equal(torch.rand(4), expected)
 
 
-def test_an_unfitted_surrogate_says_so(images):
+def test_trained_surrogate_raises_before_fitting(images):
     with pytest.raises(UsageError, match=r"fit\(\) or restore\(\)"):
         TrainedSurrogate(PARAMS).features(images)
 
 
-def test_precision_set_before_fitting_holds_after_it(train, run):
+def test_trained_surrogate_keeps_a_precision_set_before_fitting(train, run):
     surrogate = TrainedSurrogate(PARAMS)
     surrogate.to(torch.device("cpu"), torch.bfloat16)
     surrogate.fit(train, run)
@@ -387,13 +387,13 @@ def test_precision_set_before_fitting_holds_after_it(train, run):
 
 
 @pytest.mark.parametrize("record", list(ucbench_surrogates()), ids=lambda record: record.name)
-def test_records_point_to_what_exists(record):
+def test_spec_paths_name_existing_classes(record):
     for path in (record.load, record.params):
         module, _, name = path.partition(":")
         assert isinstance(getattr(importlib.import_module(module), name), type)
 
 
-def test_only_the_trained_surrogate_has_seen_the_labels():
+def test_only_the_trained_surrogate_has_label_access():
     access = {record.name: record.label_access for record in ucbench_surrogates()}
     assert access == {"efficientnet-lite0": "none", "resnet18": "none", "timm": "none", "trained": "full"}
 
@@ -402,7 +402,7 @@ class TestUntrained:
     def surrogate(self, **options):
         return UntrainedResNet18(UntrainedParams(width=16, **options))
 
-    def test_normalisation_is_inside_and_the_images_own_where_asked(self):
+    def test_untrained_normalizes_inside_with_statistics_of_the_data_on_request(self):
         train = sample_images(size=(20, 28))
         network = self.surrogate(normalize="data").module(0, train)
         pixels = train.images.astype(np.float64) / 255
@@ -411,13 +411,13 @@ class TestUntrained:
         assert not plain.mean.any()
         assert (plain.std == 1).all()
 
-    def test_scores_are_the_classifier_on_the_features(self):
+    def test_untrained_scores_equal_the_classifier_of_its_features(self):
         train = sample_images(size=(20, 28))
         network = self.surrogate(normalize="imagenet").module(0, train).eval()
         x = torch.rand(4, 3, 20, 28)
         torch.testing.assert_close(network.model.fc(network.features(x)), network(x))
 
-    def test_another_seed_is_another_network_and_a_set_is_needed(self):
+    def test_untrained_depends_on_the_seed_and_requires_a_training_set(self):
         train = sample_images(size=(20, 28))
         first, second = (self.surrogate().module(seed, train).model.conv1.weight for seed in (0, 1))
         assert not torch.equal(first, second)
@@ -425,14 +425,14 @@ class TestUntrained:
             self.surrogate().module(0)
 
 
-def test_adv_poisons_surrogate_recipe():
+def test_trained_preset_adv_poison_equals_the_published_recipe():
     params = TrainedParams.resolve("surrogate 'trained'", preset="adv-poison")
     assert (params.epochs, params.batch, params.lr, params.nesterov) == (40, 128, 0.1, True)
     assert (params.schedule, params.milestones, params.gamma) == ("step", (15, 25, 35), 0.1)
 
 
 @pytest.mark.parametrize(("side", "same"), [(8, "levels"), (15, "levels"), (16, "penultimate"), (32, "penultimate")])
-def test_auto_looks_through_two_depths_only_at_tiny_pictures(side, same):
+def test_lite0_features_auto_uses_two_levels_below_16_pixels(side, same):
     x = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
     found = {name: EfficientNetLite0(EfficientNetLite0Params(features=name)).features(x) for name in ("auto", same)}
     assert torch.equal(found["auto"], found[same])

@@ -36,7 +36,7 @@ def last_map(model: nn.Module, size: tuple[int, int]) -> tuple[int, ...]:
         return tuple(model.eval().forward_features(torch.zeros(1, 3, *size)).shape[2:])
 
 
-def test_every_victim_is_registered_with_its_parameters():
+def test_victim_specs_name_their_components_and_params():
     records = {record.name: record for record in ucbench_victims()}
     assert set(records) == {*ALL, "timm", "fine-tune", "linear-probe"}
     for name, (component, params) in ALL.items():
@@ -56,7 +56,7 @@ def test_victims_train_at_small_and_odd_sizes(name, size):
 
 
 @pytest.mark.parametrize("name", SMALL_CNNS)
-def test_initialisation_draws_from_the_global_generator(name):
+def test_victims_are_initialised_from_the_global_generator(name):
     states = [build(name).state_dict() for _ in range(2)]
     assert all(torch.equal(a, b) for a, b in zip(*(state.values() for state in states), strict=True))
     torch.manual_seed(1)
@@ -66,7 +66,7 @@ def test_initialisation_draws_from_the_global_generator(name):
     assert not same
 
 
-def test_resnet18_is_the_one_of_the_cifar_literature():
+def test_resnet18_equals_the_small_image_network_of_the_literature():
     model = victims.ResNet18(ResNetParams()).build(10, (32, 32))
     assert weights(model) == 11_173_962
     assert last_map(model, (32, 32)) == (4, 4)
@@ -76,12 +76,12 @@ def test_resnet18_is_the_one_of_the_cifar_literature():
     assert all((norm.weight == 1).all() for norm in model.modules() if isinstance(norm, nn.BatchNorm2d))
 
 
-def test_resnet50_has_the_known_number_of_weights():
+def test_resnet50_has_the_published_number_of_weights():
     assert weights(victims.ResNet50(ResNetParams()).build(10, (32, 32))) == 23_520_842
 
 
 @pytest.mark.parametrize(("component", "expansion"), [(victims.ResNet18, 1), (victims.ResNet50, 4)])
-def test_width_scales_stem_and_stages_alike(component, expansion):
+def test_resnet_width_scales_stem_and_stages(component, expansion):
     model = component(ResNetParams(width=16)).build(10, (32, 32))
     assert model.conv1.out_channels == 16
     assert model.fc.in_features == 8 * 16 * expansion
@@ -90,7 +90,7 @@ def test_width_scales_stem_and_stages_alike(component, expansion):
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "densenet121", "mobilenetv2"])
-def test_up_to_64_pixels_the_last_map_has_an_eighth_of_the_side(name):
+def test_last_map_has_an_eighth_of_the_side_up_to_64_pixels(name):
     assert last_map(build(name), (32, 32)) == (4, 4)
     assert last_map(build(name, size=(64, 40)), (64, 40)) == (8, 5)
 
@@ -104,7 +104,7 @@ def test_vgg_pools_as_often_as_the_image_allows():
 
 
 @pytest.mark.parametrize("size", [(8, 8), (32, 32)])
-def test_a_narrow_vgg_is_the_wide_one_with_a_share_of_the_channels(size):
+def test_vgg_width_scales_every_layer(size):
     narrow, wide = victims.VGG16(VGGParams(width=16)).build(10, size), build("vgg16", size=size)
     assert [type(layer) for layer in narrow.features] == [type(layer) for layer in wide.features]
     for thin, thick in zip(narrow.features, wide.features, strict=True):
@@ -114,19 +114,19 @@ def test_a_narrow_vgg_is_the_wide_one_with_a_share_of_the_channels(size):
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "densenet121", "mobilenetv2"])
-def test_above_64_pixels_the_imagenet_layers_come_back(name):
+def test_victims_have_imagenet_layers_above_64_pixels(name):
     assert last_map(build(name, size=(96, 96)), (96, 96)) == (3, 3)
     assert last_map(build(name, size=(65, 40)), (64, 64)) == (2, 2)
 
 
-def test_above_64_pixels_vgg_is_timms_own(monkeypatch):
+def test_vgg_is_that_of_timm_above_64_pixels(monkeypatch):
     asked = []  # not built: its head has 120 million weights
     monkeypatch.setattr(victims.timm, "create_model", lambda *args, **options: asked.append((args, options)))
     build("vgg16", size=(65, 40))
     assert asked == [(("vgg16_bn",), {"num_classes": 10, "mlp_ratio": 1.0})]
 
 
-def test_large_resnet_is_timms_own():
+def test_resnet18_equals_that_of_timm_above_64_pixels():
     import timm
 
     ours = victims.ResNet18(ResNetParams()).build(10, (96, 96))
@@ -140,7 +140,7 @@ def test_large_resnet_is_timms_own():
 @pytest.mark.parametrize(
     ("size", "tokens"), [((32, 32), 64), ((64, 64), 256), ((96, 96), 36), ((30, 45), 8 * 12), ((65, 65), 25)]
 )
-def test_vit_cuts_patches_of_4_or_16(size, tokens):
+def test_vit_patches_have_side_4_or_16_by_image_size(size, tokens):
     model = build("vit-small", size=size)
     positions = next(weight for key, weight in model.named_parameters() if key.endswith("pos_embed"))
     assert positions.shape[1] == tokens + 1
@@ -148,40 +148,40 @@ def test_vit_cuts_patches_of_4_or_16(size, tokens):
         assert model(torch.randn(1, 3, *size)).shape == (1, 10)
 
 
-def test_vit_small_is_vit_s():
+def test_vit_small_has_the_published_number_of_weights():
     model = victims.ViTSmall(ViTParams()).build(10, (32, 32))
     assert weights(model) == 21_342_346
     assert model.blocks[0].attn.num_heads == 6
 
 
 @pytest.mark.parametrize("name", ["test_efficientnet", "test_vit"])
-def test_timm_models_take_the_size_of_the_images(name):
+def test_timm_victim_takes_the_size_of_the_images(name):
     model = victims.TimmVictim(TimmVictimParams(model=name)).build(5, (32, 48))
     with torch.no_grad():
         assert model.eval()(torch.randn(2, 3, 32, 48)).shape == (2, 5)
 
 
-def test_timm_resnet18_keeps_its_own_stem():
+def test_timm_victim_resnet18_keeps_its_stem():
     model = victims.TimmVictim(TimmVictimParams(model="resnet18")).build(10, (32, 32))
     assert last_map(model, (32, 32)) == (1, 1)
 
 
-def test_unknown_timm_names_are_answered_with_the_nearest():
+def test_timm_victim_unknown_name_suggests_the_nearest():
     with pytest.raises(UsageError, match=r"no model 'resnt18'.*Did you mean .*'resnet18'"):
         victims.TimmVictim(TimmVictimParams(model="resnt18"))
 
 
-def test_a_size_the_architecture_cannot_have_is_a_usage_error():
+def test_timm_victim_refuses_sizes_of_other_architectures():
     with pytest.raises(UsageError, match="cannot build nest_tiny for images of 32x48"):
         victims.TimmVictim(TimmVictimParams(model="nest_tiny")).build(5, (32, 48))
 
 
-def test_a_victim_cannot_name_pretrained_weights():
+def test_timm_victim_refuses_pretrained_weights():
     with pytest.raises(UsageError, match="write 'resnet18'"):
         TimmVictimParams.resolve("victim timm", argument="resnet18.a1_in1k")
 
 
-def test_timm_takes_the_model_as_its_argument():
+def test_timm_victim_takes_the_model_as_argument():
     assert TimmVictimParams.resolve("victim timm", argument="resnet18").model == "resnet18"
     with pytest.raises(UsageError, match="model: Field required"):
         TimmVictimParams.resolve("victim timm")
@@ -189,22 +189,22 @@ def test_timm_takes_the_model_as_its_argument():
 
 @pytest.mark.parametrize("params", [VictimParams, ResNetParams, ViTParams])
 @pytest.mark.parametrize("preset", PAPER_RECIPES)
-def test_the_literatures_presets_are_taken_over_whole(params, preset):
+def test_presets_equal_published_recipes(params, preset):
     ours = params.resolve("victim", preset=preset).model_dump()
     paper = Recipe(**PAPER_RECIPES[preset]).model_dump()
     assert {key: ours[key] for key in paper} == paper
 
 
-def test_quick_is_shorter_than_standard():
+def test_preset_quick_is_shorter_than_standard():
     assert ResNetParams.resolve("victim", preset="quick").epochs < ResNetParams.resolve("victim").epochs
 
 
 @pytest.mark.parametrize("options", [{"width": "63"}, {"width": "8"}, {"depth": "2"}])
-def test_resnet_parameters_out_of_range_are_refused(options):
+def test_resnet_params_out_of_range_are_refused(options):
     with pytest.raises(UsageError):
         ResNetParams.resolve("victim 'resnet18'", options=options)
 
 
-def test_the_recipe_is_the_parameters():
+def test_victim_recipe_is_its_params():
     params = ResNetParams(width=16, epochs=3)
     assert victims.ResNet18(params).recipe is params
