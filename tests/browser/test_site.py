@@ -118,7 +118,7 @@ def tab_to(page: sync_api.Page, selector: str) -> None:
     raise AssertionError(f"Tab never reached {selector}")
 
 
-def test_a_column_sorts_up_down_and_back_with_what_is_missing_last(page, site):
+def test_column_sorts_up_down_and_back_with_missing_values_last(page, site):
     page.goto((site / "index.html").as_uri())
     head = page.locator("#board-2 thead th[data-key=worst]")
     before = column(page, "board-2", "worst")
@@ -134,7 +134,7 @@ def test_a_column_sorts_up_down_and_back_with_what_is_missing_last(page, site):
     assert column(page, "board-2", "worst") == before
 
 
-def test_filters_choose_rows_across_tables_and_live_in_the_address(page, site):
+def test_filters_select_rows_of_all_tables_and_are_kept_in_the_address(page, site):
     page.goto((site / "index.html").as_uri())
     page.get_by_label("poisoner", exact=True).select_option("lsp")
     assert page.locator("tbody tr:visible").count() == 1
@@ -150,7 +150,7 @@ def test_filters_choose_rows_across_tables_and_live_in_the_address(page, site):
     assert page.get_by_text("No row matches the filters.").is_visible()
 
 
-def test_a_poisoner_leads_to_its_cells_and_these_to_their_pages(page, site):
+def test_poisoner_links_to_its_cells_and_each_cell_to_its_page(page, site):
     page.goto((site / "index.html").as_uri())
     follow(page, page.locator("#board-2 a", has_text="lsp"), "**/cells.html#*")
     assert set(column(page, "cells", "poisoner")) == {"lsp"}
@@ -160,7 +160,7 @@ def test_a_poisoner_leads_to_its_cells_and_these_to_their_pages(page, site):
     assert page.locator("#command").inner_text().startswith("ucbench run --dataset digits --poisoner lsp")
 
 
-def test_failed_cells_are_one_step_away(page, site):
+def test_failed_cells_link_to_their_error(page, site):
     page.goto((site / "index.html").as_uri())
     follow(page, page.get_by_role("link", name="which, and why"), "**/cells.html#*")
     assert column(page, "cells", "status") == ["failed"]
@@ -168,7 +168,7 @@ def test_failed_cells_are_one_step_away(page, site):
     assert "the <optimiser> gave up" in page.locator("pre").first.inner_text()
 
 
-def test_long_tables_turn_pages_and_sort_as_a_whole(page, site):
+def test_long_table_is_paged_and_sorts_as_a_whole(page, site):
     page.goto((site / "cells.html").as_uri())
     assert page.locator("#cells tbody tr").count() == 20
     assert page.get_by_role("button", name="Previous rows").is_disabled()
@@ -182,7 +182,7 @@ def test_long_tables_turn_pages_and_sort_as_a_whole(page, site):
     assert column(page, "cells", "test_accuracy")[:2] == ["93.0", "92.0"]
 
 
-def test_everything_is_reached_by_keyboard(page, site):
+def test_site_is_usable_by_keyboard_alone(page, site):
     page.goto((site / "index.html").as_uri())
     page.keyboard.press("Tab")
     assert focused(page) == "Skip to the content"
@@ -205,7 +205,7 @@ def test_everything_is_reached_by_keyboard(page, site):
     assert page.locator("h1").inner_text() == f"{name} on digits"
 
 
-def test_charts_are_drawn_and_have_their_numbers_beside_them(charts, page, site):
+def test_charts_are_drawn_with_their_numbers_in_a_table(charts, page, site):
     page.goto(next((site / "settings").iterdir()).as_uri())
     page.wait_for_function("document.querySelectorAll('.chart .main-svg').length >= 4")
     assert page.locator(".chart[role=img][aria-labelledby][aria-describedby]").count() == 4
@@ -216,7 +216,7 @@ def test_charts_are_drawn_and_have_their_numbers_beside_them(charts, page, site)
     assert page.get_by_text("The table below has the numbers").first.is_visible()
 
 
-def test_a_hostile_name_stays_a_name(charts, page, site):
+def test_hostile_name_is_shown_as_text(charts, page, site):
     page.goto((site / "cells.html").as_uri())
     page.get_by_label("poisoner", exact=True).select_option(made.HOSTILE)
     assert set(column(page, "cells", "poisoner")) == {made.HOSTILE}
@@ -228,7 +228,7 @@ def test_a_hostile_name_stays_a_name(charts, page, site):
     assert "trial v1" in page.title()
 
 
-def test_the_page_is_as_wide_as_the_screen_and_follows_its_colours(browser, site):
+def test_page_fits_a_narrow_screen_and_follows_its_dark_mode(browser, site):
     context = browser.new_context(viewport={"width": 360, "height": 740}, color_scheme="dark")
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
@@ -240,7 +240,7 @@ def test_the_page_is_as_wide_as_the_screen_and_follows_its_colours(browser, site
     context.close()
 
 
-def test_without_javascript_the_leaderboard_is_there(browser, site):
+def test_leaderboard_is_shown_without_javascript(browser, site):
     context = browser.new_context(java_script_enabled=False)
     context.set_default_timeout(PATIENCE)
     page = context.new_page()

@@ -41,13 +41,13 @@ def html(site: Path, page: str) -> str:
     return (site / page).read_text(encoding="utf-8")
 
 
-def test_every_page_is_built(site):
+def test_build_contains_every_page(site):
     made = [*DOCS.glob("*.md"), *doc_pages.generated()]
     missing = [path for path in made if not (site / path.relative_to(DOCS).with_suffix(".html")).exists()]
     assert missing == []
 
 
-def test_nothing_is_left_of_the_marks_that_stand_for_what_is_generated(site):
+def test_build_replaces_every_generation_mark(site):
     text = html(site, "cli.html") + html(site, "api.html") + html(site, "methods.html")
     assert 'id="ucbench-run"' in text
     assert 'href="methods/poisoner-uc.html"' in text
@@ -57,13 +57,13 @@ def test_nothing_is_left_of_the_marks_that_stand_for_what_is_generated(site):
             assert written in re.sub(r"<[^>]+>", "", text)
 
 
-def test_links_to_other_files_of_the_repository_lead_to_pages(site):
+def test_build_turns_links_to_repository_files_into_links_to_pages(site):
     page = html(site, "poisoners.html")
     assert 'href="published/poisoners-v0.html"' in page
     assert "leaderboards/poisoners/v0/README.md" not in page
 
 
-def test_the_drawing_of_the_flow_is_described(site):
+def test_build_describes_the_drawing_of_the_flow(site):
     (described,) = re.findall(r'<img[^>]+alt="([^"]+)"[^>]+flow\.svg', html(site, "architecture.html"))
     assert "poisoner" in described
     assert "exploiter" in described.lower()

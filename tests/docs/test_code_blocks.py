@@ -41,7 +41,7 @@ def world_as_before() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("block", "place"), BLOCKS, ids=[str(block) for block, _ in BLOCKS])
-def test_a_block_does_what_it_says(block: Block, place: int, tmp_path: Path, monkeypatch):
+def test_block_runs_without_error(block: Block, place: int, tmp_path: Path, monkeypatch):
     if block.not_run:
         pytest.skip(block.not_run)
     page = list(doc_pages.blocks(block.page))
@@ -60,7 +60,7 @@ def printed(capsys: pytest.CaptureFixture[str], wanted: Callable[[pd.DataFrame],
     return re.sub(r" +", " ", capsys.readouterr().out)
 
 
-def test_the_table_of_the_first_run_follows_from_its_records(capsys):
+def test_first_run_table_equals_the_summary_of_its_records(capsys):
     first = printed(
         capsys,
         lambda table: (
@@ -72,24 +72,24 @@ def test_the_table_of_the_first_run_follows_from_its_records(capsys):
     assert first in re.sub(r" +", " ", (doc_pages.DOCS / "first-run.md").read_text(encoding="utf-8"))
 
 
-def test_the_verdict_of_the_gate_follows_from_its_records(capsys):
+def test_gate_verdict_equals_that_of_its_records(capsys):
     text = printed(capsys, lambda table: table["poisoner"].isin(("clean", "sham", "positive:grid=2")))
     (verdict,) = (line for line in text.splitlines() if line.startswith("Gate for digits at linf 48"))
     assert verdict in (doc_pages.DOCS / "compare.md").read_text(encoding="utf-8")
 
 
-def test_every_block_says_what_it_is():
+def test_blocks_state_a_known_language():
     assert [str(block) for block, _ in BLOCKS if block.language not in KNOWN] == []
 
 
-def test_a_reason_belongs_to_the_block_below_it_alone(tmp_path):
+def test_blocks_apply_a_reason_only_to_the_next_block(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("<!-- not run: no cluster -->\n```sh\na\n```\n\nText.\n\n```sh\nb\n```\n\n    c\n")
     read = [(block.text.strip(), block.not_run) for block in doc_pages.blocks(page)]
     assert read == [("a", "no cluster"), ("b", None), ("c", None)]
 
 
-def test_commands_are_found_among_the_lines_of_a_shell():
+def test_commands_are_found_in_shell_lines():
     text = "run='--threads 1'\nA=x ucbench run $run \\\n   --seed 0 # y\nbin/pip install .\nIt's\nucbench list   x"
     found = [["ucbench", "run", "--threads", "1", "--seed", "0"], ["pip", "install", "."], ["ucbench", "list"]]
     assert list(commands(text)) == found
@@ -112,7 +112,7 @@ def test_commands_are_found_among_the_lines_of_a_shell():
         ("json", "{'a': 1}"),
     ],
 )
-def test_a_block_that_is_wrong_is_noticed(language, text, tmp_path, monkeypatch):
+def test_block_that_is_wrong_raises(language, text, tmp_path, monkeypatch):
     block = Block(doc_pages.DOCS / "page.md", 1, language, text, None)
     world = World(tmp_path, [block], monkeypatch)
     with pytest.raises(Exception):  # noqa: B017, PT011 - whichever comes of it

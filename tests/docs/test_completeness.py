@@ -57,7 +57,7 @@ def below(capsys: pytest.CaptureFixture[str], *path: str) -> Iterator[tuple[tupl
             yield from below(capsys, *path, name[1])
 
 
-def test_every_command_and_option_that_help_shows_is_on_the_page_of_commands(capsys):
+def test_cli_page_has_every_command_and_option_of_the_help(capsys):
     page = rendered(DOCS / "cli.md")
     found = dict(below(capsys))
     assert {("run",), ("leaderboard", "build")} <= found.keys()
@@ -69,12 +69,12 @@ def test_every_command_and_option_that_help_shows_is_on_the_page_of_commands(cap
         assert missing == [], f"ucbench {' '.join(path)}"
 
 
-def test_every_axis_is_in_the_table_of_axes():
+def test_cli_page_lists_every_axis_in_order():
     part = section(rendered(DOCS / "cli.md"), "## Axes")
     assert re.findall(r"^\| `(--[\w-]+)` \|", part, re.MULTILINE) == [axis.option for axis in AXES]
 
 
-def test_every_hook_is_described_with_its_arguments():
+def test_api_page_describes_every_hook_with_its_arguments():
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     specified = {name: vars(manager.hook)[name].spec.argnames for name in vars(manager.hook) if name != "__dict__"}
@@ -90,7 +90,7 @@ def own_records(capsys: pytest.CaptureFixture[str]) -> list[dict]:
     return [record for record in json.loads(capsys.readouterr().out) if record["distribution"] == "ucbench"]
 
 
-def test_every_method_has_a_page_with_its_parameters_presets_names_and_paper(capsys):
+def test_method_pages_show_parameters_presets_names_and_paper(capsys):
     pages = doc_pages.method_pages()
     records = own_records(capsys)
     assert {f"{record['kind']}-{record['name']}.md" for record in records} == set(pages)
@@ -105,14 +105,14 @@ def test_every_method_has_a_page_with_its_parameters_presets_names_and_paper(cap
         assert [text for text in told if text not in page] == [], f"{record['kind']} {record['name']}"
 
 
-def test_every_suite_that_comes_along_is_listed():
+def test_methods_page_lists_every_shipped_suite():
     page = section(rendered(DOCS / "methods.md"), "## Suites")
     for path in (ROOT / "benchmarks" / "suites").glob("*.toml"):
         suite = tomllib.loads(path.read_text(encoding="utf-8"))
         assert f"| `{suite['name']}` | {suite['version']} | {suite['title']} |" in page
 
 
-def test_measured_figures_on_the_pages_are_those_of_the_published_results():
+def test_method_pages_show_figures_of_the_published_results():
     """Computed here another way: pandas for the groups, the standard error for the interval."""
     checked = 0
     for path in sorted((ROOT / "leaderboards").rglob("results.csv")):
@@ -131,7 +131,7 @@ def test_measured_figures_on_the_pages_are_those_of_the_published_results():
 
 
 @pytest.mark.parametrize("folder", BOARDS, ids=lambda folder: folder.parent.name)
-def test_published_boards_pass_the_check_that_others_have_to_pass(folder, capsys):
+def test_published_boards_pass_the_leaderboard_check(folder, capsys):
     assert main(["leaderboard", "check", folder.parent.name, str(folder)]) == 0, capsys.readouterr().err
 
 
@@ -142,7 +142,7 @@ def test_published_records_are_well_formed():
     assert {path.name: wrong for path, wrong in found.items() if wrong} == {}
 
 
-def test_methods_are_listed_by_kind_and_explained_by_hand(capsys):
+def test_methods_page_lists_every_method_and_a_page_explains_it(capsys):
     listed = rendered(DOCS / "methods.md")
     marked = re.findall(r"<!-- methods: (\w+) -->", (DOCS / "methods.md").read_text(encoding="utf-8"))
     assert sorted(marked) == sorted(SPEC_KINDS)
@@ -159,7 +159,7 @@ def test_methods_are_listed_by_kind_and_explained_by_hand(capsys):
     ("heading", "columns"),
     [("## results.csv", COLUMNS), ("## leaderboard.csv", [column.name for column in BOARD])],
 )
-def test_the_columns_of_a_file_are_exactly_those_described(heading, columns):
+def test_csv_page_describes_exactly_the_columns_of_each_file(heading, columns):
     part = section(rendered(DOCS / "csv.md"), heading)
     cells = re.findall(r"^\| (`.+?) \|", part, re.MULTILINE)
     described = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
@@ -187,7 +187,7 @@ def test_architecture_page_names_only_files_that_exist():
     assert missing == []
 
 
-def test_every_page_is_in_a_table_of_contents():
+def test_toctrees_list_every_page_and_no_other():
     entries = [
         entry
         for page in DOCS.glob("*.md")
@@ -225,7 +225,7 @@ def links(text: str) -> list[str]:
     ]
 
 
-def test_relative_links_lead_to_pages_files_and_headings_that_exist():
+def test_links_lead_to_existing_files_and_headings():
     known = texts()
     wrong = []
     for page, text in known.items():
@@ -262,7 +262,7 @@ def command_in(span: str, commands: set[tuple[str, ...]]) -> tuple[str, ...] | N
     return path
 
 
-def test_no_page_names_a_command_or_an_option_that_does_not_exist(capsys):
+def test_pages_name_only_existing_commands_and_options(capsys):
     helps = dict(below(capsys))
     options = {option for text in helps.values() for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", text)}
     wrong = []
@@ -276,7 +276,7 @@ def test_no_page_names_a_command_or_an_option_that_does_not_exist(capsys):
     assert wrong == []
 
 
-def test_the_version_is_the_same_wherever_it_is_written():
+def test_version_is_equal_in_every_file():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert f"version = {{{version}}}" in (DOCS / "citing.md").read_text(encoding="utf-8")
