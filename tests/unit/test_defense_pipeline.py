@@ -1,4 +1,4 @@
-"""A chain of defenses: stages in the contract's order, parts in the exploiter's."""
+"""A pipeline of defenses: stages in the contract's order, parts in the exploiter's."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Loss:
 
 
 @pytest.mark.parametrize("parts", list(itertools.permutations([Affine(2, 0), Affine(1, 3), Loss()])))
-def test_chain_runs_each_stage_in_written_order(parts):
-    chain = DefensePipeline([(type(part).__name__, part) for part in parts])
+def test_pipeline_runs_each_stage_in_written_order(parts):
+    pipeline = DefensePipeline([(type(part).__name__, part) for part in parts])
     doubled_first = parts.index(next(p for p in parts if getattr(p, "factor", 0) == 2)) < parts.index(
         next(p for p in parts if getattr(p, "term", 0) == 3)
     )
@@ -52,32 +52,32 @@ def test_chain_runs_each_stage_in_written_order(parts):
     run, x = make_run(stage="train"), torch.full((2, 3, 4, 4), 5.0)
     images = sample_images()
     fives = images.with_images(images.images * 0 + 5)
-    assert set(chain.prepare(fives, run).images.flatten().tolist()) == {expected}
-    assert set(chain.augment(x, run, GENERATOR).flatten().tolist()) == {expected}
-    assert set(chain.at_test(x).flatten().tolist()) == {expected}
-    mixed, targets = chain.mix(x, torch.full((2, 3), 5.0), run, GENERATOR)
+    assert set(pipeline.prepare(fives, run).images.flatten().tolist()) == {expected}
+    assert set(pipeline.augment(x, run, GENERATOR).flatten().tolist()) == {expected}
+    assert set(pipeline.at_test(x).flatten().tolist()) == {expected}
+    mixed, targets = pipeline.mix(x, torch.full((2, 3), 5.0), run, GENERATOR)
     assert set(mixed.flatten().tolist()) == set(targets.flatten().tolist()) == {expected}
-    assert chain.loss is not None
-    assert chain.loss(None, x, targets, run, GENERATOR) == 7
+    assert pipeline.loss is not None
+    assert pipeline.loss(None, x, targets, run, GENERATOR) == 7
 
 
-def test_empty_chain_changes_nothing():
-    chain, run, x = DefensePipeline(), make_run(stage="train"), torch.rand(2, 3, 4, 4)
+def test_empty_pipeline_changes_nothing():
+    pipeline, run, x = DefensePipeline(), make_run(stage="train"), torch.rand(2, 3, 4, 4)
     images, targets = sample_images(), torch.eye(3)
-    assert chain.prepare(images, run) is images
-    assert chain.augment(x, run, GENERATOR) is x
-    assert chain.mix(x, targets, run, GENERATOR) == (x, targets)
-    assert chain.at_test(x) is x
-    assert chain.loss is None
-    assert len(chain) == 0
+    assert pipeline.prepare(images, run) is images
+    assert pipeline.augment(x, run, GENERATOR) is x
+    assert pipeline.mix(x, targets, run, GENERATOR) == (x, targets)
+    assert pipeline.at_test(x) is x
+    assert pipeline.loss is None
+    assert len(pipeline) == 0
 
 
-def test_chain_raises_on_two_defenses_that_own_the_loss():
+def test_pipeline_raises_on_two_defenses_that_own_the_loss():
     with pytest.raises(UsageError, match="may replace the loss, but adversarial-training and peer both do"):
         DefensePipeline([("adversarial-training", Loss()), ("blur", Affine(1, 0)), ("peer", Loss())])
 
 
-def test_chain_makes_soft_targets_only_when_a_defense_reads_them():
+def test_pipeline_makes_soft_targets_only_when_a_defense_reads_them():
     class Blur:
         def augment(self, x, run, generator):
             return x
@@ -92,17 +92,17 @@ def test_chain_makes_soft_targets_only_when_a_defense_reads_them():
     [lambda train: train.subset([0, 1]), lambda train: train.images, lambda train: None],
     ids=["fewer", "array", "nothing"],
 )
-def test_chain_raises_when_prepare_changes_the_image_count(returned):
+def test_pipeline_raises_when_prepare_changes_the_image_count(returned):
     class Dropping:
         def prepare(self, train: ImageSet, run: object) -> object:
             return returned(train)
 
-    chain = DefensePipeline([("sieve", Dropping())])
+    pipeline = DefensePipeline([("sieve", Dropping())])
     with pytest.raises(ContractError, match=r"Defense sieve: prepare\(\) must return .* same 13 images"):
-        chain.prepare(sample_images(), make_run(stage="train"))
+        pipeline.prepare(sample_images(), make_run(stage="train"))
 
 
-def test_chain_raises_on_two_defenses_that_select_the_epoch():
+def test_pipeline_raises_on_two_defenses_that_select_the_epoch():
     class Selects:
         def select(self, scores):
             return 0

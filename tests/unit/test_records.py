@@ -43,7 +43,7 @@ def test_record_write_replaces_and_leaves_no_temporary_file(tmp_path):
         ({"data": {}}, "data.test"),
     ],
 )
-def test_a_malformed_record_is_not_written_and_the_old_one_stays(tmp_path, change, text):
+def test_malformed_record_is_not_written_and_the_old_one_stays(tmp_path, change, text):
     path = write_record(tmp_path, RECORD)
     with pytest.raises(DataError, match=f"The record of cell 00ff is not well-formed: .*{text}"):
         write_record(tmp_path, RECORD | change)
@@ -73,7 +73,7 @@ def test_read_records_raises_on_bytes_that_are_not_text(tmp_path):
         read_record(path)
 
 
-def test_a_record_that_lacks_a_field_is_refused_with_its_name(tmp_path):
+def test_record_that_lacks_a_field_is_refused_with_its_name(tmp_path):
     path = write_record(tmp_path, RECORD)
     path.write_text(json.dumps({name: value for name, value in RECORD.items() if name != "numerics"}))
     with pytest.raises(DataError, match=r"00ff\.json is not a record of ucbench: numerics: Field required"):
@@ -87,7 +87,7 @@ def test_read_records_raises_on_another_schema_with_both_versions(tmp_path):
         read_record(path)
 
 
-def test_a_record_of_an_older_schema_is_migrated_step_by_step(monkeypatch):
+def test_record_of_an_older_schema_is_migrated_step_by_step(monkeypatch):
     steps = {
         SCHEMA: lambda record: {**record, "schema": SCHEMA + 1, "steps": [1]},
         SCHEMA + 1: lambda record: {**record, "schema": SCHEMA + 2, "steps": [*record["steps"], 2]},

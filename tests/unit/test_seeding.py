@@ -53,7 +53,7 @@ def settings() -> tuple[object, ...]:
     )
 
 
-def test_arithmetic_is_set_inside_and_restored_after():
+def test_deterministic_sets_torch_and_restores_it():
     before = settings()
     with deterministic(Numerics("cpu", "float32", threads=1, deterministic=True)):
         assert settings() == (1, True, True, False)
@@ -64,7 +64,7 @@ def test_arithmetic_is_set_inside_and_restored_after():
     assert settings() == before
 
 
-def test_arithmetic_is_restored_after_an_error():
+def test_deterministic_restores_torch_after_an_error():
     before = settings()
 
     def fail() -> None:
