@@ -60,7 +60,7 @@ def page(browser, site, request) -> Iterator[sync_api.Page]:
     opened = context.new_page()
     problems: list[str] = []
 
-    def asked(request: sync_api.Request) -> None:
+    def requested(request: sync_api.Request) -> None:
         if not request.url.startswith((site.as_uri(), "data:", "blob:")):
             problems.append(f"asked for {request.url}")
 
@@ -69,7 +69,7 @@ def page(browser, site, request) -> Iterator[sync_api.Page]:
         if "ERR_ABORTED" not in (request.failure or ""):
             problems.append(f"failed: {request.url}")
 
-    opened.on("request", asked)
+    opened.on("request", requested)
     opened.on("requestfailed", failed)
     opened.on("console", lambda message: problems.append(message.text))
     opened.on("pageerror", lambda error: problems.append(str(error)))

@@ -115,12 +115,14 @@ class World:
         """Make a plugin, described by the page or begun by ``ucbench new-plugin``, as good as installed."""
         described = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         named = described["entry-points"]["ucbench"]
-        told = self.folder / "installed" / f"{described['name'].replace('-', '_')}-{described['version']}.dist-info"
-        told.mkdir(parents=True)
-        (told / "METADATA").write_text(f"Name: {described['name']}\nVersion: {described['version']}\n")
+        dist_info = (
+            self.folder / "installed" / f"{described['name'].replace('-', '_')}-{described['version']}.dist-info"
+        )
+        dist_info.mkdir(parents=True)
+        (dist_info / "METADATA").write_text(f"Name: {described['name']}\nVersion: {described['version']}\n")
         lines = [f"{name} = {module}" for name, module in named.items()]
-        (told / "entry_points.txt").write_text("\n".join(["[ucbench]", *lines, ""]))
-        for source in (told.parent, project, project / "src"):
+        (dist_info / "entry_points.txt").write_text("\n".join(["[ucbench]", *lines, ""]))
+        for source in (dist_info.parent, project, project / "src"):
             self.patch.syspath_prepend(str(source))
         forget_plugins()
         loaded = [plugin for plugin in registry.installed().plugins if plugin.name in named]
@@ -250,14 +252,14 @@ def _planned_run(
     return []
 
 
-def _pretended_run(*, out: Any = None, executor: str = "serial", progress: Any = None, **asked: Any) -> pd.DataFrame:
+def _pretended_run(*, out: Any = None, executor: str = "serial", progress: Any = None, **axes: Any) -> pd.DataFrame:
     """The rows that a run would return, with invented accuracies: the cells are real, nothing is trained."""
-    where = {name: asked.pop(name) for name in ("device", "dtype", "threads") if name in asked}
+    where = {name: axes.pop(name) for name in ("device", "dtype", "threads") if name in axes}
     here = api.open_session(**where)
     here.registry.resolve("executor", executor)
     rng = np.random.default_rng(0)
     rows = []
-    for cell in api.cells_of(api.axes(**asked), here):
+    for cell in api.cells_of(api.axes(**axes), here):
         accuracy = 95.0 if cell.craft.poisoner.spec.name == CLEAN else float(rng.uniform(20, 80))
         numbers = {name: float(rng.uniform(0, 1)) for name in COLUMNS[COLUMNS.index("test_accuracy") :]}
         rows.append({**numbers, "status": "ok", "cell": "", **cell.describe(), "test_accuracy": accuracy})

@@ -1,6 +1,6 @@
 """Every code block of the documentation does what it says, as far as that takes no training.
 
-Python is run, on stand-ins for readers' own pictures and with trainings left out; commands that list, show and plan are
+Python is run, on stand-ins for readers' own images and with trainings left out; commands that list, show and plan are
 run, runs are planned, other commands are parsed; suites are loaded and expanded. A block below a comment
 ``<!-- not run: reason -->`` is skipped for that reason.
 """

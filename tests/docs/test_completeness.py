@@ -35,7 +35,7 @@ EXPLAINED = {
     "metric": "defenses.md",
 }
 REFERENCES = {"clean", "sham", "positive", "shuffled"}
-#: Boards of suites whose data come along; others are keyed from pictures that would have to be downloaded.
+#: Boards of suites whose data come along; others are keyed from images that would have to be downloaded.
 BOARDS = sorted((ROOT / "leaderboards").glob("digits-*/v[1-9]*"))
 #: Pages that quote options of other programs.
 QUOTES_OTHERS = {"audit.md", "CONTRIBUTING.md"}
@@ -101,8 +101,8 @@ def test_method_pages_show_parameters_presets_names_and_paper(capsys):
         shown = json.loads(capsys.readouterr().out)
         parameters = [f"\n| `{parameter['name']}` | `" for parameter in shown["parameters"]]
         presets = [f"`{record['name']}@{preset}`" for preset in shown["presets"] if preset != "standard"]
-        told = [*parameters, *presets, *(f"`{alias}`" for alias in record["aliases"]), record["paper"]]
-        assert [text for text in told if text not in page] == [], f"{record['kind']} {record['name']}"
+        expected = [*parameters, *presets, *(f"`{alias}`" for alias in record["aliases"]), record["paper"]]
+        assert [text for text in expected if text not in page] == [], f"{record['kind']} {record['name']}"
 
 
 def test_methods_page_lists_every_shipped_suite():

@@ -45,12 +45,12 @@ class ByColour(TinySurrogate):
 
 
 def coloured(count: int = 24) -> ImageSet:
-    """Pictures of three classes that :class:`ByColour` all knows: without the black and the white one."""
+    """Images of three classes that :class:`ByColour` all knows: without the black and the white one."""
     whole = sample_images(count + 2)
     return whole.subset(np.arange(1, count + 1))
 
 
-def lend(surrogate: TinySurrogate | None = None, epsilon: float = 8, seed: int = 0, checkpoint=None) -> Run:
+def craft_run(surrogate: TinySurrogate | None = None, epsilon: float = 8, seed: int = 0, checkpoint=None) -> Run:
     return make_run(seed, budget=Budget("linf", epsilon), surrogate=surrogate or TinySurrogate(), checkpoint=checkpoint)
 
 
@@ -92,7 +92,7 @@ class TestViews:
 
         monkeypatch.setattr(crafter, "random_view", spy)
         for flip in (True, False):
-            adv(dataclasses.replace(sample_images(), flip=flip), lend(), steps=1)
+            adv(dataclasses.replace(sample_images(), flip=flip), craft_run(), steps=1)
         assert mirrored == [True, False]
 
 
@@ -110,9 +110,9 @@ class TestTargets:
         assert (targets != np.arange(classes)).all()
 
     def test_adv_poison_targets_the_next_class_by_default(self):
-        made = adv(coloured(), lend())
+        made = adv(coloured(), craft_run())
         assert made.state["targets"].tolist() == [1, 2, 0]
-        assert adv(coloured(), lend(), offset=-1).state["targets"].tolist() == [2, 0, 1]
+        assert adv(coloured(), craft_run(), offset=-1).state["targets"].tolist() == [2, 0, 1]
 
     def test_derangement_random_follows_the_seed(self):
         drawn = {tuple(derangement("random", 4, 1, make_run(seed)).tolist()) for seed in range(80)}
@@ -121,7 +121,7 @@ class TestTargets:
     def test_adv_poison_leaves_images_and_labels_unchanged(self):
         train = coloured()
         images, labels = train.images.copy(), train.known_labels.copy()
-        made = adv(train, lend())
+        made = adv(train, craft_run())
         assert np.array_equal(train.images, images)
         assert np.array_equal(train.known_labels, labels)
         assert made.index is None
@@ -132,16 +132,16 @@ class TestTargets:
     def test_adv_poison_and_hypo_refuse_a_single_class(self, options):
         train = sample_images(5, classes=1)
         with pytest.raises(UsageError, match="only one class"):
-            adv(train, lend(), **options)
+            adv(train, craft_run(), **options)
         with pytest.raises(UsageError, match="only one class"):
-            hypo(train, lend())
+            hypo(train, craft_run())
 
 
 class TestSteps:
     @pytest.mark.parametrize("goal", ["targeted", "untargeted", "hypo"])
     def test_single_step_equals_the_plain_formula(self, goal):
         """From zero and from noise, against the formula on the mean loss of the batch."""
-        train, run, surrogate = sample_images(), lend(seed=3), TinySurrogate()
+        train, run, surrogate = sample_images(), craft_run(seed=3), TinySurrogate()
         x, y = pixels(train), torch.from_numpy(train.known_labels.copy())
         options = {"steps": 1, "step": 0.3, "augment": False, "start": "zero"}
         made = hypo(train, run, **options) if goal == "hypo" else adv(train, run, goal=goal, **options)
@@ -154,7 +154,7 @@ class TestSteps:
         assert np.abs(made.delta - expected.numpy()).max() < 1e-7
 
     def test_adv_poison_draws_start_and_view_per_image(self):
-        train, run, surrogate = sample_images(), lend(seed=3), TinySurrogate()
+        train, run, surrogate = sample_images(), craft_run(seed=3), TinySurrogate()
         x, y = pixels(train), torch.from_numpy(train.known_labels.copy())
         made = adv(train, run, steps=1, step=0.3, batch=4)
         noise, views = [], []
@@ -173,14 +173,14 @@ class TestSteps:
     def test_step_length_is_proportional_to_epsilon(self):
         train = coloured()
         grey = dataclasses.replace(train, images=np.full_like(train.images, 128))
-        small, large = (hypo(grey, lend(epsilon=epsilon), steps=1).delta for epsilon in (4, 8))
+        small, large = (hypo(grey, craft_run(epsilon=epsilon), steps=1).delta for epsilon in (4, 8))
         assert np.abs(small).max() == pytest.approx(0.1 * 4 / 255, rel=1e-4)
         np.testing.assert_allclose(2 * small, large, atol=1e-6)
         # Twice the steps that reach the bound.
-        assert np.abs(adv(grey, lend(epsilon=4), steps=20).delta).max() == pytest.approx(4 / 255, abs=1e-6)
+        assert np.abs(adv(grey, craft_run(epsilon=4), steps=20).delta).max() == pytest.approx(4 / 255, abs=1e-6)
 
     def test_adv_poison_keeps_pixel_range_and_budget(self):
-        made = adv(sample_images(), lend(), steps=15)
+        made = adv(sample_images(), craft_run(), steps=15)
         perturbed = pixels(sample_images()).numpy() + made.delta
         assert perturbed.min() >= -1e-6
         assert perturbed.max() <= 1 + 1e-6
@@ -188,9 +188,9 @@ class TestSteps:
 
     def test_adv_poison_is_independent_of_the_batch_size(self):
         """Up to rounding in the surrogate, which may turn the sign of a gradient close to zero."""
-        whole, parts = (adv(sample_images(), lend(), steps=6, batch=batch).delta for batch in (500, 3))
+        whole, parts = (adv(sample_images(), craft_run(), steps=6, batch=batch).delta for batch in (500, 3))
         assert (np.abs(whole - parts) > 1e-6).mean() < 0.01
-        assert (np.abs(whole - adv(sample_images(), lend(seed=1), steps=6).delta) > 1e-6).mean() > 0.5
+        assert (np.abs(whole - adv(sample_images(), craft_run(seed=1), steps=6).delta) > 1e-6).mean() > 0.5
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +204,7 @@ def crafted():
         ("untargeted", adv, {"goal": "untargeted"}),
         ("hypo", hypo, {}),
     ):
-        run = lend(ByColour(), epsilon=32)
+        run = craft_run(ByColour(), epsilon=32)
         delta = torch.from_numpy(craft(train, run, **{"steps": 20, **options}).delta)
         before, after = (ByColour().logits(z).log_softmax(1) for z in (x, x + delta))
         results[name] = before, after, y, run
@@ -242,16 +242,16 @@ class TestSurrogates:
     @pytest.mark.parametrize("craft", [adv, hypo])
     def test_surrogate_with_fewer_scores_than_classes_is_refused(self, craft):
         with pytest.raises(UsageError, match=r"2 scores for 3 classes.*--surrogate trained"):
-            craft(coloured(), lend(ByColour(columns=2)))
+            craft(coloured(), craft_run(ByColour(columns=2)))
 
     def test_surrogate_with_more_scores_than_classes_causes_a_warning(self):
-        run = lend(ByColour(columns=7))
+        run = craft_run(ByColour(columns=7))
         adv(coloured(), run)
         assert len(run.warnings) == 1
         assert "7 scores for 3 classes" in run.warnings[0]
 
     def test_surrogate_fitted_on_other_labels_causes_a_warning(self):
-        train, run = coloured(), lend(ByColour())
+        train, run = coloured(), craft_run(ByColour())
         adv(train.with_labels(None).with_labels((train.known_labels + 1) % 3, train.classes), run)
         assert len(run.warnings) == 1
         assert "0.0% of the clean images" in run.warnings[0]
@@ -261,7 +261,7 @@ class TestRestarts:
     @pytest.mark.parametrize("seed", range(4))
     def test_restarts_keep_the_perturbations_with_the_lowest_loss(self, seed):
         train, surrogate = sample_images(), TinySurrogate()
-        run = lend(seed=seed)
+        run = craft_run(seed=seed)
         made = adv(train, run, restarts=3, batch=5, steps=2)
         losses = run.notes["loss_of_restarts"]
         assert len(set(losses)) == 3
@@ -273,7 +273,7 @@ class TestRestarts:
     def test_kept_restart_differs_between_seeds(self):
         kept = set()
         for seed in range(4):
-            run = lend(seed=seed)
+            run = craft_run(seed=seed)
             adv(sample_images(), run, restarts=3, batch=5, steps=2)
             kept.add(run.notes["kept_restart"])
         assert len(kept) > 1
@@ -286,11 +286,11 @@ class TestRestarts:
     @pytest.mark.parametrize(("craft", "restarts"), [(adv, 3), (hypo, 1)])
     def test_craft_resumed_from_any_checkpoint_equals_an_uninterrupted_one(self, craft, restarts):
         train, checkpoint = sample_images(), MemoryCheckpoint()
-        whole = lend(seed=1, checkpoint=checkpoint)
+        whole = craft_run(seed=1, checkpoint=checkpoint)
         made = craft(train, whole, restarts=restarts, batch=5)
         assert [step for step, _ in checkpoint.saved] == list(range(1, 3 * restarts + 1))
         for saved in checkpoint.saved:
-            run = lend(seed=1, checkpoint=MemoryCheckpoint(saved))
+            run = craft_run(seed=1, checkpoint=MemoryCheckpoint(saved))
             resumed = craft(train, run, restarts=restarts, batch=5)
             assert np.array_equal(resumed.delta, made.delta), saved[0]
             assert run.notes == whole.notes
@@ -298,11 +298,11 @@ class TestRestarts:
 
     def test_craft_resumes_at_the_batch_after_the_checkpoint(self, monkeypatch):
         checkpoint = MemoryCheckpoint()
-        adv(sample_images(), lend(checkpoint=checkpoint), batch=5)
+        adv(sample_images(), craft_run(checkpoint=checkpoint), batch=5)
         steps = []
         pgd = crafter.pgd
         monkeypatch.setattr(crafter, "pgd", lambda *a, **o: steps.append(len(a[0])) or pgd(*a, **o))
-        adv(sample_images(), lend(checkpoint=MemoryCheckpoint(checkpoint.saved[1])), batch=5)
+        adv(sample_images(), craft_run(checkpoint=MemoryCheckpoint(checkpoint.saved[1])), batch=5)
         assert steps == [3]  # the last three of 13
 
 

@@ -1,4 +1,4 @@
-"""The data sets of ``ucbench_datasets``: digits, parquet files, folders of pictures, CIFAR."""
+"""The data sets of ``ucbench_datasets``: digits, parquet files, folders of images, CIFAR."""
 
 from __future__ import annotations
 
@@ -124,13 +124,13 @@ class TestDigits:
 NAMES = ["ant", "bee", "cat"]
 
 
-def write_parquet(file, pictures, names=None, picture_type="struct", **columns):
-    """Write encoded pictures and integer columns as the hub does; ``names``: class names by column."""
-    if picture_type == "struct":
+def write_parquet(file, images, names=None, image_type="struct", **columns):
+    """Write encoded images and integer columns as the hub does; ``names``: class names by column."""
+    if image_type == "struct":
         kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-        rows = [None if p is None else {"bytes": p, "path": "x.png"} for p in pictures]
+        rows = [None if p is None else {"bytes": p, "path": "x.png"} for p in images]
     else:
-        kind, rows = pa.binary(), pictures
+        kind, rows = pa.binary(), images
     arrays = {"image": pa.array(rows, kind)}
     arrays |= {key: v if isinstance(v, pa.Array) else pa.array(v, pa.int64()) for key, v in columns.items()}
     features = {column: {"names": list(n), "_type": "ClassLabel"} for column, n in (names or {}).items()}
@@ -224,7 +224,7 @@ class TestParquet:
             parquet(tmp_path / "gone").load("train")
 
     def test_parquet_reads_a_binary_image_column(self, tmp_path):
-        write_parquet(tmp_path / "train.parquet", [plain(5), plain(6)], picture_type="binary", label=[0, 1])
+        write_parquet(tmp_path / "train.parquet", [plain(5), plain(6)], image_type="binary", label=[0, 1])
         assert levels(parquet(tmp_path).load("train")) == [5, 6]
 
     def test_parquet_test_images_take_the_size_of_the_training_split(self, tmp_path):
@@ -256,17 +256,17 @@ class TestParquet:
         assert coarse.label_sets["fine_label"].classes == tuple(NAMES)
 
     @pytest.mark.parametrize(
-        ("asked", "columns", "message"),
+        ("requested", "columns", "message"),
         [
             ("kind", {"label": [0]}, "no column 'kind' of integer labels.*image .*label"),
             (None, {}, "no column of integers could be the labels"),
             (None, {"species": [0], "genus": [0]}, "several columns could be the labels.*species.*genus"),
         ],
     )
-    def test_parquet_without_a_label_column_lists_the_columns(self, tmp_path, asked, columns, message):
+    def test_parquet_without_a_label_column_lists_the_columns(self, tmp_path, requested, columns, message):
         write_parquet(tmp_path / "train.parquet", [plain(0)], **columns)
         with pytest.raises(DataError, match=message):
-            parquet(tmp_path, label=asked).load("train")
+            parquet(tmp_path, label=requested).load("train")
 
     def test_parquet_reads_class_names_from_labels_json(self, tmp_path):
         write_parquet(tmp_path / "train.parquet", [plain(0)] * 2, label=[0, 2])
@@ -308,10 +308,10 @@ class TestParquet:
         with pytest.raises(DataError, match=r"train\.parquet row 1: there is no label in column 'label'"):
             parquet(tmp_path).load("train")
 
-    @pytest.mark.parametrize("picture_type", ["struct", "binary"])
-    def test_parquet_missing_image_names_file_and_row(self, tmp_path, picture_type):
-        pictures = [plain(0), plain(0), plain(0), None]
-        write_parquet(tmp_path / "train.parquet", pictures, picture_type=picture_type, label=[0, 1, 2, 0])
+    @pytest.mark.parametrize("image_type", ["struct", "binary"])
+    def test_parquet_missing_image_names_file_and_row(self, tmp_path, image_type):
+        images = [plain(0), plain(0), plain(0), None]
+        write_parquet(tmp_path / "train.parquet", images, image_type=image_type, label=[0, 1, 2, 0])
         with pytest.raises(DataError, match=r"train\.parquet row 3: there is no image"):
             parquet(tmp_path).load("train")
 
@@ -349,8 +349,8 @@ class TestParquet:
             load_dataset(parquet(folder), ParquetParams(path=folder))
 
 
-def write_pictures(folder: Path, **classes):
-    """One grey picture a value in ``folder/CLASS``, named so that writing order is not sorted order."""
+def write_images(folder: Path, **classes):
+    """One grey image per value in ``folder/CLASS``, named so that writing order is not sorted order."""
     for name, values in classes.items():
         (folder / name).mkdir(parents=True, exist_ok=True)
         for value in reversed(values):
@@ -364,15 +364,15 @@ def imagefolder(path, **options):
 class TestImageFolder:
     @pytest.mark.parametrize("test", ["test", "val"])
     def test_imagefolder_loads_split_folders(self, tmp_path, test):
-        write_pictures(tmp_path / "train", bee=[3, 1, 2], Ant=[5, 4])
-        write_pictures(tmp_path / test, bee=[11], Ant=[10])
+        write_images(tmp_path / "train", bee=[3, 1, 2], Ant=[5, 4])
+        write_images(tmp_path / test, bee=[11], Ant=[10])
         loaded = load_dataset(imagefolder(tmp_path), ImageFolderParams(path=tmp_path))
         assert loaded.train.classes == ("Ant", "bee")
         assert (levels(loaded.train), loaded.train.labels.tolist()) == ([4, 5, 1, 2, 3], [0, 0, 1, 1, 1])
         assert levels(loaded.test) == [10, 11]
 
     def test_imagefolder_order_is_independent_of_the_file_system(self, tmp_path, monkeypatch):
-        write_pictures(tmp_path, b=range(10), a=range(10, 20), c=range(20, 30))
+        write_images(tmp_path, b=range(10), a=range(10, 20), c=range(20, 30))
         (tmp_path / "b" / "more").mkdir()
         (tmp_path / "b" / "more" / "x.png").write_bytes(plain(99))
         expected = imagefolder(tmp_path).load("train")
@@ -382,43 +382,43 @@ class TestImageFolder:
         assert imagefolder(tmp_path).load("train").fingerprint == expected.fingerprint
 
     def test_imagefolder_sorts_classes_by_plain_text(self, tmp_path):
-        write_pictures(tmp_path, **{"10": [1], "9": [2], "b": [3], "B": [4]})
+        write_images(tmp_path, **{"10": [1], "9": [2], "b": [3], "B": [4]})
         assert imagefolder(tmp_path).load("train").classes == ("10", "9", "B", "b")
 
     def test_imagefolder_holdout_splits_every_class_independently_of_subset_seed(self, tmp_path):
-        write_pictures(tmp_path, a=range(10), b=range(10, 30))
+        write_images(tmp_path, a=range(10), b=range(10, 30))
         one, other = imagefolder(tmp_path, holdout=0.2), imagefolder(tmp_path, holdout=0.2, subset_seed=5)
         assert sorted(levels(one.load("train")) + levels(one.load("test"))) == list(range(30))
         assert np.bincount(one.load("test").labels).tolist() == [2, 4]
         assert levels(other.load("test")) == levels(one.load("test"))
 
     def test_imagefolder_flat_folder_can_be_all_training_data(self, tmp_path):
-        write_pictures(tmp_path, a=range(10), b=range(10, 20))
-        asked = ImageFolderParams(path=tmp_path, validation=0.2)
-        loaded = load_dataset(ImageFolder(asked), asked)
+        write_images(tmp_path, a=range(10), b=range(10, 20))
+        params = ImageFolderParams(path=tmp_path, validation=0.2)
+        loaded = load_dataset(ImageFolder(params), params)
         assert (len(loaded.train), len(loaded.test)) == (16, 4)
         with pytest.raises(DataError, match=r"holdout=0\.2"):
             imagefolder(tmp_path).load("test")
 
     def test_imagefolder_ignores_hidden_and_non_image_files(self, tmp_path):
-        write_pictures(tmp_path, a=[1], b=[2])
+        write_images(tmp_path, a=[1], b=[2])
         (tmp_path / "a" / "notes.txt").write_text("not a picture")
         (tmp_path / "a" / "._001.png").write_text("a resource fork")
-        write_pictures(tmp_path / "a" / ".checkpoints", x=[7])
-        write_pictures(tmp_path, **{".cache": [8]})
+        write_images(tmp_path / "a" / ".checkpoints", x=[7])
+        write_images(tmp_path, **{".cache": [8]})
         assert levels(imagefolder(tmp_path).load("train")) == [1, 2]
 
     def test_imagefolder_damaged_image_is_named(self, tmp_path):
-        write_pictures(tmp_path, a=[1], b=[2])
+        write_images(tmp_path, a=[1], b=[2])
         (tmp_path / "b" / "broken.jpg").write_bytes(b"not a jpeg")
         with pytest.raises(DataError, match=r"b/broken\.jpg: cannot be read as an image"):
             imagefolder(tmp_path).load("train")
 
     def test_imagefolder_refuses_a_single_class(self, tmp_path):
-        write_pictures(tmp_path, a=range(5))
-        asked = ImageFolderParams(path=tmp_path, holdout=0.2)
+        write_images(tmp_path, a=range(5))
+        params = ImageFolderParams(path=tmp_path, holdout=0.2)
         with pytest.raises(DataError, match="all images are of one class, 'a'"):
-            load_dataset(ImageFolder(asked), asked)
+            load_dataset(ImageFolder(params), params)
 
     def test_imagefolder_missing_or_empty_folder_raises_data_error(self, tmp_path):
         with pytest.raises(DataError, match="gone is not a folder"):
@@ -427,8 +427,8 @@ class TestImageFolder:
             imagefolder(tmp_path).load("train")
 
     def test_imagefolder_refuses_a_test_split_that_lacks_a_class(self, tmp_path):
-        write_pictures(tmp_path / "train", a=[1], b=[2])
-        write_pictures(tmp_path / "test", b=[3])
+        write_images(tmp_path / "train", a=[1], b=[2])
+        write_images(tmp_path / "test", b=[3])
         with pytest.raises(DataError, match="disagree about the classes"):
             load_dataset(imagefolder(tmp_path), ImageFolderParams(path=tmp_path))
 
@@ -515,8 +515,8 @@ class TestSharedData:
         assert np.bincount(ours.label_sets["coarse"].labels).tolist() == [100] * 20
 
     def test_caltech101_images_of_several_sizes_are_framed(self):
-        asked = ParquetParams(path=Path(SHARED) / "caltech101", train_per_class=20)
-        loaded = load_dataset(Parquet(asked), asked)
+        params = ParquetParams(path=Path(SHARED) / "caltech101", train_per_class=20)
+        loaded = load_dataset(Parquet(params), params)
         assert loaded.train.size == loaded.test.size == (96, 96)
         assert (len(loaded.train), len(loaded.test), len(loaded.train.classes)) == (820, 492, 41)
         assert loaded.note.startswith("pictures of several sizes: short side 96 px")

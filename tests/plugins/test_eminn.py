@@ -41,13 +41,13 @@ def _exact_arithmetic():
         yield
 
 
-def lent(checkpoint=None, surrogate=None):
+def craft_run(checkpoint=None, surrogate=None):
     return make_run(budget=Budget("linf", 8), surrogate=surrogate or TinySurrogate(), checkpoint=checkpoint)
 
 
 def crafted(poisoner, train=None, run=None):
     """The perturbation of every image ``[N, 3, H, W]``, and the run."""
-    run = run or lent()
+    run = run or craft_run()
     made = poisoner.craft(train or sample_images(), run)
     delta = torch.from_numpy(made.delta)
     return (delta if made.index is None else delta[torch.tensor(made.index)]), run
@@ -78,7 +78,7 @@ def agreement(a, b):
 
 class TestAgainstPlainLoops:
     def test_eminn_equals_a_plain_loop_over_images(self):
-        train, run = sample_images(), lent()
+        train, run = sample_images(), craft_run()
         x, labels = tensors(train)
         network = TinySurrogate().module(run.seed("network"), train)
         sgd = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
@@ -102,7 +102,7 @@ class TestAgainstPlainLoops:
 
     def test_eminn_class_equals_a_plain_loop_over_classes(self):
         """Batch by batch, class by class: descend from the class's perturbation, then take the mean."""
-        train, run = sample_images(), lent()
+        train, run = sample_images(), craft_run()
         x, labels = tensors(train)
         network = TinySurrogate().module(run.seed("network"), train).eval()
         patterns = torch.zeros(3, *x.shape[1:])
@@ -123,9 +123,9 @@ class TestAgainstPlainLoops:
     def test_emaxn_equals_plain_ascent_on_the_cleanly_trained_network(self):
         train, checkpoint = sample_images(), MemoryCheckpoint()
         x, labels = tensors(train)
-        found, run = crafted(POISONERS["maximising"](), train, lent(checkpoint))
+        found, run = crafted(POISONERS["maximising"](), train, craft_run(checkpoint))
         assert not any(arrays["delta"].any() for _, arrays in checkpoint.saved)
-        trained = BiLevel(train, lent(MemoryCheckpoint(checkpoint.saved[-1])), lr=0.1)
+        trained = BiLevel(train, craft_run(MemoryCheckpoint(checkpoint.saved[-1])), lr=0.1)
         trained.resume()
         expected = moved(trained.frozen(), x, torch.zeros_like(x), labels, 4, 0.1 * RADIUS, direction=1)
         assert agreement(found, expected) > 0.995
@@ -159,8 +159,8 @@ class TestNoise:
     def test_noise_lowers_the_loss_of_its_network(self, kind):
         train, checkpoint = sample_images(), MemoryCheckpoint()
         poisoner = POISONERS[kind](max_sweeps=6, network_steps=10, lr=0.1)
-        crafted(poisoner, train, lent(checkpoint))
-        run = lent(MemoryCheckpoint(checkpoint.saved[-1]))
+        crafted(poisoner, train, craft_run(checkpoint))
+        run = craft_run(MemoryCheckpoint(checkpoint.saved[-1]))
         state = prepared(train, run, poisoner.params)
         state.resume()
         poisoned = measured(state, run, 5)["loss"]
@@ -218,7 +218,7 @@ class TestNoise:
 class TestStopping:
     @pytest.fixture
     def errors(self, monkeypatch):
-        """Errors to be measured, one a sweep."""
+        """Errors to be measured, one per sweep."""
         given = []
         monkeypatch.setattr(minimising, "measured", lambda *_: {"loss": 1.0, "error": given.pop(0)})
         return given
@@ -257,8 +257,8 @@ class TestStopping:
     def test_resumed_craft_that_had_stopped_does_not_continue(self, errors):
         errors += [0.5, 0.0]
         checkpoint = MemoryCheckpoint()
-        delta, _ = crafted(POISONERS["images"](stop_error=0.1), run=lent(checkpoint))
-        again, run = crafted(POISONERS["images"](stop_error=0.1), run=lent(MemoryCheckpoint(checkpoint.saved[-1])))
+        delta, _ = crafted(POISONERS["images"](stop_error=0.1), run=craft_run(checkpoint))
+        again, run = crafted(POISONERS["images"](stop_error=0.1), run=craft_run(MemoryCheckpoint(checkpoint.saved[-1])))
         assert torch.equal(again, delta)
         assert run.notes["errors"] == [0.5, 0.0]
 
@@ -273,17 +273,17 @@ class TestGoingOn:
     @pytest.mark.parametrize("kind", POISONERS)
     def test_craft_resumed_from_any_checkpoint_equals_an_uninterrupted_one(self, kind):
         checkpoint = MemoryCheckpoint()
-        whole, run = crafted(POISONERS[kind](), run=lent(checkpoint))
+        whole, run = crafted(POISONERS[kind](), run=craft_run(checkpoint))
         assert [number for number, _ in checkpoint.saved] == [1, 2, 3]
         for saved in checkpoint.saved:
-            resumed, again = crafted(POISONERS[kind](), run=lent(MemoryCheckpoint(saved)))
+            resumed, again = crafted(POISONERS[kind](), run=craft_run(MemoryCheckpoint(saved)))
             assert torch.equal(resumed, whole)
             assert again.notes == run.notes
 
     @pytest.mark.parametrize("kind", ["images", "classes"])
     def test_craft_resumes_exactly_with_the_default_surrogate(self, kind):
         def run(checkpoint):
-            return lent(checkpoint, installed().resolve("surrogate", "resnet18:width=16").build())
+            return craft_run(checkpoint, installed().resolve("surrogate", "resnet18:width=16").build())
 
         train, checkpoint = sample_images(9, (8, 8)), MemoryCheckpoint()
         whole, _ = crafted(POISONERS[kind](max_sweeps=2), train, run(checkpoint))
@@ -340,7 +340,7 @@ class TestFewImages:
 
     def test_craft_gives_no_noise_to_a_class_without_images(self):
         train = sample_images()
-        made = POISONERS["classes"]().craft(train.subset((train.known_labels != 1).nonzero()[0]), lent())
+        made = POISONERS["classes"]().craft(train.subset((train.known_labels != 1).nonzero()[0]), craft_run())
         assert not made.delta[1].any()
         assert made.delta[[0, 2]].any(axis=(1, 2, 3)).all()
 
@@ -366,7 +366,7 @@ class TestParams:
             EMinNParams.resolve("eminn", options=wrong)
 
     def test_learning_rate_drops_to_a_tenth_at_the_given_interval(self):
-        turns = Alternation(sample_images(), lent(), EMinNParams(lr=0.1, lr_drop_every=4))
+        turns = Alternation(sample_images(), craft_run(), EMinNParams(lr=0.1, lr_drop_every=4))
         assert [turns.rate(step) for step in (0, 3, 4, 8)] == pytest.approx([0.1, 0.1, 0.01, 0.001])
 
     @pytest.mark.parametrize("schedule", ["cosine", "constant"])
@@ -391,5 +391,5 @@ class TestParams:
 
     def test_eminn_class_assign_returns_labels(self):
         images = sample_images(7)
-        assigned = POISONERS["classes"]().assign(images.with_labels(None), images.known_labels, {}, lent())
+        assigned = POISONERS["classes"]().assign(images.with_labels(None), images.known_labels, {}, craft_run())
         assert assigned.tolist() == images.known_labels.tolist()

@@ -103,9 +103,9 @@ def old_pt(folder: Path, array: np.ndarray) -> Path:
     return folder / "release.pt"
 
 
-def pngs(folder: Path, pictures: np.ndarray, name: str = "{}.png") -> Path:
+def pngs(folder: Path, images: np.ndarray, name: str = "{}.png") -> Path:
     (folder / "pictures").mkdir(exist_ok=True)
-    for number, pixels in enumerate(pictures):
+    for number, pixels in enumerate(images):
         Image.fromarray(pixels.transpose(1, 2, 0)).save(folder / "pictures" / name.format(number))
     return folder / "pictures"
 
@@ -136,8 +136,8 @@ class TestFormats:
 
     @every_format
     def test_release_publishes_images_unchanged(self, save, tmp_path):
-        pictures = np.random.default_rng(0).integers(0, 256, SHAPE, dtype=np.uint8)
-        np.testing.assert_array_equal(published(save(tmp_path, pictures), ANY), pictures)
+        images = np.random.default_rng(0).integers(0, 256, SHAPE, dtype=np.uint8)
+        np.testing.assert_array_equal(published(save(tmp_path, images), ANY), images)
 
     @every_format
     def test_release_reads_channels_last(self, save, tmp_path):
@@ -146,13 +146,13 @@ class TestFormats:
         np.testing.assert_array_equal(published(path, layout="nhwc"), added(changes()))
 
     def test_release_reads_a_folder_of_images_in_natural_order(self, tmp_path):
-        pictures = added(changes())
-        folder = pngs(tmp_path, pictures)
+        images = added(changes())
+        folder = pngs(tmp_path, images)
         (folder / ".hidden.png").write_bytes(b"")
         (folder / "notes.txt").write_text("crafted elsewhere")
         (folder / "more").mkdir()
         assert [path.name for path in images_in(folder)] == [f"{i}.png" for i in range(13)]
-        np.testing.assert_array_equal(published(folder), pictures)
+        np.testing.assert_array_equal(published(folder), images)
 
     def test_release_reads_bfloat16(self, tmp_path):
         save_file({"delta": torch.from_numpy(changes() / 255).to(torch.bfloat16)}, tmp_path / "a.safetensors")
@@ -222,9 +222,9 @@ class TestReading:
         np.testing.assert_array_equal(crafted(path, ANY)[0].changes, 255 * changes(1))
 
     def test_release_reads_images_as_floats_or_any_integers(self, tmp_path):
-        pictures = np.random.default_rng(0).integers(0, 256, SHAPE)
-        for array in (pictures, pictures / 255, pictures.astype(np.float32), pictures.astype(np.uint16)):
-            np.testing.assert_array_equal(published(npy(tmp_path, array), ANY, kind="pictures"), pictures)
+        images = np.random.default_rng(0).integers(0, 256, SHAPE)
+        for array in (images, images / 255, images.astype(np.float32), images.astype(np.uint16)):
+            np.testing.assert_array_equal(published(npy(tmp_path, array), ANY, kind="pictures"), images)
 
     def test_release_reads_perturbations_without_negative_values_on_request(self, tmp_path):
         levels = np.abs(changes())
@@ -327,9 +327,9 @@ class TestBudget:
         refused(npy(tmp_path, levels), "is 9 levels")
 
     def test_release_of_images_beyond_the_budget_is_refused(self, tmp_path):
-        pictures = TRAIN.images.copy()
-        pictures[0] = 9  # was black
-        refused(npy(tmp_path, pictures), "read as pictures, is 9 levels.*--epsilon 9")
+        images = TRAIN.images.copy()
+        images[0] = 9  # was black
+        refused(npy(tmp_path, images), "read as pictures, is 9 levels.*--epsilon 9")
 
     def test_release_rounds_towards_zero_to_keep_a_fractional_radius(self, tmp_path):
         values = np.full(SHAPE, 9.5)
@@ -497,12 +497,12 @@ class TestIdentity:
         assert ReleaseParams(path=npy(tmp_path, levels)).identity() != before
 
     def test_identity_of_a_folder_depends_on_names_and_order_of_images(self, tmp_path):
-        def identity(*pictures: tuple[str, int]) -> str:
+        def identity(*images: tuple[str, int]) -> str:
             shutil.rmtree(tmp_path / "set", ignore_errors=True)
             (tmp_path / "set").mkdir()
-            for name, level in pictures:
+            for name, level in images:
                 Image.new("RGB", (4, 4), (level,) * 3).save(tmp_path / "set" / name)
-            (tmp_path / "set" / "notes.txt").write_text(str(pictures))
+            (tmp_path / "set" / "notes.txt").write_text(str(images))
             return ReleaseParams(path=tmp_path / "set").identity()["sha256"]
 
         whole = identity(("2.png", 0), ("10.png", 9))

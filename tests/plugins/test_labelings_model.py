@@ -100,12 +100,12 @@ class TestAnnotatingClean:
         np.testing.assert_array_equal(train.images, self.PUBLISHED.images)
         np.testing.assert_array_equal(train.known_labels, before.known_labels)
         np.testing.assert_array_equal(scored.known_labels, scoring.known_labels)
-        # What the release did to the annotator is told all the same.
+        # The notes still say how the release changes the annotation.
         assert run.notes["labels_kept"] == seen.notes["labels_kept"] < 100
         assert run.notes["label_agreement"] != seen.notes["label_agreement"]
 
     def test_annotate_default_leaves_the_key_unchanged(self, reference):
-        plain, told, control = (
+        plain, explicit, control = (
             installed().resolve("labeling", text).identity()["params"]
             for text in (
                 reference,
@@ -113,7 +113,7 @@ class TestAnnotatingClean:
                 self.controlled(reference),
             )
         )
-        assert plain == told
+        assert plain == explicit
         assert "annotate" not in plain
         assert control == {**plain, "annotate": "clean"}
 

@@ -50,11 +50,11 @@ class TestMerge:
     def test_merge_map_is_random_and_noted(self):
         run = make_run(stage="labeling")
         train, _ = Merge(MergeParams(groups=2)).apply(CLEAN, CLEAN, TEST, run)
-        told = run.notes["merged_classes"]
+        members = run.notes["merged_classes"]
         for number, name in enumerate(train.classes):
-            for member in told[name]:
+            for member in members[name]:
                 assert (train.known_labels[CLEAN.known_labels == CLEAN.classes.index(member)] == number).all()
-        assert sorted(told["group 0"] + told["group 1"]) == sorted(CLEAN.classes)
+        assert sorted(members["group 0"] + members["group 1"]) == sorted(CLEAN.classes)
         seen = {tuple(np.unique(CLEAN.known_labels[merged(map_seed=s)[0].known_labels == 0])) for s in range(10)}
         assert len(seen) > 5
 

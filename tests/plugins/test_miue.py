@@ -242,7 +242,7 @@ def crafted(train: ImageSet, checkpoint=None, epsilon=16, **options) -> tuple[Pe
 
 
 def noise(count: int = 60, classes: int = 3) -> ImageSet:
-    """Pictures that tell nothing of their labels."""
+    """Images that do not depend on their labels."""
     images = np.random.default_rng(0).integers(0, 256, (count, 3, 10, 14)).astype(np.uint8)
     return ImageSet(images, np.arange(count, dtype=np.int64) % classes, tuple(map(str, range(classes))), name="noise")
 
@@ -264,7 +264,7 @@ def plain_craft(train: ImageSet, run: Run, params: MIUEParams) -> torch.Tensor:
         if not params.flip:
             return x
         mirrored = torch.rand(count, 1, 1, 1, generator=run.generator(stream)) < 0.5
-        return torch.stack([picture.flip(-1) if m else picture for picture, m in zip(x, mirrored, strict=True)])
+        return torch.stack([image.flip(-1) if m else image for image, m in zip(x, mirrored, strict=True)])
 
     delta = torch.zeros_like(x)
     for r in range(params.rounds):

@@ -89,7 +89,7 @@ def surrogate(reference: str, **options: Any) -> Any:
     return OpenClip(params)
 
 
-def pictures(side: int, count: int = 3) -> np.ndarray:
+def random_images(side: int, count: int = 3) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, 3, side, side), dtype=np.uint8)
 
 
@@ -101,15 +101,15 @@ def unit(images: np.ndarray) -> Tensor:
 def test_features_equal_those_of_open_clip(tower, checkpoints):
     model, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{checkpoints[tower].parent}")
     model.eval()
-    images = pictures(TOWERS[tower]["image_size"])
+    images = random_images(TOWERS[tower]["image_size"])
     files = torch.stack([preprocess(Image.fromarray(image.transpose(1, 2, 0))) for image in images])
     found = surrogate("openclip", checkpoint=checkpoints[tower])
     assert isinstance(found, Surrogate)
     with torch.no_grad():
         torch.testing.assert_close(found.features(unit(images)), model.encode_image(files), rtol=1e-4, atol=1e-5)
-        enlarged = torch.stack([preprocess(Image.fromarray(image.transpose(1, 2, 0))) for image in pictures(24)])
-        # PIL rounds the enlarged picture to 8 bits.
-        similarity = torch.cosine_similarity(found.features(unit(pictures(24))), model.encode_image(enlarged))
+        enlarged = torch.stack([preprocess(Image.fromarray(image.transpose(1, 2, 0))) for image in random_images(24)])
+        # PIL rounds the enlarged image to 8 bits.
+        similarity = torch.cosine_similarity(found.features(unit(random_images(24))), model.encode_image(enlarged))
     assert similarity.min() > 0.995
 
 
@@ -122,38 +122,40 @@ def test_openclip_keeps_the_contract(tower, checkpoints):
 def test_gradients_reach_every_image_and_no_weight(tower, checkpoints):
     found = surrogate("openclip", checkpoint=checkpoints[tower], classes="cat/dog")
     for output in (found.features, found.logits):
-        x = unit(pictures(20)).requires_grad_()
+        x = unit(random_images(20)).requires_grad_()
         output(x).square().sum().backward()
         assert (x.grad.abs().amax((1, 2, 3)) > 0).all()
     assert all(not weight.requires_grad and weight.grad is None for weight in found.module().parameters())
 
 
 def test_features_have_unit_length_only_on_request(checkpoints):
-    plain = surrogate("openclip", checkpoint=checkpoints["residual"]).features(unit(pictures(64)))
-    scaled = surrogate("openclip", checkpoint=checkpoints["residual"], normalize="true").features(unit(pictures(64)))
+    plain = surrogate("openclip", checkpoint=checkpoints["residual"]).features(unit(random_images(64)))
+    scaled = surrogate("openclip", checkpoint=checkpoints["residual"], normalize="true").features(
+        unit(random_images(64))
+    )
     torch.testing.assert_close(scaled, plain / plain.norm(dim=1, keepdim=True))
     assert (plain.norm(dim=1) - 1).abs().max() > 1e-3
 
 
 def test_logits_equal_those_of_open_clip_for_the_prompts(checkpoints):
     model, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{checkpoints['transformer'].parent}")
-    files = torch.stack([preprocess(Image.fromarray(image.transpose(1, 2, 0))) for image in pictures(32)])
+    files = torch.stack([preprocess(Image.fromarray(image.transpose(1, 2, 0))) for image in random_images(32)])
     tokens = open_clip.tokenize(["a photo of a cat.", "a photo of a sea lion."], context_length=16)
     found = surrogate("openclip", checkpoint=checkpoints["transformer"], classes="cat/sea_lion")
     with torch.no_grad():
         expected, _ = model.eval().get_logits(files, tokens)
-        torch.testing.assert_close(found.logits(unit(pictures(32))), expected, rtol=1e-4, atol=1e-4)
-        torch.testing.assert_close(found.module(0)(unit(pictures(32))), expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(found.logits(unit(random_images(32))), expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(found.module(0)(unit(random_images(32))), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_logits_raise_without_class_names(checkpoints):
     with pytest.raises(UsageError, match=r"scores only for named classes.*classes=cat/dog"):
-        surrogate("openclip", checkpoint=checkpoints["transformer"]).logits(unit(pictures(32)))
+        surrogate("openclip", checkpoint=checkpoints["transformer"]).logits(unit(random_images(32)))
 
 
 def test_bfloat16_affects_only_the_layers(checkpoints):
     found = surrogate("openclip", checkpoint=checkpoints["residual"], classes="cat/dog")
-    x = unit(pictures(64))
+    x = unit(random_images(64))
     exact, scores = found.features(x), found.logits(x)
     found.to(torch.device("cpu"), torch.bfloat16)
     coarse = found.features(x)
@@ -172,11 +174,11 @@ def test_bfloat16_affects_only_the_layers(checkpoints):
 @pytest.mark.parametrize(("tower", "size"), [("transformer", 48), ("residual", 96), ("residual", 32), ("timm", 64)])
 def test_size_option_sets_the_input_size(tower, size, checkpoints):
     found = surrogate("openclip", checkpoint=checkpoints[tower], size=size)
-    enlarged = torch.nn.functional.interpolate(unit(pictures(20)), (size, size), mode="bicubic", antialias=True)
+    enlarged = torch.nn.functional.interpolate(unit(random_images(20)), (size, size), mode="bicubic", antialias=True)
     with torch.no_grad():
         features = found.features(enlarged)
-        torch.testing.assert_close(found.features(unit(pictures(20))), features, rtol=1e-3, atol=1e-4)
-    other = surrogate("openclip", checkpoint=checkpoints[tower]).features(unit(pictures(20)))
+        torch.testing.assert_close(found.features(unit(random_images(20))), features, rtol=1e-3, atol=1e-4)
+    other = surrogate("openclip", checkpoint=checkpoints[tower]).features(unit(random_images(20)))
     assert not torch.allclose(features, other, rtol=1e-3, atol=1e-4)
 
 
@@ -203,7 +205,7 @@ def test_size_option_refuses_sizes_the_residual_tower_cannot_have(checkpoints):
 
 
 def test_tag_sets_activation_and_normalisation(tiny):
-    x = unit(pictures(32))
+    x = unit(random_images(32))
     with torch.no_grad():
         mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in ((0.1, 0.2, 0.3), (0.5, 0.6, 0.7)))
         quick = random_clip("transformer", quick_gelu=True).encode_image((x - mean) / std)
@@ -227,7 +229,7 @@ def test_unavailable_weights_raise_usage_error(tiny, monkeypatch):
 
 def test_tag_weights_are_those_open_clip_downloads(tiny, monkeypatch):
     monkeypatch.setattr(open_clip, "download_pretrained", lambda tag: tiny)
-    x = unit(pictures(32))
+    x = unit(random_images(32))
     torch.testing.assert_close(
         surrogate("openclip:tiny/own").features(x), surrogate("openclip:tiny/own", checkpoint=tiny).features(x)
     )
@@ -238,7 +240,7 @@ def test_features_work_without_a_tokenizer(checkpoints, monkeypatch):
         raise OSError("no route to the hub")
 
     monkeypatch.setattr(open_clip, "get_tokenizer", offline)
-    surrogate("openclip", checkpoint=checkpoints["transformer"]).features(unit(pictures(32)))
+    surrogate("openclip", checkpoint=checkpoints["transformer"]).features(unit(random_images(32)))
     with pytest.raises(UsageError, match=r"tokenizer of local-dir:.* is not available \(OSError: no route"):
         surrogate("openclip", checkpoint=checkpoints["transformer"], classes="cat/dog")
 
@@ -286,7 +288,7 @@ class Malicious:
 def test_training_checkpoints_of_open_clip_are_unwrapped(tiny, tmp_path):
     state = {f"module.{name}": tensor for name, tensor in torch.load(tiny, weights_only=True).items()}
     torch.save({"epoch": 3, "name": "run", "state_dict": state}, tmp_path / "epoch_3.pt")
-    x = unit(pictures(32))
+    x = unit(random_images(32))
     nested = surrogate("openclip:tiny", checkpoint=tmp_path / "epoch_3.pt")
     assert torch.equal(nested.features(x), surrogate("openclip:tiny", checkpoint=tiny).features(x))
 

@@ -1,4 +1,4 @@
-"""Classes grouped by what they are called: alike names together, whatever the pictures show."""
+"""Classes grouped by what they are called: alike names together, whatever the images show."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class Tower(torch.nn.Module):
 
 @pytest.fixture(autouse=True)
 def texts(monkeypatch) -> dict[str, Any]:
-    asked: dict[str, Any] = {}
+    requested: dict[str, Any] = {}
 
     def embeddings(clip, classes, templates):
-        asked["templates"] = templates
+        requested["templates"] = templates
         return torch.tensor([PLACES[name] for name in classes])
 
     monkeypatch.setattr(labelings, "load_clip", lambda params: Tower())
     monkeypatch.setattr(labelings, "class_embeddings", embeddings)
-    return asked
+    return requested
 
 
 def images(classes: tuple[str, ...] = CLASSES, seed: int = 0) -> ImageSet:

@@ -36,9 +36,9 @@ def script():
 
 
 def test_saved_model_is_a_surrogate_and_lists_kept_out_images(script, tmp_path):
-    asked = "digits:validation=0.2,test_per_class=5 OUT --keep-out 70 --subset-seed 3 --batch 200 --epochs 1"
+    options = "digits:validation=0.2,test_per_class=5 OUT --keep-out 70 --subset-seed 3 --batch 200 --epochs 1"
     small = "--size 32 --width 8 --threads 1"
-    result = CliRunner().invoke(script.main, f"{asked} {small}".replace("OUT", str(tmp_path)))
+    result = CliRunner().invoke(script.main, f"{options} {small}".replace("OUT", str(tmp_path)))
     assert result.exit_code == 0, result.output
     assert result.output.count("zero-shot accuracy") == 2
 

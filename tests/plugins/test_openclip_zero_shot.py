@@ -1,4 +1,4 @@
-"""Zero-shot annotation: the nearest class text, of the pixels asked for, and nothing else."""
+"""Zero-shot annotation: the nearest class text, of the requested pixels, and nothing else."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def checkpoint(model, tmp_path_factory) -> Path:
 
 
 def images(seed: int, count: int = 40, name: str = "some") -> ImageSet:
-    """Pictures of the model's own size, each of a colour of its own: a random model tells those apart."""
+    """Images of the size of the model, each of another colour: a random model distinguishes them."""
     rng = np.random.default_rng(seed)
     pixels = rng.integers(0, 256, (count, 3, 1, 1)) * rng.random((count, 3, 16, 16))
     return ImageSet(pixels.astype(np.uint8), rng.permutation(np.arange(count) % 4), CLASSES, name=name)
@@ -81,7 +81,7 @@ def apply(checkpoint: Path, options: str = "", published: ImageSet = PUBLISHED) 
 
 @torch.no_grad()
 def plain(model: Any, of: ImageSet, templates: list[Any]) -> NDArray[np.int64]:
-    """The annotation by open_clip alone, one picture and one text after the other."""
+    """The annotation by open_clip alone, one image and one text after the other."""
     texts = []
     for name in ("cat", "sea lion", "owl", "pickup truck"):
         tokens = [open_clip.tokenize([template(name)], context_length=20) for template in templates]
@@ -138,11 +138,11 @@ def test_zero_shot_notes_hold_both_annotations(pixels, checkpoint, model):
 
 
 def test_zero_shot_annotates_unchanged_images_once(checkpoint, monkeypatch):
-    asked = []
+    annotated = []
     predict = labelings.predict_classes
-    monkeypatch.setattr(labelings, "predict_classes", lambda *given: asked.append(given[1]) or predict(*given))
+    monkeypatch.setattr(labelings, "predict_classes", lambda *given: annotated.append(given[1]) or predict(*given))
     _, _, run = apply(checkpoint, published=CLEAN)
-    assert sum(map(len, asked)) == len(CLEAN)
+    assert sum(map(len, annotated)) == len(CLEAN)
     assert run.notes["labels_kept"] == 100
 
 

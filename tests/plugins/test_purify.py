@@ -215,8 +215,8 @@ def script():
 
 
 def test_trained_denoiser_denoises_and_notes_its_training_data(script, tmp_path):
-    asked = f"digits {tmp_path}/out --trusted 200 --steps 150 --width 8 --batch 32 --threads 1"
-    result = CliRunner().invoke(script.main, asked.split())
+    options = f"digits {tmp_path}/out --trusted 200 --steps 150 --width 8 --batch 32 --threads 1"
+    result = CliRunner().invoke(script.main, options.split())
     assert result.exit_code == 0, result.output
     before, after = (float(found) for found in re.findall(r"(\d+\.\d) dB", result.output))
     assert after > before

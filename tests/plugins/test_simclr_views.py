@@ -1,4 +1,4 @@
-"""Views of SimCLR: colours as torchvision defines them, windows where they should be, chance for every picture."""
+"""Views of SimCLR: colours as torchvision defines them, windows where they should be, chance for every image."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def pictures(count: int = 8, size: tuple[int, int] = (12, 9), seed: int = 0) -> Tensor:
+def random_images(count: int = 8, size: tuple[int, int] = (12, 9), seed: int = 0) -> Tensor:
     return torch.rand((count, 3, *size), generator=seeded(seed))
 
 
@@ -46,13 +46,13 @@ class TestColour:
     def test_colour_changes_equal_torchvision(self, change, reference, amounts):
         from torchvision.transforms.v2 import functional
 
-        x = pictures(len(amounts))
+        x = random_images(len(amounts))
         x[0], x[1, :, 0] = 0.5, 1.0
         expected = [getattr(functional, reference)(image, amount) for image, amount in zip(x, amounts, strict=True)]
         torch.testing.assert_close(change(x, torch.tensor(amounts)), torch.stack(expected), rtol=0, atol=2e-4)
 
     def test_jittered_draws_amounts_and_order_per_image(self):
-        x, generator = pictures(24), seeded()
+        x, generator = random_images(24), seeded()
         amounts = torch.tensor([1.0, 1, 1, 0]) + torch.tensor([0.4, 0.4, 0.4, 0.1]) * (
             2 * torch.rand(24, 4, generator=generator) - 1
         )
@@ -69,35 +69,35 @@ class TestColour:
     @given(st.integers(1, 9), st.sampled_from([0.5, 1.0, 1.25]), st.integers(0, 2**32))
     @settings(max_examples=20, deadline=None)
     def test_jittered_stays_in_range(self, count, strength, seed):
-        x = pictures(count, seed=seed).round(decimals=1)
+        x = random_images(count, seed=seed).round(decimals=1)
         after = jittered(x, strength, seeded(seed))
         assert after.shape == x.shape
         assert after.min() >= 0
         assert after.max() <= 1
 
     def test_jittered_of_strength_zero_changes_nothing(self):
-        torch.testing.assert_close(jittered(pictures(), 0.0, seeded()), pictures(), rtol=0, atol=1e-5)
+        torch.testing.assert_close(jittered(random_images(), 0.0, seeded()), random_images(), rtol=0, atol=1e-5)
 
     def test_hue_and_grey_keep_grey_images(self):
-        x = pictures()[:, :1].expand(-1, 3, -1, -1)
+        x = random_images()[:, :1].expand(-1, 3, -1, -1)
         torch.testing.assert_close(hue(x, torch.linspace(-0.5, 0.5, 8)), x)
         torch.testing.assert_close(grey(x), x[:, :1])
 
 
 class TestWindows:
     def test_windowed_resizes_the_content_of_each_window(self):
-        x = pictures(2, (16, 24))
+        x = random_images(2, (16, 24))
         sides, corners = torch.tensor([[0.5, 0.25], [0.25, 0.5]]), torch.tensor([[0.25, 0.5], [0.75, 0.0]])
         seen = windowed(x, sides, corners, torch.tensor([False, True]))
         first = F.interpolate(x[:1, :, 4:12, 12:18], size=(16, 24), mode="bilinear")
         second = F.interpolate(x[1:, :, 12:16, 0:12], size=(16, 24), mode="bilinear").flip(3)
-        # At the edges of a window its neighbours in the picture count too.
+        # At the edges of a window its neighbours in the image count too.
         inner = slice(2, -2), slice(2, -2)
         torch.testing.assert_close(seen[0, :, *inner], first[0, :, *inner])
         torch.testing.assert_close(seen[1, :, *inner], second[0, :, *inner])
 
     def test_windowed_of_the_whole_image_is_the_image_or_its_mirror(self):
-        x, whole, corner = pictures(), torch.ones(8, 2), torch.zeros(8, 2)
+        x, whole, corner = random_images(), torch.ones(8, 2), torch.zeros(8, 2)
         torch.testing.assert_close(windowed(x, whole, corner, torch.zeros(8, dtype=torch.bool)), x)
         torch.testing.assert_close(windowed(x, whole, corner, torch.ones(8, dtype=torch.bool)), x.flip(3))
 
@@ -112,7 +112,7 @@ class TestWindows:
         assert (ratio.min() >= 3 / 4 - 1e-4) & (ratio.max() <= 4 / 3 + 1e-4)
         if size == (32, 32):
             assert cut.float().mean() < 0.01
-            # Uniform in area but for what does not fit; centred on the picture.
+            # Uniform in area but for what does not fit; centred on the image.
             assert area.mean() == pytest.approx((1 + crop) / 2, abs=0.06)
             assert (corners + sides / 2).mean() == pytest.approx(0.5, abs=0.02)
 
@@ -157,7 +157,7 @@ class TestViews:
     )
     @settings(max_examples=25, deadline=None)
     def test_views_keep_shape_and_range_and_modify_no_input(self, count, size, flip, crop, seed):
-        x = pictures(count, size, seed)
+        x = random_images(count, size, seed)
         x[0], kept = 1.0, x.clone()
         kept[0] = 1.0
         after = Views(size, flip=flip, crop=crop)(x, seeded(seed))
@@ -168,7 +168,7 @@ class TestViews:
         assert torch.equal(x, kept)
 
     def test_views_depend_only_on_the_generator(self):
-        x, views = pictures(), Views((12, 9), flip=True, crop=0.2)
+        x, views = random_images(), Views((12, 9), flip=True, crop=0.2)
         generator, torch_state = seeded(), torch.get_rng_state()
         first = views(x, generator)
         assert torch.equal(first, views(x, seeded()))
@@ -176,7 +176,7 @@ class TestViews:
         assert torch.equal(torch_state, torch.get_rng_state())
 
     def test_views_of_copies_differ(self):
-        after = Views((12, 9), flip=True, crop=0.2)(pictures(1).expand(20, -1, -1, -1), seeded())
+        after = Views((12, 9), flip=True, crop=0.2)(random_images(1).expand(20, -1, -1, -1), seeded())
         assert len(torch.unique(after.flatten(1), dim=0)) == 20
 
     def test_views_keep_the_order_of_images(self):
@@ -204,7 +204,7 @@ class TestViews:
 
 class TestShares:
     def test_on_share_changes_only_the_chosen_images_possibly_none(self):
-        x = pictures(200, (2, 2))
+        x = random_images(200, (2, 2))
         after = on_share(x, 0.3, seeded(), lambda some: some + 2)
         changed = (after > 1).flatten(1).all(1)
         assert 30 < changed.sum() < 90

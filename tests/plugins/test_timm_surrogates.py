@@ -305,7 +305,7 @@ def test_listing_and_keys_import_no_torch():
 
 @pytest.fixture
 def train() -> ImageSet:
-    """Sixty noisy 8-pixel pictures, dark and bright: learnable in a few steps."""
+    """Sixty noisy 8-pixel images, dark and bright: learnable in a few steps."""
     draw = np.random.default_rng(0)
     labels = np.arange(60) % 2
     pixels = draw.integers(0, 100, (60, 3, 8, 8)) + 120 * labels[:, None, None, None]

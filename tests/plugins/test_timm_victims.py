@@ -120,10 +120,10 @@ def test_victims_have_imagenet_layers_above_64_pixels(name):
 
 
 def test_vgg_is_that_of_timm_above_64_pixels(monkeypatch):
-    asked = []  # not built: its head has 120 million weights
-    monkeypatch.setattr(victims.timm, "create_model", lambda *args, **options: asked.append((args, options)))
+    requested = []  # not built: its head has 120 million weights
+    monkeypatch.setattr(victims.timm, "create_model", lambda *args, **options: requested.append((args, options)))
     build("vgg16", size=(65, 40))
-    assert asked == [(("vgg16_bn",), {"num_classes": 10, "mlp_ratio": 1.0})]
+    assert requested == [(("vgg16_bn",), {"num_classes": 10, "mlp_ratio": 1.0})]
 
 
 def test_resnet18_equals_that_of_timm_above_64_pixels():

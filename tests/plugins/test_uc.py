@@ -286,9 +286,9 @@ class TestCrafting:
         blind, _ = craft(params(), train)
         for labels in (train.known_labels, train.known_labels[::-1].copy()):
             run = make_run(budget=Budget("linf", 16), surrogate=TinySurrogate())
-            told = UnlearnableClusters(params()).craft(train.with_labels(labels, train.classes), run)
-            np.testing.assert_array_equal(told.delta, blind.delta)
-            np.testing.assert_array_equal(told.index, blind.index)
+            labelled = UnlearnableClusters(params()).craft(train.with_labels(labels, train.classes), run)
+            np.testing.assert_array_equal(labelled.delta, blind.delta)
+            np.testing.assert_array_equal(labelled.index, blind.index)
 
     @pytest.mark.parametrize("distance", ["centres", "kl", "mse", "cosine"])
     def test_uc_moves_images_towards_the_target_centre(self, distance):
