@@ -196,14 +196,14 @@ def test_diff_compares_with_published_figures(capsys, tmp_path, board):
         for name, value in (("Stripes!", "20"), ("Lean (ours)", "30±1"), ("Unheard of", "4"), ("Stripes", ">87")):
             line = ["P", "T1", "Spots", "1.0", "Linf 24/255", name, "", "original", "none", "Tiny", "clean_test_acc"]
             writer.writerow([*line, value, "somewhere, p. 3"])
-    asked = ["leaderboard", "diff", board, tmp_path / "published.csv", "--same", "Lean (ours)=leaner"]
-    found = json.loads(output(capsys, *asked, "--json"))
+    command = ["leaderboard", "diff", board, tmp_path / "published.csv", "--same", "Lean (ours)=leaner"]
+    found = json.loads(output(capsys, *command, "--json"))
     assert {(line["poisoner"], line["other"]["mean"], line["published_in"]) for line in found["differences"]} == {
         ("stripes", 20, "P, T1"), ("leaner", 30, "P, T1"),
     }  # fmt: skip
     assert (found["orders"][0]["items"], found["left_out"]) == (2, {"no plain accuracy": 1})
     assert [figure["poisoner"] for figure in found["only_other"]] == ["unheard-of"]
-    text = output(capsys, *asked)
+    text = output(capsys, *command)
     assert "1 published figures have no counterpart in ONE" in text
     assert "Published lines left out: 1, no plain accuracy." in text
 

@@ -32,11 +32,11 @@ def test_slurm_array_tasks_run_every_cell_once(tmp_path):
     scripts = str(Path(sys.executable).parent)
     alone = {name: value for name, value in os.environ.items() if name != "UCBENCH_HOME"}
     alone |= {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "SCRATCH": str(scratch)}
-    asked = ["--suite", str(suite), "--out", str(out)]
+    options = ["--suite", str(suite), "--out", str(out)]
 
     def task(**given: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["sh", str(SCRIPT), *asked], env=alone | given, cwd=tmp_path, capture_output=True, text=True, check=False
+            ["sh", str(SCRIPT), *options], env=alone | given, cwd=tmp_path, capture_output=True, text=True, check=False
         )
 
     written = []
@@ -49,7 +49,7 @@ def test_slurm_array_tasks_run_every_cell_once(tmp_path):
     assert all(both[name] == content for name, content in first.items()), "no task touches another's records"
     assert (scratch / "ucbench" / "objects").is_dir(), "the store is where all nodes see it"
     after = subprocess.run(
-        [f"{scripts}/ucbench", "run", *asked], env=alone, capture_output=True, text=True, check=False
+        [f"{scripts}/ucbench", "run", *options], env=alone, capture_output=True, text=True, check=False
     )
     assert after.returncode == 0, after.stderr
     with (out / "results.csv").open(encoding="utf-8") as file:

@@ -14,7 +14,7 @@ def record(poisoner: str, seed: int, accuracy: float, defense: str = "none", **r
     """A well-formed record of one cell; ``access`` and ``oracle`` among the ``request`` belong to the poisoner."""
     clean = poisoner == "clean"
     access, oracle = request.pop("access", "none"), request.pop("oracle", False)
-    asked = {
+    requested = {
         "dataset": "digits", "poisoner": poisoner, "preset": "standard", "surrogate": "none", "craft_labels": "none",
         "labeling": "original", "defense": defense, "victim": "resnet18:width=16",
         "norm": "unbounded" if clean else "linf", "epsilon": None if clean else 8.0, "mixture": 1.0, "trusted": 0,
@@ -22,9 +22,9 @@ def record(poisoner: str, seed: int, accuracy: float, defense: str = "none", **r
     }  # fmt: skip
     return {
         "schema": 1,
-        "cell": "".join(c if c.isalnum() else "-" for c in json.dumps(sorted(asked.items()), default=str)),
+        "cell": "".join(c if c.isalnum() else "-" for c in json.dumps(sorted(requested.items()), default=str)),
         "release": None if clean else "r" * 32,
-        "request": asked,
+        "request": requested,
         "components": {"victim": {"name": "resnet18", "distribution": "ucbench", "distribution_version": "0.1.0"}},
         "label_access": access, "oracle": oracle, "granularity": "sample",
         "data": {"train": "a" * 64, "test": "b" * 64},

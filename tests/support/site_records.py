@@ -83,7 +83,7 @@ def write(folder: Path, records: list[dict], *, sheets: bool = True) -> Path:
 
 
 def png(width: int, height: int) -> bytes:
-    """A grey picture."""
+    """A grey image."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

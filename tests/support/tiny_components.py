@@ -50,7 +50,7 @@ class SpotsParams(DatasetParams):
 
 
 class Spots:
-    """8x8 pictures with one bright channel, whose number is the label; noise elsewhere."""
+    """8x8 images with one bright channel, whose number is the label; noise elsewhere."""
 
     def __init__(self, params: SpotsParams) -> None:
         self.params = params
@@ -121,7 +121,7 @@ class StripesParams(ucbench.Params):
 
 
 class Stripes:
-    """The same stripes on every picture."""
+    """The same stripes on every image."""
 
     def __init__(self, params: StripesParams) -> None:
         self.params = params
@@ -145,14 +145,14 @@ class Blots:
 
 
 class Badge:
-    """A pattern a label; remembers in its notes what it was told."""
+    """One pattern per label; notes the labels it receives."""
 
     def __init__(self, params: ucbench.Params) -> None:
         self.params = params
 
     def craft(self, train: ImageSet, run) -> ucbench.Perturbation:
         log("craft badge")
-        run.note("told", train.known_labels.tolist())
+        run.note("labels", train.known_labels.tolist())
         run.note("classes", list(train.classes))
         rng = np.random.default_rng(run.seed("badge"))
         signs = rng.choice(np.array([-1, 1], np.float32), (len(train.classes), 3, *train.size))
@@ -165,7 +165,7 @@ class Badge:
 
 
 class Leaner:
-    """Moves every picture along the surrogate's weights."""
+    """Moves every image along the surrogate's weights."""
 
     def __init__(self, params: ucbench.Params) -> None:
         self.params = params
@@ -205,7 +205,7 @@ class OtherEyes(Eyes):
 
 
 class FittedEyes(Eyes):
-    """One that is trained on the protector's pictures."""
+    """One that is trained on the protector's images."""
 
     def fit(self, train: ImageSet, run):
         log("fit eyes")
@@ -268,7 +268,7 @@ class SeenParams(ucbench.Params):
 
 
 class Seen(Original):
-    """Labels by what the lent model scores highest; notes one draw."""
+    """Labels by the highest score of the available model; notes one draw."""
 
     def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run):
         run.note("drawn", run.seed("labels") % 1000)
@@ -300,7 +300,7 @@ class CountParams(ucbench.Params):
 
 
 class Sharpness:
-    """Share of test pictures given to class 0, and what it was lent."""
+    """Share of test images predicted as class 0, and what was available."""
 
     def __init__(self, params: CountParams) -> None:
         self.params = params
@@ -316,7 +316,7 @@ class Sharpness:
 
 
 class Change:
-    """Mean absolute change of the pictures, in 8-bit units; reads no model."""
+    """Mean absolute change of the images, in 8-bit units; reads no model."""
 
     def __init__(self, params: ucbench.Params) -> None:
         self.params = params
@@ -380,7 +380,7 @@ class Bad:
 
 
 class Clumsy(Original):
-    """A labeling that writes into the clean test pictures."""
+    """A labeling that writes into the clean test images."""
 
     def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run):
         torch.from_numpy(test.images)[0] = 0

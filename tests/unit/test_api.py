@@ -145,11 +145,11 @@ def test_plan_predicts_time_from_similar_work():
     assert not stripes.done
     assert stripes.seconds > 0
     assert sham.seconds > 0
-    # Crafting all pictures is other work than crafting half of them.
+    # Crafting all images is other work than crafting half of them.
     assert whole.seconds is None
 
 
-def pictures(count: int = 12) -> tuple[np.ndarray, np.ndarray]:
+def random_images(count: int = 12) -> tuple[np.ndarray, np.ndarray]:
     images = np.random.default_rng(0).integers(0, 256, (count, 3, 8, 8), dtype=np.uint8)
     return images, np.arange(count, dtype=np.int64) % 3
 
@@ -165,7 +165,7 @@ def test_craft_equals_the_release_of_a_run(tmp_path):
 
 @pytest.mark.parametrize(("epsilon", "radius"), [(None, 12), (5, 5), ("6/255", 6)])
 def test_craft_uses_the_requested_or_default_radius(epsilon, radius):
-    images, _ = pictures()
+    images, _ = random_images()
     before = images.copy()
     crafted = ucbench.craft(images, None, "stripes", epsilon=epsilon, **ARITHMETIC)
     assert (crafted.dtype, crafted.shape) == (np.uint8, images.shape)
@@ -174,7 +174,7 @@ def test_craft_uses_the_requested_or_default_radius(epsilon, radius):
 
 
 def test_craft_in_another_norm_keeps_the_budget_of_the_method():
-    images, _ = pictures()
+    images, _ = random_images()
     crafted = ucbench.craft(images, None, "blots", epsilon=16, **ARITHMETIC)
     lengths = np.sqrt(((crafted.astype(int) - images) ** 2).sum((1, 2, 3))) / 255
     assert 0.3 < lengths.max() <= 0.5
@@ -182,13 +182,13 @@ def test_craft_in_another_norm_keeps_the_budget_of_the_method():
 
 @pytest.mark.parametrize("surrogate", [None, "fitted"])
 def test_crafting_uses_the_surrogate_frozen_or_fitted_on_the_images(surrogate):
-    images, _ = pictures()
+    images, _ = random_images()
     assert (ucbench.craft(images, None, "leaner", surrogate=surrogate, **ARITHMETIC) != images).any()
     assert tiny.work_done()["fit eyes"] == (surrogate == "fitted")
 
 
 def test_craft_checks_its_arguments_and_the_perturbation():
-    images, labels = pictures()
+    images, labels = random_images()
     with pytest.raises(UsageError, match="'badge' is label-based and needs labels"):
         ucbench.craft(images, None, "badge", **ARITHMETIC)
     with pytest.raises(UsageError, match="Did you mean 'stripes'"):

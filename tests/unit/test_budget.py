@@ -252,8 +252,8 @@ def test_blocks_cover_the_first_axis_once_in_order(shape: tuple[int, ...], block
         assert (block.stop - block.start) * per_item <= max(block_values, per_item)
 
 
-def pictures(count: int = 5, height: int = 24, width: int = 20) -> tuple[np.ndarray, np.ndarray]:
-    """Smooth pictures and noisy copies: the first copy is exact, later ones are noisier."""
+def smooth_images(count: int = 5, height: int = 24, width: int = 20) -> tuple[np.ndarray, np.ndarray]:
+    """Smooth images and noisy copies: the first copy is exact, later ones are noisier."""
     rng = np.random.default_rng(0)
     ramp = np.linspace(20, 200, height)[:, None] + 30 * np.sin(np.arange(width) / 3)
     source = np.clip(ramp + rng.normal(0, 4, (count, 3, 1, 1)), 0, 255).astype(np.uint8)
@@ -262,7 +262,7 @@ def pictures(count: int = 5, height: int = 24, width: int = 20) -> tuple[np.ndar
 
 
 def test_measured_norms_equal_those_of_the_published_difference() -> None:
-    source, release = pictures()
+    source, release = smooth_images()
     measured = measure(source, release)
     difference = release.astype(int) - source
     for norm in ("linf", "l2", "l0"):
@@ -300,13 +300,13 @@ def ssim_by_definition(x: np.ndarray, y: np.ndarray, side: int) -> float:
 
 @pytest.mark.parametrize(("height", "width", "side"), [(14, 13, 11), (8, 12, 7), (2, 5, 1)])
 def test_ssim_equals_its_definition_at_every_size(height: int, width: int, side: int) -> None:
-    source, release = pictures(2, height, width)
+    source, release = smooth_images(2, height, width)
     expected = np.mean([ssim_by_definition(source[i, c], release[i, c], side) for i in range(2) for c in range(3)])
     assert measure(source, release)["ssim"] == pytest.approx(expected, abs=1e-9)
 
 
 def test_measures_of_identical_sets_report_no_change() -> None:
-    source, _ = pictures()
+    source, _ = smooth_images()
     measured = measure(source, source)
     assert measured["ssim"] == pytest.approx(1.0)
     assert measured["psnr"] == PSNR_CAP
@@ -314,12 +314,12 @@ def test_measures_of_identical_sets_report_no_change() -> None:
 
 
 def test_measures_are_independent_of_the_block_size() -> None:
-    source, release = pictures()
+    source, release = smooth_images()
     assert measure(source, release, block_values=1) == pytest.approx(measure(source, release), rel=1e-12)
 
 
 @pytest.mark.parametrize("count", [0, 3])
 def test_measures_raise_on_incomparable_sets(count: int) -> None:
-    source, release = pictures()
+    source, release = smooth_images()
     with pytest.raises(ContractError, match="Cannot measure"):
         measure(source[:count], release[:0])

@@ -150,8 +150,8 @@ def test_decoded_cache_warns_when_the_store_is_read_only(store, monkeypatch, cap
 
 def test_writing_to_decoded_images_leaves_the_store_unchanged(store):
     first = read(mixed(), store)[0].copy()
-    lent = read(mixed(), store)[0]
-    lent[:] = 0
+    decoded = read(mixed(), store)[0]
+    decoded[:] = 0
     np.testing.assert_array_equal(read(mixed(), store)[0], first)
 
 

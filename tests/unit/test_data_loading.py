@@ -24,16 +24,16 @@ def numbered_set(labels, name, classes=CLASSES, first=0, side=4, **fields):
 
 
 class Given:
-    """A data set that hands out what it was given, and remembers what was asked of it."""
+    """A data set that returns the given splits and remembers which were requested."""
 
     note = "as given"
 
     def __init__(self, train, test=None):
         self.splits = {"train": train, "test": test}
-        self.asked = []
+        self.requested = []
 
     def load(self, split):
-        self.asked.append(split)
+        self.requested.append(split)
         return self.splits[split]
 
 
@@ -75,7 +75,7 @@ def test_load_takes_subsets_of_both_splits(animals):
 
 def test_validation_is_drawn_from_training_without_reading_test(animals):
     loaded = load_dataset(animals, DatasetParams(validation=0.25))
-    assert animals.asked == ["train"]
+    assert animals.requested == ["train"]
     assert sorted(numbers(loaded.train) + numbers(loaded.test)) == list(range(80))
     assert np.bincount(loaded.test.labels).tolist() == [5] * 4
     assert "20 of the 80 training images are the test split" in loaded.note
@@ -108,10 +108,10 @@ def test_class_only_in_the_test_split_is_refused():
         load_dataset(given, DatasetParams())
 
 
-@pytest.mark.parametrize("asked", [DatasetParams(), DatasetParams(validation=0.5)])
-def test_load_raises_on_a_single_class(asked):
+@pytest.mark.parametrize("params", [DatasetParams(), DatasetParams(validation=0.5)])
+def test_load_raises_on_a_single_class(params):
     with pytest.raises(DataError, match="all images are of one class, 'bee'"):
-        load_dataset(Given(numbered_set([1, 1, 1], "train"), numbered_set([1], "test")), asked)
+        load_dataset(Given(numbered_set([1, 1, 1], "train"), numbered_set([1], "test")), params)
 
 
 @pytest.mark.parametrize(

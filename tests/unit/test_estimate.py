@@ -31,7 +31,7 @@ def remember(session, cell, *, train: float | None = None, craft: float | None =
 
 
 class Clock:
-    """Seconds that pass when told."""
+    """A clock that a test moves."""
 
     now = 0.0
 
@@ -62,19 +62,19 @@ def test_remaining_time_follows_the_pace_of_the_run(tmp_path, monkeypatch):
     remember(session, sham, craft=0.0)
     remember(session, stripes, craft=20.0)  # 30 with its training, of 10 + 10 + 30 + 50
     remember(session, badge, craft=40.0)
-    told = TimeLeft(tasks, session)
+    time_left = TimeLeft(tasks, session)
     clock.now = 100.0
-    told.on_done(tasks[0])
+    time_left.on_done(tasks[0])
     # A tenth of the work took 100 seconds, whatever the predictions said of them.
     assert said == ["1 of 4 cells are done, about 15 minutes left."]
     clock.now = 101.0
-    told.on_done(tasks[1])
+    time_left.on_done(tasks[1])
     assert len(said) == 1
     clock.now = 500.0
-    told.on_done(tasks[2])
+    time_left.on_done(tasks[2])
     assert said[1] == "3 of 4 cells are done, about 8 minutes left."
     clock.now = 900.0
-    told.on_done(tasks[3])
+    time_left.on_done(tasks[3])
     assert len(said) == 2
 
 
@@ -83,9 +83,9 @@ def test_estimate_counts_a_shared_release_once(tmp_path):
     tasks = [task_of(cell, session) for cell in cells("stripes", defenses=["none", "dim"])]
     for task in tasks:
         remember(session, task.cell, train=1.0, craft=100.0 if task.release_key else None)
-    told = TimeLeft(tasks, session)
+    time_left = TimeLeft(tasks, session)
     # Six trainings, and the crafts of sham and stripes.
-    assert told._work == 6 + 2 * 100
+    assert time_left._work == 6 + 2 * 100
 
 
 def test_estimate_uses_the_mean_for_an_unknown_kind(tmp_path):

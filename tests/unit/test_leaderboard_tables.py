@@ -56,7 +56,7 @@ def test_poisoners_are_ranked_by_worst_case_within_label_access():
     assert (uc["worst"], uc["worst_defense"], uc["no_defense"], uc["seeds"], uc["exploratory"]) == (
         "61.50", "jpeg", "41.50", "4", "no"
     )  # fmt: skip
-    # The exploiter's best on clean pictures is without defense: 90 to 93.
+    # The exploiter's best on clean images is without defense: 90 to 93.
     assert float(uc["effect"]) == pytest.approx(sum(30 / (80 + s) for s in range(4)) / 4, abs=1e-4)
 
 

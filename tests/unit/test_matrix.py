@@ -161,13 +161,13 @@ def test_cluster_labels_require_a_model_and_accept_a_named_one():
     with pytest.raises(UsageError, match=r"clusters:k=3 need a model.*clusters:model=NAME"):
         cells(poisoners=["badge"], craft_labels=["clusters:k=3"])
     names = ("surrogate", "craft_labels")
-    told = {"poisoners": ["badge"], "craft_labels": ["original", "clusters:k=3", "predicted"]}
-    assert protected(*names, **told, surrogates=["eyes"], labeler="fitted") == [
+    axes = {"poisoners": ["badge"], "craft_labels": ["original", "clusters:k=3", "predicted"]}
+    assert protected(*names, **axes, surrogates=["eyes"], labeler="fitted") == [
         ("none", "original"),
         ("eyes", "clusters:k=3"),
         ("none", "predicted:model=fitted"),
     ]
-    assert protected(*names, **told, labeler="fitted")[1:] == [
+    assert protected(*names, **axes, labeler="fitted")[1:] == [
         ("none", "clusters:k=3,model=fitted"),
         ("none", "predicted:model=fitted"),
     ]

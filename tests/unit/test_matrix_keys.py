@@ -17,7 +17,7 @@ CPU = Numerics("cpu", "float32", 2)
 
 
 def last(raised: tuple[tuple[str, int], ...] = (), **axes) -> Cell:
-    """The cell that was asked for, its references left aside."""
+    """The requested cell, without its references."""
     defaults = {
         "datasets": ["spots"],
         "poisoners": ["leaner"],
@@ -104,9 +104,9 @@ def test_dataset_enters_keys_only_by_fingerprint():
 
 
 def test_craft_labels_enter_the_release_key():
-    told = {labels: last(poisoners=["badge"], surrogates=["eyes"], craft_labels=[labels]) for labels in
+    cells = {labels: last(poisoners=["badge"], surrogates=["eyes"], craft_labels=[labels]) for labels in
             ("original", "clusters:k=3", "clusters:k=4")}  # fmt: skip
-    assert len({release_key(cell) for cell in told.values()}) == 3
+    assert len({release_key(cell) for cell in cells.values()}) == 3
     eyes, fitted = (
         last(poisoners=["badge"], surrogates=[name], craft_labels=["clusters:k=3"]) for name in ("eyes", "fitted")
     )
@@ -175,8 +175,12 @@ def test_keys_equal_for_implicit_and_explicit_defaults():
 
 
 def test_labeling_model_enters_the_cell_key_and_craft_labels():
-    asked = [last(labelings=["seen"]), last(labelings=["seen:model=others"]), last((("eyes", 2),), labelings=["seen"])]
-    assert len({cell_key(cell) for cell in asked}) == 3
+    requested = [
+        last(labelings=["seen"]),
+        last(labelings=["seen:model=others"]),
+        last((("eyes", 2),), labelings=["seen"]),
+    ]
+    assert len({cell_key(cell) for cell in requested}) == 3
     oracles = [
         last(raised, labelings=[labeling], poisoners=["positive"], defenses=["none"])
         for raised, labeling in (((), "seen"), ((), "seen:model=others"), ((("eyes", 2),), "seen"))

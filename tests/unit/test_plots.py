@@ -21,11 +21,11 @@ def table():
     """Two labelings, a poisoner with craft labels and one without."""
     records = []
     for labeling, shift in (("original", 0.0), ("kmeans:k=10", 10.0)):
-        asked = {"labeling": labeling}
-        records += boards.rows_of({"clean": [90, 92], "sham": [89, 91]}, **asked)
-        records += boards.rows_of({"uc": [40 + shift, 44 + shift]}, **asked)
-        records += boards.rows_of({"lsp": [20 + shift, 30 + shift]}, craft_labels="original", **asked)
-        records += boards.rows_of({"lsp": [60, 60]}, craft_labels="clusters:k=10", **asked)
+        options = {"labeling": labeling}
+        records += boards.rows_of({"clean": [90, 92], "sham": [89, 91]}, **options)
+        records += boards.rows_of({"uc": [40 + shift, 44 + shift]}, **options)
+        records += boards.rows_of({"lsp": [20 + shift, 30 + shift]}, craft_labels="original", **options)
+        records += boards.rows_of({"lsp": [60, 60]}, craft_labels="clusters:k=10", **options)
     return rows(records)
 
 
@@ -54,8 +54,10 @@ def test_series_names_distinguish_what_the_axis_does_not():
     ],
 )
 def test_series_name_the_craft_label_model_when_there_are_two(models, names):
-    told = [*(f"clusters:k=10,model={model}" for model in models), "predicted:model=a"]
-    table = rows([one for labels in dict.fromkeys(told) for one in boards.rows_of({"uc": [40]}, craft_labels=labels)])
+    craft_labels = [*(f"clusters:k=10,model={model}" for model in models), "predicted:model=a"]
+    table = rows(
+        [one for labels in dict.fromkeys(craft_labels) for one in boards.rows_of({"uc": [40]}, craft_labels=labels)]
+    )
     assert {one.name for one in series(table, "labeling", "test_accuracy")} == {f"uc, labels {name}" for name in names}
 
 
@@ -113,10 +115,12 @@ def test_plot_legend_names_every_series(tmp_path):
 
 
 def test_names_with_numbers_are_sorted_numerically(tmp_path):
-    asked = {name: [50] for name in ("uc:clusters=100", "lsp", "uc:clusters=20", "uc:clusters=5", "uc:clusters=2.5")}
+    accuracies = {
+        name: [50] for name in ("uc:clusters=100", "lsp", "uc:clusters=20", "uc:clusters=5", "uc:clusters=2.5")
+    }
     out = tmp_path / "clusters.svg"
-    plot(rows(boards.rows_of(asked)), out, by="poisoner", measure="test_accuracy", title="")
-    drawn = [line for line in re.findall(r"<!-- (.+?) -->", out.read_text("utf-8")) if line in asked]
+    plot(rows(boards.rows_of(accuracies)), out, by="poisoner", measure="test_accuracy", title="")
+    drawn = [line for line in re.findall(r"<!-- (.+?) -->", out.read_text("utf-8")) if line in accuracies]
     numbered = [name for name in drawn if name != "lsp"]
     assert numbered == ["uc:clusters=2.5", "uc:clusters=5", "uc:clusters=20", "uc:clusters=100"]
     assert drawn[0] == "lsp" or drawn[-1] == "lsp"

@@ -18,7 +18,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Seconds that pass only when told."""
+    """A clock that only a test moves."""
     now = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
 
@@ -49,7 +49,7 @@ def test_time_left_is_extrapolated_from_finished_steps(clock):
     stream = io.StringIO()
     advance = Lines(stream, every=15).bar("crafting", 10)
     clock(20)
-    advance(0)  # no step yet, so nothing can be told
+    advance(0)  # no step yet, so the time left is unknown
     advance(4)
     assert stream.getvalue() == "crafting: 4/10, about 30 s left\n"
 

@@ -70,16 +70,16 @@ def test_export_holds_the_exact_training_images_and_labels(session, out, monkeyp
         fit(self, train, trusted, run)
 
     monkeypatch.setattr(tiny.Nearest, "fit", capture_features)
-    asked = cell("badge", victims=["nearest"], trusted=[6], labelings=[labeling], mixtures=[mixture])
-    assert compute(task_of(asked, session), session)["status"] == "ok"
+    requested = cell("badge", victims=["nearest"], trusted=[6], labelings=[labeling], mixtures=[mixture])
+    assert compute(task_of(requested, session), session)["status"] == "ok"
     ((images, labels, classes),) = shown
-    done = export_release(asked, session, out, NOTHING)
+    done = export_release(requested, session, out, NOTHING)
     lines = table(out)
     assert [int(line["index"]) for line in lines] == list(range(len(images))) == list(range(done.images))
     assert np.array_equal(np.stack([pixels(out, line) for line in lines]), images)
     assert [int(line["label"]) for line in lines] == labels.tolist()
     assert [line["class"] for line in lines] == [classes[label] for label in labels]
-    changed = (images != session.data(asked).train.images).any((1, 2, 3))
+    changed = (images != session.data(requested).train.images).any((1, 2, 3))
     assert [line["protected"] == "yes" for line in lines] == changed.tolist()
     assert done.protected == changed.sum()
     assert changed.any()
@@ -124,14 +124,14 @@ def test_export_reuses_the_stored_release(session, out, tmp_path, monkeypatch):
 
 
 def test_release_json_describes_the_craft_but_not_the_exploiter(session, out):
-    asked = cell("badge", defenses=["dim"], epsilons=[8.0])
-    done = export_release(asked, session, out, NOTHING)
-    told = json.loads((out / "release.json").read_text())
-    assert told["release"] == done.release == task_of(asked, session).release_key
-    assert told["request"]["epsilon"] == 8.0
-    assert told["measured"]["linf_max"] == 8.0
-    assert not {"defense", "victim", "train_seed"} & told["request"].keys()
-    assert told["components"]["poisoner"]["distribution"] == "ucbench-tiny"
+    requested = cell("badge", defenses=["dim"], epsilons=[8.0])
+    done = export_release(requested, session, out, NOTHING)
+    release_json = json.loads((out / "release.json").read_text())
+    assert release_json["release"] == done.release == task_of(requested, session).release_key
+    assert release_json["request"]["epsilon"] == 8.0
+    assert release_json["measured"]["linf_max"] == 8.0
+    assert not {"defense", "victim", "train_seed"} & release_json["request"].keys()
+    assert release_json["components"]["poisoner"]["distribution"] == "ucbench-tiny"
 
 
 @pytest.fixture
@@ -154,8 +154,8 @@ def test_croissant_lists_existing_files_with_hashes(described, out):
     objects = [part for part in described["distribution"] if part["@type"] == "cr:FileObject"]
     for part in objects:
         assert hashlib.sha256((out / part["contentUrl"]).read_bytes()).hexdigest() == part["sha256"]
-    (pictures,) = (part for part in described["distribution"] if part["@type"] == "cr:FileSet")
-    assert len(list(out.glob(pictures["includes"]))) == len(table(out))
+    (images,) = (part for part in described["distribution"] if part["@type"] == "cr:FileSet")
+    assert len(list(out.glob(images["includes"]))) == len(table(out))
 
 
 def test_croissant_fields_have_existing_sources(described, out):
@@ -194,16 +194,16 @@ def test_croissant_omits_fields_the_publisher_did_not_give(session, out):
 @pytest.mark.parametrize("mixture", [1.0, 0.5])
 def test_record_resolves_to_its_cell(session, poisoner, mixture):
     named = {"surrogates": ["others"]} if poisoner == "leaner" else {"epsilons": [8.0]}
-    asked = cell(poisoner, seeds=[(3, 1)], mixtures=[mixture], defenses=["dim+fog"], **named)
-    task = task_of(asked, session)
-    record = {"cell": task.key, "request": asked.describe()}
+    requested = cell(poisoner, seeds=[(3, 1)], mixtures=[mixture], defenses=["dim+fog"], **named)
+    task = task_of(requested, session)
+    record = {"cell": task.key, "request": requested.describe()}
     assert task_of(cell_of(record, tiny.registry()), session).key == task.key
 
 
 def test_record_of_a_reference_resolves_to_its_cell(session):
-    for asked in cells("badge", seeds=[(3, 1)]):
-        record = {"cell": "", "request": asked.describe()}
-        assert task_of(cell_of(record, tiny.registry()), session) == task_of(asked, session)
+    for requested in cells("badge", seeds=[(3, 1)]):
+        record = {"cell": "", "request": requested.describe()}
+        assert task_of(cell_of(record, tiny.registry()), session) == task_of(requested, session)
 
 
 def test_record_without_a_cell_raises():
@@ -213,16 +213,16 @@ def test_record_without_a_cell_raises():
 
 
 def test_export_raises_when_the_record_names_another_release(session, out):
-    asked = cell("badge")
-    record = compute(task_of(asked, session), session)
+    requested = cell("badge")
+    record = compute(task_of(requested, session), session)
     other = copy.deepcopy(record)
     other["budget"]["psnr"] += 0.01
     with pytest.raises(UsageError, match=r"is not that of record .*: its psnr is"):
-        export_release(asked, session, out, NOTHING, other)
+        export_release(requested, session, out, NOTHING, other)
     with pytest.raises(UsageError, match=r"has the key .* here"):
-        export_release(asked, session, out, NOTHING, {**record, "cell": "0" * 32})
+        export_release(requested, session, out, NOTHING, {**record, "cell": "0" * 32})
     assert not out.exists()
-    assert export_release(asked, session, out, NOTHING, record).release == record["release"]
+    assert export_release(requested, session, out, NOTHING, record).release == record["release"]
 
 
 def test_export_raises_for_clean_images(session, out):

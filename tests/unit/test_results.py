@@ -350,11 +350,11 @@ def test_mixture_row_is_compared_with_its_clean_part():
 
 def test_mixture_row_prefers_the_clean_part_of_its_poisoner():
     part = {"defense": "clean-part", "mixture": 0.4}
-    asked = [record("uc", 50.0, mixture=0.4), record("sham", 60.0, **part)]
-    assert rows(asked)[PART_GAIN].dropna().tolist() == [-10.0]
+    records = [record("uc", 50.0, mixture=0.4), record("sham", 60.0, **part)]
+    assert rows(records)[PART_GAIN].dropna().tolist() == [-10.0]
     for own in (record("uc", 40.0, **part), record("lsp", 30.0, **part)):
-        asked.append(own)
-        assert rows(asked)[PART_GAIN].dropna().tolist() == [10.0]
+        records.append(own)
+        assert rows(records)[PART_GAIN].dropna().tolist() == [10.0]
 
 
 def test_records_and_columns_load_without_pandas_and_tables_without_torch():

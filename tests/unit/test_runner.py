@@ -65,8 +65,8 @@ def test_clean_pixels_defense_restores_clean_accuracy(tmp_path):
     records = run(tmp_path / "store", "stripes", defenses=["none", "clean-pixels"], mixtures=[1.0, 0.5])
     found = {}
     for record in records:
-        asked = record["request"]
-        found[asked["poisoner"], asked["mixture"], asked["defense"]] = record["history"]
+        requested = record["request"]
+        found[requested["poisoner"], requested["mixture"], requested["defense"]] = record["history"]
     clean = found["clean", 1.0, "none"]
     assert found["stripes", 1.0, "none"] != clean
     restored = [history for (_, _, defense), history in found.items() if defense == "clean-pixels"]
@@ -192,14 +192,14 @@ def test_damaged_release_is_quarantined_and_rebuilt(tmp_path):
 
 
 def test_perturbed_test_set_is_requested_under_the_craft_labels(tmp_path):
-    """The exploiter's labels are another matter: told the original ones, a poisoner assigns by the original ones."""
+    """The labels of the exploiter do not matter: crafted for the original ones, a poisoner assigns by these."""
     request = {"labelings": ["original", "shifted"], "surrogates": ["eyes"]}
-    for craft_labels, asked in (("original", "assign 012012"), ("clusters:k=3", "assign nothing")):
+    for craft_labels, expected in (("original", "assign 012012"), ("clusters:k=3", "assign nothing")):
         before = tiny.work_done()
         records = run(tmp_path / "store", "badge", craft_labels=[craft_labels], **request)
         done = tiny.work_done() - before
-        assert {line for line in done if line.startswith("assign")} == {asked}
-        assert done[asked] == 2
+        assert {line for line in done if line.startswith("assign")} == {expected}
+        assert done[expected] == 2
         has = ["perturbed_test_accuracy" in r["metrics"] for r in records if r["request"]["poisoner"] == "badge"]
         assert has == [craft_labels == "original"] * 2
 
@@ -208,7 +208,7 @@ def test_oracle_test_set_is_requested_under_exploiter_labels(tmp_path):
     (*_, record) = run(
         tmp_path / "store", "positive", labelings=["shifted"], epsilons=[96.0], victims=["tiny:epochs=60"]
     )
-    # The victim learns the pattern of its label, so that it is right on pictures that carry the pattern of theirs.
+    # The victim learns the pattern of its label, so that it is right on images that carry the pattern of theirs.
     assert record["metrics"]["perturbed_test_accuracy"] > record["metrics"]["test_accuracy"] + 20
 
 
@@ -271,13 +271,13 @@ def test_record_is_written_under_its_key(tmp_path):
 
 def test_record_scores_shared_perturbations_against_exploiter_labels(tmp_path):
     records = run(tmp_path, "badge", "stripes", labelings=["original", "pairs"], mixtures=[0.5])
-    told = {}
+    groups = {}
     for record in records:
-        asked = record["request"]
-        told[asked["poisoner"], asked["labeling"]] = record["notes"].get("exploiter_labels_in_groups")
+        requested = record["request"]
+        groups[requested["poisoner"], requested["labeling"]] = record["notes"].get("exploiter_labels_in_groups")
     # A badge a class gives every class away, also where the exploiter has merged two of the three.
-    assert told["badge", "original"]["homogeneity"] == pytest.approx(1)
-    assert told["badge", "original"]["mutual_information"] == pytest.approx(np.log(3))
-    assert told["badge", "pairs"]["homogeneity"] == pytest.approx(1)
-    assert told["badge", "pairs"]["completeness"] < 1
-    assert {told["clean", "original"], told["stripes", "original"]} == {None}
+    assert groups["badge", "original"]["homogeneity"] == pytest.approx(1)
+    assert groups["badge", "original"]["mutual_information"] == pytest.approx(np.log(3))
+    assert groups["badge", "pairs"]["homogeneity"] == pytest.approx(1)
+    assert groups["badge", "pairs"]["completeness"] < 1
+    assert {groups["clean", "original"], groups["stripes", "original"]} == {None}

@@ -76,7 +76,7 @@ def test_failed_cell_is_retried_and_its_record_replaced(tmp_path, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
 def test_images_modified_by_a_component_never_reach_another_cell(tmp_path):
-    """Keys name the pictures as they were loaded, so a number computed on others would be kept under a wrong key."""
+    """Keys name the images as they were loaded, so a number computed on others would be kept under a wrong key."""
     session = tiny.session(tmp_path / "one")
     run(tmp_path, "bad:overwrites-with-torch", session=session)
     after = run(tmp_path, "badge", session=session)

@@ -1,4 +1,4 @@
-"""Metrics asked of cells: measured once, of finished cells too, without a part in any key."""
+"""Requested metrics: measured once, also of finished cells, and part of no key."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def test_metrics_are_recorded_under_the_requested_spelling(tmp_path):
 
 
 def test_metrics_change_neither_keys_nor_other_numbers(tmp_path):
-    plain, asked = run(tmp_path / "plain"), run(tmp_path / "asked", "sharpness", "change")
-    for before, after in zip(plain, asked, strict=True):
+    plain, measured = run(tmp_path / "plain"), run(tmp_path / "asked", "sharpness", "change")
+    for before, after in zip(plain, measured, strict=True):
         assert (before["cell"], before["release"]) == (after["cell"], after["release"])
         assert before["metrics"].items() <= after["metrics"].items()
 
@@ -54,10 +54,10 @@ def test_finished_cell_retrains_only_for_metrics_of_its_victim(tmp_path):
 
 def test_record_lacking_a_metric_is_not_done(tmp_path):
     run(tmp_path / "one", out=tmp_path / "out")
-    asked = run(tmp_path / "two", "change", out=tmp_path / "out")
-    assert asked[2]["metrics"]["change.mean"] == 24
+    measured = run(tmp_path / "two", "change", out=tmp_path / "out")
+    assert measured[2]["metrics"]["change.mean"] == 24
     trained = tiny.work_done()["train TinyNet"]
-    assert run(tmp_path / "three", "change", out=tmp_path / "out") == asked
+    assert run(tmp_path / "three", "change", out=tmp_path / "out") == measured
     assert tiny.work_done()["train TinyNet"] == trained
 
 

@@ -1,4 +1,4 @@
-"""What is computed again: what is missing, what failed, or all; and what is told of numbers that changed."""
+"""What is computed again: missing cells, failed cells, or all; and the message about numbers that changed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def log(tmp_path, monkeypatch):
 
 
 class Listening:
-    """A progress that remembers what it is told."""
+    """A progress that remembers its messages."""
 
     def __init__(self, progress) -> None:
         self.said = []
@@ -70,9 +70,9 @@ def test_rerun_reports_a_changed_number(tmp_path):
     write_record(tmp_path / "out", altered)
     again, said = run(tmp_path, "stripes", rerun="all")
     assert again[2]["metrics"] == records[2]["metrics"]
-    (told,) = [text for text in said if "differs from before" in text]
-    assert "stripes" in told
-    assert f"test_accuracy 1.25 -> {records[2]['metrics']['test_accuracy']}" in told
+    (message,) = [text for text in said if "differs from before" in text]
+    assert "stripes" in message
+    assert f"test_accuracy 1.25 -> {records[2]['metrics']['test_accuracy']}" in message
 
 
 def test_rerun_measures_requested_metrics_again(tmp_path):

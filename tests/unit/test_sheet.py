@@ -1,4 +1,4 @@
-"""Picture sheets: every picture where it is expected, and the same bytes every time."""
+"""Picture sheets: every image where it is expected, and the same bytes every time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def release(source: ImageSet, groups: int | None, epsilon: float = 8.0) -> Relea
 
 
 def panel(sheet: Image.Image, side: int, row: int, column: int, place: int) -> np.ndarray:
-    """Pixels of one picture of the sheet: place 0 the original, 1 the perturbation, 2 the release."""
+    """Pixels of one image of the sheet: place 0 the original, 1 the perturbation, 2 the release."""
     left = MARGIN + column * (3 * side + 2 * GAP + 4 * GAP) + place * (side + GAP)
     top = HEAD + row * (side + 3 * GAP)
     return np.asarray(sheet.crop((left, top, left + side, top + side)))
@@ -39,7 +39,7 @@ def panel(sheet: Image.Image, side: int, row: int, column: int, place: int) -> n
 @pytest.mark.parametrize(
     ("count", "side", "groups", "rows", "columns", "drawn"),
     [
-        (30, 8, None, 3, 4, 64),  # small pictures are enlarged by whole factors
+        (30, 8, None, 3, 4, 64),  # small images are enlarged by whole factors
         (30, 8, 5, 5, 4, 64),
         (60, 8, 12, 10, 4, 64),  # ten groups at most
         (6, 96, 3, 3, 2, 96),  # fewer images than places

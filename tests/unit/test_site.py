@@ -197,9 +197,9 @@ def test_site_shows_failed_cells_with_their_error(site):
 def test_site_cell_page_shows_history_seeds_and_images(site):
     with_sheet = [path for path in (site / "cells").iterdir() if page(path).all("img")]
     assert len(with_sheet) == 1
-    (picture,) = page(with_sheet[0]).all("img")
-    assert (picture["width"], picture["height"]) == ("3", "2")
-    assert picture["alt"]
+    (image,) = page(with_sheet[0]).all("img")
+    assert (image["width"], image["height"]) == ("3", "2")
+    assert image["alt"]
     assert rows_of(with_sheet[0], "2", "20.0", "1.0000")
     assert rows_of(with_sheet[0], "test accuracy %", "40.0", "n = 4")
     text = with_sheet[0].read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What cells share: the protector's part, what the poisoner is told, its surrogate, its release."""
+"""What cells share: the protector's part, the labels it is crafted for, its surrogate, its release."""
 
 from __future__ import annotations
 
@@ -81,13 +81,13 @@ def test_poisoner_receives_labels_of_its_part_or_clusters(session):
         return release_of(cell("badge", **changes), session)[1].meta["notes"]
 
     part = cell("badge", mixtures=[0.5])
-    told = notes(mixtures=[0.5])
-    assert told["told"] == session.protected(part).images.known_labels.tolist()
-    assert told["classes"] == list(tiny.CLASSES)
+    noted = notes(mixtures=[0.5])
+    assert noted["labels"] == session.protected(part).images.known_labels.tolist()
+    assert noted["classes"] == list(tiny.CLASSES)
     clusters = notes(craft_labels=["clusters:k=3"], surrogates=["eyes"])
     assert clusters["classes"] == ["cluster 0", "cluster 1", "cluster 2"]
     # Spots differ in one channel's mean, so that the clusters are the classes under other numbers.
-    assert len(set(zip(clusters["told"], np.arange(36) % 3, strict=True))) == 3
+    assert len(set(zip(clusters["labels"], np.arange(36) % 3, strict=True))) == 3
     assert clusters["homogeneity"] == pytest.approx(1.0)
 
 
@@ -95,14 +95,14 @@ def test_craft_labels_follow_the_named_model(session):
     def notes(text: str) -> dict:
         return release_of(cell("badge", craft_labels=[text], seeds=[(7, 7)]), session)[1].meta["notes"]
 
-    lent = release_of(cell("badge", craft_labels=["clusters:k=3"], surrogates=["eyes"], seeds=[(7, 7)]), session)[1]
-    assert notes("clusters:k=3,model=eyes")["told"] == lent.meta["notes"]["told"]
+    release = release_of(cell("badge", craft_labels=["clusters:k=3"], surrogates=["eyes"], seeds=[(7, 7)]), session)[1]
+    assert notes("clusters:k=3,model=eyes")["labels"] == release.meta["notes"]["labels"]
     predicted = notes("predicted:model=eyes")
     images = session.protected(cell("badge")).images.images
     # The eyes' scores are the channels' means; classes that nothing is taken for get no number.
     brightest = images.mean((2, 3)).argmax(1)
     numbers = {int(old): new for new, old in enumerate(np.unique(brightest))}
-    assert predicted["told"] == [numbers[int(old)] for old in brightest]
+    assert predicted["labels"] == [numbers[int(old)] for old in brightest]
     assert predicted["classes"] == [f"predicted {old}" for old in numbers]
 
 
@@ -224,7 +224,7 @@ def test_release_is_prepared_once_for_all_trainings(tmp_path, session):
     defense = cell(defenses=["dim"]).defense
     first, run = prepare(defense, chain, released, clean, 0, session)
     elsewhere = tiny.session(tmp_path / "store")
-    # Who is lent no clean pictures does not depend on them.
+    # A component without access to clean images does not depend on them.
     again, noted = prepare(defense, chain, released, released, 0, elsewhere)
     assert tiny.work_done()["prepare dim"] == 1
     np.testing.assert_array_equal(first.images, released.images // 2 + 64)

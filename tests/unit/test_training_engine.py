@@ -274,7 +274,7 @@ def test_bfloat16_keeps_weights_and_losses_in_float32():
 
 
 class Selecting:
-    """Keeps the epoch it is told to, once that is over."""
+    """Keeps the given epoch, once that is over."""
 
     def __init__(self, wanted: int) -> None:
         self.wanted = wanted
