@@ -193,7 +193,7 @@ class Alternation:
         return self._params.lr if every is None else float(self._params.lr * 0.1 ** (number // every))
 
     def learn(self, before: Callable[[int, Tensor], None] | None = None) -> float:
-        """The surrogate's turn of the next sweep, see :meth:`ucbench.crafting.BiLevel.learn`; returns its mean loss.
+        """The surrogate's turn of the next sweep, see :meth:`ucbench.BiLevel.learn`; returns its mean loss.
 
         Raises:
             DivergedError: if the loss is not finite.

@@ -234,7 +234,7 @@ def _matched(board: Board, across: Sequence[str], name: str) -> dict[Setting, Se
 
 
 def _unscheduled(victim: str) -> str:
-    """The victim without the options that :func:`ucbench.training.recipe.stretched` changes."""
+    """The victim without the options that :func:`ucbench.training.recipe.scale_schedule` changes."""
     parsed = parse(victim)
     options = tuple(option for option in parsed.options if option[0] not in ("epochs", "milestones"))
     return str(replace(parsed, options=options))

@@ -60,7 +60,7 @@ def entries(table: pd.DataFrame, defenses: Sequence[str]) -> list[Entry]:
     """The entries, block by block, the best protected first.
 
     Args:
-        table: rows of :func:`ucbench.results.rows`.
+        table: rows of :func:`ucbench.results.table.rows`.
         defenses: the suite's ranked defenses, as its rows write them.
     """
     without_rank = unranked(table)

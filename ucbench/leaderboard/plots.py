@@ -81,7 +81,7 @@ class Series(NamedTuple):
 
 
 def series(table: pd.DataFrame, by: str, measure: str) -> list[Series]:
-    """The series of rows of :func:`ucbench.results.rows`: references first, then poisoners in the rows' order.
+    """The series of rows of :func:`ucbench.results.table.rows`: references first, then poisoners in the rows' order.
 
     Raises:
         UsageError: for an axis or a measure that is not one of :data:`AXES` and :data:`MEASURES`.
@@ -151,7 +151,7 @@ def plot(table: pd.DataFrame, out: Path, *, by: str, measure: str, title: str) -
     """Draw rows into the file ``out``, in the format its ending names; the same rows give the same bytes.
 
     Args:
-        table: rows of :func:`ucbench.results.rows`.
+        table: rows of :func:`ucbench.results.table.rows`.
         by: the column along the axis.
         measure: the column to draw, as mean and 95 % interval over seeds.
 

@@ -22,7 +22,7 @@ def accuracies_of(members: pd.DataFrame) -> pd.DataFrame:
     """Mean accuracy in percent by ``unit`` (rows) and defense (columns); NaN where a defense lacks a unit.
 
     Args:
-        members: finished rows of :func:`ucbench.results.rows`.
+        members: finished rows of :func:`ucbench.results.table.rows`.
     """
     return members.pivot_table("test_accuracy", "unit", "defense", sort=False).sort_index()
 

@@ -48,7 +48,7 @@ def by_tier(table: pd.DataFrame, tier_of: Callable[[str], str]) -> list[Table]:
     of their exploiter.
 
     Args:
-        table: rows of :func:`ucbench.results.rows`.
+        table: rows of :func:`ucbench.results.table.rows`.
         tier_of: the tier of a defense as written in rows.
     """
     done = measured(table)

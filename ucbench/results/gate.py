@@ -48,7 +48,7 @@ def gates(table: pd.DataFrame) -> list[Gate]:
     positive row has a half-width of at most 10 points (which needs at least two seeds).
 
     Args:
-        table: rows of :func:`ucbench.results.rows`.
+        table: rows of :func:`ucbench.results.table.rows`.
     """
     return [_gate(group) for group in summarise(table[table["base"] == POSITIVE]) if group.done]
 

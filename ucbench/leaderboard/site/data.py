@@ -98,7 +98,7 @@ class Site:
     Attributes:
         ranked: the suite's ranked defenses; None for no ranking.
         records: records by cell.
-        table: rows of :func:`ucbench.results.rows`; ``rows`` holds them as dicts.
+        table: rows of :func:`ucbench.results.table.rows`; ``rows`` holds them as dicts.
         groups: the groups of all settings, in the order of the results.
         by_cell: the group of each cell.
     """
