@@ -6,6 +6,7 @@ The command line prints the text without a traceback and exits with :attr:`Ucben
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable
 
 
@@ -41,3 +42,8 @@ def did_you_mean(wrong: str, known: Iterable[str], limit: int = 3) -> str:
     """``" Did you mean 'a' or 'b'?"`` with the nearest of ``known``, or an empty string."""
     close = difflib.get_close_matches(wrong, sorted(set(known)), n=limit, cutoff=0.5)
     return f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
+
+
+def type_and_text(error: BaseException) -> tuple[str, str]:
+    """Type and text of the error being handled, for a record; an error no user can cause has its traceback as text."""
+    return type(error).__name__, str(error) if isinstance(error, UcbenchError) else traceback.format_exc()

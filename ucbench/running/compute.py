@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from ucbench.errors import UcbenchError
+from ucbench.errors import type_and_text
 from ucbench.matrix.cell import Cell
 from ucbench.numerics import environment
 from ucbench.plugins.registry import Component
@@ -22,7 +21,7 @@ def craft(task: Task, session: Session) -> tuple[str, str] | None:
     try:
         release_of(task.cell, session)
     except (Exception, SystemExit) as error:
-        return _described(error)
+        return type_and_text(error)
     return None
 
 
@@ -57,16 +56,12 @@ def compute(task: Task, session: Session) -> Record:
         return {**record, "request": cell.describe()}
     except (Exception, SystemExit) as error:
         session.progress.say(f"failed: {title(cell)}: {type(error).__name__}: {error}")
-        return failed(task, session, *_described(error))
+        return failed(task, session, *type_and_text(error))
 
 
 def failed(task: Task, session: Session, kind: str, text: str) -> Record:
     """The record of a cell that could not be computed, with type and text of the error."""
     return {**_head(task, session), "status": "failed", "error": {"type": kind, "text": text}}
-
-
-def _described(error: BaseException) -> tuple[str, str]:
-    return type(error).__name__, str(error) if isinstance(error, UcbenchError) else traceback.format_exc()
 
 
 def _store(values: Mapping[str, Mapping[str, float | None]], cell: Cell, key: str, session: Session) -> None:

@@ -6,14 +6,13 @@ import math
 import os
 import pickle
 import platform
-import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from ucbench.errors import UcbenchError
+from ucbench.errors import type_and_text
 from ucbench.numerics import Numerics
 from ucbench.running.tasks import Task, task_of
 
@@ -159,8 +158,7 @@ class JobRunner:
         try:
             outcome = self._do(pickle.loads(request.job))
         except Exception as error:
-            text = str(error) if isinstance(error, UcbenchError) else traceback.format_exc()
-            outcome = type(error).__name__, text
+            outcome = type_and_text(error)
         if os.getpid() != self._process:
             os._exit(1)  # a component forked and let the fork return: only the worker itself may reply
         return Reply(request.id, request.attempt, outcome)
