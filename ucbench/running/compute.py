@@ -37,7 +37,7 @@ def compute(task: Task, session: Session) -> Record:
         if task.force:  # not before the evaluation, which may fail: old values then stay
             for metric in cell.metrics:
                 session.store.discard("metric", metric_key(key, metric))
-        _store(result.requested, cell, key, session)
+        _store(result.metric_values, cell, key, session)
         return {}, {**_head(task, session), "status": "ok", **result.body}
 
     try:

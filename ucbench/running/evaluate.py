@@ -48,18 +48,26 @@ class CellResult:
 
     Attributes:
         body: the measured part of its record.
-        requested: the values of the requested metrics, by reference; see :func:`ucbench.running.tasks.columns`.
+        metric_values: the numbers of each requested metric, by its reference.
     """
 
     body: dict[str, Any]
-    requested: MetricValues
+    metric_values: MetricValues
 
 
 @dataclass(frozen=True)
-class _Published:
-    """The published sets under the exploiter's labels; ``source`` is ``train`` before it was perturbed."""
+class _ExploiterSets:
+    """The image sets of one cell under the exploiter's labels.
 
-    release: Release | None
+    Attributes:
+        source: ``train`` before it was perturbed.
+        train: the training set as published.
+        test: the clean test set.
+        perturbed_test: the test set with the poisoner's perturbation; None if it cannot perturb unseen images.
+        trusted: the exploiter's clean images, if any.
+        run: the labeling's run, with its notes.
+    """
+
     source: ImageSet
     train: ImageSet
     test: ImageSet
@@ -119,19 +127,17 @@ def evaluate(cell: Cell, session: Session, requested: Sequence[Component[MetricS
     with deterministic(session.numerics):
         run = DefenseRun(session.engine, ("train", cell.train_seed), session.progress)
         pipeline = pipeline_of(cell.defense)
-        published = _published(cell, release, session)
-        prepared, prepare_run = prepare(
-            cell.defense, pipeline, published.train, published.source, cell.craft.seed or 0, session
-        )
-        trained = train(cell.victim.build(), prepared, published.test, published.trusted, pipeline, run, session.engine)
-        metrics = _victim_metrics(trained, published, data, run)
+        sets = _exploiter_sets(cell, release, session)
+        prepared, prepare_run = prepare(cell.defense, pipeline, sets.train, sets.source, cell.craft.seed or 0, session)
+        trained = train(cell.victim.build(), prepared, sets.test, sets.trusted, pipeline, run, session.engine)
+        metrics = _victim_metrics(trained, sets, data, run)
         if release is not None:
-            labels = published.train.known_labels[session.protected(cell).indices]
+            labels = sets.train.known_labels[session.protected(cell).indices]
             metrics["guess_accuracy"] = guess_accuracy(release.changes, release.index, labels, run.seed("guess"))
             if release.is_shared:
                 run.note("exploiter_labels_in_groups", cluster_diagnostics(release.index, labels))
         seconds = time.perf_counter() - exploit_started
-        values = _measure(requested, published, cell, session, trained)
+        values = _measure(requested, sets, cell, session, trained)
     session.refuse_modified(
         "A labeling, defense, victim or metric", data.train, data.test, *([data.trusted] if data.trusted else [])
     )
@@ -142,8 +148,8 @@ def evaluate(cell: Cell, session: Session, requested: Sequence[Component[MetricS
         "epochs": trained.epochs,
         "budget": dict(release.meta["measured"]) if release else {},
         "crafting": {} if release is None else {"notes": release.meta["notes"], "warnings": release.meta["warnings"]},
-        "notes": {**published.run.notes, **prepare_run.notes, **run.notes},
-        "warnings": [*published.run.warnings, *prepare_run.warnings, *run.warnings],
+        "notes": {**sets.run.notes, **prepare_run.notes, **run.notes},
+        "warnings": [*sets.run.warnings, *prepare_run.warnings, *run.warnings],
         "cost": {
             "seconds": seconds,
             "craft_seconds": float(release.meta["seconds"]) if release else 0.0,
@@ -160,10 +166,10 @@ def evaluate(cell: Cell, session: Session, requested: Sequence[Component[MetricS
 def measure(cell: Cell, session: Session, requested: Sequence[Component[MetricSpec]]) -> MetricValues:
     """Values of metrics for a cell that is done; trains the victim again only if a metric reads it."""
     if any(reads_victim(metric) for metric in requested):
-        return evaluate(cell, session, requested).requested
+        return evaluate(cell, session, requested).metric_values
     release = None if cell.craft.is_clean else release_of(cell, session)[1]
     with deterministic(session.numerics):
-        return _measure(requested, _published(cell, release, session), cell, session, None)
+        return _measure(requested, _exploiter_sets(cell, release, session), cell, session, None)
 
 
 def reads_victim(metric: Component[MetricSpec]) -> bool:
@@ -173,16 +179,16 @@ def reads_victim(metric: Component[MetricSpec]) -> bool:
 
 def _measure(
     requested: Sequence[Component[MetricSpec]],
-    published: _Published,
+    sets: _ExploiterSets,
     cell: Cell,
     session: Session,
     trained: TrainedVictim | None,
 ) -> MetricValues:
     available: dict[str, Any] = {
-        "source": published.source,
-        "published": published.train,
-        "test": published.test,
-        "perturbed_test": published.perturbed_test,
+        "source": sets.source,
+        "published": sets.train,
+        "test": sets.test,
+        "perturbed_test": sets.perturbed_test,
         "model": trained.model if trained else None,
         "history": trained.history if trained else None,
     }
@@ -214,7 +220,7 @@ def _checked(metric: Component[MetricSpec], values: Any) -> dict[str, float | No
     return numbers
 
 
-def _published(cell: Cell, release: Release | None, session: Session) -> _Published:
+def _exploiter_sets(cell: Cell, release: Release | None, session: Session) -> _ExploiterSets:
     data = session.data(cell)
     published = published_of(cell, release, session)
     train, test, run = label(cell.labeling, data.train, published, data.test, session)
@@ -227,12 +233,13 @@ def _published(cell: Cell, release: Release | None, session: Session) -> _Publis
     source = data.train.with_labels(train.known_labels, train.classes)
     trusted = None
     if data.trusted is not None:
+        # A labeling takes one set besides the published one: here the trusted images, above the test images.
         trusted = label(cell.labeling, data.train, published, data.trusted, session)[1]
-    return _Published(release, source, train, test, perturbed, trusted, run)
+    return _ExploiterSets(source, train, test, perturbed, trusted, run)
 
 
 def _victim_metrics(
-    trained: TrainedVictim, published: _Published, original: LoadedDataset, run: Run
+    trained: TrainedVictim, sets: _ExploiterSets, original: LoadedDataset, run: Run
 ) -> dict[str, float | None]:
     """Accuracies of the trained victim on its training set, the clean test set and the perturbed test set.
 
@@ -242,12 +249,12 @@ def _victim_metrics(
     trainer.
     """
     with capture_features(trained.model) as test_capture:
-        test_predictions = trained.predict(published.test)
+        test_predictions = trained.predict(sets.test)
     with capture_features(trained.model) as train_capture:
-        train_predictions = trained.predict(published.train)
-    labels = published.train.known_labels
+        train_predictions = trained.predict(sets.train)
+    labels = sets.train.known_labels
     metrics: dict[str, float | None] = {
-        **test_metrics(test_predictions, published.test.known_labels, len(published.test.classes)),
+        **test_metrics(test_predictions, sets.test.known_labels, len(sets.test.classes)),
         "test_accuracy_best": max((point["test_accuracy"] for point in trained.history), default=None),
         "train_accuracy": accuracy(train_predictions, labels),
         "cosine_gap": None,
@@ -257,9 +264,9 @@ def _victim_metrics(
         metrics["cosine_gap"] = cosine_gap(train_capture.features, torch.from_numpy(labels.copy()))
     if test_capture.features is not None:
         metrics["linear_probe"] = _probe(trained, original, test_capture.features, run)
-    if published.perturbed_test is not None:
-        predictions = trained.predict(published.perturbed_test)
-        metrics["perturbed_test_accuracy"] = accuracy(predictions, published.test.known_labels)
+    if sets.perturbed_test is not None:
+        predictions = trained.predict(sets.perturbed_test)
+        metrics["perturbed_test_accuracy"] = accuracy(predictions, sets.test.known_labels)
     return metrics
 
 
