@@ -133,4 +133,4 @@ def _timed(cell: Cell, session: Session, count: int) -> float:
     data = session.data(cell)
     images = data.train.subset(np.arange(min(count, len(data.train))))
     run = DefenseRun(session.engine, ("probe", 0), session.progress)
-    return train(victim, images, data.test.subset(np.arange(1)), data.trusted, pipeline, run, session.engine).seconds
+    return train(victim, images, data.test.subset(np.arange(1)), data.trusted, pipeline, run).seconds

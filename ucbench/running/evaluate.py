@@ -129,7 +129,7 @@ def evaluate(cell: Cell, session: Session, requested: Sequence[Component[MetricS
         pipeline = pipeline_of(cell.defense)
         sets = _exploiter_sets(cell, release, session)
         prepared, prepare_run = prepare(cell.defense, pipeline, sets.train, sets.source, cell.craft.seed or 0, session)
-        trained = train(cell.victim.build(), prepared, sets.test, sets.trusted, pipeline, run, session.engine)
+        trained = train(cell.victim.build(), prepared, sets.test, sets.trusted, pipeline, run)
         metrics = _victim_metrics(trained, sets, data, run)
         if release is not None:
             labels = sets.train.known_labels[session.protected(cell).indices]
