@@ -28,7 +28,7 @@ def plan_command(as_json: bool, out: Path | None, probe: bool, **options: Any) -
     """Show the cells of a run without running them.
 
     Seconds are predicted from earlier trainings of the same victim and crafts of the same poisoner on this machine; ?
-    means that there are none. With --time, two steps of the missing trainings are timed. Crafts cannot be timed so.
+    means that there are none. With --time, two steps of the missing trainings are timed, but no crafts.
     """
     from ucbench.api import plan_session
 

@@ -230,7 +230,7 @@ def ucbench_suites() -> Iterable[str | Path]:
 
 @hookspec
 def ucbench_cell_finished(event: CellEvent) -> None:
-    """Called after a cell's record is written.
+    """Called after a cell was computed and its record written; not for cells that were done already.
 
     ```python
     import ucbench
@@ -244,7 +244,7 @@ def ucbench_cell_finished(event: CellEvent) -> None:
 
 @hookspec
 def ucbench_cell_failed(event: CellEvent) -> None:
-    """Called after a cell failed; ``event.record["error"]`` says why.
+    """Called after a cell failed; ``event.record["error"]`` has the type and text of its error.
 
     ```python
     import ucbench
