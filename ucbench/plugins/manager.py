@@ -114,7 +114,7 @@ def load_plugins() -> tuple[LoadedPlugin, ...]:
 
 
 def load_entry_points(points: Iterable[EntryPoint]) -> tuple[LoadedPlugin, ...]:
-    """Load entry points in isolation. Those that share a name are all left out, and each one's problem names them."""
+    """Load entry points in isolation. Those that share a name are all left out; the problem of each names all."""
     loaded = [_load(point) for point in sorted(points, key=lambda point: (point.name, point.value))]
     counts = Counter(plugin.name for plugin in loaded)
     return tuple(
@@ -138,7 +138,7 @@ def load_file(file: PluginFile) -> LoadedPlugin:
     path = Path(file.path)
     plugin = LoadedPlugin(path.stem, path.name, file.digest[:12], file.module, digest=file.digest)
     try:
-        with _stating("cannot be imported"):
+        with _as_plugin_error("cannot be imported"):
             module = _execute(file)
         if not any(hasattr(value, f"{hookspecs.PROJECT}_impl") for value in vars(module).values()):
             raise PluginError("registers nothing: none of its functions is marked @ucbench.hookimpl")
@@ -162,7 +162,7 @@ def notify(hook: str, event: CellEvent, plugins: Iterable[LoadedPlugin] | None =
             continue
         call = getattr(plugin.hooks, hook)
         try:
-            with _stating(f"hook {hook} raised"):
+            with _as_plugin_error(f"hook {hook} raised"):
                 call(event=event)
         except PluginError as error:
             problems.append(f"Plugin {plugin}: {error}.")
@@ -181,7 +181,7 @@ def suite_paths(plugins: Iterable[LoadedPlugin]) -> tuple[dict[str, Path], list[
         if plugin.hooks is None:
             continue
         try:
-            with _stating("hook ucbench_suites raised"):
+            with _as_plugin_error("hook ucbench_suites raised"):
                 paths = [Path(path) for result in plugin.hooks.ucbench_suites() for path in result]
         except PluginError as error:
             problems.append(f"Plugin {plugin}: {error}.")
@@ -216,7 +216,7 @@ def _load(entry_point: EntryPoint) -> LoadedPlugin:
     dist = entry_point.dist
     distribution, version = (dist.name, dist.version) if dist else ("unknown", "unknown")
     try:
-        with _stating("cannot be imported"):
+        with _as_plugin_error("cannot be imported"):
             module = entry_point.load()
     except PluginError as error:
         return _broken(LoadedPlugin(entry_point.name, distribution, version, entry_point.value), error)
@@ -241,7 +241,7 @@ def _execute(file: PluginFile) -> types.ModuleType:
 def _register(module: object) -> tuple[pluggy.HookRelay, tuple[ComponentSpec, ...]]:
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
-    with _stating("hooks do not fit the contract"):
+    with _as_plugin_error("hooks do not fit the contract"):
         manager.register(module)
         manager.check_pending()
     specs = tuple(spec for kind in SPEC_KINDS for spec in _specs(manager.hook, kind))
@@ -254,7 +254,7 @@ def _register(module: object) -> tuple[pluggy.HookRelay, tuple[ComponentSpec, ..
 
 def _specs(hooks: pluggy.HookRelay, kind: str) -> Iterator[ComponentSpec]:
     hook = f"ucbench_{kind}s"
-    with _stating(f"hook {hook} raised"):
+    with _as_plugin_error(f"hook {hook} raised"):
         # The body of a generator runs only here, so consume it where errors are caught.
         yielded = [spec for result in getattr(hooks, hook)() for spec in result]
     for spec in yielded:
@@ -298,11 +298,11 @@ def _broken(plugin: LoadedPlugin, reason: PluginError) -> LoadedPlugin:
 
 
 @contextmanager
-def _stating(what: str) -> Iterator[None]:
-    """Turn every exception of plugin code, ``sys.exit`` included, into a PluginError of one line."""
+def _as_plugin_error(problem: str) -> Iterator[None]:
+    """Turn every exception of plugin code, ``sys.exit`` included, into a PluginError ``problem: cause`` of one line."""
     try:
         yield
     except (Exception, SystemExit) as error:
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         # One line fits a table; the whole trace goes to the log.
-        raise PluginError(f"{what}: {' '.join(text.split())}") from error
+        raise PluginError(f"{problem}: {' '.join(text.split())}") from error
