@@ -46,6 +46,9 @@ class Session:
         numerics: device, precision and threads of all computations.
         progress: where stages report; silent by default.
         registry: the components; by default the installed ones.
+
+    Attributes:
+        timings: seconds of earlier work on this machine, by kind of work.
     """
 
     def __init__(
@@ -78,7 +81,7 @@ class Session:
         return Engine(self.numerics)
 
     def remember(self, name: str, make: Callable[[], T]) -> T:
-        """The value that ``make()`` returned for ``name`` earlier in this session, or returns now."""
+        """The value of ``make()`` for ``name``, computed once and then kept in memory."""
         if name not in self._memory:
             self._memory[name] = make()
         value: T = self._memory[name]
@@ -127,9 +130,13 @@ class Session:
     def refuse_modified(self, who: str, *sets: ImageSet) -> None:
         """Compare image sets with their fingerprints: torch can write to read-only arrays.
 
+        Args:
+            who: the components that had the sets, as the subject of the error.
+
         Raises:
             ContractError: if they differ; data sets are read again for the next cell.
         """
+        # replace() drops the cached fingerprint, so it is computed from the arrays as they are now.
         if any(replace(images).fingerprint != images.fingerprint for images in sets):
             self._memory.clear()
             raise ContractError(f"{who} modified its input images or labels. Work on a copy of them.")

@@ -163,6 +163,7 @@ def requested_cells(options: Mapping[str, Any], progress: Progress | None = None
     from ucbench.matrix.suite import shard
 
     if options["data_root"] is not None:
+        # In the environment, which plugins of data sets read and worker processes inherit.
         os.environ["UCBENCH_DATA"] = options["data_root"]
     requested_suite = suite(options["suite"]) if options["suite"] else None
     if requested_suite is None and not options["poisoner"]:

@@ -41,13 +41,13 @@ def print_summary(table: pd.DataFrame) -> None:
         )
         measured.append([group.means[n.name].text(n.shown, n.factor, constant=False) for n in numbers])
         seeds.append(f"{group.done}" + (f" ({group.failed} failed)" if group.failed else ""))
-    places = _fitting([[*left, count] for left, count in zip(leading, seeds, strict=True)], measured)
+    indices = _fitting([[*left, count] for left, count in zip(leading, seeds, strict=True)], measured)
     header, *lines = (
-        [*left, *(texts[place] for place in places), count]
+        [*left, *(texts[index] for index in indices), count]
         for left, texts, count in zip(leading, measured, seeds, strict=True)
     )
     print_table(header, lines)
-    if len(places) < len(_shown(measured)):
+    if len(indices) < len(_shown(measured)):
         click.echo("A wider terminal shows more columns; results.csv and --json have all.")
     # Not printed: 0 trusted images.
     shared = {name: groups[0].shared[name] for name in _VARYING if groups and name not in varying}
@@ -61,21 +61,24 @@ def print_summary(table: pd.DataFrame) -> None:
 
 def _shown(lines: Sequence[Sequence[str]]) -> list[int]:
     """Indices of the columns that are not empty below the heading."""
-    return [place for place in range(len(lines[0])) if any(line[place] for line in lines[1:])]
+    return [index for index in range(len(lines[0])) if any(line[index] for line in lines[1:])]
 
 
 def _fitting(fixed: Sequence[Sequence[str]], lines: Sequence[Sequence[str]]) -> list[int]:
-    """Places of the first columns of ``lines`` that fit beside the ``fixed`` ones, at least one; all in a pipe."""
+    """Indices of the columns of ``lines`` to print: on a terminal as many, from the left, as fit next to ``fixed``.
 
-    def width(lines: Sequence[Sequence[str]], place: int) -> int:
-        return 2 + max(len(line[place]) for line in lines)
+    At least one; all of them in a pipe or file. Empty columns are left out.
+    """
 
-    places = _shown(lines)
+    def width(lines: Sequence[Sequence[str]], index: int) -> int:
+        return 2 + max(len(line[index]) for line in lines)
+
+    indices = _shown(lines)
     if sys.stdout.isatty():
-        room = shutil.get_terminal_size().columns - sum(width(fixed, place) for place in range(len(fixed[0])))
-        while len(places) > 1 and sum(width(lines, place) for place in places) > room:
-            places.pop()
-    return places
+        room = shutil.get_terminal_size().columns - sum(width(fixed, index) for index in range(len(fixed[0])))
+        while len(indices) > 1 and sum(width(lines, index) for index in indices) > room:
+            indices.pop()
+    return indices
 
 
 def _budget(row: Row) -> str:
