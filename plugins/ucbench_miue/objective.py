@@ -140,7 +140,7 @@ def within_class_log_det(features: Tensor, labels: Tensor, scale: float) -> floa
     """Log-determinant of the regularised within-class covariance, over the number of features.
 
     The covariance is one for all classes, of features minus their class mean. (The paper's bound has the mean
-    of the classes' own log-determinants, which is smaller, but wants many more images a class than features.) It is
+    of the classes' own log-determinants, which is smaller, but needs many more images per class than features.) It is
     divided by ``scale``, shrunk by :data:`SHRINKAGE` to the isotropic one of the same trace, and :data:`RIDGE` is
     added: the result is at least log(RIDGE) = -6.9, and about 0 for classes as wide as clean images are altogether.
 

@@ -17,7 +17,7 @@ class JPEGCompression(Squeezing[JPEGParams]):
     """Write every image as a JPEG file and read it again, with Pillow.
 
     The pixels are those of Pillow's encoder and decoder (libjpeg-turbo) at ``quality`` with ``subsampling`` and
-    standard settings otherwise; ISS and APBench compress so, at 10 and 4:2:0. What blocks of 8 x 8 pixels lose depends
+    standard settings otherwise; ISS and APBench do the same, at 10 and 4:2:0. What blocks of 8 x 8 pixels lose depends
     on where they lie. Images prepared once are compressed before the recipe's crop, as published. At random they are
     compressed after it, including the zeros that the crop adds at the border, as in APBench's UEraser (which draws one
     quality per batch, where this draws one per image).
