@@ -196,7 +196,7 @@ class TestFine:
     def test_fine_names_a_class_that_cannot_be_split(self):
         with pytest.raises(UsageError, match=r"class 'dog' of some has no 6 parts\. 6 clusters need at least 6 images"):
             apply("fine:parts=6", images([*range(6), 1, 2], labels=[0] * 6 + [1] * 2), self.CLEAN, self.TEST)
-        with pytest.raises(UsageError, match=r"class 'cat' of some has no 2 parts\. .*only 1 different"):
+        with pytest.raises(UsageError, match=r"class 'cat' of some has no 2 parts\. .*only 1 images"):
             apply("fine:parts=2", images([5, 5, 5]), self.CLEAN, self.TEST)
 
 

@@ -356,7 +356,7 @@ class TestCrafting:
         with pytest.raises(UsageError, match="3 clusters need at least 3 images"):
             craft(params(), sample_images(2))
         twins = sample_images(2).subset(np.arange(12) % 2)
-        with pytest.warns(UserWarning, match="distinct clusters"), pytest.raises(UsageError, match="only 2 different"):
+        with pytest.warns(UserWarning, match="distinct clusters"), pytest.raises(UsageError, match="only 2 images"):
             craft(params(), twins)
 
 
