@@ -276,23 +276,17 @@ def plan_session(
         probe: time two steps of every kind of training that was never done on this machine.
     """
     from ucbench.running.estimate import predicted, probe_training, training_work
-    from ucbench.running.tasks import finished, task_of
+    from ucbench.running.tasks import finished, task_of, with_crafting
 
-    planned, crafted = [], set()
-    for cell in cells:
-        task = task_of(cell, session)
-        key, release_key = task.key, task.release_key
-        done = finished(task, session, out) is not None
-        has_release = (
-            release_key is None or release_key in crafted or session.store.get("release", release_key) is not None
-        )
-        crafted.add(release_key)
+    planned = []
+    for task, crafts in with_crafting((task_of(cell, session) for cell in cells), session):
+        cell, done = task.cell, finished(task, session, out) is not None
         if probe and not done:
             train = session.data(cell).train
             work = training_work(cell, len(train), train.size, session.numerics)
             session.timings.assume(work, partial(probe_training, cell, session))
-        seconds = 0.0 if done else predicted(task, session, crafts=not has_release)
-        planned.append(PlannedCell(cell, key, done, has_release, seconds))
+        seconds = 0.0 if done else predicted(task, session, crafts=crafts)
+        planned.append(PlannedCell(cell, task.key, done, not crafts, seconds))
     return planned
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from ucbench.matrix.cell import Cell
 from ucbench.numerics import Numerics, cpu_name
 from ucbench.progress import duration
-from ucbench.running.tasks import Task
+from ucbench.running.tasks import Task, with_crafting
 from ucbench.session import Session
 from ucbench.store.keys import KeyText, key
 
@@ -70,12 +70,9 @@ class TimeLeft:
 
     def __init__(self, tasks: Sequence[Task], session: Session) -> None:
         self._session = session
-        crafted: set[str | None] = {None}
-        seconds_of: dict[str, float | None] = {}
-        for task in tasks:
-            crafts = task.release_key not in crafted and session.store.get("release", task.release_key or "") is None
-            crafted.add(task.release_key)
-            seconds_of[task.key] = predicted(task, session, crafts=crafts)
+        seconds_of = {
+            task.key: predicted(task, session, crafts=crafts) for task, crafts in with_crafting(tasks, session)
+        }
         timed = [seconds for seconds in seconds_of.values() if seconds is not None]
         mean = statistics.fmean(timed) if timed else 1.0
         self._left = {key: mean if seconds is None else seconds for key, seconds in seconds_of.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,19 @@ def task_of(cell: Cell, session: Session) -> Task:
     release_key = cell.release_key(session.protected(cell).images.fingerprint, session.numerics)
     key = cell.key(release_key, data.train.fingerprint, data.test.fingerprint, session.numerics)
     return Task(cell, key, release_key)
+
+
+def with_crafting(tasks: Iterable[Task], session: Session) -> Iterator[tuple[Task, bool]]:
+    """Each task, and whether it has to craft its release: the store lacks it, and no earlier task crafts it."""
+    crafted: set[str] = set()
+    for task in tasks:
+        release_key = task.release_key
+        crafts = (
+            release_key is not None and release_key not in crafted and session.store.get("release", release_key) is None
+        )
+        if release_key is not None:
+            crafted.add(release_key)
+        yield task, crafts
 
 
 def finished(task: Task, session: Session, out: Path | None, *, failed_too: bool = False) -> Record | None:
