@@ -1,11 +1,11 @@
-"""The two-dimensional augmentations of kornia as defenses, by the names of their classes.
+"""kornia: its two-dimensional augmentations as defenses, and accuracy under corruptions made of its functions.
 
 kornia: Riba et al., https://github.com/kornia/kornia.
 """
 
 from collections.abc import Iterator
 
-from ucbench import DefenseSpec, hookimpl
+from ucbench import DefenseSpec, MetricSpec, hookimpl
 
 REQUIREMENT = "kornia>=0.9,<0.10"
 
@@ -20,6 +20,21 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         paper="E. Riba, D. Mishkin, D. Ponsa, E. Rublee, G. Bradski: Kornia: an Open Source Differentiable Computer "
         "Vision Library for PyTorch. WACV 2020. arXiv 1910.02190",
         tier="T0",
+        requires=("kornia",),
+        extra=REQUIREMENT,
+    )
+
+
+@hookimpl
+def ucbench_metrics() -> Iterator[MetricSpec]:
+    yield MetricSpec(
+        name="corruptions",
+        summary="Accuracy of the victim on corrupted test images: noise, blur, colour, compression at five severities",
+        load="ucbench_kornia.corruptions:Corruptions",
+        params="ucbench_kornia.params:CorruptionsParams",
+        paper="D. Hendrycks, T. Dietterich: Benchmarking Neural Network Robustness to Common Corruptions and "
+        "Perturbations. ICLR 2019. arXiv 1903.12261",
+        reads=("model", "test"),
         requires=("kornia",),
         extra=REQUIREMENT,
     )

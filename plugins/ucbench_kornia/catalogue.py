@@ -89,7 +89,7 @@ def kornia_version() -> str:
         return importlib.metadata.version("kornia")
     except importlib.metadata.PackageNotFoundError as error:
         raise UsageError(
-            f"defense 'kornia' needs kornia, not installed here. Run: pip install \"{REQUIREMENT}\""
+            f'ucbench_kornia needs kornia, not installed here. Run: pip install "{REQUIREMENT}"'
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Parameters of kornia's augmentations: a class of them per augmentation, made of its constructor. Imports no torch."""
+"""Parameters of the defense (a class per augmentation, made of its constructor) and of the metric. Imports no torch."""
 
 from __future__ import annotations
 
@@ -6,10 +6,31 @@ import functools
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self, cast
 
-from pydantic import Field, create_model
+from pydantic import Field, create_model, field_validator
 
-from ucbench import Params, UsageError
+from ucbench import Params, UsageError, did_you_mean
 from ucbench_kornia.catalogue import kornia_version, options_of
+
+#: The level of every corruption at severities 1 to 5. "Published" levels are those of CIFAR-10-C (Hendrycks and
+#: Dietterich, ICLR 2019); the others are ours, chosen for images of 32 to 96 pixels. Pixels are those of an image
+#: whose shorter side is 32: lengths grow in proportion in larger images.
+LEVELS: Mapping[str, tuple[float, float, float, float, float]] = {
+    "gaussian_noise": (0.04, 0.06, 0.08, 0.09, 0.10),  # deviation on the [0, 1] scale; published
+    "shot_noise": (500, 250, 100, 75, 50),  # photons of a white pixel; published
+    "impulse_noise": (0.01, 0.02, 0.03, 0.05, 0.07),  # share of values set to 0 or 1; published
+    "speckle_noise": (0.06, 0.10, 0.12, 0.16, 0.20),  # deviation of the factor; published
+    "gaussian_blur": (0.4, 0.6, 0.7, 0.8, 1.0),  # deviation in pixels; published
+    "defocus_blur": (0.7, 0.9, 1.1, 1.3, 1.5),  # radius of the disk in pixels; ours
+    "motion_blur": (3, 5, 7, 9, 11),  # length of the path in pixels; ours
+    "zoom_blur": (1.05, 1.10, 1.15, 1.20, 1.25),  # largest magnification; published
+    "brightness": (0.05, 0.10, 0.15, 0.20, 0.30),  # added to the value of HSV; published
+    "contrast": (0.75, 0.50, 0.40, 0.30, 0.15),  # factor of the distance from the mean; published
+    "saturate": (1.5, 2.0, 2.5, 3.0, 4.0),  # factor of the saturation of HSV; ours (the published ones go both ways)
+    "posterize": (6, 5, 4, 3, 2),  # bits per value; ours (not among the published corruptions)
+    "elastic_transform": (0.3, 0.5, 0.7, 0.9, 1.1),  # deviation of the displacement in pixels; ours
+    "pixelate": (0.9, 0.8, 0.7, 0.6, 0.5),  # share of the resolution that is left; ours
+    "jpeg_compression": (80, 65, 58, 50, 40),  # quality; published
+}
 
 
 class KorniaParams(Params):
@@ -76,3 +97,38 @@ def _params_of(name: str) -> type[KorniaParams]:
         else:
             fields[key] = (option.type, option.default)
     return create_model(f"{name}Params", __base__=KorniaParams, **fields)
+
+
+class CorruptionsParams(Params):
+    """Which corruptions, how severe, and of how many images."""
+
+    families: tuple[str, ...] = Field(tuple(LEVELS), min_length=1, description="kinds of corruption, by name")
+    severities: tuple[int, ...] = Field((1, 2, 3, 4, 5), min_length=1, description="of each family, from 1 to 5")
+    images: int | None = Field(
+        None, ge=1, description="how many test images, drawn at random, are corrupted at most; none for all"
+    )
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "standard": {},
+        "quick": {"severities": (1, 3, 5), "images": 1000},
+    }
+
+    @field_validator("families")
+    @classmethod
+    def _known_families(cls, families: tuple[str, ...]) -> tuple[str, ...]:
+        for name in families:
+            if name not in LEVELS:
+                raise ValueError(f"no corruption {name!r}.{did_you_mean(name, LEVELS)} All: {', '.join(LEVELS)}")
+        return tuple(name for name in LEVELS if name in families)
+
+    @field_validator("severities")
+    @classmethod
+    def _known_severities(cls, severities: tuple[int, ...]) -> tuple[int, ...]:
+        for severity in severities:
+            if not 1 <= severity <= 5:
+                raise ValueError(f"severities go from 1 to 5, got {severity}")
+        return tuple(sorted(set(severities)))
+
+    def identity(self) -> dict[str, Any]:
+        """All fields and kornia's version, as :meth:`KorniaParams.identity`."""
+        return {**super().identity(), "kornia": kornia_version()}
