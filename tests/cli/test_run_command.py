@@ -53,7 +53,7 @@ def test_run_prints_one_line_per_group_with_references_and_folder(capsys, tmp_pa
     assert [line.split()[-1] for line in lines[1:5]] == ["2"] * 4
     assert "linf 24" in lines[4]
     assert "±" in lines[4]
-    assert lines[5].startswith("dataset spots; preset standard; surrogate none;")
+    assert lines[5].startswith("data set spots; preset standard; surrogate none;")
     assert "95 % t interval over 2 craft seeds. Fewer than four: exploratory." in lines[6]
     assert lines[7].startswith("Gate for spots at linf 24, tiny: NOT passed: this regime shows nothing.")
     assert "[1/8] spots | clean | tiny | seed 0" in printed.err

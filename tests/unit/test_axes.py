@@ -12,7 +12,7 @@ import tiny_components as tiny
 from ucbench import api
 from ucbench.cli.options import axis_options
 from ucbench.errors import UsageError
-from ucbench.matrix.axes import AXES, AXIS, COLUMNS
+from ucbench.matrix.axes import AXES, AXIS
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.matrix.suite import Exclusion, TableAxes, load_suite
 
@@ -31,7 +31,8 @@ def test_python_command_line_suites_and_request_have_the_same_axes():
 
 def test_description_of_a_cell_has_the_columns_of_the_axes_in_order():
     axes = Axes(["spots"], ["badge"], ["tiny"], ["original"])
-    assert [tuple(cell.describe()) for cell in expand(axes, tiny.registry())] == [COLUMNS] * 3
+    columns = tuple(column for axis in AXES for column in axis.columns)
+    assert [tuple(cell.describe()) for cell in expand(axes, tiny.registry())] == [columns] * 3
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def printed(capsys, monkeypatch):
 def test_summary_shows_means_with_intervals_and_what_all_rows_share(printed, records):
     text = printed(records)
     assert "42.0 ± 25.4" in text
-    assert "dataset digits; preset standard; surrogate none; craft labels none" in text
+    assert "data set digits; preset standard; surrogate none; label knowledge none" in text
     assert "over 2 craft seeds. Fewer than four: exploratory." in text
     assert "wider terminal" not in text
 

@@ -11,7 +11,6 @@ import click
 from ucbench.cli.leaderboard import suite_of
 from ucbench.cli.options import FOLDER, as_json, verbosity
 from ucbench.cli.output import print_json, print_table
-from ucbench.matrix.axes import heading
 
 if TYPE_CHECKING:
     from ucbench.leaderboard.agreement import Agreement
@@ -97,7 +96,7 @@ def _print(comparison: Comparison, left_out: dict[str, int], *, without_worst: b
     if shared:
         click.echo(f"In all rows: {'; '.join(f'{name} {column(name).text(value)}' for name, value in shared.items())}.")
     shown = [(place, name) for place, name in enumerate(SETTING) if name not in shared]
-    names = [heading(name) for _, name in shown]
+    names = [column(name).heading for _, name in shown]
 
     def cells(setting: tuple[Any, ...]) -> list[str]:
         return [column(name).text(setting[place]) for place, name in shown]

@@ -10,8 +10,9 @@ import click
 
 from ucbench.cli.options import as_json, axis_options, requested_cells, verbosity
 from ucbench.cli.output import print_json, print_table
-from ucbench.matrix.axes import AXES, heading
+from ucbench.matrix.axes import AXES
 from ucbench.progress import duration
+from ucbench.results.columns import column
 
 if TYPE_CHECKING:
     from ucbench.api import PlannedCell
@@ -73,4 +74,4 @@ def _print(cells: Sequence[PlannedCell]) -> None:
         ]
         for description, cell in zip(values, cells, strict=True)
     ]
-    print_table([*map(heading, shown), "release", "cell", "seconds"], lines)
+    print_table([*(column(name).heading for name in shown), "release", "cell", "seconds"], lines)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ucbench.cli.output import print_table
-from ucbench.matrix.axes import GROUP_COLUMNS, heading
+from ucbench.matrix.axes import GROUP_COLUMNS
 from ucbench.results.columns import AVERAGED, COLUMNS, column
 from ucbench.results.gate import gates
 from ucbench.results.table import Row, Summary, columns, summarise
@@ -32,7 +32,7 @@ def print_summary(table: pd.DataFrame) -> None:
     # Requested metrics follow the numbers of every record.
     numbers = [*_NUMBERS, *map(column, columns(table)[len(COLUMNS) :])]
     varying = [name for name in _VARYING if len({str(group.shared[name]) for group in groups}) > 1]
-    leading = [["poisoner", *map(heading, varying), "budget"]]
+    leading = [["poisoner", *(column(name).heading for name in varying), "budget"]]
     measured = [[number.brief for number in numbers]]
     seeds = ["n"]
     for group in groups:
@@ -51,7 +51,7 @@ def print_summary(table: pd.DataFrame) -> None:
         click.echo("A wider terminal shows more columns; results.csv and --json have all.")
     # Not printed: 0 trusted images.
     shared = {name: groups[0].shared[name] for name in _VARYING if groups and name not in varying}
-    click.echo("; ".join(f"{heading(name)} {value}" for name, value in shared.items() if value != 0))
+    click.echo("; ".join(f"{column(name).heading} {value}" for name, value in shared.items() if value != 0))
     if groups:
         click.echo(_seeds_note(groups))
     for gate in gates(table):

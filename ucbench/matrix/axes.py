@@ -117,10 +117,6 @@ class Axis:
         return self.name.replace("_", "-")
 
     @property
-    def heading(self) -> str:
-        return heading(self.name)
-
-    @property
     def defaults(self) -> tuple[Any, ...]:
         """The default, as a tuple of values."""
         return tuple(self.values(self.default))
@@ -146,11 +142,6 @@ class Axis:
         """Convert one value or several; raises as :meth:`read`."""
         values = value if isinstance(value, Iterable) and not isinstance(value, str) else [value]
         return [self.read(one) for one in values]
-
-
-def heading(column: str) -> str:
-    """The heading of a column in a table."""
-    return column.replace("_", " ")
 
 
 #: In the order of options and columns.
@@ -219,7 +210,5 @@ AXES = (
 
 #: By name.
 AXIS = {axis.name: axis for axis in AXES}
-#: The keys of a cell's description, in order.
-COLUMNS = tuple(column for axis in AXES for column in axis.columns)
 #: The columns without seeds: rows that agree in these are averaged.
 GROUP_COLUMNS = tuple(column for axis in AXES if axis.type is not SEEDS for column in axis.columns)
