@@ -8,6 +8,7 @@ import sys
 import types
 from typing import Literal
 
+import click
 import pytest
 from pydantic import Field
 
@@ -152,6 +153,26 @@ def test_terminal_output_is_complete_and_keeps_brackets(capsys, monkeypatch):
     words = capsys.readouterr().out.split()
     assert words.count("[bold]run[/bold]") == 2
     assert words.count("and") == 60
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_table_on_narrow_terminal_wraps_prose_only_and_leaves_out_optional_columns(capsys, monkeypatch, width):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", str(width))
+    row = ["a-component-of-long-name", SUMMARY, "a-distribution-of-long-name"]
+    assert print_table(["name", "summary", "from"], [row], optional=["from"], prose="summary")
+    text = click.unstyle(capsys.readouterr().out)
+    assert max(map(len, text.splitlines())) <= width
+    assert row[0] in text.split()
+    assert row[2] not in text
+    assert text.split().count("and") == 30
+
+
+def test_table_on_wide_terminal_has_optional_columns(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "90")
+    assert not print_table(["name", "summary", "from"], [["uc", SUMMARY, "here"]], optional=["from"], prose="summary")
+    assert "here" in capsys.readouterr().out.split()
 
 
 def test_empty_table_prints_nothing(capsys):

@@ -50,7 +50,7 @@ def list_command(kind: str | None, glob: str | None, as_json: bool) -> None:
         print_json([_describe(spec, registry) for spec in specs])
         return
     fields = _COLUMNS.get(kinds[0], ()) if kind else ()
-    print_table(
+    left_out = print_table(
         ["kind", "name", "aliases", *(field.replace("_", " ") for field in fields), "summary", "from", "install"],
         [
             [
@@ -64,7 +64,10 @@ def list_command(kind: str | None, glob: str | None, as_json: bool) -> None:
             ]
             for spec in specs
         ],
+        optional=("from", "aliases", *(field.replace("_", " ") for field in reversed(fields)), "install"),
+        prose="summary",
     )
+    _hint(left_out)
     if not specs:
         what = f"{kinds[0]} named {glob!r}" if kind and glob else kinds[0] if kind else "component"
         click.echo(f"There is no {what}.", err=True)
@@ -133,10 +136,18 @@ def show_command(kind: str, name: str, as_json: bool) -> None:
         return
     click.echo()
     presets = [preset for preset in params.preset_names() if params.presets.get(preset)]
-    print_table(
+    left_out = print_table(
         ["parameter", "type", "default", "value", *(f"@{preset}" for preset in presets), "description"],
         [_cells(row, presets) for row in parameters],
+        optional=("type", *(f"@{preset}" for preset in reversed(presets))),
+        prose="description",
     )
+    _hint(left_out)
+
+
+def _hint(left_out: bool) -> None:
+    if left_out:
+        click.echo("A wider terminal shows more columns; --json has all.")
 
 
 def _facts(

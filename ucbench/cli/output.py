@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
 
+#: Columns of a terminal that running text gets before optional columns do.
+_PROSE_WIDTH = 30
 _BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 
@@ -29,16 +32,41 @@ def _rounded(value: Any) -> Any:
     return value
 
 
-def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows of text below a header, without empty columns."""
+def print_table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], *, optional: Sequence[str] = (), prose: str = ""
+) -> bool:
+    """Print rows of text below a header, without empty columns.
+
+    Args:
+        optional: titles of columns that a terminal too narrow for the table leaves out, the first of them first.
+        prose: title of the one column whose text a terminal wraps between words; none: all columns wrap.
+
+    Returns:
+        Whether columns of ``optional`` were left out.
+    """
     table = [list(row) for row in rows]
-    used = [i for i in range(len(header)) if any(row[i] for row in table)]
-    lines = [[row[i] for i in used] for row in table]
-    titles = [header[i] for i in used]
-    if sys.stdout.isatty():
-        _print_rich(titles, lines)
-    elif lines:
-        _print_plain([[title.upper() for title in titles], *lines])
+    columns = {
+        title: [row[index] for row in table] for index, title in enumerate(header) if any(row[index] for row in table)
+    }
+    if not sys.stdout.isatty():
+        if table:
+            _print_plain([[title.upper() for title in columns], *zip(*columns.values(), strict=True)])
+        return False
+
+    def fits() -> bool:
+        widths = {name: 2 + max(len(name), *map(len, cells)) for name, cells in columns.items()}
+        if prose in widths:
+            widths[prose] = min(widths[prose], 2 + _PROSE_WIDTH)
+        return sum(widths.values()) <= shutil.get_terminal_size().columns
+
+    dropped = False
+    for title in optional:
+        if fits():
+            break
+        dropped |= columns.pop(title, None) is not None
+    whole = [title for title in columns if title != prose] if prose and fits() else []
+    _print_rich(list(columns), list(zip(*columns.values(), strict=True)), whole)
+    return dropped
 
 
 def print_facts(facts: Iterable[tuple[str, str]]) -> None:
@@ -57,13 +85,14 @@ def _print_plain(lines: Sequence[Sequence[str]]) -> None:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
-def _print_rich(titles: Sequence[str] | None, lines: Sequence[Sequence[str]]) -> None:
+def _print_rich(titles: Sequence[str] | None, lines: Sequence[Sequence[str]], whole: Sequence[str] = ()) -> None:
     from rich import box
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table(*titles or (), box=box.SIMPLE_HEAD, show_header=titles is not None, pad_edge=False)
+    columns = [Column(title, no_wrap=title in whole) for title in titles or ()]
+    table = Table(*columns, box=box.SIMPLE_HEAD, show_header=titles is not None, pad_edge=False)
     for line in lines:
         # Text rather than str: brackets in a cell are not markup.
         table.add_row(*(Text(cell, overflow="fold") for cell in line))

@@ -40,7 +40,7 @@ def run_command(as_json: bool, out: Path | None, executor: str, rerun: Rerun, **
 
     \b
       ucbench run --poisoner uc --victim resnet18
-      ucbench run --poisoner uc --poisoner lsp --craft-labels clusters:k=10 --seed 0-2 --out results
+      ucbench run --poisoner uc --poisoner lsp --seed 0-2 --out results
       ucbench run --suite smoke --out results
     """
     from ucbench.api import run_session

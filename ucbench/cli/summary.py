@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -32,22 +30,19 @@ def print_summary(table: pd.DataFrame) -> None:
     # Requested metrics follow the numbers of every record.
     numbers = [*_NUMBERS, *map(column, columns(table)[len(COLUMNS) :])]
     varying = [name for name in _VARYING if len({str(group.shared[name]) for group in groups}) > 1]
-    leading = [["poisoner", *(column(name).heading for name in varying), "budget"]]
-    measured = [[number.brief for number in numbers]]
-    seeds = ["n"]
-    for group in groups:
-        leading.append(
-            [group.shared["poisoner"], *(str(group.shared[name]) for name in varying), _budget(group.shared)]
-        )
-        measured.append([group.means[n.name].text(n.shown, n.factor, constant=False) for n in numbers])
-        seeds.append(f"{group.done}" + (f" ({group.failed} failed)" if group.failed else ""))
-    indices = _fitting([[*left, count] for left, count in zip(leading, seeds, strict=True)], measured)
-    header, *lines = (
-        [*left, *(texts[index] for index in indices), count]
-        for left, texts, count in zip(leading, measured, seeds, strict=True)
-    )
-    print_table(header, lines)
-    if len(indices) < len(_shown(measured)):
+    titles = [number.brief for number in numbers]
+    lines = [
+        [
+            group.shared["poisoner"],
+            *(str(group.shared[name]) for name in varying),
+            _budget(group.shared),
+            *(group.means[number.name].text(number.shown, number.factor, constant=False) for number in numbers),
+            f"{group.done}" + (f" ({group.failed} failed)" if group.failed else ""),
+        ]
+        for group in groups
+    ]
+    header = ["poisoner", *(column(name).heading for name in varying), "budget", *titles, "n"]
+    if print_table(header, lines, optional=titles[:0:-1]):
         click.echo("A wider terminal shows more columns; results.csv and --json have all.")
     # Not printed: 0 trusted images.
     shared = {name: groups[0].shared[name] for name in _VARYING if groups and name not in varying}
@@ -57,28 +52,6 @@ def print_summary(table: pd.DataFrame) -> None:
     for gate in gates(table):
         where = f"{gate.shared['dataset']} at {_budget(gate.shared)}, {gate.shared['victim']}"
         click.echo(f"Gate for {where}: {gate.text}")
-
-
-def _shown(lines: Sequence[Sequence[str]]) -> list[int]:
-    """Indices of the columns that are not empty below the heading."""
-    return [index for index in range(len(lines[0])) if any(line[index] for line in lines[1:])]
-
-
-def _fitting(fixed: Sequence[Sequence[str]], lines: Sequence[Sequence[str]]) -> list[int]:
-    """Indices of the columns of ``lines`` to print: on a terminal as many, from the left, as fit next to ``fixed``.
-
-    At least one; all of them in a pipe or file. Empty columns are left out.
-    """
-
-    def width(lines: Sequence[Sequence[str]], index: int) -> int:
-        return 2 + max(len(line[index]) for line in lines)
-
-    indices = _shown(lines)
-    if sys.stdout.isatty():
-        room = shutil.get_terminal_size().columns - sum(width(fixed, index) for index in range(len(fixed[0])))
-        while len(indices) > 1 and sum(width(lines, index) for index in indices) > room:
-            indices.pop()
-    return indices
 
 
 def _budget(row: Row) -> str:
