@@ -57,11 +57,11 @@ class Row:
         return f"| `{self.defense}` | {self.tier} | {none} | {speed} | {self.ratio:.2f} | {preparing} |"
 
 
-def pictures(count: int, size: int, seed: int) -> ImageSet:
+def random_images(count: int, size: int, seed: int) -> ImageSet:
     rng = np.random.default_rng(seed)
     labels = np.arange(count, dtype=np.int64) % CLASSES
     images = rng.integers(0, 256, (count, 3, size, size), dtype=np.uint8)
-    return ImageSet(images, labels, tuple(map(str, range(CLASSES))), name="random pictures")
+    return ImageSet(images, labels, tuple(map(str, range(CLASSES))), name="random images")
 
 
 class Trainings:
@@ -121,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.repeats < 1:
         parser.error("--repeats must be at least 1")
-    train, trusted = pictures(options.images, options.size, 0), pictures(100, options.size, 1)
+    train, trusted = random_images(options.images, options.size, 0), random_images(100, options.size, 1)
     numerics = resolve(options.device, options.dtype, options.threads)
     rows: list[dict[str, object]] = []
     found = {

@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from subjects.base import Evidence, Setting, Side, Sizes, agreement, array, network, pictures
+from subjects.base import Evidence, Setting, Side, Sizes, agreement, array, network, synthetic_images
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -67,7 +67,7 @@ class Bench:
         return Bench(scale, numerics, self.scratch, torch.float64)
 
     def images(self, side: int) -> tuple[Tensor, Tensor]:
-        made = pictures(self.scale.batch, side)
+        made = synthetic_images(self.scale.batch, side)
         x = torch.from_numpy(made.images.copy()).to(self.device, self.precision).div(255)
         return x.contiguous(memory_format=torch.channels_last), torch.from_numpy(made.known_labels.copy()).to(x.device)
 

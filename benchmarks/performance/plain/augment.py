@@ -91,7 +91,7 @@ def cutout(x: Tensor, side: int) -> Tensor:
 def torchvision_erasing(share: float) -> Callable[[Tensor], Tensor]:
     """Random erasing of squares of one area, picture by picture."""
     transform = transforms.RandomErasing(p=1.0, scale=(share, share), ratio=(1.0, 1.0))
-    return lambda x: torch.stack([transform(picture) for picture in x])
+    return lambda x: torch.stack([transform(image) for image in x])
 
 
 def kornia_erasing(share: float) -> Callable[[Tensor], Tensor]:
@@ -104,7 +104,7 @@ def pillow_crop_flip(side: int, padding: int) -> Callable[[list[Image.Image]], T
     transform = transforms.Compose(
         [transforms.RandomCrop(side, padding=padding), transforms.RandomHorizontalFlip(), transforms.ToTensor()]
     )
-    return lambda pictures: torch.stack([transform(picture) for picture in pictures])
+    return lambda images: torch.stack([transform(image) for image in images])
 
 
 def tensor_crop_flip(side: int, padding: int) -> Callable[[Tensor], Tensor]:
@@ -112,7 +112,7 @@ def tensor_crop_flip(side: int, padding: int) -> Callable[[Tensor], Tensor]:
     transform = v2.Compose(
         [v2.RandomCrop(side, padding=padding), v2.RandomHorizontalFlip(), v2.ToDtype(torch.float32, scale=True)]
     )
-    return lambda pictures: torch.stack([transform(picture) for picture in pictures])
+    return lambda images: torch.stack([transform(image) for image in images])
 
 
 def kornia_crop_flip(side: int, padding: int) -> Callable[[Tensor], Tensor]:
@@ -122,17 +122,15 @@ def kornia_crop_flip(side: int, padding: int) -> Callable[[Tensor], Tensor]:
     transform: Any = K.AugmentationSequential(
         K.RandomCrop((side, side), padding=padding), K.RandomHorizontalFlip(), data_keys=["input"]
     )
-    return lambda pictures: transform(pictures.float() / 255)
+    return lambda images: transform(images.float() / 255)
 
 
-def crop_flip(
-    pictures: list[Image.Image], offsets: list[tuple[int, int]], mirrored: list[bool], padding: int
-) -> Tensor:
+def crop_flip(images: list[Image.Image], offsets: list[tuple[int, int]], mirrored: list[bool], padding: int) -> Tensor:
     """The same with these decisions: crops at ``offsets`` (down, right) of the padded pictures, mirrored where told."""
     found = []
-    for picture, (down, right), mirror in zip(pictures, offsets, mirrored, strict=True):
-        width, height = picture.size
-        padded = transforms.functional.pad(picture, padding)
+    for image, (down, right), mirror in zip(images, offsets, mirrored, strict=True):
+        width, height = image.size
+        padded = transforms.functional.pad(image, padding)
         cut = transforms.functional.crop(padded, down, right, height, width)
         found.append(transforms.functional.to_tensor(transforms.functional.hflip(cut) if mirror else cut))
     return torch.stack(found)

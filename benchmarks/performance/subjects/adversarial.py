@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from plain import pictures as plain_pictures
+from plain import images as plain_images
 from plain import training as plain_training
 
-from subjects.base import EPSILON, Evidence, Measured, Side, array, network, pictures, victim
+from subjects.base import EPSILON, Evidence, Measured, Side, array, network, synthetic_images, victim
 from subjects.victim import PADDING_SHARE, sample
 from ucbench.data.imageset import ImageSet
 from ucbench.plugins.registry import installed
@@ -28,7 +28,7 @@ _CHECKED_STEPS = 2
 class _Data(Side):
     @cached_property
     def train(self) -> ImageSet:
-        return pictures(self.sizes.attacked, self.sizes.side)
+        return synthetic_images(self.sizes.attacked, self.sizes.side)
 
 
 class Fast(_Data):
@@ -83,10 +83,10 @@ class Plain(_Data):
     @cached_property
     def _chosen(self) -> tuple[int, Any]:
         side = self.sizes.side
-        transform = plain_pictures.augmenting(side, round(PADDING_SHARE * side), flip=True)
-        stored = plain_pictures.Pictures(self.train.images, self.train.known_labels, transform)
-        return plain_pictures.fastest(
-            lambda workers: plain_pictures.loader(
+        transform = plain_images.augmenting(side, round(PADDING_SHARE * side), flip=True)
+        stored = plain_images.Images(self.train.images, self.train.known_labels, transform)
+        return plain_images.fastest(
+            lambda workers: plain_images.loader(
                 stored, self.sizes.batch, shuffle=True, workers=workers, device=self.device
             ),
             lambda batches: self._epoch(batches, 1),

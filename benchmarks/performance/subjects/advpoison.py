@@ -8,9 +8,20 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from plain import advpoison as plain_advpoison
-from plain import pictures as plain_pictures
+from plain import images as plain_images
 
-from subjects.base import CLASSES, EPSILON, Evidence, Measured, Side, Stopwatch, array, crafting, network, pictures
+from subjects.base import (
+    CLASSES,
+    EPSILON,
+    Evidence,
+    Measured,
+    Side,
+    Stopwatch,
+    array,
+    crafting,
+    network,
+    synthetic_images,
+)
 from subjects.victim import sample
 from ucbench.data.imageset import ImageSet
 from ucbench.plugins.registry import installed
@@ -24,7 +35,7 @@ STEP, REACH = 0.1, 1 / 8
 class _Data(Side):
     @cached_property
     def train(self) -> ImageSet:
-        return pictures(self.sizes.attacked, self.sizes.side)
+        return synthetic_images(self.sizes.attacked, self.sizes.side)
 
     @cached_property
     def statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -98,9 +109,9 @@ class Plain(_Data):
 
     @cached_property
     def _chosen(self) -> tuple[int, Any]:
-        stored = plain_pictures.Pictures(self.train.images, self.train.known_labels, plain_pictures.plainly())
-        return plain_pictures.fastest(
-            lambda workers: plain_pictures.loader(
+        stored = plain_images.Images(self.train.images, self.train.known_labels, plain_images.to_tensor())
+        return plain_images.fastest(
+            lambda workers: plain_images.loader(
                 stored, self.sizes.attacked, shuffle=False, workers=workers, device=self.device
             ),
             lambda batches: self._steps(batches, 1),

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from subjects.base import CLASSES, Measured, Side, pictures
+from subjects.base import CLASSES, Measured, Side, synthetic_images
 from ucbench.data.imageset import ImageSet
 
 
@@ -17,7 +17,7 @@ class Batch(Side):
 
     @cached_property
     def stored(self) -> ImageSet:
-        return pictures(self.sizes.augmented, self.sizes.side)
+        return synthetic_images(self.sizes.augmented, self.sizes.side)
 
     @cached_property
     def x(self) -> torch.Tensor:

@@ -246,7 +246,7 @@ class Figure:
     limit: float
 
 
-def pictures(count: int, side: int, seed: int = 0) -> ImageSet:
+def synthetic_images(count: int, side: int, seed: int = 0) -> ImageSet:
     """Synthetic pictures: a coarse pattern a class, shifted in brightness, under mild noise."""
     rng = np.random.default_rng(seed)
     patterns = np.random.default_rng(7).integers(40, 216, (CLASSES, 3, side // 4, side // 4))
@@ -256,7 +256,7 @@ def pictures(count: int, side: int, seed: int = 0) -> ImageSet:
     for row, label in enumerate(labels):
         noisy = patterns[label] + rng.integers(-30, 31) + rng.integers(-8, 9, (3, side, side), dtype=np.int16)
         images[row] = noisy.clip(0, 255)
-    return ImageSet(images, labels, tuple(map(str, range(CLASSES))), name="synthetic pictures")
+    return ImageSet(images, labels, tuple(map(str, range(CLASSES))), name="synthetic images")
 
 
 def victim(sizes: Sizes, **options: Any) -> Any:

@@ -29,7 +29,7 @@ class Fast(Batch):
         order = torch.arange(len(self.stored), device=self.device)
         found = self._resident.gather(order, draws.offsets, draws.mirrored)
         given = draws.offsets.cpu().tolist(), draws.mirrored.cpu().tolist()
-        return given, Evidence({"pictures": array(found)})
+        return given, Evidence({"images": array(found)})
 
     def measure(self) -> Any:
         generator = torch.Generator().manual_seed(0)
@@ -38,11 +38,11 @@ class Fast(Batch):
 
 class Plain(PlainBatch):
     @cached_property
-    def _pictures(self) -> list[Image.Image]:
+    def _images(self) -> list[Image.Image]:
         return [Image.fromarray(image) for image in self.stored.images.transpose(0, 2, 3, 1)]
 
     def check(self, given: Any) -> Evidence:
-        return Evidence({"pictures": array(plain_augment.crop_flip(self._pictures, *given, PADDING))})
+        return Evidence({"images": array(plain_augment.crop_flip(self._images, *given, PADDING))})
 
     def ways(self) -> Mapping[str, Callable[[], object]]:
         side = self.sizes.side
@@ -50,7 +50,7 @@ class Plain(PlainBatch):
         by_pillow = plain_augment.pillow_crop_flip(side, PADDING)
         by_tensor = plain_augment.tensor_crop_flip(side, PADDING)
         found = {
-            "pillow": lambda: by_pillow(self._pictures).to(self.device),
+            "pillow": lambda: by_pillow(self._images).to(self.device),
             "torchvision": lambda: by_tensor(pixels),
         }
         if plain_augment.HAS_KORNIA:

@@ -33,7 +33,7 @@ class Fast(Batch):
         partner = torch.where(foreign, marked[:, 0], -1).amax((1, 2))
         partner = torch.where(partner < 0, numbers, partner).long()
         mixed, targets = self._mixed(self.x, torch.Generator().manual_seed(6))
-        return (array(partner), boxes), Evidence({"pictures": array(mixed), "targets": array(targets)})
+        return (array(partner), boxes), Evidence({"images": array(mixed), "targets": array(targets)})
 
     def measure(self) -> Any:
         generator = torch.Generator().manual_seed(0)
@@ -44,7 +44,7 @@ class Plain(PlainBatch):
     def check(self, given: Any) -> Evidence:
         partner, boxes = torch.from_numpy(given[0]).long(), given[1]
         mixed, targets = plain_augment.paste(self.x, self.targets, partner, boxes)
-        return Evidence({"pictures": array(mixed), "targets": array(targets)})
+        return Evidence({"images": array(mixed), "targets": array(targets)})
 
     def ways(self) -> Mapping[str, Callable[[], object]]:
         by_torchvision = plain_augment.torchvision_cutmix(CLASSES)

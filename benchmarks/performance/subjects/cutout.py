@@ -27,7 +27,7 @@ class Fast(Batch):
     def check(self) -> tuple[Any, Evidence]:
         """Pictures, for squares read off white ones."""
         boxes = boxes_of(self._cut(torch.ones_like(self.x), torch.Generator().manual_seed(6))[:, 0] == 0)
-        return boxes, Evidence({"pictures": array(self._cut(self.x, torch.Generator().manual_seed(6)))})
+        return boxes, Evidence({"images": array(self._cut(self.x, torch.Generator().manual_seed(6)))})
 
     def measure(self) -> Any:
         generator = torch.Generator().manual_seed(0)
@@ -36,7 +36,7 @@ class Fast(Batch):
 
 class Plain(PlainBatch):
     def check(self, given: Any) -> Evidence:
-        return Evidence({"pictures": array(plain_augment.erase(self.x, given))})
+        return Evidence({"images": array(plain_augment.erase(self.x, given))})
 
     def ways(self) -> Mapping[str, Callable[[], object]]:
         side = self.sizes.side // 2

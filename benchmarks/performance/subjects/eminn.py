@@ -9,10 +9,20 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from plain import eminn as plain_eminn
-from plain import pictures as plain_pictures
+from plain import images as plain_images
 from plain import training as plain_training
 
-from subjects.base import EPSILON, Evidence, Measured, Side, Stopwatch, array, bilevel_surrogate, crafting, pictures
+from subjects.base import (
+    EPSILON,
+    Evidence,
+    Measured,
+    Side,
+    Stopwatch,
+    array,
+    bilevel_surrogate,
+    crafting,
+    synthetic_images,
+)
 from subjects.victim import sample
 from ucbench.data.imageset import ImageSet
 from ucbench.plugins.registry import installed
@@ -27,7 +37,7 @@ _CHECKED_STEPS = 2
 class _Data(Side):
     @cached_property
     def train(self) -> ImageSet:
-        return pictures(self.sizes.attacked, self.sizes.side)
+        return synthetic_images(self.sizes.attacked, self.sizes.side)
 
     def fresh(self) -> torch.nn.Module:
         return bilevel_surrogate(self.sizes).module(0, self.train)
@@ -91,12 +101,12 @@ class Plain(_Data):
         return Evidence({"gradient": array(seen.grad)}, {"perturbation": (array(delta), array(seen.grad))})
 
     def _loader(self, workers: int, *, shuffle: bool) -> Any:
-        stored = plain_pictures.Pictures(self.train.images, self.train.known_labels, plain_pictures.plainly())
-        return plain_pictures.loader(stored, self.sizes.batch, shuffle=shuffle, workers=workers, device=self.device)
+        stored = plain_images.Images(self.train.images, self.train.known_labels, plain_images.to_tensor())
+        return plain_images.loader(stored, self.sizes.batch, shuffle=shuffle, workers=workers, device=self.device)
 
     @cached_property
     def _chosen(self) -> tuple[int, Any, Any]:
-        workers, shuffled = plain_pictures.fastest(
+        workers, shuffled = plain_images.fastest(
             lambda count: self._loader(count, shuffle=True),
             lambda batches: self._round(batches, batches, steps=1),
             self.sizes.most_workers,

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from subjects.base import pictures
+from subjects.base import synthetic_images
 
 #: Test images: loaded along with the others.
 TESTED = 100
@@ -26,7 +26,7 @@ def folder(root: Path, count: int, side: int) -> Path:
 
 
 def _write(file: Path, count: int, side: int, seed: int) -> None:
-    made = pictures(count, side, seed)
+    made = synthetic_images(count, side, seed)
     rows = []
     for image in made.images.transpose(0, 2, 3, 1):
         encoded = io.BytesIO()

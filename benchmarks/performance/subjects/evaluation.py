@@ -6,10 +6,10 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from plain import pictures as plain_pictures
+from plain import images as plain_images
 from plain import training as plain_training
 
-from subjects.base import Evidence, Measured, Side, array, network, pictures
+from subjects.base import Evidence, Measured, Side, array, network, synthetic_images
 from ucbench.data.imageset import ImageSet
 from ucbench.training.normalized import channel_statistics, normalized
 
@@ -17,10 +17,10 @@ from ucbench.training.normalized import channel_statistics, normalized
 class _Data(Side):
     @cached_property
     def test(self) -> ImageSet:
-        return pictures(self.sizes.evaluated, self.sizes.side)
+        return synthetic_images(self.sizes.evaluated, self.sizes.side)
 
     def checked(self) -> ImageSet:
-        return pictures(self.sizes.checked, self.sizes.side, seed=1)
+        return synthetic_images(self.sizes.checked, self.sizes.side, seed=1)
 
     @cached_property
     def statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -59,9 +59,9 @@ class Plain(_Data):
         return network(self.sizes).to(self.device)
 
     def _loader(self, test: ImageSet, workers: int) -> Any:
-        transform = plain_pictures.plainly(*(values.tolist() for values in self.statistics))
-        stored = plain_pictures.Pictures(test.images, test.known_labels, transform)
-        return plain_pictures.loader(
+        transform = plain_images.to_tensor(*(values.tolist() for values in self.statistics))
+        stored = plain_images.Images(test.images, test.known_labels, transform)
+        return plain_images.loader(
             stored, self.sizes.evaluation_batch, shuffle=False, workers=workers, device=self.device
         )
 
@@ -73,12 +73,12 @@ class Plain(_Data):
     @cached_property
     def _chosen(self) -> tuple[int, Any]:
         # On a part of the images: four times all of them would only cost time.
-        part = pictures(max(self.sizes.evaluated // 5, self.sizes.checked), self.sizes.side)
+        part = synthetic_images(max(self.sizes.evaluated // 5, self.sizes.checked), self.sizes.side)
 
         def use(batches: Any) -> None:
             plain_training.evaluate(self._model, batches, self.device)
 
-        workers, _ = plain_pictures.fastest(lambda count: self._loader(part, count), use, self.sizes.most_workers)
+        workers, _ = plain_images.fastest(lambda count: self._loader(part, count), use, self.sizes.most_workers)
         return workers, self._loader(self.test, workers)
 
     def measure(self) -> Measured:

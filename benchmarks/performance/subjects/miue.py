@@ -6,11 +6,21 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from plain import images as plain_images
 from plain import miue as plain_miue
-from plain import pictures as plain_pictures
 from plain import training as plain_training
 
-from subjects.base import EPSILON, Evidence, Measured, Side, Stopwatch, array, bilevel_surrogate, crafting, pictures
+from subjects.base import (
+    EPSILON,
+    Evidence,
+    Measured,
+    Side,
+    Stopwatch,
+    array,
+    bilevel_surrogate,
+    crafting,
+    synthetic_images,
+)
 from subjects.victim import sample
 from ucbench.data.imageset import ImageSet
 from ucbench.plugins.registry import installed
@@ -24,7 +34,7 @@ LR, MOMENTUM, WEIGHT_DECAY = 0.1, 0.9, 1e-4
 class _Data(Side):
     @cached_property
     def train(self) -> ImageSet:
-        return pictures(self.sizes.gathered, self.sizes.side)
+        return synthetic_images(self.sizes.gathered, self.sizes.side)
 
     def fresh(self) -> Any:
         return bilevel_surrogate(self.sizes).module(0, self.train)
@@ -70,9 +80,9 @@ class Plain(_Data):
 
     @cached_property
     def _chosen(self) -> tuple[int, Any]:
-        stored = plain_pictures.Pictures(self.train.images, self.train.known_labels, plain_pictures.plainly())
-        return plain_pictures.fastest(
-            lambda workers: plain_pictures.loader(
+        stored = plain_images.Images(self.train.images, self.train.known_labels, plain_images.to_tensor())
+        return plain_images.fastest(
+            lambda workers: plain_images.loader(
                 stored, self.sizes.gathered, shuffle=True, workers=workers, device=self.device
             ),
             lambda batches: self._round(batches, 1),

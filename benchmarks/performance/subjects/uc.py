@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from plain import pictures as plain_pictures
+from plain import images as plain_images
 from plain import uc as plain_uc
 
-from subjects.base import Evidence, Measured, Setting, Side, Stopwatch, array, crafting, pictures
+from subjects.base import Evidence, Measured, Setting, Side, Stopwatch, array, crafting, synthetic_images
 from ucbench import Perturbation
 from ucbench.crafting.clustering import clusters_of
 from ucbench.data.imageset import ImageSet
@@ -35,7 +35,7 @@ class Clusters(Side):
 
     @cached_property
     def train(self) -> ImageSet:
-        return pictures(self.sizes.uc_images, self.sizes.side).with_labels(None)
+        return synthetic_images(self.sizes.uc_images, self.sizes.side).with_labels(None)
 
     @cached_property
     def surrogate(self) -> Any:
@@ -101,9 +101,9 @@ class PlainClusters(Clusters):
 
     def loader(self, workers: int, *, augment: bool = True) -> Any:
         side, labels = self.sizes.side, np.zeros(len(self.train), np.int64)
-        transform = plain_pictures.augmenting(side, round(side / 7), flip=True) if augment else plain_pictures.plainly()
-        stored = plain_pictures.Pictures(self.train.images, labels, transform)
-        return plain_pictures.loader(stored, self.sizes.uc_batch, shuffle=False, workers=workers, device=self.device)
+        transform = plain_images.augmenting(side, round(side / 7), flip=True) if augment else plain_images.to_tensor()
+        stored = plain_images.Images(self.train.images, labels, transform)
+        return plain_images.loader(stored, self.sizes.uc_batch, shuffle=False, workers=workers, device=self.device)
 
     def procedure(self, batches: Any, clusters: int | None = None, epochs: int | None = None) -> Perturbation:
         """Perturbations of the first ``clusters`` clusters (all by default), one after another."""
@@ -132,7 +132,7 @@ class PlainClusters(Clusters):
 
     @cached_property
     def chosen(self) -> tuple[int, Any]:
-        return plain_pictures.fastest(
+        return plain_images.fastest(
             self.loader, lambda batches: self.procedure(batches, clusters=1, epochs=1), self.sizes.most_workers
         )
 

@@ -6,10 +6,10 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from plain import pictures as plain_pictures
+from plain import images as plain_images
 from plain import training as plain_training
 
-from subjects.base import Evidence, Measured, Side, array, network, pictures, victim
+from subjects.base import Evidence, Measured, Side, array, network, synthetic_images, victim
 from subjects.peak import measured_peak, training_flops
 from ucbench.data.imageset import ImageSet
 from ucbench.training.normalized import channel_statistics, normalized
@@ -19,7 +19,7 @@ PADDING_SHARE = 0.125
 
 def sample(side: Side) -> tuple[torch.Tensor, torch.Tensor]:
     """Images in [0, 1] and labels on the device, for the check."""
-    train = pictures(side.sizes.checked, side.sizes.side, seed=1)
+    train = synthetic_images(side.sizes.checked, side.sizes.side, seed=1)
     x = torch.from_numpy(train.images.copy()).float().div(255)
     return x.to(side.device), torch.from_numpy(train.known_labels.copy()).to(side.device)
 
@@ -27,7 +27,7 @@ def sample(side: Side) -> tuple[torch.Tensor, torch.Tensor]:
 class _Data(Side):
     @cached_property
     def train(self) -> ImageSet:
-        return pictures(self.sizes.images, self.sizes.side)
+        return synthetic_images(self.sizes.images, self.sizes.side)
 
 
 class Fast(_Data):
@@ -80,10 +80,10 @@ class Plain(_Data):
         mean, std = (values.tolist() for values in channel_statistics(self.train))
         side = self.sizes.side
         padding = round(PADDING_SHARE * side)
-        transform = plain_pictures.augmenting(side, padding, flip=True, mean=mean, std=std)
-        stored = plain_pictures.Pictures(self.train.images, self.train.known_labels, transform)
-        return plain_pictures.fastest(
-            lambda workers: plain_pictures.loader(
+        transform = plain_images.augmenting(side, padding, flip=True, mean=mean, std=std)
+        stored = plain_images.Images(self.train.images, self.train.known_labels, transform)
+        return plain_images.fastest(
+            lambda workers: plain_images.loader(
                 stored, self.sizes.batch, shuffle=True, workers=workers, device=self.device
             ),
             self._epoch,

@@ -1,4 +1,4 @@
-"""Pictures through a DataLoader, with torchvision's transforms."""
+"""Images through a DataLoader, with torchvision's transforms."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WORKERS = (0, 1, 2, 4)
 warnings.filterwarnings("ignore", message="This DataLoader will create")
 
 
-class Pictures(Dataset[tuple[Tensor, int, int]]):
+class Images(Dataset[tuple[Tensor, int, int]]):
     """PIL images, their labels and their numbers.
 
     Args:
@@ -48,10 +48,10 @@ def augmenting(
     steps: list[Callable] = [transforms.RandomCrop(side, padding=padding)]
     if flip:
         steps.append(transforms.RandomHorizontalFlip())
-    return transforms.Compose([*steps, plainly(mean, std)])
+    return transforms.Compose([*steps, to_tensor(mean, std)])
 
 
-def plainly(mean: Sequence[float] = (), std: Sequence[float] = ()) -> Callable:
+def to_tensor(mean: Sequence[float] = (), std: Sequence[float] = ()) -> Callable:
     """To a tensor in [0, 1], normalised where ``mean`` and ``std`` are given."""
     steps: list[Callable] = [transforms.ToTensor()]
     if mean:
@@ -59,10 +59,10 @@ def plainly(mean: Sequence[float] = (), std: Sequence[float] = ()) -> Callable:
     return transforms.Compose(steps)
 
 
-def loader(pictures: Pictures, batch: int, *, shuffle: bool, workers: int, device: torch.device) -> DataLoader:
-    """Batches of all pictures; the workers outlive an epoch, as a script that asks for speed has it."""
+def loader(images: Images, batch: int, *, shuffle: bool, workers: int, device: torch.device) -> DataLoader:
+    """Batches of all images; the workers outlive an epoch, as a script that asks for speed has it."""
     return DataLoader(
-        pictures,
+        images,
         batch,
         shuffle=shuffle,
         num_workers=workers,
@@ -78,12 +78,12 @@ def fastest(
 
     Workers are started before the clock is.
     """
-    found = []
+    trials = []
     for workers in (count for count in WORKERS if count <= most):
         made = make(workers)
         if workers:
             next(iter(made))
         started = time.perf_counter()
         use(made)
-        found.append((time.perf_counter() - started, workers, made))
-    return min(found, key=lambda entry: entry[0])[1:]
+        trials.append((time.perf_counter() - started, workers, made))
+    return min(trials, key=lambda entry: entry[0])[1:]
