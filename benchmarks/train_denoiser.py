@@ -1,20 +1,20 @@
 #!/usr/bin/env python
-r"""Train a small diffusion model of clean pictures, for the defense ``diffusion-purify``.
+r"""Train a small diffusion model of clean images, for the defense ``diffusion-purify``.
 
     benchmarks/train_denoiser.py parquet:DATA/cifar100 denoiser-cifar100 --steps 4000
     ucbench run --dataset parquet:DATA/cifar10 --defense diffusion-purify:denoiser-cifar100
 
-For exploiters who have clean pictures of their own, and nothing of what was published: take another data set, or
-with ``--trusted N`` the images that ``ucbench run --trusted N`` grants the exploiter and keeps from the protector:
+For exploiters who have clean images that are not part of the published data. Take another data set, or with
+``--trusted N`` the images that ``ucbench run --trusted N`` gives the exploiter and withholds from the protector:
 
     benchmarks/train_denoiser.py digits denoiser-digits --trusted 400
     ucbench run --dataset digits --trusted 400 --defense diffusion-purify:denoiser-digits
 
-OUT becomes a folder as diffusers writes a ``DDPMPipeline``; any other such folder serves the defense just as well.
+OUT becomes a folder in the format of diffusers' ``DDPMPipeline``; the defense accepts any such folder.
 ``ucbench.json`` in it names the data, their fingerprint and all settings, and records quote it.
 
-A U-Net without attention learns the noise in pictures (Ho et al., 2020, equation 14), at times no later than
-``--latest``: those that purification visits. A running average of its weights is what is saved.
+A U-Net without attention learns the noise in images (Ho et al., 2020, equation 14), at times up to ``--latest``: those
+that purification uses. A running average of its weights is saved.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Settings:
 
 
 def network(settings: Settings, side: int) -> UNet2DModel:
-    """Three levels, a residual block each (two on the way up), for pictures of ``side`` pixels."""
+    """Three levels, a residual block each (two on the way up), for images of ``side`` pixels."""
     return UNet2DModel(
         sample_size=side,
         layers_per_block=1,
@@ -77,7 +77,7 @@ def fit(train: ImageSet, settings: Settings, schedule: DDPMScheduler, engine: En
     with seeded(settings.seed):
         model = network(settings, train.size[0]).to(engine.device)
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.995))
-    kept = shares(schedule.alphas_cumprod).float().to(engine.device)
+    signal = shares(schedule.alphas_cumprod).float().to(engine.device)
     data = ResidentSet(train, padding=0, flip=train.flip, device=engine.device)
     generator = torch.Generator().manual_seed(settings.seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.lr)
@@ -97,7 +97,7 @@ def fit(train: ImageSet, settings: Settings, schedule: DDPMScheduler, engine: En
             times = torch.randint(1, settings.latest + 1, (len(x),), generator=generator).to(engine.device)
             noise = torch.randn(x.shape, generator=generator).to(engine.device)
             with engine.autocast():
-                guess = model(noised(2 * x - 1, noise, kept[times].view(-1, 1, 1, 1)), times - 1).sample
+                guess = model(noised(2 * x - 1, noise, signal[times].view(-1, 1, 1, 1)), times - 1).sample
             loss = F.mse_loss(guess.float(), noise)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -114,12 +114,12 @@ def fit(train: ImageSet, settings: Settings, schedule: DDPMScheduler, engine: En
 
 @torch.no_grad()
 def fidelity(denoiser: Denoiser, images: ImageSet, time: int, steps: int, seed: int) -> tuple[float, float]:
-    """PSNR in dB, to clean pictures, of those pictures noised to ``time``, before and after they are walked back."""
+    """PSNR in dB, relative to clean images, of the images noised to ``time``, before and after they are walked back."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.from_numpy(images.images.copy()).double() / 127.5 - 1
     noise = torch.randn(x.shape, generator=generator, dtype=torch.float64)
     back = purified(x, denoiser, denoiser.kept, start=time, steps=steps, eta=0.0, draw=lambda: noise)
-    # Scaled back as an exploiter would who only wanted the picture's contrast again.
+    # Scaled by an exploiter who only restores the contrast of the images.
     seen = noised(x, noise, denoiser.kept[time]) / denoiser.kept[time].sqrt()
     return _psnr(x, seen.clamp(-1, 1)), _psnr(x, back)
 
@@ -131,7 +131,7 @@ def _psnr(x: Tensor, other: Tensor) -> float:
 @click.command(help=(__doc__ or "").partition("\n\n")[0])
 @click.argument("dataset")
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--trusted", type=click.IntRange(0), default=0, help="Learn from what `ucbench run --trusted N` grants.")
+@click.option("--trusted", type=click.IntRange(0), default=0, help="Learn from images of `ucbench run --trusted N`.")
 @click.option("--steps", type=click.IntRange(1), default=4000, show_default=True)
 @click.option("--batch", type=click.IntRange(2), default=64, show_default=True)
 @click.option("--lr", type=float, default=1e-3, show_default=True, help="Peak learning rate of Adam.")
@@ -139,7 +139,7 @@ def _psnr(x: Tensor, other: Tensor) -> float:
 @click.option("--latest", type=click.IntRange(1, 1000), default=200, show_default=True, help="Latest time of 1,000.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Initial weights and batches.")
 @click.option("--device", default="auto", show_default=True)
-@click.option("--threads", type=click.IntRange(1), default=None, help="Of torch; without it, torch's own choice.")
+@click.option("--threads", type=click.IntRange(1), default=None, help="Threads of torch; torch's default if omitted.")
 def main(dataset: str, out: Path, trusted: int, device: str, threads: int | None, **options: Any) -> None:
     settings = Settings(**options)
     if settings.width % 8:
@@ -148,14 +148,14 @@ def main(dataset: str, out: Path, trusted: int, device: str, threads: int | None
         numerics = resolve(device, threads=threads)
         torch.set_num_threads(numerics.threads)
         engine = Engine(numerics)
-        chosen = installed().resolve("dataset", parse(dataset))
-        loaded = load_dataset(chosen.build(), chosen.params)
+        component = installed().resolve("dataset", parse(dataset))
+        loaded = load_dataset(component.build(), component.params)
         learned = set_aside(loaded.train, trusted)[1] if trusted else loaded.train
         if learned.size[0] != learned.size[1] or learned.size[0] % 4:
-            raise click.UsageError(f"Pictures are squares whose sides are multiples of 4; these have {learned.size}.")
+            raise click.UsageError(f"Images must be square, with sides divisible by 4; these have {learned.size}.")
         schedule = DDPMScheduler(num_train_timesteps=1000, beta_schedule="linear", prediction_type="epsilon")
         facts = {
-            "dataset": str(chosen),
+            "dataset": str(component),
             "trusted": trusted,
             "images": len(learned),
             "fingerprint": learned.fingerprint,
@@ -165,11 +165,11 @@ def main(dataset: str, out: Path, trusted: int, device: str, threads: int | None
             model = fit(learned, settings, schedule, engine, progress)
             DDPMPipeline(unet=model, scheduler=schedule).save_pretrained(out)
             (out / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-            progress.say(f"{out}: learned from {len(learned)} pictures of {chosen}")
+            progress.say(f"{out}: learned from {len(learned)} images of {component}")
             held_out = loaded.test.subset(np.arange(min(200, len(loaded.test))))
             time = min(100, settings.latest)
             before, after = fidelity(Denoiser(out, engine.device), held_out, time, min(10, time), settings.seed)
-            seen = f"{len(held_out)} test pictures at time {time}"
+            seen = f"{len(held_out)} test images at time {time}"
             click.echo(f"PSNR of {seen}: {before:.1f} dB, walked back {after:.1f} dB")
     except UcbenchError as error:
         raise click.ClickException(str(error)) from error

@@ -1,26 +1,26 @@
 #!/usr/bin/env python
-r"""Train a small CLIP on the captions of a data set's own class names.
+r"""Train a small CLIP on captions made from a data set's class names.
 
     benchmarks/train_small_clip.py parquet:DATA/cifar100 clip-cifar100 --keep-out 50
 
-For machines without a network, where the surrogate ``openclip`` and the labeling ``zero-shot`` would have no weights.
+For machines without internet access, where the surrogate ``openclip`` and the labeling ``zero-shot`` lack weights.
 Every training image is paired with its class name in a template drawn at random (the 80 of Radford et al., 2021, as
 open_clip has them), and both towers learn by open_clip's contrastive loss. Images of one class are each other's
-negatives in a batch; they share that term evenly, which leaves the best solution where it is.
+negatives in a batch; they share that term evenly, which does not change the optimum.
 
 **What is kept out.** ``--keep-out K`` withholds K images of every class: exactly those that
-``DATASET:train_per_class=K,subset_seed=S`` draws. Protect that part, and nothing of it has been seen. Their indices
-into the training split, the data's fingerprint and all settings are in the metadata of the checkpoint (key
-``ucbench``), which ``safetensors.safe_open(FILE, "pt").metadata()`` reads.
+``DATASET:train_per_class=K,subset_seed=S`` draws. Protect these images: the model has not seen them. Their indices into
+the training split, the data's fingerprint and all settings are in the metadata of the checkpoint (key ``ucbench``),
+which ``safetensors.safe_open(FILE, "pt").metadata()`` reads.
 
-OUT becomes a folder as open_clip writes it, ``open_clip_model.safetensors`` and ``open_clip_config.json``:
+OUT becomes a folder in open_clip's format, ``open_clip_model.safetensors`` and ``open_clip_config.json``:
 
     ucbench run --dataset parquet:DATA/cifar100:train_per_class=50,subset_seed=0 \
         --poisoner uc --surrogate openclip:checkpoint=clip-cifar100/open_clip_model.safetensors \
         --labeling zero-shot:checkpoint=clip-cifar100/open_clip_model.safetensors
 
-It knows the data set's class names and saw labelled images of the same distribution: a stand-in for a CLIP of the
-literature, whose numbers are not comparable with that one's.
+The model knows the data set's class names and has seen labelled images of the same distribution. It stands in for a
+CLIP of the literature, but its numbers are not comparable with that one's.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Settings:
 
 
 def configuration(settings: Settings) -> dict[str, Any]:
-    """open_clip's description: CLIP's residual network with a block a stage, and a text transformer of two layers."""
+    """open_clip's configuration: CLIP's residual network, one block per stage, and a two-layer text transformer."""
     return {
         "model_cfg": {
             "embed_dim": 128,
@@ -105,11 +105,11 @@ def split(train: ImageSet, keep_out: int, subset_seed: int) -> tuple[NDArray[np.
         DataError: if a class has fewer images.
         UsageError: if nothing is left to learn from.
     """
-    kept = balanced_indices(train.known_labels, train.classes, keep_out, subset_seed, train.name)
-    rest = np.setdiff1d(np.arange(len(train), dtype=np.int64), kept)
+    held_out = balanced_indices(train.known_labels, train.classes, keep_out, subset_seed, train.name)
+    rest = np.setdiff1d(np.arange(len(train), dtype=np.int64), held_out)
     if len(rest) < 2:
         raise UsageError(f"Keeping {keep_out} images a class out of {train.name} leaves {len(rest)} to learn from.")
-    return rest, kept
+    return rest, held_out
 
 
 def fit(config: dict[str, Any], train: ImageSet, settings: Settings, device: torch.device, progress: Progress) -> Any:
@@ -128,10 +128,10 @@ def fit(config: dict[str, Any], train: ImageSet, settings: Settings, device: tor
     model.train()
     for _ in range(settings.epochs):
         for x, labels in data.epoch(settings.batch, generator):
-            chosen = torch.randint(captions.shape[1], (len(x),), generator=generator).to(device)
+            templates = torch.randint(captions.shape[1], (len(x),), generator=generator).to(device)
             pixels = (resize(x, (settings.size, settings.size)) - mean) / std
             optimizer.zero_grad(set_to_none=True)
-            contrast(*model(pixels, captions[labels, chosen])).backward()
+            contrast(*model(pixels, captions[labels, templates])).backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             schedule.step()
@@ -149,9 +149,9 @@ def _captions(classes: Sequence[str]) -> Tensor:
 
 def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """All weights; scales, biases and the temperature do not decay."""
-    kept = [weight for weight in model.parameters() if weight.ndim < 2]
+    undecayed = [weight for weight in model.parameters() if weight.ndim < 2]
     decayed = [weight for weight in model.parameters() if weight.ndim >= 2]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": undecayed, "weight_decay": 0.0}]
 
 
 def _rate(step: int, steps: int) -> float:
@@ -160,7 +160,7 @@ def _rate(step: int, steps: int) -> float:
 
 
 def save(model: nn.Module, config: dict[str, Any], facts: dict[str, Any], out: Path) -> Path:
-    """Write weights (with ``facts`` in their metadata) and description into ``out``; the path of the weights."""
+    """Write weights (with ``facts`` in their metadata) and description into ``out``; return the path of the weights."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / "open_clip_model.safetensors"
     tensors = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
@@ -170,7 +170,7 @@ def save(model: nn.Module, config: dict[str, Any], facts: dict[str, Any], out: P
 
 
 def zero_shot_accuracy(checkpoint: Path, images: ImageSet, engine: Engine, progress: Progress) -> float:
-    """Percent of ``images`` that the saved model gives their true class, under the prompt "a photo of a {class}."."""
+    """Percent of ``images`` that the saved model classifies correctly, with the prompt "a photo of a {class}."."""
     clip = OpenClip(OpenClipParams(checkpoint=checkpoint, classes=images.classes))
     clip.to(engine.device, torch.float32)
     labels = annotate(clip, images, LabelRun(engine, progress), "zero-shot")
@@ -180,8 +180,8 @@ def zero_shot_accuracy(checkpoint: Path, images: ImageSet, engine: Engine, progr
 @click.command(help=(__doc__ or "").partition("\n\n")[0])
 @click.argument("dataset")
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--keep-out", type=click.IntRange(1), default=50, show_default=True, help="Images a class not learned.")
-@click.option("--subset-seed", type=click.IntRange(0), default=0, show_default=True, help="Draws what is kept out.")
+@click.option("--keep-out", type=click.IntRange(1), default=50, show_default=True, help="Images per class to keep out.")
+@click.option("--subset-seed", type=click.IntRange(0), default=0, show_default=True, help="Seed that draws them.")
 @click.option("--epochs", type=click.IntRange(1), default=15, show_default=True)
 @click.option("--batch", type=click.IntRange(2), default=128, show_default=True)
 @click.option("--lr", type=float, default=1e-3, show_default=True, help="Peak learning rate of AdamW.")
@@ -190,7 +190,7 @@ def zero_shot_accuracy(checkpoint: Path, images: ImageSet, engine: Engine, progr
 @click.option("--width", type=click.IntRange(8), default=32, show_default=True, help="Channels; a multiple of 8.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Initial weights and batches.")
 @click.option("--device", default="cpu", show_default=True)
-@click.option("--threads", type=click.IntRange(1), default=None, help="Of torch; without it, torch's own choice.")
+@click.option("--threads", type=click.IntRange(1), default=None, help="Threads of torch; torch's default if omitted.")
 def main(
     dataset: str, out: Path, keep_out: int, subset_seed: int, device: str, threads: int | None, **options: Any
 ) -> None:
@@ -203,18 +203,18 @@ def main(
         reference = parse(dataset)
         if {"train_per_class", "subset_seed"} & dict(reference.options).keys():
             raise UsageError("Leave train_per_class and subset_seed to --keep-out and --subset-seed.")
-        # A validation split is drawn by the same seed, and has to be the same one later.
+        # The same seed draws a validation split, which must be the same one later.
         reference = dataclasses.replace(reference, options=(*reference.options, ("subset_seed", str(subset_seed))))
-        chosen = installed().resolve("dataset", reference)
-        loaded = load_dataset(chosen.build(), chosen.params)
-        learned, kept = split(loaded.train, keep_out, subset_seed)
+        component = installed().resolve("dataset", reference)
+        loaded = load_dataset(component.build(), component.params)
+        learned, held_out = split(loaded.train, keep_out, subset_seed)
         part = (*reference.options, ("train_per_class", str(keep_out)))
         protect = str(dataclasses.replace(reference, options=part))
         facts = {
-            "dataset": str(chosen),
+            "dataset": str(component),
             "fingerprint": loaded.train.fingerprint,
             "kept_out": protect,
-            "kept_out_indices": kept.tolist(),
+            "kept_out_indices": held_out.tolist(),
             "captions": "open_clip.OPENAI_IMAGENET_TEMPLATES",
             **dataclasses.asdict(settings),
         }
@@ -223,7 +223,7 @@ def main(
             model = fit(config, loaded.train.subset(learned), settings, engine.device, progress)
             checkpoint = save(model, config, facts, out)
             progress.say(f"{checkpoint}: learned from {len(learned)} images of {len(loaded.train.classes)} classes")
-            for name, images in ((protect, loaded.train.subset(kept)), (f"test split of {chosen}", loaded.test)):
+            for name, images in ((protect, loaded.train.subset(held_out)), (f"test split of {component}", loaded.test)):
                 accuracy = zero_shot_accuracy(checkpoint, images, engine, progress)
                 click.echo(f"zero-shot accuracy {accuracy:.1f} %: {name}, held out")
     except UcbenchError as error:
