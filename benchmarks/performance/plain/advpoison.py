@@ -1,4 +1,4 @@
-"""Adversarial poisoning: signed steps against a fixed classifier, through a random view of every picture."""
+"""Adversarial poisoning: signed steps against a fixed classifier, through a random view of every image."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 
 def view(x: Tensor, shifts: Tensor, mirrored: Tensor) -> Tensor:
-    """Normalised pictures ``[B, 3, H, W]`` seen ``shifts`` ``[B, 2]`` pixels further (down, right).
+    """View normalised images ``[B, 3, H, W]``, shifted by ``shifts`` ``[B, 2]`` pixels (down, right).
 
-    Between pixels bilinear, 0 outside. Those that are ``mirrored`` (bool ``[B]``) are seen left to right.
+    Interpolation is bilinear, and pixels outside are 0. Images that are ``mirrored`` (bool ``[B]``) are flipped.
     """
     height, width = x.shape[2:]
     theta = torch.zeros(len(x), 2, 3, device=x.device, dtype=x.dtype)
@@ -37,12 +37,12 @@ def step_all(
     step: float,
     reach: float,
 ) -> int:
-    """One step of every picture's perturbation towards its target; the number of batches.
+    """Move every image's perturbation one step towards its target; return the number of batches.
 
     Args:
         noise: ``[N, 3, H, W]`` on the CPU.
         targets: int64 ``[N]``.
-        mean: ``[1, 3, 1, 1]``, which the network's input is normalised by.
+        mean: ``[1, 3, 1, 1]``, to normalise the network's input.
         std: likewise.
         reach: largest shift in pixels.
     """

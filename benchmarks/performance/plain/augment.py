@@ -1,6 +1,6 @@
-"""Augmentation picture by picture, by Pillow, by tensor slices, and by kornia where it is installed.
+"""Augment image by image, with Pillow, tensor slices, torchvision, and kornia where it is installed.
 
-Every function takes float32 ``[B, 3, H, W]`` in [0, 1] unless it says otherwise, and draws for each picture apart.
+Every function takes float32 ``[B, 3, H, W]`` in [0, 1] unless stated otherwise, and draws separately for each image.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ def random_box(height: int, width: int, sides: tuple[int, int]) -> tuple[int, in
 
 
 def paste(x: Tensor, targets: Tensor, partner: Tensor, boxes: list[tuple[int, ...]]) -> tuple[Tensor, Tensor]:
-    """CutMix with these boxes: picture b shows its partner's pixels there; targets ``[B, K]`` mix by area."""
+    """CutMix with these boxes: image b gets its partner's pixels there; targets ``[B, K]`` mix by area."""
     mixed, mixed_targets = x.clone(), targets.clone()
     area = x.shape[2] * x.shape[3]
     for row, (top, left, bottom, right) in enumerate(boxes):
         other = int(partner[row])
         mixed[row, :, top:bottom, left:right] = x[other, :, top:bottom, left:right]
-        own = 1 - (bottom - top) * (right - left) / area
-        mixed_targets[row] = own * targets[row] + (1 - own) * targets[other]
+        weight = 1 - (bottom - top) * (right - left) / area
+        mixed_targets[row] = weight * targets[row] + (1 - weight) * targets[other]
     return mixed, mixed_targets
 
 
@@ -49,7 +49,7 @@ def cutmix(x: Tensor, targets: Tensor, alpha: float = 1.0) -> tuple[Tensor, Tens
 
 
 def torchvision_cutmix(classes: int) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """torchvision draws one box a call: it is called with each picture and its partner."""
+    """torchvision draws one box per call, so it is called with each image and its partner."""
     transform = v2.CutMix(num_classes=classes)
 
     def mix(x: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -61,14 +61,14 @@ def torchvision_cutmix(classes: int) -> Callable[[Tensor, Tensor], tuple[Tensor,
 
 
 def kornia_cutmix(classes: int) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """kornia gives both labels and a share; what the share belongs to is no matter of speed."""
+    """kornia returns both labels and a share; which label the share belongs to does not affect speed."""
     import kornia.augmentation as K
 
     transform = K.RandomCutMixV2(p=1.0, data_keys=["input", "class"], use_correct_lambda=True)
 
     def mix(x: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        mixed, found = transform(x, targets.argmax(1))
-        first, second, share = found.reshape(-1, 3).unbind(1)
+        mixed, labels = transform(x, targets.argmax(1))
+        first, second, share = labels.reshape(-1, 3).unbind(1)
         share = share[:, None]
         blended = share * F.one_hot(first.long(), classes) + (1 - share) * F.one_hot(second.long(), classes)
         return mixed, blended
@@ -77,7 +77,7 @@ def kornia_cutmix(classes: int) -> Callable[[Tensor, Tensor], tuple[Tensor, Tens
 
 
 def erase(x: Tensor, boxes: list[tuple[int, ...]]) -> Tensor:
-    """Cutout with these boxes: black."""
+    """Cutout with these boxes, filled with black."""
     x = x.clone()
     for row, (top, left, bottom, right) in enumerate(boxes):
         x[row, :, top:bottom, left:right] = 0
@@ -89,7 +89,7 @@ def cutout(x: Tensor, side: int) -> Tensor:
 
 
 def torchvision_erasing(share: float) -> Callable[[Tensor], Tensor]:
-    """Random erasing of squares of one area, picture by picture."""
+    """Random erasing of squares of one area, image by image."""
     transform = transforms.RandomErasing(p=1.0, scale=(share, share), ratio=(1.0, 1.0))
     return lambda x: torch.stack([transform(image) for image in x])
 
@@ -108,7 +108,7 @@ def pillow_crop_flip(side: int, padding: int) -> Callable[[list[Image.Image]], T
 
 
 def tensor_crop_flip(side: int, padding: int) -> Callable[[Tensor], Tensor]:
-    """Of uint8 tensors, picture by picture."""
+    """Crop and flip uint8 tensors, image by image."""
     transform = v2.Compose(
         [v2.RandomCrop(side, padding=padding), v2.RandomHorizontalFlip(), v2.ToDtype(torch.float32, scale=True)]
     )
@@ -116,7 +116,7 @@ def tensor_crop_flip(side: int, padding: int) -> Callable[[Tensor], Tensor]:
 
 
 def kornia_crop_flip(side: int, padding: int) -> Callable[[Tensor], Tensor]:
-    """Of uint8 batches, converted at once."""
+    """Crop and flip uint8 batches, converted as a whole."""
     import kornia.augmentation as K
 
     transform: Any = K.AugmentationSequential(
@@ -126,11 +126,11 @@ def kornia_crop_flip(side: int, padding: int) -> Callable[[Tensor], Tensor]:
 
 
 def crop_flip(images: list[Image.Image], offsets: list[tuple[int, int]], mirrored: list[bool], padding: int) -> Tensor:
-    """The same with these decisions: crops at ``offsets`` (down, right) of the padded pictures, mirrored where told."""
-    found = []
+    """Crop the padded images at ``offsets`` (down, right), and mirror those that are ``mirrored``."""
+    crops = []
     for image, (down, right), mirror in zip(images, offsets, mirrored, strict=True):
         width, height = image.size
         padded = transforms.functional.pad(image, padding)
         cut = transforms.functional.crop(padded, down, right, height, width)
-        found.append(transforms.functional.to_tensor(transforms.functional.hflip(cut) if mirror else cut))
-    return torch.stack(found)
+        crops.append(transforms.functional.to_tensor(transforms.functional.hflip(cut) if mirror else cut))
+    return torch.stack(crops)

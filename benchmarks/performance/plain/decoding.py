@@ -1,4 +1,4 @@
-"""Pictures of a parquet file to one array, one after another."""
+"""Decode the images of a parquet file into one array, one by one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Error-minimising noise: some steps of the network on perturbed pictures, then a sweep over all perturbations."""
+"""Error-minimising noise: some steps of the network on perturbed images, then a sweep over all perturbations."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def network_steps(
     steps: int,
     clip: float,
 ) -> int:
-    """``steps`` steps on perturbed pictures; their number. ``noise`` is ``[N, 3, H, W]`` on the CPU."""
+    """Take ``steps`` steps on perturbed images; return their number. ``noise`` is ``[N, 3, H, W]`` on the CPU."""
     for _ in range(steps):
         x, y, index = next(batches)
         x = (x.to(device) + noise[index].to(device)).clamp(0, 1)
@@ -58,7 +58,7 @@ def sweep(
     step: float,
     steps: int,
 ) -> int:
-    """Move the perturbations of all pictures; the number of steps."""
+    """Update the perturbations of all images; return the number of steps."""
     network.eval()
     done = 0
     for x, y, index in batches:

@@ -1,4 +1,4 @@
-"""Images through a DataLoader, with torchvision's transforms."""
+"""Load images through a DataLoader, with torchvision's transforms."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-#: Worker processes that are tried.
+#: Numbers of worker processes that are tried.
 WORKERS = (0, 1, 2, 4)
 
-# Which count is too large for a machine is measured here.
+# The number of workers that suits a machine is measured here.
 warnings.filterwarnings("ignore", message="This DataLoader will create")
 
 
 class Images(Dataset[tuple[Tensor, int, int]]):
-    """PIL images, their labels and their numbers.
+    """PIL images, their labels and their indices.
 
     Args:
         images: uint8 ``[N, 3, H, W]``.
@@ -44,7 +44,7 @@ class Images(Dataset[tuple[Tensor, int, int]]):
 def augmenting(
     side: int, padding: int, *, flip: bool, mean: Sequence[float] = (), std: Sequence[float] = ()
 ) -> Callable:
-    """Random crop, random flip, to a tensor in [0, 1], normalised where ``mean`` and ``std`` are given."""
+    """Random crop and flip, then :func:`to_tensor`."""
     steps: list[Callable] = [transforms.RandomCrop(side, padding=padding)]
     if flip:
         steps.append(transforms.RandomHorizontalFlip())
@@ -52,7 +52,7 @@ def augmenting(
 
 
 def to_tensor(mean: Sequence[float] = (), std: Sequence[float] = ()) -> Callable:
-    """To a tensor in [0, 1], normalised where ``mean`` and ``std`` are given."""
+    """Conversion to a tensor in [0, 1], normalised if ``mean`` and ``std`` are given."""
     steps: list[Callable] = [transforms.ToTensor()]
     if mean:
         steps.append(transforms.Normalize(mean, std))
@@ -60,7 +60,7 @@ def to_tensor(mean: Sequence[float] = (), std: Sequence[float] = ()) -> Callable
 
 
 def loader(images: Images, batch: int, *, shuffle: bool, workers: int, device: torch.device) -> DataLoader:
-    """Batches of all images; the workers outlive an epoch, as a script that asks for speed has it."""
+    """Batches of all images; the workers outlive an epoch, as in scripts written for speed."""
     return DataLoader(
         images,
         batch,
@@ -74,9 +74,9 @@ def loader(images: Images, batch: int, *, shuffle: bool, workers: int, device: t
 def fastest(
     make: Callable[[int], DataLoader], use: Callable[[DataLoader], object], most: int
 ) -> tuple[int, DataLoader]:
-    """Which count of :data:`WORKERS`, up to ``most``, makes ``use`` of a loader quickest, and that loader.
+    """The count of :data:`WORKERS`, up to ``most``, that makes ``use`` of a loader quickest, and that loader.
 
-    Workers are started before the clock is.
+    Workers start before the clock does.
     """
     trials = []
     for workers in (count for count in WORKERS if count <= most):

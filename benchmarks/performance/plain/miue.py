@@ -1,4 +1,4 @@
-"""MI-UE: an epoch on perturbed pictures, then steps that gather the features of each class."""
+"""MI-UE: an epoch on perturbed images, then steps that gather the features of each class."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from plain.training import train_step
 
 
 def similarity_loss(features: Tensor, labels: Tensor, temperature: float) -> Tensor:
-    """Minus the logarithm of the share of a picture's similarities that its own class has, the mean over pictures."""
+    """Mean over images of -log(share of an image's similarities that belong to its class)."""
     unit = F.normalize(features, dim=1)
     similarity = torch.exp(unit @ unit.T / temperature)
     same = (labels[:, None] == labels).float()
@@ -26,7 +26,7 @@ def learn(
     noise: Tensor,
     device: torch.device,
 ) -> int:
-    """One epoch on perturbed pictures; its number of steps. ``noise`` is ``[N, 3, H, W]`` on the CPU."""
+    """Train for one epoch on perturbed images; return the number of steps. ``noise`` is ``[N, 3, H, W]`` on the CPU."""
     steps = 0
     for x, y, index in batches:
         x = (x.to(device) + noise[index].to(device)).clamp(0, 1)
@@ -46,7 +46,7 @@ def perturb(
     steps: int,
     temperature: float,
 ) -> int:
-    """Move the perturbations of all pictures, ``network.features`` giving the features; the number of steps."""
+    """Update the perturbations of all images on ``network.features``; return the number of steps."""
     network.eval()
     done = 0
     for x, y, index in batches:

@@ -26,7 +26,7 @@ def sgd(network: nn.Module, lr: float, momentum: float, weight_decay: float) -> 
 
 
 def train_step(network: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, clip: float = 0.0) -> float:
-    """One step on the cross-entropy; the loss."""
+    """Take one step on the cross-entropy; return the loss."""
     network.train()
     optimizer.zero_grad()
     loss = F.cross_entropy(network(x), y)
@@ -40,7 +40,7 @@ def train_step(network: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, 
 def train_epoch(
     network: nn.Module, optimizer: torch.optim.Optimizer, batches: Iterable, device: torch.device
 ) -> tuple[float, int]:
-    """The mean loss of an epoch, and its number of steps."""
+    """Train for one epoch; return its mean loss and number of steps."""
     total = seen = steps = 0
     for x, y, _ in batches:
         x, y = x.to(device, non_blocking=True), y.to(device, non_blocking=True)
@@ -86,7 +86,7 @@ def adversarial_epoch(
 
 @torch.no_grad()
 def evaluate(network: nn.Module, batches: Iterable, device: torch.device) -> tuple[float, Tensor]:
-    """Accuracy in percent, and the predictions ``[N]`` of pictures in stored order."""
+    """Accuracy in percent, and the predictions ``[N]`` of the images in stored order."""
     network.eval()
     correct = seen = 0
     predictions = []

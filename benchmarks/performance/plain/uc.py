@@ -1,4 +1,4 @@
-"""Unlearnable Clusters as released: a generator a cluster, one after another, each on the whole set."""
+"""Unlearnable Clusters as released: one generator per cluster, one after another, each on the whole set."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def generator(width: int, blocks: int) -> nn.Sequential:
 
 
 class Surrogate(nn.Module):
-    """Features of a timm network in eval mode, its weights left to have gradients."""
+    """Features of a timm network in eval mode, whose weights keep their gradients."""
 
     def __init__(self, network: nn.Module, mean: Tensor, std: Tensor) -> None:
         super().__init__()
@@ -74,12 +74,12 @@ def craft(
 
     Args:
         noise: ``[1, 3, H, W]``, the generator's fixed input.
-        batches: all pictures, whatever their cluster, once an epoch.
-        steps: of all epochs together, over which the learning rate falls along a cosine.
+        batches: all images, whatever their cluster, once per epoch.
+        steps: total over all epochs; the learning rate falls along a cosine over them.
     """
     optimizer = torch.optim.Adam(generator.parameters(), lr=lr, weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps, eta_min=final_lr)
-    wanted = F.softmax(centre, 0)
+    target = F.softmax(centre, 0)
     losses = []
     generator.train()
     for _ in range(epochs):
@@ -87,7 +87,7 @@ def craft(
             x = x.to(device)
             delta = torch.tanh(generator(noise)).clamp(-radius, radius)
             features = surrogate((x + delta).clamp(0, 1))
-            loss = F.kl_div(F.log_softmax(features, 1), wanted.expand(len(x), -1), reduction="batchmean")
+            loss = F.kl_div(F.log_softmax(features, 1), target.expand(len(x), -1), reduction="batchmean")
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
