@@ -1,4 +1,4 @@
-"""What is measured, by name: comparisons of the plain side with ucbench, and figures of ucbench alone."""
+"""The measured subjects by name: comparisons of the plain side with ucbench, and figures of ucbench alone."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ SUBJECTS: dict[str, Comparison | Figure] = {
         Comparison("mi-ue", "MI-UE: an epoch and a pass of perturbing", "subjects.miue", cpu=3.0, cuda=5.0),
         Comparison("adv-poison", "AdvPoison: steps through random views", "subjects.advpoison", cpu=3.0, cuda=5.0),
         Comparison("adversarial", "adversarial training epoch, PGD", "subjects.adversarial", cpu=3.0, cuda=5.0),
-        Comparison("cutmix", "CutMix, a box an image", "subjects.cutmix", cpu=1.0, cuda=1.0),
+        Comparison("cutmix", "CutMix, one box per image", "subjects.cutmix", cpu=1.0, cuda=1.0),
         Comparison("crop-flip", "random crop and flip", "subjects.crop_flip", cpu=1.0, cuda=1.0),
         Comparison("cutout", "Cutout", "subjects.cutout", cpu=1.0, cuda=1.0),
         Comparison("decoding", "PNG in parquet to an array, first load", "subjects.decoding"),
-        Figure("second-load", "the same pictures loaded again", "subjects.second_load", "s", 1.0),
+        Figure("second-load", "the same images loaded again", "subjects.second_load", "s", 1.0),
         Figure("help", "ucbench --help", "subjects.startup:Help", "s", 0.4),
         Figure("list", "ucbench list", "subjects.startup:List", "s", 0.4),
-        Figure("memory", "peak memory a byte of uint8 images", "subjects.memory", "bytes", 4.0),
+        Figure("memory", "peak memory per byte of uint8 images", "subjects.memory", "bytes", 4.0),
     )
 }

@@ -1,4 +1,4 @@
-"""An epoch of adversarial training: PGD within 8/255, then a step on what it found."""
+"""An epoch of adversarial training: PGD within 8/255, then a step on its adversarial examples."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ucbench.training.defenses import DefensePipeline, DefenseRun
 from ucbench.training.normalized import channel_statistics, normalized
 
 RADIUS = EPSILON / 255
-#: Length of a step over the radius: the defense's own.
+#: Length of a step over the radius: the defense's default.
 STEP = 0.25
 _CHECKED_STEPS = 2
 
@@ -35,7 +35,7 @@ class Fast(_Data):
     def check(self) -> tuple[Any, Evidence]:
         """Adversarial examples after two steps from one start, and the gradient at that start.
 
-        In double: in float32 a unit next to 0 is on in one layout and off in the other.
+        In double precision: in float32 a unit near 0 is on in one layout and off in the other.
         """
         from ucbench_adversarial.pgd import attack, uniform
 
@@ -44,22 +44,22 @@ class Fast(_Data):
         model = normalized(network(self.sizes), "data", self.train).to(self.device).double()
         model.model.to(memory_format=torch.channels_last)
         generator = torch.Generator().manual_seed(3)
-        found = attack(model, x, y, epsilon=EPSILON, step=STEP, steps=_CHECKED_STEPS, generator=generator)
+        perturbed = attack(model, x, y, epsilon=EPSILON, step=STEP, steps=_CHECKED_STEPS, generator=generator)
         start = uniform(x, "linf", RADIUS, torch.Generator().manual_seed(3))
         seen = (x + start).clamp(0, 1).requires_grad_()
         model.eval()
         (gradient,) = torch.autograd.grad(F.cross_entropy(model(seen), y), seen)
-        evidence = Evidence({"gradient": array(gradient)}, {"change": (array(found - x), array(gradient))})
+        evidence = Evidence({"gradient": array(gradient)}, {"change": (array(perturbed - x), array(gradient))})
         return start.cpu().numpy(), evidence
 
     def measure(self) -> Measured:
         registry, sizes = installed(), self.sizes
         defense = registry.resolve("defense", f"adversarial-training:steps={sizes.attack_steps},step={STEP}").build()
-        chain = DefensePipeline([("adversarial-training", defense)])
+        pipeline = DefensePipeline([("adversarial-training", defense)])
         run = DefenseRun(self.engine, ("train", 0), Silent())
         steps = []
         result = self.engine.fit(
-            network(sizes), self.train, victim(sizes).recipe, seed=0, run=run, defenses=chain, progress=steps.append
+            network(sizes), self.train, victim(sizes).recipe, seed=0, run=run, defenses=pipeline, progress=steps.append
         )
         passes = sizes.attack_steps + 1
         return Measured(result.seconds, len(self.train) * passes, sum(steps) * passes)
@@ -71,17 +71,17 @@ class Plain(_Data):
             self.device
         )
 
-    def check(self, given: np.ndarray[Any, Any]) -> Evidence:
+    def check(self, start: np.ndarray[Any, Any]) -> Evidence:
         x, y = sample(self)
-        x, model, start = x.double(), self._model().double(), torch.from_numpy(given).to(self.device)
-        found = plain_training.pgd(model, x, y, start, epsilon=RADIUS, step=STEP * RADIUS, steps=_CHECKED_STEPS)
-        seen = (x + start).clamp(0, 1).requires_grad_()
+        x, model, delta = x.double(), self._model().double(), torch.from_numpy(start).to(self.device)
+        perturbed = plain_training.pgd(model, x, y, delta, epsilon=RADIUS, step=STEP * RADIUS, steps=_CHECKED_STEPS)
+        seen = (x + delta).clamp(0, 1).requires_grad_()
         model.eval()
         F.cross_entropy(model(seen), y).backward()
-        return Evidence({"gradient": array(seen.grad)}, {"change": (array(found - x), array(seen.grad))})
+        return Evidence({"gradient": array(seen.grad)}, {"change": (array(perturbed - x), array(seen.grad))})
 
     @cached_property
-    def _chosen(self) -> tuple[int, Any]:
+    def _fastest_loader(self) -> tuple[int, Any]:
         side = self.sizes.side
         transform = plain_images.augmenting(side, round(PADDING_SHARE * side), flip=True)
         stored = plain_images.Images(self.train.images, self.train.known_labels, transform)
@@ -100,7 +100,7 @@ class Plain(_Data):
         return plain_training.adversarial_epoch(model, optimizer, batches, self.device, **options)[1]
 
     def measure(self) -> Measured:
-        workers, batches = self._chosen
+        workers, batches = self._fastest_loader
         started = self.clock()
         updates = self._epoch(batches, self.sizes.attack_steps)
         images = len(self.train) * (self.sizes.attack_steps + 1)

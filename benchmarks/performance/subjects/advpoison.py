@@ -44,7 +44,7 @@ class _Data(Side):
 
 class Fast(_Data):
     def _surrogate(self) -> Any:
-        """The classifier as the core lends it, its weights fresh: what it has learnt costs no time."""
+        """The classifier as the core provides it, with initial weights: training it would not change the speed."""
         from ucbench.crafting.frozen import NetworkSurrogate
         from ucbench_timm.surrogates import TimmNetwork
 
@@ -57,7 +57,7 @@ class Fast(_Data):
     def check(self) -> tuple[Any, Evidence]:
         """The view, the loss and its gradient.
 
-        In double: in float32 a unit next to 0 is on in one layout and off in the other.
+        In double precision: in float32 a unit near 0 is on in one layout and off in the other.
         """
         from ucbench_advpoison.crafter import random_view
 
@@ -94,21 +94,21 @@ class Plain(_Data):
         mean, std = (values.view(1, 3, 1, 1).to(self.device) for values in self.statistics)
         return mean, std
 
-    def check(self, given: Any) -> Evidence:
+    def check(self, draws: Any) -> Evidence:
         x, y = sample(self)
         x = x.double()
-        draws = torch.from_numpy(given).to(self.device).double()
+        random = torch.from_numpy(draws).to(self.device).double()
         mean, std = (values.double() for values in self._normalization)
         x.requires_grad_()
-        shifts = (2 * draws[:, :2] - 1) * REACH * self.sizes.side
-        seen = plain_advpoison.view((x - mean) / std, shifts, draws[:, 2] >= 0.5)
+        shifts = (2 * random[:, :2] - 1) * REACH * self.sizes.side
+        seen = plain_advpoison.view((x - mean) / std, shifts, random[:, 2] >= 0.5)
         loss = F.cross_entropy(self._model.double().eval()(seen), y)
         loss.backward()
         self._model.float()
         return Evidence({"view": array(seen * std + mean), "loss": array(loss), "gradient": array(x.grad)})
 
     @cached_property
-    def _chosen(self) -> tuple[int, Any]:
+    def _fastest_loader(self) -> tuple[int, Any]:
         stored = plain_images.Images(self.train.images, self.train.known_labels, plain_images.to_tensor())
         return plain_images.fastest(
             lambda workers: plain_images.loader(
@@ -139,7 +139,7 @@ class Plain(_Data):
         )
 
     def measure(self) -> Measured:
-        workers, batches = self._chosen
+        workers, batches = self._fastest_loader
         started = self.clock()
         updates = self._steps(batches, self.sizes.attack_steps)
         images = len(self.train) * self.sizes.attack_steps

@@ -1,4 +1,4 @@
-"""What the comparisons of augmentations share: a batch, and the fastest of several plain ways."""
+"""Shared by the comparisons of augmentations: a batch, and the fastest of several plain ways."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class PlainBatch(Batch):
     @cached_property
     def _fastest(self) -> tuple[str, Callable[[], object], dict[str, float]]:
         ways, speeds = self.ways(), {}
-        np.random.seed(0)  # scripts draw their boxes from it
+        np.random.seed(0)  # the plain loops draw their boxes from it
         for name, change in ways.items():
             change()
             started = self.clock()
@@ -56,25 +56,25 @@ class PlainBatch(Batch):
 
     def measure(self) -> Measured:
         name, change, speeds = self._fastest
-        found = self.timed(change)
-        found.notes.update({"fastest": name, "images_per_second_of_each": speeds})
-        return found
+        measured = self.timed(change)
+        measured.notes.update({"fastest": name, "images_per_second_of_each": speeds})
+        return measured
 
 
 def boxes_of(marked: torch.Tensor) -> list[tuple[int, int, int, int]]:
-    """The boxes (top, left, bottom, right) that are marked in ``[B, H, W]``; empty boxes where nothing is.
+    """The boxes (top, left, bottom, right) of the marked pixels in ``[B, H, W]``; an empty box for an unmarked image.
 
     Raises:
-        ValueError: if what is marked is no rectangle.
+        ValueError: if the marked pixels do not form a rectangle.
     """
-    found = []
+    boxes = []
     for mask in marked.cpu():
         rows, columns = mask.any(1).nonzero().flatten(), mask.any(0).nonzero().flatten()
         if not len(rows):
-            found.append((0, 0, 0, 0))
+            boxes.append((0, 0, 0, 0))
             continue
         box = int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
         if int(mask.sum()) != (box[2] - box[0]) * (box[3] - box[1]):
             raise ValueError("what an augmentation changed is no rectangle")
-        found.append(box)
-    return found
+        boxes.append(box)
+    return boxes

@@ -1,4 +1,4 @@
-"""What subjects share: sizes, what a measurement is, what equality is judged by."""
+"""Shared by all subjects: sizes, measurements, and the criteria of equality."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def _size(default: Any, text: str) -> Any:
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured. The defaults take a quarter of an hour on two cores."""
+    """Sizes of the workloads. The defaults take a quarter of an hour on two cores."""
 
     width: int = _size(16, "of the ResNet-18: 64 is the literature's")
     side: int = _size(32, "of the images, in pixels; a multiple of 4")
-    batch: int = _size(128, "images a step of training, and of EMinN")
+    batch: int = _size(128, "images per step of training, and of EMinN")
     images: int = _size(1000, "of the victim's epoch")
     evaluated: int = _size(10_000, "images of the evaluation")
     evaluation_batch: int = _size(500, "images of a batch of the evaluation")
     attacked: int = _size(256, "images of EMinN, AdvPoison and adversarial training")
     attack_steps: int = _size(10, "steps on a batch of perturbations")
     network_steps: int = _size(10, "steps of EMinN's network before a sweep")
-    gathered: int = _size(512, "images of MI-UE, and images a batch there")
+    gathered: int = _size(512, "images of MI-UE, and images per batch there")
     uc_images: int = _size(128, "images of UC")
     uc_clusters: int = _size(10, "clusters")
     uc_batch: int = _size(32, "images of a step of UC's released procedure")
@@ -50,7 +50,7 @@ class Sizes:
     uc_craft: str = _size("distance=kl,temperature=1", "parameters of the craft that goes to the same loss")
     augmented: int = _size(512, "images of a batch to augment")
     rounds: int = _size(20, "batches that are augmented")
-    encoded: int = _size(20_000, "pictures in parquet")
+    encoded: int = _size(20_000, "images in parquet")
     held: int = _size(11_000, "images of the larger run whose memory is measured")
     most_workers: int = _size(4, "most worker processes of a DataLoader; up to this 0, 1, 2 and 4 are tried")
     checked: int = _size(32, "images on which both sides are shown to compute the same")
@@ -69,7 +69,7 @@ EPSILON = 8.0
 
 @dataclass(frozen=True)
 class Setting:
-    """Sizes, arithmetic (the engine's own choice unless told otherwise), and a folder for files."""
+    """Sizes, numerics (the engine's defaults unless options override them), and a folder for files."""
 
     sizes: Sizes
     numerics: Numerics
@@ -80,7 +80,7 @@ class Setting:
         return torch.device(self.numerics.device)
 
     def exact(self) -> Setting:
-        """The same in float32, in which both sides are compared."""
+        """The same setting in float32, in which both sides are compared."""
         return replace(self, numerics=replace(self.numerics, dtype="float32"))
 
 
@@ -92,7 +92,7 @@ class Measured:
         seconds: wall time.
         images: passes of images through the network for a gradient or a prediction, or images handled.
         updates: gradient steps of weights and of batches of perturbations.
-        notes: what else is worth reading.
+        notes: further values to report.
     """
 
     seconds: float
@@ -106,10 +106,10 @@ class Evidence:
     """Numbers that both sides should agree on.
 
     Attributes:
-        close: arrays equal up to float32 arithmetic in another order.
+        close: arrays equal up to float32 rounding in another order of operations.
         decided: by name a pair of equally shaped arrays: values that a discontinuity decides (sign of a gradient,
-            arg max), and their distance from it (the gradient, the margin). Rounding may decide otherwise only where
-            that distance is next to nothing; everywhere else the values are equal.
+            arg max), and their distance from it (the gradient, the margin). Rounding may change a value only where
+            that distance is almost 0; everywhere else the values are equal.
         mostly: arrays behind discontinuities whose distance is not known: nearly all of their values are equal.
     """
 
@@ -139,7 +139,7 @@ CLEAR, LEAST_CLEAR = 1e-3, 0.5
 
 def agreement(one: Evidence, other: Evidence) -> Agreement:
     """Compare the evidence of two sides, which must name the same numbers."""
-    found = []
+    differences = []
     for kind, limit in (("close", CLOSE), ("decided", DECIDED), ("mostly", MOSTLY)):
         here, there = getattr(one, kind), getattr(other, kind)
         if here.keys() != there.keys():
@@ -149,18 +149,18 @@ def agreement(one: Evidence, other: Evidence) -> Agreement:
             (a, *near), (b, *far) = (tuple(np.asarray(values, np.float64) for values in pair) for pair in pairs)
             shapes = {values.shape for values in (a, b, *near, *far)}
             if len(shapes) > 1 or not all(np.isfinite(values).all() for values in (a, b, *near, *far)):
-                found.append((float("inf"), limit, name))
+                differences.append((float("inf"), limit, name))
                 continue
             apart = np.abs(a - b) / max(float(np.abs(a).max()), 1e-30)
             if kind == "close":
-                found.append((float(apart.max()), limit, name))
+                differences.append((float(apart.max()), limit, name))
                 continue
             clear = np.logical_and.reduce([_clear(values) for values in (*near, *far)] or [np.ones(a.shape, bool)])
             share = float((apart[clear] > APART).mean()) if clear.mean() >= LEAST_CLEAR else float("inf")
-            found.append((share, limit, f"{name} (share of values)"))
-    if not found:
+            differences.append((share, limit, f"{name} (share of values)"))
+    if not differences:
         raise ValueError("the sides state no number to agree on")
-    difference, limit, name = max(found, key=lambda entry: entry[0] / entry[1])
+    difference, limit, name = max(differences, key=lambda entry: entry[0] / entry[1])
     return Agreement(difference <= limit, difference, name)
 
 
@@ -184,13 +184,13 @@ class Side:
         return Engine(self.setting.numerics)
 
     def clock(self) -> float:
-        """Seconds, all work on the device done."""
+        """Seconds, after all work on the device is done."""
         if self.device.type == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter()
 
     def aim(self, notes: dict[str, Any]) -> None:
-        """Take up what the other side noted in its warm-up."""
+        """Use the notes of the other side's warm-up."""
 
     def measure(self) -> Measured:
         raise NotImplementedError
@@ -247,7 +247,7 @@ class Figure:
 
 
 def synthetic_images(count: int, side: int, seed: int = 0) -> ImageSet:
-    """Synthetic pictures: a coarse pattern a class, shifted in brightness, under mild noise."""
+    """Synthetic images: one coarse pattern per class, shifted in brightness, with mild noise."""
     rng = np.random.default_rng(seed)
     patterns = np.random.default_rng(7).integers(40, 216, (CLASSES, 3, side // 4, side // 4))
     patterns = patterns.repeat(4, 2).repeat(4, 3).astype(np.int16)
@@ -260,7 +260,7 @@ def synthetic_images(count: int, side: int, seed: int = 0) -> ImageSet:
 
 
 def victim(sizes: Sizes, **options: Any) -> Any:
-    """The victim component: ResNet-18 of the asked width."""
+    """The victim component: ResNet-18 of the requested width."""
     values = {"width": sizes.width, "epochs": 1, "batch": sizes.batch, **options}
     written = ",".join(f"{name}={value}" for name, value in values.items())
     return installed().resolve("victim", f"resnet18:{written}").build()
@@ -273,19 +273,19 @@ def network(sizes: Sizes) -> torch.nn.Module:
 
 
 def bilevel_surrogate(sizes: Sizes) -> Surrogate:
-    """What bi-level poisoners train: the same architecture."""
+    """The surrogate that bi-level poisoners train: the victim's architecture."""
     return installed().resolve("surrogate", f"resnet18:width={sizes.width}").build()
 
 
 class _Quiet(CraftRun):
-    """What is known to be a network without training needs no warning in the table."""
+    """Keeps warnings out of the table: an untrained surrogate is intended here."""
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)
 
 
 def crafting(side: Side, progress: Silent, surrogate: Surrogate, epsilon: float = EPSILON) -> CraftRun:
-    """What a poisoner is given."""
+    """The run that is passed to a poisoner."""
     surrogate.to(side.engine.device, side.engine.dtype)
     return _Quiet(side.engine, 0, progress, budget=Budget("linf", epsilon), surrogate=surrogate)
 

@@ -1,4 +1,4 @@
-"""Random crop and flip of stored 8-bit pictures to a batch of float32."""
+"""Randomly crop and flip stored 8-bit images into a float32 batch."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Fast(Batch):
         return ResidentSet(self.stored, padding=PADDING, flip=True, device=self.device)
 
     def check(self) -> tuple[Any, Evidence]:
-        """Pictures for the same decisions, which are stored order, offsets and who is mirrored."""
+        """Images in stored order, for the same offsets and flips."""
         draws = self._resident.draw(torch.Generator().manual_seed(6))
         order = torch.arange(len(self.stored), device=self.device)
-        found = self._resident.gather(order, draws.offsets, draws.mirrored)
-        given = draws.offsets.cpu().tolist(), draws.mirrored.cpu().tolist()
-        return given, Evidence({"images": array(found)})
+        images = self._resident.gather(order, draws.offsets, draws.mirrored)
+        decisions = draws.offsets.cpu().tolist(), draws.mirrored.cpu().tolist()
+        return decisions, Evidence({"images": array(images)})
 
     def measure(self) -> Any:
         generator = torch.Generator().manual_seed(0)
@@ -41,19 +41,19 @@ class Plain(PlainBatch):
     def _images(self) -> list[Image.Image]:
         return [Image.fromarray(image) for image in self.stored.images.transpose(0, 2, 3, 1)]
 
-    def check(self, given: Any) -> Evidence:
-        return Evidence({"images": array(plain_augment.crop_flip(self._images, *given, PADDING))})
+    def check(self, decisions: Any) -> Evidence:
+        return Evidence({"images": array(plain_augment.crop_flip(self._images, *decisions, PADDING))})
 
     def ways(self) -> Mapping[str, Callable[[], object]]:
         side = self.sizes.side
         pixels = torch.from_numpy(self.stored.images.copy()).to(self.device)
         by_pillow = plain_augment.pillow_crop_flip(side, PADDING)
         by_tensor = plain_augment.tensor_crop_flip(side, PADDING)
-        found = {
+        ways = {
             "pillow": lambda: by_pillow(self._images).to(self.device),
             "torchvision": lambda: by_tensor(pixels),
         }
         if plain_augment.HAS_KORNIA:
             by_kornia = plain_augment.kornia_crop_flip(side, PADDING)
-            found["kornia"] = lambda: by_kornia(pixels)
-        return found
+            ways["kornia"] = lambda: by_kornia(pixels)
+        return ways

@@ -1,4 +1,4 @@
-"""CutMix with a box an image."""
+"""CutMix with one box per image."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Fast(Batch):
         return self._defense.mix(x, self.targets, DefenseRun(self.engine, ("train", 0), Silent()), generator)
 
     def check(self) -> tuple[Any, Evidence]:
-        """Pictures and targets, for boxes and partners read off pictures that are numbers."""
+        """Mixed images and targets; constant images of distinct values reveal boxes and partners."""
         numbers = torch.arange(len(self.x), device=self.device).float()
         marked, _ = self._mixed(numbers.view(-1, 1, 1, 1).expand_as(self.x), torch.Generator().manual_seed(6))
         foreign = marked[:, 0] != numbers.view(-1, 1, 1)
@@ -41,18 +41,18 @@ class Fast(Batch):
 
 
 class Plain(PlainBatch):
-    def check(self, given: Any) -> Evidence:
-        partner, boxes = torch.from_numpy(given[0]).long(), given[1]
+    def check(self, inputs: Any) -> Evidence:
+        partner, boxes = torch.from_numpy(inputs[0]).long(), inputs[1]
         mixed, targets = plain_augment.paste(self.x, self.targets, partner, boxes)
         return Evidence({"images": array(mixed), "targets": array(targets)})
 
     def ways(self) -> Mapping[str, Callable[[], object]]:
         by_torchvision = plain_augment.torchvision_cutmix(CLASSES)
-        found = {
+        ways = {
             "slices": lambda: plain_augment.cutmix(self.x, self.targets),
             "torchvision": lambda: by_torchvision(self.x, self.targets),
         }
         if plain_augment.HAS_KORNIA:
             by_kornia = plain_augment.kornia_cutmix(CLASSES)
-            found["kornia"] = lambda: by_kornia(self.x, self.targets)
-        return found
+            ways["kornia"] = lambda: by_kornia(self.x, self.targets)
+        return ways

@@ -1,4 +1,4 @@
-"""Cutout: a square of half the side, black, in every image another."""
+"""Cutout: a black square of half the side, placed separately in every image."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Fast(Batch):
         return self._defense.augment(x, DefenseRun(self.engine, ("train", 0), Silent()), generator)
 
     def check(self) -> tuple[Any, Evidence]:
-        """Pictures, for squares read off white ones."""
+        """Images with squares; white images reveal where the squares are."""
         boxes = boxes_of(self._cut(torch.ones_like(self.x), torch.Generator().manual_seed(6))[:, 0] == 0)
         return boxes, Evidence({"images": array(self._cut(self.x, torch.Generator().manual_seed(6)))})
 
@@ -35,17 +35,17 @@ class Fast(Batch):
 
 
 class Plain(PlainBatch):
-    def check(self, given: Any) -> Evidence:
-        return Evidence({"images": array(plain_augment.erase(self.x, given))})
+    def check(self, boxes: Any) -> Evidence:
+        return Evidence({"images": array(plain_augment.erase(self.x, boxes))})
 
     def ways(self) -> Mapping[str, Callable[[], object]]:
         side = self.sizes.side // 2
         by_torchvision = plain_augment.torchvision_erasing(0.25)
-        found = {
+        ways = {
             "slices": lambda: plain_augment.cutout(self.x, side),
             "torchvision": lambda: by_torchvision(self.x),
         }
         if plain_augment.HAS_KORNIA:
             by_kornia = plain_augment.kornia_erasing(0.25)
-            found["kornia"] = lambda: by_kornia(self.x)
-        return found
+            ways["kornia"] = lambda: by_kornia(self.x)
+        return ways

@@ -1,4 +1,4 @@
-"""PNG files in parquet to one array, nothing of them known yet."""
+"""Decode PNG files in parquet into one array, with an empty store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ucbench.store.store import Store
 
 class Fast(Side):
     def loaded(self, store: Path) -> Any:
-        """Both splits, by a run that knows no more than what ``store`` holds."""
+        """Both splits, loaded by a new run with ``store``."""
         named = installed().resolve("dataset", f"parquet:{self._folder()}")
         return Session(Store(store), self.setting.numerics, Silent()).dataset(named)
 
@@ -45,7 +45,7 @@ class Plain(Side):
         path = folder(self.setting.scratch, self.sizes.encoded, self.sizes.side)
         return [*path.glob("train-*"), *path.glob("test-*")]
 
-    def check(self, given: None) -> Evidence:
+    def check(self, inputs: None) -> Evidence:
         images, labels = decode(self._files()[0])
         return Evidence({"pixels": _digest(images), "labels": labels})
 

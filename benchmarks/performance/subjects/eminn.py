@@ -61,7 +61,7 @@ class Fast(_Data):
     def check(self) -> tuple[Any, Evidence]:
         """The gradient of the loss that a sweep lowers, and perturbations after two steps from one start.
 
-        In double: in float32 a unit next to 0 is on in one layout and off in the other.
+        In double precision: in float32 a unit near 0 is on in one layout and off in the other.
         """
         from ucbench.crafting.pgd import pgd
         from ucbench_eminn.objective import cross_entropy
@@ -74,8 +74,8 @@ class Fast(_Data):
         seen = (x + start).clamp(0, 1).requires_grad_()
         (gradient,) = torch.autograd.grad(objective(seen), seen)
         delta = pgd(x, start, objective, steps=_CHECKED_STEPS, step=STEP * RADIUS, radius=RADIUS)
-        found = array(gradient) / len(x)
-        return None, Evidence({"gradient": found}, {"perturbation": (array(delta), found)})
+        mean_gradient = array(gradient) / len(x)
+        return None, Evidence({"gradient": mean_gradient}, {"perturbation": (array(delta), mean_gradient)})
 
     def measure(self) -> Measured:
         sizes = self.sizes
@@ -90,7 +90,7 @@ class Fast(_Data):
 
 
 class Plain(_Data):
-    def check(self, given: None) -> Evidence:
+    def check(self, inputs: None) -> Evidence:
         x, y = sample(self)
         x, start = x.double(), self.start(x).double()
         model = self.fresh().to(self.device).eval().double()
@@ -105,7 +105,7 @@ class Plain(_Data):
         return plain_images.loader(stored, self.sizes.batch, shuffle=shuffle, workers=workers, device=self.device)
 
     @cached_property
-    def _chosen(self) -> tuple[int, Any, Any]:
+    def _fastest_loaders(self) -> tuple[int, Any, Any]:
         workers, shuffled = plain_images.fastest(
             lambda count: self._loader(count, shuffle=True),
             lambda batches: self._round(batches, batches, steps=1),
@@ -130,7 +130,7 @@ class Plain(_Data):
         return done + plain_eminn.sweep(model, ordered, noise, self.device, **options)
 
     def measure(self) -> Measured:
-        workers, shuffled, ordered = self._chosen
+        workers, shuffled, ordered = self._fastest_loaders
         started = self.clock()
         updates = self._round(shuffled, ordered, self.sizes.attack_steps)
         return Measured(self.clock() - started, self.visits(), updates, {"workers": workers})

@@ -11,12 +11,12 @@ from PIL import Image
 
 from subjects.base import synthetic_images
 
-#: Test images: loaded along with the others.
+#: Number of test images, which are loaded along with the training images.
 TESTED = 100
 
 
 def folder(root: Path, count: int, side: int) -> Path:
-    """``count`` training pictures and :data:`TESTED` others below ``root``, written at the first call."""
+    """Folder below ``root`` with ``count`` training and :data:`TESTED` test images, written at the first call."""
     path = root / f"parquet-{count}-{side}"
     if not path.exists():
         path.mkdir()

@@ -1,4 +1,4 @@
-"""Predicted classes of the test images."""
+"""Predict the classes of the test images."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Fast(_Data):
         return wrapped
 
     def check(self) -> tuple[Any, Evidence]:
-        """Scores of an untrained network and the classes predicted of them."""
+        """Scores of an untrained network and the classes predicted from them."""
         images = self.checked()
         x = torch.from_numpy(images.images.copy()).float().div(255).to(self.device)
         return None, scored(self.engine.predict(self._model, images), self._model.eval()(x))
@@ -65,14 +65,14 @@ class Plain(_Data):
             stored, self.sizes.evaluation_batch, shuffle=False, workers=workers, device=self.device
         )
 
-    def check(self, given: None) -> Evidence:
+    def check(self, inputs: None) -> Evidence:
         predictions = plain_training.evaluate(self._model, self._loader(self.checked(), 0), self.device)[1]
         scores = torch.cat([self._model(x.to(self.device)) for x, _, _ in self._loader(self.checked(), 0)])
         return scored(predictions.numpy(), scores)
 
     @cached_property
-    def _chosen(self) -> tuple[int, Any]:
-        # On a part of the images: four times all of them would only cost time.
+    def _fastest_loader(self) -> tuple[int, Any]:
+        # Part of the images suffices to choose the number of workers, and saves time.
         part = synthetic_images(max(self.sizes.evaluated // 5, self.sizes.checked), self.sizes.side)
 
         def use(batches: Any) -> None:
@@ -82,7 +82,7 @@ class Plain(_Data):
         return workers, self._loader(self.test, workers)
 
     def measure(self) -> Measured:
-        workers, batches = self._chosen
+        workers, batches = self._fastest_loader
         started = self.clock()
         accuracy, _ = plain_training.evaluate(self._model, batches, self.device)
         notes = {"workers": workers, "accuracy": accuracy}

@@ -1,4 +1,4 @@
-"""Where sides live: each in a process of its own, so that allocator and thread pools are not shared; or here."""
+"""Hosts of the sides: a separate process each, so that allocator and thread pools are not shared, or this process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CLASS = {"plain": "Plain", "ucbench": "Fast"}
 
 @contextmanager
 def scope(kind: Kind, setting: Setting) -> Iterator[None]:
-    """ucbench's arithmetic; for the plain side torch's own, as a script would set it, with as many threads."""
+    """ucbench's numerics; for the plain side torch's defaults, as a script would set them, with as many threads."""
     if kind == "ucbench":
         with deterministic(setting.numerics):
             yield
@@ -38,7 +38,7 @@ def scope(kind: Kind, setting: Setting) -> Iterator[None]:
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """No TF32, in which convolutions of float32 are not those of float32."""
+    """Switch TF32 off, which rounds the inputs of float32 convolutions."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:
@@ -54,18 +54,18 @@ class Here:
         self.kind, self.setting = kind, setting
         self._sides: dict[str, Any] = {}
 
-    def call(self, load: str, method: str, *given: Any) -> Any:
-        """``method`` of the side in module ``load``; ``check`` runs on a side of its own, in float32."""
+    def call(self, load: str, method: str, *inputs: Any) -> Any:
+        """``method`` of the side in module ``load``; ``check`` runs on a new side, in float32."""
         with scope(self.kind, self.setting):
             if method == "check":
                 with full_precision():
-                    return self._made(load, self.setting.exact()).check(*given)
+                    return self._made(load, self.setting.exact()).check(*inputs)
             if load not in self._sides:
                 self._sides[load] = self._made(load, self.setting)
-            return getattr(self._sides[load], method)(*given)
+            return getattr(self._sides[load], method)(*inputs)
 
     def forget(self, load: str) -> None:
-        """Let go of a side's data and worker processes."""
+        """Release a side's data and worker processes."""
         self._sides.pop(load, None)
         gc.collect()
 
@@ -78,7 +78,7 @@ class Here:
 
 
 class Elsewhere:
-    """The same in a process of its own, which idles between calls."""
+    """Runs one kind of side in a separate process, which idles between calls."""
 
     def __init__(self, kind: Kind, setting: Setting) -> None:
         context = multiprocessing.get_context("spawn")
@@ -87,17 +87,17 @@ class Elsewhere:
         self._process.start()
         other.close()
 
-    def call(self, load: str, method: str, *given: Any) -> Any:
+    def call(self, load: str, method: str, *inputs: Any) -> Any:
         """As :meth:`Here.call`.
 
         Raises:
             RuntimeError: with the traceback of the other process, or if it ended.
         """
         try:
-            self._pipe.send((load, method, given))
+            self._pipe.send((load, method, inputs))
             answer, problem = self._pipe.recv()
         except (EOFError, OSError):
-            raise RuntimeError(f"{load}.{method}: the process ended, perhaps for want of memory.") from None
+            raise RuntimeError(f"{load}.{method}: the process ended, perhaps because memory ran out.") from None
         if problem:
             raise RuntimeError(problem)
         return answer
@@ -116,12 +116,12 @@ def _serve(pipe: Any, kind: Kind, setting: Setting) -> None:
     host = Here(kind, setting)
     while True:
         try:
-            load, method, given = pipe.recv()
+            load, method, inputs = pipe.recv()
         except EOFError:
             host.close()
             return
         try:
-            answer = host.forget(load) if method == "forget" else host.call(load, method, *given)
+            answer = host.forget(load) if method == "forget" else host.call(load, method, *inputs)
             pipe.send((answer, ""))
         except Exception:
             pipe.send((None, traceback.format_exc()))

@@ -1,4 +1,4 @@
-"""By how much the peak memory of a run grows with the uint8 images it trains on."""
+"""Growth of a run's peak memory with the uint8 images it trains on."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ print(record["cost"]["peak_memory_mib"])
 
 class Fast(Side):
     def measure(self) -> Measured:
-        """``seconds`` holds the figure: bytes of peak memory that a byte of images costs.
+        """``seconds`` holds the figure: bytes of peak memory per byte of images.
 
-        Two runs, of which the larger has eleven times as many images, in processes of their own: what torch itself and
-        a batch's activations take is in both.
+        Two runs in separate processes, the larger with eleven times as many images. Both include the memory of torch
+        and of a batch's activations, so the difference leaves it out.
         """
         larger, smaller = self.sizes.held, max(20, self.sizes.held // 11)
         peaks = [self._peak(count) for count in (smaller, larger)]

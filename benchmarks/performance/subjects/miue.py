@@ -26,7 +26,7 @@ from ucbench.data.imageset import ImageSet
 from ucbench.plugins.registry import installed
 
 RADIUS = EPSILON / 255
-#: Length of a step over the radius (the released schedule's first), and the network's training.
+#: Length of a step over the radius (the first of the released schedule), and settings of the network's training.
 STEP, TEMPERATURE = 0.025, 0.1
 LR, MOMENTUM, WEIGHT_DECAY = 0.1, 0.9, 1e-4
 
@@ -52,7 +52,7 @@ class _Data(Side):
 
 class Fast(_Data):
     def check(self) -> tuple[Any, Evidence]:
-        """The loss of one batch of features, and its gradient in the images."""
+        """The loss of one batch of features, and its gradient with respect to the images."""
         x, y = sample(self)
         model = self.fresh().to(self.device)
         self.engine.stepper(model, lr=LR)
@@ -70,7 +70,7 @@ class Fast(_Data):
 
 
 class Plain(_Data):
-    def check(self, given: None) -> Evidence:
+    def check(self, inputs: None) -> Evidence:
         x, y = sample(self)
         model = self.fresh().to(self.device).eval()
         x.requires_grad_()
@@ -79,7 +79,7 @@ class Plain(_Data):
         return Evidence({"loss": array(loss), "gradient": array(x.grad)})
 
     @cached_property
-    def _chosen(self) -> tuple[int, Any]:
+    def _fastest_loader(self) -> tuple[int, Any]:
         stored = plain_images.Images(self.train.images, self.train.known_labels, plain_images.to_tensor())
         return plain_images.fastest(
             lambda workers: plain_images.loader(
@@ -106,7 +106,7 @@ class Plain(_Data):
         )
 
     def measure(self) -> Measured:
-        workers, batches = self._chosen
+        workers, batches = self._fastest_loader
         started = self.clock()
         updates = self._round(batches, self.sizes.attack_steps)
         return Measured(self.clock() - started, self.visits(), updates, {"workers": workers})

@@ -1,4 +1,4 @@
-"""How much arithmetic a training step is, and how much the device can do."""
+"""Count the operations of a training step, and measure how many the device can do."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _SIDE = 1024
 
 
 def training_flops(network: nn.Module, batch: Tensor) -> float:
-    """Floating-point operations an image of forward and backward pass, multiply and add counted apart."""
+    """Floating-point operations per image of forward and backward pass; a multiply-add counts as two."""
     with FlopCounterMode(display=False) as counter:
         F.cross_entropy(network(batch), torch.zeros(len(batch), dtype=torch.long)).backward()
     return counter.get_total_flops() / len(batch)
 
 
 def measured_peak(device: torch.device, dtype: torch.dtype, repeats: int = 10) -> float:
-    """Operations a second of the product of two large square matrices, the best of ``repeats``."""
+    """Operations per second of the product of two large square matrices, the best of ``repeats``."""
     side = _SIDES.get(device.type, _SIDE)
     one, other = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     best = float("inf")

@@ -1,4 +1,4 @@
-"""The pictures of ``decoding`` loaded by another run that has the same store."""
+"""Load the images of ``decoding`` in another run with the same store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What both comparisons of Unlearnable Clusters share: data, surrogate, the released procedure, the yardstick."""
+"""Shared by both comparisons of Unlearnable Clusters: data, surrogate, the released procedure and its loss."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RADIUS = EPSILON / 255
 
 
 @cache
-def _lent(side: int, device: torch.device, dtype: torch.dtype) -> Any:
+def _surrogate(side: int, device: torch.device, dtype: torch.dtype) -> Any:
     surrogate = installed().resolve("surrogate", f"efficientnet-lite0:size={side}").build()
     surrogate.to(device, dtype)
     return surrogate
@@ -39,11 +39,11 @@ class Clusters(Side):
 
     @cached_property
     def surrogate(self) -> Any:
-        """EfficientNet-Lite0, which sees the images at their own size."""
-        return _lent(self.sizes.side, self.engine.device, self.engine.dtype)
+        """EfficientNet-Lite0, applied to the images without resizing."""
+        return _surrogate(self.sizes.side, self.engine.device, self.engine.dtype)
 
     def released(self, **options: Any) -> str:
-        """The released procedure as ucbench has it, at these sizes."""
+        """Reference of ucbench's released procedure, at these sizes."""
         sizes = self.sizes
         values = {
             "clusters": sizes.uc_clusters,
@@ -57,11 +57,11 @@ class Clusters(Side):
         return "uc@released:" + ",".join(f"{name}={value}" for name, value in values.items())
 
     def steps(self) -> int:
-        """Of a generator of the released procedure."""
+        """Steps of one generator in the released procedure."""
         return self.sizes.uc_epochs * -(-len(self.train) // self.sizes.uc_batch)
 
     def crafted(self, reference: str, steps: int) -> tuple[Perturbation, float]:
-        """A craft and the seconds of its ``steps`` steps."""
+        """The crafted perturbation, and the seconds of its ``steps`` steps."""
         watch = Stopwatch(self, stop=steps)
         run = crafting(self, watch, self.surrogate, EPSILON)
         made = installed().resolve("poisoner", reference).build().craft(self.train, run)
@@ -69,7 +69,7 @@ class Clusters(Side):
 
     @torch.no_grad()
     def loss(self, made: Perturbation) -> float:
-        """The released loss of the unaugmented images, each with its own cluster's perturbation: mean KL."""
+        """The released loss of the unaugmented images, each with the perturbation of its cluster: mean KL."""
         assert made.index is not None
         goal = torch.from_numpy(np.array(made.state["centres"])).to(self.device).softmax(1)
         targets = torch.from_numpy(np.array(made.state["targets"])).to(self.device)
@@ -77,9 +77,9 @@ class Clusters(Side):
         for rows in np.array_split(np.arange(len(self.train)), -(-len(self.train) // 250)):
             x = torch.from_numpy(self.train.images[rows]).to(self.device).float().div_(255)
             x = (x + torch.from_numpy(made.delta[made.index[rows]]).to(self.device)).clamp_(0, 1)
-            wanted = goal[targets[torch.from_numpy(made.index[rows]).to(self.device)]]
-            said = self.surrogate.features(x).log_softmax(1)
-            total += float(torch.nn.functional.kl_div(said, wanted, reduction="sum"))
+            expected = goal[targets[torch.from_numpy(made.index[rows]).to(self.device)]]
+            predicted = self.surrogate.features(x).log_softmax(1)
+            total += float(torch.nn.functional.kl_div(predicted, expected, reduction="sum"))
         return total / len(self.train)
 
 
@@ -94,7 +94,7 @@ class PlainClusters(Clusters):
 
     @cached_property
     def network(self) -> plain_uc.Surrogate:
-        """A surrogate of its own, in the contiguous layout."""
+        """A separate surrogate, in the contiguous layout."""
         shell = installed().resolve("surrogate", f"efficientnet-lite0:size={self.sizes.side}").build().module()
         network = shell.network.to(memory_format=torch.contiguous_format)
         return plain_uc.Surrogate(network, shell.mean, shell.std).to(self.device)
@@ -107,8 +107,8 @@ class PlainClusters(Clusters):
 
     def procedure(self, batches: Any, clusters: int | None = None, epochs: int | None = None) -> Perturbation:
         """Perturbations of the first ``clusters`` clusters (all by default), one after another."""
-        sizes, found = self.sizes, self.clusters
-        centres = torch.from_numpy(found.centres).to(self.device)
+        sizes, clustering = self.sizes, self.clusters
+        centres = torch.from_numpy(clustering.centres).to(self.device)
         epochs = epochs or sizes.uc_epochs
         deltas = []
         with seeded(5):
@@ -128,34 +128,35 @@ class PlainClusters(Clusters):
                 )
                 deltas.append(array(delta))
         targets = (np.arange(len(centres)) + 1) % len(centres)
-        return Perturbation(np.stack(deltas), found.assignment, {"centres": found.centres, "targets": targets})
+        state = {"centres": clustering.centres, "targets": targets}
+        return Perturbation(np.stack(deltas), clustering.assignment, state)
 
     @cached_property
-    def chosen(self) -> tuple[int, Any]:
+    def fastest_loader(self) -> tuple[int, Any]:
         return plain_images.fastest(
             self.loader, lambda batches: self.procedure(batches, clusters=1, epochs=1), self.sizes.most_workers
         )
 
     def measure(self) -> Measured:
-        workers, batches = self.chosen
+        workers, batches = self.fastest_loader
         started = self.clock()
         made = self.procedure(batches)
         seconds, clusters = self.clock() - started, self.sizes.uc_clusters
         images = clusters * self.sizes.uc_epochs * len(self.train)
         return Measured(seconds, images, clusters * self.steps(), {"workers": workers, "loss": self.loss(made)})
 
-    def check(self, given: dict[str, Any]) -> Evidence:
-        """As :func:`released_evidence`, from the generators given."""
-        noise, weights = torch.from_numpy(given["noise"]).to(self.device), given["weights"]
-        centres = torch.from_numpy(given["centres"]).to(self.device)
+    def check(self, inputs: dict[str, Any]) -> Evidence:
+        """As :func:`released_evidence`, with the same generators."""
+        noise, weights = torch.from_numpy(inputs["noise"]).to(self.device), inputs["weights"]
+        centres = torch.from_numpy(inputs["centres"]).to(self.device)
         count = len(noise)
         losses, deltas = [], []
         batches = self.loader(0, augment=False)
         for k in range(count):
             generator = plain_uc.generator(self.sizes.uc_width, self.sizes.uc_blocks).to(self.device)
             with torch.no_grad():
-                for own, all_of_it in zip(generator.parameters(), weights, strict=True):
-                    own.copy_(torch.from_numpy(np.split(all_of_it, count)[k]).to(self.device))
+                for weight, stacked in zip(generator.parameters(), weights, strict=True):
+                    weight.copy_(torch.from_numpy(np.split(stacked, count)[k]).to(self.device))
             delta, steps = plain_uc.craft(
                 generator, noise[k : k + 1], centres[(k + 1) % count], self.network, batches, self.device,
                 epochs=self.sizes.uc_epochs, steps=self.steps(), radius=RADIUS,
@@ -167,7 +168,7 @@ class PlainClusters(Clusters):
 
 
 def checked(setting: Setting) -> Setting:
-    """Few images, small generators, one pass: what the check crafts with."""
+    """The setting of the check: few images, small generators, one pass."""
     small = replace(
         setting.sizes,
         uc_images=setting.sizes.checked,
@@ -181,7 +182,7 @@ def checked(setting: Setting) -> Setting:
 
 
 def released_evidence(side: Clusters) -> tuple[dict[str, Any], Evidence]:
-    """ucbench's released procedure on unaugmented images: where it starts from, and what comes of it."""
+    """ucbench's released procedure on unaugmented images: its starting point and its results."""
     from ucbench_uc.generator import GeneratorBank
 
     sizes = side.sizes
@@ -191,11 +192,11 @@ def released_evidence(side: Clusters) -> tuple[dict[str, Any], Evidence]:
     with seeded(run.seed("clusters-together-weights")):
         bank = GeneratorBank(noise, sizes.uc_width, sizes.uc_blocks)
     made = installed().resolve("poisoner", side.released(augment="none")).build().craft(side.train, run)
-    given = {
+    inputs = {
         "noise": noise.numpy(),
         "weights": [array(weight) for weight in bank.parameters()],
         "centres": np.array(made.state["centres"]),
     }
     loss = run.notes["loss"]
     losses = {"first loss": loss["first"], "last loss": loss["last"]}
-    return given, Evidence(losses, mostly={"perturbations": made.delta})
+    return inputs, Evidence(losses, mostly={"perturbations": made.delta})

@@ -1,4 +1,4 @@
-"""UC until the loss that the released procedure ends at: as few of ucbench's steps as that takes."""
+"""UC with the fewest ucbench steps that reach the final loss of the released procedure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Fast(uc_steps.Fast):
         return f"uc:clusters={self.sizes.uc_clusters},steps={steps},{self.sizes.uc_craft}"
 
     def aim(self, notes: dict[str, Any]) -> None:
-        """Find the fewest steps whose craft reaches the loss noted by the plain side, or take the most."""
+        """Find the fewest steps that reach the loss of the plain side, or use the largest number."""
         self._wanted = notes["loss"]
         for self._steps in TRIED:
             made, _ = self.crafted(self._reference(self._steps), self._steps)

@@ -10,7 +10,7 @@ from subjects.uc import Clusters, PlainClusters, checked, released_evidence
 
 class Fast(Clusters):
     def check(self) -> tuple[Any, Evidence]:
-        """A small craft from the same generators."""
+        """A small craft with the same generators."""
         return released_evidence(Clusters(checked(self.setting)))
 
     def measure(self) -> Measured:
@@ -21,5 +21,5 @@ class Fast(Clusters):
 
 
 class Plain(PlainClusters):
-    def check(self, given: dict[str, Any]) -> Evidence:
-        return PlainClusters(checked(self.setting)).check(given)
+    def check(self, inputs: dict[str, Any]) -> Evidence:
+        return PlainClusters(checked(self.setting)).check(inputs)

@@ -32,7 +32,7 @@ class _Data(Side):
 
 class Fast(_Data):
     def check(self) -> tuple[Any, Evidence]:
-        """Loss of one step, and its gradients: in double, since batch norm over a small batch magnifies rounding."""
+        """Loss and gradients of one step, in double precision: batch norm over a small batch magnifies rounding."""
         recipe = victim(self.sizes).recipe
         wrapped = normalized(network(self.sizes), "data", self.train).double()
         stepper = self.engine.stepper(wrapped, lr=recipe.lr)
@@ -65,7 +65,7 @@ class Fast(_Data):
 
 
 class Plain(_Data):
-    def check(self, given: None) -> Evidence:
+    def check(self, inputs: None) -> Evidence:
         recipe = victim(self.sizes).recipe
         mean, std = channel_statistics(self.train)
         model = network(self.sizes).to(self.device).double()
@@ -76,7 +76,7 @@ class Plain(_Data):
         return Evidence({"loss": loss, **_gradients(model)})
 
     @cached_property
-    def _chosen(self) -> tuple[int, Any]:
+    def _fastest_loader(self) -> tuple[int, Any]:
         mean, std = (values.tolist() for values in channel_statistics(self.train))
         side = self.sizes.side
         padding = round(PADDING_SHARE * side)
@@ -97,7 +97,7 @@ class Plain(_Data):
         return plain_training.train_epoch(model, optimizer, batches, self.device)
 
     def measure(self) -> Measured:
-        workers, batches = self._chosen
+        workers, batches = self._fastest_loader
         started = self.clock()
         loss, steps = self._epoch(batches)
         return Measured(self.clock() - started, len(self.train), steps, {"workers": workers, "loss": loss})
