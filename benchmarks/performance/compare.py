@@ -1,10 +1,10 @@
-"""ucbench's fast paths beside plain loops, on the same network, batch, data and number of updates.
+"""Compare ucbench's fast paths with plain loops, on the same network, batch, data and number of updates.
 
     python benchmarks/performance/compare.py [SUBJECT ...] [--json FILE] [--repeats 3] [--width 64] ...
 
-Without subjects all are measured. Each side has a process of its own; both are first shown to compute the same, in
-float32; a warm-up is left out; the order alternates from repeat to repeat; medians are compared. ``--tiny`` shows in
-seconds that everything runs, and measures nothing worth reading.
+Without a subject, all are measured. Each side runs in a separate process. First a check in float32 shows that both
+compute the same; then both warm up. The order alternates between repeats, and medians are compared. ``--tiny`` checks
+within seconds that everything runs; its timings mean nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from subjects.hosts import Elsewhere, Here
 from ucbench.numerics import Numerics, environment, resolve
 
 Row = dict[str, Any]
-#: Figures that take long and hardly vary.
+#: Figures measured only once: they take long and hardly vary.
 ONCE = ("memory",)
 #: Least number of starts of the command.
 STARTS = 5
@@ -38,8 +38,8 @@ STARTS = 5
 def compared(subject: Comparison, hosts: dict[str, Any], setting: Setting, repeats: int) -> Row:
     """Check, warm up and measure both sides of one subject."""
     plain, fast = hosts["plain"], hosts["ucbench"]
-    given, evidence = fast.call(subject.module, "check")
-    found = agreement(evidence, plain.call(subject.module, "check", given))
+    inputs, evidence = fast.call(subject.module, "check")
+    comparison = agreement(evidence, plain.call(subject.module, "check", inputs))
     warm = plain.call(subject.module, "measure")
     fast.call(subject.module, "aim", warm.notes)
     fast.call(subject.module, "measure")
@@ -60,7 +60,7 @@ def compared(subject: Comparison, hosts: dict[str, Any], setting: Setting, repea
         "ratio": round(ratio, 3),
         "target": None if target is None else {"at_least": target, "unit": "times as fast"},
         "met": None if target is None else ratio >= target and sides["ucbench"]["notes"].get("reached", True),
-        "agrees": {"yes": found.agrees, "largest_difference": found.largest, "of": found.of},
+        "agrees": {"yes": comparison.agrees, "largest_difference": comparison.largest, "of": comparison.of},
     }
 
 
@@ -95,7 +95,7 @@ def _summary(values: Sequence[Measured]) -> Row:
 
 
 def machine(numerics: Numerics) -> Row:
-    """What it was measured on and with."""
+    """The machine and the software versions of the measurement."""
     versions = {name: _version(name) for name in ("torch", "torchvision", "timm", "numpy", "pillow", "kornia")}
     return {**environment(numerics), "plain_dtype": "float32", "platform": platform.platform(), "versions": versions}
 
@@ -130,16 +130,16 @@ HEAD = """\
 
 
 def compare(names: Sequence[str], setting: Setting, *, repeats: int, apart: bool, report: Callable[[Row], None]) -> Row:
-    """Measure the subjects of these names and print the table as it grows.
+    """Measure the named subjects and print the table row by row.
 
     Args:
-        apart: give each side a process of its own.
-        report: called after every row with all that was found so far.
+        apart: run each side in a separate process.
+        report: called after every row with all results so far.
     """
-    host = Elsewhere if apart else Here
-    hosts = {kind: host(kind, setting) for kind in ("plain", "ucbench")}
+    host_type = Elsewhere if apart else Here
+    hosts = {kind: host_type(kind, setting) for kind in ("plain", "ucbench")}
     rows: list[Row] = []
-    found = {
+    results = {
         "machine": machine(setting.numerics),
         "sizes": dataclasses.asdict(setting.sizes),
         "repeats": repeats,
@@ -154,26 +154,26 @@ def compare(names: Sequence[str], setting: Setting, *, repeats: int, apart: bool
                     row = compared(subject, hosts, setting, repeats)
                 else:
                     row = figured(subject, hosts, repeats)
-            except RuntimeError as problem:  # the others are still worth knowing
+            except RuntimeError as problem:  # measure the other subjects nevertheless
                 row = {"subject": name, "title": subject.title, "problem": str(problem).strip()}
             rows.append({**row, "wall_seconds": round(time.perf_counter() - started, 1)})
             print(line(row), flush=True)
-            report(found)
+            report(results)
     finally:
-        for one in hosts.values():
-            one.close()
-    return found
+        for host in hosts.values():
+            host.close()
+    return results
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("subject", nargs="*", metavar="SUBJECT", help=f"of {', '.join(SUBJECTS)}")
-    parser.add_argument("--json", type=Path, help="file to write all of it to")
+    parser.add_argument("--json", type=Path, help="file for all results")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--tiny", action="store_true", help="smallest sizes, both sides in this process")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--dtype", default="auto", help="ucbench's; plain loops have float32")
-    parser.add_argument("--threads", type=int, help="of both sides; all cores by default")
+    parser.add_argument("--dtype", default="auto", help="of ucbench; plain loops use float32")
+    parser.add_argument("--threads", type=int, help="of each side; all cores by default")
     parser.add_argument("--fast-kernels", action="store_true", help="ucbench without its determinism flag")
     for size in dataclasses.fields(Sizes):
         text = f"{size.metadata['help']} (default: {size.default})".replace("%", "%%")
@@ -189,23 +189,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"no subject {unknown[0]!r}; there are {', '.join(SUBJECTS)}")
     if options.repeats < 1:
         parser.error("--repeats must be at least 1")
-    given = {size.name: getattr(options, size.name) for size in dataclasses.fields(Sizes)}
+    options_given = {size.name: getattr(options, size.name) for size in dataclasses.fields(Sizes)}
     sizes = dataclasses.replace(
-        TINY if options.tiny else Sizes(), **{name: value for name, value in given.items() if value is not None}
+        TINY if options.tiny else Sizes(), **{name: value for name, value in options_given.items() if value is not None}
     )
     numerics = resolve(options.device, options.dtype, options.threads, deterministic=not options.fast_kernels)
     names = options.subject or list(SUBJECTS)
 
-    def report(found: Row) -> None:
+    def report(results: Row) -> None:
         if options.json:
-            options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+            options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
     with tempfile.TemporaryDirectory() as scratch:
         setting = Setting(sizes, numerics, Path(scratch))
-        found = compare(names, setting, repeats=options.repeats, apart=not options.tiny, report=report)
-    here = found["machine"]
+        results = compare(names, setting, repeats=options.repeats, apart=not options.tiny, report=report)
+    here = results["machine"]
     print(f"\n{here['processor']}, {here['device']}, {here['dtype']} (plain: float32), {here['threads']} threads")
-    return 1 if any("problem" in row or not row.get("agrees", {"yes": True})["yes"] for row in found["rows"]) else 0
+    return 1 if any("problem" in row or not row.get("agrees", {"yes": True})["yes"] for row in results["rows"]) else 0
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""What each defense costs: throughput of training under it as a ratio to none, and seconds to prepare 1,000 pictures.
+"""Measure the cost of each defense: training throughput relative to no defense, and seconds per 1,000 prepared images.
 
     python benchmarks/performance/defenses.py [DEFENSE ...] [--json FILE] [--images 512] [--size 32] [--repeats 3]
 
-A machine's speed drifts by more than most defenses cost. So every defense has a training without any beside it, one
-after the other in turn, ``--repeats`` times, after one of each that is left out; the ratio is that of the medians.
-Random pictures; one epoch of ``--victim``; defenses that need a trusted set get one. Nothing else should run.
+A machine's speed drifts by more than most defenses cost. So trainings with the defense alternate with trainings
+without one, ``--repeats`` times, after an uncounted training of each; the ratio compares the medians. The images are
+random, each training is one epoch of ``--victim``, and defenses that need a trusted set get one. Run nothing else.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ HEAD = """\
 
 @dataclass(frozen=True)
 class Row:
-    """A defense beside none: images a second of every repeat of both."""
+    """A defense compared with none: images per second of every repeat of both."""
 
     defense: str
     tier: str
@@ -65,10 +65,10 @@ def random_images(count: int, size: int, seed: int) -> ImageSet:
 
 
 class Trainings:
-    """Trainings of one victim on the same pictures, under no defense or one.
+    """Trainings of one victim on the same images, with at most one defense.
 
     Args:
-        victim: reference of a victim that the engine trains, such as ``resnet18:width=16``; its epochs are set to 1.
+        victim: reference of a victim, such as ``resnet18:width=16``; the engine trains it for one epoch.
     """
 
     def __init__(self, engine: Engine, victim: str, train: ImageSet, trusted: ImageSet) -> None:
@@ -78,14 +78,14 @@ class Trainings:
         self._victim = installed().resolve("victim", f"{victim}{',' if ':' in victim else ':'}epochs=1").build()
 
     def prepared(self, defenses: DefensePipeline) -> tuple[ImageSet, float]:
-        """What is trained on, and the seconds it took to make 1,000 images of it, the second time."""
-        defenses.prepare(self._train, self._run)  # imports what it needs
+        """The prepared training images, and the seconds per 1,000 images of a second preparation."""
+        defenses.prepare(self._train, self._run)  # a first time, to leave imports out
         started = time.perf_counter()
         prepared = defenses.prepare(self._train, self._run)
         return prepared, (time.perf_counter() - started) * 1000 / len(self._train)
 
     def speed(self, defenses: DefensePipeline, images: ImageSet) -> float:
-        """Images a second of one training."""
+        """Images per second of one training."""
         with seeded(0):
             model = self._victim.build(CLASSES, images.size)
         recipe = self._victim.recipe
@@ -95,22 +95,22 @@ class Trainings:
         return result.images_per_second
 
     def beside_none(self, defense: Component, repeats: int) -> Row:
-        """Both in turn, after one of each that is not counted."""
-        record = defense.spec
-        assert isinstance(record, DefenseSpec)
-        none, chain = DefensePipeline([]), DefensePipeline([(str(defense), defense.build())])
-        images, preparing = self.prepared(chain)
+        """Trainings with and without the defense in turn, after an uncounted one of each."""
+        spec = defense.spec
+        assert isinstance(spec, DefenseSpec)
+        none, pipeline = DefensePipeline([]), DefensePipeline([(str(defense), defense.build())])
+        images, preparing = self.prepared(pipeline)
         speeds: tuple[list[float], list[float]] = ([], [])
         for _ in range(1 + repeats):
             speeds[0].append(self.speed(none, self._train))
-            speeds[1].append(self.speed(chain, images))
-        return Row(str(defense), record.tier, speeds[0][1:], speeds[1][1:], preparing)
+            speeds[1].append(self.speed(pipeline, images))
+        return Row(str(defense), spec.tier, speeds[0][1:], speeds[1][1:], preparing)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("defense", nargs="*", help="references; all installed defenses by default")
-    parser.add_argument("--json", type=Path, help="file to write all of it to, after every row")
+    parser.add_argument("--json", type=Path, help="file for all results, written after every row")
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=3)
@@ -124,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     train, trusted = random_images(options.images, options.size, 0), random_images(100, options.size, 1)
     numerics = resolve(options.device, options.dtype, options.threads)
     rows: list[dict[str, object]] = []
-    found = {
+    report = {
         "machine": environment(numerics),
         "victim": options.victim,
         "images": options.images,
@@ -138,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for reference in options.defense or installed().names("defense"):
             try:
                 row = trainings.beside_none(installed().resolve("defense", reference), options.repeats)
-            except (UcbenchError, ValidationError) as error:  # one that must be told something, as where a model lies
+            except (UcbenchError, ValidationError) as error:  # it needs a parameter, such as the path of a model
                 problem = str(error).splitlines()[0]
                 rows.append({"defense": reference, "problem": problem})
                 print(f"| `{reference}` | not measured: {problem} |  |  |  |  |", flush=True)
@@ -146,8 +146,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 rows.append({**asdict(row), "ratio": round(row.ratio, 3)})
                 print(row, flush=True)
             if options.json:
-                options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    print(f"\n{found['machine']['processor']}, {numerics}")
+                options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print(f"\n{report['machine']['processor']}, {numerics}")
     return 0
 
 

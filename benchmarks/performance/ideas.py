@@ -1,10 +1,10 @@
-"""Ways to be faster that ucbench does not take, each beside what it does today: is it worth it on this machine?
+"""Compare possible speed-ups that ucbench does not use with its current code, on this machine.
 
     python benchmarks/performance/ideas.py [IDEA ...] [--repeats 5] [--threads N] [--device auto] [--json FILE]
 
-Both sides start from the same weights and pictures. One step in double shows that they compute the same (``agrees``);
-then follow a warm-up (compilation, where the idea compiles) that is timed apart, and measurements in alternating order
-whose medians are compared. ``--tiny`` shows that everything works.
+Both sides start from the same weights and images. One step in double precision checks that they compute the same
+(``agrees``). A warm-up follows, which includes any compilation and is timed separately. Then the sides are measured in
+alternating order, and their medians are compared. ``--tiny`` checks that everything works.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LR, MOMENTUM = 0.05, 0.9
 
 @dataclass(frozen=True)
 class Scale:
-    """``steps`` of a measurement; ``side`` of the pictures, ``small`` of those of small victims; ``batch`` of both."""
+    """``steps`` per measurement; images of side ``side``, or ``small`` for small victims; ``batch`` of both."""
 
     steps: int = 10
     side: int = 32
@@ -49,12 +49,12 @@ class Scale:
 
 TINY = Scale(steps=1, side=8, small=8, batch=8, victims=2, width=16)
 
-#: Work that is timed; what it returns is compared between the sides.
+#: Work that is timed; its results are compared between the sides.
 Work = Callable[[], Evidence]
 
 
 class Bench:
-    """Pictures and networks, on the device and in the layout that ucbench uses."""
+    """Images and networks, on the device and in the layout that ucbench uses."""
 
     def __init__(self, scale: Scale, numerics: Any, scratch: Path, precision: torch.dtype = torch.float32) -> None:
         self.scale, self.numerics, self.scratch, self.precision = scale, numerics, scratch, precision
@@ -62,7 +62,7 @@ class Bench:
         self.device = self.engine.device
 
     def exact(self) -> Bench:
-        """The same for one step in double, where rounding decides no sign and no unit."""
+        """The same bench for one step in double precision, where rounding decides no sign and no unit."""
         scale, numerics = replace(self.scale, steps=1), replace(self.numerics, dtype="float32")
         return Bench(scale, numerics, self.scratch, torch.float64)
 
@@ -72,7 +72,7 @@ class Bench:
         return x.contiguous(memory_format=torch.channels_last), torch.from_numpy(made.known_labels.copy()).to(x.device)
 
     def network(self, side: int, seed: int = 0) -> nn.Module:
-        """A victim; every ``seed`` has other weights, the same at every call."""
+        """A victim; its weights depend on ``seed`` only."""
         made = network(Sizes(width=self.scale.width, side=side)).to(self.device)
         with seeded(seed), torch.no_grad():
             for weight in made.parameters():
@@ -80,7 +80,7 @@ class Bench:
         return made.to(self.precision, memory_format=torch.channels_last)
 
     def trained(self, step: Callable[[nn.Module, Tensor, Tensor], Tensor] | None = None) -> Work:
-        """Steps of a victim's training; the last loss."""
+        """Training steps of a victim; their last loss is compared."""
         x, y = self.images(self.scale.side)
         model = self.network(self.scale.side)
         stepper = self.engine.stepper(model, lr=LR, momentum=MOMENTUM)
@@ -96,7 +96,7 @@ class Bench:
         return work
 
     def attacked(self, model: nn.Module, chunks: int = 1) -> Work:
-        """Signed steps against a frozen network; the perturbations and the gradient of the first step."""
+        """Signed steps against a frozen network; the perturbations and the first gradient are compared."""
         x, y = self.images(self.scale.side)
 
         def one(part: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -144,7 +144,7 @@ def chunked_attack(bench: Bench) -> tuple[Work, Work]:
 
 
 def fused_step(bench: Bench) -> tuple[Work, Work]:
-    """Step, sign and projection alone, of a batch's gradients."""
+    """Only the step, sign and projection, for the gradients of one batch."""
     x, _ = bench.images(bench.scale.side)
     gradient = torch.randn(x.shape, generator=torch.Generator().manual_seed(0)).to(x)
 
@@ -165,7 +165,7 @@ def fused_step(bench: Bench) -> tuple[Work, Work]:
 
 
 def victims_together(bench: Bench) -> tuple[Work, Work]:
-    """Steps of several small victims (seeds of one cell), one after another, or as one network of stacked weights."""
+    """Steps of several small victims (seeds of one cell), one by one or as one network with stacked weights."""
     from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
     scale = bench.scale
@@ -203,9 +203,9 @@ def victims_together(bench: Bench) -> tuple[Work, Work]:
 
     def together() -> Evidence:
         for _ in range(scale.steps):
-            found, losses = gradients({name: weight.detach() for name, weight in weights.items()}, buffers)
+            slopes, losses = gradients({name: weight.detach() for name, weight in weights.items()}, buffers)
             for name, weight in weights.items():
-                weight.grad = found[name]
+                weight.grad = slopes[name]
             optimizer.step()
         return Evidence({"losses": array(losses)})
 
@@ -239,10 +239,10 @@ IDEAS: dict[str, tuple[str, Callable[[Bench], tuple[Work, Work]]]] = {
 def measured(prepare: Callable[[Bench], tuple[Work, Work]], bench: Bench, repeats: int) -> dict[str, Any]:
     """Seconds of both sides, and whether they agree.
 
-    ``apart`` is the share of values (perturbations, losses) more than a thousandth of the largest apart after all steps
-    in the engine's own precision, where rounding adds up: it says how much an idea would move results.
+    ``apart`` is the share of values (perturbations, losses) that differ by more than a thousandth of the largest value
+    after all steps in the engine's precision. Rounding adds up there, so it shows how much an idea would move results.
     """
-    found = agreement(*(work() for work in prepare(bench.exact())))
+    comparison = agreement(*(work() for work in prepare(bench.exact())))
     today, idea = prepare(bench)
     warm = {}
     outcomes = {}
@@ -264,7 +264,7 @@ def measured(prepare: Callable[[Bench], tuple[Work, Work]], bench: Bench, repeat
         "ratio": medians["today"] / medians["idea"],
         "first_seconds": warm,
         "apart": float((abs(a - b) > 1e-3 * abs(a).max()).mean()),
-        "agrees": {"yes": found.agrees, "largest_difference": found.largest, "of": found.of},
+        "agrees": {"yes": comparison.agrees, "largest_difference": comparison.largest, "of": comparison.of},
     }
 
 
@@ -272,10 +272,10 @@ def _timed(work: Work, bench: Bench) -> tuple[float, Evidence]:
     if bench.device.type == "cuda":
         torch.cuda.synchronize()
     started = time.perf_counter()
-    found = work()
+    evidence = work()
     if bench.device.type == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - started, found
+    return time.perf_counter() - started, evidence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -298,11 +298,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         bench = Bench(TINY if options.tiny else Scale(), numerics, Path(scratch))
         for name in options.idea or IDEAS:
             title, prepare = IDEAS[name]
-            found = rows[name] = measured(prepare, bench, options.repeats)
-            seconds = " | ".join(f"{found['seconds'][side]:.3f}" for side in ("today", "idea"))
-            first = found["first_seconds"]["idea"]
-            agrees = "yes" if found["agrees"]["yes"] else "NO"
-            outcome = f"{found['ratio']:.2f}x | {first:.1f} | {found['apart']:.2%} | {agrees}"
+            row = rows[name] = measured(prepare, bench, options.repeats)
+            seconds = " | ".join(f"{row['seconds'][side]:.3f}" for side in ("today", "idea"))
+            first = row["first_seconds"]["idea"]
+            agrees = "yes" if row["agrees"]["yes"] else "NO"
+            outcome = f"{row['ratio']:.2f}x | {first:.1f} | {row['apart']:.2%} | {agrees}"
             print(f"| {title} | {seconds} | {outcome} |", flush=True)
     if options.json:
         options.json.write_text(json.dumps({"repeats": options.repeats, "rows": rows}, indent=1), encoding="utf-8")

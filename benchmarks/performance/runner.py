@@ -1,9 +1,9 @@
-"""What the runner itself costs: planning, computing and re-walking many tiny cells, and what two workers gain.
+"""Measure the cost of the runner: plan, compute and re-walk many tiny cells, and the gain of two workers.
 
     python benchmarks/performance/runner.py [--cells 10000] [--computed 400] [--workers 2]
 
-The cells are those of ``ucbench.testing``: thirteen pictures and a linear layer. Planning and re-walking
-are done on ``--cells`` of them; the records that re-walking needs are copies of one. Prints JSON.
+The cells are those of ``ucbench.testing``: thirteen images and a linear layer. ``--cells`` of them are planned
+and re-walked; the records that re-walking needs are copies of one record. Prints JSON.
 """
 
 from __future__ import annotations
@@ -28,46 +28,47 @@ from ucbench.session import Session
 from ucbench.store.store import Store
 from ucbench.testing.cells import small_cells, small_registry
 
-#: References are counted too: a clean, a sham and a poisoned cell a seed.
-CELLS_A_SEED = 3
+#: Each seed has a clean, a sham and a poisoned cell, since references count too.
+CELLS_PER_SEED = 3
 
 
 @contextmanager
-def timed(found: dict[str, float], name: str) -> Iterator[None]:
+def timed(measurements: dict[str, float], name: str) -> Iterator[None]:
     started = time.perf_counter()
     yield
-    found[name] = round(time.perf_counter() - started, 3)
+    measurements[name] = round(time.perf_counter() - started, 3)
 
 
 def measure(count: int, computed: int, workers: int, root: Path) -> dict[str, float]:
     """Seconds of each part."""
-    found: dict[str, float] = {}
+    measurements: dict[str, float] = {}
     numerics = resolve("cpu", "float32", 1)
 
     def session(name: str) -> Session:
         return Session(Store(root / name), numerics, Silent(), small_registry())
 
     here = session("planned")
-    with timed(found, "plan_seconds"):
-        many = small_cells("spots", seeds=count // CELLS_A_SEED)
+    with timed(measurements, "plan_seconds"):
+        many = small_cells("spots", seeds=count // CELLS_PER_SEED)
         api.plan_session(many, here)
 
-    some = small_cells("spots", seeds=computed // CELLS_A_SEED)
-    with timed(found, "serial_seconds"):
+    some = small_cells("spots", seeds=computed // CELLS_PER_SEED)
+    with timed(measurements, "serial_seconds"):
         records = run_cells(some, session("serial"), out=root / "out", executor=Serial())
-    with timed(found, "process_seconds"):
+    with timed(measurements, "process_seconds"):
         run_cells(some, session("process"), executor=Processes(ProcessParams(workers=workers)))
-    inside = sum(record["cost"]["train_seconds"] for record in records)
-    found["overhead_milliseconds_a_cell"] = round(1000 * (found["serial_seconds"] - inside) / len(some), 2)
-    found["speed_up_of_workers"] = round(found["serial_seconds"] / found["process_seconds"], 2)
+    training = sum(record["cost"]["train_seconds"] for record in records)
+    serial, process = measurements["serial_seconds"], measurements["process_seconds"]
+    measurements["overhead_milliseconds_a_cell"] = round(1000 * (serial - training) / len(some), 2)
+    measurements["speed_up_of_workers"] = round(serial / process, 2)
 
     walked = session("walked")
     for cell in many:
         task = task_of(cell, walked)
         write_record(root / "walk", {**records[0], "cell": task.key, "request": cell.describe()})
-    with timed(found, "rewalk_seconds"):
+    with timed(measurements, "rewalk_seconds"):
         run_cells(many, walked, out=root / "walk")
-    return {"cells": len(many), "computed_cells": len(some), "workers": workers, **found}
+    return {"cells": len(many), "computed_cells": len(some), "workers": workers, **measurements}
 
 
 def main() -> None:
@@ -77,8 +78,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(options.cells, options.computed, options.workers, Path(folder))
-    print(json.dumps({"cpu": cpu_name(), **found}, indent=2))
+        measurements = measure(options.cells, options.computed, options.workers, Path(folder))
+    print(json.dumps({"cpu": cpu_name(), **measurements}, indent=2))
 
 
 if __name__ == "__main__":
