@@ -45,6 +45,7 @@ from .errors import UcbenchError as UcbenchError
 from .errors import UsageError as UsageError
 from .errors import did_you_mean as did_you_mean
 from .exploit.labels import LabelRun as LabelRun
+from .exploit.pretrained import PretrainedClassifier as PretrainedClassifier
 from .leaderboard.entries import Entry as Entry
 from .leaderboard.layout import HEADERS as HEADERS
 from .leaderboard.layout import sections as sections
@@ -110,6 +111,9 @@ from .training.recipe import QUICK_RECIPE as QUICK_RECIPE
 from .training.recipe import Recipe as Recipe
 from .training.recipe import cosine as cosine
 from .training.recipe import learning_rate as learning_rate
+from .training.weights import Weights as Weights
+from .training.weights import load_weights as load_weights
+from .training.weights import read_weights as read_weights
 
 __version__: str
 __all__: list[str]

@@ -12,6 +12,9 @@ from ucbench import PAPER_RECIPES, QUICK_RECIPE, DataError, Params, Recipe, sha2
 
 _EMBEDDED = "efficientnet-lite0"
 
+#: What keys and records call weights that were not trained.
+RANDOM_WEIGHTS = "random weights, for tests of the plumbing"
+
 
 class VictimParams(Recipe):
     """The recipe alone, with the literature's recipes as presets."""
@@ -128,7 +131,12 @@ class TimmSurrogateParams(Params):
     argument: ClassVar[str | None] = "model"
 
     model: str = Field(description="timm's name with the tag of the weights: resnet50.tv_in1k")
-    checkpoint: Path | None = Field(None, description="a local file of weights, safetensors or torch's own")
+    checkpoint: Path | None = Field(
+        None, description="a local file of weights, safetensors or torch's own, or a training checkpoint that has them"
+    )
+    weights: Literal["trained", "random"] = Field(
+        "trained", description=f"trained, or random for a name without tag: {RANDOM_WEIGHTS}"
+    )
     size: int | None = Field(
         None,
         ge=8,
@@ -142,18 +150,23 @@ class TimmSurrogateParams(Params):
 
     @model_validator(mode="after")
     def _weights_are_named(self) -> Self:
-        if self.checkpoint is None and "." not in self.model:
+        if self.weights == "random":
+            if self.checkpoint is not None or "." in self.model:
+                raise ValueError("weights=random goes with a name without tag or checkpoint: both mean trained weights")
+        elif self.checkpoint is None and "." not in self.model:
             raise ValueError(
                 f"{self.model!r} leaves open which weights to use: add their tag, as in resnet50.tv_in1k"
-                f" (timm.list_pretrained({self.model + '.*'!r}) lists them), or give checkpoint=PATH"
+                f" (timm.list_pretrained({self.model + '.*'!r}) lists them), or give checkpoint=PATH or weights=random"
             )
         return self
 
     def identity(self) -> dict[str, Any]:
-        """``model`` and ``size``, and for a checkpoint the SHA-256 of the file."""
-        values = self.model_dump(mode="json", exclude={"checkpoint"})
+        """``model`` and ``size``; as ``weights`` a checkpoint's SHA-256, or that they are random."""
+        values = self.model_dump(mode="json", exclude={"checkpoint", "weights"})
         if self.checkpoint is not None:
             values["weights"] = sha256_of(self.checkpoint)
+        elif self.weights == "random":
+            values["weights"] = RANDOM_WEIGHTS
         return values
 
 

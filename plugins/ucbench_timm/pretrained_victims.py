@@ -6,67 +6,14 @@ a perturbation meets the very features it was made against. With another ``backb
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any, Self
+from typing import Any
 
-import torch
 from timm.models import group_parameters
-from torch import Tensor, nn
+from torch import nn
 
-from ucbench import FrozenNetwork, UsageError
+from ucbench import PretrainedClassifier, UsageError
 from ucbench_timm.params import EfficientNetLite0Params, FineTuneParams, LinearProbeParams, PretrainedVictimParams
 from ucbench_timm.surrogates import EfficientNetLite0, TimmSurrogate
-
-
-class PretrainedClassifier(nn.Module):
-    """A surrogate's network under a fresh linear classifier: images ``[B, 3, H, W]`` in [0, 1] to logits ``[B, K]``.
-
-    The network resizes and normalises images itself. At first all of it but the classifier is frozen: no
-    gradients reach its weights, and it stays in eval mode while the classifier trains, so that neither its batch-norm
-    statistics move nor those of the batch enter. Gradients reach the images all the same.
-
-    Args:
-        pretrained: the network, which is changed: its classifier is dropped.
-        classes: K.
-        size: height and width of an image, on which the features are counted.
-    """
-
-    def __init__(self, pretrained: FrozenNetwork, classes: int, size: tuple[int, int]) -> None:
-        super().__init__()
-        pretrained.network.reset_classifier(0)
-        self.pretrained = pretrained
-        self._frozen: list[nn.Module] = [pretrained]
-        with torch.no_grad():
-            width = self.features(torch.zeros(1, 3, *size)).shape[1]
-        self.head = nn.Linear(width, classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.features(x))
-        return logits
-
-    def features(self, x: Tensor) -> Tensor:
-        """The classifier's input ``[B, D]``."""
-        # Not pretrained.features(), which sets its own precision: this network runs in the engine's.
-        return self.pretrained.penultimate(self.pretrained.prepare(x))
-
-    def thaw(self, but: Collection[nn.Parameter] = ()) -> None:
-        """Let all weights learn but these; a module without any that learns stays in eval mode."""
-        self.requires_grad_(True)
-        for weight in but:
-            weight.requires_grad_(False)
-        self._frozen = [module for module in self.pretrained.modules() if _learns_nothing(module)]
-        self.train(self.training)
-
-    def train(self, mode: bool = True) -> Self:
-        super().train(mode)
-        for module in self._frozen:
-            module.eval()
-        return self
-
-
-def _learns_nothing(module: nn.Module) -> bool:
-    weights = list(module.parameters())
-    return bool(weights) and not any(weight.requires_grad for weight in weights)
 
 
 class LinearProbe:
@@ -120,7 +67,9 @@ class FineTune:
 def _classifier(params: PretrainedVictimParams, classes: int, size: tuple[int, int]) -> PretrainedClassifier:
     chosen = params.surrogate()
     surrogate = EfficientNetLite0(chosen) if isinstance(chosen, EfficientNetLite0Params) else TimmSurrogate(chosen)
-    return PretrainedClassifier(surrogate.module(), classes, size)
+    pretrained = surrogate.module()
+    pretrained.network.reset_classifier(0)
+    return PretrainedClassifier(pretrained, classes, size)
 
 
 def _stages(network: Any, name: str) -> list[list[nn.Parameter]]:

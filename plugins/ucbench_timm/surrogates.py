@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -13,9 +14,20 @@ from numpy.typing import NDArray
 from timm.models import get_pretrained_cfg_value
 from torch import Tensor, nn
 
-from ucbench import DataError, FrozenNetwork, ImageSet, NetworkSurrogate, Normalized, UsageError, normalized, seeded
-from ucbench_timm.checkpoints import State, load_by_name, load_by_position, read_state
+from ucbench import (
+    DataError,
+    FrozenNetwork,
+    ImageSet,
+    NetworkSurrogate,
+    Normalized,
+    UsageError,
+    load_weights,
+    normalized,
+    read_weights,
+    seeded,
+)
 from ucbench_timm.params import (
+    RANDOM_WEIGHTS,
     EfficientNetLite0Params,
     TimmSurrogateParams,
     TrainedParams,
@@ -26,6 +38,8 @@ from ucbench_timm.victims import ResNet18, check_name, create, resnet
 
 if TYPE_CHECKING:
     from ucbench import Run
+
+_log = logging.getLogger(__name__)
 
 #: Longest side, in pixels, below which ``features=auto`` takes features of two depths.
 TINY = 16
@@ -53,11 +67,26 @@ class EfficientNetLite0(NetworkSurrogate):
     def __init__(self, params: EfficientNetLite0Params) -> None:
         network = timm.create_model("tf_efficientnet_lite0")
         weights = efficientnet_lite0_file()
-        load_by_position(network, read_state(weights), str(weights))
+        load_by_position(network, read_weights(weights).tensors, str(weights))
         half = (0.5, 0.5, 0.5)
         size = None if params.size is None else (params.size, params.size)
         kind = {"penultimate": _ScaledNetwork, "levels": _LevelsNetwork, "auto": _AutoNetwork}[params.features]
         super().__init__(kind(network, mean=half, std=half, size=size))
+
+
+def load_by_position(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Load tensors that stand in the network's order under other names.
+
+    Raises:
+        DataError: if their number differs, or any shape.
+    """
+    places = network.state_dict()
+    if len(tensors) != len(places):
+        raise DataError(f"{source} does not fit: it holds {len(tensors)} tensors, the network {len(places)}.")
+    for (place, old), (name, new) in zip(places.items(), tensors.items(), strict=True):
+        if old.shape != new.shape:
+            raise DataError(f"{source} does not fit: {name} is {list(new.shape)}, but {place} is {list(old.shape)}.")
+    network.load_state_dict(dict(zip(places, tensors.values(), strict=True)))
 
 
 class _ScaledNetwork(TimmNetwork):
@@ -95,7 +124,7 @@ class _AutoNetwork(_LevelsNetwork):
 
 
 class TimmSurrogate(NetworkSurrogate):
-    """A pretrained model of timm, or a model of timm with the weights of a local checkpoint.
+    """A pretrained model of timm, or a model of timm with a local checkpoint's weights or, on request, random ones.
 
     Normalisation, interpolation and (without ``size``) the input's size are those of the model's own
     configuration. Whole images are resized, not cropped. A checkpoint may have any number of classes, or no
@@ -112,12 +141,18 @@ class TimmSurrogate(NetworkSurrogate):
         check_name(params.model)
         native: Any = get_pretrained_cfg_value(params.model, "input_size")
         height, width = (params.size, params.size) if params.size else native[1:]
-        if params.checkpoint is None:
+        note = ""
+        if params.weights == "random":
+            note = RANDOM_WEIGHTS
+            _log.warning("timm:%s has %s.", params.model, note)
+            with seeded(0):
+                network = create(params.model, (height, width))
+        elif params.checkpoint is None:
             network = _with_timms_weights(params.model, (height, width))
         else:
-            state = read_state(params.checkpoint)
-            network = create(params.model, (height, width), num_classes=_classes(params.model, state))
-            load_by_name(network, state, f"{params.checkpoint} ({params.model} at {height}x{width} pixels)")
+            tensors, note = read_weights(params.checkpoint)
+            network = create(params.model, (height, width), num_classes=_classes(params.model, tensors))
+            load_weights(network, tensors, f"{params.checkpoint} ({params.model} at {height}x{width} pixels)")
         self._classes = network.num_classes
         config = network.pretrained_cfg
         self.adopt(
@@ -127,6 +162,7 @@ class TimmSurrogate(NetworkSurrogate):
                 std=config["std"],
                 size=(height, width),
                 mode="bilinear" if config["interpolation"] == "bilinear" else "bicubic",
+                note=note,
             )
         )
 
@@ -152,11 +188,11 @@ def _with_timms_weights(name: str, size: tuple[int, int]) -> Any:
         ) from error
 
 
-def _classes(name: str, state: State) -> int:
+def _classes(name: str, tensors: Mapping[str, Tensor]) -> int:
     """The number of classes of the checkpoint's classifier; 0 if it has none."""
     classifier = get_pretrained_cfg_value(name, "classifier") or ""
     first = classifier if isinstance(classifier, str) else classifier[0]
-    weight = state.get(f"{first}.weight")
+    weight = tensors.get(f"{first}.weight")
     return 0 if weight is None else len(weight)
 
 

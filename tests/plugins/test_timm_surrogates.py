@@ -26,8 +26,8 @@ from ucbench.store.keys import sha256_of
 from ucbench.testing import sample_images
 from ucbench.training.determinism import seeded
 from ucbench.training.engine import Engine
+from ucbench.training.weights import read_weights
 from ucbench_timm import surrogates, ucbench_surrogates
-from ucbench_timm.checkpoints import load_by_position, read_state
 from ucbench_timm.params import (
     EfficientNetLite0Params,
     TimmSurrogateParams,
@@ -35,7 +35,13 @@ from ucbench_timm.params import (
     UntrainedParams,
     efficientnet_lite0_file,
 )
-from ucbench_timm.surrogates import EfficientNetLite0, TimmSurrogate, TrainedSurrogate, UntrainedResNet18
+from ucbench_timm.surrogates import (
+    EfficientNetLite0,
+    TimmSurrogate,
+    TrainedSurrogate,
+    UntrainedResNet18,
+    load_by_position,
+)
 from ucbench_timm.victims import ResNet18
 
 MODEL = "test_efficientnet"  # timm's own miniature, 160 px
@@ -94,7 +100,7 @@ def test_lite0_preprocessing_is_bicubic_and_centred_at_one_half(lite0):
     # At the input's own size nothing is resized: what is left is timm's network on normalised pixels.
     x = torch.rand(2, 3, 96, 96, generator=torch.Generator().manual_seed(0))
     network = timm.create_model("tf_efficientnet_lite0").eval()
-    state = read_state(efficientnet_lite0_file())
+    state = read_weights(efficientnet_lite0_file()).tensors
     network.load_state_dict(dict(zip(network.state_dict(), state.values(), strict=True)))
     with torch.no_grad():
         torch.testing.assert_close(lite0.logits(x), network(2 * x - 1), rtol=1e-4, atol=1e-4)
@@ -203,26 +209,6 @@ def test_timm_surrogate_refuses_a_checkpoint_of_another_model(network, tmp_path)
         timm_surrogate(tmp_path / "weights.pt")
 
 
-class Malicious:
-    def __reduce__(self):
-        return (os.system, ("true",))
-
-
-@pytest.mark.parametrize("content", [Malicious(), [torch.zeros(1)], {"weight": "text"}])
-def test_read_state_refuses_files_with_more_than_tensors(content, tmp_path):
-    torch.save(content, tmp_path / "weights.pt")
-    with pytest.raises(DataError, match=r"weights\.pt"):
-        read_state(tmp_path / "weights.pt")
-
-
-@pytest.mark.parametrize("name", ["missing.pt", "noise.pt", "noise.safetensors"])
-def test_read_state_names_an_unreadable_file(name, tmp_path):
-    if name.startswith("noise"):
-        (tmp_path / name).write_bytes(b"no weights in here")
-    with pytest.raises(DataError, match=re.escape(name)):
-        read_state(tmp_path / name)
-
-
 def test_timm_surrogate_unknown_names_suggest_the_nearest(tmp_path):
     with pytest.raises(UsageError, match=r"no model 'resnt18'.*'resnet18'"):
         timm_surrogate(tmp_path / "weights.pt", "resnt18")
@@ -244,6 +230,19 @@ def test_timm_surrogate_raises_on_unavailable_weights(monkeypatch):
 def test_timm_params_require_a_weight_tag_or_checkpoint():
     with pytest.raises(UsageError, match=r"'resnet18' leaves open which weights.*checkpoint=PATH"):
         TimmSurrogateParams.resolve("surrogate 'timm'", argument="resnet18")
+
+
+@pytest.mark.parametrize("options", [{"checkpoint": "weights.pt"}, {"model": "resnet18.tv_in1k"}])
+def test_timm_params_refuse_random_weights_with_trained_ones(options):
+    with pytest.raises(UsageError, match="weights=random goes with a name without tag or checkpoint"):
+        TimmSurrogateParams.resolve("surrogate 'timm'", options={"model": "resnet18", "weights": "random", **options})
+
+
+def test_timm_surrogate_random_weights_are_one_network_and_named(images):
+    params = TimmSurrogateParams(model=MODEL, weights="random", size=32)
+    first, again = TimmSurrogate(params), TimmSurrogate(params)
+    assert torch.equal(first.features(images), again.features(images))
+    assert first.module().note == params.identity()["weights"] == "random weights, for tests of the plumbing"
 
 
 # Identity

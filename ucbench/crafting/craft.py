@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ucbench.crafting.clustering import clusters_of, predict_classes
+from ucbench.crafting.frozen import NetworkSurrogate
 from ucbench.crafting.poisoner import Checkpoint, CraftRun, Perturbation
 from ucbench.crafting.release import Release, make_release, materialise
 from ucbench.crafting.surrogate import Surrogate, open_surrogate
@@ -139,7 +140,7 @@ def _craft_run(
         # A protector with a model's labels has no original ones to train a surrogate with.
         train = images if craft.labels.model is None else labelled
         surrogate = open_surrogate(craft.surrogate, craft.drawn_seed, train, session)
-    return CraftRun(
+    run = CraftRun(
         session.engine,
         craft.drawn_seed,
         session.progress,
@@ -147,6 +148,9 @@ def _craft_run(
         surrogate=surrogate,
         checkpoint=checkpoint,
     )
+    if isinstance(surrogate, NetworkSurrogate) and (note := surrogate.module().note):
+        run.note("surrogate_weights", note)
+    return run
 
 
 def _transform(

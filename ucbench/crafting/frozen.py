@@ -25,6 +25,7 @@ class FrozenNetwork(nn.Module):
         size: height and width, in pixels, to which whole images are resized; None leaves them as they are. Results of
             resizing are not rounded to 8 bits, so that every pixel has a gradient.
         mode: interpolation.
+        note: what a reader of a record should know of the weights, as of :class:`ucbench.Weights`; empty if nothing.
 
     Attributes:
         dtype: float32, or bfloat16 to run the layers in autocast; pixels and results are float32 throughout.
@@ -41,12 +42,13 @@ class FrozenNetwork(nn.Module):
         std: Sequence[float] | Tensor,
         size: tuple[int, int] | None = None,
         mode: Mode = "bicubic",
+        note: str = "",
     ) -> None:
         super().__init__()
         self.network: Any = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32).reshape(1, 3, 1, 1))
         self.register_buffer("std", torch.as_tensor(std, dtype=torch.float32).reshape(1, 3, 1, 1))
-        self.size, self.mode = size, mode
+        self.size, self.mode, self.note = size, mode, note
         self.dtype = torch.float32
 
     def forward(self, x: Tensor) -> Tensor:
