@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ucbench import ImageSet, NetworkSurrogate, UsageError, agreement, cluster, predict_classes
-from ucbench_openclip.loading import load_clip
+from ucbench_openclip.loading import LoadedClip, load_clip
 from ucbench_openclip.surrogate import FrozenClip, class_embeddings
 
 if TYPE_CHECKING:
     from ucbench import LabelRun
-    from ucbench_openclip.params import CoarseByNameParams, ZeroShotParams
+    from ucbench_openclip.params import ClipParams, CoarseByNameParams, ZeroShotParams
 
 #: Images annotated between two reports of progress.
 BLOCK = 1000
@@ -45,7 +45,7 @@ class ZeroShot:
             UsageError: as :func:`ucbench_openclip.loading.load_clip`.
             DataError: likewise.
         """
-        network = FrozenClip(load_clip(self.params)).to(run.device)
+        network = FrozenClip(_opened(self.params, run)).to(run.device)
         network.name_classes(clean.classes, self.params.templates)
         clip = NetworkSurrogate(network)
         clip.to(run.device, run.engine.dtype)
@@ -58,6 +58,13 @@ class ZeroShot:
         run.note("labels_kept", _percent(now == before))
         run.note("classes_without_images", len(clean.classes) - len(np.unique(labels)))
         return published.with_labels(labels, clean.classes), test
+
+
+def _opened(params: ClipParams, run: LabelRun) -> LoadedClip:
+    clip = load_clip(params)
+    if clip.note:
+        run.note("clip_weights", clip.note)
+    return clip
 
 
 def annotate(clip: NetworkSurrogate, images: ImageSet, run: LabelRun, text: str) -> NDArray[np.int64]:
@@ -93,7 +100,7 @@ class CoarseByName:
             DataError: likewise.
         """
         wanted, classes = self.params.groups, clean.classes
-        clip = load_clip(self.params)
+        clip = _opened(self.params, run)
         clip.model.to(run.device)
         texts = class_embeddings(clip, classes, self.params.templates).cpu()
         different = len(np.unique(texts.numpy(), axis=0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import pickle
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,10 +12,14 @@ from typing import Any, NamedTuple
 import open_clip
 import torch
 import torch.nn.functional as F
+from open_clip.convert import convert_state_dict
+from open_clip.model import convert_to_custom_text_state_dict, resize_pos_embed, resize_text_pos_embed
 from torch import Tensor, nn
 
-from ucbench import DataError, Mode, UsageError, did_you_mean, seeded
-from ucbench_openclip.params import ClipParams, config_beside, read_config
+from ucbench import DataError, Mode, UsageError, did_you_mean, load_weights, read_weights, seeded
+from ucbench_openclip.params import RANDOM_WEIGHTS, ClipParams, config_beside, read_config
+
+_log = logging.getLogger(__name__)
 
 #: Pixels to which the residual towers' last feature map has one cell a side.
 STRIDE = 32
@@ -32,6 +35,7 @@ class LoadedClip(NamedTuple):
         std: likewise.
         size: height and width of the input in pixels.
         mode: how images are resized to it.
+        note: what a record says of the weights; empty for plain ones.
     """
 
     model: Any
@@ -40,10 +44,13 @@ class LoadedClip(NamedTuple):
     std: Sequence[float]
     size: tuple[int, int]
     mode: Mode
+    note: str
 
 
 def load_clip(params: ClipParams) -> LoadedClip:
     """Build the model that ``params`` name and load its weights strictly; no code from files is run.
+
+    Checkpoints of trainings are unwrapped as :func:`ucbench.read_weights` says.
 
     With a tag, activation and normalisation are the tag's: ``RN50/openai`` computes with QuickGELU, as its weights were
     trained, and is the same model as ``RN50-quickgelu/openai``. (open_clip itself follows the architecture's name and
@@ -55,24 +62,43 @@ def load_clip(params: ClipParams) -> LoadedClip:
             tower does not take.
         DataError: if a file cannot be read or does not fit.
     """
-    tag = _check_names(params)
-    weights = params.checkpoint or _fetched(params, tag)
-    if not weights.is_file():
-        raise DataError(f"Cannot read the weights {weights}: there is no such file.")
+    tag, file = _check_names(params), weights_file(params)
     if params.architecture is not None:
         place = params.architecture
     else:
-        read_config(weights)
-        place = f"local-dir:{weights.parent}"
-    source = f"{weights} ({params.clip or config_beside(weights).name})"
-    with seeded(0), _quietly():  # the initial weights, all of them overwritten
+        assert file is not None
+        read_config(file)
+        place = f"local-dir:{file.parent}"
+    source = f"openclip:{params.clip}" if file is None else f"{file} ({params.clip or config_beside(file).name})"
+    with seeded(0):  # the initial weights, all of them overwritten unless random ones are requested
         model = _built(place, tag, source, params.size)
-        _load(model, weights, source)
+    if file is None:
+        note = RANDOM_WEIGHTS
+        _log.warning("%s has %s.", source, note)
+    else:
+        note = _load(model, file, source)
+    with _quietly():
         size = at_size(model.visual, params.size)
     config = model.visual.preprocess_cfg
     mode: Mode = "bilinear" if config["interpolation"] == "bilinear" else "bicubic"
     model.eval().requires_grad_(False)
-    return LoadedClip(model, place, config["mean"], config["std"], size, mode)
+    return LoadedClip(model, place, config["mean"], config["std"], size, mode, note)
+
+
+def weights_file(params: ClipParams) -> Path | None:
+    """The file of the weights that ``params`` name, fetched if necessary; None for random ones.
+
+    Raises:
+        UsageError: for a name that open_clip does not know, or weights that cannot be fetched.
+        DataError: if there is no such file.
+    """
+    tag = _check_names(params)
+    if params.weights == "random":
+        return None
+    file = params.checkpoint or _fetched(params, tag)
+    if not file.is_file():
+        raise DataError(f"Cannot read the weights {file}: there is no such file.")
+    return file
 
 
 def at_size(visual: Any, size: int | None) -> tuple[int, int]:
@@ -142,9 +168,9 @@ def _check_names(params: ClipParams) -> Mapping[str, Any]:
             f"{did_you_mean(architecture, known)} open_clip.list_models() lists what it has."
         )
     if tag is None:
-        assert params.checkpoint is not None
-        beside = config_beside(params.checkpoint)
-        if beside.is_file():
+        beside = params.checkpoint and config_beside(params.checkpoint)
+        if beside and beside.is_file():
+            assert params.checkpoint is not None
             raise UsageError(
                 f"Both {architecture!r} and {beside} describe {params.checkpoint.name}. Leave the architecture out to"
                 f" follow the file, or add the tag whose normalisation the weights want: {architecture}/TAG."
@@ -162,7 +188,8 @@ def _check_names(params: ClipParams) -> Mapping[str, Any]:
 
 def _fetched(params: ClipParams, tag: Mapping[str, Any]) -> Path:
     try:
-        return Path(open_clip.download_pretrained(tag))
+        with _quietly():
+            return Path(open_clip.download_pretrained(tag))
     except Exception as error:  # the hub's client, urllib and open_clip each raise their own
         where = f"https://huggingface.co/{tag['hf_hub'].rstrip('/')}" if tag.get("hf_hub") else tag.get("url")
         raise UsageError(
@@ -176,29 +203,52 @@ def _built(place: str, tag: Mapping[str, Any], source: str, size: int | None) ->
         tower = open_clip.get_model_config(place)["vision_cfg"]
         # Only open_clip's own transformer is built at another size: its positions are resized while they are loaded.
         transformer = "timm_model_name" not in tower and not isinstance(tower.get("layers"), list)
-        return open_clip.create_model(
-            place,
-            load_weights=False,
-            pretrained_text=False,
-            force_quick_gelu=bool(tag.get("quick_gelu")),
-            force_image_size=size if transformer else None,
-            force_preprocess_cfg={key: tag[key] for key in ("mean", "std", "interpolation") if key in tag},
-        )
+        with _quietly():
+            return open_clip.create_model(
+                place,
+                load_weights=False,
+                pretrained_text=False,
+                force_quick_gelu=bool(tag.get("quick_gelu")),
+                force_image_size=size if transformer else None,
+                force_preprocess_cfg={key: tag[key] for key in ("mean", "std", "interpolation") if key in tag},
+            )
     except Exception as error:  # whatever a wrong configuration leads to
         raise DataError(f"open_clip cannot build the model of {source} ({_reason(error)}).") from error
 
 
-def _load(model: nn.Module, weights: Path, source: str) -> None:
+def _load(model: nn.Module, file: Path, source: str) -> str:
+    """Load the weights; returns the note of :func:`ucbench.read_weights`."""
+    note = ""
     try:
-        open_clip.load_checkpoint(model, str(weights), strict=True, weights_only=True)
-    except Exception as error:  # torch, safetensors and open_clip each raise their own
-        # torch's own text would have the reader run the file's code.
-        unpickled = isinstance(error, pickle.UnpicklingError)
-        reason = "it is not a file of weights, or holds more than tensors" if unpickled else _reason(error)
-        raise DataError(
-            f"The weights {source} cannot be loaded ({reason}). Give a .safetensors file, or what"
-            " torch.save(model.state_dict(), FILE) writes, of that architecture."
-        ) from error
+        with _quietly():
+            if file.suffix in (".npz", ".npy"):  # Google's format, which open_clip alone converts
+                open_clip.load_checkpoint(model, str(file))
+                return note
+        tensors, note = read_weights(file)
+        with _quietly():
+            tensors = _converted(model, dict(tensors))
+    except DataError:
+        raise
+    except Exception as error:  # whatever tensors of another model lead to
+        raise DataError(f"The weights {source} do not fit ({_reason(error)}).") from error
+    load_weights(model, tensors, f"The file of weights {source}")
+    return note
+
+
+def _converted(model: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors under the names and in the shapes of ``model``, by the conversions of ``open_clip.load_checkpoint``."""
+    tensors = convert_state_dict(model, tensors)
+    if "positional_embedding" in tensors and not hasattr(model, "positional_embedding"):
+        tensors = convert_to_custom_text_state_dict(tensors)
+    for name in ("logit_scale", "logit_bias"):  # a number in some files, a vector of one in others
+        if name in tensors and (place := getattr(model, name)) is not None:
+            tensors[name] = tensors[name].reshape(place.shape)
+    if model.logit_bias is not None:
+        tensors.setdefault("logit_bias", torch.zeros_like(model.logit_bias))
+    tensors.pop("text.transformer.embeddings.position_ids", None)  # of old versions of transformers
+    resize_pos_embed(tensors, model)
+    resize_text_pos_embed(tensors, model)
+    return tensors
 
 
 def _reason(error: Exception) -> str:

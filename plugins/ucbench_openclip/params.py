@@ -10,12 +10,15 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ucbench import DataError, Params, sha256_of
+from ucbench import QUICK_RECIPE, DataError, Params, Recipe, sha256_of
 
 #: The prompt of Radford et al. (2021), section 3.1.4; it stands for the classes of any set of images.
 SIMPLE = "a photo of a {class}."
 #: Name of the 80 templates that Radford et al. average for ImageNet; open_clip brings them.
 ENSEMBLE = "ensemble"
+
+#: What keys and records call weights that were not trained.
+RANDOM_WEIGHTS = "random weights, for tests of the plumbing"
 
 #: What open_clip calls the description of a model beside its weights.
 CONFIG_NAME = "open_clip_config.json"
@@ -53,7 +56,7 @@ class ClipParams(Params):
     ``ARCH/TAG`` is open_clip's name of an architecture and of weights for it (``open_clip.list_pretrained()`` has
     them). With ``checkpoint`` the weights are the file's. ARCH and TAG then say architecture, activation and
     normalisation; ARCH alone has open_clip's defaults; without either, what ``open_clip_config.json`` in the file's
-    folder describes.
+    folder describes. With ``weights=random``, ARCH alone is built as open_clip initialises it, always from one seed.
     """
 
     argument: ClassVar[str | None] = "clip"
@@ -66,7 +69,14 @@ class ClipParams(Params):
         ),
     )
     checkpoint: Path | None = Field(
-        None, description="a local file of weights in open_clip's format, safetensors or torch's own; none: the tag's"
+        None,
+        description=(
+            "a local file of weights in open_clip's format, safetensors or torch's own, or a training checkpoint that "
+            "has them; none: the tag's"
+        ),
+    )
+    weights: Literal["trained", "random"] = Field(
+        "trained", description=f"trained, or random for ARCH alone: {RANDOM_WEIGHTS}"
     )
     size: int | None = Field(
         None,
@@ -88,9 +98,15 @@ class ClipParams(Params):
 
     @model_validator(mode="after")
     def _weights_are_named(self) -> Self:
-        if self.checkpoint is None and self.tag is None:
+        if self.weights == "random":
+            if self.clip is None or self.checkpoint is not None or self.tag is not None:
+                raise ValueError("weights=random goes with ARCH alone, as in RN50:weights=random")
+        elif self.checkpoint is None and self.tag is None:
             what = "no CLIP is named" if self.clip is None else f"{self.clip!r} leaves open which weights"
-            raise ValueError(f"{what}: write ARCH/TAG, as in RN50/openai, or give checkpoint=FILE")
+            raise ValueError(
+                f"{what}: write ARCH/TAG, as in RN50/openai, or give checkpoint=FILE, or weights=random to test the"
+                " plumbing"
+            )
         return self
 
     @property
@@ -104,12 +120,17 @@ class ClipParams(Params):
         return (self.clip or "").partition("/")[2] or None
 
     def identity(self) -> dict[str, Any]:
-        """All fields but ``checkpoint``; of that the SHA-256, and its description where no architecture is named.
+        """All fields but ``checkpoint`` and ``weights``, and what they amount to.
+
+        ``weights`` is a checkpoint's SHA-256, or says that they are random; ``config`` is the description beside a
+        checkpoint where no architecture is named.
 
         Raises:
             DataError: if one of the files cannot be read.
         """
-        values = self.model_dump(mode="json", exclude={"checkpoint"})
+        values = self.model_dump(mode="json", exclude={"checkpoint", "weights"})
+        if self.weights == "random":
+            values["weights"] = RANDOM_WEIGHTS
         if self.checkpoint is not None:
             values["weights"] = sha256_of(self.checkpoint)
             if self.clip is None:
@@ -126,6 +147,28 @@ class OpenClipParams(ClipParams):
     classes: tuple[str, ...] = Field(
         (), description="class names, separated by /, that scores are for; none: features only"
     )
+
+
+class OpenClipProbeParams(ClipParams, Recipe):
+    """A recipe for one linear layer, with a preset for the image tower below it too.
+
+    The literature's recipes are not presets here: they train from scratch, at rates that would undo the pretraining.
+    The preset ``fine-tune`` has a warm-up, since the first gradients come through a classifier that knows nothing yet,
+    and bounds the gradient's norm, as the preset ``vit`` of the victim ``fine-tune`` does.
+    """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "standard": {},
+        "quick": QUICK_RECIPE,
+        "fine-tune": {"method": "fine-tune", "warmup": 0.1, "clip_norm": 1.0},
+    }
+
+    method: Literal["probe", "fine-tune"] = Field(
+        "probe", description="what learns: the classifier alone (probe), or the image tower too (fine-tune)"
+    )
+    lr: float = Field(0.01, gt=0, description="peak learning rate")
+    weight_decay: float = Field(0.0, ge=0, description="coupled decay of the weights that learn")
+    normalize: Literal["none"] = Field("none", description="always none: the CLIP has its own mean and deviation")
 
 
 class NamedParams(ClipParams):

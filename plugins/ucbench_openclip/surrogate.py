@@ -64,7 +64,7 @@ class FrozenClip(FrozenNetwork):
     text: Tensor | None
 
     def __init__(self, clip: LoadedClip, *, normalize: bool = False) -> None:
-        super().__init__(clip.model, mean=clip.mean, std=clip.std, size=clip.size, mode=clip.mode)
+        super().__init__(clip.model, mean=clip.mean, std=clip.std, size=clip.size, mode=clip.mode, note=clip.note)
         self.register_buffer("text", None)
         self.normalize = normalize
         self._clip = clip

@@ -17,6 +17,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from tiny_clips import TOWERS, config, random_clip, saved
 from torch import Tensor, nn
 
 from ucbench.crafting.surrogate import Surrogate
@@ -24,16 +25,7 @@ from ucbench.errors import DataError, UsageError
 from ucbench.plugins.grammar import parse
 from ucbench.plugins.registry import installed
 from ucbench.testing import check_surrogate
-
-OpenClip = pytest.importorskip("ucbench_openclip.surrogate").OpenClip
-
-TEXT = {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
-TOWERS: dict[str, dict[str, Any]] = {
-    "transformer": {"layers": 2, "width": 32, "head_width": 16, "patch_size": 8, "image_size": 32},
-    "residual": {"layers": [1, 1, 1, 1], "width": 8, "head_width": 32, "image_size": 64},
-    "timm": {"timm_model_name": "test_vit", "timm_pool": "", "timm_proj": "linear", "image_size": 160},
-}
-PREPROCESSING = {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.25, 0.3], "interpolation": "bicubic"}
+from ucbench_openclip.surrogate import OpenClip
 
 
 @pytest.fixture(autouse=True)
@@ -43,26 +35,6 @@ def _no_network(monkeypatch):
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-
-
-def config(tower: str, **further: Any) -> dict[str, Any]:
-    return {"embed_dim": 12, "vision_cfg": dict(TOWERS[tower]), "text_cfg": dict(TEXT), **further}
-
-
-def random_clip(tower: str, **further: Any) -> nn.Module:
-    torch.manual_seed(0)
-    kind = open_clip.CustomTextCLIP if tower == "timm" else open_clip.CLIP
-    return kind(**config(tower, **further)).eval()
-
-
-def saved(folder: Path, tower: str) -> Path:
-    """A random CLIP as open_clip saves one in a folder of its own."""
-    folder.mkdir(exist_ok=True)
-    described = {**config(tower), **({"custom_text": True} if tower == "timm" else {})}
-    content = {"model_cfg": described, "preprocess_cfg": PREPROCESSING}
-    (folder / "open_clip_config.json").write_text(json.dumps(content))
-    save_file(random_clip(tower).state_dict(), folder / "open_clip_model.safetensors")
-    return folder / "open_clip_model.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -277,6 +249,24 @@ def test_architecture_beside_a_configuration_file_is_ambiguous(checkpoints):
         surrogate("openclip:RN50", checkpoint=checkpoints["residual"])
 
 
+# Random weights
+
+
+def test_random_weights_are_one_network_and_named_in_key_and_note(tiny, caplog):
+    first, again = (surrogate("openclip:tiny", weights="random") for _ in range(2))
+    x = unit(random_images(32))
+    assert torch.equal(first.features(x), again.features(x))
+    params = installed().resolve("surrogate", "openclip:tiny:weights=random").params
+    assert params.identity()["weights"] == first.module().note == "random weights, for tests of the plumbing"
+    assert "openclip:tiny has random weights" in caplog.text
+
+
+@pytest.mark.parametrize("reference", ["openclip:weights=random", "openclip:RN50/openai:weights=random"])
+def test_random_weights_are_refused_where_trained_ones_are_named(reference):
+    with pytest.raises(UsageError, match="weights=random goes with ARCH alone"):
+        installed().resolve("surrogate", reference)
+
+
 # Checkpoints
 
 
@@ -291,23 +281,25 @@ def test_training_checkpoints_of_open_clip_are_unwrapped(tiny, tmp_path):
     x = unit(random_images(32))
     nested = surrogate("openclip:tiny", checkpoint=tmp_path / "epoch_3.pt")
     assert torch.equal(nested.features(x), surrogate("openclip:tiny", checkpoint=tiny).features(x))
+    assert nested.module().note == "read from the entry state_dict, without the prefix module."
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda state: {**state, "extra": torch.zeros(1)}, "extra"),
-        (lambda state: {k: v for k, v in state.items() if k != "ln_final.bias"}, r"ln_final\.bias"),
-        (lambda state: {**state, "ln_final.bias": torch.zeros(3)}, r"ln_final\.bias"),
+        (lambda state: {**state, "extra": torch.zeros(1)}, r"\(tiny\) does not fit: .*1 left over \(extra\)"),
+        (lambda state: {k: v for k, v in state.items() if k != "ln_final.bias"}, r"1 missing \(ln_final\.bias\)"),
+        (lambda state: {**state, "ln_final.bias": torch.zeros(3)}, r"another shape \(ln_final\.bias is \[3\]"),
+        (lambda state: {**state, "logit_scale": torch.zeros(3)}, r"\(tiny\) do not fit \(RuntimeError"),
         (lambda state: {**state, "ln_final.bias": Malicious()}, "holds more than tensors"),
-        (lambda state: [1, 2], "AttributeError"),
-        (lambda state: {}, "StopIteration"),
+        (lambda state: [1, 2], "does not map names to tensors"),
     ],
 )
 def test_wrong_checkpoint_raises_data_error(damage, message, tiny, tmp_path):
     torch.save(damage(torch.load(tiny, weights_only=True)), tmp_path / "wrong.pt")
-    with pytest.raises(DataError, match=rf"wrong\.pt \(tiny\) cannot be loaded .*{message}.*Give a \.safetensors"):
+    with pytest.raises(DataError, match=rf"wrong\.pt.*{message}") as error:
         surrogate("openclip:tiny", checkpoint=tmp_path / "wrong.pt")
+    assert str(error.value).isprintable()
 
 
 def test_unreadable_files_are_named(tiny, tmp_path):

@@ -20,9 +20,8 @@ from ucbench.errors import UsageError
 from ucbench.plugins.registry import installed
 from ucbench.testing import check_labeling, make_run
 from ucbench.training.context import Run
-
-labelings = pytest.importorskip("ucbench_openclip.labelings")
-prompts = pytest.importorskip("ucbench_openclip.surrogate").prompts
+from ucbench_openclip import labelings
+from ucbench_openclip.surrogate import prompts
 
 CONFIG: dict[str, Any] = {
     "embed_dim": 12,
