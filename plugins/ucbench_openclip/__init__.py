@@ -1,4 +1,4 @@
-"""CLIP models of open_clip: surrogates, and annotators without training.
+"""CLIP models of open_clip: surrogates, annotators without training, and a victim.
 
 open_clip: Ilharco et al., https://doi.org/10.5281/zenodo.5143773.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ucbench import LabelingSpec, SurrogateSpec, hookimpl
+from ucbench import LabelingSpec, SurrogateSpec, VictimSpec, hookimpl
 
 _CLIP = (
     "A. Radford et al.: Learning Transferable Visual Models From Natural Language Supervision. ICML 2021. "
@@ -25,6 +25,17 @@ def ucbench_surrogates() -> Iterator[SurrogateSpec]:
         paper=_CLIP,
         aliases=("clip",),
         label_access="none",
+    )
+
+
+@hookimpl
+def ucbench_victims() -> Iterator[VictimSpec]:
+    yield VictimSpec(
+        name="openclip-probe",
+        summary="T4: openclip-probe:ARCH/TAG, a linear classifier on a CLIP's image tower, frozen or fine-tuned",
+        load="ucbench_openclip.victim:OpenClipProbe",
+        params="ucbench_openclip.params:OpenClipProbeParams",
+        paper=f"{_CLIP} (its section 3.2)",
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_clips import saved
 
 from ucbench.plugins.grammar import ComponentRef
 from ucbench.plugins.params import Params
@@ -52,30 +53,13 @@ def files(tmp_path_factory) -> Path:
         (home / "parquet").mkdir(exist_ok=True)
         pq.write_table(pa.Table.from_pylist(rows), home / "parquet" / f"{split}-0.parquet")
     save_file(timm.create_model("test_efficientnet", num_classes=7).state_dict(), home / "timm.safetensors")
-    _save_clip(home / "openclip")
+    saved(home / "openclip", "transformer")
     if importlib.util.find_spec("diffusers"):
         _save_denoiser(home / "denoiser")
     # Within half the native budget, which the check also tries.
     changes = np.random.default_rng(0).integers(-4, 5, sample_images().images.shape, dtype=np.int8)
     np.save(home / "release.npy", changes)
     return home
-
-
-def _save_clip(folder: Path) -> None:
-    """A random CLIP in the format of open_clip."""
-    import json
-
-    import open_clip
-    from safetensors.torch import save_file
-
-    config = {
-        "embed_dim": 12,
-        "vision_cfg": {"layers": 1, "width": 32, "head_width": 16, "patch_size": 8, "image_size": 32},
-        "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
-    }
-    folder.mkdir()
-    save_file(open_clip.CLIP(**config).state_dict(), folder / "weights.safetensors")
-    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
 
 
 def _save_denoiser(folder: Path) -> None:
@@ -104,8 +88,8 @@ def reference(request, files) -> ComponentRef | str:
         return ComponentRef(name, argument=str(files / "release.npy"))
     if (kind, name) == ("poisoner", "shuffled"):
         pytest.skip("the core makes it from another poisoner's release; tests/unit/test_stages.py tests it")
-    if (kind, name) in (("surrogate", "openclip"), ("labeling", "zero-shot"), ("labeling", "coarse-by-name")):
-        return ComponentRef(name, options=(("checkpoint", str(files / "openclip" / "weights.safetensors")),))
+    if name in ("openclip", "openclip-probe", "zero-shot", "coarse-by-name"):
+        return ComponentRef(name, options=(("checkpoint", str(files / "openclip" / "open_clip_model.safetensors")),))
     if (kind, name) == ("defense", "diffusion-purify"):
         if not (files / "denoiser").exists():
             pytest.skip(f"{kind} {name} needs diffusers")

@@ -19,7 +19,7 @@ from ucbench.errors import UsageError
 from ucbench.numerics import Numerics
 from ucbench.plugins.registry import installed
 from ucbench.progress import Silent
-from ucbench.testing import sample_images
+from ucbench.testing import make_run, sample_images
 from ucbench.training.engine import Engine
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "train_small_clip.py"
@@ -35,7 +35,7 @@ def script():
     del sys.modules[spec.name]
 
 
-def test_saved_model_is_a_surrogate_and_lists_kept_out_images(script, tmp_path):
+def test_saved_model_serves_every_component_and_lists_kept_out_images(script, tmp_path):
     options = "digits:validation=0.2,test_per_class=5 OUT --keep-out 70 --subset-seed 3 --batch 200 --epochs 1"
     small = "--size 32 --width 8 --threads 1"
     result = CliRunner().invoke(script.main, f"{options} {small}".replace("OUT", str(tmp_path)))
@@ -56,6 +56,12 @@ def test_saved_model_is_a_surrogate_and_lists_kept_out_images(script, tmp_path):
     images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     surrogate = installed().resolve("surrogate", f"openclip:checkpoint='{path}'").build()
     assert surrogate.features(images).shape == (2, 128)
+    victim = installed().resolve("victim", f"openclip-probe:checkpoint='{path}'").build()
+    assert victim.build(10, (8, 8))(images).shape == (2, 10)
+    for labeling in ("zero-shot", "coarse-by-name"):
+        component = installed().resolve("labeling", f"{labeling}:checkpoint='{path}'").build()
+        labelled, _ = component.apply(kept, kept, kept, make_run(stage="labeling"))
+        assert len(labelled) == 700
     open_clip.create_model_from_pretrained(f"local-dir:{tmp_path}")
 
 

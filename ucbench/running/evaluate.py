@@ -121,6 +121,7 @@ def published_of(cell: Cell, release: Release | None, session: Session) -> Image
 def evaluate(cell: Cell, session: Session, requested: Sequence[Component[MetricSpec]] = ()) -> CellResult:
     """Train the cell's victim on the published set and measure it. Exceptions of components pass through."""
     started = time.perf_counter()
+    victim = cell.victim.build()  # what it lacks should not surface only after crafting
     release = None if cell.craft.is_clean else release_of(cell, session)[1]
     exploit_started = time.perf_counter()
     data = session.data(cell)
@@ -129,7 +130,7 @@ def evaluate(cell: Cell, session: Session, requested: Sequence[Component[MetricS
         pipeline = pipeline_of(cell.defense)
         sets = _exploiter_sets(cell, release, session)
         prepared, prepare_run = prepare(cell.defense, pipeline, sets.train, sets.source, cell.craft.seed or 0, session)
-        trained = train(cell.victim.build(), prepared, sets.test, sets.trusted, pipeline, run)
+        trained = train(victim, prepared, sets.test, sets.trusted, pipeline, run)
         metrics = _victim_metrics(trained, sets, data, run)
         if release is not None:
             labels = sets.train.known_labels[session.protected(cell).indices]
