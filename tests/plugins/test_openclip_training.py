@@ -20,6 +20,7 @@ from ucbench.numerics import Numerics
 from ucbench.plugins.registry import installed
 from ucbench.progress import Silent
 from ucbench.testing import make_run, sample_images
+from ucbench.training.determinism import seeded
 from ucbench.training.engine import Engine
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "train_small_clip.py"
@@ -80,11 +81,18 @@ def fit(script, epochs, images):
     return script.fit(config, images, settings, torch.device("cpu"), Silent()), config
 
 
-def test_fit_learns_to_separate_classes(script, tmp_path):
+def test_fit_learns_to_separate_classes_and_so_do_its_victims(script, tmp_path):
     model, config = fit(script, 15, sample_images(60, (16, 16)))
     path = script.save(model, config, {}, tmp_path)
     engine = Engine(Numerics("cpu", "float32", threads=1))
-    assert script.zero_shot_accuracy(path, sample_images(30, (16, 16), seed=1), engine, Silent()) > 80
+    test = sample_images(30, (16, 16), seed=1)
+    assert script.zero_shot_accuracy(path, test, engine, Silent()) > 80
+    for preset in ("", "@fine-tune"):
+        victim = installed().resolve("victim", f"openclip-probe{preset}:checkpoint='{path}',crop=0,batch=10").build()
+        with seeded(0):
+            model = victim.build(3, (16, 16))
+        trained = engine.fit(model, sample_images(60, (16, 16)), victim.recipe, seed=0).model
+        assert (engine.predict(trained, test) == test.known_labels).mean() > 0.8, preset
 
 
 def test_fit_repeats_exactly(script):

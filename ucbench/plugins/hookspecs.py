@@ -62,11 +62,11 @@ def ucbench_surrogates() -> Iterable[SurrogateSpec]:
     @ucbench.hookimpl
     def ucbench_surrogates():
         yield ucbench.SurrogateSpec(
-            name="my-clip",
-            summary="CLIP ViT-B/32, frozen",
-            load="my_plugin.clip:Clip",
-            requires=("open_clip",),
-            extra="my-plugin[clip]",
+            name="my-dino",
+            summary="DINOv2 ViT-S/14, frozen",
+            load="my_plugin.dino:Dino",
+            requires=("transformers",),
+            extra="my-plugin[dino]",
         )
     ```
     """
