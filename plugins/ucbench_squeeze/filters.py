@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from kornia.filters import box_blur
 from PIL import Image
 from torch import Tensor
 
@@ -21,18 +22,19 @@ class MeanFilter(Squeezing[FilterParams]):
     """
 
     def squeeze(self, pixels: Tensor) -> Tensor:
-        side = self.params.kernel
-        total = reflect_pad(pixels, side // 2).int()
-        for dim in (2, 3):
-            total = torch.stack(_windows(total, side, dim)).sum(0, dtype=torch.int32)
-        # An odd number of pixels leaves no ties.
-        return torch.div(2 * total + side**2, 2 * side**2, rounding_mode="floor").to(torch.uint8)
+        side, (height, width) = self.params.kernel, pixels.shape[2:]
+        # kornia reflects by less than a side.
+        margin = side // 2 if side // 2 >= min(height, width) else 0
+        # In float64, which neither autocast nor TF32 rounds. An odd number of pixels leaves no ties.
+        means = box_blur(reflect_pad(pixels, margin).double(), side).round_()
+        return means[:, :, margin : margin + height, margin : margin + width].to(torch.uint8)
 
 
 class MedianFilter(Squeezing[FilterParams]):
     """Replace every value by the median, channel by channel, over ``kernel x kernel`` pixels around it.
 
-    Images are padded as in :class:`MeanFilter`, where ISS (OpenCV) repeats the border's pixels.
+    Images are padded as in :class:`MeanFilter`, where ISS (OpenCV) repeats the border's pixels. ``median_blur`` of
+    kornia has the same values, and takes 5 to 20 times as long.
     """
 
     def squeeze(self, pixels: Tensor) -> Tensor:
