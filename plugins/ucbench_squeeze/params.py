@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -23,9 +24,14 @@ class SqueezingParams(Params):
         return False
 
     @property
+    def batchwise(self) -> bool:
+        """Whether every training batch is squeezed, rather than the training set once."""
+        return self.random
+
+    @property
     def static(self) -> bool:
         """Whether only the training images are squeezed, once."""
-        return not (self.random or self.at_test)
+        return not (self.batchwise or self.at_test)
 
     @model_validator(mode="after")
     def _at_test_draws_nothing(self) -> Self:
@@ -45,14 +51,40 @@ class JPEGParams(SqueezingParams):
     subsampling: Literal["444", "422", "420"] = Field(
         "420", description="of the chroma: full, halved in width, or halved in both (Pillow's default, as in ISS)"
     )
+    codec: Literal["pillow", "kornia"] = Field(
+        "pillow",
+        description="pillow writes and reads a file; kornia computes nearly the same on floats, with a gradient that "
+        "attacks pass through, and acts on every training batch",
+    )
 
     argument: ClassVar[str | None] = "quality"
-    #: The range of APBench's UEraser, which draws once per batch.
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"random": {"quality": 10, "max_quality": 99}}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        # The range of APBench's UEraser, which draws once per batch.
+        "random": {"quality": 10, "max_quality": 99},
+        "kornia": {"codec": "kornia", "at_test": True},
+    }
 
     @property
     def random(self) -> bool:
         return self.max_quality is not None
+
+    @property
+    def batchwise(self) -> bool:
+        return self.random or self.codec == "kornia"
+
+    def identity(self) -> dict[str, Any]:
+        """All fields, but ``codec`` only where it is kornia's, with kornia's version: keys are older than it."""
+        values = super().identity()
+        if self.codec == "pillow":
+            del values["codec"]
+            return values
+        return {**values, "kornia": version("kornia")}
+
+    @model_validator(mode="after")
+    def _kornia_subsamples_both(self) -> Self:
+        if self.codec == "kornia" and self.subsampling != "420":
+            raise ValueError("kornia's codec halves the chroma in both directions: leave out subsampling")
+        return self
 
     @model_validator(mode="after")
     def _range_rises(self) -> Self:

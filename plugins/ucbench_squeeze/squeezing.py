@@ -27,8 +27,8 @@ class Squeezing(ABC, Generic[P]):
     """A defense that squeezes 8-bit images.
 
     Its parameters decide which stages it has. ``prepare`` squeezes the training set once. With a range to draw from
-    there is ``augment`` instead, which squeezes every image of every batch anew, after the recipe's crop and flip.
-    ``at_test`` is there if the parameter of this name is set.
+    (``params.batchwise``) there is ``augment`` instead, which squeezes every image of every batch anew, after the
+    recipe's crop and flip. ``at_test`` is there if the parameter of this name is set.
 
     By default test images are not squeezed: so are the published figures of ISS (its code has an option to squeeze
     both) and of APBench. Test images carry no perturbation that squeezing could remove, unlike in the literature on
@@ -45,8 +45,8 @@ class Squeezing(ABC, Generic[P]):
     def __init__(self, params: P) -> None:
         self.params = params
         # The core asks a defense which stages it has: a `prepare` that does nothing would store a copy of the set.
-        if params.random:
-            self.augment = self._squeeze_batch_at_random
+        if params.batchwise:
+            self.augment = self._augment
         else:
             self.prepare = self._squeeze_set
         if params.at_test:
@@ -71,7 +71,7 @@ class Squeezing(ABC, Generic[P]):
             advance(len(squeezed))
         return train.with_images(images)
 
-    def _squeeze_batch_at_random(self, x: Tensor, run: DefenseRun, generator: torch.Generator) -> Tensor:
+    def _augment(self, x: Tensor, run: DefenseRun, generator: torch.Generator) -> Tensor:
         return _from_8_bits(self.squeeze_at_random(_to_8_bits(x), generator))
 
     def _squeeze_batch(self, x: Tensor) -> Tensor:

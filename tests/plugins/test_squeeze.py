@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 import numpy as np
 import pytest
 import torch
@@ -26,6 +28,7 @@ FIXED = [
     "resize-down-up",
     "resize-down-up:3",
 ]
+DIFFERENTIABLE = ["jpeg:codec=kornia", "jpeg:30:codec=kornia,max_quality=70"]
 RANDOM = ["jpeg@random", "grayscale@random", "bit-depth@random", "bit-depth@random:rounding=nearest"]
 STAGES = ("prepare", "augment", "mix", "loss", "at_test")
 
@@ -57,12 +60,17 @@ class TestStages:
     def test_random_strength_has_augment_only(self, reference):
         assert stages(build(reference)) == {"augment"}
 
-    @pytest.mark.parametrize("reference", RANDOM)
+    @pytest.mark.parametrize("reference", [*RANDOM, DIFFERENTIABLE[1]])
     def test_random_strength_refuses_at_test(self, reference):
         with pytest.raises(UsageError, match="test images are not squeezed at random"):
             build(both(reference))
 
-    @pytest.mark.parametrize("reference", [*map(both, FIXED), *RANDOM])
+    @pytest.mark.parametrize("reference", DIFFERENTIABLE)
+    def test_kornias_codec_acts_on_batches(self, reference):
+        assert stages(build(reference)) == {"augment"}
+        assert stages(build("jpeg@kornia")) == {"augment", "at_test"}
+
+    @pytest.mark.parametrize("reference", [*map(both, FIXED), *RANDOM, *DIFFERENTIABLE, "jpeg@kornia"])
     def test_squeezing_keeps_the_contract_for_all_parameters(self, reference):
         check_defense(installed().resolve("defense", reference))
 
@@ -159,6 +167,7 @@ class TestParameters:
             ("jpeg:0", "quality"),
             ("jpeg:101", "quality"),
             ("jpeg:subsampling=411", "subsampling"),
+            ("jpeg@kornia:subsampling=444", "halves the chroma in both directions"),
             ("jpeg:50:max_quality=40", "max_quality=40 must not be below quality=50"),
             ("bit-depth:0", "bits"),
             ("bit-depth:9", "bits"),
@@ -181,3 +190,8 @@ class TestParameters:
         assert (params["bit-depth"].bits, params["bit-depth"].rounding) == (2, "floor")
         assert (params["median"].kernel, params["mean"].kernel) == (3, 3)
         assert not any(value.at_test or value.random for value in params.values())
+
+    def test_identity_of_jpeg_names_the_codec_only_where_it_is_kornias(self):
+        pillow, kornia = (installed().resolve("defense", name).params.identity() for name in ("jpeg", "jpeg@kornia"))
+        assert pillow == {"at_test": False, "quality": 10, "max_quality": None, "subsampling": "420"}
+        assert kornia == {**pillow, "at_test": True, "codec": "kornia", "kornia": version("kornia")}

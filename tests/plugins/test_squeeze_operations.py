@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kornia import color, enhance, filters
 from PIL import Image, ImageOps
 from scipy import ndimage
 
@@ -88,12 +89,67 @@ class TestJPEG:
         np.testing.assert_array_equal(at_random("jpeg:30:max_quality=30", images), squeeze("jpeg:30", images))
 
 
+class TestDifferentiableJPEG:
+    """kornia's codec, in the stages of ``jpeg@kornia``."""
+
+    def photographs(self) -> torch.Tensor:
+        """Eight images ``[8, 3, 32, 32]`` with the spectrum of photographs, in multiples of 1/255."""
+        waves = torch.fft.rfft2(torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
+        rows, columns = torch.fft.fftfreq(32)[:, None], torch.fft.rfftfreq(32)
+        x = torch.fft.irfft2(waves / (rows.square() + columns.square()).sqrt().clamp(min=1 / 64), s=(32, 32))
+        x = 0.7 * x + 0.8 * x.mean(1, keepdim=True)  # channels of photographs are correlated
+        return (255 * (0.5 + 0.2 * x / x.std())).clamp(0, 255).round() / 255
+
+    @pytest.mark.parametrize(("quality", "own_change"), [(10, 25), (50, 19), (90, 12)])
+    def test_codec_is_three_levels_from_pillows(self, quality, own_change):
+        """On average; and what Pillow changes, as the docstring says it."""
+        x = self.photographs()
+        pillow = torch.from_numpy(squeeze(f"jpeg:{quality}", (255 * x).round().byte().numpy())).float()
+        levels = 255 * installed().resolve("defense", f"jpeg@kornia:quality={quality}").build().at_test(x)
+        distance = (levels - pillow).abs()
+        assert float(distance.mean()) == pytest.approx(3, abs=0.5)
+        assert float(distance.quantile(0.99)) < 22
+        assert float((pillow - 255 * x).abs().mean()) == pytest.approx(own_change, abs=1)
+
+    @pytest.mark.parametrize("stage", ["augment", "at_test"])
+    def test_gradient_is_the_slope(self, stage):
+        component = installed().resolve("defense", "jpeg@kornia:quality=50").build()
+        x, generator = 0.25 + 0.5 * self.photographs().double(), torch.Generator().manual_seed(1)
+        weights, direction = (torch.randn(x.shape, generator=generator, dtype=x.dtype) for _ in range(2))
+
+        def objective(x: torch.Tensor) -> torch.Tensor:
+            out = component.at_test(x) if stage == "at_test" else component.augment(x, None, torch.Generator())
+            return (out * weights).sum()
+
+        (gradient,) = torch.autograd.grad(objective(x.requires_grad_()), x)
+        with torch.no_grad():
+            slope = (objective(x + 1e-7 * direction) - objective(x - 1e-7 * direction)) / 2e-7
+        assert gradient.flatten(1).any(1).all()
+        assert float(slope) == pytest.approx(float((gradient * direction).sum()), rel=1e-3)
+
+    def test_codec_at_random_draws_a_quality_per_image(self):
+        x = self.photographs()[:1].expand(30, -1, -1, -1)
+        component = installed().resolve("defense", "jpeg:20:codec=kornia,max_quality=22").build()
+        made = component.augment(x, None, torch.Generator().manual_seed(0))
+        for quality in (20, 21, 22):
+            expected = installed().resolve("defense", f"jpeg@kornia:quality={quality}").build().at_test(x[:1])
+            assert int(((made - expected).abs().amax((1, 2, 3)) < 1e-4).sum()) > 4
+
+
 class TestGrayscale:
     def test_grayscale_equals_pillows_grey(self):
         every_seventh = np.stack(np.meshgrid(*[np.append(np.arange(0, 256, 7), 255)] * 3)).astype(np.uint8)
         images = every_seventh.reshape(1, 3, 38, -1)
         made = squeeze("grayscale", images)
         np.testing.assert_array_equal(made[0], pixels(to_pillow(images[0]).convert("L").convert("RGB")))
+
+    def test_grayscale_is_within_a_level_of_kornias(self):
+        """kornia computes OpenCV's luma, of other integer weights: one in a thousand pixels rounds otherwise."""
+        images = noise(0, (64, 64), 8)
+        other = color.rgb_to_grayscale(torch.from_numpy(images)).numpy()
+        distance = np.abs(squeeze("grayscale", images)[:, :1].astype(int) - other)
+        assert distance.max() == 1
+        assert 0.0005 < distance.mean() < 0.003
 
     def test_grayscale_keeps_grey_images(self):
         grey = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16).repeat(3, axis=1)
@@ -115,6 +171,8 @@ class TestBitDepth:
         made = squeeze(f"bit-depth:{bits}", self.VALUES)[0]
         np.testing.assert_array_equal(made, pixels(ImageOps.posterize(to_pillow(self.VALUES[0]), bits)))
         assert len(np.unique(made)) == 2**bits
+        kornias = enhance.posterize(torch.from_numpy(self.VALUES).float() / 255, bits)
+        np.testing.assert_array_equal(made, (255 * kornias[0]).round().byte().numpy())
 
     @pytest.mark.parametrize("bits", range(1, 9))
     def test_bit_depth_nearest_takes_the_nearest_even_level(self, bits):
@@ -155,6 +213,19 @@ class TestFilters:
         weights = np.ones((1, 1, kernel, kernel))
         total = ndimage.correlate(images.astype(np.float64), weights, mode="mirror")
         np.testing.assert_array_equal(squeeze(f"mean:{kernel}", images), np.rint(np.rint(total) / kernel**2))
+
+    @pytest.mark.parametrize("kernel", [3, 5, 7])
+    def test_median_equals_kornias(self, kernel):
+        images = noise(kernel, (12, 9))
+        other = filters.median_blur(torch.from_numpy(images).float(), kernel, border_type="reflect")
+        np.testing.assert_array_equal(squeeze(f"median:{kernel}", images), other.byte().numpy())
+
+    @pytest.mark.parametrize("kernel", [3, 5])
+    def test_mean_under_autocast_is_exact(self, kernel):
+        images = noise(kernel, (12, 9))
+        expected = squeeze(f"mean:{kernel}", images)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            np.testing.assert_array_equal(squeeze(f"mean:{kernel}", images), expected)
 
     def test_median_of_nine_values_in_any_order(self):
         # A selection by comparisons is right if it is right on all inputs of zeros and ones.
