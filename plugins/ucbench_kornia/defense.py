@@ -28,10 +28,10 @@ _CONTAINERS: Mapping[str, Callable[[Any], Any]] = {"tuple": tuple, "list": list,
 class Kornia:
     """One augmentation of kornia (Riba et al. 2020), with its constructor's parameters.
 
-    Everything is drawn per image: what kornia draws once per call (``_ONE_BY_ONE``) is called for one image at a time,
-    and ``p`` of the mixing ones, which kornia applies to whole batches, is the probability of each image. Values that
-    leave [0, 1] are clamped. kornia draws from torch's global generators only; they are seeded from the given one, and
-    restored.
+    Everything is drawn per image: what kornia draws once per call (``_ONE_BY_ONE``) is called for one image at a time.
+    ``p`` of the mixing ones, which kornia applies to whole batches, is the probability of each image, and kornia mixes
+    those drawn; with ``gate=batch``, it is that of the batch. Values that leave [0, 1] are clamped. kornia draws from
+    torch's global generators only; they are seeded from the given one, and restored.
 
     RandomBrightness adds, RandomContrast scales without regard to the mean, and RandomSaturation works in HSV: none of
     them is Pillow's operation. Images that RandomClahe, RandomEqualize, RandomMosaic and RandomPosterize change have no
@@ -100,10 +100,12 @@ class _Mixing(Kornia):
     def mix(self, x: Tensor, targets: Tensor, run: Run, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Mixed images ``[B, 3, H, W]`` and targets ``[B, K]``, weighted by each source's share of the pixels.
 
-        An image is mixed with probability ``p``, with others that are mixed too. What nothing is pasted on counts as
-        the image's own.
+        An image is mixed with probability ``p``, with others that are mixed too; with ``gate=batch``, all images are or
+        none. What nothing is pasted on counts as the image's own.
         """
-        chosen = (torch.rand(len(x), generator=generator) < self.params.model_dump()["p"]).nonzero().flatten()
+        options = self.params.model_dump()
+        draws = torch.rand(1 if options["gate"] == "batch" else len(x), generator=generator)
+        chosen = (draws < options["p"]).expand(len(x)).nonzero().flatten()
         if not len(chosen):
             return x, targets
         index = chosen.to(x.device)

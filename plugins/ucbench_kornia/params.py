@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Literal, Self, cast
 
 from pydantic import Field, create_model, field_validator
 
 from ucbench import Params, UsageError, did_you_mean
-from ucbench_kornia.catalogue import kornia_version, options_of
+from ucbench_kornia.catalogue import MIXING, augmentations, kornia_version, options_of
 
 #: The level of every corruption at severities 1 to 5. "Published" levels are those of CIFAR-10-C (Hendrycks and
 #: Dietterich, ICLR 2019); the others are ours, chosen for images of 32 to 96 pixels. Pixels are those of an image
@@ -24,7 +24,7 @@ LEVELS: Mapping[str, tuple[float, float, float, float, float]] = {
     "motion_blur": (3, 5, 7, 9, 11),  # length of the path in pixels; ours
     "zoom_blur": (1.05, 1.10, 1.15, 1.20, 1.25),  # largest magnification; published
     "brightness": (0.05, 0.10, 0.15, 0.20, 0.30),  # added to the value of HSV; published
-    "contrast": (0.75, 0.50, 0.40, 0.30, 0.15),  # factor of the distance from the mean; published
+    "contrast": (0.75, 0.50, 0.40, 0.30, 0.15),  # factor of the distance from a channel's mean; published
     "saturate": (1.5, 2.0, 2.5, 3.0, 4.0),  # factor of the saturation of HSV; ours (the published ones go both ways)
     "posterize": (6, 5, 4, 3, 2),  # bits per value; ours (not among the published corruptions)
     "elastic_transform": (0.3, 0.5, 0.7, 0.9, 1.1),  # deviation of the displacement in pixels; ours
@@ -44,8 +44,19 @@ class KorniaParams(Params):
     argument: ClassVar[str | None] = "augmentation"
 
     augmentation: str = Field(
-        description="kornia's class; its constructor's parameters are options too, p (its probability) included"
+        description="kornia's class; its constructor's parameters are options too, p (its probability) included: "
+        "`ucbench show defense kornia:CLASS` shows them"
     )
+
+    @classmethod
+    def argument_values(cls) -> tuple[str, ...]:
+        """The classes by name; raises UsageError if kornia is not installed."""
+        return augmentations()
+
+    @classmethod
+    def for_argument(cls, argument: str | None) -> type[Params]:
+        """The class with a field for every option of that augmentation; an unknown one raises UsageError."""
+        return cls if argument is None else _params_of(argument)
 
     @classmethod
     def resolve(
@@ -80,10 +91,15 @@ class KorniaParams(Params):
     def identity(self) -> dict[str, Any]:
         """All fields with kornia's defaults filled in, and kornia's version: its numbers change between releases.
 
+        ``gate`` is there only where it is ``batch``: keys are older than it.
+
         Raises:
             UsageError: if kornia is not installed.
         """
-        return {**super().identity(), "kornia": kornia_version()}
+        values = super().identity()
+        if values.get("gate") == "image":
+            del values["gate"]
+        return {**values, "kornia": kornia_version()}
 
 
 @functools.cache
@@ -93,9 +109,14 @@ def _params_of(name: str) -> type[KorniaParams]:
         if key == "size" and option.default is ...:
             fields[key] = (option.type | None, None)
         elif key == "p":
-            fields[key] = (option.type, Field(option.default, ge=0, le=1))
+            fields[key] = (option.type, Field(option.default, ge=0, le=1, description="probability of every image"))
         else:
             fields[key] = (option.type, option.default)
+    if name in MIXING:
+        fields["gate"] = (
+            Literal["image", "batch"],
+            Field("image", description="what p decides for: every image, or whole batches as in kornia"),
+        )
     return create_model(f"{name}Params", __base__=KorniaParams, **fields)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import inspect
+import json
 import random
 import subprocess
 import sys
@@ -13,9 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageEnhance
 from torch import Tensor
 
 from ucbench import DefensePipeline, UsageError, seeded
+from ucbench.cli.app import main
 from ucbench.plugins.registry import installed
 from ucbench.testing import check_defense, make_run
 from ucbench_kornia.catalogue import MIXING, augmentations, options_of
@@ -49,6 +52,9 @@ OPTIONS = {
     "RandomSnow": "snow_coefficient=0.3/0.6,brightness=1.5/2.5",
     "RandomTranslate": "translate_x=-0.1/0.1",
 }
+
+#: As documented: what these change has no gradient.
+NO_GRADIENT = {"RandomClahe", "RandomEqualize", "RandomMosaic", "RandomPosterize"}
 
 
 def built(reference: str):
@@ -128,9 +134,22 @@ class TestCatalogue:
         with pytest.raises(UsageError, match="needs the name of an augmentation: kornia:RandomPerspective"):
             installed().resolve("defense", "kornia")
 
+    def test_kornia_show_lists_classes_and_the_options_of_one(self, capsys: pytest.CaptureFixture[str]) -> None:
+        def shown(reference: str) -> dict:
+            assert main(["show", "defense", reference, "--json"]) == 0
+            return json.loads(capsys.readouterr().out)
+
+        assert shown("kornia")["arguments"] == list(augmentations())
+        options = {row["name"]: row for row in shown("kornia:RandomAffine")["parameters"]}
+        assert options["degrees"]["required"]
+        assert options["p"]["default"] == 0.5
+        (degrees,) = (row for row in shown("kornia:RandomAffine:degrees=5")["parameters"] if row["name"] == "degrees")
+        assert degrees["value"] == 5
+
     def test_kornia_planning_imports_neither_torch_nor_kornia(self) -> None:
         code = (
             "import sys; from ucbench.plugins.registry import installed;"
+            "from ucbench_kornia.catalogue import augmentations; assert 'RandomAffine' in augmentations();"
             "print(installed().resolve('defense', 'kornia:RandomAffine:degrees=10').key_text);"
             "sys.exit(bool({'torch', 'kornia'} & set(sys.modules)))"
         )
@@ -253,16 +272,45 @@ class TestAugmenting:
         slope = objective(inner.detach() + step) - objective(inner.detach() - step)
         assert float(slope) == pytest.approx(2 * float((gradient * step).sum()), rel=1e-3)
 
-    @pytest.mark.parametrize("reference", ["RandomClahe:p=1", "RandomEqualize:p=1", "RandomPosterize:bits=3/4,p=1"])
-    def test_kornia_classes_said_to_have_no_gradient_have_none(self, reference: str) -> None:
-        x = images(size=(32, 32)).requires_grad_()
-        out = built(reference).augment(x, RUN, drawn())
+    @pytest.mark.parametrize("name", augmentations())
+    @pytest.mark.filterwarnings("ignore")
+    def test_kornia_exactly_the_classes_said_to_have_no_gradient_have_none(self, name: str) -> None:
+        options = OPTIONS.get(name, "")
+        if "p" in options_of(name):
+            options = f"{options},p=1".lstrip(",")
+        component, x = built(f"{name}:{options}".rstrip(":")), images(size=(32, 32)).requires_grad_()
+        if name in MIXING:
+            out, _ = component.mix(x, torch.eye(16), RUN, drawn())
+        else:
+            out = component.augment(x, RUN, drawn())
         (out.sum() + 0 * x.sum()).backward()
-        assert not x.grad.any()
+        changed = (out != x).flatten(1).any(1)
+        assert bool(x.grad[changed].any()) == (name not in NO_GRADIENT)
 
     @pytest.mark.parametrize("name", ["RandAugment:n=2,m=10", "RandomRotation:degrees=10"])
     def test_kornia_records_no_gradient_for_images_that_need_none(self, name: str) -> None:
         assert not built(name).augment(images(), RUN, drawn()).requires_grad
+
+    @pytest.mark.parametrize(
+        ("name", "pillows", "levels"),
+        [
+            ("RandomBrightness:brightness", ImageEnhance.Brightness, "53 and 77"),
+            ("RandomContrast:contrast", ImageEnhance.Contrast, "39 and 40"),
+            ("RandomSaturation:saturation", ImageEnhance.Color, "66 and 52"),
+        ],
+    )
+    def test_kornia_colours_are_as_far_from_pillows_as_the_spec_says(
+        self, name: str, pillows: Any, levels: str
+    ) -> None:
+        assert levels in installed().find("defense", "kornia").fidelity
+        noise = (255 * images(4, (64, 64))).byte()
+        for factor, most in zip((0.7, 1.3), levels.split(" and "), strict=True):
+            ours = 255 * built(f"{name}={factor}/{factor},p=1").augment(noise.float() / 255, RUN, drawn())
+            others = [
+                np.asarray(pillows(Image.fromarray(image.permute(1, 2, 0).numpy())).enhance(factor)) for image in noise
+            ]
+            distance = (ours - torch.from_numpy(np.stack(others)).permute(0, 3, 1, 2)).abs()
+            assert float(distance.max()) == pytest.approx(int(most), abs=3)
 
     def test_kornia_size_is_the_images_own_unless_given(self) -> None:
         x = images(4, (12, 20))
@@ -329,6 +377,21 @@ class TestMixing:
         same, kept = built(f"{name}:{options}p=0").mix(x, torch.eye(300), RUN, drawn())
         assert torch.equal(same, x)
         assert torch.equal(kept, torch.eye(300))
+
+    @pytest.mark.parametrize("name", sorted(MIXING))
+    def test_kornia_mixing_gate_batch_mixes_all_images_or_none(self, name: str) -> None:
+        x, options = images(64, (16, 16)), "patch_size=8," if name == "PatchMix" else ""
+        defense = built(f"{name}:{options}p=0.5,gate=batch")
+        changed = [(defense.mix(x, torch.eye(64), RUN, drawn(seed))[0] != x).flatten(1).any(1) for seed in range(30)]
+        shares = torch.stack(changed).float().mean(1)
+        assert 8 < int((shares == 0).sum()) < 22
+        assert bool(((shares == 0) | (shares > 0.75)).all())
+
+    def test_kornia_identity_names_the_gate_only_where_it_is_the_batch(self) -> None:
+        assert "gate" not in identity("RandomCutMixV2:gate=image")
+        assert identity("RandomCutMixV2:gate=batch") == {**identity("RandomCutMixV2"), "gate": "batch"}
+        with pytest.raises(UsageError, match="no parameter 'gate'"):
+            identity("RandomAffine:degrees=10,gate=batch")
 
     @pytest.mark.parametrize("name", ["RandomCutMixV2", "RandomMixUpV2"])
     def test_kornia_mixing_passes_the_gradient_to_every_source(self, name: str) -> None:

@@ -105,7 +105,8 @@ def _flag_text(value: str | bool) -> str:
 def show_command(kind: str, name: str, as_json: bool) -> None:
     """Show a component, its parameters and presets.
 
-    A longer reference also shows its values: `ucbench show poisoner uc@paper:clusters=5`.
+    A longer reference also shows its values, and the parameters that an argument brings:
+    `ucbench show poisoner uc@paper:clusters=5`, `ucbench show defense kornia:RandomAffine`.
     """
     from ucbench.cli.parameters import parameter_rows
     from ucbench.plugins.grammar import parse
@@ -113,9 +114,10 @@ def show_command(kind: str, name: str, as_json: bool) -> None:
     registry = _open_registry()
     ref = parse(name)
     spec = registry.find(kind, ref.name)
-    params = registry.params_class(spec)
+    params = registry.params_class(spec).for_argument(ref.argument)
     # A bare name may lack required values: an image folder without a path cannot be resolved, but can be shown.
-    bare = ref.preset is None and ref.argument is None and not ref.options
+    lacking = any(field.is_required() and key != params.argument for key, field in params.model_fields.items())
+    bare = ref.preset is None and not ref.options and (ref.argument is None or lacking)
     resolved = None if bare else registry.resolve(kind, ref)
     parameters = parameter_rows(params, resolved.params if resolved else None)
     description = _describe(spec, registry)
@@ -127,6 +129,7 @@ def show_command(kind: str, name: str, as_json: bool) -> None:
                 "written": written,
                 "reference": str(resolved) if resolved else spec.name,
                 "presets": params.preset_names(),
+                "arguments": params.argument_values(),
                 "parameters": parameters,
             }
         )
@@ -161,6 +164,7 @@ def _facts(
         *((name.replace("_", " "), as_text(v)) for name, v in values.items() if v not in (None, "", ())),
         ("presets", ", ".join(params.preset_names())),
         ("written", written),
+        (params.argument or "", ", ".join(params.argument_values())),
         ("from", f"{description['distribution']} {description['distribution_version']} ({description['plugin']})"),
         ("install", _needed(spec)),
     ]

@@ -41,6 +41,23 @@ class Params(BaseModel):
         return self.model_dump(mode="json")
 
     @classmethod
+    def argument_values(cls) -> tuple[str, ...]:
+        """The values that the positional argument can have, for ``ucbench show`` and completion; empty if any will do.
+
+        It must not import torch.
+        """
+        return ()
+
+    @classmethod
+    def for_argument(cls, argument: str | None) -> type[Params]:
+        """The parameters' class once the positional argument is known: another if that decides what options there are.
+
+        Raises:
+            UsageError: for an argument that it cannot be.
+        """
+        return cls
+
+    @classmethod
     def preset_names(cls) -> tuple[str, ...]:
         return tuple(dict.fromkeys([DEFAULT_PRESET, *cls.presets]))
 

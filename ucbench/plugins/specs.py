@@ -136,6 +136,7 @@ class DefenseSpec(ComponentSpec):
             parameters overrides it.
         needs_trusted: True if it uses the trusted set.
         oracle: True if it sees what an exploiter cannot: its ``prepare`` may read ``run.clean``. It is never ranked.
+        fidelity: how the implementation relates to the publication, with all deviations.
     """
 
     kind: ClassVar[str] = "defense"
@@ -144,6 +145,7 @@ class DefenseSpec(ComponentSpec):
     static: bool = False
     needs_trusted: bool = False
     oracle: bool = False
+    fidelity: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
