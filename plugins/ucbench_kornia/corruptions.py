@@ -10,12 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from kornia.color import hsv_to_rgb, rgb_to_hsv
-from kornia.enhance import (
-    adjust_contrast_with_mean_subtraction,
-    adjust_saturation,
-    jpeg_codec_differentiable,
-    posterize,
-)
+from kornia.enhance import adjust_saturation, jpeg_codec_differentiable, posterize
 from kornia.filters import filter2d, gaussian_blur2d, motion_blur
 from kornia.geometry.transform import elastic_transform2d, scale
 from torch import Generator, Tensor
@@ -150,7 +145,9 @@ def _brightness(x: Tensor, level: float, generator: Generator) -> Tensor:
 
 
 def _contrast(x: Tensor, level: float, generator: Generator) -> Tensor:
-    return adjust_contrast_with_mean_subtraction(x, level)
+    # Of every channel, as published; kornia takes the mean luma for all three.
+    mean = x.mean((2, 3), keepdim=True)
+    return mean + level * (x - mean)
 
 
 def _saturate(x: Tensor, level: float, generator: Generator) -> Tensor:

@@ -107,6 +107,7 @@ class TestLevels:
     def test_contrast_scales_deviations_from_the_mean(self):
         x = natural(3, 32, 32) * 0.5 + 0.25
         torch.testing.assert_close(corrupted(x, "contrast", 2).std((2, 3)), 0.5 * x.std((2, 3)))
+        torch.testing.assert_close(corrupted(x, "contrast", 2).mean((2, 3)), x.mean((2, 3)))
 
     def test_saturate_leaves_grey_and_the_largest_channel(self):
         x = natural(3, 32, 32)
