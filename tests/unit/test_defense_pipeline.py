@@ -77,6 +77,50 @@ def test_pipeline_raises_on_two_defenses_that_own_the_loss():
         DefensePipeline([("adversarial-training", Loss()), ("blur", Affine(1, 0)), ("peer", Loss())])
 
 
+class TestThrough:
+    """A loss with ``through`` gets a model that augments, instead of augmented images."""
+
+    class Attack:
+        through = True
+
+        def loss(self, model, x, targets, run, generator):
+            return torch.stack([model(x), model(x.clone().requires_grad_())])
+
+    class Draw:
+        def augment(self, x, run, generator):
+            return x + torch.rand((), generator=generator)
+
+    class Rounded:
+        def augment(self, x, run, generator):
+            return x.detach().round()
+
+    def test_augmentations_act_in_the_model_and_not_before(self):
+        pipeline = DefensePipeline([("draw", self.Draw()), ("attack", self.Attack()), ("double", Affine(2, 0))])
+        run, x, generator = make_run(stage="train"), torch.full((2, 3, 4, 4), 5.0), torch.Generator().manual_seed(0)
+        assert pipeline.augment(x, run, generator) is x
+        values = pipeline.loss(torch.nn.Identity(), x, None, run, generator)
+        draws = torch.rand(2, generator=torch.Generator().manual_seed(0)).view(2, 1, 1, 1, 1)
+        torch.testing.assert_close(values, 2 * (5 + draws).expand(2, 2, 3, 4, 4))
+
+    def test_augmentation_without_gradient_is_named(self):
+        pipeline = DefensePipeline([("draw", self.Draw()), ("round", self.Rounded()), ("attack", self.Attack())])
+        with pytest.raises(UsageError, match="No attack can go through the defense round: it passes no gradient"):
+            pipeline.loss(torch.nn.Identity(), torch.rand(1, 3, 2, 2), None, make_run(stage="train"), GENERATOR)
+
+    def test_augmentations_stay_in_float32_under_autocast(self):
+        seen = []
+
+        class Matrix:
+            def augment(self, x, run, generator):
+                seen.append((x @ x).dtype)
+                return x
+
+        pipeline = DefensePipeline([("matrix", Matrix()), ("attack", self.Attack())])
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            pipeline.loss(torch.nn.Identity(), torch.rand(1, 3, 2, 2), None, make_run(stage="train"), GENERATOR)
+        assert seen == [torch.float32] * 2
+
+
 def test_pipeline_makes_soft_targets_only_when_a_defense_reads_them():
     class Blur:
         def augment(self, x, run, generator):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import ContractError, UsageError
@@ -54,6 +54,10 @@ class Defense(Protocol):
       it returned before; ``scores`` are the accuracies of all epochs so far on the trusted set, in percent.
 
     ``x`` is float32 ``[B, 3, H, W]`` in [0, 1].
+
+    A part with ``loss`` may have an attribute ``through``. If it is True, no ``augment`` acts before ``mix``; instead,
+    the model that ``loss`` gets augments its input at every call, with new draws, so that an attack on it is one on
+    the images before their augmentation.
     """
 
 
@@ -89,7 +93,20 @@ class DefensePipeline(TrainingHooks):
     def loss(self) -> Callable[..., Tensor] | None:
         """``loss(model, x, targets, run, generator)`` of the part that has one, or None."""
         owners = self._having("loss")
-        return owners[0][1].loss if owners else None
+        if not self._through:
+            return owners[0][1].loss if owners else None
+
+        def loss(model: nn.Module, x: Tensor, targets: Tensor, run: DefenseRun, generator: torch.Generator) -> Tensor:
+            augmented = _Augmented(model, self._having("augment"), run, generator)
+            value: Tensor = owners[0][1].loss(augmented, x, targets, run, generator)
+            return value
+
+        return loss
+
+    @property
+    def _through(self) -> bool:
+        """Whether ``augment`` acts in the model that ``loss`` gets."""
+        return any(getattr(part, "through", False) for _, part in self._having("loss"))
 
     @property
     def preparing(self) -> tuple[bool, ...]:
@@ -118,7 +135,7 @@ class DefensePipeline(TrainingHooks):
         return train
 
     def augment(self, x: Tensor, run: DefenseRun, generator: torch.Generator) -> Tensor:
-        for _, part in self._having("augment"):
+        for _, part in () if self._through else self._having("augment"):
             x = part.augment(x, run, generator)
         return x
 
@@ -131,3 +148,25 @@ class DefensePipeline(TrainingHooks):
         for _, part in self._having("at_test"):
             x = part.at_test(x)
         return x
+
+
+class _Augmented(nn.Module):
+    """A model that augments its input anew at every call."""
+
+    def __init__(
+        self, model: nn.Module, parts: Sequence[tuple[str, Any]], run: DefenseRun, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self._parts, self._run, self._generator = parts, run, generator
+        self.training = model.training
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):  # as in the stage that this replaces
+            for name, part in self._parts:
+                augmented = part.augment(x, self._run, self._generator)
+                if x.requires_grad and not augmented.requires_grad:
+                    raise UsageError(f"No attack can go through the defense {name}: it passes no gradient.")
+                x = augmented
+        scores: Tensor = self.model(x)
+        return scores
