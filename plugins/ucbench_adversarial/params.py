@@ -42,6 +42,13 @@ class AdversarialTrainingParams(Params):
         ),
     )
     beta: float = Field(6.0, ge=0, description="weight of the agreement of predictions, for objective=trades")
+    through: bool = Field(
+        False,
+        description=(
+            "whether the attack goes through the augmentations of the chain, drawn anew at every step, so that the "
+            "ball lies around the images before them; otherwise it lies around the augmented images"
+        ),
+    )
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "standard": {},
@@ -52,9 +59,20 @@ class AdversarialTrainingParams(Params):
         "mi-ue-6": {"epsilon": 6.0, "step": 2 / 6},
         "mi-ue-8": {"epsilon": 8.0, "step": 0.25},
         "rem": {"epsilon": 4.0, "step": 0.2},
+        # The radii of CUDA's evaluation; steps are those of `standard`.
+        "l2-0.25": {"norm": "l2", "epsilon": 0.25},
+        "l2-0.5": {"norm": "l2", "epsilon": 0.5},
+        "l2-0.75": {"norm": "l2", "epsilon": 0.75},
         "fast": {"steps": 1, "step": 1.25, "attack_mode": "train"},
         "trades": {"objective": "trades", "start": "gaussian", "step": 0.226},
     }
+
+    def identity(self) -> dict[str, Any]:
+        """All fields, but ``through`` only where it is True: keys are older than it."""
+        values = super().identity()
+        if not self.through:
+            del values["through"]
+        return values
 
     @model_validator(mode="before")
     @classmethod

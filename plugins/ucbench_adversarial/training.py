@@ -31,6 +31,17 @@ class AdversarialTraining:
     ones can be attacked and learnt; the recipe's label smoothing does not apply. Architecture and schedule are the
     victim's: presets set only the attack of a protocol.
 
+    In a chain, images are augmented (and mixed) first and then attacked, whatever the order written, as in the
+    evaluations above: the attack sees one augmented image, and the ball lies around it. With ``through`` the attack is
+    on the image before its augmentation t (but after the recipe's crop and flip), with t drawn anew in every pass:
+    stochastic ascent on an expectation, as in Athalye et al. (Synthesizing Robust Adversarial Examples, ICML 2018,
+    arXiv 1707.07397), with one draw a step::
+
+        min over theta of  E  max over |delta| <= epsilon of  E over t  CE(f_theta(t(x + delta)), y)
+
+    Augmentations must then pass gradients, as most of kornia's do, and ``mix`` acts before them. TRADES augments the
+    clean and the adversarial images independently.
+
     Batch norm while attacking, by protocol: eval mode in TRADES' released code and in the evaluations of EMinN, REM,
     APBench and MI-UE; train mode, where every step of the attack also moves the running statistics, in the released
     code of Wong et al. and in Rice et al. (ICML 2020). ``attack_mode`` chooses. The loss itself is always taken in
@@ -42,6 +53,8 @@ class AdversarialTraining:
       steps, rounded to 0.007 and 0.031, and starts from Gaussian noise of one step's deviation.
     * ``mi-ue-2`` to ``mi-ue-8``: MI-UE's evaluation, whose step is 2/255 at every radius.
     * ``rem``: REM's evaluation, 10 steps of 0.8/255 within 4/255.
+    * ``l2-0.25`` to ``l2-0.75``: the l2 radii of the evaluation of CUDA (Sadasivan et al., CVPR 2023), on the [0, 1]
+      scale; steps are those of ``standard``.
     * ``fast``: FGSM with a uniform start and alpha = 1.25 epsilon, then projection (Wong et al., Algorithm 3); their
       variant without restart or memory of the last perturbation, and without early stopping. It sometimes
       overfits to its one step. Deviation: the released code draws in normalised pixels, and takes the first
@@ -54,6 +67,7 @@ class AdversarialTraining:
 
     def __init__(self, params: AdversarialTrainingParams) -> None:
         self.params = params
+        self.through = params.through
 
     def loss(self, model: nn.Module, x: Tensor, targets: Tensor, run: DefenseRun, generator: torch.Generator) -> Tensor:
         """The batch's mean loss, a float32 scalar with gradients in the weights.

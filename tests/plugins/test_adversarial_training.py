@@ -77,6 +77,7 @@ class TestParameters:
             ("at@mi-ue-6", (6, 10, 2.0)),
             ("at@mi-ue-8", (8, 10, 2.0)),
             ("at@rem", (4, 10, 0.8)),
+            ("at@rem:through=true", (4, 10, 0.8)),
             ("at@fast", (8, 1, 10.0)),
             ("at@trades", (8, 10, 8 * 0.226)),
         ],
@@ -94,6 +95,16 @@ class TestParameters:
         assert epsilon("adv-train:norm=l2,epsilon=1.5") == 1.5
         assert epsilon("adv-train:norm=linf") == 8
         assert AdversarialTrainingParams(norm="l2").identity()["epsilon"] == 0.5
+
+    @pytest.mark.parametrize("radius", [0.25, 0.5, 0.75])
+    def test_presets_of_l2_set_norm_and_radius(self, radius):
+        params = installed().resolve("defense", f"adv-train@l2-{radius}").params
+        assert (params.norm, params.epsilon, params.steps, params.step) == ("l2", radius, 10, 0.25)
+
+    def test_identity_names_through_only_where_it_is_true(self):
+        plain, through = (AdversarialTrainingParams(through=value).identity() for value in (False, True))
+        assert "through" not in plain
+        assert through == {**plain, "through": True}
 
     def test_params_refuse_a_linf_radius_on_the_unit_scale(self):
         with pytest.raises(UsageError, match="8-bit units"):
@@ -250,3 +261,121 @@ class TestTraining:
             found = attack(model, x, targets, epsilon=8.0, step=0.25, steps=10, generator=generator)
             robust[name] = float((model.eval()(found).argmax(1) == labels).float().mean())
         assert robust["attacked"] > robust["plain"] + 0.1
+
+
+class Recording:
+    """An augmentation that keeps what it gets, and changes nothing."""
+
+    def __init__(self):
+        self.seen = []
+
+    def augment(self, x, run, generator):
+        self.seen.append(x.detach().clone())
+        return x
+
+
+class Scores(nn.Module):
+    """Scores ``[B, 2]``: a fixed weight for every value of an image, and 0; keeps its inputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = nn.Parameter(torch.randn(3, 8, 8, generator=torch.Generator().manual_seed(3)))
+        self.seen = []
+
+    def forward(self, x):
+        self.seen.append(x.detach().clone())
+        score = (x * self.weights).sum((1, 2, 3))
+        return torch.stack([score, torch.zeros_like(score)], 1)
+
+
+class TestChains:
+    """Adversarial training with kornia's augmentations before it or within its attack."""
+
+    X = 0.25 + 0.5 * torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    TARGETS = F.one_hot(torch.ones(5, dtype=torch.int64), 2).float()  # so that the attack raises the score
+    #: A rotation by 90 degrees to the left, and one of a small angle drawn for every image.
+    QUARTER, AFFINE = "kornia:RandomRotation90:times=1/1,p=1", "kornia:RandomAffine:degrees=10,p=1"
+
+    def chain(self, *references, first=()):
+        parts = [(reference, installed().resolve("defense", reference).build()) for reference in references]
+        return DefensePipeline([*first, *parts])
+
+    def loss(self, pipeline, model):
+        run, generator = make_run(stage="train"), torch.Generator().manual_seed(0)
+        return pipeline.loss(model, pipeline.augment(self.X, run, generator), self.TARGETS, run, generator)
+
+    @pytest.mark.parametrize("norm", ["linf", "l2"])
+    def test_attack_goes_through_a_known_rotation(self, norm):
+        """The best perturbation of a linear score is the rotated weights, rotated back."""
+        recording, model = Recording(), Scores()
+        attack = f"adv-train:through=true,norm={norm},steps=50,epsilon={'8' if norm == 'linf' else '0.1'}"
+        self.loss(self.chain(self.QUARTER, attack, first=[("recording", recording)]), model)
+        back = model.weights.detach().rot90(-1, (1, 2))
+        expected = RADIUS * back.sign() if norm == "linf" else 0.1 * back / back.norm()
+        change = recording.seen[-1] - self.X
+        torch.testing.assert_close(change, expected.expand_as(change), rtol=0, atol=1e-4)
+        torch.testing.assert_close(model.seen[-1], recording.seen[-1].rot90(1, (2, 3)), rtol=0, atol=1e-5)
+
+    @pytest.mark.parametrize("preset", ["standard", "fast", "trades", "l2-0.75"])
+    @pytest.mark.parametrize("augmentation", [AFFINE, "jpeg@kornia:quality=50"])
+    def test_perturbation_through_augmentations_stays_in_the_ball(self, preset, augmentation):
+        """Whatever the augmentation gets lies around the images, at every step of the attack."""
+        recording, model = Recording(), Scores()
+        pipeline = self.chain(augmentation, f"adv-train@{preset}:through=true", first=[("recording", recording)])
+        loss = self.loss(pipeline, model)
+        (gradient,) = torch.autograd.grad(loss, model.weights)
+        assert bool(gradient.any())
+        assert len(recording.seen) == len(model.seen) > 1
+        for x in recording.seen:
+            change = x - self.X
+            size = change.flatten(1).norm(dim=1) / 0.75 if preset == "l2-0.75" else change.abs().amax() / RADIUS
+            assert float(size.max()) <= 1 + 1e-5
+            assert 0 <= float(x.min()) <= float(x.max()) <= 1
+        assert float((recording.seen[-1] - self.X).abs().max()) > 0.01
+
+    def test_gradient_through_an_affine_map_is_the_slope(self):
+        model, run = Scores().double(), make_run(stage="train")
+        slopes = []
+
+        class Probe:
+            through = True
+
+            def loss(self, augmenting, x, targets, run, generator):
+                direction = torch.randn(x.shape, generator=torch.Generator().manual_seed(1), dtype=x.dtype)
+
+                def value(x):
+                    generator.manual_seed(2)
+                    return augmenting(x).sum()
+
+                (gradient,) = torch.autograd.grad(value(at := x.clone().requires_grad_()), at)
+                difference = (value(x + 1e-3 * direction) - value(x - 1e-3 * direction)) / 2e-3
+                slopes.extend([difference.item(), (gradient * direction).sum().item()])
+                return difference
+
+        pipeline = self.chain(self.AFFINE, first=[("probe", Probe())])
+        pipeline.loss(model, self.X.double(), self.TARGETS, run, torch.Generator())
+        assert slopes[0] == pytest.approx(slopes[1], rel=1e-6)
+        assert abs(slopes[0]) > 0.1
+
+    @pytest.mark.parametrize("order", [1, -1])
+    def test_without_through_the_ball_lies_around_augmented_images(self, order):
+        model = Scores()
+        pipeline = self.chain(*[self.QUARTER, "adv-train"][::order])
+        self.loss(pipeline, model)
+        change = model.seen[-1] - self.X.rot90(1, (2, 3))
+        expected = RADIUS * model.weights.detach().sign()
+        torch.testing.assert_close(change, expected.expand_as(change), rtol=0, atol=1e-5)
+
+    @pytest.mark.parametrize("defense", ["jpeg@random", "bit-depth@random"])
+    def test_defense_without_gradient_is_refused(self, defense):
+        with pytest.raises(UsageError, match=f"No attack can go through the defense {defense}"):
+            self.loss(self.chain(defense, "adv-train:through=true"), Scores())
+
+    def test_training_through_an_augmentation_repeats_exactly(self):
+        def weights():
+            chain = self.chain(self.AFFINE, "adv-train@fast:through=true")
+            recipe, run = Recipe(epochs=1, batch=8, lr=0.05), make_run(stage="train")
+            result = Engine(NUMERICS).fit(network(3), sample_images(24), recipe, seed=0, run=run, defenses=chain)
+            return [value.clone() for value in result.model.state_dict().values()]
+
+        assert all(torch.equal(*pair) for pair in zip(weights(), weights(), strict=True))
