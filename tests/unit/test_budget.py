@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kornia import metrics
 
 from ucbench.data import budget as budget_module
 from ucbench.data.budget import Budget, blocks, parse_epsilon
@@ -303,6 +305,16 @@ def test_ssim_equals_its_definition_at_every_size(height: int, width: int, side:
     source, release = smooth_images(2, height, width)
     expected = np.mean([ssim_by_definition(source[i, c], release[i, c], side) for i in range(2) for c in range(3)])
     assert measure(source, release)["ssim"] == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(("height", "width", "side"), [(32, 32, 11), (8, 12, 7)])
+def test_psnr_and_ssim_equal_kornias(height: int, width: int, side: int) -> None:
+    source, release = (images[1:] for images in smooth_images(4, height, width))
+    pairs = list(zip(*(torch.from_numpy(images).double()[:, None] for images in (source, release)), strict=True))
+    measured = measure(source, release)
+    similarities = [float(metrics.ssim(x, y, side, 255.0, eps=0.0, padding="valid").mean()) for x, y in pairs]
+    assert measured["ssim"] == pytest.approx(np.mean(similarities), abs=1e-12)
+    assert measured["psnr"] == pytest.approx(np.mean([float(metrics.psnr(x, y, 255.0)) for x, y in pairs]), abs=1e-12)
 
 
 def test_measures_of_identical_sets_report_no_change() -> None:

@@ -60,6 +60,9 @@ def _ssim(before: UInt8Images, after: UInt8Images) -> Floats:
     """SSIM of each image, float64 ``[B]``: the mean over channels and all windows inside the image.
 
     The window is the paper's 11x11 Gaussian of sigma 1.5, cut to the largest odd side that fits into the image.
+
+    ``kornia.metrics`` gives the same values, but not by default: SSIM in float64 without padding and epsilon, which
+    takes 14 times as long on a core, and PSNR of one image at a time, since of a batch it takes the mean error first.
     """
     from scipy.ndimage import correlate1d
 
