@@ -159,12 +159,27 @@ def test_check_rejects_a_cell_of_another_suite(judge, records):
     assert "1 record outside the suite: spots | badge linf 24 | tiny | seed 7" in texts(found, "error")
 
 
-def test_check_distinguishes_other_versions_and_data_from_foreign_cells(judge, records):
+def test_check_warns_of_records_of_an_earlier_version(judge, records):
     judge.cells = expand(AXES, tiny.registry(("badge", 2)))
     badges = sum(record["request"]["poisoner"] == "badge" for record in records)
     found = judge(records)
-    assert f"{badges} records described as cells of the suite, but with other keys" in texts(found, "error")
+    assert not found.failed
+    assert f"{badges} records made by earlier versions of components: badge 1 (here 2)" in texts(found, "warning")
     assert f"No record of {badges} of the suite's" in texts(found, "warning")
+    assert judge(records, complete=True).failed
+
+
+def test_check_rejects_records_of_other_data_or_of_a_later_version(judge, records):
+    judge.cells = expand(AXES, tiny.registry(("badge", 2)))
+    others = [record for record in records if record["request"]["poisoner"] == "badge"]
+    for record in others:
+        record["data"]["train"] = record["data"]["train"][::-1]
+    text = f"{len(others)} records described as cells of the suite, but with other keys"
+    assert text in texts(judge(records), "error")
+    for record in others:
+        record["data"]["train"] = record["data"]["train"][::-1]
+        record["components"]["poisoner"]["version"] = 3
+    assert text in texts(judge(records), "error")
 
 
 def test_check_rejects_a_record_with_a_false_key(judge, records):
@@ -193,7 +208,13 @@ def test_check_without_data_judges_descriptions_and_stated_keys(judge, records, 
         " ".join(found.notes)
     )
     judge.cells = expand(AXES, tiny.registry(("badge", 2)))
+    found = judge(records)
+    assert "made by earlier versions of components: badge 1 (here 2)" in texts(found, "warning")
+    assert not found.failed
+    badge = next(record for record in records if record["request"]["poisoner"] == "badge")
+    badge["data"]["test"] = badge["data"]["test"][::-1]
     assert "its key does not follow from its content" in texts(judge(records), "error")
+    badge["data"]["test"] = badge["data"]["test"][::-1]
     stranger = broken(records[0], lambda r: r["request"].update(train_seed=9))
     judge.cells = expand(AXES, tiny.registry())
     assert "1 record outside the suite" in texts(judge([stranger]), "error")

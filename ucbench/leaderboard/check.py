@@ -1,8 +1,8 @@
 """Checks whether a leaderboard's records can be published: well-formed, cells of the suite, and comparable.
 
 Defects are *errors*: a malformed record, an impossible number, a cell of another suite, different data under the same
-name, different numerics. What readers should know is a *warning*: missing or failed cells, and different machines or
-libraries, which do not change keys but may change numbers (docs/protocol.md).
+name, different numerics. What readers should know is a *warning*: missing or failed cells, records of earlier versions
+of components, and different machines or libraries, which do not change keys but may change numbers (docs/protocol.md).
 
 Membership is checked by key: the keys of the suite's cells are computed again from the data and the installed
 components, with the numerics of the records. Where a cell's data or weights are unavailable, its records are matched by
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from ucbench.errors import DataError, UcbenchError
+from ucbench.leaderboard.earlier import earlier_versions, stated_key
 from ucbench.matrix.cell import Cell
 from ucbench.numerics import Numerics
 from ucbench.results.records import Record, read_record
@@ -191,18 +192,31 @@ class Expected:
 
 
 def foreign(records: Iterable[Record], expected: Expected) -> Iterator[Finding]:
-    """Errors for records that are not of the suite's cells, or whose key and description disagree."""
+    """Errors for records that are not of the suite's cells, or whose key and description disagree.
+
+    A warning for records that earlier versions of components made, as their keys prove.
+    """
     key_of = {canonical(cell.describe()): key for key, (cell, _) in expected.keyed.items()}
-    outside, rekeyed = [], []
+    outside: list[Record] = []
+    false: list[Record] = []
+    rekeyed: list[Record] = []
+    superseded: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         described = canonical(record["request"])
         if record["cell"] in expected.keyed:
             cell, release = expected.keyed[record["cell"]]
             yield from _as_described(record, cell, release)
         elif described in expected.described:
-            yield from _as_keyed(record, expected.described[described], expected.numerics)
+            cell = expected.described[described]
+            if _keyed_otherwise(record, cell, expected.numerics):
+                earlier = earlier_versions(record, cell, expected.numerics)
+                (superseded[", ".join(earlier)] if earlier else false).append(record)
         elif described in key_of:
-            rekeyed.append(record)
+            key = key_of[described]
+            cell, _ = expected.keyed[key]
+            same_data = cell.mixture < 1 or stated_key(record, cell, expected.numerics) == key
+            earlier = earlier_versions(record, cell, expected.numerics) if same_data else []
+            (superseded[", ".join(earlier)] if earlier else rekeyed).append(record)
         else:
             outside.append(record)
     if outside:
@@ -213,6 +227,14 @@ def foreign(records: Iterable[Record], expected: Expected) -> Iterator[Finding]:
             f"{_count(rekeyed, 'record')} described as cells of the suite, but with other keys: made from other data,"
             f" or by other versions of components, than those here: {_some(map(_title, rekeyed))}.",
         )
+    for record in false:
+        yield Finding(
+            "error",
+            f"{_title(record)}: its key does not follow from its content; it was made by other versions of its"
+            " components than those here, or changed afterwards.",
+        )
+    for versions, group in sorted(superseded.items()):
+        yield Finding("warning", f"{_count(group, 'record')} made by earlier versions of components: {versions}.")
 
 
 def missing(records: Sequence[Record], expected: Expected, severity: Severity) -> Iterator[Finding]:
@@ -239,22 +261,12 @@ def _as_described(record: Record, cell: Cell, release: str | None) -> Iterator[F
         yield Finding(severity, f"Record {record['cell']} describes another cell than its key: {'; '.join(wrong)}.")
 
 
-def _as_keyed(record: Record, cell: Cell, numerics: Numerics) -> Iterator[Finding]:
-    """Whether a record's key follows from its description and the fingerprints it states."""
-    data = record["data"]
+def _keyed_otherwise(record: Record, cell: Cell, numerics: Numerics) -> bool:
+    """Whether a record's key differs from what its description and the fingerprints it states yield here."""
     try:
-        # A record of a mixture does not state the fingerprint of the protected part, so trust the release's key.
-        whole = cell.mixture == 1 or cell.craft.is_clean
-        release = cell.release_key(data["train"], numerics) if whole else record["release"]
-        key = cell.key(release, data["train"], data["test"], numerics)
+        return bool(stated_key(record, cell, numerics) != record["cell"])
     except UcbenchError:
-        return  # weights are unavailable; the notes say that only descriptions were compared
-    if key != record["cell"]:
-        yield Finding(
-            "error",
-            f"{_title(record)}: its key does not follow from its content; it was made by other versions of its"
-            " components than those here, or changed afterwards.",
-        )
+        return False  # weights are unavailable; the notes say that only descriptions were compared
 
 
 def _title(record: Record) -> str:

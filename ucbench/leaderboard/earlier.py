@@ -1,0 +1,69 @@
+"""Records of earlier versions of components: which versions a record states, and whether its key follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ucbench.matrix.cell import Cell
+from ucbench.numerics import Numerics
+from ucbench.plugins.registry import Component
+from ucbench.plugins.specs import ComponentSpec
+from ucbench.results.records import Record
+
+
+@dataclass(frozen=True)
+class _Stated(Component[ComponentSpec]):
+    """A component as a record states it: the version and parameters of then."""
+
+    stated: Mapping[str, Any]
+
+    def identity(self) -> dict[str, Any]:
+        return {name: value for name, value in self.stated.items() if not name.startswith("distribution")}
+
+
+def stated_key(record: Record, cell: Cell, numerics: Numerics) -> str:
+    """The key of ``cell`` on the data whose fingerprints a record states; raises as components do without weights."""
+    data = record["data"]
+    # A record of a mixture does not state the fingerprint of the protected part, so trust the release's key.
+    whole = cell.mixture == 1 or cell.craft.is_clean
+    release = cell.release_key(data["train"], numerics) if whole else record["release"]
+    return cell.key(release, data["train"], data["test"], numerics)
+
+
+def earlier_versions(record: Record, cell: Cell, numerics: Numerics) -> list[str]:
+    """The components of which an earlier version made the record, as ``name 1 (here 2)``.
+
+    Empty if there is none, or if the record's key does not follow from the components and the data that it states.
+
+    Args:
+        cell: the cell that the record describes, with the components installed here.
+    """
+    known, craft = record["components"], cell.craft
+
+    def stated(place: str, part: Any) -> Any:
+        return _Stated(part.spec, part.ref, part.params, part.registry, stated=known[place]) if part else None
+
+    parts: dict[str, Component[ComponentSpec] | None] = {
+        "poisoner": craft.poisoner,
+        "surrogate": craft.surrogate,
+        "labeling": cell.labeling,
+        "victim": cell.victim,
+        **{f"defense-{place}": part for place, part in enumerate(cell.defense, 1)},
+    }
+    then = {place: stated(place, part) for place, part in parts.items()}
+    as_made = replace(
+        cell,
+        craft=replace(craft, poisoner=then["poisoner"], surrogate=then["surrogate"]),
+        labeling=then["labeling"],
+        victim=then["victim"],
+        defense=tuple(part for place, part in then.items() if place.startswith("defense-")),
+    )
+    if stated_key(record, as_made, numerics) != record["cell"]:
+        return []
+    return [
+        f"{part.spec.name} {known[place]['version']} (here {part.spec.version})"
+        for place, part in parts.items()
+        if part and known[place]["version"] < part.spec.version
+    ]
