@@ -50,6 +50,7 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         params="ucbench_augment.params:RandAugmentParams",
         paper="E. D. Cubuk, B. Zoph, J. Shlens, Q. V. Le: RandAugment: Practical Automated Data Augmentation with a "
         "Reduced Search Space. NeurIPS 2020. arXiv 1909.13719",
+        version=2,
         tier="T0",
     )
     yield DefenseSpec(
@@ -60,6 +61,7 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         paper="S. G. Müller, F. Hutter: TrivialAugment: Tuning-free Yet State-of-the-Art Data Augmentation. ICCV 2021. "
         "arXiv 2103.10158",
         aliases=("trivialaugment",),
+        version=2,
         tier="T0",
     )
     yield DefenseSpec(
@@ -69,6 +71,7 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         params="ucbench_augment.params:ColorJitterParams",
         paper="T. Chen, S. Kornblith, M. Norouzi, G. Hinton: A Simple Framework for Contrastive Learning of Visual "
         "Representations. ICML 2020. arXiv 2002.05709 (its colour distortion, Appendix A and B.9)",
+        version=2,
         tier="T0",
     )
     yield DefenseSpec(
@@ -78,6 +81,7 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         params="ucbench_augment.params:GaussianBlurParams",
         paper="T. Chen, S. Kornblith, M. Norouzi, G. Hinton: A Simple Framework for Contrastive Learning of Visual "
         "Representations. ICML 2020. arXiv 2002.05709 (its blur, Appendix A)",
+        version=2,
         tier="T0",
     )
     yield DefenseSpec(
@@ -94,5 +98,6 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         params="ucbench_augment.params:UEraserParams",
         paper="T. Qin, X. Gao, J. Zhao, K. Ye, C.-Z. Xu: Learning the Unlearnable: Adversarial Augmentations Suppress "
         "Unlearnable Example Attacks. ICCV 2023 workshops. arXiv 2303.15127",
+        version=2,
         tier="T0",
     )

@@ -7,14 +7,17 @@ Operations take images ``[B, 3, H, W]`` in [0, 1], most of them with one paramet
   grey, a smoothed copy.
 - ``autocontrast``, ``equalize``, ``posterize`` and ``solarize`` follow Pillow's ``ImageOps``. Rounding to levels of 8
   bits has no gradient; there the gradient goes straight through, as if the values had not been changed.
+
+Kornia's functions compute all but three: ``hue`` and ``posterize``, several times slower there, and ``autocontrast``,
+which there blackens channels of one value. docs/defenses.md has the measurements.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import kornia.enhance
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ucbench_augment.drawing import by_choice, on_share
@@ -23,8 +26,6 @@ if TYPE_CHECKING:
     from ucbench import DefenseRun
     from ucbench_augment.params import ColorJitterParams
 
-#: ITU-R BT.601, as Pillow converts to grey.
-_GREY = (0.299, 0.587, 0.114)
 #: Part of a level by which a float32 pixel may miss the whole number it stands for.
 _SLACK = 1e-3
 
@@ -62,30 +63,17 @@ class ColorJitter:
         return x
 
 
-def brightness(x: Tensor, factor: Tensor) -> Tensor:
-    """Scale every value."""
-    return (x * _each(factor)).clamp(0, 1)
-
-
-def contrast(x: Tensor, factor: Tensor) -> Tensor:
-    """Scale the distance from the mean grey of the image."""
-    return _blend(grey(x).mean((2, 3), keepdim=True), x, factor)
-
-
-def saturation(x: Tensor, factor: Tensor) -> Tensor:
-    """Scale the distance from grey."""
-    return _blend(grey(x), x, factor)
+#: Scales every value.
+brightness = kornia.enhance.adjust_brightness_accumulative
+#: Scales the distance from the mean grey of the image.
+contrast = kornia.enhance.adjust_contrast_with_mean_subtraction
+#: Scales the distance from grey.
+saturation = kornia.enhance.adjust_saturation_with_gray_subtraction
 
 
 def sharpness(x: Tensor, factor: Tensor) -> Tensor:
     """Scale the distance from a smoothed image: 3 x 3 weights of 1, 5 in the middle; the border is unchanged."""
-    if min(x.shape[2:]) < 3:
-        return x
-    inner = x[:, :, 1:-1, 1:-1]
-    smooth = (9 * F.avg_pool2d(x, 3, stride=1) + 4 * inner) / 13
-    sharpened = _blend(smooth, inner, factor)
-    rows = torch.cat([x[:, :, 1:-1, :1], sharpened, x[:, :, 1:-1, -1:]], 3)
-    return torch.cat([x[:, :, :1], rows, x[:, :, -1:]], 2)
+    return kornia.enhance.sharpness(x, factor) if min(x.shape[2:]) >= 3 else x
 
 
 def hue(x: Tensor, shift: Tensor) -> Tensor:
@@ -108,20 +96,6 @@ def hue(x: Tensor, shift: Tensor) -> Tensor:
     return torch.stack(turned, 1).clamp(0, 1)
 
 
-def grey(x: Tensor) -> Tensor:
-    """Luma ``[B, 1, H, W]``."""
-    red, green, blue = x.unbind(1)
-    return (_GREY[0] * red + _GREY[1] * green + _GREY[2] * blue)[:, None]
-
-
-def _blend(origin: Tensor, x: Tensor, factor: Tensor) -> Tensor:
-    return torch.lerp(origin.expand_as(x), x, _each(factor)).clamp(0, 1)
-
-
-def _each(factor: Tensor) -> Tensor:
-    return factor[:, None, None, None]
-
-
 def autocontrast(x: Tensor) -> Tensor:
     """Stretch every channel of every image to the full range; a channel of one value is unchanged."""
     low, high = x.amin((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)
@@ -132,16 +106,8 @@ def autocontrast(x: Tensor) -> Tensor:
 
 def equalize(x: Tensor) -> Tensor:
     """Even out the histogram of 256 levels of every channel of every image."""
-    levels = (x.detach() * 255).round().long().flatten(2)
-    histogram = torch.zeros((*levels.shape[:2], 256), dtype=torch.int64, device=x.device)
-    histogram.scatter_add_(2, levels, torch.ones_like(levels))
-    # Pixels a level would hold, were all but the brightest ones spread evenly.
-    step = (levels.shape[2] - histogram.gather(2, levels.amax(2, keepdim=True))) // 255
-    below = histogram.cumsum(2) - histogram
-    curve = ((below + step // 2) // step.clamp_min(1)).clamp_max(255)
-    # So few pixels, or so few levels, that there is nothing to spread.
-    equalized = torch.where(step > 0, curve.gather(2, levels), levels)
-    return _straight_through(x, equalized.to(x.dtype).div_(255).view(x.shape))
+    # Kornia cuts fractions of a level off, which takes a value just below its level for the one beneath.
+    return _straight_through(x, kornia.enhance.equalize((x.detach() * 255).round() / 255))
 
 
 def posterize(x: Tensor, bits: Tensor) -> Tensor:
@@ -153,8 +119,7 @@ def posterize(x: Tensor, bits: Tensor) -> Tensor:
 
 def solarize(x: Tensor, threshold: Tensor) -> Tensor:
     """Invert values of at least ``threshold``, in 8-bit units."""
-    limit = ((threshold - _SLACK) / 255)[:, None, None, None]
-    return torch.where(x >= limit, 1 - x, x)
+    return kornia.enhance.solarize(x, (threshold - _SLACK) / 255)
 
 
 def _straight_through(x: Tensor, changed: Tensor) -> Tensor:

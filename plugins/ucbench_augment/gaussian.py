@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from kornia.filters import filter2d_separable, get_gaussian_kernel1d
 from torch import Tensor
 
 from ucbench import reflect_pad
@@ -53,21 +54,8 @@ def blurred(x: Tensor, sigma: Tensor, kernel: int) -> Tensor:
 
     Images are padded by reflection, the outermost pixels not repeated.
     """
-    taps = torch.arange(kernel) - kernel // 2
-    weights = torch.exp(-0.5 * (taps / sigma[:, None]).square())
-    weights = (weights / weights.sum(1, keepdim=True)).to(x)
+    weights = get_gaussian_kernel1d(kernel, sigma[:, None]).to(x)
+    # Kornia pads by less than the image's side only.
+    padded = reflect_pad(x, kernel // 2, (2, 3))
     # Weights sum to 1 only up to rounding, which must not lead out of the range.
-    return _along(_along(x, weights, 2), weights, 3).clamp(0, 1)
-
-
-def _along(x: Tensor, weights: Tensor, dim: int) -> Tensor:
-    """Sum of shifted images, each with its own weights ``[B, K]``.
-
-    In float32 throughout, where a convolution may be computed in reduced precision.
-    """
-    count, side = weights.shape[1], x.shape[dim]
-    padded = reflect_pad(x, count // 2, (dim,))
-    total = torch.zeros_like(x)
-    for tap in range(count):
-        total.addcmul_(weights[:, tap, None, None, None], padded.narrow(dim, tap, side))
-    return total
+    return filter2d_separable(padded, weights, weights, padding="valid").clamp(0, 1)

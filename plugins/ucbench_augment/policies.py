@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import torch
-import torch.nn.functional as F
+from kornia.geometry.transform import get_rotation_matrix2d, warp_affine
 from torch import Tensor
 
 from ucbench_augment import color
@@ -70,7 +69,7 @@ class Policy:
 
     def __init__(self, space: Space, mode: Literal["nearest", "bilinear"] = "nearest") -> None:
         self._space = space
-        self._operations = _PLAIN | {move.__name__: partial(move, mode=mode) for move in _GEOMETRIC}
+        self._mode = mode
 
     def apply(self, x: Tensor, level: Tensor, generator: torch.Generator) -> Tensor:
         """One operation on every image of ``x`` ``[B, 3, H, W]``, at ``level`` ``[B]`` in [0, 1] of its range."""
@@ -82,7 +81,19 @@ class Policy:
         signed = torch.tensor([way.signed for way in space.values()])
         offset = reach[choice] * level
         value = start[choice] + torch.where(signed[choice], sign * offset, offset)
-        return by_choice(x, choice, value, [self._operations[name] for name in space])
+        # Of the operations that move images, one call makes all.
+        x = by_choice(x, choice, value, [_PLAIN.get(name, _unchanged) for name in space])
+        amounts = {name: torch.where(choice == place, value, 0.0) for place, name in enumerate(space)}
+        index = torch.tensor([name in _GEOMETRIC for name in space])[choice].nonzero().flatten()
+        if not len(index):
+            return x
+        moves = {name: amounts[name][index].to(x.device) for name in _GEOMETRIC}
+        index = index.to(x.device)
+        return x.index_copy(0, index, moved(x[index], self._mode, **moves))
+
+
+def _unchanged(x: Tensor, value: Tensor) -> Tensor:
+    return x
 
 
 @dataclass(frozen=True)
@@ -165,63 +176,39 @@ def _enhancing(factors: Range) -> dict[str, Range]:
     return dict.fromkeys(("brightness", "saturation", "contrast", "sharpness"), factors)
 
 
-# Shears, shifts and turns of images ``[B, 3, H, W]`` by one amount per image ``[B]``; what moves in is black.
-# Coordinates are in pixels. ``mode`` is ``nearest``, as Pillow's default, or ``bilinear``.
-
-
-def shear_x(x: Tensor, slope: Tensor, *, mode: str) -> Tensor:
-    """Row i, counted from the upper edge, shows what lay ``slope * i`` further right."""
-    return _warped(x, mode, across=slope, right=slope * x.shape[2] / 2)
-
-
-def shear_y(x: Tensor, slope: Tensor, *, mode: str) -> Tensor:
-    """Column j, counted from the left edge, shows what lay ``slope * j`` further down."""
-    return _warped(x, mode, along=slope, down=slope * x.shape[3] / 2)
-
-
-def translate_x(x: Tensor, pixels: Tensor, *, mode: str) -> Tensor:
-    """Shift to the right by whole ``pixels``; fractions are cut off."""
-    return _warped(x, mode, right=-pixels.trunc())
-
-
-def translate_y(x: Tensor, pixels: Tensor, *, mode: str) -> Tensor:
-    """Shift down by whole ``pixels``; fractions are cut off."""
-    return _warped(x, mode, down=-pixels.trunc())
-
-
-def rotate(x: Tensor, degrees: Tensor, *, mode: str) -> Tensor:
-    """Turn counter-clockwise about the middle."""
-    angle = torch.deg2rad(degrees)
-    return _warped(x, mode, scale=angle.cos(), across=-angle.sin(), along=angle.sin())
-
-
-def _warped(
+def moved(
     x: Tensor,
     mode: str,
     *,
-    scale: Tensor | float = 1.0,
-    across: Tensor | float = 0.0,
-    right: Tensor | float = 0.0,
-    along: Tensor | float = 0.0,
-    down: Tensor | float = 0.0,
+    shear_x: Tensor | float = 0.0,
+    shear_y: Tensor | float = 0.0,
+    translate_x: Tensor | float = 0.0,
+    translate_y: Tensor | float = 0.0,
+    rotate: Tensor | float = 0.0,
 ) -> Tensor:
-    """Show at ``(u, v)``, counted rightwards and downwards from the middle, what lay at
-    ``(scale * u + across * v + right, along * u + scale * v + down)``."""
+    """Shear, shift or turn every image of ``x`` ``[B, 3, H, W]`` by its own amount; what moves in is black.
+
+    All in one call, which costs less than one for each kind. Of an image's amounts, at most one differs from 0.
+
+    Args:
+        mode: ``nearest``, as Pillow's default, or ``bilinear``.
+        shear_x: slopes ``[B]``: row i, counted from the upper edge, shows what lay ``slope * i`` further right.
+        shear_y: slopes ``[B]``: column j, counted from the left edge, shows what lay ``slope * j`` further down.
+        translate_x: shifts to the right in pixels ``[B]``; fractions are cut off.
+        translate_y: shifts down in pixels ``[B]``; fractions are cut off.
+        rotate: degrees ``[B]`` counter-clockwise about the middle.
+    """
     height, width = x.shape[2:]
-    theta = torch.empty((len(x), 2, 3), device=x.device, dtype=x.dtype)
-    # torch counts from -1 to 1 between opposite edges.
-    theta[:, 0, 0] = scale
-    theta[:, 0, 1] = across * (height / width)
-    theta[:, 0, 2] = right * (2 / width)
-    theta[:, 1, 0] = along * (width / height)
-    theta[:, 1, 1] = scale
-    theta[:, 1, 2] = down * (2 / height)
-    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
-    return F.grid_sample(x, grid, mode=mode, padding_mode="zeros", align_corners=False)
+    none = x.new_zeros(len(x))
+    middle = x.new_tensor([[(width - 1) / 2, (height - 1) / 2]]).repeat(len(x), 1)
+    matrix = get_rotation_matrix2d(middle, none + rotate, torch.ones_like(middle))
+    # Kornia counts from the middle of the first pixel, half a pixel inside the edge.
+    matrix[:, 0] += torch.stack([none, none - shear_x, (none + translate_x).trunc() - shear_x / 2], 1)
+    matrix[:, 1] += torch.stack([none - shear_y, none, (none + translate_y).trunc() - shear_y / 2], 1)
+    return warp_affine(x, matrix, (height, width), mode=mode, align_corners=False)
 
 
 _PLAIN: dict[str, Operation] = {
-    "identity": lambda x, _: x,
     "brightness": color.brightness,
     "saturation": color.saturation,
     "contrast": color.contrast,
@@ -231,4 +218,4 @@ _PLAIN: dict[str, Operation] = {
     "autocontrast": lambda x, _: color.autocontrast(x),
     "equalize": lambda x, _: color.equalize(x),
 }
-_GEOMETRIC = (shear_x, shear_y, translate_x, translate_y, rotate)
+_GEOMETRIC = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")

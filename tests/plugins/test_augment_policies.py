@@ -68,7 +68,7 @@ class TestColour:
         x = levels() / 255
         # torchvision's grey weighs red by 0.2989.
         torch.testing.assert_close(operation(x, FACTORS), one_by_one(x, FACTORS, reference), atol=2e-4, rtol=0)
-        assert torch.equal(operation(x, torch.ones(6)), x)
+        torch.testing.assert_close(operation(x, torch.ones(6)), x, atol=1e-6, rtol=0)
 
     def test_hue_equals_torchvision(self) -> None:
         x = levels() / 255
@@ -139,16 +139,31 @@ class TestPlace:
             }[name]
             plain = {"angle": 0.0, "translate": [0, 0], "scale": 1.0, "shear": [0.0, 0.0]}
             wanted.append(TF.affine(image, **(plain | options), interpolation=InterpolationMode(mode)))
-        moved = getattr(policies, name)(x, torch.tensor(amounts), mode=mode)
+        found = policies.moved(x, mode, **{name: torch.tensor(amounts)})
         # A place half-way between two pixels may be rounded to either.
-        differing = (moved - torch.stack(wanted)).abs() > 1e-4
+        differing = (found - torch.stack(wanted)).abs() > 1e-4
         assert float(differing.float().mean()) < (0.02 if mode == "nearest" else 1e-9)
 
     def test_rotate_turns_counter_clockwise(self) -> None:
         x = levels(2, (9, 9)) / 255
-        turned = policies.rotate(x, torch.tensor([90.0, -90.0]), mode="nearest")
+        turned = policies.moved(x, "nearest", rotate=torch.tensor([90.0, -90.0]))
         assert torch.equal(turned[0], x[0].rot90(1, (1, 2)))
         assert torch.equal(turned[1], x[1].rot90(-1, (1, 2)))
+
+    def test_policy_moves_each_image_by_its_own_kind_and_amount(self) -> None:
+        x = levels(60) / 255
+        policy = policies.Policy(policies.trivial_augment_ra_space)
+        level = torch.rand(60, generator=drawn(1))
+        out = policy.apply(x, level, drawn())
+        space = policies.trivial_augment_ra_space(20, 17)
+        again = drawn()
+        choice = torch.randint(len(space), (60,), generator=again)
+        sign = 1.0 - 2.0 * torch.randint(2, (60,), generator=again)
+        for image, changed, kind, amount in zip(x, out, choice, sign * level, strict=True):
+            name = list(space)[kind]
+            if name in ("shear_x", "shear_y", "translate_x", "translate_y", "rotate"):
+                alone = policies.moved(image[None], "nearest", **{name: amount[None] * space[name].reach})
+                torch.testing.assert_close(changed, alone[0])
 
 
 class TestSubsets:
@@ -243,6 +258,7 @@ class TestPolicies:
             return x + 1
 
         monkeypatch.setattr(policies, "by_choice", record)
+        monkeypatch.setattr(policies, "moved", lambda x, mode, **moves: x)
         out = policies.RandAugment(RandAugmentParams(operations=3)).augment(torch.zeros(50, 3, 1, 1), RUN, drawn())
         assert (out == 3).all()
         assert len(choices) == 3
