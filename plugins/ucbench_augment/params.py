@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -175,10 +176,19 @@ class UEraserParams(Params):
     )
     roughness: _Shares = Field((0.3, 0.7), description="least and largest roughness of the fractals")
     intensity: _Shares = Field((0.5, 1.0), description="least and largest reach of the fractal brightness")
+    views: Literal["own", "kornia"] = Field(
+        "own", description="views by our operations, or by kornia's classes, as in the official code"
+    )
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
         "released": {"epochs": 60},
         "lite": {"copies": 1},
         "max": {"epochs": None},
+        "kornia": {"views": "kornia"},
     }
+
+    def identity(self) -> dict[str, Any]:
+        """All fields, and kornia's version where its classes make the views: their numbers change between releases."""
+        version = {"kornia": importlib.metadata.version("kornia")} if self.views == "kornia" else {}
+        return {**super().identity(), **version}

@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
+from kornia import augmentation as K
+from kornia.augmentation.auto import TrivialAugment
+from kornia.augmentation.auto.trivial_augment.trivial_augment import default_policy
 from torch import Tensor, nn
 
-from ucbench_augment.drawing import on_share, uniform
+from ucbench import seeded
+from ucbench_augment.drawing import by_choice, on_share, uniform
 from ucbench_augment.policies import Policy, ueraser_space
 
 if TYPE_CHECKING:
@@ -27,17 +31,21 @@ class UEraser:
       afterwards. A training of fewer epochs is UEraser-Max.
     - `released` has the 60 epochs of the official README; `max` is UEraser-Max, the worst of five to the end; `lite`
       is UEraser-Lite, one view throughout.
+    - `kornia` makes the views by the classes that the official code uses, of the installed kornia, see
+      :class:`KorniaView`; `views=kornia` does so in any other preset.
 
-    Deviations: TrivialAugment is drawn for every view, with Pillow's operations in the nominal ranges of the library
-    that the official code uses and with bilinear interpolation; that library draws one operation for a batch, defines
-    some of them otherwise, and posterises to 4 bits or fewer, down to none. The fractals start from corners that are
-    uniform in [0, 1], that library's from a third of that, which darkens. No preset compresses with JPEG, which the
-    official code does against some poisons: an exploiter does not know the poison, and can chain a compressing defense.
+    Deviations of our views: TrivialAugment is drawn for every image, with Pillow's operations in kornia's nominal
+    ranges and with bilinear interpolation; kornia draws one operation for a batch, defines some of them otherwise, and
+    keeps 4 bits or fewer, down to none, when it posterizes. The fractals start from corners that are uniform in [0, 1],
+    as in kornia 0.9; in the kornia of the publication from a third of that, which darkens. No preset compresses with
+    JPEG, which the official code does against some poisons: an exploiter does not know the poison, and can chain a
+    compressing defense.
     """
 
     def __init__(self, params: UEraserParams) -> None:
         self.params = params
         self._policy = Policy(ueraser_space, mode="bilinear")
+        self._kornia = KorniaView(params) if params.views == "kornia" else None
 
     def loss(self, model: nn.Module, x: Tensor, targets: Tensor, run: DefenseRun, generator: torch.Generator) -> Tensor:
         """Mean over the images ``[B, 3, H, W]`` of the largest cross-entropy of their views; float32 scalar.
@@ -54,6 +62,8 @@ class UEraser:
 
     def view(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """A random view of every image ``[B, 3, H, W]`` in [0, 1]."""
+        if self._kornia is not None:
+            return self._kornia(x, generator)
         for change in (self._brightened, self._contrasted, _shuffled):
             x = on_share(x, self.params.probability, generator, change)
         return self._policy.apply(x, torch.rand(len(x), generator=generator), generator)
@@ -64,6 +74,33 @@ class UEraser:
 
     def _contrasted(self, x: Tensor, generator: torch.Generator) -> Tensor:
         return fractal_contrast(x, uniform(self.params.roughness, len(x), generator), generator)
+
+
+class KorniaView:
+    """The official code's view: kornia's plasma brightness and contrast, channel shuffle and TrivialAugment.
+
+    - In kornia, TrivialAugment draws one operation for a whole batch. Here, every image draws one, and images that drew
+      the same one are changed in one call. Magnitudes are drawn per image in both.
+    - Its operations are not Pillow's: shears reach 54 degrees, posterizing keeps 0 to 4 bits. Images that it posterizes
+      or equalizes have no gradient.
+    - kornia draws from torch's global generators only; they are seeded from the given one, and restored.
+    """
+
+    def __init__(self, params: UEraserParams) -> None:
+        p = params.probability
+        self._light = nn.Sequential(
+            K.RandomPlasmaBrightness(roughness=params.roughness, intensity=params.intensity, p=p),
+            K.RandomPlasmaContrast(roughness=params.roughness, p=p),
+            K.RandomChannelShuffle(p=p),
+        )
+        self._operations = [TrivialAugment([operation]) for operation in default_policy]
+
+    def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """A random view of every image ``[B, 3, H, W]`` in [0, 1], of at least 3 pixels a side."""
+        choice = torch.randint(len(self._operations), (len(x),), generator=generator)
+        changes = [lambda part, _, change=change: change(part) for change in self._operations]
+        with seeded(int(torch.randint(2**63 - 1, (), generator=generator))):
+            return by_choice(self._light(x), choice, choice, changes).clamp(0, 1)
 
 
 def _shuffled(x: Tensor, generator: torch.Generator) -> Tensor:

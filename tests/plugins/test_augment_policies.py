@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 import torchvision.transforms.functional as TF
+from kornia.enhance import adjust_hue, normalize_min_max, posterize
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, RandAugment, TrivialAugmentWide
 
@@ -75,6 +78,11 @@ class TestColour:
         shifts = torch.tensor([-0.5, -0.2, 0.0, 0.1, 0.35, 0.5])
         torch.testing.assert_close(color.hue(x, shifts), one_by_one(x, shifts, TF.adjust_hue), atol=1e-5, rtol=0)
 
+    def test_hue_equals_kornia(self) -> None:
+        x = levels() / 255
+        shifts = torch.tensor([-0.5, -0.2, 0.0, 0.1, 0.35, 0.5])
+        torch.testing.assert_close(color.hue(x, shifts), adjust_hue(x, 2 * math.pi * shifts), atol=1e-5, rtol=0)
+
     def test_hue_keeps_grey_images_with_finite_gradient(self) -> None:
         x = torch.rand(2, 1, 4, 4).expand(2, 3, 4, 4).clone().requires_grad_()
         out = color.hue(x, torch.tensor([0.2, -0.4]))
@@ -107,6 +115,19 @@ class TestTone:
         torch.testing.assert_close(color.solarize(pixels / 255, thresholds), wanted / 255)
         x = torch.ones(1, 3, 2, 2)
         assert torch.equal(color.solarize(x, torch.tensor([256.0])), x)
+
+    def test_autocontrast_equals_kornia_but_where_a_channel_has_one_value(self) -> None:
+        x = levels() / 255
+        ours, theirs = color.autocontrast(x), normalize_min_max(x)
+        assert float(theirs[-1, 0].max()) == 0
+        assert torch.equal(ours[-1, 0], x[-1, 0])
+        ours[-1, 0] = 0
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+
+    def test_posterize_equals_kornia_at_every_level_and_number_of_bits(self) -> None:
+        x = torch.arange(256).view(1, 1, 16, 16).expand(9, 3, 16, 16) / 255
+        bits = torch.arange(9)
+        torch.testing.assert_close(color.posterize(x, bits.float()), posterize(x, bits))
 
     @pytest.mark.parametrize("rounding", [color.equalize, lambda x: color.posterize(x, torch.full((6,), 2.0))])
     def test_tone_gradients_go_straight_through_rounding(self, rounding: object) -> None:

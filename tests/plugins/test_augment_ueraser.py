@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import itertools
 
+import kornia
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kornia.contrib import diamond_square
+from kornia.enhance import equalize, normalize_min_max
 from torch import Tensor, nn
 
+from ucbench import seeded
 from ucbench.testing import TinySurrogate, make_run
 from ucbench_augment import ueraser
 from ucbench_augment.params import UEraserParams
@@ -82,6 +86,15 @@ class TestFractals:
         assert maps.shape == (3, height, width)
         assert 0 <= float(maps.min()) <= float(maps.max()) <= 1 + 1e-6
 
+    @pytest.mark.parametrize("rough", [0.3, 0.7])
+    def test_fractals_are_distributed_as_those_of_kornia(self, rough: float) -> None:
+        roughness = torch.full((900,), rough)
+        ours = ueraser.fractals(roughness, (32, 32), drawn(), CPU)
+        with seeded(0):
+            theirs = diamond_square((900, 1, 32, 32), roughness)[:, 0]
+        for statistic in (Tensor.mean, Tensor.std, lambda maps: maps.diff(dim=2).abs().mean()):
+            assert float(statistic(ours)) == pytest.approx(float(statistic(theirs)), rel=0.03)
+
     def test_fractals_neighbours_differ_with_roughness(self) -> None:
         maps = ueraser.fractals(torch.tensor([0.1, 0.9]).repeat(50), (32, 32), drawn(), CPU)
         difference = maps.diff(dim=2).abs().mean((1, 2)).view(50, 2).mean(0)
@@ -112,6 +125,36 @@ class TestChanges:
         orders = {tuple(image[:, 0, 0].tolist()) for image in out}
         assert orders == set(itertools.permutations((1.0, 2.0, 3.0)))
         assert torch.equal(out, out[:, :, :1, :1].expand_as(out))
+
+
+class TestKorniaViews:
+    def test_kornia_views_repeat_from_the_generator_and_restore_the_global_one(self) -> None:
+        component = UEraser(UEraserParams(views="kornia"))
+        before = torch.get_rng_state()
+        view = component.view(images(40), drawn())
+        assert torch.equal(torch.get_rng_state(), before)
+        torch.rand(5)
+        assert torch.equal(component.view(images(40), drawn()), view)
+        assert not torch.equal(component.view(images(40), drawn(1)), view)
+        assert 0 <= float(view.min()) <= float(view.max()) <= 1
+
+    def test_kornia_views_draw_an_operation_per_image(self) -> None:
+        x = (0.2 + 0.5 * images(1)).repeat(600, 1, 1, 1)
+        out = UEraser(UEraserParams(views="kornia", probability=0)).view(x, drawn())
+        # One operation of twelve stretches the contrast, one evens out the histogram.
+        for operation in (normalize_min_max, equalize):
+            chosen = torch.isclose(out, operation(x), atol=1e-5).flatten(1).all(1)
+            assert float(chosen.float().mean()) == pytest.approx(1 / 12, abs=0.05)
+
+    def test_kornia_views_have_finite_gradients(self) -> None:
+        x = images(200).requires_grad_()
+        UEraser(UEraserParams(views="kornia")).view(x, drawn()).sum().backward()
+        assert torch.isfinite(x.grad).all()
+        assert float((x.grad != 0).flatten(1).any(1).float().mean()) > 0.6
+
+    def test_identity_names_the_version_of_kornia_where_it_makes_the_views(self) -> None:
+        assert UEraserParams.resolve("ueraser", "kornia").identity()["kornia"] == kornia.__version__
+        assert "kornia" not in UEraserParams().identity()
 
 
 class TestLoss:
