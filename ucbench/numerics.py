@@ -104,7 +104,7 @@ def _has_nvidia() -> bool:
 
 
 #: Libraries that can change a number.
-_LIBRARIES = ("ucbench", "torch", "timm", "numpy", "scikit-learn", "pillow")
+_LIBRARIES = ("ucbench", "torch", "kornia", "timm", "numpy", "scikit-learn", "pillow")
 
 
 @functools.cache
