@@ -8,7 +8,7 @@ Operations take images ``[B, 3, H, W]`` in [0, 1], most of them with one paramet
 - ``autocontrast``, ``equalize``, ``posterize`` and ``solarize`` follow Pillow's ``ImageOps``. Rounding to levels of 8
   bits has no gradient; there the gradient goes straight through, as if the values had not been changed.
 
-Kornia's functions compute all but three: ``hue`` and ``posterize``, several times slower there, and ``autocontrast``,
+kornia's functions compute all but three: ``hue`` and ``posterize``, several times slower there, and ``autocontrast``,
 which there blackens channels of one value. docs/defenses.md has the measurements.
 """
 
@@ -33,7 +33,8 @@ _SLACK = 1e-3
 class ColorJitter:
     """Brightness, contrast, saturation and hue, each by a random amount and in a random order, per image.
 
-    The definitions and the random order are those of torchvision, the default strengths those of SimCLR at 32 pixels.
+    The definitions and the random order are those of torchvision, computed by kornia except for hue; the default
+    strengths are those of SimCLR at 32 pixels.
     Preset `imagenet` has SimCLR's strengths there; `orthogonal-projection` those with which that defense trains.
     """
 
@@ -106,7 +107,7 @@ def autocontrast(x: Tensor) -> Tensor:
 
 def equalize(x: Tensor) -> Tensor:
     """Even out the histogram of 256 levels of every channel of every image."""
-    # Kornia cuts fractions of a level off, which takes a value just below its level for the one beneath.
+    # kornia cuts fractions of a level off, which takes a value just below its level for the one beneath.
     return _straight_through(x, kornia.enhance.equalize((x.detach() * 255).round() / 255))
 
 

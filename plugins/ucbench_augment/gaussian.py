@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class GaussianBlur:
     """Blur every image with a Gaussian whose standard deviation is drawn uniformly; reflection at the border.
 
+    kornia computes the weights and the convolution, with a width per image.
+
     Presets: `mi-ue` (the default), a kernel of 3 and 0.1 to 2 pixels; `uc` and `14a`, the fixed blurs of those
     repositories. APBench's blur has a kernel of 3 and 0.1 pixels, which leaves the image unchanged: it is not offered.
     """
@@ -55,7 +57,7 @@ def blurred(x: Tensor, sigma: Tensor, kernel: int) -> Tensor:
     Images are padded by reflection, the outermost pixels not repeated.
     """
     weights = get_gaussian_kernel1d(kernel, sigma[:, None]).to(x)
-    # Kornia pads by less than the image's side only.
+    # kornia pads by less than the side of the image only.
     padded = reflect_pad(x, kernel // 2, (2, 3))
     # Weights sum to 1 only up to rounding, which must not lead out of the range.
     return filter2d_separable(padded, weights, weights, padding="valid").clamp(0, 1)

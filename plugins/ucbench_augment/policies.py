@@ -25,7 +25,8 @@ class RandAugment:
     """RandAugment (Cubuk et al. 2020) in the variant of torchvision: 14 operations, magnitudes on a scale of 0 to 30.
 
     Every operation is drawn uniformly, with replacement, for every image; signs are random; images are moved with
-    nearest interpolation and a black surrounding. Between operations, values are not rounded to 8 bits.
+    nearest interpolation and a black surrounding. Between operations, values are not rounded to 8 bits. kornia computes
+    all operations except posterize and autocontrast.
     """
 
     def __init__(self, params: RandAugmentParams) -> None:
@@ -45,7 +46,8 @@ class TrivialAugment:
 
     As in the paper's code, factors of colour run evenly from the least to the largest, shifts are in pixels at
     any size, images are moved with nearest interpolation and a black surrounding. Bits are rounded, where that code
-    rounds them up, and angles are not rounded to degrees.
+    rounds them up, and angles are not rounded to degrees. kornia computes all operations except posterize and
+    autocontrast.
     """
 
     def __init__(self, params: TrivialAugmentParams) -> None:
@@ -202,7 +204,7 @@ def moved(
     none = x.new_zeros(len(x))
     middle = x.new_tensor([[(width - 1) / 2, (height - 1) / 2]]).repeat(len(x), 1)
     matrix = get_rotation_matrix2d(middle, none + rotate, torch.ones_like(middle))
-    # Kornia counts from the middle of the first pixel, half a pixel inside the edge.
+    # kornia counts from the middle of the first pixel, half a pixel inside the edge.
     matrix[:, 0] += torch.stack([none, none - shear_x, (none + translate_x).trunc() - shear_x / 2], 1)
     matrix[:, 1] += torch.stack([none - shear_y, none, (none + translate_y).trunc() - shear_y / 2], 1)
     return warp_affine(x, matrix, (height, width), mode=mode, align_corners=False)

@@ -8,6 +8,8 @@ import torch
 import torchvision.transforms.functional as TF
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kornia import augmentation as K
+from kornia.constants import DType
 from scipy import stats
 from torch import Tensor
 
@@ -269,6 +271,55 @@ class TestGaussianBlur:
         sigma = (0.5 / (out[:, 0, 4, 4] / out[:, 0, 4, 5]).log()).sqrt()
         assert stats.kstest(sigma[sigma > 0.3].numpy(), stats.uniform(0.3, 1.7).cdf).pvalue > 1e-3
         assert float((sigma < 0.3).float().mean()) == pytest.approx(0.2 / 1.9, abs=0.05)
+
+
+class TestKornia:
+    """The same draws, handed to kornia's classes."""
+
+    def test_erasing_equals_kornia_in_the_same_rectangles(self) -> None:
+        x = torch.rand(50, 3, 20, 30, generator=drawn())
+        erasing = RandomErasing(RandomErasingParams(probability=1, fill="black"))
+        ours = erasing.augment(x, RUN, drawn(1))
+        again = drawn(1)
+        torch.rand(50, generator=again)
+        top, left, bottom, right = erasing.rectangles(50, (20, 30), again).T
+        params = {"xs": left, "ys": top, "widths": right - left, "heights": bottom - top, "values": torch.zeros(50)}
+        assert torch.equal(ours, K.RandomErasing().apply_transform(x, params, {}))
+
+    def test_cutmix_equals_kornia_in_the_same_boxes(self) -> None:
+        x = numbered(40, (16, 16))
+        mixed, targets = CutMix(CutMixParams(share=0.6, probability=1)).mix(x, torch.eye(40), RUN, drawn())
+        pasted = [image != place for place, image in enumerate(mixed[:, 0])]
+        partner = torch.tensor([int(image[0][mask][0]) for image, mask in zip(mixed, pasted, strict=True)])
+        top, left, bottom, right = torch.tensor([bounds(mask) for mask in pasted]).T
+        # kornia's corners, the last ones included, from the upper left clockwise.
+        ends = [(left, top), (right - 1, top), (right - 1, bottom - 1), (left, bottom - 1)]
+        corners = torch.stack([torch.stack(end, 1) for end in ends], 1).float()
+        kornia = K.RandomCutMixV2(use_correct_lambda=True)
+        params = {
+            "mix_pairs": partner[None],
+            "crop_src": corners[None],
+            "image_shape": torch.tensor([16, 16]),
+            "dtype": torch.tensor(DType.get(x.dtype).value),
+        }
+        assert torch.equal(kornia.apply_transform(x, params), mixed)
+        share = kornia.apply_transform_class(torch.arange(40.0), params, {})[0, :, 2]
+        torch.testing.assert_close(share, targets.diagonal())
+
+    def test_mixup_equals_kornia_with_the_same_shares(self) -> None:
+        x = torch.rand(30, 3, 4, 5, generator=drawn())
+        mixed, targets = Mixup(MixupParams()).mix(x, torch.eye(30), RUN, drawn())
+        away = targets.clone().fill_diagonal_(0)
+        params = {"mixup_pairs": away.argmax(1), "mixup_lambdas": away.sum(1)}
+        torch.testing.assert_close(K.RandomMixUpV2().apply_transform(x, params), mixed)
+
+    def test_noise_equals_kornia_clipped(self) -> None:
+        x = torch.rand(8, 3, 6, 6, generator=drawn())
+        ours = GaussianNoise(GaussianNoiseParams(sigma=50)).augment(x, RUN, drawn(1))
+        params = {"gaussian_noise": 50 / 255 * torch.randn(x.shape, generator=drawn(1))}
+        theirs = K.RandomGaussianNoise().apply_transform(x, params, {})
+        assert float(theirs.min()) < 0
+        torch.testing.assert_close(ours, theirs.clamp(0, 1))
 
 
 @pytest.mark.parametrize("name", NAMES)
