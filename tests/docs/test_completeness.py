@@ -19,6 +19,8 @@ from scipy import stats
 
 import ucbench
 import ucbench.testing
+import ucbench_augment
+import ucbench_squeeze
 from ucbench.cli.app import main
 from ucbench.matrix.axes import AXES
 from ucbench.plugins import hookspecs
@@ -153,6 +155,12 @@ def test_methods_page_lists_every_method_and_a_page_explains_it(capsys):
             page = "protocol.md" if name in REFERENCES else EXPLAINED[kind]
             text = (DOCS / page).read_text(encoding="utf-8")
             assert re.search(rf"`{re.escape(name)}[`:@]", text), f"{kind} {name} is missing from {page}"
+
+
+def test_kornia_table_has_a_row_for_every_defense_that_changes_images():
+    part = section(rendered(DOCS / "defenses.md"), "## Ours and kornia's")
+    names = [spec.name for plugin in (ucbench_augment, ucbench_squeeze) for spec in plugin.ucbench_defenses()]
+    assert [name for name in names if not re.search(rf"^\| [^|]*\b{name}\b", part, re.MULTILINE)] == []
 
 
 @pytest.mark.parametrize(

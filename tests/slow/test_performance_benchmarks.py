@@ -31,7 +31,7 @@ def script(name):
     finally:
         sys.path.remove(str(FOLDER))
         for imported in set(sys.modules) - before:
-            if imported.split(".")[0] in (name, "subjects", "plain"):
+            if imported.split(".")[0] in (name, "subjects", "plain", "kornia_pairs", "formulas"):
                 del sys.modules[imported]
 
 
@@ -239,3 +239,13 @@ def test_folded_network_has_no_batch_norm(ideas, tmp_path):
     before = sum(isinstance(module, torch.nn.BatchNorm2d) for module in model.modules())
     after = sum(isinstance(module, torch.nn.BatchNorm2d) for module in ideas.folded(model).modules())
     assert (before, after) == (20, 0)
+
+
+def test_kornia_operations_agree_where_ucbench_uses_them(tmp_path):
+    with script("kornia_operations") as module:
+        assert module.main(["--tiny", "--repeats", "1", "--json", str(tmp_path / "record.json")]) == 0
+        names = [pair.name for pair in module.PAIRS]
+    rows = json.loads((tmp_path / "record.json").read_text(encoding="utf-8"))["rows"]
+    assert [row["name"] for row in rows] == names
+    # A place half-way between two pixels may go to either.
+    assert all(row["difference"] < 0.01 or row["differing"] < 0.001 for row in rows if row["used"] == "kornia")
