@@ -74,7 +74,10 @@ saturation = kornia.enhance.adjust_saturation_with_gray_subtraction
 
 def sharpness(x: Tensor, factor: Tensor) -> Tensor:
     """Scale the distance from a smoothed image: 3 x 3 weights of 1, 5 in the middle; the border is unchanged."""
-    return kornia.enhance.sharpness(x, factor) if min(x.shape[2:]) >= 3 else x
+    if min(x.shape[2:]) < 3:
+        return x
+    with torch.autocast(x.device.type, enabled=False):
+        return kornia.enhance.sharpness(x, factor)
 
 
 def hue(x: Tensor, shift: Tensor) -> Tensor:
@@ -101,8 +104,8 @@ def autocontrast(x: Tensor) -> Tensor:
     """Stretch every channel of every image to the full range; a channel of one value is unchanged."""
     low, high = x.amin((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)
     flat = high == low
-    scale_schedule = (x - low) / torch.where(flat, 1.0, high - low)
-    return torch.where(flat, x, scale_schedule).clamp(0, 1)
+    stretched = (x - low) / torch.where(flat, 1.0, high - low)
+    return torch.where(flat, x, stretched).clamp(0, 1)
 
 
 def equalize(x: Tensor) -> Tensor:

@@ -59,5 +59,8 @@ def blurred(x: Tensor, sigma: Tensor, kernel: int) -> Tensor:
     weights = get_gaussian_kernel1d(kernel, sigma[:, None]).to(x)
     # kornia pads by less than the side of the image only.
     padded = reflect_pad(x, kernel // 2, (2, 3))
+    # Convolutions of single channels are computed in float32 on GPUs too, outside autocast.
+    with torch.autocast(x.device.type, enabled=False):
+        smooth = filter2d_separable(padded, weights, weights, padding="valid")
     # Weights sum to 1 only up to rounding, which must not lead out of the range.
-    return filter2d_separable(padded, weights, weights, padding="valid").clamp(0, 1)
+    return smooth.clamp(0, 1)

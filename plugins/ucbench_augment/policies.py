@@ -83,15 +83,18 @@ class Policy:
         signed = torch.tensor([way.signed for way in space.values()])
         offset = reach[choice] * level
         value = start[choice] + torch.where(signed[choice], sign * offset, offset)
-        # Of the operations that move images, one call makes all.
-        x = by_choice(x, choice, value, [_PLAIN.get(name, _unchanged) for name in space])
-        amounts = {name: torch.where(choice == place, value, 0.0) for place, name in enumerate(space)}
+        x = by_choice(x, choice, value, [_PLAIN[name] for name in space])
+        # All that are moved, in one call.
         index = torch.tensor([name in _GEOMETRIC for name in space])[choice].nonzero().flatten()
         if not len(index):
             return x
-        moves = {name: amounts[name][index].to(x.device) for name in _GEOMETRIC}
+        amounts = {
+            name: torch.where(choice == place, value, 0.0)[index].to(x.device)
+            for place, name in enumerate(space)
+            if name in _GEOMETRIC
+        }
         index = index.to(x.device)
-        return x.index_copy(0, index, moved(x[index], self._mode, **moves))
+        return x.index_copy(0, index, moved(x[index], self._mode, **amounts))
 
 
 def _unchanged(x: Tensor, value: Tensor) -> Tensor:
@@ -203,14 +206,18 @@ def moved(
     height, width = x.shape[2:]
     none = x.new_zeros(len(x))
     middle = x.new_tensor([[(width - 1) / 2, (height - 1) / 2]]).repeat(len(x), 1)
-    matrix = get_rotation_matrix2d(middle, none + rotate, torch.ones_like(middle))
-    # kornia counts from the middle of the first pixel, half a pixel inside the edge.
-    matrix[:, 0] += torch.stack([none, none - shear_x, (none + translate_x).trunc() - shear_x / 2], 1)
-    matrix[:, 1] += torch.stack([none - shear_y, none, (none + translate_y).trunc() - shear_y / 2], 1)
-    return warp_affine(x, matrix, (height, width), mode=mode, align_corners=False)
+    # Matrices are multiplied, which autocast would do in half precision.
+    with torch.autocast(x.device.type, enabled=False):
+        matrix = get_rotation_matrix2d(middle, none + rotate, torch.ones_like(middle))
+        # kornia counts from the middle of the first pixel, half a pixel inside the edge.
+        matrix[:, 0] += torch.stack([none, none - shear_x, (none + translate_x).trunc() - shear_x / 2], 1)
+        matrix[:, 1] += torch.stack([none - shear_y, none, (none + translate_y).trunc() - shear_y / 2], 1)
+        return warp_affine(x, matrix, (height, width), mode=mode, align_corners=False)
 
 
+_GEOMETRIC = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
 _PLAIN: dict[str, Operation] = {
+    **dict.fromkeys(("identity", *_GEOMETRIC), _unchanged),
     "brightness": color.brightness,
     "saturation": color.saturation,
     "contrast": color.contrast,
@@ -220,4 +227,3 @@ _PLAIN: dict[str, Operation] = {
     "autocontrast": lambda x, _: color.autocontrast(x),
     "equalize": lambda x, _: color.equalize(x),
 }
-_GEOMETRIC = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")

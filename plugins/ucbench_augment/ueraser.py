@@ -93,14 +93,14 @@ class KorniaView:
             K.RandomPlasmaContrast(roughness=params.roughness, p=p),
             K.RandomChannelShuffle(p=p),
         )
-        self._operations = [TrivialAugment([operation]) for operation in default_policy]
+        operations = [TrivialAugment([operation]) for operation in default_policy]
+        self._changes = [lambda x, _, change=change: change(x) for change in operations]
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """A random view of every image ``[B, 3, H, W]`` in [0, 1], of at least 3 pixels a side."""
-        choice = torch.randint(len(self._operations), (len(x),), generator=generator)
-        changes = [lambda part, _, change=change: change(part) for change in self._operations]
+        choice = torch.randint(len(self._changes), (len(x),), generator=generator)
         with seeded(int(torch.randint(2**63 - 1, (), generator=generator))):
-            return by_choice(self._light(x), choice, choice, changes).clamp(0, 1)
+            return by_choice(self._light(x), choice, torch.zeros(len(x)), self._changes).clamp(0, 1)
 
 
 def _shuffled(x: Tensor, generator: torch.Generator) -> Tensor:

@@ -350,6 +350,15 @@ def test_augmentation_ignores_memory_layout(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_augmentation_is_full_precision_under_autocast(name: str) -> None:
+    x = torch.rand(60, 3, 8, 12, generator=drawn())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = augmented(name, x)
+    assert out.dtype == torch.float32
+    assert torch.equal(out, augmented(name, x))
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_augmentation_presets_keep_the_contract(name: str) -> None:
     registry = installed()
     for preset in registry.params_class(registry.find("defense", name)).preset_names():

@@ -52,6 +52,8 @@ def earlier_versions(record: Record, cell: Cell, numerics: Numerics) -> list[str
         "victim": cell.victim,
         **{f"defense-{place}": part for place, part in enumerate(cell.defense, 1)},
     }
+    if any(part and place not in known for place, part in parts.items()):
+        return []
     then = {place: stated(place, part) for place, part in parts.items()}
     as_made = replace(
         cell,
