@@ -247,7 +247,8 @@ class PretrainedVictimParams(Recipe):
 
     def identity(self) -> dict[str, Any]:
         """All fields but ``checkpoint``, and the SHA-256 of the weights where they lie in a file."""
-        values = self.model_dump(mode="json", exclude={"checkpoint"})
+        values = super().identity()
+        del values["checkpoint"]
         weights = self.surrogate().identity().get("weights")
         return values if weights is None else {**values, "weights": weights}
 

@@ -25,20 +25,24 @@ class Params(BaseModel):
 
     * ``presets``: named sets of values. A bare name means ``standard``, which is empty unless declared.
     * ``argument``: the field that the positional ``ARGUMENT`` of ``name:ARGUMENT:key=value`` sets, or None.
+    * ``neutral``: the value at which a field that came later changes nothing. At this value the field is left out of
+      :meth:`identity`, so that older keys hold.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     argument: ClassVar[str | None] = None
+    neutral: ClassVar[Mapping[str, Any]] = {}
 
     def identity(self) -> dict[str, Any]:
         """Everything about these parameters that can change a number, as JSON values.
 
-        By default all fields, defaults included. Override it to add the content of what a field refers to, such as the
-        SHA-256 of a weights file. It must not import torch.
+        By default all fields, defaults included, but for those at their ``neutral`` value. Override it to add the
+        content of what a field refers to, such as the SHA-256 of a weights file. It must not import torch.
         """
-        return self.model_dump(mode="json")
+        values = self.model_dump(mode="json").items()
+        return {name: value for name, value in values if name not in self.neutral or value != self.neutral[name]}
 
     @classmethod
     def argument_values(cls) -> tuple[str, ...]:
