@@ -32,7 +32,7 @@ def test_recipe_parses_command_line_options():
         ({"warmup": "1"}, "warmup"),
         ({"label_smoothing": "1"}, "label_smoothing"),
         ({"crop": "-0.1"}, "crop"),
-        ({"schedule": "linear"}, "schedule"),
+        ({"schedule": "sine"}, "schedule"),
         ({"learning_rate": "0.1"}, "no parameter 'learning_rate'"),
     ],
 )

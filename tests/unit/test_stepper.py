@@ -1,12 +1,14 @@
 """Single optimiser steps, and going on from a saved state."""
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
 from ucbench.testing import TinySurrogate
 from ucbench.testing.samples import NUMERICS
 from ucbench.training.engine import Engine
+from ucbench.training.optim import Lookahead
 
 
 def batch(seed, count=6):
@@ -74,3 +76,38 @@ def test_stepper_state_before_the_first_step_has_no_momentum():
     stepper.step(*batch(0))
     stepper.restore(before)
     assert stepper.state().keys() == before.keys()
+
+
+def test_stepper_bias_lr_multiplies_only_the_steps_of_normalisation_biases():
+    """Twice the rate, and the same decay in a step: plain SGD with a group of its own."""
+    moved = {}
+    for factor in (1.0, 8.0):
+        torch.manual_seed(0)
+        model = network()
+        model[1].bias.data.fill_(0.5)
+        before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+        stepper = Engine(NUMERICS).stepper(model, lr=0.01, momentum=0.0, weight_decay=0.1, bias_lr=factor)
+        stepper.step(*batch(0), lr=0.1)
+        moved[factor] = {name: weight.detach() - before[name] for name, weight in model.named_parameters()}
+    decayed = -0.1 * 0.1 * 0.5  # rate, decay, bias
+    for name in moved[1.0]:
+        if name == "1.bias":
+            expected = 8 * (moved[1.0][name] - decayed) + decayed
+            torch.testing.assert_close(moved[8.0][name], expected, rtol=1e-4, atol=1e-6)
+        else:
+            torch.testing.assert_close(moved[8.0][name], moved[1.0][name], rtol=1e-6, atol=1e-8)
+
+
+def test_lookahead_weights_meet_their_average_at_intervals_and_end_at_it():
+    model = nn.Linear(1, 1, bias=False)
+    model.weight.data.fill_(0.0)
+    lookahead = Lookahead(model, every=2, steps=5)
+    average, weight = 0.0, 0.0
+    for step in range(1, 6):
+        weight += 1.0  # what an optimiser would do
+        model.weight.data.add_(1.0)
+        lookahead.update()
+        if step in (2, 4):
+            kept = 0.95**2 * (step / 5) ** 3
+            average = weight = kept * average + (1 - kept) * weight
+        assert model.weight.item() == pytest.approx(average if step == 5 else weight)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -14,8 +16,8 @@ from ucbench.testing import sample_images
 from ucbench.training.batches import ResidentSet, split_evenly
 
 
-def resident(train: ImageSet, padding: int = 0, flip: bool = False) -> ResidentSet:
-    return ResidentSet(train, padding=padding, flip=flip, device=torch.device("cpu"))
+def resident(train: ImageSet, padding: int = 0, flip: bool = False, **options: Any) -> ResidentSet:
+    return ResidentSet(train, padding=padding, flip=flip, device=torch.device("cpu"), **options)
 
 
 def numbered(count: int) -> ImageSet:
@@ -73,6 +75,32 @@ def test_gather_equals_pad_crop_flip(padding: int, seed: int) -> None:
         expected = cut[:, :, ::-1] if mirror else cut
         np.testing.assert_array_equal(got[row].numpy(), expected.astype(np.float32) / np.float32(255))
     assert got.dtype == torch.float32
+
+
+def test_gather_with_reflected_border_equals_numpys_reflection():
+    train = sample_images(1, (5, 7))
+    corner = torch.zeros((1, 2), dtype=torch.int64)
+    got = resident(train, 2, border="reflect").gather(torch.tensor([0]), corner, torch.tensor([False]))
+    expected = np.pad(train.images, ((0, 0), (0, 0), (2, 2), (2, 2)), mode="reflect")[:, :, :5, :7]
+    np.testing.assert_array_equal((got * 255).round().byte().numpy(), expected)
+
+
+def test_epoch_with_alternating_flips_shows_every_image_both_ways_in_turn():
+    pixels = numbered(30).images.copy()
+    pixels[:, :, :, 0] = 200  # the left column; mirrored, it is the right one
+    train = numbered(30).with_images(pixels)
+    data, generator = resident(train, flip=True, alternate=True), torch.Generator().manual_seed(0)
+
+    def mirrored() -> dict[int, bool]:
+        batches = list(data.epoch(7, generator))
+        return {
+            int(n): bool(image[0, 0, -1] > 0.5) for x, labels in batches for image, n in zip(x, labels, strict=True)
+        }
+
+    epochs = [mirrored() for _ in range(4)]
+    assert 5 < sum(epochs[0].values()) < 25
+    assert epochs[1] == {number: not seen for number, seen in epochs[0].items()}
+    assert epochs[2:] == epochs[:2]
 
 
 def test_gather_returns_channels_last():

@@ -49,3 +49,10 @@ class TestLearningRate:
         recipe = Recipe(epochs=4, lr=1.0, warmup=0.2)
         assert [learning_rate(recipe, step, 5) for step in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
         assert learning_rate(recipe, 12, 5) == pytest.approx(0.5)  # half of the 16 steps that are left
+
+    def test_learning_rate_linear_is_a_triangle_from_initial_to_final_rate(self):
+        recipe = Recipe(epochs=4, lr=1.0, warmup=0.2, initial_lr=0.2, final_lr=0.1, schedule="linear")
+        rates = [learning_rate(recipe, step, 5) for step in range(20)]
+        assert rates[:4] == pytest.approx([0.4, 0.6, 0.8, 1.0])
+        assert rates[12] == pytest.approx(0.55)
+        assert rates[19] == pytest.approx(0.1 + 0.9 / 16)

@@ -9,11 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ucbench.data.imageset import ImageSet
+from ucbench.training.padding import reflect_pad
 
 
 def split_evenly(count: int, batch: int) -> int:
@@ -39,21 +42,32 @@ class ResidentSet:
 
     Args:
         train: the image set; labels are required.
-        padding: pixels of zero padding on each side; crops have one of ``(2 * padding + 1) ** 2`` offsets, uniformly.
+        padding: pixels of padding on each side; crops have one of ``(2 * padding + 1) ** 2`` offsets, uniformly.
+        border: what the padding shows: ``black``, or the image's reflection (``reflect``).
         flip: mirror half of the images.
+        alternate: mirror in every second epoch those images that the epoch before left as they are.
         device: device of the uint8 pixels.
     """
 
-    def __init__(self, train: ImageSet, *, padding: int, flip: bool, device: torch.device) -> None:
+    def __init__(
+        self,
+        train: ImageSet,
+        *,
+        padding: int,
+        flip: bool,
+        device: torch.device,
+        border: Literal["black", "reflect"] = "black",
+        alternate: bool = False,
+    ) -> None:
         self.height, self.width = train.size
-        self.padding, self.flip, self.device = padding, flip, device
-        count = len(train)
-        pixels = torch.zeros(
-            (count, self.height + 2 * padding, self.width + 2 * padding, 3), dtype=torch.uint8, device=device
-        )
-        inner = pixels[:, padding : padding + self.height, padding : padding + self.width]
-        inner.copy_(torch.from_numpy(train.images.copy()).permute(0, 2, 3, 1))
-        self._pixels = pixels
+        self.padding, self.flip, self.alternate, self.device = padding, flip, alternate, device
+        self._mirrored: Tensor | None = None  # by image, where it alternates
+        inner = torch.from_numpy(train.images.copy()).to(device).permute(0, 2, 3, 1)
+        if border == "reflect":
+            pixels = reflect_pad(inner, padding, (1, 2))
+        else:
+            pixels = F.pad(inner, (0, 0, padding, padding, padding, padding))
+        self._pixels = pixels.contiguous()
         self.labels = torch.from_numpy(train.known_labels.copy()).to(device)
         self._rows = torch.arange(self.height, device=device)
         self._cols = torch.arange(self.width, device=device)
@@ -62,13 +76,16 @@ class ResidentSet:
         return len(self.labels)
 
     def draw(self, generator: torch.Generator) -> Draws:
-        """Draw an epoch's randomness on the CPU, so that it is the same on every device."""
+        """Draw the next epoch's randomness on the CPU, so that it is the same on every device."""
         count = len(self)
         order = torch.randperm(count, generator=generator)
         offsets = torch.randint(0, 2 * self.padding + 1, (count, 2), generator=generator)
         mirrored = torch.rand(count, generator=generator) < 0.5
         if not self.flip:
             mirrored = torch.zeros_like(mirrored)
+        elif self.alternate:
+            self._mirrored = mirrored if self._mirrored is None else ~self._mirrored
+            mirrored = self._mirrored[order]
         return Draws(order.to(self.device), offsets.to(self.device), mirrored.to(self.device))
 
     def gather(self, indices: Tensor, offsets: Tensor, mirrored: Tensor) -> Tensor:

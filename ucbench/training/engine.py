@@ -22,8 +22,11 @@ from ucbench.training.batches import ResidentSet, split_evenly
 from ucbench.training.determinism import seeded
 from ucbench.training.memory import keep_freed_memory
 from ucbench.training.normalized import Normalized, normalized
-from ucbench.training.optim import Stepper
-from ucbench.training.recipe import Recipe, learning_rate
+from ucbench.training.optim import Lookahead, Stepper
+from ucbench.training.recipe import InitializedFromImages, Recipe, learning_rate
+
+#: Images from which a network may initialise itself.
+_SEEN = 5000
 
 
 class DivergedError(UcbenchError):
@@ -170,19 +173,29 @@ class Engine:
         wrapped = normalized(model, recipe.normalize, train).to(self.device)
         # The wrapper's [1, 3, 1, 1] buffers need no layout.
         wrapped.model.to(memory_format=torch.channels_last)
-        padding = round(recipe.crop * min(train.size))
-        flip = recipe.flip == "always" or (recipe.flip == "auto" and train.flip)
-        data = ResidentSet(train, padding=padding, flip=flip, device=self.device)
+        if isinstance(model, InitializedFromImages):
+            model.initialize_from(self._seen(wrapped, train))
+        data = ResidentSet(
+            train,
+            padding=round(recipe.crop * min(train.size)),
+            border=recipe.border,
+            flip=recipe.flip == "always" or (recipe.flip != "never" and train.flip),
+            alternate=recipe.flip == "alternate",
+            device=self.device,
+        )
         stepper = self.stepper(
             wrapped,
             lr=recipe.lr,
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
+            bias_lr=recipe.bias_lr,
             nesterov=recipe.nesterov,
             clip_norm=recipe.clip_norm,
         )
         generator = torch.Generator().manual_seed(seed)
         steps_per_epoch = split_evenly(len(train), recipe.batch)
+        steps = recipe.epochs * steps_per_epoch
+        lookahead = Lookahead(wrapped, recipe.lookahead, steps) if recipe.lookahead else None
         classes = len(train.classes)
         history: list[dict[str, Any]] = []
         best = _BestEpoch(hooks.select)
@@ -200,6 +213,8 @@ class Engine:
                     loss = self._loss(wrapped, x, labels, classes, recipe, hooks, run, generator)
                     total += stepper.apply(loss, rate) * len(labels)
                     step += 1
+                    if lookahead is not None:
+                        lookahead.update()
                     if progress is not None:
                         progress(1)
                 mean_loss = float(total) / len(train)  # the epoch's only synchronisation with a GPU
@@ -221,6 +236,12 @@ class Engine:
         wrapped.eval()
         throughput = recipe.epochs * len(train) / seconds if seconds else 0.0
         return TrainResult(wrapped, history, seconds, throughput)
+
+    def _seen(self, wrapped: Normalized, train: ImageSet) -> Tensor:
+        """Up to 5,000 normalised images of ``train``, evenly spread over it: float32 ``[N, 3, H, W]``."""
+        rows = np.linspace(0, len(train) - 1, min(len(train), _SEEN)).astype(int)
+        x = torch.from_numpy(train.images[rows]).to(self.device).float().div_(255.0)
+        return (x - wrapped.mean) / wrapped.std
 
     def _loss(
         self,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 _WEIGHTS, _MOMENTUM = "weights.", "momentum."
+_NORMALISING = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
 
 class Stepper:
@@ -21,6 +22,7 @@ class Stepper:
         lr: learning rate, until :meth:`apply` or :meth:`step` gets another.
         momentum: of SGD.
         weight_decay: coupled decay of all weights.
+        bias_lr: factor on the learning rate of normalisation layers' biases, whose decay in a step stays the same.
         nesterov: use Nesterov momentum.
         clip_norm: largest norm of the gradient of all weights together, or None.
         autocast: the scope of the forward pass.
@@ -33,14 +35,23 @@ class Stepper:
         lr: float,
         momentum: float = 0.9,
         weight_decay: float = 5e-4,
+        bias_lr: float = 1.0,
         nesterov: bool = False,
         clip_norm: float | None = None,
         autocast: torch.autocast,
     ) -> None:
         self.network, self.clip_norm = network, clip_norm
         self._autocast = autocast
+        weights, biases = list(network.parameters()), []
+        if bias_lr != 1:
+            biases = [module.bias for module in network.modules() if isinstance(module, _NORMALISING)]
+            ids = {id(bias) for bias in biases}
+            weights = [weight for weight in weights if id(weight) not in ids]
+        groups = [{"params": weights, "factor": 1.0}]
+        if biases:
+            groups.append({"params": biases, "factor": bias_lr, "weight_decay": weight_decay / bias_lr})
         self._optimizer = torch.optim.SGD(
-            network.parameters(),
+            groups,
             lr=lr,
             momentum=momentum,
             weight_decay=weight_decay,
@@ -61,7 +72,7 @@ class Stepper:
         """One step on the gradient of ``loss``; returns the detached loss."""
         if lr is not None:
             for group in self._optimizer.param_groups:
-                group["lr"] = lr
+                group["lr"] = lr * group["factor"]
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self.clip_norm is not None:
@@ -94,3 +105,35 @@ class Stepper:
                 # In the weight's layout; another would change the order of summation.
                 buffer = torch.empty_like(weight).copy_(torch.tensor(momentum))
                 self._optimizer.state[weight] = {"momentum_buffer": buffer}
+
+
+class Lookahead:
+    """Weights that now and then meet their own moving average, and end there; as in airbench (arXiv 2404.00498).
+
+    At every meeting the average moves towards the weights and the weights jump to it. The average keeps the share
+    ``0.95**every * finished**3`` of itself, so that early in training nothing happens.
+
+    Args:
+        network: its parameters and floating-point buffers take part.
+        every: steps between two meetings.
+        steps: of the whole training.
+    """
+
+    def __init__(self, network: nn.Module, every: int, steps: int) -> None:
+        self._network, self._every, self._steps, self._step = network, every, steps, 0
+        self._average = {name: tensor.clone() for name, tensor in self._tensors()}
+
+    def _tensors(self) -> list[tuple[str, Tensor]]:
+        state = self._network.state_dict()
+        return [(name, tensor) for name, tensor in state.items() if tensor.is_floating_point()]
+
+    def update(self) -> None:
+        """Note one step; meet if it is time."""
+        self._step += 1
+        last = self._step == self._steps
+        if self._step % self._every and not last:
+            return
+        kept = 1.0 if last else 0.95**self._every * (self._step / self._steps) ** 3
+        for name, tensor in self._tensors():
+            average = self._average[name].lerp_(tensor, 1 - kept)
+            tensor.copy_(average)

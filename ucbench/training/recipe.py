@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 from pydantic import Field, model_validator
 
@@ -11,15 +12,23 @@ from ucbench.errors import UsageError
 from ucbench.plugins.params import Params
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 class Recipe(Params):
     """How a model is trained: SGD with momentum, epochs over the whole set, random crop and flip.
 
     A crop pads each side by ``crop`` of the image's side and cuts at a random offset. ``flip`` mirrors half of the
-    images; ``auto`` does so if a mirrored image of the data set keeps its label.
+    images; ``auto`` does so if a mirrored image of the data set keeps its label, and so does ``alternate``, where an
+    image that is mirrored in one epoch is not in the next.
     """
+
+    neutral: ClassVar[Mapping[str, Any]] = {
+        "initial_lr": 0.0,
+        "bias_lr": 1.0,
+        "lookahead": 0,
+        "border": "black",
+    }
 
     epochs: int = Field(8, ge=1, description="passes over the training set")
     batch: int = Field(64, ge=1, description="images per step; batches of an epoch differ by at most one image")
@@ -27,15 +36,25 @@ class Recipe(Params):
     momentum: float = Field(0.9, ge=0, lt=1)
     nesterov: bool = False
     weight_decay: float = Field(5e-4, ge=0, description="coupled decay of all weights")
-    schedule: Literal["cosine", "step", "constant"] = Field("cosine", description="cosine changes at every step")
-    final_lr: float = Field(0.0, ge=0, description="last learning rate of the cosine")
-    warmup: float = Field(0.0, ge=0, lt=1, description="share of all steps over which the rate rises linearly from 0")
+    schedule: Literal["cosine", "linear", "step", "constant"] = Field(
+        "cosine", description="after the warm-up; cosine and linear change at every step"
+    )
+    final_lr: float = Field(0.0, ge=0, description="last learning rate of the cosine, and of linear")
+    warmup: float = Field(0.0, ge=0, lt=1, description="share of all steps over which the rate rises linearly to lr")
+    initial_lr: float = Field(0.0, ge=0, description="learning rate from which the warm-up rises")
+    bias_lr: float = Field(
+        1.0, gt=0, description="factor on the learning rate of normalisation layers' biases; their decay stays"
+    )
     milestones: tuple[int, ...] = Field((), description="epochs (from 1) after which `step` multiplies by gamma: 75/90")
     gamma: float = Field(0.1, gt=0, le=1)
     clip_norm: float | None = Field(None, gt=0, description="largest gradient norm, or none")
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+    lookahead: int = Field(
+        0, ge=0, description="steps between two meetings of the weights and their moving average; 0: none"
+    )
     crop: float = Field(0.125, ge=0, lt=1, description="padding on each side as a share of the side; 0 for none")
-    flip: Literal["auto", "always", "never"] = "auto"
+    border: Literal["black", "reflect"] = Field("black", description="what the padding of a crop shows")
+    flip: Literal["auto", "alternate", "always", "never"] = "auto"
     normalize: Literal["data", "imagenet", "half", "none"] = Field(
         "data", description="per-channel mean and deviation: of the training images, ImageNet's, 0.5, or none"
     )
@@ -57,7 +76,19 @@ class Victim(Protocol):
     def build(self, classes: int, size: tuple[int, int]) -> nn.Module:
         """A new model: normalised images ``[B, 3, H, W]`` of ``size`` (height, width) to logits ``[B, classes]``.
 
-        Initialisation draws from torch's global generator, which the core seeds and restores.
+        Initialisation draws from torch's global generator, which the core seeds and restores. A model may also be
+        :class:`InitializedFromImages`.
+        """
+
+
+@runtime_checkable
+class InitializedFromImages(Protocol):
+    """A model whose initial weights depend on the images that it is trained on."""
+
+    def initialize_from(self, x: Tensor) -> None:
+        """Set weights from up to 5,000 normalised training images, float32 ``[N, 3, H, W]``.
+
+        The engine calls it once, before the first step. It draws nothing.
         """
 
 
@@ -74,9 +105,12 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     total = recipe.epochs * steps_per_epoch
     warm = round(recipe.warmup * total)
     if step < warm:
-        return recipe.lr * (step + 1) / warm
+        return recipe.initial_lr + (recipe.lr - recipe.initial_lr) * (step + 1) / warm
+    finished = (step - warm) / max(1, total - warm)
     if recipe.schedule == "cosine":
-        return cosine(recipe.lr, recipe.final_lr, (step - warm) / max(1, total - warm))
+        return cosine(recipe.lr, recipe.final_lr, finished)
+    if recipe.schedule == "linear":
+        return recipe.lr + (recipe.final_lr - recipe.lr) * finished
     if recipe.schedule == "step":
         passed = sum(step >= milestone * steps_per_epoch for milestone in recipe.milestones)
         return float(recipe.lr * recipe.gamma**passed)
