@@ -1,0 +1,90 @@
+"""The network of airbench (K. Jordan, arXiv 2404.00498), written from the paper."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ucbench import UsageError
+from ucbench_airbench.params import AirbenchParams
+
+#: Added to the variances of whitened patches, so that directions without variance are not blown up.
+_WHITENING_EPS = 5e-4
+#: Factor on the scores, which with the batch norms' fixed weights sets how sharp predictions start.
+_SCALE = 1 / 9
+#: Shortest side that three halvings leave a pixel of.
+_SHORTEST = 9
+
+
+class Airbench:
+    """The fast victim: frozen whitening, three groups of two convolutions, and a linear head without bias.
+
+    A 2x2 convolution whitens patches of the published images: its filters are the eigenvectors of their second moments
+    over the roots of the eigenvalues, and the same with the opposite sign. So what it shows of an image depends on the
+    perturbations too, as everything else that is learned from a release. Groups start as identities (Dirac filters),
+    halve the image's side by max-pooling after their first convolution and normalise with a weight fixed at 1.
+
+    Deviations: the whitening's bias is trained from the first step to the last (the paper: for three epochs); no
+    augmentation at test time; channels, batch and rate as the preset says. For images of 9 pixels and more.
+    """
+
+    def __init__(self, params: AirbenchParams) -> None:
+        self.recipe = params
+
+    def build(self, classes: int, size: tuple[int, int]) -> nn.Module:
+        if min(size) < _SHORTEST:
+            raise UsageError(f"airbench takes images of {_SHORTEST} pixels and more, not {size[0]}x{size[1]}.")
+        return AirbenchNet(self.recipe.width, classes)
+
+
+class AirbenchNet(nn.Module):
+    """Normalised images ``[B, 3, H, W]`` to logits ``[B, classes]``."""
+
+    def __init__(self, width: float, classes: int) -> None:
+        super().__init__()
+        channels = [24, *(max(8, round(base * width)) for base in (64, 256, 256))]
+        self.whiten = nn.Conv2d(3, channels[0], 2)
+        self.whiten.weight.requires_grad_(False)
+        nn.init.zeros_(self.whiten.bias)  # type: ignore[arg-type]
+        self.groups = nn.Sequential(*(_Group(*pair) for pair in pairwise(channels)))
+        self.head = nn.Linear(channels[-1], classes, bias=False)
+
+    @torch.no_grad()
+    def initialize_from(self, x: Tensor) -> None:
+        """Set the whitening filters from normalised images, float32 ``[N, 3, H, W]``."""
+        patches = F.unfold(x, 2).transpose(1, 2).reshape(-1, 12).double()
+        values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
+        filters = (vectors / (values + _WHITENING_EPS).sqrt()).T.reshape(12, 3, 2, 2)
+        self.whiten.weight.copy_(torch.cat([filters, -filters]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.groups(F.gelu(self.whiten(x)))
+        scores: Tensor = self.head(x.amax((2, 3)))
+        return scores * _SCALE
+
+
+class _Group(nn.Module):
+    def __init__(self, inside: int, outside: int) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = _identity(inside, outside), _identity(outside, outside)
+        self.norm1, self.norm2 = _norm(outside), _norm(outside)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.gelu(self.norm1(F.max_pool2d(self.conv1(x), 2)))
+        return F.gelu(self.norm2(self.conv2(x)))
+
+
+def _identity(inside: int, outside: int) -> nn.Conv2d:
+    """A 3x3 convolution whose first filters pass the channels on; the others are drawn as torch does."""
+    conv = nn.Conv2d(inside, outside, 3, padding=1, bias=False)
+    nn.init.dirac_(conv.weight.data[:inside])
+    return conv
+
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    norm = nn.BatchNorm2d(channels, eps=1e-12, momentum=0.4)
+    norm.weight.requires_grad_(False)
+    return norm

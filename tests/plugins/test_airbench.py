@@ -1,0 +1,79 @@
+"""The fast victim: whitening from the published images, identities, fixed scales."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from ucbench import ImageSet, UsageError
+from ucbench.testing import sample_images
+from ucbench.testing.samples import NUMERICS
+from ucbench.training.engine import Engine
+from ucbench_airbench.network import Airbench, AirbenchNet
+from ucbench_airbench.params import AirbenchParams
+
+TINY = AirbenchParams(width=0.125, epochs=4, batch=20, evaluate_every=4)
+
+
+def textured(count: int = 400, side: int = 12) -> torch.Tensor:
+    noise = torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(0))
+    return (noise + 3 * F.avg_pool2d(noise, 3, 1, 1)) * torch.tensor([3.0, 1.0, 0.5])[:, None, None]
+
+
+def test_whitened_patches_have_unit_second_moments():
+    net, x = AirbenchNet(0.125, 10), textured()
+    net.initialize_from(x)
+    with torch.no_grad():
+        responses = F.conv2d(x, net.whiten.weight).transpose(0, 1).flatten(1)
+    moments = responses @ responses.T / responses.shape[1]
+    torch.testing.assert_close(moments[:12, :12], torch.eye(12), rtol=0, atol=0.05)
+    torch.testing.assert_close(responses[12:], -responses[:12])
+
+
+def test_group_starts_as_an_identity_on_the_channels_it_was_given():
+    net = AirbenchNet(0.5, 10)
+    conv = net.groups[0].conv1
+    x = torch.randn(1, 24, 6, 6)
+    torch.testing.assert_close(conv(x)[:, :24], x)
+
+
+def test_training_leaves_filters_and_scales_of_norms_fixed_and_trains_the_rest():
+    train = sample_images(60, (16, 16), 3)
+    torch.manual_seed(0)
+    model = Airbench(TINY).build(3, (16, 16))
+    result = Engine(NUMERICS).fit(model, train, TINY, seed=0)
+    fresh = AirbenchNet(0.125, 3)
+    wrapped = result.model
+    fresh.initialize_from((torch.from_numpy(train.images.copy()).float() / 255 - wrapped.mean) / wrapped.std)
+    torch.testing.assert_close(model.whiten.weight, fresh.whiten.weight, rtol=1e-4, atol=1e-5)
+    assert all((group.norm1.weight == 1).all() and (group.norm2.weight == 1).all() for group in model.groups)
+    assert all(group.norm1.bias.abs().max() > 0 for group in model.groups)
+    assert model.whiten.bias.abs().max() > 0
+
+
+def test_airbench_learns_colours_of_classes():
+    rng = np.random.default_rng(0)
+    labels = np.arange(120) % 3
+    images = rng.integers(0, 200, (120, 3, 16, 16), dtype=np.uint8)
+    images[np.arange(120), labels] += 55
+    train = ImageSet(images, labels, ("red", "green", "blue"))
+    torch.manual_seed(0)
+    result = Engine(NUMERICS).fit(Airbench(TINY).build(3, (16, 16)), train, TINY, seed=0, evaluate={"train": train})
+    assert result.history[-1]["train_accuracy"] >= 90
+
+
+def test_airbench_raises_below_nine_pixels():
+    with pytest.raises(UsageError, match="9 pixels and more, not 8x32"):
+        Airbench(TINY).build(10, (8, 32))
+
+
+@pytest.mark.parametrize(("preset", "paper"), [("standard", 6), ("full", 11.5)])
+def test_rates_are_the_papers_per_summed_example(preset, paper):
+    params = AirbenchParams.resolve("airbench", preset)
+    unit = 1024 * (1 + 1 / (1 - params.momentum))
+    assert params.lr * unit / params.batch == pytest.approx(paper, rel=1e-3)
+    assert params.initial_lr / params.lr == pytest.approx(0.2, rel=1e-2)
+    assert params.final_lr / params.lr == pytest.approx(0.07, rel=1e-2)
+    assert params.weight_decay * paper == pytest.approx(0.0153, rel=1e-2)
