@@ -1,4 +1,4 @@
-"""Data sets: scikit-learn's digits, CIFAR-10 and CIFAR-100, and any images in folders or parquet files."""
+"""Data sets: embedded photographs and digits, CIFAR-10 and CIFAR-100, any images in folders or parquet files."""
 
 from __future__ import annotations
 
@@ -13,8 +13,21 @@ _CIFAR = (
 )
 
 
+_CALTECH = (
+    "F.-F. Li, M. Andreeto, M. Ranzato, P. Perona, Caltech 101, CaltechDATA, 2022, doi 10.22002/D1.20086; CC BY 4.0"
+)
+
+
 @ucbench.hookimpl
 def ucbench_datasets() -> Iterator[ucbench.DatasetSpec]:
+    yield ucbench.DatasetSpec(
+        name="photos",
+        summary="2,132 photographs of Caltech-101 at 32x32 px, embedded: 9 coarse or 41 fine classes, 492 for testing",
+        epsilon=8,
+        load="ucbench_datasets.photos:Photos",
+        params="ucbench_datasets.params:PhotosParams",
+        paper=_CALTECH,
+    )
     yield ucbench.DatasetSpec(
         name="digits",
         summary="1,797 scanned handwritten digits at 8x8 px, embedded: 1,297 train, 500 test",

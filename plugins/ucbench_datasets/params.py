@@ -14,6 +14,10 @@ class DigitsParams(DatasetParams):
     size: int | None = Field(None, ge=8, description="side in pixels, enlarged bilinearly; none: 8, as scanned")
 
 
+class PhotosParams(DatasetParams):
+    label: Literal["coarse", "fine"] = Field("coarse", description="which labels to learn: 9 coarse or 41 fine classes")
+
+
 class ParquetParams(DatasetParams):
     argument: ClassVar[str] = "path"
     locations: ClassVar[frozenset[str]] = frozenset({"path"})

@@ -30,8 +30,10 @@ from ucbench_datasets.params import (
     DigitsParams,
     ImageFolderParams,
     ParquetParams,
+    PhotosParams,
 )
 from ucbench_datasets.parquet import Parquet
+from ucbench_datasets.photos import Photos
 
 SHARED = os.environ.get("UCBENCH_TEST_DATA", "")
 needs_shared_data = pytest.mark.skipif(
@@ -119,6 +121,34 @@ class TestDigits:
     def test_digits_refuse_a_size_below_that_of_the_scans(self):
         with pytest.raises(UsageError, match="size"):
             DigitsParams.resolve("dataset 'digits'", options={"size": "7"})
+
+
+class TestPhotos:
+    def test_photos_splits_are_disjoint_and_balanced_over_the_fine_classes(self):
+        photos = Photos(PhotosParams(label="fine"))
+        train, test = photos.load("train"), photos.load("test")
+        assert np.bincount(train.labels).tolist() == [40] * 41
+        assert np.bincount(test.labels).tolist() == [12] * 41
+        assert len(set(map(bytes, np.concatenate([train.images, test.images])))) == 1640 + 492
+
+    def test_photos_fine_classes_are_nested_in_the_coarse_ones(self):
+        train = Photos(PhotosParams()).load("train")
+        assert train.classes == train.label_sets["coarse"].classes
+        pairs = set(zip(train.label_sets["fine"].labels.tolist(), train.labels.tolist(), strict=True))
+        assert len(pairs) == 41
+        named = {train.label_sets["fine"].classes[fine]: train.classes[coarse] for fine, coarse in pairs}
+        assert named["elephant"] == "land animals"
+        assert named["schooner"] == "boats"
+        assert named["watch"] == "other things"
+
+    @needs_shared_data
+    def test_photos_equal_the_files_that_they_were_drawn_from(self):
+        params = ParquetParams(path=Path(SHARED) / "caltech101", size=32)
+        for split in ("train", "test"):
+            source = Parquet(params).load(split)
+            photos = Photos(PhotosParams(label="fine")).load(split)
+            assert photos.classes == source.classes
+            assert (photos.images == source.images[np.argsort(source.labels, kind="stable")]).all()
 
 
 NAMES = ["ant", "bee", "cat"]
