@@ -183,24 +183,32 @@ def axes(
     trusted: Numbers = AXIS["trusted"].default,
     metric: Texts = AXIS["metric"].default,
     seed: str | int | None = None,
+    trainings: str | int | None = None,
     craft_seed: str | int | None = None,
     train_seed: str | int | None = None,
     schedule: str | float = AXIS["schedule"].default,
 ) -> Axes:
     """Build a request. Every axis takes one value or several; every metric is measured for every cell.
 
-    ``seed`` ("0-2", "0,4") sets craft and train seed pairwise; ``craft_seed`` and ``train_seed`` cross. Epsilon is the
-    linf radius in 8-bit units: ``8`` or ``"8/255"``. ``schedule`` multiplies the epochs of every victim. See
+    ``seed`` ("0-2", "0,4") sets craft seeds. Every craft seed C has ``trainings`` N of its own, with train seeds N*C to
+    N*C+N-1: C itself where N is 1. ``craft_seed`` and ``train_seed`` cross instead. Epsilon is the linf radius in 8-bit
+    units: ``8`` or ``"8/255"``. ``schedule`` multiplies the epochs of every victim. See
     :data:`ucbench.matrix.axes.AXES`.
 
     Raises:
-        UsageError: for ``seed`` beside ``craft_seed`` or ``train_seed``, or values that cannot be read.
+        UsageError: for ``seed`` or ``trainings`` beside ``craft_seed`` or ``train_seed``, or values that cannot be read.
     """
     values = locals()
-    if seed is not None and (craft_seed is not None or train_seed is not None):
-        raise UsageError("Give either --seed, which sets both seeds pairwise, or --craft-seed and --train-seed.")
-    if craft_seed is None and train_seed is None:
-        pairs = [(number, number) for number in AXIS["seed"].read(0 if seed is None else seed)]
+    nested, crossed = (seed, trainings), (craft_seed, train_seed)
+    if any(value is not None for value in nested) and any(value is not None for value in crossed):
+        raise UsageError(
+            "Give either --seed and --trainings, where every craft seed has train seeds of its own, or --craft-seed and"
+            " --train-seed, which cross."
+        )
+    if crossed == (None, None):
+        count = AXIS["trainings"].read(1 if trainings is None else trainings)
+        crafts = AXIS["seed"].read(0 if seed is None else seed)
+        pairs = [(craft, count * craft + number) for craft in crafts for number in range(count)]
     else:
         crafts, trains = (AXIS["seed"].read(0 if text is None else text) for text in (craft_seed, train_seed))
         pairs = [(craft, train) for craft in crafts for train in trains]

@@ -46,6 +46,8 @@ def plan(*poisoners: str, **changes) -> list[api.PlannedCell]:
         ({"seed": 3}, [(3, 3)]),
         ({"seed": "0-2"}, [(0, 0), (1, 1), (2, 2)]),
         ({"seed": "0,4"}, [(0, 0), (4, 4)]),
+        ({"trainings": 3}, [(0, 0), (0, 1), (0, 2)]),
+        ({"seed": "0,4", "trainings": "2"}, [(0, 0), (0, 1), (4, 8), (4, 9)]),
         ({"craft_seed": "0-1"}, [(0, 0), (1, 0)]),
         ({"train_seed": "5,7"}, [(0, 5), (0, 7)]),
         ({"craft_seed": "0-1", "train_seed": "2,3"}, [(0, 2), (0, 3), (1, 2), (1, 3)]),
@@ -57,8 +59,9 @@ def test_run_pairs_or_crosses_seeds(given, pairs):
 
 @pytest.mark.parametrize("other", [{"craft_seed": 0}, {"train_seed": "0-1"}])
 def test_run_raises_when_seeds_are_given_both_ways(other):
-    with pytest.raises(UsageError, match=r"either --seed.*or --craft-seed and --train-seed"):
-        api.axes(seed=0, **other)
+    for nested in ({"seed": 0}, {"trainings": 2}):
+        with pytest.raises(UsageError, match=r"either --seed.*or --craft-seed and --train-seed"):
+            api.axes(**nested, **other)
 
 
 @pytest.mark.parametrize("given", [8, 8.0, "8", "8/255", ["8/255"], [8]])

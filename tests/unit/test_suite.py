@@ -96,6 +96,7 @@ def test_suite_axes_are_replaced_by_given_ones(tmp_path):
     path = written(tmp_path, GOOD)
     assert {seed for *_, seed in words(cells(path, seed="7"))} == {7}
     assert {seed for *_, seed in words(cells(path, train_seed="3", craft_seed="1"))} == {3}
+    assert {seed for *_, seed in words(cells(path, trainings=3))} == {0, 1, 2, 3, 4, 5}  # seeds 0-1 and 0 of the file
     assert {poisoner for poisoner, *_ in words(cells(path, poisoner="plain"))} == {"clean", "sham", "plain"}
 
 

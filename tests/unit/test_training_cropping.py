@@ -85,3 +85,23 @@ def test_shifted_keeps_precision_under_autocast():
     x, still = torch.rand(2, 3, 9, 12), torch.zeros(2, dtype=torch.bool)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(shifted(x, torch.zeros(2, 2), still), x)
+
+
+def test_shifted_with_a_scale_cuts_a_window_out_of_the_enlarged_image():
+    x = torch.rand(2, 3, 14, 21, dtype=torch.float64)
+    large = F.interpolate(x, scale_factor=8 / 7, mode="bilinear", align_corners=False)  # 16 x 24
+    corners = torch.tensor([[0, 3], [2, 1]])
+    out = shifted(x, corners * 7 / 8, torch.tensor([False, True]), scale=7 / 8, reflect=True)
+    for image, enlarged, (top, left), mirror in zip(out, large, corners.tolist(), (False, True), strict=True):
+        window = enlarged[:, top : top + 14, left : left + 21]
+        inner = (window.flip(-1) if mirror else window)[:, 1:-1, 1:-1]  # at the border, interpolate repeats it
+        torch.testing.assert_close(image[:, 1:-1, 1:-1], inner, rtol=0, atol=1e-12)
+
+
+def test_shifted_with_reflection_equals_padding_and_cutting():
+    x = torch.rand(3, 3, 6, 8, dtype=torch.float64)
+    offsets = torch.tensor([[-2.0, 3.0], [0.0, -3.0], [2.0, 1.0]])
+    out = shifted(x, offsets, torch.zeros(3, dtype=torch.bool), reflect=True)
+    padded = F.pad(x, (3, 3, 3, 3), mode="reflect")
+    for image, source, (down, right) in zip(out, padded, offsets.long().tolist(), strict=True):
+        assert torch.equal(image, source[:, 3 + down : 9 + down, 3 + right : 11 + right])

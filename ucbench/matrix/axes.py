@@ -48,6 +48,13 @@ def _count(value: str | int) -> int:
     return count
 
 
+def _trainings(value: str | int) -> int:
+    count = _count(value)
+    if count == 0:
+        raise ValueError
+    return count
+
+
 def _factor(value: str | float) -> float:
     factor = float(str(value).removesuffix("x"))
     if not (math.isfinite(factor) and factor > 0):
@@ -71,6 +78,7 @@ CRAFT_LABELS = ValueType("original, predicted[:model=NAME] or clusters[:k=K,mode
 RADIUS = ValueType("a number of 8-bit levels, such as 8 or 8/255", _radius)
 FRACTION = ValueType("a fraction above 0 and at most 1, such as 0.4 or 40%", _fraction)
 COUNT = ValueType("a whole number, 0 or more", _count)
+TRAININGS = ValueType("a whole number, 1 or more", _trainings)
 SEEDS = ValueType("seeds, such as 0, 0-2 or 0,3", _seeds)
 FACTOR = ValueType("a factor above 0, such as 4x or 0.5x", _factor)
 
@@ -193,7 +201,14 @@ AXES = (
         "metric", COMPONENT, "NAME", "Measure beyond those in every record; see `ucbench list metric`.",
         request="metrics",
     ),
-    Axis("seed", SEEDS, "SEEDS", "Craft and train seed, pairwise: 0, 0-2 or 0,3.", default_text="0", repeatable=False),
+    Axis(
+        "seed", SEEDS, "SEEDS", "Craft seeds, each with train seeds of its own: 0, 0-2 or 0,3.", default_text="0",
+        repeatable=False,
+    ),
+    Axis(
+        "trainings", TRAININGS, "N", "Trainings per release: with craft seed C, train seeds N*C to N*C+N-1.",
+        default=1, side="exploiter", repeatable=False,
+    ),
     Axis(
         "craft_seed", SEEDS, "SEEDS", "Craft seeds, crossed with the train seeds.",
         columns=("craft_seed",), side="protector", repeatable=False,

@@ -129,17 +129,16 @@ class Suite:
     def requests(self, overrides: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """The arguments of :func:`ucbench.api.axes` of every table; ``overrides`` replace axes in all of them.
 
-        Seeds replace each other as a group: a table that has any of ``seed``, ``craft_seed``, ``train_seed`` inherits
-        none of them from ``common``, and overrides with any of them drop all of the file's.
+        Seeds replace each other as a group: a table that has ``craft_seed`` or ``train_seed`` inherits no seeds from
+        ``common``, and overrides with any of them drop all of the file's. ``seed`` and ``trainings`` replace those two.
         """
-        seeds = {"seed", "craft_seed", "train_seed"}
+        nested, crossed = {"seed", "trainings"}, {"craft_seed", "train_seed"}
         requests = []
         for table in self.file.table:
             values: dict[str, Any] = {}
             for layer in (self.file.common.values(), table.values(), dict(overrides or {})):
-                if seeds & layer.keys():
-                    values = {name: value for name, value in values.items() if name not in seeds}
-                values |= layer
+                replaced = nested | crossed if crossed & layer.keys() else crossed if nested & layer.keys() else set()
+                values = {name: value for name, value in values.items() if name not in replaced} | layer
             requests.append(values)
         return requests
 
