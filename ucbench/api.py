@@ -196,7 +196,7 @@ def axes(
     :data:`ucbench.matrix.axes.AXES`.
 
     Raises:
-        UsageError: for ``seed`` or ``trainings`` beside ``craft_seed`` or ``train_seed``, or values that cannot be read.
+        UsageError: for ``seed`` or ``trainings`` beside ``craft_seed`` or ``train_seed``, or unreadable values.
     """
     values = locals()
     nested, crossed = (seed, trainings), (craft_seed, train_seed)

@@ -22,8 +22,8 @@ def shifted(
 ) -> Tensor:
     """``out[b, :, i, j]`` is the bilinear value of ``x[b]`` at ``scale * (i, j) + offsets[b]``, mirrored where asked.
 
-    Positions are those of pixels' middles: with a scale of 1/2 and offsets of 0, the output is the upper left quarter of
-    the image at twice its size, as ``interpolate(align_corners=False)`` enlarges it.
+    Positions are those of pixels' middles: with a scale of 1/2 and offsets of 0, the output is the upper left quarter
+    of the image at twice its size, as ``interpolate(align_corners=False)`` enlarges it.
 
     Args:
         x: images ``[B, 3, H, W]``, float32 or float64.
