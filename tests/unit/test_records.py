@@ -41,6 +41,9 @@ def test_record_write_replaces_and_leaves_no_temporary_file(tmp_path):
     [
         ({"metrics": {"test_accuracy": float("nan")}}, "metrics.test_accuracy is not finite"),
         ({"data": {}}, "data.test"),
+        ({"metrics": {**RECORD["metrics"], "probe.share": "half"}}, "metrics.probe.share"),
+        ({"metrics": {**RECORD["metrics"], "probe.images": 2**70}}, "metrics.probe.images"),
+        ({"epochs": 1.5}, "epochs"),
     ],
 )
 def test_malformed_record_is_not_written_and_the_old_one_stays(tmp_path, change, text):

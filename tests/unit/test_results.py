@@ -18,7 +18,8 @@ from ucbench.results.columns import AVERAGED, BOARD, COLUMNS, PART_ACCURACY, PAR
 from ucbench.results.gate import gates
 from ucbench.results.records import read_records, write_record
 from ucbench.results.statistics import gap_removed
-from ucbench.results.table import dicts, rows, summarise, to_csv, write_csv
+from ucbench.results.summary import summarise
+from ucbench.results.table import dicts, rows, to_csv, write_csv
 
 
 def record(poisoner: str, accuracy: float | None, *, data: str = "spots", dtype: str = "float32", **changes) -> dict:
@@ -346,6 +347,20 @@ def test_mixture_row_is_compared_with_its_clean_part():
     assert gains == {("uc", 0.4, 0): (60.0, 6.5), ("uc", 0.4, 1): (61.0, -6.0)}
     assert to_csv(table).splitlines()[0].endswith("cell,clean-part.accuracy,clean-part.gain")
     assert "clean-part" not in to_csv(rows([record("uc", 50.0, mixture=0.8)])).splitlines()[0]
+
+
+def test_rows_have_the_dtypes_of_their_columns_also_without_values():
+    """A column of a failed cell alone is empty, and still one of numbers."""
+    for records in (many(), [record("clean", None)], []):
+        table = rows(records)
+        assert {name: table[name].dtype for name in COLUMNS} == {name: column(name).dtype for name in COLUMNS}
+
+
+def test_rows_keep_counts_of_a_metric_as_integers():
+    counted = {"probe.images": 7, "probe.share": 1.0}
+    table = rows([record("uc", 50.0, metrics=counted), record("lsp", 60.0)])
+    assert to_csv(table).splitlines()[0].endswith("cell,probe.images,probe.share")
+    assert [line.split(",")[-2:] for line in to_csv(table).splitlines()[1:]] == [["", ""], ["7", "1.0000"]]
 
 
 def test_mixture_row_prefers_the_clean_part_of_its_poisoner():

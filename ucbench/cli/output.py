@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-#: Columns of a terminal that running text gets before optional columns do.
-_PROSE_WIDTH = 30
+from ucbench.results.text import aligned, by_title, fits, fitted
+
 _BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 
@@ -44,29 +44,16 @@ def print_table(
     Returns:
         Whether columns of ``optional`` were left out.
     """
-    table = [list(row) for row in rows]
-    columns = {
-        title: [row[index] for row in table] for index, title in enumerate(header) if any(row[index] for row in table)
-    }
+    columns = by_title(header, [list(row) for row in rows])
     if not sys.stdout.isatty():
-        if table:
+        if columns:
             _print_plain([[title.upper() for title in columns], *zip(*columns.values(), strict=True)])
         return False
-
-    def fits() -> bool:
-        widths = {name: 2 + max(len(name), *map(len, cells)) for name, cells in columns.items()}
-        if prose in widths:
-            widths[prose] = min(widths[prose], 2 + _PROSE_WIDTH)
-        return sum(widths.values()) <= shutil.get_terminal_size().columns
-
-    dropped = False
-    for title in optional:
-        if fits():
-            break
-        dropped |= columns.pop(title, None) is not None
-    whole = [title for title in columns if title != prose] if prose and fits() else []
-    _print_rich(list(columns), list(zip(*columns.values(), strict=True)), whole)
-    return dropped
+    width = shutil.get_terminal_size().columns
+    shown = fitted(columns, optional, width, prose)
+    whole = [title for title in shown if title != prose] if prose and fits(shown, width, prose) else []
+    _print_rich(list(shown), list(zip(*shown.values(), strict=True)), whole)
+    return len(shown) < len(columns)
 
 
 def print_facts(facts: Iterable[tuple[str, str]]) -> None:
@@ -79,10 +66,8 @@ def print_facts(facts: Iterable[tuple[str, str]]) -> None:
 
 
 def _print_plain(lines: Sequence[Sequence[str]]) -> None:
-    cells = [[" ".join(cell.split()) for cell in line] for line in lines]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for line in cells:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    for line in aligned(lines):
+        click.echo(line)
 
 
 def _print_rich(titles: Sequence[str] | None, lines: Sequence[Sequence[str]], whole: Sequence[str] = ()) -> None:

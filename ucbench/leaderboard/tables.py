@@ -10,20 +10,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from ucbench.leaderboard.entries import ENOUGH_SEEDS, Entry, entries
 from ucbench.leaderboard.layout import HEADERS, LEGEND, Line, sections
 from ucbench.plugins.builtin import NO_DEFENSE
-from ucbench.results.columns import BOARD, csv_text
+from ucbench.results.columns import BOARD
 from ucbench.results.gate import Gate, gates
 from ucbench.results.records import Record, records_in
 from ucbench.results.statistics import Interval
-from ucbench.results.table import rows, to_csv
+from ucbench.results.table import csv_text, rows, to_csv
 from ucbench.store.files import atomic_write_text
+
+
+def board_table(entries: Iterable[Entry]) -> pd.DataFrame:
+    """One row per entry, with the columns :data:`ucbench.results.columns.BOARD`."""
+    table = pd.DataFrame(map(_values, entries), columns=[column.name for column in BOARD], dtype=object)
+    return table.astype({column.name: column.dtype for column in BOARD})
 
 
 def to_leaderboard_csv(entries: Iterable[Entry]) -> str:
     """The entries as CSV with the columns :data:`ucbench.results.columns.BOARD`."""
-    return csv_text(BOARD, map(_values, entries))
+    return csv_text(board_table(entries), BOARD)
 
 
 def _values(entry: Entry) -> tuple[Any, ...]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -49,8 +46,13 @@ class Column:
         object.__setattr__(self, "heading", self.heading or self.name.replace("_", " "))
         object.__setattr__(self, "brief", self.brief or self.heading)
 
+    @property
+    def dtype(self) -> str:
+        """The dtype in DataFrames: a missing number is NaN, any other missing value is ``pandas.NA``."""
+        return {"text": "string", "integer": "Int64", "number": "float64"}[self.type]
+
     def text(self, value: Any) -> str:
-        """A value as written in CSV files; a missing value is an empty field."""
+        """A value as written in CSV files; a missing value, None or NaN, is an empty field."""
         if value is None or (isinstance(value, float) and math.isnan(value)):
             return ""
         if isinstance(value, float):
@@ -202,8 +204,8 @@ _BY_NAME = {column.name: column for column in _ALL}
 COLUMNS = tuple(_BY_NAME)
 #: Numbers that are averaged over seeds, the most important first.
 AVERAGED = tuple(sorted((column for column in _ALL if column.priority), key=lambda column: column.priority))
-#: Measured numbers; the table holds NaN where one is missing.
-NUMBERS = tuple(column.name for column in (*MEASURED, *CHANGED, *COST) if column.type == "number")
+#: The dtype of each column of results.csv.
+DTYPES = {column.name: column.dtype for column in _ALL}
 
 #: Columns of tables with the control of a mixture only: its accuracy, and the gain from the protected part.
 PART_ACCURACY, PART_GAIN = f"{CLEAN_PART}.accuracy", f"{CLEAN_PART}.gain"
@@ -261,12 +263,3 @@ BOARD = (
 def column(name: str) -> Column:
     """The column of this name in results.csv; a generic description for columns of requested metrics."""
     return _BY_NAME.get(name) or Column(name, "number", "", "", 4, name, shown=2, summary=True)
-
-
-def csv_text(columns: Sequence[Column], lines: Iterable[Sequence[Any]]) -> str:
-    """Lines of values as CSV, with numbers in a fixed format: the same values give the same bytes."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([column.name for column in columns])
-    writer.writerows([column.text(value) for column, value in zip(columns, line, strict=True)] for line in lines)
-    return stream.getvalue()

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from ucbench.plugins.builtin import POSITIVE
-from ucbench.results.table import Row, Summary, summarise
+from ucbench.results.summary import Summary, summarise
+from ucbench.results.table import Row
 
 INTERVAL_CHECK, ONE_SEED = "half-width of the interval", "needs two seeds"
 

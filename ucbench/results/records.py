@@ -29,6 +29,11 @@ _SLACK = 1e-6
 
 Percent = Annotated[float, Field(ge=0, le=100 + 1e-9)]
 Text = Annotated[str, Field(min_length=1)]
+#: Tables hold integers of 64 bits.
+Integer = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+#: A value of a requested metric, integer or not.
+Measured = Annotated[float, Field(gt=-(2**63), lt=2**63)]
 
 
 class _Model(BaseModel):
@@ -49,9 +54,9 @@ class Request(_Model):
     norm: Literal["linf", "l2", "l0", "unbounded"]
     epsilon: Annotated[float, Field(gt=0)] | None
     mixture: Annotated[float, Field(gt=0, le=1)]
-    trusted: Annotated[int, Field(ge=0)]
-    craft_seed: int | None
-    train_seed: int
+    trusted: Count
+    craft_seed: Integer | None
+    train_seed: Integer
 
 
 class Data(_Model):
@@ -78,6 +83,8 @@ class Point(_Model):
 
 
 class Metrics(_Model):
+    __pydantic_extra__: dict[str, Measured | None] = Field(init=False)
+
     test_accuracy: Percent
     chance: Percent
     balanced_accuracy: Percent | None = None
@@ -115,6 +122,7 @@ class Done(_Any):
 
     status: Literal["ok"]
     metrics: Metrics
+    epochs: Count | None = None
     history: list[Point]
     budget: dict[str, float]
     #: None where an opaque trainer does not report it.

@@ -1,29 +1,28 @@
-"""From records to a table: one row per cell with the differences to its references, as CSV and as means over seeds."""
+"""From records to a table: one row per cell with the differences to its references, and as CSV."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
 from ucbench.matrix.axes import GROUP_COLUMNS
 from ucbench.plugins.builtin import CLEAN, CLEAN_PART, NO_DEFENSE, POSITIVE, SHAM
 from ucbench.results.columns import (
-    AVERAGED,
     BUDGET,
     COLUMNS,
+    DTYPES,
     ENTRY,
     EXPLOITER,
-    NUMBERS,
     PART_ACCURACY,
     PART_GAIN,
+    Column,
     column,
-    csv_text,
-)  # fmt: skip
+)
 from ucbench.results.records import Record
-from ucbench.results.statistics import Interval, gap_removed, t_interval
+from ucbench.results.statistics import gap_removed
 from ucbench.store.files import atomic_write_text
 
 Row = dict[str, Any]
@@ -38,7 +37,12 @@ SAME_WORLD = ("numerics", "fingerprints")
 #: Columns in which rows that are averaged over seeds are equal.
 GROUP = (*GROUP_COLUMNS, *SAME_WORLD)
 #: Columns of the table only; see :func:`rows`.
-_INTERNAL = ("base", "oracle", "unit", *SAME_WORLD)
+_INTERNAL = {"oracle": "bool", "numerics": "object", "fingerprints": "object"}
+#: Columns that decide the order of rows; :func:`_sorted` adds two of them.
+_ORDER = (
+    "dataset", "labeling", "defense", "victim", "budgeted", "norm", "epsilon", "mixture", "place", *ENTRY, "craft_seed",
+    "train_seed", "cell",
+)  # fmt: skip
 
 
 def rows(records: Iterable[Record]) -> pd.DataFrame:
@@ -50,13 +54,14 @@ def rows(records: Iterable[Record]) -> pd.DataFrame:
     * ``unit``: the seed that is the unit of statistics: the craft seed, or the train seed where nothing is crafted;
     * ``numerics`` and ``fingerprints``: tuples.
 
-    Measured numbers are floats, NaN where a column does not apply (a failed cell's accuracy, a missing reference).
-    Other columns hold the record's values, with None as a clean row's craft seed.
+    Columns have the dtypes of their descriptions (:attr:`ucbench.results.columns.Column.dtype`). A value is missing
+    where its column does not apply: a clean row's craft seed, a failed cell's accuracy, a missing reference.
     """
-    lines = sorted(map(_row, records), key=_order)
+    lines = [_row(record) for record in records]
     metrics = sorted({name for line in lines for name in line if "." in name})
     table = pd.DataFrame(lines, columns=[*COLUMNS, *metrics, *_INTERNAL], dtype=object)
-    table = table.astype({**dict.fromkeys(NUMBERS, float), "oracle": bool, "unit": int})
+    dtypes = {**DTYPES, **{name: _metric_dtype(table[name]) for name in metrics}, **_INTERNAL}
+    table = _sorted(with_units(table.astype(dtypes)))
     accuracy = table["test_accuracy"]
     clean, sham = table[table["poisoner"] == CLEAN], table[table["poisoner"] == SHAM]
     table["clean_accuracy"] = _accuracy_beside(table, clean, SAME_EXPLOITER)
@@ -100,9 +105,7 @@ def _row(record: Record) -> Row:
         "images_per_second": cost.get("images_per_second"),
         "status": record["status"],
         "cell": record["cell"],
-        "base": base_name(request["poisoner"]),
         "oracle": record["oracle"],
-        "unit": request["train_seed"] if request["craft_seed"] is None else request["craft_seed"],
         "numerics": tuple(sorted(record["numerics"].items())),
         "fingerprints": (record["data"]["train"], record["data"]["test"]),
     }
@@ -113,34 +116,50 @@ def base_name(reference: str) -> str:
     return reference.partition(":")[0].partition("@")[0]
 
 
-def _order(row: Row) -> tuple[Any, ...]:
-    def text(name: str) -> str:
-        return str(row[name])
+def with_units(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the columns ``base`` and ``unit`` of :func:`rows`."""
+    base = table["poisoner"].map(base_name).astype("string")
+    return table.assign(base=base, unit=table["craft_seed"].fillna(table["train_seed"]))
 
-    return (
-        text("dataset"), text("labeling"), text("defense"), text("victim"),
-        # Clean rows come before the releases of any budget.
-        row["epsilon"] is not None, text("norm"), row["epsilon"] or 0.0, row["mixture"],
-        {CLEAN: 0, SHAM: 1, POSITIVE: 2}.get(row["base"], 3), *map(text, ENTRY),
-        -1 if row["craft_seed"] is None else row["craft_seed"], row["train_seed"], row["cell"],
-    )  # fmt: skip
+
+def _metric_dtype(values: pd.Series) -> str:
+    """The dtype of a requested metric: counts stay integers, as they are written in files."""
+    return "Int64" if pd.api.types.infer_dtype(values, skipna=True) == "integer" else "float64"
+
+
+def _sorted(table: pd.DataFrame) -> pd.DataFrame:
+    # Clean rows come before the releases of any budget.
+    places = table["base"].map({CLEAN: 0, SHAM: 1, POSITIVE: 2}).fillna(3)
+    ordered = table.assign(budgeted=table["epsilon"].notna(), place=places)
+    return ordered.sort_values(list(_ORDER), na_position="first", ignore_index=True)[table.columns]
 
 
 def columns(table: pd.DataFrame) -> list[str]:
     """The columns of files: :data:`COLUMNS`, then those of requested metrics (``<metric>.<name>``) by name."""
-    return [*COLUMNS, *sorted(name for name in table.columns if "." in name)]
+    return [*COLUMNS, *sorted(name for name in table.columns if "." in str(name))]
+
+
+def plain(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with Python's own values, and None for missing ones."""
+    return table.astype(object).where(table.notna(), None)
 
 
 def dicts(table: pd.DataFrame) -> list[Row]:
-    """The rows as dicts of plain values, with None for missing ones."""
-    plain: list[Row] = table.astype(object).where(table.notna(), None).to_dict("records")
-    return plain
+    """The rows as dicts of :func:`plain` values."""
+    lines: list[Row] = plain(table).to_dict("records")
+    return lines
+
+
+def csv_text(table: pd.DataFrame, described: Iterable[Column]) -> str:
+    """These columns as CSV, with numbers in a fixed format: the same values give the same bytes."""
+    values = plain(table)
+    texts = pd.DataFrame({column.name: values[column.name].map(column.text) for column in described})
+    return str(texts.to_csv(index=False, lineterminator="\n"))
 
 
 def to_csv(table: pd.DataFrame) -> str:
     """The rows as CSV with their :func:`columns`."""
-    names = columns(table)
-    return csv_text([column(name) for name in names], table[names].itertuples(index=False, name=None))
+    return csv_text(table, map(column, columns(table)))
 
 
 def write_csv(out: Path, table: pd.DataFrame) -> Path:
@@ -156,10 +175,9 @@ def measured(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def grouped(table: pd.DataFrame, names: Sequence[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
-    """The rows grouped by these columns, in order of appearance: values of the columns, rows."""
-    for _, members in table.groupby(list(names), sort=False, dropna=False):
-        # pandas' own key has NaN for None.
-        yield tuple(members[name].iloc[0] for name in names), members
+    """The rows grouped by these columns, in order of appearance: values of the columns (None if missing), rows."""
+    for values, members in table.groupby(list(names), sort=False, dropna=False):
+        yield tuple(None if pd.isna(value) else value for value in values), members
 
 
 def by_unit(table: pd.DataFrame, names: Sequence[str], keys: Sequence[str] = ()) -> pd.DataFrame:
@@ -167,27 +185,4 @@ def by_unit(table: pd.DataFrame, names: Sequence[str], keys: Sequence[str] = ())
 
     Trainings on one release are not independent draws, so they are averaged before any interval is computed.
     """
-    return table.astype(dict.fromkeys(names, float)).groupby([*keys, "unit"], sort=False)[list(names)].mean()
-
-
-class Summary(NamedTuple):
-    """Rows that differ only in seeds: the values of the first, means, and how many cells are done or failed."""
-
-    members: pd.DataFrame
-    shared: Row
-    means: dict[str, Interval]
-    done: int
-    failed: int
-
-
-def summarise(table: pd.DataFrame) -> list[Summary]:
-    """Group rows by everything but the seeds, in order of appearance, with t intervals over units."""
-    names = [*(number.name for number in AVERAGED), *columns(table)[len(COLUMNS) :]]
-    table = table.assign(group=table.groupby(list(GROUP), sort=False, dropna=False).ngroup())
-    units = by_unit(table, names, ["group"])
-    summaries = []
-    for group, members in table.groupby("group", sort=False):
-        done = int((members["status"] == "ok").sum())
-        means = {name: t_interval(values) for name, values in units.loc[group].items()}
-        summaries.append(Summary(members, dicts(members.head(1))[0], means, done, len(members) - done))
-    return summaries
+    return table.groupby([*keys, "unit"], sort=False)[list(names)].mean()

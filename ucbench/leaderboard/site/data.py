@@ -20,7 +20,8 @@ from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
 from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING, column
 from ucbench.results.gate import Gate, gates
 from ucbench.results.records import Record
-from ucbench.results.table import Row, Summary, dicts, rows, summarise
+from ucbench.results.summary import Summary, summarise
+from ucbench.results.table import Row, dicts, rows
 from ucbench.store.keys import key
 
 REFERENCE, ORACLE, FAILED = "reference", "oracle", "failed"
