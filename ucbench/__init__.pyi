@@ -76,6 +76,7 @@ from .plugins.specs import Norm as Norm
 from .plugins.specs import PoisonerSpec as PoisonerSpec
 from .plugins.specs import SurrogateSpec as SurrogateSpec
 from .plugins.specs import VictimSpec as VictimSpec
+from .results.frame import Results as Results
 from .results.records import Record as Record
 from .running.compute import compute as compute
 from .running.compute import failed as failed

@@ -21,10 +21,10 @@ from ucbench.progress import Progress
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
     from numpy.typing import NDArray
 
     from ucbench.matrix.suite import Suite
+    from ucbench.results.frame import Results
     from ucbench.results.records import Record
     from ucbench.running.runner import Rerun
     from ucbench.session import Session
@@ -63,7 +63,7 @@ def run(
     executor: str = "serial",
     rerun: Rerun = "failed",
     **axis: Any,
-) -> pd.DataFrame:
+) -> Results:
     """Run the cross product of the axes (see :func:`axes`) and return one row per cell, references included.
 
     A cell that fails raises nothing; its row has the status ``failed``. ``executor="process:workers=2"`` uses two
@@ -82,28 +82,25 @@ def run(
     session = open_session(device=device, dtype=dtype, threads=threads, progress=progress)
     folder = Path(out) if out is not None else None
     records = run_session(cells_of(axes(**axis), session), session, out=folder, executor=executor, rerun=rerun)
-    return _frame(records)
+    from ucbench.results.frame import results
+
+    return results(records)
 
 
-def read_results(path: str | Path) -> pd.DataFrame:
-    """The records in ``path``, a results folder or a leaderboard, as :func:`run` returns them: one row per cell.
+def read_results(path: str | Path) -> Results:
+    """The results in ``path``, as :func:`run` returns them: one row per cell.
 
     >>> ucbench.read_results("leaderboards/digits-core/v1")  # doctest: +SKIP
 
+    Args:
+        path: a leaderboard, the ``out`` of a run, a folder of records, or a ``results.csv``, whose numbers are rounded.
+
     Raises:
-        DataError: if there are no records, or one cannot be read.
+        DataError: if there are no records, or one cannot be read; if a file is not a ``results.csv``.
     """
-    from ucbench.results.records import records_in
+    from ucbench.results.frame import read
 
-    return _frame(records_in(Path(path)))
-
-
-def _frame(records: Iterable[Record]) -> pd.DataFrame:
-    """One row per record, with the columns of results.csv."""
-    from ucbench.results.table import columns, rows
-
-    table = rows(records)
-    return table[columns(table)].infer_objects()
+    return read(Path(path))
 
 
 def plan(
