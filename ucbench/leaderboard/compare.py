@@ -14,8 +14,7 @@ the orders agree.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,7 +31,7 @@ from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.results.columns import BLOCK, BUDGET, ENTRY
 from ucbench.results.records import records_in
 from ucbench.results.statistics import Interval, interval
-from ucbench.results.table import base_name, by_unit, grouped, measured, rows
+from ucbench.results.table import base_name, by_unit, measured, plain, rows
 
 #: Columns that identify a setting: everything but the seeds.
 SETTING = (*BLOCK, *ENTRY, "defense")
@@ -52,12 +51,13 @@ class Board(NamedTuple):
     """The contents of a leaderboard that a comparison uses.
 
     Attributes:
-        accuracies: percent by setting (the values of :data:`SETTING`) and craft seed; by train seed for clean rows.
+        accuracies: percent, one row per setting and seed: the columns :data:`SETTING`, ``unit`` (the craft seed; the
+            train seed of clean rows) and ``test_accuracy``.
         defenses: the ranked defenses; None where they are unknown.
         unranked: base names of references and oracles, which are left out of the orders.
     """
 
-    accuracies: Mapping[Setting, Seeds]
+    accuracies: pd.DataFrame
     defenses: tuple[str, ...] | None
     unranked: frozenset[str]
 
@@ -117,10 +117,7 @@ def read_board(folder: Path, defenses: Sequence[str] | None) -> Board:
         DataError: if there are none, or one cannot be read.
     """
     table = rows(records_in(folder))
-    accuracies = {
-        setting: by_unit(members, ["test_accuracy"])["test_accuracy"].to_dict()
-        for setting, members in grouped(measured(table), SETTING)
-    }
+    accuracies = by_unit(measured(table), ["test_accuracy"], SETTING).reset_index()
     return Board(accuracies, None if defenses is None else tuple(defenses), unranked(table))
 
 
@@ -136,101 +133,111 @@ def compare_boards(one: Board, other: Board, across: Iterable[str] = ()) -> Comp
     for name in across:
         if name not in AXES:
             raise UsageError(f"There is no axis {name!r}.{did_you_mean(name, AXES)} The axes: {', '.join(AXES)}.")
-    first, second = _matched(one, across, "ONE"), _matched(other, across, "OTHER")
-    differences = [
-        _difference(setting, one.accuracies[setting], other.accuracies[second[key]])
-        for key, setting in first.items()
-        if key in second
-    ]
-    orders = []
     defenses = (one.defenses or (), other.defenses or ())
-    other_blocks = _blocks(other, second)
-    for key, block in _blocks(one, first).items():
-        other_block = other_blocks.get(key, {})
-        entries = [(entry, other_block[name]) for name, entry in block.items() if name in other_block]
-        if entries:
-            worst, block_orders = _compare_block(entries, defenses, one.unranked | other.unranked)
-            differences += worst
-            orders += block_orders
+    boards = [_matched(one, across, "ONE"), _matched(other, across, "OTHER")]
+    # The worst case over one defense is the accuracy under it.
+    if max(map(len, defenses)) > 1:
+        boards = [_with_worst(board, ranked) for board, ranked in zip(boards, defenses, strict=True)]
+    both = pd.concat(boards, keys=["one", "other"], names=["side"]).reset_index("side")
+    differences: list[Difference] = []
+    alone: dict[str, list[Setting]] = {"one": [], "other": []}
+    for _, members in both.groupby(_KEY, sort=False):
+        setting, seeds = members["setting"].iloc[0], members.pivot(index="unit", columns="side", values="accuracy")
+        if len(seeds.columns) == 2:
+            differences.append(_difference(setting, seeds["one"], seeds["other"]))
+        elif setting[-1] != WORST:
+            alone[seeds.columns[0]].append(setting)
     return Comparison(
-        tuple(setting for key, setting in first.items() if key not in second),
-        tuple(setting for key, setting in second.items() if key not in first),
+        tuple(alone["one"]),
+        tuple(alone["other"]),
         (),
         tuple(sorted(differences, key=lambda difference: str(difference.setting[:-1]))),
-        tuple(orders),
+        tuple(_orders(both, defenses, one.unranked | other.unranked)),
     )
 
 
 def compare_published(one: Board, figures: Iterable[Figure]) -> Comparison:
     """A board and published figures, matched by base names, budget and mixture; each published table is one order."""
-    by_name: dict[Setting, list[Figure]] = defaultdict(list)
-    tables: dict[str, dict[Setting, float]] = defaultdict(dict)
-    for figure in figures:
-        by_name[figure.name].append(figure)
-        tables[figure.source][figure.name] = figure.accuracy
-    names = {setting: _base_name(setting) for setting in one.accuracies}
+    figures = tuple(figures)
+    board = _matched(one, (), "ONE")
+    board = board.assign(published=board["setting"].map(_base_name))
+    published = pd.DataFrame(
+        [(figure.name, figure.source, figure.accuracy, figure) for figure in figures],
+        columns=["published", "source", "accuracy", "figure"],
+    )
+    settings = board.drop_duplicates(_KEY)[["setting", "published"]]
+    alone = published[~published["published"].isin(settings["published"])]
+    accuracies = {
+        setting: members.set_index("unit")["accuracy"] for setting, members in board.groupby("setting", sort=False)
+    }
     return Comparison(
-        tuple(setting for setting, name in names.items() if name not in by_name),
+        tuple(settings.loc[~settings["published"].isin(published["published"]), "setting"]),
         (),
-        tuple(figure for name, same in by_name.items() if name not in names.values() for figure in same),
+        tuple(figure for _, same in alone.groupby("published", sort=False) for figure in same["figure"]),
         tuple(
-            _difference(setting, one.accuracies[setting], {0: figure.accuracy}, figure.source)
-            for setting, name in names.items()
-            for figure in by_name.get(name, ())
+            _difference(line.setting, accuracies[line.setting], pd.Series([line.accuracy]), line.source)
+            for line in settings.merge(published, on="published").itertuples()
         ),
         tuple(
             order
-            for block, entries in _blocks(one, {setting: setting for setting in names}).items()
-            for source, table in tables.items()
-            for order in _published_orders(
-                block, [entry for entry in entries.values() if entry.base not in one.unranked], source, table, one
-            )
+            for _, members in board.groupby("block", sort=False)
+            for source, table in published.groupby("source", sort=False)
+            for order in _published_orders(members, source, table, one)
         ),
     )
 
 
-class _Entry(NamedTuple):
-    """One poisoner in one block: its setting without the defense, and its accuracies by defense and seed."""
-
-    setting: Setting
-    accuracies: dict[str, Seeds]
-
-    @property
-    def base(self) -> str:
-        return base_name(self.setting[len(BLOCK)])
-
-    @property
-    def label(self) -> str:
-        poisoner, preset, surrogate, labels = self.setting[len(BLOCK) :]
-        details = [*([surrogate] if surrogate != "none" else []), *([f"labels {labels}"] if labels != "none" else [])]
-        name = poisoner if preset == DEFAULT_PRESET else str(replace(parse(poisoner), preset=preset))
-        return f"{name} ({', '.join(details)})" if details else name
-
-    @property
-    def undefended(self) -> Seeds:
-        return self.accuracies.get(NO_DEFENSE, {})
-
-    def worst(self, defenses: Sequence[str]) -> Seeds:
-        """Each seed under the defense that the other half of the seeds selected; empty where that is unknown."""
-        case = worst_case(pd.DataFrame(self.accuracies), defenses)
-        return case.by_seed if case else {}
+#: Columns that identify a matched setting: the values of BLOCK and of ENTRY as tuples, and the defense.
+_KEY = ["block", "name", "defense"]
 
 
-def _matched(board: Board, across: Sequence[str], name: str) -> dict[Setting, Setting]:
-    """The board's settings by what must be equal on both sides."""
-    matched: dict[Setting, Setting] = {}
-    for setting in board.accuracies:
-        key = tuple(
-            "" if axis in across else _unscheduled(value) if axis == "victim" and SCHEDULE in across else value
-            for axis, value in zip(SETTING, setting, strict=True)
-        )
-        if key in matched:
+def _matched(board: Board, across: Sequence[str], side: str) -> pd.DataFrame:
+    """The board's accuracies by ``setting`` (the values of :data:`SETTING`), by :data:`_KEY` and ``unit``.
+
+    The key has what must be equal on both sides.
+    """
+    settings = board.accuracies[list(SETTING)]
+    keys = settings.assign(victim=settings["victim"].map(_unscheduled)) if SCHEDULE in across else settings
+    keys = keys.assign(**{name: "" for name in SETTING if name in across})
+    matched = pd.DataFrame(
+        {
+            "setting": _tuples(settings),
+            "block": _tuples(keys[list(BLOCK)]),
+            "name": _tuples(keys[list(ENTRY)]),
+            "defense": keys["defense"],
+            "unit": board.accuracies["unit"],
+            "accuracy": board.accuracies["test_accuracy"],
+        }
+    )
+    for _, members in matched.drop_duplicates("setting").groupby(_KEY, sort=False):
+        if len(members) > 1:
+            first, second = members["setting"].iloc[:2]
             raise UsageError(
-                f"Across {', '.join(across)}, two rows of {name} differ in nothing else: {_describe(matched[key])}, and"
-                f" {_describe(setting)}. Leave out one of the axes, or the rows."
+                f"Across {', '.join(across)}, two rows of {side} differ in nothing else: {_describe(first)}, and"
+                f" {_describe(second)}. Leave out one of the axes, or the rows."
             )
-        matched[key] = setting
     return matched
+
+
+def _tuples(table: pd.DataFrame) -> pd.Series:
+    """The rows as tuples with None for missing values."""
+    return pd.Series(list(plain(table).itertuples(index=False, name=None)), table.index, dtype=object)
+
+
+def _with_worst(board: pd.DataFrame, defenses: Sequence[str]) -> pd.DataFrame:
+    """The accuracies, and those of the worst case over ``defenses``, as of one more defense."""
+    worst = [
+        ((*members["setting"].iloc[0][:-1], WORST), block, name, WORST, seed, accuracy)
+        for (block, name), members in board.groupby(["block", "name"], sort=False)
+        if (case := worst_case(_by_defense(members), defenses))
+        for seed, accuracy in case.by_seed.items()
+    ]
+    return pd.concat([board, pd.DataFrame(worst, columns=board.columns)], ignore_index=True) if worst else board
+
+
+def _by_defense(members: pd.DataFrame) -> pd.DataFrame:
+    """The accuracies of one poisoner in one block, by seed (rows) and defense (columns)."""
+    return members.pivot(index="unit", columns="defense", values="accuracy")
 
 
 def _unscheduled(victim: str) -> str:
@@ -240,79 +247,83 @@ def _unscheduled(victim: str) -> str:
     return str(replace(parsed, options=options))
 
 
-def _blocks(board: Board, matched: Mapping[Setting, Setting]) -> dict[Setting, dict[Setting, _Entry]]:
-    """Entries by matched block and matched name."""
-    blocks: dict[Setting, dict[Setting, _Entry]] = defaultdict(dict)
-    for key, setting in matched.items():
-        entry = blocks[key[: len(BLOCK)]].setdefault(key[len(BLOCK) : -1], _Entry(setting[:-1], {}))
-        entry.accuracies[setting[-1]] = board.accuracies[setting]
-    return blocks
-
-
-def _compare_block(
-    entries: Sequence[tuple[_Entry, _Entry]], defenses: Defenses, unranked: frozenset[str]
-) -> tuple[list[Difference], list[Order]]:
-    """Differences of worst cases, and orders, in one block."""
-    block = entries[0][0].setting[: len(BLOCK)]
-    undefended = [(a.label, a.undefended, b.undefended) for a, b in entries if a.base not in unranked]
-    orders = _order(block, "", UNDEFENDED, ((), ()), undefended)
-    if max(map(len, defenses)) < 2:  # The worst case over one defense is the accuracy under it.
-        return [], orders
-    worst = [(a, a.worst(defenses[0]), b.worst(defenses[1])) for a, b in entries]
-    orders += _order(block, "", WORST, defenses, [(a.label, x, y) for a, x, y in worst if a.base not in unranked])
-    return [_difference((*a.setting, WORST), x, y) for a, x, y in worst if x and y], orders
-
-
-def _difference(setting: Setting, one: Seeds, other: Seeds, source: str = "") -> Difference:
-    first, second = interval(one.values()), interval(other.values())
-    shared = [] if source else sorted(one.keys() & other.keys())
-    change = interval([other[seed] - one[seed] for seed in shared])
+def _difference(setting: Setting, one: pd.Series, other: pd.Series, source: str = "") -> Difference:
+    first, second = interval(one), interval(other)
+    change = interval(() if source else other - one)
     if change.n < 2:
         change = Interval(second.mean - first.mean, math.nan, change.n)
     return Difference(setting, source, first, second, change)
 
 
+def _orders(both: pd.DataFrame, defenses: Defenses, unranked: frozenset[str]) -> Iterator[Order]:
+    """The orders in every block, without defense and by worst case."""
+    # Settings are spelled as in ONE, which comes first.
+    both = both.assign(setting=both.groupby(_KEY, sort=False)["setting"].transform("first"))
+    common = both[both.groupby(_KEY, sort=False)["side"].transform("nunique") == 2]
+    ranked = common[~common["setting"].map(_base).isin(unranked)]
+    for _, block in ranked.groupby("block", sort=False):
+        for by, defense, over in ((UNDEFENDED, NO_DEFENSE, ((), ())), (WORST, WORST, defenses)):
+            rows = block[block["defense"] == defense]
+            one, other = (_scores(rows[rows["side"] == side]) for side in ("one", "other"))
+            yield from _order(block["setting"].iloc[0][: len(BLOCK)], "", by, over, one, other)
+
+
+def _scores(members: pd.DataFrame) -> dict[str, Seeds]:
+    """Accuracies by label and seed."""
+    by_setting = members.groupby("setting", sort=False)
+    return {_label(setting): dict(zip(same["unit"], same["accuracy"], strict=True)) for setting, same in by_setting}
+
+
+def _base(setting: Setting) -> str:
+    return base_name(setting[len(BLOCK)])
+
+
+def _label(setting: Setting) -> str:
+    poisoner, preset, surrogate, labels = setting[len(BLOCK) : -1]
+    details = [*([surrogate] if surrogate != "none" else []), *([f"labels {labels}"] if labels != "none" else [])]
+    name = poisoner if preset == DEFAULT_PRESET else str(replace(parse(poisoner), preset=preset))
+    return f"{name} ({', '.join(details)})" if details else name
+
+
 def _order(
-    block: Setting, source: str, by: str, defenses: Defenses, scores: Sequence[tuple[str, Seeds, Seeds]]
-) -> list[Order]:
-    """The order of the labels with scores on both sides, if there are at least two."""
-    one = {label: x for label, x, y in scores if x and y}
-    other = {label: y for label, x, y in scores if x and y}
-    if len(one) < 2:
-        return []
-    return [Order(block, source, by, defenses, _sorted(one), _sorted(other), agreement(one, other))]
+    block: Setting, source: str, by: str, defenses: Defenses, one: Mapping[str, Seeds], other: Mapping[str, Seeds]
+) -> Iterator[Order]:
+    """The order of labels that have scores on both sides, if there are at least two."""
+    if len(one) > 1:
+        yield Order(block, source, by, defenses, _sorted(one), _sorted(other), agreement(one, other))
 
 
 def _sorted(scores: Mapping[str, Seeds]) -> tuple[str, ...]:
     return tuple(sorted(scores, key=lambda label: (math.fsum(scores[label].values()) / len(scores[label]), label)))
 
 
-def _published_orders(
-    block: Setting, entries: Sequence[_Entry], source: str, table: Mapping[Setting, float], board: Board
-) -> list[Order]:
-    """Orders of the entries that a published table has too."""
+def _published_orders(members: pd.DataFrame, source: str, table: pd.DataFrame, board: Board) -> Iterator[Order]:
+    """Orders of the poisoners of one block that a published table has too."""
+    accuracies = dict(zip(table["published"], table["accuracy"], strict=True))
 
-    def published(entry: _Entry, defense: str) -> Seeds:
-        name = _base_name((*entry.setting, defense))
-        return {0: table[name]} if name in table else {}
+    def published(setting: Setting, defense: str) -> float | None:
+        return accuracies.get(_base_name((*setting[:-1], defense)))
 
-    shared = [entry for entry in entries if entry.undefended and published(entry, NO_DEFENSE)]
-    undefended = [(entry.label, entry.undefended, published(entry, NO_DEFENSE)) for entry in shared]
-    orders = _order(block, source, UNDEFENDED, ((), ()), undefended)
-    ranked = board.defenses or ()
-    bases = [_base_chain(defense) for defense in ranked]
+    ranked = members[~members["setting"].map(_base).isin(board.unranked)]
+    undefended = ranked[(ranked["defense"] == NO_DEFENSE) & ranked["published"].isin(table["published"])]
+    settings = {_label(setting): setting for setting in undefended["setting"].unique()}
+    if not settings:
+        return
+    block = undefended["setting"].iloc[0][: len(BLOCK)]
+    figures = {label: {0: accuracies[_base_name(setting)]} for label, setting in settings.items()}
+    yield from _order(block, source, UNDEFENDED, ((), ()), _scores(undefended), figures)
+    bases = [_base_chain(defense) for defense in board.defenses or ()]
     both = tuple(
         defense
-        for defense, base in zip(ranked, bases, strict=True)
-        if bases.count(base) == 1 and all(published(entry, defense) for entry in shared)
+        for defense, base in zip(board.defenses or (), bases, strict=True)
+        if bases.count(base) == 1 and all(published(setting, defense) is not None for setting in settings.values())
     )
     if len(both) > 1:
-        worst = [
-            (entry.label, entry.worst(both), {0: max(published(entry, defense)[0] for defense in both)})
-            for entry in shared
-        ]
-        orders += _order(block, source, WORST, (both, both), worst)
-    return orders
+        shared = ranked[ranked["name"].isin(undefended["name"])].groupby("name", sort=False)
+        cases = {_label(same["setting"].iloc[0]): worst_case(_by_defense(same), both) for _, same in shared}
+        worst = {label: case.by_seed for label, case in cases.items() if case}
+        figures = {label: {0: max(published(settings[label], defense) or 0.0 for defense in both)} for label in worst}
+        yield from _order(block, source, WORST, (both, both), worst, figures)
 
 
 def _base_name(setting: Setting) -> Setting:

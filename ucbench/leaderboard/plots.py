@@ -20,7 +20,7 @@ from ucbench.plugins.builtin import CLEAN, SHAM
 from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.results.columns import BUDGET, COLUMNS, ENTRY, column
 from ucbench.results.statistics import Interval, interval
-from ucbench.results.table import by_unit, grouped
+from ucbench.results.table import by_unit, grouped, plain
 
 EXTRA = "ucbench[plot]"
 #: Distinct for all common kinds of colour vision, on white and on near-black (after Okabe and Ito).
@@ -122,7 +122,7 @@ def _names(rows: pd.DataFrame, by: str) -> list[str]:
     several = rows.groupby("poisoner")["surrogate"].transform("nunique") > 1
     labels = _brief(set(rows["craft_labels"]))
     names = []
-    for index, row in rows.iterrows():
+    for index, row in plain(rows).iterrows():
         parts = [] if by == "poisoner" else [row["shown"]]
         if row["craft_labels"] not in AXIS["craft_labels"].implied and by != "craft_labels":
             parts.append(f"labels {labels[row['craft_labels']]}")

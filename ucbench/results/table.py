@@ -185,4 +185,4 @@ def by_unit(table: pd.DataFrame, names: Sequence[str], keys: Sequence[str] = ())
 
     Trainings on one release are not independent draws, so they are averaged before any interval is computed.
     """
-    return table.groupby([*keys, "unit"], sort=False)[list(names)].mean()
+    return table.groupby([*keys, "unit"], sort=False, dropna=False)[list(names)].mean()
