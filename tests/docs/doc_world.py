@@ -105,7 +105,7 @@ class World:
         np.save(self.folder / "deltas.npy", np.zeros((1297, 3, 8, 8), np.float32))
         (self.folder / "pictures").mkdir()
         Image.new("RGB", (8, 8)).save(self.folder / "pictures" / "0.png")
-        for folder in ("results", "out"):
+        for folder in ("results", "out", "first"):
             target = self.folder / folder / "records"
             target.mkdir(parents=True)
             for path in sorted(RECORDS.glob("*.json"))[:12]:
