@@ -12,6 +12,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import boards
 import pytest
 import tiny_components as tiny
 
@@ -187,6 +188,13 @@ def test_diff_lists_changed_and_missing_rows(capsys, tmp_path, suite, published,
     assert [setting["poisoner"] for setting in found["only_one"]] == ["blots"]
     changed = {line["poisoner"] for line in found["differences"] if line["other_minus_one"]["mean"]}
     assert changed == {"stripes"}
+
+
+def test_diff_json_rounds_what_binary_floats_cannot_hold(capsys, tmp_path):
+    assert 90.1 - 59.5 != 30.6
+    one, other = (boards.folder(tmp_path / str(a), boards.rows_of({"uc": [a, a]})) for a in (59.5, 90.1))
+    (line,) = json.loads(output(capsys, "leaderboard", "diff", one, other, "--json"))["differences"]
+    assert line["other_minus_one"] == {"mean": 30.6, "half": 0.0, "n": 2}
 
 
 def test_diff_compares_with_published_figures(capsys, tmp_path, board):
