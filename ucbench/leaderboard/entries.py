@@ -69,9 +69,11 @@ def entries(table: pd.DataFrame, defenses: Sequence[str]) -> list[Entry]:
     clean = {key: worst_case(accuracies_of(cells), defenses) for key, cells in grouped(done[is_clean], EXPLOITER)}
     result = []
     for block, members in grouped(done[~is_clean], BLOCK):
-        reference = clean.get(tuple(members[name].iloc[0] for name in EXPLOITER))
+        shared = dict(zip(BLOCK, block, strict=True))
+        reference = clean.get(tuple(shared[name] for name in EXPLOITER))
         poisoners = dict(grouped(members, ENTRY))
-        cases = {name: worst_case(accuracies_of(cells), defenses) for name, cells in poisoners.items()}
+        accuracies = {name: accuracies_of(cells) for name, cells in poisoners.items()}
+        cases = {name: worst_case(accuracies[name], defenses) for name in poisoners}
         ranked = {
             str(name): case
             for name, case in cases.items()
@@ -79,7 +81,16 @@ def entries(table: pd.DataFrame, defenses: Sequence[str]) -> list[Entry]:
         }
         places = ranks(ranked)
         block_entries = [
-            _entry(block, name, cells, cases[name], reference, defenses, places.get(str(name)))
+            _entry(
+                block,
+                name,
+                places.get(str(name)),
+                accuracies[name],
+                cases[name],
+                reference,
+                defenses,
+                cells["chance"].fillna(0.0).iloc[0],
+            )
             for name, cells in poisoners.items()
         ]
         result += sorted(block_entries, key=_order)
@@ -89,16 +100,15 @@ def entries(table: pd.DataFrame, defenses: Sequence[str]) -> list[Entry]:
 def _entry(
     block: tuple[Any, ...],
     name: tuple[Any, ...],
-    members: pd.DataFrame,
+    rank: int | None,
+    accuracies: pd.DataFrame,
     case: WorstCase | None,
     clean: WorstCase | None,
     defenses: Sequence[str],
-    rank: int | None,
+    chance: float,
 ) -> Entry:
-    accuracies = accuracies_of(members)
     undefended = interval(accuracies.get(NO_DEFENSE, ()))
     present = [value for defense in defenses if defense in accuracies for value in accuracies[defense].dropna()]
-    chance = members["chance"].fillna(0.0).iloc[0]
     return Entry(
         block,
         name,
