@@ -39,8 +39,9 @@ class StoreError(UcbenchError):
 
 
 def did_you_mean(wrong: str, known: Iterable[str], limit: int = 3) -> str:
-    """``" Did you mean 'a' or 'b'?"`` with the nearest of ``known``, or an empty string."""
-    close = difflib.get_close_matches(wrong, sorted(set(known)), n=limit, cutoff=0.5)
+    """``" Did you mean 'a' or 'b'?"`` with the nearest of ``known`` whatever their case, or an empty string."""
+    names = {name.lower(): name for name in sorted(set(known))}
+    close = [names[name] for name in difflib.get_close_matches(wrong.lower(), names, n=limit, cutoff=0.5)]
     return f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
 
 
