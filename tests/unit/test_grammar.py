@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ucbench.errors import UsageError
-from ucbench.plugins.grammar import ComponentRef, format_chain, parse, parse_chain, parse_seeds
+from ucbench.plugins.grammar import ComponentRef, format_chain, is_list, parse, parse_chain, parse_seeds
 
 NAMES = st.from_regex(r"[A-Za-z0-9._/-]{1,8}", fullmatch=True)
 VALUES = st.text(st.one_of(st.characters(), st.sampled_from(":,+@='\" \\\n")), max_size=8)
@@ -30,6 +30,13 @@ def test_parse_inverts_print_for_references(reference: ComponentRef) -> None:
 @given(st.lists(REFERENCES, min_size=1, max_size=4))
 def test_parse_inverts_print_for_chains(references: list[ComponentRef]) -> None:
     assert parse_chain(format_chain(references)) == tuple(references)
+
+
+@given(st.lists(REFERENCES, min_size=1, max_size=2), REFERENCES)
+def test_only_references_joined_by_commas_are_a_list(chain: list[ComponentRef], other: ComponentRef) -> None:
+    assert not is_list(format_chain(chain))
+    assert is_list(f"{format_chain(chain)},{other}")
+    assert is_list(f"{format_chain(chain)}, {other}")
 
 
 @given(st.text("ab:,+@='\" \\\n", max_size=14))

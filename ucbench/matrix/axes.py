@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ucbench.errors import UsageError
-from ucbench.plugins.grammar import parse_seeds
+from ucbench.plugins.grammar import is_list, parse_seeds
 
 
 @dataclass(frozen=True)
@@ -139,8 +139,13 @@ class Axis:
         """Convert one value, text or not.
 
         Raises:
-            UsageError: if it is not of the axis's type, or out of range.
+            UsageError: if it is not of the axis's type, out of range, or a list.
         """
+        if self.repeatable and isinstance(value, str) and is_list(value):
+            raise UsageError(
+                f"{self.option} takes one value at a time; got the list {value!r}. On the command line, repeat"
+                f" {self.option}; in Python and suites, write a list."
+            )
         try:
             return self.type.read(value)
         except (ValueError, TypeError):

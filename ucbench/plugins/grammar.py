@@ -22,6 +22,7 @@ _NAME = re.compile(r"[A-Za-z0-9._/-]+")
 _BARE = re.compile(r"""[^:,+@=\s"']+""")
 _QUOTED = re.compile(r""""(?:[^"]|"")*"|'(?:[^']|'')*\'""")
 _MARKS = frozenset(":,+@=")
+_NEXT_VALUE = re.compile(rf",(?!\s*{_NAME.pattern}\s*=)\s*[^\s,]")
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,11 @@ def parse_chain(text: str) -> tuple[ComponentRef, ...]:
 def format_chain(references: Iterable[ComponentRef]) -> str:
     """The text that :func:`parse_chain` reads as these references."""
     return "+".join(map(str, references))
+
+
+def is_list(text: str) -> bool:
+    """Whether a comma outside quotes is followed by what cannot be ``key=value``: a list, as ``uc,lsp``."""
+    return _NEXT_VALUE.search(_QUOTED.sub("''", text)) is not None
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
