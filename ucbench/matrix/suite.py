@@ -38,7 +38,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from ucbench.errors import UsageError, did_you_mean
 from ucbench.matrix.axes import AXES, Axis
-from ucbench.matrix.cell import Cell
+
+if TYPE_CHECKING:
+    from ucbench.matrix.cell import Cell
 
 
 class _AxisValues(BaseModel):
