@@ -48,9 +48,16 @@ class Params(BaseModel):
     def argument_values(cls) -> tuple[str, ...]:
         """The values that the positional argument can have, for ``ucbench show`` and completion; empty if any will do.
 
-        It must not import torch.
+        By default those of a ``Literal`` type. It must not import torch.
         """
-        return ()
+        annotation = cls.model_fields[cls.argument].annotation if cls.argument else None
+        choices = (annotation, *typing.get_args(annotation))
+        return tuple(
+            str(value)
+            for choice in choices
+            if typing.get_origin(choice) is typing.Literal
+            for value in typing.get_args(choice)
+        )
 
     @classmethod
     def for_argument(cls, argument: str | None) -> type[Params]:
