@@ -23,12 +23,12 @@ import dataclasses
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-import click
 import numpy as np
 import torch
 import torch.nn.functional as F
+import typer
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -128,22 +128,26 @@ def _psnr(x: Tensor, other: Tensor) -> float:
     return float(10 * torch.log10(4 / (x - other).square().mean()))
 
 
-@click.command(help=(__doc__ or "").partition("\n\n")[0])
-@click.argument("dataset")
-@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--trusted", type=click.IntRange(0), default=0, help="Learn from images of `ucbench run --trusted N`.")
-@click.option("--steps", type=click.IntRange(1), default=4000, show_default=True)
-@click.option("--batch", type=click.IntRange(2), default=64, show_default=True)
-@click.option("--lr", type=float, default=1e-3, show_default=True, help="Peak learning rate of Adam.")
-@click.option("--width", type=click.IntRange(8), default=32, show_default=True, help="Channels; a multiple of 8.")
-@click.option("--latest", type=click.IntRange(1, 1000), default=200, show_default=True, help="Latest time of 1,000.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Initial weights and batches.")
-@click.option("--device", default="auto", show_default=True)
-@click.option("--threads", type=click.IntRange(1), default=None, help="Threads of torch; torch's default if omitted.")
-def main(dataset: str, out: Path, trusted: int, device: str, threads: int | None, **options: Any) -> None:
-    settings = Settings(**options)
+app = typer.Typer(add_completion=False)
+
+
+@app.command(help=(__doc__ or "").partition("\n\n")[0])
+def main(
+    dataset: Annotated[str, typer.Argument(help="A data set, such as cifar10.")],
+    out: Annotated[Path, typer.Argument(file_okay=False, help="Folder to write.")],
+    trusted: Annotated[int, typer.Option(min=0, help="Learn from images of `ucbench run --trusted N`; 0: all.")] = 0,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of training.")] = 4000,
+    batch: Annotated[int, typer.Option(min=2, help="Images per step.")] = 64,
+    lr: Annotated[float, typer.Option(help="Peak learning rate of Adam.")] = 1e-3,
+    width: Annotated[int, typer.Option(min=8, help="Channels; a multiple of 8.")] = 32,
+    latest: Annotated[int, typer.Option(min=1, max=1000, help="Latest time of 1,000.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Initial weights and batches.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, show_default="all cores", help="CPU threads of torch.")] = None,
+) -> None:
+    settings = Settings(steps, batch, lr, width, latest, seed)
     if settings.width % 8:
-        raise click.UsageError("--width is a multiple of 8.")
+        raise typer.BadParameter("--width is a multiple of 8.")
     try:
         numerics = resolve(device, threads=threads)
         torch.set_num_threads(numerics.threads)
@@ -152,7 +156,7 @@ def main(dataset: str, out: Path, trusted: int, device: str, threads: int | None
         loaded = load_dataset(component.build(), component.params)
         learned = set_aside(loaded.train, trusted)[1] if trusted else loaded.train
         if learned.size[0] != learned.size[1] or learned.size[0] % 4:
-            raise click.UsageError(f"Images must be square, with sides divisible by 4; these have {learned.size}.")
+            raise typer.BadParameter(f"Images must be square, with sides divisible by 4; these have {learned.size}.")
         schedule = DDPMScheduler(num_train_timesteps=1000, beta_schedule="linear", prediction_type="epsilon")
         facts = {
             "dataset": str(component),
@@ -170,10 +174,11 @@ def main(dataset: str, out: Path, trusted: int, device: str, threads: int | None
             time = min(100, settings.latest)
             before, after = fidelity(Denoiser(out, engine.device), held_out, time, min(10, time), settings.seed)
             seen = f"{len(held_out)} test images at time {time}"
-            click.echo(f"PSNR of {seen}: {before:.1f} dB, walked back {after:.1f} dB")
+            typer.echo(f"PSNR of {seen}: {before:.1f} dB, walked back {after:.1f} dB")
     except UcbenchError as error:
-        raise click.ClickException(str(error)) from error
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from error
 
 
 if __name__ == "__main__":
-    main()
+    app()

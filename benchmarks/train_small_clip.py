@@ -31,12 +31,12 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import click
 import numpy as np
 import open_clip
 import torch
+import typer
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -178,26 +178,28 @@ def zero_shot_accuracy(checkpoint: Path, images: ImageSet, engine: Engine, progr
     return 100.0 * float((labels == images.known_labels).mean())
 
 
-@click.command(help=(__doc__ or "").partition("\n\n")[0])
-@click.argument("dataset")
-@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--keep-out", type=click.IntRange(1), default=50, show_default=True, help="Images per class to keep out.")
-@click.option("--subset-seed", type=click.IntRange(0), default=0, show_default=True, help="Seed that draws them.")
-@click.option("--epochs", type=click.IntRange(1), default=15, show_default=True)
-@click.option("--batch", type=click.IntRange(2), default=128, show_default=True)
-@click.option("--lr", type=float, default=1e-3, show_default=True, help="Peak learning rate of AdamW.")
-@click.option("--weight-decay", type=float, default=0.1, show_default=True)
-@click.option("--size", type=click.IntRange(32), default=64, show_default=True, help="Input side; a multiple of 32.")
-@click.option("--width", type=click.IntRange(8), default=32, show_default=True, help="Channels; a multiple of 8.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Initial weights and batches.")
-@click.option("--device", default="cpu", show_default=True)
-@click.option("--threads", type=click.IntRange(1), default=None, help="Threads of torch; torch's default if omitted.")
+app = typer.Typer(add_completion=False)
+
+
+@app.command(help=(__doc__ or "").partition("\n\n")[0])
 def main(
-    dataset: str, out: Path, keep_out: int, subset_seed: int, device: str, threads: int | None, **options: Any
+    dataset: Annotated[str, typer.Argument(help="A data set, such as cifar10.")],
+    out: Annotated[Path, typer.Argument(file_okay=False, help="Folder to write.")],
+    keep_out: Annotated[int, typer.Option(min=1, help="Images per class to keep out.")] = 50,
+    subset_seed: Annotated[int, typer.Option(min=0, help="Seed that draws them.")] = 0,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of training.")] = 15,
+    batch: Annotated[int, typer.Option(min=2, help="Images per step.")] = 128,
+    lr: Annotated[float, typer.Option(help="Peak learning rate of AdamW.")] = 1e-3,
+    weight_decay: Annotated[float, typer.Option(help="Weight decay of AdamW.")] = 0.1,
+    size: Annotated[int, typer.Option(min=32, help="Input side in pixels; a multiple of 32.")] = 64,
+    width: Annotated[int, typer.Option(min=8, help="Channels; a multiple of 8.")] = 32,
+    seed: Annotated[int, typer.Option(min=0, help="Initial weights and batches.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N or mps.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(min=1, show_default="torch's", help="CPU threads of torch.")] = None,
 ) -> None:
-    settings = Settings(**options)
+    settings = Settings(epochs, batch, lr, weight_decay, size, width, seed)
     if settings.size % 32 or settings.width % 8:
-        raise click.UsageError("--size is a multiple of 32, and --width one of 8.")
+        raise typer.BadParameter("--size is a multiple of 32, and --width one of 8.")
     torch.set_num_threads(threads or torch.get_num_threads())
     engine = Engine(Numerics(device, "float32", threads=torch.get_num_threads(), deterministic=False))
     try:
@@ -226,10 +228,11 @@ def main(
             progress.say(f"{checkpoint}: learned from {len(learned)} images of {len(loaded.train.classes)} classes")
             for name, images in ((protect, loaded.train.subset(held_out)), (f"test split of {component}", loaded.test)):
                 accuracy = zero_shot_accuracy(checkpoint, images, engine, progress)
-                click.echo(f"zero-shot accuracy {accuracy:.1f} %: {name}, held out")
+                typer.echo(f"zero-shot accuracy {accuracy:.1f} %: {name}, held out")
     except UcbenchError as error:
-        raise click.ClickException(str(error)) from error
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from error
 
 
 if __name__ == "__main__":
-    main()
+    app()

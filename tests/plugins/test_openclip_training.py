@@ -11,8 +11,8 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from click.testing import CliRunner
 from safetensors import safe_open
+from typer.testing import CliRunner
 
 from ucbench.data.loading import load_dataset
 from ucbench.errors import UsageError
@@ -39,7 +39,7 @@ def script():
 def test_saved_model_serves_every_component_and_lists_kept_out_images(script, tmp_path):
     options = "digits:validation=0.2,test_per_class=5 OUT --keep-out 70 --subset-seed 3 --batch 200 --epochs 1"
     small = "--size 32 --width 8 --threads 1"
-    result = CliRunner().invoke(script.main, f"{options} {small}".replace("OUT", str(tmp_path)))
+    result = CliRunner().invoke(script.app, f"{options} {small}".replace("OUT", str(tmp_path)))
     assert result.exit_code == 0, result.output
     assert result.output.count("zero-shot accuracy") == 2
 
@@ -101,6 +101,6 @@ def test_fit_repeats_exactly(script):
 
 
 def test_dataset_that_is_already_a_subset_is_refused(script, tmp_path):
-    result = CliRunner().invoke(script.main, ["digits:train_per_class=5", str(tmp_path)])
+    result = CliRunner().invoke(script.app, ["digits:train_per_class=5", str(tmp_path)])
     assert result.exit_code == 1
     assert "Leave train_per_class and subset_seed to --keep-out" in result.output

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from ucbench import DataError, UsageError
 from ucbench.data.loading import load_dataset
@@ -216,7 +216,7 @@ def script():
 
 def test_trained_denoiser_denoises_and_notes_its_training_data(script, tmp_path):
     options = f"digits {tmp_path}/out --trusted 200 --steps 150 --width 8 --batch 32 --threads 1"
-    result = CliRunner().invoke(script.main, options.split())
+    result = CliRunner().invoke(script.app, options.split())
     assert result.exit_code == 0, result.output
     before, after = (float(found) for found in re.findall(r"(\d+\.\d) dB", result.output))
     assert after > before
@@ -231,6 +231,6 @@ def test_trained_denoiser_denoises_and_notes_its_training_data(script, tmp_path)
 
 
 def test_train_denoiser_refuses_a_width_that_groups_do_not_divide(script, tmp_path):
-    result = CliRunner().invoke(script.main, ["digits", str(tmp_path), "--width", "12"])
+    result = CliRunner().invoke(script.app, ["digits", str(tmp_path), "--width", "12"])
     assert result.exit_code == 2
     assert "multiple of 8" in result.output
