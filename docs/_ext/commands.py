@@ -10,9 +10,10 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
-import click
+import typer
+from typer.core import TyperGroup
 
-from _ext.markdown import cell, replace_markers, table
+from _ext.markdown import replace_markers, table
 from ucbench.cli.app import cli
 from ucbench.matrix.axes import AXES
 
@@ -20,19 +21,19 @@ MARKER = "<!-- commands -->"
 AXES_MARKER = "<!-- axes -->"
 
 
-def commands() -> Iterator[click.Context]:
+def commands() -> Iterator[typer.Context]:
     """A context for ``ucbench`` and every command below it, in the order of ``--help``."""
-    return _below(click.Context(cli, info_name="ucbench", **cli.context_settings))
+    return _below(typer.Context(cli, info_name="ucbench", **cli.context_settings))
 
 
-def _below(context: click.Context) -> Iterator[click.Context]:
+def _below(context: typer.Context) -> Iterator[typer.Context]:
     yield context
     group = context.command
-    if isinstance(group, click.Group):
+    if isinstance(group, TyperGroup):
         for name in group.list_commands(context):
             command = group.get_command(context, name)
             assert command is not None
-            yield from _below(click.Context(command, parent=context, info_name=name))
+            yield from _below(typer.Context(command, parent=context, info_name=name))
 
 
 def reference() -> str:
@@ -43,15 +44,16 @@ def reference() -> str:
 def axes() -> str:
     """The axes as a table."""
     return table(
-        ["option", "in suites", "in Python", "value", "columns", "meaning"],
+        ["option", "in suites", "in Python", "value", "default", "columns", "meaning"],
         [
             [
                 f"`{axis.option}`",
                 f"`{axis.key}`",
                 f"`{axis.name}`",
                 f"{axis.type.expected}{'; repeatable' if axis.repeatable else ''}",
+                axis.default_shown,
                 ", ".join(f"`{column}`" for column in axis.columns),
-                axis.help,
+                axis.meaning,
             ]
             for axis in AXES
         ],
@@ -65,37 +67,17 @@ def inserted(text: str) -> str:
     return text.replace(AXES_MARKER, axes())
 
 
-def _section(context: click.Context) -> str:
+def _section(context: typer.Context) -> str:
     command, path = context.command, context.command_path
     parts = [
         f"## `{path}`",
-        _prose(command.help or ""),
+        inspect.getdoc(command.callback) if command.callback else command.help,
         f"```text\n{' '.join([path, *command.collect_usage_pieces(context)])}\n```",
     ]
-    options = [row for row in (_row(parameter, context) for parameter in command.get_params(context)) if row]
-    if options:
-        parts.append(table(["option", "meaning"], options))
+    records = (parameter.get_help_record(context) for parameter in command.get_params(context))
+    rows = [(f"`{record[0].strip()}`", record[1]) for record in records if record]
+    parts.append(table(["argument or option", "meaning"], rows))
     return "\n\n".join(part for part in parts if part)
-
-
-def _row(parameter: click.Parameter, context: click.Context) -> tuple[str, str] | None:
-    record = parameter.get_help_record(context)
-    if record is None or not record[1]:  # an argument, which the usage shows and the text explains
-        return None
-    written, meaning = record
-    return f"`{cell(written)}`", f"{meaning} Repeatable." if parameter.multiple else meaning
-
-
-def _prose(text: str) -> str:
-    r"""A command's help as Markdown: a paragraph below click's mark ``\b`` is lines of a shell."""
-    paragraphs = []
-    for paragraph in inspect.cleandoc(text).split("\n\n"):
-        lines = paragraph.splitlines()
-        if lines and lines[0].strip() == "\b":
-            paragraphs.append("\n".join(["```sh", *(line.strip() for line in lines[1:]), "```"]))
-        else:
-            paragraphs.append(paragraph)
-    return "\n\n".join(paragraphs)
 
 
 def setup(app: Any) -> dict[str, bool]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import types
 from typing import Literal
 
-import click
 import pytest
 from pydantic import Field
 
@@ -127,6 +127,11 @@ def test_show_resolves_a_reference_with_parameters(capsys):
     }
 
 
+def test_show_finds_the_kind_of_a_name_or_alias(capsys):
+    for reference in ("bars", "stripes@paper:here"):
+        assert output(capsys, "show", reference) == output(capsys, "show", "poisoner", reference)
+
+
 def test_show_prints_values_in_reference_syntax(capsys):
     text = output(capsys, "show", "poisoner", "stripes@paper:here")
     assert "A. Author 2024" in text
@@ -161,7 +166,7 @@ def test_table_on_narrow_terminal_wraps_prose_only_and_leaves_out_optional_colum
     monkeypatch.setenv("COLUMNS", str(width))
     row = ["a-component-of-long-name", SUMMARY, "a-distribution-of-long-name"]
     assert print_table(["name", "summary", "from"], [row], optional=["from"], prose="summary")
-    text = click.unstyle(capsys.readouterr().out)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
     assert max(map(len, text.splitlines())) <= width
     assert row[0] in text.split()
     assert row[2] not in text

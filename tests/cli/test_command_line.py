@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import subprocess
 import sys
 
-import click
 import pytest
+import typer
+from typer.core import TyperGroup
 
 from ucbench.cli import app
+from ucbench.cli.lazy import LazyGroup
 from ucbench.errors import DataError
 
 #: What only running, or only a terminal, needs.
@@ -36,16 +40,18 @@ def imported_by(statement: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "statement",
+    ("statement", "allowed"),
     [
-        "import ucbench",
-        "from ucbench.cli import main; main(['--help'])",
-        "from ucbench.cli import main; main(['list'])",
-        "from ucbench.cli import main; main(['plugins', '--json'])",
+        ("import ucbench", set()),
+        ("from ucbench.cli import main; main(['--help'])", {"pydantic", "rich"}),
+        ("from ucbench.cli import main; main(['run', '--help'])", {"pydantic", "rich"}),
+        ("from ucbench.cli import main; main(['lst'])", {"pydantic"}),
+        ("from ucbench.cli import main; main(['list'])", {"pydantic"}),
+        ("from ucbench.cli import main; main(['plugins', '--json'])", {"pydantic"}),
     ],
 )
-def test_list_and_help_import_nothing_heavy(statement):
-    assert imported_by(statement) & HEAVY == set()
+def test_list_and_help_import_nothing_heavy(statement, allowed):
+    assert imported_by(statement) & HEAVY <= allowed
 
 
 def test_show_imports_no_torch():
@@ -83,6 +89,12 @@ def test_doctor_passes_and_reports_a_missing_data_folder(tmp_path, monkeypatch):
         (["list", "poisonr"], 2, "Did you mean 'poisoner'?"),
         (["show", "poisoner", "clen"], 2, "Did you mean 'clean'?"),
         (["show", "poisoner"], 2, "NAME"),
+        (["show", "UC"], 2, "Did you mean 'uc'?"),
+        (["show", "resnet18"], 2, "ucbench show surrogate resnet18\n  ucbench show victim resnet18"),
+        (["show", "suite", "smok"], 2, "Did you mean 'smoke'?"),
+        (["plan", "--poisoner", "UC"], 2, "Did you mean 'uc'?"),
+        (["plan", "--poisoner", "uc,lsp"], 2, "repeat --poisoner"),
+        (["plan", "--poisoner", "uc", "--epsilon", "8,16"], 2, "repeat --epsilon"),
         (["list", "--jsn"], 2, "--json"),
         (["--version"], 0, ""),
         (["list", "poisoner", "no-such-*"], 0, "There is no poisoner named 'no-such-*'."),
@@ -96,27 +108,76 @@ def test_errors_have_exit_codes_and_suggestions(arguments, code, words, capsys):
     assert code == 0 or output.out == ""
 
 
-def raising(error: BaseException) -> click.Command:
-    @click.command("list")
+def raising(error: BaseException):
+    """``get_command`` of a group whose commands raise this."""
+    single = typer.Typer()
+
+    @single.command("list")
     def command():
         raise error
 
-    return command
+    return lambda *_: typer.main.get_command(single)
 
 
 def test_known_error_prints_one_line(capsys, monkeypatch):
-    monkeypatch.setattr(app.LazyGroup, "get_command", lambda *_: raising(DataError("cat.png is broken.")))
+    monkeypatch.setattr(LazyGroup, "get_command", raising(DataError("cat.png is broken.")))
     assert app.main(["list"]) == 1
     assert capsys.readouterr().err == "Error: cat.png is broken.\n"
 
 
 def test_interrupt_says_that_finished_work_is_kept(capsys, monkeypatch):
-    monkeypatch.setattr(app.LazyGroup, "get_command", lambda *_: raising(KeyboardInterrupt()))
+    monkeypatch.setattr(LazyGroup, "get_command", raising(KeyboardInterrupt()))
     assert app.main(["list"]) == 130
     assert "Finished work is kept" in capsys.readouterr().err
 
 
 def test_unexpected_error_keeps_its_traceback(monkeypatch):
-    monkeypatch.setattr(app.LazyGroup, "get_command", lambda *_: raising(ZeroDivisionError()))
+    monkeypatch.setattr(LazyGroup, "get_command", raising(ZeroDivisionError()))
     with pytest.raises(ZeroDivisionError):
         app.main(["list"])
+
+
+def test_closed_pipe_ends_the_command_without_a_word():
+    read, write = os.pipe()
+    os.close(read)
+    for arguments in (["list"], ["list", "--json"], ["run", "--help"]):
+        done = subprocess.run([sys.executable, "-m", "ucbench", *arguments], stdout=write, stderr=subprocess.PIPE)
+        assert done.stderr == b""
+    os.close(write)
+
+
+def test_verbosity_is_valid_before_and_after_the_command(monkeypatch):
+    logger = logging.getLogger("ucbench")
+    for arguments, level in (["-q", "cache", "ls"], 40), (["cache", "-v", "ls"], 20), (["cache", "ls", "-vv"], 10):
+        monkeypatch.setattr(logger, "level", logging.NOTSET)
+        assert app.main(arguments) == 0
+        assert logger.level == level
+
+
+def help_texts(command, context):
+    """The texts of a command, of its parameters, and of the commands below it."""
+    yield command.help
+    yield from (param.help for param in command.get_params(context))
+    if isinstance(command, TyperGroup):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            yield from help_texts(below, typer.Context(below, parent=context, info_name=name))
+
+
+def test_help_texts_have_no_brackets_that_rich_reads_as_markup():
+    texts = list(help_texts(app.cli, typer.Context(app.cli)))
+    assert len(texts) > 150
+    assert all(texts)
+    assert [text for text in texts if "[" in text.replace("[not dim]", "").replace("[/]", "")] == []
+
+
+@pytest.mark.parametrize("width", ["80", "120"])
+def test_help_keeps_examples_on_their_lines_and_fits_the_terminal(width, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", width)
+    for command in (["run"], ["export"], ["show"], ["check-plugin"], ["leaderboard", "plot"]):
+        app.main([*command, "--help"])
+        lines = capsys.readouterr().out.splitlines()
+        assert max(map(len, lines)) <= int(width)
+        examples = [line.split() for line in lines if line.startswith("   ucbench")]
+        assert examples
+        assert all(words[1 : 1 + len(command)] == command for words in examples)

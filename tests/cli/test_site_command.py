@@ -57,8 +57,7 @@ def test_site_builds_without_a_suite_into_another_folder(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
-        ([], 2, "[SUITE] FOLDER"),
-        (["one", "two", "three"], 2, "got 3 arguments"),
+        ([".", ".", "three"], 2, "unexpected extra argument(s) (three)"),
         (["nowhere"], 2, "There is no folder 'nowhere'"),
         (["smokey", "."], 2, "Did you mean 'smoke'?"),
         (["."], 1, "There are no records"),

@@ -99,7 +99,7 @@ def test_suite_metric_is_a_column(capsys):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["run"], "Nothing to run: name a poisoner with --poisoner, or a suite with --suite"),
+        (["run", "--seed", "0"], "Nothing to run: name a poisoner with --poisoner, or a suite with --suite"),
         (["run", "--suite", "smokey"], "Did you mean 'smoke'?"),
         (["plan", *WORLD, "--metric", "sharpnes"], "Did you mean 'sharpness' or"),
         (["run", *WORLD, "--executor", "proces"], "Did you mean 'process'?"),
@@ -110,6 +110,20 @@ def test_suite_metric_is_a_column(capsys):
 def test_suite_usage_errors_exit_with_2(capsys, arguments, text):
     assert main(arguments) == 2
     assert text in capsys.readouterr().err
+
+
+def test_show_suite_has_what_list_has_and_every_table(capsys):
+    assert main(["list", "suites", "digits-core", "--json"]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    for words in (["show", "suite", "digits-core"], ["show", "digits-core"]):
+        assert main([*words, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) == listed
+    assert main(["show", "suite", "digits-core"]) == 0
+    text = capsys.readouterr().out
+    assert [line for line in text.splitlines() if line.startswith("table")][1].split(maxsplit=2)[2] == (
+        "poisoner positive:grid=2"
+    )
+    assert "seed 0-3" in text
 
 
 def test_suites_lists_version_and_file(capsys):

@@ -12,12 +12,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import pandas as pd
 import pytest
+import typer
 from doc_pages import ROOT, Block
 from PIL import Image
+from typer.core import TyperCommand, TyperGroup
 
 import ucbench
 from ucbench import api
@@ -199,18 +200,18 @@ def forget_plugins() -> None:
                 value.cache_clear()
 
 
-def named_command(words: Sequence[str]) -> tuple[tuple[str, ...], list[str], click.Command, click.Context]:
+def named_command(words: Sequence[str]) -> tuple[tuple[str, ...], list[str], TyperCommand | TyperGroup, typer.Context]:
     """The command that words name, through groups: its path, what is left of the words, and its parent's context."""
     path: tuple[str, ...] = ()
-    command: click.Command = cli
-    parent = context = click.Context(cli, info_name="ucbench")
+    command: TyperCommand | TyperGroup = cli
+    parent = context = typer.Context(cli, info_name="ucbench")
     rest = list(words)
-    while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+    while isinstance(command, TyperGroup) and rest and not rest[0].startswith("-"):
         name = rest.pop(0)
         found = command.get_command(context, name)
         assert found is not None, f"There is no command {' '.join((*path, name))!r}."
         path, command, parent = (*path, name), found, context
-        context = click.Context(found, parent=parent, info_name=name)
+        context = typer.Context(found, parent=parent, info_name=name)
     return path, rest, command, parent
 
 

@@ -53,10 +53,8 @@ def below(capsys: pytest.CaptureFixture[str], *path: str) -> Iterator[tuple[tupl
     """Every command as its own ``--help`` names it, with that help."""
     text = helped(capsys, *path)
     yield path, text
-    _, _, listed = text.partition("\nCommands:\n")
-    for line in listed.splitlines():
-        if name := re.match(r"  ([a-z][\w-]*)", line):
-            yield from below(capsys, *path, name[1])
+    for name in re.findall(r"^│ ([a-z][\w-]*) ", text, re.MULTILINE):
+        yield from below(capsys, *path, name)
 
 
 def test_cli_page_has_every_command_and_option_of_the_help(capsys):
@@ -65,7 +63,7 @@ def test_cli_page_has_every_command_and_option_of_the_help(capsys):
     assert {("run",), ("leaderboard", "build")} <= found.keys()
     for path, text in found.items():
         part = section(page, f"## `{' '.join(('ucbench', *path))}`")
-        options = re.findall(r"^\s+(?:-\w, )?(--[\w-]+)", text, re.MULTILINE)
+        options = re.findall(r"^│[ *]+(--[\w-]+)", text, re.MULTILINE)
         missing = [option for option in options if not re.search(rf"(?<![\w-]){option}(?![\w-])", part)]
         assert options
         assert missing == [], f"ucbench {' '.join(path)}"

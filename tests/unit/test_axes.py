@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import inspect
 
-import click
 import pytest
 import tiny_components as tiny
+import typer
 
 from ucbench import api
-from ucbench.cli.options import axis_options
+from ucbench.cli.app import cli
 from ucbench.errors import UsageError
 from ucbench.matrix.axes import AXES, AXIS
 from ucbench.matrix.matrix import Axes, expand
@@ -21,7 +21,7 @@ def test_python_command_line_suites_and_request_have_the_same_axes():
     names = {axis.name for axis in AXES}
     assert set(inspect.signature(api.axes).parameters) == names == set(TableAxes.model_fields)
     assert set(Exclusion.model_fields) <= names
-    options = click.command("any")(axis_options(lambda **options: None)).params
+    options = cli.get_command(typer.Context(cli), "run").params
     assert {axis.option for axis in AXES} <= {option for parameter in options for option in parameter.opts}
     assert {axis.request for axis in AXES} - {""} == {field.name for field in dataclasses.fields(Axes)} - {
         "labeler",
@@ -74,6 +74,26 @@ def test_axis_refuses_what_is_not_of_its_type_and_quotes_it(name, written):
     with pytest.raises(UsageError) as raised:
         AXIS[name].read(written)
     assert str(written) in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "listed"),
+    [
+        ("poisoner", "uc,lsp", True),
+        ("poisoner", "uc:clusters=5,lsp:width=2", True),
+        ("poisoner", "uc:clusters=5,steps=10", False),
+        ("dataset", 'parquet:"a,b":size=64,label=fine', False),
+        ("defense", "jpeg+cutmix,none", True),
+        ("mixture", "0.4,0.5", True),
+        ("seed", "0,3", False),
+    ],
+)
+def test_axis_refuses_lists_and_says_to_repeat_its_option(name, written, listed):
+    if not listed:
+        AXIS[name].read(written)
+        return
+    with pytest.raises(UsageError, match=f"repeat --{name}"):
+        AXIS[name].read(written)
 
 
 def test_suite_refuses_a_value_that_its_axis_cannot_read(tmp_path):

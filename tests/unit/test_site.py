@@ -12,16 +12,17 @@ from pathlib import Path
 import pytest
 import site_records as made
 import tiny_components as tiny
+import typer
 
 from ucbench import api
-from ucbench.cli.options import requested_axes
-from ucbench.cli.run import run_command
+from ucbench.cli.app import cli
 from ucbench.errors import DataError, UsageError
 from ucbench.leaderboard.site import build_site
 from ucbench.leaderboard.site import output as site_output
 from ucbench.leaderboard.site.charts import ink, short
 from ucbench.leaderboard.site.data import collect
 from ucbench.leaderboard.site.rerun import companions, rerun
+from ucbench.matrix.axes import AXIS
 from ucbench.session import Session
 
 pytest.importorskip("plotly", reason="the site is made with plotly: pip install 'ucbench[site]'")
@@ -361,8 +362,9 @@ def test_site_command_parses_back_to_the_cell(here, axes):
         assert line is not None
         program, verb, *arguments = shlex.split(line)
         assert (program, verb) == ("ucbench", "run")
-        options = run_command.make_context("run", arguments).params
-        found = api.cells_of(api.axes(**requested_axes(options)), here)
+        command = cli.get_command(typer.Context(cli), "run")
+        options = command.make_context("run", arguments).params
+        found = api.cells_of(api.axes(**{name: options[name] for name in AXIS if options[name] is not None}), here)
         (same,) = [cell for cell in found if cell.describe() == record["request"]]
         assert [str(metric) for metric in same.metrics] == ["sharpness:scale=0.5"]
         again = api.open_session(device=options["device"], dtype=options["dtype"], threads=options["threads"])

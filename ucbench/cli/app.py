@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import logging
+import sys
 from collections.abc import Sequence
+from typing import Annotated, Any
 
-import click
+import typer
 
-from ucbench.cli.options import LazyGroup, verbosity
+from ucbench.cli.completion import prepare
+from ucbench.cli.lazy import GENERAL, LazyGroup, lazy, tidy
 from ucbench.errors import UcbenchError
 
 #: The module of each command, in the order of ``ucbench --help``.
@@ -15,13 +19,13 @@ COMMANDS = {
     "run": "run",
     "plan": "plan",
     "list": "catalogue",
-    "show": "catalogue",
+    "show": "show",
     "leaderboard": "leaderboard",
     "export": "export",
-    "cache": "cache",
     "plugins": "plugins",
     "new-plugin": "plugins",
     "check-plugin": "check_plugin",
+    "cache": "cache",
     "doctor": "doctor",
 }
 
@@ -30,11 +34,50 @@ INTERRUPTED = 130
 _log = logging.getLogger(__name__)
 
 
-@click.group(cls=LazyGroup, modules=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="ucbench", message="%(prog)s %(version)s")
-@verbosity
-def cli() -> None:
+def _log_from(level: int, is_set: bool | int) -> None:
+    # An option that is not set after the command's name must not undo the one before it.
+    if is_set:
+        logging.getLogger("ucbench").setLevel(level)
+
+
+def _verbose(count: int) -> None:
+    _log_from(logging.INFO if count == 1 else logging.DEBUG, count)
+
+
+def _quiet(quiet: bool) -> None:
+    _log_from(logging.ERROR, quiet)
+
+
+def _version(requested: bool) -> None:
+    if requested:
+        typer.echo(f"ucbench {importlib.metadata.version('ucbench')}")
+        raise typer.Exit
+
+
+app = typer.Typer(cls=lazy(COMMANDS), no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
+_BRIEF: dict[str, Any] = {"expose_value": False, "show_default": False, "rich_help_panel": GENERAL}
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.", **_BRIEF)
+    ] = False,
+    verbose: Annotated[
+        int,
+        typer.Option("--verbose", "-v", callback=_verbose, count=True,
+                     help="Print more; twice shows where errors were raised.", **_BRIEF),
+    ] = 0,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", callback=_quiet, help="Print no warnings.", **_BRIEF)
+    ] = False,
+) -> None:  # fmt: skip
     """Craft unlearnable examples, attack them as an exploiter would, and rank the methods."""
+
+
+cli = typer.main.get_command(app)
+assert isinstance(cli, LazyGroup)
+tidy(cli, typer.Context(cli, **cli.context_settings))
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -43,16 +86,34 @@ def main(args: Sequence[str] | None = None) -> int:
     0: done; 1: failed; 2: wrong request; 130: interrupted.
     """
     logging.basicConfig(format="%(levelname)s: %(message)s")
+    prepare()
     try:
         result = cli.main(args, prog_name="ucbench", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
+    except typer.TyperException as error:
+        _print(error)
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted. Finished work is kept; the same command continues.", err=True)
-        return INTERRUPTED
     except UcbenchError as error:
-        click.echo(f"Error: {error}", err=True)
+        _print(typer.TyperException(str(error)))
         _log.debug("Where it was raised:", exc_info=error)
         return error.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        result = INTERRUPTED
+    if result == INTERRUPTED:
+        typer.echo("Interrupted. Finished work is kept; the same command continues.", err=True)
     return result if isinstance(result, int) else 0
+
+
+def _print(error: typer.TyperException) -> None:
+    """Print an error below the usage that it is about: framed on a terminal, unbroken lines in logs."""
+    if not (text := error.format_message()):  # help was printed instead
+        return
+    if context := getattr(error, "ctx", None):
+        typer.echo(f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n", err=True)
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.panel import Panel
+        from rich.text import Text
+
+        Console(stderr=True).print(Panel(Text(text), title="Error", title_align="left", border_style="red"))
+    else:
+        typer.echo(f"Error: {text}", err=True)

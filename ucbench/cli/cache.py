@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import time
 from itertools import groupby
+from typing import Annotated
 
-import click
+import typer
 
-from ucbench.cli.options import LazyGroup, as_json, verbosity
+from ucbench.cli.completion import of
+from ucbench.cli.lazy import lazy
+from ucbench.cli.options import AsJson, argument, flag, option
 from ucbench.cli.output import age_text, as_bytes, as_seconds, print_json, print_table, size_text
 
+app = typer.Typer(
+    name="cache",
+    cls=lazy(dict.fromkeys(("ls", "verify", "gc"), "cache")),
+    no_args_is_help=True,
+    rich_help_panel="This machine",
+    help="List, verify and clean up the store.",
+)
 
-@click.group("cache", cls=LazyGroup, modules=dict.fromkeys(("ls", "verify", "gc"), "cache"))
-def cache_command() -> None:
-    """List, verify and clean up the store."""
+_KINDS = of("release", "surrogate", "prepared", "cell")
+Kind = Annotated[str | None, argument("KIND", "Only objects of this kind: release, cell, ...", _KINDS, "all kinds")]
 
 
-@click.command("ls")
-@click.argument("kind", required=False)
-@as_json
-@verbosity
-def ls_command(kind: str | None, as_json: bool) -> None:
-    """List the number and size of objects by kind, or the objects of one KIND (release, surrogate, cell, ...)."""
+@app.command("ls")
+def ls_command(kind: Kind = None, as_json: AsJson = False) -> None:
+    """List the number and size of objects by kind, or the objects of one KIND."""
     from ucbench.store.gc import entries
     from ucbench.store.store import Store
 
@@ -40,13 +46,11 @@ def ls_command(kind: str | None, as_json: bool) -> None:
             members = list(group)
             lines.append([name, str(len(members)), size_text(sum(entry.bytes for entry in members))])
         print_table(["kind", "objects", "size"], lines)
-    click.echo(f"{len(objects)} objects, {size_text(sum(entry.bytes for entry in objects))}, in {store.root}", err=True)
+    typer.echo(f"{len(objects)} objects, {size_text(sum(entry.bytes for entry in objects))}, in {store.root}", err=True)
 
 
-@click.command("verify")
-@click.argument("kind", required=False)
-@verbosity
-def verify_command(kind: str | None) -> int:
+@app.command("verify")
+def verify_command(kind: Kind = None) -> int:
     """Compare every object, or those of one KIND, with its stored hashes.
 
     Damaged objects are moved to quarantine; the next run that needs one makes it again. Exit code 1 if any is damaged.
@@ -57,29 +61,28 @@ def verify_command(kind: str | None) -> int:
     store = Store()
     verdicts = [intact for _, intact in verify(store, [kind] if kind else [])]
     damaged = verdicts.count(False)
-    click.echo(f"{len(verdicts)} objects, {damaged or 'none'} damaged.")
+    typer.echo(f"{len(verdicts)} objects, {damaged or 'none'} damaged.")
     if damaged:
-        click.echo(f"Moved to {store.root / 'quarantine'}; runs that need them make them again.", err=True)
+        typer.echo(f"Moved to {store.root / 'quarantine'}; runs that need them make them again.", err=True)
     return 1 if damaged else 0
 
 
-@click.command("gc")
-@click.option(
-    "--older-than",
-    callback=as_seconds,
-    metavar="AGE",
-    help="Remove objects that were not used for this long: 12h, 30d, 2w.",
-)
-@click.option(
-    "--keep",
-    callback=as_bytes,
-    metavar="SIZE",
-    help="Remove the longest unused until the rest fits this size: 10GB, 0.",
-)
-@click.option("--kind", "kinds", multiple=True, help="Only objects of this kind (release, prepared, ...); repeatable.")
-@click.option("--dry-run", is_flag=True, help="Show what would be removed; remove nothing.")
-@verbosity
-def gc_command(older_than: float | None, keep: int | None, kinds: tuple[str, ...], dry_run: bool) -> None:
+@app.command("gc")
+def gc_command(
+    older_than: Annotated[
+        float | None,
+        option("AGE", "Remove objects that were not used for this long: 12h, 30d, 2w.", parser=as_seconds),
+    ] = None,
+    keep: Annotated[
+        int | None,
+        option("SIZE", "Remove the longest unused until the rest fits this size: 10GB, 0.", parser=as_bytes),
+    ] = None,
+    kinds: Annotated[
+        list[str] | None,
+        option("KIND", "Only objects of this kind; repeatable.", None, "--kind", default="all kinds", complete=_KINDS),
+    ] = None,
+    dry_run: Annotated[bool, flag("--dry-run", "Show what would be removed; remove nothing.")] = False,
+) -> None:
     """Remove objects from the store. Later runs make them again if needed; records in result folders stay.
 
     Without --older-than and --keep, only leftovers go: objects in quarantine, unfinished files of killed processes,
@@ -89,12 +92,12 @@ def gc_command(older_than: float | None, keep: int | None, kinds: tuple[str, ...
     from ucbench.store.store import Store
 
     store = Store()
-    candidates = unused(entries(store, kinds), older_than=older_than, keep=keep)
+    candidates = unused(entries(store, kinds or []), older_than=older_than, keep=keep)
     if dry_run:
         for entry in candidates:
-            click.echo(f"{entry.kind} {entry.key} {size_text(entry.bytes)}")
-        click.echo(f"Would remove {len(candidates)} objects, {size_text(sum(entry.bytes for entry in candidates))}.")
+            typer.echo(f"{entry.kind} {entry.key} {size_text(entry.bytes)}")
+        typer.echo(f"Would remove {len(candidates)} objects, {size_text(sum(entry.bytes for entry in candidates))}.")
         return
     count, size = remove(store, candidates)
     leftovers = sweep(store)
-    click.echo(f"Removed {count} objects, {size_text(size)}, and {size_text(leftovers)} of leftovers.")
+    typer.echo(f"Removed {count} objects, {size_text(size)}, and {size_text(leftovers)} of leftovers.")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import click
+import typer
 
-from ucbench.cli.options import as_json, is_quiet, plugin_files, verbosity
+from ucbench.cli.completion import plugin_or_name
+from ucbench.cli.options import AsJson, argument, is_quiet, plugin_files
 from ucbench.cli.output import print_json, print_table
 from ucbench.errors import PluginError, UsageError, did_you_mean
 from ucbench.plugins.grammar import parse
@@ -46,26 +47,30 @@ class _Report:
         return sum(line.verdict == "failed" for line in self.lines)
 
 
-@click.command("check-plugin")
-@click.argument("names", metavar="NAME...", nargs=-1)
+app = typer.Typer()
+
+
+@app.command("check-plugin", rich_help_panel="Components")
 @plugin_files
-@as_json
-@verbosity
-def check_plugin_command(names: tuple[str, ...], as_json: bool) -> int:
+def check_plugin_command(
+    names: Annotated[
+        list[str] | None, argument("NAME", "Components, or plugins.", plugin_or_name, "those of --plugin")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
     """Check installed components against the contract.
 
     NAME is a component, optionally with parameters (`stripes`, `poisoner/stripes:period=8`), or a plugin by the name of
     its distribution or module, for all its components. With --plugin FILE.py and no NAME: the components of the file.
     Exit code 1: a rule is broken, or a component could not be checked.
 
-    \b
-      ucbench check-plugin stripes
-      ucbench check-plugin defense/blur ucbench-stripes
-      ucbench check-plugin --plugin ./stripes.py
+        ucbench check-plugin stripes
+        ucbench check-plugin defense/blur ucbench-stripes
+        ucbench check-plugin --plugin ./stripes.py
     """
     registry = installed()
     reports = []
-    for target in _targets(names, registry):
+    for target in _targets(names or [], registry):
         reports.append(_report(target, registry))
         if not as_json:
             _print(reports[-1])
@@ -101,8 +106,7 @@ def _named(name: str, registry: Registry) -> list[_Target]:
     if plugins:
         return [target for plugin in plugins for target in _of_plugin(plugin)]
     bare = parse(name).name
-    kinds = [kind for kind in SPEC_KINDS if registry.claimants(kind, bare)]
-    if kinds:
+    if kinds := registry.kinds(bare):
         return [(kind, name) for kind in kinds]
     known = [known for kind in SPEC_KINDS for known in registry.names(kind)]
     known += [known for plugin in registry.plugins for known in _names_of(plugin)]
@@ -174,7 +178,7 @@ def _as_json(report: _Report) -> dict[str, Any]:
 
 
 def _print(report: _Report) -> None:
-    click.echo(f"{report.title}, from {report.plugin.distribution} {report.plugin.version}")
+    typer.echo(f"{report.title}, from {report.plugin.distribution} {report.plugin.version}")
     if not is_quiet():
         print_table(
             ["verdict", "rule", "what must hold", "why not"],
@@ -185,11 +189,11 @@ def _print(report: _Report) -> None:
         )
     for line in report.lines:
         if line.verdict == "failed":
-            click.echo(f"\n{line.rule}: {line.states}.")
+            typer.echo(f"\n{line.rule}: {line.states}.")
             if line.evidence:
-                click.echo(f"  Evidence: {line.evidence}")
-            click.echo(f"  Fix:      {line.fix}")
+                typer.echo(f"  Evidence: {line.evidence}")
+            typer.echo(f"  Fix:      {line.fix}")
     if report.not_checked_because:
-        click.echo(f"\nNot checked completely: {report.not_checked_because}")
+        typer.echo(f"\nNot checked completely: {report.not_checked_because}")
     counts = [sum(line.verdict == verdict for line in report.lines) for verdict in ("ok", "failed", "skipped")]
-    click.echo("\n{} ok, {} failed, {} skipped.\n".format(*counts))
+    typer.echo("\n{} ok, {} failed, {} skipped.\n".format(*counts))

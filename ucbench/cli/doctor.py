@@ -9,9 +9,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import click
+import typer
 
-from ucbench.cli.options import as_json, verbosity
+from ucbench.cli.options import AsJson
 from ucbench.cli.output import as_text, print_facts, print_json
 from ucbench.numerics import available_cores, cpu_has_bf16, cpu_name, resolve
 from ucbench.plugins.registry import installed
@@ -21,10 +21,11 @@ Facts = Mapping[str, str | int | float | bool]
 LOW_SPACE_GIB = 2.0
 
 
-@click.command("doctor")
-@as_json
-@verbosity
-def doctor_command(as_json: bool) -> None:
+app = typer.Typer()
+
+
+@app.command("doctor", rich_help_panel="This machine")
+def doctor_command(as_json: AsJson = False) -> None:
     """Show what a run would use on this machine, and what is broken.
 
     Python, processor, torch, device and dtype, store, data, libraries and plugins. The store is in UCBENCH_HOME, or in
@@ -48,11 +49,11 @@ def doctor_command(as_json: bool) -> None:
         for section, facts in sections.items()
         for label, value in facts.items()
     )
-    click.echo()
+    typer.echo()
     for problem in problems:
-        click.echo(f"Problem: {problem}")
+        typer.echo(f"Problem: {problem}")
     if not problems:
-        click.echo("No problem found.")
+        typer.echo("No problem found.")
 
 
 def _python() -> Facts:

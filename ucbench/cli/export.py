@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import click
+import typer
 
-from ucbench.cli.options import FILE, axis_options, is_quiet, requested_axes, requested_cells, verbosity
+from ucbench.cli.lazy import OUTPUT, WHAT
+from ucbench.cli.options import Request, is_quiet, option, requesting_cells
 
 if TYPE_CHECKING:
     from ucbench.matrix.cell import Cell
@@ -16,58 +17,54 @@ if TYPE_CHECKING:
     from ucbench.session import Session
 
 
-@click.command("export")
-@click.option("--record", "path", type=FILE, help="A cell's JSON record, instead of axes.")
-@click.option(
-    "--license", metavar="URL", help="URL of the terms, for croissant.json; respect those of the source data."
-)
-@click.option("--creator", metavar="NAME", help="The publisher, for croissant.json.")
-@click.option("--url", metavar="URL", help="The page of the published set, for croissant.json.")
-@click.option("--date", metavar="YYYY-MM-DD", help="Date of publication, for croissant.json.")
-@axis_options
-@verbosity
+_CROISSANT = "For croissant.json"
+
+app = typer.Typer()
+
+
+@app.command("export", no_args_is_help=True, rich_help_panel="Results")
+@requesting_cells
 def export_command(
-    path: Path | None,
-    license: str | None,
-    creator: str | None,
-    url: str | None,
-    date: str | None,
-    out: Path,
-    **options: Any,
+    request: Request,
+    out: Annotated[Path, option("FOLDER", "A new folder.", OUTPUT, file_okay=False)],
+    path: Annotated[
+        Path | None,
+        option("FILE", "A cell's JSON record, instead of axes.", WHAT, "--record", exists=True, dir_okay=False),
+    ] = None,
+    license: Annotated[
+        str | None, option("URL", "URL of the terms; respect those of the source data.", _CROISSANT)
+    ] = None,
+    creator: Annotated[str | None, option("NAME", "The publisher.", _CROISSANT)] = None,
+    url: Annotated[str | None, option("URL", "The page of the published set.", _CROISSANT)] = None,
+    date: Annotated[str | None, option("YYYY-MM-DD", "Date of publication.", _CROISSANT)] = None,
 ) -> None:
     """Write one release as PNG images with labels, hashes and a Croissant description.
 
     The release is that of a record, or of the cell that the axes name, from the store or crafted now.
 
-    \b
-      ucbench export --record results/records/0b0ad6c41570afed71b4ba981a1d888f.json --out release
-      ucbench export --poisoner uc --dataset cifar10 --epsilon 8/255 --out release
+        ucbench export --poisoner uc --dataset cifar10 --epsilon 8/255 --out release
+        ucbench export --out release \\
+            --record results/records/0b0ad6c41570afed71b4ba981a1d888f.json
     """
     from ucbench.progress import reporting
 
     with reporting(quiet=is_quiet()) as progress:
-        record, cell, session = _recorded(path, options, progress) if path else (None, *_named(options, progress))
+        record, cell, session = _recorded(path, request, progress) if path else (None, *_named(request, progress))
 
         from ucbench.export.croissant import About
         from ucbench.export.release import export_release
 
         about = About(license, creator, url, date)
         export = export_release(cell, session, out, about, record)
-    click.echo(
+    typer.echo(
         f"{export.folder}: release {export.release}, {export.images} images, {export.protected} of them perturbed."
     )
     if about.missing:
         names = ", ".join(f"--{name}" for name in about.missing)
-        click.echo(f"croissant.json lacks what only you know: {names}.", err=True)
+        typer.echo(f"croissant.json lacks what only you know: {names}.", err=True)
 
 
-# The --out of axis_options is optional and for records and tables.
-_out = next(parameter for parameter in export_command.params if parameter.name == "out")
-assert isinstance(_out, click.Option)
-_out.required, _out.help = True, "A new folder."
-
-
-def _recorded(path: Path, options: dict[str, Any], progress: Progress) -> tuple[Record, Cell, Session]:
+def _recorded(path: Path, request: Request, progress: Progress) -> tuple[Record, Cell, Session]:
     """The record, its cell, and a session with its numerics."""
     from ucbench.api import open_session
     from ucbench.errors import UsageError
@@ -75,19 +72,19 @@ def _recorded(path: Path, options: dict[str, Any], progress: Progress) -> tuple[
     from ucbench.numerics import Numerics
     from ucbench.results.records import read_record
 
-    if options["suite"] or requested_axes(options):
+    if request.suite or request.axes:
         raise UsageError("Give either --record, which names a cell, or the axes of one.")
     record = read_record(path)
-    session = open_session(device=options["device"], progress=progress)
+    session = open_session(device=request.device, progress=progress)
     session = session.with_numerics(Numerics(session.numerics.device, **record["numerics"]))
     return record, cell_of(record, session.registry), session
 
 
-def _named(options: dict[str, Any], progress: Progress) -> tuple[Cell, Session]:
+def _named(request: Request, progress: Progress) -> tuple[Cell, Session]:
     """The cell of the one release that the axes name, and a session."""
     from ucbench.errors import UsageError
 
-    cells, session = requested_cells(options, progress)
+    cells, session = request.cells(progress)
     poisoned = [cell for cell in cells if not cell.craft.is_reference]
     # Every request includes references; one is exported only if nothing else is requested.
     candidates = poisoned or [cell for cell in cells if not cell.craft.is_clean] or cells

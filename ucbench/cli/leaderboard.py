@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-import click
+import typer
 
-from ucbench.cli.options import FOLDER, OUT_FILE, OUT_FOLDER, LazyGroup, verbosity
+from ucbench.cli.completion import components, of, record_folders, suite_or_folder
+from ucbench.cli.lazy import lazy
+from ucbench.cli.options import BoardFolder, BoardSuite, SuiteName, argument, option
+from ucbench.matrix.axes import GROUP_COLUMNS
 
 if TYPE_CHECKING:
     from ucbench.matrix.suite import Suite
@@ -24,13 +27,18 @@ COMMANDS = {
     "site": "leaderboard",
     "tiers": "leaderboard",
 }
+MAKE, SHOW = "Records and tables", "Show and publish"
 #: A leaderboard's copy of its suite.
 SUITE_FILE = "suite.toml"
 
 
-@click.group("leaderboard", cls=LazyGroup, modules=COMMANDS)
-def leaderboard_command() -> None:
-    """Build leaderboards from records; check, compare and publish them."""
+app = typer.Typer(
+    name="leaderboard",
+    cls=lazy(COMMANDS),
+    no_args_is_help=True,
+    rich_help_panel="Results",
+    help="Build leaderboards from records; check, compare and publish them.",
+)
 
 
 def suite_of(folder: Path, name: str | None) -> Suite | None:
@@ -67,12 +75,16 @@ def _heading(path: Path) -> str:
         return ""
 
 
-@click.command("build")
-@click.argument("suite")
-@click.option("--records", type=FOLDER, help="A run's --out; default: --out itself.")
-@click.option("--out", type=OUT_FOLDER, required=True, help="The leaderboard's folder.")
-@verbosity
-def build_command(suite: str, records: Path | None, out: Path) -> None:
+@app.command("build", no_args_is_help=True, rich_help_panel=MAKE)
+def build_command(
+    suite: SuiteName,
+    out: Annotated[Path, option("FOLDER", "The leaderboard's folder.", complete=record_folders, file_okay=False)],
+    records: Annotated[
+        Path | None,
+        option("FOLDER", "A run's --out, with records/.", default="that of --out", complete=record_folders,
+               exists=True, file_okay=False),
+    ] = None,
+) -> None:  # fmt: skip
     """Write results.csv, leaderboard.csv and README.md, a table to read, from the records of SUITE.
 
     Also copies image sheets, and the suite as suite.toml.
@@ -90,16 +102,18 @@ def build_command(suite: str, records: Path | None, out: Path) -> None:
             shutil.copyfile(path, out / "sheets" / path.name)
     shutil.copyfile(loaded.path, out / SUITE_FILE)
     for path in build(out, loaded.file.ranking.defenses, loaded.title):
-        click.echo(str(path))
+        typer.echo(str(path))
 
 
-@click.command("export")
-@click.argument("folder", type=FOLDER)
-@click.option("--to", "exporter", metavar="NAME", required=True, help="Format; see `ucbench list exporter`.")
-@click.option("--suite", metavar="NAME", help="Suite of the leaderboard; default: as the folder says.")
-@click.option("--out", type=OUT_FILE, help="File to write; default: standard output.")
-@verbosity
-def export_command(folder: Path, exporter: str, suite: str | None, out: Path | None) -> None:
+@app.command("export", no_args_is_help=True, rich_help_panel=SHOW)
+def export_command(
+    folder: BoardFolder,
+    exporter: Annotated[
+        str, option("NAME", "Format; see `ucbench list exporter`.", None, "--to", complete=components("exporter"))
+    ],
+    suite: BoardSuite = None,
+    out: Annotated[Path | None, option("FILE", "File to write.", default="standard output", dir_okay=False)] = None,
+) -> None:
     """Write the table of the leaderboard in FOLDER as markdown, latex, html, csv or a format of a plugin.
 
     The table follows from the records, as in `ucbench leaderboard build`.
@@ -115,79 +129,82 @@ def export_command(folder: Path, exporter: str, suite: str | None, out: Path | N
         raise UsageError(f"{folder} does not say which suite it is of. Name it with --suite.")
     text = component.build().export(entries_in(folder, named.file.ranking.defenses), named.title)
     if out is None:
-        click.echo(text, nl=False)
+        typer.echo(text, nl=False)
     else:
         atomic_write_text(out, text)
-        click.echo(out)
+        typer.echo(out)
 
 
-@click.command("plot")
-@click.argument("folder", type=OUT_FOLDER)
-@click.option("--by", metavar="AXIS", default="defense", show_default=True, help="Column along the axis.")
-@click.option(
-    "--measure", metavar="COLUMN", default="test_accuracy", show_default=True, help="Column to draw: mean and interval."
-)
-@click.option(
-    "--where",
-    multiple=True,
-    metavar="COLUMN=VALUE",
-    help="Only rows with this value; repeated for one column, with any of the values.",
-)
-@click.option("--title", help="Default: the title of the folder's suite.")
-@click.option("--out", type=OUT_FILE, help="PNG, SVG or PDF; default: FOLDER/AXIS.png.")
-@verbosity
+@app.command("plot", no_args_is_help=True, rich_help_panel=SHOW)
 def plot_command(
-    folder: Path, by: str, measure: str, where: tuple[str, ...], title: str | None, out: Path | None
-) -> None:
+    folder: Annotated[Path, argument("FOLDER", "A leaderboard's folder, with records/.", record_folders)],
+    by: Annotated[str, option("AXIS", "Column along the axis.", complete=of(*GROUP_COLUMNS))] = "defense",
+    measure: Annotated[str, option("COLUMN", "Column to draw, as mean and interval, in its unit.")] = "test_accuracy",
+    where: Annotated[
+        list[str] | None,
+        option("COLUMN=VALUE", "Only rows with this value; repeated for one column, with any of the values.",
+               default="all rows"),
+    ] = None,
+    title: Annotated[str | None, option("TEXT", "Title of the chart.", default="that of the folder's suite")] = None,
+    out: Annotated[
+        Path | None, option("FILE", "PNG, SVG or PDF file to write.", default="FOLDER/AXIS.png", dir_okay=False)
+    ] = None,
+) -> None:  # fmt: skip
     """Draw the rows of the leaderboard in FOLDER: one measure along one axis, one mark per other combination.
 
-    Example: `ucbench leaderboard plot FOLDER --by labeling --measure gap_removed`. Needs the extra `plot`.
+    Needs the extra `plot`.
+
+        ucbench leaderboard plot FOLDER --by labeling --measure gap_removed
     """
+    from ucbench.errors import UsageError
     from ucbench.leaderboard.plots import plot, selected
     from ucbench.results.records import records_in
     from ucbench.results.table import rows
 
     if not folder.is_dir():
-        raise click.UsageError(f"There is no folder {str(folder)!r}.")
-    table = selected(rows(records_in(folder)), where)
+        raise UsageError(f"There is no folder {str(folder)!r}.")
+    table = selected(rows(records_in(folder)), where or [])
     if title is None:
         suite = suite_of(folder, None)
         title = suite.title if suite else folder.name
     target = out or folder / f"{by}.png"
     plot(table, target, by=by, measure=measure, title=title)
-    click.echo(target)
+    typer.echo(target)
 
 
-@click.command("site")
-@click.argument("names", nargs=-1, required=True, metavar="[SUITE] FOLDER")
-@click.option("--out", type=OUT_FOLDER, help="Folder of the site; default: FOLDER/site.")
-@verbosity
-def site_command(names: tuple[str, ...], out: Path | None) -> None:
+@app.command("site", no_args_is_help=True, rich_help_panel=SHOW)
+def site_command(
+    suite: Annotated[str, argument("SUITE|FOLDER", "The suite, unless the folder names it.", suite_or_folder)],
+    folder: Annotated[
+        Path | None, argument("FOLDER", "A leaderboard's folder, with records/.", record_folders)
+    ] = None,
+    out: Annotated[
+        Path | None, option("FOLDER", "Folder of the site.", default="FOLDER/site", file_okay=False)
+    ] = None,
+) -> None:  # fmt: skip
     """Write the leaderboard in FOLDER as static pages: tables, charts and one page per cell.
 
     They need no server: open index.html. SUITE names the defenses of the worst case; if neither the command nor the
     folder names a suite, nothing is ranked.
     """
+    from ucbench.errors import UsageError
     from ucbench.leaderboard.site import build_site
 
-    if len(names) > 2:
-        raise click.UsageError(f"Give SUITE and FOLDER, or only FOLDER; got {len(names)} arguments.")
-    folder = Path(names[-1])
+    name = None if folder is None else suite
+    folder = folder or Path(suite)
     if not folder.is_dir():
-        raise click.UsageError(f"There is no folder {str(folder)!r}.")
+        raise UsageError(f"There is no folder {str(folder)!r}.")
     target = folder / "site" if out is None else out
-    suite = suite_of(folder, names[0] if len(names) == 2 else None)
-    if suite is None:
+    board_suite = suite_of(folder, name)
+    if board_suite is None:
         count = build_site(folder, target)
     else:
-        count = build_site(folder, target, title=suite.title, ranked=suite.file.ranking.defenses)
-    click.echo(f"{target / 'index.html'} and {count - 1} more files")
+        count = build_site(folder, target, title=board_suite.title, ranked=board_suite.file.ranking.defenses)
+    typer.echo(f"{target / 'index.html'} and {count - 1} more files")
 
 
-@click.command("tiers")
-@click.argument("folder", type=FOLDER)
-@verbosity
-def tiers_command(folder: Path) -> None:
+@app.command("tiers", no_args_is_help=True, rich_help_panel=SHOW)
+def tiers_command(folder: BoardFolder) -> None:
     """Print, as Markdown, the worst case of every poisoner in FOLDER within each tier of defenses.
 
     T0: augmentation; T1: squeezing; T2: adversarial training; T3: removal with the release alone; T4: external data or
@@ -207,4 +224,4 @@ def tiers_command(folder: Path) -> None:
 
     table = rows(records_in(folder))
     oracle = table["defense"].map(lambda defense: is_oracle(defense, registry))
-    click.echo(to_markdown(by_tier(table[~oracle], tier_of)), nl=False)
+    typer.echo(to_markdown(by_tier(table[~oracle], tier_of)), nl=False)

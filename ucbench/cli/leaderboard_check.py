@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-import click
+import typer
 
-from ucbench.cli.options import FOLDER, as_json, verbosity
+from ucbench.cli.leaderboard import MAKE
+from ucbench.cli.options import AsJson, BoardFolder, SuiteName, flag, option
 from ucbench.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -18,13 +19,16 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-@click.command("check")
-@click.argument("suite")
-@click.argument("folder", type=FOLDER)
-@click.option("--complete", is_flag=True, help="Missing or failed cells are errors, not warnings.")
-@as_json
-@verbosity
-def check_command(suite: str, folder: Path, complete: bool, as_json: bool) -> int:
+app = typer.Typer()
+
+
+@app.command("check", no_args_is_help=True, rich_help_panel=MAKE)
+def check_command(
+    suite: SuiteName,
+    folder: BoardFolder,
+    complete: Annotated[bool, flag("--complete", "Missing or failed cells are errors, not warnings.")] = False,
+    as_json: AsJson = False,
+) -> int:
     """Verify that FOLDER holds records of SUITE, and tables that follow from them byte for byte.
 
     Every record must be well-formed, belong to a cell of the suite, and have the same numerics and data. Missing cells,
@@ -41,13 +45,13 @@ def check_command(suite: str, folder: Path, complete: bool, as_json: bool) -> in
     return 1 if audit.failed else 0
 
 
-@click.command("submit")
-@click.argument("suite")
-@click.argument("folder", type=FOLDER)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder, or an archive FILE.zip.")
-@click.option("--complete", is_flag=True, help="Refuse a leaderboard with missing or failed cells.")
-@verbosity
-def submit_command(suite: str, folder: Path, out: Path, complete: bool) -> int:
+@app.command("submit", no_args_is_help=True, rich_help_panel=MAKE)
+def submit_command(
+    suite: SuiteName,
+    folder: BoardFolder,
+    out: Annotated[Path, option("PATH", "A new folder, or an archive FILE.zip.")],
+    complete: Annotated[bool, flag("--complete", "Refuse a leaderboard with missing or failed cells.")] = False,
+) -> int:
     """Pack the leaderboard of SUITE in FOLDER: records, tables, the suite, and fingerprints of all of it.
 
     A folder that fails `ucbench leaderboard check` is refused. The same folder gives the same bytes. Send the result as
@@ -60,12 +64,12 @@ def submit_command(suite: str, folder: Path, out: Path, complete: bool) -> int:
     audit = _audit(loaded, folder, complete=complete)
     _show(audit)
     if audit.failed:
-        click.echo(
+        typer.echo(
             f"Nothing was packed. First fix what `ucbench leaderboard check {suite} {folder}` reports.", err=True
         )
         return 1
     content = pack(folder, loaded, audit.records)
-    click.echo(str(write(content, out, f"{loaded.file.name}-v{loaded.file.version}")))
+    typer.echo(str(write(content, out, f"{loaded.file.name}-v{loaded.file.version}")))
     return 0
 
 
@@ -103,8 +107,8 @@ def _audit(suite: Suite, folder: Path, *, complete: bool) -> Audit:
 def _show(audit: Audit) -> None:
     """Print notes and errors, and log warnings."""
     for note in audit.notes:
-        click.echo(note)
+        typer.echo(note)
     for text in audit.texts("warning"):
         _log.warning("%s", text)
     for text in audit.texts("error"):
-        click.echo(text, err=True)
+        typer.echo(text, err=True)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import click
+import typer
 
-from ucbench.cli.leaderboard import suite_of
-from ucbench.cli.options import FOLDER, as_json, verbosity
+from ucbench.cli.completion import of, record_folders
+from ucbench.cli.leaderboard import MAKE, suite_of
+from ucbench.cli.options import FOLDER, AsJson, BoardSuite, argument, option
 from ucbench.cli.output import print_json, print_table
+from ucbench.matrix.axes import GROUP_COLUMNS
 
 if TYPE_CHECKING:
     from ucbench.leaderboard.agreement import Agreement
@@ -19,24 +21,25 @@ if TYPE_CHECKING:
     from ucbench.results.statistics import Interval
 
 
-@click.command("diff")
-@click.argument("one", type=FOLDER)
-@click.argument("other", type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "--suite", metavar="NAME", help="Suite with the defenses of the worst case; default: as each folder says."
-)
-@click.option(
-    "--across",
-    metavar="AXIS",
-    multiple=True,
-    help="An axis in which boards may differ, such as victim; schedule is the part of victim that --schedule changes.",
-)
-@click.option("--same", metavar="THEIRS=OURS", multiple=True, help="The component of a published name: 'UC (p=10)=uc'.")
-@as_json
-@verbosity
+app = typer.Typer()
+
+
+@app.command("diff", no_args_is_help=True, rich_help_panel=MAKE)
 def diff_command(
-    one: Path, other: Path, suite: str | None, across: tuple[str, ...], same: tuple[str, ...], as_json: bool
-) -> None:
+    one: Annotated[Path, argument("ONE", "A leaderboard's folder, with records/.", record_folders, **FOLDER)],
+    other: Annotated[Path, argument("OTHER", "Another, or a CSV of published figures.", record_folders, exists=True)],
+    suite: BoardSuite = None,
+    across: Annotated[
+        list[str] | None,
+        option("AXIS", "An axis in which boards may differ, such as victim; schedule is the part of victim that"
+               " --schedule changes. Repeatable.", default="none", complete=of(*GROUP_COLUMNS, "schedule")),
+    ] = None,
+    same: Annotated[
+        list[str] | None,
+        option("THEIRS=OURS", "The component of a published name: 'UC (p=10)=uc'. Repeatable.", default="equal names"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
     """Compare the leaderboard in folder ONE with OTHER: another folder, or a CSV of published figures.
 
     Prints rows that only one side has, the differences OTHER - ONE in points of accuracy, with 95 % intervals over the
@@ -52,11 +55,11 @@ def diff_command(
     if other.is_dir():
         if same:
             raise UsageError("--same is for published figures; boards are matched by their own names.")
-        comparison = compare_boards(board, read_board(other, ranked[1]), across)
+        comparison = compare_boards(board, read_board(other, ranked[1]), across or ())
     else:
         if across:
             raise UsageError("--across is for two boards; published figures are matched by base names.")
-        published = _published(other, same)
+        published = _published(other, same or [])
         comparison, left_out = compare_published(board, published.figures), dict(published.left_out)
     if as_json:
         print_json(_as_json(comparison, left_out))
@@ -69,7 +72,7 @@ def _ranked(folder: Path, name: str | None) -> list[str] | None:
     return None if suite is None else suite.file.ranking.defenses
 
 
-def _published(path: Path, same: tuple[str, ...]) -> Published:
+def _published(path: Path, same: list[str]) -> Published:
     from ucbench import api
     from ucbench.leaderboard.published import namer, read_published
 
@@ -77,7 +80,7 @@ def _published(path: Path, same: tuple[str, ...]) -> Published:
     for text in same:
         theirs, _, ours = text.rpartition("=")
         if not theirs or not ours:
-            raise click.BadParameter(f"{text!r} is not of the form THEIRS=OURS.", param_hint="--same")
+            raise typer.BadParameter(f"{text!r} is not of the form THEIRS=OURS.", param_hint="--same")
         pairs[theirs] = ours
     return read_published(path, namer(api.open_session().registry, pairs))
 
@@ -94,7 +97,7 @@ def _print(comparison: Comparison, left_out: dict[str, int], *, without_worst: b
         if settings and all(setting[place] == settings[0][place] for setting in settings)
     }
     if shared:
-        click.echo(f"In all rows: {'; '.join(f'{name} {column(name).text(value)}' for name, value in shared.items())}.")
+        typer.echo(f"In all rows: {'; '.join(f'{name} {column(name).text(value)}' for name, value in shared.items())}.")
     shown = [(place, name) for place, name in enumerate(SETTING) if name not in shared]
     names = [column(name).heading for _, name in shown]
 
@@ -102,27 +105,27 @@ def _print(comparison: Comparison, left_out: dict[str, int], *, without_worst: b
         return [column(name).text(setting[place]) for place, name in shown]
 
     if comparison.differences:
-        click.echo("\nAccuracies in percent, and OTHER - ONE in points; seeds: in ONE, in OTHER, paired.")
+        typer.echo("\nAccuracies in percent, and OTHER - ONE in points; seeds: in ONE, in OTHER, paired.")
         header = [*names, "published in", "one", "other", "other - one", "seeds"]
         print_table(header, [[*cells(line.setting), *_numbers(line)] for line in comparison.differences])
     else:
-        click.echo("They have no row in common.")
+        typer.echo("They have no row in common.")
     for title, missing in (("ONE", comparison.only_one), ("OTHER", comparison.only_other)):
         if missing:
-            click.echo(f"\nOnly in {title}: {len(missing)} row{'' if len(missing) == 1 else 's'}.")
+            typer.echo(f"\nOnly in {title}: {len(missing)} row{'' if len(missing) == 1 else 's'}.")
             print_table(names, map(cells, missing))
     if figures := comparison.only_published:
-        click.echo(f"\n{len(figures)} published figures have no counterpart in ONE (--json lists them).")
+        typer.echo(f"\n{len(figures)} published figures have no counterpart in ONE (--json lists them).")
     if left_out:
-        click.echo(f"Published lines left out: {'; '.join(f'{n}, {reason}' for reason, n in left_out.items())}.")
+        typer.echo(f"Published lines left out: {'; '.join(f'{n}, {reason}' for reason, n in left_out.items())}.")
     _print_orders(comparison.orders, without_worst=without_worst)
 
 
 def _print_orders(orders: tuple[Order, ...], *, without_worst: bool) -> None:
     if not orders:
-        click.echo("\nNo block has two ranked poisoners on both sides: there is no order to compare.")
+        typer.echo("\nNo block has two ranked poisoners on both sides: there is no order to compare.")
         return
-    click.echo("\nKendall's tau-b of the orders of poisoners; 95 % bootstrap interval over craft seeds.")
+    typer.echo("\nKendall's tau-b of the orders of poisoners; 95 % bootstrap interval over craft seeds.")
     print_table(
         ["block", "published in", "by", "poisoners", "tau-b", "95 %", "p", "fewest seeds"],
         [
@@ -141,16 +144,16 @@ def _print_orders(orders: tuple[Order, ...], *, without_worst: bool) -> None:
     )
     for order in orders:
         if order.one != order.other:
-            click.echo(f"\n{_block(order.block)}, by {order.by}{f', {order.source}' if order.source else ''}:")
-            click.echo(f"  ONE:   {' < '.join(order.one)}\n  OTHER: {' < '.join(order.other)}")
+            typer.echo(f"\n{_block(order.block)}, by {order.by}{f', {order.source}' if order.source else ''}:")
+            typer.echo(f"  ONE:   {' < '.join(order.one)}\n  OTHER: {' < '.join(order.other)}")
             moved = (f"{label} {before} -> {after}" for label, (before, after) in order.moved.items())
-            click.echo(f"  Places that change: {', '.join(moved)}.")
+            typer.echo(f"  Places that change: {', '.join(moved)}.")
         one, other = map(", ".join, order.defenses)
         if one != other:
-            click.echo(f"  Worst cases are over {one} in ONE, {other} in OTHER.")
-    click.echo("\n* some accuracy has fewer than four seeds: exploratory. Single figures are used as they are.")
+            typer.echo(f"  Worst cases are over {one} in ONE, {other} in OTHER.")
+    typer.echo("\n* some accuracy has fewer than four seeds: exploratory. Single figures are used as they are.")
     if without_worst:
-        click.echo("No order by worst case: name the suite with --suite, for its defenses.")
+        typer.echo("No order by worst case: name the suite with --suite, for its defenses.")
 
 
 def _numbers(line: Difference) -> list[str]:

@@ -1,178 +1,205 @@
-"""What commands share: lazy groups, common options, and the options for the axes of a matrix."""
+"""Options that commands share; those of the axes come from their one description."""
 
 from __future__ import annotations
 
 import functools
-import importlib
+import inspect
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from inspect import Parameter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import click
+import typer
 
-from ucbench.errors import UsageError, did_you_mean
+from ucbench.cli import completion
+from ucbench.cli.lazy import DATA, EXPLOITER, GENERAL, MACHINE, OUTPUT, PROTECTOR, WHAT
+from ucbench.errors import UsageError
+from ucbench.matrix.axes import AXES, Axis
+from ucbench.plugins.specs import SPEC_KINDS
 
 if TYPE_CHECKING:
     from ucbench.matrix.cell import Cell
     from ucbench.progress import Progress
     from ucbench.session import Session
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Command = Callable[..., Any]
 
-#: Paths that must exist (FOLDER, FILE), and paths that need not.
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-OUT_FOLDER = click.Path(file_okay=False, path_type=Path)
-OUT_FILE = click.Path(dir_okay=False, path_type=Path)
+_PANEL_OF_SIDE = {"data": DATA, "protector": PROTECTOR, "exploiter": EXPLOITER, "both": WHAT}
 
 
-class LazyGroup(click.Group):
-    """Imports a command's module when the command runs, and suggests similar names for unknown ones.
+def argument(metavar: str, help: str, complete: Command | None = None, default: str = "", **checks: Any) -> Any:
+    """An argument: its name, its help, what shells complete, and what happens without it."""
+    return typer.Argument(metavar=metavar, help=help, autocompletion=complete, show_default=default or False, **checks)
 
-    The modules import heavy libraries (torch, numpy, pandas, pydantic) inside their functions.
+
+def option(
+    metavar: str, help: str, panel: str | None = None, *names: str, default: str | bool = True,
+    complete: Command | None = None, **checks: Any,
+) -> Any:  # fmt: skip
+    """An option: what its value is called, its help and panel, and the default's text, if it is not the value."""
+    return typer.Option(
+        *names, metavar=metavar, help=help, rich_help_panel=panel, show_default=default, autocompletion=complete,
+        **checks,
+    )  # fmt: skip
+
+
+def flag(name: str, help: str, panel: str | None = None) -> Any:
+    """An option without a value."""
+    return typer.Option(name, help=help, rich_help_panel=panel)
+
+
+#: Checks of a folder that must exist.
+FOLDER = {"exists": True, "file_okay": False}
+AsJson = Annotated[bool, flag("--json", "Print JSON instead of a table.", OUTPUT)]
+BoardFolder = Annotated[
+    Path, argument("FOLDER", "A leaderboard's folder, with records/.", completion.record_folders, **FOLDER)
+]
+BoardSuite = Annotated[
+    str | None,
+    option("NAME", "Suite, for the defenses of the worst case.", default="the folder's", complete=completion.suites),
+]
+OutFolder = Annotated[
+    Path | None,
+    option(
+        "FOLDER", "Folder for records, results.csv and image sheets.", OUTPUT, default="only the store",
+        complete=completion.record_folders, file_okay=False,
+    ),
+]  # fmt: skip
+SuiteName = Annotated[str, argument("SUITE", "A suite, or a file FILE.toml.", completion.suites)]
+
+
+def with_options(
+    enter: Callable[..., AbstractContextManager[Any]], options: Mapping[str, Parameter], fills: str | None = None
+) -> Callable[[Command], Command]:
+    """Add options to a command, which then runs within ``enter(**options)``.
 
     Args:
-        modules: module in ``ucbench.cli`` by command, in the order of ``--help``. The command ``new-plugin`` is the
-            function ``new_plugin_command``.
+        fills: the command's parameter that takes what the context yields; None: it is not passed on.
     """
 
-    def __init__(self, *args: Any, modules: Mapping[str, str], **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._modules = modules
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def run(**values: Any) -> Any:
+            with enter(**{name: values.pop(name) for name in options}) as value:
+                return command(**values, **({fills: value} if fills else {}))
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self._modules)
+        own = dict(inspect.signature(command, eval_str=True).parameters)
+        own.pop(fills or "", None)
+        parameters = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in {**options, **own}.values()]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return run
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self._modules:
-            return None
-        module = importlib.import_module(f"ucbench.cli.{self._modules[cmd_name]}")
-        command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if name not in self._modules and not name.startswith("-"):
-            raise click.UsageError(f"No such command {name!r}.{did_you_mean(name, self._modules)}", ctx)
-        return super().resolve_command(ctx, args)
+    return decorate
 
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@contextmanager
+def _plugins(
+    plugin: Annotated[
+        list[Path] | None,
+        option("FILE.py", "Load a file as a plugin, to try it; repeatable.", GENERAL, exists=True, dir_okay=False),
+    ] = None,
+) -> Iterator[None]:
+    from ucbench.plugins.registry import trying
+
+    with trying(plugin or ()):
+        yield
 
 
-def plugin_files(command: Command) -> Command:
-    """Add ``--plugin FILE.py``; while the command runs, these files are plugins like installed ones."""
-
-    @functools.wraps(command)
-    def with_files(*args: Any, plugin: tuple[str, ...], **options: Any) -> Any:
-        from ucbench.plugins.registry import trying
-
-        with trying(plugin):
-            return command(*args, **options)
-
-    option = click.option(
-        "--plugin",
-        metavar="FILE.py",
-        type=click.Path(exists=True, dir_okay=False),
-        multiple=True,
-        help="Load a single file as a plugin, to try it; may be repeated.",
-    )
-    return cast(Command, option(with_files))
+_PLUGIN = inspect.signature(_plugins, eval_str=True).parameters
+#: Adds ``--plugin FILE.py``; while the command runs, these files are plugins like installed ones.
+plugin_files = with_options(_plugins, _PLUGIN)
 
 
-def verbosity(command: Command) -> Command:
-    """Add ``-v`` and ``-q``, which are valid before and after the command's name."""
-    command = click.option(
-        "-v",
-        "--verbose",
-        count=True,
-        expose_value=False,
-        callback=lambda ctx, param, count: _log_from(logging.INFO if count == 1 else logging.DEBUG, count),
-        help="Print more; twice shows where errors were raised.",
-    )(command)
-    return click.option(
-        "-q",
-        "--quiet",
-        is_flag=True,
-        expose_value=False,
-        callback=lambda ctx, param, quiet: _log_from(logging.ERROR, quiet),
-        help="Print no warnings.",
-    )(command)
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The cells that a command's options name, and where they are computed.
+
+    Attributes:
+        axes: the arguments of :func:`ucbench.api.axes` that were given; others keep their defaults.
+    """
+
+    axes: Mapping[str, Any]
+    suite: Annotated[
+        str | None,
+        option("NAME", "A suite, or a file FILE.toml; axes on the command line replace those of the suite.", WHAT,
+               complete=completion.suites),
+    ] = None  # fmt: skip
+    shard: Annotated[
+        str | None,
+        option("I/N", "Only this part of the cells, such as 3/16; cells that share a release stay together.", WHAT,
+               default="all cells"),
+    ] = None  # fmt: skip
+    device: Annotated[
+        str,
+        option("NAME", "auto, cpu, cuda, cuda:N or mps; auto: an NVIDIA GPU, else cpu.", MACHINE,
+               complete=completion.of("auto", "cpu", "cuda", "mps")),
+    ] = "auto"  # fmt: skip
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16"],
+        typer.Option(rich_help_panel=MACHINE, help="Precision of training; auto: bfloat16 where the device has it."),
+    ] = "auto"
+    threads: Annotated[
+        int | None,
+        option("N", "CPU threads; part of every key.", MACHINE, default="the suite's, else the cores of this process"),
+    ] = None
+    data_root: Annotated[
+        str | None, option("FOLDER", "Folder with cifar10/, cifar100/, ...", MACHINE, default="UCBENCH_DATA")
+    ] = None
+
+    def cells(self, progress: Progress | None = None) -> tuple[list[Cell], Session]:
+        """The cells, references included, and the session to run them in.
+
+        Raises:
+            UsageError: if the options name no cells, or names or values that do not exist or fit together.
+        """
+        from ucbench.api import axes, cells_of, open_session, suite, suite_cells
+        from ucbench.matrix.suite import shard
+
+        if self.data_root is not None:
+            # In the environment, which plugins of data sets read and worker processes inherit.
+            os.environ["UCBENCH_DATA"] = self.data_root
+        requested_suite = suite(self.suite) if self.suite else None
+        if requested_suite is None and not self.axes.get("poisoner"):
+            raise UsageError("Nothing to run: name a poisoner with --poisoner, or a suite with --suite.")
+        threads = self.threads
+        if threads is None and requested_suite is not None:
+            threads = requested_suite.file.threads
+        session = open_session(device=self.device, dtype=self.dtype, threads=threads, progress=progress)
+        if requested_suite is not None:
+            return suite_cells(requested_suite, session, shard=self.shard, **self.axes), session
+        cells = cells_of(axes(**self.axes), session)
+        return cells if self.shard is None else shard(cells, self.shard), session
+
+
+def _of_axis(axis: Axis) -> Parameter:
+    """The option of an axis; None if it is not given."""
+    shown = option(
+        axis.metavar, axis.meaning + (" Repeatable." if axis.repeatable else ""), _PANEL_OF_SIDE[axis.side],
+        axis.option, default=axis.default_shown or False,
+        complete=completion.components(axis.name) if axis.name in SPEC_KINDS else completion.of(*axis.type.examples),
+    )  # fmt: skip
+    annotation: Any = Annotated[list[str] | None, shown] if axis.repeatable else Annotated[str | None, shown]
+    return Parameter(axis.name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+@contextmanager
+def _requested(plugin: list[Path] | None, **options: Any) -> Iterator[Request]:
+    axes = {axis.name: value for axis in AXES if (value := options.pop(axis.name)) is not None}
+    with _plugins(plugin):
+        yield Request(axes=axes, **options)
+
+
+_AXES = {axis.name: _of_axis(axis) for axis in AXES}
+_FIELDS = dict(list(inspect.signature(Request, eval_str=True).parameters.items())[1:])
+#: Replaces a command's parameter ``request`` by options for the axes, for the fields of Request, and ``--plugin``.
+requesting_cells = with_options(_requested, {**_FIELDS, **_AXES, **_PLUGIN}, fills="request")
 
 
 def is_quiet() -> bool:
     """Whether ``-q`` was given."""
     return logging.getLogger("ucbench").level >= logging.ERROR
-
-
-def _log_from(level: int, is_set: bool | int) -> None:
-    # An option that is not set after the command's name must not undo the one before it.
-    if is_set:
-        logging.getLogger("ucbench").setLevel(level)
-
-
-def axis_options(command: Command) -> Command:
-    """Add the options for axes, suites, shards, output, numerics, data and plugin files."""
-    from ucbench.matrix.axes import AXES
-
-    decorators = [
-        click.option(axis.option, axis.name, metavar=axis.metavar, multiple=axis.repeatable, help=axis.help)
-        for axis in AXES
-    ]
-    decorators += [
-        click.option(
-            "--suite",
-            metavar="NAME",
-            help="A suite, or a file FILE.toml; axes on the command line replace those of the suite.",
-        ),
-        click.option(
-            "--shard",
-            metavar="I/N",
-            help="Only this part of the cells, such as 3/16; cells that share a release stay together.",
-        ),
-        click.option("--out", type=OUT_FOLDER, help="Folder for records, results.csv and image sheets."),
-        click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),
-        click.option("--dtype", default="auto", show_default=True, help="auto, float32 or bfloat16."),
-        click.option("--threads", type=int, help="CPU threads; part of every key. Default: the cores of this process."),
-        click.option("--data-root", type=click.Path(), help="Folder with cifar10/, cifar100/; same as UCBENCH_DATA."),
-    ]
-    command = plugin_files(command)
-    for decorator in reversed(decorators):
-        command = decorator(command)
-    return command
-
-
-def requested_axes(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of :func:`ucbench.api.axes` in a command's options; unset options keep their defaults."""
-    from ucbench.matrix.axes import AXES
-
-    return {axis.name: options[axis.name] for axis in AXES if options[axis.name] not in (None, ())}
-
-
-def requested_cells(options: Mapping[str, Any], progress: Progress | None = None) -> tuple[list[Cell], Session]:
-    """The cells that a command's options name, and the session to run them in.
-
-    Raises:
-        UsageError: if they name no cells, or names or values that do not exist or fit together.
-    """
-    from ucbench.api import axes, cells_of, open_session, suite, suite_cells
-    from ucbench.matrix.suite import shard
-
-    if options["data_root"] is not None:
-        # In the environment, which plugins of data sets read and worker processes inherit.
-        os.environ["UCBENCH_DATA"] = options["data_root"]
-    requested_suite = suite(options["suite"]) if options["suite"] else None
-    if requested_suite is None and not options["poisoner"]:
-        raise UsageError("Nothing to run: name a poisoner with --poisoner, or a suite with --suite.")
-    threads = options["threads"]
-    if threads is None and requested_suite is not None:
-        threads = requested_suite.file.threads
-    session = open_session(device=options["device"], dtype=options["dtype"], threads=threads, progress=progress)
-    if requested_suite is not None:
-        return suite_cells(requested_suite, session, shard=options["shard"], **requested_axes(options)), session
-    cells = cells_of(axes(**requested_axes(options)), session)
-    return cells if options["shard"] is None else shard(cells, options["shard"]), session

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import click
+import typer
 
 from ucbench.results.text import aligned, by_title, fits, fitted
 
@@ -19,7 +19,7 @@ _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 
 def print_json(value: Any) -> None:
     """Print a JSON value, indented; floats with ten significant digits."""
-    click.echo(json.dumps(_rounded(value), indent=2))
+    typer.echo(json.dumps(_rounded(value), indent=2))
 
 
 def _rounded(value: Any) -> Any:
@@ -67,7 +67,7 @@ def print_facts(facts: Iterable[tuple[str, str]]) -> None:
 
 def _print_plain(lines: Sequence[Sequence[str]]) -> None:
     for line in aligned(lines):
-        click.echo(line)
+        typer.echo(line)
 
 
 def _print_rich(titles: Sequence[str] | None, lines: Sequence[Sequence[str]], whole: Sequence[str] = ()) -> None:
@@ -95,20 +95,20 @@ def as_text(value: Any) -> str:
     return str(value)
 
 
-def as_bytes(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
-    """Option callback: a number of bytes such as 500MB or 10GB."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(|b|[kmgt]b?)", (value or "").strip().lower())
-    if value is None or match:
-        return None if match is None else int(float(match[1]) * _BYTES[match[2].removesuffix("b")])
-    raise click.BadParameter(f"{value!r} is not a size such as 500MB or 10GB.", ctx, param)
+def as_bytes(text: str) -> int:
+    """A number of bytes such as 500MB or 10GB."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(|b|[kmgt]b?)", text.strip().lower())
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is not a size such as 500MB or 10GB.")
+    return int(float(match[1]) * _BYTES[match[2].removesuffix("b")])
 
 
-def as_seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
-    """Option callback: an age such as 12h, 30d or 2w."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", (value or "").strip().lower())
-    if value is None or match:
-        return None if match is None else float(match[1]) * _SECONDS[match[2]]
-    raise click.BadParameter(f"{value!r} is not an age such as 12h, 30d or 2w.", ctx, param)
+def as_seconds(text: str) -> float:
+    """An age such as 12h, 30d or 2w, in seconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", text.strip().lower())
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is not an age such as 12h, 30d or 2w.")
+    return float(match[1]) * _SECONDS[match[2]]
 
 
 def size_text(count: int) -> str:

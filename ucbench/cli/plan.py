@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
-import click
+import typer
 
-from ucbench.cli.options import as_json, axis_options, requested_cells, verbosity
+from ucbench.cli.lazy import WHAT
+from ucbench.cli.options import AsJson, OutFolder, Request, flag, requesting_cells
 from ucbench.cli.output import print_json, print_table
 from ucbench.matrix.axes import AXES
 from ucbench.progress import duration
@@ -18,14 +18,17 @@ if TYPE_CHECKING:
     from ucbench.api import PlannedCell
 
 
-@click.command("plan")
-@axis_options
-@click.option(
-    "--time", "probe", is_flag=True, help="Time two steps of every kind of training that was never done here."
-)
-@as_json
-@verbosity
-def plan_command(as_json: bool, out: Path | None, probe: bool, **options: Any) -> None:
+app = typer.Typer()
+
+
+@app.command("plan", no_args_is_help=True, rich_help_panel="Experiments")
+@requesting_cells
+def plan_command(
+    request: Request,
+    probe: Annotated[bool, flag("--time", "Time two steps of every kind of training never done here.", WHAT)] = False,
+    out: OutFolder = None,
+    as_json: AsJson = False,
+) -> None:
     """Show the cells of a run without running them.
 
     Seconds are predicted from earlier trainings of the same victim and crafts of the same poisoner on this machine; ?
@@ -33,7 +36,7 @@ def plan_command(as_json: bool, out: Path | None, probe: bool, **options: Any) -
     """
     from ucbench.api import plan_session
 
-    requested, session = requested_cells(options)
+    requested, session = request.cells()
     cells = plan_session(requested, session, out=out, probe=probe)
     if as_json:
         print_json(
@@ -53,7 +56,7 @@ def plan_command(as_json: bool, out: Path | None, probe: bool, **options: Any) -
         if len(seconds) < len(missing):
             costs.append(f"{len(missing) - len(seconds)} cells of a kind never timed on this machine")
         text += f"; the rest: {', and '.join(costs)}"
-    click.echo(f"{text}.")
+    typer.echo(f"{text}.")
 
 
 def _print(cells: Sequence[PlannedCell]) -> None:

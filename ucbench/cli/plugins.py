@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Annotated
 
-import click
+import typer
 
-from ucbench.cli.options import OUT_FOLDER, as_json, plugin_files, verbosity
+from ucbench.cli.completion import of
+from ucbench.cli.options import AsJson, argument, option, plugin_files
 from ucbench.cli.output import print_json, print_table
+from ucbench.errors import did_you_mean
 from ucbench.plugins.manager import RESTRICT_VARIABLE, LoadedPlugin
 from ucbench.plugins.registry import installed
 from ucbench.plugins.specs import SPEC_KINDS
 
+app = typer.Typer()
 
-@click.command("plugins")
+
+@app.command("plugins", rich_help_panel="Components")
 @plugin_files
-@as_json
-@verbosity
-def plugins_command(as_json: bool) -> None:
+def plugins_command(as_json: AsJson = False) -> None:
     """Show installed plugins, and why a plugin was left out.
 
     UCBENCH_PLUGINS=NAME,... loads only these, UCBENCH_PLUGINS=none loads none. `-vv` shows where a plugin failed.
@@ -53,37 +56,42 @@ def plugins_command(as_json: bool) -> None:
         ],
     )
     for conflict in registry.conflicts:
-        click.echo(conflict)
+        typer.echo(conflict)
     if restriction:
-        click.echo(f"Loading is restricted by {RESTRICT_VARIABLE}={restriction}.")
+        typer.echo(f"Loading is restricted by {RESTRICT_VARIABLE}={restriction}.")
     elif not registry.plugins:
-        click.echo("No plugin is installed.")
+        typer.echo("No plugin is installed.")
 
 
-@click.command("new-plugin")
-@click.argument("name")
-@click.option("--kind", type=click.Choice(list(SPEC_KINDS)), required=True, help="Kind of the component.")
-@click.option("--out", type=OUT_FOLDER, default=".", help="Parent folder; default: the current one.")
-@verbosity
-def new_plugin_command(name: str, kind: str, out: Path) -> None:
+def _kind(text: str) -> str:
+    if text not in SPEC_KINDS:
+        raise typer.BadParameter(f"{text!r} is none of {', '.join(SPEC_KINDS)}.{did_you_mean(text, SPEC_KINDS)}")
+    return text
+
+
+@app.command("new-plugin", no_args_is_help=True, rich_help_panel="Components")
+def new_plugin_command(
+    name: Annotated[str, argument("NAME", "Name of the component: my-noise.")],
+    kind: Annotated[str, option("KIND", f"One of {', '.join(SPEC_KINDS)}.", parser=_kind, complete=of(*SPEC_KINDS))],
+    out: Annotated[Path, option("FOLDER", "Parent folder of the new one.", file_okay=False)] = Path("."),
+) -> None:
     """Write ./ucbench-NAME, a distribution with a component NAME, as the start of your own.
 
     It can be installed, follows the contract of its kind and has tests.
 
-    \b
-      ucbench new-plugin my-noise --kind poisoner
-      pip install -e ./ucbench-my-noise
-      ucbench run --poisoner my-noise
+        ucbench new-plugin my-noise --kind poisoner
+        pip install -e ./ucbench-my-noise
+        ucbench run --poisoner my-noise
     """
     from ucbench.scaffold.naming import names_for
     from ucbench.scaffold.writing import write_plugin
 
     names = names_for(name, kind, installed())
     folder = write_plugin(names, out)
-    click.echo(f"Written: {folder}. The component is src/{names.module}/{names.kind}.py. Next:")
-    click.echo(f"  pip install -e {folder}")
-    click.echo(f"  ucbench check-plugin {names.distribution}")
-    click.echo(f"  ucbench show {names.kind} {names.name}")
+    typer.echo(f"Written: {folder}. The component is src/{names.module}/{names.kind}.py. Next:")
+    typer.echo(f"  pip install -e {folder}")
+    typer.echo(f"  ucbench check-plugin {names.distribution}")
+    typer.echo(f"  ucbench show {names.kind} {names.name}")
 
 
 def _components(plugin: LoadedPlugin) -> dict[str, list[str]]:

@@ -20,11 +20,13 @@ class ValueType:
         read: converts a value from the command line, Python or TOML into the matrix's; idempotent. Raises ValueError or
             UsageError.
         is_text: whether the matrix holds text; suites exclude cells by patterns on such axes.
+        examples: values that shells complete, for axes that are no kind of component.
     """
 
     expected: str
     read: Callable[[Any], Any]
     is_text: bool = False
+    examples: tuple[str, ...] = ()
 
 
 def _text(value: Any) -> str:
@@ -74,7 +76,12 @@ def _seeds(value: str | int) -> tuple[int, ...]:
 
 COMPONENT = ValueType("a component reference, such as uc or uc@released:clusters=20", _text, is_text=True)
 DEFENSES = ValueType("a defense, several joined with +, or none", _text, is_text=True)
-CRAFT_LABELS = ValueType("original, predicted[:model=NAME] or clusters[:k=K,model=NAME]", _text, is_text=True)
+CRAFT_LABELS = ValueType(
+    "original, predicted[:model=NAME] or clusters[:k=K,model=NAME]",
+    _text,
+    is_text=True,
+    examples=("original", "predicted", "clusters"),
+)
 RADIUS = ValueType("a number of 8-bit levels, such as 8 or 8/255", _radius)
 FRACTION = ValueType("a fraction above 0 and at most 1, such as 0.4 or 40%", _fraction)
 COUNT = ValueType("a whole number, 0 or more", _count)
@@ -130,10 +137,10 @@ class Axis:
         return tuple(self.values(self.default))
 
     @property
-    def help(self) -> str:
+    def default_shown(self) -> str:
+        """The default as text; empty for none."""
         number = isinstance(self.default, float)
-        default = self.default_text or (f"{self.default:g}" if number else "" if self.default == () else self.default)
-        return self.meaning if default == "" else f"{self.meaning} Default: {default}."
+        return self.default_text or (f"{self.default:g}" if number else "" if self.default == () else str(self.default))
 
     def read(self, value: Any) -> Any:
         """Convert one value, text or not.
@@ -216,11 +223,11 @@ AXES = (
     ),
     Axis(
         "craft_seed", SEEDS, "SEEDS", "Craft seeds, crossed with the train seeds.",
-        columns=("craft_seed",), side="protector", repeatable=False,
+        default_text="as --seed", columns=("craft_seed",), side="protector", repeatable=False,
     ),
     Axis(
         "train_seed", SEEDS, "SEEDS", "Train seeds, crossed with the craft seeds.",
-        columns=("train_seed",), side="exploiter", repeatable=False,
+        default_text="as --seed", columns=("train_seed",), side="exploiter", repeatable=False,
     ),
     Axis(
         "schedule", FACTOR, "FACTOR", "Multiply every victim's epochs: 4x, 0.5x.",

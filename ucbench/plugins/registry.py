@@ -148,6 +148,10 @@ class Registry:
         """The plugin that registers the component; raises as :meth:`find` does."""
         return self._claim(kind, name).plugin
 
+    def kinds(self, name: str) -> tuple[str, ...]:
+        """The kinds in which this is the name or an alias of a component."""
+        return tuple(kind for kind, claims in self._claims.items() if name in claims)
+
     def claimants(self, kind: str, name: str) -> tuple[LoadedPlugin, ...]:
         """The plugins that register a component with this name or alias; several if it is contested."""
         return tuple(claim.plugin for claim in self._claims[kind_named(kind)].get(name, []))

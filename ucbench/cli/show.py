@@ -1,0 +1,183 @@
+"""``ucbench show``: one component with its parameters and presets, or one suite."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ucbench.cli.catalogue import describe, hint, needed, open_registry, suite_as_json
+from ucbench.cli.completion import kind_or_name, of_kind
+from ucbench.cli.options import AsJson, argument, plugin_files
+from ucbench.cli.output import as_text, print_facts, print_json, print_table
+from ucbench.errors import UsageError, did_you_mean
+from ucbench.plugins.grammar import parse
+from ucbench.plugins.registry import Registry
+from ucbench.plugins.specs import SPEC_KINDS, ComponentSpec
+
+if TYPE_CHECKING:
+    from ucbench.plugins.params import Params
+
+app = typer.Typer()
+
+
+@app.command("show", no_args_is_help=True, rich_help_panel="Components")
+@plugin_files
+def show_command(
+    kind: Annotated[
+        str, argument("KIND|NAME", "Kind, or suite; or the name alone, if only one kind has it.", kind_or_name)
+    ],
+    name: Annotated[str | None, argument("NAME", "Name of the component or suite, or a reference.", of_kind)] = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Show a component, its parameters and presets, or a suite.
+
+    A longer reference also shows its values, and the parameters that an argument brings.
+
+        ucbench show uc
+        ucbench show poisoner uc@paper:clusters=5
+        ucbench show defense kornia:RandomAffine
+        ucbench show suite digits-core
+    """
+    registry = open_registry()
+    if name is None:
+        kind, name = _kind_of(kind, registry), kind
+    if kind in _SUITE:
+        _show_suite(name, as_json)
+    else:
+        _show_component(kind, name, registry, as_json)
+
+
+_SUITE = ("suite", "suites")
+
+
+def _kind_of(reference: str, registry: Registry) -> str:
+    """The one kind that has this name.
+
+    Raises:
+        UsageError: if there is none or several.
+    """
+    from ucbench.api import suites
+
+    if reference.removesuffix("s") in (*SPEC_KINDS, "suite"):
+        raise UsageError(f"{reference} is a kind. Give a NAME too; `ucbench list {reference}` lists them.")
+    name = parse(reference).name
+    named_suites = suites()[0]
+    kinds = [*registry.kinds(name), *(["suite"] if name in named_suites else [])]
+    if len(kinds) > 1:
+        lines = "".join(f"\n  ucbench show {kind} {reference}" for kind in kinds)
+        raise UsageError(f"{name!r} is the name of a {' and of a '.join(kinds)}. Give the kind:{lines}")
+    if not kinds:
+        known = [known for kind in SPEC_KINDS for known in registry.names(kind)]
+        raise UsageError(
+            f"There is no component or suite {name!r}.{did_you_mean(name, [*known, *named_suites])}"
+            " `ucbench list` shows all components, `ucbench list suite` all suites."
+        )
+    return kinds[0]
+
+
+def _show_suite(name: str, as_json: bool) -> None:
+    from ucbench.api import suite
+
+    shown = suite(name)
+    file = shown.file
+    if as_json:
+        print_json(suite_as_json(shown))
+        return
+
+    def axes(values: dict[str, Any]) -> str:
+        return "; ".join(f"{key.replace('_', '-')} {_listed(value)}" for key, value in values.items())
+
+    print_facts(
+        [
+            ("suite", file.name),
+            ("version", str(file.version)),
+            ("title", file.title),
+            ("threads", str(file.threads)),
+            ("in all tables", axes(file.common.values())),
+            *((f"table {number}", axes(table.values())) for number, table in enumerate(file.table, 1)),
+            *(("left out", axes(exclusion.values())) for exclusion in file.exclude),
+            ("worst case over", _listed(file.ranking.defenses)),
+            ("file", str(shown.path)),
+        ]
+    )
+
+
+def _listed(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _show_component(kind: str, name: str, registry: Registry, as_json: bool) -> None:
+    from ucbench.cli.parameters import parameter_rows
+
+    ref = parse(name)
+    spec = registry.find(kind, ref.name)
+    params = registry.params_class(spec).for_argument(ref.argument)
+    # A bare name may lack required values: an image folder without a path cannot be resolved, but can be shown.
+    lacking = any(field.is_required() and key != params.argument for key, field in params.model_fields.items())
+    bare = ref.preset is None and not ref.options and (ref.argument is None or lacking)
+    resolved = None if bare else registry.resolve(kind, ref)
+    parameters = parameter_rows(params, resolved.params if resolved else None)
+    description = describe(spec, registry)
+    written = _syntax(spec, params)
+    if as_json:
+        print_json(
+            description
+            | {
+                "written": written,
+                "reference": str(resolved) if resolved else spec.name,
+                "presets": params.preset_names(),
+                "arguments": params.argument_values(),
+                "parameters": parameters,
+            }
+        )
+        return
+    print_facts(_facts(spec, description, written, params))
+    if not parameters:
+        return
+    typer.echo()
+    presets = [preset for preset in params.preset_names() if params.presets.get(preset)]
+    left_out = print_table(
+        ["parameter", "type", "default", "value", *(f"@{preset}" for preset in presets), "description"],
+        [_cells(row, presets) for row in parameters],
+        optional=("type", *(f"@{preset}" for preset in reversed(presets))),
+        prose="description",
+    )
+    hint(left_out)
+
+
+def _facts(
+    spec: ComponentSpec, description: dict[str, Any], written: str, params: type[Params]
+) -> list[tuple[str, str]]:
+    shown_elsewhere = {"name", "load", "params", "requires", "extra"}
+    fields = [field.name for field in dataclasses.fields(spec) if field.name not in shown_elsewhere]
+    values = {name: getattr(spec, name) for name in fields}
+    return [
+        (spec.kind, spec.name),
+        *((name.replace("_", " "), as_text(v)) for name, v in values.items() if v not in (None, "", ())),
+        ("presets", ", ".join(params.preset_names())),
+        ("written", written),
+        (params.argument or "", ", ".join(params.argument_values())),
+        ("from", f"{description['distribution']} {description['distribution_version']} ({description['plugin']})"),
+        ("install", needed(spec)),
+    ]
+
+
+def _cells(row: dict[str, Any], presets: list[str]) -> list[str]:
+    return [
+        row["name"],
+        row["type"],
+        "required" if row["required"] else as_text(row["default"]),
+        as_text(row["value"]) if "value" in row else "",
+        *(as_text(row["presets"][preset]) if preset in row["presets"] else "" for preset in presets),
+        row["description"],
+    ]
+
+
+def _syntax(spec: ComponentSpec, params: type[Params]) -> str:
+    """The syntax of references to the component."""
+    preset = "[@PRESET]" if len(params.preset_names()) > 1 else ""
+    argument = f"[:{params.argument.upper()}]" if params.argument else ""
+    options = "[:key=value,...]" if params.model_fields else ""
+    return f"{spec.name}{preset}{argument}{options}"
