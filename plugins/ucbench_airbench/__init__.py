@@ -9,7 +9,7 @@ from ucbench import VictimSpec, hookimpl
 def ucbench_victims() -> Iterator[VictimSpec]:
     yield VictimSpec(
         name="airbench",
-        summary="The fast victim: a whitened 7-layer network with a short recipe, for images of 16 to 64 px",
+        summary="The fast victim: a whitened network of seven convolutions and a short recipe; images from 9 px",
         load="ucbench_airbench.network:Airbench",
         params="ucbench_airbench.params:AirbenchParams",
         paper="K. Jordan: 94% on CIFAR-10 in 3.29 Seconds on a Single GPU. arXiv 2404.00498",

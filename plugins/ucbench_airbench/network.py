@@ -28,7 +28,8 @@ class Airbench:
     halve the image's side by max-pooling after their first convolution and normalise with a weight fixed at 1.
 
     Deviations: the whitening's bias is trained from the first step to the last (the paper: for three epochs); no
-    augmentation at test time; channels, batch and rate as the preset says. For images of 9 pixels and more.
+    augmentation at test time; torch's epsilon in the norms (the code: 1e-12), without which channels that are constant in
+    a small batch make losses infinite; channels, batch and rate as the preset says. For images of 9 pixels and more.
     """
 
     def __init__(self, params: AirbenchParams) -> None:
@@ -67,6 +68,8 @@ class AirbenchNet(nn.Module):
 
 
 class _Group(nn.Module):
+    """Two convolutions: ``[B, inside, H, W]`` to ``[B, outside, H // 2, W // 2]``."""
+
     def __init__(self, inside: int, outside: int) -> None:
         super().__init__()
         self.conv1, self.conv2 = _identity(inside, outside), _identity(outside, outside)
@@ -85,6 +88,6 @@ def _identity(inside: int, outside: int) -> nn.Conv2d:
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
-    norm = nn.BatchNorm2d(channels, eps=1e-12, momentum=0.4)
+    norm = nn.BatchNorm2d(channels, momentum=0.4)
     norm.weight.requires_grad_(False)
     return norm

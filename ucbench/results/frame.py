@@ -30,9 +30,9 @@ class Results(pd.DataFrame):  # type: ignore[misc]
     """One row per cell, with the columns of results.csv.
 
     At the prompt and in a notebook it shows what ``ucbench run`` prints: poisoners beside their references, averaged
-    over seeds. All columns are in the frame. Rows of it, copies and concatenations are Results too; what lacks a column
-    of results.csv is a plain DataFrame. Where two rows have the same request (they differ in data or numerics, or one
-    is there twice), no means can be taken, and it shows the rows as pandas does.
+    over seeds. All columns are in the frame. Rows of it, copies and concatenations are Results too; a selection that
+    lacks a column of results.csv is a plain DataFrame. Where columns were renamed, or two rows have the same request
+    (they differ in data or numerics, or one is there twice), it shows the rows as pandas does.
     """
 
     @property

@@ -45,7 +45,7 @@ class ResidentSet:
         padding: pixels of padding on each side; crops have one of ``(2 * padding + 1) ** 2`` offsets, uniformly.
         border: what the padding shows: ``black``, or the image's reflection (``reflect``).
         flip: mirror half of the images.
-        alternate: mirror in every second epoch those images that the epoch before left as they are.
+        alternate: mirror in every epoch but the first exactly those images that the epoch before left as they are.
         device: device of the uint8 pixels.
     """
 
@@ -76,7 +76,10 @@ class ResidentSet:
         return len(self.labels)
 
     def draw(self, generator: torch.Generator) -> Draws:
-        """Draw the next epoch's randomness on the CPU, so that it is the same on every device."""
+        """Draw the next epoch's randomness on the CPU, so that it is the same on every device.
+
+        With ``alternate``, epochs are drawn in order: each mirrors what the one before did not.
+        """
         count = len(self)
         order = torch.randperm(count, generator=generator)
         offsets = torch.randint(0, 2 * self.padding + 1, (count, 2), generator=generator)
