@@ -54,7 +54,7 @@ def test_run_prints_one_line_per_group_with_references_and_folder(capsys, tmp_pa
     assert "linf 24" in lines[4]
     assert "±" in lines[4]
     assert lines[5].startswith("data set spots; preset standard; surrogate none;")
-    assert "95 % t interval over 2 craft seeds. Fewer than four: exploratory." in lines[6]
+    assert "95 % t interval over 2 craft seeds. Fewer than 4: exploratory." in lines[6]
     assert lines[7].startswith("Gate for spots at linf 24, tiny: NOT passed: this regime shows nothing.")
     assert "[1/8] spots | clean | tiny | seed 0" in printed.err
     assert f"Written: {out}/results.csv" in printed.err

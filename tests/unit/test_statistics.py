@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ucbench.results.statistics import Interval, interval, t_interval
+from ucbench.results.statistics import Interval, nested, t_interval
 
 
 def test_interval_equals_a_known_value():
@@ -45,15 +45,61 @@ def test_interval_shifts_with_its_values(values: list[float], shift: float) -> N
     assert there.half == pytest.approx(here.half, abs=1e-6)
 
 
-def test_interval_is_bootstrapped_reproducibly_from_eight_values():
-    values = [1.0, 2, 3, 4, 5, 6, 7, 30]
-    assert interval(values[:7]) == t_interval(values[:7])
-    found = interval(values)
-    assert found == interval(values)
-    assert found.mean == t_interval(values).mean
-    assert found.half != t_interval(values).half
-    # Of a mean of eight values the deviation is 1/sqrt(8) of theirs, and 95 % lie within some two of it.
-    assert 1.4 < found.half / (np.std(values) / math.sqrt(8)) < 2.6
+def test_interval_covers_the_mean_as_often_as_it_says_at_any_n():
+    """Of 4,000 samples the standard error of the share is 0.34 points."""
+    random = np.random.default_rng(0)
+    for n in (4, 8, 12):
+        covered = sum(found.low <= 50 <= found.high for found in map(t_interval, random.normal(50, 3, (4000, n))))
+        assert covered / 4000 == pytest.approx(0.95, abs=0.012)
+
+
+def test_nested_interval_is_that_of_the_craft_means():
+    """Trainings on one release are no further sample of releases."""
+    values, crafts = [30, 50, 20, 20, 31, 35], [0, 0, 1, 1, 2, 2]
+    found = nested(values, crafts)
+    assert found.interval == t_interval([40, 20, 33])
+    assert (found.trainings, found.counts) == ((2, 2), "3 x 2")
+
+
+def test_nested_deviations_equal_the_analysis_of_variance():
+    """By hand: pooled within (200 + 0 + 8) / 3; between the craft means 40, 20, 33 minus half of it."""
+    found = nested([30, 50, 20, 20, 31, 35], [0, 0, 1, 1, 2, 2])
+    assert found.training_sd == pytest.approx(math.sqrt(208 / 3))
+    assert found.craft_sd == pytest.approx(math.sqrt(np.var([40, 20, 33], ddof=1) - 208 / 6))
+    assert found.deviations == f"SD {found.craft_sd:.1f} crafts, {found.training_sd:.1f} trainings"
+
+
+def test_nested_deviations_recover_those_of_a_simulation():
+    random = np.random.default_rng(1)
+    values = 50 + random.normal(0, 4, (800, 1)) + random.normal(0, 2, (800, 3))
+    found = nested(values.ravel(), np.repeat(np.arange(800), 3))
+    assert (found.craft_sd, found.training_sd) == (pytest.approx(4, rel=0.06), pytest.approx(2, rel=0.06))
+
+
+def test_nested_interval_covers_the_mean_with_few_crafts():
+    random = np.random.default_rng(2)
+    crafts = np.repeat(np.arange(3), 3)
+    samples = 50 + random.normal(0, 2, (1000, 3, 1)) + random.normal(0, 3, (1000, 3, 3))
+    found = [nested(sample.ravel(), crafts).interval for sample in samples]
+    assert sum(one.low <= 50 <= one.high for one in found) / 1000 == pytest.approx(0.95, abs=0.025)
+
+
+def test_nested_deviations_are_unknown_with_one_training_each():
+    found = nested([30, 40, 50, math.nan], [0, 1, 2, 2])
+    assert found.interval == t_interval([30, 40, 50])
+    assert (found.counts, found.deviations) == ("3 x 1", "")
+
+
+def test_nested_craft_deviation_is_never_below_zero():
+    found = nested([10, 90, 20, 80], [0, 0, 1, 1])
+    assert (found.craft_sd, found.interval.mean) == (0, 50)
+
+
+def test_nested_counts_say_where_trainings_differ():
+    found = nested([30, 32, 40], [0, 0, 1])
+    assert found.counts == "2 x 1-2"
+    assert found.interval == t_interval([31, 40])
+    assert nested([], []).counts == "0"
 
 
 @pytest.mark.parametrize(

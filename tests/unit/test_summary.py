@@ -32,8 +32,23 @@ def test_summary_shows_means_with_intervals_and_what_all_rows_share(printed, rec
     text = printed(records)
     assert "42.0 ± 25.4" in text
     assert "data set digits; preset standard; surrogate none; label knowledge none" in text
-    assert "over 2 craft seeds. Fewer than four: exploratory." in text
+    assert "over 2 craft seeds. Fewer than 4: exploratory." in text
     assert "wider terminal" not in text
+
+
+def test_summary_tells_crafts_from_trainings(printed, records):
+    """Two releases with three trainings each: the means 42 and 48, and the trainings a point apart."""
+    nested = [
+        boards.record("lsp", 0, accuracy, craft_seed=craft, train_seed=3 * craft + place)
+        for craft, accuracies in enumerate([(41, 42, 43), (47, 48, 49)])
+        for place, accuracy in enumerate(accuracies)
+    ]
+    text = printed(records + nested)
+    lsp = next(line for line in text.splitlines() if line.startswith("lsp"))
+    assert "45.0 ± 38.1" in lsp
+    assert "SD 4.2 crafts, 1.0 trainings" in lsp
+    assert lsp.endswith("2 x 3")
+    assert "n: crafts x trainings on each" in text
 
 
 def test_summary_on_narrow_terminal_keeps_columns_of_highest_priority(printed, records):

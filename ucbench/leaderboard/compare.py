@@ -6,7 +6,7 @@ the *base names* of data set, labeling, victim, poisoner and defenses, and by bu
 ``resnet18:width=16`` matches a published ResNet-18, and readers of the difference must take that into account.
 
 A difference is OTHER minus ONE in points of accuracy. Where both have two or more of the same craft seeds, these are
-paired: the difference of each seed, their mean, and its 95 % interval (:func:`ucbench.results.statistics.interval`).
+paired: the difference of each seed, their mean, and its 95 % interval (:func:`ucbench.results.statistics.t_interval`).
 Elsewhere it is the difference of the means, without an interval. :mod:`ucbench.leaderboard.agreement` measures how far
 the orders agree.
 """
@@ -30,7 +30,7 @@ from ucbench.plugins.grammar import parse, parse_chain
 from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.results.columns import BLOCK, BUDGET, ENTRY
 from ucbench.results.records import records_in
-from ucbench.results.statistics import Interval, interval
+from ucbench.results.statistics import Interval, t_interval
 from ucbench.results.table import base_name, by_unit, measured, plain, rows
 
 #: Columns that identify a setting: everything but the seeds.
@@ -248,8 +248,8 @@ def _unscheduled(victim: str) -> str:
 
 
 def _difference(setting: Setting, one: pd.Series, other: pd.Series, source: str = "") -> Difference:
-    first, second = interval(one), interval(other)
-    change = interval(() if source else other - one)
+    first, second = t_interval(one), t_interval(other)
+    change = t_interval(() if source else other - one)
     if change.n < 2:
         change = Interval(second.mean - first.mean, math.nan, change.n)
     return Difference(setting, source, first, second, change)

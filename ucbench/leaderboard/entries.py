@@ -13,7 +13,7 @@ import pandas as pd
 from ucbench.leaderboard.ranking import WorstCase, accuracies_of, effect, ranks, unranked, worst_case
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
 from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER
-from ucbench.results.statistics import Interval, interval
+from ucbench.results.statistics import Interval, t_interval
 from ucbench.results.table import grouped, measured
 
 #: Fewer craft seeds than these are exploratory.
@@ -107,7 +107,7 @@ def _entry(
     defenses: Sequence[str],
     chance: float,
 ) -> Entry:
-    undefended = interval(accuracies.get(NO_DEFENSE, ()))
+    undefended = t_interval(accuracies.get(NO_DEFENSE, ()))
     present = [value for defense in defenses if defense in accuracies for value in accuracies[defense].dropna()]
     return Entry(
         block,

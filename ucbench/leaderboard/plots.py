@@ -19,7 +19,7 @@ from ucbench.matrix.axes import AXIS, GROUP_COLUMNS
 from ucbench.plugins.builtin import CLEAN, SHAM
 from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.results.columns import BUDGET, COLUMNS, ENTRY, column
-from ucbench.results.statistics import Interval, interval
+from ucbench.results.statistics import Interval, t_interval
 from ucbench.results.table import by_unit, grouped, plain
 
 EXTRA = "ucbench[plot]"
@@ -103,7 +103,7 @@ def series(table: pd.DataFrame, by: str, measure: str) -> list[Series]:
     points: dict[tuple[str, str], dict[Any, Interval]] = defaultdict(dict)
     for (*poisoner, name, place), members in grouped(drawn, keys):
         units = by_unit(members, ["value"])["value"]
-        points["".join(poisoner), name][place] = interval(units)
+        points["".join(poisoner), name][place] = t_interval(units)
     order = list(_REFERENCES)
     return sorted(
         (Series(name, poisoner, values) for (poisoner, name), values in points.items()),

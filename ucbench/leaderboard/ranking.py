@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ucbench.plugins.builtin import CLEAN, POSITIVE, SHAM, SHUFFLED
-from ucbench.results.statistics import Interval, gap_removed, interval
+from ucbench.results.statistics import Interval, gap_removed, t_interval
 
 
 def accuracies_of(members: pd.DataFrame) -> pd.DataFrame:
@@ -46,7 +46,7 @@ class WorstCase:
 
     @property
     def accuracy(self) -> Interval:
-        return interval(self.by_seed.values())
+        return t_interval(self.by_seed.values())
 
 
 def worst_case(accuracies: pd.DataFrame, defenses: Sequence[str]) -> WorstCase | None:
@@ -76,7 +76,7 @@ def effect(clean: WorstCase, poisoned: WorstCase, chance: float) -> Interval:
     """
     shared = sorted(poisoned.by_seed.keys() & clean.by_seed.keys())
     before, after = ([case.by_seed[seed] for seed in shared] for case in (clean, poisoned))
-    return interval(gap_removed(before, after, chance))
+    return t_interval(gap_removed(before, after, chance))
 
 
 def ranks(cases: Mapping[str, WorstCase]) -> dict[str, int]:
@@ -98,5 +98,5 @@ def ranks(cases: Mapping[str, WorstCase]) -> dict[str, int]:
 
 def _differs(one: WorstCase, other: WorstCase) -> bool:
     shared = sorted(one.by_seed.keys() & other.by_seed.keys())
-    difference = interval([other.by_seed[seed] - one.by_seed[seed] for seed in shared])
+    difference = t_interval([other.by_seed[seed] - one.by_seed[seed] for seed in shared])
     return difference.n >= 2 and (difference.low > 0 or difference.high < 0)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
+
+#: Fewer crafts than these are exploratory.
+ENOUGH_CRAFTS = 4
 
 
 class Interval(NamedTuple):
@@ -52,24 +56,65 @@ def t_interval(values: Iterable[float | None], confidence: float = 0.95) -> Inte
     return Interval(float(present.mean()), half, len(present))
 
 
-#: Fewest values for which the interval of a mean is bootstrapped.
-BOOTSTRAP_FROM = 8
-_RESAMPLES = 10_000
+class Nested(NamedTuple):
+    """Trainings nested in crafts: several victims trained on each of several releases.
 
-
-def interval(values: Iterable[float | None]) -> Interval:
-    """The 95 % interval of a mean over seeds: Student's t, or a bootstrap from :data:`BOOTSTRAP_FROM` values on.
-
-    The bootstrap resamples the values 10,000 times from a fixed seed. Its wider side becomes the half-width, so that
-    both kinds are written alike.
+    Attributes:
+        interval: of the mean over crafts.
+        trainings: fewest and most trainings of a craft; zeros without any.
+        craft_sd: standard deviation over crafts without the part of the trainings; NaN where that is unknown.
+        training_sd: standard deviation over trainings on one release, pooled; NaN if no release has two.
     """
-    present = _present(values)
-    plain = t_interval(present)
-    if plain.n < BOOTSTRAP_FROM:
-        return plain
-    draws = np.random.RandomState(0).randint(0, len(present), (_RESAMPLES, len(present)))
-    low, high = np.quantile(present[draws].mean(1), (0.025, 0.975))
-    return Interval(plain.mean, float(max(plain.mean - low, high - plain.mean)), plain.n)
+
+    interval: Interval
+    trainings: tuple[int, int]
+    craft_sd: float
+    training_sd: float
+
+    @property
+    def trainings_text(self) -> str:
+        """``3``, or ``2-3`` where crafts differ; empty without any."""
+        fewest, most = self.trainings
+        return "" if not most else f"{most}" if fewest == most else f"{fewest}-{most}"
+
+    @property
+    def counts(self) -> str:
+        """Crafts and trainings on each: ``4 x 3``."""
+        return f"{self.interval.n} x {self.trainings_text}" if self.interval.n else "0"
+
+    @property
+    def deviations(self) -> str:
+        """``SD 2.1 crafts, 1.3 trainings``, as far as they are known."""
+        known = {"crafts": self.craft_sd, "trainings": self.training_sd}
+        text = ", ".join(f"{value:.1f} {what}" for what, value in known.items() if not math.isnan(value))
+        return text and f"SD {text}"
+
+
+def nested(values: Iterable[float], crafts: Iterable[Hashable]) -> Nested:
+    """The mean and variance components of one value per training; ignores NaN.
+
+    The craft is the unit: trainings on one release are averaged, and the interval is Student's t over the means of the
+    crafts. With equal numbers of trainings this is the exact interval of the random-effects model *value = mean + craft
+    + training*: the variance of a craft's mean is craft variance + training variance / trainings, which is what the
+    craft means show, however the two components divide. With different numbers the craft means have different
+    variances; the unweighted mean stays unbiased, and the interval is approximate.
+
+    Training variance is pooled within crafts, by degrees of freedom. Craft variance is the variance of the craft means
+    minus training variance x mean of (1 / trainings), and at least 0. Without a release that has two trainings the two
+    cannot be told apart, so both are unknown.
+
+    Args:
+        crafts: the craft of each value.
+    """
+    known = pd.DataFrame({"value": list(values), "craft": list(crafts)}).dropna(subset="value")
+    groups = known.groupby("craft", sort=False)["value"]
+    means, counts = groups.mean(), groups.count()
+    freedom = int((counts - 1).sum())
+    within = float((groups.var() * (counts - 1)).sum()) / freedom if freedom else math.nan
+    between = float(means.var()) - within * float((1 / counts).mean())
+    craft_sd = between if math.isnan(between) else math.sqrt(max(between, 0.0))
+    trainings = (int(counts.min()), int(counts.max())) if len(counts) else (0, 0)
+    return Nested(t_interval(means), trainings, craft_sd, math.sqrt(within))
 
 
 def _present(values: Iterable[float | None]) -> NDArray[np.float64]:

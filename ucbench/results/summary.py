@@ -7,16 +7,20 @@ from typing import NamedTuple
 import pandas as pd
 
 from ucbench.results.columns import AVERAGED, COLUMNS
-from ucbench.results.statistics import Interval, t_interval
+from ucbench.results.statistics import Interval, Nested, nested, t_interval
 from ucbench.results.table import GROUP, Row, by_unit, columns, dicts
 
 
 class Summary(NamedTuple):
-    """Rows that differ only in seeds: the values of the first, means, and how many cells are done or failed."""
+    """Rows that differ only in seeds: the values of the first, means over crafts, and the cells done and failed.
+
+    ``accuracy`` has the means of test accuracy by their two sources of variance.
+    """
 
     members: pd.DataFrame
     shared: Row
     means: dict[str, Interval]
+    accuracy: Nested
     done: int
     failed: int
 
@@ -31,5 +35,6 @@ def summarise(table: pd.DataFrame) -> list[Summary]:
     for (group, members), shared in zip(table.groupby("group", sort=False), first, strict=True):
         done = int((members["status"] == "ok").sum())
         means = {name: t_interval(values) for name, values in units.loc[group].items()}
-        summaries.append(Summary(members, shared, means, done, len(members) - done))
+        accuracy = nested(members["test_accuracy"], members["unit"])
+        summaries.append(Summary(members, shared, means, accuracy, done, len(members) - done))
     return summaries

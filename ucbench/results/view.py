@@ -10,12 +10,16 @@ import pandas as pd
 from ucbench.matrix.axes import GROUP_COLUMNS
 from ucbench.results.columns import AVERAGED, COLUMNS, column
 from ucbench.results.gate import Gate, gates
+from ucbench.results.statistics import ENOUGH_CRAFTS
 from ucbench.results.summary import Summary, summarise
 from ucbench.results.table import Row, columns
 
 #: Columns shown only if rows differ in them, and numbers that are always shown.
 _VARYING = [name for name in GROUP_COLUMNS if name not in ("poisoner", "norm", "epsilon")]
 _NUMBERS = [number for number in AVERAGED if number.summary]
+
+#: Title of the column with the two standard deviations of test accuracy.
+_SD = "sd of test acc"
 
 
 @dataclass(frozen=True)
@@ -42,18 +46,32 @@ def view(table: pd.DataFrame) -> View:
     numbers = [*_NUMBERS, *map(column, columns(table)[len(COLUMNS) :])]
     varying = [name for name in _VARYING if len({str(group.shared[name]) for group in groups}) > 1]
     titles = [number.brief for number in numbers]
+    several = any(group.accuracy.deviations for group in groups)
     lines = [
         [
             group.shared["poisoner"],
             *(str(group.shared[name]) for name in varying),
             _budget(group.shared),
             *(group.means[number.name].text(number.shown, number.factor, constant=False) for number in numbers),
-            f"{group.done}" + (f" ({group.failed} failed)" if group.failed else ""),
+            *([group.accuracy.deviations] if several else []),
+            _counts(group),
         ]
         for group in groups
     ]
-    header = ["poisoner", *(column(name).heading for name in varying), "budget", *titles, "n"]
-    return View(header, lines, titles[:0:-1], [*_shared(groups, varying), *map(_verdict, gates(table))])
+    header = [
+        "poisoner",
+        *(column(name).heading for name in varying),
+        "budget",
+        *titles,
+        *([_SD] if several else []),
+        "n",
+    ]
+    return View(
+        header,
+        lines,
+        [*titles[:0:-1], *([_SD] if several else [])],
+        [*_shared(groups, varying), *map(_verdict, gates(table))],
+    )
 
 
 def _shared(groups: Sequence[Summary], varying: Sequence[str]) -> list[str]:
@@ -64,18 +82,24 @@ def _shared(groups: Sequence[Summary], varying: Sequence[str]) -> list[str]:
     return ["; ".join(f"{column(name).heading} {value}" for name, value in shared.items()), _seeds(groups)]
 
 
+def _counts(group: Summary) -> str:
+    """Crafts and trainings on each, ``4 x 3``; one number for one training each, or where nothing is crafted."""
+    counts = group.accuracy.counts.removesuffix(" x 1")
+    return counts + (f" ({group.failed} failed)" if group.failed else "")
+
+
 def _budget(row: Row) -> str:
     return "" if row["epsilon"] is None else f"{row['norm']} {row['epsilon']:g}"
 
 
 def _seeds(groups: Sequence[Summary]) -> str:
-    seeds = max(
-        (group.means["test_accuracy"].n for group in groups if group.shared["craft_seed"] is not None), default=0
-    )
-    if seeds < 2:
-        return "One craft seed: exploratory, no intervals. Repeat with --seed 0-3."
-    text = f"Mean ± half-width of the 95 % t interval over {seeds} craft seeds."
-    return text if seeds >= 4 else f"{text} Fewer than four: exploratory."
+    crafts = max((group.accuracy.interval.n for group in groups if group.shared["craft_seed"] is not None), default=0)
+    if crafts < 2:
+        return f"One craft seed: exploratory, no intervals. Repeat with --seed 0-{ENOUGH_CRAFTS - 1}."
+    text = f"Mean ± half-width of the 95 % t interval over {crafts} craft seeds."
+    if any(group.accuracy.trainings[1] > 1 for group in groups):
+        text += " n: crafts x trainings on each."
+    return text if crafts >= ENOUGH_CRAFTS else f"{text} Fewer than {ENOUGH_CRAFTS}: exploratory."
 
 
 def _verdict(gate: Gate) -> str:
