@@ -31,7 +31,7 @@ def record(poisoner: str, seed: int, accuracy: float, defense: str = "none", **r
         "numerics": {"dtype": "float32", "threads": 1, "deterministic": True},
         "environment": {"device": "cpu", "processor": "some", "versions": {"torch": "2.4.0"}},
         "status": "ok", "epochs": 8, "history": [], "budget": {}, "cost": {},
-        "metrics": {"test_accuracy": float(accuracy), "chance": 10.0},
+        "metrics": {"test_accuracy": float(accuracy), "chance": 10.0, "train_accuracy": 99.0},
     }  # fmt: skip
 
 
@@ -47,6 +47,15 @@ def rows_of(accuracies: Mapping[str, Iterable[float]], defense: str = "none", **
         record(poisoner, seed, accuracy, defense, **request)
         for poisoner, values in accuracies.items()
         for seed, accuracy in enumerate(values)
+    ]
+
+
+def judging(seeds: int = 4, **request: Any) -> list[Record]:
+    """Records by which a setting passes the gate, beside clean rows of some 90 %."""
+    return [
+        *rows_of({"sham": [89.0 + seed % 2 for seed in range(seeds)]}, **request),
+        *rows_of({"positive": [12.0 + seed % 2 for seed in range(seeds)]}, access="full", oracle=True, **request),
+        *rows_of({"rand-class:pattern=sign": [11.0 + seed % 2 for seed in range(seeds)]}, access="full", **request),
     ]
 
 

@@ -8,8 +8,17 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+#: The second positive, without which no gate is passed.
+SECOND = "rand-class:pattern=sign"
 #: Accuracy by poisoner, without defense and with jpeg.
-ACCURACY = {"clean": (90, 84), "sham": (88, 83), "positive": (12, 20), "uc": (40, 60), "lsp": (20, 75)}
+ACCURACY = {
+    "clean": (90, 84),
+    "sham": (88, 83),
+    "positive": (12, 20),
+    "uc": (40, 60),
+    "lsp": (20, 75),
+    SECOND: (11, 12),
+}
 #: A poisoner's name that would be a script where somebody forgot to escape it.
 HOSTILE = "<img src=x onerror=\"document.title='broken'\"></script>&'"
 
@@ -31,7 +40,7 @@ def record(poisoner: str, *, defense: str = "none", seed: int = 0, accuracy: flo
         "release": None if clean else f"{cell[::-1]}",
         "request": request,
         "components": {"poisoner": {"name": poisoner.partition(":")[0], "version": 1, "params": {"grid": 4}}},
-        "label_access": "full" if poisoner in ("lsp", "positive") else "none",
+        "label_access": "full" if poisoner in ("lsp", "positive", SECOND) else "none",
         "oracle": poisoner == "positive",
         "granularity": "sample",
         "data": {"train": "a" * 64, "test": "b" * 64, "classes": 10, "note": "pictures are 8x8"},
@@ -60,7 +69,7 @@ def failed(poisoner: str, **changes: Any) -> dict:
 
 
 def board(seeds: int = 4) -> list[dict]:
-    """Five poisoners under two defenses."""
+    """Six poisoners under two defenses."""
     return [
         record(name, defense=defense, seed=seed, accuracy=float(accuracy + seed))
         for name, accuracies in ACCURACY.items()

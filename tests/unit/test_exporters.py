@@ -83,8 +83,13 @@ def test_empty_leaderboard_renders_a_document():
 def test_rows_mark_unknown_missing_and_exploratory_values():
     first, second = sections(sample_entries())
     ranked, reference = first.lines
-    assert ranked.texts == ("1", "ranked", "none", "61.5 ± 2.2", "32.5 ± 5.0", "61.5 ± 2.2", "jpeg", "4")
-    assert (reference.texts[0], reference.texts[3], reference.texts[-1]) == ("", "not run: jpeg", "1*")
+    assert ranked.texts == (
+        "1-2", "ranked", "none", "61.5 ± 2.2", "0.6", "32.5 ± 5.0", "61.5 ± 2.2", "jpeg",
+        "4 x 3; SD 1.5 crafts, 0.8 trainings",
+    )  # fmt: skip
+    assert (reference.texts[0], reference.texts[3], reference.texts[-1]) == ("", "not run: jpeg", "1 x 1*")
+    assert first.note == "Gate: passed. Worst cases are too high by selection, by up to 0.6 points (bias)."
+    assert second.note.startswith("No ranks and no effects. Gate: not judged")
     assert "unbounded" in second.heading
     assert second.setting == "Mixture 0.5, 20 trusted images, label access full."
 
@@ -92,9 +97,10 @@ def test_rows_mark_unknown_missing_and_exploratory_values():
 @pytest.fixture
 def records() -> list[dict]:
     return [
-        *boards.rows_of({"clean": [90, 91], "uc": [40, 42], "lsp": [20, 21]}),
-        *boards.rows_of({"clean": [80, 81], "uc": [60, 61], "lsp": [70, 71]}, "jpeg"),
+        *boards.rows_of({"clean": [90, 91, 90, 91], "uc": [40, 42, 41, 42], "lsp": [20, 21, 20, 22]}),
+        *boards.rows_of({"clean": [80, 81, 80, 81], "uc": [60, 61, 60, 62], "lsp": [70, 71, 72, 71]}, "jpeg"),
         *boards.rows_of({"secret": [1, 2]}, oracle=True),
+        *boards.judging(),
     ]
 
 
@@ -104,7 +110,7 @@ def test_markdown_and_csv_equal_the_files_of_the_folder(tmp_path, records):
     assert Markdown(Params()).export(found, "t v1") == built["README.md"]
     assert Csv(Params()).export(found, "t v1") == built["leaderboard.csv"] == to_leaderboard_csv(found)
     ranks = {line["poisoner"]: line["rank"] for line in csv.DictReader(io.StringIO(built["leaderboard.csv"]))}
-    assert ranks == {"uc": "1", "lsp": "2", "secret": ""}
+    assert ranks.items() >= {"uc": "1", "lsp": "2", "secret": "", "sham": ""}.items()
 
 
 def test_export_raises_on_a_folder_without_records(tmp_path):

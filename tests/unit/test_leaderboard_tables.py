@@ -12,6 +12,7 @@ import pytest
 
 from ucbench.errors import DataError
 from ucbench.leaderboard.tables import build, differences, files
+from ucbench.matrix.suite import GateRules
 
 #: Accuracy by poisoner and defense; seeds differ by a point each.
 ACCURACY = {
@@ -21,8 +22,9 @@ ACCURACY = {
     "uc": {"none": 40, "jpeg": 60},
     "eminn": {"none": 20, "jpeg": 75},
     "lsp": {"none": 15, "jpeg": 30},
+    "rand-class:pattern=sign": {"none": 11, "jpeg": 85},
 }
-ACCESS = {"eminn": "full", "lsp": "full", "positive": "full"}
+ACCESS = {"eminn": "full", "lsp": "full", "positive": "full", "rand-class:pattern=sign": "full"}
 TITLE = "trial v1"
 
 
@@ -50,7 +52,8 @@ def test_poisoners_are_ranked_by_worst_case_within_label_access():
     found = {(line["label_access"], line["poisoner"]): line for line in table(records())}
     assert {name: line["rank"] for name, line in found.items()} == {
         ("none", "uc"): "1", ("none", "sham"): "",
-        ("full", "lsp"): "1", ("full", "eminn"): "2", ("full", "positive"): "",
+        ("full", "lsp"): "1", ("full", "eminn"): "2", ("full", "rand-class:pattern=sign"): "3",
+        ("full", "positive"): "",
     }  # fmt: skip
     uc = found["none", "uc"]
     assert (uc["worst"], uc["worst_defense"], uc["no_defense"], uc["seeds"], uc["exploratory"]) == (
@@ -58,6 +61,60 @@ def test_poisoners_are_ranked_by_worst_case_within_label_access():
     )  # fmt: skip
     # The exploiter's best on clean images is without defense: 90 to 93.
     assert float(uc["effect"]) == pytest.approx(sum(30 / (80 + s) for s in range(4)) / 4, abs=1e-4)
+
+
+def test_worst_case_is_stated_with_its_selection_bias():
+    """Both defenses help on two crafts and fail on two: what two neighbours choose fails on the other two."""
+    found = [*boards.rows_of({"uc": [40, 40, 20, 20]}), *boards.rows_of({"uc": [10, 10, 50, 52]}, "jpeg")]
+    (uc,) = table(found)
+    # Crafts 0 and 1 choose none, 20 on the rest; 1 and 2 none, 30; 2 and 3 jpeg, 10; 3 and 0 jpeg, 30.
+    expected = 30.5 - (20 + 30 + 10 + 30) / 4
+    assert (uc["worst"], uc["worst_defense"]) == ("30.50", "jpeg")
+    assert float(uc["worst_bias"]) == pytest.approx(expected, abs=0.01)
+    assert f"up to {expected:.1f} points (bias)" in files(found, ("none", "jpeg"), TITLE)["README.md"]
+
+
+def test_block_without_passed_gate_has_no_rank_and_no_effect_and_says_why():
+    weak = [one for one in records() if not one["request"]["poisoner"].startswith("rand-class")]
+    lines = table(weak)
+    assert {(line["gate"], line["rank"], line["effect"], line["effect_half"]) for line in lines} == {
+        ("not judged", "", "", "")
+    }
+    assert all(line["worst"] for line in lines)
+    readme = files(weak, ("none", "jpeg"), TITLE)["README.md"]
+    assert readme.count("No ranks and no effects. Gate (`positive`): open.") == 2
+    assert "rand-class:pattern=sign not run (open)" in readme
+    alone = [one for one in records() if one["request"]["poisoner"] in ("clean", "uc")]
+    assert "because `positive` was not run" in files(alone, ("none",), TITLE)["README.md"]
+
+
+def test_block_without_passed_gate_is_ordered_by_name():
+    full = [line["poisoner"] for line in table(records()[:-8]) if line["label_access"] == "full"]
+    assert full[:2] == ["eminn", "lsp"]
+    full = [line["poisoner"] for line in table(records()) if line["label_access"] == "full"]
+    assert full[:2] == ["lsp", "eminn"]
+
+
+def test_trainings_are_nested_and_paired_with_clean_rows_of_their_train_seeds():
+    """Three trainings of each release, with train seeds of its own: the effect pairs crafts, not equal numbers."""
+    nested = [
+        record(poisoner, "none", train, craft_seed=None if poisoner == "clean" else train // 3)
+        for poisoner in ("clean", "sham", "positive", "uc", "rand-class:pattern=sign")
+        for train in range(12)
+    ]
+    uc = next(line for line in table(nested, ["none"]) if line["poisoner"] == "uc")
+    # Accuracies are 40 and 90 plus the train seed, so each craft removes 50 of its own gap.
+    gaps = [80 + 3 * craft + 1 for craft in range(4)]
+    assert (uc["seeds"], uc["trainings"], uc["no_defense"]) == ("4", "3", "45.50")
+    assert float(uc["effect"]) == pytest.approx(sum(50 / gap for gap in gaps) / 4, abs=1e-4)
+    # Trainings 0, 1, 2 have SD 1; craft means 1, 4, 7, 10 have variance 15, of which 1/3 is the trainings'.
+    assert (uc["training_sd"], uc["craft_sd"]) == ("1.00", f"{(15 - 1 / 3) ** 0.5:.2f}")
+    assert "4 x 3; SD 3.8 crafts, 1.0 trainings" in files(nested, ["none"], TITLE)["README.md"]
+
+
+def test_undefended_rows_count_even_if_the_suite_does_not_list_them():
+    lines = {line["poisoner"]: line for line in table(records(), ["jpeg"])}
+    assert lines["sham"]["worst_defense"] == "none"
 
 
 def test_missing_ranked_defense_leaves_no_worst_case_and_no_rank():
@@ -76,7 +133,8 @@ def test_failed_cells_count_as_missing():
 
 
 def test_tables_separate_budgets_and_labelings():
-    other = [record("uc", d, s, epsilon=16.0) for d in ("none", "jpeg") for s in range(4)]
+    names = ("uc", "sham", "positive", "rand-class:pattern=sign")
+    other = [record(name, d, s, epsilon=16.0) for name in names for d in ("none", "jpeg") for s in range(4)]
     for one in other:
         one["cell"] = "x" + one["cell"][1:]
     lines = [line for line in table(records() + other) if line["poisoner"] == "uc"]
@@ -85,7 +143,7 @@ def test_tables_separate_budgets_and_labelings():
 
 def test_tables_mark_fewer_than_four_seeds():
     assert {line["exploratory"] for line in table(records(3))} == {"yes"}
-    assert "| 3* |" in files(records(3), ["none", "jpeg"], TITLE)["README.md"]
+    assert "| 3 x 1* |" in files(records(3), ["none", "jpeg"], TITLE)["README.md"]
 
 
 def test_table_files_are_independent_of_record_order(tmp_path: Path):
@@ -105,3 +163,55 @@ def test_table_files_are_independent_of_record_order(tmp_path: Path):
 def test_tables_raise_on_a_folder_without_records(tmp_path):
     with pytest.raises(DataError, match="There are no records in"):
         build(tmp_path, ["none"], TITLE)
+
+
+@pytest.fixture
+def cited(tmp_path) -> Path:
+    """Where poisoners are measured that another leaderboard, ``judge/v2``, has judged the regime of."""
+    judged = [one for one in records() if one["request"]["defense"] == "none"]
+    boards.folder(tmp_path / "judge" / "v1", boards.rows_of({"clean": [90.0] * 4, "uc": [40.0] * 4}))
+    boards.folder(tmp_path / "judge" / "v2", judged)
+    return tmp_path / "mine" / "v1"
+
+
+def measured_here(**request) -> list[dict]:
+    return [record(poisoner, "none", seed, **request) for poisoner in ("clean", "uc") for seed in range(4)]
+
+
+@pytest.mark.parametrize("of", ["judge", "judge/v2"])
+def test_gate_of_another_board_holds_for_the_same_regime(cited, of):
+    uc = cited_line(cited, measured_here(), of)
+    assert (uc["gate"], uc["rank"]) == ("passed", "1")
+    assert float(uc["effect"]) == pytest.approx(0.61, abs=0.01)
+    assert "Gate of judge/v2 (`positive`): passed." in files(
+        measured_here(), ["none"], TITLE, cited, GateRules(of=of)
+    )["README.md"]  # fmt: skip
+
+
+def cited_line(folder: Path, found: list[dict], of: str) -> dict:
+    text = files(found, ["none"], TITLE, folder, GateRules(of=of))["leaderboard.csv"]
+    (uc,) = csv.DictReader(text.splitlines())
+    return uc
+
+
+def test_gate_of_another_board_does_not_hold_elsewhere(cited):
+    """Not at another radius, on other images, with other numerics, of the version without it, or of no such board."""
+    other_images = [{**one, "data": {"train": "c" * 64, "test": "b" * 64}} for one in measured_here()]
+    other_numerics = [{**one, "numerics": {**one["numerics"], "dtype": "bfloat16"}} for one in measured_here()]
+    for found, of in (
+        (measured_here(epsilon=16.0)[4:], "judge"),
+        (other_images, "judge"),
+        (other_numerics, "judge"),
+        (measured_here(), "judge/v1"),
+        (measured_here(), "nobody"),
+    ):
+        uc = cited_line(cited, found, of)
+        assert (uc["gate"], uc["rank"], uc["effect"]) == ("not judged", "", ""), of
+
+
+def test_gate_of_the_board_itself_goes_before_a_cited_one(cited):
+    weak = [record("positive", "none", seed) for seed in range(4)]
+    for one in weak:
+        one["metrics"]["test_accuracy"] = 60.0
+    text = files([*measured_here(), *weak], ["none"], TITLE, cited, GateRules(of="judge"))["leaderboard.csv"]
+    assert {line["gate"] for line in csv.DictReader(text.splitlines())} == {"failed"}

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ucbench.results.columns import AVERAGED, BOARD, COLUMNS, PART_ACCURACY, PART_GAIN, REQUESTED, column
-from ucbench.results.gate import gates
+from ucbench.results.columns import AVERAGED, BOARD, COLUMNS, PART_ACCURACY, PART_GAIN, REQUESTED, SETTING, column
+from ucbench.results.gate import NOT_JUDGED, PIXEL_POSITIVE, gates, judgement_of
 from ucbench.results.records import read_records, write_record
 from ucbench.results.statistics import gap_removed
 from ucbench.results.summary import summarise
@@ -269,14 +269,18 @@ def test_summary_counts_trainings_on_one_release_once():
     assert (clean.means["test_accuracy"].n, clean.means["test_accuracy"].mean) == (2, 90.5)
 
 
-def regime(positive: float = 15.0, sham: float = 88.0, train: float = 99.0, spread: float = 0.5, seeds=(0, 1)) -> list:
+def regime(
+    positive: float = 15.0, sham: float = 88.0, train: float = 99.0, spread: float = 0.5, clean: float = 97.0,
+    pixels: float = 12.0, seeds=(0, 1), learned: float = 90.0,
+) -> list:  # fmt: skip
     def each(name: str, accuracy: float, seed: int, **metrics: float) -> dict:
         return record(name, accuracy + (spread if seed else -spread), train_seed=seed, craft_seed=seed, metrics=metrics)
 
     return [
-        *(record("clean", 90.0, train_seed=seed) for seed in seeds),
+        *(record("clean", learned, train_seed=seed, metrics={"train_accuracy": clean}) for seed in seeds),
         *(each("sham", sham, seed) for seed in seeds),
         *(each("positive", positive, seed, train_accuracy=train) for seed in seeds),
+        *(each(PIXEL_POSITIVE, pixels, seed) for seed in seeds),
     ]
 
 
@@ -292,13 +296,50 @@ def regime(positive: float = 15.0, sham: float = 88.0, train: float = 99.0, spre
         ({"sham": 99.0}, ["|clean - sham|"]),
         ({"sham": 82.5}, []),
         ({"spread": 1.0}, ["half-width of the interval"]),
-        ({"seeds": (0,)}, ["half-width of the interval"]),
+        ({"clean": 94.9}, ["clean train accuracy"]),
+        ({"clean": 95.0}, []),
+        ({"pixels": 35.0}, [PIXEL_POSITIVE]),
+        ({"pixels": 33.0}, []),
     ],
 )
 def test_gate_names_the_unmet_conditions(changes, failing):
     (gate,) = gates(rows(regime(**changes)))
-    assert [name for name, (ok, _) in gate.checks.items() if not ok] == failing
+    assert [name for name, check in gate.checks.items() if not check.met] == failing
     assert gate.passed == (not failing)
+    assert gate.state == ("failed" if failing else "passed")
+
+
+def test_gate_compares_clean_train_accuracy_with_that_at_convergence():
+    (gate,) = gates(rows(regime(clean=90.0)), converged=94.0)
+    assert gate.passed
+
+
+def test_gate_needs_clean_accuracy_above_chance_by_its_interval():
+    spread = [record("clean", 40.0 + 60 * seed, train_seed=seed, metrics={"train_accuracy": 99.0}) for seed in (0, 1)]
+    (gate,) = gates(rows([*spread, *regime()[2:]]))
+    assert not gate.checks["clean accuracy above chance"].met
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        record("rand-class", 12.0),
+        record("rand-class:grid=2,pattern=blocks", 12.0),
+        record(PIXEL_POSITIVE, 12.0, epsilon=16.0),
+        record(PIXEL_POSITIVE, 12.0, defense="jpeg"),
+        record(PIXEL_POSITIVE, 12.0, victim="other"),
+    ],
+    ids=["blocks by default", "blocks", "epsilon", "defense", "victim"],
+)
+def test_gate_is_not_judged_without_a_second_positive_of_the_same_regime(other):
+    (gate,) = gates(rows([*regime()[:-2], other]))
+    assert (gate.state, gate.passed) == ("not judged", False)
+    assert gate.checks[PIXEL_POSITIVE].text == "not run"
+
+
+def test_failed_condition_counts_more_than_one_that_was_not_run():
+    (gate,) = gates(rows(regime(positive=60.0)[:-2]))
+    assert gate.state == "failed"
 
 
 def test_gate_uses_the_references_of_its_rows():
@@ -311,18 +352,29 @@ def test_gate_uses_the_references_of_its_rows():
     assert gate.passed
 
 
-def test_gate_is_missing_without_positive_and_fails_without_references():
+def test_gate_is_missing_without_positive_and_not_passed_without_references():
     assert gates(rows(regime()[:4])) == []
     assert gates(rows([record("positive", None)])) == []
+    assert gates(rows([record("positive", 10.0, defense="jpeg")])) == []
     (gate,) = gates(rows(regime()[4:]))
-    assert not gate.passed
+    assert gate.state == "not judged"
 
 
 def test_gate_is_open_with_one_seed():
     one = [row for row in regime() if row["request"]["train_seed"] == 0]
     (gate,) = gates(rows(one))
-    assert not gate.passed
-    assert "open" in gate.verdict
+    assert gate.state == "not judged"
+    assert "needs two crafts (open)" in gate.text
+
+
+def test_judgement_of_a_setting_is_by_a_gate_that_was_passed():
+    """A weaker oracle beside it proves nothing against the regime."""
+    weak = [record("positive:grid=9", 60.0, train_seed=seed, craft_seed=seed) for seed in (0, 1)]
+    found = gates(rows([*weak, *regime()]))
+    setting = tuple(found[0].shared[name] for name in SETTING)
+    assert {gate.state for gate in found} == {"passed", "failed"}
+    assert judgement_of(found, setting).state == "passed"
+    assert judgement_of(found, (*setting[:-1], 200)) == NOT_JUDGED
 
 
 def test_mixture_row_is_compared_with_its_clean_part():

@@ -188,7 +188,7 @@ def test_site_shows_unranked_a_poisoner_missing_a_ranked_defense(tmp_path):
 
 
 def test_site_shows_failed_cells_with_their_error(site):
-    assert "1 of 43 cells failed" in " ".join((site / "index.html").read_text().split())
+    assert "1 of 51 cells failed" in " ".join((site / "index.html").read_text().split())
     broken = [path for path in (site / "cells").iterdir() if "It failed: ValueError" in path.read_text()]
     assert len(broken) == 1
     assert "the &lt;optimiser&gt; gave up" in broken[0].read_text()

@@ -114,6 +114,11 @@ def test_suite_axes_are_replaced_by_given_ones(tmp_path):
         (('poisoner = ["stripes", "badge"]', ""), "every table needs a poisoner, or common does"),
         (('seed = "0-1"', 'seed = "0-1'), "is not valid TOML"),
         (("defenses = ", "defences = "), "line 26, ranking.defences: unknown key. Did you mean 'defenses'?"),
+        (
+            ("[ranking]", "[gate]\nconvergence = 99\n[ranking]"),
+            "gate.convergence: unknown key. Did you mean 'converged'?",
+        ),
+        (("[ranking]", '[gate]\nof = "Some Board"\n[ranking]'), "gate.of: String should match pattern"),
     ],
 )
 def test_suite_error_names_file_line_and_key(tmp_path, change, text):

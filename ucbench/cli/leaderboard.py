@@ -101,7 +101,7 @@ def build_command(
             (out / "sheets").mkdir(exist_ok=True)
             shutil.copyfile(path, out / "sheets" / path.name)
     shutil.copyfile(loaded.path, out / SUITE_FILE)
-    for path in build(out, loaded.file.ranking.defenses, loaded.title):
+    for path in build(out, loaded.file.ranking.defenses, loaded.title, loaded.file.gate):
         typer.echo(str(path))
 
 
@@ -127,7 +127,7 @@ def export_command(
     named = suite_of(folder, suite)
     if named is None:
         raise UsageError(f"{folder} does not say which suite it is of. Name it with --suite.")
-    text = component.build().export(entries_in(folder, named.file.ranking.defenses), named.title)
+    text = component.build().export(entries_in(folder, named.file.ranking.defenses, named.file.gate), named.title)
     if out is None:
         typer.echo(text, nl=False)
     else:
@@ -199,7 +199,8 @@ def site_command(
     if board_suite is None:
         count = build_site(folder, target)
     else:
-        count = build_site(folder, target, title=board_suite.title, ranked=board_suite.file.ranking.defenses)
+        file = board_suite.file
+        count = build_site(folder, target, title=board_suite.title, ranked=file.ranking.defenses, rules=file.gate)
     typer.echo(f"{target / 'index.html'} and {count - 1} more files")
 
 

@@ -93,7 +93,7 @@ def _audit(suite: Suite, folder: Path, *, complete: bool) -> Audit:
     if len(result.records) < len(list((folder / "records").glob("*"))):
         notes.append("Tables were not compared, because some records are not well-formed.")
     else:
-        different = differences(folder, suite.file.ranking.defenses, suite.title)
+        different = differences(folder, suite.file.ranking.defenses, suite.title, suite.file.gate)
         findings += [Finding("error", f"{folder / name} does not follow from the records.") for name in different]
         if not different:
             notes.append("All tables follow from the records.")

@@ -125,6 +125,8 @@ def _print_orders(orders: tuple[Order, ...], *, without_worst: bool) -> None:
     if not orders:
         typer.echo("\nNo block has two ranked poisoners on both sides: there is no order to compare.")
         return
+    from ucbench.results.statistics import ENOUGH_CRAFTS
+
     typer.echo("\nKendall's tau-b of the orders of poisoners; 95 % bootstrap interval over craft seeds.")
     print_table(
         ["block", "published in", "by", "poisoners", "tau-b", "95 %", "p", "fewest seeds"],
@@ -137,7 +139,7 @@ def _print_orders(orders: tuple[Order, ...], *, without_worst: bool) -> None:
                 _number(order.agreement.tau, 2) or "all tied",
                 _range(order.agreement.low, order.agreement.high),
                 ("" if order.agreement.exact else "about ") + _number(order.agreement.p, 3),
-                f"{order.agreement.seeds}{'' if order.agreement.seeds > 3 or order.source else '*'}",
+                f"{order.agreement.seeds}{'' if order.agreement.seeds >= ENOUGH_CRAFTS or order.source else '*'}",
             ]
             for order in orders
         ],
@@ -151,7 +153,9 @@ def _print_orders(orders: tuple[Order, ...], *, without_worst: bool) -> None:
         one, other = map(", ".join, order.defenses)
         if one != other:
             typer.echo(f"  Worst cases are over {one} in ONE, {other} in OTHER.")
-    typer.echo("\n* some accuracy has fewer than four seeds: exploratory. Single figures are used as they are.")
+    typer.echo(
+        f"\n* some accuracy has fewer than {ENOUGH_CRAFTS} seeds: exploratory. Single figures are used as they are."
+    )
     if without_worst:
         typer.echo("No order by worst case: name the suite with --suite, for its defenses.")
 

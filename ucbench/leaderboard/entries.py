@@ -10,14 +10,21 @@ from typing import Any
 
 import pandas as pd
 
-from ucbench.leaderboard.ranking import WorstCase, accuracies_of, effect, ranks, unranked, worst_case
+from ucbench.leaderboard.ranking import (
+    WorstCase,
+    accuracies_of,
+    clean_beside,
+    effect,
+    unranked,
+    with_none,
+    worst_case,
+)
+from ucbench.leaderboard.separation import places, separated
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
-from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER
-from ucbench.results.statistics import Interval, t_interval
+from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING
+from ucbench.results.gate import Gate, Judgement, judgement_of
+from ucbench.results.statistics import Interval, Nested, nested
 from ucbench.results.table import grouped, measured
-
-#: Fewer craft seeds than these are exploratory.
-ENOUGH_SEEDS = 4
 
 
 @dataclass(frozen=True)
@@ -27,28 +34,33 @@ class Entry:
     Attributes:
         block: the values of :data:`ucbench.results.columns.BLOCK`.
         name: the values of :data:`ucbench.results.columns.ENTRY`.
-        rank: None for references, oracles, and where a ranked defense is missing.
-        seeds: number of craft seeds; where a ranked defense is missing, that of the undefended rows.
+        rank: the places that separations leave open, such as ``1-3``; empty for references, oracles, where a ranked
+            defense is missing and where the gate was not passed.
+        seeds: number of crafts; where a ranked defense is missing, that of the undefended rows.
         undefended: accuracy without defense.
         mean: mean accuracy over the available ranked defenses.
         worst: the highest accuracy an exploiter reaches; None where a ranked defense is missing.
-        defense: the defense of that accuracy; two where the halves of the seeds selected different ones.
-        effect: removed fraction of the gap between clean accuracy and chance.
+        bias: estimated selection bias of ``worst`` in points; NaN with one craft or without worst case.
+        defense: the defense of that accuracy.
+        effect: removed fraction of the gap between clean accuracy and chance; None where the gate was not passed.
         clean: the highest accuracy an exploiter reaches on clean images.
         missing: ranked defenses without complete rows.
+        gate: the judgement of the block's regime.
     """
 
     block: tuple[Any, ...]
     name: tuple[Any, ...]
-    rank: int | None
+    rank: str
     seeds: int
-    undefended: Interval
+    undefended: Nested
     mean: float | None
     worst: Interval | None
+    bias: float
     defense: str
     effect: Interval | None
     clean: float | None
     missing: tuple[str, ...]
+    gate: Judgement
 
     @property
     def named(self) -> dict[str, Any]:
@@ -56,74 +68,77 @@ class Entry:
         return dict(zip(ENTRY, self.name, strict=True))
 
 
-def entries(table: pd.DataFrame, defenses: Sequence[str]) -> list[Entry]:
-    """The entries, block by block, the best protected first.
+def entries(table: pd.DataFrame, defenses: Sequence[str], gates: Sequence[Gate]) -> list[Entry]:
+    """The entries, block by block: the best protected first, or by name where the gate was not passed.
 
     Args:
         table: rows of :func:`ucbench.results.table.rows`.
-        defenses: the suite's ranked defenses, as its rows write them.
+        defenses: the suite's ranked defenses, as its rows write them; ``none`` is always among them.
+        gates: of all settings, as of :func:`ucbench.results.gate.gates`.
     """
     without_rank = unranked(table)
     done = measured(table)
+    defenses = with_none(defenses, done["defense"])
     is_clean = done["poisoner"] == CLEAN
     clean = {key: worst_case(accuracies_of(cells), defenses) for key, cells in grouped(done[is_clean], EXPLOITER)}
     result = []
     for block, members in grouped(done[~is_clean], BLOCK):
         shared = dict(zip(BLOCK, block, strict=True))
         reference = clean.get(tuple(shared[name] for name in EXPLOITER))
-        poisoners = dict(grouped(members, ENTRY))
-        accuracies = {name: accuracies_of(cells) for name, cells in poisoners.items()}
-        cases = {name: worst_case(accuracies[name], defenses) for name in poisoners}
-        ranked = {
-            str(name): case
-            for name, case in cases.items()
-            if case is not None and poisoners[name]["base"].iloc[0] not in without_rank
+        gate = judgement_of(gates, tuple(shared[name] for name in SETTING))
+        poisoners = {
+            name: (cells, worst_case(accuracies_of(cells), defenses)) for name, cells in grouped(members, ENTRY)
         }
-        places = ranks(ranked)
+        competing = {
+            str(name): case.by_seed
+            for name, (cells, case) in poisoners.items()
+            if case is not None and cells["base"].iloc[0] not in without_rank
+        }
+        ranks = places(competing, separated(competing)) if gate.state == "passed" else {}
         block_entries = [
-            _entry(
-                block,
-                name,
-                places.get(str(name)),
-                accuracies[name],
-                cases[name],
-                reference,
-                defenses,
-                cells["chance"].fillna(0.0).iloc[0],
-            )
-            for name, cells in poisoners.items()
+            _entry(block, name, ranks.get(str(name), ""), cells, case, reference, defenses, gate)
+            for name, (cells, case) in poisoners.items()
         ]
-        result += sorted(block_entries, key=_order)
+        result += sorted(block_entries, key=lambda entry: _order(entry, str(entry.name) in competing))
     return result
 
 
 def _entry(
     block: tuple[Any, ...],
     name: tuple[Any, ...],
-    rank: int | None,
-    accuracies: pd.DataFrame,
+    rank: str,
+    cells: pd.DataFrame,
     case: WorstCase | None,
     clean: WorstCase | None,
     defenses: Sequence[str],
-    chance: float,
+    gate: Judgement,
 ) -> Entry:
-    undefended = t_interval(accuracies.get(NO_DEFENSE, ()))
+    plain = cells[cells["defense"] == NO_DEFENSE]
+    undefended = nested(plain["test_accuracy"], plain["unit"])
+    accuracies = accuracies_of(cells)
     present = [value for defense in defenses if defense in accuracies for value in accuracies[defense].dropna()]
+    removed = None
+    if gate.state == "passed" and case and clean:
+        beside = clean_beside(cells[cells["defense"] == case.defense], clean)
+        removed = effect(beside, case, cells["chance"].fillna(0.0).iloc[0])
     return Entry(
         block,
         name,
         rank,
-        len(case.by_seed) if case else undefended.n,
+        len(case.by_seed) if case else undefended.interval.n,
         undefended,
         statistics.fmean(present) if present else None,
         case.accuracy if case else None,
-        " or ".join(case.defenses) if case else "",
-        effect(clean, case, chance) if case and clean else None,
+        case.bias if case else math.nan,
+        case.defense if case else "",
+        removed,
         clean.accuracy.mean if clean else None,
         () if case else tuple(defense for defense in defenses if defense not in accuracies),
+        gate,
     )
 
 
-def _order(entry: Entry) -> tuple[Any, ...]:
-    worst = entry.worst.mean if entry.worst else math.inf
-    return (entry.rank is None, entry.rank or 0, worst, str(entry.name))
+def _order(entry: Entry, competes: bool) -> tuple[Any, ...]:
+    """Without a passed gate, the order must not look like a ranking."""
+    worst = entry.worst.mean if entry.worst and entry.gate.state == "passed" else math.inf
+    return (not competes, worst, str(entry.name))

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ucbench.data.budget import Budget
-from ucbench.leaderboard.entries import ENOUGH_SEEDS, Entry
+from ucbench.leaderboard.entries import Entry
 from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.results.columns import BLOCK
+from ucbench.results.statistics import ENOUGH_CRAFTS
 
 #: Columns of every section, in the order of :class:`Line`'s texts.
-HEADERS = ("rank", "poisoner", "label knowledge", "worst case %", "effect %", "no defense %", "best defense", "seeds")
+HEADERS = (
+    "rank", "poisoner", "label knowledge", "worst case %", "bias", "effect %", "no defense %", "best defense", "n",
+)  # fmt: skip
 #: Explanations of columns, by heading without the unit.
 MEANINGS = {
     "Label knowledge": "the craft labels of the poisoner",
-    "Worst case": (
-        "the highest accuracy an exploiter reaches over the ranked defenses, each chosen on half of the craft seeds and"
-        " scored on the other; where seeds differ more than defenses, it can be lower than the accuracy without defense"
+    "Rank": "the places that paired t tests over crafts leave open, with Holm's correction over all pairs of a table",
+    "Worst case": "the highest mean accuracy an exploiter reaches over the ranked defenses, none among them",
+    "Bias": (
+        "points by which choosing the highest mean is estimated to raise it: that mean minus the accuracy of a defense"
+        " chosen on half of the crafts and scored on the other"
     ),
     "Effect": "the share of the gap between clean accuracy under the best defense and chance that is gone",
 }
 #: All explanations, in sentences.
 LEGEND = (
-    f"{' '.join(f'{heading}: {meaning}.' for heading, meaning in MEANINGS.items())} Mean ± half-width of the 95 %"
-    " interval over craft seeds; * marks fewer than four seeds, which are exploratory. References, oracles and"
-    " poisoners without all ranked defenses have no rank."
+    f"{' '.join(f'{heading}: {meaning}.' for heading, meaning in MEANINGS.items())} Mean ± half-width of the 95 % t"
+    " interval over crafts. n: crafts x trainings on each; * marks fewer than"
+    f" {ENOUGH_CRAFTS} crafts, which are exploratory. SD: standard deviations of the accuracy without defense, over"
+    " crafts and over trainings on one release. References, oracles and poisoners without all ranked defenses have no"
+    " rank. Without a passed gate there are no ranks and no effects, and the order is by name."
 )
 #: Most missing defenses that a table names; leaderboard.csv names all.
 _FEW = 2
@@ -56,25 +64,35 @@ class Section:
         block: the common values, by the names of :data:`BLOCK`.
         heading: data set, budget, victim and labeling.
         setting: mixture, trusted images and label access.
+        note: the judgement of the gate, and the largest selection bias.
     """
 
     block: Mapping[str, Any]
     heading: str
     setting: str
+    note: str
     lines: tuple[Line, ...]
 
 
 def sections(entries: Sequence[Entry]) -> list[Section]:
     """The entries by block, in order of appearance."""
-    blocks: dict[tuple[Any, ...], list[Line]] = {}
+    blocks: dict[tuple[Any, ...], list[Entry]] = {}
     for entry in entries:
-        blocks.setdefault(entry.block, []).append(_line(entry))
-    return [_section(dict(zip(BLOCK, block, strict=True)), lines) for block, lines in blocks.items()]
+        blocks.setdefault(entry.block, []).append(entry)
+    return [_section(dict(zip(BLOCK, block, strict=True)), members) for block, members in blocks.items()]
 
 
-def _section(block: Mapping[str, Any], lines: Sequence[Line]) -> Section:
+def _section(block: Mapping[str, Any], entries: Sequence[Entry]) -> Section:
     setting = f"Mixture {block['mixture']:g}, {block['trusted']} trusted images, label access {block['label_access']}."
-    return Section(block, block_heading(block), setting, tuple(lines))
+    return Section(block, block_heading(block), setting, _note(entries), tuple(map(_line, entries)))
+
+
+def _note(entries: Sequence[Entry]) -> str:
+    gate = entries[0].gate
+    without = "" if gate.state == "passed" else "No ranks and no effects. "
+    bias = max((entry.bias for entry in entries if entry.bias > 0), default=0.0)
+    biased = f" Worst cases are too high by selection, by up to {bias:.1f} points (bias)." if bias else ""
+    return f"{without}{gate.text}{biased}"
 
 
 def block_heading(values: Mapping[str, Any]) -> str:
@@ -95,18 +113,27 @@ def not_run(entry: Entry) -> str:
     return f"not run: {missing}" if missing else ""
 
 
+def counts_text(entry: Entry) -> str:
+    """Crafts and trainings, with their standard deviations where they are known: ``4 x 3; SD 2.1 crafts, ...``."""
+    mark = "*" if entry.seeds < ENOUGH_CRAFTS else ""
+    spread = entry.undefended
+    counts = f"{entry.seeds} x {spread.trainings_text}" if spread.trainings_text else str(entry.seeds)
+    return "; ".join(filter(None, (counts + mark, spread.deviations)))
+
+
 def _line(entry: Entry) -> Line:
     name = entry.named
     return Line(
         (
-            "" if entry.rank is None else str(entry.rank),
+            entry.rank,
             poisoner_text(name) + ("" if name["surrogate"] == "none" else f" ({name['surrogate']})"),
             str(name["craft_labels"]),
             not_run(entry) or (entry.worst.text() if entry.worst else ""),
+            "" if math.isnan(entry.bias) else f"{entry.bias:.1f}",
             entry.effect.text(1, 100) if entry.effect else "",
-            entry.undefended.text(),
+            entry.undefended.interval.text(),
             entry.defense,
-            f"{entry.seeds}{'*' if entry.seeds < ENOUGH_SEEDS else ''}",
+            counts_text(entry),
         ),
         str(name["poisoner"]),
     )

@@ -1,20 +1,22 @@
-"""Ranks poisoners by the highest accuracy that an exploiter reaches, with the craft seed as the unit.
+"""The highest accuracy that an exploiter reaches, and what a poisoner removes of it, with the craft as the unit.
 
-For a poisoner p, W(p) is the highest mean accuracy that an exploiter reaches over the ranked defenses. The maximum of
-noisy means is biased upwards, so the defense is selected on one half of the seeds and scored on the other, both ways.
-The effect is (W(clean) - W(p)) / (W(clean) - chance), where W(clean) is the accuracy of the same exploiter on clean
-images.
+For a poisoner p, W(p) is the highest mean accuracy that an exploiter reaches over the ranked defenses, of which doing
+nothing is one: W(p) is never below the accuracy without defense. The maximum of noisy means is biased upwards; the bias
+is estimated and stated beside it. The effect is (W(clean) - W(p)) / (W(clean) - chance), where W(clean) is the accuracy
+of the same exploiter on clean images.
 """
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
-from ucbench.plugins.builtin import CLEAN, POSITIVE, SHAM, SHUFFLED
+from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
 from ucbench.results.statistics import Interval, gap_removed, t_interval
 
 
@@ -32,17 +34,29 @@ def unranked(table: pd.DataFrame) -> frozenset[str]:
     return frozenset({CLEAN, SHAM, POSITIVE, SHUFFLED, *table.loc[table["oracle"], "base"]})
 
 
+def with_none(defenses: Sequence[str], run: pd.Series) -> tuple[str, ...]:
+    """The ranked ``defenses``, and the undefended exploiter before them if a list without it leaves out what was run.
+
+    Args:
+        run: the defenses of the rows at hand.
+    """
+    added = NO_DEFENSE not in defenses and bool((run == NO_DEFENSE).any())
+    return (NO_DEFENSE, *defenses) if added else tuple(defenses)
+
+
 @dataclass(frozen=True)
 class WorstCase:
-    """The highest accuracy that exploiters reach.
+    """The highest mean accuracy that exploiters reach, in percent.
 
     Attributes:
-        by_seed: accuracy of each seed under the defense that the *other* half of the seeds selected.
-        defenses: the selected defenses.
+        by_seed: accuracy of each craft (of each training on clean images) under the best defense.
+        defense: the best defense.
+        bias: estimated points by which selection raises the mean; NaN with one craft.
     """
 
     by_seed: Mapping[int, float]
-    defenses: tuple[str, ...]
+    defense: str
+    bias: float = math.nan
 
     @property
     def accuracy(self) -> Interval:
@@ -50,9 +64,7 @@ class WorstCase:
 
 
 def worst_case(accuracies: pd.DataFrame, defenses: Sequence[str]) -> WorstCase | None:
-    """W over ``defenses``; None where one of them lacks a seed that another has.
-
-    With a single seed, selection and score use the same seed, so the accuracy is biased upwards.
+    """W over ``defenses``, the first of equals; None where one of them lacks a craft that another has.
 
     Args:
         accuracies: as of :func:`accuracies_of`.
@@ -62,41 +74,51 @@ def worst_case(accuracies: pd.DataFrame, defenses: Sequence[str]) -> WorstCase |
     ranked = accuracies[list(defenses)].dropna(how="all").sort_index()
     if ranked.empty or ranked.isna().any(axis=None):
         return None
-    halves = (ranked[::2], ranked[1::2]) if len(ranked) > 1 else (ranked, ranked)
     # fmean is exact: equal values tie whatever their order.
-    best = [half.apply(statistics.fmean).idxmax() for half in halves]
-    scored = pd.concat([half[defense] for half, defense in zip(halves, reversed(best), strict=True)][: len(ranked)])
-    return WorstCase(scored.sort_index().to_dict(), tuple(dict.fromkeys(best)))
+    means = ranked.apply(statistics.fmean)
+    return WorstCase(ranked[means.idxmax()].to_dict(), str(means.idxmax()), selection_bias(ranked.to_numpy()))
 
 
-def effect(clean: WorstCase, poisoned: WorstCase, chance: float) -> Interval:
-    """Share of the gap between clean accuracy and ``chance`` (percent) that the poisoner removes, over common seeds.
+def selection_bias(accuracies: np.ndarray) -> float:
+    """Estimated bias of the highest of several means: that mean minus the score of another selection, at least 0.
 
-    Leaves out seeds whose clean accuracy is not above chance.
+    A half of the crafts selects a defense and the other half scores it; the score is the mean over the n halves of
+    consecutive crafts, around the end. A half selects less well than all, so the estimate is rather too high.
+
+    Args:
+        accuracies: ``[crafts, defenses]``; NaN results from a single craft.
     """
-    shared = sorted(poisoned.by_seed.keys() & clean.by_seed.keys())
-    before, after = ([case.by_seed[seed] for seed in shared] for case in (clean, poisoned))
+    crafts, defenses = accuracies.shape
+    if crafts < 2:
+        return math.nan
+    if defenses == 1:
+        return 0.0
+    scores = []
+    for first in range(crafts):
+        turned = np.roll(accuracies, -first, 0)
+        selecting, scoring = np.split(turned, [(crafts + 1) // 2])
+        scores.append(scoring[:, selecting.mean(0).argmax()].mean())
+    return max(float(accuracies.mean(0).max() - np.mean(scores)), 0.0)
+
+
+def effect(clean: Mapping[int, float], poisoned: WorstCase, chance: float) -> Interval:
+    """Share of the gap between clean accuracy and ``chance`` (percent) that the poisoner removes, over common crafts.
+
+    Leaves out crafts whose clean accuracy is not above chance.
+
+    Args:
+        clean: clean accuracy beside each craft, as of :func:`clean_beside`.
+    """
+    shared = sorted(poisoned.by_seed.keys() & clean.keys())
+    before, after = ([values[seed] for seed in shared] for values in (clean, poisoned.by_seed))
     return t_interval(gap_removed(before, after, chance))
 
 
-def ranks(cases: Mapping[str, WorstCase]) -> dict[str, int]:
-    """Rank of every poisoner by W, the lowest first.
+def clean_beside(cells: pd.DataFrame, clean: WorstCase) -> dict[int, float]:
+    """For each craft, the mean clean accuracy over the train seeds of its own trainings.
 
-    A poisoner shares the rank of the first of the group before it unless the interval of their paired differences, over
-    common seeds, excludes 0; two poisoners with fewer than two common seeds cannot be separated.
+    Args:
+        cells: a poisoner's rows under one defense.
     """
-    order = sorted(cases, key=lambda name: (cases[name].accuracy.mean, name))
-    rank_of: dict[str, int] = {}
-    first = ""
-    for position, name in enumerate(order, 1):
-        if not first or _differs(cases[first], cases[name]):
-            first, rank_of[name] = name, position
-        else:
-            rank_of[name] = rank_of[first]
-    return rank_of
-
-
-def _differs(one: WorstCase, other: WorstCase) -> bool:
-    shared = sorted(one.by_seed.keys() & other.by_seed.keys())
-    difference = t_interval([other.by_seed[seed] - one.by_seed[seed] for seed in shared])
-    return difference.n >= 2 and (difference.low > 0 or difference.high < 0)
+    beside = cells["train_seed"].map(clean.by_seed).groupby(cells["unit"]).mean().dropna()
+    return {int(craft): float(accuracy) for craft, accuracy in beside.items()}

@@ -12,13 +12,13 @@ from typing import Any
 
 import pandas as pd
 
-from ucbench.leaderboard.entries import ENOUGH_SEEDS, Entry, entries
+from ucbench.leaderboard.entries import Entry, entries
+from ucbench.leaderboard.gates import RULES, gates_of
 from ucbench.leaderboard.layout import HEADERS, LEGEND, Line, sections
-from ucbench.plugins.builtin import NO_DEFENSE
+from ucbench.matrix.suite import GateRules
 from ucbench.results.columns import BOARD
-from ucbench.results.gate import Gate, gates
 from ucbench.results.records import Record, records_in
-from ucbench.results.statistics import Interval
+from ucbench.results.statistics import ENOUGH_CRAFTS, Interval
 from ucbench.results.table import csv_text, rows, to_csv
 from ucbench.store.files import atomic_write_text
 
@@ -37,16 +37,17 @@ def to_leaderboard_csv(entries: Iterable[Entry]) -> str:
 def _values(entry: Entry) -> tuple[Any, ...]:
     missing = Interval(math.nan, math.nan, 0)
     worst, effect = entry.worst or missing, entry.effect or missing
+    accuracy, spread = entry.undefended.interval, entry.undefended
     return (
-        *entry.block, entry.rank, *entry.name, entry.seeds, "yes" if entry.seeds < ENOUGH_SEEDS else "no",
-        entry.undefended.mean, entry.undefended.half, entry.mean, worst.mean, worst.half, entry.defense,
-        effect.mean, effect.half, entry.clean, "+".join(entry.missing),
+        *entry.block, entry.gate.state, entry.rank, *entry.name, entry.seeds, spread.trainings_text,
+        "yes" if entry.seeds < ENOUGH_CRAFTS else "no", accuracy.mean, accuracy.half, spread.craft_sd,
+        spread.training_sd, entry.mean, worst.mean, worst.half, entry.bias, entry.defense, effect.mean, effect.half,
+        entry.clean, "+".join(entry.missing),
     )  # fmt: skip
 
 
-def to_markdown(entries: Sequence[Entry], title: str, gates: Iterable[Gate] = ()) -> str:
-    """The entries under ``title`` as one table per block, each with the verdict of its gate."""
-    undefended = [gate for gate in gates if gate.shared["defense"] == NO_DEFENSE]
+def to_markdown(entries: Sequence[Entry], title: str) -> str:
+    """The entries under ``title`` as one table per block."""
     parts = [f"# {title}", "", LEGEND, ""]
     for section in sections(entries):
         parts += [
@@ -54,11 +55,8 @@ def to_markdown(entries: Sequence[Entry], title: str, gates: Iterable[Gate] = ()
             "",
             section.setting,
             "",
-            *(
-                f"Gate (`{gate.shared['poisoner']}`): {gate.text}\n"
-                for gate in undefended
-                if all(gate.shared[name] == value for name, value in section.block.items() if name != "label_access")
-            ),
+            section.note,
+            "",
             f"| {' | '.join(HEADERS)} |",
             f"|{'---|' * len(HEADERS)}",
             *(f"| {' | '.join(_cells(line))} |" for line in section.lines),
@@ -79,40 +77,48 @@ def _escaped(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def files(records: Sequence[Record], defenses: Sequence[str], title: str) -> Mapping[str, str]:
-    """The files of a leaderboard's folder beside its records, by name."""
+def files(
+    records: Sequence[Record], defenses: Sequence[str], title: str, folder: Path | None = None, rules: GateRules = RULES
+) -> Mapping[str, str]:
+    """The files of a leaderboard's folder beside its records, by name.
+
+    Args:
+        folder: the leaderboard's folder, beside which a cited leaderboard is.
+        rules: the suite's, for the gate.
+    """
     table = rows(records)
-    board = entries(table, defenses)
+    board = entries(table, defenses, gates_of(table, rules, folder))
     return {
         "results.csv": to_csv(table),
         "leaderboard.csv": to_leaderboard_csv(board),
-        "README.md": to_markdown(board, title, gates(table)),
+        "README.md": to_markdown(board, title),
     }
 
 
-def entries_in(folder: Path, defenses: Sequence[str]) -> list[Entry]:
+def entries_in(folder: Path, defenses: Sequence[str], rules: GateRules = RULES) -> list[Entry]:
     """The entries of the records in ``folder``.
 
     Raises:
         DataError: if there are no records, or one cannot be read.
     """
-    return entries(rows(records_in(folder)), defenses)
+    table = rows(records_in(folder))
+    return entries(table, defenses, gates_of(table, rules, folder))
 
 
-def build(folder: Path, defenses: Sequence[str], title: str) -> list[Path]:
+def build(folder: Path, defenses: Sequence[str], title: str, rules: GateRules = RULES) -> list[Path]:
     """Write the files of a leaderboard beside the records in ``folder``; returns their paths.
 
     Raises:
         DataError: if there are no records, or one cannot be read.
     """
     paths = []
-    for name, text in files(records_in(folder), defenses, title).items():
+    for name, text in files(records_in(folder), defenses, title, folder, rules).items():
         atomic_write_text(folder / name, text)
         paths.append(folder / name)
     return paths
 
 
-def differences(folder: Path, defenses: Sequence[str], title: str) -> list[str]:
+def differences(folder: Path, defenses: Sequence[str], title: str, rules: GateRules = RULES) -> list[str]:
     """Names of the files of a leaderboard that do not follow byte for byte from the records beside them.
 
     Raises:
@@ -120,6 +126,6 @@ def differences(folder: Path, defenses: Sequence[str], title: str) -> list[str]:
     """
     return [
         name
-        for name, text in files(records_in(folder), defenses, title).items()
+        for name, text in files(records_in(folder), defenses, title, folder, rules).items()
         if not (folder / name).exists() or (folder / name).read_text(encoding="utf-8") != text
     ]

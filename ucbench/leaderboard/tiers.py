@@ -43,9 +43,9 @@ class Table(NamedTuple):
 def by_tier(table: pd.DataFrame, tier_of: Callable[[str], str]) -> list[Table]:
     """Tables of the worst case within each tier.
 
-    As in leaderboards, the defense is selected on half of the craft seeds and scored on the other; a single seed does
-    both. Only defenses count that every seed of the poisoner has. Clean rows have no budget and appear in every table
-    of their exploiter.
+    As in leaderboards, this is the highest mean, which is biased upwards where several defenses were tried. Only
+    defenses count that every seed of the poisoner has. Clean rows have no budget and appear in every table of their
+    exploiter.
 
     Args:
         table: rows of :func:`ucbench.results.table.rows`.
@@ -71,7 +71,7 @@ def _best(accuracies: pd.DataFrame, tier_of: Callable[[str], str]) -> dict[str, 
     for tier in dict.fromkeys(tiers.values()):
         defenses = [defense for defense in complete if tiers[defense] == tier]
         if case := worst_case(accuracies, defenses):
-            best[tier] = Best(case.accuracy, " or ".join(case.defenses), len(defenses))
+            best[tier] = Best(case.accuracy, case.defense, len(defenses))
     return best
 
 

@@ -21,6 +21,10 @@
     [ranking]
     defenses = ["none", "jpeg"]   # rankings take the worst case over these
 
+    [gate]
+    converged = 99.8              # clean train accuracy that the victim's recipe reaches at convergence, in %
+    of = "cifar10-poisoners/v1"   # the leaderboard by which the regime was judged, for settings without `positive`
+
 A suite's numbers are published under its version: raise it with every change of the cells.
 """
 
@@ -92,6 +96,22 @@ class Ranking(BaseModel):
     defenses: list[str] = ["none"]
 
 
+class GateRules(BaseModel):
+    """What a suite states about the gate of its regimes.
+
+    Attributes:
+        converged: clean train accuracy in percent that the recipe reaches at convergence, measured elsewhere; None for
+            100.
+        of: the leaderboard whose gate holds for settings in which this suite does not run ``positive``: a suite's name,
+            and a version unless the latest is meant.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    converged: float | None = Field(None, gt=0, le=100)
+    of: str | None = Field(None, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*(/v[0-9]+)?$")
+
+
 class SuiteFile(BaseModel):
     """The schema of a suite file."""
 
@@ -105,6 +125,7 @@ class SuiteFile(BaseModel):
     table: list[TableAxes] = Field(min_length=1)
     exclude: list[Exclusion] = []
     ranking: Ranking = Ranking()
+    gate: GateRules = GateRules()
 
     @field_validator("table")
     @classmethod
@@ -184,6 +205,7 @@ def _problem(item: Mapping[str, Any], text: str) -> str:
             "common": TableAxes,
             "exclude": Exclusion,
             "ranking": Ranking,
+            "gate": GateRules,
         }
         model = models.get(keys[0] if len(keys) > 1 else "", SuiteFile)
         known = [field.alias or name for name, field in model.model_fields.items()]

@@ -229,31 +229,46 @@ def _half(column: Column, of: str) -> Column:
 _NO_DEFENSE = _accuracy("no_defense", "accuracy without defense", "no defense %")
 _WORST = _accuracy(
     "worst",
-    "the highest mean accuracy an exploiter reaches over the ranked defenses, chosen on half of the seeds and scored on"
-    " the other",
+    "the highest mean accuracy an exploiter reaches over the ranked defenses, `none` among them",
     "worst case %",
 )
 _EFFECT = Column(
     "effect", "number", "fraction", "(clean worst case - worst case) / (clean worst case - chance)", 4, "effect %",
     factor=100,
 )  # fmt: skip
+_SPREAD = "; empty where no release has two trainings"
 #: Columns of leaderboard.csv, in order.
 BOARD = (
     *(_BY_NAME[name] for name in BLOCK),
-    Column(
-        "rank", "integer", "",
-        "1 is the best protection; equal where paired intervals cover 0; empty for references, oracles and where a"
-        " ranked defense is missing",
+    _text(
+        "gate",
+        "`passed`, `failed` or `not judged`: without a passed [gate](protocol.md#the-gate) there is no rank, no effect",
+    ),
+    _text(
+        "rank",
+        "the places that [separations](protocol.md#ranks) leave open, such as `1-3`; 1 is the best protection; empty"
+        " for references, oracles, and where a ranked defense is missing",
     ),
     *(_BY_NAME[name] for name in ENTRY),
-    Column("seeds", "integer", "", "craft seeds that all ranked defenses have"),
-    _text("exploratory", "`yes` below four seeds, else `no`"),
+    Column("seeds", "integer", "", "craft seeds that all ranked defenses have", heading="crafts"),
+    _text("trainings", "trainings on each release without defense; a range where releases differ"),
+    _text("exploratory", "`yes` below four crafts, else `no`"),
     _NO_DEFENSE, _half(_NO_DEFENSE, "`no_defense`"),
+    _accuracy(
+        "craft_sd", f"standard deviation of `no_defense` over crafts, without that over trainings{_SPREAD}", "",
+        unit="points",
+    ),
+    _accuracy("training_sd", f"the one over trainings on one release, pooled{_SPREAD}", "", unit="points"),
     _accuracy(
         "mean_over_defenses", "mean over the available ranked defenses; never used for ranking", "mean over defenses %"
     ),
     _WORST, _half(_WORST, "`worst`"),
-    _text("worst_defense", "the defense of that worst case; two where the halves chose differently", "best defense"),
+    _accuracy(
+        "worst_bias",
+        "estimated [bias](protocol.md#the-worst-case) of `worst` by selecting the highest mean; empty with one craft",
+        "bias", unit="points",
+    ),
+    _text("worst_defense", "the defense of that worst case", "best defense"),
     _EFFECT, _half(_EFFECT, "`effect`"),
     _accuracy("clean_worst", "the highest accuracy an exploiter reaches on clean images", "clean worst case %"),
     _text("missing", "ranked defenses without complete rows, joined by `+`"),

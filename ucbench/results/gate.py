@@ -3,68 +3,213 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
-from ucbench.plugins.builtin import POSITIVE
+from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE
+from ucbench.plugins.grammar import parse
+from ucbench.results.columns import EXPLOITER, SETTING
 from ucbench.results.summary import Summary, summarise
-from ucbench.results.table import Row
+from ucbench.results.table import SAME_WORLD, Row, base_name
 
-INTERVAL_CHECK, ONE_SEED = "half-width of the interval", "needs two seeds"
+#: The second positive.
+PIXEL_POSITIVE = "rand-class:pattern=sign"
+#: Base names of the rows that a gate is judged by.
+_JUDGING = (CLEAN, POSITIVE, base_name(PIXEL_POSITIVE))
+#: Train accuracy on clean images at convergence, in percent, unless a suite states another.
+CONVERGED = 100.0
+
+
+class Check(NamedTuple):
+    """One condition in one regime: whether it is met (None if it was not measured), and its numbers in words."""
+
+    met: bool | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition of the gate.
+
+    Attributes:
+        name: a short name.
+        meaning: the condition in words, with ``{limit}``, for the documentation.
+        limit: the least value that meets it, or the greatest.
+        unit: unit of the value and the limit.
+        greatest: whether ``limit`` is the greatest value.
+        missing: what a missing value means.
+    """
+
+    name: str
+    meaning: str
+    limit: float
+    unit: str
+    greatest: bool = False
+    missing: str = "not run"
+
+    @property
+    def described(self) -> str:
+        return self.meaning.format(limit=f"{self.limit:g}")
+
+    def check(self, value: float) -> Check:
+        if math.isnan(value):
+            return Check(None, self.missing)
+        met = value <= self.limit if self.greatest else value >= self.limit
+        return Check(met, f"{value:.1f} {self.unit}, at {'most' if self.greatest else 'least'} {self.limit:g}")
+
+
+_REMOVED = 70.0
+CLEAN_TRAIN = Condition(
+    "clean train accuracy",
+    "the victim reaches, on clean images, at least {limit} % of the train accuracy that its recipe reaches at"
+    " convergence (100 % unless the suite states another, measured one)",
+    95.0,
+    "% of convergence",
+)
+CLEAN_TEST = Condition(
+    "clean accuracy above chance",
+    "the lower end of the 95 % interval of clean accuracy is not below chance",
+    0.0,
+    "points at the lower end of its interval",
+    missing="needs two trainings",
+)
+TRAIN = Condition(
+    "train accuracy on the release",
+    "the victim reaches at least {limit} % train accuracy on the positive release",
+    95.0,
+    "%",
+)
+REMOVED = Condition(
+    "positive removes", "`positive` removes at least {limit} % of the clean-minus-chance gap", _REMOVED, "% of the gap"
+)
+PIXELS = Condition(
+    PIXEL_POSITIVE,
+    f"`{PIXEL_POSITIVE}`, random signs per class and pixel, removes at least {{limit}} % of it too: a victim may learn"
+    " the blocks of `positive` and miss changes at the scale of single pixels",
+    _REMOVED,
+    "% of the gap",
+)
+SHAMMED = Condition(
+    "|clean - sham|", "clean and sham differ by at most {limit} % of that gap", 10.0, "% of the gap", greatest=True
+)
+HALF_WIDTH = Condition(
+    "half-width of the interval",
+    "the 95 % interval of the positive row has a half-width of at most {limit} points",
+    10.0,
+    "points",
+    greatest=True,
+    missing="needs two crafts",
+)
+CONDITIONS = (CLEAN_TRAIN, CLEAN_TEST, TRAIN, REMOVED, PIXELS, SHAMMED, HALF_WIDTH)
+
+
+State = Literal["passed", "failed", "not judged"]
+
+
+class Judgement(NamedTuple):
+    """What a table says of a regime: the state of its gate, and a sentence with the reasons."""
+
+    state: State
+    text: str
+
+
+#: Of a regime in which the reference was not run.
+NOT_JUDGED = Judgement("not judged", f"Gate: not judged, because `{POSITIVE}` was not run in this setting.")
 
 
 class Gate(NamedTuple):
-    """The judgement of one regime: the row of ``positive``, and each check with whether it passed and its numbers."""
+    """The judgement of one regime.
+
+    Attributes:
+        shared: the row of ``positive``.
+        checks: of each of :data:`CONDITIONS`, by its name.
+        board: the leaderboard whose records it follows from; empty for the rows at hand.
+    """
 
     shared: Row
-    checks: dict[str, tuple[bool, str]]
+    checks: dict[str, Check]
+    board: str = ""
 
     @property
     def passed(self) -> bool:
-        return all(ok for ok, _ in self.checks.values())
+        return self.state == "passed"
 
     @property
-    def verdict(self) -> str:
-        """The verdict in words; one seed that passes all other checks leaves it open."""
-        if self.passed:
-            return "passed"
-        failed = {name for name, (ok, _) in self.checks.items() if not ok}
-        if failed == {INTERVAL_CHECK} and self.checks[INTERVAL_CHECK][1] == ONE_SEED:
-            return "open until there are two seeds"
-        return "NOT passed: this regime shows nothing"
+    def state(self) -> State:
+        """``failed`` where a condition is not met; ``not judged`` where one was not measured and none fails."""
+        met = [check.met for check in self.checks.values()]
+        return "failed" if False in met else "not judged" if None in met else "passed"
 
     @property
     def text(self) -> str:
         """The verdict and its checks."""
-        checks = "; ".join(f"{name} {text}{'' if ok else ' (no)'}" for name, (ok, text) in self.checks.items())
-        return f"{self.verdict}. {checks}."
+        marks = {True: "", False: " (no)", None: " (open)"}
+        checks = "; ".join(f"{name} {check.text}{marks[check.met]}" for name, check in self.checks.items())
+        verdict = {"passed": "passed", "failed": "NOT passed: this regime shows nothing", "not judged": "open"}[
+            self.state
+        ]
+        return f"{verdict}. {checks}."
+
+    @property
+    def judgement(self) -> Judgement:
+        board = f" of {self.board}" if self.board else ""
+        return Judgement(self.state, f"Gate{board} (`{self.shared['poisoner']}`): {self.text}")
 
 
-def gates(table: pd.DataFrame) -> list[Gate]:
-    """Judge every regime in which ``positive`` was run.
+def gates(table: pd.DataFrame, converged: float = CONVERGED) -> list[Gate]:
+    """Judge every regime in which ``positive`` was run without defense, by :data:`CONDITIONS`.
 
-    A regime passes where the victim reaches at least 95 % train accuracy on the positive release, positive removes at
-    least 70 % of the clean-minus-chance gap, clean and sham differ by at most 10 % of it, and the 95 % interval of the
-    positive row has a half-width of at most 10 points (which needs at least two seeds).
+    A defense may stop a shortcut, so regimes are judged without one.
 
     Args:
         table: rows of :func:`ucbench.results.table.rows`.
+        converged: clean train accuracy that the recipe reaches at convergence, in percent.
     """
-    return [_gate(group) for group in summarise(table[table["base"] == POSITIVE]) if group.done]
+    groups = summarise(table[(table["defense"] == NO_DEFENSE) & table["base"].isin(_JUDGING)])
+    return [_gate(group, groups, converged) for group in groups if group.shared["base"] == POSITIVE and group.done]
 
 
-def _gate(group: Summary) -> Gate:
+def judgement_of(gates: Sequence[Gate], setting: tuple[Any, ...]) -> Judgement:
+    """The judgement of a setting: by a gate that was passed, else by the first; :data:`NOT_JUDGED` without any.
+
+    Args:
+        setting: the values of :data:`ucbench.results.columns.SETTING`.
+    """
+    judged = [gate for gate in gates if _values(gate.shared, SETTING) == setting]
+    judged.sort(key=lambda gate: not gate.passed)
+    return judged[0].judgement if judged else NOT_JUDGED
+
+
+def _gate(group: Summary, groups: Sequence[Summary], converged: float) -> Gate:
+    def beside(poisoner: str, names: Sequence[str]) -> list[Summary]:
+        wanted, reference = _values(group.shared, (*names, *SAME_WORLD)), parse(poisoner)
+        return [
+            one
+            for one in groups
+            if _values(one.shared, (*names, *SAME_WORLD)) == wanted
+            and (named := parse(one.shared["poisoner"])).name == reference.name
+            and set(reference.options) <= set(named.options)
+        ]
+
     mean = {name: interval.mean for name, interval in group.means.items()}
-    train, removed, half = mean["train_accuracy"], mean["gap_removed"], group.means["test_accuracy"].half
+    clean = next((one.means for one in beside(CLEAN, EXPLOITER)), None)
+    removed = [one.means["gap_removed"].mean for one in beside(PIXEL_POSITIVE, SETTING)]
     gap = mean["clean_accuracy"] - mean["chance"]
-    difference = abs(mean["clean_accuracy"] - mean["sham_accuracy"]) / gap if gap > 0 else math.nan
-    return Gate(
-        group.shared,
-        {
-            "train accuracy on the release": (train >= 95, f"{train:.1f} %, at least 95"),
-            "positive removes": (removed >= 0.7, f"{100 * removed:.0f} % of the gap, at least 70"),
-            "|clean - sham|": (difference <= 0.1, f"{100 * difference:.0f} % of the gap, at most 10"),
-            INTERVAL_CHECK: (half <= 10, ONE_SEED if math.isnan(half) else f"{half:.1f} points, at most 10"),
-        },
-    )
+    values = {
+        CLEAN_TRAIN: 100 * clean["train_accuracy"].mean / converged if clean else math.nan,
+        CLEAN_TEST: clean["test_accuracy"].low - mean["chance"] if clean else math.nan,
+        TRAIN: mean["train_accuracy"],
+        REMOVED: 100 * mean["gap_removed"],
+        # Craft labels other than the exploiter's may be among them, so the best counts.
+        PIXELS: 100 * max((value for value in removed if not math.isnan(value)), default=math.nan),
+        SHAMMED: 100 * abs(mean["clean_accuracy"] - mean["sham_accuracy"]) / gap if gap > 0 else math.nan,
+        HALF_WIDTH: group.means["test_accuracy"].half,
+    }
+    return Gate(group.shared, {condition.name: condition.check(values[condition]) for condition in CONDITIONS})
+
+
+def _values(row: Row, names: Sequence[str]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in names)

@@ -11,7 +11,8 @@ from ucbench.leaderboard.entries import Entry
 from ucbench.leaderboard.formats import Exporter
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import ExporterSpec
-from ucbench.results.statistics import Interval
+from ucbench.results.gate import NOT_JUDGED, Judgement
+from ucbench.results.statistics import Interval, Nested
 from ucbench.testing.rules import Rule
 from ucbench.testing.subject import GENERATORS, RUNS, Subject, subject_of
 
@@ -24,14 +25,19 @@ def sample_entries() -> list[Entry]:
     """Entries of two blocks: ranked and unranked, with a missing defense, without intervals, oddly named."""
     complete, alone = Interval(61.5, 2.25, 4), Interval(40.0, math.nan, 1)
     gone = Interval(0.325, 0.05, 4)
+    several, single = Nested(complete, (3, 3), 1.5, 0.75), Nested(alone, (1, 1), math.nan, math.nan)
+    passed = Judgement("passed", "Gate: passed.")
     block = ("digits", "original", NASTY, "linf", 8.0, 1.0, 0, "none")
     unbounded = ("digits", "original", NASTY, "unbounded", None, 0.5, 20, "full")
     ranked = ("ranked", "standard", "none", "none")
     return [
-        Entry(block, ranked, 1, 4, complete, 50.5, complete, "jpeg", gone, 90.0, ()),
-        Entry(block, ("reference", "quick", NASTY, "original"), None, 1, alone, 40.0, None, "", None, None, ("jpeg",)),
-        Entry(unbounded, ranked, 1, 1, alone, 40.0, alone, "none", None, None, ()),
-    ]
+        Entry(block, ranked, "1-2", 4, several, 50.5, complete, 0.6, "jpeg", gone, 90.0, (), passed),
+        Entry(
+            block, ("reference", "quick", NASTY, "original"), "", 1, single, 40.0, None, math.nan, "", None, None,
+            ("jpeg",), passed,
+        ),
+        Entry(unbounded, ranked, "", 1, single, 40.0, alone, math.nan, "none", None, None, (), NOT_JUDGED),
+    ]  # fmt: skip
 
 
 TEXT = Rule("text", "export() must return text", "Return one str, even for a leaderboard without entries.")

@@ -27,7 +27,7 @@ def _table(section: Section) -> list[str]:
     heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in HEADERS)
     return [
         "<table>",
-        f"<caption>{escape(section.heading)}. {escape(section.setting)}</caption>",
+        f"<caption>{escape(section.heading)}. {escape(section.setting)} {escape(section.note)}</caption>",
         f"<thead><tr>{heads}</tr></thead>",
         "<tbody>",
         *(_row(line) for line in section.lines),

@@ -29,7 +29,7 @@ _ESCAPES = {
     "±": r"$\pm$",
 }
 #: Numbers are right-aligned, text is left-aligned.
-_COLUMNS = "rllrrrlr"
+_COLUMNS = "rllrrrrll"
 
 
 class Latex:
@@ -52,7 +52,7 @@ def escape(text: str) -> str:
 
 
 def _table(section: Section, title: str) -> str:
-    caption = f"{escape(title)}. {escape(section.heading)}. {escape(section.setting)}"
+    caption = f"{escape(title)}. {escape(section.heading)}. {escape(section.setting)} {escape(section.note)}"
     lines = [
         r"\begin{table}",
         r"\centering",

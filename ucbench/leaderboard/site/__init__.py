@@ -7,13 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ucbench.errors import UsageError
+from ucbench.matrix.suite import GateRules
 
 #: Packages that the site needs in addition to ucbench's dependencies, by import name.
 REQUIRES = ("jinja2", "plotly")
 EXTRA = "ucbench[site]"
 
 
-def build_site(folder: Path, out: Path, *, title: str = "Leaderboard", ranked: Sequence[str] | None = None) -> int:
+def build_site(
+    folder: Path,
+    out: Path,
+    *,
+    title: str = "Leaderboard",
+    ranked: Sequence[str] | None = None,
+    rules: GateRules | None = None,
+) -> int:
     """Write the site of the leaderboard in ``folder`` to ``out``, and return its number of files.
 
     The same records give the same bytes. Files of an earlier build in ``out`` that are no longer needed are removed.
@@ -21,6 +29,7 @@ def build_site(folder: Path, out: Path, *, title: str = "Leaderboard", ranked: S
     Args:
         title: the heading, such as a suite's title.
         ranked: the defenses that the worst case is taken over; None for no ranking.
+        rules: the suite's, for the gate.
 
     Raises:
         UsageError: if a package is missing (the text has the install line), or ``out`` holds other files.
@@ -30,11 +39,12 @@ def build_site(folder: Path, out: Path, *, title: str = "Leaderboard", ranked: S
     if missing:
         raise UsageError(f'The site needs {", ".join(missing)}, not installed here. Run: pip install "{EXTRA}"')
     # These modules import the packages above.
+    from ucbench.leaderboard.gates import RULES
     from ucbench.leaderboard.site.data import collect
     from ucbench.leaderboard.site.output import replace_files
     from ucbench.leaderboard.site.pages import files
     from ucbench.results.records import records_in
 
-    contents = files(collect(records_in(folder), title, ranked), folder / "sheets")
+    contents = files(collect(records_in(folder), title, ranked, folder, rules or RULES), folder / "sheets")
     replace_files(out, contents)
     return len(contents)

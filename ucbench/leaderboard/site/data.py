@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,14 +15,17 @@ import pandas as pd
 from ucbench.data.budget import Budget
 from ucbench.errors import DataError
 from ucbench.leaderboard.entries import Entry, entries
+from ucbench.leaderboard.gates import RULES, gates_of
 from ucbench.leaderboard.layout import poisoner_text
+from ucbench.leaderboard.ranking import with_none
 from ucbench.leaderboard.site.table import AXES
+from ucbench.matrix.suite import GateRules
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
 from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING, column
-from ucbench.results.gate import Gate, gates
+from ucbench.results.gate import Gate
 from ucbench.results.records import Record
 from ucbench.results.summary import Summary, summarise
-from ucbench.results.table import Row, dicts, rows
+from ucbench.results.table import Row, dicts, measured, rows
 from ucbench.store.keys import key
 
 REFERENCE, ORACLE, FAILED = "reference", "oracle", "failed"
@@ -98,6 +102,7 @@ class Site:
 
     Attributes:
         ranked: the suite's ranked defenses; None for no ranking.
+        entries: those of all blocks, in order.
         records: records by cell.
         table: rows of :func:`ucbench.results.table.rows`; ``rows`` holds them as dicts.
         groups: the groups of all settings, in the order of the results.
@@ -106,6 +111,7 @@ class Site:
 
     title: str
     ranked: tuple[str, ...] | None
+    entries: tuple[Entry, ...]
     records: Mapping[str, Record]
     table: pd.DataFrame
     rows: tuple[Row, ...]
@@ -114,8 +120,17 @@ class Site:
     settings: tuple[Setting, ...]
 
 
-def collect(records: Sequence[Record], title: str, ranked: Sequence[str] | None) -> Site:
+def collect(
+    records: Sequence[Record],
+    title: str,
+    ranked: Sequence[str] | None,
+    folder: Path | None = None,
+    rules: GateRules = RULES,
+) -> Site:
     """Collect the data of the site from records.
+
+    Args:
+        folder: the leaderboard's, beside which a cited leaderboard is.
 
     Raises:
         DataError: if two records have the same cell, or a cell's key is not a valid file name.
@@ -130,15 +145,19 @@ def collect(records: Sequence[Record], title: str, ranked: Sequence[str] | None)
         by_cell[cell] = record
     table = rows(by_cell.values())
     groups = _groups(table)
+    verdicts = gates_of(table, rules, folder)
+    defenses = None if ranked is None else with_none(ranked, measured(table)["defense"])
+    board = entries(table, defenses or (), verdicts)
     return Site(
         title,
-        None if ranked is None else tuple(ranked),
+        defenses,
+        tuple(board),
         by_cell,
         table,
         tuple(dicts(table)),
         tuple(groups),
         {row["cell"]: group for group in groups for row in group.members},
-        tuple(_settings(table, groups, ranked or ())),
+        tuple(_settings(board, groups, verdicts)),
     )
 
 
@@ -189,10 +208,8 @@ def _labels(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _settings(table: pd.DataFrame, groups: Sequence[Group], ranked: Sequence[str]) -> Iterable[Setting]:
-    boards = _boards(entries(table, ranked), groups)
-    # A defense may stop a shortcut, so a regime is judged without one.
-    verdicts = [gate for gate in gates(table) if gate.shared["defense"] == NO_DEFENSE]
+def _settings(board: Sequence[Entry], groups: Sequence[Group], verdicts: Sequence[Gate]) -> Iterable[Setting]:
+    boards = _boards(board, groups)
     clean = [group for group in groups if group.is_clean]
     by_setting: dict[tuple[Any, ...], list[Group]] = defaultdict(list)
     for group in groups:

@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ucbench.leaderboard.entries import ENOUGH_SEEDS, Entry
+from ucbench.leaderboard.entries import Entry
 from ucbench.leaderboard.layout import not_run, poisoner_text
 from ucbench.leaderboard.site.data import FAILED, ORACLE, REFERENCE, Board, Group, Setting, Site, cells_page
 from ucbench.leaderboard.site.table import AXES, Cell, Column, Row, Table, compact, fixed, number, plain
 from ucbench.plugins.builtin import NO_DEFENSE
 from ucbench.results.columns import AVERAGED, BOARD, ENTRY, column
-from ucbench.results.statistics import Interval
+from ucbench.results.statistics import ENOUGH_CRAFTS, Interval, Nested
 
 #: Columns of the list of cells, a selection since space is limited.
 _OF_A_CELL = ("test_accuracy", "gap_removed", "drop", "drop_sham", "train_accuracy", "craft_seconds", "seconds")
@@ -40,7 +40,7 @@ def _in_order(board: Board, ranked: Sequence[str] | None) -> list[Entry]:
         return list(board.entries)
 
     def place(entry: Entry) -> tuple[Any, ...]:
-        group, mean = board.undefended.get(entry.name), entry.undefended.mean
+        group, mean = board.undefended.get(entry.name), entry.undefended.interval.mean
         return (bool(group and group.kind), math.isnan(mean), 0.0 if math.isnan(mean) else mean, str(entry.name))
 
     return sorted(board.entries, key=place)
@@ -56,11 +56,14 @@ _BOARD = {
         _AXIS["poisoner"],
         Column("effect", _HEADING["effect"], numeric=True),
         Column("worst", _HEADING["worst"], numeric=True),
+        Column("bias", _HEADING["worst_bias"], numeric=True),
         Column("worst_defense", _HEADING["worst_defense"]),
         Column("mean", _HEADING["mean_over_defenses"], numeric=True),
         Column("no_defense", _HEADING["no_defense"], numeric=True),
         Column("gap_removed", "gap removed, no defense %", numeric=True),
         Column("seeds", _HEADING["seeds"], numeric=True),
+        Column("trainings", _HEADING["trainings"]),
+        Column("deviations", "SD, no defense"),
         # Last, since a narrow screen shows only the first columns.
         *(_AXIS[key] for key in _KNOWLEDGE),
     )
@@ -70,11 +73,11 @@ _BOARD = {
 def _board_columns(ranked: Sequence[str] | None) -> list[str]:
     """The keys of a leaderboard's columns, without those that would repeat another."""
     if ranked is None:
-        absent = {"rank", "effect", "worst", "worst_defense", "mean"}
+        absent = {"rank", "effect", "worst", "bias", "worst_defense", "mean"}
     elif list(ranked) == [NO_DEFENSE]:
-        absent = {"worst", "worst_defense", "mean", "gap_removed"}
+        absent = {"worst", "bias", "worst_defense", "mean", "gap_removed"}
     else:
-        absent = {"gap_removed", "worst_defense", "mean"} if len(ranked) == 1 else {"gap_removed"}
+        absent = {"gap_removed", "bias", "worst_defense", "mean"} if len(ranked) == 1 else {"gap_removed"}
     return [key for key in _BOARD if key not in absent]
 
 
@@ -96,11 +99,13 @@ def _entry_row(entry: Entry, setting: Setting, board: Board, keys: Sequence[str]
         **{key: Cell(text) for key, text in knowledge.items()},
         "effect": _with_bar(entry.effect),
         "worst": Cell(not_run(entry)) if entry.missing else number(entry.worst, 1),
+        "bias": plain(entry.bias, 1),
         "worst_defense": Cell(entry.defense),
         "mean": Cell("") if entry.mean is None else Cell(fixed(entry.mean, 1), round(entry.mean, 6), entry.seeds),
-        "no_defense": number(entry.undefended, 1),
+        "no_defense": number(entry.undefended.interval, 1),
         "gap_removed": number(group.summary.means["gap_removed"], 0, 100) if group else Cell(""),
         "seeds": _seeds(entry.seeds),
+        **_spread(entry.undefended),
     }
     return Row(tuple(cells[key] for key in keys), kind)
 
@@ -108,12 +113,13 @@ def _entry_row(entry: Entry, setting: Setting, board: Board, keys: Sequence[str]
 def _reference_row(group: Group, keys: Sequence[str]) -> Row:
     means = group.summary.means
     cells = {
-        "rank": _place(None, group.kind),
+        "rank": _place("", group.kind),
         "poisoner": _name(group.axes, group.kind, keys),
         **{key: Cell(group.axes[key]) for key in _KNOWLEDGE},
         "no_defense": number(means["test_accuracy"], 1),
         "gap_removed": number(means["gap_removed"], 0, 100),
         "seeds": _seeds(means["test_accuracy"].n),
+        **_spread(group.summary.accuracy),
     }
     return Row(tuple(cells.get(key, Cell("")) for key in keys), group.kind)
 
@@ -123,10 +129,14 @@ def _name(axes: Mapping[str, str], kind: str, keys: Sequence[str]) -> Cell:
     return Cell(axes["poisoner"], href=cells_page(axes), badges=() if "rank" in keys else _kind_badge(kind))
 
 
-def _place(rank: int | None, kind: str) -> Cell:
-    if rank is not None:
-        return Cell(str(rank), float(rank))
+def _place(rank: str, kind: str) -> Cell:
+    if rank:
+        return Cell(rank, float(rank.partition("-")[0]))
     return Cell("", badges=_kind_badge(kind) or ("not ranked",))
+
+
+def _spread(accuracy: Nested) -> dict[str, Cell]:
+    return {"trainings": Cell(accuracy.trainings_text), "deviations": Cell(accuracy.deviations.removeprefix("SD "))}
 
 
 def _kind_badge(kind: str) -> tuple[str, ...]:
@@ -134,7 +144,7 @@ def _kind_badge(kind: str) -> tuple[str, ...]:
 
 
 def _seeds(count: int, failed: int = 0) -> Cell:
-    badges = [*([EXPLORATORY] if count < ENOUGH_SEEDS else []), *([f"{failed} failed"] if failed else [])]
+    badges = [*([EXPLORATORY] if count < ENOUGH_CRAFTS else []), *([f"{failed} failed"] if failed else [])]
     return Cell(str(count), float(count), badges=tuple(badges))
 
 

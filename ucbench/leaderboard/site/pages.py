@@ -16,7 +16,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ucbench.errors import DataError
-from ucbench.leaderboard.entries import ENOUGH_SEEDS, entries
 from ucbench.leaderboard.layout import MEANINGS
 from ucbench.leaderboard.site import cellpage, charts, listings
 from ucbench.leaderboard.site.data import Setting, Site
@@ -24,6 +23,7 @@ from ucbench.leaderboard.site.rerun import companions, rerun
 from ucbench.leaderboard.site.table import AXES, Table, filters
 from ucbench.leaderboard.tables import to_leaderboard_csv
 from ucbench.results.records import Record, to_json
+from ucbench.results.statistics import ENOUGH_CRAFTS
 from ucbench.results.table import Row, to_csv
 
 Content = Callable[[], bytes]
@@ -50,7 +50,7 @@ def files(site: Site, sheets: Path) -> dict[str, Content]:
         **{f"assets/{name}": functools.partial(_asset, name) for name in _ASSETS},
     }
     if site.ranked is not None:
-        contents["leaderboard.csv"] = lambda: to_leaderboard_csv(entries(site.table, site.ranked or ())).encode()
+        contents["leaderboard.csv"] = lambda: to_leaderboard_csv(site.entries).encode()
     for setting in site.settings:
         contents[f"settings/{setting.slug}.html"] = functools.partial(renderer.setting, setting)
     for row in site.rows:
@@ -94,7 +94,7 @@ class _Renderer:
             settings=settings,
             filters=filters([table for _, tables in settings for table in tables], AXES),
             failed=[row for row in self.site.rows if row["status"] != "ok"],
-            enough=ENOUGH_SEEDS,
+            enough=ENOUGH_CRAFTS,
             meanings=MEANINGS,
         )
 
@@ -156,7 +156,7 @@ class _Renderer:
             warnings=cellpage.warnings(record),
             command=rerun(record, self._companions),
             sheet=None if sheet is None else (sheet.name, *_size(sheet)),
-            enough=ENOUGH_SEEDS,
+            enough=ENOUGH_CRAFTS,
         )
 
     def _page(self, name: str, root: str = "", **values: Any) -> bytes:

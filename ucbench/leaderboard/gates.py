@@ -1,0 +1,58 @@
+"""The gates of a leaderboard: from its own rows, or from another leaderboard that its suite cites."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from ucbench.matrix.suite import GateRules, load_suite
+from ucbench.results.columns import SETTING
+from ucbench.results.gate import CONVERGED, Gate, gates
+from ucbench.results.records import records_in
+from ucbench.results.table import SAME_WORLD, dicts, rows
+
+#: The rules of a suite that states none.
+RULES = GateRules()
+
+
+def gates_of(table: pd.DataFrame, rules: GateRules, folder: Path | None) -> list[Gate]:
+    """The gates of the settings in ``table``: its own, and those of the cited leaderboard for settings without one.
+
+    A cited gate counts where it was judged for the same data set, labeling, victim, budget, mixture and trusted images,
+    on the same images and with the same numerics, as the records of that leaderboard state.
+
+    Args:
+        table: rows of :func:`ucbench.results.table.rows`.
+        folder: the leaderboard's; the cited one is beside it. None, and a cited leaderboard that is not there, leave
+            settings without a gate.
+
+    Raises:
+        DataError, UsageError: if records or suite of the cited leaderboard cannot be read.
+    """
+    own = gates(table, CONVERGED if rules.converged is None else rules.converged)
+    cited = _cited(folder, rules.of) if folder and rules.of else None
+    if cited is None:
+        return own
+    copy = cited / "suite.toml"
+    converged = load_suite(copy).file.gate.converged if copy.exists() else None
+    theirs = gates(rows(records_in(cited)), CONVERGED if converged is None else converged)
+    same = (*SETTING, *SAME_WORLD)
+    here = {tuple(row[name] for name in same) for row in dicts(table)}
+    judged = {tuple(gate.shared[name] for name in SETTING) for gate in own}
+    board = f"{cited.parent.name}/{cited.name}"
+    return own + [
+        gate._replace(board=board)
+        for gate in theirs
+        if tuple(gate.shared[name] for name in same) in here
+        and tuple(gate.shared[name] for name in SETTING) not in judged
+    ]
+
+
+def _cited(folder: Path, name: str) -> Path | None:
+    """The folder of the cited leaderboard: of the version it names, else of the latest; None if it is not there."""
+    suite, _, version = name.partition("/")
+    # A leaderboard is in SUITE/vN, beside other suites.
+    versions = [path for path in (folder.resolve().parents[1] / suite).glob(version or "v*") if path.is_dir()]
+    return max(versions, key=lambda path: int(re.sub(r"\D", "", path.name) or 0), default=None)
