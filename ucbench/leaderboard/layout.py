@@ -21,7 +21,7 @@ HEADERS = (
 MEANINGS = {
     "Label knowledge": "the craft labels of the poisoner",
     "Rank": "the places that paired t tests over crafts leave open, with Holm's correction over all pairs of a table",
-    "Worst case": "the highest mean accuracy an exploiter reaches over the ranked defenses, none among them",
+    "Worst case": "the highest mean accuracy an exploiter reaches over the ranked defenses and without defense",
     "Bias": (
         "points by which choosing the highest mean is estimated to raise it: that mean minus the accuracy of a defense"
         " chosen on half of the crafts and scored on the other"
