@@ -13,7 +13,14 @@ project_copyright = "the authors of ucbench. Apache-2.0"
 release = version = ucbench.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "_ext.commands", "_ext.hooks", "_ext.methods"]
-extensions += ["_ext.layers", "_ext.published", "_ext.reproduced", "_ext.columns", "_ext.kornia_operations"]
+extensions += [
+    "_ext.layers",
+    "_ext.published",
+    "_ext.reproduced",
+    "_ext.columns",
+    "_ext.gate",
+    "_ext.kornia_operations",
+]
 exclude_patterns = ["_build", "examples"]  # Example distributions, whose READMEs are no pages.
 
 # Two dashes are an option, not a dash.
