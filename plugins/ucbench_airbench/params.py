@@ -21,7 +21,7 @@ def _rate(paper: float, batch: int) -> float:
 class AirbenchParams(Recipe):
     """The paper's recipe at a lower rate and smaller batches, which 10,000 images want.
 
-    Presets: ``standard`` has half the paper's channels and 12 epochs; ``full`` all of them and the paper's batch, rate
+    Presets: ``standard`` has half the paper's channels and 16 epochs; ``full`` all of them and the paper's batch, rate
     and 10 epochs, for the whole of CIFAR-10; ``small`` a quarter and 30 epochs, for a few thousand images; ``quick``
     is for tests.
     """
@@ -44,7 +44,7 @@ class AirbenchParams(Recipe):
     }
 
     width: float = Field(0.5, ge=0.125, le=4, description="channels as a share of the paper's 64, 256 and 256")
-    epochs: int = Field(12, ge=1, description="passes over the training set")
+    epochs: int = Field(16, ge=1, description="passes over the training set")
     batch: int = Field(250, ge=1, description="images per step; batches of an epoch differ by at most one image")
     lr: float = Field(_rate(6, 250), gt=0, description="peak learning rate; 6 in the paper's units at this batch")
     initial_lr: float = Field(_rate(1.2, 250), ge=0, description="learning rate from which the warm-up rises")
