@@ -6,6 +6,7 @@ import csv
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 
@@ -121,17 +122,38 @@ def test_run_exits_with_2_before_work_on_a_wrong_request(capsys, command, argume
 
 def test_plan_shows_missing_work_before_and_none_after_a_run(capsys, tmp_path):
     request = [*AXES, "--poisoner", "stripes", "--victim", "fixed"]
-    before = output(capsys, "plan", *request).splitlines()
-    assert before[-1] == "6 cells, 0 done; the rest: 6 cells of a kind never timed on this machine."
-    assert [line.split()[-2:] for line in before[1:-1]] == [["run", "?"]] * 6
-    assert ["to craft" in line for line in before[1:-1]] == [False, True, True, False, False, False]
+    *before, _, last = output(capsys, "plan", *request).splitlines()
+    assert last == "6 cells, 0 done; the rest: 6 cells of a kind never timed on this machine."
+    assert [line.split()[-2:] for line in before[1:]] == [["run", "?"]] * 6
+    assert ["to craft" in line for line in before[1:]] == [False, True, True, False, False, False]
     assert tiny.work_done() == {}
     output(capsys, "run", *AXES, "--poisoner", "stripes", "--out", str(tmp_path))
-    half = output(capsys, "plan", *request).splitlines()
-    assert half[-1].startswith("6 cells, 3 done; the rest")
-    assert [line.split()[-1] == "done" for line in half[1:-1]] == [True] * 3 + [False] * 3
+    *half, _, last = output(capsys, "plan", *request).splitlines()
+    assert last.startswith("6 cells, 3 done; the rest")
+    assert [line.split()[-1] == "done" for line in half[1:]] == [True] * 3 + [False] * 3
     output(capsys, "run", *request)
     assert output(capsys, "plan", *request).splitlines()[-1] == "6 cells, 6 done."
+
+
+def test_plan_names_what_all_cells_share_once_below_the_table(capsys):
+    table = output(capsys, "plan", *AXES, "--poisoner", "stripes", "--defense", "none", "--defense", "dim").splitlines()
+    assert re.split("  +", table[0]) == ["POISONER", "DEFENSE", "BUDGET", "RELEASE", "CELL", "SECONDS"]
+    assert re.split("  +", table[3]) == ["stripes", "none", "linf 24", "to craft", "to run", "?"]
+    assert table[-2].startswith("data set spots; preset standard; surrogate none; ")
+    assert table[-2].endswith("; victim tiny; mixture 1.0; craft seed 0; train seed 0")
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_plan_on_a_terminal_leaves_columns_out_and_breaks_no_name(capsys, monkeypatch, width):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", str(width))
+    several = ["--victim", "fixed", "--labeling", "original", "--labeling", "shifted", "--defense", "dim+dim+dim+dim",
+               "--epsilon", "8", "--epsilon", "16", "--mixture", "0.5", "--mixture", "1", "--seed", "9-10",
+               "--poisoner", "stripes", "--poisoner", "badge"]  # fmt: skip
+    text = re.sub(r"\x1b\[[0-9;]*m", "", output(capsys, "plan", *AXES, *several, "--defense", "none"))
+    table = text[: text.index("A wider terminal shows more columns")].splitlines()
+    assert max(map(len, table)) <= width
+    assert all(line.split()[-2:] in (["run", "?"], ["cell", "seconds"]) for line in table if line.strip(" \u2500"))
 
 
 def test_plan_json_has_the_keys_of_the_run(capsys):

@@ -77,7 +77,8 @@ def _print_rich(titles: Sequence[str] | None, lines: Sequence[Sequence[str]], wh
     from rich.text import Text
 
     columns = [Column(title, no_wrap=title in whole) for title in titles or ()]
-    table = Table(*columns, box=box.SIMPLE_HEAD, show_header=titles is not None, pad_edge=False)
+    # One space of padding and one between columns: the two that `fits` counts.
+    table = Table(*columns, box=box.SIMPLE_HEAD, show_header=titles is not None, padding=(0, 1, 0, 0), pad_edge=False)
     for line in lines:
         # Text rather than str: brackets in a cell are not markup.
         table.add_row(*(Text(cell, overflow="fold") for cell in line))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ucbench.cli.catalogue import hint
 from ucbench.cli.lazy import WHAT
 from ucbench.cli.options import AsJson, OutFolder, Request, flag, requesting_cells
 from ucbench.cli.output import print_json, print_table
@@ -17,6 +18,13 @@ from ucbench.results.columns import column
 if TYPE_CHECKING:
     from ucbench.api import PlannedCell
 
+
+#: The columns of a cell, with one for the budget; all but the poisoner and the budget only if cells differ in them.
+_COLUMNS = [name.replace("epsilon", "budget") for axis in AXES for name in axis.columns if name != "norm"]
+_SHARED = [name for name in _COLUMNS if name not in ("poisoner", "budget")]
+#: What a narrow terminal leaves out, the first of them first.
+_OPTIONAL = ("preset", "surrogate", "craft_labels", "trusted", "mixture", "dataset", "labeling", "train_seed", "victim",
+             "craft_seed")  # fmt: skip
 
 app = typer.Typer()
 
@@ -60,21 +68,29 @@ def plan_command(
 
 
 def _print(cells: Sequence[PlannedCell]) -> None:
-    """Print one line per cell, with columns of low priority only if cells differ in them."""
+    """Print one line per cell, and once what all cells share; a narrow terminal leaves columns out, preset first."""
     values = [cell.cell.describe() for cell in cells]
-    shown = [
-        name
-        for axis in AXES
-        for name in axis.columns
-        if axis.priority == 1 or len({str(cell[name]) for cell in values}) > 1
-    ]
+    # None does not count: clean cells have no craft seed.
+    texts = {name: {str(cell[name]) for cell in values if cell[name] is not None} for name in _SHARED}
+    shown = [name for name in _COLUMNS if name not in _SHARED or len(texts[name]) > 1]
+    header = [*(name if name == "budget" else column(name).heading for name in shown), "release", "cell", "seconds"]
     lines = [
         [
-            *("" if description[name] is None else str(description[name]) for name in shown),
+            *("" if row[name] is None else str(row[name]) for name in shown),
             "stored" if cell.release_done else "to craft",
             "done" if cell.done else "to run",
             "" if cell.done else "?" if cell.seconds is None else f"{cell.seconds:.0f}",
         ]
-        for description, cell in zip(values, cells, strict=True)
+        for cell, row in zip(cells, ({**row, "budget": _budget(row)} for row in values), strict=True)
     ]
-    print_table([*(column(name).heading for name in shown), "release", "cell", "seconds"], lines)
+    optional = [*(column(name).heading for name in _OPTIONAL), "budget", "release", "defense"]
+    hint(print_table(header, lines, optional=optional))
+    # 0 trusted images are not mentioned.
+    shared = {
+        name: text for name in _SHARED if name not in shown for text in texts[name] if text != "0" or name != "trusted"
+    }
+    typer.echo("; ".join(f"{column(name).heading} {text}" for name, text in shared.items()))
+
+
+def _budget(cell: Mapping[str, Any]) -> str:
+    return "" if cell["epsilon"] is None else f"{cell['norm']} {cell['epsilon']:g}"
