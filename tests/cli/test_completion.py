@@ -54,6 +54,10 @@ def completed(*words: str, folder=None) -> list[str]:
         (["leaderboard", "check", "digits-co"], ["digits-core"]),
         (["show", "suite", "smo"], ["smoke"]),
         (["show", "exe"], ["executor"]),
+        (["leaderboard", "plot", "FOLDER", "--by", "p"], ["poisoner"]),
+        (["leaderboard", "plot", "FOLDER", "--measure", "linear"], ["linear_probe"]),
+        (["leaderboard", "diff", "ONE", "OTHER", "--across", "d"], ["dataset"]),
+        (["leaderboard", "diff", "ONE", "OTHER", "--across", "label"], ["labeling", "label_access"]),
     ],
 )
 def test_bash_completes_what_follows_its_last_break(words, offered):

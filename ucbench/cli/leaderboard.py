@@ -11,7 +11,7 @@ import typer
 from ucbench.cli.completion import components, of, record_folders, suite_or_folder
 from ucbench.cli.lazy import lazy
 from ucbench.cli.options import BoardFolder, BoardSuite, SuiteName, argument, option
-from ucbench.matrix.axes import GROUP_COLUMNS
+from ucbench.results.columns import PLOT_AXES, PLOTTED
 
 if TYPE_CHECKING:
     from ucbench.matrix.suite import Suite
@@ -138,8 +138,10 @@ def export_command(
 @app.command("plot", no_args_is_help=True, rich_help_panel=SHOW)
 def plot_command(
     folder: Annotated[Path, argument("FOLDER", "A leaderboard's folder, with records/.", record_folders)],
-    by: Annotated[str, option("AXIS", "Column along the axis.", complete=of(*GROUP_COLUMNS))] = "defense",
-    measure: Annotated[str, option("COLUMN", "Column to draw, as mean and interval, in its unit.")] = "test_accuracy",
+    by: Annotated[str, option("AXIS", "Column along the axis.", complete=of(*PLOT_AXES))] = "defense",
+    measure: Annotated[
+        str, option("COLUMN", "Column to draw, as mean and interval, in its unit.", complete=of(*PLOTTED))
+    ] = "test_accuracy",
     where: Annotated[
         list[str] | None,
         option("COLUMN=VALUE", "Only rows with this value; repeated for one column, with any of the values.",

@@ -12,7 +12,7 @@ from ucbench.cli.completion import of, record_folders
 from ucbench.cli.leaderboard import MAKE, suite_of
 from ucbench.cli.options import FOLDER, AsJson, BoardSuite, argument, option
 from ucbench.cli.output import print_json, print_table
-from ucbench.matrix.axes import GROUP_COLUMNS
+from ucbench.results.columns import DIFFERENCE_AXES
 
 if TYPE_CHECKING:
     from ucbench.leaderboard.agreement import Agreement
@@ -32,7 +32,7 @@ def diff_command(
     across: Annotated[
         list[str] | None,
         option("AXIS", "An axis in which boards may differ, such as victim; schedule is the part of victim that"
-               " --schedule changes. Repeatable.", default="none", complete=of(*GROUP_COLUMNS, "schedule")),
+               " --schedule changes. Repeatable.", default="none", complete=of(*DIFFERENCE_AXES)),
     ] = None,
     same: Annotated[
         list[str] | None,

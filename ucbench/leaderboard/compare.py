@@ -28,16 +28,13 @@ from ucbench.leaderboard.ranking import unranked, worst_case
 from ucbench.plugins.builtin import NO_DEFENSE
 from ucbench.plugins.grammar import parse, parse_chain
 from ucbench.plugins.params import DEFAULT_PRESET
-from ucbench.results.columns import BLOCK, BUDGET, ENTRY
+from ucbench.results.columns import BLOCK, BUDGET, DIFFERENCE_AXES, ENTRY, SCHEDULE
 from ucbench.results.records import records_in
 from ucbench.results.statistics import Interval, t_interval
 from ucbench.results.table import base_name, by_unit, measured, plain, rows
 
 #: Columns that identify a setting: everything but the seeds.
 SETTING = (*BLOCK, *ENTRY, "defense")
-#: Axes in which two boards may differ on purpose.
-SCHEDULE = "schedule"
-AXES = (*BLOCK, *(name for name in ENTRY if name != "poisoner"), SCHEDULE)
 WORST, UNDEFENDED = "worst case", "no defense"
 
 Setting = tuple[Any, ...]
@@ -131,8 +128,11 @@ def compare_boards(one: Board, other: Board, across: Iterable[str] = ()) -> Comp
     """
     across = tuple(across)
     for name in across:
-        if name not in AXES:
-            raise UsageError(f"There is no axis {name!r}.{did_you_mean(name, AXES)} The axes: {', '.join(AXES)}.")
+        if name not in DIFFERENCE_AXES:
+            raise UsageError(
+                f"There is no axis {name!r}.{did_you_mean(name, DIFFERENCE_AXES)}"
+                f" The axes: {', '.join(DIFFERENCE_AXES)}."
+            )
     defenses = (one.defenses or (), other.defenses or ())
     boards = [_matched(one, across, "ONE"), _matched(other, across, "OTHER")]
     # The worst case over one defense is the accuracy under it.

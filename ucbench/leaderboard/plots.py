@@ -18,7 +18,7 @@ from ucbench.errors import DataError, UsageError
 from ucbench.matrix.axes import AXIS, GROUP_COLUMNS
 from ucbench.plugins.builtin import CLEAN, SHAM
 from ucbench.plugins.params import DEFAULT_PRESET
-from ucbench.results.columns import BUDGET, COLUMNS, ENTRY, column
+from ucbench.results.columns import BUDGET, COLUMNS, ENTRY, PLOT_AXES, PLOTTED, column
 from ucbench.results.statistics import Interval, t_interval
 from ucbench.results.table import by_unit, grouped, plain
 
@@ -26,9 +26,7 @@ EXTRA = "ucbench[plot]"
 #: Distinct for all common kinds of colour vision, on white and on near-black (after Okabe and Ito).
 PALETTE = ("#0080c0", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#8c6bb1", "#7f7f7f")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
-#: Columns that can be the axis, and those among them with numbers.
-AXES = tuple(name for name in AXIS if name in GROUP_COLUMNS)
-_NUMBERS = {name for name in AXES if not AXIS[name].type.is_text}
+_NUMBERS = {name for name in PLOT_AXES if not AXIS[name].type.is_text}
 
 
 class Ends(NamedTuple):
@@ -41,7 +39,7 @@ class Ends(NamedTuple):
     highest: float | None = 103.0
 
 
-#: Columns that can be drawn.
+#: The ends for each column of ``PLOTTED``.
 MEASURES: Mapping[str, Ends] = {
     "test_accuracy": Ends(),
     "gap_removed": Ends(-15.0, 105.0),
@@ -84,13 +82,12 @@ def series(table: pd.DataFrame, by: str, measure: str) -> list[Series]:
     """The series of rows of :func:`ucbench.results.table.rows`: references first, then poisoners in the rows' order.
 
     Raises:
-        UsageError: for an axis or a measure that is not one of :data:`AXES` and :data:`MEASURES`.
+        UsageError: for an axis or a measure that is not one of ``PLOT_AXES`` and ``PLOTTED``.
         DataError: if no row has the measure.
     """
-    if by not in AXES:
-        raise UsageError(f"--by is one of {', '.join(AXES)}, not {by!r}.")
-    if measure not in MEASURES:
-        raise UsageError(f"--measure is one of {', '.join(MEASURES)}, not {measure!r}.")
+    for option, name, known in ("--by", by, PLOT_AXES), ("--measure", measure, PLOTTED):
+        if name not in known:
+            raise UsageError(f"{option} is one of {', '.join(known)}, not {name!r}.")
     drawn = table[(table["status"] == "ok") & table[measure].notna()]
     if drawn.empty:
         raise DataError(f"No row has {measure}.")

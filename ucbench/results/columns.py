@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from ucbench.matrix.axes import AXIS, GROUP_COLUMNS
 from ucbench.plugins.builtin import CLEAN_PART
 
 
@@ -220,6 +221,14 @@ BUDGET = ("norm", "epsilon", "mixture")
 EXPLOITER = tuple(name for name in SETTING if name not in BUDGET)
 #: Columns that identify an entry of a leaderboard within its block.
 ENTRY = ("poisoner", "preset", "surrogate", "craft_labels")
+
+#: Columns that a plot can draw, and those that can be its axis.
+PLOTTED = tuple(column.name for column in _ALL if column.axis)
+PLOT_AXES = tuple(name for name in AXIS if name in GROUP_COLUMNS)
+#: The part of a victim that ``--schedule`` changes.
+SCHEDULE = "schedule"
+#: Axes in which two compared leaderboards may differ on purpose.
+DIFFERENCE_AXES = (*BLOCK, *(name for name in ENTRY if name != "poisoner"), SCHEDULE)
 
 
 def _half(column: Column, of: str) -> Column:
