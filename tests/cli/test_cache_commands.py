@@ -77,6 +77,15 @@ def test_cache_usage_errors_exit_with_2(capsys, arguments, text):
     assert text in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("arguments", [["ls", "realease"], ["verify", "realease"], ["gc", "--kind", "realease"]])
+def test_cache_refuses_a_kind_that_does_not_exist_but_takes_empty_and_foreign_ones(capsys, store, arguments):
+    assert main(["cache", *arguments]) == 2
+    assert "Unknown kind of object 'realease'. Did you mean 'release'?" in capsys.readouterr().err
+    store.put("realease", key("realease", "x"), {}, {})
+    assert main(["cache", *arguments]) == 0
+    assert main(["cache", *arguments[:-1], "surrogate"]) == 0
+
+
 def test_cache_prints_readable_sizes_and_ages():
     assert [size_text(n) for n in (0, 999, 1500, 2_000_000, 3 * 10**12)] == [
         "0 B",

@@ -53,6 +53,7 @@ def completed(*words: str, folder=None) -> list[str]:
         (["run", "--dtype", "bf"], ["bfloat16"]),
         (["leaderboard", "check", "digits-co"], ["digits-core"]),
         (["show", "suite", "smo"], ["smoke"]),
+        (["cache", "verify", "p"], ["pictures", "prepared"]),
         (["show", "exe"], ["executor"]),
         (["leaderboard", "plot", "FOLDER", "--by", "p"], ["poisoner"]),
         (["leaderboard", "plot", "FOLDER", "--measure", "linear"], ["linear_probe"]),

@@ -16,6 +16,7 @@ import tiny_components as tiny
 from ucbench import api
 from ucbench.cli.app import main
 from ucbench.results.columns import COLUMNS
+from ucbench.store.keys import KINDS
 
 AXES = ("--dataset", "spots", "--victim", "tiny", "--device", "cpu", "--dtype", "float32", "--threads", "1")
 
@@ -154,6 +155,11 @@ def test_plan_on_a_terminal_leaves_columns_out_and_breaks_no_name(capsys, monkey
     table = text[: text.index("A wider terminal shows more columns")].splitlines()
     assert max(map(len, table)) <= width
     assert all(line.split()[-2:] in (["run", "?"], ["cell", "seconds"]) for line in table if line.strip(" \u2500"))
+
+
+def test_every_kind_that_a_run_stores_is_known(capsys, tmp_path):
+    output(capsys, "run", *AXES, "--poisoner", "stripes", "--labeling", "shifted", "--defense", "dim")
+    assert {"cell", "release"} < {folder.name for folder in (tmp_path / "store" / "objects").iterdir()} < set(KINDS)
 
 
 def test_plan_json_has_the_keys_of_the_run(capsys):

@@ -12,6 +12,7 @@ from ucbench.cli.completion import of
 from ucbench.cli.lazy import lazy
 from ucbench.cli.options import AsJson, argument, flag, option
 from ucbench.cli.output import age_text, as_bytes, as_seconds, print_json, print_table, size_text
+from ucbench.store.keys import KINDS
 
 app = typer.Typer(
     name="cache",
@@ -21,8 +22,8 @@ app = typer.Typer(
     help="List, verify and clean up the store.",
 )
 
-_KINDS = of("release", "surrogate", "prepared", "cell")
-Kind = Annotated[str | None, argument("KIND", "Only objects of this kind: release, cell, ...", _KINDS, "all kinds")]
+_KINDS = of(*KINDS)
+Kind = Annotated[str | None, argument("KIND", f"Only objects of this kind: {', '.join(KINDS)}.", _KINDS, "all kinds")]
 
 
 @app.command("ls")

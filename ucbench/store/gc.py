@@ -12,7 +12,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from ucbench.errors import UsageError, did_you_mean
 from ucbench.store.files import reporting
+from ucbench.store.keys import KINDS
 from ucbench.store.store import Store
 
 #: Seconds after which a draft or checkpoint counts as abandoned.
@@ -30,7 +32,15 @@ class Entry:
 
 
 def entries(store: Store, kinds: Collection[str] = ()) -> Iterator[Entry]:
-    """The objects of a store, sorted by kind and key; with ``kinds``, only of those."""
+    """The objects of a store, sorted by kind and key; with ``kinds``, only of those.
+
+    Raises:
+        UsageError: for a kind that is neither one of :data:`ucbench.store.keys.KINDS` nor in the store.
+    """
+    known = sorted({*KINDS, *(folder.name for folder in (store.root / "objects").glob("*"))})
+    for kind in kinds:
+        if kind not in known:
+            raise UsageError(f"Unknown kind of object {kind!r}.{did_you_mean(kind, known)} Kinds: {', '.join(known)}.")
     for folder in sorted((store.root / "objects").glob("*/*/*")):
         kind = folder.parent.parent.name
         if not kinds or kind in kinds:

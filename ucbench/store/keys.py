@@ -17,6 +17,9 @@ from typing import Any
 
 from ucbench.errors import ContractError, DataError
 
+#: Kinds of the objects that the core stores.
+KINDS = ("cell", "framing", "labels", "metric", "pictures", "prepared", "release", "surrogate")
+
 
 @dataclass(frozen=True)
 class KeyText:
