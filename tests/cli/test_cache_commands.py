@@ -80,7 +80,7 @@ def test_cache_usage_errors_exit_with_2(capsys, arguments, text):
 @pytest.mark.parametrize("arguments", [["ls", "realease"], ["verify", "realease"], ["gc", "--kind", "realease"]])
 def test_cache_refuses_a_kind_that_does_not_exist_but_takes_empty_and_foreign_ones(capsys, store, arguments):
     assert main(["cache", *arguments]) == 2
-    assert "Unknown kind of object 'realease'. Did you mean 'release'?" in capsys.readouterr().err
+    assert "Unknown kind of object 'realease'. Did you mean 'release'" in capsys.readouterr().err
     store.put("realease", key("realease", "x"), {}, {})
     assert main(["cache", *arguments]) == 0
     assert main(["cache", *arguments[:-1], "surrogate"]) == 0

@@ -26,6 +26,7 @@ class StripesParams(ucbench.Params):
     shape: Literal["flat", "sine"] = "flat"
     strength: float | None = Field(None, gt=0, le=1)
     path: str
+    angle: tuple[float, ...] | float | tuple[float, float] = 1.0
 
     presets = {"paper": {"shape": "sine", "steps": (1,)}}  # noqa: RUF012
     argument = "path"
@@ -108,6 +109,7 @@ def test_show_prints_types_defaults_and_presets(capsys):
         "shape": "flat | sine",
         "strength": "float | none > 0, <= 1",
         "path": "str",
+        "angle": "float/... | float",
     }
     assert rows["steps"]["default"] == [75, 90]
     assert rows["steps"]["presets"] == {"paper": [1]}
@@ -124,6 +126,7 @@ def test_show_resolves_a_reference_with_parameters(capsys):
         "shape": "sine",
         "strength": 0.5,
         "path": "here",
+        "angle": 1.0,
     }
 
 

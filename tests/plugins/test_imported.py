@@ -542,7 +542,7 @@ class TestRegistration:
         assert resolved.spec is installed().find("poisoner", "imported")
         assert resolved.params == ReleaseParams(path=path, norm="unbounded", kind="perturbations")
         assert str(tmp_path) not in json.dumps(resolved.identity())
-        with pytest.raises(UsageError, match="path: Field required"):
+        with pytest.raises(UsageError, match="path is required"):
             installed().resolve("poisoner", "release")
 
     def test_release_native_epsilons_cover_every_norm_with_a_radius(self):

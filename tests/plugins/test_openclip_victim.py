@@ -108,5 +108,5 @@ def test_random_weights_are_named_in_records_of_surrogate_and_victim(tiny, tmp_p
 
 
 def test_openclip_probe_refuses_a_normalisation_of_the_recipe(checkpoints):
-    with pytest.raises(UsageError, match="normalize: Input should be 'none'"):
+    with pytest.raises(UsageError, match="normalize takes none; got 'half'"):
         installed().resolve("victim", reference(checkpoints["residual"], options=",normalize=half"))

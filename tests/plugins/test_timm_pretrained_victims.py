@@ -277,15 +277,15 @@ def test_presets_exclude_recipes_from_scratch(params):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"frozen": "deep"}, "'none' or 'shallow'"),
-        ({"frozen": "shallow", "stages": "0"}, "greater than or equal to 1"),
+        ({"frozen": "deep"}, "none or shallow"),
+        ({"frozen": "shallow", "stages": "0"}, "at least 1"),
         ({"stages": "2"}, "frozen is none"),
-        ({"normalize": "half"}, "normalize: Input should be 'none'"),
+        ({"normalize": "half"}, "normalize takes none; got 'half'"),
         ({"backbone": "resnet18"}, "efficientnet-lite0 or timm:NAME, not 'resnet18'"),
         ({"backbone": "timm:"}, "efficientnet-lite0 or timm:NAME, not 'timm:'"),
         ({"backbone": "timm:resnet18"}, "backbone 'timm:resnet18'.*leaves open which weights"),
         ({"checkpoint": "weights.pt"}, "comes with its weights"),
-        ({"size": "16"}, "greater than or equal to 32"),
+        ({"size": "16"}, "at least 32"),
     ],
 )
 def test_params_refuse_invalid_combinations(options, message):

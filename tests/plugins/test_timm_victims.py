@@ -183,7 +183,7 @@ def test_timm_victim_refuses_pretrained_weights():
 
 def test_timm_victim_takes_the_model_as_argument():
     assert TimmVictimParams.resolve("victim timm", argument="resnet18").model == "resnet18"
-    with pytest.raises(UsageError, match="model: Field required"):
+    with pytest.raises(UsageError, match="model is required"):
         TimmVictimParams.resolve("victim timm")
 
 

@@ -189,7 +189,7 @@ def test_surrogate_defaults_to_that_of_the_poisoner():
         ({"poisoners": ["leaner"], "surrogates": ["eye"]}, "Unknown surrogate 'eye'. Did you mean 'eyes'?"),
         ({"poisoners": ["stripes@wid"]}, "has no preset 'wid'. Did you mean 'wide'?"),
         ({"poisoners": ["stripes:perod=3"]}, "has no parameter 'perod'. Did you mean 'period'?"),
-        ({"victims": ["tiny:epochs=two"]}, "epochs: Input should be a valid integer"),
+        ({"victims": ["tiny:epochs=two"]}, "epochs takes a whole number; got 'two'"),
         ({"mixtures": [0.0]}, "--mixture takes a fraction above 0"),
         ({"mixtures": [0.5, 1.5]}, "got 1.5"),
         ({"mixtures": [float("nan")]}, "got nan"),

@@ -25,7 +25,7 @@ def test_recipe_parses_command_line_options():
         ({"epochs": "10", "milestones": "5/10"}, "must rise and lie below epochs=10"),
         ({"epochs": "10", "milestones": "7/5"}, "must rise"),
         ({"epochs": "10", "milestones": "5/5"}, "must rise"),
-        ({"epochs": "0"}, "epochs: Input should be greater than or equal to 1"),
+        ({"epochs": "0"}, "epochs takes a whole number, at least 1; got '0'"),
         ({"batch": "0"}, "batch"),
         ({"lr": "0"}, "lr"),
         ({"momentum": "1"}, "momentum"),

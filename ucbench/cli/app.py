@@ -105,7 +105,8 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _print(error: typer.TyperException) -> None:
     """Print an error below the usage that it is about: framed on a terminal, unbroken lines in logs."""
-    if not (text := error.format_message()):  # help was printed instead
+    # Typer's choices are checked by pydantic, which says so.
+    if not (text := error.format_message().replace("Value error, ", "")):  # help was printed instead
         return
     if context := getattr(error, "ctx", None):
         typer.echo(f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n", err=True)

@@ -58,7 +58,7 @@ def _annotation_text(annotation: Any) -> str:
     if origin is typing.Literal:
         return " | ".join(map(as_text, arguments))
     if origin in (typing.Union, types.UnionType):
-        return " | ".join(map(_annotation_text, arguments))
+        return " | ".join(dict.fromkeys(map(_annotation_text, arguments)))
     if origin is tuple:
         return f"{_annotation_text(arguments[0])}/..."
     if annotation is type(None):

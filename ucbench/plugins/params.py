@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ucbench.errors import UsageError, did_you_mean
+from ucbench.plugins.expected import problems
 
 DEFAULT_PRESET = "standard"
 
@@ -113,11 +114,8 @@ class Params(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(str(part) for part in item['loc']) or 'parameters'}: {item['msg']}"
-                for item in error.errors()
-            )
-            raise UsageError(f"{label}: {problems}.") from error
+            given = values | dict(options or {})
+            raise UsageError(f"{label}: {problems(error, cls.model_fields, given)}.") from error
 
     @classmethod
     def _from_text(cls, key: str, text: str) -> Any:

@@ -1,0 +1,65 @@
+"""Errors of wrong parameters: what each takes, in the words of references."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import AfterValidator, Field, model_validator
+
+import ucbench
+from ucbench.errors import UsageError
+
+
+def rising(values: tuple[float, float]) -> tuple[float, float]:
+    if values[0] > values[1]:
+        raise ValueError("the lower one first.")
+    return values
+
+
+class Stripes(ucbench.Params):
+    path: str
+    steps: int = Field(3, ge=1, le=9)
+    sigma: Annotated[tuple[float, float], AfterValidator(rising)] = (0.1, 2.0)
+    scales: tuple[Annotated[float, Field(gt=0)], ...] | float | tuple[float, ...] = 1.0
+    shape: Literal["flat", "sine"] | None = None
+    fast: bool = False
+
+    @model_validator(mode="after")
+    def _check(self):
+        if self.steps == 7:
+            raise ValueError("seven steps are unlucky")
+        return self
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({}, "path is required"),
+        ({"steps": "x"}, "steps takes a whole number, at least 1 and at most 9; got 'x'"),
+        ({"steps": "10"}, "steps takes a whole number, at least 1 and at most 9; got '10'"),
+        ({"sigma": "1"}, "sigma takes 2 numbers separated by slashes, such as 0.1/2; got '1'"),
+        ({"sigma": "a/b"}, "sigma takes 2 numbers separated by slashes, such as 0.1/2; got 'a/b'"),
+        ({"sigma": "2/1"}, "sigma: the lower one first"),
+        ({"scales": "x"}, "scales takes numbers separated by slashes or a number, above 0; got 'x'"),
+        ({"shape": "round"}, "shape takes flat or sine or none; got 'round'"),
+        ({"fast": "maybe"}, "fast takes true or false; got 'maybe'"),
+        ({"steps": "7"}, "seven steps are unlucky"),
+        ({"steps": "0", "fast": "2"}, "steps takes a whole number, at least 1 and at most 9; got '0'; fast takes"),
+    ],
+)
+def test_wrong_value_is_reported_once_with_what_the_parameter_takes(options, problem):
+    with pytest.raises(UsageError) as error:
+        Stripes.resolve("poisoner 'stripes'", options=({"path": "here"} if options else {}) | options)
+    assert str(error.value).startswith(f"poisoner 'stripes': {problem}")
+
+
+@given(st.sampled_from(list(Stripes.model_fields)), st.text())
+def test_errors_are_never_in_the_words_of_pydantic(name, text):
+    try:
+        Stripes.resolve("stripes", argument=None, options={"path": "here", name: text})
+    except UsageError as error:
+        message = str(error).replace(repr(text), "")
+        assert not any(words in message for words in ("Input should", "Value error", "tuple", "parameters:"))
