@@ -39,9 +39,16 @@ class StoreError(UcbenchError):
 
 
 def did_you_mean(wrong: str, known: Iterable[str], limit: int = 3) -> str:
-    """``" Did you mean 'a' or 'b'?"`` with the nearest of ``known`` whatever their case, or an empty string."""
-    names = {name.lower(): name for name in sorted(set(known))}
-    close = [names[name] for name in difflib.get_close_matches(wrong.lower(), names, n=limit, cutoff=0.5)]
+    """``" Did you mean 'a' or 'b'?"`` with the nearest of ``known`` whatever their case, or an empty string.
+
+    If some differ from ``wrong`` only in case, only those.
+    """
+    names: dict[str, list[str]] = {}
+    for name in sorted(set(known)):
+        names.setdefault(name.lower(), []).append(name)
+    equal = names.get(wrong.lower())
+    near = difflib.get_close_matches(wrong.lower(), names, n=limit, cutoff=0.5)
+    close = equal or [name for lowered in near for name in names[lowered]]
     return f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
 
 

@@ -121,7 +121,10 @@ class TestCatalogue:
         [
             ("RandomAffine", "degrees is required"),
             ("RandomHue:hue=0.1", "hue takes 2 numbers separated by slashes"),
-            ("RandomPerspective:distortion_scale=much", "distortion_scale takes a number"),
+            (
+                "RandomPerspective:distortion_scale=much",
+                "distortion_scale takes numbers separated by slashes or a number; got 'much'",
+            ),
             ("RandomErasing:p=1.5", "p takes a number, at least 0 and at most 1; got '1.5'"),
             ("RandomErasing:same_on_batch=true", "no parameter 'same_on_batch'"),
         ],
