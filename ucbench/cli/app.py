@@ -30,6 +30,8 @@ COMMANDS = {
 }
 
 INTERRUPTED = 130
+#: What shells report for a tool that SIGPIPE ended.
+CLOSED_PIPE = 141
 
 _log = logging.getLogger(__name__)
 
@@ -83,7 +85,7 @@ tidy(cli, typer.Context(cli, **cli.context_settings))
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command line (``sys.argv`` by default) and return its exit code.
 
-    0: done; 1: failed; 2: wrong request; 130: interrupted.
+    0: done; 1: failed; 2: wrong request; 130: interrupted; 141: the reader of its output ended.
     """
     logging.basicConfig(format="%(levelname)s: %(message)s")
     prepare()
@@ -96,6 +98,11 @@ def main(args: Sequence[str] | None = None) -> int:
         _print(typer.TyperException(str(error)))
         _log.debug("Where it was raised:", exc_info=error)
         return error.exit_code
+    except SystemExit as error:
+        # Typer exits with 1 once nobody reads the output.
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+        return CLOSED_PIPE
     except (typer.Abort, KeyboardInterrupt):
         result = INTERRUPTED
     if result == INTERRUPTED:
