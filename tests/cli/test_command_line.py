@@ -88,6 +88,9 @@ def test_doctor_passes_and_reports_a_missing_data_folder(tmp_path, monkeypatch):
         (["lst"], 2, "Did you mean 'list'?"),
         (["list", "poisonr"], 2, "Did you mean 'poisoner'?"),
         (["show", "poisoner", "clen"], 2, "Did you mean 'clean'?"),
+        (["list", "suit"], 2, "Unknown kind 'suit'. Did you mean 'suite'?"),
+        (["show", "Sute", "smoke"], 2, "Unknown kind 'Sute'. Did you mean 'suite'?"),
+        (["show", "Suite"], 2, "Suite is a kind."),
         (["show", "poisoner"], 2, "NAME"),
         (["show", "UC"], 2, "Did you mean 'uc'?"),
         (["show", "resnet18"], 2, "ucbench show surrogate resnet18\n  ucbench show victim resnet18"),
@@ -137,12 +140,12 @@ def test_unexpected_error_keeps_its_traceback(monkeypatch):
         app.main(["list"])
 
 
-def test_closed_pipe_ends_the_command_without_a_word():
+def test_closed_pipe_ends_the_command_without_a_word_as_sigpipe_does():
     read, write = os.pipe()
     os.close(read)
     for arguments in (["list"], ["list", "--json"], ["run", "--help"]):
         done = subprocess.run([sys.executable, "-m", "ucbench", *arguments], stdout=write, stderr=subprocess.PIPE)
-        assert done.stderr == b""
+        assert (done.returncode, done.stderr) == (141, b"")
     os.close(write)
 
 

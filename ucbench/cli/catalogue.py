@@ -18,6 +18,8 @@ from ucbench.plugins.specs import SPEC_KINDS, ComponentSpec
 if TYPE_CHECKING:
     from ucbench.matrix.suite import Suite
 
+#: What ``list`` and ``show`` know.
+KINDS = (*SPEC_KINDS, "suite")
 #: Fields that ``list`` shows for components of one kind.
 _COLUMNS = {
     "surrogate": ("label_access",),
@@ -49,11 +51,12 @@ def list_command(
         ucbench list poisoner 'uc*'
         ucbench list suite
     """
-    if kind in ("suite", "suites"):
+    kind = kind_named(kind, KINDS) if kind else None
+    if kind == "suite":
         _list_suites(glob, as_json)
         return
     registry = open_registry()
-    kinds = (kind_named(kind),) if kind else tuple(SPEC_KINDS)
+    kinds = (kind,) if kind else tuple(SPEC_KINDS)
     specs = [registry.find(k, name) for k in kinds for name in registry.names(k, glob)]
     if as_json:
         print_json([describe(spec, registry) for spec in specs])

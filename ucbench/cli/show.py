@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ucbench.cli.catalogue import describe, hint, needed, open_registry, suite_as_json
+from ucbench.cli.catalogue import KINDS, describe, hint, needed, open_registry, suite_as_json
 from ucbench.cli.completion import kind_or_name, of_kind
 from ucbench.cli.options import AsJson, argument, plugin_files
 from ucbench.cli.output import as_text, print_facts, print_json, print_table
 from ucbench.errors import UsageError, did_you_mean
 from ucbench.plugins.grammar import parse
-from ucbench.plugins.registry import Registry
+from ucbench.plugins.registry import Registry, kind_named
 from ucbench.plugins.specs import SPEC_KINDS, ComponentSpec
 
 if TYPE_CHECKING:
@@ -43,13 +43,10 @@ def show_command(
     registry = open_registry()
     if name is None:
         kind, name = _kind_of(kind, registry), kind
-    if kind in _SUITE:
+    if (kind := kind_named(kind, KINDS)) == "suite":
         _show_suite(name, as_json)
     else:
         _show_component(kind, name, registry, as_json)
-
-
-_SUITE = ("suite", "suites")
 
 
 def _kind_of(reference: str, registry: Registry) -> str:
@@ -60,7 +57,7 @@ def _kind_of(reference: str, registry: Registry) -> str:
     """
     from ucbench.api import suites
 
-    if reference.removesuffix("s") in (*SPEC_KINDS, "suite"):
+    if reference.lower().removesuffix("s") in KINDS:
         raise UsageError(f"{reference} is a kind. Give a NAME too; `ucbench list {reference}` lists them.")
     name = parse(reference).name
     named_suites = suites()[0]

@@ -292,17 +292,15 @@ def _with_files(files: tuple[PluginFile, ...]) -> Registry:
     return Registry((*load_plugins(), *map(load_file, files)), source)
 
 
-def kind_named(kind: str) -> str:
-    """The singular of a kind: ``poisoner`` for ``poisoner`` or ``poisoners``.
+def kind_named(kind: str, kinds: Iterable[str] = tuple(SPEC_KINDS)) -> str:
+    """The singular of a kind, in lower case: ``poisoner`` for ``poisoner``, ``poisoners`` or ``Poisoner``.
 
     Raises:
-        UsageError: for an unknown kind.
+        UsageError: for none of ``kinds``.
     """
-    singular = kind.removesuffix("s")
-    if singular not in SPEC_KINDS:
-        raise UsageError(
-            f"Unknown kind of component {kind!r}.{did_you_mean(kind, SPEC_KINDS)} Kinds: {', '.join(SPEC_KINDS)}."
-        )
+    singular = kind.lower().removesuffix("s")
+    if singular not in kinds:
+        raise UsageError(f"Unknown kind {kind!r}.{did_you_mean(kind, kinds)} Kinds: {', '.join(kinds)}.")
     return singular
 
 
