@@ -174,6 +174,16 @@ def test_help_texts_have_no_brackets_that_rich_reads_as_markup():
     assert [text for text in texts if "[" in text.replace("[not dim]", "").replace("[/]", "")] == []
 
 
+def test_help_shows_defaults_as_values_and_only_descriptions_in_parentheses(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "200")
+    app.main(["plan", "--help"])
+    shown = {line.split()[1]: line for line in capsys.readouterr().out.splitlines() if "[default" in line}
+    assert "[default: digits]" in shown["--dataset"]
+    assert "[default: 0]" in shown["--seed"]
+    assert "[default: (the poisoner's)]" in shown["--surrogate"]
+    assert "[default: (only the store)]" in shown["--out"]
+
+
 @pytest.mark.parametrize("width", ["80", "120"])
 def test_help_keeps_examples_on_their_lines_and_fits_the_terminal(width, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", width)

@@ -19,6 +19,12 @@ MACHINE, OUTPUT, GENERAL = "Machine", "Output", "General"
 _PANELS = (None, WHAT, DATA, PROTECTOR, EXPLOITER, MACHINE, OUTPUT, GENERAL)
 
 
+class Value(str):
+    """A default to show as the value that it is, not in parentheses like a description."""
+
+    __slots__ = ()
+
+
 class LazyGroup(TyperGroup):
     """Imports a command's module when the command runs, and suggests similar names for unknown ones.
 
@@ -67,6 +73,9 @@ def tidy(command: TyperCommand | TyperGroup, ctx: Any) -> None:
         if isinstance(param, TyperOption) and (param.is_flag or param.count):
             param.metavar = ""
             param.rich_help_panel = param.rich_help_panel or (GENERAL if param is help_option else None)
+        if isinstance(param, TyperOption) and isinstance(param.show_default, Value):
+            # Typer puts every text in parentheses.
+            vars(param)["_get_default_string"] = lambda *, text=param.show_default, **_: text
     command.params.sort(key=lambda param: _place(getattr(param, "rich_help_panel", None)))
     # The terminal's width breaks paragraphs; indented lines are examples.
     paragraphs = inspect.cleandoc(command.help or "").split("\n\n")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ucbench.cli import completion
-from ucbench.cli.lazy import DATA, EXPLOITER, GENERAL, MACHINE, OUTPUT, PROTECTOR, WHAT
+from ucbench.cli.lazy import DATA, EXPLOITER, GENERAL, MACHINE, OUTPUT, PROTECTOR, WHAT, Value
 from ucbench.errors import UsageError
 from ucbench.matrix.axes import AXES, Axis
 from ucbench.plugins.specs import SPEC_KINDS
@@ -180,7 +180,7 @@ def _of_axis(axis: Axis) -> Parameter:
     """The option of an axis; None if it is not given."""
     shown = option(
         axis.metavar, axis.meaning + (" Repeatable." if axis.repeatable else ""), _PANEL_OF_SIDE[axis.side],
-        axis.option, default=axis.default_shown or False,
+        axis.option, default=(axis.default_shown if axis.default_text else Value(axis.default_shown)) or False,
         complete=completion.components(axis.name) if axis.name in SPEC_KINDS else completion.of(*axis.type.examples),
     )  # fmt: skip
     annotation: Any = Annotated[list[str] | None, shown] if axis.repeatable else Annotated[str | None, shown]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ucbench.cli.catalogue import hint
-from ucbench.cli.lazy import WHAT
-from ucbench.cli.options import AsJson, OutFolder, Request, flag, requesting_cells
+from ucbench.cli.completion import record_folders
+from ucbench.cli.lazy import OUTPUT, WHAT
+from ucbench.cli.options import AsJson, Request, flag, option, requesting_cells
 from ucbench.cli.output import print_json, print_table
 from ucbench.matrix.axes import AXES
 from ucbench.progress import duration
@@ -34,9 +36,13 @@ app = typer.Typer()
 def plan_command(
     request: Request,
     probe: Annotated[bool, flag("--time", "Time two steps of every kind of training never done here.", WHAT)] = False,
-    out: OutFolder = None,
+    out: Annotated[
+        Path | None,
+        option("FOLDER", "The --out of a run; cells with a record there count as done.", OUTPUT,
+               default="only the store", complete=record_folders, file_okay=False),
+    ] = None,
     as_json: AsJson = False,
-) -> None:
+) -> None:  # fmt: skip
     """Show the cells of a run without running them.
 
     Seconds are predicted from earlier trainings of the same victim and crafts of the same poisoner on this machine; ?

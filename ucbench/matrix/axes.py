@@ -214,7 +214,7 @@ AXES = (
         request="metrics",
     ),
     Axis(
-        "seed", SEEDS, "SEEDS", "Craft seeds, each with train seeds of its own: 0, 0-2 or 0,3.", default_text="0",
+        "seed", SEEDS, "SEEDS", "Craft seeds, each with train seeds of its own: 0, 0-2 or 0,3.", default=0,
         repeatable=False,
     ),
     Axis(
