@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ucbench.data.budget import Budget, parse_epsilon
-from ucbench.errors import UsageError
+from ucbench.errors import UsageError, did_you_mean
 from ucbench.matrix.axes import AXES, AXIS
 from ucbench.matrix.cell import Cell, Craft, CraftLabels
 from ucbench.matrix.compatibility import check_surrogate, is_oracle
@@ -79,9 +79,10 @@ def run(
     Raises:
         UsageError: for names or values that do not exist.
     """
+    request = _request("run", axis)
     session = open_session(device=device, dtype=dtype, threads=threads, progress=progress)
     folder = Path(out) if out is not None else None
-    records = run_session(cells_of(axes(**axis), session), session, out=folder, executor=executor, rerun=rerun)
+    records = run_session(cells_of(request, session), session, out=folder, executor=executor, rerun=rerun)
     from ucbench.results.frame import results
 
     return results(records)
@@ -115,8 +116,9 @@ def plan(
 
     Computes nothing, but loads the data, whose fingerprints are part of the keys.
     """
+    request = _request("plan", axis)
     session = open_session(device=device, dtype=dtype, threads=threads)
-    return plan_session(cells_of(axes(**axis), session), session, out=Path(out) if out is not None else None)
+    return plan_session(cells_of(request, session), session, out=Path(out) if out is not None else None)
 
 
 def craft(
@@ -211,6 +213,15 @@ def axes(
         pairs = [(craft, train) for craft in crafts for train in trains]
     request = {axis.request: values[axis.name] for axis in AXES if axis.request}
     return Axes(**request, labeler=DEFAULT_LABELER, seeds=pairs)
+
+
+def _request(function: str, values: dict[str, Any]) -> Axes:
+    """As :func:`axes`; a name that is no axis is an error of ``function``."""
+    if unknown := [name for name in values if name not in AXIS]:
+        raise UsageError(
+            f"{function}() has no argument {unknown[0]!r}.{did_you_mean(unknown[0], AXIS)} The axes: {', '.join(AXIS)}."
+        )
+    return axes(**values)
 
 
 def cells_of(request: Axes, session: Session) -> list[Cell]:

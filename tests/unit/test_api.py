@@ -118,8 +118,11 @@ def test_run_writes_one_sheet_per_release_without_references(tmp_path):
 
 
 def test_run_raises_on_an_unknown_axis():
-    with pytest.raises(TypeError, match="poisner"):
-        ucbench.run(poisner="stripes")
+    for function in (ucbench.run, ucbench.plan):
+        with pytest.raises(
+            UsageError, match=rf"^{function.__name__}\(\) has no argument 'posioner'\. Did you mean 'poisoner'"
+        ):
+            function(posioner="stripes")
 
 
 def test_plan_computes_nothing_and_lists_existing_results(tmp_path):
