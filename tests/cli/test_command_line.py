@@ -89,7 +89,7 @@ def test_doctor_passes_and_reports_a_missing_data_folder(tmp_path, monkeypatch):
         (["list", "poisonr"], 2, "Did you mean 'poisoner'?"),
         (["show", "poisoner", "clen"], 2, "Did you mean 'clean'?"),
         (["list", "suit"], 2, "Unknown kind 'suit'. Did you mean 'suite'?"),
-        (["show", "Sute", "smoke"], 2, "Unknown kind 'Sute'. Did you mean 'suite'?"),
+        (["show", "Sute", "smoke"], 2, "Unknown kind 'Sute'. Did you mean 'suite'"),
         (["show", "Suite"], 2, "Suite is a kind."),
         (["show", "poisoner"], 2, "NAME"),
         (["show", "UC"], 2, "Did you mean 'uc'?"),
@@ -182,6 +182,18 @@ def test_help_shows_defaults_as_values_and_only_descriptions_in_parentheses(monk
     assert "[default: 0]" in shown["--seed"]
     assert "[default: (the poisoner's)]" in shown["--surrogate"]
     assert "[default: (only the store)]" in shown["--out"]
+
+
+def test_export_offers_only_options_that_decide_a_release_while_run_offers_all(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "120")
+    offered = {}
+    for command in ("run", "export"):
+        app.main([command, "--help"])
+        offered[command] = {word for word in capsys.readouterr().out.split() if word.startswith("--")}
+    assert {"--poisoner", "--labeling", "--epsilon", "--suite"} <= offered["export"]
+    assert {"--defense", "--victim", "--metric", "--trainings", "--schedule", "--shard"} <= (
+        offered["run"] - offered["export"]
+    )
 
 
 @pytest.mark.parametrize("width", ["80", "120"])

@@ -96,6 +96,8 @@ def test_run_exits_with_1_on_a_failed_cell_and_shows_the_rest(capsys):
     [
         (["--poisoner", "strips"], "Unknown poisoner 'strips'. Did you mean 'stripes'? `ucbench list poisoner`"),
         ([], "name a poisoner with --poisoner"),
+        (["--victim", "tiny,fixed"], "repeat --victim"),
+        (["--epsilon", "0.03"], "8-bit levels"),
         (["--poisoner", "stripes", "--epsilon", "0.03"], "8-bit levels"),
         (
             ["--poisoner", "stripes", "--mixture", "half"],

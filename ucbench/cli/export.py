@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ucbench.cli.lazy import OUTPUT, WHAT
-from ucbench.cli.options import Request, is_quiet, option, requesting_cells
+from ucbench.cli.options import Request, is_quiet, option, requesting_release
 
 if TYPE_CHECKING:
     from ucbench.matrix.cell import Cell
@@ -23,7 +23,7 @@ app = typer.Typer()
 
 
 @app.command("export", no_args_is_help=True, rich_help_panel="Results")
-@requesting_cells
+@requesting_release
 def export_command(
     request: Request,
     out: Annotated[Path, option("FOLDER", "A new folder.", OUTPUT, file_okay=False)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import logging
@@ -11,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from inspect import Parameter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
@@ -163,6 +164,7 @@ class Request:
         if self.data_root is not None:
             # In the environment, which plugins of data sets read and worker processes inherit.
             os.environ["UCBENCH_DATA"] = self.data_root
+        request = axes(**self.axes)  # values are read before anything is missed
         requested_suite = suite(self.suite) if self.suite else None
         if requested_suite is None and not self.axes.get("poisoner"):
             raise UsageError("Nothing to run: name a poisoner with --poisoner, or a suite with --suite.")
@@ -172,7 +174,7 @@ class Request:
         session = open_session(device=self.device, dtype=self.dtype, threads=threads, progress=progress)
         if requested_suite is not None:
             return suite_cells(requested_suite, session, shard=self.shard, **self.axes), session
-        cells = cells_of(axes(**self.axes), session)
+        cells = cells_of(request, session)
         return cells if self.shard is None else shard(cells, self.shard), session
 
 
@@ -196,8 +198,26 @@ def _requested(plugin: list[Path] | None, **options: Any) -> Iterator[Request]:
 
 _AXES = {axis.name: _of_axis(axis) for axis in AXES}
 _FIELDS = dict(list(inspect.signature(Request, eval_str=True).parameters.items())[1:])
+_OPTIONS = {**_FIELDS, **_AXES, **_PLUGIN}
 #: Replaces a command's parameter ``request`` by options for the axes, for the fields of Request, and ``--plugin``.
-requesting_cells = with_options(_requested, {**_FIELDS, **_AXES, **_PLUGIN}, fills="request")
+requesting_cells = with_options(_requested, _OPTIONS, fills="request")
+
+
+def _hidden(parameter: Parameter) -> Parameter:
+    annotation, shown = get_args(parameter.annotation)
+    hidden = copy.copy(shown)
+    hidden.hidden = True
+    return parameter.replace(annotation=Annotated[annotation, hidden])
+
+
+#: Options that decide no release: a command line of ``run`` is valid with them, but ``--help`` does not offer them.
+_NO_RELEASE = ("defense", "victim", "metric", "trainings", "train_seed", "schedule", "shard")
+#: As :data:`requesting_cells`, for commands that need only a release.
+requesting_release = with_options(
+    _requested,
+    {name: _hidden(parameter) if name in _NO_RELEASE else parameter for name, parameter in _OPTIONS.items()},
+    fills="request",
+)
 
 
 def is_quiet() -> bool:
