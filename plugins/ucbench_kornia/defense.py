@@ -22,6 +22,10 @@ _ONE_BY_ONE = frozenset(
     {"AutoAugment", "ColorJiggle", "ColorJitter", "RandAugment", "RandomMotionBlur", "TrivialAugment"}
 )
 
+#: Height and width of the image that parameters are tried on: larger than most data, so that only values are refused
+#: and not what is too large for some image.
+_TRIED = 256
+
 _CONTAINERS: Mapping[str, Callable[[Any], Any]] = {"tuple": tuple, "list": list, "tensor": torch.tensor}
 
 
@@ -38,7 +42,7 @@ class Kornia:
     gradient, nor where a policy chooses one of those.
 
     Raises:
-        UsageError: if kornia refuses the parameters.
+        UsageError: if kornia refuses the parameters, or fails with them on an image of :data:`_TRIED` pixels.
     """
 
     def __new__(cls, params: KorniaParams) -> Kornia:
@@ -47,11 +51,19 @@ class Kornia:
 
     def __init__(self, params: KorniaParams) -> None:
         self.params = params
-        self._module((32, 32))  # refuses its parameters now rather than in the first batch
+        # Refuses its parameters now rather than in the first batch; some of them kornia reads only when it is called.
+        height, width = size = _tried(params.options.get("size"))
+        module, images = self._module(size, p=1.0), torch.full((1, 3, height, width), 0.5)
+        with seeded(0):
+            try:
+                module(images)
+            except Exception as error:  # kornia and torch each raise their own
+                raise UsageError(f"kornia fails at {params.augmentation} with {params.options}: {error}") from error
 
-    def _module(self, size: tuple[int, int]) -> Any:
+    def _module(self, size: tuple[int, int], p: float | None = None) -> Any:
         """A new instance for images of ``size``: cheap, and without the state of earlier calls.
 
+        ``p`` replaces the probability where the class has one.
         It stays on the CPU, where kornia draws; it moves what it drew to the images.
         """
         name = self.params.augmentation
@@ -64,17 +76,25 @@ class Kornia:
         if "size" in options and given.get("size") is None:
             given["size"] = size
         if name in MIXING:
-            given["p"] = 1.0
+            p = 1.0
+        if p is not None and "p" in options:
+            given["p"] = p
         if name == "RandomCutMixV2":
             given["use_correct_lambda"] = True
         try:
             return (getattr(package, name, None) or getattr(package.auto, name))(**given)
         except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise UsageError(f"kornia refuses {name} with {given}: {error}") from error
+            raise UsageError(f"kornia refuses {name} with {self.params.options}: {error}") from error
 
     @staticmethod
     def _scope(generator: torch.Generator) -> AbstractContextManager[None]:
         return seeded(int(torch.randint(2**63 - 1, (), generator=generator)))
+
+
+def _tried(size: Any) -> tuple[int, int]:
+    """Height and width of the image that parameters are tried on: no smaller than a crop of ``size``."""
+    height, width = size if isinstance(size, tuple) else (size or 0, size or 0)
+    return max(_TRIED, height), max(_TRIED, width)
 
 
 class _Augmenting(Kornia):

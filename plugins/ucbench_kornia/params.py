@@ -36,8 +36,8 @@ LEVELS: Mapping[str, tuple[float, float, float, float, float]] = {
 class KorniaParams(Params):
     """Which augmentation, and its constructor's parameters with kornia's defaults.
 
-    What :meth:`resolve` returns has a field for every option of the named augmentation, so that names and values are
-    checked while planning. Tuples are written with ``/``, members of an enum by name. A ``size`` that kornia requires
+    What :meth:`resolve` returns has a field for every option of the named augmentation, so that names and types are
+    checked while planning; kornia checks values when the defense is built, at the start of a run. Tuples are written with ``/``, members of an enum by name. A ``size`` that kornia requires
     is the images' own unless given.
     """
 

@@ -323,9 +323,23 @@ class TestAugmenting:
         with pytest.raises(UsageError, match=r"makes images of \[8, 8\] pixels from \[12, 20\]: leave its size out"):
             built("RandomCrop:size=8/8").augment(x, RUN, drawn())
 
-    def test_kornia_refusing_parameters_is_an_error_of_the_user(self) -> None:
-        with pytest.raises(UsageError, match="kornia refuses RandomHue"):
-            built("RandomHue:hue=0/7")
+    @pytest.mark.parametrize(
+        ("reference", "problem"),
+        [
+            ("RandomHue:hue=0/7", "kornia refuses RandomHue"),
+            # Read only by a call, here at p = 0.01 by few of them.
+            ("RandomGaussianBlur:kernel_size=4/4,sigma=1/2,p=0.01", "kornia fails at RandomGaussianBlur.*odd"),
+        ],
+    )
+    def test_kornia_refusing_parameters_is_an_error_of_the_user(self, reference: str, problem: str) -> None:
+        with pytest.raises(UsageError, match=problem):
+            built(reference)
+
+    @pytest.mark.parametrize("options", ["RandomCrop:size=300/20", "RandomGaussianBlur:kernel_size=99/99,sigma=1/2"])
+    def test_kornia_values_that_some_image_takes_are_not_refused(self, options: str) -> None:
+        before = torch.get_rng_state()
+        built(options)
+        assert torch.equal(torch.get_rng_state(), before)
 
 
 class TestMixing:

@@ -7,6 +7,7 @@ import re
 import pytest
 import tiny_components as tiny
 
+from ucbench.errors import UsageError
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.results.records import read_records
 from ucbench.running.runner import run_cells
@@ -98,3 +99,22 @@ def test_diverging_victim_fails_its_cell(tmp_path):
     records = run(tmp_path, "stripes", victims=["tiny:lr=1e30,momentum=0", "tiny"])
     assert [record["status"] for record in records] == ["failed"] * 3 + ["ok"] * 3
     assert {record["error"]["type"] for record in records[:3]} == {"DivergedError"}
+
+
+def test_defense_that_refuses_its_values_stops_the_run_before_any_cell(tmp_path, monkeypatch):
+    def refuse(self, params):
+        raise UsageError("no such dimming")
+
+    monkeypatch.setattr(tiny.Dim, "__init__", refuse)
+    with pytest.raises(UsageError, match=r"Defense fog\+dim: no such dimming"):
+        run(tmp_path, "stripes", defenses=["none", "fog+dim"])
+    assert not tiny.work_done()
+
+
+def test_defense_that_crashes_when_built_fails_its_cells_only(tmp_path, monkeypatch):
+    def crash(self, params):
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr(tiny.Dim, "__init__", crash)
+    records = run(tmp_path, "stripes", defenses=["none", "dim"])
+    assert {record["request"]["defense"]: record["status"] for record in records} == {"none": "ok", "dim": "failed"}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from ucbench.errors import UsageError
+from ucbench.exploit.defend import pipeline_of
 from ucbench.matrix.cell import Cell
 from ucbench.plugins.manager import notify
 from ucbench.plugins.specs import CellEvent
@@ -42,6 +44,7 @@ def run_cells(
 
     Raises:
         DataError: if a data set cannot be read, before anything is computed.
+        UsageError: if a defense of a cell to compute refuses its parameters or its chain, before anything is computed.
     """
     tasks = [task_of(cell, session) for cell in cells]
     records: dict[str, Record] = {}
@@ -59,6 +62,7 @@ def run_cells(
             if out is not None:
                 write_record(out, records[task.key])
 
+    _refuse_wrong_defenses(task.cell for task in missing)
     time_left = TimeLeft(missing, session)
 
     def on_done(task: Task, record: Record) -> None:
@@ -79,6 +83,17 @@ def run_cells(
     if missing:
         (executor or Serial()).run(missing, session, on_done)
     return [records[task.key] for task in tasks]
+
+
+def _refuse_wrong_defenses(cells: Iterable[Cell]) -> None:
+    """Build each distinct chain once: some values, and whether parts fit together, only their classes know."""
+    for chain, defense in {"+".join(map(str, cell.defense)): cell.defense for cell in cells}.items():
+        try:
+            pipeline_of(defense)
+        except UsageError as error:
+            raise UsageError(f"Defense {chain}: {error}") from error
+        except (Exception, SystemExit):  # not the request's fault: the cells that fail say so, and the others go on
+            continue
 
 
 def _changed(before: Record | None, now: Record) -> str:
