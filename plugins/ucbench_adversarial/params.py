@@ -50,6 +50,7 @@ class AdversarialTrainingParams(Params):
         ),
     )
 
+    neutral: ClassVar[Mapping[str, Any]] = {"through": False}
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "standard": {},
         "quick": {"steps": 3, "step": 0.5},
@@ -66,13 +67,6 @@ class AdversarialTrainingParams(Params):
         "fast": {"steps": 1, "step": 1.25, "attack_mode": "train"},
         "trades": {"objective": "trades", "start": "gaussian", "step": 0.226},
     }
-
-    def identity(self) -> dict[str, Any]:
-        """All fields, but ``through`` only where it is True: keys are older than it."""
-        values = super().identity()
-        if not self.through:
-            del values["through"]
-        return values
 
     @model_validator(mode="before")
     @classmethod

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from ucbench import Params
+from ucbench import Params, versions
 
 
 def _shares(interval: tuple[float, float]) -> tuple[float, float]:
@@ -27,6 +26,14 @@ def _positives(interval: tuple[float, float]) -> tuple[float, float]:
 #: Ends of an interval, written ``low/high`` on a command line.
 _Shares = Annotated[tuple[float, float], AfterValidator(_shares)]
 _Positives = Annotated[tuple[float, float], AfterValidator(_positives)]
+
+
+class OnKorniaParams(Params):
+    """Parameters of what calls kornia's functions, whose numbers may change between its releases."""
+
+    def identity(self) -> dict[str, Any]:
+        """All fields and kornia's version."""
+        return {**super().identity(), "kornia": versions()["kornia"]}
 
 
 class CutoutParams(Params):
@@ -90,14 +97,14 @@ class MixupParams(MixingParams):
     }
 
 
-class RandAugmentParams(Params):
+class RandAugmentParams(OnKorniaParams):
     """Defaults are those of torchvision, N = 2 and M = 9."""
 
     operations: int = Field(2, ge=1, le=14, description="operations on every image, one after another, N")
     magnitude: float = Field(9, ge=0, le=30, description="their common magnitude, M, on a scale from 0 to 30")
 
 
-class TrivialAugmentParams(Params):
+class TrivialAugmentParams(OnKorniaParams):
     """Defaults are the paper's best."""
 
     space: Literal["wide", "ra"] = Field("wide", description="ranges of the magnitudes: Wide, or RandAugment's")
@@ -105,7 +112,7 @@ class TrivialAugmentParams(Params):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"ra": {"space": "ra"}}
 
 
-class ColorJitterParams(Params):
+class ColorJitterParams(OnKorniaParams):
     """Defaults are SimCLR's for CIFAR-10, strength 0.5."""
 
     brightness: float = Field(0.4, ge=0, le=1, description="factor within 1 +- this")
@@ -132,7 +139,7 @@ class ColorJitterParams(Params):
         return self
 
 
-class GaussianBlurParams(Params):
+class GaussianBlurParams(OnKorniaParams):
     """Defaults are those of MI-UE's evaluation, of its kernel of 3 and of SimCLR's widths."""
 
     kernel: int = Field(3, ge=3, le=99, description="taps of the kernel along each side, odd")
@@ -161,7 +168,7 @@ class GaussianNoiseParams(Params):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"mi-ue": {"sigma": 8.0}, "eclipse": {"sigma": 0.05 * 255}}
 
 
-class UEraserParams(Params):
+class UEraserParams(OnKorniaParams):
     """Defaults are the paper's."""
 
     copies: int = Field(5, ge=1, le=64, description="views of every image of which the one of largest loss counts, K")
@@ -187,8 +194,3 @@ class UEraserParams(Params):
         "max": {"epochs": None},
         "kornia": {"views": "kornia"},
     }
-
-    def identity(self) -> dict[str, Any]:
-        """All fields, and kornia's version where its classes make the views: their numbers change between releases."""
-        version = {"kornia": importlib.metadata.version("kornia")} if self.views == "kornia" else {}
-        return {**super().identity(), **version}

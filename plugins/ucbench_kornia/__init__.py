@@ -7,8 +7,6 @@ from collections.abc import Iterator
 
 from ucbench import DefenseSpec, MetricSpec, hookimpl
 
-REQUIREMENT = "kornia>=0.9,<0.10"
-
 
 @hookimpl
 def ucbench_defenses() -> Iterator[DefenseSpec]:
@@ -22,8 +20,6 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         tier="T0",
         fidelity="RandomBrightness, RandomContrast and RandomSaturation are not Pillow's operations: on uniform noise, "
         "at factors of 0.7 and 1.3, they are up to 53 and 77, 39 and 40, 66 and 52 of 255 levels off.",
-        requires=("kornia",),
-        extra=REQUIREMENT,
     )
 
 
@@ -38,6 +34,4 @@ def ucbench_metrics() -> Iterator[MetricSpec]:
         paper="D. Hendrycks, T. Dietterich: Benchmarking Neural Network Robustness to Common Corruptions and "
         "Perturbations. ICLR 2019. arXiv 1903.12261",
         reads=("model", "test"),
-        requires=("kornia",),
-        extra=REQUIREMENT,
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import functools
-import importlib.metadata
 import importlib.util
 import re
 import typing
@@ -18,8 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from ucbench import UsageError, did_you_mean
-from ucbench_kornia import REQUIREMENT
+from ucbench import UsageError, did_you_mean, versions
 
 #: Augmentations that combine several images of a batch, and hence their targets.
 MIXING = frozenset({"PatchMix", "RandomCutMixV2", "RandomMixUpV2", "RandomMosaic"})
@@ -80,20 +78,6 @@ class Option:
     container: str
 
 
-def kornia_version() -> str:
-    """The version of the installed kornia.
-
-    Raises:
-        UsageError: if it is not installed.
-    """
-    try:
-        return importlib.metadata.version("kornia")
-    except importlib.metadata.PackageNotFoundError as error:
-        raise UsageError(
-            f'ucbench_kornia needs kornia, not installed here. Run: pip install "{REQUIREMENT}"'
-        ) from error
-
-
 def augmentations() -> tuple[str, ...]:
     """Names of the classes that can be a defense, sorted; raises as :func:`options_of` does."""
     # Not by parsing: shells list them while someone waits.
@@ -111,14 +95,13 @@ def options_of(name: str) -> Mapping[str, Option]:
     """The options of an augmentation by name, in the order of its constructor.
 
     Raises:
-        UsageError: for an unknown class (with the nearest names) or one that cannot be a defense (with the reason), and
-            if kornia is not installed.
+        UsageError: for an unknown class (with the nearest names) or one that cannot be a defense (with the reason).
     """
     if name in _LEFT_OUT:
         raise UsageError(f"kornia's {name} cannot be a defense: {_LEFT_OUT[name]}.")
     if name not in augmentations():
         raise UsageError(
-            f"kornia {kornia_version()} has no augmentation {name!r}.{did_you_mean(name, augmentations())}"
+            f"kornia {versions()['kornia']} has no augmentation {name!r}.{did_you_mean(name, augmentations())}"
             f" All {len(augmentations())}: {', '.join(augmentations())}."
         )
     arguments = _constructor(name).args
@@ -166,7 +149,6 @@ def _classes() -> Mapping[str, ast.ClassDef]:
 @functools.cache
 def _sources() -> Mapping[str, str]:
     """The source files of the augmentations, by path below ``kornia/augmentation``."""
-    kornia_version()
     spec = importlib.util.find_spec("kornia")
     assert spec is not None
     assert spec.origin is not None

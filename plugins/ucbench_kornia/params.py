@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal, Self, cast
 
 from pydantic import Field, create_model, field_validator
 
-from ucbench import Params, UsageError, did_you_mean
-from ucbench_kornia.catalogue import MIXING, augmentations, kornia_version, options_of
+from ucbench import Params, UsageError, did_you_mean, versions
+from ucbench_kornia.catalogue import MIXING, augmentations, options_of
 
 #: The level of every corruption at severities 1 to 5. "Published" levels are those of CIFAR-10-C (Hendrycks and
 #: Dietterich, ICLR 2019); the others are ours, chosen for images of 32 to 96 pixels. Pixels are those of an image
@@ -37,11 +37,12 @@ class KorniaParams(Params):
     """Which augmentation, and its constructor's parameters with kornia's defaults.
 
     What :meth:`resolve` returns has a field for every option of the named augmentation, so that names and types are
-    checked while planning; kornia checks values when the defense is built, at the start of a run. Tuples are written with ``/``, members of an enum by name. A ``size`` that kornia requires
-    is the images' own unless given.
+    checked while planning; kornia checks values when the defense is built, at the start of a run. Tuples are written
+    with ``/``, members of an enum by name. A ``size`` that kornia requires is the images' own unless given.
     """
 
     argument: ClassVar[str | None] = "augmentation"
+    neutral: ClassVar[Mapping[str, Any]] = {"gate": "image"}
 
     augmentation: str = Field(
         description="kornia's class; its constructor's parameters are options too, p (its probability) included: "
@@ -50,7 +51,7 @@ class KorniaParams(Params):
 
     @classmethod
     def argument_values(cls) -> tuple[str, ...]:
-        """The classes by name; raises UsageError if kornia is not installed."""
+        """The classes by name."""
         return augmentations()
 
     @classmethod
@@ -66,11 +67,7 @@ class KorniaParams(Params):
         argument: str | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Self:
-        """As :meth:`ucbench.Params.resolve`; unknown augmentations and options raise with the nearest names.
-
-        Raises:
-            UsageError: also if kornia is not installed.
-        """
+        """As :meth:`ucbench.Params.resolve`; unknown augmentations and options raise with the nearest names."""
         name = argument or (options or {}).get("augmentation")
         if name is None:
             raise UsageError(f"{label} needs the name of an augmentation: kornia:RandomPerspective.")
@@ -89,17 +86,8 @@ class KorniaParams(Params):
         return {name: getattr(self, name) for name in options_of(self.augmentation) if name in self.model_fields_set}
 
     def identity(self) -> dict[str, Any]:
-        """All fields with kornia's defaults filled in, and kornia's version: its numbers change between releases.
-
-        ``gate`` is there only where it is ``batch``: keys are older than it.
-
-        Raises:
-            UsageError: if kornia is not installed.
-        """
-        values = super().identity()
-        if values.get("gate") == "image":
-            del values["gate"]
-        return {**values, "kornia": kornia_version()}
+        """All fields with kornia's defaults filled in, and kornia's version: its numbers change between releases."""
+        return {**super().identity(), "kornia": versions()["kornia"]}
 
 
 @functools.cache
@@ -152,4 +140,4 @@ class CorruptionsParams(Params):
 
     def identity(self) -> dict[str, Any]:
         """All fields and kornia's version, as :meth:`KorniaParams.identity`."""
-        return {**super().identity(), "kornia": kornia_version()}
+        return {**super().identity(), "kornia": versions()["kornia"]}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ucbench import Params
+from ucbench import Params, versions
 
 
 class SqueezingParams(Params):
@@ -58,6 +57,7 @@ class JPEGParams(SqueezingParams):
     )
 
     argument: ClassVar[str | None] = "quality"
+    neutral: ClassVar[Mapping[str, Any]] = {"codec": "pillow"}
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         # The range of APBench's UEraser, which draws once per batch.
         "random": {"quality": 10, "max_quality": 99},
@@ -73,12 +73,9 @@ class JPEGParams(SqueezingParams):
         return self.random or self.codec == "kornia"
 
     def identity(self) -> dict[str, Any]:
-        """All fields, but ``codec`` only where it is kornia's, with kornia's version: keys are older than it."""
-        values = super().identity()
-        if self.codec == "pillow":
-            del values["codec"]
-            return values
-        return {**values, "kornia": version("kornia")}
+        """All fields, and kornia's version where its codec is used."""
+        version = {"kornia": versions()["kornia"]} if self.codec == "kornia" else {}
+        return {**super().identity(), **version}
 
     @model_validator(mode="after")
     def _kornia_subsamples_both(self) -> Self:

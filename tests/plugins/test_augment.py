@@ -13,7 +13,7 @@ from kornia.constants import DType
 from scipy import stats
 from torch import Tensor
 
-from ucbench import UsageError
+from ucbench import UsageError, versions
 from ucbench.plugins.registry import installed
 from ucbench.testing import check_defense, make_run
 from ucbench_augment.erasing import Cutout, RandomErasing
@@ -271,6 +271,14 @@ class TestGaussianBlur:
         sigma = (0.5 / (out[:, 0, 4, 4] / out[:, 0, 4, 5]).log()).sqrt()
         assert stats.kstest(sigma[sigma > 0.3].numpy(), stats.uniform(0.3, 1.7).cdf).pvalue > 1e-3
         assert float((sigma < 0.3).float().mean()) == pytest.approx(0.2 / 1.9, abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["color-jitter", "gaussian-blur", "randaugment", "trivial-augment", "ueraser"])
+def test_identity_of_what_calls_kornia_differs_for_another_version(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = installed().resolve("defense", name).params
+    here = params.identity()
+    monkeypatch.setitem(versions(), "kornia", "0.8.3")
+    assert params.identity() == {**here, "kornia": "0.8.3"} != here
 
 
 class TestKornia:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 
-import kornia
 import numpy as np
 import pytest
 import torch
@@ -151,10 +150,6 @@ class TestKorniaViews:
         UEraser(UEraserParams(views="kornia")).view(x, drawn()).sum().backward()
         assert torch.isfinite(x.grad).all()
         assert float((x.grad != 0).flatten(1).any(1).float().mean()) > 0.6
-
-    def test_identity_names_the_version_of_kornia_where_it_makes_the_views(self) -> None:
-        assert UEraserParams.resolve("ueraser", "kornia").identity()["kornia"] == kornia.__version__
-        assert "kornia" not in UEraserParams().identity()
 
 
 class TestLoss:
