@@ -371,6 +371,22 @@ class TestChains:
         with pytest.raises(UsageError, match=f"No attack can go through the defense {defense}"):
             self.loss(self.chain(defense, "adv-train:through=true"), Scores())
 
+    @pytest.mark.parametrize(("p", "share"), [("0", None), ("0.5", 50), ("1", 100)])
+    def test_share_of_images_without_gradient_is_noted(self, p, share):
+        pipeline = self.chain(f"kornia:RandomPosterize:bits=3/4,p={p}", "adv-train:through=true")
+        run, generator = make_run(stage="train"), torch.Generator().manual_seed(0)
+        for _ in range(10):
+            pipeline.loss(Scores(), self.X, self.TARGETS, run, generator)
+        assert run.notes.get("attack_without_gradient") == (share and pytest.approx(share, abs=7))
+        assert len(run.warnings) == (share is not None)
+
+    def test_images_whose_loss_is_flat_are_not_said_to_be_blocked(self):
+        run, generator, model = make_run(stage="train"), torch.Generator().manual_seed(0), Scores()
+        torch.nn.init.zeros_(model.weights)
+        pipeline = self.chain(self.AFFINE, "adv-train:through=true")
+        pipeline.loss(model, self.X, self.TARGETS, run, generator)
+        assert not run.notes
+
     def test_training_through_an_augmentation_repeats_exactly(self):
         def weights():
             chain = self.chain(self.AFFINE, "adv-train@fast:through=true")

@@ -165,7 +165,7 @@ def test_check_warns_of_records_of_an_earlier_version(judge, records):
     found = judge(records)
     assert not found.failed
     assert f"{badges} records made by earlier versions of components: badge 1 (here 2)" in texts(found, "warning")
-    assert f"No record of {badges} of the suite's" in texts(found, "warning")
+    assert "No record of" not in texts(found, "warning")
     assert judge(records, complete=True).failed
 
 

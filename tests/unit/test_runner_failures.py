@@ -118,3 +118,13 @@ def test_defense_that_crashes_when_built_fails_its_cells_only(tmp_path, monkeypa
     monkeypatch.setattr(tiny.Dim, "__init__", crash)
     records = run(tmp_path, "stripes", defenses=["none", "dim"])
     assert {record["request"]["defense"]: record["status"] for record in records} == {"none": "ok", "dim": "failed"}
+
+
+def test_victim_whose_network_cannot_be_built_fails_before_crafting(tmp_path, monkeypatch):
+    def refuse(self, classes, size):
+        raise UsageError(f"{classes} classes of {size} pixels are too much")
+
+    monkeypatch.setattr(tiny.TinyNet, "build", refuse)
+    records = run(tmp_path, "stripes")
+    assert {record["error"]["type"] for record in records} == {"UsageError"}
+    assert not tiny.work_done()

@@ -238,13 +238,18 @@ def foreign(records: Iterable[Record], expected: Expected) -> Iterator[Finding]:
 
 
 def missing(records: Sequence[Record], expected: Expected, severity: Severity) -> Iterator[Finding]:
-    """One finding for the cells without a record."""
+    """Findings for cells without a record and, where that is an error, for those that have only superseded ones."""
     keys = {record["cell"] for record in records}
     described = {canonical(record["request"]) for record in records}
-    absent = [cell for key, (cell, _) in expected.keyed.items() if key not in keys]
+    count = len(expected.keyed) + len(expected.described)
+    unkeyed = [cell for key, (cell, _) in expected.keyed.items() if key not in keys]
+    absent = [cell for cell in unkeyed if canonical(cell.describe()) not in described]
+    superseded = len(unkeyed) - len(absent)
     absent += [cell for text, cell in expected.described.items() if text not in described]
+    if superseded and severity == "error":
+        text = f"{superseded} of the suite's {count} cells have only records with other keys, which count as missing."
+        yield Finding(severity, text)
     if absent:
-        count = len(expected.keyed) + len(expected.described)
         text = f"No record of {len(absent)} of the suite's {count} cells: {_some(map(title, absent))}."
         yield Finding(severity, text)
 

@@ -20,7 +20,7 @@ from ucbench.errors import ContractError, UsageError
 from ucbench.exploit.defend import pipeline_of, prepare
 from ucbench.exploit.labels import LabelRun, label
 from ucbench.exploit.publish import publish
-from ucbench.exploit.train import TrainedVictim, train
+from ucbench.exploit.train import TrainedVictim, Trainer, train
 from ucbench.matrix.cell import Cell
 from ucbench.metrics.accuracy import accuracy, test_metrics
 from ucbench.metrics.clusters import cluster_diagnostics
@@ -34,7 +34,8 @@ from ucbench.running.estimate import crafting_work, training_work
 from ucbench.session import Session
 from ucbench.training.context import Run
 from ucbench.training.defenses import DefenseRun
-from ucbench.training.determinism import deterministic
+from ucbench.training.determinism import deterministic, seeded
+from ucbench.training.recipe import Victim
 
 #: Most clean training images that the linear probe of a victim's features is fitted on.
 PROBE_IMAGES = 5000
@@ -121,7 +122,8 @@ def published_of(cell: Cell, release: Release | None, session: Session) -> Image
 def evaluate(cell: Cell, session: Session, requested: Sequence[Component[MetricSpec]] = ()) -> CellResult:
     """Train the cell's victim on the published set and measure it. Exceptions of components pass through."""
     started = time.perf_counter()
-    victim = cell.victim.build()  # what it lacks should not surface only after crafting
+    victim = cell.victim.build()
+    _check_victim(victim, cell, session)
     release = None if cell.craft.is_clean else release_of(cell, session)[1]
     exploit_started = time.perf_counter()
     data = session.data(cell)
@@ -162,6 +164,16 @@ def evaluate(cell: Cell, session: Session, requested: Sequence[Component[MetricS
         },
     }
     return CellResult(body, values)
+
+
+def _check_victim(victim: Victim | Trainer, cell: Cell, session: Session) -> None:
+    """Build the network of a victim once before a release is crafted, since weights and sizes may fail only then."""
+    data = session.data(cell)
+    key = cell.release_key(session.protected(cell).images.fingerprint, session.numerics)
+    if key is None or isinstance(victim, Trainer) or session.store.get("release", key) is not None:
+        return
+    with seeded(0):
+        victim.build(len(data.train.classes), data.train.size)
 
 
 def measure(cell: Cell, session: Session, requested: Sequence[Component[MetricSpec]]) -> MetricValues:

@@ -57,7 +57,8 @@ class Defense(Protocol):
 
     A part with ``loss`` may have an attribute ``through``. If it is True, no ``augment`` acts before ``mix``; instead,
     the model that ``loss`` gets augments its input at every call, with new draws, so that an attack on it is one on
-    the images before their augmentation.
+    the images before their augmentation. An ``augment`` without gradient is an error there; where one passes none for
+    some images only, the record's note ``attack_without_gradient`` gives their percentage over all steps of the attack.
     """
 
 
@@ -73,6 +74,7 @@ class DefensePipeline(TrainingHooks):
 
     def __init__(self, parts: Sequence[tuple[str, Any]] = ()) -> None:
         self._parts = tuple(parts)
+        self._attacked = self._blocked = 0
         for method, action in (("loss", "replace the loss"), ("select", "select the epoch")):
             owners = [name for name, _ in self._having(method)]
             if len(owners) > 1:
@@ -99,9 +101,25 @@ class DefensePipeline(TrainingHooks):
         def loss(model: nn.Module, x: Tensor, targets: Tensor, run: DefenseRun, generator: torch.Generator) -> Tensor:
             augmented = _Augmented(model, self._having("augment"), run, generator)
             value: Tensor = owners[0][1].loss(augmented, x, targets, run, generator)
+            self._note_blocked(augmented, run)
             return value
 
         return loss
+
+    def _note_blocked(self, augmented: _Augmented, run: DefenseRun) -> None:
+        if not augmented.blocked:
+            return
+        blocked = torch.cat(augmented.blocked)
+        self._attacked += len(blocked)
+        self._blocked += int(blocked.sum())
+        if self._blocked:
+            if "attack_without_gradient" not in run.notes:
+                names = " and ".join(name for name, _ in self._having("augment"))
+                run.warn(
+                    f"For some images, no gradient passes {names}, so that the attack does not move them; the note"
+                    " attack_without_gradient gives their percentage over all steps."
+                )
+            run.note("attack_without_gradient", 100 * self._blocked / self._attacked)
 
     @property
     def _through(self) -> bool:
@@ -151,7 +169,11 @@ class DefensePipeline(TrainingHooks):
 
 
 class _Augmented(nn.Module):
-    """A model that augments its input anew at every call."""
+    """A model that augments its input anew at every call.
+
+    Attributes:
+        blocked: per gradient of the input, whether it is 0 for an image [B] though that of the augmented image is not.
+    """
 
     def __init__(
         self, model: nn.Module, parts: Sequence[tuple[str, Any]], run: DefenseRun, generator: torch.Generator
@@ -160,13 +182,23 @@ class _Augmented(nn.Module):
         self.model = model
         self._parts, self._run, self._generator = parts, run, generator
         self.training = model.training
+        self.blocked: list[Tensor] = []
 
     def forward(self, x: Tensor) -> Tensor:
+        images = x
         with torch.autocast(x.device.type, enabled=False):  # as in the stage that this replaces
             for name, part in self._parts:
                 augmented = part.augment(x, self._run, self._generator)
                 if x.requires_grad and not augmented.requires_grad:
                     raise UsageError(f"No attack can go through the defense {name}: it passes no gradient.")
                 x = augmented
+        if images.requires_grad and x is not images:
+            self._watch(images, x)
         scores: Tensor = self.model(x)
         return scores
+
+    def _watch(self, images: Tensor, augmented: Tensor) -> None:
+        arrived: list[Tensor] = []
+        # Hooks see the gradients that the attack computes anyway.
+        augmented.register_hook(lambda gradient: arrived.append(gradient.flatten(1).any(1)))
+        images.register_hook(lambda gradient: self.blocked.extend(out & ~gradient.flatten(1).any(1) for out in arrived))
