@@ -82,7 +82,7 @@ def test_block_without_passed_gate_has_no_rank_and_no_effect_and_says_why():
     }
     assert all(line["worst"] for line in lines)
     readme = files(weak, ("none", "jpeg"), TITLE)["README.md"]
-    assert readme.count("No ranks and no effects. Gate (`positive`): open.") == 2
+    assert readme.count("No ranks and no effects. Gate (`positive`): not judged in full.") == 2
     assert "rand-class:pattern=sign not run (open)" in readme
     alone = [one for one in records() if one["request"]["poisoner"] in ("clean", "uc")]
     assert "because `positive` was not run" in files(alone, ("none",), TITLE)["README.md"]

@@ -148,10 +148,8 @@ class Gate(NamedTuple):
         """The verdict and its checks."""
         marks = {True: "", False: " (no)", None: " (open)"}
         checks = "; ".join(f"{name} {check.text}{marks[check.met]}" for name, check in self.checks.items())
-        verdict = {"passed": "passed", "failed": "NOT passed: this regime shows nothing", "not judged": "open"}[
-            self.state
-        ]
-        return f"{verdict}. {checks}."
+        verdicts = {"failed": "NOT passed: this regime shows nothing", "not judged": "not judged in full"}
+        return f"{verdicts.get(self.state, self.state)}. {checks}."
 
     @property
     def judgement(self) -> Judgement:

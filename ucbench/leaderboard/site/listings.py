@@ -24,7 +24,10 @@ EXPLORATORY = "exploratory"
 
 def board_table(setting: Setting, board: Board, name: str, ranked: Sequence[str] | None) -> Table:
     """A block's leaderboard over the ``ranked`` defenses, or without ranking if they are None."""
+    accuracies = [entry.undefended for entry in board.entries] + [group.summary.accuracy for group in board.references]
     keys = _board_columns(ranked)
+    if not any(accuracy.deviations for accuracy in accuracies):
+        keys.remove("deviations")
     lines = [
         *(_entry_row(entry, setting, board, keys) for entry in _in_order(board, ranked)),
         *(_reference_row(group, keys) for group in board.references),
@@ -62,7 +65,7 @@ _BOARD = {
         Column("no_defense", _HEADING["no_defense"], numeric=True),
         Column("gap_removed", "gap removed, no defense %", numeric=True),
         Column("seeds", _HEADING["seeds"], numeric=True),
-        Column("trainings", _HEADING["trainings"]),
+        Column("trainings", _HEADING["trainings"], constant=True),
         Column("deviations", "SD, no defense"),
         # Last, since a narrow screen shows only the first columns.
         *(_AXIS[key] for key in _KNOWLEDGE),
