@@ -124,7 +124,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
             path, dtype=DTYPES, keep_default_na=False, na_values=[""], dtype_backend="numpy_nullable", encoding="utf-8"
         )
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}.") from error
+        raise DataError(f"{path} cannot be read: {' '.join(str(error).split())}.") from error
     if missing := [name for name in COLUMNS if name not in table]:
         raise DataError(f"{path} is not a results.csv: it lacks the columns {', '.join(missing)}.")
     table = table[columns(table)]
