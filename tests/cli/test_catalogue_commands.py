@@ -32,6 +32,11 @@ class StripesParams(ucbench.Params):
     argument = "path"
 
 
+class ShapedParams(ucbench.Params):
+    shape: Literal["flat", "sine"]
+    argument = "shape"
+
+
 def poisoner(name, **changes):
     values = {"summary": SUMMARY, "load": "absent:Stripes", "params": f"{__name__}:StripesParams"} | changes
     return ucbench.PoisonerSpec(name=name, **values)
@@ -85,6 +90,15 @@ def test_list_json_has_origin_and_missing_requirements(capsys):
 
 def test_list_filters_by_glob_on_name_or_alias(capsys):
     assert [r["name"] for r in json.loads(output(capsys, "list", "poisoner", "b*", "--json"))] == ["stripes"]
+
+
+def test_list_with_a_colon_in_the_glob_lists_known_arguments(monkeypatch, capsys):
+    shaped = Registry([plugin("ucbench-shaped", poisoner("shaped", params=f"{__name__}:ShapedParams"))])
+    monkeypatch.setattr("ucbench.cli.catalogue.installed", lambda: shaped)
+    assert output(capsys, "list", "poisoner", "shaped:*").split() == ["shaped:flat", "shaped:sine"]
+    assert output(capsys, "list", "poisoner", "shap*:s*").split() == ["shaped:sine"]
+    assert main(["list", "poisoner", "shaped:round"]) == 0
+    assert "No component has a known argument 'shaped:round'." in capsys.readouterr().err
 
 
 def test_list_warns_of_excluded_plugins_unless_quiet(capsys, caplog):

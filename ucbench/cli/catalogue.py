@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,7 +41,10 @@ def list_command(
     kind: Annotated[
         str | None, argument("KIND", f"One of {', '.join(SPEC_KINDS)}, suite, or a plural.", kinds, "all kinds")
     ] = None,
-    glob: Annotated[str | None, argument("GLOB", "Names or aliases: 'uc*'.", of_kind, "all of the kind")] = None,
+    glob: Annotated[
+        str | None,
+        argument("GLOB", "Names or aliases, 'uc*'; known arguments, 'kornia:*'.", of_kind, "all of the kind"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List installed components, or suites.
@@ -49,6 +53,7 @@ def list_command(
 
         ucbench list
         ucbench list poisoner 'uc*'
+        ucbench list defense 'kornia:*'
         ucbench list suite
     """
     kind = kind_named(kind, KINDS) if kind else None
@@ -57,6 +62,9 @@ def list_command(
         return
     registry = open_registry()
     kinds = (kind,) if kind else tuple(SPEC_KINDS)
+    if glob and ":" in glob:
+        _list_arguments(kinds, glob, registry, as_json)
+        return
     specs = [registry.find(k, name) for k in kinds for name in registry.names(k, glob)]
     if as_json:
         print_json([describe(spec, registry) for spec in specs])
@@ -83,6 +91,25 @@ def list_command(
     if not specs:
         what = f"{kinds[0]} named {glob!r}" if kind and glob else kinds[0] if kind else "component"
         typer.echo(f"There is no {what}.", err=True)
+
+
+def _list_arguments(kinds: Sequence[str], glob: str, registry: Registry, as_json: bool) -> None:
+    """Print the references ``NAME:ARGUMENT`` that match, for components that know their arguments."""
+    names, _, arguments = glob.partition(":")
+    references = [
+        f"{name}:{value}"
+        for kind in kinds
+        for name in registry.names(kind, names)
+        for value in registry.params_class(registry.find(kind, name)).argument_values()
+        if fnmatchcase(value, arguments or "*")
+    ]
+    if as_json:
+        print_json(references)
+        return
+    for reference in references:
+        typer.echo(reference)
+    if not references:
+        typer.echo(f"No component has a known argument {glob!r}.", err=True)
 
 
 def _list_suites(glob: str | None, as_json: bool) -> None:
