@@ -114,7 +114,7 @@ def test_long_or_reserved_names_and_unknown_kinds_raise():
         names_for("x" * (LONGEST + 1), "poisoner", registry())
     with pytest.raises(UsageError, match="means no defense"):
         names_for("none", "defense", registry())
-    with pytest.raises(UsageError, match="kind of component 'poisner'"):
+    with pytest.raises(UsageError, match="Unknown kind 'poisner'"):
         names_for("x", "poisner", registry())
 
 
