@@ -101,7 +101,7 @@ def nested(values: Iterable[float], crafts: Iterable[Hashable]) -> Nested:
 
     Training variance is pooled within crafts, by degrees of freedom. Craft variance is the variance of the craft means
     minus training variance x mean of (1 / trainings), and at least 0. Without a release that has two trainings the two
-    cannot be told apart, so both are unknown.
+    cannot be separated, so both are unknown.
 
     Args:
         crafts: the craft of each value.
