@@ -22,7 +22,7 @@ def labels_with_enough_of_each(draw, least):
 
 
 def numbered_set(labels):
-    """Every pixel of image i is i, so that rows can be told apart."""
+    """Every pixel of image i is i, so that every row can be recognised."""
     labels = np.asarray(labels, np.int64)
     rows = np.arange(len(labels))
     return ImageSet(
