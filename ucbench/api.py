@@ -329,6 +329,9 @@ def suites() -> tuple[dict[str, Path], list[str]]:
 def suite_cells(suite: Suite, session: Session, *, shard: str | None = None, **axis: Any) -> list[Cell]:
     """The cells of a suite, references included; ``axis`` replaces axes in all its tables.
 
+    They come by train seed, then in the order of the tables: a suite that is stopped has measured everything equally
+    often, as far as it came.
+
     Args:
         shard: one part of the cells, such as ``3/16``; cells that share a release are in the same part.
 
@@ -346,4 +349,5 @@ def suite_cells(suite: Suite, session: Session, *, shard: str | None = None, **a
     for request in suite.requests(axis):
         for cell in expand(axes(**request), session.registry, suite.keeps):
             cells.setdefault(dedup_key(cell), cell)
-    return list(cells.values()) if shard is None else part_of(list(cells.values()), shard)
+    ordered = sorted(cells.values(), key=lambda cell: cell.train_seed)
+    return ordered if shard is None else part_of(ordered, shard)

@@ -75,6 +75,17 @@ def test_suite_raises_on_ranking_by_an_oracle_defense(tmp_path):
         cells(path)
 
 
+def test_suite_orders_cells_by_train_seed_across_tables_with_references_first(tmp_path):
+    found = words(cells(written(tmp_path, GOOD)))
+    seeds = [seed for *_, seed in found]
+    assert seeds == sorted(seeds)
+    assert {poisoner for poisoner, *_ in found if poisoner not in ("clean", "sham")} <= {
+        poisoner for poisoner, *_, seed in found if seed == 0
+    }, "every poisoner once before any twice"
+    first = [next(poisoner for poisoner, *_, seed in found if seed == wanted) for wanted in set(seeds)]
+    assert set(first) == {"clean"}
+
+
 def test_suite_tables_are_cross_products_with_common_axes(tmp_path):
     found = words(cells(written(tmp_path, GOOD)))
     expected = {("stripes", "none", "none", seed) for seed in (0, 1)}
