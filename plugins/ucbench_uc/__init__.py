@@ -17,6 +17,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         summary="One perturbation per cluster, made by a generator that pushes its images to a wrong cluster centre",
         load="ucbench_uc.poisoner:UnlearnableClusters",
         params="ucbench_uc.params:UCParams",
+        version=2,
         paper=PAPER,
         equation=(
             "for every cluster c: min over theta_c of mean_{x in c} d(f(x + G(z_c; theta_c)), mu_pi(c)), |G| "

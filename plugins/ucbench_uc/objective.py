@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+if TYPE_CHECKING:
+    from ucbench import CraftRun, ImageSet
+    from ucbench_uc.views import Views
+
 Discrepancy = Callable[[Tensor, Tensor], Tensor]
+
+#: Random views of each image in the mean that is a target centre.
+DRAWS = 2
 
 
 def discrepancy(name: str, centres: Tensor, temperature: float) -> Discrepancy:
@@ -39,6 +49,23 @@ def discrepancy(name: str, centres: Tensor, temperature: float) -> Discrepancy:
             F.normalize(f - middle, dim=1) @ directions.T / temperature, t, reduction="none"
         )
     raise ValueError(f"unknown distance {name!r}")
+
+
+def cluster_means(features: Tensor, assignment: NDArray[np.int64]) -> Tensor:
+    """Mean ``[K, D]`` of each cluster's features ``[N, D]``, in their precision; no cluster is empty."""
+    members = F.one_hot(torch.from_numpy(assignment)).double()
+    return (members.T @ features.double() / members.sum(0)[:, None]).to(features)
+
+
+@torch.no_grad()
+def view_features(train: ImageSet, views: Views, run: CraftRun) -> Tensor:
+    """Features float32 ``[N, D]`` on the CPU, the mean of each image's over :data:`DRAWS` random views."""
+    generator, parts = run.generator("centres"), []
+    for start in range(0, len(train), 250):
+        x = torch.from_numpy(train.images[start : start + 250].copy()).to(run.device).float().div_(255.0)
+        drawn = [run.surrogate.features(views.drawn(x, generator)).float() for _ in range(DRAWS)]
+        parts.append(torch.stack(drawn).mean(0).cpu())
+    return torch.cat(parts)
 
 
 def derangement(name: str, centres: Tensor) -> Tensor:

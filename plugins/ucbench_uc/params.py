@@ -27,6 +27,11 @@ _PAPER: Mapping[str, Any] = {
     "temperature": 1.0,
     "fit_on": "cluster",
     "augment": "images",
+    "crop": "resize",
+    "centres": "stored",
+    "space": "raw",
+    "holdout": 0.0,
+    "perturbation": "generator",
     "width": 64,
     "residual_blocks": 6,
     "together": False,
@@ -37,6 +42,41 @@ class UCParams(Params):
     """Defaults are the ``standard`` preset; ``docs/uc.md`` shows the ablation they were chosen by."""
 
     clusters: int = Field(10, ge=2, description="number of k-means clusters, p in the paper")
+    space: Literal["raw", "unit", "whitened"] = Field(
+        "raw",
+        description=(
+            "clustered are: surrogate features as they are (released code), scaled to length 1, or these projected to "
+            "their first principal components, each scaled to variance 1"
+        ),
+    )
+    dimensions: int = Field(
+        64,
+        ge=1,
+        description=(
+            "principal components of space=whitened; at most one less than images and features, and as many as the "
+            "features vary along"
+        ),
+    )
+    centres: Literal["augmented", "stored"] = Field(
+        "augmented",
+        description=(
+            "target centres: mean features of each cluster's images, in two random crops and flips of each as while "
+            "crafting, or as stored (released code); the same where augment is none"
+        ),
+    )
+    holdout: float = Field(
+        0.1,
+        ge=0,
+        le=0.5,
+        description=(
+            "share of each cluster's images that is perturbed like the others but not fitted on, to diagnose the "
+            "craft; at least one of two or more (released code: 0)"
+        ),
+    )
+    perturbation: Literal["generator", "direct"] = Field(
+        "generator",
+        description="what is optimised: generators (released code), or the values themselves, clipped at every step",
+    )
     steps: int = Field(200, ge=1, description="optimiser steps of every generator, unless epochs is set")
     epochs: int | None = Field(
         None, ge=1, description="passes over the images a generator is fitted on; replaces steps (released code: 50)"
@@ -44,6 +84,11 @@ class UCParams(Params):
     batch: int = Field(8, ge=1, description="images a generator sees in one step")
     lr: float = Field(2e-3, gt=0, description="Adam's first learning rate; falls along a cosine at every step")
     final_lr: float = Field(2e-5, ge=0, description="where the cosine ends")
+    direct_lr: float = Field(
+        1.0,
+        gt=0,
+        description="lr of perturbation=direct, as a share of epsilon; falls in the proportion of final_lr to lr",
+    )
     weight_decay: float = Field(0.0, ge=0, description="Adam's coupled weight decay (released code: 5e-4)")
     squash: Literal["tanh", "clamp", "straight-through"] = Field(
         "straight-through",
@@ -73,6 +118,13 @@ class UCParams(Params):
         description=(
             "random crop and flip while crafting: of the images before adding (released code), or after adding; auto: "
             "after adding, but none for images below 16 px"
+        ),
+    )
+    crop: Literal["resize", "reflect", "zeros"] = Field(
+        "resize",
+        description=(
+            "that random crop: a window of the image enlarged by 8/7 (released code); or the image shifted by up to an "
+            "eighth of its side, its reflection moving in, or by up to a seventh, black moving in"
         ),
     )
     coarseness: int | None = Field(

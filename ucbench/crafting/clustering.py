@@ -73,8 +73,8 @@ def cluster(features: torch.Tensor, k: int, seed: int) -> Clusters:
 def clusters_of(train: ImageSet, k: int, run: Run, surrogate: Surrogate) -> Clusters:
     """Cluster ``train`` by the features of ``surrogate``.
 
-    The seed comes from the stream ``clusters`` of ``run``. UC and a label-based poisoner with craft labels ``clusters``
-    of the same surrogate, number and craft seed therefore work on the same clusters.
+    The seed comes from the stream ``clusters`` of ``run``. UC (by default) and a label-based poisoner with craft labels
+    ``clusters`` of the same surrogate, number and craft seed therefore work on the same clusters.
     """
     return cluster(extract_features(surrogate, train, run.device), k, run.seed("clusters"))
 

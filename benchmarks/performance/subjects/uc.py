@@ -43,7 +43,7 @@ class Clusters(Side):
         return _surrogate(self.sizes.side, self.engine.device, self.engine.dtype)
 
     def released(self, **options: Any) -> str:
-        """Reference of ucbench's released procedure, at these sizes."""
+        """Reference of ucbench's released procedure, at these sizes, with the crops of the plain side."""
         sizes = self.sizes
         values = {
             "clusters": sizes.uc_clusters,
@@ -52,6 +52,7 @@ class Clusters(Side):
             "width": sizes.uc_width,
             "residual_blocks": sizes.uc_blocks,
             "together": "true",
+            "crop": "zeros",
             **options,
         }
         return "uc@released:" + ",".join(f"{name}={value}" for name, value in values.items())
@@ -195,7 +196,7 @@ def released_evidence(side: Clusters) -> tuple[dict[str, Any], Evidence]:
     inputs = {
         "noise": noise.numpy(),
         "weights": [array(weight) for weight in bank.parameters()],
-        "centres": np.array(made.state["centres"]),
+        "centres": np.array(made.state["goals"]),
     }
     loss = run.notes["loss"]
     losses = {"first loss": loss["first"], "last loss": loss["last"]}

@@ -1,0 +1,71 @@
+"""What a craft optimises: generators that make the perturbations, or the perturbations' own values."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from ucbench import cosine
+from ucbench_uc.generator import GeneratorBank
+
+if TYPE_CHECKING:
+    from ucbench import CraftRun
+    from ucbench_uc.params import UCParams
+
+
+class Perturbations(nn.Module):
+    """K perturbations within the budget, one per cluster, made of square blocks, and their optimiser.
+
+    Args:
+        size: height and width of the images.
+        stream: name of the streams of random numbers: the generators' noise, or the values to start from; and
+            (``-weights``) the generators' weights.
+    """
+
+    def __init__(self, params: UCParams, count: int, size: tuple[int, int], run: CraftRun, stream: str) -> None:
+        super().__init__()
+        self.size, self.block, self.squash = size, params.block_side(size), params.squash
+        self.epsilon = run.budget.radius
+        shape = (count, 3, *(math.ceil(side / self.block) for side in size))
+        self.bank: GeneratorBank | None = None
+        noise = torch.rand(shape, generator=run.generator(stream))
+        if params.perturbation == "direct":
+            self.values = nn.Parameter((2 * noise - 1) * self.epsilon)
+            self.first_lr, decay = params.direct_lr * self.epsilon, 0.0
+        else:
+            with torch.random.fork_rng():
+                torch.manual_seed(run.seed(f"{stream}-weights"))
+                self.bank = GeneratorBank(noise, params.width, params.residual_blocks)
+            self.first_lr, decay = params.lr, params.weight_decay
+        self.last_lr = self.first_lr * params.final_lr / params.lr
+        self.to(run.device)
+        self._optimizer = torch.optim.Adam(self.parameters(), lr=self.first_lr, weight_decay=decay)
+
+    def forward(self) -> Tensor:
+        """The perturbations ``[K, 3, H, W]``, within the budget."""
+        blocks = self.values if self.bank is None else squash(self.squash, torch.tanh(self.bank()), self.epsilon)
+        pixels = blocks.repeat_interleave(self.block, 2).repeat_interleave(self.block, 3)
+        return pixels[..., : self.size[0], : self.size[1]]
+
+    def step(self, loss: Tensor, progress: float) -> None:
+        """Lower ``loss``; ``progress`` in [0, 1) sets the learning rate."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = cosine(self.first_lr, self.last_lr, progress)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self._optimizer.step()
+        if self.bank is None:
+            with torch.no_grad():
+                self.values.clamp_(-self.epsilon, self.epsilon)
+
+
+def squash(name: str, output: Tensor, epsilon: float) -> Tensor:
+    """``output`` in [-1, 1] within +-``epsilon``: scaled (``tanh``), clamped, or clamped ``straight-through``."""
+    if name == "tanh":
+        return epsilon * output
+    clamped = output.clamp(-epsilon, epsilon)
+    # Straight-through: the clamp's value with the gradient of its input.
+    return clamped if name == "clamp" else output + (clamped - output).detach()
