@@ -58,20 +58,20 @@ def diagnose(train: ImageSet, made: Perturbation, unfitted: NDArray[np.bool_], v
     pool = np.flatnonzero(unfitted) if unfitted.any() else np.arange(len(train))
     rows = pool[torch.randperm(len(pool), generator=run.generator("diagnosed"))[:DIAGNOSED].numpy()]
     found = _measured(train, rows, made, replace(views, augment="none"), run)
-    after = found["cross_entropy_after"]
+    after, seen = found["cross_entropy_after"], "perturbed images"
     if views.augment != "none":
         augmented = _measured(train, rows, made, views, run)
         found |= {f"{name}_augmented": value for name, value in augmented.items()}
-        after = augmented["cross_entropy_after"]
+        after, seen = augmented["cross_entropy_after"], "perturbed, cropped and flipped images"
     for name, value in {"diagnosed": len(rows), "unfitted": int(unfitted.sum()), **found}.items():
         run.note(name, value)
     run.note("saturated", float((np.abs(made.delta) >= 0.99 * run.budget.radius).mean()))
     run.note("cluster_sizes", np.bincount(made.index, minlength=len(made.delta)).tolist())
     if after > (uniform := math.log(len(made.delta))):
-        images = "images kept out of fitting" if unfitted.any() else "the images fitted on"
         run.warn(
-            f"This craft of uc fails by its own objective: on {len(rows)} {images}, the cross-entropy of the target "
-            f"centre after perturbation is {after:.2f} nats, above the {uniform:.2f} of equal scores for all centres."
+            f"This craft of uc fails by its own objective: cross-entropy of the target centre, on {len(rows)} {seen}"
+            f"{' that were not fitted on' if unfitted.any() else ''}, is {after:.2f} nats, above the {uniform:.2f} of "
+            "equal scores for all centres."
         )
 
 
