@@ -1,4 +1,4 @@
-"""Does the craft do to the surrogate what it should? This separates failed crafting from failed transfer."""
+"""Does the craft do to the attacked model what it should? This separates failed crafting from failed transfer."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ucbench_uc.views import Views
 
 if TYPE_CHECKING:
     from ucbench import CraftRun, ImageSet, Perturbation
+    from ucbench_uc.students import Features
 
 #: Images, at most, on which a finished craft is measured.
 DIAGNOSED = 1000
@@ -41,7 +42,14 @@ def held_out(assignment: NDArray[np.int64], share: float, generator: torch.Gener
     return chosen
 
 
-def diagnose(train: ImageSet, made: Perturbation, unfitted: NDArray[np.bool_], views: Views, run: CraftRun) -> None:
+def diagnose(
+    train: ImageSet,
+    made: Perturbation,
+    attacked: Features,
+    unfitted: NDArray[np.bool_],
+    views: Views,
+    run: CraftRun,
+) -> None:
     """Note how far perturbed images get towards their target centres, and warn if they hardly do.
 
     Measured are images that nothing was fitted on (all if there are none), as stored and, if the craft augments, under
@@ -52,15 +60,16 @@ def diagnose(train: ImageSet, made: Perturbation, unfitted: NDArray[np.bool_], v
 
     Args:
         made: with ``index``, and with ``goals`` and ``targets`` in its state.
+        attacked: features of the model that is attacked.
         unfitted: bool ``[N]``, the images that no perturbation was fitted on.
     """
     assert made.index is not None
     pool = np.flatnonzero(unfitted) if unfitted.any() else np.arange(len(train))
     rows = pool[torch.randperm(len(pool), generator=run.generator("diagnosed"))[:DIAGNOSED].numpy()]
-    found = _measured(train, rows, made, replace(views, augment="none"), run)
+    found = _measured(train, rows, made, attacked, replace(views, augment="none"), run)
     after, seen = found["cross_entropy_after"], "perturbed images"
     if views.augment != "none":
-        augmented = _measured(train, rows, made, views, run)
+        augmented = _measured(train, rows, made, attacked, views, run)
         found |= {f"{name}_augmented": value for name, value in augmented.items()}
         after, seen = augmented["cross_entropy_after"], "perturbed, cropped and flipped images"
     for name, value in {"diagnosed": len(rows), "unfitted": int(unfitted.sum()), **found}.items():
@@ -77,7 +86,7 @@ def diagnose(train: ImageSet, made: Perturbation, unfitted: NDArray[np.bool_], v
 
 @torch.no_grad()
 def _measured(
-    train: ImageSet, rows: NDArray[np.intp], made: Perturbation, views: Views, run: CraftRun
+    train: ImageSet, rows: NDArray[np.intp], made: Perturbation, attacked: Features, views: Views, run: CraftRun
 ) -> dict[str, float]:
     """Means over the images ``rows``, by name."""
     assert made.index is not None
@@ -93,7 +102,7 @@ def _measured(
         own = index[start : start + 250]
         goal = targets[own]
         clean, moved = (
-            run.surrogate.features(views.perturbed(x, shift, generator)).float()
+            attacked(views.perturbed(x, shift, generator)).float()
             for shift, generator in zip((torch.zeros_like(x), delta[own]), draws, strict=True)
         )
         nearest = nearest_centre(moved, centres)

@@ -18,6 +18,7 @@ from ucbench_uc.views import Views
 if TYPE_CHECKING:
     from ucbench import CraftRun, ImageSet
     from ucbench_uc.params import UCParams
+    from ucbench_uc.students import Features
 
 Indices = NDArray[np.intp]
 
@@ -27,6 +28,7 @@ class Fitter:
 
     Args:
         pools: the images, by number in ``train``, that the perturbation of each cluster is fitted on.
+        attacked: features of the model that is attacked.
         distance: discrepancy of features to a target centre.
         targets: int64 ``[K]``, the target centre of each cluster.
         views: how images are seen while crafting.
@@ -37,13 +39,14 @@ class Fitter:
         params: UCParams,
         train: ImageSet,
         pools: Sequence[Indices],
+        attacked: Features,
         distance: Discrepancy,
         targets: Tensor,
         views: Views,
         run: CraftRun,
     ) -> None:
-        self.params, self.pools, self.distance, self.targets = params, pools, distance, targets
-        self.views, self.run = views, run
+        self.params, self.pools, self.attacked, self.distance = params, pools, attacked, distance
+        self.targets, self.views, self.run = targets, views, run
         self.images = torch.from_numpy(train.images.copy()).to(run.device)
         self.size = train.size
 
@@ -78,7 +81,7 @@ class Fitter:
         owner = torch.repeat_interleave(torch.arange(len(group)), counts).to(run.device)
         x = self.images[torch.from_numpy(np.concatenate(indices)).to(run.device)].float().div_(255.0)
         goal = self.targets[torch.tensor(group, device=run.device)][owner]
-        losses = self.distance(run.surrogate.features(self.views.perturbed(x, delta[owner], generator)), goal)
+        losses = self.distance(self.attacked(self.views.perturbed(x, delta[owner], generator)), goal)
         return (losses / counts.to(run.device)[owner]).sum()
 
     def _steps(self, pools: list[Indices]) -> int:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from ucbench import CraftRun, ImageSet
+    from ucbench_uc.students import Features
     from ucbench_uc.views import Views
 
 Discrepancy = Callable[[Tensor, Tensor], Tensor]
@@ -58,12 +59,13 @@ def cluster_means(features: Tensor, assignment: NDArray[np.int64]) -> Tensor:
 
 
 @torch.no_grad()
-def view_features(train: ImageSet, views: Views, run: CraftRun) -> Tensor:
-    """Features float32 ``[N, D]`` on the CPU, the mean of each image's over :data:`DRAWS` random views."""
+def view_features(attacked: Features, train: ImageSet, views: Views, run: CraftRun) -> Tensor:
+    """Features float32 ``[N, D]`` on the CPU, the mean of each image's over :data:`DRAWS` random views, if random."""
     generator, parts = run.generator("centres"), []
     for start in range(0, len(train), 250):
         x = torch.from_numpy(train.images[start : start + 250].copy()).to(run.device).float().div_(255.0)
-        drawn = [run.surrogate.features(views.drawn(x, generator)).float() for _ in range(DRAWS)]
+        draws = 1 if views.augment == "none" else DRAWS
+        drawn = [attacked(views.drawn(x, generator)).float() for _ in range(draws)]
         parts.append(torch.stack(drawn).mean(0).cpu())
     return torch.cat(parts)
 

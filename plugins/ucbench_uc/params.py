@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from ucbench import Params
+from ucbench import Component, Params, UsageError, VictimSpec, installed
 
 #: Longest side, in pixels, below which the defaults make blocks instead of augmenting.
 TINY = 16
@@ -31,6 +31,7 @@ _PAPER: Mapping[str, Any] = {
     "centres": "stored",
     "space": "raw",
     "holdout": 0.0,
+    "students": 0,
     "perturbation": "generator",
     "width": 64,
     "residual_blocks": 6,
@@ -73,19 +74,30 @@ class UCParams(Params):
             "craft; at least one of two or more (released code: 0)"
         ),
     )
+    students: int | None = Field(
+        None,
+        ge=0,
+        description=(
+            "networks trained to tell the clusters apart, whose features are attacked instead of the surrogate's: they "
+            "see images at the size at which a victim does (released code: 0); none: 3, but 0 for images below 16 px"
+        ),
+    )
+    student: str = Field(
+        "airbench@small:epochs=20", description="the victim whose architecture and recipe the students have"
+    )
     perturbation: Literal["generator", "direct"] = Field(
-        "generator",
+        "direct",
         description="what is optimised: generators (released code), or the values themselves, clipped at every step",
     )
-    steps: int = Field(200, ge=1, description="optimiser steps of every generator, unless epochs is set")
+    steps: int = Field(400, ge=1, description="optimiser steps of every generator, unless epochs is set")
     epochs: int | None = Field(
         None, ge=1, description="passes over the images a generator is fitted on; replaces steps (released code: 50)"
     )
-    batch: int = Field(8, ge=1, description="images a generator sees in one step")
+    batch: int = Field(16, ge=1, description="images a generator sees in one step")
     lr: float = Field(2e-3, gt=0, description="Adam's first learning rate; falls along a cosine at every step")
     final_lr: float = Field(2e-5, ge=0, description="where the cosine ends")
     direct_lr: float = Field(
-        1.0,
+        0.1,
         gt=0,
         description="lr of perturbation=direct, as a share of epsilon; falls in the proportion of final_lr to lr",
     )
@@ -142,6 +154,33 @@ class UCParams(Params):
         True, description="advance all clusters in one batch; false crafts one after another, in less memory"
     )
     shuffle: bool = Field(True, description="false reads the images in their stored order (released code)")
+
+    @field_validator("student")
+    @classmethod
+    def _has_a_recipe(cls, student: str) -> str:
+        try:
+            spec = installed().resolve(VictimSpec, student).spec
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+        if spec.opaque:
+            raise ValueError(
+                f"a student is an architecture with a recipe, such as airbench, and {student} trains itself"
+            )
+        return student
+
+    @property
+    def student_victim(self) -> Component[VictimSpec]:
+        """What every student is."""
+        return installed().resolve(VictimSpec, self.student)
+
+    def identity(self) -> dict[str, Any]:
+        """All fields; the students, if there may be any, by their identity."""
+        student = None if self.students == 0 else self.student_victim.identity()
+        return {**super().identity(), "student": student}
+
+    def student_count(self, size: tuple[int, int]) -> int:
+        """How many networks are trained, for images of ``size`` (height, width)."""
+        return (0 if max(size) < TINY else 3) if self.students is None else self.students
 
     def block_side(self, size: tuple[int, int]) -> int:
         """Side in pixels of the blocks of a perturbation, for images of ``size`` (height, width)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from ucbench_uc.diagnosis import diagnose, held_out
 from ucbench_uc.fitting import Fitter
 from ucbench_uc.objective import cluster_means, derangement, discrepancy, view_features
 from ucbench_uc.space import coordinates, whitening
+from ucbench_uc.students import Features, train_students
 from ucbench_uc.views import Views
 
 if TYPE_CHECKING:
@@ -25,7 +27,8 @@ class UnlearnableClusters:
 
     For cluster i, the centre mu_pi(i) of its target and fixed noise sigma_i, the generator G_i minimises the mean over
     images x of ``d(f(clip(x + delta_i)), mu_pi(i))`` with ``delta_i = squash(G_i(sigma_i))``, f the surrogate's
-    features.
+    features. By default f are the features of students instead, small networks trained on the spot to tell the clusters
+    apart, and delta_i is optimised directly, without a generator.
 
     Deviations from the released code, all named parameters: see ``ucbench show poisoner uc``. Three apply to every
     preset. K-means takes the best of 10 starts (scikit-learn's default at the time; now 1). A target centre is the mean
@@ -46,21 +49,25 @@ class UnlearnableClusters:
         state = whitening(features, params.dimensions) if params.space == "whitened" else {}
         clusters = cluster(coordinates(params.space, features, state), params.clusters, run.seed("clusters"))
         index = clusters.assignment
+        attacked: Features = run.surrogate.features
+        if count := params.student_count(train.size):
+            attacked = train_students(params.student_victim, count, train, index, run)
         views = Views(params.augmentation(train.size), params.crop, train.flip)
-        if params.centres == "augmented" and views.augment != "none":
-            features = view_features(train, views, run)
+        seen = views if params.centres == "augmented" else replace(views, augment="none")
+        if count or seen.augment != "none":
+            features = view_features(attacked, train, seen, run)
         goals = cluster_means(features, index)
         targets = derangement(params.derangement, goals)
         unfitted = held_out(index, params.holdout, run.generator("held-out"))
         everything = params.fit_on == "all"
         pools = [np.flatnonzero(((index == k) | everything) & ~unfitted) for k in range(params.clusters)]
         distance = discrepancy(params.distance, goals.to(run.device), params.temperature)
-        fitter = Fitter(params, train, pools, distance, targets.to(run.device), views, run)
+        fitter = Fitter(params, train, pools, attacked, distance, targets.to(run.device), views, run)
         every = list(range(params.clusters))
         delta = np.concatenate([fitter.fit(group) for group in ([every] if params.together else [[k] for k in every])])
         state = {**state, "centres": clusters.centres, "goals": goals.numpy(), "targets": targets.numpy()}
         made = Perturbation(delta, index, state)
-        diagnose(train, made, unfitted, views, run)
+        diagnose(train, made, attacked, unfitted, views, run)
         return made
 
     def assign(

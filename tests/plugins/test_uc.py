@@ -261,7 +261,9 @@ class TestDerangements:
 
 
 def params(**options: object) -> UCParams:
-    return UCParams(**{"clusters": 3, "steps": 3, "width": 4, "residual_blocks": 1, **options})
+    """Few steps of a small generator against the surrogate itself."""
+    small = {"clusters": 3, "steps": 3, "batch": 8, "width": 4, "residual_blocks": 1}
+    return UCParams(**{**small, "students": 0, "perturbation": "generator", **options})
 
 
 def craft(
@@ -391,7 +393,7 @@ class TestLoss:
         run = make_run(budget=Budget("linf", 16), surrogate=surrogate)
         goals, targets = torch.randn(3, 64, generator=torch.Generator().manual_seed(0)), torch.tensor([2, 0, 1])
         distance, views = discrepancy("mse", goals, 1.0), Views("none", "resize", flip=True)
-        fitter = fitting.Fitter(params(), train, [], distance, targets, views, run)
+        fitter = fitting.Fitter(params(), train, [], surrogate.features, distance, targets, views, run)
         delta = torch.rand((len(group), 3, 8, 8)) - 0.5
         indices = [np.array([4, 5, 6]), np.array([0]), np.array([9, 3])][: len(group)]
         expected = 0.0
