@@ -178,7 +178,7 @@ def test_help_shows_defaults_as_values_and_only_descriptions_in_parentheses(monk
     monkeypatch.setenv("COLUMNS", "200")
     app.main(["plan", "--help"])
     shown = {line.split()[1]: line for line in capsys.readouterr().out.splitlines() if "[default" in line}
-    assert "[default: digits]" in shown["--dataset"]
+    assert "[default: photos]" in shown["--dataset"]
     assert "[default: 0]" in shown["--seed"]
     assert "[default: (the poisoner's)]" in shown["--surrogate"]
     assert "[default: (only the store)]" in shown["--out"]

@@ -167,8 +167,8 @@ class Axis:
 #: In the order of options and columns.
 AXES = (
     Axis(
-        "dataset", COMPONENT, "NAME", "Data set: digits, parquet:DIR, imagefolder:DIR, ...",
-        request="datasets", default="digits", columns=("dataset",), side="data",
+        "dataset", COMPONENT, "NAME", "Data set: photos, digits, parquet:DIR, imagefolder:DIR, ...",
+        request="datasets", default="photos", columns=("dataset",), side="data",
     ),
     Axis(
         "poisoner", COMPONENT, "NAME", "Poisoner: uc, uc@released:clusters=20, ...; references are added.",
