@@ -18,6 +18,7 @@ extensions += [
     "_ext.published",
     "_ext.reproduced",
     "_ext.columns",
+    "_ext.boards",
     "_ext.gate",
     "_ext.kornia_operations",
 ]

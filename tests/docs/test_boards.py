@@ -1,0 +1,36 @@
+"""Figures of published boards in prose: they come from the records, and an unknown one is an error."""
+
+from __future__ import annotations
+
+import doc_pages
+import pytest
+from _ext import boards
+
+from ucbench import read_results
+
+BOARD = "digits-core/v1"
+
+
+def test_mean_of_a_board_is_that_of_its_rows():
+    table = read_results(boards.LEADERBOARDS / BOARD)
+    group = boards.summaries(BOARD)[0]
+    shared = {name: group.shared[name] for name in ("poisoner", "victim", "defense")}
+    chosen = table[(table[list(shared)] == list(shared.values())).all(axis=1)]
+    assert boards.percent(group.means["test_accuracy"]).startswith(f"{chosen['test_accuracy'].mean():.1f}")
+
+
+def test_marker_of_an_unknown_poisoner_raises():
+    with pytest.raises(KeyError, match="no-such"):
+        boards.inserted(f"<!-- mean {BOARD} no-such -->")
+
+
+def test_readme_tables_of_boards_follow_from_the_records():
+    text = (boards.ROOT / "README.md").read_text(encoding="utf-8")
+    assert boards.readme(text) == text, "run: python docs/_ext/boards.py"
+
+
+def test_no_marker_is_left_in_a_page():
+    for page in doc_pages.DOCS.glob("*.md"):
+        text = boards.inserted(page.read_text(encoding="utf-8"))
+        assert "<!-- board" not in text
+        assert "<!-- mean" not in text
