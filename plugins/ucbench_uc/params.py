@@ -16,6 +16,7 @@ LARGE = 64
 
 #: The paper's procedure as its code runs it, but fitted on each cluster's own images, as the paper's formula says.
 _PAPER: Mapping[str, Any] = {
+    "clusters": 10,
     "epochs": 50,
     "batch": 256,
     "lr": 1e-4,
@@ -42,7 +43,7 @@ _PAPER: Mapping[str, Any] = {
 class UCParams(Params):
     """Defaults are the ``standard`` preset; ``docs/uc.md`` shows the ablation they were chosen by."""
 
-    clusters: int = Field(10, ge=2, description="number of k-means clusters, p in the paper")
+    clusters: int = Field(20, ge=2, description="number of k-means clusters, p in the paper (released code: 10)")
     space: Literal["raw", "unit", "whitened"] = Field(
         "raw",
         description=(
@@ -79,7 +80,7 @@ class UCParams(Params):
         ge=0,
         description=(
             "networks trained to tell the clusters apart, whose features are attacked instead of the surrogate's: they "
-            "see images at the size at which a victim does (released code: 0); none: 3, but 0 for images below 16 px"
+            "see images at the size at which a victim does (released code: 0); none: 1, but 0 for images below 16 px"
         ),
     )
     student: str = Field(
@@ -180,7 +181,7 @@ class UCParams(Params):
 
     def student_count(self, size: tuple[int, int]) -> int:
         """How many networks are trained, for images of ``size`` (height, width)."""
-        return (0 if max(size) < TINY else 3) if self.students is None else self.students
+        return (0 if max(size) < TINY else 1) if self.students is None else self.students
 
     def block_side(self, size: tuple[int, int]) -> int:
         """Side in pixels of the blocks of a perturbation, for images of ``size`` (height, width)."""
