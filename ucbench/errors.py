@@ -6,6 +6,7 @@ The command line prints the text without a traceback and exits with :attr:`Ucben
 from __future__ import annotations
 
 import difflib
+import re
 import traceback
 from collections.abc import Iterable
 
@@ -52,6 +53,27 @@ def did_you_mean(wrong: str, known: Iterable[str], limit: int = 3) -> str:
     return f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
 
 
+#: Characters that a terminal obeys or that hide text: controls, marks of direction and of width zero, half surrogates.
+_HIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+def visible(text: str) -> str:
+    """One line of ``text``, with the characters that a terminal obeys or does not show as escapes: ``\\x1b``."""
+    if text.isprintable():
+        return text
+    return _HIDDEN.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def visible_lines(text: str) -> str:
+    """``text`` as of :func:`visible`, line by line."""
+    return "\n".join(map(visible, text.split("\n")))
+
+
 def type_and_text(error: BaseException) -> tuple[str, str]:
     """Type and text of the error being handled, for a record; an error no user can cause has its traceback as text."""
-    return type(error).__name__, str(error) if isinstance(error, UcbenchError) else traceback.format_exc()
+    text = str(error) if isinstance(error, UcbenchError) else traceback.format_exc()
+    # Names of files that are not Unicode have half surrogates, which a record cannot hold.
+    return type(error).__name__, text.encode(errors="backslashreplace").decode()

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ucbench.store.keys import key
+
 Record = dict[str, Any]
 
 
@@ -22,17 +24,22 @@ def record(poisoner: str, seed: int, accuracy: float, defense: str = "none", **r
     }  # fmt: skip
     return {
         "schema": 1,
-        "cell": "".join(c if c.isalnum() else "-" for c in json.dumps(sorted(requested.items()), default=str)),
-        "release": None if clean else "r" * 32,
+        "cell": key("cell", requested),
+        "release": None if clean else key("release", [poisoner, seed]),
         "request": requested,
-        "components": {"victim": {"name": "resnet18", "distribution": "ucbench", "distribution_version": "0.1.0"}},
+        "components": {"victim": component("resnet18")},
         "label_access": access, "oracle": oracle, "granularity": "sample",
-        "data": {"train": "a" * 64, "test": "b" * 64},
+        "data": {"train": "a" * 64, "test": "b" * 64, "test_images": 1000},
         "numerics": {"dtype": "float32", "threads": 1, "deterministic": True},
         "environment": {"device": "cpu", "processor": "some", "versions": {"torch": "2.4.0"}},
         "status": "ok", "epochs": 8, "history": [], "budget": {}, "cost": {},
         "metrics": {"test_accuracy": float(accuracy), "chance": 10.0, "train_accuracy": 99.0},
     }  # fmt: skip
+
+
+def component(name: str, **params: Any) -> dict[str, Any]:
+    """A component as records state it."""
+    return {"name": name, "version": 1, "params": params, "distribution": "ucbench", "distribution_version": "0.1.0"}
 
 
 def failed(record: Record) -> Record:
@@ -62,6 +69,6 @@ def judging(seeds: int = 4, **request: Any) -> list[Record]:
 def folder(path: Path, records: Iterable[Record]) -> Path:
     """A folder with these records."""
     (path / "records").mkdir(parents=True)
-    for number, one in enumerate(records):
-        (path / "records" / f"{number}.json").write_text(json.dumps(one), encoding="utf-8")
+    for one in records:
+        (path / "records" / f"{one['cell']}.json").write_text(json.dumps(one), encoding="utf-8")
     return path

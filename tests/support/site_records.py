@@ -8,6 +8,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import boards
+
 #: The second positive, without which no gate is passed.
 SECOND = "rand-class:pattern=sign"
 #: Accuracy by poisoner, without defense and with jpeg.
@@ -39,11 +41,11 @@ def record(poisoner: str, *, defense: str = "none", seed: int = 0, accuracy: flo
         "cell": cell,
         "release": None if clean else f"{cell[::-1]}",
         "request": request,
-        "components": {"poisoner": {"name": poisoner.partition(":")[0], "version": 1, "params": {"grid": 4}}},
+        "components": {"poisoner": boards.component(poisoner.partition(":")[0], grid=4)},
         "label_access": "full" if poisoner in ("lsp", "positive", SECOND) else "none",
         "oracle": poisoner == "positive",
         "granularity": "sample",
-        "data": {"train": "a" * 64, "test": "b" * 64, "classes": 10, "note": "pictures are 8x8"},
+        "data": {"train": "a" * 64, "test": "b" * 64, "test_images": 1000, "classes": 10, "note": "pictures are 8x8"},
         "numerics": {"deterministic": True, "dtype": "float32", "threads": 1},
         "environment": {"device": "cpu", "processor": "Imagined", "versions": {"ucbench": "0.1.0"}},
         "status": "ok",

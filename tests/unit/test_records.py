@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import boards
@@ -12,13 +13,14 @@ from ucbench.errors import DataError
 from ucbench.results import records
 from ucbench.results.records import SCHEMA, read_record, read_records, record_path, write_record
 
-RECORD = {**boards.record("uc", 0, 12.5), "cell": "00ff", "note": "é"}
+CELL = "00ff" * 8
+RECORD = {**boards.record("uc", 0, 12.5), "cell": CELL, "note": "é"}
 PUBLISHED = Path(__file__).parents[2] / "leaderboards" / "digits-core" / "v1"
 
 
 def test_record_round_trips_through_its_file(tmp_path):
     path = write_record(tmp_path, RECORD)
-    assert path == record_path(tmp_path, "00ff") == tmp_path / "records" / "00ff.json"
+    assert path == record_path(tmp_path, CELL) == tmp_path / "records" / f"{CELL}.json"
     assert read_record(path) == RECORD
 
 
@@ -32,7 +34,7 @@ def test_record_files_are_equal_for_equal_records(tmp_path):
 def test_record_write_replaces_and_leaves_no_temporary_file(tmp_path):
     write_record(tmp_path, boards.failed(RECORD))
     write_record(tmp_path, RECORD)
-    assert [path.name for path in (tmp_path / "records").iterdir()] == ["00ff.json"]
+    assert [path.name for path in (tmp_path / "records").iterdir()] == [f"{CELL}.json"]
     assert list(read_records(tmp_path)) == [RECORD]
 
 
@@ -48,29 +50,88 @@ def test_record_write_replaces_and_leaves_no_temporary_file(tmp_path):
 )
 def test_malformed_record_is_not_written_and_the_old_one_stays(tmp_path, change, text):
     path = write_record(tmp_path, RECORD)
-    with pytest.raises(DataError, match=f"The record of cell 00ff is not well-formed: .*{text}"):
+    with pytest.raises(DataError, match=f"The record of cell {CELL} is not well-formed: .*{text}"):
         write_record(tmp_path, RECORD | change)
     assert read_record(path) == RECORD
 
 
 def test_read_records_sorts_by_file_name_and_allows_an_empty_folder(tmp_path):
     assert list(read_records(tmp_path)) == []
-    for cell in ("b", "a", "c"):
-        write_record(tmp_path, RECORD | {"cell": cell})
-    assert [record["cell"] for record in read_records(tmp_path)] == ["a", "b", "c"]
+    for digit in "bac":
+        write_record(tmp_path, RECORD | {"cell": digit * 32})
+    assert [record["cell"][0] for record in read_records(tmp_path)] == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize("text", ["", "{", "null", "[1]", '"text"', "{}", '{"schema": 1}', '{"cell": "00ff"}', "\x00"])
-def test_read_records_names_a_file_that_is_not_a_record(tmp_path, text):
-    path = tmp_path / "records" / "00ff.json"
-    path.parent.mkdir()
-    path.write_text(text)
-    with pytest.raises(DataError, match=r"00ff\.json is not a record of ucbench: .*\. Move it away"):
-        list(read_records(tmp_path))
+TEXTS = [
+    "",
+    "{",
+    "null",
+    "[1]",
+    '"text"',
+    "{}",
+    '{"schema": 1}',
+    '{"cell": "00ff"}',
+    "\x00",
+    '{"a":' * 5000,
+    "[" * 10**6,
+]
+
+
+@pytest.mark.parametrize("text", [*TEXTS, '{"schema": "\\ud800"}', "9" * 5000], ids=range(len(TEXTS) + 2))
+def test_read_records_warns_of_a_file_that_is_no_record_in_one_line_and_leaves_it_out(tmp_path, caplog, text):
+    kept = write_record(tmp_path, RECORD | {"cell": "0" * 32})
+    (tmp_path / "records" / f"{CELL}.json").write_text(text)
+    (tmp_path / "records" / "._hidden.json").write_text(text)
+    assert [record["cell"] for record in read_records(tmp_path)] == [kept.stem]
+    (message,) = caplog.messages
+    assert f"{CELL}.json is not a record of ucbench: " in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero"), lambda path: path.symlink_to(path)]
+)
+def test_read_record_opens_regular_files_only(tmp_path, make):
+    path = tmp_path / f"{CELL}.json"
+    make(path)
+    with pytest.raises(DataError, match="is not a record of ucbench"):
+        read_record(path)
+
+
+def test_read_record_stops_at_the_largest_size(tmp_path):
+    path = write_record(tmp_path, RECORD)
+    with path.open("r+b") as file:
+        file.truncate(10**10)  # without blocks on the disk
+    with pytest.raises(DataError, match="it has more than 16,777,216 bytes"):
+        read_record(path)
+
+
+def test_read_record_refuses_a_record_under_the_name_of_another(tmp_path):
+    path = write_record(tmp_path, RECORD)
+    copy = path.with_name(f"{'0' * 32}.json")
+    copy.write_bytes(path.read_bytes())
+    with pytest.raises(DataError, match=f"{copy.name} is not a record of ucbench: it contains another cell, {CELL}"):
+        read_record(copy)
+
+
+@pytest.mark.parametrize("cell", ["../../elsewhere", "/tmp/x", "", "00ff", CELL.upper(), f"{CELL}\n"])
+def test_a_record_whose_cell_or_release_is_no_key_is_neither_written_nor_read(tmp_path, cell):
+    for name in ("cell", "release"):
+        with pytest.raises(DataError, match="String should match pattern"):
+            write_record(tmp_path / "out", RECORD | {name: cell})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_record_write_moves_a_file_aside_that_is_no_record(tmp_path):
+    path = write_record(tmp_path, RECORD)
+    path.write_text("of a later version")
+    write_record(tmp_path, RECORD)
+    assert read_record(path) == RECORD
+    assert [aside.read_text() for aside in (tmp_path / "quarantine").iterdir()] == ["of a later version"]
 
 
 def test_read_records_raises_on_bytes_that_are_not_text(tmp_path):
-    path = tmp_path / "00ff.json"
+    path = tmp_path / f"{CELL}.json"
     path.write_bytes(json.dumps(RECORD).encode("utf-16"))
     with pytest.raises(DataError, match="is not a record"):
         read_record(path)
@@ -83,7 +144,7 @@ def test_record_that_lacks_a_field_is_refused_with_its_name(tmp_path):
         read_record(path)
 
 
-def test_read_records_raises_on_another_schema_with_both_versions(tmp_path):
+def test_read_record_names_both_versions_of_a_schema(tmp_path):
     path = write_record(tmp_path, RECORD)
     path.write_text(json.dumps(RECORD | {"schema": SCHEMA + 1}))
     with pytest.raises(DataError, match=rf"schema {SCHEMA + 1}; this version of ucbench reads schema {SCHEMA}"):

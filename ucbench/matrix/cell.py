@@ -180,6 +180,30 @@ class Cell:
     def defense_text(self) -> str:
         return "+".join(str(part) for part in self.defense) or NO_DEFENSE
 
+    @property
+    def components(self) -> dict[str, Component[Any]]:
+        """The components by their place in records."""
+        parts = {
+            "dataset": self.dataset,
+            "poisoner": self.craft.poisoner,
+            "surrogate": self.craft.surrogate,
+            "labeling": self.labeling,
+            "victim": self.victim,
+            **{f"defense-{place}": part for place, part in enumerate(self.defense, 1)},
+        }
+        return {place: part for place, part in parts.items() if part is not None}
+
+    @property
+    def nature(self) -> dict[str, Any]:
+        """What the craft decides of a table: label access, whether it is an oracle, and granularity."""
+        craft = self.craft
+        inherited = craft.surrogate.spec.label_access if craft.surrogate else "none"
+        return {
+            "label_access": "full" if "full" in (inherited, craft.labels.access) else "none",
+            "oracle": craft.made_by.oracle,
+            "granularity": craft.made_by.granularity,
+        }
+
     def describe(self) -> dict[str, Any]:
         """The cell as the columns of tables."""
         craft = self.craft

@@ -7,15 +7,19 @@ passes a record around as plain JSON, so that fields outside the schema survive.
 from __future__ import annotations
 
 import json
+import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ucbench.errors import DataError
-from ucbench.store.files import atomic_write_text
+from ucbench.errors import DataError, visible
+from ucbench.store.files import atomic_write_text, check_json, read_json, reporting
+
+_log = logging.getLogger(__name__)
 
 Record = dict[str, Any]
 
@@ -24,11 +28,15 @@ SCHEMA = 1
 #: For each older schema, the function that makes a record of the next; it must not change its argument.
 MIGRATIONS: Mapping[int, Callable[[Record], Record]] = {}
 
+#: Most faults of a record that an error names.
+_SHOWN = 3
 #: Relative excess over the budget that floating-point measurement may cause.
 _SLACK = 1e-6
 
 Percent = Annotated[float, Field(ge=0, le=100 + 1e-9)]
 Text = Annotated[str, Field(min_length=1)]
+#: A key of :func:`ucbench.store.keys.key`. It becomes part of file names, so nothing else may be one.
+Key = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 #: Tables hold integers of 64 bits.
 Integer = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
@@ -60,13 +68,28 @@ class Request(_Model):
 
 
 class Data(_Model):
-    """Fingerprints of the images."""
+    """Fingerprints and numbers of the images."""
 
     train: Text
     test: Text
+    train_images: Count | None = None
+    test_images: Count | None = None
+    classes: Count | None = None
+
+
+class Component(_Model):
+    """Identity and origin of a component."""
+
+    name: Text
+    version: Integer
+    params: dict[str, Any]
+    distribution: str
+    distribution_version: str
 
 
 class Numerics(_Model):
+    model_config = ConfigDict(extra="forbid")
+
     dtype: Literal["float32", "bfloat16"]
     threads: Annotated[int, Field(ge=1)]
     deterministic: bool
@@ -79,7 +102,10 @@ class Environment(_Model):
 class Point(_Model):
     """One evaluated epoch."""
 
+    epoch: Count | None = None
     test_accuracy: Percent | None = None
+    loss: float | None = None
+    lr: float | None = None
 
 
 class Metrics(_Model):
@@ -93,7 +119,13 @@ class Metrics(_Model):
     train_accuracy: Percent | None = None
     perturbed_test_accuracy: Percent | None = None
     guess_accuracy: Percent | None = None
+    cosine_gap: Measured | None = None
     linear_probe: Percent | None = None
+
+
+class Crafting(_Model):
+    notes: dict[str, Any] = {}
+    warnings: list[str] = []
 
 
 class Error(_Model):
@@ -105,10 +137,10 @@ class _Any(_Model):
     """Fields of every record."""
 
     schema_: int = Field(alias="schema")
-    cell: Text
-    release: Text | None
+    cell: Key
+    release: Key | None
     request: Request
-    components: dict[str, dict[str, Any]]
+    components: dict[str, Component]
     label_access: Literal["none", "names", "full"]
     oracle: bool
     granularity: Text
@@ -127,6 +159,10 @@ class Done(_Any):
     budget: dict[str, float]
     #: None where an opaque trainer does not report it.
     cost: dict[str, float | None]
+    crafting: Crafting = Crafting()
+    notes: dict[str, Any] = {}
+    warnings: list[str] = []
+    measured_by: dict[str, str] = {}
 
 
 class Failed(_Any):
@@ -142,6 +178,10 @@ def faults(record: Any) -> list[str]:
         return ["it has no schema number"]
     if record["schema"] != SCHEMA:
         return [f"it has schema {record['schema']}; this version of ucbench reads schema {SCHEMA}"]
+    try:
+        check_json(record)
+    except (TypeError, ValueError) as error:
+        return [str(error)]
     if not_finite := [f"{place} is not finite" for place in _not_finite(record, "")]:
         return not_finite
     try:
@@ -177,12 +217,23 @@ def record_path(out: Path, cell_key: str) -> Path:
 def write_record(out: Path, record: Record) -> Path:
     """Write ``out/records/<cell>.json``, whole or not at all.
 
+    A file of that name that is not the record of this cell, such as one of a later version of ucbench, is moved to
+    ``out/quarantine``.
+
     Raises:
         DataError: if the record is not well-formed; an earlier record then stays.
     """
     if wrong := faults(record):
         raise DataError(f"The record of cell {_cell(record)} is not well-formed: {'; '.join(wrong)}.")
     path = record_path(out, record["cell"])
+    if path.exists():
+        try:
+            read_record(path)
+        except DataError:
+            target = out / "quarantine" / f"{path.stem}-{uuid.uuid4().hex[:8]}.json"
+            with reporting(path):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                path.rename(target)
     atomic_write_text(path, to_json(record))
     return path
 
@@ -193,20 +244,24 @@ def to_json(record: Record) -> str:
 
 
 def read_record(path: Path) -> Record:
-    """Read one record; one of an older schema is migrated.
+    """Read the record ``<cell>.json``; one of an older schema is migrated. All that reads records calls this.
 
     Raises:
-        DataError: if the file is not a well-formed record of a schema that this version knows; the text names the file.
+        DataError: if the file is not the well-formed record of the cell that it is named after, in a schema that this
+            version knows; the text, one line, names the file. See :func:`ucbench.store.files.read_json` for limits.
     """
     try:
-        record = migrated(json.loads(path.read_text(encoding="utf-8")))
+        record = migrated(read_json(path))
         wrong = faults(record)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        wrong = [error.strerror or type(error).__name__]
+    except (ValueError, KeyError, TypeError) as error:
         wrong = [f"{type(error).__name__}: {error}"]
+    if not wrong and path.name != f"{record['cell']}.json":
+        wrong = [f"it contains another cell, {record['cell']}"]
     if wrong:
-        raise DataError(
-            f"{path} is not a record of ucbench: {'; '.join(wrong)}. Move it away to have the cell computed again."
-        )
+        more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+        raise DataError(visible(f"{path} is not a record of ucbench: {'; '.join(wrong[:_SHOWN])}{more}."))
     return dict(record)
 
 
@@ -217,14 +272,23 @@ def migrated(record: Any) -> Any:
     return record
 
 
-def read_records(out: Path) -> Iterator[Record]:
-    """All records of a result folder, by file name.
+def record_files(folder: Path) -> list[Path]:
+    """What ``folder/records`` holds, by name, except hidden files, which systems and editors leave."""
+    return sorted(path for path in (folder / "records").glob("*") if not path.name.startswith("."))
 
-    Raises:
-        DataError: as :func:`read_record`.
-    """
-    for path in sorted((out / "records").glob("*.json")):
-        yield read_record(path)
+
+def read_records(out: Path) -> Iterator[Record]:
+    """All records of a result folder, by file name; warns of each other ``.json`` file and leaves it out."""
+    return readable(path for path in record_files(out) if path.suffix == ".json")
+
+
+def readable(paths: Iterable[Path]) -> Iterator[Record]:
+    """The records in these files; warns of each that is none, and leaves it out."""
+    for path in paths:
+        try:
+            yield read_record(path)
+        except DataError as error:
+            _log.warning("%s It is left out.", error)
 
 
 def records_in(folder: Path) -> list[Record]:

@@ -8,11 +8,9 @@ from typing import Any
 from ucbench.errors import type_and_text
 from ucbench.matrix.cell import Cell
 from ucbench.numerics import environment
-from ucbench.plugins.registry import Component
-from ucbench.plugins.specs import ComponentSpec
 from ucbench.results.records import SCHEMA, Record
 from ucbench.running.evaluate import evaluate, measure, release_of
-from ucbench.running.tasks import Task, metric_key, title, with_metrics
+from ucbench.running.tasks import Task, facts, metric_key, title, with_metrics
 from ucbench.session import Session
 
 
@@ -72,45 +70,4 @@ def _store(values: Mapping[str, Mapping[str, float | None]], cell: Cell, key: st
 
 def _head(task: Task, session: Session) -> Record:
     """The part of a record that does not depend on success."""
-    cell = task.cell
-    data = session.data(cell)
-    craft = cell.craft
-    parts: Mapping[str, Component[ComponentSpec] | None] = {
-        "dataset": cell.dataset,
-        "poisoner": craft.poisoner,
-        "surrogate": craft.surrogate,
-        "labeling": cell.labeling,
-        "victim": cell.victim,
-        **{f"defense-{place}": part for place, part in enumerate(cell.defense, 1)},
-    }
-    poisoner = craft.made_by
-    inherited = craft.surrogate.spec.label_access if craft.surrogate else "none"
-    return {
-        "schema": SCHEMA,
-        "cell": task.key,
-        "release": task.release_key,
-        "request": cell.describe(),
-        "components": {
-            kind: {
-                **part.identity(),
-                "distribution": part.origin.distribution,
-                "distribution_version": part.origin.version,
-            }
-            for kind, part in parts.items()
-            if part is not None
-        },
-        "label_access": "full" if "full" in (inherited, craft.labels.access) else "none",
-        "oracle": poisoner.oracle,
-        "granularity": poisoner.granularity,
-        "data": {
-            "train": data.train.fingerprint,
-            "test": data.test.fingerprint,
-            "train_images": len(data.train),
-            "test_images": len(data.test),
-            "classes": len(data.train.classes),
-            "size": list(data.train.size),
-            "note": data.note,
-        },
-        "numerics": session.numerics.identity(),
-        "environment": environment(session.numerics),
-    }
+    return {"schema": SCHEMA, **facts(task, session), "environment": environment(session.numerics)}

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ucbench.errors import DataError, visible
 from ucbench.matrix.cell import CORE_VERSION, Cell
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import MetricSpec
 from ucbench.results.records import Record, read_record, record_path
 from ucbench.session import Session
 from ucbench.store.keys import key as key_of
+
+_log = logging.getLogger(__name__)
+
+#: What the craft decides of a table, see :attr:`ucbench.matrix.cell.Cell.nature`.
+NATURE = ("label_access", "oracle", "granularity")
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,35 @@ def task_of(cell: Cell, session: Session) -> Task:
     return Task(cell, key, release_key)
 
 
+def facts(task: Task, session: Session) -> Record:
+    """What a record states whatever was measured: cell, release, request, components, data and numerics."""
+    data = session.data(task.cell)
+    return {
+        "cell": task.key,
+        "release": task.release_key,
+        "request": task.cell.describe(),
+        "components": {
+            place: {
+                **part.identity(),
+                "distribution": part.origin.distribution,
+                "distribution_version": part.origin.version,
+            }
+            for place, part in task.cell.components.items()
+        },
+        **task.cell.nature,
+        "data": {
+            "train": data.train.fingerprint,
+            "test": data.test.fingerprint,
+            "train_images": len(data.train),
+            "test_images": len(data.test),
+            "classes": len(data.train.classes),
+            "size": list(data.train.size),
+            "note": data.note,
+        },
+        "numerics": session.numerics.identity(),
+    }
+
+
 def with_crafting(tasks: Iterable[Task], session: Session) -> Iterator[tuple[Task, bool]]:
     """Each task, and whether it has to craft its release: the store lacks it, and no earlier task crafts it."""
     crafted: set[str] = set()
@@ -51,18 +87,17 @@ def with_crafting(tasks: Iterable[Task], session: Session) -> Iterator[tuple[Tas
 def finished(task: Task, session: Session, out: Path | None, *, failed_too: bool = False) -> Record | None:
     """The record of a cell that is done, from the result folder or the store; None if it is not done.
 
-    A cell without a value for a requested metric is not done. Several requests can have one key (the same images by two
-    names); the record gets the names of this request. With ``failed_too``, a failure in the result folder counts as
-    done.
+    A cell without a value for a requested metric is not done, nor is one whose file is not its record, of which this
+    warns. Several requests can have one key (the same images by two names); the record gets the names of this request.
+    With ``failed_too``, a failure in the result folder counts as done.
     """
     cell, key = task.cell, task.key
     records = []
-    if out is not None and record_path(out, key).exists():
-        record = read_record(record_path(out, key))
-        if record["status"] == "ok":
-            records.append(record)
-        elif failed_too:
-            return {**record, "request": cell.describe()}
+    record = None if out is None else _recorded(record_path(out, key), task, session)
+    if record is not None and record["status"] == "ok":
+        records.append(record)
+    elif record is not None and failed_too:
+        return _as_requested(record, cell)
     stored = session.store.get("cell", key)
     if stored is not None:
         records.append(dict(stored.meta))
@@ -71,6 +106,49 @@ def finished(task: Task, session: Session, out: Path | None, *, failed_too: bool
         if complete is not None:
             return _as_requested(complete, cell)
     return None
+
+
+def _recorded(path: Path, task: Task, session: Session) -> Record | None:
+    """The task's record in that file; None, with a warning, if the file holds anything else."""
+    if not path.exists():
+        return None
+    try:
+        record = read_record(path)
+    except DataError as error:
+        _log.warning("%s The cell counts as not done.", error)
+        return None
+    # Rows of one cell may name its data set in several ways; the record gets the name of this request.
+    if wrong := contradictions(_as_requested(record, task.cell), facts(task, session)):
+        _log.warning("%s", visible(f"{path} contradicts its key: {'; '.join(wrong)}. The cell counts as not done."))
+        return None
+    return record
+
+
+def contradictions(record: Record, true: Record) -> list[str]:
+    """Where a record differs from the :func:`facts` of its key, as ``<name> <value> for <true value>``."""
+    stated, decided = _decided(record), _decided(true)
+    return [
+        f"{name} differs" if isinstance(value, Mapping) else f"{name} {stated.get(name)} for {value}"
+        for name, value in decided.items()
+        if stated.get(name) != value
+    ]
+
+
+def _decided(record: Record) -> Record:
+    """What the key of a record decides of it, by name."""
+    data = record["data"]
+    parts = {
+        f"component {place}": {name: value for name, value in part.items() if not name.startswith("distribution")}
+        for place, part in record["components"].items()
+        if place != "dataset"  # a key has its images only
+    }
+    return {
+        **record["request"],
+        "release": record["release"],
+        **{name: record[name] for name in NATURE},
+        **{f"data.{name}": data[name] for name in ("train", "test", "train_images", "test_images") if name in data},
+        **parts,
+    }
 
 
 def with_metrics(record: Record, cell: Cell, key: str, session: Session) -> Record | None:

@@ -16,19 +16,18 @@ import shutil
 import time
 import uuid
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 from platformdirs import user_cache_dir
 
 from ucbench.errors import ContractError, StoreError
-from ucbench.store.files import atomic_write_bytes, atomic_write_text, replacing, reporting, sync, sync_folder
+from ucbench.store.files import atomic_write_bytes, atomic_write_text, locked, replacing, reporting, sync, sync_folder
 from ucbench.store.keys import canonical
 
 __all__ = ["Checkpoint", "Store", "StoredObject", "atomic_write_bytes", "atomic_write_text"]
@@ -135,7 +134,7 @@ class Store:
         stored = self.get(kind, key)
         if stored is not None:
             return stored, False
-        with self._locked(kind, key):
+        with locked(self.lock_path(kind, key)):
             stored = self.get(kind, key)
             if stored is not None:
                 return stored, False
@@ -168,18 +167,6 @@ class Store:
     def lock_path(self, kind: str, key: str) -> Path:
         """The file that is locked while a process makes this object."""
         return self.root / "locks" / f"{kind}-{key}.lock"
-
-    @contextmanager
-    def _locked(self, kind: str, key: str) -> Iterator[None]:
-        path = self.lock_path(kind, key)
-        lock = FileLock(path)
-        with reporting(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
 
     def _set_aside(self, kind: str, key: str, path: Path, damage: Exception) -> None:
         target = self.root / "quarantine" / f"{kind}-{key}-{uuid.uuid4().hex[:8]}"
