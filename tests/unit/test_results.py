@@ -15,11 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ucbench.results.columns import AVERAGED, BOARD, COLUMNS, PART_ACCURACY, PART_GAIN, REQUESTED, SETTING, column
+from ucbench.results.frame import read
 from ucbench.results.gate import NOT_JUDGED, PIXEL_POSITIVE, gates, judgement_of
 from ucbench.results.records import read_records, write_record
 from ucbench.results.statistics import gap_removed
 from ucbench.results.summary import summarise
 from ucbench.results.table import dicts, rows, to_csv, write_csv
+from ucbench.store.keys import key
 
 
 def record(poisoner: str, accuracy: float | None, *, data: str = "spots", dtype: str = "float32", **changes) -> dict:
@@ -46,9 +48,9 @@ def record(poisoner: str, accuracy: float | None, *, data: str = "spots", dtype:
     request |= changes
     found = {
         **boards.record(poisoner, 0, 0.0 if accuracy is None else accuracy),
-        "cell": "-".join(str(value) for value in (*request.values(), data, dtype)).replace("/", ""),
+        "cell": key("cell", [*request.values(), data, dtype]),
         "request": request,
-        "data": {"train": data, "test": data},
+        "data": {"train": data, "test": data, "test_images": 1000},
         "numerics": {"dtype": dtype, "threads": 1, "deterministic": True},
     }
     if accuracy is None:
@@ -145,7 +147,6 @@ def test_gap_removed_is_at_most_one(clean, accuracy, chance):
     "other",
     [
         {"train_seed": 1},
-        {"dataset": "other"},
         {"labeling": "coarse"},
         {"defense": "dim"},
         {"victim": "other"},
@@ -160,6 +161,51 @@ def test_row_references_have_the_same_exploiter(other):
     assert (row["clean_accuracy"], row["sham_accuracy"], row["drop"], row["gap_removed"]) == (None,) * 4
     row = row_of("uc", [*records, record("clean", 90.0), record("sham", 88.0)])
     assert (row["clean_accuracy"], row["sham_accuracy"]) == (90.0, 88.0)
+
+
+def test_rows_of_the_same_images_by_two_names_share_references_and_get_the_shorter_name():
+    near, far = {"dataset": "imagefolder:data"}, {"dataset": "imagefolder:/home/me/data"}
+    records = [record("clean", 90.0, **far), record("sham", 88.0, **near), record("uc", 30.0, **far)]
+    records += [record("lsp", 20.0, **near), record("eminn", 20.0, **near, data="other images")]
+    assert row_of("uc", records)["drop"] == 60.0
+    assert row_of("lsp", records)["drop_sham"] == 68.0
+    assert row_of("eminn", records)["drop"] is None
+    assert set(rows(records)["dataset"]) == {"imagefolder:data"}
+    assert len(summarise(rows([record("uc", 30.0, **near), record("uc", 40.0, **far, craft_seed=1)]))) == 1
+
+
+def test_gap_is_missing_unless_clean_accuracy_is_above_chance_by_its_interval():
+    """Over 1,000 test images, up to 11.9 % are within the interval of 10 %; over trainings, this one is wide."""
+    assert row_of("uc", [record("clean", 11.5), record("uc", 10.0)])["gap_removed"] is None
+    assert row_of("uc", [record("clean", 12.5), record("uc", 10.0)])["gap_removed"] == 1.0
+    spread = [record("clean", accuracy, train_seed=seed) for seed, accuracy in enumerate((90.0, 12.0))]
+    assert row_of("uc", [*spread, record("uc", 10.0)])["gap_removed"] is None
+    unknown = {**record("clean", 90.0), "data": {"train": "spots", "test": "spots"}}
+    assert row_of("uc", [unknown, {**record("uc", 10.0), "data": unknown["data"]}])["gap_removed"] is None
+
+
+def test_rows_take_nothing_but_the_fields_of_their_columns():
+    """A metric or a further field of the request cannot pass for another column."""
+    forged = record("uc", 30.0, metrics={"poisoner": 1.0, "drop": 99.0, "oracle": 1.0})
+    forged["request"]["test_accuracy"] = 1.0
+    assert row_of("uc", [forged]) == row_of("uc", [record("uc", 30.0)])
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@"])
+def test_csv_text_is_no_formula_and_is_read_back(tmp_path, start):
+    name = f'{start}HYPERLINK("x.example")'
+    forged = record("uc", 30.0, dataset=name, metrics={f"{name}.x": -1.5})
+    path = write_csv(tmp_path, rows([forged]))
+    header, line = csv.reader(path.read_text().splitlines())
+    assert (line[0], header[-1], line[-1]) == (f"'{name}", f"'{name}.x", "-1.5000")
+    assert read(path)["dataset"].tolist() == [name]
+
+
+def test_control_characters_of_records_are_escaped_in_rows():
+    hostile = record("uc", 30.0, dataset="a\x1b]0;b\x07\r\n\u202ec", metrics={"a\x1b.b": 1.0})
+    (row,) = dicts(rows([hostile]))
+    assert row["dataset"] == r"a\x1b]0;b\x07\r\n\u202ec"
+    assert r"a\x1b.b" in row
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,9 @@ from typing import Any, Literal
 from ucbench.matrix.axes import AXIS, GROUP_COLUMNS
 from ucbench.plugins.builtin import CLEAN_PART
 
+#: What a spreadsheet takes for the start of a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
 
 @dataclass(frozen=True)
 class Column:
@@ -53,12 +56,26 @@ class Column:
         return {"text": "string", "integer": "Int64", "number": "float64"}[self.type]
 
     def text(self, value: Any) -> str:
-        """A value as written in CSV files; a missing value, None or NaN, is an empty field."""
+        """A value as text; a missing value, None or NaN, is an empty one."""
         if value is None or (isinstance(value, float) and math.isnan(value)):
             return ""
         if isinstance(value, float):
             return f"{value:g}" if self.decimals is None else f"{value:.{self.decimals}f}"
         return str(value)
+
+    def field(self, value: Any) -> str:
+        """A value as written in CSV files: its :meth:`text`, :func:`inert` where it is text."""
+        return inert(self.text(value)) if self.type == "text" else self.text(value)
+
+
+def inert(text: str) -> str:
+    """Text that no spreadsheet runs as a formula: an apostrophe precedes ``=``, ``+``, ``-``, ``@``, tab and CR."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def uninert(text: str) -> str:
+    """The text of which :func:`inert` made this one."""
+    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA) else text
 
 
 def _text(name: str, meaning: str, heading: str = "") -> Column:

@@ -14,8 +14,8 @@ import pandas as pd
 
 from ucbench.errors import DataError
 from ucbench.matrix.axes import AXES
-from ucbench.results.columns import COLUMNS, DTYPES
-from ucbench.results.records import Record, read_record, records_in
+from ucbench.results.columns import COLUMNS, DTYPES, uninert
+from ucbench.results.records import Record, readable, records_in
 from ucbench.results.table import SAME_WORLD, columns, rows, with_units
 from ucbench.results.text import Texts, aligned, by_title, fitted
 from ucbench.results.view import View, view
@@ -113,8 +113,8 @@ def read(path: Path) -> Results:
     """
     if path.is_file():
         return Results(_read_csv(path))
-    if not (path / "records").is_dir() and (paths := sorted(path.glob("*.json"))):
-        return results(map(read_record, paths))
+    if not (path / "records").is_dir() and (records := list(readable(sorted(path.glob("[!.]*.json"))))):
+        return results(records)
     return results(records_in(path))
 
 
@@ -128,5 +128,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
     if missing := [name for name in COLUMNS if name not in table]:
         raise DataError(f"{path} is not a results.csv: it lacks the columns {', '.join(missing)}.")
     table = table[columns(table)]
+    texts = [name for name, dtype in DTYPES.items() if dtype == "string"]
+    table = table.assign(**{name: table[name].map(uninert, na_action="ignore").astype("string") for name in texts})
     # Missing numbers are NaN, in requested metrics too.
     return table.astype(dict.fromkeys(table.select_dtypes("Float64"), float))

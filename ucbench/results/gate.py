@@ -40,6 +40,7 @@ class Condition:
         limit: the least value that meets it, or the greatest.
         unit: unit of the value and the limit.
         greatest: whether ``limit`` is the greatest value.
+        above: whether a value must be above ``limit``.
         missing: what a missing value means.
     """
 
@@ -48,6 +49,7 @@ class Condition:
     limit: float
     unit: str
     greatest: bool = False
+    above: bool = False
     missing: str = "not run"
 
     @property
@@ -57,8 +59,9 @@ class Condition:
     def check(self, value: float) -> Check:
         if math.isnan(value):
             return Check(None, self.missing)
-        met = value <= self.limit if self.greatest else value >= self.limit
-        return Check(met, f"{value:.1f} {self.unit}, at {'most' if self.greatest else 'least'} {self.limit:g}")
+        met = value <= self.limit if self.greatest else value > self.limit if self.above else value >= self.limit
+        bound = "at most" if self.greatest else "above" if self.above else "at least"
+        return Check(met, f"{value:.1f} {self.unit}, {bound} {self.limit:g}")
 
 
 _REMOVED = 70.0
@@ -71,9 +74,10 @@ CLEAN_TRAIN = Condition(
 )
 CLEAN_TEST = Condition(
     "clean accuracy above chance",
-    "the lower end of the 95 % interval of clean accuracy is not below chance",
+    "the lower end of the 95 % interval of clean accuracy, over trainings and over test images, is above chance",
     0.0,
     "points at the lower end of its interval",
+    above=True,
     missing="needs two trainings",
 )
 TRAIN = Condition(
@@ -104,6 +108,8 @@ HALF_WIDTH = Condition(
     missing="needs two crafts",
 )
 CONDITIONS = (CLEAN_TRAIN, CLEAN_TEST, TRAIN, REMOVED, PIXELS, SHAMMED, HALF_WIDTH)
+#: What the conditions of the gap say where clean accuracy is not above chance by its interval.
+_NO_GAP = Check(None, "unknown, since clean accuracy is not clearly above chance")
 
 
 State = Literal["passed", "failed", "not judged"]
@@ -193,12 +199,13 @@ def _gate(group: Summary, groups: Sequence[Summary], converged: float) -> Gate:
         ]
 
     mean = {name: interval.mean for name, interval in group.means.items()}
-    clean = next((one.means for one in beside(CLEAN, EXPLOITER)), None)
+    clean = next(iter(beside(CLEAN, EXPLOITER)), None)
+    over_chance = clean.members["clean_low"].iloc[0] - mean["chance"] if clean else math.nan
     removed = [one.means["gap_removed"].mean for one in beside(PIXEL_POSITIVE, SETTING)]
     gap = mean["clean_accuracy"] - mean["chance"]
     values = {
-        CLEAN_TRAIN: 100 * clean["train_accuracy"].mean / converged if clean else math.nan,
-        CLEAN_TEST: clean["test_accuracy"].low - mean["chance"] if clean else math.nan,
+        CLEAN_TRAIN: 100 * clean.means["train_accuracy"].mean / converged if clean else math.nan,
+        CLEAN_TEST: over_chance if clean and clean.means["test_accuracy"].n > 1 else math.nan,
         TRAIN: mean["train_accuracy"],
         REMOVED: 100 * mean["gap_removed"],
         # Craft labels other than the exploiter's may be among them, so the best counts.
@@ -206,7 +213,10 @@ def _gate(group: Summary, groups: Sequence[Summary], converged: float) -> Gate:
         SHAMMED: 100 * abs(mean["clean_accuracy"] - mean["sham_accuracy"]) / gap if gap > 0 else math.nan,
         HALF_WIDTH: group.means["test_accuracy"].half,
     }
-    return Gate(group.shared, {condition.name: condition.check(values[condition]) for condition in CONDITIONS})
+    checks = {condition.name: condition.check(values[condition]) for condition in CONDITIONS}
+    if over_chance <= 0:
+        checks |= {condition.name: _NO_GAP for condition in (REMOVED, PIXELS, SHAMMED)}
+    return Gate(group.shared, checks)
 
 
 def _values(row: Row, names: Sequence[str]) -> tuple[Any, ...]:

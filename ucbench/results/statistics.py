@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -54,6 +54,25 @@ def t_interval(values: Iterable[float | None], confidence: float = 0.95) -> Inte
     quantile = float(stats.t.ppf(0.5 + confidence / 2, len(present) - 1))
     half = quantile * float(present.std(ddof=1)) / math.sqrt(len(present))
     return Interval(float(present.mean()), half, len(present))
+
+
+def accuracy_low(accuracies: Sequence[float], images: int | None) -> float:
+    """Lower end of the 95 % interval of a mean accuracy in percent; NaN where none is known.
+
+    The lower of two ends: Student's over the trainings, from two on, which does not see that all may be right or wrong
+    on the same few images, and Clopper and Pearson's exact one of their mean over the test images (Biometrika 26,
+    1934).
+
+    Args:
+        accuracies: one per training.
+        images: number of test images; None if it is unknown.
+    """
+    mean, low = float(np.mean(accuracies)), t_interval(accuracies).low
+    if not images:
+        return low
+    right = mean / 100 * images
+    over_images = 100 * float(stats.beta.ppf(0.025, right, images - right + 1)) if right > 0 else 0.0
+    return over_images if math.isnan(low) else min(over_images, low)
 
 
 class Nested(NamedTuple):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from ucbench.errors import visible
 from ucbench.matrix.axes import GROUP_COLUMNS
 from ucbench.plugins.builtin import CLEAN, CLEAN_PART, NO_DEFENSE, POSITIVE, SHAM
 from ucbench.results.columns import (
@@ -20,9 +21,10 @@ from ucbench.results.columns import (
     PART_GAIN,
     Column,
     column,
+    inert,
 )
-from ucbench.results.records import Record
-from ucbench.results.statistics import gap_removed
+from ucbench.results.records import Metrics, Record, Request
+from ucbench.results.statistics import accuracy_low, gap_removed
 from ucbench.store.files import atomic_write_text
 
 Row = dict[str, Any]
@@ -37,7 +39,7 @@ SAME_WORLD = ("numerics", "fingerprints")
 #: Columns in which rows that are averaged over seeds are equal.
 GROUP = (*GROUP_COLUMNS, *SAME_WORLD)
 #: Columns of the table only; see :func:`rows`.
-_INTERNAL = {"oracle": "bool", "numerics": "object", "fingerprints": "object"}
+_INTERNAL = {"oracle": "bool", "numerics": "object", "fingerprints": "object", "test_images": "Int64"}
 #: Columns that decide the order of rows; :func:`_sorted` adds two of them.
 _ORDER = (
     "dataset", "labeling", "defense", "victim", "budgeted", "norm", "epsilon", "mixture", "place", *ENTRY, "craft_seed",
@@ -52,7 +54,11 @@ def rows(records: Iterable[Record]) -> pd.DataFrame:
 
     * ``base``: the poisoner's name without parameters; ``oracle``: whether it sees more than a real one can;
     * ``unit``: the seed that is the unit of statistics: the craft seed, or the train seed where nothing is crafted;
-    * ``numerics`` and ``fingerprints``: tuples.
+    * ``numerics`` and ``fingerprints``: tuples; ``test_images``: their number;
+    * ``clean_low``: the :func:`lower end <ucbench.results.statistics.accuracy_low>` of clean accuracy beside the row.
+
+    The images are a data set's identity: where records name the same images differently, as paths do, ``dataset`` is
+    the shortest of their names. ``gap_removed`` is missing unless clean accuracy is above chance by its interval.
 
     Columns have the dtypes of their descriptions (:attr:`ucbench.results.columns.Column.dtype`). A value is missing
     where its column does not apply: a clean row's craft seed, a failed cell's accuracy, a missing reference.
@@ -61,14 +67,18 @@ def rows(records: Iterable[Record]) -> pd.DataFrame:
     metrics = sorted({name for line in lines for name in line if "." in name})
     table = pd.DataFrame(lines, columns=[*COLUMNS, *metrics, *_INTERNAL], dtype=object)
     dtypes = {**DTYPES, **{name: _metric_dtype(table[name]) for name in metrics}, **_INTERNAL}
-    table = _sorted(with_units(table.astype(dtypes)))
+    table = table.astype(dtypes)
+    table["dataset"] = table.groupby("fingerprints", sort=False)["dataset"].transform(_shortest).astype("string")
+    table = _sorted(with_units(table))
     accuracy = table["test_accuracy"]
     clean, sham = table[table["poisoner"] == CLEAN], table[table["poisoner"] == SHAM]
     table["clean_accuracy"] = _accuracy_beside(table, clean, SAME_EXPLOITER)
     table["sham_accuracy"] = _accuracy_beside(table, sham, SAME_EXPLOITER + SAME_BUDGET)
     table["drop"] = table["clean_accuracy"] - accuracy
     table["drop_sham"] = table["sham_accuracy"] - accuracy
-    table["gap_removed"] = gap_removed(table["clean_accuracy"], accuracy, table["chance"])
+    table["clean_low"] = _clean_low(table, clean)
+    removed = pd.Series(gap_removed(table["clean_accuracy"], accuracy, table["chance"]), table.index)
+    table["gap_removed"] = removed.where(table["clean_low"] > table["chance"])
     parts = table[(table["defense"] == CLEAN_PART) & (table["mixture"] < 1)]
     # Labels read from published pixels differ between releases, and so do controls: prefer that of the same poisoner.
     part = _accuracy_beside(table, parts, _SAME_PART + ENTRY + SAME_BUDGET)
@@ -87,11 +97,27 @@ def _accuracy_beside(table: pd.DataFrame, references: pd.DataFrame, same: Sequen
     return table[keys].merge(accuracies, on=keys, how="left")["test_accuracy"]
 
 
+def _clean_low(table: pd.DataFrame, clean: pd.DataFrame) -> pd.Series:
+    """For each row, the lower end of the accuracy of all clean rows of its exploiter and defense; NaN without any."""
+    keys = [*EXPLOITER, "defense", *SAME_WORLD]
+    lows = [
+        (*key, accuracy_low(cells["test_accuracy"].tolist(), max(cells["test_images"].dropna(), default=None)))
+        for key, cells in grouped(measured(clean), keys)
+    ]
+    return table[keys].merge(pd.DataFrame(lows, columns=[*keys, "low"]), on=keys, how="left")["low"]
+
+
+def _shortest(names: pd.Series) -> str:
+    return min(names, key=lambda name: (len(name), name))
+
+
 def _row(record: Record) -> Row:
-    request, budget, cost = record["request"], record.get("budget", {}), record.get("cost", {})
-    return {
-        **request,
-        **record.get("metrics", {}),
+    """A record's values by column. Only columns' own fields are taken, so that others cannot stand in for them."""
+    metrics, budget, cost = record.get("metrics", {}), record.get("budget", {}), record.get("cost", {})
+    row = {
+        **{name: record["request"][name] for name in Request.model_fields},
+        **{name: value for name, value in metrics.items() if name in Metrics.model_fields},
+        **{visible(name): value for name, value in metrics.items() if "." in name},
         "label_access": record["label_access"],
         "granularity": record["granularity"],
         "epochs": record.get("epochs"),
@@ -108,7 +134,9 @@ def _row(record: Record) -> Row:
         "oracle": record["oracle"],
         "numerics": tuple(sorted(record["numerics"].items())),
         "fingerprints": (record["data"]["train"], record["data"]["test"]),
+        "test_images": record["data"].get("test_images"),
     }
+    return {name: visible(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def base_name(reference: str) -> str:
@@ -153,7 +181,7 @@ def dicts(table: pd.DataFrame) -> list[Row]:
 def csv_text(table: pd.DataFrame, described: Iterable[Column]) -> str:
     """These columns as CSV, with numbers in a fixed format: the same values give the same bytes."""
     values = plain(table)
-    texts = pd.DataFrame({column.name: values[column.name].map(column.text) for column in described})
+    texts = pd.DataFrame({inert(column.name): values[column.name].map(column.field) for column in described})
     return str(texts.to_csv(index=False, lineterminator="\n"))
 
 
