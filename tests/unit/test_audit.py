@@ -18,7 +18,7 @@ from ucbench.running.compute import compute
 from ucbench.running.tasks import task_of
 
 AXES = Axes(
-    datasets=["spots"], poisoners=["stripes", "badge"], victims=["tiny"], labelings=["original"],
+    datasets=["spots"], poisoners=["stripes", "badge"], victims=["tiny:epochs=10"], labelings=["original"],
     mixtures=[1.0, 0.5], seeds=[(0, 0), (1, 1)],
 )  # fmt: skip
 
@@ -156,7 +156,7 @@ def test_check_rejects_a_cell_of_another_suite(judge, records):
         if cell.craft.poisoner.spec.name == "badge"
     )  # fmt: skip
     found = judge([*records, compute(task_of(other, session), session)])
-    assert "1 record outside the suite: spots | badge linf 24 | tiny | seed 7" in texts(found, "error")
+    assert "1 record outside the suite: spots | badge linf 24 | tiny:epochs=10 | seed 7" in texts(found, "error")
 
 
 def test_check_warns_of_records_of_an_earlier_version(judge, records):
@@ -187,20 +187,75 @@ def test_check_rejects_a_record_with_a_false_key(judge, records):
         if record["request"]["poisoner"] == "badge":
             record["request"]["poisoner"] = "stripes:share=0.5"
     found = judge(records)
-    assert "describes another cell than its key: poisoner stripes:share=0.5 for badge" in texts(found, "error")
+    assert "contradicts its key: poisoner stripes:share=0.5 for badge" in texts(found, "error")
 
 
-def test_check_notes_equal_data_under_another_name(judge, records):
-    records[0]["request"]["dataset"] = "spots:brightness=0"
-    found = judge(records)
-    assert not found.failed
-    assert "dataset spots:brightness=0 for spots" in texts(found, "warning")
+#: Statements that follow from the description of a cell, without its data.
+DESCRIBED = [
+    (lambda r: r.update(label_access="none"), "label_access none for full"),
+    (lambda r: r.update(oracle=True), "oracle True for False"),
+    (lambda r: r.update(granularity="universal"), "granularity universal for "),
+    (lambda r: r.update(release="0" * 32), f"release {'0' * 32} for "),
+    (lambda r: r["components"]["victim"]["params"].update(epochs=99), "component victim differs"),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        *DESCRIBED,
+        (lambda r: r["request"].update(dataset="spots:brightness=0"), "dataset spots:brightness=0 for spots"),
+        (lambda r: r["request"].update(epsilon=48.0), "epsilon 48.0 for 24.0"),
+        (lambda r: r["data"].update(test_images=72), "data.test_images 72 for 36"),
+        (lambda r: r["metrics"].update(chance=25.0), "chance 25 for 33.3333"),
+    ],
+)
+def test_check_rejects_a_statement_that_contradicts_the_key(judge, records, change, text):
+    change(next(r for r in records if r["request"]["poisoner"] == "badge" and r["request"]["mixture"] == 1))
+    assert f"contradicts its key: {text}" in texts(judge(records), "error")
+
+
+@pytest.mark.parametrize(("change", "text"), DESCRIBED)
+def test_check_rejects_a_statement_that_contradicts_the_description_without_data(
+    judge, records, change, text, monkeypatch
+):
+    monkeypatch.setattr(tiny.Spots, "load", gone)
+    test_check_rejects_a_statement_that_contradicts_the_key(judge, records, change, text)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda r: r["metrics"].update(test_accuracy=91.0), "test_accuracy 91 % is no share of 36 test images"),
+        (lambda r: r["metrics"].update(train_accuracy=91.0), "train_accuracy 91 % is no share of 36 train images"),
+        (lambda r: r["history"][0].update(test_accuracy=1.0), "history 1 % is no share of 36 test images"),
+        (lambda r: r["metrics"].update(test_accuracy=25.0), "test_accuracy 25 is not that of its last epoch"),
+        (lambda r: r["metrics"].update(test_accuracy_best=25.0), "test_accuracy_best 25 is not the highest"),
+        (lambda r: r["history"].pop(), "its history ends at epoch 9 of 10"),
+        (lambda r: r["metrics"].update(matched_accuracy=0.0), "matched_accuracy 0 is below test_accuracy"),
+        (lambda r: r["budget"].clear(), "it lacks the largest change in linf"),
+        (lambda r: r["budget"].update(l2_mean=9.0), "its mean change in l2, 9, is not between 0 and the largest"),
+    ],
+)
+def test_check_rejects_numbers_that_no_run_writes(judge, records, change, text):
+    change(next(r for r in records if r["request"]["poisoner"] == "badge"))
+    assert text in texts(judge(records), "error")
+
+
+def test_check_rejects_a_board_whose_exploiter_learns_nothing_from_clean_images(judge, records):
+    for record in records:
+        if record["request"]["poisoner"] == "clean":
+            record["metrics"] |= {"test_accuracy": record["metrics"]["chance"], "matched_accuracy": 50.0}
+            record["history"] = []
+    text = "Clean accuracy is not clearly above chance, so nothing can be removed: tiny:epochs=10 on spots"
+    assert text in texts(judge(records), "error")
+
+
+def gone(self, split):
+    raise DataError("spots: no such folder.")
 
 
 def test_check_without_data_judges_descriptions_and_stated_keys(judge, records, monkeypatch):
-    def gone(self, split):
-        raise DataError("spots: no such folder.")
-
     monkeypatch.setattr(tiny.Spots, "load", gone)
     found = judge(records, complete=True)
     assert found.findings == ()

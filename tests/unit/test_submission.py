@@ -77,7 +77,9 @@ def test_submission_fingerprints_describe_the_results(submitted, records):
     assert stated["suite"] == {"name": "trial", "version": 2, "title": ""}
     assert stated["records"] == len(records)
     assert stated["distributions"] == {"ucbench": ["0.1.0"]}
-    assert stated["data"] == [{"dataset": "digits", "trusted": 0, "train": "a" * 64, "test": "b" * 64}]
+    assert stated["data"] == [
+        {"dataset": "digits", "trusted": 0, "train": "a" * 64, "test": "b" * 64, "test_images": 1000}
+    ]
     assert stated["numerics"] == [{"dtype": "float32", "threads": 1, "deterministic": True}]
     assert stated["environments"]["torch"] == {"2.4.0": 3, "2.5.0": 1}
     assert "suite.toml" in stated["files"]

@@ -1,8 +1,9 @@
 """Checks whether a leaderboard's records can be published: well-formed, cells of the suite, and comparable.
 
-Defects are *errors*: a malformed record, an impossible number, a cell of another suite, different data under the same
-name, different numerics. What readers should know is a *warning*: missing or failed cells, records of earlier versions
-of components, and different machines or libraries, which do not change keys but may change numbers (docs/protocol.md).
+Defects are *errors*: a malformed record, a number that no run writes, a cell of another suite, a statement that
+contradicts the key, different data under the same name, different numerics. What readers should know is a *warning*:
+missing or failed cells, records of earlier versions of components, and different machines or libraries, which do not
+change keys but may change numbers (docs/protocol.md).
 
 Membership is checked by key: the keys of the suite's cells are computed again from the data and the installed
 components, with the numerics of the records. Where a cell's data or weights are unavailable, its records are matched by
@@ -18,15 +19,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from ucbench.errors import DataError, UcbenchError
-from ucbench.leaderboard.earlier import earlier_versions, stated_key
+import numpy as np
+
+from ucbench.data.imageset import ImageSet
+from ucbench.errors import DataError, UcbenchError, visible
+from ucbench.leaderboard.earlier import earlier_versions, stated_key, stated_release
+from ucbench.leaderboard.plausible import chances, implausible, sizes_by_images, unlearned
+from ucbench.matrix.axes import AXIS
 from ucbench.matrix.cell import Cell
 from ucbench.numerics import Numerics
-from ucbench.results.records import Record, read_record
-from ucbench.running.tasks import task_of, title
+from ucbench.results.records import Record, read_record, record_files
+from ucbench.running.tasks import contradictions, facts, task_of, title
 from ucbench.session import Session
 from ucbench.store.keys import canonical
 
+#: The labeling that gives exploiters the data set's labels.
+ORIGINAL = AXIS["labeling"].default
 #: Most examples that a message lists.
 _SHOWN = 5
 
@@ -82,7 +90,7 @@ def audit(
     """
     records, findings = read_all(folder)
     notes = [f"{len(records)} well-formed records."]
-    findings += [*comparable(records, threads)]
+    findings += [*comparable(records, threads), *possible(records)]
     by_numerics: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         by_numerics[canonical(record["numerics"])].append(record)
@@ -94,29 +102,25 @@ def audit(
     failures = [record for record in records if record["status"] != "ok"]
     if failures:
         findings.append(Finding(severity, f"{_count(failures, 'failed cell')}: {_some(map(_title, failures))}."))
-    return Audit(tuple(records), tuple(findings), tuple(dict.fromkeys(notes)))
+    findings = [Finding(finding.severity, visible(finding.text)) for finding in findings]
+    return Audit(tuple(records), tuple(findings), tuple(map(visible, dict.fromkeys(notes))))
 
 
 def read_all(folder: Path) -> tuple[list[Record], list[Finding]]:
-    """The well-formed records of a folder, by file name, and errors for the others.
+    """The well-formed records of a folder, by file name, and errors for all other files that are not hidden.
 
     Raises:
         DataError: if there are no records.
     """
-    paths = sorted((folder / "records").glob("*"))
+    paths = record_files(folder)
     if not paths:
         raise DataError(f"There are no records in {folder / 'records'}.")
     records, findings = [], []
     for path in paths:
         try:
-            record = read_record(path)
+            records.append(read_record(path))
         except DataError as error:
             findings.append(Finding("error", str(error)))
-            continue
-        if path.name == f"{record['cell']}.json":
-            records.append(record)
-        else:
-            findings.append(Finding("error", f"{path} contains another cell, {record['cell']}."))
     return records, findings
 
 
@@ -141,6 +145,21 @@ def comparable(records: Sequence[Record], threads: int) -> Iterator[Finding]:
             yield Finding("warning", f"Records were made with different {name}: {_counts(values)}.")
 
 
+def possible(records: Sequence[Record]) -> Iterator[Finding]:
+    """Errors for numbers that no run writes, and findings for exploiters who learn nothing from clean images."""
+    for record in records:
+        if wrong := implausible(record):
+            yield Finding("error", f"{_title(record)}: {'; '.join(wrong[:_SHOWN])}.")
+    for text in (*sizes_by_images(records), *chances(records)):
+        yield Finding("error", text)
+    texts, count = unlearned(records)
+    if texts:
+        # A leaderboard with other exploiters still shows something.
+        severity: Severity = "error" if len(texts) == count else "warning"
+        text = f"Clean accuracy is not clearly above chance, so nothing can be removed: {_some(texts)}."
+        yield Finding(severity, text)
+
+
 def environments(records: Iterable[Record]) -> dict[str, Counter[str]]:
     """Numbers of records by value of device, processor, system, Python and library versions, by name."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
@@ -158,13 +177,13 @@ class Expected:
     """A suite's cells: by key where the key can be computed here, otherwise by description.
 
     Attributes:
-        keyed: cell and release key, by the cell's key.
+        keyed: cell, and the facts of its record, by the cell's key.
         described: cells by their description in canonical JSON.
         notes: how many cells are in either, and why some keys could not be computed.
     """
 
     numerics: Numerics
-    keyed: dict[str, tuple[Cell, str | None]] = field(default_factory=dict)
+    keyed: dict[str, tuple[Cell, Record]] = field(default_factory=dict)
     described: dict[str, Cell] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -179,7 +198,8 @@ class Expected:
                 expected.described[canonical(cell.describe())] = cell
                 reasons[" ".join(str(error).split())] += 1
             else:
-                expected.keyed[task.key] = (cell, task.release_key)
+                chance = _chance(session.data(cell).test) if str(cell.labeling) == ORIGINAL else None
+                expected.keyed[task.key] = (cell, {**facts(task, session), "chance": chance})
         if expected.keyed:
             keyed = len(expected.keyed)
             expected.notes.append(f"The keys of {keyed} of the suite's cells were computed from data and components.")
@@ -204,10 +224,10 @@ def foreign(records: Iterable[Record], expected: Expected) -> Iterator[Finding]:
     for record in records:
         described = canonical(record["request"])
         if record["cell"] in expected.keyed:
-            cell, release = expected.keyed[record["cell"]]
-            yield from _as_described(record, cell, release)
+            yield from _contradicting(record, expected.keyed[record["cell"]][1])
         elif described in expected.described:
             cell = expected.described[described]
+            yield from _contradicting(record, _facts_without_data(record, cell, expected.numerics))
             if _keyed_otherwise(record, cell, expected.numerics):
                 earlier = earlier_versions(record, cell, expected.numerics)
                 (superseded[", ".join(earlier)] if earlier else false).append(record)
@@ -216,6 +236,7 @@ def foreign(records: Iterable[Record], expected: Expected) -> Iterator[Finding]:
             cell, _ = expected.keyed[key]
             same_data = cell.mixture < 1 or stated_key(record, cell, expected.numerics) == key
             earlier = earlier_versions(record, cell, expected.numerics) if same_data else []
+            yield from _contradicting(record, {**record, **cell.nature})
             (superseded[", ".join(earlier)] if earlier else rekeyed).append(record)
         else:
             outside.append(record)
@@ -254,16 +275,36 @@ def missing(records: Sequence[Record], expected: Expected, severity: Severity) -
         yield Finding(severity, text)
 
 
-def _as_described(record: Record, cell: Cell, release: str | None) -> Iterator[Finding]:
-    """Whether a record with the key of ``cell`` describes that cell: tables are made from the description."""
-    stated, true = record["request"], cell.describe()
-    wrong = [f"{name} {stated[name]} for {value}" for name, value in true.items() if stated[name] != value]
-    if record["release"] != release:
-        wrong.append(f"release {record['release']} for {release}")
+def _contradicting(record: Record, true: Record) -> Iterator[Finding]:
+    """Whether a record states anything else than its key decides: tables are made from the statements."""
+    wrong = contradictions(record, true)
+    chance = record["metrics"]["chance"] if record["status"] == "ok" else None
+    if None not in (chance, true.get("chance")) and chance != true["chance"]:
+        wrong.append(f"chance {chance:g} for {true['chance']:g}")
     if wrong:
-        # The same images may have two names, and paths of folders differ between machines.
-        severity: Severity = "warning" if len(wrong) == 1 and stated["dataset"] != true["dataset"] else "error"
-        yield Finding(severity, f"Record {record['cell']} describes another cell than its key: {'; '.join(wrong)}.")
+        yield Finding("error", f"Record {record['cell']} contradicts its key: {'; '.join(wrong)}.")
+
+
+def _chance(images: ImageSet) -> float:
+    """Share of the largest class, in percent, as of :func:`ucbench.metrics.accuracy.test_metrics`."""
+    return 100.0 * float(np.bincount(images.known_labels).max() / len(images))
+
+
+def _facts_without_data(record: Record, cell: Cell, numerics: Numerics) -> Record:
+    """What a cell decides of a record where its data are not here; the rest as stated."""
+    if _keyed_otherwise(record, cell, numerics):  # by other versions of components
+        return {**record, **cell.nature}
+    try:
+        release = stated_release(record, cell, numerics)
+    except UcbenchError:
+        release = None if cell.craft.is_clean else record["release"]
+    # The key of a mixture's record has its release's key, not what made the release, see :func:`stated_release`.
+    trusted = () if cell.mixture == 1 else ("poisoner", "surrogate")
+    components = {place: part.identity() for place, part in cell.components.items()}
+    components |= {
+        place: record["components"].get(place, components[place]) for place in trusted if place in components
+    }
+    return {**record, "release": release, "components": components, **cell.nature}
 
 
 def _keyed_otherwise(record: Record, cell: Cell, numerics: Numerics) -> bool:

@@ -23,13 +23,17 @@ class _Stated(Component[ComponentSpec]):
         return {name: value for name, value in self.stated.items() if not name.startswith("distribution")}
 
 
+def stated_release(record: Record, cell: Cell, numerics: Numerics) -> str | None:
+    """The key of the cell's release on the data whose fingerprints a record states; raises without weights."""
+    # A record of a mixture does not state the fingerprint of the protected part, so trust the release's key.
+    whole = cell.mixture == 1 or cell.craft.is_clean
+    return cell.release_key(record["data"]["train"], numerics) if whole else record["release"]
+
+
 def stated_key(record: Record, cell: Cell, numerics: Numerics) -> str:
     """The key of ``cell`` on the data whose fingerprints a record states; raises as components do without weights."""
     data = record["data"]
-    # A record of a mixture does not state the fingerprint of the protected part, so trust the release's key.
-    whole = cell.mixture == 1 or cell.craft.is_clean
-    release = cell.release_key(data["train"], numerics) if whole else record["release"]
-    return cell.key(release, data["train"], data["test"], numerics)
+    return cell.key(stated_release(record, cell, numerics), data["train"], data["test"], numerics)
 
 
 def earlier_versions(record: Record, cell: Cell, numerics: Numerics) -> list[str]:
