@@ -255,13 +255,12 @@ def run_session(
     """As :func:`run`, for these cells in a session; returns their records in the same order."""
     component = session.registry.resolve(ExecutorSpec, executor)
     # Not before: a wrong request should fail without the seconds that importing torch takes.
-    from ucbench.results.records import read_records
-    from ucbench.results.table import rows, write_csv
+    from ucbench.results.table import update_csv
     from ucbench.running.runner import run_cells
 
     records = run_cells(cells, session, out=out, executor=component.build(), rerun=rerun)
     if out is not None:
-        write_csv(out, rows(read_records(out)))
+        update_csv(out)
         _write_sheets(cells, records, out, session)
     return records
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TextIO
 
+from ucbench.errors import visible_lines
+
 
 def duration(seconds: float) -> str:
     """A readable duration: 90 seconds, 20 minutes, 3.5 hours."""
@@ -60,7 +62,7 @@ class Lines:
         return advance
 
     def say(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+        print(visible_lines(text), file=self._stream, flush=True)
 
 
 @contextmanager
@@ -108,7 +110,7 @@ def _bars(stream: TextIO) -> Iterator[Progress]:
             return advance
 
         def say(self, text: str) -> None:
-            display.console.print(text, markup=False, highlight=False)
+            display.console.print(visible_lines(text), markup=False, highlight=False)
 
     with display:
         yield Bars()

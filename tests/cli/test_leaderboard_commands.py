@@ -34,7 +34,7 @@ title = "Spots & <dots>_1"
 
 [common]
 dataset = "spots"
-victim = "tiny"
+victim = "tiny:epochs=10"
 labeling = "original"
 seed = "0-1"
 
@@ -121,7 +121,7 @@ def test_check_warns_of_missing_cells_unless_complete(capsys, caplog, suite, boa
 def test_check_names_foreign_records_even_when_tables_match(capsys, suite, board):
     change(board, lambda r: r["request"].update(train_seed=9), lambda r: r["request"]["poisoner"] == "leaner")
     text = output(capsys, "leaderboard", "check", suite, board, code=1)
-    assert "describes another cell than its key: train_seed 9 for" in text
+    assert "contradicts its key: train_seed 9 for" in text
     assert "does not follow" not in text
 
 

@@ -12,7 +12,7 @@ import typer
 
 from ucbench.cli.completion import prepare
 from ucbench.cli.lazy import GENERAL, LazyGroup, lazy, tidy
-from ucbench.errors import UcbenchError
+from ucbench.errors import UcbenchError, visible_lines
 
 #: The module of each command, in the order of ``ucbench --help``.
 COMMANDS = {
@@ -82,12 +82,21 @@ assert isinstance(cli, LazyGroup)
 tidy(cli, typer.Context(cli, **cli.context_settings))
 
 
+class _Visible(logging.Formatter):
+    """Shows control characters of what is logged, such as names in records, as escapes."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible_lines(super().format(record))
+
+
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command line (``sys.argv`` by default) and return its exit code.
 
     0: done; 1: failed; 2: wrong request; 130: interrupted; 141: the reader of its output ended.
     """
-    logging.basicConfig(format="%(levelname)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Visible("%(levelname)s: %(message)s"))
+    logging.basicConfig(handlers=[handler])
     prepare()
     try:
         result = cli.main(args, prog_name="ucbench", standalone_mode=False)
@@ -113,7 +122,7 @@ def main(args: Sequence[str] | None = None) -> int:
 def _print(error: typer.TyperException) -> None:
     """Print an error below the usage that it is about: framed on a terminal, unbroken lines in logs."""
     # Typer's choices are checked by pydantic, which says so.
-    if not (text := error.format_message().replace("Value error, ", "")):  # help was printed instead
+    if not (text := visible_lines(error.format_message().replace("Value error, ", ""))):  # help was printed instead
         return
     if context := getattr(error, "ctx", None):
         typer.echo(f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n", err=True)

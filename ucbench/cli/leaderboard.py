@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,29 +79,28 @@ def build_command(
     suite: SuiteName,
     out: Annotated[Path, option("FOLDER", "The leaderboard's folder.", complete=record_folders, file_okay=False)],
     records: Annotated[
-        Path | None,
-        option("FOLDER", "A run's --out, with records/.", default="that of --out", complete=record_folders,
-               exists=True, file_okay=False),
+        list[Path] | None,
+        option("FOLDER", "A run's --out, with records/. Repeatable: several are merged.", default="that of --out",
+               complete=record_folders, exists=True, file_okay=False),
     ] = None,
 ) -> None:  # fmt: skip
     """Write results.csv, leaderboard.csv and README.md, a table to read, from the records of SUITE.
 
-    Also copies image sheets, and the suite as suite.toml.
+    Also copies image sheets, and the suite as suite.toml. Records of other cells are left out and counted; two that
+    contradict each other are refused.
     """
     from ucbench import api
+    from ucbench.leaderboard.merge import merge
     from ucbench.leaderboard.tables import build
+    from ucbench.store.files import atomic_write_bytes, read_regular
 
     loaded = api.suite(suite)
-    if records is not None and records.resolve() != out.resolve():
-        (out / "records").mkdir(parents=True, exist_ok=True)
-        for path in sorted((records / "records").glob("*.json")):
-            shutil.copyfile(path, out / "records" / path.name)
-        for path in sorted((records / "sheets").glob("*.png")):
-            (out / "sheets").mkdir(exist_ok=True)
-            shutil.copyfile(path, out / "sheets" / path.name)
-    shutil.copyfile(loaded.path, out / SUITE_FILE)
+    cells = api.suite_cells(loaded, api.open_session(device="cpu", threads=loaded.file.threads))
+    merged = merge(out, records or [], cells)
     for path in build(out, loaded.file.ranking.defenses, loaded.title, loaded.file.gate):
         typer.echo(str(path))
+    atomic_write_bytes(out / SUITE_FILE, read_regular(loaded.path))
+    typer.echo(merged.text, err=True)
 
 
 @app.command("export", no_args_is_help=True, rich_help_panel=SHOW)

@@ -11,6 +11,7 @@ import typer
 from ucbench.cli.leaderboard import MAKE
 from ucbench.cli.options import AsJson, BoardFolder, SuiteName, flag, option
 from ucbench.cli.output import print_json
+from ucbench.errors import visible
 
 if TYPE_CHECKING:
     from ucbench.leaderboard.check import Audit
@@ -84,13 +85,14 @@ def _audit(suite: Suite, folder: Path, *, complete: bool) -> Audit:
     from ucbench.leaderboard.check import Finding, audit
     from ucbench.leaderboard.submission import FINGERPRINTS, verify
     from ucbench.leaderboard.tables import differences
+    from ucbench.results.records import record_files
 
     threads = suite.file.threads
     session = api.open_session(device="cpu", threads=threads)
     cells = api.suite_cells(suite, session)
     result = audit(folder, cells, session.with_numerics, threads=threads, complete=complete)
     findings, notes = list(result.findings), list(result.notes)
-    if len(result.records) < len(list((folder / "records").glob("*"))):
+    if len(result.records) < len(record_files(folder)):
         notes.append("Tables were not compared, because some records are not well-formed.")
     else:
         different = differences(folder, suite.file.ranking.defenses, suite.title, suite.file.gate)
@@ -107,8 +109,8 @@ def _audit(suite: Suite, folder: Path, *, complete: bool) -> Audit:
 def _show(audit: Audit) -> None:
     """Print notes and errors, and log warnings."""
     for note in audit.notes:
-        typer.echo(note)
+        typer.echo(visible(note))
     for text in audit.texts("warning"):
         _log.warning("%s", text)
     for text in audit.texts("error"):
-        typer.echo(text, err=True)
+        typer.echo(visible(text), err=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 import typer
 
+from ucbench.errors import visible_lines
 from ucbench.results.text import aligned, by_title, fits, fitted
 
 _BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
@@ -81,7 +82,7 @@ def _print_rich(titles: Sequence[str] | None, lines: Sequence[Sequence[str]], wh
     table = Table(*columns, box=box.SIMPLE_HEAD, show_header=titles is not None, padding=(0, 1, 0, 0), pad_edge=False)
     for line in lines:
         # Text rather than str: brackets in a cell are not markup.
-        table.add_row(*(Text(cell, overflow="fold") for cell in line))
+        table.add_row(*(Text(visible_lines(cell), overflow="fold") for cell in line))
     Console().print(table)
 
 

@@ -22,7 +22,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from ucbench.data.imageset import ImageSet
-from ucbench.errors import DataError, UcbenchError, visible
+from ucbench.errors import DataError, UcbenchError
 from ucbench.leaderboard.earlier import earlier_versions, stated_key, stated_release
 from ucbench.leaderboard.plausible import chances, implausible, sizes_by_images, unlearned
 from ucbench.matrix.axes import AXIS
@@ -102,8 +102,7 @@ def audit(
     failures = [record for record in records if record["status"] != "ok"]
     if failures:
         findings.append(Finding(severity, f"{_count(failures, 'failed cell')}: {_some(map(_title, failures))}."))
-    findings = [Finding(finding.severity, visible(finding.text)) for finding in findings]
-    return Audit(tuple(records), tuple(findings), tuple(map(visible, dict.fromkeys(notes))))
+    return Audit(tuple(records), tuple(findings), tuple(dict.fromkeys(notes)))
 
 
 def read_all(folder: Path) -> tuple[list[Record], list[Finding]]:

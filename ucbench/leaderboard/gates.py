@@ -54,5 +54,5 @@ def _cited(folder: Path, name: str) -> Path | None:
     """The folder of the cited leaderboard: of the version it names, else of the latest; None if it is not there."""
     suite, _, version = name.partition("/")
     # A leaderboard is in SUITE/vN, beside other suites.
-    versions = [path for path in (folder.resolve().parents[1] / suite).glob(version or "v*") if path.is_dir()]
+    versions = [path for path in (folder.resolve().parent.parent / suite).glob(version or "v*") if path.is_dir()]
     return max(versions, key=lambda path: int(re.sub(r"\D", "", path.name) or 0), default=None)

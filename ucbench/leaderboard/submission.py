@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,12 +25,14 @@ import ucbench
 from ucbench.errors import UcbenchError, UsageError
 from ucbench.leaderboard.check import Finding, environments
 from ucbench.matrix.suite import Suite, load_suite
-from ucbench.results.records import Record
-from ucbench.store.files import atomic_write_bytes
+from ucbench.results.records import Record, record_files
+from ucbench.store.files import atomic_write_bytes, read_json, read_regular
 
 SCHEMA = 1
 SUITE, FINGERPRINTS, SUMS = "suite.toml", "fingerprints.json", "SHA256SUMS"
 TABLES = ("results.csv", "leaderboard.csv", "README.md")
+#: Pattern of the names in :data:`SUMS` and :data:`FINGERPRINTS`.
+_NAMES = "|".join([*map(re.escape, (SUITE, FINGERPRINTS, *TABLES)), "records/[0-9a-f]{32}[.]json"])
 #: The date of all files in an archive: the earliest that the format allows.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -45,7 +48,7 @@ def pack(folder: Path, suite: Suite, records: Sequence[Record]) -> dict[str, byt
     """
     files = {f"records/{record['cell']}.json": folder / "records" / f"{record['cell']}.json" for record in records}
     files |= {name: folder / name for name in TABLES}
-    content = {name: path.read_bytes() for name, path in files.items()} | {SUITE: suite.path.read_bytes()}
+    content = {name: read_regular(path) for name, path in files.items()} | {SUITE: read_regular(suite.path)}
     content[FINGERPRINTS] = _json(
         {"schema": SCHEMA, "packed_by": {"ucbench": ucbench.__version__}, **describe(suite, records, content)}
     )
@@ -102,19 +105,28 @@ def verify(folder: Path, suite: Suite, records: Sequence[Record]) -> list[Findin
 def _wrong_sums(folder: Path) -> Iterator[str]:
     """Files that are missing, altered, or not listed."""
     try:
-        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+        lines = read_regular(folder / SUMS).decode().splitlines()
         digests = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
     except (OSError, ValueError) as error:
         yield f"{folder / SUMS} cannot be read: {type(error).__name__}: {error}."
         return
     for name, digest in sorted(digests.items()):
-        if not (folder / name).is_file():
+        if not _belongs(folder, name):
+            yield f"{SUMS} lists {name!r}, which is no file of a submission."
+        elif not (folder / name).is_file():
             yield f"{folder / name} is missing; {SUMS} lists it."
-        elif _sha256((folder / name).read_bytes()) != digest:
+        elif _sha256(read_regular(folder / name)) != digest:
             yield f"{folder / name} is not what {SUMS} says: it was altered."
-    present = {SUITE, FINGERPRINTS, *TABLES} | {f"records/{path.name}" for path in (folder / "records").glob("*")}
+    present = {SUITE, FINGERPRINTS, *TABLES} | {f"records/{path.name}" for path in record_files(folder)}
     for name in sorted(present - digests.keys()):
         yield f"{folder / name} is not listed in {SUMS}."
+
+
+def _belongs(folder: Path, name: Any) -> bool:
+    """Whether a listed name is of a file that :func:`pack` writes, and not of a link, which may lead elsewhere."""
+    if not isinstance(name, str) or not re.fullmatch(_NAMES, name):
+        return False
+    return not any((folder / part).is_symlink() for part in ("records", name))
 
 
 def _wrong_suite(folder: Path, suite: Suite) -> Iterator[str]:
@@ -131,12 +143,12 @@ def _wrong_suite(folder: Path, suite: Suite) -> Iterator[str]:
 def _wrong_fingerprints(folder: Path, suite: Suite, records: Sequence[Record]) -> Iterator[str]:
     path = folder / FINGERPRINTS
     try:
-        stated = json.loads(path.read_text(encoding="utf-8"))
+        stated = read_json(path)
         if stated["schema"] != SCHEMA:
             yield f"{path} has schema {stated['schema']}, and this version reads {SCHEMA}."
             return
-        names = [name for name in stated["files"] if (folder / name).is_file()]
-        expected = describe(suite, records, {name: (folder / name).read_bytes() for name in names})
+        names = [name for name in stated["files"] if _belongs(folder, name) and (folder / name).is_file()]
+        expected = describe(suite, records, {name: read_regular(folder / name) for name in names})
         wrong = [name for name, value in expected.items() if stated[name] != value]
     except (OSError, ValueError, KeyError, TypeError) as error:
         yield f"{path} cannot be read: {type(error).__name__}: {error}."

@@ -20,7 +20,7 @@ from ucbench.results.columns import BOARD
 from ucbench.results.records import Record, records_in
 from ucbench.results.statistics import ENOUGH_CRAFTS, Interval
 from ucbench.results.table import csv_text, rows, to_csv
-from ucbench.store.files import atomic_write_text
+from ucbench.store.files import atomic_write_text, read_regular
 
 
 def board_table(entries: Iterable[Entry]) -> pd.DataFrame:
@@ -127,5 +127,13 @@ def differences(folder: Path, defenses: Sequence[str], title: str, rules: GateRu
     return [
         name
         for name, text in files(records_in(folder), defenses, title, folder, rules).items()
-        if not (folder / name).exists() or (folder / name).read_text(encoding="utf-8") != text
+        if _content(folder / name) != text.encode()
     ]
+
+
+def _content(path: Path) -> bytes | None:
+    """The content of a file; None if it cannot be read."""
+    try:
+        return read_regular(path)
+    except OSError:
+        return None

@@ -40,8 +40,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator
 
-from ucbench.errors import UsageError, did_you_mean
+from ucbench.errors import UsageError, did_you_mean, visible
 from ucbench.matrix.axes import AXES, Axis
+from ucbench.store.files import read_regular
 
 if TYPE_CHECKING:
     from ucbench.matrix.cell import Cell
@@ -147,7 +148,7 @@ class Suite:
     @property
     def title(self) -> str:
         """Name, version and title, the heading of its leaderboard."""
-        return f"{self.file.name} v{self.file.version}" + (f": {self.file.title}" if self.file.title else "")
+        return f"{self.file.name} v{self.file.version}" + (f": {visible(self.file.title)}" if self.file.title else "")
 
     def requests(self, overrides: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """The arguments of :func:`ucbench.api.axes` of every table; ``overrides`` replace axes in all of them.
@@ -177,12 +178,12 @@ def load_suite(path: Path) -> Suite:
         UsageError: if it is wrong; the text names file, line and key.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"Suite {path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also for dates and numbers out of range, and for deep nesting
         raise UsageError(f"Suite {path} is not valid TOML: {error}.") from error
     try:
         return Suite(path, SuiteFile.model_validate(content))

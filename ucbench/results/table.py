@@ -23,9 +23,9 @@ from ucbench.results.columns import (
     column,
     inert,
 )
-from ucbench.results.records import Metrics, Record, Request
+from ucbench.results.records import Metrics, Record, Request, read_records
 from ucbench.results.statistics import accuracy_low, gap_removed
-from ucbench.store.files import atomic_write_text
+from ucbench.store.files import atomic_write_text, locked
 
 Row = dict[str, Any]
 
@@ -195,6 +195,13 @@ def write_csv(out: Path, table: pd.DataFrame) -> Path:
     path = out / "results.csv"
     atomic_write_text(path, to_csv(table))
     return path
+
+
+def update_csv(out: Path) -> Path:
+    """Write ``out/results.csv`` from all records in ``out``; of several processes, one after another."""
+    # Otherwise the one that read first could write last, without the records of the others.
+    with locked(out / ".results.csv.lock"):
+        return write_csv(out, rows(read_records(out)))
 
 
 def measured(table: pd.DataFrame) -> pd.DataFrame:

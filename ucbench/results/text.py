@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ucbench.errors import visible
+
 #: Columns of a terminal that running text gets before optional columns do.
 _PROSE_WIDTH = 30
 
@@ -12,10 +14,15 @@ Texts = dict[str, list[str]]
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
-    """The lines with cells padded to the width of their columns; white space within a cell becomes one space."""
-    cells = [[" ".join(cell.split()) for cell in line] for line in lines]
+    """The lines with cells, one line each, padded to the width of their columns."""
+    cells = [[one_line(cell) for cell in line] for line in lines]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+
+
+def one_line(text: str) -> str:
+    """The text with white space as single spaces, and without characters that a terminal obeys."""
+    return visible(" ".join(text.split()))
 
 
 def by_title(header: Sequence[str], lines: Sequence[Sequence[str]]) -> Texts:

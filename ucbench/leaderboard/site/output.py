@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ucbench.errors import UsageError
-from ucbench.store.files import atomic_write_bytes, atomic_write_text, reporting
+from ucbench.store.files import atomic_write_bytes, atomic_write_text, read_regular, reporting
 
 #: The list of a site's files: it marks a folder as a site, and shows which files a later build must remove.
 MANIFEST = "files.txt"
+#: Pattern of their paths: within the folder, at most one level down.
+_NAME = r"([A-Za-z0-9_-][^/\\\x00]*/)?[A-Za-z0-9_-][^/\\\x00]*"
 _HEAD = "# A site written by `ucbench leaderboard site`. Another build removes the files listed here.\n"
 
 
@@ -32,7 +35,7 @@ def replace_files(out: Path, files: Mapping[str, Callable[[], bytes]]) -> None:
 
 def _write(path: Path, content: bytes) -> None:
     with reporting(path):
-        same = path.is_file() and path.read_bytes() == content
+        same = path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content
     if not same:
         atomic_write_bytes(path, content)
 
@@ -45,9 +48,9 @@ def _listed(out: Path) -> set[str]:
             raise UsageError(f"{out} is not empty and not a site of ucbench. Name a new or empty folder by --out.")
         return set()
     with reporting(manifest):
-        lines = manifest.read_text(encoding="utf-8").splitlines()
+        lines = read_regular(manifest).decode(errors="replace").splitlines()
     # A list edited by hand must not reach beyond the folder.
-    return {line for line in lines[1:] if line and ".." not in PurePosixPath(line).parts and not line.startswith("/")}
+    return {line for line in lines[1:] if re.fullmatch(_NAME, line) and not (out / line).parent.is_symlink()}
 
 
 def _list(out: Path, names: Iterable[str]) -> None:

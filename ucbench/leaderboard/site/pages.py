@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ucbench.errors import DataError
+from ucbench.errors import DataError, visible_lines
 from ucbench.leaderboard.layout import MEANINGS
 from ucbench.leaderboard.site import cellpage, charts, listings
 from ucbench.leaderboard.site.data import Setting, Site
@@ -25,6 +25,7 @@ from ucbench.leaderboard.tables import to_leaderboard_csv
 from ucbench.results.records import Record, to_json
 from ucbench.results.statistics import ENOUGH_CRAFTS
 from ucbench.results.table import Row, to_csv
+from ucbench.store.files import read_regular
 
 Content = Callable[[], bytes]
 
@@ -57,7 +58,7 @@ def files(site: Site, sheets: Path) -> dict[str, Content]:
         contents[listings.cell_page(row["cell"])] = functools.partial(renderer.cell, row)
         contents[f"records/{row['cell']}.json"] = functools.partial(_record, site.records[row["cell"]])
     for path in renderer.sheets.values():
-        contents[f"sheets/{path.name}"] = path.read_bytes
+        contents[f"sheets/{path.name}"] = functools.partial(read_regular, path)
     return contents
 
 
@@ -80,6 +81,7 @@ class _Renderer:
         self._templates = Environment(
             loader=PackageLoader("ucbench.leaderboard.site"),
             autoescape=True,
+            finalize=_finalized,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -164,6 +166,11 @@ class _Renderer:
         return template.render(site=self.site, root=root, page=name.removesuffix(".j2"), **values).encode()
 
 
+def _finalized(value: Any) -> Any:
+    """What a template shows: text of records without control characters but line ends."""
+    return visible_lines(value) if type(value) is str else value
+
+
 def embedded(value: Any) -> Markup:
     """JSON for a ``<script>`` element, without characters that could end the element."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -183,8 +190,10 @@ def _sheets(records: Iterable[Record], folder: Path) -> dict[str, Path]:
 
 def _size(path: Path) -> tuple[int, int]:
     """Width and height of a PNG file; zeros for any other file."""
-    with path.open("rb") as file:
-        head = file.read(24)
+    try:
+        head = read_regular(path)[:24]
+    except OSError:
+        return 0, 0
     return struct.unpack(">II", head[16:24]) if head.startswith(_PNG) and len(head) == 24 else (0, 0)
 
 

@@ -1,0 +1,91 @@
+"""Brings the records of a suite's cells from results of several runs into one leaderboard's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ucbench.errors import DataError
+from ucbench.matrix.cell import Cell
+from ucbench.results.records import Record, read_records, record_path, write_record
+from ucbench.store.files import atomic_write_bytes, read_regular, reporting
+from ucbench.store.keys import canonical
+
+#: What a record measured; two records of one cell that differ in it contradict each other.
+_MEASURED = ("epochs", "history", "budget")
+
+
+class Merged(NamedTuple):
+    """What a merge brought together: cells of the suite, those with results, those that failed, and others' records."""
+
+    cells: int
+    done: int
+    failed: int
+    left_out: int
+
+    @property
+    def text(self) -> str:
+        """The counts in one line."""
+        failed = f", {self.failed} failed" if self.failed else ""
+        left_out = f"; left out {self.left_out} records of other cells" if self.left_out else ""
+        return f"{self.done} of {self.cells} cells have results{failed}{left_out}."
+
+
+def merge(folder: Path, sources: Iterable[Path], cells: Sequence[Cell]) -> Merged:
+    """Write into ``folder`` the records of ``cells`` that it lacks and the ``sources`` have, and their image sheets.
+
+    Of two records of a cell, a measured one is taken rather than a failed one, then the one with more metrics, then the
+    first, beginning with those in ``folder``. Records of other cells in ``sources`` are left out and counted.
+
+    Args:
+        sources: results of runs, with ``records`` and perhaps ``sheets``.
+
+    Raises:
+        DataError: if two records of one cell contradict each other (the text names both), or if ``folder`` holds
+            records of other cells; nothing is written.
+    """
+    described = {canonical(cell.describe()) for cell in cells}
+    chosen: dict[str, tuple[Path, Record]] = {}
+    left_out, others = 0, [path for path in sources if path.resolve() != folder.resolve()]
+    for source in (folder, *others):
+        for record in read_records(source):
+            path, request = record_path(source, record["cell"]), canonical(record["request"])
+            if request not in described and source == folder:
+                raise DataError(f"{path} is of no cell of the suite. Move it away.")
+            if request not in described:
+                left_out += 1
+                continue
+            cell = canonical([record["request"], record["numerics"]])
+            chosen[cell] = _better(chosen.get(cell, (path, record)), (path, record))
+    for path, record in chosen.values():
+        if path.parent.parent != folder:
+            write_record(folder, record)
+    _copy_sheets(folder, others, {str(record["release"])[:12] for _, record in chosen.values()})
+    statuses = {canonical(record["request"]): record["status"] for _, record in chosen.values()}
+    done = sum(status == "ok" for status in statuses.values())
+    return Merged(len(described), done, len(statuses) - done, left_out)
+
+
+def _better(one: tuple[Path, Record], other: tuple[Path, Record]) -> tuple[Path, Record]:
+    """The one to take of two records of a cell, with their paths."""
+    (path, first), (second_path, second) = one, other
+    if first["cell"] != second["cell"]:
+        why = "were made from different data or by different versions of components"
+        raise DataError(f"{path} and {second_path} are of one cell, but {why}. Move one of them away.")
+    if "failed" in (first["status"], second["status"]):
+        return one if first["status"] == "ok" or second["status"] == "failed" else other
+    metrics, second_metrics = first["metrics"], second["metrics"]
+    wrong = [name for name in _MEASURED if first.get(name) != second.get(name)]
+    wrong += [name for name in metrics.keys() & second_metrics.keys() if metrics[name] != second_metrics[name]]
+    if wrong:
+        raise DataError(f"{path} and {second_path} contradict each other in {', '.join(sorted(wrong))}. Move one away.")
+    return other if len(second_metrics) > len(metrics) else one
+
+
+def _copy_sheets(folder: Path, sources: Iterable[Path], releases: set[str]) -> None:
+    for source in sources:
+        for path in sorted((source / "sheets").glob("*.png")):
+            if path.stem.rpartition("-")[2] in releases:
+                with reporting(path):
+                    atomic_write_bytes(folder / "sheets" / path.name, read_regular(path))
