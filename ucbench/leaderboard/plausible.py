@@ -66,7 +66,7 @@ def unlearned(records: Sequence[Record]) -> tuple[list[str], int]:
     texts, count = [], 0
     for values, cells in grouped(clean, EXPLOITER):
         count += 1
-        if not (cells["clean_low"] > cells["chance"]).all():
+        if cells["gap_removed"].isna().any():
             named = dict(zip(EXPLOITER, values, strict=True))
             texts.append(f"{named['victim']} on {named['dataset']}, labels {named['labeling']}")
     return texts, count

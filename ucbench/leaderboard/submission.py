@@ -115,7 +115,7 @@ def _wrong_sums(folder: Path) -> Iterator[str]:
             yield f"{SUMS} lists {name!r}, which is no file of a submission."
         elif not (folder / name).is_file():
             yield f"{folder / name} is missing; {SUMS} lists it."
-        elif _sha256(read_regular(folder / name)) != digest:
+        elif _digest(folder / name) != digest:
             yield f"{folder / name} is not what {SUMS} says: it was altered."
     present = {SUITE, FINGERPRINTS, *TABLES} | {f"records/{path.name}" for path in record_files(folder)}
     for name in sorted(present - digests.keys()):
@@ -127,6 +127,14 @@ def _belongs(folder: Path, name: Any) -> bool:
     if not isinstance(name, str) or not re.fullmatch(_NAMES, name):
         return False
     return not any((folder / part).is_symlink() for part in ("records", name))
+
+
+def _digest(path: Path) -> str | None:
+    """The SHA-256 of a file; None if it cannot be read."""
+    try:
+        return _sha256(read_regular(path))
+    except OSError:
+        return None
 
 
 def _wrong_suite(folder: Path, suite: Suite) -> Iterator[str]:

@@ -88,7 +88,8 @@ def _accuracy(name: str, meaning: str, heading: str, priority: int = 0, unit: st
 
 #: The request.
 REQUESTED = (
-    _text("dataset", "the data set with its options, as written in a request", "data set"),
+    _text("dataset", "the data set with its options, as written in a request; of several names of the same images the"
+          " shortest", "data set"),
     _text(
         "poisoner",
         "the poisoner with its options; `clean`, `sham`, `positive` and `shuffled:NAME` are"
@@ -166,7 +167,8 @@ MEASURED = (
     ),
     Column(
         "gap_removed", "number", "fraction",
-        "(clean - accuracy) / (clean - chance), accuracies below chance counting as chance", 4, "gap removed %",
+        "(clean - accuracy) / (clean - chance), accuracies below chance counting as chance; empty unless clean accuracy"
+        " is above chance by its interval", 4, "gap removed %",
         axis="gap removed, %", factor=100, shown=0, priority=4, summary=True,
     ),
     _accuracy(

@@ -200,12 +200,13 @@ def _gate(group: Summary, groups: Sequence[Summary], converged: float) -> Gate:
 
     mean = {name: interval.mean for name, interval in group.means.items()}
     clean = next(iter(beside(CLEAN, EXPLOITER)), None)
-    over_chance = clean.members["clean_low"].iloc[0] - mean["chance"] if clean else math.nan
+    # The gap of clean rows, which is 0 % removed, is missing where they are not clearly above chance.
+    clear = clean is not None and not math.isnan(clean.means["gap_removed"].mean)
     removed = [one.means["gap_removed"].mean for one in beside(PIXEL_POSITIVE, SETTING)]
     gap = mean["clean_accuracy"] - mean["chance"]
     values = {
         CLEAN_TRAIN: 100 * clean.means["train_accuracy"].mean / converged if clean else math.nan,
-        CLEAN_TEST: over_chance if clean and clean.means["test_accuracy"].n > 1 else math.nan,
+        CLEAN_TEST: clean.means["test_accuracy"].low - mean["chance"] if clean else math.nan,
         TRAIN: mean["train_accuracy"],
         REMOVED: 100 * mean["gap_removed"],
         # Craft labels other than the exploiter's may be among them, so the best counts.
@@ -214,8 +215,10 @@ def _gate(group: Summary, groups: Sequence[Summary], converged: float) -> Gate:
         HALF_WIDTH: group.means["test_accuracy"].half,
     }
     checks = {condition.name: condition.check(values[condition]) for condition in CONDITIONS}
-    if over_chance <= 0:
+    if clean and not clear:
         checks |= {condition.name: _NO_GAP for condition in (REMOVED, PIXELS, SHAMMED)}
+        if checks[CLEAN_TEST.name].met:
+            checks[CLEAN_TEST.name] = Check(False, "not by its interval over the test images")
     return Gate(group.shared, checks)
 
 

@@ -54,11 +54,11 @@ def rows(records: Iterable[Record]) -> pd.DataFrame:
 
     * ``base``: the poisoner's name without parameters; ``oracle``: whether it sees more than a real one can;
     * ``unit``: the seed that is the unit of statistics: the craft seed, or the train seed where nothing is crafted;
-    * ``numerics`` and ``fingerprints``: tuples; ``test_images``: their number;
-    * ``clean_low``: the :func:`lower end <ucbench.results.statistics.accuracy_low>` of clean accuracy beside the row.
+    * ``numerics`` and ``fingerprints``: tuples; ``test_images``: their number.
 
     The images are a data set's identity: where records name the same images differently, as paths do, ``dataset`` is
-    the shortest of their names. ``gap_removed`` is missing unless clean accuracy is above chance by its interval.
+    the shortest of their names. ``gap_removed`` is missing unless the :func:`lower end
+    <ucbench.results.statistics.accuracy_low>` of clean accuracy is above chance.
 
     Columns have the dtypes of their descriptions (:attr:`ucbench.results.columns.Column.dtype`). A value is missing
     where its column does not apply: a clean row's craft seed, a failed cell's accuracy, a missing reference.
@@ -76,9 +76,8 @@ def rows(records: Iterable[Record]) -> pd.DataFrame:
     table["sham_accuracy"] = _accuracy_beside(table, sham, SAME_EXPLOITER + SAME_BUDGET)
     table["drop"] = table["clean_accuracy"] - accuracy
     table["drop_sham"] = table["sham_accuracy"] - accuracy
-    table["clean_low"] = _clean_low(table, clean)
     removed = pd.Series(gap_removed(table["clean_accuracy"], accuracy, table["chance"]), table.index)
-    table["gap_removed"] = removed.where(table["clean_low"] > table["chance"])
+    table["gap_removed"] = removed.where(_clean_low(table, clean) > table["chance"])
     parts = table[(table["defense"] == CLEAN_PART) & (table["mixture"] < 1)]
     # Labels read from published pixels differ between releases, and so do controls: prefer that of the same poisoner.
     part = _accuracy_beside(table, parts, _SAME_PART + ENTRY + SAME_BUDGET)

@@ -27,7 +27,16 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_dir
 
 from ucbench.errors import ContractError, StoreError
-from ucbench.store.files import atomic_write_bytes, atomic_write_text, locked, replacing, reporting, sync, sync_folder
+from ucbench.store.files import (
+    atomic_write_bytes,
+    atomic_write_text,
+    locked,
+    read_json,
+    replacing,
+    reporting,
+    sync,
+    sync_folder,
+)
 from ucbench.store.keys import canonical
 
 __all__ = ["Checkpoint", "Store", "StoredObject", "atomic_write_bytes", "atomic_write_text"]
@@ -38,6 +47,10 @@ SCHEMA = 1
 MANIFEST = "manifest.json"
 #: Seconds between two writes of a checkpoint.
 CHECKPOINT_EVERY = 20.0
+
+#: Patterns of the name of an array, and of its file.
+_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+_FILE = rf"{_NAME}[.]npy"
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -220,25 +233,27 @@ class _DamagedError(Exception):
 
 def _open(kind: str, key: str, path: Path) -> StoredObject:
     try:
-        content = json.loads((path / MANIFEST).read_bytes())
+        content = read_json(path / MANIFEST)
         intact = content.pop("sha256") == _text_hash(canonical(content))
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, ContractError) as error:
+        stated, files, meta = [content[name] for name in ("schema", "kind", "key")], content["files"], content["meta"]
+        named = all(re.fullmatch(_FILE, name) for name in files) and isinstance(meta, dict)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ContractError) as error:
         raise _DamagedError(f"its manifest cannot be read: {error!r}") from error
-    if not intact:
+    if not intact or not named:
         raise _DamagedError("its manifest was altered")
-    if (content["schema"], content["kind"], content["key"]) != (SCHEMA, kind, key):
-        raise _DamagedError(f"it holds {content['kind']} {content['key']} in schema {content['schema']}")
-    for name, expected in content["files"].items():
-        try:
-            intact = _describe(path / name) == expected
-        except FileNotFoundError as error:
-            raise _DamagedError(f"{name} is missing") from error
-        if not intact:
+    if stated != [SCHEMA, kind, key]:
+        raise _DamagedError(f"it holds {stated[1]} {stated[2]} in schema {stated[0]}")
+    arrays = {}
+    for name, expected in files.items():
+        if not (path / name).is_file():
+            raise _DamagedError(f"{name} is missing")
+        if _describe(path / name) != expected:
             raise _DamagedError(f"{name} was altered")
-    arrays = {
-        name.removesuffix(".npy"): np.load(path / name, mmap_mode="r", allow_pickle=False) for name in content["files"]
-    }
-    return StoredObject(kind, key, path, arrays, content["meta"])
+        try:
+            arrays[name.removesuffix(".npy")] = np.load(path / name, mmap_mode="r", allow_pickle=False)
+        except Exception as error:  # NumPy reads the header as Python, so it can be of any kind
+            raise _DamagedError(f"{name} is no array: {error}") from error
+    return StoredObject(kind, key, path, arrays, meta)
 
 
 def _write_object(folder: Path, content: Mapping[str, Any], arrays: Arrays) -> None:
@@ -269,7 +284,7 @@ def _rename_unless_taken(draft: Path, path: Path) -> None:
 
 def _check_arrays(arrays: Arrays) -> None:
     for name, array in arrays.items():
-        if not re.fullmatch(r"\w[\w.-]*", name, re.ASCII):
+        if not re.fullmatch(_NAME, name):
             raise ContractError(f"Array name {name!r} must consist of letters, digits, '_', '.' and '-'.")
         if array.dtype.hasobject:
             raise ContractError(f"Array {name!r} holds Python objects (dtype {array.dtype}), which cannot be stored.")
