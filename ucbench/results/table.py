@@ -107,7 +107,7 @@ def _clean_low(table: pd.DataFrame, clean: pd.DataFrame) -> pd.Series:
 
 
 def _shortest(names: pd.Series) -> str:
-    return min(names, key=lambda name: (len(name), name))
+    return str(min(names, key=lambda name: (len(name), name)))
 
 
 def _row(record: Record) -> Row:
