@@ -155,3 +155,15 @@ def test_verify_detects_another_version_of_the_suite(submitted, suite, records, 
     assert "does not follow from the records beside it: suite" in found
     (tmp_path / "trial.toml").write_text(f"# a remark\n{SUITE}")
     assert verify(submitted, load_suite(tmp_path / "trial.toml"), records) == []
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../board/suite.toml", "records/../suite.toml", "notes.txt", "linked"])
+def test_verify_reads_no_file_but_those_of_a_submission(submitted, suite, records, name):
+    if name == "linked":
+        name = "README.md"
+        (submitted / name).unlink()
+        (submitted / name).symlink_to("/etc/passwd")
+    else:
+        with (submitted / "SHA256SUMS").open("a") as file:
+            file.write(f"{'0' * 64}  {name}\n")
+    assert f"SHA256SUMS lists {name!r}, which is no file of a submission" in texts(verify(submitted, suite, records))
