@@ -6,7 +6,9 @@ Imports no torch, which takes longer than planning thousands of cells; the first
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,6 +30,15 @@ if TYPE_CHECKING:
     from ucbench.training.engine import Engine
 
 T = TypeVar("T")
+
+
+def _guarded(who: str) -> AbstractContextManager[None]:
+    """As :func:`ucbench.training.determinism.guarded`, unless torch is not in use: plans do without it."""
+    if "torch" not in sys.modules:
+        return nullcontext()
+    from ucbench.training.determinism import guarded
+
+    return guarded(who)
 
 
 @dataclass(frozen=True)
@@ -91,7 +102,8 @@ class Session:
         """Both splits of a data set, read once. Reports their sizes and the data set's note."""
 
         def load() -> LoadedDataset:
-            loaded = load_dataset(dataset.build(), dataset.params, self.store)
+            with _guarded(f"Data set {dataset}"):
+                loaded = load_dataset(dataset.build(), dataset.params, self.store)
             self.progress.say(
                 f"{dataset}: {len(loaded.train)} training and {len(loaded.test)} test images of "
                 f"{loaded.train.size[0]}x{loaded.train.size[1]} pixels, {len(loaded.train.classes)} classes"
@@ -127,15 +139,24 @@ class Session:
             raise UsageError(f"A mixture of {cell.mixture:g} protects no image of {cell.dataset}. Raise it.")
         return Protected(indices, train.subset(indices))
 
-    def refuse_modified(self, who: str, *sets: ImageSet) -> None:
-        """Compare image sets with their fingerprints: torch can write to read-only arrays.
+    @contextmanager
+    def unmodified(self, who: str, *sets: ImageSet) -> Iterator[None]:
+        """Compare image sets with their fingerprints after the block: torch can write to read-only arrays.
 
         Args:
             who: the components that had the sets, as the subject of the error.
 
         Raises:
-            ContractError: if they differ; data sets are read again for the next cell.
+            ContractError: if they differ, also after an error of the block; data sets are read again for the next cell.
         """
+        try:
+            yield
+        except Exception:  # an interruption goes on
+            self._compare(who, sets)
+            raise
+        self._compare(who, sets)
+
+    def _compare(self, who: str, sets: Sequence[ImageSet]) -> None:
         # replace() drops the cached fingerprint, so it is computed from the arrays as they are now.
         if any(replace(images).fingerprint != images.fingerprint for images in sets):
             self._memory.clear()

@@ -34,8 +34,10 @@ BROKEN = {
     "twice": ("ContractError", r"72 perturbations for 36 images"),
     "release": ("ContractError", r"must return a ucbench\.Perturbation, got numpy\.ndarray"),
     "overwrites": ("ValueError", r"read-only"),
-    "overwrites-with-torch": ("ContractError", r"bad:overwrites-with-torch or its surrogate modified its input images"),
+    "overwrites-with-torch": ("ContractError", r"Poisoner bad:overwrites-with-torch modified its input images"),
     "relabels": ("ContractError", r"modified its input images or labels"),
+    "patches": ("ContractError", r"Poisoner bad:patches changed torch\.nn\.functional\.cross_entropy,"),
+    "resets": ("ContractError", r"Poisoner bad:resets changed torch\.set_default_dtype, torch\.backends\.mkldnn"),
     "raises": ("RuntimeError", r"the optimiser gave up"),
     "exits": ("SystemExit", r"done"),
 }
@@ -73,6 +75,21 @@ def test_failed_cell_is_retried_and_its_record_replaced(tmp_path, monkeypatch):
     (*_, record) = run(store, "bad:raises", out=out)
     assert record["status"] == "ok"
     assert [r["status"] for r in read_records(out)] == ["ok"] * 3
+
+
+@pytest.mark.parametrize("how", ["patches", "resets", "draws"])
+def test_component_that_changes_global_state_changes_no_number_of_the_next(tmp_path, how):
+    after = run(tmp_path / "one", f"bad:{how}", "badge")
+    alone = run(tmp_path / "two", "badge")
+    assert after[-1]["request"]["poisoner"] == "badge"
+    assert after[-1]["metrics"] == alone[-1]["metrics"]
+
+
+def test_images_modified_before_an_error_never_reach_another_cell(tmp_path):
+    session = tiny.session(tmp_path / "one")
+    (*_, failed) = run(tmp_path, "bad:spoils-and-raises", session=session)
+    assert failed["error"]["type"] == "ContractError"
+    assert run(tmp_path, "badge", session=session)[-1]["metrics"] == run(tmp_path / "two", "badge")[-1]["metrics"]
 
 
 @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 import numpy as np
 import pytest
 import torch
 
+from ucbench.errors import ContractError
 from ucbench.numerics import Numerics
-from ucbench.training.determinism import deterministic, seeded
+from ucbench.training.determinism import deterministic, guarded, seeded
 
 
 def draw() -> tuple[float, float, float]:
@@ -74,3 +76,77 @@ def test_deterministic_restores_torch_after_an_error():
     with pytest.raises(RuntimeError):
         fail()
     assert settings() == before
+
+
+CHANGES = {
+    "torch.set_num_threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
+    "torch.use_deterministic_algorithms": lambda: torch.use_deterministic_algorithms(True),
+    "torch.set_default_dtype": lambda: torch.set_default_dtype(torch.float64),
+    "torch.set_default_device": lambda: torch.set_default_device("meta"),
+    "torch.set_grad_enabled": lambda: torch.set_grad_enabled(False),
+    "torch.set_float32_matmul_precision": lambda: torch.set_float32_matmul_precision("medium"),
+    "torch.set_flush_denormal": lambda: torch.set_flush_denormal(True),
+    "torch.backends.mkldnn.enabled": lambda: setattr(torch.backends.mkldnn, "enabled", False),
+    "torch.backends.cudnn.benchmark": lambda: setattr(torch.backends.cudnn, "benchmark", True),
+    "numpy.seterr": lambda: np.seterr(all="raise"),
+    "os.chdir": lambda: os.chdir("/"),
+    "torch.nn.functional.cross_entropy": lambda: setattr(torch.nn.functional, "cross_entropy", len),
+    "torch.matmul": lambda: setattr(torch, "matmul", len),
+    "Module.__call__": lambda: setattr(torch.nn.Module, "__call__", len),
+}
+
+
+def global_state() -> tuple[object, ...]:
+    return (
+        *settings(), torch.get_default_dtype(), torch.zeros(1).device, torch.is_grad_enabled(), os.getcwd(),
+        torch.get_float32_matmul_precision(), torch.backends.mkldnn.enabled, str(np.geterr()), 5e-324 * 1.0,
+        torch.nn.functional.cross_entropy, torch.matmul, torch.nn.Module.__call__,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_guarded_restores_what_a_component_changes_and_names_both(name):
+    before = global_state()
+    with pytest.raises(ContractError, match=f"Defense odd changed {name},"), guarded("Defense odd"):
+        CHANGES[name]()
+    assert global_state() == before
+
+
+def test_guarded_restores_everything_after_an_error_which_comes_first():
+    before = global_state()
+
+    def fail() -> None:
+        for change in CHANGES.values():
+            change()
+        raise KeyError("first")
+
+    with pytest.raises(KeyError, match="first"), guarded("Defense odd"):
+        fail()
+    assert global_state() == before
+
+
+def test_guarded_accepts_code_that_restores_what_it_sets():
+    with guarded("Defense odd"), torch.no_grad():
+        threads = torch.get_num_threads()
+        torch.set_num_threads(threads + 1)
+        torch.set_num_threads(threads)
+
+
+def test_guarded_draws_depend_on_its_seed_alone():
+    with guarded("one", 3):
+        first = draw()
+    draw()
+    with guarded("two", 3):
+        assert draw() == first
+    with guarded("two", 4):
+        assert draw() != first
+
+
+def test_deterministic_sets_what_a_caller_may_have_changed():
+    torch.set_default_dtype(torch.float64)
+    try:
+        with deterministic(Numerics("cpu", "float32", threads=1)), torch.no_grad():
+            assert torch.zeros(1).dtype == torch.float32
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)

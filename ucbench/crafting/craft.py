@@ -19,7 +19,7 @@ from ucbench.metrics.clusters import cluster_diagnostics
 from ucbench.numerics import environment, peak_memory
 from ucbench.store.keys import derive_seed
 from ucbench.training.context import Run
-from ucbench.training.determinism import deterministic
+from ucbench.training.determinism import deterministic, guarded
 
 if TYPE_CHECKING:
     from ucbench.data.imageset import ImageSet
@@ -46,14 +46,18 @@ def craft_labels(craft: Craft, images: ImageSet, exploiter: ImageSet | None, ses
         component = labels.model or craft.surrogate
         assert component is not None
         model = open_surrogate(component, craft.drawn_seed, images, session)
+        run = Run(session.engine, ("craft", craft.drawn_seed), session.progress)
+        who = f"Surrogate {component}"
         if labels.source == "predicted":
+            with guarded(who, run.seed("global")):
+                numbers = predict_classes(model, images, session.engine.device)
             # Only predicted classes that occur are numbered, in the model's order.
-            numbers, predicted = np.unique(predict_classes(model, images, session.engine.device), return_inverse=True)
+            numbers, predicted = np.unique(numbers, return_inverse=True)
             return bare.with_labels(
                 predicted.reshape(-1).astype(np.int64), tuple(f"predicted {number}" for number in numbers)
             )
-        run = Run(session.engine, ("craft", craft.drawn_seed), session.progress)
-        clusters = clusters_of(images, labels.clusters, run, model)
+        with guarded(who, run.seed("global")):
+            clusters = clusters_of(images, labels.clusters, run, model)
         return bare.with_labels(clusters.assignment, tuple(f"cluster {k}" for k in range(labels.clusters)))
 
 
@@ -79,9 +83,9 @@ def craft_release(
     with deterministic(session.numerics):
         run = _craft_run(craft, images, labelled, session, checkpoint)
         started = time.perf_counter()
-        perturbation = craft.poisoner.build().craft(labelled, run)
+        with session.unmodified(_crafters(craft), images), guarded(_crafters(craft), run.seed("global")):
+            perturbation = craft.poisoner.build().craft(labelled, run)
         seconds = time.perf_counter() - started
-    session.refuse_modified(f"Poisoner {craft.poisoner} or its surrogate", images)
     release = make_release(perturbation, images, craft.budget, declares_projection=craft.poisoner.spec.projects)
     if release.is_shared and images.labels is not None:
         for name, value in cluster_diagnostics(release.index, images.labels).items():
@@ -93,6 +97,11 @@ def craft_release(
         peak_memory_mib=peak_memory(session.numerics),
         environment=environment(session.numerics),
     )
+
+
+def _crafters(craft: Craft) -> str:
+    """Whose code runs in a craft, as the subject of an error."""
+    return f"Poisoner {craft.poisoner}" + (f" or its surrogate {craft.surrogate}" if craft.surrogate else "")
 
 
 def shuffle_release(craft: Craft, base: Release, images: ImageSet) -> Release:
@@ -118,17 +127,19 @@ def perturb_unseen(
         train: the protector's images, which a fitted surrogate was fitted on.
         labels: of ``unseen``, int64 ``[N]``, from the source of the craft labels; None if there are none.
     """
-    poisoner = craft.poisoner.build()
+    with guarded(_crafters(craft)):
+        poisoner = craft.poisoner.build()
     if not hasattr(poisoner, "assign"):
         return None
     with deterministic(session.numerics):
         run = _craft_run(craft, train, train, session)
-        index = poisoner.assign(unseen.with_labels(None), labels, release.state, run)
-    if index is None:
-        return None
-    index = np.asarray(index, np.int64)
-    if hasattr(poisoner, "transform"):
-        return unseen.with_images(_transform(poisoner, unseen, index, release, session.engine.device))
+        with guarded(_crafters(craft), run.seed("global")):
+            index = poisoner.assign(unseen.with_labels(None), labels, release.state, run)
+            if index is None:
+                return None
+            index = np.asarray(index, np.int64)
+            if hasattr(poisoner, "transform"):
+                return unseen.with_images(_transform(poisoner, unseen, index, release, session.engine.device))
     return unseen.with_images(materialise(unseen.images, release.changes, index))
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ucbench.errors import UsageError
 from ucbench.matrix.cell import CORE_VERSION
-from ucbench.store.keys import key
+from ucbench.store.keys import derive_seed, key
 from ucbench.training.context import Run
+from ucbench.training.determinism import guarded
 
 if TYPE_CHECKING:
     import torch
@@ -68,10 +69,11 @@ def open_surrogate(component: Component[SurrogateSpec], seed: int, images: Image
         images = images.with_labels(None)
 
     def make() -> Surrogate:
-        surrogate: Surrogate = component.build()
-        if isinstance(surrogate, FittedSurrogate):
-            _fit(surrogate, component, seed, images, session)
-        surrogate.to(session.engine.device, session.engine.dtype)
+        with guarded(f"Surrogate {component}", derive_seed("surrogate", seed, "global")):
+            surrogate: Surrogate = component.build()
+            if isinstance(surrogate, FittedSurrogate):
+                _fit(surrogate, component, seed, images, session)
+            surrogate.to(session.engine.device, session.engine.dtype)
         return surrogate
 
     # Only its class, which planning must not import, knows whether it is fitted: seed and images always count.
@@ -86,10 +88,11 @@ def open_pretrained(component: Component[SurrogateSpec], user: str, session: Ses
     """
 
     def make() -> Surrogate:
-        surrogate: Surrogate = component.build()
-        if isinstance(surrogate, FittedSurrogate):
-            raise UsageError(f"{user} uses {component}, which has to be trained first. Name a pretrained model.")
-        surrogate.to(session.engine.device, session.engine.dtype)
+        with guarded(f"Surrogate {component}"):
+            surrogate: Surrogate = component.build()
+            if isinstance(surrogate, FittedSurrogate):
+                raise UsageError(f"{user} uses {component}, which has to be trained first. Name a pretrained model.")
+            surrogate.to(session.engine.device, session.engine.dtype)
         return surrogate
 
     return session.remember(f"surrogate {component}", make)

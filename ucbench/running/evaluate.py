@@ -34,7 +34,7 @@ from ucbench.running.estimate import crafting_work, training_work
 from ucbench.session import Session
 from ucbench.training.context import Run
 from ucbench.training.defenses import DefenseRun
-from ucbench.training.determinism import deterministic, seeded
+from ucbench.training.determinism import deterministic, guarded
 from ucbench.training.recipe import Victim
 
 #: Most clean training images that the linear probe of a victim's features is fitted on.
@@ -122,18 +122,22 @@ def published_of(cell: Cell, release: Release | None, session: Session) -> Image
 def evaluate(cell: Cell, session: Session, requested: Sequence[Component[MetricSpec]] = ()) -> CellResult:
     """Train the cell's victim on the published set and measure it. Exceptions of components pass through."""
     started = time.perf_counter()
-    victim = cell.victim.build()
-    _check_victim(victim, cell, session)
+    who = f"Victim {cell.victim}" + (f" or defense {cell.defense_text}" if cell.defense else "")
+    with guarded(who):
+        victim = cell.victim.build()
+        _check_victim(victim, cell, session)
     release = None if cell.craft.is_clean else release_of(cell, session)[1]
     exploit_started = time.perf_counter()
     data = session.data(cell)
-    with deterministic(session.numerics):
+    inputs = [data.train, data.test, *([data.trusted] if data.trusted else [])]
+    with deterministic(session.numerics), session.unmodified("A labeling, defense, victim or metric", *inputs):
         run = DefenseRun(session.engine, ("train", cell.train_seed), session.progress)
         pipeline = pipeline_of(cell.defense)
         sets = _exploiter_sets(cell, release, session)
         prepared, prepare_run = prepare(cell.defense, pipeline, sets.train, sets.source, cell.craft.seed or 0, session)
-        trained = train(victim, prepared, sets.test, sets.trusted, pipeline, run)
-        metrics = _victim_metrics(trained, sets, data, run)
+        with guarded(who, run.seed("global")):
+            trained = train(victim, prepared, sets.test, sets.trusted, pipeline, run)
+            metrics = _victim_metrics(trained, sets, data, run)
         if release is not None:
             labels = sets.train.known_labels[session.protected(cell).indices]
             metrics["guess_accuracy"] = guess_accuracy(release.changes, release.index, labels, run.seed("guess"))
@@ -141,9 +145,6 @@ def evaluate(cell: Cell, session: Session, requested: Sequence[Component[MetricS
                 run.note("exploiter_labels_in_groups", cluster_diagnostics(release.index, labels))
         seconds = time.perf_counter() - exploit_started
         values = _measure(requested, sets, cell, session, trained)
-    session.refuse_modified(
-        "A labeling, defense, victim or metric", data.train, data.test, *([data.trusted] if data.trusted else [])
-    )
     session.timings.remember(training_work(cell, len(data.train), data.train.size, session.numerics), seconds)
     body = {
         "metrics": metrics,
@@ -172,8 +173,7 @@ def _check_victim(victim: Victim | Trainer, cell: Cell, session: Session) -> Non
     key = cell.release_key(session.protected(cell).images.fingerprint, session.numerics)
     if key is None or isinstance(victim, Trainer) or session.store.get("release", key) is not None:
         return
-    with seeded(0):
-        victim.build(len(data.train.classes), data.train.size)
+    victim.build(len(data.train.classes), data.train.size)
 
 
 def measure(cell: Cell, session: Session, requested: Sequence[Component[MetricSpec]]) -> MetricValues:
@@ -212,7 +212,8 @@ def _measure(
             raise UsageError(f"Metric {metric} reads the victim's network, which {cell.victim} does not show.")
         run = Run(session.engine, (f"metric {metric}", cell.train_seed), session.progress)
         context = MetricContext(run, **{name: available[name] for name in reads})
-        values[str(metric)] = _checked(metric, metric.build().compute(context))
+        with guarded(f"Metric {metric}", run.seed("global")):
+            values[str(metric)] = _checked(metric, metric.build().compute(context))
     return values
 
 

@@ -12,6 +12,7 @@ from ucbench.data.imageset import ImageSet
 from ucbench.errors import ContractError, UsageError
 from ucbench.progress import Progress
 from ucbench.training.context import Run
+from ucbench.training.determinism import guarded
 from ucbench.training.engine import Engine, TrainingHooks
 
 
@@ -144,7 +145,8 @@ class DefensePipeline(TrainingHooks):
             ContractError: if a part does not return an image set of the same number of images.
         """
         for name, part in self._having("prepare"):
-            prepared = part.prepare(train, run)
+            with guarded(f"Defense {name}", run.seed("global")):
+                prepared = part.prepare(train, run)
             if not isinstance(prepared, ImageSet) or len(prepared) != len(train):
                 raise ContractError(
                     f"Defense {name}: prepare() must return an ImageSet of the same {len(train)} images."
