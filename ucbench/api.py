@@ -77,11 +77,12 @@ def run(
         rerun: which cells are computed again, see :func:`ucbench.running.runner.run_cells`.
 
     Raises:
-        UsageError: for names or values that do not exist.
+        UsageError: for names or values that do not exist, and a device that this machine does not have.
+        StoreError: if the store or ``out`` cannot be written; finished cells stay.
     """
     request = _request("run", axis)
     session = open_session(device=device, dtype=dtype, threads=threads, progress=progress)
-    folder = Path(out) if out is not None else None
+    folder = _folder(out)
     records = run_session(cells_of(request, session), session, out=folder, executor=executor, rerun=rerun)
     from ucbench.results.frame import results
 
@@ -101,7 +102,7 @@ def read_results(path: str | Path) -> Results:
     """
     from ucbench.results.frame import read
 
-    return read(Path(path))
+    return read(Path(path).expanduser())
 
 
 def plan(
@@ -118,7 +119,11 @@ def plan(
     """
     request = _request("plan", axis)
     session = open_session(device=device, dtype=dtype, threads=threads)
-    return plan_session(cells_of(request, session), session, out=Path(out) if out is not None else None)
+    return plan_session(cells_of(request, session), session, out=_folder(out))
+
+
+def _folder(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path).expanduser()
 
 
 def craft(
@@ -256,8 +261,10 @@ def run_session(
     component = session.registry.resolve(ExecutorSpec, executor)
     # Not before: a wrong request should fail without the seconds that importing torch takes.
     from ucbench.results.table import update_csv
+    from ucbench.running.preflight import preflight
     from ucbench.running.runner import run_cells
 
+    preflight(session, out, device=not component.spec.remote)
     records = run_cells(cells, session, out=out, executor=component.build(), rerun=rerun)
     if out is not None:
         update_csv(out)

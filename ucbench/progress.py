@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol, TextIO
 
 from ucbench.errors import visible_lines
@@ -62,7 +62,8 @@ class Lines:
         return advance
 
     def say(self, text: str) -> None:
-        print(visible_lines(text), file=self._stream, flush=True)
+        with suppress(OSError):  # the log may be on a full disk or a closed terminal: the run goes on
+            print(visible_lines(text), file=self._stream, flush=True)
 
 
 @contextmanager

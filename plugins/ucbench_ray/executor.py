@@ -38,8 +38,8 @@ class OnRay:
         setting = Setting.here(home, replace(session.numerics, device=session.numerics.device.partition(":")[0]))
 
         def keep(task: Task, record: Record) -> None:
+            on_done(task, record)  # first: the record is written even if the store fails
             _keep(task, record, session)
-            on_done(task, record)
 
         with connected(self.params, share) as count:
             actor = ray.remote(Actor).options(num_cpus=share.cpus, num_gpus=share.gpus, max_restarts=0)

@@ -41,11 +41,18 @@ class Forking(Spots):
         return super().craft(train, run)
 
 
+class Quitting(Spots):
+    """Raises what otherwise only the user of a terminal raises."""
+
+    def craft(self, train, run):
+        raise KeyboardInterrupt("by a plugin")
+
+
 class Plugin(SmallPlugin):
     @hookimpl
     def ucbench_poisoners(self):
         yield from super().ucbench_poisoners()
-        for made in (Deadly, Endless, Forking):
+        for made in (Deadly, Endless, Forking, Quitting):
             name = made.__name__.lower()
             yield PoisonerSpec(name=name, summary="", load=f"{__name__}:{made.__name__}", granularity="universal")
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from ucbench import UsageError
+from ucbench import StoreError, UsageError
 from ucbench.numerics import versions
 from ucbench.progress import Silent
 from ucbench.running.executors.dispatcher import Dispatcher, Schedule
@@ -192,6 +192,34 @@ def test_job_beyond_the_limit_is_stopped_and_not_retried(session, monkeypatch):
     records = dispatch(session, work, [Stub(act)], limit=10)
     assert records.pop(endless.key)["error"] == {"type": "TimeLimit", "text": "Stopped after 10 seconds, the limit."}
     assert records == own(work[1:])
+
+
+def test_time_for_which_a_job_waits_for_others_does_not_count(session, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("ucbench.running.executors.dispatcher.monotonic", lambda: now[0])
+    work = tasks(session, seeds=1)
+
+    class Waiting(Stub):
+        late: list[Request] = []  # noqa: RUF012
+
+        def waited(self) -> float:
+            return now[0] * 0.9
+
+        @classmethod
+        def wait(cls, workers, seconds):
+            now[0] += 5
+            for request in cls.late[:1] if now[0] % 50 == 0 else ():
+                cls.late.remove(request)
+                workers[0].outbox.append(right(request))
+            return super().wait(workers, seconds)
+
+    assert dispatch(session, work, [Waiting(lambda request: Waiting.late.append(request) or [])], limit=10) == own(work)
+
+
+def test_store_failure_of_a_worker_ends_the_run(session):
+    worker = Stub(lambda request: [Reply(request.id, request.attempt, ("StoreError", "the disk is full"))])
+    with pytest.raises(StoreError, match="the disk is full"):
+        dispatch(session, tasks(session), [worker])
 
 
 def test_worker_that_dies_once_before_it_is_ready_is_started_again(session):

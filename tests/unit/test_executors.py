@@ -14,8 +14,9 @@ import pytest
 
 from ucbench.plugins.registry import Registry
 from ucbench.progress import Silent
-from ucbench.running.executors.process import Processes, ProcessParams
+from ucbench.running.executors.process import Processes, ProcessParams, WaitClock
 from ucbench.running.executors.serial import Serial
+from ucbench.running.interruption import interruptible
 from ucbench.running.runner import run_cells
 from ucbench.session import Session
 from ucbench.store.store import Store
@@ -82,7 +83,7 @@ class LeapingClock:
 def disturbed(tmp_path_factory) -> dict[str, dict]:
     """Records by poisoner of one worker's run, in which everything happens to its processes."""
     folder = tmp_path_factory.mktemp("disturbed")
-    cells = small_cells("deadly", "endless", "forking", "spots", seeds=1, registry=disturbing.registry())
+    cells = small_cells("deadly", "endless", "forking", "quitting", "spots", seeds=1, registry=disturbing.registry())
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ENDLESS_MARK", str(folder / "begun"))
         patch.setattr("ucbench.running.executors.dispatcher.monotonic", LeapingClock(folder / "begun"))
@@ -99,6 +100,7 @@ def test_job_that_kills_its_workers_fails_alone(disturbed):
         "forking": "ok",
         "deadly": "failed",
         "endless": "failed",
+        "quitting": "failed",
     }
     assert disturbed["deadly"]["error"]["type"] == "WorkerDied"
     assert "killed by SIGKILL" in disturbed["deadly"]["error"]["text"]
@@ -106,6 +108,87 @@ def test_job_that_kills_its_workers_fails_alone(disturbed):
 
 def test_job_beyond_the_limit_is_stopped(disturbed):
     assert disturbed["endless"]["error"] == {"type": "TimeLimit", "text": "Stopped after 100000 seconds, the limit."}
+
+
+def test_interruption_that_a_component_raises_is_recorded_as_its_failure(disturbed):
+    assert disturbed["quitting"]["error"]["type"] == "KeyboardInterrupt"
+    assert "by a plugin" in disturbed["quitting"]["error"]["text"]
+
+
+def drive_endless(folder: Path) -> None:
+    """Run a cell without an end in a worker, as the main program of a process."""
+    cells = small_cells("endless", seeds=1, registry=disturbing.registry())
+    code = 0
+    try:
+        with interruptible() as received:
+            run_cells(cells, session(folder, disturbing.registry()), executor=Processes(ProcessParams(workers=1)))
+    except KeyboardInterrupt:
+        code = received[0]
+    os._exit(code)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_a_driver_that_is_ended_by(number, tmp_path, monkeypatch):
+    monkeypatch.setenv("ENDLESS_MARK", str(tmp_path / "begun"))
+    driver = multiprocessing.get_context("fork").Process(target=drive_endless, args=(tmp_path,))
+    driver.start()
+    wait_until(lambda: (tmp_path / "begun").exists() and (tmp_path / "begun").read_text())
+    worker = int((tmp_path / "begun").read_text())
+    os.kill(driver.pid, number)
+    driver.join(30)
+    assert driver.exitcode == (number if number == signal.SIGTERM else -number)
+    wait_until(lambda: not is_running(worker))
+
+
+def wait_until(condition) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def is_running(process: int) -> bool:
+    """Whether the process exists and is no zombie, which only its new parent can remove."""
+    status = Path(f"/proc/{process}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_signal_that_is_ignored_or_handled_stays_so():
+    with interruptible() as received, pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert received == [signal.SIGHUP]
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interruptible() as received:
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert received == []
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def test_second_signal_does_not_stop_what_the_first_one_began():
+    done = []
+
+    def end() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            os.kill(os.getpid(), signal.SIGHUP)
+            done.append("cleaned up")
+
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        end()
+    assert done == ["cleaned up"]
+
+
+def test_wait_clock_counts_waits_only():
+    clock = WaitClock(multiprocessing.get_context("spawn"))
+    assert clock.seconds() == 0
+    with clock.running():
+        assert clock.seconds() < clock.seconds()
+    waited = clock.seconds()
+    assert clock.seconds() == waited > 0
 
 
 def test_component_that_forks_leaves_every_answer_to_its_own_job(disturbed, tmp_path):

@@ -16,8 +16,8 @@ from ucbench.matrix.matrix import Axes, expand
 from ucbench.results.frame import read
 from ucbench.results.records import read_record, read_records, record_path, write_record
 from ucbench.results.table import update_csv
-from ucbench.store.files import locked
 from ucbench.store.keys import key
+from ucbench.store.locks import exclusive
 
 CELLS = expand(
     Axes(datasets=["spots"], poisoners=["badge"], victims=["tiny"], labelings=["original"], seeds=[(0, 0), (1, 1)]),
@@ -118,7 +118,7 @@ def test_results_csv_is_read_and_written_under_one_lock(tmp_path):
     update_csv(tmp_path)
     (lock,) = tmp_path.glob(".*.lock")
     with ThreadPoolExecutor(1) as pool:
-        with locked(lock):
+        with exclusive(lock):
             update = pool.submit(update_csv, tmp_path)
             wait([update], timeout=0.5)  # long enough for an update that does not wait
             write_record(tmp_path, boards.record("uc", 1, 50.0))

@@ -74,6 +74,8 @@ def _torch(problems: list[str]) -> Facts:
     except (ImportError, OSError) as error:
         problems.append(f"torch cannot be imported: {error}. Nothing can be crafted or trained; reinstall torch.")
         return {}
+    from ucbench.running.preflight import device_problem
+
     numerics = resolve()
     facts: dict[str, str | int] = {
         "version": torch.__version__,
@@ -81,33 +83,34 @@ def _torch(problems: list[str]) -> Facts:
         "dtype": numerics.dtype,
         "threads": numerics.threads,
     }
-    if numerics.device == "cuda":
-        if torch.cuda.is_available():
-            facts["gpu"] = torch.cuda.get_device_name()
-        else:
-            problems.append(
-                f"There is an NVIDIA driver, but torch {torch.__version__} cannot use it."
-                " Install a build of torch for it, or run with --device cpu."
-            )
+    if problem := device_problem(numerics):
+        problems.append(problem)
+    elif numerics.device == "cuda":
+        facts["gpu"] = torch.cuda.get_device_name()
     return facts
 
 
 def _store(problems: list[str]) -> Facts:
+    from ucbench.running.preflight import store_problem, store_warnings
+    from ucbench.store.files import existing_part
     from ucbench.store.store import Store
 
     root = Store().root
-    existing = next(path for path in (root, *root.absolute().parents) if path.exists())
-    writable = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
-    free = round(shutil.disk_usage(existing).free / 2**30, 1)
-    if not writable:
-        problems.append(f"The store {root} cannot be written. Set UCBENCH_HOME to a folder of yours.")
-    elif free < LOW_SPACE_GIB:
-        problems.append(f"The store {root} has only {free} GiB left. `ucbench cache gc` removes what is not needed.")
-    return {"path": str(root), "writable": writable, "free_gib": free}
+    free = round(shutil.disk_usage(existing_part(root)).free / 2**30, 1)
+    problem = store_problem(root)
+    if problem:
+        problems.append(problem)
+    else:
+        problems.extend(store_warnings(root))
+        if free < LOW_SPACE_GIB:
+            problems.append(
+                f"The store {root} has only {free} GiB left. `ucbench cache gc` removes what is not needed."
+            )
+    return {"path": str(root), "writable": not problem, "free_gib": free}
 
 
 def _data(problems: list[str]) -> Facts:
-    folder = os.environ.get("UCBENCH_DATA")
+    folder = os.path.expanduser(os.environ.get("UCBENCH_DATA", ""))
     if not folder:
         return {"root": "UCBENCH_DATA is not set; data sets use their own parameters and caches"}
     root = Path(folder)

@@ -179,9 +179,15 @@ class MetricSpec(ComponentSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutorSpec(ComponentSpec):
-    """A way to compute many cells."""
+    """A way to compute many cells.
+
+    Attributes:
+        remote: True if it computes on other machines, so that this one need not have the device.
+    """
 
     kind: ClassVar[str] = "executor"
+
+    remote: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

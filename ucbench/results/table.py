@@ -25,7 +25,8 @@ from ucbench.results.columns import (
 )
 from ucbench.results.records import Metrics, Record, Request, read_records
 from ucbench.results.statistics import accuracy_low, gap_removed
-from ucbench.store.files import atomic_write_text, locked
+from ucbench.store.files import atomic_write_text
+from ucbench.store.locks import exclusive
 
 Row = dict[str, Any]
 
@@ -199,7 +200,7 @@ def write_csv(out: Path, table: pd.DataFrame) -> Path:
 def update_csv(out: Path) -> Path:
     """Write ``out/results.csv`` from all records in ``out``; of several processes, one after another."""
     # Otherwise the one that read first could write last, without the records of the others.
-    with locked(out / ".results.csv.lock"):
+    with exclusive(out / ".results.csv.lock"):
         return write_csv(out, rows(read_records(out)))
 
 

@@ -5,38 +5,49 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ucbench.errors import type_and_text
+from ucbench.errors import StoreError, type_and_text
 from ucbench.matrix.cell import Cell
 from ucbench.numerics import environment
 from ucbench.results.records import SCHEMA, Record
 from ucbench.running.evaluate import evaluate, measure, release_of
-from ucbench.running.tasks import Task, facts, metric_key, title, with_metrics
+from ucbench.running.tasks import Task, facts, metric_key, title, with_metrics, with_values
 from ucbench.session import Session
 
+#: Key of a record that could not be stored; its value says why. It is in no file.
+UNSTORED = "unstored"
 
-def craft(task: Task, session: Session) -> tuple[str, str] | None:
-    """Craft the task's release into the store, for the cells that share it; returns type and text of an error."""
-    try:
-        release_of(task.cell, session)
-    except (Exception, SystemExit) as error:
-        return type_and_text(error)
-    return None
+
+def craft(task: Task, session: Session) -> None:
+    """Craft the task's release into the store, for the cells that share it; errors pass through."""
+    release_of(task.cell, session)
 
 
 def compute(task: Task, session: Session) -> Record:
     """Compute the cell under its lock, so that a second process waits for it instead of repeating it.
 
-    Every exception but an interruption becomes a record of status ``failed``.
+    If the store fails once the cell is measured, the record has the entry :data:`UNSTORED`, with which the run ends
+    after it has written the record.
+
+    Every exception but an interruption and a failure of the store becomes a record of status ``failed``.
+
+    Raises:
+        StoreError: if the store fails before.
     """
     cell, key = task.cell, task.key
+    made: Record | None = None
 
     def make() -> tuple[dict[str, Any], Record]:
+        nonlocal made
         result = evaluate(cell, session, cell.metrics)
+        head = {**_head(task, session), "status": "ok"}
+        made = {**head, **result.body}
+        for metric in cell.metrics:
+            made = with_values(made, key, metric, result.metric_values[str(metric)])
         if task.force:  # not before the evaluation, which may fail: old values then stay
             for metric in cell.metrics:
                 session.store.discard("metric", metric_key(key, metric))
         _store(result.metric_values, cell, key, session)
-        return {}, {**_head(task, session), "status": "ok", **result.body}
+        return {}, {**head, **result.body}
 
     try:
         if task.force:
@@ -52,7 +63,13 @@ def compute(task: Task, session: Session) -> Record:
         record = with_metrics(dict(stored.meta), cell, key, session)
         assert record is not None
         return {**record, "request": cell.describe()}
-    except (Exception, SystemExit) as error:
+    except StoreError as error:
+        if made is None:
+            raise
+        return {**made, UNSTORED: str(error)}
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         session.progress.say(f"failed: {title(cell)}: {type(error).__name__}: {error}")
         return failed(task, session, *type_and_text(error))
 

@@ -7,16 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from ucbench.errors import UsageError
+from ucbench.errors import ContractError, StoreError, UsageError
 from ucbench.exploit.defend import pipeline_of
 from ucbench.matrix.cell import Cell
 from ucbench.plugins.manager import notify
 from ucbench.plugins.specs import CellEvent
 from ucbench.results.records import Record, write_record
+from ucbench.running.compute import UNSTORED
 from ucbench.running.estimate import TimeLeft
 from ucbench.running.executors.serial import Executor, Serial
+from ucbench.running.interruption import interruptible
+from ucbench.running.preflight import check_space
 from ucbench.running.tasks import Task, finished, task_of, title
 from ucbench.session import Session
+from ucbench.store.files import sweep_drafts
+from ucbench.training.determinism import guarded
 
 #: What is computed: cells without a record, also those that failed, or all.
 Rerun = Literal["missing", "failed", "all"]
@@ -45,7 +50,9 @@ def run_cells(
     Raises:
         DataError: if a data set cannot be read, before anything is computed.
         UsageError: if a defense of a cell to compute refuses its parameters or its chain, before anything is computed.
+        StoreError: if the store cannot be used or has no room for the releases, or a record cannot be written.
     """
+    _sweep(session, out)
     tasks = [task_of(cell, session) for cell in cells]
     records: dict[str, Record] = {}
     before: dict[str, Record] = {}
@@ -63,26 +70,48 @@ def run_cells(
                 write_record(out, records[task.key])
 
     _refuse_wrong_defenses(task.cell for task in missing)
+    check_space(missing, session)
     time_left = TimeLeft(missing, session)
 
     def on_done(task: Task, record: Record) -> None:
+        unstored = record.get(UNSTORED)
+        record = {name: value for name, value in record.items() if name != UNSTORED}
         records[task.key] = record
-        time_left.on_done(task)
         if record["status"] != "ok" and task.key in before:
             session.progress.say(f"{title(task.cell)}: the earlier record stays.")
         elif out is not None:
             write_record(out, record)
         if changed := _changed(before.get(task.key), record):
             session.progress.say(f"{title(task.cell)}: differs from before: {changed}")
-        hook = "ucbench_cell_finished" if record["status"] == "ok" else "ucbench_cell_failed"
-        for problem in notify(hook, CellEvent(record, str(out) if out else None), session.registry.plugins):
+        if unstored is not None:
+            raise StoreError(unstored)
+        time_left.on_done(task)
+        for problem in _notify(CellEvent(record, str(out) if out else None), session):
             session.progress.say(problem)
 
     if missing and records:
         session.progress.say(f"{len(tasks) - len(missing)} of {len(tasks)} cells are done already.")
     if missing:
-        (executor or Serial()).run(missing, session, on_done)
+        with interruptible():
+            (executor or Serial()).run(missing, session, on_done)
     return [records[task.key] for task in tasks]
+
+
+def _sweep(session: Session, out: Path | None) -> None:
+    """Remove what killed runs left unfinished."""
+    session.store.sweep_drafts()
+    for folder in (out, out / "records", out / "sheets") if out is not None else ():
+        sweep_drafts(folder)
+
+
+def _notify(event: CellEvent, session: Session) -> list[str]:
+    """Call the hooks of plugins; returns their problems."""
+    hook = "ucbench_cell_finished" if event.record["status"] == "ok" else "ucbench_cell_failed"
+    try:
+        with guarded(f"A hook {hook} of a plugin"):
+            return notify(hook, event, session.registry.plugins)
+    except ContractError as error:
+        return [str(error)]
 
 
 def _refuse_wrong_defenses(cells: Iterable[Cell]) -> None:

@@ -156,18 +156,25 @@ def with_metrics(record: Record, cell: Cell, key: str, session: Session) -> Reco
 
     Values of an earlier version of a metric do not count.
     """
-    metrics, measured_by = dict(record["metrics"]), dict(record.get("measured_by", {}))
     for metric in cell.metrics:
         identity = metric_key(key, metric)
-        if measured_by.get(str(metric)) == identity:
+        if record.get("measured_by", {}).get(str(metric)) == identity:
             continue
         stored = session.store.get("metric", identity)
         if stored is None:
             return None
-        metrics = {name: value for name, value in metrics.items() if not name.startswith(f"{metric}.")}
-        metrics |= columns(str(metric), stored.meta["values"])
-        measured_by[str(metric)] = identity
-    return {**record, "metrics": metrics, **({"measured_by": measured_by} if measured_by else {})}
+        record = with_values(record, key, metric, stored.meta["values"])
+    return record
+
+
+def with_values(record: Record, key: str, metric: Component[MetricSpec], values: Mapping[str, float | None]) -> Record:
+    """The record of the cell with this key, with a metric's values in place of earlier ones."""
+    others = {name: value for name, value in record["metrics"].items() if not name.startswith(f"{metric}.")}
+    return {
+        **record,
+        "metrics": others | columns(str(metric), values),
+        "measured_by": {**record.get("measured_by", {}), str(metric): metric_key(key, metric)},
+    }
 
 
 def columns(metric: str, values: Mapping[str, float | None]) -> dict[str, float | None]:

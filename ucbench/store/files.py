@@ -1,28 +1,42 @@
-"""Atomic writes, locks, reading files of unknown origin, and errors that name the file."""
+"""Atomic writes, the drafts of writers that died, reading files of unknown origin, and errors that name the file."""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
+import platform
+import re
+import shutil
 import stat
+import tempfile
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
-
-from filelock import FileLock
 
 from ucbench.errors import StoreError
 
 #: Most bytes of a file that is read as text, and levels that JSON may nest. Records have some kilobytes and six levels.
 LARGEST, DEEPEST = 16 * 2**20, 32
+#: Seconds after which a draft or checkpoint counts as abandoned, even if its writer cannot be asked.
+ABANDONED = 24 * 3600.0
+#: Part of the names of drafts.
+_HOST = re.sub(r"[^\w-]", "", platform.node(), flags=re.ASCII)[:32] or "host"
+_DRAFT = re.compile(r"\..+\.([\w-]+)\.[0-9a-f]{32}\.tmp", re.ASCII)
 
 
 def atomic_write_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8, line ends unchanged; see :func:`replacing`."""
-    atomic_write_bytes(path, text.encode())
+    """Write ``text`` as by :func:`as_utf8`, line ends unchanged; see :func:`replacing`."""
+    atomic_write_bytes(path, as_utf8(text))
+
+
+def as_utf8(text: str) -> bytes:
+    """The text as UTF-8; parts of file names that are not text are written as escapes, such as ``\\udcff``."""
+    return text.encode(errors="backslashreplace")
 
 
 def atomic_write_bytes(path: Path, data: bytes) -> None:
@@ -40,17 +54,85 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     Raises:
         StoreError: if the file cannot be written; the old content stays.
     """
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    draft = path.with_name(draft_name(path.name))
     with reporting(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(path.parent):
+            try:
+                with draft.open("xb") as file:
+                    yield file
+                    sync(file)
+                draft.replace(path)
+                sync_folder(path.parent)
+            finally:
+                with suppress(OSError):  # the error that brought us here says more
+                    draft.unlink(missing_ok=True)
+
+
+def draft_name(name: str) -> str:
+    """A new name for a draft of ``name``, made on this machine."""
+    return f".{name}.{_HOST}.{uuid.uuid4().hex}.tmp"
+
+
+def sweep_drafts(folder: Path, age: float = ABANDONED) -> None:
+    """Remove the drafts that killed writers left in a folder; a no-op where a writer is at work or nothing can be done.
+
+    Drafts of other machines, whose locks may be unknown here, go when they are ``age`` seconds old.
+    """
+    with suppress(OSError), locked(folder, shared=False) as alone:
+        for path in sorted(folder.iterdir()) if alone else ():
+            match = _DRAFT.fullmatch(path.name)
+            if match and (match[1] == _HOST or time.time() - path.stat().st_mtime >= age):
+                remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder as far as possible."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+@contextmanager
+def locked(path: Path, *, shared: bool = True) -> Iterator[bool]:
+    """Lock a file or folder within the block.
+
+    Args:
+        shared: beside others that share it, which waits for one that does not; else alone, which never waits.
+
+    Yields:
+        Whether it is locked; never on a file system without locks.
+
+    Raises:
+        OSError: if the path cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
         try:
-            with draft.open("xb") as file:
-                yield file
-                sync(file)
-            draft.replace(path)
-            sync_folder(path.parent)
-        finally:
-            draft.unlink(missing_ok=True)
+            fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # somebody else has it, or there are no locks here
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
+
+
+def existing_part(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
+
+
+@contextmanager
+def scratch(folder: Path) -> Iterator[Path]:
+    """A new folder within the folder, or within the nearest one above that exists; removed after the block."""
+    path = Path(tempfile.mkdtemp(prefix=".ucbench-", dir=existing_part(folder)))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager
@@ -79,23 +161,6 @@ def sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of the file ``path``, which is created; other processes and threads wait.
-
-    Raises:
-        StoreError: if the file cannot be written.
-    """
-    lock = FileLock(path)
-    with reporting(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def read_regular(path: Path, largest: int = LARGEST) -> bytes:

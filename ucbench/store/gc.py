@@ -10,15 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from ucbench.errors import UsageError, did_you_mean
-from ucbench.store.files import reporting
+from ucbench.store.files import ABANDONED, reporting
 from ucbench.store.keys import KINDS
+from ucbench.store.locks import lock_at
 from ucbench.store.store import Store
-
-#: Seconds after which a draft or checkpoint counts as abandoned.
-ABANDONED = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ def remove(store: Store, objects: Iterable[Entry]) -> tuple[int, int]:
         path = store.lock_path(entry.kind, entry.key)
         with reporting(path):
             try:
-                lock = FileLock(path, blocking=False).acquire()
+                lock = lock_at(path).acquire(blocking=False)
             except Timeout:
                 continue
             with lock:

@@ -12,17 +12,17 @@ import json
 import logging
 import os
 import re
-import shutil
 import time
 import uuid
 import zipfile
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import Timeout
 from numpy.typing import NDArray
 from platformdirs import user_cache_dir
 
@@ -30,14 +30,18 @@ from ucbench.errors import ContractError, StoreError
 from ucbench.store.files import (
     atomic_write_bytes,
     atomic_write_text,
+    draft_name,
     locked,
     read_json,
+    remove,
     replacing,
     reporting,
+    sweep_drafts,
     sync,
     sync_folder,
 )
 from ucbench.store.keys import canonical
+from ucbench.store.locks import lock_at
 
 __all__ = ["Checkpoint", "Store", "StoredObject", "atomic_write_bytes", "atomic_write_text"]
 
@@ -78,12 +82,16 @@ class Store:
     """Objects in one folder; several processes may use it at the same time.
 
     Args:
-        root: the folder, created when first written to. Default: the environment variable ``UCBENCH_HOME``, else the
-            platform's cache folder for ucbench.
+        root: the folder, created when first written to. Default: the environment variable ``UCBENCH_HOME``, in which
+            ``~`` is the home folder, else the platform's cache folder for ucbench.
+        waiting: entered while another process makes an object that this one needs.
     """
 
-    def __init__(self, root: Path | None = None) -> None:
-        self.root = root or Path(os.environ.get("UCBENCH_HOME") or user_cache_dir("ucbench"))
+    def __init__(
+        self, root: Path | None = None, waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
+        self.root = root or Path(os.environ.get("UCBENCH_HOME") or user_cache_dir("ucbench")).expanduser()
+        self._waiting = waiting
 
     def get(self, kind: str, key: str, *, touch: bool = True) -> StoredObject | None:
         """Open an object after comparing every file with its hash; ``touch`` updates its time of last use.
@@ -108,6 +116,10 @@ class Store:
                     os.utime(path)
             return stored
 
+    def contains(self, kind: str, key: str) -> bool:
+        """Whether there is such an object, which may be damaged."""
+        return self._path(kind, key).exists()
+
     def put(self, kind: str, key: str, arrays: Arrays, meta: Mapping[str, Any]) -> StoredObject:
         """Store an object and remove its checkpoint; an object that already exists is returned instead.
 
@@ -118,15 +130,13 @@ class Store:
         """
         _check_arrays(arrays)
         content = {"schema": SCHEMA, "kind": kind, "key": key, "meta": json.loads(canonical(meta))}
-        path, draft = self._path(kind, key), self.root / "tmp" / uuid.uuid4().hex
+        path = self._path(kind, key)
         with reporting(path):
             if self.get(kind, key) is None:
-                try:
+                with self._draft() as draft:
                     _write_object(draft, content, arrays)
                     path.parent.mkdir(parents=True, exist_ok=True)
                     _rename_unless_taken(draft, path)
-                finally:
-                    shutil.rmtree(draft, ignore_errors=True)
             self._checkpoint_path(kind, key).unlink(missing_ok=True)
         stored = self.get(kind, key)
         if stored is None:
@@ -147,7 +157,7 @@ class Store:
         stored = self.get(kind, key)
         if stored is not None:
             return stored, False
-        with locked(self.lock_path(kind, key)):
+        with self._locked(kind, key):
             stored = self.get(kind, key)
             if stored is not None:
                 return stored, False
@@ -160,12 +170,9 @@ class Store:
         Raises:
             StoreError: if the store cannot be written.
         """
-        path, trash = self._path(kind, key), self.root / "tmp" / uuid.uuid4().hex
-        with reporting(path):
-            trash.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(FileNotFoundError):  # One rename: no process sees half an object.
-                path.rename(trash)
-            shutil.rmtree(trash, ignore_errors=True)
+        path = self._path(kind, key)
+        with reporting(path), self._draft() as trash, suppress(FileNotFoundError):
+            path.rename(trash)  # One rename: no process sees half an object.
 
     def checkpoint(self, kind: str, key: str, every: float = CHECKPOINT_EVERY) -> Checkpoint:
         """The checkpoint of an unfinished object, written at most every ``every`` seconds; :meth:`put` removes it."""
@@ -180,6 +187,39 @@ class Store:
     def lock_path(self, kind: str, key: str) -> Path:
         """The file that is locked while a process makes this object."""
         return self.root / "locks" / f"{kind}-{key}.lock"
+
+    @contextmanager
+    def _locked(self, kind: str, key: str) -> Iterator[None]:
+        path = self.lock_path(kind, key)
+        with reporting(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = lock_at(path)
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                with self._waiting():
+                    lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def _draft(self) -> Iterator[Path]:
+        """A new path below ``tmp/``, where nothing stays after the block."""
+        folder = self.root / "tmp"
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = folder / draft_name("object")
+        with locked(folder):
+            try:
+                yield draft
+            finally:
+                remove(draft)
+
+    def sweep_drafts(self) -> None:
+        """Remove what writers that were killed left unfinished; checkpoints stay."""
+        for name in ("tmp", "checkpoints"):
+            sweep_drafts(self.root / name)
 
     def _set_aside(self, kind: str, key: str, path: Path, damage: Exception) -> None:
         target = self.root / "quarantine" / f"{kind}-{key}-{uuid.uuid4().hex[:8]}"

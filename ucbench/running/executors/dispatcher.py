@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from time import monotonic
 
-from ucbench.errors import UsageError
+from ucbench.errors import StoreError, UsageError
 from ucbench.numerics import versions
 from ucbench.results.records import Record
 from ucbench.running.compute import failed
@@ -83,7 +83,7 @@ class Dispatcher:
         session: its store holds the releases.
         on_done: called once with each task and its record.
         workers: of one class, not started yet; at most one per task is used.
-        limit: seconds a job may take; None for no limit.
+        limit: seconds a job may take, without those in which it waits for another process; None for no limit.
         waiting: message if no worker is ready after half a minute.
     """
 
@@ -109,6 +109,7 @@ class Dispatcher:
 
         Raises:
             UsageError: if no worker can be started.
+            StoreError: if the store of a worker fails.
         """
         self._advance = self._session.progress.bar("cells", self._count)
         self._notice_at = monotonic() + _PATIENCE
@@ -129,7 +130,7 @@ class Dispatcher:
                 if job.kind == "cell":
                     self._session.progress.say(f"[{self._done + 1}/{self._count}] {title(job.task.cell)}")
                 self._attempts[job.id] += 1
-                worker.since = monotonic()
+                worker.since = (monotonic(), worker.waited())
                 worker.give(job, self._attempts[job.id])
 
     def _listen(self) -> None:
@@ -137,7 +138,7 @@ class Dispatcher:
         for worker in list(self._workers):
             if worker in reporting:
                 self._hear(worker)
-            elif worker.job and self._limit is not None and monotonic() - worker.since > self._limit:
+            elif worker.job and self._limit is not None and _worked(worker) > self._limit:
                 self._give_up(worker.job, "TimeLimit", f"Stopped after {self._limit:g} seconds, the limit.")
                 self._replace(worker)
         if monotonic() > self._notice_at:
@@ -153,6 +154,8 @@ class Dispatcher:
             return
         if job is None:
             self._on_ready(worker, outcome)
+        elif isinstance(outcome, tuple) and outcome[0] == StoreError.__name__:
+            raise StoreError(outcome[1])
         elif isinstance(outcome, tuple):
             self._give_up(job, *outcome)
         elif job.kind == "cell":
@@ -214,3 +217,9 @@ class Dispatcher:
         if record["status"] != "ok":
             self._session.progress.say(f"failed: {title(task.cell)}: {record['error']['type']}")
         self._on_done(task, record)
+
+
+def _worked(worker: Worker) -> float:
+    """Seconds that its job has taken, without those in which it waited for another process."""
+    started, waited = worker.since
+    return monotonic() - started - (worker.waited() - waited)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
+import os
 import signal
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import BaseContext
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field
@@ -21,6 +25,10 @@ from ucbench.running.tasks import Task
 if TYPE_CHECKING:
     from ucbench.running.executors.serial import OnDone
     from ucbench.session import Session
+
+
+#: Of Linux: the signal that a process gets when its parent dies.
+_PR_SET_PDEATHSIG = 1
 
 
 class ProcessParams(Params):
@@ -62,6 +70,27 @@ class Processes:
         return [replace(numerics, device=devices[i % len(devices)]) for i in range(count)]
 
 
+class WaitClock:
+    """Counts the seconds that a process waits, where its driver can read them: in shared memory."""
+
+    def __init__(self, context: BaseContext) -> None:
+        self._values: Any = context.RawArray("d", 2)  # seconds of earlier waits, and when this one began, or 0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Count the time in the block."""
+        self._values[1] = monotonic()  # one clock for all processes of a machine
+        try:
+            yield
+        finally:
+            began, self._values[1] = self._values[1], 0.0
+            self._values[0] += monotonic() - began
+
+    def seconds(self) -> float:
+        earlier, began = self._values
+        return float(earlier + (monotonic() - began if began else 0.0))
+
+
 class ProcessWorker(Worker):
     """A process at the other end of a pipe."""
 
@@ -71,7 +100,8 @@ class ProcessWorker(Worker):
     def launch(self) -> None:
         spawn = multiprocessing.get_context("spawn")  # a fork would share the driver's threads and accelerator
         self._connection, other = spawn.Pipe()
-        process = spawn.Process(target=_serve, args=(other, self._home, self._numerics), daemon=True)
+        self._clock = WaitClock(spawn)
+        process = spawn.Process(target=_serve, args=(other, self._home, self._numerics, self._clock), daemon=True)
         process.start()
         self._process = process
         other.close()
@@ -95,6 +125,9 @@ class ProcessWorker(Worker):
         self._process.join()
         self._connection.close()
 
+    def waited(self) -> float:
+        return self._clock.seconds()
+
     @classmethod
     def wait(cls, workers: Sequence[Self], seconds: float) -> Collection[Self]:
         ends: dict[Any, Self] = {}
@@ -111,10 +144,20 @@ def _cause(code: int | None) -> str:
     return f"exit code {code}"
 
 
-def _serve(connection: Connection, home: Path, numerics: Numerics) -> None:
+def _end_with_driver() -> None:
+    """On Linux, have this process killed when its driver dies, even if a job is in the middle of its work."""
+    with suppress(OSError, AttributeError):  # another system, or another C library
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    driver = multiprocessing.parent_process()
+    if driver is None or os.getppid() != driver.pid:  # it died before
+        os._exit(1)
+
+
+def _serve(connection: Connection, home: Path, numerics: Numerics, clock: WaitClock) -> None:
     """The main function of a worker process: receive requests, send replies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver handles Ctrl-C and stops its workers
-    runner = JobRunner(home, numerics)
+    _end_with_driver()
+    runner = JobRunner(home, numerics, clock.running)
     with suppress(EOFError, OSError):  # the driver is gone
         connection.send(runner.ready())
         while True:

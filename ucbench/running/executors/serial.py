@@ -22,7 +22,8 @@ class Executor(Protocol):
         """Compute every task and call ``on_done`` once for each, in this process.
 
         A task that fails, for whatever reason, gets a record of status ``failed``; the others go on. An interruption
-        passes through and leaves no incomplete files.
+        passes through and leaves no incomplete files. So does a failure of the store, which every other task would
+        meet too.
         """
 
 

@@ -7,7 +7,8 @@ import os
 import pickle
 import platform
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -73,13 +74,13 @@ class Worker(ABC):
     Attributes:
         job: its current job; None while it is starting or idle.
         awaited: id and attempt of its next reply; None while it is idle.
-        since: when it got its job, in seconds of the dispatcher's clock.
+        since: when it got its job, in seconds of the dispatcher's clock, and what :meth:`waited` was then.
         failed_starts: how many times in a row it died before it was ready.
     """
 
     job: Job | None = None
     awaited: tuple[str, int] | None = None
-    since = math.inf
+    since = (math.inf, 0.0)
     failed_starts = 0
 
     @abstractmethod
@@ -101,6 +102,13 @@ class Worker(ABC):
     @abstractmethod
     def stop(self) -> None:
         """Kill the process, if it still runs."""
+
+    def waited(self) -> float:
+        """Seconds since its start for which its process waited while another one made what a job needs.
+
+        They do not count towards the limit. 0 for transports that do not measure it.
+        """
+        return 0.0
 
     @classmethod
     @abstractmethod
@@ -137,14 +145,17 @@ class JobRunner:
     Args:
         home: folder of the store, on this machine.
         numerics: of the run, with the device of this process.
+        waiting: entered while another process makes what a job needs.
     """
 
-    def __init__(self, home: Path | str, numerics: Numerics) -> None:
+    def __init__(
+        self, home: Path | str, numerics: Numerics, waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
         from ucbench.progress import Silent
         from ucbench.session import Session
         from ucbench.store.store import Store
 
-        self._session = Session(Store(Path(home)), numerics, Silent())
+        self._session = Session(Store(Path(home), waiting), numerics, Silent())
         self._process = os.getpid()
 
     def ready(self) -> Reply:
@@ -154,10 +165,10 @@ class JobRunner:
         return Reply(*READY, versions())
 
     def run(self, request: Request) -> Reply:
-        """Do a job. An exception other than an interruption becomes the outcome."""
+        """Do a job. Every exception becomes the outcome: the driver interrupts a worker by ending its process."""
         try:
             outcome = self._do(pickle.loads(request.job))
-        except Exception as error:
+        except BaseException as error:
             outcome = type_and_text(error)
         if os.getpid() != self._process:
             os._exit(1)  # a component forked and let the fork return: only the worker itself may reply
@@ -173,4 +184,7 @@ class JobRunner:
                 f"The cell has another key in a worker on {platform.node()} than where the run was started: data,"
                 " plugins or versions differ. Install the same everywhere, and do not change data during a run.",
             )
-        return craft(job.task, self._session) if job.kind == "craft" else compute(job.task, self._session)
+        if job.kind == "cell":
+            return compute(job.task, self._session)
+        craft(job.task, self._session)
+        return None

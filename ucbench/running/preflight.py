@@ -1,0 +1,128 @@
+"""What would make a run fail for reasons other than its cells, found before anything is read or trained."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ucbench.errors import StoreError, UsageError
+from ucbench.numerics import Numerics
+from ucbench.running.tasks import Task
+from ucbench.session import Session
+from ucbench.store.files import existing_part, scratch, sync
+from ucbench.store.locks import locks_work
+
+_log = logging.getLogger("ucbench")
+#: Bytes of one value of a release.
+_VALUE = 2
+
+
+def preflight(session: Session, out: Path | None, *, device: bool = True) -> None:
+    """Check device and folders; log warnings about the store.
+
+    Args:
+        device: whether this process or its children compute.
+
+    Raises:
+        UsageError: if the device does not exist.
+        StoreError: if store or result folder cannot be written.
+    """
+    if device and (problem := device_problem(session.numerics)):
+        raise UsageError(problem)
+    if problem := store_problem(session.store.root):
+        raise StoreError(problem)
+    if out is not None and (problem := folder_problem(out, out / "records", out / "sheets")):
+        raise StoreError(f"Results cannot be written to {out}: {problem}. Name another folder with --out.")
+    for warning in store_warnings(session.store.root):
+        _log.warning(warning)
+
+
+def device_problem(numerics: Numerics) -> str:
+    """Why this machine cannot compute on the device, as a sentence; empty if it can."""
+    if numerics.device == "cpu":
+        return ""  # known without the seconds that importing torch takes
+    import torch
+
+    try:
+        device = torch.device(numerics.device)
+    except RuntimeError:
+        return f"Unknown device {numerics.device!r}. Use auto, cpu, cuda, cuda:N or mps."
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if not count:
+            return f"torch {torch.__version__} finds no NVIDIA GPU here. Use --device cpu, or auto."
+        if (device.index or 0) >= count:
+            return f"There is no GPU {numerics.device}: this machine has cuda:0 to cuda:{count - 1}."
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        return f"torch {torch.__version__} finds no Metal GPU here. Use --device cpu, or auto."
+    return ""
+
+
+def store_problem(root: Path) -> str:
+    """Why the store cannot be written, as a sentence; empty if it can."""
+    parts = (root / name for name in ("objects", "tmp", "locks", "checkpoints"))
+    problem = folder_problem(root, *parts)
+    return problem and f"The store {root} cannot be written: {problem}. Set UCBENCH_HOME to a folder of yours."
+
+
+def folder_problem(folder: Path, *parts: Path) -> str:
+    """Why a file cannot be made in the folder, which need not exist yet, or in one of its parts; empty if it can."""
+    for path in (folder, *(part for part in parts if part.exists())):
+        try:
+            with scratch(path) as inside:
+                with (inside / "draft").open("wb") as file:
+                    file.write(b"0")
+                    sync(file)
+                (inside / "draft").replace(inside / "file")
+        except OSError as error:
+            return error.strerror or str(error)
+    return ""
+
+
+def store_warnings(root: Path) -> Iterator[str]:
+    """What a user should know about a store that can be written, as sentences."""
+    folder = root / "locks" if (root / "locks").exists() else root
+    if not locks_work(folder):
+        yield (
+            f"File locks do not work in {root}. Files stand for them, which a killed process leaves behind: if runs"
+            f" wait for nothing, end them and remove {root / 'locks'}."
+        )
+    if root.exists() and _is_writable_by_others(root):
+        yield (
+            f"Other users can write to the store {root}, and its hashes do not show who made an object. Remove their"
+            " permission, or set UCBENCH_HOME to a folder of yours."
+        )
+
+
+def _is_writable_by_others(folder: Path) -> bool:
+    status = folder.stat()
+    # A group with the number of its user is that user's own.
+    shared = stat.S_IWOTH | (stat.S_IWGRP if status.st_gid != status.st_uid else 0)
+    return bool(status.st_mode & shared) or status.st_uid not in (os.getuid(), 0)
+
+
+def check_space(tasks: Iterable[Task], session: Session) -> None:
+    """Check that the releases that are missing fit on the store's disk.
+
+    Raises:
+        StoreError: if not.
+    """
+    missing = {
+        task.release_key: task.cell
+        for task in tasks
+        if task.release_key is not None and not session.store.contains("release", task.release_key)
+    }
+    needed = 0
+    for cell in missing.values():
+        if cell.craft.made_by.granularity == "sample":  # other releases are small
+            needed += session.protected(cell).images.images.size * _VALUE
+    free = shutil.disk_usage(existing_part(session.store.root)).free
+    if needed > free:
+        raise StoreError(
+            f"The {len(missing)} releases to craft need {needed / 2**30:.1f} GiB, but {session.store.root} has"
+            f" only {free / 2**30:.1f} GiB left. `ucbench cache gc` removes what is not needed; UCBENCH_HOME moves it."
+        )
