@@ -6,13 +6,16 @@ import importlib.metadata
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
 
 from ucbench.cli.completion import prepare
 from ucbench.cli.lazy import GENERAL, LazyGroup, lazy, tidy
+from ucbench.cli.streams import standard_streams, with_home
 from ucbench.errors import UcbenchError, visible_lines
+from ucbench.running.interruption import interruptible
 
 #: The module of each command, in the order of ``ucbench --help``.
 COMMANDS = {
@@ -30,6 +33,8 @@ COMMANDS = {
 }
 
 INTERRUPTED = 130
+#: What shells add to the number of a signal.
+SIGNALLED = 128
 #: What shells report for a tool that SIGPIPE ended.
 CLOSED_PIPE = 141
 
@@ -92,14 +97,26 @@ class _Visible(logging.Formatter):
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command line (``sys.argv`` by default) and return its exit code.
 
-    0: done; 1: failed; 2: wrong request; 130: interrupted; 141: the reader of its output ended.
+    0: done; 1: failed; 2: wrong request; 130: interrupted (129 by SIGHUP, 143 by SIGTERM); 141: the reader of its
+    output ended.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(_Visible("%(levelname)s: %(message)s"))
     logging.basicConfig(handlers=[handler])
-    prepare()
+    with interruptible() as received:
+        result = _run([with_home(argument) for argument in (sys.argv[1:] if args is None else args)])
+    if result == INTERRUPTED:
+        with suppress(OSError):  # the terminal may be closed
+            typer.echo("Interrupted. Finished work is kept; the same command continues.", err=True)
+        return SIGNALLED + received[0] if received else INTERRUPTED
+    return result
+
+
+def _run(args: Sequence[str]) -> int:
     try:
-        result = cli.main(args, prog_name="ucbench", standalone_mode=False)
+        with standard_streams():
+            prepare()
+            result = cli.main(args, prog_name="ucbench", standalone_mode=False)
     except typer.TyperException as error:
         _print(error)
         return error.exit_code
@@ -113,9 +130,7 @@ def main(args: Sequence[str] | None = None) -> int:
             raise
         return CLOSED_PIPE
     except (typer.Abort, KeyboardInterrupt):
-        result = INTERRUPTED
-    if result == INTERRUPTED:
-        typer.echo("Interrupted. Finished work is kept; the same command continues.", err=True)
+        return INTERRUPTED
     return result if isinstance(result, int) else 0
 
 
