@@ -73,6 +73,23 @@ def test_worst_case_is_stated_with_its_selection_bias():
     assert f"up to {expected:.1f} points (bias)" in files(found, ("none", "jpeg"), TITLE)["README.md"]
 
 
+def test_victim_that_trains_itself_is_ranked_over_the_defenses_it_can_use_and_says_so():
+    of = {"victim": "simclr", "trusted": 200}
+    ranked = ("none", "jpeg", "cutmix")
+    found = [
+        *boards.rows_of({"clean": [90, 91, 92, 93], "uc": [40, 41, 42, 43]}, **of),
+        *boards.rows_of({"clean": [80, 81, 82, 83], "uc": [60, 61, 62, 63]}, "jpeg", **of),
+    ]
+    (uc,) = table(found, ranked)
+    assert (uc["worst"], uc["missing"]) == ("61.50", "")
+    readme = files(found, ranked, TITLE)["README.md"]
+    assert "cannot use cutmix: ranked over the others." in readme
+    (uc,) = table([one for one in found if one["request"]["defense"] == "none"], ranked)
+    assert (uc["worst"], uc["missing"]) == ("", "jpeg")
+    (uc,) = table(boards.rows_of({"clean": [90], "uc": [40]}), ranked)
+    assert uc["missing"] == "jpeg+cutmix"
+
+
 def test_block_without_passed_gate_has_no_rank_and_no_effect_and_says_why():
     weak = [one for one in records() if not one["request"]["poisoner"].startswith("rand-class")]
     lines = table(weak)

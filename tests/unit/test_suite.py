@@ -103,6 +103,27 @@ def test_suite_exclusion_removes_references_too(tmp_path):
     assert {defense for _, _, defense, _ in words(cells(written(tmp_path, everything)))} == {"none"}
 
 
+@pytest.mark.parametrize(
+    ("table", "exclusion", "problem"),
+    [
+        (
+            'victim = ["tiny", "wild"]\ndefense = ["none", "dim"]',
+            'victim = "wild"\ndefense = "dim"',
+            "cannot use defense",
+        ),
+        ('surrogate = ["eyes", "bare"]', 'surrogate = "bare"', "needs a surrogate with weights"),
+        ('labeling = ["original", "seen:model=bare"]', 'labeling = "seen*"', "needs a model with weights"),
+    ],
+)
+def test_suite_exclusion_may_leave_out_what_does_not_fit_together(tmp_path, table, exclusion, problem):
+    common = 'name = "small"\nversion = 1\n[common]\ndataset = "spots"\nvictim = "tiny"\nlabeling = "original"\n'
+    text = f'{common}[[table]]\npoisoner = "leaner"\n{table}\n'
+    with pytest.raises(UsageError, match=problem):
+        cells(written(tmp_path, text))
+    kept = cells(written(tmp_path, f"{text}[[exclude]]\n{exclusion}\n"))
+    assert len(kept) == (9 if "wild" in table else 3)
+
+
 def test_suite_axes_are_replaced_by_given_ones(tmp_path):
     path = written(tmp_path, GOOD)
     assert {seed for *_, seed in words(cells(path, seed="7"))} == {7}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -20,7 +20,9 @@ from ucbench.leaderboard.ranking import (
     worst_case,
 )
 from ucbench.leaderboard.separation import places, separated
+from ucbench.matrix.compatibility import applies
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
+from ucbench.plugins.registry import installed
 from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING
 from ucbench.results.gate import Gate, Judgement, judgement_of
 from ucbench.results.statistics import Interval, Nested, nested
@@ -46,6 +48,8 @@ class Entry:
         clean: the highest accuracy an exploiter reaches on clean images.
         missing: ranked defenses without complete rows.
         gate: the judgement of the block's regime.
+        inapplicable: ranked defenses that the block's victim, which trains itself, cannot use; all else is over the
+            others.
     """
 
     block: tuple[Any, ...]
@@ -61,6 +65,7 @@ class Entry:
     clean: float | None
     missing: tuple[str, ...]
     gate: Judgement
+    inapplicable: tuple[str, ...] = ()
 
     @property
     def named(self) -> dict[str, Any]:
@@ -80,15 +85,22 @@ def entries(table: pd.DataFrame, defenses: Sequence[str], gates: Sequence[Gate])
     done = measured(table)
     defenses = with_none(defenses, done["defense"])
     is_clean = done["poisoner"] == CLEAN
-    clean = {key: worst_case(accuracies_of(cells), defenses) for key, cells in grouped(done[is_clean], EXPLOITER)}
+    by_victim = {
+        victim: tuple(defense for defense in defenses if applies(defense, str(victim), installed()))
+        for victim in done["victim"].unique()
+    }
+    clean = {
+        key: worst_case(accuracies_of(cells), by_victim[cells["victim"].iloc[0]])
+        for key, cells in grouped(done[is_clean], EXPLOITER)
+    }
     result = []
     for block, members in grouped(done[~is_clean], BLOCK):
         shared = dict(zip(BLOCK, block, strict=True))
         reference = clean.get(tuple(shared[name] for name in EXPLOITER))
         gate = judgement_of(gates, tuple(shared[name] for name in SETTING))
-        poisoners = {
-            name: (cells, worst_case(accuracies_of(cells), defenses)) for name, cells in grouped(members, ENTRY)
-        }
+        usable = by_victim[shared["victim"]]
+        inapplicable = tuple(defense for defense in defenses if defense not in usable)
+        poisoners = {name: (cells, worst_case(accuracies_of(cells), usable)) for name, cells in grouped(members, ENTRY)}
         competing = {
             str(name): case.by_seed
             for name, (cells, case) in poisoners.items()
@@ -96,7 +108,10 @@ def entries(table: pd.DataFrame, defenses: Sequence[str], gates: Sequence[Gate])
         }
         ranks = places(competing, separated(competing)) if gate.state == "passed" else {}
         block_entries = [
-            _entry(block, name, ranks.get(str(name), ""), cells, case, reference, defenses, gate)
+            replace(
+                _entry(block, name, ranks.get(str(name), ""), cells, case, reference, usable, gate),
+                inapplicable=inapplicable,
+            )
             for name, (cells, case) in poisoners.items()
         ]
         result += sorted(block_entries, key=lambda entry: _order(entry, str(entry.name) in competing))

@@ -92,7 +92,13 @@ def _note(entries: Sequence[Entry]) -> str:
     without = "" if gate.state == "passed" else "No ranks and no effects. "
     bias = max((entry.bias for entry in entries if entry.bias > 0), default=0.0)
     biased = f" Worst cases are too high by selection, by up to {bias:.1f} points (bias)." if bias else ""
-    return f"{without}{gate.text}{biased}"
+    return f"{without}{gate.text}{biased}{inapplicable_text(entries)}"
+
+
+def inapplicable_text(entries: Sequence[Entry]) -> str:
+    """The sentence on ranked defenses that the block's victim cannot use, after a space; empty without any."""
+    names = entries[0].inapplicable if entries else ()
+    return f" The victim trains by itself and cannot use {', '.join(names)}: ranked over the others." if names else ""
 
 
 def block_heading(values: Mapping[str, Any]) -> str:

@@ -24,6 +24,7 @@ from ucbench.plugins.specs import (
     SurrogateSpec,
     VictimSpec,
 )
+from ucbench.store.files import only_text
 from ucbench.store.keys import KeyText, key
 
 #: Raised when training, evaluation or projection of the core change a number.
@@ -207,7 +208,7 @@ class Cell:
     def describe(self) -> dict[str, Any]:
         """The cell as the columns of tables."""
         craft = self.craft
-        return {
+        values = {
             "dataset": str(self.dataset),
             "poisoner": poisoner_text(craft.poisoner),
             "preset": craft.poisoner.preset,
@@ -223,6 +224,7 @@ class Cell:
             "craft_seed": craft.seed,
             "train_seed": self.train_seed,
         }
+        return {name: only_text(value) for name, value in values.items()}
 
 
 def poisoner_text(poisoner: Component[PoisonerSpec]) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ucbench.errors import UsageError
+from ucbench.errors import UcbenchError, UsageError
 from ucbench.plugins.builtin import NO_DEFENSE
-from ucbench.plugins.grammar import parse_chain
+from ucbench.plugins.grammar import parse, parse_chain
 from ucbench.plugins.registry import Component, Registry
 from ucbench.plugins.specs import DefenseSpec, LabelingSpec, PoisonerSpec, SurrogateSpec, VictimSpec
 
@@ -31,6 +31,18 @@ def check_exploiter(defense: Sequence[Component[DefenseSpec]], victim: Component
 def is_static(defense: Component[DefenseSpec]) -> bool:
     """Whether the defense only prepares: the parameters' ``static``, else the spec's."""
     return bool(getattr(defense.params, "static", defense.spec.static))
+
+
+def applies(defense: str, victim: str, registry: Registry) -> bool:
+    """Whether the victim can use this chain; also True where a component is not installed here."""
+    if defense == NO_DEFENSE:
+        return True
+    try:
+        if not registry.find(VictimSpec, parse(victim).name).opaque:
+            return True
+        return all(is_static(registry.resolve(DefenseSpec, part)) for part in parse_chain(defense))
+    except UcbenchError:
+        return True
 
 
 def check_labeler(labeling: Component[LabelingSpec]) -> None:

@@ -77,7 +77,7 @@ def expand(axes: Axes, registry: Registry, keep: Callable[[Cell], bool] | None =
     """All cells of the request without duplicates, each after its references.
 
     Args:
-        keep: selects cells; their references are always included.
+        keep: selects cells; their references are always included. Cells that are left out need not be valid.
 
     Raises:
         UsageError: for unknown names, parameters or values, and for those that do not fit together.
@@ -90,8 +90,6 @@ def expand(axes: Axes, registry: Registry, keep: Callable[[Cell], bool] | None =
     defenses = [_chain(text, registry) for text in axes.defenses]
     victims = [_at_schedule(registry.resolve(VictimSpec, text), axes.schedule) for text in axes.victims]
     metrics = tuple(registry.resolve(MetricSpec, text) for text in axes.metrics)
-    for labeling in labelings:
-        check_labeler(labeling)
     clean, sham = registry.resolve(PoisonerSpec, CLEAN), registry.resolve(PoisonerSpec, SHAM)
     cells: dict[str, Cell] = {}
     # All exploiters share the crafts of a data set and seed.
@@ -101,8 +99,9 @@ def expand(axes: Axes, registry: Registry, keep: Callable[[Cell], bool] | None =
         for seed, _ in axes.seeds
     }
     exploiters = itertools.product(enumerate(datasets), axes.trusted, labelings, defenses, victims)
+    checked: set[int] = set()
     for (index, dataset), trusted, labeling, defense, victim in exploiters:
-        check_exploiter(defense, victim, trusted)
+        is_kept = False
         # With the exploiter fixed, references depend on these; each combination is added once.
         referenced: set[tuple[Budget, float, int, int]] = set()
         for craft_seed, train_seed in axes.seeds:
@@ -112,6 +111,14 @@ def expand(axes: Axes, registry: Registry, keep: Callable[[Cell], bool] | None =
                     cell = Cell(dataset, craft, labeling, defense, victim, mixture, train_seed, trusted, metrics)
                     if keep is not None and not keep(cell):
                         continue
+                    # Not before: what a suite leaves out need not fit together.
+                    if not is_kept:
+                        check_labeler(labeling)
+                        check_exploiter(defense, victim, trusted)
+                        is_kept = True
+                    if id(craft) not in checked:
+                        check_surrogate(craft.made_by, craft.surrogate)
+                        checked.add(id(craft))
                     shared = (craft.budget, mixture, craft_seed, train_seed)
                     if shared not in referenced:
                         referenced.add(shared)
@@ -170,8 +177,6 @@ def _crafts(
         uses_surrogate = bool(spec.surrogate) or (labels.source == "clusters" and labels.model is None)
         names = (axes.surrogates or [spec.surrogate]) if uses_surrogate else [""]
         surrogates = [registry.resolve(SurrogateSpec, name) if name else None for name in names]
-        for surrogate in surrogates:
-            check_surrogate(spec, surrogate)
         for surrogate, budget in itertools.product(surrogates, _budgets(poisoner, dataset, axes)):
             yield Craft(poisoner, surrogate, labels, budget, craft_seed)
 

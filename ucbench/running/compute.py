@@ -12,6 +12,7 @@ from ucbench.results.records import SCHEMA, Record
 from ucbench.running.evaluate import evaluate, measure, release_of
 from ucbench.running.tasks import Task, facts, metric_key, title, with_metrics, with_values
 from ucbench.session import Session
+from ucbench.store.files import only_text
 
 #: Key of a record that could not be stored; its value says why. It is in no file.
 UNSTORED = "unstored"
@@ -40,14 +41,14 @@ def compute(task: Task, session: Session) -> Record:
         nonlocal made
         result = evaluate(cell, session, cell.metrics)
         head = {**_head(task, session), "status": "ok"}
-        made = {**head, **result.body}
+        made = {**head, **only_text(result.body)}
         for metric in cell.metrics:
             made = with_values(made, key, metric, result.metric_values[str(metric)])
         if task.force:  # not before the evaluation, which may fail: old values then stay
             for metric in cell.metrics:
                 session.store.discard("metric", metric_key(key, metric))
         _store(result.metric_values, cell, key, session)
-        return {}, {**head, **result.body}
+        return {}, {**head, **only_text(result.body)}
 
     try:
         if task.force:
@@ -76,7 +77,7 @@ def compute(task: Task, session: Session) -> Record:
 
 def failed(task: Task, session: Session, kind: str, text: str) -> Record:
     """The record of a cell that could not be computed, with type and text of the error."""
-    return {**_head(task, session), "status": "failed", "error": {"type": kind, "text": text}}
+    return {**_head(task, session), "status": "failed", "error": {"type": kind, "text": only_text(text)}}
 
 
 def _store(values: Mapping[str, Mapping[str, float | None]], cell: Cell, key: str, session: Session) -> None:
@@ -87,4 +88,4 @@ def _store(values: Mapping[str, Mapping[str, float | None]], cell: Cell, key: st
 
 def _head(task: Task, session: Session) -> Record:
     """The part of a record that does not depend on success."""
-    return {"schema": SCHEMA, **facts(task, session), "environment": environment(session.numerics)}
+    return {"schema": SCHEMA, **facts(task, session), "environment": only_text(environment(session.numerics))}

@@ -13,6 +13,7 @@ from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import MetricSpec
 from ucbench.results.records import Record, read_record, record_path
 from ucbench.session import Session
+from ucbench.store.files import only_text
 from ucbench.store.keys import key as key_of
 
 _log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ def task_of(cell: Cell, session: Session) -> Task:
 def facts(task: Task, session: Session) -> Record:
     """What a record states whatever was measured: cell, release, request, components, data and numerics."""
     data = session.data(task.cell)
-    return {
+    stated = {
         "cell": task.key,
         "release": task.release_key,
         "request": task.cell.describe(),
@@ -69,6 +70,7 @@ def facts(task: Task, session: Session) -> Record:
         },
         "numerics": session.numerics.identity(),
     }
+    return dict(only_text(stated))
 
 
 def with_crafting(tasks: Iterable[Task], session: Session) -> Iterator[tuple[Task, bool]]:
@@ -189,7 +191,7 @@ def metric_key(cell_key: str, metric: Component[MetricSpec]) -> str:
 
 def _as_requested(record: Record, cell: Cell) -> Record:
     """The record with the request and the data set of ``cell``."""
-    dataset = {**record["components"]["dataset"], **cell.dataset.identity()}
+    dataset = {**record["components"]["dataset"], **only_text(cell.dataset.identity())}
     return {**record, "request": cell.describe(), "components": {**record["components"], "dataset": dataset}}
 
 

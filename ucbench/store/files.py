@@ -13,7 +13,7 @@ import stat
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -35,8 +35,17 @@ def atomic_write_text(path: Path, text: str) -> None:
 
 
 def as_utf8(text: str) -> bytes:
-    """The text as UTF-8; parts of file names that are not text are written as escapes, such as ``\\udcff``."""
+    """The text as UTF-8; bytes of file names that are not text become escapes, such as ``\\udcff``."""
     return text.encode(errors="backslashreplace")
+
+
+def only_text(value: Any) -> Any:
+    """A JSON value whose texts have the escapes of :func:`as_utf8`."""
+    if isinstance(value, str):
+        return as_utf8(value).decode()
+    if isinstance(value, Mapping):
+        return {only_text(name): only_text(entry) for name, entry in value.items()}
+    return [only_text(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
 def atomic_write_bytes(path: Path, data: bytes) -> None:

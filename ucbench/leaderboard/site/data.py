@@ -16,7 +16,7 @@ from ucbench.data.budget import Budget
 from ucbench.errors import DataError
 from ucbench.leaderboard.entries import Entry, entries
 from ucbench.leaderboard.gates import RULES, gates_of
-from ucbench.leaderboard.layout import poisoner_text
+from ucbench.leaderboard.layout import inapplicable_text, poisoner_text
 from ucbench.leaderboard.ranking import with_none
 from ucbench.leaderboard.site.table import AXES
 from ucbench.matrix.suite import GateRules
@@ -94,6 +94,11 @@ class Setting:
     @property
     def title(self) -> str:
         return ", ".join(self.axes[name] for name in ("dataset", "budget", "victim"))
+
+    @property
+    def inapplicable(self) -> str:
+        """The sentence on ranked defenses that its victim cannot use; empty without any."""
+        return inapplicable_text(self.boards[0].entries).strip() if self.boards else ""
 
 
 @dataclass(frozen=True)
