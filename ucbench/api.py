@@ -21,7 +21,7 @@ from ucbench.progress import Progress
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from ucbench.matrix.suite import Suite
     from ucbench.results.frame import Results
@@ -127,8 +127,8 @@ def _folder(path: str | Path | None) -> Path | None:
 
 
 def craft(
-    images: NDArray[np.uint8],
-    labels: NDArray[np.int64] | None,
+    images: ArrayLike,
+    labels: ArrayLike | None,
     poisoner: str,
     *,
     surrogate: str | None = None,
@@ -144,18 +144,28 @@ def craft(
     >>> release = ucbench.craft(images, None, "uc", epsilon=16)  # doctest: +SKIP
 
     Args:
-        labels: int64 ``[N]``, or None for poisoners that read none.
+        images: an array or a tensor in main memory.
+        labels: whole numbers from 0, ``[N]``, as an array, tensor or list; or None for poisoners that read none.
         epsilon: linf radius in 8-bit units; by default the poisoner's native one.
 
     Raises:
-        UsageError: for unknown names, a surrogate that does not fit, or a label-based poisoner without labels.
+        UsageError: for unknown names, images, labels or a seed of another form, a surrogate that does not fit, or a
+            label-based poisoner without labels.
         ContractError: if the poisoner returned what its contract forbids.
     """
     from ucbench.crafting.craft import craft_labels, craft_release
     from ucbench.crafting.release import materialise
     from ucbench.data.imageset import ImageSet
+    from ucbench.running.preflight import device_problem
 
+    pixels = _pixels(images)
+    classes_of = None if labels is None else _classes(labels, len(pixels))
+    seeds = AXIS["seed"].read(seed)
+    if len(seeds) != 1:
+        raise UsageError(f"craft() takes one seed, got {seed!r}.")
     session = open_session(device=device, dtype=dtype, threads=threads, progress=progress)
+    if problem := device_problem(session.numerics):
+        raise UsageError(problem)
     component = session.registry.resolve(PoisonerSpec, poisoner)
     spec = component.spec
     if labels is None and spec.label_access != "none":
@@ -166,11 +176,36 @@ def craft(
     model = session.registry.resolve(SurrogateSpec, surrogate or spec.surrogate) if spec.surrogate else None
     check_surrogate(spec, model)
     source = "none" if spec.label_access == "none" else "original"
-    request = Craft(component, model, CraftLabels(source), budget, seed)
-    classes = () if labels is None else tuple(str(k) for k in range(int(labels.max()) + 1))
-    train = ImageSet(images, labels, classes, name="images")
+    request = Craft(component, model, CraftLabels(source), budget, seeds[0])
+    classes = () if classes_of is None else tuple(str(k) for k in range(int(classes_of.max()) + 1))
+    train = ImageSet(pixels, classes_of, classes, name="images")
     release = craft_release(request, train, craft_labels(request, train, None, session), session)
     return materialise(train.images, release.changes, release.index)
+
+
+def _pixels(images: ArrayLike) -> NDArray[np.uint8]:
+    array = _array("Images", images)
+    if array.dtype != "uint8" or array.ndim != 4 or array.shape[1] != 3 or not array.size:
+        raise UsageError(f"Images must be uint8 [N, 3, H, W], got {array.dtype} {list(array.shape)}.")
+    return array
+
+
+def _classes(labels: ArrayLike, count: int) -> NDArray[np.int64]:
+    array = _array("Labels", labels)
+    if array.dtype.kind not in "iu" or array.shape != (count,):
+        raise UsageError(f"Labels must be {count} whole numbers, one per image; got {array.dtype} {list(array.shape)}.")
+    if array.min() < 0:
+        raise UsageError(f"Labels are numbered from 0, got {array.min()}.")
+    return array.astype("int64")
+
+
+def _array(what: str, values: ArrayLike) -> NDArray[Any]:
+    import numpy as np
+
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError) as error:  # on a GPU, or lists of several lengths
+        raise UsageError(f"{what} cannot be read as an array: {error}") from error
 
 
 def axes(

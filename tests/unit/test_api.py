@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tiny_components as tiny
+import torch
 from PIL import Image
 
 import ucbench
@@ -210,3 +211,34 @@ def test_run_reports_to_the_given_progress():
     assert "[3/4] spots | stripes linf 24 | tiny | seed 0" in text
     assert "training the victim: done in" in text
     assert "failed: spots | bad:raises linf 24 | tiny | seed 0: RuntimeError: the optimiser gave up" in text
+
+
+@pytest.mark.parametrize("form", [list, torch.tensor, np.uint8, lambda labels: labels.astype(np.int32)])
+def test_craft_takes_whole_numbers_of_any_form_as_labels(form):
+    train = tiny.Spots(tiny.SpotsParams()).load("train")
+    expected = ucbench.craft(train.images, train.known_labels, "badge", **ARITHMETIC)
+    images, labels = torch.from_numpy(train.images.copy()), form(train.known_labels)
+    assert (ucbench.craft(images, labels, "badge", **ARITHMETIC) == expected).all()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ({"labels": ["a", "b", "c"]}, "3 whole numbers, one per image; got <U1"),
+        ({"labels": [0.0, 1.0, 2.0]}, "got float64"),
+        ({"labels": [0, 1]}, r"got int64 \[2\]"),
+        ({"labels": []}, r"got float64 \[0\]"),
+        ({"labels": [0, -1, 1]}, "numbered from 0, got -1"),
+        ({"labels": [[0], [1, 2], [3]]}, "Labels cannot be read as an array"),
+        ({"images": np.zeros((3, 8, 8, 3), np.uint8)}, r"uint8 \[N, 3, H, W\], got uint8 \[3, 8, 8, 3\]"),
+        ({"images": np.zeros((3, 3, 8, 8))}, "got float64"),
+        ({"images": np.zeros((0, 3, 8, 8), np.uint8)}, r"got uint8 \[0, 3, 8, 8\]"),
+        ({"seed": -1}, "Seeds '-1'"),
+        ({"seed": "0-2"}, "one seed, got '0-2'"),
+        ({"device": "cpu:x"}, "Unknown device 'cpu:x'"),
+    ],
+)
+def test_craft_refuses_arguments_of_another_form(wrong, text):
+    arguments = {"images": np.zeros((3, 3, 8, 8), np.uint8), "labels": [0, 1, 2], **ARITHMETIC, **wrong}
+    with pytest.raises(UsageError, match=text):
+        ucbench.craft(poisoner="badge", **arguments)
