@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from filelock import FileLock
 
 from ucbench.store.gc import Entry, entries, remove, sweep, unused, verify
 from ucbench.store.keys import key
@@ -80,7 +79,7 @@ def test_gc_removed_object_is_made_again(store):
 
 def test_gc_keeps_an_object_in_the_making(store):
     chosen = list(entries(store))
-    with FileLock(store.lock_path("release", key("release", "a"))):
+    with store.lock("release", key("release", "a")):
         count, _ = remove(store, chosen)
     assert count == 2
     assert names(store) == ["a"]

@@ -7,16 +7,19 @@ import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from ucbench.errors import StoreError, UsageError
 from ucbench.numerics import Numerics
 from ucbench.running.tasks import Task
 from ucbench.session import Session
-from ucbench.store.files import existing_part, scratch, sync
+from ucbench.store.files import existing_part, reporting, scratch, sync
 from ucbench.store.locks import locks_work
 
 _log = logging.getLogger("ucbench")
+#: The store's folder of drafts, in which every run removes what an earlier one left.
+TRIALS = "tmp"
 #: Bytes of one value of a release.
 _VALUE = 2
 
@@ -33,6 +36,9 @@ def preflight(session: Session, out: Path | None, *, device: bool = True) -> Non
     """
     if device and (problem := device_problem(session.numerics)):
         raise UsageError(problem)
+    for folder in (session.store.root / TRIALS, *([out] if out is not None else [])):
+        with suppress(OSError):  # what is wrong is found below
+            folder.mkdir(parents=True, exist_ok=True)
     if problem := store_problem(session.store.root):
         raise StoreError(problem)
     if out is not None and (problem := folder_problem(out, out / "records", out / "sheets")):
@@ -64,29 +70,32 @@ def device_problem(numerics: Numerics) -> str:
 
 def store_problem(root: Path) -> str:
     """Why the store cannot be written, as a sentence; empty if it can."""
-    parts = (root / name for name in ("objects", "tmp", "locks", "checkpoints"))
-    problem = folder_problem(root, *parts)
+    parts = (root / name for name in ("objects", "locks", "checkpoints"))
+    problem = folder_problem(root / TRIALS, root, *parts)
     return problem and f"The store {root} cannot be written: {problem}. Set UCBENCH_HOME to a folder of yours."
 
 
-def folder_problem(folder: Path, *parts: Path) -> str:
-    """Why a file cannot be made in the folder, which need not exist yet, or in one of its parts; empty if it can."""
-    for path in (folder, *(part for part in parts if part.exists())):
-        try:
-            with scratch(path) as inside:
-                with (inside / "draft").open("wb") as file:
-                    file.write(b"0")
-                    sync(file)
-                (inside / "draft").replace(inside / "file")
-        except OSError as error:
-            return error.strerror or str(error)
+def folder_problem(folder: Path, *others: Path) -> str:
+    """Why a file cannot be made in the folder, which need not exist yet, or in others that exist; empty if it can."""
+    for path in others:
+        if path.exists() and not os.access(path, os.W_OK | os.X_OK):
+            return f"no permission for {path}"
+    try:
+        with scratch(folder) as inside:
+            with (inside / "draft").open("wb") as file:
+                file.write(b"0")
+                sync(file)
+            (inside / "draft").replace(inside / "file")
+    except OSError as error:
+        return error.strerror or str(error)
     return ""
 
 
 def store_warnings(root: Path) -> Iterator[str]:
-    """What a user should know about a store that can be written, as sentences."""
-    folder = root / "locks" if (root / "locks").exists() else root
-    if not locks_work(folder):
+    """What a user should know about a store that can be written, as sentences. Raises StoreError if it cannot."""
+    with reporting(root):
+        works = locks_work(root / TRIALS)
+    if not works:
         yield (
             f"File locks do not work in {root}. Files stand for them, which a killed process leaves behind: if runs"
             f" wait for nothing, end them and remove {root / 'locks'}."

@@ -10,7 +10,6 @@ import platform
 import re
 import shutil
 import stat
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -137,11 +136,14 @@ def existing_part(folder: Path) -> Path:
 @contextmanager
 def scratch(folder: Path) -> Iterator[Path]:
     """A new folder within the folder, or within the nearest one above that exists; removed after the block."""
-    path = Path(tempfile.mkdtemp(prefix=".ucbench-", dir=existing_part(folder)))
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
+    existing = existing_part(folder)
+    path = existing / draft_name("trial")
+    with locked(existing):
+        path.mkdir()
+        try:
+            yield path
+        finally:
+            remove(path)
 
 
 @contextmanager

@@ -15,7 +15,6 @@ from filelock import Timeout
 from ucbench.errors import UsageError, did_you_mean
 from ucbench.store.files import ABANDONED, reporting
 from ucbench.store.keys import KINDS
-from ucbench.store.locks import lock_at
 from ucbench.store.store import Store
 
 
@@ -79,10 +78,9 @@ def remove(store: Store, objects: Iterable[Entry]) -> tuple[int, int]:
     """
     count = size = 0
     for entry in objects:
-        path = store.lock_path(entry.kind, entry.key)
-        with reporting(path):
+        with reporting(store.root):
             try:
-                lock = lock_at(path).acquire(blocking=False)
+                lock = store.lock(entry.kind, entry.key).acquire(blocking=False)
             except Timeout:
                 continue
             with lock:

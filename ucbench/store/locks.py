@@ -12,13 +12,19 @@ from filelock import BaseFileLock, FileLock, SoftFileLock
 from ucbench.store.files import locked, reporting, scratch
 
 
-def lock_at(path: Path) -> BaseFileLock:
-    """The lock that is this file; its folder must exist. Raises OSError as the file system does.
+def lock_at(path: Path, trials: Path) -> BaseFileLock:
+    """The lock that is this file; its folder must exist.
 
     Where file locks do not work, the file's existence is the lock. One that a killed process left behind can then
     keep others waiting, until the file is removed.
+
+    Args:
+        trials: a folder of the same file system, where locks are tried.
+
+    Raises:
+        OSError: if nothing can be written in ``trials``.
     """
-    return FileLock(path) if locks_work(path.parent) else SoftFileLock(path.with_suffix(".soft"))
+    return FileLock(path) if locks_work(trials) else SoftFileLock(path.with_suffix(".soft"))
 
 
 @contextmanager
@@ -30,7 +36,7 @@ def exclusive(path: Path) -> Iterator[None]:
     """
     with reporting(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = lock_at(path)
+        lock = lock_at(path, path.parent)
         lock.acquire()
     try:
         yield

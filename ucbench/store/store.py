@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import Timeout
+from filelock import BaseFileLock, Timeout
 from numpy.typing import NDArray
 from platformdirs import user_cache_dir
 
@@ -184,16 +184,20 @@ class Store:
     def _checkpoint_path(self, kind: str, key: str) -> Path:
         return self.root / "checkpoints" / f"{kind}-{key}.npz"
 
-    def lock_path(self, kind: str, key: str) -> Path:
-        """The file that is locked while a process makes this object."""
-        return self.root / "locks" / f"{kind}-{key}.lock"
+    def lock(self, kind: str, key: str) -> BaseFileLock:
+        """The lock that a process holds while it makes this object.
+
+        Raises:
+            OSError: if the store cannot be written.
+        """
+        for name in ("locks", "tmp"):
+            (self.root / name).mkdir(parents=True, exist_ok=True)
+        return lock_at(self.root / "locks" / f"{kind}-{key}.lock", self.root / "tmp")
 
     @contextmanager
     def _locked(self, kind: str, key: str) -> Iterator[None]:
-        path = self.lock_path(kind, key)
-        with reporting(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = lock_at(path)
+        with reporting(self._path(kind, key)):
+            lock = self.lock(kind, key)
             try:
                 lock.acquire(blocking=False)
             except Timeout:

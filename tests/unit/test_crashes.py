@@ -1,0 +1,29 @@
+"""Whatever happens to a file operation of a run, the next plain run gives the same numbers and leaves nothing over.
+
+The default is a sample of the operations; all are tried where the environment variable UCBENCH_TEST_NIGHTLY is set.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import crash_points
+import pytest
+
+EVERYTHING = bool(os.environ.get("UCBENCH_TEST_NIGHTLY"))
+
+
+@pytest.mark.parametrize(("executor", "sample"), [("serial", 24), ("process:workers=1", 8)])
+def test_run_after_a_fault_in_a_file_operation_is_as_an_undisturbed_one(executor, sample):
+    program = [sys.executable, crash_points.__file__, executor, str(0 if EVERYTHING else sample)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(program, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert not report["problems"], "\n".join([*report["problems"], done.stderr])
+    assert report["ends"]["99"] > 0
+    assert report["tried"] >= sample
