@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -14,7 +17,9 @@ from typer.core import TyperGroup
 
 from ucbench.cli import app
 from ucbench.cli.lazy import LazyGroup
+from ucbench.cli.streams import with_home
 from ucbench.errors import DataError
+from ucbench.store.store import Store
 
 #: What only running, or only a terminal, needs.
 HEAVY = {
@@ -206,3 +211,72 @@ def test_help_keeps_examples_on_their_lines_and_fits_the_terminal(width, monkeyp
         examples = [line.split() for line in lines if line.startswith("   ucbench")]
         assert examples
         assert all(words[1 : 1 + len(command)] == command for words in examples)
+
+
+def ucbench(arguments: str, redirection: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line under a shell's redirection."""
+    command = f"{shlex.quote(sys.executable)} -m ucbench {arguments} {redirection}"
+    return subprocess.run(
+        command, shell=True, capture_output=True, env={**os.environ, **environment}, text=True, errors="replace"
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is full")
+@pytest.mark.parametrize("arguments", ["list suites", "list suites --json", "--help"])
+def test_full_output_is_one_line_and_exit_code_1(arguments):
+    done = ucbench(arguments, ">/dev/full")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: Nothing can be printed to standard output: No space left on device.")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_closed_output_is_refused_before_any_work_and_a_closed_stderr_is_not():
+    done = ucbench("list suites", ">&-")
+    assert (done.returncode, done.stderr.splitlines()) == (
+        1,
+        ["Error: Nothing can be printed to standard output: it is closed. Finished work is kept."],
+    )
+    done = ucbench("list suites --json", "2>&-")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)
+
+
+def test_characters_that_a_terminal_lacks_are_printed_as_escapes(tmp_path):
+    suite = tmp_path / "small.toml"
+    suite.write_text('name = "small"\nversion = 1\ntitle = "日"\n[[table]]\npoisoner = "uc"\n', encoding="utf-8")
+    done = ucbench(f"show suite {shlex.quote(str(suite))}", PYTHONIOENCODING="latin-1")
+    assert done.returncode == 0
+    assert "\\u65e5" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ("--out=~/results", "--out=/home/me/results"),
+        ("~/board", "/home/me/board"),
+        ("--out", "--out"),
+        ("--defense=jpeg~x", "--defense=jpeg~x"),
+        ("a=~/b", "a=~/b"),
+        ("~nobody-of-this-name/x", "~nobody-of-this-name/x"),
+    ],
+)
+def test_tilde_at_the_start_of_a_value_is_the_home_folder(argument, expected, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert with_home(argument) == expected
+
+
+def test_tilde_in_the_environment_is_the_home_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("UCBENCH_HOME", "~/store")
+    assert Store().root == tmp_path / "store"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_signal_ends_a_command_with_the_exit_code_of_shells(number, code, capsys, monkeypatch):
+    def raised(*_):
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(LazyGroup, "get_command", raised)
+    assert app.main(["list"]) == code
+    assert "Finished work is kept" in capsys.readouterr().err
+    assert signal.getsignal(number) is signal.SIG_DFL
