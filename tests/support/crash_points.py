@@ -78,7 +78,7 @@ def run(folder: Path, executor: str, fault: Fault | None = None) -> tuple[int | 
 
 def numbers(folder: Path) -> list[dict[str, Any]]:
     """The records, without what is particular to a run."""
-    records = [json.loads(path.read_text()) for path in sorted((folder / "out" / "records").iterdir())]
+    records = [json.loads(path.read_text()) for path in sorted((folder / "out" / "records").glob("*.json"))]
     return [{name: value for name, value in one.items() if name not in ("cost", "environment")} for one in records]
 
 

@@ -400,6 +400,8 @@ class Bad:
                 np.random.seed(5)
             case "relabels":
                 torch.from_numpy(train.known_labels)[0] = 2
+            case "gibberish":
+                raise ValueError("\ud800bad")
             case "raises":
                 raise RuntimeError("the optimiser gave up")
             case "exits":

@@ -12,6 +12,7 @@ import pytest
 from ucbench.errors import DataError
 from ucbench.results import records
 from ucbench.results.records import SCHEMA, read_record, read_records, record_path, write_record
+from ucbench.store.files import only_text
 
 CELL = "00ff" * 8
 RECORD = {**boards.record("uc", 0, 12.5), "cell": CELL, "note": "é"}
@@ -29,6 +30,11 @@ def test_record_files_are_equal_for_equal_records(tmp_path):
     two = write_record(tmp_path / "two", dict(reversed(RECORD.items()))).read_bytes()
     assert one == two
     assert one.endswith(b"}\n")
+
+
+def test_texts_that_are_no_utf8_become_escapes_wherever_they_are():
+    value = {"d\udce9ta": ["\ud800", ("é", 1, None)], "plain": 2.5}
+    assert only_text(value) == {"d\\udce9ta": ["\\ud800", ["é", 1, None]], "plain": 2.5}
 
 
 def test_record_write_replaces_and_leaves_no_temporary_file(tmp_path):

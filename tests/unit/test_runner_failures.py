@@ -38,6 +38,7 @@ BROKEN = {
     "relabels": ("ContractError", r"modified its input images or labels"),
     "patches": ("ContractError", r"Poisoner bad:patches changed torch\.nn\.functional\.cross_entropy,"),
     "resets": ("ContractError", r"Poisoner bad:resets changed torch\.set_default_dtype, torch\.backends\.mkldnn"),
+    "gibberish": ("ValueError", r"\\ud800bad"),
     "raises": ("RuntimeError", r"the optimiser gave up"),
     "exits": ("SystemExit", r"done"),
 }
