@@ -1,7 +1,7 @@
 """Run three small cells again and again, with a fault in another file operation each time, and once more without.
 
 A program, so that its processes are forked from one that has imported and computed everything once and has no threads
-of other tests: ``crash_points.py EXECUTOR SAMPLE`` prints what fell through as JSON; a sample of 0 tries all points.
+of other tests: ``crash_points.py EXECUTOR SAMPLE FOLDER`` prints what fell through as JSON; 0 tries all points. One run at a time is kept in FOLDER.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import sys
-import tempfile
 import time
 import traceback
 from collections import Counter
@@ -92,8 +92,12 @@ def try_points(root: Path, executor: str, sample: int) -> dict[str, Any]:
     calm.mkdir()
     code, counts = run(calm, executor)
     assert code == DONE, code
-    points = [Fault(process, number, way) for process in counts for number in range(counts[process]) for way in WAYS]
-    chosen = random.Random(0).sample(points, sample) if sample else points
+    points = [Fault(process, number, way) for way in WAYS for process in counts for number in range(counts[process])]
+    chosen = points
+    if sample:  # as many of each way
+        draw, count = random.Random(0), len(points) // len(WAYS)
+        ways = [points[start : start + count] for start in range(0, len(points), count)]
+        chosen = [fault for way in ways for fault in draw.sample(way, sample // len(WAYS))]
     problems, ends = [], Counter[str]()
     for index, fault in enumerate(chosen):
         folder = root / str(index)
@@ -112,10 +116,11 @@ def try_points(root: Path, executor: str, sample: int) -> dict[str, Any]:
         # A cell whose record was written need not be in the store.
         elif missing := {path for path in paths(calm) - paths(folder) if not path.startswith("store/objects/cell")}:
             problems.append(f"{fault}: without {sorted(missing)}")
+        shutil.rmtree(folder)
     return {"points": len(points), "tried": len(chosen), "ends": ends, "problems": problems, "operations": counts}
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder:
-        compute(Path(folder) / "warm", "serial")
-        print(json.dumps(try_points(Path(folder), sys.argv[1], int(sys.argv[2]))))
+    root = Path(sys.argv[3])
+    compute(root / "warm", "serial")
+    print(json.dumps(try_points(root, sys.argv[1], int(sys.argv[2]))))

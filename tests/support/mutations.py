@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ucbench.store.files import LARGEST
+
 DEEP: Any = "leaf"
 for _ in range(200):
     DEEP = [DEEP]
@@ -112,7 +114,7 @@ def replaced(path: Path, draw: random.Random) -> None:
             path.symlink_to(path.parent)
         case _:
             with path.open("wb") as file:
-                file.truncate(2**30)  # without blocks on the disk
+                file.truncate(LARGEST + 1)  # without blocks on the disk, and small if something copies it
 
 
 def fresh(folder: Path, target: Path) -> Path:

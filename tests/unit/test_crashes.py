@@ -17,9 +17,9 @@ import pytest
 EVERYTHING = bool(os.environ.get("UCBENCH_TEST_NIGHTLY"))
 
 
-@pytest.mark.parametrize(("executor", "sample"), [("serial", 24), ("process:workers=1", 8)])
-def test_run_after_a_fault_in_a_file_operation_is_as_an_undisturbed_one(executor, sample):
-    program = [sys.executable, crash_points.__file__, executor, str(0 if EVERYTHING else sample)]
+@pytest.mark.parametrize(("executor", "sample"), [("serial", 15), ("process:workers=1", 10)])
+def test_run_after_a_fault_in_a_file_operation_is_as_an_undisturbed_one(executor, sample, tmp_path):
+    program = [sys.executable, crash_points.__file__, executor, str(0 if EVERYTHING else sample), str(tmp_path)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(program, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

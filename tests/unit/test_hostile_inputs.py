@@ -142,14 +142,14 @@ class Readers:
         )
 
 
-def meets(reader: Callable[[], Any], told: str) -> bool:
+def meets(reader: Callable[[], Any], what: str) -> bool:
     """Whether the reader took its input; it fails the test unless it took or refused it."""
     try:
         reader()
     except UcbenchError:
         return False
     except BaseException as error:
-        raise AssertionError(f"{type(error).__name__} from {told}") from error
+        raise AssertionError(f"{type(error).__name__} from {what}") from error
     return True
 
 
@@ -200,10 +200,11 @@ def test_no_mutated_submission_ends_in_a_traceback(tmp_path, world):
             case _:
                 path.write_bytes(spoiled(kept, draw))
         meets(lambda board=board: verify(board, readers.suite, records), f"verify of {path.name}, {number}")
-        meets(
-            lambda board=board: differences(board, ["none"], readers.suite.title),
-            f"differences of {path.name}, {number}",
-        )
+        if path.name in ("README.md", "results.csv"):  # the other files it does not read
+            meets(
+                lambda board=board: differences(board, ["none"], readers.suite.title),
+                f"differences of {path.name}, {number}",
+            )
         if path.is_dir() and not path.is_symlink():
             path.rmdir()
         else:
