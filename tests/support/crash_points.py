@@ -1,7 +1,8 @@
 """Run three small cells again and again, with a fault in another file operation each time, and once more without.
 
 A program, so that its processes are forked from one that has imported and computed everything once and has no threads
-of other tests: ``crash_points.py EXECUTOR SAMPLE FOLDER`` prints what fell through as JSON; 0 tries all points. One run at a time is kept in FOLDER.
+of other tests: ``crash_points.py EXECUTOR SAMPLE FOLDER`` prints what fell through as JSON; 0 tries all
+points. FOLDER holds one disturbed run at a time.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import json
 import logging
 import multiprocessing
 import os
+import resource
 import time
 from pathlib import Path
 
@@ -139,6 +140,20 @@ def test_damaged_object_is_quarantined_and_rebuilt(
     assert len(list((store.root / "quarantine").iterdir())) == 1
     stored, made = store.get_or_make("release", KEY, lambda: (ARRAYS, META))
     assert made
+    assert_intact(stored)
+
+
+def test_get_keeps_an_intact_object_while_no_file_can_be_opened(store: Store) -> None:
+    put(store)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        with pytest.raises(StoreError, match="Too many open files"):
+            store.get("release", KEY)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    stored = store.get("release", KEY)
+    assert stored is not None
     assert_intact(stored)
 
 

@@ -52,6 +52,9 @@ MANIFEST = "manifest.json"
 #: Seconds between two writes of a checkpoint.
 CHECKPOINT_EVERY = 20.0
 
+#: Errors of a manifest that is missing or no small regular file; others may pass, and say nothing of the object.
+_UNFIT = (errno.ENOENT, errno.EINVAL, errno.EFBIG)
+
 #: Patterns of the name of an array, and of its file.
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _FILE = rf"{_NAME}[.]npy"
@@ -282,6 +285,8 @@ def _open(kind: str, key: str, path: Path) -> StoredObject:
         stated, files, meta = [content[name] for name in ("schema", "kind", "key")], content["files"], content["meta"]
         named = all(re.fullmatch(_FILE, name) for name in files) and isinstance(meta, dict)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ContractError) as error:
+        if isinstance(error, OSError) and error.errno not in _UNFIT:
+            raise
         raise _DamagedError(f"its manifest cannot be read: {error!r}") from error
     if not intact or not named:
         raise _DamagedError("its manifest was altered")
@@ -295,6 +300,8 @@ def _open(kind: str, key: str, path: Path) -> StoredObject:
             raise _DamagedError(f"{name} was altered")
         try:
             arrays[name.removesuffix(".npy")] = np.load(path / name, mmap_mode="r", allow_pickle=False)
+        except (OSError, MemoryError):  # too many open files, for example; the array may be intact
+            raise
         except Exception as error:  # NumPy reads the header as Python, so it can be of any kind
             raise _DamagedError(f"{name} is no array: {error}") from error
     return StoredObject(kind, key, path, arrays, meta)
