@@ -34,6 +34,8 @@ from .data.framing import assemble as assemble
 from .data.images import Picture as Picture
 from .data.imageset import ImageSet as ImageSet
 from .data.imageset import LabelSet as LabelSet
+from .data.inventory import Inventory as Inventory
+from .data.inventory import Sources as Sources
 from .data.params import DatasetParams as DatasetParams
 from .data.selection import balanced_indices as balanced_indices
 from .data.selection import stratified_split as stratified_split

@@ -99,7 +99,7 @@ class Session:
         return value
 
     def dataset(self, dataset: Component[DatasetSpec]) -> LoadedDataset:
-        """Both splits of a data set, read once. Reports their sizes and the data set's note."""
+        """Both splits of a data set, read once. Reports their sizes, the data set's note and its inventory."""
 
         def load() -> LoadedDataset:
             with _guarded(f"Data set {dataset}"):
@@ -109,6 +109,8 @@ class Session:
                 f"{loaded.train.size[0]}x{loaded.train.size[1]} pixels, {len(loaded.train.classes)} classes"
                 + (f" ({loaded.note})" if loaded.note else "")
             )
+            for line in loaded.inventory.lines():
+                self.progress.say(line)
             return loaded
 
         return self.remember(f"dataset {dataset}", load)

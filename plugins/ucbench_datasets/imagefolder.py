@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from ucbench import DataError, FramedDataset, Picture, Split, SplitName, stratified_split
+from ucbench_datasets.folder_layout import Layout, find_layout, folder_of_split
+from ucbench_datasets.listing import Listing
 from ucbench_datasets.params import ImageFolderParams
 
-_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+_SUFFIXES = frozenset({
+    ".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
+})  # fmt: skip
 #: Fixed, so that ``subset_seed`` never moves an image between training and test split.
 _HOLDOUT_SEED = 0
 
@@ -18,9 +24,11 @@ class ImageFolder(FramedDataset):
     """Images in ``PATH/train/CLASS`` and ``PATH/test/CLASS`` (or ``val``), or in ``PATH/CLASS``.
 
     ``PATH/CLASS`` is split by ``holdout``; without it, and without ``train/``, all of it is the training
-    split and there is no test split. Classes and files are in plain sorted order of their names, whatever the
-    file system says. Hidden files and files without an image's suffix are skipped; folders
-    within a class belong to it.
+    split and there is no test split. See :mod:`ucbench_datasets.folder_layout` for the names of split folders.
+
+    Classes and files are in plain sorted order of their names, whatever the file system says. The classes are those of
+    the training split; the test split may lack some. Folders within a class belong to it, linked ones too. The
+    inventory names hidden files, system files, and files without an image's suffix, which are passed over.
     """
 
     name = "imagefolder"
@@ -34,48 +42,85 @@ class ImageFolder(FramedDataset):
     def find(self, split: SplitName) -> Split:
         if not self._path.is_dir():
             raise DataError(f"imagefolder: {self._path} is not a folder.")
-        if self.params.holdout is None:
-            return self._read(self._folder(split))
-        return self._held_out(self._read(self._path), self.params.holdout, split)
+        listing = Listing(self._path, "imagefolder")
+        layout = find_layout(listing)
+        if self.params.holdout is not None:
+            self._refuse_holdout(layout)
+            whole = _read(self._path, listing, _classes(self._path, listing))
+            return self._held_out(whole, self.params.holdout, split)
+        folder = folder_of_split(layout, split) if layout else self._path if split == "train" else None
+        if folder is None:
+            advice = "validation=0.2" if layout else "holdout=0.2"
+            raise DataError(
+                f"imagefolder: {self._path} has no train/ with a test/ or val/ beside it. Add a test split, or ask for"
+                f" {advice}, a share of every class."
+            )
+        return _read(folder, listing, _classes(layout.get("train", self._path), listing))
 
-    def _folder(self, split: SplitName) -> Path:
-        if split == "train":
-            train = self._path / "train"
-            return train if train.is_dir() else self._path
-        for name in ("test", "val"):
-            if (self._path / "train").is_dir() and (self._path / name).is_dir():
-                return self._path / name
+    def _refuse_holdout(self, layout: Layout) -> None:
+        if not layout:
+            return
+        train = layout["train"]
+        if folder_of_split(layout, "test"):
+            raise DataError(f"imagefolder: {train.parent} has a test split. Leave out holdout={self.params.holdout}.")
         raise DataError(
-            f"imagefolder: {self._path} has no train/ with a test/ or val/ beside it. Add a test split, or"
-            " ask for holdout=0.2 (a folder of classes) or validation=0.2 (train/ only)."
-        )
-
-    def _read(self, folder: Path) -> Split:
-        try:
-            folders = [entry.name for entry in folder.iterdir() if entry.is_dir()]
-        except OSError as error:
-            raise DataError(f"imagefolder: {folder} cannot be read: {error}") from error
-        classes = tuple(sorted(name for name in folders if not name.startswith(".")))
-        if not classes:
-            raise DataError(f"imagefolder: {folder} holds no class folders.")
-        files = [_files(folder / name) for name in classes]
-        return Split(
-            pictures=[Picture(file, str(file)) for group in files for file in group],
-            labels=np.repeat(np.arange(len(classes), dtype=np.int64), [len(group) for group in files]),
-            classes=classes,
+            f"imagefolder: holdout= splits a folder of classes, and {train.parent} has {train.name}/. Ask for"
+            f" validation={self.params.holdout}."
         )
 
     def _held_out(self, whole: Split, fraction: float, split: SplitName) -> Split:
         kept, held = stratified_split(whole.labels, whole.classes, fraction, _HOLDOUT_SEED, f"imagefolder {self._path}")
         rows = kept if split == "train" else held
-        return Split([whole.pictures[row] for row in rows], whole.labels[rows], whole.classes)
+        pictures = [whole.pictures[row] for row in rows]
+        return Split(pictures, whole.labels[rows], whole.classes, sources=whole.sources)
 
 
-def _files(folder: Path) -> list[Path]:
-    names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
-    return [folder / name for name in names if _is_image(name)]
+def _classes(folder: Path, listing: Listing) -> tuple[str, ...]:
+    """The names of the class folders."""
+    classes = tuple(entry.name for entry in listing.folders(folder))
+    if not classes:
+        raise DataError(f"imagefolder: {folder} holds no class folders. Sort the images into one folder per class.")
+    composed = [unicodedata.normalize("NFC", name) for name in classes]
+    if doubled := {name for name in composed if composed.count(name) > 1}:
+        raise DataError(f"imagefolder: {folder} holds two folders called {min(doubled)!r}. Merge them.")
+    return classes
 
 
-def _is_image(name: str) -> bool:
-    hidden = any(part.startswith(".") for part in name.split("/"))
-    return not hidden and PurePosixPath(name).suffix.lower() in _SUFFIXES
+def _read(folder: Path, listing: Listing, classes: Sequence[str]) -> Split:
+    """The images of the class folders in ``folder``; ``classes`` are those of the training split."""
+    listing.refuse_dangling(loose := listing.files(folder))
+    for file in loose:
+        listing.pass_over(file, "files outside class folders")
+    # macOS may store an accented name in another encoding than the rest of the world.
+    numbers = {unicodedata.normalize("NFC", name): number for number, name in enumerate(classes)}
+    images: list[list[Path]] = [[] for _ in classes]
+    unknown = []
+    for entry in listing.folders(folder):
+        files = _images(entry, listing)
+        number = numbers.get(unicodedata.normalize("NFC", entry.name))
+        if number is not None:
+            images[number] += files
+        elif files:
+            unknown.append(entry.name)
+    if unknown:
+        raise DataError(
+            f"imagefolder: {folder} has images of {', '.join(map(repr, unknown))}, but the training split has no such"
+            " class. Add training images, or remove these."
+        )
+    return Split(
+        pictures=[Picture(file, str(file)) for files in images for file in files],
+        labels=np.repeat(np.arange(len(classes), dtype=np.int64), [len(files) for files in images]),
+        classes=tuple(classes),
+        sources=listing.sources([listing.name(folder)]),
+    )
+
+
+def _images(folder: Path, listing: Listing) -> list[Path]:
+    images = []
+    for file in listing.below(folder):
+        if file.suffix.lower() in _SUFFIXES:
+            images.append(file)
+        else:
+            listing.pass_over(file, "files without an image's suffix")
+    listing.refuse_dangling(images)
+    return images

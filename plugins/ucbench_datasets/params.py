@@ -23,7 +23,8 @@ class ParquetParams(DatasetParams):
     locations: ClassVar[frozenset[str]] = frozenset({"path"})
 
     path: Path = Field(description="folder of train-*.parquet and test-*.parquet, or one file for training")
-    label: str | None = Field(None, description="label column; none: the only integer one, `label` or `fine_label`")
+    label: str | None = Field(None, description="label column; none: `label`, `fine_label` or the only named one")
+    image: str | None = Field(None, description="column of the encoded images; none: the only one")
     flip: bool = Field(True, description="whether a mirrored image keeps its label")
 
 

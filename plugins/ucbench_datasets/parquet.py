@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ucbench import DataError, FramedDataset, LabelSet, Picture, Split, SplitName
+from ucbench import DataError, FramedDataset, LabelSet, Picture, Sources, Split, SplitName
 from ucbench_datasets.params import ParquetParams
-from ucbench_datasets.parquet_layout import class_names, image_column, label_column, split_files
+from ucbench_datasets.parquet_columns import class_names, image_column, is_label, is_text, label_column
+from ucbench_datasets.parquet_layout import split_files
 
 #: Largest label of a column without class names: what lies above is an identifier, not a class.
 _LARGEST_UNNAMED = 65_535
@@ -23,10 +24,11 @@ Classes = tuple[str, ...]
 
 
 class Table(NamedTuple):
-    """The rows of one split: N encoded images, and label columns of N rows by name."""
+    """The rows of one split: N encoded images, label columns of N rows by name, and where they were found."""
 
     pictures: list[Picture]
     columns: dict[str, LabelSet]
+    sources: Sources = Sources()
 
 
 class Parquet(FramedDataset):
@@ -34,8 +36,8 @@ class Parquet(FramedDataset):
     :func:`ucbench_datasets.parquet_layout.split_files`.
 
     Integer columns that have class names and were not chosen by ``label`` become further label sets. If the
-    chosen column has none, its classes are called by their numbers, from 0 to the largest of the training
-    split.
+    chosen column has none, its classes are those of the training split: numbers from 0 to the largest, texts in sorted
+    order, or false and true.
     """
 
     name = "parquet"
@@ -47,18 +49,23 @@ class Parquet(FramedDataset):
         self._path = params.path.expanduser()
 
     def find(self, split: SplitName) -> Split:
-        files = split_files(self._path, split)
-        label = label_column(files[0], self.params.label)
+        training, sources = split_files(self._path, "train")
+        files, sources = (training, sources) if split == "train" else split_files(self._path, split)
+        label = label_column(training[0], self.params.label)
         classes = class_names(files[0])
         if label not in classes:
-            classes[label] = _numbered_classes(split_files(self._path, "train"), label)
-        pictures, columns = read_table(files, classes)
+            classes[label] = observed_classes(training, label)
+        table = read_table(files, classes, self.params.image)
+        columns = dict(table.columns)
         chosen = columns.pop(label)
-        return Split(pictures, chosen.labels, chosen.classes, columns)
+        return Split(table.pictures, chosen.labels, chosen.classes, columns, sources)
 
 
-def read_table(files: Sequence[Path], classes: Mapping[str, Classes]) -> Table:
-    """Read the images of all files, and the integer columns that ``classes`` names with their class names.
+def read_table(files: Sequence[Path], classes: Mapping[str, Classes], image: str | None = None) -> Table:
+    """Read the images of all files, and the label columns that ``classes`` names with their class names.
+
+    Args:
+        image: the column of the images, or None if there is only one.
 
     Raises:
         DataError: for an unreadable file, a missing column, files that disagree about class names, and null
@@ -69,27 +76,37 @@ def read_table(files: Sequence[Path], classes: Mapping[str, Classes]) -> Table:
     for file in files:
         if class_names(file) != class_names(files[0]):
             raise DataError(f"{file} has other class names than {files[0]}; files of one split need the same.")
-        stored, *stored_labels = _read(file, [image_column(file), *classes])
+        stored, *stored_labels = _read(file, [image_column(file, image), *classes])
         pictures += _pictures(stored, file)
         for (column, names), values in zip(classes.items(), stored_labels, strict=True):
-            labels[column].append(_labels(values, len(names), file, column))
+            labels[column].append(_labels(_plain(values, file, column), names, file, column))
     return Table(pictures, {name: LabelSet(np.concatenate(labels[name]), classes[name]) for name in classes})
 
 
-def _numbered_classes(files: Sequence[Path], column: str) -> Classes:
+def observed_classes(files: Sequence[Path], column: str) -> Classes:
+    """The classes of a column without class names: texts in sorted order, false and true, or numbers from 0 on.
+
+    Raises:
+        DataError: for labels that are missing, of several types, negative, or too large to number classes.
+    """
+    columns = [(_plain(_read(file, [column])[0], file, column), file) for file in files]
+    if len({is_text(values.type) for values, _ in columns}) > 1:
+        raise DataError(f"{files[0].parent}: column {column!r} holds text in some files and integers in others.")
+    if is_text(columns[0][0].type):
+        return tuple(sorted({text for values, _ in columns for text in pc.unique(values).to_pylist()}))
     largest = max(
-        _labels(_read(file, [column])[0], _LARGEST_UNNAMED + 1, file, column).max(initial=0) for file in files
-    )
+        _within_range(values, _LARGEST_UNNAMED + 1, file, column).max(initial=0) for values, file in columns
+    )  # fmt: skip
     return tuple(str(label) for label in range(int(largest) + 1))
 
 
 def _read(file: Path, columns: list[str]) -> list[pa.ChunkedArray]:
     try:
         with pq.ParquetFile(file) as opened:
-            missing = [column for column in columns if column not in opened.schema_arrow.names]
-            if missing:
-                there = ", ".join(opened.schema_arrow.names)
-                raise DataError(f"{file}: there is no column {missing[0]!r}. Its columns: {there}.")
+            there = opened.schema_arrow.names
+            if wrong := [column for column in columns if there.count(column) != 1]:
+                problem = "several columns are called" if wrong[0] in there else "there is no column"
+                raise DataError(f"{file}: {problem} {wrong[0]!r}. Its columns: {', '.join(there)}.")
             table = opened.read(columns=columns)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{file}: cannot be read as parquet: {error}") from error
@@ -98,13 +115,48 @@ def _read(file: Path, columns: list[str]) -> list[pa.ChunkedArray]:
 
 def _pictures(column: pa.ChunkedArray, file: Path) -> list[Picture]:
     encoded = pc.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column
-    _refuse_nulls(encoded, "image", file)
+    if encoded.null_count:
+        row = _first_null(encoded)
+        stored = column[row].as_py()
+        path = stored.get("path") if isinstance(stored, dict) else None
+        if path:
+            raise DataError(f"{file} row {row}: there is only the path {path!r} of an image. Store its bytes instead.")
+        raise DataError(f"{file} row {row}: there is no image (null).")
     # Views of Arrow's buffers: the encoded files are not copied.
     return [Picture(memoryview(value.as_buffer()), f"{file} row {row}") for row, value in enumerate(encoded)]
 
 
-def _labels(column: pa.ChunkedArray, classes: int, file: Path, name: str) -> NDArray[np.int64]:
-    _refuse_nulls(column, f"label in column {name!r}", file)
+def _plain(column: pa.ChunkedArray, file: Path, name: str) -> pa.ChunkedArray:
+    """A label column without nulls, categories as their values, texts composed (NFC), false and true as texts."""
+    if column.null_count:
+        raise DataError(f"{file} row {_first_null(column)}: there is no label in column {name!r} (null).")
+    if not is_label(column.type):
+        raise DataError(f"{file}: column {name!r} holds {column.type}, which is no label. Convert it to integers.")
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+        return _plain(column, file, name)  # categories may be null too
+    if pa.types.is_boolean(column.type):
+        return pc.cast(column, pa.string())
+    return pc.utf8_normalize(column, form="NFC") if is_text(column.type) else column
+
+
+def _labels(column: pa.ChunkedArray, classes: Classes, file: Path, name: str) -> NDArray[np.int64]:
+    if is_text(column.type):
+        return _numbers_of(column.to_pylist(), classes, file, name)
+    return _within_range(column, len(classes), file, name)
+
+
+def _numbers_of(texts: Sequence[str], classes: Classes, file: Path, name: str) -> NDArray[np.int64]:
+    numbers = {text: number for number, text in enumerate(classes)}
+    for row, text in enumerate(texts):
+        if text not in numbers:
+            raise DataError(
+                f"{file} row {row}: label {text!r} in column {name!r} is none of the training split's classes."
+            )
+    return np.array([numbers[text] for text in texts], np.int64)
+
+
+def _within_range(column: pa.ChunkedArray, classes: int, file: Path, name: str) -> NDArray[np.int64]:
     labels: NDArray[np.int64] = column.to_numpy().astype(np.int64)
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if len(wrong):
@@ -115,7 +167,5 @@ def _labels(column: pa.ChunkedArray, classes: int, file: Path, name: str) -> NDA
     return labels
 
 
-def _refuse_nulls(column: pa.ChunkedArray, what: str, file: Path) -> None:
-    if column.null_count:
-        row = column.is_null().to_numpy().argmax()
-        raise DataError(f"{file} row {row}: there is no {what} (null).")
+def _first_null(column: pa.ChunkedArray) -> int:
+    return int(column.is_null().to_numpy().argmax())

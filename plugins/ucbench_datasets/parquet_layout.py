@@ -1,146 +1,148 @@
-"""How data sets lie in parquet files: which file holds which split, and which column images, labels and class names."""
+"""How data sets lie in parquet files: which file holds which split."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+from ucbench import DataError, Sources, SplitName
+from ucbench_datasets.listing import Listing, some
+from ucbench_datasets.split_words import SERVES, Role, naming, roles_in
 
-from ucbench import DataError, SplitName
+_SHARD = re.compile(r"-(\d+)-of-(\d+)")
 
-_SPLIT_WORD = re.compile(r"(train|test|validation|valid|val)(?![a-z])", re.IGNORECASE)
-#: What serves as which split, the first that there is.
-_SERVES: dict[SplitName, tuple[str, ...]] = {
-    "train": ("train", ""),
-    "test": ("test", "validation", "valid", "val"),
-}
-#: Which of several integer columns holds the labels where none was asked for.
-_USUAL_LABELS = ("label", "fine_label")
+#: How files name their split (``train``, ``data_train``, the folder ``train/``), and the files that do it so.
+_Namings = dict[str, list[Path]]
 
 
-def split_files(path: Path, split: SplitName) -> list[Path]:
-    """The parquet files of a split, in sorted order.
+def split_files(path: Path, split: SplitName) -> tuple[list[Path], Sources]:
+    """The parquet files of a split in sorted order, and what was passed over.
 
-    ``path`` is one file (the training split), or a folder whose files start with the split's name
-    (``train-00000-of-00002.parquet``) or lie in a folder of that name. A folder without test files uses its
-    validation files; without training files, those that name no split are the training data.
+    ``path`` is one file (the training split), or a folder whose files have the split's word in their names
+    (``train-00000-of-00002.parquet``, ``data_test.parquet``) or lie in a folder of such a name. Where that is so only
+    within a single folder below ``path`` (``data/``, ``plain_text/``), that folder counts. A folder without test files
+    uses its validation files; if no file names a split, all are the training data.
 
     Raises:
-        DataError: if there are none; the text lists what there is.
+        DataError: if there are none, shards are missing or double, some files name a split and others do not, or the
+            split is there in two layouts; the text lists the files.
     """
     if not path.exists():
         raise DataError(f"parquet: {path} does not exist.")
-    groups = {"train": [path]} if path.is_file() else _by_split(path)
-    for name in _SERVES[split]:
-        if name in groups:
-            return groups[name]
-    files = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
-    there = ", ".join(str(file.relative_to(path.parent)) for file in files[:5]) or "no parquet file"
-    advice = ", or ask for validation=0.2" if split == "test" else ""
-    raise DataError(f"parquet: {path} has no {split} files; there is {there}. Name them {split}-*.parquet{advice}.")
-
-
-def _by_split(folder: Path) -> dict[str, list[Path]]:
-    """Sorted files by the split they name, those that name none under the empty text."""
-    groups: dict[str, list[Path]] = defaultdict(list)
-    for file in sorted(folder.glob("*.parquet")):
-        word = _SPLIT_WORD.match(file.name)
-        groups[word[1].lower() if word else ""].append(file)
-    for file in sorted(folder.glob("*/*.parquet")):
-        if word := _SPLIT_WORD.fullmatch(file.parent.name):
-            groups[word[1].lower()].append(file)
-    return groups
-
-
-def read_schema(file: Path) -> pa.Schema:
-    """The schema of a file.
-
-    Raises:
-        DataError: if the file cannot be read.
-    """
-    try:
-        return pq.read_schema(file)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{file}: cannot be read as parquet: {error}") from error
-
-
-def label_column(file: Path, asked: str | None = None) -> str:
-    """The label column of a file: the one asked for, the only integer column, ``label`` or ``fine_label``.
-
-    Raises:
-        DataError: naming the columns of the file.
-    """
-    schema = read_schema(file)
-    integers: list[str] = [column.name for column in schema if pa.types.is_integer(column.type)]
-    if asked is not None:
-        found = [name for name in integers if name == asked]
-    elif len(integers) == 1:
-        found = integers
+    if path.is_file():
+        listing, unnamed = Listing(path.parent, "parquet"), [path]
+        groups: dict[Role, _Namings] = {}
     else:
-        found = [name for name in _USUAL_LABELS if name in integers]
-    if not found:
-        problem = "several columns could be the labels" if integers else "no column of integers could be the labels"
-        if asked is not None:
-            problem = f"no column {asked!r} of integer labels"
-        raise DataError(f"{file}: {problem}; choose with label=. {_columns(schema)}")
-    return found[0]
+        listing = Listing(path, "parquet")
+        groups, unnamed = _by_role(listing, home := _home(path, listing))
+        if groups and unnamed:
+            raise DataError(
+                f"parquet: {_some(listing, unnamed)} in {home} name no split, but other files do. Rename them to"
+                f" train-*.parquet or test-*.parquet, or move them away."
+            )
+    if unnamed:
+        groups = {"train": {"": unnamed}}
+    role = next((role for role in SERVES[split] if role in groups), None)
+    if role is None:
+        raise _nothing_for(split, path, listing)
+    files = _of_one_naming(groups[role], role, listing)
+    listing.refuse_dangling(files)
+    if path.is_dir():
+        _refuse_incomplete(files, listing)
+    if "test" in groups:
+        for unused in (file for found in groups.get("validation", {}).values() for file in found):
+            listing.pass_over(unused, "validation files beside test files")
+    return files, listing.sources([listing.name(file) for file in files])
 
 
-def image_column(file: Path) -> str:
-    """The column of encoded images: the only one of type ``struct<bytes, ...>`` or binary.
-
-    Raises:
-        DataError: naming the columns of the file.
-    """
-    schema = read_schema(file)
-    found: list[str] = [column.name for column in schema if _holds_bytes(column.type)]
-    if len(found) != 1:
-        raise DataError(f"{file}: expected one column of encoded images, found {len(found)}. {_columns(schema)}")
-    return found[0]
+def _home(path: Path, listing: Listing) -> Path:
+    """The folder of the files: ``path``, or the single folder below it that has any."""
+    while True:
+        folders = [folder for folder in listing.folders(path) if _parquet(listing.below(folder))]
+        if _parquet(listing.files(path)) or len(folders) != 1 or _role_of_folder(folders[0], listing):
+            return path
+        path = folders[0]
 
 
-def class_names(file: Path) -> dict[str, tuple[str, ...]]:
-    """Class names by integer column, from the ``huggingface`` metadata, else from ``labels.json`` in the same
-    folder.
-
-    Columns without class names are left out.
-
-    Raises:
-        DataError: if either is malformed.
-    """
-    schema = read_schema(file)
-    metadata = _mapping((schema.metadata or {}).get(b"huggingface", b"{}"), f"{file} metadata 'huggingface'")
-    features = metadata.get("info", {}).get("features", {})
-    beside = file.parent / "labels.json"
-    listed = _mapping(beside.read_bytes(), str(beside)) if beside.is_file() else {}
-    named = {}
-    for column in schema:
-        names = features.get(column.name, {}).get("names") or listed.get(column.name)
-        if pa.types.is_integer(column.type) and isinstance(names, list):
-            named[column.name] = tuple(str(name) for name in names)
-    return named
-
-
-def _holds_bytes(kind: pa.DataType) -> bool:
-    if pa.types.is_struct(kind):
-        return bool(kind.get_field_index("bytes") >= 0)
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+def _by_role(listing: Listing, home: Path) -> tuple[dict[Role, _Namings], list[Path]]:
+    """The files by split and naming, and those that name no split."""
+    groups: dict[Role, _Namings] = defaultdict(lambda: defaultdict(list))
+    unnamed = []
+    for file in _parquet(listing.files(home)):
+        roles = roles_in(file.stem)
+        if len(roles) > 1:
+            raise DataError(f"parquet: {file} names several splits: {' and '.join(roles)}. Rename it for one of them.")
+        if roles:
+            groups[roles[0]][naming(file.stem)].append(file)
+        else:
+            unnamed.append(file)
+    for folder in listing.folders(home):
+        role = _role_of_folder(folder, listing)
+        files = _parquet(listing.files(folder)) if role else []
+        if role and files:
+            groups[role][f"{folder.name}/"] = files
+        for file in _parquet(listing.below(folder)):
+            if file not in files:
+                listing.pass_over(file, "files in other folders")
+    for file in listing.below(listing.root):
+        if file.suffix.lower() != ".parquet" and file.name != "labels.json":
+            listing.pass_over(file, "files that are not parquet")
+    return groups, unnamed
 
 
-def _mapping(text: bytes, where: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise DataError(f"{where}: cannot be read as JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise DataError(f"{where}: expected a JSON object, got {type(value).__name__}.")
-    return value
+def _role_of_folder(folder: Path, listing: Listing) -> Role | None:
+    """The split that a folder is named for, unless its files are named for another."""
+    roles = roles_in(folder.name)
+    within = {role for file in _parquet(listing.files(folder)) for role in roles_in(file.stem)}
+    return roles[0] if len(roles) == 1 and within <= set(roles) else None
 
 
-def _columns(schema: pa.Schema) -> str:
-    return f"Its columns: {', '.join(f'{column.name} ({column.type})' for column in schema)}."
+def _of_one_naming(namings: _Namings, role: Role, listing: Listing) -> list[Path]:
+    if len(namings) > 1:
+        examples = ", ".join(listing.name(files[0]) for files in namings.values())
+        raise DataError(
+            f"parquet: {listing.root} has the {role} split in {len(namings)} layouts, such as {examples}. Keep one of"
+            f" them, or name all files {role}-*.parquet."
+        )
+    return next(iter(namings.values()))
+
+
+def _refuse_incomplete(files: Sequence[Path], listing: Listing) -> None:
+    """Refuse a part of the shards, if any of several files is one."""
+    shards = [(int(found[1]), int(found[2])) for file in files if (found := _SHARD.search(file.name))]
+    if not shards:
+        return
+    total = shards[0][1]
+    problems = []
+    if len(shards) < len(files) or any(count != total for _, count in shards):
+        problems.append("they do not belong together")
+    numbers = [number for number, _ in shards]
+    if missing := sorted(set(range(total)) - set(numbers)):
+        shown = some([f"{number:05}-of-{total:05}" for number in missing])
+        problems.append(f"{len(missing)} of {total} shards are missing ({shown})")
+    if len(set(numbers)) < len(numbers):
+        problems.append("shards are there twice")
+    if problems:
+        raise DataError(
+            f"parquet: {_some(listing, files)} in {listing.root} are no complete set of shards: {'; '.join(problems)}."
+            " Fetch what is missing and remove what is double, or name one file as PATH."
+        )
+
+
+def _nothing_for(split: SplitName, path: Path, listing: Listing) -> DataError:
+    files = [path] if path.is_file() else _parquet(listing.below(path))
+    there = _some(listing, files) if files else "no parquet file"
+    advice = ", or ask for validation=0.2" if split == "test" else ""
+    if len(folders := {file.parent for file in files if file.parent != path}) > 1:
+        advice = f", or name one of its folders, such as {min(folders)}{advice}"
+    return DataError(f"parquet: {path} has no {split} files; there is {there}. Name them {split}-*.parquet{advice}.")
+
+
+def _parquet(files: Sequence[Path]) -> list[Path]:
+    return [file for file in files if file.suffix.lower() == ".parquet"]
+
+
+def _some(listing: Listing, files: Sequence[Path]) -> str:
+    return some([listing.name(file) for file in files])

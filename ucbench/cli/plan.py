@@ -11,7 +11,7 @@ import typer
 from ucbench.cli.catalogue import hint
 from ucbench.cli.completion import record_folders
 from ucbench.cli.lazy import OUTPUT, WHAT
-from ucbench.cli.options import AsJson, Request, flag, option, requesting_cells
+from ucbench.cli.options import AsJson, Request, flag, is_quiet, option, requesting_cells
 from ucbench.cli.output import print_json, print_table
 from ucbench.matrix.axes import AXES
 from ucbench.progress import duration
@@ -49,9 +49,11 @@ def plan_command(
     means that there are none. With --time, two steps of the missing trainings are timed, but no crafts.
     """
     from ucbench.api import plan_session
+    from ucbench.progress import reporting
 
-    requested, session = request.cells()
-    cells = plan_session(requested, session, out=out, probe=probe)
+    with reporting(quiet=is_quiet()) as progress:
+        requested, session = request.cells(progress)
+        cells = plan_session(requested, session, out=out, probe=probe)
     if as_json:
         print_json(
             [

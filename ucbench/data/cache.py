@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Raised when the same files and framing give different pixels.
-_VERSION = 1
+#: Raised when the same files and framing give different pixels, or a refusal.
+_VERSION = 2
 #: Libraries whose versions may differ in the pixels they decode.
 _DECODERS = ("libjpeg_turbo", "jpg", "webp", "jpg_2000", "avif")
 

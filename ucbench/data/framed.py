@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ucbench.data.cache import DecodedImages
-from ucbench.data.framing import Framing, Resample
-from ucbench.data.images import Picture
+from ucbench.data.framing import Framing, Resample, damage
+from ucbench.data.images import DamagedImagesError, Picture
 from ucbench.data.imageset import ImageSet, LabelSet
+from ucbench.data.inventory import Sources
 from ucbench.data.params import DatasetParams
+from ucbench.errors import DataError
 
 if TYPE_CHECKING:
     from ucbench.store.store import Store
@@ -24,12 +26,14 @@ SplitName = Literal["train", "test"]
 
 @dataclass(frozen=True)
 class Split:
-    """A split before its images are read: N pictures, labels int64 ``[N]``, further label sets."""
+    """A split before its images are read: N pictures, labels int64 ``[N]``, further label sets, and where it was
+    found."""
 
     pictures: Sequence[Picture]
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
     label_sets: Mapping[str, LabelSet] = field(default_factory=dict)
+    sources: Sources = field(default_factory=Sources)
 
 
 class FramedDataset(ABC):
@@ -45,6 +49,7 @@ class FramedDataset(ABC):
 
     def __init__(self, params: DatasetParams) -> None:
         self.params = params
+        self.sources: dict[str, Sources] = {}
         self._framing: Framing | None = None
 
     @abstractmethod
@@ -63,9 +68,20 @@ class FramedDataset(ABC):
             store: where decoded images are stored, or None.
 
         Raises:
-            DataError: if a file, row or column cannot be read; the text names it.
+            DataError: if a file, row or column cannot be read; the text names it. Images that cannot be read are named
+                together, those of the other split included.
         """
+        try:
+            return self._load(split, store)
+        except DamagedImagesError as error:
+            splits: tuple[SplitName, ...] = ("train",) if self.params.validation else ("train", "test")
+            raise DamagedImagesError(
+                [text for name in splits for text in self._damage(name)] or error.problems
+            ) from error
+
+    def _load(self, split: SplitName, store: Store | None) -> ImageSet:
         content = self.find(split)
+        self.sources[split] = content.sources
         decoded = DecodedImages(content.pictures, store)
         if self._framing is None:
             training = decoded if split == "train" else DecodedImages(self.find("train").pictures, store)
@@ -78,6 +94,12 @@ class FramedDataset(ABC):
             name=f"{self.name} {split}",
             flip=self.flip,
         )
+
+    def _damage(self, split: SplitName) -> list[str]:
+        try:
+            return damage(self.find(split).pictures)
+        except DataError:  # raised when this split is loaded
+            return []
 
     @property
     def note(self) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ucbench.data.images import Picture, Pixels
+from ucbench.data.images import DamagedImagesError, Picture, Pixels
 from ucbench.data.imageset import UInt8Images
 from ucbench.errors import DataError
 
@@ -20,6 +20,11 @@ Resample = Literal["bicubic", "bilinear"]
 
 #: Largest default side for images of several sizes: the ImageNet crop.
 LARGEST_DEFAULT_SIDE = 224
+
+#: The side that one image in a hundred, or a single one, may not more than halve.
+_OUTLIERS = 100
+#: Largest value of 16-bit files at which they do not use their upper bits.
+_DIM = 2**14 - 1
 
 _RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 _BLOCK = 64
@@ -80,7 +85,8 @@ def choose_framing(
         resample: the interpolation.
 
     Raises:
-        DataError: if ``size`` is None and there are no images, or one cannot be read.
+        DataError: if ``size`` is None and there are no images, one cannot be read, or a few images are so small that
+            they would more than halve the size of all.
     """
     if size is not None:
         side = resize or size
@@ -97,6 +103,7 @@ def choose_framing(
     if (sizes == sizes[0]).all():
         return Framing((height, width), (height, width), resample, f"pictures are {height}x{width} (height x width)")
     side = min(LARGEST_DEFAULT_SIDE, height, width)
+    _refuse_outliers(training, sizes, side)
     return Framing(
         (side, side),
         (side, side),
@@ -111,16 +118,53 @@ def assemble(pictures: Sequence[Picture], framing: Framing) -> UInt8Images:
     Large images are decoded in threads. Besides the result, memory holds one decoded image per thread.
 
     Raises:
-        DataError: if an image cannot be read; the text names the first one.
+        DamagedImagesError: if images cannot be read; the text names them.
+        DataError: if no 16-bit image among them is brighter than a quarter of white.
     """
     height, width = framing.crop
     images = np.empty((len(pictures), 3, height, width), np.uint8)
+    depths: list[tuple[int, str]] = []
 
     def read(row: int) -> None:
-        images[row] = framing.apply(pictures[row].pixels()).transpose(2, 0, 1)
+        pixels, depth = pictures[row].pixels_with_depth()
+        images[row] = framing.apply(pixels).transpose(2, 0, 1)
+        if depth is not None:
+            depths.append((depth, pictures[row].where))
 
     for_each(read, pictures, decoded_bytes=3 * height * width)
+    brightest, where = max(depths, default=(0, ""))
+    if 0 < brightest <= _DIM:
+        bits = brightest.bit_length()
+        raise DataError(
+            f"{where}: the values of 16-bit images go up to {brightest} here, so they seem to have {bits} bits, and"
+            f" white is 65535. Multiply the values by {2 ** (16 - bits)}, or convert the images to 8 bits."
+        )
     return images
+
+
+def damage(pictures: Sequence[Picture]) -> list[str]:
+    """What is wrong with every image that cannot be read, from decoding all of them."""
+    try:
+        for_each(lambda row: pictures[row].pixels(), pictures, decoded_bytes=0)
+    except DamagedImagesError as error:
+        return list(error.problems)
+    return []
+
+
+def _refuse_outliers(training: Sequence[Picture], sizes: NDArray[np.int64], side: int) -> None:
+    short = sizes.min(axis=1)
+    usual = int(min(LARGEST_DEFAULT_SIDE, np.sort(short)[max(1, len(short) // _OUTLIERS)]))
+    if len(short) < 3 or usual <= 2 * side:
+        return
+    small = np.flatnonzero(2 * short < usual)
+    named = ", ".join(
+        f"{training[row].where} ({sizes[row, 0]}x{sizes[row, 1]}, height x width)" for row in small[:5].tolist()
+    )
+    more = f" and {len(small) - 5} more" if len(small) > 5 else ""
+    raise DataError(
+        f"{len(small)} of {len(training)} training images would shrink all others to {side} pixels: {named}{more}."
+        f" Remove them, enlarge them with size={usual}, or keep their size with size={max(side, 4)}."
+    )
 
 
 def _sizes(pictures: Sequence[Picture]) -> NDArray[np.int64]:
@@ -133,20 +177,30 @@ def _sizes(pictures: Sequence[Picture]) -> NDArray[np.int64]:
     return sizes
 
 
-def for_each(work: Callable[[int], None], pictures: Sequence[Picture], decoded_bytes: int) -> None:
-    """Call ``work`` with every row number, in threads where that is faster; raises the error of the first row."""
+def for_each(work: Callable[[int], object], pictures: Sequence[Picture], decoded_bytes: int) -> None:
+    """Call ``work`` with every row number, in threads where that is faster.
 
-    def work_on(rows: range) -> None:
+    Raises:
+        DamagedImagesError: with all errors of ``work``, in the order of rows.
+    """
+
+    def work_on(rows: range) -> list[str]:
+        problems = []
         for row in rows:
-            work(row)
+            try:
+                work(row)
+            except DataError as error:
+                problems.append(str(error))
+        return problems
 
     if _encoded_bytes(pictures) + decoded_bytes * len(pictures) < _SMALL * len(pictures):
-        work_on(range(len(pictures)))
-        return
-    blocks = [range(start, min(start + _BLOCK, len(pictures))) for start in range(0, len(pictures), _BLOCK)]
-    with ThreadPoolExecutor() as pool:
-        for _ in pool.map(work_on, blocks):
-            pass
+        problems = work_on(range(len(pictures)))
+    else:
+        blocks = [range(start, min(start + _BLOCK, len(pictures))) for start in range(0, len(pictures), _BLOCK)]
+        with ThreadPoolExecutor() as pool:
+            problems = [problem for found in pool.map(work_on, blocks) for problem in found]
+    if problems:
+        raise DamagedImagesError(problems)
 
 
 def _encoded_bytes(pictures: Sequence[Picture]) -> float:

@@ -4,21 +4,37 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
+from ucbench.data.metadata import without_metadata
 from ucbench.errors import DataError
 
 Encoded = Path | bytes | memoryview
 Pixels = NDArray[np.uint8]
 
+T = TypeVar("T")
+
+_TIFF = ExifTags.Base
 _SIDEWAYS = (5, 6, 7, 8)
+#: How an image of an EXIF orientation is made upright.
+_TURNS: dict[object, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+#: Damaged images that an error names.
+_NAMED = 20
 #: Signature, length and name of the first chunk, width, height (PNG specification, sections 5.2 and 11.2.1).
 _PNG_HEAD = struct.Struct(">8sI4sII")
 
@@ -41,7 +57,17 @@ class Picture:
         Raises:
             DataError: if it cannot be read; the text names ``where``.
         """
-        return self.source if isinstance(self.source, np.ndarray) else decode(self.source, self.where)
+        return self.pixels_with_depth()[0]
+
+    def pixels_with_depth(self) -> tuple[Pixels, int | None]:
+        """:meth:`pixels`, and for files of 16 bits per value the largest value, 0 to 65535; None for others.
+
+        Raises:
+            DataError: as :meth:`pixels`.
+        """
+        return (
+            (self.source, None) if isinstance(self.source, np.ndarray) else decode_with_depth(self.source, self.where)
+        )
 
     def size(self) -> tuple[int, int]:
         """Height and width of :meth:`pixels`, from the file's header where possible.
@@ -53,46 +79,110 @@ class Picture:
             return self.source.shape[0], self.source.shape[1]
         if side := _side_of_square_png(self.source):
             return side, side
-        with _opened(self.source, self.where) as image:
-            width, height = image.size
-            # Reading the orientation may decode the whole image; a square does not need it.
-            if width != height and image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS:
-                width, height = height, width
-        return height, width
+        return _opened(self.source, self.where, _upright_size)
+
+
+class DamagedImagesError(DataError):
+    """Images that cannot be read; the text names up to 20 of them and counts all.
+
+    Attributes:
+        problems: one sentence per image.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        more = len(problems) - _NAMED
+        shown = [*problems[:_NAMED], *([f"and {more} more"] if more > 0 else [])]
+        text = "\n  ".join([f"{len(problems)} images cannot be read. Repair or remove them:", *shown])
+        super().__init__(text if len(problems) > 1 else problems[0])
+        self.problems = tuple(problems)
 
 
 def decode(source: Encoded, where: str = "") -> Pixels:
     """Read one image as uint8 ``[H, W, 3]``, RGB.
 
     The EXIF orientation is applied, transparency is blended onto white, 16-bit grey is scaled to 8 bits, grey, palette
-    and CMYK images are converted. Of an animation the first frame is read.
+    and CMYK images are converted. Of an animation the first frame is read. Metadata that cannot be read is ignored.
 
     Args:
         source: a file's path, or its bytes.
         where: the image's name in errors; by default the path.
 
     Raises:
-        DataError: if the file is missing, damaged, truncated, not an image, or of a depth whose white is undefined.
+        DataError: if the file is missing, damaged, truncated, too large, not an image, or of a depth whose white is
+            undefined.
     """
-    with _opened(source, where) as image:
-        ImageOps.exif_transpose(image, in_place=True)
-        if image.mode in ("I", "F") or image.mode.startswith("I;"):
-            return _from_deep_grey(image)
-        if image.has_transparency_data:
-            layer = image.convert("RGBA")
-            return np.asarray(Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB"))
-        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    return decode_with_depth(source, where)[0]
 
 
-@contextmanager
-def _opened(source: Encoded, where: str) -> Iterator[Image.Image]:
+def decode_with_depth(source: Encoded, where: str = "") -> tuple[Pixels, int | None]:
+    """As :func:`decode`, and for files of 16 bits per value the largest value, 0 to 65535; None for others."""
+    return _opened(source, where, _decoded)
+
+
+def _decoded(image: Image.Image, exif: bytes = b"") -> tuple[Pixels, int | None]:
+    # Before loading, since it removes them.
+    deep = any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+    white = _white(image)
+    image.load()  # turns a TIFF itself, and finds what a PNG has behind its pixels
+    if (turn := _TURNS.get(_orientation(image, exif))) is not None:
+        image = image.transpose(turn)
+    if image.mode in ("I", "F") or image.mode.startswith("I;"):
+        return _from_deep_grey(image, white)
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    # Pillow reads 16-bit colours as the upper 8 bits.
+    return pixels, int(pixels.max(initial=0)) * 256 + 255 if deep else None
+
+
+def _upright_size(image: Image.Image, exif: bytes = b"") -> tuple[int, int]:
+    width, height = image.size
+    if image.format == "TIFF":  # some versions of Pillow have turned the size already
+        tags = image.tag_v2  # type: ignore[attr-defined]
+        width, height = tags[_TIFF.ImageWidth], tags[_TIFF.ImageLength]
+    # Reading the orientation may decode the whole image; a square does not need it.
+    if width != height and _orientation(image, exif) in _SIDEWAYS:
+        width, height = height, width
+    return height, width
+
+
+def _orientation(image: Image.Image, exif: bytes) -> object:
+    """The EXIF orientation, 1 to 8; anything else, or nothing, where the block is damaged."""
+    try:
+        tags = image.getexif()
+        if exif:
+            tags.load(exif)
+        return tags.get(_TIFF.Orientation)
+    except Exception:
+        return None
+
+
+def _opened(source: Encoded, where: str, work: Callable[..., T]) -> T:
+    """``work`` of the opened image; if that fails, of the image without its metadata, whose EXIF block is passed on."""
     # Pillow's decoders raise nearly any exception for damaged files (OSError, SyntaxError, struct.error, ...).
     try:
-        with Image.open(source if isinstance(source, Path) else io.BytesIO(source)) as image:
-            yield image
+        try:
+            with Image.open(source if isinstance(source, Path) else io.BytesIO(source)) as image:
+                return work(image)
+        except Image.DecompressionBombError:
+            raise
+        except Exception as error:
+            encoded = source.read_bytes() if isinstance(source, Path) else bytes(source)
+            bare, exif = without_metadata(encoded)
+            if bare == encoded:
+                raise
+            try:
+                with Image.open(io.BytesIO(bare)) as image:
+                    return work(image, exif)
+            except Exception:
+                raise error from None
     except Exception as error:
-        unknown = isinstance(error, UnidentifiedImageError)
-        reason = "its format is unknown or its header damaged" if unknown else str(error)
+        reason = str(error)
+        if isinstance(error, UnidentifiedImageError):
+            reason = "its format is unknown or its header damaged"
+        if isinstance(error, Image.DecompressionBombError):
+            reason = f"{reason.partition(',')[0]}. Save it with fewer pixels, or cut it into several images"
         raise DataError(f"{where or _name(source)}: cannot be read as an image: {reason}") from error
 
 
@@ -112,10 +202,16 @@ def _name(source: Encoded) -> str:
     return str(source) if isinstance(source, Path) else f"{len(source)} bytes"
 
 
-def _from_deep_grey(image: Image.Image) -> Pixels:
-    """16-bit grey to 8-bit RGB: 65535 is white, rounded to the nearest level."""
+def _white(image: Image.Image) -> int:
+    """The largest value of a 16-bit grey image: TIFF stores 9 to 15 bits unscaled, other formats scale."""
+    bits = image.tag_v2.get(_TIFF.BitsPerSample, (16,)) if image.format == "TIFF" else (16,)  # type: ignore[attr-defined]
+    return 2 ** min(bits) - 1 if 8 < min(bits) < 16 else 65535
+
+
+def _from_deep_grey(image: Image.Image, white: int) -> tuple[Pixels, int]:
+    """Grey of up to 16 bits to 8-bit RGB, rounded to the nearest level; and its largest value as 16 bits."""
     values = np.asarray(image)
-    if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
+    if values.dtype.kind == "f" or values.min() < 0 or values.max() > white:
         raise ValueError("white is undefined for grey of more than 16 bits; convert it to 8 or 16 bits")
-    grey = ((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-    return np.repeat(grey[:, :, None], 3, axis=2)
+    grey = ((values.astype(np.uint32) * 255 + white // 2) // white).astype(np.uint8)
+    return np.repeat(grey[:, :, None], 3, axis=2), int(values.max()) * 65535 // white

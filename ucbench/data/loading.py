@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from ucbench.data.framed import FramedDataset
 from ucbench.data.imageset import ImageSet
+from ucbench.data.inventory import Inventory
 from ucbench.data.params import DatasetParams
 from ucbench.data.selection import balanced_subset, split_validation
 from ucbench.errors import ContractError, DataError
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 class Dataset(Protocol):
     """``Class(params)``; loads image sets by split.
 
-    Optional attribute ``note: str``, set by :meth:`load`: how its images were brought to one size, to be printed.
+    Optional attributes, set by :meth:`load`, printed and recorded: ``note: str``, how its images were brought to one
+    size; ``sources: Mapping[str, Sources]``, by split where its images were found and what was passed over.
     """
 
     def load(self, split: Literal["train", "test"]) -> ImageSet:
@@ -43,12 +46,14 @@ class LoadedDataset:
         test: the test split, or with ``validation=`` a part of the training split.
         note: size, subset and dropped classes in one line, printed and written into the record.
         trusted: clean training images given to the exploiter, which are not in ``train``, or None.
+        inventory: images by class, where they were found, what was passed over and what repeats.
     """
 
     train: ImageSet
     test: ImageSet
     note: str
     trusted: ImageSet | None = None
+    inventory: Inventory = dataclasses.field(default_factory=Inventory)
 
 
 def load_dataset(dataset: Dataset, params: Params, store: Store | None = None) -> LoadedDataset:
@@ -76,7 +81,7 @@ def load_dataset(dataset: Dataset, params: Params, store: Store | None = None) -
     train = _loaded(dataset, "train", store)
     notes = [str(getattr(dataset, "note", ""))]
     if options.validation is None:
-        test = _loaded(dataset, "test", store)
+        test = _with_classes_of(train, _loaded(dataset, "test", store))
         _check_agreement(train, test)
         train, test, dropped = _without_empty_classes(train, test)
     else:
@@ -96,7 +101,10 @@ def load_dataset(dataset: Dataset, params: Params, store: Store | None = None) -
         notes.append(f"{options.test_per_class} test images a class")
     if options.draws:
         notes.append(f"drawn with subset_seed={options.subset_seed}")
-    return LoadedDataset(train, test, "; ".join(note for note in notes if note))
+    inventory = Inventory.of(train, test, getattr(dataset, "sources", {}))
+    if untested := [name for name, count in inventory.test.per_class.items() if not count]:
+        notes.append(f"no test images of {_some(untested)}")
+    return LoadedDataset(train, test, "; ".join(note for note in notes if note), inventory=inventory)
 
 
 def _loaded(dataset: Dataset, split: Literal["train", "test"], store: Store | None) -> ImageSet:
@@ -111,6 +119,14 @@ def _loaded(dataset: Dataset, split: Literal["train", "test"], store: Store | No
     if len(images) < least:
         raise DataError(f"{images.name}: the {split} split has {len(images)} images; at least {least} are needed.")
     return images
+
+
+def _with_classes_of(train: ImageSet, test: ImageSet) -> ImageSet:
+    """The test split with the names of the training split, where they differ only in how accents are encoded."""
+    first, second = ([unicodedata.normalize("NFC", name) for name in images.classes] for images in (train, test))
+    if first != second or train.classes == test.classes:
+        return test
+    return dataclasses.replace(test, classes=train.classes)
 
 
 def _check_agreement(train: ImageSet, test: ImageSet) -> None:

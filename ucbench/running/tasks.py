@@ -67,6 +67,7 @@ def facts(task: Task, session: Session) -> Record:
             "classes": len(data.train.classes),
             "size": list(data.train.size),
             "note": data.note,
+            "inventory": data.inventory.compact(),
         },
         "numerics": session.numerics.identity(),
     }
