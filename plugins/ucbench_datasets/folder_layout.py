@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ucbench import DataError
@@ -41,6 +41,15 @@ def find_layout(listing: Listing) -> Layout:
         _refuse_splits_among_classes(listing, layout, others)
         return {}
     trained = {folder.name for folder in listing.folders(layout["train"])}
+    tested = folder_of_split(layout, "test")
+    both = trained & {folder.name for folder in listing.folders(tested)} if tested else set()
+    if misplaced := sorted(
+        name for name in trained - both if role_of_word(name) in SERVES["test"] and not _is_class_valid(name, trained)
+    ):
+        raise DataError(
+            f"imagefolder: {layout['train']} holds {misplaced[0]}/, which names a split. Move it beside"
+            f" {layout['train'].name}/, or away."
+        )
     if doubled := [folder for folder in others if folder.name in trained]:
         raise DataError(
             f"imagefolder: {root} holds {layout['train'].name}/ and, beside it, the class folders {_listed(doubled)}."
@@ -64,7 +73,12 @@ def folder_of_split(layout: Layout, split: str) -> Path | None:
 
 def _by_role(listing: Listing, folders: Sequence[Path]) -> dict[Role, list[Path]]:
     """The folders that name a split, by split."""
-    inner = {folder: {entry.name for entry in listing.folders(folder)} for folder in folders if _names_split(folder)}
+    names = {folder.name for folder in folders}
+    inner = {
+        folder: {entry.name for entry in listing.folders(folder)}
+        for folder in folders
+        if len(roles_in(folder.name)) == 1 and not _is_class_valid(folder.name, names)
+    }
     others = [folder for folder in folders if folder not in inner]
     by_role: dict[Role, list[Path]] = {}
     for folder, classes in inner.items():
@@ -80,8 +94,9 @@ def _by_role(listing: Listing, folders: Sequence[Path]) -> dict[Role, list[Path]
     return by_role
 
 
-def _names_split(folder: Path) -> bool:
-    return len(roles_in(folder.name)) == 1
+def _is_class_valid(name: str, names: Collection[str]) -> bool:
+    """Whether the folder ``valid`` is a class beside ``invalid``."""
+    return name.lower() == "valid" and "invalid" in {other.lower() for other in names}
 
 
 def _refuse_splits_among_classes(listing: Listing, layout: Layout, classes: Sequence[Path]) -> None:

@@ -70,14 +70,15 @@ class Listing:
         """
         if dangling := [self.name(file) for file in files if not file.exists()]:
             raise DataError(
-                f"{self.where}: links in {self.root} lead nowhere: {some(dangling)}. Fetch their content, or remove them."
+                f"{self.where}: links in {self.root} lead nowhere: {some(dangling)}. Fetch their content, or remove"
+                " them."
             )
 
     def _below(self, folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
         for entry, is_folder in self._entries(folder):
             if not is_folder:
                 yield entry
-            elif (place := entry.resolve()) in above:
+            elif any(folder.is_relative_to(place := entry.resolve()) for folder in above):
                 self.pass_over(entry, "links to a folder around them")
             else:
                 yield from self._below(entry, (*above, place))

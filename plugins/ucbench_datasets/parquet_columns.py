@@ -39,12 +39,15 @@ def label_column(file: Path, asked: str | None = None) -> str:
     names: list[str] = [column.name for column in schema]
     if asked is not None:
         found = [name for name in names if name == asked]
-        problem = f"there is no column {asked!r}"
+        problem = f"there are {len(found)} columns {asked!r}" if found else f"there is no column {asked!r}"
     else:
         named = list(class_names(file))
         usual = [name for name in names if name.lower() in _USUAL_LABELS]
-        found = [name for name in _FIRST_LABELS if name in names][:1] or (named if len(named) == 1 else usual)
-        several = len(named) > 1 or len(usual) > 1
+        found = [name for name in names if name in _FIRST_LABELS]
+        found = [name for name in found if name == min(found, key=_FIRST_LABELS.index)] or (
+            named if len(named) == 1 else usual
+        )
+        several = len(found) > 1 or len(named) > 1
         problem = "several columns could be the labels" if several else "no column is called label or has class names"
     if len(found) != 1:
         raise DataError(f"{file}: {problem}; choose the labels with label=COLUMN. {_columns(schema)}")

@@ -134,10 +134,11 @@ def _refuse_incomplete(files: Sequence[Path], listing: Listing) -> None:
 def _nothing_for(split: SplitName, path: Path, listing: Listing) -> DataError:
     files = [path] if path.is_file() else _parquet(listing.below(path))
     there = _some(listing, files) if files else "no parquet file"
-    advice = ", or ask for validation=0.2" if split == "test" else ""
-    if len(folders := {file.parent for file in files if file.parent != path}) > 1:
-        advice = f", or name one of its folders, such as {min(folders)}{advice}"
-    return DataError(f"parquet: {path} has no {split} files; there is {there}. Name them {split}-*.parquet{advice}.")
+    homes = {file.parent for file in files if split in roles_in(file.stem)} - {path}
+    advice = f"Name them {split}-*.parquet" + (", or ask for validation=0.2." if split == "test" else ".")
+    if homes and path.is_dir():
+        advice = f"Give one of its folders as PATH, such as {min(homes)}."
+    return DataError(f"parquet: {path} has no {split} files; there is {there}. {advice}")
 
 
 def _parquet(files: Sequence[Path]) -> list[Path]:

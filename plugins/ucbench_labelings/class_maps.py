@@ -23,7 +23,7 @@ def read_class_map(path: Path) -> dict[str, str]:
             or names a class for the second time.
     """
     try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8"))
+        entries = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(f"coarse: {path} cannot be read: {error.strerror or error}.") from error
     except ValueError as error:

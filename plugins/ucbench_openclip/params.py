@@ -39,7 +39,7 @@ def read_config(checkpoint: Path) -> dict[str, Any]:
     """
     path = config_beside(checkpoint)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
         return {"model_cfg": dict(content["model_cfg"]), "preprocess_cfg": dict(content.get("preprocess_cfg", {}))}
     except OSError as error:
         raise DataError(

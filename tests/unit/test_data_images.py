@@ -217,11 +217,11 @@ class TestAssemble:
         assert images[:, 0, 0, 0].tolist() == list(range(200))
 
     @pytest.mark.parametrize("side", [4, 200], ids=["one thread", "many threads"])
-    def test_assemble_names_the_first_damaged_image(self, side):
+    def test_assemble_names_all_damaged_images_in_order(self, side):
         whole = encoded(Image.fromarray(noise(side, side)))
         damaged = {70, 150}
         pictures = [Picture(whole[:60] if row in damaged else memoryview(whole), f"row {row}") for row in range(160)]
-        with pytest.raises(DataError, match=r"^row 70: "):
+        with pytest.raises(DataError, match=r"^2 images cannot be read.*\n  row 70: .*\n  row 150: "):
             assemble(pictures, Framing((4, 4), (4, 4)))
 
     def test_assemble_raises_without_files(self):

@@ -178,7 +178,7 @@ def load_suite(path: Path) -> Suite:
         UsageError: if it is wrong; the text names file, line and key.
     """
     try:
-        text = read_regular(path).decode()
+        text = read_regular(path).decode("utf-8-sig")  # editors on Windows begin files with a byte-order mark
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"Suite {path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     try:

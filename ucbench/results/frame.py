@@ -121,7 +121,12 @@ def read(path: Path) -> Results:
 def _read_csv(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(
-            path, dtype=DTYPES, keep_default_na=False, na_values=[""], dtype_backend="numpy_nullable", encoding="utf-8"
+            path,
+            dtype=DTYPES,
+            keep_default_na=False,
+            na_values=[""],
+            dtype_backend="numpy_nullable",
+            encoding="utf-8-sig",
         )
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read: {' '.join(str(error).split())}.") from error

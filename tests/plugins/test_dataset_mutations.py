@@ -1,0 +1,91 @@
+"""Whatever becomes of the structure of a data set: it is read rightly, or refused with one error."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import warnings
+
+import pytest
+from mutated_data import FIRST_TEST_VALUE, FOLDER_CHANGES, PARQUET_CHANGES, mutate, write_folders, write_parquet
+
+from ucbench.data.loading import load_dataset
+from ucbench.errors import UcbenchError
+from ucbench_datasets.imagefolder import ImageFolder
+from ucbench_datasets.params import ImageFolderParams, ParquetParams
+from ucbench_datasets.parquet import Parquet
+
+#: Data sets of each of the two kinds; 5,000 in nightly runs.
+COUNT = 5_000 if os.environ.get("UCBENCH_NIGHTLY") else 250
+SPLIT_WORDS = {"train", "training", "test", "testing", "val", "valid", "validation"}
+#: Changes that put test images elsewhere on purpose, under names that say nothing of a split.
+MOVES = {"copy_folder", "rename_split_folder", "rename_class_folder", "rename_parquet", "add_link"}
+
+KINDS = {
+    "imagefolder": (write_folders, FOLDER_CHANGES, ImageFolder, ImageFolderParams),
+    "parquet": (write_parquet, PARQUET_CHANGES, Parquet, ParquetParams),
+}
+
+
+def faults(kind, seed, root):
+    """What is wrong with how a mutated data set was read: nothing if it was refused by one of ucbench's errors."""
+    write, changes, reader, make_params = KINDS[kind]
+    rng = random.Random(seed)
+    write(root)
+    done = mutate(rng, root, changes)
+    options = rng.choice([{}, {}, {"size": 8}, {"validation": 0.3}, {"holdout": 0.3}])
+    if kind == "parquet":
+        options.pop("holdout", None)
+    params = make_params(path=root, **options)
+    dataset = reader(params)
+    try:
+        loaded = load_dataset(dataset, params)
+    except UcbenchError as error:
+        return [] if error.exit_code in (1, 2) and str(error) else [f"{done} {options}: exit code {error.exit_code}"]
+    except Exception as error:
+        return [f"{done} {options}: {type(error).__name__}: {error}"]
+    wrong = [f"class {name}" for name in loaded.train.classes if name.lower() in SPLIT_WORDS]
+    values = set(loaded.train.images[:, 0, 4, 4].tolist())
+    tests = range(FIRST_TEST_VALUE, FIRST_TEST_VALUE + 6)
+    if not options.keys() & {"holdout", "validation"} and not MOVES & set(done) and values & set(tests):
+        wrong.append("test images are trained on")
+    if "validation" not in options:
+        wrong += unaccounted(dataset, root)
+    json.dumps([loaded.inventory.compact(), loaded.inventory.lines()])
+    return [f"{done} {options}: {'; '.join(wrong)}"] if wrong else []
+
+
+def unaccounted(dataset, root):
+    """Files that were neither read nor named as passed over."""
+    splits = [dataset.find(split) for split in ("train", "test")]
+    read = {picture.where.partition(" row ")[0] for split in splits for picture in split.pictures}
+    passed_over = {
+        name.rstrip("/") for split in splits for names in split.sources.passed_over.values() for name in names
+    }
+    missing = []
+    for folder, _, names in os.walk(root):
+        for name in names:
+            path = os.path.join(folder, name)
+            place = os.path.relpath(path, root)
+            above = [place[:end] for end, letter in enumerate(place) if letter == "/"]
+            if path not in read and not passed_over & {place, *above} and name != "labels.json":
+                missing.append(f"{place} is not accounted for")
+    return missing
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_mutated_dataset_is_read_rightly_or_refused(kind, tmp_path):
+    found = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # Pillow's, of damaged metadata
+        for seed in range(COUNT):
+            root = tmp_path / "data"
+            found += [f"seed {seed}: {fault}" for fault in faults(kind, seed, root)]
+            for path in (root, tmp_path / "inner"):
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
+    assert not found, "\n".join(found[:20])
