@@ -54,6 +54,7 @@ def ucbench_datasets() -> Iterator[ucbench.DatasetSpec]:
         name="imagefolder",
         summary="images in PATH/train/CLASS and PATH/test/CLASS, or in PATH/CLASS with holdout=",
         load="ucbench_datasets.imagefolder:ImageFolder",
+        version=2,
         params="ucbench_datasets.params:ImageFolderParams",
     )
     yield ucbench.DatasetSpec(

@@ -123,6 +123,17 @@ def test_run_exits_with_2_before_work_on_a_wrong_request(capsys, command, argume
     assert tiny.work_done() == {}
 
 
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_inventory_is_printed_once_beside_the_result(capsys, command):
+    assert main([command, *AXES, "--poisoner", "stripes", "--json"]) == 0
+    printed = capsys.readouterr()
+    json.loads(printed.out)
+    assert [line for line in printed.err.splitlines() if line.startswith("  ")] == [
+        "  train: 36 images: 12 of each class (red, green, blue)",
+        "  test: 36 images: 12 of each class (red, green, blue)",
+    ]
+
+
 def test_plan_shows_missing_work_before_and_none_after_a_run(capsys, tmp_path):
     request = [*AXES, "--poisoner", "stripes", "--victim", "fixed"]
     *before, _, last = output(capsys, "plan", *request).splitlines()

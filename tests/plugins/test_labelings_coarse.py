@@ -95,6 +95,7 @@ class TestFiles:
     def test_coarse_key_depends_on_the_map_not_on_the_file(self, write):
         one, other = resolved(write(BY_CLASS, "a.toml")), resolved(write("# remark\n" + BY_COARSE, "b.TOML"))
         assert one.identity() == other.identity()
+        assert one.identity() == resolved(write(f"\ufeff{BY_CLASS}", "marked.toml")).identity()
         assert one.identity() != resolved(write(BY_CLASS.replace("tall", "flat"), "c.toml")).identity()
 
     def test_coarse_file_keeps_the_contract(self, write):

@@ -43,6 +43,7 @@ class TestDecode:
         assert decode(encoded(grey)).tolist() == [[[0] * 3, [255] * 3], [[255] * 3, [0] * 3]]
 
     @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+    @settings(deadline=None)
     @given(levels=st.lists(st.integers(0, 65535), min_size=1, max_size=20))
     def test_16_bit_grey_is_scaled_and_rounded(self, kind, levels):
         values = np.array([levels], np.uint16)

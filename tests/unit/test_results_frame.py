@@ -134,6 +134,13 @@ def test_read_csv_loses_nothing(path):
     assert {name: found[name].dtype for name in COLUMNS} == DTYPES
 
 
+def test_read_csv_ignores_a_byte_order_mark(tmp_path):
+    path = write_csv(tmp_path, rows(records()))
+    plain = read(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    pd.testing.assert_frame_equal(read(path), plain)
+
+
 def test_read_csv_keeps_counts_of_a_metric_with_empty_fields(tmp_path):
     made = records()
     made[0]["metrics"] |= {"probe.images": 7, "probe.share": 0.5}

@@ -55,8 +55,11 @@ def test_run_returns_records_in_cell_order(tmp_path):
     assert stripes["history"][-1]["test_accuracy"] == stripes["metrics"]["test_accuracy"]
     assert stripes["numerics"] == {"dtype": "float32", "threads": 1, "deterministic": True}
     assert stripes["environment"]["device"] == "cpu"
+    split = {"served": "", "per_class": [12, 12], "repeated": 0}
+    inventory = {"train": split, "test": split, "passed_over": {}, "shared": 0, "relabeled": 0}
     assert stripes["data"] | {"train": "", "test": ""} == {
-        "train": "", "test": "", "train_images": 36, "test_images": 36, "classes": 3, "size": [8, 8], "note": ""
+        "train": "", "test": "", "train_images": 36, "test_images": 36, "classes": 3, "size": [8, 8], "note": "",
+        "inventory": inventory,
     }  # fmt: skip
     json.dumps(records, allow_nan=False)
 

@@ -181,7 +181,8 @@ def test_loading_notes_are_reported_once(tmp_path):
     session = Session(Store(tmp_path), tiny.CPU, Lines(stream))
     for _ in range(2):
         session.dataset(cell(datasets=["spots:train_per_class=5"]).dataset)
-    (line,) = stream.getvalue().splitlines()
+    line, *inventory = stream.getvalue().splitlines()
+    assert len(inventory) == 2
     assert "15 training and 36 test images of 8x8 pixels, 3 classes" in line
     assert "5 training images a class" in line
 

@@ -171,6 +171,12 @@ def test_suite_is_found_by_name_or_file(tmp_path):
         find_suite(str(tmp_path / "nowhere.toml"), {})
 
 
+def test_suite_may_begin_with_a_byte_order_mark(tmp_path):
+    path = written(tmp_path, GOOD)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert find_suite(str(path), {}).file.version == 2
+
+
 @given(st.integers(1, 9), st.integers(1, 4))
 @settings(deadline=None)
 def test_shards_partition_cells_without_splitting_a_release(count, seeds):
