@@ -37,18 +37,16 @@ def label_column(file: Path, asked: str | None = None) -> str:
     """
     schema = read_schema(file)
     names: list[str] = [column.name for column in schema]
+    named = list(class_names(file))
+    first = next((name for name in _FIRST_LABELS if name in names), named[0] if len(named) == 1 else None)
+    wanted = asked or first
+    found = [name for name in names if (name == wanted if wanted else name.lower() in _USUAL_LABELS)]
     if asked is not None:
-        found = [name for name in names if name == asked]
-        problem = f"there are {len(found)} columns {asked!r}" if found else f"there is no column {asked!r}"
+        problem = f"there are {len(found)} columns {asked!r}"
+    elif len(found) > 1 or len(named) > 1:
+        problem = "several columns could be the labels"
     else:
-        named = list(class_names(file))
-        usual = [name for name in names if name.lower() in _USUAL_LABELS]
-        found = [name for name in names if name in _FIRST_LABELS]
-        found = [name for name in found if name == min(found, key=_FIRST_LABELS.index)] or (
-            named if len(named) == 1 else usual
-        )
-        several = len(found) > 1 or len(named) > 1
-        problem = "several columns could be the labels" if several else "no column is called label or has class names"
+        problem = "no column is called label or has class names"
     if len(found) != 1:
         raise DataError(f"{file}: {problem}; choose the labels with label=COLUMN. {_columns(schema)}")
     if not is_label(schema.field(found[0]).type):

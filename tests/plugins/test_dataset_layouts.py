@@ -409,12 +409,14 @@ class TestParquetColumns:
         (tmp_path / "labels.json").write_text('{"label": ["cat", "dog"]}', encoding="utf-8-sig")
         assert tables(tmp_path).train.classes == ("cat", "dog")
 
-    def test_two_columns_of_one_name_are_refused(self, tmp_path):
-        two_tables(tmp_path)
+    @pytest.mark.parametrize("label", [None, "label"])
+    @pytest.mark.parametrize("named", [None, {"label": ["cat", "dog"]}], ids=["unnamed", "named"])
+    def test_two_columns_of_one_name_are_refused(self, tmp_path, label, named):
+        write_parquet(tmp_path / "train.parquet", [plain(1), plain(2)], named, label=[0, 1])
         table = pq.read_table(tmp_path / "train.parquet")
         pq.write_table(table.append_column("label", table.column("label")), tmp_path / "train.parquet")
-        with pytest.raises(DataError, match=r"several columns could be the labels"):
-            tables(tmp_path)
+        with pytest.raises(DataError, match=r"(several columns could|there are 2 columns 'label')"):
+            tables(tmp_path, label=label, validation=0.5)
 
 
 def test_small_image_that_would_shrink_all_is_refused_and_each_advice_loads(split):

@@ -267,7 +267,7 @@ class TestParquet:
     @pytest.mark.parametrize(
         ("requested", "columns", "message"),
         [
-            ("kind", {"label": [0]}, "no column 'kind'.*image .*label"),
+            ("kind", {"label": [0]}, "there are 0 columns 'kind'.*image .*label"),
             (None, {}, "no column is called label"),
             (None, {"species": [0]}, "no column is called label.*species"),
             (None, {"class": [0], "target": [0]}, "several columns could be the labels.*class.*target"),
