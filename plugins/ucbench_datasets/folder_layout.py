@@ -24,10 +24,12 @@ def find_layout(listing: Listing) -> Layout:
     """
     root = listing.root
     folders = listing.folders(root)
+    outside = []
     while len(folders) == 1 and role_of_word(folders[0].name) is None:
         inner = listing.folders(folders[0])
         if not any(role_of_word(folder.name) == "train" for folder in inner):
             break
+        outside += listing.files(root)
         root, folders = folders[0], inner
     by_role = _by_role(listing, folders)
     for role, places in by_role.items():
@@ -60,7 +62,7 @@ def find_layout(listing: Listing) -> Layout:
         listing.pass_over(folder, "validation images beside a test split")
     for folder in others:
         listing.pass_over(folder, "folders that name no split")
-    for file in listing.files(root):
+    for file in [*outside, *listing.files(root)]:
         listing.pass_over(file, "files outside class folders")
     return layout
 

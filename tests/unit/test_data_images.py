@@ -160,6 +160,25 @@ class TestFraming:
         assert framing.cover == framing.crop == (side, side)
         assert f"{side}x{side}" in framing.note
 
+    @pytest.mark.parametrize(
+        ("sides", "advised"),
+        [
+            ([9] + [20] * 10, 20),
+            ([99] * 2 + [400] * 300, 224),
+            ([4] * 3 + [20] * 5, 20),
+        ],
+    )
+    def test_frame_refuses_sizes_that_a_few_small_images_decide(self, sides, advised):
+        pictures = [Picture(np.zeros((side, side + 1, 3), np.uint8), f"row {row}") for row, side in enumerate(sides)]
+        with pytest.raises(DataError, match=rf"row 0 .*enlarge them with size={advised}, .* with size={min(sides)}\.$"):
+            choose_framing(pictures)
+        assert choose_framing(pictures, size=advised).crop == (advised, advised)
+
+    @pytest.mark.parametrize("sides", [[10] + [20] * 10, [5] * 4 + [20] * 6, [60] * 5 + [400] * 300, [3, 30]])
+    def test_frame_accepts_sizes_that_many_images_share(self, sides):
+        pictures = [decoded_picture(np.zeros((side, side + 1, 3), np.uint8)) for side in sides]
+        assert choose_framing(pictures).crop == (min(sides), min(sides))
+
     def test_frame_uses_sizes_after_exif_rotation(self):
         exif = Image.Exif()
         exif[ExifTags.Base.Orientation] = 6

@@ -21,7 +21,7 @@ Resample = Literal["bicubic", "bilinear"]
 #: Largest default side for images of several sizes: the ImageNet crop.
 LARGEST_DEFAULT_SIDE = 224
 
-#: The side that one image in a hundred, or a single one, may not more than halve.
+#: One image in so many, or a single one, may not more than halve the size of all.
 _OUTLIERS = 100
 #: Largest value of 16-bit files at which they do not use their upper bits.
 _DIM = 2**14 - 1
@@ -86,7 +86,7 @@ def choose_framing(
 
     Raises:
         DataError: if ``size`` is None and there are no images, one cannot be read, or a few images are so small that
-            they would more than halve the size of all.
+            they would more than halve the size of all, or make it less than a quarter of the median.
     """
     if size is not None:
         side = resize or size
@@ -152,9 +152,12 @@ def damage(pictures: Sequence[Picture]) -> list[str]:
 
 
 def _refuse_outliers(training: Sequence[Picture], sizes: NDArray[np.int64], side: int) -> None:
-    short = sizes.min(axis=1)
-    usual = int(min(LARGEST_DEFAULT_SIDE, np.sort(short)[max(1, len(short) // _OUTLIERS)]))
-    if len(short) < 3 or usual <= 2 * side:
+    short = np.minimum(sizes.min(axis=1), LARGEST_DEFAULT_SIDE)
+    ordered = np.sort(short)
+    # Without the smallest image in a hundred, or the smallest; and in the middle.
+    nearly_smallest, middle = int(ordered[max(1, len(short) // _OUTLIERS)]), int(ordered[len(short) // 2])
+    usual = nearly_smallest if nearly_smallest > 2 * side else middle
+    if len(short) < 3 or max(nearly_smallest / 2, middle / 4) <= side:
         return
     small = np.flatnonzero(2 * short < usual)
     named = ", ".join(
