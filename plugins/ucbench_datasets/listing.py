@@ -13,6 +13,7 @@ from ucbench import DataError, Sources
 
 HIDDEN = "hidden"
 SYSTEM = "system files"
+_AROUND = "links to a folder around them"
 
 #: What NAS, macOS and Windows put into folders, in lower case.
 _SYSTEM_NAMES = frozenset({
@@ -78,8 +79,8 @@ class Listing:
         for entry, is_folder in self._entries(folder):
             if not is_folder:
                 yield entry
-            elif any(folder.is_relative_to(place := entry.resolve()) for folder in above):
-                self.pass_over(entry, "links to a folder around them")
+            elif (place := entry.resolve()) in above:  # through a link to another folder and back
+                self.pass_over(entry, _AROUND)
             else:
                 yield from self._below(entry, (*above, place))
 
@@ -87,14 +88,16 @@ class Listing:
         """The entries of a folder that may be data, and whether they are folders."""
         try:
             with os.scandir(folder) as found:
-                entries = sorted((entry.name, _is_folder(entry)) for entry in found)
+                entries = sorted((entry.name, _is_folder(entry), entry.is_symlink()) for entry in found)
         except OSError as error:
             raise DataError(f"{self.where}: {folder} cannot be read: {error}") from error
-        for name, is_folder in entries:
+        for name, is_folder, is_link in entries:
             if name.startswith("."):
                 self.pass_over(folder / name, HIDDEN)
             elif name.lower() in _SYSTEM_NAMES:
                 self.pass_over(folder / name, SYSTEM)
+            elif is_folder and is_link and folder.resolve().is_relative_to((folder / name).resolve()):
+                self.pass_over(folder / name, _AROUND)
             else:
                 yield folder / name, is_folder
 
