@@ -17,8 +17,8 @@ from ucbench_datasets.imagefolder import ImageFolder
 from ucbench_datasets.params import ImageFolderParams, ParquetParams
 from ucbench_datasets.parquet import Parquet
 
-#: Data sets of each of the two kinds; 5,000 in nightly runs.
-COUNT = 5_000 if os.environ.get("UCBENCH_NIGHTLY") else 250
+#: Data sets of each of the two kinds; 5,000 where the environment variable UCBENCH_TEST_NIGHTLY is set.
+COUNT = 5_000 if os.environ.get("UCBENCH_TEST_NIGHTLY") else 250
 #: No class is called so by right; ``train`` may be one, of trains.
 SPLIT_WORDS = {"test", "testing", "val", "valid", "validation"}
 #: Changes that put test images elsewhere on purpose, under names that say nothing of a split.
