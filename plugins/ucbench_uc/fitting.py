@@ -59,7 +59,7 @@ class Fitter:
         generator = run.generator(f"{name}-batches")
         pools = [self.pools[k] for k in group]
         steps = self._steps(pools)
-        advance = run.progress(f"crafting cluster {group[0] + 1}/{params.clusters}" if alone else "crafting", steps)
+        advance = run.progress(f"crafting cluster {group[0] + 1}/{len(self.pools)}" if alone else "crafting", steps)
         first = last = 0.0
         batches = [cycle(pool, params.batch, generator, shuffle=params.shuffle) for pool in pools]
         for step in range(steps):

@@ -43,7 +43,11 @@ _PAPER: Mapping[str, Any] = {
 class UCParams(Params):
     """Defaults are the ``standard`` preset; ``docs/uc.md`` shows the ablation they were chosen by."""
 
-    clusters: int = Field(20, ge=2, description="number of k-means clusters, p in the paper (released code: 10)")
+    clusters: int | None = Field(
+        None,
+        ge=2,
+        description="number of k-means clusters, p in the paper (released code: 10); none: 20, but 10 below 16 px",
+    )
     space: Literal["raw", "unit", "whitened"] = Field(
         "raw",
         description=(
@@ -80,7 +84,7 @@ class UCParams(Params):
         ge=0,
         description=(
             "networks trained to tell the clusters apart, whose features are attacked instead of the surrogate's: they "
-            "see images at the size at which a victim does (released code: 0); none: 1, but 0 for images below 16 px"
+            "see images at the size at which a victim does (released code: 0); none: 3, but 0 for images below 16 px"
         ),
     )
     student: str = Field(
@@ -179,9 +183,13 @@ class UCParams(Params):
         student = None if self.students == 0 else self.student_victim.identity()
         return {**super().identity(), "student": student}
 
+    def cluster_count(self, size: tuple[int, int]) -> int:
+        """How many clusters there are, for images of ``size`` (height, width)."""
+        return self.clusters or (10 if max(size) < TINY else 20)
+
     def student_count(self, size: tuple[int, int]) -> int:
         """How many networks are trained, for images of ``size`` (height, width)."""
-        return (0 if max(size) < TINY else 1) if self.students is None else self.students
+        return (0 if max(size) < TINY else 3) if self.students is None else self.students
 
     def block_side(self, size: tuple[int, int]) -> int:
         """Side in pixels of the blocks of a perturbation, for images of ``size`` (height, width)."""

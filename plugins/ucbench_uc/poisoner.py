@@ -47,7 +47,8 @@ class UnlearnableClusters:
         params = self.params
         features = extract_features(run.surrogate, train, run.device)
         state = whitening(features, params.dimensions) if params.space == "whitened" else {}
-        clusters = cluster(coordinates(params.space, features, state), params.clusters, run.seed("clusters"))
+        number = params.cluster_count(train.size)
+        clusters = cluster(coordinates(params.space, features, state), number, run.seed("clusters"))
         index = clusters.assignment
         attacked: Features = run.surrogate.features
         if count := params.student_count(train.size):
@@ -60,10 +61,10 @@ class UnlearnableClusters:
         targets = derangement(params.derangement, goals)
         unfitted = held_out(index, params.holdout, run.generator("held-out"))
         everything = params.fit_on == "all"
-        pools = [np.flatnonzero(((index == k) | everything) & ~unfitted) for k in range(params.clusters)]
+        pools = [np.flatnonzero(((index == k) | everything) & ~unfitted) for k in range(number)]
         distance = discrepancy(params.distance, goals.to(run.device), params.temperature)
         fitter = Fitter(params, train, pools, attacked, distance, targets.to(run.device), views, run)
-        every = list(range(params.clusters))
+        every = list(range(number))
         delta = np.concatenate([fitter.fit(group) for group in ([every] if params.together else [[k] for k in every])])
         state = {**state, "centres": clusters.centres, "goals": goals.numpy(), "targets": targets.numpy()}
         made = Perturbation(delta, index, state)

@@ -54,9 +54,10 @@ def test_more_students_leave_the_first_as_it_is(train):
     assert torch.equal(two[:, : one.shape[1]], one)
 
 
-@pytest.mark.parametrize(("size", "count"), [((8, 8), 0), ((32, 32), 1)])
-def test_students_count_default_depends_on_the_size(size, count):
-    assert installed().resolve("poisoner", "uc").params.student_count(size) == count
+@pytest.mark.parametrize(("size", "students", "clusters"), [((8, 8), 0, 10), ((32, 32), 3, 20)])
+def test_uc_defaults_depend_on_the_size(size, students, clusters):
+    params = installed().resolve("poisoner", "uc").params
+    assert (params.student_count(size), params.cluster_count(size)) == (students, clusters)
 
 
 @pytest.mark.parametrize("preset", ["paper", "released"])
