@@ -45,7 +45,7 @@ class ResNetParams(VictimParams):
         **{name: {**_EIGHT, **recipe} for name, recipe in PAPER_RECIPES.items()},
     }
 
-    epochs: int = Field(7, ge=1, description="passes over the training set")
+    epochs: int = Field(6, ge=1, description="passes over the training set")
     batch: int = Field(16, ge=1, description="images per step; batches of an epoch differ by at most one image")
     lr: float = Field(0.03, gt=0, description="peak learning rate")
     nesterov: bool = True

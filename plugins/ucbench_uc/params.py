@@ -98,7 +98,7 @@ class UCParams(Params):
     epochs: int | None = Field(
         None, ge=1, description="passes over the images a generator is fitted on; replaces steps (released code: 50)"
     )
-    batch: int = Field(16, ge=1, description="images a generator sees in one step")
+    batch: int = Field(8, ge=1, description="images a generator sees in one step")
     lr: float = Field(2e-3, gt=0, description="Adam's first learning rate; falls along a cosine at every step")
     final_lr: float = Field(2e-5, ge=0, description="where the cosine ends")
     direct_lr: float = Field(
