@@ -19,6 +19,7 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         summary="ResNet-18; up to 64 px with a 3x3 stride-1 stem and no max-pool",
         load=f"{_VICTIMS}:ResNet18",
         params=f"{_PARAMS}:ResNetParams",
+        version=2,
         paper="He et al., Deep Residual Learning for Image Recognition, CVPR 2016, arXiv:1512.03385",
         aliases=("rn18",),
     )
@@ -27,6 +28,7 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         summary="ResNet-50; up to 64 px with a 3x3 stride-1 stem and no max-pool",
         load=f"{_VICTIMS}:ResNet50",
         params=f"{_PARAMS}:ResNetParams",
+        version=2,
         paper="He et al., Deep Residual Learning for Image Recognition, CVPR 2016, arXiv:1512.03385",
         aliases=("rn50",),
     )

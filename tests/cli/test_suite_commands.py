@@ -68,7 +68,10 @@ def test_suite_shards_share_a_folder_and_make_a_leaderboard(capsys, tmp_path, su
 
     assert main(["leaderboard", "build", suite, "--records", out, "--out", str(board)]) == 0
     assert "# small v3: Spots" in (board / "README.md").read_text()
-    assert main(["leaderboard", "check", suite, str(board)]) == 0
+    capsys.readouterr()
+    assert main(["leaderboard", "check", suite, str(board)]) == 1
+    (only,) = (line for line in capsys.readouterr().err.splitlines() if "well-formed" not in line)
+    assert only.startswith("Clean accuracy is not clearly above chance"), "the tiny victim learns nothing, all else holds"
     (board / "leaderboard.csv").write_text("rank\n")
     capsys.readouterr()
     assert main(["leaderboard", "check", suite, str(board)]) == 1

@@ -54,7 +54,7 @@ def test_uc_fits_on_no_held_out_image_and_perturbs_them_all(fit_on, monkeypatch)
     seen, unfitted = set(), []
     plain, measured = fitting.cycle, diagnosis.diagnose
     monkeypatch.setattr(fitting, "cycle", lambda pool, *rest, **how: seen.update(pool) or plain(pool, *rest, **how))
-    monkeypatch.setattr("ucbench_uc.poisoner.diagnose", lambda *parts: unfitted.append(parts[2]) or measured(*parts))
+    monkeypatch.setattr("ucbench_uc.poisoner.diagnose", lambda *parts: unfitted.append(parts[3]) or measured(*parts))
     made, run = craft(fit_on=fit_on, holdout=0.25, steps=1)
     assert seen == set(np.flatnonzero(~unfitted[0]))
     assert len(made.index) == len(TRAIN)
@@ -78,7 +78,7 @@ def pattern(strength: float) -> Perturbation:
 def test_diagnose_measures_the_unfitted_images_alone():
     made, run = pattern(0.05), make_run(surrogate=TinySurrogate())
     unfitted = np.arange(60) < 20
-    diagnose(TRAIN, made, unfitted, PLAIN, run)
+    diagnose(TRAIN, made, run.surrogate.features, unfitted, PLAIN, run)
     x = torch.from_numpy(TRAIN.images[:20].copy()).float() / 255
     index, goals = torch.from_numpy(made.index[:20]), torch.from_numpy(made.state["goals"])
     goal = torch.tensor([1, 2, 0])[index]
@@ -103,7 +103,8 @@ def test_diagnose_measures_the_unfitted_images_alone():
 
 def test_diagnose_crops_images_alike_before_and_after():
     run = make_run(surrogate=TinySurrogate())
-    diagnose(TRAIN, pattern(0.0), np.ones(60, bool), Views("perturbed", "resize", flip=True), run)
+    views = Views("perturbed", "resize", flip=True)
+    diagnose(TRAIN, pattern(0.0), run.surrogate.features, np.ones(60, bool), views, run)
     notes = run.notes
     assert notes["cross_entropy_after_augmented"] == pytest.approx(notes["cross_entropy_before_augmented"], rel=1e-5)
     assert notes["cross_entropy_after_augmented"] != pytest.approx(notes["cross_entropy_after"], rel=1e-5)
@@ -136,6 +137,6 @@ def test_uc_judges_a_craft_by_its_crops_and_flips_where_it_has_some():
     made = Perturbation(np.zeros((3, 3, 16, 16), np.float32), index, {"goals": goals, "targets": np.array([1, 2, 0])})
     for views, warnings in ((PLAIN, 0), (Views("images", "zeros", flip=True), 1)):
         run = make_run(surrogate=TinySurrogate())
-        diagnose(train, made, np.zeros(30, bool), views, run)
+        diagnose(train, made, run.surrogate.features, np.zeros(30, bool), views, run)
         assert run.notes["cross_entropy_after"] < math.log(3)
         assert len(run.warnings) == warnings

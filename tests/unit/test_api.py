@@ -72,7 +72,7 @@ def test_run_reads_epsilon_in_8_bit_units(given):
 
 def test_run_axes_take_one_or_several_values():
     one, several = api.axes(poisoner="uc", mixture=0.5), api.axes(poisoner=["uc", "lsp"], mixture=[0.5, 1])
-    assert (one.poisoners, one.mixtures, one.datasets) == (["uc"], [0.5], ["digits"])
+    assert (one.poisoners, one.mixtures, one.datasets) == (["uc"], [0.5], ["photos"])
     assert (several.poisoners, several.mixtures) == (["uc", "lsp"], [0.5, 1])
 
 
