@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import doc_pages
@@ -52,28 +52,31 @@ def test_block_runs_without_error(block: Block, place: int, tmp_path: Path, monk
     world.run(block)
 
 
-def printed(capsys: pytest.CaptureFixture[str], wanted: Callable[[pd.DataFrame], pd.Series[bool]]) -> str:
-    """What ``ucbench run`` prints of those published rows of digits, runs of spaces made one."""
-    table = rows(read_records(RECORDS.parent))
+def printed(capsys: pytest.CaptureFixture[str], table: pd.DataFrame) -> str:
+    """What ``ucbench run`` prints of published rows, runs of spaces made one."""
     capsys.readouterr()
-    print_summary(table[wanted(table)])
+    print_summary(table)
     return re.sub(r" +", " ", capsys.readouterr().out)
 
 
 def test_first_run_table_equals_the_summary_of_its_records(capsys):
-    first = printed(
-        capsys,
-        lambda table: (
-            table["poisoner"].isin(("clean", "sham", "rand-class", "uc"))
-            & (table["train_seed"] == 0)
-            & table["norm"].isin(("linf", "unbounded"))
-        ),
-    )
+    first = printed(capsys, rows(read_records(doc_pages.ROOT / "leaderboards" / "first-run" / "v1")))
     assert first in re.sub(r" +", " ", (doc_pages.DOCS / "first-run.md").read_text(encoding="utf-8"))
 
 
+def test_readme_table_equals_the_summary_of_the_first_run(capsys):
+    first = printed(capsys, rows(read_records(doc_pages.ROOT / "leaderboards" / "first-run" / "v1")))
+    shown = (doc_pages.ROOT / "README.md").read_text(encoding="utf-8").partition("```\nPOISONER")[2].partition("```")[0]
+    lines = [line.split() for line in shown.splitlines()[1:]]
+    assert len(lines) == 4
+    for line, full in zip(lines, first.splitlines()[1:5], strict=True):
+        left = iter(full.split())
+        assert all(word in left for word in line), f"{' '.join(line)} leaves out columns of {full}"
+
+
 def test_gate_verdict_equals_that_of_its_records(capsys):
-    text = printed(capsys, lambda table: table["poisoner"].isin(("clean", "sham", "positive:grid=2")))
+    table = rows(read_records(RECORDS.parent))
+    text = printed(capsys, table[table["poisoner"].isin(("clean", "sham", "positive:grid=2"))])
     (verdict,) = (line for line in text.splitlines() if line.startswith("Gate for digits at linf 48"))
     assert verdict in (doc_pages.DOCS / "compare.md").read_text(encoding="utf-8")
 
