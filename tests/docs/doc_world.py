@@ -35,8 +35,8 @@ EXECUTED = {
     ("run",), ("plan",), ("list",), ("show",), ("plugins",), ("new-plugin",), ("leaderboard", "build"),
     ("leaderboard", "check"),
 }  # fmt: skip
-#: Whose exit code 1 is a finding: on the records that happen to be here there may be one, or none that a suite wants.
-JUDGES = {("leaderboard", "check"), ("leaderboard", "build")}
+#: Whose exit code 1 is a finding: on the records that happen to be here, there may be one, or none may be of the suite.
+JUDGES = {("leaderboard", "build"), ("leaderboard", "check")}
 #: What a shell has set where the documentation reads it.
 ENVIRONMENT = {"SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "16", "SCRATCH": "scratch"}
 #: Poisoners quick enough to be run for real; another is replaced by the one of them that knows as much.

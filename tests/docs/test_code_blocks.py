@@ -29,12 +29,12 @@ KNOWN = {"python", "toml", "sh", "json", "indented", "text", "bibtex", ""}
 
 
 @pytest.fixture(autouse=True)
-def world_as_before() -> Iterator[None]:
+def world_as_before(tmp_path: Path) -> Iterator[None]:
     modules, path = set(sys.modules), list(sys.path)
     yield
     sys.path[:] = path
     for name in set(sys.modules) - modules:
-        if getattr(sys.modules[name], "__file__", None) and "pytest-of" in str(sys.modules[name].__file__):
+        if Path(getattr(sys.modules[name], "__file__", None) or "/").is_relative_to(tmp_path):
             del sys.modules[name]
     forget_plugins()
     logging.getLogger("ucbench").setLevel(logging.NOTSET)

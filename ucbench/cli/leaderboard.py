@@ -96,11 +96,10 @@ def build_command(
 
     loaded = api.suite(suite)
     cells = api.suite_cells(loaded, api.open_session(device="cpu", threads=loaded.file.threads))
-    merged = merge(out, records or [], cells)
+    typer.echo(merge(out, records or [], cells).text, err=True)  # first, since it says why there may be no records
     for path in build(out, loaded.file.ranking.defenses, loaded.title, loaded.file.gate):
         typer.echo(str(path))
     atomic_write_bytes(out / SUITE_FILE, read_regular(loaded.path))
-    typer.echo(merged.text, err=True)
 
 
 @app.command("export", no_args_is_help=True, rich_help_panel=SHOW)
