@@ -19,7 +19,7 @@ class OutputError(UcbenchError):
 
 
 class _Output(io.TextIOWrapper):
-    """Standard output whose failures can be told from those of files."""
+    """Standard output whose failures are another error than those of files."""
 
     def write(self, text: str) -> int:
         with _failing(self):
