@@ -35,8 +35,8 @@ class ResNetParams(VictimParams):
     """A short recipe of many small steps, for some thousand images and the time that a first run may take.
 
     Fixed on clean photographs held out of ``photos``, before any perturbation was tried on it: the rate and the batch
-    by accuracy, the six passes by time, since eight do better. ``eight`` is the recipe of the first boards: eight passes
-    in batches of 64. The literature's presets are what they were.
+    by accuracy, the six passes by time, since eight do better. ``eight`` is the recipe of the first boards: eight
+    passes in batches of 64. The literature's presets are what they were.
     """
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
