@@ -11,8 +11,6 @@ from torch import Tensor, nn
 from ucbench import UsageError
 from ucbench_airbench.params import AirbenchParams
 
-#: Added to the variances of whitened patches, so that directions without variance are not blown up.
-_WHITENING_EPS = 5e-4
 #: Factor on the scores, which with the batch norms' fixed weights sets how sharp predictions start.
 _SCALE = 1 / 9
 #: Shortest side that three halvings leave a pixel of.
@@ -23,9 +21,10 @@ class Airbench:
     """The fast victim: frozen whitening, three groups of two convolutions, and a linear head without bias.
 
     A 2x2 convolution whitens patches of the published images: its filters are the eigenvectors of their second moments
-    over the roots of the eigenvalues, and the same with the opposite sign. So what it shows of an image depends on the
-    perturbations too, as everything else that is learned from a release. Groups start as identities (Dirac filters),
-    halve the image's side by max-pooling after their first convolution and normalise with a weight fixed at 1.
+    over the roots of the eigenvalues plus an epsilon, and the same with the opposite sign. So what it shows of an image
+    depends on the perturbations too, as everything else that is learned from a release. Groups start as identities
+    (Dirac filters), halve the image's side by max-pooling after their first convolution and normalise with a weight
+    fixed at 1.
 
     Deviations: the whitening's bias is trained from the first step to the last (the paper: for three epochs); no
     augmentation at test time; torch's epsilon in the norms (the code: 1e-12, which makes losses infinite where a
@@ -38,14 +37,15 @@ class Airbench:
     def build(self, classes: int, size: tuple[int, int]) -> nn.Module:
         if min(size) < _SHORTEST:
             raise UsageError(f"airbench takes images of {_SHORTEST} pixels and more, not {size[0]}x{size[1]}.")
-        return AirbenchNet(self.recipe.width, classes)
+        return AirbenchNet(self.recipe.width, classes, self.recipe.whitening_eps)
 
 
 class AirbenchNet(nn.Module):
     """Normalised images ``[B, 3, H, W]`` to logits ``[B, classes]``."""
 
-    def __init__(self, width: float, classes: int) -> None:
+    def __init__(self, width: float, classes: int, whitening_eps: float = 5e-4) -> None:
         super().__init__()
+        self.whitening_eps = whitening_eps
         channels = [24, *(max(8, round(base * width)) for base in (64, 256, 256))]
         self.whiten = nn.Conv2d(3, channels[0], 2)
         self.whiten.weight.requires_grad_(False)
@@ -58,7 +58,7 @@ class AirbenchNet(nn.Module):
         """Set the whitening filters from normalised images, float32 ``[N, 3, H, W]``."""
         patches = F.unfold(x, 2).transpose(1, 2).reshape(-1, 12).double()
         values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
-        filters = (vectors / (values + _WHITENING_EPS).sqrt()).T.reshape(12, 3, 2, 2)
+        filters = (vectors / (values + self.whitening_eps).sqrt()).T.reshape(12, 3, 2, 2)
         self.whiten.weight.copy_(torch.cat([filters, -filters]))
 
     def forward(self, x: Tensor) -> Tensor:

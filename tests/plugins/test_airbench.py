@@ -32,6 +32,23 @@ def test_whitened_patches_have_unit_second_moments():
     torch.testing.assert_close(responses[12:], -responses[:12])
 
 
+def test_larger_epsilon_amplifies_faint_noise_less():
+    smooth = 4 * F.avg_pool2d(torch.randn(400, 3, 28, 28, generator=torch.Generator().manual_seed(0)), 9, 1)
+    noise = 0.01 * torch.randn(smooth.shape, generator=torch.Generator().manual_seed(1))
+    response = {}
+    for epsilon in (5e-4, 0.02):
+        net = AirbenchNet(0.125, 10, epsilon)
+        net.initialize_from(smooth)
+        with torch.no_grad():
+            response[epsilon] = F.conv2d(noise, net.whiten.weight).std() / F.conv2d(smooth, net.whiten.weight).std()
+    assert response[0.02] < 0.7 * response[5e-4]
+
+
+def test_the_papers_epsilon_leaves_older_keys_as_they_were():
+    assert "whitening_eps" not in AirbenchParams().identity()
+    assert AirbenchParams.resolve("airbench", "small").identity()["whitening_eps"] == 0.02
+
+
 def test_group_starts_as_an_identity_on_the_channels_it_was_given():
     net = AirbenchNet(0.5, 10)
     conv = net.groups[0].conv1
