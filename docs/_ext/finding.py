@@ -86,8 +86,8 @@ def _accuracies(poisoners: Sequence[Entry]) -> str:
             effect = f" ({first.effect.text(0, 100)} % of the gap removed)" if first.effect else ""
             worst = first.worst.text() if first.worst else ""
             parts.append(
-                f"on {len(ranked)} {given} the attacker's best defense reaches least on {_named(first)}, rank {first.rank}:"
-                f" {worst} % by {code(first.defense)}{effect}"
+                f"on {len(ranked)} {given} the attacker's best defense reaches least on {_named(first)},"
+                f" rank {first.rank}: {worst} % by {code(first.defense)}{effect}"
             )
             continue
         known = sorted(
