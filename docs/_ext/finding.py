@@ -31,7 +31,7 @@ def finding(table: pd.DataFrame, entries: Sequence[Entry], gates: Sequence[Gate]
     """
     settings: dict[tuple[Any, ...], list[Entry]] = {}
     for entry in entries:
-        settings.setdefault(_setting(entry), []).append(entry)
+        settings.setdefault(setting(entry), []).append(entry)
     if not settings:
         return "No poisoner of this board has a finished cell."
     chosen = max(settings.values(), key=lambda members: (members[0].gate.state == "passed", len(members)))
@@ -41,7 +41,8 @@ def finding(table: pd.DataFrame, entries: Sequence[Entry], gates: Sequence[Gate]
     return " ".join([_conditions(number, table, chosen), _accuracies(poisoners), _verdict(chosen[0], gates)])
 
 
-def _setting(entry: Entry) -> tuple[Any, ...]:
+def setting(entry: Entry) -> tuple[Any, ...]:
+    """The values of :data:`ucbench.results.columns.SETTING` of an entry."""
     values = dict(zip(BLOCK, entry.block, strict=True))
     return tuple(values[name] for name in SETTING)
 
@@ -113,7 +114,7 @@ def _verdict(entry: Entry, gates: Sequence[Gate]) -> str:
     state = entry.gate.state
     if state == "passed":
         return "The [gate](../gate.md) is passed, so ranks and effects hold for this setting, and for no other."
-    own = [gate for gate in gates if tuple(gate.shared[name] for name in SETTING) == _setting(entry)]
+    own = [gate for gate in gates if tuple(gate.shared[name] for name in SETTING) == setting(entry)]
     wanted = False if state == "failed" else None
     open_ = (
         [code(name) if ":" in name else name for name, check in own[0].checks.items() if check.met is wanted]

@@ -12,6 +12,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,8 @@ from typing import Any
 
 from _ext.paths import NOTEBOOKS, write_pages
 
-_HTML = '<div class="cell-output" style="overflow-x: auto">\n{}\n</div>'
+#: The classes of the theme for tables, which scroll where they are too wide.
+_HTML = '<div class="table-wrapper docutils container">\n{}\n</div>'
 
 
 def page(path: Path) -> str:
@@ -60,6 +62,8 @@ def shown(value: Any) -> str:
             f'<img alt="Output of the cell above" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
         )
     if html := getattr(value, "_repr_html_", lambda: None)():
+        html = re.sub(r"<style.*?</style>", "", html, flags=re.DOTALL)
+        html = re.sub(r"<table[^>]*>", '<table class="docutils align-default">', html)
         # A blank line would end the block of HTML.
         return _HTML.format("\n".join(line for line in html.splitlines() if line.strip()))
     return f"```text\n{value!r}\n```"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +17,13 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from _ext.finding import finding
+from _ext.finding import finding, setting
 from _ext.markdown import code, replace_markers, table
 from _ext.paths import DOCS, LEADERBOARDS, RESULTS, ROOT, write_pages
 from _ext.published import relinked
 from ucbench.leaderboard.entries import Entry, entries
 from ucbench.leaderboard.gates import RULES, gates_of
-from ucbench.leaderboard.layout import HEADERS, block_heading, poisoner_text, sections
+from ucbench.leaderboard.layout import HEADERS, poisoner_text, sections
 from ucbench.matrix.suite import Suite, load_suite
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
 from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER
@@ -195,26 +196,16 @@ def _readme(folder: Path) -> str:
 def overview() -> str:
     """A table of all boards with links to their pages."""
     return table(
-        ["board", "what was compared", "settings", "gate"],
-        [
-            [f"[`{board.name}`]({board.page})", board.title, *_state([part(board, one) for one in board.parts])]
-            for board in boards()
-        ],
+        ["board", "what was compared", "settings by gate"],
+        [[f"[`{board.name}`]({board.page})", board.title, _states(board)] for board in boards()],
     )
 
 
-def _state(parts: Sequence[Part]) -> tuple[str, str]:
-    """The number of settings, and for each state of the gate how many are in it."""
-    states = {
-        (number, block_heading(section.block)): section.block
-        for number, of in enumerate(parts)
-        for section in sections(of.entries)
-    }
-    judged = [
-        next(e.gate.state for e in parts[number].entries if e.block == tuple(block.values()))
-        for (number, _), block in states.items()
-    ]
-    return str(len(states)), ", ".join(f"{state}: {judged.count(state)}" for state in dict.fromkeys(judged))
+def _states(board: Board) -> str:
+    """How many settings of a board are in each state of the gate."""
+    found = {(folder, setting(e)): e.gate.state for folder in board.parts for e in part(board, folder).entries}
+    counts = Counter(found.values())
+    return ", ".join(f"{count} {state}" for state, count in counts.items())
 
 
 def link(name: str) -> str:

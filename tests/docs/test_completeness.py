@@ -192,8 +192,7 @@ def test_api_page_describes_every_name_of_the_testing_module():
 
 def test_architecture_page_names_only_files_that_exist():
     part = section((DOCS / "architecture.md").read_text(encoding="utf-8"), "## Where a new thing goes")
-    table, _, _ = part.partition("Four tasks")
-    named = re.findall(r"`([\w/.]+)`", table)
+    named = re.findall(r"`([\w/.]+)`", part)
     assert "results/columns.py" in named
     missing = [path for path in named if not any((folder / path).exists() for folder in (ROOT, ROOT / "ucbench"))]
     assert missing == []
@@ -224,9 +223,9 @@ def test_messages_of_the_troubleshooting_page_are_those_of_the_code():
 @pytest.mark.parametrize("page", doc_pages.pages(), ids=lambda page: page.stem)
 def test_page_has_one_title_and_says_below_it_what_it_is_for(page):
     tokens = MarkdownIt("commonmark").enable("table").parse(page.read_text(encoding="utf-8"))
-    titles = [place for place, token in enumerate(tokens) if token.type == "heading_open" and token.tag == "h1"]
-    assert titles == [0]
-    assert tokens[3].type == "paragraph_open"
+    assert [place for place, token in enumerate(tokens) if token.type == "heading_open" and token.tag == "h1"] == [0]
+    below = [token.type for token in tokens[3:]]
+    assert "paragraph_open" in below[: below.index("heading_open") if "heading_open" in below else None]
 
 
 @pytest.mark.parametrize(
