@@ -15,19 +15,19 @@ from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, SHAM
 from ucbench.results.columns import BLOCK, EXPLOITER, SETTING
 from ucbench.results.gate import Gate
 from ucbench.results.statistics import ENOUGH_CRAFTS
-from ucbench.results.summary import summarise
+from ucbench.results.summary import Summary
 from ucbench.results.table import base_name
 
 _GIVEN = {"full": "given labels", "none": "given no labels"}
 
 
-def finding(table: pd.DataFrame, entries: Sequence[Entry], gates: Sequence[Gate]) -> str:
+def finding(groups: Sequence[Summary], entries: Sequence[Entry], gates: Sequence[Gate]) -> str:
     """Three sentences on the setting that has a passed gate, if there is one, and most poisoners.
 
     Args:
-        table: rows of :func:`ucbench.results.table.rows`.
-        entries: of these rows.
-        gates: of these rows, to name what was not met.
+        groups: of :func:`ucbench.results.summary.summarise`.
+        entries: of the same rows.
+        gates: of the same rows, to name what was not met.
     """
     settings: dict[tuple[Any, ...], list[Entry]] = {}
     for entry in entries:
@@ -35,10 +35,10 @@ def finding(table: pd.DataFrame, entries: Sequence[Entry], gates: Sequence[Gate]
     if not settings:
         return "No poisoner of this board has a finished cell."
     chosen = max(settings.values(), key=lambda members: (members[0].gate.state == "passed", len(members)))
-    left_out = unranked(table)
+    left_out = unranked(pd.DataFrame([group.shared for group in groups]))
     poisoners = [entry for entry in chosen if base_name(entry.named["poisoner"]) not in left_out]
     number = f"In the largest of {len(settings)} settings: on" if len(settings) > 1 else "On"
-    return " ".join([_conditions(number, table, chosen), _accuracies(poisoners), _verdict(chosen[0], gates)])
+    return " ".join([_conditions(number, groups, chosen), _accuracies(poisoners), _verdict(chosen[0], gates)])
 
 
 def setting(entry: Entry) -> tuple[Any, ...]:
@@ -47,14 +47,15 @@ def setting(entry: Entry) -> tuple[Any, ...]:
     return tuple(values[name] for name in SETTING)
 
 
-def _conditions(on: str, table: pd.DataFrame, entries: Sequence[Entry]) -> str:
+def _conditions(on: str, groups: Sequence[Summary], entries: Sequence[Entry]) -> str:
     """Data, budget, victim, counts, and the accuracy on clean and sham releases without defense."""
     block = dict(zip(BLOCK, entries[0].block, strict=True))
-    plain = table[(table["defense"] == NO_DEFENSE) & table["base"].isin((CLEAN, SHAM))]
     reached = {
         group.shared["base"]: f"{group.means['test_accuracy'].text()} %"
-        for group in summarise(plain)
-        if all(group.shared[name] == block[name] for name in EXPLOITER)
+        for group in groups
+        if group.shared["defense"] == NO_DEFENSE
+        and group.shared["base"] in (CLEAN, SHAM)
+        and all(group.shared[name] == block[name] for name in EXPLOITER)
         and (group.shared["base"] == CLEAN or all(group.shared[name] == block[name] for name in SETTING))
     }
     names = {CLEAN: "on clean images", SHAM: "after sham noise"}

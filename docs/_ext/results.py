@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pandas as pd
-
 from _ext.finding import finding, setting
 from _ext.markdown import code, replace_markers, table
 from _ext.paths import DOCS, LEADERBOARDS, RESULTS, ROOT, write_pages
@@ -62,9 +60,9 @@ class Board:
 
 
 class Part(NamedTuple):
-    """The records of one folder of a board as tables are made of them."""
+    """The records of one folder of a board: means over seeds, entries of leaderboards, verdicts."""
 
-    table: pd.DataFrame
+    groups: list[Summary]
     entries: list[Entry]
     gates: list[Gate]
 
@@ -87,7 +85,7 @@ def part(board: Board, folder: Path) -> Part:
     rules, defenses = (board.suite.file.gate, board.suite.file.ranking.defenses) if board.suite else (RULES, ())
     found = rows(records_in(folder))
     gates = gates_of(found, rules, board.folder)
-    return Part(found, entries(found, defenses, gates), gates)
+    return Part(summarise(found), entries(found, defenses, gates), gates)
 
 
 def pages() -> dict[str, str]:
@@ -102,9 +100,10 @@ def page(board: Board) -> str:
         if len(board.parts) > 1:
             blocks.append(f"## {folder.name}")
         of = part(board, folder)
-        blocks += [finding(of.table, of.entries, of.gates), *_figures(folder), *_tables(of)]
+        blocks += [finding(of.groups, of.entries, of.gates), *_figures(folder), *_tables(of)]
     blocks.append(_again(board))
-    return "\n\n".join(block for block in blocks if block) + "\n"
+    # An interval is one word.
+    return "\n\n".join(filter(None, blocks)).replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}") + "\n"
 
 
 def _figures(folder: Path) -> list[str]:
@@ -116,23 +115,28 @@ def _figures(folder: Path) -> list[str]:
 
 
 def _tables(of: Part) -> list[str]:
-    groups = summarise(of.table)
     blocks = []
     for section in sections(of.entries):
         lines = [
             (rank, _marked(name, line.reference), *rest) for line in section.lines for rank, name, *rest in [line.texts]
         ]
-        by_defense = _by_defense(groups, section.block)
+        by_defense = _by_defense(of.groups, section.block)
         access = {"none": "no labels", "full": "labels"}[section.block["label_access"]]
         blocks.append(
             _folded(
                 f"{section.heading}; poisoners given {access}",
                 f"{section.setting} {section.note}",
-                table(HEADERS, lines),
+                _filled(HEADERS, lines),
                 f"Mean test accuracy in percent under each defense:\n\n{by_defense}" if by_defense else "",
             )
         )
     return blocks
+
+
+def _filled(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table without the columns that are empty in all lines."""
+    kept = [place for place in range(len(header)) if any(line[place] for line in lines)]
+    return table([header[place] for place in kept], [[line[place] for place in kept] for line in lines])
 
 
 def _marked(text: str, reference: str) -> str:

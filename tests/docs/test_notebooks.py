@@ -6,8 +6,7 @@ import json
 import os
 
 import pytest
-from _ext import notebooks
-from doc_pages import DOCS, notebook_pages
+from doc_pages import DOCS, notebook_pages, notebooks
 
 PATHS = sorted((DOCS / "notebooks").glob("*.ipynb"))
 

@@ -6,9 +6,9 @@ import dataclasses
 import shutil
 
 import pytest
-from _ext import finding, results
-from doc_pages import result_pages
+from doc_pages import result_pages, results
 
+from ucbench import read_results
 from ucbench.results.gate import Judgement
 
 
@@ -27,13 +27,14 @@ def test_every_board_has_a_page_with_one_title_and_its_tables():
 
 def test_finding_states_the_mean_of_the_clean_rows(first_run):
     of = results.part(first_run, first_run.folder)
-    clean = of.table[of.table["poisoner"] == "clean"]["test_accuracy"].mean()
-    assert f"reaches {clean:.1f} ±" in finding.finding(of.table, of.entries, of.gates)
+    table = read_results(first_run.folder)
+    clean = table[table["poisoner"] == "clean"]["test_accuracy"].mean()
+    assert f"reaches {clean:.1f} ±" in results.finding(of.groups, of.entries, of.gates)
 
 
 def test_finding_of_a_regime_without_passed_gate_ranks_no_method(first_run):
     of = results.part(first_run, first_run.folder)
-    text = finding.finding(of.table, of.entries, of.gates)
+    text = results.finding(of.groups, of.entries, of.gates)
     assert "rank no method" in text
     assert "rank 1" not in text
 
@@ -44,7 +45,7 @@ def test_finding_of_a_passed_gate_names_the_first_rank_and_its_worst_case(first_
         dataclasses.replace(entry, gate=Judgement("passed", ""), rank="1" if entry.named["poisoner"] == "uc" else "")
         for entry in of.entries
     ]
-    text = finding.finding(of.table, passed, of.gates)
+    text = results.finding(of.groups, passed, of.gates)
     (worst,) = (entry.worst for entry in passed if entry.rank)
     assert f"`uc`, rank 1: {worst.mean:.1f} % by `none`" in text
     assert "is passed" in text
@@ -53,7 +54,7 @@ def test_finding_of_a_passed_gate_names_the_first_rank_and_its_worst_case(first_
 def test_finding_of_a_board_of_references_alone_compares_nothing(first_run):
     of = results.part(first_run, first_run.folder)
     shams = [entry for entry in of.entries if entry.named["poisoner"] == "sham"]
-    assert "No poisoner is compared" in finding.finding(of.table, shams, of.gates)
+    assert "No poisoner is compared" in results.finding(of.groups, shams, of.gates)
 
 
 def test_board_that_is_added_gets_a_page_and_a_link(first_run, tmp_path, monkeypatch):
@@ -70,6 +71,6 @@ def test_board_that_is_added_gets_a_page_and_a_link(first_run, tmp_path, monkeyp
 def test_accuracies_by_defense_have_a_column_for_every_defense_that_was_run():
     for board in results.boards():
         of = results.part(board, board.parts[0])
-        defenses = set(of.table["defense"].dropna())
+        defenses = {group.shared["defense"] for group in of.groups if group.done}
         text = result_pages()[f"{board.name.replace('/', '-')}.md"]
         assert len(defenses) == 1 or all(f"| `{name}` |" in text for name in defenses), board.name
