@@ -19,6 +19,8 @@ extensions += [
     "_ext.reproduced",
     "_ext.columns",
     "_ext.boards",
+    "_ext.results",
+    "_ext.notebooks",
     "_ext.gate",
     "_ext.kornia_operations",
 ]

@@ -8,7 +8,7 @@ DOCS = Path(__file__).resolve().parents[1]
 ROOT = DOCS.parent
 LEADERBOARDS = ROOT / "leaderboards"
 #: Generated folders, which git ignores; see ``docs/.gitignore``.
-METHODS, PUBLISHED = "methods", "published"
+METHODS, NOTEBOOKS, PUBLISHED, RESULTS = "methods", "notebooks", "published", "results"
 
 
 def write_pages(docs: Path, folder: str, pages: dict[str, str]) -> None:

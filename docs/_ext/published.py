@@ -1,7 +1,7 @@
 """Pages of the site from texts outside ``docs``, and links to them.
 
-The README of every published leaderboard, the change log and the contributor guide become pages in ``docs/published``.
-In all pages, a link to one of them leads to its page; a link to another file of the repository becomes the file's name.
+The change log and the contributor guide become pages in ``docs/published``. In all pages, a link to one of them or to
+the README of a board leads to its page; a link to another file of the repository becomes the file's name.
 """
 
 from __future__ import annotations
@@ -11,35 +11,28 @@ import re
 from pathlib import Path
 from typing import Any
 
-from _ext.paths import DOCS, LEADERBOARDS, PUBLISHED, ROOT, write_pages
+from _ext.paths import DOCS, LEADERBOARDS, PUBLISHED, RESULTS, ROOT, write_pages
 
 _LINK = re.compile(r"(?<!!)\[([^\]\n]*(?:\n[^\]\n]+)?)\]\((?!https?:|mailto:|#)([^)\s#]+)(#[^)\s]*)?\)")
 
 
 def sources() -> dict[str, Path]:
     """The texts that become pages, by the page's file name."""
-    boards = {
-        f"{'-'.join(path.parent.relative_to(LEADERBOARDS).parts)}.md": path
-        for path in sorted(LEADERBOARDS.rglob("README.md"))
-    }
     guides = {f"{name.lower()}.md": ROOT / f"{name}.md" for name in ("CHANGELOG", "CONTRIBUTING")}
-    return {**boards, **{name: path for name, path in guides.items() if path.exists()}}
+    return {name: path for name, path in guides.items() if path.exists()}
 
 
 def page_about(results: Path) -> str:
-    """The page, from ``docs``, about the folder of a results file, or an empty text. ``results``: from the root."""
-    by_folder = {path.parent: name for name, path in sources().items()}
-    for folder in (ROOT / results).parents:
-        if folder == LEADERBOARDS.parent:
-            break
-        if folder in by_folder:
-            return f"{PUBLISHED}/{by_folder[folder]}"
-    return ""
+    """The page, from ``docs``, about the board that a file is of, or an empty text. ``results``: from the root."""
+    parts = (ROOT / results).resolve().relative_to(ROOT).parts
+    is_board = len(parts) > 3 and parts[0] == LEADERBOARDS.name and re.fullmatch(r"v\d+", parts[2])
+    return f"{RESULTS}/{parts[1]}-{parts[2]}.md" if is_board else ""
 
 
 def relinked(text: str, source: Path, page: Path) -> str:
     """``text`` of the file ``source`` with its relative links adapted to ``page`` (a path in ``docs``)."""
     page_of = {path.resolve(): DOCS / PUBLISHED / name for name, path in sources().items()}
+    page_of |= {path: DOCS / page_about(path.relative_to(ROOT)) for path in LEADERBOARDS.glob("*/v*/README.md")}
 
     def link(found: re.Match[str]) -> str:
         words, written, anchor = found[1], found[2], found[3] or ""

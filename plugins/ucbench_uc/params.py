@@ -41,7 +41,7 @@ _PAPER: Mapping[str, Any] = {
 
 
 class UCParams(Params):
-    """Defaults are the ``standard`` preset; ``docs/uc.md`` shows the ablation they were chosen by."""
+    """Defaults are the ``standard`` preset; ``docs/uc.md`` says how they were chosen."""
 
     clusters: int | None = Field(
         None,

@@ -16,7 +16,20 @@ DOCS = ROOT / "docs"
 if str(DOCS) not in sys.path:
     sys.path.insert(0, str(DOCS))
 
-from _ext import columns, commands, hooks, kornia_operations, layers, methods, published, reproduced  # noqa: E402
+from _ext import (  # noqa: E402
+    boards,
+    columns,
+    commands,
+    gate,
+    hooks,
+    kornia_operations,
+    layers,
+    methods,
+    notebooks,
+    published,
+    reproduced,
+    results,
+)
 
 NOT_RUN = re.compile(r"<!--\s*not run:\s*(.+?)\s*-->", re.DOTALL)
 
@@ -28,8 +41,13 @@ def pages() -> list[Path]:
 
 def generated() -> dict[Path, str]:
     """Pages that exist in the built site only, with their text."""
-    made = {DOCS / "methods" / name: text for name, text in method_pages().items()}
-    return made | {DOCS / "published" / name: text for name, text in published.pages().items()}
+    folders = {
+        "methods": method_pages(),
+        "notebooks": notebook_pages(),
+        "published": published.pages(),
+        "results": result_pages(),
+    }
+    return {DOCS / folder / name: text for folder, made in folders.items() for name, text in made.items()}
 
 
 @functools.cache
@@ -38,10 +56,20 @@ def method_pages() -> dict[str, str]:
 
 
 @functools.cache
+def notebook_pages() -> dict[str, str]:
+    return notebooks.pages(DOCS)
+
+
+@functools.cache
+def result_pages() -> dict[str, str]:
+    return results.pages()
+
+
+@functools.cache
 def rendered(page: Path) -> str:
     """A page's Markdown with every generated part in its place."""
     text = page.read_text(encoding="utf-8")
-    for generator in (commands, hooks, layers, columns, kornia_operations, reproduced, methods):
+    for generator in (boards, commands, hooks, gate, layers, columns, kornia_operations, reproduced, results, methods):
         text = generator.inserted(text)
     return text
 

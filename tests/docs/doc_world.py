@@ -41,7 +41,9 @@ JUDGES = {("leaderboard", "build"), ("leaderboard", "check")}
 ENVIRONMENT = {"SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "16", "SCRATCH": "scratch"}
 #: Poisoners quick enough to be run for real; another is replaced by the one of them that knows as much.
 QUICK = {"none": "rand-sample", "full": "rand-class"}
-RECORDS = ROOT / "leaderboards" / "poisoners" / "v0" / "digits" / "records"
+RECORDS = ROOT / "leaderboards" / "first-run" / "v1" / "records"
+#: A record that the help of ``ucbench export`` names.
+RECORD_OF_THE_HELP = "0b0ad6c41570afed71b4ba981a1d888f.json"
 FILE_NAME = re.compile(r"# ([\w./-]+\.(?:py|toml))\b")
 _STRIPES = """
 import ucbench
@@ -104,13 +106,16 @@ class World:
         """Files that readers are assumed to have: a release made elsewhere, a plugin begun, results of a run."""
         (self.folder / "stripes.py").write_text(_STRIPES, encoding="utf-8")
         np.save(self.folder / "deltas.npy", np.zeros((1297, 3, 8, 8), np.float32))
-        (self.folder / "pictures").mkdir()
-        Image.new("RGB", (8, 8)).save(self.folder / "pictures" / "0.png")
+        for name in ("perturbed/0.png", "photos/0.jpg", "photos/1.jpg"):
+            path = self.folder / name
+            path.parent.mkdir(exist_ok=True)
+            Image.new("RGB", (8, 8)).save(path)
         for folder in ("results", "out", "first"):
             target = self.folder / folder / "records"
             target.mkdir(parents=True)
-            for path in sorted(RECORDS.glob("*.json"))[:12]:
+            for path in sorted(RECORDS.glob("*.json")):
                 shutil.copy(path, target)
+        shutil.copy(path, self.folder / "results" / "records" / RECORD_OF_THE_HELP)
 
     def _install(self, project: Path) -> None:
         """Make a plugin, described by the page or begun by ``ucbench new-plugin``, as good as installed."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import doc_pages
 import pytest
-from doc_pages import DOCS, ROOT
+from doc_pages import DOCS, ROOT, results
 
 from ucbench.plugins import hookspecs
 
@@ -57,13 +57,17 @@ def test_build_replaces_every_generation_mark(site):
             assert written in re.sub(r"<[^>]+>", "", text)
 
 
-def test_build_turns_links_to_repository_files_into_links_to_pages(site):
-    page = html(site, "poisoners.html")
-    assert 'href="published/poisoners-v0.html"' in page
-    assert "leaderboards/poisoners/v0/README.md" not in page
+def test_build_turns_links_to_boards_into_links_to_pages(site):
+    page = html(site, "published.html")
+    assert all(f'href="{board.page.removesuffix(".md")}.html"' in page for board in results.boards())
+    assert "README.md" not in page
 
 
-def test_build_describes_the_drawing_of_the_flow(site):
-    (described,) = re.findall(r'<img[^>]+alt="([^"]+)"[^>]+flow\.svg', html(site, "architecture.html"))
+@pytest.mark.parametrize(
+    ("page", "drawing"), [("index", "flow"), ("concepts", "threat-model"), ("architecture", "rooms")]
+)
+def test_build_describes_every_drawing(site, page, drawing):
+    images = re.findall(r"<img[^>]+>", html(site, f"{page}.html"))
+    (described,) = (re.search(r'alt="([^"]+)"', image)[1] for image in images if f"{drawing}.svg" in image)
     assert "poisoner" in described
     assert "exploiter" in described.lower()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import tomllib
@@ -38,7 +39,12 @@ EXPLAINED = {
 }
 REFERENCES = {"clean", "sham", "positive", "shuffled"}
 #: Boards of suites whose data come along; others are keyed from images that would have to be downloaded.
-BOARDS = sorted((ROOT / "leaderboards").glob("digits-*/v[1-9]*"))
+BOARDS = [
+    suite.parent
+    for suite in sorted((ROOT / "leaderboards").glob("*/v[1-9]*/suite.toml"))
+    if {name.partition(":")[0] for name in re.findall(r'^dataset = \[?"(.+?)"', suite.read_text(), re.MULTILINE)}
+    <= {"digits", "photos"}
+]
 #: Pages that quote options of other programs.
 QUOTES_OTHERS = {"audit.md", "CONTRIBUTING.md"}
 
@@ -130,7 +136,7 @@ def test_method_pages_show_figures_of_the_published_results():
     assert checked
 
 
-@pytest.mark.parametrize("folder", BOARDS, ids=lambda folder: folder.parent.name)
+@pytest.mark.parametrize("folder", BOARDS, ids=lambda folder: "-".join(folder.parts[-2:]))
 def test_published_boards_pass_the_leaderboard_check(folder, capsys):
     assert main(["leaderboard", "check", folder.parent.name, str(folder)]) == 0, capsys.readouterr().err
 
@@ -186,11 +192,47 @@ def test_api_page_describes_every_name_of_the_testing_module():
 
 def test_architecture_page_names_only_files_that_exist():
     part = section((DOCS / "architecture.md").read_text(encoding="utf-8"), "## Where a new thing goes")
-    table, _, _ = part.partition("Four tasks")
-    named = re.findall(r"`([\w/.]+)`", table)
+    named = re.findall(r"`([\w/.]+)`", part)
     assert "results/columns.py" in named
     missing = [path for path in named if not any((folder / path).exists() for folder in (ROOT, ROOT / "ucbench"))]
     assert missing == []
+
+
+def source_texts() -> str:
+    """All texts in the code, one a line, those with values in their gaps in pieces."""
+    trees = (
+        ast.parse(path.read_text("utf-8")) for room in ("ucbench", "plugins") for path in (ROOT / room).rglob("*.py")
+    )
+    nodes = (node for tree in trees for node in ast.walk(tree))
+    return "\n".join(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
+def test_messages_of_the_troubleshooting_page_are_those_of_the_code():
+    page = (DOCS / "troubleshoot.md").read_text(encoding="utf-8")
+    quoted = [
+        message
+        for entry in re.findall(r"^- \*\*(.+)\*\*", page, re.MULTILINE)
+        for message in re.findall("`([^`]+ [^`]+)`", entry)
+    ]
+    assert len(quoted) > 15
+    known = source_texts()
+    pieces = {piece.strip(): message for message in quoted for piece in message.split("...") if len(piece.strip()) > 3}
+    assert {message for piece, message in pieces.items() if piece not in known} == set()
+
+
+@pytest.mark.parametrize("page", doc_pages.pages(), ids=lambda page: page.stem)
+def test_page_has_one_title_and_says_below_it_what_it_is_for(page):
+    tokens = MarkdownIt("commonmark").enable("table").parse(page.read_text(encoding="utf-8"))
+    assert [place for place, token in enumerate(tokens) if token.type == "heading_open" and token.tag == "h1"] == [0]
+    below = [token.type for token in tokens[3:]]
+    assert "paragraph_open" in below[: below.index("heading_open") if "heading_open" in below else None]
+
+
+@pytest.mark.parametrize(
+    "word", ["scrape", "Glaze", "Nightshade", "Mist", "copyright", "artist", "availability poisoning"]
+)
+def test_owners_find_the_answers_by_the_words_they_know(word):
+    assert re.search(rf"\b{word}", (DOCS / "faq.md").read_text(encoding="utf-8"), re.IGNORECASE)
 
 
 def test_toctrees_list_every_page_and_no_other():

@@ -270,11 +270,11 @@ BOARD = (
     *(_BY_NAME[name] for name in BLOCK),
     _text(
         "gate",
-        "`passed`, `failed` or `not judged`: without a passed [gate](protocol.md#the-gate) there is no rank, no effect",
+        "`passed`, `failed` or `not judged`: without a passed [gate](gate.md) there is no rank, no effect",
     ),
     _text(
         "rank",
-        "the places that [separations](protocol.md#ranks) leave open, such as `1-3`; 1 is the best protection; empty"
+        "the places that [separations](statistics.md#ranks) leave open, such as `1-3`; 1 is the best protection; empty"
         " for references, oracles, and where a ranked defense is missing",
     ),
     *(_BY_NAME[name] for name in ENTRY),
@@ -293,7 +293,7 @@ BOARD = (
     _WORST, _half(_WORST, "`worst`"),
     _accuracy(
         "worst_bias",
-        "estimated [bias](protocol.md#the-worst-case) of `worst` by selecting the highest mean; empty with one craft",
+        "estimated [bias](statistics.md#the-worst-case) of `worst` by selecting the highest mean; empty with one craft",
         "bias", unit="points",
     ),
     _text("worst_defense", "the defense of that worst case", "best defense"),

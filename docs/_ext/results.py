@@ -1,0 +1,235 @@
+"""A page for every published board, made from the records in its folder.
+
+Writes ``docs/results/NAME-vN.md`` while building: a finding in three sentences, the board's figure, its tables, and how
+to run it again. Replaces ``<!-- results -->`` in a page by a table of all boards, and ``<!-- result NAME -->`` by a
+link to the latest board of the suite NAME, or by that name while no board of it is published.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from _ext.finding import finding, setting
+from _ext.markdown import code, replace_markers, table
+from _ext.paths import DOCS, LEADERBOARDS, RESULTS, ROOT, write_pages
+from _ext.published import relinked
+from ucbench.leaderboard.entries import Entry, entries
+from ucbench.leaderboard.gates import RULES, gates_of
+from ucbench.leaderboard.layout import HEADERS, poisoner_text, sections
+from ucbench.matrix.suite import Suite, load_suite
+from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
+from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER
+from ucbench.results.gate import Gate
+from ucbench.results.records import records_in
+from ucbench.results.summary import Summary, summarise
+from ucbench.results.table import rows
+
+MARKER = "<!-- results -->"
+LINK = re.compile(r"<!-- result ([a-z0-9-]+) -->")
+
+
+@dataclass(frozen=True, eq=False)
+class Board:
+    """A published folder ``NAME/vN``: its suite, if it holds one, and the folders with its records."""
+
+    folder: Path
+    suite: Suite | None
+    parts: tuple[Path, ...]
+
+    @property
+    def name(self) -> str:
+        return self.folder.relative_to(LEADERBOARDS).as_posix()
+
+    @property
+    def page(self) -> str:
+        """The page's path in ``docs``."""
+        return f"{RESULTS}/{self.name.replace('/', '-')}.md"
+
+    @property
+    def title(self) -> str:
+        if self.suite is not None:
+            return self.suite.file.title or self.name
+        heading = re.match(r"# (.+)", _readme(self.folder))
+        return heading[1] if heading else self.name
+
+
+class Part(NamedTuple):
+    """The records of one folder of a board: means over seeds, entries of leaderboards, verdicts."""
+
+    groups: list[Summary]
+    entries: list[Entry]
+    gates: list[Gate]
+
+
+@functools.cache
+def boards() -> tuple[Board, ...]:
+    """The published boards by name; of each the suite is the copy in its folder."""
+    found = []
+    for folder in sorted(path for path in LEADERBOARDS.glob("*/v*") if path.is_dir()):
+        parts = tuple(path.parent for path in sorted(folder.rglob("records")))
+        suite = folder / "suite.toml"
+        if parts:
+            found.append(Board(folder, load_suite(suite) if suite.exists() else None, parts))
+    return tuple(found)
+
+
+@functools.cache
+def part(board: Board, folder: Path) -> Part:
+    """The tables of the records in ``folder``, a part of ``board``."""
+    rules, defenses = (board.suite.file.gate, board.suite.file.ranking.defenses) if board.suite else (RULES, ())
+    found = rows(records_in(folder))
+    gates = gates_of(found, rules, board.folder)
+    return Part(summarise(found), entries(found, defenses, gates), gates)
+
+
+def pages() -> dict[str, str]:
+    """All pages by file name."""
+    return {Path(board.page).name: page(board) for board in boards()}
+
+
+def page(board: Board) -> str:
+    """One board as Markdown."""
+    blocks = [f"# {board.title}"]
+    for folder in board.parts:
+        if len(board.parts) > 1:
+            blocks.append(f"## {folder.name}")
+        of = part(board, folder)
+        blocks += [finding(of.groups, of.entries, of.gates), *_figures(folder), *_tables(of)]
+    blocks.append(_again(board))
+    # An interval is one word.
+    return "\n\n".join(filter(None, blocks)).replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}") + "\n"
+
+
+def _figures(folder: Path) -> list[str]:
+    """The first plot that lies beside the records."""
+    plots = sorted([*folder.glob("*.svg"), *folder.glob("*.png")])
+    shown = [path for path in plots if not path.stem.endswith("dark")][:1]
+    names = {path: path.stem.replace("-", " ") for path in shown}
+    return [f"![Means and intervals by {names[path]}](../../{path.relative_to(ROOT).as_posix()})" for path in shown]
+
+
+def _tables(of: Part) -> list[str]:
+    blocks = []
+    for section in sections(of.entries):
+        lines = [
+            (rank, _marked(name, line.reference), *rest) for line in section.lines for rank, name, *rest in [line.texts]
+        ]
+        by_defense = _by_defense(of.groups, section.block)
+        access = {"none": "no labels", "full": "labels"}[section.block["label_access"]]
+        blocks.append(
+            _folded(
+                f"{section.heading}; poisoners given {access}",
+                f"{section.setting} {section.note}",
+                _filled(HEADERS, lines),
+                f"Mean test accuracy in percent under each defense:\n\n{by_defense}" if by_defense else "",
+            )
+        )
+    return blocks
+
+
+def _filled(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table without the columns that are empty in all lines."""
+    kept = [place for place in range(len(header)) if any(line[place] for line in lines)]
+    return table([header[place] for place in kept], [[line[place] for place in kept] for line in lines])
+
+
+def _marked(text: str, reference: str) -> str:
+    """A poisoner's text with its reference as code."""
+    return code(reference) + text.removeprefix(reference)
+
+
+def _by_defense(groups: Sequence[Summary], block: Mapping[str, Any]) -> str:
+    """Mean accuracies of clean images and a block's poisoners under every defense; empty if there is only one."""
+    clean = [one for one in groups if one.shared["base"] == CLEAN and _equal(one, block, EXPLOITER)]
+    same = [*clean, *(one for one in groups if one.shared["base"] != CLEAN and _equal(one, block, BLOCK))]
+    defenses = sorted({str(one.shared["defense"]) for one in same}, key=lambda name: (name != NO_DEFENSE, name))
+    if len(defenses) < 2:
+        return ""
+    lines: dict[tuple[Any, ...], dict[str, str]] = {}
+    for one in same:
+        name = tuple(one.shared[part] for part in ENTRY)
+        lines.setdefault(name, {})[one.shared["defense"]] = one.means["test_accuracy"].text()
+    return table(
+        ["poisoner", "label knowledge", *map(code, defenses)],
+        [[*_entry_texts(entry), *(cells.get(one, "") for one in defenses)] for entry, cells in lines.items()],
+    )
+
+
+def _entry_texts(entry: tuple[Any, ...]) -> tuple[str, str]:
+    named = dict(zip(ENTRY, entry, strict=True))
+    return _marked(poisoner_text(named), named["poisoner"]), str(named["craft_labels"] or "")
+
+
+def _equal(group: Summary, block: Mapping[str, Any], names: Iterable[str]) -> bool:
+    return all(group.shared[name] == block[name] for name in names)
+
+
+def _folded(summary: str, *blocks: str) -> str:
+    shown = summary.replace("&", "&amp;").replace("<", "&lt;")
+    return "\n\n".join([f"<details>\n<summary>{shown}</summary>", *filter(None, blocks), "</details>"])
+
+
+def _again(board: Board) -> str:
+    """The commands of a suite's board, or what its folder says."""
+    folder = board.folder.relative_to(ROOT).as_posix()
+    if board.suite is None:
+        text = re.sub(r"\A# .+\n", "", _readme(board.folder))
+        return f"## How it was run\n\n{relinked(text.strip(), board.folder / 'README.md', DOCS / board.page)}"
+    return "\n\n".join(
+        [
+            "## Run it again",
+            f"The records are in `{folder}`. From the root of a clone:",
+            f"```sh\nucbench run --suite {folder}/suite.toml --out results\n"
+            f"ucbench leaderboard check {folder}/suite.toml {folder}\n```",
+            _folded("The suite", f"```toml\n{board.suite.path.read_text(encoding='utf-8').strip()}\n```"),
+        ]
+    )
+
+
+def _readme(folder: Path) -> str:
+    path = folder / "README.md"
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def overview() -> str:
+    """A table of all boards with links to their pages."""
+    return table(
+        ["board", "what was compared", "settings by gate"],
+        [[f"[`{board.name}`]({board.page})", board.title, _states(board)] for board in boards()],
+    )
+
+
+def _states(board: Board) -> str:
+    """How many settings of a board are in each state of the gate."""
+    found = {(folder, setting(e)): e.gate.state for folder in board.parts for e in part(board, folder).entries}
+    counts = Counter(found.values())
+    return ", ".join(f"{count} {state}" for state, count in counts.items())
+
+
+def link(name: str) -> str:
+    """A link to the latest board of a suite, from a page in ``docs``."""
+    versions = [board for board in boards() if board.folder.parent.name == name]
+    latest = max(versions, key=lambda board: int(board.folder.name[1:]), default=None)
+    return f"[`{name}`]({latest.page})" if latest else f"`{name}` (not published yet)"
+
+
+def inserted(text: str) -> str:
+    """``text`` with the table and the links in place of their markers."""
+    if MARKER in text:
+        text = text.replace(MARKER, overview())
+    return LINK.sub(lambda found: link(found[1]), text)
+
+
+def _write(app: Any) -> None:
+    write_pages(Path(app.srcdir), RESULTS, pages())
+
+
+def setup(app: Any) -> dict[str, bool]:
+    app.connect("builder-inited", _write)
+    return replace_markers(app, inserted, "published")

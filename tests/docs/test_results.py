@@ -1,0 +1,76 @@
+"""Pages of boards follow from the records, and conclude no more than the gate allows."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+
+import pytest
+from doc_pages import result_pages, results
+
+from ucbench import read_results
+from ucbench.results.gate import Judgement
+
+
+@pytest.fixture
+def first_run() -> results.Board:
+    (board,) = (board for board in results.boards() if board.name == "first-run/v1")
+    return board
+
+
+def test_every_board_has_a_page_with_one_title_and_its_tables():
+    assert {f"{board.name.replace('/', '-')}.md" for board in results.boards()} == set(result_pages())
+    for text in result_pages().values():
+        assert text.startswith("# ")
+        assert text.count("<details>") == text.count("</details>") > 0
+
+
+def test_finding_states_the_mean_of_the_clean_rows(first_run):
+    of = results.part(first_run, first_run.folder)
+    table = read_results(first_run.folder)
+    clean = table[table["poisoner"] == "clean"]["test_accuracy"].mean()
+    assert f"reaches {clean:.1f} ±" in results.finding(of.groups, of.entries, of.gates)
+
+
+def test_finding_of_a_regime_without_passed_gate_ranks_no_method(first_run):
+    of = results.part(first_run, first_run.folder)
+    text = results.finding(of.groups, of.entries, of.gates)
+    assert "rank no method" in text
+    assert "rank 1" not in text
+
+
+def test_finding_of_a_passed_gate_names_the_first_rank_and_its_worst_case(first_run):
+    of = results.part(first_run, first_run.folder)
+    passed = [
+        dataclasses.replace(entry, gate=Judgement("passed", ""), rank="1" if entry.named["poisoner"] == "uc" else "")
+        for entry in of.entries
+    ]
+    text = results.finding(of.groups, passed, of.gates)
+    (worst,) = (entry.worst for entry in passed if entry.rank)
+    assert f"`uc`, rank 1: {worst.mean:.1f} % by `none`" in text
+    assert "is passed" in text
+
+
+def test_finding_of_a_board_of_references_alone_compares_nothing(first_run):
+    of = results.part(first_run, first_run.folder)
+    shams = [entry for entry in of.entries if entry.named["poisoner"] == "sham"]
+    assert "No poisoner is compared" in results.finding(of.groups, shams, of.gates)
+
+
+def test_board_that_is_added_gets_a_page_and_a_link(first_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "LEADERBOARDS", tmp_path)
+    for version in ("v2", "v10"):
+        shutil.copytree(first_run.folder / "records", tmp_path / "new-board" / version / "records")
+    found = results.boards.__wrapped__()
+    assert [board.page for board in found] == ["results/new-board-v10.md", "results/new-board-v2.md"]
+    monkeypatch.setattr(results, "boards", lambda: found)
+    assert results.inserted("<!-- result new-board -->") == "[`new-board`](results/new-board-v10.md)"
+    assert results.inserted("<!-- result other -->") == "`other` (not published yet)"
+
+
+def test_accuracies_by_defense_have_a_column_for_every_defense_that_was_run():
+    for board in results.boards():
+        of = results.part(board, board.parts[0])
+        defenses = {group.shared["defense"] for group in of.groups if group.done}
+        text = result_pages()[f"{board.name.replace('/', '-')}.md"]
+        assert len(defenses) == 1 or all(f"| `{name}` |" in text for name in defenses), board.name
