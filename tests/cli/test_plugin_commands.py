@@ -362,16 +362,16 @@ class TestCheckPlugin:
         _, report = checked(capsys, "--plugin", str(file))
         assert failed(report["components"][0]) == ({f"dataset/{rule}"} if rule else set())
 
-    def test_text_report_has_evidence_and_fix(self, capsys, file):
+    def test_text_report_has_evidence_and_fix_within_80_columns(self, capsys, file):
         file.write_text(source("metric", "float(context.model(x).mean())", 'float("nan")'))
         assert main(["check-plugin", "metric/thing", "--plugin", str(file)]) == 1
         text = capsys.readouterr().out
         assert text.startswith("metric thing, from thing.py ")
         assert (
-            "metric/finite: values must be finite numbers, or None where undefined.\n  Evidence: Got 'mean': nan"
-            in text
-        )
-        assert "\n  Fix:      Convert with float()" in text
+            "\nmetric/finite\n  Rule:     values must be finite numbers, or None where undefined.\n"
+            "  Evidence: Got 'mean': nan\n  Fix:      Convert with float(), and"
+        ) in text
+        assert max(map(len, text.splitlines())) <= 80
         assert ", 1 failed, " in text
 
     def test_error_names_its_line(self, capsys, file):
