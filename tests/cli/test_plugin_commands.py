@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import json
-import re
-import shlex
 import textwrap
 import types
 from pathlib import Path
@@ -16,10 +13,9 @@ import pytest
 import ucbench
 from ucbench import api
 from ucbench.cli.app import main
-from ucbench.plugins import hookspecs, registry
+from ucbench.plugins import registry
 from ucbench.plugins.manager import LoadedPlugin, load_module
 from ucbench.plugins.registry import Registry, installed
-from ucbench.plugins.specs import SPEC_KINDS
 
 HEAD = """
 import numpy as np
@@ -616,42 +612,3 @@ class TestNewPlugin:
         assert main(["new-plugin", "x", "--out", str(tmp_path)]) == 2
         assert main(["new-plugin", "x", "--kind", "poisner", "--out", str(tmp_path)]) == 2
         assert "'poisner'" in capsys.readouterr().err
-
-
-TUTORIAL = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
-FILES = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", TUTORIAL, re.DOTALL))
-
-
-class TestTutorial:
-    """What docs/plugins.md shows is so."""
-
-    @pytest.mark.parametrize("name", FILES)
-    def test_files_pass_the_check(self, capsys, tmp_path, name):
-        (tmp_path / name).write_text(FILES[name])
-        code, report = checked(capsys, "--plugin", str(tmp_path / name))
-        assert code == 0, report
-        assert f"--plugin ./{name}" in TUTORIAL or name == "outline.py"
-
-    def test_every_kind_has_a_file(self):
-        hooks = {f"ucbench_{kind}s" for kind in SPEC_KINDS}
-        shown = {hook for text in FILES.values() for hook in re.findall(r"def (ucbench_\w+)\(", text)}
-        assert hooks <= shown
-
-    def test_table_lists_every_hook_with_arguments(self):
-        table = dict(re.findall(r"^\| `(ucbench_\w+)` \| `?(\w+)`? \|", TUTORIAL, re.MULTILINE))
-        specified = {name: value for name, value in vars(hookspecs).items() if hasattr(value, "ucbench_spec")}
-        arguments = {name: ", ".join(inspect.signature(hook).parameters) for name, hook in specified.items()}
-        assert table == {name: listed or "none" for name, listed in arguments.items()}
-
-    @pytest.mark.parametrize("line", re.findall(r"^    (ucbench (?:run|plan) .*)$", TUTORIAL, re.MULTILINE))
-    def test_requests_can_be_planned(self, capsys, tmp_path, monkeypatch, line):
-        """Names, options and what fits together; ``my-noise`` is what the tutorial has had the reader write."""
-        for name, text in FILES.items():
-            (tmp_path / name).write_text(text)
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setenv("UCBENCH_HOME", str(tmp_path / "store"))
-        _, _, *arguments = shlex.split(line.replace("my-noise", "stripes --plugin ./stripes.py"))
-        if "--executor" in arguments:
-            at = arguments.index("--executor")
-            del arguments[at : at + 2]
-        assert main(["plan", *arguments, "--device", "cpu", "--threads", "1"]) == 0, capsys.readouterr().err
