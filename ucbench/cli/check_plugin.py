@@ -63,13 +63,13 @@ def check_plugin_command(
 ) -> int:
     """Check installed components against the contract.
 
-    NAME is a component, optionally with parameters (`stripes`, `poisoner/stripes:period=8`), or a plugin by the name of
+    NAME is a component, optionally with parameters (`quilt`, `poisoner/quilt:grid=4`), or a plugin by the name of
     its distribution or module, for all its components. With --plugin FILE.py and no NAME: the components of the file.
     Exit code 1: a rule is broken, or a component could not be checked.
 
-        ucbench check-plugin stripes
-        ucbench check-plugin defense/blur ucbench-stripes
-        ucbench check-plugin --plugin ./stripes.py
+        ucbench check-plugin quilt
+        ucbench check-plugin defense/soften ucbench-quilt
+        ucbench check-plugin --plugin ./quilt.py
     """
     registry = installed()
     reports = []
