@@ -109,7 +109,8 @@ class Subject(Generic[S]):
         except RuleError:
             raise
         except ContractError as error:
-            raise RuleError(self.label, rule.stated(str(error))) from error
+            place = place_of(error, self.package).strip(" ()")
+            raise RuleError(self.label, rule.stated(str(error)), place and f"Raised by {place}") from error
         except UcbenchError:
             raise
         except Exception as error:
