@@ -15,9 +15,10 @@ MARKER = "<!-- rules -->"
 
 
 def overview() -> str:
-    """All rules by name, those of specs first."""
+    """All rules by their full name, those of specs first."""
     return "\n\n".join(
-        f"### `{kind}/...`\n\n" + table(["rule", "what must hold"], [[code(rule.name), rule.states] for rule in rules])
+        f"### Rules of {'data sets' if kind == 'dataset' else f'{kind}s'}\n\n"
+        + table(["rule", "what must hold"], [[code(f"{kind}/{rule.name}"), rule.states] for rule in rules])
         for kind, rules in {"spec": OF_SPECS, **RULES}.items()
     )
 
