@@ -14,6 +14,7 @@ release = version = ucbench.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "_ext.commands", "_ext.hooks", "_ext.methods"]
 extensions += [
+    "_ext.rules",
     "_ext.layers",
     "_ext.published",
     "_ext.reproduced",

@@ -46,7 +46,19 @@ _WORDS = {
     "epsilon": "radius used unless one is named",
 }
 _SOURCES = {"semantic": "clean images or metadata, as a person does", "machine": "the published pixels"}
-_ELSEWHERE = {"name", "summary", "load", "params", "aliases", "requires", "extra", "version", "paper", "equation"}
+_ELSEWHERE = {
+    "name",
+    "summary",
+    "load",
+    "params",
+    "aliases",
+    "requires",
+    "extra",
+    "version",
+    "paper",
+    "equation",
+    "sample",
+}
 
 
 def specs() -> list[ComponentSpec]:
@@ -102,7 +114,9 @@ def _usage(spec: ComponentSpec, params: type[Params]) -> str:
     if argument and not params.model_fields[params.argument].is_required():
         argument = f"[{argument}]"
     options = "[:key=value,...]" if params.model_fields else ""
-    written = f"Written `{_OPTION[spec.kind]} {spec.name}{preset}{argument}{options}`."
+    written = f"Written `{_OPTION[spec.kind]} {spec.name}{preset}{argument}{options}`"
+    required = any(field.is_required() for field in params.model_fields.values())
+    written += f", for example `{spec.name}:{spec.sample}`." if required and spec.sample else "."
     if spec.aliases:
         written += f" Also called {', '.join(map(code, spec.aliases))}."
     if spec.requires:

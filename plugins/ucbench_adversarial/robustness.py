@@ -29,7 +29,7 @@ class RobustAccuracy:
     def compute(self, context: MetricContext) -> dict[str, float]:
         """``accuracy``: share of the drawn images that keep their label, in percent."""
         test, model, params = context.test, context.model, self.params
-        order = np.random.RandomState(context.run.seed("images") % 2**32).permutation(len(test))
+        order = np.random.RandomState(context.run.seed("images", bits=32)).permutation(len(test))
         chosen = test.subset(np.sort(order[: params.images]))
         return {
             "accuracy": robust_accuracy(

@@ -12,5 +12,6 @@ def ucbench_surrogates() -> Iterator[SurrogateSpec]:
         summary="ensemble:'A+B', the features of several label-free surrogates side by side (this suite's)",
         load="ucbench_ensemble.surrogate:Ensemble",
         params="ucbench_ensemble.params:EnsembleParams",
+        sample="'efficientnet-lite0+simclr@quick'",
         label_access="none",
     )

@@ -15,6 +15,7 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         summary="Any of kornia's augmentations by its class, as kornia:RandomPerspective; `show` lists all",
         load="ucbench_kornia.defense:Kornia",
         params="ucbench_kornia.params:KorniaParams",
+        sample="RandomPerspective",
         paper="E. Riba, D. Mishkin, D. Ponsa, E. Rublee, G. Bradski: Kornia: an Open Source Differentiable Computer "
         "Vision Library for PyTorch. WACV 2020. arXiv 1910.02190",
         tier="T0",

@@ -48,7 +48,7 @@ class Corruptions:
         """``<family>``: mean over severities; ``severity_<k>``: mean over families; ``mean``: over both."""
         run, params, test = context.run, self.params, context.test
         if params.images is not None:
-            order = np.random.RandomState(run.seed("images") % 2**32).permutation(len(test))
+            order = np.random.RandomState(run.seed("images", bits=32)).permutation(len(test))
             test = test.subset(np.sort(order[: params.images]))
         correct = np.zeros((len(params.families), len(params.severities)))
         progress = run.progress("corruptions", correct.size * len(test))

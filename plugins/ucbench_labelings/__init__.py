@@ -21,6 +21,7 @@ def ucbench_labelings() -> Iterator[LabelingSpec]:
         aliases=("label-set",),
         load="ucbench_labelings.semantic:Coarse",
         params="ucbench_labelings.params:CoarseParams",
+        sample="parity",
         source="semantic",
     )
     yield LabelingSpec(

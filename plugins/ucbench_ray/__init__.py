@@ -17,6 +17,7 @@ def ucbench_executors() -> Iterator[ExecutorSpec]:
         summary="Workers on a Ray cluster, a local one unless address= joins another: ray:workers=2",
         load="ucbench_ray.executor:OnRay",
         params="ucbench_ray.params:RayParams",
+        sample="workers=2",
         remote=True,
         requires=("ray",),
         extra="ucbench[ray]",

@@ -48,7 +48,7 @@ class LinearlySeparable:
             n_clusters_per_class=1,
             class_sep=self.params.separation,
             flip_y=0,
-            random_state=run.seed("points") % 2**32,
+            random_state=run.seed("points", bits=32),
         )
         chosen = np.empty((len(train), dimensions), np.float32)
         for label in range(count):

@@ -19,6 +19,7 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         summary="ResNet-18; up to 64 px with a 3x3 stride-1 stem and no max-pool",
         load=f"{_VICTIMS}:ResNet18",
         params=f"{_PARAMS}:ResNetParams",
+        sample="width=16",
         version=2,
         paper="He et al., Deep Residual Learning for Image Recognition, CVPR 2016, arXiv:1512.03385",
         aliases=("rn18",),
@@ -28,6 +29,7 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         summary="ResNet-50; up to 64 px with a 3x3 stride-1 stem and no max-pool",
         load=f"{_VICTIMS}:ResNet50",
         params=f"{_PARAMS}:ResNetParams",
+        sample="width=16",
         version=2,
         paper="He et al., Deep Residual Learning for Image Recognition, CVPR 2016, arXiv:1512.03385",
         aliases=("rn50",),
@@ -60,6 +62,7 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         summary="ViT-S; patches of 4 px up to 64 px, of 16 px above",
         load=f"{_VICTIMS}:ViTSmall",
         params=f"{_PARAMS}:ViTParams",
+        sample="width=64,depth=2",
         paper="Dosovitskiy et al., An Image is Worth 16x16 Words, ICLR 2021, arXiv:2010.11929",
         aliases=("vit",),
     )
@@ -68,6 +71,7 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         summary="timm:MODEL, any architecture exactly as timm builds it, from scratch",
         load=f"{_VICTIMS}:TimmVictim",
         params=f"{_PARAMS}:TimmVictimParams",
+        sample="test_efficientnet",
     )
     yield VictimSpec(
         name="fine-tune",
@@ -114,5 +118,6 @@ def ucbench_surrogates() -> Iterator[SurrogateSpec]:
         summary="A ResNet-18 trained on the clean training set with its labels",
         load=f"{_SURROGATES}:TrainedSurrogate",
         params=f"{_PARAMS}:TrainedParams",
+        sample="width=16,epochs=1",
         label_access="full",
     )

@@ -17,6 +17,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         summary="One perturbation per cluster of similar images, which pushes them to a wrong cluster centre",
         load="ucbench_uc.poisoner:UnlearnableClusters",
         params="ucbench_uc.params:UCParams",
+        sample="steps=2,clusters=3,width=4,residual_blocks=1",
         version=2,
         paper=PAPER,
         equation=(

@@ -12,25 +12,9 @@ from PIL import Image
 from tiny_clips import saved
 
 from ucbench.plugins.grammar import ComponentRef
-from ucbench.plugins.params import Params
 from ucbench.plugins.registry import installed, missing_modules
 from ucbench.plugins.specs import SPEC_KINDS
 from ucbench.testing import CHECKS, check_victim, sample_images
-
-#: References that make a component small; any other is taken with its preset ``quick``, if it has one.
-SMALL = {
-    ("poisoner", "uc"): "uc:steps=2,clusters=3,width=4,residual_blocks=1",
-    ("defense", "kornia"): "kornia:RandomPerspective",
-    ("executor", "process"): "process:workers=2",
-    ("executor", "ray"): "ray:2",
-    ("labeling", "coarse"): "coarse:parity",
-    ("surrogate", "ensemble"): "ensemble:'efficientnet-lite0+simclr@quick'",
-    ("surrogate", "trained"): "trained:width=16,epochs=1",
-    ("victim", "resnet18"): "resnet18:width=16",
-    ("victim", "resnet50"): "resnet50:width=16",
-    ("victim", "timm"): "timm:test_efficientnet",
-    ("victim", "vit-small"): "vit-small:width=64,depth=2",
-}
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +63,9 @@ def _save_denoiser(folder: Path) -> None:
 
 
 @pytest.fixture
-def reference(request, files) -> ComponentRef | str:
+def reference(request, files) -> ComponentRef:
     """The reference by which the registered component ``(kind, name)`` of this test is checked."""
     kind, name = request.param
-    if (kind, name) in SMALL:
-        return SMALL[kind, name]
     if (kind, name) == ("poisoner", "release"):
         return ComponentRef(name, argument=str(files / "release.npy"))
     if (kind, name) == ("poisoner", "shuffled"):
@@ -104,12 +86,7 @@ def reference(request, files) -> ComponentRef | str:
     if (kind, name) == ("surrogate", "timm"):
         checkpoint = str(files / "timm.safetensors")
         return ComponentRef(name, argument="test_efficientnet", options=(("checkpoint", checkpoint), ("size", "32")))
-    quick = "quick" in parameters(kind, name).preset_names()
-    return ComponentRef(name, preset="quick" if quick else None)
-
-
-def parameters(kind: str, name: str) -> type[Params]:
-    return installed().params_class(installed().find(kind, name))
+    return installed().sample(kind, name).ref
 
 
 def registered() -> list[tuple[str, str]]:

@@ -29,6 +29,7 @@ from _ext import (  # noqa: E402
     published,
     reproduced,
     results,
+    rules,
 )
 
 NOT_RUN = re.compile(r"<!--\s*not run:\s*(.+?)\s*-->", re.DOTALL)
@@ -69,7 +70,19 @@ def result_pages() -> dict[str, str]:
 def rendered(page: Path) -> str:
     """A page's Markdown with every generated part in its place."""
     text = page.read_text(encoding="utf-8")
-    for generator in (boards, commands, hooks, gate, layers, columns, kornia_operations, reproduced, results, methods):
+    for generator in (
+        boards,
+        commands,
+        hooks,
+        rules,
+        gate,
+        layers,
+        columns,
+        kornia_operations,
+        reproduced,
+        results,
+        methods,
+    ):
         text = generator.inserted(text)
     return text
 

@@ -80,7 +80,7 @@ def test_new_plugins_pass_check_plugin(environment):
 def test_new_plugins_run_together(environment):
     request = {
         "dataset": "fresh-dataset:per_class=4,size=8",
-        "poisoner": "fresh-poisoner:6",
+        "poisoner": "fresh-poisoner:4",
         "labeling": "fresh-labeling",
         "defense": "fresh-defense",
         "victim": "fresh-victim:width=2,epochs=1",
@@ -91,8 +91,8 @@ def test_new_plugins_run_together(environment):
     axes += ["--poisoner", "lsp", "--craft-labels", "clusters:k=2,model=fresh-surrogate", "--epsilon", "8"]
     rows = json.loads(output(environment, "ucbench", "run", *axes, "--device", "cpu", "--threads", "1", "--json"))
     assert {row["status"] for row in rows} == {"ok"}
-    assert [row["poisoner"] for row in rows] == ["clean", "sham", "fresh-poisoner:6", "lsp"]
-    stripes = rows[2]
-    assert stripes["measured_linf"] == 8
-    assert stripes["label_access"] == "none"
+    assert [row["poisoner"] for row in rows] == ["clean", "sham", "fresh-poisoner:4", "lsp"]
+    patches = rows[2]
+    assert patches["measured_linf"] == 8
+    assert patches["label_access"] == "none"  # its craft labels are clusters
     assert all(0 < row["fresh-metric.mean"] <= 1 for row in rows)

@@ -251,6 +251,7 @@ def test_example_of_a_hook_is_a_complete_plugin(hook, tmp_path, capsys):
     if hook == "ucbench_suites":
         assert plugins.suite_paths([plugin]) == ({"my-suite": tmp_path / "my-suite.toml"}, [])
     if hook.startswith("ucbench_cell_"):
-        record = {"cell": "c1", "metrics": {"test_accuracy": 9.5}, "error": {"type": "DataError", "text": "gone"}}
+        error = {"type": "DataError", "text": "gone"}
+        record = {"request": {"poisoner": "uc"}, "metrics": {"test_accuracy": 9.5}, "error": error}
         assert plugins.notify(hook, CellEvent(record), [plugin]) == []
-        assert capsys.readouterr().out.startswith("c1 ")
+        assert capsys.readouterr().out.startswith("uc: ")

@@ -25,6 +25,14 @@ class StripesParams(ucbench.Params):
     argument = "where"
 
 
+class QuickParams(StripesParams):
+    presets = {"quick": {"period": 2}}  # noqa: RUF012
+
+
+class NeedyParams(StripesParams):
+    rate: float
+
+
 class Stripes:
     def __init__(self, params):
         self.params = params
@@ -175,6 +183,33 @@ def test_identity_changes_with_the_version():
 def test_invalid_parameters_raise_usage_error_naming_the_component(registry, text):
     with pytest.raises(UsageError, match=f"poisoner '{text.split('@')[0].split(':')[0]}'"):
         registry.resolve("poisoner", text)
+
+
+@pytest.mark.parametrize(
+    ("params", "sample", "reference"),
+    [
+        ("StripesParams", "", "stripes"),
+        ("QuickParams", "", "stripes@quick"),
+        ("QuickParams", "period=3", "stripes:period=3"),
+        ("NeedyParams", "left:rate=0.5", "stripes:left:rate=0.5"),
+    ],
+)
+def test_sample_is_that_of_the_spec_or_else_the_quick_preset(params, sample, reference):
+    known = Registry([plugin("ucbench-stripes", poisoner(params=f"{HERE}:{params}", sample=sample, aliases=("bars",)))])
+    assert str(known.sample("poisoner", "bars")) == reference
+
+
+@pytest.mark.parametrize("sample", ["", "rate=much", "rate=1,,", "period=3"])
+def test_sample_that_is_wrong_or_missing_raises_usage_error(sample):
+    known = Registry([plugin("ucbench-stripes", poisoner(params=f"{HERE}:NeedyParams", sample=sample))])
+    with pytest.raises(UsageError):
+        known.sample("poisoner", "stripes")
+
+
+def test_identity_does_not_depend_on_the_sample(registry):
+    sampled = Registry([plugin("ucbench-stripes", poisoner(sample="period=3"))])
+    first, second = (known.resolve("poisoner", "stripes").identity() for known in (registry, sampled))
+    assert first == second
 
 
 def test_resolve_does_not_import_the_component():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import inspect
+import re
 import subprocess
 import sys
 import tomllib
@@ -14,6 +16,7 @@ import pytest
 
 import ucbench
 from ucbench.errors import UsageError
+from ucbench.plugins import hookspecs
 from ucbench.plugins.manager import load_module
 from ucbench.plugins.registry import Registry, installed
 from ucbench.plugins.specs import SPEC_KINDS
@@ -61,6 +64,25 @@ def test_rendered_files_are_valid_and_names_agree(kind):
             assert own <= set(files), path
     assert f"check_{kind}(" in files["tests/test_contract.py"]
     assert "`my-own-2` for ucbench" in files["README.md"]
+
+
+def bodies(code: str) -> dict[str, str]:
+    """The statements of every function of a module by its name, without docstring and annotations; hooks aside."""
+    found = {}
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("ucbench_"):
+            body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+            found[node.name] = "\n".join(map(ast.unparse, body))
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_component_of_a_template_is_the_example_of_its_hook(kind):
+    """A reader of the documentation recognises what the command writes."""
+    (example,) = re.findall(r"```python\n(.*?)```", inspect.getdoc(getattr(hookspecs, f"ucbench_{kind}s")), re.DOTALL)
+    (name,) = re.findall(r'name="([a-z-]+)"', example)
+    written = render(Names(name, kind, f"ucbench-{name}", "mine", "Mine"))
+    assert bodies(written[f"src/mine/{kind}.py"]) == bodies(example)
 
 
 def test_rendered_files_pass_the_linter_for_any_name(tmp_path):

@@ -11,6 +11,7 @@ import torch
 
 from ucbench.errors import ContractError
 from ucbench.numerics import Numerics
+from ucbench.testing import make_run
 from ucbench.training.determinism import deterministic, guarded, seeded
 
 
@@ -27,6 +28,13 @@ def test_seeded_draws_are_independent_of_earlier_draws(seed):
         assert draw() == first
     with seeded(seed ^ 1):
         assert all(a != b for a, b in zip(draw(), first, strict=True))
+
+
+def test_seed_of_fewer_bits_is_the_remainder_of_the_whole_one():
+    run = make_run()
+    assert 2**32 < run.seed("x") < 2**63
+    assert run.seed("x", bits=32) == run.seed("x") % 2**32
+    assert run.generator("x").initial_seed() == run.seed("x")
 
 
 @pytest.mark.parametrize("raises", [False, True])

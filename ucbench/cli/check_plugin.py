@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shutil
+import textwrap
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -60,13 +63,13 @@ def check_plugin_command(
 ) -> int:
     """Check installed components against the contract.
 
-    NAME is a component, optionally with parameters (`stripes`, `poisoner/stripes:period=8`), or a plugin by the name of
+    NAME is a component, optionally with parameters (`quilt`, `poisoner/quilt:grid=4`), or a plugin by the name of
     its distribution or module, for all its components. With --plugin FILE.py and no NAME: the components of the file.
     Exit code 1: a rule is broken, or a component could not be checked.
 
-        ucbench check-plugin stripes
-        ucbench check-plugin defense/blur ucbench-stripes
-        ucbench check-plugin --plugin ./stripes.py
+        ucbench check-plugin quilt
+        ucbench check-plugin defense/soften ucbench-quilt
+        ucbench check-plugin --plugin ./quilt.py
     """
     registry = installed()
     reports = []
@@ -181,19 +184,33 @@ def _print(report: _Report) -> None:
     typer.echo(f"{report.title}, from {report.plugin.distribution} {report.plugin.version}")
     if not is_quiet():
         print_table(
-            ["verdict", "rule", "what must hold", "why not"],
+            ["verdict", "rule", "evidence"],
             [
-                [line.verdict, line.rule, line.states, "see below" if line.verdict == "failed" else line.evidence]
+                [line.verdict, line.rule, "see below" if line.verdict == "failed" else line.evidence]
                 for line in report.lines
             ],
+            prose="evidence",
         )
     for line in report.lines:
         if line.verdict == "failed":
-            typer.echo(f"\n{line.rule}: {line.states}.")
-            if line.evidence:
-                typer.echo(f"  Evidence: {line.evidence}")
-            typer.echo(f"  Fix:      {line.fix}")
-    if report.not_checked_because:
-        typer.echo(f"\nNot checked completely: {report.not_checked_because}")
+            typer.echo(f"\n{line.rule}")
+            for label, text in (("Rule:", f"{line.states}."), ("Evidence:", line.evidence), ("Fix:", line.fix)):
+                _print_wrapped(label, text)
+    if report.not_checked_because and report.not_checked_because not in (line.evidence for line in report.lines):
+        typer.echo("\nNot checked completely")
+        _print_wrapped("Reason:", report.not_checked_because)
     counts = [sum(line.verdict == verdict for line in report.lines) for verdict in ("ok", "failed", "skipped")]
     typer.echo("\n{} ok, {} failed, {} skipped.\n".format(*counts))
+
+
+def _print_wrapped(label: str, text: str) -> None:
+    """Print text beside its label, every line of it wrapped between words at the width of the terminal, or 80."""
+    width = min(max(shutil.get_terminal_size().columns, 60), 100)
+    indent = " " * 12
+    lines = [
+        part
+        for line in text.splitlines()
+        for part in textwrap.wrap(line, width - len(indent), break_long_words=False, break_on_hyphens=False)
+    ]
+    for head, line in zip_longest([f"  {label}"], lines, fillvalue=""):
+        typer.echo(f"{head:{len(indent)}}{line}".rstrip())

@@ -175,6 +175,8 @@ def _cells(row: dict[str, Any], presets: list[str]) -> list[str]:
 def _syntax(spec: ComponentSpec, params: type[Params]) -> str:
     """The syntax of references to the component."""
     preset = "[@PRESET]" if len(params.preset_names()) > 1 else ""
-    argument = f"[:{params.argument.upper()}]" if params.argument else ""
+    argument = f":{params.argument.upper()}" if params.argument else ""
+    if params.argument and not params.model_fields[params.argument].is_required():
+        argument = f"[{argument}]"
     options = "[:key=value,...]" if params.model_fields else ""
     return f"{spec.name}{preset}{argument}{options}"

@@ -84,6 +84,7 @@ def ucbench_executors() -> Iterator[ExecutorSpec]:
         summary="Several processes on this machine: process:workers=2",
         load="ucbench.running.executors.process:Processes",
         params="ucbench.running.executors.process:ProcessParams",
+        sample="workers=2",
     )
 
 

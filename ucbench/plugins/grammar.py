@@ -41,6 +41,11 @@ class ComponentRef:
     argument: str | None = None
     options: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def bare(self) -> bool:
+        """Whether it is a name alone."""
+        return self.preset is None and self.argument is None and not self.options
+
     def __str__(self) -> str:
         """The text that :func:`parse` reads as this reference."""
         text = self.name

@@ -281,6 +281,8 @@ def _fault(spec: object, kind: str) -> str | None:
             return f"{spec.name!r} with {attribute}={path!r}, which is not of the form 'module:Class'"
     if type(spec.version) is not int or spec.version < 1:
         return f"{spec.name!r} with version={spec.version!r}, which is not a positive integer"
+    if not isinstance(spec.sample, str):
+        return f"{spec.name!r} with sample={spec.sample!r}, which is not text"
     if spec.requires and not spec.extra:
         return f"{spec.name!r} with requires but no extra, which says what to install"
     return None

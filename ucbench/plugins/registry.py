@@ -188,6 +188,18 @@ class Registry:
         )
         return Component(spec, canonical, params, self)
 
+    def sample(self, kind: str, name: str) -> Component[ComponentSpec]:
+        """The component in a small form, for checks: with the spec's ``sample``, or else the preset ``quick`` if any.
+
+        Raises:
+            UsageError: if there is none of this name, it requires parameters and has no sample, or the sample is wrong.
+            PluginError: as :meth:`resolve`.
+        """
+        spec = self.find(kind, name)
+        if spec.sample:
+            return self.resolve(kind, f"{spec.name}:{spec.sample}")
+        return self.resolve(kind, f"{spec.name}@quick" if "quick" in self.params_class(spec).presets else spec.name)
+
     def params_class(self, spec: ComponentSpec) -> type[Params]:
         """The class of a component's parameters.
 

@@ -34,6 +34,8 @@ class ComponentSpec:
         aliases: further names.
         requires: modules it imports beyond ucbench's dependencies.
         extra: the pip requirement that installs them, shown when they are missing.
+        sample: what follows the colon of a reference that is small and complete (``"0.5"``, ``"rate=0.5,steps=2"``), by
+            which the component is checked. A component with required parameters needs one.
     """
 
     kind: ClassVar[str] = "component"
@@ -48,6 +50,7 @@ class ComponentSpec:
     aliases: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     extra: str = ""
+    sample: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

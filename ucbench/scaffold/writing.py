@@ -16,7 +16,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _SUFFIX = ".tmpl"
 #: What the component of each template does.
 _SUMMARIES: Mapping[str, str] = {
-    "poisoner": "Upright stripes of random phase on every image",
+    "poisoner": "One random pattern of coloured patches per class",
     "defense": "Every training image mixed with its box blur, by a random share",
     "labeling": "The remainder of the class number: even and odd",
     "victim": "A small convolutional network",

@@ -6,8 +6,9 @@ with the broken rule and the evidence. It takes a registered component or an ins
     from ucbench import installed
     from ucbench.testing import check_poisoner
 
-    check_poisoner(installed().resolve("poisoner", "uc:steps=2,clusters=3"))
-    check_poisoner(Stripes(StripesParams()), spec=STRIPES)
+    check_poisoner(installed().sample("poisoner", "quilt"))
+    check_poisoner(installed().resolve("poisoner", "quilt:grid=4"))
+    check_poisoner(Quilt(QuiltParams()), spec=QUILT)
 
 The ``rule`` of a :class:`RuleError` has a name and says how to fix the component. :func:`examine` continues after a
 broken rule and returns the verdict on each, as ``ucbench check-plugin`` does.

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
+
+from ucbench.data.framed import FramedDataset, Split
+from ucbench.data.images import Picture
 from ucbench.data.imageset import ImageSet
 from ucbench.data.loading import Dataset, load_dataset
 from ucbench.data.params import DatasetParams
@@ -16,6 +20,12 @@ from ucbench.testing.samples import NUMERICS
 from ucbench.testing.subject import GENERATORS, RUNS, Subject, shape_text, subject_of
 from ucbench.training.determinism import deterministic
 
+SPLIT = Rule(
+    "split",
+    "find() of a FramedDataset must return a ucbench.Split with a label for every image",
+    "Return ucbench.Split(pictures, labels, classes): N times ucbench.Picture(source, where), and int64 [N] into the "
+    "names of the classes: np.array(labels, np.int64).",
+)
 IMAGE_SET = Rule(
     "image-set",
     "load() must return a ucbench.ImageSet",
@@ -37,7 +47,7 @@ SPLITS = Rule(
     "Give both splits one size, the same class names in the same order and the same label sets. The training split "
     "needs an image of every class in the test split, and at least two classes.",
 )
-RULES = (RUNS, GENERATORS, IMAGE_SET, NOTE, SAME_LOAD, SPLITS)
+RULES = (RUNS, GENERATORS, SPLIT, IMAGE_SET, NOTE, SAME_LOAD, SPLITS)
 
 
 def check_dataset(dataset: Component[Any] | Dataset, *, spec: DatasetSpec | None = None) -> None:
@@ -58,14 +68,33 @@ def check_dataset(dataset: Component[Any] | Dataset, *, spec: DatasetSpec | None
             load_dataset(subject.build(), params)
 
 
-def _check_split(subject: Subject[DatasetSpec], split: str) -> None:
+def _check_split(subject: Subject[DatasetSpec], split: Literal["train", "test"]) -> None:
+    _check_found(subject, split)
     first, again = _load(subject, split, state=0), _load(subject, split, state=1)
     with subject.isolated():
         evidence = f"Two loads of the {split} split have different fingerprints"
         subject.require(first.fingerprint == again.fingerprint, SAME_LOAD, evidence)
 
 
-def _load(subject: Subject[DatasetSpec], split: str, state: int) -> ImageSet:
+def _check_found(subject: Subject[DatasetSpec], split: Literal["train", "test"]) -> None:
+    dataset = subject.build()
+    if not isinstance(dataset, FramedDataset):
+        subject.skip("it is not a FramedDataset", SPLIT)
+        return
+    with subject.calling(f"find({split!r})"):
+        content = dataset.find(split)
+    subject.require(isinstance(content, Split), SPLIT, f"find({split!r}) returned {shape_text(content)}")
+    others = [type(picture).__qualname__ for picture in content.pictures if not isinstance(picture, Picture)]
+    subject.require(not others, SPLIT, f"find({split!r}) returned {others[0] if others else ''} as a picture")
+    labels, count = content.labels, len(content.pictures)
+    evidence = f"find({split!r}) returned {count} images and labels {shape_text(labels)}"
+    fits = isinstance(labels, np.ndarray) and labels.dtype == np.int64 and labels.shape == (count,)
+    subject.require(fits, SPLIT, evidence)
+    unnamed = np.setdiff1d(labels, np.arange(len(content.classes))).tolist()
+    subject.require(not unnamed, SPLIT, f"{evidence}; {unnamed[:5]} name no class of {len(content.classes)}")
+
+
+def _load(subject: Subject[DatasetSpec], split: Literal["train", "test"], state: int) -> ImageSet:
     with subject.calling(f"load({split!r})", state=state):
         dataset = subject.build()
         images = dataset.load(split)

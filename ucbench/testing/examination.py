@@ -6,12 +6,12 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 from ucbench.errors import UcbenchError
-from ucbench.plugins.grammar import ComponentRef, parse
+from ucbench.plugins.grammar import parse
 from ucbench.plugins.registry import Registry
 from ucbench.testing import datasets, defenses, executors, exporters, labelings, metrics, poisoners, surrogates, victims
-from ucbench.testing.registration import registration
+from ucbench.testing.registration import as_tried, registration
 from ucbench.testing.rules import Finding, Rule, collecting
-from ucbench.testing.subject import error_text
+from ucbench.testing.subject import error_text, place_of
 
 #: The check of each kind of component.
 CHECKS: Mapping[str, Callable[..., None]] = {
@@ -45,7 +45,7 @@ class Examination:
 
     Attributes:
         kind: of the component.
-        reference: as checked: a bare name gets the preset ``quick``, if the component has it.
+        reference: as checked, with the parameters of :meth:`Registry.sample` if none were named.
         registration: findings on its spec.
         contract: findings on its behaviour.
         not_checked_because: why its contract was not checked completely; None if it was.
@@ -81,18 +81,13 @@ def examine(registry: Registry, kind: str, reference: str) -> Examination:
     error = None
     with collecting() as findings:
         try:
-            component = registry.resolve(kind, _small(ref, registry.params_class(spec).preset_names()))
+            component = as_tried(registry, spec, ref)
             reference = str(component)
             CHECKS[spec.kind](component)
         except UcbenchError as raised:
-            error = str(raised)
+            error = f"{raised}{place_of(raised, spec.load)}"
         except Exception as raised:  # a component may break its check in any way; the others must still be reported
-            error = f"the check failed: {error_text(raised)}"
+            error = f"the check failed: {error_text(raised, spec.load)}"
     unreached = "not checked" if error else "another rule broke before" if findings.failures else "no case for it"
     contract = findings.on(RULES[spec.kind], unreached)
-    return Examination(spec.kind, reference, registration(spec, registry), contract, error)
-
-
-def _small(ref: ComponentRef, presets: tuple[str, ...]) -> ComponentRef:
-    bare = ref.preset is None and ref.argument is None and not ref.options
-    return dataclasses.replace(ref, preset="quick") if bare and "quick" in presets else ref
+    return Examination(spec.kind, reference, registration(registry, spec, ref), contract, error)

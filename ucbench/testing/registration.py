@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 
 from ucbench.errors import ContractError, PluginError, UcbenchError, UsageError
+from ucbench.plugins.grammar import ComponentRef
 from ucbench.plugins.params import Params
-from ucbench.plugins.registry import Registry, missing_modules
+from ucbench.plugins.registry import Component, Registry, missing_modules
 from ucbench.plugins.specs import ComponentSpec
 from ucbench.store.keys import canonical
 from ucbench.testing.rules import Finding, Rule
@@ -29,6 +31,12 @@ PRESETS = Rule(
     "presets",
     "presets and argument must name existing parameters, with valid values",
     "Correct the class variables of the parameters: presets is {preset: {field: value}}, argument the name of a field.",
+)
+SAMPLE = Rule(
+    "sample",
+    "a component that requires parameters names some by which it can be checked",
+    'Set sample in the spec to what follows the colon of a valid reference: sample="0.5" or sample="rate=0.5,steps=2". '
+    "To check without, name the parameters: ucbench check-plugin KIND/NAME:PARAMETERS.",
 )
 KEYS = Rule(
     "keys",
@@ -61,27 +69,33 @@ class _InapplicableError(Exception):
     """The rule does not apply to the component; the text says why."""
 
 
-def registration(spec: ComponentSpec, registry: Registry) -> tuple[Finding, ...]:
-    """The findings on each rule of registration."""
-    return tuple(_finding(rule, check, spec, registry) for rule, check in _CHECKS.items())
+def registration(registry: Registry, spec: ComponentSpec, ref: ComponentRef) -> tuple[Finding, ...]:
+    """The findings on each rule of registration; ``ref`` is how the component was named."""
+    return tuple(_finding(rule, check, registry, spec, ref) for rule, check in _CHECKS.items())
 
 
-def _finding(
-    rule: Rule, check: Callable[[ComponentSpec, Registry], str | None], spec: ComponentSpec, registry: Registry
-) -> Finding:
+def as_tried(registry: Registry, spec: ComponentSpec, ref: ComponentRef) -> Component[ComponentSpec]:
+    """The component as it is checked: small, if ``ref`` is its name alone."""
+    return registry.sample(spec.kind, spec.name) if ref.bare else registry.resolve(spec.kind, ref)
+
+
+_Check = Callable[[Registry, ComponentSpec, ComponentRef], str | None]
+
+
+def _finding(rule: Rule, check: _Check, registry: Registry, spec: ComponentSpec, ref: ComponentRef) -> Finding:
     try:
-        fault = check(spec, registry)
+        fault = check(registry, spec, ref)
     except _InapplicableError as why:
         return Finding(rule, "skipped", str(why))
     return Finding(rule, "ok") if fault is None else Finding(rule, "failed", fault)
 
 
-def _summary(spec: ComponentSpec, registry: Registry) -> str | None:
+def _summary(registry: Registry, spec: ComponentSpec, ref: ComponentRef) -> str | None:
     lines, length = len(spec.summary.splitlines()), len(spec.summary.strip())
     return None if lines == 1 and 0 < length <= _LONGEST_SUMMARY else f"It has {length} characters on {lines} lines"
 
 
-def _parameters(spec: ComponentSpec, registry: Registry) -> str | None:
+def _parameters(registry: Registry, spec: ComponentSpec, ref: ComponentRef) -> str | None:
     try:
         registry.params_class(spec)
     except PluginError as error:
@@ -89,7 +103,7 @@ def _parameters(spec: ComponentSpec, registry: Registry) -> str | None:
     return None
 
 
-def _presets(spec: ComponentSpec, registry: Registry) -> str | None:
+def _presets(registry: Registry, spec: ComponentSpec, ref: ComponentRef) -> str | None:
     params = _class_of_params(spec, registry)
     fields = params.model_fields
     if params.argument is not None and params.argument not in fields:
@@ -98,25 +112,35 @@ def _presets(spec: ComponentSpec, registry: Registry) -> str | None:
         unknown = [name for name in values if name not in fields]
         if unknown:
             return f"The preset {preset!r} sets {unknown[0]!r}, which is not a parameter"
-    label = f"{spec.kind} {spec.name!r}"
-    try:
-        params.resolve(label)
-    except UsageError:
-        return None  # other values are required, and values can only be validated together
+    plain = ComponentRef(spec.name)
+    if any(field.is_required() for field in fields.values()):
+        try:
+            plain = registry.sample(spec.kind, spec.name).ref
+        except UsageError:
+            return None  # values can only be validated together, and some are missing
     for preset in params.presets:
         try:
-            params.resolve(label, preset)
+            registry.resolve(spec.kind, dataclasses.replace(plain, preset=preset))
         except UsageError as error:
             return f"The preset {preset!r} is not valid: {error}"
     return None
 
 
-def _keys(spec: ComponentSpec, registry: Registry) -> str | None:
-    params = _class_of_params(spec, registry)
-    if _required(params):
-        raise _InapplicableError(f"it requires {', '.join(sorted(_required(params)))}")
+def _sample(registry: Registry, spec: ComponentSpec, ref: ComponentRef) -> str | None:
+    if not ref.bare:
+        raise _InapplicableError("parameters were named")
+    _class_of_params(spec, registry)
     try:
-        first, again = (canonical(registry.resolve(spec.kind, spec.name).params.identity()) for _ in range(2))
+        registry.sample(spec.kind, spec.name)
+    except UsageError as error:
+        return str(error)
+    return None
+
+
+def _keys(registry: Registry, spec: ComponentSpec, ref: ComponentRef) -> str | None:
+    _class_of_params(spec, registry)
+    try:
+        first, again = (canonical(as_tried(registry, spec, ref).params.identity()) for _ in range(2))
     except ContractError as error:
         return str(error)
     except UcbenchError as error:
@@ -126,7 +150,7 @@ def _keys(spec: ComponentSpec, registry: Registry) -> str | None:
     return None if first == again else f"It was {first}, and then {again}"
 
 
-def _class(spec: ComponentSpec, registry: Registry) -> str | None:
+def _class(registry: Registry, spec: ComponentSpec, ref: ComponentRef) -> str | None:
     missing = missing_modules(spec)
     if missing:
         raise _InapplicableError(f"it needs {', '.join(missing)}, which is not installed")
@@ -137,20 +161,21 @@ def _class(spec: ComponentSpec, registry: Registry) -> str | None:
     return None
 
 
-def _light(spec: ComponentSpec, registry: Registry) -> str | None:
+def _light(registry: Registry, spec: ComponentSpec, ref: ComponentRef) -> str | None:
     origin = registry.origin(spec.kind, spec.name)
     if origin.digest:
-        raise _InapplicableError("a plugin in a single file")
+        raise _InapplicableError("a single file has one module")
     modules = [path.partition(":")[0] for path in (origin.module, spec.params)]
     command = [sys.executable, "-c", _IMPORTING, json.dumps(sys.path), *modules]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stderr.strip().splitlines()[-1] if done.returncode else None
 
 
-_CHECKS: Mapping[Rule, Callable[[ComponentSpec, Registry], str | None]] = {
+_CHECKS: Mapping[Rule, _Check] = {
     SUMMARY: _summary,
     PARAMETERS: _parameters,
     PRESETS: _presets,
+    SAMPLE: _sample,
     KEYS: _keys,
     CLASS: _class,
     LIGHT: _light,
@@ -163,7 +188,3 @@ def _class_of_params(spec: ComponentSpec, registry: Registry) -> type[Params]:
         return registry.params_class(spec)
     except PluginError as error:
         raise _InapplicableError("the parameters cannot be loaded") from error
-
-
-def _required(params: type[Params]) -> set[str]:
-    return {name for name, field in params.model_fields.items() if field.is_required()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -53,12 +54,14 @@ class Subject(Generic[S]):
         label: its name in messages.
         spec: what it declares.
         make: makes a new one, or returns the instance that the check was called with.
+        package: where its code is: errors name a line of it.
         findings: collects the verdicts; None if the first broken rule is raised.
     """
 
     label: str
     spec: S
     make: Callable[[], Any]
+    package: str
     findings: Findings | None = None
 
     def build(self) -> Any:
@@ -106,11 +109,12 @@ class Subject(Generic[S]):
         except RuleError:
             raise
         except ContractError as error:
-            raise RuleError(self.label, rule.stated(str(error))) from error
+            place = place_of(error, self.package).strip(" ()")
+            raise RuleError(self.label, rule.stated(str(error)), place and f"Raised by {place}") from error
         except UcbenchError:
             raise
         except Exception as error:
-            raise RuleError(self.label, rule.stated(f"{what} failed"), error_text(error)) from error
+            raise RuleError(self.label, rule.stated(f"{what} failed"), error_text(error, self.package)) from error
 
     @contextlib.contextmanager
     def calling(self, what: str, *inputs: ImageSet | Tensor, state: int = 0, rule: Rule = RUNS) -> Iterator[None]:
@@ -163,10 +167,11 @@ def subject_of(component: object, spec: S | None, kind: type[S]) -> Subject[S]:
     if isinstance(component, Component):
         if not isinstance(component.spec, kind):
             raise UsageError(f"{component} is a {component.spec.kind}, and this check is for a {kind.kind}.")
-        return Subject(f"{kind.kind} {str(component)!r}", component.spec, component.build, current_findings())
+        label = f"{kind.kind} {str(component)!r}"
+        return Subject(label, component.spec, component.build, component.spec.load, current_findings())
     name = type(component).__qualname__
     spec = spec or kind(name=name, summary="", load="")
-    return Subject(f"{kind.kind} {name}", spec, lambda: component, current_findings())
+    return Subject(f"{kind.kind} {name}", spec, lambda: component, type(component).__module__, current_findings())
 
 
 def shape_text(value: object) -> str:
@@ -176,12 +181,26 @@ def shape_text(value: object) -> str:
     return type(value).__qualname__
 
 
-def error_text(error: Exception) -> str:
-    """The error, and the line of the component's code that raised it."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).parent != Path(__file__).parent]
-    lines = [frame.lineno for frame in frames if frame.filename == frames[0].filename]
-    place = f" ({Path(frames[0].filename).name}, line {lines[-1]})" if frames else ""
+def error_text(error: Exception, package: str) -> str:
+    """The error, and where in the component's package it was raised, or came through."""
+    place = place_of(error, package) or " (in the core, with what the component returned)"
     return f"{type(error).__name__}: {error}{place}"
+
+
+def place_of(error: BaseException, package: str) -> str:
+    """ " (stripes.py, line 12)": the last line of the component's package that led to the error; empty if none did.
+
+    Args:
+        package: of the component; what follows its first dot or colon does not count.
+    """
+    root = re.split("[.:]", package)[0]
+    place = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        module = str(frame.f_globals.get("__name__", ""))
+        # The core's components share their package with these checks.
+        if module.split(".")[0] == root and not module.startswith("ucbench.testing."):
+            place = f" ({Path(frame.f_code.co_filename).name}, line {line})"
+    return place
 
 
 def _snapshot(value: ImageSet | Tensor) -> str | bytes:

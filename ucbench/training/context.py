@@ -38,9 +38,12 @@ class Run:
         self._seeds = seeds
         self._progress = progress
 
-    def seed(self, stream: str) -> int:
-        """The 63-bit seed of :meth:`generator`, for libraries that take a seed."""
-        return derive_seed(*self._seeds, stream)
+    def seed(self, stream: str, bits: int = 63) -> int:
+        """The seed of :meth:`generator`, for libraries that take one: its lowest ``bits``, at most 63.
+
+        NumPy's new generators take all of them. scikit-learn, SciPy and ``numpy.random.RandomState`` take 32.
+        """
+        return derive_seed(*self._seeds, stream) & ((1 << bits) - 1)
 
     def generator(self, stream: str) -> torch.Generator:
         """A CPU generator seeded from the cell's seed and ``stream``; every call restarts the stream."""
