@@ -26,7 +26,8 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         load="ucbench_eminn.minimising:ErrorMinimising",
         params="ucbench_eminn.params:EMinNParams",
         paper=PAPER,
-        equation="min over theta, min over delta_i: mean_i CE(f(x_i + delta_i; theta), y_i), |delta_i| <= eps",
+        equation=r"$$\min_{\theta} \min_{\delta_1, \ldots, \delta_n} \frac{1}{n} \sum_{i=1}^n \mathrm{CE}(f(x_i + "
+        r"\delta_i; \theta), y_i), \quad \|\delta_i\|_\infty \le \varepsilon$$",
         aliases=("em",),
         label_access="full",
         granularity="sample",
@@ -45,7 +46,8 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         load="ucbench_eminn.minimising:ErrorMinimisingClasses",
         params="ucbench_eminn.params:EMinNClassParams",
         paper=PAPER,
-        equation="min over theta, min over delta_k: mean_i CE(f(x_i + delta_{y_i}; theta), y_i), |delta_k| <= eps",
+        equation=r"$$\min_{\theta} \min_{\delta_1, \ldots, \delta_K} \frac{1}{n} \sum_{i=1}^n \mathrm{CE}(f(x_i + "
+        r"\delta_{y_i}; \theta), y_i), \quad \|\delta_k\|_\infty \le \varepsilon$$",
         aliases=("em-class",),
         label_access="full",
         granularity="class",
@@ -61,9 +63,8 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         load="ucbench_eminn.maximising:ErrorMaximising",
         params="ucbench_eminn.params:EMaxNParams",
         paper=f"{PAPER} (its error-maximising baseline)",
-        equation=(
-            "max over delta_i of CE(f(x_i + delta_i; theta), y_i), |delta_i| <= eps; theta trained on the clean images"
-        ),
+        equation=r"$$\max_{\delta_i} \mathrm{CE}(f(x_i + \delta_i; \theta), y_i), \quad \|\delta_i\|_\infty \le "
+        r"\varepsilon$$ where $\theta$ is trained on the clean images",
         aliases=("emax",),
         label_access="full",
         granularity="sample",

@@ -35,7 +35,8 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         summary="Keep few bits of every value, once; or a random number of them, anew in every batch",
         load="ucbench_squeeze.pixelwise:BitDepthReduction",
         params="ucbench_squeeze.params:BitDepthParams",
-        paper=f"{ISS}; W. Xu, D. Evans, Y. Qi: Feature Squeezing. NDSS 2018. arXiv 1704.01155 (rounding=nearest)",
+        paper=f"{ISS}; W. Xu, D. Evans, Y. Qi: Feature Squeezing: Detecting Adversarial Examples in Deep Neural "
+        "Networks. NDSS 2018. arXiv 1704.01155 (rounding=nearest)",
         aliases=("bdr",),
         tier="T1",
     )

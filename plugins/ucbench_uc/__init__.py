@@ -19,10 +19,9 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         params="ucbench_uc.params:UCParams",
         version=2,
         paper=PAPER,
-        equation=(
-            "for every cluster c: min over theta_c of mean_{x in c} d(f(x + G(z_c; theta_c)), mu_pi(c)), |G| "
-            "<= eps; f the surrogate, mu its cluster centres, pi a derangement, z_c fixed noise, d a distance"
-        ),
+        equation=r"$$\min_{\theta_c} \frac{1}{|c|} \sum_{x \in c} d(f(x + G(z_c; \theta_c)), \mu_{\pi(c)}), \quad "
+        r"\|G\|_\infty \le \varepsilon$$ for every cluster $c$, where $f$ is the surrogate, $\mu$ are its cluster "
+        r"centres, $\pi$ is a derangement, $z_c$ fixed noise and $d$ a distance",
         aliases=("unlearnable-clusters",),
         label_access="none",
         granularity="cluster",
