@@ -20,7 +20,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
             "L. Fowl, M. Goldblum, P. Chiang, J. Geiping, W. Czaja, T. Goldstein: Adversarial Examples Make Strong "
             "Poisons. NeurIPS 2021. arXiv 2106.10807"
         ),
-        equation=r"$$\min_{\delta_i} \mathrm{CE}(f(t(x_i + \delta_i); \theta), g(y_i)), \quad \|\delta_i\|_\infty "
+        equation=r"$$\min_{\delta_i} \mathrm{CE}(f(t(x_i + \delta_i); \theta), g(y_i)), \quad {\|\delta_i\|}_\infty "
         r"\le \varepsilon$$ "
         r"(untargeted: $\max$, with $y_i$), where $\theta$ is trained on the clean images, $t$ is a random shift and "
         "flip and $g$ a derangement of the classes",
@@ -47,7 +47,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
             "L. Tao, L. Feng, J. Yi, S.-J. Huang, S. Chen: Better Safe Than Sorry: Preventing Delusive Adversaries "
             "with Adversarial Training. NeurIPS 2021. arXiv 2102.04716"
         ),
-        equation=r"$$\min_{\delta_i} \mathrm{CE}(f(x_i + \delta_i; \theta), y_i), \quad \|\delta_i\|_\infty \le "
+        equation=r"$$\min_{\delta_i} \mathrm{CE}(f(x_i + \delta_i; \theta), y_i), \quad {\|\delta_i\|}_\infty \le "
         r"\varepsilon$$ where $\theta$ is trained on the clean images",
         aliases=("hypocritical",),
         label_access="full",

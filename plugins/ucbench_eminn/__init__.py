@@ -27,7 +27,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         params="ucbench_eminn.params:EMinNParams",
         paper=PAPER,
         equation=r"$$\min_{\theta} \min_{\delta_1, \ldots, \delta_n} \frac{1}{n} \sum_{i=1}^n \mathrm{CE}(f(x_i + "
-        r"\delta_i; \theta), y_i), \quad \|\delta_i\|_\infty \le \varepsilon$$",
+        r"\delta_i; \theta), y_i), \quad {\|\delta_i\|}_\infty \le \varepsilon$$",
         aliases=("em",),
         label_access="full",
         granularity="sample",
@@ -47,7 +47,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         params="ucbench_eminn.params:EMinNClassParams",
         paper=PAPER,
         equation=r"$$\min_{\theta} \min_{\delta_1, \ldots, \delta_K} \frac{1}{n} \sum_{i=1}^n \mathrm{CE}(f(x_i + "
-        r"\delta_{y_i}; \theta), y_i), \quad \|\delta_k\|_\infty \le \varepsilon$$",
+        r"\delta_{y_i}; \theta), y_i), \quad {\|\delta_k\|}_\infty \le \varepsilon$$",
         aliases=("em-class",),
         label_access="full",
         granularity="class",
@@ -63,7 +63,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         load="ucbench_eminn.maximising:ErrorMaximising",
         params="ucbench_eminn.params:EMaxNParams",
         paper=f"{PAPER} (its error-maximising baseline)",
-        equation=r"$$\max_{\delta_i} \mathrm{CE}(f(x_i + \delta_i; \theta), y_i), \quad \|\delta_i\|_\infty \le "
+        equation=r"$$\max_{\delta_i} \mathrm{CE}(f(x_i + \delta_i; \theta), y_i), \quad {\|\delta_i\|}_\infty \le "
         r"\varepsilon$$ where $\theta$ is trained on the clean images",
         aliases=("emax",),
         label_access="full",

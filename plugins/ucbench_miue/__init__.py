@@ -21,7 +21,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         equation=r"$$\min_\delta -\frac{1}{B} \sum_j \log \frac{\sum_{k: y_k = y_j} \exp(s_{jk} / T)}{\sum_k "
         r"\exp(s_{jk} / T)} + "
         r"\frac{\zeta}{B} \sum_j \log\Bigl(1 + \frac{1}{D} \sum_{k: y_k = y_j} \|g_j - g_k\|\Bigr)$$ within "
-        r"$\|\delta_i\|_\infty \le \varepsilon$, in turn with training $f$, where $g_j = f(x_j + \delta_j) \in "
+        r"${\|\delta_i\|}_\infty \le \varepsilon$, in turn with training $f$, where $g_j = f(x_j + \delta_j) \in "
         r"\mathbb{R}^D$ and $s_{jk}$ is the cosine of $g_j$ and $g_k$",
         aliases=("miue",),
         label_access="full",

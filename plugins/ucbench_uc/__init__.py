@@ -20,7 +20,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         version=2,
         paper=PAPER,
         equation=r"$$\min_{\theta_c} \frac{1}{|c|} \sum_{x \in c} d(f(x + G(z_c; \theta_c)), \mu_{\pi(c)}), \quad "
-        r"\|G\|_\infty \le \varepsilon$$ for every cluster $c$, where $f$ is the surrogate, $\mu$ are its cluster "
+        r"{\|G\|}_\infty \le \varepsilon$$ for every cluster $c$, where $f$ is the surrogate, $\mu$ are its cluster "
         r"centres, $\pi$ is a derangement, $z_c$ fixed noise and $d$ a distance",
         aliases=("unlearnable-clusters",),
         label_access="none",
@@ -36,6 +36,6 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
             "8-pixel blocks), and a tenth of the images kept out of fitting to diagnose the craft. Two choices of "
             "`standard` are not the paper's: the values are optimised directly, without a generator, and from 16 px up "
             "against students, small networks trained to tell the surrogate's clusters apart, instead of the surrogate "
-            "itself; students=0,perturbation=generator undoes both. Each parameter says where it deviates"
+            "itself; `students=0,perturbation=generator` undoes both. Each parameter says where it deviates"
         ),
     )

@@ -30,7 +30,7 @@ class ComponentSpec:
         params: ``"module:Class"`` of its :class:`ucbench.Params`, in a module that imports no torch.
         version: raise it whenever the component's numbers change; part of every key.
         paper: citation as ``AUTHORS: TITLE. VENUE YEAR. arXiv NUMBER``, or ``doi DOI`` or an address at the end, then a
-            note in parentheses; several are separated by ``; ``.
+            note in parentheses; semicolons separate several.
         equation: what it computes, with its symbols explained. TeX between ``$``, or ``$$`` for a line of its own;
             a terminal shows it in Unicode.
         aliases: further names.
