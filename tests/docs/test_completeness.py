@@ -90,7 +90,7 @@ def own_records(capsys: pytest.CaptureFixture[str]) -> list[dict]:
     return [record for record in json.loads(capsys.readouterr().out) if record["distribution"] == "ucbench"]
 
 
-def test_method_pages_show_parameters_presets_names_and_paper(capsys):
+def test_method_pages_show_parameters_presets_and_names(capsys):
     pages = doc_pages.method_pages()
     records = own_records(capsys)
     assert {f"{record['kind']}-{record['name']}.md" for record in records} == set(pages)
@@ -101,7 +101,7 @@ def test_method_pages_show_parameters_presets_names_and_paper(capsys):
         shown = json.loads(capsys.readouterr().out)
         parameters = [f"\n| `{parameter['name']}` | `" for parameter in shown["parameters"]]
         presets = [f"`{record['name']}@{preset}`" for preset in shown["presets"] if preset != "standard"]
-        expected = [*parameters, *presets, *(f"`{alias}`" for alias in record["aliases"]), record["paper"]]
+        expected = [*parameters, *presets, *(f"`{alias}`" for alias in record["aliases"])]
         assert [text for text in expected if text not in page] == [], f"{record['kind']} {record['name']}"
 
 
