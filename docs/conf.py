@@ -22,6 +22,7 @@ extensions += [
     "_ext.gate",
     "_ext.kornia_operations",
     "_ext.mathematics",
+    "_ext.signatures",
 ]
 exclude_patterns = ["_build", "examples"]  # Example distributions, whose READMEs are no pages.
 

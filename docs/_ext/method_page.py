@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -63,8 +62,8 @@ _WORDS: dict[str, dict[Any, str]] = {
     "remote": {True: "yes"},
 }
 _ELSEWHERE = {
-    *("name", "summary", "load", "params", "aliases", "requires", "extra", "version", "paper", "equation", "fidelity"),
-    *("trains_surrogate", "budget", "native_epsilon"),
+    *("name", "title", "summary", "load", "params", "version", "paper", "equation", "aliases", "requires", "extra"),
+    *("fidelity", "trains_surrogate", "budget", "native_epsilon"),
 }
 
 
@@ -72,8 +71,8 @@ def page(spec: ComponentSpec, registry: Registry) -> str:
     """One method as Markdown."""
     params = registry.params_class(spec)
     parts = [
-        _front_matter(spec),
-        f"# {_KINDS.get(spec.kind, spec.kind.capitalize())} `{spec.name}`",
+        f"# {_KINDS.get(spec.kind, spec.kind.capitalize())} `{spec.name}`" + (f": {spec.title}" if spec.title else ""),
+        f"```{{index}} {', '.join(index_entries(spec))}\n```",
         f"{spec.summary[:1].upper()}{spec.summary[1:]}.",
         _card(spec, params),
         thumbnails.figure(spec, registry) if isinstance(spec, PoisonerSpec) else "",
@@ -91,12 +90,11 @@ def _section(heading: str, text: str) -> str:
     return f"## {heading}\n\n{text}" if text else ""
 
 
-def _front_matter(spec: ComponentSpec) -> str:
-    """What the search finds the page by, beside its text: other spellings of its names."""
-    names = (spec.name, *spec.aliases)
-    spellings = [each for name in names for each in (name, name.replace("-", " "), name.replace("-", ""))]
-    keywords = json.dumps(", ".join(dict.fromkeys([*spellings, spec.kind])))
-    return f"---\nmyst:\n  html_meta:\n    description: {json.dumps(spec.summary)}\n    keywords: {keywords}\n---"
+def index_entries(spec: ComponentSpec) -> list[str]:
+    """By what the search finds the page, before pages that only mention it: names, title and abbreviations."""
+    title, _, short = spec.title.rstrip(")").partition(" (")
+    names = [title, *short.split(", "), spec.name, *(alias.replace("-", " ") for alias in spec.aliases)]
+    return list({name.lower(): name for name in reversed(names) if name}.values())[::-1]
 
 
 def _card(spec: ComponentSpec, params: type[Params]) -> str:

@@ -10,6 +10,7 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
     yield DefenseSpec(
         name="adv-train",
         summary="Adversarial training: every batch is replaced by adversarial examples of the current model",
+        title="Adversarial training (AT)",
         load="ucbench_adversarial.training:AdversarialTraining",
         params="ucbench_adversarial.params:AdversarialTrainingParams",
         paper="A. Madry, A. Makelov, L. Schmidt, D. Tsipras, A. Vladu: Towards Deep Learning Models Resistant to "

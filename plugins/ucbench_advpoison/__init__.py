@@ -14,6 +14,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
     yield PoisonerSpec(
         name="adv-poison",
         summary="Adversarial examples of a clean-trained classifier, towards another class (or away from their own)",
+        title="Adversarial poisoning (AP, TAP)",
         load=f"{_POISONERS}:AdvPoison",
         params=f"{_PARAMS}:AdvPoisonParams",
         paper=(
@@ -41,6 +42,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
     yield PoisonerSpec(
         name="hypo",
         summary="Changes that make a clean-trained classifier more sure of the right class: little is left to learn",
+        title="Hypocritical perturbations (HYPO)",
         load=f"{_POISONERS}:Hypo",
         params=f"{_PARAMS}:HypoParams",
         paper=(

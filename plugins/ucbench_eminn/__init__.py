@@ -23,6 +23,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
     yield PoisonerSpec(
         name="eminn",
         summary="Error-minimising noise, one perturbation per image: nothing is left to learn from it",
+        title="Error-minimising noise (EM)",
         load="ucbench_eminn.minimising:ErrorMinimising",
         params="ucbench_eminn.params:EMinNParams",
         paper=PAPER,
@@ -43,6 +44,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
     yield PoisonerSpec(
         name="eminn-class",
         summary="Error-minimising noise, one perturbation per class",
+        title="Class-wise error-minimising noise (EM)",
         load="ucbench_eminn.minimising:ErrorMinimisingClasses",
         params="ucbench_eminn.params:EMinNClassParams",
         paper=PAPER,
@@ -60,6 +62,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
     yield PoisonerSpec(
         name="emaxn",
         summary="Error-maximising noise: ascent on the loss of a network trained on the clean images",
+        title="Error-maximising noise",
         load="ucbench_eminn.maximising:ErrorMaximising",
         params="ucbench_eminn.params:EMaxNParams",
         paper=f"{PAPER} (its error-maximising baseline)",

@@ -15,6 +15,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
     yield PoisonerSpec(
         name="mi-ue",
         summary="Perturbations that gather each class in the features of a network trained on them, turn by turn",
+        title="Mutual Information Unlearnable Examples (MI-UE)",
         load="ucbench_miue.poisoner:MIUE",
         params="ucbench_miue.params:MIUEParams",
         paper=PAPER,

@@ -10,6 +10,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
     yield PoisonerSpec(
         name="rand-sample",
         summary="Independent random noise for every image, unrelated to labels: the effect of the budget alone",
+        title="Sample-wise random noise",
         load="ucbench_shortcuts.random_noise:RandomSamples",
         params="ucbench_shortcuts.params:RandomSampleParams",
         paper="H. Huang, X. Ma, S. M. Erfani, J. Bailey, Y. Wang: Unlearnable Examples: Making Personal Data "
@@ -25,6 +26,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
     yield PoisonerSpec(
         name="rand-class",
         summary="One random pattern per class (or cluster), the same for all its images",
+        title="Class-wise random noise",
         load="ucbench_shortcuts.random_noise:RandomClassPatterns",
         params="ucbench_shortcuts.params:RandomClassParams",
         paper="H. Huang, X. Ma, S. M. Erfani, J. Bailey, Y. Wang: Unlearnable Examples: Making Personal Data "
@@ -40,6 +42,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
     yield PoisonerSpec(
         name="lsp",
         summary="Linearly separable synthetic patches: every image draws its own from its class's (or cluster's) group",
+        title="Linearly separable perturbations (LSP, SynPer)",
         load="ucbench_shortcuts.lsp:LinearlySeparable",
         params="ucbench_shortcuts.params:LSPParams",
         paper="D. Yu, H. Zhang, W. Chen, J. Yin, T.-Y. Liu: Availability Attacks Create Shortcuts. KDD 2022. "
@@ -58,6 +61,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
     yield PoisonerSpec(
         name="ar",
         summary="Autoregressive noise: every image draws its own from its class's (or cluster's) process",
+        title="Autoregressive perturbations (AR)",
         load="ucbench_shortcuts.ar:Autoregressive",
         params="ucbench_shortcuts.params:ARParams",
         paper="P. Sandoval-Segura, V. Singla, J. Geiping, M. Goldblum, T. Goldstein, D. W. Jacobs: Autoregressive "
@@ -78,6 +82,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
     yield PoisonerSpec(
         name="ops",
         summary="One pixel of a class's (or cluster's) images set to one colour, both found by search",
+        title="One-pixel shortcut (OPS)",
         load="ucbench_shortcuts.ops:OnePixel",
         params="ucbench_shortcuts.params:OPSParams",
         paper="S. Wu, S. Chen, C. Xie, X. Huang: One-Pixel Shortcut: on the Learning Preference of Deep Neural "
@@ -97,6 +102,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
     yield PoisonerSpec(
         name="cuda",
         summary="A class's (or cluster's) images convolved with its random kernel: a blur, not noise",
+        title="Convolution-based unlearnable data sets (CUDA)",
         load="ucbench_shortcuts.cuda:ClassWiseConvolution",
         params="ucbench_shortcuts.params:CUDAParams",
         paper="V. S. Sadasivan, M. Soltanolkotabi, S. Feizi: CUDA: Convolution-based Unlearnable Datasets. CVPR 2023. "

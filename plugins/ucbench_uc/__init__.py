@@ -15,6 +15,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
     yield PoisonerSpec(
         name="uc",
         summary="One perturbation per cluster of similar images, which pushes them to a wrong cluster centre",
+        title="Unlearnable Clusters (UC)",
         load="ucbench_uc.poisoner:UnlearnableClusters",
         params="ucbench_uc.params:UCParams",
         version=2,

@@ -26,6 +26,7 @@ class ComponentSpec:
     Attributes:
         name: lower-kebab name, unique within its kind.
         summary: one line for ``ucbench list``.
+        title: the name in the literature, with its abbreviations: ``Error-minimising noise (EM)``.
         load: ``"module:Class"`` of the component; imported only when a cell needs it.
         params: ``"module:Class"`` of its :class:`ucbench.Params`, in a module that imports no torch.
         version: raise it whenever the component's numbers change; part of every key.
@@ -43,6 +44,7 @@ class ComponentSpec:
     name: str
     summary: str
     load: str
+    title: str = ""
     params: str = "ucbench.plugins.params:Params"
     version: int = 1
     paper: str = ""
