@@ -106,7 +106,7 @@ def _card(spec: ComponentSpec, params: type[Params]) -> str:
         ("reference", code(_syntax(spec, params))),
         ("install", code(install_line(spec)) if spec.requires else ""),
         ("paper", "; ".join(each.markdown() for each in citations(spec.paper))),
-        ("version of its numbers", str(spec.version)),
+        ("version", str(spec.version)),
     ]
     lines = [f"| {name[:1].upper()}{name[1:]} | {text} |" for name, text in rows if text]
     return "\n".join(["{.card}", "| | |", "|---|---|", *lines])

@@ -67,7 +67,7 @@ def _described(found: type) -> list[str]:
 
 
 def _about(found: Any) -> str:
-    """The first sentence about something callable or a property; empty for values, which have their type's docstring."""
+    """The first sentence about something callable or a property; values have only their type's docstring."""
     documented = callable(found) or inspect.isroutine(found) or isinstance(found, property)
     return first_sentence(inspect.getdoc(found) or "") if documented else ""
 
