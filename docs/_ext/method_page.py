@@ -9,7 +9,7 @@ from typing import Any
 
 from _ext import mathematics, measured, thumbnails
 from _ext.citations import citations
-from _ext.markdown import code, table
+from _ext.markdown import cell, code, table
 from _ext.paths import DOCS, METHODS
 from _ext.published import page_about
 from ucbench.cli.output import as_text
@@ -94,7 +94,10 @@ def index_entries(spec: ComponentSpec) -> list[str]:
     """By what the search finds the page, before pages that only mention it: names, title and abbreviations."""
     title, _, short = spec.title.rstrip(")").partition(" (")
     names = [title, *short.split(", "), spec.name, *(alias.replace("-", " ") for alias in spec.aliases)]
-    return list({name.lower(): name for name in reversed(names) if name}.values())[::-1]
+    unique: dict[str, str] = {}
+    for name in filter(None, names):
+        unique.setdefault(name.lower(), name)
+    return list(unique.values())
 
 
 def _card(spec: ComponentSpec, params: type[Params]) -> str:
@@ -108,7 +111,7 @@ def _card(spec: ComponentSpec, params: type[Params]) -> str:
         ("paper", "; ".join(each.markdown() for each in citations(spec.paper))),
         ("version", str(spec.version)),
     ]
-    lines = [f"| {name[:1].upper()}{name[1:]} | {text} |" for name, text in rows if text]
+    lines = [f"| {name[:1].upper()}{name[1:]} | {cell(text)} |" for name, text in rows if text]
     return "\n".join(["{.card}", "| | |", "|---|---|", *lines])
 
 
