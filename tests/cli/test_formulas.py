@@ -29,7 +29,7 @@ def test_plain_shows_tex_as_unicode(tex, shown):
     assert plain(tex) == shown
 
 
-@given(st.text().filter(lambda text: "$" not in text))
+@given(st.text(st.characters(exclude_characters="$"), max_size=20))
 def test_plain_leaves_text_without_formulas_alone(text):
     assert plain(text) == text
 

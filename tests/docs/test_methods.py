@@ -87,7 +87,7 @@ def test_clauses_part_text_at_semicolons_outside_code_and_parentheses():
     assert clauses("`a; b` is c; d (e; f (g; h)); i;j.") == ["`a; b` is c", "d (e; f (g; h))", "i;j."]
 
 
-@given(st.lists(st.text(st.characters(exclude_characters=";()`")).map(str.strip).filter(bool), min_size=1))
+@given(st.lists(st.text("a .,:é", max_size=8).map(str.strip).filter(bool), min_size=1, max_size=5))
 def test_clauses_find_what_was_joined(parts):
     assert clauses("; ".join(parts)) == parts
 
