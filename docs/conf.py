@@ -24,12 +24,15 @@ extensions += [
     "_ext.notebooks",
     "_ext.gate",
     "_ext.kornia_operations",
+    "_ext.mathematics",
+    "_ext.signatures",
 ]
 exclude_patterns = ["_build", "examples"]  # Example distributions, whose READMEs are no pages.
 
 # Two dashes are an option, not a dash.
 smartquotes = False
 myst_heading_anchors = 3
+myst_enable_extensions = ["attrs_block", "dollarmath"]
 suppress_warnings: list[str] = []
 
 autodoc_member_order = "bysource"
@@ -44,6 +47,7 @@ html_theme = "furo"
 html_title = f"ucbench {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = [("copy.js", {"defer": "defer"})]
 toc_object_entries_show_parents = "hide"
 html_copy_source = False
 html_show_sphinx = False

@@ -10,7 +10,7 @@ import re
 import tomllib
 from typing import Any
 
-from _ext.markdown import code, replace_markers, table
+from _ext.markdown import code, first_sentence, replace_markers, table
 from _ext.paths import ROOT
 
 MARKER = "<!-- layers -->"
@@ -28,10 +28,7 @@ def purpose(module: str) -> str:
     """The first sentence of a room's docstring."""
     path = ROOT.joinpath(*module.split("."))
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
-    paragraph = " ".join(text.split("\n\n")[0].split())
-    plain = re.sub(r":\w+:`~?([\w.]+)`", r"`\1`", paragraph.replace("``", "`"))
-    return plain.partition(". ")[0].rstrip(".")
+    return first_sentence(ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "")
 
 
 def overview() -> str:

@@ -17,6 +17,13 @@ def code(text: str) -> str:
     return f"`{text}`" if text else ""
 
 
+def first_sentence(docstring: str) -> str:
+    """The first sentence of a docstring in reStructuredText, as Markdown and without its stop."""
+    paragraph = " ".join(docstring.split("\n\n")[0].split())
+    plain = re.sub(r":\w+:`~?([\w.]+)`", r"`\1`", paragraph.replace("``", "`"))
+    return plain.partition(". ")[0].rstrip(".")
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of rows of text."""
     lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]

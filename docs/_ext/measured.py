@@ -102,6 +102,16 @@ def _by_seed(rows: Iterable[Row], column: str) -> list[float]:
     return [statistics.fmean(values) for values in units.values()]
 
 
+def craft_seconds(poisoner: str) -> list[float]:
+    """Mean seconds of crafting of every group of rows of a poisoner that was crafted."""
+    found = [
+        figure.craft_seconds
+        for _, rows in results()
+        for figure in figures(filter(measures("poisoner", poisoner), rows))
+    ]
+    return [statistics.fmean(seconds) for seconds in found if any(seconds)]
+
+
 def section(kind: str, name: str, page_of: Callable[[Path], str]) -> str:
     """The measured figures of a component as Markdown, a table for each results file; empty if there are none.
 

@@ -10,13 +10,14 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
     yield DefenseSpec(
         name="adv-train",
         summary="Adversarial training: every batch is replaced by adversarial examples of the current model",
+        title="Adversarial training (AT)",
         load="ucbench_adversarial.training:AdversarialTraining",
         params="ucbench_adversarial.params:AdversarialTrainingParams",
         paper="A. Madry, A. Makelov, L. Schmidt, D. Tsipras, A. Vladu: Towards Deep Learning Models Resistant to "
-        "Adversarial Attacks. ICLR 2018. arXiv 1706.06083; fast: E. Wong, L. Rice, J. Z. Kolter: Fast Is Better than "
-        "Free: Revisiting Adversarial Training. ICLR 2020. arXiv 2001.03994; trades: H. Zhang, Y. Yu, J. Jiao, "
+        "Adversarial Attacks. ICLR 2018. arXiv 1706.06083; E. Wong, L. Rice, J. Z. Kolter: Fast Is Better than "
+        "Free: Revisiting Adversarial Training. ICLR 2020. arXiv 2001.03994 (fast); H. Zhang, Y. Yu, J. Jiao, "
         "E. P. Xing, L. El Ghaoui, M. I. Jordan: Theoretically Principled Trade-off between Robustness and Accuracy. "
-        "ICML 2019. arXiv 1901.08573",
+        "ICML 2019. arXiv 1901.08573 (trades)",
         aliases=("adversarial-training", "at"),
         tier="T2",
     )

@@ -14,17 +14,17 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
     yield PoisonerSpec(
         name="adv-poison",
         summary="Adversarial examples of a clean-trained classifier, towards another class (or away from their own)",
+        title="Adversarial poisoning (AP, TAP)",
         load=f"{_POISONERS}:AdvPoison",
         params=f"{_PARAMS}:AdvPoisonParams",
         paper=(
             "L. Fowl, M. Goldblum, P. Chiang, J. Geiping, W. Czaja, T. Goldstein: Adversarial Examples Make Strong "
             "Poisons. NeurIPS 2021. arXiv 2106.10807"
         ),
-        equation=(
-            "min over delta_i of CE(f(t(x_i + delta_i); theta), g(y_i)), |delta_i| <= eps (untargeted: max, "
-            "with y_i); theta trained on the clean images, t a random shift and flip, g a derangement of the "
-            "classes"
-        ),
+        equation=r"$$\min_{\delta_i} \mathrm{CE}(f(t(x_i + \delta_i); \theta), g(y_i)), \quad {\|\delta_i\|}_\infty "
+        r"\le \varepsilon$$ "
+        r"(untargeted: $\max$, with $y_i$), where $\theta$ is trained on the clean images, $t$ is a random shift and "
+        "flip and $g$ a derangement of the classes",
         aliases=("tap", "adversarial-poisons"),
         label_access="full",
         granularity="sample",
@@ -42,15 +42,15 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
     yield PoisonerSpec(
         name="hypo",
         summary="Changes that make a clean-trained classifier more sure of the right class: little is left to learn",
+        title="Hypocritical perturbations (HYPO)",
         load=f"{_POISONERS}:Hypo",
         params=f"{_PARAMS}:HypoParams",
         paper=(
             "L. Tao, L. Feng, J. Yi, S.-J. Huang, S. Chen: Better Safe Than Sorry: Preventing Delusive Adversaries "
             "with Adversarial Training. NeurIPS 2021. arXiv 2102.04716"
         ),
-        equation=(
-            "min over delta_i of CE(f(x_i + delta_i; theta), y_i), |delta_i| <= eps; theta trained on the clean images"
-        ),
+        equation=r"$$\min_{\delta_i} \mathrm{CE}(f(x_i + \delta_i; \theta), y_i), \quad {\|\delta_i\|}_\infty \le "
+        r"\varepsilon$$ where $\theta$ is trained on the clean images",
         aliases=("hypocritical",),
         label_access="full",
         granularity="sample",

@@ -12,5 +12,5 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         summary="The fast victim: a whitened network of seven convolutions and a short recipe; images from 9 px",
         load="ucbench_airbench.network:Airbench",
         params="ucbench_airbench.params:AirbenchParams",
-        paper="K. Jordan: 94% on CIFAR-10 in 3.29 Seconds on a Single GPU. arXiv 2404.00498",
+        paper="K. Jordan: 94% on CIFAR-10 in 3.29 Seconds on a Single GPU. 2024. arXiv 2404.00498",
     )

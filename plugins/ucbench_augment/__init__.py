@@ -94,6 +94,7 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
     yield DefenseSpec(
         name="ueraser",
         summary="Fractal light, shuffled channels and TrivialAugment: learn from the hardest of five such views",
+        title="UEraser",
         load="ucbench_augment.ueraser:UEraser",
         params="ucbench_augment.params:UEraserParams",
         paper="T. Qin, X. Gao, J. Zhao, K. Ye, C.-Z. Xu: Learning the Unlearnable: Adversarial Augmentations Suppress "

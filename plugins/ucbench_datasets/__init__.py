@@ -6,15 +6,16 @@ from collections.abc import Iterator
 
 import ucbench
 
-_DIGITS = "E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998"
-_CIFAR = (
-    "A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images,"
-    " technical report, University of Toronto, 2009"
+_DIGITS = (
+    "E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits. UCI Machine Learning Repository 1998. "
+    "doi 10.24432/C50P49"
 )
-
-
+_CIFAR = (
+    "A. Krizhevsky: Learning Multiple Layers of Features from Tiny Images. Technical report, University of Toronto "
+    "2009. https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf"
+)
 _CALTECH = (
-    "F.-F. Li, M. Andreeto, M. Ranzato, P. Perona, Caltech 101, CaltechDATA, 2022, doi 10.22002/D1.20086; CC BY 4.0"
+    "F.-F. Li, M. Andreeto, M. Ranzato, P. Perona: Caltech 101. CaltechDATA 2022. doi 10.22002/D1.20086 (CC BY 4.0)"
 )
 
 

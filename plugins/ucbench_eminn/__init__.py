@@ -23,10 +23,12 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
     yield PoisonerSpec(
         name="eminn",
         summary="Error-minimising noise, one perturbation per image: nothing is left to learn from it",
+        title="Error-minimising noise (EM)",
         load="ucbench_eminn.minimising:ErrorMinimising",
         params="ucbench_eminn.params:EMinNParams",
         paper=PAPER,
-        equation="min over theta, min over delta_i: mean_i CE(f(x_i + delta_i; theta), y_i), |delta_i| <= eps",
+        equation=r"$$\min_{\theta} \min_{\delta_1, \ldots, \delta_n} \frac{1}{n} \sum_{i=1}^n \mathrm{CE}(f(x_i + "
+        r"\delta_i; \theta), y_i), \quad {\|\delta_i\|}_\infty \le \varepsilon$$",
         aliases=("em",),
         label_access="full",
         granularity="sample",
@@ -42,10 +44,12 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
     yield PoisonerSpec(
         name="eminn-class",
         summary="Error-minimising noise, one perturbation per class",
+        title="Class-wise error-minimising noise (EM)",
         load="ucbench_eminn.minimising:ErrorMinimisingClasses",
         params="ucbench_eminn.params:EMinNClassParams",
         paper=PAPER,
-        equation="min over theta, min over delta_k: mean_i CE(f(x_i + delta_{y_i}; theta), y_i), |delta_k| <= eps",
+        equation=r"$$\min_{\theta} \min_{\delta_1, \ldots, \delta_K} \frac{1}{n} \sum_{i=1}^n \mathrm{CE}(f(x_i + "
+        r"\delta_{y_i}; \theta), y_i), \quad {\|\delta_k\|}_\infty \le \varepsilon$$",
         aliases=("em-class",),
         label_access="full",
         granularity="class",
@@ -58,12 +62,12 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
     yield PoisonerSpec(
         name="emaxn",
         summary="Error-maximising noise: ascent on the loss of a network trained on the clean images",
+        title="Error-maximising noise",
         load="ucbench_eminn.maximising:ErrorMaximising",
         params="ucbench_eminn.params:EMaxNParams",
         paper=f"{PAPER} (its error-maximising baseline)",
-        equation=(
-            "max over delta_i of CE(f(x_i + delta_i; theta), y_i), |delta_i| <= eps; theta trained on the clean images"
-        ),
+        equation=r"$$\max_{\delta_i} \mathrm{CE}(f(x_i + \delta_i; \theta), y_i), \quad {\|\delta_i\|}_\infty \le "
+        r"\varepsilon$$ where $\theta$ is trained on the clean images",
         aliases=("emax",),
         label_access="full",
         granularity="sample",

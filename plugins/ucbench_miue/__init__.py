@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from ucbench import PoisonerSpec, hookimpl
 
 PAPER = (
-    "Why Do Unlearnable Examples Work: A Novel Perspective of Mutual Information (MI-UE). ICLR 2026. arXiv 2603.03725"
+    "Y. Zhu, Y. Miao, Y. Dong, X.-S. Gao: Why Do Unlearnable Examples Work: A Novel Perspective of Mutual "
+    "Information. ICLR 2026. arXiv 2603.03725"
 )
 
 
@@ -14,14 +15,15 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
     yield PoisonerSpec(
         name="mi-ue",
         summary="Perturbations that gather each class in the features of a network trained on them, turn by turn",
+        title="Mutual Information Unlearnable Examples (MI-UE)",
         load="ucbench_miue.poisoner:MIUE",
         params="ucbench_miue.params:MIUEParams",
         paper=PAPER,
-        equation=(
-            "min over delta of -1/B sum_j log(sum_{k: y_k = y_j} exp(s_jk / T) / sum_k exp(s_jk / T)) + zeta "
-            "/ B sum_j log(1 + sum_{k: y_k = y_j} |g_j - g_k| / D), |delta| <= eps, in turn with training f; "
-            "g = f(x + delta) in R^D, s cosines"
-        ),
+        equation=r"$$\min_\delta -\frac{1}{B} \sum_j \log \frac{\sum_{k: y_k = y_j} \exp(s_{jk} / T)}{\sum_k "
+        r"\exp(s_{jk} / T)} + "
+        r"\frac{\zeta}{B} \sum_j \log\Bigl(1 + \frac{1}{D} \sum_{k: y_k = y_j} \|g_j - g_k\|\Bigr)$$ within "
+        r"${\|\delta_i\|}_\infty \le \varepsilon$, in turn with training $f$, where $g_j = f(x_j + \delta_j) \in "
+        r"\mathbb{R}^D$ and $s_{jk}$ is the cosine of $g_j$ and $g_k$",
         aliases=("miue",),
         label_access="full",
         granularity="sample",

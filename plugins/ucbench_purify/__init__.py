@@ -13,6 +13,7 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
     yield DefenseSpec(
         name="diffusion-purify",
         summary="Noise every image and denoise it with a diffusion model that was trained on other, clean images",
+        title="Diffusion purification (AVATAR)",
         load="ucbench_purify.diffusion:DiffusionPurify",
         params="ucbench_purify.params:PurifyParams",
         paper="H. M. Dolatabadi, S. Erfani, C. Leckie: The Devil's Advocate: Shattering the Illusion of Unexploitable "

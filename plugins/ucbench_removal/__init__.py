@@ -10,6 +10,7 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
     yield DefenseSpec(
         name="orthogonal-projection",
         summary="Fit a linear classifier to the released pixels, project its weights out of every training image",
+        title="Orthogonal projection (OP)",
         load="ucbench_removal.projection:OrthogonalProjection",
         params="ucbench_removal.params:ProjectionParams",
         paper="P. Sandoval-Segura, V. Singla, J. Geiping, M. Goldblum, T. Goldstein: What Can We Learn from "
@@ -29,6 +30,7 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
     yield DefenseSpec(
         name="coin",
         summary="Move every pixel by a random fraction of its neighbourhood, anew for every image and batch",
+        title="Corruption by random interpolation (COIN)",
         load="ucbench_removal.coin:RandomInterpolation",
         params="ucbench_removal.params:InterpolationParams",
         paper="M. Li, X. Wang, Z. Yu, S. Hu, Z. Zhou, L. Zhang, L. Y. Zhang: Detecting and Corrupting "

@@ -16,6 +16,7 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
     yield DefenseSpec(
         name="jpeg",
         summary="Re-encode the images as JPEG of low quality, once; or of random quality, anew in every batch",
+        title="JPEG compression (ISS)",
         load="ucbench_squeeze.jpeg:JPEGCompression",
         params="ucbench_squeeze.params:JPEGParams",
         paper=ISS,
@@ -24,6 +25,7 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
     yield DefenseSpec(
         name="grayscale",
         summary="Take the colours out of the images",
+        title="Grayscale (ISS)",
         load="ucbench_squeeze.pixelwise:Grayscale",
         params="ucbench_squeeze.params:GrayscaleParams",
         paper=ISS,
@@ -33,9 +35,11 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
     yield DefenseSpec(
         name="bit-depth",
         summary="Keep few bits of every value, once; or a random number of them, anew in every batch",
+        title="Bit depth reduction (BDR)",
         load="ucbench_squeeze.pixelwise:BitDepthReduction",
         params="ucbench_squeeze.params:BitDepthParams",
-        paper=f"{ISS}; W. Xu, D. Evans, Y. Qi: Feature Squeezing. NDSS 2018. arXiv 1704.01155 (rounding=nearest)",
+        paper=f"{ISS}; W. Xu, D. Evans, Y. Qi: Feature Squeezing: Detecting Adversarial Examples in Deep Neural "
+        "Networks. NDSS 2018. arXiv 1704.01155 (rounding=nearest)",
         aliases=("bdr",),
         tier="T1",
     )

@@ -10,6 +10,8 @@ _VICTIMS = "ucbench_timm.victims"
 _PRETRAINED_VICTIMS = "ucbench_timm.pretrained_victims"
 _SURROGATES = "ucbench_timm.surrogates"
 _PARAMS = "ucbench_timm.params"
+_RESNET = "K. He, X. Zhang, S. Ren, J. Sun: Deep Residual Learning for Image Recognition. CVPR 2016. arXiv 1512.03385"
+_TRANSFER = "S. Kornblith, J. Shlens, Q. V. Le: Do Better ImageNet Models Transfer Better? CVPR 2019. arXiv 1805.08974"
 
 
 @hookimpl
@@ -21,7 +23,7 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         params=f"{_PARAMS}:ResNetParams",
         sample="width=16",
         version=2,
-        paper="He et al., Deep Residual Learning for Image Recognition, CVPR 2016, arXiv:1512.03385",
+        paper=_RESNET,
         aliases=("rn18",),
     )
     yield VictimSpec(
@@ -31,7 +33,7 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         params=f"{_PARAMS}:ResNetParams",
         sample="width=16",
         version=2,
-        paper="He et al., Deep Residual Learning for Image Recognition, CVPR 2016, arXiv:1512.03385",
+        paper=_RESNET,
         aliases=("rn50",),
     )
     yield VictimSpec(
@@ -39,14 +41,16 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         summary="DenseNet-121; up to 64 px with a 3x3 stride-1 stem and no max-pool",
         load=f"{_VICTIMS}:DenseNet121",
         params=f"{_PARAMS}:VictimParams",
-        paper="Huang et al., Densely Connected Convolutional Networks, CVPR 2017, arXiv:1608.06993",
+        paper="G. Huang, Z. Liu, L. van der Maaten, K. Q. Weinberger: Densely Connected Convolutional Networks. CVPR "
+        "2017. arXiv 1608.06993",
     )
     yield VictimSpec(
         name="mobilenetv2",
         summary="MobileNetV2; up to 64 px with stride 1 in the stem and the second stage",
         load=f"{_VICTIMS}:MobileNetV2",
         params=f"{_PARAMS}:VictimParams",
-        paper="Sandler et al., MobileNetV2, CVPR 2018, arXiv:1801.04381",
+        paper="M. Sandler, A. Howard, M. Zhu, A. Zhmoginov, L.-C. Chen: MobileNetV2: Inverted Residuals and Linear "
+        "Bottlenecks. CVPR 2018. arXiv 1801.04381",
         aliases=("mobilenet-v2",),
     )
     yield VictimSpec(
@@ -54,7 +58,8 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         summary="VGG-16 with batch norm; up to 64 px with one linear layer for a head",
         load=f"{_VICTIMS}:VGG16",
         params=f"{_PARAMS}:VGGParams",
-        paper="Simonyan and Zisserman, Very Deep Convolutional Networks, ICLR 2015, arXiv:1409.1556",
+        paper="K. Simonyan, A. Zisserman: Very Deep Convolutional Networks for Large-Scale Image Recognition. ICLR "
+        "2015. arXiv 1409.1556",
         aliases=("vgg",),
     )
     yield VictimSpec(
@@ -63,7 +68,8 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         load=f"{_VICTIMS}:ViTSmall",
         params=f"{_PARAMS}:ViTParams",
         sample="width=64,depth=2",
-        paper="Dosovitskiy et al., An Image is Worth 16x16 Words, ICLR 2021, arXiv:2010.11929",
+        paper="A. Dosovitskiy et al.: An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale. "
+        "ICLR 2021. arXiv 2010.11929",
         aliases=("vit",),
     )
     yield VictimSpec(
@@ -78,14 +84,14 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         summary="T4: EfficientNet-Lite0 or timm:NAME, pretrained and trained on, whole or the deep stages",
         load=f"{_PRETRAINED_VICTIMS}:FineTune",
         params=f"{_PARAMS}:FineTuneParams",
-        paper="Kornblith et al., Do Better ImageNet Models Transfer Better?, CVPR 2019, arXiv:1805.08974",
+        paper=_TRANSFER,
     )
     yield VictimSpec(
         name="linear-probe",
         summary="T4: a linear classifier on a frozen, pretrained EfficientNet-Lite0 or timm:NAME",
         load=f"{_PRETRAINED_VICTIMS}:LinearProbe",
         params=f"{_PARAMS}:LinearProbeParams",
-        paper="Kornblith et al., Do Better ImageNet Models Transfer Better?, CVPR 2019, arXiv:1805.08974",
+        paper=_TRANSFER,
     )
 
 
@@ -96,20 +102,22 @@ def ucbench_surrogates() -> Iterator[SurrogateSpec]:
         summary="EfficientNet-Lite0 trained on ImageNet, weights from an installed package",
         load=f"{_SURROGATES}:EfficientNetLite0",
         params=f"{_PARAMS}:EfficientNetLite0Params",
-        paper="Tan and Le, EfficientNet: Rethinking Model Scaling, ICML 2019, arXiv:1905.11946",
+        paper="M. Tan, Q. V. Le: EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks. ICML 2019. "
+        "arXiv 1905.11946",
     )
     yield SurrogateSpec(
         name="timm",
         summary="timm:MODEL.TAG, any pretrained model of timm, or a local checkpoint",
         load=f"{_SURROGATES}:TimmSurrogate",
         params=f"{_PARAMS}:TimmSurrogateParams",
+        paper="R. Wightman: PyTorch Image Models. 2019. doi 10.5281/zenodo.4414861",
     )
     yield SurrogateSpec(
         name="resnet18",
         summary="The victim's ResNet-18 without weights, for poisoners that train it themselves",
         load=f"{_SURROGATES}:UntrainedResNet18",
         params=f"{_PARAMS}:UntrainedParams",
-        paper="He et al., Deep Residual Learning for Image Recognition, CVPR 2016, arXiv:1512.03385",
+        paper=_RESNET,
         aliases=("rn18",),
         untrained=True,
     )

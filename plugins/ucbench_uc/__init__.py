@@ -15,15 +15,15 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
     yield PoisonerSpec(
         name="uc",
         summary="One perturbation per cluster of similar images, which pushes them to a wrong cluster centre",
+        title="Unlearnable Clusters (UC)",
         load="ucbench_uc.poisoner:UnlearnableClusters",
         params="ucbench_uc.params:UCParams",
         sample="steps=2,clusters=3,width=4,residual_blocks=1",
         version=2,
         paper=PAPER,
-        equation=(
-            "for every cluster c: min over theta_c of mean_{x in c} d(f(x + G(z_c; theta_c)), mu_pi(c)), |G| "
-            "<= eps; f the surrogate, mu its cluster centres, pi a derangement, z_c fixed noise, d a distance"
-        ),
+        equation=r"$$\min_{\theta_c} \frac{1}{|c|} \sum_{x \in c} d(f(x + G(z_c; \theta_c)), \mu_{\pi(c)}), \quad "
+        r"{\|G\|}_\infty \le \varepsilon$$ for every cluster $c$, where $f$ is the surrogate, $\mu$ are its cluster "
+        r"centres, $\pi$ is a derangement, $z_c$ fixed noise and $d$ a distance",
         aliases=("unlearnable-clusters",),
         label_access="none",
         granularity="cluster",
@@ -38,6 +38,6 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
             "8-pixel blocks), and a tenth of the images kept out of fitting to diagnose the craft. Two choices of "
             "`standard` are not the paper's: the values are optimised directly, without a generator, and from 16 px up "
             "against students, small networks trained to tell the surrogate's clusters apart, instead of the surrogate "
-            "itself; students=0,perturbation=generator undoes both. Each parameter says where it deviates"
+            "itself; `students=0,perturbation=generator` undoes both. Each parameter says where it deviates"
         ),
     )

@@ -30,6 +30,7 @@ from _ext import (  # noqa: E402
     reproduced,
     results,
     rules,
+    signatures,
 )
 
 NOT_RUN = re.compile(r"<!--\s*not run:\s*(.+?)\s*-->", re.DOTALL)
@@ -82,6 +83,7 @@ def rendered(page: Path) -> str:
         reproduced,
         results,
         methods,
+        signatures,
     ):
         text = generator.inserted(text)
     return text

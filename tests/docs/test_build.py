@@ -71,3 +71,18 @@ def test_build_describes_every_drawing(site, page, drawing):
     (described,) = (re.search(r'alt="([^"]+)"', image)[1] for image in images if f"{drawing}.svg" in image)
     assert "poisoner" in described
     assert "exploiter" in described.lower()
+
+
+def test_build_shows_formulas_as_mathml(site):
+    page = html(site, "methods/poisoner-uc.html")
+    assert page.count('<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">') == 1
+    assert "$" not in re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+
+
+def test_build_loads_nothing_from_elsewhere(site):
+    outside = re.compile(
+        r"""<(?:script|img|source|link(?![^>]*canonical))\b[^>]*\b(?:src|href)=["']?(?:https?:)?//"""
+        r"""|@import|url\(["']?(?:https?:)?//"""
+    )
+    files = [path for path in site.rglob("*") if path.suffix in (".html", ".css")]
+    assert [path for path in files if outside.search(path.read_text(encoding="utf-8"))] == []

@@ -14,6 +14,7 @@ import doc_pages
 import pandas as pd
 import pluggy
 import pytest
+from _ext import signatures
 from doc_pages import DOCS, ROOT, rendered, section
 from markdown_it import MarkdownIt
 from scipy import stats
@@ -96,7 +97,7 @@ def own_records(capsys: pytest.CaptureFixture[str]) -> list[dict]:
     return [record for record in json.loads(capsys.readouterr().out) if record["distribution"] == "ucbench"]
 
 
-def test_method_pages_show_parameters_presets_names_and_paper(capsys):
+def test_method_pages_show_parameters_presets_and_names(capsys):
     pages = doc_pages.method_pages()
     records = own_records(capsys)
     assert {f"{record['kind']}-{record['name']}.md" for record in records} == set(pages)
@@ -107,7 +108,7 @@ def test_method_pages_show_parameters_presets_names_and_paper(capsys):
         shown = json.loads(capsys.readouterr().out)
         parameters = [f"\n| `{parameter['name']}` | `" for parameter in shown["parameters"]]
         presets = [f"`{record['name']}@{preset}`" for preset in shown["presets"] if preset != "standard"]
-        expected = [*parameters, *presets, *(f"`{alias}`" for alias in record["aliases"]), record["paper"]]
+        expected = [*parameters, *presets, *(f"`{alias}`" for alias in record["aliases"])]
         assert [text for text in expected if text not in page] == [], f"{record['kind']} {record['name']}"
 
 
@@ -183,6 +184,18 @@ def test_api_page_describes_every_public_name_once():
     directives = re.findall(r"^\.\. auto(?:class|function|data):: (?:ucbench\.)?(\w+)(?:\(\))?$", page, re.MULTILINE)
     rows = re.findall(r"^\| `ucbench\.(\w+)` \|", page, re.MULTILINE)
     assert sorted(directives + rows) == sorted(ucbench.__all__)
+
+
+def test_api_page_shows_the_signatures_of_this_version():
+    page = (DOCS / "api.md").read_text(encoding="utf-8")
+    assert signatures.written(page) == page, "run: python docs/_ext/signatures.py"
+
+
+def test_signature_table_leaves_out_types_and_marks_keywords():
+    table = signatures.overview(".. autofunction:: craft\n\n.. autoclass:: Budget\n   :members: project\n")
+    assert "| `craft(images, labels, poisoner, *, surrogate=None, " in table
+    assert "| `Budget(norm, epsilon)` |" in table
+    assert "| `Budget.project(delta)` | Project perturbations to the budget and round them to 8-bit levels |" in table
 
 
 def test_api_page_describes_every_name_of_the_testing_module():

@@ -9,6 +9,7 @@ import typer
 
 from ucbench.cli.catalogue import KINDS, describe, hint, needed, open_registry, suite_as_json
 from ucbench.cli.completion import kind_or_name, of_kind
+from ucbench.cli.formulas import plain
 from ucbench.cli.options import AsJson, argument, plugin_files
 from ucbench.cli.output import as_text, print_facts, print_json, print_table
 from ucbench.errors import UsageError, did_you_mean
@@ -152,7 +153,7 @@ def _facts(
     values = {name: getattr(spec, name) for name in fields}
     return [
         (spec.kind, spec.name),
-        *((name.replace("_", " "), as_text(v)) for name, v in values.items() if v not in (None, "", ())),
+        *((name.replace("_", " "), plain(as_text(v))) for name, v in values.items() if v not in (None, "", ())),
         ("presets", ", ".join(params.preset_names())),
         ("written", written),
         (params.argument or "", ", ".join(params.argument_values())),

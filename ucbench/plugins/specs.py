@@ -26,11 +26,14 @@ class ComponentSpec:
     Attributes:
         name: lower-kebab name, unique within its kind.
         summary: one line for ``ucbench list``.
+        title: the name in the literature, with its abbreviations: ``Error-minimising noise (EM)``.
         load: ``"module:Class"`` of the component; imported only when a cell needs it.
         params: ``"module:Class"`` of its :class:`ucbench.Params`, in a module that imports no torch.
         version: raise it whenever the component's numbers change; part of every key.
-        paper: citation: authors, title, venue, year, arXiv number.
-        equation: what it computes, one line of plain text that explains its symbols.
+        paper: citation as ``AUTHORS: TITLE. VENUE YEAR. arXiv NUMBER``, or ``doi DOI`` or an address at the end, then a
+            note in parentheses; semicolons separate several.
+        equation: what it computes, with its symbols explained. TeX between ``$``, or ``$$`` for a line of its own;
+            a terminal shows it in Unicode.
         aliases: further names.
         requires: modules it imports beyond ucbench's dependencies.
         extra: the pip requirement that installs them, shown when they are missing.
@@ -43,6 +46,7 @@ class ComponentSpec:
     name: str
     summary: str
     load: str
+    title: str = ""
     params: str = "ucbench.plugins.params:Params"
     version: int = 1
     paper: str = ""
