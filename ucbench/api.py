@@ -320,8 +320,8 @@ def _write_sheets(cells: Iterable[Cell], records: Iterable[Record], out: Path, s
         stored = None if path.exists() else session.store.get("release", key)
         if stored is not None:
             release = Release.from_arrays(stored.arrays, stored.meta)
-            craft = f"{cell.craft.poisoner} | {cell.craft.budget} | craft seed {cell.craft.seed}"
-            write_sheet(path, session.protected(cell).images, release, f"{cell.dataset} | {craft}")
+            title = f"{cell.craft.poisoner} on {cell.dataset}, craft seed {cell.craft.seed}"
+            write_sheet(path, session.protected(cell).images, release, title)
 
 
 def plan_session(
