@@ -74,12 +74,12 @@ class Scene:
         Args:
             inline: for a page, whose text colour it takes; otherwise a file.
         """
-        colour = "" if inline else f' color="{INK}"'
+        start = "<svg" if inline else f'<svg xmlns="http://www.w3.org/2000/svg" color="{INK}"'
         title = escape(visible(self.title))
         return "\n".join(
             [
-                f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_n(self.width)} {_n(self.height)}"'
-                f' width="{_n(self.width)}" height="{_n(self.height)}" role="img" aria-label="{title}"{colour}'
+                f'{start} viewBox="0 0 {_n(self.width)} {_n(self.height)}"'
+                f' width="{_n(self.width)}" height="{_n(self.height)}" role="img" aria-label="{title}"'
                 f' font-family="{_FONT}">',
                 f"<title>{title}</title>",
                 *map(_element, self.shapes),
@@ -96,7 +96,13 @@ class Scene:
         need_matplotlib()
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(self.width / 96, self.height / 96), dpi=96)
+        class Shown(Figure):
+            """A notebook shows it, whether or not pyplot was imported."""
+
+            def _repr_png_(self) -> bytes:
+                return png(self)
+
+        figure = Shown(figsize=(self.width / 96, self.height / 96), dpi=96)
         figure.patch.set_alpha(0)
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, self.width), ylim=(self.height, 0))
         axes.set_axis_off()
