@@ -17,10 +17,12 @@ from ucbench.matrix.matrix import Axes, dedup_key, expand, native_budget
 from ucbench.numerics import resolve
 from ucbench.plugins.registry import installed
 from ucbench.plugins.specs import ExecutorSpec, PoisonerSpec, SurrogateSpec
-from ucbench.progress import Progress
+from ucbench.progress import Progress, in_notebook, reporting
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
+    from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
     from ucbench.matrix.suite import Suite
@@ -73,6 +75,7 @@ def run(
 
     Args:
         out: folder for records, ``results.csv`` and image sheets.
+        progress: where stages report; by default a notebook shows bars, and a script nothing.
         executor: reference of the component that computes the cells.
         rerun: which cells are computed again, see :func:`ucbench.running.runner.run_cells`.
 
@@ -81,9 +84,10 @@ def run(
         StoreError: if the store or ``out`` cannot be written; finished cells stay.
     """
     request = _request("run", axis)
-    session = open_session(device=device, dtype=dtype, threads=threads, progress=progress)
     folder = _folder(out)
-    records = run_session(cells_of(request, session), session, out=folder, executor=executor, rerun=rerun)
+    with reporting(quiet=not in_notebook()) as shown:
+        session = open_session(device=device, dtype=dtype, threads=threads, progress=progress or shown)
+        records = run_session(cells_of(request, session), session, out=folder, executor=executor, rerun=rerun)
     from ucbench.results.frame import results
 
     return results(records)
@@ -103,6 +107,30 @@ def read_results(path: str | Path) -> Results:
     from ucbench.results.frame import read
 
     return read(Path(path).expanduser())
+
+
+def plot(results: pd.DataFrame) -> Figure:
+    """The forest plot of results: every poisoner's accuracy with its interval, between chance and clean accuracy.
+
+    Of several settings it shows the one with most poisoners; select rows for another. Marks are grey, with a note,
+    unless the setting passed its gate. It needs the extra ``plot``.
+
+    >>> ucbench.plot(ucbench.read_results("results")).savefig("accuracy.pdf")  # doctest: +SKIP
+
+    Args:
+        results: what :func:`run` or :func:`read_results` returned, or rows of it with all columns.
+
+    Returns:
+        A ``matplotlib.figure.Figure`` on a transparent ground.
+
+    Raises:
+        UsageError: if matplotlib is missing; the text has the install line.
+        DataError: if no finished cell without defense has a poisoner.
+    """
+    from ucbench.leaderboard.forest import forest
+    from ucbench.leaderboard.forest_scene import forest_scene
+
+    return forest_scene(forest(results)).figure()
 
 
 def plan(
@@ -320,8 +348,8 @@ def _write_sheets(cells: Iterable[Cell], records: Iterable[Record], out: Path, s
         stored = None if path.exists() else session.store.get("release", key)
         if stored is not None:
             release = Release.from_arrays(stored.arrays, stored.meta)
-            craft = f"{cell.craft.poisoner} | {cell.craft.budget} | craft seed {cell.craft.seed}"
-            write_sheet(path, session.protected(cell).images, release, f"{cell.dataset} | {craft}")
+            title = f"{cell.craft.poisoner} on {cell.dataset}, craft seed {cell.craft.seed}"
+            write_sheet(path, session.protected(cell).images, release, title)
 
 
 def plan_session(

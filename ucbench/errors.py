@@ -16,6 +16,10 @@ class UcbenchError(Exception):
 
     exit_code = 1
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython and notebooks show in place of a traceback: one line, as the command line does."""
+        return [f"{type(self).__name__}: {visible_lines(str(self))}"]
+
 
 class UsageError(UcbenchError):
     """The request is wrong: an unknown name, a parameter out of range, a malformed reference."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -68,15 +69,21 @@ class Lines:
 
 @contextmanager
 def reporting(quiet: bool = False, stream: TextIO | None = None) -> Iterator[Progress]:
-    """Report to ``stream``: bars on a terminal, lines elsewhere, nothing when ``quiet``."""
+    """Report to ``stream``: bars on a terminal or in a notebook with ipywidgets, lines elsewhere, nothing if quiet."""
     stream = stream or sys.stderr
     if quiet:
         yield Silent()
-    elif stream.isatty():
+    elif stream.isatty() or (in_notebook() and importlib.util.find_spec("ipywidgets")):
         with _bars(stream) as progress:
             yield progress
     else:
         yield Lines(stream)
+
+
+def in_notebook() -> bool:
+    """Whether a Jupyter kernel runs this process."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
 
 
 @contextmanager

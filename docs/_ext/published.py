@@ -15,6 +15,8 @@ from _ext.paths import DOCS, LEADERBOARDS, PUBLISHED, RESULTS, ROOT, write_pages
 
 _LINK = re.compile(r"(?<!!)\[([^\]\n]*(?:\n[^\]\n]+)?)\]\((?!https?:|mailto:|#)([^)\s#]+)(#[^)\s]*)?\)")
 
+_IMAGE = re.compile(r"(!\[[^\]\n]*\])\(((?!https?:)[^)\s]+)\)")
+
 
 def sources() -> dict[str, Path]:
     """The texts that become pages, by the page's file name."""
@@ -30,7 +32,7 @@ def page_about(results: Path) -> str:
 
 
 def relinked(text: str, source: Path, page: Path) -> str:
-    """``text`` of the file ``source`` with its relative links adapted to ``page`` (a path in ``docs``)."""
+    """``text`` of the file ``source`` with its relative links and images adapted to ``page`` (a path in ``docs``)."""
     page_of = {path.resolve(): DOCS / PUBLISHED / name for name, path in sources().items()}
     page_of |= {path: DOCS / page_about(path.relative_to(ROOT)) for path in LEADERBOARDS.glob("*/v*/README.md")}
 
@@ -45,7 +47,10 @@ def relinked(text: str, source: Path, page: Path) -> str:
         name = target.relative_to(ROOT).as_posix() + ("/" if target.is_dir() else "")
         return words if words.strip("`") == name else f"{words} (`{name}`)"
 
-    return _LINK.sub(link, text)
+    def image(found: re.Match[str]) -> str:
+        return f"{found[1]}({os.path.relpath((source.parent / found[2]).resolve(), page.parent)})"
+
+    return _IMAGE.sub(image, _LINK.sub(link, text))
 
 
 def pages() -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import boards
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +18,8 @@ from ucbench.crafting.release import materialise
 from ucbench.errors import ContractError, DataError, UsageError
 from ucbench.progress import Lines
 from ucbench.results.columns import COLUMNS
+from ucbench.results.frame import results
+from ucbench.results.statistics import t_interval
 from ucbench.running.evaluate import release_of
 
 AXES = {"dataset": "spots", "victim": "tiny"}
@@ -242,3 +245,12 @@ def test_craft_refuses_arguments_of_another_form(wrong, text):
     arguments = {"images": np.zeros((3, 3, 8, 8), np.uint8), "labels": [0, 1, 2], **ARITHMETIC, **wrong}
     with pytest.raises(UsageError, match=text):
         ucbench.craft(poisoner="badge", **arguments)
+
+
+def test_plot_draws_the_rows_of_results_as_a_figure_that_notebooks_show():
+    pytest.importorskip("matplotlib", reason="figures are drawn with matplotlib: pip install 'ucbench[plot]'")
+    found = results([*boards.rows_of({"clean": [90, 91], "uc": [40, 44], "lsp": [20, 30]})])
+    figure = ucbench.plot(found)
+    texts = {text.get_text() for text in figure.axes[0].texts}
+    assert {"uc", "lsp", "clean 90.5", t_interval([40, 44]).text()} <= texts
+    assert figure._repr_png_().startswith(b"\x89PNG")

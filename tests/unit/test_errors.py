@@ -1,10 +1,10 @@
-"""Suggestions for names that do not exist."""
+"""Suggestions for names that do not exist, and errors in notebooks."""
 
 from __future__ import annotations
 
 import pytest
 
-from ucbench.errors import did_you_mean
+from ucbench.errors import UsageError, did_you_mean
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,9 @@ from ucbench.errors import did_you_mean
 def test_did_you_mean_names_only_what_differs_in_case_and_loses_none(wrong, known, suggested):
     assert did_you_mean(wrong, known) == f" Did you mean {suggested}?"
     assert did_you_mean(wrong, reversed(known)) == f" Did you mean {suggested}?"
+
+
+def test_notebook_shows_the_text_of_an_error_without_a_traceback():
+    assert UsageError("no such \x1b[31mthing.\nFix it.")._render_traceback_() == [
+        "UsageError: no such \\x1b[31mthing.\nFix it."
+    ]

@@ -168,12 +168,27 @@ def test_table_files_are_independent_of_record_order(tmp_path: Path):
         (tmp_path / "records" / f"{one['cell']}.json").write_text(json.dumps(one))
     build(tmp_path, ["none", "jpeg"], TITLE)
     assert files(records()[::-1], ["none", "jpeg"], TITLE) == {
-        name: (tmp_path / name).read_text() for name in ("results.csv", "leaderboard.csv", "README.md")
+        name: (tmp_path / name).read_text() for name in ("results.csv", "leaderboard.csv", "README.md", "accuracy.svg")
     }
     assert differences(tmp_path, ["none", "jpeg"], TITLE) == []
     board = tmp_path / "leaderboard.csv"
     board.write_text(board.read_text().replace("61.50", "11.50"))
     assert differences(tmp_path, ["none", "jpeg"], TITLE) == ["leaderboard.csv"]
+    figure = tmp_path / "accuracy.svg"
+    figure.write_text(figure.read_text().replace("41.5 ± ", "11.5 ± "))
+    assert differences(tmp_path, ["none", "jpeg"], TITLE) == ["leaderboard.csv", "accuracy.svg"]
+
+
+def test_readme_has_the_clean_row_of_its_exploiter_in_every_block():
+    lines = [line for line in files(records(), ["none", "jpeg"], TITLE)["README.md"].splitlines() if "`clean`" in line]
+    # Accuracies are 90 to 93 without defense, the exploiter's best.
+    assert lines == ["|  | `clean` |  | 91.5 ± 2.1 |  |  | 91.5 ± 2.1 | none | 4 |"] * 2
+
+
+def test_board_without_measured_poisoners_has_no_figure():
+    made = files(boards.rows_of({"clean": [90, 91]}), ["none"], TITLE)
+    assert set(made) == {"results.csv", "leaderboard.csv", "README.md"}
+    assert "![" not in made["README.md"]
 
 
 def test_tables_raise_on_a_folder_without_records(tmp_path):

@@ -10,6 +10,8 @@ import pytest
 
 from ucbench.cli.app import main
 from ucbench.errors import DataError, UsageError
+from ucbench.leaderboard.facets import panels
+from ucbench.leaderboard.marks import mark_of
 from ucbench.leaderboard.plots import MEASURES, _ends, plot, selected, series
 from ucbench.results.columns import COLUMNS, PLOT_AXES, PLOTTED
 from ucbench.results.table import rows
@@ -113,7 +115,7 @@ def test_plot_legend_names_every_series(tmp_path):
     plot(table(), tmp_path / "a.svg", by="labeling", measure="test_accuracy", title="Some & title")
     text = (tmp_path / "a.svg").read_text(encoding="utf-8")
     for name in ("lsp, labels clusters:k=10", "kmeans:k=10", "Some &amp; title", "clean test accuracy, %"):
-        assert f"<!-- {name} -->" in text
+        assert f">{name}</text>" in text
 
 
 def test_names_with_numbers_are_sorted_numerically(tmp_path):
@@ -122,7 +124,7 @@ def test_names_with_numbers_are_sorted_numerically(tmp_path):
     }
     out = tmp_path / "clusters.svg"
     plot(rows(boards.rows_of(accuracies)), out, by="poisoner", measure="test_accuracy", title="")
-    drawn = [line for line in re.findall(r"<!-- (.+?) -->", out.read_text("utf-8")) if line in accuracies]
+    drawn = [line for line in re.findall(r">([^<>]+)</text>", out.read_text("utf-8")) if line in accuracies]
     numbered = [name for name in drawn if name != "lsp"]
     assert numbered == ["uc:clusters=2.5", "uc:clusters=5", "uc:clusters=20", "uc:clusters=100"]
     assert drawn[0] == "lsp" or drawn[-1] == "lsp"
@@ -132,7 +134,7 @@ def test_long_title_is_wrapped(tmp_path):
     words = [f"word{number}" for number in range(40)]
     plot(table(), tmp_path / "a.svg", by="labeling", measure="test_accuracy", title=" ".join(words))
     text = (tmp_path / "a.svg").read_text(encoding="utf-8")
-    lines = re.findall(r"<!-- (word.*?) -->", text)
+    lines = re.findall(r">(word[^<>]*)</text>", text)
     assert " ".join(lines).split() == words
     assert 1 < len(lines) < 20
 
@@ -172,6 +174,55 @@ def test_plot_command_draws_a_folder(tmp_path, capsys):
     assert main(["leaderboard", "plot", str(tmp_path), "--by", "seeds"]) == 2
     assert main(["leaderboard", "plot", str(tmp_path / "none")]) == 2
     assert "There is no folder" in capsys.readouterr().err
+
+
+def many(labelings: int, poisoners: int):
+    return rows(
+        [
+            one
+            for labeling in range(labelings)
+            for one in boards.rows_of(
+                {"clean": [90, 91], "sham": [89, 90], **{f"p{number}": [40, 50] for number in range(poisoners)}},
+                labeling=f"merge:groups={labeling}",
+            )
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("labelings", "poisoners", "count"),
+    [(1, 6, 1), (4, 6, 4), (12, 1, 5), (4, 7, 8), (1, 40, 7)],
+)
+def test_panels_hold_at_most_eight_series_and_every_series(labelings, poisoners, count):
+    drawn = series(many(labelings, poisoners), "defense", "test_accuracy")
+    divided = panels(drawn)
+    assert max(len(panel.series) for panel in divided) <= 8
+    found = [id(one) for panel in divided for one in panel.series.values()]
+    assert {id(one) for one in drawn} == set(found)
+    assert len(divided) == count
+
+
+def test_panels_by_labeling_have_its_references_and_say_the_labeling_once():
+    divided = panels(series(many(3, 5), "defense", "test_accuracy"))
+    assert [panel.title for panel in divided] == [f"labeling merge:groups={number}" for number in range(3)]
+    assert all(list(panel.series) == ["clean", "sham", "p0", "p1", "p2", "p3", "p4"] for panel in divided)
+
+
+def test_panels_by_budget_repeat_the_clean_series():
+    made = boards.rows_of({"clean": [90, 91]})
+    for epsilon in (8.0, 16.0):
+        made += boards.rows_of({"sham": [89, 90], **{f"p{number}": [40, 50] for number in range(6)}}, epsilon=epsilon)
+    divided = panels(series(rows(made), "defense", "test_accuracy"))
+    assert [panel.title for panel in divided] == ["epsilon 8.0", "epsilon 16.0"]
+    assert all(list(panel.series)[:2] == ["clean", "sham"] for panel in divided)
+
+
+def test_plot_has_the_marks_of_its_poisoners_and_no_ground(tmp_path):
+    plot(table(), tmp_path / "a.svg", by="labeling", measure="test_accuracy", title="")
+    text = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    for poisoner in ("uc", "lsp", "clean"):
+        assert f"stroke: {mark_of(poisoner).colour}" in text
+    assert "fill: #ffffff" not in text
 
 
 @pytest.mark.parametrize("left", [40, 90, 99])

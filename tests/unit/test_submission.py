@@ -63,7 +63,7 @@ def submitted(tmp_path, board, suite, records) -> Path:
 def test_submission_holds_records_tables_suite_and_sha256sum_hashes(submitted, board, records):
     files = {path.relative_to(submitted).as_posix() for path in submitted.rglob("*") if path.is_file()}
     assert files == {f"records/{record['cell']}.json" for record in records} | {
-        "results.csv", "leaderboard.csv", "README.md", "suite.toml", "fingerprints.json", "SHA256SUMS",
+        "results.csv", "leaderboard.csv", "README.md", "accuracy.svg", "suite.toml", "fingerprints.json", "SHA256SUMS",
     }  # fmt: skip
     assert (submitted / "suite.toml").read_text() == SUITE
     assert (submitted / "results.csv").read_bytes() == (board / "results.csv").read_bytes()

@@ -23,6 +23,7 @@ COMMANDS = {
     "plan": "plan",
     "list": "catalogue",
     "show": "show",
+    "report": "report",
     "leaderboard": "leaderboard",
     "export": "export",
     "plugins": "plugins",

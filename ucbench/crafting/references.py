@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ucbench.crafting.patterns import on_grid
 from ucbench.crafting.poisoner import CraftRun, Perturbation
+from ucbench.data.budget import Budget
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import UsageError
 from ucbench.plugins.builtin_params import PositiveParams, ShuffledParams
@@ -39,24 +40,30 @@ class Sham:
         Raises:
             UsageError: for an unbounded budget.
         """
-        budget = run.budget
-        if budget.epsilon is None:
-            raise UsageError("An unbounded budget has no sham.")
-        rng = np.random.default_rng(run.seed("sham"))
-        shape = train.images.shape
-        if budget.norm == "linf":
-            limit = int(budget.epsilon)
-            return Perturbation(rng.integers(-limit, limit, shape, np.int16, endpoint=True).astype(np.float32) / 255.0)
-        delta = rng.standard_normal(shape, np.float32)
-        if budget.norm == "l2":
-            delta *= budget.epsilon / np.sqrt(np.square(delta).sum((1, 2, 3), keepdims=True))
-        else:
-            scores = rng.random((shape[0], shape[2] * shape[3]), np.float32)
-            pixels = np.argsort(scores, 1)[:, : int(budget.epsilon)]
-            mask = np.zeros_like(scores, bool)
-            np.put_along_axis(mask, pixels, True, 1)
-            delta *= mask.reshape(shape[0], 1, shape[2], shape[3])
-        return Perturbation(delta)
+        return Perturbation(sham_noise(train.images.shape, run.budget, np.random.default_rng(run.seed("sham"))))
+
+
+def sham_noise(shape: tuple[int, ...], budget: Budget, rng: np.random.Generator) -> NDArray[np.float32]:
+    """The noise of :class:`Sham`, float32 ``[N, 3, H, W]`` on the [0, 1] scale.
+
+    Raises:
+        UsageError: for an unbounded budget.
+    """
+    if budget.epsilon is None:
+        raise UsageError("An unbounded budget has no sham.")
+    if budget.norm == "linf":
+        limit = int(budget.epsilon)
+        return rng.integers(-limit, limit, shape, np.int16, endpoint=True).astype(np.float32) / np.float32(255.0)
+    delta = rng.standard_normal(shape, np.float32)
+    if budget.norm == "l2":
+        delta *= budget.epsilon / np.sqrt(np.square(delta).sum((1, 2, 3), keepdims=True))
+    else:
+        scores = rng.random((shape[0], shape[2] * shape[3]), np.float32)
+        pixels = np.argsort(scores, 1)[:, : int(budget.epsilon)]
+        mask = np.zeros_like(scores, bool)
+        np.put_along_axis(mask, pixels, True, 1)
+        delta *= mask.reshape(shape[0], 1, shape[2], shape[3])
+    return delta
 
 
 class Positive:

@@ -30,6 +30,21 @@ from ucbench.results.table import grouped, measured
 
 
 @dataclass(frozen=True)
+class Unprotected:
+    """What the exploiter of a block reaches on clean images, in percent; the units are trainings.
+
+    Attributes:
+        undefended: without defense.
+        worst: the highest mean over the ranked defenses; None where one is missing.
+        defense: the defense of that accuracy.
+    """
+
+    undefended: Nested
+    worst: Interval | None
+    defense: str
+
+
+@dataclass(frozen=True)
 class Entry:
     """One poisoner in one block; accuracies in percent.
 
@@ -50,6 +65,7 @@ class Entry:
         gate: the judgement of the block's regime.
         inapplicable: ranked defenses that the block's victim, which trains itself, cannot use; all else is over the
             others.
+        unprotected: the block's exploiter on clean images; None if that was not run.
     """
 
     block: tuple[Any, ...]
@@ -66,6 +82,7 @@ class Entry:
     missing: tuple[str, ...]
     gate: Judgement
     inapplicable: tuple[str, ...] = ()
+    unprotected: Unprotected | None = None
 
     @property
     def named(self) -> dict[str, Any]:
@@ -89,14 +106,16 @@ def entries(table: pd.DataFrame, defenses: Sequence[str], gates: Sequence[Gate])
         victim: tuple(defense for defense in defenses if applies(defense, str(victim), installed()))
         for victim in done["victim"].unique()
     }
+    clean_cells = dict(grouped(done[is_clean], EXPLOITER))
     clean = {
-        key: worst_case(accuracies_of(cells), by_victim[cells["victim"].iloc[0]])
-        for key, cells in grouped(done[is_clean], EXPLOITER)
+        key: worst_case(accuracies_of(cells), by_victim[cells["victim"].iloc[0]]) for key, cells in clean_cells.items()
     }
+    unprotected = {key: _unprotected(cells, clean[key]) for key, cells in clean_cells.items()}
     result = []
     for block, members in grouped(done[~is_clean], BLOCK):
         shared = dict(zip(BLOCK, block, strict=True))
-        reference = clean.get(tuple(shared[name] for name in EXPLOITER))
+        exploiter = tuple(shared[name] for name in EXPLOITER)
+        reference = clean.get(exploiter)
         gate = judgement_of(gates, tuple(shared[name] for name in SETTING))
         usable = by_victim[shared["victim"]]
         inapplicable = tuple(defense for defense in defenses if defense not in usable)
@@ -111,6 +130,7 @@ def entries(table: pd.DataFrame, defenses: Sequence[str], gates: Sequence[Gate])
             replace(
                 _entry(block, name, ranks.get(str(name), ""), cells, case, reference, usable, gate),
                 inapplicable=inapplicable,
+                unprotected=unprotected.get(exploiter),
             )
             for name, (cells, case) in poisoners.items()
         ]
@@ -151,6 +171,12 @@ def _entry(
         () if case else tuple(defense for defense in defenses if defense not in accuracies),
         gate,
     )
+
+
+def _unprotected(cells: pd.DataFrame, case: WorstCase | None) -> Unprotected:
+    plain = cells[cells["defense"] == NO_DEFENSE]
+    undefended = nested(plain["test_accuracy"], plain["unit"])
+    return Unprotected(undefended, case.accuracy if case else None, case.defense if case else "")
 
 
 def _order(entry: Entry, competes: bool) -> tuple[Any, ...]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ucbench.data.budget import Budget
-from ucbench.leaderboard.entries import Entry
+from ucbench.leaderboard.entries import Entry, Unprotected
+from ucbench.plugins.builtin import CLEAN
 from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.results.columns import BLOCK
 from ucbench.results.statistics import ENOUGH_CRAFTS
@@ -32,9 +33,9 @@ MEANINGS = {
 LEGEND = (
     f"{' '.join(f'{heading}: {meaning}.' for heading, meaning in MEANINGS.items())} Mean ± half-width of the 95 % t"
     " interval over crafts. n: crafts x trainings on each; * marks fewer than"
-    f" {ENOUGH_CRAFTS} crafts, which are exploratory. SD: standard deviations of the accuracy without defense, over"
-    " crafts and over trainings on one release. References, oracles and poisoners without all ranked defenses have no"
-    " rank. Without a passed gate there are no ranks and no effects, and the order is by name."
+    f" {ENOUGH_CRAFTS} crafts, which are exploratory; of clean rows, trainings. SD: standard deviations of the accuracy"
+    " without defense, over crafts and over trainings on one release. References, oracles and poisoners without all"
+    " ranked defenses have no rank. Without a passed gate there are no ranks and no effects, and the order is by name."
 )
 #: Most missing defenses that a table names; leaderboard.csv names all.
 _FEW = 2
@@ -42,7 +43,7 @@ _FEW = 2
 
 @dataclass(frozen=True)
 class Line:
-    """One entry: a text for each of :data:`HEADERS`, not escaped; an unknown value is an empty text.
+    """One entry, or the clean row: a text for each of :data:`HEADERS`, not escaped; an unknown value is an empty text.
 
     Attributes:
         reference: the poisoner with its parameters, with which its text begins.
@@ -65,6 +66,7 @@ class Section:
         heading: data set, budget, victim and labeling.
         setting: mixture, trusted images and label access.
         note: the judgement of the gate, and the largest selection bias.
+        lines: one per entry, and at the end one of the same exploiter on clean images, where that was run.
     """
 
     block: Mapping[str, Any]
@@ -84,7 +86,9 @@ def sections(entries: Sequence[Entry]) -> list[Section]:
 
 def _section(block: Mapping[str, Any], entries: Sequence[Entry]) -> Section:
     setting = f"Mixture {block['mixture']:g}, {block['trusted']} trusted images, label access {block['label_access']}."
-    return Section(block, block_heading(block), setting, _note(entries), tuple(map(_line, entries)))
+    unprotected = entries[0].unprotected
+    lines = (*map(_line, entries), *([_clean_line(unprotected)] if unprotected else []))
+    return Section(block, block_heading(block), setting, _note(entries), lines)
 
 
 def _note(entries: Sequence[Entry]) -> str:
@@ -143,3 +147,9 @@ def _line(entry: Entry) -> Line:
         ),
         str(name["poisoner"]),
     )
+
+
+def _clean_line(row: Unprotected) -> Line:
+    accuracy = row.undefended.interval
+    worst = row.worst.text() if row.worst else ""
+    return Line(("", CLEAN, "", worst, "", "", accuracy.text(), row.defense, str(accuracy.n)), CLEAN)

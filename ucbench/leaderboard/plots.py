@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import math
 import re
@@ -10,21 +9,27 @@ import textwrap
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
 from ucbench.errors import DataError, UsageError
+from ucbench.leaderboard.facets import REFERENCES, Panel, Series, panels
+from ucbench.leaderboard.marks import GREY, INK, SHAPES, Mark, marks
+from ucbench.leaderboard.marks import PALETTE as COLOURS
+from ucbench.leaderboard.scene import need_matplotlib
 from ucbench.matrix.axes import AXIS, GROUP_COLUMNS
-from ucbench.plugins.builtin import CLEAN, SHAM
+from ucbench.plugins.builtin import CLEAN
 from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.results.columns import BUDGET, COLUMNS, ENTRY, PLOT_AXES, PLOTTED, column
 from ucbench.results.statistics import Interval, t_interval
-from ucbench.results.table import by_unit, grouped, plain
+from ucbench.results.table import base_name, by_unit, grouped, plain
 
-EXTRA = "ucbench[plot]"
-#: Distinct for all common kinds of colour vision, on white and on near-black (after Okabe and Ito).
-PALETTE = ("#0080c0", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#8c6bb1", "#7f7f7f")
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: Colours of series that are no poisoners, and grey.
+PALETTE = (*COLOURS, GREY)
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _NUMBERS = {name for name in PLOT_AXES if not AXIS[name].type.is_text}
 
@@ -47,8 +52,16 @@ MEASURES: Mapping[str, Ends] = {
     "linear_probe": Ends(),
     "perturbed_test_accuracy": Ends(),
 }
-_MARKS = "oDs^P*vX"
-_REFERENCES = {CLEAN: ("#606060", "_"), SHAM: ("#a0a0a0", "_")}
+#: The look of series that are of no one poisoner, and how series of one poisoner are filled: opacities.
+_SERIES, _FILLS = Mark(GREY, "circle"), ("1", "none", "0.35")
+_STYLE: Any = {
+    "svg.hashsalt": "ucbench",
+    "text.parse_math": False,  # names are arbitrary text
+    "svg.fonttype": "none",
+    "font.size": 9,
+    "savefig.transparent": True,
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
+}
 
 
 def selected(table: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
@@ -70,14 +83,6 @@ def selected(table: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
     return table
 
 
-class Series(NamedTuple):
-    """Rows with the same mark: a name, and the interval over seeds by value of the axis."""
-
-    name: str
-    poisoner: str
-    points: dict[Any, Interval]
-
-
 def series(table: pd.DataFrame, by: str, measure: str) -> list[Series]:
     """The series of rows of :func:`ucbench.results.table.rows`: references first, then poisoners in the rows' order.
 
@@ -95,21 +100,24 @@ def series(table: pd.DataFrame, by: str, measure: str) -> list[Series]:
         shown=drawn["poisoner"] + drawn["preset"].map(lambda preset: "" if preset == DEFAULT_PRESET else f"@{preset}"),
         value=column(measure).factor * drawn[measure],
     )
-    drawn = drawn.assign(series=_names(drawn, by), place=drawn["shown" if by == "poisoner" else by])
-    keys = ["series", "place"] if by == "poisoner" else ["poisoner", "series", "place"]
+    differences = _differences(drawn, by)
+    drawn = drawn.assign(
+        series=["\n".join(map(": ".join, one.items())) for one in differences],
+        of="" if by == "poisoner" else drawn["shown"],
+        place=drawn["shown" if by == "poisoner" else by],
+    )
     points: dict[tuple[str, str], dict[Any, Interval]] = defaultdict(dict)
-    for (*poisoner, name, place), members in grouped(drawn, keys):
-        units = by_unit(members, ["value"])["value"]
-        points["".join(poisoner), name][place] = t_interval(units)
-    order = list(_REFERENCES)
+    for (of, name, place), members in grouped(drawn, ["of", "series", "place"]):
+        points[of, name][place] = t_interval(by_unit(members, ["value"])["value"])
+    by_text = dict(zip(drawn["series"], differences, strict=True))
     return sorted(
-        (Series(name, poisoner, values) for (poisoner, name), values in points.items()),
-        key=lambda one: order.index(one.poisoner) if one.poisoner in order else len(order),
+        (Series(of, by_text[name], values) for (of, name), values in points.items()),
+        key=lambda one: REFERENCES.index(one.poisoner) if one.poisoner in REFERENCES else len(REFERENCES),
     )
 
 
-def _names(rows: pd.DataFrame, by: str) -> list[str]:
-    """For each row, all differences to rows with other marks, except the value along the axis."""
+def _differences(rows: pd.DataFrame, by: str) -> list[dict[str, str]]:
+    """For each row, all differences to rows of the same poisoner with other marks, except that along the axis."""
     released = rows[rows["poisoner"] != CLEAN]  # clean rows have no budget
     varying = [
         name
@@ -118,16 +126,15 @@ def _names(rows: pd.DataFrame, by: str) -> list[str]:
     ]
     several = rows.groupby("poisoner")["surrogate"].transform("nunique") > 1
     labels = _brief(set(rows["craft_labels"]))
-    names = []
+    found = []
     for index, row in plain(rows).iterrows():
-        parts = [] if by == "poisoner" else [row["shown"]]
+        one = {}
         if row["craft_labels"] not in AXIS["craft_labels"].implied and by != "craft_labels":
-            parts.append(f"labels {labels[row['craft_labels']]}")
+            one["labels"] = labels[row["craft_labels"]]
         if several[index] and by != "surrogate":
-            parts.append(f"surrogate {row['surrogate']}")
-        parts += [f"{name} {row[name]}" for name in varying if row["poisoner"] != CLEAN or name not in BUDGET]
-        names.append(", ".join(parts) or "all")
-    return names
+            one["surrogate"] = str(row["surrogate"])
+        found.append(one | {name: str(row[name]) for name in varying if row["poisoner"] != CLEAN or name not in BUDGET})
+    return found
 
 
 def _brief(labels: set[str]) -> dict[str, str]:
@@ -147,6 +154,9 @@ def _ends(measure: Ends, drawn: Sequence[Series]) -> tuple[float | None, float |
 def plot(table: pd.DataFrame, out: Path, *, by: str, measure: str, title: str) -> None:
     """Draw rows into the file ``out``, in the format its ending names; the same rows give the same bytes.
 
+    More than eight series are divided into panels, see :func:`ucbench.leaderboard.facets.panels`. The ground is
+    transparent, and text is grey, for white and near-black pages.
+
     Args:
         table: rows of :func:`ucbench.results.table.rows`.
         by: the column along the axis.
@@ -157,34 +167,81 @@ def plot(table: pd.DataFrame, out: Path, *, by: str, measure: str, title: str) -
         UsageError: if matplotlib is missing (the text has the install line) or does not support the format.
     """
     drawn = series(table, by, measure)
-    if importlib.util.find_spec("matplotlib") is None:
-        raise UsageError(f'Plots are made with matplotlib, not installed here. Run: pip install "{EXTRA}"')
+    need_matplotlib()
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     endings = Figure().canvas.get_supported_filetypes()
     if out.suffix[1:].lower() not in endings:
         raise UsageError(f"{out} has to end in one of {', '.join(sorted(endings))}.")
-    places = _places(drawn, by)
-    with mpl.rc_context({"svg.hashsalt": "ucbench", "font.size": 9}):
-        width = max(6.0, 1.1 * len(places) + 1.5)
-        columns = min(len(drawn), max(1, int(width // (0.5 + 0.075 * max(len(one.name) for one in drawn)))))
-        # The plot has a fixed height; the legend's lines add to it.
-        figure = Figure(figsize=(width, 3.6 + 0.19 * -(-len(drawn) // columns)), layout="constrained")
-        axes = figure.add_subplot()
-        _draw(axes, drawn, places, by)
-        axes.set_ylabel(column(measure).axis)
-        axes.set_ylim(*_ends(MEASURES[measure], drawn))
-        axes.set_xlabel(column(by).heading)
-        axes.set_title(textwrap.fill(title, int(width * 11)), fontsize=10)  # about eleven characters an inch
-        axes.grid(axis="y", alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-        figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
+    with mpl.rc_context(_STYLE):
+        figure = _figure(drawn, by, measure, title)
         out.parent.mkdir(parents=True, exist_ok=True)
         # Without date and program version, so that equal rows give equal bytes.
         omitted = {"png": ("Software",), "svg": ("Date", "Creator"), "pdf": ("CreationDate", "Creator", "Producer")}
         metadata = dict.fromkeys(omitted.get(out.suffix[1:].lower(), ()))
         figure.savefig(out, dpi=150, metadata=metadata or None)
+
+
+def _figure(drawn: Sequence[Series], by: str, measure: str, title: str) -> Figure:
+    from matplotlib.figure import Figure
+
+    divided = panels(drawn)
+    places = _places(drawn, by)
+    columns = min(len(divided), 1 if len(places) > 8 else 2 if len(places) > 4 or len(divided) < 5 else 3)
+    lines = -(-len(divided) // columns)
+    width = max(6.0, columns * max(3.2, 1.1 * len(places) + 0.8))
+    names = list(dict.fromkeys(name for panel in divided for name in panel.series))
+    across = min(len(names), max(1, int(width // (0.5 + 0.075 * max(map(len, names))))))
+    # A panel has a fixed height; the lines of its title and of the legend add to it.
+    height = lines * (3.6 if lines == 1 else 2.7) + 0.19 * -(-len(names) // across) + 0.3
+    figure = Figure(figsize=(width, height), layout="constrained")
+    looks = _looks(divided)
+    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flatten()
+    for place, axes in enumerate(grid[: len(divided)]):
+        if place + columns >= len(divided):
+            axes.set_xlabel(column(by).heading)
+    handles: dict[str, Any] = {}
+    for axes, panel in itertools.zip_longest(grid, divided):
+        if panel is None:
+            axes.set_visible(False)
+            continue
+        _draw(axes, panel, places, by, looks)
+        for name, one in panel.series.items():
+            look = looks[one.poisoner, name]
+            # A name without its poisoner, which is in the title or along the axis, may stand for several.
+            is_own = one.poisoner and name.startswith(one.poisoner)
+            handles[name] = _points(axes, {}, look if is_own else look._replace(mark=_SERIES), "none")
+        axes.set_title(textwrap.fill(panel.title, int(width / columns * 11)), fontsize=9, loc="left")
+        axes.grid(axis="y", alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(labelbottom=True)
+    grid[0].set_ylim(*_ends(MEASURES[measure], drawn))
+    figure.supylabel(column(measure).axis, fontsize=9)
+    figure.suptitle(textwrap.fill(title, int(width * 11)), fontsize=10)  # about eleven characters an inch
+    ordered = [handles[name] for name in names]
+    figure.legend(ordered, names, loc="outside lower center", ncols=across, frameon=False, fontsize=8)
+    return figure
+
+
+class _Look(NamedTuple):
+    """Mark of a series, and which of the series of its poisoner it is."""
+
+    mark: Mark
+    variant: int
+
+
+def _looks(divided: Sequence[Panel]) -> dict[tuple[str, str], _Look]:
+    """The look of each poisoner and name: the poisoner's mark, with a fill of its own among several of one."""
+    drawn = {(one.poisoner, name): None for panel in divided for name, one in panel.series.items()}
+    found = marks(poisoner for poisoner, _ in drawn if poisoner)
+    bases: dict[str, int] = defaultdict(int)
+    looks = {}
+    for poisoner, name in drawn:
+        base = base_name(poisoner)
+        looks[poisoner, name] = _Look(found.get(poisoner, _SERIES), bases[base])
+        bases[base] += 1
+    return looks
 
 
 def _places(drawn: Sequence[Series], by: str) -> list[Any]:
@@ -206,28 +263,41 @@ def _places(drawn: Sequence[Series], by: str) -> list[Any]:
     )
 
 
-def _draw(axes: Any, drawn: Sequence[Series], places: Sequence[Any], by: str) -> None:
+def _draw(axes: Any, panel: Panel, places: Sequence[Any], by: str, looks: Mapping[tuple[str, str], _Look]) -> None:
     at: Callable[[Any], float] = float if by in _NUMBERS else places.index
     step = 1.0 if by not in _NUMBERS else min((b - a for a, b in itertools.pairwise(places)), default=1.0)
-    width = 0.6 * step / max(1, len(drawn))
-    styles = itertools.cycle(zip(PALETTE, _MARKS, strict=True))
-    for number, one in enumerate(drawn):
-        points = [(at(place), one.points[place]) for place in places if place in one.points]
-        shift = width * (number - (len(drawn) - 1) / 2)
-        colour, mark = _REFERENCES.get(one.poisoner) or next(styles)
-        axes.errorbar(
-            [x + shift for x, _ in points],
-            [value.mean for _, value in points],
-            yerr=[0.0 if math.isnan(value.half) else value.half for _, value in points],
-            linestyle="-" if by in _NUMBERS else "none",
-            linewidth=1,
-            marker=mark,
-            markersize=9 if mark == "_" else 5,
-            capsize=2,
-            color=colour,
-            label=one.name,
-        )
+    width = 0.6 * step / max(1, len(panel.series))
+    for number, (name, one) in enumerate(panel.series.items()):
+        look = looks[one.poisoner, name]
+        shift = width * (number - (len(panel.series) - 1) / 2)
+        points = {at(place) + shift: one.points[place] for place in places if place in one.points}
+        if by == "poisoner":  # every point has the mark of its own place
+            for place, mark in marks(one.points).items():
+                _points(axes, {at(place) + shift: one.points[place]}, look._replace(mark=mark), "none")
+        else:
+            _points(axes, points, look, "-" if by in _NUMBERS else "none")
     if by not in _NUMBERS:
         labels = [str(place) for place in places]
         turned = max(map(len, labels), default=0) > 10 and len(labels) > 3
         axes.set_xticks(range(len(labels)), labels, rotation=25 if turned else 0, ha="right" if turned else "center")
+
+
+def _points(axes: Any, points: Mapping[float, Interval], look: _Look, line: str) -> Any:
+    from matplotlib.path import Path as Outline
+
+    shapes = list(SHAPES)
+    shape = shapes[(shapes.index(look.mark.shape) + look.variant // len(_FILLS)) % len(shapes)]
+    corners = SHAPES[shape]
+    fill = "none" if look.mark.is_open else _FILLS[look.variant % len(_FILLS)]
+    return axes.errorbar(
+        list(points),
+        [value.mean for value in points.values()],
+        yerr=[0.0 if math.isnan(value.half) else value.half for value in points.values()],
+        linestyle=line,
+        linewidth=1,
+        marker=Outline([(x, -y) for x, y in (*corners, corners[0])], closed=True) if corners else "o",
+        markersize=6,
+        markerfacecolor=fill if fill == "none" else (look.mark.colour, float(fill)),
+        capsize=2,
+        color=look.mark.colour,
+    )

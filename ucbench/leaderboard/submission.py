@@ -1,6 +1,6 @@
 """Packs a leaderboard for others to check: records, tables, the suite that was run, and fingerprints.
 
-    records/<cell>.json  results.csv  leaderboard.csv  README.md    as in the leaderboard's folder
+    records/<cell>.json  results.csv  leaderboard.csv  README.md  accuracy.svg    as in the leaderboard's folder
     suite.toml           byte for byte the suite that was run
     fingerprints.json    suite, versions, data, machines, and the SHA-256 of each of these files
     SHA256SUMS           the same hashes and that of fingerprints.json, for ``sha256sum -c``
@@ -24,13 +24,14 @@ from typing import Any
 import ucbench
 from ucbench.errors import UcbenchError, UsageError
 from ucbench.leaderboard.check import Finding, environments
+from ucbench.leaderboard.tables import FIGURE
 from ucbench.matrix.suite import Suite, load_suite
 from ucbench.results.records import Record, record_files
 from ucbench.store.files import atomic_write_bytes, read_json, read_regular
 
 SCHEMA = 1
 SUITE, FINGERPRINTS, SUMS = "suite.toml", "fingerprints.json", "SHA256SUMS"
-TABLES = ("results.csv", "leaderboard.csv", "README.md")
+TABLES = ("results.csv", "leaderboard.csv", "README.md", FIGURE)
 #: Pattern of the names in :data:`SUMS` and :data:`FINGERPRINTS`.
 _NAMES = "|".join([*map(re.escape, (SUITE, FINGERPRINTS, *TABLES)), "records/[0-9a-f]{32}[.]json"])
 #: The date of all files in an archive: the earliest that the format allows.
@@ -47,7 +48,7 @@ def pack(folder: Path, suite: Suite, records: Sequence[Record]) -> dict[str, byt
         records: its records.
     """
     files = {f"records/{record['cell']}.json": folder / "records" / f"{record['cell']}.json" for record in records}
-    files |= {name: folder / name for name in TABLES}
+    files |= {name: folder / name for name in _tables(folder)}
     content = {name: read_regular(path) for name, path in files.items()} | {SUITE: read_regular(suite.path)}
     content[FINGERPRINTS] = _json(
         {"schema": SCHEMA, "packed_by": {"ucbench": ucbench.__version__}, **describe(suite, records, content)}
@@ -117,9 +118,14 @@ def _wrong_sums(folder: Path) -> Iterator[str]:
             yield f"{folder / name} is missing; {SUMS} lists it."
         elif _digest(folder / name) != digest:
             yield f"{folder / name} is not what {SUMS} says: it was altered."
-    present = {SUITE, FINGERPRINTS, *TABLES} | {f"records/{path.name}" for path in record_files(folder)}
+    present = {SUITE, FINGERPRINTS, *_tables(folder)} | {f"records/{path.name}" for path in record_files(folder)}
     for name in sorted(present - digests.keys()):
         yield f"{folder / name} is not listed in {SUMS}."
+
+
+def _tables(folder: Path) -> list[str]:
+    """The names of the folder's tables; a leaderboard without measured poisoners has no figure."""
+    return [name for name in TABLES if name != FIGURE or (folder / name).exists()]
 
 
 def _belongs(folder: Path, name: Any) -> bool:

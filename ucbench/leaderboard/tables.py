@@ -1,4 +1,4 @@
-"""The files of a leaderboard: results.csv, leaderboard.csv and README.md.
+"""The files of a leaderboard: results.csv, leaderboard.csv, README.md and accuracy.svg, its figure.
 
 All follow byte for byte from the records beside them.
 """
@@ -13,6 +13,8 @@ from typing import Any
 import pandas as pd
 
 from ucbench.leaderboard.entries import Entry, entries
+from ucbench.leaderboard.forest import forest, settings
+from ucbench.leaderboard.forest_scene import forest_scene
 from ucbench.leaderboard.gates import RULES, gates_of
 from ucbench.leaderboard.layout import HEADERS, LEGEND, Line, sections
 from ucbench.matrix.suite import GateRules
@@ -21,6 +23,9 @@ from ucbench.results.records import Record, records_in
 from ucbench.results.statistics import ENOUGH_CRAFTS, Interval
 from ucbench.results.table import csv_text, rows, to_csv
 from ucbench.store.files import atomic_write_text, read_regular
+
+#: The name of the figure's file, and the text that stands for it.
+FIGURE, FIGURE_TEXT = "accuracy.svg", "Clean test accuracy of victims trained on each release, with 95 % intervals"
 
 
 def board_table(entries: Iterable[Entry]) -> pd.DataFrame:
@@ -46,9 +51,9 @@ def _values(entry: Entry) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def to_markdown(entries: Sequence[Entry], title: str) -> str:
-    """The entries under ``title`` as one table per block."""
-    parts = [f"# {title}", "", LEGEND, ""]
+def to_markdown(entries: Sequence[Entry], title: str, figure: str = "") -> str:
+    """The entries under ``title`` as one table per block, below the file ``figure`` if there is one."""
+    parts = [f"# {title}", "", *([f"![{FIGURE_TEXT}]({figure})", ""] if figure else []), LEGEND, ""]
     for section in sections(entries):
         parts += [
             f"## {section.heading}",
@@ -80,18 +85,21 @@ def _escaped(text: str) -> str:
 def files(
     records: Sequence[Record], defenses: Sequence[str], title: str, folder: Path | None = None, rules: GateRules = RULES
 ) -> Mapping[str, str]:
-    """The files of a leaderboard's folder beside its records, by name.
+    """The files of a leaderboard's folder beside its records, by name; no figure where no poisoner was measured.
 
     Args:
         folder: the leaderboard's folder, beside which a cited leaderboard is.
         rules: the suite's, for the gate.
     """
     table = rows(records)
-    board = entries(table, defenses, gates_of(table, rules, folder))
+    verdicts = gates_of(table, rules, folder)
+    board = entries(table, defenses, verdicts)
+    figure = {FIGURE: forest_scene(forest(table, board=board, verdicts=verdicts)).svg()} if settings(table) else {}
     return {
         "results.csv": to_csv(table),
         "leaderboard.csv": to_leaderboard_csv(board),
-        "README.md": to_markdown(board, title),
+        "README.md": to_markdown(board, title, *figure),
+        **figure,
     }
 
 
