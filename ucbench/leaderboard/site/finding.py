@@ -1,0 +1,112 @@
+"""What a board shows, in sentences with their conditions, generated from its entries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ucbench.leaderboard.entries import Entry
+from ucbench.leaderboard.site.charts import percent
+from ucbench.leaderboard.site.data import Block, Board, Setting
+from ucbench.leaderboard.site.table import number
+from ucbench.plugins.builtin import NO_DEFENSE
+from ucbench.results.gate import State
+from ucbench.results.statistics import ENOUGH_CRAFTS
+
+#: Most names that a sentence lists.
+_FEW = 3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a board shows.
+
+    Attributes:
+        state: of the gate of ``setting``; ``empty`` where every cell failed or only clean images were run.
+        sentences: the finding, or why there is none.
+        conditions: what it holds for.
+        setting: the one it is about; None for an empty board.
+        passed, settings: settings with a passed gate, and all.
+    """
+
+    state: State | Literal["empty"]
+    sentences: tuple[str, ...]
+    conditions: str = ""
+    setting: Setting | None = None
+    passed: int = 0
+    settings: int = 0
+
+
+def finding(board: Board) -> Finding:
+    """The finding in the setting with a passed gate and the most competing poisoners, or the reason why there is none."""
+    known = [setting for setting in board.settings if setting.blocks]
+    if not known:
+        return Finding("empty", ("No poisoner was measured: there are clean or failed cells only.",))
+    setting = max(known, key=lambda one: (one.passed, sum(len(_competing(block)) for block in one.blocks)))
+    counts = (sum(one.passed for one in board.settings), len(board.settings))
+    if not setting.passed:
+        why = "the gate failed" if setting.judgement.state == "failed" else "the gate was not judged"
+        text = f"Inconclusive: {why}, so the numbers say nothing about any method."
+        return Finding(setting.judgement.state, (text,), _conditions(setting), setting, *counts)
+    sentences = tuple(text for block in setting.blocks if (text := _sentence(block, setting, board.ranked)))
+    return Finding(
+        "passed",
+        sentences or ("The gate was passed; every poisoner here is a reference or lacks a ranked defense.",),
+        _conditions(setting),
+        setting,
+        *counts,
+    )
+
+
+def _competing(block: Block) -> list[Entry]:
+    groups = block.undefended
+    return [e for e in block.entries if e.name in groups and not groups[e.name].kind and not e.missing]
+
+
+def _sentence(block: Block, setting: Setting, ranked: Sequence[str] | None) -> str:
+    entries = _competing(block)
+    if not entries:
+        return ""
+    known = "that saw labels" if block.access == "full" else "that saw no labels"
+    only_none = ranked is None or tuple(ranked) == (NO_DEFENSE,)
+    if ranked is None:
+        entries = sorted(entries, key=lambda entry: entry.undefended.interval.mean)
+    best = entries[0]
+    name = block.undefended[best.name].label
+    accuracy = best.undefended.interval if ranked is None else best.worst or best.undefended.interval
+    text = (
+        f"{_place(entries, block, ranked)} {known}: "
+        f"{'without a defense, ' if only_none else f'the strongest of {len(ranked or ())} exploiters '}"
+        f"{'an attacker' if only_none else f'({_defense(best)})'} reaches {number(accuracy, 1).text} %"
+    )
+    few = f" Exploratory: {best.seeds} {'craft' if best.seeds == 1 else 'crafts'}." if best.seeds < ENOUGH_CRAFTS else ""
+    return f"{name} {text}; {percent(setting.clean())} % on clean images, chance {percent(setting.chance)} %.{few}"
+
+
+def _defense(entry: Entry) -> str:
+    return "no defense" if entry.defense == NO_DEFENSE else entry.defense
+
+
+def _place(entries: Sequence[Entry], block: Block, ranked: Sequence[str] | None) -> str:
+    """Where the first entry stands among the others, no stronger than the separations allow."""
+    if len(entries) == 1:
+        return "is the only poisoner here"
+    count = f"of {len(entries)} poisoners"
+    if ranked is None:
+        return f"has the lowest accuracy {count}"
+    if entries[0].rank == "1":
+        return f"protects best {count}"
+    equal = [entry for entry in entries[1:] if entry.rank.partition("-")[0] == "1"]
+    names = ", ".join(block.undefended[entry.name].label for entry in equal[:_FEW])
+    more = f" and {len(equal) - _FEW} more" if len(equal) > _FEW else ""
+    return f"is lowest {count}, not separated from {names}{more}," if equal else f"is lowest {count}"
+
+
+def _conditions(setting: Setting) -> str:
+    axes = setting.axes
+    parts = [axes["dataset"], axes["budget"], axes["victim"]]
+    parts += [] if axes["labeling"] == "original" else [f"labels {axes['labeling']}"]
+    parts += [] if axes["mixture"] == "1" else [f"mixture {axes['mixture']}"]
+    parts += [] if axes["trusted"] == "0" else [f"{axes['trusted']} trusted images"]
+    return ", ".join(parts)

@@ -1,0 +1,212 @@
+"""Inline SVG that is as wide as its place: horizontal positions are percent, vertical ones and text are pixels.
+
+So marks and text keep their size on any screen and in print. Colours of text and lines come from the style sheet, for
+light and dark; colours of marks are attributes.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+#: Outlines of marks by matplotlib's letters, about ten pixels wide around the origin.
+OUTLINES = {
+    "o": "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0z",
+    "s": "M-4-4h8v8h-8z",
+    "D": "M0-5.5L5.5 0L0 5.5L-5.5 0z",
+    "d": "M0-5.5L3.7 0L0 5.5L-3.7 0z",
+    "^": "M0-5L5 4h-10z",
+    "v": "M0 5L5-4h-10z",
+    "<": "M-5 0L4-5v10z",
+    ">": "M5 0L-4-5v10z",
+    "P": "M-1.8-5h3.6v3.2h3.2v3.6h-3.2v3.2h-3.6v-3.2h-3.2v-3.6h3.2z",
+    "X": "M-5-2.5L-2.5-5L0-2.5L2.5-5L5-2.5L2.5 0L5 2.5L2.5 5L0 2.5L-2.5 5L-5 2.5L-2.5 0z",
+    "*": "M0-6L1.6-1.9L5.9-1.8L2.5.9L3.6 5L0 2.6L-3.6 5L-2.5.9L-5.9-1.8L-1.6-1.9z",
+    "p": "M0-5.2L5-1.6L3.1 4.2H-3.1L-5-1.6z",
+    "h": "M0-5.2L4.5-2.6V2.6L0 5.2L-4.5 2.6V-2.6z",
+    "_": "M-5-1.2h10v2.4h-10z",
+    "|": "M-1.2-5h2.4v10h-2.4z",
+}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One value with its interval.
+
+    Attributes:
+        x, low, high: in percent of the width; ``low`` and ``high`` are NaN without an interval.
+        colour, shape: see :data:`OUTLINES` for shapes.
+        text: shown when the pointer is over it.
+        is_open: whether only its outline is drawn.
+    """
+
+    x: float
+    low: float
+    high: float
+    colour: str
+    shape: str
+    text: str
+    is_open: bool = False
+
+
+def track(marks: Iterable[Mark], lines: Iterable[float] = (), height: int = 26, grid: Sequence[float] = ()) -> Markup:
+    """One row of a forest plot: marks with horizontal intervals over vertical ``lines`` and a ``grid``, in percent."""
+    parts = [_vertical(x, height, "grid") for x in grid] + [_vertical(x, height, "ref") for x in lines]
+    middle = height / 2
+    for mark in marks:
+        parts.append(f"<g><title>{_text(mark.text)}</title>")
+        if not math.isnan(mark.low):
+            low, high = max(mark.low, -1.0), min(mark.high, 101.0)
+            parts.append(_line(low, middle, high, middle, mark.colour))
+        parts.append(f"{_mark(mark.x, middle, mark)}</g>")
+    return Markup(f'<svg class="track" width="100%" height="{height}" aria-hidden="true">{"".join(parts)}</svg>')
+
+
+def scale(ticks: Iterable[tuple[float, str]], lines: Iterable[tuple[float, str]] = ()) -> Markup:
+    """The axis above tracks: ``ticks``, and above them the names of ``lines``, by place in percent."""
+    named = list(lines)
+    parts = [_label(x, 12, name, _anchor(x)) for x, name in named]
+    parts += [_label(x, 28, name, _anchor(x), "tick") for x, name in ticks]
+    return Markup(f'<svg class="track" width="100%" height="32" aria-hidden="true">{"".join(parts)}</svg>')
+
+
+@dataclass(frozen=True)
+class Point:
+    """A mark in a plane, with a label; ``x`` and ``y`` in percent from the left and the bottom."""
+
+    x: float
+    y: float
+    mark: Mark
+    label: str = ""
+    strong: bool = False
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A title, and ticks as places in percent with their texts."""
+
+    title: str
+    ticks: tuple[tuple[float, str], ...]
+
+
+def plane(
+    points: Sequence[Point],
+    across: Axis,
+    up: Axis,
+    paths: Iterable[tuple[Sequence[tuple[float, float]], str]] = (),
+    height: int = 300,
+    name: str = "",
+) -> Markup:
+    """Points over two axes; ``paths`` are lines through places in percent, each with a class of the style sheet.
+
+    Args:
+        name: the text for those who cannot see it.
+    """
+
+    def y(percent: float) -> float:
+        return round(height * (1 - percent / 100), 1)
+
+    parts = [
+        f'<line class="grid" x1="0" x2="100%" y1="{y(place)}" y2="{y(place)}"/>'
+        f'<text class="tick" x="-6" y="{y(place) + 4}" text-anchor="end">{_text(text)}</text>'
+        for place, text in up.ticks
+    ]
+    for place, text in across.ticks:
+        parts.append(_vertical(place, height, "grid"))
+        parts.append(_label(place, height + 17, text, "middle", "tick"))
+    for path, kind in paths:
+        for (x1, y1), (x2, y2) in zip(path, path[1:], strict=False):
+            parts.append(f'<line class="{kind}" x1="{x1:.4g}%" y1="{y(y1)}" x2="{x2:.4g}%" y2="{y(y2)}"/>')
+    for point in points:
+        parts.append(f"<g><title>{_text(point.mark.text)}</title>{_mark(point.x, y(point.y), point.mark)}</g>")
+    parts += [
+        f'<svg x="{x:.4g}%" y="{at}" class="at"><text class="label{" strong" if point.strong else ""}" x="{dx}"'
+        f' text-anchor="{anchor}">{_text(point.label)}</text></svg>'
+        for point, x, at, dx, anchor in _labels(points, y)
+    ]
+    inside = f'<svg class="inside" x="44" y="24" height="{height}">{"".join(parts)}</svg>'
+    titles = (
+        f'<text class="title" x="0" y="12">{_text(up.title)}</text>'
+        f'<text class="title" x="100%" y="{height + 60}" text-anchor="end">{_text(across.title)}</text>'
+    )
+    return Markup(
+        f'<svg class="plane" width="100%" height="{height + 66}" role="img" aria-label="{_text(name)}">'
+        f"{titles}{inside}</svg>"
+    )
+
+
+#: A usual width of a plane and of a character of its labels in pixels, by which labels are kept apart.
+_WIDE, _CHARACTER, _HIGH = 620, 6.6, 13
+
+
+def _labels(points: Sequence[Point], y: object) -> list[tuple[Point, float, float, float, str]]:
+    """The places of the labels: beside, above or below their marks, where none is covered at a usual width."""
+    to_pixel = y if callable(y) else float
+    taken = [
+        (point.x / 100 * _WIDE - 6, to_pixel(point.y) - 6, point.x / 100 * _WIDE + 6, to_pixel(point.y) + 6)
+        for point in points
+    ]
+    placed = []
+    for point in sorted(points, key=lambda one: (not one.strong, one.x, one.y)):
+        if not point.label:
+            continue
+        at, middle, width = point.x / 100 * _WIDE, to_pixel(point.y), len(point.label) * _CHARACTER
+        choices = [
+            (9.0, 4.0, "start", at + 9),
+            (-9.0, 4.0, "end", at - 9 - width),
+            (0.0, -9.0, "middle", at - width / 2),
+            (0.0, 18.0, "middle", at - width / 2),
+        ]
+        for dx, dy, anchor, left in choices:
+            box = (left, middle + dy - _HIGH + 3, left + width, middle + dy + 3)
+            inside = left > -20 and box[2] < _WIDE + 20
+            if inside and not any(_overlap(box, other) for other in taken):
+                taken.append(box)
+                placed.append((point, point.x, round(middle + dy, 1), dx, anchor))
+                break
+    return placed
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def symbol(colour: str, shape: str, *, is_open: bool = False) -> Markup:
+    """The mark alone, for legends and headings."""
+    drawn = _path(Mark(0, 0, 0, colour, shape, "", is_open))
+    return Markup(f'<svg class="symbol" width="14" height="14" viewBox="-7 -7 14 14" aria-hidden="true">{drawn}</svg>')
+
+
+def _mark(x: float, y: float, mark: Mark) -> str:
+    return f'<svg x="{x:.4g}%" y="{y:g}" class="at">{_path(mark)}</svg>'
+
+
+def _path(mark: Mark) -> str:
+    outline = OUTLINES.get(mark.shape, OUTLINES["o"])
+    if mark.is_open:
+        return f'<path class="open" d="{outline}" stroke="{mark.colour}"/>'
+    return f'<path class="full" d="{outline}" fill="{mark.colour}"/>'
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, colour: str) -> str:
+    return f'<line x1="{x1:.4g}%" y1="{y1:g}" x2="{x2:.4g}%" y2="{y2:g}" stroke="{colour}" stroke-width="2"/>'
+
+
+def _vertical(x: float, height: float, kind: str) -> str:
+    return f'<line class="{kind}" x1="{x:.4g}%" x2="{x:.4g}%" y1="0" y2="{height:g}"/>'
+
+
+def _label(x: float, y: float, text: str, anchor: str, kind: str = "name") -> str:
+    return f'<text class="{kind}" x="{x:.4g}%" y="{y:g}" text-anchor="{anchor}">{_text(text)}</text>'
+
+
+def _anchor(x: float) -> str:
+    return "start" if x < 8 else "end" if x > 92 else "middle"
+
+
+def _text(text: str) -> str:
+    return html.escape(text)
