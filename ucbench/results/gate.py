@@ -150,6 +150,11 @@ class Gate(NamedTuple):
         return "failed" if False in met else "not judged" if None in met else "passed"
 
     @property
+    def reasons(self) -> list[str]:
+        """The checks that are not met or were not measured, in words."""
+        return [f"{name} {check.text}" for name, check in self.checks.items() if not check.met]
+
+    @property
     def text(self) -> str:
         """The verdict and its checks."""
         marks = {True: "", False: " (no)", None: " (open)"}
@@ -182,9 +187,14 @@ def judgement_of(gates: Sequence[Gate], setting: tuple[Any, ...]) -> Judgement:
     Args:
         setting: the values of :data:`ucbench.results.columns.SETTING`.
     """
+    gate = gate_of(gates, setting)
+    return gate.judgement if gate else NOT_JUDGED
+
+
+def gate_of(gates: Sequence[Gate], setting: tuple[Any, ...]) -> Gate | None:
+    """The gate of a setting, as of :func:`judgement_of`; None without any."""
     judged = [gate for gate in gates if _values(gate.shared, SETTING) == setting]
-    judged.sort(key=lambda gate: not gate.passed)
-    return judged[0].judgement if judged else NOT_JUDGED
+    return min(judged, key=lambda gate: not gate.passed, default=None)
 
 
 def _gate(group: Summary, groups: Sequence[Summary], converged: float) -> Gate:

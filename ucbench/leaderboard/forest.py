@@ -1,0 +1,200 @@
+"""The forest plot of a setting: every poisoner's accuracy with its interval, between chance and clean accuracy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from ucbench.data.budget import Budget
+from ucbench.errors import DataError
+from ucbench.leaderboard.entries import Entry
+from ucbench.leaderboard.layout import block_heading, poisoner_text
+from ucbench.leaderboard.marks import Mark, marks
+from ucbench.matrix.axes import AXIS
+from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
+from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING
+from ucbench.results.gate import Gate, gate_of, gates
+from ucbench.results.statistics import Interval, Nested, nested
+from ucbench.results.table import SAME_WORLD, grouped, measured, with_units
+
+_REFERENCES = (SHAM, POSITIVE, SHUFFLED)
+#: Craft labels that the title of the group says.
+_PLAIN = (*AXIS["craft_labels"].implied, AXIS["craft_labels"].default)
+#: Values of a setting, by the names of :data:`ucbench.results.columns.SETTING`.
+Setting = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One poisoner.
+
+    Attributes:
+        name: the poisoner, and what distinguishes it from other rows of the figure.
+        accuracy: clean test accuracy in percent without defense.
+        crafts: the mean of each craft.
+        worst: the highest mean accuracy over the ranked defenses; None where no defense helps the exploiter.
+    """
+
+    name: str
+    mark: Mark
+    accuracy: Nested
+    crafts: tuple[float, ...]
+    worst: Interval | None = None
+
+
+@dataclass(frozen=True)
+class Forest:
+    """The numbers of the plot, without its layout.
+
+    Attributes:
+        heading: the setting in words.
+        note: why the setting is inconclusive; empty where its gate was passed. Marks are grey then.
+        groups: rows by title: without label knowledge, with it, at other budgets, references.
+        clean: accuracy of the same exploiter on clean images; None if it was not run.
+        chance: in percent; NaN where it is unknown.
+    """
+
+    heading: str
+    note: str
+    groups: Mapping[str, tuple[Row, ...]]
+    clean: Nested | None
+    chance: float
+
+    @property
+    def rows(self) -> list[Row]:
+        return [row for rows in self.groups.values() for row in rows]
+
+
+def settings(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The settings of undefended rows: first those with the most poisoners, then with the data set's own labels."""
+    drawn = _drawn(table)
+    drawn = drawn[drawn["poisoner"] != CLEAN]
+    found = [
+        (len(set(members["base"]) - set(_REFERENCES)), dict(zip(SETTING, values, strict=True)))
+        for values, members in grouped(drawn, SETTING)
+    ]
+    found.sort(key=lambda one: (-one[0], one[1]["labeling"] != AXIS["labeling"].default))
+    return [setting for _, setting in found]
+
+
+def forest(
+    table: pd.DataFrame,
+    setting: Setting | None = None,
+    *,
+    board: Iterable[Entry] = (),
+    verdicts: Sequence[Gate] | None = None,
+) -> Forest:
+    """The forest plot of one setting, from rows of :func:`ucbench.results.table.rows` or a run's Results.
+
+    Args:
+        setting: one of :func:`settings`. By default the first; poisoners that were run only at budgets of their own,
+            against the same exploiter, are then a group beside it.
+        board: the leaderboard's entries, for the worst cases.
+        verdicts: the gates of all settings; by default those of the table.
+
+    Raises:
+        DataError: if no finished cell without defense is of a poisoner.
+    """
+    drawn = _drawn(table)
+    if not (found := settings(table)):
+        raise DataError("There is nothing to draw: no finished cell without defense has a poisoner.")
+    shared = dict(found[0] if setting is None else setting)
+    exploited = _where(drawn, {name: shared[name] for name in EXPLOITER})
+    clean = exploited[exploited["poisoner"] == CLEAN]
+    members = _where(exploited[exploited["poisoner"] != CLEAN], shared)
+    is_reference = members["base"].isin(_REFERENCES) | members["craft_labels"].eq("exploiter")
+    parts = {
+        "Without labels": members[~is_reference & (members["label_access"] == "none")],
+        "With labels": members[~is_reference & (members["label_access"] != "none")],
+        "Other budgets": _elsewhere(exploited, members, shared) if setting is None else members[:0],
+        "References": members[is_reference],
+    }
+    worst = {(*entry.block, *entry.name): entry.worst for entry in board if entry.worst and entry.defense != NO_DEFENSE}
+    gate = gate_of(gates(_whole(table)) if verdicts is None else verdicts, tuple(shared[name] for name in SETTING))
+    passed = gate is not None and gate.passed
+    looks = marks(str(base) for part in parts.values() for base in part["base"])
+    groups = {
+        title: tuple(_rows(part, looks, worst, passed, budgets=title == "Other budgets"))
+        for title, part in parts.items()
+        if len(part)
+    }
+    chances = pd.concat([members, clean])["chance"].dropna()
+    return Forest(
+        block_heading(shared),
+        "" if passed else _inconclusive(gate),
+        groups,
+        nested(clean["test_accuracy"], clean["unit"]) if len(clean) else None,
+        float(chances.iloc[0]) if len(chances) else math.nan,
+    )
+
+
+def _whole(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the columns that a run's Results lack."""
+    table = table if "base" in table else with_units(pd.DataFrame(table))
+    return table.assign(**{name: "" for name in SAME_WORLD if name not in table})
+
+
+def _drawn(table: pd.DataFrame) -> pd.DataFrame:
+    done = measured(_whole(table))
+    return done[done["defense"] == NO_DEFENSE]
+
+
+def _where(table: pd.DataFrame, values: Mapping[str, Any]) -> pd.DataFrame:
+    """The rows with these values; None is a missing one."""
+    for name, value in values.items():
+        table = table[table[name].isna() if value is None else table[name].eq(value).fillna(False)]
+    return table
+
+
+def _elsewhere(exploited: pd.DataFrame, members: pd.DataFrame, shared: Setting) -> pd.DataFrame:
+    """The rows of poisoners that the setting itself lacks, at other budgets."""
+    others = exploited[~exploited["base"].isin({CLEAN, *_REFERENCES, *members["base"]})]
+    return others[others["mixture"].eq(shared["mixture"])]
+
+
+def _rows(
+    part: pd.DataFrame,
+    looks: Mapping[str, Mark],
+    worst: Mapping[tuple[Any, ...], Interval],
+    passed: bool,
+    *,
+    budgets: bool,
+) -> list[Row]:
+    """By accuracy where the gate was passed, else by name: the order must not look like a ranking then."""
+    keys = (*BLOCK, *ENTRY)
+    several = {name: part.groupby("poisoner")[name].nunique() > 1 for name in ("surrogate", "craft_labels")}
+    rows = []
+    for values, members in grouped(part, keys):
+        row = dict(zip(keys, values, strict=True))
+        name = [poisoner_text(row)]
+        if several["craft_labels"][row["poisoner"]] or row["craft_labels"] not in _PLAIN:
+            name.append(str(row["craft_labels"]).replace(",model=", ":model=").partition(":model=")[0])
+        if several["surrogate"][row["poisoner"]]:
+            name.append(str(row["surrogate"]))
+        if budgets:
+            name.append(str(Budget(row["norm"], row["epsilon"])))
+        mark = looks[members["base"].iloc[0]]
+        crafts = members.groupby("unit", sort=True)["test_accuracy"].mean()
+        rows.append(
+            Row(
+                ", ".join(name),
+                mark if passed else mark.muted(),
+                nested(members["test_accuracy"], members["unit"]),
+                tuple(map(float, crafts)),
+                worst.get(values),
+            )
+        )
+    return (
+        sorted(rows, key=lambda row: row.accuracy.interval.mean) if passed else sorted(rows, key=lambda row: row.name)
+    )
+
+
+def _inconclusive(gate: Gate | None) -> str:
+    if gate is None:
+        return f"Inconclusive: the gate was not judged, because {POSITIVE} was not run."
+    said = "not passed" if gate.state == "failed" else "not judged in full"
+    return f"Inconclusive: the gate was {said}: {'; '.join(gate.reasons)}."
