@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from markupsafe import Markup
-
 from ucbench.leaderboard.site.charts import Candidate, Forest, protectors, small_forest
 from ucbench.leaderboard.site.data import Board, Group, Setting
 from ucbench.leaderboard.site.finding import Finding, finding
@@ -141,9 +139,12 @@ def _result(group: Group, setting: Setting, place: int) -> Result:
 def _facts(board: Board) -> dict[str, str]:
     """Data sets, budgets, victims, defenses, crafts and versions, in few words."""
     groups = [group for group in board.groups if not group.is_clean]
-    crafts = sorted({group.summary.means["test_accuracy"].n for group in groups if group.summary.done and not group.kind})
+    competing = [group for group in groups if group.summary.done and not group.kind]
+    crafts = sorted({group.summary.means["test_accuracy"].n for group in competing})
     versions = {r.get("environment", {}).get("versions", {}).get("ucbench") for r in board.records.values()}
-    axes = {name: list(dict.fromkeys(g.axes[name] for g in groups)) for name in ("dataset", "budget", "victim", "defense")}
+    axes = {
+        name: list(dict.fromkeys(g.axes[name] for g in groups)) for name in ("dataset", "budget", "victim", "defense")
+    }
     defenses = [defense for defense in axes["defense"] if defense != NO_DEFENSE]
     return {
         "data": _few(axes["dataset"]),
@@ -157,7 +158,7 @@ def _facts(board: Board) -> dict[str, str]:
 
 
 def _few(texts: Sequence[str]) -> str:
-    return ", ".join(texts) if len(texts) <= 2 else f"{texts[0]} and {len(texts) - 1} more"
+    return ", ".join(texts) if len(texts) <= 3 else f"{texts[0]} and {len(texts) - 1} more"
 
 
 def comparable(digests: Sequence[Digest]) -> dict[str, dict[tuple[int, int, str], Result]]:

@@ -11,9 +11,9 @@ from typing import Any
 from markupsafe import Markup
 
 from ucbench.leaderboard.entries import Entry
+from ucbench.leaderboard.marks import PALETTE, Mark, mark_of
 from ucbench.leaderboard.site import svg
 from ucbench.leaderboard.site.data import Block, Group, Setting, method_page
-from ucbench.leaderboard.site.style import style_of
 from ucbench.leaderboard.site.table import fixed, number
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
 from ucbench.results.statistics import Interval
@@ -47,9 +47,10 @@ class Forest:
 
 
 def forest(setting: Setting, root: str, ranked: Sequence[str] | None) -> Forest | None:
-    """Attacker accuracy without defense (open marks) and in the worst case (full marks); None without any.
+    """Attacker accuracy without defense, and in the worst case as an outline; None without any.
 
-    Vertical lines show clean accuracy and chance. References and oracles come last.
+    Vertical lines show clean accuracy and chance. References and oracles come last. Marks are grey without a passed
+    gate. The meaning of marks is that of :mod:`ucbench.leaderboard.forest_scene`.
 
     Args:
         root: path to the site's root, for links to pages of methods.
@@ -61,14 +62,14 @@ def forest(setting: Setting, root: str, ranked: Sequence[str] | None) -> Forest 
         rows = []
         for entry in ordered(block, ranked):
             group = block.undefended.get(entry.name)
-            row = _forest_row(entry, group, places, root, several=ranked not in (None, (NO_DEFENSE,)))
+            row = _forest_row(entry, group, places, root, setting.passed)
             if group is not None and group.kind:
                 references[group.label] = row
             elif row:
                 rows.append(row)
         parts.append((block.access, access_text(block.access), tuple(rows)))
         for group in block.references:
-            references.setdefault(group.label, _reference_row(group, places))
+            references.setdefault(group.label, _reference_row(group, places, setting.passed))
     parts = [part for part in parts if part[2]]
     shown = tuple(row for row in references.values() if row)
     if shown:
@@ -100,45 +101,45 @@ def reference_lines(setting: Setting) -> list[tuple[float, str]]:
     return [(_rounded(value), name) for value, name in named if not math.isnan(value)]
 
 
-def _forest_row(
-    entry: Entry, group: Group | None, lines: Sequence[float], root: str, *, several: bool
-) -> ForestRow | None:
+def _forest_row(entry: Entry, group: Group | None, lines: Sequence[float], root: str, passed: bool) -> ForestRow | None:
     plain = entry.undefended.interval
     if plain.n == 0 and entry.worst is None:
         return None
     label = group.label if group else str(entry.named["poisoner"])
-    style = style_of(str(entry.named["poisoner"]))
-    marks = []
+    look = _look(str(entry.named["poisoner"]), passed)
+    drawn = []
+    if entry.worst and entry.defense != NO_DEFENSE:
+        worst = value_of(entry.worst, look._replace(is_open=True), f"{label}, worst case ({entry.defense})")
+        drawn.append(replace(worst, low=math.nan))
     if plain.n:
-        marks.append(mark(plain, style, f"{label}, no defense: {number(plain, 1).text} %", is_open=several))
-    worst = entry.worst if several else None
-    if worst:
-        by = f" ({entry.defense})" if entry.defense != NO_DEFENSE else ""
-        marks.append(mark(worst, style, f"{label}, worst case{by}: {number(worst, 1).text} %"))
+        drawn.append(value_of(plain, look, f"{label}, no defense"))
     return ForestRow(
         entry.rank,
         label,
-        svg.symbol(*style),
-        svg.track(marks, lines, grid=_TICKS),
-        number(worst, 1).text,
+        svg.symbol(look),
+        svg.track(drawn, lines, grid=_TICKS),
+        number(entry.worst, 1).text,
         number(plain, 1).text,
         group.kind if group else "",
         root + method_page("poisoner", group.base) if group else "",
     )
 
 
-def _reference_row(group: Group, lines: Sequence[float]) -> ForestRow:
-    accuracy, style = group.summary.means["test_accuracy"], style_of(group.base)
-    text = number(accuracy, 1).text
-    drawn = mark(accuracy, style, f"{group.label}: {text} %", is_open=True)
-    track = svg.track([drawn], lines, grid=_TICKS)
-    return ForestRow("", group.label, svg.symbol(*style, is_open=True), track, "", text, group.kind)
+def _reference_row(group: Group, lines: Sequence[float], passed: bool) -> ForestRow:
+    accuracy, look = group.summary.means["test_accuracy"], _look(group.base, passed)
+    track = svg.track([value_of(accuracy, look, group.label)], lines, grid=_TICKS)
+    return ForestRow("", group.label, svg.symbol(look), track, "", number(accuracy, 1).text, group.kind)
 
 
-def mark(value: Interval, style: tuple[str, str], text: str, factor: float = 1.0, *, is_open: bool = False) -> svg.Mark:
-    """The mark of a mean with its interval, on a scale from 0 to 100."""
-    low, mean, high = (_rounded(factor * one) for one in (value.low, value.mean, value.high))
-    return svg.Mark(mean, low, high, *style, f"{text} (n = {value.n})", is_open)
+def _look(poisoner: str, passed: bool) -> Mark:
+    look = mark_of(poisoner)
+    return look if passed else look.muted()
+
+
+def value_of(value: Interval, look: Mark, name: str) -> svg.Value:
+    """An accuracy in percent with its interval, on a scale from 0 to 100."""
+    low, mean, high = map(_rounded, (value.low, value.mean, value.high))
+    return svg.Value(mean, low, high, look, f"{name}: {number(value, 1).text} % (n = {value.n})")
 
 
 def small_forest(setting: Setting, ranked: Sequence[str] | None, most: int = 5) -> Forest | None:
@@ -197,9 +198,9 @@ def tradeoff(
     points = []
     for one in known:
         text = f"{one.label}: {number(one.effect, 0, factor).text} %, {one.seconds:.3g} s"
-        drawn = mark(one.effect, style_of(one.name), text, factor, is_open=bool(strong) and one.name != strong)
         height = min(max(factor * one.effect.mean, 0.0), 100.0)
-        points.append(svg.Point(x(one.seconds), _rounded(height), drawn, one.label, one.name == strong))
+        point = svg.Point(x(one.seconds), _rounded(height), mark_of(one.name), text, one.label, one.name == strong)
+        points.append(point)
     best, path = -math.inf, []
     for point in sorted(points, key=lambda point: (point.x, -point.y)):
         if point.y > best:
@@ -236,20 +237,20 @@ def history(points: Sequence[Mapping[str, Any]]) -> Markup | None:
     if len(known) < 2 or last <= 0:
         return None
     marks, paths = [], []
-    series = (("test_accuracy", 1.0, "#0080c0", "o", "test accuracy", " %"),)
+    series = [("test_accuracy", 1.0, Mark(PALETTE[0], "circle"), "test accuracy", " %")]
     if top > 0:
-        series = (*series, ("loss", 100 / top, "#d55e00", "s", "training loss", ""))
-    for name, factor, colour, shape, title, unit in series:
+        series.append(("loss", 100 / top, Mark(PALETTE[1], "square"), "training loss", ""))
+    for name, factor, look, title, unit in series:
         line = []
         for point in known:
             if _is_number(point.get(name)):
                 x, y = _rounded(100 * point["epoch"] / last), _rounded(min(max(factor * point[name], 0), 100))
                 text = f"{title}, epoch {point['epoch']}: {point[name]:.4g}{unit}"
-                marks.append(svg.Point(x, y, svg.Mark(x, math.nan, math.nan, colour, shape, text)))
+                marks.append(svg.Point(x, y, look, text))
                 line.append((x, y))
         if marks and line:
             marks[-1] = replace(marks[-1], label=title)
-        paths.append((line, f"series-{shape}"))
+        paths.append((line, f"series-{look.shape}"))
     ticks = tuple(
         (_rounded(100 * point["epoch"] / last), f"{point['epoch']:g}") for point in known[:: -(-len(known) // 8)]
     )

@@ -39,15 +39,14 @@ class Finding:
 
 
 def finding(board: Board) -> Finding:
-    """The finding in the setting with a passed gate and the most competing poisoners, or the reason why there is none."""
+    """The finding in the setting with the most competing poisoners, of a passed gate, or why there is none."""
     known = [setting for setting in board.settings if setting.blocks]
     if not known:
         return Finding("empty", ("No poisoner was measured: there are clean or failed cells only.",))
     setting = max(known, key=lambda one: (one.passed, sum(len(_competing(block)) for block in one.blocks)))
     counts = (sum(one.passed for one in board.settings), len(board.settings))
     if not setting.passed:
-        why = "the gate failed" if setting.judgement.state == "failed" else "the gate was not judged"
-        text = f"Inconclusive: {why}, so the numbers say nothing about any method."
+        text = f"Inconclusive, so the numbers say nothing about any method: {_why(setting)}."
         return Finding(setting.judgement.state, (text,), _conditions(setting), setting, *counts)
     sentences = tuple(text for block in setting.blocks if (text := _sentence(block, setting, board.ranked)))
     return Finding(
@@ -57,6 +56,14 @@ def finding(board: Board) -> Finding:
         setting,
         *counts,
     )
+
+
+def _why(setting: Setting) -> str:
+    """Why the gate was not passed, in its own words."""
+    if not setting.gates:
+        return "the gate was not judged, because positive was not run"
+    verdict = "failed" if setting.judgement.state == "failed" else "was not judged in full"
+    return f"the gate {verdict} ({'; '.join(setting.gates[0].reasons)})"
 
 
 def _competing(block: Block) -> list[Entry]:
@@ -80,7 +87,9 @@ def _sentence(block: Block, setting: Setting, ranked: Sequence[str] | None) -> s
         f"{'without a defense, ' if only_none else f'the strongest of {len(ranked or ())} exploiters '}"
         f"{'an attacker' if only_none else f'({_defense(best)})'} reaches {number(accuracy, 1).text} %"
     )
-    few = f" Exploratory: {best.seeds} {'craft' if best.seeds == 1 else 'crafts'}." if best.seeds < ENOUGH_CRAFTS else ""
+    few = (
+        f" Exploratory: {best.seeds} {'craft' if best.seeds == 1 else 'crafts'}." if best.seeds < ENOUGH_CRAFTS else ""
+    )
     return f"{name} {text}; {percent(setting.clean())} % on clean images, chance {percent(setting.chance)} %.{few}"
 
 

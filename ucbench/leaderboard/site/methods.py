@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from urllib.parse import urlencode
 
 from markupsafe import Markup
 from scipy import stats
 
+from ucbench.leaderboard.marks import mark_of
 from ucbench.leaderboard.site import svg
 from ucbench.leaderboard.site.across import Digest, Result, Sheet, comparable
 from ucbench.leaderboard.site.charts import Candidate, tradeoff
 from ucbench.leaderboard.site.citations import Paper, bibtex, papers
 from ucbench.leaderboard.site.data import method_page
 from ucbench.leaderboard.site.listings import BADGES
-from ucbench.leaderboard.site.style import style_of
 from ucbench.leaderboard.site.table import AXES, Cell, Column, Row, Table, compact, fixed, number
 from ucbench.plugins.registry import Registry
 from ucbench.plugins.specs import ComponentSpec, DefenseSpec, PoisonerSpec
@@ -60,7 +62,7 @@ class Method:
 
     @property
     def symbol(self) -> Markup:
-        return svg.symbol(*style_of(self.name)) if self.kind == "poisoner" else Markup("")
+        return svg.symbol(mark_of(self.name)) if self.kind == "poisoner" else Markup("")
 
     @property
     def is_reference(self) -> bool:
@@ -220,8 +222,8 @@ def _exploiters(name: str, board: Digest) -> Markup | None:
         Candidate(
             re.split("[:@+]", defense)[0],
             defense,
-            Interval(sum(results[label].accuracy.mean for label in sorted(tried)) / len(tried), float("nan"), len(tried)),
-            sum(results[label].seconds for label in sorted(tried)) / len(tried),
+            Interval(fmean(results[label].accuracy.mean for label in tried), math.nan, len(tried)),
+            fmean(results[label].seconds for label in tried),
         )
         for defense, results in by_defense.items()
         if tried and tried <= results.keys() and not board.is_spoiled(defense)

@@ -1,68 +1,53 @@
 """Inline SVG that is as wide as its place: horizontal positions are percent, vertical ones and text are pixels.
 
-So marks and text keep their size on any screen and in print. Colours of text and lines come from the style sheet, for
-light and dark; colours of marks are attributes.
+So marks and text keep their size on any screen and in print, where drawings of a fixed width would shrink. Colours of
+text and lines come from the style sheet, for light and dark; colours of marks are attributes.
 """
 
 from __future__ import annotations
 
 import html
+import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
-#: Outlines of marks by matplotlib's letters, about ten pixels wide around the origin.
-OUTLINES = {
-    "o": "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0z",
-    "s": "M-4-4h8v8h-8z",
-    "D": "M0-5.5L5.5 0L0 5.5L-5.5 0z",
-    "d": "M0-5.5L3.7 0L0 5.5L-3.7 0z",
-    "^": "M0-5L5 4h-10z",
-    "v": "M0 5L5-4h-10z",
-    "<": "M-5 0L4-5v10z",
-    ">": "M5 0L-4-5v10z",
-    "P": "M-1.8-5h3.6v3.2h3.2v3.6h-3.2v3.2h-3.6v-3.2h-3.2v-3.6h3.2z",
-    "X": "M-5-2.5L-2.5-5L0-2.5L2.5-5L5-2.5L2.5 0L5 2.5L2.5 5L0 2.5L-2.5 5L-5 2.5L-2.5 0z",
-    "*": "M0-6L1.6-1.9L5.9-1.8L2.5.9L3.6 5L0 2.6L-3.6 5L-2.5.9L-5.9-1.8L-1.6-1.9z",
-    "p": "M0-5.2L5-1.6L3.1 4.2H-3.1L-5-1.6z",
-    "h": "M0-5.2L4.5-2.6V2.6L0 5.2L-4.5 2.6V-2.6z",
-    "_": "M-5-1.2h10v2.4h-10z",
-    "|": "M-1.2-5h2.4v10h-2.4z",
-}
+from ucbench.leaderboard.marks import Mark
+from ucbench.leaderboard.scene import mark_svg
+
+#: Radius of a mark in pixels.
+_RADIUS = 4.8
 
 
 @dataclass(frozen=True)
-class Mark:
+class Value:
     """One value with its interval.
 
     Attributes:
         x, low, high: in percent of the width; ``low`` and ``high`` are NaN without an interval.
-        colour, shape: see :data:`OUTLINES` for shapes.
+        look: colour and shape.
         text: shown when the pointer is over it.
-        is_open: whether only its outline is drawn.
     """
 
     x: float
     low: float
     high: float
-    colour: str
-    shape: str
+    look: Mark
     text: str
-    is_open: bool = False
 
 
-def track(marks: Iterable[Mark], lines: Iterable[float] = (), height: int = 26, grid: Sequence[float] = ()) -> Markup:
-    """One row of a forest plot: marks with horizontal intervals over vertical ``lines`` and a ``grid``, in percent."""
+def track(values: Iterable[Value], lines: Iterable[float] = (), height: int = 26, grid: Sequence[float] = ()) -> Markup:
+    """One row of a forest plot: values with horizontal intervals over vertical ``lines`` and a ``grid``, in percent."""
     parts = [_vertical(x, height, "grid") for x in grid] + [_vertical(x, height, "ref") for x in lines]
     middle = height / 2
-    for mark in marks:
-        parts.append(f"<g><title>{_text(mark.text)}</title>")
-        if not math.isnan(mark.low):
-            low, high = max(mark.low, -1.0), min(mark.high, 101.0)
-            parts.append(_line(low, middle, high, middle, mark.colour))
-        parts.append(f"{_mark(mark.x, middle, mark)}</g>")
+    for value in values:
+        parts.append(f"<g><title>{_text(value.text)}</title>")
+        if not math.isnan(value.low):
+            low, high = max(value.low, -1.0), min(value.high, 101.0)
+            parts.append(_line(low, middle, high, middle, value.look.colour))
+        parts.append(f"{_mark(value.x, middle, value.look)}</g>")
     return Markup(f'<svg class="track" width="100%" height="{height}" aria-hidden="true">{"".join(parts)}</svg>')
 
 
@@ -80,7 +65,8 @@ class Point:
 
     x: float
     y: float
-    mark: Mark
+    look: Mark
+    text: str
     label: str = ""
     strong: bool = False
 
@@ -119,10 +105,10 @@ def plane(
         parts.append(_vertical(place, height, "grid"))
         parts.append(_label(place, height + 17, text, "middle", "tick"))
     for path, kind in paths:
-        for (x1, y1), (x2, y2) in zip(path, path[1:], strict=False):
+        for (x1, y1), (x2, y2) in itertools.pairwise(path):
             parts.append(f'<line class="{kind}" x1="{x1:.4g}%" y1="{y(y1)}" x2="{x2:.4g}%" y2="{y(y2)}"/>')
     for point in points:
-        parts.append(f"<g><title>{_text(point.mark.text)}</title>{_mark(point.x, y(point.y), point.mark)}</g>")
+        parts.append(f"<g><title>{_text(point.text)}</title>{_mark(point.x, y(point.y), point.look)}</g>")
     parts += [
         f'<svg x="{x:.4g}%" y="{at}" class="at"><text class="label{" strong" if point.strong else ""}" x="{dx}"'
         f' text-anchor="{anchor}">{_text(point.label)}</text></svg>'
@@ -143,18 +129,14 @@ def plane(
 _WIDE, _CHARACTER, _HIGH = 620, 6.6, 13
 
 
-def _labels(points: Sequence[Point], y: object) -> list[tuple[Point, float, float, float, str]]:
+def _labels(points: Sequence[Point], y: Callable[[float], float]) -> list[tuple[Point, float, float, float, str]]:
     """The places of the labels: beside, above or below their marks, where none is covered at a usual width."""
-    to_pixel = y if callable(y) else float
-    taken = [
-        (point.x / 100 * _WIDE - 6, to_pixel(point.y) - 6, point.x / 100 * _WIDE + 6, to_pixel(point.y) + 6)
-        for point in points
-    ]
+    taken = [(point.x / 100 * _WIDE - 6, y(point.y) - 6, point.x / 100 * _WIDE + 6, y(point.y) + 6) for point in points]
     placed = []
     for point in sorted(points, key=lambda one: (not one.strong, one.x, one.y)):
         if not point.label:
             continue
-        at, middle, width = point.x / 100 * _WIDE, to_pixel(point.y), len(point.label) * _CHARACTER
+        at, middle, width = point.x / 100 * _WIDE, y(point.y), len(point.label) * _CHARACTER
         choices = [
             (9.0, 4.0, "start", at + 9),
             (-9.0, 4.0, "end", at - 9 - width),
@@ -175,21 +157,16 @@ def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def symbol(colour: str, shape: str, *, is_open: bool = False) -> Markup:
-    """The mark alone, for legends and headings."""
-    drawn = _path(Mark(0, 0, 0, colour, shape, "", is_open))
-    return Markup(f'<svg class="symbol" width="14" height="14" viewBox="-7 -7 14 14" aria-hidden="true">{drawn}</svg>')
+def symbol(look: Mark) -> Markup:
+    """The mark alone, for headings and lists."""
+    return Markup(mark_svg(look)).replace("<svg ", '<svg class="symbol" ', 1)
 
 
-def _mark(x: float, y: float, mark: Mark) -> str:
-    return f'<svg x="{x:.4g}%" y="{y:g}" class="at">{_path(mark)}</svg>'
-
-
-def _path(mark: Mark) -> str:
-    outline = OUTLINES.get(mark.shape, OUTLINES["o"])
-    if mark.is_open:
-        return f'<path class="open" d="{outline}" stroke="{mark.colour}"/>'
-    return f'<path class="full" d="{outline}" fill="{mark.colour}"/>'
+def _mark(x: float, y: float, look: Mark) -> str:
+    corners = " ".join(f"{_RADIUS * dx:.2f},{_RADIUS * dy:.2f}" for dx, dy in look.points)
+    shape = f'polygon points="{corners}"' if corners else f'circle r="{_RADIUS}"'
+    paint = f'class="open" stroke="{look.colour}"' if look.is_open else f'class="full" fill="{look.colour}"'
+    return f'<svg x="{x:.4g}%" y="{y:g}" class="at"><{shape} {paint}/></svg>'
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, colour: str) -> str:

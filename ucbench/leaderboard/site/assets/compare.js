@@ -42,9 +42,9 @@
     for (const points of [-100, -50, 50, 100]) picture.append(drawn("line", { class: "grid", x1: place(points), x2: place(points), y1: 0, y2: 26 }));
     picture.append(drawn("line", { class: "ref", x1: "50%", x2: "50%", y1: 0, y2: 26 }));
     if (!Number.isNaN(half)) {
-      picture.append(drawn("line", { x1: place(centre - half), x2: place(centre + half), y1: 13, y2: 13, stroke: "#0080c0", "stroke-width": 2 }));
+      picture.append(drawn("line", { x1: place(centre - half), x2: place(centre + half), y1: 13, y2: 13, stroke: "#056eba", "stroke-width": 2 }));
     }
-    picture.append(drawn("circle", { class: "full", cx: place(centre), cy: 13, r: 5, fill: "#0080c0" }));
+    picture.append(drawn("circle", { class: "full", cx: place(centre), cy: 13, r: 5, fill: "#056eba" }));
     return picture;
   };
 
