@@ -142,12 +142,12 @@ def value_of(value: Interval, look: Mark, name: str) -> svg.Value:
     return svg.Value(mean, low, high, look, f"{name}: {number(value, 1).text} % (n = {value.n})")
 
 
-def small_forest(setting: Setting, ranked: Sequence[str] | None, most: int = 5) -> Forest | None:
-    """The first rows of a forest plot, for a card."""
+def small_forest(setting: Setting, ranked: Sequence[str] | None, most: int = 3) -> Forest | None:
+    """The first rows of each part of a forest plot, for a card."""
     full = forest(setting, "", ranked)
     if full is None:
         return None
-    rows = [row for access, _, part in full.parts for row in part if access][:most]
+    rows = [row for access, _, part in full.parts if access for row in part[:most]]
     return Forest(full.scale, (("", "", tuple(rows)),)) if rows else None
 
 
@@ -208,7 +208,8 @@ def tradeoff(
             best = point.y
     path.append((100.0, best))
     ticks = tuple((x(10.0**power), _seconds(power)) for power in range(first, last + 1))
-    return svg.plane(points, svg.Axis(across, ticks), svg.Axis(up, _PERCENT), [(path, "front")], name=name)
+    drawn = svg.plane(points, svg.Axis(across, ticks), svg.Axis(up, _PERCENT), [(path, "front")], name=name)
+    return drawn + svg.legend(points)
 
 
 def _seconds(power: int) -> str:

@@ -48,10 +48,12 @@ def finding(board: Board) -> Finding:
     if not setting.passed:
         text = f"Inconclusive, so the numbers say nothing about any method: {_why(setting)}."
         return Finding(setting.judgement.state, (text,), _conditions(setting), setting, *counts)
-    sentences = tuple(text for block in setting.blocks if (text := _sentence(block, setting, board.ranked)))
+    sentences = [text for block in setting.blocks if (text := _sentence(block, board.ranked))]
+    if sentences:
+        sentences.append(f"Clean images give {percent(setting.clean())} %, chance is {percent(setting.chance)} %.")
     return Finding(
         "passed",
-        sentences or ("The gate was passed; every poisoner here is a reference or lacks a ranked defense.",),
+        tuple(sentences) or ("The gate was passed; every poisoner here is a reference or lacks a ranked defense.",),
         _conditions(setting),
         setting,
         *counts,
@@ -71,45 +73,40 @@ def _competing(block: Block) -> list[Entry]:
     return [e for e in block.entries if e.name in groups and not groups[e.name].kind and not e.missing]
 
 
-def _sentence(block: Block, setting: Setting, ranked: Sequence[str] | None) -> str:
+def _sentence(block: Block, ranked: Sequence[str] | None) -> str:
+    """Which poisoner of the block stands first, and what an attacker still reaches; empty without any."""
     entries = _competing(block)
     if not entries:
         return ""
-    known = "that saw labels" if block.access == "full" else "that saw no labels"
-    only_none = ranked is None or tuple(ranked) == (NO_DEFENSE,)
     if ranked is None:
         entries = sorted(entries, key=lambda entry: entry.undefended.interval.mean)
     best = entries[0]
-    name = block.undefended[best.name].label
-    accuracy = best.undefended.interval if ranked is None else best.worst or best.undefended.interval
-    text = (
-        f"{_place(entries, block, ranked)} {known}: "
-        f"{'without a defense, ' if only_none else f'the strongest of {len(ranked or ())} exploiters '}"
-        f"{'an attacker' if only_none else f'({_defense(best)})'} reaches {number(accuracy, 1).text} %"
+    crafts = "1 craft" if best.seeds == 1 else f"{best.seeds} crafts"
+    few = f" Exploratory: {crafts}." if best.seeds < ENOUGH_CRAFTS else ""
+    known = "With labels" if block.access == "full" else "Without labels"
+    return (
+        f"{known}, {block.undefended[best.name].label} {_place(entries, block, ranked)}: {_reached(best, ranked)}.{few}"
     )
-    few = (
-        f" Exploratory: {best.seeds} {'craft' if best.seeds == 1 else 'crafts'}." if best.seeds < ENOUGH_CRAFTS else ""
-    )
-    return f"{name} {text}; {percent(setting.clean())} % on clean images, chance {percent(setting.chance)} %.{few}"
 
 
-def _defense(entry: Entry) -> str:
-    return "no defense" if entry.defense == NO_DEFENSE else entry.defense
+def _reached(best: Entry, ranked: Sequence[str] | None) -> str:
+    if best.worst is None or tuple(ranked or ()) == (NO_DEFENSE,):
+        return f"an attacker without defense reaches {number(best.undefended.interval, 1).text} %"
+    defense = "none at all" if best.defense == NO_DEFENSE else best.defense
+    tried = len(ranked or ()) - (NO_DEFENSE in (ranked or ()))
+    return f"with the strongest of {tried} defenses, {defense}, an attacker reaches {number(best.worst, 1).text} %"
 
 
 def _place(entries: Sequence[Entry], block: Block, ranked: Sequence[str] | None) -> str:
     """Where the first entry stands among the others, no stronger than the separations allow."""
     if len(entries) == 1:
-        return "is the only poisoner here"
-    count = f"of {len(entries)} poisoners"
-    if ranked is None:
-        return f"has the lowest accuracy {count}"
-    if entries[0].rank == "1":
-        return f"protects best {count}"
+        return "is the only poisoner"
+    if ranked is not None and entries[0].rank == "1":
+        return f"protects best of {len(entries)}"
     equal = [entry for entry in entries[1:] if entry.rank.partition("-")[0] == "1"]
     names = ", ".join(block.undefended[entry.name].label for entry in equal[:_FEW])
     more = f" and {len(equal) - _FEW} more" if len(equal) > _FEW else ""
-    return f"is lowest {count}, not separated from {names}{more}," if equal else f"is lowest {count}"
+    return f"is lowest of {len(entries)}" + (f", not separated from {names}{more}" if equal else "")
 
 
 def _conditions(setting: Setting) -> str:

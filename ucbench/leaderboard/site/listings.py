@@ -33,12 +33,18 @@ def board_table(board: Board, name: str) -> Table:
     """One row per poisoner and setting, and the references of each setting."""
     lines = []
     for setting in board.settings:
-        shown = set()
+        references = {}
         for block in setting.blocks:
-            lines += [_entry_row(entry, setting, block) for entry in ordered(block, board.ranked)]
-            references = [group for group in block.references if group.label not in shown]
-            shown |= {group.label for group in references}
-            lines += [_reference_row(group, setting) for group in references]
+            for entry in ordered(block, board.ranked):
+                cells, kind = _entry_row(entry, setting, block)
+                if kind:
+                    # They stand beside poisoners of any label access.
+                    references[cells["poisoner"].text] = ({**cells, "label_access": Cell("")}, kind)
+                else:
+                    lines.append((cells, kind))
+            for group in block.references:
+                references.setdefault(group.axes["poisoner"], _reference_row(group, setting))
+        lines += references.values()
     keys = _board_columns(board.ranked)
     if not any(cells["deviations"].text for cells, _ in lines):
         keys.remove("deviations")
@@ -109,7 +115,6 @@ def _entry_row(entry: Entry, setting: Setting, block: Block) -> tuple[dict[str, 
 
 def _reference_row(group: Group, setting: Setting) -> tuple[dict[str, Cell], str]:
     return {
-        # They stand beside poisoners of any label access.
         **_where(setting, ""),
         "rank": _place("", group.kind),
         "poisoner": _name(group.axes),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from urllib.parse import urlencode
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from scipy import stats
 
 from ucbench.leaderboard.marks import mark_of
@@ -77,6 +77,16 @@ class Method:
         return papers(self.spec.paper) if self.spec else []
 
     @property
+    def citation(self) -> Markup:
+        """The spec's citation with links."""
+        text = str(escape(self.spec.paper if self.spec else ""))
+        for paper in self.papers:
+            text = text.replace(
+                f"arXiv {paper.arxiv}", f'<a href="{paper.link}" rel="noreferrer">arXiv {paper.arxiv}</a>'
+            )
+        return Markup(text)
+
+    @property
     def bibtex(self) -> str:
         return bibtex(self.name, self.spec.paper) if self.spec else ""
 
@@ -108,9 +118,10 @@ class Method:
         return [(name, text) for name, text in facts if text] + [("version of its numbers", str(spec.version))]
 
     @property
-    def fidelity(self) -> str:
-        text = getattr(self.spec, "fidelity", "")
-        return f"{text[:1].upper()}{text[1:]}." if text else ""
+    def fidelity(self) -> Markup:
+        """The spec's sentence, with code where it has backticks."""
+        text = str(escape(getattr(self.spec, "fidelity", "")))
+        return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", f"{text[:1].upper()}{text[1:]}." if text else ""))
 
 
 def _radius(norm: str, radius: float) -> str:
@@ -134,35 +145,40 @@ def results_table(method: Method, digests: Sequence[Digest]) -> Table:
     """All results of a method, those of passed gates first."""
     axes = [axis for axis in AXES if axis.key != "numerics"]
     measures = [column(name) for name in ("test_accuracy", "clean_accuracy", "gap_removed")]
+    first = ("poisoner", "defense", "dataset", "budget", "victim")
+    axes = [*(axis for name in first for axis in axes if axis.key == name), *(a for a in axes if a.key not in first)]
     heads = (
         Column("board", "board", filtered=True),
-        *axes,
+        *axes[: len(first)],
         *(Column(measure.name, measure.heading, numeric=True) for measure in measures),
         Column("seeds", "crafts", numeric=True),
+        *axes[len(first) :],
         Column("craft_seconds", column("craft_seconds").heading, numeric=True, optional=True),
         Column("seconds", column("seconds").heading, numeric=True, optional=True),
         Column("gate", "gate", filtered=True, constant=True),
     )
     ordered = sorted(method.results, key=lambda one: one[1].state != "passed")
     return compact(
-        Table("results", "All results", heads, tuple(_line(result, digests[place], axes) for place, result in ordered))
+        Table(
+            "results", "All results", heads, tuple(_line(r, digests[place], axes, len(first)) for place, r in ordered)
+        )
     )
 
 
-def _line(result: Result, board: Digest, axes: Iterable[Column]) -> Row:
+def _line(result: Result, board: Digest, axes: Sequence[Column], leading: int) -> Row:
     gap = Cell("–", hidden="clean accuracy lost more than half of its gap") if result.spoiled else None
     few = ("exploratory",) if result.accuracy.n < ENOUGH_CRAFTS else ()
     _, link = board.settings[result.setting]
+    kind = (BADGES[result.kind],) if result.kind else ()
+    texts = [Cell(result.axes[axis.key], badges=kind if axis.key == "poisoner" else ()) for axis in axes]
     cells = (
         Cell(board.path, href=link),
-        *(
-            Cell(result.axes[axis.key], badges=(BADGES[result.kind],) if result.kind and axis.key == "poisoner" else ())
-            for axis in axes
-        ),
+        *texts[:leading],
         number(result.accuracy, 1),
         _plain(result.clean, 1),
         gap or number(result.removed, 0, 100),
         Cell(str(result.accuracy.n), float(result.accuracy.n), badges=few),
+        *texts[leading:],
         _plain(result.craft_seconds, 0),
         _plain(result.seconds, 0),
         Cell(result.state),
@@ -231,11 +247,15 @@ def _exploiters(name: str, board: Digest) -> Markup | None:
     return tradeoff(
         candidates,
         "seconds to defend, train and measure (logarithmic)",
-        f"attacker accuracy, %, mean over {', '.join(sorted(tried))}",
+        f"attacker accuracy, %, mean over {_listed(tried)}",
         f"Attacker accuracy against seconds of training on {board.title}; the table has the numbers.",
         name,
         factor=1.0,
     )
+
+
+def _listed(names: Collection[str], most: int = 3) -> str:
+    return ", ".join(sorted(names)) if len(names) <= most else f"the same {len(names)} poisoners"
 
 
 def pairs(digests: Sequence[Digest]) -> Table:

@@ -159,7 +159,13 @@ def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
 
 def symbol(look: Mark) -> Markup:
     """The mark alone, for headings and lists."""
-    return Markup(mark_svg(look)).replace("<svg ", '<svg class="symbol" ', 1)
+    return Markup(mark_svg(look).replace("<svg ", '<svg class="symbol" ', 1))
+
+
+def legend(points: Iterable[Point]) -> Markup:
+    """The marks of points with their labels, for screens on which a plane has no room for labels."""
+    entries = "".join(f"<li>{symbol(point.look)} {_text(point.label)}</li>" for point in points)
+    return Markup(f'<ul class="legend">{entries}</ul>')
 
 
 def _mark(x: float, y: float, look: Mark) -> str:
@@ -182,7 +188,7 @@ def _label(x: float, y: float, text: str, anchor: str, kind: str = "name") -> st
 
 
 def _anchor(x: float) -> str:
-    return "start" if x < 8 else "end" if x > 92 else "middle"
+    return "start" if x < 4 else "end" if x > 96 else "middle"
 
 
 def _text(text: str) -> str:
