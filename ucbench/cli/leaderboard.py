@@ -194,7 +194,7 @@ def site_command(
 
     def rules_of(board: Path) -> BoardRules | None:
         known = suite_of(board, suite)
-        return known and BoardRules(known.title, known.file.ranking.defenses, known.file.gate)
+        return BoardRules(known.title, known.file.ranking.defenses, known.file.gate) if known else None
 
     target = folder / "site" if out is None else out
     built = build_site(folder, target, rules_of=rules_of, title=title)

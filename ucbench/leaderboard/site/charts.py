@@ -201,7 +201,8 @@ def tradeoff(
         height = min(max(factor * one.effect.mean, 0.0), 100.0)
         point = svg.Point(x(one.seconds), _rounded(height), mark_of(one.name), text, one.label, one.name == strong)
         points.append(point)
-    best, path = -math.inf, []
+    best = -math.inf
+    path: list[tuple[float, float]] = []
     for point in sorted(points, key=lambda point: (point.x, -point.y)):
         if point.y > best:
             path += [(point.x, best), (point.x, point.y)] if path else [(point.x, point.y)]

@@ -31,9 +31,9 @@ EXPLORATORY = "exploratory"
 
 def board_table(board: Board, name: str) -> Table:
     """One row per poisoner and setting, and the references of each setting."""
-    lines = []
+    lines: list[tuple[dict[str, Cell], str]] = []
     for setting in board.settings:
-        references = {}
+        references: dict[str, tuple[dict[str, Cell], str]] = {}
         for block in setting.blocks:
             for entry in ordered(block, board.ranked):
                 cells, kind = _entry_row(entry, setting, block)
