@@ -167,7 +167,7 @@ def test_page_shows_tables_and_drawings_without_javascript(browser, site, name):
 def test_home_shows_every_board_with_its_finding_and_searches(page, site):
     page.goto((site / "index.html").as_uri())
     assert page.locator(".card").count() == 2
-    assert "uc protects best of 2" in page.locator(".card.passed").inner_text()
+    assert "uc is the only poisoner" in page.locator(".card.passed").inner_text()
     assert page.locator(".card.passed .small svg.track").count() > 2
     assert "Inconclusive" in page.locator(".card.not-judged").inner_text()
     assert page.locator(".card.not-judged svg.track").count() == 0
@@ -180,12 +180,12 @@ def test_home_shows_every_board_with_its_finding_and_searches(page, site):
 def test_board_selector_shows_one_setting_and_is_kept_in_the_address(page, site):
     page.goto(address(site, f"{BOARD}/index.html"))
     assert page.locator("section.setting:visible .forest").count() == 1
-    page.get_by_label("victim", exact=True).select_option("vgg16")
+    page.locator("#filter-victim").select_option("vgg16")
     assert "vgg16" in page.locator("section.setting:visible h3").inner_text()
     assert set(column(page, "poisoners", "victim")) == {"vgg16"}
     page.reload()
-    assert page.get_by_label("victim", exact=True).input_value() == "vgg16"
-    page.get_by_label("label access", exact=True).select_option("none")
+    assert page.locator("#filter-victim").input_value() == "vgg16"
+    page.locator("#filter-label_access").select_option("none")
     assert page.locator("section.setting:visible .forest tbody[data-access=full]:visible").count() == 0
     # References stand beside poisoners of any label access.
     assert sorted(column(page, "poisoners", "poisoner")) == ["clean", "positive", "sham", "uc"]
@@ -194,7 +194,7 @@ def test_board_selector_shows_one_setting_and_is_kept_in_the_address(page, site)
 
 
 def test_table_sorts_up_down_and_back_with_missing_values_last(page, site):
-    page.goto(address(site, f"{BOARD}/index.html") + "#victim=resnet18%3Awidth%3D16&q=digits")
+    page.goto(address(site, f"{BOARD}/index.html") + "#victim=resnet18%3Awidth%3D16")
     head = page.locator("#poisoners thead th[data-key=worst]")
     before = column(page, "poisoners", "worst")
     head.get_by_role("button").click()
@@ -267,7 +267,7 @@ def test_method_page_lists_all_boards_and_links_to_the_setting(page, site):
     assert page.locator("svg.plane").count() == 1
     page.locator("#filter-victim").select_option("vgg16")
     follow(page, page.locator("#results tbody a").first, "**/boards/small-v1/index.html#*")
-    assert page.get_by_label("victim", exact=True).input_value() == "vgg16"
+    assert page.locator("#filter-victim").input_value() == "vgg16"
 
 
 def test_two_poisoners_are_compared_craft_by_craft(page, site):

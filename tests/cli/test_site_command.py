@@ -68,7 +68,7 @@ def test_site_builds_without_a_suite_into_another_folder(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
-        ([".", "three"], 2, "unexpected extra argument (three)"),
+        ([".", "three"], 2, "unexpected extra argument(s) (three)"),
         (["nowhere"], 2, "nowhere"),
         ([".", "--suite", "smokey"], 2, "Did you mean 'smoke'?"),
         (["."], 1, "There are no records"),

@@ -292,8 +292,10 @@ def test_site_heat_map_leaves_out_defenses_that_spoil_clean_accuracy(tmp_path):
 def test_finding_names_the_leader_only_as_far_as_it_is_separated():
     data = collect(made.board(), "x", RANKED)
     unlabelled, labelled, clean = finding(data).sentences
-    assert unlabelled.startswith("Without labels, uc is the only poisoner: with the strongest of 1 defenses, jpeg,")
-    assert labelled.startswith(f"With labels, {made.SECOND} protects best of 2:")
+    assert unlabelled.startswith(
+        "Without knowing labels, uc is the only poisoner: with the strongest of 1 defenses, jpeg,"
+    )
+    assert labelled.startswith(f"Knowing labels, {made.SECOND} protects best of 2:")
     assert clean == "Clean images give 91.5 %, chance is 10.0 %."
     equal = [made.record("lsp", defense=d, seed=s, accuracy=13.0 + (s % 3)) for d in RANKED for s in range(4)]
     others = [record for record in made.board() if record["request"]["poisoner"] != "lsp"]

@@ -83,7 +83,7 @@ def _sentence(block: Block, ranked: Sequence[str] | None) -> str:
     best = entries[0]
     crafts = "1 craft" if best.seeds == 1 else f"{best.seeds} crafts"
     few = f" Exploratory: {crafts}." if best.seeds < ENOUGH_CRAFTS else ""
-    known = "With labels" if block.access == "full" else "Without labels"
+    known = "Knowing labels" if block.access == "full" else "Without knowing labels"
     return (
         f"{known}, {block.undefended[best.name].label} {_place(entries, block, ranked)}: {_reached(best, ranked)}.{few}"
     )
@@ -106,7 +106,7 @@ def _place(entries: Sequence[Entry], block: Block, ranked: Sequence[str] | None)
     equal = [entry for entry in entries[1:] if entry.rank.partition("-")[0] == "1"]
     names = ", ".join(block.undefended[entry.name].label for entry in equal[:_FEW])
     more = f" and {len(equal) - _FEW} more" if len(equal) > _FEW else ""
-    return f"is lowest of {len(entries)}" + (f", not separated from {names}{more}" if equal else "")
+    return f"leaves the lowest accuracy of {len(entries)}" + (f", not separated from {names}{more}" if equal else "")
 
 
 def _conditions(setting: Setting) -> str:

@@ -93,7 +93,7 @@ class Method:
     @property
     def equation(self) -> list[str]:
         """The formula, and a line per symbol it explains."""
-        return self.spec.equation.split("; ") if self.spec and self.spec.equation else []
+        return re.split(r"; (?![^(]*\))", self.spec.equation) if self.spec and self.spec.equation else []
 
     @property
     def facts(self) -> list[tuple[str, str]]:

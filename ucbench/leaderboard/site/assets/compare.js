@@ -97,7 +97,7 @@
     const table = made("table", "", "forest pair");
     table.append(made("caption", `Attacker accuracy on ${first} minus that on ${second}, in points from -100 to 100`));
     const head = document.createElement("tr");
-    for (const [title, kind] of [["place", ""], ["defense", ""], [`${first} lower   |   ${second} lower`, "plot"], ["difference", "number"], [`${first} %`, "number"], [`${second} %`, "number"]]) {
+    for (const [title, kind] of [["place", ""], ["defense", ""], [`← ${first} lower | ${second} lower →`, "plot"], ["difference", "number"], [`${first} %`, "number"], [`${second} %`, "number"]]) {
       const cell = made("th", title, kind);
       cell.scope = "col";
       head.append(cell);
