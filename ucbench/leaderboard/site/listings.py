@@ -272,7 +272,8 @@ def _grid_cell(group: Group | None, spoiled: bool) -> Cell:
 def grid(setting: Setting) -> tuple[dict[str, str], list[str], dict[tuple[str, str], Group]]:
     """Kinds of the setting's poisoners by label, its defenses, and the group of each pair.
 
-    The best protected come first and references last. Clean groups are left out, since they define the gap.
+    The best protected come first, without a passed gate the first by name, and references last. Clean groups are left
+    out, since they define the gap.
     """
     groups = [group for group in setting.groups if not group.is_clean]
     by_pair = {(group.label, group.axes["defense"]): group for group in groups}
@@ -280,7 +281,7 @@ def grid(setting: Setting) -> tuple[dict[str, str], list[str], dict[tuple[str, s
 
     def place(group: Group) -> tuple[Any, ...]:
         first = by_pair.get((group.label, defenses[0]))
-        removed = first.summary.means["gap_removed"].mean if first else math.nan
+        removed = first.summary.means["gap_removed"].mean if first and setting.passed else math.nan
         return (group.kind != "", math.isnan(removed), 0.0 if math.isnan(removed) else -removed, group.label)
 
     return {group.label: group.kind for group in sorted(groups, key=place)}, defenses, by_pair
