@@ -11,7 +11,7 @@ import site_records as made
 
 from ucbench.cli.app import main
 
-pytest.importorskip("plotly", reason="the site is made with plotly: pip install 'ucbench[site]'")
+pytest.importorskip("jinja2", reason="the site is made with jinja2: pip install 'ucbench[site]'")
 
 SUITE = """
 name = "small"
@@ -30,40 +30,53 @@ def quiet():
     logging.getLogger("ucbench").setLevel(logging.NOTSET)
 
 
-def test_site_takes_title_and_ranked_defenses_from_the_suite(capsys, tmp_path):
+def board_page(site):
+    return " ".join((site / "boards" / "board" / "index.html").read_text(encoding="utf-8").split())
+
+
+def test_site_takes_title_and_ranked_defenses_from_the_named_suite(capsys, tmp_path):
     folder = made.write(tmp_path / "board", made.board(seeds=1))
     (tmp_path / "small.toml").write_text(SUITE)
-    assert main(["leaderboard", "site", str(tmp_path / "small.toml"), str(folder)]) == 0
+    assert main(["leaderboard", "site", str(folder), "--suite", str(tmp_path / "small.toml")]) == 0
     assert str(folder / "site" / "index.html") in capsys.readouterr().out
-    text = (folder / "site" / "index.html").read_text(encoding="utf-8")
-    assert "<h1>small v3: Spots</h1>" in text
-    assert "Ranked defenses: none, jpeg." in " ".join(text.split())
+    assert "<h1>small v3: Spots</h1>" in board_page(folder / "site")
+    assert "Ranked defenses: none, jpeg." in board_page(folder / "site")
 
 
-def test_site_finds_the_suite_of_a_built_folder(tmp_path):
-    folder = made.write(tmp_path / "board", made.board(seeds=1))
-    (folder / "suite.toml").write_text(SUITE)
-    assert main(["leaderboard", "site", str(folder)]) == 0
-    assert "<h1>small v3: Spots</h1>" in (folder / "site" / "index.html").read_text(encoding="utf-8")
+def test_site_finds_the_suite_of_each_board_and_says_which_folders_are_none(capsys, tmp_path):
+    for name in ("one", "two"):
+        made.write(tmp_path / name / "v1", made.board(seeds=1), sheets=False)
+    (tmp_path / "one" / "v1" / "suite.toml").write_text(SUITE)
+    (tmp_path / "notes").mkdir()
+    assert main(["leaderboard", "site", str(tmp_path), "--out", str(tmp_path / "pages"), "--title", "Mine"]) == 0
+    said = capsys.readouterr()
+    assert "of 2 boards" in said.out
+    assert "Left out notes: it holds no records" in said.err
+    home = (tmp_path / "pages" / "index.html").read_text(encoding="utf-8")
+    assert "<h1>Mine</h1>" in home
+    assert "small v3: Spots" in home
+    assert ">two/v1</a>" in home
 
 
 def test_site_builds_without_a_suite_into_another_folder(tmp_path):
     folder = made.write(tmp_path / "board", made.board(seeds=1))
     assert main(["leaderboard", "site", str(folder), "--out", str(tmp_path / "pages")]) == 0
-    assert "there is no ranking" in " ".join((tmp_path / "pages" / "index.html").read_text(encoding="utf-8").split())
+    assert "there is no ranking" in board_page(tmp_path / "pages")
     assert not (folder / "site").exists()
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
-        ([".", ".", "three"], 2, "unexpected extra argument(s) (three)"),
-        (["nowhere"], 2, "There is no folder 'nowhere'"),
-        (["smokey", "."], 2, "Did you mean 'smoke'?"),
+        ([".", "three"], 2, "unexpected extra argument(s) (three)"),
+        (["nowhere"], 2, "nowhere"),
+        ([".", "--suite", "smokey"], 2, "Did you mean 'smoke'?"),
         (["."], 1, "There are no records"),
     ],
 )
 def test_site_reports_usage_errors(capsys, tmp_path, monkeypatch, arguments, code, text):
+    if "--suite" in arguments:
+        made.write(tmp_path, made.board(seeds=1), sheets=False)
     monkeypatch.chdir(tmp_path)
     assert main(["leaderboard", "site", *arguments]) == code
     assert text in capsys.readouterr().err
@@ -72,6 +85,6 @@ def test_site_reports_usage_errors(capsys, tmp_path, monkeypatch, arguments, cod
 def test_site_help_imports_nothing_heavy():
     script = (
         "import sys; from ucbench.cli.app import main; main(['leaderboard', 'site', '--help']);"
-        "sys.exit(bool({'torch', 'plotly', 'jinja2', 'scipy'} & sys.modules.keys()))"
+        "sys.exit(bool({'torch', 'matplotlib', 'jinja2', 'scipy'} & sys.modules.keys()))"
     )
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)

@@ -108,3 +108,29 @@ def _digits(value: Any) -> str:
     from ucbench.store.keys import key
 
     return key("cell", value)
+
+
+def many(folder: Path, boards_: int, victims: int = 2, methods: int = 6, defenses: int = 12, seeds: int = 4) -> int:
+    """Write a folder of boards for measuring, each with four references or oracles beside ``methods`` poisoners.
+
+    Returns:
+        The number of records: boards x victims x (methods + 4) x defenses x seeds.
+    """
+    import random
+
+    draw, count = random.Random(0), 0
+    levels = {"clean": 90.0, "sham": 89.0, "positive": 12.0, SECOND: 11.0}
+    for board_ in range(boards_):
+        records = []
+        for name in [*levels, *(f"method-{n}" for n in range(methods))]:
+            level = levels.get(name, draw.uniform(20, 80))
+            for victim in (f"resnet18:width={8 * (n + 1)}" for n in range(victims)):
+                for number in range(defenses):
+                    defense = f"defense-{number}" if number else "none"
+                    records += [
+                        record(name, defense=defense, seed=seed, accuracy=level + draw.random(), victim=victim)
+                        for seed in range(seeds)
+                    ]
+        write(folder / f"board-{board_}" / "v1", records, sheets=False)
+        count += len(records)
+    return count

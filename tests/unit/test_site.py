@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 import shlex
@@ -17,17 +16,23 @@ import typer
 from ucbench import api
 from ucbench.cli.app import cli
 from ucbench.errors import DataError, UsageError
-from ucbench.leaderboard.site import build_site
+from ucbench.leaderboard.gates import RULES
+from ucbench.leaderboard.site import BoardRules, build_site
 from ucbench.leaderboard.site import output as site_output
-from ucbench.leaderboard.site.charts import ink, short
-from ucbench.leaderboard.site.data import collect
+from ucbench.leaderboard.site.charts import fill
+from ucbench.leaderboard.site.data import collect, method_page
+from ucbench.leaderboard.site.finding import finding
 from ucbench.leaderboard.site.rerun import companions, rerun
 from ucbench.matrix.axes import AXIS
 from ucbench.session import Session
 
-pytest.importorskip("plotly", reason="the site is made with plotly: pip install 'ucbench[site]'")
+pytest.importorskip("jinja2", reason="the site is made with jinja2: pip install 'ucbench[site]'")
 
 RANKED = ("none", "jpeg")
+
+
+def ranked(folder: Path) -> BoardRules:
+    return BoardRules("trial v1", RANKED, RULES)
 
 
 class Page(HTMLParser):
@@ -62,8 +67,29 @@ def site(tmp_path_factory) -> Path:
         made.record(made.HOSTILE, warnings=["<b>careful</b>"]),
     ]
     folder = made.write(tmp_path_factory.mktemp("board"), records)
-    build_site(folder, folder / "site", title="trial v1", ranked=RANKED)
+    build_site(folder, folder / "site", rules_of=ranked)
     return folder / "site"
+
+
+@pytest.fixture(scope="module")
+def board(site) -> Path:
+    return site / "boards" / "board"
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory) -> tuple[Path, Path]:
+    """A folder of 384 records on three boards at different depths with folders that are none, and its site."""
+    root = tmp_path_factory.mktemp("boards")
+    made.many(root, 2, victims=1, methods=2, defenses=6, seeds=4)
+    deep = [made.record(name, seed=seed, accuracy=level) for name, level in DEEP.items() for seed in range(4)]
+    made.write(root / "uc" / "v0" / "deep", [*deep, *made.board()])
+    for name in ("notes", "uc/v0/empty", "a/b/c/too-deep"):
+        (root / name).mkdir(parents=True)
+    made.write(root / "a" / "b" / "c" / "too-deep", made.board(seeds=1), sheets=False)
+    return root, tmp_path_factory.mktemp("out") / "site"
+
+
+DEEP = {"mi-ue": 30.0, "ar": 35.0}
 
 
 def page(path: Path) -> Page:
@@ -76,6 +102,10 @@ def rows_of(path: Path, *words: str) -> list[str]:
     return [row for row in rows if all(word in row for word in words)]
 
 
+def text_of(path: Path) -> str:
+    return " ".join(path.read_text(encoding="utf-8").split())
+
+
 def tree(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -83,12 +113,43 @@ def tree(folder: Path) -> dict[str, bytes]:
 def test_site_is_byte_identical_for_equal_records(site, tmp_path):
     records = [json.loads(path.read_text()) for path in (site.parent / "records").iterdir()]
     again = made.write(tmp_path / "elsewhere", records[::-1], sheets=False)
-    made.write(again, [one for one in records if one["request"]["poisoner"] == "uc"], sheets=False)
     (again / "sheets").mkdir()
     for path in (site.parent / "sheets").iterdir():
         (again / "sheets" / path.name).write_bytes(path.read_bytes())
-    build_site(again, tmp_path / "site", title="trial v1", ranked=RANKED)
+    build_site(again, tmp_path / "site", rules_of=ranked)
     assert tree(tmp_path / "site") == tree(site)
+
+
+def test_site_of_a_folder_has_every_board_and_says_what_is_none(several):
+    root, out = several
+    built = build_site(root, out, rules_of=ranked)
+    assert built.boards == 3
+    assert built.left_out == dict.fromkeys(("a", "notes", "uc/v0/empty"), "it holds no records")
+    assert {path.name for path in (out / "boards").iterdir()} == {"board-0-v1", "board-1-v1", "uc-v0-deep"}
+    home = page(out / "index.html")
+    assert len([tag for tag in home.all("li") if "card" in (tag.get("class") or "").split()]) == 3
+    assert (out / "poisoners" / "uc.html").is_file()
+    assert (out / "defenses" / "jpeg.html").is_file()
+    # One stylesheet and one script for all boards.
+    assert len(list(out.rglob("*.css"))) == 1
+    assert not [path for path in out.rglob("*.js") if path.parent != out / "assets"]
+    assert not any(re.search(r"(src|href)=\"https?:", path.read_text()) for path in out.glob("*.html"))
+
+
+def test_site_within_the_folder_is_not_read_as_a_board(tmp_path):
+    made.write(tmp_path / "small" / "v1", made.board(seeds=1), sheets=False)
+    build_site(tmp_path, tmp_path / "site", rules_of=ranked)
+    assert build_site(tmp_path, tmp_path / "site", rules_of=ranked).boards == 1
+
+
+def test_site_leaves_out_a_broken_board_and_says_why(tmp_path):
+    made.write(tmp_path / "good" / "v1", made.board(seeds=1), sheets=False)
+    (tmp_path / "bad" / "v1" / "records").mkdir(parents=True)
+    (tmp_path / "bad" / "v1" / "records" / "x.json").write_text("{}")
+    built = build_site(tmp_path, tmp_path / "site", rules_of=ranked)
+    assert built.boards == 1
+    assert "no records" in built.left_out["bad/v1"]
+    assert not (tmp_path / "site" / "boards" / "bad-v1").exists()
 
 
 def test_site_escapes_texts_of_records(site):
@@ -97,14 +158,9 @@ def test_site_escapes_texts_of_records(site):
         assert "<img src=x" not in text, path
         assert "<b>careful" not in text
         assert not [img for img in page(path).all("img") if img["src"] == "x"]
-    hostile = next(path for path in (site / "cells").iterdir() if "careful" in path.read_text(encoding="utf-8"))
+    hostile = next(path for path in site.rglob("cells/*.html") if "careful" in path.read_text(encoding="utf-8"))
     assert f"{made.HOSTILE} on digits" in "".join(re.findall(r"<h1>(.*?)</h1>", _unescaped(hostile)))
-    # JSON within a page cannot end the element it stands in, nor can a chart's texts hold markup.
-    (setting,) = (site / "settings").iterdir()
-    figures = re.findall(r"<script type=\"application/json\"[^>]*>(.*?)</script>", setting.read_text(), re.DOTALL)
-    assert len(figures) == 4
-    assert any("img src=x" in text for text in figures)
-    assert not any("<img" in text for figure in figures for text in _texts(json.loads(figure)))
+    assert (site / method_page("poisoner", made.HOSTILE)).is_file()
 
 
 def _unescaped(path: Path) -> str:
@@ -113,36 +169,30 @@ def _unescaped(path: Path) -> str:
     return html.unescape(path.read_text(encoding="utf-8"))
 
 
-def _texts(value: object) -> list[str]:
-    if isinstance(value, dict):
-        return [text for one in value.values() for text in _texts(one)]
-    if isinstance(value, list):
-        return [text for one in value for text in _texts(one)]
-    return [value] if isinstance(value, str) else []
-
-
 def test_site_links_lead_to_existing_files(site):
     for path in site.rglob("*.html"):
         found = page(path)
         links = [tag.get("href") or tag.get("src") for tag in found.all("a") + found.all("link") + found.all("script")]
         links += [tag["src"] for tag in found.all("img")]
         for link in filter(None, links):
-            assert "://" not in link
-            if not link.startswith(("data:", "#")):
+            if link.startswith("https://arxiv.org/abs/"):
+                assert path.parent.name in ("poisoners", "defenses")
+            elif not link.startswith(("data:", "#")):
+                assert "://" not in link
                 assert (path.parent / link.partition("#")[0]).resolve().is_relative_to(site.resolve())
                 assert (path.parent / link.partition("#")[0]).is_file(), (path, link)
 
 
-def test_site_filter_links_use_existing_columns_and_values(site):
+def test_site_filter_links_use_existing_columns_and_values(board):
     from urllib.parse import parse_qs
 
-    (table,) = (tag for tag in page(site / "cells.html").all("table") if "data-shared" in tag)
+    (table,) = (tag for tag in page(board / "cells.html").all("table") if "data-shared" in tag)
     shared = json.loads(table["data-shared"])
-    columns = {tag["data-key"] for tag in page(site / "cells.html").all("th") if "data-key" in tag}
-    shown = {tag["data-text"] for tag in page(site / "cells.html").all("td") if "data-text" in tag}
-    shown |= {tag["data-text"] for tag in page(site / "cells.html").all("th") if "data-text" in tag}
+    columns = {tag["data-key"] for tag in page(board / "cells.html").all("th") if "data-key" in tag}
+    shown = {tag["data-text"] for tag in page(board / "cells.html").all("td") if "data-text" in tag}
+    shown |= {tag["data-text"] for tag in page(board / "cells.html").all("th") if "data-text" in tag}
     links = [
-        tag["href"].partition("#")[2] for tag in page(site / "index.html").all("a") if "cells.html#" in tag["href"]
+        tag["href"].partition("#")[2] for tag in page(board / "index.html").all("a") if "cells.html#" in tag["href"]
     ]
     assert len(links) > 5
     for link in links:
@@ -151,52 +201,48 @@ def test_site_filter_links_use_existing_columns_and_values(site):
             assert text in shown | {shared.get(key)}
 
 
-def test_site_ranks_equal_the_leaderboard_and_skip_references(site):
-    (uc,) = rows_of(site / "index.html", "uc", "61.5")
-    assert uc.startswith("1 uc")
-    (clean, *_), (oracle,) = rows_of(site / "index.html", "clean", "91.5"), rows_of(site / "index.html", "positive")
+def test_site_ranks_equal_the_leaderboard_and_skip_references(board):
+    assert [row for row in rows_of(board / "index.html", "61.5", "n = 4") if row.startswith("1 uc 61.5")]
+    (clean, *_), (oracle, *_) = (rows_of(board / "index.html", kind) for kind in ("reference clean", "oracle positive"))
     assert clean.startswith("reference clean")
     assert oracle.startswith("oracle positive")
-    assert "reference sham" in " ".join(rows_of(site / "index.html", "sham"))
 
 
-def test_site_numbers_state_seeds_and_mark_exploratory_ones(site, tmp_path):
-    for name in ("index.html", "results.html", "cells.html"):
-        for row in page(site / name).rows:
+def test_site_numbers_state_seeds_and_mark_exploratory_ones(board, tmp_path):
+    for name in ("results.html", "cells.html"):
+        for row in page(board / name).rows:
             assert row.count("±") <= row.replace("\xa0", " ").count("n = ")
-    assert "exploratory" not in rows_of(site / "index.html", "lsp")[0]
+    assert not rows_of(board / "index.html", "lsp", "exploratory")
     few = made.write(tmp_path, made.board(seeds=3))
-    build_site(few, tmp_path / "site", ranked=RANKED)
-    assert "3 exploratory" in rows_of(tmp_path / "site" / "index.html", "lsp")[0]
+    build_site(few, tmp_path / "site", rules_of=ranked)
+    assert rows_of(tmp_path / "site" / "boards" / "board" / "index.html", "lsp", "3 exploratory")
+    assert "Exploratory: 3 crafts" in text_of(tmp_path / "site" / "index.html")
 
 
 def test_site_without_a_suite_has_no_ranks(site, tmp_path):
     build_site(site.parent, tmp_path / "site")
-    text = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
-    assert "there is no ranking" in " ".join(text.split())
-    assert "rank" not in [tag.get("data-key") for tag in Page(text).all("th")]
-    assert not (tmp_path / "site" / "leaderboard.csv").exists()
-    (uc, *_) = [row for row in Page(text).rows if row.split()[:1] == ["uc"]]
-    assert "41.5" in uc
+    path = tmp_path / "site" / "boards" / "board"
+    assert "there is no ranking" in text_of(path / "index.html")
+    assert "rank" not in [tag.get("data-key") for tag in page(path / "index.html").all("th")]
+    assert not (path / "leaderboard.csv").exists()
 
 
 def test_site_shows_unranked_a_poisoner_missing_a_ranked_defense(tmp_path):
     kept = [r for r in made.board() if (r["request"]["poisoner"], r["request"]["defense"]) != ("lsp", "jpeg")]
-    folder = made.write(tmp_path, kept)
-    build_site(folder, tmp_path / "site", ranked=RANKED)
-    assert "not ranked lsp not run: jpeg" in rows_of(tmp_path / "site" / "index.html", "lsp")[0]
+    build_site(made.write(tmp_path, kept), tmp_path / "site", rules_of=ranked)
+    assert rows_of(tmp_path / "site" / "boards" / "board" / "index.html", "not ranked lsp not run: jpeg")
 
 
-def test_site_shows_failed_cells_with_their_error(site):
-    assert "1 of 51 cells failed" in " ".join((site / "index.html").read_text().split())
-    broken = [path for path in (site / "cells").iterdir() if "It failed: ValueError" in path.read_text()]
+def test_site_shows_failed_cells_with_their_error(board):
+    assert "1 of 51 cells failed" in text_of(board / "index.html")
+    broken = [path for path in (board / "cells").iterdir() if "It failed: ValueError" in path.read_text()]
     assert len(broken) == 1
     assert "the &lt;optimiser&gt; gave up" in broken[0].read_text()
-    assert "failed" in rows_of(site / "results.html", "cutout")[0]
+    assert "failed" in rows_of(board / "results.html", "cutout")[0]
 
 
-def test_site_cell_page_shows_history_seeds_and_images(site):
-    with_sheet = [path for path in (site / "cells").iterdir() if page(path).all("img")]
+def test_site_cell_page_shows_history_seeds_and_images(board):
+    with_sheet = [path for path in (board / "cells").iterdir() if page(path).all("img")]
     assert len(with_sheet) == 1
     (image,) = page(with_sheet[0]).all("img")
     assert (image["width"], image["height"]) == ("3", "2")
@@ -205,47 +251,73 @@ def test_site_cell_page_shows_history_seeds_and_images(site):
     assert rows_of(with_sheet[0], "test accuracy %", "40.0", "n = 4")
     text = with_sheet[0].read_text(encoding="utf-8")
     assert "ucbench run --dataset digits --poisoner uc" in text
+    assert "series-circle" in text
     # Its references and the other seeds of its row, the crossed one included.
     assert len(re.findall(r"<li>(clean|sham|other seeds): ", text)) == 1 + 1 + 4
 
 
-def test_site_tables_are_accessible(site):
-    for path in (site / "index.html", site / "cells.html", next((site / "settings").iterdir())):
+def test_site_pages_are_accessible(site, board):
+    for path in (*site.glob("*.html"), *board.glob("*.html"), *site.glob("poisoners/*.html")):
         found = page(path)
-        assert len(found.all("caption")) == len(found.all("table")) > 0
-        assert all(tag.get("scope") in ("col", "row") for tag in found.all("th"))
-        assert all("aria-labelledby" in tag for tag in found.all("div") if tag.get("role") in ("img", "region"))
+        assert len(found.all("caption")) == len(found.all("table"))
+        assert all(tag.get("scope") or tag.get("aria-label") for tag in found.all("th")), path
+        assert all("aria-labelledby" in tag for tag in found.all("div") if tag.get("role") == "region")
+        assert all(
+            tag.get("aria-hidden") or tag.get("aria-label") for tag in found.all("svg") if tag.get("width") == "100%"
+        )
         assert len({tag["id"] for _, tag in found.tags if "id" in tag}) == sum("id" in tag for _, tag in found.tags)
-
-
-def test_site_figures_are_valid_plotly(site):
-    import plotly.graph_objects as go
-
-    for path in [*(site / "settings").iterdir(), *itertools.islice(sorted((site / "cells").iterdir()), 3)]:
-        texts = re.findall(r"-figure\">(.*?)</script>", path.read_text(encoding="utf-8"), re.DOTALL)
-        assert texts or "It failed" in path.read_text()
-        for text in texts:
-            go.Figure(json.loads(text))  # Raises ValueError for a property that plotly.js has not.
 
 
 @pytest.mark.parametrize(
     ("value", "expected"), [(-0.2, "#ffffff"), (0.0, "#ffffff"), (1.0, "#000000"), (1.3, "#000000")]
 )
 def test_site_numbers_contrast_with_their_background(value, expected):
-    assert ink(value) == expected
+    assert fill(value)[1] == expected
 
 
-def test_site_shortened_labels_stay_distinct():
-    labels = [f"uc:augment=none,coarseness=4,steps={n}" for n in (50, 500)]
-    assert len(set(short([*labels, *labels, "uc"]).values())) == 3
+def test_site_heat_map_leaves_out_defenses_that_spoil_clean_accuracy(tmp_path):
+    """Clean accuracy 90, chance 10: a defense with 45 on clean images has lost more than half of the gap."""
+    levels = {"clean": 45.0, "uc": 20.0, "lsp": 15.0}
+    records = [made.record(n, defense="blur", seed=s, accuracy=a) for n, a in levels.items() for s in range(4)]
+    data = collect([*made.board(), *records], "x", RANKED)
+    (setting,) = data.settings
+    assert setting.spoiled("blur")
+    assert not setting.spoiled("jpeg")
+    build_site(made.write(tmp_path, [*made.board(), *records]), tmp_path / "site", rules_of=ranked)
+    text = (tmp_path / "site" / "boards" / "board" / "index.html").read_text(encoding="utf-8")
+    heat = text[text.index('class="heat"') :]
+    assert heat.count("left out: clean accuracy lost more than half of its gap") == 2
+
+
+def test_finding_names_the_leader_only_as_far_as_it_is_separated():
+    data = collect(made.board(), "x", RANKED)
+    unlabelled, labelled, clean = finding(data).sentences
+    assert unlabelled.startswith(
+        "Without knowing labels, uc is the only poisoner: with the strongest of 1 defenses, jpeg,"
+    )
+    assert labelled.startswith(f"Knowing labels, {made.SECOND} protects best of 2:")
+    assert clean == "Clean images give 91.5 %, chance is 10.0 %."
+    equal = [made.record("lsp", defense=d, seed=s, accuracy=13.0 + (s % 3)) for d in RANKED for s in range(4)]
+    others = [record for record in made.board() if record["request"]["poisoner"] != "lsp"]
+    assert ", not separated from " in finding(collect([*others, *equal], "x", RANKED)).sentences[1]
+
+
+def test_finding_says_nothing_of_methods_without_a_passed_gate():
+    records = [record for record in made.board() if record["request"]["poisoner"] != made.SECOND]
+    found = finding(collect(records, "x", RANKED))
+    assert found.state == "not judged"
+    (text,) = found.sentences
+    assert text.startswith("Inconclusive")
+    assert f"{made.SECOND} not run" in text
+    assert "uc" not in text
 
 
 def test_site_long_table_is_complete_in_json(tmp_path, monkeypatch):
-    monkeypatch.setattr("ucbench.leaderboard.site.pages.FIRST_ROWS", 7)
-    monkeypatch.setattr("ucbench.leaderboard.site.pages.LONGEST_SHORT", 11)
+    monkeypatch.setattr("ucbench.leaderboard.site.render.FIRST_ROWS", 7)
+    monkeypatch.setattr("ucbench.leaderboard.site.render.LONGEST_SHORT", 11)
     many = [made.record(f"method-{n}", seed=seed) for n in range(3) for seed in range(4)]
     build_site(made.write(tmp_path, many, sheets=False), tmp_path / "site")
-    text = (tmp_path / "site" / "cells.html").read_text(encoding="utf-8")
+    text = (tmp_path / "site" / "boards" / "board" / "cells.html").read_text(encoding="utf-8")
     assert len([row for row in Page(text).rows if "method-" in row]) == 7
     data = json.loads(re.search(r"id=\"cells-data\"[^>]*>(.*?)</script>", text)[1])
     assert len(data["rows"]) == len({cell["h"] for _, cells in data["rows"] for cell in cells if "h" in cell}) == 12
@@ -258,14 +330,15 @@ def test_site_rebuild_removes_only_its_own_stale_files(tmp_path):
     outside = tmp_path / "outside.txt"
     outside.write_text("kept")
     listed = folder / "site" / site_output.MANIFEST
-    listed.write_text(listed.read_text() + "../outside.txt\n" + f"{outside}\n")
+    listed.write_text(listed.read_text() + "../outside.txt\nboards/../../outside.txt\n" + f"{outside}\n")
     for path in sorted((folder / "records").iterdir()):
         if json.loads(path.read_text())["request"]["poisoner"] == "uc":
             path.unlink()
     before = set(tree(folder / "site"))
     build_site(folder, folder / "site")
     gone = before - set(tree(folder / "site"))
-    assert len([name for name in gone if name.startswith("cells/")]) == 4
+    assert len([name for name in gone if "/cells/" in name]) == 4
+    assert "poisoners/uc.html" in gone
     assert (folder / "site" / "notes.html").exists()
     assert outside.exists()
 
@@ -304,9 +377,9 @@ def test_site_error_names_the_extra_of_a_missing_package(tmp_path, monkeypatch):
 
     known = importlib.util.find_spec
     monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name, *rest: None if name == "plotly" else known(name, *rest)
+        importlib.util, "find_spec", lambda name, *rest: None if name == "jinja2" else known(name, *rest)
     )
-    with pytest.raises(UsageError, match=r'needs plotly, not installed here. Run: pip install "ucbench\[site\]"'):
+    with pytest.raises(UsageError, match=r'needs jinja2, not installed here. Run: pip install "ucbench\[site\]"'):
         build_site(tmp_path, tmp_path / "site")
 
 

@@ -112,7 +112,6 @@ kind_or_name = completing(lambda ctx, text: [*_KINDS, *_of_any_kind(text)])
 plugin_or_name = completing(lambda ctx, text: [*_plugins(), *_of_any_kind(text)])
 #: Folders with records, at most one level below; without any, the shell completes paths.
 record_folders = completing(lambda ctx, text: _record_folders(text))
-suite_or_folder = completing(lambda ctx, text: [*references("suite", text), *_record_folders(text)])
 
 
 def prepare() -> None:

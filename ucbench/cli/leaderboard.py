@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ucbench.cli.completion import components, of, record_folders, suite_or_folder
+from ucbench.cli.completion import components, of, record_folders
 from ucbench.cli.lazy import lazy
-from ucbench.cli.options import BoardFolder, BoardSuite, SuiteName, argument, option
+from ucbench.cli.options import FOLDER, BoardFolder, BoardSuite, SuiteName, argument, option
+from ucbench.errors import visible
 from ucbench.results.columns import PLOT_AXES, PLOTTED
 
 if TYPE_CHECKING:
@@ -173,34 +174,33 @@ def plot_command(
 
 @app.command("site", no_args_is_help=True, rich_help_panel=SHOW)
 def site_command(
-    suite: Annotated[str, argument("SUITE|FOLDER", "The suite, unless the folder names it.", suite_or_folder)],
     folder: Annotated[
-        Path | None, argument("FOLDER", "A leaderboard's folder, with records/.", record_folders)
-    ] = None,
+        Path, argument("FOLDER", "A board with records/, or a folder of boards.", record_folders, **FOLDER)
+    ],
+    suite: BoardSuite = None,
     out: Annotated[
         Path | None, option("FOLDER", "Folder of the site.", default="FOLDER/site", file_okay=False)
     ] = None,
+    title: Annotated[str, option("TEXT", "Heading of the site.")] = "Unlearnable examples: leaderboards",
 ) -> None:  # fmt: skip
-    """Write the leaderboard in FOLDER as static pages: tables, charts and one page per cell.
+    """Write the boards in FOLDER as one static site: pages for boards, methods and cells.
 
-    They need no server: open index.html. SUITE names the defenses of the worst case; if neither the command nor the
-    folder names a suite, nothing is ranked.
+    It needs no server: open index.html. Boards are found up to three levels down. A board's suite names the defenses of
+    the worst case; boards without one are not ranked.
+
+        ucbench leaderboard site leaderboards --out public
     """
-    from ucbench.errors import UsageError
-    from ucbench.leaderboard.site import build_site
+    from ucbench.leaderboard.site import BoardRules, build_site
 
-    name = None if folder is None else suite
-    folder = folder or Path(suite)
-    if not folder.is_dir():
-        raise UsageError(f"There is no folder {str(folder)!r}.")
+    def rules_of(board: Path) -> BoardRules | None:
+        known = suite_of(board, suite)
+        return BoardRules(known.title, known.file.ranking.defenses, known.file.gate) if known else None
+
     target = folder / "site" if out is None else out
-    board_suite = suite_of(folder, name)
-    if board_suite is None:
-        count = build_site(folder, target)
-    else:
-        file = board_suite.file
-        count = build_site(folder, target, title=board_suite.title, ranked=file.ranking.defenses, rules=file.gate)
-    typer.echo(f"{target / 'index.html'} and {count - 1} more files")
+    built = build_site(folder, target, rules_of=rules_of, title=title)
+    for path, why in built.left_out.items():
+        typer.echo(visible(f"Left out {path}: {why}"), err=True)
+    typer.echo(f"{target / 'index.html'} and {built.files - 1} more files, of {built.boards} boards")
 
 
 @app.command("tiers", no_args_is_help=True, rich_help_panel=SHOW)

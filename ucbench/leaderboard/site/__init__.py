@@ -1,50 +1,97 @@
-"""The static site of a leaderboard: tables, charts and one page per cell, from its records alone."""
+"""The static site of one board or many: tables, figures, a page per method and per cell, from records alone."""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from ucbench.errors import UsageError
+from ucbench.errors import DataError, UcbenchError, UsageError
 from ucbench.matrix.suite import GateRules
 
 #: Packages that the site needs in addition to ucbench's dependencies, by import name.
-REQUIRES = ("jinja2", "plotly")
+REQUIRES = ("jinja2",)
 EXTRA = "ucbench[site]"
+
+
+class BoardRules(NamedTuple):
+    """What a suite says of its board: a heading, the defenses of the worst case, and the rules of the gate.
+
+    ``ranked`` is None for no ranking.
+    """
+
+    title: str
+    ranked: Sequence[str] | None
+    gate: GateRules
+
+
+class Built(NamedTuple):
+    """A written site: its number of files and of boards, and why other folders are left out, by path."""
+
+    files: int
+    boards: int
+    left_out: dict[str, str]
 
 
 def build_site(
     folder: Path,
     out: Path,
     *,
-    title: str = "Leaderboard",
-    ranked: Sequence[str] | None = None,
-    rules: GateRules | None = None,
-) -> int:
-    """Write the site of the leaderboard in ``folder`` to ``out``, and return its number of files.
+    rules_of: Callable[[Path], BoardRules | None] = lambda path: None,
+    title: str = "Unlearnable examples: leaderboards",
+) -> Built:
+    """Write one site of the board in ``folder``, or of all boards below it, to ``out``.
 
-    The same records give the same bytes. Files of an earlier build in ``out`` that are no longer needed are removed.
+    The same records give the same bytes, with the same versions of ucbench, its plugins and Pillow. Boards are read one
+    after another, so memory grows with the largest. Files of an earlier build in ``out`` that are no longer needed are
+    removed. Paths of the machine that computed the records are published as their last part only.
 
     Args:
-        title: the heading, such as a suite's title.
-        ranked: the defenses that the worst case is taken over; None for no ranking.
-        rules: the suite's, for the gate.
+        rules_of: what is known of a board's suite, by its folder; None leaves the board without ranking.
+        title: the heading of the site.
 
     Raises:
         UsageError: if a package is missing (the text has the install line), or ``out`` holds other files.
-        DataError: if there are no records, or one cannot be read.
+        DataError: if there is no board, or the only one cannot be read.
     """
     missing = [name for name in REQUIRES if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(f'The site needs {", ".join(missing)}, not installed here. Run: pip install "{EXTRA}"')
     # These modules import the packages above.
     from ucbench.leaderboard.gates import RULES
+    from ucbench.leaderboard.site.boards import find_boards
     from ucbench.leaderboard.site.data import collect
-    from ucbench.leaderboard.site.output import replace_files
-    from ucbench.leaderboard.site.pages import files
+    from ucbench.leaderboard.site.output import Output
+    from ucbench.leaderboard.site.pages import board_and_digest
+    from ucbench.leaderboard.site.render import Templates
+    from ucbench.leaderboard.site.sitepages import site_files
     from ucbench.results.records import records_in
 
-    contents = files(collect(records_in(folder), title, ranked, folder, rules or RULES), folder / "sheets")
-    replace_files(out, contents)
-    return len(contents)
+    boards, others = find_boards(folder)
+    if not boards:
+        raise DataError(f"There are no records in {folder / 'records'}, nor is there a board below {folder}.")
+    output, templates = Output(out), Templates(title=title)
+    left_out = dict.fromkeys(others, "it holds no records")
+    digests = []
+    for found in boards:
+        try:
+            rules = rules_of(found.path) or BoardRules(_name(found.relative), None, RULES)
+            board = collect(records_in(found.path), rules.title, rules.ranked, found.path, rules.gate, found.slug)
+            files, light = board_and_digest(board, found.path / "sheets", templates, _name(found.relative))
+        except UcbenchError as error:
+            if len(boards) == 1:
+                raise
+            left_out[found.relative] = str(error)
+            continue
+        output.write(files)
+        digests.append(light)
+    if not digests:
+        raise DataError(f"No board below {folder} can be read: {'; '.join(left_out.values())}")
+    output.write(site_files(digests, templates))
+    output.finish()
+    return Built(len(output.names), len(digests), left_out)
+
+
+def _name(relative: str) -> str:
+    return "board" if relative == "." else relative

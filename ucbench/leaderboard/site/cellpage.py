@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ucbench.leaderboard.site.data import Group, Site, values_of
+from ucbench.leaderboard.site.data import Board, Group, values_of
 from ucbench.leaderboard.site.listings import cell_page
 from ucbench.leaderboard.site.table import Cell, Column, Row, Table, fixed, number, plain
 from ucbench.plugins.builtin import CLEAN, SHAM
@@ -62,10 +62,10 @@ def _point(name: str, value: Any) -> Cell:
 class Relatives:
     """Finds the references of a cell, and the other cells of its group."""
 
-    def __init__(self, site: Site) -> None:
-        self._by_cell = site.by_cell
+    def __init__(self, board: Board) -> None:
+        self._by_cell = board.by_cell
         self._references: dict[tuple[Any, ...], list[ResultRow]] = defaultdict(list)
-        for row in site.rows:
+        for row in board.rows:
             if row["poisoner"] in (CLEAN, SHAM):
                 self._references[values_of(row, (*SAME_EXPLOITER, *SAME_WORLD))].append(row)
 

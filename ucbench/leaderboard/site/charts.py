@@ -1,297 +1,278 @@
-"""Charts as plotly.js figures: plain mappings with ``data`` and ``layout``, drawn by the site's script.
-
-The script sets the colours of text, lines and background, for light and dark screens. Texts are escaped here, since
-plotly.js interprets some HTML in them.
-"""
+"""The charts of the site: forest plots, heat maps, effect against cost, and histories, as inline SVG and tables."""
 
 from __future__ import annotations
 
-import html
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ucbench.leaderboard.plots import PALETTE
-from ucbench.leaderboard.site.data import Group, Setting
-from ucbench.leaderboard.site.listings import grid
+from markupsafe import Markup
+
+from ucbench.leaderboard.entries import Entry
+from ucbench.leaderboard.marks import PALETTE, Mark, mark_of
+from ucbench.leaderboard.site import svg
+from ucbench.leaderboard.site.data import Block, Group, Setting, method_page
 from ucbench.leaderboard.site.table import fixed, number
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
-from ucbench.results.columns import column
 from ucbench.results.statistics import Interval
 
-Figure = dict[str, Any]
-
-SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "triangle-down", "star")
 #: Dark blue to yellow, perceptually uniform and safe for colour-blind readers (some stops of cividis).
 SCALE = ((0.0, "#00224e"), (0.25, "#35456c"), (0.5, "#666970"), (0.75, "#a69d75"), (1.0, "#fee838"))
-#: Charts shorten longer labels; the tables show them in full.
-LONGEST = 26
+_TICKS = (0.0, 25.0, 50.0, 75.0, 100.0)
+_PERCENT = tuple((tick, f"{tick:g}") for tick in _TICKS)
 
 
-def short(labels: Sequence[str]) -> dict[str, str]:
-    """Every label shortened to :data:`LONGEST` characters and escaped; equal ones are numbered."""
-    shortened: dict[str, str] = {}
-    for label in dict.fromkeys(labels):
-        text = label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…"
-        count = 1
-        while (unique := text if count == 1 else f"{text} ({count})") in shortened.values():
-            count += 1
-        shortened[label] = unique
-    return {label: html.escape(text, quote=False) for label, text in shortened.items()}
+@dataclass(frozen=True)
+class ForestRow:
+    """One poisoner in a forest plot: its place, name, marks, and numbers as text."""
+
+    rank: str
+    label: str
+    symbol: Markup
+    track: Markup
+    worst: str
+    undefended: str
+    kind: str = ""
+    href: str = ""
 
 
-def accuracies(setting: Setting, ranked: Sequence[str] | None) -> Figure | None:
-    """Attacker accuracy in percent without defense and in the worst case, one row per poisoner; None without any.
+@dataclass(frozen=True)
+class Forest:
+    """A forest plot of attacker accuracy in percent: rows in parts with a heading, over a common scale."""
 
-    Vertical lines show clean accuracy and chance.
+    scale: Markup
+    parts: tuple[tuple[str, str, tuple[ForestRow, ...]], ...]
+
+
+def forest(setting: Setting, root: str, ranked: Sequence[str] | None) -> Forest | None:
+    """Attacker accuracy without defense, and in the worst case as an outline; None without any.
+
+    Vertical lines show clean accuracy and chance. References and oracles come last. Marks are grey without a passed
+    gate. The meaning of marks is that of :mod:`ucbench.leaderboard.forest_scene`.
+
+    Args:
+        root: path to the site's root, for links to pages of methods.
     """
-    undefended = [group for group in setting.groups if group.axes["defense"] == NO_DEFENSE and group.summary.done]
-    series: dict[str, list[tuple[Group, Interval]]] = {
-        "no defense": [(group, group.summary.means["test_accuracy"]) for group in undefended if not group.is_clean]
-    }
-    if ranked != (NO_DEFENSE,):  # otherwise both series are the same
-        series["worst case over the ranked defenses"] = [
-            (group, entry.worst)
-            for board in setting.boards
-            for entry in board.entries
-            if entry.worst and (group := board.undefended.get(entry.name))
-        ]
-    series = {title: sorted(marks, key=lambda mark: mark[1].mean) for title, marks in series.items() if marks}
-    if not series:
+    lines = reference_lines(setting)
+    places = [place for place, _ in lines]
+    parts, references = [], {}
+    for block in setting.blocks:
+        rows = []
+        for entry in ordered(block, ranked):
+            group = block.undefended.get(entry.name)
+            row = _forest_row(entry, group, places, root, setting.passed)
+            if group is not None and group.kind:
+                references[group.label] = row
+            elif row:
+                rows.append(row)
+        parts.append((block.access, access_text(block.access), tuple(rows)))
+        for group in block.references:
+            references.setdefault(group.label, _reference_row(group, places, setting.passed))
+    parts = [part for part in parts if part[2]]
+    shown = tuple(row for row in references.values() if row)
+    if shown:
+        parts.append(("", "References and oracles, never ranked", shown))
+    return Forest(svg.scale(_PERCENT, lines), tuple(parts)) if parts else None
+
+
+def ordered(block: Block, ranked: Sequence[str] | None) -> list[Entry]:
+    """The entries by rank; without ranking, by accuracy without defense, with references last."""
+    if ranked is not None:
+        return list(block.entries)
+
+    def place(entry: Entry) -> tuple[Any, ...]:
+        group, mean = block.undefended.get(entry.name), entry.undefended.interval.mean
+        return (bool(group and group.kind), math.isnan(mean), 0.0 if math.isnan(mean) else mean, str(entry.name))
+
+    return sorted(block.entries, key=place)
+
+
+def access_text(access: str) -> str:
+    return {"none": "Poisoners that saw no labels", "full": "Poisoners that saw labels"}.get(
+        access, f"Label access {access}"
+    )
+
+
+def reference_lines(setting: Setting) -> list[tuple[float, str]]:
+    """Clean accuracy without defense and chance, as far as they are known, with their names."""
+    named = ((setting.chance, "chance"), (setting.clean(), CLEAN))
+    return [(_rounded(value), name) for value, name in named if not math.isnan(value)]
+
+
+def _forest_row(entry: Entry, group: Group | None, lines: Sequence[float], root: str, passed: bool) -> ForestRow | None:
+    plain = entry.undefended.interval
+    if plain.n == 0 and entry.worst is None:
         return None
-    labels = list(dict.fromkeys(group.label for marks in series.values() for group, _ in marks))
-    names = short(labels)
-    data = [
-        {
-            **_marks([group for group, _ in marks], place),
-            "mode": "markers",
-            "name": title,
-            "y": [names[group.label] for group, _ in marks],
-            "x": [_rounded(value.mean) for _, value in marks],
-            "error_x": _errors([value for _, value in marks], 1.0, PALETTE[place]),
-            "text": [_hover(group.label, value, 1.0) for group, value in marks],
-            "hovertemplate": f"%{{text}}<extra>{title}</extra>",
-        }
-        for place, (title, marks) in enumerate(series.items())
-    ]
-    lines = {}
-    for group in undefended:
-        if group.is_clean:
-            lines[CLEAN] = _rounded(group.summary.means["test_accuracy"].mean)
-        lines["chance"] = _rounded(group.summary.means["chance"].mean)
-    layout = {
-        "height": 130 + 30 * len(labels),
-        "xaxis": {"title": {"text": column("test_accuracy").axis}, "range": [0, 103]},
-        "yaxis": _categories([names[label] for label in labels]),
-        "shapes": [
-            {
-                "type": "line", "xref": "x", "yref": "paper", "x0": value, "x1": value, "y0": 0, "y1": 1,
-                "line": {"dash": "dot", "width": 1.5, "color": PALETTE[-1]},
-            }
-            for value in lines.values()
-        ],
-        "annotations": [
-            {"x": value, "xref": "x", "y": 1, "yref": "paper", "yanchor": "bottom", "text": name, "showarrow": False}
-            for name, value in lines.items()
-        ],
-    }  # fmt: skip
-    return {"data": data, "layout": _laid_out(layout)}
+    label = group.label if group else str(entry.named["poisoner"])
+    look = _look(str(entry.named["poisoner"]), passed)
+    drawn = []
+    if entry.worst and entry.defense != NO_DEFENSE:
+        worst = value_of(entry.worst, look._replace(is_open=True), f"{label}, worst case ({entry.defense})")
+        drawn.append(replace(worst, low=math.nan))
+    if plain.n:
+        drawn.append(value_of(plain, look, f"{label}, no defense"))
+    return ForestRow(
+        entry.rank,
+        label,
+        svg.symbol(look),
+        svg.track(drawn, lines, grid=_TICKS),
+        number(entry.worst, 1).text,
+        number(plain, 1).text,
+        group.kind if group else "",
+        root + method_page("poisoner", group.base) if group else "",
+    )
 
 
-def _marks(groups: Sequence[Group], place: int) -> Figure:
-    """The marks of one series; open ones for references and oracles."""
-    colour, symbol = PALETTE[place % len(PALETTE)], SYMBOLS[place % len(SYMBOLS)]
-    symbols = [f"{symbol}-open" if group.kind else symbol for group in groups]
-    return {"type": "scatter", "marker": {"color": colour, "size": 9, "symbol": symbols}}
+def _reference_row(group: Group, lines: Sequence[float], passed: bool) -> ForestRow:
+    accuracy, look = group.summary.means["test_accuracy"], _look(group.base, passed)
+    track = svg.track([value_of(accuracy, look, group.label)], lines, grid=_TICKS)
+    return ForestRow("", group.label, svg.symbol(look), track, "", number(accuracy, 1).text, group.kind)
 
 
-def heat_map(setting: Setting) -> Figure:
-    """Gap removed in percent, with a row per poisoner and a column per defense."""
-    labels, defenses, groups = grid(setting)
-    rows, across = short(list(labels)), short(defenses)
-    removed = [[_removed(groups.get((label, defense))) for defense in defenses] for label in labels]
-    data = {
-        "type": "heatmap",
-        "x": [across[defense] for defense in defenses],
-        "y": [rows[label] for label in labels],
-        "z": [[_rounded(100 * value.mean) if value else None for value in line] for line in removed],
-        "customdata": [
-            [
-                _hover(f"{label}, {defense}", value, 100.0) if value else ""
-                for defense, value in zip(defenses, line, strict=True)
-            ]
-            for label, line in zip(labels, removed, strict=True)
-        ],
-        "hovertemplate": "%{customdata}<extra></extra>",
-        "hoverongaps": False,
-        "zmin": 0,
-        "zmax": 100,
-        "xgap": 2,
-        "ygap": 2,
-        "colorscale": [list(stop) for stop in SCALE],
-        "colorbar": {"title": {"text": "gap<br>removed, %"}, "thickness": 12, "outlinewidth": 0},
-    }
-    layout = {
-        "height": 120 + 30 * len(labels),
-        "xaxis": {"type": "category", "side": "top", "automargin": True, "showgrid": False},
-        "margin": {"l": 60, "r": 20, "t": 40, "b": 10},
-        # The trace's own texts are grey, which is hard to read on the middle of the scale.
-        "annotations": [
-            {
-                "x": across[defense],
-                "y": rows[label],
-                "text": fixed(100 * value.mean, 0),
-                "showarrow": False,
-                "font": {"color": ink(value.mean)},
-            }
-            for label, line in zip(labels, removed, strict=True)
-            for defense, value in zip(defenses, line, strict=True)
-            if value
-        ],
-        "yaxis": {**_categories([rows[label] for label in labels]), "showgrid": False},
-    }
-    return {"data": [data], "layout": _laid_out(layout)}
+def _look(poisoner: str, passed: bool) -> Mark:
+    look = mark_of(poisoner)
+    return look if passed else look.muted()
 
 
-def cost(setting: Setting, seconds: str, title: str, *, labels: bool) -> Figure | None:
-    """Gap removed in percent against ``craft_seconds`` or ``seconds``, one series per defense; None without any.
-
-    The axis of seconds is logarithmic, without zeros. With ``labels``, the marks of the first series have names.
-    """
-    groups = [
-        group
-        for group in setting.groups
-        if not group.is_clean and _removed(group) is not None and group.summary.means[seconds].mean > 0
-    ]
-    # References last: the legend shows the first mark.
-    groups.sort(key=lambda group: bool(group.kind))
-    defenses = sorted({group.axes["defense"] for group in groups}, key=lambda text: (text != NO_DEFENSE, text))
-    names = short([group.label for group in groups])
-    data = []
-    for place, defense in enumerate(defenses):
-        members = [group for group in groups if group.axes["defense"] == defense]
-        removed = [group.summary.means["gap_removed"] for group in members]
-        spent = [group.summary.means[seconds].mean for group in members]
-        data.append(
-            {
-                **_marks(members, place),
-                # Names of more series would overlap.
-                "mode": "markers+text" if labels and place == 0 else "markers",
-                "name": html.escape(f"defense {defense}", quote=False),
-                "x": [round(value, 3) for value in spent],
-                "y": [_rounded(100 * value.mean) for value in removed],
-                "error_y": _errors(removed, 100.0, PALETTE[place % len(PALETTE)]),
-                "text": [names[group.label] for group in members],
-                "textposition": "top center",
-                "cliponaxis": False,
-                "customdata": [
-                    f"{_hover(group.label, value, 100.0)}<br>{time:.1f} s"
-                    for group, value, time in zip(members, removed, spent, strict=True)
-                ],
-                "hovertemplate": "%{customdata}",
-            }
-        )
-    layout = {
-        "height": 460,
-        "xaxis": {"type": "log", "title": {"text": title}},
-        "yaxis": {"title": {"text": column("gap_removed").axis}, "range": [-12, 112], "zeroline": True},
-    }
-    return {"data": data, "layout": _laid_out(layout)} if data else None
+def value_of(value: Interval, look: Mark, name: str) -> svg.Value:
+    """An accuracy in percent with its interval, on a scale from 0 to 100."""
+    low, mean, high = map(_rounded, (value.low, value.mean, value.high))
+    return svg.Value(mean, low, high, look, f"{name}: {number(value, 1).text} % (n = {value.n})")
 
 
-def history(points: Sequence[Mapping[str, Any]]) -> Figure | None:
-    """Test accuracy and training loss by epoch; None without recorded epochs."""
-    known = [point for point in points if _is_number(point.get("epoch"))]
-    series = (("test_accuracy", "test accuracy, %", "y", 0), ("loss", "training loss", "y2", 1))
-    data = [
-        {
-            "type": "scatter",
-            "mode": "lines+markers",
-            "name": title,
-            "x": [point["epoch"] for point in known if _is_number(point.get(name))],
-            "y": [_rounded(point[name]) for point in known if _is_number(point.get(name))],
-            "yaxis": axis,
-            "marker": {"color": PALETTE[place], "symbol": SYMBOLS[place], "size": 7},
-            "line": {"color": PALETTE[place], "dash": "solid" if place == 0 else "dot"},
-        }
-        for name, title, axis, place in series
-        if any(_is_number(point.get(name)) for point in known)
-    ]
-    layout = {
-        "height": 340,
-        "margin": {"l": 60, "r": 60, "t": 40, "b": 50},
-        "xaxis": {"title": {"text": "epoch"}, "rangemode": "tozero"},
-        "yaxis": {"title": {"text": "test accuracy, %"}, "range": [0, 103]},
-        "yaxis2": {
-            "title": {"text": "training loss"}, "overlaying": "y", "side": "right", "rangemode": "tozero",
-            "showgrid": False, "tickmode": "auto",
-        },
-    }  # fmt: skip
-    return {"data": data, "layout": _laid_out(layout)} if data else None
+def small_forest(setting: Setting, ranked: Sequence[str] | None, most: int = 3) -> Forest | None:
+    """The first rows of each part of a forest plot, for a card."""
+    full = forest(setting, "", ranked)
+    if full is None:
+        return None
+    rows = [row for access, _, part in full.parts if access for row in part[:most]]
+    return Forest(full.scale, (("", "", tuple(rows)),)) if rows else None
 
 
-def ink(value: float) -> str:
-    """Black or white, whichever has more contrast to the colour of a value from 0 to 1 on :data:`SCALE`."""
+def fill(value: float) -> tuple[str, str]:
+    """The colour of a value from 0 to 1 on :data:`SCALE`, and black or white, whichever has more contrast to it."""
     at = min(max(value, 0.0), 1.0)
     (low, one), (high, other) = next(pair for pair in itertools.pairwise(SCALE) if at <= pair[1][0])
     share = (at - low) / (high - low)
     channels = [
-        (1 - share) * int(one[place : place + 2], 16) + share * int(other[place : place + 2], 16) for place in (1, 3, 5)
+        round((1 - share) * int(one[place : place + 2], 16) + share * int(other[place : place + 2], 16))
+        for place in (1, 3, 5)
     ]
     # Relative luminance and contrast as the Web Content Accessibility Guidelines define them.
     linear = [c / 255 / 12.92 if c / 255 <= 0.04045 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in channels]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    return "#000000" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "#ffffff"
+    ink = "#000000" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "#ffffff"
+    return f"#{channels[0]:02x}{channels[1]:02x}{channels[2]:02x}", ink
 
 
-def _removed(group: Group | None) -> Interval | None:
-    removed = None if group is None else group.summary.means["gap_removed"]
-    return None if removed is None or removed.n == 0 or math.isnan(removed.mean) else removed
+@dataclass(frozen=True)
+class Candidate:
+    """A method in a chart of effect against cost: what it achieves in percent, and its seconds."""
+
+    name: str
+    label: str
+    effect: Interval
+    seconds: float
 
 
-def _hover(label: str, value: Interval, factor: float) -> str:
-    """The text shown when the pointer is over a mark."""
-    shown = number(value, 1, factor)
-    return html.escape(f"{label}: {shown.text} % (n = {shown.n})", quote=False)
+def tradeoff(
+    candidates: Iterable[Candidate], across: str, up: str, name: str, strong: str = "", factor: float = 100.0
+) -> Markup | None:
+    """Effect against cost, with the line of those that no other beats in both; None without two of known cost.
+
+    Args:
+        across, up: titles of the axes; seconds are on a logarithmic scale.
+        strong: the method that the page is about.
+    """
+    known = [one for one in candidates if one.seconds > 0 and one.effect.n and not math.isnan(one.effect.mean)]
+    if len(known) < 2:
+        return None
+    logs = [math.log10(one.seconds) for one in known]
+    first, last = math.floor(min(logs)), max(math.ceil(max(logs)), math.floor(min(logs)) + 1)
+
+    def x(seconds: float) -> float:
+        return _rounded(100 * (math.log10(seconds) - first) / (last - first))
+
+    points = []
+    for one in known:
+        text = f"{one.label}: {number(one.effect, 0, factor).text} %, {one.seconds:.3g} s"
+        height = min(max(factor * one.effect.mean, 0.0), 100.0)
+        point = svg.Point(x(one.seconds), _rounded(height), mark_of(one.name), text, one.label, one.name == strong)
+        points.append(point)
+    best = -math.inf
+    path: list[tuple[float, float]] = []
+    for point in sorted(points, key=lambda point: (point.x, -point.y)):
+        if point.y > best:
+            path += [(point.x, best), (point.x, point.y)] if path else [(point.x, point.y)]
+            best = point.y
+    path.append((100.0, best))
+    ticks = tuple((x(10.0**power), _seconds(power)) for power in range(first, last + 1))
+    drawn = svg.plane(points, svg.Axis(across, ticks), svg.Axis(up, _PERCENT), [(path, "front")], name=name)
+    return drawn + svg.legend(points)
 
 
-def _errors(values: Sequence[Interval], factor: float, colour: str) -> dict[str, Any]:
-    return {
-        "type": "data",
-        "array": [None if math.isnan(value.half) else _rounded(factor * value.half) for value in values],
-        "color": colour,
-        "thickness": 1.5,
-        "width": 4,
-    }
+def _seconds(power: int) -> str:
+    return f"{10**power:,}" if power >= 0 else f"{10.0**power:g}"
 
 
-def _categories(labels: Sequence[str]) -> dict[str, Any]:
-    """A vertical axis with all labels, the first on top."""
-    return {
-        "type": "category",
-        "categoryorder": "array",
-        "categoryarray": list(labels),
-        "autorange": "reversed",
-        "automargin": True,
-        "dtick": 1,
-    }
+def protectors(setting: Setting) -> list[Candidate]:
+    """The competing poisoners of a setting: the effect in the worst case, or without defense if nothing is ranked."""
+    found = []
+    for block in setting.blocks:
+        for entry in block.entries:
+            group = block.undefended.get(entry.name)
+            effect = entry.effect if entry.worst else group and group.summary.means["gap_removed"]
+            if group and not group.kind and effect:
+                seconds = group.summary.means["craft_seconds"].mean
+                found.append(Candidate(group.base, group.label, effect, seconds))
+    return found
 
 
-def _laid_out(layout: dict[str, Any]) -> dict[str, Any]:
-    """The layout with the settings common to all charts."""
-    return {
-        "dragmode": False,
-        "hovermode": "closest",
-        "margin": {"l": 60, "r": 20, "t": 40, "b": 50},
-        "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.06, "x": 0},
-        "showlegend": True,
-        **layout,
-    }
+def history(points: Sequence[Mapping[str, Any]]) -> Markup | None:
+    """Test accuracy and training loss by epoch; None without two recorded epochs."""
+    known = [point for point in points if _is_number(point.get("epoch"))]
+    last = max((point["epoch"] for point in known), default=0)
+    losses = [point["loss"] for point in known if _is_number(point.get("loss"))]
+    top = max(losses, default=0.0)
+    if len(known) < 2 or last <= 0:
+        return None
+    marks, paths = [], []
+    series = [("test_accuracy", 1.0, Mark(PALETTE[0], "circle"), "test accuracy", " %")]
+    if top > 0:
+        series.append(("loss", 100 / top, Mark(PALETTE[1], "square"), "training loss", ""))
+    for name, factor, look, title, unit in series:
+        line = []
+        for point in known:
+            if _is_number(point.get(name)):
+                x, y = _rounded(100 * point["epoch"] / last), _rounded(min(max(factor * point[name], 0), 100))
+                text = f"{title}, epoch {point['epoch']}: {point[name]:.4g}{unit}"
+                marks.append(svg.Point(x, y, look, text))
+                line.append((x, y))
+        if marks and line:
+            marks[-1] = replace(marks[-1], label=title)
+        paths.append((line, f"series-{look.shape}"))
+    ticks = tuple(
+        (_rounded(100 * point["epoch"] / last), f"{point['epoch']:g}") for point in known[:: -(-len(known) // 8)]
+    )
+    return svg.plane(
+        marks,
+        svg.Axis("epoch", ticks),
+        svg.Axis(f"test accuracy, %; training loss, 100 is {top:.3g}" if top > 0 else "test accuracy, %", _PERCENT),
+        paths,
+        height=200,
+        name="Test accuracy and training loss by epoch; the table has the numbers.",
+    )
+
+
+def percent(value: float) -> str:
+    """One decimal, or a dash for an unknown value."""
+    return "–" if math.isnan(value) else fixed(value, 1)
 
 
 def _rounded(value: float) -> float:
-    return round(float(value), 3)
+    return round(float(value), 2)
 
 
 def _is_number(value: Any) -> bool:

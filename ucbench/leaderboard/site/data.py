@@ -1,11 +1,13 @@
-"""The data of the site: groups of cells that differ only in seeds, settings and leaderboards."""
+"""The data of one board: groups of cells that differ only in seeds, settings, and blocks of comparable poisoners."""
 
 from __future__ import annotations
 
+import math
 import re
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -18,15 +20,15 @@ from ucbench.leaderboard.entries import Entry, entries
 from ucbench.leaderboard.gates import RULES, gates_of
 from ucbench.leaderboard.layout import inapplicable_text, poisoner_text
 from ucbench.leaderboard.ranking import with_none
+from ucbench.leaderboard.site.places import without_places
 from ucbench.leaderboard.site.table import AXES
 from ucbench.matrix.suite import GateRules
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
 from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING, column
-from ucbench.results.gate import Gate
+from ucbench.results.gate import Gate, Judgement, judgement_of
 from ucbench.results.records import Record
 from ucbench.results.summary import Summary, summarise
-from ucbench.results.table import Row, dicts, measured, rows
-from ucbench.store.keys import key
+from ucbench.results.table import Row, base_name, dicts, measured, rows
 
 REFERENCE, ORACLE, FAILED = "reference", "oracle", "failed"
 
@@ -38,6 +40,7 @@ class Group:
     """Cells that differ only in seeds, and their means.
 
     Attributes:
+        members: the cells, as rows of results.csv.
         kind: :data:`REFERENCE`, :data:`ORACLE`, or ``""`` for competitors.
         axes: the common values in words, by the keys of :data:`ucbench.leaderboard.site.table.AXES`.
         label: a short name, unique within its setting and defense.
@@ -54,14 +57,34 @@ class Group:
         return bool(self.summary.shared["poisoner"] == CLEAN)
 
     @property
+    def base(self) -> str:
+        """The poisoner's name without parameters."""
+        return str(self.summary.shared["base"])
+
+    @property
+    def defenses(self) -> tuple[str, ...]:
+        """Names of its defenses without parameters; empty without any."""
+        chain = self.axes["defense"]
+        return () if chain == NO_DEFENSE else tuple(map(base_name, chain.split("+")))
+
+    @property
     def cells_page(self) -> str:
-        """The list of cells, filtered to this group."""
+        """The board's list of cells, filtered to this group."""
         return cells_page(self.axes)
+
+    @property
+    def by_craft(self) -> dict[int, float]:
+        """Mean accuracy in percent over the trainings on each craft (each training on clean images)."""
+        units: dict[int, list[float]] = defaultdict(list)
+        for row in self.members:
+            if row["test_accuracy"] is not None:
+                units[row["unit"]].append(row["test_accuracy"])
+        return {unit: sum(values) / len(values) for unit, values in sorted(units.items())}
 
 
 @dataclass(frozen=True)
-class Board:
-    """The leaderboard of one block: the competing poisoners, and their references.
+class Block:
+    """The comparable poisoners of one setting, and their references.
 
     Attributes:
         access: their label access.
@@ -75,43 +98,75 @@ class Board:
     references: tuple[Group, ...]
     undefended: Mapping[tuple[Any, ...], Group]
 
+    @property
+    def competing(self) -> tuple[Entry, ...]:
+        """Those that are neither references nor oracles and lack no ranked defense."""
+        groups = self.undefended
+        return tuple(e for e in self.entries if e.worst and e.name in groups and not groups[e.name].kind)
+
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """One setting, which has a page: its leaderboards, its groups (with the clean ones) and its gates.
+    """One setting: its blocks, its groups (with the clean ones) and its gates.
 
     Attributes:
-        slug: name of its page, without the suffix.
         axes: its values in words.
+        judgement: of its gates.
     """
 
-    slug: str
     axes: Mapping[str, str]
-    boards: tuple[Board, ...]
+    blocks: tuple[Block, ...]
     groups: tuple[Group, ...]
     gates: tuple[Gate, ...]
+    judgement: Judgement
 
     @property
     def title(self) -> str:
         return ", ".join(self.axes[name] for name in ("dataset", "budget", "victim"))
 
     @property
+    def link(self) -> str:
+        """The board's page with this setting selected."""
+        return f"index.html#{urlencode(self.axes)}"
+
+    @property
+    def passed(self) -> bool:
+        return self.judgement.state == "passed"
+
+    @property
     def inapplicable(self) -> str:
         """The sentence on ranked defenses that its victim cannot use; empty without any."""
-        return inapplicable_text(self.boards[0].entries).strip() if self.boards else ""
+        return inapplicable_text(self.blocks[0].entries).strip() if self.blocks else ""
+
+    def clean(self, defense: str = NO_DEFENSE) -> float:
+        """Mean accuracy in percent on clean images under a defense; NaN if it was not run."""
+        return next(
+            (g.summary.means["test_accuracy"].mean for g in self.groups if g.is_clean and g.axes["defense"] == defense),
+            math.nan,
+        )
+
+    @property
+    def chance(self) -> float:
+        return next((g.summary.means["chance"].mean for g in self.groups if g.summary.done), math.nan)
+
+    def spoiled(self, defense: str) -> bool:
+        """Whether clean accuracy under the defense has lost more than half of its gap to chance."""
+        return bool(self.clean(defense) - self.chance < (self.clean() - self.chance) / 2)
 
 
 @dataclass(frozen=True)
-class Site:
-    """The data of the whole site.
+class Board:
+    """The data of one board.
 
     Attributes:
         ranked: the suite's ranked defenses; None for no ranking.
         entries: those of all blocks, in order.
-        records: records by cell.
+        records: records by cell, without places of the machine that made them.
         table: rows of :func:`ucbench.results.table.rows`; ``rows`` holds them as dicts.
         groups: the groups of all settings, in the order of the results.
         by_cell: the group of each cell.
+        settings: the one with most poisoners first among those of an exploiter.
+        slug: its folder on the site is ``boards/<slug>``.
     """
 
     title: str
@@ -123,6 +178,13 @@ class Site:
     groups: tuple[Group, ...]
     by_cell: Mapping[str, Group]
     settings: tuple[Setting, ...]
+    slug: str = "board"
+    shortened: frozenset[str] = field(default=frozenset())
+
+    @property
+    def home(self) -> str:
+        """Its folder, relative to the site's root, with a slash at its end."""
+        return f"boards/{self.slug}/"
 
 
 def collect(
@@ -131,8 +193,9 @@ def collect(
     ranked: Sequence[str] | None,
     folder: Path | None = None,
     rules: GateRules = RULES,
-) -> Site:
-    """Collect the data of the site from records.
+    slug: str = "board",
+) -> Board:
+    """Collect the data of a board from its records.
 
     Args:
         folder: the leaderboard's, beside which a cited leaderboard is.
@@ -141,33 +204,47 @@ def collect(
         DataError: if two records have the same cell, or a cell's key is not a valid file name.
     """
     by_cell: dict[str, Record] = {}
-    for record in records:
+    shortened = set()
+    for original, record in zip(records, without_places(records), strict=True):
         cell = str(record["cell"])
         if not _FILE_NAME.fullmatch(cell):
             raise DataError(f"A record has the cell key {cell!r}, which cannot name a page.")
         if cell in by_cell:
             raise DataError(f"Two records have the cell {cell}. Move one of them away.")
         by_cell[cell] = record
+        if record is not original:
+            shortened.add(cell)
     table = rows(by_cell.values())
-    groups = _groups(table)
+    lines = dicts(table)
+    groups = _groups(table, lines)
     verdicts = gates_of(table, rules, folder)
     defenses = None if ranked is None else with_none(ranked, measured(table)["defense"])
     board = entries(table, defenses or (), verdicts)
-    return Site(
+    return Board(
         title,
         defenses,
         tuple(board),
         by_cell,
         table,
-        tuple(dicts(table)),
+        tuple(lines),
         tuple(groups),
         {row["cell"]: group for group in groups for row in group.members},
         tuple(_settings(board, groups, verdicts)),
+        slug,
+        frozenset(shortened),
     )
 
 
 def cells_page(axes: Mapping[str, str]) -> str:
     return f"cells.html#{urlencode(axes)}"
+
+
+def method_page(kind: str, name: str) -> str:
+    """The page of a poisoner or defense, by its name without parameters."""
+    safe = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:60]
+    if safe != name:
+        safe = f"{safe}-{zlib.crc32(name.encode(errors='backslashreplace')):08x}".lstrip("-")
+    return f"{kind}s/{safe}.html"
 
 
 def axes_text(row: Row) -> dict[str, str]:
@@ -182,11 +259,18 @@ def axes_text(row: Row) -> dict[str, str]:
     return {axis.key: special.get(axis.key) or column(axis.key).text(row[axis.key]) for axis in AXES}
 
 
-def _groups(table: pd.DataFrame) -> list[Group]:
+def _groups(table: pd.DataFrame, lines: Sequence[Row]) -> list[Group]:
     summaries = summarise(table)
     labels = _labels([summary.shared for summary in summaries])
     return [
-        Group(summary, tuple(dicts(summary.members)), _kind(summary.shared), axes_text(summary.shared), label)
+        Group(
+            # The rows are kept once; a table of each group would take most of the memory.
+            summary._replace(members=table.iloc[:0]),
+            tuple(lines[index] for index in summary.members.index),
+            _kind(summary.shared),
+            axes_text(summary.shared),
+            label,
+        )
         for summary, label in zip(summaries, labels, strict=True)
     ]
 
@@ -214,7 +298,7 @@ def _labels(rows: Sequence[Row]) -> list[str]:
 
 
 def _settings(board: Sequence[Entry], groups: Sequence[Group], verdicts: Sequence[Gate]) -> Iterable[Setting]:
-    boards = _boards(board, groups)
+    blocks = _blocks(board, groups)
     clean = [group for group in groups if group.is_clean]
     by_setting: dict[tuple[Any, ...], list[Group]] = defaultdict(list)
     for group in groups:
@@ -224,11 +308,11 @@ def _settings(board: Sequence[Entry], groups: Sequence[Group], verdicts: Sequenc
         shared = members[0].summary.shared
         axes = {name: text for name, text in axes_text(shared).items() if name in (*SETTING, "budget")}
         yield Setting(
-            _slug(axes, values),
             axes,
-            _informative(boards.get(values, ())),
+            _informative(blocks.get(values, ())),
             (*(group for group in clean if _same(group, shared, EXPLOITER)), *members),
             tuple(gate for gate in verdicts if values_of(gate.shared, SETTING) == values),
+            judgement_of(verdicts, values),
         )
 
 
@@ -239,20 +323,20 @@ def _most_compared_first(setting: tuple[tuple[Any, ...], list[Group]]) -> tuple[
     return (*(str(shared[name]) for name in EXPLOITER), -len(competitors), str(shared["norm"]), shared["epsilon"] or 0)
 
 
-def _informative(boards: Sequence[Board]) -> tuple[Board, ...]:
-    """The boards without those that only repeat sham rows, which others show as references."""
-    informative = tuple(board for board in boards if any(entry.name[0] != SHAM for entry in board.entries))
-    return informative or tuple(boards)
+def _informative(blocks: Sequence[Block]) -> tuple[Block, ...]:
+    """The blocks without those that only repeat sham rows, which others show as references."""
+    informative = tuple(block for block in blocks if any(entry.name[0] != SHAM for entry in block.entries))
+    return informative or tuple(blocks)
 
 
-def _boards(entries: Sequence[Entry], groups: Sequence[Group]) -> dict[tuple[Any, ...], list[Board]]:
-    """Boards by the values of their setting."""
+def _blocks(entries: Sequence[Entry], groups: Sequence[Group]) -> dict[tuple[Any, ...], list[Block]]:
+    """Blocks by the values of their setting."""
     by_block: dict[tuple[Any, ...], list[Entry]] = defaultdict(list)
     for entry in entries:
         by_block[entry.block].append(entry)
     undefended = [group for group in groups if group.axes["defense"] == NO_DEFENSE and group.summary.done]
     by_name = {values_of(group.summary.shared, (*BLOCK, *ENTRY)): group for group in undefended}
-    boards: dict[tuple[Any, ...], list[Board]] = defaultdict(list)
+    blocks: dict[tuple[Any, ...], list[Block]] = defaultdict(list)
     for block, members in by_block.items():
         shared = dict(zip(BLOCK, block, strict=True))
         references = tuple(
@@ -263,14 +347,9 @@ def _boards(entries: Sequence[Entry], groups: Sequence[Group]) -> dict[tuple[Any
             or (group.axes["poisoner"] == SHAM and _same(group, shared, SETTING) and not _same(group, shared, BLOCK))
         )
         group_of = {entry.name: group for entry in members if (group := by_name.get((*block, *entry.name)))}
-        board = Board(str(shared["label_access"]), tuple(members), references, group_of)
-        boards[values_of(shared, SETTING)].append(board)
-    return boards
-
-
-def _slug(text: Mapping[str, str], values: tuple[Any, ...]) -> str:
-    words = re.sub(r"[^a-z0-9]+", "-", "-".join(text[name] for name in ("dataset", "victim", "budget")).lower())
-    return f"{words.strip('-')[:50].strip('-')}-{key('setting', values)[:8]}".lstrip("-")
+        block_ = Block(str(shared["label_access"]), tuple(members), references, group_of)
+        blocks[values_of(shared, SETTING)].append(block_)
+    return blocks
 
 
 def values_of(row: Mapping[str, Any], names: Iterable[str]) -> tuple[Any, ...]:

@@ -1,14 +1,16 @@
-"""The site's tables: leaderboards, means over seeds, cells, and the numbers of the charts."""
+"""The tables of a board: its poisoners, means over seeds, cells, and the heat map."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ucbench.leaderboard.entries import Entry
 from ucbench.leaderboard.layout import not_run, poisoner_text
-from ucbench.leaderboard.site.data import FAILED, ORACLE, REFERENCE, Board, Group, Setting, Site, cells_page
+from ucbench.leaderboard.site.charts import fill, ordered
+from ucbench.leaderboard.site.data import FAILED, ORACLE, REFERENCE, Block, Board, Group, Setting, cells_page
 from ucbench.leaderboard.site.table import AXES, Cell, Column, Row, Table, compact, fixed, number, plain
 from ucbench.plugins.builtin import NO_DEFENSE
 from ucbench.results.columns import AVERAGED, BOARD, ENTRY, column
@@ -17,36 +19,37 @@ from ucbench.results.statistics import ENOUGH_CRAFTS, Interval, Nested
 #: Columns of the list of cells, a selection since space is limited.
 _OF_A_CELL = ("test_accuracy", "gap_removed", "drop", "drop_sham", "train_accuracy", "craft_seconds", "seconds")
 
+#: Columns of the table of poisoners that readers may add: means over seeds without defense.
+_OPTIONAL = ("train_accuracy", "guess_accuracy", "psnr", "craft_seconds", "seconds")
+
 _AXIS = {axis.key: axis for axis in AXES}
+#: Axes of a block.
+_WHERE = ("dataset", "budget", "victim", "labeling", "mixture", "trusted", "label_access")
 BADGES = {REFERENCE: "reference", ORACLE: "oracle", FAILED: "failed"}
 EXPLORATORY = "exploratory"
 
 
-def board_table(setting: Setting, board: Board, name: str, ranked: Sequence[str] | None) -> Table:
-    """A block's leaderboard over the ``ranked`` defenses, or without ranking if they are None."""
-    accuracies = [entry.undefended for entry in board.entries] + [group.summary.accuracy for group in board.references]
-    keys = _board_columns(ranked)
-    if not any(accuracy.deviations for accuracy in accuracies):
+def board_table(board: Board, name: str) -> Table:
+    """One row per poisoner and setting, and the references of each setting."""
+    lines: list[tuple[dict[str, Cell], str]] = []
+    for setting in board.settings:
+        references: dict[str, tuple[dict[str, Cell], str]] = {}
+        for block in setting.blocks:
+            for entry in ordered(block, board.ranked):
+                cells, kind = _entry_row(entry, setting, block)
+                if kind:
+                    # They stand beside poisoners of any label access.
+                    references[cells["poisoner"].text] = ({**cells, "label_access": Cell("")}, kind)
+                else:
+                    lines.append((cells, kind))
+            for group in block.references:
+                references.setdefault(group.axes["poisoner"], _reference_row(group, setting))
+        lines += references.values()
+    keys = _board_columns(board.ranked)
+    if not any(cells["deviations"].text for cells, _ in lines):
         keys.remove("deviations")
-    lines = [
-        *(_entry_row(entry, setting, board, keys) for entry in _in_order(board, ranked)),
-        *(_reference_row(group, keys) for group in board.references),
-    ]
-    shared = {**setting.axes, "label_access": board.access}
-    heads = tuple(_BOARD[key] for key in keys)
-    return compact(Table(name, access_text(board.access), heads, tuple(lines), shared, where=setting.title))
-
-
-def _in_order(board: Board, ranked: Sequence[str] | None) -> list[Entry]:
-    """The entries by rank; without ranking, by accuracy without defense, with references last."""
-    if ranked is not None:
-        return list(board.entries)
-
-    def place(entry: Entry) -> tuple[Any, ...]:
-        group, mean = board.undefended.get(entry.name), entry.undefended.interval.mean
-        return (bool(group and group.kind), math.isnan(mean), 0.0 if math.isnan(mean) else mean, str(entry.name))
-
-    return sorted(board.entries, key=place)
+    rows = tuple(Row(tuple(cells.get(key, Cell("")) for key in keys), kind) for cells, kind in lines)
+    return compact(Table(name, "All poisoners", tuple(_BOARD[key] for key in keys), rows))
 
 
 _HEADING = {described.name: described.heading for described in BOARD}
@@ -57,24 +60,27 @@ _BOARD = {
     for head in (
         Column("rank", _HEADING["rank"], numeric=True),
         _AXIS["poisoner"],
-        Column("effect", _HEADING["effect"], numeric=True),
         Column("worst", _HEADING["worst"], numeric=True),
-        Column("bias", _HEADING["worst_bias"], numeric=True),
         Column("worst_defense", _HEADING["worst_defense"]),
-        Column("mean", _HEADING["mean_over_defenses"], numeric=True),
+        Column("effect", _HEADING["effect"], numeric=True),
         Column("no_defense", _HEADING["no_defense"], numeric=True),
         Column("gap_removed", "gap removed, no defense %", numeric=True),
         Column("seeds", _HEADING["seeds"], numeric=True),
-        Column("trainings", _HEADING["trainings"], constant=True),
-        Column("deviations", "SD, no defense"),
+        Column("gate", "gate", filtered=True, constant=True),
         # Last, since a narrow screen shows only the first columns.
         *(_AXIS[key] for key in _KNOWLEDGE),
+        *(_AXIS[key] for key in _WHERE),
+        Column("bias", _HEADING["worst_bias"], numeric=True, optional=True),
+        Column("mean", _HEADING["mean_over_defenses"], numeric=True, optional=True),
+        Column("trainings", _HEADING["trainings"], constant=True, optional=True),
+        Column("deviations", "SD, no defense", optional=True),
+        *(Column(m.name, m.heading, numeric=True, optional=True) for m in map(column, _OPTIONAL)),
     )
 }
 
 
 def _board_columns(ranked: Sequence[str] | None) -> list[str]:
-    """The keys of a leaderboard's columns, without those that would repeat another."""
+    """The keys of the table's columns, without those that would repeat another."""
     if ranked is None:
         absent = {"rank", "effect", "worst", "bias", "worst_defense", "mean"}
     elif list(ranked) == [NO_DEFENSE]:
@@ -84,21 +90,16 @@ def _board_columns(ranked: Sequence[str] | None) -> list[str]:
     return [key for key in _BOARD if key not in absent]
 
 
-def access_text(access: str) -> str:
-    return {"none": "Poisoners that saw no labels", "full": "Poisoners that saw labels"}.get(
-        access, f"Label access {access}"
-    )
-
-
-def _entry_row(entry: Entry, setting: Setting, board: Board, keys: Sequence[str]) -> Row:
+def _entry_row(entry: Entry, setting: Setting, block: Block) -> tuple[dict[str, Cell], str]:
     values = entry.named
-    group = board.undefended.get(entry.name)
+    group = block.undefended.get(entry.name)
     kind = group.kind if group else ""
     knowledge = {key: str(values[key]) for key in _KNOWLEDGE}
-    axes = {**setting.axes, "label_access": board.access, "poisoner": poisoner_text(values), **knowledge}
-    cells = {
+    axes = {**setting.axes, "label_access": block.access, "poisoner": poisoner_text(values), **knowledge}
+    return {
+        **_where(setting, block.access),
         "rank": _place(entry.rank, kind),
-        "poisoner": _name(axes, kind, keys),
+        "poisoner": _name(axes),
         **{key: Cell(text) for key, text in knowledge.items()},
         "effect": _with_bar(entry.effect),
         "worst": Cell(not_run(entry)) if entry.missing else number(entry.worst, 1),
@@ -106,30 +107,39 @@ def _entry_row(entry: Entry, setting: Setting, board: Board, keys: Sequence[str]
         "worst_defense": Cell(entry.defense),
         "mean": Cell("") if entry.mean is None else Cell(fixed(entry.mean, 1), round(entry.mean, 6), entry.seeds),
         "no_defense": number(entry.undefended.interval, 1),
-        "gap_removed": number(group.summary.means["gap_removed"], 0, 100) if group else Cell(""),
         "seeds": _seeds(entry.seeds),
         **_spread(entry.undefended),
-    }
-    return Row(tuple(cells[key] for key in keys), kind)
+        **(_means(group) if group else {}),
+    }, kind
 
 
-def _reference_row(group: Group, keys: Sequence[str]) -> Row:
-    means = group.summary.means
-    cells = {
+def _reference_row(group: Group, setting: Setting) -> tuple[dict[str, Cell], str]:
+    return {
+        **_where(setting, ""),
         "rank": _place("", group.kind),
-        "poisoner": _name(group.axes, group.kind, keys),
+        "poisoner": _name(group.axes),
         **{key: Cell(group.axes[key]) for key in _KNOWLEDGE},
-        "no_defense": number(means["test_accuracy"], 1),
-        "gap_removed": number(means["gap_removed"], 0, 100),
-        "seeds": _seeds(means["test_accuracy"].n),
+        "no_defense": number(group.summary.means["test_accuracy"], 1),
+        "seeds": _seeds(group.summary.means["test_accuracy"].n),
         **_spread(group.summary.accuracy),
-    }
-    return Row(tuple(cells.get(key, Cell("")) for key in keys), group.kind)
+        **_means(group),
+    }, group.kind
 
 
-def _name(axes: Mapping[str, str], kind: str, keys: Sequence[str]) -> Cell:
-    """The poisoner, with a link to its cells, and with its kind unless the column of ranks shows that."""
-    return Cell(axes["poisoner"], href=cells_page(axes), badges=() if "rank" in keys else _kind_badge(kind))
+def _where(setting: Setting, access: str) -> dict[str, Cell]:
+    texts = {**setting.axes, "label_access": access, "gate": setting.judgement.state}
+    return {key: Cell(texts[key]) for key in (*_WHERE, "gate")}
+
+
+def _means(group: Group) -> dict[str, Cell]:
+    means = group.summary.means
+    described = [column(name) for name in ("gap_removed", *_OPTIONAL)]
+    return {one.name: number(means[one.name], one.shown, one.factor) for one in described}
+
+
+def _name(axes: Mapping[str, str]) -> Cell:
+    """The poisoner, with a link to its cells."""
+    return Cell(axes["poisoner"], href=cells_page(axes))
 
 
 def _place(rank: str, kind: str) -> Cell:
@@ -163,20 +173,19 @@ def _with_bar(effect: Interval | None) -> Cell:
     return Cell(cell.text, cell.value, cell.n, bar=(low, mid, high))
 
 
-def means_table(groups: Sequence[Group], name: str, caption: str, shared: Mapping[str, str]) -> Table:
+def means_table(groups: Sequence[Group], name: str, caption: str) -> Table:
     """One row per group, with means over seeds."""
     means = [group.summary.means for group in groups]
     shown = [column(name) for name in means[0] if any(one[name].n for one in means)] if means else []
-    axes = [axis for axis in AXES if axis.key not in shared]
     heads = (
-        *axes,
+        *AXES,
         *(Column(measure.name, measure.heading, numeric=True) for measure in shown),
         _BOARD["seeds"],
     )
     lines = [
         Row(
             (
-                *_axis_cells(group, axes, group.cells_page, f"with defense {group.axes['defense']}"),
+                *_axis_cells(group, AXES, group.cells_page, f"with defense {group.axes['defense']}"),
                 *(number(group.summary.means[m.name], m.shown, m.factor) for m in shown),
                 _seeds(group.summary.means["test_accuracy"].n, group.summary.failed),
             ),
@@ -184,7 +193,7 @@ def means_table(groups: Sequence[Group], name: str, caption: str, shared: Mappin
         )
         for group in groups
     ]
-    return compact(Table(name, caption, heads, tuple(lines), shared))
+    return compact(Table(name, caption, heads, tuple(lines)))
 
 
 def _axis_cells(group: Group, axes: Iterable[Column], href: str, hidden: str) -> list[Cell]:
@@ -193,7 +202,7 @@ def _axis_cells(group: Group, axes: Iterable[Column], href: str, hidden: str) ->
     return [poisoner if axis.key == "poisoner" else Cell(group.axes[axis.key]) for axis in axes]
 
 
-def cells_table(site: Site, name: str) -> Table:
+def cells_table(board: Board, name: str) -> Table:
     """One row per cell, with a link to its page."""
     measures = [measure for measure in AVERAGED if measure.name in _OF_A_CELL]
     heads = (
@@ -203,8 +212,8 @@ def cells_table(site: Site, name: str) -> Table:
         Column("status", "status", filtered=True, constant=True),
     )
     lines = []
-    for row in site.rows:
-        group = site.by_cell[row["cell"]]
+    for row in board.rows:
+        group = board.by_cell[row["cell"]]
         cells = (
             *_axis_cells(group, AXES, cell_page(row["cell"]), f"cell {row['cell'][:8]}"),
             _seed(row["craft_seed"]),
@@ -225,7 +234,11 @@ def cell_page(cell: str) -> str:
 
 
 def heat_table(setting: Setting, name: str) -> Table:
-    """The share of the gap removed, with a row per poisoner and a column per defense."""
+    """The share of the gap removed, with a row per poisoner and a column per defense, on a scale of colours.
+
+    Defenses under which clean accuracy lost more than half of its gap to chance have no values: there is little left
+    that a poisoner could remove.
+    """
     labels, defenses, groups = grid(setting)
     heads = (
         Column("label", "poisoner", header=True),
@@ -235,26 +248,32 @@ def heat_table(setting: Setting, name: str) -> Table:
         Row(
             (
                 Cell(label, badges=_kind_badge(kind)),
-                *(_grid_cell(groups.get((label, defense))) for defense in defenses),
+                *(_grid_cell(groups.get((label, defense)), setting.spoiled(defense)) for defense in defenses),
             ),
             kind,
         )
         for label, kind in labels.items()
     ]
-    return Table(name, "Gap removed in %, by poisoner and defense", heads, tuple(lines))
+    return Table(name, f"Gap removed in %: {setting.title}", heads, tuple(lines))
 
 
-def _grid_cell(group: Group | None) -> Cell:
+def _grid_cell(group: Group | None, spoiled: bool) -> Cell:
     if group is None:
         return Cell("")
-    cell = number(group.summary.means["gap_removed"], 0, 100)
-    return cell if cell.text or group.summary.done else Cell("failed")
+    if spoiled:
+        return Cell("–", hidden="left out: clean accuracy lost more than half of its gap")
+    removed = group.summary.means["gap_removed"]
+    cell = number(removed, 0, 100)
+    if not cell.text:
+        return Cell("" if group.summary.done else "failed")
+    return replace(cell, fill=fill(removed.mean))
 
 
 def grid(setting: Setting) -> tuple[dict[str, str], list[str], dict[tuple[str, str], Group]]:
     """Kinds of the setting's poisoners by label, its defenses, and the group of each pair.
 
-    The best protected come first and references last. Clean groups are left out, since they define the gap.
+    The best protected come first, without a passed gate the first by name, and references last. Clean groups are left
+    out, since they define the gap.
     """
     groups = [group for group in setting.groups if not group.is_clean]
     by_pair = {(group.label, group.axes["defense"]): group for group in groups}
@@ -262,7 +281,7 @@ def grid(setting: Setting) -> tuple[dict[str, str], list[str], dict[tuple[str, s
 
     def place(group: Group) -> tuple[Any, ...]:
         first = by_pair.get((group.label, defenses[0]))
-        removed = first.summary.means["gap_removed"].mean if first else math.nan
+        removed = first.summary.means["gap_removed"].mean if first and setting.passed else math.nan
         return (group.kind != "", math.isnan(removed), 0.0 if math.isnan(removed) else -removed, group.label)
 
     return {group.label: group.kind for group in sorted(groups, key=place)}, defenses, by_pair

@@ -7,37 +7,64 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from ucbench.errors import UsageError
-from ucbench.store.files import atomic_write_bytes, atomic_write_text, read_regular, reporting
+from ucbench.store.files import atomic_write_text, draft_name, read_regular, reporting
 
 #: The list of a site's files: it marks a folder as a site, and shows which files a later build must remove.
 MANIFEST = "files.txt"
-#: Pattern of their paths: within the folder, at most one level down.
-_NAME = r"([A-Za-z0-9_-][^/\\\x00]*/)?[A-Za-z0-9_-][^/\\\x00]*"
+#: Pattern of their paths: within the folder, at most three levels down.
+_NAME = r"([A-Za-z0-9_-][^/\\\x00]*/){0,3}[A-Za-z0-9_-][^/\\\x00]*"
 _HEAD = "# A site written by `ucbench leaderboard site`. Another build removes the files listed here.\n"
 
 
-def replace_files(out: Path, files: Mapping[str, Callable[[], bytes]]) -> None:
-    """Make ``out`` hold these files, by relative path; each content is computed just before it is written.
+class Output:
+    """The folder of a site while it is written, part by part.
 
     Raises:
         UsageError: if ``out`` is not empty and not a site.
-        StoreError: if a file cannot be written.
     """
-    old = _listed(out)
-    # First, so that after an interruption the next build still knows all files.
-    _list(out, old | files.keys())
-    for name, content in files.items():
-        _write(out / name, content())
-    for name in sorted(old - files.keys()):
-        _remove(out, name)
-    _list(out, files)
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.names: set[str] = set()
+        self._old = _listed(out)
+
+    def write(self, files: Mapping[str, Callable[[], bytes]]) -> None:
+        """Write these files, by relative path; each content is computed just before it is written."""
+        self.names |= files.keys()
+        # First, so that after an interruption the next build still knows all files.
+        self._list(self._old | self.names)
+        for name, content in files.items():
+            _write(self.out / name, content())
+
+    def finish(self) -> None:
+        """Remove the files of an earlier build that were not written again."""
+        for name in sorted(self._old - self.names):
+            _remove(self.out, name)
+        self._list(self.names)
+
+    def _list(self, names: Iterable[str]) -> None:
+        atomic_write_text(self.out / MANIFEST, _HEAD + "".join(f"{name}\n" for name in sorted(names)))
+
+
+def replace_files(out: Path, files: Mapping[str, Callable[[], bytes]]) -> None:
+    """Make ``out`` hold these files; see :class:`Output`."""
+    output = Output(out)
+    output.write(files)
+    output.finish()
 
 
 def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all. Unlike a record, a page need not survive a power cut: the next build finds it changed."""
     with reporting(path):
-        same = path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content
-    if not same:
-        atomic_write_bytes(path, content)
+        if path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
+            return
+        draft = path.with_name(draft_name("page"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            draft.write_bytes(content)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
 
 
 def _listed(out: Path) -> set[str]:
@@ -50,16 +77,19 @@ def _listed(out: Path) -> set[str]:
     with reporting(manifest):
         lines = read_regular(manifest).decode(errors="replace").splitlines()
     # A list edited by hand must not reach beyond the folder.
-    return {line for line in lines[1:] if re.fullmatch(_NAME, line) and not (out / line).parent.is_symlink()}
+    return {line for line in lines[1:] if re.fullmatch(_NAME, line) and not _is_linked(out, line)}
 
 
-def _list(out: Path, names: Iterable[str]) -> None:
-    atomic_write_text(out / MANIFEST, _HEAD + "".join(f"{name}\n" for name in sorted(names)))
+def _is_linked(out: Path, name: str) -> bool:
+    """Whether a folder on the way to the file is a link to elsewhere."""
+    return any((out / parent).is_symlink() for parent in Path(name).parents if parent != Path("."))
 
 
 def _remove(out: Path, name: str) -> None:
     path = out / name
     with reporting(path):
         path.unlink(missing_ok=True)
-        if path.parent != out and path.parent.is_dir() and not any(path.parent.iterdir()):
-            path.parent.rmdir()
+        for folder in path.parents:
+            if folder == out or not folder.is_dir() or any(folder.iterdir()):
+                break
+            folder.rmdir()

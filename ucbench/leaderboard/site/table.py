@@ -27,6 +27,7 @@ class Column:
         filtered: whether it has a filter.
         header: whether its cells are row headers.
         constant: whether the caption shows it instead, if all rows have the same text.
+        optional: whether the script hides it until the reader asks for it.
     """
 
     key: str
@@ -35,6 +36,7 @@ class Column:
     filtered: bool = False
     header: bool = False
     constant: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,11 @@ class Cell:
         text: the displayed text.
         value: sort value in a numeric column; None sorts last.
         n: number of seeds behind a number.
-        href: linked page, relative to the site's root.
+        href: linked page, relative to the board's folder (to the site's root in tables over all boards).
         hidden: text for screen readers only, after the text.
         badges: labels after the text.
         bar: low end, mean and high end of a bar beside the number, from 0 to 1.
+        fill: colours of background and text.
     """
 
     text: str
@@ -58,6 +61,7 @@ class Cell:
     hidden: str = ""
     badges: tuple[str, ...] = ()
     bar: tuple[float, float, float] | None = None
+    fill: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -74,8 +78,6 @@ class Table:
 
     Attributes:
         id: name within a page.
-        where: continuation of the caption for screen readers, which do not see the heading above it.
-        shared: texts common to all rows that the page shows elsewhere, by column key.
         constant: texts common to all rows that the caption shows, by column key.
     """
 
@@ -83,14 +85,7 @@ class Table:
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
-    shared: Mapping[str, str] = field(default_factory=dict)
     constant: Mapping[str, str] = field(default_factory=dict)
-    where: str = ""
-
-    @property
-    def everywhere(self) -> Mapping[str, str]:
-        """Texts common to all rows without a column, for filters."""
-        return {**self.shared, **self.constant}
 
     @property
     def note(self) -> str:
@@ -107,7 +102,8 @@ def compact(table: Table) -> Table:
     constant = [
         place
         for place, column in enumerate(table.columns)
-        if column.constant and len({row.cells[place].text for row in table.rows}) == 1
+        # A blank, such as the label access of references, fits any value.
+        if column.constant and len({row.cells[place].text for row in table.rows} - {""}) == 1
     ]
 
     def varying(items: Sequence[Any]) -> tuple[Any, ...]:
@@ -117,7 +113,10 @@ def compact(table: Table) -> Table:
         table,
         columns=varying(table.columns),
         rows=tuple(replace(row, cells=varying(row.cells)) for row in table.rows),
-        constant={table.columns[place].key: table.rows[0].cells[place].text for place in constant},
+        constant={
+            table.columns[place].key: next(filter(None, (row.cells[place].text for row in table.rows)))
+            for place in constant
+        },
     )
 
 
@@ -135,7 +134,7 @@ def filters(tables: Iterable[Table], columns: Iterable[Column]) -> list[Filter]:
     tables = list(tables)
     offered = []
     for column in columns:
-        options = {text for table in tables for text in _texts(table, column.key)}
+        options = {text for table in tables for text in _texts(table, column.key)} - {""}
         if column.filtered and len(options) > 1:
             offered.append(Filter(column.key, column.title, tuple(sorted(options, key=natural))))
     return offered
@@ -178,7 +177,7 @@ def _texts(table: Table, key: str) -> Iterable[str]:
     places = [place for place, column in enumerate(table.columns) if column.key == key]
     if places:
         return (row.cells[places[0]].text for row in table.rows)
-    return [table.everywhere[key]] if key in table.everywhere else []
+    return [table.constant[key]] if key in table.constant else []
 
 
 def _as_json(cell: Cell) -> Any:

@@ -15,6 +15,8 @@
         key: head.dataset.key,
         numeric: "numeric" in head.dataset,
         header: "header" in head.dataset,
+        hidden: "optional" in head.dataset,
+        title: head.textContent.trim(),
       }));
       this.status = document.getElementById(`${element.id}-count`);
       const data = document.getElementById(`${element.id}-data`);
@@ -25,8 +27,17 @@
       if (data) {
         this.page = Number(data.dataset.page);
         this.pager = this.makePager();
-        this.show();
       }
+      if (data || this.columns.some((column) => column.hidden)) this.show();
+    }
+
+    // Titles and texts of what the reader sees, over all pages of the table.
+    seen() {
+      const places = this.columns.flatMap((column, place) => (column.hidden ? [] : [place]));
+      return [
+        places.map((place) => this.columns[place].title),
+        ...this.inOrder().map((row) => places.map((place) => row.texts[place])),
+      ];
     }
 
     // A row of the document: sort values, words to search, and the element.
@@ -35,7 +46,8 @@
         if (!this.columns[place].numeric) return cell.dataset.text;
         return cell.dataset.value === "" ? null : Number(cell.dataset.value);
       });
-      return { values, words: row.textContent.toLowerCase(), element: () => row };
+      const texts = [...row.cells].map((cell) => cell.innerText.replace(/\s+/g, " ").trim());
+      return { values, texts, words: row.textContent.toLowerCase(), element: () => row };
     }
 
     // Rows of JSON: kind, then cells as text or as { t: text, v: value, n: seeds, h: link, s: said, b: badges }.
@@ -46,6 +58,7 @@
         let element = null;
         return {
           values: full.map((cell, place) => (this.columns[place].numeric ? cell.v ?? null : cell.t)),
+          texts: full.map((cell) => [cell.t, ...(cell.n === undefined ? [] : [`n = ${cell.n}`]), ...(cell.b ?? [])].join(" ")),
           words: full.map((cell) => [cell.t, ...(cell.b ?? [])].join(" ")).join(" ").toLowerCase(),
           element: () => (element ??= this.make(kind, full, root)),
         };
@@ -121,7 +134,8 @@
     filter(wanted, words) {
       const tests = [...wanted].map(([key, text]) => {
         const place = this.columns.findIndex((column) => column.key === key);
-        if (place >= 0) return (row) => row.values[place] === text;
+        // A blank fits any value: references stand beside poisoners of any label knowledge.
+        if (place >= 0) return (row) => row.values[place] === text || row.values[place] === "";
         return () => !(key in this.shared) || this.shared[key] === text;
       });
       this.kept = this.rows.filter((row) => tests.every((test) => test(row)) && words.every((w) => row.words.includes(w)));
@@ -132,7 +146,11 @@
     show() {
       const rows = this.inOrder();
       const shown = this.pager ? rows.slice(this.at, this.at + this.page) : rows;
-      this.body.replaceChildren(...shown.map((row) => row.element()));
+      const elements = shown.map((row) => row.element());
+      for (const row of [this.element.tHead.rows[0], ...elements]) {
+        this.columns.forEach((column, place) => (row.cells[place].hidden = column.hidden));
+      }
+      this.body.replaceChildren(...elements);
       const all = this.rows.length;
       let text = rows.length < all ? `${rows.length} of ${all} rows` : "";
       if (this.pager) {
@@ -155,40 +173,121 @@
   const tables = new Map([...document.querySelectorAll("table[data-shared]")].map((each) => [each.id, new Table(each)]));
 
   // Filters; their state is in the address after "#", so that links can lead to a filtered table.
-  for (const form of document.querySelectorAll("form.filters")) {
-    const own = form.dataset.for.split(" ").map((id) => tables.get(id)).filter(Boolean);
+  for (const form of document.querySelectorAll("form.filters[data-for]")) {
+    const table = tables.get(form.dataset.for);
     const controls = [...form.elements].filter((each) => each.name);
+    const sections = [...document.querySelectorAll("section[data-axes]")].map((each) => [each, JSON.parse(each.dataset.axes)]);
 
     const apply = () => {
       const set = controls.filter((each) => each.value !== "");
       const wanted = set.filter((each) => each.name !== "q").map((each) => [each.name, each.value]);
       const words = set.filter((each) => each.name === "q").flatMap((each) => each.value.toLowerCase().split(/\s+/));
-      for (const table of own) table.filter(wanted, words.filter(Boolean));
-      for (const section of document.querySelectorAll("section[data-tables]")) {
-        const inside = section.dataset.tables.split(" ").map((id) => tables.get(id)).filter(Boolean);
-        for (const table of inside) table.element.closest(".board").hidden = table.kept.length === 0;
-        section.hidden = set.length > 0 && inside.every((table) => table.kept.length === 0);
+      if (table) table.filter(wanted, words.filter(Boolean));
+      for (const [section, axes] of sections) {
+        section.hidden = wanted.some(([key, text]) => key in axes && axes[key] !== text);
+        const access = wanted.find(([key]) => key === "label_access");
+        for (const part of section.querySelectorAll("tbody[data-access]")) {
+          part.hidden = Boolean(access) && part.dataset.access !== "" && part.dataset.access !== access[1];
+        }
       }
       const empty = document.querySelector(".empty");
-      if (empty) empty.hidden = own.some((table) => table.kept.length > 0);
+      if (empty && table) empty.hidden = table.kept.length > 0;
       return new URLSearchParams(set.map((each) => [each.name, each.value])).toString();
     };
     const remember = () => history.replaceState(null, "", `#${apply()}`);
-    const recall = () => {
-      const asked = new URLSearchParams(location.hash.slice(1));
+    const choose = (asked) => {
       for (const control of controls) {
-        const value = asked.get(control.name) ?? "";
+        const value = asked[control.name] ?? "";
         const known = control.tagName !== "SELECT" || [...control.options].some((option) => option.value === value);
         control.value = known ? value : "";
       }
       apply();
     };
+    const recall = () => choose(Object.fromEntries(new URLSearchParams(location.hash.slice(1))));
     form.addEventListener("input", remember);
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("reset", () => setTimeout(remember));
     window.addEventListener("hashchange", recall);
     form.hidden = false;
     if (location.hash.includes("=")) recall();
+    else if (form.dataset.first) choose(JSON.parse(form.dataset.first));
+  }
+
+  // The search of the first page: hides cards and methods without the words.
+  for (const input of document.querySelectorAll("#search")) {
+    const items = [...document.querySelectorAll("[data-search]")].map((each) => [each, each.textContent.toLowerCase()]);
+    const search = () => {
+      const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+      for (const [item, text] of items) item.hidden = !words.every((word) => text.includes(word));
+      document.querySelector(".empty").hidden = items.some(([item]) => !item.hidden);
+    };
+    input.form.addEventListener("submit", (event) => event.preventDefault());
+    input.addEventListener("input", search);
+    input.form.hidden = false;
+    search();
+  }
+
+  // Downloads of what is shown.
+  const formats = {
+    // No spreadsheet may run a text as a formula.
+    CSV: (rows) => rows.map((row) => row.map((text) => {
+      const inert = /^[=+\-@\t\r](?![\d.]+( |$))/.test(text) ? `'${text}` : text;
+      return /[",\n]/.test(inert) ? `"${inert.replaceAll('"', '""')}"` : inert;
+    }).join(",")).join("\n") + "\n",
+    LaTeX: ([head, ...rows]) => {
+      const special = { "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "±": "$\\pm$", "–": "--" };
+      const escaped = (text) => text.replace(/[\\~^±–]|[&%$#_{}]/g, (one) => special[one] ?? `\\${one}`);
+      const line = (row) => `${row.map(escaped).join(" & ")} \\\\`;
+      const body = rows.map(line).join("\n");
+      return `% needs booktabs\n\\begin{tabular}{${"l".repeat(head.length)}}\n\\toprule\n${line(head)}\n\\midrule\n${body}\n\\bottomrule\n\\end{tabular}\n`;
+    },
+  };
+  const endings = { CSV: "csv", LaTeX: "tex", BibTeX: "bib" };
+
+  const save = (name, text) => {
+    const link = made("a", "", "");
+    link.href = URL.createObjectURL(new Blob([text], { type: "text/plain;charset=utf-8" }));
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  };
+  const bibliography = JSON.parse(document.getElementById("bibliography")?.textContent ?? "{}");
+  // Entries of the methods in these rows, each once.
+  const cited = (table) => {
+    const keys = table.columns.flatMap((each, place) => (/poisoner|defense/.test(each.key) ? [place] : []));
+    const names = new Set([...Object.values(table.shared), ...table.kept.flatMap((row) => keys.map((place) => row.values[place]))]
+      .flatMap((text) => String(text ?? "").split("+")).map((text) => text.split(/[:@ ]/)[0]));
+    const entries = [...names].filter((name) => Object.hasOwn(bibliography, name)).sort().map((name) => bibliography[name]);
+    return entries.join("\n");
+  };
+
+  for (const box of document.querySelectorAll(".tools[data-for]")) {
+    const table = tables.get(box.dataset.for);
+    const chooser = document.createElement("details");
+    chooser.append(made("summary", "", "Columns"));
+    const list = chooser.appendChild(made("div", "choices", ""));
+    for (const column of table.columns) {
+      const label = document.createElement("label");
+      const check = document.createElement("input");
+      check.type = "checkbox";
+      check.checked = !column.hidden;
+      check.addEventListener("change", () => {
+        column.hidden = !check.checked;
+        table.show();
+      });
+      label.append(check, ` ${column.title}`);
+      list.append(label);
+    }
+    box.append(chooser, made("span", "note", "Download what is shown:"));
+    for (const name of ["CSV", "LaTeX", ...(Object.keys(bibliography).length ? ["BibTeX"] : [])]) {
+      const button = made("button", "", name);
+      button.type = "button";
+      button.addEventListener("click", () => {
+        save(`${box.dataset.name}.${endings[name]}`, name === "BibTeX" ? cited(table) : formats[name](table.seen()));
+      });
+      box.append(button);
+    }
+    box.hidden = false;
   }
 
   for (const button of document.querySelectorAll("button.copy")) {

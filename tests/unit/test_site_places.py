@@ -1,0 +1,81 @@
+"""Places of a machine, which a site does not publish, and citations as BibTeX."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import site_records as made
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ucbench.leaderboard.site.citations import bibtex, papers
+from ucbench.leaderboard.site.places import last_part, without_places
+from ucbench.plugins.registry import installed
+
+PART = st.from_regex(r"[a-z][a-z0-9_]{2,8}", fullmatch=True)
+
+
+@given(st.lists(PART, min_size=2, max_size=5, unique=True))
+def test_record_keeps_no_folder_of_a_path_wherever_it_stands(parts):
+    path = "/".join(["", *(f"q{part}" for part in parts)])
+    record = made.record(
+        "uc", dataset=f"imagefolder:{path}:holdout=0.2", warnings=[f"3 files of {path}/x.png left out"]
+    )
+    record["components"]["dataset"] = {**record["components"]["poisoner"], "params": {"path": path}}
+    (short,) = without_places([record])
+    assert short["request"]["dataset"] == f"imagefolder:q{parts[-1]}:holdout=0.2"
+    assert short["components"]["dataset"]["params"]["path"] == f"q{parts[-1]}"
+    text = json.dumps(short)
+    assert not any(f"q{part}/" in text for part in parts[:-1])
+    assert f"/q{parts[-1]}" not in text
+
+
+@pytest.mark.parametrize(
+    ("dataset", "expected"),
+    [
+        ('imagefolder:"/home/a b/my photos"', 'imagefolder:"my photos"'),
+        ("parquet:DATA/caltech101:validation=0.2", "parquet:caltech101:validation=0.2"),
+        ("cifar10:root=/data/cifar", "cifar10:root=cifar"),
+        ("cifar10:train_per_class=500", "cifar10:train_per_class=500"),
+    ],
+)
+def test_data_set_is_shown_by_the_last_part_of_its_path(dataset, expected):
+    (short,) = without_places([made.record("uc", dataset=dataset)])
+    assert short["request"]["dataset"] == expected
+
+
+def test_record_without_paths_stays_the_same_object():
+    record = made.record("uc", warnings=["8/255 of https://arxiv.org/abs/2301.01217, and a / b"])
+    assert without_places([record])[0] is record
+
+
+def test_data_sets_of_one_last_part_stay_apart():
+    one, other = (made.record("uc", dataset=f"imagefolder:/{name}/train") for name in ("a", "b"))
+    other["data"] = {**other["data"], "train": "c" * 64}
+    names = [record["request"]["dataset"] for record in without_places([one, other])]
+    assert names == ["imagefolder:train (aaaaaaaa)", "imagefolder:train (cccccccc)"]
+
+
+@pytest.mark.parametrize(("path", "part"), [("/a/b/", "b"), ("C:\\x\\y", "y"), ("/", "folder"), ("~/z", "z")])
+def test_last_part_of_a_path(path, part):
+    assert last_part(path) == part
+
+
+def test_every_shipped_citation_is_read_with_title_year_and_number():
+    for kind in ("poisoner", "defense"):
+        for spec in installed().specs(kind):
+            found = papers(spec.paper)
+            assert len(found) == spec.paper.count("arXiv "), spec.name
+            assert not any(paper.title.startswith((";", " ")) or ": A. " in paper.title for paper in found)
+            assert bibtex(spec.name, spec.paper).count("@") == len(found)
+
+
+def test_bibtex_joins_authors_and_keeps_a_title_with_a_colon():
+    (paper,) = papers("J. Zhang, X.-Y. Ma: Clusters: A Study. CVPR 2023. arXiv 2301.01217 (its baseline)")
+    assert paper[:4] == ("J. Zhang, X.-Y. Ma", "Clusters: A Study", "CVPR", "2023")
+    assert "author = {J. Zhang and X.-Y. Ma}" in bibtex("uc", "J. Zhang, X.-Y. Ma: A. CVPR 2023. arXiv 2301.01217")
+
+
+def test_bibtex_of_another_form_is_a_note_with_special_characters_escaped():
+    assert bibtex("x", "Somebody & others, 100 %") == "@misc{x,\n  note = {Somebody \\& others, 100 \\%}\n}\n"

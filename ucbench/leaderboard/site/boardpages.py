@@ -1,0 +1,174 @@
+"""The pages of one board: the board, all results, its cells, and each cell."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ucbench.errors import DataError
+from ucbench.leaderboard.layout import MEANINGS
+from ucbench.leaderboard.site import cellpage, charts, listings
+from ucbench.leaderboard.site.citations import bibtex
+from ucbench.leaderboard.site.data import Board, Setting, method_page
+from ucbench.leaderboard.site.finding import finding
+from ucbench.leaderboard.site.render import Templates
+from ucbench.leaderboard.site.rerun import companions, rerun
+from ucbench.leaderboard.site.sheets import size
+from ucbench.leaderboard.site.table import AXES, Table, filters
+from ucbench.leaderboard.tables import to_leaderboard_csv
+from ucbench.plugins.builtin import NO_DEFENSE
+from ucbench.plugins.registry import installed
+from ucbench.results.records import Record, to_json
+from ucbench.results.table import Row, to_csv
+from ucbench.store.files import read_regular
+
+Content = Callable[[], bytes]
+
+
+def board_files(board: Board, sheets: Mapping[str, Path], templates: Templates) -> dict[str, Content]:
+    """The files of a board by path below the site's root, each with a function that renders it.
+
+    Args:
+        sheets: the image sheet of each cell that has one, by cell.
+    """
+    pages = _Pages(board, sheets, templates)
+    contents: dict[str, Content] = {
+        "index.html": pages.index,
+        "results.html": pages.results,
+        "cells.html": pages.cells,
+        "results.csv": lambda: to_csv(board.table).encode(),
+    }
+    if board.ranked is not None:
+        contents["leaderboard.csv"] = lambda: to_leaderboard_csv(board.entries).encode()
+    for row in board.rows:
+        contents[listings.cell_page(row["cell"])] = functools.partial(pages.cell, row)
+        contents[f"records/{row['cell']}.json"] = functools.partial(_record, board.records[row["cell"]])
+    for path in sheets.values():
+        contents[f"sheets/{path.name}"] = functools.partial(read_regular, path)
+    return {board.home + name: content for name, content in contents.items()}
+
+
+class _Pages:
+    def __init__(self, board: Board, sheets: Mapping[str, Path], templates: Templates) -> None:
+        self.board = board
+        self.sheets = sheets
+        self._templates = templates
+        self._companions = companions(board.records.values())
+        self._relatives = cellpage.Relatives(board)
+        # Clean cells belong to several settings and link to none.
+        self._setting_of = {
+            row["cell"]: setting
+            for setting in board.settings
+            for group in setting.groups
+            for row in group.members
+            if not group.is_clean
+        }
+
+    def index(self) -> bytes:
+        board = self.board
+        table = listings.board_table(board, "poisoners")
+        return self._page(
+            "board.html.j2",
+            "index.html",
+            finding=finding(board),
+            table=table,
+            selector=_selector(board, table),
+            figures=[self._figures(place, setting) for place, setting in enumerate(board.settings)],
+            failed=sum(row["status"] != "ok" for row in board.rows),
+            meanings=[(name, text) for name, text in MEANINGS.items() if name in self._meant()],
+            bibliography=_bibliography(board),
+            processors=cellpage.processors(board.records.values()),
+        )
+
+    def _meant(self) -> tuple[str, ...]:
+        if self.board.ranked is None:
+            return ()
+        return ("Rank", "Effect") if self.board.ranked == (NO_DEFENSE,) else ("Rank", "Worst case", "Bias", "Effect")
+
+    def _figures(self, place: int, setting: Setting) -> dict[str, Any]:
+        return {
+            "setting": setting,
+            "forest": charts.forest(setting, "../../", self.board.ranked),
+            "heat": listings.heat_table(setting, f"heat-{place}"),
+            "cost": charts.tradeoff(
+                charts.protectors(setting),
+                "seconds to craft the release (logarithmic)",
+                "gap removed, %" if self.board.ranked is None else "effect, %",
+                f"Effect against seconds of crafting in {setting.title}; the table has the numbers.",
+            )
+            if setting.passed
+            else None,
+        }
+
+    def results(self) -> bytes:
+        table = listings.means_table(self.board.groups, "results", "Means over seeds, one row per poisoner and defense")
+        return self._page("results.html.j2", "results.html", table=table, filters=filters([table], AXES))
+
+    def cells(self) -> bytes:
+        table = listings.cells_table(self.board, "cells")
+        offered = filters([table], [*AXES, *table.columns[-1:]])
+        return self._page("cells.html.j2", "cells.html", table=table, filters=offered)
+
+    def cell(self, row: Row) -> bytes:
+        board = self.board
+        record, group = board.records[row["cell"]], board.by_cell[row["cell"]]
+        sheet = self.sheets.get(row["cell"])
+        return self._page(
+            "cell.html.j2",
+            listings.cell_page(row["cell"]),
+            record=record,
+            group=group,
+            axes=[(column.title, group.axes[column.key]) for column in AXES],
+            setting=self._setting_of.get(row["cell"]),
+            method=None if group.is_clean else method_page("poisoner", group.base),
+            seeds=cellpage.seeds_text(row),
+            measures=cellpage.measures_table(row, group),
+            history=cellpage.history_table(record),
+            figure=charts.history(record.get("history", ())),
+            relatives=self._relatives.of(row),
+            sections=cellpage.sections(record),
+            components=cellpage.components(record),
+            warnings=cellpage.warnings(record),
+            command=rerun(record, self._companions),
+            shortened=row["cell"] in board.shortened,
+            sheet=None if sheet is None else (sheet.name, *size(sheet)),
+        )
+
+    def _page(self, template: str, name: str, **values: Any) -> bytes:
+        here = "../" * name.count("/")
+        return self._templates.page(template, self.board.home + name, board=self.board, here=here, page=name, **values)
+
+
+def _selector(board: Board, table: Table) -> list[Any]:
+    """The axes in which settings differ, and label access."""
+    return filters([table], [column for column in AXES if column.key in _SELECTED])
+
+
+_SELECTED = ("dataset", "budget", "victim", "labeling", "mixture", "trusted", "label_access")
+
+
+def _bibliography(board: Board) -> dict[str, str]:
+    """BibTeX by name of poisoner or defense, without parameters."""
+    registry = installed()
+    names = {("poisoner", group.base) for group in board.groups}
+    names |= {("defense", name) for group in board.groups for name in group.defenses}
+    specs = {(kind, spec.name): spec for kind in ("poisoner", "defense") for spec in registry.specs(kind)}
+    texts = {name: bibtex(name, specs[kind, name].paper) for kind, name in sorted(names) if (kind, name) in specs}
+    return {name: text for name, text in texts.items() if text}
+
+
+def _record(record: Record) -> bytes:
+    try:
+        return to_json(record).encode()
+    except ValueError as error:
+        raise DataError(f"The record of cell {record['cell']} holds a number that is not finite.") from error
+
+
+def competitors_first(board: Board) -> Iterable[str]:
+    """The cells in the order in which their image sheets stand for the board."""
+    found = finding(board).setting
+    lead = [block.undefended[e.name] for block in found.blocks for e in block.competing] if found else []
+    groups = [*lead, *(g for g in board.groups if not g.kind), *board.groups]
+    return (row["cell"] for group in groups for row in group.members)

@@ -1,0 +1,313 @@
+"""Pages of poisoners and defenses: what their specs say, and all their results over all boards."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from urllib.parse import urlencode
+
+from markupsafe import Markup, escape
+from scipy import stats
+
+from ucbench.leaderboard.marks import mark_of
+from ucbench.leaderboard.site import svg
+from ucbench.leaderboard.site.across import Digest, Result, Sheet, comparable
+from ucbench.leaderboard.site.charts import Candidate, tradeoff
+from ucbench.leaderboard.site.citations import Paper, bibtex, papers
+from ucbench.leaderboard.site.data import method_page
+from ucbench.leaderboard.site.listings import BADGES
+from ucbench.leaderboard.site.table import AXES, Cell, Column, Row, Table, compact, fixed, number
+from ucbench.plugins.registry import Registry
+from ucbench.plugins.specs import ComponentSpec, DefenseSpec, PoisonerSpec
+from ucbench.results.columns import column
+from ucbench.results.statistics import ENOUGH_CRAFTS, Interval, t_interval
+
+KINDS = ("poisoner", "defense")
+_TIERS = {
+    "T0": "T0, augmentation",
+    "T1": "T1, squeezing",
+    "T2": "T2, adversarial training",
+    "T3": "T3, removal with the release alone",
+    "T4": "T4, external data or weights",
+}
+_ACCESS = {"none": "none", "names": "names of the classes", "full": "labels"}
+
+
+@dataclass(frozen=True)
+class Method:
+    """One poisoner or defense with results.
+
+    Attributes:
+        spec: None where the plugin that registers it is not installed.
+        kind: ``poisoner`` or ``defense``.
+        results: with the place of their board.
+    """
+
+    kind: str
+    name: str
+    spec: ComponentSpec | None
+    results: tuple[tuple[int, Result], ...]
+
+    @property
+    def page(self) -> str:
+        return method_page(self.kind, self.name)
+
+    @property
+    def summary(self) -> str:
+        return self.spec.summary if self.spec else ""
+
+    @property
+    def symbol(self) -> Markup:
+        return svg.symbol(mark_of(self.name)) if self.kind == "poisoner" else Markup("")
+
+    @property
+    def is_reference(self) -> bool:
+        return self.kind == "poisoner" and all(result.kind for _, result in self.results)
+
+    @property
+    def boards(self) -> int:
+        return len({place for place, _ in self.results})
+
+    @property
+    def papers(self) -> list[Paper]:
+        return papers(self.spec.paper) if self.spec else []
+
+    @property
+    def citation(self) -> Markup:
+        """The spec's citation with links."""
+        text = str(escape(self.spec.paper if self.spec else ""))
+        for paper in self.papers:
+            text = text.replace(
+                f"arXiv {paper.arxiv}", f'<a href="{paper.link}" rel="noreferrer">arXiv {paper.arxiv}</a>'
+            )
+        return Markup(text)
+
+    @property
+    def bibtex(self) -> str:
+        return bibtex(self.name, self.spec.paper) if self.spec else ""
+
+    @property
+    def equation(self) -> list[str]:
+        """The formula, and a line per symbol it explains."""
+        return re.split(r"; (?![^(]*\))", self.spec.equation) if self.spec and self.spec.equation else []
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """What the spec says beside formula, citation and fidelity."""
+        spec = self.spec
+        if isinstance(spec, PoisonerSpec):
+            radius = "" if spec.native_epsilon is None else _radius(spec.budget, spec.native_epsilon)
+            facts = [
+                ("labels it needs", _ACCESS[spec.label_access]),
+                ("one perturbation per", spec.granularity),
+                ("published budget", radius or spec.budget),
+                ("surrogate", spec.surrogate),
+            ]
+        elif isinstance(spec, DefenseSpec):
+            facts = [
+                ("tier", _TIERS[spec.tier]),
+                ("acts", "once, before training" if spec.static else "during training"),
+                ("trusted images", "needed" if spec.needs_trusted else ""),
+            ]
+        else:
+            return []
+        return [(name, text) for name, text in facts if text] + [("version of its numbers", str(spec.version))]
+
+    @property
+    def fidelity(self) -> Markup:
+        """The spec's sentence, with code where it has backticks."""
+        text = str(escape(getattr(self.spec, "fidelity", "")))
+        return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", f"{text[:1].upper()}{text[1:]}." if text else ""))
+
+
+def _radius(norm: str, radius: float) -> str:
+    return f"{norm} {radius:g}" + {"linf": "/255", "l0": " pixels"}.get(norm, "")
+
+
+def methods(digests: Sequence[Digest], registry: Registry) -> list[Method]:
+    """The poisoners and defenses with results, by kind and name; references last."""
+    by_name: dict[tuple[str, str], list[tuple[int, Result]]] = defaultdict(list)
+    for place, board in enumerate(digests):
+        for result in board.results:
+            by_name["poisoner", result.base].append((place, result))
+            for defense in dict.fromkeys(result.defenses):
+                by_name["defense", defense].append((place, result))
+    specs = {(kind, spec.name): spec for kind in KINDS for spec in registry.specs(kind)}
+    found = [Method(kind, name, specs.get((kind, name)), tuple(own)) for (kind, name), own in by_name.items()]
+    return sorted(found, key=lambda method: (KINDS.index(method.kind), method.is_reference, method.name))
+
+
+def results_table(method: Method, digests: Sequence[Digest]) -> Table:
+    """All results of a method, those of passed gates first."""
+    axes = [axis for axis in AXES if axis.key != "numerics"]
+    measures = [column(name) for name in ("test_accuracy", "clean_accuracy", "gap_removed")]
+    first = ("poisoner", "defense", "dataset", "budget", "victim")
+    axes = [*(axis for name in first for axis in axes if axis.key == name), *(a for a in axes if a.key not in first)]
+    heads = (
+        Column("board", "board", filtered=True),
+        *axes[: len(first)],
+        *(Column(measure.name, measure.heading, numeric=True) for measure in measures),
+        Column("seeds", "crafts", numeric=True),
+        *axes[len(first) :],
+        Column("craft_seconds", column("craft_seconds").heading, numeric=True, optional=True),
+        Column("seconds", column("seconds").heading, numeric=True, optional=True),
+        Column("gate", "gate", filtered=True, constant=True),
+    )
+    ordered = sorted(method.results, key=lambda one: one[1].state != "passed")
+    return compact(
+        Table(
+            "results", "All results", heads, tuple(_line(r, digests[place], axes, len(first)) for place, r in ordered)
+        )
+    )
+
+
+def _line(result: Result, board: Digest, axes: Sequence[Column], leading: int) -> Row:
+    gap = Cell("–", hidden="clean accuracy lost more than half of its gap") if result.spoiled else None
+    few = ("exploratory",) if result.accuracy.n < ENOUGH_CRAFTS else ()
+    _, link = board.settings[result.setting]
+    kind = (BADGES[result.kind],) if result.kind else ()
+    texts = [Cell(result.axes[axis.key], badges=kind if axis.key == "poisoner" else ()) for axis in axes]
+    cells = (
+        Cell(board.path, href=link),
+        *texts[:leading],
+        number(result.accuracy, 1),
+        _plain(result.clean, 1),
+        gap or number(result.removed, 0, 100),
+        Cell(str(result.accuracy.n), float(result.accuracy.n), badges=few),
+        *texts[leading:],
+        _plain(result.craft_seconds, 0),
+        _plain(result.seconds, 0),
+        Cell(result.state),
+    )
+    return Row(cells, result.kind)
+
+
+def _plain(value: float, decimals: int) -> Cell:
+    return Cell("") if value != value else Cell(fixed(value, decimals), round(value, 6))
+
+
+def images(method: Method, digests: Sequence[Digest]) -> list[tuple[Digest, Sheet]]:
+    """An image sheet of the poisoner from each board that has one."""
+    if method.kind != "poisoner":
+        return []
+    return [(board, board.sheets[method.name]) for board in digests if method.name in board.sheets]
+
+
+def costs(method: Method, digests: Sequence[Digest]) -> list[tuple[Digest, Markup]]:
+    """Effect against cost in the lead setting of each board with a passed gate, the method among the others."""
+    found = []
+    for board in digests:
+        if board.lead is None:
+            continue
+        if method.kind == "poisoner":
+            chart = _protectors(method.name, board)
+        else:
+            chart = _exploiters(method.name, board)
+        if chart:
+            found.append((board, chart))
+    return found
+
+
+def _protectors(name: str, board: Digest) -> Markup | None:
+    if name not in {candidate.name for candidate in board.poisoners}:
+        return None
+    return tradeoff(
+        board.poisoners,
+        "seconds to craft the release (logarithmic)",
+        "effect, %",
+        f"Effect against seconds of crafting on {board.title}; the table has the numbers.",
+        name,
+    )
+
+
+def _exploiters(name: str, board: Digest) -> Markup | None:
+    """Mean attacker accuracy of each defense over the poisoners that this one was tried on."""
+    by_defense: dict[str, dict[str, Result]] = defaultdict(dict)
+    for result in board.results:
+        if result.setting == board.lead and not result.kind:
+            by_defense[result.axes["defense"]][result.label] = result
+    own = [defense for defense in by_defense if re.split("[:@+]", defense)[0] == name]
+    if not own:
+        return None
+    tried = set.intersection(*(set(by_defense[defense]) for defense in own))
+    candidates = [
+        Candidate(
+            re.split("[:@+]", defense)[0],
+            defense,
+            Interval(fmean(results[label].accuracy.mean for label in tried), math.nan, len(tried)),
+            fmean(results[label].seconds for label in tried),
+        )
+        for defense, results in by_defense.items()
+        if tried and tried <= results.keys() and not board.is_spoiled(defense)
+    ]
+    return tradeoff(
+        candidates,
+        "seconds to defend, train and measure (logarithmic)",
+        f"attacker accuracy, %, mean over {_listed(tried)}",
+        f"Attacker accuracy against seconds of training on {board.title}; the table has the numbers.",
+        name,
+        factor=1.0,
+    )
+
+
+def _listed(names: Collection[str], most: int = 3) -> str:
+    return ", ".join(sorted(names)) if len(names) <= most else f"the same {len(names)} poisoners"
+
+
+def pairs(digests: Sequence[Digest]) -> Table:
+    """Every two poisoners that were measured in the same place: where which one is lower, by paired intervals."""
+    known = comparable(digests)
+    names = list(known)
+    lines = []
+    for place, one in enumerate(names):
+        for other in names[place + 1 :]:
+            shared = known[one].keys() & known[other].keys()
+            signs = [_sign(known[one][where], known[other][where]) for where in sorted(shared)]
+            if signs:
+                counts = [signs.count(-1), signs.count(1), signs.count(0)]
+                link = f"compare.html#{urlencode({'one': one, 'other': other})}"
+                cells = [Cell(one, href=link), Cell(other), Cell(str(len(signs)), float(len(signs)))]
+                lines.append(Row((*cells, *(Cell(str(count), float(count)) for count in counts))))
+    heads = (
+        Column("one", "one poisoner", header=True),
+        Column("other", "the other"),
+        Column("places", "places", numeric=True),
+        Column("lower", "one lower", numeric=True),
+        Column("higher", "other lower", numeric=True),
+        Column("unclear", "not separated", numeric=True),
+    )
+    return Table("pairs", "Every two poisoners", heads, tuple(lines))
+
+
+def _sign(one: Result, other: Result) -> int:
+    """-1 or 1 where the 95 % interval of the difference over common crafts leaves out zero; else 0."""
+    shared = one.by_craft.keys() & other.by_craft.keys()
+    difference = t_interval(one.by_craft[craft] - other.by_craft[craft] for craft in sorted(shared))
+    if difference.n < ENOUGH_CRAFTS:
+        return 0
+    return -1 if difference.high < 0 else 1 if difference.low > 0 else 0
+
+
+def comparison_data(digests: Sequence[Digest]) -> Mapping[str, object]:
+    """What the page that compares two poisoners computes with."""
+    known = comparable(digests)
+    places = sorted({where for own in known.values() for where in own})
+    numbers = {where: number for number, where in enumerate(places)}
+    return {
+        "poisoners": list(known),
+        "pages": [method_page("poisoner", next(iter(own.values())).base) for own in known.values()],
+        "places": [
+            [digests[board].path, digests[board].settings[setting][0], digests[board].settings[setting][1], defense]
+            for board, setting, defense in places
+        ],
+        "accuracies": [
+            [[numbers[where], {str(c): round(a, 3) for c, a in own[where].by_craft.items()}] for where in own]
+            for own in known.values()
+        ],
+        "quantiles": [round(float(stats.t.ppf(0.975, freedom)), 4) for freedom in range(1, 31)],
+        "enough": ENOUGH_CRAFTS,
+    }

@@ -1,0 +1,76 @@
+"""Keeps places on somebody's machine out of what is published: a path becomes its last part."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ucbench.errors import UsageError
+from ucbench.plugins.grammar import parse_chain
+from ucbench.results.records import Record
+
+#: An absolute path of at least two parts, such as in a traceback; not the part of an address or of a fraction.
+_ABSOLUTE = re.compile(r"(?<![\w/\\.])(?:~|[A-Za-z]:)?[/\\](?![/\\])(?:[^/\\\s:,;\"'<>()]+[/\\])+[^/\\\s:,;\"'<>()]*")
+#: Fields of a request that name components, whose argument may be a path.
+_NAMING = ("dataset", "poisoner", "surrogate", "craft_labels", "labeling", "defense", "victim")
+
+
+def without_places(records: Iterable[Record]) -> list[Record]:
+    """The records with paths shortened to their last part; those without paths as they are.
+
+    Data sets of one name after that, but of other images, have the start of their fingerprint beside the name.
+    """
+    pairs = [(record, _shortened(record)) for record in records]
+    images: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for record, short in pairs:
+        images[short["request"]["dataset"]].add((record["request"]["dataset"], record["data"]["train"]))
+    for record, short in pairs:
+        same = images[short["request"]["dataset"]]
+        if short is not record and len({name for name, _ in same}) > 1 and len({data for _, data in same}) > 1:
+            short["request"]["dataset"] += f" ({record['data']['train'][:8]})"
+    return [short for _, short in pairs]
+
+
+def _shortened(record: Record) -> Record:
+    paths = sorted({path for path in _paths(record) if path != last_part(path)}, key=len, reverse=True)
+
+    def plain(text: str) -> str:
+        for path in paths:
+            text = text.replace(path, last_part(path))
+        return _ABSOLUTE.sub(lambda match: last_part(match[0]), text) if "/" in text or "\\" in text else text
+
+    changed: Record = _mapped(record, plain)
+    return record if changed == record else changed
+
+
+def last_part(path: str) -> str:
+    """The last part of a path: ``photos`` of ``/data/photos/``."""
+    return re.split(r"[/\\]", path.rstrip("/\\"))[-1] or "folder"
+
+
+def _paths(record: Record) -> Iterable[str]:
+    """Arguments of the request's components that are paths, and parameters of components that begin as one."""
+    for name in _NAMING:
+        try:
+            parts = parse_chain(str(record["request"][name]))
+        except UsageError:
+            continue
+        yield from (part.argument for part in parts if part.argument and re.search(r"[/\\]", part.argument))
+        yield from (value for part in parts for _, value in part.options if _is_path(value))
+    for part in record.get("components", {}).values():
+        yield from (value for value in part.get("params", {}).values() if isinstance(value, str) and _is_path(value))
+
+
+def _is_path(text: str) -> bool:
+    return re.match(r"(~|\.{1,2}|[A-Za-z]:)?[/\\].", text) is not None
+
+
+def _mapped(value: Any, change: Callable[[str], str]) -> Any:
+    """A JSON value with ``change`` applied to all of its texts."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {change(name): _mapped(entry, change) for name, entry in value.items()}
+    return [_mapped(entry, change) for entry in value] if isinstance(value, list) else value
