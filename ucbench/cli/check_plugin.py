@@ -17,6 +17,7 @@ from ucbench.plugins.grammar import parse
 from ucbench.plugins.manager import LoadedPlugin
 from ucbench.plugins.registry import Registry, installed
 from ucbench.plugins.specs import SPEC_KINDS
+from ucbench.results.text import TextColumn
 
 if TYPE_CHECKING:
     from ucbench.testing import Examination
@@ -180,12 +181,14 @@ def _as_json(report: _Report) -> dict[str, Any]:
 def _print(report: _Report) -> None:
     typer.echo(f"{report.title}, from {report.plugin.distribution} {report.plugin.version}")
     if not is_quiet():
+        reasons = ["see below" if line.verdict == "failed" else line.evidence for line in report.lines]
         print_table(
-            ["verdict", "rule", "what must hold", "why not"],
             [
-                [line.verdict, line.rule, line.states, "see below" if line.verdict == "failed" else line.evidence]
-                for line in report.lines
-            ],
+                TextColumn("verdict", [line.verdict for line in report.lines]),
+                TextColumn("rule", [line.rule for line in report.lines]),
+                TextColumn("what must hold", [line.states for line in report.lines], "prose"),
+                TextColumn("why not", reasons, "prose"),
+            ]
         )
     for line in report.lines:
         if line.verdict == "failed":
