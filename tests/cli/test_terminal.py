@@ -12,12 +12,12 @@ import screen
 
 ROOT = Path(__file__).parents[2]
 WIDTHS = (60, 80, 100, 120, 160)
-BOARD = "leaderboards/digits-core/v1"
+BOARD = "leaderboards/digits-uc/v1"
 COMMANDS = {
     "summary": "summary",
     "first run": "first",
-    "tiers": f"leaderboard tiers {BOARD}",
-    "diff": f"leaderboard diff {BOARD} leaderboards/digits-defenses/v1",
+    "tiers": "leaderboard tiers leaderboards/cifar10-defenses/v2",
+    "diff": f"leaderboard diff {BOARD} {BOARD}",
     "list": "list defense",
     "show": "show airbench",
     "plan": "plan --dataset digits --poisoner uc --poisoner rand-class:pattern=sign --defense none --defense"
@@ -31,7 +31,7 @@ from ucbench.cli.app import main
 from ucbench.cli.summary import print_summary
 from ucbench.results.records import read_records
 from ucbench.results.table import rows
-boards = {"summary": "leaderboards/digits-core/v1", "first": "leaderboards/first-run/v1"}
+boards = {"summary": "leaderboards/digits-uc/v1", "first": "leaderboards/first-run/v1"}
 tables = {name: rows(read_records(Path(path))) for name, path in boards.items()}
 for width in map(int, sys.argv[1].split(",")):
     if width:
@@ -120,7 +120,7 @@ def test_summary_has_its_main_numbers_and_its_caption_at_every_width(outputs, wi
     assert "data set photos; preset standard; labeling original; defense none; victim airbench@small;" in caption
     assert "budget linf 8" in caption
     ((shown, _),) = tables(outputs["summary", width])
-    assert {"poisoner", "defense", "victim", "test acc %"} <= set(shown)
+    assert {"poisoner", "surrogate", "defense", "mixture", "test acc %"} <= set(shown)
 
 
 #: Runs a command with the tiny components; a line typed ends each craft of ``badge``, which otherwise never ends.
@@ -145,7 +145,7 @@ REQUEST = ["run", "--dataset", "spots", "--victim", "tiny", "--device", "cpu", "
 
 
 def test_run_in_a_terminal_shows_its_progress_and_leaves_only_the_table(tmp_path):
-    """Interrupted while it crafts, then run to its end, then again from records."""
+    """Interrupted while it crafts, then run to its end."""
     command = [sys.executable, "-c", TINY, *REQUEST, "--poisoner", "badge"]
     environment = {"UCBENCH_HOME": str(tmp_path / "store"), "TINY_LOG": str(tmp_path / "log"), "OMP_NUM_THREADS": "1"}
     stage = re.compile(r"  crafting +\S*━+\S* +30/100")
@@ -182,7 +182,3 @@ def test_run_in_a_terminal_shows_its_progress_and_leaves_only_the_table(tmp_path
     ]
     (((shown, _),)) = tables(lines)
     assert shown["poisoner"] == [["clean"], ["sham"], ["badge"]]
-
-    text, code = screen.run(command, 80, environment)
-    assert code == 0
-    assert "3 of 3 cells from records." in screen.shown(text, 80)

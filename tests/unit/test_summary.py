@@ -48,7 +48,7 @@ def test_summary_tells_crafts_from_trainings(printed, records):
     text = printed(records + nested)
     lsp = next(line for line in text.splitlines() if line.startswith("lsp"))
     assert "45.0 ± 38.1" in lsp
-    assert "SD 4.2 crafts, 1.0 trainings" in lsp
+    assert "  4.2 crafts, 1.0 trainings  " in lsp
     assert lsp.endswith("2 x 3")
     assert "n: crafts x trainings on each" in text
 
@@ -59,7 +59,7 @@ def test_summary_on_narrow_terminal_keeps_columns_of_highest_priority(printed, r
     assert "more column" not in wide
     assert "sham  removed %  n\n" in narrow
     assert "train acc %" not in narrow
-    assert "3 more columns: --wide, results.csv\n" in narrow
+    assert "2 more columns: --wide, results.csv\n" in narrow
 
 
 def test_summary_of_chosen_columns_has_these_in_their_order(printed, records):

@@ -237,6 +237,6 @@ def tiers_command(
     for place, one in enumerate(tables):
         if place:
             typer.echo()
-        print_notes([f"{heading_of(one)}:"])
+        print_notes(f"{heading_of(one)}:")
         print_table(to_columns(one), layout)
-    print_notes(["", "Mean of the best defense of a tier ± half-width of the 95 % t interval, in percent."])
+    print_notes("\nMean of the best defense of a tier ± half-width of the 95 % t interval, in percent.")

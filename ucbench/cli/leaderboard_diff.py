@@ -101,36 +101,36 @@ def _print(comparison: Comparison, left_out: dict[str, int], layout: Layout, *, 
     rows = [dict(zip(SETTING, setting, strict=True)) for setting in settings]
     axes, caption = axis_columns(rows, SETTING)
     if caption:
-        print_notes([f"In all rows: {caption}."])
+        print_notes(f"In all rows: {caption}.")
     ends = list(itertools.accumulate(map(len, tables)))
     parts = [
         [replace(axis, cells=axis.cells[start:end]) for axis in axes]
         for start, end in zip([0, *ends], ends, strict=False)
     ]
     if differences:
-        print_notes(["", "Accuracies in percent, and OTHER - ONE in points; seeds: in ONE, in OTHER, paired."])
+        print_notes("\nAccuracies in percent, and OTHER - ONE in points; seeds: in ONE, in OTHER, paired.")
         print_table([*parts[0], *_numbers(differences)], layout, "--json")
     else:
-        typer.echo("They have no row in common.")
+        print_notes("They have no row in common.")
     for title, missing in (("ONE", parts[1]), ("OTHER", parts[2])):
         if count := len(missing[0].cells):
-            typer.echo(f"\nOnly in {title}: {count} row{'s' * (count > 1)}.")
+            print_notes(f"\nOnly in {title}: {count} row{'s' * (count > 1)}.")
             # Columns that were asked for are those of the differences; here they may all be empty.
             print_table(missing, Layout(wide=layout.wide), "--json")
     if figures := comparison.only_published:
-        typer.echo(f"\n{len(figures)} published figures have no counterpart in ONE (--json lists them).")
+        print_notes(f"\n{len(figures)} published figures have no counterpart in ONE (--json lists them).")
     if left_out:
-        typer.echo(f"Published lines left out: {'; '.join(f'{n}, {reason}' for reason, n in left_out.items())}.")
-    _print_orders(comparison.orders, without_worst=without_worst)
+        print_notes(f"Published lines left out: {'; '.join(f'{n}, {reason}' for reason, n in left_out.items())}.")
+    _print_orders(comparison.orders, layout, without_worst=without_worst)
 
 
-def _print_orders(orders: tuple[Order, ...], *, without_worst: bool) -> None:
+def _print_orders(orders: tuple[Order, ...], layout: Layout, *, without_worst: bool) -> None:
     if not orders:
-        typer.echo("\nNo block has two ranked poisoners on both sides: there is no order to compare.")
+        print_notes("\nNo block has two ranked poisoners on both sides: there is no order to compare.")
         return
     from ucbench.results.statistics import ENOUGH_CRAFTS
 
-    typer.echo("\nKendall's tau-b of the orders of poisoners; 95 % bootstrap interval over craft seeds.")
+    print_notes("\nKendall's tau-b of the orders of poisoners; 95 % bootstrap interval over craft seeds.")
     agreements = [order.agreement for order in orders]
     seeds = [
         f"{one.agreement.seeds}{'' if one.agreement.seeds >= ENOUGH_CRAFTS or one.source else '*'}" for one in orders
@@ -140,27 +140,31 @@ def _print_orders(orders: tuple[Order, ...], *, without_worst: bool) -> None:
             TextColumn("block", [_block(order.block) for order in orders], "prose"),
             TextColumn("published in", [order.source for order in orders]),
             TextColumn("by", [order.by for order in orders]),
-            TextColumn("poisoners", [str(one.items) for one in agreements], "number"),
+            TextColumn("poisoners", [str(one.items) for one in agreements], "number", rank=4),
             TextColumn("tau-b", [_number(one.tau, 2) or "all tied" for one in agreements], "number"),
-            TextColumn("95 %", [_range(one.low, one.high) for one in agreements], "number"),
-            TextColumn("p", [("" if one.exact else "about ") + _number(one.p, 3) for one in agreements], "number"),
-            TextColumn("fewest seeds", seeds, "number"),
-        ]
+            TextColumn("95 %", [_range(one.low, one.high) for one in agreements], "number", rank=1),
+            TextColumn(
+                "p", [("" if one.exact else "about ") + _number(one.p, 3) for one in agreements], "number", rank=3
+            ),
+            TextColumn("fewest seeds", seeds, "number", rank=2),
+        ],
+        Layout(wide=layout.wide),
+        "--json",
     )
     for order in orders:
         if order.one != order.other:
-            typer.echo(f"\n{_block(order.block)}, by {order.by}{f', {order.source}' if order.source else ''}:")
-            print_notes([f"  ONE:   {' < '.join(order.one)}", f"  OTHER: {' < '.join(order.other)}"])
+            print_notes(f"\n{_block(order.block)}, by {order.by}{f', {order.source}' if order.source else ''}:")
+            print_notes(f"  ONE:   {' < '.join(order.one)}", f"  OTHER: {' < '.join(order.other)}")
             moved = (f"{label} {before} -> {after}" for label, (before, after) in order.moved.items())
-            print_notes([f"  Places that change: {', '.join(moved)}."])
+            print_notes(f"  Places that change: {', '.join(moved)}.")
         one, other = map(", ".join, order.defenses)
         if one != other:
-            print_notes([f"  Worst cases are over {one} in ONE, {other} in OTHER."])
-    typer.echo(
+            print_notes(f"  Worst cases are over {one} in ONE, {other} in OTHER.")
+    print_notes(
         f"\n* some accuracy has fewer than {ENOUGH_CRAFTS} seeds: exploratory. Single figures are used as they are."
     )
     if without_worst:
-        typer.echo("No order by worst case: name the suite with --suite, for its defenses.")
+        print_notes("No order by worst case: name the suite with --suite, for its defenses.")
 
 
 def _numbers(lines: Sequence[Difference]) -> list[TextColumn]:

@@ -79,10 +79,12 @@ def print_facts(facts: Iterable[tuple[str, str]]) -> None:
             typer.echo(line)
 
 
-def print_notes(notes: Iterable[str]) -> None:
-    """Print sentences, broken between words where the screen has a width."""
+def print_notes(*notes: str) -> None:
+    """Print sentences, broken between words where the screen has a width; ``\\n`` at the start is an empty line."""
     for note in notes:
-        for line in wrapped(note, screen_width(), "  "):
+        if note.startswith("\n"):
+            typer.echo()
+        for line in wrapped(note.removeprefix("\n"), screen_width(), "  "):
             typer.echo(line)
 
 

@@ -67,7 +67,7 @@ def plan_command(
         if len(seconds) < len(missing):
             costs.append(f"{len(missing) - len(seconds)} cells of a kind never timed on this machine")
         text += f"; the rest: {', and '.join(costs)}"
-    print_notes([f"{text}."])
+    print_notes(f"{text}.")
 
 
 def _print(cells: Sequence[PlannedCell], layout: Layout) -> None:
@@ -81,4 +81,4 @@ def _print(cells: Sequence[PlannedCell], layout: Layout) -> None:
         TextColumn("seconds", seconds, "number"),
     ]
     print_table([*axes, *state], layout)
-    print_notes([caption])
+    print_notes(caption)

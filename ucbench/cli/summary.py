@@ -15,4 +15,4 @@ def print_summary(table: pd.DataFrame, layout: Layout = FITTING, elsewhere: str 
     """Print the summary of rows; a narrow screen does not show the columns of the lowest priority."""
     summary = view(table)
     print_table(summary.columns, layout, elsewhere)
-    print_notes(summary.notes)
+    print_notes(*summary.notes)

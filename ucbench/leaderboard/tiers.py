@@ -86,7 +86,10 @@ def to_columns(table: Table) -> list[TextColumn]:
     """The table as text: in each cell the accuracy, and the defense in a second line where there is room for none."""
     return [
         TextColumn("poisoner", [_name(name) for name, _ in table.lines]),
-        *(TextColumn(tier, [_cell(best.get(tier), "\n") for _, best in table.lines]) for tier in table.tiers),
+        *(
+            TextColumn(tier, [_cell(best.get(tier), "\n") for _, best in table.lines], rank=rank)
+            for rank, tier in enumerate(table.tiers)
+        ),
     ]
 
 

@@ -115,7 +115,7 @@ class View:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         stage = self._stages[-1] if self._stages else self._idle
-        # A terminal echoes Ctrl-C behind the last line; if it broke that line, the view could not be removed as a whole.
+        # A terminal echoes Ctrl-C behind the last line; were that line broken, a part of the view would stay.
         rows = Table.grid(padding=(0, 2, 0, 0), expand=True)
         rows.width = options.max_width - len("^C")
         rows.add_column(no_wrap=True, min_width=13)

@@ -41,6 +41,7 @@ def axis_columns(
         TextColumn(
             heading(name),
             [row[name] for row in shown],
+            "name" if name == BUDGET or column(name).type == "text" else "number",
             rank=ranks.get(name, 0),
             name=name,
             asked=name in constant,

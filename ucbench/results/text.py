@@ -15,12 +15,20 @@ from ucbench.errors import UsageError, did_you_mean, visible
 
 #: Spaces between columns.
 _GAP = "  "
-#: Characters of prose that a narrow screen keeps, first characters of a name that stay together, and most that do.
-_PROSE, _HEAD, _WHOLE = 30, 8, 24
+#: The first characters of a name, which stay together, and most letters that do where names may be broken anywhere.
+_HEAD = 8
+#: How narrow a column may become, from the first way to the last: names stay whole, are broken behind separators, are
+#: broken within words; and prose keeps so many characters.
+_WHOLE, _SOFT, _HARD = range(3)
+_PROSE = (30, 30, 16)
 #: Names are broken over lines before a column of this rank or a lower one is left out.
 _WORTH = 2
-#: Where a name may be broken: behind separators, and behind hyphens between letters.
-_NAME_PART = re.compile(r".+?(?:[:,+@/_ ]+|(?<=[^\W\d])-(?=[^\W\d])|$)")
+#: Where a name may be broken: behind separators, and behind hyphens between letters; within words too, not in numbers.
+_SEPARATOR = r"[:,+@/_ ]+|(?<=[^\W\d])-(?=[^\W\d])|$"
+_NAME_PARTS = {
+    _SOFT: re.compile(rf".+?(?:{_SEPARATOR})"),
+    _HARD: re.compile(rf".+?(?:{_SEPARATOR}|=|(?<=[^\W\d_]{{{_HEAD}}})(?=[^\W\d_]))"),
+}
 _WORD = re.compile(r"\S+\s*")
 
 
@@ -99,7 +107,7 @@ def fitted(columns: Iterable[TextColumn], width: int | None) -> tuple[list[TextC
     shown = [column for column in columns if any(column.cells) and not column.asked]
     count = len(shown)
     while width is not None and (last := max((column.rank for column in shown), default=0)):
-        if _sum(_least(column, whole=last > _WORTH) for column in shown) <= width:
+        if _sum(_least(column, _WHOLE if last > _WORTH else _SOFT) for column in shown) <= width:
             break
         shown = [column for column in shown if column.rank < last]
     return shown, count - len(shown)
@@ -124,7 +132,7 @@ def table_lines(columns: Sequence[TextColumn], width: int | None = None, rule: s
 def facts_lines(facts: Sequence[tuple[str, str]], width: int | None = None) -> list[str]:
     """One ``label  value`` per line; values are wrapped between words, beside their label."""
     label = max(text_width(one_line(name)) for name, _ in facts)
-    rest = None if width is None else max(width - label - len(_GAP), _PROSE)
+    rest = None if width is None else max(width - label - len(_GAP), _PROSE[_WHOLE])
     rows = [([one_line(name)], wrapped(one_line(value), rest)) for name, value in facts]
     return [line for row in rows for line in _side_by_side(row, [label, 0])]
 
@@ -173,14 +181,14 @@ def _title(column: TextColumn) -> int:
     return size
 
 
-def _least(column: TextColumn, whole: bool) -> int:
+def _least(column: TextColumn, way: int) -> int:
     """The least width of a column, with names whole or broken."""
     cells = _longest(column.cells)
     if column.kind == "prose":
-        cells = min(cells, _PROSE)
-    elif column.kind == "name" and not whole:
+        cells = min(cells, _PROSE[way])
+    elif column.kind == "name" and way != _WHOLE:
         lines = [line for cell in column.cells for line in cell.split("\n")]
-        cells = max(text_width(part) + (place > 0) for line in lines for place, part in enumerate(_parts(line)))
+        cells = max(text_width(part) + (place > 0) for line in lines for place, part in enumerate(_parts(line, way)))
     return max(cells, _title(column))
 
 
@@ -189,11 +197,12 @@ def _widths(columns: Sequence[TextColumn], width: int | None) -> list[int]:
     full = [max(text_width(column.title), _longest(column.cells)) for column in columns]
     if width is None or _sum(full) <= width:
         return full
-    widths = [_least(column, whole=True) for column in columns]
-    if _sum(widths) > width:
-        widths = [_least(column, whole=False) for column in columns]
+    for way in (_WHOLE, _SOFT, _HARD):
+        widths = [_least(column, way) for column in columns]
+        if _sum(widths) <= width:
+            break
     room = width - _sum(widths)
-    goals = [full[place] if column.kind == "prose" else _least(column, whole=True)
+    goals = [full[place] if column.kind == "prose" else _least(column, _WHOLE)
              for place, column in enumerate(columns)]  # fmt: skip
     for place in sorted(range(len(columns)), key=lambda place: goals[place] - widths[place]):
         # Wider, but still broken, helps prose alone.
@@ -204,12 +213,12 @@ def _widths(columns: Sequence[TextColumn], width: int | None) -> list[int]:
     return widths
 
 
-def _parts(name: str) -> list[str]:
-    """The pieces of a name that stay whole, as far as they are no longer than the longest that does."""
-    parts = _NAME_PART.findall(name) or [""]
+def _parts(name: str, way: int) -> list[str]:
+    """The pieces of a name that stay whole."""
+    parts = _NAME_PARTS[way].findall(name) or [""]
     while len(parts) > 1 and len(parts[0]) < _HEAD:
         parts[:2] = [parts[0] + parts[1]]
-    return [part[start : start + _WHOLE] for part in parts for start in range(0, len(part) or 1, _WHOLE)]
+    return parts
 
 
 def _packed(pattern: re.Pattern[str], text: str, width: int) -> list[str]:
@@ -234,7 +243,8 @@ def _cell(column: TextColumn, cell: str, width: int) -> list[str]:
         elif column.kind == "prose":
             lines += _packed(_WORD, line, width)
         else:
-            lines += _filled(_parts(line), width, " ")
+            soft, hard = (_filled(_parts(line, way), width, " ") for way in (_SOFT, _HARD))
+            lines += soft if _longest(soft) <= width else hard
     return lines
 
 

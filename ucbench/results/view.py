@@ -53,7 +53,7 @@ def view(table: pd.DataFrame) -> View:
         )
         for place, number in enumerate(numbers)
     ]
-    deviations = TextColumn(_DEVIATIONS, [group.accuracy.deviations for group in groups], rank=_FEW)
+    deviations = TextColumn(_DEVIATIONS, [group.accuracy.deviations.removeprefix("SD ") for group in groups], rank=_FEW)
     counts = TextColumn(_COUNTS, [_counts(group) for group in groups], "number")
     notes = [caption, *_seeds(groups), *map(_verdict, gates(table))] if groups else []
     return View([*axes, *measured, deviations, counts], notes)
