@@ -60,8 +60,8 @@ def print_table(columns: Sequence[TextColumn], layout: Layout = FITTING, elsewhe
         UsageError: if the layout names other columns.
     """
     width = None if layout.wide else screen_width()
-    shown, left_out = fitted(chosen(columns, layout.names) if layout.names else columns, width)
-    if not shown:
+    shown, left_out = (chosen(columns, layout.names), 0) if layout.names else fitted(columns, width)
+    if not any(column.cells for column in shown):
         return
     rule = "─" if _can_print("─") else "-"
     lines = table_lines(shown, width, rule)

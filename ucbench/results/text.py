@@ -78,7 +78,7 @@ def chosen(columns: Sequence[TextColumn], names: Sequence[str]) -> list[TextColu
             every = [column.names[0] for column in columns]
             near = did_you_mean(name, [name for column in columns for name in column.names])
             raise UsageError(f"There is no column {name!r}.{near} Columns: {', '.join(every)}.")
-    return [replace(known[_plain(name)], rank=0, asked=False) for name in names]
+    return [known[_plain(name)] for name in names]
 
 
 def _plain(name: str) -> str:
@@ -105,12 +105,14 @@ def fitted(columns: Iterable[TextColumn], width: int | None) -> tuple[list[TextC
     Empty columns, and those shown only if chosen, do not count.
     """
     shown = [column for column in columns if any(column.cells) and not column.asked]
-    count = len(shown)
-    while width is not None and (last := max((column.rank for column in shown), default=0)):
-        if _sum(_least(column, _WHOLE if last > _WORTH else _SOFT) for column in shown) <= width:
+    if width is None:
+        return shown, 0
+    sized = [(column, {way: _least(column, way) for way in (_WHOLE, _SOFT)}) for column in shown]
+    while last := max((column.rank for column, _ in sized), default=0):
+        if _sum(sizes[_WHOLE if last > _WORTH else _SOFT] for _, sizes in sized) <= width:
             break
-        shown = [column for column in shown if column.rank < last]
-    return shown, count - len(shown)
+        sized = [(column, sizes) for column, sizes in sized if column.rank < last]
+    return [column for column, _ in sized], len(shown) - len(sized)
 
 
 def table_lines(columns: Sequence[TextColumn], width: int | None = None, rule: str = "─") -> list[str]:
@@ -118,8 +120,7 @@ def table_lines(columns: Sequence[TextColumn], width: int | None = None, rule: s
     cleaned = [replace(column, cells=[_clean(cell, width) for cell in column.cells]) for column in columns]
     blocks = []
     for column, size in zip(cleaned, _widths(cleaned, width), strict=True):
-        cells = _at_sign(column.cells) if column.kind == "number" else column.cells
-        broken = [_packed(_WORD, column.title, size), *(_cell(column, cell, size) for cell in cells)]
+        broken = [_packed(_WORD, column.title, size), *(_cell(column, cell, size) for cell in _aligned(column))]
         blocks.append([[_justified(line, size, column.kind) for line in lines] for lines in broken])
     sizes = [max(text_width(line) for lines in block for line in lines) for block in blocks]
     rows = list(zip(*blocks, strict=True))
@@ -183,7 +184,7 @@ def _title(column: TextColumn) -> int:
 
 def _least(column: TextColumn, way: int) -> int:
     """The least width of a column, with names whole or broken."""
-    cells = _longest(column.cells)
+    cells = _longest(_aligned(column))
     if column.kind == "prose":
         cells = min(cells, _PROSE[way])
     elif column.kind == "name" and way != _WHOLE:
@@ -194,7 +195,7 @@ def _least(column: TextColumn, way: int) -> int:
 
 def _widths(columns: Sequence[TextColumn], width: int | None) -> list[int]:
     """Whole columns if they fit; else titles in two lines; else as few broken names as possible."""
-    full = [max(text_width(column.title), _longest(column.cells)) for column in columns]
+    full = [max(text_width(column.title), _longest(_aligned(column))) for column in columns]
     if width is None or _sum(full) <= width:
         return full
     for way in (_WHOLE, _SOFT, _HARD):
@@ -248,9 +249,11 @@ def _cell(column: TextColumn, cell: str, width: int) -> list[str]:
     return lines
 
 
-def _at_sign(cells: Sequence[str]) -> list[str]:
-    """Numbers with and without an interval, padded so that the ± of all are in one place."""
-    halves = [cell.partition(" ± ") for cell in cells]
+def _aligned(column: TextColumn) -> Sequence[str]:
+    """The cells; numbers with and without an interval padded, so that the ± of all are in one place."""
+    if column.kind != "number":
+        return column.cells
+    halves = [cell.partition(" ± ") for cell in column.cells]
     longest = max((len(sign + half) for _, sign, half in halves), default=0)
     return [mean + (sign + half).ljust(longest) if mean else "" for mean, sign, half in halves]
 
