@@ -137,7 +137,7 @@ def _print_orders(orders: tuple[Order, ...], layout: Layout, *, without_worst: b
     ]
     print_table(
         [
-            TextColumn("block", [_block(order.block) for order in orders], "prose"),
+            TextColumn("block", [_block(order.block) for order in orders]),
             TextColumn("published in", [order.source for order in orders]),
             TextColumn("by", [order.by for order in orders]),
             TextColumn("poisoners", [str(one.items) for one in agreements], "number", rank=4),
