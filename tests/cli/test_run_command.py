@@ -164,7 +164,7 @@ def test_plan_for_a_width_leaves_columns_out_and_breaks_no_name(capsys, monkeypa
                "--epsilon", "8", "--epsilon", "16", "--mixture", "0.5", "--mixture", "1", "--seed", "9-10",
                "--poisoner", "stripes", "--poisoner", "badge"]  # fmt: skip
     text = output(capsys, "plan", *AXES, *several, "--defense", "none")
-    table = text[: re.search(r"^\d more columns: --wide$", text, re.MULTILINE).start()].splitlines()
+    table = text.partition("data set spots")[0].splitlines()
     assert max(map(len, table)) <= width
     rows = [line for line in table if line.startswith(("clean", "sham", "stripes", "badge"))]
     assert rows
@@ -249,7 +249,7 @@ def test_run_of_records_alone_says_so_and_computes_nothing(capsys):
 
 def test_run_refuses_an_unknown_column_before_any_work(capsys):
     assert main(["run", *AXES, "--poisoner", "stripes", "--columns", "poisner"]) == 2
-    assert "There is no column 'poisner'. Did you mean 'poisoner'?" in capsys.readouterr().err
+    assert "There is no column 'poisner'. Did you mean 'poisoner' or" in capsys.readouterr().err
     assert tiny.work_done() == {}
 
 

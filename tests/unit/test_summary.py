@@ -78,7 +78,7 @@ def test_summary_refuses_an_unknown_column_and_suggests_the_nearest():
 
 def test_summary_tells_rows_apart_on_any_screen(printed, records):
     """Two rows of one poisoner that differ in their defense, and everything that a screen might leave out instead."""
-    text = printed([*records, *boards.rows_of({"uc": [70, 71]}, "jpeg:quality=10")], 40)
+    text = printed([*records, *boards.rows_of({"uc": [70, 71]}, "jpeg:quality=10")], 50)
     assert "jpeg:quality=10" in text
 
 

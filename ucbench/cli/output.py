@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import typer
 
@@ -67,7 +67,7 @@ def print_table(columns: Sequence[TextColumn], layout: Layout = FITTING, elsewhe
     lines = table_lines(shown, width, rule)
     below = next(place for place, line in enumerate(lines) if set(line) <= {rule, " "})
     for place, line in enumerate(lines):
-        typer.echo(_styled(line, bold=place < below, dim=place == below) if place <= below else line)
+        typer.echo(line if place > below else _styled(line, "bold" if place < below else "dim"))
     if left_out:
         typer.echo(f"{left_out} more column{'s' * (left_out > 1)}: {', '.join(filter(None, ('--wide', elsewhere)))}")
 
@@ -88,9 +88,9 @@ def print_notes(*notes: str) -> None:
             typer.echo(line)
 
 
-def _styled(text: str, **style: bool) -> str:
+def _styled(text: str, style: Literal["bold", "dim"]) -> str:
     plain = not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb"
-    return text if plain else typer.style(text, **style)
+    return text if plain else typer.style(text, bold=style == "bold" or None, dim=style == "dim" or None)
 
 
 def _can_print(text: str) -> bool:
