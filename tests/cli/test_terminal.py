@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -59,11 +60,11 @@ def outputs(tmp_path_factory) -> dict[tuple[str, int], list[str]]:
     assert code == 0, text
     keys = [(name, width) for width in WIDTHS for name in COMMANDS]
     seen = {key: screen.shown(part, key[1]) for key, part in zip(keys, parts(text), strict=True)}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("COLUMNS", raising=False)
-        for name, value in home.items():
-            patch.setenv(name, value)
-        piped = subprocess.run([*command, "0", *COMMANDS.values()], capture_output=True, text=True, check=True).stdout
+    # Given as a whole: readline, which pytest imports, sets COLUMNS behind Python's back.
+    environment = {name: value for name, value in (os.environ | home).items() if name != "COLUMNS"}
+    piped = subprocess.run(
+        [*command, "0", *COMMANDS.values()], capture_output=True, text=True, check=True, env=environment
+    ).stdout
     return seen | {(name, 0): part.splitlines() for name, part in zip(COMMANDS, parts(piped), strict=True)}
 
 
