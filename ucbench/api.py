@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from ucbench.matrix.matrix import Axes, dedup_key, expand, native_budget
 from ucbench.numerics import resolve
 from ucbench.plugins.registry import installed
 from ucbench.plugins.specs import ExecutorSpec, PoisonerSpec, SurrogateSpec
-from ucbench.progress import Progress, in_notebook, reporting
+from ucbench.progress import Progress, Silent, in_notebook, reporting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -309,7 +310,15 @@ def open_session(
     from ucbench.session import Session
     from ucbench.store.store import Store
 
-    return Session(Store(home), resolve(device, dtype, threads), progress, installed())
+    receiver = progress or Silent()
+
+    @contextmanager
+    def waiting(text: str) -> Iterator[None]:
+        receiver.say(text)
+        with receiver.stage("waiting"):
+            yield
+
+    return Session(Store(home, waiting), resolve(device, dtype, threads), receiver, installed())
 
 
 def run_session(

@@ -102,7 +102,7 @@ class Session:
         """Both splits of a data set, read once. Reports their sizes, the data set's note and its inventory."""
 
         def load() -> LoadedDataset:
-            with _guarded(f"Data set {dataset}"):
+            with _guarded(f"Data set {dataset}"), self.progress.stage(f"reading {dataset}"):
                 loaded = load_dataset(dataset.build(), dataset.params, self.store)
             self.progress.say(
                 f"{dataset}: {len(loaded.train)} training and {len(loaded.test)} test images of "

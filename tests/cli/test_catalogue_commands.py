@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import re
@@ -17,6 +18,7 @@ from ucbench.cli.app import main
 from ucbench.cli.output import print_facts, print_json, print_table
 from ucbench.plugins.manager import LoadedPlugin, load_module
 from ucbench.plugins.registry import Registry
+from ucbench.results.text import TextColumn
 
 SUMMARY = "stripes that [bold]run[/bold] on " + "and on " * 30
 
@@ -74,10 +76,10 @@ def output(capsys, *arguments: str) -> str:
 
 def test_list_is_complete_when_piped(capsys):
     lines = output(capsys, "list", "poisoners").splitlines()
-    assert [line.split()[0] for line in lines] == ["NAME", "fast", "stripes"]
-    assert all(SUMMARY.strip() in line for line in lines[1:])
-    assert 'pip install "ucbench-stripes[fast]"' in lines[1]
-    assert "pip install" not in lines[2]
+    assert [line.split()[0] for line in (lines[0], *lines[2:])] == ["name", "fast", "stripes"]
+    assert all(SUMMARY.strip() in line for line in lines[2:])
+    assert 'pip install "ucbench-stripes[fast]"' in lines[2]
+    assert "pip install" not in lines[3]
 
 
 def test_list_json_has_origin_and_missing_requirements(capsys):
@@ -167,39 +169,47 @@ def test_plugins_lists_components_failures_and_clashes(capsys):
     assert report["conflicts"][0] in text
 
 
-def test_terminal_output_is_complete_and_keeps_brackets(capsys, monkeypatch):
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+def test_facts_and_tables_for_a_width_are_complete_and_keep_brackets(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
-    print_table(["name", "summary"], [["stripes", SUMMARY]])
+    print_table([TextColumn("name", ["stripes"]), TextColumn("summary", [SUMMARY], "prose")])
     print_facts([("summary", SUMMARY)])
-    words = capsys.readouterr().out.split()
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 60
+    words = text.split()
     assert words.count("[bold]run[/bold]") == 2
     assert words.count("and") == 60
 
 
-@pytest.mark.parametrize("width", [60, 80])
-def test_table_on_narrow_terminal_wraps_prose_only_and_leaves_out_optional_columns(capsys, monkeypatch, width):
+def test_headings_are_styled_on_a_terminal_only(capsys, monkeypatch):
+    column = TextColumn("name", ["stripes"])
+    monkeypatch.setenv("TERM", "xterm")
+    print_table([column])
+    assert capsys.readouterr().out == "name\n───────\nstripes\n"
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    monkeypatch.setenv("COLUMNS", str(width))
-    row = ["a-component-of-long-name", SUMMARY, "a-distribution-of-long-name"]
-    assert print_table(["name", "summary", "from"], [row], optional=["from"], prose="summary")
-    text = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
-    assert max(map(len, text.splitlines())) <= width
-    assert row[0] in text.split()
-    assert row[2] not in text
-    assert text.split().count("and") == 30
+    print_table([column])
+    assert capsys.readouterr().out == "\x1b[1mname\x1b[0m\n\x1b[2m───────\x1b[0m\nstripes\n"
 
 
-def test_table_on_wide_terminal_has_optional_columns(capsys, monkeypatch):
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    monkeypatch.setenv("COLUMNS", "90")
-    assert not print_table(["name", "summary", "from"], [["uc", SUMMARY, "here"]], optional=["from"], prose="summary")
-    assert "here" in capsys.readouterr().out.split()
+def test_rule_is_ascii_where_the_output_is(monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    print_table([TextColumn("name", ["stripes"])])
+    stream.flush()
+    assert stream.buffer.getvalue() == b"name\n-------\nstripes\n"
 
 
 def test_empty_table_prints_nothing(capsys):
-    print_table(["name"], [])
+    print_table([TextColumn("name", [])])
     assert capsys.readouterr().out == ""
+
+
+def test_list_and_show_take_columns_by_heading(capsys):
+    lines = output(capsys, "list", "poisoner", "--columns", "summary,NAME").splitlines()
+    assert re.split("  +", lines[0]) == ["summary", "name"]
+    lines = output(capsys, "show", "stripes", "--columns", "default,parameter").splitlines()
+    assert ["default", "parameter"] in [re.split("  +", line) for line in lines]
+    assert main(["list", "--columns", "nam"]) == 2
+    assert "Did you mean 'name'?" in capsys.readouterr().err
 
 
 def test_print_json_writes_floats_with_ten_significant_digits_at_any_depth(capsys):

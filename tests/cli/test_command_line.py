@@ -154,6 +154,13 @@ def test_closed_pipe_ends_the_command_without_a_word_as_sigpipe_does():
     os.close(write)
 
 
+def test_first_line_of_a_pipeline_is_its_only_output():
+    done = ucbench("list", "| head -1")
+    (heading,) = done.stdout.splitlines()
+    assert heading.split()[:2] == ["kind", "name"]
+    assert done.stderr == ""
+
+
 def test_verbosity_is_valid_before_and_after_the_command(monkeypatch):
     logger = logging.getLogger("ucbench")
     for arguments, level in (["-q", "cache", "ls"], 40), (["cache", "-v", "ls"], 20), (["cache", "ls", "-vv"], 10):

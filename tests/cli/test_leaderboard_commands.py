@@ -167,7 +167,7 @@ def test_diff_of_a_board_with_itself_is_empty(capsys, suite, board):
         ("no defense", pytest.approx(1), 2), ("worst case", pytest.approx(1), 2),
     ]  # fmt: skip
     text = output(capsys, "leaderboard", "diff", board, board, "--suite", suite)
-    assert "In all rows: dataset spots; labeling original; victim tiny" in text
+    assert "In all rows: data set spots; labeling original; victim tiny" in text
     assert "Kendall's tau-b" in text
     assert "exploratory" in text
 

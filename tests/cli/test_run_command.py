@@ -51,13 +51,13 @@ def test_run_prints_one_line_per_group_with_references_and_folder(capsys, tmp_pa
     )
     printed = capsys.readouterr()
     lines = printed.out.splitlines()
-    assert [line.split()[0] for line in lines[:5]] == ["POISONER", "clean", "sham", "positive", "stripes"]
-    assert [line.split()[-1] for line in lines[1:5]] == ["2"] * 4
-    assert "linf 24" in lines[4]
-    assert "±" in lines[4]
-    assert lines[5].startswith("data set spots; preset standard; surrogate none;")
-    assert "95 % t interval over 2 craft seeds. Fewer than 4: exploratory." in lines[6]
-    assert lines[7].startswith("Gate for spots at linf 24, tiny: NOT passed: this regime shows nothing.")
+    assert [line.split()[0] for line in (lines[0], *lines[2:6])] == ["poisoner", "clean", "sham", "positive", "stripes"]
+    assert [line.split()[-1] for line in lines[2:6]] == ["2"] * 4
+    assert "±" in lines[5]
+    assert lines[6].startswith("data set spots; preset standard; surrogate none;")
+    assert lines[6].endswith("budget linf 24")
+    assert "95 % t interval over 2 craft seeds. Fewer than 4: exploratory." in lines[7]
+    assert lines[8].startswith("Gate for spots at linf 24, tiny: NOT passed: this regime shows nothing.")
     assert "[1/8] spots | clean | tiny | seed 0" in printed.err
     assert f"Written: {out}/results.csv" in printed.err
     with (out / "results.csv").open(newline="") as file:
@@ -138,36 +138,37 @@ def test_plan_shows_missing_work_before_and_none_after_a_run(capsys, tmp_path):
     request = [*AXES, "--poisoner", "stripes", "--victim", "fixed"]
     *before, _, last = output(capsys, "plan", *request).splitlines()
     assert last == "6 cells, 0 done; the rest: 6 cells of a kind never timed on this machine."
-    assert [line.split()[-2:] for line in before[1:]] == [["run", "?"]] * 6
-    assert ["to craft" in line for line in before[1:]] == [False, True, True, False, False, False]
+    assert [line.split()[-2:] for line in before[2:]] == [["run", "?"]] * 6
+    assert ["to craft" in line for line in before[2:]] == [False, True, True, False, False, False]
     assert tiny.work_done() == {}
     output(capsys, "run", *AXES, "--poisoner", "stripes", "--out", str(tmp_path))
     *half, _, last = output(capsys, "plan", *request).splitlines()
     assert last.startswith("6 cells, 3 done; the rest")
-    assert [line.split()[-1] == "done" for line in half[1:]] == [True] * 3 + [False] * 3
+    assert [line.split()[-1] == "done" for line in half[2:]] == [True] * 3 + [False] * 3
     output(capsys, "run", *request)
     assert output(capsys, "plan", *request).splitlines()[-1] == "6 cells, 6 done."
 
 
 def test_plan_names_what_all_cells_share_once_below_the_table(capsys):
     table = output(capsys, "plan", *AXES, "--poisoner", "stripes", "--defense", "none", "--defense", "dim").splitlines()
-    assert re.split("  +", table[0]) == ["POISONER", "DEFENSE", "BUDGET", "RELEASE", "CELL", "SECONDS"]
-    assert re.split("  +", table[3]) == ["stripes", "none", "linf 24", "to craft", "to run", "?"]
+    assert re.split("  +", table[0]) == ["poisoner", "defense", "release", "cell", "seconds"]
+    assert re.split("  +", table[4].replace("?", "  ?")) == ["stripes", "none", "to craft", "to run", "?"]
     assert table[-2].startswith("data set spots; preset standard; surrogate none; ")
-    assert table[-2].endswith("; victim tiny; mixture 1.0; craft seed 0; train seed 0")
+    assert table[-2].endswith("; victim tiny; mixture 1; craft seed 0; train seed 0; budget linf 24")
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_plan_on_a_terminal_leaves_columns_out_and_breaks_no_name(capsys, monkeypatch, width):
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+def test_plan_for_a_width_leaves_columns_out_and_breaks_no_name(capsys, monkeypatch, width):
     monkeypatch.setenv("COLUMNS", str(width))
     several = ["--victim", "fixed", "--labeling", "original", "--labeling", "shifted", "--defense", "dim+dim+dim+dim",
                "--epsilon", "8", "--epsilon", "16", "--mixture", "0.5", "--mixture", "1", "--seed", "9-10",
                "--poisoner", "stripes", "--poisoner", "badge"]  # fmt: skip
-    text = re.sub(r"\x1b\[[0-9;]*m", "", output(capsys, "plan", *AXES, *several, "--defense", "none"))
-    table = text[: text.index("A wider terminal shows more columns")].splitlines()
+    text = output(capsys, "plan", *AXES, *several, "--defense", "none")
+    table = text.partition("data set spots")[0].splitlines()
     assert max(map(len, table)) <= width
-    assert all(line.split()[-2:] in (["run", "?"], ["cell", "seconds"]) for line in table if line.strip(" \u2500"))
+    rows = [line for line in table if line.startswith(("clean", "sham", "stripes", "badge"))]
+    assert rows
+    assert all(line.split()[-2:] == ["run", "?"] for line in rows)
 
 
 def test_every_kind_that_a_run_stores_is_known(capsys, tmp_path):
@@ -234,7 +235,22 @@ def test_run_resumes_after_an_interrupt(capsys, tmp_path, monkeypatch):
     assert main(request) == 0
     said = capsys.readouterr().err.splitlines()
     assert [line for line in said if line.startswith("[")] == ["[1/1] spots | bad:interrupts linf 24 | tiny | seed 0"]
-    assert "3 of 4 cells are done already." in said
+    assert "3 of 4 cells from records." in said
+
+
+def test_run_of_records_alone_says_so_and_computes_nothing(capsys):
+    request = ["run", *AXES, "--poisoner", "stripes"]
+    first = output(capsys, *request)
+    assert main(request) == 0
+    printed = capsys.readouterr()
+    assert printed.err.splitlines()[-1] == "3 of 3 cells from records."
+    assert printed.out == first
+
+
+def test_run_refuses_an_unknown_column_before_any_work(capsys):
+    assert main(["run", *AXES, "--poisoner", "stripes", "--columns", "poisner"]) == 2
+    assert "There is no column 'poisner'. Did you mean 'poisoner' or" in capsys.readouterr().err
+    assert tiny.work_done() == {}
 
 
 @pytest.mark.parametrize("command", ["run", "plan"])

@@ -228,7 +228,7 @@ def test_same_command_resumes_after_ctrl_c(at_home, tmp_path):
     assert len(list((out / "records").iterdir())) == 3
     done = subprocess.run(command, env=at_home, capture_output=True, text=True, check=True)
     assert started(done.stderr) == ["[1/3]", "[2/3]", "[3/3]"]
-    assert "3 of 6 cells are done already." in done.stderr
+    assert "3 of 6 cells from records." in done.stderr
     assert len(list((out / "records").iterdir())) == 6
 
 

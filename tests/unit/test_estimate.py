@@ -51,49 +51,88 @@ def test_estimate_adds_training_and_pending_craft(tmp_path):
     assert predicted(task, session, crafts=True) == 12
 
 
-def test_remaining_time_follows_the_pace_of_the_run(tmp_path, monkeypatch):
-    clock, said = Clock(), []
+@pytest.fixture
+def clock(monkeypatch) -> Clock:
+    clock = Clock()
     monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+def done(train: float, craft: float = 0.0) -> dict:
+    """The part of a record that says how long a cell took."""
+    return {"status": "ok", "cost": {"seconds": train, "craft_seconds": craft}}
+
+
+def test_time_left_follows_the_pace_of_the_run(tmp_path, clock):
     session = tiny.session(tmp_path)
     tasks = [task_of(cell, session) for cell in cells("stripes", "badge")]
-    monkeypatch.setattr(session.progress, "say", said.append)
     clean, sham, stripes, badge = (task.cell for task in tasks)
     remember(session, clean, train=10.0)
     remember(session, sham, craft=0.0)
     remember(session, stripes, craft=20.0)  # 30 with its training, of 10 + 10 + 30 + 50
     remember(session, badge, craft=40.0)
     time_left = TimeLeft(tasks, session)
+    assert time_left.text() == "about 100 seconds left"
     clock.now = 100.0
-    time_left.on_done(tasks[0])
     # A tenth of the work took 100 seconds, whatever the predictions said of them.
-    assert said == ["1 of 4 cells are done, about 15 minutes left."]
-    clock.now = 101.0
-    time_left.on_done(tasks[1])
-    assert len(said) == 1
-    clock.now = 500.0
-    time_left.on_done(tasks[2])
-    assert said[1] == "3 of 4 cells are done, about 8 minutes left."
-    clock.now = 900.0
-    time_left.on_done(tasks[3])
-    assert len(said) == 2
+    time_left.on_done(tasks[0], done(100.0))
+    assert time_left.text() == "about 15 minutes left"
+    clock.now = 150.0
+    assert time_left.text() == "about 14 minutes left"
+    clock.now = 900.0  # the cell at hand takes longer than all others would
+    assert time_left.text() == "about 13 minutes left"
+    assert time_left.text(at_least=1000.0) == "about 17 minutes left"
 
 
-def test_estimate_counts_a_shared_release_once(tmp_path):
+def test_time_left_on_two_workers_is_half_of_the_work(tmp_path, clock):
+    session = tiny.session(tmp_path)
+    tasks = [task_of(cell, session) for cell in cells("stripes", defenses=["none", "dim"])]
+    time_left = TimeLeft(tasks, session)
+    assert time_left.text() == ""
+    clock.now = 10.0
+    for task in tasks[:2]:
+        time_left.on_done(task, done(10.0))
+    clock.now = 20.0
+    for task in tasks[2:4]:
+        time_left.on_done(task, done(10.0))
+    assert time_left.text() == "about 10 seconds left"
+
+
+def test_time_left_lacks_a_craft_that_was_never_timed_and_says_so(tmp_path, clock):
+    session = tiny.session(tmp_path)
+    tasks = [task_of(cell, session) for cell in cells("stripes")]
+    remember(session, tasks[0].cell, train=10.0)
+    time_left = TimeLeft(tasks[2:], session)
+    assert time_left.text() == "more than 10 seconds left"
+    assert time_left.text(at_least=30.0) == "more than 40 seconds left"
+
+
+def test_failed_cell_says_nothing_of_the_time_left(tmp_path, clock):
     session = tiny.session(tmp_path)
     tasks = [task_of(cell, session) for cell in cells("stripes", defenses=["none", "dim"])]
     for task in tasks:
-        remember(session, task.cell, train=1.0, craft=100.0 if task.release_key else None)
+        remember(session, task.cell, train=10.0, craft=0.0 if task.release_key else None)
     time_left = TimeLeft(tasks, session)
+    clock.now = 1.0
+    time_left.on_done(tasks[0], {"status": "failed"})
+    assert time_left.text() == "about 50 seconds left"
+
+
+def test_time_left_counts_a_shared_release_once(tmp_path, clock):
+    session = tiny.session(tmp_path)
+    tasks = [task_of(cell, session) for cell in cells("stripes", defenses=["none", "dim"])]
+    for task in tasks:
+        remember(session, task.cell, train=1.0, craft=50.0 if task.release_key else None)
     # Six trainings, and the crafts of sham and stripes.
-    assert time_left._work == 6 + 2 * 100
+    assert TimeLeft(tasks, session).text() == f"about {6 + 2 * 50} seconds left"
 
 
-def test_estimate_uses_the_mean_for_an_unknown_kind(tmp_path):
+def test_time_left_takes_the_mean_for_an_unknown_training(tmp_path, clock):
     session = tiny.session(tmp_path)
     tasks = [task_of(cell, session) for cell in cells("clean", victims=["tiny", "tiny:width=5", "fixed"])]
     remember(session, tasks[0].cell, train=2.0)
     remember(session, tasks[1].cell, train=4.0)
-    assert TimeLeft(tasks, session)._left[tasks[2].key] == 3
+    assert TimeLeft(tasks, session).text() == "about 9 seconds left"
 
 
 def test_estimate_extrapolates_epochs_from_two_timed_steps(tmp_path, monkeypatch):

@@ -44,8 +44,8 @@ class KillingProgress(Silent):
     def __init__(self) -> None:
         self.killed: int | None = None
 
-    def say(self, text: str) -> None:
-        if text.startswith("[") and self.killed is None:
+    def cell(self, text: str) -> None:
+        if self.killed is None:
             self.killed = min(child.pid for child in multiprocessing.active_children() if child.pid)
             os.kill(self.killed, signal.SIGKILL)
 

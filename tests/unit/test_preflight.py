@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
+import re
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 
@@ -99,7 +103,8 @@ def test_waiting_for_another_process_is_announced_and_ends_with_its_object(tmp_p
     began = threading.Event()
 
     @contextmanager
-    def waiting():
+    def waiting(text):
+        waits.append(text)
         began.set()
         yield
         waits.append("over")
@@ -110,13 +115,13 @@ def test_waiting_for_another_process_is_announced_and_ends_with_its_object(tmp_p
     thread = threading.Thread(target=other.get_or_make, args=("release", "ab", lambda: ({}, {})))
     thread.start()
     assert began.wait(30)
-    assert not waits
+    assert waits == ["Waiting for another process, which makes the same release."]
     Store(tmp_path).put("release", "ab", {}, {"made": 1})
     lock.release()
     thread.join(30)
-    assert waits == ["over"]
+    assert waits[1:] == ["over"]
     other.get_or_make("release", "cd", lambda: ({}, {}))
-    assert waits == ["over"], "nobody held this lock"
+    assert waits[1:] == ["over"], "nobody held this lock"
 
 
 @pytest.mark.parametrize(("poisoner", "fits"), [("stripes", True), ("blots", False)])
@@ -184,3 +189,29 @@ def test_drafts_of_killed_writers_go_and_other_files_stay(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == set(names[1:])
     sweep_drafts(tmp_path, age=0)
     assert {path.name for path in tmp_path.iterdir()} == set(names[2:])
+
+
+def test_wait_names_the_process_that_holds_the_lock(tmp_path):
+    """Another process holds the lock until this one has said for whom it waits."""
+    statement = (
+        "import sys, pathlib; from ucbench.store.store import Store;"
+        "make = lambda: (print('made', flush=True), input()) and ({}, {});"
+        "Store(pathlib.Path(sys.argv[1])).get_or_make('release', 'ab', make)"
+    )
+    command = [sys.executable, "-c", statement, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "made\n"
+        said = []
+
+        @contextmanager
+        def waiting(text):
+            said.append(text)
+            process.stdin.write("\n")
+            process.stdin.flush()
+            yield
+
+        assert not Store(tmp_path, waiting).get_or_make("release", "ab", lambda: pytest.fail("it was made"))[1]
+    (text,) = said
+    holder = rf"process {process.pid} on {re.escape(platform.node())} \(since \d\d:\d\d\)"
+    assert re.fullmatch(rf"Waiting for {holder}, which makes the same release\.", text)
+    assert not list((tmp_path / "locks").glob("*.holder"))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import sys
+import re
 
 import boards
 import pytest
 
+from ucbench.cli.output import Layout
 from ucbench.cli.summary import print_summary
+from ucbench.errors import UsageError
 from ucbench.results.table import rows
+from ucbench.results.view import check_columns
 
 
 @pytest.fixture
@@ -18,11 +21,10 @@ def records() -> list[dict]:
 
 @pytest.fixture
 def printed(capsys, monkeypatch):
-    def run(records: list[dict], width: int | None = None) -> str:
+    def run(records: list[dict], width: int | None = None, **options) -> str:
         if width is not None:
-            monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
             monkeypatch.setenv("COLUMNS", str(width))
-        print_summary(rows(records))
+        print_summary(rows(records), **options)
         return capsys.readouterr().out
 
     return run
@@ -33,7 +35,7 @@ def test_summary_shows_means_with_intervals_and_what_all_rows_share(printed, rec
     assert "42.0 ± 25.4" in text
     assert "data set digits; preset standard; surrogate none; label knowledge none" in text
     assert "over 2 craft seeds. Fewer than 4: exploratory." in text
-    assert "wider terminal" not in text
+    assert "more column" not in text
 
 
 def test_summary_tells_crafts_from_trainings(printed, records):
@@ -46,18 +48,42 @@ def test_summary_tells_crafts_from_trainings(printed, records):
     text = printed(records + nested)
     lsp = next(line for line in text.splitlines() if line.startswith("lsp"))
     assert "45.0 ± 38.1" in lsp
-    assert "SD 4.2 crafts, 1.0 trainings" in lsp
+    assert "  4.2 crafts, 1.0 trainings  " in lsp
     assert lsp.endswith("2 x 3")
     assert "n: crafts x trainings on each" in text
 
 
 def test_summary_on_narrow_terminal_keeps_columns_of_highest_priority(printed, records):
-    wide, narrow = printed(records, 200), printed(records, 60)
-    assert "gap removed %" in wide
-    assert "wider terminal" not in wide
-    assert "test acc %" in narrow
-    assert "gap removed %" not in narrow
-    assert "A wider terminal shows more columns" in narrow
+    wide, narrow = printed(records, 200), printed(records, 50, elsewhere="results.csv")
+    assert "train acc %" in wide
+    assert "more column" not in wide
+    assert "sham  removed %  n\n" in narrow
+    assert "train acc %" not in narrow
+    assert "2 more columns: --wide, results.csv\n" in narrow
+
+
+def test_summary_of_chosen_columns_has_these_in_their_order(printed, records):
+    text = printed(records, 80, layout=Layout("Test acc %,poisoner,clean_accuracy,victim"))
+    head, _, *lines = text.splitlines()
+    assert re.split("  +", head.strip()) == ["test acc %", "poisoner", "clean %", "victim"]
+    assert re.split("  +", lines[2]) == ["42.0 ± 25.4", "uc", "91.0 ± 12.7", "resnet18:width=16"]
+    assert "more column" not in text
+
+
+def test_summary_refuses_an_unknown_column_and_suggests_the_nearest():
+    check_columns(["poisoner", "gap removed %", "n", "sharpness.value"])
+    with pytest.raises(UsageError, match=r"no column 'test_acuracy'\. Did you mean 'test_accuracy'"):
+        check_columns(["test_acuracy"])
+
+
+def test_summary_tells_rows_apart_on_any_screen(printed, records):
+    """Two rows of one poisoner that differ in their defense, and everything that a screen might leave out instead."""
+    text = printed([*records, *boards.rows_of({"uc": [70, 71]}, "jpeg:quality=10")], 50)
+    assert "jpeg:quality=10" in text
+
+
+def test_summary_names_the_mixture_of_a_gate(printed):
+    assert "Gate for digits at linf 8, resnet18:width=16, mixture 0.5: " in printed(boards.judging(mixture=0.5))
 
 
 def test_summary_leaves_fields_empty_where_only_some_rows_have_a_metric(printed, records):
@@ -67,5 +93,5 @@ def test_summary_leaves_fields_empty_where_only_some_rows_have_a_metric(printed,
         *boards.rows_of({"uc": [55, 56]}, "clean-part", mixture=0.5),
     ]
     text = printed([*records, *mixed])
-    assert "CLEAN-PART.GAIN" in text
+    assert "clean-part.gain" in text
     assert "5.00" in text

@@ -85,15 +85,26 @@ def test_tier_table_marks_untried_tiers():
 
 def test_chain_has_the_highest_tier_of_its_parts(tmp_path, capsys):
     boards.folder(tmp_path, boards.rows_of({"uc": [20.0]}) + boards.rows_of({"uc": [60.0]}, "jpeg:quality=30+cutmix"))
-    assert main(["leaderboard", "tiers", str(tmp_path)]) == 0
+    assert main(["leaderboard", "tiers", str(tmp_path), "--markdown"]) == 0
     text = capsys.readouterr().out
     assert "| poisoner | none | T1 |" in text
     assert "60.0 `jpeg:quality=30+cutmix`" in text
 
 
+def test_tier_table_has_the_accuracy_and_its_defense_in_one_line_without_a_width(tmp_path, capsys):
+    boards.folder(tmp_path, boards.rows_of({"uc": [20.0]}) + boards.rows_of({"uc": [60.0]}, "jpeg:quality=30"))
+    assert main(["leaderboard", "tiers", str(tmp_path)]) == 0
+    heading, *lines = capsys.readouterr().out.splitlines()
+    assert heading.startswith("digits, linf 8, resnet18:width=16")
+    assert [line.split() for line in lines[:3:2]] == [
+        ["poisoner", "none", "T1"],
+        ["uc", "20.0", "60.0", "jpeg:quality=30"],
+    ]
+
+
 def test_oracle_defense_has_no_tier(tmp_path, capsys):
     boards.folder(tmp_path, boards.rows_of({"uc": [20.0]}) + boards.rows_of({"uc": [90.0]}, "jpeg+clean-pixels"))
-    assert main(["leaderboard", "tiers", str(tmp_path)]) == 0
+    assert main(["leaderboard", "tiers", str(tmp_path), "--markdown"]) == 0
     text = capsys.readouterr().out
     assert "| poisoner | none |" in text
     assert "90.0" not in text

@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -88,6 +88,21 @@ assert isinstance(cli, LazyGroup)
 tidy(cli, typer.Context(cli, **cli.context_settings))
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is at that time: a live view has it replaced, to stay below."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, stream: TextIO) -> None:
+        raise AttributeError("standard error is set in sys")
+
+
 class _Visible(logging.Formatter):
     """Shows control characters of what is logged, such as names in records, as escapes."""
 
@@ -101,7 +116,7 @@ def main(args: Sequence[str] | None = None) -> int:
     0: done; 1: failed; 2: wrong request; 130: interrupted (129 by SIGHUP, 143 by SIGTERM); 141: the reader of its
     output ended.
     """
-    handler = logging.StreamHandler()
+    handler = _Handler()
     handler.setFormatter(_Visible("%(levelname)s: %(message)s"))
     logging.basicConfig(handlers=[handler])
     with interruptible() as received:

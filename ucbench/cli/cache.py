@@ -12,6 +12,7 @@ from ucbench.cli.completion import of
 from ucbench.cli.lazy import lazy
 from ucbench.cli.options import AsJson, argument, flag, option
 from ucbench.cli.output import age_text, as_bytes, as_seconds, print_json, print_table, size_text
+from ucbench.results.text import TextColumn
 from ucbench.store.keys import KINDS
 
 app = typer.Typer(
@@ -39,14 +40,22 @@ def ls_command(kind: Kind = None, as_json: AsJson = False) -> None:
         return
     if kind:
         print_table(
-            ["key", "size", "unused for"], [[e.key, size_text(e.bytes), age_text(now - e.used)] for e in objects]
+            [
+                TextColumn("key", [entry.key for entry in objects]),
+                TextColumn("size", [size_text(entry.bytes) for entry in objects], "number"),
+                TextColumn("unused for", [age_text(now - entry.used) for entry in objects], "number"),
+            ]
         )
     else:
-        lines = []
-        for name, group in groupby(objects, key=lambda entry: entry.kind):
-            members = list(group)
-            lines.append([name, str(len(members)), size_text(sum(entry.bytes for entry in members))])
-        print_table(["kind", "objects", "size"], lines)
+        groups = {name: list(group) for name, group in groupby(objects, key=lambda entry: entry.kind)}
+        sizes = [size_text(sum(entry.bytes for entry in group)) for group in groups.values()]
+        print_table(
+            [
+                TextColumn("kind", list(groups)),
+                TextColumn("objects", [str(len(group)) for group in groups.values()], "number"),
+                TextColumn("size", sizes, "number"),
+            ]
+        )
     typer.echo(f"{len(objects)} objects, {size_text(sum(entry.bytes for entry in objects))}, in {store.root}", err=True)
 
 

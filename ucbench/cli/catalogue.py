@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ucbench.cli.completion import kinds, of_kind
-from ucbench.cli.options import AsJson, argument, plugin_files
-from ucbench.cli.output import print_json, print_table
+from ucbench.cli.options import AsJson, argument, plugin_files, with_layout
+from ucbench.cli.output import Layout, print_json, print_table
 from ucbench.plugins.registry import Registry, install_line, installed, kind_named, missing_modules
 from ucbench.plugins.specs import SPEC_KINDS, ComponentSpec
+from ucbench.results.text import TextColumn
 
 if TYPE_CHECKING:
     from ucbench.matrix.suite import Suite
@@ -37,7 +38,9 @@ app = typer.Typer()
 
 @app.command("list", rich_help_panel="Components")
 @plugin_files
+@with_layout
 def list_command(
+    layout: Layout,
     kind: Annotated[
         str | None, argument("KIND", f"One of {', '.join(SPEC_KINDS)}, suite, or a plural.", kinds, "all kinds")
     ] = None,
@@ -58,7 +61,7 @@ def list_command(
     """
     kind = kind_named(kind, KINDS) if kind else None
     if kind == "suite":
-        _list_suites(glob, as_json)
+        _list_suites(glob, as_json, layout)
         return
     registry = open_registry()
     kinds = (kind,) if kind else tuple(SPEC_KINDS)
@@ -70,24 +73,22 @@ def list_command(
         print_json([describe(spec, registry) for spec in specs])
         return
     fields = _COLUMNS.get(kinds[0], ()) if kind else ()
-    left_out = print_table(
-        ["kind", "name", "aliases", *(field.replace("_", " ") for field in fields), "summary", "from", "install"],
+    print_table(
         [
-            [
-                "" if kind else spec.kind,
-                spec.name,
-                ", ".join(spec.aliases),
-                *(_flag_text(getattr(spec, field)) for field in fields),
-                spec.summary,
-                registry.origin(spec.kind, spec.name).distribution,
-                needed(spec),
-            ]
-            for spec in specs
+            TextColumn("kind", ["" if kind else spec.kind for spec in specs]),
+            TextColumn("name", [spec.name for spec in specs]),
+            TextColumn("aliases", [", ".join(spec.aliases) for spec in specs], rank=8),
+            *(
+                TextColumn(field.replace("_", " "), [_flag_text(getattr(spec, field)) for spec in specs], rank=rank)
+                for rank, field in enumerate(fields, 3)
+            ),
+            TextColumn("summary", [spec.summary for spec in specs], "prose"),
+            TextColumn("from", [registry.origin(spec.kind, spec.name).distribution for spec in specs], rank=9),
+            TextColumn("install", [needed(spec) for spec in specs], rank=2),
         ],
-        optional=("from", "aliases", *(field.replace("_", " ") for field in reversed(fields)), "install"),
-        prose="summary",
+        layout,
+        "--json",
     )
-    hint(left_out)
     if not specs:
         what = f"{kinds[0]} named {glob!r}" if kind and glob else kinds[0] if kind else "component"
         typer.echo(f"There is no {what}.", err=True)
@@ -112,7 +113,7 @@ def _list_arguments(kinds: Sequence[str], glob: str, registry: Registry, as_json
         typer.echo(f"No component has a known argument {glob!r}.", err=True)
 
 
-def _list_suites(glob: str | None, as_json: bool) -> None:
+def _list_suites(glob: str | None, as_json: bool, layout: Layout) -> None:
     from ucbench.api import suites
     from ucbench.matrix.suite import load_suite
 
@@ -124,8 +125,14 @@ def _list_suites(glob: str | None, as_json: bool) -> None:
         print_json([suite_as_json(suite) for suite in selected])
         return
     print_table(
-        ["name", "version", "title", "file"],
-        [[suite.file.name, str(suite.file.version), suite.file.title, str(suite.path)] for suite in selected],
+        [
+            TextColumn("name", [suite.file.name for suite in selected]),
+            TextColumn("version", [str(suite.file.version) for suite in selected], "number", rank=3),
+            TextColumn("title", [suite.file.title for suite in selected], "prose"),
+            TextColumn("file", [str(suite.path) for suite in selected], rank=4),
+        ],
+        layout,
+        "--json",
     )
 
 
@@ -136,11 +143,6 @@ def suite_as_json(suite: Suite) -> dict[str, Any]:
 
 def _flag_text(value: str | bool) -> str:
     return value if isinstance(value, str) else "yes" if value else ""
-
-
-def hint(left_out: bool) -> None:
-    if left_out:
-        typer.echo("A wider terminal shows more columns; --json has all.")
 
 
 def open_registry() -> Registry:

@@ -20,6 +20,7 @@ from ucbench.plugins.grammar import parse
 from ucbench.plugins.manager import LoadedPlugin
 from ucbench.plugins.registry import Registry, installed
 from ucbench.plugins.specs import SPEC_KINDS
+from ucbench.results.text import TextColumn
 
 if TYPE_CHECKING:
     from ucbench.testing import Examination
@@ -183,13 +184,13 @@ def _as_json(report: _Report) -> dict[str, Any]:
 def _print(report: _Report) -> None:
     typer.echo(f"{report.title}, from {report.plugin.distribution} {report.plugin.version}")
     if not is_quiet():
+        reasons = ["see below" if line.verdict == "failed" else line.evidence for line in report.lines]
         print_table(
-            ["verdict", "rule", "evidence"],
             [
-                [line.verdict, line.rule, "see below" if line.verdict == "failed" else line.evidence]
-                for line in report.lines
-            ],
-            prose="evidence",
+                TextColumn("verdict", [line.verdict for line in report.lines]),
+                TextColumn("rule", [line.rule for line in report.lines]),
+                TextColumn("evidence", reasons, "prose"),
+            ]
         )
     for line in report.lines:
         if line.verdict == "failed":

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ucbench.cli.completion import components, of, record_folders
-from ucbench.cli.lazy import lazy
-from ucbench.cli.options import FOLDER, BoardFolder, BoardSuite, SuiteName, argument, option
+from ucbench.cli.lazy import OUTPUT, lazy
+from ucbench.cli.options import FOLDER, BoardFolder, BoardSuite, SuiteName, argument, flag, option, with_layout
+from ucbench.cli.output import Layout, print_notes, print_table
 from ucbench.errors import visible
 from ucbench.results.columns import PLOT_AXES, PLOTTED
 
@@ -204,14 +205,19 @@ def site_command(
 
 
 @app.command("tiers", no_args_is_help=True, rich_help_panel=SHOW)
-def tiers_command(folder: BoardFolder) -> None:
-    """Print, as Markdown, the worst case of every poisoner in FOLDER within each tier of defenses.
+@with_layout
+def tiers_command(
+    folder: BoardFolder,
+    layout: Layout,
+    markdown: Annotated[bool, flag("--markdown", "Print Markdown.", OUTPUT)] = False,
+) -> None:
+    """Print the worst case of every poisoner in FOLDER within each tier of defenses.
 
     T0: augmentation; T1: squeezing; T2: adversarial training; T3: removal with the release alone; T4: external data or
     weights. A pipeline has the highest tier of its parts. Oracles are left out.
     """
     from ucbench import api
-    from ucbench.leaderboard.tiers import by_tier, to_markdown
+    from ucbench.leaderboard.tiers import by_tier, heading_of, to_columns, to_markdown
     from ucbench.matrix.compatibility import is_oracle
     from ucbench.plugins.grammar import parse_chain
     from ucbench.results.records import records_in
@@ -224,4 +230,13 @@ def tiers_command(folder: BoardFolder) -> None:
 
     table = rows(records_in(folder))
     oracle = table["defense"].map(lambda defense: is_oracle(defense, registry))
-    typer.echo(to_markdown(by_tier(table[~oracle], tier_of)), nl=False)
+    tables = by_tier(table[~oracle], tier_of)
+    if markdown:
+        typer.echo(to_markdown(tables), nl=False)
+        return
+    for place, one in enumerate(tables):
+        if place:
+            typer.echo()
+        print_notes(f"{heading_of(one)}:")
+        print_table(to_columns(one), layout)
+    print_notes("\nMean of the best defense of a tier ± half-width of the 95 % t interval, in percent.")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,9 +13,11 @@ import typer
 
 from ucbench.cli.completion import of, record_folders
 from ucbench.cli.leaderboard import MAKE, suite_of
-from ucbench.cli.options import FOLDER, AsJson, BoardSuite, argument, option
-from ucbench.cli.output import print_json, print_table
+from ucbench.cli.options import FOLDER, AsJson, BoardSuite, argument, option, with_layout
+from ucbench.cli.output import Layout, print_json, print_notes, print_table
+from ucbench.results.axes import axis_columns
 from ucbench.results.columns import DIFFERENCE_AXES
+from ucbench.results.text import TextColumn
 
 if TYPE_CHECKING:
     from ucbench.leaderboard.agreement import Agreement
@@ -25,7 +30,9 @@ app = typer.Typer()
 
 
 @app.command("diff", no_args_is_help=True, rich_help_panel=MAKE)
+@with_layout
 def diff_command(
+    layout: Layout,
     one: Annotated[Path, argument("ONE", "A leaderboard's folder, with records/.", record_folders, **FOLDER)],
     other: Annotated[Path, argument("OTHER", "Another, or a CSV of published figures.", record_folders, exists=True)],
     suite: BoardSuite = None,
@@ -64,7 +71,7 @@ def diff_command(
     if as_json:
         print_json(_as_json(comparison, left_out))
         return
-    _print(comparison, left_out, without_worst=ranked[0] is None or (other.is_dir() and ranked[1] is None))
+    _print(comparison, left_out, layout, without_worst=ranked[0] is None or (other.is_dir() and ranked[1] is None))
 
 
 def _ranked(folder: Path, name: str | None) -> list[str] | None:
@@ -85,85 +92,90 @@ def _published(path: Path, same: list[str]) -> Published:
     return read_published(path, namer(api.open_session().registry, pairs))
 
 
-def _print(comparison: Comparison, left_out: dict[str, int], *, without_worst: bool) -> None:
+def _print(comparison: Comparison, left_out: dict[str, int], layout: Layout, *, without_worst: bool) -> None:
     from ucbench.leaderboard.compare import SETTING
-    from ucbench.results.columns import column
 
-    settings = [difference.setting for difference in comparison.differences]
-    settings += [*comparison.only_one, *comparison.only_other]
-    shared = {
-        name: settings[0][place]
-        for place, name in enumerate(SETTING)
-        if settings and all(setting[place] == settings[0][place] for setting in settings)
-    }
-    if shared:
-        typer.echo(f"In all rows: {'; '.join(f'{name} {column(name).text(value)}' for name, value in shared.items())}.")
-    shown = [(place, name) for place, name in enumerate(SETTING) if name not in shared]
-    names = [column(name).heading for _, name in shown]
-
-    def cells(setting: tuple[Any, ...]) -> list[str]:
-        return [column(name).text(setting[place]) for place, name in shown]
-
-    if comparison.differences:
-        typer.echo("\nAccuracies in percent, and OTHER - ONE in points; seeds: in ONE, in OTHER, paired.")
-        header = [*names, "published in", "one", "other", "other - one", "seeds"]
-        print_table(header, [[*cells(line.setting), *_numbers(line)] for line in comparison.differences])
+    differences = comparison.differences
+    tables = [[line.setting for line in differences], comparison.only_one, comparison.only_other]
+    settings = [setting for table in tables for setting in table]
+    rows = [dict(zip(SETTING, setting, strict=True)) for setting in settings]
+    axes, caption = axis_columns(rows, SETTING)
+    if caption:
+        print_notes(f"In all rows: {caption}.")
+    ends = list(itertools.accumulate(map(len, tables)))
+    parts = [
+        [replace(axis, cells=axis.cells[start:end]) for axis in axes]
+        for start, end in zip([0, *ends], ends, strict=False)
+    ]
+    if differences:
+        print_notes("\nAccuracies in percent, and OTHER - ONE in points; seeds: in ONE, in OTHER, paired.")
+        print_table([*parts[0], *_numbers(differences)], layout, "--json")
     else:
-        typer.echo("They have no row in common.")
-    for title, missing in (("ONE", comparison.only_one), ("OTHER", comparison.only_other)):
-        if missing:
-            typer.echo(f"\nOnly in {title}: {len(missing)} row{'' if len(missing) == 1 else 's'}.")
-            print_table(names, map(cells, missing))
+        print_notes("They have no row in common.")
+    for title, missing in (("ONE", parts[1]), ("OTHER", parts[2])):
+        if count := len(missing[0].cells):
+            print_notes(f"\nOnly in {title}: {count} row{'s' * (count > 1)}.")
+            # Columns that were asked for are those of the differences; here they may all be empty.
+            print_table(missing, Layout(wide=layout.wide), "--json")
     if figures := comparison.only_published:
-        typer.echo(f"\n{len(figures)} published figures have no counterpart in ONE (--json lists them).")
+        print_notes(f"\n{len(figures)} published figures have no counterpart in ONE (--json lists them).")
     if left_out:
-        typer.echo(f"Published lines left out: {'; '.join(f'{n}, {reason}' for reason, n in left_out.items())}.")
-    _print_orders(comparison.orders, without_worst=without_worst)
+        print_notes(f"Published lines left out: {'; '.join(f'{n}, {reason}' for reason, n in left_out.items())}.")
+    _print_orders(comparison.orders, layout, without_worst=without_worst)
 
 
-def _print_orders(orders: tuple[Order, ...], *, without_worst: bool) -> None:
+def _print_orders(orders: tuple[Order, ...], layout: Layout, *, without_worst: bool) -> None:
     if not orders:
-        typer.echo("\nNo block has two ranked poisoners on both sides: there is no order to compare.")
+        print_notes("\nNo block has two ranked poisoners on both sides: there is no order to compare.")
         return
     from ucbench.results.statistics import ENOUGH_CRAFTS
 
-    typer.echo("\nKendall's tau-b of the orders of poisoners; 95 % bootstrap interval over craft seeds.")
+    print_notes("\nKendall's tau-b of the orders of poisoners; 95 % bootstrap interval over craft seeds.")
+    agreements = [order.agreement for order in orders]
+    seeds = [
+        f"{one.agreement.seeds}{'' if one.agreement.seeds >= ENOUGH_CRAFTS or one.source else '*'}" for one in orders
+    ]
     print_table(
-        ["block", "published in", "by", "poisoners", "tau-b", "95 %", "p", "fewest seeds"],
         [
-            [
-                _block(order.block),
-                order.source,
-                order.by,
-                str(order.agreement.items),
-                _number(order.agreement.tau, 2) or "all tied",
-                _range(order.agreement.low, order.agreement.high),
-                ("" if order.agreement.exact else "about ") + _number(order.agreement.p, 3),
-                f"{order.agreement.seeds}{'' if order.agreement.seeds >= ENOUGH_CRAFTS or order.source else '*'}",
-            ]
-            for order in orders
+            TextColumn("block", [_block(order.block) for order in orders]),
+            TextColumn("published in", [order.source for order in orders]),
+            TextColumn("by", [order.by for order in orders]),
+            TextColumn("poisoners", [str(one.items) for one in agreements], "number", rank=4),
+            TextColumn("tau-b", [_number(one.tau, 2) or "all tied" for one in agreements], "number"),
+            TextColumn("95 %", [_range(one.low, one.high) for one in agreements], "number", rank=1),
+            TextColumn(
+                "p", [("" if one.exact else "about ") + _number(one.p, 3) for one in agreements], "number", rank=3
+            ),
+            TextColumn("fewest seeds", seeds, "number", rank=2),
         ],
+        Layout(wide=layout.wide),
+        "--json",
     )
     for order in orders:
         if order.one != order.other:
-            typer.echo(f"\n{_block(order.block)}, by {order.by}{f', {order.source}' if order.source else ''}:")
-            typer.echo(f"  ONE:   {' < '.join(order.one)}\n  OTHER: {' < '.join(order.other)}")
+            print_notes(f"\n{_block(order.block)}, by {order.by}{f', {order.source}' if order.source else ''}:")
+            print_notes(f"  ONE:   {' < '.join(order.one)}", f"  OTHER: {' < '.join(order.other)}")
             moved = (f"{label} {before} -> {after}" for label, (before, after) in order.moved.items())
-            typer.echo(f"  Places that change: {', '.join(moved)}.")
+            print_notes(f"  Places that change: {', '.join(moved)}.")
         one, other = map(", ".join, order.defenses)
         if one != other:
-            typer.echo(f"  Worst cases are over {one} in ONE, {other} in OTHER.")
-    typer.echo(
+            print_notes(f"  Worst cases are over {one} in ONE, {other} in OTHER.")
+    print_notes(
         f"\n* some accuracy has fewer than {ENOUGH_CRAFTS} seeds: exploratory. Single figures are used as they are."
     )
     if without_worst:
-        typer.echo("No order by worst case: name the suite with --suite, for its defenses.")
+        print_notes("No order by worst case: name the suite with --suite, for its defenses.")
 
 
-def _numbers(line: Difference) -> list[str]:
-    paired = "" if line.source else f", {line.change.n}"
-    seeds = f"{line.one.n}, {'published' if line.source else line.other.n}{paired}"
-    return [line.source, line.one.text(), line.other.text(), line.change.text(sign="+"), seeds]
+def _numbers(lines: Sequence[Difference]) -> list[TextColumn]:
+    seeds = [f"{line.one.n}, {'published' if line.source else f'{line.other.n}, {line.change.n}'}" for line in lines]
+    return [
+        TextColumn("published in", [line.source for line in lines], rank=1),
+        TextColumn("one", [line.one.text() for line in lines], "number", rank=2),
+        TextColumn("other", [line.other.text() for line in lines], "number", rank=2),
+        TextColumn("other - one", [line.change.text(sign="+") for line in lines], "number"),
+        TextColumn("seeds", seeds, "number", rank=3),
+    ]
 
 
 def _number(value: float, decimals: int) -> str:

@@ -18,6 +18,7 @@ import typer
 
 from ucbench.cli import completion
 from ucbench.cli.lazy import DATA, EXPLOITER, GENERAL, MACHINE, OUTPUT, PROTECTOR, WHAT, Value
+from ucbench.cli.output import Layout
 from ucbench.errors import UsageError
 from ucbench.matrix.axes import AXES, Axis
 from ucbench.plugins.specs import SPEC_KINDS
@@ -114,6 +115,22 @@ def _plugins(
 _PLUGIN = inspect.signature(_plugins, eval_str=True).parameters
 #: Adds ``--plugin FILE.py``; while the command runs, these files are plugins like installed ones.
 plugin_files = with_options(_plugins, _PLUGIN)
+
+
+@contextmanager
+def _layout(
+    columns: Annotated[
+        str | None,
+        option("NAMES", "Columns to show: headings, or names as in results.csv, separated by commas.", OUTPUT,
+               default="those that fit"),
+    ] = None,
+    wide: Annotated[bool, flag("--wide", "Show all columns, each row on one line.", OUTPUT)] = False,
+) -> Iterator[Layout]:  # fmt: skip
+    yield Layout(columns, wide)
+
+
+#: Replaces a command's parameter ``layout`` by ``--columns`` and ``--wide``.
+with_layout = with_options(_layout, inspect.signature(_layout, eval_str=True).parameters, fills="layout")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,18 +1,18 @@
-"""Printing: rich tables on a terminal, complete aligned text in a pipe or file, JSON; sizes and ages as text."""
+"""Printing: tables and facts for any width, JSON; sizes and ages as text."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
-import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import typer
 
-from ucbench.errors import visible_lines
-from ucbench.results.text import aligned, by_title, fits, fitted
+from ucbench.results.text import TextColumn, chosen, facts_lines, fitted, screen_width, table_lines, wrapped
 
 _BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
@@ -33,57 +33,72 @@ def _rounded(value: Any) -> Any:
     return value
 
 
-def print_table(
-    header: Sequence[str], rows: Iterable[Sequence[str]], *, optional: Sequence[str] = (), prose: str = ""
-) -> bool:
-    """Print rows of text below a header, without empty columns.
+@dataclass(frozen=True)
+class Layout:
+    """What ``--columns`` and ``--wide`` ask of a table."""
 
-    Args:
-        optional: titles of columns that a terminal too narrow for the table leaves out, the first of them first.
-        prose: title of the one column whose text a terminal wraps between words; none: all columns wrap.
+    columns: str | None = None
+    wide: bool = False
 
-    Returns:
-        Whether columns of ``optional`` were left out.
+    @property
+    def names(self) -> list[str]:
+        """The names of columns, in order; empty for those that fit."""
+        return [name.strip() for name in (self.columns or "").split(",") if name.strip()]
+
+
+#: The columns that fit.
+FITTING = Layout()
+
+
+def print_table(columns: Sequence[TextColumn], layout: Layout = FITTING, elsewhere: str = "") -> None:
+    """Print columns of text side by side: the same ones in the same form on a terminal of a width and in a pipe.
+
+    Without a width (a pipe, if COLUMNS is not set), and with ``--wide``, nothing is left out or broken over lines.
+    Where columns are left out, a line says how many, and where they are: ``elsewhere``, beside ``--wide``.
+
+    Raises:
+        UsageError: if the layout names other columns.
     """
-    columns = by_title(header, [list(row) for row in rows])
-    if not sys.stdout.isatty():
-        if columns:
-            _print_plain([[title.upper() for title in columns], *zip(*columns.values(), strict=True)])
-        return False
-    width = shutil.get_terminal_size().columns
-    shown = fitted(columns, optional, width, prose)
-    whole = [title for title in shown if title != prose] if prose and fits(shown, width, prose) else []
-    _print_rich(list(shown), list(zip(*shown.values(), strict=True)), whole)
-    return len(shown) < len(columns)
+    width = None if layout.wide else screen_width()
+    shown, left_out = (chosen(columns, layout.names), 0) if layout.names else fitted(columns, width)
+    if not any(column.cells for column in shown):
+        return
+    rule = "─" if _can_print("─") else "-"
+    lines = table_lines(shown, width, rule)
+    below = next(place for place, line in enumerate(lines) if set(line) <= {rule, " "})
+    for place, line in enumerate(lines):
+        typer.echo(line if place > below else _styled(line, "bold" if place < below else "dim"))
+    if left_out:
+        typer.echo(f"{left_out} more column{'s' * (left_out > 1)}: {', '.join(filter(None, ('--wide', elsewhere)))}")
 
 
 def print_facts(facts: Iterable[tuple[str, str]]) -> None:
     """Print one ``label  value`` per line, without empty values."""
-    lines = [[label, value] for label, value in facts if value]
-    if sys.stdout.isatty():
-        _print_rich(None, lines)
-    else:
-        _print_plain(lines)
+    if lines := [(label, value) for label, value in facts if value]:
+        for line in facts_lines(lines, screen_width()):
+            typer.echo(line)
 
 
-def _print_plain(lines: Sequence[Sequence[str]]) -> None:
-    for line in aligned(lines):
-        typer.echo(line)
+def print_notes(*notes: str) -> None:
+    """Print sentences, broken between words where the screen has a width; ``\\n`` at the start is an empty line."""
+    for note in notes:
+        if note.startswith("\n"):
+            typer.echo()
+        for line in wrapped(note.removeprefix("\n"), screen_width(), "  "):
+            typer.echo(line)
 
 
-def _print_rich(titles: Sequence[str] | None, lines: Sequence[Sequence[str]], whole: Sequence[str] = ()) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Column, Table
-    from rich.text import Text
+def _styled(text: str, style: Literal["bold", "dim"]) -> str:
+    plain = not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb"
+    return text if plain else typer.style(text, bold=style == "bold" or None, dim=style == "dim" or None)
 
-    columns = [Column(title, no_wrap=title in whole) for title in titles or ()]
-    # One space of padding and one between columns: the two that `fits` counts.
-    table = Table(*columns, box=box.SIMPLE_HEAD, show_header=titles is not None, padding=(0, 1, 0, 0), pad_edge=False)
-    for line in lines:
-        # Text rather than str: brackets in a cell are not markup.
-        table.add_row(*(Text(visible_lines(cell), overflow="fold") for cell in line))
-    Console().print(table)
+
+def _can_print(text: str) -> bool:
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def as_text(value: Any) -> str:

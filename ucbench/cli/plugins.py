@@ -15,6 +15,7 @@ from ucbench.errors import did_you_mean
 from ucbench.plugins.manager import RESTRICT_VARIABLE, LoadedPlugin
 from ucbench.plugins.registry import installed
 from ucbench.plugins.specs import SPEC_KINDS
+from ucbench.results.text import TextColumn
 
 app = typer.Typer()
 
@@ -42,18 +43,16 @@ def plugins_command(as_json: AsJson = False) -> None:
         ]
         print_json({"plugins": plugins, "conflicts": registry.conflicts, "restricted_to": restriction})
         return
+    loaded = registry.plugins
+    texts = ["; ".join(f"{kind} {', '.join(names)}" for kind, names in _components(one).items()) for one in loaded]
     print_table(
-        ["plugin", "distribution", "version", "components", "left out because"],
         [
-            [
-                plugin.name,
-                plugin.distribution,
-                plugin.version,
-                "; ".join(f"{kind} {', '.join(names)}" for kind, names in _components(plugin).items()),
-                plugin.problem or "",
-            ]
-            for plugin in registry.plugins
-        ],
+            TextColumn("plugin", [one.name for one in loaded]),
+            TextColumn("distribution", [one.distribution for one in loaded]),
+            TextColumn("version", [one.version for one in loaded]),
+            TextColumn("components", texts, "prose"),
+            TextColumn("left out because", [one.problem or "" for one in loaded], "prose"),
+        ]
     )
     for conflict in registry.conflicts:
         typer.echo(conflict)

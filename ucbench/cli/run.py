@@ -8,16 +8,18 @@ import typer
 
 from ucbench.cli.completion import components
 from ucbench.cli.lazy import MACHINE, WHAT
-from ucbench.cli.options import AsJson, OutFolder, Request, is_quiet, option, requesting_cells
-from ucbench.cli.output import print_json
+from ucbench.cli.options import AsJson, OutFolder, Request, is_quiet, option, requesting_cells, with_layout
+from ucbench.cli.output import Layout, print_json
 
 app = typer.Typer()
 
 
 @app.command("run", no_args_is_help=True, rich_help_panel="Experiments")
 @requesting_cells
+@with_layout
 def run_command(
     request: Request,
+    layout: Layout,
     rerun: Annotated[
         Literal["missing", "failed", "all"],
         typer.Option(
@@ -45,18 +47,22 @@ def run_command(
     from ucbench.api import run_session
     from ucbench.progress import reporting
 
+    if layout.names:  # before hours of work
+        from ucbench.results.view import check_columns
+
+        check_columns(layout.names)
+
     with reporting(quiet=is_quiet()) as progress:
         cells, session = request.cells(progress)
         records = run_session(cells, session, out=out, executor=executor, rerun=rerun)
+        from ucbench.cli.summary import print_summary
+        from ucbench.results.table import columns, dicts, rows
 
-    from ucbench.cli.summary import print_summary
-    from ucbench.results.table import columns, dicts, rows
-
-    table = rows(records)
+        table = rows(records)
     if as_json:
         print_json(dicts(table[columns(table)]))
     else:
-        print_summary(table)
+        print_summary(table, layout, "results.csv" if out is not None else "")
         if out is not None:
             typer.echo(f"Written: {out / 'results.csv'}, {out / 'records'}/, {out / 'sheets'}/", err=True)
     return 1 if any(record["status"] != "ok" for record in records) else 0

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ucbench.cli.catalogue import KINDS, describe, hint, needed, open_registry, suite_as_json
+from ucbench.cli.catalogue import KINDS, describe, needed, open_registry, suite_as_json
 from ucbench.cli.completion import kind_or_name, of_kind
 from ucbench.cli.formulas import plain
-from ucbench.cli.options import AsJson, argument, plugin_files
-from ucbench.cli.output import as_text, print_facts, print_json, print_table
+from ucbench.cli.options import AsJson, argument, plugin_files, with_layout
+from ucbench.cli.output import Layout, as_text, print_facts, print_json, print_table
 from ucbench.errors import UsageError, did_you_mean
 from ucbench.plugins.grammar import parse
 from ucbench.plugins.registry import Registry, kind_named
 from ucbench.plugins.specs import SPEC_KINDS, ComponentSpec
+from ucbench.results.text import TextColumn
 
 if TYPE_CHECKING:
     from ucbench.plugins.params import Params
@@ -25,7 +26,9 @@ app = typer.Typer()
 
 @app.command("show", no_args_is_help=True, rich_help_panel="Components")
 @plugin_files
+@with_layout
 def show_command(
+    layout: Layout,
     kind: Annotated[
         str, argument("KIND|NAME", "Kind, or suite; or the name alone, if only one kind has it.", kind_or_name)
     ],
@@ -47,7 +50,7 @@ def show_command(
     if (kind := kind_named(kind, KINDS)) == "suite":
         _show_suite(name, as_json)
     else:
-        _show_component(kind, name, registry, as_json)
+        _show_component(kind, name, registry, as_json, layout)
 
 
 def _kind_of(reference: str, registry: Registry) -> str:
@@ -106,7 +109,7 @@ def _listed(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _show_component(kind: str, name: str, registry: Registry, as_json: bool) -> None:
+def _show_component(kind: str, name: str, registry: Registry, as_json: bool, layout: Layout) -> None:
     from ucbench.cli.parameters import parameter_rows
 
     ref = parse(name)
@@ -136,13 +139,21 @@ def _show_component(kind: str, name: str, registry: Registry, as_json: bool) -> 
         return
     typer.echo()
     presets = [preset for preset in params.preset_names() if params.presets.get(preset)]
-    left_out = print_table(
-        ["parameter", "type", "default", "value", *(f"@{preset}" for preset in presets), "description"],
-        [_cells(row, presets) for row in parameters],
-        optional=("type", *(f"@{preset}" for preset in reversed(presets))),
-        prose="description",
+    print_table(
+        [
+            TextColumn("parameter", [row["name"] for row in parameters]),
+            TextColumn("type", [row["type"] for row in parameters], rank=9),
+            TextColumn("default", ["required" if row["required"] else as_text(row["default"]) for row in parameters]),
+            TextColumn("value", [as_text(row["value"]) if "value" in row else "" for row in parameters]),
+            *(
+                TextColumn(f"@{preset}", [as_text(row["presets"].get(preset, "")) for row in parameters], rank=rank)
+                for rank, preset in enumerate(presets, 3)
+            ),
+            TextColumn("description", [row["description"] for row in parameters], "prose"),
+        ],
+        layout,
+        "--json",
     )
-    hint(left_out)
 
 
 def _facts(
@@ -159,17 +170,6 @@ def _facts(
         (params.argument or "", ", ".join(params.argument_values())),
         ("from", f"{description['distribution']} {description['distribution_version']} ({description['plugin']})"),
         ("install", needed(spec)),
-    ]
-
-
-def _cells(row: dict[str, Any], presets: list[str]) -> list[str]:
-    return [
-        row["name"],
-        row["type"],
-        "required" if row["required"] else as_text(row["default"]),
-        as_text(row["value"]) if "value" in row else "",
-        *(as_text(row["presets"][preset]) if preset in row["presets"] else "" for preset in presets),
-        row["description"],
     ]
 
 

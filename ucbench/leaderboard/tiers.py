@@ -13,6 +13,7 @@ from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
 from ucbench.results.columns import BUDGET, ENTRY, EXPLOITER
 from ucbench.results.statistics import Interval
 from ucbench.results.table import grouped, measured
+from ucbench.results.text import TextColumn
 
 #: The tier of rows without defense.
 NO_TIER = "none"
@@ -75,18 +76,34 @@ def _best(accuracies: pd.DataFrame, tier_of: Callable[[str], str]) -> dict[str, 
     return best
 
 
+def heading_of(table: Table) -> str:
+    """What all rows of a table share."""
+    values = dict(zip(EXPLOITER + BUDGET, table.setting, strict=True))
+    return f"{block_heading(values)}, mixture {values['mixture']:g}, {values['trusted']} trusted images"
+
+
+def to_columns(table: Table) -> list[TextColumn]:
+    """The table as text: in each cell the accuracy, and the defense in a second line where there is room for none."""
+    return [
+        TextColumn("poisoner", [_name(name) for name, _ in table.lines]),
+        *(
+            TextColumn(tier, [_cell(best.get(tier), "\n") for _, best in table.lines], rank=rank)
+            for rank, tier in enumerate(table.tiers)
+        ),
+    ]
+
+
 def to_markdown(tables: Sequence[Table]) -> str:
     """The tables as Markdown, each cell with the accuracy, the half-width of its interval and the defense."""
     parts = []
     for table in tables:
-        values = dict(zip(EXPLOITER + BUDGET, table.setting, strict=True))
         parts += [
-            f"{block_heading(values)}, mixture {values['mixture']:g}, {values['trusted']} trusted images",
+            heading_of(table),
             "",
             f"| poisoner | {' | '.join(table.tiers)} |",
             f"|---|{'---|' * len(table.tiers)}",
             *(
-                f"| {_name(name)} | {' | '.join(_cell(best.get(tier)) for tier in table.tiers)} |"
+                f"| {_name(name, '`')} | {' | '.join(_cell(best.get(tier), ' ', '`') for tier in table.tiers)} |"
                 for name, best in table.lines
             ),
             "",
@@ -94,14 +111,15 @@ def to_markdown(tables: Sequence[Table]) -> str:
     return "\n".join(parts)
 
 
-def _name(name: tuple[Any, ...]) -> str:
+def _name(name: tuple[Any, ...], quote: str = "") -> str:
     values = dict(zip(ENTRY, name, strict=True))
-    shown, labels = poisoner_text({**values, "poisoner": f"`{values['poisoner']}`"}), values["craft_labels"]
+    poisoner, labels = f"{quote}{values['poisoner']}{quote}", values["craft_labels"]
+    shown = poisoner_text({**values, "poisoner": poisoner})
     return shown if labels in ("none", "original") else f"{shown}, labels {labels}"
 
 
-def _cell(best: Best | None) -> str:
+def _cell(best: Best | None, between: str, quote: str = "") -> str:
     if best is None:
         return "not run"
-    by = "" if best.defense == NO_DEFENSE else f" `{best.defense}`"
+    by = "" if best.defense == NO_DEFENSE else f"{between}{quote}{best.defense}{quote}"
     return best.accuracy.text() + by + (f" (of {best.tried})" if best.tried > 1 else "")

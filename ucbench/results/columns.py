@@ -160,16 +160,16 @@ MEASURED = (
     _accuracy(
         "sham_accuracy", "that of the sham row with, in addition, the same budget, mixture and craft seed", "sham %", 6
     ),
-    _accuracy("drop", "`clean_accuracy` - `test_accuracy`", "drop", 2, "points", summary=True),
+    _accuracy("drop", "`clean_accuracy` - `test_accuracy`", "drop", 4, "points", summary=True),
     _accuracy(
-        "drop_sham", "`sham_accuracy` - `test_accuracy`", "drop vs sham", 3, "points",
+        "drop_sham", "`sham_accuracy` - `test_accuracy`", "drop vs sham", 2, "points",
         axis="accuracy lost against sham, points", summary=True,
     ),
     Column(
         "gap_removed", "number", "fraction",
         "(clean - accuracy) / (clean - chance), accuracies below chance counting as chance; empty unless clean accuracy"
         " is above chance by its interval", 4, "gap removed %",
-        axis="gap removed, %", factor=100, shown=0, priority=4, summary=True,
+        axis="gap removed, %", factor=100, shown=0, priority=3, summary=True,
     ),
     _accuracy(
         "guess_accuracy",

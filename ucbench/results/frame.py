@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from html import escape
@@ -17,7 +15,7 @@ from ucbench.matrix.axes import AXES
 from ucbench.results.columns import COLUMNS, DTYPES, uninert
 from ucbench.results.records import Record, readable, records_in
 from ucbench.results.table import SAME_WORLD, columns, rows, with_units
-from ucbench.results.text import Texts, aligned, by_title, fitted
+from ucbench.results.text import TextColumn, fitted, screen_width, table_lines, wrapped
 from ucbench.results.view import View, view
 
 #: Rows that agree in these columns are the same request.
@@ -42,17 +40,15 @@ class Results(pd.DataFrame):  # type: ignore[misc]
     def __repr__(self) -> str:
         if (summary := self._view()) is None:
             return str(super().__repr__())
-        texts = by_title(summary.header, summary.lines)
-        if sys.stdout.isatty():
-            texts = fitted(texts, summary.optional, shutil.get_terminal_size().columns)
-        lines = [[title.upper() for title in texts], *zip(*texts.values(), strict=True)]
-        return "\n".join([*aligned(lines), *summary.notes])
+        width = screen_width()
+        notes = (line for note in summary.notes for line in wrapped(note, width, "  "))
+        return "\n".join([*table_lines(fitted(summary.columns, width)[0], width), *notes])
 
     def _repr_html_(self) -> str | None:
         if (summary := self._view()) is None:
             html: str | None = super()._repr_html_()
             return html
-        return _html(by_title(summary.header, summary.lines), summary.notes)
+        return _html(fitted(summary.columns, None)[0], summary.notes)
 
     def _view(self) -> View | None:
         """The summary of the rows, as long as pandas' option ``display.max_rows`` allows; None where there is none."""
@@ -69,11 +65,13 @@ class Results(pd.DataFrame):  # type: ignore[misc]
         ):
             return None
         summary = view(with_units(table).assign(**dict.fromkeys(SAME_WORLD, "")))
-        longest = pd.get_option("display.max_rows") or len(summary.lines)
-        hidden = len(summary.lines) - longest
+        count = len(summary.columns[0].cells)
+        longest = pd.get_option("display.max_rows") or count
+        hidden = count - longest
         notes = [f"Not shown: {hidden} more lines."] if hidden > 0 else []
         notes += [*summary.notes, f"{len(self)} cells; the frame has {len(self.columns)} columns."]
-        return replace(summary, lines=summary.lines[:longest], notes=notes)
+        shown = [replace(column, cells=column.cells[:longest]) for column in summary.columns]
+        return View(shown, notes)
 
 
 def _results_or_frame(*args: Any, **kwargs: Any) -> pd.DataFrame:
@@ -86,12 +84,11 @@ def _is_whole(frame: pd.DataFrame) -> bool:
     return bool(frame.columns.is_unique and frame.columns.isin(COLUMNS).sum() == len(COLUMNS))
 
 
-def _html(texts: Texts, notes: Sequence[str]) -> str:
+def _html(columns: Sequence[TextColumn], notes: Sequence[str]) -> str:
     """A table with its notes as caption; names are arbitrary text, so everything is escaped."""
-    heads = "".join(f"<th>{escape(title)}</th>" for title in texts)
-    lines = "".join(
-        f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in line)}</tr>" for line in zip(*texts.values(), strict=True)
-    )
+    heads = "".join(f"<th>{escape(column.title)}</th>" for column in columns)
+    rows = zip(*(column.cells for column in columns), strict=True)
+    lines = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in rows)
     caption = "<br>".join(map(escape, notes))
     return (
         f'<table><caption style="caption-side: bottom; text-align: left">{caption}</caption>'

@@ -6,13 +6,14 @@ import functools
 import statistics
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from ucbench.matrix.cell import Cell
 from ucbench.numerics import Numerics, cpu_name
 from ucbench.progress import duration
+from ucbench.results.records import Record
 from ucbench.running.tasks import Task, with_crafting
 from ucbench.session import Session
 from ucbench.store.keys import KeyText, key
@@ -21,8 +22,8 @@ from ucbench.store.keys import KeyText, key
 FEW, MORE = 1, 3
 #: A forward pass is a third of a training step.
 _EVALUATED = 1 / 3
-#: Seconds between two reports of the time left.
-EVERY = 30.0
+#: A craft or a training, and the key of its kind.
+_Work = tuple[Literal["craft", "train"], str]
 
 
 def training_work(cell: Cell, images: int, size: tuple[int, int], numerics: Numerics) -> str:
@@ -62,35 +63,66 @@ def predicted(task: Task, session: Session, *, crafts: bool) -> float | None:
 
 
 class TimeLeft:
-    """Reports how many cells are done and the time left, every :data:`EVERY` seconds at most.
+    """The time left of a run, whatever executor computes it: crafts and trainings at the pace of this run.
 
-    The pace is measured in this run, whatever executor computes it. Predictions only weight the cells; a cell of a kind
-    that was never timed weighs as much as the mean of the others.
+    A kind of work takes as long as it took in this run; else as predicted, times how much longer than predicted the
+    others took; a training of an unknown kind takes the mean of the others. A craft of an unknown kind is not counted,
+    which the text says.
     """
 
     def __init__(self, tasks: Sequence[Task], session: Session) -> None:
-        self._session = session
-        seconds_of = {
-            task.key: predicted(task, session, crafts=crafts) for task, crafts in with_crafting(tasks, session)
-        }
-        timed = [seconds for seconds in seconds_of.values() if seconds is not None]
-        mean = statistics.fmean(timed) if timed else 1.0
-        self._left = {key: mean if seconds is None else seconds for key, seconds in seconds_of.items()}
-        self._count, self._work = len(self._left), sum(self._left.values())
-        self._started = self._reported = time.monotonic()
+        self._works = {task.key: _works(task, session, crafts) for task, crafts in with_crafting(tasks, session)}
+        kinds = {work for works in self._works.values() for work in works}
+        self._predicted = {work: seconds for work in kinds if (seconds := session.timings.predict(work[1])) is not None}
+        self._measured: dict[_Work, list[float]] = {}
+        self._done = 0.0
+        self._started = self._last = time.monotonic()
 
-    def on_done(self, task: Task) -> None:
-        """Count a task as done."""
-        self._left.pop(task.key, None)
-        now = time.monotonic()
-        left = sum(self._left.values())
-        if not self._left or left >= self._work or now - self._reported < EVERY:
-            return
-        self._reported = now
-        seconds = (now - self._started) * left / (self._work - left)
-        self._session.progress.say(
-            f"{self._count - len(self._left)} of {self._count} cells are done, about {duration(seconds)} left."
-        )
+    def on_done(self, task: Task, record: Record) -> None:
+        """Count a task as done, and what its record says of the time it took."""
+        works = self._works.pop(task.key)
+        self._last = time.monotonic()
+        if record["status"] == "ok":
+            cost = record["cost"]
+            for work in works:
+                self._measured.setdefault(work, []).append(cost["craft_seconds" if work[0] == "craft" else "seconds"])
+            self._done += self._sum(works)
+
+    def text(self, at_least: float = 0.0) -> str:
+        """``about 3 minutes left``, ``more than`` where an unknown craft is missing; empty if nothing is known."""
+        works = [work for works in self._works.values() for work in works]
+        passed = time.monotonic() - self._last
+        pace = self._done / (self._last - self._started) if self._done and self._last > self._started else 1.0
+        begun = next(iter(self._works.values()), [])
+        seconds = (self._sum(works) - min(passed * pace, self._sum(begun))) / pace
+        # What is done now is the craft that the sum lacks, or part of the sum.
+        seconds = max(seconds, at_least) if all(map(self._known, begun)) else seconds + at_least
+        if not seconds:
+            return ""
+        return f"{'about' if all(map(self._known, works)) else 'more than'} {duration(seconds)} left"
+
+    def _known(self, work: _Work) -> bool:
+        return work[0] == "train" or work in self._measured or work in self._predicted
+
+    def _sum(self, works: Sequence[_Work]) -> float:
+        both = self._measured.keys() & self._predicted
+        measured = {work: statistics.fmean(seconds) for work, seconds in self._measured.items()}
+        expected = sum(self._predicted[work] for work in both)
+        slower = sum(measured[work] for work in both) / expected if expected else 1.0
+        seconds = {work: slower * seconds for work, seconds in self._predicted.items()} | measured
+        trainings = [value for work, value in seconds.items() if work[0] == "train"]
+        mean = statistics.fmean(trainings) if trainings else 0.0
+        return sum(seconds.get(work, mean if work[0] == "train" else 0.0) for work in works)
+
+
+def _works(task: Task, session: Session, crafts: bool) -> list[_Work]:
+    """What a task has to do: its training, and its craft if no other does it."""
+    cell, data = task.cell, session.data(task.cell)
+    works: list[_Work] = [("train", training_work(cell, len(data.train), data.train.size, session.numerics))]
+    if crafts:
+        images = session.protected(cell).images
+        works.append(("craft", crafting_work(cell, len(images), images.size, session.numerics)))
+    return works
 
 
 def probe_training(cell: Cell, session: Session) -> float | None:

@@ -133,18 +133,23 @@ def evaluate(cell: Cell, session: Session, requested: Sequence[Component[MetricS
     with deterministic(session.numerics), session.unmodified("A labeling, defense, victim or metric", *inputs):
         run = DefenseRun(session.engine, ("train", cell.train_seed), session.progress)
         pipeline = pipeline_of(cell.defense)
-        sets = _exploiter_sets(cell, release, session)
-        prepared, prepare_run = prepare(cell.defense, pipeline, sets.train, sets.source, cell.craft.seed or 0, session)
+        with session.progress.stage("labeling and preparing"):
+            sets = _exploiter_sets(cell, release, session)
+            prepared, prepare_run = prepare(
+                cell.defense, pipeline, sets.train, sets.source, cell.craft.seed or 0, session
+            )
         with guarded(who, run.seed("global")):
             trained = train(victim, prepared, sets.test, sets.trusted, pipeline, run)
-            metrics = _victim_metrics(trained, sets, data, run)
-        if release is not None:
-            labels = sets.train.known_labels[session.protected(cell).indices]
-            metrics["guess_accuracy"] = guess_accuracy(release.changes, release.index, labels, run.seed("guess"))
-            if release.is_shared:
-                run.note("exploiter_labels_in_groups", cluster_diagnostics(release.index, labels))
-        seconds = time.perf_counter() - exploit_started
-        values = _measure(requested, sets, cell, session, trained)
+            with session.progress.stage("measuring"):
+                metrics = _victim_metrics(trained, sets, data, run)
+        with session.progress.stage("measuring"):
+            if release is not None:
+                labels = sets.train.known_labels[session.protected(cell).indices]
+                metrics["guess_accuracy"] = guess_accuracy(release.changes, release.index, labels, run.seed("guess"))
+                if release.is_shared:
+                    run.note("exploiter_labels_in_groups", cluster_diagnostics(release.index, labels))
+            seconds = time.perf_counter() - exploit_started
+            values = _measure(requested, sets, cell, session, trained)
     session.timings.remember(training_work(cell, len(data.train), data.train.size, session.numerics), seconds)
     body = {
         "metrics": metrics,

@@ -85,13 +85,15 @@ def run_cells(
             session.progress.say(f"{title(task.cell)}: differs from before: {changed}")
         if unstored is not None:
             raise StoreError(unstored)
-        time_left.on_done(task)
+        time_left.on_done(task, record)
+        count()
         for problem in _notify(CellEvent(record, str(out) if out else None), session):
             session.progress.say(problem)
 
-    if missing and records:
-        session.progress.say(f"{len(tasks) - len(missing)} of {len(tasks)} cells are done already.")
+    if records:
+        session.progress.say(f"{len(records)} of {len(tasks)} cells from records.")
     if missing:
+        count = session.progress.cells(len(missing), time_left.text)
         with interruptible():
             (executor or Serial()).run(missing, session, on_done)
     return [records[task.key] for task in tasks]

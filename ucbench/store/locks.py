@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import functools
+import os
+import platform
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, SoftFileLock
 
-from ucbench.store.files import locked, reporting, scratch
+from ucbench.store.files import locked, read_regular, reporting, scratch
 
 
 def lock_at(path: Path, trials: Path) -> BaseFileLock:
@@ -42,6 +45,28 @@ def exclusive(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def holding(path: Path) -> Iterator[None]:
+    """Within the block, the file says which process holds a lock."""
+    with suppress(OSError):  # it only informs
+        path.write_text(f"{os.getpid()} {time.time():.0f} {platform.node()}", encoding="utf-8")
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink()
+
+
+def holder_text(path: Path) -> str:
+    """The process that :func:`holding` names in this file: ``process 17 on HOST (since 14:05)``."""
+    try:
+        pid, since, host = read_regular(path).decode().split(" ", 2)
+        clock = time.strftime("%H:%M", time.localtime(int(since)))
+        return f"process {int(pid)} on {host or 'this machine'} (since {clock})"
+    except (OSError, ValueError, OverflowError):
+        return "another process"
 
 
 @functools.cache

@@ -41,7 +41,7 @@ from ucbench.store.files import (
     sync_folder,
 )
 from ucbench.store.keys import canonical
-from ucbench.store.locks import lock_at
+from ucbench.store.locks import holder_text, holding, lock_at
 
 __all__ = ["Checkpoint", "Store", "StoredObject", "atomic_write_bytes", "atomic_write_text"]
 
@@ -49,6 +49,8 @@ logger = logging.getLogger(__name__)
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
+#: Seconds after which waiting for another process is worth a word.
+_PATIENCE = 1.0
 #: Seconds between two writes of a checkpoint.
 CHECKPOINT_EVERY = 20.0
 
@@ -87,14 +89,15 @@ class Store:
     Args:
         root: the folder, created when first written to. Default: the environment variable ``UCBENCH_HOME``, in which
             ``~`` is the home folder, else the platform's cache folder for ucbench.
-        waiting: entered while another process makes an object that this one needs.
+        waiting: entered, with a sentence that says for whom, while another process makes an object that this one
+            needs.
     """
 
     def __init__(
-        self, root: Path | None = None, waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+        self, root: Path | None = None, waiting: Callable[[str], AbstractContextManager[None]] | None = None
     ) -> None:
         self.root = root or Path(os.environ.get("UCBENCH_HOME") or user_cache_dir("ucbench")).expanduser()
-        self._waiting = waiting
+        self._waiting = waiting or (lambda text: nullcontext())
 
     def get(self, kind: str, key: str, *, touch: bool = True) -> StoredObject | None:
         """Open an object after comparing every file with its hash; ``touch`` updates its time of last use.
@@ -201,13 +204,15 @@ class Store:
     def _locked(self, kind: str, key: str) -> Iterator[None]:
         with reporting(self._path(kind, key)):
             lock = self.lock(kind, key)
+            holder = Path(lock.lock_file).with_suffix(".holder")
             try:
-                lock.acquire(blocking=False)
+                lock.acquire(timeout=_PATIENCE)
             except Timeout:
-                with self._waiting():
+                with self._waiting(f"Waiting for {holder_text(holder)}, which makes the same {kind}."):
                     lock.acquire()
         try:
-            yield
+            with holding(holder):
+                yield
         finally:
             lock.release()
 

@@ -101,7 +101,6 @@ class Dispatcher:
         self._session, self._on_done, self._limit, self._waiting = session, on_done, limit, waiting
         self._workers = list(workers[: len(tasks)])
         self._attempts: Counter[str] = Counter()
-        self._count, self._done = len(tasks), 0
         self._differences: set[str] = set()
 
     def run(self) -> None:
@@ -111,7 +110,6 @@ class Dispatcher:
             UsageError: if no worker can be started.
             StoreError: if the store of a worker fails.
         """
-        self._advance = self._session.progress.bar("cells", self._count)
         self._notice_at = monotonic() + _PATIENCE
         with ExitStack() as stack:
             for worker in self._workers:
@@ -128,7 +126,7 @@ class Dispatcher:
                 if job is None:
                     return
                 if job.kind == "cell":
-                    self._session.progress.say(f"[{self._done + 1}/{self._count}] {title(job.task.cell)}")
+                    self._session.progress.cell(title(job.task.cell))
                 self._attempts[job.id] += 1
                 worker.since = (monotonic(), worker.waited())
                 worker.give(job, self._attempts[job.id])
@@ -212,8 +210,6 @@ class Dispatcher:
             self._finish(task, failed(task, self._session, kind, text))
 
     def _finish(self, task: Task, record: Record) -> None:
-        self._done += 1
-        self._advance(1)
         if record["status"] != "ok":
             self._session.progress.say(f"failed: {title(task.cell)}: {record['error']['type']}")
         self._on_done(task, record)

@@ -77,8 +77,8 @@ class WaitClock:
         self._values: Any = context.RawArray("d", 2)  # seconds of earlier waits, and when this one began, or 0
 
     @contextmanager
-    def running(self) -> Iterator[None]:
-        """Count the time in the block."""
+    def running(self, text: str) -> Iterator[None]:
+        """Count the time in the block; ``text`` says what it waits for."""
         self._values[1] = monotonic()  # one clock for all processes of a machine
         try:
             yield

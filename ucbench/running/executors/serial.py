@@ -35,6 +35,6 @@ class Serial:
 
     def run(self, tasks: Sequence[Task], session: Session, on_done: OnDone) -> None:
         """As :meth:`Executor.run`."""
-        for number, task in enumerate(tasks, 1):
-            session.progress.say(f"[{number}/{len(tasks)}] {title(task.cell)}")
+        for task in tasks:
+            session.progress.cell(title(task.cell))
             on_done(task, compute(task, session))

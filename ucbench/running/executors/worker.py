@@ -8,7 +8,7 @@ import pickle
 import platform
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -149,7 +149,7 @@ class JobRunner:
     """
 
     def __init__(
-        self, home: Path | str, numerics: Numerics, waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+        self, home: Path | str, numerics: Numerics, waiting: Callable[[str], AbstractContextManager[None]] | None = None
     ) -> None:
         from ucbench.progress import Silent
         from ucbench.session import Session
