@@ -30,7 +30,7 @@ from ucbench.plugins.builtin import CLEAN, SHAM
 from ucbench.results.records import Record, records_in
 from ucbench.results.statistics import ENOUGH_CRAFTS
 from ucbench.results.table import base_name, rows
-from ucbench.results.text import by_title
+from ucbench.results.text import fitted
 from ucbench.results.view import view
 from ucbench.store.files import read_regular
 
@@ -129,8 +129,9 @@ def _tables(table: pd.DataFrame, folder: Path, suite: Suite | None, looks: Mappi
             yield _table(HEADERS, [line.texts for line in section.lines], looks)
     summary = view(table)
     yield "<h2>Means over seeds</h2>"
-    columns = by_title(summary.header, summary.lines)
-    yield _table(list(columns), list(zip(*columns.values(), strict=True)), looks)
+    columns, _ = fitted(summary.columns, None)
+    lines = zip(*(column.cells for column in columns), strict=True)
+    yield _table([column.title for column in columns], list(lines), looks)
     # The gates are in the notes; a suite may state other rules, by which the leaderboard is judged.
     yield from (f'<p class="quiet">{_prose(note)}</p>' for note in summary.notes if not (suite and note[:4] == "Gate"))
 

@@ -17,9 +17,9 @@ __all__ = ["Lines", "Progress", "Silent", "duration", "in_notebook", "reporting"
 
 @contextmanager
 def reporting(quiet: bool = False, stream: TextIO | None = None) -> Iterator[Progress]:
-    """Report to ``stream``: a live view on a terminal or in a notebook with ipywidgets, else lines; nothing if ``quiet``.
+    """Report to ``stream``: a live view on a terminal or in a notebook with ipywidgets, nothing if quiet, else lines.
 
-    A dumb terminal gets lines.
+    A dumb terminal gets lines too.
     """
     stream = stream or sys.stderr
     if quiet:
