@@ -70,8 +70,9 @@ def _radius(value: str | float) -> float:
     return parse_epsilon(str(value))
 
 
-def _seeds(value: str | int) -> tuple[int, ...]:
-    return parse_seeds(str(value))
+def _seeds(value: str | int | Iterable[int]) -> tuple[int, ...]:
+    several = isinstance(value, Iterable) and not isinstance(value, str)
+    return parse_seeds(",".join(map(str, value)) if several else str(value))
 
 
 COMPONENT = ValueType("a component reference, such as uc or uc@released:clusters=20", _text, is_text=True)
