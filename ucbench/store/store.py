@@ -283,7 +283,7 @@ def _open(kind: str, key: str, path: Path) -> StoredObject:
         content = read_json(path / MANIFEST)
         intact = content.pop("sha256") == _text_hash(canonical(content))
         stated, files, meta = [content[name] for name in ("schema", "kind", "key")], content["files"], content["meta"]
-        named = all(re.fullmatch(_FILE, name) for name in files) and isinstance(meta, dict)
+        named = isinstance(files, dict) and isinstance(meta, dict) and all(re.fullmatch(_FILE, name) for name in files)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ContractError) as error:
         if isinstance(error, OSError) and error.errno not in _UNFIT:
             raise
