@@ -71,8 +71,9 @@ def _radius(value: str | float) -> float:
 
 
 def _seeds(value: str | int | Iterable[int]) -> tuple[int, ...]:
-    several = isinstance(value, Iterable) and not isinstance(value, str)
-    return parse_seeds(",".join(map(str, value)) if several else str(value))
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        value = ",".join(map(str, value))
+    return parse_seeds(str(value))
 
 
 COMPONENT = ValueType("a component reference, such as uc or uc@released:clusters=20", _text, is_text=True)
