@@ -86,6 +86,7 @@ def _better(one: tuple[Path, Record], other: tuple[Path, Record]) -> tuple[Path,
 def _copy_sheets(folder: Path, sources: Iterable[Path], releases: set[str]) -> None:
     for source in sources:
         for path in sorted((source / "sheets").glob("*.png")):
-            if path.stem.rpartition("-")[2] in releases:
+            # The end of a link may be a file that nobody means to publish.
+            if path.stem.rpartition("-")[2] in releases and not path.is_symlink():
                 with reporting(path):
                     atomic_write_bytes(folder / "sheets" / path.name, read_regular(path))

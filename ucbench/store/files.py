@@ -199,14 +199,23 @@ def read_json(path: Path) -> Any:
 
     Raises:
         OSError: as :func:`read_regular`.
-        ValueError: if it is not JSON, or as :func:`check_json`.
+        ValueError: if it is not JSON, names an entry twice, or as :func:`check_json`.
     """
     try:
-        value = json.loads(read_regular(path).decode())
+        value = json.loads(read_regular(path).decode(), object_pairs_hook=_once)
     except RecursionError:
         raise ValueError(f"it nests deeper than {DEEPEST} levels") from None
     check_json(value)
     return value
+
+
+def _once(entries: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Of an entry that is there twice, readers disagree on which counts."""
+    named = dict(entries)
+    if len(named) < len(entries):
+        names = [name for name, _ in entries]
+        raise ValueError(f"it has two entries {next(name for name in names if names.count(name) > 1)!r}")
+    return named
 
 
 def check_json(value: Any) -> None:

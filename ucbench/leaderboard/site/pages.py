@@ -178,8 +178,9 @@ def embedded(value: Any) -> Markup:
 
 
 def _sheets(records: Iterable[Record], folder: Path) -> dict[str, Path]:
-    """The image sheet of each cell that has one, by cell; a run's ``--out`` holds them."""
-    paths = {path.name: path for path in sorted(folder.glob("*.png")) if path.is_file() and _size(path) != (0, 0)}
+    """The image sheet of each cell that has one, by cell; a run's ``--out`` holds them. Links are left out."""
+    files = (path for path in sorted(folder.glob("*.png")) if path.is_file() and not path.is_symlink())
+    paths = {path.name: path for path in files if _size(path) != (0, 0)}
     sheets = {}
     for record in records:
         name = f"{record.get('components', {}).get('poisoner', {}).get('name')}-{str(record.get('release'))[:12]}.png"
