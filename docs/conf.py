@@ -21,6 +21,7 @@ extensions += [
     "_ext.boards",
     "_ext.gate",
     "_ext.kornia_operations",
+    "_ext.robustness",
 ]
 exclude_patterns = ["_build", "examples"]  # Example distributions, whose READMEs are no pages.
 
