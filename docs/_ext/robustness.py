@@ -21,11 +21,11 @@ TRIED = {
     "suites": ("suite files", "lines removed, repeated, exchanged; values of other types; bytes cut or changed"),
     "releases in the store": ("releases in the store", "arrays and manifests changed, with their hashes computed anew"),
     "data sets, imagefolder": ("folders of images", "files and folders renamed, moved, copied, linked, cut, damaged"),
-    "data sets, parquet": ("parquet files", "the same, and columns of other types, lists, nulls, shards that are missing"),
-    "faults in file operations, serial": ("runs in one process", "killed before, after or within a file operation, or an error of it"),
+    "data sets, parquet": ("parquet files", "the same, and columns of other types, lists, nulls, missing shards"),
+    "faults in file operations, serial": ("runs in one process", "killed at a file operation, or an error of one"),
     "faults in file operations, process": ("runs with a worker process", "the same, in driver or worker"),
     "attacks on a board": ("boards of honest records", "one statement forged, the tables built anew from it"),
-}  # fmt: skip
+}
 
 
 def shown() -> str:

@@ -9,8 +9,9 @@ from typing import NamedTuple
 from ucbench.errors import DataError
 from ucbench.matrix.cell import Cell
 from ucbench.results.records import Record, read_records, record_path, write_record
-from ucbench.store.files import atomic_write_bytes, read_regular, reporting
+from ucbench.store.files import atomic_write_bytes, reporting
 from ucbench.store.keys import canonical
+from ucbench.store.untrusted import read_regular
 
 #: What a record measured; two records of one cell that differ in it contradict each other.
 _MEASURED = ("epochs", "history", "budget")

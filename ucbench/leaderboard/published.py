@@ -20,7 +20,7 @@ from ucbench.data.budget import LEVELS
 from ucbench.errors import DataError, UcbenchError
 from ucbench.plugins.builtin import CLEAN
 from ucbench.plugins.registry import Registry
-from ucbench.store.files import read_regular
+from ucbench.store.untrusted import read_regular
 
 COLUMNS = (
     "paper", "table", "dataset", "train_fraction_poisoned", "eps", "poisoner", "surrogate", "labeling", "defense",

@@ -26,7 +26,8 @@ from ucbench.errors import UcbenchError, UsageError
 from ucbench.leaderboard.check import Finding, environments
 from ucbench.matrix.suite import Suite, load_suite
 from ucbench.results.records import Record, record_files
-from ucbench.store.files import atomic_write_bytes, read_json, read_regular
+from ucbench.store.files import atomic_write_bytes
+from ucbench.store.untrusted import read_json, read_regular
 
 SCHEMA = 1
 SUITE, FINGERPRINTS, SUMS = "suite.toml", "fingerprints.json", "SHA256SUMS"

@@ -20,7 +20,8 @@ from ucbench.results.columns import BOARD
 from ucbench.results.records import Record, records_in
 from ucbench.results.statistics import ENOUGH_CRAFTS, Interval
 from ucbench.results.table import csv_text, rows, to_csv
-from ucbench.store.files import atomic_write_text, read_regular
+from ucbench.store.files import atomic_write_text
+from ucbench.store.untrusted import read_regular
 
 
 def board_table(entries: Iterable[Entry]) -> pd.DataFrame:

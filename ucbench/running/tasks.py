@@ -13,8 +13,8 @@ from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import MetricSpec
 from ucbench.results.records import Record, read_record, record_path
 from ucbench.session import Session
-from ucbench.store.files import only_text
 from ucbench.store.keys import key as key_of
+from ucbench.store.untrusted import only_text
 
 _log = logging.getLogger(__name__)
 

@@ -32,7 +32,6 @@ from ucbench.store.files import (
     atomic_write_text,
     draft_name,
     locked,
-    read_json,
     remove,
     replacing,
     reporting,
@@ -42,6 +41,7 @@ from ucbench.store.files import (
 )
 from ucbench.store.keys import canonical
 from ucbench.store.locks import lock_at
+from ucbench.store.untrusted import read_json
 
 __all__ = ["Checkpoint", "Store", "StoredObject", "atomic_write_bytes", "atomic_write_text"]
 

@@ -25,7 +25,7 @@ from ucbench.leaderboard.tables import to_leaderboard_csv
 from ucbench.results.records import Record, to_json
 from ucbench.results.statistics import ENOUGH_CRAFTS
 from ucbench.results.table import Row, to_csv
-from ucbench.store.files import read_regular
+from ucbench.store.untrusted import read_regular
 
 Content = Callable[[], bytes]
 
