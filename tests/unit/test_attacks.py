@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 import small_board
+from PIL import Image
 from trials import Trials
 
 from ucbench.cli.app import main
+from ucbench.leaderboard.site import build_site
 from ucbench.leaderboard.tables import build
 from ucbench.matrix.suite import load_suite
+from ucbench.results.records import records_in
 
 Record = dict[str, Any]
 Attack = Callable[[Path], object]
@@ -169,3 +172,12 @@ def test_check_passes_an_invented_accuracy_and_computing_again_notices_it(capsys
     assert len(reported) == 1
     assert "badge" in reported[0]
     assert "test_accuracy" in reported[0]
+
+
+def test_site_publishes_no_sheet_from_behind_a_link(board, tmp_path):
+    record = next(one for one in records_in(board) if one["request"]["poisoner"] == "badge")
+    Image.new("RGB", (4, 4)).save(tmp_path / "private.png")
+    (board / "sheets").mkdir()
+    (board / "sheets" / f"badge-{record['release'][:12]}.png").symlink_to(tmp_path / "private.png")
+    build_site(board, tmp_path / "site")
+    assert not list((tmp_path / "site").rglob("*.png"))
