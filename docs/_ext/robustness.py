@@ -29,11 +29,11 @@ TRIED = {
 
 
 def shown() -> str:
-    """The report as Markdown, in the order of :data:`TRIED`."""
+    """The report as Markdown, in the order of :data:`TRIED`; what was not tried is left out."""
     report = json.loads(REPORT.read_text(encoding="utf-8"))
     rows = []
-    for name, (what, how) in TRIED.items():
-        numbers = report[name]
+    for name in filter(report.get, TRIED):
+        (what, how), numbers = TRIED[name], report[name]
         tried = f"{numbers['tried']:,}" + (f" of {numbers['of']:,}" if numbers["of"] > numbers["tried"] else "")
         rows.append([what, how, tried, str(numbers["at_first"]), str(numbers["fell_through"])])
     return table(["tried on", "how", "inputs", "fell through at first", "now"], rows)
