@@ -26,6 +26,7 @@ extensions += [
     "_ext.kornia_operations",
     "_ext.mathematics",
     "_ext.signatures",
+    "_ext.robustness",
 ]
 exclude_patterns = ["_build", "examples"]  # Example distributions, whose READMEs are no pages.
 

@@ -37,6 +37,7 @@ DEFAULT_LABELER = "efficientnet-lite0@auto"
 
 Texts = str | Sequence[str]
 Numbers = str | float | Sequence[str | float]
+Seeds = str | int | Sequence[int] | None
 
 
 @dataclass(frozen=True)
@@ -250,17 +251,17 @@ def axes(
     mixture: Numbers = AXIS["mixture"].default,
     trusted: Numbers = AXIS["trusted"].default,
     metric: Texts = AXIS["metric"].default,
-    seed: str | int | None = None,
+    seed: Seeds = None,
     trainings: str | int | None = None,
-    craft_seed: str | int | None = None,
-    train_seed: str | int | None = None,
+    craft_seed: Seeds = None,
+    train_seed: Seeds = None,
     schedule: str | float = AXIS["schedule"].default,
 ) -> Axes:
     """Build a request. Every axis takes one value or several; every metric is measured for every cell.
 
-    ``seed`` ("0-2", "0,4") sets craft seeds. Every craft seed C has ``trainings`` N of its own, with train seeds N*C to
-    N*C+N-1: C itself where N is 1. ``craft_seed`` and ``train_seed`` cross instead. Epsilon is the linf radius in 8-bit
-    units: ``8`` or ``"8/255"``. ``schedule`` multiplies the epochs of every victim. See
+    ``seed`` ("0-2", "0,4", [0, 4]) sets craft seeds. Every craft seed C has ``trainings`` N of its own, with train
+    seeds N*C to N*C+N-1: C itself where N is 1. ``craft_seed`` and ``train_seed`` cross instead. Epsilon is the linf
+    radius in 8-bit units: ``8`` or ``"8/255"``. ``schedule`` multiplies the epochs of every victim. See
     :data:`ucbench.matrix.axes.AXES`.
 
     Raises:

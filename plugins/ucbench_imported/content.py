@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import re
 from functools import lru_cache
@@ -12,6 +13,8 @@ from ucbench import DataError, UsageError, sha256_of
 #: Suffixes of files that hold arrays.
 ARRAY_SUFFIXES = (".npy", ".npz", ".safetensors", ".pt", ".pth")
 
+#: The list of an exported release: its columns ``file``, ``index`` and ``sha256`` are read.
+LIST = "labels.csv"
 _IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
@@ -26,7 +29,7 @@ def sha256(path: Path) -> str:
     """
     try:
         if path.is_dir():
-            return _sha256_of_folder(tuple(_state(image) for image in images_in(path)))
+            return _sha256_of_folder(path, tuple(_state(image) for image in images_in(path)))
         check_format(path)
         return sha256_of(path)
     except OSError as error:
@@ -44,23 +47,54 @@ def check_format(path: Path) -> None:
 
 
 def images_in(folder: Path) -> list[Path]:
-    """The images directly in the folder, in natural order of their names: ``2.png`` before ``10.png``.
+    """The images of a folder in the order of the training set.
 
-    Hidden files, files without an image's suffix and folders within are skipped.
+    Those of a release that ``ucbench export`` wrote are in the order of the indices in its ``labels.csv``; others lie
+    directly in the folder and come in the natural order of their names: ``2.png`` before ``10.png``. Hidden files,
+    files without an image's suffix and folders within are skipped.
 
     Raises:
-        DataError: naming the folder if it cannot be read or holds no images.
+        DataError: naming the folder if it cannot be read or holds no images, or if an exported release is not what its
+            list says.
     """
+    if (folder / LIST).is_file():
+        return _listed(folder)
     try:
         names = [entry.name for entry in folder.iterdir() if _is_image(entry)]
     except OSError as error:
         raise DataError(f"release: {folder} cannot be read: {error.strerror or error}.") from error
     if not names:
+        if (folder.parent / LIST).is_file():
+            raise DataError(f"release: {folder} is part of an exported release. Name {folder.parent} instead.")
         raise DataError(
             f"release: {folder} holds no images. Put them directly into this folder, one for each training image, named"
             " in the training set's order."
         )
     return [folder / name for name in sorted(names, key=_natural)]
+
+
+def _listed(folder: Path) -> list[Path]:
+    """The images of an exported release, by index, each compared with its hash."""
+    path = folder / LIST
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = sorted((int(row["index"]), row["file"], row["sha256"]) for row in csv.DictReader(file))
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise DataError(
+            f"release: {path} cannot be read ({type(error).__name__}: {error}). It must have the columns file, index"
+            " and sha256, as `ucbench export` writes it."
+        ) from error
+    if not rows or [index for index, _, _ in rows] != list(range(len(rows))):
+        raise DataError(f"release: the indices in {path} do not count the images from 0. Export the release again.")
+    home, images = folder.resolve(), []
+    for _, name, digest in rows:
+        image = folder / name
+        if not image.resolve().is_relative_to(home):
+            raise DataError(f"release: {path} lists {name!r}, which is outside {folder}.")
+        if not image.is_file() or sha256_of(image) != digest:
+            raise DataError(f"release: {image} is missing or not what {path} says. Fetch the release again.")
+        images.append(image)
+    return images
 
 
 def _formats() -> str:
@@ -83,9 +117,10 @@ def _state(path: Path) -> tuple[Path, int, int]:
 
 
 @lru_cache(maxsize=8)
-def _sha256_of_folder(states: tuple[tuple[Path, int, int], ...]) -> str:
+def _sha256_of_folder(folder: Path, states: tuple[tuple[Path, int, int], ...]) -> str:
     whole = hashlib.sha256()
     for path, _, _ in states:
         # No name holds a zero byte, and digests have one length: no two folders feed the same bytes.
-        whole.update(path.name.encode("utf-8", "surrogateescape") + b"\0" + bytes.fromhex(sha256_of(path)))
+        name = path.relative_to(folder).as_posix().encode("utf-8", "surrogateescape")
+        whole.update(name + b"\0" + bytes.fromhex(sha256_of(path)))
     return whole.hexdigest()

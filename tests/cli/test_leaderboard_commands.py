@@ -14,60 +14,33 @@ from pathlib import Path
 
 import boards
 import pytest
-import tiny_components as tiny
+import small_board
 
 from ucbench import api
 from ucbench.cli.app import main
 from ucbench.leaderboard.published import COLUMNS
 from ucbench.leaderboard.tables import build
-from ucbench.matrix.suite import load_suite
-from ucbench.results.records import write_record
-from ucbench.running.compute import compute
-from ucbench.running.tasks import task_of
 
 #: Boards of suites that come along; ``v0`` holds records of no suite.
 PUBLISHED = sorted((Path(__file__).parents[2] / "leaderboards").glob("*/v[1-9]*"))
-SUITE = """
-name = "small"
-version = 3
-title = "Spots & <dots>_1"
-
-[common]
-dataset = "spots"
-victim = "tiny:epochs=10"
-labeling = "original"
-seed = "0-1"
-
-[[table]]
-poisoner = ["stripes", "blots", "leaner"]
-
-[[table]]
-poisoner = ["stripes", "leaner"]
-defense = "dim"
-
-[ranking]
-defenses = ["none", "dim"]
-"""
+SUITE = small_board.suite_text(
+    'poisoner = ["stripes", "blots", "leaner"]',
+    'poisoner = ["stripes", "leaner"]\ndefense = "dim"',
+    title="Spots & <dots>_1",
+)
 
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory) -> Path:
     """A suite and its leaderboard's folder, built once."""
     home = tmp_path_factory.mktemp("home")
-    (home / "small.toml").write_text(SUITE)
-    suite = load_suite(home / "small.toml")
-    session = tiny.session(home / "store", tiny.registry())
-    for cell in api.suite_cells(suite, session):
-        write_record(home / "board", compute(task_of(cell, session), session))
-    build(home / "board", suite.file.ranking.defenses, suite.title)
+    small_board.make_board(home, SUITE)
     return home
 
 
 @pytest.fixture(autouse=True)
 def tiny_world(tmp_path, monkeypatch):
-    registry = tiny.registry()
-    monkeypatch.setattr(api, "installed", lambda: registry)
-    monkeypatch.setenv("UCBENCH_HOME", str(tmp_path / "store"))
+    small_board.install(monkeypatch, tmp_path / "store")
     yield
     logging.getLogger("ucbench").setLevel(logging.NOTSET)
 

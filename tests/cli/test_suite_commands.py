@@ -7,38 +7,19 @@ import logging
 from pathlib import Path
 
 import pytest
+import small_board
 import tiny_components as tiny
 
-from ucbench import api
 from ucbench.cli.app import main
 
-SUITE = """
-name = "small"
-version = 3
-title = "Spots"
-
-[common]
-dataset = "spots"
-victim = "tiny"
-labeling = "original"
-seed = "0-1"
-
-[[table]]
-poisoner = ["stripes", "badge"]
-defense = ["none", "dim"]
-
-[ranking]
-defenses = ["none", "dim"]
-"""
+SUITE = small_board.suite_text('poisoner = ["stripes", "badge"]\ndefense = ["none", "dim"]', victim="tiny")
 WORLD = ("--poisoner", "stripes", "--dataset", "spots", "--victim", "tiny")
 HERE = ("--device", "cpu", "--dtype", "float32")
 
 
 @pytest.fixture(autouse=True)
 def tiny_world(tmp_path, monkeypatch):
-    registry = tiny.registry()
-    monkeypatch.setattr(api, "installed", lambda: registry)
-    monkeypatch.setenv("UCBENCH_HOME", str(tmp_path / "store"))
+    small_board.install(monkeypatch, tmp_path / "store")
     monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
     yield
     logging.getLogger("ucbench").setLevel(logging.NOTSET)

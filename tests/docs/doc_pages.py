@@ -29,6 +29,7 @@ from _ext import (  # noqa: E402
     published,
     reproduced,
     results,
+    robustness,
     rules,
     signatures,
 )
@@ -82,6 +83,7 @@ def rendered(page: Path) -> str:
         kornia_operations,
         reproduced,
         results,
+        robustness,
         methods,
         signatures,
     ):

@@ -10,6 +10,7 @@ import warnings
 
 import pytest
 from mutated_data import FIRST_TEST_VALUE, FOLDER_CHANGES, PARQUET_CHANGES, mutate, write_folders, write_parquet
+from trials import NIGHTLY, Trials
 
 from ucbench.data.loading import load_dataset
 from ucbench.errors import UcbenchError
@@ -18,7 +19,7 @@ from ucbench_datasets.params import ImageFolderParams, ParquetParams
 from ucbench_datasets.parquet import Parquet
 
 #: Data sets of each of the two kinds; 5,000 where the environment variable UCBENCH_TEST_NIGHTLY is set.
-COUNT = 5_000 if os.environ.get("UCBENCH_TEST_NIGHTLY") else 250
+COUNT = 5_000 if NIGHTLY else 250
 #: No class is called so by right; ``train`` may be one, of trains.
 SPLIT_WORDS = {"test", "testing", "val", "valid", "validation"}
 #: Changes that put test images elsewhere on purpose, under names that say nothing of a split.
@@ -31,7 +32,7 @@ KINDS = {
 
 
 def faults(kind, seed, root):
-    """What is wrong with how a mutated data set was read: nothing if it was refused by one of ucbench's errors."""
+    """What is wrong with how a mutated data set was read, and whether one of ucbench's errors refused it."""
     write, changes, reader, make_params = KINDS[kind]
     rng = random.Random(seed)
     write(root)
@@ -44,9 +45,10 @@ def faults(kind, seed, root):
     try:
         loaded = load_dataset(dataset, params)
     except UcbenchError as error:
-        return [] if error.exit_code in (1, 2) and str(error) else [f"{done} {options}: exit code {error.exit_code}"]
+        explained = error.exit_code in (1, 2) and str(error)
+        return ([], True) if explained else ([f"{done} {options}: exit code {error.exit_code}"], False)
     except Exception as error:
-        return [f"{done} {options}: {type(error).__name__}: {error}"]
+        return [f"{done} {options}: {type(error).__name__}: {error}"], False
     wrong = [f"class {name}" for name in loaded.train.classes if name.lower() in SPLIT_WORDS]
     values = set(loaded.train.images[:, 0, 0, 0].tolist())
     tests = range(FIRST_TEST_VALUE, FIRST_TEST_VALUE + 6)
@@ -55,7 +57,7 @@ def faults(kind, seed, root):
     if "validation" not in options:
         wrong += unaccounted(dataset, root)
     json.dumps([loaded.inventory.compact(), loaded.inventory.lines()])
-    return [f"{done} {options}: {'; '.join(wrong)}"] if wrong else []
+    return [f"{done} {options}: {'; '.join(wrong)}"] if wrong else [], False
 
 
 def unaccounted(dataset, root):
@@ -79,15 +81,17 @@ def unaccounted(dataset, root):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_mutated_dataset_is_read_rightly_or_refused(kind, tmp_path):
-    found = []
+    trials = Trials(f"data sets, {kind}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # Pillow's, of damaged metadata
         for seed in range(COUNT):
             root = tmp_path / "data"
-            found += [f"seed {seed}: {fault}" for fault in faults(kind, seed, root)]
+            wrong, refused = faults(kind, seed, root)
+            trials.tried, trials.refused = trials.tried + 1, trials.refused + refused
+            trials.wrong += [f"seed {seed}: {fault}" for fault in wrong]
             for path in (root, tmp_path / "inner"):
                 if path.is_dir():
                     shutil.rmtree(path)
                 else:
                     path.unlink(missing_ok=True)
-    assert not found, "\n".join(found[:20])
+    trials.end()

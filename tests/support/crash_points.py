@@ -1,8 +1,8 @@
 """Run three small cells again and again, with a fault in another file operation each time, and once more without.
 
 A program, so that its processes are forked from one that has imported and computed everything once and has no threads
-of other tests: ``crash_points.py EXECUTOR SAMPLE FOLDER`` prints what fell through as JSON; 0 tries all
-points. FOLDER holds one disturbed run at a time.
+of other tests: ``crash_points.py EXECUTOR SAMPLE FOLDER [SECONDS]`` prints what fell through as JSON; 0 tries all
+points in random order, at most for SECONDS. FOLDER holds one disturbed run at a time.
 """
 
 from __future__ import annotations
@@ -87,21 +87,24 @@ def paths(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
-def try_points(root: Path, executor: str, sample: int) -> dict[str, Any]:
+def try_points(root: Path, executor: str, sample: int, seconds: float = float("inf")) -> dict[str, Any]:
     """The problems, the number of points, and how the disturbed runs ended."""
     calm = root / "calm"
     calm.mkdir()
     code, counts = run(calm, executor)
     assert code == DONE, code
     points = [Fault(process, number, way) for way in WAYS for process in counts for number in range(counts[process])]
-    chosen = points
+    draw, until, tried = random.Random(0), time.monotonic() + seconds, 0
+    chosen = draw.sample(points, len(points))
     if sample:  # as many of each way
-        draw, count = random.Random(0), len(points) // len(WAYS)
+        count = len(points) // len(WAYS)
         ways = [points[start : start + count] for start in range(0, len(points), count)]
         chosen = [fault for way in ways for fault in draw.sample(way, sample // len(WAYS))]
     problems, ends = [], Counter[str]()
-    for index, fault in enumerate(chosen):
-        folder = root / str(index)
+    for fault in chosen:
+        if time.monotonic() > until:
+            break
+        folder, tried = root / str(tried), tried + 1
         folder.mkdir()
         code, _ = run(folder, executor, fault)
         again, _ = run(folder, executor)
@@ -118,10 +121,10 @@ def try_points(root: Path, executor: str, sample: int) -> dict[str, Any]:
         elif missing := {path for path in paths(calm) - paths(folder) if not path.startswith("store/objects/cell")}:
             problems.append(f"{fault}: without {sorted(missing)}")
         shutil.rmtree(folder)
-    return {"points": len(points), "tried": len(chosen), "ends": ends, "problems": problems, "operations": counts}
+    return {"points": len(points), "tried": tried, "ends": ends, "problems": problems, "operations": counts}
 
 
 if __name__ == "__main__":
     root = Path(sys.argv[3])
     compute(root / "warm", "serial")
-    print(json.dumps(try_points(root, sys.argv[1], int(sys.argv[2]))))
+    print(json.dumps(try_points(root, sys.argv[1], int(sys.argv[2]), *map(float, sys.argv[4:]))))

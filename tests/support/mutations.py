@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ucbench.store.files import LARGEST
+from ucbench.store.untrusted import LARGEST
 
 DEEP: Any = "leaf"
 for _ in range(200):

@@ -238,6 +238,8 @@ def test_craft_takes_whole_numbers_of_any_form_as_labels(form):
         ({"images": np.zeros((0, 3, 8, 8), np.uint8)}, r"got uint8 \[0, 3, 8, 8\]"),
         ({"seed": -1}, "Seeds '-1'"),
         ({"seed": "0-2"}, "one seed, got '0-2'"),
+        ({"seed": [0, 1]}, r"one seed, got \[0, 1\]"),
+        ({"seed": [0.5]}, "Seeds '0.5'"),
         ({"device": "cpu:x"}, "Unknown device 'cpu:x'"),
     ],
 )

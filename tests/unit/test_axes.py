@@ -44,14 +44,15 @@ def test_description_of_a_cell_has_the_columns_of_the_axes_in_order():
         ("mixture", 1, 1.0),
         ("trusted", "200", 200),
         ("seed", "0-2", (0, 1, 2)),
+        ("seed", [4, 0], (4, 0)),
+        ("seed", range(2), (0, 1)),
         ("schedule", "0.5x", 0.5),
     ],
 )
 def test_axis_reads_text_and_reads_again_what_it_has_read(name, written, value):
     read = AXIS[name].read
     assert (read(written), type(read(written))) == (value, type(value))
-    if name != "seed":
-        assert read(value) == value
+    assert read(value) == value
 
 
 @pytest.mark.parametrize(

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import small_board
 import tiny_components as tiny
 from mutations import VALUES, fresh, mutated, replaced, spoiled
+from trials import NIGHTLY, Trials
 
 from ucbench import api
 from ucbench.cli.app import main
 from ucbench.crafting.release import Release
-from ucbench.errors import UcbenchError
 from ucbench.leaderboard.check import audit
 from ucbench.leaderboard.compare import compare_boards, read_board
 from ucbench.leaderboard.formats.html import Html
@@ -38,43 +38,18 @@ from ucbench.matrix.from_record import cell_of
 from ucbench.matrix.suite import Suite, load_suite
 from ucbench.plugins.params import Params
 from ucbench.results.frame import read
-from ucbench.results.records import read_record, record_files, records_in, write_record
+from ucbench.results.records import read_record, record_files, records_in
 from ucbench.results.table import rows
-from ucbench.running.compute import compute
 from ucbench.running.tasks import finished, task_of
 from ucbench.store.keys import canonical
 from ucbench.store.store import MANIFEST, _text_hash
 
-SUITE = """
-name = "small"
-version = 3
-title = "Spots"
-
-[common]
-dataset = "spots"
-victim = "tiny:epochs=10"
-labeling = "original"
-seed = "0-1"
-
-[[table]]
-poisoner = ["stripes", "positive", "badge"]
-
-[[table]]
-poisoner = "badge"
-defense = "dim"
-
-[[exclude]]
-poisoner = "badge*"
-defense = "nothing*"
-
-[ranking]
-defenses = ["none", "dim"]
-
-[gate]
-converged = 99.8
-of = "other/v1"
-"""
-COUNT = 10_000 if os.environ.get("UCBENCH_TEST_NIGHTLY") else 500
+SUITE = small_board.suite_text(
+    'poisoner = ["stripes", "positive", "badge"]',
+    'poisoner = "badge"\ndefense = "dim"',
+    rest='[[exclude]]\npoisoner = "badge*"\ndefense = "nothing*"\n\n[gate]\nconverged = 99.8\nof = "other/v1"',
+)
+COUNT = 10_000 if NIGHTLY else 500
 #: Records that are mutated together before a board is read, since most are refused one by one.
 TOGETHER = 15
 RECORDS, SUBMISSIONS, SUITES, RELEASES = (COUNT * share // 100 for share in (60, 10, 20, 10))
@@ -84,20 +59,14 @@ RECORDS, SUBMISSIONS, SUITES, RELEASES = (COUNT * share // 100 for share in (60,
 def world(tmp_path_factory) -> Path:
     """A suite, its packed board with a history of all kinds of records, and a store with releases."""
     home = tmp_path_factory.mktemp("world")
-    (home / "small.toml").write_text(SUITE)
-    suite, session = load_suite(home / "small.toml"), tiny.session(home / "store", tiny.registry())
-    for cell in api.suite_cells(suite, session):
-        write_record(home / "board", compute(task_of(cell, session), session))
-    build(home / "board", suite.file.ranking.defenses, suite.title, suite.file.gate)
+    suite = small_board.make_board(home, SUITE)
     write(pack(home / "board", suite, records_in(home / "board")), home / "sent", "small")
     return home
 
 
 @pytest.fixture(autouse=True)
-def registry(monkeypatch):
-    registry = tiny.registry()
-    monkeypatch.setattr(api, "installed", lambda: registry)
-    return registry
+def tiny_world(monkeypatch):
+    small_board.install(monkeypatch)
 
 
 class Readers:
@@ -142,17 +111,6 @@ class Readers:
         )
 
 
-def meets(reader: Callable[[], Any], what: str) -> bool:
-    """Whether the reader took its input; it fails the test unless it took or refused it."""
-    try:
-        reader()
-    except UcbenchError:
-        return False
-    except BaseException as error:
-        raise AssertionError(f"{type(error).__name__} from {what}") from error
-    return True
-
-
 def outside(home: Path) -> set[str]:
     return {path.name for path in home.iterdir()} | {path.name for path in home.parent.iterdir()}
 
@@ -160,10 +118,12 @@ def outside(home: Path) -> set[str]:
 def test_no_mutated_record_ends_in_a_traceback_or_writes_elsewhere(tmp_path, world):
     (tmp_path / "a" / "b").mkdir(parents=True)
     readers, before = Readers(world, tmp_path / "a" / "b"), outside(tmp_path / "a")
+    trials, boards = Trials("records"), Trials("boards of such records")
     for round_ in range(RECORDS // TOGETHER):
         draw = random.Random(round_)
         board = fresh(world / "sent", tmp_path / "a" / "b" / "board")
-        for path in draw.sample(paths := record_files(board), min(TOGETHER, len(paths))):
+        changed = draw.sample(paths := record_files(board), min(TOGETHER, len(paths)))
+        for path in changed:
             match draw.randrange(10):
                 case 0:
                     path.write_bytes(spoiled(path.read_bytes(), draw))
@@ -173,14 +133,18 @@ def test_no_mutated_record_ends_in_a_traceback_or_writes_elsewhere(tmp_path, wor
                     path.write_text(json.dumps(mutated(json.loads(path.read_text()), draw)))
         # Each reads all records, so that one a round, in turn, is enough.
         all_readers = list(readers.of(board))
-        meets(all_readers[round_ % len(all_readers)], f"reader {round_ % len(all_readers)} of round {round_}")
-        for path in record_files(board):
-            meets(lambda path=path: cell_of(read_record(path), readers.session.registry), f"{path} of round {round_}")
+        boards.meets(all_readers[round_ % len(all_readers)], f"reader {round_ % len(all_readers)} of round {round_}")
+        for path in changed:
+            trials.meets(
+                lambda path=path: cell_of(read_record(path), readers.session.registry), f"{path} of round {round_}"
+            )
     assert outside(tmp_path / "a") == before
+    trials.end()
+    boards.end()
 
 
 def test_no_mutated_submission_ends_in_a_traceback(tmp_path, world):
-    readers = Readers(world, tmp_path)
+    readers, trials = Readers(world, tmp_path), Trials("submissions")
     records = records_in(world / "sent")
     for number in range(SUBMISSIONS):
         draw = random.Random(number)
@@ -199,22 +163,24 @@ def test_no_mutated_submission_ends_in_a_traceback(tmp_path, world):
                 replaced(path, draw)
             case _:
                 path.write_bytes(spoiled(kept, draw))
-        meets(lambda board=board: verify(board, readers.suite, records), f"verify of {path.name}, {number}")
-        if path.name in ("README.md", "results.csv"):  # the other files it does not read
-            meets(
-                lambda board=board: differences(board, ["none"], readers.suite.title),
-                f"differences of {path.name}, {number}",
-            )
+
+        def read_all(board: Path = board, tables: bool = path.suffix in (".md", ".csv")) -> None:
+            verify(board, readers.suite, records)
+            if tables:  # the other files it does not read
+                differences(board, ["none"], readers.suite.title)
+
+        trials.meets(read_all, f"{path.name}, {number}")
         if path.is_dir() and not path.is_symlink():
             path.rmdir()
         else:
             path.unlink()
         path.write_bytes(kept)
+    trials.end()
 
 
 def test_no_mutated_suite_ends_in_a_traceback(tmp_path, world):
     session = tiny.session(world / "store", tiny.registry())
-    path = tmp_path / "suite.toml"
+    path, trials = tmp_path / "suite.toml", Trials("suites")
 
     def cells() -> None:
         suite: Suite = load_suite(path)
@@ -246,13 +212,15 @@ def test_no_mutated_suite_ends_in_a_traceback(tmp_path, world):
                     )
         data = "\n".join(lines).encode()
         path.write_bytes(spoiled(data, draw) if number % 5 == 0 else data)
-        meets(cells, f"suite {number}")
+        trials.meets(cells, f"suite {number}")
+    trials.end()
 
 
 def test_no_mutated_release_in_the_store_ends_in_a_traceback(tmp_path, world):
     """Also where the list of hashes was computed anew."""
     store = tiny.session(fresh(world / "store", tmp_path / "store"), tiny.registry()).store
     manifests = sorted((tmp_path / "store" / "objects" / "release").rglob(MANIFEST))
+    trials = Trials("releases in the store")
 
     def opened() -> None:
         if stored := store.get("release", folder.name):
@@ -279,7 +247,8 @@ def test_no_mutated_release_in_the_store_ends_in_a_traceback(tmp_path, world):
                 (folder / MANIFEST).write_text(json.dumps({**content, "sha256": _text_hash(canonical(content))}))
             except Exception:
                 (folder / MANIFEST).write_text(json.dumps(content))
-        meets(opened, f"release {number}")
+        trials.meets(opened, f"release {number}")
+    trials.end()
 
 
 @pytest.mark.parametrize("number", range(2))

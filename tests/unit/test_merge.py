@@ -124,3 +124,23 @@ def test_results_csv_is_read_and_written_under_one_lock(tmp_path):
             write_record(tmp_path, boards.record("uc", 1, 50.0))
         update.result()
     assert len(read(tmp_path / "results.csv")) == 2
+
+
+def test_merge_takes_the_first_of_records_that_differ_in_time_alone(tmp_path):
+    made = records()
+    one = out(tmp_path / "one", [{**record, "cost": {"seconds": 1.0}} for record in made])
+    two = out(tmp_path / "two", [{**record, "cost": {"seconds": 2.0}} for record in made])
+    merge(tmp_path / "board", [two, one], CELLS)
+    merge(tmp_path / "board", [one], CELLS)
+    assert {record["cost"]["seconds"] for record in read_records(tmp_path / "board")} == {2.0}
+
+
+def test_merge_copies_no_sheet_from_behind_a_link(tmp_path):
+    made = records()
+    source, release = out(tmp_path / "one", made), next(str(record["release"])[:12] for record in made[::-1])
+    (source / "sheets").mkdir()
+    (tmp_path / "private").write_text("private")
+    (source / "sheets" / f"a-{release}.png").write_text("a sheet")
+    (source / "sheets" / f"b-{release}.png").symlink_to(tmp_path / "private")
+    merge(tmp_path / "board", [source], CELLS)
+    assert [path.name for path in (tmp_path / "board" / "sheets").iterdir()] == [f"a-{release}.png"]

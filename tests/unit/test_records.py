@@ -12,7 +12,7 @@ import pytest
 from ucbench.errors import DataError
 from ucbench.results import records
 from ucbench.results.records import SCHEMA, read_record, read_records, record_path, write_record
-from ucbench.store.files import only_text
+from ucbench.store.untrusted import only_text
 
 CELL = "00ff" * 8
 RECORD = {**boards.record("uc", 0, 12.5), "cell": CELL, "note": "é"}

@@ -178,3 +178,20 @@ def test_release_round_trips_through_the_store(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         materialise(source, again.changes, again.index), materialise(source, release.changes, release.index)
     )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"changes": None},
+        {"index": None},
+        {"changes": np.zeros((6, 3, 5, 4), np.float32)},
+        {"changes": np.zeros((6, 60), np.int16)},
+        {"index": np.zeros(6, np.int32)},
+    ],
+)
+def test_release_from_arrays_refuses_what_no_release_stores(wrong: dict[str, np.ndarray | None]) -> None:
+    release = make_release(Perturbation(noise()), image_set(), LINF)
+    arrays = {name: array for name, array in (release.to_arrays() | wrong).items() if array is not None}
+    with pytest.raises(ContractError, match=f"A stored release needs an array '{next(iter(wrong))}'"):
+        Release.from_arrays(arrays, release.meta)

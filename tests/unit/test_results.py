@@ -358,6 +358,7 @@ def test_gate_names_the_unmet_conditions(changes, failing):
 def test_gate_compares_clean_train_accuracy_with_that_at_convergence():
     (gate,) = gates(rows(regime(clean=90.0)), converged=94.0)
     assert gate.passed
+    assert "of the 94 % at convergence that the suite states" in gate.checks["clean train accuracy"].text
 
 
 def test_gate_needs_clean_accuracy_above_chance_by_its_interval():

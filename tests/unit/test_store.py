@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import logging
 import multiprocessing
@@ -18,7 +19,7 @@ from ucbench.errors import ContractError, StoreError
 from ucbench.store import files as files_module
 from ucbench.store import store as store_module
 from ucbench.store.files import atomic_write_bytes, atomic_write_text
-from ucbench.store.keys import key
+from ucbench.store.keys import canonical, key
 from ucbench.store.store import Checkpoint, Store, StoredObject
 
 KEY = key("release", "an example")
@@ -115,6 +116,13 @@ def claim_other_key(path: Path) -> None:
     path.write_bytes((elsewhere.path / path.name).read_bytes())
 
 
+def list_files(path: Path) -> None:
+    """A manifest of another form, whose own hash was computed anew."""
+    content = {**json.loads(path.read_text()), "files": ["changes.npy"]}
+    del content["sha256"]
+    path.write_text(json.dumps({**content, "sha256": hashlib.sha256(canonical(content).encode()).hexdigest()}))
+
+
 @pytest.mark.parametrize(
     ("name", "damage"),
     [
@@ -125,6 +133,7 @@ def claim_other_key(path: Path) -> None:
         ("manifest.json", Path.unlink),
         ("manifest.json", alter_meta),
         ("manifest.json", claim_other_key),
+        ("manifest.json", list_files),
         ("manifest.json", lambda path: path.write_text("[]")),
         ("manifest.json", lambda path: path.write_bytes(b"\xff\x00")),
     ],

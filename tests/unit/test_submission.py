@@ -167,3 +167,17 @@ def test_verify_reads_no_file_but_those_of_a_submission(submitted, suite, record
         with (submitted / "SHA256SUMS").open("a") as file:
             file.write(f"{'0' * 64}  {name}\n")
     assert f"SHA256SUMS lists {name!r}, which is no file of a submission" in texts(verify(submitted, suite, records))
+
+
+def test_verify_refuses_hashes_that_list_a_file_twice(submitted, suite, records):
+    """Whether the first or the last line counts is up to who reads them."""
+    sums = submitted / "SHA256SUMS"
+    sums.write_text(f"{'0' * 64}  README.md\n{sums.read_text()}")
+    assert "lists a file twice" in texts(verify(submitted, suite, records))
+
+
+def test_verify_compares_the_suite_of_a_folder_without_hashes(board, suite, records):
+    (board / "suite.toml").write_text(f"{SUITE}\n[gate]\nconverged = 20\n")
+    assert "suite.toml differs from trial v2" in texts(verify(board, suite, records))
+    (board / "suite.toml").write_text(f"# a comment\n{SUITE}")
+    assert verify(board, suite, records) == []

@@ -94,7 +94,8 @@ def build_command(
     from ucbench import api
     from ucbench.leaderboard.merge import merge
     from ucbench.leaderboard.tables import build
-    from ucbench.store.files import atomic_write_bytes, read_regular
+    from ucbench.store.files import atomic_write_bytes
+    from ucbench.store.untrusted import read_regular
 
     loaded = api.suite(suite)
     cells = api.suite_cells(loaded, api.open_session(device="cpu", threads=loaded.file.threads))

@@ -33,7 +33,8 @@ def check_command(
     """Verify that FOLDER holds records of SUITE, and tables that follow from them byte for byte.
 
     Every record must be well-formed, belong to a cell of the suite, and have the same numerics and data. Missing cells,
-    and different machines or library versions, are warnings. Fingerprints of a submission are verified too.
+    and different machines or library versions, are warnings. The folder's copy of the suite and the fingerprints of a
+    submission are verified too.
     """
     from ucbench import api
 
@@ -83,7 +84,7 @@ def _audit(suite: Suite, folder: Path, *, complete: bool) -> Audit:
     """
     from ucbench import api
     from ucbench.leaderboard.check import Finding, audit
-    from ucbench.leaderboard.submission import FINGERPRINTS, verify
+    from ucbench.leaderboard.submission import FINGERPRINTS, unchecked, verify
     from ucbench.leaderboard.tables import differences
     from ucbench.results.records import record_files
 
@@ -103,6 +104,8 @@ def _audit(suite: Suite, folder: Path, *, complete: bool) -> Audit:
     findings += wrong
     if not wrong and (folder / FINGERPRINTS).exists():
         notes.append("All fingerprints match.")
+    if others := unchecked(folder):
+        notes.append(f"Not checked: {', '.join(others)}.")
     return result._replace(findings=tuple(findings), notes=tuple(notes))
 
 

@@ -60,7 +60,14 @@ class Release:
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, meta: Mapping[str, Any]) -> Release:
-        """The release of arrays that :meth:`to_arrays` returned."""
+        """The release of arrays that :meth:`to_arrays` returned.
+
+        Raises:
+            ContractError: if ``changes`` or ``index`` is missing or of another type: the store was altered, hashes too.
+        """
+        for name, dtype, axes in (("changes", np.int16, 4), ("index", np.int64, 1)):
+            if (array := arrays.get(name)) is None or array.dtype != dtype or array.ndim != axes:
+                raise ContractError(f"A stored release needs an array {name!r}, {np.dtype(dtype)} with {axes} axes.")
         state = {name.removeprefix(_STATE): array for name, array in arrays.items() if name.startswith(_STATE)}
         return cls(arrays["changes"], arrays["index"], state, meta)
 

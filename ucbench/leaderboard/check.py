@@ -2,8 +2,8 @@
 
 Defects are *errors*: a malformed record, a number that no run writes, a cell of another suite, a statement that
 contradicts the key, different data under the same name, different numerics. What readers should know is a *warning*:
-missing or failed cells, records of earlier versions of components, and different machines or libraries, which do not
-change keys but may change numbers (docs/protocol.md).
+missing or failed cells, records of earlier versions of components, values of earlier versions of metrics, and different
+machines or libraries, which do not change keys but may change numbers (docs/protocol.md).
 
 Membership is checked by key: the keys of the suite's cells are computed again from the data and the installed
 components, with the numerics of the records. Where a cell's data or weights are unavailable, its records are matched by
@@ -24,12 +24,12 @@ import numpy as np
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import DataError, UcbenchError
 from ucbench.leaderboard.earlier import earlier_versions, stated_key, stated_release
-from ucbench.leaderboard.plausible import chances, implausible, sizes_by_images, unlearned
+from ucbench.leaderboard.plausible import chances, implausible, sizes_by_images, sizes_by_release, unlearned
 from ucbench.matrix.axes import AXIS
 from ucbench.matrix.cell import Cell
 from ucbench.numerics import Numerics
 from ucbench.results.records import Record, read_record, record_files
-from ucbench.running.tasks import contradictions, facts, task_of, title
+from ucbench.running.tasks import contradictions, facts, metric_key, task_of, title
 from ucbench.session import Session
 from ucbench.store.keys import canonical
 
@@ -98,6 +98,7 @@ def audit(
     for _, group in sorted(by_numerics.items()):
         expected = Expected.of(cells, session_of(Numerics("cpu", **group[0]["numerics"])))
         findings += [*foreign(group, expected), *missing(group, expected, severity)]
+        findings += unmeasured(group, expected, severity)
         notes += expected.notes
     failures = [record for record in records if record["status"] != "ok"]
     if failures:
@@ -106,7 +107,7 @@ def audit(
 
 
 def read_all(folder: Path) -> tuple[list[Record], list[Finding]]:
-    """The well-formed records of a folder, by file name, and errors for all other files that are not hidden.
+    """The well-formed records of a folder, by file name, and errors for links and other files that are not hidden.
 
     Raises:
         DataError: if there are no records.
@@ -114,7 +115,11 @@ def read_all(folder: Path) -> tuple[list[Record], list[Finding]]:
     paths = record_files(folder)
     if not paths:
         raise DataError(f"There are no records in {folder / 'records'}.")
-    records, findings = [], []
+    records, findings = [], list[Finding]()
+    links = [path for path in (folder / "records", *paths) if path.is_symlink()]
+    if links:
+        # Whoever gets the folder may find something else at their ends.
+        findings.append(Finding("error", f"Links instead of records: {_some(str(path) for path in links)}."))
     for path in paths:
         try:
             records.append(read_record(path))
@@ -151,6 +156,8 @@ def possible(records: Sequence[Record]) -> Iterator[Finding]:
             yield Finding("error", f"{_title(record)}: {'; '.join(wrong[:_SHOWN])}.")
     for text in (*sizes_by_images(records), *chances(records)):
         yield Finding("error", text)
+    for text in sizes_by_release(records):  # two machines that crafted it may differ in the last bits
+        yield Finding("warning", text)
     texts, count = unlearned(records)
     if texts:
         # A leaderboard with other exploiters still shows something.
@@ -272,6 +279,24 @@ def missing(records: Sequence[Record], expected: Expected, severity: Severity) -
     if absent:
         text = f"No record of {len(absent)} of the suite's {count} cells: {_some(map(title, absent))}."
         yield Finding(severity, text)
+
+
+def unmeasured(records: Iterable[Record], expected: Expected, severity: Severity) -> Iterator[Finding]:
+    """Findings for records without a value of a metric that the suite measures, in the version that is here."""
+    without: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        keyed = expected.keyed.get(record["cell"])
+        cell = keyed[0] if keyed else expected.described.get(canonical(record["request"]))
+        for metric in cell.metrics if cell and record["status"] == "ok" else ():
+            try:
+                identity = metric_key(record["cell"], metric)
+            except UcbenchError:  # its weights are unavailable
+                continue
+            if record.get("measured_by", {}).get(str(metric)) != identity:
+                without[str(metric)].append(record)
+    for name, group in without.items():
+        text = f"{_count(group, 'record')} without a value of the metric {name} in the version that is here"
+        yield Finding(severity, f"{text}: {_some(map(_title, group))}.")
 
 
 def _contradicting(record: Record, true: Record) -> Iterator[Finding]:

@@ -9,8 +9,9 @@ from typing import NamedTuple
 from ucbench.errors import DataError
 from ucbench.matrix.cell import Cell
 from ucbench.results.records import Record, read_records, record_path, write_record
-from ucbench.store.files import atomic_write_bytes, read_regular, reporting
+from ucbench.store.files import atomic_write_bytes, reporting
 from ucbench.store.keys import canonical
+from ucbench.store.untrusted import read_regular
 
 #: What a record measured; two records of one cell that differ in it contradict each other.
 _MEASURED = ("epochs", "history", "budget")
@@ -86,6 +87,7 @@ def _better(one: tuple[Path, Record], other: tuple[Path, Record]) -> tuple[Path,
 def _copy_sheets(folder: Path, sources: Iterable[Path], releases: set[str]) -> None:
     for source in sources:
         for path in sorted((source / "sheets").glob("*.png")):
-            if path.stem.rpartition("-")[2] in releases:
+            # The end of a link may be a file that nobody means to publish.
+            if path.stem.rpartition("-")[2] in releases and not path.is_symlink():
                 with reporting(path):
                     atomic_write_bytes(folder / "sheets" / path.name, read_regular(path))

@@ -13,6 +13,7 @@ from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
 from ucbench.results.columns import EXPLOITER
 from ucbench.results.records import Record
 from ucbench.results.table import grouped, measured, rows
+from ucbench.store.keys import canonical
 
 #: Accuracies over the test images, and those over the training images.
 _OF_TEST = (
@@ -56,6 +57,17 @@ def chances(records: Iterable[Record]) -> Iterator[str]:
             yield f"Records with the same labels ({labeling}) state the chance accuracies {values} %."
 
 
+def sizes_by_release(records: Iterable[Record]) -> Iterator[str]:
+    """Releases whose records state different sizes of the change, which is measured once per release."""
+    stated: dict[str, set[str]] = defaultdict(set)
+    for record in records:
+        if record["status"] == "ok" and record["release"] is not None:
+            stated[record["release"]].add(canonical(record["budget"]))
+    for release, distinct in sorted(stated.items()):
+        if len(distinct) > 1:
+            yield f"Records of the release {release[:12]} state {len(distinct)} different sizes of its change."
+
+
 def unlearned(records: Sequence[Record]) -> tuple[list[str], int]:
     """Exploiters whose clean accuracy is not above chance by its interval, in words, and the number of all exploiters.
 
@@ -90,6 +102,8 @@ def _history(record: Record) -> Iterator[str]:
     """A history that does not end at the headline, or whose best is not the stated one."""
     points: list[Mapping[str, Any]] = [p for p in record["history"] if p.get("test_accuracy") is not None]
     if not points:
+        if record.get("epochs"):  # a victim that trains itself states none
+            yield "it has no accuracy after its last epoch"
         return
     accuracy, best = record["metrics"]["test_accuracy"], record["metrics"].get("test_accuracy_best")
     last = points[-1]

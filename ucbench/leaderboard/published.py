@@ -8,6 +8,7 @@ numbers. Nothing is guessed.
 from __future__ import annotations
 
 import csv
+import io
 import math
 import re
 from collections import Counter
@@ -19,6 +20,7 @@ from ucbench.data.budget import LEVELS
 from ucbench.errors import DataError, UcbenchError
 from ucbench.plugins.builtin import CLEAN
 from ucbench.plugins.registry import Registry
+from ucbench.store.untrusted import read_regular
 
 COLUMNS = (
     "paper", "table", "dataset", "train_fraction_poisoned", "eps", "poisoner", "surrogate", "labeling", "defense",
@@ -68,12 +70,11 @@ def read_published(path: Path, name_of: NameOf) -> Published:
         DataError: if it cannot be read, or lacks columns.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise DataError(f"{path} is not a file of published figures: its header lacks {', '.join(missing)}.")
-            lines = list(reader)
+        reader = csv.DictReader(io.StringIO(read_regular(path).decode("utf-8-sig"), newline=""))
+        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+        if missing:
+            raise DataError(f"{path} is not a file of published figures: its header lacks {', '.join(missing)}.")
+        lines = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read: {error}.") from error
     figures = []

@@ -32,7 +32,7 @@ from ucbench.results.statistics import ENOUGH_CRAFTS
 from ucbench.results.table import base_name, rows
 from ucbench.results.text import fitted
 from ucbench.results.view import view
-from ucbench.store.files import read_regular
+from ucbench.store.untrusted import read_regular
 
 #: A page with this policy requests nothing.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"

@@ -27,7 +27,8 @@ from ucbench.leaderboard.check import Finding, environments
 from ucbench.leaderboard.tables import FIGURE
 from ucbench.matrix.suite import Suite, load_suite
 from ucbench.results.records import Record, record_files
-from ucbench.store.files import atomic_write_bytes, read_json, read_regular
+from ucbench.store.files import atomic_write_bytes
+from ucbench.store.untrusted import read_json, read_regular
 
 SCHEMA = 1
 SUITE, FINGERPRINTS, SUMS = "suite.toml", "fingerprints.json", "SHA256SUMS"
@@ -96,21 +97,33 @@ def write(content: Files, out: Path, name: str) -> Path:
 
 
 def verify(folder: Path, suite: Suite, records: Sequence[Record]) -> list[Finding]:
-    """Errors in the fingerprints of a submission's folder; none where the folder is not a submission."""
-    if not (folder / FINGERPRINTS).exists() and not (folder / SUMS).exists():
-        return []
-    errors = [*_wrong_sums(folder), *_wrong_suite(folder, suite), *_wrong_fingerprints(folder, suite, records)]
+    """Errors in a folder's copy of its suite and, in that of a submission, in its fingerprints.
+
+    The copy counts in any folder: other commands take from it what is ranked and how the gate is judged.
+    """
+    submission = (folder / FINGERPRINTS).exists() or (folder / SUMS).exists()
+    errors = list(_wrong_suite(folder, suite)) if submission or (folder / SUITE).exists() else []
+    if submission:
+        errors += [*_wrong_sums(folder), *_wrong_fingerprints(folder, suite, records)]
     return [Finding("error", text) for text in errors]
+
+
+def unchecked(folder: Path) -> list[str]:
+    """Names of what a leaderboard's folder holds beside records, tables, suite and fingerprints, hidden files aside."""
+    known = {SUITE, FINGERPRINTS, SUMS, *TABLES, "records"}
+    return sorted(path.name for path in folder.iterdir() if path.name not in known and path.name[0] != ".")
 
 
 def _wrong_sums(folder: Path) -> Iterator[str]:
     """Files that are missing, altered, or not listed."""
     try:
-        lines = read_regular(folder / SUMS).decode().splitlines()
-        digests = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+        lines = [line.split("  ", 1) for line in read_regular(folder / SUMS).decode().splitlines()]
+        digests = {name: digest for digest, name in lines}
     except (OSError, ValueError) as error:
         yield f"{folder / SUMS} cannot be read: {type(error).__name__}: {error}."
         return
+    if len(digests) < len(lines):
+        yield f"{folder / SUMS} lists a file twice."
     for name, digest in sorted(digests.items()):
         if not _belongs(folder, name):
             yield f"{SUMS} lists {name!r}, which is no file of a submission."

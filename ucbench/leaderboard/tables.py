@@ -22,7 +22,8 @@ from ucbench.results.columns import BOARD
 from ucbench.results.records import Record, records_in
 from ucbench.results.statistics import ENOUGH_CRAFTS, Interval
 from ucbench.results.table import csv_text, rows, to_csv
-from ucbench.store.files import atomic_write_text, read_regular
+from ucbench.store.files import atomic_write_text
+from ucbench.store.untrusted import read_regular
 
 #: The name of the figure's file, and the text that stands for it.
 FIGURE, FIGURE_TEXT = "accuracy.svg", "Clean test accuracy of victims trained on each release, with 95 % intervals"

@@ -70,7 +70,9 @@ def _radius(value: str | float) -> float:
     return parse_epsilon(str(value))
 
 
-def _seeds(value: str | int) -> tuple[int, ...]:
+def _seeds(value: str | int | Iterable[int]) -> tuple[int, ...]:
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        value = ",".join(map(str, value))
     return parse_seeds(str(value))
 
 

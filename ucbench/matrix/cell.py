@@ -24,8 +24,8 @@ from ucbench.plugins.specs import (
     SurrogateSpec,
     VictimSpec,
 )
-from ucbench.store.files import only_text
 from ucbench.store.keys import KeyText, key
+from ucbench.store.untrusted import only_text
 
 #: Raised when training, evaluation or projection of the core change a number.
 CORE_VERSION = 1

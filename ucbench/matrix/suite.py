@@ -42,7 +42,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from ucbench.errors import UsageError, did_you_mean, visible
 from ucbench.matrix.axes import AXES, Axis
-from ucbench.store.files import read_regular
+from ucbench.store.untrusted import read_regular
 
 if TYPE_CHECKING:
     from ucbench.matrix.cell import Cell

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
@@ -225,6 +225,9 @@ def _gate(group: Summary, groups: Sequence[Summary], converged: float) -> Gate:
         HALF_WIDTH: group.means["test_accuracy"].half,
     }
     checks = {condition.name: condition.check(values[condition]) for condition in CONDITIONS}
+    if converged != CONVERGED:  # it makes the condition weaker, so tables say so
+        stated = replace(CLEAN_TRAIN, unit=f"% of the {converged:g} % at convergence that the suite states")
+        checks[CLEAN_TRAIN.name] = stated.check(values[CLEAN_TRAIN])
     if clean and not clear:
         checks |= {condition.name: _NO_GAP for condition in (REMOVED, PIXELS, SHAMMED)}
         if checks[CLEAN_TEST.name].met:

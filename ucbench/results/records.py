@@ -17,7 +17,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ucbench.errors import DataError, visible
-from ucbench.store.files import atomic_write_text, check_json, read_json, reporting
+from ucbench.store.files import atomic_write_text, reporting
+from ucbench.store.untrusted import check_json, read_json
 
 _log = logging.getLogger(__name__)
 
@@ -248,7 +249,7 @@ def read_record(path: Path) -> Record:
 
     Raises:
         DataError: if the file is not the well-formed record of the cell that it is named after, in a schema that this
-            version knows; the text, one line, names the file. See :func:`ucbench.store.files.read_json` for limits.
+            version knows; the text, one line, names the file. See :func:`ucbench.store.untrusted.read_json` for limits.
     """
     try:
         record = migrated(read_json(path))

@@ -12,7 +12,7 @@ from ucbench.results.records import SCHEMA, Record
 from ucbench.running.evaluate import evaluate, measure, release_of
 from ucbench.running.tasks import Task, facts, metric_key, title, with_metrics, with_values
 from ucbench.session import Session
-from ucbench.store.files import only_text
+from ucbench.store.untrusted import only_text
 
 #: Key of a record that could not be stored; its value says why. It is in no file.
 UNSTORED = "unstored"

@@ -13,11 +13,13 @@ from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import MetricSpec
 from ucbench.results.records import Record, read_record, record_path
 from ucbench.session import Session
-from ucbench.store.files import only_text
 from ucbench.store.keys import key as key_of
+from ucbench.store.untrusted import only_text
 
 _log = logging.getLogger(__name__)
 
+#: What the images decide of a record's data.
+_OF_IMAGES = ("train", "test", "train_images", "test_images", "classes", "size")
 #: What the craft decides of a table, see :attr:`ucbench.matrix.cell.Cell.nature`.
 NATURE = ("label_access", "oracle", "granularity")
 
@@ -149,7 +151,7 @@ def _decided(record: Record) -> Record:
         **record["request"],
         "release": record["release"],
         **{name: record[name] for name in NATURE},
-        **{f"data.{name}": data[name] for name in ("train", "test", "train_images", "test_images") if name in data},
+        **{f"data.{name}": data[name] for name in _OF_IMAGES if name in data},
         **parts,
     }
 

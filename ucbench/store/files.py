@@ -1,26 +1,22 @@
-"""Atomic writes, the drafts of writers that died, reading files of unknown origin, and errors that name the file."""
+"""Atomic writes, the drafts of writers that died, and errors that name the file."""
 
 from __future__ import annotations
 
-import errno
 import fcntl
-import json
 import os
 import platform
 import re
 import shutil
-import stat
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from ucbench.errors import StoreError
+from ucbench.store.untrusted import as_utf8
 
-#: Most bytes of a file that is read as text, and levels that JSON may nest. Records have some kilobytes and six levels.
-LARGEST, DEEPEST = 16 * 2**20, 32
 #: Seconds after which a draft or checkpoint counts as abandoned, even if its writer cannot be asked.
 ABANDONED = 24 * 3600.0
 #: Part of the names of drafts.
@@ -31,20 +27,6 @@ _DRAFT = re.compile(r"\..+\.([\w-]+)\.[0-9a-f]{32}\.tmp", re.ASCII)
 def atomic_write_text(path: Path, text: str) -> None:
     """Write ``text`` as by :func:`as_utf8`, line ends unchanged; see :func:`replacing`."""
     atomic_write_bytes(path, as_utf8(text))
-
-
-def as_utf8(text: str) -> bytes:
-    """The text as UTF-8; bytes of file names that are not text become escapes, such as ``\\udcff``."""
-    return text.encode(errors="backslashreplace")
-
-
-def only_text(value: Any) -> Any:
-    """A JSON value whose texts have the escapes of :func:`as_utf8`."""
-    if isinstance(value, str):
-        return as_utf8(value).decode()
-    if isinstance(value, Mapping):
-        return {only_text(name): only_text(entry) for name, entry in value.items()}
-    return [only_text(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
 def atomic_write_bytes(path: Path, data: bytes) -> None:
@@ -172,50 +154,3 @@ def sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def read_regular(path: Path, largest: int = LARGEST) -> bytes:
-    """The content of a regular file; others, such as pipes and devices, may never end.
-
-    Raises:
-        OSError: if it cannot be read, is not a regular file, or has more than ``largest`` bytes.
-    """
-    # Without O_NONBLOCK, opening a pipe waits for its writer.
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file")
-        with open(descriptor, "rb", closefd=False) as file:
-            data = file.read(largest + 1)
-    finally:
-        os.close(descriptor)
-    if len(data) > largest:
-        raise OSError(errno.EFBIG, f"it has more than {largest:,} bytes")
-    return data
-
-
-def read_json(path: Path) -> Any:
-    """The JSON value of a regular file in UTF-8.
-
-    Raises:
-        OSError: as :func:`read_regular`.
-        ValueError: if it is not JSON, or as :func:`check_json`.
-    """
-    try:
-        value = json.loads(read_regular(path).decode())
-    except RecursionError:
-        raise ValueError(f"it nests deeper than {DEEPEST} levels") from None
-    check_json(value)
-    return value
-
-
-def check_json(value: Any) -> None:
-    """Raise ValueError if a JSON value nests deeper than :data:`DEEPEST`, or has text that UTF-8 cannot hold."""
-    level, depth = [value], 0
-    while level:
-        if (depth := depth + 1) > DEEPEST:
-            raise ValueError(f"it nests deeper than {DEEPEST} levels")
-        maps = [one for one in level if isinstance(one, dict)]
-        "".join([*(name for one in maps for name in one), *(one for one in level if isinstance(one, str))]).encode()
-        lists = [*(one.values() for one in maps), *(one for one in level if isinstance(one, list))]
-        level = [part for one in lists for part in one]

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, SoftFileLock
 
-from ucbench.store.files import locked, read_regular, reporting, scratch
+from ucbench.store.files import locked, reporting, scratch
+from ucbench.store.untrusted import read_regular
 
 
 def lock_at(path: Path, trials: Path) -> BaseFileLock:

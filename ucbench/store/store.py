@@ -32,7 +32,6 @@ from ucbench.store.files import (
     atomic_write_text,
     draft_name,
     locked,
-    read_json,
     remove,
     replacing,
     reporting,
@@ -42,6 +41,7 @@ from ucbench.store.files import (
 )
 from ucbench.store.keys import canonical
 from ucbench.store.locks import holder_text, holding, lock_at
+from ucbench.store.untrusted import read_json
 
 __all__ = ["Checkpoint", "Store", "StoredObject", "atomic_write_bytes", "atomic_write_text"]
 
@@ -288,7 +288,7 @@ def _open(kind: str, key: str, path: Path) -> StoredObject:
         content = read_json(path / MANIFEST)
         intact = content.pop("sha256") == _text_hash(canonical(content))
         stated, files, meta = [content[name] for name in ("schema", "kind", "key")], content["files"], content["meta"]
-        named = all(re.fullmatch(_FILE, name) for name in files) and isinstance(meta, dict)
+        named = isinstance(files, dict) and isinstance(meta, dict) and all(re.fullmatch(_FILE, name) for name in files)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ContractError) as error:
         if isinstance(error, OSError) and error.errno not in _UNFIT:
             raise

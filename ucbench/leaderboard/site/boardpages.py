@@ -22,7 +22,7 @@ from ucbench.plugins.builtin import NO_DEFENSE
 from ucbench.plugins.registry import installed
 from ucbench.results.records import Record, to_json
 from ucbench.results.table import Row, to_csv
-from ucbench.store.files import read_regular
+from ucbench.store.untrusted import read_regular
 
 Content = Callable[[], bytes]
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from ucbench.errors import UsageError
-from ucbench.store.files import atomic_write_text, draft_name, read_regular, reporting
+from ucbench.store.files import atomic_write_text, draft_name, reporting
+from ucbench.store.untrusted import read_regular
 
 #: The list of a site's files: it marks a folder as a site, and shows which files a later build must remove.
 MANIFEST = "files.txt"

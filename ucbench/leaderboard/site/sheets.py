@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from ucbench.results.records import Record
-from ucbench.store.files import read_regular
+from ucbench.store.untrusted import read_regular
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 #: Where a sheet has two rows of two images, each as original, perturbation and release: left, upper, right, lower.
@@ -18,8 +18,9 @@ _PART = (108, 46, 530, 190)
 
 
 def sheets_of(records: Iterable[Record], folder: Path) -> dict[str, Path]:
-    """The image sheet of each cell that has one, by cell; a run's ``--out`` holds them in ``sheets``."""
-    paths = {path.name: path for path in sorted(folder.glob("*.png")) if path.is_file() and size(path) != (0, 0)}
+    """The image sheet of each cell that has one, by cell; a run's ``--out`` holds them in ``sheets``. No links."""
+    files = (path for path in sorted(folder.glob("*.png")) if path.is_file() and not path.is_symlink())
+    paths = {path.name: path for path in files if size(path) != (0, 0)}
     sheets = {}
     for record in records:
         name = f"{record.get('components', {}).get('poisoner', {}).get('name')}-{str(record.get('release'))[:12]}.png"
