@@ -17,7 +17,7 @@ from ucbench.crafting.release import materialise
 from ucbench.errors import ContractError, DataError, UsageError
 from ucbench.progress import Lines
 from ucbench.results.columns import COLUMNS
-from ucbench.running.evaluate import release_of
+from ucbench.running.sets import release_of
 
 AXES = {"dataset": "spots", "victim": "tiny"}
 ARITHMETIC = {"device": "cpu", "dtype": "float32", "threads": 1}
