@@ -20,6 +20,7 @@ extensions += [
     "_ext.columns",
     "_ext.boards",
     "_ext.gate",
+    "_ext.estimators",
     "_ext.kornia_operations",
 ]
 exclude_patterns = ["_build", "examples"]  # Example distributions, whose READMEs are no pages.

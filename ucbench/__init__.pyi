@@ -1,5 +1,7 @@
 """The public names, and the modules they live in. Read by type checkers, and by ``__init__.py`` when it runs."""
 
+from .analysis.analyze import Analysis as Analysis
+from .api import analyze as analyze
 from .api import craft as craft
 from .api import plan as plan
 from .api import read_results as read_results

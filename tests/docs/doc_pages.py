@@ -16,7 +16,7 @@ DOCS = ROOT / "docs"
 if str(DOCS) not in sys.path:
     sys.path.insert(0, str(DOCS))
 
-from _ext import columns, commands, hooks, kornia_operations, layers, methods, published, reproduced  # noqa: E402
+from _ext import columns, commands, estimators, hooks, kornia_operations, layers, methods, published, reproduced  # noqa: E402
 
 NOT_RUN = re.compile(r"<!--\s*not run:\s*(.+?)\s*-->", re.DOTALL)
 
@@ -41,7 +41,7 @@ def method_pages() -> dict[str, str]:
 def rendered(page: Path) -> str:
     """A page's Markdown with every generated part in its place."""
     text = page.read_text(encoding="utf-8")
-    for generator in (commands, hooks, layers, columns, kornia_operations, reproduced, methods):
+    for generator in (commands, estimators, hooks, layers, columns, kornia_operations, reproduced, methods):
         text = generator.inserted(text)
     return text
 
