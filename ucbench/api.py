@@ -386,12 +386,12 @@ def analyze(
         raise UsageError("analyze() takes a folder of results or axes, such as poisoner=.")
     from ucbench.analysis.measures import AnalysisRequest
 
-    asked = AnalysisRequest(layer, pairs, maps)
+    wanted = AnalysisRequest(layer, pairs, maps)
     session = open_session(device=device, dtype=dtype, threads=threads, progress=progress)
     if results is not None:
-        return analyze_folder(Path(results).expanduser(), session, asked, out=_folder(out), executor=executor)
+        return analyze_folder(Path(results).expanduser(), session, wanted, out=_folder(out), executor=executor)
     cells = cells_of(_request("analyze", axis), session)
-    return analyze_session(cells, session, asked, out=_folder(out), executor=executor)
+    return analyze_session(cells, session, wanted, out=_folder(out), executor=executor)
 
 
 def analyze_session(

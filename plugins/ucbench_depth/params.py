@@ -1,4 +1,9 @@
-"""Recipes of shallow victims. Imports no torch."""
+"""Recipes of shallow victims. Imports no torch.
+
+Learning rates are the best of three or four that were tried on clean images of ``photos`` held out of its training set
+(``validation=0.25``, 410 images, one training each, so that neighbouring rates cannot be told apart); epochs are such
+that accuracy rises no more.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +23,7 @@ class LinearParams(Recipe):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = _PRESETS
 
     epochs: int = Field(20, ge=1, description="passes over the training set")
-    lr: float = Field(0.001, gt=0, description="peak learning rate")
+    lr: float = Field(0.01, gt=0, description="peak learning rate")
 
 
 class MLPParams(Recipe):

@@ -16,13 +16,16 @@ from scipy import stats
 import ucbench
 import ucbench_measures
 from ucbench import api
+from ucbench.analysis.analyze import analysis
 from ucbench.analysis.measures import AnalysisRequest, measured
 from ucbench.analysis.table import spearman
 from ucbench.cli.app import main
 from ucbench.plugins.manager import load_module
 from ucbench.plugins.registry import Registry
+from ucbench.plugins.specs import MetricSpec
 from ucbench.running.tasks import task_of
 from ucbench.training.engine import Engine
+from ucbench_measures import mine
 
 AXES = ("--dataset", "spots", "--victim", "tiny", "--device", "cpu", "--dtype", "float32", "--threads", "1")
 CRAFTS = ("--poisoner", "badge", "--poisoner", "stripes")
@@ -41,6 +44,7 @@ def tiny_world(tmp_path, monkeypatch):
     monkeypatch.setattr(api, "installed", lambda: installed)
     monkeypatch.setenv("UCBENCH_HOME", str(tmp_path / "store"))
     monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+    monkeypatch.setattr(mine, "STEPS", 2)  # the slowest part of a measurement
     yield
     logging.getLogger("ucbench").setLevel(logging.NOTSET)
 
@@ -84,8 +88,7 @@ def test_analyze_writes_measures_plots_and_a_report_of_every_cell(tmp_path, trai
     report = (out / "analysis.md").read_text(encoding="utf-8")
     assert "| badge |" in report
     assert "](plots/information-accuracy.svg)" in report
-    printed = capsys.readouterr().out
-    assert "What goes with accuracy" in printed
+    assert "\nbadge " in capsys.readouterr().out
     assert len(list((out / "records").glob("*.json"))) == 4
 
 
@@ -140,17 +143,27 @@ def test_analyze_refuses_a_folder_with_axes(tmp_path, capsys):
     assert "a folder of results or axes" in capsys.readouterr().err
 
 
-def test_analyze_in_python_returns_table_and_correlations():
+def test_analyze_in_python_returns_the_table_of_its_axes():
     with pytest.raises(ucbench.UsageError, match="a folder of results or axes"):
         ucbench.analyze()
-    with pytest.raises(ucbench.UsageError, match="layer"):
+    with pytest.raises(ucbench.UsageError, match="no argument 'layr'"):
         ucbench.analyze(poisoner="badge", dataset="spots", victim="tiny", layr=3)
-    found = ucbench.analyze(
-        poisoner=["badge", "stripes"], dataset="spots", victim="tiny", pairs=30, device="cpu", threads=1
-    )
-    assert len(found.table) == 4
-    assert set(found.correlations["n"]) == {4}
-    assert found.correlations["rho"].between(-1, 1).all()
+    found = ucbench.analyze(poisoner="badge", dataset="spots", victim="tiny", layer="1", pairs=30, device="cpu")
+    assert found.table["poisoner"].tolist() == ["clean", "sham", "badge"]
+    assert "covariance:layer=1,pairs=30.log_det_perturbed" in found.table
+    assert not found.files
+
+
+def test_correlations_rank_each_measure_against_accuracy(tmp_path):
+    session = tiny.session(tmp_path, registry())
+    cells = api.cells_of(api.axes(poisoner=["badge", "stripes"], dataset="spots", victim="tiny"), session)
+    records = api.run_session(measured(cells, [session.registry.resolve(MetricSpec, "spectrum")]), session)
+    for accuracy, record in enumerate(records):
+        record["metrics"] |= {"test_accuracy": 10.0 * accuracy, "spectrum.low": -float(accuracy), "spectrum.high": 7.0}
+    found = analysis(records).correlations.set_index("measure")
+    assert found.loc["spectrum.low", "rho"] == pytest.approx(-1)
+    assert found.loc["spectrum.low", ["victim", "n"]].tolist() == ["tiny", 4]
+    assert "spectrum.high" not in found.index  # it does not vary
 
 
 def test_json_of_analyze_has_cells_and_correlations(capsys):

@@ -48,9 +48,10 @@ def analysis(records: Iterable[Record]) -> Analysis:
     Raises:
         DataError: if no cell is finished.
     """
-    table = analysis_rows(records)
-    if table.empty:
-        raise DataError("No cell was measured: all have failed, or there are none.")
+    done = [record for record in records if record["status"] == "ok"]
+    if not done:
+        raise DataError("Nothing to analyze: no cell is finished, or none of these records can be made again here.")
+    table = analysis_rows(done)
     groups = summarise(table)
     found = correlations(groups, measure_columns(table))
     return Analysis(table[analysis_columns(table)], found, groups)

@@ -39,11 +39,11 @@ class Correlation(NamedTuple):
 
 
 def analysis_rows(records: Iterable[Record]) -> pd.DataFrame:
-    """Rows of finished cells as :func:`ucbench.results.table.rows`, with the gaps of mutual information.
+    """Rows of the records of finished cells as :func:`ucbench.results.table.rows`, with the gaps of mutual information.
 
     ``<metric>.<estimator>_gap`` is the value of the clean cell of the same exploiter and train seed minus this one.
     """
-    table = rows(record for record in records if record["status"] == "ok")
+    table = rows(records)
     clean = table[table["poisoner"] == CLEAN]
     keys = [*SAME_EXPLOITER, "fingerprints", "numerics"]
     for name in columns(table)[len(COLUMNS) :]:

@@ -60,14 +60,14 @@ def analyze_command(
     from ucbench.api import analyze_folder, analyze_session, open_session
     from ucbench.progress import reporting
 
-    asked = AnalysisRequest(layer, pairs, maps)
+    wanted = AnalysisRequest(layer, pairs, maps)
     with reporting(quiet=is_quiet()) as progress:
         if results is not None:
             session = open_session(device=request.device, progress=progress)
-            found = analyze_folder(results, session, asked, out=out, executor=executor)
+            found = analyze_folder(results, session, wanted, out=out, executor=executor)
         else:
             cells, session = request.cells(progress)
-            found = analyze_session(cells, session, asked, out=out, executor=executor)
+            found = analyze_session(cells, session, wanted, out=out, executor=executor)
     if as_json:
         from ucbench.results.table import dicts
 
