@@ -148,7 +148,9 @@ def test_analyze_in_python_returns_the_table_of_its_axes():
         ucbench.analyze()
     with pytest.raises(ucbench.UsageError, match="no argument 'layr'"):
         ucbench.analyze(poisoner="badge", dataset="spots", victim="tiny", layr=3)
-    found = ucbench.analyze(poisoner="badge", dataset="spots", victim="tiny", layer="1", pairs=30, device="cpu")
+    found = ucbench.analyze(
+        poisoner="badge", dataset="spots", victim="tiny", layer="1", pairs=30, device="cpu", threads=1
+    )
     assert found.table["poisoner"].tolist() == ["clean", "sham", "badge"]
     assert "covariance:layer=1,pairs=30.log_det_perturbed" in found.table
     assert not found.files
