@@ -21,6 +21,8 @@ from ucbench.results.statistics import Interval
 from ucbench.results.summary import Summary
 
 _MARKS = "oDs^Pv*X"
+#: Without the last, a grey, which is the references' here.
+_COLOURS = PALETTE[:-1]
 _GREY = {CLEAN: "#404040", SHAM: "#909090"}
 #: The estimator that plots show.
 SHOWN = "ksg"
@@ -112,8 +114,8 @@ def _style(groups: Sequence[Summary]) -> dict[str, tuple[str, str]]:
     for group in groups:
         place = len(styles)
         poisoner = group.shared["poisoner"]
-        colour = _GREY.get(poisoner) or PALETTE[coloured.index(poisoner) % len(PALETTE)]
-        mark = _MARKS[(coloured.index(poisoner) // len(PALETTE) if poisoner in coloured else place) % len(_MARKS)]
+        colour = _GREY.get(poisoner) or _COLOURS[coloured.index(poisoner) % len(_COLOURS)]
+        mark = _MARKS[(coloured.index(poisoner) // len(_COLOURS) if poisoner in coloured else place) % len(_MARKS)]
         styles.setdefault(_name(group, groups), (colour, mark))
     return styles
 
@@ -190,8 +192,8 @@ def _drawn_map(one: Map, title: str) -> Any:
         margin = 0.04 * np.maximum(high - low, 1e-9)
         for axes, side, part in zip(row, ("clean", "perturbed"), (points[:count], points[count:]), strict=True):
             for label, name in enumerate(one.classes):
-                mark = _MARKS[label // len(PALETTE) % len(_MARKS)]
-                colour, members = PALETTE[label % len(PALETTE)], part[one.labels == label]
+                mark = _MARKS[label // len(_COLOURS) % len(_MARKS)]
+                colour, members = _COLOURS[label % len(_COLOURS)], part[one.labels == label]
                 axes.scatter(*members.T, color=colour, marker=mark, s=9, alpha=0.7, linewidths=0, label=name)
             axes.set(xlim=(low[0] - margin[0], high[0] + margin[0]), ylim=(low[1] - margin[1], high[1] + margin[1]))
             axes.set_title(f"{method}, {side}", fontsize=9, loc="left")
