@@ -23,6 +23,7 @@ extensions += [
     "_ext.results",
     "_ext.notebooks",
     "_ext.gate",
+    "_ext.estimators",
     "_ext.kornia_operations",
     "_ext.mathematics",
     "_ext.signatures",

@@ -1,5 +1,7 @@
 """The public names, and the modules they live in. Read by type checkers, and by ``__init__.py`` when it runs."""
 
+from .analysis.analyze import Analysis as Analysis
+from .api import analyze as analyze
 from .api import craft as craft
 from .api import plan as plan
 from .api import plot as plot
@@ -52,12 +54,19 @@ from .exploit.pretrained import PretrainedClassifier as PretrainedClassifier
 from .leaderboard.entries import Entry as Entry
 from .leaderboard.layout import HEADERS as HEADERS
 from .leaderboard.layout import sections as sections
+from .metrics.covariance import mean_variance as mean_variance
+from .metrics.covariance import random_basis as random_basis
+from .metrics.covariance import within_class as within_class
+from .metrics.covariance import within_class_log_det as within_class_log_det
 from .metrics.features import cosine_gap as cosine_gap
 from .metrics.information import Labels as Labels
 from .metrics.information import agreement as agreement
 from .metrics.information import best_matching as best_matching
 from .metrics.information import contingency as contingency
+from .metrics.layers import all_layers as all_layers
+from .metrics.layers import layer_features as layer_features
 from .metrics.metric import MetricContext as MetricContext
+from .metrics.probes import linear_guesses as linear_guesses
 from .numerics import Numerics as Numerics
 from .numerics import available_cores as available_cores
 from .numerics import versions as versions

@@ -1,4 +1,4 @@
-"""The Python API: :func:`run`, :func:`plan` and :func:`craft`, and the steps that the command line takes of them."""
+"""The Python API (:func:`run`, :func:`plan`, :func:`craft`, :func:`analyze`) and its steps for the command line."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
+    from ucbench.analysis.analyze import Analysis
+    from ucbench.analysis.measures import AnalysisRequest
     from ucbench.matrix.suite import Suite
     from ucbench.results.frame import Results
     from ucbench.results.records import Record
@@ -383,6 +385,88 @@ def plan_session(
         seconds = 0.0 if done else predicted(task, session, crafts=crafts)
         planned.append(PlannedCell(cell, task.key, done, not crafts, seconds))
     return planned
+
+
+def analyze(
+    results: str | Path | None = None,
+    *,
+    out: str | Path | None = None,
+    layer: str = "penultimate",
+    pairs: int = 2000,
+    maps: int = 500,
+    device: str = "auto",
+    dtype: str = "auto",
+    threads: int | None = None,
+    progress: Progress | None = None,
+    executor: str = "serial",
+    **axis: Any,
+) -> Analysis:
+    """Measure why releases are unlearnable: of the cells of these axes, or of the records in ``results``.
+
+    Cells that are not done are run first, as :func:`run` does, and their victims are kept in the store. A victim that
+    was trained before and not kept is trained again, once.
+
+    >>> ucbench.analyze(poisoner=["uc", "mi-ue"], victim="airbench@small", seed="0-3")  # doctest: +SKIP
+
+    Args:
+        results: a folder of records, as the ``out`` of a run, instead of axes.
+        out: folder for analysis.csv, analysis.md and plots; with axes also for what :func:`run` writes.
+        layer: of the victim: ``penultimate``, ``input``, ``logits``, or a number, see
+            :func:`ucbench.layer_features`.
+        pairs: images that are measured at most.
+        maps: images in the maps of features, of which there is one per poisoner; 0 for no maps.
+
+    Raises:
+        UsageError: as :func:`run`; for both or neither of ``results`` and axes.
+        DataError: if no cell could be measured, or the records cannot be read.
+    """
+    if (results is None) == (not axis):
+        raise UsageError("analyze() takes a folder of results or axes, such as poisoner=.")
+    from ucbench.analysis.measures import AnalysisRequest
+
+    wanted = AnalysisRequest(layer, pairs, maps)
+    session = open_session(device=device, dtype=dtype, threads=threads, progress=progress)
+    if results is not None:
+        return analyze_folder(Path(results).expanduser(), session, wanted, out=_folder(out), executor=executor)
+    cells = cells_of(_request("analyze", axis), session)
+    return analyze_session(cells, session, wanted, out=_folder(out), executor=executor)
+
+
+def analyze_session(
+    cells: Sequence[Cell],
+    session: Session,
+    request: AnalysisRequest,
+    *,
+    out: Path | None = None,
+    executor: str = "serial",
+) -> Analysis:
+    """As :func:`analyze`, for these cells in a session."""
+    from ucbench.analysis.analyze import analyzed
+    from ucbench.analysis.measures import measured
+    from ucbench.analysis.recorded import Recorded
+
+    requested = measured(cells, request.metrics(session.registry))
+    records = run_session(requested, session, out=out, executor=executor)
+    return analyzed([Recorded(session, requested, records)], request, out)
+
+
+def analyze_folder(
+    folder: Path, session: Session, request: AnalysisRequest, *, out: Path | None = None, executor: str = "serial"
+) -> Analysis:
+    """As :func:`analyze`, for the records in a folder, with their numerics. The folder's records stay as they are."""
+    from ucbench.analysis.analyze import analyzed
+    from ucbench.analysis.measures import measured
+    from ucbench.analysis.recorded import Recorded, recorded, with_measures
+
+    metrics = request.metrics(session.registry)
+    groups = []
+    for group in recorded(folder, session):
+        requested = measured(group.cells, metrics)
+        complete = with_measures(requested, group)
+        missing = [cell for cell, record in zip(requested, complete, strict=True) if record is None]
+        computed = iter(run_session(missing, group.session, executor=executor) if missing else ())
+        groups.append(Recorded(group.session, requested, [record or next(computed) for record in complete]))
+    return analyzed(groups, request, out)
 
 
 def suite(name: str) -> Suite:

@@ -1,4 +1,4 @@
-"""What MI-UE minimises, the batches it is computed on, and how narrow the classes are in the end.
+"""What MI-UE minimises, and the batches it is computed on.
 
 Features of one class are to be similar and near to each other, unlike those of other classes. If the perturbed features
 are nearly Gaussian given the class, their mutual information with the clean ones is bounded by the log-determinant of
@@ -7,7 +7,6 @@ their within-class covariance (theorem 5.1 of the paper); gathering a class lowe
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Literal
 
@@ -19,12 +18,6 @@ DistanceScale = Literal["dimension", "none"]
 
 #: Images of a class that a batch should hold, or else none.
 PARTNERS = 4
-#: Added to the variances of :func:`within_class_log_det`, whose mean over clean features is 1.
-RIDGE = 1e-3
-#: Weight of the isotropic covariance of the same trace.
-SHRINKAGE = 0.1
-#: Features beyond which a random projection to as many dimensions is measured.
-DIMENSIONS = 128
 
 
 def directions(features: Tensor) -> Tensor:
@@ -120,45 +113,3 @@ def balanced_batches(labels: Tensor, batch: int, generator: torch.Generator) -> 
         chosen = order[run % parts == part]
         if len(chosen):
             yield chosen
-
-
-def projection(dimensions: int, generator: torch.Generator) -> Tensor | None:
-    """Random orthonormal columns float64 ``[dimensions, DIMENSIONS]``, or None where features are as few as that."""
-    if dimensions <= DIMENSIONS:
-        return None
-    columns: Tensor = torch.linalg.qr(torch.randn(dimensions, DIMENSIONS, generator=generator, dtype=torch.float64)).Q
-    return columns
-
-
-def variance(features: Tensor) -> float:
-    """Mean over features of their variance among all images ``[N, D]``; 1 where they do not vary."""
-    mean = float(features.double().var(0, correction=0).mean())
-    return mean if mean > 0 else 1.0
-
-
-def within_class_log_det(features: Tensor, labels: Tensor, scale: float) -> float:
-    """Log-determinant of the regularised within-class covariance, over the number of features.
-
-    The covariance is one for all classes, of features minus their class mean. (The paper's bound has the mean
-    of the classes' own log-determinants, which is smaller, but needs many more images per class than features.) It is
-    divided by ``scale``, shrunk by :data:`SHRINKAGE` to the isotropic one of the same trace, and :data:`RIDGE` is
-    added: the result is at least log(RIDGE) = -6.9, and about 0 for classes as wide as clean images are altogether.
-
-    Args:
-        features: ``[N, D]`` on the CPU; project them first where D is large.
-        labels: int64 ``[N]``.
-        scale: the :func:`variance` of clean features, for both sides of a comparison.
-
-    Returns:
-        The mean logarithm of the eigenvalues, in nats a feature.
-    """
-    features = features.double() / math.sqrt(scale)
-    count, dimensions = features.shape
-    _, owner = labels.unique(return_inverse=True)
-    counts = owner.bincount()
-    sums = torch.zeros(len(counts), dimensions, dtype=features.dtype).index_add_(0, owner, features)
-    centred = features - (sums / counts[:, None])[owner]
-    covariance = centred.T @ centred / max(1, count - len(counts))
-    level = SHRINKAGE * float(covariance.trace()) / dimensions + RIDGE
-    covariance = (1 - SHRINKAGE) * covariance + level * torch.eye(dimensions, dtype=features.dtype)
-    return float(torch.linalg.slogdet(covariance).logabsdet) / dimensions

@@ -9,13 +9,22 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ucbench import BiLevel, DivergedError, ImageSet, Perturbation, UsageError, cosine, cosine_gap, pgd
+from ucbench import (
+    BiLevel,
+    DivergedError,
+    ImageSet,
+    Perturbation,
+    UsageError,
+    cosine,
+    cosine_gap,
+    mean_variance,
+    pgd,
+    random_basis,
+    within_class_log_det,
+)
 from ucbench_miue.objective import (
     balanced_batches,
     mutual_information_loss,
-    projection,
-    variance,
-    within_class_log_det,
 )
 
 if TYPE_CHECKING:
@@ -207,10 +216,10 @@ class MIUE:
         state.thaw()
         labels = state.labels[chosen].cpu()
         run.note("cosine_gap", {side: cosine_gap(features, labels) for side, features in sides.items()})
-        basis = projection(sides["before"].shape[1], run.generator("projection"))
+        basis = random_basis(sides["before"].shape[1], run.generator("projection"))
         if basis is not None:
             sides = {side: features @ basis for side, features in sides.items()}
-        scale = variance(sides["before"])
+        scale = mean_variance(sides["before"])
         run.note(
             "within_class_log_det",
             {side: within_class_log_det(features, labels, scale) for side, features in sides.items()},

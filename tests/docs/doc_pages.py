@@ -20,6 +20,7 @@ from _ext import (  # noqa: E402
     boards,
     columns,
     commands,
+    estimators,
     gate,
     hooks,
     kornia_operations,
@@ -75,6 +76,7 @@ def rendered(page: Path) -> str:
     for generator in (
         boards,
         commands,
+        estimators,
         hooks,
         rules,
         gate,

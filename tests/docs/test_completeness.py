@@ -36,7 +36,7 @@ EXPLAINED = {
     "poisoner": "poisoners.md",
     "labeling": "labelings.md",
     "defense": "defenses.md",
-    "metric": "defenses.md",
+    "metric": "analyze.md",
 }
 REFERENCES = {"clean", "sham", "positive", "shuffled"}
 #: Boards of suites whose data come along; others are keyed from images that would have to be downloaded.

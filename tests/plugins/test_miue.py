@@ -22,18 +22,12 @@ from ucbench.training.context import Run
 from ucbench.training.engine import DivergedError
 from ucbench_miue import poisoner
 from ucbench_miue.objective import (
-    DIMENSIONS,
     PARTNERS,
-    RIDGE,
-    SHRINKAGE,
     balanced_batches,
     directions,
     distance_term,
     mutual_information_loss,
-    projection,
     similarity_term,
-    variance,
-    within_class_log_det,
 )
 from ucbench_miue.params import MIUEParams
 from ucbench_miue.poisoner import MIUE, MirroredBiLevel
@@ -199,36 +193,6 @@ class TestBalancedBatches:
         )
         assert torch.equal(one, two)
         assert not torch.equal(one, other)
-
-
-class TestDiagnosis:
-    def test_within_class_log_det_equals_a_hand_computed_value(self):
-        # Two classes on crosses around far centres: variances 2 and 8 about them, N - K = 6 degrees of freedom.
-        cross = torch.tensor([[1.0, 0], [-1, 0], [0, 2], [0, -2]])
-        features = torch.cat([cross + 50, cross - 70])
-        variances = np.array([4 / 6, 16 / 6]) / 5
-        regularised = (1 - SHRINKAGE) * variances + SHRINKAGE * variances.mean() + RIDGE
-        found = within_class_log_det(features, torch.arange(2).repeat_interleave(4), 5.0)
-        assert found == pytest.approx(np.log(regularised).mean(), rel=1e-6)
-
-    def test_within_class_log_det_of_collapsed_classes_equals_the_ridge(self):
-        labels = torch.arange(3).repeat_interleave(4)
-        found = within_class_log_det(torch.eye(3)[labels], labels, 1.0)
-        assert found == pytest.approx(math.log(RIDGE))
-        assert within_class_log_det(torch.rand(3, 4), torch.arange(3), 1.0) == pytest.approx(math.log(RIDGE))
-
-    def test_within_class_log_det_is_independent_of_feature_scale(self):
-        features, labels = torch.rand(30, 4), torch.arange(30) % 3
-        one, other = (within_class_log_det(f, labels, variance(f)) for f in (features, 1000 * features))
-        assert one == pytest.approx(other, rel=1e-5)
-
-    def test_projection_is_orthonormal_for_many_features(self):
-        assert projection(DIMENSIONS, torch.Generator()) is None
-        basis = projection(200, torch.Generator().manual_seed(0))
-        torch.testing.assert_close(basis.T @ basis, torch.eye(DIMENSIONS, dtype=torch.float64))
-
-    def test_variance_of_constant_features_is_one(self):
-        assert variance(torch.ones(5, 3)) == 1
 
 
 def miue(**options) -> MIUE:

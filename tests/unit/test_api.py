@@ -20,7 +20,7 @@ from ucbench.progress import Lines
 from ucbench.results.columns import COLUMNS
 from ucbench.results.frame import results
 from ucbench.results.statistics import t_interval
-from ucbench.running.evaluate import release_of
+from ucbench.running.sets import release_of
 
 AXES = {"dataset": "spots", "victim": "tiny"}
 ARITHMETIC = {"device": "cpu", "dtype": "float32", "threads": 1}

@@ -22,7 +22,7 @@ from ucbench.matrix.cell import Cell
 from ucbench.matrix.from_record import cell_of
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.running.compute import compute
-from ucbench.running.evaluate import release_of
+from ucbench.running.sets import release_of
 from ucbench.running.tasks import task_of
 
 NOTHING = About()

@@ -18,7 +18,7 @@ from ucbench.matrix.cell import Cell
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.plugins.params import Params
 from ucbench.progress import Lines
-from ucbench.running.evaluate import published_of, release_of
+from ucbench.running.sets import published_of, release_of
 from ucbench.session import Session
 from ucbench.store.store import Store
 from ucbench.training.defenses import DefensePipeline

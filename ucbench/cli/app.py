@@ -21,6 +21,7 @@ from ucbench.running.interruption import interruptible
 COMMANDS = {
     "run": "run",
     "plan": "plan",
+    "analyze": "analyze",
     "list": "catalogue",
     "show": "show",
     "report": "report",

@@ -36,7 +36,7 @@ from ucbench.exploit.labels import label
 from ucbench.export.croissant import About, croissant
 from ucbench.matrix.cell import Cell
 from ucbench.results.records import Record
-from ucbench.running.evaluate import published_of, release_of
+from ucbench.running.sets import published_of, release_of
 from ucbench.running.tasks import task_of
 from ucbench.session import Session
 from ucbench.store.files import reporting

@@ -143,6 +143,8 @@ class Cell:
     trusted: int = 0
     #: Measures beyond those in every record; not part of the key, since they change no other number.
     metrics: tuple[Component[MetricSpec], ...] = ()
+    #: Whether the trained network is stored, for measures that come later; not part of the key either.
+    keep_victim: bool = False
 
     @property
     def _labeling_key_text(self) -> KeyText:

@@ -19,13 +19,16 @@ def linear_probe(
     mean, deviation = fitted.mean(0), fitted.std(0)
     scale = np.where(deviation > 0, deviation, 1)
     classes = int(max(labels.max(), scored_labels.max())) + 1
-    return accuracy(_guess((fitted - mean) / scale, labels, (scored - mean) / scale, classes), scored_labels)
+    return accuracy(linear_guesses((fitted - mean) / scale, labels, (scored - mean) / scale, classes), scored_labels)
 
 
-def _guess(
+def linear_guesses(
     fitted: NDArray[np.float32], labels: Labels, held_out: NDArray[np.float32], classes: int
 ) -> NDArray[np.int64]:
-    """Classes of the rows ``held_out`` by ridge regression, with an intercept, on the one-hot labels of ``fitted``."""
+    """The class of every row ``held_out [M, D]`` by ridge regression on the one-hot labels of ``fitted [N, D]``.
+
+    With an intercept, on values as they are; int64 ``[M]``.
+    """
 
     def with_one(rows: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.hstack([rows, np.ones((len(rows), 1), np.float32)])
@@ -58,5 +61,5 @@ def guess_accuracy(changes: NDArray[np.int16], index: Labels, labels: Labels, se
     def values(indices: NDArray[np.intp]) -> NDArray[np.float32]:
         return np.asarray(changes)[index[indices]].reshape(len(indices), -1).astype(np.float32) / 255.0
 
-    guessed = _guess(values(fitted), labels[fitted], values(held_out), int(labels.max()) + 1)
+    guessed = linear_guesses(values(fitted), labels[fitted], values(held_out), int(labels.max()) + 1)
     return accuracy(guessed, labels[held_out])

@@ -9,7 +9,8 @@ from ucbench.errors import StoreError, type_and_text
 from ucbench.matrix.cell import Cell
 from ucbench.numerics import environment
 from ucbench.results.records import SCHEMA, Record
-from ucbench.running.evaluate import evaluate, measure, release_of
+from ucbench.running.evaluate import evaluate, measure
+from ucbench.running.sets import release_of
 from ucbench.running.tasks import Task, facts, metric_key, title, with_metrics, with_values
 from ucbench.session import Session
 from ucbench.store.untrusted import only_text

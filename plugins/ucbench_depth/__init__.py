@@ -1,0 +1,30 @@
+"""Shallow victims: a linear classifier, networks of two and three layers, LeNet-5. Deeper ones are in other plugins."""
+
+from collections.abc import Iterator
+
+from ucbench import VictimSpec, hookimpl
+
+
+@hookimpl
+def ucbench_victims() -> Iterator[VictimSpec]:
+    yield VictimSpec(
+        name="linear",
+        summary="A linear classifier on pixels",
+        load="ucbench_depth.networks:Linear",
+        params="ucbench_depth.params:LinearParams",
+    )
+    yield VictimSpec(
+        name="mlp",
+        summary="A network of fully connected layers on pixels, two by default",
+        load="ucbench_depth.networks:MLP",
+        params="ucbench_depth.params:MLPParams",
+    )
+    yield VictimSpec(
+        name="lenet5",
+        summary="LeNet-5: two convolutions and three fully connected layers, with ReLU and max-pooling",
+        load="ucbench_depth.networks:LeNet5",
+        params="ucbench_depth.params:LeNet5Params",
+        paper="Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: Gradient-Based Learning Applied to Document Recognition. "
+        "Proceedings of the IEEE 86(11), 1998",
+        aliases=("lenet",),
+    )

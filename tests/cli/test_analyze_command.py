@@ -1,0 +1,192 @@
+"""``analyze``: from axes and from records to a table, correlations, plots and a report, on tiny components."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import tiny_components as tiny
+from scipy import stats
+
+import ucbench
+import ucbench_measures
+from ucbench import api
+from ucbench.analysis.analyze import analysis
+from ucbench.analysis.measures import AnalysisRequest, measured
+from ucbench.analysis.table import spearman
+from ucbench.cli.app import main
+from ucbench.plugins.manager import load_module
+from ucbench.plugins.registry import Registry
+from ucbench.plugins.specs import MetricSpec
+from ucbench.running.tasks import task_of
+from ucbench.training.engine import Engine
+from ucbench_measures import mine
+
+AXES = ("--dataset", "spots", "--victim", "tiny", "--device", "cpu", "--dtype", "float32", "--threads", "1")
+CRAFTS = ("--poisoner", "badge", "--poisoner", "stripes")
+SMALL = ("--pairs", "30", "--maps", "12")
+
+
+def registry() -> Registry:
+    base = tiny.registry()
+    return Registry([*base.plugins, load_module("measures", ucbench_measures, "ucbench", "0")])
+
+
+@pytest.fixture(autouse=True)
+def tiny_world(tmp_path, monkeypatch):
+    """The tiny components and the measures are what is installed, and the store is empty."""
+    installed = registry()
+    monkeypatch.setattr(api, "installed", lambda: installed)
+    monkeypatch.setenv("UCBENCH_HOME", str(tmp_path / "store"))
+    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+    monkeypatch.setattr(mine, "STEPS", 2)  # the slowest part of a measurement
+    yield
+    logging.getLogger("ucbench").setLevel(logging.NOTSET)
+
+
+@pytest.fixture
+def trainings(monkeypatch) -> list[str]:
+    """A line for every training so far."""
+    done: list[str] = []
+    fit = Engine.fit
+    monkeypatch.setattr(Engine, "fit", lambda self, *given, **named: done.append("fit") or fit(self, *given, **named))
+    return done
+
+
+def rows(out: Path) -> pd.DataFrame:
+    return pd.read_csv(out / "analysis.csv")
+
+
+def information(table: pd.DataFrame) -> str:
+    return next(name for name in table if name.endswith(".ksg"))
+
+
+def test_analyze_writes_measures_plots_and_a_report_of_every_cell(tmp_path, trainings, capsys):
+    out = tmp_path / "out"
+    assert main(["analyze", *CRAFTS, *AXES, *SMALL, "--out", str(out)]) == 0
+    table = rows(out)
+    assert sorted(table["poisoner"]) == ["badge", "clean", "sham", "stripes"]
+    gap = f"{information(table)}_gap"
+    assert (table.loc[table["poisoner"] == "clean", gap] == 0).all()
+    assert table.loc[table["poisoner"] != "clean", gap].abs().max() > 0
+    guessed = table.set_index("poisoner")[next(name for name in table if name.endswith("class_held_out"))]
+    assert guessed["badge"] > guessed["stripes"]
+    assert len(trainings) == 4  # and none for the maps
+    plots = {path.name for path in (out / "plots").iterdir()}
+    names = [
+        "information-accuracy",
+        "information-layer",
+        "covariance-accuracy",
+        *(f"map-{p}" for p in ("badge", "clean")),
+    ]
+    assert {f"{name}.{ending}" for name in names for ending in ("svg", "png")} <= plots
+    report = (out / "analysis.md").read_text(encoding="utf-8")
+    assert "| badge |" in report
+    assert "](plots/information-accuracy.svg)" in report
+    assert "\nbadge " in capsys.readouterr().out
+    assert len(list((out / "records").glob("*.json"))) == 4
+
+
+def test_analysis_of_a_folder_equals_that_of_its_axes_and_leaves_its_records(tmp_path, trainings):
+    out, folder = tmp_path / "out", tmp_path / "folder"
+    assert main(["run", *CRAFTS, *AXES, "--out", str(folder)]) == 0
+    before = {path: path.read_bytes() for path in folder.rglob("*.json")}
+    assert main(["analyze", str(folder), "--device", "cpu", *SMALL, "--maps", "0", "--out", str(out)]) == 0
+    assert {path: path.read_bytes() for path in folder.rglob("*.json")} == before
+    assert len(trainings) == 8  # once more each, as a run keeps no victim
+    assert main(["analyze", *CRAFTS, *AXES, *SMALL, "--maps", "0", "--out", str(tmp_path / "again")]) == 0
+    assert len(trainings) == 8
+    for name in ("analysis.csv", "analysis.md", "plots/information-layer.svg"):
+        assert (out / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+def test_measures_of_a_kept_victim_equal_those_taken_after_its_training(tmp_path, trainings):
+    request = AnalysisRequest(pairs=30)
+    values = []
+    for home, first in ((tmp_path / "kept", ()), (tmp_path / "fresh", None)):
+        session = tiny.session(home, registry())
+        cells = api.cells_of(api.axes(poisoner="badge", dataset="spots", victim="tiny", defense="dim"), session)
+        metrics = request.metrics(session.registry)
+        if first is not None:
+            api.run_session(measured(cells, first), session)  # keeps victims, measures nothing
+        records = api.run_session([replace(cell, metrics=tuple(metrics)) for cell in cells], session)
+        assert [record["status"] for record in records] == ["ok"] * 3
+        values.append([record["metrics"] for record in records])
+    assert len(trainings) == 6
+    assert values[0] == values[1]
+
+
+def test_keeping_a_victim_changes_no_key(tmp_path):
+    session = tiny.session(tmp_path, registry())
+    cells = api.cells_of(api.axes(poisoner="stripes", dataset="spots", victim="tiny"), session)
+    kept = measured(cells, AnalysisRequest().metrics(session.registry))
+    assert all(cell.keep_victim for cell in kept)
+    assert [task_of(cell, session).key for cell in kept] == [task_of(cell, session).key for cell in cells]
+
+
+def test_trainer_without_network_is_measured_by_what_needs_none(tmp_path):
+    out = tmp_path / "out"
+    axes = [text if text != "tiny" else "nearest" for text in AXES]
+    assert main(["analyze", "--poisoner", "badge", *axes, "--trusted", "6", *SMALL, "--out", str(out)]) == 0
+    names = {name.partition(":")[0].partition(".")[0] for name in rows(out).columns}
+    assert {"separability", "spectrum"} <= names
+    assert not {"mutual-information", "covariance"} & names
+
+
+def test_analyze_refuses_a_folder_with_axes(tmp_path, capsys):
+    assert main(["analyze", str(tmp_path), *CRAFTS, *AXES]) == 2
+    assert "a folder of results or axes" in capsys.readouterr().err
+
+
+def test_analyze_in_python_returns_the_table_of_its_axes():
+    with pytest.raises(ucbench.UsageError, match="a folder of results or axes"):
+        ucbench.analyze()
+    with pytest.raises(ucbench.UsageError, match="no argument 'layr'"):
+        ucbench.analyze(poisoner="badge", dataset="spots", victim="tiny", layr=3)
+    found = ucbench.analyze(
+        poisoner="badge", dataset="spots", victim="tiny", layer="1", pairs=30, device="cpu", threads=1
+    )
+    assert found.table["poisoner"].tolist() == ["clean", "sham", "badge"]
+    assert "covariance:layer=1,pairs=30.log_det_perturbed" in found.table
+    assert not found.files
+
+
+def test_correlations_rank_each_measure_against_accuracy(tmp_path):
+    session = tiny.session(tmp_path, registry())
+    cells = api.cells_of(api.axes(poisoner=["badge", "stripes"], dataset="spots", victim="tiny"), session)
+    records = api.run_session(measured(cells, [session.registry.resolve(MetricSpec, "spectrum")]), session)
+    for accuracy, record in enumerate(records):
+        record["metrics"] |= {"test_accuracy": 10.0 * accuracy, "spectrum.low": -float(accuracy), "spectrum.high": 7.0}
+    found = analysis(records).correlations.set_index("measure")
+    assert found.loc["spectrum.low", "rho"] == pytest.approx(-1)
+    assert found.loc["spectrum.low", ["victim", "n"]].tolist() == ["tiny", 4]
+    assert "spectrum.high" not in found.index  # it does not vary
+
+
+def test_json_of_analyze_has_cells_and_correlations(capsys):
+    assert main(["analyze", "--poisoner", "badge", *AXES, *SMALL, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert len(found["cells"]) == 3
+    assert found["correlations"] == []  # of three lines there is none
+
+
+def test_spearman_is_scipys_with_an_interval_around_it():
+    x, y = [1.0, 2, 3, 4, 5, 6, math.nan], [2.0, 1, 4, 3, 6, 5, 0]
+    rho, low, high, count = spearman(x, y)
+    assert rho == pytest.approx(stats.spearmanr(x[:6], y[:6]).statistic)
+    assert -1 < low < rho < high < 1
+    assert count == 6
+
+
+def test_spearman_has_no_interval_for_a_perfect_order_and_no_value_without_one():
+    rho, low, high, _ = spearman([1, 2, 3, 4, 5], [1, 4, 9, 16, 25])
+    assert rho == pytest.approx(1)
+    assert math.isnan(low)
+    assert math.isnan(high)
+    assert math.isnan(spearman([1, 2, 3], [1, 2, 3])[0])
+    assert math.isnan(spearman([1, 1, 1, 1, 1], [1, 2, 3, 4, 5])[0])

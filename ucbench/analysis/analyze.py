@@ -1,0 +1,109 @@
+"""An analysis from its records: table, correlations, plots and report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from ucbench.analysis.features import Map, feature_map
+from ucbench.analysis.measures import AnalysisRequest
+from ucbench.analysis.plots import draw_all, have_matplotlib
+from ucbench.analysis.recorded import Recorded
+from ucbench.analysis.report import markdown
+from ucbench.analysis.table import analysis_columns, analysis_rows, correlations, measure_columns
+from ucbench.errors import DataError
+from ucbench.leaderboard.plots import EXTRA
+from ucbench.matrix.cell import Cell
+from ucbench.progress import Progress
+from ucbench.results.columns import column
+from ucbench.results.records import Record
+from ucbench.results.summary import Summary, summarise
+from ucbench.results.table import csv_text
+from ucbench.store.files import atomic_write_text
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The result of an analysis.
+
+    Attributes:
+        table: one row per cell: the request, accuracies, the size of the change, and every measure by name.
+        correlations: Spearman's correlation of each measure with attacker accuracy over groups that differ in more than
+            seeds, with its 95 % interval: ``victim``, ``measure``, ``rho``, ``low``, ``high``, ``n``.
+        files: what was written.
+    """
+
+    table: pd.DataFrame
+    correlations: pd.DataFrame
+    groups: Sequence[Summary] = field(repr=False)
+    files: Sequence[Path] = ()
+
+
+def analysis(records: Iterable[Record]) -> Analysis:
+    """The analysis of records, some of which have measures.
+
+    Raises:
+        DataError: if no cell is finished.
+    """
+    done = [record for record in records if record["status"] == "ok"]
+    if not done:
+        raise DataError("Nothing to analyze: no cell is finished, or none of these records can be made again here.")
+    table = analysis_rows(done)
+    groups = summarise(table)
+    found = correlations(groups, measure_columns(table))
+    return Analysis(table[analysis_columns(table)], found, groups)
+
+
+def analyzed(groups: Sequence[Recorded], request: AnalysisRequest, out: Path | None) -> Analysis:
+    """The analysis of cells that were measured, written to ``out`` if there is one; raises as :func:`analysis`."""
+    found = analysis([record for group in groups for record in group.records])
+    if out is None:
+        return found
+    maps: dict[str, Map] = {}
+    for group in groups if request.maps and have_matplotlib() else ():
+        maps |= _maps(group, request)
+    note = (
+        f"{len(found.table)} cells. Features are those of layer {request.layer} of each victim, for up to"
+        f" {request.pairs} of its training images, with and without perturbation. Intervals are Student's over crafts."
+    )
+    return _written(found, maps, out, note, groups[0].session.progress)
+
+
+def _maps(group: Recorded, request: AnalysisRequest) -> dict[str, Map]:
+    """One map per poisoner and victim, of the first finished cell without defense; by a name for its title."""
+    done = [
+        cell
+        for cell, record in zip(group.cells, group.records, strict=True)
+        if record["status"] == "ok" and not cell.victim.spec.opaque and not cell.defense
+    ]
+    several = len({str(cell.victim) for cell in done}) > 1
+    first: dict[str, Cell] = {}
+    for cell in done:
+        first.setdefault(str(cell.craft.poisoner) + (f", {cell.victim}" if several else ""), cell)
+    advance = group.session.progress.bar("drawing maps", len(first))
+    maps = {}
+    for name, cell in first.items():
+        maps[name] = feature_map(cell, group.session, request.layer, request.maps)
+        advance(1)
+    return maps
+
+
+def _written(found: Analysis, maps: Mapping[str, Map], out: Path, note: str, progress: Progress) -> Analysis:
+    """Write analysis.csv, analysis.md and plots/ into ``out``."""
+    captions: dict[str, str] = {}
+    if have_matplotlib():
+        captions = draw_all(found.groups, maps, out / "plots")
+    else:
+        progress.say(f'No plots: matplotlib is not installed. Run: pip install "{EXTRA}"')
+    texts = {
+        "analysis.csv": csv_text(found.table, map(column, found.table.columns)),
+        "analysis.md": markdown(found.groups, found.correlations, captions, note),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        atomic_write_text(out / name, text)
+    plots = [out / "plots" / f"{name}.{ending}" for name in captions for ending in ("svg", "png")]
+    return Analysis(found.table, found.correlations, found.groups, [*(out / name for name in texts), *plots])

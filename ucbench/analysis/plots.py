@@ -1,0 +1,214 @@
+"""Plots of an analysis, each as SVG and PNG; the same rows give the same bytes."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ucbench.analysis.features import Map
+from ucbench.analysis.measures import BY_LAYER, COVARIANCE, INFORMATION
+from ucbench.analysis.table import spearman
+from ucbench.errors import UsageError
+from ucbench.leaderboard.plots import EXTRA, PALETTE
+from ucbench.plugins.builtin import CLEAN, SHAM
+from ucbench.results.statistics import Interval
+from ucbench.results.summary import Summary
+
+_MARKS = "oDs^Pv*X"
+#: Without the last, a grey, which is the references' here.
+_COLOURS = PALETTE[:-1]
+_GREY = {CLEAN: "#404040", SHAM: "#909090"}
+#: The estimator that plots show.
+SHOWN = "ksg"
+#: Most classes that a map's legend names.
+_NAMED = 20
+_OMITTED = {"png": ("Software",), "svg": ("Date", "Creator")}
+
+
+def have_matplotlib() -> bool:
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+def draw_all(groups: Sequence[Summary], maps: Mapping[str, Map], out: Path) -> dict[str, str]:
+    """Draw what the groups have measures for, and maps by their titles, into ``out``.
+
+    Returns:
+        Captions by file name, without ending.
+
+    Raises:
+        UsageError: if matplotlib is missing; the text has the install line.
+    """
+    if not have_matplotlib():
+        raise UsageError(f'Plots are made with matplotlib, not installed here. Run: pip install "{EXTRA}"')
+    captions = {}
+    settings = {f"{group.shared['dataset']}, {group.shared['victim']}" for group in groups}
+    title = settings.pop() if len(settings) == 1 else ""
+    for name, (caption, draw) in _drawings(groups, title).items():
+        figure, axes = _figure(6.4, 4.4)
+        draw(axes)
+        _save(figure, out, name)
+        captions[name] = caption
+    for name, one in maps.items():
+        path = f"map-{re.sub('[^A-Za-z0-9.@=-]+', '-', name)}"
+        _save(_drawn_map(one, name), out, path)
+        captions[path] = f"Features of the same images without and with the perturbation of {name}, by class."
+    return captions
+
+
+def _drawings(groups: Sequence[Summary], title: str) -> dict[str, tuple[str, Callable[[Any], None]]]:
+    found: dict[str, tuple[str, Callable[[Any], None]]] = {}
+    gap = _first(groups, rf"{INFORMATION}(:.*)?\.{SHOWN}_gap")
+    if gap:
+        found["information-accuracy"] = (
+            "Lost mutual information against lost accuracy, means over crafts with 95 % intervals.",
+            lambda axes: _scatter(axes, groups, gap, "drop", "clean minus perturbed information, nats",
+                                  "clean minus attacker accuracy, points", title),
+        )  # fmt: skip
+    spread = _first(groups, rf"{COVARIANCE}(:.*)?\.log_det_perturbed")
+    if spread:
+        found["covariance-accuracy"] = (
+            "Within-class covariance of perturbed features against accuracy, means over crafts with 95 % intervals.",
+            lambda axes: _scatter(axes, groups, spread, "test_accuracy", "log-determinant per feature, nats",
+                                  "attacker accuracy, %", title),
+        )  # fmt: skip
+    if any(_layers(group) for group in groups):
+        found["information-layer"] = (
+            "Mutual information at every layer of the victim, from the input (0) to the scores, means over crafts.",
+            lambda axes: _by_layer(axes, groups, title),
+        )
+    return found
+
+
+def _first(groups: Sequence[Summary], pattern: str) -> str:
+    """The first measure of this name that any group has; empty for none."""
+    names = (name for group in groups for name, mean in group.means.items() if not math.isnan(mean.mean))
+    return next((name for name in names if re.fullmatch(pattern, name)), "")
+
+
+def _layers(group: Summary) -> list[tuple[int, Interval]]:
+    """Number and information of each layer."""
+    pattern = re.compile(rf"{BY_LAYER}(?::.*)?\.layer_(\d+)")
+    numbered = ((pattern.fullmatch(name), mean) for name, mean in group.means.items())
+    return sorted((int(found[1]), mean) for found, mean in numbered if found and not math.isnan(mean.mean))
+
+
+def _name(group: Summary, groups: Sequence[Summary]) -> str:
+    """What a group's mark is called: its poisoner, and its victim where there are several."""
+    shared = group.shared
+    preset = "" if shared["preset"] == "standard" else f"@{shared['preset']}"
+    several = len({one.shared["victim"] for one in groups}) > 1
+    return f"{shared['poisoner']}{preset}" + (f", {shared['victim']}" if several else "")
+
+
+def _style(groups: Sequence[Summary]) -> dict[str, tuple[str, str]]:
+    """Colour and mark by name: colours by poisoner, grey for references; marks tell apart what shares a colour."""
+    styles: dict[str, tuple[str, str]] = {}
+    poisoners = list(dict.fromkeys(group.shared["poisoner"] for group in groups))
+    coloured = [poisoner for poisoner in poisoners if poisoner not in _GREY]
+    for group in groups:
+        place = len(styles)
+        poisoner = group.shared["poisoner"]
+        colour = _GREY.get(poisoner) or _COLOURS[coloured.index(poisoner) % len(_COLOURS)]
+        mark = _MARKS[(coloured.index(poisoner) // len(_COLOURS) if poisoner in coloured else place) % len(_MARKS)]
+        styles.setdefault(_name(group, groups), (colour, mark))
+    return styles
+
+
+def _scatter(axes: Any, groups: Sequence[Summary], x: str, y: str, across: str, up: str, title: str) -> None:
+    styles = _style(groups)
+    points = [(group, group.means[x], group.means[y]) for group in groups]
+    points = [point for point in points if not math.isnan(point[1].mean + point[2].mean)]
+    for group, a, b in points:
+        colour, mark = styles[_name(group, groups)]
+        axes.errorbar(
+            a.mean, b.mean, xerr=_half(a), yerr=_half(b), color=colour, marker=mark, markersize=6, capsize=2,
+            linewidth=1, linestyle="none", label=_name(group, groups),
+        )  # fmt: skip
+    rho, low, high, count = spearman([a.mean for _, a, _ in points], [b.mean for _, _, b in points])
+    if not math.isnan(rho):
+        interval = "" if math.isnan(low) else f" [{low:.2f}, {high:.2f}]"
+        text = f"Spearman {rho:.2f}{interval}, n = {count}"
+        axes.text(0.02, 0.98, text, transform=axes.transAxes, va="top", fontsize=8)
+    # Intervals of two or three crafts are far wider than all means together; they are cut rather than the view widened.
+    axes.set(
+        xlabel=across, ylabel=up, xlim=_ends([a.mean for _, a, _ in points]), ylim=_ends([b.mean for *_, b in points])
+    )
+    axes.locator_params(nbins=6)
+    _finish(axes, title)
+
+
+def _ends(means: Sequence[float]) -> tuple[float, float]:
+    margin = 0.3 * (max(means) - min(means)) or 1.0
+    return min(means) - margin, max(means) + margin
+
+
+def _half(interval: Interval) -> float:
+    return 0.0 if math.isnan(interval.half) else interval.half
+
+
+def _by_layer(axes: Any, groups: Sequence[Summary], title: str) -> None:
+    styles = _style(groups)
+    for group in groups:
+        if layers := _layers(group):
+            colour, mark = styles[_name(group, groups)]
+            axes.plot(
+                [number for number, _ in layers], [mean.mean for _, mean in layers], color=colour, marker=mark,
+                markersize=4, linewidth=1.2, label=_name(group, groups),
+                linestyle="--" if group.shared["poisoner"] in _GREY else "-",
+            )  # fmt: skip
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set(xlabel="layer, 0: input", ylabel="sliced mutual information, nats")
+    _finish(axes, title)
+
+
+def _figure(width: float, height: float) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _finish(axes: Any, title: str) -> None:
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title(title, fontsize=10, loc="left")
+    axes.figure.legend(loc="outside right upper", frameon=False, fontsize=8)
+
+
+def _drawn_map(one: Map, title: str) -> Any:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 3.3 * len(one.points)), layout="constrained")
+    grid = figure.subplots(len(one.points), 2, squeeze=False)
+    count = len(one.labels)
+    for row, (method, points) in zip(grid, one.points.items(), strict=True):
+        low, high = points.min(0), points.max(0)
+        margin = 0.04 * np.maximum(high - low, 1e-9)
+        for axes, side, part in zip(row, ("clean", "perturbed"), (points[:count], points[count:]), strict=True):
+            for label, name in enumerate(one.classes):
+                mark = _MARKS[label // len(_COLOURS) % len(_MARKS)]
+                colour, members = _COLOURS[label % len(_COLOURS)], part[one.labels == label]
+                axes.scatter(*members.T, color=colour, marker=mark, s=9, alpha=0.7, linewidths=0, label=name)
+            axes.set(xlim=(low[0] - margin[0], high[0] + margin[0]), ylim=(low[1] - margin[1], high[1] + margin[1]))
+            axes.set_title(f"{method}, {side}", fontsize=9, loc="left")
+            axes.set(xticks=[], yticks=[])
+    figure.suptitle(title, fontsize=10)
+    if len(one.classes) <= _NAMED:
+        handles, names = grid[0, 0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
+    return figure
+
+
+def _save(figure: Any, out: Path, name: str) -> None:
+    import matplotlib as mpl
+
+    out.mkdir(parents=True, exist_ok=True)
+    with mpl.rc_context({"svg.hashsalt": "ucbench", "font.size": 9}):
+        for ending, omitted in _OMITTED.items():
+            figure.savefig(out / f"{name}.{ending}", dpi=150, metadata=dict.fromkeys(omitted))
