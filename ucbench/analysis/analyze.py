@@ -15,7 +15,7 @@ from ucbench.analysis.recorded import Recorded
 from ucbench.analysis.report import markdown
 from ucbench.analysis.table import analysis_columns, analysis_rows, correlations, measure_columns
 from ucbench.errors import DataError
-from ucbench.leaderboard.plots import EXTRA
+from ucbench.leaderboard.scene import EXTRA
 from ucbench.matrix.cell import Cell
 from ucbench.progress import Progress
 from ucbench.results.columns import column

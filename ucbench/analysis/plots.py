@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,13 @@ import numpy as np
 from ucbench.analysis.features import Map
 from ucbench.analysis.measures import BY_LAYER, COVARIANCE, INFORMATION
 from ucbench.analysis.table import spearman
-from ucbench.errors import UsageError
-from ucbench.leaderboard.plots import EXTRA, PALETTE
+from ucbench.leaderboard.marks import PALETTE, SHAPES, marks
+from ucbench.leaderboard.plots import marker
+from ucbench.leaderboard.scene import need_matplotlib
 from ucbench.plugins.builtin import CLEAN, SHAM
 from ucbench.results.statistics import Interval
 from ucbench.results.summary import Summary
 
-_MARKS = "oDs^Pv*X"
-#: Without the last, a grey, which is the references' here.
-_COLOURS = PALETTE[:-1]
-_GREY = {CLEAN: "#404040", SHAM: "#909090"}
 #: The estimator that plots show.
 SHOWN = "ksg"
 #: Most classes that a map's legend names.
@@ -44,8 +42,7 @@ def draw_all(groups: Sequence[Summary], maps: Mapping[str, Map], out: Path) -> d
     Raises:
         UsageError: if matplotlib is missing; the text has the install line.
     """
-    if not have_matplotlib():
-        raise UsageError(f'Plots are made with matplotlib, not installed here. Run: pip install "{EXTRA}"')
+    need_matplotlib()
     captions = {}
     settings = {f"{group.shared['dataset']}, {group.shared['victim']}" for group in groups}
     title = settings.pop() if len(settings) == 1 else ""
@@ -106,17 +103,16 @@ def _name(group: Summary, groups: Sequence[Summary]) -> str:
     return f"{shared['poisoner']}{preset}" + (f", {shared['victim']}" if several else "")
 
 
-def _style(groups: Sequence[Summary]) -> dict[str, tuple[str, str]]:
-    """Colour and mark by name: colours by poisoner, grey for references; marks tell apart what shares a colour."""
-    styles: dict[str, tuple[str, str]] = {}
-    poisoners = list(dict.fromkeys(group.shared["poisoner"] for group in groups))
-    coloured = [poisoner for poisoner in poisoners if poisoner not in _GREY]
+def _style(groups: Sequence[Summary]) -> dict[str, tuple[str, Any]]:
+    """Colour and matplotlib's marker by name: a poisoner's own; victims of one poisoner differ in their shape."""
+    looks = marks(dict.fromkeys(group.shared["poisoner"] for group in groups))
+    shapes, used = list(SHAPES), Counter[str]()
+    styles: dict[str, tuple[str, Any]] = {}
     for group in groups:
-        place = len(styles)
-        poisoner = group.shared["poisoner"]
-        colour = _GREY.get(poisoner) or _COLOURS[coloured.index(poisoner) % len(_COLOURS)]
-        mark = _MARKS[(coloured.index(poisoner) // len(_COLOURS) if poisoner in coloured else place) % len(_MARKS)]
-        styles.setdefault(_name(group, groups), (colour, mark))
+        if (name := _name(group, groups)) not in styles:
+            look, variant = looks[group.shared["poisoner"]], used[group.shared["poisoner"]]
+            styles[name] = (look.colour, marker(shapes[(shapes.index(look.shape) + variant) % len(shapes)]))
+            used[group.shared["poisoner"]] += 1
     return styles
 
 
@@ -160,7 +156,7 @@ def _by_layer(axes: Any, groups: Sequence[Summary], title: str) -> None:
             axes.plot(
                 [number for number, _ in layers], [mean.mean for _, mean in layers], color=colour, marker=mark,
                 markersize=4, linewidth=1.2, label=_name(group, groups),
-                linestyle="--" if group.shared["poisoner"] in _GREY else "-",
+                linestyle="--" if group.shared["poisoner"] in (CLEAN, SHAM) else "-",
             )  # fmt: skip
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set(xlabel="layer, 0: input", ylabel="sliced mutual information, nats")
@@ -192,8 +188,8 @@ def _drawn_map(one: Map, title: str) -> Any:
         margin = 0.04 * np.maximum(high - low, 1e-9)
         for axes, side, part in zip(row, ("clean", "perturbed"), (points[:count], points[count:]), strict=True):
             for label, name in enumerate(one.classes):
-                mark = _MARKS[label // len(_COLOURS) % len(_MARKS)]
-                colour, members = _COLOURS[label % len(_COLOURS)], part[one.labels == label]
+                mark = marker(list(SHAPES)[label // len(PALETTE) % len(SHAPES)])
+                colour, members = PALETTE[label % len(PALETTE)], part[one.labels == label]
                 axes.scatter(*members.T, color=colour, marker=mark, s=9, alpha=0.7, linewidths=0, label=name)
             axes.set(xlim=(low[0] - margin[0], high[0] + margin[0]), ylim=(low[1] - margin[1], high[1] + margin[1]))
             axes.set_title(f"{method}, {side}", fontsize=9, loc="left")

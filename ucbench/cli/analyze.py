@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,9 +10,10 @@ import typer
 
 from ucbench.cli.completion import components, record_folders
 from ucbench.cli.lazy import MACHINE, OUTPUT, WHAT
-from ucbench.cli.options import FOLDER, AsJson, Request, argument, is_quiet, option, requesting_cells
-from ucbench.cli.output import print_json, print_table
+from ucbench.cli.options import FOLDER, AsJson, Request, argument, is_quiet, option, requesting_cells, with_layout
+from ucbench.cli.output import Layout, print_json, print_table
 from ucbench.errors import UsageError
+from ucbench.results.text import TextColumn
 
 if TYPE_CHECKING:
     from ucbench.analysis.analyze import Analysis
@@ -24,8 +26,10 @@ app = typer.Typer()
 
 @app.command("analyze", no_args_is_help=True, rich_help_panel="Experiments")
 @requesting_cells
+@with_layout
 def analyze_command(
     request: Request,
+    layout: Layout,
     results: Annotated[
         Path | None,
         argument("[RESULTS]", "A folder of records, as the --out of a run, instead of axes.", record_folders, **FOLDER),
@@ -73,20 +77,34 @@ def analyze_command(
 
         print_json({"cells": dicts(found.table), "correlations": dicts(found.correlations)})
     else:
-        _print(found)
+        _print(found, layout)
     if found.files:
         typer.echo(
             f"Written: {', '.join(str(path) for path in found.files[:2])}, {len(found.files) - 2} plots", err=True
         )
 
 
-def _print(found: Analysis) -> None:
+def _print(found: Analysis, layout: Layout) -> None:
     from ucbench.analysis.report import correlation_lines, lines
 
     header, rows = lines(found.groups)
-    optional = [name for name in header[::-1] if name not in ("poisoner", "accuracy %", "information, nats")]
-    print_table(header, rows, optional=optional)
+    names = header[: header.index("accuracy %")]
+    print_table(_columns(header, rows, names), layout, "analysis.csv")
     header, rows = correlation_lines(found.correlations)
     if rows:
         typer.echo("\nWhat goes with accuracy (rank correlation over these lines):")
-        print_table(header, rows[:_SHOWN])
+        print_table(_columns(header, rows[:_SHOWN], ("victim", "measure")), Layout(wide=layout.wide), "analysis.md")
+
+
+def _columns(header: Sequence[str], rows: Sequence[Sequence[str]], names: Sequence[str]) -> list[TextColumn]:
+    """Texts and numbers; accuracy and information stay longest."""
+    first = (*names, "accuracy %", "information, nats")
+    return [
+        TextColumn(
+            title,
+            [row[place] for row in rows],
+            "name" if title in names else "number",
+            rank=0 if title in first else place + 1,
+        )
+        for place, title in enumerate(header)
+    ]

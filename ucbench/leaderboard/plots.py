@@ -16,7 +16,6 @@ import pandas as pd
 from ucbench.errors import DataError, UsageError
 from ucbench.leaderboard.facets import REFERENCES, Panel, Series, panels
 from ucbench.leaderboard.marks import GREY, INK, SHAPES, Mark, marks
-from ucbench.leaderboard.marks import PALETTE as COLOURS
 from ucbench.leaderboard.scene import need_matplotlib
 from ucbench.matrix.axes import AXIS, GROUP_COLUMNS
 from ucbench.plugins.builtin import CLEAN
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 #: Colours of series that are no poisoners, and grey.
-PALETTE = (*COLOURS, GREY)
+
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _NUMBERS = {name for name in PLOT_AXES if not AXIS[name].type.is_text}
 
@@ -282,12 +281,17 @@ def _draw(axes: Any, panel: Panel, places: Sequence[Any], by: str, looks: Mappin
         axes.set_xticks(range(len(labels)), labels, rotation=25 if turned else 0, ha="right" if turned else "center")
 
 
-def _points(axes: Any, points: Mapping[float, Interval], look: _Look, line: str) -> Any:
+def marker(shape: str) -> Any:
+    """A shape of :data:`ucbench.leaderboard.marks.SHAPES` for matplotlib."""
     from matplotlib.path import Path as Outline
 
+    corners = SHAPES[shape]
+    return Outline([(x, -y) for x, y in (*corners, corners[0])], closed=True) if corners else "o"
+
+
+def _points(axes: Any, points: Mapping[float, Interval], look: _Look, line: str) -> Any:
     shapes = list(SHAPES)
     shape = shapes[(shapes.index(look.mark.shape) + look.variant // len(_FILLS)) % len(shapes)]
-    corners = SHAPES[shape]
     fill = "none" if look.mark.is_open else _FILLS[look.variant % len(_FILLS)]
     return axes.errorbar(
         list(points),
@@ -295,7 +299,7 @@ def _points(axes: Any, points: Mapping[float, Interval], look: _Look, line: str)
         yerr=[0.0 if math.isnan(value.half) else value.half for value in points.values()],
         linestyle=line,
         linewidth=1,
-        marker=Outline([(x, -y) for x, y in (*corners, corners[0])], closed=True) if corners else "o",
+        marker=marker(shape),
         markersize=6,
         markerfacecolor=fill if fill == "none" else (look.mark.colour, float(fill)),
         capsize=2,
