@@ -30,7 +30,7 @@ from ucbench.export.croissant import About
 from ucbench.export.release import export_release
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.plugins.registry import installed
-from ucbench.running.evaluate import published_of, release_of
+from ucbench.running.sets import published_of, release_of
 from ucbench.store.keys import canonical
 from ucbench.testing import make_run, sample_images
 from ucbench.training.context import Run
