@@ -17,7 +17,7 @@ BOARD = "leaderboards/digits-uc/v1"
 COMMANDS = {
     "summary": "summary",
     "first run": "first",
-    "tiers": "leaderboard tiers leaderboards/cifar10-defenses/v2",
+    "tiers": "leaderboard tiers leaderboards/digits-defenses/v1",
     "diff": f"leaderboard diff {BOARD} {BOARD}",
     "list": "list defense",
     "show": "show airbench",
