@@ -104,8 +104,9 @@ class World:
         """Files that readers are assumed to have: a release made elsewhere, a plugin begun, results of a run."""
         (self.folder / "stripes.py").write_text(_STRIPES, encoding="utf-8")
         np.save(self.folder / "deltas.npy", np.zeros((1297, 3, 8, 8), np.float32))
-        (self.folder / "pictures").mkdir()
-        Image.new("RGB", (8, 8)).save(self.folder / "pictures" / "0.png")
+        for folder in ("pictures", "exported"):
+            (self.folder / folder).mkdir()
+            Image.new("RGB", (8, 8)).save(self.folder / folder / "0.png")
         for folder in ("results", "out", "first"):
             target = self.folder / folder / "records"
             target.mkdir(parents=True)
