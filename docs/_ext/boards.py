@@ -4,8 +4,8 @@ Replaces two markers in a page. ``<!-- board photos-core/v1 -->`` becomes a tabl
 every poisoner, with the half-width of its 95 % t interval over crafts. ``<!-- mean photos-core/v1 uc -->`` becomes one
 of these means; a poisoner that was given other labels than the original ones is written ``rand-class|clusters:k=10``.
 
-The README is read as it is, so its table stands there between ``<!-- board ... -->`` and ``<!-- end of board -->``;
-``python docs/_ext/boards.py`` writes it, and a test compares.
+The README is read as it is, so its tables stand there between ``<!-- board ... -->`` and ``<!-- end of board -->``, its
+figures between ``<!-- mean ... -->`` and ``<!-- end -->``; ``python docs/_ext/boards.py`` writes them, and a test compares.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from ucbench.results.table import rows
 
 BOARD = re.compile(r"<!-- board (?P<board>[a-z0-9-]+/v\d+) -->")
 MEAN = re.compile(r"<!-- mean (?P<board>[a-z0-9-]+/v\d+) (?P<poisoner>[^ ]+) -->")
+KEPT_MEAN = re.compile(rf"({MEAN.pattern}).*?(<!-- end -->)", re.DOTALL)
 KEPT = re.compile(rf"({BOARD.pattern}\n).*?(<!-- end of board -->)", re.DOTALL)
 
 
@@ -83,8 +84,9 @@ def inserted(text: str) -> str:
 
 
 def readme(text: str) -> str:
-    """The README with its tables written anew."""
-    return KEPT.sub(lambda match: f"{match[1]}\n{board_table(match['board'])}\n\n{match[3]}", text)
+    """The README with its tables and figures written anew."""
+    text = KEPT.sub(lambda match: f"{match[1]}\n{board_table(match['board'])}\n\n{match[3]}", text)
+    return KEPT_MEAN.sub(lambda match: f"{match[1]}{mean(match['board'], match['poisoner'])}{match[4]}", text)
 
 
 def setup(app: Any) -> dict[str, bool]:

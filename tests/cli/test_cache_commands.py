@@ -34,7 +34,7 @@ def listed(capsys, *arguments: str) -> list[dict]:
 def test_cache_lists_objects_by_kind(capsys):
     assert main(["cache", "ls"]) == 0
     printed = capsys.readouterr()
-    assert [line.split()[:2] for line in printed.out.splitlines()[1:]] == [["cell", "1"], ["release", "2"]]
+    assert [line.split()[:2] for line in printed.out.splitlines()[2:]] == [["cell", "1"], ["release", "2"]]
     assert "3 objects" in printed.err
     assert {entry["key"] for entry in listed(capsys, "release")} == {key("release", "a"), key("release", "b")}
     assert main(["cache", "ls", "release"]) == 0
