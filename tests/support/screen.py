@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import termios
@@ -63,7 +64,7 @@ def run(
     environment.pop("COLUMNS", None)
     process = subprocess.Popen(
         command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=_take_over,
     )  # fmt: skip
     os.close(theirs)
     output = b""
@@ -75,6 +76,12 @@ def run(
     finally:
         os.close(ours)
     return output.decode(), process.wait()
+
+
+def _take_over() -> None:
+    """Make standard input the controlling terminal, and heed Ctrl-C even if the tests run where it is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def _read(descriptor: int) -> bytes:
