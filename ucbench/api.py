@@ -100,7 +100,7 @@ def run(
 def read_results(path: str | Path) -> Results:
     """The results in ``path``, as :func:`run` returns them: one row per cell.
 
-    >>> ucbench.read_results("leaderboards/digits-core/v1")  # doctest: +SKIP
+    >>> ucbench.read_results("leaderboards/photos-core/v1")  # doctest: +SKIP
 
     Args:
         path: a leaderboard, the ``out`` of a run, a folder of records, or a ``results.csv``, whose numbers are rounded.

@@ -104,13 +104,14 @@ class World:
 
     def _furnish(self) -> None:
         """Files that readers are assumed to have: a release made elsewhere, a plugin begun, results of a run."""
-        (self.folder / "stripes.py").write_text(_STRIPES, encoding="utf-8")
+        for name in ("stripes.py", "quilt.py"):
+            (self.folder / name).write_text(_STRIPES, encoding="utf-8")
         np.save(self.folder / "deltas.npy", np.zeros((1297, 3, 8, 8), np.float32))
         for name in ("perturbed/0.png", "exported/0.png", "photos/0.jpg", "photos/1.jpg"):
             path = self.folder / name
             path.parent.mkdir(exist_ok=True)
             Image.new("RGB", (8, 8)).save(path)
-        for folder in ("results", "out", "first"):
+        for folder in ("results", "out", "first", "leaderboards/photos-core/v1"):
             target = self.folder / folder / "records"
             target.mkdir(parents=True)
             for path in sorted(RECORDS.glob("*.json")):
