@@ -5,7 +5,7 @@ every poisoner, with the half-width of its 95 % t interval over crafts. ``<!-- m
 of these means; a poisoner that was given other labels than the original ones is written ``rand-class|clusters:k=10``.
 
 The README is read as it is, so its tables stand there between ``<!-- board ... -->`` and ``<!-- end of board -->``, its
-figures between ``<!-- mean ... -->`` and ``<!-- end -->``; ``python docs/_ext/boards.py`` writes them, and a test compares.
+figures between ``<!-- mean ... -->`` and ``<!-- end -->``. ``python docs/_ext/boards.py`` writes them; a test compares.
 """
 
 from __future__ import annotations
