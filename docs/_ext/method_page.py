@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from _ext import mathematics, measured, thumbnails
-from _ext.citations import citations
 from _ext.markdown import cell, code, table
 from _ext.paths import DOCS, METHODS
 from _ext.published import page_about
 from ucbench.cli.output import as_text
 from ucbench.cli.parameters import parameter_rows
+from ucbench.plugins.citations import Citation, bibtex, citations
 from ucbench.plugins.params import DEFAULT_PRESET, Params
 from ucbench.plugins.registry import Registry, install_line
 from ucbench.plugins.specs import SPEC_KINDS, ComponentSpec, PoisonerSpec
@@ -81,7 +81,7 @@ def page(spec: ComponentSpec, registry: Registry) -> str:
         _section("Presets", _presets(spec, params)),
         _section("Parameters", _parameters(params)),
         _section("Measured", _figures(spec)),
-        _section("How to cite", "\n\n".join(f"```bibtex\n{each.bibtex()}\n```" for each in citations(spec.paper))),
+        _section("How to cite", "\n\n".join(f"```bibtex\n{each}\n```" for each in bibtex(spec.name, spec.paper))),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -109,11 +109,16 @@ def _card(spec: ComponentSpec, params: type[Params]) -> str:
         ("reference", code(_syntax(spec, params))),
         ("for example", code(f"{spec.name}:{spec.sample}") if _is_required(params) and spec.sample else ""),
         ("install", code(install_line(spec)) if spec.requires else ""),
-        ("paper", "; ".join(each.markdown() for each in citations(spec.paper))),
+        ("paper", "; ".join(map(_cited, citations(spec.paper))) or spec.paper),
         ("version", str(spec.version)),
     ]
     lines = [f"| {name[:1].upper()}{name[1:]} | {cell(text)} |" for name, text in rows if text]
     return "\n".join(["{.card}", "| | |", "|---|---|", *lines])
+
+
+def _cited(each: Citation) -> str:
+    note = f" ({each.note})" if each.note else ""
+    return f"{', '.join(each.authors)}: *{each.title}*{each.published} [{each.label}]({each.link}){note}"
 
 
 def _is_required(params: type[Params]) -> bool:

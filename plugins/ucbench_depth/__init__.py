@@ -25,6 +25,6 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         load="ucbench_depth.networks:LeNet5",
         params="ucbench_depth.params:LeNet5Params",
         paper="Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: Gradient-Based Learning Applied to Document Recognition. "
-        "Proceedings of the IEEE 86(11), 1998",
+        "Proceedings of the IEEE 1998. doi 10.1109/5.726791",
         aliases=("lenet",),
     )

@@ -39,8 +39,8 @@ def ucbench_metrics() -> Iterator[MetricSpec]:
         load="ucbench_measures.information:Dependence",
         params=f"{_PARAMS}:FeatureParams",
         paper="A. Gretton, O. Bousquet, A. Smola, B. Schölkopf: Measuring Statistical Dependence with Hilbert-Schmidt "
-        "Norms. ALT 2005; S. Kornblith, M. Norouzi, H. Lee, G. Hinton: Similarity of Neural Network Representations "
-        "Revisited. ICML 2019. arXiv 1905.00414",
+        "Norms. ALT 2005. doi 10.1007/11564089_7; S. Kornblith, M. Norouzi, H. Lee, G. Hinton: Similarity of Neural "
+        "Network Representations Revisited. ICML 2019. arXiv 1905.00414",
         **_FEATURES,
     )
     yield MetricSpec(

@@ -10,7 +10,6 @@ from typing import Any
 from ucbench.errors import DataError
 from ucbench.leaderboard.layout import MEANINGS
 from ucbench.leaderboard.site import cellpage, charts, listings
-from ucbench.leaderboard.site.citations import bibtex
 from ucbench.leaderboard.site.data import Board, Setting, method_page
 from ucbench.leaderboard.site.finding import finding
 from ucbench.leaderboard.site.render import Templates
@@ -19,6 +18,7 @@ from ucbench.leaderboard.site.sheets import size
 from ucbench.leaderboard.site.table import AXES, Table, filters
 from ucbench.leaderboard.tables import to_leaderboard_csv
 from ucbench.plugins.builtin import NO_DEFENSE
+from ucbench.plugins.citations import bibtex
 from ucbench.plugins.registry import installed
 from ucbench.results.records import Record, to_json
 from ucbench.results.table import Row, to_csv
@@ -149,14 +149,14 @@ def _selector(board: Board, table: Table) -> list[Any]:
 _SELECTED = ("dataset", "budget", "victim", "labeling", "mixture", "trusted", "label_access")
 
 
-def _bibliography(board: Board) -> dict[str, str]:
-    """BibTeX by name of poisoner or defense, without parameters."""
+def _bibliography(board: Board) -> dict[str, list[str]]:
+    """BibTeX entries by name of poisoner or defense, without parameters."""
     registry = installed()
     names = {("poisoner", group.base) for group in board.groups}
     names |= {("defense", name) for group in board.groups for name in group.defenses}
     specs = {(kind, spec.name): spec for kind in ("poisoner", "defense") for spec in registry.specs(kind)}
-    texts = {name: bibtex(name, specs[kind, name].paper) for kind, name in sorted(names) if (kind, name) in specs}
-    return {name: text for name, text in texts.items() if text}
+    found = {name: bibtex(name, specs[kind, name].paper) for kind, name in sorted(names) if (kind, name) in specs}
+    return {name: entries for name, entries in found.items() if entries}
 
 
 def _record(record: Record) -> bytes:

@@ -17,10 +17,10 @@ from ucbench.leaderboard.marks import mark_of
 from ucbench.leaderboard.site import svg
 from ucbench.leaderboard.site.across import Digest, Result, Sheet, comparable
 from ucbench.leaderboard.site.charts import Candidate, tradeoff
-from ucbench.leaderboard.site.citations import Paper, bibtex, papers
 from ucbench.leaderboard.site.data import method_page
 from ucbench.leaderboard.site.listings import BADGES
 from ucbench.leaderboard.site.table import AXES, Cell, Column, Row, Table, compact, fixed, number
+from ucbench.plugins.citations import Citation, bibtex, citations
 from ucbench.plugins.registry import Registry
 from ucbench.plugins.specs import ComponentSpec, DefenseSpec, PoisonerSpec
 from ucbench.results.columns import column
@@ -73,22 +73,12 @@ class Method:
         return len({place for place, _ in self.results})
 
     @property
-    def papers(self) -> list[Paper]:
-        return papers(self.spec.paper) if self.spec else []
+    def papers(self) -> list[Citation]:
+        return citations(self.spec.paper) if self.spec else []
 
     @property
-    def citation(self) -> Markup:
-        """The spec's citation with links."""
-        text = str(escape(self.spec.paper if self.spec else ""))
-        for paper in self.papers:
-            text = text.replace(
-                f"arXiv {paper.arxiv}", f'<a href="{paper.link}" rel="noreferrer">arXiv {paper.arxiv}</a>'
-            )
-        return Markup(text)
-
-    @property
-    def bibtex(self) -> str:
-        return bibtex(self.name, self.spec.paper) if self.spec else ""
+    def bibtex(self) -> list[str]:
+        return bibtex(self.name, self.spec.paper) if self.spec else []
 
     @property
     def equation(self) -> list[str]:
