@@ -17,6 +17,7 @@ from ucbench.plugins.citations import Citation, bibtex, citations
 from ucbench.plugins.params import DEFAULT_PRESET, Params
 from ucbench.plugins.registry import Registry, install_line
 from ucbench.plugins.specs import SPEC_KINDS, ComponentSpec, PoisonerSpec
+from ucbench.plugins.texts import sentences
 
 _KINDS = {"dataset": "Data set"}
 _OPTION = {**{kind: f"--{kind}" for kind in SPEC_KINDS}, "exporter": "--to"}
@@ -77,7 +78,7 @@ def page(spec: ComponentSpec, registry: Registry) -> str:
         _card(spec, params),
         thumbnails.figure(spec, registry) if isinstance(spec, PoisonerSpec) else "",
         _section("Formula", mathematics.markdown(spec.equation)),
-        _section("Fidelity", _fidelity(spec)),
+        _section("Fidelity", "\n".join(f"- {each}" for each in sentences(getattr(spec, "fidelity", "")))),
         _section("Presets", _presets(spec, params)),
         _section("Parameters", _parameters(params)),
         _section("Measured", _figures(spec)),
@@ -186,25 +187,6 @@ def _syntax(spec: ComponentSpec, params: type[Params]) -> str:
         argument = f"[{argument}]"
     options = "[:key=value,...]" if params.model_fields else ""
     return f"{_OPTION[spec.kind]} {spec.name}{preset}{argument}{options}"
-
-
-def clauses(text: str) -> list[str]:
-    """The parts of a text between semicolons, but for those in code or in parentheses."""
-    parts, depth, quoted = [""], 0, False
-    for place, letter in enumerate(text):
-        quoted ^= letter == "`"
-        if not quoted:
-            depth += {"(": 1, ")": -1}.get(letter, 0)
-        if letter == ";" and not quoted and depth <= 0 and text[place + 1 : place + 2] == " ":
-            parts.append("")
-        else:
-            parts[-1] += letter
-    return [part.strip() for part in parts if part.strip()]
-
-
-def _fidelity(spec: ComponentSpec) -> str:
-    parts = clauses(getattr(spec, "fidelity", ""))
-    return "\n".join(f"- {part[:1].upper()}{part[1:].rstrip('.')}." for part in parts)
 
 
 def _presets(spec: ComponentSpec, params: type[Params]) -> str:

@@ -7,10 +7,8 @@ import re
 import doc_pages
 import pytest
 from _ext import mathematics, thumbnails
-from _ext.method_page import clauses, index_entries
+from _ext.method_page import index_entries
 from _ext.methods import page_name, specs
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from ucbench.plugins.citations import citations
@@ -56,15 +54,6 @@ def test_bibtex_keys_name_one_publication_each():
     keys = [re.search(r"{(\w+),", entry)[1] for entry in found.values()]
     assert all(key.isascii() for key in keys)
     assert len(set(keys)) == len(keys)
-
-
-def test_clauses_part_text_at_semicolons_outside_code_and_parentheses():
-    assert clauses("`a; b` is c; d (e; f (g; h)); i;j.") == ["`a; b` is c", "d (e; f (g; h))", "i;j."]
-
-
-@given(st.lists(st.text("a .,:é", max_size=8).map(str.strip).filter(bool), min_size=1, max_size=5))
-def test_clauses_find_what_was_joined(parts):
-    assert clauses("; ".join(parts)) == parts
 
 
 def test_every_poisoner_has_a_small_drawing_and_its_page_shows_it():

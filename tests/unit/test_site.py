@@ -22,8 +22,10 @@ from ucbench.leaderboard.site import output as site_output
 from ucbench.leaderboard.site.charts import fill
 from ucbench.leaderboard.site.data import collect, method_page
 from ucbench.leaderboard.site.finding import finding
+from ucbench.leaderboard.site.methods import Method
 from ucbench.leaderboard.site.rerun import companions, rerun
 from ucbench.matrix.axes import AXIS
+from ucbench.plugins.specs import PoisonerSpec
 from ucbench.session import Session
 
 pytest.importorskip("jinja2", reason="the site is made with jinja2: pip install 'ucbench[site]'")
@@ -287,6 +289,25 @@ def test_site_heat_map_leaves_out_defenses_that_spoil_clean_accuracy(tmp_path):
     text = (tmp_path / "site" / "boards" / "board" / "index.html").read_text(encoding="utf-8")
     heat = text[text.index('class="heat"') :]
     assert heat.count("left out: clean accuracy lost more than half of its gap") == 2
+
+
+def test_method_page_shows_formulas_with_indices_and_escapes_them():
+    spec = PoisonerSpec(
+        name="x",
+        summary="x",
+        load="x:X",
+        label_access="none",
+        granularity="sample",
+        budget="linf",
+        equation=r"$$a_{y_i} < \|\delta\|_\infty$$ where <b> and `max_a` are $b^2$",
+        fidelity="`max_b` is 2; $c_1$ is not & never was",
+    )
+    method = Method("poisoner", "x", spec, ())
+    assert method.equation == [
+        ("a<sub>y<sub>i</sub></sub> &lt; ‖δ‖<sub>∞</sub>", True),
+        ("where &lt;b&gt; and <code>max_a</code> are b<sup>2</sup>.", False),
+    ]
+    assert method.fidelity == ["<code>max_b</code> is 2.", "c<sub>1</sub> is not &amp; never was."]
 
 
 def test_finding_names_the_leader_only_as_far_as_it_is_separated():

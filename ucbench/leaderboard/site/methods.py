@@ -23,6 +23,7 @@ from ucbench.leaderboard.site.table import AXES, Cell, Column, Row, Table, compa
 from ucbench.plugins.citations import Citation, bibtex, citations
 from ucbench.plugins.registry import Registry
 from ucbench.plugins.specs import ComponentSpec, DefenseSpec, PoisonerSpec
+from ucbench.plugins.texts import blocks, plain, sentences, unicode
 from ucbench.results.columns import column
 from ucbench.results.statistics import ENOUGH_CRAFTS, Interval, t_interval
 
@@ -81,9 +82,13 @@ class Method:
         return bibtex(self.name, self.spec.paper) if self.spec else []
 
     @property
-    def equation(self) -> list[str]:
-        """The formula, and a line per symbol it explains."""
-        return re.split(r"; (?![^(]*\))", self.spec.equation) if self.spec and self.spec.equation else []
+    def equation(self) -> list[tuple[Markup, bool]]:
+        """Formulas (True) and sentences (False) with Unicode for TeX."""
+        parts = blocks(self.spec.equation) if self.spec else []
+        return [
+            (_with_indices(unicode(str(escape(text)))) if displayed else _html(text), displayed)
+            for text, displayed in parts
+        ]
 
     @property
     def facts(self) -> list[tuple[str, str]]:
@@ -108,10 +113,27 @@ class Method:
         return [(name, text) for name, text in facts if text] + [("version of its numbers", str(spec.version))]
 
     @property
-    def fidelity(self) -> Markup:
-        """The spec's sentence, with code where it has backticks."""
-        text = str(escape(getattr(self.spec, "fidelity", "")))
-        return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", f"{text[:1].upper()}{text[1:]}." if text else ""))
+    def fidelity(self) -> list[Markup]:
+        """The spec's deviations, one sentence each."""
+        return list(map(_html, sentences(getattr(self.spec, "fidelity", ""))))
+
+
+def _html(text: str) -> Markup:
+    """A text of a spec with its formulas in Unicode, and as code what is between backticks."""
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", plain(str(escape(text)), _with_indices)))
+
+
+def _with_indices(formula: str) -> Markup:
+    """A formula in Unicode, escaped, with ``_`` and ``^`` as indices; the innermost braces first."""
+    tags, before = {"_": "sub", "^": "sup"}, ""
+    while formula != before:
+        before = formula
+        formula = re.sub(
+            r"([_^])(?:\{([^{}]*)\}|([^\s{}&<>]))",
+            lambda found: f"<{tags[found[1]]}>{found[2] or found[3]}</{tags[found[1]]}>",
+            formula,
+        )
+    return Markup(formula)
 
 
 def _radius(norm: str, radius: float) -> str:
