@@ -11,7 +11,6 @@ from ucbench.errors import DataError
 from ucbench.leaderboard.layout import MEANINGS
 from ucbench.leaderboard.site import cellpage, charts, listings
 from ucbench.leaderboard.site.data import Board, Setting, method_page
-from ucbench.leaderboard.site.finding import finding
 from ucbench.leaderboard.site.render import Templates
 from ucbench.leaderboard.site.rerun import companions, rerun
 from ucbench.leaderboard.site.sheets import size
@@ -72,7 +71,6 @@ class _Pages:
         return self._page(
             "board.html.j2",
             "index.html",
-            finding=finding(board),
             table=table,
             selector=_selector(board, table),
             figures=[self._figures(place, setting) for place, setting in enumerate(board.settings)],
@@ -168,7 +166,7 @@ def _record(record: Record) -> bytes:
 
 def competitors_first(board: Board) -> Iterable[str]:
     """The cells in the order in which their image sheets stand for the board."""
-    found = finding(board).setting
-    lead = [block.undefended[e.name] for block in found.blocks for e in block.competing] if found else []
+    blocks = board.lead.blocks if board.lead else ()
+    lead = [block.undefended[e.name] for block in blocks for e in block.competing]
     groups = [*lead, *(g for g in board.groups if not g.kind), *board.groups]
     return (row["cell"] for group in groups for row in group.members)
