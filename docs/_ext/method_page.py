@@ -12,11 +12,11 @@ from _ext.markdown import cell, code, table
 from _ext.paths import DOCS, METHODS
 from _ext.published import page_about
 from ucbench.cli.output import as_text
-from ucbench.cli.parameters import parameter_rows
+from ucbench.cli.parameters import parameter_rows, syntax
 from ucbench.plugins.citations import Citation, bibtex, citations
 from ucbench.plugins.params import DEFAULT_PRESET, Params
 from ucbench.plugins.registry import Registry, install_line
-from ucbench.plugins.specs import SPEC_KINDS, ComponentSpec, PoisonerSpec
+from ucbench.plugins.specs import SPEC_KINDS, TIERS, ComponentSpec, PoisonerSpec
 from ucbench.plugins.texts import sentences
 
 _KINDS = {"dataset": "Data set"}
@@ -48,13 +48,7 @@ _WORDS: dict[str, dict[Any, str]] = {
     "label_access": {"none": "none", "names": "class names", "full": "labels"},
     "source": {"semantic": "clean images or metadata, as a person does", "machine": "the published pixels"},
     "oracle": {True: "sees what nobody could in earnest; never ranked"},
-    "tier": {
-        "T0": "T0, augmentation",
-        "T1": "T1, squeezing",
-        "T2": "T2, adversarial training",
-        "T3": "T3, removal",
-        "T4": "T4, external data or weights",
-    },
+    "tier": {tier: f"{tier}, {meaning}" for tier, meaning in TIERS.items()},
     "projects": {True: "relies on the core's"},
     "static": {True: "once, before training"},
     "needs_trusted": {True: "needed"},
@@ -107,7 +101,7 @@ def _card(spec: ComponentSpec, params: type[Params]) -> str:
         *((name, text) for name, text in _facts(spec) if text),
         ("presets", ", ".join(code(f"{spec.name}@{preset}") for preset in _named_presets(params))),
         ("also called", ", ".join(map(code, spec.aliases))),
-        ("reference", code(_syntax(spec, params))),
+        ("reference", code(f"{_OPTION[spec.kind]} {syntax(spec.name, params)}")),
         ("for example", code(f"{spec.name}:{spec.sample}") if _is_required(params) and spec.sample else ""),
         ("install", code(install_line(spec)) if spec.requires else ""),
         ("paper", "; ".join(map(_cited, citations(spec.paper))) or spec.paper),
@@ -178,15 +172,6 @@ def _duration(seconds: float) -> str:
 
 def _named_presets(params: type[Params]) -> list[str]:
     return [preset for preset in params.preset_names() if params.presets.get(preset)]
-
-
-def _syntax(spec: ComponentSpec, params: type[Params]) -> str:
-    preset = "[@PRESET]" if len(params.preset_names()) > 1 else ""
-    argument = f":{params.argument.upper()}" if params.argument else ""
-    if argument and not params.model_fields[params.argument].is_required():
-        argument = f"[{argument}]"
-    options = "[:key=value,...]" if params.model_fields else ""
-    return f"{_OPTION[spec.kind]} {spec.name}{preset}{argument}{options}"
 
 
 def _presets(spec: ComponentSpec, params: type[Params]) -> str:

@@ -13,7 +13,7 @@ from ucbench.leaderboard.entries import Entry
 from ucbench.leaderboard.layout import poisoner_text
 from ucbench.leaderboard.ranking import unranked
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, SHAM
-from ucbench.results.columns import BLOCK, EXPLOITER, SETTING
+from ucbench.results.columns import BLOCK, EXPLOITER, SETTING, values_of
 from ucbench.results.gate import Gate, State, gate_of
 from ucbench.results.statistics import ENOUGH_CRAFTS, Interval
 from ucbench.results.summary import Summary
@@ -106,17 +106,13 @@ def finding(
         _conditions(members, mark),
         setting,
         sum(own[0].gate.state == "passed" for own in settings.values()),
-        len({_values(group, SETTING) for group in groups if group.shared["base"] != CLEAN}),
+        len({values_of(group.shared, SETTING) for group in groups if group.shared["base"] != CLEAN}),
     )
 
 
 def setting_of(entry: Entry) -> tuple[Any, ...]:
     """The values of :data:`ucbench.results.columns.SETTING` of an entry."""
-    return tuple(value for name, value in zip(BLOCK, entry.block, strict=True) if name in SETTING)
-
-
-def _values(group: Summary, names: Sequence[str]) -> tuple[Any, ...]:
-    return tuple(group.shared[name] for name in names)
+    return values_of(dict(zip(BLOCK, entry.block, strict=True)), SETTING)
 
 
 def _name(entry: Entry, others: Sequence[Entry]) -> str:
@@ -182,10 +178,10 @@ def _place(entries: Sequence[Entry], names: dict[tuple[Any, ...], str], ranked: 
 def _references(setting: tuple[Any, ...], groups: Sequence[Summary]) -> str:
     """The accuracies without defense on clean images and after sham noise, and chance."""
     shared = dict(zip(SETTING, setting, strict=True))
-    exploiter = tuple(shared[name] for name in EXPLOITER)
+    exploiter = values_of(shared, EXPLOITER)
     plain = [group for group in groups if group.shared["defense"] == NO_DEFENSE and group.done]
-    clean = [g for g in plain if g.shared["base"] == CLEAN and _values(g, EXPLOITER) == exploiter][:1]
-    sham = [g for g in plain if g.shared["base"] == SHAM and _values(g, SETTING) == setting][:1]
+    clean = [g for g in plain if g.shared["base"] == CLEAN and values_of(g.shared, EXPLOITER) == exploiter][:1]
+    sham = [g for g in plain if g.shared["base"] == SHAM and values_of(g.shared, SETTING) == setting][:1]
     texts = [f"{_percent(g.means['test_accuracy'])} on clean images" for g in clean]
     texts += [f"{_percent(g.means['test_accuracy'])} after sham noise" for g in sham]
     chance = "".join(f"; chance is {g.means['chance'].mean:.1f} %" for g in (clean or sham))

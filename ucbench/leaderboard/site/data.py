@@ -25,7 +25,7 @@ from ucbench.leaderboard.site.places import without_places
 from ucbench.leaderboard.site.table import AXES
 from ucbench.matrix.suite import GateRules
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
-from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING, column
+from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING, column, values_of
 from ucbench.results.gate import Gate, Judgement, judgement_of
 from ucbench.results.records import Record
 from ucbench.results.summary import Summary, summarise
@@ -361,10 +361,6 @@ def _blocks(entries: Sequence[Entry], groups: Sequence[Group]) -> dict[tuple[Any
         block_ = Block(str(shared["label_access"]), tuple(members), references, group_of)
         blocks[values_of(shared, SETTING)].append(block_)
     return blocks
-
-
-def values_of(row: Mapping[str, Any], names: Iterable[str]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in names)
 
 
 def _same(group: Group, values: Mapping[str, Any], names: Iterable[str]) -> bool:

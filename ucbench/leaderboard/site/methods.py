@@ -22,19 +22,12 @@ from ucbench.leaderboard.site.listings import BADGES
 from ucbench.leaderboard.site.table import AXES, Cell, Column, Row, Table, compact, fixed, number
 from ucbench.plugins.citations import Citation, bibtex, citations
 from ucbench.plugins.registry import Registry
-from ucbench.plugins.specs import ComponentSpec, DefenseSpec, PoisonerSpec
+from ucbench.plugins.specs import TIERS, ComponentSpec, DefenseSpec, PoisonerSpec
 from ucbench.plugins.texts import blocks, plain, sentences, unicode
 from ucbench.results.columns import column
 from ucbench.results.statistics import ENOUGH_CRAFTS, Interval, t_interval
 
 KINDS = ("poisoner", "defense")
-_TIERS = {
-    "T0": "T0, augmentation",
-    "T1": "T1, squeezing",
-    "T2": "T2, adversarial training",
-    "T3": "T3, removal with the release alone",
-    "T4": "T4, external data or weights",
-}
 _ACCESS = {"none": "none", "names": "names of the classes", "full": "labels"}
 
 
@@ -104,7 +97,7 @@ class Method:
             ]
         elif isinstance(spec, DefenseSpec):
             facts = [
-                ("tier", _TIERS[spec.tier]),
+                ("tier", f"{spec.tier}, {TIERS[spec.tier]}"),
                 ("acts", "once, before training" if spec.static else "during training"),
                 ("trusted images", "needed" if spec.needs_trusted else ""),
             ]
