@@ -21,7 +21,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from _ext.markdown import code, replace_markers, table
 from _ext.paths import LEADERBOARDS, ROOT
 from ucbench.results.records import read_records
-from ucbench.results.statistics import Interval
 from ucbench.results.summary import Summary, summarise
 from ucbench.results.table import rows
 
@@ -46,12 +45,6 @@ def name(summary: Summary) -> str:
     return "|".join(part for part in (str(shared["poisoner"]), given, str(budget)) if part)
 
 
-def percent(interval: Interval) -> str:
-    """``32.4 ± 3.1``, in percent; without the half-width where it is unknown."""
-    half = "" if interval.half != interval.half else f" ± {interval.half:.1f}"
-    return f"{interval.mean:.1f}{half}"
-
-
 def mean(board: str, poisoner: str) -> str:
     """Mean test accuracy of one poisoner of a board.
 
@@ -59,7 +52,7 @@ def mean(board: str, poisoner: str) -> str:
         KeyError: if the board does not have it.
     """
     found = {name(summary): summary for summary in summaries(board)}
-    return percent(found[poisoner].means["test_accuracy"])
+    return found[poisoner].means["test_accuracy"].text()
 
 
 def board_table(board: str) -> str:
@@ -72,7 +65,7 @@ def board_table(board: str) -> str:
         knowledge = "" if label in ("clean", "sham") else given.partition("|")[0] or str(shared["label_access"])
         count = accuracy.counts if label != "clean" else str(summary.done)
         deviations = (f"{value:.1f}" if value == value else "" for value in (accuracy.craft_sd, accuracy.training_sd))
-        lines.append([code(label), knowledge, budget, percent(summary.means["test_accuracy"]), *deviations, count])
+        lines.append([code(label), knowledge, budget, summary.means["test_accuracy"].text(), *deviations, count])
     return table(
         ["poisoner", "label knowledge", "budget", "test accuracy %", "SD of crafts", "SD of trainings", "n"], lines
     )

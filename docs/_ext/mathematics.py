@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from docutils import nodes
 from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
 
-_DISPLAYED = re.compile(r"\s*\$\$(.+?)\$\$\s*", re.DOTALL)
+from ucbench.plugins.texts import blocks
 
 
 def mathml(tex: str, displayed: bool) -> str:
@@ -26,9 +25,7 @@ def mathml(tex: str, displayed: bool) -> str:
 
 def markdown(equation: str) -> str:
     """The equation of a spec as Markdown: formulas between ``$$`` become blocks, the text around them paragraphs."""
-    parts = _DISPLAYED.split(equation)
-    blocks = (f"$$\n{part}\n$$" if place % 2 else f"{part}." for place, part in enumerate(parts) if part)
-    return "\n\n".join(blocks)
+    return "\n\n".join(f"$$\n{text}\n$$" if displayed else text for text, displayed in blocks(equation))
 
 
 def _visit_inline(translator: Any, node: nodes.math) -> None:

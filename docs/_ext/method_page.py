@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from _ext import mathematics, measured, thumbnails
-from _ext.citations import citations
 from _ext.markdown import cell, code, table
 from _ext.paths import DOCS, METHODS
 from _ext.published import page_about
 from ucbench.cli.output import as_text
-from ucbench.cli.parameters import parameter_rows
+from ucbench.cli.parameters import parameter_rows, syntax
+from ucbench.plugins.citations import Citation, bibtex, citations
 from ucbench.plugins.params import DEFAULT_PRESET, Params
 from ucbench.plugins.registry import Registry, install_line
-from ucbench.plugins.specs import SPEC_KINDS, ComponentSpec, PoisonerSpec
+from ucbench.plugins.specs import SPEC_KINDS, TIERS, ComponentSpec, PoisonerSpec
+from ucbench.plugins.texts import sentences
 
 _KINDS = {"dataset": "Data set"}
 _OPTION = {**{kind: f"--{kind}" for kind in SPEC_KINDS}, "exporter": "--to"}
@@ -47,13 +48,7 @@ _WORDS: dict[str, dict[Any, str]] = {
     "label_access": {"none": "none", "names": "class names", "full": "labels"},
     "source": {"semantic": "clean images or metadata, as a person does", "machine": "the published pixels"},
     "oracle": {True: "sees what nobody could in earnest; never ranked"},
-    "tier": {
-        "T0": "T0, augmentation",
-        "T1": "T1, squeezing",
-        "T2": "T2, adversarial training",
-        "T3": "T3, removal",
-        "T4": "T4, external data or weights",
-    },
+    "tier": {tier: f"{tier}, {meaning}" for tier, meaning in TIERS.items()},
     "projects": {True: "relies on the core's"},
     "static": {True: "once, before training"},
     "needs_trusted": {True: "needed"},
@@ -77,11 +72,11 @@ def page(spec: ComponentSpec, registry: Registry) -> str:
         _card(spec, params),
         thumbnails.figure(spec, registry) if isinstance(spec, PoisonerSpec) else "",
         _section("Formula", mathematics.markdown(spec.equation)),
-        _section("Fidelity", _fidelity(spec)),
+        _section("Fidelity", "\n".join(f"- {each}" for each in sentences(getattr(spec, "fidelity", "")))),
         _section("Presets", _presets(spec, params)),
         _section("Parameters", _parameters(params)),
         _section("Measured", _figures(spec)),
-        _section("How to cite", "\n\n".join(f"```bibtex\n{each.bibtex()}\n```" for each in citations(spec.paper))),
+        _section("How to cite", "\n\n".join(f"```bibtex\n{each}\n```" for each in bibtex(spec.name, spec.paper))),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -106,14 +101,19 @@ def _card(spec: ComponentSpec, params: type[Params]) -> str:
         *((name, text) for name, text in _facts(spec) if text),
         ("presets", ", ".join(code(f"{spec.name}@{preset}") for preset in _named_presets(params))),
         ("also called", ", ".join(map(code, spec.aliases))),
-        ("reference", code(_syntax(spec, params))),
+        ("reference", code(f"{_OPTION[spec.kind]} {syntax(spec.name, params)}")),
         ("for example", code(f"{spec.name}:{spec.sample}") if _is_required(params) and spec.sample else ""),
         ("install", code(install_line(spec)) if spec.requires else ""),
-        ("paper", "; ".join(each.markdown() for each in citations(spec.paper))),
+        ("paper", "; ".join(map(_cited, citations(spec.paper))) or spec.paper),
         ("version", str(spec.version)),
     ]
     lines = [f"| {name[:1].upper()}{name[1:]} | {cell(text)} |" for name, text in rows if text]
     return "\n".join(["{.card}", "| | |", "|---|---|", *lines])
+
+
+def _cited(each: Citation) -> str:
+    note = f" ({each.note})" if each.note else ""
+    return f"{', '.join(each.authors)}: *{each.title}*{each.published} [{each.label}]({each.link}){note}"
 
 
 def _is_required(params: type[Params]) -> bool:
@@ -172,34 +172,6 @@ def _duration(seconds: float) -> str:
 
 def _named_presets(params: type[Params]) -> list[str]:
     return [preset for preset in params.preset_names() if params.presets.get(preset)]
-
-
-def _syntax(spec: ComponentSpec, params: type[Params]) -> str:
-    preset = "[@PRESET]" if len(params.preset_names()) > 1 else ""
-    argument = f":{params.argument.upper()}" if params.argument else ""
-    if argument and not params.model_fields[params.argument].is_required():
-        argument = f"[{argument}]"
-    options = "[:key=value,...]" if params.model_fields else ""
-    return f"{_OPTION[spec.kind]} {spec.name}{preset}{argument}{options}"
-
-
-def clauses(text: str) -> list[str]:
-    """The parts of a text between semicolons, but for those in code or in parentheses."""
-    parts, depth, quoted = [""], 0, False
-    for place, letter in enumerate(text):
-        quoted ^= letter == "`"
-        if not quoted:
-            depth += {"(": 1, ")": -1}.get(letter, 0)
-        if letter == ";" and not quoted and depth <= 0 and text[place + 1 : place + 2] == " ":
-            parts.append("")
-        else:
-            parts[-1] += letter
-    return [part.strip() for part in parts if part.strip()]
-
-
-def _fidelity(spec: ComponentSpec) -> str:
-    parts = clauses(getattr(spec, "fidelity", ""))
-    return "\n".join(f"- {part[:1].upper()}{part[1:].rstrip('.')}." for part in parts)
 
 
 def _presets(spec: ComponentSpec, params: type[Params]) -> str:

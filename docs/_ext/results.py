@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from _ext.finding import finding, setting
 from _ext.markdown import code, replace_markers, table
 from _ext.paths import DOCS, LEADERBOARDS, RESULTS, ROOT, write_pages
 from _ext.published import relinked
 from ucbench.leaderboard.entries import Entry, entries
+from ucbench.leaderboard.finding import finding, setting_of
 from ucbench.leaderboard.gates import RULES, gates_of
 from ucbench.leaderboard.layout import HEADERS, poisoner_text, sections
 from ucbench.matrix.suite import Suite, load_suite
@@ -100,10 +100,20 @@ def page(board: Board) -> str:
         if len(board.parts) > 1:
             blocks.append(f"## {folder.name}")
         of = part(board, folder)
-        blocks += [finding(of.groups, of.entries, of.gates), *_figures(folder), *_tables(of)]
+        blocks += [_finding(of, board), *_figures(folder), *_tables(of)]
     blocks.append(_again(board))
     # An interval is one word.
     return "\n\n".join(filter(None, blocks)).replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}") + "\n"
+
+
+def _finding(of: Part, board: Board) -> str:
+    """What the part shows: the conditions, the accuracies, and what the gate allows."""
+    ranked = board.suite.file.ranking.defenses if board.suite else None
+    found = finding(of.groups, of.entries, of.gates, ranked, code)
+    verdict = found.verdict.replace("gate", "[gate](../gate.md)", 1)
+    number = f"The largest of {found.settings} settings: " if found.settings > 1 else ""
+    conditions = f"{number}{found.conditions}." if found.conditions else ""
+    return " ".join(filter(None, [conditions, *found.accuracies, found.references, verdict]))
 
 
 def _figures(folder: Path) -> list[str]:
@@ -207,7 +217,7 @@ def overview() -> str:
 
 def _states(board: Board) -> str:
     """How many settings of a board are in each state of the gate."""
-    found = {(folder, setting(e)): e.gate.state for folder in board.parts for e in part(board, folder).entries}
+    found = {(folder, setting_of(e)): e.gate.state for folder in board.parts for e in part(board, folder).entries}
     counts = Counter(found.values())
     return ", ".join(f"{count} {state}" for state, count in counts.items())
 

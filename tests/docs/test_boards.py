@@ -16,7 +16,7 @@ def test_mean_of_a_board_is_that_of_its_rows():
     group = boards.summaries(BOARD)[0]
     shared = {name: group.shared[name] for name in ("poisoner", "victim", "defense")}
     chosen = table[(table[list(shared)] == list(shared.values())).all(axis=1)]
-    assert boards.percent(group.means["test_accuracy"]).startswith(f"{chosen['test_accuracy'].mean():.1f}")
+    assert group.means["test_accuracy"].text().startswith(f"{chosen['test_accuracy'].mean():.1f}")
 
 
 def test_marker_of_an_unknown_poisoner_raises():

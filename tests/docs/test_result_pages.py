@@ -9,6 +9,7 @@ import pytest
 from doc_pages import result_pages, results
 
 from ucbench import read_results
+from ucbench.leaderboard.finding import finding
 from ucbench.results.gate import Judgement
 
 
@@ -25,36 +26,39 @@ def test_every_board_has_a_page_with_one_title_and_its_tables():
         assert text.count("<details>") == text.count("</details>") > 0
 
 
-def test_finding_states_the_mean_of_the_clean_rows(first_run):
-    of = results.part(first_run, first_run.folder)
+def test_page_states_the_mean_of_the_clean_rows_and_its_conditions(first_run):
     table = read_results(first_run.folder)
     clean = table[table["poisoner"] == "clean"]["test_accuracy"].mean()
-    assert f"reaches {clean:.1f} ±" in results.finding(of.groups, of.entries, of.gates)
+    text = results.page(first_run)
+    assert f"reaches {clean:.1f}\N{NO-BREAK SPACE}±" in text
+    assert f"`{table['dataset'].iloc[0]}`, linf" in text.partition("<details>")[0]
 
 
-def test_finding_of_a_regime_without_passed_gate_ranks_no_method(first_run):
-    of = results.part(first_run, first_run.folder)
-    text = results.finding(of.groups, of.entries, of.gates)
-    assert "rank no method" in text
-    assert "rank 1" not in text
+def test_page_of_a_regime_without_passed_gate_ranks_no_method(first_run):
+    text = results.page(first_run).partition("<details>")[0]
+    assert "The [gate](../gate.md) was not judged" in text
+    assert "say nothing about any method" in text
+    assert "rank" not in text
 
 
-def test_finding_of_a_passed_gate_names_the_first_rank_and_its_worst_case(first_run):
+def test_finding_of_a_passed_gate_names_the_first_and_its_worst_case(first_run):
     of = results.part(first_run, first_run.folder)
     passed = [
         dataclasses.replace(entry, gate=Judgement("passed", ""), rank="1" if entry.named["poisoner"] == "uc" else "")
         for entry in of.entries
     ]
-    text = results.finding(of.groups, passed, of.gates)
+    found = finding(of.groups, passed, of.gates, ("none",), "[{}]".format)
     (worst,) = (entry.worst for entry in passed if entry.rank)
-    assert f"`uc`, rank 1: {worst.mean:.1f} % by `none`" in text
-    assert "is passed" in text
+    assert any(
+        text.startswith("Without knowing labels, [uc] ") and f"{worst.mean:.1f}" in text for text in found.accuracies
+    )
+    assert "was passed" in found.verdict
 
 
 def test_finding_of_a_board_of_references_alone_compares_nothing(first_run):
     of = results.part(first_run, first_run.folder)
     shams = [entry for entry in of.entries if entry.named["poisoner"] == "sham"]
-    assert "No poisoner is compared" in results.finding(of.groups, shams, of.gates)
+    assert finding(of.groups, shams, of.gates, None).accuracies == ()
 
 
 def test_board_that_is_added_gets_a_page_and_a_link(first_run, tmp_path, monkeypatch):

@@ -21,9 +21,10 @@ from ucbench.leaderboard.site import BoardRules, build_site
 from ucbench.leaderboard.site import output as site_output
 from ucbench.leaderboard.site.charts import fill
 from ucbench.leaderboard.site.data import collect, method_page
-from ucbench.leaderboard.site.finding import finding
+from ucbench.leaderboard.site.methods import Method
 from ucbench.leaderboard.site.rerun import companions, rerun
 from ucbench.matrix.axes import AXIS
+from ucbench.plugins.specs import PoisonerSpec
 from ucbench.session import Session
 
 pytest.importorskip("jinja2", reason="the site is made with jinja2: pip install 'ucbench[site]'")
@@ -175,7 +176,7 @@ def test_site_links_lead_to_existing_files(site):
         links = [tag.get("href") or tag.get("src") for tag in found.all("a") + found.all("link") + found.all("script")]
         links += [tag["src"] for tag in found.all("img")]
         for link in filter(None, links):
-            if link.startswith("https://arxiv.org/abs/"):
+            if link.startswith(("https://arxiv.org/abs/", "https://doi.org/")):
                 assert path.parent.name in ("poisoners", "defenses")
             elif not link.startswith(("data:", "#")):
                 assert "://" not in link
@@ -289,25 +290,44 @@ def test_site_heat_map_leaves_out_defenses_that_spoil_clean_accuracy(tmp_path):
     assert heat.count("left out: clean accuracy lost more than half of its gap") == 2
 
 
+def test_method_page_shows_formulas_with_indices_and_escapes_them():
+    spec = PoisonerSpec(
+        name="x",
+        summary="x",
+        load="x:X",
+        label_access="none",
+        granularity="sample",
+        budget="linf",
+        equation=r"$$a_{y_i} < \|\delta\|_\infty$$ where <b> and `max_a` are $b^2$",
+        fidelity="`max_b` is 2; $c_1$ is not & never was",
+    )
+    method = Method("poisoner", "x", spec, ())
+    assert method.equation == [
+        ("a<sub>y<sub>i</sub></sub> &lt; ‖δ‖<sub>∞</sub>", True),
+        ("where &lt;b&gt; and <code>max_a</code> are b<sup>2</sup>.", False),
+    ]
+    assert method.fidelity == ["<code>max_b</code> is 2.", "c<sub>1</sub> is not &amp; never was."]
+
+
 def test_finding_names_the_leader_only_as_far_as_it_is_separated():
     data = collect(made.board(), "x", RANKED)
-    unlabelled, labelled, clean = finding(data).sentences
+    unlabelled, labelled, clean = data.finding.sentences
     assert unlabelled.startswith(
         "Without knowing labels, uc is the only poisoner: with the strongest of 1 defenses, jpeg,"
     )
     assert labelled.startswith(f"Knowing labels, {made.SECOND} protects best of 2:")
-    assert clean == "Clean images give 91.5 %, chance is 10.0 %."
+    assert re.fullmatch(r"Without defense, .* 91.5 ± [\d.]+ % on clean images.*; chance is 10.0 %\.", clean)
     equal = [made.record("lsp", defense=d, seed=s, accuracy=13.0 + (s % 3)) for d in RANKED for s in range(4)]
     others = [record for record in made.board() if record["request"]["poisoner"] != "lsp"]
-    assert ", not separated from " in finding(collect([*others, *equal], "x", RANKED)).sentences[1]
+    assert ", not separated from " in collect([*others, *equal], "x", RANKED).finding.sentences[1]
 
 
 def test_finding_says_nothing_of_methods_without_a_passed_gate():
     records = [record for record in made.board() if record["request"]["poisoner"] != made.SECOND]
-    found = finding(collect(records, "x", RANKED))
+    found = collect(records, "x", RANKED).finding
     assert found.state == "not judged"
     (text,) = found.sentences
-    assert text.startswith("Inconclusive")
+    assert "Inconclusive" in text
     assert f"{made.SECOND} not run" in text
     assert "uc" not in text
 

@@ -1,4 +1,4 @@
-"""Places of a machine, which a site does not publish, and citations as BibTeX."""
+"""Places of a machine, which a site does not publish."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import site_records as made
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ucbench.leaderboard.site.citations import bibtex, papers
 from ucbench.leaderboard.site.places import last_part, without_places
-from ucbench.plugins.registry import installed
 
 PART = st.from_regex(r"[a-z][a-z0-9_]{2,8}", fullmatch=True)
 
@@ -60,22 +58,3 @@ def test_data_sets_of_one_last_part_stay_apart():
 @pytest.mark.parametrize(("path", "part"), [("/a/b/", "b"), ("C:\\x\\y", "y"), ("/", "folder"), ("~/z", "z")])
 def test_last_part_of_a_path(path, part):
     assert last_part(path) == part
-
-
-def test_every_shipped_citation_is_read_with_title_year_and_number():
-    for kind in ("poisoner", "defense"):
-        for spec in installed().specs(kind):
-            found = papers(spec.paper)
-            assert len(found) == spec.paper.count("arXiv "), spec.name
-            assert not any(paper.title.startswith((";", " ")) or ": A. " in paper.title for paper in found)
-            assert bibtex(spec.name, spec.paper).count("@") == len(found)
-
-
-def test_bibtex_joins_authors_and_keeps_a_title_with_a_colon():
-    (paper,) = papers("J. Zhang, X.-Y. Ma: Clusters: A Study. CVPR 2023. arXiv 2301.01217 (its baseline)")
-    assert paper[:4] == ("J. Zhang, X.-Y. Ma", "Clusters: A Study", "CVPR", "2023")
-    assert "author = {J. Zhang and X.-Y. Ma}" in bibtex("uc", "J. Zhang, X.-Y. Ma: A. CVPR 2023. arXiv 2301.01217")
-
-
-def test_bibtex_of_another_form_is_a_note_with_special_characters_escaped():
-    assert bibtex("x", "Somebody & others, 100 %") == "@misc{x,\n  note = {Somebody \\& others, 100 \\%}\n}\n"

@@ -10,12 +10,12 @@ import pandas as pd
 
 from ucbench.analysis.features import Map, feature_map
 from ucbench.analysis.measures import AnalysisRequest
-from ucbench.analysis.plots import draw_all, have_matplotlib
+from ucbench.analysis.plots import draw_all
 from ucbench.analysis.recorded import Recorded
 from ucbench.analysis.report import markdown
 from ucbench.analysis.table import analysis_columns, analysis_rows, correlations, measure_columns
 from ucbench.errors import DataError
-from ucbench.leaderboard.scene import EXTRA
+from ucbench.leaderboard.scene import EXTRA, have_matplotlib
 from ucbench.matrix.cell import Cell
 from ucbench.progress import Progress
 from ucbench.results.columns import column

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import re
 from collections import Counter
@@ -27,10 +26,6 @@ SHOWN = "ksg"
 #: Most classes that a map's legend names.
 _NAMED = 20
 _OMITTED = {"png": ("Software",), "svg": ("Date", "Creator")}
-
-
-def have_matplotlib() -> bool:
-    return importlib.util.find_spec("matplotlib") is not None
 
 
 def draw_all(groups: Sequence[Summary], maps: Mapping[str, Map], out: Path) -> dict[str, str]:

@@ -64,3 +64,12 @@ def _annotation_text(annotation: Any) -> str:
     if annotation is type(None):
         return "none"
     return getattr(annotation, "__name__", str(annotation))
+
+
+def syntax(name: str, params: type[Params]) -> str:
+    """The syntax of references to a component."""
+    preset = "[@PRESET]" if len(params.preset_names()) > 1 else ""
+    argument = f":{params.argument.upper()}" if params.argument else ""
+    if params.argument and not params.model_fields[params.argument].is_required():
+        argument = f"[{argument}]"
+    return f"{name}{preset}{argument}{'[:key=value,...]' if params.model_fields else ''}"

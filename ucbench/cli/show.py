@@ -9,13 +9,13 @@ import typer
 
 from ucbench.cli.catalogue import KINDS, describe, needed, open_registry, suite_as_json
 from ucbench.cli.completion import kind_or_name, of_kind
-from ucbench.cli.formulas import plain
 from ucbench.cli.options import AsJson, argument, plugin_files, with_layout
 from ucbench.cli.output import Layout, as_text, print_facts, print_json, print_table
 from ucbench.errors import UsageError, did_you_mean
 from ucbench.plugins.grammar import parse
 from ucbench.plugins.registry import Registry, kind_named
 from ucbench.plugins.specs import SPEC_KINDS, ComponentSpec
+from ucbench.plugins.texts import plain
 from ucbench.results.text import TextColumn
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _listed(value: Any) -> str:
 
 
 def _show_component(kind: str, name: str, registry: Registry, as_json: bool, layout: Layout) -> None:
-    from ucbench.cli.parameters import parameter_rows
+    from ucbench.cli.parameters import parameter_rows, syntax
 
     ref = parse(name)
     spec = registry.find(kind, ref.name)
@@ -121,7 +121,7 @@ def _show_component(kind: str, name: str, registry: Registry, as_json: bool, lay
     resolved = None if bare else registry.resolve(kind, ref)
     parameters = parameter_rows(params, resolved.params if resolved else None)
     description = describe(spec, registry)
-    written = _syntax(spec, params)
+    written = syntax(spec.name, params)
     if as_json:
         print_json(
             description
@@ -171,13 +171,3 @@ def _facts(
         ("from", f"{description['distribution']} {description['distribution_version']} ({description['plugin']})"),
         ("install", needed(spec)),
     ]
-
-
-def _syntax(spec: ComponentSpec, params: type[Params]) -> str:
-    """The syntax of references to the component."""
-    preset = "[@PRESET]" if len(params.preset_names()) > 1 else ""
-    argument = f":{params.argument.upper()}" if params.argument else ""
-    if params.argument and not params.model_fields[params.argument].is_required():
-        argument = f"[{argument}]"
-    options = "[:key=value,...]" if params.model_fields else ""
-    return f"{spec.name}{preset}{argument}{options}"

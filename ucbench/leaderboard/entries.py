@@ -23,7 +23,7 @@ from ucbench.leaderboard.separation import places, separated
 from ucbench.matrix.compatibility import applies
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
 from ucbench.plugins.registry import installed
-from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING
+from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING, values_of
 from ucbench.results.gate import Gate, Judgement, judgement_of
 from ucbench.results.statistics import Interval, Nested, nested
 from ucbench.results.table import grouped, measured
@@ -114,9 +114,9 @@ def entries(table: pd.DataFrame, defenses: Sequence[str], gates: Sequence[Gate])
     result = []
     for block, members in grouped(done[~is_clean], BLOCK):
         shared = dict(zip(BLOCK, block, strict=True))
-        exploiter = tuple(shared[name] for name in EXPLOITER)
+        exploiter = values_of(shared, EXPLOITER)
         reference = clean.get(exploiter)
-        gate = judgement_of(gates, tuple(shared[name] for name in SETTING))
+        gate = judgement_of(gates, values_of(shared, SETTING))
         usable = by_victim[shared["victim"]]
         inapplicable = tuple(defense for defense in defenses if defense not in usable)
         poisoners = {name: (cells, worst_case(accuracies_of(cells), usable)) for name, cells in grouped(members, ENTRY)}

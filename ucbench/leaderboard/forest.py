@@ -16,7 +16,7 @@ from ucbench.leaderboard.layout import block_heading, poisoner_text
 from ucbench.leaderboard.marks import Mark, marks
 from ucbench.matrix.axes import AXIS
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
-from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING
+from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING, values_of
 from ucbench.results.gate import Gate, gate_of, gates
 from ucbench.results.statistics import Interval, Nested, nested
 from ucbench.results.table import SAME_WORLD, grouped, measured, with_units
@@ -114,7 +114,7 @@ def forest(
         "References": members[is_reference],
     }
     worst = {(*entry.block, *entry.name): entry.worst for entry in board if entry.worst and entry.defense != NO_DEFENSE}
-    gate = gate_of(gates(_whole(table)) if verdicts is None else verdicts, tuple(shared[name] for name in SETTING))
+    gate = gate_of(gates(_whole(table)) if verdicts is None else verdicts, values_of(shared, SETTING))
     passed = gate is not None and gate.passed
     looks = marks(str(base) for part in parts.values() for base in part["base"])
     groups = {

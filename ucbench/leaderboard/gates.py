@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from ucbench.matrix.suite import GateRules, load_suite
-from ucbench.results.columns import SETTING
+from ucbench.results.columns import SETTING, values_of
 from ucbench.results.gate import CONVERGED, Gate, gates
 from ucbench.results.records import records_in
 from ucbench.results.table import SAME_WORLD, dicts, rows
@@ -39,14 +39,13 @@ def gates_of(table: pd.DataFrame, rules: GateRules, folder: Path | None) -> list
     converged = load_suite(copy).file.gate.converged if copy.exists() else None
     theirs = gates(rows(records_in(cited)), CONVERGED if converged is None else converged)
     same = (*SETTING, *SAME_WORLD)
-    here = {tuple(row[name] for name in same) for row in dicts(table)}
-    judged = {tuple(gate.shared[name] for name in SETTING) for gate in own}
+    here = {values_of(row, same) for row in dicts(table)}
+    judged = {values_of(gate.shared, SETTING) for gate in own}
     board = f"{cited.parent.name}/{cited.name}"
     return own + [
         gate._replace(board=board)
         for gate in theirs
-        if tuple(gate.shared[name] for name in same) in here
-        and tuple(gate.shared[name] for name in SETTING) not in judged
+        if values_of(gate.shared, same) in here and values_of(gate.shared, SETTING) not in judged
     ]
 
 

@@ -7,13 +7,14 @@ stands in a page, and in a file :data:`~ucbench.leaderboard.marks.INK`, which re
 
 from __future__ import annotations
 
+import importlib.util
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from ucbench.errors import visible
+from ucbench.errors import UsageError, visible
 from ucbench.leaderboard.marks import INK, Mark
 
 if TYPE_CHECKING:
@@ -111,13 +112,13 @@ class Scene:
         return figure
 
 
+def have_matplotlib() -> bool:
+    return importlib.util.find_spec("matplotlib") is not None
+
+
 def need_matplotlib() -> None:
     """Raise a UsageError with the install line if matplotlib is missing."""
-    import importlib.util
-
-    from ucbench.errors import UsageError
-
-    if importlib.util.find_spec("matplotlib") is None:
+    if not have_matplotlib():
         raise UsageError(f'Figures are drawn with matplotlib, not installed here. Run: pip install "{EXTRA}"')
 
 

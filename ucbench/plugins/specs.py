@@ -18,6 +18,15 @@ LabelAccess = Literal["none", "names", "full"]
 Granularity = Literal["sample", "class", "cluster", "universal"]
 Norm = Literal["linf", "l2", "l0", "unbounded"]
 
+#: Tiers of defenses, by what they need or do.
+TIERS = {
+    "T0": "augmentation",
+    "T1": "squeezing",
+    "T2": "adversarial training",
+    "T3": "removal with the release alone",
+    "T4": "external data or weights",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class ComponentSpec:

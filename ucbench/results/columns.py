@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -306,3 +307,8 @@ BOARD = (
 def column(name: str) -> Column:
     """The column of this name in results.csv; a generic description for columns of requested metrics."""
     return _BY_NAME.get(name) or Column(name, "number", "", "", 4, name, shown=2, summary=True)
+
+
+def values_of(row: Mapping[str, Any], names: Iterable[str]) -> tuple[Any, ...]:
+    """The values of these columns of a row, in their order."""
+    return tuple(row[name] for name in names)

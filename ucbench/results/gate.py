@@ -11,7 +11,7 @@ import pandas as pd
 
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE
 from ucbench.plugins.grammar import parse
-from ucbench.results.columns import EXPLOITER, SETTING
+from ucbench.results.columns import EXPLOITER, SETTING, values_of
 from ucbench.results.summary import Summary, summarise
 from ucbench.results.table import SAME_WORLD, Row, base_name
 
@@ -193,17 +193,17 @@ def judgement_of(gates: Sequence[Gate], setting: tuple[Any, ...]) -> Judgement:
 
 def gate_of(gates: Sequence[Gate], setting: tuple[Any, ...]) -> Gate | None:
     """The gate of a setting, as of :func:`judgement_of`; None without any."""
-    judged = [gate for gate in gates if _values(gate.shared, SETTING) == setting]
+    judged = [gate for gate in gates if values_of(gate.shared, SETTING) == setting]
     return min(judged, key=lambda gate: not gate.passed, default=None)
 
 
 def _gate(group: Summary, groups: Sequence[Summary], converged: float) -> Gate:
     def beside(poisoner: str, names: Sequence[str]) -> list[Summary]:
-        wanted, reference = _values(group.shared, (*names, *SAME_WORLD)), parse(poisoner)
+        wanted, reference = values_of(group.shared, (*names, *SAME_WORLD)), parse(poisoner)
         return [
             one
             for one in groups
-            if _values(one.shared, (*names, *SAME_WORLD)) == wanted
+            if values_of(one.shared, (*names, *SAME_WORLD)) == wanted
             and (named := parse(one.shared["poisoner"])).name == reference.name
             and set(reference.options) <= set(named.options)
         ]
@@ -233,7 +233,3 @@ def _gate(group: Summary, groups: Sequence[Summary], converged: float) -> Gate:
         if checks[CLEAN_TEST.name].met:
             checks[CLEAN_TEST.name] = Check(False, "not by its interval over the test images")
     return Gate(group.shared, checks)
-
-
-def _values(row: Row, names: Sequence[str]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in names)

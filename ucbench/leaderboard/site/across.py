@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from ucbench.leaderboard.finding import Finding
 from ucbench.leaderboard.site.charts import Candidate, Forest, protectors, small_forest
 from ucbench.leaderboard.site.data import Board, Group, Setting
-from ucbench.leaderboard.site.finding import Finding, finding
 from ucbench.plugins.builtin import NO_DEFENSE
 from ucbench.results.gate import State
 from ucbench.results.statistics import Interval
@@ -85,17 +85,15 @@ def digest(board: Board, path: str, sheets: Mapping[str, Sheet], thumbnail: tupl
     Args:
         sheets: the image sheet of each cell that has one, by cell.
     """
-    found = finding(board)
     by_base: dict[str, Sheet] = {}
     for cell, sheet in sheets.items():
         by_base.setdefault(board.by_cell[cell].base, sheet)
-    lead = found.setting if found.setting and found.setting.passed else None
+    lead = board.lead if board.lead and board.lead.passed else None
     return Digest(
         board.title,
         path,
         board.home,
-        # Without the setting, which holds the records' rows.
-        replace(found, setting=None),
+        board.finding,
         small_forest(lead, board.ranked) if lead else None,
         _facts(board),
         len(board.rows),

@@ -10,15 +10,14 @@ from typing import Any
 from ucbench.errors import DataError
 from ucbench.leaderboard.layout import MEANINGS
 from ucbench.leaderboard.site import cellpage, charts, listings
-from ucbench.leaderboard.site.citations import bibtex
 from ucbench.leaderboard.site.data import Board, Setting, method_page
-from ucbench.leaderboard.site.finding import finding
 from ucbench.leaderboard.site.render import Templates
 from ucbench.leaderboard.site.rerun import companions, rerun
 from ucbench.leaderboard.site.sheets import size
 from ucbench.leaderboard.site.table import AXES, Table, filters
 from ucbench.leaderboard.tables import to_leaderboard_csv
 from ucbench.plugins.builtin import NO_DEFENSE
+from ucbench.plugins.citations import bibtex
 from ucbench.plugins.registry import installed
 from ucbench.results.records import Record, to_json
 from ucbench.results.table import Row, to_csv
@@ -72,7 +71,6 @@ class _Pages:
         return self._page(
             "board.html.j2",
             "index.html",
-            finding=finding(board),
             table=table,
             selector=_selector(board, table),
             figures=[self._figures(place, setting) for place, setting in enumerate(board.settings)],
@@ -149,14 +147,14 @@ def _selector(board: Board, table: Table) -> list[Any]:
 _SELECTED = ("dataset", "budget", "victim", "labeling", "mixture", "trusted", "label_access")
 
 
-def _bibliography(board: Board) -> dict[str, str]:
-    """BibTeX by name of poisoner or defense, without parameters."""
+def _bibliography(board: Board) -> dict[str, list[str]]:
+    """BibTeX entries by name of poisoner or defense, without parameters."""
     registry = installed()
     names = {("poisoner", group.base) for group in board.groups}
     names |= {("defense", name) for group in board.groups for name in group.defenses}
     specs = {(kind, spec.name): spec for kind in ("poisoner", "defense") for spec in registry.specs(kind)}
-    texts = {name: bibtex(name, specs[kind, name].paper) for kind, name in sorted(names) if (kind, name) in specs}
-    return {name: text for name, text in texts.items() if text}
+    found = {name: bibtex(name, specs[kind, name].paper) for kind, name in sorted(names) if (kind, name) in specs}
+    return {name: entries for name, entries in found.items() if entries}
 
 
 def _record(record: Record) -> bytes:
@@ -168,7 +166,7 @@ def _record(record: Record) -> bytes:
 
 def competitors_first(board: Board) -> Iterable[str]:
     """The cells in the order in which their image sheets stand for the board."""
-    found = finding(board).setting
-    lead = [block.undefended[e.name] for block in found.blocks for e in block.competing] if found else []
+    blocks = board.lead.blocks if board.lead else ()
+    lead = [block.undefended[e.name] for block in blocks for e in block.competing]
     groups = [*lead, *(g for g in board.groups if not g.kind), *board.groups]
     return (row["cell"] for group in groups for row in group.members)

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ucbench.leaderboard.site.data import Board, Group, values_of
+from ucbench.leaderboard.site.data import Board, Group
 from ucbench.leaderboard.site.listings import cell_page
 from ucbench.leaderboard.site.table import Cell, Column, Row, Table, fixed, number, plain
 from ucbench.plugins.builtin import CLEAN, SHAM
-from ucbench.results.columns import column
+from ucbench.results.columns import column, values_of
 from ucbench.results.records import Record
 from ucbench.results.table import SAME_BUDGET, SAME_EXPLOITER, SAME_WORLD
 from ucbench.results.table import Row as ResultRow

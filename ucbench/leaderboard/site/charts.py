@@ -14,7 +14,7 @@ from ucbench.leaderboard.entries import Entry
 from ucbench.leaderboard.marks import PALETTE, Mark, mark_of
 from ucbench.leaderboard.site import svg
 from ucbench.leaderboard.site.data import Block, Group, Setting, method_page
-from ucbench.leaderboard.site.table import fixed, number
+from ucbench.leaderboard.site.table import number
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
 from ucbench.results.statistics import Interval
 
@@ -264,11 +264,6 @@ def history(points: Sequence[Mapping[str, Any]]) -> Markup | None:
         height=200,
         name="Test accuracy and training loss by epoch; the table has the numbers.",
     )
-
-
-def percent(value: float) -> str:
-    """One decimal, or a dash for an unknown value."""
-    return "–" if math.isnan(value) else fixed(value, 1)
 
 
 def _rounded(value: float) -> float:

@@ -17,6 +17,7 @@ import pandas as pd
 from ucbench.data.budget import Budget
 from ucbench.errors import DataError
 from ucbench.leaderboard.entries import Entry, entries
+from ucbench.leaderboard.finding import Finding, finding
 from ucbench.leaderboard.gates import RULES, gates_of
 from ucbench.leaderboard.layout import inapplicable_text, poisoner_text
 from ucbench.leaderboard.ranking import with_none
@@ -24,7 +25,7 @@ from ucbench.leaderboard.site.places import without_places
 from ucbench.leaderboard.site.table import AXES
 from ucbench.matrix.suite import GateRules
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
-from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING, column
+from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING, column, values_of
 from ucbench.results.gate import Gate, Judgement, judgement_of
 from ucbench.results.records import Record
 from ucbench.results.summary import Summary, summarise
@@ -112,6 +113,7 @@ class Setting:
     Attributes:
         axes: its values in words.
         judgement: of its gates.
+        values: those of :data:`ucbench.results.columns.SETTING`.
     """
 
     axes: Mapping[str, str]
@@ -119,6 +121,7 @@ class Setting:
     groups: tuple[Group, ...]
     gates: tuple[Gate, ...]
     judgement: Judgement
+    values: tuple[Any, ...]
 
     @property
     def title(self) -> str:
@@ -178,6 +181,7 @@ class Board:
     groups: tuple[Group, ...]
     by_cell: Mapping[str, Group]
     settings: tuple[Setting, ...]
+    finding: Finding
     slug: str = "board"
     shortened: frozenset[str] = field(default=frozenset())
 
@@ -185,6 +189,11 @@ class Board:
     def home(self) -> str:
         """Its folder, relative to the site's root, with a slash at its end."""
         return f"boards/{self.slug}/"
+
+    @property
+    def lead(self) -> Setting | None:
+        """The setting that the finding is about; None for an empty board."""
+        return next((setting for setting in self.settings if setting.values == self.finding.setting), None)
 
 
 def collect(
@@ -230,6 +239,7 @@ def collect(
         tuple(groups),
         {row["cell"]: group for group in groups for row in group.members},
         tuple(_settings(board, groups, verdicts)),
+        finding([group.summary for group in groups], board, verdicts, defenses),
         slug,
         frozenset(shortened),
     )
@@ -313,6 +323,7 @@ def _settings(board: Sequence[Entry], groups: Sequence[Group], verdicts: Sequenc
             (*(group for group in clean if _same(group, shared, EXPLOITER)), *members),
             tuple(gate for gate in verdicts if values_of(gate.shared, SETTING) == values),
             judgement_of(verdicts, values),
+            values,
         )
 
 
@@ -350,10 +361,6 @@ def _blocks(entries: Sequence[Entry], groups: Sequence[Group]) -> dict[tuple[Any
         block_ = Block(str(shared["label_access"]), tuple(members), references, group_of)
         blocks[values_of(shared, SETTING)].append(block_)
     return blocks
-
-
-def values_of(row: Mapping[str, Any], names: Iterable[str]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in names)
 
 
 def _same(group: Group, values: Mapping[str, Any], names: Iterable[str]) -> bool:

@@ -17,23 +17,17 @@ from ucbench.leaderboard.marks import mark_of
 from ucbench.leaderboard.site import svg
 from ucbench.leaderboard.site.across import Digest, Result, Sheet, comparable
 from ucbench.leaderboard.site.charts import Candidate, tradeoff
-from ucbench.leaderboard.site.citations import Paper, bibtex, papers
 from ucbench.leaderboard.site.data import method_page
 from ucbench.leaderboard.site.listings import BADGES
 from ucbench.leaderboard.site.table import AXES, Cell, Column, Row, Table, compact, fixed, number
+from ucbench.plugins.citations import Citation, bibtex, citations
 from ucbench.plugins.registry import Registry
-from ucbench.plugins.specs import ComponentSpec, DefenseSpec, PoisonerSpec
+from ucbench.plugins.specs import TIERS, ComponentSpec, DefenseSpec, PoisonerSpec
+from ucbench.plugins.texts import blocks, plain, sentences, unicode
 from ucbench.results.columns import column
 from ucbench.results.statistics import ENOUGH_CRAFTS, Interval, t_interval
 
 KINDS = ("poisoner", "defense")
-_TIERS = {
-    "T0": "T0, augmentation",
-    "T1": "T1, squeezing",
-    "T2": "T2, adversarial training",
-    "T3": "T3, removal with the release alone",
-    "T4": "T4, external data or weights",
-}
 _ACCESS = {"none": "none", "names": "names of the classes", "full": "labels"}
 
 
@@ -73,27 +67,21 @@ class Method:
         return len({place for place, _ in self.results})
 
     @property
-    def papers(self) -> list[Paper]:
-        return papers(self.spec.paper) if self.spec else []
+    def papers(self) -> list[Citation]:
+        return citations(self.spec.paper) if self.spec else []
 
     @property
-    def citation(self) -> Markup:
-        """The spec's citation with links."""
-        text = str(escape(self.spec.paper if self.spec else ""))
-        for paper in self.papers:
-            text = text.replace(
-                f"arXiv {paper.arxiv}", f'<a href="{paper.link}" rel="noreferrer">arXiv {paper.arxiv}</a>'
-            )
-        return Markup(text)
+    def bibtex(self) -> list[str]:
+        return bibtex(self.name, self.spec.paper) if self.spec else []
 
     @property
-    def bibtex(self) -> str:
-        return bibtex(self.name, self.spec.paper) if self.spec else ""
-
-    @property
-    def equation(self) -> list[str]:
-        """The formula, and a line per symbol it explains."""
-        return re.split(r"; (?![^(]*\))", self.spec.equation) if self.spec and self.spec.equation else []
+    def equation(self) -> list[tuple[Markup, bool]]:
+        """Formulas (True) and sentences (False) with Unicode for TeX."""
+        parts = blocks(self.spec.equation) if self.spec else []
+        return [
+            (_with_indices(unicode(str(escape(text)))) if displayed else _html(text), displayed)
+            for text, displayed in parts
+        ]
 
     @property
     def facts(self) -> list[tuple[str, str]]:
@@ -109,7 +97,7 @@ class Method:
             ]
         elif isinstance(spec, DefenseSpec):
             facts = [
-                ("tier", _TIERS[spec.tier]),
+                ("tier", f"{spec.tier}, {TIERS[spec.tier]}"),
                 ("acts", "once, before training" if spec.static else "during training"),
                 ("trusted images", "needed" if spec.needs_trusted else ""),
             ]
@@ -118,10 +106,27 @@ class Method:
         return [(name, text) for name, text in facts if text] + [("version of its numbers", str(spec.version))]
 
     @property
-    def fidelity(self) -> Markup:
-        """The spec's sentence, with code where it has backticks."""
-        text = str(escape(getattr(self.spec, "fidelity", "")))
-        return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", f"{text[:1].upper()}{text[1:]}." if text else ""))
+    def fidelity(self) -> list[Markup]:
+        """The spec's deviations, one sentence each."""
+        return list(map(_html, sentences(getattr(self.spec, "fidelity", ""))))
+
+
+def _html(text: str) -> Markup:
+    """A text of a spec with its formulas in Unicode, and as code what is between backticks."""
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", plain(str(escape(text)), _with_indices)))
+
+
+def _with_indices(formula: str) -> Markup:
+    """A formula in Unicode, escaped, with ``_`` and ``^`` as indices; the innermost braces first."""
+    tags, before = {"_": "sub", "^": "sup"}, ""
+    while formula != before:
+        before = formula
+        formula = re.sub(
+            r"([_^])(?:\{([^{}]*)\}|([^\s{}&<>]))",
+            lambda found: f"<{tags[found[1]]}>{found[2] or found[3]}</{tags[found[1]]}>",
+            formula,
+        )
+    return Markup(formula)
 
 
 def _radius(norm: str, radius: float) -> str:

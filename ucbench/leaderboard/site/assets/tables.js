@@ -252,13 +252,13 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   };
   const bibliography = JSON.parse(document.getElementById("bibliography")?.textContent ?? "{}");
-  // Entries of the methods in these rows, each once.
+  // Entries of the methods in these rows; methods may share one.
   const cited = (table) => {
     const keys = table.columns.flatMap((each, place) => (/poisoner|defense/.test(each.key) ? [place] : []));
     const names = new Set([...Object.values(table.shared), ...table.kept.flatMap((row) => keys.map((place) => row.values[place]))]
       .flatMap((text) => String(text ?? "").split("+")).map((text) => text.split(/[:@ ]/)[0]));
-    const entries = [...names].filter((name) => Object.hasOwn(bibliography, name)).sort().map((name) => bibliography[name]);
-    return entries.join("\n");
+    const entries = [...names].filter((name) => Object.hasOwn(bibliography, name)).sort().flatMap((name) => bibliography[name]);
+    return `${[...new Set(entries)].join("\n\n")}\n`;
   };
 
   for (const box of document.querySelectorAll(".tools[data-for]")) {

@@ -1,4 +1,4 @@
-"""Formulas in the terminal: TeX between dollar signs becomes one line of Unicode."""
+"""Texts of specs: TeX between dollar signs becomes one line of Unicode, clauses become sentences."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ucbench.cli.formulas import plain
 from ucbench.plugins.registry import installed
+from ucbench.plugins.texts import plain, sentences
 
 EQUATIONS = {spec.name: spec.equation for spec in installed().specs("poisoner") if spec.equation}
 
@@ -40,3 +40,12 @@ def test_plain_leaves_no_tex_of_a_shipped_equation(equation):
     assert re.search(r"[\\$]|frac|mathrm|operatorname", shown) is None
     assert shown.count("(") == shown.count(")")
     assert shown.count("{") == shown.count("}")
+
+
+def test_sentences_end_at_semicolons_outside_code_and_parentheses():
+    assert sentences("`a; b` is c; d (e; f (g; h)); i;j.") == ["`a; b` is c.", "D (e; f (g; h)).", "I;j."]
+
+
+@given(st.lists(st.text("a ,:é", max_size=8).map(str.strip).filter(bool), min_size=1, max_size=5))
+def test_sentences_are_what_was_joined(parts):
+    assert sentences("; ".join(parts)) == [f"{part[0].upper()}{part[1:]}." for part in parts]

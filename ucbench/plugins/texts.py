@@ -1,8 +1,9 @@
-"""Formulas of specs as a terminal can show them: TeX between dollar signs becomes Unicode on one line."""
+"""Texts of specs: formulas, which stand as TeX between dollar signs, and clauses, which semicolons separate."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 _SYMBOLS = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "varepsilon": "ε", "zeta": "ζ", "eta": "η",
@@ -13,6 +14,7 @@ _SYMBOLS = {
     "bigl": "", "bigr": "", "Bigl": "", "Bigr": "", "left": "", "right": "",
     "mathrm": "", "mathcal": "", "mathbb": "", "operatorname": "", "text": "",
 }  # fmt: skip
+_DISPLAYED = re.compile(r"\s*\$\$(.+?)\$\$\s*", re.DOTALL)
 _FORMULA = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$", re.DOTALL)
 #: A group in braces that holds at most two levels of further groups.
 _GROUP = r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
@@ -20,15 +22,39 @@ _FRACTION = re.compile(rf"\\frac\s*{_GROUP}\s*{_GROUP}")
 _COMMAND = re.compile(r"\\([A-Za-z]+|.)( *)")
 
 
-def plain(text: str) -> str:
+def blocks(equation: str) -> list[tuple[str, bool]]:
+    """The parts of a spec's equation: TeX that stands on a line of its own (True), and sentences around it (False)."""
+    parts = _DISPLAYED.split(equation)
+    return [(part if place % 2 else f"{part}.", bool(place % 2)) for place, part in enumerate(parts) if part]
+
+
+def sentences(text: str) -> list[str]:
+    """The clauses of a text as sentences. Semicolons in code or in parentheses do not end one."""
+    parts, depth, quoted = [""], 0, False
+    for place, letter in enumerate(text):
+        quoted ^= letter == "`"
+        if not quoted:
+            depth += {"(": 1, ")": -1}.get(letter, 0)
+        if letter == ";" and not quoted and depth <= 0 and text[place + 1 : place + 2] == " ":
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [f"{part[:1].upper()}{part[1:].rstrip('.')}." for part in map(str.strip, parts) if part]
+
+
+def plain(text: str, form: Callable[[str], str] = str) -> str:
     """``text`` with each formula, ``$...$`` or ``$$...$$``, in Unicode: ``$\\delta_{i}$`` becomes ``δ_i``.
 
     Unknown commands keep their name (``\\min`` becomes ``min``). Text without formulas is returned as it is.
+
+    Args:
+        form: what is done to each formula in Unicode.
     """
-    return _FORMULA.sub(lambda found: _unicode(found[1] or found[2]), text)
+    return _FORMULA.sub(lambda found: form(unicode(found[1] or found[2])), text)
 
 
-def _unicode(tex: str) -> str:
+def unicode(tex: str) -> str:
+    """A formula in TeX on one line of Unicode; groups in braces stay where an index needs them: ``x_{y_i}``."""
     while found := _FRACTION.search(tex):
         tex = f"{tex[: found.start()]}{_operand(found[1])}/{_operand(found[2])}{tex[found.end() :]}"
     # The space that ends a command's name is kept only between words: `\le \varepsilon`, but `\min_\theta`.

@@ -1,0 +1,213 @@
+"""What a board shows, in sentences with their conditions, no stronger than gate and separations allow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+from ucbench.data.budget import Budget
+from ucbench.leaderboard.entries import Entry
+from ucbench.leaderboard.layout import poisoner_text
+from ucbench.leaderboard.ranking import unranked
+from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, SHAM
+from ucbench.results.columns import BLOCK, EXPLOITER, SETTING, values_of
+from ucbench.results.gate import Gate, State, gate_of
+from ucbench.results.statistics import ENOUGH_CRAFTS, Interval
+from ucbench.results.summary import Summary
+from ucbench.results.table import base_name
+
+#: Most names that a sentence lists.
+_FEW = 3
+_KNOWING = {"none": "Without knowing labels", "names": "Knowing class names", "full": "Knowing labels"}
+
+Mark = Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a board shows in one setting.
+
+    Attributes:
+        state: of the gate of ``setting``; ``empty`` where every cell failed or only clean images were run.
+        verdict: what the gate allows to conclude, or why there is nothing.
+        accuracies: a sentence for each label access with a competing poisoner: the first place if the gate was passed,
+            else the range.
+        references: the accuracies on clean and sham releases, and chance; empty without any.
+        conditions: data set, budget, victim and counts, in words.
+        setting: the values of :data:`ucbench.results.columns.SETTING`.
+        passed, settings: settings with a passed gate, and all.
+    """
+
+    state: State | Literal["empty"]
+    verdict: str
+    accuracies: tuple[str, ...] = ()
+    references: str = ""
+    conditions: str = ""
+    setting: tuple[Any, ...] = ()
+    passed: int = 0
+    settings: int = 0
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The conclusion alone; without a passed gate no number."""
+        return (*self.accuracies, self.references) if self.state == "passed" and self.accuracies else (self.verdict,)
+
+
+def finding(
+    groups: Sequence[Summary],
+    entries: Sequence[Entry],
+    gates: Sequence[Gate],
+    ranked: Sequence[str] | None,
+    mark: Mark = str,
+) -> Finding:
+    """The finding in the setting with the most competing poisoners, of a passed gate if there is one.
+
+    Args:
+        groups: of :func:`ucbench.results.summary.summarise`.
+        entries: of the same rows.
+        gates: of the same rows.
+        ranked: the suite's ranked defenses; None for no ranking.
+        mark: what is done to names of components.
+    """
+    settings: dict[tuple[Any, ...], list[Entry]] = {}
+    for entry in entries:
+        settings.setdefault(setting_of(entry), []).append(entry)
+    if not settings:
+        return Finding("empty", "No poisoner was measured: there are clean or failed cells only.")
+    left_out = unranked(pd.DataFrame([group.shared for group in groups]))
+
+    def competing(members: Sequence[Entry]) -> list[Entry]:
+        return [
+            one
+            for one in members
+            if base_name(one.named["poisoner"]) not in left_out
+            and one.undefended.interval.n
+            and (not one.missing or one.gate.state != "passed")
+        ]
+
+    setting, members = max(
+        settings.items(), key=lambda item: (item[1][0].gate.state == "passed", len(competing(item[1])))
+    )
+    names = {entry.name: mark(_name(entry, members)) for entry in members}
+    by_access = (
+        _accuracies([entry for entry in competing(members) if entry.block[-1] == access], names, ranked, mark)
+        for access in _KNOWING
+    )
+    accuracies = tuple(filter(None, by_access))
+    nothing = "" if accuracies else " Every poisoner here is a reference or lacks a ranked defense."
+    return Finding(
+        members[0].gate.state,
+        _verdict(members[0], gate_of(gates, setting)) + nothing,
+        accuracies,
+        _references(setting, groups),
+        _conditions(members, mark),
+        setting,
+        sum(own[0].gate.state == "passed" for own in settings.values()),
+        len({values_of(group.shared, SETTING) for group in groups if group.shared["base"] != CLEAN}),
+    )
+
+
+def setting_of(entry: Entry) -> tuple[Any, ...]:
+    """The values of :data:`ucbench.results.columns.SETTING` of an entry."""
+    return values_of(dict(zip(BLOCK, entry.block, strict=True)), SETTING)
+
+
+def _name(entry: Entry, others: Sequence[Entry]) -> str:
+    """The poisoner, and what distinguishes it from others of the same name."""
+    text, own = poisoner_text(entry.named), entry.named
+    same = [other.named for other in others if poisoner_text(other.named) == text]
+    varying = [str(own[key]) for key in ("surrogate", "craft_labels") if any(each[key] != own[key] for each in same)]
+    return " · ".join([text, *varying])
+
+
+def _verdict(entry: Entry, gate: Gate | None) -> str:
+    if entry.gate.state == "passed":
+        return "The gate was passed, so ranks and effects hold for this setting, and for no other."
+    judged = "failed" if entry.gate.state == "failed" else "was not judged"
+    why = "; ".join(gate.reasons) if gate else "positive was not run"
+    return f"The gate {judged} ({why}). Inconclusive: the numbers say nothing about any method."
+
+
+def _accuracies(
+    entries: Sequence[Entry], names: dict[tuple[Any, ...], str], ranked: Sequence[str] | None, mark: Mark
+) -> str:
+    """Which poisoner stands first and what an attacker still reaches; without a passed gate the range without defense.
+
+    Args:
+        entries: competing ones of one block.
+    """
+    if not entries:
+        return ""
+    by_accuracy = sorted(entries, key=lambda entry: entry.undefended.interval.mean)
+    knowing = _KNOWING[entries[0].block[-1]]
+    if entries[0].gate.state != "passed":
+        ends = dict.fromkeys((by_accuracy[0], by_accuracy[-1]))
+        texts = " to ".join(f"{_percent(one.undefended.interval)} ({names[one.name]})" for one in ends)
+        return f"{knowing}, {_counted(len(entries), 'poisoner')}: an attacker without defense reaches {texts}."
+    listed = by_accuracy if ranked is None else entries
+    best = listed[0]
+    few = f" Exploratory: {_counted(best.seeds, 'craft')}." if best.seeds < ENOUGH_CRAFTS else ""
+    place = _place(listed, names, ranked)
+    return f"{knowing}, {names[best.name]} {place}: {_reached(best, ranked, mark)}.{few}"
+
+
+def _reached(best: Entry, ranked: Sequence[str] | None, mark: Mark) -> str:
+    removed = f" ({best.effect.text(0, 100)} % of the gap removed)" if best.effect and ranked is not None else ""
+    if best.worst is None or tuple(ranked or ()) in ((), (NO_DEFENSE,)):
+        return f"an attacker without defense reaches {_percent(best.undefended.interval)}{removed}"
+    defense = "none at all" if best.defense == NO_DEFENSE else mark(best.defense)
+    tried = len(set(ranked or ()) - {NO_DEFENSE, *best.inapplicable})
+    return f"with the strongest of {tried} defenses, {defense}, an attacker reaches {_percent(best.worst)}{removed}"
+
+
+def _place(entries: Sequence[Entry], names: dict[tuple[Any, ...], str], ranked: Sequence[str] | None) -> str:
+    """Where the first entry stands among the others, no stronger than the separations allow."""
+    if len(entries) == 1:
+        return "is the only poisoner"
+    if ranked is not None and entries[0].rank == "1":
+        return f"protects best of {len(entries)}"
+    equal = [entry for entry in entries[1:] if entry.rank.partition("-")[0] == "1"]
+    listed = ", ".join(names[entry.name] for entry in equal[:_FEW])
+    more = f" and {len(equal) - _FEW} more" if len(equal) > _FEW else ""
+    return f"leaves the lowest accuracy of {len(entries)}" + (f", not separated from {listed}{more}" if equal else "")
+
+
+def _references(setting: tuple[Any, ...], groups: Sequence[Summary]) -> str:
+    """The accuracies without defense on clean images and after sham noise, and chance."""
+    shared = dict(zip(SETTING, setting, strict=True))
+    exploiter = values_of(shared, EXPLOITER)
+    plain = [group for group in groups if group.shared["defense"] == NO_DEFENSE and group.done]
+    clean = [g for g in plain if g.shared["base"] == CLEAN and values_of(g.shared, EXPLOITER) == exploiter][:1]
+    sham = [g for g in plain if g.shared["base"] == SHAM and values_of(g.shared, SETTING) == setting][:1]
+    texts = [f"{_percent(g.means['test_accuracy'])} on clean images" for g in clean]
+    texts += [f"{_percent(g.means['test_accuracy'])} after sham noise" for g in sham]
+    chance = "".join(f"; chance is {g.means['chance'].mean:.1f} %" for g in (clean or sham))
+    return f"Without defense, an attacker reaches {' and '.join(texts)}{chance}." if texts else ""
+
+
+def _conditions(entries: Sequence[Entry], mark: Mark) -> str:
+    block = dict(zip(BLOCK, entries[0].block, strict=True))
+    crafts, trainings = max(entry.seeds for entry in entries), entries[0].undefended.trainings_text
+    parts = [
+        mark(block["dataset"]),
+        str(Budget(block["norm"], block["epsilon"])),
+        mark(block["victim"]),
+        "" if block["labeling"] == "original" else f"labels {mark(block['labeling'])}",
+        "" if block["mixture"] == 1 else f"mixture {block['mixture']:g}",
+        "" if block["trusted"] == 0 else f"{block['trusted']} trusted images",
+        _counted(crafts, "craft"),
+        f"{trainings} training{'s' * (trainings != '1')} each" if trainings else "",
+        "exploratory" if crafts < ENOUGH_CRAFTS else "",
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def _percent(interval: Interval) -> str:
+    return f"{interval.text(constant=False)} %"
