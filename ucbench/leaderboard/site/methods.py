@@ -21,6 +21,7 @@ from ucbench.leaderboard.site.citations import Paper, bibtex, papers
 from ucbench.leaderboard.site.data import method_page
 from ucbench.leaderboard.site.listings import BADGES
 from ucbench.leaderboard.site.table import AXES, Cell, Column, Row, Table, compact, fixed, number
+from ucbench.plugins.formulas import plain
 from ucbench.plugins.registry import Registry
 from ucbench.plugins.specs import ComponentSpec, DefenseSpec, PoisonerSpec
 from ucbench.results.columns import column
@@ -92,8 +93,8 @@ class Method:
 
     @property
     def equation(self) -> list[str]:
-        """The formula, and a line per symbol it explains."""
-        return re.split(r"; (?![^(]*\))", self.spec.equation) if self.spec and self.spec.equation else []
+        """The formula in Unicode, and a line per symbol it explains."""
+        return re.split(r"; (?![^(]*\))", plain(self.spec.equation)) if self.spec and self.spec.equation else []
 
     @property
     def facts(self) -> list[tuple[str, str]]:

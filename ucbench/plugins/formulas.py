@@ -1,4 +1,4 @@
-"""Formulas of specs as a terminal can show them: TeX between dollar signs becomes Unicode on one line."""
+"""Formulas of specs as terminals and plain HTML can show them: TeX between dollar signs becomes Unicode on one line."""
 
 from __future__ import annotations
 

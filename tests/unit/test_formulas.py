@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ucbench.cli.formulas import plain
+from ucbench.plugins.formulas import plain
 from ucbench.plugins.registry import installed
 
 EQUATIONS = {spec.name: spec.equation for spec in installed().specs("poisoner") if spec.equation}
