@@ -172,7 +172,7 @@ class TestParquet:
         assert loaded.train.labels.tolist() == [0, 1, 2] * 2
         assert (levels(loaded.test), loaded.test.labels.tolist()) == ([9, 8, 7], [2, 1, 0])
         assert loaded.train.flip
-        assert loaded.note == "pictures are 4x4 (height x width)"
+        assert loaded.note == "kept at 4x4, height x width"
 
     def test_parquet_flip_follows_its_option(self, folder):
         assert not parquet(folder, flip=False).load("test").flip
@@ -520,7 +520,7 @@ class TestSharedData:
         loaded = load_dataset(Parquet(params), params)
         assert loaded.train.size == loaded.test.size == (96, 96)
         assert (len(loaded.train), len(loaded.test), len(loaded.train.classes)) == (820, 492, 41)
-        assert loaded.note.startswith("pictures of several sizes: short side 96 px")
+        assert loaded.note.startswith("images of several sizes: short side 96 px")
 
 
 def test_digits_equal_scikit_learn_with_and_without_its_file(monkeypatch):

@@ -123,7 +123,7 @@ def test_parse_keeps_the_order_of_a_chain() -> None:
         ("a:b=1:c=2", "':' is not expected", 5),
         ("a:b=1=2", "'=' is not expected", 5),
         ("a:b,c", "',' is not expected", 3),
-        ("a:b@c", "'@' is not expected", 3),
+        ("a:b@c", "'@' is not expected here: a preset comes right after the name", 3),
         ("a b", "quote a part that holds a space", 1),
         ("a:\tb", "quote a part that holds a space", 2),
         ("a:'b", "quote is not closed", 2),

@@ -220,6 +220,24 @@ def test_site_numbers_state_seeds_and_mark_exploratory_ones(board, tmp_path):
     assert "Exploratory: 3 crafts" in text_of(tmp_path / "site" / "index.html")
 
 
+def test_site_formulas_hold_no_tex(site):
+    formulas = [
+        found[1]
+        for path in (site / "poisoners").glob("*.html")
+        if (found := re.search(r'<pre class="formula"[^>]*>(.+?)</pre>', path.read_text(encoding="utf-8"), re.DOTALL))
+    ]
+    assert formulas
+    assert not [formula for formula in formulas if re.search(r"[\\$]", formula)]
+
+
+def test_site_comparison_without_a_pair_says_so_instead_of_an_empty_table(site, tmp_path):
+    folder = made.write(tmp_path, [made.record("clean"), made.record("uc")])
+    build_site(folder, tmp_path / "site")
+    for path, empty in ((tmp_path / "site", True), (site, False)):
+        shown = text_of(path / "compare.html")
+        assert ("there is nothing to compare yet" in shown, "<table" not in shown) == (empty, empty)
+
+
 def test_site_without_a_suite_has_no_ranks(site, tmp_path):
     build_site(site.parent, tmp_path / "site")
     path = tmp_path / "site" / "boards" / "board"

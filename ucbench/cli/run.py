@@ -40,8 +40,8 @@ def run_command(
     An axis may be given several times. Clean and sham references are added. Cells in the store or in --out are not
     computed again.
 
-        ucbench run --poisoner uc --victim resnet18
-        ucbench run --poisoner uc --poisoner lsp --seed 0-2 --out results
+        ucbench run --poisoner uc --victim airbench@small
+        ucbench run --poisoner uc --poisoner lsp --seed 0-3 --out results
         ucbench run --suite smoke --out results
     """
     from ucbench.api import run_session

@@ -101,14 +101,14 @@ def choose_framing(
     sizes = _sizes(training)
     height, width = sizes.min(axis=0).tolist()
     if (sizes == sizes[0]).all():
-        return Framing((height, width), (height, width), resample, f"pictures are {height}x{width} (height x width)")
+        return Framing((height, width), (height, width), resample, f"kept at {height}x{width}, height x width")
     side = min(LARGEST_DEFAULT_SIDE, height, width)
     _refuse_outliers(training, sizes, side)
     return Framing(
         (side, side),
         (side, side),
         resample,
-        f"pictures of several sizes: short side {side} px ({resample}), middle {side}x{side} kept",
+        f"images of several sizes: short side {side} px ({resample}), middle {side}x{side} kept",
     )
 
 

@@ -169,7 +169,8 @@ class _Reader:
 
     def expect_end(self) -> None:
         if self.next.kind != "end":
-            self.fail(f"{self.next.kind!r} is not expected here. Quote a part that holds it")
+            place = ": a preset comes right after the name" if self.next.kind == "@" else ""
+            self.fail(f"{self.next.kind!r} is not expected here{place}. Quote a part that holds it")
 
     def fail(self, problem: str, position: int | None = None) -> NoReturn:
         """Raise UsageError with a line that points at ``position`` (default: the next token)."""
