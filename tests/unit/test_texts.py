@@ -8,10 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-<<<<<<<< HEAD:tests/unit/test_texts.py
-========
-from ucbench.plugins.formulas import plain
->>>>>>>> reader:tests/unit/test_formulas.py
 from ucbench.plugins.registry import installed
 from ucbench.plugins.texts import plain, sentences
 

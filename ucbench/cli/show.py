@@ -12,7 +12,6 @@ from ucbench.cli.completion import kind_or_name, of_kind
 from ucbench.cli.options import AsJson, argument, plugin_files, with_layout
 from ucbench.cli.output import Layout, as_text, print_facts, print_json, print_table
 from ucbench.errors import UsageError, did_you_mean
-from ucbench.plugins.formulas import plain
 from ucbench.plugins.grammar import parse
 from ucbench.plugins.registry import Registry, kind_named
 from ucbench.plugins.specs import SPEC_KINDS, ComponentSpec

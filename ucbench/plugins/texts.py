@@ -1,8 +1,4 @@
-<<<<<<<< HEAD:ucbench/plugins/texts.py
 """Texts of specs: formulas, which stand as TeX between dollar signs, and clauses, which semicolons separate."""
-========
-"""Formulas of specs as terminals and plain HTML can show them: TeX between dollar signs becomes Unicode on one line."""
->>>>>>>> reader:ucbench/plugins/formulas.py
 
 from __future__ import annotations
 
