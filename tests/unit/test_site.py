@@ -224,7 +224,7 @@ def test_site_formulas_hold_no_tex(site):
     formulas = [
         found[1]
         for path in (site / "poisoners").glob("*.html")
-        if (found := re.search(r'<pre class="formula"[^>]*>(.+?)</pre>', path.read_text(encoding="utf-8"), re.DOTALL))
+        if (found := re.search(r'<p class="formula">(.+?)</p>', path.read_text(encoding="utf-8"), re.DOTALL))
     ]
     assert formulas
     assert not [formula for formula in formulas if re.search(r"[\\$]", formula)]
