@@ -32,7 +32,7 @@ from ucbench.cli.app import main
 from ucbench.cli.summary import print_summary
 from ucbench.results.records import read_records
 from ucbench.results.table import rows
-boards = {"summary": "leaderboards/digits-uc/v1", "first": "leaderboards/first-run/v1"}
+boards = {"summary": "leaderboards/digits-uc/v1", "first": "leaderboards/first-run/v2"}
 tables = {name: rows(read_records(Path(path))) for name, path in boards.items()}
 for width in map(int, sys.argv[1].split(",")):
     if width:

@@ -41,7 +41,7 @@ JUDGES = {("leaderboard", "build"), ("leaderboard", "check")}
 ENVIRONMENT = {"SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "16", "SCRATCH": "scratch"}
 #: Poisoners quick enough to be run for real; another is replaced by the one of them that knows as much.
 QUICK = {"none": "rand-sample", "full": "rand-class"}
-RECORDS = ROOT / "leaderboards" / "first-run" / "v1" / "records"
+RECORDS = ROOT / "leaderboards" / "first-run" / "v2" / "records"
 #: A record that the help of ``ucbench export`` names.
 RECORD_OF_THE_HELP = "0b0ad6c41570afed71b4ba981a1d888f.json"
 FILE_NAME = re.compile(r"# ([\w./-]+\.(?:py|toml))\b")

@@ -8,7 +8,7 @@ from _ext import boards
 
 from ucbench import read_results
 
-BOARD = "first-run/v1"
+BOARD = "first-run/v2"
 
 
 def test_mean_of_a_board_is_that_of_its_rows():

@@ -15,7 +15,7 @@ from ucbench.results.gate import Judgement
 
 @pytest.fixture
 def first_run() -> results.Board:
-    (board,) = (board for board in results.boards() if board.name == "first-run/v1")
+    (board,) = (board for board in results.boards() if board.name == "first-run/v2")
     return board
 
 
