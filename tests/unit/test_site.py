@@ -16,8 +16,9 @@ import typer
 from ucbench import api
 from ucbench.cli.app import cli
 from ucbench.errors import DataError, UsageError
+from ucbench.export import sheet
 from ucbench.leaderboard.gates import RULES
-from ucbench.leaderboard.site import BoardRules, build_site
+from ucbench.leaderboard.site import BoardRules, build_site, sheets
 from ucbench.leaderboard.site import output as site_output
 from ucbench.leaderboard.site.charts import fill
 from ucbench.leaderboard.site.data import collect, method_page
@@ -498,3 +499,7 @@ def test_site_command_names_a_plugin_file():
 def test_site_command_is_shell_quoted():
     line = rerun(made.record("uc", dataset='imagefolder:"a b; $(rm c)"'), {})
     assert shlex.split(line)[3] == 'imagefolder:"a b; $(rm c)"'
+
+
+def test_thumbnails_begin_where_sheets_have_their_first_image():
+    assert sheets._STARTS[0] == (sheet.MARGIN, sheet.HEAD)

@@ -13,8 +13,10 @@ from ucbench.results.records import Record
 from ucbench.store.untrusted import read_regular
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-#: Where a sheet has two rows of two images, each as original, perturbation and release: left, upper, right, lower.
-_PART = (108, 46, 530, 190)
+#: Width of an image as original, perturbation and release, with the space behind it; height of two rows of images.
+_TRIPLE, _ROWS = 216, 144
+#: Where images begin in sheets, today's and those of earlier versions: left, upper.
+_STARTS = ((150, 76), (110, 48))
 
 
 def sheets_of(records: Iterable[Record], folder: Path) -> dict[str, Path]:
@@ -42,11 +44,14 @@ def thumbnail(sheets: Mapping[str, Path], cells: Iterable[str]) -> tuple[bytes, 
     """A part of the first sheet among these cells that is large enough, as PNG with its width and height."""
     for cell in cells:
         path = sheets.get(cell)
-        if path is None or size(path) < (_PART[2], _PART[3]):
+        width, height = size(path) if path else (0, 0)
+        left, upper = next((start for start in _STARTS if (width - start[0]) % _TRIPLE == 0), _STARTS[0])
+        part_of = (left - 2, upper - 2, left + 2 * _TRIPLE - 14, upper + _ROWS + 2)
+        if path is None or width < part_of[2] or height < part_of[3]:
             continue
         try:
             with Image.open(io.BytesIO(read_regular(path))) as sheet:
-                part = sheet.convert("RGB").crop(_PART)
+                part = sheet.convert("RGB").crop(part_of)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             continue  # a damaged file; its card has no image
         buffer = io.BytesIO()
