@@ -117,7 +117,7 @@ def test_show_prints_types_defaults_and_presets(capsys):
     rows = {row["name"]: row for row in shown["parameters"]}
     assert shown["name"] == "stripes"
     assert shown["presets"] == ["standard", "paper"]
-    assert shown["written"] == "stripes[@PRESET][:PATH][:key=value,...]"
+    assert shown["written"] == "stripes[@PRESET]:PATH[:key=value,...]"
     assert {name: row["type"] for name, row in rows.items()} == {
         "steps": "int/...",
         "shape": "flat | sine",
