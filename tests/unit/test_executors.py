@@ -185,7 +185,7 @@ def test_second_signal_does_not_stop_what_the_first_one_began():
 def test_wait_clock_counts_waits_only():
     clock = WaitClock(multiprocessing.get_context("spawn"))
     assert clock.seconds() == 0
-    with clock.running("waiting"):
+    with clock.running("Waiting."):
         assert clock.seconds() < clock.seconds()
     waited = clock.seconds()
     assert clock.seconds() == waited > 0
