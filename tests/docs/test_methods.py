@@ -41,7 +41,7 @@ def test_method_page_links_every_paper_and_gives_its_bibtex(spec):
     page = doc_pages.method_pages()[page_name(spec)]
     found = citations(spec.paper)
     assert found, f"{spec.paper!r} is not AUTHORS: TITLE. VENUE YEAR. IDENTIFIER (NOTE)."
-    numbers = re.findall(r"arXiv ([\d.]+)|doi (\S+)", spec.paper)
+    numbers = re.findall(r"arXiv ([\d.]+)|doi ([^\s;]+)", spec.paper)
     assert [(each.arxiv, each.doi) for each in found if not each.url] == numbers
     for each in found:
         assert each.title in spec.paper
