@@ -17,6 +17,7 @@ from ucbench.leaderboard.report import _seeds, report
 from ucbench.matrix.suite import load_suite
 from ucbench.results.records import records_in
 from ucbench.results.table import rows
+from ucbench.results.text import fitted
 from ucbench.results.view import view
 
 SUITE = """
@@ -64,8 +65,8 @@ def test_report_shows_every_poisoner_in_figure_table_images_and_commands(folder)
 def test_report_shows_the_numbers_and_notes_of_the_summary(folder):
     text = html.unescape(report(folder))
     summary = view(rows(records_in(folder)))
-    for line in summary.lines:
-        assert all(f">{cell}</td>" in text or f"</svg>{cell}</td>" in text for cell in line if cell)
+    for column in fitted(summary.columns, None)[0]:
+        assert all(f">{cell}</td>" in text or f"</svg>{cell}</td>" in text for cell in column.cells if cell)
     assert "Gate for digits at linf 8" in text
 
 
