@@ -1,7 +1,7 @@
 """Recipes of shallow victims. Imports no torch.
 
 Learning rates were chosen among three or four by accuracy on clean images held out of the training set of ``photos``
-(``validation=0.25``, 410 images, one training each, so that neighbouring rates cannot be told apart). Epochs are few
+(``validation=0.25``, 410 images, one training each, which does not separate neighbouring rates). Epochs are few
 enough for a laptop; accuracy still rose a little in the last ones.
 """
 
