@@ -95,9 +95,10 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         granularity="sample",
         budget="l0",
         native_epsilon=1,
-        fidelity="exhaustive search as published; `released` divides by the standard deviation, as the code does and "
-        "the default here, `paper` by the variance; both of the distance summed over channels; ties, and pixels "
-        "without any dispersion, follow a fixed rule",
+        fidelity="exhaustive search as published; `released`, the default here, divides by the standard deviation over "
+        "images and channels jointly, as the code does, `paper` by the variance of the distance summed over channels; "
+        "ties, and pixels without any dispersion, follow a fixed rule",
+        version=2,
     )
     yield PoisonerSpec(
         name="cuda",

@@ -26,10 +26,11 @@ _BLOCK = 512
 class OnePixel:
     """Set one pixel of a class's (or cluster's) images to one colour: the pixel and colour they are stably far from.
 
-    For every class, in order, the pair of pixel and colour is taken that has the largest mean over dispersion of the
-    distance ``sum over channels |x - colour|``, over the images of the class, among the pairs not taken before. Of
-    pairs without any dispersion, as at a border that is black in all images, the one furthest away is taken; of equal
-    ones the first in raster order. A class without images gets no pixel.
+    For every class, in order, the pair of pixel and colour is taken that has the largest mean over dispersion of
+    ``|x - colour|`` in the images of the class, among the pairs not taken before: mean and standard deviation over
+    images and channels jointly, as the released code, or mean and variance over images of the sum over channels, as
+    the paper. Of pairs without any dispersion, as at a border that is black in all images, the one furthest away is
+    taken; of equal ones the first in raster order. A class without images gets no pixel.
     """
 
     def __init__(self, params: OPSParams) -> None:
@@ -56,7 +57,7 @@ class OnePixel:
         delta = np.zeros(train.images.shape, np.float32)
         for label in present:
             members = np.flatnonzero(labels == label)
-            pair = _best(*distances(train.images[members]), free, self.params.dispersion == "std")
+            pair = _best(train.images[members], free, self.params.dispersion == "std")
             free[pair] = False
             place, colour = divmod(pair, len(COLOURS))
             row, column = pixels[label] = divmod(place, width)
@@ -80,11 +81,12 @@ class OnePixel:
         return changed
 
 
-def distances(images: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and variance ``[H * W * 8]`` over images ``[N, 3, H, W]`` of every pixel's distance to every colour.
+def distances(images: NDArray[np.uint8], jointly: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and variance ``[H * W * 8]`` of every pixel's distance to every colour, in images ``[N, 3, H, W]``.
 
-    The distance is the sum over channels of the absolute difference, in levels. As colours are at the ends of the
-    scale it is linear in the pixel, so that sums of values and of products of channels give both, in whole numbers.
+    The distance is the absolute difference in levels: ``jointly``, mean and variance are those of all images' and
+    channels' differences together; otherwise those over images of their sum over channels. As colours are at the ends
+    of the scale a difference is linear in the pixel, so that sums of values and products give both, in whole numbers.
     """
     count, _, height, width = images.shape
     sums = np.zeros((3, height, width), np.int64)
@@ -97,13 +99,20 @@ def distances(images: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[n
             products[b, a] = products[a, b]
     signs = 1 - 2 * COLOURS
     totals = np.einsum("kc,chw->hwk", signs, sums) + 255 * count * COLOURS.sum(1)
+    if jointly:
+        # (255 - x)^2 where the colour is bright, x^2 where it is dark.
+        bright = np.einsum("kc,chw->hwk", COLOURS, 255**2 * count - 510 * sums)
+        squares = bright + np.einsum("cchw->hw", products)[..., None]
+        values = 3 * count
+        return totals.ravel() / values, (values * squares - totals**2).ravel() / values**2
     covariance = count * products - sums[:, None] * sums
     squares = np.einsum("ka,kb,abhw->hwk", signs, signs, covariance)
     return totals.ravel() / count, squares.ravel() / count**2
 
 
-def _best(mean: NDArray[np.float64], variance: NDArray[np.float64], free: NDArray[np.bool_], root: bool) -> int:
-    dispersion = np.sqrt(variance) if root else variance
+def _best(images: NDArray[np.uint8], free: NDArray[np.bool_], released: bool) -> int:
+    mean, variance = distances(images, jointly=released)
+    dispersion = np.sqrt(variance) if released else variance
     with np.errstate(divide="ignore", invalid="ignore"):
         score = np.where(mean > 0, mean / dispersion, 0)
     score[~free] = -1

@@ -51,7 +51,9 @@ class ARParams(Params):
 
 class OPSParams(Params):
     dispersion: Literal["std", "variance"] = Field(
-        "std", description="what the mean distance to a colour is divided by (released code: std, paper: variance)"
+        "std",
+        description="what the mean distance to a colour is divided by: its standard deviation over images and channels "
+        "(released code) or the variance of the channels' sum (paper)",
     )
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {

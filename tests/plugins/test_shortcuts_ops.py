@@ -41,11 +41,9 @@ def scores(images: np.ndarray, dispersion: str) -> dict[tuple[int, ...], Fractio
     found = {}
     for row, column in np.ndindex(images.shape[2:]):
         for colour in itertools.product((0, 1), repeat=3):
-            away = [
-                sum(abs(int(image[c, row, column]) - 255 * colour[c]) for c in range(3)) / Fraction(765)
-                for image in images
-            ]
-            mean = sum(away) / len(away)
+            every = [[abs(int(image[c, row, column]) - 255 * colour[c]) for c in range(3)] for image in images]
+            away = [value for image in every for value in image] if dispersion == "std" else [sum(i) for i in every]
+            mean = Fraction(sum(away), len(away))
             variance = sum((value - mean) ** 2 for value in away) / len(away)
             if variance:
                 found[row, column, *colour] = mean**2 / variance if dispersion == "std" else mean / variance
@@ -67,23 +65,23 @@ class TestSearch:
             taken = (*state["pixels"][label].tolist(), *state["colours"][label].astype(int).tolist())
             assert every[taken] >= max(every.values()) * (1 - Fraction(1, 10**9))
 
-    def test_ops_paper_divides_by_variance_and_released_by_std(self):
-        # Distances from white: 200 with deviation 10 at the first pixel, 100 with deviation 6 at the second.
-        pixels = np.full((2, 3, 1, 2), 255)
-        pixels[:, 0, 0, 0] = 255 - 190, 255 - 210
-        pixels[:, 0, 0, 1] = 255 - 94, 255 - 106
-        pixels[:, 1:, :, :] = 255
+    def test_ops_released_counts_channels_as_values_and_paper_adds_them(self):
+        # From black: (90, 110, 100) in both images at the first pixel, no channel alike but the same sum; (100, 100, 100)
+        # and (106, 106, 106) at the second.
+        pixels = np.empty((2, 3, 1, 2))
+        pixels[0, :, 0, 0], pixels[1, :, 0, 0] = (90, 110, 100), (110, 90, 103)
+        pixels[0, :, 0, 1], pixels[1, :, 0, 1] = 100, 106
         train = image_set(pixels, [0, 0])
+        chosen = {}
         for preset, dispersion in (("released", "std"), ("paper", "variance")):
-            chosen = OPSParams.resolve("ops", preset)
-            assert chosen.dispersion == dispersion
-            state = OnePixel(chosen).craft(train, make_run(budget=L0)).state
+            params = OPSParams.resolve("ops", preset)
+            assert params.dispersion == dispersion
+            state = OnePixel(params).craft(train, make_run(budget=L0)).state
             every = scores(train.images, dispersion)
-            best = max(every, key=every.__getitem__)
-            assert (*state["pixels"][0], *state["colours"][0]) == best
-        released, paper = (scores(train.images, dispersion) for dispersion in ("std", "variance"))
-        assert released[0, 0, 1, 1, 1] > released[0, 1, 1, 1, 1]
-        assert paper[0, 0, 1, 1, 1] < paper[0, 1, 1, 1, 1]
+            chosen[preset] = (*state["pixels"][0].tolist(), *state["colours"][0].astype(int).tolist())
+            assert every[chosen[preset]] == max(every.values())
+        assert chosen["released"][1] == 1
+        assert chosen["paper"][1] == 0
 
     def test_ops_without_dispersion_takes_the_furthest_then_first_pixel(self):
         pixels = np.full((3, 3, 2, 2), 100)
@@ -105,11 +103,12 @@ class TestSearch:
         with pytest.raises(UsageError, match="have 8 pixels and colours, not 9"):
             craft(train)
 
-    def test_ops_does_not_depend_on_block_size(self, monkeypatch):
+    @pytest.mark.parametrize("jointly", [False, True])
+    def test_ops_does_not_depend_on_block_size(self, monkeypatch, jointly):
         train = sample_images(23, (5, 4))
-        whole = ops.distances(train.images)
+        whole = ops.distances(train.images, jointly)
         monkeypatch.setattr(ops, "_BLOCK", 4)
-        for one, other in zip(whole, ops.distances(train.images), strict=True):
+        for one, other in zip(whole, ops.distances(train.images, jointly), strict=True):
             np.testing.assert_array_equal(one, other)
 
 
