@@ -14,6 +14,7 @@ from .crafting.clustering import clusters_of as clusters_of
 from .crafting.clustering import extract_features as extract_features
 from .crafting.clustering import nearest_centre as nearest_centre
 from .crafting.clustering import predict_classes as predict_classes
+from .crafting.expectation import expected as expected
 from .crafting.frozen import FrozenNetwork as FrozenNetwork
 from .crafting.frozen import NetworkSurrogate as NetworkSurrogate
 from .crafting.patterns import on_grid as on_grid
@@ -23,6 +24,7 @@ from .crafting.poisoner import CraftRun as CraftRun
 from .crafting.poisoner import Perturbation as Perturbation
 from .crafting.resize import Mode as Mode
 from .crafting.resize import resize as resize
+from .crafting.stages import train_then_perturb as train_then_perturb
 from .crafting.surrogate import FittedSurrogate as FittedSurrogate
 from .crafting.surrogate import Surrogate as Surrogate
 from .data.budget import LEVELS as LEVELS
@@ -108,6 +110,9 @@ from .store.store import Store as Store
 from .training.batches import ResidentSet as ResidentSet
 from .training.batches import split_evenly as split_evenly
 from .training.context import Run as Run
+from .training.contrastive import ContrastiveViews as ContrastiveViews
+from .training.contrastive import nt_xent as nt_xent
+from .training.cropping import CropFlip as CropFlip
 from .training.cropping import shifted as shifted
 from .training.defenses import DefensePipeline as DefensePipeline
 from .training.defenses import DefenseRun as DefenseRun

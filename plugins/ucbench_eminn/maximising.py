@@ -6,10 +6,10 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ucbench import DivergedError, ImageSet, Perturbation, cosine, pgd
-from ucbench_eminn.objective import cross_entropy, measured, prepared
+from ucbench import BiLevel, DivergedError, ImageSet, Perturbation, cosine, pgd
+from ucbench_eminn.objective import prepared
 
 if TYPE_CHECKING:
     from ucbench import CraftRun
@@ -57,11 +57,12 @@ class ErrorMaximising:
             bilevel.history.append({"train_loss": loss})
             bilevel.save(epoch + 1)
             advance(steps)
-        clean = measured(bilevel, run, params.batch)
+        clean = bilevel.measured(params.batch)
+        bilevel.frozen()
         for indices in batches:
-            bilevel.put(indices, self._ascended(bilevel.clean(indices), bilevel.labels[indices], bilevel.frozen(), run))
+            bilevel.put(indices, self._ascended(bilevel, indices))
             advance(params.steps)
-        perturbed = measured(bilevel, run, params.batch)
+        perturbed = bilevel.measured(params.batch)
         run.note("train_losses", [row["train_loss"] for row in bilevel.history])
         run.note("clean_error", clean["error"])
         run.note("error", perturbed["error"])
@@ -69,9 +70,14 @@ class ErrorMaximising:
         run.note("reached", perturbed["error"] >= params.wanted_error)
         return Perturbation(bilevel.delta.cpu().numpy())
 
-    def _ascended(self, x: Tensor, labels: Tensor, network: nn.Module, run: CraftRun) -> Tensor:
-        """Perturbations ``[B, 3, H, W]`` of images ``x`` that raise the cross-entropy."""
-        loss = cross_entropy(network, labels, run.engine.autocast())
-        radius = run.budget.radius
-        step = self.params.step * radius
-        return pgd(x, torch.zeros_like(x), lambda p: -loss(p), steps=self.params.steps, step=step, radius=radius)
+    def _ascended(self, bilevel: BiLevel, indices: Tensor) -> Tensor:
+        """Perturbations ``[B, 3, H, W]`` of the images at ``indices`` that raise the cross-entropy."""
+        x, labels = bilevel.clean(indices), bilevel.labels[indices]
+        return pgd(
+            x,
+            torch.zeros_like(x),
+            lambda p: -bilevel.cross_entropy(p, labels),
+            steps=self.params.steps,
+            step=self.params.step * bilevel.radius,
+            radius=bilevel.radius,
+        )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ucbench import DivergedError, ImageSet, Perturbation, pgd
-from ucbench_eminn.objective import cross_entropy, measured, prepared
+from ucbench_eminn.objective import prepared
 
 if TYPE_CHECKING:
     from ucbench import CraftRun
@@ -85,7 +85,7 @@ class ErrorMinimising:
                 turns.finish({"train_loss": turns.learn(before=own_batch)})
             sweep(turns.sweeps)
             bilevel.thaw()
-            bilevel.history[-1].update(measured(bilevel, run, params.batch))
+            bilevel.history[-1].update(bilevel.measured(params.batch))
         return Perturbation(turns.publish(bilevel.delta))
 
 
@@ -211,9 +211,15 @@ class Alternation:
         The network is left frozen.
         """
         bilevel, params = self.bilevel, self._params
-        objective = cross_entropy(bilevel.frozen(), bilevel.labels[indices], self._run.engine.autocast())
-        step = params.step * bilevel.radius
-        delta = pgd(bilevel.clean(indices), start, objective, steps=params.steps, step=step, radius=bilevel.radius)
+        bilevel.frozen()
+        delta = pgd(
+            bilevel.clean(indices),
+            start,
+            lambda p: bilevel.cross_entropy(p, bilevel.labels[indices]),
+            steps=params.steps,
+            step=params.step * bilevel.radius,
+            radius=bilevel.radius,
+        )
         self._work(params.steps)
         return delta
 
@@ -224,7 +230,7 @@ class Alternation:
             row = {"train_loss": self.learn()}
             sweep(self.sweeps)
             self.bilevel.thaw()
-            self.finish(row | measured(self.bilevel, self._run, params.batch), extra())
+            self.finish(row | self.bilevel.measured(params.batch), extra())
         if params.stop_error is not None and not self.reached:
             self._run.warn(
                 f"The error on the perturbed images is {self.bilevel.history[-1]['error']:.3g} after {self.sweeps}"

@@ -17,8 +17,8 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
             "J. Liu, W. Chen, X. Zhang: Perturbation-Induced Linearization: Constructing Unlearnable Data with Solely "
             "Linear Classifiers. ICLR 2026. arXiv 2601.19967"
         ),
-        equation=r"$$\min_{\delta_i} \lambda \, \mathrm{CE}(W \delta_i, y_i) + (1 - \lambda) \, \mathrm{KL}\Bigl(u \,"
-        r"\Big\|\, \operatorname{softmax}(W (x_i - \delta_i))\Bigr), \quad {\|\delta_i\|}_\infty \le \varepsilon$$ "
+        equation=r"$$\min_{\delta_i} \lambda \, \mathrm{CE}(W \delta_i, y_i) + (1 - \lambda) \, \mathrm{KL}(u \, \| \,"
+        r"\operatorname{softmax}(W (x_i - \delta_i))), \quad {\|\delta_i\|}_\infty \le \varepsilon$$ "
         r"where $W$ is a linear classifier trained on the clean images and $u$ is uniform; the images become $x_i - "
         r"\delta_i$",
         label_access="full",

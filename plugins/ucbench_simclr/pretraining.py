@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ucbench import (
+    ContrastiveViews,
     DivergedError,
     Engine,
     ImageSet,
@@ -21,10 +22,10 @@ from ucbench import (
     UsageError,
     learning_rate,
     normalized,
+    nt_xent,
     seeded,
     split_evenly,
 )
-from ucbench_simclr.views import SMALL, Views
 
 if TYPE_CHECKING:
     from ucbench import Run
@@ -37,10 +38,11 @@ MEASURED = 1000
 def resnet18(width: int, size: tuple[int, int]) -> nn.Module:
     """timm's ResNet-18 without classifier: normalised images ``[B, 3, H, W]`` to features ``[B, 8 * width]``.
 
-    The stages have 1, 2, 4 and 8 times ``width`` channels. Up to :data:`SMALL` pixels the stem is a 3x3 convolution of
-    stride 1 without max-pool (appendix B.9), above it is ImageNet's. Weights are drawn from the global generator.
+    The stages have 1, 2, 4 and 8 times ``width`` channels. Up to :attr:`ucbench.ContrastiveViews.SMALL` pixels the stem
+    is a 3x3 convolution of stride 1 without max-pool (appendix B.9), above it is ImageNet's. Weights are drawn from
+    the global generator.
     """
-    small = max(size) <= SMALL
+    small = max(size) <= ContrastiveViews.SMALL
     kernel, stride = (3, 1) if small else (7, 2)
     # timm can scale only a stem of three convolutions; the single one takes its place.
     network: nn.Module = timm.create_model(
@@ -107,29 +109,6 @@ def features_of(
     return torch.cat(parts)
 
 
-def nt_xent(projections: Tensor, temperature: float) -> Tensor:
-    """The normalised temperature-scaled cross-entropy of SimCLR (equation 1), the mean over all 2B views.
-
-    View i, and its partner j among the 2B - 1 others, cost ``-log(exp(s_ij / T) / sum_{k != i} exp(s_ik / T))``, s
-    being cosines.
-
-    Args:
-        projections: floating ``[2B, D]``; rows i and B + i are two views of one image. Cosines with a projection of
-            length 0 are 0.
-        temperature: T.
-
-    Returns:
-        A scalar, 0 where there is one image.
-    """
-    views = F.normalize(projections, dim=1)
-    count = len(views)
-    others = torch.arange(count, device=views.device)
-    scores = (views @ views.T / temperature).masked_fill(
-        torch.eye(count, dtype=torch.bool, device=views.device), -torch.inf
-    )
-    return F.cross_entropy(scores, others.roll(count // 2))
-
-
 def alignment(first: Tensor, second: Tensor) -> float:
     """Mean squared distance of two views of an image, their features ``[N, D]`` at length 1; between 0 and 4.
 
@@ -169,7 +148,7 @@ def pretrain(train: ImageSet, params: EncoderParams, run: Run) -> Normalized:
     # ResidentSet needs labels; these carry no information.
     blind = train.with_labels(None).with_labels(np.zeros(len(train), np.int64), ("image",))
     data = ResidentSet(blind, padding=0, flip=False, device=run.device)
-    views = Views(train.size, flip=train.flip, crop=params.crop, strength=params.strength)
+    views = ContrastiveViews(train.size, flip=train.flip, crop=params.crop, strength=params.strength)
     generator, recipe = run.generator("views"), params.recipe
     steps = split_evenly(len(train), params.batch)
     advance = run.progress("contrastive training", params.epochs * steps)
@@ -199,7 +178,7 @@ def _fresh(train: ImageSet, params: EncoderParams, run: Run) -> Projector:
         return Projector(encoder, 8 * params.width, params.projection)
 
 
-def _measure(encoder: Normalized, train: ImageSet, views: Views, run: Run) -> None:
+def _measure(encoder: Normalized, train: ImageSet, views: ContrastiveViews, run: Run) -> None:
     generator = run.generator("measured")
     chosen = train.subset(torch.randperm(len(train), generator=generator)[:MEASURED].numpy())
 

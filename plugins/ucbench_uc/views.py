@@ -52,5 +52,7 @@ class Views:
         offsets = [torch.randint(low, high + 1, (len(x),), generator=generator) for low, high in ranges]
         mirrored = (torch.rand(len(x), generator=generator) < 0.5) & self.flip
         reflect = self.crop != "zeros"
-        view = shifted(x, torch.stack(offsets, 1) * scale, mirrored, scale=scale, reflect=reflect)
+        view = shifted(
+            x, torch.stack(offsets, 1) * scale, mirrored, scale=scale, border="reflect" if reflect else "fill"
+        )
         return view.contiguous(memory_format=torch.channels_last)

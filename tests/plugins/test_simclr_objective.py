@@ -12,8 +12,9 @@ from torch import Tensor
 
 from ucbench import Recipe
 from ucbench.testing import make_run
+from ucbench.training.contrastive import nt_xent
 from ucbench_simclr.params import SimCLRParams
-from ucbench_simclr.pretraining import alignment, nt_xent, uniformity
+from ucbench_simclr.pretraining import alignment, uniformity
 from ucbench_simclr.victim import LinearProbe, fit_probe
 
 

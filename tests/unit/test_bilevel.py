@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from ucbench.crafting.bilevel import BiLevel
 from ucbench.data.budget import Budget
@@ -106,3 +107,60 @@ def test_frozen_disables_gradients_and_thaw_restores_them():
 def test_bilevel_raises_without_a_surrogate():
     with pytest.raises(UsageError, match="no surrogate"):
         BiLevel(sample_images(), make_run(budget=Budget("linf", 8)), lr=0.1)
+
+
+def test_learn_takes_the_images_that_view_makes():
+    given, state = [], bilevel()
+    before = {name: tensor.clone() for name, tensor in state.network.state_dict().items()}
+
+    def black(number, x, labels):
+        given.append((number, x, labels))
+        return torch.zeros_like(x)
+
+    state.learn(1, 2, 5, view=black)
+    assert [number for number, _, _ in given] == [1, 2]
+    assert given[0][1].any()
+    assert torch.equal(state.network.state_dict()["0.weight"], before["0.weight"])  # black has no gradient there
+    assert not torch.equal(state.network.state_dict()["0.bias"], before["0.bias"])
+
+
+def test_wrap_makes_the_network_that_is_trained_and_resumed():
+    def doubled(network):
+        return torch.nn.Sequential(network, torch.nn.Linear(3, 2, bias=False))
+
+    checkpoint = MemoryCheckpoint()
+    run = make_run(budget=Budget("linf", 8), surrogate=TinySurrogate(), checkpoint=checkpoint)
+    state = BiLevel(sample_images(), run, wrap=doubled, lr=0.05)
+    assert state.scores(torch.rand(4, 3, 10, 14)).shape == (4, 2)
+    state.save(1)
+    assert "weights.1.weight" in checkpoint.saved[0][1]
+
+
+def test_cross_entropy_gradient_equals_finite_differences():
+    torch.manual_seed(0)
+    state = bilevel()
+    state.network.double()
+    network = state.frozen()
+    x, labels = torch.rand(4, 3, 10, 14, dtype=torch.float64), torch.tensor([1, 0, 2, 1])
+    assert state.cross_entropy(x, labels).item() == pytest.approx(F.cross_entropy(network(x), labels).item() * 4)
+    (gradient,) = torch.autograd.grad(state.cross_entropy(x.requires_grad_(), labels), x)
+    for _ in range(5):
+        direction = torch.randn_like(x)
+        with torch.no_grad():
+            ends = [state.cross_entropy(x + side * 1e-6 * direction, labels) for side in (1, -1)]
+        assert float((gradient * direction).sum()) == pytest.approx(float(ends[0] - ends[1]) / 2e-6, rel=1e-5)
+
+
+def test_attacked_images_raise_the_loss_within_their_ball():
+    state, generator = bilevel(), torch.Generator().manual_seed(0)
+    x, labels = state.clean(torch.arange(6)), state.labels[:6]
+    state.frozen()
+    random, attacked = (
+        state.attacked(x, labels, radius=0.1, step=0.05, steps=steps, generator=generator) for steps in (0, 8)
+    )
+    for images in (random, attacked):
+        assert (images - x).abs().max() <= 0.1 + 1e-6
+        assert images.min() >= 0
+        assert images.max() <= 1
+    assert (random - x).abs().max() > 0.09
+    assert state.cross_entropy(attacked, labels) > state.cross_entropy(random, labels) > 0

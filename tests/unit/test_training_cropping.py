@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from torch import Tensor
 
-from ucbench.training.cropping import shifted
+from ucbench.training.cropping import CropFlip, shifted
 
 FILL = torch.tensor([0.2, 0.5, 0.7], dtype=torch.float64)
 
@@ -91,7 +92,7 @@ def test_shifted_with_a_scale_cuts_a_window_out_of_the_enlarged_image():
     x = torch.rand(2, 3, 14, 21, dtype=torch.float64)
     large = F.interpolate(x, scale_factor=8 / 7, mode="bilinear", align_corners=False)  # 16 x 24
     corners = torch.tensor([[0, 3], [2, 1]])
-    out = shifted(x, corners * 7 / 8, torch.tensor([False, True]), scale=7 / 8, reflect=True)
+    out = shifted(x, corners * 7 / 8, torch.tensor([False, True]), scale=7 / 8, border="reflect")
     for image, enlarged, (top, left), mirror in zip(out, large, corners.tolist(), (False, True), strict=True):
         window = enlarged[:, top : top + 14, left : left + 21]
         inner = (window.flip(-1) if mirror else window)[:, 1:-1, 1:-1]  # at the border, interpolate repeats it
@@ -101,7 +102,28 @@ def test_shifted_with_a_scale_cuts_a_window_out_of_the_enlarged_image():
 def test_shifted_with_reflection_equals_padding_and_cutting():
     x = torch.rand(3, 3, 6, 8, dtype=torch.float64)
     offsets = torch.tensor([[-2.0, 3.0], [0.0, -3.0], [2.0, 1.0]])
-    out = shifted(x, offsets, torch.zeros(3, dtype=torch.bool), reflect=True)
+    out = shifted(x, offsets, torch.zeros(3, dtype=torch.bool), border="reflect")
     padded = F.pad(x, (3, 3, 3, 3), mode="reflect")
     for image, source, (down, right) in zip(out, padded, offsets.long().tolist(), strict=True):
         assert torch.equal(image, source[:, 3 + down : 9 + down, 3 + right : 11 + right])
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_crop_flip_shows_every_whole_offset_up_to_an_eighth_of_the_shorter_side(flip):
+    x = torch.rand(1, 3, 16, 24).expand(400, -1, -1, -1)
+    seen = CropFlip((16, 24), flip=flip)(x, torch.Generator().manual_seed(0))
+    padded = F.pad(x[:1], (2, 2, 2, 2))
+    windows = [padded[:, :, top : top + 16, left : left + 24] for top in range(5) for left in range(5)]
+    windows += [window.flip(-1) for window in windows] if flip else []
+    counts = torch.stack([(seen == window).flatten(1).all(1).sum() for window in windows])
+    assert counts.sum() == 400
+    assert counts.min() > 0
+
+
+def test_crop_flip_by_fractions_reaches_its_share_of_each_side():
+    ramp = torch.linspace(0.2, 0.8, 40)[:, None].expand(300, 3, 40, 8)
+    seen = CropFlip((40, 8), flip=False, whole=False)(ramp, torch.Generator().manual_seed(0))
+    offsets = ((seen - ramp)[:, 0, 20, 4] / (0.6 / 39)).sort().values
+    assert offsets[0] == pytest.approx(-5, abs=0.2)
+    assert offsets[-1] == pytest.approx(5, abs=0.2)
+    assert (offsets - offsets.round()).abs().mean() > 0.1

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ucbench.crafting.pgd import project
+from ucbench.crafting.pgd import pgd, project
 from ucbench.data.imageset import ImageSet
 from ucbench.store.keys import derive_seed
 from ucbench.training.batches import split_evenly
@@ -31,10 +32,11 @@ class BiLevel:
     Args:
         train: the images to perturb; labels are required.
         run: gives surrogate, budget, engine, seeds and checkpoint.
+        wrap: makes the network out of the surrogate's, such as one with another head.
         options: of the network's SGD, see :class:`ucbench.Stepper`.
 
     Attributes:
-        network: the surrogate's fresh network for the classes and size of ``train``.
+        network: the surrogate's fresh network for the classes and size of ``train``, or what ``wrap`` made of it.
         delta: float32 ``[N, 3, H, W]`` on the device, zero at first.
         labels: int64 ``[N]`` on the device.
         radius: of the linf ball, on the [0, 1] scale.
@@ -44,10 +46,17 @@ class BiLevel:
         UsageError: if the run has no surrogate.
     """
 
-    def __init__(self, train: ImageSet, run: CraftRun, **options: Any) -> None:
+    def __init__(
+        self,
+        train: ImageSet,
+        run: CraftRun,
+        *,
+        wrap: Callable[[nn.Module], nn.Module] = lambda network: network,
+        **options: Any,
+    ) -> None:
         self._run = run
         self.radius = run.budget.radius
-        self.network: nn.Module = run.surrogate.module(run.seed("network"), train)
+        self.network = wrap(run.surrogate.module(run.seed("network"), train))
         self.stepper: Stepper = run.engine.stepper(self.network, **options)
         self._pixels = torch.from_numpy(train.images.copy()).to(run.device)
         self.labels = torch.from_numpy(train.known_labels.copy()).to(run.device)
@@ -82,6 +91,7 @@ class BiLevel:
         batch: int,
         lr: Callable[[int], float] | float | None = None,
         before: Callable[[int, Tensor], None] | None = None,
+        view: Callable[[int, Tensor, Tensor], Tensor] | None = None,
     ) -> Tensor:
         """Train the network on the poisoned images for the steps ``first`` to ``first + steps - 1``.
 
@@ -92,6 +102,8 @@ class BiLevel:
             lr: learning rate, or a function of the step's number.
             before: called ahead of every step with its number and the indices of its batch; may change their
                 perturbations. It must :meth:`thaw` the network if it froze it.
+            view: makes the images to learn from out of a step's number, its poisoned images and their labels; augments
+                or attacks them. It must thaw the network, too.
 
         Returns:
             The mean loss, a scalar on the device.
@@ -110,7 +122,10 @@ class BiLevel:
                 if before is not None:
                     before(number, indices)
                 rate = lr(number) if callable(lr) else lr
-                total += self.stepper.step(self.poisoned(indices), self.labels[indices], rate)
+                x, labels = self.poisoned(indices), self.labels[indices]
+                if view is not None:
+                    x = view(number, x, labels)
+                total += self.stepper.step(x, labels, rate)
         return total / max(1, steps)
 
     def steps_per_pass(self, batch: int) -> int:
@@ -124,6 +139,47 @@ class BiLevel:
     def thaw(self) -> None:
         """Set the network to train mode, with weight gradients."""
         self.network.train().requires_grad_(True)
+
+    def scores(self, x: Tensor) -> Tensor:
+        """The network's scores ``[B, K]`` of images ``[B, 3, H, W]``, in float32 at least, differentiable in ``x``."""
+        with self._run.engine.autocast():
+            scores: Tensor = self.network(x.contiguous(memory_format=torch.channels_last))
+        return scores.to(torch.promote_types(scores.dtype, torch.float32))
+
+    def cross_entropy(self, x: Tensor, labels: Tensor) -> Tensor:
+        """The cross-entropy of images ``[B, 3, H, W]`` under ``labels`` ``[B]``.
+
+        A sum, so that an image's gradient does not depend on how many others are in its batch.
+        """
+        return F.cross_entropy(self.scores(x), labels, reduction="sum")
+
+    def attacked(
+        self, x: Tensor, labels: Tensor, *, radius: float, step: float, steps: int, generator: torch.Generator
+    ) -> Tensor:
+        """Images within ``radius`` of ``x`` (linf), and in [0, 1], that raise the frozen network's cross-entropy: PGD.
+
+        Args:
+            x: images ``[B, 3, H, W]`` in [0, 1].
+            labels: int64 ``[B]``.
+            radius: of the ball, on the [0, 1] scale.
+            step: length of a signed step, on the [0, 1] scale.
+            steps: their number; 0 leaves the uniform start.
+            generator: on the CPU, draws the start.
+        """
+        start = radius * (2 * torch.rand(x.shape, generator=generator).to(x.device) - 1)
+        return x + pgd(x, start, lambda p: -self.cross_entropy(p, labels), steps=steps, step=step, radius=radius)
+
+    @torch.no_grad()
+    def measured(self, batch: int) -> dict[str, float]:
+        """Mean ``loss`` and ``error`` (share in [0, 1]) of the network in eval mode on all perturbed images."""
+        self.frozen()
+        loss, wrong = torch.zeros((2,), device=self.delta.device)
+        for indices in self.batches(batch):
+            scores, labels = self.scores(self.poisoned(indices)).float(), self.labels[indices]
+            loss += F.cross_entropy(scores, labels, reduction="sum")
+            wrong += (scores.argmax(1) != labels).sum()
+        self.thaw()
+        return {"loss": float(loss) / len(self), "error": float(wrong) / len(self)}
 
     def put(self, indices: Tensor, delta: Tensor) -> None:
         """Set the perturbations of ``indices``, clipped to the ball and so that the images stay in [0, 1]."""

@@ -1,4 +1,7 @@
-"""Random views of images: the augmentation of SimCLR (section 3 and appendices A and B.9 of the paper)."""
+"""Random views of images, and the loss that compares them: SimCLR (Chen et al., ICML 2020, arXiv 2002.05709).
+
+Section 3 of the paper, its equation 1, and appendices A and B.9.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-#: Longest side, in pixels, of images that count as small: no blur, half the jitter, and another stem.
-SMALL = 64
+from ucbench.training.cropping import shifted
+
 #: Boxes drawn for an image until one lies inside it, as in torchvision.
 TRIES = 10
 #: Largest ratio of a box's sides, either way.
@@ -22,12 +25,12 @@ _REACH = (0.8, 0.8, 0.8, 0.2)
 _NEUTRAL = (1.0, 1.0, 1.0, 0.0)
 
 
-class Views:
-    """Makes a random view of every image; each image has draws from a CPU generator.
+class ContrastiveViews:
+    """Makes a random view of every image, differentiable in the images; each has draws from a CPU generator.
 
     A crop of random area and shape, resized to the image's size; mirrored in half of the cases where a mirrored
     image keeps its meaning; jittered in colour with probability 0.8; grey with probability 0.2; above
-    :data:`SMALL` pixels blurred with probability 0.5.
+    :attr:`SMALL` pixels blurred with probability 0.5.
 
     Deviations: crops have continuous places and are resized bilinearly, where the paper's code cuts whole pixels and
     resizes bicubically; where none of :data:`TRIES` boxes lies inside the image, the first is cut off at its sides.
@@ -37,20 +40,35 @@ class Views:
         flip: whether they may be mirrored.
         crop: least share of the area.
         strength: of the jitter; None: 0.5 for small images, else 1.
+        often: factor on the probabilities of jitter and grey, at most 1.
+        blur: whether to blur; None: large images only.
+
+    Attributes:
+        SMALL: longest side, in pixels, of images that count as small: no blur, half the jitter (and another stem).
     """
 
-    def __init__(self, size: tuple[int, int], *, flip: bool, crop: float, strength: float | None = None) -> None:
-        self.size, self.flip, self.crop = size, flip, crop
-        small = max(size) <= SMALL
-        self.blur = not small
+    SMALL = 64
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        *,
+        flip: bool,
+        crop: float,
+        strength: float | None = None,
+        often: float = 1.0,
+        blur: bool | None = None,
+    ) -> None:
+        self.size, self.flip, self.crop, self.often = size, flip, crop, often
+        small = max(size) <= self.SMALL
+        self.blur = not small if blur is None else blur
         self.strength = (0.5 if small else 1.0) if strength is None else strength
 
-    @torch.no_grad()
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Views float32 ``[B, 3, H, W]`` in [0, 1] of images of that shape and range, in their order."""
         x = windowed(x, *self._windows(len(x), generator))
-        x = on_share(x, 0.8, generator, lambda some: jittered(some, self.strength, generator))
-        x = on_share(x, 0.2, generator, lambda some: grey(some).expand_as(some))
+        x = on_share(x, 0.8 * self.often, generator, lambda some: jittered(some, self.strength, generator))
+        x = on_share(x, 0.2 * self.often, generator, lambda some: grey(some).expand_as(some))
         if self.blur:
             x = on_share(
                 x, 0.5, generator, lambda some: blurred(some, 0.1 + 1.9 * torch.rand(len(some), generator=generator))
@@ -72,6 +90,29 @@ class Views:
         return sides, corners, mirrored
 
 
+def nt_xent(projections: Tensor, temperature: float) -> Tensor:
+    """The normalised temperature-scaled cross-entropy of SimCLR (equation 1), the mean over all 2B views.
+
+    View i, and its partner j among the 2B - 1 others, cost ``-log(exp(s_ij / T) / sum_{k != i} exp(s_ik / T))``, s
+    being cosines.
+
+    Args:
+        projections: floating ``[2B, D]``; rows i and B + i are two views of one image. Cosines with a projection of
+            length 0 are 0.
+        temperature: T.
+
+    Returns:
+        A scalar, 0 where there is one image.
+    """
+    views = F.normalize(projections, dim=1)
+    count = len(views)
+    others = torch.arange(count, device=views.device)
+    scores = (views @ views.T / temperature).masked_fill(
+        torch.eye(count, dtype=torch.bool, device=views.device), -torch.inf
+    )
+    return F.cross_entropy(scores, others.roll(count // 2))
+
+
 def windowed(x: Tensor, sides: Tensor, corners: Tensor, mirrored: Tensor) -> Tensor:
     """Cut a window out of each image and enlarge it to the image's size, bilinearly.
 
@@ -81,6 +122,9 @@ def windowed(x: Tensor, sides: Tensor, corners: Tensor, mirrored: Tensor) -> Ten
         corners: ``[B, 2]``, their upper left corners, likewise.
         mirrored: bool ``[B]``, which windows to mirror horizontally.
     """
+    if x.requires_grad:
+        # The same values but for rounding, with a gradient that is deterministic on GPUs; twice as slow where none is.
+        return shifted(x, corners * torch.tensor(x.shape[2:]), mirrored, scale=sides, border="repeat")
     theta = torch.zeros((len(x), 2, 3))
     # torch counts from -1 to 1 between opposite edges, the horizontal coordinate first.
     theta[:, 0, 0] = torch.where(mirrored, -sides[:, 1], sides[:, 1])

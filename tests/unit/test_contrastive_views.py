@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ucbench_simclr.views import (
-    Views,
+from ucbench.training.contrastive import (
+    ContrastiveViews,
     blurred,
     brightness,
     contrast,
@@ -103,7 +103,7 @@ class TestWindows:
 
     @pytest.mark.parametrize(("size", "crop"), [((32, 32), 0.08), ((32, 32), 0.5), ((20, 28), 0.2), ((10, 40), 0.08)])
     def test_windows_have_areas_and_ratios_in_range_and_lie_inside(self, size, crop):
-        sides, corners, _ = Views(size, flip=True, crop=crop)._windows(4000, seeded())
+        sides, corners, _ = ContrastiveViews(size, flip=True, crop=crop)._windows(4000, seeded())
         assert corners.min() >= 0
         assert (corners + sides).max() <= 1 + 1e-6
         cut = (sides == 1).any(1)
@@ -117,7 +117,7 @@ class TestWindows:
             assert (corners + sides / 2).mean() == pytest.approx(0.5, abs=0.02)
 
     def test_windows_of_crop_one_show_almost_the_whole_image(self):
-        sides, corners, _ = Views((32, 32), flip=True, crop=1.0)._windows(50, seeded())
+        sides, corners, _ = ContrastiveViews((32, 32), flip=True, crop=1.0)._windows(50, seeded())
         assert sides.max() <= 1
         assert sides.min() > 0.8  # as long as the shape is free, the cut-off last resort
         assert (corners >= 0).all()
@@ -141,10 +141,10 @@ class TestBlur:
         torch.testing.assert_close(blurred(x, torch.tensor([0.1, 1.0, 2.0])), x)
 
     def test_views_blur_and_jitter_more_above_64_pixels(self):
-        small, large = (Views((side, side), flip=True, crop=0.2) for side in (64, 65))
+        small, large = (ContrastiveViews((side, side), flip=True, crop=0.2) for side in (64, 65))
         assert (small.blur, small.strength) == (False, 0.5)
         assert (large.blur, large.strength) == (True, 1.0)
-        assert Views((65, 65), flip=True, crop=0.2, strength=0.0).strength == 0
+        assert ContrastiveViews((65, 65), flip=True, crop=0.2, strength=0.0).strength == 0
 
 
 class TestViews:
@@ -160,7 +160,7 @@ class TestViews:
         x = random_images(count, size, seed)
         x[0], kept = 1.0, x.clone()
         kept[0] = 1.0
-        after = Views(size, flip=flip, crop=crop)(x, seeded(seed))
+        after = ContrastiveViews(size, flip=flip, crop=crop)(x, seeded(seed))
         assert (after.shape, after.dtype) == (x.shape, torch.float32)
         assert torch.isfinite(after).all()
         assert after.min() >= 0
@@ -168,7 +168,7 @@ class TestViews:
         assert torch.equal(x, kept)
 
     def test_views_depend_only_on_the_generator(self):
-        x, views = random_images(), Views((12, 9), flip=True, crop=0.2)
+        x, views = random_images(), ContrastiveViews((12, 9), flip=True, crop=0.2)
         generator, torch_state = seeded(), torch.get_rng_state()
         first = views(x, generator)
         assert torch.equal(first, views(x, seeded()))
@@ -176,25 +176,25 @@ class TestViews:
         assert torch.equal(torch_state, torch.get_rng_state())
 
     def test_views_of_copies_differ(self):
-        after = Views((12, 9), flip=True, crop=0.2)(random_images(1).expand(20, -1, -1, -1), seeded())
+        after = ContrastiveViews((12, 9), flip=True, crop=0.2)(random_images(1).expand(20, -1, -1, -1), seeded())
         assert len(torch.unique(after.flatten(1), dim=0)) == 20
 
     def test_views_keep_the_order_of_images(self):
         levels = torch.linspace(0.1, 0.9, 9)
         x = levels[:, None, None, None].expand(-1, 3, 10, 10)
-        after = Views((10, 10), flip=True, crop=0.2, strength=0.0)(x, seeded())
+        after = ContrastiveViews((10, 10), flip=True, crop=0.2, strength=0.0)(x, seeded())
         torch.testing.assert_close(after, x.contiguous())
 
     @pytest.mark.parametrize("flip", [True, False])
     def test_views_mirror_half_of_the_images_only_if_allowed(self, flip):
         x = torch.linspace(0, 1, 16).expand(400, 3, 16, 16)
-        after = Views((16, 16), flip=flip, crop=0.2, strength=0.0)(x, seeded())
+        after = ContrastiveViews((16, 16), flip=flip, crop=0.2, strength=0.0)(x, seeded())
         mirrored = (after[..., 0] > after[..., -1]).flatten(1).all(1).float().mean()
         assert mirrored == (pytest.approx(0.5, abs=0.08) if flip else 0)
 
     def test_views_turn_a_fifth_grey_and_jitter_four_fifths(self):
         x = torch.tensor([0.8, 0.4, 0.2])[:, None, None].expand(2000, 3, 4, 4)
-        after = Views((4, 4), flip=True, crop=0.2)(x, seeded()).flatten(2).mean(2)
+        after = ContrastiveViews((4, 4), flip=True, crop=0.2)(x, seeded()).flatten(2).mean(2)
         grey = (after.amax(1) - after.amin(1)) < 1e-4
         kept = (after - x[0, :, 0, 0]).abs().amax(1) < 1e-4
         spread = 4 * math.sqrt(0.16 / 2000)
@@ -211,3 +211,21 @@ class TestShares:
         assert torch.equal(after[~changed], x[~changed])
         torch.testing.assert_close(after[changed], x[changed] + 2)
         assert on_share(x, 0.0, seeded(), lambda some: some[:0]) is x
+
+    def test_views_of_images_with_a_gradient_equal_those_without_and_pass_it(self):
+        x, views = random_images(), ContrastiveViews((12, 9), flip=True, crop=0.2, blur=True)
+        plain = views(x, seeded())
+        moving = x.clone().requires_grad_()
+        shown = views(moving, seeded())
+        torch.testing.assert_close(shown.detach(), plain, rtol=0, atol=1e-4)
+        (gradient,) = torch.autograd.grad(shown.sum(), moving)
+        assert torch.isfinite(gradient).all()
+        assert gradient.flatten(1).any(1).all()
+
+    def test_views_jitter_and_grey_less_often_by_the_factor(self):
+        x = torch.rand(1, 3, 4, 4).expand(2000, -1, -1, -1)
+        seen = ContrastiveViews((4, 4), flip=False, crop=1.0, often=0.5)(x, seeded())
+        grey_share = (seen - seen.mean(1, keepdim=True)).abs().amax((1, 2, 3)) < 1e-6
+        same_share = (seen - x).abs().amax((1, 2, 3)) < 1e-6
+        assert grey_share.float().mean() == pytest.approx(0.1, abs=0.03)
+        assert same_share.float().mean() == pytest.approx(0.6 * 0.9, abs=0.04)
