@@ -36,6 +36,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         native_epsilon=8,
         surrogate="resnet18:width=16",
         trains_surrogate=True,
+        sample="network_steps=9,samples=2",
         fidelity=f"{_FIDELITY}; the paper's text was not read",
     )
     yield PoisonerSpec(
@@ -58,5 +59,6 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         native_epsilon=8,
         surrogate="resnet18:width=16",
         trains_surrogate=True,
+        sample="network_steps=9,samples=2",
         fidelity=f"{_FIDELITY}; the surrogate trains adversarially, as in paper and code",
     )

@@ -28,6 +28,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         native_epsilon=8,
         surrogate="resnet18:width=16",
         trains_surrogate=True,
+        sample="rounds=3,network_steps=4",
         fidelity=(
             "the SimCLR form of the official code. `released` has its demo's weights, which leave the contrastive "
             "loss out (w = 0), so that no network is trained; `standard` has the weights of its MoCo demo (1 and 1) "

@@ -74,7 +74,7 @@ def train_then_perturb(
         _restored(network, f"{epoch}.", kept) if epoch < epochs else network for epoch in sorted(keep or {epochs})
     ]
     run.note("train_losses", [row["train_loss"] for row in state.history])
-    error, rarest = _error(state), 1 - float(state.labels.bincount().max()) / len(state)
+    error, rarest = _error(state), 1 - float(state.labels.cpu().bincount().max()) / len(state)
     run.note("clean_error", error)
     if error >= rarest:
         run.warn(
