@@ -22,7 +22,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         r"\min_{\delta_i} \min_{k \ne y_i} {\|f(t(x_i + \delta_i)) - m_k\|}^2 \quad \text{(pull)}, \quad "
         r"{\|\delta_i\|}_\infty \le \varepsilon$$ where $f$ are the features of a network trained adversarially on "
         "the clean images, $m_k$ their mean in class $k$ and $t$ a random shift and flip",
-        aliases=("entangled-features", "inf"),
+        aliases=("entangled-features",),
         label_access="full",
         granularity="sample",
         budget="linf",

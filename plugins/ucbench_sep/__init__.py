@@ -28,12 +28,12 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         surrogate="resnet18:width=16",
         trains_surrogate=True,
         fidelity=(
-            "`released` and `paper` have the official code's training, steps and 15 checkpoints at epsilon 8/255 (the "
-            "paper's smaller radius is 2/255, at which the code's step of 1/255 is step=0.5); `standard` takes 5 "
-            "checkpoints of 30 epochs and a third of the steps; all have the variant SEP-FA-VR unless one is named. "
-            "Checkpoints are evenly spaced among all epochs, where the code spaces them among those that improved the "
-            "test accuracy; the variance reduction takes the mean features of the checkpoint it draws, where the code "
-            "takes those of the last; the default surrogate has a quarter of the published width; resnet18 is the "
-            "published one"
+            "`released` and `paper` have the official code's training, steps and 15 checkpoints at epsilon 8/255 "
+            "(the paper's smaller radius is 2/255, at which the code's step of 1/255 is step=0.5); `standard` takes "
+            "5 checkpoints of 30 epochs and a third of the steps; all have the variant SEP-FA-VR unless one is "
+            "named. Checkpoints are evenly spaced among all epochs, where the code spaces them among those that "
+            "improved the test accuracy; the variance reduction takes the mean features of the checkpoint it draws, "
+            "where the code takes those of the last; the paper was read in its abstract and notes only; the default "
+            "surrogate has a quarter of the published width; resnet18 is the published one"
         ),
     )
