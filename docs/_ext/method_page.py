@@ -72,7 +72,7 @@ def page(spec: ComponentSpec, registry: Registry) -> str:
         _card(spec, params),
         thumbnails.figure(spec, registry) if isinstance(spec, PoisonerSpec) else "",
         _section("Formula", mathematics.markdown(spec.equation)),
-        _section("Fidelity", "\n".join(f"- {each}" for each in sentences(getattr(spec, "fidelity", "")))),
+        _section("Fidelity", "\n".join(f"- {each}" for each in sentences(spec.fidelity))),
         _section("Presets", _presets(spec, params)),
         _section("Parameters", _parameters(params)),
         _section("Measured", _figures(spec)),

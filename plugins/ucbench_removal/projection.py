@@ -24,12 +24,7 @@ class OrthogonalProjection:
     Softmax regression without bias is fitted to the released pixels in [0, 1] (colour, no normalisation, no crop or
     flip) by SGD without momentum or decay; the span of its K weight vectors is projected out of every image.
 
-    Deviations: images are stored in 8 bits, hence rounded and clipped to [0, 1] after the projection, where the paper
-    trains on unbounded floats (the record notes the ``clipped`` share of values); the order of the images is drawn
-    anew for every pass, where the released code keeps it. As published, test images are not projected, and the rate of
-    0.1 is for 32 pixels.
-
-    The paper's augmentation (rotation, shear, scale, colour jitter, CutMix) is not included: chain it.
+    Test images are not projected. The rate of 0.1 is for 32 pixels.
     """
 
     def __init__(self, params: ProjectionParams) -> None:

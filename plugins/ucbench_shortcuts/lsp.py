@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 class LinearlySeparable:
     """Every image gets its own draw from a group of points around a vertex that belongs to its class.
 
-    The points live in ``3 * grid**2`` dimensions, all informative; each coordinate fills one patch of one channel. The
-    paper scales a draw to an l2 length of ``sqrt((6/255)**2 * D)``. Here it is scaled so that its root mean square is
-    epsilon and then projected to the linf ball, which clips the largest coordinates: an l2 length of at most
-    ``epsilon/255 * sqrt(D)``, comparable with other rows of the same linf budget.
+    The points live in ``3 * grid**2`` dimensions, all informative; each coordinate fills one patch of one channel. A
+    draw is scaled so that its root mean square is epsilon and then projected to the linf ball, which clips the largest
+    coordinates: an l2 length of at most ``epsilon/255 * sqrt(D)`` (released: ``6/255 * sqrt(D)``).
     """
 
     def __init__(self, params: LSPParams) -> None:

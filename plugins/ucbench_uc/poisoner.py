@@ -30,12 +30,9 @@ class UnlearnableClusters:
     features. By default f are the features of students instead, small networks trained on the spot to tell the clusters
     apart, and delta_i is optimised directly, without a generator.
 
-    Deviations from the released code, all named parameters: see ``ucbench show poisoner uc``. Three apply to every
-    preset. K-means takes the best of 10 starts (scikit-learn's default at the time; now 1). A target centre is the mean
-    of its cluster's features, which the centre that k-means returns equals up to its tolerance. And images have one
-    size, that of the release: the crops of ``released`` (``crop=resize``) enlarge the stored image by 8/7 and cut out a
-    window, where the code resizes every file to 256 pixels and cuts out 224, but clusters and publishes the middle 224.
-    With ``size=224,resize=256`` of a data set the release is the code's, and the crops show parts of the middle, not of
+    K-means takes the best of 10 starts (scikit-learn's default when UC was released). A target centre is the mean of
+    its cluster's features, which the centre that k-means returns equals up to its tolerance. With
+    ``size=224,resize=256`` of a data set the release is the released code's, and crops show parts of the middle, not of
     the file.
     """
 

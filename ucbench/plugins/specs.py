@@ -43,6 +43,8 @@ class ComponentSpec:
             note in parentheses; semicolons separate several.
         equation: what it computes, with its symbols explained. TeX between ``$``, or ``$$`` for a line of its own;
             a terminal shows it in Unicode.
+        fidelity: how the implementation relates to the publication and its code, with all deviations, as clauses that
+            ``; `` separates; users read it.
         aliases: further names.
         requires: modules it imports beyond ucbench's dependencies.
         extra: the pip requirement that installs them, shown when they are missing.
@@ -60,6 +62,7 @@ class ComponentSpec:
     version: int = 1
     paper: str = ""
     equation: str = ""
+    fidelity: str = ""
     aliases: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     extra: str = ""
@@ -110,7 +113,6 @@ class PoisonerSpec(ComponentSpec):
         trains_surrogate: True if it trains a new network, so that only untrained surrogates fit.
         oracle: True if it sees what a protector cannot; such rows are shown and not ranked.
         projects: True if it relies on the core's projection, which may then change any share of its values.
-        fidelity: how the implementation relates to the publication, with all deviations.
     """
 
     kind: ClassVar[str] = "poisoner"
@@ -123,7 +125,6 @@ class PoisonerSpec(ComponentSpec):
     trains_surrogate: bool = False
     oracle: bool = False
     projects: bool = False
-    fidelity: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +153,6 @@ class DefenseSpec(ComponentSpec):
             parameters overrides it.
         needs_trusted: True if it uses the trusted set.
         oracle: True if it sees what an exploiter cannot: its ``prepare`` may read ``run.clean``. It is never ranked.
-        fidelity: how the implementation relates to the publication, with all deviations.
     """
 
     kind: ClassVar[str] = "defense"
@@ -161,7 +161,6 @@ class DefenseSpec(ComponentSpec):
     static: bool = False
     needs_trusted: bool = False
     oracle: bool = False
-    fidelity: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -108,7 +108,7 @@ class Method:
     @property
     def fidelity(self) -> list[Markup]:
         """The spec's deviations, one sentence each."""
-        return list(map(_html, sentences(getattr(self.spec, "fidelity", ""))))
+        return list(map(_html, sentences(self.spec.fidelity))) if self.spec else []
 
 
 def _html(text: str) -> Markup:
