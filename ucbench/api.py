@@ -13,7 +13,7 @@ from ucbench.data.budget import Budget, parse_epsilon
 from ucbench.errors import UsageError, did_you_mean
 from ucbench.matrix.axes import AXES, AXIS
 from ucbench.matrix.cell import Cell, Craft, CraftLabels
-from ucbench.matrix.compatibility import check_surrogate, is_oracle
+from ucbench.matrix.compatibility import check_surrogate, is_oracle, surrogate_of
 from ucbench.matrix.matrix import Axes, dedup_key, expand, native_budget
 from ucbench.numerics import resolve
 from ucbench.plugins.registry import installed
@@ -205,7 +205,7 @@ def craft(
     budget = native_budget(spec, component.params)
     if budget.norm == "linf" and epsilon is not None:
         budget = Budget("linf", parse_epsilon(str(epsilon)))
-    model = session.registry.resolve(SurrogateSpec, surrogate or spec.surrogate) if spec.surrogate else None
+    model = session.registry.resolve(SurrogateSpec, surrogate or surrogate_of(component)) if spec.surrogate else None
     check_surrogate(spec, model)
     source = "none" if spec.label_access == "none" else "original"
     request = Craft(component, model, CraftLabels(source), budget, seeds[0])

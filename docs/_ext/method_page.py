@@ -177,6 +177,7 @@ def _named_presets(params: type[Params]) -> list[str]:
 def _presets(spec: ComponentSpec, params: type[Params]) -> str:
     lines = [
         f"- `{spec.name}@{preset}`: {', '.join(f'`{k}={as_text(v)}`' for k, v in params.presets[preset].items())}"
+        + (f"; surrogate `{params.surrogates[preset]}`" if preset in params.surrogates else "")
         for preset in _named_presets(params)
     ]
     lines += [

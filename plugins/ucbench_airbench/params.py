@@ -30,7 +30,7 @@ class AirbenchParams(Recipe):
     accuracy on held-out ``photos``, before any poisoner was tried with it.
     """
 
-    neutral: ClassVar[Mapping[str, Any]] = {"whitening_eps": 5e-4}
+    neutral: ClassVar[Mapping[str, Any]] = {"whitening_eps": 5e-4, "enlarge": 1.0}
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "standard": {},

@@ -26,7 +26,7 @@ class LinearlySeparable:
         self.params = params
 
     def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
-        """Perturbations ``[N, 3, H, W]`` within the linf radius.
+        """Perturbations ``[N, 3, H, W]`` within the linf radius; notes their ``root_mean_square`` in 8-bit levels.
 
         Raises:
             UsageError: if there are more classes than vertices.
@@ -56,4 +56,10 @@ class LinearlySeparable:
         chosen /= np.sqrt(np.square(chosen).mean(1, keepdims=True))
         patches = chosen.reshape(len(train), 3, self.params.grid, self.params.grid)
         radius = np.float32(run.budget.radius)
-        return Perturbation(on_grid(np.clip(radius * patches, -radius, radius), train.size))
+        delta = on_grid(np.clip(radius * patches, -radius, radius), train.size)
+        # The released noise has 6 levels at any size.
+        run.note(
+            "root_mean_square",
+            255 * float(np.sqrt(np.einsum("nchw,nchw->", delta, delta, dtype=np.float64) / delta.size)),
+        )
+        return Perturbation(delta)

@@ -129,6 +129,7 @@ def _show_component(kind: str, name: str, registry: Registry, as_json: bool, lay
                 "written": written,
                 "reference": str(resolved) if resolved else spec.name,
                 "presets": params.preset_names(),
+                "preset_surrogates": dict(params.surrogates),
                 "arguments": params.argument_values(),
                 "parameters": parameters,
             }
@@ -166,6 +167,7 @@ def _facts(
         (spec.kind, spec.name),
         *((name.replace("_", " "), plain(as_text(v))) for name, v in values.items() if v not in (None, "", ())),
         ("presets", ", ".join(params.preset_names())),
+        *((f"surrogate @{preset}", reference) for preset, reference in params.surrogates.items()),
         ("written", written),
         (params.argument or "", ", ".join(params.argument_values())),
         ("from", f"{description['distribution']} {description['distribution_version']} ({description['plugin']})"),

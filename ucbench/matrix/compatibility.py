@@ -62,6 +62,11 @@ def labeler_of(labeling: Component[LabelingSpec]) -> Component[SurrogateSpec] | 
     return labeling.registry.resolve(SurrogateSpec, reference) if reference else None
 
 
+def surrogate_of(poisoner: Component[PoisonerSpec]) -> str:
+    """The reference of a poisoner's surrogate where none is requested: its preset's, else its spec's; empty if none."""
+    return poisoner.params.surrogates.get(poisoner.preset, poisoner.spec.surrogate)
+
+
 def check_surrogate(spec: PoisonerSpec, surrogate: Component[SurrogateSpec] | None) -> None:
     """Check that the surrogate has weights, or that the poisoner trains it.
 

@@ -10,7 +10,7 @@ from ucbench.data.budget import Budget
 from ucbench.errors import UsageError
 from ucbench.matrix.axes import AXES, AXIS
 from ucbench.matrix.cell import Cell, Craft, CraftLabels
-from ucbench.matrix.compatibility import check_exploiter, check_labeler, check_surrogate
+from ucbench.matrix.compatibility import check_exploiter, check_labeler, check_surrogate, surrogate_of
 from ucbench.numerics import Numerics
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, SHAM, SHUFFLED
 from ucbench.plugins.builtin_params import ShuffledParams
@@ -175,7 +175,7 @@ def _crafts(
     for labels in _craft_labels(spec, axes, registry):
         # A poisoner without a surrogate gets one only to cluster its features into craft labels.
         uses_surrogate = bool(spec.surrogate) or (labels.source == "clusters" and labels.model is None)
-        names = (axes.surrogates or [spec.surrogate]) if uses_surrogate else [""]
+        names = (axes.surrogates or [surrogate_of(poisoner)]) if uses_surrogate else [""]
         surrogates = [registry.resolve(SurrogateSpec, name) if name else None for name in names]
         for surrogate, budget in itertools.product(surrogates, _budgets(poisoner, dataset, axes)):
             yield Craft(poisoner, surrogate, labels, budget, craft_seed)

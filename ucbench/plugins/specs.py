@@ -109,7 +109,8 @@ class PoisonerSpec(ComponentSpec):
             ``norm`` overrides it; the parameters' class variable ``native_epsilons`` then maps every norm to its native
             radius.
         native_epsilon: the paper's radius: 8-bit units for ``linf``, the [0, 1] scale for ``l2``, pixels for ``l0``.
-        surrogate: reference of its default surrogate; empty if it needs none.
+        surrogate: reference of its default surrogate; empty if it needs none. The parameters' class variable
+            ``surrogates`` names others for presets.
         trains_surrogate: True if it trains a new network, so that only untrained surrogates fit.
         oracle: True if it sees what a protector cannot; such rows are shown and not ranked.
         projects: True if it relies on the core's projection, which may then change any share of its values.
