@@ -125,12 +125,13 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         version=2,
         tier="T0",
         fidelity="the default is the paper's: the worst of five views through the first 50 epochs (of its 200), so "
-        "that a training of fewer epochs is UEraser-Max; `released` has the 60 epochs of the official README, `max` is "
-        "UEraser-Max, `lite` UEraser-Lite; network, rate and schedule are the victim's; in our views TrivialAugment is "
-        "drawn for every image, with Pillow's operations in kornia's nominal ranges and bilinear interpolation, where "
-        "kornia draws one operation for a batch, defines some of them otherwise, and keeps 4 bits or fewer when it "
-        "posterizes; fractals start from corners that are uniform in [0, 1], as in kornia 0.9, and in the kornia of "
-        "the publication from a third of that, which darkens; `kornia` makes the views by the classes that the "
-        "official code uses, one operation for every image; no preset compresses with JPEG, as the official code does "
-        "against some poisons: an exploiter does not know the poison, and can chain a compressing defense",
+        "that a training of fewer epochs is UEraser-Max; `released` has the official README's 60 of 200 as a share, "
+        "0.3 of the victim's epochs, `max` is UEraser-Max, `lite` UEraser-Lite; network, rate and schedule are the "
+        "victim's; in our views TrivialAugment is drawn for every image, with Pillow's operations in kornia's nominal "
+        "ranges and bilinear interpolation, where kornia draws one operation for a batch, defines some of them "
+        "otherwise, and keeps 4 bits or fewer when it posterizes; fractals start from corners that are uniform in [0, "
+        "1], as in kornia 0.9, and in the kornia of the publication from a third of that, which darkens; `kornia` "
+        "makes the views by the classes that the official code uses, one operation for every image; no preset "
+        "compresses with JPEG, as the official code does against some poisons: an exploiter does not know the poison, "
+        "and can chain a compressing defense",
     )

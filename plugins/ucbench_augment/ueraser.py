@@ -41,13 +41,18 @@ class UEraser:
 
         ``targets`` are probabilities ``[B, K]``. The model sees ``copies`` times the batch at once.
         """
-        worst = self.params.epochs is None or run.epoch <= self.params.epochs
-        copies = self.params.copies if worst else 1
+        copies = self.params.copies if self._is_hard(run) else 1
         # Pixels are coarser in half precision than the changes that unlearnable examples make.
         with torch.autocast(x.device.type, enabled=False):
             views = self.view(x.repeat(copies, 1, 1, 1), generator)
         losses = F.cross_entropy(model(views).float(), targets.repeat(copies, 1), reduction="none")
         return losses.view(copies, -1).max(0).values.mean()
+
+    def _is_hard(self, run: DefenseRun) -> bool:
+        share, last = self.params.share, self.params.epochs
+        if share is not None:
+            last = round(share * run.epochs)
+        return last is None or run.epoch <= last
 
     def view(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """A random view of every image ``[B, 3, H, W]`` in [0, 1]."""
