@@ -38,6 +38,18 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         "is the grayscale of ECLIPSE alone, without its purification and noise",
     )
     yield DefenseSpec(
+        name="iss",
+        summary="Take the colours out of the images and re-encode them as JPEG of low quality, once",
+        title="Image shortcut squeezing, grayscale and JPEG (ISS)",
+        load="ucbench_squeeze.jpeg:ImageShortcutSqueezing",
+        params="ucbench_squeeze.params:ISSParams",
+        paper=ISS,
+        fidelity="the paper's two squeezings one after the other, at their published strength and of training images "
+        "alone; it reports each by itself, as `grayscale` and `jpeg` do, and that grayscale comes first is our choice",
+        tier="T1",
+        static=True,
+    )
+    yield DefenseSpec(
         name="bit-depth",
         summary="Keep few bits of every value, once; or a random number of them, anew in every batch",
         title="Bit depth reduction (BDR)",
