@@ -31,6 +31,7 @@ class StripesParams(ucbench.Params):
     angle: tuple[float, ...] | float | tuple[float, float] = 1.0
 
     presets = {"paper": {"shape": "sine", "steps": (1,)}}  # noqa: RUF012
+    surrogates = {"paper": "eyes:width=64"}  # noqa: RUF012
     argument = "path"
 
 
@@ -119,6 +120,7 @@ def test_show_prints_types_defaults_and_presets(capsys):
     rows = {row["name"]: row for row in shown["parameters"]}
     assert shown["name"] == "stripes"
     assert shown["presets"] == ["standard", "paper"]
+    assert shown["preset_surrogates"] == {"paper": "eyes:width=64"}
     assert shown["written"] == "stripes[@PRESET]:PATH[:key=value,...]"
     assert {name: row["type"] for name, row in rows.items()} == {
         "steps": "int/...",
@@ -154,6 +156,7 @@ def test_show_finds_the_kind_of_a_name_or_alias(capsys):
 def test_show_prints_values_in_reference_syntax(capsys):
     text = output(capsys, "show", "poisoner", "stripes@paper:here")
     assert "A. Author 2024" in text
+    assert re.search(r"^surrogate @paper +eyes:width=64$", text, re.MULTILINE)
     steps = next(line for line in text.splitlines() if line.startswith("steps"))
     assert steps.split() == ["steps", "int/...", "75/90", "1", "1", "where", "the", "angle", "changes"]
 

@@ -67,9 +67,9 @@ def test_every_method_says_how_it_relates_to_its_publication_and_its_page_shows_
 
 
 def test_fidelity_mentions_only_presets_that_exist():
-    """A name in backticks that stands first in a clause is a preset, a parameter or a component."""
+    """A name in backticks that stands first in a clause is a preset, a parameter or a component, but for metrics."""
     registry = installed()
-    for spec in SPECS.values():
+    for spec in (spec for spec in SPECS.values() if spec.kind != "metric"):
         params = registry.params_class(spec)
         known = {*params.preset_names(), *params.model_fields, *(other.name for other in SPECS.values())}
         for clause in spec.fidelity.split("; "):
