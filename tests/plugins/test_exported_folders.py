@@ -8,9 +8,10 @@ import pytest
 from image_files import folders, write_images
 
 from ucbench.errors import DataError
+from ucbench.export.release import COLUMNS
 
 LIST = (
-    "file,class,label,index,protected,sha256",
+    ",".join(COLUMNS),
     "images/0-Cat_Co/001.png,Cat & Co,0,0,no,x",
     "images/0-Cat_Co/002.png,Cat & Co,0,1,no,x",
     "images/1/003.png,été,1,2,no,x",

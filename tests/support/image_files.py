@@ -17,10 +17,18 @@ from ucbench_datasets.params import ImageFolderParams, ParquetParams
 from ucbench_datasets.parquet import Parquet
 
 
-def png(pixels):
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(np.asarray(pixels, np.uint8)).save(file, "PNG")
+    image.save(file, kind, **options)
     return file.getvalue()
+
+
+def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def png(pixels):
+    return encoded(Image.fromarray(np.asarray(pixels, np.uint8)))
 
 
 def plain(value, height=4, width=4):
