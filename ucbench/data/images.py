@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -85,16 +85,18 @@ class Picture:
 class DamagedImagesError(DataError):
     """Images that cannot be read; the text names up to 20 of them and counts all.
 
-    Attributes:
-        problems: one sentence per image.
+    Args:
+        problems: by row, one sentence without a full stop; at least one.
+        advice: what else can be done than to repair or remove them, as the end of a sentence.
     """
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        more = len(problems) - _NAMED
-        shown = [*problems[:_NAMED], *([f"and {more} more"] if more > 0 else [])]
-        text = "\n  ".join([f"{len(problems)} images cannot be read. Repair or remove them:", *shown])
-        super().__init__(text if len(problems) > 1 else problems[0])
-        self.problems = tuple(problems)
+    def __init__(self, problems: Mapping[int, str], advice: str = "") -> None:
+        texts = list(problems.values())
+        more = len(texts) - _NAMED
+        shown = [*texts[:_NAMED], *([f"and {more} more"] if more > 0 else [])]
+        many = "\n  ".join([f"{len(texts)} images cannot be read. Repair or remove them{advice}:", *shown])
+        super().__init__(many if len(texts) > 1 else f"{texts[0]}. Repair or remove it{advice}.")
+        self.problems = dict(problems)
 
 
 def decode(source: Encoded, where: str = "") -> Pixels:
