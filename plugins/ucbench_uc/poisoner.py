@@ -53,7 +53,7 @@ class UnlearnableClusters:
         attacked: Features = run.surrogate.features
         if count := params.student_count(train.size):
             attacked = train_students(params.student_victim, count, train, index, run)
-        views = Views(params.augmentation(train.size), params.crop, train.flip)
+        views = Views(params.augmentation(train.size), params.crop, train.flip, params.jpeg)
         seen = views if params.centres == "augmented" else replace(views, augment="none")
         if count or seen.augment != "none":
             features = view_features(attacked, train, seen, run)
