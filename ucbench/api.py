@@ -161,11 +161,11 @@ def craft(
     labels: ArrayLike | None,
     poisoner: str,
     *,
-    layout: Layout = "NCHW",
-    size: int = 96,
     surrogate: str | None = None,
     epsilon: str | float | None = None,
     seed: int = 0,
+    layout: Layout = "NCHW",
+    size: int = 96,
     device: str = "auto",
     dtype: str = "auto",
     threads: int | None = None,
@@ -182,10 +182,10 @@ def craft(
     Args:
         images: a uint8 array ``[N, 3, H, W]``, or a tensor in main memory; or a list of arrays of one image each, or of
             PIL images in mode RGB, of the same or different sizes.
-        layout: of arrays: ``NCHW``, or ``NHWC`` for channels last.
-        size: working size in pixels for images of different sizes.
         labels: whole numbers from 0, ``[N]``, as an array, tensor or list; or None for poisoners that read none.
         epsilon: linf radius in 8-bit units; by default the poisoner's native one.
+        layout: of arrays: ``NCHW``, or ``NHWC`` for channels last.
+        size: working size in pixels for images of different sizes.
 
     Returns:
         uint8: an array in the layout given; or a list of arrays or PIL images.
