@@ -8,6 +8,7 @@ import torch
 
 from ucbench.data.budget import Budget
 from ucbench.plugins.registry import installed
+from ucbench.store.store import Store
 from ucbench.testing import MemoryCheckpoint, TinySurrogate, make_run, sample_images
 from ucbench_uc import fitting
 from ucbench_uc.poisoner import UnlearnableClusters
@@ -21,11 +22,11 @@ CRAFTS = {
 }
 
 
-def craft(options: str, saved=None, train=TRAIN):
-    checkpoint = MemoryCheckpoint(saved)
+def craft(options: str, saved=None, train=TRAIN, checkpoint=None):
+    checkpoint = checkpoint or MemoryCheckpoint(saved)
     run = make_run(budget=Budget("linf", 16), surrogate=TinySurrogate(), checkpoint=checkpoint)
     reference = f"uc:clusters=3,batch=3,width=4,residual_blocks=1,{options}"
-    return installed().resolve("poisoner", reference).build().craft(train, run), run, checkpoint.saved
+    return installed().resolve("poisoner", reference).build().craft(train, run), run, getattr(checkpoint, "saved", [])
 
 
 @pytest.mark.parametrize("options", CRAFTS.values(), ids=CRAFTS.keys())
@@ -77,3 +78,32 @@ def test_uc_resumed_reports_every_step_of_the_bar(monkeypatch):
         TRAIN, run
     )
     assert bars == [[5, 5]]
+
+
+def test_uc_resumes_from_the_file_of_a_store(tmp_path, monkeypatch):
+    """Arrays go through their names and layout on disk."""
+    monkeypatch.setattr(fitting, "SAVE_EVERY", 2)
+    options = CRAFTS["direct, with students"]
+
+    class KilledError(Exception):
+        pass
+
+    class Killing:
+        """Stops the craft after the second state that is written."""
+
+        def __init__(self) -> None:
+            self.file, self.left = Store(tmp_path).checkpoint("release", "a", every=0), 2
+
+        def load(self) -> None:
+            assert self.file.load() is None
+
+        def save(self, step, arrays) -> None:
+            self.file.save(step, arrays)
+            self.left -= 1
+            if not self.left:
+                raise KilledError
+
+    with pytest.raises(KilledError):
+        craft(options, checkpoint=Killing())
+    resumed, _, _ = craft(options, checkpoint=Store(tmp_path).checkpoint("release", "a"))
+    np.testing.assert_array_equal(resumed.delta, craft(options)[0].delta)
