@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ucbench.data.budget import Budget, parse_epsilon
 from ucbench.errors import UsageError, did_you_mean
-from ucbench.matrix.axes import AXES, AXIS
+from ucbench.matrix.axes import AXES, AXIS, DEFAULT_LABELER
 from ucbench.matrix.cell import Cell, Craft, CraftLabels
 from ucbench.matrix.compatibility import check_surrogate, is_oracle, surrogate_of
 from ucbench.matrix.matrix import Axes, dedup_key, expand, native_budget
@@ -28,14 +28,12 @@ if TYPE_CHECKING:
 
     from ucbench.analysis.analyze import Analysis
     from ucbench.analysis.measures import AnalysisRequest
+    from ucbench.data.given import Layout
     from ucbench.matrix.suite import Suite
     from ucbench.results.frame import Results
     from ucbench.results.records import Record
     from ucbench.running.runner import Rerun
     from ucbench.session import Session
-
-#: The model behind predicted classes and clusters where craft labels name none; UC's surrogate too.
-DEFAULT_LABELER = "efficientnet-lite0@auto"
 
 Texts = str | Sequence[str]
 Numbers = str | float | Sequence[str | float]
@@ -159,39 +157,54 @@ def _folder(path: str | Path | None) -> Path | None:
 
 
 def craft(
-    images: ArrayLike,
+    images: Any,
     labels: ArrayLike | None,
     poisoner: str,
     *,
     surrogate: str | None = None,
     epsilon: str | float | None = None,
     seed: int = 0,
+    layout: Layout = "NCHW",
+    size: int = 96,
     device: str = "auto",
     dtype: str = "auto",
     threads: int | None = None,
     progress: Progress | None = None,
-) -> NDArray[np.uint8]:
-    """Perturb images: uint8 ``[N, 3, H, W]`` to the release, uint8 of the same shape. The release is not stored.
+) -> Any:
+    """Perturb images, and return the release in the kind and layout of what was given. It is not stored.
+
+    Images of different sizes are perturbed by patterns: crafted on their central squares, reduced to ``size``, and
+    fitted to each by :func:`ucbench.protection.stretch.stretched`.
 
     >>> release = ucbench.craft(images, None, "uc", epsilon=16)  # doctest: +SKIP
+    >>> safe = ucbench.craft([Image.open(path) for path in paths], None, "uc@photos", epsilon=8)  # doctest: +SKIP
 
     Args:
-        images: an array or a tensor in main memory.
+        images: a uint8 array ``[N, 3, H, W]``, or a tensor in main memory; or a list of arrays of one image each, or of
+            PIL images in mode RGB, of the same or different sizes.
         labels: whole numbers from 0, ``[N]``, as an array, tensor or list; or None for poisoners that read none.
         epsilon: linf radius in 8-bit units; by default the poisoner's native one.
+        layout: of arrays: ``NCHW``, or ``NHWC`` for channels last.
+        size: working size in pixels for images of different sizes.
+
+    Returns:
+        uint8: an array in the layout given; or a list of arrays or PIL images.
 
     Raises:
-        UsageError: for unknown names, images, labels or a seed of another form, a surrogate that does not fit, or a
-            label-based poisoner without labels.
+        UsageError: for unknown names, images, labels or a seed of another form, a surrogate that does not fit, a
+            label-based poisoner without labels, or images of different sizes and a budget that is not linf.
         ContractError: if the poisoner returned what its contract forbids.
     """
     from ucbench.crafting.craft import craft_labels, craft_release
     from ucbench.crafting.release import materialise
+    from ucbench.data.given import given_images
     from ucbench.data.imageset import ImageSet
+    from ucbench.protection.stretch import perturbed
+    from ucbench.protection.working import working_images
     from ucbench.running.preflight import device_problem
 
-    pixels = _pixels(images)
-    classes_of = None if labels is None else _classes(labels, len(pixels))
+    given = given_images(images, layout)
+    classes_of = None if labels is None else _classes(labels, len(given.photos))
     seeds = AXIS["seed"].read(seed)
     if len(seeds) != 1:
         raise UsageError(f"craft() takes one seed, got {seed!r}.")
@@ -205,39 +218,34 @@ def craft(
     budget = native_budget(spec, component.params)
     if budget.norm == "linf" and epsilon is not None:
         budget = Budget("linf", parse_epsilon(str(epsilon)))
+    if not given.one_size and budget.norm != "linf":
+        raise UsageError(f"Images of different sizes need a poisoner with a linf budget; {poisoner} has {budget.norm}.")
     model = session.registry.resolve(SurrogateSpec, surrogate or surrogate_of(component)) if spec.surrogate else None
     check_surrogate(spec, model)
     source = "none" if spec.label_access == "none" else "original"
     request = Craft(component, model, CraftLabels(source), budget, seeds[0])
     classes = () if classes_of is None else tuple(str(k) for k in range(int(classes_of.max()) + 1))
+    pixels = given.pixels if given.one_size else working_images(given.photos, size).images
     train = ImageSet(pixels, classes_of, classes, name="images")
     release = craft_release(request, train, craft_labels(request, train, None, session), session)
-    return materialise(train.images, release.changes, release.index)
-
-
-def _pixels(images: ArrayLike) -> NDArray[np.uint8]:
-    array = _array("Images", images)
-    if array.dtype != "uint8" or array.ndim != 4 or array.shape[1] != 3 or not array.size:
-        raise UsageError(f"Images must be uint8 [N, 3, H, W], got {array.dtype} {list(array.shape)}.")
-    return array
+    if given.one_size:
+        return given.returned(materialise(pixels, release.changes, release.index).transpose(0, 2, 3, 1))
+    changes = (release.changes[k] for k in release.index)
+    return given.returned(perturbed(photo, change) for photo, change in zip(given.photos, changes, strict=True))
 
 
 def _classes(labels: ArrayLike, count: int) -> NDArray[np.int64]:
-    array = _array("Labels", labels)
+    import numpy as np
+
+    try:
+        array = np.asarray(labels)
+    except (TypeError, ValueError) as error:  # on a GPU, or lists of several lengths
+        raise UsageError(f"Labels cannot be read as an array: {error}") from error
     if array.dtype.kind not in "iu" or array.shape != (count,):
         raise UsageError(f"Labels must be {count} whole numbers, one per image; got {array.dtype} {list(array.shape)}.")
     if array.min() < 0:
         raise UsageError(f"Labels are numbered from 0, got {array.min()}.")
     return array.astype("int64")
-
-
-def _array(what: str, values: ArrayLike) -> NDArray[Any]:
-    import numpy as np
-
-    try:
-        return np.asarray(values)
-    except (TypeError, ValueError) as error:  # on a GPU, or lists of several lengths
-        raise UsageError(f"{what} cannot be read as an array: {error}") from error
 
 
 def axes(

@@ -13,6 +13,7 @@ from ucbench import ImageSet, Perturbation, cluster, extract_features, nearest_c
 from ucbench_uc.diagnosis import diagnose, held_out
 from ucbench_uc.fitting import Fitter
 from ucbench_uc.objective import cluster_means, derangement, discrepancy, view_features
+from ucbench_uc.saved import Saved
 from ucbench_uc.space import coordinates, whitening
 from ucbench_uc.students import Features, train_students
 from ucbench_uc.views import Views
@@ -47,10 +48,11 @@ class UnlearnableClusters:
         number = params.cluster_count(train.size)
         clusters = cluster(coordinates(params.space, features, state), number, run.seed("clusters"))
         index = clusters.assignment
+        saved = Saved(run, index)
         attacked: Features = run.surrogate.features
         if count := params.student_count(train.size):
-            attacked = train_students(params.student_victim, count, train, index, run)
-        views = Views(params.augmentation(train.size), params.crop, train.flip)
+            attacked = train_students(params.student_victim, count, train, index, run, saved)
+        views = Views(params.augmentation(train.size), params.crop, train.flip, params.jpeg)
         seen = views if params.centres == "augmented" else replace(views, augment="none")
         if count or seen.augment != "none":
             features = view_features(attacked, train, seen, run)
@@ -60,7 +62,7 @@ class UnlearnableClusters:
         everything = params.fit_on == "all"
         pools = [np.flatnonzero(((index == k) | everything) & ~unfitted) for k in range(number)]
         distance = discrepancy(params.distance, goals.to(run.device), params.temperature)
-        fitter = Fitter(params, train, pools, attacked, distance, targets.to(run.device), views, run)
+        fitter = Fitter(params, train, pools, attacked, distance, targets.to(run.device), views, run, saved)
         every = list(range(number))
         delta = np.concatenate([fitter.fit(group) for group in ([every] if params.together else [[k] for k in every])])
         state = {**state, "centres": clusters.centres, "goals": goals.numpy(), "targets": targets.numpy()}

@@ -76,6 +76,9 @@ def _seeds(value: str | int | Iterable[int]) -> tuple[int, ...]:
     return parse_seeds(str(value))
 
 
+#: The model behind predicted classes and clusters where craft labels name none; UC's surrogate too.
+DEFAULT_LABELER = "efficientnet-lite0@auto"
+
 COMPONENT = ValueType("a component reference, such as uc or uc@released:clusters=20", _text, is_text=True)
 DEFENSES = ValueType("a defense, several joined with +, or none", _text, is_text=True)
 CRAFT_LABELS = ValueType(
