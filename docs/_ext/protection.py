@@ -52,9 +52,7 @@ def _defended(board: str) -> dict[str, Any]:
     groups = [one for one in summaries(board) if one.shared["victim"] == VICTIM and one.done]
     (plain,) = (one for one in groups if one.shared["base"] == "uc" and one.shared["defense"] == NO_DEFENSE)
     undefended = plain.means["test_accuracy"].mean
-    raised = [
-        one for one in groups if one.shared["base"] == "uc" and one.means["test_accuracy"].mean > undefended
-    ]
+    raised = [one for one in groups if one.shared["base"] == "uc" and one.means["test_accuracy"].mean > undefended]
     raised.sort(key=lambda one: -one.means["test_accuracy"].mean)
     tried = {str(one.shared["defense"]) for one in groups} - {NO_DEFENSE}
     return _conditions(board, [plain]) | {

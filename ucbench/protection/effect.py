@@ -92,7 +92,7 @@ def check_effect(
     if by_folder:
         return _trained(_read(photos, labels, classes, SIDE, photos_root, out_root, seed), session, seed)
     if manifest.settings.surrogate is None:
-        raise UsageError("The check of effect needs a surrogate, or classes: sort photos into folders, add --by-folder.")
+        raise UsageError("The check of effect needs a surrogate, or photos sorted into folders and --by-folder.")
     sets = _read(photos, labels, classes, manifest.settings.size, photos_root, out_root, seed)
     return _probed(sets, manifest.settings.surrogate, session)
 
