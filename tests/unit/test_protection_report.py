@@ -168,3 +168,10 @@ def test_accuracies_of_boards_show_interval_and_few_crafts():
     assert accuracy_text({"mean": 93.2, "half": None, "n": 1}) == "93.2 %"
     assert is_exploratory({"mean": 1, "half": 1, "n": 3})
     assert not is_exploratory({"mean": 1, "half": 1, "n": 4})
+
+
+def test_table_of_photos_says_where_a_copy_has_another_name(folder):
+    renamed = folder.manifest.photos[0].model_copy(update={"output": "trip/a-jpg.png", "notes": ("16 bits reduced",)})
+    text = text_of(page(folder._replace(manifest=folder.manifest.model_copy(update={"photos": (renamed,)}))))
+    assert "saved as trip/a-jpg.png; 16 bits reduced" in text
+    assert "saved as" not in text_of(page(folder))

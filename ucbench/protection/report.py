@@ -100,7 +100,7 @@ def command(manifest: Manifest) -> str:
         "--quality": output.quality if output.format in ("jpeg", "same") else None,
     }
     words = [f"{name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None]
-    return " ".join(["ucbench protect PHOTOS --out SAFE", *words, *(["--keep-gps"] if output.keep_gps else [])])
+    return " \\\n    ".join(["ucbench protect PHOTOS --out SAFE", *words, *(["--keep-gps"] if output.keep_gps else [])])
 
 
 def _summary(manifest: Manifest) -> dict[str, float]:
