@@ -204,9 +204,12 @@ def _effect(
     trainings: int, text: str,
 ) -> Effect:  # fmt: skip
     held_out = sets.test.known_labels
+    clean, sham, protected = (tuple(found[name]) for name in ("clean", "sham", "protected"))
     return Effect(
         kind,
-        *(tuple(found[name]) for name in ("clean", "sham", "protected")),
+        clean,
+        sham,
+        protected,
         chance=100 * int(np.bincount(held_out).max()) / len(held_out),
         trainings=trainings,
         classes=len(sets.test.classes),

@@ -9,7 +9,7 @@ from itertools import chain, zip_longest
 from ucbench.protection.manifest import ProtectedPhoto
 
 #: Photos of more pixels than this are not measured or shown beyond their own entry: memory stays below 2 GB.
-LARGEST = 64_000_000
+LARGEST = 50_000_000
 
 
 def sample(photos: Sequence[ProtectedPhoto], count: int) -> list[ProtectedPhoto]:
