@@ -78,6 +78,9 @@ def check_effect(
 ) -> Effect:
     """Measure what the written copies do.
 
+    By folder this takes nine trainings, each about 0.15 seconds of one core per photo: 4 minutes for 200 photos, 20 for
+    the most that are used. A probe reads the photos and takes seconds.
+
     Args:
         by_folder: every first-level folder is a class, and :data:`VICTIM` is trained on it, :data:`TRAININGS` times on
             protected, clean and sham photos. Otherwise the surrogate's features of the photos are given to a linear
