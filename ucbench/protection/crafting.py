@@ -1,0 +1,30 @@
+"""Patterns for groups of similar photos. A stand-in."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ucbench.crafting.craft import craft_labels, craft_release
+from ucbench.crafting.release import Release
+from ucbench.data.budget import Budget
+from ucbench.data.imageset import ImageSet
+from ucbench.matrix.cell import Craft, CraftLabels
+from ucbench.plugins.specs import PoisonerSpec, SurrogateSpec
+from ucbench.protection.manifest import Settings
+from ucbench.session import Session
+
+
+def craft_patterns(images: ImageSet, settings: Settings, session: Session) -> Release:
+    """The release of the working images."""
+    poisoner = session.registry.resolve(PoisonerSpec, settings.poisoner)
+    surrogate = session.registry.resolve(SurrogateSpec, settings.surrogate) if settings.surrogate else None
+    clusters = min(20, max(2, len(images) // 8)) if settings.clusters == "auto" else settings.clusters
+    labels = CraftLabels("none") if poisoner.spec.label_access == "none" else CraftLabels("clusters", clusters)
+    craft = Craft(poisoner, surrogate, labels, Budget("linf", settings.epsilon), settings.seed)
+    return craft_release(craft, images, craft_labels(craft, images, None, session), session)
+
+
+def assign_patterns(release: Release, images: ImageSet, settings: Settings, session: Session) -> NDArray[np.int64]:
+    """The pattern of each of these images, int64 ``[N]``."""
+    return np.zeros(len(images), np.int64)
