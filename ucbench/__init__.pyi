@@ -5,6 +5,7 @@ from .api import analyze as analyze
 from .api import craft as craft
 from .api import plan as plan
 from .api import plot as plot
+from .api import protect as protect
 from .api import read_results as read_results
 from .api import run as run
 from .crafting.bilevel import BiLevel as BiLevel

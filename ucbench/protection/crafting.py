@@ -20,8 +20,10 @@ def craft_patterns(images: ImageSet, settings: Settings, session: Session) -> Re
     poisoner = session.registry.resolve(PoisonerSpec, settings.poisoner)
     surrogate = session.registry.resolve(SurrogateSpec, settings.surrogate) if settings.surrogate else None
     clusters = min(20, max(2, len(images) // 8)) if settings.clusters == "auto" else settings.clusters
-    labels = CraftLabels("none") if poisoner.spec.label_access == "none" else CraftLabels("clusters", clusters)
-    craft = Craft(poisoner, surrogate, labels, Budget("linf", settings.epsilon), settings.seed)
+    free = poisoner.spec.label_access == "none"
+    labels = CraftLabels("none") if free else CraftLabels("clusters", clusters, surrogate)
+    used = surrogate if poisoner.spec.surrogate else None
+    craft = Craft(poisoner, used, labels, Budget("linf", settings.epsilon), settings.seed)
     return craft_release(craft, images, craft_labels(craft, images, None, session), session)
 
 

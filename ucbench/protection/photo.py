@@ -150,13 +150,14 @@ def write_photo(photo: Photo, path: Path, type: str, quality: int) -> None:
     image = Image.fromarray(photo.pixels)
     if photo.alpha is not None:
         image.putalpha(Image.fromarray(photo.alpha))
-    options: dict[str, Any] = {
+    types: dict[str, dict[str, Any]] = {
         "PNG": {},
         "WEBP": {"lossless": True, "exact": True, "quality": 50, "method": 2},
         "TIFF": {"compression": "tiff_adobe_deflate"},
         "JPEG": {"quality": quality, "subsampling": "4:4:4"},
         "AVIF": {"quality": quality, "subsampling": "4:4:4"},
-    }[type]
+    }
+    options = types[type]
     if photo.exif:
         options["exif"] = photo.exif
     if photo.profile:

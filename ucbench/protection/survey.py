@@ -18,9 +18,9 @@ from ucbench.protection.photo import LARGEST, any_size, register_heic, suffix_of
 
 #: Cameras' raw files. Most are TIFF inside, of which Pillow would read a small preview.
 _RAW = frozenset(
-    ".3fr .arw .cr2 .cr3 .dcr .dng .erf .gpr .iiq .kdc .mef .mos .mrw .nef .nrw .orf .pef .raf .raw .rw2 .rwl .sr2 .srf"
-    " .srw .x3f".split()
-)
+    (".3fr", ".arw", ".cr2", ".cr3", ".dcr", ".dng", ".erf", ".gpr", ".iiq", ".kdc", ".mef", ".mos", ".mrw", ".nef",
+     ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f")
+)  # fmt: skip
 _HEIC = (".heic", ".heif", ".hif")
 _SYSTEM_FILES, _SYSTEM_FOLDERS = ("thumbs.db", "ehthumbs.db", "desktop.ini"), ("@eadir", "__macosx", "#recycle")
 #: Documents, films and measurements that Pillow opens too, some by running other programs.

@@ -14,4 +14,4 @@ from ucbench.data.imageset import ImageSet
 def working_images(photos: Iterable[NDArray[np.uint8]], size: int) -> ImageSet:
     """The central square of every photo, uint8 ``[H, W, 3]``, reduced to ``size`` pixels."""
     squares = [np.asarray(ImageOps.fit(Image.fromarray(pixels), (size, size))) for pixels in photos]
-    return ImageSet(np.stack(squares).transpose(0, 3, 1, 2).copy(), name="photos")
+    return ImageSet(np.stack(squares).transpose(0, 3, 1, 2).copy(), None, name="photos")

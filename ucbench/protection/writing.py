@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ucbench.data.budget import LEVELS
 from ucbench.data.distortion import PSNR_CAP, measure
 from ucbench.data.images import Pixels
-from ucbench.errors import DataError
+from ucbench.errors import ContractError, DataError
 from ucbench.protection.manifest import LeftOut, Output, ProtectedPhoto
 from ucbench.protection.photo import LOSSY, opaque, read_photo, register_heic, write_photo, written_type
 from ucbench.protection.stretch import perturbed
@@ -67,6 +67,8 @@ def protect_photo(task: Task) -> ProtectedPhoto | LeftOut:
         values = compared(photo.pixels, read_photo(target).pixels)
     except DataError as error:
         return LeftOut(path=task.source, reason=reason_of(error), sha256=task.sha256)
+    if type not in LOSSY and values["linf"] > (bound := int(np.abs(task.changes).max())):
+        raise ContractError(f"{target} differs by {values['linf']} levels from its original, and {bound} are allowed.")
     height, width = photo.pixels.shape[:2]
     return ProtectedPhoto(
         source=task.source,
