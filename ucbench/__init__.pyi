@@ -89,6 +89,7 @@ from .plugins.specs import Norm as Norm
 from .plugins.specs import PoisonerSpec as PoisonerSpec
 from .plugins.specs import SurrogateSpec as SurrogateSpec
 from .plugins.specs import VictimSpec as VictimSpec
+from .protection.protect import Protection as Protection
 from .results.frame import Results as Results
 from .results.records import Record as Record
 from .running.compute import compute as compute

@@ -11,27 +11,24 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ucbench.errors import DataError, UsageError
-from ucbench.protection.crafting import assign_patterns, craft_patterns
+from ucbench.protection.crafting import PatternSettings, assign_patterns, craft_patterns
 from ucbench.protection.journal import Journal, State
 from ucbench.protection.manifest import MANIFEST, PATTERNS, LeftOut, Output, ProtectedPhoto, Settings
 from ucbench.protection.patterns import CraftedPatterns, crafted, read_patterns, write_patterns
 from ucbench.protection.photo import read_photo
 from ucbench.protection.survey import Found
 from ucbench.protection.work import Work, damaged
-from ucbench.protection.working import working_images
+from ucbench.protection.working import crafted_on, working_images
 from ucbench.protection.writing import Task, protect_photo, reason_of, sha256_of, start_worker
-from ucbench.store.keys import derive_seed
 
 if TYPE_CHECKING:
     from ucbench.data.images import Pixels
     from ucbench.data.imageset import ImageSet
     from ucbench.session import Session
 
-#: Most files that patterns are crafted on, and files that are assigned to patterns at once.
-CRAFTED, ASSIGNED = 4096, 256
+#: Files that are assigned to patterns at once.
+ASSIGNED = 256
 
 
 @dataclass(frozen=True)
@@ -45,6 +42,13 @@ class Run:
     output: Output
     state: State
     session: Session
+
+    @property
+    def craft(self) -> PatternSettings:
+        """The settings of crafting."""
+        settings = self.settings
+        clusters = None if settings.clusters == "auto" else settings.clusters
+        return PatternSettings(settings.poisoner, settings.surrogate, settings.epsilon, clusters, settings.seed)
 
     def sha256(self, found: Found) -> str:
         """Of the photo's file."""
@@ -76,15 +80,13 @@ def patterns_for(run: Run, given: Path | None) -> CraftedPatterns:
 
 
 def _crafted(run: Run) -> CraftedPatterns:
-    """Patterns crafted on the different files, of which the seed draws at most :data:`CRAFTED`."""
+    """Patterns crafted on the different files, or on some of very many."""
     different = list({run.sha256(found): found for found in reversed(run.work.photos)}.values())[::-1]
-    if len(different) > CRAFTED:
-        draw = np.random.default_rng(derive_seed("protect", run.settings.seed, "crafted on"))
-        different = [different[row] for row in np.sort(draw.permutation(len(different))[:CRAFTED])]
-    images, read = _working_images(different, run)
+    rows = crafted_on(len(different), run.settings.seed)
+    images, read = _working_images([different[row] for row in rows], run)
     if images is None:
         raise DataError(f"No entry of {run.photos} can be protected. --dry-run says why.")
-    release = craft_patterns(images, run.settings, run.session)
+    release = craft_patterns(images, run.craft, run.session)
     return crafted(release, [run.sha256(found) for found in read], run.settings)
 
 
@@ -120,7 +122,7 @@ def _numbers(run: Run, patterns: CraftedPatterns, log: Journal) -> dict[str, int
         images, read = _working_images(unknown[start : start + ASSIGNED], run)
         if images is None:
             continue
-        rows = assign_patterns(patterns.release, images, run.settings, run.session)
+        rows = assign_patterns(patterns.release, images, run.craft, run.session)
         assigned = {run.sha256(found): int(row) for found, row in zip(read, rows.tolist(), strict=True)}
         # A run that continues has another block, and features may depend on the block in their last digits.
         log.write("assigned", assigned)

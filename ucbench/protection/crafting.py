@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,22 +13,34 @@ from ucbench.data.budget import Budget
 from ucbench.data.imageset import ImageSet
 from ucbench.matrix.cell import Craft, CraftLabels
 from ucbench.plugins.specs import PoisonerSpec, SurrogateSpec
-from ucbench.protection.manifest import Settings
 from ucbench.session import Session
 
 
-def craft_patterns(images: ImageSet, settings: Settings, session: Session) -> Release:
+@dataclass(frozen=True)
+class PatternSettings:
+    """What decides the patterns, beside the photos."""
+
+    poisoner: str
+    surrogate: str | None
+    epsilon: float
+    clusters: int | None
+    seed: int
+
+
+def craft_patterns(images: ImageSet, settings: PatternSettings, session: Session) -> Release:
     """The release of the working images."""
     poisoner = session.registry.resolve(PoisonerSpec, settings.poisoner)
     surrogate = session.registry.resolve(SurrogateSpec, settings.surrogate) if settings.surrogate else None
-    clusters = min(20, max(2, len(images) // 8)) if settings.clusters == "auto" else settings.clusters
-    free = poisoner.spec.label_access == "none"
-    labels = CraftLabels("none") if free else CraftLabels("clusters", clusters, surrogate)
+    labels = CraftLabels("none")
+    if poisoner.spec.label_access != "none":
+        labels = CraftLabels("clusters", settings.clusters or 2, surrogate)
     used = surrogate if poisoner.spec.surrogate else None
     craft = Craft(poisoner, used, labels, Budget("linf", settings.epsilon), settings.seed)
     return craft_release(craft, images, craft_labels(craft, images, None, session), session)
 
 
-def assign_patterns(release: Release, images: ImageSet, settings: Settings, session: Session) -> NDArray[np.int64]:
+def assign_patterns(
+    release: Release, images: ImageSet, settings: PatternSettings, session: Session, train: ImageSet | None = None
+) -> NDArray[np.int64]:
     """The pattern of each of these images, int64 ``[N]``."""
     return np.zeros(len(images), np.int64)

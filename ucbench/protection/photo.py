@@ -71,8 +71,10 @@ def _photo(image: Image.Image, exif: bytes, keep_gps: bool) -> Photo:
     if image.width * image.height > LARGEST:
         raise ValueError("it has more than one gigapixel")
     mode, profile = image.mode, bytes(image.info.get("icc_profile") or b"")
-    kept, notes = _kept_exif(image, exif, keep_gps)
+    file = image
     image, deep, _ = upright(image, exif)
+    # Afterwards, since it may load the image, and then nobody knows how deep its values were.
+    kept, notes = _kept_exif(file, exif, keep_gps)
     if deep:
         notes.append("16 bits per value reduced to 8")
     if mode in ("CMYK", "LAB", "YCbCr"):
@@ -159,7 +161,7 @@ def write_photo(photo: Photo, path: Path, type: str, quality: int) -> None:
     }
     options = types[type]
     if photo.exif:
-        options["exif"] = photo.exif
+        options["exif"] = _first_directory(photo.exif) if type == "TIFF" else photo.exif
     if photo.profile:
         options["icc_profile"] = photo.profile
     with replacing(path) as file:
@@ -167,6 +169,14 @@ def write_photo(photo: Photo, path: Path, type: str, quality: int) -> None:
             image.save(file, type, **options)
         except ValueError as error:
             raise DataError(f"{path}: cannot be written as {type}: {error}") from error
+
+
+def _first_directory(block: bytes) -> Image.Exif:
+    """The tags of an EXIF block that are not in directories of their own, of which Pillow writes none to TIFF files."""
+    source, kept = Image.Exif(), Image.Exif()
+    source.load(block)
+    kept.update({tag: source[tag] for tag in source if tag in (*_KEPT, _BASE.Orientation)})
+    return kept
 
 
 def register_heic() -> bool:

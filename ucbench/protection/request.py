@@ -15,8 +15,8 @@ from ucbench.plugins.registry import Registry
 from ucbench.plugins.specs import PoisonerSpec, SurrogateSpec
 from ucbench.protection.manifest import Format, Output, Settings
 
-#: Largest change of a value where the owner names none, in 8-bit levels; and the side of crafted squares, in pixels.
-EPSILON, SIZE = 8, 96
+#: Where the owner names none: the poisoner, the largest change of a value in 8-bit levels, the side of crafted squares.
+POISONER, EPSILON, SIZE = "uc", 8, 96
 
 PartT = TypeVar("PartT", bound=BaseModel)
 
@@ -26,16 +26,14 @@ class Request:
     """Settings by name; None: that of the earlier run, or else the default.
 
     Attributes:
-        default_poisoner: where none is named.
         labeler: the model behind clusters where the poisoner has none.
     """
 
-    default_poisoner: str
     labeler: str
     poisoner: str | None = None
     surrogate: str | None = None
     epsilon: str | float | None = None
-    clusters: int | Literal["auto"] | None = None
+    clusters: str | None = None
     size: int | None = None
     seed: int | None = None
     format: Format | None = None
@@ -51,7 +49,9 @@ class Request:
         Raises:
             UsageError: for names and values that do not exist or fit, and if the request differs from ``earlier``.
         """
-        asked = self._asked(("clusters", "size", "seed"))
+        asked = self._asked(("size", "seed"))
+        if self.clusters is not None:
+            asked["clusters"] = _clusters(self.clusters)
         if self.epsilon is not None:
             asked["epsilon"] = parse_epsilon(str(self.epsilon))
         if earlier is None or self.poisoner is not None:
@@ -64,11 +64,11 @@ class Request:
         return earlier
 
     def _methods(self, registry: Registry) -> dict[str, Any]:
-        poisoner = registry.resolve(PoisonerSpec, self.poisoner or self.default_poisoner)
+        poisoner = registry.resolve(PoisonerSpec, self.poisoner or POISONER)
         if native_budget(poisoner.spec, poisoner.params).norm != "linf":
             raise UsageError(f"Poisoner {poisoner} has no largest change per value (linf). Choose another.")
         named = self.surrogate or poisoner.spec.surrogate
-        if named is None and poisoner.spec.label_access != "none":
+        if not named and poisoner.spec.label_access != "none":
             named = self.labeler
         surrogate = registry.resolve(SurrogateSpec, named) if named else None
         if poisoner.spec.surrogate:
@@ -96,6 +96,14 @@ class Request:
 
     def _asked(self, names: tuple[str, ...]) -> dict[str, Any]:
         return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+def _clusters(text: str) -> int | Literal["auto"]:
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"The number of clusters is auto or a whole number from 1, got {text!r}.")
+    return int(text)
 
 
 def _valid(kind: type[PartT], values: dict[str, Any]) -> PartT:

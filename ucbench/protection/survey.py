@@ -103,10 +103,10 @@ def _examined(path: Path, below: Path, has_heic: bool) -> Found:
         return Found(relative, "leave", "HEIC is read with the extra: pip install 'ucbench[heic]'")
     try:
         reason, type = _head(path)
-    except UnidentifiedImageError:
-        reason, type = "not an image, or its head is damaged", ""
-    except DataError as error:
-        reason, type = str(error).removeprefix(f"{path}: "), ""
+    except (UnidentifiedImageError, DataError) as error:
+        unidentified = isinstance(error.__cause__ or error, UnidentifiedImageError)
+        reason = "not an image, or its head is damaged" if unidentified else str(error).removeprefix(f"{path}: ")
+        type = ""
     return Found(relative, "leave", reason) if reason else Found(relative, "protect", type=type)
 
 
