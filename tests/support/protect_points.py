@@ -25,6 +25,10 @@ WAYS = ("exit-before", "exit-after", "torn")
 REQUEST = Request(poisoner="badge", labeler="eyes", size=8, clusters="2")
 
 
+def compute(root: Path, name: str) -> None:
+    protect(root / "photos", root / name, REQUEST, tiny.session(root / "store", tiny.registry()))
+
+
 def run(root: Path, name: str, fault: Fault | None = None) -> tuple[int, int]:
     """The exit code of a run into the folder ``name``, in a process of its own, and its number of file operations."""
     faults = Faults(root / name, fault)
@@ -33,7 +37,7 @@ def run(root: Path, name: str, fault: Fault | None = None) -> tuple[int, int]:
         code = 1
         try:
             faults.install()
-            protect(root / "photos", root / name, REQUEST, tiny.session(root / "store", tiny.registry()))
+            compute(root, name)
             code = 0
         except BaseException:
             traceback.print_exc()
@@ -51,6 +55,7 @@ def try_points(root: Path, sample: int) -> dict[str, object]:
     for number in range(6):
         photograph(number, 20, 16).save(root / "photos" / ("below" if number % 2 else "") / f"{number}.jpg")
     (root / "photos" / "cut.jpg").write_bytes((root / "photos" / "0.jpg").read_bytes()[:-200])
+    compute(root, "warm")
     code, operations = run(root, "calm")
     assert code == 0, code
     calm, problems = contents(root / "calm"), []

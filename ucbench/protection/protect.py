@@ -89,7 +89,10 @@ def protect(
     """
     started = time.perf_counter()
     state = read_state(out)
-    given = None if patterns_of is None else read_manifest(patterns_of)
+    given = file = None
+    if patterns_of is not None:
+        given = read_manifest(patterns_of)
+        file = patterns_of.parent / given.patterns.file
     if given is not None and state.settings is not None and state.settings != given.settings:
         raise UsageError(f"{out} has patterns with other settings than those of {patterns_of}. Choose another --out.")
     settings = request.settings(session.registry, given.settings if given else state.settings)
@@ -103,7 +106,6 @@ def protect(
             log.write("begin", {"settings": settings.model_dump(mode="json"), "output": output.model_dump(mode="json")})
             for folder in {out, *((out / name).parent for name in work.names.values())}:
                 sweep_drafts(folder)
-            file = given and patterns_of and patterns_of.parent / given.patterns.file
             patterns = patterns_for(run, file)
             write_copies(run, patterns, log, jobs)
             state.manifest = _manifest(run, len(patterns.release.changes))
