@@ -1,4 +1,4 @@
-"""The Python API (:func:`run`, :func:`plan`, :func:`craft`, :func:`analyze`) and its steps for the command line."""
+"""The Python API (:func:`run`, :func:`plan`, :func:`craft`, :func:`protect`, :func:`analyze`) and steps of commands."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from ucbench.analysis.measures import AnalysisRequest
     from ucbench.data.given import Layout
     from ucbench.matrix.suite import Suite
+    from ucbench.protection.manifest import Format
+    from ucbench.protection.protect import Protection
     from ucbench.results.frame import Results
     from ucbench.results.records import Record
     from ucbench.running.runner import Rerun
@@ -393,6 +395,82 @@ def plan_session(
         seconds = 0.0 if done else predicted(task, session, crafts=crafts)
         planned.append(PlannedCell(cell, task.key, done, not crafts, seconds))
     return planned
+
+
+def protect(
+    photos: str | Path,
+    out: str | Path,
+    *,
+    poisoner: str | None = None,
+    surrogate: str | None = None,
+    epsilon: str | float | None = None,
+    clusters: int | str | None = None,
+    size: int | None = None,
+    seed: int | None = None,
+    format: Format | None = None,
+    quality: int | None = None,
+    keep_gps: bool | None = None,
+    patterns_of: str | Path | None = None,
+    jobs: int = 1,
+    by_folder: bool = False,
+    check: bool = False,
+    force: bool = False,
+    dry_run: bool = False,
+    device: str = "auto",
+    dtype: str = "auto",
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Protection:
+    """Write perturbed copies of the photos in a folder, of any sizes, to another folder, with a manifest and a report.
+
+    Similar photos share a pattern. The copies have the folders and names of the originals, which stay as they are.
+    A second call does only what is new or changed, with the settings of the first; an interrupted one continues. The
+    files ``ucbench.json`` and ``ucbench.npz`` are needed for that, and anybody who has them can undo the change: do
+    not publish them.
+
+    >>> ucbench.protect("photos", "safe")  # doctest: +SKIP
+
+    Args:
+        photos: folder with photos, also in folders below. What is no photo, damaged, hidden, animated or a link is
+            left, and listed with the reason.
+        out: folder for the copies, outside ``photos``.
+        poisoner: what makes patterns, of linf radius ``epsilon`` in 8-bit levels; 8 by default.
+        surrogate: model whose features are clustered; by default the poisoner's.
+        clusters: groups of similar photos; ``auto``, the default: from 2 to 20, about one for every eight photos.
+        size: side of the squares that patterns are crafted on, in pixels; 96 by default.
+        format: ``png`` (the default) or ``webp``, lossless; ``same`` type as the original; or ``jpeg``. JPEG and AVIF
+            files lose a part of the change, and differ by more than ``epsilon``.
+        quality: of JPEG and AVIF files, 1 to 100; 95 by default.
+        keep_gps: keep the position in the metadata.
+        patterns_of: the ``ucbench.json`` of another folder, whose patterns are used.
+        jobs: processes that write copies; for more than one, a script needs the guard ``if __name__ == "__main__"``.
+        by_folder: for ``check``: every folder is a class.
+        check: train on the copies to measure their effect, which takes minutes.
+        force: overwrite files in ``out`` that no earlier run wrote, or that were changed since.
+        dry_run: only say what would be done.
+
+    Raises:
+        UsageError: for names and values that do not exist or fit; if the settings differ from those of the earlier
+            run; if files would be overwritten.
+        DataError: if no photo can be protected, or ``ucbench.json`` or ``ucbench.npz`` is damaged.
+        StoreError: if a file cannot be written.
+    """
+    from ucbench.protection.protect import protect as protect_folder
+    from ucbench.protection.request import Request
+    from ucbench.running.preflight import device_problem
+
+    request = Request(
+        labeler=DEFAULT_LABELER, poisoner=poisoner, surrogate=surrogate, epsilon=epsilon,
+        clusters=None if clusters is None else str(clusters), size=size, seed=seed, format=format, quality=quality,
+        keep_gps=keep_gps,
+    )  # fmt: skip
+    session = open_session(device=device, dtype=dtype, threads=threads, progress=progress)
+    if not dry_run and (problem := device_problem(session.numerics)):
+        raise UsageError(problem)
+    return protect_folder(
+        Path(photos).expanduser(), Path(out).expanduser(), request, session, jobs=jobs,
+        patterns_of=_folder(patterns_of), by_folder=by_folder, check=check, force=force, dry_run=dry_run,
+    )  # fmt: skip
 
 
 def analyze(

@@ -49,8 +49,8 @@ def store(tmp_path):
 def opened(monkeypatch):
     """Counts the pictures that are opened."""
     count = []
-    real = images._opened
-    monkeypatch.setattr(images, "_opened", lambda *args: count.append(args) or real(*args))
+    real = images.opened
+    monkeypatch.setattr(images, "opened", lambda *args: count.append(args) or real(*args))
     return count
 
 

@@ -17,7 +17,7 @@ from ucbench.data.budget import Budget
 from ucbench.errors import UsageError
 from ucbench.matrix.axes import DEFAULT_LABELER
 from ucbench.matrix.cell import Craft, CraftLabels
-from ucbench.matrix.compatibility import check_surrogate
+from ucbench.matrix.compatibility import check_surrogate, surrogate_of
 from ucbench.matrix.matrix import native_budget
 from ucbench.plugins.builtin import CLEAN, SHUFFLED
 from ucbench.plugins.registry import Component, Registry
@@ -86,7 +86,7 @@ def craft_of(settings: PatternSettings, photos: int, registry: Registry) -> Craf
     if groups_itself:
         options = {**dict(poisoner.ref.options), _CLUSTERS: str(groups)}
         poisoner = registry.resolve(PoisonerSpec, replace(poisoner.ref, options=tuple(options.items())))
-    reference, labels = settings.surrogate or spec.surrogate, CraftLabels("none")
+    reference, labels = settings.surrogate or surrogate_of(poisoner), CraftLabels("none")
     if spec.label_access != "none":
         # A model that the poisoner trains has no features yet by which to group the photos.
         labeler = registry.resolve(SurrogateSpec, DEFAULT_LABELER) if spec.trains_surrogate else None

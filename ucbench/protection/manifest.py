@@ -83,7 +83,7 @@ class ProtectedPhoto(_Part):
         pattern: number of its pattern, from 0.
         linf: largest difference between the values of the re-opened copy and of the upright original, in 8-bit levels.
         psnr: of the copy, in dB, at most 100.
-        ssim: of the copy, 0 to 1; of large photos the mean over evenly spaced rows.
+        ssim: of the copy, 0 to 1; of more than a megapixel the mean over 16 evenly spaced tiles.
         changed: share of values that differ.
         notes: what else happened to the photo.
     """
