@@ -101,7 +101,7 @@ def _card(spec: ComponentSpec, params: type[Params]) -> str:
         *((name, text) for name, text in _facts(spec) if text),
         ("presets", ", ".join(code(f"{spec.name}@{preset}") for preset in _named_presets(params))),
         ("also called", ", ".join(map(code, spec.aliases))),
-        ("reference", code(f"{_OPTION[spec.kind]} {syntax(spec.name, params)}")),
+        ("command line", code(f"{_OPTION[spec.kind]} {syntax(spec.name, params)}")),
         ("for example", code(f"{spec.name}:{spec.sample}") if _is_required(params) and spec.sample else ""),
         ("install", code(install_line(spec)) if spec.requires else ""),
         ("paper", "; ".join(map(_cited, citations(spec.paper))) or spec.paper),

@@ -225,6 +225,8 @@ _BY_NAME = {column.name: column for column in _ALL}
 COLUMNS = tuple(_BY_NAME)
 #: Numbers that are averaged over seeds, the most important first.
 AVERAGED = tuple(sorted((column for column in _ALL if column.priority), key=lambda column: column.priority))
+#: Those that state an effect of a poisoner, which says nothing without a passed gate.
+EFFECTS = frozenset({"drop", "drop_sham", "gap_removed"})
 #: The dtype of each column of results.csv.
 DTYPES = {column.name: column.dtype for column in _ALL}
 
