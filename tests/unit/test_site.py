@@ -355,7 +355,7 @@ def test_method_page_names_rare_axes_beside_the_numbers(tmp_path):
     records = [*made.board(), *(made.record("uc", seed=seed, trusted=100) for seed in range(4))]
     build_site(made.write(tmp_path, records), tmp_path / "site", rules_of=ranked)
     assert rows_of(tmp_path / "site" / "poisoners" / "uc.html", "trusted images 100 50.0")
-    assert rows_of(tmp_path / "site" / "poisoners" / "uc.html", "16 41.5")
+    assert rows_of(tmp_path / "site" / "poisoners" / "uc.html", "uc none 41.5")
 
 
 def test_site_deviations_do_not_read_as_counts(tmp_path):

@@ -8,7 +8,7 @@ from ucbench.errors import UcbenchError, UsageError
 from ucbench.plugins.builtin import NO_DEFENSE
 from ucbench.plugins.grammar import parse, parse_chain
 from ucbench.plugins.registry import Component, Registry
-from ucbench.plugins.specs import DefenseSpec, LabelingSpec, PoisonerSpec, SurrogateSpec, VictimSpec
+from ucbench.plugins.specs import ComponentSpec, DefenseSpec, LabelingSpec, PoisonerSpec, SurrogateSpec, VictimSpec
 
 
 def check_exploiter(defense: Sequence[Component[DefenseSpec]], victim: Component[VictimSpec], trusted: int) -> None:
@@ -26,6 +26,24 @@ def check_exploiter(defense: Sequence[Component[DefenseSpec]], victim: Component
             )
     if victim.spec.needs_trusted and not trusted:
         raise UsageError(f"Victim {victim} learns its labels from clean images: add --trusted N.")
+
+
+def check_size(victim: Component[VictimSpec], data: str, size: tuple[int, int]) -> None:
+    """Check that a victim takes images of this height and width.
+
+    Raises:
+        UsageError: if not; the text names victims that do.
+    """
+    if min(size) < victim.spec.smallest:
+        fitting = ", ".join(spec.name for spec in victim.registry.specs(VictimSpec.kind) if _takes(spec, size))
+        raise UsageError(
+            f"Victim {victim} takes images of {victim.spec.smallest} pixels and more, but those of {data} have"
+            f" {size[0]}x{size[1]}. Name another one with --victim: {fitting}."
+        )
+
+
+def _takes(spec: ComponentSpec, size: tuple[int, int]) -> bool:
+    return isinstance(spec, VictimSpec) and min(size) >= spec.smallest and not spec.needs_trusted
 
 
 def is_static(defense: Component[DefenseSpec]) -> bool:

@@ -171,12 +171,14 @@ class VictimSpec(ComponentSpec):
     Attributes:
         opaque: True for a trainer (``fit`` and ``predict``); False for an architecture with a recipe.
         needs_trusted: True if it learns its labels from the trusted set.
+        smallest: the shortest side of images that it takes, in pixels.
     """
 
     kind: ClassVar[str] = "victim"
 
     opaque: bool = False
     needs_trusted: bool = False
+    smallest: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
