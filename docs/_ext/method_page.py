@@ -36,6 +36,8 @@ _HEADINGS = {
     "needs_trusted": "trusted images",
     "opaque": "training loop",
     "untrained": "weights",
+    "side": "images",
+    "smallest": "images",
 }
 #: Values of fields, in words.
 _WORDS: dict[str, dict[Any, str]] = {
@@ -137,6 +139,8 @@ def _fact(spec: ComponentSpec, name: str, value: Any) -> str:
         return f"[`{value}`](surrogate-{measured.base(value)}.md)"
     if name == "epsilon":
         return f"{value:g}/255"
+    if name in ("side", "smallest"):
+        return f"{value} px" + (" and more" if name == "smallest" else "")
     if isinstance(value, tuple):
         return ", ".join(map(code, value))
     return _WORDS.get(name, {}).get(value, str(value))

@@ -8,7 +8,7 @@ from ucbench.errors import UcbenchError, UsageError
 from ucbench.plugins.builtin import NO_DEFENSE
 from ucbench.plugins.grammar import parse, parse_chain
 from ucbench.plugins.registry import Component, Registry
-from ucbench.plugins.specs import ComponentSpec, DefenseSpec, LabelingSpec, PoisonerSpec, SurrogateSpec, VictimSpec
+from ucbench.plugins.specs import DefenseSpec, LabelingSpec, PoisonerSpec, SurrogateSpec, VictimSpec
 
 
 def check_exploiter(defense: Sequence[Component[DefenseSpec]], victim: Component[VictimSpec], trusted: int) -> None:
@@ -34,16 +34,17 @@ def check_size(victim: Component[VictimSpec], data: str, size: tuple[int, int]) 
     Raises:
         UsageError: if not; the text names victims that do.
     """
-    if min(size) < victim.spec.smallest:
-        fitting = ", ".join(spec.name for spec in victim.registry.specs(VictimSpec.kind) if _takes(spec, size))
+    if not _takes(victim.spec, size):
+        specs = victim.registry.specs(VictimSpec.kind)
+        fitting = ", ".join(s.name for s in specs if isinstance(s, VictimSpec) and _takes(s, size))
         raise UsageError(
             f"Victim {victim} takes images of {victim.spec.smallest} pixels and more, but those of {data} have"
             f" {size[0]}x{size[1]}. Name another one with --victim: {fitting}."
         )
 
 
-def _takes(spec: ComponentSpec, size: tuple[int, int]) -> bool:
-    return isinstance(spec, VictimSpec) and min(size) >= spec.smallest and not spec.needs_trusted
+def _takes(spec: VictimSpec, size: tuple[int, int]) -> bool:
+    return spec.smallest is None or min(size) >= spec.smallest
 
 
 def is_static(defense: Component[DefenseSpec]) -> bool:
