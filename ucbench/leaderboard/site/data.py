@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import zlib
@@ -56,7 +57,7 @@ class Group:
     label: str
     passed: bool
 
-    @property
+    @functools.cached_property
     def means(self) -> dict[str, Interval]:
         """The means that pages show: effects only where the gate was passed."""
         return {name: mean if self.shows(name) else t_interval([]) for name, mean in self.summary.means.items()}

@@ -36,6 +36,7 @@ class Templates:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            auto_reload=False,  # the files' times are not looked up for each page
         )
         self._templates.globals |= {
             "first_rows": FIRST_ROWS,
