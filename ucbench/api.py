@@ -383,10 +383,13 @@ def plan_session(
         probe: time two steps of every kind of training that was never done on this machine.
     """
     from ucbench.running.estimate import predicted, probe_training, training_work
+    from ucbench.running.preflight import check_victims
     from ucbench.running.tasks import finished, task_of, with_crafting
 
     planned = []
-    for task, crafts in with_crafting((task_of(cell, session) for cell in cells), session):
+    tasks = [task_of(cell, session) for cell in cells]
+    check_victims(tasks, session)
+    for task, crafts in with_crafting(tasks, session):
         cell, done = task.cell, finished(task, session, out) is not None
         if probe and not done:
             train = session.data(cell).train

@@ -36,6 +36,8 @@ _HEADINGS = {
     "needs_trusted": "trusted images",
     "opaque": "training loop",
     "untrained": "weights",
+    "side": "images",
+    "smallest": "images",
 }
 #: Values of fields, in words.
 _WORDS: dict[str, dict[Any, str]] = {
@@ -101,7 +103,7 @@ def _card(spec: ComponentSpec, params: type[Params]) -> str:
         *((name, text) for name, text in _facts(spec) if text),
         ("presets", ", ".join(code(f"{spec.name}@{preset}") for preset in _named_presets(params))),
         ("also called", ", ".join(map(code, spec.aliases))),
-        ("reference", code(f"{_OPTION[spec.kind]} {syntax(spec.name, params)}")),
+        ("command line", code(f"{_OPTION[spec.kind]} {syntax(spec.name, params)}")),
         ("for example", code(f"{spec.name}:{spec.sample}") if _is_required(params) and spec.sample else ""),
         ("install", code(install_line(spec)) if spec.requires else ""),
         ("paper", "; ".join(map(_cited, citations(spec.paper))) or spec.paper),
@@ -137,6 +139,8 @@ def _fact(spec: ComponentSpec, name: str, value: Any) -> str:
         return f"[`{value}`](surrogate-{measured.base(value)}.md)"
     if name == "epsilon":
         return f"{value:g}/255"
+    if name in ("side", "smallest"):
+        return f"{value} px" + (" and more" if name == "smallest" else "")
     if isinstance(value, tuple):
         return ", ".join(map(code, value))
     return _WORDS.get(name, {}).get(value, str(value))

@@ -28,6 +28,7 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         summary="LeNet-5: two convolutions and three fully connected layers, with ReLU and max-pooling",
         load="ucbench_depth.networks:LeNet5",
         params="ucbench_depth.params:LeNet5Params",
+        smallest=2,
         paper="Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: Gradient-Based Learning Applied to Document Recognition. "
         "Proceedings of the IEEE 1998. doi 10.1109/5.726791",
         aliases=("lenet",),

@@ -45,6 +45,7 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         summary="DenseNet-121; up to 64 px with a 3x3 stride-1 stem and no max-pool",
         load=f"{_VICTIMS}:DenseNet121",
         params=f"{_PARAMS}:VictimParams",
+        smallest=8,
         paper="G. Huang, Z. Liu, L. van der Maaten, K. Q. Weinberger: Densely Connected Convolutional Networks. CVPR "
         "2017. arXiv 1608.06993",
         fidelity="timm's, with a 3x3 stem of stride 1 and no max-pool up to 64 pixels, as is common on CIFAR; the "

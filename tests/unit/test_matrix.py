@@ -206,6 +206,33 @@ def test_preset_surrogates_resolve_and_fit_their_poisoners():
             check_surrogate(plugins.find(PoisonerSpec, spec.name), plugins.resolve(SurrogateSpec, reference))
 
 
+@pytest.mark.parametrize(
+    ("dataset", "victim"),
+    [
+        ("photos", "airbench@small"),
+        ("photos:size=64", "resnet18"),
+        ("photos:size=63", "airbench@small"),
+        ("digits", "resnet18"),
+        ("digits:size=9", "airbench@small"),
+        ("imagefolder:/nowhere", "resnet18"),
+        ("imagefolder:/nowhere:size=32", "airbench@small"),
+    ],
+)
+def test_victim_defaults_by_the_size_of_the_images(dataset, victim):
+    request = Axes([dataset], ["sham"], [], ["original"], schedule=2)
+    found = {cell.victim for cell in expand(request, installed())}
+    assert {(one.ref.name, one.ref.preset) for one in found} == {
+        (name, preset or None) for name, _, preset in [victim.partition("@")]
+    }
+    assert all(dict(one.ref.options).get("epochs") for one in found)  # the schedule applies to defaults too
+
+
+def test_each_data_set_has_its_default_victim():
+    request = Axes(["photos", "digits"], ["sham"], [], ["original"])
+    pairs = {(cell.dataset.spec.name, str(cell.victim)) for cell in expand(request, installed())}
+    assert pairs == {("photos", "airbench@small"), ("digits", "resnet18")}
+
+
 def test_surrogate_defaults_to_that_of_the_poisoner():
     assert protected("surrogate", poisoners=["stripes", "leaner"]) == [("none",), ("eyes",)]
     assert protected("surrogate", poisoners=["leaner"], surrogates=["eyes", "fitted"]) == [("eyes",), ("fitted",)]

@@ -76,11 +76,13 @@ class DatasetSpec(ComponentSpec):
     Attributes:
         epsilon: default linf radius in 8-bit units, the smallest that passed the gate; None: the poisoner's
             ``native_epsilon``.
+        side: of its images in pixels, unless a parameter ``size`` says otherwise; None if it depends on files.
     """
 
     kind: ClassVar[str] = "dataset"
 
     epsilon: float | None = None
+    side: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,12 +173,14 @@ class VictimSpec(ComponentSpec):
     Attributes:
         opaque: True for a trainer (``fit`` and ``predict``); False for an architecture with a recipe.
         needs_trusted: True if it learns its labels from the trusted set.
+        smallest: the shortest side of images that it takes, in pixels; None for any.
     """
 
     kind: ClassVar[str] = "victim"
 
     opaque: bool = False
     needs_trusted: bool = False
+    smallest: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
