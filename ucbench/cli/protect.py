@@ -29,7 +29,7 @@ def protect_command(
     out: Annotated[Path, option("FOLDER", "Folder for the copies, outside PHOTOS.", OUTPUT, file_okay=False)],
     poisoner: Annotated[
         str | None,
-        option("NAME", "What makes the patterns.", PROTECTOR, default="uc", complete=components("poisoner")),
+        option("NAME", "What makes the patterns.", PROTECTOR, default="uc@photos", complete=components("poisoner")),
     ] = None,
     epsilon: Annotated[
         str | None, option("LEVELS", "Largest change of a value, of 255.", PROTECTOR, default="8")
