@@ -77,6 +77,21 @@ def test_every_entry_has_a_copy_or_a_reason(original, protected):
     assert (done.photos, len(done.written), done.linf) == (len(sources), len(sources), 8)
 
 
+def test_warnings_of_the_craft_are_kept_and_reported(original, tmp_path, monkeypatch):
+    craft = tiny.Badge.craft
+
+    def warned(self, train, run):
+        run.warn("the patterns hardly work")
+        return craft(self, train, run)
+
+    monkeypatch.setattr(tiny.Badge, "craft", warned)
+    done = protect(original[0], tmp_path / "safe")
+    assert done.warnings == ("the patterns hardly work",)
+    assert "the patterns hardly work" in (tmp_path / "safe" / "report.html").read_text(encoding="utf-8")
+    monkeypatch.undo()
+    assert protect(original[0], tmp_path / "safe").warnings == done.warnings
+
+
 def test_copies_have_the_names_of_the_originals(protected):
     outputs = {photo.source: photo.output for photo in read_manifest(protected[0] / "ucbench.json").photos}
     odd = {source: output for source, output in outputs.items() if output != str(Path(source).with_suffix(".png"))}

@@ -134,6 +134,8 @@ def _print(done: Protection) -> None:
             ("report", str(done.report)),
         ]
     print_facts(facts)
+    for warning in done.warnings:
+        print_notes(f"Crafting the patterns warned: {warning}")
     if not done.dry_run:
         print_notes(
             "Publish the photos only. Keep ucbench.json, ucbench.npz and report.html to yourself: with them, anybody"

@@ -64,11 +64,12 @@ class Output(_Part):
 
 
 class Patterns(_Part):
-    """The file of patterns: name in the folder, SHA-256, and how many patterns it has."""
+    """The file of patterns: name in the folder, SHA-256, how many patterns it has, and what their craft warned of."""
 
     file: str
     sha256: str
     count: int
+    warnings: tuple[str, ...] = ()
 
 
 class ProtectedPhoto(_Part):

@@ -38,6 +38,11 @@ class CraftedPatterns:
     settings: Settings
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the poisoner warned of while crafting."""
+        return tuple(self.release.meta.get("warnings", ()))
+
+    @property
     def number_of(self) -> dict[str, int]:
         """The pattern of each crafted file, by its SHA-256."""
         return dict(zip(self.sources, np.asarray(self.release.index).tolist(), strict=True))

@@ -29,6 +29,7 @@ from ucbench.store.files import sweep_drafts
 
 if TYPE_CHECKING:
     from ucbench.protection.copies import Run
+    from ucbench.protection.patterns import CraftedPatterns
     from ucbench.protection.request import Request
     from ucbench.session import Session
 
@@ -44,6 +45,7 @@ class Protection:
         left: entries without a copy, with reasons.
         linf: largest difference of any copy, re-opened, from its original, in 8-bit levels; None without copies.
         patterns: how many patterns there are; None in a dry run of a new folder.
+        warnings: what crafting them warned of.
         seconds: that this run took.
         peak_memory_mib: of the largest process.
         report: the page, or None in a dry run.
@@ -56,6 +58,7 @@ class Protection:
     left: tuple[LeftOut, ...]
     linf: int | None
     patterns: int | None
+    warnings: tuple[str, ...]
     seconds: float
     peak_memory_mib: int
     report: Path | None
@@ -108,7 +111,7 @@ def protect(
                 sweep_drafts(folder)
             patterns = patterns_for(run, file)
             write_copies(run, patterns, log, jobs)
-            state.manifest = _manifest(run, len(patterns.release.changes))
+            state.manifest = _manifest(run, patterns)
             write_manifest(out / MANIFEST, state.manifest)
             _write_report(out / REPORT, state.manifest, photos, session, by_folder, check)
     left = left_out(work, state)
@@ -120,6 +123,7 @@ def protect(
         left=left,
         linf=max((photo.linf for photo in state.photos.values()), default=None),
         patterns=state.manifest.patterns.count if state.manifest else None,
+        warnings=state.manifest.patterns.warnings if state.manifest else (),
         seconds=time.perf_counter() - started,
         peak_memory_mib=_peak_memory(),
         report=None if dry_run else out / REPORT,
@@ -127,12 +131,17 @@ def protect(
     )
 
 
-def _manifest(run: Run, count: int) -> Manifest:
+def _manifest(run: Run, patterns: CraftedPatterns) -> Manifest:
     return Manifest(
         ucbench=versions()["ucbench"],
         settings=run.settings,
         output=run.output,
-        patterns=Patterns(file=PATTERNS, sha256=sha256_of(run.out / PATTERNS), count=count),
+        patterns=Patterns(
+            file=PATTERNS,
+            sha256=sha256_of(run.out / PATTERNS),
+            count=len(patterns.release.changes),
+            warnings=patterns.warnings,
+        ),
         photos=tuple(photo for _, photo in sorted(run.state.photos.items())),
         left=left_out(run.work, run.state),
     )
