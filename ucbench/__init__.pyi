@@ -5,6 +5,7 @@ from .api import analyze as analyze
 from .api import craft as craft
 from .api import plan as plan
 from .api import plot as plot
+from .api import protect as protect
 from .api import read_results as read_results
 from .api import run as run
 from .crafting.bilevel import BiLevel as BiLevel
@@ -90,6 +91,7 @@ from .plugins.specs import Norm as Norm
 from .plugins.specs import PoisonerSpec as PoisonerSpec
 from .plugins.specs import SurrogateSpec as SurrogateSpec
 from .plugins.specs import VictimSpec as VictimSpec
+from .protection.protect import Protection as Protection
 from .results.frame import Results as Results
 from .results.records import Record as Record
 from .running.compute import compute as compute

@@ -1,4 +1,4 @@
-"""The Python API (:func:`run`, :func:`plan`, :func:`craft`, :func:`analyze`) and its steps for the command line."""
+"""The Python API (:func:`run`, :func:`plan`, :func:`craft`, :func:`protect`, :func:`analyze`) and steps of commands."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from ucbench.data.budget import Budget, parse_epsilon
 from ucbench.errors import UsageError, did_you_mean
-from ucbench.matrix.axes import AXES, AXIS
+from ucbench.matrix.axes import AXES, AXIS, DEFAULT_LABELER
 from ucbench.matrix.cell import Cell, Craft, CraftLabels
-from ucbench.matrix.compatibility import check_surrogate, is_oracle
+from ucbench.matrix.compatibility import check_surrogate, is_oracle, surrogate_of
 from ucbench.matrix.matrix import Axes, dedup_key, expand, native_budget
 from ucbench.numerics import resolve
 from ucbench.plugins.registry import installed
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
     from ucbench.analysis.analyze import Analysis
     from ucbench.analysis.measures import AnalysisRequest
+    from ucbench.data.given import Layout
     from ucbench.matrix.suite import Suite
+    from ucbench.protection.manifest import Format
+    from ucbench.protection.protect import Protection
     from ucbench.results.frame import Results
     from ucbench.results.records import Record
     from ucbench.running.runner import Rerun
     from ucbench.session import Session
-
-#: The model behind predicted classes and clusters where craft labels name none; UC's surrogate too.
-DEFAULT_LABELER = "efficientnet-lite0@auto"
 
 Texts = str | Sequence[str]
 Numbers = str | float | Sequence[str | float]
@@ -159,39 +159,54 @@ def _folder(path: str | Path | None) -> Path | None:
 
 
 def craft(
-    images: ArrayLike,
+    images: Any,
     labels: ArrayLike | None,
     poisoner: str,
     *,
     surrogate: str | None = None,
     epsilon: str | float | None = None,
     seed: int = 0,
+    layout: Layout = "NCHW",
+    size: int = 96,
     device: str = "auto",
     dtype: str = "auto",
     threads: int | None = None,
     progress: Progress | None = None,
-) -> NDArray[np.uint8]:
-    """Perturb images: uint8 ``[N, 3, H, W]`` to the release, uint8 of the same shape. The release is not stored.
+) -> Any:
+    """Perturb images, and return the release in the kind and layout of what was given. It is not stored.
+
+    Images of different sizes are perturbed by patterns: crafted on their central squares, reduced to ``size``, and
+    fitted to each by :func:`ucbench.protection.stretch.stretched`.
 
     >>> release = ucbench.craft(images, None, "uc", epsilon=16)  # doctest: +SKIP
+    >>> safe = ucbench.craft([Image.open(path) for path in paths], None, "uc@photos", epsilon=8)  # doctest: +SKIP
 
     Args:
-        images: an array or a tensor in main memory.
+        images: a uint8 array ``[N, 3, H, W]``, or a tensor in main memory; or a list of arrays of one image each, or of
+            PIL images in mode RGB, of the same or different sizes.
         labels: whole numbers from 0, ``[N]``, as an array, tensor or list; or None for poisoners that read none.
         epsilon: linf radius in 8-bit units; by default the poisoner's native one.
+        layout: of arrays: ``NCHW``, or ``NHWC`` for channels last.
+        size: working size in pixels for images of different sizes.
+
+    Returns:
+        uint8: an array in the layout given; or a list of arrays or PIL images.
 
     Raises:
-        UsageError: for unknown names, images, labels or a seed of another form, a surrogate that does not fit, or a
-            label-based poisoner without labels.
+        UsageError: for unknown names, images, labels or a seed of another form, a surrogate that does not fit, a
+            label-based poisoner without labels, or images of different sizes and a budget that is not linf.
         ContractError: if the poisoner returned what its contract forbids.
     """
     from ucbench.crafting.craft import craft_labels, craft_release
     from ucbench.crafting.release import materialise
+    from ucbench.data.given import given_images
     from ucbench.data.imageset import ImageSet
+    from ucbench.protection.stretch import perturbed
+    from ucbench.protection.working import working_images
     from ucbench.running.preflight import device_problem
 
-    pixels = _pixels(images)
-    classes_of = None if labels is None else _classes(labels, len(pixels))
+    given = given_images(images, layout)
+    classes_of = None if labels is None else _classes(labels, len(given.photos))
     seeds = AXIS["seed"].read(seed)
     if len(seeds) != 1:
         raise UsageError(f"craft() takes one seed, got {seed!r}.")
@@ -205,39 +220,34 @@ def craft(
     budget = native_budget(spec, component.params)
     if budget.norm == "linf" and epsilon is not None:
         budget = Budget("linf", parse_epsilon(str(epsilon)))
-    model = session.registry.resolve(SurrogateSpec, surrogate or spec.surrogate) if spec.surrogate else None
+    if not given.one_size and budget.norm != "linf":
+        raise UsageError(f"Images of different sizes need a poisoner with a linf budget; {poisoner} has {budget.norm}.")
+    model = session.registry.resolve(SurrogateSpec, surrogate or surrogate_of(component)) if spec.surrogate else None
     check_surrogate(spec, model)
     source = "none" if spec.label_access == "none" else "original"
     request = Craft(component, model, CraftLabels(source), budget, seeds[0])
     classes = () if classes_of is None else tuple(str(k) for k in range(int(classes_of.max()) + 1))
+    pixels = given.pixels if given.one_size else working_images(given.photos, size).images
     train = ImageSet(pixels, classes_of, classes, name="images")
     release = craft_release(request, train, craft_labels(request, train, None, session), session)
-    return materialise(train.images, release.changes, release.index)
-
-
-def _pixels(images: ArrayLike) -> NDArray[np.uint8]:
-    array = _array("Images", images)
-    if array.dtype != "uint8" or array.ndim != 4 or array.shape[1] != 3 or not array.size:
-        raise UsageError(f"Images must be uint8 [N, 3, H, W], got {array.dtype} {list(array.shape)}.")
-    return array
+    if given.one_size:
+        return given.returned(materialise(pixels, release.changes, release.index).transpose(0, 2, 3, 1))
+    changes = (release.changes[k] for k in release.index)
+    return given.returned(perturbed(photo, change) for photo, change in zip(given.photos, changes, strict=True))
 
 
 def _classes(labels: ArrayLike, count: int) -> NDArray[np.int64]:
-    array = _array("Labels", labels)
+    import numpy as np
+
+    try:
+        array = np.asarray(labels)
+    except (TypeError, ValueError) as error:  # on a GPU, or lists of several lengths
+        raise UsageError(f"Labels cannot be read as an array: {error}") from error
     if array.dtype.kind not in "iu" or array.shape != (count,):
         raise UsageError(f"Labels must be {count} whole numbers, one per image; got {array.dtype} {list(array.shape)}.")
     if array.min() < 0:
         raise UsageError(f"Labels are numbered from 0, got {array.min()}.")
     return array.astype("int64")
-
-
-def _array(what: str, values: ArrayLike) -> NDArray[Any]:
-    import numpy as np
-
-    try:
-        return np.asarray(values)
-    except (TypeError, ValueError) as error:  # on a GPU, or lists of several lengths
-        raise UsageError(f"{what} cannot be read as an array: {error}") from error
 
 
 def axes(
@@ -373,10 +383,13 @@ def plan_session(
         probe: time two steps of every kind of training that was never done on this machine.
     """
     from ucbench.running.estimate import predicted, probe_training, training_work
+    from ucbench.running.preflight import check_victims
     from ucbench.running.tasks import finished, task_of, with_crafting
 
     planned = []
-    for task, crafts in with_crafting((task_of(cell, session) for cell in cells), session):
+    tasks = [task_of(cell, session) for cell in cells]
+    check_victims(tasks, session)
+    for task, crafts in with_crafting(tasks, session):
         cell, done = task.cell, finished(task, session, out) is not None
         if probe and not done:
             train = session.data(cell).train
@@ -385,6 +398,82 @@ def plan_session(
         seconds = 0.0 if done else predicted(task, session, crafts=crafts)
         planned.append(PlannedCell(cell, task.key, done, not crafts, seconds))
     return planned
+
+
+def protect(
+    photos: str | Path,
+    out: str | Path,
+    *,
+    poisoner: str | None = None,
+    surrogate: str | None = None,
+    epsilon: str | float | None = None,
+    clusters: int | str | None = None,
+    size: int | None = None,
+    seed: int | None = None,
+    format: Format | None = None,
+    quality: int | None = None,
+    keep_gps: bool | None = None,
+    patterns_of: str | Path | None = None,
+    jobs: int = 1,
+    by_folder: bool = False,
+    check: bool = False,
+    force: bool = False,
+    dry_run: bool = False,
+    device: str = "auto",
+    dtype: str = "auto",
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Protection:
+    """Write perturbed copies of the photos in a folder, of any sizes, to another folder, with a manifest and a report.
+
+    Similar photos share a pattern. The copies have the folders and names of the originals, which stay as they are.
+    A second call does only what is new or changed, with the settings of the first; an interrupted one continues. The
+    files ``ucbench.json`` and ``ucbench.npz`` are needed for that, and anybody who has them can undo the change: do
+    not publish them.
+
+    >>> ucbench.protect("photos", "safe")  # doctest: +SKIP
+
+    Args:
+        photos: folder with photos, also in folders below. What is no photo, damaged, hidden, animated or a link is
+            left, and listed with the reason.
+        out: folder for the copies, outside ``photos``.
+        poisoner: what makes patterns, of linf radius ``epsilon`` in 8-bit levels; 8 by default.
+        surrogate: model whose features are clustered; by default the poisoner's.
+        clusters: groups of similar photos; ``auto``, the default: from 2 to 20, about one for every eight photos.
+        size: side of the squares that patterns are crafted on, in pixels; 96 by default.
+        format: ``png`` (the default) or ``webp``, lossless; ``same`` type as the original; or ``jpeg``. JPEG and AVIF
+            files lose a part of the change, and differ by more than ``epsilon``.
+        quality: of JPEG and AVIF files, 1 to 100; 95 by default.
+        keep_gps: keep the position in the metadata.
+        patterns_of: the ``ucbench.json`` of another folder, whose patterns are used.
+        jobs: processes that write copies; for more than one, a script needs the guard ``if __name__ == "__main__"``.
+        by_folder: for ``check``: every folder is a class.
+        check: train on the copies to measure their effect, which takes minutes.
+        force: overwrite files in ``out`` that no earlier run wrote, or that were changed since.
+        dry_run: only say what would be done.
+
+    Raises:
+        UsageError: for names and values that do not exist or fit; if the settings differ from those of the earlier
+            run; if files would be overwritten.
+        DataError: if no photo can be protected, or ``ucbench.json`` or ``ucbench.npz`` is damaged.
+        StoreError: if a file cannot be written.
+    """
+    from ucbench.protection.protect import protect as protect_folder
+    from ucbench.protection.request import Request
+    from ucbench.running.preflight import device_problem
+
+    request = Request(
+        labeler=DEFAULT_LABELER, poisoner=poisoner, surrogate=surrogate, epsilon=epsilon,
+        clusters=None if clusters is None else str(clusters), size=size, seed=seed, format=format, quality=quality,
+        keep_gps=keep_gps,
+    )  # fmt: skip
+    session = open_session(device=device, dtype=dtype, threads=threads, progress=progress)
+    if not dry_run and (problem := device_problem(session.numerics)):
+        raise UsageError(problem)
+    return protect_folder(
+        Path(photos).expanduser(), Path(out).expanduser(), request, session, jobs=jobs,
+        patterns_of=_folder(patterns_of), by_folder=by_folder, check=check, force=force, dry_run=dry_run,
+    )  # fmt: skip
 
 
 def analyze(

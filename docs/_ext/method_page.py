@@ -36,6 +36,8 @@ _HEADINGS = {
     "needs_trusted": "trusted images",
     "opaque": "training loop",
     "untrained": "weights",
+    "side": "images",
+    "smallest": "images",
 }
 #: Values of fields, in words.
 _WORDS: dict[str, dict[Any, str]] = {
@@ -72,7 +74,7 @@ def page(spec: ComponentSpec, registry: Registry) -> str:
         _card(spec, params),
         thumbnails.figure(spec, registry) if isinstance(spec, PoisonerSpec) else "",
         _section("Formula", mathematics.markdown(spec.equation)),
-        _section("Fidelity", "\n".join(f"- {each}" for each in sentences(getattr(spec, "fidelity", "")))),
+        _section("Fidelity", "\n".join(f"- {each}" for each in sentences(spec.fidelity))),
         _section("Presets", _presets(spec, params)),
         _section("Parameters", _parameters(params)),
         _section("Measured", _figures(spec)),
@@ -101,7 +103,7 @@ def _card(spec: ComponentSpec, params: type[Params]) -> str:
         *((name, text) for name, text in _facts(spec) if text),
         ("presets", ", ".join(code(f"{spec.name}@{preset}") for preset in _named_presets(params))),
         ("also called", ", ".join(map(code, spec.aliases))),
-        ("reference", code(f"{_OPTION[spec.kind]} {syntax(spec.name, params)}")),
+        ("command line", code(f"{_OPTION[spec.kind]} {syntax(spec.name, params)}")),
         ("for example", code(f"{spec.name}:{spec.sample}") if _is_required(params) and spec.sample else ""),
         ("install", code(install_line(spec)) if spec.requires else ""),
         ("paper", "; ".join(map(_cited, citations(spec.paper))) or spec.paper),
@@ -137,6 +139,8 @@ def _fact(spec: ComponentSpec, name: str, value: Any) -> str:
         return f"[`{value}`](surrogate-{measured.base(value)}.md)"
     if name == "epsilon":
         return f"{value:g}/255"
+    if name in ("side", "smallest"):
+        return f"{value} px" + (" and more" if name == "smallest" else "")
     if isinstance(value, tuple):
         return ", ".join(map(code, value))
     return _WORDS.get(name, {}).get(value, str(value))
@@ -177,6 +181,7 @@ def _named_presets(params: type[Params]) -> list[str]:
 def _presets(spec: ComponentSpec, params: type[Params]) -> str:
     lines = [
         f"- `{spec.name}@{preset}`: {', '.join(f'`{k}={as_text(v)}`' for k, v in params.presets[preset].items())}"
+        + (f"; surrogate `{params.surrogates[preset]}`" if preset in params.surrogates else "")
         for preset in _named_presets(params)
     ]
     lines += [

@@ -44,7 +44,7 @@ def poisoners(registry: Registry) -> list[PoisonerSpec]:
 
 
 def drawing(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Image.Image:
-    """Images uint8 ``[N, 3, H, W]`` one a row; beside each its change, scaled to full range, and its release."""
+    """Images uint8 ``[N, 3, H, W]`` one a row; beside each its perturbation, scaled to full range, and its release."""
     change = after.astype(np.float32) - before
     amplified = np.clip(127.5 + 127 / max(1, np.abs(change).max()) * change, 0, 255).astype(np.uint8)
     count, _, height, width = before.shape
@@ -64,11 +64,11 @@ def figure(spec: PoisonerSpec, registry: Registry) -> str:
     budget = {"linf": f"{EPSILON}/255", "unbounded": "no budget"}.get(spec.budget, f"its {spec.budget} budget")
     return (
         f"```{{figure}} ../_static/methods/{path.name}\n"
-        f":alt: Two photographs, what {spec.name} changes, amplified, and the photographs with the change.\n"
+        f":alt: Two photographs, what {spec.name} changes, amplified, and the perturbed photographs.\n"
         ":class: pixels\n"
         ":figclass: thumbnails\n\n"
-        f"Two images of one class, the change that `{reference(spec, registry)}` makes at {budget}, scaled to the full "
-        f"range, and the release. Crafted on `{DATASET}`, 144 images: an illustration, no measurement.\n```"
+        f"Two images of one class, the perturbation that `{reference(spec, registry)}` makes at {budget}, scaled to "
+        f"the full range, and the release. Crafted on `{DATASET}`, 144 images: an illustration, no measurement.\n```"
     )
 
 

@@ -47,22 +47,9 @@ class AdversarialTraining:
     code of Wong et al. and in Rice et al. (ICML 2020). ``attack_mode`` chooses. The loss itself is always taken in
     train mode.
 
-    Presets:
-
-    * ``standard``: PGD-10 of epsilon/4 per step, 2/255 at 8/255. EMinN's and APBench's adversarial training has these
-      steps, rounded to 0.007 and 0.031, and starts from Gaussian noise of one step's deviation.
-    * ``mi-ue-2`` to ``mi-ue-8``: MI-UE's evaluation, whose step is 2/255 at every radius.
-    * ``rem``: REM's evaluation, 10 steps of 0.8/255 within 4/255.
-    * ``l2-0.25`` to ``l2-0.75``: the l2 radii of the evaluation of CUDA (Sadasivan et al., CVPR 2023), on the [0, 1]
-      scale; steps are those of ``standard``.
-    * ``fast``: FGSM with a uniform start and alpha = 1.25 epsilon, then projection (Wong et al., Algorithm 3); their
-      variant without restart or memory of the last perturbation, and without early stopping. It sometimes
-      overfits to its one step. Deviation: the released code draws in normalised pixels, and takes the first
-      channel's epsilon for the upper end of all three.
-    * ``trades``: beta 6, 10 steps of 0.226 epsilon (0.007 of 0.031) from a Gaussian start of deviation 0.001; epsilon
-      is 8/255 for the paper's 0.031. Deviations: clean images pass through the model once a loss, not twice, which
-      changes the running statistics alone; with ``norm=l2`` the attack is PGD, where the released code differs.
-    * ``quick``: three steps, for tests.
+    Presets set the attack of a protocol: ``fast`` is FGSM from a uniform start with alpha = 1.25 epsilon, then
+    projection (Wong et al., Algorithm 3), which sometimes overfits to its one step; ``trades`` has beta 6 and 10 steps
+    of 0.226 epsilon (0.007 of 0.031) from a Gaussian start of deviation 0.001.
     """
 
     def __init__(self, params: AdversarialTrainingParams) -> None:

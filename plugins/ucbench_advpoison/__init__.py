@@ -32,8 +32,8 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         native_epsilon=8,
         surrogate=_SURROGATE,
         fidelity=(
-            "`paper` takes the official code's steps, restarts and augmentation, and wants --surrogate "
-            "trained@adv-poison for its classifier; `rem` differs from it in the step only; `standard` is the same "
+            "`paper` takes the official code's steps, restarts, augmentation and classifier; `rem` differs from it in "
+            "the step, and keeps the default classifier of width 16, as `standard` does, which is the same "
             "method at 60 longer steps and one restart; in all, shifts are padded with the training images' mean "
             "colour, restarts are compared by the loss of what they made instead of that of their last step, and "
             "images take all their steps batch by batch, which makes no difference to a fixed classifier"
@@ -57,8 +57,8 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         budget="linf",
         native_epsilon=8,
         surrogate=_SURROGATE,
-        fidelity=(
-            "`paper` is the linf 8 form of APBench, 100 steps from zero without augmentation, where the authors' own "
-            "experiments use l2 0.5 and a VGG-16; `standard` takes fewer steps"
-        ),
+        fidelity="`paper` is the linf 8 form of APBench, 100 steps from zero without augmentation, where the authors' "
+        "own experiments use l2 0.5 and a VGG-16; images take all their steps batch by batch, which makes no "
+        "difference to a fixed classifier; `standard` takes fewer steps; in all, a surrogate of width 16 unless one is "
+        "named",
     )

@@ -60,6 +60,7 @@ class AdvPoisonParams(SignedStepsParams):
         "paper": _PAPER,
         "rem": {**_PAPER, "step": 0.008},
     }
+    surrogates: ClassVar[Mapping[str, str]] = {"paper": "trained@adv-poison"}
 
 
 class HypoParams(SignedStepsParams):

@@ -24,16 +24,11 @@ class AdvPoison:
     (untargeted) under random views T. Its label stays y. Of several restarts, the whole set with the lowest mean loss
     is kept, as in the released code.
 
-    Deviations from the released code, in every preset:
-
-    * Shifted views are padded with the mean colour of the training images. The code pads normalised images with zeros,
-      the mean colour by which its classifier normalises; here the surrogate normalises.
-    * Restarts are compared by the loss of the finished perturbations on unaugmented images, which is not random; the
-      code compares that of the last step, before it is taken and augmented.
-    * Each image goes through all its steps before the next batch is begun, in place of one step for all in turn. The
-      classifier is fixed and in eval mode, so images do not influence each other, and each draws its start and views
-      from its own stream: neither order nor batch changes the result beyond rounding in the classifier.
-    * The classifier is the run's surrogate; ``trained@adv-poison`` is trained as the paper's.
+    Shifted views are padded with the mean colour of the training images, by which the released code's classifier
+    normalises. Restarts are compared by the loss of the finished perturbations on unaugmented images, which is not
+    random. Each image goes through all its steps before the next batch is begun: the classifier is fixed and in eval
+    mode, so images do not influence each other, and each draws its start and views from its own stream. Neither order
+    nor batch changes the result beyond rounding in the classifier.
     """
 
     def __init__(self, params: AdvPoisonParams) -> None:
@@ -56,9 +51,7 @@ class AdvPoison:
 class Hypo:
     """Hypocritical perturbations: delta minimises ``CE(f(x + delta), y)``, f a classifier trained on the clean images.
 
-    Tao et al. (NeurIPS 2021) call the attack P2, and craft it within l2 0.5 against a VGG-16. Deviations: the linf ball
-    and the surrogate (see :class:`AdvPoison`), as in APBench; each image goes through all its steps before the next
-    batch is begun, which changes nothing beyond rounding.
+    Tao et al. (NeurIPS 2021) call the attack P2.
     """
 
     def __init__(self, params: HypoParams) -> None:

@@ -26,9 +26,8 @@ class Airbench:
     (Dirac filters), halve the image's side by max-pooling after their first convolution and normalise with a weight
     fixed at 1.
 
-    Deviations: the whitening's bias is trained from the first step to the last (the paper: for three epochs); no
-    augmentation at test time; torch's epsilon in the norms (the code: 1e-12, which makes losses infinite where a
-    channel is constant in a small batch); channels, batch and rate as the preset says. For images of 9 pixels and more.
+    The norms have torch's epsilon: the published 1e-12 makes losses infinite where a channel is constant in a small
+    batch. For images of 9 pixels and more.
     """
 
     def __init__(self, params: AirbenchParams) -> None:

@@ -33,9 +33,8 @@ _SLACK = 1e-3
 class ColorJitter:
     """Brightness, contrast, saturation and hue, each by a random amount and in a random order, per image.
 
-    The definitions and the random order are those of torchvision, computed by kornia except for hue; the default
-    strengths are those of SimCLR at 32 pixels.
-    Preset `imagenet` has SimCLR's strengths there; `orthogonal-projection` those with which that defense trains.
+    The default strengths are those of SimCLR at 32 pixels. Preset `imagenet` has SimCLR's strengths there;
+    `orthogonal-projection` those with which that defense trains.
     """
 
     def __init__(self, params: ColorJitterParams) -> None:

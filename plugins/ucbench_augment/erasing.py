@@ -21,9 +21,7 @@ _TRIES = 20
 class Cutout:
     """Cutout (DeVries and Taylor 2017): a black square around a uniformly drawn pixel, partly outside at the border.
 
-    The literature of unlearnable examples cuts pixels before any normalisation, so the square is black; the paper's is
-    of the mean colour. The side is relative to the image's shorter one; the presets are published sides at 32 pixels,
-    and `uc` is the variant of the Unlearnable Clusters repository, of a tenth of the area.
+    The side is relative to the image's shorter one; the presets are published sides at 32 pixels.
     """
 
     def __init__(self, params: CutoutParams) -> None:
@@ -42,9 +40,8 @@ class Cutout:
 class RandomErasing:
     """Random Erasing (Zhong et al. 2020), the paper's variant RE-R: a rectangle of uniform noise, wholly inside.
 
-    The area is drawn uniformly, and so is the logarithm of the aspect: as torchvision does, so that a rectangle is as
-    often wide as high, while the paper draws the aspect itself. A rectangle that does not fit is drawn again, at most
-    twenty times; the paper sets no limit.
+    The area is drawn uniformly, and so is the logarithm of the aspect, so that a rectangle is as often wide as high. A
+    rectangle that does not fit is drawn again, at most twenty times.
     """
 
     def __init__(self, params: RandomErasingParams) -> None:

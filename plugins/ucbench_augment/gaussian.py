@@ -20,9 +20,6 @@ class GaussianBlur:
     """Blur every image with a Gaussian whose standard deviation is drawn uniformly; reflection at the border.
 
     kornia computes the weights and the convolution, with a width per image.
-
-    Presets: `mi-ue` (the default), a kernel of 3 and 0.1 to 2 pixels; `uc` and `14a`, the fixed blurs of those
-    repositories. APBench's blur has a kernel of 3 and 0.1 pixels, which leaves the image unchanged: it is not offered.
     """
 
     def __init__(self, params: GaussianBlurParams) -> None:
@@ -37,10 +34,7 @@ class GaussianBlur:
 
 
 class GaussianNoise:
-    """Add independent Gaussian noise to every value and clip to [0, 1].
-
-    Presets: `mi-ue`, a standard deviation of 8 levels (its code calls it a variance); `eclipse`, 0.05 of the range.
-    """
+    """Add independent Gaussian noise to every value and clip to [0, 1]."""
 
     def __init__(self, params: GaussianNoiseParams) -> None:
         self.params = params

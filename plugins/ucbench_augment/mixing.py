@@ -19,12 +19,9 @@ class CutMix:
     """CutMix (Yun et al. 2019): a rectangle of a partner is pasted over the image, labels mix by the share left of it.
 
     A rectangle of the image's proportions and of the area ``1 - share`` surrounds a uniformly drawn pixel and is
-    clipped at the border. A label's weight is the share of pixels that are then its image's, exactly. The paper and
-    its code draw one share and one box for a batch; here both are drawn for every image, and so is whether
-    it is mixed. Partners are a random permutation of the batch: every image is pasted once (possibly onto itself).
-
-    Presets: `apbench` has that benchmark's settings, whose library handed the weights to the wrong label; `eminn`
-    mixes twice; `uc` is the variant of the Unlearnable Clusters repository, which leaves the labels alone.
+    clipped at the border. A label's weight is the share of pixels that are then its image's, exactly. Share and box are
+    drawn for every image, and so is whether it is mixed. Partners are a random permutation of the batch: every image is
+    pasted once (possibly onto itself).
     """
 
     def __init__(self, params: CutMixParams) -> None:
@@ -51,9 +48,7 @@ class CutMix:
 class Mixup:
     """mixup (Zhang et al. 2018): every image is blended with a partner, and so are their labels.
 
-    An image's share is drawn from Beta(alpha, alpha). The paper's code draws one for a batch; here, every image has
-    its own. Partners are a random permutation of the batch. Preset `uc` is the variant of the Unlearnable Clusters
-    repository: a fixed share of 0.9, labels left alone.
+    Every image draws its share from Beta(alpha, alpha). Partners are a random permutation of the batch.
     """
 
     def __init__(self, params: MixupParams) -> None:

@@ -175,6 +175,9 @@ class UEraserParams(OnKorniaParams):
     epochs: int | None = Field(
         50, ge=0, description="epochs with so many views, one view in all that follow; none: to the end"
     )
+    share: float | None = Field(
+        None, ge=0, le=1, description="share of the victim's epochs with so many views, in place of epochs"
+    )
     probability: float = Field(
         0.5,
         ge=0,
@@ -187,9 +190,10 @@ class UEraserParams(OnKorniaParams):
         "own", description="views by our operations, or by kornia's classes, as in the official code"
     )
 
+    neutral: ClassVar[Mapping[str, Any]] = {"share": None}
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
-        "released": {"epochs": 60},
+        "released": {"epochs": None, "share": 60 / 200},
         "lite": {"copies": 1},
         "max": {"epochs": None},
         "kornia": {"views": "kornia"},

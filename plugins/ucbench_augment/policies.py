@@ -25,8 +25,7 @@ class RandAugment:
     """RandAugment (Cubuk et al. 2020) in the variant of torchvision: 14 operations, magnitudes on a scale of 0 to 30.
 
     Every operation is drawn uniformly, with replacement, for every image; signs are random; images are moved with
-    nearest interpolation and a black surrounding. Between operations, values are not rounded to 8 bits. kornia computes
-    all operations except posterize and autocontrast.
+    nearest interpolation and a black surrounding.
     """
 
     def __init__(self, params: RandAugmentParams) -> None:
@@ -45,9 +44,7 @@ class TrivialAugment:
     """TrivialAugment (Müller and Hutter 2021): one operation of 14 and one magnitude of 31 for every image.
 
     As in the paper's code, factors of colour run evenly from the least to the largest, shifts are in pixels at
-    any size, images are moved with nearest interpolation and a black surrounding. Bits are rounded, where that code
-    rounds them up, and angles are not rounded to degrees. kornia computes all operations except posterize and
-    autocontrast.
+    any size, images are moved with nearest interpolation and a black surrounding.
     """
 
     def __init__(self, params: TrivialAugmentParams) -> None:

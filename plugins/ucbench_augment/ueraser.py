@@ -27,19 +27,8 @@ class UEraser:
     ``probability``, and then one operation of TrivialAugment. All views of a batch go through the network together,
     as in the official code's function (its scripts pass them one after another).
 
-    - The default is the paper's UEraser: the worst of five views through the first 50 epochs (of 200), one view
-      afterwards. A training of fewer epochs is UEraser-Max.
-    - `released` has the 60 epochs of the official README; `max` is UEraser-Max, the worst of five to the end; `lite`
-      is UEraser-Lite, one view throughout.
-    - `kornia` makes the views by the classes that the official code uses, of the installed kornia, see
-      :class:`KorniaView`; `views=kornia` does so in any other preset.
-
-    Deviations of our views: TrivialAugment is drawn for every image, with Pillow's operations in kornia's nominal
-    ranges and with bilinear interpolation; kornia draws one operation for a batch, defines some of them otherwise, and
-    keeps 4 bits or fewer, down to none, when it posterizes. The fractals start from corners that are uniform in [0, 1],
-    as in kornia 0.9; in the kornia of the publication from a third of that, which darkens. No preset compresses with
-    JPEG, which the official code does against some poisons: an exploiter does not know the poison, and can chain a
-    compressing defense.
+    After the hard epochs, one view in all counts. Views are ours, or with ``views=kornia`` those of
+    :class:`KorniaView`.
     """
 
     def __init__(self, params: UEraserParams) -> None:
@@ -52,13 +41,18 @@ class UEraser:
 
         ``targets`` are probabilities ``[B, K]``. The model sees ``copies`` times the batch at once.
         """
-        worst = self.params.epochs is None or run.epoch <= self.params.epochs
-        copies = self.params.copies if worst else 1
+        copies = self.params.copies if self._is_hard(run) else 1
         # Pixels are coarser in half precision than the changes that unlearnable examples make.
         with torch.autocast(x.device.type, enabled=False):
             views = self.view(x.repeat(copies, 1, 1, 1), generator)
         losses = F.cross_entropy(model(views).float(), targets.repeat(copies, 1), reduction="none")
         return losses.view(copies, -1).max(0).values.mean()
+
+    def _is_hard(self, run: DefenseRun) -> bool:
+        share, last = self.params.share, self.params.epochs
+        if share is not None:
+            last = round(share * run.epochs)
+        return last is None or run.epoch <= last
 
     def view(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """A random view of every image ``[B, 3, H, W]`` in [0, 1]."""

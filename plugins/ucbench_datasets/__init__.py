@@ -25,6 +25,7 @@ def ucbench_datasets() -> Iterator[ucbench.DatasetSpec]:
         name="photos",
         summary="2,132 photographs of Caltech-101 at 32x32 px, embedded: 9 coarse or 41 fine classes, 492 for testing",
         epsilon=8,
+        side=32,
         load="ucbench_datasets.photos:Photos",
         params="ucbench_datasets.params:PhotosParams",
         paper=_CALTECH,
@@ -33,6 +34,7 @@ def ucbench_datasets() -> Iterator[ucbench.DatasetSpec]:
         name="digits",
         summary="1,797 scanned handwritten digits at 8x8 px, embedded: 1,297 train, 500 test",
         epsilon=48,
+        side=8,
         load="ucbench_datasets.digits:Digits",
         params="ucbench_datasets.params:DigitsParams",
         paper=_DIGITS,
@@ -40,6 +42,7 @@ def ucbench_datasets() -> Iterator[ucbench.DatasetSpec]:
     yield ucbench.DatasetSpec(
         name="cifar10",
         summary="60,000 photographs of 10 classes at 32x32 px, from parquet files or torchvision's download",
+        side=32,
         load="ucbench_datasets.cifar:Cifar10",
         params="ucbench_datasets.params:Cifar10Params",
         paper=_CIFAR,
@@ -47,6 +50,7 @@ def ucbench_datasets() -> Iterator[ucbench.DatasetSpec]:
     yield ucbench.DatasetSpec(
         name="cifar100",
         summary="60,000 photographs of 100 fine and 20 coarse classes at 32x32 px",
+        side=32,
         load="ucbench_datasets.cifar:Cifar100",
         params="ucbench_datasets.params:Cifar100Params",
         paper=_CIFAR,

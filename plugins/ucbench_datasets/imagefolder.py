@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ucbench import DataError, FramedDataset, Picture, Split, SplitName, stratified_split
+from ucbench_datasets.exported import class_names, images_of
 from ucbench_datasets.folder_layout import Layout, find_layout, folder_of_split
 from ucbench_datasets.listing import Listing
 from ucbench_datasets.params import ImageFolderParams
@@ -29,6 +30,8 @@ class ImageFolder(FramedDataset):
     Classes and files are in plain sorted order of their names, whatever the file system says. The classes are those of
     the training split; the test split may lack some. Folders within a class belong to it, linked ones too. The
     inventory names hidden files, system files, and files without an image's suffix, which are passed over.
+
+    Where a folder of classes is that of an exported release, the classes have the names that the release lists.
     """
 
     name = "imagefolder"
@@ -43,19 +46,19 @@ class ImageFolder(FramedDataset):
         if not self._path.is_dir():
             raise DataError(f"imagefolder: {self._path} is not a folder.")
         listing = Listing(self._path, "imagefolder")
-        layout = find_layout(listing)
+        whole, layout = _images_of(self._path, listing), find_layout(listing)
         if self.params.holdout is not None:
             self._refuse_holdout(layout)
-            whole = _read(self._path, listing, _classes(self._path, listing))
-            return self._held_out(whole, self.params.holdout, split)
-        folder = folder_of_split(layout, split) if layout else self._path if split == "train" else None
+            return self._held_out(_read(whole, listing, _classes(whole, listing)), self.params.holdout, split)
+        folder = folder_of_split(layout, split) if layout else whole if split == "train" else None
         if folder is None:
             advice = "validation=0.2" if layout else "holdout=0.2"
             raise DataError(
                 f"imagefolder: {self._path} has no train/ with a test/ or val/ beside it. Add a test split, or ask for"
                 f" {advice}, a share of every class."
             )
-        return _read(folder, listing, _classes(layout.get("train", self._path), listing))
+        train = _images_of(layout.get("train", whole), listing)
+        return _read(_images_of(folder, listing), listing, _classes(train, listing))
 
     def _refuse_holdout(self, layout: Layout) -> None:
         if not layout:
@@ -75,14 +78,24 @@ class ImageFolder(FramedDataset):
         return Split(pictures, whole.labels[rows], whole.classes, sources=whole.sources)
 
 
+def _images_of(folder: Path, listing: Listing) -> Path:
+    images = images_of(folder)
+    if images != folder:
+        for entry in (*listing.folders(folder), *listing.files(folder)):
+            if entry != images:
+                listing.pass_over(entry, "beside the images of an exported release")
+    return images
+
+
 def _classes(folder: Path, listing: Listing) -> tuple[str, ...]:
-    """The names of the class folders."""
-    classes = tuple(entry.name for entry in listing.folders(folder))
+    """The names of the classes, in the order of their folders."""
+    names = class_names(folder)
+    classes = tuple(names.get(entry.name, entry.name) for entry in listing.folders(folder))
     if not classes:
         raise DataError(f"imagefolder: {folder} holds no class folders. Sort the images into one folder per class.")
     composed = [unicodedata.normalize("NFC", name) for name in classes]
     if doubled := {name for name in composed if composed.count(name) > 1}:
-        raise DataError(f"imagefolder: {folder} holds two folders called {min(doubled)!r}. Merge them.")
+        raise DataError(f"imagefolder: {folder} holds two folders of class {min(doubled)!r}. Merge them.")
     return classes
 
 
@@ -94,14 +107,16 @@ def _read(folder: Path, listing: Listing, classes: Sequence[str]) -> Split:
     # macOS may store an accented name in another encoding than the rest of the world.
     numbers = {unicodedata.normalize("NFC", name): number for number, name in enumerate(classes)}
     images: list[list[Path]] = [[] for _ in classes]
+    names = class_names(folder)
     unknown = []
     for entry in listing.folders(folder):
         files = _images(entry, listing)
-        number = numbers.get(unicodedata.normalize("NFC", entry.name))
+        name = names.get(entry.name, entry.name)
+        number = numbers.get(unicodedata.normalize("NFC", name))
         if number is not None:
             images[number] += files
         elif files:
-            unknown.append(entry.name)
+            unknown.append(name)
     if unknown:
         raise DataError(
             f"imagefolder: {folder} has images of {', '.join(map(repr, unknown))}, but the training split has no such"

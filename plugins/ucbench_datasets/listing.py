@@ -41,7 +41,7 @@ class Listing:
 
     def sources(self, served: Sequence[str]) -> Sources:
         """What was noted, for a split that ``served`` holds."""
-        return Sources(tuple(served), {reason: tuple(names) for reason, names in self.passed_over.items()})
+        return Sources(tuple(served), {reason: tuple(names) for reason, names in self.passed_over.items()}, self.root)
 
     def name(self, path: Path) -> str:
         """``path`` relative to the root, with ``/`` at the end of a folder; the root itself is ``./``."""

@@ -10,12 +10,12 @@ PAPER = (
 )
 
 _SWEEPS = (
-    "`released` (or `paper`) has the official code's settings, with a bound on the sweeps that it lacks; `standard` is "
+    "`released` and `paper` have the official code's settings, with a bound on the sweeps that it lacks; `standard` is "
     "the same procedure at a smaller batch and at most 20 sweeps. Negative noise, which the official code loses when "
     "it adds it, is kept unless legacy_positive_only is set. Perturbations are cut to what keeps the images in "
-    "[0, 1] after every step; batches of a pass differ by one image at most. "
+    "[0, 1] after every step, there only when they are added; batches of a pass differ by one image at most. "
 )
-_SURROGATE = "The default surrogate has a quarter of the published width; resnet18 is the published one"
+_SURROGATE = "The default surrogate has a quarter of the published width, that of `paper` has all of it"
 
 
 @hookimpl
@@ -78,6 +78,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         fidelity=(
             "a bounded number of epochs without augmentation, where the official code trains to convergence with crop "
             "and flip; one pass of ascent, which is not repeated until an error is reached; perturbations cut to what "
-            f"keeps the images in [0, 1] after every step. {_SURROGATE}"
+            "keeps the images in [0, 1] after every step. The default surrogate has a quarter of the published width; "
+            "resnet18 has all of it"
         ),
     )

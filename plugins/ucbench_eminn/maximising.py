@@ -22,9 +22,7 @@ class ErrorMaximising:
     The surrogate trains on the clean images for ``epochs`` passes; then every image takes ``steps`` signed ascent steps
     on its cross-entropy from no perturbation, the surrogate in eval mode and frozen.
 
-    Deviations from the official code: ``epochs`` bounds what it trains to convergence; the surrogate sees no augmented
-    image; perturbations keep the images in [0, 1] after every step; the ascent is not repeated until an error of 0.9 is
-    reached; the record says whether it was.
+    The record says whether the published error of 0.9 was reached.
     """
 
     def __init__(self, params: EMaxNParams) -> None:

@@ -34,15 +34,8 @@ class ErrorMinimising:
     A sweep starts from the last one's perturbations. Sweeps end when the error on the perturbed images is
     ``stop_error`` or less after at least ``min_sweeps`` of them, and in any case after ``max_sweeps``.
 
-    Deviations from the official code:
-
-    * The sweeps are bounded, from below too if required.
-    * Negative noise is published; ``legacy_positive_only`` drops it as the official data sets do.
-    * Perturbations are cut to what keeps the images in [0, 1] after every step; there, only when they are added.
-    * The surrogate sees the images in shuffled passes whose batches differ by one image at most.
-    * Preset ``apbench`` has that benchmark's batch and steps; everything else is the official code's.
-    * Preset ``rem``: 5,000 steps, each on a batch that has just been perturbed from a random start, then one sweep over
-      all images. That repository also augments the surrogate's batches and shifts pixels to [-0.5, 0.5].
+    Preset ``rem``: 5,000 steps, each on a batch that has just been perturbed from a random start, then one sweep over
+    all images.
     """
 
     def __init__(self, params: EMinNParams) -> None:
@@ -96,9 +89,7 @@ class ErrorMinimisingClasses:
     shuffled images descends from its classes' perturbations, image by image, for ``steps`` steps; the mean over the
     batch's images of a class becomes the class's perturbation, from which the next batch starts.
 
-    Further deviations from the official code, besides those named there: the perturbations are fitted on all images,
-    where the scripts take a fifth of the training set, and the mean is taken of perturbations that keep their image in
-    [0, 1]. A class without images keeps a perturbation of zero.
+    The mean is of perturbations that keep their image in [0, 1]. A class without images keeps a perturbation of zero.
     """
 
     def __init__(self, params: EMinNClassParams) -> None:

@@ -13,6 +13,8 @@ from ucbench import Params
 _RELEASED: Mapping[str, Any] = {"batch": 512, "steps": 20, "step": 0.1, "min_sweeps": 1, "max_sweeps": 100}
 #: The official class-wise scripts': one step a batch.
 _RELEASED_CLASS: Mapping[str, Any] = {**_RELEASED, "steps": 1, "stop_error": 0.1}
+#: The published width, without normalisation.
+_PUBLISHED: Mapping[str, str] = {"paper": "resnet18"}
 
 
 class SurrogateTraining(Params):
@@ -92,6 +94,7 @@ class EMinNParams(SweepParams):
             "clip_norm": None,
         },
     }
+    surrogates: ClassVar[Mapping[str, str]] = _PUBLISHED
 
     @model_validator(mode="after")
     def _batches_have_no_error(self) -> Self:
@@ -121,6 +124,7 @@ class EMinNClassParams(SweepParams):
         "paper": _RELEASED_CLASS,
         "released": _RELEASED_CLASS,
     }
+    surrogates: ClassVar[Mapping[str, str]] = _PUBLISHED
 
 
 class EMaxNParams(SurrogateTraining):

@@ -14,4 +14,5 @@ def ucbench_surrogates() -> Iterator[SurrogateSpec]:
         params="ucbench_ensemble.params:EnsembleParams",
         sample="'efficientnet-lite0+simclr@quick'",
         label_access="none",
+        fidelity="no publication: this suite's",
     )

@@ -32,10 +32,8 @@ _SMOOTHNESS = 2.0
 class Corruptions:
     """Accuracy of the trained victim on corrupted test images, in percent, after Hendrycks and Dietterich (ICLR 2019).
 
-    The families are modelled on CIFAR-10-C and named as its files are, but these are not the published files: kornia
-    makes the images, of any test set, and where CIFAR-10-C's levels do not carry over to images of 32 to 96 pixels,
-    they are ours (``ucbench_kornia.params.LEVELS`` says which). So compare victims by these numbers, not with numbers
-    on CIFAR-10-C. Glass blur, snow, frost, fog and spatter are left out; posterize is added.
+    The families are modelled on CIFAR-10-C and named as its files are; ``ucbench_kornia.params.LEVELS`` says which
+    levels are published. Compare victims by these numbers, not with numbers on CIFAR-10-C.
 
     Corrupted images are rounded to 8 bits, and defenses at test act on them. A family draws the same noise at every
     severity, whichever others are requested.

@@ -14,6 +14,8 @@ def ucbench_labelings() -> Iterator[LabelingSpec]:
         summary="The data set's own labels",
         load="ucbench_labelings.semantic:Original",
         source="semantic",
+        fidelity="as in the released code of UC, whose victim learns the original classes of images that were "
+        "clustered without them",
     )
     yield LabelingSpec(
         name="coarse",
@@ -23,6 +25,7 @@ def ucbench_labelings() -> Iterator[LabelingSpec]:
         params="ucbench_labelings.params:CoarseParams",
         sample="parity",
         source="semantic",
+        fidelity="no publication: whatever label set the data set or the file has",
     )
     yield LabelingSpec(
         name="fine",
@@ -31,6 +34,7 @@ def ucbench_labelings() -> Iterator[LabelingSpec]:
         params="ucbench_labelings.params:FineParams",
         source="semantic",
         surrogate=_MODEL,
+        fidelity="no publication: this suite's",
     )
     yield LabelingSpec(
         name="merge",
@@ -38,6 +42,7 @@ def ucbench_labelings() -> Iterator[LabelingSpec]:
         load="ucbench_labelings.semantic:Merge",
         params="ucbench_labelings.params:MergeParams",
         source="semantic",
+        fidelity="no publication: this suite's",
     )
     yield LabelingSpec(
         name="noisy",
@@ -47,6 +52,9 @@ def ucbench_labelings() -> Iterator[LabelingSpec]:
         paper="B. van Rooyen, A. K. Menon, R. C. Williamson: Learning with Symmetric Label Noise: The Importance of "
         "Being Unhinged. NIPS 2015. arXiv 1505.07634",
         source="semantic",
+        fidelity="wrong labels are drawn from the other K - 1 classes, where a part of the literature draws from all "
+        "K, so that fewer are wrong than the rate says; the number of wrong labels is exact; draws of one map_seed are "
+        "nested",
     )
     yield LabelingSpec(
         name="predicted",
@@ -55,6 +63,8 @@ def ucbench_labelings() -> Iterator[LabelingSpec]:
         params="ucbench_labelings.params:PredictedParams",
         source="machine",
         surrogate=_MODEL,
+        fidelity="no publication: this suite's; UC (its section 3.2) uses predicted ImageNet classes on the "
+        "protector's side, which is `--craft-labels predicted`",
     )
     yield LabelingSpec(
         name="kmeans",
@@ -63,4 +73,5 @@ def ucbench_labelings() -> Iterator[LabelingSpec]:
         params="ucbench_labelings.params:KMeansParams",
         source="machine",
         surrogate=_MODEL,
+        fidelity="no publication: this suite's",
     )

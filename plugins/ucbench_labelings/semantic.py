@@ -150,8 +150,8 @@ class Noisy:
     """Symmetric label noise: exactly ``round(rate * N)`` training images under one of the other classes.
 
     The images are drawn without replacement from the whole training set, not class by class, and their labels uniformly
-    from the other K - 1 classes (some of the literature draws from all K, so that fewer are wrong than its rate says).
-    Draws of one ``map_seed`` are nested: a larger rate mislabels all that a smaller one does, with the same labels.
+    from the other K - 1 classes. Draws of one ``map_seed`` are nested: a larger rate mislabels all that a smaller one
+    does, with the same labels.
 
     Test labels are the true ones. The classes stay the data set's; with few images and a high rate one of them may be
     left without training images.

@@ -23,6 +23,10 @@ def ucbench_metrics() -> Iterator[MetricSpec]:
         equation="E[I(t'g(X); p'g(X'))]: t, p random unit vectors; g(X), g(X') features, clean and perturbed",
         aliases=("smi",),
         **_FEATURES,
+        fidelity="sliced mutual information as published, with two directions drawn apart for each projection; MI-UE, "
+        "whose question this is, states neither projections, bins nor bandwidths in what we had, so values are not "
+        "comparable with its; its estimators are four, histogram, kernel density, nearest neighbours and MINE, and "
+        "`gaussian` is added; estimates are not cut off at 0",
     )
     yield MetricSpec(
         name="mutual-information-by-layer",
@@ -32,6 +36,8 @@ def ucbench_metrics() -> Iterator[MetricSpec]:
         paper=_SMI,
         aliases=("smi-by-layer",),
         **_FEATURES,
+        fidelity="sliced mutual information as published, with this suite's choice of layers; convolutions are "
+        "averaged over positions",
     )
     yield MetricSpec(
         name="dependence",
@@ -42,6 +48,9 @@ def ucbench_metrics() -> Iterator[MetricSpec]:
         "Norms. ALT 2005. doi 10.1007/11564089_7; S. Kornblith, M. Norouzi, H. Lee, G. Hinton: Similarity of Neural "
         "Network Representations Revisited. ICML 2019. arXiv 1905.00414",
         **_FEATURES,
+        fidelity="HSIC and CKA by the unbiased estimators of later work (Song et al., JMLR 2012; Nguyen, Raghu and "
+        "Kornblith, ICLR 2021) instead of the cited biased ones, which lie above 0 for independent features; Gaussian "
+        "kernels have the median distance for width",
     )
     yield MetricSpec(
         name="covariance",
@@ -50,6 +59,8 @@ def ucbench_metrics() -> Iterator[MetricSpec]:
         params=f"{_PARAMS}:FeatureParams",
         equation="log det(S / v) / d: S within-class covariance, v mean variance of clean features, d features",
         **_FEATURES,
+        fidelity="after the log-determinant in MI-UE's bound; per dimension, of at most 128 random projections, shrunk "
+        "by 0.1 and relative to the variance of clean features, which are this suite's choices",
     )
     yield MetricSpec(
         name="uniformity",
@@ -60,6 +71,9 @@ def ucbench_metrics() -> Iterator[MetricSpec]:
         "on the Hypersphere. ICML 2020. arXiv 2005.10242",
         equation="alignment E|g(x) - g(x')|^2; uniformity log E exp(-2 |g(x) - g(y)|^2), features g at length 1",
         **_FEATURES,
+        fidelity="both measures as published, with alpha and t of 2, but a positive pair is an image with and without "
+        "its perturbation instead of two augmentations; `discrepancy` and `mmd` are our reading of what Unlearnable "
+        "Clusters calls discrepancy, whose formula we have not had",
     )
     yield MetricSpec(
         name="separability",
@@ -69,6 +83,9 @@ def ucbench_metrics() -> Iterator[MetricSpec]:
         paper="D. Yu, H. Zhang, W. Chen, J. Yin, T.-Y. Liu: Availability Attacks Create Shortcuts. KDD 2022. "
         "arXiv 2111.00898",
         **_IMAGES,
+        fidelity="the paper's question, by ridge regression on one-hot labels; `class_fitted` is on the fitted images, "
+        "as published, and `class_held_out` is added, as are clusters; perturbations are those measured after rounding "
+        "and clipping",
     )
     yield MetricSpec(
         name="spectrum",
@@ -76,4 +93,5 @@ def ucbench_metrics() -> Iterator[MetricSpec]:
         load="ucbench_measures.perturbations:Spectrum",
         params=f"{_PARAMS}:PairParams",
         **_IMAGES,
+        fidelity="no publication: this suite's",
     )

@@ -36,7 +36,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
             "term) with its option of mirroring, `paper` has the distance term, undivided, and only other classes in "
             "the denominator, both read in notes on the paper; `standard` is the code's objective with the paper's "
             "zeta in a fifth of the rounds, half the steps and twice the step length, its batches stratified by class "
-            "above 40 classes. All presets: a surrogate of width 16 instead of 64 unless one is named, steps in "
-            "proportion to epsilon, batches of even size, no 1e-8 beside the similarities"
+            "above 40 classes. All presets: steps in proportion to epsilon, batches of even size, no 1e-8 beside the "
+            "similarities; all but `paper`: a surrogate of width 16 instead of 64 unless one is named"
         ),
     )

@@ -85,3 +85,4 @@ class MIUEParams(Params):
         "paper": {**_SCHEDULE, "denominator": "other-class", "distance_scale": "none", "balanced": "never"},
         "released": {**_SCHEDULE, "zeta": 0.0, "flip": True, "balanced": "never"},
     }
+    surrogates: ClassVar[Mapping[str, str]] = {"paper": "resnet18:normalize=imagenet"}

@@ -25,6 +25,9 @@ def ucbench_surrogates() -> Iterator[SurrogateSpec]:
         paper=_CLIP,
         aliases=("clip",),
         label_access="none",
+        fidelity="the output of the image tower as it is, as in UC's released code, or at length 1 (`normalize`); "
+        "whole images are resized to the model's size, where that code resizes to 256 and cuts the middle 224 out; "
+        "`uc` is UC-CLIP's RN50",
     )
 
 
@@ -36,6 +39,9 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         load="ucbench_openclip.victim:OpenClipProbe",
         params="ucbench_openclip.params:OpenClipProbeParams",
         paper=f"{_CLIP} (its section 3.2)",
+        fidelity="SGD with the recipe's crop and flip, where the paper fits L-BFGS without augmentation with a "
+        "searched penalty; embeddings are brought to one length; transformers are probed after their projection, where "
+        "the paper probes before it; rates were not tuned on a CLIP; `fine-tune` is this suite's",
     )
 
 
@@ -49,6 +55,9 @@ def ucbench_labelings() -> Iterator[LabelingSpec]:
         paper=f"{_CLIP} (its section 3.1)",
         aliases=("clip-zero-shot",),
         source="machine",
+        fidelity='one prompt, "a photo of a {class}."; `ensemble` averages the paper\'s 80 for ImageNet; whole images '
+        "are resized, where open_clip's transform cuts the middle out; that the annotated pixels are a release is this "
+        "suite's question",
     )
     yield LabelingSpec(
         name="coarse-by-name",
@@ -57,4 +66,6 @@ def ucbench_labelings() -> Iterator[LabelingSpec]:
         params="ucbench_openclip.params:CoarseByNameParams",
         paper=_CLIP,
         source="semantic",
+        fidelity="after the evaluation of 14A, whose code clusters the text embeddings of ViT-B/32 into 20 groups; "
+        "here any CLIP, two groups by default, and the prompt ends in a full stop",
     )

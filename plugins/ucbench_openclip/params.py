@@ -170,6 +170,13 @@ class OpenClipProbeParams(ClipParams, Recipe):
     weight_decay: float = Field(0.0, ge=0, description="coupled decay of the weights that learn")
     normalize: Literal["none"] = Field("none", description="always none: the CLIP has its own mean and deviation")
 
+    def identity(self) -> dict[str, Any]:
+        """As of :class:`ClipParams`, with all fields of the recipe but ``enlarge`` at 1: keys are older than it."""
+        values = super().identity()
+        if self.enlarge == 1:
+            del values["enlarge"]
+        return values
+
 
 class NamedParams(ClipParams):
     """Parameters of labelings that know the names of the classes."""

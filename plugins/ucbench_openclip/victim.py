@@ -31,9 +31,7 @@ class OpenClipProbe:
     the same CLIP: a perturbation then meets the very features it was made against. In ``fine-tune`` all of the tower
     learns, with its batch norm, if it has any, as in training from scratch.
 
-    Differences from Radford et al. (2021), section 3.2: SGD with the recipe's crop and flip, in place of L-BFGS without
-    augmentation and with a searched penalty; every embedding is brought to one length; transformers are probed after
-    their projection. The rates are those of ``linear-probe`` and ``fine-tune``; they were not tuned on a CLIP.
+    The rates are those of ``linear-probe`` and ``fine-tune``.
 
     Raises:
         UsageError: for a name that open_clip does not know, or weights that cannot be fetched; by :meth:`build` for a

@@ -37,10 +37,8 @@ class DiffusionPurify:
     Noise that hides the perturbation also hides fine detail. The network was trained on clean images only and restores
     what is likely under them, which the perturbation is not. Test images are not changed, as in the paper.
 
-    Deviations: the paper's network is a score model trained on the clean version of the perturbed set, which an
-    exploiter cannot obtain. Here it is the model in the folder; the record notes its training data as ``purifier``,
-    where ``benchmarks/train_denoiser.py`` wrote them down. The paper walks back all 100 steps with fresh noise (preset
-    ``paper``); by default ten steps without it (DDIM) cost a tenth.
+    The record notes the network's training data as ``purifier``, where ``benchmarks/train_denoiser.py`` wrote them
+    down. By default ten steps without fresh noise (DDIM) cost a tenth of the paper's hundred with it.
 
     Raises:
         DataError: if the folder holds no such model.

@@ -20,8 +20,7 @@ class RandomInterpolation:
     every pixel and axis and shared by the channels, at every batch after crop and flip, as in the released code. Test
     images are not changed.
 
-    Places beyond a border wrap around. As in the released code the first and the last line coincide in this: the
-    period is the side less 1. The code's truncation to 8 bits is left out.
+    Places beyond a border wrap around, and the first and the last line coincide in this: the period is the side less 1.
     """
 
     def __init__(self, params: InterpolationParams) -> None:

@@ -7,7 +7,13 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ucbench import Params
+from ucbench import Component, DefenseSpec, Params, installed, parse_chain
+
+#: The augmentation with which orthogonal projection is published, as a chain.
+PUBLISHED_AUGMENTATION = (
+    "kornia:RandomRotation:degrees=10,p=1.0+kornia:RandomAffine:degrees=0,p=1.0,scale=0.8/1.2,shear=10"
+    "+color-jitter@orthogonal-projection+cutmix"
+)
 
 Filter = Literal["median", "gaussian"]
 
@@ -25,8 +31,31 @@ class ProjectionParams(Params):
     centre: bool = Field(
         False, description="project the difference to the mean image, which stays (published: the image)"
     )
+    augmentation: Literal["none", "published"] = Field(
+        "none", description="of the projected images in training: none, or rotation, shear, colour jitter and CutMix"
+    )
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"standard": {}, "paper": {"steps": 1}}
+    neutral: ClassVar[Mapping[str, Any]] = {"augmentation": "none"}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "standard": {},
+        "paper": {"steps": 1},
+        "published": {"steps": 1, "augmentation": "published"},
+    }
+
+    @property
+    def static(self) -> bool:
+        """Whether the training images are only prepared."""
+        return self.augmentation == "none"
+
+    def members(self) -> list[Component[DefenseSpec]]:
+        """The defenses that augment, in their order."""
+        chain = () if self.static else parse_chain(PUBLISHED_AUGMENTATION)
+        return [installed().resolve(DefenseSpec, part) for part in chain]
+
+    def identity(self) -> dict[str, Any]:
+        """All fields, and the identities of the defenses that augment."""
+        members = [member.identity() for member in self.members()]
+        return {**super().identity(), **({"members": members} if members else {})}
 
 
 class SubtractParams(Params):

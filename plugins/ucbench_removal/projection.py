@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ucbench import ImageSet, Recipe, seeded
+from ucbench import DefensePipeline, ImageSet, Recipe, seeded
 from ucbench_removal.subtraction import blocks
 
 if TYPE_CHECKING:
@@ -24,16 +25,18 @@ class OrthogonalProjection:
     Softmax regression without bias is fitted to the released pixels in [0, 1] (colour, no normalisation, no crop or
     flip) by SGD without momentum or decay; the span of its K weight vectors is projected out of every image.
 
-    Deviations: images are stored in 8 bits, hence rounded and clipped to [0, 1] after the projection, where the paper
-    trains on unbounded floats (the record notes the ``clipped`` share of values); the order of the images is drawn
-    anew for every pass, where the released code keeps it. As published, test images are not projected, and the rate of
-    0.1 is for 32 pixels.
-
-    The paper's augmentation (rotation, shear, scale, colour jitter, CutMix) is not included: chain it.
+    Test images are not projected. The rate of 0.1 is for 32 pixels.
     """
+
+    augment: Callable[[Tensor, DefenseRun, torch.Generator], Tensor]
+    mix: Callable[[Tensor, Tensor, DefenseRun, torch.Generator], tuple[Tensor, Tensor]]
 
     def __init__(self, params: ProjectionParams) -> None:
         self.params = params
+        # The core asks a defense which stages it has.
+        if not params.static:
+            members = DefensePipeline([(str(member), member.build()) for member in params.members()])
+            self.augment, self.mix = members.augment, members.mix
 
     def prepare(self, train: ImageSet, run: DefenseRun) -> ImageSet:
         """The same set after the projection. Notes ``clipped`` and the classifier's ``linear_train_accuracy`` (%).

@@ -56,7 +56,9 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         budget="linf",
         native_epsilon=8,
         projects=True,
-        fidelity="the paper's budget is l2; scaled here to fill the linf budget it is compared in, see its docstring",
+        fidelity="the published budget is l2: every draw is scaled to a root mean square of 6/255; here it is scaled "
+        "to one of epsilon and then clipped to the linf ball it is compared in, which leaves less: the record's note "
+        "`root_mean_square` says how much, in levels",
     )
     yield PoisonerSpec(
         name="ar",

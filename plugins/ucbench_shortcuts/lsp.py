@@ -17,17 +17,16 @@ if TYPE_CHECKING:
 class LinearlySeparable:
     """Every image gets its own draw from a group of points around a vertex that belongs to its class.
 
-    The points live in ``3 * grid**2`` dimensions, all informative; each coordinate fills one patch of one channel. The
-    paper scales a draw to an l2 length of ``sqrt((6/255)**2 * D)``. Here it is scaled so that its root mean square is
-    epsilon and then projected to the linf ball, which clips the largest coordinates: an l2 length of at most
-    ``epsilon/255 * sqrt(D)``, comparable with other rows of the same linf budget.
+    The points live in ``3 * grid**2`` dimensions, all informative; each coordinate fills one patch of one channel. A
+    draw is scaled so that its root mean square is epsilon and then projected to the linf ball, which clips the largest
+    coordinates: an l2 length of at most ``epsilon/255 * sqrt(D)`` (released: ``6/255 * sqrt(D)``).
     """
 
     def __init__(self, params: LSPParams) -> None:
         self.params = params
 
     def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
-        """Perturbations ``[N, 3, H, W]`` within the linf radius.
+        """Perturbations ``[N, 3, H, W]`` within the linf radius; notes their ``root_mean_square`` in 8-bit levels.
 
         Raises:
             UsageError: if there are more classes than vertices.
@@ -57,4 +56,10 @@ class LinearlySeparable:
         chosen /= np.sqrt(np.square(chosen).mean(1, keepdims=True))
         patches = chosen.reshape(len(train), 3, self.params.grid, self.params.grid)
         radius = np.float32(run.budget.radius)
-        return Perturbation(on_grid(np.clip(radius * patches, -radius, radius), train.size))
+        delta = on_grid(np.clip(radius * patches, -radius, radius), train.size)
+        # The released noise has 6 levels at any size.
+        run.note(
+            "root_mean_square",
+            255 * float(np.sqrt(np.einsum("nchw,nchw->", delta, delta, dtype=np.float64) / delta.size)),
+        )
+        return Perturbation(delta)

@@ -22,6 +22,14 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         paper=PAPER,
         opaque=True,
         needs_trusted=True,
+        fidelity="SGD with momentum and coupled decay of all weights, where the paper has LARS; images are normalised "
+        "by the mean and deviation of their channels; crops have continuous places and are resized bilinearly, where "
+        "the paper's code cuts whole pixels and resizes bicubically; `standard` has a quarter of the width and 20 "
+        "passes in batches of 128; `paper` has the settings of the paper's appendix B.9, `bridgepure` those of that "
+        "evaluation; `uc` is `standard` at the temperature in UC's code, of which only the model is published; the "
+        "head has batch norm after both layers, as in the code of the paper and of AUE; the linear probe learns from "
+        "the trusted set alone, on standardised features divided by the root of their number, from weights of 0; "
+        "passes and rates of the probe are BridgePure's, its batch is 64 (`bridgepure`: 512)",
     )
 
 
@@ -34,4 +42,10 @@ def ucbench_surrogates() -> Iterator[SurrogateSpec]:
         params="ucbench_simclr.params:EncoderParams",
         paper=PAPER,
         label_access="none",
+        fidelity="SGD with momentum and coupled decay of all weights, where the paper has LARS; images are normalised "
+        "by the mean and deviation of their channels; crops have continuous places and are resized bilinearly, where "
+        "the paper's code cuts whole pixels and resizes bicubically; `standard` has a quarter of the width and 20 "
+        "passes in batches of 128; `paper` has the settings of the paper's appendix B.9, `bridgepure` those of that "
+        "evaluation; `uc` is `standard` at the temperature in UC's code, of which only the model is published; "
+        "features are the encoder's, before the head, as the paper advises",
     )

@@ -134,8 +134,7 @@ def pretrain(train: ImageSet, params: EncoderParams, run: Run) -> Normalized:
     The encoder comes back in eval mode and frozen, without its head. Loss of the first and of the last pass, and
     alignment and uniformity of the features of two views of (at most :data:`MEASURED`) images go into the record.
 
-    Deviations from the paper: SGD with momentum and coupled decay of all weights where it has LARS, which batches of
-    thousands call for and these do not; images are normalised by their channels' mean and deviation.
+    SGD trains all weights: the paper's LARS is for batches of thousands.
 
     Raises:
         UsageError: for a single image.

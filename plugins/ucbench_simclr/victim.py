@@ -25,8 +25,7 @@ CONSTANT = 1e-5
 class SimCLR:
     """Trains an encoder on the release without labels, then a linear probe on the trusted set.
 
-    :func:`ucbench_simclr.pretraining.pretrain` and :func:`fit_probe` say what deviates from the
-    publications. The probe sees the trusted images as they are, without augmentation, as in the published evaluation.
+    The probe sees the trusted images as they are, without augmentation, as in the published evaluation.
     """
 
     def __init__(self, params: SimCLRParams) -> None:
@@ -83,10 +82,9 @@ class LinearProbe:
 def fit_probe(features: Tensor, labels: Tensor, classes: int, recipe: Recipe, run: Run) -> LinearProbe:
     """Fit a probe on features float32 ``[N, D]`` and labels int64 ``[N]`` in ``0..classes-1``, on ``run.device``.
 
-    Deviations from the published protocol (100 passes of SGD, rate 1.0 times 0.2 after 60, 75 and 90, momentum 0.9, no
-    weight decay): features are standardised and divided by the root of their number. Their mean squared length is then
-    1, whatever the encoder, and the curvature of the loss at most 1/2, so that a rate of 1.0 is stable. Weights start
-    at 0, the loss being convex.
+    SGD with momentum 0.9 and without decay. Features are standardised and divided by the root of their number: their
+    mean squared length is then 1, whatever the encoder, and the curvature of the loss at most 1/2, so that a rate of
+    1.0 is stable. Weights start at 0, the loss being convex.
     """
     deviation = features.std(0, correction=0)
     varies = deviation > CONSTANT * features.abs().amax(0)

@@ -21,6 +21,9 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         params="ucbench_squeeze.params:JPEGParams",
         paper=ISS,
         tier="T1",
+        fidelity="Pillow's encoder at quality 10, chroma 4:2:0, of training images alone, before the crop, as in ISS "
+        "and APBench; `random` has the range of APBench's UEraser, drawn for every image instead of once a batch; "
+        "`kornia` is this suite's, see its parameters",
     )
     yield DefenseSpec(
         name="grayscale",
@@ -31,6 +34,20 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         paper=ISS,
         aliases=("gray",),
         tier="T1",
+        fidelity="the luma of ITU-R BT.601 in all channels of training images alone, as in ISS and APBench; `random` "
+        "is the grayscale of ECLIPSE alone, without its purification and noise",
+    )
+    yield DefenseSpec(
+        name="iss",
+        summary="Take the colours out of the images and re-encode them as JPEG of low quality, once",
+        title="Image shortcut squeezing, grayscale and JPEG (ISS)",
+        load="ucbench_squeeze.jpeg:ImageShortcutSqueezing",
+        params="ucbench_squeeze.params:ISSParams",
+        paper=ISS,
+        fidelity="the paper's two squeezings one after the other, at their published strength and of training images "
+        "alone; it reports each by itself, as `grayscale` and `jpeg` do, and that grayscale comes first is our choice",
+        tier="T1",
+        static=True,
     )
     yield DefenseSpec(
         name="bit-depth",
@@ -42,6 +59,8 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         "Networks. NDSS 2018. arXiv 1704.01155 (rounding=nearest)",
         aliases=("bdr",),
         tier="T1",
+        fidelity="the low six bits of training images are cleared, as in ISS and APBench; `rounding=nearest` is "
+        "feature squeezing; `random` has the range in which TrivialAugment posterises, drawn for every image",
     )
     yield DefenseSpec(
         name="median",
@@ -50,6 +69,8 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         params="ucbench_squeeze.params:FilterParams",
         paper=ISS,
         tier="T1",
+        fidelity="borders are reflected without repeating their own pixels, where ISS (OpenCV) repeats them; of "
+        "training images alone",
     )
     yield DefenseSpec(
         name="mean",
@@ -58,6 +79,8 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         params="ucbench_squeeze.params:FilterParams",
         paper=ISS,
         tier="T1",
+        fidelity="as ISS intends: its code hands arrays with the channels first to a filter that takes them last; of "
+        "training images alone",
     )
     yield DefenseSpec(
         name="resize-down-up",
@@ -65,4 +88,5 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         load="ucbench_squeeze.filters:DownUpResizing",
         params="ucbench_squeeze.params:ResizingParams",
         tier="T1",
+        fidelity="no publication: not among the squeezings of ISS, a plain form of its low-pass filters",
     )

@@ -17,8 +17,7 @@ from ucbench_squeeze.squeezing import Squeezing, change_each
 class MeanFilter(Squeezing[FilterParams]):
     """Replace every value by the mean over ``kernel x kernel`` pixels around it, to the nearest integer.
 
-    Images are padded by reflection, the border's own pixels not repeated: the default of OpenCV, which ISS uses. (The
-    code of ISS passes arrays with the channels first, where OpenCV takes them last; this does what was meant.)
+    Images are padded by reflection, the border's own pixels not repeated: the default of OpenCV, which ISS uses.
     """
 
     def squeeze(self, pixels: Tensor) -> Tensor:
@@ -33,8 +32,8 @@ class MeanFilter(Squeezing[FilterParams]):
 class MedianFilter(Squeezing[FilterParams]):
     """Replace every value by the median, channel by channel, over ``kernel x kernel`` pixels around it.
 
-    Images are padded as in :class:`MeanFilter`, where ISS (OpenCV) repeats the border's pixels. ``median_blur`` of
-    kornia has the same values, and takes 5 to 20 times as long.
+    Images are padded as in :class:`MeanFilter`. ``median_blur`` of kornia has the same values, and takes 5 to 20 times
+    as long.
     """
 
     def squeeze(self, pixels: Tensor) -> Tensor:
@@ -49,8 +48,6 @@ class DownUpResizing(Squeezing[ResizingParams]):
     Sides that are no multiples of the factor are rounded up: 7 becomes 4. A pixel of the small image is the mean of
     the pixels whose centres lie in its area; the interpolation is that of Keys (1981) with a = -0.5, clipped to 0 to
     255. Both are Pillow's (``BOX`` and ``BICUBIC``), which round to 8 bits after each of the two directions.
-
-    Not among the squeezings of ISS; a plain form of the low-pass filters there.
     """
 
     def squeeze(self, pixels: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ucbench_squeeze.params import JPEGParams
+from ucbench_squeeze.params import GrayscaleParams, ISSParams, JPEGParams
+from ucbench_squeeze.pixelwise import Grayscale
 from ucbench_squeeze.squeezing import Squeezing, change_each
 
 if TYPE_CHECKING:
@@ -65,6 +66,19 @@ class JPEGCompression(Squeezing[JPEGParams]):
         if self.params.codec == "pillow":
             return super()._squeeze_batch(x)
         return _differentiable(x, torch.tensor([self.params.quality]))
+
+
+class ImageShortcutSqueezing(Squeezing[ISSParams]):
+    """Take the colours out of the images, then write and read them as JPEG, by :class:`JPEGCompression`."""
+
+    def __init__(self, params: ISSParams) -> None:
+        super().__init__(params)
+        self._parts = (Grayscale(GrayscaleParams()), JPEGCompression(JPEGParams(quality=params.quality)))
+
+    def squeeze(self, pixels: Tensor) -> Tensor:
+        for part in self._parts:
+            pixels = part.squeeze(pixels)
+        return pixels
 
 
 def _differentiable(x: Tensor, quality: Tensor) -> Tensor:

@@ -90,6 +90,12 @@ class JPEGParams(SqueezingParams):
         return self
 
 
+class ISSParams(SqueezingParams):
+    quality: int = Field(10, ge=1, le=100, description="quality factor of libjpeg (ISS: 10)")
+
+    argument: ClassVar[str | None] = "quality"
+
+
 class GrayscaleParams(SqueezingParams):
     probability: float = Field(
         1.0, gt=0, le=1, description="below 1, squeeze at random: the chance of each image, anew in every batch"

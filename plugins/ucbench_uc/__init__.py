@@ -30,14 +30,13 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         budget="linf",
         native_epsilon=16,
         surrogate="efficientnet-lite0@auto",
-        fidelity=(
-            "`released` and `paper` follow the official code, but k-means takes the best of 10 starts, and crops "
-            "enlarge the stored image by 8/7 instead of cutting the file; `standard` is the same method at a budget of "
-            "steps, with a distance whose gradient does not vanish, crops and flips of the perturbed images and target "
-            "centres under them (below 16 px instead: 4-pixel blocks, and features of two depths; from 64 px up "
-            "8-pixel blocks), and a tenth of the images kept out of fitting to diagnose the craft. Two choices of "
-            "`standard` are not the paper's: the values are optimised directly, without a generator, and from 16 px up "
-            "against students, small networks trained to tell the surrogate's clusters apart, instead of the surrogate "
-            "itself; `students=0,perturbation=generator` undoes both. Each parameter says where it deviates"
-        ),
+        fidelity="`released` and `paper` follow the official code, but k-means takes the best of 10 starts, a target "
+        "centre is the exact mean of its cluster's features, and crops enlarge the stored image by 8/7, where the code "
+        "resizes every file to 256 pixels and cuts out 224, but publishes the middle 224; `standard` is the same "
+        "method at a budget of steps, with a distance whose gradient does not vanish, crops and flips of the perturbed "
+        "images and target centres under them (below 16 px instead: 4-pixel blocks, and features of two depths; from "
+        "64 px up 8-pixel blocks), and a tenth of the images kept out of fitting to diagnose the craft. Two choices of "
+        "`standard` are not the paper's: the values are optimised directly, without a generator, and from 16 px up "
+        "against students, small networks trained to tell the surrogate's clusters apart, instead of the surrogate "
+        "itself; `students=0,perturbation=generator` undoes both. Each parameter says where it deviates",
     )

@@ -52,11 +52,11 @@ def diagnose(
 ) -> None:
     """Note how far perturbed images get towards their target centres, and warn if they hardly do.
 
-    Measured are images that nothing was fitted on (all if there are none), as stored and, if the craft augments, under
-    its crops and flips (``_augmented``): ``nearest_is_target`` and ``nearest_is_own``, shares of perturbed images by
-    their nearest centre; ``shift_over_centre_distance``, how far features move; ``cross_entropy_before`` and
-    ``_after``, in nats, of the target among all centres (see ``centres`` in :func:`discrepancy`). ``diagnosed`` is the
-    number of images. The warning says that the last one is above that of equal scores.
+    Measured are images that nothing was fitted on (all if there are none), as stored and, if the craft changes them,
+    under its JPEG, crops and flips (``_augmented``): ``nearest_is_target`` and ``nearest_is_own``, shares of perturbed
+    images by their nearest centre; ``shift_over_centre_distance``, how far features move; ``cross_entropy_before``
+    and ``_after``, in nats, of the target among all centres (see ``centres`` in :func:`discrepancy`). ``diagnosed`` is
+    the number of images. The warning says that the last one is above that of equal scores.
 
     Args:
         made: with ``index``, and with ``goals`` and ``targets`` in its state.
@@ -66,12 +66,14 @@ def diagnose(
     assert made.index is not None
     pool = np.flatnonzero(unfitted) if unfitted.any() else np.arange(len(train))
     rows = pool[torch.randperm(len(pool), generator=run.generator("diagnosed"))[:DIAGNOSED].numpy()]
-    found = _measured(train, rows, made, attacked, replace(views, augment="none"), run)
+    plain = replace(views, augment="none", jpeg=None)
+    found = _measured(train, rows, made, attacked, plain, run)
     after, seen = found["cross_entropy_after"], "perturbed images"
-    if views.augment != "none":
+    if views != plain:
         augmented = _measured(train, rows, made, attacked, views, run)
         found |= {f"{name}_augmented": value for name, value in augmented.items()}
-        after, seen = augmented["cross_entropy_after"], "perturbed, cropped and flipped images"
+        after = augmented["cross_entropy_after"]
+        seen = f"perturbed, {'' if views.jpeg is None else 'compressed, '}cropped and flipped images"
     for name, value in {"diagnosed": len(rows), "unfitted": int(unfitted.sum()), **found}.items():
         run.note(name, value)
     run.note("saturated", float((np.abs(made.delta) >= 0.99 * run.budget.radius).mean()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,9 +18,13 @@ from ucbench_uc.views import Views
 if TYPE_CHECKING:
     from ucbench import CraftRun, ImageSet
     from ucbench_uc.params import UCParams
+    from ucbench_uc.saved import Arrays, Saved
     from ucbench_uc.students import Features
 
 Indices = NDArray[np.intp]
+
+#: Steps between two saved states: on a GPU, reading one waits for it.
+SAVE_EVERY = 20
 
 
 class Fitter:
@@ -32,6 +36,7 @@ class Fitter:
         distance: discrepancy of features to a target centre.
         targets: int64 ``[K]``, the target centre of each cluster.
         views: how images are seen while crafting.
+        saved: where perturbations are saved while they are fitted, and after it.
     """
 
     def __init__(
@@ -44,9 +49,10 @@ class Fitter:
         targets: Tensor,
         views: Views,
         run: CraftRun,
+        saved: Saved,
     ) -> None:
         self.params, self.pools, self.attacked, self.distance = params, pools, attacked, distance
-        self.targets, self.views, self.run = targets, views, run
+        self.targets, self.views, self.run, self.saved = targets, views, run, saved
         self.images = torch.from_numpy(train.images.copy()).to(run.device)
         self.size = train.size
 
@@ -55,24 +61,48 @@ class Fitter:
         params, run = self.params, self.run
         alone = not params.together
         name = f"cluster-{group[0]}" if alone else "clusters-together"
+        saved = self.saved[name]
+        if "delta" not in saved:
+            saved = self.saved[name] = self._fitted(group, name, saved)
+        first, last = (float(loss) / len(group) for loss in saved["losses"])
+        run.note(f"loss_{group[0]}" if alone else "loss", {"first": first, "last": last})
+        return saved["delta"]
+
+    def _fitted(self, group: list[int], name: str, saved: Arrays) -> dict[str, NDArray[Any]]:
+        """The perturbations ``delta``, and first and last loss (``losses``); continues from what is ``saved``."""
+        params, run = self.params, self.run
         perturbations = Perturbations(params, len(group), self.size, run, name)
         generator = run.generator(f"{name}-batches")
         pools = [self.pools[k] for k in group]
         steps = self._steps(pools)
-        advance = run.progress(f"crafting cluster {group[0] + 1}/{len(self.pools)}" if alone else "crafting", steps)
-        first = last = 0.0
-        batches = [cycle(pool, params.batch, generator, shuffle=params.shuffle) for pool in pools]
-        for step in range(steps):
+        text = f"crafting cluster {group[0] + 1}/{len(self.pools)}" if not params.together else "crafting"
+        advance = run.progress(text, steps)
+        batches = [Cycle(pool, params.batch, generator, shuffle=params.shuffle) for pool in pools]
+        done, first, loss = 0, torch.zeros(()), torch.zeros(())
+        if saved:
+            done, first = int(saved["done"]), torch.tensor(saved["first"])
+            perturbations.restore(saved)
+            generator.set_state(torch.tensor(saved["generator"]))
+            for k, batch in enumerate(batches):
+                batch.rest = saved[f"rest-{k}"]
+            advance(done)
+        for step in range(done, steps):
             loss = self.loss(perturbations(), [next(batch) for batch in batches], group, generator)
             perturbations.step(loss, step / steps)
-            if step in (0, steps - 1):  # two synchronisations with the device in all
-                last = float(loss.detach())
-                first = last if step == 0 else first
+            if step == 0:
+                first = loss.detach().cpu()
             advance(1)
-        losses = {"first": first / len(group), "last": last / len(group)}
-        run.note(f"loss_{group[0]}" if alone else "loss", losses)
+            if (step + 1) % SAVE_EVERY == 0 and step + 1 < steps:
+                self.saved[name] = {
+                    "done": np.array(step + 1),
+                    "first": first.numpy(),
+                    "generator": generator.get_state().numpy(),
+                    **{f"rest-{k}": batch.rest for k, batch in enumerate(batches)},
+                    **perturbations.state(),
+                }
         with torch.no_grad():
-            return np.asarray(perturbations().cpu().numpy())
+            delta = perturbations().cpu().numpy()
+        return {"delta": delta, "losses": np.array([first.item(), loss.item()])}
 
     def loss(self, delta: Tensor, indices: list[Indices], group: list[int], generator: torch.Generator) -> Tensor:
         """Sum over clusters of the mean over images, so that one cluster's gradient does not depend on the others."""
@@ -90,9 +120,24 @@ class Fitter:
         return self.params.epochs * max(math.ceil(len(pool) / self.params.batch) for pool in pools)
 
 
-def cycle(pool: Indices, batch: int, generator: torch.Generator, *, shuffle: bool) -> Iterator[Indices]:
-    """Endless batches of ``pool``, every image once per pass; the last batch of a pass may be smaller."""
-    while True:
-        order = torch.randperm(len(pool), generator=generator).numpy() if shuffle else np.arange(len(pool))
-        for start in range(0, len(pool), batch):
-            yield pool[order[start : start + batch]]
+class Cycle:
+    """Endless batches of ``pool``, every image once per pass; the last batch of a pass may be smaller.
+
+    Attributes:
+        rest: the images that remain of the present pass, in their order.
+    """
+
+    def __init__(self, pool: Indices, batch: int, generator: torch.Generator, *, shuffle: bool) -> None:
+        self._pool, self._batch, self._generator, self._shuffle = pool, batch, generator, shuffle
+        self.rest: Indices = pool[:0]
+
+    def __iter__(self) -> Iterator[Indices]:
+        return self
+
+    def __next__(self) -> Indices:
+        if not len(self.rest):
+            self.rest = self._pool
+            if self._shuffle:
+                self.rest = self._pool[torch.randperm(len(self._pool), generator=self._generator).numpy()]
+        chosen, self.rest = self.rest[: self._batch], self.rest[self._batch :]
+        return chosen

@@ -43,6 +43,8 @@ _PAPER: Mapping[str, Any] = {
 class UCParams(Params):
     """Defaults are the ``standard`` preset; ``docs/uc.md`` says how they were chosen."""
 
+    neutral: ClassVar[Mapping[str, Any]] = {"jpeg": None}
+
     clusters: int | None = Field(
         None,
         ge=2,
@@ -137,11 +139,21 @@ class UCParams(Params):
             "after adding, but none for images below 16 px"
         ),
     )
-    crop: Literal["resize", "reflect", "zeros"] = Field(
+    crop: Literal["resize", "reflect", "zeros", "scales"] = Field(
         "resize",
         description=(
             "that random crop: a window of the image enlarged by 8/7 (released code); or the image shifted by up to an "
-            "eighth of its side, its reflection moving in, or by up to a seventh, black moving in"
+            "eighth of its side, its reflection moving in, or by up to a seventh, black moving in; or a window of 1/4 "
+            "to all of its area and other proportions (3/4 to 4/3), enlarged to its size"
+        ),
+    )
+    jpeg: int | None = Field(
+        None,
+        ge=1,
+        le=100,
+        description=(
+            "quality of the JPEG, with a gradient, that perturbed images become while crafting, before the crop of "
+            "augment=perturbed (released code: none)"
         ),
     )
     coarseness: int | None = Field(
@@ -204,6 +216,7 @@ class UCParams(Params):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "standard": {},
         "quick": {"steps": 60},
+        "photos": {"crop": "scales"},
         "paper": _PAPER,
         "released": {**_PAPER, "fit_on": "all", "shuffle": False},
     }

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ucbench import cosine
@@ -60,6 +62,24 @@ class Perturbations(nn.Module):
         if self.bank is None:
             with torch.no_grad():
                 self.values.clamp_(-self.epsilon, self.epsilon)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What is optimised, and Adam's moments; :meth:`restore` continues from it."""
+        arrays = {name: weight.detach().cpu().numpy() for name, weight in self.named_parameters()}
+        for name, weight in self.named_parameters():
+            moments = self._optimizer.state[weight].items()
+            arrays |= {f"{name}.{moment}": tensor.cpu().numpy() for moment, tensor in moments}
+        return arrays
+
+    @torch.no_grad()
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Continue from arrays of :meth:`state`; others are ignored."""
+        for name, weight in self.named_parameters():
+            weight.copy_(torch.tensor(arrays[name]))
+            self._optimizer.state[weight] = {
+                moment: torch.tensor(arrays[f"{name}.{moment}"], device=None if moment == "step" else weight.device)
+                for moment in ("step", "exp_avg", "exp_avg_sq")
+            }
 
 
 def squash(name: str, output: Tensor, epsilon: float) -> Tensor:

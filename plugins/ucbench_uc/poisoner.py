@@ -13,6 +13,7 @@ from ucbench import ImageSet, Perturbation, cluster, extract_features, nearest_c
 from ucbench_uc.diagnosis import diagnose, held_out
 from ucbench_uc.fitting import Fitter
 from ucbench_uc.objective import cluster_means, derangement, discrepancy, view_features
+from ucbench_uc.saved import Saved
 from ucbench_uc.space import coordinates, whitening
 from ucbench_uc.students import Features, train_students
 from ucbench_uc.views import Views
@@ -30,12 +31,9 @@ class UnlearnableClusters:
     features. By default f are the features of students instead, small networks trained on the spot to tell the clusters
     apart, and delta_i is optimised directly, without a generator.
 
-    Deviations from the released code, all named parameters: see ``ucbench show poisoner uc``. Three apply to every
-    preset. K-means takes the best of 10 starts (scikit-learn's default at the time; now 1). A target centre is the mean
-    of its cluster's features, which the centre that k-means returns equals up to its tolerance. And images have one
-    size, that of the release: the crops of ``released`` (``crop=resize``) enlarge the stored image by 8/7 and cut out a
-    window, where the code resizes every file to 256 pixels and cuts out 224, but clusters and publishes the middle 224.
-    With ``size=224,resize=256`` of a data set the release is the code's, and the crops show parts of the middle, not of
+    K-means takes the best of 10 starts (scikit-learn's default when UC was released). A target centre is the mean of
+    its cluster's features, which the centre that k-means returns equals up to its tolerance. With
+    ``size=224,resize=256`` of a data set the release is the released code's, and crops show parts of the middle, not of
     the file.
     """
 
@@ -50,10 +48,11 @@ class UnlearnableClusters:
         number = params.cluster_count(train.size)
         clusters = cluster(coordinates(params.space, features, state), number, run.seed("clusters"))
         index = clusters.assignment
+        saved = Saved(run, index)
         attacked: Features = run.surrogate.features
         if count := params.student_count(train.size):
-            attacked = train_students(params.student_victim, count, train, index, run)
-        views = Views(params.augmentation(train.size), params.crop, train.flip)
+            attacked = train_students(params.student_victim, count, train, index, run, saved)
+        views = Views(params.augmentation(train.size), params.crop, train.flip, params.jpeg)
         seen = views if params.centres == "augmented" else replace(views, augment="none")
         if count or seen.augment != "none":
             features = view_features(attacked, train, seen, run)
@@ -63,7 +62,7 @@ class UnlearnableClusters:
         everything = params.fit_on == "all"
         pools = [np.flatnonzero(((index == k) | everything) & ~unfitted) for k in range(number)]
         distance = discrepancy(params.distance, goals.to(run.device), params.temperature)
-        fitter = Fitter(params, train, pools, attacked, distance, targets.to(run.device), views, run)
+        fitter = Fitter(params, train, pools, attacked, distance, targets.to(run.device), views, run, saved)
         every = list(range(number))
         delta = np.concatenate([fitter.fit(group) for group in ([every] if params.together else [[k] for k in every])])
         state = {**state, "centres": clusters.centres, "goals": goals.numpy(), "targets": targets.numpy()}

@@ -268,6 +268,9 @@ def test_method_page_lists_all_boards_and_links_to_the_setting(page, site):
     page.goto((site / "poisoners/uc.html").as_uri())
     assert set(column(page, "results", "board")) == {"small/v1", "open/v1"}
     assert page.locator("svg.plane").count() == 1
+    assert page.locator(".scroll:has(#results)").evaluate("box => box.scrollWidth <= box.clientWidth")
+    frame, plane = page.locator("figure:has(svg.plane)").bounding_box(), page.locator("svg.plane").bounding_box()
+    assert plane["x"] + plane["width"] < frame["x"] + frame["width"]
     page.locator("#filter-victim").select_option(LONG)
     follow(page, page.locator("#results tbody a").first, "**/boards/small-v1/index.html#*")
     assert page.locator("#filter-victim").input_value() == LONG

@@ -31,6 +31,7 @@ class StripesParams(ucbench.Params):
     angle: tuple[float, ...] | float | tuple[float, float] = 1.0
 
     presets = {"paper": {"shape": "sine", "steps": (1,)}}  # noqa: RUF012
+    surrogates = {"paper": "eyes:width=64"}  # noqa: RUF012
     argument = "path"
 
 
@@ -119,6 +120,7 @@ def test_show_prints_types_defaults_and_presets(capsys):
     rows = {row["name"]: row for row in shown["parameters"]}
     assert shown["name"] == "stripes"
     assert shown["presets"] == ["standard", "paper"]
+    assert shown["preset_surrogates"] == {"paper": "eyes:width=64"}
     assert shown["written"] == "stripes[@PRESET]:PATH[:key=value,...]"
     assert {name: row["type"] for name, row in rows.items()} == {
         "steps": "int/...",
@@ -152,10 +154,24 @@ def test_show_finds_the_kind_of_a_name_or_alias(capsys):
 
 
 def test_show_prints_values_in_reference_syntax(capsys):
-    text = output(capsys, "show", "poisoner", "stripes@paper:here")
+    text = output(capsys, "show", "poisoner", "stripes@paper:here", "--full")
     assert "A. Author 2024" in text
+    assert re.search(r"^surrogate @paper +eyes:width=64$", text, re.MULTILINE)
     steps = next(line for line in text.splitlines() if line.startswith("steps"))
     assert steps.split() == ["steps", "int/...", "75/90", "1", "1", "where", "the", "angle", "changes"]
+
+
+def test_show_folds_each_parameter_to_one_line_unless_full(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    brief = output(capsys, "show", "poisoner", "stripes@paper:here").splitlines()
+    full = output(capsys, "show", "poisoner", "stripes@paper:here", "--full").splitlines()
+    head = next(place for place, line in enumerate(brief) if line.startswith("parameter"))
+    assert [line.split()[0] for line in brief[head + 2 : head + 7]] == ["steps", "shape", "strength", "path", "angle"]
+    assert brief[head + 7 :] == ["", "Formula, deviations, types, presets and whole texts: --full"]
+    assert max(map(len, brief)) <= 60
+    assert any(line.startswith("paper") for line in brief)
+    labels = {line.split("  ")[0] for line in full} - {line.split("  ")[0] for line in brief}
+    assert {"version", "from"} <= labels
 
 
 def test_plugins_lists_components_failures_and_clashes(capsys):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import logging
 import re
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -30,31 +28,12 @@ SUITE = small_board.suite_text(
 )
 
 
-@pytest.fixture(scope="module")
-def published(tmp_path_factory) -> Path:
-    """A suite and its leaderboard's folder, built once."""
-    home = tmp_path_factory.mktemp("home")
-    small_board.make_board(home, SUITE)
-    return home
-
-
-@pytest.fixture(autouse=True)
-def tiny_world(tmp_path, monkeypatch):
-    small_board.install(monkeypatch, tmp_path / "store")
-    yield
-    logging.getLogger("ucbench").setLevel(logging.NOTSET)
+tiny_world, world, board = small_board.tiny_world, small_board.world_of(SUITE), small_board.board
 
 
 @pytest.fixture
-def board(tmp_path, published) -> Path:
-    """A copy to spoil."""
-    shutil.copytree(published / "board", tmp_path / "board")
-    return tmp_path / "board"
-
-
-@pytest.fixture
-def suite(published) -> str:
-    return str(published / "small.toml")
+def suite(world) -> str:
+    return str(world / "small.toml")
 
 
 def output(capsys, *arguments: str, code: int = 0) -> str:
@@ -67,11 +46,7 @@ def output(capsys, *arguments: str, code: int = 0) -> str:
 
 def change(board: Path, edit, which=lambda record: True) -> None:
     """Edit the records for which ``which`` is true, and build the tables anew."""
-    for path in (board / "records").iterdir():
-        record = json.loads(path.read_text())
-        if which(record):
-            edit(record)
-            path.write_text(json.dumps(record))
+    small_board.edit_records(board, edit, which)
     build(board, ["none", "dim"], "small v3: Spots & <dots>_1")
 
 
@@ -145,7 +120,7 @@ def test_diff_of_a_board_with_itself_is_empty(capsys, suite, board):
     assert "exploratory" in text
 
 
-def test_diff_lists_changed_and_missing_rows(capsys, tmp_path, suite, published, board):
+def test_diff_lists_changed_and_missing_rows(capsys, tmp_path, suite, world, board):
     change(
         board,
         lambda r: r["metrics"].update(test_accuracy=r["metrics"]["test_accuracy"] / 2),
@@ -154,10 +129,10 @@ def test_diff_lists_changed_and_missing_rows(capsys, tmp_path, suite, published,
     for path in (board / "records").iterdir():
         if json.loads(path.read_text())["request"]["poisoner"] == "blots":
             path.unlink()
-    text = output(capsys, "leaderboard", "diff", published / "board", board)
+    text = output(capsys, "leaderboard", "diff", world / "board", board)
     assert "Only in ONE: 1 row." in text
     assert "No order by worst case: name the suite with --suite" in text
-    found = json.loads(output(capsys, "leaderboard", "diff", published / "board", board, "--json"))
+    found = json.loads(output(capsys, "leaderboard", "diff", world / "board", board, "--json"))
     assert [setting["poisoner"] for setting in found["only_one"]] == ["blots"]
     changed = {line["poisoner"] for line in found["differences"] if line["other_minus_one"]["mean"]}
     assert changed == {"stripes"}

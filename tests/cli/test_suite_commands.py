@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from pathlib import Path
 
 import pytest
@@ -17,12 +16,12 @@ WORLD = ("--poisoner", "stripes", "--dataset", "spots", "--victim", "tiny")
 HERE = ("--device", "cpu", "--dtype", "float32")
 
 
+tiny_world = small_board.tiny_world
+
+
 @pytest.fixture(autouse=True)
-def tiny_world(tmp_path, monkeypatch):
-    small_board.install(monkeypatch, tmp_path / "store")
+def log(tmp_path, monkeypatch):
     monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
-    yield
-    logging.getLogger("ucbench").setLevel(logging.NOTSET)
 
 
 @pytest.fixture

@@ -179,7 +179,7 @@ def test_run_in_a_terminal_shows_its_progress_and_leaves_only_the_table(tmp_path
     lines = screen.shown(text, 80)
     assert [line for line in lines if "cell" in line] == [
         "2 of 3 cells from records.",
-        next(line for line in lines if re.fullmatch(r"1 cell computed in \d+ seconds?\.", line)),
+        next(line for line in lines if re.fullmatch(r"1 cell done in \d+ seconds?\.", line)),
     ]
     (((shown, _),)) = tables(lines)
     assert shown["poisoner"] == [["clean"], ["sham"], ["badge"]]

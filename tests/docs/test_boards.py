@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import doc_pages
 import pytest
-from _ext import boards
+from _ext import boards, protection
 
 from ucbench import read_results
 
@@ -27,6 +27,10 @@ def test_marker_of_an_unknown_poisoner_raises():
 def test_readme_tables_of_boards_follow_from_the_records():
     text = (boards.ROOT / "README.md").read_text(encoding="utf-8")
     assert boards.readme(text) == text, "run: python docs/_ext/boards.py"
+
+
+def test_figures_in_the_report_of_protected_photos_follow_from_the_records():
+    assert protection.TARGET.read_text(encoding="utf-8") == protection.text(), "run: python docs/_ext/protection.py"
 
 
 def test_no_marker_is_left_in_a_page():

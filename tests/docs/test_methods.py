@@ -13,6 +13,7 @@ from PIL import Image
 
 from ucbench.plugins.citations import citations
 from ucbench.plugins.registry import installed
+from ucbench.plugins.texts import sentences
 
 SPECS = {f"{spec.kind} {spec.name}": spec for spec in specs()}
 WITH_EQUATION = {name: spec for name, spec in SPECS.items() if spec.equation}
@@ -47,6 +48,33 @@ def test_method_page_links_every_paper_and_gives_its_bibtex(spec):
         assert each.title in spec.paper
         assert f"]({each.link})" in page
         assert f"```bibtex\n{each.bibtex()}\n```" in page
+
+
+#: Kinds whose components publications describe.
+METHODS = ("surrogate", "poisoner", "labeling", "defense", "victim", "metric")
+
+
+@pytest.mark.parametrize("kind", METHODS)
+def test_every_method_says_how_it_relates_to_its_publication_and_its_page_shows_it(kind):
+    found = [spec for spec in SPECS.values() if spec.kind == kind and not spec.load.startswith("ucbench.")]
+    assert found
+    for spec in found:
+        clauses = sentences(spec.fidelity)
+        assert clauses, f"{kind} {spec.name} has no fidelity"
+        page = doc_pages.method_pages()[page_name(spec)]
+        assert "## Fidelity" in page
+        assert all(f"- {clause}" in page for clause in clauses)
+
+
+def test_fidelity_mentions_only_presets_that_exist():
+    """A name in backticks that stands first in a clause is a preset, a parameter or a component, but for metrics."""
+    registry = installed()
+    for spec in (spec for spec in SPECS.values() if spec.kind != "metric"):
+        params = registry.params_class(spec)
+        known = {*params.preset_names(), *params.model_fields, *(other.name for other in SPECS.values())}
+        for clause in spec.fidelity.split("; "):
+            for first in re.findall(r"^`([\w-]+)`", clause):
+                assert first in known, f"{spec.kind} {spec.name}: {first}"
 
 
 def test_bibtex_keys_name_one_publication_each():

@@ -181,12 +181,22 @@ class TestLoss:
             component.loss(model, images(), torch.eye(10)[:8], run, drawn())
         assert [len(seen) for seen in model.seen] == [24, 24, 8, 24]
 
+    @pytest.mark.parametrize(("epochs", "hard"), [(200, 60), (30, 9), (6, 2), (1, 0)])
+    def test_share_of_hard_epochs_follows_the_recipe(self, epochs: int, hard: int) -> None:
+        model, run = Counting(), make_run(stage="train")
+        component = UEraser(UEraserParams.resolve("ueraser", "released", options={"copies": 2}))
+        run.epochs = epochs
+        for run.epoch in range(1, epochs + 1):
+            component.loss(model, images(2), torch.eye(10)[:2], run, drawn())
+        assert [len(seen) for seen in model.seen] == [4] * hard + [2] * (epochs - hard)
+
     @pytest.mark.parametrize(
         ("preset", "views"), [("lite", [1, 1, 1]), ("standard", [5, 1, 1]), ("released", [5, 5, 1]), ("max", [5, 5, 5])]
     )
     def test_presets_number_of_views(self, preset: str, views: list[int]) -> None:
         model, run = Counting(), make_run(stage="train")
         component = UEraser(UEraserParams.resolve("ueraser", preset))
+        run.epochs = 200  # of the publication
         for run.epoch in (50, 60, 61):
             component.loss(model, images(), torch.eye(10)[:8], run, drawn())
         assert [len(seen) / 8 for seen in model.seen] == views

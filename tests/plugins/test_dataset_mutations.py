@@ -12,6 +12,7 @@ import pytest
 from mutated_data import FIRST_TEST_VALUE, FOLDER_CHANGES, PARQUET_CHANGES, mutate, write_folders, write_parquet
 from trials import NIGHTLY, Trials
 
+from ucbench.data.images import DamagedImagesError
 from ucbench.data.loading import load_dataset
 from ucbench.errors import UcbenchError
 from ucbench_datasets.imagefolder import ImageFolder
@@ -44,6 +45,8 @@ def faults(kind, seed, root):
     dataset = reader(params)
     try:
         loaded = load_dataset(dataset, params)
+    except DamagedImagesError:
+        return [f"{done} {options}: {fault}" for fault in faults_without_damaged(reader, params)], True
     except UcbenchError as error:
         explained = error.exit_code in (1, 2) and str(error)
         return ([], True) if explained else ([f"{done} {options}: exit code {error.exit_code}"], False)
@@ -58,6 +61,23 @@ def faults(kind, seed, root):
         wrong += unaccounted(dataset, root)
     json.dumps([loaded.inventory.compact(), loaded.inventory.lines()])
     return [f"{done} {options}: {'; '.join(wrong)}"] if wrong else [], False
+
+
+def faults_without_damaged(reader, params):
+    """What is wrong with how a data set was read without its damaged images, if it is then read."""
+    params = params.model_copy(update={"damaged": "leave-out"})
+    dataset = reader(params)
+    try:
+        loaded = load_dataset(dataset, params)
+    except DamagedImagesError as error:
+        return [f"leave-out refuses damaged images: {error}"]
+    except UcbenchError:
+        return []
+    splits = ("train",) if params.validation else ("train", "test")
+    count = sum(len(dataset.find(split).pictures) for split in splits)
+    damaged = sum(len(dataset.sources[split].damaged) for split in splits)
+    accounted = len(loaded.train) + len(loaded.test) + damaged == count and damaged
+    return [] if accounted else [f"{damaged} of {count} images are left out, {loaded.inventory} is read"]
 
 
 def unaccounted(dataset, root):

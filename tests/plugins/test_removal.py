@@ -10,11 +10,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ucbench import DataError, ImageSet, UsageError
+from ucbench import DataError, ImageSet, UsageError, parse_chain
 from ucbench.plugins.registry import installed
 from ucbench.testing import make_run, sample_images
 from ucbench_removal.coin import RandomInterpolation, sample
-from ucbench_removal.params import FilterParams, InterpolationParams, ProjectionParams, SubtractParams
+from ucbench_removal.params import (
+    PUBLISHED_AUGMENTATION,
+    FilterParams,
+    InterpolationParams,
+    ProjectionParams,
+    SubtractParams,
+)
 from ucbench_removal.projection import OrthogonalProjection, project, span
 from ucbench_removal.selection import LossFilter
 from ucbench_removal.subtraction import (
@@ -118,6 +124,30 @@ class TestOrthogonalProjection:
         for count, batch in ((50_000, 1020), (100_000, 1024), (490, 10), (13, 2)):
             assert OrthogonalProjection(ProjectionParams())._recipe(count).batch == batch
         assert OrthogonalProjection(ProjectionParams.resolve("op", "paper"))._recipe(5000).batch == 1024
+
+    def test_projection_as_published_augments_as_the_chain_that_it_names(self):
+        component = installed().resolve("defense", "op@published")
+        assert not component.params.static
+        assert installed().resolve("defense", "op@paper").params.static
+        defense, run = component.build(), make_run(stage="train")
+        x, targets = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(1)), torch.eye(6)
+        members = [installed().resolve("defense", part).build() for part in parse_chain(PUBLISHED_AUGMENTATION)]
+        generator, wanted = torch.Generator().manual_seed(2), x
+        for member in members[:-1]:
+            wanted = member.augment(wanted, run, generator)
+        wanted, mixed = members[-1].mix(wanted, targets, run, generator)
+        generator = torch.Generator().manual_seed(2)
+        found = defense.mix(defense.augment(x, run, generator), targets, run, generator)
+        assert torch.equal(found[0], wanted)
+        assert torch.equal(found[1], mixed)
+        assert [member["name"] for member in component.identity()["params"]["members"]] == [
+            "kornia", "kornia", "color-jitter", "cutmix",
+        ]  # fmt: skip
+
+    def test_projection_alone_has_no_stage_in_training(self):
+        defense = OrthogonalProjection(ProjectionParams())
+        assert not hasattr(defense, "augment")
+        assert not hasattr(defense, "mix")
 
     def test_projection_depends_on_the_seed_and_takes_one_image(self):
         train, _, _ = patterned()

@@ -80,6 +80,12 @@ class TestLSP:
         assert np.abs(delta).max() <= budget.radius + 1e-6
         assert np.abs(delta).reshape(20, -1).max(1).min() == pytest.approx(budget.radius, rel=1e-5)
 
+    def test_lsp_notes_what_clipping_leaves_of_the_root_mean_square(self):
+        run, train = make_run(budget=LINF), sample_images(50, (8, 12))
+        delta = LinearlySeparable(LSPParams()).craft(train, run).delta
+        assert run.notes["root_mean_square"] == pytest.approx(255 * np.sqrt(np.square(delta).mean()), rel=1e-5)
+        assert 4 < run.notes["root_mean_square"] < 8
+
     def test_lsp_patches_are_constant_in_a_channel(self):
         made = lsp(sample_images(20, (16, 8)), grid=4).changes.reshape(20, 3, 4, 4, 4, 2)
         assert (made == made[:, :, :, :1, :, :1]).all()

@@ -66,8 +66,8 @@ class TestSearch:
             assert every[taken] >= max(every.values()) * (1 - Fraction(1, 10**9))
 
     def test_ops_released_counts_channels_as_values_and_paper_adds_them(self):
-        # From black: (90, 110, 100) in both images at the first pixel, no channel alike but the same sum; (100, 100, 100)
-        # and (106, 106, 106) at the second.
+        # From black: (90, 110, 100) in both images at the first pixel, no channel alike but the same sum;
+        # (100, 100, 100) and (106, 106, 106) at the second.
         pixels = np.empty((2, 3, 1, 2))
         pixels[0, :, 0, 0], pixels[1, :, 0, 0] = (90, 110, 100), (110, 90, 103)
         pixels[0, :, 0, 1], pixels[1, :, 0, 1] = 100, 106

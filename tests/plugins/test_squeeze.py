@@ -27,6 +27,7 @@ FIXED = [
     "mean:5",
     "resize-down-up",
     "resize-down-up:3",
+    "iss",
 ]
 DIFFERENTIABLE = ["jpeg:codec=kornia", "jpeg:30:codec=kornia,max_quality=70"]
 RANDOM = ["jpeg@random", "grayscale@random", "bit-depth@random", "bit-depth@random:rounding=nearest"]
@@ -74,7 +75,7 @@ class TestStages:
     def test_squeezing_keeps_the_contract_for_all_parameters(self, reference):
         check_defense(installed().resolve("defense", reference))
 
-    @pytest.mark.parametrize("name", ["jpeg", "grayscale", "bit-depth", "median", "mean", "resize-down-up"])
+    @pytest.mark.parametrize("name", ["jpeg", "grayscale", "iss", "bit-depth", "median", "mean", "resize-down-up"])
     def test_squeezing_defenses_are_tier_t1(self, name):
         assert installed().find("defense", name).tier == "T1"
 
@@ -122,6 +123,16 @@ class TestPrepare:
         first, other = (build(reference).prepare(train, make_run(seed, stage="train")).images for seed in (0, 1))
         np.testing.assert_array_equal(first, other)
 
+    @pytest.mark.parametrize("quality", [10, 40])
+    def test_iss_equals_the_chain_of_grayscale_and_jpeg(self, quality):
+        train = sample_images(5, (13, 17))
+        chained = train
+        for reference in ("grayscale", f"jpeg:{quality}"):
+            chained = build(reference).prepare(chained, make_run(stage="prepare"))
+        found = build(f"iss:{quality}").prepare(train, make_run(stage="prepare"))
+        np.testing.assert_array_equal(found.images, chained.images)
+        assert (found.images != train.images).any()
+
 
 class TestBatches:
     @pytest.mark.parametrize("reference", FIXED)
@@ -150,7 +161,7 @@ class TestBatches:
         assert len(first.flatten(1).unique(dim=0)) > 1
         assert build(reference).augment(x[:1], make_run(stage="train"), torch.Generator()).shape == (1, 3, 16, 16)
 
-    @pytest.mark.parametrize("reference", [r for r in FIXED + RANDOM if not r.startswith(("jpeg", "resize"))])
+    @pytest.mark.parametrize("reference", [r for r in FIXED + RANDOM if not r.startswith(("jpeg", "resize", "iss"))])
     def test_squeeze_stays_on_the_device(self, reference):
         # Tensors without data refuse to meet any of another device.
         pixels, component = torch.empty((4, 3, 8, 9), dtype=torch.uint8, device="meta"), build(reference)

@@ -18,6 +18,7 @@ from ucbench.data.budget import Budget
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import UsageError
 from ucbench.plugins.registry import installed
+from ucbench.store.keys import key
 from ucbench.testing import TinySurrogate, make_run, sample_images
 from ucbench.training.context import Run
 from ucbench_uc import fitting, ucbench_poisoners
@@ -26,6 +27,7 @@ from ucbench_uc.objective import cluster_means, derangement, discrepancy
 from ucbench_uc.params import UCParams
 from ucbench_uc.perturbations import squash
 from ucbench_uc.poisoner import UnlearnableClusters
+from ucbench_uc.saved import Saved
 from ucbench_uc.views import Views
 
 RADIUS = 16 / 255
@@ -355,8 +357,8 @@ class TestCrafting:
     @pytest.mark.parametrize("fit_on", ["cluster", "all"])
     def test_uc_generator_is_fitted_on_its_cluster_or_on_all_images(self, fit_on, monkeypatch):
         pools = []
-        plain = fitting.cycle
-        monkeypatch.setattr(fitting, "cycle", lambda pool, *rest, **kw: pools.append(pool) or plain(pool, *rest, **kw))
+        plain = fitting.Cycle
+        monkeypatch.setattr(fitting, "Cycle", lambda pool, *rest, **kw: pools.append(pool) or plain(pool, *rest, **kw))
         made, _ = craft(params(fit_on=fit_on, holdout=0), sample_images(17))
         expected = [np.flatnonzero(made.index == k) if fit_on == "cluster" else np.arange(17) for k in range(3)]
         assert [pool.tolist() for pool in pools] == [pool.tolist() for pool in expected]
@@ -393,7 +395,8 @@ class TestLoss:
         run = make_run(budget=Budget("linf", 16), surrogate=surrogate)
         goals, targets = torch.randn(3, 64, generator=torch.Generator().manual_seed(0)), torch.tensor([2, 0, 1])
         distance, views = discrepancy("mse", goals, 1.0), Views("none", "resize", flip=True)
-        fitter = fitting.Fitter(params(), train, [], surrogate.features, distance, targets, views, run)
+        saved = Saved(run, np.zeros(17, np.int64))
+        fitter = fitting.Fitter(params(), train, [], surrogate.features, distance, targets, views, run, saved)
         delta = torch.rand((len(group), 3, 8, 8)) - 0.5
         indices = [np.array([4, 5, 6]), np.array([0]), np.array([9, 3])][: len(group)]
         expected = 0.0
@@ -408,7 +411,7 @@ class TestBatches:
     @pytest.mark.parametrize("shuffle", [True, False])
     def test_cycle_passes_hold_every_image_once(self, shuffle):
         pool, generator = np.arange(100, 111), torch.Generator().manual_seed(0)
-        batches = list(itertools.islice(fitting.cycle(pool, 4, generator, shuffle=shuffle), 6))
+        batches = list(itertools.islice(fitting.Cycle(pool, 4, generator, shuffle=shuffle), 6))
         assert [len(batch) for batch in batches] == [4, 4, 3, 4, 4, 3]
         passes = [np.concatenate(batches[:3]).tolist(), np.concatenate(batches[3:]).tolist()]
         assert [sorted(order) for order in passes] == [pool.tolist()] * 2
@@ -455,6 +458,27 @@ class TestPresets:
     def test_preset_quick_is_shorter_than_standard(self):
         quick, standard = (installed().resolve("poisoner", name).params for name in ("uc@quick", "uc"))
         assert quick.steps < standard.steps
+
+    def test_preset_photos_is_standard_with_crops_of_other_scales(self):
+        photos, standard = (installed().resolve("poisoner", name).params.model_dump() for name in ("uc@photos", "uc"))
+        assert {name for name in photos if photos[name] != standard[name]} == {"crop"}
+        assert photos["crop"] == "scales"
+
+    @pytest.mark.parametrize(
+        ("reference", "expected"),
+        [
+            ("uc", "0c599b0de09efdab9e83d002516d1762"),
+            ("uc@quick", "511a988e6fb9b5d1570f3efd2062d209"),
+            ("uc@paper", "ef4697e4def35b250b1e31f0e6fbee8a"),
+            ("uc@released", "286207496f46d8c46c7202faf05e8c31"),
+        ],
+    )
+    def test_presets_keep_the_keys_of_published_records(self, reference, expected):
+        assert key("poisoner", installed().resolve("poisoner", reference).identity()) == expected
+
+    def test_jpeg_enters_the_key_only_where_it_is_used(self):
+        plain, named, used = (UCParams(**options).identity() for options in ({}, {"jpeg": None}, {"jpeg": 75}))
+        assert plain == named != used
 
     def test_spec_states_access_granularity_and_budget_of_the_paper(self):
         (record,) = ucbench_poisoners()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -52,8 +53,8 @@ def craft(**options: object):
 @pytest.mark.parametrize("fit_on", ["cluster", "all"])
 def test_uc_fits_on_no_held_out_image_and_perturbs_them_all(fit_on, monkeypatch):
     seen, unfitted = set(), []
-    plain, measured = fitting.cycle, diagnosis.diagnose
-    monkeypatch.setattr(fitting, "cycle", lambda pool, *rest, **how: seen.update(pool) or plain(pool, *rest, **how))
+    plain, measured = fitting.Cycle, diagnosis.diagnose
+    monkeypatch.setattr(fitting, "Cycle", lambda pool, *rest, **how: seen.update(pool) or plain(pool, *rest, **how))
     monkeypatch.setattr("ucbench_uc.poisoner.diagnose", lambda *parts: unfitted.append(parts[3]) or measured(*parts))
     made, run = craft(fit_on=fit_on, holdout=0.25, steps=1)
     assert seen == set(np.flatnonzero(~unfitted[0]))
@@ -108,6 +109,16 @@ def test_diagnose_crops_images_alike_before_and_after():
     notes = run.notes
     assert notes["cross_entropy_after_augmented"] == pytest.approx(notes["cross_entropy_before_augmented"], rel=1e-5)
     assert notes["cross_entropy_after_augmented"] != pytest.approx(notes["cross_entropy_after"], rel=1e-5)
+
+
+def test_diagnose_measures_stored_images_without_the_jpeg_of_the_craft():
+    notes = []
+    for views in (PLAIN, replace(PLAIN, jpeg=5)):
+        run = make_run(surrogate=TinySurrogate())
+        diagnose(TRAIN, pattern(0.05), run.surrogate.features, np.ones(60, bool), views, run)
+        notes.append(run.notes)
+    assert notes[0]["cross_entropy_after"] == notes[1]["cross_entropy_after"]
+    assert notes[1]["cross_entropy_after_augmented"] != pytest.approx(notes[1]["cross_entropy_after"], rel=1e-4)
 
 
 def test_uc_warns_of_a_craft_above_equal_scores_with_both_figures():

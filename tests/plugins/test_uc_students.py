@@ -9,6 +9,7 @@ import torch
 from ucbench import UsageError
 from ucbench.plugins.registry import installed
 from ucbench.testing import TinySurrogate, make_run, sample_images
+from ucbench_uc.saved import Saved
 from ucbench_uc.students import train_students
 
 SIZE = (16, 16)
@@ -22,7 +23,8 @@ def train():
 
 def students(train, count: int = 2, **run):
     victim = installed().resolve("victim", "airbench@quick:width=0.125,epochs=1")
-    return train_students(victim, count, train, ASSIGNMENT, make_run(**run))
+    made = make_run(**run)
+    return train_students(victim, count, train, ASSIGNMENT, made, Saved(made, ASSIGNMENT))
 
 
 def views() -> torch.Tensor:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
-from ucbench_uc.views import Views
+from ucbench_uc.views import Views, _windows
 
 
 def places(x: torch.Tensor, views: torch.Tensor, sources: torch.Tensor) -> list[tuple[int, int, bool]]:
@@ -39,7 +43,7 @@ def test_views_crop_and_mirror_each_image_at_every_place(crop, flip):
     assert len(set(found)) == positions * (1 + flip)
 
 
-@pytest.mark.parametrize("crop", ["resize", "reflect", "zeros"])
+@pytest.mark.parametrize("crop", ["resize", "reflect", "zeros", "scales"])
 def test_views_show_black_borders_only_where_zeros_move_in(crop):
     views = Views("images", crop, flip=True).drawn(torch.ones(50, 3, 16, 16), torch.Generator().manual_seed(0))
     assert bool((views < 0.999).any()) is (crop == "zeros")
@@ -54,7 +58,7 @@ def test_views_move_the_perturbation_only_where_perturbed_images_are_cropped(aug
 
 
 @pytest.mark.parametrize("side", [2, 3, 4, 5])
-@pytest.mark.parametrize("crop", ["resize", "reflect", "zeros"])
+@pytest.mark.parametrize("crop", ["resize", "reflect", "zeros", "scales"])
 def test_views_of_tiny_images_are_finite(crop, side):
     views = Views("images", crop, flip=True).drawn(torch.rand(20, 3, side, 7), torch.Generator().manual_seed(0))
     assert views.shape == (20, 3, side, 7)
@@ -62,7 +66,83 @@ def test_views_of_tiny_images_are_finite(crop, side):
     assert float(views.max()) <= 1 + 1e-6
 
 
-def test_views_pass_gradients_to_the_pixels():
+@pytest.mark.parametrize("crop", ["resize", "scales"])
+def test_views_pass_gradients_to_the_pixels(crop):
     x = torch.rand(2, 3, 5, 6, dtype=torch.float64, requires_grad=True)
-    views = Views("perturbed", "resize", flip=True)
+    views = Views("perturbed", crop, flip=True)
     assert torch.autograd.gradcheck(lambda x: views.drawn(x, torch.Generator().manual_seed(0)), x)
+
+
+def windows(size: tuple[int, int], count: int = 4000) -> torch.Tensor:
+    """Top, left, height and width ``[count, 4]``, as shares of the sides, of the windows that ``scales`` shows.
+
+    Read from images whose red and green are the places of their pixels. At the border a view mixes in a neighbour, so
+    pixels two from it are read.
+    """
+    rows, columns = ((torch.arange(side, dtype=torch.float64) + 0.5) / side for side in size)
+    places = torch.stack([rows[:, None].expand(size), columns.expand(size), torch.zeros(size)])
+    generator = torch.Generator().manual_seed(0)
+    shown = Views("images", "scales", flip=False).drawn(places.expand(count, -1, -1, -1), generator)
+    first, last = shown[:, :2, 2, 2], shown[:, :2, -3, -3]
+    shares = (last - first) * torch.tensor([side / (side - 5) for side in size])
+    return torch.cat([(first + last) / 2 - shares / 2, shares], 1)
+
+
+@pytest.mark.parametrize("size", [(24, 24), (20, 40)])
+def test_scales_shows_windows_of_a_quarter_to_all_of_the_area_anywhere(size):
+    top, left, height, width = windows(size).unbind(1)
+    area, ratio = height * width, width / height
+    assert 0.25 - 1e-3 < area.min() < 0.27
+    assert 0.98 < area.max() < 1 + 1e-3
+    assert area.mean() == pytest.approx(0.625, abs=0.02)
+    assert 0.75 - 1e-3 < ratio.min() < 0.77
+    assert 1.3 < ratio.max() < 4 / 3 + 1e-3
+    for start, span in ((top, height), (left, width)):
+        room = 1 - span
+        place = (start / room)[room > 0.2]
+        assert place.min() < 0.05
+        assert place.max() > 0.95
+        assert place.min() > -1e-2
+        assert place.max() < 1.01
+
+
+def test_scales_shows_the_window_as_torch_enlarges_it():
+    x = torch.rand(6, 3, 16, 16, dtype=torch.float64)
+    views = Views("images", "scales", flip=False).drawn(x, torch.Generator().manual_seed(1))
+    scale, offsets = _windows(6, x.shape[2:], torch.Generator().manual_seed(1))
+    for image, view, share, place in zip(x, views, scale.double(), offsets.double(), strict=True):
+        # grid_sample takes places in [-1, 1] over the whole image.
+        steps = (torch.arange(16, dtype=torch.float64) + 0.5) / 16
+        rows, columns = (2 * (steps * share[k] + place[k] / 16) - 1 for k in range(2))
+        grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1)[None]
+        expected = F.grid_sample(image[None], grid, align_corners=False)[0]
+        torch.testing.assert_close(view[:, 1:-1, 1:-1], expected[:, 1:-1, 1:-1], rtol=0, atol=1e-6)
+
+
+def test_jpeg_is_near_pillows_and_passes_gradients():
+    ramp = torch.linspace(0, 1, 32)
+    x = torch.stack([ramp.expand(32, 32), ramp[:, None].expand(32, 32), 0.5 * torch.ones(32, 32)])[None]
+    x = (x + 0.05 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    file = io.BytesIO()
+    Image.fromarray((x[0] * 255).round().byte().permute(1, 2, 0).numpy()).save(file, "JPEG", quality=50)
+    expected = torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1) / 255
+    x.requires_grad_()
+    views = Views("none", "resize", flip=True, jpeg=50)
+    seen = views.perturbed(x, 0.0, torch.Generator())
+    assert (seen[0] - expected).abs().mean() < 0.2 * (x[0] - expected).abs().mean()
+    (gradient,) = torch.autograd.grad(seen.square().sum(), x)
+    assert gradient.abs().mean() > 0.1
+
+
+@pytest.mark.parametrize("augment", ["images", "perturbed"])
+def test_jpeg_compresses_what_is_perturbed_before_the_crop_of_perturbed_images(augment):
+    x, delta = torch.rand(1, 3, 16, 16), 0.1 * torch.rand(1, 3, 16, 16)
+    views, plain = Views(augment, "reflect", flip=True, jpeg=20), Views("none", "reflect", flip=True, jpeg=20)
+    seen = views.perturbed(x, delta, torch.Generator().manual_seed(2))
+    cropped = replace(views, jpeg=None)
+    if augment == "perturbed":
+        expected = cropped.drawn(plain.perturbed(x, delta, torch.Generator()), torch.Generator().manual_seed(2))
+    else:
+        drawn = cropped.drawn(x, torch.Generator().manual_seed(2))
+        expected = plain.perturbed(drawn, delta, torch.Generator())
+    torch.testing.assert_close(seen, expected)

@@ -1,4 +1,4 @@
-"""Small data sets on disk: images in folders, and parquet files as the Hugging Face hub writes them."""
+"""Small data sets: images in folders, and parquet files as the Hugging Face hub writes them; writing and loading."""
 
 from __future__ import annotations
 
@@ -11,11 +11,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from ucbench.data.loading import load_dataset
+from ucbench_datasets.imagefolder import ImageFolder
+from ucbench_datasets.params import ImageFolderParams, ParquetParams
+from ucbench_datasets.parquet import Parquet
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
 
 def png(pixels):
-    file = io.BytesIO()
-    Image.fromarray(np.asarray(pixels, np.uint8)).save(file, "PNG")
-    return file.getvalue()
+    return encoded(Image.fromarray(np.asarray(pixels, np.uint8)))
 
 
 def plain(value, height=4, width=4):
@@ -45,3 +58,34 @@ def write_images(folder: Path, **classes):
         (folder / name).mkdir(parents=True, exist_ok=True)
         for value in reversed(values):
             (folder / name / f"{value:03}.png").write_bytes(plain(value))
+
+
+def write_splits(folder):
+    """``train/`` and ``test/`` with the classes cat (1, 2; 11) and dog (3, 4; 12); returns ``folder``."""
+    write_images(folder / "train", cat=[1, 2], dog=[3, 4])
+    write_images(folder / "test", cat=[11], dog=[12])
+    return folder
+
+
+def two_tables(folder, train="train.parquet", test="test.parquet", **columns):
+    """Files of two training images (1, 2) and two test images (11, 12)."""
+    columns = columns or {"label": [0, 1]}
+    write_parquet(folder / train, [plain(1), plain(2)], **columns)
+    write_parquet(folder / test, [plain(11), plain(12)], **columns)
+
+
+def folders(path, **options):
+    """Both splits of ``imagefolder:PATH``."""
+    params = ImageFolderParams(path=path, **options)
+    return load_dataset(ImageFolder(params), params)
+
+
+def tables(path, **options):
+    """Both splits of ``parquet:PATH``."""
+    params = ParquetParams(path=path, **options)
+    return load_dataset(Parquet(params), params)
+
+
+def levels(images):
+    """The grey level of each image."""
+    return images.images[:, 0, 0, 0].tolist()

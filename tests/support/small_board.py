@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny_components as tiny
@@ -10,7 +15,7 @@ import tiny_components as tiny
 from ucbench import api
 from ucbench.leaderboard.tables import build
 from ucbench.matrix.suite import Suite, load_suite
-from ucbench.results.records import write_record
+from ucbench.results.records import Record, write_record
 from ucbench.running.compute import compute
 from ucbench.running.tasks import task_of
 
@@ -44,3 +49,41 @@ def install(monkeypatch: pytest.MonkeyPatch, store: Path | None = None) -> None:
     monkeypatch.setattr(api, "installed", lambda: registry)
     if store is not None:
         monkeypatch.setenv("UCBENCH_HOME", str(store))
+
+
+@pytest.fixture(autouse=True)
+def tiny_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Commands find the tiny components and a new store; a module assigns this fixture to have it in all tests."""
+    install(monkeypatch, tmp_path / "store")
+    yield
+    logging.getLogger("ucbench").setLevel(logging.NOTSET)
+
+
+def world_of(text: str) -> Any:
+    """A fixture: the folder of a suite and its board, made once for the tests of a module."""
+
+    @pytest.fixture(scope="module")
+    def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+        home = tmp_path_factory.mktemp("world")
+        make_board(home, text)
+        return home
+
+    return world
+
+
+@pytest.fixture
+def board(tmp_path: Path, world: Path) -> Path:
+    """A copy of the board of ``world``, to spoil."""
+    return shutil.copytree(world / "board", tmp_path / "board")
+
+
+def edit_records(
+    board: Path, edit: Callable[[Record], object], which: Callable[[Record], bool] = lambda record: True, most: int = -1
+) -> None:
+    """Edit the records for which ``which`` is true, in the order of their names, at most so many if not negative."""
+    for path in sorted((board / "records").iterdir()):
+        record = json.loads(path.read_text())
+        if most != 0 and which(record):
+            edit(record)
+            path.write_text(json.dumps(record))
+            most -= 1

@@ -17,6 +17,8 @@ from ucbench import api
 from ucbench.crafting.release import materialise
 from ucbench.errors import ContractError, DataError, UsageError
 from ucbench.progress import Lines
+from ucbench.protection.stretch import perturbed
+from ucbench.protection.working import working_images
 from ucbench.results.columns import COLUMNS
 from ucbench.results.frame import results
 from ucbench.results.statistics import t_interval
@@ -207,6 +209,59 @@ def test_craft_checks_its_arguments_and_the_perturbation():
         ucbench.craft(images, labels, "bad:twice", **ARITHMETIC)
 
 
+def photos_of_two_sizes() -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, size).astype(np.uint8) for size in ((40, 61, 3), (50, 30, 3), (40, 61, 3))]
+
+
+@pytest.mark.parametrize("kind", ["NHWC", "list NCHW", "list NHWC", "tuple NCHW", "PIL", "tensors"])
+def test_craft_returns_images_in_the_kind_and_layout_given(kind):
+    images, _ = random_images()
+    expected = ucbench.craft(images, None, "stripes", **ARITHMETIC).transpose(0, 2, 3, 1)
+    last = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
+    given = {
+        "NHWC": last,
+        "list NCHW": list(images),
+        "list NHWC": list(last),
+        "tuple NCHW": tuple(images),
+        "PIL": [Image.fromarray(image) for image in last],
+        "tensors": [torch.from_numpy(image) for image in images],
+    }[kind]
+    found = ucbench.craft(given, None, "stripes", layout="NHWC" if "NHWC" in kind else "NCHW", **ARITHMETIC)
+    assert isinstance(found, np.ndarray if kind == "NHWC" else list)
+    assert isinstance(found[0], Image.Image if kind == "PIL" else np.ndarray)
+    found = np.stack([np.asarray(image) for image in found])
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(
+        found if kind in ("NHWC", "list NHWC", "PIL") else found.transpose(0, 2, 3, 1), expected
+    )
+
+
+def test_craft_stretches_patterns_of_the_working_size_to_images_of_different_sizes():
+    photos = photos_of_two_sizes()
+    train = working_images(photos, 16)
+    pattern = ucbench.craft(np.full((3, 3, 16, 16), 128, np.uint8), None, "stripes", epsilon=9, **ARITHMETIC)
+    changes = pattern[0].astype(np.int16) - 128
+    assert train.images.shape == (3, 3, 16, 16)
+    arrays = ucbench.craft(photos, None, "stripes", layout="NHWC", size=16, epsilon=9, **ARITHMETIC)
+    pil = ucbench.craft([Image.fromarray(photo) for photo in photos], None, "stripes", size=16, epsilon=9, **ARITHMETIC)
+    for photo, array, image in zip(photos, arrays, pil, strict=True):
+        np.testing.assert_array_equal(array, perturbed(photo, changes))
+        np.testing.assert_array_equal(np.asarray(image), array)
+
+
+def test_craft_gives_each_image_of_several_sizes_the_pattern_of_its_label():
+    first, second, third = ucbench.craft(
+        photos_of_two_sizes(), [0, 1, 0], "badge", layout="NHWC", size=16, **ARITHMETIC
+    )
+    moved = [
+        image.astype(int) - photo for image, photo in zip((first, second, third), photos_of_two_sizes(), strict=True)
+    ]
+    inside = [np.minimum(photo, 255 - photo) >= 8 for photo in photos_of_two_sizes()]
+    both = inside[0] & inside[2]
+    np.testing.assert_array_equal(moved[0][both], moved[2][both])
+
+
 def test_run_reports_to_the_given_progress():
     stream = io.StringIO()
     run("stripes", "bad:raises", progress=Lines(stream))
@@ -236,6 +291,15 @@ def test_craft_takes_whole_numbers_of_any_form_as_labels(form):
         ({"images": np.zeros((3, 8, 8, 3), np.uint8)}, r"uint8 \[N, 3, H, W\], got uint8 \[3, 8, 8, 3\]"),
         ({"images": np.zeros((3, 3, 8, 8))}, "got float64"),
         ({"images": np.zeros((0, 3, 8, 8), np.uint8)}, r"got uint8 \[0, 3, 8, 8\]"),
+        (
+            {"images": [np.zeros((3, 8, 8), np.uint8), np.zeros((8, 8, 3), np.uint8)]},
+            r"Image 1 must be uint8 \[3, H, W\]",
+        ),
+        ({"images": [np.zeros((3, 8, 8)), np.zeros((3, 8, 8))]}, "Image 0 must be uint8 .*got float64"),
+        ({"images": [Image.new("L", (8, 8))] * 3}, "Image 0 must be a PIL image in mode RGB, got L"),
+        ({"images": [Image.new("RGB", (8, 8)), np.zeros((3, 8, 8), np.uint8)]}, "Image 1 must be a PIL image"),
+        ({"images": []}, r"got float64 \[0\]"),
+        ({"layout": "HWC"}, "The layout of images is NCHW or NHWC, got 'HWC'"),
         ({"seed": -1}, "Seeds '-1'"),
         ({"seed": "0-2"}, "one seed, got '0-2'"),
         ({"seed": [0, 1]}, r"one seed, got \[0, 1\]"),

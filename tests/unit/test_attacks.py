@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -27,26 +26,15 @@ SUITE = small_board.suite_text(
 )
 
 
+tiny_world, board = small_board.tiny_world, small_board.board
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Path:
     home = tmp_path_factory.mktemp("world")
     small_board.make_board(home, SUITE)
     shutil.copy(home / "small.toml", home / "board" / "suite.toml")
     return home
-
-
-@pytest.fixture(autouse=True)
-def tiny_world(tmp_path, monkeypatch):
-    small_board.install(monkeypatch, tmp_path / "store")
-    yield
-    logging.getLogger("ucbench").setLevel(logging.NOTSET)
-
-
-@pytest.fixture
-def board(tmp_path, world) -> Path:
-    """A copy to spoil."""
-    shutil.copytree(world / "board", tmp_path / "board")
-    return tmp_path / "board"
 
 
 def checked(capsys, world: Path, board: Path) -> dict[str, list[str]]:
@@ -62,23 +50,16 @@ def checked(capsys, world: Path, board: Path) -> dict[str, list[str]]:
 
 def to_one(change: Callable[[Record], object], poisoner: str = "badge") -> Attack:
     """Change one record of a poisoner."""
-    return _changing(change, poisoner, 1)
+    return lambda board: small_board.edit_records(board, change, _of(poisoner), most=1)
 
 
 def to_all(change: Callable[[Record], object], poisoner: str = "") -> Attack:
     """Change all records, or those of one poisoner."""
-    return _changing(change, poisoner, None)
+    return lambda board: small_board.edit_records(board, change, _of(poisoner))
 
 
-def _changing(change: Callable[[Record], object], poisoner: str, count: int | None) -> Attack:
-    def attack(board: Path) -> None:
-        records = {path: json.loads(path.read_text()) for path in sorted((board / "records").iterdir())}
-        chosen = [path for path, one in records.items() if poisoner in ("", one["request"]["poisoner"])]
-        for path in chosen[:count]:
-            change(records[path])
-            path.write_text(json.dumps(records[path]))
-
-    return attack
+def _of(poisoner: str) -> Callable[[Record], bool]:
+    return lambda record: poisoner in ("", record["request"]["poisoner"])
 
 
 def invent(record: Record) -> None:

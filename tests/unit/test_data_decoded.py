@@ -49,9 +49,41 @@ def store(tmp_path):
 def opened(monkeypatch):
     """Counts the pictures that are opened."""
     count = []
-    real = images._opened
-    monkeypatch.setattr(images, "_opened", lambda *args: count.append(args) or real(*args))
+    real = images.opened
+    monkeypatch.setattr(images, "opened", lambda *args: count.append(args) or real(*args))
     return count
+
+
+class Leaving(FramedDataset):
+    """Six images that are read without the damaged ones."""
+
+    name, flip = "leaving", False
+
+    def __init__(self, pictures):
+        super().__init__(DatasetParams(damaged="leave-out"))
+        self.pictures = pictures
+
+    def find(self, split):
+        return Split(self.pictures, np.arange(len(self.pictures)) % 2, ("a", "b"))
+
+
+def test_damaged_images_are_found_once_for_all_runs_of_a_store(store, opened):
+    pictures = [*mixed(), Picture(b"no image", "row 4"), Picture(png(9, 9, 9)[:60], "row 5")]
+    first = Leaving(pictures).load("train", store)
+    assert len(first) == 4
+    opened.clear()
+    again = Leaving(pictures)
+    assert again.load("train", Store(store.root)).fingerprint == first.fingerprint
+    assert again.sources["train"].damaged == ("row 4", "row 5")
+    assert not opened
+    assert Leaving(pictures).load("train").fingerprint == first.fingerprint
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_file_that_cannot_be_opened_is_not_left_out_as_damaged(store, tmp_path, stored):
+    pictures = [*mixed(), Picture(b"no image", "row 4"), Picture(tmp_path / "gone.png", "gone.png")]
+    with pytest.raises(DataError, match=r"^gone\.png: .*No such file.*\. Repair or remove it\.$"):
+        Leaving(pictures).load("train", store if stored else None)
 
 
 def objects(store, kind):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ucbench.data.imageset import ImageSet
-from ucbench.data.inventory import Inventory, Sources
+from ucbench.data.inventory import Inventory, Sources, with_damaged
 from ucbench.data.loading import load_dataset
 from ucbench.data.params import DatasetParams
 
@@ -63,6 +65,20 @@ def test_inventory_names_what_either_split_passed_over_once():
     inventory = Inventory.of(images, images, sources)
     assert inventory.passed_over == {"hidden": ("a", "b"), "links": ("c",)}
     assert inventory.lines()[2] == "  passed over: a, b (hidden); c (links)"
+
+
+def test_inventory_names_twenty_damaged_images_of_both_splits_and_counts_the_others():
+    images = image_set([1, 2], [0, 1])
+    sources = {
+        "train": with_damaged(Sources(root=Path("pets")), [f"pets/train/{number}.png" for number in range(24)]),
+        "test": with_damaged(Sources(), ["pets/x.png"]),
+    }
+    inventory = Inventory.of(images, images, sources)
+    assert inventory.damaged[-2:] == ("train/23.png", "pets/x.png")
+    assert inventory.lines()[2].startswith("  left out, damaged: train/0.png, train/1.png, ")
+    assert inventory.lines()[2].endswith(", train/19.png and 5 more")
+    assert inventory.compact()["damaged"] == inventory.lines()[2].removeprefix("  left out, damaged: ")
+    assert "damaged" not in Inventory.of(images, images, {}).compact()
 
 
 def test_inventory_of_uneven_classes_lists_counts_and_a_missing_class():

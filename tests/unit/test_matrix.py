@@ -13,7 +13,8 @@ from ucbench.errors import UsageError
 from ucbench.matrix.cell import Cell, CraftLabels
 from ucbench.matrix.compatibility import check_surrogate
 from ucbench.matrix.matrix import Axes, expand, parse_craft_labels
-from ucbench.plugins.specs import PoisonerSpec
+from ucbench.plugins.registry import installed
+from ucbench.plugins.specs import PoisonerSpec, SurrogateSpec
 
 REGISTRY = registry()
 
@@ -171,6 +172,65 @@ def test_cluster_labels_require_a_model_and_accept_a_named_one():
         ("none", "clusters:k=3,model=fitted"),
         ("none", "predicted:model=fitted"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("poisoner", "surrogate"),
+    [
+        ("mi-ue", "resnet18:normalize=imagenet,width=16"),
+        ("mi-ue@released", "resnet18:normalize=imagenet,width=16"),
+        ("mi-ue@paper", "resnet18:normalize=imagenet"),
+        ("miue@paper:rounds=2", "resnet18:normalize=imagenet"),
+        ("adv-poison@rem", "trained:width=16"),
+        ("adv-poison@paper", "trained@adv-poison"),
+        ("eminn@paper", "resnet18"),
+        ("shuffled:'adv-poison@paper'", "trained@adv-poison"),
+    ],
+)
+def test_preset_may_name_a_surrogate_and_a_requested_one_wins(poisoner, surrogate):
+    def used(**axes) -> set[str]:
+        request = Axes(datasets=["digits"], poisoners=[poisoner], victims=["linear"], labelings=["original"], **axes)
+        return {str(cell.craft.surrogate) for cell in expand(request, installed()) if not cell.craft.is_reference}
+
+    assert used() == {surrogate}
+    requested = "trained:width=32" if "adv-poison" in poisoner else "resnet18:width=32"
+    assert used(surrogates=[requested]) == {requested}
+
+
+def test_preset_surrogates_resolve_and_fit_their_poisoners():
+    plugins = installed()
+    for spec in plugins.specs("poisoner"):
+        params = plugins.params_class(spec)
+        for preset, reference in params.surrogates.items():
+            assert preset in params.preset_names()
+            check_surrogate(plugins.find(PoisonerSpec, spec.name), plugins.resolve(SurrogateSpec, reference))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "victim"),
+    [
+        ("photos", "airbench@small"),
+        ("photos:size=64", "resnet18"),
+        ("photos:size=63", "airbench@small"),
+        ("digits", "resnet18"),
+        ("digits:size=9", "airbench@small"),
+        ("imagefolder:/nowhere", "resnet18"),
+        ("imagefolder:/nowhere:size=32", "airbench@small"),
+    ],
+)
+def test_victim_defaults_by_the_size_of_the_images(dataset, victim):
+    request = Axes([dataset], ["sham"], [], ["original"], schedule=2)
+    found = {cell.victim for cell in expand(request, installed())}
+    assert {(one.ref.name, one.ref.preset) for one in found} == {
+        (name, preset or None) for name, _, preset in [victim.partition("@")]
+    }
+    assert all(dict(one.ref.options).get("epochs") for one in found)  # the schedule applies to defaults too
+
+
+def test_each_data_set_has_its_default_victim():
+    request = Axes(["photos", "digits"], ["sham"], [], ["original"])
+    pairs = {(cell.dataset.spec.name, str(cell.victim)) for cell in expand(request, installed())}
+    assert pairs == {("photos", "airbench@small"), ("digits", "resnet18")}
 
 
 def test_surrogate_defaults_to_that_of_the_poisoner():

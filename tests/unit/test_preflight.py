@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 import tiny_components as tiny
@@ -52,6 +53,23 @@ def test_device_that_does_not_exist_is_a_sentence(device, count, text, monkeypat
     problem = device_problem(Numerics(device, "float32", 1))
     assert text in problem
     assert bool(problem) == bool(text)
+
+
+def test_victim_that_takes_no_such_images_is_refused_before_anything_runs(tmp_path):
+    session = tiny.session(tmp_path)
+    (cell, *_) = cells("stripes")
+    small = replace(cell, victim=replace(cell.victim, spec=replace(cell.victim.spec, smallest=9)))
+    with pytest.raises(UsageError, match=r"tiny takes images of 9 pixels and more, but those of spots have 8x8\. Name"):
+        run_cells([cell, small], session)
+    assert not tiny.work_done()
+    assert run_cells([cell], session)[0]["status"] == "ok"
+
+
+def test_plan_refuses_a_victim_for_larger_images_and_names_others(tmp_path, monkeypatch):
+    monkeypatch.setenv("UCBENCH_HOME", str(tmp_path))
+    with pytest.raises(UsageError, match=r"airbench@small .* digits have 8x8\. .*--victim: .*resnet18") as error:
+        api.plan(dataset="digits", poisoner="sham", victim="airbench@small")
+    assert "airbench," not in str(error.value)
 
 
 @pytest.mark.parametrize("wrong", ["device", "store", "out"])

@@ -69,7 +69,7 @@ def test_lines_of_a_run_number_its_cells_and_say_now_and_then_what_is_left(clock
         "[2/3] sham",
         "2 of 3 cells are done, about 5 minutes left.",
         "[3/3] uc",
-        "3 cells computed in 110 seconds.",
+        "3 cells done in 110 seconds.",
     ]
 
 

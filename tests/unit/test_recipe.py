@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ucbench.errors import UsageError
+from ucbench.plugins.registry import installed
 from ucbench.training.recipe import PAPER_RECIPES, Recipe
 
 
@@ -46,11 +47,21 @@ def test_recipe_presets_are_valid(name):
     Recipe(**PAPER_RECIPES[name])
 
 
+def test_victims_without_enlargement_keep_the_keys_they_had_before_it():
+    registry = installed()
+    recipes = [spec for spec in registry.specs("victim") if issubclass(registry.params_class(spec), Recipe)]
+    needed = {"timm": ":test_efficientnet", "openclip-probe": ":RN50:weights=random"}
+    assert len(recipes) > 10
+    for spec in recipes:
+        assert "enlarge" not in registry.resolve("victim", spec.name + needed.get(spec.name, "")).params.identity()
+
+
 def test_recipe_presets_equal_published_values():
     """methods.md, section 5: epochs, batch, peak rate and weight decay of each protocol."""
     published = {
         "eminn": (60, 128, 0.1, 5e-4),
         "mi-ue": (200, 128, 0.5, 1e-4),
+        "mi-ue-at": (100, 128, 0.1, 5e-4),
         "adv-poison": (200, 128, 0.1, 5e-4),
         "uc": (90, 512, 0.1, 5e-4),
         "apbench": (200, 256, 0.1, 5e-4),
@@ -62,8 +73,12 @@ def test_recipe_presets_equal_published_values():
     assert recipes["mi-ue"].final_lr == recipes["uc"].final_lr == 1e-6
     halved = recipes["apbench"]
     assert (halved.schedule, halved.milestones, halved.gamma) == ("step", (100,), 0.5)
+    attacked = recipes["mi-ue-at"]
+    assert (attacked.schedule, attacked.milestones, attacked.gamma) == ("step", (40, 80), 0.1)
+    assert (round(224 * recipes["uc"].enlarge), recipes["uc"].crop) == (256, 0)
     assert {name: r.normalize for name, r in recipes.items() if r.normalize != "data"} == {
         "eminn": "none",
         "mi-ue": "none",
+        "mi-ue-at": "none",
         "uc": "half",
     }

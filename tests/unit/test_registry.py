@@ -179,6 +179,14 @@ def test_identity_changes_with_the_version():
     assert first.identity() != second.identity()
 
 
+def test_identity_does_not_change_with_what_describes_the_component():
+    described = poisoner(fidelity="as published", paper="A. Author 2024", equation="x", summary="Stripes")
+    first, second = (
+        Registry([plugin("ucbench-one", spec)]).resolve("poisoner", "stripes") for spec in (poisoner(), described)
+    )
+    assert first.identity() == second.identity()
+
+
 @pytest.mark.parametrize("text", ["stripes@papre", "stripes:perod=3", "stripes:period=0", "dots:period=x"])
 def test_invalid_parameters_raise_usage_error_naming_the_component(registry, text):
     with pytest.raises(UsageError, match=f"poisoner '{text.split('@')[0].split(':')[0]}'"):

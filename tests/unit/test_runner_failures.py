@@ -66,6 +66,26 @@ def test_failure_holds_text_of_known_errors_and_trace_of_bugs(tmp_path):
     assert "tiny_components.py" in broken["bad:raises"]["error"]["text"]
 
 
+@pytest.mark.parametrize(
+    ("poisoner", "again", "text"),
+    [
+        ("bad:raises", False, "1 of 3 cells failed; their records have the errors."),
+        ("bad:raises", True, "Nothing was measured."),
+        ("stripes", False, ""),
+    ],
+)
+def test_run_says_how_many_cells_failed(poisoner, again, text, tmp_path):
+    said: list[str] = []
+    session = tiny.session(tmp_path, tiny.registry())
+    if again:
+        run(tmp_path, poisoner, session=session)
+    session.progress.say = said.append
+    run(tmp_path, poisoner, session=session)
+    failures = [line for line in said if "cells failed" in line]
+    assert len(failures) == bool(text)
+    assert not text or failures[0].endswith(text)
+
+
 def test_failed_cell_is_retried_and_its_record_replaced(tmp_path, monkeypatch):
     store, out = tmp_path / "store", tmp_path / "out"
     run(store, "bad:raises", out=out)

@@ -309,6 +309,65 @@ def test_site_heat_map_leaves_out_defenses_that_spoil_clean_accuracy(tmp_path):
     assert heat.count("left out: clean accuracy lost more than half of its gap") == 2
 
 
+EFFECTS = {"gap_removed", "drop", "drop_sham", "effect"}
+
+
+def test_site_without_a_passed_gate_states_accuracies_and_no_effect(site, tmp_path):
+    open_ = [r for r in made.board() if r["request"]["poisoner"] != made.SECOND]
+    build_site(made.write(tmp_path, open_), tmp_path / "site", rules_of=ranked)
+    for path, passed in ((tmp_path / "site", False), (site, True)):
+        folder = path / "boards" / "board"
+        for name in ("results.html", "cells.html"):
+            keys = {tag.get("data-key") for tag in page(folder / name).all("th")}
+            assert (bool(keys & EFFECTS), "stated only where" in text_of(folder / name)) == (passed, not passed)
+        board = text_of(folder / "index.html")
+        assert ("Gap removed in %:" in board, "Attacker accuracy in %: digits, linf 8" in board) == (passed, not passed)
+        (line,) = rows_of(path / "poisoners" / "uc.html", "uc none", "41.5 ± ")
+        assert ("91.5 61 ± 2" in line) == passed
+    assert rows_of(tmp_path / "site" / "boards" / "board" / "index.html", "clean reference 91.5")
+    cell = next((tmp_path / "site" / "boards" / "board" / "cells").iterdir())
+    assert "No effect is stated" in text_of(cell)
+    assert not rows_of(cell, "gap removed")
+
+
+def test_site_words_link_to_their_definition(site):
+    defined = {tag["id"] for tag in page(site / "read.html").all("div") if "id" in tag}
+    assert len(defined) > 15
+    for path in (*site.glob("*.html"), *site.glob("boards/board/*.html"), *site.glob("poisoners/*.html")):
+        links = [str(tag["href"]) for tag in page(path).all("a") if tag.get("class") == "term"]
+        assert {link.partition("#")[2] for link in links} <= defined
+        assert links or path.name in ("results.html", "read.html")
+
+
+def test_method_page_has_results_before_images_and_folds_all_but_one_sheet(tmp_path):
+    for name in ("one", "two", "three"):
+        made.write(tmp_path / name, made.board(seeds=1))
+    build_site(tmp_path, tmp_path / "site", rules_of=ranked)
+    text = text_of(tmp_path / "site" / "poisoners" / "uc.html")
+    places = [
+        text.index(part) for part in ("<h2>Results", "<h2>Images", "<img", "On 2 other boards", "<h2>Publication")
+    ]
+    assert places == sorted(places)
+    assert text[: text.index("On 2 other boards")].count("<img") == 1
+
+
+def test_method_page_names_rare_axes_beside_the_numbers(tmp_path):
+    records = [*made.board(), *(made.record("uc", seed=seed, trusted=100) for seed in range(4))]
+    build_site(made.write(tmp_path, records), tmp_path / "site", rules_of=ranked)
+    assert rows_of(tmp_path / "site" / "poisoners" / "uc.html", "trusted images 100 50.0")
+    assert rows_of(tmp_path / "site" / "poisoners" / "uc.html", "uc none 41.5")
+
+
+def test_site_deviations_do_not_read_as_counts(tmp_path):
+    nested = [
+        made.record("uc", accuracy=40.0 + seed + train % 10, craft_seed=seed, train_seed=train)
+        for seed in range(4)
+        for train in (10 * seed, 10 * seed + 1)
+    ]
+    build_site(made.write(tmp_path, [*made.board(), *nested]), tmp_path / "site", rules_of=ranked)
+    assert re.search(r"\d over crafts, 0\.\d over trainings", text_of(tmp_path / "site/boards/board/index.html"))
+
+
 def test_method_page_shows_formulas_with_indices_and_escapes_them():
     spec = PoisonerSpec(
         name="x",

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import DataError
@@ -83,6 +84,25 @@ def test_gather_with_reflected_border_equals_numpys_reflection():
     got = resident(train, 2, border="reflect").gather(torch.tensor([0]), corner, torch.tensor([False]))
     expected = np.pad(train.images, ((0, 0), (0, 0), (2, 2), (2, 2)), mode="reflect")[:, :, :5, :7]
     np.testing.assert_array_equal((got * 255).round().byte().numpy(), expected)
+
+
+def test_gather_of_enlarged_images_equals_windows_of_pillows_resize():
+    train = sample_images(2, (14, 21))
+    data = resident(train, enlarge=8 / 7)
+    offsets = torch.tensor([[0, 3], [2, 1]])
+    got = data.gather(torch.arange(2), offsets, torch.tensor([False, True]))
+    for row, (image, (top, left)) in enumerate(zip(train.images, offsets.tolist(), strict=True)):
+        large = Image.fromarray(image.transpose(1, 2, 0)).resize((24, 16), Image.Resampling.BILINEAR)
+        window = np.asarray(large)[top : top + 14, left : left + 21].transpose(2, 0, 1)
+        wanted = window[:, :, ::-1] if row else window
+        assert np.abs(got[row].numpy() * 255 - wanted).max() < 1.01  # Pillow rounds after each direction
+
+
+def test_draw_of_enlarged_images_reaches_every_window_and_none_beyond():
+    drawn = resident(sample_images(400, (14, 21)), enlarge=8 / 7).draw(torch.Generator().manual_seed(0)).offsets
+    assert drawn.amin(0).tolist() == [0, 0]
+    assert drawn.amax(0).tolist() == [2, 3]
+    assert len(drawn.unique(dim=0)) == 12
 
 
 def test_epoch_with_alternating_flips_shows_every_image_both_ways_in_turn():

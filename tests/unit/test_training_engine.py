@@ -299,6 +299,20 @@ def test_fit_restores_the_weights_of_the_selected_epoch():
     assert accuracies[1] == pytest.approx(100 * (predicted == trusted.known_labels).mean())
 
 
+def test_fit_sets_the_epoch_and_their_number_for_defenses():
+    class Watching:
+        def __init__(self):
+            self.seen = []
+
+        def augment(self, x, run, generator):
+            self.seen.append((run.epoch, run.epochs))
+            return x
+
+    watching = Watching()
+    fit(Recipe(epochs=3, batch=21), defenses=(("watching", watching),))
+    assert watching.seen == [(1, 3), (2, 3), (3, 3)]
+
+
 def test_fit_raises_when_the_selected_epoch_was_not_kept():
     class Fickle:
         def select(self, scores):

@@ -26,6 +26,7 @@ COMMANDS = {
     "show": "show",
     "report": "report",
     "leaderboard": "leaderboard",
+    "protect": "protect",
     "export": "export",
     "plugins": "plugins",
     "new-plugin": "plugins",

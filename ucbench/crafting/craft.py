@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ucbench.crafting.clustering import clusters_of, predict_classes
+from ucbench.crafting.clustering import Clusters, clusters_of, predict_classes
 from ucbench.crafting.frozen import NetworkSurrogate
 from ucbench.crafting.poisoner import Checkpoint, CraftRun, Perturbation
 from ucbench.crafting.release import Release, make_release, materialise
@@ -42,23 +42,32 @@ def craft_labels(craft: Craft, images: ImageSet, exploiter: ImageSet | None, ses
     bare = images.with_labels(None)
     if labels.source == "none":
         return bare
-    with deterministic(session.numerics):
-        component = labels.model or craft.surrogate
-        assert component is not None
-        model = open_surrogate(component, craft.drawn_seed, images, session)
-        run = Run(session.engine, ("craft", craft.drawn_seed), session.progress)
-        who = f"Surrogate {component}"
-        if labels.source == "predicted":
-            with guarded(who, run.seed("global")):
-                numbers = predict_classes(model, images, session.engine.device)
-            # Only predicted classes that occur are numbered, in the model's order.
-            numbers, predicted = np.unique(numbers, return_inverse=True)
-            return bare.with_labels(
-                predicted.reshape(-1).astype(np.int64), tuple(f"predicted {number}" for number in numbers)
-            )
-        with guarded(who, run.seed("global")):
-            clusters = clusters_of(images, labels.clusters, run, model)
+    if labels.source == "clusters":
+        clusters = craft_clusters(craft, images, session)
         return bare.with_labels(clusters.assignment, tuple(f"cluster {k}" for k in range(labels.clusters)))
+    with deterministic(session.numerics):
+        model, run, who = _labeler(craft, images, session)
+        with guarded(who, run.seed("global")):
+            numbers = predict_classes(model, images, session.engine.device)
+    # Only predicted classes that occur are numbered, in the model's order.
+    numbers, predicted = np.unique(numbers, return_inverse=True)
+    return bare.with_labels(predicted.reshape(-1).astype(np.int64), tuple(f"predicted {number}" for number in numbers))
+
+
+def craft_clusters(craft: Craft, images: ImageSet, session: Session) -> Clusters:
+    """The clusters that the craft labels ``clusters`` number."""
+    with deterministic(session.numerics):
+        model, run, who = _labeler(craft, images, session)
+        with guarded(who, run.seed("global")):
+            return clusters_of(images, craft.labels.clusters, run, model)
+
+
+def _labeler(craft: Craft, images: ImageSet, session: Session) -> tuple[Surrogate, Run, str]:
+    """The model behind craft labels, its run, and it as the subject of an error."""
+    component = craft.labels.model or craft.surrogate
+    assert component is not None
+    model = open_surrogate(component, craft.drawn_seed, images, session)
+    return model, Run(session.engine, ("craft", craft.drawn_seed), session.progress), f"Surrogate {component}"
 
 
 def craft_release(
@@ -127,6 +136,29 @@ def perturb_unseen(
         train: the protector's images, which a fitted surrogate was fitted on.
         labels: of ``unseen``, int64 ``[N]``, from the source of the craft labels; None if there are none.
     """
+    index = assign_unseen(craft, train, release, unseen, labels, session)
+    if index is None:
+        return None
+    with deterministic(session.numerics), guarded(_crafters(craft)):
+        poisoner = craft.poisoner.build()
+        if hasattr(poisoner, "transform"):
+            return unseen.with_images(_transform(poisoner, unseen, index, release, session.engine.device))
+    return unseen.with_images(materialise(unseen.images, release.changes, index))
+
+
+def assign_unseen(
+    craft: Craft,
+    train: ImageSet,
+    release: Release,
+    unseen: ImageSet,
+    labels: NDArray[np.int64] | None,
+    session: Session,
+) -> NDArray[np.int64] | None:
+    """Which of the release's changes each image of ``unseen`` would get, int64 ``[N]``; None if it cannot be said.
+
+    Args:
+        train, labels: as of :func:`perturb_unseen`.
+    """
     with guarded(_crafters(craft)):
         poisoner = craft.poisoner.build()
     if not hasattr(poisoner, "assign"):
@@ -135,12 +167,7 @@ def perturb_unseen(
         run = _craft_run(craft, train, train, session)
         with guarded(_crafters(craft), run.seed("global")):
             index = poisoner.assign(unseen.with_labels(None), labels, release.state, run)
-            if index is None:
-                return None
-            index = np.asarray(index, np.int64)
-            if hasattr(poisoner, "transform"):
-                return unseen.with_images(_transform(poisoner, unseen, index, release, session.engine.device))
-    return unseen.with_images(materialise(unseen.images, release.changes, index))
+    return None if index is None else np.asarray(index, np.int64)
 
 
 def _craft_run(

@@ -19,7 +19,7 @@ import PIL
 from numpy.typing import NDArray
 from PIL import features
 
-from ucbench.data.framing import Framing, Resample, assemble, choose_framing, for_each
+from ucbench.data.framing import Framing, Resample, assemble, choose_framing, damage, for_each
 from ucbench.data.images import Picture
 from ucbench.data.imageset import UInt8Images
 from ucbench.errors import DataError, StoreError
@@ -50,6 +50,25 @@ class DecodedImages:
 
     def __init__(self, pictures: Sequence[Picture], store: Store | None) -> None:
         self._pictures, self._store = pictures, store
+
+    def damaged(self) -> list[int]:
+        """Ascending rows of the images whose content cannot be decoded.
+
+        Raises:
+            DamagedImagesError: for files that cannot be read, such as for want of permission: that is no damage, and
+                another run may read them.
+        """
+        self._content  # noqa: B018  # reads every file
+        if self._store is None:
+            return list(damage(self._pictures))
+        return self._stored(
+            self._store,
+            "damage",
+            {},
+            make=lambda: list(damage(self._pictures)),
+            pack=lambda rows: ({}, {"rows": rows}),
+            unpack=lambda stored: list(stored.meta["rows"]),
+        )
 
     def framing(self, size: int | None, resize: int | None, resample: Resample) -> Framing:
         """:func:`ucbench.data.framing.choose_framing` of these images.

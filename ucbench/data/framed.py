@@ -14,7 +14,7 @@ from ucbench.data.cache import DecodedImages
 from ucbench.data.framing import Framing, Resample, damage
 from ucbench.data.images import DamagedImagesError, Picture
 from ucbench.data.imageset import ImageSet, LabelSet
-from ucbench.data.inventory import Sources
+from ucbench.data.inventory import Sources, with_damaged
 from ucbench.data.params import DatasetParams
 from ucbench.errors import DataError
 
@@ -40,7 +40,7 @@ class FramedDataset(ABC):
     """A :class:`ucbench.data.loading.Dataset` that locates its images and leaves reading them to the core.
 
     A subclass defines ``name``, ``flip`` (whether a mirrored image keeps its label) and :meth:`find`; ``params`` hold
-    the size of the images.
+    the size of the images, and whether damaged ones are left out.
     """
 
     name: str
@@ -69,22 +69,26 @@ class FramedDataset(ABC):
 
         Raises:
             DataError: if a file, row or column cannot be read; the text names it. Images that cannot be read are named
-                together, those of the other split included.
+                together, those of the other split included. With ``damaged=leave-out``, only files that cannot be
+                opened raise it.
         """
         try:
             return self._load(split, store)
         except DamagedImagesError as error:
+            if self.params.damaged == "leave-out":
+                raise
             splits: tuple[SplitName, ...] = ("train",) if self.params.validation else ("train", "test")
+            problems = [text for name in splits for text in self._damage(name)] or error.problems.values()
             raise DamagedImagesError(
-                [text for name in splits for text in self._damage(name)] or error.problems
+                dict(enumerate(problems)), ", or read the others with damaged=leave-out"
             ) from error
 
     def _load(self, split: SplitName, store: Store | None) -> ImageSet:
-        content = self.find(split)
+        content = self._found(split, store)
         self.sources[split] = content.sources
         decoded = DecodedImages(content.pictures, store)
         if self._framing is None:
-            training = decoded if split == "train" else DecodedImages(self.find("train").pictures, store)
+            training = decoded if split == "train" else DecodedImages(self._found("train", store).pictures, store)
             self._framing = training.framing(self.params.size, self.params.resize, self.resample)
         return ImageSet(
             images=decoded.images(self._framing),
@@ -95,9 +99,16 @@ class FramedDataset(ABC):
             flip=self.flip,
         )
 
+    def _found(self, split: SplitName, store: Store | None) -> Split:
+        content = self.find(split)
+        if self.params.damaged == "refuse":
+            return content
+        damaged = DecodedImages(content.pictures, store).damaged()
+        return _without(content, damaged) if damaged else content
+
     def _damage(self, split: SplitName) -> list[str]:
         try:
-            return damage(self.find(split).pictures)
+            return list(damage(self.find(split).pictures).values())
         except DataError:  # raised when this split is loaded
             return []
 
@@ -105,3 +116,15 @@ class FramedDataset(ABC):
     def note(self) -> str:
         """How the images were brought to one size; empty before the first :meth:`load`."""
         return self._framing.note if self._framing else ""
+
+
+def _without(split: Split, damaged: Sequence[int]) -> Split:
+    """The split without the images of these rows, which its sources name as damaged."""
+    rows = np.setdiff1d(np.arange(len(split.pictures)), damaged)
+    return Split(
+        [split.pictures[row] for row in rows],
+        split.labels[rows],
+        split.classes,
+        {name: LabelSet(entry.labels[rows], entry.classes) for name, entry in split.label_sets.items()},
+        with_damaged(split.sources, [split.pictures[row].where for row in damaged]),
+    )

@@ -142,13 +142,13 @@ def assemble(pictures: Sequence[Picture], framing: Framing) -> UInt8Images:
     return images
 
 
-def damage(pictures: Sequence[Picture]) -> list[str]:
-    """What is wrong with every image that cannot be read, from decoding all of them."""
+def damage(pictures: Sequence[Picture]) -> dict[int, str]:
+    """What is wrong with every image that cannot be read, by row, from decoding all of them."""
     try:
         for_each(lambda row: pictures[row].pixels(), pictures, decoded_bytes=0)
     except DamagedImagesError as error:
-        return list(error.problems)
-    return []
+        return error.problems
+    return {}
 
 
 def _refuse_outliers(training: Sequence[Picture], sizes: NDArray[np.int64], side: int) -> None:
@@ -187,13 +187,13 @@ def for_each(work: Callable[[int], object], pictures: Sequence[Picture], decoded
         DamagedImagesError: with all errors of ``work``, in the order of rows.
     """
 
-    def work_on(rows: range) -> list[str]:
-        problems = []
+    def work_on(rows: range) -> dict[int, str]:
+        problems = {}
         for row in rows:
             try:
                 work(row)
             except DataError as error:
-                problems.append(str(error))
+                problems[row] = str(error)
         return problems
 
     if _encoded_bytes(pictures) + decoded_bytes * len(pictures) < _SMALL * len(pictures):
@@ -201,7 +201,7 @@ def for_each(work: Callable[[int], object], pictures: Sequence[Picture], decoded
     else:
         blocks = [range(start, min(start + _BLOCK, len(pictures))) for start in range(0, len(pictures), _BLOCK)]
         with ThreadPoolExecutor() as pool:
-            problems = [problem for found in pool.map(work_on, blocks) for problem in found]
+            problems = {row: problem for found in pool.map(work_on, blocks) for row, problem in found.items()}
     if problems:
         raise DamagedImagesError(problems)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -79,22 +79,24 @@ class Picture:
             return self.source.shape[0], self.source.shape[1]
         if side := _side_of_square_png(self.source):
             return side, side
-        return _opened(self.source, self.where, _upright_size)
+        return opened(self.source, self.where, _upright_size)
 
 
 class DamagedImagesError(DataError):
     """Images that cannot be read; the text names up to 20 of them and counts all.
 
-    Attributes:
-        problems: one sentence per image.
+    Args:
+        problems: by row, one sentence without a full stop; at least one.
+        advice: what else can be done than to repair or remove them, as the end of a sentence.
     """
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        more = len(problems) - _NAMED
-        shown = [*problems[:_NAMED], *([f"and {more} more"] if more > 0 else [])]
-        text = "\n  ".join([f"{len(problems)} images cannot be read. Repair or remove them:", *shown])
-        super().__init__(text if len(problems) > 1 else problems[0])
-        self.problems = tuple(problems)
+    def __init__(self, problems: Mapping[int, str], advice: str = "") -> None:
+        texts = list(problems.values())
+        more = len(texts) - _NAMED
+        shown = [*texts[:_NAMED], *([f"and {more} more"] if more > 0 else [])]
+        many = "\n  ".join([f"{len(texts)} images cannot be read. Repair or remove them{advice}:", *shown])
+        super().__init__(many if len(texts) > 1 else f"{texts[0]}. Repair or remove it{advice}.")
+        self.problems = dict(problems)
 
 
 def decode(source: Encoded, where: str = "") -> Pixels:
@@ -116,10 +118,30 @@ def decode(source: Encoded, where: str = "") -> Pixels:
 
 def decode_with_depth(source: Encoded, where: str = "") -> tuple[Pixels, int | None]:
     """As :func:`decode`, and for files of 16 bits per value the largest value, 0 to 65535; None for others."""
-    return _opened(source, where, _decoded)
+    return opened(source, where, _decoded)
 
 
 def _decoded(image: Image.Image, exif: bytes = b"") -> tuple[Pixels, int | None]:
+    image, deep, largest = upright(image, exif)
+    if image.has_transparency_data:
+        image = on_white(image)
+    pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    # Pillow reads 16-bit colours as the upper 8 bits.
+    return pixels, int(pixels.max(initial=0)) * 256 + 255 if deep and largest is None else largest
+
+
+def upright(image: Image.Image, exif: bytes = b"") -> tuple[Image.Image, bool, int | None]:
+    """The opened image loaded and turned upright, in its mode, but grey of up to 16 bits as RGB.
+
+    Args:
+        image: as :func:`opened` passes it on, with ``exif``.
+
+    Returns:
+        The image; whether its file has more than 8 bits per value; and the largest value of such grey, 0 to 65535.
+
+    Raises:
+        ValueError: if it is grey of more than 16 bits.
+    """
     # Before loading, since it removes them.
     deep = any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
     white = _white(image)
@@ -127,13 +149,15 @@ def _decoded(image: Image.Image, exif: bytes = b"") -> tuple[Pixels, int | None]
     if (turn := _TURNS.get(_orientation(image, exif))) is not None:
         image = image.transpose(turn)
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
-        return _from_deep_grey(image, white)
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
-    # Pillow reads 16-bit colours as the upper 8 bits.
-    return pixels, int(pixels.max(initial=0)) * 256 + 255 if deep else None
+        pixels, largest = _from_deep_grey(image, white)
+        return Image.fromarray(pixels), True, largest
+    return image, deep, None
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """An image with transparency, blended onto white."""
+    layer = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
 
 
 def _upright_size(image: Image.Image, exif: bytes = b"") -> tuple[int, int]:
@@ -158,8 +182,12 @@ def _orientation(image: Image.Image, exif: bytes) -> object:
         return None
 
 
-def _opened(source: Encoded, where: str, work: Callable[..., T]) -> T:
-    """``work`` of the opened image; if that fails, of the image without its metadata, whose EXIF block is passed on."""
+def opened(source: Encoded, where: str, work: Callable[..., T]) -> T:
+    """``work(image)`` of the opened image; if that fails, ``work(image, exif)`` of the image without its metadata.
+
+    Raises:
+        DataError: if both fail; the text names ``where``, by default the source, and says why.
+    """
     # Pillow's decoders raise nearly any exception for damaged files (OSError, SyntaxError, struct.error, ...).
     try:
         try:

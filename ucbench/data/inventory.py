@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,8 @@ from ucbench.data.imageset import ImageSet
 
 #: Names and classes that a line shows.
 _SHOWN = 5
+#: Damaged images that a line and a record name.
+_DAMAGED = 20
 #: Bytes of an image that are compared first; only images equal in these are hashed.
 _SAMPLED = 64
 
@@ -25,10 +30,14 @@ class Sources:
     Attributes:
         served: the files or folders that hold the split, in the order of reading; empty for data without files.
         passed_over: what lies there and was not read, by reason: a few words such as ``hidden``.
+        root: the data set's path, if it has one.
+        damaged: images that were left out; the core fills it in.
     """
 
     served: Sequence[str] = ()
     passed_over: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    root: Path | None = None
+    damaged: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,7 @@ class Inventory:
         passed_over: as in :class:`Sources`, of both splits.
         shared: test images that are equal, pixel by pixel, to a training image.
         relabeled: images, of either split, that are equal to an earlier one of another class.
+        damaged: as in :class:`Sources`, of both splits.
     """
 
     train: SplitInventory = field(default_factory=SplitInventory)
@@ -88,6 +98,7 @@ class Inventory:
     passed_over: Mapping[str, Sequence[str]] = field(default_factory=dict)
     shared: int = 0
     relabeled: int = 0
+    damaged: Sequence[str] = ()
 
     @classmethod
     def of(cls, train: ImageSet, test: ImageSet, sources: Mapping[str, Sources]) -> Inventory:
@@ -101,16 +112,18 @@ class Inventory:
             SplitInventory(tuple(sources.get(split, Sources()).served), _per_class(images), repeated[split])
             for split, images in (("train", train), ("test", test))
         )
-        return cls(
-            first, second, {reason: tuple(names) for reason, names in passed_over.items()}, shared, relabeled
-        )  # fmt: skip
+        named = {reason: tuple(names) for reason, names in passed_over.items()}
+        damaged = tuple(dict.fromkeys(name for source in sources.values() for name in source.damaged))
+        return cls(first, second, named, shared, relabeled, damaged)
 
     def lines(self) -> list[str]:
-        """To be printed: one line per split, and one each for what was passed over and what repeats, if anything."""
+        """To be printed: one line per split, and if there are any, one each for files passed over, damage, repeats."""
         lines = [f"  train: {self.train.line()}", f"  test: {self.test.line()}"]
         if self.passed_over:
             parts = [f"{some(names)} ({reason})" for reason, names in self.passed_over.items()]
             lines.append(f"  passed over: {'; '.join(parts)}")
+        if self.damaged:
+            lines.append(f"  left out, damaged: {some(self.damaged, _DAMAGED)}")
         repeated = {
             "in train": self.train.repeated,
             "in test": self.test.repeated,
@@ -130,7 +143,14 @@ class Inventory:
             "passed_over": {reason: len(names) for reason, names in self.passed_over.items()},
             "shared": self.shared,
             "relabeled": self.relabeled,
+            **({"damaged": some(self.damaged, _DAMAGED)} if self.damaged else {}),
         }
+
+
+def with_damaged(sources: Sources, names: Sequence[str]) -> Sources:
+    """The sources with damaged images, named as in errors: with the path of the data set before them."""
+    prefix = "" if sources.root is None else os.path.join(sources.root, "")
+    return dataclasses.replace(sources, damaged=tuple(name.removeprefix(prefix) for name in names))
 
 
 def some(names: Sequence[str], limit: int = _SHOWN) -> str:

@@ -5,7 +5,8 @@ Imports neither NumPy nor torch.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -15,13 +16,15 @@ from ucbench.plugins.params import Params
 class DatasetParams(Params):
     """Base of a data set's parameters.
 
-    ``Dataset.load`` applies ``size`` and ``resize``; :func:`ucbench.data.loading.load_dataset` applies the others.
+    ``Dataset.load`` applies ``size``, ``resize`` and ``damaged``; :func:`ucbench.data.loading.load_dataset` applies the
+    others.
 
     Subclasses list in ``locations`` the fields that only locate the files. These stay out of :meth:`identity`: the
     fingerprint of the loaded images stands for them, so the same images in another folder are the same data.
     """
 
     locations: ClassVar[frozenset[str]] = frozenset()
+    neutral: ClassVar[Mapping[str, Any]] = {"damaged": "refuse"}
 
     size: int | None = Field(None, ge=4, description="side of the square images in pixels; none: unchanged")
     resize: int | None = Field(None, ge=4, description="short side before the centre crop to `size`; none: `size`")
@@ -31,6 +34,9 @@ class DatasetParams(Params):
         None, gt=0, lt=1, description="share of the training images that replaces the test split"
     )
     subset_seed: int = Field(0, ge=0, lt=2**32, description="seed of the subsets and the validation split")
+    damaged: Literal["refuse", "leave-out"] = Field(
+        "refuse", description="what becomes of a data set with damaged images: refused, or read without them"
+    )
 
     @model_validator(mode="after")
     def _resize_covers_size(self) -> Self:
@@ -44,5 +50,5 @@ class DatasetParams(Params):
         return any(share is not None for share in (self.train_per_class, self.test_per_class, self.validation))
 
     def identity(self) -> dict[str, Any]:
-        unused = set() if self.draws else {"subset_seed"}
-        return self.model_dump(mode="json", exclude=set(self.locations) | unused)
+        absent = self.locations if self.draws else self.locations | {"subset_seed"}
+        return {name: value for name, value in super().identity().items() if name not in absent}

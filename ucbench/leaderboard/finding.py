@@ -134,7 +134,7 @@ def _verdict(entry: Entry, gate: Gate | None) -> str:
 def _accuracies(
     entries: Sequence[Entry], names: dict[tuple[Any, ...], str], ranked: Sequence[str] | None, mark: Mark
 ) -> str:
-    """Which poisoner stands first and what an attacker still reaches; without a passed gate the range without defense.
+    """Which poisoner stands first and what an exploiter still reaches; without a passed gate the range without defense.
 
     Args:
         entries: competing ones of one block.
@@ -146,7 +146,7 @@ def _accuracies(
     if entries[0].gate.state != "passed":
         ends = dict.fromkeys((by_accuracy[0], by_accuracy[-1]))
         texts = " to ".join(f"{_percent(one.undefended.interval)} ({names[one.name]})" for one in ends)
-        return f"{knowing}, {_counted(len(entries), 'poisoner')}: an attacker without defense reaches {texts}."
+        return f"{knowing}, {_counted(len(entries), 'poisoner')}: an exploiter without defense reaches {texts}."
     listed = by_accuracy if ranked is None else entries
     best = listed[0]
     few = f" Exploratory: {_counted(best.seeds, 'craft')}." if best.seeds < ENOUGH_CRAFTS else ""
@@ -157,10 +157,10 @@ def _accuracies(
 def _reached(best: Entry, ranked: Sequence[str] | None, mark: Mark) -> str:
     removed = f" ({best.effect.text(0, 100)} % of the gap removed)" if best.effect and ranked is not None else ""
     if best.worst is None or tuple(ranked or ()) in ((), (NO_DEFENSE,)):
-        return f"an attacker without defense reaches {_percent(best.undefended.interval)}{removed}"
+        return f"an exploiter without defense reaches {_percent(best.undefended.interval)}{removed}"
     defense = "none at all" if best.defense == NO_DEFENSE else mark(best.defense)
     tried = len(set(ranked or ()) - {NO_DEFENSE, *best.inapplicable})
-    return f"with the strongest of {tried} defenses, {defense}, an attacker reaches {_percent(best.worst)}{removed}"
+    return f"with the strongest of {tried} defenses, {defense}, an exploiter reaches {_percent(best.worst)}{removed}"
 
 
 def _place(entries: Sequence[Entry], names: dict[tuple[Any, ...], str], ranked: Sequence[str] | None) -> str:
@@ -185,7 +185,7 @@ def _references(setting: tuple[Any, ...], groups: Sequence[Summary]) -> str:
     texts = [f"{_percent(g.means['test_accuracy'])} on clean images" for g in clean]
     texts += [f"{_percent(g.means['test_accuracy'])} after sham noise" for g in sham]
     chance = "".join(f"; chance is {g.means['chance'].mean:.1f} %" for g in (clean or sham))
-    return f"Without defense, an attacker reaches {' and '.join(texts)}{chance}." if texts else ""
+    return f"Without defense, an exploiter reaches {' and '.join(texts)}{chance}." if texts else ""
 
 
 def _conditions(entries: Sequence[Entry], mark: Mark) -> str:

@@ -58,14 +58,14 @@ def chances(records: Iterable[Record]) -> Iterator[str]:
 
 
 def sizes_by_release(records: Iterable[Record]) -> Iterator[str]:
-    """Releases whose records state different sizes of the change, which is measured once per release."""
+    """Releases whose records state different sizes of the perturbation, which is measured once per release."""
     stated: dict[str, set[str]] = defaultdict(set)
     for record in records:
         if record["status"] == "ok" and record["release"] is not None:
             stated[record["release"]].add(canonical(record["budget"]))
     for release, distinct in sorted(stated.items()):
         if len(distinct) > 1:
-            yield f"Records of the release {release[:12]} state {len(distinct)} different sizes of its change."
+            yield f"Records of the release {release[:12]} state {len(distinct)} different sizes of its perturbation."
 
 
 def unlearned(records: Sequence[Record]) -> tuple[list[str], int]:
@@ -121,11 +121,11 @@ def _history(record: Record) -> Iterator[str]:
 
 
 def _sizes(record: Record) -> Iterator[str]:
-    """Measured sizes of a change that are missing, out of place, or contradict each other."""
+    """Measured sizes of a perturbation that are missing, out of place, or contradict each other."""
     norm, budget = record["request"]["norm"], record["budget"]
     if record["release"] is None:
         if budget:
-            yield "it states the size of a change, but is of clean images"
+            yield "it states the size of a perturbation, but is of clean images"
         return
     if norm != "unbounded" and f"{norm}_max" not in budget:
         yield f"it lacks the largest change in {norm}"

@@ -76,6 +76,9 @@ def _seeds(value: str | int | Iterable[int]) -> tuple[int, ...]:
     return parse_seeds(str(value))
 
 
+#: The model behind predicted classes and clusters where craft labels name none; UC's surrogate too.
+DEFAULT_LABELER = "efficientnet-lite0@auto"
+
 COMPONENT = ValueType("a component reference, such as uc or uc@released:clusters=20", _text, is_text=True)
 DEFENSES = ValueType("a defense, several joined with +, or none", _text, is_text=True)
 CRAFT_LABELS = ValueType(
@@ -166,6 +169,11 @@ class Axis:
         return [self.read(one) for one in values]
 
 
+#: The default victims: of small images, on which the other is slow and learns little; and of all others.
+SMALL_VICTIM, VICTIM = "airbench@small", "resnet18"
+#: Sides of images, in pixels, of which the first is the default.
+SMALL = range(9, 64)
+
 #: In the order of options and columns.
 AXES = (
     Axis(
@@ -195,8 +203,9 @@ AXES = (
         request="defenses", default="none", columns=("defense",), side="exploiter",
     ),
     Axis(
-        "victim", COMPONENT, "NAME", "Victim: resnet18, resnet18:width=32, timm:MODEL, ...",
-        request="victims", default="resnet18", columns=("victim",), side="exploiter",
+        "victim", COMPONENT, "NAME", "Victim: airbench@small, resnet18, resnet18:width=32, timm:MODEL, ...",
+        request="victims", default_text=f"{SMALL_VICTIM} for 9 to 63 px, else {VICTIM}", columns=("victim",),
+        side="exploiter",
     ),
     Axis(
         "epsilon", RADIUS, "E", "Radius of linf budgets in 8-bit levels: 8 or 8/255.",

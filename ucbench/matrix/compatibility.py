@@ -28,6 +28,25 @@ def check_exploiter(defense: Sequence[Component[DefenseSpec]], victim: Component
         raise UsageError(f"Victim {victim} learns its labels from clean images: add --trusted N.")
 
 
+def check_size(victim: Component[VictimSpec], data: str, size: tuple[int, int]) -> None:
+    """Check that a victim takes images of this height and width.
+
+    Raises:
+        UsageError: if not; the text names victims that do.
+    """
+    if not _takes(victim.spec, size):
+        specs = victim.registry.specs(VictimSpec.kind)
+        fitting = ", ".join(s.name for s in specs if isinstance(s, VictimSpec) and _takes(s, size))
+        raise UsageError(
+            f"Victim {victim} takes images of {victim.spec.smallest} pixels and more, but those of {data} have"
+            f" {size[0]}x{size[1]}. Name another one with --victim: {fitting}."
+        )
+
+
+def _takes(spec: VictimSpec, size: tuple[int, int]) -> bool:
+    return spec.smallest is None or min(size) >= spec.smallest
+
+
 def is_static(defense: Component[DefenseSpec]) -> bool:
     """Whether the defense only prepares: the parameters' ``static``, else the spec's."""
     return bool(getattr(defense.params, "static", defense.spec.static))
@@ -60,6 +79,11 @@ def labeler_of(labeling: Component[LabelingSpec]) -> Component[SurrogateSpec] | 
     """The pretrained model that a labeling uses, if any: its parameter ``model``, else its spec's surrogate."""
     reference = getattr(labeling.params, "model", None) or labeling.spec.surrogate
     return labeling.registry.resolve(SurrogateSpec, reference) if reference else None
+
+
+def surrogate_of(poisoner: Component[PoisonerSpec]) -> str:
+    """The reference of a poisoner's surrogate where none is requested: its preset's, else its spec's; empty if none."""
+    return poisoner.params.surrogates.get(poisoner.preset, poisoner.spec.surrogate)
 
 
 def check_surrogate(spec: PoisonerSpec, surrogate: Component[SurrogateSpec] | None) -> None:

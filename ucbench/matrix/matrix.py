@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from ucbench.data.budget import Budget
 from ucbench.errors import UsageError
-from ucbench.matrix.axes import AXES, AXIS
+from ucbench.matrix.axes import AXES, AXIS, SMALL, SMALL_VICTIM, VICTIM
 from ucbench.matrix.cell import Cell, Craft, CraftLabels
-from ucbench.matrix.compatibility import check_exploiter, check_labeler, check_surrogate
+from ucbench.matrix.compatibility import check_exploiter, check_labeler, check_surrogate, surrogate_of
 from ucbench.numerics import Numerics
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, SHAM, SHUFFLED
 from ucbench.plugins.builtin_params import ShuffledParams
@@ -37,6 +37,7 @@ class Axes:
     Each takes one value or several, as text or typed, and becomes a list of typed values.
 
     Attributes:
+        victims: empty means a default by the size of the images.
         surrogates: empty means each poisoner's default.
         craft_labels: ``original``, ``predicted[:model=SURROGATE]``, ``clusters[:k=K,model=SURROGATE]``; ignored by
             poisoners that use no labels.
@@ -88,7 +89,10 @@ def expand(axes: Axes, registry: Registry, keep: Callable[[Cell], bool] | None =
     poisoners = [registry.resolve(PoisonerSpec, text) for text in axes.poisoners]
     labelings = [registry.resolve(LabelingSpec, text) for text in axes.labelings]
     defenses = [_chain(text, registry) for text in axes.defenses]
-    victims = [_at_schedule(registry.resolve(VictimSpec, text), axes.schedule) for text in axes.victims]
+    victims = [
+        [_at_schedule(registry.resolve(VictimSpec, text), axes.schedule) for text in axes.victims or [_victim(dataset)]]
+        for dataset in datasets
+    ]
     metrics = tuple(registry.resolve(MetricSpec, text) for text in axes.metrics)
     clean, sham = registry.resolve(PoisonerSpec, CLEAN), registry.resolve(PoisonerSpec, SHAM)
     cells: dict[str, Cell] = {}
@@ -98,7 +102,11 @@ def expand(axes: Axes, registry: Registry, keep: Callable[[Cell], bool] | None =
         for index, dataset in enumerate(datasets)
         for seed, _ in axes.seeds
     }
-    exploiters = itertools.product(enumerate(datasets), axes.trusted, labelings, defenses, victims)
+    exploiters = (
+        (*exploiter, victim)
+        for exploiter in itertools.product(enumerate(datasets), axes.trusted, labelings, defenses)
+        for victim in victims[exploiter[0][0]]
+    )
     checked: set[int] = set()
     for (index, dataset), trusted, labeling, defense, victim in exploiters:
         is_kept = False
@@ -135,6 +143,12 @@ def dedup_key(cell: Cell) -> str:
 
 
 _ANY_NUMERICS = Numerics("cpu", "float32", 1)
+
+
+def _victim(dataset: Component[DatasetSpec]) -> str:
+    """The default victim for a data set, by what is known of its images before they are read."""
+    side = getattr(dataset.params, "size", None) or dataset.spec.side
+    return SMALL_VICTIM if side in SMALL else VICTIM
 
 
 def _at_schedule(victim: Component[VictimSpec], factor: float) -> Component[VictimSpec]:
@@ -175,7 +189,7 @@ def _crafts(
     for labels in _craft_labels(spec, axes, registry):
         # A poisoner without a surrogate gets one only to cluster its features into craft labels.
         uses_surrogate = bool(spec.surrogate) or (labels.source == "clusters" and labels.model is None)
-        names = (axes.surrogates or [spec.surrogate]) if uses_surrogate else [""]
+        names = (axes.surrogates or [surrogate_of(poisoner)]) if uses_surrogate else [""]
         surrogates = [registry.resolve(SurrogateSpec, name) if name else None for name in names]
         for surrogate, budget in itertools.product(surrogates, _budgets(poisoner, dataset, axes)):
             yield Craft(poisoner, surrogate, labels, budget, craft_seed)

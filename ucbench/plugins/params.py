@@ -26,6 +26,7 @@ class Params(BaseModel):
 
     * ``presets``: named sets of values. A bare name means ``standard``, which is empty unless declared.
     * ``argument``: the field that the positional ``ARGUMENT`` of ``name:ARGUMENT:key=value`` sets, or None.
+    * ``surrogates``: for presets of a poisoner that need another surrogate than its spec's, the reference by preset.
     * ``neutral``: the value at which a field that came later changes nothing. At this value the field is left out of
       :meth:`identity`, so that older keys hold.
     """
@@ -34,6 +35,7 @@ class Params(BaseModel):
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     argument: ClassVar[str | None] = None
+    surrogates: ClassVar[Mapping[str, str]] = {}
     neutral: ClassVar[Mapping[str, Any]] = {}
 
     def identity(self) -> dict[str, Any]:

@@ -43,6 +43,8 @@ class ComponentSpec:
             note in parentheses; semicolons separate several.
         equation: what it computes, with its symbols explained. TeX between ``$``, or ``$$`` for a line of its own;
             a terminal shows it in Unicode.
+        fidelity: how the implementation relates to the publication and its code, with all deviations, as clauses that
+            ``; `` separates; users read it.
         aliases: further names.
         requires: modules it imports beyond ucbench's dependencies.
         extra: the pip requirement that installs them, shown when they are missing.
@@ -60,6 +62,7 @@ class ComponentSpec:
     version: int = 1
     paper: str = ""
     equation: str = ""
+    fidelity: str = ""
     aliases: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     extra: str = ""
@@ -73,11 +76,13 @@ class DatasetSpec(ComponentSpec):
     Attributes:
         epsilon: default linf radius in 8-bit units, the smallest that passed the gate; None: the poisoner's
             ``native_epsilon``.
+        side: of its images in pixels, unless a parameter ``size`` says otherwise; None if it depends on files.
     """
 
     kind: ClassVar[str] = "dataset"
 
     epsilon: float | None = None
+    side: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,11 +111,11 @@ class PoisonerSpec(ComponentSpec):
             ``norm`` overrides it; the parameters' class variable ``native_epsilons`` then maps every norm to its native
             radius.
         native_epsilon: the paper's radius: 8-bit units for ``linf``, the [0, 1] scale for ``l2``, pixels for ``l0``.
-        surrogate: reference of its default surrogate; empty if it needs none.
+        surrogate: reference of its default surrogate; empty if it needs none. The parameters' class variable
+            ``surrogates`` names others for presets.
         trains_surrogate: True if it trains a new network, so that only untrained surrogates fit.
         oracle: True if it sees what a protector cannot; such rows are shown and not ranked.
         projects: True if it relies on the core's projection, which may then change any share of its values.
-        fidelity: how the implementation relates to the publication, with all deviations.
     """
 
     kind: ClassVar[str] = "poisoner"
@@ -123,7 +128,6 @@ class PoisonerSpec(ComponentSpec):
     trains_surrogate: bool = False
     oracle: bool = False
     projects: bool = False
-    fidelity: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +156,6 @@ class DefenseSpec(ComponentSpec):
             parameters overrides it.
         needs_trusted: True if it uses the trusted set.
         oracle: True if it sees what an exploiter cannot: its ``prepare`` may read ``run.clean``. It is never ranked.
-        fidelity: how the implementation relates to the publication, with all deviations.
     """
 
     kind: ClassVar[str] = "defense"
@@ -161,7 +164,6 @@ class DefenseSpec(ComponentSpec):
     static: bool = False
     needs_trusted: bool = False
     oracle: bool = False
-    fidelity: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,12 +173,14 @@ class VictimSpec(ComponentSpec):
     Attributes:
         opaque: True for a trainer (``fit`` and ``predict``); False for an architecture with a recipe.
         needs_trusted: True if it learns its labels from the trusted set.
+        smallest: the shortest side of images that it takes, in pixels; None for any.
     """
 
     kind: ClassVar[str] = "victim"
 
     opaque: bool = False
     needs_trusted: bool = False
+    smallest: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ def duration(seconds: float) -> str:
 
 def finished(count: int, seconds: float) -> str:
     """The line at the end of a run."""
-    return f"{count} cell{'s' * (count > 1)} computed in {duration(seconds)}."
+    return f"{count} cell{'s' * (count > 1)} done in {duration(seconds)}."
 
 
 class Progress(Protocol):

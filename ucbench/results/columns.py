@@ -190,13 +190,13 @@ MEASURED = (
         "linear probe %", 12, axis="linear probe to the original classes, %",
     ),
 )  # fmt: skip
-#: The size of the change, measured on the published 8-bit images.
+#: The size of the perturbation, measured on the published 8-bit images.
 CHANGED = (
     Column(
         "measured_linf", "number", "levels", "largest change of any channel of any pixel of any image", 2,
         brief="linf", shown=0, priority=14, summary=True,
     ),
-    Column("measured_l2", "number", "[0, 1] scale", "largest length of an image's change", 4),
+    Column("measured_l2", "number", "[0, 1] scale", "largest length of an image's perturbation", 4),
     Column("measured_l0", "number", "pixels", "largest number of changed pixels of an image", 2),
     Column(
         "psnr", "number", "dB", "peak signal-to-noise ratio, mean over images", 2, "PSNR dB", "psnr dB",
@@ -225,6 +225,8 @@ _BY_NAME = {column.name: column for column in _ALL}
 COLUMNS = tuple(_BY_NAME)
 #: Numbers that are averaged over seeds, the most important first.
 AVERAGED = tuple(sorted((column for column in _ALL if column.priority), key=lambda column: column.priority))
+#: Those that state an effect of a poisoner, which says nothing without a passed gate.
+EFFECTS = frozenset({"drop", "drop_sham", "gap_removed"})
 #: The dtype of each column of results.csv.
 DTYPES = {column.name: column.dtype for column in _ALL}
 

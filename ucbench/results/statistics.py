@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import math
+import statistics
 from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
@@ -132,14 +132,21 @@ def nested(values: Iterable[float], crafts: Iterable[Hashable]) -> Nested:
     Args:
         crafts: the craft of each value.
     """
-    known = pd.DataFrame({"value": list(values), "craft": list(crafts)}).dropna(subset="value")
-    groups = known.groupby("craft", sort=False)["value"]
-    means, counts = groups.mean(), groups.count()
-    freedom = int((counts - 1).sum())
-    within = float((groups.var() * (counts - 1)).sum()) / freedom if freedom else math.nan
-    between = float(means.var()) - within * float((1 / counts).mean())
+    by_craft: dict[Hashable, list[float]] = {}
+    for value, craft in zip(values, crafts, strict=True):
+        if not math.isnan(value):
+            by_craft.setdefault(craft, []).append(float(value))
+    # Plain numbers: pandas takes a hundred times as long for a group of a few.
+    counts = [len(own) for own in by_craft.values()]
+    means = [math.fsum(own) / len(own) for own in by_craft.values()]
+    freedom = sum(counts) - len(counts)
+    squares = math.fsum((v - mean) ** 2 for own, mean in zip(by_craft.values(), means, strict=True) for v in own)
+    within = squares / freedom if freedom else math.nan
+    between = (
+        math.nan if len(means) < 2 else statistics.variance(means) - within * statistics.fmean(1 / n for n in counts)
+    )
     craft_sd = between if math.isnan(between) else math.sqrt(max(between, 0.0))
-    trainings = (int(counts.min()), int(counts.max())) if len(counts) else (0, 0)
+    trainings = (min(counts), max(counts)) if counts else (0, 0)
     return Nested(t_interval(means), trainings, craft_sd, math.sqrt(within))
 
 

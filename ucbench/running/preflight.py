@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ucbench.errors import StoreError, UsageError
+from ucbench.matrix.compatibility import check_size
 from ucbench.numerics import Numerics
 from ucbench.running.tasks import Task
 from ucbench.session import Session
@@ -112,6 +113,16 @@ def _is_writable_by_others(folder: Path) -> bool:
     # A group with the number of its user is that user's own.
     shared = stat.S_IWOTH | (stat.S_IWGRP if status.st_gid != status.st_uid else 0)
     return bool(status.st_mode & shared) or status.st_uid not in (os.getuid(), 0)
+
+
+def check_victims(tasks: Iterable[Task], session: Session) -> None:
+    """Check that every victim takes images of its data's size.
+
+    Raises:
+        UsageError: if not.
+    """
+    for cell in (task.cell for task in tasks):
+        check_size(cell.victim, str(cell.dataset), session.data(cell).train.size)
 
 
 def check_space(tasks: Iterable[Task], session: Session) -> None:

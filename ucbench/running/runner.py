@@ -17,7 +17,7 @@ from ucbench.running.compute import UNSTORED
 from ucbench.running.estimate import TimeLeft
 from ucbench.running.executors.serial import Executor, Serial
 from ucbench.running.interruption import interruptible
-from ucbench.running.preflight import check_space
+from ucbench.running.preflight import check_space, check_victims
 from ucbench.running.tasks import Task, finished, task_of, title
 from ucbench.session import Session
 from ucbench.store.files import sweep_drafts
@@ -49,7 +49,8 @@ def run_cells(
 
     Raises:
         DataError: if a data set cannot be read, before anything is computed.
-        UsageError: if a defense of a cell to compute refuses its parameters or its chain, before anything is computed.
+        UsageError: if a defense of a cell to compute refuses its parameters or its chain, or its victim the size of the
+            images, before anything is computed.
         StoreError: if the store cannot be used or has no room for the releases, or a record cannot be written.
     """
     _sweep(session, out)
@@ -69,6 +70,7 @@ def run_cells(
             if out is not None:
                 write_record(out, records[task.key])
 
+    check_victims(missing, session)
     _refuse_wrong_defenses(task.cell for task in missing)
     check_space(missing, session)
     time_left = TimeLeft(missing, session)
@@ -96,7 +98,14 @@ def run_cells(
         count = session.progress.cells(len(missing), time_left.text)
         with interruptible():
             (executor or Serial()).run(missing, session, on_done)
+        if failed := sum(records[task.key]["status"] != "ok" for task in missing):
+            session.progress.say(_failures(failed, len(missing)))
     return [records[task.key] for task in tasks]
+
+
+def _failures(failed: int, count: int) -> str:
+    nothing = " Nothing was measured." if failed == count else ""
+    return f"{failed} of {count} cells failed; their records have the errors.{nothing}"
 
 
 def _sweep(session: Session, out: Path | None) -> None:

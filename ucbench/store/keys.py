@@ -18,7 +18,7 @@ from typing import Any
 from ucbench.errors import ContractError, DataError
 
 #: Kinds of the objects that the core stores.
-KINDS = ("cell", "framing", "labels", "metric", "pictures", "prepared", "release", "surrogate", "victim")
+KINDS = ("cell", "damage", "framing", "labels", "metric", "pictures", "prepared", "release", "surrogate", "victim")
 
 
 @dataclass(frozen=True)

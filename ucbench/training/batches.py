@@ -18,6 +18,9 @@ from torch import Tensor
 from ucbench.data.imageset import ImageSet
 from ucbench.training.padding import reflect_pad
 
+#: Images enlarged at once, which bounds the memory and changes no number.
+_TOGETHER = 256
+
 
 def split_evenly(count: int, batch: int) -> int:
     """Number of batches for ``count`` images, all of which are used, in batches whose sizes differ by at most one.
@@ -26,6 +29,18 @@ def split_evenly(count: int, batch: int) -> int:
     a single image, unless the set does.
     """
     return max(1, min(math.ceil(count / batch), count // 2))
+
+
+def _enlarged(images: Tensor, factor: float) -> Tensor:
+    """uint8 ``[N, 3, H, W]`` with sides ``factor`` times as long, rounded to whole pixels; bilinear."""
+    if factor == 1:
+        return images
+    size = [round(side * factor) for side in images.shape[2:]]
+    parts = [
+        F.interpolate(part.float(), size, mode="bilinear", align_corners=False).round_().to(torch.uint8)
+        for part in images.split(_TOGETHER)
+    ]
+    return torch.cat(parts)
 
 
 @dataclass(frozen=True)
@@ -42,8 +57,9 @@ class ResidentSet:
 
     Args:
         train: the image set; labels are required.
-        padding: pixels of padding on each side; crops have one of ``(2 * padding + 1) ** 2`` offsets, uniformly.
+        padding: pixels of padding on each side; a crop is a window of the image's size at a uniform offset.
         border: what the padding shows: ``black``, or the image's reflection (``reflect``).
+        enlarge: factor by which images are enlarged before padding, bilinearly, to whole pixels and levels.
         flip: mirror half of the images.
         alternate: mirror in every epoch but the first exactly those images that the epoch before left as they are.
         device: device of the uint8 pixels.
@@ -57,17 +73,19 @@ class ResidentSet:
         flip: bool,
         device: torch.device,
         border: Literal["black", "reflect"] = "black",
+        enlarge: float = 1.0,
         alternate: bool = False,
     ) -> None:
         self.height, self.width = train.size
-        self.padding, self.flip, self.alternate, self.device = padding, flip, alternate, device
+        self.flip, self.alternate, self.device = flip, alternate, device
         self._mirrored: Tensor | None = None  # by image, where it alternates
-        inner = torch.from_numpy(train.images.copy()).to(device).permute(0, 2, 3, 1)
+        inner = _enlarged(torch.from_numpy(train.images.copy()), enlarge).to(device).permute(0, 2, 3, 1)
         if border == "reflect":
             pixels = reflect_pad(inner, padding, (1, 2))
         else:
             pixels = F.pad(inner, (0, 0, padding, padding, padding, padding))
         self._pixels = pixels.contiguous()
+        self._room = pixels.shape[1] - self.height, pixels.shape[2] - self.width
         self.labels = torch.from_numpy(train.known_labels.copy()).to(device)
         self._rows = torch.arange(self.height, device=device)
         self._cols = torch.arange(self.width, device=device)
@@ -82,7 +100,11 @@ class ResidentSet:
         """
         count = len(self)
         order = torch.randperm(count, generator=generator)
-        offsets = torch.randint(0, 2 * self.padding + 1, (count, 2), generator=generator)
+        down, right = self._room
+        if down == right:
+            offsets = torch.randint(0, down + 1, (count, 2), generator=generator)
+        else:
+            offsets = torch.stack([torch.randint(0, n + 1, (count,), generator=generator) for n in self._room], 1)
         mirrored = torch.rand(count, generator=generator) < 0.5
         if not self.flip:
             mirrored = torch.zeros_like(mirrored)

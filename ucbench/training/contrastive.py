@@ -32,8 +32,7 @@ class ContrastiveViews:
     image keeps its meaning; jittered in colour with probability 0.8; grey with probability 0.2; above
     :attr:`SMALL` pixels blurred with probability 0.5.
 
-    Deviations: crops have continuous places and are resized bilinearly, where the paper's code cuts whole pixels and
-    resizes bicubically; where none of :data:`TRIES` boxes lies inside the image, the first is cut off at its sides.
+    Where none of :data:`TRIES` boxes lies inside the image, the first is cut off at its sides.
 
     Args:
         size: height and width of the images.

@@ -40,21 +40,23 @@ def shifted(
         ``[B, 3, H, W]`` in the precision of ``x``, also under autocast; differentiable in ``x``.
     """
     offsets, mirrored = offsets.to(x), mirrored.to(x.device)
-    scales = scale.to(x) if isinstance(scale, Tensor) else x.new_full((1, 2), scale)
+    down, right = scale.to(x)[:, :, None].unbind(1) if isinstance(scale, Tensor) else (scale, scale)
     colour = None if fill is None else fill.to(x)[:, None, None]
     with torch.autocast(x.device.type, enabled=False):
-        rows = _weights(x.shape[2], offsets[:, 0], torch.zeros_like(mirrored), scales[:, :1], border)
-        columns = _weights(x.shape[3], offsets[:, 1], mirrored, scales[:, 1:], border)
+        rows = _weights(x.shape[2], offsets[:, 0], torch.zeros_like(mirrored), down, border)
+        columns = _weights(x.shape[3], offsets[:, 1], mirrored, right, border)
         out = torch.einsum("bhi,bciw->bchw", rows, x if colour is None else x - colour)
         out = torch.einsum("bwj,bchj->bchw", columns, out)
     return out if colour is None else out + colour
 
 
-def _weights(side: int, offsets: Tensor, mirrored: Tensor, scale: Tensor, border: str) -> Tensor:
+def _weights(side: int, offsets: Tensor, mirrored: Tensor, scale: float | Tensor, border: str) -> Tensor:
     """Interpolation matrices ``[B, side, side]``; rows sum to 1, or to less for positions outside the image."""
     pixels = torch.arange(side, device=offsets.device, dtype=offsets.dtype)
     positions = torch.where(mirrored[:, None], side - 1 - pixels, pixels)
-    positions = (positions + 0.5) * scale - 0.5 + offsets[:, None]
+    if isinstance(scale, Tensor) or scale != 1:
+        positions = (positions + 0.5) * scale - 0.5
+    positions = positions + offsets[:, None]
     if border == "reflect":
         positions = side - 1 - (side - 1 - positions.abs()).abs()
     elif border == "repeat":

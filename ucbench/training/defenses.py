@@ -21,13 +21,14 @@ class DefenseRun(Run):
 
     Attributes:
         epoch: the current epoch of the training, from 1; 0 outside a training.
+        epochs: all epochs of the training; 0 outside a training.
     """
 
     def __init__(
         self, engine: Engine, seeds: tuple[str, int], progress: Progress, *, clean: ImageSet | None = None
     ) -> None:
         super().__init__(engine, seeds, progress)
-        self.epoch = 0
+        self.epoch = self.epochs = 0
         self._clean = clean
 
     @property

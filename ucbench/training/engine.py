@@ -179,6 +179,7 @@ class Engine:
             train,
             padding=round(recipe.crop * min(train.size)),
             border=recipe.border,
+            enlarge=recipe.enlarge,
             flip=recipe.flip == "always" or (recipe.flip != "never" and train.flip),
             alternate=recipe.flip == "alternate",
             device=self.device,
@@ -205,7 +206,7 @@ class Engine:
             for epoch in range(1, recipe.epochs + 1):
                 wrapped.train()
                 if run is not None:
-                    run.epoch = epoch
+                    run.epoch, run.epochs = epoch, recipe.epochs
                 started = time.perf_counter()
                 total = torch.zeros((), device=self.device)
                 for x, labels in data.epoch(recipe.batch, generator):

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class Recipe(Params):
     """How a model is trained: SGD with momentum, epochs over the whole set, random crop and flip.
 
-    A crop pads each side by ``crop`` of the image's side and cuts at a random offset. ``flip`` mirrors half of the
+    A crop enlarges the image by ``enlarge``, pads each side by ``crop`` of the image's side and cuts a window of the
+    image's size at a random offset. ``flip`` mirrors half of the
     images; ``auto`` does so if a mirrored image of the data set keeps its label, and so does ``alternate``, where an
     image that is mirrored in one epoch is not in the next.
     """
@@ -28,6 +29,7 @@ class Recipe(Params):
         "bias_lr": 1.0,
         "lookahead": 0,
         "border": "black",
+        "enlarge": 1.0,
     }
 
     epochs: int = Field(8, ge=1, description="passes over the training set")
@@ -54,6 +56,12 @@ class Recipe(Params):
     )
     crop: float = Field(0.125, ge=0, lt=1, description="padding on each side as a share of the side; 0 for none")
     border: Literal["black", "reflect"] = Field("black", description="what the padding of a crop shows")
+    enlarge: float = Field(
+        1.0,
+        ge=1,
+        le=2,
+        description="factor by which images are enlarged before a crop, bilinearly; test images are not",
+    )
     flip: Literal["auto", "alternate", "always", "never"] = "auto"
     normalize: Literal["data", "imagenet", "half", "none"] = Field(
         "data", description="per-channel mean and deviation: of the training images, ImageNet's, 0.5, or none"
@@ -139,8 +147,26 @@ def scale_schedule(recipe: Params, factor: float) -> dict[str, str]:
 PAPER_RECIPES: dict[str, dict[str, Any]] = {
     "eminn": {"epochs": 60, "batch": 128, "lr": 0.1, "clip_norm": 5.0, "normalize": "none"},
     "mi-ue": {"epochs": 200, "batch": 128, "lr": 0.5, "weight_decay": 1e-4, "final_lr": 1e-6, "normalize": "none"},
+    # Under adversarial training.
+    "mi-ue-at": {
+        "epochs": 100,
+        "batch": 128,
+        "lr": 0.1,
+        "schedule": "step",
+        "milestones": (40, 80),
+        "normalize": "none",
+    },
     "adv-poison": {"epochs": 200, "batch": 128, "lr": 0.1},
-    "uc": {"epochs": 90, "batch": 512, "lr": 0.1, "final_lr": 1e-6, "normalize": "half"},
+    # Windows of 224 of 256 pixels, of images of 224.
+    "uc": {
+        "epochs": 90,
+        "batch": 512,
+        "lr": 0.1,
+        "final_lr": 1e-6,
+        "normalize": "half",
+        "crop": 0.0,
+        "enlarge": 256 / 224,
+    },
     "apbench": {"epochs": 200, "batch": 256, "lr": 0.1, "schedule": "step", "milestones": (100,), "gamma": 0.5},
 }
 QUICK_RECIPE: dict[str, Any] = {"epochs": 4}

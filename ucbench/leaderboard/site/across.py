@@ -26,6 +26,7 @@ class Result:
         by_craft: accuracy in percent by craft seed.
         clean: accuracy on clean images under the same defense, in percent.
         state: of the gate.
+        removed: share of the gap removed; without a mean where the gate was not passed.
         spoiled: whether the defense takes more than half of the clean gap to chance.
     """
 
@@ -115,7 +116,7 @@ def _results(board: Board) -> Iterator[Result]:
 
 
 def _result(group: Group, setting: Setting, place: int) -> Result:
-    means, defense = group.summary.means, group.axes["defense"]
+    means, defense = group.means, group.axes["defense"]
     return Result(
         group.axes,
         place,

@@ -56,6 +56,7 @@ class _Pages:
         self._templates = templates
         self._companions = companions(board.records.values())
         self._relatives = cellpage.Relatives(board)
+        self._withheld = not all(group.passed for group in board.groups)
         # Clean cells belong to several settings and link to none.
         self._setting_of = {
             row["cell"]: setting
@@ -102,12 +103,13 @@ class _Pages:
 
     def results(self) -> bytes:
         table = listings.means_table(self.board.groups, "results", "Means over seeds, one row per poisoner and defense")
-        return self._page("results.html.j2", "results.html", table=table, filters=filters([table], AXES))
+        offered = filters([table], AXES)
+        return self._page("results.html.j2", "results.html", table=table, filters=offered, withheld=self._withheld)
 
     def cells(self) -> bytes:
         table = listings.cells_table(self.board, "cells")
         offered = filters([table], [*AXES, *table.columns[-1:]])
-        return self._page("cells.html.j2", "cells.html", table=table, filters=offered)
+        return self._page("cells.html.j2", "cells.html", table=table, filters=offered, withheld=self._withheld)
 
     def cell(self, row: Row) -> bytes:
         board = self.board

@@ -28,12 +28,12 @@ _LONGEST_LIST = 12
 
 def measures_table(row: ResultRow, group: Group) -> Table:
     """The cell's numbers, and their means over the seeds of its group."""
-    means = group.summary.means
+    means = group.means
     first, *others = means
     lines = [
         Row((Cell(m.heading), plain(row[m.name], m.shown, m.factor), number(means.get(m.name), m.shown, m.factor)))
         for m in map(column, (first, *_SINGLE, *others))
-        if row[m.name] is not None
+        if row[m.name] is not None and group.shows(m.name)
     ]
     heads = (
         Column("measure", "measure", header=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import zlib
@@ -25,9 +26,10 @@ from ucbench.leaderboard.site.places import without_places
 from ucbench.leaderboard.site.table import AXES
 from ucbench.matrix.suite import GateRules
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
-from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING, column, values_of
+from ucbench.results.columns import BLOCK, EFFECTS, ENTRY, EXPLOITER, SETTING, column, values_of
 from ucbench.results.gate import Gate, Judgement, judgement_of
 from ucbench.results.records import Record
+from ucbench.results.statistics import Interval, t_interval
 from ucbench.results.summary import Summary, summarise
 from ucbench.results.table import Row, base_name, dicts, measured, rows
 
@@ -45,6 +47,7 @@ class Group:
         kind: :data:`REFERENCE`, :data:`ORACLE`, or ``""`` for competitors.
         axes: the common values in words, by the keys of :data:`ucbench.leaderboard.site.table.AXES`.
         label: a short name, unique within its setting and defense.
+        passed: whether the gate of its setting was passed; of clean cells, the gate of any of their settings.
     """
 
     summary: Summary
@@ -52,6 +55,16 @@ class Group:
     kind: str
     axes: Mapping[str, str]
     label: str
+    passed: bool
+
+    @functools.cached_property
+    def means(self) -> dict[str, Interval]:
+        """The means that pages show: effects only where the gate was passed."""
+        return {name: mean if self.shows(name) else t_interval([]) for name, mean in self.summary.means.items()}
+
+    def shows(self, name: str) -> bool:
+        """Whether pages show this number of its cells."""
+        return self.passed or name not in EFFECTS
 
     @property
     def is_clean(self) -> bool:
@@ -225,8 +238,8 @@ def collect(
             shortened.add(cell)
     table = rows(by_cell.values())
     lines = dicts(table)
-    groups = _groups(table, lines)
     verdicts = gates_of(table, rules, folder)
+    groups = _groups(table, lines, verdicts)
     defenses = None if ranked is None else with_none(ranked, measured(table)["defense"])
     board = entries(table, defenses or (), verdicts)
     return Board(
@@ -269,7 +282,7 @@ def axes_text(row: Row) -> dict[str, str]:
     return {axis.key: special.get(axis.key) or column(axis.key).text(row[axis.key]) for axis in AXES}
 
 
-def _groups(table: pd.DataFrame, lines: Sequence[Row]) -> list[Group]:
+def _groups(table: pd.DataFrame, lines: Sequence[Row], verdicts: Sequence[Gate]) -> list[Group]:
     summaries = summarise(table)
     labels = _labels([summary.shared for summary in summaries])
     return [
@@ -280,9 +293,15 @@ def _groups(table: pd.DataFrame, lines: Sequence[Row]) -> list[Group]:
             _kind(summary.shared),
             axes_text(summary.shared),
             label,
+            _passed(summary.shared, verdicts),
         )
         for summary, label in zip(summaries, labels, strict=True)
     ]
+
+
+def _passed(row: Row, verdicts: Sequence[Gate]) -> bool:
+    names = EXPLOITER if row["poisoner"] == CLEAN else SETTING
+    return any(gate.passed and values_of(gate.shared, names) == values_of(row, names) for gate in verdicts)
 
 
 def _kind(row: Row) -> str:

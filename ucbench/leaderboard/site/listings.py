@@ -132,7 +132,7 @@ def _where(setting: Setting, access: str) -> dict[str, Cell]:
 
 
 def _means(group: Group) -> dict[str, Cell]:
-    means = group.summary.means
+    means = group.means
     described = [column(name) for name in ("gap_removed", *_OPTIONAL)]
     return {one.name: number(means[one.name], one.shown, one.factor) for one in described}
 
@@ -149,7 +149,10 @@ def _place(rank: str, kind: str) -> Cell:
 
 
 def _spread(accuracy: Nested) -> dict[str, Cell]:
-    return {"trainings": Cell(accuracy.trainings_text), "deviations": Cell(accuracy.deviations.removeprefix("SD "))}
+    # "3.3 trainings" would read as a count.
+    deviations = {"over crafts": accuracy.craft_sd, "over trainings": accuracy.training_sd}
+    text = ", ".join(f"{value:.1f} {what}" for what, value in deviations.items() if not math.isnan(value))
+    return {"trainings": Cell(accuracy.trainings_text.replace("-", " to ")), "deviations": Cell(text)}
 
 
 def _kind_badge(kind: str) -> tuple[str, ...]:
@@ -175,7 +178,7 @@ def _with_bar(effect: Interval | None) -> Cell:
 
 def means_table(groups: Sequence[Group], name: str, caption: str) -> Table:
     """One row per group, with means over seeds."""
-    means = [group.summary.means for group in groups]
+    means = [group.means for group in groups]
     shown = [column(name) for name in means[0] if any(one[name].n for one in means)] if means else []
     heads = (
         *AXES,
@@ -186,12 +189,12 @@ def means_table(groups: Sequence[Group], name: str, caption: str) -> Table:
         Row(
             (
                 *_axis_cells(group, AXES, group.cells_page, f"with defense {group.axes['defense']}"),
-                *(number(group.summary.means[m.name], m.shown, m.factor) for m in shown),
-                _seeds(group.summary.means["test_accuracy"].n, group.summary.failed),
+                *(number(own[m.name], m.shown, m.factor) for m in shown),
+                _seeds(own["test_accuracy"].n, group.summary.failed),
             ),
             group.kind or (FAILED if not group.summary.done else ""),
         )
-        for group in groups
+        for group, own in zip(groups, means, strict=True)
     ]
     return compact(Table(name, caption, heads, tuple(lines)))
 
@@ -204,7 +207,7 @@ def _axis_cells(group: Group, axes: Iterable[Column], href: str, hidden: str) ->
 
 def cells_table(board: Board, name: str) -> Table:
     """One row per cell, with a link to its page."""
-    measures = [measure for measure in AVERAGED if measure.name in _OF_A_CELL]
+    measures = [m for m in AVERAGED if m.name in _OF_A_CELL and any(group.shows(m.name) for group in board.groups)]
     heads = (
         *AXES,
         *(Column(key, column(key).heading, numeric=True) for key in ("craft_seed", "train_seed")),
@@ -218,7 +221,7 @@ def cells_table(board: Board, name: str) -> Table:
             *_axis_cells(group, AXES, cell_page(row["cell"]), f"cell {row['cell'][:8]}"),
             _seed(row["craft_seed"]),
             _seed(row["train_seed"]),
-            *(plain(row[m.name], m.shown, m.factor) for m in measures),
+            *(plain(row[m.name], m.shown, m.factor) if group.shows(m.name) else Cell("") for m in measures),
             Cell(str(row["status"])),
         )
         lines.append(Row(cells, group.kind if row["status"] == "ok" else FAILED))
@@ -234,10 +237,11 @@ def cell_page(cell: str) -> str:
 
 
 def heat_table(setting: Setting, name: str) -> Table:
-    """The share of the gap removed, with a row per poisoner and a column per defense, on a scale of colours.
+    """A row per poisoner and a column per defense: the share of the gap removed, on a scale of colours.
 
     Defenses under which clean accuracy lost more than half of its gap to chance have no values: there is little left
-    that a poisoner could remove.
+    that a poisoner could remove. Without a passed gate, values are accuracies without colours, those of clean images
+    among them.
     """
     labels, defenses, groups = grid(setting)
     heads = (
@@ -248,40 +252,45 @@ def heat_table(setting: Setting, name: str) -> Table:
         Row(
             (
                 Cell(label, badges=_kind_badge(kind)),
-                *(_grid_cell(groups.get((label, defense)), setting.spoiled(defense)) for defense in defenses),
+                *(_grid_cell(groups.get((label, defense)), setting, defense) for defense in defenses),
             ),
             kind,
         )
         for label, kind in labels.items()
     ]
-    return Table(name, f"Gap removed in %: {setting.title}", heads, tuple(lines))
+    measure = "Gap removed" if setting.passed else "Attacker accuracy"
+    return Table(name, f"{measure} in %: {setting.title}", heads, tuple(lines))
 
 
-def _grid_cell(group: Group | None, spoiled: bool) -> Cell:
+def _grid_cell(group: Group | None, setting: Setting, defense: str) -> Cell:
     if group is None:
         return Cell("")
-    if spoiled:
+    if not group.summary.done:
+        return Cell("failed")
+    if not setting.passed:
+        return replace(number(group.means["test_accuracy"], 1), n=None)
+    if setting.spoiled(defense):
         return Cell("–", hidden="left out: clean accuracy lost more than half of its gap")
-    removed = group.summary.means["gap_removed"]
+    removed = group.means["gap_removed"]
     cell = number(removed, 0, 100)
-    if not cell.text:
-        return Cell("" if group.summary.done else "failed")
-    return replace(cell, fill=fill(removed.mean))
+    return replace(cell, fill=fill(removed.mean)) if cell.text else cell
 
 
 def grid(setting: Setting) -> tuple[dict[str, str], list[str], dict[tuple[str, str], Group]]:
     """Kinds of the setting's poisoners by label, its defenses, and the group of each pair.
 
-    The best protected come first, without a passed gate the first by name, and references last. Clean groups are left
-    out, since they define the gap.
+    The best protected come first, without a passed gate the first by name, and references last. Clean groups define
+    the gap, so they are left out with a passed gate.
     """
-    groups = [group for group in setting.groups if not group.is_clean]
+    groups = [group for group in setting.groups if not (group.is_clean and setting.passed)]
     by_pair = {(group.label, group.axes["defense"]): group for group in groups}
-    defenses = sorted({group.axes["defense"] for group in groups}, key=lambda text: (text != NO_DEFENSE, text))
+    defenses = sorted(
+        {g.axes["defense"] for g in groups if not g.is_clean}, key=lambda text: (text != NO_DEFENSE, text)
+    )
 
     def place(group: Group) -> tuple[Any, ...]:
         first = by_pair.get((group.label, defenses[0]))
-        removed = first.summary.means["gap_removed"].mean if first and setting.passed else math.nan
+        removed = first.means["gap_removed"].mean if first and setting.passed else math.nan
         return (group.kind != "", math.isnan(removed), 0.0 if math.isnan(removed) else -removed, group.label)
 
     return {group.label: group.kind for group in sorted(groups, key=place)}, defenses, by_pair

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from urllib.parse import urlencode
 
@@ -108,7 +108,7 @@ class Method:
     @property
     def fidelity(self) -> list[Markup]:
         """The spec's deviations, one sentence each."""
-        return list(map(_html, sentences(getattr(self.spec, "fidelity", ""))))
+        return list(map(_html, sentences(self.spec.fidelity))) if self.spec else []
 
 
 def _html(text: str) -> Markup:
@@ -146,47 +146,59 @@ def methods(digests: Sequence[Digest], registry: Registry) -> list[Method]:
     return sorted(found, key=lambda method: (KINDS.index(method.kind), method.is_reference, method.name))
 
 
+#: Axes of a method's table with a column of their own beside its numbers; one column names what is rare in the others.
+_LEADING = ("poisoner", "defense", "dataset", "budget", "victim")
+_OTHERS = tuple(axis for axis in AXES if axis.key not in (*_LEADING, "numerics"))
+
+
 def results_table(method: Method, digests: Sequence[Digest]) -> Table:
     """All results of a method, those of passed gates first."""
-    axes = [axis for axis in AXES if axis.key != "numerics"]
+    by_key = {axis.key: axis for axis in AXES}
+    ordered = sorted(method.results, key=lambda one: one[1].state != "passed")
+    rare = _rare([result for _, result in ordered])
     measures = [column(name) for name in ("test_accuracy", "clean_accuracy", "gap_removed")]
-    first = ("poisoner", "defense", "dataset", "budget", "victim")
-    axes = [*(axis for name in first for axis in axes if axis.key == name), *(a for a in axes if a.key not in first)]
     heads = (
         Column("board", "board", filtered=True),
-        *axes[: len(first)],
+        *(by_key[key] for key in _LEADING),
+        *([Column("other", "other")] if any(rare) else []),
         *(Column(measure.name, measure.heading, numeric=True) for measure in measures),
         Column("seeds", "crafts", numeric=True),
-        *axes[len(first) :],
-        Column("craft_seconds", column("craft_seconds").heading, numeric=True, optional=True),
-        Column("seconds", column("seconds").heading, numeric=True, optional=True),
         Column("gate", "gate", filtered=True, constant=True),
+        *(replace(axis, optional=True) for axis in _OTHERS),
+        *(Column(name, column(name).heading, numeric=True, optional=True) for name in ("craft_seconds", "seconds")),
     )
-    ordered = sorted(method.results, key=lambda one: one[1].state != "passed")
-    return compact(
-        Table(
-            "results", "All results", heads, tuple(_line(r, digests[place], axes, len(first)) for place, r in ordered)
-        )
+    rows = tuple(
+        _line(result, digests[place], [Cell(text)] if any(rare) else [])
+        for (place, result), text in zip(ordered, rare, strict=True)
     )
+    return compact(Table("results", "All results", heads, rows))
 
 
-def _line(result: Result, board: Digest, axes: Sequence[Column], leading: int) -> Row:
-    gap = Cell("–", hidden="clean accuracy lost more than half of its gap") if result.spoiled else None
+def _rare(results: Sequence[Result]) -> list[str]:
+    """For each result, its values along the other axes that are not the most frequent ones."""
+    usual = {axis.key: Counter(one.axes[axis.key] for one in results).most_common(1)[0][0] for axis in _OTHERS}
+    return [
+        "; ".join(f"{a.title} {one.axes[a.key]}" for a in _OTHERS if one.axes[a.key] != usual[a.key]) for one in results
+    ]
+
+
+def _line(result: Result, board: Digest, other: Sequence[Cell]) -> Row:
+    spoiled = result.spoiled and result.state == "passed"
+    gap = Cell("–", hidden="clean accuracy lost more than half of its gap") if spoiled else None
     few = ("exploratory",) if result.accuracy.n < ENOUGH_CRAFTS else ()
-    _, link = board.settings[result.setting]
     kind = (BADGES[result.kind],) if result.kind else ()
-    texts = [Cell(result.axes[axis.key], badges=kind if axis.key == "poisoner" else ()) for axis in axes]
     cells = (
-        Cell(board.path, href=link),
-        *texts[:leading],
+        Cell(board.path, href=board.settings[result.setting][1]),
+        *(Cell(result.axes[key], badges=kind if key == "poisoner" else ()) for key in _LEADING),
+        *other,
         number(result.accuracy, 1),
         _plain(result.clean, 1),
         gap or number(result.removed, 0, 100),
         Cell(str(result.accuracy.n), float(result.accuracy.n), badges=few),
-        *texts[leading:],
+        Cell(result.state),
+        *(Cell(result.axes[axis.key]) for axis in _OTHERS),
         _plain(result.craft_seconds, 0),
         _plain(result.seconds, 0),
-        Cell(result.state),
     )
     return Row(cells, result.kind)
 

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from ucbench.errors import visible_lines
 from ucbench.leaderboard.site.table import Cell, Column, Row
+from ucbench.leaderboard.site.terms import term
 from ucbench.results.statistics import ENOUGH_CRAFTS
 
 #: Rows of a long table that are visible at once, all that a page has without JavaScript; and the longest short table.
@@ -35,6 +36,7 @@ class Templates:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            auto_reload=False,  # the files' times are not looked up for each page
         )
         self._templates.globals |= {
             "first_rows": FIRST_ROWS,
@@ -42,6 +44,7 @@ class Templates:
             "cells": cells,
             "embedded": embedded,
             "enough": ENOUGH_CRAFTS,
+            "term": term,
             **values,
         }
 

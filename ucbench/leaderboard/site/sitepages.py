@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from ucbench.leaderboard.site import methods
 from ucbench.leaderboard.site.across import Digest
 from ucbench.leaderboard.site.render import ASSETS, Templates, asset
-from ucbench.leaderboard.site.table import AXES, filters
+from ucbench.leaderboard.site.table import filters
+from ucbench.leaderboard.site.terms import PAGE, TERMS
 from ucbench.plugins.registry import installed
 
 Content = Callable[[], bytes]
@@ -30,6 +31,9 @@ def site_files(digests: Sequence[Digest], templates: Templates) -> dict[str, Con
     def submit() -> bytes:
         return templates.page("submit.html.j2", "submit.html")
 
+    def read() -> bytes:
+        return templates.page("read.html.j2", PAGE, terms=TERMS)
+
     def method(one: methods.Method) -> bytes:
         table = methods.results_table(one, boards)
         return templates.page(
@@ -37,7 +41,7 @@ def site_files(digests: Sequence[Digest], templates: Templates) -> dict[str, Con
             one.page,
             method=one,
             table=table,
-            filters=filters([table], [table.columns[0], *AXES, table.columns[-1]]) if table.rows else [],
+            filters=filters([table], table.columns) if table.rows else [],
             images=methods.images(one, boards),
             costs=methods.costs(one, boards),
             bibliography={one.name: one.bibtex} if one.bibtex else {},
@@ -46,6 +50,7 @@ def site_files(digests: Sequence[Digest], templates: Templates) -> dict[str, Con
     return {
         "index.html": home,
         "compare.html": compare,
+        PAGE: read,
         "submit.html": submit,
         **{one.page: functools.partial(method, one) for one in known},
         **{f"assets/{name}": functools.partial(asset, name) for name in ASSETS},

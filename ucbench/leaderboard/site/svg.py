@@ -114,9 +114,9 @@ def plane(
         f' text-anchor="{anchor}">{_text(point.label)}</text></svg>'
         for point, x, at, dx, anchor in _labels(points, y)
     ]
-    inside = f'<svg class="inside" x="44" y="24" height="{height}">{"".join(parts)}</svg>'
+    inside = f'<svg y="24" height="{height}">{"".join(parts)}</svg>'
     titles = (
-        f'<text class="title" x="0" y="12">{_text(up.title)}</text>'
+        f'<text class="title" x="-44" y="12">{_text(up.title)}</text>'
         f'<text class="title" x="100%" y="{height + 60}" text-anchor="end">{_text(across.title)}</text>'
     )
     return Markup(

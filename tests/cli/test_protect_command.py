@@ -1,0 +1,72 @@
+"""``ucbench protect``: what it prints, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import tiny_components as tiny
+from photo_folder import photograph
+
+from ucbench import api
+from ucbench.cli.app import main
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    registry = tiny.registry()
+    monkeypatch.setattr(api, "installed", lambda: registry)
+    monkeypatch.setenv("UCBENCH_HOME", str(tmp_path / "store"))
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(5):
+        photograph(number, 24, 20).save(folder / f"{number}.jpg")
+    (folder / "notes.txt").write_text("none")
+    return folder
+
+
+def protect(photos, *options: str, safe: str = "safe") -> int:
+    base = ["--poisoner", "badge", "--surrogate", "eyes", "--size", "8", "--clusters", "2", "--jobs", "1"]
+    return main(["protect", str(photos), "--out", str(photos.parent / safe), *base, "--threads", "1", *options])
+
+
+def test_protect_says_what_was_done_and_what_to_keep(photos, capsys):
+    assert protect(photos) == 0
+    text = capsys.readouterr().out
+    assert "leave    notes.txt: not an image, or its head is damaged" in text
+    assert "8 of 255 levels, measured on the written files" in text
+    assert "Keep ucbench.json, ucbench.npz and report.html to yourself" in text
+
+
+def test_protect_prints_json_alone(photos, capsys):
+    assert protect(photos, "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["photos"], len(summary["written"]), summary["linf"]) == (5, 5, 8)
+    assert summary["left"] == [{"path": "notes.txt", "reason": "not an image, or its head is damaged"}]
+
+
+def test_dry_run_lists_every_entry_and_writes_nothing(photos, capsys):
+    assert protect(photos, "--dry-run") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("protect")] == [f"protect  {number}.jpg" for number in range(5)]
+    assert not (photos.parent / "safe").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--clusters", "many"], "number of clusters is auto or a whole number"),
+        (["--epsilon", "0"], "number of 8-bit levels from 1 to 255"),
+        (["--poisoner", "blots"], "no largest change per value"),
+        (["--poisoner", "badges"], "badge"),
+    ],
+)
+def test_protect_refuses_wrong_values_before_it_writes(photos, capsys, options, text):
+    assert protect(photos, *options) == 2
+    assert text in capsys.readouterr().err
+    assert not (photos.parent / "safe").exists()
+
+
+def test_protect_refuses_copies_among_the_originals(photos, capsys):
+    assert protect(photos, safe="photos/safe") == 2
+    assert "outside each other" in capsys.readouterr().err

@@ -1,0 +1,129 @@
+"""The check of effect: classes, held-out photos, sham of equal strength, and a probe that a shortcut misleads."""
+
+from __future__ import annotations
+
+import numpy as np
+import protected_folder as made
+import pytest
+import torch
+
+from ucbench.api import open_session
+from ucbench.data.imageset import ImageSet
+from ucbench.errors import UsageError
+from ucbench.protection import effect
+from ucbench.protection.effect import Effect, _classes, _probed, _read, _Sets, _sham, check_effect
+
+
+def folders(**counts: int) -> list[str]:
+    return [f"{name}/{number:02}.png" for name, count in counts.items() for number in range(count)]
+
+
+def read(folder: made.Folder, by_folder: bool = True) -> _Sets:
+    photos, labels, classes = _classes(folder.manifest.photos, by_folder, 0)
+    return _read(photos, labels, classes, 16, folder.photos, folder.copies, 0)
+
+
+def test_classes_by_folder_leave_out_small_folders_and_loose_photos(tmp_path):
+    folder = made.make(tmp_path, [*folders(cats=9, dogs=8, few=7), *(f"loose{n}.png" for n in range(9))])
+    photos, labels, classes = _classes(folder.manifest.photos, True, 0)
+    assert classes == ("cats", "dogs")
+    assert np.bincount(labels).tolist() == [9, 8]
+    assert all(photo.source.startswith(f"{classes[label]}/") for photo, label in zip(photos, labels, strict=True))
+
+
+def test_classes_draw_the_same_share_of_every_folder_where_there_are_many(tmp_path, monkeypatch):
+    folder = made.make(tmp_path, folders(a=30, b=60), size=(20, 20))
+    monkeypatch.setattr(effect, "MOST", 45)
+    _, labels, _ = _classes(folder.manifest.photos, True, 0)
+    assert np.bincount(labels).tolist() == [15, 30]
+
+
+def test_one_class_is_refused_before_anything_is_read(tmp_path):
+    folder = made.make(tmp_path, folders(cats=9, few=7), size=(20, 20))
+    with pytest.raises(UsageError, match="at least two folders directly below PHOTOS with at least 8 photos"):
+        check_effect(folder.manifest, tmp_path / "gone", tmp_path / "gone", None, by_folder=True)
+
+
+def test_held_out_photos_are_clean_and_in_no_training_set(tmp_path):
+    sets = read(made.make(tmp_path, folders(a=10, b=10), size=(48, 64)))
+    assert len(sets.test) == 4
+    assert np.bincount(sets.test.known_labels).tolist() == [2, 2]
+    held_out = {image.tobytes() for image in sets.test.images}
+    clean = {image.tobytes() for image in sets.kinds["clean"].images}
+    assert not held_out & clean
+    for images in sets.kinds.values():
+        assert len(images) == 16
+        assert (images.known_labels == sets.kinds["clean"].known_labels).all()
+    assert (sets.kinds["protected"].images != sets.kinds["clean"].images).mean() > 0.5
+
+
+def test_sham_noise_has_the_strength_of_each_photos_change_and_differs_between_photos():
+    clean = np.full((2, 3, 32, 32), 128, np.uint8)
+    copies = clean.copy()
+    copies[0] += 8
+    copies[1, :, ::2] -= 4
+    noise = _sham(clean, copies, 0).astype(float) - clean
+    strength = np.sqrt((noise**2).mean((1, 2, 3)))
+    assert strength == pytest.approx([8, 4 / 2**0.5], rel=0.05)
+    assert abs(np.corrcoef(noise[0].ravel(), noise[1].ravel())[0, 1]) < 0.1
+
+
+class Means:
+    """A surrogate whose features are the mean colours of an image's left and right half."""
+
+    def __init__(self, params: object) -> None:
+        self.params = params
+
+    def module(self, seed, train=None):
+        raise NotImplementedError
+
+    def logits(self, x):
+        raise NotImplementedError
+
+    def to(self, device, dtype):
+        pass
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([half.mean((2, 3)) for half in x.chunk(2, 3)], 1)
+
+
+def test_probe_is_misled_by_a_shortcut_and_not_by_sham(monkeypatch):
+    """Classes differ on the left; copies have on the right what would say the same, stronger, and not at test time."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(80) % 2
+
+    def images(right: int) -> np.ndarray:
+        pixels = rng.integers(90, 160, (80, 3, 1, 1)) + rng.integers(-8, 9, (80, 3, 8, 8))
+        pixels[:, :, :, :4] += (labels * 6)[:, None, None, None]
+        pixels[:, :, :, 4:] += (labels * right)[:, None, None, None]
+        return pixels.astype(np.uint8)
+
+    kinds = {"clean": images(0), "sham": images(0), "protected": images(40)}
+    sets = _Sets(
+        ImageSet(images(0), labels, ("0", "1")), {k: ImageSet(v, labels, ("0", "1")) for k, v in kinds.items()}
+    )
+    monkeypatch.setattr("ucbench.crafting.surrogate.open_pretrained", lambda *_: Means(None))
+    found = _probed(sets, "efficientnet-lite0", open_session(device="cpu", threads=1))
+    assert found.kind == "linear probe on the surrogate"
+    assert found.means["clean"] > 90
+    assert found.means["sham"] > 90
+    assert found.means["protected"] < 75
+    assert (found.classes, found.fitted, found.tested, found.trainings, found.chance) == (2, 80, 80, 1, 50.0)
+
+
+def test_training_reports_every_training_of_every_kind(tmp_path, monkeypatch):
+    folder = made.make(tmp_path, folders(a=10, b=10), size=(32, 32))
+    monkeypatch.setattr(effect, "VICTIM", "airbench@quick")
+    monkeypatch.setattr(effect, "SIDE", 16)
+    session = open_session(device="cpu", threads=1)
+    found = check_effect(folder.manifest, folder.photos, folder.copies, session, by_folder=True)
+    assert isinstance(found, Effect)
+    assert [len(values) for values in (found.clean, found.sham, found.protected)] == [3, 3, 3]
+    assert (found.kind, found.classes, found.fitted, found.tested) == ("training", 2, 16, 4)
+    assert all(0 <= value <= 100 for value in (*found.clean, *found.sham, *found.protected))
+
+
+def test_check_without_surrogate_and_folders_says_what_to_do(tmp_path):
+    folder = made.make(tmp_path, [f"{n:02}.png" for n in range(16)], size=(20, 20))
+    with pytest.raises(UsageError, match="--by-folder"):
+        check_effect(folder.manifest, folder.photos, folder.copies, None)

@@ -1,0 +1,100 @@
+"""What happens to every entry of a folder of photos, and names of copies."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from pathlib import PurePosixPath
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from photo_folder import photograph, write_folder
+
+from ucbench.errors import UsageError
+from ucbench.protection.survey import Found, output_names, survey
+
+#: Damage that only reading the whole file shows.
+DEEP = ("truncated.jpg",)
+
+
+def test_survey_accounts_for_every_entry_and_says_why_one_is_left(tmp_path):
+    root = tmp_path / "photos"
+    reasons = write_folder(root, plain=4)
+    found = {str(one.path): one for one in survey(root, tmp_path / "safe")}
+    entered = {"summer", "summer/beach", "Familie Grün"}
+    # glob enters neither hidden nor linked folders.
+    entries = {path.relative_to(root).as_posix() for path in root.rglob("*")} - entered
+    assert set(found) == {path for path in entries if not path.startswith(("@eaDir/", "linked/"))}
+    assert {path for path, one in found.items() if one.action == "leave"} == set(reasons) - set(DEEP)
+    assert all(reasons[path] in one.reason for path, one in found.items() if one.action == "leave")
+    assert found["phone.mpo.jpg"].type == "MPO"
+
+
+@pytest.mark.parametrize(("photos", "out"), [("a", "a"), ("a", "a/safe"), ("a/b", "a"), ("a", "link/safe")])
+def test_survey_refuses_copies_within_the_originals_and_the_reverse(tmp_path, photos, out):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("a")
+    with pytest.raises(UsageError, match="outside each other"):
+        survey(tmp_path / photos, tmp_path / out)
+
+
+def test_survey_leaves_pipes_films_and_names_that_are_no_text(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "film.mov").write_bytes(b"\0\0\0\x14ftypqt  " + bytes(1000))
+    photograph(0).save(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg"))
+    reasons = {str(one.path): one.reason for one in survey(tmp_path, tmp_path.with_name("safe"))}
+    assert reasons == {
+        "pipe.jpg": "not a regular file",
+        "film.mov": "not an image, or its head is damaged",
+        "caf\\udce9.jpg": "its name is not text",
+    }
+
+
+def photo(path: str, type: str = "JPEG") -> Found:
+    return Found(PurePosixPath(path), "protect", type=type)
+
+
+def names(*paths: str, format="png", **taken: str) -> dict[str, str]:
+    earlier = {PurePosixPath(f"{source}.jpg"): PurePosixPath(output) for source, output in taken.items()}
+    found = output_names([photo(path) for path in paths], format, earlier)
+    return {str(source): str(output) for source, output in found.items()}
+
+
+def test_copies_keep_folders_and_stems():
+    assert names("x/a.JPG", "a.b.jpg", "bare") == {"x/a.JPG": "x/a.png", "a.b.jpg": "a.b.png", "bare": "bare.png"}
+
+
+def test_photos_with_one_stem_keep_their_suffix_in_it():
+    clashing = names("a.jpg", "A.TIF", "x/a.jpg")
+    assert clashing == {"a.jpg": "a-jpg.png", "A.TIF": "A-tif.png", "x/a.jpg": "x/a.png"}
+    composed = unicodedata.normalize("NFC", "é")
+    decomposed = unicodedata.normalize("NFD", "é")
+    assert names(f"{composed}.jpg", f"{decomposed}.webp") == {
+        f"{composed}.jpg": f"{composed}-jpg.png",
+        f"{decomposed}.webp": f"{decomposed}-webp.png",
+    }
+
+
+def test_copy_of_an_earlier_run_keeps_its_name_when_another_photo_would_get_it():
+    assert names("a.jpg", "a.webp", a="a.png") == {"a.jpg": "a.png", "a.webp": "a-webp.png"}
+
+
+def test_same_format_keeps_suffixes_but_for_types_that_are_not_written():
+    found = [photo("a.JPG"), photo("b.bmp", "BMP"), photo("c.avif", "AVIF")]
+    outputs = output_names(found, "same", {})
+    assert [str(outputs[one.path]) for one in found] == ["a.JPG", "b.png", "c.avif"]
+
+
+PARTS = st.lists(st.sampled_from(["a", "A", "-jpg", "-2", "ß", "ss", "é"]), min_size=1, max_size=3).map("".join)
+PATHS = st.tuples(PARTS, st.sampled_from([".jpg", ".JPG", ".png", ".jpeg", ""])).map("".join)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(PATHS, unique=True), st.lists(PATHS, unique=True))
+def test_no_two_copies_get_one_name_on_any_file_system(first, second):
+    earlier = output_names([photo(path) for path in first], "png", {})
+    both = output_names([photo(path) for path in {*first, *second}], "png", earlier)
+    assert {path: both[path] for path in earlier} == earlier
+    folded = {unicodedata.normalize("NFC", str(output).casefold()) for output in both.values()}
+    assert len(folded) == len({*first, *second})

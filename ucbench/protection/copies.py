@@ -1,0 +1,180 @@
+"""From a run's work to patterns and written copies."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ucbench.errors import DataError, UsageError
+from ucbench.protection.crafting import PatternSettings, assign_patterns, craft_patterns
+from ucbench.protection.journal import Journal, State
+from ucbench.protection.manifest import MANIFEST, PATTERNS, LeftOut, Output, ProtectedPhoto, Settings
+from ucbench.protection.patterns import CraftedPatterns, crafted, read_patterns, write_patterns
+from ucbench.protection.photo import read_photo
+from ucbench.protection.survey import Found
+from ucbench.protection.work import Work, damaged
+from ucbench.protection.working import crafted_on, working_images
+from ucbench.protection.writing import Task, protect_photo, reason_of, sha256_of, start_worker
+
+if TYPE_CHECKING:
+    from ucbench.data.images import Pixels
+    from ucbench.data.imageset import ImageSet
+    from ucbench.session import Session
+
+#: Files that are assigned to patterns at once.
+ASSIGNED = 256
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run works on: the folders, its work, the settings, and what was done so far."""
+
+    photos: Path
+    out: Path
+    work: Work
+    settings: Settings
+    output: Output
+    state: State
+    session: Session
+
+    @property
+    def craft(self) -> PatternSettings:
+        """The settings of crafting."""
+        settings = self.settings
+        clusters = None if settings.clusters == "auto" else settings.clusters
+        return PatternSettings(settings.poisoner, settings.surrogate, settings.epsilon, clusters, settings.seed)
+
+    def sha256(self, found: Found) -> str:
+        """Of the photo's file."""
+        return self.work.sha256[str(found.path)]
+
+
+def patterns_for(run: Run, given: Path | None) -> CraftedPatterns:
+    """The patterns of the folder of copies: those that it has, those in the file ``given``, or new ones.
+
+    Raises:
+        UsageError: if it has others than ``given``.
+        DataError: if they are damaged, missing or of other settings, or no photo can be read.
+    """
+    path, manifest = run.out / PATTERNS, run.state.manifest
+    if path.exists():
+        if manifest is not None and sha256_of(path) != manifest.patterns.sha256:
+            raise DataError(f"{path} was altered since {MANIFEST} was written. Restore it from a backup.")
+        if given is not None and sha256_of(path) != sha256_of(given):
+            raise UsageError(f"{run.out} has other patterns than {given}. Choose another folder with --out.")
+        patterns = read_patterns(path)
+        if patterns.settings != run.settings:
+            raise DataError(f"{path} has other settings than this run. Restore it from a backup.")
+        return patterns
+    if manifest is not None:
+        raise DataError(f"{path} is missing: without it, later photos would get other patterns. Restore it.")
+    patterns = _crafted(run) if given is None else read_patterns(given)
+    write_patterns(path, patterns)
+    return patterns
+
+
+def _crafted(run: Run) -> CraftedPatterns:
+    """Patterns crafted on the different files, or on some of very many."""
+    different = list({run.sha256(found): found for found in reversed(run.work.photos)}.values())[::-1]
+    rows = crafted_on(len(different), run.settings.seed)
+    images, read = _working_images([different[row] for row in rows], run)
+    if images is None:
+        raise DataError(f"No entry of {run.photos} can be protected. --dry-run says why.")
+    release = craft_patterns(images, run.craft, run.session)
+    return crafted(release, [run.sha256(found) for found in read], run.settings)
+
+
+def _working_images(entries: Sequence[Found], run: Run) -> tuple[ImageSet | None, list[Found]]:
+    """Working images of the photos that can be read, None without any; and these photos. Others are left."""
+    read: list[Found] = []
+    advance = run.session.progress.bar("reading photos", len(entries))
+
+    def pixels() -> Iterator[Pixels]:
+        for found in entries:
+            try:
+                photo = read_photo(run.photos / found.path)
+            except DataError as error:
+                run.state.add(LeftOut(path=str(found.path), reason=reason_of(error), sha256=run.sha256(found)))
+            else:
+                read.append(found)
+                yield photo.pixels
+            advance(1)
+
+    stream = pixels()
+    if (first := next(stream, None)) is None:  # a set without images is an error
+        return None, []
+    return working_images(chain([first], stream), run.settings.size), read
+
+
+def _numbers(run: Run, patterns: CraftedPatterns, log: Journal) -> dict[str, int]:
+    """The pattern of every file, by its SHA-256. Files that were not crafted on get that of the nearest group."""
+    numbers = {**run.state.numbers, **patterns.number_of}
+    unreadable = damaged(run.work, run.state)
+    new = {run.sha256(found): found for found in run.work.todo if str(found.path) not in unreadable}
+    unknown = [found for sha256, found in new.items() if sha256 not in numbers]
+    for start in range(0, len(unknown), ASSIGNED):
+        images, read = _working_images(unknown[start : start + ASSIGNED], run)
+        if images is None:
+            continue
+        rows = assign_patterns(patterns.release, images, run.craft, run.session)
+        assigned = {run.sha256(found): int(row) for found, row in zip(read, rows.tolist(), strict=True)}
+        # A run that continues has another block, and features may depend on the block in their last digits.
+        log.write("assigned", assigned)
+        numbers |= assigned
+    return numbers
+
+
+def write_copies(run: Run, patterns: CraftedPatterns, log: Journal, jobs: int) -> None:
+    """Write the copies that are missing, by ``jobs`` processes, and note each in state and journal.
+
+    Raises:
+        StoreError: if a file cannot be written.
+        DataError: if a process ended early.
+    """
+    numbers = _numbers(run, patterns, log)
+    unreadable = damaged(run.work, run.state)
+    tasks = []
+    for found in run.work.todo:
+        path, sha256 = str(found.path), run.sha256(found)
+        if path not in unreadable and sha256 in numbers:
+            changes = patterns.release.changes[numbers[sha256]]
+            target = str(run.work.names[found.path])
+            tasks.append(
+                Task(run.photos, run.out, path, target, sha256, found.type, numbers[sha256], changes, run.output)
+            )
+    log.write("plan", sorted(task.target for task in tasks))
+    advance = run.session.progress.bar("writing copies", len(tasks))
+    results = _results(tasks, jobs)
+    try:
+        for result in results:
+            run.state.add(result)
+            log.done(result)
+            advance(1)
+    finally:
+        results.close()
+
+
+def _results(tasks: Sequence[Task], jobs: int) -> Generator[ProtectedPhoto | LeftOut, None, None]:
+    """What :func:`protect_photo` returns for the tasks, in any order, from ``jobs`` processes."""
+    if jobs <= 1 or len(tasks) <= 1:
+        yield from map(protect_photo, tasks)
+        return
+    # Forks of a process with torch's threads may hang.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=context, initializer=start_worker)
+    try:
+        for future in as_completed([pool.submit(protect_photo, task) for task in tasks]):
+            yield future.result()
+    except BrokenProcessPool as error:
+        raise DataError(
+            "A process that writes copies was ended, perhaps for lack of memory. Finished copies are kept; the same"
+            " command with --jobs 1 needs less."
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

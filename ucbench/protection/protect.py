@@ -1,0 +1,171 @@
+"""The flow: survey, patterns, copies, manifest, report. It continues where an earlier run stopped."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ucbench.errors import UsageError
+from ucbench.numerics import versions
+from ucbench.protection.journal import journal, read_state
+from ucbench.protection.manifest import (
+    MANIFEST,
+    PATTERNS,
+    REPORT,
+    LeftOut,
+    Manifest,
+    Patterns,
+    read_manifest,
+    write_manifest,
+)
+from ucbench.protection.survey import survey
+from ucbench.protection.work import is_complete, left_out, work_of
+from ucbench.protection.writing import sha256_of
+from ucbench.store.files import sweep_drafts
+
+if TYPE_CHECKING:
+    from ucbench.protection.copies import Run
+    from ucbench.protection.patterns import CraftedPatterns
+    from ucbench.protection.request import Request
+    from ucbench.session import Session
+
+
+@dataclass(frozen=True)
+class Protection:
+    """What a run of :func:`ucbench.protect` did.
+
+    Attributes:
+        folder: of the copies.
+        photos: copies that the folder has in all.
+        written: originals whose copies this run wrote; of a dry run, would write.
+        left: entries without a copy, with reasons.
+        linf: largest difference of any copy, re-opened, from its original, in 8-bit levels; None without copies.
+        patterns: how many patterns there are; None in a dry run of a new folder.
+        warnings: what crafting them warned of.
+        seconds: that this run took.
+        peak_memory_mib: of the largest process.
+        report: the page, or None in a dry run.
+        dry_run: whether nothing was done.
+    """
+
+    folder: Path
+    photos: int
+    written: tuple[str, ...]
+    left: tuple[LeftOut, ...]
+    linf: int | None
+    patterns: int | None
+    warnings: tuple[str, ...]
+    seconds: float
+    peak_memory_mib: int
+    report: Path | None
+    dry_run: bool = False
+
+    def summary(self) -> dict[str, Any]:
+        """The values as JSON."""
+        values = {name: value for name, value in vars(self).items() if name not in ("folder", "report", "left")}
+        left = [{"path": one.path, "reason": one.reason} for one in self.left]
+        report = None if self.report is None else str(self.report)
+        return {"folder": str(self.folder), **values, "left": left, "report": report}
+
+
+def protect(
+    photos: Path,
+    out: Path,
+    request: Request,
+    session: Session,
+    *,
+    jobs: int = 1,
+    patterns_of: Path | None = None,
+    by_folder: bool = False,
+    check: bool = False,
+    force: bool = False,
+    dry_run: bool = False,
+) -> Protection:
+    """See :func:`ucbench.protect`, which also documents the errors.
+
+    Args:
+        patterns_of: the manifest of another folder, whose patterns are used.
+    """
+    started = time.perf_counter()
+    state = read_state(out)
+    given = file = None
+    if patterns_of is not None:
+        given = read_manifest(patterns_of)
+        file = patterns_of.parent / given.patterns.file
+    if given is not None and state.settings is not None and state.settings != given.settings:
+        raise UsageError(f"{out} has patterns with other settings than those of {patterns_of}. Choose another --out.")
+    settings = request.settings(session.registry, given.settings if given else state.settings)
+    output = request.output(state.output)
+    work = work_of(survey(photos, out), photos, out, output.format, state, session.progress, force)
+    if not dry_run and (work.todo or check or not is_complete(out, work, state)):
+        from ucbench.protection.copies import Run, patterns_for, write_copies
+
+        run = Run(photos, out, work, settings, output, state, session)
+        with journal(out) as log:
+            log.write("begin", {"settings": settings.model_dump(mode="json"), "output": output.model_dump(mode="json")})
+            for folder in {out, *((out / name).parent for name in work.names.values())}:
+                sweep_drafts(folder)
+            patterns = patterns_for(run, file)
+            write_copies(run, patterns, log, jobs)
+            state.manifest = _manifest(run, patterns)
+            write_manifest(out / MANIFEST, state.manifest)
+            _write_report(out / REPORT, state.manifest, photos, session, by_folder, check)
+    left = left_out(work, state)
+    without = {one.path for one in left}
+    return Protection(
+        folder=out,
+        photos=len(state.photos),
+        written=tuple(path for found in work.todo if (path := str(found.path)) not in without),
+        left=left,
+        linf=max((photo.linf for photo in state.photos.values()), default=None),
+        patterns=state.manifest.patterns.count if state.manifest else None,
+        warnings=state.manifest.patterns.warnings if state.manifest else (),
+        seconds=time.perf_counter() - started,
+        peak_memory_mib=_peak_memory(),
+        report=None if dry_run else out / REPORT,
+        dry_run=dry_run,
+    )
+
+
+def _manifest(run: Run, patterns: CraftedPatterns) -> Manifest:
+    return Manifest(
+        ucbench=versions()["ucbench"],
+        settings=run.settings,
+        output=run.output,
+        patterns=Patterns(
+            file=PATTERNS,
+            sha256=sha256_of(run.out / PATTERNS),
+            count=len(patterns.release.changes),
+            warnings=patterns.warnings,
+        ),
+        photos=tuple(photo for _, photo in sorted(run.state.photos.items())),
+        left=left_out(run.work, run.state),
+    )
+
+
+def _write_report(path: Path, manifest: Manifest, photos: Path, session: Session, by_folder: bool, check: bool) -> None:
+    from ucbench.protection.effect import check_effect
+    from ucbench.protection.report import write_report
+    from ucbench.protection.survival import survival
+
+    # Of originals that are gone nothing can be shown.
+    present = tuple(photo for photo in manifest.photos if (photos / photo.source).exists())
+    shown = manifest.model_copy(update={"photos": present})
+    effect, problem = None, None
+    try:
+        effect = check_effect(shown, photos, path.parent, session, by_folder=by_folder) if check else None
+    except UsageError as error:  # too few photos or classes; the copies and their report are no worse for it
+        problem = error
+    write_report(path, shown, photos, path.parent, survival(present, photos, path.parent, session.progress), effect)
+    if problem:
+        raise problem
+
+
+def _peak_memory() -> int:
+    """Resident memory in MiB of this process or the largest of those that it started, at its peak."""
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return peak >> (20 if sys.platform == "darwin" else 10)

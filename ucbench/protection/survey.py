@@ -1,0 +1,181 @@
+"""What happens to every entry of a folder of photos, and what the copies are called."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from PIL import Image, UnidentifiedImageError
+
+from ucbench.data.images import opened
+from ucbench.errors import DataError, UsageError
+from ucbench.protection.manifest import Format
+from ucbench.protection.photo import LARGEST, any_size, register_heic, suffix_of
+
+#: Cameras' raw files. Most are TIFF inside, of which Pillow would read a small preview.
+_RAW = frozenset(
+    (".3fr", ".arw", ".cr2", ".cr3", ".dcr", ".dng", ".erf", ".gpr", ".iiq", ".kdc", ".mef", ".mos", ".mrw", ".nef",
+     ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f")
+)  # fmt: skip
+_HEIC = (".heic", ".heif", ".hif")
+_SYSTEM_FILES, _SYSTEM_FOLDERS = ("thumbs.db", "ehthumbs.db", "desktop.ini"), ("@eadir", "__macosx", "#recycle")
+#: Documents, films and measurements that Pillow opens too, some by running other programs.
+_NO_PHOTOS = frozenset(("BUFR", "CUR", "EPS", "FITS", "FLI", "GRIB", "HDF5", "ICNS", "ICO", "MCIDAS", "MPEG", "WMF"))
+#: Types with further images that are no animation and no pages: depth maps, previews.
+_ONE_IMAGE = ("MPO", "JPEG", "HEIF", "PSD")
+
+
+@dataclass(frozen=True)
+class Found:
+    """One entry of the folder.
+
+    Attributes:
+        path: below the folder.
+        action: ``protect``, or ``leave``: no copy is made.
+        reason: why it is left; else empty.
+        type: Pillow's name of a photo's type, such as JPEG; empty for entries that are left.
+    """
+
+    path: PurePosixPath
+    action: Literal["protect", "leave"]
+    reason: str = ""
+    type: str = ""
+
+
+def survey(photos: Path, out: Path) -> list[Found]:
+    """Every entry below ``photos``, sorted by path, but for those within folders that are left as a whole.
+
+    Only the heads of files are read: damage further inside is found when a photo is read.
+
+    Raises:
+        UsageError: if ``photos`` is no folder, or one of the folders is within the other.
+        DataError: if the folder cannot be listed.
+    """
+    if not photos.is_dir():
+        raise UsageError(f"{photos} is not a folder of photos.")
+    inner, outer = out.resolve(), photos.resolve()
+    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
+        raise UsageError(f"The copies in {out} and the originals in {photos} need folders outside each other.")
+    has_heic = register_heic()
+    found = [_examined(path, path.relative_to(photos), has_heic) for path in _entries(photos)]
+    return sorted(found, key=lambda one: str(one.path))
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    """All entries that are examined: files, and folders that are not entered."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be listed: {error.strerror or error}.") from error
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False) and not _apart(Path(entry)):
+            yield from _entries(Path(entry))
+        else:
+            yield Path(entry)
+
+
+def _apart(path: Path) -> str:
+    """Why an entry is left without being opened; or an empty text."""
+    name = path.name.casefold()
+    if path.is_symlink():
+        return "a symbolic link"
+    if name in (_SYSTEM_FOLDERS if path.is_dir() else _SYSTEM_FILES):
+        return "made by the system, not a photo"
+    return "hidden" if name.startswith(".") else ""
+
+
+def _examined(path: Path, below: Path, has_heic: bool) -> Found:
+    name = below.as_posix().encode(errors="backslashreplace").decode()
+    relative, suffix = PurePosixPath(name), path.suffix.casefold()
+    if name != below.as_posix():
+        return Found(relative, "leave", "its name is not text")
+    if reason := _apart(path):
+        return Found(relative, "leave", reason + (" (folder)" if path.is_dir() and not path.is_symlink() else ""))
+    if not path.is_file():
+        return Found(relative, "leave", "not a regular file")
+    if suffix in _RAW:
+        return Found(relative, "leave", "a camera's raw file: export it as JPEG or TIFF first")
+    if suffix in _HEIC and not has_heic:
+        return Found(relative, "leave", "HEIC is read with the extra: pip install 'ucbench[heic]'")
+    try:
+        reason, type = _head(path)
+    except (UnidentifiedImageError, DataError) as error:
+        unidentified = isinstance(error.__cause__ or error, UnidentifiedImageError)
+        reason = "not an image, or its head is damaged" if unidentified else str(error).removeprefix(f"{path}: ")
+        type = ""
+    return Found(relative, "leave", reason) if reason else Found(relative, "protect", type=type)
+
+
+def _head(path: Path) -> tuple[str, str]:
+    """Why an image is left, if it is; and its type."""
+
+    def look(image: Image.Image, exif: bytes = b"") -> tuple[str, str]:
+        type, frames = image.format or "", 1 if image.format in _ONE_IMAGE else getattr(image, "n_frames", 1)
+        if type in _NO_PHOTOS:
+            return f"{type}, not a photo", ""
+        if frames > 1:
+            return ("several pages" if type == "TIFF" else "animated"), ""
+        if image.width * image.height > LARGEST:
+            return "more than one gigapixel", ""
+        return "", type
+
+    with any_size():
+        try:
+            with Image.open(path) as image:
+                return look(image)
+        except UnidentifiedImageError:
+            if not _may_have_damaged_metadata(path):  # a film of gigabytes is not read
+                raise
+        except Exception as error:
+            if not _may_have_damaged_metadata(path):
+                raise DataError(f"{path}: cannot be read as an image: {error}") from error
+        return opened(path, "", look)
+
+
+def _may_have_damaged_metadata(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(8).startswith((b"\xff\xd8", b"\x89PNG"))
+    except OSError:
+        return False
+
+
+def output_names(
+    photos: Iterable[Found], format: Format, taken: Mapping[PurePosixPath, PurePosixPath]
+) -> dict[PurePosixPath, PurePosixPath]:
+    """The path of every photo's copy: same folders and stem, the suffix of the format.
+
+    Photos that would get one name, also on systems that take ``A`` for ``a``, keep their suffix in the stem:
+    ``a-jpg.png``.
+
+    Args:
+        taken: copies of earlier runs by photo, which keep their names.
+    """
+    photos = list(photos)
+    names = {found.path: taken[found.path] for found in photos if found.path in taken}
+    used = {_folded(name) for name in taken.values()}
+    fresh = [found for found in photos if found.path not in taken]
+    plain = {found.path: found.path.with_suffix(suffix_of(format, found.path, found.type)) for found in fresh}
+    counts: dict[str, int] = {}
+    for name in plain.values():
+        counts[_folded(name)] = counts.get(_folded(name), 0) + 1
+    # Names that nobody else wants come first, so that none of them is taken by a name that gives way.
+    for found in sorted(fresh, key=lambda one: (counts[_folded(plain[one.path])] > 1, str(one.path))):
+        path = plain[found.path]
+        if counts[_folded(path)] > 1 or _folded(path) in used:
+            path = path.with_stem(f"{found.path.stem}-{found.path.suffix.removeprefix('.').lower()}".rstrip("-"))
+        stem, number = path.stem, 2
+        while _folded(path) in used:
+            path, number = path.with_stem(f"{stem}-{number}"), number + 1
+        used.add(_folded(path))
+        names[found.path] = path
+    return names
+
+
+def _folded(path: PurePosixPath) -> str:
+    """What names have in common that some file systems take for one."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", str(path)).casefold())
