@@ -40,7 +40,7 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
     yield DefenseSpec(
         name="iss",
         summary="Take the colours out of the images and re-encode them as JPEG of low quality, once",
-        title="Image shortcut squeezing, grayscale and JPEG (ISS)",
+        title="Image shortcut squeezing with grayscale and JPEG (ISS)",
         load="ucbench_squeeze.jpeg:ImageShortcutSqueezing",
         params="ucbench_squeeze.params:ISSParams",
         paper=ISS,

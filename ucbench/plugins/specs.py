@@ -43,8 +43,8 @@ class ComponentSpec:
             note in parentheses; semicolons separate several.
         equation: what it computes, with its symbols explained. TeX between ``$``, or ``$$`` for a line of its own;
             a terminal shows it in Unicode.
-        fidelity: how the implementation relates to the publication and its code, with all deviations, as clauses that
-            ``; `` separates; users read it.
+        fidelity: how the implementation relates to the publication and its code, with all deviations, as clauses
+            separated by semicolons; users read it.
         aliases: further names.
         requires: modules it imports beyond ucbench's dependencies.
         extra: the pip requirement that installs them, shown when they are missing.
