@@ -1,0 +1,12 @@
+"""What every test process starts with."""
+
+from __future__ import annotations
+
+import os
+
+# readline, which pytest imports, sets it for child processes, the workers of pytest-xdist among them: what is printed
+# into a pipe would have a width.
+os.environ.pop("COLUMNS", None)
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers share the cores; threads of several would wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
