@@ -499,7 +499,7 @@ def rows(capsys, *arguments: str) -> list[dict]:
 class TestPluginFile:
     def test_plugin_file_is_loaded_for_one_command(self, capsys, tiny):
         before = installed()
-        for command in (["list", "poisoner"], ["show", "poisoner", "thing"], ["plugins"]):
+        for command in (["list", "poisoner"], ["show", "poisoner", "thing", "--full"], ["plugins"]):
             assert main([*command, "--plugin", str(tiny)]) == 0
             assert "thing.py" in capsys.readouterr().out
         assert installed() is before
