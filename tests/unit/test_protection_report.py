@@ -63,7 +63,7 @@ def test_report_shows_hostile_names_as_text(folder):
 
 def test_report_puts_limits_and_the_secret_before_everything_else(folder):
     text = text_of(page(folder, SURVIVAL, EFFECT))
-    order = ["A protected photo is not a safe photo", "Publish the photos only", "ucbench.npz", "What was done",
+    order = ["A protected photo is not a safe photo", "Publish the copies only", "ucbench.npz", "What was done",
              "Before and after", "What is left", "What it does to a training", "in measurements", "Every photo",
              "Left out", "How to do it again"]  # fmt: skip
     places = [text.index(part) for part in order]

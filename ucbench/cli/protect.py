@@ -32,7 +32,7 @@ def protect_command(
         option("NAME", "What makes the patterns.", PROTECTOR, default="uc@photos", complete=components("poisoner")),
     ] = None,
     epsilon: Annotated[
-        str | None, option("LEVELS", "Largest change of a value, of 255.", PROTECTOR, default="8")
+        str | None, option("LEVELS", "Largest change of a value, in levels of 0 to 255.", PROTECTOR, default="8")
     ] = None,
     clusters: Annotated[
         str | None,
@@ -59,16 +59,16 @@ def protect_command(
                      help="Type of the copies. png and webp keep every value; jpeg, and same for JPEG photos, do not."),
     ] = None,
     quality: Annotated[
-        int | None, option("N", "Of JPEG and AVIF copies, 1 to 100.", OUTPUT, default="95", min=1, max=100)
+        int | None, option("N", "Of JPEG copies, and AVIF copies with same, 1 to 100.", OUTPUT, default="95", min=1, max=100)
     ] = None,
     keep_gps: Annotated[bool, flag("--keep-gps", "Keep the place where a photo was taken.", OUTPUT)] = False,
-    force: Annotated[bool, flag("--force", "Overwrite files that no earlier run wrote as they are.", OUTPUT)] = False,
+    force: Annotated[bool, flag("--force", "Overwrite files in the folder of copies that you added or changed.", OUTPUT)] = False,
     dry_run: Annotated[bool, flag("--dry-run", "List what would happen, and do nothing.", OUTPUT)] = False,
     check: Annotated[
-        bool, flag("--check", "Train on the copies to measure their effect; takes minutes.", OUTPUT)
+        bool, flag("--check", "Train on the copies to measure their effect: minutes with --by-folder, else seconds.", OUTPUT)
     ] = False,
     by_folder: Annotated[
-        bool, flag("--by-folder", "For --check: every folder in PHOTOS is a class.", OUTPUT)
+        bool, flag("--by-folder", "For --check: every folder directly in PHOTOS is a class.", OUTPUT)
     ] = False,
     as_json: Annotated[bool, flag("--json", "Print JSON instead of text.", OUTPUT)] = False,
     jobs: Annotated[int, option("N", "Processes that write copies.", MACHINE, min=1)] = 2,
@@ -138,6 +138,6 @@ def _print(done: Protection) -> None:
         print_notes(f"Crafting the patterns warned: {warning}")
     if not done.dry_run:
         print_notes(
-            "Publish the photos only. Keep ucbench.json, ucbench.npz and report.html to yourself: with them, anybody"
+            "Publish the copies only. Keep ucbench.json, ucbench.npz and report.html to yourself: with them, anybody"
             " can undo the change, and you need them for later photos."
         )
