@@ -18,6 +18,7 @@ from PIL import Image, ImageOps
 from ucbench.data.images import decode
 from ucbench.errors import DataError, UsageError
 from ucbench.protection import protect as flow
+from ucbench.protection import writing
 from ucbench.protection.manifest import read_manifest
 from ucbench.protection.request import Request
 from ucbench.protection.writing import compared
@@ -286,3 +287,100 @@ def test_differences_are_measured_exactly_whatever_the_size(shape):
     assert values["psnr"] == pytest.approx(10 * np.log10(255**2 / error.mean()), abs=1e-3)
     assert 0.9 < values["ssim"] < 1
     assert compared(before, before) == {"linf": 0, "changed": 0, "psnr": 100, "ssim": 1}
+
+
+def small_folder(folder: Path, count: int = 6) -> Path:
+    folder.mkdir()
+    for number in range(count):
+        photograph(number, 50, 40).save(folder / f"p{number}.jpg", quality=95)
+    return folder
+
+
+def truncated(path: Path) -> bytes:
+    content = path.read_bytes()
+    return content[: len(content) // 2]
+
+
+def test_folder_of_copies_that_leads_back_to_the_originals_is_refused(tmp_path):
+    photos = small_folder(tmp_path / "photos")
+    (photos / "sub").mkdir()
+    (photos / "p0.jpg").rename(photos / "sub" / "p0.jpg")
+    before = contents(photos)
+    (tmp_path / "safe").mkdir()
+    (tmp_path / "safe" / "sub").symlink_to(photos / "sub")
+    with pytest.raises(UsageError, match="where the originals are"):
+        protect(photos, tmp_path / "safe", force=True)
+    assert contents(photos) == before
+
+
+def test_every_name_of_a_damaged_file_is_left_with_a_reason(tmp_path):
+    photos = small_folder(tmp_path / "photos")
+    for name in ("x.jpg", "y.jpg", "z.jpg"):
+        (photos / name).write_bytes(truncated(photos / "p0.jpg"))
+    done = protect(photos, tmp_path / "safe")
+    assert {one.path for one in done.left} == {"x.jpg", "y.jpg", "z.jpg"}
+    assert not {"x.jpg", "y.jpg", "z.jpg"} & set(done.written)
+
+
+def test_copy_that_equals_its_original_is_named(tmp_path, monkeypatch):
+    photos = small_folder(tmp_path / "photos")
+    # A pattern that is reduced to one pixel has nothing left.
+    monkeypatch.setattr(writing, "perturbed", lambda pixels, changes: pixels if len(pixels) == 1 else pixels ^ 1)
+    Image.new("RGB", (100, 1), "gray").save(photos / "line.png")
+    done = protect(photos, tmp_path / "safe")
+    assert done.unchanged == ("line.png",)
+    assert "Not changed:</strong> line.png" in (tmp_path / "safe" / "report.html").read_text(encoding="utf-8")
+
+
+def test_patterns_of_another_folder_that_were_altered_are_refused(protected, original, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(protected[0], other)
+    with (other / "ucbench.npz").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(DataError, match="was altered"):
+        protect(original[0], tmp_path / "safe", patterns_of=other / "ucbench.json")
+
+
+def test_original_that_is_damaged_later_stops_no_run(tmp_path):
+    photos = small_folder(tmp_path / "photos")
+    protect(photos, tmp_path / "safe")
+    (photos / "p1.jpg").write_bytes(truncated(photos / "p1.jpg"))
+    done = protect(photos, tmp_path / "safe")
+    assert [one.path for one in done.left] == ["p1.jpg"]
+    assert (tmp_path / "safe" / "p1.png").exists()
+
+
+def test_copies_avoid_the_names_of_folders_and_of_the_runs_own_files(tmp_path):
+    photos = small_folder(tmp_path / "photos")
+    (photos / "p2.png").mkdir()
+    (photos / "p1.jpg").rename(photos / "p2.png" / "a.jpg")
+    (photos / "p0.jpg").rename(photos / "report.html")
+    (photos / ("n" * 230 + ".jpg")).write_bytes((photos / "p3.jpg").read_bytes())
+    done = protect(photos, tmp_path / "safe", replace(REQUEST, format="same"))
+    assert not done.left
+    assert b"<!doctype html>" in (tmp_path / "safe" / "report.html").read_bytes()
+    assert len(done.written) == 7
+
+
+def test_settings_of_a_run_that_made_nothing_bind_no_later_one(tmp_path):
+    photos = small_folder(tmp_path / "photos")
+    with pytest.raises(UsageError, match="make 2 to 6 groups"):
+        protect(photos, tmp_path / "safe", replace(REQUEST, clusters="50"))
+    assert protect(photos, tmp_path / "safe").photos == 6
+
+
+def test_photo_that_could_not_be_read_is_tried_again_with_force(tmp_path, monkeypatch):
+    photos = small_folder(tmp_path / "photos")
+    opened = Image.open
+
+    def broken(source, *args, **options):
+        if str(source).endswith("p3.jpg"):
+            raise OSError(5, "Input/output error")
+        return opened(source, *args, **options)
+
+    safe = tmp_path / "safe"
+    with monkeypatch.context() as patch:
+        patch.setattr(Image, "open", broken)
+        protect(photos, safe)
+    assert [one.path for one in protect(photos, safe, dry_run=True, force=True).left] == []
+    assert protect(photos, safe, force=True).photos == 6

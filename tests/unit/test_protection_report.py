@@ -75,7 +75,7 @@ def test_report_gives_the_figures_of_manifest_survival_and_effect(folder):
     assert "4 photos were changed slightly and saved as copies; 1 file was left out." in text
     assert "clip.gif it is animated" in text
     assert "JPEG, quality 90 51 % 60 % 0.90 2" in text  # kept is the mean of 0.32 and 0.70
-    assert "your protected copies 42 % (41, 43)" in text
+    assert "your changed copies 42 % (41, 43)" in text
     assert "One photo more or less is 25.0 points" in text
     for photo in folder.manifest.photos:
         assert f"{photo.width} x {photo.height} {photo.pattern + 1} {photo.linf} {photo.psnr:.1f}" in text

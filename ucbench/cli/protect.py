@@ -59,13 +59,19 @@ def protect_command(
                      help="Type of the copies. png and webp keep every value; jpeg, and same for JPEG photos, do not."),
     ] = None,
     quality: Annotated[
-        int | None, option("N", "Of JPEG copies, and AVIF copies with same, 1 to 100.", OUTPUT, default="95", min=1, max=100)
+        int | None,
+        option("N", "Of JPEG copies, and AVIF copies with same, 1 to 100.", OUTPUT, default="95", min=1, max=100),
     ] = None,
     keep_gps: Annotated[bool, flag("--keep-gps", "Keep the place where a photo was taken.", OUTPUT)] = False,
-    force: Annotated[bool, flag("--force", "Overwrite files in the folder of copies that you added or changed.", OUTPUT)] = False,
+    force: Annotated[
+        bool,
+        flag("--force", "Overwrite files among the copies that you added or changed; read damaged photos again.",
+             OUTPUT),
+    ] = False,
     dry_run: Annotated[bool, flag("--dry-run", "List what would happen, and do nothing.", OUTPUT)] = False,
     check: Annotated[
-        bool, flag("--check", "Train on the copies to measure their effect: minutes with --by-folder, else seconds.", OUTPUT)
+        bool,
+        flag("--check", "Train on the copies to measure their effect: minutes with --by-folder, else seconds.", OUTPUT),
     ] = False,
     by_folder: Annotated[
         bool, flag("--by-folder", "For --check: every folder directly in PHOTOS is a class.", OUTPUT)
@@ -134,6 +140,9 @@ def _print(done: Protection) -> None:
             ("report", str(done.report)),
         ]
     print_facts(facts)
+    if done.unchanged:
+        names = [*done.unchanged[:_SHOWN], *(["and more, see the report"] if len(done.unchanged) > _SHOWN else [])]
+        print_notes(f"NOT PROTECTED, since the copy equals the original: {', '.join(names)}")
     for warning in done.warnings:
         print_notes(f"Crafting the patterns warned: {warning}")
     if not done.dry_run:

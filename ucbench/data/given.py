@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ucbench.data.images import Pixels
 from ucbench.errors import UsageError
@@ -76,7 +76,7 @@ def _from_pil(images: Sequence[Any]) -> list[Pixels]:
         mode = image.mode if isinstance(image, Image.Image) else type(image).__name__
         if mode != "RGB":
             raise UsageError(f"Image {place} must be a PIL image in mode RGB, got {mode}: use image.convert('RGB').")
-    return [np.asarray(image) for image in images]
+    return [np.asarray(ImageOps.exif_transpose(image)) for image in images]
 
 
 def _array(values: Any, what: str, layout: str, axis: int) -> NDArray[np.uint8]:

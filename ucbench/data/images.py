@@ -193,7 +193,7 @@ def opened(source: Encoded, where: str, work: Callable[..., T]) -> T:
         try:
             with Image.open(source if isinstance(source, Path) else io.BytesIO(source)) as image:
                 return work(image)
-        except Image.DecompressionBombError:
+        except (Image.DecompressionBombError, MemoryError):
             raise
         except Exception as error:
             encoded = source.read_bytes() if isinstance(source, Path) else bytes(source)
@@ -205,6 +205,8 @@ def opened(source: Encoded, where: str, work: Callable[..., T]) -> T:
                     return work(image, exif)
             except Exception:
                 raise error from None
+    except MemoryError:
+        raise
     except Exception as error:
         reason = str(error)
         if isinstance(error, UnidentifiedImageError):

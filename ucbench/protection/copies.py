@@ -100,7 +100,10 @@ def _working_images(entries: Sequence[Found], run: Run) -> tuple[ImageSet | None
             try:
                 photo = read_photo(run.photos / found.path)
             except DataError as error:
-                run.state.add(LeftOut(path=str(found.path), reason=reason_of(error), sha256=run.sha256(found)))
+                sha256 = run.sha256(found)
+                for same in run.work.todo:  # the same file may be there under several names
+                    if run.sha256(same) == sha256:
+                        run.state.add(LeftOut(path=str(same.path), reason=reason_of(error), sha256=sha256))
             else:
                 read.append(found)
                 yield photo.pixels
@@ -171,7 +174,7 @@ def _results(tasks: Sequence[Task], jobs: int) -> Generator[ProtectedPhoto | Lef
     try:
         for future in as_completed([pool.submit(protect_photo, task) for task in tasks]):
             yield future.result()
-    except BrokenProcessPool as error:
+    except (BrokenProcessPool, MemoryError) as error:
         raise DataError(
             "A process that writes copies was ended, perhaps for lack of memory. Finished copies are kept; the same"
             " command with --jobs 1 needs less."

@@ -15,6 +15,7 @@ from ucbench.errors import DataError, UsageError
 from ucbench.protection.manifest import (
     JOURNAL,
     MANIFEST,
+    PATTERNS,
     LeftOut,
     Manifest,
     Output,
@@ -73,6 +74,8 @@ def read_state(folder: Path) -> State:
             _apply(json.loads(line), state)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{folder / JOURNAL} is damaged: {error}. Remove it to begin again.") from error
+    if state.manifest is None and not (folder / PATTERNS).exists():
+        state.settings = state.output = None  # nothing was made with them
     return state
 
 

@@ -167,7 +167,9 @@ def write_photo(photo: Photo, path: Path, type: str, quality: int) -> None:
     with replacing(path) as file:
         try:
             image.save(file, type, **options)
-        except ValueError as error:
+        except Exception as error:  # encoders raise nearly any; an error of the disk has a number
+            if isinstance(error, MemoryError) or getattr(error, "errno", None) is not None:
+                raise
             raise DataError(f"{path}: cannot be written as {type}: {error}") from error
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ucbench.errors import UsageError
+from ucbench.errors import DataError, UsageError
 from ucbench.numerics import versions
 from ucbench.protection.journal import journal, read_state
 from ucbench.protection.manifest import (
@@ -43,6 +43,7 @@ class Protection:
         photos: copies that the folder has in all.
         written: originals whose copies this run wrote; of a dry run, would write.
         left: entries without a copy, with reasons.
+        unchanged: copies that equal their originals, which are too small for a pattern.
         linf: largest difference of any copy, re-opened, from its original, in 8-bit levels; None without copies.
         patterns: how many patterns there are; None in a dry run of a new folder.
         warnings: what crafting them warned of.
@@ -56,6 +57,7 @@ class Protection:
     photos: int
     written: tuple[str, ...]
     left: tuple[LeftOut, ...]
+    unchanged: tuple[str, ...]
     linf: int | None
     patterns: int | None
     warnings: tuple[str, ...]
@@ -96,6 +98,8 @@ def protect(
     if patterns_of is not None:
         given = read_manifest(patterns_of)
         file = patterns_of.parent / given.patterns.file
+        if file.is_file() and sha256_of(file) != given.patterns.sha256:
+            raise DataError(f"{file} was altered since {patterns_of} was written. Restore it from a backup.")
     if given is not None and state.settings is not None and state.settings != given.settings:
         raise UsageError(f"{out} has patterns with other settings than those of {patterns_of}. Choose another --out.")
     settings = request.settings(session.registry, given.settings if given else state.settings)
@@ -121,6 +125,7 @@ def protect(
         photos=len(state.photos),
         written=tuple(path for found in work.todo if (path := str(found.path)) not in without),
         left=left,
+        unchanged=tuple(path for path, photo in sorted(state.photos.items()) if not photo.linf),
         linf=max((photo.linf for photo in state.photos.values()), default=None),
         patterns=state.manifest.patterns.count if state.manifest else None,
         warnings=state.manifest.patterns.warnings if state.manifest else (),
@@ -153,7 +158,10 @@ def _write_report(path: Path, manifest: Manifest, photos: Path, session: Session
     from ucbench.protection.survival import survival
 
     # Of originals that are gone nothing can be shown.
-    present = tuple(photo for photo in manifest.photos if (photos / photo.source).exists())
+    left = {one.path for one in manifest.left}
+    present = tuple(
+        photo for photo in manifest.photos if photo.source not in left and (photos / photo.source).is_file()
+    )
     shown = manifest.model_copy(update={"photos": present})
     effect, problem = None, None
     try:

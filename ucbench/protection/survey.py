@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ucbench.data.images import opened
 from ucbench.errors import DataError, UsageError
-from ucbench.protection.manifest import Format
+from ucbench.protection.manifest import JOURNAL, MANIFEST, PATTERNS, REPORT, Format
 from ucbench.protection.photo import LARGEST, any_size, register_heic, suffix_of
 
 #: Cameras' raw files. Most are TIFF inside, of which Pillow would read a small preview.
@@ -57,12 +57,18 @@ def survey(photos: Path, out: Path) -> list[Found]:
     """
     if not photos.is_dir():
         raise UsageError(f"{photos} is not a folder of photos.")
-    inner, outer = out.resolve(), photos.resolve()
-    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
+    if is_within(out, photos) or is_within(photos, out):
         raise UsageError(f"The copies in {out} and the originals in {photos} need folders outside each other.")
     has_heic = register_heic()
     found = [_examined(path, path.relative_to(photos), has_heic) for path in _entries(photos)]
     return sorted(found, key=lambda one: str(one.path))
+
+
+def is_within(inner: Path, outer: Path) -> bool:
+    """Whether a folder is another one or below it, also by another case, a link or a mount."""
+    inner, outer = inner.resolve(), outer.resolve()
+    above = (inner, *inner.parents)
+    return outer in above or (outer.exists() and any(path.exists() and path.samefile(outer) for path in above))
 
 
 def _entries(folder: Path) -> Iterator[Path]:
@@ -158,6 +164,8 @@ def output_names(
     photos = list(photos)
     names = {found.path: taken[found.path] for found in photos if found.path in taken}
     used = {_folded(name) for name in taken.values()}
+    used |= {_folded(folder) for found in photos for folder in found.path.parents}
+    used |= {MANIFEST, PATTERNS, JOURNAL, REPORT}
     fresh = [found for found in photos if found.path not in taken]
     plain = {found.path: found.path.with_suffix(suffix_of(format, found.path, found.type)) for found in fresh}
     counts: dict[str, int] = {}

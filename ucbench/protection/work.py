@@ -10,7 +10,7 @@ from ucbench.errors import UsageError
 from ucbench.progress import Progress
 from ucbench.protection.journal import State
 from ucbench.protection.manifest import JOURNAL, REPORT, Format, LeftOut, ProtectedPhoto
-from ucbench.protection.survey import Found, output_names
+from ucbench.protection.survey import Found, is_within, output_names
 from ucbench.protection.writing import sha256_of
 from ucbench.store.files import reporting
 
@@ -48,12 +48,17 @@ def work_of(
     left = {str(one.path): LeftOut(path=str(one.path), reason=one.reason) for one in entries if one.action == "leave"}
     candidates = [found for found in entries if found.action == "protect"]
     sha256 = _hashes(candidates, photos, left, progress)
+    if force:  # what could not be read is tried again
+        state.left.clear()
     # A file that was found damaged stays so until it changes.
     known = {path: one for path, one in state.left.items() if one.sha256 and sha256.get(path) == one.sha256}
     left |= known
     readable = [found for found in candidates if str(found.path) not in left]
     taken = {PurePosixPath(photo.source): PurePosixPath(photo.output) for photo in state.photos.values()}
     names = output_names(readable, format, taken)
+    for folder in sorted({(out / name).parent for name in names.values()}):
+        if is_within(folder, photos):
+            raise UsageError(f"{folder} leads into {photos}, where the originals are. Remove the link.")
     todo = [found for found in readable if not _is_done(found, sha256, out, state)]
     outputs = [(str(found.path), str(names[found.path])) for found in todo]
     foreign = [output for source, output in outputs if _is_foreign(source, output, out, state)]

@@ -23,6 +23,8 @@ from ucbench.protection.manifest import LeftOut, Output, ProtectedPhoto
 from ucbench.protection.photo import LOSSY, opaque, read_photo, register_heic, write_photo, written_type
 from ucbench.protection.stretch import perturbed
 
+#: Note on a copy that is as its original.
+UNCHANGED = "not protected: the copy equals the original, which may be too small for the pattern"
 #: Rows that are compared at once; side of the tiles that SSIM is measured on, and tiles along each side.
 _ROWS, _TILE, _ACROSS = 64, 256, 4
 
@@ -70,6 +72,9 @@ def protect_photo(task: Task) -> ProtectedPhoto | LeftOut:
     if type not in LOSSY and values["linf"] > (bound := int(np.abs(task.changes).max())):
         raise ContractError(f"{target} differs by {values['linf']} levels from its original, and {bound} are allowed.")
     height, width = photo.pixels.shape[:2]
+    notes = [f"{type} changes values beyond the perturbation"] if type in LOSSY else []
+    if not values["linf"]:
+        notes.append(UNCHANGED)
     return ProtectedPhoto(
         source=task.source,
         source_sha256=task.sha256,
@@ -79,7 +84,7 @@ def protect_photo(task: Task) -> ProtectedPhoto | LeftOut:
         width=width,
         height=height,
         pattern=task.number,
-        notes=(*photo.notes, *([f"{type} changes values beyond the perturbation"] if type in LOSSY else [])),
+        notes=(*photo.notes, *notes),
         **values,
     )
 

@@ -61,7 +61,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 def draft_name(name: str) -> str:
     """A new name for a draft of ``name``, made on this machine."""
-    return f".{name}.{_HOST}.{uuid.uuid4().hex}.tmp"
+    return f".{name[:24]}.{_HOST}.{uuid.uuid4().hex}.tmp"
 
 
 def sweep_drafts(folder: Path, age: float = ABANDONED) -> None:
