@@ -154,6 +154,7 @@ def is_running(process: int) -> bool:
 
 
 def test_signal_that_is_ignored_or_handled_stays_so():
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where nohup started the tests
     with interruptible() as received, pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGHUP)
     assert received == [signal.SIGHUP]
@@ -164,7 +165,7 @@ def test_signal_that_is_ignored_or_handled_stays_so():
         assert received == []
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_second_signal_does_not_stop_what_the_first_one_began():

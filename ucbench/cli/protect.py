@@ -50,8 +50,7 @@ def protect_command(
     seed: Annotated[int | None, option("N", "Of all random choices.", PROTECTOR, default="0", min=0)] = None,
     patterns_of: Annotated[
         Path | None,
-        option("FILE", "The ucbench.json of another folder, whose patterns are used.", PROTECTOR, "--with",
-               exists=True, dir_okay=False),
+        option("FILE", "The ucbench.json of another folder, whose patterns are used.", PROTECTOR, "--with"),
     ] = None,
     format: Annotated[
         Literal["png", "webp", "same", "jpeg"] | None,

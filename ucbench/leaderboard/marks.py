@@ -92,6 +92,14 @@ SHAPES: dict[str, Points] = {
     "diamond-tall": tuple((round(0.55 * x, 3), y) for x, y in _regular(4, 1.35)),
     "hourglass": _HOURGLASS,
     "bowtie": _turned(_HOURGLASS, 90),
+    "hexagon": _turned(_regular(6, 1.1), 30),
+    "octagon": _turned(_regular(8, 1.1), 22.5),
+    "hexagram": _regular(6, 1.3, 0.75),
+    "star-square": _turned(_regular(4, 1.4, 0.55), 45),
+    "star-diamond": _regular(4, 1.4, 0.55),
+    "star-triangle-up": _regular(3, 1.4, 0.4),
+    "star-triangle-down": _turned(_regular(3, 1.4, 0.4), 180),
+    "diamond-wide": tuple((x, round(0.55 * y, 3)) for x, y in _regular(4, 1.35)),
 }
 
 _BLUE, _RED, _GREEN, _MAUVE, _OLIVE, _VIOLET, _BRICK = PALETTE
@@ -114,6 +122,14 @@ _SHIPPED = {
     "cuda": Mark(_BLUE, "hourglass"),
     "rand-sample": Mark(_VIOLET, "bowtie"),
     "release": Mark(_RED, "diamond-tall"),
+    "pil": Mark(_GREEN, "hexagon"),
+    "rem": Mark(_RED, "octagon"),
+    "sem": Mark(_BRICK, "hexagram"),
+    "aue": Mark(_BLUE, "star-square"),
+    "aap": Mark(_OLIVE, "star-diamond"),
+    "tue": Mark(_VIOLET, "star-triangle-up"),
+    "sep": Mark(_MAUVE, "star-triangle-down"),
+    "entf": Mark(_GREEN, "diamond-wide"),
 }
 #: What other poisoners may get.
 _FREE = [mark for shape in SHAPES for colour in PALETTE if (mark := Mark(colour, shape)) not in _SHIPPED.values()]
@@ -128,7 +144,7 @@ def marks(poisoners: Iterable[str]) -> dict[str, Mark]:
     """The marks of one figure, by name or reference.
 
     Options and presets do not count: ``uc`` and ``uc:clusters=20`` have one mark. Names that are not shipped and have
-    the same hash get different marks, whatever their order; more than there are marks (84) share them.
+    the same hash get different marks, whatever their order; more than there are marks (132) share them.
     """
     names = list(poisoners)
     bases = sorted({base_name(name) for name in names})

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from plain import eminn as plain_eminn
 from plain import images as plain_images
 from plain import training as plain_training
+from torch import Tensor
 
 from subjects.base import (
     EPSILON,
@@ -64,13 +65,18 @@ class Fast(_Data):
         In double precision: in float32 a unit near 0 is on in one layout and off in the other.
         """
         from ucbench.crafting.pgd import pgd
-        from ucbench_eminn.objective import cross_entropy
 
         x, y = sample(self)
         x, start = x.double(), self.start(x).double()
         model = self.fresh().to(self.device)
         self.engine.stepper(model, lr=LR)  # brings the network to the engine's layout
-        objective = cross_entropy(model.eval().requires_grad_(False).double(), y, self.engine.autocast())
+        model.eval().requires_grad_(False).double()
+
+        def objective(images: Tensor) -> Tensor:
+            with self.engine.autocast():
+                scores = model(images.contiguous(memory_format=torch.channels_last))
+            return F.cross_entropy(scores.to(torch.promote_types(scores.dtype, torch.float32)), y, reduction="sum")
+
         seen = (x + start).clamp(0, 1).requires_grad_()
         (gradient,) = torch.autograd.grad(objective(seen), seen)
         delta = pgd(x, start, objective, steps=_CHECKED_STEPS, step=STEP * RADIUS, radius=RADIUS)
