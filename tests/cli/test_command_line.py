@@ -92,7 +92,7 @@ def test_doctor_passes_and_reports_a_missing_data_folder(tmp_path, monkeypatch):
     [
         (["lst"], 2, "Did you mean 'list'?"),
         (["list", "poisonr"], 2, "Did you mean 'poisoner'?"),
-        (["show", "poisoner", "cleam"], 2, "Did you mean 'clean'?"),
+        (["show", "poisoner", "clen"], 2, "Did you mean 'clean'"),
         (["list", "suit"], 2, "Unknown kind 'suit'. Did you mean 'suite'?"),
         (["show", "Sute", "smoke"], 2, "Unknown kind 'Sute'. Did you mean 'suite'"),
         (["show", "Suite"], 2, "Suite is a kind."),

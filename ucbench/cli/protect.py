@@ -93,7 +93,7 @@ def protect_command(
 
         ucbench protect photos --out safe
         ucbench protect photos --out safe --dry-run
-        ucbench protect new-photos --out safe-2 --with safe/ucbench.json
+        ucbench protect photos --out safe-2 --with safe/ucbench.json
     """
     from ucbench.api import protect
     from ucbench.progress import reporting

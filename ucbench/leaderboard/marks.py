@@ -95,10 +95,10 @@ SHAPES: dict[str, Points] = {
     "hexagon": _turned(_regular(6, 1.1), 30),
     "octagon": _turned(_regular(8, 1.1), 22.5),
     "hexagram": _regular(6, 1.3, 0.75),
-    "star-square": _turned(_regular(4, 1.4, 0.55), 45),
-    "star-diamond": _regular(4, 1.4, 0.55),
-    "star-triangle-up": _regular(3, 1.4, 0.4),
-    "star-triangle-down": _turned(_regular(3, 1.4, 0.4), 180),
+    "star-square": _turned(_regular(4, 1.35, 0.55), 45),
+    "star-diamond": _regular(4, 1.35, 0.55),
+    "star-triangle-up": _regular(3, 1.35, 0.4),
+    "star-triangle-down": _turned(_regular(3, 1.35, 0.4), 180),
     "diamond-wide": tuple((x, round(0.55 * y, 3)) for x, y in _regular(4, 1.35)),
 }
 
