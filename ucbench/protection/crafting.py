@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ucbench.data.imageset import ImageSet
     from ucbench.session import Session
 
-#: Fewest photos of which groups can be told apart.
+#: Fewest photos that are divided into groups.
 FEWEST = 4
 #: Photos for each pattern, at least, and patterns at most, where their number is not given.
 _PER_PATTERN, _MOST_PATTERNS = 8, 20
