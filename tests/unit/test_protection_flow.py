@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_components as tiny
-from photo_folder import photograph, write_folder
+from photo_folder import exif, photograph, write_folder
 from PIL import Image, ImageOps
 
 from ucbench.data.images import decode
@@ -384,3 +384,44 @@ def test_photo_that_could_not_be_read_is_tried_again_with_force(tmp_path, monkey
         protect(photos, safe)
     assert [one.path for one in protect(photos, safe, dry_run=True, force=True).left] == []
     assert protect(photos, safe, force=True).photos == 6
+
+
+def test_run_that_another_one_overtook_changes_nothing(original, tmp_path, monkeypatch):
+    work_of = flow.work_of
+
+    def overtaken(*args):
+        monkeypatch.setattr(flow, "work_of", work_of)
+        work = work_of(*args)
+        protect(original[0], tmp_path / "safe")
+        return work
+
+    monkeypatch.setattr(flow, "work_of", overtaken)
+    with pytest.raises(UsageError, match="Another run wrote to"):
+        protect(original[0], tmp_path / "safe")
+    done = protect(original[0], tmp_path / "safe")
+    assert (done.written, len(read_manifest(tmp_path / "safe" / "ucbench.json").photos)) == ((), done.photos)
+
+
+def test_reasons_name_no_folder_of_the_owner(tmp_path):
+    photos = tmp_path / "home: mine"
+    write_folder(photos, plain=6)
+    done = protect(photos, tmp_path / "safe")
+    reasons = [one.reason for one in done.left]
+    assert any("cannot be read as an image" in reason for reason in reasons)
+    assert not [reason for reason in reasons if "mine" in reason or str(tmp_path) in reason]
+
+
+def test_tiff_copy_notes_that_the_position_is_not_in_it(tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(8):
+        photograph(number).save(photos / f"{number}.tif")
+    block = Image.Exif()
+    block.load(exif(gps=True).tobytes())
+    for suffix in (".jpg", ".tif"):
+        photograph(9).save(photos / f"9{suffix}", exif=block)
+    protect(photos, tmp_path / "safe", replace(REQUEST, keep_gps=True, format="same"))
+    notes = {one.source: " ".join(one.notes) for one in read_manifest(tmp_path / "safe" / "ucbench.json").photos}
+    assert "no position" not in notes["9.jpg"]
+    assert "no position" not in notes["0.tif"]
+    assert "no position" in notes["9.tif"]

@@ -171,3 +171,12 @@ def test_heic_is_read_with_its_extra(tmp_path):
     from ucbench.protection.photo import register_heic
 
     assert register_heic()
+
+
+def test_transparent_value_of_16_bit_grey_is_transparent(tmp_path):
+    grey = np.array([[0, 300], [301, 65535]], np.uint16)
+    Image.fromarray(grey).save(tmp_path / "a.png", transparency=300)
+    photo = read_photo(tmp_path / "a.png")
+    assert photo.alpha.tolist() == [[255, 0], [255, 255]]
+    assert np.array_equal(opaque(photo).pixels, decode(tmp_path / "a.png"))
+    assert decode(tmp_path / "a.png")[0, 1].tolist() == [255, 255, 255]

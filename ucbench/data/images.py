@@ -150,7 +150,10 @@ def upright(image: Image.Image, exif: bytes = b"") -> tuple[Image.Image, bool, i
         image = image.transpose(turn)
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
         pixels, largest = _from_deep_grey(image, white)
-        return Image.fromarray(pixels), True, largest
+        grey = Image.fromarray(pixels)
+        if isinstance(transparent := image.info.get("transparency"), int):
+            grey.putalpha(Image.fromarray(np.where(np.asarray(image) == transparent, 0, 255).astype(np.uint8)))
+        return grey, True, largest
     return image, deep, None
 
 

@@ -97,13 +97,14 @@ def _working_images(entries: Sequence[Found], run: Run) -> tuple[ImageSet | None
 
     def pixels() -> Iterator[Pixels]:
         for found in entries:
+            file = run.photos / found.path
             try:
-                photo = read_photo(run.photos / found.path)
+                photo = read_photo(file)
             except DataError as error:
                 sha256 = run.sha256(found)
                 for same in run.work.todo:  # the same file may be there under several names
                     if run.sha256(same) == sha256:
-                        run.state.add(LeftOut(path=str(same.path), reason=reason_of(error), sha256=sha256))
+                        run.state.add(LeftOut(path=str(same.path), reason=reason_of(error, file), sha256=sha256))
             else:
                 read.append(found)
                 yield photo.pixels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -77,6 +78,18 @@ def read_state(folder: Path) -> State:
     if state.manifest is None and not (folder / PATTERNS).exists():
         state.settings = state.output = None  # nothing was made with them
     return state
+
+
+def stamp(folder: Path) -> tuple[str, ...]:
+    """What changes whenever :func:`read_state` would.
+
+    Raises:
+        StoreError: if a file cannot be read.
+    """
+    manifest = folder / MANIFEST
+    with reporting(manifest):
+        written = manifest.read_bytes() if manifest.exists() else b""
+    return tuple(hashlib.sha256(content).hexdigest() for content in (written, *_lines(folder / JOURNAL)))
 
 
 def _lines(path: Path) -> list[bytes]:

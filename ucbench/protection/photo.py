@@ -173,6 +173,13 @@ def write_photo(photo: Photo, path: Path, type: str, quality: int) -> None:
             raise DataError(f"{path}: cannot be written as {type}: {error}") from error
 
 
+def has_directories(block: bytes) -> bool:
+    """Whether an EXIF block has camera details or a position, which lie in directories that TIFF copies lack."""
+    exif = Image.Exif()
+    exif.load(block)
+    return bool(exif.get_ifd(ExifTags.IFD.Exif) or exif.get_ifd(ExifTags.IFD.GPSInfo))
+
+
 def _first_directory(block: bytes) -> Image.Exif:
     """The tags of an EXIF block that are not in directories of their own, of which Pillow writes none to TIFF files."""
     source, kept = Image.Exif(), Image.Exif()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ucbench.errors import DataError, UsageError
 from ucbench.numerics import versions
-from ucbench.protection.journal import journal, read_state
+from ucbench.protection.journal import journal, read_state, stamp
 from ucbench.protection.manifest import (
     MANIFEST,
     PATTERNS,
@@ -93,7 +93,7 @@ def protect(
         patterns_of: the manifest of another folder, whose patterns are used.
     """
     started = time.perf_counter()
-    state = read_state(out)
+    before, state = stamp(out), read_state(out)
     given = file = None
     if patterns_of is not None:
         given = read_manifest(patterns_of)
@@ -110,6 +110,8 @@ def protect(
 
         run = Run(photos, out, work, settings, output, state, session)
         with journal(out) as log:
+            if stamp(out) != before:
+                raise UsageError(f"Another run wrote to {out} meanwhile. The same command does what is left.")
             log.write("begin", {"settings": settings.model_dump(mode="json"), "output": output.model_dump(mode="json")})
             for folder in {out, *((out / name).parent for name in work.names.values())}:
                 sweep_drafts(folder)

@@ -20,7 +20,15 @@ from ucbench.data.distortion import PSNR_CAP, measure
 from ucbench.data.images import Pixels
 from ucbench.errors import ContractError, DataError
 from ucbench.protection.manifest import LeftOut, Output, ProtectedPhoto
-from ucbench.protection.photo import LOSSY, opaque, read_photo, register_heic, write_photo, written_type
+from ucbench.protection.photo import (
+    LOSSY,
+    has_directories,
+    opaque,
+    read_photo,
+    register_heic,
+    write_photo,
+    written_type,
+)
 from ucbench.protection.stretch import perturbed
 
 #: Note on a copy that is as its original.
@@ -68,11 +76,13 @@ def protect_photo(task: Task) -> ProtectedPhoto | LeftOut:
         del pixels  # of a large photo this is much
         values = compared(photo.pixels, read_photo(target).pixels)
     except DataError as error:
-        return LeftOut(path=task.source, reason=reason_of(error), sha256=task.sha256)
+        return LeftOut(path=task.source, reason=reason_of(error, source, target), sha256=task.sha256)
     if type not in LOSSY and values["linf"] > (bound := int(np.abs(task.changes).max())):
         raise ContractError(f"{target} differs by {values['linf']} levels from its original, and {bound} are allowed.")
     height, width = photo.pixels.shape[:2]
     notes = [f"{type} changes values beyond the perturbation"] if type in LOSSY else []
+    if type == "TIFF" and has_directories(photo.exif):
+        notes.append("only the main metadata kept: TIFF copies have no camera details and no position")
     if not values["linf"]:
         notes.append(UNCHANGED)
     return ProtectedPhoto(
@@ -89,9 +99,12 @@ def protect_photo(task: Task) -> ProtectedPhoto | LeftOut:
     )
 
 
-def reason_of(error: DataError) -> str:
-    """Why a photo has no copy, without the folder that the error names."""
-    return str(error).partition(": ")[2] or str(error)
+def reason_of(error: DataError, *files: Path) -> str:
+    """Why a photo has no copy, without the folders of the ``files`` that the error names."""
+    reason = str(error)
+    for file in files:
+        reason = reason.removeprefix(f"{file}: ").replace(str(file), file.name)
+    return reason
 
 
 def compared(original: Pixels, copy: Pixels) -> dict[str, Any]:
