@@ -13,7 +13,7 @@ import site_records as made
 import tiny_components as tiny
 import typer
 
-from ucbench import api
+from ucbench import api, installed
 from ucbench.cli.app import cli
 from ucbench.errors import DataError, UsageError
 from ucbench.export import sheet
@@ -22,10 +22,10 @@ from ucbench.leaderboard.site import BoardRules, build_site, sheets
 from ucbench.leaderboard.site import output as site_output
 from ucbench.leaderboard.site.charts import fill
 from ucbench.leaderboard.site.data import collect, method_page
-from ucbench.leaderboard.site.methods import Method
+from ucbench.leaderboard.site.methods import Method, is_static_by_default
 from ucbench.leaderboard.site.rerun import companions, rerun
 from ucbench.matrix.axes import AXIS
-from ucbench.plugins.specs import PoisonerSpec
+from ucbench.plugins.specs import DefenseSpec, PoisonerSpec
 from ucbench.session import Session
 
 pytest.importorskip("jinja2", reason="the site is made with jinja2: pip install 'ucbench[site]'")
@@ -385,6 +385,17 @@ def test_method_page_shows_formulas_with_indices_and_escapes_them():
         ("where &lt;b&gt; and <code>max_a</code> are b<sup>2</sup>.", False),
     ]
     assert method.fidelity == ["<code>max_b</code> is 2.", "c<sub>1</sub> is not &amp; never was."]
+
+
+@pytest.mark.parametrize(
+    ("name", "when"),
+    [("jpeg", "once, before training"), ("cutmix", "during training"), ("iss", "once, before training")],
+)
+def test_method_page_says_when_a_defense_acts_with_its_defaults(name, when):
+    registry = installed()
+    spec = registry.find(DefenseSpec, name)
+    method = Method("defense", name, spec, (), is_static_by_default(spec, registry))
+    assert dict(method.facts)["acts"] == when
 
 
 def test_finding_names_the_leader_only_as_far_as_it_is_separated():

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from markupsafe import Markup, escape
 from scipy import stats
 
+from ucbench.errors import UsageError
 from ucbench.leaderboard.marks import mark_of
 from ucbench.leaderboard.site import svg
 from ucbench.leaderboard.site.across import Digest, Result, Sheet, comparable
@@ -20,6 +21,7 @@ from ucbench.leaderboard.site.charts import Candidate, tradeoff
 from ucbench.leaderboard.site.data import method_page
 from ucbench.leaderboard.site.listings import BADGES
 from ucbench.leaderboard.site.table import AXES, Cell, Column, Row, Table, compact, fixed, number
+from ucbench.matrix.compatibility import is_static
 from ucbench.plugins.citations import Citation, bibtex, citations
 from ucbench.plugins.registry import Registry
 from ucbench.plugins.specs import TIERS, ComponentSpec, DefenseSpec, PoisonerSpec
@@ -39,12 +41,14 @@ class Method:
         spec: None where the plugin that registers it is not installed.
         kind: ``poisoner`` or ``defense``.
         results: with the place of their board.
+        static: whether a defense only prepares images, with its default parameters.
     """
 
     kind: str
     name: str
     spec: ComponentSpec | None
     results: tuple[tuple[int, Result], ...]
+    static: bool = False
 
     @property
     def page(self) -> str:
@@ -98,7 +102,7 @@ class Method:
         elif isinstance(spec, DefenseSpec):
             facts = [
                 ("tier", f"{spec.tier}, {TIERS[spec.tier]}"),
-                ("acts", "once, before training" if spec.static else "during training"),
+                ("acts", "once, before training" if self.static else "during training"),
                 ("trusted images", "needed" if spec.needs_trusted else ""),
             ]
         else:
@@ -142,8 +146,21 @@ def methods(digests: Sequence[Digest], registry: Registry) -> list[Method]:
             for defense in dict.fromkeys(result.defenses):
                 by_name["defense", defense].append((place, result))
     specs = {(kind, spec.name): spec for kind in KINDS for spec in registry.specs(kind)}
-    found = [Method(kind, name, specs.get((kind, name)), tuple(own)) for (kind, name), own in by_name.items()]
+    found = [
+        Method(kind, name, spec := specs.get((kind, name)), tuple(own), is_static_by_default(spec, registry))
+        for (kind, name), own in by_name.items()
+    ]
     return sorted(found, key=lambda method: (KINDS.index(method.kind), method.is_reference, method.name))
+
+
+def is_static_by_default(spec: ComponentSpec | None, registry: Registry) -> bool:
+    """Whether a defense with its default parameters only prepares images; False for poisoners."""
+    if not isinstance(spec, DefenseSpec):
+        return False
+    try:
+        return is_static(registry.resolve(DefenseSpec, spec.name))
+    except UsageError:  # it has a parameter that must be given
+        return spec.static
 
 
 #: Axes of a method's table with a column of their own beside its numbers; one column names what is rare in the others.
