@@ -17,6 +17,7 @@ if str(DOCS) not in sys.path:
     sys.path.insert(0, str(DOCS))
 
 from _ext import (  # noqa: E402
+    analyses,
     boards,
     columns,
     commands,
@@ -74,6 +75,7 @@ def rendered(page: Path) -> str:
     """A page's Markdown with every generated part in its place."""
     text = page.read_text(encoding="utf-8")
     for generator in (
+        analyses,
         boards,
         commands,
         estimators,

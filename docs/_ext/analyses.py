@@ -1,0 +1,90 @@
+"""Results of an analysis, from the measures in a published board's records.
+
+Replaces, in a page, ``<!-- analysis mi-by-poisoner/v1: poisoners -->`` by a table of every poisoner's accuracy and
+headline measures, ``... : correlations -->`` by a table of rank correlations with lost accuracy, and
+``... : rho MEASURE -->`` by one of these correlations with its interval.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from _ext.boards import name
+from _ext.markdown import code, replace_markers, table
+from _ext.paths import LEADERBOARDS
+from ucbench.analysis.analyze import Analysis, analysis
+from ucbench.analysis.report import headline_columns
+from ucbench.analysis.table import spearman
+from ucbench.results.records import read_records
+from ucbench.results.summary import Summary
+
+MARKER = re.compile(r"<!-- analysis ([a-z0-9-]+/v\d+): (poisoners|correlations|rho ([^ ]+)) -->")
+#: Measures whose correlation is shown, with what they are.
+MEASURES = {
+    "mutual-information.ksg_gap": "lost information, nearest neighbours",
+    "mutual-information.histogram_gap": "lost information, histogram",
+    "mutual-information.kernel_gap": "lost information, kernels",
+    "mutual-information.mine_gap": "lost information, MINE",
+    "mutual-information.gaussian_gap": "lost information, Gaussian",
+    "dependence.cka": "CKA of clean and perturbed features",
+    "uniformity.alignment": "distance of clean and perturbed features",
+    "uniformity.uniformity_perturbed": "uniformity of perturbed features",
+    "covariance.log_det_perturbed": "within-class log-determinant, perturbed",
+    "covariance.cosine_gap_perturbed": "cosine within minus between classes, perturbed",
+    "separability.class_held_out": "classes guessed from the perturbation alone",
+    "spectrum.low": "share of low frequencies",
+}
+
+
+@functools.cache
+def analysed(board: str) -> Analysis:
+    """The analysis of the records of a board, such as ``mi-by-poisoner/v1``."""
+    return analysis(read_records(LEADERBOARDS / board))
+
+
+def poisoners(board: str) -> str:
+    """Every poisoner: accuracy and the measures of the report, means over crafts with 95 % intervals."""
+    groups = sorted(analysed(board).groups, key=lambda group: group.means["test_accuracy"].mean)
+    measures = headline_columns([*groups[0].means])
+    lines = [
+        [
+            code(name(group)),
+            group.means["test_accuracy"].text(),
+            *(group.means[measure].text(decimals) for measure, (_, decimals) in measures.items()),
+        ]
+        for group in groups
+    ]
+    return table(["poisoner", "accuracy %", *(heading for heading, _ in measures.values())], lines)
+
+
+def rho(groups: Sequence[Summary], measure: str) -> tuple[str, str, str]:
+    """Spearman's correlation of a measure with lost accuracy, its 95 % interval, and the number of groups."""
+    lost = [-group.means["test_accuracy"].mean for group in groups]
+    found, low, high, count = spearman([group.means[measure].mean for group in groups], lost)
+    return f"{found:.2f}", f"{low:.2f} to {high:.2f}", str(count)
+
+
+def correlations(board: str) -> str:
+    """The correlations of :data:`MEASURES` that the records of a board have."""
+    groups = analysed(board).groups
+    lines = [[what, code(measure), *rho(groups, measure)] for measure, what in MEASURES.items()]
+    return table(["measure", "column", "Spearman with lost accuracy", "95 % interval", "n"], lines)
+
+
+def described(board: str, part: str, measure: str | None) -> str:
+    """What replaces a marker."""
+    if measure:
+        value, interval, _ = rho(analysed(board).groups, measure)
+        return f"{value} ({interval})"
+    return poisoners(board) if part == "poisoners" else correlations(board)
+
+
+def inserted(text: str) -> str:
+    return MARKER.sub(lambda found: described(*found.groups()), text)
+
+
+def setup(app: Any) -> dict[str, bool]:
+    return replace_markers(app, inserted, "why")
