@@ -26,6 +26,7 @@ extensions += [
     "_ext.estimators",
     "_ext.kornia_operations",
     "_ext.mathematics",
+    "_ext.page_loads",
     "_ext.signatures",
     "_ext.robustness",
     "_ext.analyses",

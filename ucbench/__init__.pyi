@@ -37,7 +37,7 @@ from .data.framed import Split as Split
 from .data.framed import SplitName as SplitName
 from .data.framing import Framing as Framing
 from .data.framing import assemble as assemble
-from .data.images import Picture as Picture
+from .data.images import LazyImage as LazyImage
 from .data.imageset import ImageSet as ImageSet
 from .data.imageset import LabelSet as LabelSet
 from .data.inventory import Inventory as Inventory

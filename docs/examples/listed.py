@@ -10,7 +10,7 @@ from ucbench import (
     DatasetParams,
     DatasetSpec,
     FramedDataset,
-    Picture,
+    LazyImage,
     Split,
     hookimpl,
 )
@@ -37,8 +37,8 @@ class Listed(FramedDataset):
             raise DataError(f"{split}.csv: no training images: {unknown}.")
         labels = [classes.index(name) for _, name in rows]
         root = Path(self.params.root)
-        pictures = [Picture(root / file, file) for file, _ in rows]
-        return Split(pictures, np.array(labels, np.int64), classes)
+        images = [LazyImage(root / file, file) for file, _ in rows]
+        return Split(images, np.array(labels, np.int64), classes)
 
     def _rows(self, split):
         path = Path(self.params.root) / f"{split}.csv"

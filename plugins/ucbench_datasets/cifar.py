@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from platformdirs import user_cache_path
 
-from ucbench import DataError, FramedDataset, LabelSet, Picture, Sources, Split, SplitName
+from ucbench import DataError, FramedDataset, LabelSet, LazyImage, Sources, Split, SplitName
 from ucbench_datasets.params import Cifar10Params, Cifar100Params
 from ucbench_datasets.parquet import Table, read_table
 from ucbench_datasets.parquet_columns import class_names
@@ -34,7 +34,7 @@ class Cifar10(FramedDataset):
     def find(self, split: SplitName) -> Split:
         table = self._table(split)
         chosen = table.columns["label"]
-        return Split(table.pictures, chosen.labels, chosen.classes, sources=table.sources)
+        return Split(table.images, chosen.labels, chosen.classes, sources=table.sources)
 
     def _table(self, split: SplitName) -> Table:
         root = Path(self.params.root or os.environ.get("UCBENCH_DATA") or user_cache_path("ucbench") / "data")
@@ -43,8 +43,8 @@ class Cifar10(FramedDataset):
             return self._from_parquet(*split_files(root / self.name, split))
         loaded = self._torchvision(root, split)
         where = f"{self.name} {split} row"
-        pictures = [Picture(pixels, f"{where} {row}") for row, pixels in enumerate(loaded.data)]
-        return Table(pictures, self._namings(loaded, split), Sources((f"{loaded.base_folder}/",)))
+        images = [LazyImage(pixels, f"{where} {row}") for row, pixels in enumerate(loaded.data)]
+        return Table(images, self._namings(loaded, split), Sources((f"{loaded.base_folder}/",)))
 
     def _from_parquet(self, files: Sequence[Path], sources: Sources) -> Table:
         classes = class_names(files[0])
@@ -52,7 +52,7 @@ class Cifar10(FramedDataset):
         if unnamed:
             raise DataError(f"{self.name}: {files[0]} has no column {unnamed[0]!r} with class names.")
         table = read_table(files, {column: classes[column] for column in self.columns.values()})
-        return Table(table.pictures, {name: table.columns[column] for name, column in self.columns.items()}, sources)
+        return Table(table.images, {name: table.columns[column] for name, column in self.columns.items()}, sources)
 
     def _torchvision(self, root: Path, split: SplitName) -> Any:
         """torchvision's data set, which verifies its files before it reads them."""
@@ -82,7 +82,7 @@ class Cifar100(Cifar10):
     def find(self, split: SplitName) -> Split:
         table = self._table(split)
         chosen = table.columns[self.params.label]
-        return Split(table.pictures, chosen.labels, chosen.classes, table.columns, table.sources)
+        return Split(table.images, chosen.labels, chosen.classes, table.columns, table.sources)
 
     def _namings(self, loaded: Any, split: SplitName) -> dict[str, LabelSet]:
         # torchvision gives only the fine labels; the file that it has just verified holds both.

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ucbench import FramedDataset, LabelSet, Picture, Split, SplitName, balanced_indices
+from ucbench import FramedDataset, LabelSet, LazyImage, Split, SplitName, balanced_indices
 
 _TEST_PER_CLASS = 50
 #: Fixed: another seed is another test split, and every published number of this data set changes.
@@ -36,7 +36,7 @@ class Digits(FramedDataset):
         pixels = np.repeat(grey.astype(np.uint8)[..., None], 3, axis=3)
         labels = digits[rows]
         return Split(
-            pictures=[Picture(scan, f"digits row {row}") for row, scan in zip(rows, pixels, strict=True)],
+            images=[LazyImage(scan, f"digits row {row}") for row, scan in zip(rows, pixels, strict=True)],
             labels=labels,
             classes=classes,
             label_sets={

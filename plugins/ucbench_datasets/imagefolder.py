@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ucbench import DataError, FramedDataset, Picture, Split, SplitName, stratified_split
+from ucbench import DataError, FramedDataset, LazyImage, Split, SplitName, stratified_split
 from ucbench_datasets.exported import class_names, images_of
 from ucbench_datasets.folder_layout import Layout, find_layout, folder_of_split
 from ucbench_datasets.listing import Listing
@@ -74,8 +74,8 @@ class ImageFolder(FramedDataset):
     def _held_out(self, whole: Split, fraction: float, split: SplitName) -> Split:
         kept, held = stratified_split(whole.labels, whole.classes, fraction, _HOLDOUT_SEED, f"imagefolder {self._path}")
         rows = kept if split == "train" else held
-        pictures = [whole.pictures[row] for row in rows]
-        return Split(pictures, whole.labels[rows], whole.classes, sources=whole.sources)
+        images = [whole.images[row] for row in rows]
+        return Split(images, whole.labels[rows], whole.classes, sources=whole.sources)
 
 
 def _images_of(folder: Path, listing: Listing) -> Path:
@@ -123,7 +123,7 @@ def _read(folder: Path, listing: Listing, classes: Sequence[str]) -> Split:
             " class. Add training images, or remove these."
         )
     return Split(
-        pictures=[Picture(file, str(file)) for files in images for file in files],
+        images=[LazyImage(file, str(file)) for files in images for file in files],
         labels=np.repeat(np.arange(len(classes), dtype=np.int64), [len(files) for files in images]),
         classes=tuple(classes),
         sources=listing.sources([listing.name(folder)]),

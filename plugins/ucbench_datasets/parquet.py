@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ucbench import DataError, FramedDataset, LabelSet, Picture, Sources, Split, SplitName
+from ucbench import DataError, FramedDataset, LabelSet, LazyImage, Sources, Split, SplitName
 from ucbench_datasets.params import ParquetParams
 from ucbench_datasets.parquet_columns import class_names, image_column, is_label, is_text, label_column
 from ucbench_datasets.parquet_layout import split_files
@@ -26,7 +26,7 @@ Classes = tuple[str, ...]
 class Table(NamedTuple):
     """The rows of one split: N encoded images, label columns of N rows by name, and where they were found."""
 
-    pictures: list[Picture]
+    images: list[LazyImage]
     columns: dict[str, LabelSet]
     sources: Sources = Sources()
 
@@ -58,7 +58,7 @@ class Parquet(FramedDataset):
         table = read_table(files, classes, self.params.image)
         columns = dict(table.columns)
         chosen = columns.pop(label)
-        return Split(table.pictures, chosen.labels, chosen.classes, columns, sources)
+        return Split(table.images, chosen.labels, chosen.classes, columns, sources)
 
 
 def read_table(files: Sequence[Path], classes: Mapping[str, Classes], image: str | None = None) -> Table:
@@ -71,16 +71,16 @@ def read_table(files: Sequence[Path], classes: Mapping[str, Classes], image: str
         DataError: for an unreadable file, a missing column, files that disagree about class names, and null
             or out-of-range values, naming file and row.
     """
-    pictures: list[Picture] = []
+    images: list[LazyImage] = []
     labels: dict[str, list[NDArray[np.int64]]] = {column: [] for column in classes}
     for file in files:
         if class_names(file) != class_names(files[0]):
             raise DataError(f"{file} has other class names than {files[0]}; files of one split need the same.")
         stored, *stored_labels = _read(file, [image_column(file, image), *classes])
-        pictures += _pictures(stored, file)
+        images += _images(stored, file)
         for (column, names), values in zip(classes.items(), stored_labels, strict=True):
             labels[column].append(_labels(_plain(values, file, column), names, file, column))
-    return Table(pictures, {name: LabelSet(np.concatenate(labels[name]), classes[name]) for name in classes})
+    return Table(images, {name: LabelSet(np.concatenate(labels[name]), classes[name]) for name in classes})
 
 
 def observed_classes(files: Sequence[Path], column: str) -> Classes:
@@ -113,7 +113,7 @@ def _read(file: Path, columns: list[str]) -> list[pa.ChunkedArray]:
     return [table.column(column) for column in columns]
 
 
-def _pictures(column: pa.ChunkedArray, file: Path) -> list[Picture]:
+def _images(column: pa.ChunkedArray, file: Path) -> list[LazyImage]:
     encoded = pc.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column
     if encoded.null_count:
         row = _first_null(encoded)
@@ -123,7 +123,7 @@ def _pictures(column: pa.ChunkedArray, file: Path) -> list[Picture]:
             raise DataError(f"{file} row {row}: there is only the path {path!r} of an image. Store its bytes instead.")
         raise DataError(f"{file} row {row}: there is no image (null).")
     # Views of Arrow's buffers: the encoded files are not copied.
-    return [Picture(memoryview(value.as_buffer()), f"{file} row {row}") for row, value in enumerate(encoded)]
+    return [LazyImage(memoryview(value.as_buffer()), f"{file} row {row}") for row, value in enumerate(encoded)]
 
 
 def _plain(column: pa.ChunkedArray, file: Path, name: str) -> pa.ChunkedArray:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ucbench import FramedDataset, LabelSet, Picture, Split, SplitName
+from ucbench import FramedDataset, LabelSet, LazyImage, Split, SplitName
 from ucbench_datasets.params import PhotosParams
 
 #: Row for row a class, column for column an image; see PHOTOS.md.
@@ -55,7 +55,7 @@ class Photos(FramedDataset):
         }
         learned = label_sets[self.params.label]
         return Split(
-            [Picture(tiles[row, column], f"photos row {row}, column {column}")
+            [LazyImage(tiles[row, column], f"photos row {row}, column {column}")
              for row in range(len(_CLASSES)) for column in columns],
             learned.labels, learned.classes, label_sets,
         )  # fmt: skip

@@ -25,6 +25,7 @@ class ReleaseParams(Params):
 
     path: Path = Field(description="a .npy, .npz, .safetensors, .pt or .pth file, or a folder of images")
     key: str | None = Field(None, description="which array of a file that holds several by name; none: the only one")
+    #: "pictures" means images; the word is part of keys.
     kind: Literal["auto", "perturbations", "pictures"] = Field(
         "auto",
         description=(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from torch import Tensor
 
-from ucbench import DataError, Framing, Picture, UsageError, assemble, did_you_mean
+from ucbench import DataError, Framing, LazyImage, UsageError, assemble, did_you_mean
 from ucbench_imported.content import check_format, images_in
 
 Array = NDArray[Any]
@@ -112,18 +112,18 @@ def _torch(path: Path, key: str | None) -> Source:
 
 def _folder(path: Path) -> Source:
     files = images_in(path)
-    pictures = [Picture(file, str(file)) for file in files]
-    size = pictures[0].size()
+    images = [LazyImage(file, str(file)) for file in files]
+    size = images[0].size()
     framing = Framing(size, size)
 
     def read(block: slice) -> Array:
-        for file, picture in zip(files[block], pictures[block], strict=True):
-            if (found := picture.size()) != size:
+        for file, image in zip(files[block], images[block], strict=True):
+            if (found := image.size()) != size:
                 raise DataError(
                     f"release: the images of {path} must be of one size: {files[0].name} is {size_text(size)} and"
                     f" {file.name} is {size_text(found)} (height x width)."
                 )
-        return assemble(pictures[block], framing)
+        return assemble(images[block], framing)
 
     return Source(str(path), (len(files), 3, *size), np.dtype(np.uint8), read, folder=True)
 

@@ -315,3 +315,19 @@ def test_printed_page_is_light_and_without_controls(page, site):
     page.goto(address(site, f"{BOARD}/index.html"))
     assert not page.locator("form.filters:visible, .tools:visible").count()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_printed_page_is_narrow_enough_for_paper(browser, site, name):
+    paper = 718  # A4 in CSS pixels, less a centimetre on either side
+    context = browser.new_context(viewport={"width": paper, "height": 1040})
+    context.set_default_timeout(PATIENCE)
+    printed = context.new_page()
+    printed.emulate_media(media="print")
+    printed.goto(address(site, name))
+    widest = printed.evaluate(
+        "Math.max(...[...document.querySelectorAll('table, img, svg')].map((one) => one.getBoundingClientRect().right))"
+    )
+    context.close()
+    # Browsers shrink a page that is wider than the paper: to two thirds it can still be read.
+    assert widest <= 1.5 * paper

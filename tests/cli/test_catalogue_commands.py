@@ -79,8 +79,15 @@ def test_list_is_complete_when_piped(capsys):
     lines = output(capsys, "list", "poisoners").splitlines()
     assert [line.split()[0] for line in (lines[0], *lines[2:])] == ["name", "fast", "stripes"]
     assert all(SUMMARY.strip() in line for line in lines[2:])
-    assert 'pip install "ucbench-stripes[fast]"' in lines[2]
+    assert '(needs pip install "ucbench-stripes[fast]")' in lines[2]
     assert "pip install" not in lines[3]
+
+
+def test_list_fits_a_narrow_screen_with_a_component_to_install(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = output(capsys, "list").splitlines()
+    assert max(map(len, lines)) <= 60
+    assert "pip install" in " ".join(" ".join(lines).split())
 
 
 def test_list_json_has_origin_and_missing_requirements(capsys):

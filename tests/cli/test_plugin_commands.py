@@ -329,12 +329,12 @@ class TestCheckPlugin:
     @pytest.mark.parametrize(
         ("found", "rule"),
         [
-            ("ucbench.Split(pictures, labels, ('a', 'b'))", None),
-            ("ucbench.Split(pictures, labels.tolist(), ('a', 'b'))", "split"),
-            ("ucbench.Split(pictures, labels[:5], ('a', 'b'))", "split"),
-            ("ucbench.Split(pictures, labels + 1, ('a', 'b'))", "split"),
+            ("ucbench.Split(images, labels, ('a', 'b'))", None),
+            ("ucbench.Split(images, labels.tolist(), ('a', 'b'))", "split"),
+            ("ucbench.Split(images, labels[:5], ('a', 'b'))", "split"),
+            ("ucbench.Split(images, labels + 1, ('a', 'b'))", "split"),
             ("ucbench.Split(list(labels), labels, ('a', 'b'))", "split"),
-            ("(pictures, labels)", "split"),
+            ("(images, labels)", "split"),
         ],
     )
     def test_split_of_a_framed_dataset_is_checked(self, capsys, file, found, rule):
@@ -345,7 +345,7 @@ class TestCheckPlugin:
                 def find(self, split):
                     rng = np.random.default_rng(len(split))
                     pixels = rng.integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
-                    pictures, labels = [ucbench.Picture(one, split) for one in pixels], np.arange(6) % 2
+                    images, labels = [ucbench.LazyImage(one, split) for one in pixels], np.arange(6) % 2
                     return {found}
         """
         hook = textwrap.dedent(GOOD["dataset"]).partition("@ucbench")

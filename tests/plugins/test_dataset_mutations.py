@@ -74,7 +74,7 @@ def faults_without_damaged(reader, params):
     except UcbenchError:
         return []
     splits = ("train",) if params.validation else ("train", "test")
-    count = sum(len(dataset.find(split).pictures) for split in splits)
+    count = sum(len(dataset.find(split).images) for split in splits)
     damaged = sum(len(dataset.sources[split].damaged) for split in splits)
     accounted = len(loaded.train) + len(loaded.test) + damaged == count and damaged
     return [] if accounted else [f"{damaged} of {count} images are left out, {loaded.inventory} is read"]
@@ -83,7 +83,7 @@ def faults_without_damaged(reader, params):
 def unaccounted(dataset, root):
     """Files that were neither read nor named as passed over."""
     splits = [dataset.find(split) for split in ("train", "test")]
-    read = {picture.where.partition(" row ")[0] for split in splits for picture in split.pictures}
+    read = {image.where.partition(" row ")[0] for split in splits for image in split.images}
     read |= {os.path.join(root, name) for split in splits for name in split.sources.served}  # shards without rows too
     passed_over = {
         name.rstrip("/") for split in splits for names in split.sources.passed_over.values() for name in names

@@ -65,7 +65,7 @@ class TestImageFolder:
 
     def test_imagefolder_ignores_hidden_and_non_image_files(self, tmp_path):
         write_images(tmp_path, a=[1], b=[2])
-        (tmp_path / "a" / "notes.txt").write_text("not a picture")
+        (tmp_path / "a" / "notes.txt").write_text("not an image")
         (tmp_path / "a" / "._001.png").write_text("a resource fork")
         write_images(tmp_path / "a" / ".checkpoints", x=[7])
         write_images(tmp_path, **{".cache": [8]})

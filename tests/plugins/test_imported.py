@@ -111,10 +111,10 @@ def old_pt(folder: Path, array: np.ndarray) -> Path:
 
 
 def pngs(folder: Path, images: np.ndarray, name: str = "{}.png") -> Path:
-    (folder / "pictures").mkdir(exist_ok=True)
+    (folder / "images").mkdir(exist_ok=True)
     for number, pixels in enumerate(images):
-        Image.fromarray(pixels.transpose(1, 2, 0)).save(folder / "pictures" / name.format(number))
-    return folder / "pictures"
+        Image.fromarray(pixels.transpose(1, 2, 0)).save(folder / "images" / name.format(number))
+    return folder / "images"
 
 
 every_format = pytest.mark.parametrize("save", [npy, npz, safetensors, pt, pth_of_a_dict, old_pt])
@@ -201,7 +201,7 @@ class TestFormats:
 
 
 class TestReading:
-    @given(st.integers(0, 2**32), st.integers(1, 255), st.sampled_from(["levels", "unit", "pictures", "fractions"]))
+    @given(st.integers(0, 2**32), st.integers(1, 255), st.sampled_from(["levels", "unit", "images", "fractions"]))
     @settings(max_examples=40, deadline=None)
     def test_release_publishes_what_was_crafted_in_any_form(self, tmp_path_factory, seed, largest, form):
         folder, budget = tmp_path_factory.mktemp("release"), Budget("linf", largest)
@@ -210,7 +210,7 @@ class TestReading:
             array = levels
         elif form == "unit":
             array = (levels / np.float32(255)).astype(np.float32)
-        elif form == "pictures":
+        elif form == "images":
             array = added(levels)
         else:
             noise = np.random.default_rng(seed).uniform(-0.49, 0.49, SHAPE)
@@ -470,7 +470,7 @@ class TestBudget:
             "measured": {"linf_max": 4.0, "l2_max": pytest.approx(4 * 6**0.5 / 255), "l0_max": 2.0},
         }
         _, run = crafted(pngs(tmp_path, TRAIN.images))
-        assert (run.notes["source_kind"], run.notes["file"]) == ("pictures", "pictures")
+        assert (run.notes["source_kind"], run.notes["file"]) == ("pictures", "images")
         assert run.notes["measured"] == {"linf_max": 0, "l2_max": 0, "l0_max": 0}
 
 

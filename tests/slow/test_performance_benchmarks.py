@@ -249,3 +249,26 @@ def test_kornia_operations_agree_where_ucbench_uses_them(tmp_path):
     assert [row["name"] for row in rows] == names
     # A place half-way between two pixels may go to either.
     assert all(row["difference"] < 0.01 or row["differing"] < 0.001 for row in rows if row["used"] == "kornia")
+
+
+def test_pages_counts_the_bytes_of_the_heaviest_page_of_each_type(tmp_path):
+    pytest.importorskip("playwright", reason="needs playwright: pip install playwright")
+    with script("pages") as module:
+        if module.CHROMIUM is None:
+            pytest.skip("needs Chromium")
+        site = tmp_path / "site"
+        for number, pattern in enumerate(module.TYPES.values()):
+            for name, filler in (("a", ""), ("b", "x" * number)):
+                page = site / pattern.replace("*", name)
+                page.parent.mkdir(parents=True, exist_ok=True)
+                up = "../" * (len(page.relative_to(site).parts) - 1)
+                page.write_text(f'<link rel="icon" href="data:,"><script src="{up}x.js"></script>{filler}')
+        (site / "x.js").write_text("//" + "x" * 98)
+        assert module.main([str(site), "--repeats", "1", "--json", str(tmp_path / "record.json")]) == 0
+        types = module.TYPES
+    rows = json.loads((tmp_path / "record.json").read_text(encoding="utf-8"))["rows"]
+    assert [row["type"] for row in rows] == ["an empty page", *types]
+    for row in rows[1:]:
+        expected = (site / row["page"]).stat().st_size + 100
+        assert [row[way]["bytes"]["median"] for way in ("file", "http")] == [expected, expected]
+        assert row["page"] == types[row["type"]].replace("*", "b")

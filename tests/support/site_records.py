@@ -45,7 +45,13 @@ def record(poisoner: str, *, defense: str = "none", seed: int = 0, accuracy: flo
         "label_access": "full" if poisoner in ("lsp", "positive", SECOND) else "none",
         "oracle": poisoner == "positive",
         "granularity": "sample",
-        "data": {"train": "a" * 64, "test": "b" * 64, "test_images": 1000, "classes": 10, "note": "pictures are 8x8"},
+        "data": {
+            "train": "a" * 64,
+            "test": "b" * 64,
+            "test_images": 1000,
+            "classes": 10,
+            "note": "kept at 8x8, height x width",
+        },
         "numerics": {"deterministic": True, "dtype": "float32", "threads": 1},
         "environment": {"device": "cpu", "processor": "Imagined", "versions": {"ucbench": "0.1.0"}},
         "status": "ok",
@@ -81,7 +87,7 @@ def board(seeds: int = 4) -> list[dict]:
 
 
 def write(folder: Path, records: list[dict], *, sheets: bool = True) -> Path:
-    """A leaderboard's folder with these records and, of the first ``uc`` release, a picture sheet."""
+    """A leaderboard's folder with these records and, of the first ``uc`` release, a image sheet."""
     (folder / "records").mkdir(parents=True, exist_ok=True)
     for one in records:
         text = json.dumps(one, indent=1, sort_keys=True)

@@ -1,4 +1,4 @@
-"""Decoded pictures are kept by their content: read once, never taken for others, and never needed."""
+"""Decoded images are kept by their content: read once, never taken for others, and never needed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ucbench.data import images
+from ucbench.data import images as reading
 from ucbench.data.cache import DecodedImages
 from ucbench.data.framed import FramedDataset, Split
 from ucbench.data.framing import assemble, choose_framing
-from ucbench.data.images import Picture
+from ucbench.data.images import LazyImage
 from ucbench.data.loading import load_dataset
 from ucbench.data.params import DatasetParams
 from ucbench.errors import DataError, StoreError
@@ -30,12 +30,12 @@ def png(height: int, width: int, seed: int, kind: str = "PNG") -> bytes:
     return file.getvalue()
 
 
-def mixed(count: int = 4) -> list[Picture]:
-    return [Picture(png(8 + row, 20 - row, row), f"row {row}") for row in range(count)]
+def mixed(count: int = 4) -> list[LazyImage]:
+    return [LazyImage(png(8 + row, 20 - row, row), f"row {row}") for row in range(count)]
 
 
-def read(pictures, store, size=None):
-    decoded = DecodedImages(pictures, store)
+def read(images, store, size=None):
+    decoded = DecodedImages(images, store)
     framing = decoded.framing(size, None, "bicubic")
     return decoded.images(framing), framing
 
@@ -47,10 +47,10 @@ def store(tmp_path):
 
 @pytest.fixture
 def opened(monkeypatch):
-    """Counts the pictures that are opened."""
+    """Counts the images that are opened."""
     count = []
-    real = images.opened
-    monkeypatch.setattr(images, "opened", lambda *args: count.append(args) or real(*args))
+    real = reading.opened
+    monkeypatch.setattr(reading, "opened", lambda *args: count.append(args) or real(*args))
     return count
 
 
@@ -59,31 +59,31 @@ class Leaving(FramedDataset):
 
     name, flip = "leaving", False
 
-    def __init__(self, pictures):
+    def __init__(self, images):
         super().__init__(DatasetParams(damaged="leave-out"))
-        self.pictures = pictures
+        self.images = images
 
     def find(self, split):
-        return Split(self.pictures, np.arange(len(self.pictures)) % 2, ("a", "b"))
+        return Split(self.images, np.arange(len(self.images)) % 2, ("a", "b"))
 
 
 def test_damaged_images_are_found_once_for_all_runs_of_a_store(store, opened):
-    pictures = [*mixed(), Picture(b"no image", "row 4"), Picture(png(9, 9, 9)[:60], "row 5")]
-    first = Leaving(pictures).load("train", store)
+    images = [*mixed(), LazyImage(b"no image", "row 4"), LazyImage(png(9, 9, 9)[:60], "row 5")]
+    first = Leaving(images).load("train", store)
     assert len(first) == 4
     opened.clear()
-    again = Leaving(pictures)
+    again = Leaving(images)
     assert again.load("train", Store(store.root)).fingerprint == first.fingerprint
     assert again.sources["train"].damaged == ("row 4", "row 5")
     assert not opened
-    assert Leaving(pictures).load("train").fingerprint == first.fingerprint
+    assert Leaving(images).load("train").fingerprint == first.fingerprint
 
 
 @pytest.mark.parametrize("stored", [True, False])
 def test_file_that_cannot_be_opened_is_not_left_out_as_damaged(store, tmp_path, stored):
-    pictures = [*mixed(), Picture(b"no image", "row 4"), Picture(tmp_path / "gone.png", "gone.png")]
+    images = [*mixed(), LazyImage(b"no image", "row 4"), LazyImage(tmp_path / "gone.png", "gone.png")]
     with pytest.raises(DataError, match=r"^gone\.png: .*No such file.*\. Repair or remove it\.$"):
-        Leaving(pictures).load("train", store if stored else None)
+        Leaving(images).load("train", store if stored else None)
 
 
 def objects(store, kind):
@@ -105,11 +105,11 @@ def test_decoded_images_are_opened_once(store, opened):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda pictures: [*pictures[:-1], Picture(png(11, 17, 99), "row 3")],
-        lambda pictures: pictures[::-1],
-        lambda pictures: pictures[:-1],
+        lambda images: [*images[:-1], LazyImage(png(11, 17, 99), "row 3")],
+        lambda images: images[::-1],
+        lambda images: images[:-1],
     ],
-    ids=["another picture", "another order", "one less"],
+    ids=["another image", "another order", "one less"],
 )
 def test_decoded_cache_misses_for_other_images(store, change):
     read(mixed(), store)
@@ -141,17 +141,17 @@ def test_decoded_cache_misses_for_another_decoder_version(store, opened, monkeyp
 def test_decoded_cache_key_is_file_content_not_name_or_time(store, opened, tmp_path):
     file, moved = tmp_path / "a.png", tmp_path / "b.png"
     file.write_bytes(png(9, 9, 0))
-    first, _ = read([Picture(file, "a")], store)
+    first, _ = read([LazyImage(file, "a")], store)
     time = file.stat().st_mtime_ns
     file.rename(moved)
     opened.clear()
-    np.testing.assert_array_equal(read([Picture(moved, "b")], store)[0], first)
+    np.testing.assert_array_equal(read([LazyImage(moved, "b")], store)[0], first)
     assert not opened
     altered = bytearray(Image.open(moved).tobytes())
     altered[0] ^= 1
     Image.frombytes("RGB", (9, 9), bytes(altered)).save(moved)
     os.utime(moved, ns=(time, time))
-    assert (read([Picture(moved, "b")], store)[0] != first).sum() == 1
+    assert (read([LazyImage(moved, "b")], store)[0] != first).sum() == 1
 
 
 def test_decoded_cache_rebuilds_a_damaged_object(store, caplog):
@@ -176,7 +176,7 @@ def test_decoded_cache_warns_when_the_store_is_read_only(store, monkeypatch, cap
     with caplog.at_level(logging.WARNING):
         found, framing = read(mixed(), store)
     assert "the disk is full" in caplog.text
-    assert len(opened) == 2 * len(mixed()), "each picture's size once, its pixels once"
+    assert len(opened) == 2 * len(mixed()), "each image's size once, its pixels once"
     np.testing.assert_array_equal(found, assemble(mixed(), framing))
 
 
@@ -189,19 +189,19 @@ def test_writing_to_decoded_images_leaves_the_store_unchanged(store):
 
 def test_decoding_names_damaged_and_missing_images(store, tmp_path):
     with pytest.raises(DataError, match="row 7"):
-        read([*mixed(), Picture(b"no picture", "row 7")], store)
+        read([*mixed(), LazyImage(b"no image", "row 7")], store)
     with pytest.raises(DataError, match="gone"):
-        read([Picture(tmp_path / "gone.png", str(tmp_path / "gone.png"))], store)
+        read([LazyImage(tmp_path / "gone.png", str(tmp_path / "gone.png"))], store)
     assert not objects(store, "pictures")
 
 
 def test_decoded_cache_skips_images_that_need_no_scaling(store):
     pixels = np.random.default_rng(0).integers(0, 256, (3, 6, 6, 3), np.uint8)
-    found, _ = read([Picture(one, "") for one in pixels], store)
+    found, _ = read([LazyImage(one, "") for one in pixels], store)
     np.testing.assert_array_equal(found, pixels.transpose(0, 3, 1, 2))
     assert not objects(store, "pictures")
-    scaled, framing = read([Picture(one, "") for one in pixels], store, size=4)
-    np.testing.assert_array_equal(scaled, assemble([Picture(one, "") for one in pixels], framing))
+    scaled, framing = read([LazyImage(one, "") for one in pixels], store, size=4)
+    np.testing.assert_array_equal(scaled, assemble([LazyImage(one, "") for one in pixels], framing))
     assert objects(store, "pictures")
 
 
@@ -210,8 +210,8 @@ class Folder(FramedDataset):
 
     def find(self, split):
         rows = range(6) if split == "train" else range(6, 9)
-        pictures = [Picture(png(8 + row, 8, row), f"{split} {row}") for row in rows]
-        return Split(pictures, np.arange(len(pictures)) % 3, ("a", "b", "c"))
+        images = [LazyImage(png(8 + row, 8, row), f"{split} {row}") for row in rows]
+        return Split(images, np.arange(len(images)) % 3, ("a", "b", "c"))
 
 
 def test_dataset_is_identical_when_loaded_from_the_cache(store, opened):
@@ -229,10 +229,10 @@ def test_dataset_is_identical_when_loaded_from_the_cache(store, opened):
 @given(height=st.integers(1, 40), width=st.integers(1, 40), kind=st.sampled_from(["PNG", "BMP", "JPEG"]))
 def test_header_size_equals_the_decoded_size(height, width, kind):
     source = png(height, width, 0, kind)
-    assert Picture(memoryview(source), "").size() == (height, width) == Picture(source, "").pixels().shape[:2]
+    assert LazyImage(memoryview(source), "").size() == (height, width) == LazyImage(source, "").pixels().shape[:2]
 
 
 @given(st.binary(max_size=40))
 def test_assemble_names_bytes_that_only_start_like_an_image(tail):
     with pytest.raises(DataError, match="row 5"):
-        assemble([Picture(b"\x89PNG\r\n\x1a\n" + tail, "row 5")], choose_framing([], size=4))
+        assemble([LazyImage(b"\x89PNG\r\n\x1a\n" + tail, "row 5")], choose_framing([], size=4))

@@ -12,30 +12,28 @@ from image_files import encoded, noise
 from PIL import ExifTags, Image
 
 from ucbench.data.framing import Framing, assemble, choose_framing
-from ucbench.data.images import Picture, decode
+from ucbench.data.images import LazyImage, decode
 from ucbench.errors import DataError
 
 
-def decoded_picture(pixels: np.ndarray) -> Picture:
-    return Picture(pixels, "pixels")
+def decoded_image(pixels: np.ndarray) -> LazyImage:
+    return LazyImage(pixels, "pixels")
 
 
 class TestFraming:
     def test_frame_keeps_equal_sizes(self):
-        pictures = [decoded_picture(noise(6, 9, seed)) for seed in range(3)]
-        framing = choose_framing(pictures)
+        images = [decoded_image(noise(6, 9, seed)) for seed in range(3)]
+        framing = choose_framing(images)
         assert framing.crop == (6, 9)
         assert "6x9" in framing.note
-        assert np.array_equal(
-            assemble(pictures, framing), np.stack([p.pixels() for p in pictures]).transpose(0, 3, 1, 2)
-        )
+        assert np.array_equal(assemble(images, framing), np.stack([p.pixels() for p in images]).transpose(0, 3, 1, 2))
 
     @pytest.mark.parametrize(
         ("sizes", "side"),
         [([(30, 50), (40, 20)], 20), ([(50, 70), (70, 50)], 50), ([(300, 400), (400, 500)], 224)],
     )
     def test_frame_takes_the_smallest_short_side_up_to_224(self, sizes, side):
-        framing = choose_framing([decoded_picture(np.zeros((*size, 3), np.uint8)) for size in sizes])
+        framing = choose_framing([decoded_image(np.zeros((*size, 3), np.uint8)) for size in sizes])
         assert framing.cover == framing.crop == (side, side)
         assert f"{side}x{side}" in framing.note
 
@@ -48,21 +46,21 @@ class TestFraming:
         ],
     )
     def test_frame_refuses_sizes_that_a_few_small_images_decide(self, sides, advised):
-        pictures = [Picture(np.zeros((side, side + 1, 3), np.uint8), f"row {row}") for row, side in enumerate(sides)]
+        images = [LazyImage(np.zeros((side, side + 1, 3), np.uint8), f"row {row}") for row, side in enumerate(sides)]
         with pytest.raises(DataError, match=rf"row 0 .*enlarge them with size={advised}, .* with size={min(sides)}\.$"):
-            choose_framing(pictures)
-        assert choose_framing(pictures, size=advised).crop == (advised, advised)
+            choose_framing(images)
+        assert choose_framing(images, size=advised).crop == (advised, advised)
 
     @pytest.mark.parametrize("sides", [[10] + [20] * 10, [5] * 4 + [20] * 6, [60] * 5 + [400] * 300, [3, 30]])
     def test_frame_accepts_sizes_that_many_images_share(self, sides):
-        pictures = [decoded_picture(np.zeros((side, side + 1, 3), np.uint8)) for side in sides]
-        assert choose_framing(pictures).crop == (min(sides), min(sides))
+        images = [decoded_image(np.zeros((side, side + 1, 3), np.uint8)) for side in sides]
+        assert choose_framing(images).crop == (min(sides), min(sides))
 
     def test_frame_uses_sizes_after_exif_rotation(self):
         exif = Image.Exif()
         exif[ExifTags.Base.Orientation] = 6
-        turned = Picture(encoded(Image.fromarray(noise(8, 24)), "JPEG", exif=exif), "turned")
-        assert choose_framing([turned, decoded_picture(noise(24, 8))]).crop == (24, 8)
+        turned = LazyImage(encoded(Image.fromarray(noise(8, 24)), "JPEG", exif=exif), "turned")
+        assert choose_framing([turned, decoded_image(noise(24, 8))]).crop == (24, 8)
 
     def test_frame_follows_explicit_size_and_resize(self):
         framing = choose_framing([], size=32, resize=40)
@@ -75,8 +73,8 @@ class TestFraming:
             choose_framing([])
 
     def test_images_take_the_training_size(self):
-        framing = choose_framing([decoded_picture(noise(12, 8))])
-        others = [decoded_picture(noise(*size)) for size in [(8, 12), (5, 5), (100, 30), (12, 8)]]
+        framing = choose_framing([decoded_image(noise(12, 8))])
+        others = [decoded_image(noise(*size)) for size in [(8, 12), (5, 5), (100, 30), (12, 8)]]
         assert assemble(others, framing).shape == (4, 3, 12, 8)
 
     @given(
@@ -118,12 +116,12 @@ class TestFraming:
 
 class TestAssemble:
     def test_assemble_keeps_the_order_of_files(self, tmp_path):
-        pictures = []
+        images = []
         for value in range(200):
             file = tmp_path / f"{value}.png"
             Image.new("L", (4, 4), value).save(file)
-            pictures.append(Picture(file, str(file)))
-        images = assemble(pictures, choose_framing(pictures))
+            images.append(LazyImage(file, str(file)))
+        images = assemble(images, choose_framing(images))
         assert images.shape == (200, 3, 4, 4)
         assert images.dtype == np.uint8
         assert images[:, 0, 0, 0].tolist() == list(range(200))
@@ -132,9 +130,9 @@ class TestAssemble:
     def test_assemble_names_all_damaged_images_in_order(self, side):
         whole = encoded(Image.fromarray(noise(side, side)))
         damaged = {70, 150}
-        pictures = [Picture(whole[:60] if row in damaged else memoryview(whole), f"row {row}") for row in range(160)]
+        images = [LazyImage(whole[:60] if row in damaged else memoryview(whole), f"row {row}") for row in range(160)]
         with pytest.raises(DataError, match=r"^2 images cannot be read.*\n  row 70: .*\n  row 150: "):
-            assemble(pictures, Framing((4, 4), (4, 4)))
+            assemble(images, Framing((4, 4), (4, 4)))
 
     def test_assemble_raises_without_files(self):
         assert assemble([], Framing((4, 5), (4, 5))).shape == (0, 3, 4, 5)
@@ -146,9 +144,9 @@ class TestAssemble:
 
 
 def test_damaged_images_are_named_up_to_twenty_and_counted():
-    pictures = [Picture(b"no image", f"row {row}") for row in range(25)]
+    images = [LazyImage(b"no image", f"row {row}") for row in range(25)]
     with pytest.raises(DataError, match=r"^25 images cannot be read.*\n") as caught:
-        assemble(pictures, Framing((2, 2), (2, 2)))
+        assemble(images, Framing((2, 2), (2, 2)))
     assert "row 19: " in str(caught.value)
     assert "row 20: " not in str(caught.value)
     assert str(caught.value).endswith("and 5 more")

@@ -13,7 +13,7 @@ from image_files import encoded, noise
 from PIL import ExifTags, Image
 
 from ucbench.data.framing import Framing, assemble
-from ucbench.data.images import Picture, decode
+from ucbench.data.images import LazyImage, decode
 from ucbench.errors import DataError
 
 
@@ -65,7 +65,7 @@ class TestDecode:
 
     def test_exif_orientation_rotates_the_image(self):
         exif = Image.Exif()
-        exif[ExifTags.Base.Orientation] = 6  # the camera's left is the picture's top
+        exif[ExifTags.Base.Orientation] = 6  # the camera's left is the image's top
         pixels = np.zeros((16, 32, 3), np.uint8)
         pixels[:, :16] = 255
         upright = decode(encoded(Image.fromarray(pixels), exif=exif))
@@ -88,9 +88,9 @@ class TestDecode:
         exif = Image.Exif()
         exif[ExifTags.Base.Orientation] = orientation
         stored = Image.fromarray(np.ascontiguousarray(turned[::rows, ::columns]))
-        picture = Picture(encoded(stored, kind, exif=exif, **options), "turned")
-        assert np.abs(picture.pixels().astype(int) - pixels).max() <= 8
-        assert picture.size() == (16, 24)
+        image = LazyImage(encoded(stored, kind, exif=exif, **options), "turned")
+        assert np.abs(image.pixels().astype(int) - pixels).max() <= 8
+        assert image.size() == (16, 24)
 
     @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "TIFF"])
     def test_truncated_file_is_named(self, tmp_path, kind):
@@ -102,7 +102,7 @@ class TestDecode:
 
     def test_bytes_that_are_not_an_image_are_refused(self):
         with pytest.raises(DataError, match=r"^row 3: .* its format is unknown"):
-            decode(b"no picture", "row 3")
+            decode(b"no image", "row 3")
 
     def test_missing_file_is_named(self, tmp_path):
         with pytest.raises(DataError, match=r"gone\.png.*No such file"):
@@ -182,7 +182,7 @@ class TestMetadata:
         ids=["wrong checksum", "large text", "damaged profile", "damaged EXIF"],
     )
     def test_png_with_damaged_metadata_keeps_its_pixels(self, content):
-        image = Picture(content, "row 1")
+        image = LazyImage(content, "row 1")
         assert np.array_equal(image.pixels(), noise(5, 9))
         assert image.size() == (5, 9)
 
@@ -199,7 +199,7 @@ class TestMetadata:
         ids=["EXIF", "empty EXIF", "ICC", "MPF", "Photoshop", "comment"],
     )
     def test_jpeg_with_damaged_metadata_keeps_its_pixels(self, marker, content):
-        image = Picture(jpeg_with_segment(marker, content), "row 1")
+        image = LazyImage(jpeg_with_segment(marker, content), "row 1")
         assert np.array_equal(image.pixels(), decode(jpeg()))
         assert image.size() == (5, 9)
 
@@ -207,7 +207,7 @@ class TestMetadata:
         ("tag", "kind", "value"), [(282, 2, b"72\0\0"), (256, 2, b"9\0\0\0"), (34665, 4, b"\xff\xff\xff\xff")]
     )
     def test_orientation_is_applied_beside_damaged_exif_entries(self, tag, kind, value):
-        image = Picture(jpeg_with_segment(0xE1, exif_with(tag, kind, value)), "row 1")
+        image = LazyImage(jpeg_with_segment(0xE1, exif_with(tag, kind, value)), "row 1")
         assert np.array_equal(image.pixels(), np.rot90(decode(jpeg()), -1))
         assert image.size() == (9, 5)
 
@@ -219,7 +219,7 @@ class TestMetadata:
         exif[ExifTags.Base.Orientation] = int(rng.integers(1, 9))
         content = np.frombuffer(encoded(Image.fromarray(noise(5, 9)), kind, exif=exif), np.uint8).copy()
         content[rng.integers(len(content), size=2)] = rng.integers(256, size=2)
-        image = Picture(content.tobytes(), "row 1")
+        image = LazyImage(content.tobytes(), "row 1")
         try:
             shape = image.pixels().shape[:2]
         except DataError:
@@ -240,18 +240,18 @@ class TestDepth:
     def test_values_of_12_bits_in_16_bit_files_are_refused_and_multiplied_ones_load(self, mode):
         values = np.array([[0, 4095], [1000, 2100]], np.uint16)
 
-        def picture(factor: int) -> Picture:
+        def image(factor: int) -> LazyImage:
             scaled = values * factor
-            return Picture(encoded(Image.fromarray(scaled)) if mode == "grey" else colour_png(scaled), "row 0")
+            return LazyImage(encoded(Image.fromarray(scaled)) if mode == "grey" else colour_png(scaled), "row 0")
 
-        light = Picture(noise(2, 2), "pixels")
+        light = LazyImage(noise(2, 2), "pixels")
         with pytest.raises(DataError, match=r"^row 0: .* go up to 4095 .* 12 bits.* Multiply the values by 16"):
-            assemble([picture(1), light], Framing((2, 2), (2, 2)))
-        assert assemble([picture(16), light], Framing((2, 2), (2, 2)))[0].max() == 255
+            assemble([image(1), light], Framing((2, 2), (2, 2)))
+        assert assemble([image(16), light], Framing((2, 2), (2, 2)))[0].max() == 255
 
     def test_dark_16_bit_image_beside_a_bright_one_loads(self):
-        pictures = [Picture(encoded(Image.fromarray(np.full((2, 2), v, np.uint16))), "") for v in (100, 65535)]
-        assert assemble(pictures, Framing((2, 2), (2, 2)))[:, 0, 0, 0].tolist() == [0, 255]
+        images = [LazyImage(encoded(Image.fromarray(np.full((2, 2), v, np.uint16))), "") for v in (100, 65535)]
+        assert assemble(images, Framing((2, 2), (2, 2)))[:, 0, 0, 0].tolist() == [0, 255]
 
 
 def colour_png(values: np.ndarray) -> bytes:

@@ -84,7 +84,7 @@ def test_inventory_names_twenty_damaged_images_of_both_splits_and_counts_the_oth
 def test_inventory_of_uneven_classes_lists_counts_and_a_missing_class():
     images = image_set([1, 2, 3], [0, 0, 2])
     inventory = Inventory.of(images, images, {"train": Sources(["train/"])})
-    assert inventory.lines()[0] == "  train: 3 images from train/: ant 2, bee 0, cat 1"
+    assert inventory.lines()[0] == "  train: 3 images from train/ (ant: 2, bee: 0, cat: 1)"
     assert inventory.train.compact() == {"served": "train/", "per_class": [0, 2], "repeated": 0}
 
 

@@ -151,7 +151,7 @@ def test_gap_removed_is_at_most_one(clean, accuracy, chance):
         {"defense": "dim"},
         {"victim": "other"},
         {"trusted": 100},
-        {"data": "other pictures"},
+        {"data": "other images"},
         {"dtype": "bfloat16"},
     ],
 )
@@ -239,7 +239,7 @@ def many() -> list[dict]:
 @given(st.randoms())
 @settings(max_examples=25, deadline=None)
 def test_rows_are_independent_of_record_order(rng: random.Random):
-    records = [*many(), record("tap", 50.0, dtype="bfloat16"), record("tap", 50.0, data="other pictures")]
+    records = [*many(), record("tap", 50.0, dtype="bfloat16"), record("tap", 50.0, data="other images")]
     shuffled = records.copy()
     rng.shuffle(shuffled)
     assert to_csv(rows(shuffled)) == to_csv(rows(records))

@@ -82,9 +82,8 @@ def list_command(
                 TextColumn(field.replace("_", " "), [_flag_text(getattr(spec, field)) for spec in specs], rank=rank)
                 for rank, field in enumerate(fields, 3)
             ),
-            TextColumn("summary", [spec.summary for spec in specs], "prose"),
+            TextColumn("summary", [_with_install(spec) for spec in specs], "prose"),
             TextColumn("from", [registry.origin(spec.kind, spec.name).distribution for spec in specs], rank=9),
-            TextColumn("install", [needed(spec) for spec in specs], rank=2),
         ],
         layout,
         "--json",
@@ -167,6 +166,12 @@ def describe(spec: ComponentSpec, registry: Registry) -> dict[str, Any]:
         "distribution_version": origin.version,
         "missing": missing_modules(spec),
     }
+
+
+def _with_install(spec: ComponentSpec) -> str:
+    """The summary, and what to install if the component cannot run: few need it, and a column would stand empty."""
+    line = needed(spec)
+    return f"{spec.summary} (needs {line})" if line else spec.summary
 
 
 def needed(spec: ComponentSpec) -> str:

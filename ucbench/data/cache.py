@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import features
 
 from ucbench.data.framing import Framing, Resample, assemble, choose_framing, damage, for_each
-from ucbench.data.images import Picture
+from ucbench.data.images import LazyImage
 from ucbench.data.imageset import UInt8Images
 from ucbench.errors import DataError, StoreError
 from ucbench.store.keys import key
@@ -44,12 +44,12 @@ class DecodedImages:
     If the store cannot be read or written, images are decoded again, with a warning.
 
     Args:
-        pictures: the images.
+        images: the images.
         store: where decoded images are stored, or None.
     """
 
-    def __init__(self, pictures: Sequence[Picture], store: Store | None) -> None:
-        self._pictures, self._store = pictures, store
+    def __init__(self, images: Sequence[LazyImage], store: Store | None) -> None:
+        self._unread, self._store = images, store
 
     def damaged(self) -> list[int]:
         """Ascending rows of the images whose content cannot be decoded.
@@ -60,12 +60,12 @@ class DecodedImages:
         """
         self._content  # noqa: B018  # reads every file
         if self._store is None:
-            return list(damage(self._pictures))
+            return list(damage(self._unread))
         return self._stored(
             self._store,
             "damage",
             {},
-            make=lambda: list(damage(self._pictures)),
+            make=lambda: list(damage(self._unread)),
             pack=lambda rows: ({}, {"rows": rows}),
             unpack=lambda stored: list(stored.meta["rows"]),
         )
@@ -76,14 +76,14 @@ class DecodedImages:
         Raises:
             DataError: as there.
         """
-        decoded = all(isinstance(picture.source, np.ndarray) for picture in self._pictures)
+        decoded = all(isinstance(image.source, np.ndarray) for image in self._unread)
         if self._store is None or size is not None or decoded:  # no file to read
-            return choose_framing(self._pictures, size, resize, resample)
+            return choose_framing(self._unread, size, resize, resample)
         return self._stored(
             self._store,
             "framing",
             {"resample": resample},
-            make=lambda: choose_framing(self._pictures, size, resize, resample),
+            make=lambda: choose_framing(self._unread, size, resize, resample),
             pack=lambda framing: ({}, dataclasses.asdict(framing)),
             unpack=_unpack_framing,
         )
@@ -94,13 +94,13 @@ class DecodedImages:
         Raises:
             DataError: as there.
         """
-        if self._store is None or all(_is_ready(picture, framing) for picture in self._pictures):
-            return assemble(self._pictures, framing)
+        if self._store is None or all(_is_ready(image, framing) for image in self._unread):
+            return assemble(self._unread, framing)
         return self._stored(
             self._store,
             "pictures",
             {"cover": framing.cover, "crop": framing.crop, "resample": framing.resample},
-            make=lambda: assemble(self._pictures, framing),
+            make=lambda: assemble(self._unread, framing),
             pack=lambda images: ({"images": images}, {}),
             unpack=_unpack_images,
         )
@@ -133,12 +133,12 @@ class DecodedImages:
     @cached_property
     def _content(self) -> str:
         """SHA-256 over the SHA-256 of every image's bytes, in order."""
-        digests = np.empty((len(self._pictures), hashlib.sha256().digest_size), np.uint8)
+        digests = np.empty((len(self._unread), hashlib.sha256().digest_size), np.uint8)
 
         def read(row: int) -> None:
-            digests[row] = np.frombuffer(_digest(self._pictures[row]), np.uint8)
+            digests[row] = np.frombuffer(_digest(self._unread[row]), np.uint8)
 
-        for_each(read, self._pictures, decoded_bytes=0)
+        for_each(read, self._unread, decoded_bytes=0)
         return hashlib.sha256(digests.data).hexdigest()
 
 
@@ -153,13 +153,13 @@ def _unpack_images(stored: StoredObject) -> UInt8Images:
     return images
 
 
-def _is_ready(picture: Picture, framing: Framing) -> bool:
+def _is_ready(image: LazyImage, framing: Framing) -> bool:
     """Whether the image is decoded and has its size."""
-    return isinstance(picture.source, np.ndarray) and picture.source.shape[:2] == framing.crop == framing.cover
+    return isinstance(image.source, np.ndarray) and image.source.shape[:2] == framing.crop == framing.cover
 
 
-def _digest(picture: Picture) -> bytes:
-    source = picture.source
+def _digest(image: LazyImage) -> bytes:
+    source = image.source
     if isinstance(source, np.ndarray):
         return hashlib.sha256(repr(source.shape).encode() + source.tobytes()).digest()
     if not isinstance(source, Path):
@@ -168,7 +168,7 @@ def _digest(picture: Picture) -> bytes:
         with source.open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
     except OSError as error:
-        raise DataError(f"{picture.where}: cannot be read as an image: {error}") from error
+        raise DataError(f"{image.where}: cannot be read as an image: {error}") from error
 
 
 def _decoders() -> dict[str, str | None]:

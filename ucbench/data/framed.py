@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ucbench.data.cache import DecodedImages
 from ucbench.data.framing import Framing, Resample, damage
-from ucbench.data.images import DamagedImagesError, Picture
+from ucbench.data.images import DamagedImagesError, LazyImage
 from ucbench.data.imageset import ImageSet, LabelSet
 from ucbench.data.inventory import Sources, with_damaged
 from ucbench.data.params import DatasetParams
@@ -26,10 +26,10 @@ SplitName = Literal["train", "test"]
 
 @dataclass(frozen=True)
 class Split:
-    """A split before its images are read: N pictures, labels int64 ``[N]``, further label sets, and where it was
+    """A split before its images are read: N images, labels int64 ``[N]``, further label sets, and where it was
     found."""
 
-    pictures: Sequence[Picture]
+    images: Sequence[LazyImage]
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
     label_sets: Mapping[str, LabelSet] = field(default_factory=dict)
@@ -86,9 +86,9 @@ class FramedDataset(ABC):
     def _load(self, split: SplitName, store: Store | None) -> ImageSet:
         content = self._found(split, store)
         self.sources[split] = content.sources
-        decoded = DecodedImages(content.pictures, store)
+        decoded = DecodedImages(content.images, store)
         if self._framing is None:
-            training = decoded if split == "train" else DecodedImages(self._found("train", store).pictures, store)
+            training = decoded if split == "train" else DecodedImages(self._found("train", store).images, store)
             self._framing = training.framing(self.params.size, self.params.resize, self.resample)
         return ImageSet(
             images=decoded.images(self._framing),
@@ -103,12 +103,12 @@ class FramedDataset(ABC):
         content = self.find(split)
         if self.params.damaged == "refuse":
             return content
-        damaged = DecodedImages(content.pictures, store).damaged()
+        damaged = DecodedImages(content.images, store).damaged()
         return _without(content, damaged) if damaged else content
 
     def _damage(self, split: SplitName) -> list[str]:
         try:
-            return list(damage(self.find(split).pictures).values())
+            return list(damage(self.find(split).images).values())
         except DataError:  # raised when this split is loaded
             return []
 
@@ -120,11 +120,11 @@ class FramedDataset(ABC):
 
 def _without(split: Split, damaged: Sequence[int]) -> Split:
     """The split without the images of these rows, which its sources name as damaged."""
-    rows = np.setdiff1d(np.arange(len(split.pictures)), damaged)
+    rows = np.setdiff1d(np.arange(len(split.images)), damaged)
     return Split(
-        [split.pictures[row] for row in rows],
+        [split.images[row] for row in rows],
         split.labels[rows],
         split.classes,
         {name: LabelSet(entry.labels[rows], entry.classes) for name, entry in split.label_sets.items()},
-        with_damaged(split.sources, [split.pictures[row].where for row in damaged]),
+        with_damaged(split.sources, [split.images[row].where for row in damaged]),
     )

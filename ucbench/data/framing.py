@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ucbench.data.images import DamagedImagesError, Picture, Pixels
+from ucbench.data.images import DamagedImagesError, LazyImage, Pixels
 from ucbench.data.imageset import UInt8Images
 from ucbench.errors import DataError
 
@@ -67,7 +67,7 @@ class Framing:
 
 
 def choose_framing(
-    training: Sequence[Picture],
+    training: Sequence[LazyImage],
     size: int | None = None,
     resize: int | None = None,
     resample: Resample = "bicubic",
@@ -112,7 +112,7 @@ def choose_framing(
     )
 
 
-def assemble(pictures: Sequence[Picture], framing: Framing) -> UInt8Images:
+def assemble(images: Sequence[LazyImage], framing: Framing) -> UInt8Images:
     """Read images into one uint8 array ``[N, 3, *framing.crop]``, in order.
 
     Large images are decoded in threads. Besides the result, memory holds one decoded image per thread.
@@ -122,16 +122,16 @@ def assemble(pictures: Sequence[Picture], framing: Framing) -> UInt8Images:
         DataError: if no 16-bit image among them is brighter than a quarter of white.
     """
     height, width = framing.crop
-    images = np.empty((len(pictures), 3, height, width), np.uint8)
+    array = np.empty((len(images), 3, height, width), np.uint8)
     depths: list[tuple[int, str]] = []
 
     def read(row: int) -> None:
-        pixels, depth = pictures[row].pixels_with_depth()
-        images[row] = framing.apply(pixels).transpose(2, 0, 1)
+        pixels, depth = images[row].pixels_with_depth()
+        array[row] = framing.apply(pixels).transpose(2, 0, 1)
         if depth is not None:
-            depths.append((depth, pictures[row].where))
+            depths.append((depth, images[row].where))
 
-    for_each(read, pictures, decoded_bytes=3 * height * width)
+    for_each(read, images, decoded_bytes=3 * height * width)
     brightest, where = max(depths, default=(0, ""))
     if 0 < brightest <= _DIM:
         bits = brightest.bit_length()
@@ -139,19 +139,19 @@ def assemble(pictures: Sequence[Picture], framing: Framing) -> UInt8Images:
             f"{where}: the values of 16-bit images go up to {brightest} here, so they seem to have {bits} bits, and"
             f" white is 65535. Multiply the values by {2 ** (16 - bits)}, or convert the images to 8 bits."
         )
-    return images
+    return array
 
 
-def damage(pictures: Sequence[Picture]) -> dict[int, str]:
+def damage(images: Sequence[LazyImage]) -> dict[int, str]:
     """What is wrong with every image that cannot be read, by row, from decoding all of them."""
     try:
-        for_each(lambda row: pictures[row].pixels(), pictures, decoded_bytes=0)
+        for_each(lambda row: images[row].pixels(), images, decoded_bytes=0)
     except DamagedImagesError as error:
         return error.problems
     return {}
 
 
-def _refuse_outliers(training: Sequence[Picture], sizes: NDArray[np.int64], side: int) -> None:
+def _refuse_outliers(training: Sequence[LazyImage], sizes: NDArray[np.int64], side: int) -> None:
     short = np.minimum(sizes.min(axis=1), LARGEST_DEFAULT_SIDE)
     ordered = np.sort(short)
     # Without the smallest image in a hundred, or the smallest; and in the middle.
@@ -170,17 +170,17 @@ def _refuse_outliers(training: Sequence[Picture], sizes: NDArray[np.int64], side
     )
 
 
-def _sizes(pictures: Sequence[Picture]) -> NDArray[np.int64]:
-    sizes = np.empty((len(pictures), 2), np.int64)
+def _sizes(images: Sequence[LazyImage]) -> NDArray[np.int64]:
+    sizes = np.empty((len(images), 2), np.int64)
 
     def read(row: int) -> None:
-        sizes[row] = pictures[row].size()
+        sizes[row] = images[row].size()
 
-    for_each(read, pictures, decoded_bytes=0)
+    for_each(read, images, decoded_bytes=0)
     return sizes
 
 
-def for_each(work: Callable[[int], object], pictures: Sequence[Picture], decoded_bytes: int) -> None:
+def for_each(work: Callable[[int], object], images: Sequence[LazyImage], decoded_bytes: int) -> None:
     """Call ``work`` with every row number, in threads where that is faster.
 
     Raises:
@@ -196,16 +196,16 @@ def for_each(work: Callable[[int], object], pictures: Sequence[Picture], decoded
                 problems[row] = str(error)
         return problems
 
-    if _encoded_bytes(pictures) + decoded_bytes * len(pictures) < _SMALL * len(pictures):
-        problems = work_on(range(len(pictures)))
+    if _encoded_bytes(images) + decoded_bytes * len(images) < _SMALL * len(images):
+        problems = work_on(range(len(images)))
     else:
-        blocks = [range(start, min(start + _BLOCK, len(pictures))) for start in range(0, len(pictures), _BLOCK)]
+        blocks = [range(start, min(start + _BLOCK, len(images))) for start in range(0, len(images), _BLOCK)]
         with ThreadPoolExecutor() as pool:
             problems = {row: problem for found in pool.map(work_on, blocks) for row, problem in found.items()}
     if problems:
         raise DamagedImagesError(problems)
 
 
-def _encoded_bytes(pictures: Sequence[Picture]) -> float:
+def _encoded_bytes(images: Sequence[LazyImage]) -> float:
     """Bytes in memory; infinite where files must be opened, since threads hide their latency."""
-    return sum(float("inf") if isinstance(picture.source, Path) else len(picture.source) for picture in pictures)
+    return sum(float("inf") if isinstance(image.source, Path) else len(image.source) for image in images)

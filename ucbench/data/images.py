@@ -40,8 +40,8 @@ _PNG_HEAD = struct.Struct(">8sI4sII")
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
-    """One image to be read.
+class LazyImage:
+    """One image that is read when its pixels or its size are asked for.
 
     Attributes:
         source: a file, an encoded file's bytes, or decoded pixels (uint8 ``[H, W, 3]``, RGB).

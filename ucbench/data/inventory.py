@@ -60,15 +60,15 @@ class SplitInventory:
         return sum(self.per_class.values())
 
     def line(self) -> str:
-        """The split in one line, such as ``8 images from train/: cat 6, dog 2``."""
+        """The split in one line, such as ``8 images from train/ (cat: 6, dog: 2)``."""
         source = f" from {some(self.served)}" if self.served else ""
         counts = set(self.per_class.values())
         names = list(self.per_class)
         if len(counts) == 1:
             return f"{self.images} images{source}: {counts.pop()} of each class ({some(names)})"
-        shown = some([f"{name} {count}" for name, count in self.per_class.items()])
-        spread = f" ({min(counts)} to {max(counts)} of a class)" if len(names) > _SHOWN else ""
-        return f"{self.images} images{source}: {shown}{spread}"
+        shown = some([f"{name}: {count}" for name, count in self.per_class.items()])
+        spread = f"; {min(counts)} to {max(counts)} of a class" if len(names) > _SHOWN else ""
+        return f"{self.images} images{source} ({shown}{spread})"
 
     def compact(self) -> dict[str, Any]:
         """For the record: what served, fewest and most images of a class, repeated images."""

@@ -90,7 +90,7 @@ def load_dataset(dataset: Dataset, params: Params, store: Store | None = None) -
         train, test = split_validation(train, options.validation, options.subset_seed)
         notes.append(f"{len(test)} of the {count} training images are the test split (validation={options.validation})")
     if dropped:
-        notes.append(f"without {_some(dropped)}, of which there are no pictures")
+        notes.append(f"without {_some(dropped)}, of which there are no images")
     if len(train.classes) < 2:
         raise DataError(f"{train.name}: all images are of one class, {train.classes[0]!r}; at least two are needed.")
     if options.train_per_class is not None:

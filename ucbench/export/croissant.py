@@ -113,8 +113,8 @@ def croissant(
             _file("release.json", "application/json", hashes["release.json"], "What was crafted, and how."),
             {
                 "@type": "cr:FileSet",
-                "@id": "pictures",
-                "name": "pictures",
+                "@id": "image-files",
+                "name": "image-files",
                 "description": "The training set as published, one folder per class.",
                 "encodingFormat": "image/png",
                 "includes": "images/*/*.png",
@@ -184,16 +184,16 @@ def _images() -> dict[str, Any]:
         "field": [
             {
                 **_field("images/image", "The image, 8-bit RGB.", "sc:ImageObject"),
-                "source": {"fileSet": {"@id": "pictures"}, "extract": {"fileProperty": "content"}},
+                "source": {"fileSet": {"@id": "image-files"}, "extract": {"fileProperty": "content"}},
             },
             {
                 **_field("images/filename", "The name of its file: its index in the training set.", "sc:Text"),
-                "source": {"fileSet": {"@id": "pictures"}, "extract": {"fileProperty": "filename"}},
+                "source": {"fileSet": {"@id": "image-files"}, "extract": {"fileProperty": "filename"}},
             },
             {
                 **_field("images/label", "Its label, a key of the record set classes.", "sc:Integer"),
                 "source": {
-                    "fileSet": {"@id": "pictures"},
+                    "fileSet": {"@id": "image-files"},
                     "extract": {"fileProperty": "fullpath"},
                     "transform": {"regex": r"^(?:.*/)?images/0*(\d+)(?:-[^/]*)?/[^/]+\.png$"},
                 },

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ucbench.data.framing import Framing, assemble
-from ucbench.data.images import Picture
+from ucbench.data.images import LazyImage
 from ucbench.data.imageset import ImageSet, UInt8Images
 from ucbench.data.selection import stratified_split
 from ucbench.errors import UsageError
@@ -132,9 +132,9 @@ def _read(
 ) -> _Sets:  # fmt: skip
     """The photos' central squares, at ``side`` pixels."""
     framing = Framing((side, side), (side, side))
-    clean = assemble([Picture(photos_root / photo.source, photo.source) for photo in photos], framing)
+    clean = assemble([LazyImage(photos_root / photo.source, photo.source) for photo in photos], framing)
     train, test = stratified_split(labels, classes, HELD_OUT, seed)
-    copies = assemble([Picture(out_root / photos[row].output, photos[row].output) for row in train], framing)
+    copies = assemble([LazyImage(out_root / photos[row].output, photos[row].output) for row in train], framing)
     kinds = {"clean": clean[train], "sham": _sham(clean[train], copies, seed), "protected": copies}
     return _Sets(
         ImageSet(clean[test], labels[test], classes, name="held-out photos"),

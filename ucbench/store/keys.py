@@ -17,7 +17,7 @@ from typing import Any
 
 from ucbench.errors import ContractError, DataError
 
-#: Kinds of the objects that the core stores.
+#: Kinds of the objects that the core stores. "pictures" are decoded images; the word is part of their keys.
 KINDS = ("cell", "damage", "framing", "labels", "metric", "pictures", "prepared", "release", "surrogate", "victim")
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ucbench.data.framed import FramedDataset, Split
-from ucbench.data.images import Picture
+from ucbench.data.images import LazyImage
 from ucbench.data.imageset import ImageSet
 from ucbench.data.loading import Dataset, load_dataset
 from ucbench.data.params import DatasetParams
@@ -23,7 +23,7 @@ from ucbench.training.determinism import deterministic
 SPLIT = Rule(
     "split",
     "find() of a FramedDataset must return a ucbench.Split with a label for every image",
-    "Return ucbench.Split(pictures, labels, classes): N times ucbench.Picture(source, where), and int64 [N] into the "
+    "Return ucbench.Split(images, labels, classes): N times ucbench.LazyImage(source, where), and int64 [N] into the "
     "names of the classes: np.array(labels, np.int64).",
 )
 IMAGE_SET = Rule(
@@ -84,9 +84,9 @@ def _check_found(subject: Subject[DatasetSpec], split: Literal["train", "test"])
     with subject.calling(f"find({split!r})"):
         content = dataset.find(split)
     subject.require(isinstance(content, Split), SPLIT, f"find({split!r}) returned {shape_text(content)}")
-    others = [type(picture).__qualname__ for picture in content.pictures if not isinstance(picture, Picture)]
-    subject.require(not others, SPLIT, f"find({split!r}) returned {others[0] if others else ''} as a picture")
-    labels, count = content.labels, len(content.pictures)
+    others = [type(image).__qualname__ for image in content.images if not isinstance(image, LazyImage)]
+    subject.require(not others, SPLIT, f"find({split!r}) returned {others[0] if others else ''} as an image")
+    labels, count = content.labels, len(content.images)
     evidence = f"find({split!r}) returned {count} images and labels {shape_text(labels)}"
     fits = isinstance(labels, np.ndarray) and labels.dtype == np.int64 and labels.shape == (count,)
     subject.require(fits, SPLIT, evidence)

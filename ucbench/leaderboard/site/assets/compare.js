@@ -38,14 +38,14 @@
   // A bar of the interval over -100 to 100 points, with zero in the middle.
   const track = (centre, half) => {
     const place = (points) => `${50 + Math.min(Math.max(points, -100), 100) / 2}%`;
-    const picture = drawn("svg", { class: "track", width: "100%", height: 26, "aria-hidden": "true" });
-    for (const points of [-100, -50, 50, 100]) picture.append(drawn("line", { class: "grid", x1: place(points), x2: place(points), y1: 0, y2: 26 }));
-    picture.append(drawn("line", { class: "ref", x1: "50%", x2: "50%", y1: 0, y2: 26 }));
+    const chart = drawn("svg", { class: "track", width: "100%", height: 26, "aria-hidden": "true" });
+    for (const points of [-100, -50, 50, 100]) chart.append(drawn("line", { class: "grid", x1: place(points), x2: place(points), y1: 0, y2: 26 }));
+    chart.append(drawn("line", { class: "ref", x1: "50%", x2: "50%", y1: 0, y2: 26 }));
     if (!Number.isNaN(half)) {
-      picture.append(drawn("line", { x1: place(centre - half), x2: place(centre + half), y1: 13, y2: 13, stroke: "#056eba", "stroke-width": 2 }));
+      chart.append(drawn("line", { x1: place(centre - half), x2: place(centre + half), y1: 13, y2: 13, stroke: "#056eba", "stroke-width": 2 }));
     }
-    picture.append(drawn("circle", { class: "full", cx: place(centre), cy: 13, r: 5, fill: "#056eba" }));
-    return picture;
+    chart.append(drawn("circle", { class: "full", cx: place(centre), cy: 13, r: 5, fill: "#056eba" }));
+    return chart;
   };
 
   const show = () => {

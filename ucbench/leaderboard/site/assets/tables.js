@@ -46,8 +46,15 @@
         if (!this.columns[place].numeric) return cell.dataset.text;
         return cell.dataset.value === "" ? null : Number(cell.dataset.value);
       });
-      const texts = [...row.cells].map((cell) => cell.innerText.replace(/\s+/g, " ").trim());
-      return { values, texts, words: row.textContent.toLowerCase(), element: () => row };
+      return {
+        values,
+        // Only downloads need it, and reading it lays out the page.
+        get texts() {
+          return [...row.cells].map((cell) => cell.innerText.replace(/\s+/g, " ").trim());
+        },
+        words: row.textContent.toLowerCase(),
+        element: () => row,
+      };
     }
 
     // Rows of JSON: kind, then cells as text or as { t: text, v: value, n: seeds, h: link, s: said, b: badges }.
