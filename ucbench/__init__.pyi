@@ -83,6 +83,7 @@ from .plugins.specs import CellEvent as CellEvent
 from .plugins.specs import ComponentSpec as ComponentSpec
 from .plugins.specs import DatasetSpec as DatasetSpec
 from .plugins.specs import DefenseSpec as DefenseSpec
+from .plugins.specs import EpochEvent as EpochEvent
 from .plugins.specs import ExecutorSpec as ExecutorSpec
 from .plugins.specs import ExporterSpec as ExporterSpec
 from .plugins.specs import LabelingSpec as LabelingSpec

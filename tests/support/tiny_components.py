@@ -468,11 +468,13 @@ class Plugin:
     """All of the above as one plugin that also observes."""
 
     seen: list[tuple[str, str]]
+    epochs: list[ucbench.EpochEvent]
 
     def __init__(self, *raised: tuple[str, int]) -> None:
         versions = dict(raised)
         self.specs = [replace(record, version=versions.get(record.name, 1)) for record in RECORDS]
         self.seen = []
+        self.epochs = []
 
     def of(self, kind: str) -> list[ucbench.ComponentSpec]:
         return [record for record in self.specs if record.kind == kind]
@@ -504,6 +506,10 @@ class Plugin:
     @ucbench.hookimpl
     def ucbench_metrics(self):
         return self.of("metric")
+
+    @ucbench.hookimpl
+    def ucbench_epoch_finished(self, event):
+        self.epochs.append(event)
 
     @ucbench.hookimpl
     def ucbench_cell_finished(self, event):
