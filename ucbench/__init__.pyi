@@ -40,6 +40,7 @@ from .data.framing import assemble as assemble
 from .data.images import Picture as Picture
 from .data.imageset import ImageSet as ImageSet
 from .data.imageset import LabelSet as LabelSet
+from .data.imageset import Part as Part
 from .data.inventory import Inventory as Inventory
 from .data.inventory import Sources as Sources
 from .data.params import DatasetParams as DatasetParams

@@ -26,6 +26,14 @@ class LabelSet:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Part:
+    """Which images of a whole split a set holds: int64 ``[N]`` in ``0..count-1``, in the order of the set."""
+
+    rows: Labels
+    count: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class ImageSet:
     """Images of one size in memory, with their labels.
 
@@ -36,6 +44,7 @@ class ImageSet:
         label_sets: further labels of the same images (``coarse``, ``fine``), by name.
         name: the set's name in messages and tables.
         flip: whether a mirrored image keeps its label; recipes flip horizontally only then.
+        part: where the images stand in the training split as it was read, for sets cut out of it; else None.
 
     Raises:
         DataError: if images or labels have a wrong type, shape or range.
@@ -47,6 +56,7 @@ class ImageSet:
     label_sets: Mapping[str, LabelSet] = dataclasses.field(default_factory=dict)
     name: str = ""
     flip: bool = True
+    part: Part | None = None
 
     def __post_init__(self) -> None:
         images = self.images
@@ -103,6 +113,7 @@ class ImageSet:
             labels=None if self.labels is None else self.labels[indices],
             label_sets={key: LabelSet(entry.labels[indices], entry.classes) for key, entry in self.label_sets.items()},
             name=self.name if name is None else name,
+            part=None if self.part is None else Part(self.part.rows[indices], self.part.count),
         )
 
     def with_images(self, images: UInt8Images) -> ImageSet:
