@@ -440,7 +440,13 @@ RECORDS = (
         name="blots", summary="", load=f"{HERE}:Blots", budget="l2", native_epsilon=0.5, projects=True
     ),
     ucbench.PoisonerSpec(
-        name="badge", summary="", load=f"{HERE}:Badge", label_access="full", granularity="class", native_epsilon=8
+        name="badge",
+        summary="",
+        load=f"{HERE}:Badge",
+        label_access="full",
+        granularity="class",
+        native_epsilon=8,
+        paper="J. Doe: Badges. 2020. https://example.org/badges",
     ),
     ucbench.PoisonerSpec(name="leaner", summary="", load=f"{HERE}:Leaner", surrogate="eyes", granularity="universal"),
     ucbench.PoisonerSpec(name="bad", summary="", load=f"{HERE}:Bad", params=f"{HERE}:BadParams", label_access="full"),

@@ -21,6 +21,7 @@ from PIL import Image
 from ucbench.data.budget import Budget
 from ucbench.export.croissant import About, summary
 from ucbench.export.layouts import PublishedSplit, Splits
+from ucbench.export.sheet import budget_text
 
 #: Bytes of pixels in a shard, which as PNG are fewer; the hub recommends files below 500 MB.
 _SHARD = 400_000_000
@@ -90,7 +91,7 @@ def card(description: Mapping[str, Any], splits: Splits, command: str | None, ci
     measured, request = description["measured"], description["request"]
     fingerprints = {"release": description["release"], "source images": description["source"]}
     rows = [
-        ("budget", str(Budget(request["norm"], request["epsilon"]))),
+        ("budget", budget_text(Budget(request["norm"], request["epsilon"])).removeprefix("Budget ")),
         ("largest change", f"{measured['linf_max']:g} of 255 levels"),
         ("PSNR, SSIM", f"{measured['psnr']:.1f} dB, {measured['ssim']:.3f} (means over the images)"),
         *((name, f"`{value}`") for name, value in fingerprints.items()),
