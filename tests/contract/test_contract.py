@@ -20,7 +20,7 @@ from ucbench.testing import CHECKS, check_victim, sample_images
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> Path:
-    """Images in folders, parquet files, archives and a table, a checkpoint, and a release, by the name of their component."""
+    """Images in files of all kinds, a checkpoint and a release, by the name of their component."""
     import pyarrow as pa
     import pyarrow.parquet as pq
     import timm
