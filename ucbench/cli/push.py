@@ -17,17 +17,15 @@ def push_command(
     to: Annotated[Literal["hf"], typer.Argument(metavar="hf", help="The Hugging Face hub.", show_default=False)],
     repository: Annotated[str, argument("OWNER/NAME", "The data set, created if it does not exist.")],
     release: Annotated[Path, argument("FOLDER", "What `ucbench export --for hf` wrote.", **FOLDER)],
-    public: Annotated[
-        bool, flag("--public", "Let everybody see a new data set; it is private otherwise.", OUTPUT)
-    ] = False,
+    public: Annotated[bool, flag("--public", "Let everybody see a new data set; it is private otherwise.")] = False,
 ) -> None:
     """Upload an exported release as a data set of the Hugging Face hub.
 
     Every file is compared with SHA256SUMS first. The token is HF_TOKEN, or that of `hf auth login`; HF_ENDPOINT names
     another hub.
 
-        ucbench export --poisoner lsp --dataset digits --for hf --out release
-        ucbench push hf my-group/digits-lsp release
+        ucbench export --poisoner lsp --dataset digits --for hf --out exported
+        ucbench push hf my-group/digits-lsp exported
     """
     from ucbench.export.push import push_to_hub
 
