@@ -16,6 +16,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from image_files import folders, tables
+from listed_files import listed
 from PIL import Image
 
 from ucbench.crafting.craft import craft_release
@@ -23,7 +24,7 @@ from ucbench.crafting.release import materialise
 from ucbench.data.budget import Budget
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import DataError, UsageError
-from ucbench.export import hub
+from ucbench.export import hub, release
 from ucbench.export.croissant import About
 from ucbench.export.layouts import LAYOUTS, PublishedSplit, Target, named
 from ucbench.export.release import export_release
@@ -104,12 +105,29 @@ def test_hub_export_reads_as_the_data_set_it_was(exported, published, session):
     assert np.array_equal(loaded.test.images, session.data(cell()).test.images)
 
 
+@pytest.mark.parametrize("platform", [None, *FILES])
+def test_table_of_an_export_reads_as_the_data_set_it_was(exported, published, platform):
+    loaded = listed(exported(platform) / "labels.csv", **({} if platform else {"validation": 0.5}))
+    assert loaded.train.classes == published.classes
+    if platform:
+        assert np.array_equal(loaded.train.images, published.images)
+        assert np.array_equal(loaded.train.known_labels, published.known_labels)
+
+
+@pytest.mark.parametrize("path", ["/home/me/my pets", "./pets", "~/pets/"])
+def test_descriptions_hold_no_folder_of_this_machine(path):
+    shortened = release._without_folders(f"imagefolder:'{path}':size=32")
+    assert shortened in ('imagefolder:"my pets":size=32', "imagefolder:pets:size=32")
+    assert release._without_folders("hf:owner/name:size=32") == "hf:owner/name:size=32"
+    assert release._without_folders("kornia:blur") == "kornia:blur"
+
+
 def imported(path: Path, train: ImageSet, session) -> np.ndarray:
     """The images that ``release:PATH`` publishes in place of ``train``."""
     component = installed().resolve(PoisonerSpec, f"release:'{path}':norm=unbounded")
     craft = Craft(component, None, CraftLabels("original"), Budget("unbounded", None), 0)
-    release = craft_release(craft, train, train, session)
-    return materialise(train.images, release.changes, release.index)
+    crafted = craft_release(craft, train, train, session)
+    return materialise(train.images, crafted.changes, crafted.index)
 
 
 @pytest.mark.parametrize("platform", [None, "hf", *FILES])
@@ -269,10 +287,10 @@ def test_card_names_licences_as_the_hub_does(address, expected):
 
 def test_card_states_budget_command_and_fingerprints(exported, session):
     text = (exported("hf") / "README.md").read_text(encoding="utf-8")
-    release = json.loads((exported("hf") / "release.json").read_text())
-    assert release["release"] in text
-    assert release["source"] == session.data(cell()).train.fingerprint
-    assert release["source"] in text
+    stated = json.loads((exported("hf") / "release.json").read_text())
+    assert stated["release"] in text
+    assert stated["source"] == session.data(cell()).train.fingerprint
+    assert stated["source"] in text
     command = next(line for line in text.splitlines() if line.startswith("ucbench export"))
     assert {"--poisoner badge", "--dataset spots", "--epsilon 24", "--seed 0", "--for hf"} <= {
         f"{first} {second}" for first, second in itertools.pairwise(command.split())

@@ -20,6 +20,7 @@ import hashlib
 import io
 import json
 import math
+import re
 import shlex
 import shutil
 import uuid
@@ -41,6 +42,7 @@ from ucbench.export.layouts import HUB, PLAIN, PublishedSplit, Splits, Target
 from ucbench.matrix.cell import Cell
 from ucbench.matrix.from_record import options_of
 from ucbench.plugins.citations import bibtex
+from ucbench.plugins.grammar import parse
 from ucbench.results.records import Record
 from ucbench.running.sets import published_of, release_of
 from ucbench.running.tasks import task_of
@@ -184,6 +186,9 @@ def describe(cell: Cell, key: str, release: Release, published: ImageSet, sessio
     request = cell.describe()
     for axis in ("defense", "victim", "train_seed"):
         del request[axis]  # the exploiter's, not part of what is published
+    for axis in ("dataset", "poisoner", "surrogate", "labeling"):
+        if request.get(axis):
+            request[axis] = _without_folders(request[axis])
     return {
         "schema": SCHEMA,
         "release": key,
@@ -207,6 +212,13 @@ def describe(cell: Cell, key: str, release: Release, published: ImageSet, sessio
         "environment": dict(release.meta.get("environment", {})),
         "exported_by": {"ucbench": ucbench.__version__},
     }
+
+
+def _without_folders(reference: str) -> str:
+    """The reference with a path shortened to its last part: folders of a machine are nobody's business."""
+    part = parse(reference)
+    is_path = part.argument is not None and re.match(r"(~|\.{1,2})?/.", part.argument)
+    return str(replace(part, argument=Path(str(part.argument)).name)) if is_path else reference
 
 
 def _check_key(record: Record, key: str) -> None:
