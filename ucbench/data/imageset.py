@@ -27,7 +27,7 @@ class LabelSet:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Part:
-    """Which images of a whole split a set holds: int64 ``[N]`` in ``0..count-1``, in the order of the set."""
+    """Which images of a whole set of ``count`` a part holds: ``rows``, int64 ``[N]``, in the order of the part."""
 
     rows: Labels
     count: int
@@ -44,7 +44,8 @@ class ImageSet:
         label_sets: further labels of the same images (``coarse``, ``fine``), by name.
         name: the set's name in messages and tables.
         flip: whether a mirrored image keeps its label; recipes flip horizontally only then.
-        part: where the images stand in the training split as it was read, for sets cut out of it; else None.
+        part: where the images stood in the set that they were first cut out of, such as a whole training split; None
+            for a set that was not cut out of another.
 
     Raises:
         DataError: if images or labels have a wrong type, shape or range.
@@ -113,7 +114,9 @@ class ImageSet:
             labels=None if self.labels is None else self.labels[indices],
             label_sets={key: LabelSet(entry.labels[indices], entry.classes) for key, entry in self.label_sets.items()},
             name=self.name if name is None else name,
-            part=None if self.part is None else Part(self.part.rows[indices], self.part.count),
+            part=Part(np.arange(len(self), dtype=np.int64)[indices], len(self))
+            if self.part is None
+            else Part(self.part.rows[indices], self.part.count),
         )
 
     def with_images(self, images: UInt8Images) -> ImageSet:

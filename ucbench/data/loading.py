@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 import numpy as np
 
 from ucbench.data.framed import FramedDataset
-from ucbench.data.imageset import ImageSet, Part
+from ucbench.data.imageset import ImageSet
 from ucbench.data.inventory import Inventory
 from ucbench.data.params import DatasetParams
 from ucbench.data.selection import balanced_subset, split_validation
@@ -79,7 +79,6 @@ def load_dataset(dataset: Dataset, params: Params, store: Store | None = None) -
     """
     options = params if isinstance(params, DatasetParams) else DatasetParams()
     train = _loaded(dataset, "train", store)
-    train = dataclasses.replace(train, part=Part(np.arange(len(train), dtype=np.int64), len(train)))
     notes = [str(getattr(dataset, "note", ""))]
     if options.validation is None:
         test = _with_classes_of(train, _loaded(dataset, "test", store))
