@@ -54,9 +54,8 @@ class Cifar10(FramedDataset):
 
     def _torchvision(self, root: Path, split: SplitName) -> Any:
         """torchvision's data set, which verifies its files before it reads them."""
-        looked = f"neither {root / self.name}/*.parquet nor"
         options = {"train": split == "train", "download": self.params.download}
-        return downloaded(self.name.upper(), root, f"{self.name}: found {looked}", options)
+        return downloaded(self.name, self.name.upper(), root, options, parquet=root / self.name)
 
     def _namings(self, loaded: Any, split: SplitName) -> dict[str, LabelSet]:
         return {"label": LabelSet(np.array(loaded.targets, np.int64), tuple(loaded.classes))}

@@ -17,12 +17,14 @@ def data_root(root: Path | None) -> Path:
     return Path(root or os.environ.get("UCBENCH_DATA") or user_cache_path("ucbench") / "data").expanduser()
 
 
-def downloaded(kind: str, root: Path, found: str, options: Mapping[str, Any]) -> Any:
+def downloaded(name: str, kind: str, root: Path, options: Mapping[str, Any], parquet: Path | None = None) -> Any:
     """torchvision's data set, which compares what it downloads with its checksums.
 
     Args:
-        kind: its class.
-        found: begins the error, up to ``torchvision's files``.
+        name: of the data set, in errors.
+        kind: its class in torchvision.
+        options: of that class.
+        parquet: a folder in which parquet files were looked for first.
 
     Raises:
         DataError: if it is not there and cannot be downloaded, or is damaged.
@@ -32,8 +34,10 @@ def downloaded(kind: str, root: Path, found: str, options: Mapping[str, Any]) ->
     try:
         return getattr(datasets, kind)(str(root), **options)
     except (RuntimeError, OSError, ValueError, KeyError, ImportError) as error:
+        found = f": did not find torchvision's files in {root}."
+        if parquet is not None:
+            found = f": found neither {parquet}/*.parquet nor torchvision's files in {root}."
         raise DataError(
-            f"{found} torchvision's files in {root}."
-            " Name their folder with root= or in the environment as UCBENCH_DATA, or allow download=true."
-            f" torchvision says: {' '.join(str(error).split())}"
+            f"{name}{found} Name their folder with root= or in the environment as UCBENCH_DATA, or allow"
+            f" download=true. torchvision says: {' '.join(str(error).split())}"
         ) from error

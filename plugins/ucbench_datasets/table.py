@@ -58,7 +58,9 @@ class Csv(FramedDataset):
             [Picture(row.image, str(row.image)) for row in rows],
             naming.numbers([row.label for row in rows], [row.where for row in rows]),
             naming.classes,
-            sources=Sources((self._path.name,), {"validation rows beside test rows": unused} if unused else {}),
+            sources=Sources(
+                (self._path.name,), {"validation rows beside test rows": unused} if unused else {}, self._root
+            ),
         )
 
     def _rows(self) -> list[_Row]:

@@ -56,7 +56,7 @@ class TorchvisionSet(FramedDataset):
     def find(self, split: SplitName) -> Split:
         source, root = self.source, data_root(self.params.root)
         asked = {"split": source.splits[split]} if source.splits else {}
-        loaded = downloaded(source.load, root, f"{self.name}: did not find", {**asked, **self.options()})
+        loaded = downloaded(self.name, source.load, root, {**asked, **self.options()})
         labels, classes = np.array(source.labels(loaded), np.int64), tuple(map(str, source.classes(loaded)))
         pictures = [
             Picture(image, f"{self.name} {split} row {row}")
