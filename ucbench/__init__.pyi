@@ -40,6 +40,7 @@ from .data.framing import assemble as assemble
 from .data.images import LazyImage as LazyImage
 from .data.imageset import ImageSet as ImageSet
 from .data.imageset import LabelSet as LabelSet
+from .data.imageset import Part as Part
 from .data.inventory import Inventory as Inventory
 from .data.inventory import Sources as Sources
 from .data.params import DatasetParams as DatasetParams
@@ -83,6 +84,7 @@ from .plugins.specs import CellEvent as CellEvent
 from .plugins.specs import ComponentSpec as ComponentSpec
 from .plugins.specs import DatasetSpec as DatasetSpec
 from .plugins.specs import DefenseSpec as DefenseSpec
+from .plugins.specs import EpochEvent as EpochEvent
 from .plugins.specs import ExecutorSpec as ExecutorSpec
 from .plugins.specs import ExporterSpec as ExporterSpec
 from .plugins.specs import LabelingSpec as LabelingSpec

@@ -21,6 +21,7 @@ _CODE = re.compile(r"```python\n.*?```", re.DOTALL)
 _SECTIONS = {
     "ucbench_datasets": "data-sets",
     "ucbench_suites": "suites-and-observers",
+    "ucbench_epoch_finished": "suites-and-observers",
     "ucbench_cell_finished": "suites-and-observers",
     "ucbench_cell_failed": "suites-and-observers",
 }
@@ -56,4 +57,5 @@ def inserted(text: str) -> str:
 
 def setup(app: Any) -> dict[str, bool]:
     replace_markers(app, inserted, "api")
+    replace_markers(app, inserted, "trackers")
     return replace_markers(app, inserted, "plugins")

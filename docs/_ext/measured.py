@@ -223,7 +223,11 @@ def _value(shared: Row, name: str) -> str:
     if name == "budget":
         return "" if shared["norm"] == "unbounded" else f"{shared['norm']} {shared['epsilon']}"
     # The path of a data set is not part of the result.
-    return re.sub(r"(parquet|imagefolder):[^:,]*/", r"\1:", shared[name]) if name == "dataset" else shared[name]
+    return (
+        re.sub(r"(parquet|imagefolder|csv|webdataset):[^:,]*/", r"\1:", shared[name])
+        if name == "dataset"
+        else shared[name]
+    )
 
 
 def _accuracy(values: list[float]) -> str:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from platformdirs import user_cache_path
 
 from ucbench import DataError, FramedDataset, LabelSet, LazyImage, Sources, Split, SplitName
+from ucbench_datasets.downloads import data_root, downloaded
 from ucbench_datasets.params import Cifar10Params, Cifar100Params
 from ucbench_datasets.parquet import Table, read_table
 from ucbench_datasets.parquet_columns import class_names
@@ -37,8 +36,7 @@ class Cifar10(FramedDataset):
         return Split(table.images, chosen.labels, chosen.classes, sources=table.sources)
 
     def _table(self, split: SplitName) -> Table:
-        root = Path(self.params.root or os.environ.get("UCBENCH_DATA") or user_cache_path("ucbench") / "data")
-        root = root.expanduser()
+        root = data_root(self.params.root)
         if any((root / self.name).rglob("*.parquet")):
             return self._from_parquet(*split_files(root / self.name, split))
         loaded = self._torchvision(root, split)
@@ -56,17 +54,8 @@ class Cifar10(FramedDataset):
 
     def _torchvision(self, root: Path, split: SplitName) -> Any:
         """torchvision's data set, which verifies its files before it reads them."""
-        from torchvision import datasets
-
-        dataset = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[self.name]
-        try:
-            return dataset(str(root), train=split == "train", download=self.params.download)
-        except (RuntimeError, OSError) as error:
-            raise DataError(
-                f"{self.name}: found neither {root / self.name}/*.parquet nor torchvision's files in {root}."
-                " Name their folder with root= or in the environment as UCBENCH_DATA, or allow download=true."
-                f" torchvision says: {error}"
-            ) from error
+        options = {"train": split == "train", "download": self.params.download}
+        return downloaded(self.name, self.name.upper(), root, options, parquet=root / self.name)
 
     def _namings(self, loaded: Any, split: SplitName) -> dict[str, LabelSet]:
         return {"label": LabelSet(np.array(loaded.targets, np.int64), tuple(loaded.classes))}

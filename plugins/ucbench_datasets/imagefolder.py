@@ -31,7 +31,7 @@ class ImageFolder(FramedDataset):
     the training split; the test split may lack some. Folders within a class belong to it, linked ones too. The
     inventory names hidden files, system files, and files without an image's suffix, which are passed over.
 
-    Where a folder of classes is that of an exported release, the classes have the names that the release lists.
+    Where a folder of classes is that of an exported release, the classes have the names and the order that it lists.
     """
 
     name = "imagefolder"
@@ -88,9 +88,10 @@ def _images_of(folder: Path, listing: Listing) -> Path:
 
 
 def _classes(folder: Path, listing: Listing) -> tuple[str, ...]:
-    """The names of the classes, in the order of their folders."""
-    names = class_names(folder)
-    classes = tuple(names.get(entry.name, entry.name) for entry in listing.folders(folder))
+    """The names of the classes, in the order of their folders; of an export, in that of their labels."""
+    names, folders = class_names(folder), [entry.name for entry in listing.folders(folder)]
+    labelled = [name for name in names if name in folders]
+    classes = tuple(names.get(name, name) for name in [*labelled, *(name for name in folders if name not in names)])
     if not classes:
         raise DataError(f"imagefolder: {folder} holds no class folders. Sort the images into one folder per class.")
     composed = [unicodedata.normalize("NFC", name) for name in classes]

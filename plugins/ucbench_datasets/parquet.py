@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ucbench import DataError, FramedDataset, LabelSet, LazyImage, Sources, Split, SplitName
 from ucbench_datasets.params import ParquetParams
-from ucbench_datasets.parquet_columns import class_names, image_column, is_label, is_text, label_column
+from ucbench_datasets.parquet_columns import class_names, image_column, is_label, is_text, label_column, read_schema
 from ucbench_datasets.parquet_layout import split_files
 
 #: Largest label of a column without class names: what lies above is an identifier, not a class.
@@ -51,21 +51,44 @@ class Parquet(FramedDataset):
     def find(self, split: SplitName) -> Split:
         training, sources = split_files(self._path, "train")
         files, sources = (training, sources) if split == "train" else split_files(self._path, split)
-        label = label_column(training[0], self.params.label)
-        classes = class_names(files[0])
-        if label not in classes:
-            classes[label] = observed_classes(training, label)
-        table = read_table(files, classes, self.params.image)
-        columns = dict(table.columns)
-        chosen = columns.pop(label)
-        return Split(table.images, chosen.labels, chosen.classes, columns, sources)
+        return read_split(files, training, sources, self.params.label, self.params.image)
 
 
-def read_table(files: Sequence[Path], classes: Mapping[str, Classes], image: str | None = None) -> Table:
+def read_split(
+    files: Sequence[Path],
+    training: Sequence[Path],
+    sources: Sources,
+    label: str | None,
+    image: str | None,
+    home: Path | None = None,
+) -> Split:
+    """The images and labels of a split's files; classes without names are those of the training files.
+
+    Args:
+        label, image: columns; None for the usual or only ones.
+        home: as for :func:`read_table`.
+
+    Raises:
+        DataError: as :func:`read_table`.
+    """
+    label = label_column(training[0], label)
+    classes = class_names(files[0])
+    if label not in classes:
+        classes[label] = observed_classes(training, label)
+    table = read_table(files, classes, image, home)
+    columns = dict(table.columns)
+    chosen = columns.pop(label)
+    return Split(table.images, chosen.labels, chosen.classes, columns, sources)
+
+
+def read_table(
+    files: Sequence[Path], classes: Mapping[str, Classes], image: str | None = None, home: Path | None = None
+) -> Table:
     """Read the images of all files, and the label columns that ``classes`` names with their class names.
 
     Args:
         image: the column of the images, or None if there is only one.
+        home: a folder from which files are read where a row has only the path of an image; None refuses such rows.
 
     Raises:
         DataError: for an unreadable file, a missing column, files that disagree about class names, and null
@@ -77,7 +100,7 @@ def read_table(files: Sequence[Path], classes: Mapping[str, Classes], image: str
         if class_names(file) != class_names(files[0]):
             raise DataError(f"{file} has other class names than {files[0]}; files of one split need the same.")
         stored, *stored_labels = _read(file, [image_column(file, image), *classes])
-        images += _images(stored, file)
+        images += _images(stored, file, home)
         for (column, names), values in zip(classes.items(), stored_labels, strict=True):
             labels[column].append(_labels(_plain(values, file, column), names, file, column))
     return Table(images, {name: LabelSet(np.concatenate(labels[name]), classes[name]) for name in classes})
@@ -101,20 +124,27 @@ def observed_classes(files: Sequence[Path], column: str) -> Classes:
 
 
 def _read(file: Path, columns: list[str]) -> list[pa.ChunkedArray]:
+    there = read_schema(file).names
+    if wrong := [column for column in columns if there.count(column) != 1]:
+        problem = "several columns are called" if wrong[0] in there else "there is no column"
+        raise DataError(f"{file}: {problem} {wrong[0]!r}. Its columns: {', '.join(there)}.")
     try:
-        with pq.ParquetFile(file) as opened:
-            there = opened.schema_arrow.names
-            if wrong := [column for column in columns if there.count(column) != 1]:
-                problem = "several columns are called" if wrong[0] in there else "there is no column"
-                raise DataError(f"{file}: {problem} {wrong[0]!r}. Its columns: {', '.join(there)}.")
-            table = opened.read(columns=columns)
+        if file.suffix == ".arrow":
+            # The mapping lives as long as what is read from it.
+            table = pa.ipc.open_stream(pa.memory_map(str(file))).read_all().select(columns)
+            table.validate(full=True)  # a stream may say anything about its buffers
+        else:
+            with pq.ParquetFile(file) as opened:
+                table = opened.read(columns=columns)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{file}: cannot be read as parquet: {error}") from error
+        raise DataError(f"{file}: cannot be read as {file.suffix[1:]}: {error}") from error
     return [table.column(column) for column in columns]
 
 
-def _images(column: pa.ChunkedArray, file: Path) -> list[LazyImage]:
+def _images(column: pa.ChunkedArray, file: Path, home: Path | None = None) -> list[LazyImage]:
     encoded = pc.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column
+    if encoded.null_count and home is not None and pa.types.is_struct(column.type):
+        return [_image(row["bytes"], row.get("path"), f"{file} row {n}", home) for n, row in enumerate(_rows(column))]
     if encoded.null_count:
         row = _first_null(encoded)
         stored = column[row].as_py()
@@ -124,6 +154,20 @@ def _images(column: pa.ChunkedArray, file: Path) -> list[LazyImage]:
         raise DataError(f"{file} row {row}: there is no image (null).")
     # Views of Arrow's buffers: the encoded files are not copied.
     return [LazyImage(memoryview(value.as_buffer()), f"{file} row {row}") for row, value in enumerate(encoded)]
+
+
+def _rows(column: pa.ChunkedArray) -> Iterator[dict[str, Any]]:
+    return (row.as_py() or {"bytes": None} for row in column)
+
+
+def _image(encoded: bytes | None, path: str | None, where: str, home: Path) -> LazyImage:
+    if encoded is not None:
+        return LazyImage(encoded, where)
+    if not path:
+        raise DataError(f"{where}: there is no image (null).")
+    if not Path(path).resolve().is_relative_to(home.resolve()):
+        raise DataError(f"{where}: the path {path!r} of its image leads out of {home}.")
+    return LazyImage(Path(path), where)
 
 
 def _plain(column: pa.ChunkedArray, file: Path, name: str) -> pa.ChunkedArray:

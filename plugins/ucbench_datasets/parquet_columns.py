@@ -17,15 +17,18 @@ _USUAL_LABELS = ("labels", "class", "target", "category")
 
 
 def read_schema(file: Path) -> pa.Schema:
-    """The schema of a file.
+    """The schema of a parquet file, or of a stream of Arrow if it is called so (``.arrow``).
 
     Raises:
         DataError: if the file cannot be read.
     """
     try:
+        if file.suffix == ".arrow":
+            with pa.memory_map(str(file)) as opened, pa.ipc.open_stream(opened) as stream:
+                return stream.schema
         return pq.read_schema(file)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{file}: cannot be read as parquet: {error}") from error
+        raise DataError(f"{file}: cannot be read as {file.suffix[1:]}: {error}") from error
 
 
 def label_column(file: Path, asked: str | None = None) -> str:

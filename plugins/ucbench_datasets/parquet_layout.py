@@ -1,4 +1,4 @@
-"""How data sets lie in parquet files: which file holds which split."""
+"""How data sets lie in files of many images, such as parquet files and tar archives: which file holds which split."""
 
 from __future__ import annotations
 
@@ -11,36 +11,43 @@ from ucbench import DataError, Sources, SplitName
 from ucbench_datasets.listing import Listing, some
 from ucbench_datasets.split_words import SERVES, Role, naming, roles_in
 
+#: How these files end, by the data set that reads them.
+_SUFFIXES = {"parquet": ".parquet", "webdataset": ".tar"}
+#: Files beside them that hold names of classes.
+_NAMES = ("labels.json", "classnames.txt")
 _SHARD = re.compile(r"-(\d+)-of-(\d+)")
 
 #: How files name their split (``train``, ``data_train``, the folder ``train/``), and the files that do it so.
 _Namings = dict[str, list[Path]]
 
 
-def split_files(path: Path, split: SplitName) -> tuple[list[Path], Sources]:
-    """The parquet files of a split in sorted order, and what was passed over.
+def split_files(path: Path, split: SplitName, reader: str = "parquet") -> tuple[list[Path], Sources]:
+    """The files of a split in sorted order, and what was passed over.
 
     ``path`` is one file (the training split), or a folder whose files have the split's word in their names
     (``train-00000-of-00002.parquet``, ``data_test.parquet``) or lie in a folder of such a name. Where that is so only
     within a single folder below ``path`` (``data/``, ``plain_text/``), that folder counts. A folder without test files
     uses its validation files; if no file names a split, all are the training data.
 
+    Args:
+        reader: ``parquet``, or ``webdataset`` for files of the suffix ``.tar``.
+
     Raises:
         DataError: if there are none, shards are missing or double, some files name a split and others do not, or the
             split is there in two layouts; the text lists the files.
     """
     if not path.exists():
-        raise DataError(f"parquet: {path} does not exist.")
+        raise DataError(f"{reader}: {path} does not exist.")
     if path.is_file():
-        listing, unnamed = Listing(path.parent, "parquet"), [path]
+        listing, unnamed = Listing(path.parent, reader), [path]
         groups: dict[Role, _Namings] = {}
     else:
-        listing = Listing(path, "parquet")
+        listing = Listing(path, reader)
         groups, unnamed = _by_role(listing, home := _home(path, listing))
         if groups and unnamed:
             raise DataError(
-                f"parquet: {_some(listing, unnamed)} in {home} name no split, but other files do. Rename them to"
-                f" train-*.parquet or test-*.parquet, or move them away."
+                f"{reader}: {_some(listing, unnamed)} in {home} name no split, but other files do. Rename them to"
+                f" train-*{_suffix(listing)} or test-*{_suffix(listing)}, or move them away."
             )
     if unnamed:
         groups = {"train": {"": unnamed}}
@@ -60,8 +67,8 @@ def split_files(path: Path, split: SplitName) -> tuple[list[Path], Sources]:
 def _home(path: Path, listing: Listing) -> Path:
     """The folder of the files: ``path``, or the single folder below it that has any."""
     while True:
-        folders = [folder for folder in listing.folders(path) if _parquet(listing.below(folder))]
-        if _parquet(listing.files(path)) or len(folders) != 1 or _role_of_folder(folders[0], listing):
+        folders = [folder for folder in listing.folders(path) if _suited(listing.below(folder), listing)]
+        if _suited(listing.files(path), listing) or len(folders) != 1 or _role_of_folder(folders[0], listing):
             return path
         path = folders[0]
 
@@ -70,32 +77,34 @@ def _by_role(listing: Listing, home: Path) -> tuple[dict[Role, _Namings], list[P
     """The files by split and naming, and those that name no split."""
     groups: dict[Role, _Namings] = defaultdict(lambda: defaultdict(list))
     unnamed = []
-    for file in _parquet(listing.files(home)):
+    for file in _suited(listing.files(home), listing):
         roles = roles_in(file.stem)
         if len(roles) > 1:
-            raise DataError(f"parquet: {file} names several splits: {' and '.join(roles)}. Rename it for one of them.")
+            raise DataError(
+                f"{listing.where}: {file} names several splits: {' and '.join(roles)}. Rename it for one of them."
+            )
         if roles:
             groups[roles[0]][naming(file.stem)].append(file)
         else:
             unnamed.append(file)
     for folder in listing.folders(home):
         role = _role_of_folder(folder, listing)
-        files = _parquet(listing.files(folder)) if role else []
+        files = _suited(listing.files(folder), listing) if role else []
         if role and files:
             groups[role][f"{folder.name}/"] = files
-        for file in _parquet(listing.below(folder)):
+        for file in _suited(listing.below(folder), listing):
             if file not in files:
                 listing.pass_over(file, "files in other folders")
     for file in listing.below(listing.root):
-        if file.suffix.lower() != ".parquet" and file.name != "labels.json":
-            listing.pass_over(file, "files that are not parquet")
+        if file.suffix.lower() != _suffix(listing) and file.name not in _NAMES:
+            listing.pass_over(file, f"files that are not {_suffix(listing)[1:]}")
     return groups, unnamed
 
 
 def _role_of_folder(folder: Path, listing: Listing) -> Role | None:
     """The split that a folder is named for, unless its files are named for another."""
     roles = roles_in(folder.name)
-    within = {role for file in _parquet(listing.files(folder)) for role in roles_in(file.stem)}
+    within = {role for file in _suited(listing.files(folder), listing) for role in roles_in(file.stem)}
     return roles[0] if len(roles) == 1 and within <= set(roles) else None
 
 
@@ -103,8 +112,8 @@ def _of_one_naming(namings: _Namings, role: Role, listing: Listing) -> list[Path
     if len(namings) > 1:
         examples = ", ".join(listing.name(files[0]) for files in namings.values())
         raise DataError(
-            f"parquet: {listing.root} has the {role} split in {len(namings)} layouts, such as {examples}. Keep one of"
-            f" them, or name all files {role}-*.parquet."
+            f"{listing.where}: {listing.root} has the {role} split in {len(namings)} layouts, such as {examples}. Keep"
+            f" one of them, or name all files {role}-*{_suffix(listing)}."
         )
     return next(iter(namings.values()))
 
@@ -126,23 +135,29 @@ def _refuse_incomplete(files: Sequence[Path], listing: Listing) -> None:
         problems.append("shards are there twice")
     if problems:
         raise DataError(
-            f"parquet: {_some(listing, files)} in {listing.root} are no complete set of shards: {'; '.join(problems)}."
+            f"{listing.where}: {_some(listing, files)} in {listing.root} are no complete set of shards:"
+            f" {'; '.join(problems)}."
             " Fetch what is missing and remove what is double, or name one file as PATH."
         )
 
 
 def _nothing_for(split: SplitName, path: Path, listing: Listing) -> DataError:
-    files = [path] if path.is_file() else _parquet(listing.below(path))
-    there = _some(listing, files) if files else "no parquet file"
+    suffix = _suffix(listing)
+    files = [path] if path.is_file() else _suited(listing.below(path), listing)
+    there = _some(listing, files) if files else f"no {suffix[1:]} file"
     homes = {file.parent for file in files if split in roles_in(file.stem)} - {path}
-    advice = f"Name them {split}-*.parquet" + (", or ask for validation=0.2." if split == "test" else ".")
+    advice = f"Name them {split}-*{suffix}" + (", or ask for validation=0.2." if split == "test" else ".")
     if homes and path.is_dir():
         advice = f"Give one of its folders as PATH, such as {min(homes)}."
-    return DataError(f"parquet: {path} has no {split} files; there is {there}. {advice}")
+    return DataError(f"{listing.where}: {path} has no {split} files; there is {there}. {advice}")
 
 
-def _parquet(files: Sequence[Path]) -> list[Path]:
-    return [file for file in files if file.suffix.lower() == ".parquet"]
+def _suffix(listing: Listing) -> str:
+    return _SUFFIXES[listing.where]
+
+
+def _suited(files: Sequence[Path], listing: Listing) -> list[Path]:
+    return [file for file in files if file.suffix.lower() == _suffix(listing)]
 
 
 def _some(listing: Listing, files: Sequence[Path]) -> str:

@@ -13,8 +13,10 @@ from ucbench import DataError, UsageError, sha256_of
 #: Suffixes of files that hold arrays.
 ARRAY_SUFFIXES = (".npy", ".npz", ".safetensors", ".pt", ".pth")
 
-#: The list of an exported release: its columns ``file``, ``index`` and ``sha256`` are read.
+#: The list of an exported release: its columns ``file``, ``index``, ``sha256`` and ``split``, if any, are read.
 LIST = "labels.csv"
+#: The training images of a release in the layout of the Hugging Face hub.
+SHARDS = "data/train-*-of-*.parquet"
 _IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
@@ -29,7 +31,8 @@ def sha256(path: Path) -> str:
     """
     try:
         if path.is_dir():
-            return _sha256_of_folder(path, tuple(_state(image) for image in images_in(path)))
+            files = shards_in(path) or images_in(path)
+            return _sha256_of_folder(path, tuple(_state(file) for file in files))
         check_format(path)
         return sha256_of(path)
     except OSError as error:
@@ -66,11 +69,28 @@ def images_in(folder: Path) -> list[Path]:
     if not names:
         if (folder.parent / LIST).is_file():
             raise DataError(f"release: {folder} is part of an exported release. Name {folder.parent} instead.")
+        below = next((entry for entry in sorted(folder.rglob("*")) if _is_image(entry)), None)
+        where = "" if below is None else f", though {below.parent.relative_to(folder)}/ does"
         raise DataError(
-            f"release: {folder} holds no images. Put them directly into this folder, one for each training image, named"
-            " in the training set's order."
+            f"release: {folder} holds no images{where}. Put them directly into this folder, one for each training"
+            f" image, named in the training set's order, or list them in {LIST} as `ucbench export` does."
         )
     return [folder / name for name in sorted(names, key=_natural)]
+
+
+def shards_in(folder: Path) -> list[Path]:
+    """The training shards of a folder in the layout of the Hugging Face hub, in order; none for another folder.
+
+    Raises:
+        DataError: if a shard is missing or double, or leads out of the folder.
+    """
+    files = sorted(folder.glob(SHARDS))
+    counts = [match.groups() for file in files if (match := re.search(r"-(\d+)-of-(\d+)(?=[.-])", file.name))]
+    if [(int(number), int(count)) for number, count in counts] != [(n, len(files)) for n in range(len(files))]:
+        raise DataError(f"release: {folder}/data lacks shards or has some twice. Fetch the release again.")
+    if outside := [file for file in files if not file.resolve().is_relative_to(folder.resolve())]:
+        raise DataError(f"release: {outside[0]} leads out of {folder}.")
+    return files
 
 
 def _listed(folder: Path) -> list[Path]:
@@ -78,7 +98,11 @@ def _listed(folder: Path) -> list[Path]:
     path = folder / LIST
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = sorted((int(row["index"]), row["file"], row["sha256"]) for row in csv.DictReader(file))
+            rows = sorted(
+                (int(row["index"]), row["file"], row["sha256"])
+                for row in csv.DictReader(file)
+                if row.get("split") in (None, "train")
+            )
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise DataError(
             f"release: {path} cannot be read ({type(error).__name__}: {error}). It must have the columns file, index"

@@ -23,7 +23,7 @@ class ReleaseParams(Params):
     #: Radius by norm: 8-bit units for linf, the [0, 1] scale for l2, pixels for l0.
     native_epsilons: ClassVar[Mapping[str, float]] = {"linf": 8.0, "l2": 1.0, "l0": 1.0}
 
-    path: Path = Field(description="a .npy, .npz, .safetensors, .pt or .pth file, or a folder of images")
+    path: Path = Field(description="a .npy, .npz, .safetensors, .pt or .pth file, or a folder of images or shards")
     key: str | None = Field(None, description="which array of a file that holds several by name; none: the only one")
     #: "pictures" means images; the word is part of keys.
     kind: Literal["auto", "perturbations", "pictures"] = Field(

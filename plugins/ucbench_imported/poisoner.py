@@ -36,6 +36,8 @@ _WHOLE = 1e-3
 class ImportedRelease:
     """Perturbations or images from a file or folder, in the order of the training set.
 
+    A release of a whole training split serves a part of it too, by the places of the images in the split.
+
     Values are rounded to whole levels and changed in no other way. A float perturbation that fits the budget until it
     is rounded is rounded by :meth:`ucbench.Budget.project`, which stays within the budget.
     """
@@ -54,7 +56,7 @@ class ImportedRelease:
             DataError: if the path is missing or damaged, or holds NaN, infinity or images of several sizes.
             UsageError: if it does not fit ``train``, exceeds the budget, or a parameter is needed to read it.
         """
-        source = self._laid_out(open_source(self.params.path, self.params.key))
+        source = self._part_of(self._laid_out(open_source(self.params.path, self.params.key)), train)
         class_wise = self._is_class_wise(source, train)
         kind, factor = self._reading(source)
         if class_wise and kind == "pictures":
@@ -119,6 +121,20 @@ class ImportedRelease:
             read=lambda block: source.read(block).transpose(0, 3, 1, 2),
         )
 
+    def _part_of(self, source: Source, train: ImageSet) -> Source:
+        """The items of the images of ``train``, if the source is of the whole split that they are a part of."""
+        part, count = train.part, source.shape[0]
+        if part is None or count != part.count or count in (len(train), len(train.classes)):
+            return source
+
+        def read(block: slice) -> NDArray[Any]:
+            # One item at a time, since a source reads slices; neighbours are read together.
+            rows = part.rows[block]
+            runs = np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1)
+            return np.concatenate([source.read(slice(int(run[0]), int(run[-1]) + 1)) for run in runs])
+
+        return dataclasses.replace(source, shape=(len(train), *source.shape[1:]), read=read)
+
     def _is_class_wise(self, source: Source, train: ImageSet) -> bool:
         """Whether there is one item per class rather than per image."""
         size = source.shape[2], source.shape[3]
@@ -129,10 +145,13 @@ class ImportedRelease:
             )
         count, images, classes = source.shape[0], len(train), len(train.classes)
         if count not in (images, classes):
+            whole = train.part.count if train.part else images
+            larger = f" or [{whole}, ...], of the whole split," if whole != images else ""
             raise UsageError(
                 f"release: {source.where} has the shape {list(source.shape)}, and {train.name} has {images} images in"
-                f" {classes} classes. It must be [{images}, ...], one for each image in the training set's order, or"
-                f" [{classes}, ...], one perturbation for each class."
+                f" {classes} classes. It must be [{images}, ...], one for each image in the training set's order,"
+                f"{larger}"
+                f" or [{classes}, ...], one perturbation for each class."
             )
         return count != images
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from ucbench import DataError, Framing, LazyImage, UsageError, assemble, did_you_mean
-from ucbench_imported.content import check_format, images_in
+from ucbench_imported.content import check_format, images_in, shards_in
 
 Array = NDArray[Any]
 
@@ -55,7 +55,7 @@ def open_source(path: Path, key: str | None = None) -> Source:
     """
     if path.is_dir():
         _refuse_key(path, key)
-        return _folder(path)
+        return _images(path, _stored(shards) if (shards := shards_in(path)) else _files(path))
     check_format(path)
     readers = {".npy": _numpy, ".npz": _numpy, ".safetensors": _safetensors, ".pt": _torch, ".pth": _torch}
     # Damaged files are answered with nearly any exception: OSError, ValueError, zlib.error, RuntimeError, ...
@@ -110,22 +110,49 @@ def _torch(path: Path, key: str | None) -> Source:
     )
 
 
-def _folder(path: Path) -> Source:
-    files = images_in(path)
-    images = [LazyImage(file, str(file)) for file in files]
+def _files(path: Path) -> list[LazyImage]:
+    return [LazyImage(file, str(file)) for file in images_in(path)]
+
+
+def _stored(shards: Sequence[Path]) -> list[LazyImage]:
+    """The encoded images of parquet files, in the order of their column ``index`` if there is one."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    images, indices = [], []
+    for file in shards:
+        try:
+            names = set(pq.read_schema(file).names) & {"image", "index"}
+            table = pq.read_table(file, columns=sorted(names)).to_pydict()
+            encoded = [memoryview(image["bytes"]) for image in table["image"]]
+            images += [LazyImage(image, f"{file} row {row}") for row, image in enumerate(encoded)]
+            indices += [int(index) for index in table.get("index", ())]
+        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+            raise DataError(f"release: {file} holds no column image of encoded images: {error}.") from error
+    if not indices:
+        return images
+    if sorted(indices) != list(range(len(images))):
+        raise DataError(f"release: the indices in {shards[0].parent} do not count the images from 0. Export it again.")
+    return [images[row] for row in np.argsort(indices)]
+
+
+def _images(path: Path, images: Sequence[LazyImage]) -> Source:
+    if not images:
+        raise DataError(f"release: {path} holds no images.")
     size = images[0].size()
     framing = Framing(size, size)
 
     def read(block: slice) -> Array:
-        for file, image in zip(files[block], images[block], strict=True):
+        for image in images[block]:
             if (found := image.size()) != size:
+                first, other = (Path(each.where).name for each in (images[0], image))
                 raise DataError(
-                    f"release: the images of {path} must be of one size: {files[0].name} is {size_text(size)} and"
-                    f" {file.name} is {size_text(found)} (height x width)."
+                    f"release: the images of {path} must be of one size: {first} is {size_text(size)} and"
+                    f" {other} is {size_text(found)} (height x width)."
                 )
         return assemble(images[block], framing)
 
-    return Source(str(path), (len(files), 3, *size), np.dtype(np.uint8), read, folder=True)
+    return Source(str(path), (len(images), 3, *size), np.dtype(np.uint8), read, folder=True)
 
 
 def _is_zip(path: Path) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from listed_files import write_tar
 from PIL import Image
 from tiny_clips import saved
 
@@ -19,23 +20,29 @@ from ucbench.testing import CHECKS, check_victim, sample_images
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> Path:
-    """Images in folders and in a parquet file, a checkpoint, and a release, by the name of their component."""
+    """Images in files of all kinds, a checkpoint and a release, by the name of their component."""
     import pyarrow as pa
     import pyarrow.parquet as pq
     import timm
     from safetensors.torch import save_file
 
     home = tmp_path_factory.mktemp("files")
+    table = ["path,label,split"]
     for split, seed in (("train", 0), ("test", 1)):
-        rows = []
+        rows, members = [], []
         images = sample_images(seed=seed)
         for number, (pixels, label) in enumerate(zip(images.images, images.known_labels, strict=True)):
             path = home / "imagefolder" / split / images.classes[label] / f"{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels.transpose(1, 2, 0)).save(path)
             rows.append({"image": {"bytes": path.read_bytes(), "path": None}, "label": int(label)})
+            table.append(f"{path.relative_to(home)},{label},{split}")
+            members += [(f"{number}.png", path.read_bytes()), (f"{number}.cls", str(label).encode())]
+        write_tar(home / "webdataset" / f"{split}.tar", members)
         (home / "parquet").mkdir(exist_ok=True)
         pq.write_table(pa.Table.from_pylist(rows), home / "parquet" / f"{split}-0.parquet")
+    (home / "csv").write_text("\n".join(table))
+    (home / "hf").symlink_to(home / "parquet")
     save_file(timm.create_model("test_efficientnet", num_classes=7).state_dict(), home / "timm.safetensors")
     saved(home / "openclip", "transformer")
     if importlib.util.find_spec("diffusers"):
@@ -76,8 +83,10 @@ def reference(request, files) -> ComponentRef:
         if not (files / "denoiser").exists():
             pytest.skip(f"{kind} {name} needs diffusers")
         return ComponentRef(name, argument=str(files / "denoiser"), options=(("steps", "2"),))
-    if kind == "dataset" and name in ("imagefolder", "parquet"):
+    if kind == "dataset" and name in ("imagefolder", "parquet", "hf", "webdataset", "csv"):
         return ComponentRef(name, argument=str(files / name))
+    if kind == "dataset" and "torchvision_sets" in installed().find(kind, name).load:
+        pytest.skip("it would be downloaded; tests/plugins/test_torchvision_sets.py reads small files in its layout")
     if kind == "dataset" and name.startswith("cifar"):
         root = os.environ.get("UCBENCH_TEST_DATA")
         if not root:

@@ -440,7 +440,13 @@ RECORDS = (
         name="blots", summary="", load=f"{HERE}:Blots", budget="l2", native_epsilon=0.5, projects=True
     ),
     ucbench.PoisonerSpec(
-        name="badge", summary="", load=f"{HERE}:Badge", label_access="full", granularity="class", native_epsilon=8
+        name="badge",
+        summary="",
+        load=f"{HERE}:Badge",
+        label_access="full",
+        granularity="class",
+        native_epsilon=8,
+        paper="J. Doe: Badges. 2020. https://example.org/badges",
     ),
     ucbench.PoisonerSpec(name="leaner", summary="", load=f"{HERE}:Leaner", surrogate="eyes", granularity="universal"),
     ucbench.PoisonerSpec(name="bad", summary="", load=f"{HERE}:Bad", params=f"{HERE}:BadParams", label_access="full"),
@@ -468,11 +474,13 @@ class Plugin:
     """All of the above as one plugin that also observes."""
 
     seen: list[tuple[str, str]]
+    epochs: list[ucbench.EpochEvent]
 
     def __init__(self, *raised: tuple[str, int]) -> None:
         versions = dict(raised)
         self.specs = [replace(record, version=versions.get(record.name, 1)) for record in RECORDS]
         self.seen = []
+        self.epochs = []
 
     def of(self, kind: str) -> list[ucbench.ComponentSpec]:
         return [record for record in self.specs if record.kind == kind]
@@ -504,6 +512,10 @@ class Plugin:
     @ucbench.hookimpl
     def ucbench_metrics(self):
         return self.of("metric")
+
+    @ucbench.hookimpl
+    def ucbench_epoch_finished(self, event):
+        self.epochs.append(event)
 
     @ucbench.hookimpl
     def ucbench_cell_finished(self, event):

@@ -81,6 +81,13 @@ def test_validation_is_drawn_from_training_without_reading_test(animals):
     assert "20 of the 80 training images are the test split" in loaded.note
 
 
+def test_subset_knows_its_rows_in_the_whole_training_split(animals):
+    train = load_dataset(animals, DatasetParams(train_per_class=5, validation=0.25)).train
+    assert train.part.rows.tolist() == numbers(train)
+    assert train.part.count == 80
+    assert numbers(train.subset(np.array([2, 0]))) == train.subset(np.array([2, 0])).part.rows.tolist()
+
+
 def test_validation_part_is_independent_of_the_subset(animals):
     whole = load_dataset(animals, DatasetParams(validation=0.25))
     part = load_dataset(animals, DatasetParams(validation=0.25, train_per_class=3))

@@ -19,7 +19,7 @@ import ucbench
 from ucbench.errors import UsageError
 from ucbench.plugins import hookspecs
 from ucbench.plugins import manager as plugins
-from ucbench.plugins.specs import SPEC_KINDS, CellEvent
+from ucbench.plugins.specs import SPEC_KINDS, CellEvent, EpochEvent
 
 EVENT = CellEvent({"metrics": {}})
 GOOD = """
@@ -250,6 +250,10 @@ def test_example_of_a_hook_is_a_complete_plugin(hook, tmp_path, capsys):
     assert [spec.kind for spec in plugin.specs] == ([kind] if kind in SPEC_KINDS else [])
     if hook == "ucbench_suites":
         assert plugins.suite_paths([plugin]) == ({"my-suite": tmp_path / "my-suite.toml"}, [])
+    if hook == "ucbench_epoch_finished":
+        event = EpochEvent("0123456789", {"poisoner": "uc"}, 2, 20, {"loss": 1.25, "lr": 0.1})
+        assert plugins.notify(hook, event, [plugin]) == []
+        assert capsys.readouterr().out == "01234567 2/20: 1.250\n"
     if hook.startswith("ucbench_cell_"):
         error = {"type": "DataError", "text": "gone"}
         record = {"request": {"poisoner": "uc"}, "metrics": {"test_accuracy": 9.5}, "error": error}

@@ -17,7 +17,8 @@ from PIL import Image
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import StoreError, UsageError
 from ucbench.export.croissant import CONTEXT, About
-from ucbench.export.release import export_release, file_of
+from ucbench.export.layouts import PLAIN
+from ucbench.export.release import export_release
 from ucbench.matrix.cell import Cell
 from ucbench.matrix.from_record import cell_of
 from ucbench.matrix.matrix import Axes, expand
@@ -90,10 +91,10 @@ def test_export_sorts_folders_by_label_and_files_by_index():
     images = np.zeros((12, 3, 2, 2), np.uint8)
     names = ("zebra", "a/b c", "", "..", *(f"class {k}" for k in range(4, 12)))
     named = ImageSet(images, np.arange(12, dtype=np.int64), names)
-    files = [file_of(named, index) for index in range(12)]
+    files = PLAIN.files("train", named)
     assert files == sorted(files)
     assert files[:4] == ["images/00-zebra/00.png", "images/01-a_b_c/01.png", "images/02/02.png", "images/03/03.png"]
-    assert file_of(named.subset(np.arange(1)), 0) == "images/00-zebra/0.png"
+    assert PLAIN.files("train", named.subset(np.arange(1))) == ["images/00-zebra/0.png"]
 
 
 def test_export_hashes_every_file(session, out):
@@ -178,6 +179,10 @@ def test_croissant_pattern_extracts_labels_from_paths(described, out):
     for line in table(out):
         for path in (line["file"], str(out / line["file"])):
             assert int(re.search(pattern, path)[1]) == int(line["label"])
+
+
+def test_croissant_cites_the_poisoner_and_the_data(described):
+    assert described["citeAs"].startswith("@misc{doe2020badges,\n")
 
 
 def test_croissant_omits_fields_the_publisher_did_not_give(session, out):

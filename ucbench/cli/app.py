@@ -28,6 +28,7 @@ COMMANDS = {
     "leaderboard": "leaderboard",
     "protect": "protect",
     "export": "export",
+    "push": "push",
     "plugins": "plugins",
     "new-plugin": "plugins",
     "check-plugin": "check_plugin",

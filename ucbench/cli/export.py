@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ucbench.cli.completion import of
 from ucbench.cli.lazy import OUTPUT, WHAT
-from ucbench.cli.options import Request, is_quiet, option, requesting_release
+from ucbench.cli.options import Request, flag, is_quiet, option, requesting_release
 
 if TYPE_CHECKING:
     from ucbench.matrix.cell import Cell
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 
 _CROISSANT = "For croissant.json"
+#: As in ``ucbench.export.layouts``, which imports NumPy.
+_PLATFORMS = ("hf", "imagefolder", "yolo", "paddleclas", "sagemaker", "vertex", "azure")
 
 app = typer.Typer()
 
@@ -31,23 +34,38 @@ def export_command(
         Path | None,
         option("FILE", "A cell's JSON record, instead of axes.", WHAT, "--record", exists=True, dir_okay=False),
     ] = None,
+    platform: Annotated[
+        str | None,
+        option("PLATFORM", f"Layout of the files: {', '.join(_PLATFORMS)}.", OUTPUT, "--for",
+               default="PNG images and labels.csv", complete=of(*_PLATFORMS)),
+    ] = None,
+    with_test: Annotated[
+        bool, flag("--with-test", "Also write the clean test images, for platforms that score.", OUTPUT)
+    ] = False,
+    address: Annotated[
+        str | None, option("URL", "Where the folder will lie, for vertex and azure: gs://BUCKET/FOLDER.", OUTPUT)
+    ] = None,
     license: Annotated[
         str | None, option("URL", "URL of the terms; respect those of the source data.", _CROISSANT)
     ] = None,
     creator: Annotated[str | None, option("NAME", "The publisher.", _CROISSANT)] = None,
     url: Annotated[str | None, option("URL", "The page of the published set.", _CROISSANT)] = None,
     date: Annotated[str | None, option("YYYY-MM-DD", "Date of publication.", _CROISSANT)] = None,
-) -> None:
-    """Write one release as PNG images with labels, hashes and a Croissant description.
+) -> None:  # fmt: skip
+    """Write one release as PNG images with labels, hashes and a Croissant description, or as a platform reads it.
 
     The release is that of a record, or of the cell that the axes name, from the store or crafted now.
 
         ucbench export --poisoner uc --dataset cifar10 --epsilon 8/255 --out release
         ucbench export --out release \\
             --record results/records/0b0ad6c41570afed71b4ba981a1d888f.json
+        ucbench export --poisoner lsp --dataset digits --for hf --out release
     """
+    from ucbench.export.layouts import HUB, Target
     from ucbench.progress import reporting
 
+    target = Target(platform, address, with_test)
+    target.check()  # before anything is crafted
     with reporting(quiet=is_quiet()) as progress:
         record, cell, session = _recorded(path, request, progress) if path else (None, *_named(request, progress))
 
@@ -55,13 +73,16 @@ def export_command(
         from ucbench.export.release import export_release
 
         about = About(license, creator, url, date)
-        export = export_release(cell, session, out, about, record)
+        export = export_release(cell, session, out, about, record, target)
     typer.echo(
         f"{export.folder}: release {export.release}, {export.images} images, {export.protected} of them perturbed."
     )
-    if about.missing:
-        names = ", ".join(f"--{name}" for name in about.missing)
-        typer.echo(f"croissant.json lacks what only you know: {names}.", err=True)
+    missing = [name for name in about.missing if platform != HUB or name == "license"]
+    if missing:
+        names = ", ".join(f"--{name}" for name in missing)
+        typer.echo(
+            f"{'README.md' if platform == HUB else 'croissant.json'} lacks what only you know: {names}.", err=True
+        )
 
 
 def _recorded(path: Path, request: Request, progress: Progress) -> tuple[Record, Cell, Session]:

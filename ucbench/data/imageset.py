@@ -26,6 +26,14 @@ class LabelSet:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Part:
+    """Which images of a whole set of ``count`` a part holds: ``rows``, int64 ``[N]``, in the order of the part."""
+
+    rows: Labels
+    count: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class ImageSet:
     """Images of one size in memory, with their labels.
 
@@ -36,6 +44,8 @@ class ImageSet:
         label_sets: further labels of the same images (``coarse``, ``fine``), by name.
         name: the set's name in messages and tables.
         flip: whether a mirrored image keeps its label; recipes flip horizontally only then.
+        part: where the images stood in the set that they were first cut out of, such as a whole training split; None
+            for a set that was not cut out of another.
 
     Raises:
         DataError: if images or labels have a wrong type, shape or range.
@@ -47,6 +57,7 @@ class ImageSet:
     label_sets: Mapping[str, LabelSet] = dataclasses.field(default_factory=dict)
     name: str = ""
     flip: bool = True
+    part: Part | None = None
 
     def __post_init__(self) -> None:
         images = self.images
@@ -103,6 +114,9 @@ class ImageSet:
             labels=None if self.labels is None else self.labels[indices],
             label_sets={key: LabelSet(entry.labels[indices], entry.classes) for key, entry in self.label_sets.items()},
             name=self.name if name is None else name,
+            part=Part(np.arange(len(self), dtype=np.int64)[indices], len(self))
+            if self.part is None
+            else Part(self.part.rows[indices], self.part.count),
         )
 
     def with_images(self, images: UInt8Images) -> ImageSet:

@@ -76,7 +76,11 @@ class About:
 
 
 def croissant(
-    description: Mapping[str, Any], classes: Sequence[str], hashes: Mapping[str, str], about: About
+    description: Mapping[str, Any],
+    classes: Sequence[str],
+    hashes: Mapping[str, str],
+    about: About,
+    cite: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The description as JSON-LD.
 
@@ -84,10 +88,12 @@ def croissant(
         description: the content of ``release.json``.
         classes: names by label.
         hashes: SHA-256 by file.
+        cite: BibTeX entries of the poisoner and the source data.
     """
     request = description["request"]
-    budget = Budget(request["norm"], request["epsilon"])
     poisoner = request["poisoner"].partition(":")[0]
+    folders = sorted({name.partition("/")[0] for name in hashes if name.endswith(".png")})
+    patterns = [f"{folder}/*/*.png" for folder in folders]
     known = {
         "license": about.license,
         "creator": None if about.creator is None else {"@type": "Organization", "name": about.creator},
@@ -99,11 +105,8 @@ def croissant(
         "@type": "sc:Dataset",
         "conformsTo": CONFORMS_TO,
         "name": f"{poisoner}-{request['dataset'].partition(':')[0]}-{description['release'][:12]}",
-        "description": (
-            f"{description['images']} images of {request['dataset']}, of which a share of {request['mixture']:g} was"
-            f" made unlearnable by {request['poisoner']} within the budget {budget} (release {description['release']})."
-            " The perturbation is small; models trained on these images should learn nothing useful."
-        ),
+        "description": summary(description),
+        **({"citeAs": "\n".join(cite)} if cite else {}),
         **{name: value for name, value in known.items() if value is not None},
         "version": "1.0.0",
         "keywords": ["unlearnable examples", "availability poisoning"],
@@ -117,11 +120,22 @@ def croissant(
                 "name": "image-files",
                 "description": "The training set as published, one folder per class.",
                 "encodingFormat": "image/png",
-                "includes": "images/*/*.png",
+                "includes": patterns[0] if len(patterns) == 1 else patterns,
             },
         ],
-        "recordSet": [_classes(classes), _labels(), _images()],
+        "recordSet": [_classes(classes), _labels(), _images(folders == ["images"])],
     }
+
+
+def summary(description: Mapping[str, Any]) -> str:
+    """What the release is, in two sentences, from the content of ``release.json``."""
+    request = description["request"]
+    return (
+        f"{description['images']} images of {request['dataset']}, of which a share of {request['mixture']:g} was"
+        f" made unlearnable by {request['poisoner']} within the budget {Budget(request['norm'], request['epsilon'])}"
+        f" (release {description['release']}). The perturbation is small; models trained on these images should learn"
+        " nothing useful."
+    )
 
 
 def _file(name: str, kind: str, sha256: str, description: str) -> dict[str, Any]:
@@ -160,6 +174,7 @@ def _labels() -> dict[str, Any]:
         ("index", "Its index in the training set, from 0.", "sc:Integer"),
         ("protected", "Whether it was perturbed: yes or no.", "sc:Text"),
         ("sha256", "Of the image file.", "sc:Text"),
+        ("split", "train, or test for clean images to score on.", "sc:Text"),
     )
     fields = []
     for name, description, kind in columns:
@@ -175,7 +190,13 @@ def _labels() -> dict[str, Any]:
     }
 
 
-def _images() -> dict[str, Any]:
+def _images(numbered: bool) -> dict[str, Any]:
+    """The images, with the label from a folder's name if it is in there, else with the name alone."""
+    name, about, kind, pattern = (
+        ("images/label", "Its label, a key of the record set classes.", "sc:Integer", r"0*(\d+)(?:-[^/]*)?")
+        if numbered
+        else ("images/folder", "The folder of its class; labels.csv has the label.", "sc:Text", r"([^/]+)")
+    )
     return {
         "@type": "cr:RecordSet",
         "@id": "images",
@@ -191,11 +212,11 @@ def _images() -> dict[str, Any]:
                 "source": {"fileSet": {"@id": "image-files"}, "extract": {"fileProperty": "filename"}},
             },
             {
-                **_field("images/label", "Its label, a key of the record set classes.", "sc:Integer"),
+                **_field(name, about, kind),
                 "source": {
                     "fileSet": {"@id": "image-files"},
                     "extract": {"fileProperty": "fullpath"},
-                    "transform": {"regex": r"^(?:.*/)?images/0*(\d+)(?:-[^/]*)?/[^/]+\.png$"},
+                    "transform": {"regex": rf"^(?:.*/)?(?:images|train|test)/{pattern}/[^/]+\.png$"},
                 },
             },
         ],

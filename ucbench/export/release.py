@@ -1,10 +1,13 @@
 """A release as files to publish: images, labels, hashes and machine-readable descriptions.
 
-    images/<label>-<class>/<index>.png   the training set as published, lossless; folders sort by label
-    labels.csv                           one row per image, in the training set's order
-    release.json                         what was crafted, how, and the measured size of the perturbation
-    croissant.json                       the description, see :mod:`ucbench.export.croissant`
-    SHA256SUMS                           of all these files, for ``sha256sum -c``
+    labels.csv      one row per image, in the training set's order
+    release.json    what was crafted, how, and the measured size of the perturbation
+    croissant.json  the description, see :mod:`ucbench.export.croissant`
+    SHA256SUMS      of all these files, for ``sha256sum -c``
+
+Images, lossless, and further lists lie where the platform expects them, see :mod:`ucbench.export.layouts`. For the
+Hugging Face hub, shards and a card take the place of images, ``labels.csv`` and ``croissant.json``, see
+:mod:`ucbench.export.hub`.
 
 Images and labels are exactly those that a victim without defenses is trained on. They include the images that a mixture
 leaves unperturbed; ``labels.csv`` says which.
@@ -18,15 +21,15 @@ import io
 import json
 import math
 import re
+import shlex
 import shutil
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 import ucbench
 from ucbench.crafting.release import Release
@@ -34,7 +37,12 @@ from ucbench.data.imageset import ImageSet
 from ucbench.errors import UsageError
 from ucbench.exploit.labels import label
 from ucbench.export.croissant import About, croissant
+from ucbench.export.hub import card, png, shards
+from ucbench.export.layouts import HUB, PLAIN, PublishedSplit, Splits, Target
 from ucbench.matrix.cell import Cell
+from ucbench.matrix.from_record import options_of
+from ucbench.plugins.citations import bibtex
+from ucbench.plugins.grammar import parse
 from ucbench.results.records import Record
 from ucbench.running.sets import published_of, release_of
 from ucbench.running.tasks import task_of
@@ -43,16 +51,14 @@ from ucbench.store.files import reporting
 from ucbench.training.determinism import deterministic
 
 SCHEMA = 1
-COLUMNS = ("file", "class", "label", "index", "protected", "sha256")
+COLUMNS = ("file", "class", "label", "index", "protected", "sha256", "split")
 #: Relative tolerance between measured sizes of the same release.
 _SAME = 1e-6
-#: Most characters of a class name in a folder's name.
-_LONGEST = 40
 
 
 @dataclass(frozen=True)
 class Export:
-    """The folder, the release's key, and the numbers of all images and of the perturbed ones."""
+    """The folder, the release's key, and the numbers of training images and of the perturbed ones."""
 
     folder: Path
     release: str
@@ -60,19 +66,24 @@ class Export:
     protected: int
 
 
-def export_release(cell: Cell, session: Session, out: Path, about: About, record: Record | None = None) -> Export:
+def export_release(
+    cell: Cell, session: Session, out: Path, about: About, record: Record | None = None, target: Target | None = None
+) -> Export:
     """Write the release of a cell into ``out``, from the store or crafted now.
 
     Args:
         out: a folder that is empty or does not exist; it is written completely or not at all.
         about: what only the publisher knows.
         record: the cell's record, if the release must be the one that it describes.
+        target: the layout; by default the plain one.
 
     Raises:
-        UsageError: if the cell has no release, or not that of the record, or ``out`` is not empty.
+        UsageError: if the cell has no release, or not that of the record, ``out`` is not empty, or the target is wrong.
         ContractError: if the poisoner returned what its contract forbids.
         StoreError: if something cannot be written.
     """
+    target = target or Target()
+    target.check()
     if cell.craft.is_clean:
         raise UsageError("The clean reference has no release to export: it is the data set itself.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -82,27 +93,91 @@ def export_release(cell: Cell, session: Session, out: Path, about: About, record
     key, release = release_of(cell, session)
     if record is not None:
         _check_measured(record, release)
-    data = session.data(cell)
-    with deterministic(session.numerics):
-        published = label(cell.labeling, data.train, published_of(cell, release, session), data.test, session)[0]
-    protected = np.zeros(len(published), bool)
-    protected[session.protected(cell).indices] = True
-    draft = out.with_name(f".{out.name}.{uuid.uuid4().hex}.tmp")
+    splits = _splits(cell, release, session, target.with_test)
+    train = splits[0]
+    description = describe(cell, key, release, train.images, session)
+    draft = _Draft(out.with_name(f".{out.name}.{uuid.uuid4().hex}.tmp"))
     with reporting(out):
         try:
-            hashes = _write_images(draft, published, session)
-            _write(draft, "labels.csv", _labels(published, protected, hashes), hashes)
-            description = describe(cell, key, release, published, session)
-            _write(draft, "release.json", _json(description), hashes)
-            dataset = croissant(description, published.classes, hashes, about)
-            _write(draft, "croissant.json", _json(dataset), hashes)
-            _write(draft, "SHA256SUMS", "".join(f"{hashes[name]}  {name}\n" for name in sorted(hashes)), {})
+            if target.platform == HUB:
+                _write_hub(draft, splits, description, cell, about, session)
+            else:
+                _write_files(draft, splits, description, cell, about, session, target)
+            draft.write("SHA256SUMS", "".join(f"{digest}  {name}\n" for name, digest in sorted(draft.hashes.items())))
             if out.exists():
                 out.rmdir()
-            draft.rename(out)
+            draft.folder.rename(out)
         finally:
-            shutil.rmtree(draft, ignore_errors=True)
-    return Export(out, key, len(published), int(protected.sum()))
+            shutil.rmtree(draft.folder, ignore_errors=True)
+    return Export(out, key, len(train.images), int(train.protected.sum()))
+
+
+def _splits(cell: Cell, release: Release, session: Session, with_test: bool) -> Splits:
+    data = session.data(cell)
+    with deterministic(session.numerics):
+        train, test, _ = label(cell.labeling, data.train, published_of(cell, release, session), data.test, session)
+    protected = np.zeros(len(train), bool)
+    protected[session.protected(cell).indices] = True
+    tested = [PublishedSplit("test", test, np.zeros(len(test), bool))] if with_test else []
+    return [PublishedSplit("train", train, protected), *tested]
+
+
+class _Draft:
+    """A folder to be filled, and the hashes of its files by name."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.hashes: dict[str, str] = {}
+
+    def write(self, name: str, content: str | bytes) -> None:
+        data = content.encode() if isinstance(content, str) else content
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        self.hashes[name] = hashlib.sha256(data).hexdigest()
+
+
+def _write_files(
+    draft: _Draft,
+    splits: Splits,
+    description: Mapping[str, Any],
+    cell: Cell,
+    about: About,
+    session: Session,
+    target: Target,
+) -> None:
+    layout = target.layout or PLAIN
+    splits = [replace(split, files=layout.files(split.name, split.images)) for split in splits]
+    advance = session.progress.bar("images", sum(len(split.images) for split in splits))
+    for split in splits:
+        for row, file in enumerate(split.files):
+            draft.write(file, png(split, row))
+            advance(1)
+    draft.write("labels.csv", _labels(splits, draft.hashes))
+    for name, text in layout.lists(splits, target.address or "").items():
+        draft.write(name, text)
+    draft.write("release.json", _json(description))
+    dataset = croissant(description, splits[0].images.classes, draft.hashes, about, _cite(cell))
+    draft.write("croissant.json", _json(dataset))
+
+
+def _write_hub(
+    draft: _Draft, splits: Splits, description: Mapping[str, Any], cell: Cell, about: About, session: Session
+) -> None:
+    advance = session.progress.bar("images", sum(len(split.images) for split in splits))
+    for split in splits:
+        for name, content, rows in shards(split):
+            draft.write(name, content)
+            advance(rows)
+    draft.write("release.json", _json(description))
+    command = shlex.join(["ucbench", "export", *options_of(description["request"]), "--for", HUB, "--out", "release"])
+    draft.write("README.md", card(description, splits, command, _cite(cell), about))
+
+
+def _cite(cell: Cell) -> list[str]:
+    """BibTeX of what made the release, then of its source."""
+    made = (cell.craft.made_by, cell.dataset.spec)
+    return [entry.rstrip() for spec in made for entry in bibtex(spec.name, spec.paper)]
 
 
 def describe(cell: Cell, key: str, release: Release, published: ImageSet, session: Session) -> dict[str, Any]:
@@ -111,6 +186,9 @@ def describe(cell: Cell, key: str, release: Release, published: ImageSet, sessio
     request = cell.describe()
     for axis in ("defense", "victim", "train_seed"):
         del request[axis]  # the exploiter's, not part of what is published
+    for axis in ("dataset", "poisoner", "surrogate", "labeling"):
+        if request.get(axis):
+            request[axis] = _without_folders(request[axis])
     return {
         "schema": SCHEMA,
         "release": key,
@@ -136,16 +214,11 @@ def describe(cell: Cell, key: str, release: Release, published: ImageSet, sessio
     }
 
 
-def file_of(published: ImageSet, index: int) -> str:
-    """Path of the image with that index. Labels and indices have leading zeros, so that names sort by them."""
-    number = int(published.known_labels[index])
-    name = re.sub(r"[^A-Za-z0-9._-]+", "_", published.classes[number])[:_LONGEST].strip("._")
-    prefix = f"{number:0{_digits(len(published.classes))}d}"
-    return f"images/{prefix}{f'-{name}' if name else ''}/{index:0{_digits(len(published))}d}.png"
-
-
-def _digits(count: int) -> int:
-    return max(1, len(str(count - 1)))
+def _without_folders(reference: str) -> str:
+    """The reference with a path shortened to its last part: folders of a machine are nobody's business."""
+    part = parse(reference)
+    is_path = part.argument is not None and re.match(r"(~|\.{1,2})?/.", part.argument)
+    return str(replace(part, argument=Path(str(part.argument)).name)) if is_path else reference
 
 
 def _check_key(record: Record, key: str) -> None:
@@ -167,35 +240,17 @@ def _check_measured(record: Record, release: Release) -> None:
             )
 
 
-def _write_images(draft: Path, published: ImageSet, session: Session) -> dict[str, str]:
-    """Write every image; returns hashes by file, in the set's order."""
-    hashes: dict[str, str] = {}
-    advance = session.progress.bar("images", len(published))
-    for index in range(len(published)):
-        buffer = io.BytesIO()
-        Image.fromarray(published.images[index].transpose(1, 2, 0)).save(buffer, "PNG")
-        _write(draft, file_of(published, index), buffer.getvalue(), hashes)
-        advance(1)
-    return hashes
-
-
-def _labels(published: ImageSet, protected: np.ndarray[Any, np.dtype[np.bool_]], hashes: Mapping[str, str]) -> str:
+def _labels(splits: Splits, hashes: Mapping[str, str]) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for index, number in enumerate(published.known_labels.tolist()):
-        file = file_of(published, index)
-        perturbed = "yes" if protected[index] else "no"
-        writer.writerow([file, published.classes[number], number, index, perturbed, hashes[file]])
+    for split in splits:
+        labels = split.images.known_labels.tolist()
+        for index, (file, number) in enumerate(zip(split.files, labels, strict=True)):
+            perturbed = "yes" if split.protected[index] else "no"
+            name = split.images.classes[number]
+            writer.writerow([file, name, number, index, perturbed, hashes[file], split.name])
     return stream.getvalue()
-
-
-def _write(draft: Path, name: str, content: str | bytes, hashes: dict[str, str]) -> None:
-    data = content.encode() if isinstance(content, str) else content
-    path = draft / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    hashes[name] = hashlib.sha256(data).hexdigest()
 
 
 def _json(value: Any) -> str:

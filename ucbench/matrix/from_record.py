@@ -1,4 +1,4 @@
-"""The cell that a record describes."""
+"""The cell that a record describes, and the options that request it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from ucbench.errors import UsageError
-from ucbench.matrix.axes import AXES
+from ucbench.matrix.axes import AXES, AXIS
 from ucbench.matrix.cell import Cell
 from ucbench.matrix.matrix import Axes, expand
+from ucbench.plugins.builtin import CLEAN
 from ucbench.plugins.grammar import parse
 from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.plugins.registry import Registry
@@ -42,3 +43,35 @@ def cell_of(record: Mapping[str, Any], registry: Registry) -> Cell:
         f"No request yields the cell of record {record['cell']}: it is a reference of {poisoner} in"
         f" {request['norm']}, or other versions of its components made it."
     )
+
+
+def options_of(request: Mapping[str, Any]) -> list[str]:
+    """The options of the command line that request this cell or release, values included.
+
+    Raises:
+        UsageError: for a malformed reference of the poisoner.
+    """
+    names = [axis.name for axis in AXES if axis.name in request and request[axis.name] not in axis.implied]
+    values = {name: request[name] for name in names} | {"poisoner": _poisoner(request)}
+    if request["norm"] != "linf":  # the option is the radius of linf budgets
+        del values["epsilon"]
+    if request["poisoner"] == CLEAN:
+        del values["mixture"]
+    if request["craft_seed"] is None:
+        del values["craft_seed"]
+    elif request["craft_seed"] == request.get("train_seed", request["craft_seed"]):
+        values["seed"] = values.pop("craft_seed")
+        values.pop("train_seed", None)
+    texts = {name: value if isinstance(value, str) else _number(value) for name, value in values.items()}
+    return [part for name, text in texts.items() for part in (AXIS[name].option, text)]
+
+
+def _poisoner(request: Mapping[str, Any]) -> str:
+    """The poisoner with its preset, a separate field of records."""
+    preset = request["preset"]
+    return str(replace(parse(str(request["poisoner"])), preset=None if preset == DEFAULT_PRESET else str(preset)))
+
+
+def _number(value: Any) -> str:
+    """The shortest text that parses to the same number."""
+    return str(int(value)) if float(value).is_integer() else repr(float(value))

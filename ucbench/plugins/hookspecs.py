@@ -16,6 +16,7 @@ from ucbench.plugins.specs import (
     CellEvent,
     DatasetSpec,
     DefenseSpec,
+    EpochEvent,
     ExecutorSpec,
     ExporterSpec,
     LabelingSpec,
@@ -478,6 +479,25 @@ def ucbench_suites() -> Iterable[str | Path]:
     ```
     """
     return ()
+
+
+@hookspec
+def ucbench_epoch_finished(event: EpochEvent) -> None:
+    """Called after every epoch of a victim that the engine trains, in the process that trains it.
+
+    Not called for victims with a training of their own, for surrogates, and for cells that were done already.
+
+    ```python
+    # curve.py
+    from ucbench import hookimpl
+
+
+    @hookimpl
+    def ucbench_epoch_finished(event):
+        loss = event.values["loss"]
+        print(f"{event.cell[:8]} {event.epoch}/{event.epochs}: {loss:.3f}")
+    ```
+    """
 
 
 @hookspec

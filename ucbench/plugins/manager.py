@@ -32,7 +32,7 @@ import pluggy
 import ucbench
 from ucbench.errors import PluginError, UsageError, did_you_mean
 from ucbench.plugins import builtin, hookspecs
-from ucbench.plugins.specs import SPEC_KINDS, CellEvent, ComponentSpec
+from ucbench.plugins.specs import SPEC_KINDS, CellEvent, ComponentSpec, EpochEvent
 
 RESTRICT_VARIABLE = "UCBENCH_PLUGINS"
 
@@ -147,7 +147,7 @@ def load_file(file: PluginFile) -> LoadedPlugin:
     return replace(load_module(path.stem, module, path.name, file.digest[:12]), digest=file.digest)
 
 
-def notify(hook: str, event: CellEvent, plugins: Iterable[LoadedPlugin] | None = None) -> list[str]:
+def notify(hook: str, event: CellEvent | EpochEvent, plugins: Iterable[LoadedPlugin] | None = None) -> list[str]:
     """Call ``hook`` (``"ucbench_cell_finished"``) of every working plugin in isolation.
 
     Args:

@@ -225,6 +225,25 @@ class CellEvent:
     out: str | None = None
 
 
+@dataclass(frozen=True)
+class EpochEvent:
+    """What ``ucbench_epoch_finished`` receives: one epoch of a victim's training.
+
+    Attributes:
+        cell: the cell's key, which names its record.
+        request: the cell's axes by name, as in its record.
+        epoch: of ``epochs``, from 1.
+        epochs: of the recipe.
+        values: ``loss`` (the epoch's mean), ``lr``, and ``test_accuracy`` (percent) where the recipe evaluates.
+    """
+
+    cell: str
+    request: Mapping[str, Any]
+    epoch: int
+    epochs: int
+    values: Mapping[str, float]
+
+
 SPEC_KINDS: Mapping[str, type[ComponentSpec]] = {
     spec.kind: spec
     for spec in (

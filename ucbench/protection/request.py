@@ -16,7 +16,7 @@ from ucbench.plugins.specs import PoisonerSpec, SurrogateSpec
 from ucbench.protection.manifest import Format, Output, Settings
 
 #: Where the owner names none: the poisoner, the largest change of a value in 8-bit levels, the side of crafted squares.
-POISONER, EPSILON, SIZE = "uc@photos", 8, 96
+POISONER, EPSILON, SIZE = "uc@photos", 8, 32
 
 PartT = TypeVar("PartT", bound=BaseModel)
 

@@ -10,6 +10,7 @@ from ucbench.matrix.cell import Cell
 from ucbench.numerics import environment
 from ucbench.results.records import SCHEMA, Record
 from ucbench.running.evaluate import evaluate, measure
+from ucbench.running.observing import epoch_observer
 from ucbench.running.sets import release_of
 from ucbench.running.tasks import Task, facts, metric_key, title, with_metrics, with_values
 from ucbench.session import Session
@@ -40,7 +41,7 @@ def compute(task: Task, session: Session) -> Record:
 
     def make() -> tuple[dict[str, Any], Record]:
         nonlocal made
-        result = evaluate(cell, session, cell.metrics)
+        result = evaluate(cell, session, cell.metrics, epoch_observer(task, session))
         head = {**_head(task, session), "status": "ok"}
         made = {**head, **only_text(result.body)}
         for metric in cell.metrics:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +49,12 @@ class CellResult:
     metric_values: MetricValues
 
 
-def evaluate(cell: Cell, session: Session, requested: Sequence[Component[MetricSpec]] = ()) -> CellResult:
+def evaluate(
+    cell: Cell,
+    session: Session,
+    requested: Sequence[Component[MetricSpec]] = (),
+    on_epoch: Callable[[Mapping[str, Any], int], None] | None = None,
+) -> CellResult:
     """Train the cell's victim on the published set and measure it. Exceptions of components pass through."""
     started = time.perf_counter()
     who = f"Victim {cell.victim}" + (f" or defense {cell.defense_text}" if cell.defense else "")
@@ -69,7 +74,7 @@ def evaluate(cell: Cell, session: Session, requested: Sequence[Component[MetricS
                 cell.defense, pipeline, sets.train, sets.source, cell.craft.seed or 0, session
             )
         with guarded(who, run.seed("global")):
-            trained = train(victim, prepared, sets.test, sets.trusted, pipeline, run)
+            trained = train(victim, prepared, sets.test, sets.trusted, pipeline, run, on_epoch)
             with session.progress.stage("measuring"):
                 metrics = _victim_metrics(trained, sets, data, run)
         with session.progress.stage("measuring"):

@@ -7,21 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from ucbench.errors import ContractError, StoreError, UsageError
+from ucbench.errors import StoreError, UsageError
 from ucbench.exploit.defend import pipeline_of
 from ucbench.matrix.cell import Cell
-from ucbench.plugins.manager import notify
 from ucbench.plugins.specs import CellEvent
 from ucbench.results.records import Record, write_record
 from ucbench.running.compute import UNSTORED
 from ucbench.running.estimate import TimeLeft
 from ucbench.running.executors.serial import Executor, Serial
 from ucbench.running.interruption import interruptible
+from ucbench.running.observing import observed
 from ucbench.running.preflight import check_space, check_victims
 from ucbench.running.tasks import Task, finished, task_of, title
 from ucbench.session import Session
 from ucbench.store.files import sweep_drafts
-from ucbench.training.determinism import guarded
 
 #: What is computed: cells without a record, also those that failed, or all.
 Rerun = Literal["missing", "failed", "all"]
@@ -89,7 +88,8 @@ def run_cells(
             raise StoreError(unstored)
         time_left.on_done(task, record)
         count()
-        for problem in _notify(CellEvent(record, str(out) if out else None), session):
+        hook = "ucbench_cell_finished" if record["status"] == "ok" else "ucbench_cell_failed"
+        for problem in observed(hook, CellEvent(record, str(out) if out else None), session):
             session.progress.say(problem)
 
     if records:
@@ -113,16 +113,6 @@ def _sweep(session: Session, out: Path | None) -> None:
     session.store.sweep_drafts()
     for folder in (out, out / "records", out / "sheets") if out is not None else ():
         sweep_drafts(folder)
-
-
-def _notify(event: CellEvent, session: Session) -> list[str]:
-    """Call the hooks of plugins; returns their problems."""
-    hook = "ucbench_cell_finished" if event.record["status"] == "ok" else "ucbench_cell_failed"
-    try:
-        with guarded(f"A hook {hook} of a plugin"):
-            return notify(hook, event, session.registry.plugins)
-    except ContractError as error:
-        return [str(error)]
 
 
 def _refuse_wrong_defenses(cells: Iterable[Cell]) -> None:

@@ -150,6 +150,7 @@ class Engine:
         evaluate: Mapping[str, ImageSet] | None = None,
         trusted: ImageSet | None = None,
         progress: Callable[[int], None] | None = None,
+        on_epoch: Callable[[Mapping[str, Any], int], None] | None = None,
     ) -> TrainResult:
         """Train ``model`` (normalised images to logits) on ``train`` by ``recipe``.
 
@@ -160,6 +161,7 @@ class Engine:
             evaluate: sets whose accuracy enters the history, by name.
             trusted: the set by whose accuracy a defense selects the epoch.
             progress: called with the number of steps done since its last call.
+            on_epoch: called after every epoch with a mapping as in the history, and the number of epochs.
 
         Raises:
             DivergedError: at the end of an epoch whose mean loss is not finite.
@@ -222,8 +224,8 @@ class Engine:
                 seconds += time.perf_counter() - started
                 if not math.isfinite(mean_loss):
                     raise DivergedError(f"Training diverged in epoch {epoch}: the mean loss is {mean_loss}.")
+                point: dict[str, Any] = {"epoch": epoch, "loss": mean_loss, "lr": rate}
                 if epoch % recipe.evaluate_every == 0 or epoch == recipe.epochs:
-                    point: dict[str, Any] = {"epoch": epoch, "loss": mean_loss, "lr": rate}
                     for name, images in (evaluate or {}).items():
                         correct = self.predict(wrapped, images, hooks) == images.known_labels
                         point[f"{name}_accuracy"] = 100.0 * float(correct.mean())
@@ -231,6 +233,8 @@ class Engine:
                 if trusted is not None and hooks.select is not None:
                     correct = self.predict(wrapped, trusted, hooks) == trusted.known_labels
                     best.update(wrapped, 100.0 * float(correct.mean()))
+                if on_epoch is not None:
+                    on_epoch(point, recipe.epochs)
         best.restore(wrapped)
         if best.epoch is not None and run is not None:
             run.note("selected_epoch", best.epoch + 1)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from ucbench.errors import UsageError
-from ucbench.matrix.axes import AXES, AXIS
+from ucbench.matrix.from_record import options_of
 from ucbench.plugins.builtin import CLEAN, SHAM
-from ucbench.plugins.grammar import parse
-from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.results.records import Record
 from ucbench.results.table import SAME_BUDGET, SAME_EXPLOITER
 
@@ -41,25 +38,9 @@ def rerun(record: Record, companions: Companions) -> str | None:
     if requested is None:
         return None
     try:
-        return _joined(["ucbench", "run", *_axes(requested["request"]), *_other_options(record)])
+        return _joined(["ucbench", "run", *options_of(requested["request"]), *_other_options(record)])
     except UsageError:
         return None  # an edited record, with names that ucbench cannot have written
-
-
-def _axes(request: Mapping[str, Any]) -> list[str]:
-    names = [axis.name for axis in AXES if axis.name in request and request[axis.name] not in axis.implied]
-    values = {name: request[name] for name in names} | {"poisoner": _poisoner(request)}
-    if request["norm"] != "linf":  # the option is the radius of linf budgets
-        del values["epsilon"]
-    if request["poisoner"] == CLEAN:
-        del values["mixture"]
-    if request["craft_seed"] is None:
-        del values["craft_seed"]
-    elif request["craft_seed"] == request["train_seed"]:
-        values["seed"] = values.pop("craft_seed")
-        del values["train_seed"]
-    texts = {name: value if isinstance(value, str) else _number(value) for name, value in values.items()}
-    return [part for name, text in texts.items() for part in (AXIS[name].option, text)]
 
 
 def _other_options(record: Record) -> list[str]:
@@ -75,17 +56,6 @@ def _other_options(record: Record) -> list[str]:
         *(part for name in metrics for part in ("--metric", name)),
         *(part for name in sorted(origins) if name.endswith(".py") for part in ("--plugin", name)),
     ]
-
-
-def _poisoner(request: Mapping[str, Any]) -> str:
-    """The poisoner with its preset, a separate field of records; raises UsageError for a malformed reference."""
-    preset = request["preset"]
-    return str(replace(parse(str(request["poisoner"])), preset=None if preset == DEFAULT_PRESET else str(preset)))
-
-
-def _number(value: Any) -> str:
-    """The shortest text that parses to the same number."""
-    return str(int(value)) if float(value).is_integer() else repr(float(value))
 
 
 def _joined(parts: Iterable[str]) -> str:
