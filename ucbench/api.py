@@ -167,7 +167,7 @@ def craft(
     epsilon: str | float | None = None,
     seed: int = 0,
     layout: Layout = "NCHW",
-    size: int = 96,
+    size: int = 32,
     device: str = "auto",
     dtype: str = "auto",
     threads: int | None = None,
@@ -440,7 +440,7 @@ def protect(
         poisoner: what makes patterns, of linf radius ``epsilon`` in 8-bit levels; 8 by default.
         surrogate: model whose features are clustered; by default the poisoner's.
         clusters: groups of similar photos; ``auto``, the default: from 2 to 20, about one for every eight photos.
-        size: side of the squares that patterns are crafted on, in pixels; 96 by default.
+        size: side of the squares that patterns are crafted on, in pixels; 32 by default.
         format: ``png`` (the default) or ``webp``, lossless; ``same`` type as the original; or ``jpeg``. JPEG and AVIF
             files lose a part of the change, and differ by more than ``epsilon``.
         quality: of JPEG and AVIF files, 1 to 100; 95 by default.

@@ -45,7 +45,7 @@ def protect_command(
     ] = None,
     size: Annotated[
         int | None,
-        option("PIXELS", "Side of the squares that patterns are made for.", PROTECTOR, default="96", min=8),
+        option("PIXELS", "Side of the squares that patterns are made for.", PROTECTOR, default="32", min=8),
     ] = None,
     seed: Annotated[int | None, option("N", "Of all random choices.", PROTECTOR, default="0", min=0)] = None,
     patterns_of: Annotated[

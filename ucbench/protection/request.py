@@ -14,9 +14,10 @@ from ucbench.matrix.matrix import native_budget
 from ucbench.plugins.registry import Registry
 from ucbench.plugins.specs import PoisonerSpec, SurrogateSpec
 from ucbench.protection.manifest import Format, Output, Settings
+from ucbench.protection.working import SIZE
 
-#: Where the owner names none: the poisoner, the largest change of a value in 8-bit levels, the side of crafted squares.
-POISONER, EPSILON, SIZE = "uc@photos", 8, 32
+#: Where the owner names none: the poisoner, and the largest change of a value in 8-bit levels.
+POISONER, EPSILON = "uc@photos", 8
 
 PartT = TypeVar("PartT", bound=BaseModel)
 
