@@ -30,6 +30,7 @@ extensions += [
     "_ext.signatures",
     "_ext.robustness",
     "_ext.analyses",
+    "_ext.photo_effect",
 ]
 exclude_patterns = ["_build", "examples"]  # Example distributions, whose READMEs are no pages.
 

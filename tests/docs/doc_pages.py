@@ -29,6 +29,7 @@ from _ext import (  # noqa: E402
     methods,
     notebooks,
     page_loads,
+    photo_effect,
     published,
     reproduced,
     results,
@@ -92,6 +93,7 @@ def rendered(page: Path) -> str:
         robustness,
         methods,
         signatures,
+        photo_effect,
     ):
         text = generator.inserted(text)
     return text
