@@ -28,6 +28,7 @@ extensions += [
     "_ext.mathematics",
     "_ext.signatures",
     "_ext.robustness",
+    "_ext.platforms",
 ]
 exclude_patterns = ["_build", "examples"]  # Example distributions, whose READMEs are no pages.
 
