@@ -6,17 +6,15 @@ import base64
 import gc
 import io
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from stub_service import Call, serving
 
-import ucbench_azure.victim as azure
+import ucbench_cloud.azure as azure
 from ucbench import UcbenchError, UsageError, VictimSpec, installed
 from ucbench.testing import sample_images
 from ucbench.testing.samples import make_run
@@ -87,37 +85,19 @@ class Account:
 def account(monkeypatch):
     found = Account()
 
-    class Handler(BaseHTTPRequestHandler):
-        def handle_any(self) -> None:
-            url = urlsplit(self.path)
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            predicts = "/prediction/" in url.path
-            key = self.headers.get("Prediction-Key" if predicts else "Training-Key")
-            refused = found.refuse.get(url.path.rpartition("/")[2])
-            code = refused.pop(0) if refused else 200 if key == ("pk" if predicts else "tk") else 401
-            query = {name: values[0] for name, values in parse_qs(url.query).items()}
-            answer = found.answer(self.command, url.path, query, body) if code == 200 else {"message": "no"}
-            content = b"" if answer is None else json.dumps(answer).encode()
-            self.send_response(code)
-            self.send_header("Content-Length", str(len(content)))
-            self.send_header("Retry-After", "0")
-            self.end_headers()
-            self.wfile.write(content)
+    def answer(call: Call) -> tuple[int, bytes]:
+        predicts = "/prediction/" in call.path
+        key = call.headers.get("Prediction-Key" if predicts else "Training-Key")
+        refused = found.refuse.get(call.parts[-1])
+        code = refused.pop(0) if refused else 200 if key == ("pk" if predicts else "tk") else 401
+        said = found.answer(call.method, call.path, call.query, call.body) if code == 200 else {"message": "no"}
+        return code, b"" if said is None else json.dumps(said).encode()
 
-        do_GET = do_POST = do_DELETE = handle_any  # noqa: N815 - the names that http.server calls
-
-        def log_message(self, *args) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}/"
-    for name, value in zip(azure.VARIABLES, (address, "tk", address, "pk", "/subscriptions/resource"), strict=True):
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(azure, "POLL", 0.0)
-    yield found
-    server.shutdown()
-    server.server_close()
+    with serving(answer) as address:
+        for name, value in zip(azure.VARIABLES, (address, "tk", address, "pk", "/subscriptions/resource"), strict=True):
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(azure, "POLL", 0.0)
+        yield found
 
 
 def coloured(count: int, classes: int):

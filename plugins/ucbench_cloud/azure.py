@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import logging
 import os
 import time
@@ -12,11 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ucbench import ImageSet, UcbenchError, UsageError
-from ucbench_azure.params import CustomVisionParams
-from ucbench_azure.service import Service
+from ucbench_cloud.params import CloudParams
+from ucbench_cloud.service import Service, png
 
 if TYPE_CHECKING:
     from ucbench import DefenseRun
@@ -48,14 +46,14 @@ class CustomVision:
         UsageError: if an environment variable of :data:`VARIABLES` is missing.
     """
 
-    def __init__(self, params: CustomVisionParams) -> None:
+    def __init__(self, params: CloudParams) -> None:
         if missing := [name for name in VARIABLES if not os.environ.get(name)]:
             raise UsageError(f"azure-custom-vision needs an account. Set {', '.join(missing)}.")
         endpoint, key, predict, predict_key, self._resource = (os.environ[name] for name in VARIABLES)
         self.params = params
-        self._training = Service(f"{endpoint.rstrip('/')}/customvision/v3.3/training", ("Training-Key", key))
+        self._training = Service(f"{endpoint.rstrip('/')}/customvision/v3.3/training", lambda: ("Training-Key", key))
         self._prediction = Service(
-            f"{predict.rstrip('/')}/customvision/v3.1/prediction", ("Prediction-Key", predict_key)
+            f"{predict.rstrip('/')}/customvision/v3.1/prediction", lambda: ("Prediction-Key", predict_key)
         )
         self._project = ""
         self._classes: dict[str, int] = {}
@@ -149,13 +147,6 @@ def batches(labels: list[int]) -> list[slice]:
             found.append(slice(start, place))
             start = place
     return found
-
-
-def png(image: NDArray[np.uint8]) -> bytes:
-    """An image ``[3, H, W]`` as a PNG file."""
-    file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))).save(file, "PNG")
-    return file.getvalue()
 
 
 def _delete(training: Service, project: str, *, keep: bool) -> None:
