@@ -17,7 +17,7 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         params="ucbench_keras.params:KerasParams",
         opaque=True,
         platform="keras",
-        requires=(*KERAS.requires, *(("torch",) if KERAS.requires else ())),
+        requires=KERAS.requires,
         extra=KERAS.extra,
         paper="F. Chollet et al.: Keras. 2015. https://keras.io",
         fidelity="layers, models, optimiser, loss and trainer are those of Keras, of the installed version, on its "

@@ -17,7 +17,7 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         params="ucbench_transformers.params:TransformersParams",
         opaque=True,
         platform="transformers",
-        requires=(*TRANSFORMERS.requires, *(("accelerate",) if TRANSFORMERS.requires else ())),
+        requires=TRANSFORMERS.requires,
         extra=TRANSFORMERS.extra,
         paper="T. Wolf et al.: Transformers: State-of-the-Art Natural Language Processing. EMNLP 2020. arXiv "
         "1910.03771; A. Dosovitskiy et al.: An Image is Worth 16x16 Words: Transformers for Image Recognition at "
