@@ -23,8 +23,8 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         "2002.04688",
         fidelity="data blocks, learner and schedule are fastai's, of the installed version, with their defaults: "
         "batches of 64, of which the last, smaller one is dropped, Adam at 0.001 with decay of 0.01, a head of two "
-        "dense layers with dropout; `fit_one_cycle` has no default number of epochs, and 5 is this suite's choice; "
-        "weights are random, where `vision_learner` starts from pretrained ones by default; models are torchvision's, "
-        "for ImageNet, at the images' own size; images are scaled to [0, 1], as without pretrained weights; no "
+        "dense layers with dropout; the number of epochs has no default, and 5 is this suite's choice; weights are "
+        "random, where `vision_learner` starts from pretrained ones by default; models are torchvision's, for "
+        "ImageNet, at the images' own size; images are scaled to [0, 1], as without pretrained weights; no "
         "augmentation, as without `aug_transforms`",
     )

@@ -23,7 +23,7 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         fidelity="layers, models, optimiser, loss and trainer are those of Keras, of the installed version, on its "
         "torch backend; `compile()` and `fit()` have their defaults, RMSprop at 0.001 and batches of 32, but for the "
         "epochs, 15 as in the introductory example on handwritten digits: the default of `fit()` is one (preset "
-        "`fit`); `convnet` has the layers of that example, two convolutions with max-pooling, dropout and one dense "
-        "layer, but pads images, so that 8 pixels are enough, and scales values to [0, 1]; other models have "
-        "`weights=None`, the images' own size and the scaling of their `preprocess_input`; no augmentation",
+        "`fit`); the model `convnet` has the layers of that example, two convolutions with max-pooling, dropout and "
+        "one dense layer, but pads images, so that 8 pixels are enough, and scales values to [0, 1]; other models "
+        "have `weights=None`, the images' own size and the scaling of their `preprocess_input`; no augmentation",
     )
