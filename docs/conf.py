@@ -31,6 +31,7 @@ extensions += [
     "_ext.robustness",
     "_ext.analyses",
     "_ext.photo_effect",
+    "_ext.platforms",
 ]
 exclude_patterns = ["_build", "examples"]  # Example distributions, whose READMEs are no pages.
 

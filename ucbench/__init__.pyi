@@ -53,6 +53,10 @@ from .errors import StoreError as StoreError
 from .errors import UcbenchError as UcbenchError
 from .errors import UsageError as UsageError
 from .errors import did_you_mean as did_you_mean
+from .exploit.framework import Framework as Framework
+from .exploit.framework import FrameworkParams as FrameworkParams
+from .exploit.framework_trainer import FrameworkError as FrameworkError
+from .exploit.framework_trainer import FrameworkTrainer as FrameworkTrainer
 from .exploit.labels import LabelRun as LabelRun
 from .exploit.pretrained import PretrainedClassifier as PretrainedClassifier
 from .leaderboard.entries import Entry as Entry

@@ -195,6 +195,7 @@ DESCRIBED = [
     (lambda r: r.update(label_access="none"), "label_access none for full"),
     (lambda r: r.update(oracle=True), "oracle True for False"),
     (lambda r: r.update(granularity="universal"), "granularity universal for "),
+    (lambda r: r.update(platform="keras"), "platform keras for ucbench"),
     (lambda r: r.update(release="0" * 32), f"release {'0' * 32} for "),
     (lambda r: r["components"]["victim"]["params"].update(epochs=99), "component victim differs"),
 ]
@@ -213,6 +214,12 @@ DESCRIBED = [
 def test_check_rejects_a_statement_that_contradicts_the_key(judge, records, change, text):
     change(next(r for r in records if r["request"]["poisoner"] == "badge" and r["request"]["mixture"] == 1))
     assert f"contradicts its key: {text}" in texts(judge(records), "error")
+
+
+def test_check_takes_records_older_than_the_platform(judge, records):
+    for record in records:
+        assert record.pop("platform") == "ucbench"
+    assert texts(judge(records), "error") == ""
 
 
 @pytest.mark.parametrize(("change", "text"), DESCRIBED)

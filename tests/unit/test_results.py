@@ -184,6 +184,11 @@ def test_gap_is_missing_unless_clean_accuracy_is_above_chance_by_its_interval():
     assert row_of("uc", [unknown, {**record("uc", 10.0), "data": unknown["data"]}])["gap_removed"] is None
 
 
+def test_row_has_the_platform_of_its_victim_and_older_records_that_of_this_package():
+    older, other = record("uc", 30.0), record("uc", 40.0) | {"platform": "keras"}
+    assert [row_of("uc", [each])["platform"] for each in (older, other)] == ["ucbench", "keras"]
+
+
 def test_rows_take_nothing_but_the_fields_of_their_columns():
     """A metric or a further field of the request cannot pass for another column."""
     forged = record("uc", 30.0, metrics={"poisoner": 1.0, "drop": 99.0, "oracle": 1.0})

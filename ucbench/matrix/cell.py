@@ -198,13 +198,14 @@ class Cell:
 
     @property
     def nature(self) -> dict[str, Any]:
-        """What the craft decides of a table: label access, whether it is an oracle, and granularity."""
+        """What the components decide of a table: label access, oracle or not, granularity, the victim's platform."""
         craft = self.craft
         inherited = craft.surrogate.spec.label_access if craft.surrogate else "none"
         return {
             "label_access": "full" if "full" in (inherited, craft.labels.access) else "none",
             "oracle": craft.made_by.oracle,
             "granularity": craft.made_by.granularity,
+            "platform": self.victim.spec.platform,
         }
 
     def describe(self) -> dict[str, Any]:

@@ -18,6 +18,9 @@ LabelAccess = Literal["none", "names", "full"]
 Granularity = Literal["sample", "class", "cluster", "universal"]
 Norm = Literal["linf", "l2", "l0", "unbounded"]
 
+#: The platform of victims that this package's engine trains, and of records older than the field.
+OWN_PLATFORM = "ucbench"
+
 #: Tiers of defenses, by what they need or do.
 TIERS = {
     "T0": "augmentation",
@@ -174,6 +177,7 @@ class VictimSpec(ComponentSpec):
         opaque: True for a trainer (``fit`` and ``predict``); False for an architecture with a recipe.
         needs_trusted: True if it learns its labels from the trusted set.
         smallest: the shortest side of images that it takes, in pixels; None for any.
+        platform: whose trainer trains it: a framework's or a service's name.
     """
 
     kind: ClassVar[str] = "victim"
@@ -181,6 +185,7 @@ class VictimSpec(ComponentSpec):
     opaque: bool = False
     needs_trusted: bool = False
     smallest: int | None = None
+    platform: str = OWN_PLATFORM
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -112,6 +112,7 @@ REQUESTED = (
     _text("labeling", "the exploiter's labels"),
     _text("defense", "the exploiter's defenses, joined by `+`; `none` is the recipe alone"),
     _text("victim", "the exploiter's architecture and recipe, with options"),
+    _text("platform", "whose trainer trains the victim: `ucbench`, or [a framework](platforms.md) such as `keras`"),
     _text("norm", "norm of the budget: `linf`, `l2`, `l0`, `unbounded`"),
     Column(
         "epsilon", "number", "by norm",

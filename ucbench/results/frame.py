@@ -12,6 +12,7 @@ import pandas as pd
 
 from ucbench.errors import DataError
 from ucbench.matrix.axes import AXES
+from ucbench.plugins.specs import OWN_PLATFORM
 from ucbench.results.columns import COLUMNS, DTYPES, uninert
 from ucbench.results.records import Record, readable, records_in
 from ucbench.results.table import SAME_WORLD, columns, rows, with_units
@@ -127,6 +128,8 @@ def _read_csv(path: Path) -> pd.DataFrame:
         )
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read: {' '.join(str(error).split())}.") from error
+    if "platform" not in table:  # written before victims had one
+        table["platform"] = OWN_PLATFORM
     if missing := [name for name in COLUMNS if name not in table]:
         raise DataError(f"{path} is not a results.csv: it lacks the columns {', '.join(missing)}.")
     table = table[columns(table)]

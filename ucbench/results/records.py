@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ucbench.errors import DataError, visible
+from ucbench.plugins.specs import OWN_PLATFORM
 from ucbench.store.files import atomic_write_text, reporting
 from ucbench.store.untrusted import check_json, read_json
 
@@ -145,6 +146,7 @@ class _Any(_Model):
     label_access: Literal["none", "names", "full"]
     oracle: bool
     granularity: Text
+    platform: Text = OWN_PLATFORM
     data: Data
     numerics: Numerics
     environment: Environment
@@ -171,6 +173,11 @@ class Failed(_Any):
 
     status: Literal["failed"]
     error: Error
+
+
+def platform_of(record: Record) -> str:
+    """Whose trainer trained the record's victim; this package's where an older record does not say."""
+    return str(record.get("platform", OWN_PLATFORM))
 
 
 def faults(record: Any) -> list[str]:

@@ -23,7 +23,7 @@ from ucbench.results.columns import (
     column,
     inert,
 )
-from ucbench.results.records import Metrics, Record, Request, read_records
+from ucbench.results.records import Metrics, Record, Request, platform_of, read_records
 from ucbench.results.statistics import accuracy_low, gap_removed
 from ucbench.store.files import atomic_write_text
 from ucbench.store.locks import exclusive
@@ -120,6 +120,7 @@ def _row(record: Record) -> Row:
         **{visible(name): value for name, value in metrics.items() if "." in name},
         "label_access": record["label_access"],
         "granularity": record["granularity"],
+        "platform": platform_of(record),
         "epochs": record.get("epochs"),
         "measured_linf": budget.get("linf_max"),
         "measured_l2": budget.get("l2_max"),

@@ -11,7 +11,7 @@ from ucbench.errors import DataError, visible
 from ucbench.matrix.cell import CORE_VERSION, Cell
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import MetricSpec
-from ucbench.results.records import Record, read_record, record_path
+from ucbench.results.records import Record, platform_of, read_record, record_path
 from ucbench.session import Session
 from ucbench.store.keys import key as key_of
 from ucbench.store.untrusted import only_text
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 #: What the images decide of a record's data.
 _OF_IMAGES = ("train", "test", "train_images", "test_images", "classes", "size")
-#: What the craft decides of a table, see :attr:`ucbench.matrix.cell.Cell.nature`.
+#: What the craft decides of a table, part of :attr:`ucbench.matrix.cell.Cell.nature`.
 NATURE = ("label_access", "oracle", "granularity")
 
 
@@ -151,6 +151,7 @@ def _decided(record: Record) -> Record:
         **record["request"],
         "release": record["release"],
         **{name: record[name] for name in NATURE},
+        "platform": platform_of(record),
         **{f"data.{name}": data[name] for name in _OF_IMAGES if name in data},
         **parts,
     }

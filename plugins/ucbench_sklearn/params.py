@@ -1,0 +1,56 @@
+"""Parameters of scikit-learn's estimators. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self, cast
+
+from pydantic import Field
+
+from ucbench import Params
+
+
+class SklearnParams(Params):
+    """Which estimator; its parameters have scikit-learn's defaults."""
+
+    argument: ClassVar[str | None] = "model"
+
+    model: Literal["hog-svm", "forest"] = Field(description="a linear SVM on HOG features, or a forest on pixels")
+
+    @classmethod
+    def for_argument(cls, argument: str | None) -> type[Params]:
+        """The class with the parameters of that estimator."""
+        return {"hog-svm": HogSvmParams, "forest": ForestParams}.get(argument or "", cls)
+
+    @classmethod
+    def resolve(
+        cls,
+        label: str,
+        preset: str | None = None,
+        argument: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """As :meth:`ucbench.Params.resolve`, with the options of the named estimator."""
+        chosen = cls.for_argument(argument or (options or {}).get("model"))
+        return cast(Self, super(SklearnParams, chosen).resolve(label, preset, argument, options))
+
+
+class HogSvmParams(SklearnParams):
+    """Of ``LinearSVC``, and of its features."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {"c": 0.01, "loss": "hinge"}}
+
+    model: Literal["hog-svm"] = Field("hog-svm", description="a linear SVM on HOG features")
+    c: float = Field(1.0, gt=0, description="weight of the loss against that of the margin")
+    loss: Literal["squared_hinge", "hinge"] = Field("squared_hinge", description="of an image within the margin")
+    cell: int = Field(8, ge=2, description="side of a cell in pixels; at most half the shorter side of the images")
+    orientations: int = Field(9, ge=2, description="bins of gradient directions over half a turn")
+
+
+class ForestParams(SklearnParams):
+    """Of ``RandomForestClassifier``."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"quick": {"trees": 10}}
+
+    model: Literal["forest"] = Field("forest", description="a random forest on pixels")
+    trees: int = Field(100, ge=1, description="number of trees")
