@@ -33,7 +33,7 @@ def _model(name: str, classes: int, shape: tuple[int, ...]) -> Any:
     inputs = keras.Input(shape)
     if name != "convnet":
         build = getattr(keras.applications, name)
-        scaled = sys.modules[build.__module__].preprocess_input(inputs)  # type: ignore[attr-defined]
+        scaled = sys.modules[build.__module__].preprocess_input(inputs)
         return keras.Model(inputs, build(weights=None, classes=classes, input_shape=shape)(scaled))
     return keras.Sequential(
         [

@@ -20,7 +20,7 @@ class SklearnParams(Params):
     @classmethod
     def for_argument(cls, argument: str | None) -> type[Params]:
         """The class with the parameters of that estimator."""
-        return {"hog-svm": HogSvmParams, "forest": ForestParams}.get(argument or "", cls)
+        return _params_of(argument)
 
     @classmethod
     def resolve(
@@ -31,7 +31,7 @@ class SklearnParams(Params):
         options: Mapping[str, Any] | None = None,
     ) -> Self:
         """As :meth:`ucbench.Params.resolve`, with the options of the named estimator."""
-        chosen = cls.for_argument(argument or (options or {}).get("model"))
+        chosen = _params_of(argument or (options or {}).get("model"))
         return cast(Self, super(SklearnParams, chosen).resolve(label, preset, argument, options))
 
 
@@ -54,3 +54,8 @@ class ForestParams(SklearnParams):
 
     model: Literal["forest"] = Field("forest", description="a random forest on pixels")
     trees: int = Field(100, ge=1, description="number of trees")
+
+
+def _params_of(model: str | None) -> type[SklearnParams]:
+    known: dict[str | None, type[SklearnParams]] = {"hog-svm": HogSvmParams, "forest": ForestParams}
+    return known.get(model, SklearnParams)

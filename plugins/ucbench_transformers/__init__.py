@@ -29,5 +29,6 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         "from pretrained ones; the model `resnet` is `ResNetConfig()`, a ResNet-50; the processor resizes to the "
         "images' own size, where its own default is 224 or 384, and then crops as it does by default; the model `vit` "
         "has the width and heads of ViT-Tiny and patches of an eighth of the image; the preset `full` is "
-        "`ViTConfig()`, a ViT-Base, or `ResNetConfig()`, at 224 pixels; no augmentation",
+        "`ViTConfig()`, a ViT-Base, or `ResNetConfig()`, at 224 pixels; a last batch of a single image is dropped, "
+        "since batch norm fails on it; no augmentation",
     )

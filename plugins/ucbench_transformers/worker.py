@@ -31,6 +31,8 @@ def fit(images: NDArray[np.uint8], labels: NDArray[np.int64], options: dict[str,
         num_train_epochs=options["epochs"],
         seed=options["seed"],
         use_cpu=not options["gpu"],
+        # A single image has no variance, which batch norm divides by.
+        dataloader_drop_last=len(images) % 8 == 1,
         # What follows changes no number.
         save_strategy="no",
         disable_tqdm=True,

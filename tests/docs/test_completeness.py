@@ -26,6 +26,7 @@ import ucbench_squeeze
 from ucbench.cli.app import main
 from ucbench.matrix.axes import AXES
 from ucbench.plugins import hookspecs
+from ucbench.plugins.registry import installed
 from ucbench.plugins.specs import SPEC_KINDS
 from ucbench.results.columns import BOARD, COLUMNS
 from ucbench.results.records import faults
@@ -110,6 +111,15 @@ def test_method_pages_show_parameters_presets_and_names(capsys):
         presets = [f"`{record['name']}@{preset}`" for preset in shown["presets"] if preset != "standard"]
         expected = [*parameters, *presets, *(f"`{alias}`" for alias in record["aliases"])]
         assert [text for text in expected if text not in page] == [], f"{record['kind']} {record['name']}"
+
+
+def test_platforms_page_shows_what_every_extra_takes_and_a_trial_of_every_platform():
+    record = json.loads((DOCS / "_data" / "platforms.json").read_text(encoding="utf-8"))
+    victims = [spec for spec in installed().specs("victim") if spec.load.endswith(":FrameworkTrainer")]
+    assert {f"ucbench[{row['extra']}]" for row in record["installed"]} == {spec.extra for spec in victims}
+    tried = {row["victim"].partition(":")[0] for row in record["digits"]}
+    assert tried == {"sklearn", *(spec.name for spec in victims)}
+    assert {"clean", "sham", "rand-class"} <= {row["poisoner"] for row in record["digits"]}
 
 
 def test_methods_page_lists_every_shipped_suite():
