@@ -23,7 +23,7 @@ from ucbench.results.records import write_record
 from ucbench.running.executors.process import Processes, ProcessParams
 from ucbench.running.executors.serial import Serial
 from ucbench.running.runner import run_cells
-from ucbench.running.tasks import task_of
+from ucbench.running.tasks import facts, task_of
 from ucbench.session import Session
 from ucbench.store.store import Store
 from ucbench.testing.cells import small_cells, small_registry
@@ -65,7 +65,7 @@ def measure(count: int, computed: int, workers: int, root: Path) -> dict[str, fl
     walked = session("walked")
     for cell in many:
         task = task_of(cell, walked)
-        write_record(root / "walk", {**records[0], "cell": task.key, "request": cell.describe()})
+        write_record(root / "walk", {**records[0], **facts(task, walked)})
     with timed(measurements, "rewalk_seconds"):
         run_cells(many, walked, out=root / "walk")
     return {"cells": len(many), "computed_cells": len(some), "workers": workers, **measurements}
