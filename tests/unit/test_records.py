@@ -44,18 +44,6 @@ def test_record_write_replaces_and_leaves_no_temporary_file(tmp_path):
     assert list(read_records(tmp_path)) == [RECORD]
 
 
-def test_record_write_leaves_a_file_with_the_same_bytes_and_replaces_other_writings_of_it(tmp_path):
-    path = write_record(tmp_path, RECORD)
-    text, before = path.read_text(), path.stat().st_ino
-    held = path.open()  # so that its number is not given to another file
-    assert write_record(tmp_path, dict(RECORD)) == path
-    assert path.stat().st_ino == before
-    path.write_text(json.dumps(RECORD))
-    write_record(tmp_path, RECORD)
-    held.close()
-    assert path.read_text() == text
-
-
 @pytest.mark.parametrize(
     ("change", "text"),
     [

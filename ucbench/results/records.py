@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ucbench.errors import DataError, visible
 from ucbench.store.files import atomic_write_text, reporting
-from ucbench.store.untrusted import as_utf8, check_json, read_json, read_regular
+from ucbench.store.untrusted import check_json, read_json
 
 _log = logging.getLogger(__name__)
 
@@ -216,7 +216,7 @@ def record_path(out: Path, cell_key: str) -> Path:
 
 
 def write_record(out: Path, record: Record) -> Path:
-    """Write ``out/records/<cell>.json``, whole or not at all; a file that holds this record already stays as it is.
+    """Write ``out/records/<cell>.json``, whole or not at all.
 
     A file of that name that is not the record of this cell, such as one of a later version of ucbench, is moved to
     ``out/quarantine``.
@@ -226,19 +226,16 @@ def write_record(out: Path, record: Record) -> Path:
     """
     if wrong := faults(record):
         raise DataError(f"The record of cell {_cell(record)} is not well-formed: {'; '.join(wrong)}.")
-    path, text = record_path(out, record["cell"]), to_json(record)
+    path = record_path(out, record["cell"])
     if path.exists():
         try:
-            # A finished run that is called again would otherwise wait for the disk once per cell.
-            if read_regular(path) == as_utf8(text):
-                return path
             read_record(path)
-        except (DataError, OSError):
+        except DataError:
             target = out / "quarantine" / f"{path.stem}-{uuid.uuid4().hex[:8]}.json"
             with reporting(path):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 path.rename(target)
-    atomic_write_text(path, text)
+    atomic_write_text(path, to_json(record))
     return path
 
 
