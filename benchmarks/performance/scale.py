@@ -3,9 +3,9 @@
     python benchmarks/performance/scale.py [STEP ...] [--cells 10000] [--json FILE]
 
 The cells are those of the suite ``digits-core`` with as many seeds as needed, their records those of the published
-board with the facts of the cell. The site is made of imagined records (``tests/support/site_records.py``), in boards of
-960. Every step runs in a new process, whose peak memory is its own. Limits hold for 10,000 cells, and the exit code is 1
-if a step misses one.
+board with the facts of the cell. The site is made of imagined records (``tests/support/site_records.py``), in boards
+of 960. Every step runs in a new process, whose peak memory is its own. Limits hold for 10,000 cells, and the exit code
+is 1 if a step misses one.
 """
 
 from __future__ import annotations
@@ -159,9 +159,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             limit = STEPS[name]
             row["met"] = row["seconds"] <= limit.seconds and row["peak_mib"] <= (limit.memory or math.inf)
             rows.append({"step": name, **row, "limit_seconds": limit.seconds, "limit_mib": limit.memory})
+            most = f", {limit.memory} MiB" if limit.memory else ""
             print(
                 f"| {name} | {row['items']:,} | {row['seconds']} | {row['cpu_seconds']} | {row['peak_mib']} |"
-                f" {limit.seconds:g} s{f', {limit.memory} MiB' if limit.memory else ''} | {'yes' if row['met'] else 'no'} |",
+                f" {limit.seconds:g} s{most} | {'yes' if row['met'] else 'no'} |",
                 flush=True,
             )
     if options.json:
