@@ -5,6 +5,11 @@
 Without a subject, all are measured. Each side runs in a separate process. First a check in float32 shows that both
 compute the same; then both warm up. The order alternates between repeats, and medians are compared. ``--tiny`` checks
 within seconds that everything runs; its timings mean nothing.
+
+    python benchmarks/performance/compare.py --official DIR [SUBJECT ...]
+
+measures the official repositories' step functions in place of the plain loops, from clones in DIR, both sides in this
+process, and shows the best of the repeats.
 """
 
 from __future__ import annotations
@@ -22,37 +27,42 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from official import against_official, goal
 from subjects import SUBJECTS
 from subjects.base import TINY, Comparison, Figure, Measured, Setting, Sizes, agreement
 from subjects.hosts import Elsewhere, Here
 
-from ucbench.numerics import Numerics, environment, resolve
+from ucbench.numerics import Numerics, cpu_flags, environment, resolve
 
 Row = dict[str, Any]
+#: The time that stands for several.
+Typical = Callable[[Sequence[float]], float]
 #: Figures measured only once: they take long and hardly vary.
 ONCE = ("memory",)
 #: Least number of starts of the command.
 STARTS = 5
 
 
-def compared(subject: Comparison, hosts: dict[str, Any], setting: Setting, repeats: int) -> Row:
+def compared(
+    subject: Comparison, hosts: dict[str, Any], repeats: int, target: float | None, typical: Typical = statistics.median
+) -> Row:
     """Check, warm up and measure both sides of one subject."""
     plain, fast = hosts["plain"], hosts["ucbench"]
-    inputs, evidence = fast.call(subject.module, "check")
-    comparison = agreement(evidence, plain.call(subject.module, "check", inputs))
-    warm = plain.call(subject.module, "measure")
-    fast.call(subject.module, "aim", warm.notes)
-    fast.call(subject.module, "measure")
+    loads = {side: subject.load(side) for side in hosts}
+    inputs, evidence = fast.call(loads["ucbench"], "check")
+    comparison = agreement(evidence, plain.call(loads["plain"], "check", inputs))
+    warm = plain.call(loads["plain"], "measure")
+    fast.call(loads["ucbench"], "aim", warm.notes)
+    fast.call(loads["ucbench"], "measure")
     measured: dict[str, list[Measured]] = {"plain": [], "ucbench": []}
     for repeat in range(repeats):
         order = ("plain", "ucbench") if repeat % 2 == 0 else ("ucbench", "plain")
         for side in order:
-            measured[side].append(hosts[side].call(subject.module, "measure"))
-    for host in (plain, fast):
-        host.forget(subject.module)
-    sides = {side: _summary(values) for side, values in measured.items()}
+            measured[side].append(hosts[side].call(loads[side], "measure"))
+    for side, host in hosts.items():
+        host.forget(loads[side])
+    sides = {side: _summary(values, typical) for side, values in measured.items()}
     ratio = sides["plain"]["seconds"] / sides["ucbench"]["seconds"]
-    target = subject.target(setting.numerics.device)
     return {
         "subject": subject.name,
         "title": subject.title,
@@ -82,8 +92,8 @@ def figured(subject: Figure, hosts: dict[str, Any], repeats: int) -> Row:
     }
 
 
-def _summary(values: Sequence[Measured]) -> Row:
-    seconds = statistics.median(value.seconds for value in values)
+def _summary(values: Sequence[Measured], typical: Typical) -> Row:
+    seconds = typical([value.seconds for value in values])
     return {
         "seconds": seconds,
         "all_seconds": [value.seconds for value in values],
@@ -127,37 +137,63 @@ def line(row: Row) -> str:
 HEAD = """\
 | what | plain, images/s | ucbench, images/s | ratio | target | met | agrees, largest difference |
 |---|---|---|---|---|---|---|"""
+#: Extensions of a processor that decide what bfloat16 and float32 gain.
+FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
 
-def compare(names: Sequence[str], setting: Setting, *, repeats: int, apart: bool, report: Callable[[Row], None]) -> Row:
-    """Measure the named subjects and print the table row by row.
+def against(row: Row, numerics: Numerics) -> str:
+    """A row of the table against official code, with what the processor can do."""
+    can = ", ".join(flag for flag in FLAGS if flag in cpu_flags()) if numerics.device == "cpu" else numerics.device
+    return f"{line(row)} {numerics.dtype}; {can} |"
+
+
+def compare(
+    subjects: Sequence[Comparison | Figure],
+    setting: Setting,
+    *,
+    repeats: int,
+    apart: bool,
+    report: Callable[[Row], None],
+) -> Row:
+    """Measure the subjects and print the table row by row.
 
     Args:
         apart: run each side in a separate process.
         report: called after every row with all results so far.
     """
-    host_type = Elsewhere if apart else Here
+    host_type, numerics = Elsewhere if apart else Here, setting.numerics
     hosts = {kind: host_type(kind, setting) for kind in ("plain", "ucbench")}
     rows: list[Row] = []
     results = {
-        "machine": machine(setting.numerics),
+        "machine": machine(numerics),
+        "against": "official" if setting.official else "plain",
         "sizes": dataclasses.asdict(setting.sizes),
         "repeats": repeats,
         "rows": rows,
     }
-    print(HEAD, flush=True)
+    print(
+        "\n".join(
+            f"{line}{more}" for line, more in zip(HEAD.splitlines(), (" numerics |", "---|"), strict=True)
+        ).replace("plain,", "official,")
+        if setting.official
+        else HEAD,
+        flush=True,
+    )
     try:
-        for name in names:
-            subject, started = SUBJECTS[name], time.perf_counter()
+        for subject in subjects:
+            started = time.perf_counter()
             try:
-                if isinstance(subject, Comparison):
-                    row = compared(subject, hosts, setting, repeats)
-                else:
+                if isinstance(subject, Figure):
                     row = figured(subject, hosts, repeats)
+                elif setting.official:
+                    target = goal(subject, numerics.device, numerics.dtype)
+                    row = compared(subject, hosts, repeats, target, min)
+                else:
+                    row = compared(subject, hosts, repeats, subject.target(numerics.device))
             except RuntimeError as problem:  # measure the other subjects nevertheless
-                row = {"subject": name, "title": subject.title, "problem": str(problem).strip()}
+                row = {"subject": subject.name, "title": subject.title, "problem": str(problem).strip()}
             rows.append({**row, "wall_seconds": round(time.perf_counter() - started, 1)})
-            print(line(row), flush=True)
+            print(against(row, numerics) if setting.official else line(row), flush=True)
             report(results)
     finally:
         for host in hosts.values():
@@ -168,6 +204,7 @@ def compare(names: Sequence[str], setting: Setting, *, repeats: int, apart: bool
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("subject", nargs="*", metavar="SUBJECT", help=f"of {', '.join(SUBJECTS)}")
+    parser.add_argument("--official", type=Path, metavar="DIR", help="folder of clones of the official repositories")
     parser.add_argument("--json", type=Path, help="file for all results")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--tiny", action="store_true", help="smallest sizes, both sides in this process")
@@ -184,9 +221,12 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
-    unknown = [name for name in options.subject if name not in SUBJECTS]
+    subjects = against_official() if options.official else SUBJECTS
+    unknown = [name for name in options.subject if name not in subjects]
     if unknown:
-        parser.error(f"no subject {unknown[0]!r}; there are {', '.join(SUBJECTS)}")
+        parser.error(f"no subject {unknown[0]!r}; there are {', '.join(subjects)}")
+    if options.official and not options.official.is_dir():
+        parser.error(f"--official {options.official} is no folder")
     if options.repeats < 1:
         parser.error("--repeats must be at least 1")
     options_given = {size.name: getattr(options, size.name) for size in dataclasses.fields(Sizes)}
@@ -194,17 +234,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         TINY if options.tiny else Sizes(), **{name: value for name, value in options_given.items() if value is not None}
     )
     numerics = resolve(options.device, options.dtype, options.threads, deterministic=not options.fast_kernels)
-    names = options.subject or list(SUBJECTS)
+    chosen = [subjects[name] for name in options.subject or subjects]
 
     def report(results: Row) -> None:
         if options.json:
             options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
     with tempfile.TemporaryDirectory() as scratch:
-        setting = Setting(sizes, numerics, Path(scratch))
-        results = compare(names, setting, repeats=options.repeats, apart=not options.tiny, report=report)
+        setting = Setting(sizes, numerics, Path(scratch), options.official)
+        apart = not (options.tiny or options.official)
+        results = compare(chosen, setting, repeats=options.repeats, apart=apart, report=report)
     here = results["machine"]
-    print(f"\n{here['processor']}, {here['device']}, {here['dtype']} (plain: float32), {here['threads']} threads")
+    precision = f"{here['dtype']} ({results['against']}: float32)"
+    print(f"\n{here['processor']}, {here['device']}, {precision}, {here['threads']} threads")
     return 1 if any("problem" in row or not row.get("agrees", {"yes": True})["yes"] for row in results["rows"]) else 0
 
 

@@ -1,9 +1,9 @@
-"""Measure the cost of the runner: plan, compute and re-walk many tiny cells, and the gain of two workers.
+"""Measure the cost of the runner: compute many tiny cells, and the gain of two workers.
 
-    python benchmarks/performance/runner.py [--cells 10000] [--computed 400] [--workers 2]
+    python benchmarks/performance/runner.py [--cells 400] [--workers 2]
 
-The cells are those of ``ucbench.testing``: thirteen images and a linear layer. ``--cells`` of them are planned
-and re-walked; the records that re-walking needs are copies of one record. Prints JSON.
+The cells are those of ``ucbench.testing``: thirteen images and a linear layer. Prints JSON. ``scale.py`` measures what
+many cells cost that are not computed.
 """
 
 from __future__ import annotations
@@ -16,14 +16,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ucbench import api
 from ucbench.numerics import cpu_name, resolve
 from ucbench.progress import Silent
-from ucbench.results.records import write_record
 from ucbench.running.executors.process import Processes, ProcessParams
 from ucbench.running.executors.serial import Serial
 from ucbench.running.runner import run_cells
-from ucbench.running.tasks import task_of
 from ucbench.session import Session
 from ucbench.store.store import Store
 from ucbench.testing.cells import small_cells, small_registry
@@ -39,7 +36,7 @@ def timed(measurements: dict[str, float], name: str) -> Iterator[None]:
     measurements[name] = round(time.perf_counter() - started, 3)
 
 
-def measure(count: int, computed: int, workers: int, root: Path) -> dict[str, float]:
+def measure(count: int, workers: int, root: Path) -> dict[str, float]:
     """Seconds of each part."""
     measurements: dict[str, float] = {}
     numerics = resolve("cpu", "float32", 1)
@@ -47,12 +44,7 @@ def measure(count: int, computed: int, workers: int, root: Path) -> dict[str, fl
     def session(name: str) -> Session:
         return Session(Store(root / name), numerics, Silent(), small_registry())
 
-    here = session("planned")
-    with timed(measurements, "plan_seconds"):
-        many = small_cells("spots", seeds=count // CELLS_PER_SEED)
-        api.plan_session(many, here)
-
-    some = small_cells("spots", seeds=computed // CELLS_PER_SEED)
+    some = small_cells("spots", seeds=count // CELLS_PER_SEED)
     with timed(measurements, "serial_seconds"):
         records = run_cells(some, session("serial"), out=root / "out", executor=Serial())
     with timed(measurements, "process_seconds"):
@@ -61,24 +53,16 @@ def measure(count: int, computed: int, workers: int, root: Path) -> dict[str, fl
     serial, process = measurements["serial_seconds"], measurements["process_seconds"]
     measurements["overhead_milliseconds_a_cell"] = round(1000 * (serial - training) / len(some), 2)
     measurements["speed_up_of_workers"] = round(serial / process, 2)
-
-    walked = session("walked")
-    for cell in many:
-        task = task_of(cell, walked)
-        write_record(root / "walk", {**records[0], "cell": task.key, "request": cell.describe()})
-    with timed(measurements, "rewalk_seconds"):
-        run_cells(many, walked, out=root / "walk")
-    return {"cells": len(many), "computed_cells": len(some), "workers": workers, **measurements}
+    return {"cells": len(some), "workers": workers, **measurements}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cells", type=int, default=10_000)
-    parser.add_argument("--computed", type=int, default=400)
+    parser.add_argument("--cells", type=int, default=400)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        measurements = measure(options.cells, options.computed, options.workers, Path(folder))
+        measurements = measure(options.cells, options.workers, Path(folder))
     print(json.dumps({"cpu": cpu_name(), **measurements}, indent=2))
 
 

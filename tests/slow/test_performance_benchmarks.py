@@ -31,7 +31,7 @@ def script(name):
     finally:
         sys.path.remove(str(FOLDER))
         for imported in set(sys.modules) - before:
-            if imported.split(".")[0] in (name, "subjects", "plain", "kornia_pairs", "formulas"):
+            if imported.split(".")[0] in (name, "subjects", "plain", "official", "kornia_pairs", "formulas"):
                 del sys.modules[imported]
 
 
@@ -126,10 +126,9 @@ def test_compare_target_is_unmet_when_the_craft_misses_its_loss(compare):
         def forget(self, load):
             pass
 
-    setting = compare.Setting(compare.TINY, compare.resolve("cpu", "float32", 1), Path())
     for reached in (True, False):
         hosts = {"plain": Host(100.0), "ucbench": Host(1.0, reached=reached)}
-        assert compare.compared(compare.SUBJECTS["uc"], hosts, setting, 2)["met"] is reached
+        assert compare.compared(compare.SUBJECTS["uc"], hosts, 2, 40.0)["met"] is reached
 
 
 def test_agreement_rejects_differing_evidence(compare):
@@ -173,6 +172,69 @@ def test_compare_rejects_an_unknown_subject(compare, capsys):
         compare.main(["victims"])
     assert left.value.code == 2
     assert "victims" in capsys.readouterr().err
+
+
+@pytest.fixture
+def clones(compare):
+    from official import clones
+
+    return clones
+
+
+def test_clone_modules_are_imported_and_leave_nothing_behind(clones, tmp_path):
+    """Scripts of several repositories have modules of one name, and import what their steps do not use."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "utils.py").write_text(f"NAME = {name!r}\n")
+        (tmp_path / name / "script.py").write_text(
+            "import absent_settings\nfrom utils import NAME\n\n"
+            "@absent_settings.register\ndef step():\n    return NAME\n"
+        )
+    before, path = dict(sys.modules), list(sys.path)
+    steps = [clones.imported(tmp_path / name, "script", ["step"]).step for name in ("one", "two")]
+    assert [step() for step in steps] == ["one", "two"]
+    assert sys.path == path
+    assert {"utils", "script", "absent_settings"} & (sys.modules.keys() - before.keys()) == set()
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("absent_settings")
+
+
+@pytest.mark.parametrize(
+    ("script", "text"),
+    [
+        ("def stride():\n    pass\n", "has another layout: script: AttributeError"),
+        ("def step(:\n", "has another layout: script: SyntaxError"),
+        ("from textwrap import dedent as step\n", "step of script in .* is not the clone's"),
+    ],
+)
+def test_clone_of_another_layout_is_one_line(clones, tmp_path, script, text):
+    (tmp_path / "script.py").write_text(script)
+    with pytest.raises(clones.CloneError, match=text) as raised:
+        clones.imported(tmp_path, "script", ["step"])
+    assert "\n" not in str(raised.value)
+
+
+def test_compare_official_names_missing_clones_and_fails(compare, tmp_path, capsys):
+    assert compare.main(["eminn", "--official", str(tmp_path), "--tiny", "--repeats", "1", "--device", "cpu"]) == 1
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if "EMinN" in line]
+    assert "no clone of HanxunH/Unlearnable-Examples" in row
+
+
+def test_stopwatch_adds_all_bars_between_its_marks(compare):
+    from subjects.base import Stopwatch
+
+    class Clock:
+        times = iter([0.0, 1.0, 5.0, 10.0, 12.0, 18.0])
+
+        def clock(self):
+            return next(self.times)
+
+    watch = Stopwatch(Clock(), stop=3, start=1)
+    for _ in range(2):
+        advance = watch.bar("crafting", 4)
+        for _ in range(4):
+            advance(1)
+    assert watch.seconds == (5 - 1) + (18 - 12)
 
 
 SMALL = ["--images", "20", "--size", "8", "--device", "cpu", "--dtype", "float32"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -105,3 +107,11 @@ def test_resolve_threads_equal_the_available_cores(processor, monkeypatch):
 def test_resolve_raises_on_unknown_values(processor, options, text):
     with pytest.raises(UsageError, match=text):
         resolve(**options)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="getrusage() is all there is")
+def test_peak_memory_of_a_new_process_is_not_that_of_the_process_that_started_it():
+    large = bytearray(b"1" * (400 << 20))
+    code = "from ucbench.numerics import Numerics, peak_memory; print(peak_memory(Numerics('cpu', 'float32', 1)))"
+    small = int(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+    assert 5 < small < 300 < len(large) >> 20 <= numerics.peak_memory(Numerics("cpu", "float32", 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -131,6 +132,20 @@ def test_record_in_the_folder_is_reused_with_an_empty_store(tmp_path):
     assert run(tmp_path / "two", "stripes", out=tmp_path / "out") == first
     assert tiny.work_done() == before
     assert {record["cell"] for record in read_records(tmp_path / "out")} == {record["cell"] for record in first}
+
+
+def test_second_run_writes_only_records_that_its_request_spells_differently(tmp_path):
+    def again(victim: str) -> set[str]:
+        """The files that a run replaces."""
+        with ExitStack() as held:  # open files, so that no other gets their numbers
+            before = {path: held.enter_context(path.open()) for path in (tmp_path / "out" / "records").glob("*")}
+            numbers = {path: path.stat().st_ino for path in before}
+            run(tmp_path / "store", "stripes", victims=[victim], out=tmp_path / "out")
+            return {path.stem for path, number in numbers.items() if path.stat().st_ino != number}
+
+    first = run(tmp_path / "store", "stripes", victims=["tiny"], out=tmp_path / "out")
+    assert again("tiny") == set()
+    assert again("tiny:epochs=2") == {record["cell"] for record in first}
 
 
 def test_stored_result_is_copied_to_a_new_folder(tmp_path):

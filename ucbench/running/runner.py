@@ -62,12 +62,12 @@ def run_cells(
         if done is None:
             missing.append(task)
         elif rerun == "all":
-            before[task.key] = done
+            before[task.key] = done.record
             missing.append(replace(task, force=True))
         else:
-            records[task.key] = {**done, "request": task.cell.describe()}
-            if out is not None:
-                write_record(out, records[task.key])
+            records[task.key] = done.record
+            if out is not None and not done.written:
+                write_record(out, done.record)
 
     check_victims(missing, session)
     _refuse_wrong_defenses(task.cell for task in missing)

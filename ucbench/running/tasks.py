@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ucbench.errors import DataError, visible
 from ucbench.matrix.cell import CORE_VERSION, Cell
@@ -89,7 +90,14 @@ def with_crafting(tasks: Iterable[Task], session: Session) -> Iterator[tuple[Tas
         yield task, crafts
 
 
-def finished(task: Task, session: Session, out: Path | None, *, failed_too: bool = False) -> Record | None:
+class Finished(NamedTuple):
+    """The record of a cell that is done, and whether the result folder has it like this."""
+
+    record: Record
+    written: bool
+
+
+def finished(task: Task, session: Session, out: Path | None, *, failed_too: bool = False) -> Finished | None:
     """The record of a cell that is done, from the result folder or the store; None if it is not done.
 
     A cell without a value for a requested metric is not done, nor is one whose file is not its record, of which this
@@ -98,18 +106,23 @@ def finished(task: Task, session: Session, out: Path | None, *, failed_too: bool
     """
     cell, key = task.cell, task.key
     records = []
-    record = None if out is None else _recorded(record_path(out, key), task, session)
-    if record is not None and record["status"] == "ok":
-        records.append(record)
-    elif record is not None and failed_too:
-        return _as_requested(record, cell)
+    written = None if out is None else _recorded(record_path(out, key), task, session)
+
+    def found(record: Record) -> Finished:
+        requested = _as_requested(record, cell)
+        return Finished(requested, requested == written)
+
+    if written is not None and written["status"] == "ok":
+        records.append(written)
+    elif written is not None and failed_too:
+        return found(written)
     stored = session.store.get("cell", key)
     if stored is not None:
         records.append(dict(stored.meta))
     for record in records:
         complete = with_metrics(record, cell, key, session)
         if complete is not None:
-            return _as_requested(complete, cell)
+            return found(complete)
     return None
 
 

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import stat
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,8 @@ def read_json(path: Path) -> Any:
 
 def _once(entries: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object. Of an entry that is there twice, readers disagree on which counts."""
-    named = dict(entries)
+    # Thousands of records have most of their names and texts in common, which would be half of their memory.
+    named = {sys.intern(name): sys.intern(value) if type(value) is str else value for name, value in entries}
     if len(named) < len(entries):
         names = [name for name, _ in entries]
         raise ValueError(f"it has two entries {next(name for name in names if names.count(name) > 1)!r}")

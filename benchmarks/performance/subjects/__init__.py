@@ -11,7 +11,7 @@ SUBJECTS: dict[str, Comparison | Figure] = {
         Comparison("victim", "training epoch of the victim", "subjects.victim", cpu=2.7),
         Comparison("evaluation", "evaluation of the test images", "subjects.evaluation", cpu=3.0, cuda=5.0),
         Comparison("uc-steps", "UC, the released procedure's updates", "subjects.uc_steps"),
-        Comparison("uc", "UC, to the loss the released procedure ends at", "subjects.uc_loss", cpu=40.0, cuda=20.0),
+        Comparison("uc", "UC, to the effect of the released procedure", "subjects.uc_effect", cpu=40.0, cuda=20.0),
         Comparison("eminn", "EMinN: the network's steps and a sweep", "subjects.eminn", cpu=3.0, cuda=5.0),
         Comparison("mi-ue", "MI-UE: an epoch and a pass of perturbing", "subjects.miue", cpu=3.0, cuda=5.0),
         Comparison("adv-poison", "AdvPoison: steps through random views", "subjects.advpoison", cpu=3.0, cuda=5.0),

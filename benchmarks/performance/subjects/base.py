@@ -47,7 +47,7 @@ class Sizes:
     uc_epochs: int = _size(2, "passes of the released procedure, which has 50")
     uc_width: int = _size(64, "channels of the released generator")
     uc_blocks: int = _size(6, "residual blocks of the released generator")
-    uc_craft: str = _size("distance=kl,temperature=1", "parameters of the craft that goes to the same loss")
+    uc_craft: str = _size("distance=kl,temperature=1", "parameters of the craft that goes to the same effect")
     augmented: int = _size(512, "images of a batch to augment")
     rounds: int = _size(20, "batches that are augmented")
     encoded: int = _size(20_000, "images in parquet")
@@ -69,11 +69,15 @@ EPSILON = 8.0
 
 @dataclass(frozen=True)
 class Setting:
-    """Sizes, numerics (the engine's defaults unless options override them), and a folder for files."""
+    """Sizes, numerics (the engine's defaults unless options override them), and a folder for files.
+
+    ``official`` is the folder with clones of the official repositories, if they are measured.
+    """
 
     sizes: Sizes
     numerics: Numerics
     scratch: Path
+    official: Path | None = None
 
     @property
     def device(self) -> torch.device:
@@ -197,39 +201,43 @@ class Side:
 
 
 class Stopwatch(Silent):
-    """A progress report that reads the clock when a bar has come ``start`` and ``stop`` units far."""
+    """A progress report that adds the seconds of all bars, of each between ``start`` and ``stop`` units."""
 
     def __init__(self, side: Side, stop: int, start: int = 0) -> None:
-        self._side, self._marks, self._read = side, (start, stop), {}
+        self._side, self._start, self._stop = side, start, stop
+        self.seconds = 0.0
 
     def bar(self, text: str, total: int) -> Callable[[int], None]:
-        done = 0
-        if self._marks[0] == 0:
-            self._read[0] = self._side.clock()
+        done, begun = 0, self._side.clock()
 
         def advance(steps: int) -> None:
-            nonlocal done
+            nonlocal done, begun
             done += steps
-            if done in self._marks and done not in self._read:
-                self._read[done] = self._side.clock()
+            if done == self._start:
+                begun = self._side.clock()
+            if done == self._stop:
+                self.seconds += self._side.clock() - begun
 
         return advance
-
-    @property
-    def seconds(self) -> float:
-        start, stop = self._marks
-        return self._read[stop] - self._read[start]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two sides in ``module``, classes ``Plain`` and ``Fast``, and how many times faster the second is to be."""
+    """Two sides in ``module``, classes ``Plain`` and ``Fast``, and how many times faster the second is to be.
+
+    ``plain`` is ``module:Class`` of another first side.
+    """
 
     name: str
     title: str
     module: str
     cpu: float | None = None
     cuda: float | None = None
+    plain: str = ""
+
+    def load(self, kind: str) -> str:
+        """Where the side ``plain`` or ``ucbench`` is."""
+        return self.plain or self.module if kind == "plain" else self.module
 
     def target(self, device: str) -> float | None:
         return self.cuda if device.startswith("cuda") else self.cpu

@@ -1,4 +1,4 @@
-"""Shared by both comparisons of Unlearnable Clusters: data, surrogate, the released procedure and its loss."""
+"""Shared by both comparisons of Unlearnable Clusters: data, surrogate, the released procedure and its effect."""
 
 from __future__ import annotations
 
@@ -69,19 +69,26 @@ class Clusters(Side):
         return made, watch.seconds
 
     @torch.no_grad()
-    def loss(self, made: Perturbation) -> float:
-        """The released loss of the unaugmented images, each with the perturbation of its cluster: mean KL."""
+    def effect(self, made: Perturbation) -> dict[str, float]:
+        """What perturbations do to the unaugmented images, each with that of its cluster.
+
+        Returns:
+            ``loss``: the released one, mean KL; ``share`` of images whose features are closer to the target's centre
+            than to any other.
+        """
         assert made.index is not None
-        goal = torch.from_numpy(np.array(made.state["centres"])).to(self.device).softmax(1)
+        centres = torch.from_numpy(np.array(made.state["centres"])).to(self.device)
         targets = torch.from_numpy(np.array(made.state["targets"])).to(self.device)
-        total = 0.0
+        loss = reached = 0.0
         for rows in np.array_split(np.arange(len(self.train)), -(-len(self.train) // 250)):
             x = torch.from_numpy(self.train.images[rows]).to(self.device).float().div_(255)
             x = (x + torch.from_numpy(made.delta[made.index[rows]]).to(self.device)).clamp_(0, 1)
-            expected = goal[targets[torch.from_numpy(made.index[rows]).to(self.device)]]
-            predicted = self.surrogate.features(x).log_softmax(1)
-            total += float(torch.nn.functional.kl_div(predicted, expected, reduction="sum"))
-        return total / len(self.train)
+            target = targets[torch.from_numpy(made.index[rows]).to(self.device)]
+            features = self.surrogate.features(x).float()
+            expected = centres.softmax(1)[target]
+            loss += float(torch.nn.functional.kl_div(features.log_softmax(1), expected, reduction="sum"))
+            reached += float((torch.cdist(features, centres).argmin(1) == target).sum())
+        return {"loss": loss / len(self.train), "share": reached / len(self.train)}
 
 
 class PlainClusters(Clusters):
@@ -144,7 +151,7 @@ class PlainClusters(Clusters):
         made = self.procedure(batches)
         seconds, clusters = self.clock() - started, self.sizes.uc_clusters
         images = clusters * self.sizes.uc_epochs * len(self.train)
-        return Measured(seconds, images, clusters * self.steps(), {"workers": workers, "loss": self.loss(made)})
+        return Measured(seconds, images, clusters * self.steps(), {"workers": workers, **self.effect(made)})
 
     def check(self, inputs: dict[str, Any]) -> Evidence:
         """As :func:`released_evidence`, with the same generators."""

@@ -17,7 +17,7 @@ class Fast(Clusters):
         made, seconds = self.crafted(self.released(), self.steps())
         clusters = self.sizes.uc_clusters
         images = clusters * self.sizes.uc_epochs * len(self.train)
-        return Measured(seconds, images, clusters * self.steps(), {"loss": self.loss(made)})
+        return Measured(seconds, images, clusters * self.steps(), self.effect(made))
 
 
 class Plain(PlainClusters):
