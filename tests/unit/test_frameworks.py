@@ -11,11 +11,12 @@ from textwrap import dedent
 
 import numpy as np
 import pytest
+import torch
 from pydantic import field_validator
 
 import ucbench
 from ucbench.exploit import framework as frameworks
-from ucbench.exploit.framework_trainer import _Process
+from ucbench.exploit.framework_trainer import _Process, visible_gpus
 from ucbench.testing import check_victim, sample_images
 from ucbench.testing.samples import make_run
 
@@ -174,7 +175,7 @@ def test_process_and_folder_go_with_the_trainer(toy):
 def test_worker_ends_while_it_trains_when_its_driver_is_gone(toy, tmp_path, monkeypatch):
     """A killed run must not leave a training of hours behind."""
     monkeypatch.setenv("TOYFRAME_STARTED", str(tmp_path / "started"))
-    process = _Process(toy, 1, gpu=False)
+    process = _Process(toy, 1)
     for name in ("images", "labels"):
         np.save(process.folder / f"{name}.npy", np.zeros(1))
     process._worker.stdin.write(b'{"name": "fit", "arrays": ["images", "labels"], "options": {"model": "hang"}}\n')
@@ -182,6 +183,24 @@ def test_worker_ends_while_it_trains_when_its_driver_is_gone(toy, tmp_path, monk
         time.sleep(0.05)
     process._worker.stdin.close()
     assert process._worker.wait(timeout=60) == 0
+
+
+@pytest.mark.parametrize(
+    ("device", "mine", "theirs"),
+    [
+        ("cpu", "3", ""),
+        ("cuda:1", None, "1"),
+        ("cuda", None, "0"),
+        ("cuda:1", "2,5", "5"),
+        ("cuda", "GPU-a,b", "GPU-a"),
+    ],
+)
+def test_worker_sees_the_one_gpu_that_this_process_means(monkeypatch, device, mine, theirs):
+    if mine is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", mine)
+    assert visible_gpus(torch.device(device)) == theirs
 
 
 def test_worker_has_the_numerics_threads_and_sees_no_gpu_on_a_processor(toy, tmp_path):
