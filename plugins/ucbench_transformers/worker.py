@@ -45,6 +45,7 @@ def fit(images: NDArray[np.uint8], labels: NDArray[np.int64], options: dict[str,
 
 def predict(state: Any, images: NDArray[np.uint8]) -> NDArray[np.int64]:
     trainer, processor = state
+    trainer.args.dataloader_drop_last = False  # it is the same for both
     classes: NDArray[np.int64] = trainer.predict(_Pairs(processor, images)).predictions.argmax(1)
     return classes
 

@@ -9,6 +9,8 @@ import pytest
 
 from ucbench import FrameworkParams, UsageError, VictimSpec, installed
 from ucbench.exploit.framework import environment
+from ucbench.testing import sample_images
+from ucbench.testing.samples import make_run
 
 #: A victim of each framework, and what its worker's defaults rest on: a script that prints them, and their values.
 STATED = {
@@ -84,6 +86,17 @@ def test_unknown_model_is_refused_while_planning_with_the_nearest(reference, mea
     params_of(reference.partition(":")[0])
     with pytest.raises(UsageError, match=f"has no model .* Did you mean .*'{meant}'"):
         installed().resolve(VictimSpec, reference)
+
+
+@pytest.mark.parametrize(
+    "reference", ["transformers@quick:resnet", "keras@quick", "paddle:resnet18:epochs=1,batch=8", "fastai@quick"]
+)
+def test_remainder_of_one_image_is_trained_around_and_predicted(reference):
+    """Batch norm in training fails on one image; prediction must not lose what training leaves out."""
+    params_of(reference.partition(":")[0].partition("@")[0])
+    trainer = installed().resolve(VictimSpec, reference).build()
+    trainer.fit(sample_images(9, (8, 8), 3), None, make_run(stage="train"))
+    assert trainer.predict(sample_images(9, (8, 8), 3, seed=1).with_labels(None)).shape == (9,)
 
 
 @pytest.mark.parametrize("name", sorted(STATED))
