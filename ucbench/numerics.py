@@ -28,16 +28,22 @@ _BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 
 @dataclass(frozen=True)
 class Numerics:
-    """Numerical settings without ``auto``. The device is not part of :meth:`identity`."""
+    """Numerical settings without ``auto``. The device is not part of :meth:`identity`.
+
+    With ``compiled`` the engine compiles the victims it trains, on a GPU into CUDA graphs: worth it for a long training
+    or many of one victim on a GPU, not on a processor. No command sets it.
+    """
 
     device: str
     dtype: Dtype
     threads: int
     deterministic: bool = True
+    compiled: bool = False
 
     def identity(self) -> dict[str, Any]:
-        """The part that belongs to a key."""
-        return {"dtype": self.dtype, "threads": self.threads, "deterministic": self.deterministic}
+        """The part that belongs to a key; ``compiled`` only where it is set, so that other keys stay."""
+        identity = {"dtype": self.dtype, "threads": self.threads, "deterministic": self.deterministic}
+        return {**identity, "compiled": True} if self.compiled else identity
 
     @functools.cached_property
     def key_text(self) -> KeyText:

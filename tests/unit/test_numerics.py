@@ -37,9 +37,10 @@ def test_numerics_identity_excludes_the_device():
         Numerics("cpu", "bfloat16", threads=2),
         Numerics("cpu", "float32", threads=1),
         Numerics("cpu", "float32", threads=2, deterministic=False),
+        Numerics("cpu", "float32", threads=2, compiled=True),
     ],
 )
-def test_numerics_identity_holds_dtype_threads_and_determinism(other):
+def test_numerics_identity_holds_dtype_threads_determinism_and_compilation(other):
     assert other.identity() != Numerics("cpu", "float32", threads=2).identity()
 
 

@@ -326,3 +326,27 @@ def test_fit_raises_when_the_selected_epoch_was_not_kept():
 def test_fit_raises_on_epoch_selection_without_a_trusted_set():
     with pytest.raises(UsageError, match="needs a trusted set"):
         fit(defenses=(("best", Selecting(0)),))
+
+
+def test_compiled_engine_trains_the_same_and_leaves_a_defenses_loss_alone(monkeypatch):
+    """Traced as for a GPU, but run by torch itself: generating code takes a minute."""
+    traced, compiler = [], torch.compile
+
+    def compiled(module, **options):
+        traced.append(options)
+        return compiler(module, backend="eager", dynamic=options["dynamic"])
+
+    class OwnLoss:
+        def loss(self, model, x, targets, run, generator):
+            return torch.nn.functional.cross_entropy(model(x).float(), targets)
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    engine = Engine(Numerics("cpu", "float32", threads=1, compiled=True))
+    recipe, images = Recipe(epochs=2, batch=8), sample_images(21, (8, 12))
+    result = engine.fit(small(), images, recipe, seed=0)
+    assert weights(result) == weights(fit(recipe, images))
+    assert traced == [{"mode": "reduce-overhead", "dynamic": False}]
+    engine.fit(
+        small(), images, recipe, seed=0, run=make_run(stage="train"), defenses=DefensePipeline([("own", OwnLoss())])
+    )
+    assert len(traced) == 1

@@ -95,6 +95,7 @@ class Numerics(_Model):
     dtype: Literal["float32", "bfloat16"]
     threads: Annotated[int, Field(ge=1)]
     deterministic: bool
+    compiled: bool = False
 
 
 class Environment(_Model):

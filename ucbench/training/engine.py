@@ -199,6 +199,9 @@ class Engine:
         steps_per_epoch = split_evenly(len(train), recipe.batch)
         steps = recipe.epochs * steps_per_epoch
         lookahead = Lookahead(wrapped, recipe.lookahead, steps) if recipe.lookahead else None
+        # A defense's loss may call the network in several ways, each of which would be compiled.
+        compiles = self.numerics.compiled and hooks.loss is None
+        forward = torch.compile(wrapped, mode="reduce-overhead", dynamic=False) if compiles else wrapped
         classes = len(train.classes)
         history: list[dict[str, Any]] = []
         best = _BestEpoch(hooks.select)
@@ -213,7 +216,7 @@ class Engine:
                 total = torch.zeros((), device=self.device)
                 for x, labels in data.epoch(recipe.batch, generator):
                     rate = learning_rate(recipe, step, steps_per_epoch)
-                    loss = self._loss(wrapped, x, labels, classes, recipe, hooks, run, generator)
+                    loss = self._loss(forward, x, labels, classes, recipe, hooks, run, generator)
                     total += stepper.apply(loss, rate) * len(labels)
                     step += 1
                     if lookahead is not None:
@@ -250,7 +253,7 @@ class Engine:
 
     def _loss(
         self,
-        model: Normalized,
+        model: nn.Module,
         x: Tensor,
         labels: Tensor,
         classes: int,

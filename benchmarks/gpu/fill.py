@@ -1,0 +1,196 @@
+"""Fill as much of a CIFAR-10 board as a time allows on one GPU; what matters most is complete first.
+
+    python benchmarks/gpu/fill.py --data .data --out results/cifar10-gpu --seconds 600
+
+Two victims, the fast one at full width and ResNet-18 for 30 epochs; clean and sham images, the positives and every
+poisoner of the suites ``cifar10-poisoners`` and ``cifar10-methods``; three trainings each. Call it again to continue:
+cells with a record in ``--out`` are done, releases stay in ``--home``, and interrupted crafts continue. It writes
+records only. On a GPU it computes in bfloat16, compiles victims into CUDA graphs and does without determinism, all of
+which are part of the keys: such records do not mix with those of processors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import statistics
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+sys.path.append(str(Path(__file__).parents[1] / "performance"))
+
+from subjects.peak import measured_peak
+
+from ucbench import api
+from ucbench.matrix.cell import Cell
+from ucbench.numerics import Numerics, resolve
+from ucbench.plugins.builtin import SHAM
+from ucbench.plugins.registry import installed
+from ucbench.progress import Silent, duration
+from ucbench.results.records import Record
+from ucbench.running.estimate import predicted
+from ucbench.running.runner import run_cells
+from ucbench.running.tasks import Task, finished, task_of
+from ucbench.session import Session
+from ucbench.store.store import Store
+
+SUITES = ("cifar10-poisoners", "cifar10-methods")
+FAST, SLOW = "airbench@full", "resnet18:batch=256,epochs=30"
+#: What judges the regime, and the methods that a board is about; the other poisoners come after them.
+GATE = ("clean", "sham", "positive", "rand-class")
+CORE = ("uc", "mi-ue", "eminn", "adv-poison", "lsp")
+TRAININGS = 3
+#: Smallest request, on which the script itself is tried out.
+TINY = {
+    "dataset": "digits:train_per_class=20",
+    "poisoner": ["positive:grid=2", "rand-class:pattern=sign", "lsp", "rand-sample"],
+    "victim": ["lenet5:epochs=1", "linear:epochs=1"],
+    "epsilon": 48,
+}
+
+
+def request(tiny: bool) -> dict[str, Any]:
+    """The axes of the board."""
+    if tiny:
+        return {**TINY, "seed": "0", "trainings": TRAININGS}
+    tables = [table for name in SUITES for table in api.suite(name).requests()]
+    named = [name for table in tables for name in _several(table["poisoner"])]
+    return {
+        "dataset": "cifar10", "poisoner": list(dict.fromkeys(named)), "victim": [FAST, SLOW], "epsilon": 8, "seed": "0",
+        "trainings": TRAININGS,
+    }  # fmt: skip
+
+
+def _several(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def place(cell: Cell, victims: Sequence[str]) -> int:
+    """The place of a cell in the order of README.md, from 1."""
+    name, first = cell.craft.poisoner.spec.name, str(cell.victim) == victims[0]
+    # Sham images of other norms belong to the poisoners of those norms.
+    if name not in (*GATE, *CORE) or (name == SHAM and cell.craft.budget.norm != "linf"):
+        return 4 if first else 6
+    if first:
+        return 1 if name in GATE else 2
+    return 3 if cell.train_seed == 0 else 5
+
+
+def ordered(cells: Sequence[Cell], victims: Sequence[str]) -> list[Cell]:
+    """Cells by place; within it by poisoner, so that one is complete before the next begins."""
+    poisoners = list(dict.fromkeys(str(cell.craft.poisoner) for cell in cells))
+    return sorted(
+        cells, key=lambda cell: (place(cell, victims), poisoners.index(str(cell.craft.poisoner)), cell.train_seed)
+    )
+
+
+class _Over(KeyboardInterrupt):
+    """The time is over."""
+
+
+def _stop(*_: object) -> None:
+    raise _Over
+
+
+def fill(cells: Sequence[Cell], session: Session, out: Path, deadline: float) -> list[Record]:
+    """Compute cells until ``deadline`` on the monotonic clock; those that would not be done by then are left out."""
+    records, left_out = [], 0
+    tasks = [task_of(cell, session) for cell in cells]
+    done = {task.key: found.record for task in tasks if (found := finished(task, session, out))}
+    print(f"{len(cells)} cells, {len(done)} done", flush=True)
+    before = signal.signal(signal.SIGALRM, _stop)
+    signal.setitimer(signal.ITIMER_REAL, max(deadline - time.monotonic(), 0.001))
+    try:
+        with suppress(_Over):
+            for task in tasks:
+                if task.key in done:
+                    records.append(done[task.key])
+                    continue
+                seconds = predicted(task, session, crafts=_crafts(task, session))
+                if seconds is not None and time.monotonic() + seconds > deadline:
+                    left_out += 1
+                    continue
+                started = time.monotonic()
+                records += run_cells([task.cell], session, out=out)
+                print(f"{time.monotonic() - started:6.1f} s  {outcome(records[-1])}", flush=True)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    if left_out:
+        print(f"{left_out} cells were left out: they take longer than the time that was left")
+    return records
+
+
+def _crafts(task: Task, session: Session) -> bool:
+    return task.release_key is not None and not session.store.contains("release", task.release_key)
+
+
+def outcome(record: Record) -> str:
+    """A record in one line."""
+    asked = record["request"]
+    what = f"{asked['poisoner']} | {asked['victim']} | training {asked['train_seed']}"
+    if record["status"] != "ok":
+        return f"{what}: failed: {record['error']['type']}: {record['error']['text']}".splitlines()[0]
+    return f"{what}: {record['metrics']['test_accuracy']:.1f} %"
+
+
+def speeds(records: Iterable[Record]) -> dict[str, list[float]]:
+    """Floating-point operations per second of every training, by victim; three forward passes per image and epoch."""
+    found = defaultdict(list)
+    for record in records:
+        cost = record.get("cost", {})
+        if cost.get("train_gflops") and cost["train_seconds"]:
+            found[record["request"]["victim"]].append(1e9 * cost["train_gflops"] / cost["train_seconds"])
+    return dict(found)
+
+
+def report(records: Sequence[Record], numerics: Numerics) -> None:
+    """Print the operations per second of every victim, and their share of what a matrix product reaches."""
+    device = torch.device(numerics.device)
+    peak = measured_peak(device, torch.bfloat16 if numerics.dtype == "bfloat16" else torch.float32)
+    print(
+        f"\n| victim | trainings | median TFLOP/s | share of {peak / 1e12:.2f}, a matrix product |\n|---|---|---|---|"
+    )
+    for victim, values in speeds(records).items():
+        typical = statistics.median(values)
+        print(f"| {victim} | {len(values)} | {typical / 1e12:.3f} | {typical / peak:.1%} |")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path(".data"), help="folder with cifar10/, as parts.py joins it")
+    parser.add_argument("--out", type=Path, required=True, help="folder for records")
+    parser.add_argument("--home", type=Path, help="store; by default beside --out")
+    parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--tiny", action="store_true", help="digits and small victims, to try the script out")
+    options = parser.parse_args(arguments)
+    deadline = time.monotonic() + options.seconds
+    os.environ["UCBENCH_DATA"] = str(options.data)
+    numerics = resolve(options.device, threads=1)
+    if numerics.device.startswith("cuda"):
+        numerics = replace(numerics, deterministic=False, compiled=not options.no_compile)
+    session = Session(
+        Store(options.home or options.out.with_name(f"{options.out.name}-store")), numerics, Silent(), installed()
+    )
+    axes = request(options.tiny)
+    cells = ordered(api.cells_of(api.axes(**axes), session), axes["victim"])
+    # Two seconds for the last lines: a process that is ended prints nothing.
+    records = fill(cells, session, options.out, deadline - min(2.0, options.seconds / 10))
+    print(f"{len(records)} of {len(cells)} cells; {duration(max(deadline - time.monotonic(), 0))} left")
+    report(records, numerics)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
