@@ -17,29 +17,30 @@ RECORD = DOCS / "_data" / "protection.json"
 RELEASES = {"clean": "the photos", "sham": "copies with plain noise", "protected": "protected copies"}
 
 
-def shown() -> str:
+def described() -> str:
     """The record as Markdown."""
     record = json.loads(RECORD.read_text(encoding="utf-8"))
     how = (
         f"Test accuracy in % of {record['victim']} trained on {record['photos']} photos of {record['classes']} classes,"
         f" resized to {record['size']} pixels, and tested on {record['test']} unchanged ones. The copies differ by at"
         " most 8 levels and were made at full size. Means over trainings, each on copies with patterns of their own,"
-        " with 95 % intervals."
+        " with 95 % intervals and, in parentheses, their number."
     )
+    columns = {False: "as written", True: f"all as JPEG {record['quality']}"}
+    tried = {(row["release"], row["jpeg"]) for row in record["trainings"]}
+    shown = [jpeg for jpeg in columns if all((release, jpeg) in tried for release in RELEASES)]
     rows = []
     for release, name in RELEASES.items():
-        cells = []
-        for jpeg in (False, True):
-            found = [row for row in record["trainings"] if (row["release"], row["jpeg"]) == (release, jpeg)]
-            interval = t_interval(row["accuracy"] for row in found)
-            cells.append(f"{interval.text()} ({interval.n})" if found else "")
-        rows.append([name, *cells])
-    header = ["trained on", "as written", f"all as JPEG {record['quality']}"]
-    return f"{how}\n\n{table(header, rows)}"
+        found = [
+            [row["accuracy"] for row in record["trainings"] if (row["release"], row["jpeg"]) == (release, jpeg)]
+            for jpeg in shown
+        ]
+        rows.append([name, *(f"{t_interval(accuracies).text()} ({len(accuracies)})" for accuracies in found)])
+    return f"{how}\n\n{table(['trained on', *(columns[jpeg] for jpeg in shown)], rows)}"
 
 
 def inserted(text: str) -> str:
-    return text.replace(MARKER, shown()) if MARKER in text else text
+    return text.replace(MARKER, described()) if MARKER in text else text
 
 
 def setup(app: Any) -> dict[str, bool]:
