@@ -220,11 +220,11 @@ def test_compare_official_names_missing_clones_and_fails(compare, tmp_path, caps
     assert "no clone of HanxunH/Unlearnable-Examples" in row
 
 
-def test_stopwatch_adds_all_bars_between_its_marks(compare):
+def test_stopwatch_adds_crafts_between_its_marks_and_other_bars_in_full(compare):
     from subjects.base import Stopwatch
 
     class Clock:
-        times = iter([0.0, 1.0, 5.0, 10.0, 12.0, 18.0])
+        times = iter([0.0, 1.0, 5.0, 10.0, 12.0, 18.0, 20.0, 27.0])
 
         def clock(self):
             return next(self.times)
@@ -235,6 +235,10 @@ def test_stopwatch_adds_all_bars_between_its_marks(compare):
         for _ in range(4):
             advance(1)
     assert watch.seconds == (5 - 1) + (18 - 12)
+    advance = watch.bar("training student 1/3", 2)
+    advance(1)
+    advance(1)
+    assert watch.seconds == 4 + 6 + (27 - 20)
 
 
 SMALL = ["--images", "20", "--size", "8", "--device", "cpu", "--dtype", "float32"]
