@@ -31,7 +31,7 @@ def script(name):
     finally:
         sys.path.remove(str(FOLDER))
         for imported in set(sys.modules) - before:
-            if imported.split(".")[0] in (name, "subjects", "plain", "official", "kornia_pairs", "formulas"):
+            if imported.split(".")[0] in (name, "subjects", "plain", "official", "kornia_pairs", "formulas", "scripts"):
                 del sys.modules[imported]
 
 
@@ -220,11 +220,11 @@ def test_compare_official_names_missing_clones_and_fails(compare, tmp_path, caps
     assert "no clone of HanxunH/Unlearnable-Examples" in row
 
 
-def test_stopwatch_adds_all_bars_between_its_marks(compare):
+def test_stopwatch_adds_crafts_between_its_marks_and_other_bars_in_full(compare):
     from subjects.base import Stopwatch
 
     class Clock:
-        times = iter([0.0, 1.0, 5.0, 10.0, 12.0, 18.0])
+        times = iter([0.0, 1.0, 5.0, 10.0, 12.0, 18.0, 20.0, 27.0])
 
         def clock(self):
             return next(self.times)
@@ -235,6 +235,10 @@ def test_stopwatch_adds_all_bars_between_its_marks(compare):
         for _ in range(4):
             advance(1)
     assert watch.seconds == (5 - 1) + (18 - 12)
+    advance = watch.bar("training student 1/3", 2)
+    advance(1)
+    advance(1)
+    assert watch.seconds == 4 + 6 + (27 - 20)
 
 
 SMALL = ["--images", "20", "--size", "8", "--device", "cpu", "--dtype", "float32"]
@@ -334,3 +338,51 @@ def test_pages_counts_the_bytes_of_the_heaviest_page_of_each_type(tmp_path):
         expected = (site / row["page"]).stat().st_size + 100
         assert [row[way]["bytes"]["median"] for way in ("file", "http")] == [expected, expected]
         assert row["page"] == types[row["type"]].replace("*", "b")
+
+
+def test_scale_measures_each_step_on_the_cells_it_prepared(tmp_path):
+    with script("scale") as module:
+        module.prepare(tmp_path, 30)
+        counts = {name: step.run(tmp_path, 30) for name, step in module.STEPS.items()}
+    assert counts == {"plan": 30, "walk": 30, "check": 30, "site": 24}
+
+
+def test_growth_fits_the_exponent_of_a_power_and_takes_the_best_repeat():
+    with script("growth") as module:
+        assert module.exponent([1, 2, 4, 8], [3, 12, 48, 192]) == pytest.approx(2)
+        assert module.exponent([10, 20, 40, 80], [5, 5, 5, 5]) == pytest.approx(0)
+        slow = iter([1.0, 8.0, 1.0, 2.0])
+        module.AXES["cells"] = lambda size: {"planning": size * next(slow)}
+        (row,) = module.grown("cells", [3, 6], 2)
+        assert row["seconds"] == [3.0, 12.0]
+        assert row["exponent"] == pytest.approx(2)
+        del module.AXES["cells"]
+
+
+def test_board_multiplies_every_kind_by_the_plans_counts(tmp_path, capsys):
+    """Two poisoners, sham and clean with two seeds under two defenses: 6 crafts of 3 kinds, 16 trainings of 2."""
+    axes = {
+        "dataset": "digits:train_per_class=20", "poisoner": ["lsp", "rand-sample"], "victim": "lenet5:epochs=1",
+        "defense": ["none", "jpeg"], "seed": "0-1", "trainings": 1,
+    }  # fmt: skip
+    fixed = ["--axes", json.dumps(axes), "--dtype", "float32", "--script-width", "16", "--script-batch", "4"]
+    with script("board") as module:
+        assert module.main([*fixed, "--json", str(tmp_path / "found.json")]) == 0
+    found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
+    counts = {kind["name"]: kind["count"] for kind in found["kinds"]}
+    trainings = {"lenet5:epochs=1 + none": 8, "lenet5:epochs=1 + jpeg": 8}
+    assert counts == {"sham": 2, "lsp": 2, "rand-sample": 2, **trainings}
+    for stage in ("crafting", "training", "measuring"):
+        total = sum(kind["count"] * kind["seconds"].get(stage, 0) for kind in found["kinds"])
+        assert found["core_seconds"][stage] == pytest.approx(total, abs=0.01)
+    (script_row,) = found["scripts"]  # these poisoners need no network
+    per_image = script_row["per_image"]["train"]
+    assert script_row["seconds"] == pytest.approx(16 * 200 * 200 * per_image)
+    assert found["script_seconds"] == pytest.approx(script_row["seconds"] / 2, abs=0.1)
+
+
+def test_board_ranking_reports_the_agreement_of_two_boards(capsys):
+    board = str(FOLDER.parents[1] / "leaderboards" / "digits-core" / "v1")
+    with script("board") as module:
+        assert module.main(["--ranking", board, board]) == 0
+    assert "tau-b 1.00 [1.00, 1.00]" in capsys.readouterr().out

@@ -201,7 +201,7 @@ class Engine:
         lookahead = Lookahead(wrapped, recipe.lookahead, steps) if recipe.lookahead else None
         # A defense's loss may call the network in several ways, each of which would be compiled.
         compiles = self.numerics.compiled and hooks.loss is None
-        forward = torch.compile(wrapped, mode="reduce-overhead", dynamic=False) if compiles else wrapped
+        forward: Any = torch.compile(wrapped, mode="reduce-overhead", dynamic=False) if compiles else wrapped
         classes = len(train.classes)
         history: list[dict[str, Any]] = []
         best = _BestEpoch(hooks.select)

@@ -47,7 +47,7 @@ class Sizes:
     uc_epochs: int = _size(2, "passes of the released procedure, which has 50")
     uc_width: int = _size(64, "channels of the released generator")
     uc_blocks: int = _size(6, "residual blocks of the released generator")
-    uc_craft: str = _size("distance=kl,temperature=1", "parameters of the craft that goes to the same effect")
+    uc_craft: str = _size("students=0", "parameters of the craft that goes to the same effect")
     augmented: int = _size(512, "images of a batch to augment")
     rounds: int = _size(20, "batches that are augmented")
     encoded: int = _size(20_000, "images in parquet")
@@ -58,7 +58,7 @@ class Sizes:
 
 TINY = Sizes(
     batch=8, images=24, evaluated=40, evaluation_batch=20, attacked=12, attack_steps=2, network_steps=2, gathered=16,
-    uc_images=24, uc_clusters=2, uc_batch=12, uc_epochs=1, uc_width=8, uc_blocks=1, uc_craft="width=8", augmented=16,
+    uc_images=24, uc_clusters=2, uc_batch=12, uc_epochs=1, uc_width=8, uc_blocks=1, uc_craft="students=0", augmented=16,
     rounds=2, encoded=30, held=300, most_workers=1, checked=16,
 )  # fmt: skip
 
@@ -201,7 +201,10 @@ class Side:
 
 
 class Stopwatch(Silent):
-    """A progress report that adds the seconds of all bars, of each between ``start`` and ``stop`` units."""
+    """A progress report that adds the seconds of all bars: of a craft between ``start`` and ``stop`` units.
+
+    Other bars, such as those of students that a craft trains first, count in full.
+    """
 
     def __init__(self, side: Side, stop: int, start: int = 0) -> None:
         self._side, self._start, self._stop = side, start, stop
@@ -209,13 +212,14 @@ class Stopwatch(Silent):
 
     def bar(self, text: str, total: int) -> Callable[[int], None]:
         done, begun = 0, self._side.clock()
+        start, stop = (self._start, self._stop) if text.startswith("crafting") else (0, total)
 
         def advance(steps: int) -> None:
             nonlocal done, begun
             done += steps
-            if done == self._start:
+            if done == start:
                 begun = self._side.clock()
-            if done == self._stop:
+            if done == stop:
                 self.seconds += self._side.clock() - begun
 
         return advance
