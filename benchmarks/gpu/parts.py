@@ -23,6 +23,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from ucbench.protection.photo import any_size
+
 PARTS, LARGEST = 3, 60_000_000
 SPLITS = ("train", "test")
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -114,8 +116,8 @@ def _batches(source: Path, split: str) -> Iterator[pa.RecordBatch]:
 
 
 def _sheet(path: Path) -> np.ndarray:
-    Image.MAX_IMAGE_PIXELS = None  # ten thousand images in one
-    return np.asarray(Image.open(path).convert("RGB")).reshape(-1, SIDE, SIDE, 3)
+    with any_size(), Image.open(path) as sheet:  # ten thousand images in one
+        return np.asarray(sheet.convert("RGB")).reshape(-1, SIDE, SIDE, 3)
 
 
 def _png(image: np.ndarray) -> bytes:
