@@ -2,12 +2,14 @@
 
 Replaces, in a page, ``<!-- analysis mi-by-poisoner/v1: poisoners -->`` by a table of every poisoner's accuracy and
 headline measures, ``... : correlations -->`` by a table of rank correlations with lost accuracy, and
-``... : rho MEASURE -->`` by one of these correlations with its interval.
+``... : rho MEASURE -->`` by one of these correlations with its interval. Correlations are over the lines of the linf
+budget and the clean one: for other budgets no gate was judged.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +20,7 @@ from _ext.paths import LEADERBOARDS
 from ucbench.analysis.analyze import Analysis, analysis
 from ucbench.analysis.report import headline_columns
 from ucbench.analysis.table import spearman
+from ucbench.plugins.builtin import CLEAN
 from ucbench.results.records import read_records
 from ucbench.results.summary import Summary
 
@@ -64,12 +67,19 @@ def rho(groups: Sequence[Summary], measure: str) -> tuple[str, str, str]:
     """Spearman's correlation of a measure with lost accuracy, its 95 % interval, and the number of groups."""
     lost = [-group.means["test_accuracy"].mean for group in groups]
     found, low, high, count = spearman([group.means[measure].mean for group in groups], lost)
-    return f"{found:.2f}", f"{low:.2f} to {high:.2f}", str(count)
+    return f"{found:.2f}", "" if math.isnan(low) else f"[{low:.2f}, {high:.2f}]", str(count)
+
+
+def judged(board: str) -> list[Summary]:
+    """The groups whose setting has a judged gate: those within the linf budget, and the clean one."""
+    return [
+        group for group in analysed(board).groups if group.shared["norm"] == "linf" or group.shared["base"] == CLEAN
+    ]
 
 
 def correlations(board: str) -> str:
     """The correlations of :data:`MEASURES` that the records of a board have."""
-    groups = analysed(board).groups
+    groups = judged(board)
     lines = [[what, code(measure), *rho(groups, measure)] for measure, what in MEASURES.items()]
     return table(["measure", "column", "Spearman with lost accuracy", "95 % interval", "n"], lines)
 
@@ -77,8 +87,8 @@ def correlations(board: str) -> str:
 def described(board: str, part: str, measure: str | None) -> str:
     """What replaces a marker."""
     if measure:
-        value, interval, _ = rho(analysed(board).groups, measure)
-        return f"{value} ({interval})"
+        value, interval, _ = rho(judged(board), measure)
+        return f"{value} {interval}".rstrip()
     return poisoners(board) if part == "poisoners" else correlations(board)
 
 

@@ -1,0 +1,38 @@
+"""Tables that pages take from records: which lines and columns they show."""
+
+from __future__ import annotations
+
+import json
+
+import doc_pages  # noqa: F401  # makes the generators importable
+import pytest
+from _ext import analyses, photo_effect
+from scipy import stats
+
+BOARD = "mi-by-poisoner/v1"
+
+
+def test_correlations_are_over_the_budget_whose_gate_was_judged():
+    names = {group.shared["base"] for group in analyses.judged(BOARD)}
+    assert {"clean", "sham", "uc", "eminn"} <= names
+    assert not {"ar", "ops"} & names
+    assert len(analyses.judged(BOARD)) < len(analyses.analysed(BOARD).groups)
+
+
+def test_correlation_is_that_of_lost_accuracy():
+    groups, measure = analyses.judged(BOARD), "uniformity.alignment"
+    lost = [-group.means["test_accuracy"].mean for group in groups]
+    expected = stats.spearmanr([group.means[measure].mean for group in groups], lost).statistic
+    assert expected > 0
+    assert analyses.inserted(f"<!-- analysis {BOARD}: rho {measure} -->").startswith(f"{expected:.2f} [")
+
+
+@pytest.mark.parametrize(("jpeg", "columns"), [((), 2), (("protected",), 2), (("protected", "sham", "clean"), 3)])
+def test_photo_effect_shows_a_column_once_every_release_has_it(tmp_path, monkeypatch, jpeg, columns):
+    record = json.loads(photo_effect.RECORD.read_text(encoding="utf-8"))
+    plain = [row for row in record["trainings"] if not row["jpeg"]]
+    more = [{**row, "jpeg": True} for row in plain if row["release"] in jpeg]
+    (tmp_path / "record.json").write_text(json.dumps({**record, "trainings": plain + more}))
+    monkeypatch.setattr(photo_effect, "RECORD", tmp_path / "record.json")
+    header = photo_effect.described().splitlines()[2]
+    assert header.count("|") - 1 == columns
