@@ -17,6 +17,8 @@ from PIL import Image
 
 import ucbench
 from ucbench.numerics import versions
+from ucbench.protection.manifest import MANIFEST, read_manifest
+from ucbench.store.files import replacing
 
 VICTIM, QUALITY = "airbench@small", 90
 #: Of each seed, in this order: name, and poisoner of ``protect``.
@@ -34,12 +36,17 @@ def copies(photos: Path, out: Path, poisoner: str | None, seed: int, threads: in
 def as_jpeg(photos: Path, out: Path) -> Path:
     """The photos in the folders of a folder, as JPEG files with Pillow's defaults but for their quality."""
     for source in sorted(photos.glob("*/*")):
-        target = out / source.parent.name / f"{source.stem}.jpg"
+        target = out / source.parent.name / f"{source.name}.jpg"
         if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with Image.open(source) as image:
-                image.convert("RGB").save(target, quality=QUALITY)
+            with Image.open(source) as image, replacing(target) as file:
+                image.convert("RGB").save(file, "JPEG", quality=QUALITY)
     return out
+
+
+def protect_settings(out: Path) -> dict[str, Any]:
+    """What decided the patterns of a folder of copies, but for the seed."""
+    settings = read_manifest(out / MANIFEST).settings
+    return {"poisoner": settings.poisoner, "epsilon": settings.epsilon, "pattern": settings.size}
 
 
 def data_set(folder: Path, train: Path, test: Path) -> Path:
@@ -97,6 +104,7 @@ def main() -> None:
                     "photos": len([*args.train.glob("*/*")]),
                     "test": len([*args.test.glob("*/*")]),
                     "classes": len([*args.test.glob("*")]),
+                    **protect_settings(args.out / "protected-0"),
                     "versions": versions(),
                 }
                 args.json.write_text(json.dumps({**setting, "trainings": rows}, indent=1, sort_keys=True) + "\n")

@@ -30,8 +30,8 @@ _BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 class Numerics:
     """Numerical settings without ``auto``. The device is not part of :meth:`identity`.
 
-    With ``compiled`` the engine compiles the victims it trains, on a GPU into CUDA graphs: worth it for a long training
-    or many of one victim on a GPU, not on a processor. No command sets it.
+    With ``compiled`` the engine compiles what it trains without a defense's own loss, victims and surrogates, on a GPU
+    into CUDA graphs: worth it for long trainings there, not on a processor. No command sets it.
     """
 
     device: str

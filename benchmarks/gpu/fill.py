@@ -39,7 +39,7 @@ from ucbench.progress import Silent, duration
 from ucbench.results.records import Record
 from ucbench.running.estimate import predicted
 from ucbench.running.runner import run_cells
-from ucbench.running.tasks import Task, finished, task_of
+from ucbench.running.tasks import finished, task_of, with_crafting
 from ucbench.session import Session
 from ucbench.store.store import Store
 
@@ -103,9 +103,9 @@ def _stop(*_: object) -> None:
 
 def fill(cells: Sequence[Cell], session: Session, out: Path, deadline: float) -> list[Record]:
     """Compute cells until ``deadline`` on the monotonic clock; those that would not be done by then are left out."""
-    records, left_out = [], 0
     tasks = [task_of(cell, session) for cell in cells]
     done = {task.key: found.record for task in tasks if (found := finished(task, session, out))}
+    records, left_out = list(done.values()), 0
     print(f"{len(cells)} cells, {len(done)} done", flush=True)
     before = signal.signal(signal.SIGALRM, _stop)
     signal.setitimer(signal.ITIMER_REAL, max(deadline - time.monotonic(), 0.001))
@@ -113,9 +113,9 @@ def fill(cells: Sequence[Cell], session: Session, out: Path, deadline: float) ->
         with suppress(_Over):
             for task in tasks:
                 if task.key in done:
-                    records.append(done[task.key])
                     continue
-                seconds = predicted(task, session, crafts=_crafts(task, session))
+                ((_, crafts),) = with_crafting([task], session)
+                seconds = predicted(task, session, crafts=crafts)
                 if seconds is not None and time.monotonic() + seconds > deadline:
                     left_out += 1
                     continue
@@ -128,10 +128,6 @@ def fill(cells: Sequence[Cell], session: Session, out: Path, deadline: float) ->
     if left_out:
         print(f"{left_out} cells were left out: they take longer than the time that was left")
     return records
-
-
-def _crafts(task: Task, session: Session) -> bool:
-    return task.release_key is not None and not session.store.contains("release", task.release_key)
 
 
 def outcome(record: Record) -> str:

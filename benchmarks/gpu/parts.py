@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image
 
@@ -92,7 +93,7 @@ def join(folder: Path, data: Path) -> list[Path]:
     written = []
     (data / "cifar10").mkdir(parents=True, exist_ok=True)
     for split in SPLITS:
-        rows = whole.filter(pa.compute.equal(whole["split"], split)).select(["img", "label"])
+        rows = whole.filter(pc.equal(whole["split"], split)).select(["img", "label"])
         written.append(data / "cifar10" / f"{split}-00000-of-00001.parquet")
         pq.write_table(rows.cast(SCHEMA), written[-1], compression="none")
     return written

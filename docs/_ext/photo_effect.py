@@ -22,9 +22,10 @@ def described() -> str:
     record = json.loads(RECORD.read_text(encoding="utf-8"))
     how = (
         f"Test accuracy in % of {record['victim']} trained on {record['photos']} photos of {record['classes']} classes,"
-        f" resized to {record['size']} pixels, and tested on {record['test']} unchanged ones. The copies differ by at"
-        " most 8 levels and were made at full size. Means over trainings, each on copies with patterns of their own,"
-        " with 95 % intervals and, in parentheses, their number."
+        f" resized to {record['size']} pixels, and tested on {record['test']} unchanged ones. Copies were made at full"
+        f" size, with patterns of {record['pattern']} pixels by `{record['poisoner']}`, and differ by at most"
+        f" {record['epsilon']:g} levels before any JPEG. Means over trainings, each on copies with patterns of"
+        " their own, with 95 % intervals and, in parentheses, their number."
     )
     columns = {False: "as written", True: f"all as JPEG {record['quality']}"}
     tried = {(row["release"], row["jpeg"]) for row in record["trainings"]}

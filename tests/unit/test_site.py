@@ -560,6 +560,14 @@ def test_site_cell_without_a_command_line_has_no_command():
     assert [rerun(record, companions([record])) for record in (hostile, hidden, alone)] == [None, None, None]
 
 
+@pytest.mark.parametrize("setting", [{"compiled": True}, {"deterministic": False}])
+def test_site_cell_of_numerics_that_no_option_sets_has_no_command(setting):
+    record = made.record("release")
+    assert rerun(record, companions([record])) is not None
+    changed = {**record, "numerics": {**record["numerics"], **setting}}
+    assert rerun(changed, companions([changed])) is None
+
+
 def test_site_command_names_a_plugin_file():
     tried = made.record("uc")
     tried["components"]["poisoner"]["distribution"] = "my plugin.py"

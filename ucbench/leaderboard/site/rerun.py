@@ -37,6 +37,8 @@ def rerun(record: Record, companions: Companions) -> str | None:
         requested = companions.get(_sham_key(record))
     if requested is None:
         return None
+    if record["numerics"].get("compiled") or not record["numerics"].get("deterministic", True):
+        return None  # only Python sets these parts of the key
     try:
         return _joined(["ucbench", "run", *options_of(requested["request"]), *_other_options(record)])
     except UsageError:
