@@ -80,6 +80,9 @@ def _members(file: Path) -> Iterator[tuple[str, memoryview, str]]:
                     yield member.name, whole[member.offset_data : end], ""
                 else:
                     raise tarfile.ReadError(f"{member.name!r} is cut off")
+            # The library takes any header that it cannot read, but for the first one, for the end.
+            if bytes(whole[archive.offset : archive.offset + tarfile.BLOCKSIZE]) != bytes(tarfile.BLOCKSIZE):
+                raise tarfile.ReadError(f"there is neither a member nor an end at byte {archive.offset}")
     except (tarfile.TarError, OSError, ValueError, EOFError, OverflowError, MemoryError, RecursionError) as error:
         reason = str(error) or type(error).__name__
         raise DataError(f"{file}: cannot be read as an uncompressed tar archive: {reason}.") from error

@@ -182,3 +182,16 @@ def test_members_of_an_archive_are_in_samples_or_passed_over(tmp_path, members):
     count = sum(len(sample.members) for sample in shard.samples) + sum(map(len, shard.passed_over.values()))
     with tarfile.open(fileobj=io.BytesIO(file.read_bytes())) as archive:
         assert count == sum(not member.isdir() for member in archive)
+
+
+@pytest.mark.parametrize("how", ["byte", "boundary", "header"])
+def test_archive_that_is_damaged_behind_its_first_member_loses_no_sample_silently(tmp_path, how):
+    file = write_tar(tmp_path / "train.tar", samples([1, 2, 3, 4, 5], list("01234"), "cls"))
+    content = bytearray(file.read_bytes())
+    with tarfile.open(file) as archive:
+        start = archive.getmembers()[4].offset
+    if how == "byte":
+        content[start + 1] ^= 1
+    file.write_bytes(content if how == "byte" else content[: start + (100 if how == "header" else 0)])
+    with pytest.raises(DataError, match="neither a member nor an end"):
+        read_shard(file)
