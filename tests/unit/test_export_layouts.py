@@ -31,7 +31,7 @@ from ucbench.export.release import export_release
 from ucbench.matrix.cell import Cell, Craft, CraftLabels
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.plugins.registry import installed
-from ucbench.plugins.specs import PoisonerSpec
+from ucbench.plugins.specs import DatasetSpec, PoisonerSpec
 from ucbench.running.sets import published_of, release_of
 
 ADDRESS = {"vertex": "gs://bucket/set/", "azure": "azureml://store/paths/set"}
@@ -114,12 +114,21 @@ def test_table_of_an_export_reads_as_the_data_set_it_was(exported, published, pl
         assert np.array_equal(loaded.train.known_labels, published.known_labels)
 
 
-@pytest.mark.parametrize("path", ["/home/me/my pets", "./pets", "~/pets/"])
-def test_descriptions_hold_no_folder_of_this_machine(path):
-    shortened = release._without_folders(f"imagefolder:'{path}':size=32")
-    assert shortened in ('imagefolder:"my pets":size=32', "imagefolder:pets:size=32")
-    assert release._without_folders("hf:owner/name:size=32") == "hf:owner/name:size=32"
-    assert release._without_folders("kornia:blur") == "kornia:blur"
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("imagefolder:'/home/me/my pets':size=32", 'imagefolder:"my pets":size=32'),
+        ("imagefolder:./pets:size=32", "imagefolder:pets:size=32"),
+        ("imagefolder:private/me/pets", "imagefolder:pets"),
+        ("imagefolder:~/pets/", "imagefolder:pets"),
+        ("csv:/home/me/t.csv:root=/home/me/photos,size=32", "csv:t.csv:root=photos,size=32"),
+        ("cifar10:root=/home/me/data", "cifar10:root=data"),
+        ("hf:owner/name:size=32", "hf:owner/name:size=32"),
+    ],
+)
+def test_descriptions_hold_no_folder_of_this_machine(written, expected):
+    params = installed().resolve(DatasetSpec, written).params
+    assert release._without_folders(written, type(params)) == expected
 
 
 def imported(path: Path, train: ImageSet, session) -> np.ndarray:

@@ -27,7 +27,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -43,6 +43,7 @@ from ucbench.matrix.cell import Cell
 from ucbench.matrix.from_record import options_of
 from ucbench.plugins.citations import bibtex
 from ucbench.plugins.grammar import parse
+from ucbench.plugins.params import Params
 from ucbench.results.records import Record
 from ucbench.running.sets import published_of, release_of
 from ucbench.running.tasks import task_of
@@ -186,9 +187,9 @@ def describe(cell: Cell, key: str, release: Release, published: ImageSet, sessio
     request = cell.describe()
     for axis in ("defense", "victim", "train_seed"):
         del request[axis]  # the exploiter's, not part of what is published
-    for axis in ("dataset", "poisoner", "surrogate", "labeling"):
-        if request.get(axis):
-            request[axis] = _without_folders(request[axis])
+    for axis, part in (*parts.items(), ("labeling", cell.labeling)):
+        if part is not None and request.get(axis):
+            request[axis] = _without_folders(request[axis], type(part.params))
     return {
         "schema": SCHEMA,
         "release": key,
@@ -214,11 +215,21 @@ def describe(cell: Cell, key: str, release: Release, published: ImageSet, sessio
     }
 
 
-def _without_folders(reference: str) -> str:
-    """The reference with a path shortened to its last part: folders of a machine are nobody's business."""
+def _without_folders(reference: str, params: type[Params]) -> str:
+    """The reference with paths shortened to their last part: folders of a machine are nobody's business.
+
+    Paths are the values of fields of that type, and texts that begin as a path.
+    """
+    fields = params.model_fields
+    paths = {name for name, field in fields.items() if Path in (field.annotation, *get_args(field.annotation))}
+
+    def shortened(name: str | None, text: str) -> str:
+        return Path(text).name if name in paths or re.match(r"(~|\.{1,2})?/.", text) else text
+
     part = parse(reference)
-    is_path = part.argument is not None and re.match(r"(~|\.{1,2})?/.", part.argument)
-    return str(replace(part, argument=Path(str(part.argument)).name)) if is_path else reference
+    argument = None if part.argument is None else shortened(params.argument, part.argument)
+    options = tuple((name, shortened(name, value)) for name, value in part.options)
+    return str(replace(part, argument=argument, options=options))
 
 
 def _check_key(record: Record, key: str) -> None:
