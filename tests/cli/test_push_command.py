@@ -46,10 +46,15 @@ class Hub(http.server.BaseHTTPRequestHandler):
         for line in map(json.loads, body.decode().splitlines()):
             if line["key"] == "file":
                 self.files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
+            if line["key"] == "deletedFile":
+                del self.files[line["value"]["path"]]
         return self.answer({"success": True, "commitOid": "0" * 40, "commitUrl": "x/datasets/group/set/commit/0"})
 
     def do_GET(self) -> None:
-        self.answer({"id": "group/set", "sha": "0" * 40, "siblings": []})
+        if "/tree/" in self.path:
+            tree = [{"type": "file", "path": n, "size": len(c), "oid": "0"} for n, c in self.files.items()]
+            return self.answer(tree)
+        return self.answer({"id": "group/set", "sha": "0" * 40, "siblings": []})
 
     def answer(self, value: object, code: int = 200) -> None:
         content = json.dumps(value).encode()
@@ -100,6 +105,17 @@ def test_push_uploads_every_file_into_a_private_repository(hub, release, tmp_pat
     assert handler.files == {
         path.relative_to(release).as_posix(): path.read_bytes() for path in release.rglob("*") if path.is_file()
     }
+
+
+def test_push_again_leaves_no_shard_of_the_release_before(hub, release, tmp_path):
+    endpoint, handler = hub
+    old = "data/train-00001-of-00002.parquet"
+    handler.files |= {old: b"old", "notes.txt": b"theirs"}
+    done = push(endpoint, tmp_path, "group/set", str(release))
+    assert done.returncode == 0, done.stderr
+    assert old not in handler.files
+    assert handler.files["notes.txt"] == b"theirs"
+    assert any(name.startswith("data/train-") for name in handler.files)
 
 
 def test_push_makes_a_repository_public_only_on_request(hub, release, tmp_path):

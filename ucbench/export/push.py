@@ -40,6 +40,7 @@ def push_to_hub(folder: Path, repository: str, *, public: bool = False) -> str:
         api.create_repo(repository, repo_type="dataset", private=not public, exist_ok=True)
         api.upload_folder(
             repo_id=repository, repo_type="dataset", folder_path=folder, allow_patterns=names,
+            delete_patterns=["data/*.parquet"],  # shards of an earlier release would be read with these
             commit_message=f"Add release {key[:12]}",
         )  # fmt: skip
     except HFValidationError as error:
