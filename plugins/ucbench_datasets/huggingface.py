@@ -47,7 +47,7 @@ class HuggingFace(FramedDataset):
             advice = " Ask for validation=0.2." if "train" in by_role else ""
             missing = split if "train" in by_role else "train"
             raise DataError(f"hf: {self.params.path} has no {missing} split but {', '.join(splits)}.{advice}")
-        serving = {by_role[role] for role in ("train", *SERVES["test"][:1]) if role in by_role} | {name}
+        serving = {by_role["train"], name, next((by_role[role] for role in SERVES["test"] if role in by_role), "")}
         unused = tuple(other for other in splits if other not in serving)
         sources = Sources((name,), {"splits that are not read": unused} if unused else {})
         return read_split(splits[name], splits[by_role["train"]], sources, label, image, home)
@@ -115,6 +115,10 @@ def on_hub(params: HuggingFaceParams) -> tuple[dict[str, list[Path]], Path]:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"hf: {params.path} is no folder, and cannot be fetched from the hub: {reason}") from error
     files = {str(name): [Path(file["filename"]) for file in split.cache_files] for name, split in loaded.items()}
+    if unstored := [name for name, stored in files.items() if not stored]:
+        raise DataError(
+            f"hf: {params.path}: split {unstored[0]} is in memory only. Unset HF_DATASETS_IN_MEMORY_MAX_SIZE."
+        )
     return files, Path(datasets.config.HF_CACHE_HOME)
 
 

@@ -12,7 +12,7 @@ from ucbench import DataError, FramedDataset, LazyImage, Sources, Split, SplitNa
 from ucbench_datasets.listing import some
 from ucbench_datasets.params import CsvParams
 from ucbench_datasets.split_words import SERVES, Role, role_of_word
-from ucbench_datasets.text_labels import Naming
+from ucbench_datasets.text_labels import NUMBER, Naming
 
 #: What columns are called, if no option names them; ``class`` names the numbers in a column of labels.
 _IMAGES = ("path", "file", "filename", "file_name", "image")
@@ -115,7 +115,7 @@ class Csv(FramedDataset):
 
 def _names(rows: Sequence[_Row]) -> list[str]:
     """The names of the classes by number, if another column names every number up to the largest; else empty."""
-    if not all(row.name and row.label.isascii() and row.label.isdecimal() for row in rows):
+    if not all(row.name and NUMBER.fullmatch(row.label) for row in rows):
         return []
     names: dict[int, str] = {}
     for row in rows:

@@ -14,7 +14,8 @@ from ucbench import DataError
 
 #: Largest number of a class without a name: what lies above is an identifier, not a class.
 _LARGEST_UNNAMED = 65_535
-_NUMBER = re.compile(r"[0-9]{1,9}")
+#: A label that is the number of a class.
+NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Naming:
         for label, place in zip(labels, places, strict=True):
             if not label:
                 raise DataError(f"{place}: there is no label.")
-        if not all(_NUMBER.fullmatch(label) for label in labels):
+        if not all(NUMBER.fullmatch(label) for label in labels):
             return cls(tuple(sorted({unicodedata.normalize("NFC", label) for label in labels})), False)
         if names:
             return cls(tuple(names), True)
@@ -68,7 +69,7 @@ class Naming:
         found = []
         for label, place in zip(labels, places, strict=True):
             if self.numbered:
-                number = int(label) if _NUMBER.fullmatch(label) else len(self.classes)
+                number = int(label) if NUMBER.fullmatch(label) else len(self.classes)
             else:
                 number = known.get(unicodedata.normalize("NFC", label), len(self.classes))
             if number >= len(self.classes):

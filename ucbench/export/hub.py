@@ -32,8 +32,15 @@ _LICENSES = {
     "creativecommons.org/publicdomain/zero/1.0": "cc0-1.0",
     **{
         f"creativecommons.org/licenses/{kind}/{version}": f"cc-{kind}-{version}"
-        for kind in ("by", "by-sa", "by-nc", "by-nd", "by-nc-sa", "by-nc-nd")
-        for version in ("2.0", "2.5", "3.0", "4.0")
+        for kind, versions in (
+            ("by", "2.0 2.5 3.0 4.0"),
+            ("by-sa", "3.0 4.0"),
+            ("by-nc", "2.0 3.0 4.0"),
+            ("by-nd", "4.0"),
+            ("by-nc-sa", "2.0 3.0 4.0"),
+            ("by-nc-nd", "3.0 4.0"),
+        )
+        for version in versions.split()
     },
     "opensource.org/licenses/MIT": "mit",
     "opensource.org/license/mit": "mit",
@@ -108,7 +115,11 @@ def card(description: Mapping[str, Any], splits: Splits, command: str | None, ci
         "Everything else is in `release.json`, and the hashes of the files are in `SHA256SUMS`.",
         *([] if command is None else ["Made with ucbench, by:", _block("sh", command)]),
         "## Use",
-        _block("python", 'from datasets import load_dataset\n\ntrain = load_dataset("PATH", split="train")'),
+        _block(
+            "python",
+            "from datasets import load_dataset\n\n# PATH: this folder, or the data set as OWNER/NAME\n"
+            'train = load_dataset("PATH", split="train")',
+        ),
         *(["## Citation", _block("bibtex", "\n".join(cite))] if cite else []),
     ]
     return "\n\n".join(parts) + "\n"
