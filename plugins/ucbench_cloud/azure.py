@@ -29,7 +29,8 @@ VARIABLES = (
 )
 #: Images of an upload; its tags, of which 20 are allowed, follow from them.
 BATCH, TAGS = 64, 20
-#: List prices of the tier S0 in US dollars: an hour of training, 1,000 predictions, 1,000 images stored for a month.
+#: Prices of the tier S0 in US dollars: an hour of training, 1,000 predictions, 1,000 images stored for a month. Not
+#: compared with the service's page.
 HOUR, PREDICTIONS, STORAGE = 10.0, 2.0, 0.7
 #: Seconds between questions whether training is done.
 POLL = 10.0
@@ -72,7 +73,8 @@ class CustomVision:
         self._project = call(
             "POST", "/projects", {"name": f"ucbench {time.time():.0f}", "classificationType": "Multiclass"}
         )["id"]
-        self._finalizer = weakref.finalize(self, _delete, self._training, self._project, keep=self.params.keep)
+        if not self.params.keep:
+            weakref.finalize(self, _delete, self._training, self._project)
         tags = [
             call("POST", self._path("/tags"), {"name": f"class {place}"})["id"] for place in range(len(train.classes))
         ]
@@ -132,9 +134,10 @@ class CustomVision:
 def cost(images: int) -> str:
     """What a training on so many images costs, as a sentence."""
     return (
-        f"azure-custom-vision uploads {images:,} images to the paid service and trains there: at list prices about"
+        f"azure-custom-vision uploads {images:,} images to the paid service and trains there: perhaps"
         f" {HOUR:g} USD per hour of training, {PREDICTIONS * images / 1000:.2f} USD for predicting the training images"
-        f" and {PREDICTIONS:g} USD per 1,000 of each test set, {STORAGE * images / 1000:.2f} USD per month of storage."
+        f" and {PREDICTIONS:g} USD per 1,000 of each test set, {STORAGE * images / 1000:.2f} USD per month of"
+        " storage. See the service's own prices first."
     )
 
 
@@ -149,9 +152,7 @@ def batches(labels: list[int]) -> list[slice]:
     return found
 
 
-def _delete(training: Service, project: str, *, keep: bool) -> None:
-    if keep:
-        return
+def _delete(training: Service, project: str) -> None:
     try:
         for iteration in training.call("GET", f"/projects/{project}/iterations"):
             if iteration.get("publishName"):  # a published one keeps its project from being deleted

@@ -17,9 +17,13 @@ from PIL import Image
 
 from ucbench import UcbenchError
 
-#: How often a request is repeated that the service is too busy for.
+#: How often a request is tried that the service is too busy for.
 _TRIES = 8
-_BUSY = (429, 500, 502, 503, 504)
+#: Seconds before the first repeat, where the service names none.
+_PAUSE = 1.0
+#: Answers after which every request is repeated, and others after which those are that create nothing: a POST may have
+#: begun a paid training before its answer was lost.
+_BUSY, _UNCLEAR = (429, 503), (500, 502, 504)
 
 
 class Service:
@@ -38,7 +42,8 @@ class Service:
     ) -> Any:
         """Send a request; ``body`` is bytes, or sent as JSON. Returns the JSON of the answer, or None if it is empty.
 
-        Waits and repeats where the service limits the rate or is unavailable.
+        Waits and repeats where the service limits the rate or is unavailable; requests other than POST also where its
+        answer was lost.
 
         Args:
             raw: return the answer as bytes.
@@ -57,15 +62,26 @@ class Service:
                     content = answer.read()
                 return content if raw else json.loads(content) if content else None
             except urllib.error.HTTPError as error:
-                if error.code not in _BUSY or attempt == _TRIES:
+                repeats = error.code in _BUSY or (method != "POST" and error.code in _UNCLEAR)
+                if not repeats or attempt == _TRIES:
                     said = error.read().decode(errors="replace")[:300]
                     raise UcbenchError(
-                        f"{method} {path} was refused with {error.code}: {said or error.reason}"
+                        f"{method} {self._root}{path} was refused with {error.code}: {said or error.reason}"
                     ) from error
-                time.sleep(float(error.headers.get("Retry-After") or 2 ** (attempt - 1)))
+                time.sleep(_seconds(error.headers.get("Retry-After"), attempt))
             except OSError as error:
-                raise UcbenchError(f"{self._root} does not answer: {error}.") from error
+                if method == "POST" or attempt == _TRIES:
+                    raise UcbenchError(f"{self._root} does not answer: {error}.") from error
+                time.sleep(_seconds(None, attempt))
         raise AssertionError("the last attempt returns or raises")
+
+
+def _seconds(stated: str | None, attempt: int) -> float:
+    """What a service asks to wait, unless that is a date; else twice as long after every attempt."""
+    try:
+        return min(float(stated or ""), 120.0)
+    except ValueError:
+        return float(_PAUSE * 2 ** (attempt - 1))
 
 
 def png(image: NDArray[np.uint8]) -> bytes:

@@ -9,7 +9,7 @@ import time
 import urllib.parse
 import uuid
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ VARIABLES = (
 )
 PLATFORM, STORAGE = "https://{location}-aiplatform.googleapis.com", "https://storage.googleapis.com"
 TOKENS = "https://oauth2.googleapis.com/token"
-#: List prices in US dollars: a node hour of training, and of prediction.
+#: Prices in US dollars of a node hour of training, and of prediction; not compared with the service's page.
 TRAINING_HOUR, PREDICTION_HOUR = 3.465, 2.222
 #: Seconds between questions whether a job is done.
 POLL = 30.0
@@ -67,7 +67,7 @@ class Credentials:
 class VertexAI:
     """A data set and an AutoML model of the account, and a folder of its bucket.
 
-    They are deleted together with this object, unless ``keep`` says otherwise, so that nothing costs on.
+    They are deleted together with this object, and jobs that still run are cancelled, unless ``keep`` says otherwise.
 
     Raises:
         UsageError: if an environment variable of :data:`VARIABLES` is missing, or the credentials are not a user's.
@@ -84,6 +84,8 @@ class VertexAI:
         self._parent = f"/projects/{project}/locations/{location}"
         self._folder = f"ucbench-{uuid.uuid4().hex[:12]}"
         self._model = ""
+        #: Names of what was begun, in order.
+        self._made: list[str] = []
         self._classes: dict[str, int] = {}
 
     def fit(self, train: ImageSet, trusted: ImageSet | None, run: DefenseRun) -> None:
@@ -97,7 +99,7 @@ class VertexAI:
         if self.params.confirm != "yes":
             raise UsageError(f"{text} Nothing was sent. To do so and pay, add the option confirm=yes.")
         _log.warning(text)
-        made: list[str] = []
+        made = self._made
         if not self.params.keep:
             weakref.finalize(self, _delete, self._api, self._storage, self._bucket, self._folder, made)
         # Names as numbers, since those of classes may repeat or hold characters that the service refuses.
@@ -121,8 +123,8 @@ class VertexAI:
         pipeline = self._api.call(
             "POST", f"{self._parent}/trainingPipelines", body=_pipeline(self._folder, data, self.params.node_hours)
         )
+        made.append(pipeline["name"])
         self._model = self._awaited(pipeline["name"])["modelToUpload"]["name"]
-        made.append(self._model)
         run.note("vertex_ai", {"trained": time.strftime("%Y-%m-%d", time.gmtime())})
 
     def predict(self, images: ImageSet) -> NDArray[np.int64]:
@@ -148,6 +150,7 @@ class VertexAI:
                 },
             },
         )
+        self._made.append(job["name"])
         folder = self._awaited(job["name"])["outputInfo"]["gcsOutputDirectory"]
         found = self._predictions(folder.removeprefix(f"gs://{self._bucket}/"))
         if lost := [name for name in names if name not in found]:
@@ -217,9 +220,9 @@ def _pipeline(name: str, data: str, node_hours: int) -> dict[str, Any]:
 def cost(images: int, node_hours: int) -> str:
     """What a training on so many images costs, as a sentence."""
     return (
-        f"vertex-ai uploads {images:,} images to the paid service and trains there: at list prices up to"
+        f"vertex-ai uploads {images:,} images to the paid service and trains there: perhaps"
         f" {TRAINING_HOUR * node_hours:.2f} USD for {node_hours} node hours of training, and {PREDICTION_HOUR:g} USD"
-        " per node hour of predicting the training images and each test set."
+        " per node hour of predicting the training images and each test set. See the service's own prices first."
     )
 
 
@@ -235,10 +238,19 @@ def _listed(storage: Service, bucket: str, prefix: str) -> list[str]:
 
 
 def _delete(api: Service, storage: Service, bucket: str, folder: str, made: Sequence[str]) -> None:
-    try:
-        for name in reversed(made):
-            api.call("DELETE", f"/{name}")
-        for name in _listed(storage, bucket, f"{folder}/"):
-            storage.call("DELETE", f"/storage/v1/b/{bucket}/o/{urllib.parse.quote(name, safe='')}")
-    except UcbenchError as error:
-        _log.warning("Some of %s is still in the account and may cost money: %s", folder, error)
+    def attempt(call: Callable[..., Any], *parts: Any) -> Any:
+        try:
+            return call(*parts)
+        except UcbenchError as error:
+            _log.warning("Some of %s is still in the account and may cost money: %s", folder, error)
+
+    for name in reversed(made):
+        if "/datasets/" in name:
+            attempt(api.call, "DELETE", f"/{name}")
+        elif job := attempt(api.call, "GET", f"/{name}"):
+            if not job["state"].endswith((*_DONE, *_FAILED)):
+                attempt(api.call, "POST", f"/{name}:cancel")
+            if model := job.get("modelToUpload", {}).get("name"):
+                attempt(api.call, "DELETE", f"/{model}")
+    for name in attempt(_listed, storage, bucket, f"{folder}/") or ():
+        attempt(storage.call, "DELETE", f"/storage/v1/b/{bucket}/o/{urllib.parse.quote(name, safe='')}")

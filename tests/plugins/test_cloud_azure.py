@@ -18,6 +18,7 @@ import ucbench_cloud.azure as azure
 from ucbench import UcbenchError, UsageError, VictimSpec, installed
 from ucbench.testing import sample_images
 from ucbench.testing.samples import make_run
+from ucbench_cloud import service
 
 
 class Account:
@@ -173,8 +174,31 @@ def test_busy_service_is_asked_again_and_a_refusal_is_its_own_words(account):
     account.refuse = {"files": [429, 503]}
     victim().fit(coloured(6, 2), None, make_run(stage="train"))
     account.refuse = {"train": [400]}
-    with pytest.raises(UcbenchError, match=r"POST /projects/p1/train was refused with 400: .*no"):
+    with pytest.raises(UcbenchError, match=r"POST .*/projects/p1/train was refused with 400: .*no"):
         victim().fit(coloured(6, 2), None, make_run(stage="train"))
+
+
+@pytest.mark.parametrize(("method", "asked"), [("POST", 1), ("GET", 3), ("DELETE", 3)])
+def test_request_that_may_have_created_something_is_not_repeated(method, asked, monkeypatch):
+    codes = [500, 502, 200]
+    monkeypatch.setattr(service, "_PAUSE", 0.0)
+
+    def answer(call):
+        return codes.pop(0), b"{}"
+
+    with serving(answer) as address:
+        client = service.Service(address, lambda: ("Key", "k"))
+        if method == "POST":
+            with pytest.raises(UcbenchError, match="refused with 500"):
+                client.call(method, "/jobs")
+        else:
+            client.call(method, "/jobs")
+    assert len(codes) == 3 - asked
+
+
+def test_waiting_time_that_is_a_date_is_not_read_as_seconds():
+    assert service._seconds("Wed, 21 Oct 2026 07:28:00 GMT", 3) == 4.0
+    assert service._seconds("7", 3) == 7.0
 
 
 def test_failed_training_is_an_error(account):

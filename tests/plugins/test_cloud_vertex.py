@@ -32,6 +32,7 @@ class Account:
         self.labels: dict[str, str] = {}
         self.pipeline: dict = {}
         self.lost = 0
+        self.stuck = ""
         self.state = "PIPELINE_STATE_SUCCEEDED"
 
     def answer(self, call: Call) -> tuple[int, bytes]:
@@ -43,6 +44,8 @@ class Account:
             return 200, json.dumps({"access_token": f"t{self.tokens}", "expires_in": 3600}).encode()
         if call.headers.get("Authorization") != f"Bearer t{self.tokens}":
             return 401, b"who are you"
+        if call.method == "DELETE" and self.stuck and call.path.endswith(self.stuck):
+            return 403, b"in use"
         said = self.stored(call) if "storage" in call.parts[:2] else self.served(call)
         return 200, said if isinstance(said, bytes) else b"" if said is None else json.dumps(said).encode()
 
@@ -94,6 +97,8 @@ class Account:
                     "state": "JOB_STATE_SUCCEEDED",
                     "outputInfo": {"gcsOutputDirectory": f"gs://mine/out/{path.rpartition('/')[2]}"},
                 }
+            case "POST", "projects/p/locations/here/trainingPipelines/3:cancel":
+                return {}
             case "DELETE", _:
                 self.made.remove(path)
                 return {"done": True}
@@ -197,10 +202,35 @@ def test_failed_training_is_an_error_and_leaves_no_data_set(account):
     trainer = victim()
     with pytest.raises(UcbenchError, match="PIPELINE_STATE_FAILED: sad"):
         trainer.fit(coloured(), None, make_run(stage="train"))
-    account.made.discard(f"{PARENT}/models/4")
     del trainer
     gc.collect()
     assert account.made == set()
+
+
+def test_interrupted_wait_cancels_the_training_and_deletes_what_it_made(account, monkeypatch):
+    account.state = "PIPELINE_STATE_RUNNING"
+
+    def interrupted(seconds):
+        if account.pipeline:
+            raise KeyboardInterrupt
+
+    trainer = victim()
+    monkeypatch.setattr(vertex.time, "sleep", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(coloured(), None, make_run(stage="train"))
+    del trainer
+    gc.collect()
+    assert f"POST {PARENT}/trainingPipelines/3:cancel" in account.diary
+    assert (account.made, account.bucket) == (set(), {})
+
+
+def test_what_cannot_be_deleted_keeps_nothing_else(account):
+    trainer = victim()
+    trainer.fit(coloured(), None, make_run(stage="train"))
+    account.stuck = f"{PARENT}/models/4"
+    del trainer
+    gc.collect()
+    assert (account.made, account.bucket) == ({f"{PARENT}/models/4"}, {})
 
 
 def test_image_without_prediction_is_an_error(account):
