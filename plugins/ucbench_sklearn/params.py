@@ -7,15 +7,19 @@ from typing import Any, ClassVar, Literal, Self, cast
 
 from pydantic import Field
 
-from ucbench import Params
+from ucbench import Params, versions
 
 
 class SklearnParams(Params):
-    """Which estimator; its parameters have scikit-learn's defaults."""
+    """Which estimator; its parameters have scikit-learn's defaults, which change between its releases."""
 
     argument: ClassVar[str | None] = "model"
 
     model: Literal["hog-svm", "forest"] = Field(description="a linear SVM on HOG features, or a forest on pixels")
+
+    def identity(self) -> dict[str, Any]:
+        """All fields, and scikit-learn's version."""
+        return {**super().identity(), "scikit-learn": versions()["scikit-learn"]}
 
     @classmethod
     def for_argument(cls, argument: str | None) -> type[Params]:

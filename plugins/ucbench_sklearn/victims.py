@@ -34,7 +34,8 @@ class Sklearn:
             warnings.simplefilter("always", ConvergenceWarning)
             self._estimator.fit(self._features(train), train.known_labels)
         for warning in caught:
-            run.warn(str(warning.message))
+            if issubclass(warning.category, ConvergenceWarning):
+                run.warn(str(warning.message))
 
     def predict(self, images: ImageSet) -> NDArray[np.int64]:
         classes: NDArray[np.int64] = self._estimator.predict(self._features(images)).astype(np.int64)
