@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from ucbench import FramedDataset, LabelSet, LazyImage, Sources, Split, SplitName, stratified_split
+from ucbench import DataError, FramedDataset, LabelSet, LazyImage, Sources, Split, SplitName, stratified_split
 from ucbench_datasets.downloads import data_root, downloaded
 from ucbench_datasets.params import DownloadParams, ImagenetteParams, PetsParams
 
@@ -50,6 +50,8 @@ class TorchvisionSet(FramedDataset):
     """
 
     source: _Source
+    #: Images by split ("" for a set without), where torchvision looks only whether a folder is there.
+    counts: ClassVar[Mapping[str, int]] = {}
     flip = True
     params: DownloadParams
 
@@ -58,6 +60,11 @@ class TorchvisionSet(FramedDataset):
         asked = {"split": source.splits[split]} if source.splits else {}
         loaded = downloaded(self.name, source.load, root, {**asked, **self.options()})
         labels, classes = np.array(source.labels(loaded), np.int64), tuple(map(str, source.classes(loaded)))
+        if (count := self.counts.get(asked.get("split", ""), len(labels))) != len(labels):
+            raise DataError(
+                f"{self.name}: {root} holds {len(labels):,} of its {count:,} images, perhaps since a download was"
+                " interrupted. Remove its folder and fetch it again."
+            )
         images = [
             LazyImage(image, f"{self.name} {split} row {row}")
             if isinstance(image, np.ndarray)
@@ -137,6 +144,7 @@ class EuroSat(TorchvisionSet):
     """
 
     name = "eurosat"
+    counts: ClassVar[Mapping[str, int]] = {"": 27_000}
     source = _Source("EuroSAT", lambda d: [file for file, _ in d.samples], lambda d: d.targets, splits={})
 
 
@@ -157,6 +165,7 @@ class Imagenette(TorchvisionSet):
     """9,469 training and 3,925 test photographs of 10 classes of ImageNet."""
 
     name = "imagenette"
+    counts: ClassVar[Mapping[str, int]] = {"train": 9_469, "val": 3_925}
     params: ImagenetteParams
     source = _Source(
         "Imagenette",

@@ -16,6 +16,7 @@ from ucbench.data.loading import LoadedDataset, load_dataset
 from ucbench.errors import DataError
 from ucbench.plugins.registry import installed
 from ucbench.plugins.specs import DatasetSpec
+from ucbench_datasets.torchvision_sets import EuroSat, Imagenette
 
 NAMES = ("svhn", "stl10", "pets", "flowers102", "eurosat", "gtsrb", "imagenette")
 
@@ -116,7 +117,18 @@ def load(reference: str) -> LoadedDataset:
 @pytest.fixture
 def root(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("UCBENCH_DATA", str(tmp_path))
+    for small in (EuroSat, Imagenette):
+        monkeypatch.setattr(small, "counts", {})
     return tmp_path
+
+
+@pytest.mark.parametrize("kind", [EuroSat, Imagenette])
+def test_folder_that_lacks_images_is_refused(root, monkeypatch, kind):
+    WRITE[kind.name](root, monkeypatch)
+    load(f"{kind.name}:download=false")
+    monkeypatch.setattr(kind, "counts", {"": 27_000, "train": 9_469, "val": 3_925})
+    with pytest.raises(DataError, match=r"of its (27,000|9,469) images, perhaps since a download was interrupted"):
+        load(f"{kind.name}:download=false")
 
 
 @pytest.mark.parametrize(
