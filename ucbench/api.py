@@ -1,24 +1,21 @@
-"""The Python API (:func:`run`, :func:`plan`, :func:`craft`, :func:`protect`, :func:`analyze`) and steps of commands."""
+"""The Python API: :func:`run`, :func:`plan`, :func:`craft`, :func:`protect`, :func:`analyze` and what reads results."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ucbench.data.budget import Budget, parse_epsilon
-from ucbench.errors import UsageError, did_you_mean
-from ucbench.matrix.axes import AXES, AXIS, DEFAULT_LABELER
-from ucbench.matrix.cell import Cell, Craft, CraftLabels
-from ucbench.matrix.compatibility import check_surrogate, is_oracle, surrogate_of
-from ucbench.matrix.matrix import Axes, dedup_key, expand, native_budget
-from ucbench.numerics import resolve
-from ucbench.plugins.registry import installed
-from ucbench.plugins.specs import ExecutorSpec, PoisonerSpec, SurrogateSpec
-from ucbench.progress import Progress, Silent, in_notebook, reporting
+from ucbench.errors import UsageError
+from ucbench.matrix.axes import AXIS, DEFAULT_LABELER
+from ucbench.matrix.cell import Craft, CraftLabels
+from ucbench.matrix.compatibility import check_surrogate, surrogate_of
+from ucbench.matrix.matrix import expand, native_budget
+from ucbench.matrix.requests import axes_of
+from ucbench.plugins.specs import PoisonerSpec, SurrogateSpec
+from ucbench.progress import Progress, in_notebook, reporting
+from ucbench.session import open_session
+from ucbench.steps import PlannedCell, analyze_folder, analyze_session, plan_session, run_session
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,36 +24,11 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from ucbench.analysis.analyze import Analysis
-    from ucbench.analysis.measures import AnalysisRequest
     from ucbench.data.given import Layout
-    from ucbench.matrix.suite import Suite
     from ucbench.protection.manifest import Format
     from ucbench.protection.protect import Protection
     from ucbench.results.frame import Results
-    from ucbench.results.records import Record
     from ucbench.running.runner import Rerun
-    from ucbench.session import Session
-
-Texts = str | Sequence[str]
-Numbers = str | float | Sequence[str | float]
-Seeds = str | int | Sequence[int] | None
-
-
-@dataclass(frozen=True)
-class PlannedCell:
-    """A cell of a plan.
-
-    Attributes:
-        done: whether its record is in the store or the result folder.
-        release_done: whether its release is in the store, or crafted by an earlier cell of the plan.
-        seconds: predicted for what is missing, from earlier work of the same kind on this machine; None without any.
-    """
-
-    cell: Cell
-    key: str
-    done: bool
-    release_done: bool
-    seconds: float | None
 
 
 def run(
@@ -70,7 +42,8 @@ def run(
     rerun: Rerun = "failed",
     **axis: Any,
 ) -> Results:
-    """Run the cross product of the axes (see :func:`axes`) and return one row per cell, references included.
+    """Run the cross product of the axes (see
+    :func:`ucbench.matrix.requests.axes`) and return one row per cell, references included.
 
     A cell that fails raises nothing; its row has the status ``failed``. ``executor="process:workers=2"`` uses two
     processes; a script then needs the guard ``if __name__ == "__main__"``.
@@ -87,11 +60,11 @@ def run(
         UsageError: for names or values that do not exist, and a device that this machine does not have.
         StoreError: if the store or ``out`` cannot be written; finished cells stay.
     """
-    request = _request("run", axis)
+    request = axes_of("run", axis)
     folder = _folder(out)
     with reporting(quiet=not in_notebook()) as shown:
         session = open_session(device=device, dtype=dtype, threads=threads, progress=progress or shown)
-        records = run_session(cells_of(request, session), session, out=folder, executor=executor, rerun=rerun)
+        records = run_session(expand(request, session.registry), session, out=folder, executor=executor, rerun=rerun)
     from ucbench.results.frame import results
 
     return results(records)
@@ -149,9 +122,9 @@ def plan(
 
     Computes nothing, but loads the data, whose fingerprints are part of the keys.
     """
-    request = _request("plan", axis)
+    request = axes_of("plan", axis)
     session = open_session(device=device, dtype=dtype, threads=threads)
-    return plan_session(cells_of(request, session), session, out=_folder(out))
+    return plan_session(expand(request, session.registry), session, out=_folder(out))
 
 
 def _folder(path: str | Path | None) -> Path | None:
@@ -248,156 +221,6 @@ def _classes(labels: ArrayLike, count: int) -> NDArray[np.int64]:
     if array.min() < 0:
         raise UsageError(f"Labels are numbered from 0, got {array.min()}.")
     return array.astype("int64")
-
-
-def axes(
-    *,
-    poisoner: Texts = AXIS["poisoner"].default,
-    dataset: Texts = AXIS["dataset"].default,
-    surrogate: Texts = AXIS["surrogate"].default,
-    craft_labels: Texts = AXIS["craft_labels"].default,
-    labeling: Texts = AXIS["labeling"].default,
-    defense: Texts = AXIS["defense"].default,
-    victim: Texts = AXIS["victim"].default,
-    epsilon: Numbers = AXIS["epsilon"].default,
-    mixture: Numbers = AXIS["mixture"].default,
-    trusted: Numbers = AXIS["trusted"].default,
-    metric: Texts = AXIS["metric"].default,
-    seed: Seeds = None,
-    trainings: str | int | None = None,
-    craft_seed: Seeds = None,
-    train_seed: Seeds = None,
-    schedule: str | float = AXIS["schedule"].default,
-) -> Axes:
-    """Build a request. Every axis takes one value or several; every metric is measured for every cell.
-
-    ``seed`` ("0-2", "0,4", [0, 4]) sets craft seeds. Every craft seed C has ``trainings`` N of its own, with train
-    seeds N*C to N*C+N-1: C itself where N is 1. ``craft_seed`` and ``train_seed`` cross instead. Epsilon is the linf
-    radius in 8-bit units: ``8`` or ``"8/255"``. ``schedule`` multiplies the epochs of every victim. See
-    :data:`ucbench.matrix.axes.AXES`.
-
-    Raises:
-        UsageError: for ``seed`` or ``trainings`` beside ``craft_seed`` or ``train_seed``, or unreadable values.
-    """
-    values = locals()
-    nested, crossed = (seed, trainings), (craft_seed, train_seed)
-    if any(value is not None for value in nested) and any(value is not None for value in crossed):
-        raise UsageError(
-            "Give either --seed and --trainings, where every craft seed has train seeds of its own, or --craft-seed and"
-            " --train-seed, which cross."
-        )
-    if crossed == (None, None):
-        count = AXIS["trainings"].read(1 if trainings is None else trainings)
-        crafts = AXIS["seed"].read(0 if seed is None else seed)
-        pairs = [(craft, count * craft + number) for craft in crafts for number in range(count)]
-    else:
-        crafts, trains = (AXIS["seed"].read(0 if text is None else text) for text in (craft_seed, train_seed))
-        pairs = [(craft, train) for craft in crafts for train in trains]
-    request = {axis.request: values[axis.name] for axis in AXES if axis.request}
-    return Axes(**request, labeler=DEFAULT_LABELER, seeds=pairs)
-
-
-def _request(function: str, values: dict[str, Any]) -> Axes:
-    """As :func:`axes`; a name that is no axis is an error of ``function``."""
-    if unknown := [name for name in values if name not in AXIS]:
-        raise UsageError(
-            f"{function}() has no argument {unknown[0]!r}.{did_you_mean(unknown[0], AXIS)} The axes: {', '.join(AXIS)}."
-        )
-    return axes(**values)
-
-
-def cells_of(request: Axes, session: Session) -> list[Cell]:
-    """The cells of a request, references included."""
-    return expand(request, session.registry)
-
-
-def open_session(
-    *,
-    device: str = "auto",
-    dtype: str = "auto",
-    threads: int | None = None,
-    home: Path | None = None,
-    progress: Progress | None = None,
-) -> Session:
-    """The installed plugins with this machine's numerics; the store is in ``home``, by default UCBENCH_HOME."""
-    from ucbench.session import Session
-    from ucbench.store.store import Store
-
-    receiver = progress or Silent()
-
-    @contextmanager
-    def waiting(text: str) -> Iterator[None]:
-        receiver.say(text)
-        with receiver.stage("waiting"):
-            yield
-
-    return Session(Store(home, waiting), resolve(device, dtype, threads), receiver, installed())
-
-
-def run_session(
-    cells: Sequence[Cell],
-    session: Session,
-    *,
-    out: Path | None = None,
-    executor: str = "serial",
-    rerun: Rerun = "failed",
-) -> list[Record]:
-    """As :func:`run`, for these cells in a session; returns their records in the same order."""
-    component = session.registry.resolve(ExecutorSpec, executor)
-    # Not before: a wrong request should fail without the seconds that importing torch takes.
-    from ucbench.results.table import update_csv
-    from ucbench.running.preflight import preflight
-    from ucbench.running.runner import run_cells
-
-    preflight(session, out, device=not component.spec.remote)
-    records = run_cells(cells, session, out=out, executor=component.build(), rerun=rerun)
-    if out is not None:
-        update_csv(out)
-        _write_sheets(cells, records, out, session)
-    return records
-
-
-def _write_sheets(cells: Iterable[Cell], records: Iterable[Record], out: Path, session: Session) -> None:
-    """Write one image sheet per release."""
-    from ucbench.crafting.release import Release
-    from ucbench.export.sheet import write_sheet
-
-    for cell, record in zip(cells, records, strict=True):
-        key = record["release"]
-        if key is None or cell.craft.is_reference or record["status"] != "ok":
-            continue
-        path = out / "sheets" / f"{cell.craft.poisoner.spec.name}-{key[:12]}.png"
-        stored = None if path.exists() else session.store.get("release", key)
-        if stored is not None:
-            release = Release.from_arrays(stored.arrays, stored.meta)
-            title = f"{cell.craft.poisoner} on {cell.dataset}, craft seed {cell.craft.seed}"
-            write_sheet(path, session.protected(cell).images, release, title)
-
-
-def plan_session(
-    cells: Sequence[Cell], session: Session, *, out: Path | None = None, probe: bool = False
-) -> list[PlannedCell]:
-    """As :func:`plan`, for these cells in a session.
-
-    Args:
-        probe: time two steps of every kind of training that was never done on this machine.
-    """
-    from ucbench.running.estimate import predicted, probe_training, training_work
-    from ucbench.running.preflight import check_victims
-    from ucbench.running.tasks import finished, task_of, with_crafting
-
-    planned = []
-    tasks = [task_of(cell, session) for cell in cells]
-    check_victims(tasks, session)
-    for task, crafts in with_crafting(tasks, session):
-        cell, done = task.cell, finished(task, session, out) is not None
-        if probe and not done:
-            train = session.data(cell).train
-            work = training_work(cell, len(train), train.size, session.numerics)
-            session.timings.assume(work, partial(probe_training, cell, session))
-        seconds = 0.0 if done else predicted(task, session, crafts=crafts)
-        planned.append(PlannedCell(cell, task.key, done, not crafts, seconds))
-    return planned
 
 
 def protect(
@@ -517,89 +340,5 @@ def analyze(
     session = open_session(device=device, dtype=dtype, threads=threads, progress=progress)
     if results is not None:
         return analyze_folder(Path(results).expanduser(), session, wanted, out=_folder(out), executor=executor)
-    cells = cells_of(_request("analyze", axis), session)
+    cells = expand(axes_of("analyze", axis), session.registry)
     return analyze_session(cells, session, wanted, out=_folder(out), executor=executor)
-
-
-def analyze_session(
-    cells: Sequence[Cell],
-    session: Session,
-    request: AnalysisRequest,
-    *,
-    out: Path | None = None,
-    executor: str = "serial",
-) -> Analysis:
-    """As :func:`analyze`, for these cells in a session."""
-    from ucbench.analysis.analyze import analyzed
-    from ucbench.analysis.measures import measured
-    from ucbench.analysis.recorded import Recorded
-
-    requested = measured(cells, request.metrics(session.registry))
-    records = run_session(requested, session, out=out, executor=executor)
-    return analyzed([Recorded(session, requested, records)], request, out)
-
-
-def analyze_folder(
-    folder: Path, session: Session, request: AnalysisRequest, *, out: Path | None = None, executor: str = "serial"
-) -> Analysis:
-    """As :func:`analyze`, for the records in a folder, with their numerics. The folder's records stay as they are."""
-    from ucbench.analysis.analyze import analyzed
-    from ucbench.analysis.measures import measured
-    from ucbench.analysis.recorded import Recorded, recorded, with_measures
-
-    metrics = request.metrics(session.registry)
-    groups = []
-    for group in recorded(folder, session):
-        requested = measured(group.cells, metrics)
-        complete = with_measures(requested, group)
-        missing = [cell for cell, record in zip(requested, complete, strict=True) if record is None]
-        computed = iter(run_session(missing, group.session, executor=executor) if missing else ())
-        groups.append(Recorded(group.session, requested, [record or next(computed) for record in complete]))
-    return analyzed(groups, request, out)
-
-
-def suite(name: str) -> Suite:
-    """The suite of that name, from ucbench or a plugin, or the one in a file ``name.toml``.
-
-    Raises:
-        UsageError: if there is none, or its file is wrong.
-    """
-    from ucbench.matrix.suite import find_suite
-
-    return find_suite(name, suites()[0])
-
-
-def suites() -> tuple[dict[str, Path], list[str]]:
-    """The files of all suites by name, and one sentence for every plugin whose suites cannot be listed."""
-    from ucbench.matrix.suite import shipped_suites
-    from ucbench.plugins.manager import suite_paths
-
-    paths, problems = suite_paths(installed().plugins)
-    return {**paths, **shipped_suites()}, problems
-
-
-def suite_cells(suite: Suite, session: Session, *, shard: str | None = None, **axis: Any) -> list[Cell]:
-    """The cells of a suite, references included; ``axis`` replaces axes in all its tables.
-
-    They come by train seed, then in the order of the tables: a suite that is stopped has measured everything equally
-    often, as far as it came.
-
-    Args:
-        shard: one part of the cells, such as ``3/16``; cells that share a release are in the same part.
-
-    Raises:
-        UsageError: for names or values that do not exist or do not fit together.
-    """
-    from ucbench.matrix.suite import shard as part_of
-
-    for defense in suite.file.ranking.defenses:
-        if is_oracle(defense, session.registry):
-            raise UsageError(
-                f"Suite {suite.path}: ranking.defenses names {defense}, which sees more than exploiters do."
-            )
-    cells: dict[str, Cell] = {}
-    for request in suite.requests(axis):
-        for cell in expand(axes(**request), session.registry, suite.keeps):
-            cells.setdefault(dedup_key(cell), cell)
-    ordered = sorted(cells.values(), key=lambda cell: cell.train_seed)
-    return ordered if shard is None else part_of(ordered, shard)

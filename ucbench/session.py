@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -19,7 +20,7 @@ from ucbench.data.loading import LoadedDataset, load_dataset
 from ucbench.data.selection import protected_part, set_aside
 from ucbench.errors import ContractError, UsageError
 from ucbench.matrix.cell import Cell
-from ucbench.numerics import Numerics
+from ucbench.numerics import Numerics, resolve
 from ucbench.plugins.registry import Component, Registry, installed
 from ucbench.plugins.specs import DatasetSpec
 from ucbench.progress import Progress, Silent
@@ -163,3 +164,23 @@ class Session:
         if any(replace(images).fingerprint != images.fingerprint for images in sets):
             self._memory.clear()
             raise ContractError(f"{who} modified its input images or labels. Work on a copy of them.")
+
+
+def open_session(
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    threads: int | None = None,
+    home: Path | None = None,
+    progress: Progress | None = None,
+) -> Session:
+    """The installed plugins with this machine's numerics; the store is in ``home``, by default UCBENCH_HOME."""
+    receiver = progress or Silent()
+
+    @contextmanager
+    def waiting(text: str) -> Iterator[None]:
+        receiver.say(text)
+        with receiver.stage("waiting"):
+            yield
+
+    return Session(Store(home, waiting), resolve(device, dtype, threads), receiver, installed())

@@ -30,8 +30,9 @@ sys.path.append(str(Path(__file__).parents[1] / "performance"))
 
 from subjects.peak import measured_peak
 
-from ucbench import api
+from ucbench.matrix import requests
 from ucbench.matrix.cell import Cell
+from ucbench.matrix.matrix import expand
 from ucbench.numerics import Numerics, resolve
 from ucbench.plugins.builtin import SHAM
 from ucbench.plugins.registry import installed
@@ -62,7 +63,7 @@ def request(tiny: bool) -> dict[str, Any]:
     """The axes of the board."""
     if tiny:
         return {**TINY, "seed": "0", "trainings": TRAININGS}
-    tables = [table for name in SUITES for table in api.suite(name).requests()]
+    tables = [table for name in SUITES for table in requests.suite(name).requests()]
     named = [name for table in tables for name in _several(table["poisoner"])]
     return {
         "dataset": "cifar10", "poisoner": list(dict.fromkeys(named)), "victim": [FAST, SLOW], "epsilon": 8, "seed": "0",
@@ -180,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Store(options.home or options.out.with_name(f"{options.out.name}-store")), numerics, Silent(), installed()
     )
     axes = request(options.tiny)
-    cells = ordered(api.cells_of(api.axes(**axes), session), axes["victim"])
+    cells = ordered(expand(requests.axes(**axes), session.registry), axes["victim"])
     # Two seconds for the last lines: a process that is ended prints nothing.
     records = fill(cells, session, options.out, deadline - min(2.0, options.seconds / 10))
     print(f"{len(records)} of {len(cells)} cells; {duration(max(deadline - time.monotonic(), 0))} left")

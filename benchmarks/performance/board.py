@@ -25,9 +25,9 @@ from typing import Any
 
 from scripts import Script, script_costs
 
-from ucbench import api
 from ucbench.errors import UcbenchError
 from ucbench.leaderboard.compare import compare_boards, read_board
+from ucbench.matrix import requests
 from ucbench.numerics import environment, resolve
 from ucbench.plugins.registry import installed
 from ucbench.progress import Silent
@@ -128,10 +128,10 @@ def full(tasks: Sequence[Task], session: Session, workers: int) -> tuple[list[Ki
 
 def board(options: argparse.Namespace, home: Path) -> dict[str, Any]:
     """Measure the board of a suite on an empty store."""
-    suite = api.suite(str(options.suite))
+    suite = requests.suite(str(options.suite))
     session = Session(Store(home), resolve("cpu", options.dtype, suite.file.threads), Silent(), installed())
     axis = json.loads(options.axes) if options.axes else {}
-    cells = api.suite_cells(suite, session, **axis)
+    cells = requests.suite_cells(suite, session.registry, **axis)
     started = time.perf_counter()
     for cell in cells:
         session.data(cell)

@@ -22,16 +22,17 @@ from typing import Literal
 import numpy as np
 
 from ucbench import DatasetSpec, hookimpl
-from ucbench.api import axes, plan_session
 from ucbench.data.imageset import ImageSet
 from ucbench.data.params import DatasetParams
 from ucbench.matrix.matrix import expand
+from ucbench.matrix.requests import axes
 from ucbench.numerics import cpu_name, resolve
 from ucbench.plugins.manager import load_module
 from ucbench.plugins.registry import Registry, installed
 from ucbench.progress import Silent
 from ucbench.running.runner import run_cells
 from ucbench.session import Session
+from ucbench.steps import plan_session
 from ucbench.store.store import Store
 from ucbench.testing.cells import small_cells, small_registry
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ucbench import api
+from ucbench.matrix import requests
 from ucbench.matrix.cell import Cell
 from ucbench.numerics import cpu_name, peak_memory, resolve
 from ucbench.plugins.registry import installed
@@ -30,6 +30,7 @@ from ucbench.progress import Silent
 from ucbench.results.records import Record, read_records, record_path, to_json
 from ucbench.running.tasks import facts, task_of
 from ucbench.session import Session
+from ucbench.steps import plan_session
 from ucbench.store.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -56,9 +57,9 @@ def session(root: Path) -> Session:
 
 def cells(here: Session, count: int) -> list[Cell]:
     """The first ``count`` cells of the suite with enough seeds."""
-    suite = api.suite(SUITE)
-    per_seed = len(api.suite_cells(suite, here, seed="0"))
-    return api.suite_cells(suite, here, seed=f"0-{count // per_seed}")[:count]
+    suite = requests.suite(SUITE)
+    per_seed = len(requests.suite_cells(suite, here.registry, seed="0"))
+    return requests.suite_cells(suite, here.registry, seed=f"0-{count // per_seed}")[:count]
 
 
 def setting(request: Record) -> str:
@@ -87,7 +88,7 @@ def prepare(root: Path, count: int) -> None:
 
 def plan(root: Path, count: int) -> int:
     here = session(root)
-    return len(api.plan_session(cells(here, count), here))
+    return len(plan_session(cells(here, count), here))
 
 
 def walk(root: Path, count: int) -> int:

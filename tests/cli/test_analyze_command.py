@@ -15,15 +15,17 @@ from scipy import stats
 
 import ucbench
 import ucbench_measures
-from ucbench import api
 from ucbench.analysis.analyze import analysis
 from ucbench.analysis.measures import AnalysisRequest, measured
 from ucbench.analysis.table import spearman
 from ucbench.cli.app import main
+from ucbench.matrix import requests
+from ucbench.matrix.matrix import expand
 from ucbench.plugins.manager import load_module
 from ucbench.plugins.registry import Registry
 from ucbench.plugins.specs import MetricSpec
 from ucbench.running.tasks import task_of
+from ucbench.steps import run_session
 from ucbench.training.engine import Engine
 from ucbench_measures import mine
 
@@ -41,7 +43,7 @@ def registry() -> Registry:
 def tiny_world(tmp_path, monkeypatch):
     """The tiny components and the measures are what is installed, and the store is empty."""
     installed = registry()
-    monkeypatch.setattr(api, "installed", lambda: installed)
+    monkeypatch.setattr("ucbench.session.installed", lambda: installed)
     monkeypatch.setenv("UCBENCH_HOME", str(tmp_path / "store"))
     monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
     monkeypatch.setattr(mine, "STEPS", 2)  # the slowest part of a measurement
@@ -110,11 +112,11 @@ def test_measures_of_a_kept_victim_equal_those_taken_after_its_training(tmp_path
     values = []
     for home, first in ((tmp_path / "kept", ()), (tmp_path / "fresh", None)):
         session = tiny.session(home, registry())
-        cells = api.cells_of(api.axes(poisoner="badge", dataset="spots", victim="tiny", defense="dim"), session)
+        cells = expand(requests.axes(poisoner="badge", dataset="spots", victim="tiny", defense="dim"), session.registry)
         metrics = request.metrics(session.registry)
         if first is not None:
-            api.run_session(measured(cells, first), session)  # keeps victims, measures nothing
-        records = api.run_session([replace(cell, metrics=tuple(metrics)) for cell in cells], session)
+            run_session(measured(cells, first), session)  # keeps victims, measures nothing
+        records = run_session([replace(cell, metrics=tuple(metrics)) for cell in cells], session)
         assert [record["status"] for record in records] == ["ok"] * 3
         values.append([record["metrics"] for record in records])
     assert len(trainings) == 6
@@ -123,7 +125,7 @@ def test_measures_of_a_kept_victim_equal_those_taken_after_its_training(tmp_path
 
 def test_keeping_a_victim_changes_no_key(tmp_path):
     session = tiny.session(tmp_path, registry())
-    cells = api.cells_of(api.axes(poisoner="stripes", dataset="spots", victim="tiny"), session)
+    cells = expand(requests.axes(poisoner="stripes", dataset="spots", victim="tiny"), session.registry)
     kept = measured(cells, AnalysisRequest().metrics(session.registry))
     assert all(cell.keep_victim for cell in kept)
     assert [task_of(cell, session).key for cell in kept] == [task_of(cell, session).key for cell in cells]
@@ -158,8 +160,8 @@ def test_analyze_in_python_returns_the_table_of_its_axes():
 
 def test_correlations_rank_each_measure_against_accuracy(tmp_path):
     session = tiny.session(tmp_path, registry())
-    cells = api.cells_of(api.axes(poisoner=["badge", "stripes"], dataset="spots", victim="tiny"), session)
-    records = api.run_session(measured(cells, [session.registry.resolve(MetricSpec, "spectrum")]), session)
+    cells = expand(requests.axes(poisoner=["badge", "stripes"], dataset="spots", victim="tiny"), session.registry)
+    records = run_session(measured(cells, [session.registry.resolve(MetricSpec, "spectrum")]), session)
     for accuracy, record in enumerate(records):
         record["metrics"] |= {"test_accuracy": 10.0 * accuracy, "spectrum.low": -float(accuracy), "spectrum.high": 7.0}
     found = analysis(records).correlations.set_index("measure")

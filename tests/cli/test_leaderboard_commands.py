@@ -14,10 +14,10 @@ import boards
 import pytest
 import small_board
 
-from ucbench import api
 from ucbench.cli.app import main
 from ucbench.leaderboard.published import COLUMNS
 from ucbench.leaderboard.tables import build
+from ucbench.matrix import requests
 
 #: Boards of suites that come along; ``v0`` holds records of no suite.
 PUBLISHED = sorted((Path(__file__).parents[2] / "leaderboards").glob("*/v[1-9]*"))
@@ -188,7 +188,7 @@ def test_folder_suite_is_read_from_its_copy_or_table_heading(capsys, tmp_path, s
     assert "does not say which suite it is of. Name it with --suite" in text
     output(capsys, "leaderboard", "submit", suite, board, "--out", tmp_path / "sent")
     by_copy = output(capsys, "leaderboard", "export", tmp_path / "sent", "--to", "csv")
-    monkeypatch.setattr(api, "suites", lambda: ({"small": Path(suite)}, []))
+    monkeypatch.setattr(requests, "suites", lambda: ({"small": Path(suite)}, []))
     assert output(capsys, "leaderboard", "export", board, "--to", "csv") == by_copy
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import ucbench
-from ucbench import api
+from ucbench import steps
 from ucbench.cli.app import main
 from ucbench.plugins import registry
 from ucbench.plugins.manager import LoadedPlugin, load_module
@@ -537,13 +537,13 @@ class TestPluginFile:
             assert str(tmp_path) not in path.read_text()
 
     def test_workers_use_the_content_read_at_start(self, capsys, tiny, monkeypatch):
-        prepare = api.run_session
+        prepare = steps.run_session
 
         def run_session(cells, here, **options):
             tiny.write_text("raise RuntimeError('edited too early')")
             return prepare(cells, here, **options)
 
-        monkeypatch.setattr(api, "run_session", run_session)
+        monkeypatch.setattr(steps, "run_session", run_session)
         found = rows(capsys, *request(tiny, "run"), "--executor", "process:workers=1")
         assert {row["status"] for row in found} == {"ok"}
         assert found[-1]["measured_linf"] == 8.0

@@ -8,14 +8,13 @@ import pytest
 import tiny_components as tiny
 from photo_folder import photograph
 
-from ucbench import api
 from ucbench.cli.app import main
 
 
 @pytest.fixture
 def photos(tmp_path, monkeypatch):
     registry = tiny.registry()
-    monkeypatch.setattr(api, "installed", lambda: registry)
+    monkeypatch.setattr("ucbench.session.installed", lambda: registry)
     monkeypatch.setenv("UCBENCH_HOME", str(tmp_path / "store"))
     folder = tmp_path / "photos"
     folder.mkdir()

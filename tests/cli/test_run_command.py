@@ -13,7 +13,6 @@ import sys
 import pytest
 import tiny_components as tiny
 
-from ucbench import api
 from ucbench.cli.app import main
 from ucbench.results.columns import COLUMNS
 from ucbench.store.keys import KINDS
@@ -25,7 +24,7 @@ AXES = ("--dataset", "spots", "--victim", "tiny", "--device", "cpu", "--dtype", 
 def tiny_world(tmp_path, monkeypatch):
     """The tiny components are what is installed, and the store is empty."""
     registry = tiny.registry()
-    monkeypatch.setattr(api, "installed", lambda: registry)
+    monkeypatch.setattr("ucbench.session.installed", lambda: registry)
     monkeypatch.setenv("UCBENCH_HOME", str(tmp_path / "store"))
     monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
     monkeypatch.setenv("UCBENCH_DATA", "")

@@ -129,10 +129,10 @@ TINY = f"""
 import sys
 sys.path.insert(0, {str(ROOT / "tests" / "support")!r})
 import tiny_components as tiny
-from ucbench import api
+import ucbench.session
 from ucbench.cli.app import main
 registry = tiny.registry()
-api.installed = lambda: registry
+ucbench.session.installed = lambda: registry
 craft = tiny.Badge.craft
 def slow(self, train, run):
     advance = run.progress("crafting", 100)

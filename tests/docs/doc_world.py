@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tomllib
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,18 @@ from PIL import Image
 from typer.core import TyperCommand, TyperGroup
 
 import ucbench
-from ucbench import api
+from ucbench import api, steps
 from ucbench.cli.app import cli, main
+from ucbench.matrix import requests
 from ucbench.matrix.cell import Cell
+from ucbench.matrix.matrix import expand
 from ucbench.matrix.suite import load_suite
 from ucbench.plugins import manager as plugins
 from ucbench.plugins import registry
 from ucbench.plugins.builtin import CLEAN
 from ucbench.results.columns import COLUMNS
+from ucbench.session import Session, open_session
+from ucbench.steps import PlannedCell, plan_session
 
 #: Run as they stand, with trainings left out; any other command is parsed.
 EXECUTED = {
@@ -90,9 +95,10 @@ class World:
         # The package keeps a public name from its first use on, so its own is patched.
         patch.setattr(ucbench, "run", _pretended_run)
         patch.setattr(ucbench, "craft", _quick_craft(ucbench.craft))
-        plan = api.plan_session
-        patch.setattr(api, "run_session", lambda cells, here, **options: _planned_run(plan, cells, here, **options))
-        patch.setattr(api, "plan_session", lambda cells, here, **options: _plan_at_hand(plan, cells, here, **options))
+        plan = plan_session
+        for module in (api, steps):
+            patch.setattr(module, "run_session", partial(_planned_run, plan))
+            patch.setattr(module, "plan_session", partial(_plan_at_hand, plan))
         self._furnish()
         for block in blocks:
             if name := file_of(block):
@@ -172,7 +178,7 @@ class World:
         content = tomllib.loads(block.text)
         if "table" in content:
             suite = load_suite(self.folder / f"{content['name']}.toml")
-            assert api.suite_cells(suite, api.open_session(threads=1))
+            assert requests.suite_cells(suite, open_session(threads=1).registry)
 
     def command(self, words: list[str]) -> None:
         """Run or parse one command of ``ucbench``; install what ``pip`` finds in the folder."""
@@ -244,16 +250,14 @@ def commands(text: str) -> Iterator[list[str]]:
             yield [program, *words[1:]]
 
 
-def _plan_at_hand(plan: Any, cells: Sequence[Cell], here: api.Session, **options: Any) -> list[api.PlannedCell]:
+def _plan_at_hand(plan: Any, cells: Sequence[Cell], here: Session, **options: Any) -> list[PlannedCell]:
     """A plan, if the data come along; other data would be downloaded. Their cells have been looked up all the same."""
     assert cells
     names = {cell.dataset.spec.name for cell in cells if cell.dataset.origin.distribution == "ucbench"}
     return plan(cells, here, **options) if names <= {"digits"} else []
 
 
-def _planned_run(
-    plan: Any, cells: Sequence[Cell], here: api.Session, *, executor: str, out: Any, **options: Any
-) -> Any:
+def _planned_run(plan: Any, cells: Sequence[Cell], here: Session, *, executor: str, out: Any, **options: Any) -> Any:
     here.registry.resolve("executor", executor)
     _plan_at_hand(plan, cells, here, out=out)
     return []
@@ -262,11 +266,11 @@ def _planned_run(
 def _pretended_run(*, out: Any = None, executor: str = "serial", progress: Any = None, **axes: Any) -> pd.DataFrame:
     """The rows that a run would return, with invented accuracies: the cells are real, nothing is trained."""
     where = {name: axes.pop(name) for name in ("device", "dtype", "threads") if name in axes}
-    here = api.open_session(**where)
+    here = open_session(**where)
     here.registry.resolve("executor", executor)
     rng = np.random.default_rng(0)
     rows = []
-    for cell in api.cells_of(api.axes(**axes), here):
+    for cell in expand(requests.axes(**axes), here.registry):
         accuracy = 95.0 if cell.craft.poisoner.spec.name == CLEAN else float(rng.uniform(20, 80))
         numbers = {name: float(rng.uniform(0, 1)) for name in COLUMNS[COLUMNS.index("test_accuracy") :]}
         rows.append({**numbers, "status": "ok", "cell": "", **cell.describe(), "test_accuracy": accuracy})

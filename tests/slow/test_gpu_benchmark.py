@@ -14,8 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from ucbench import api
+from ucbench.matrix import requests
+from ucbench.matrix.matrix import expand
 from ucbench.results.records import read_records
+from ucbench.session import open_session
 from ucbench.testing.cells import small_cells, small_registry
 
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "gpu"
@@ -88,9 +90,9 @@ def test_join_refuses_a_missing_part_and_make_an_empty_source(parts, tmp_path, c
 
 
 def test_fill_completes_the_gate_and_the_core_before_the_others(fill):
-    session = api.open_session(device="cpu", dtype="float32", threads=1)
+    session = open_session(device="cpu", dtype="float32", threads=1)
     axes = fill.request(tiny=False)
-    cells = fill.ordered(api.cells_of(api.axes(**axes), session), axes["victim"])
+    cells = fill.ordered(expand(requests.axes(**axes), session.registry), axes["victim"])
     places = [fill.place(cell, axes["victim"]) for cell in cells]
     assert places == sorted(places)
     assert set(places) == {1, 2, 3, 4, 5, 6}

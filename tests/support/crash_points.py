@@ -22,10 +22,10 @@ from typing import Any
 
 from faults import CRASHED, WAYS, Fault, Faults
 
-from ucbench import api
 from ucbench.errors import StoreError
 from ucbench.progress import Silent
 from ucbench.session import Session
+from ucbench.steps import run_session
 from ucbench.store.store import Store
 from ucbench.testing.cells import small_cells, small_registry
 from ucbench.testing.samples import NUMERICS
@@ -38,7 +38,7 @@ PATIENCE = 120
 
 def compute(folder: Path, executor: str) -> None:
     session = Session(Store(folder / "store"), NUMERICS, Silent(), small_registry())
-    records = api.run_session(small_cells("spots", seeds=1), session, out=folder / "out", executor=executor)
+    records = run_session(small_cells("spots", seeds=1), session, out=folder / "out", executor=executor)
     assert {record["status"] for record in records} == {"ok"}
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import tiny_components as tiny
 
-from ucbench import api
 from ucbench.leaderboard.tables import build
+from ucbench.matrix import requests
 from ucbench.matrix.suite import Suite, load_suite
 from ucbench.results.records import Record, write_record
 from ucbench.running.compute import compute
@@ -37,7 +37,7 @@ def make_board(home: Path, text: str) -> Suite:
     """Write ``small.toml``, run it with the store ``store``, and build its leaderboard in ``board``."""
     (home / "small.toml").write_text(text)
     suite, session = load_suite(home / "small.toml"), tiny.session(home / "store", tiny.registry())
-    for cell in api.suite_cells(suite, session):
+    for cell in requests.suite_cells(suite, session.registry):
         write_record(home / "board", compute(task_of(cell, session), session))
     build(home / "board", suite.file.ranking.defenses, suite.title, suite.file.gate)
     return suite
@@ -46,7 +46,7 @@ def make_board(home: Path, text: str) -> Suite:
 def install(monkeypatch: pytest.MonkeyPatch, store: Path | None = None) -> None:
     """Let commands and functions find the tiny components alone, and this store."""
     registry = tiny.registry()
-    monkeypatch.setattr(api, "installed", lambda: registry)
+    monkeypatch.setattr("ucbench.session.installed", lambda: registry)
     if store is not None:
         monkeypatch.setenv("UCBENCH_HOME", str(store))
 

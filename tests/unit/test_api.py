@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 
 import ucbench
-from ucbench import api
 from ucbench.crafting.release import materialise
 from ucbench.errors import ContractError, DataError, UsageError
+from ucbench.matrix import requests
 from ucbench.progress import Lines
 from ucbench.protection.stretch import perturbed
 from ucbench.protection.working import working_images
@@ -23,6 +23,7 @@ from ucbench.results.columns import COLUMNS
 from ucbench.results.frame import results
 from ucbench.results.statistics import t_interval
 from ucbench.running.sets import release_of
+from ucbench.steps import PlannedCell
 
 AXES = {"dataset": "spots", "victim": "tiny"}
 ARITHMETIC = {"device": "cpu", "dtype": "float32", "threads": 1}
@@ -32,7 +33,7 @@ ARITHMETIC = {"device": "cpu", "dtype": "float32", "threads": 1}
 def tiny_world(tmp_path, monkeypatch):
     """The tiny components are what is installed, and the store is empty."""
     registry = tiny.registry()
-    monkeypatch.setattr(api, "installed", lambda: registry)
+    monkeypatch.setattr("ucbench.session.installed", lambda: registry)
     monkeypatch.setenv("UCBENCH_HOME", str(tmp_path / "store"))
     monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
 
@@ -41,7 +42,7 @@ def run(*poisoners: str, **changes) -> pd.DataFrame:
     return ucbench.run(poisoner=poisoners, **{**AXES, **ARITHMETIC, **changes})
 
 
-def plan(*poisoners: str, **changes) -> list[api.PlannedCell]:
+def plan(*poisoners: str, **changes) -> list[PlannedCell]:
     return ucbench.plan(poisoner=poisoners, **{**AXES, **ARITHMETIC, **changes})
 
 
@@ -60,23 +61,23 @@ def plan(*poisoners: str, **changes) -> list[api.PlannedCell]:
     ],
 )
 def test_run_pairs_or_crosses_seeds(given, pairs):
-    assert api.axes(**given).seeds == pairs
+    assert requests.axes(**given).seeds == pairs
 
 
 @pytest.mark.parametrize("other", [{"craft_seed": 0}, {"train_seed": "0-1"}])
 def test_run_raises_when_seeds_are_given_both_ways(other):
     for nested in ({"seed": 0}, {"trainings": 2}):
         with pytest.raises(UsageError, match=r"either --seed.*or --craft-seed and --train-seed"):
-            api.axes(**nested, **other)
+            requests.axes(**nested, **other)
 
 
 @pytest.mark.parametrize("given", [8, 8.0, "8", "8/255", ["8/255"], [8]])
 def test_run_reads_epsilon_in_8_bit_units(given):
-    assert api.axes(epsilon=given).epsilons == [8.0]
+    assert requests.axes(epsilon=given).epsilons == [8.0]
 
 
 def test_run_axes_take_one_or_several_values():
-    one, several = api.axes(poisoner="uc", mixture=0.5), api.axes(poisoner=["uc", "lsp"], mixture=[0.5, 1])
+    one, several = requests.axes(poisoner="uc", mixture=0.5), requests.axes(poisoner=["uc", "lsp"], mixture=[0.5, 1])
     assert (one.poisoners, one.mixtures, one.datasets) == (["uc"], [0.5], ["photos"])
     assert (several.poisoners, several.mixtures) == (["uc", "lsp"], [0.5, 1])
 

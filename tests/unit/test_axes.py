@@ -9,9 +9,9 @@ import pytest
 import tiny_components as tiny
 import typer
 
-from ucbench import api
 from ucbench.cli.app import cli
 from ucbench.errors import UsageError
+from ucbench.matrix import requests
 from ucbench.matrix.axes import AXES, AXIS
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.matrix.suite import Exclusion, TableAxes, load_suite
@@ -19,7 +19,7 @@ from ucbench.matrix.suite import Exclusion, TableAxes, load_suite
 
 def test_python_command_line_suites_and_request_have_the_same_axes():
     names = {axis.name for axis in AXES}
-    assert set(inspect.signature(api.axes).parameters) == names == set(TableAxes.model_fields)
+    assert set(inspect.signature(requests.axes).parameters) == names == set(TableAxes.model_fields)
     assert set(Exclusion.model_fields) <= names
     options = cli.get_command(typer.Context(cli), "run").params
     assert {axis.option for axis in AXES} <= {option for parameter in options for option in parameter.opts}

@@ -20,7 +20,6 @@ import tiny_components as tiny
 from mutations import VALUES, fresh, mutated, replaced, spoiled
 from trials import NIGHTLY, Trials
 
-from ucbench import api
 from ucbench.cli.app import main
 from ucbench.crafting.release import Release
 from ucbench.leaderboard.check import audit
@@ -34,6 +33,7 @@ from ucbench.leaderboard.site.pages import files as pages
 from ucbench.leaderboard.submission import FINGERPRINTS, SUMS, pack, verify, write
 from ucbench.leaderboard.tables import build, differences, entries_in
 from ucbench.leaderboard.tiers import by_tier, to_markdown
+from ucbench.matrix import requests
 from ucbench.matrix.from_record import cell_of
 from ucbench.matrix.suite import Suite, load_suite
 from ucbench.plugins.params import Params
@@ -78,7 +78,7 @@ class Readers:
             load_suite(world / "small.toml"),
             tiny.session(world / "store", tiny.registry()),
         )
-        self.cells = api.suite_cells(self.suite, self.session)
+        self.cells = requests.suite_cells(self.suite, self.session.registry)
         self.defenses, self.rules = self.suite.file.ranking.defenses, self.suite.file.gate
 
     def of(self, board: Path) -> Iterator[Callable[[], Any]]:
@@ -184,7 +184,7 @@ def test_no_mutated_suite_ends_in_a_traceback(tmp_path, world):
 
     def cells() -> None:
         suite: Suite = load_suite(path)
-        api.suite_cells(suite, session)
+        requests.suite_cells(suite, session.registry)
 
     for number in range(SUITES):
         draw = random.Random(number)

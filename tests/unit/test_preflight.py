@@ -24,6 +24,7 @@ from ucbench.numerics import Numerics
 from ucbench.results.records import read_records
 from ucbench.running.preflight import device_problem, preflight, store_problem, store_warnings
 from ucbench.running.runner import run_cells
+from ucbench.steps import run_session
 from ucbench.store.files import draft_name, locked, sweep_drafts
 from ucbench.store.store import Store
 
@@ -82,7 +83,7 @@ def test_run_is_refused_before_data_are_read(wrong, tmp_path, monkeypatch):
         session = session.with_numerics(Numerics("cuda", "float32", 1))
     out = tmp_path / ("file/out" if wrong == "out" else "out")
     with pytest.raises(UsageError if wrong == "device" else StoreError, match=r"GPU|Not a directory"):
-        api.run_session(cells("stripes"), session, out=out)
+        run_session(cells("stripes"), session, out=out)
 
 
 def test_folder_without_permission_is_a_problem_and_names_the_folder(tmp_path, monkeypatch):

@@ -7,11 +7,11 @@ import protected_folder as made
 import pytest
 import torch
 
-from ucbench.api import open_session
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import UsageError
 from ucbench.protection import effect
 from ucbench.protection.effect import Effect, _classes, _probed, _read, _Sets, _sham, check_effect
+from ucbench.session import open_session
 
 
 def folders(**counts: int) -> list[str]:

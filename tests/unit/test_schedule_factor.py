@@ -7,9 +7,9 @@ import tiny_components as tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ucbench.api import axes
 from ucbench.errors import UsageError
 from ucbench.matrix.matrix import dedup_key, expand
+from ucbench.matrix.requests import axes
 from ucbench.matrix.suite import load_suite
 from ucbench.training.recipe import PAPER_RECIPES, Recipe, scale_schedule
 

@@ -13,7 +13,7 @@ import site_records as made
 import tiny_components as tiny
 import typer
 
-from ucbench import api, installed
+from ucbench import installed
 from ucbench.cli.app import cli
 from ucbench.errors import DataError, UsageError
 from ucbench.export import sheet
@@ -24,9 +24,11 @@ from ucbench.leaderboard.site.charts import fill
 from ucbench.leaderboard.site.data import collect, method_page
 from ucbench.leaderboard.site.methods import Method, is_static_by_default
 from ucbench.leaderboard.site.rerun import companions, rerun
+from ucbench.matrix import requests
 from ucbench.matrix.axes import AXIS
+from ucbench.matrix.matrix import expand
 from ucbench.plugins.specs import DefenseSpec, PoisonerSpec
-from ucbench.session import Session
+from ucbench.session import Session, open_session
 
 pytest.importorskip("jinja2", reason="the site is made with jinja2: pip install 'ucbench[site]'")
 
@@ -503,8 +505,8 @@ def test_site_raises_without_records(tmp_path):
 @pytest.fixture
 def here(monkeypatch) -> Session:
     registry = tiny.registry()
-    monkeypatch.setattr(api, "installed", lambda: registry)
-    return api.open_session(device="cpu", dtype="float32", threads=3)
+    monkeypatch.setattr("ucbench.session.installed", lambda: registry)
+    return open_session(device="cpu", dtype="float32", threads=3)
 
 
 WORLD = {"dataset": "spots", "victim": "tiny"}
@@ -527,7 +529,7 @@ WORLD = {"dataset": "spots", "victim": "tiny"}
 )  # fmt: skip
 def test_site_command_parses_back_to_the_cell(here, axes):
     """Of the cell and of both its references, which are no axis of their own."""
-    cells = api.cells_of(api.axes(**{**WORLD, **axes}), here)
+    cells = expand(requests.axes(**{**WORLD, **axes}), here.registry)
     records = [
         {
             **made.record("uc"),
@@ -546,10 +548,12 @@ def test_site_command_parses_back_to_the_cell(here, axes):
         assert (program, verb) == ("ucbench", "run")
         command = cli.get_command(typer.Context(cli), "run")
         options = command.make_context("run", arguments).params
-        found = api.cells_of(api.axes(**{name: options[name] for name in AXIS if options[name] is not None}), here)
+        found = expand(
+            requests.axes(**{name: options[name] for name in AXIS if options[name] is not None}), here.registry
+        )
         (same,) = [cell for cell in found if cell.describe() == record["request"]]
         assert [str(metric) for metric in same.metrics] == ["sharpness:scale=0.5"]
-        again = api.open_session(device=options["device"], dtype=options["dtype"], threads=options["threads"])
+        again = open_session(device=options["device"], dtype=options["dtype"], threads=options["threads"])
         assert again.numerics == here.numerics
 
 

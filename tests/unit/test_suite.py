@@ -10,8 +10,8 @@ import tiny_components as tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ucbench import api
 from ucbench.errors import UsageError
+from ucbench.matrix import requests
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.matrix.suite import find_suite, load_suite, shard, shipped_suites
 from ucbench.plugins.registry import Registry, installed
@@ -59,7 +59,7 @@ def session(registry: Registry | None = None) -> Session:
 
 
 def cells(path: Path, **changes):
-    return api.suite_cells(load_suite(path), session(), **changes)
+    return requests.suite_cells(load_suite(path), session().registry, **changes)
 
 
 def words(found) -> list[tuple]:
@@ -202,10 +202,10 @@ def test_shard_parsing_raises_on_invalid_values(part):
 
 @pytest.mark.parametrize("name", sorted(shipped_suites()))
 def test_shipped_suites_name_existing_components(name, monkeypatch, tmp_path):
-    suite = api.suite(name)
+    suite = requests.suite(name)
     assert suite.file.name == name
     try:
-        found = api.suite_cells(suite, session(installed()))
+        found = requests.suite_cells(suite, installed())
     except UsageError as error:
         if "is not installed" in str(error):  # a key holds the framework's version
             pytest.skip(str(error))

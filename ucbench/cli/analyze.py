@@ -61,8 +61,9 @@ def analyze_command(
     if results is not None and (request.axes or request.suite):
         raise UsageError("Give a folder of results or axes, not both: a folder says what its cells are.")
     from ucbench.analysis.measures import AnalysisRequest
-    from ucbench.api import analyze_folder, analyze_session, open_session
     from ucbench.progress import reporting
+    from ucbench.session import open_session
+    from ucbench.steps import analyze_folder, analyze_session
 
     wanted = AnalysisRequest(layer, pairs, maps)
     with reporting(quiet=is_quiet()) as progress:

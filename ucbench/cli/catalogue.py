@@ -113,7 +113,7 @@ def _list_arguments(kinds: Sequence[str], glob: str, registry: Registry, as_json
 
 
 def _list_suites(glob: str | None, as_json: bool, layout: Layout) -> None:
-    from ucbench.api import suites
+    from ucbench.matrix.requests import suites
     from ucbench.matrix.suite import load_suite
 
     paths, problems = suites()

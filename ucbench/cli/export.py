@@ -87,11 +87,11 @@ def export_command(
 
 def _recorded(path: Path, request: Request, progress: Progress) -> tuple[Record, Cell, Session]:
     """The record, its cell, and a session with its numerics."""
-    from ucbench.api import open_session
     from ucbench.errors import UsageError
     from ucbench.matrix.from_record import cell_of
     from ucbench.numerics import Numerics
     from ucbench.results.records import read_record
+    from ucbench.session import open_session
 
     if request.suite or request.axes:
         raise UsageError("Give either --record, which names a cell, or the axes of one.")

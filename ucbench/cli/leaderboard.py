@@ -50,16 +50,16 @@ def suite_of(folder: Path, name: str | None) -> Suite | None:
     Raises:
         UsageError: if there is no suite of this name, or its file is invalid.
     """
-    from ucbench import api
     from ucbench.errors import UcbenchError
+    from ucbench.matrix import requests
     from ucbench.matrix.suite import load_suite
 
     if name is not None:
-        return api.suite(name)
+        return requests.suite(name)
     if (folder / SUITE_FILE).exists():
         return load_suite(folder / SUITE_FILE)
     heading = _heading(folder / "README.md")
-    for path in api.suites()[0].values():
+    for path in requests.suites()[0].values():
         try:
             suite = load_suite(path)
         except UcbenchError:
@@ -91,14 +91,15 @@ def build_command(
     Also copies image sheets, and the suite as suite.toml. Records of other cells are left out and counted; two that
     contradict each other are refused.
     """
-    from ucbench import api
     from ucbench.leaderboard.merge import merge
     from ucbench.leaderboard.tables import build
+    from ucbench.matrix import requests
+    from ucbench.session import open_session
     from ucbench.store.files import atomic_write_bytes
     from ucbench.store.untrusted import read_regular
 
-    loaded = api.suite(suite)
-    cells = api.suite_cells(loaded, api.open_session(device="cpu", threads=loaded.file.threads))
+    loaded = requests.suite(suite)
+    cells = requests.suite_cells(loaded, open_session(device="cpu", threads=loaded.file.threads).registry)
     typer.echo(merge(out, records or [], cells).text, err=True)  # first, since it says why there may be no records
     for path in build(out, loaded.file.ranking.defenses, loaded.title, loaded.file.gate):
         typer.echo(str(path))
@@ -118,12 +119,12 @@ def export_command(
 
     The table follows from the records, as in `ucbench leaderboard build`.
     """
-    from ucbench import api
     from ucbench.errors import UsageError
     from ucbench.leaderboard.tables import entries_in
+    from ucbench.session import open_session
     from ucbench.store.files import atomic_write_text
 
-    component = api.open_session().registry.resolve("exporter", exporter)
+    component = open_session().registry.resolve("exporter", exporter)
     named = suite_of(folder, suite)
     if named is None:
         raise UsageError(f"{folder} does not say which suite it is of. Name it with --suite.")
@@ -217,14 +218,14 @@ def tiers_command(
     T0: augmentation; T1: squeezing; T2: adversarial training; T3: removal with the release alone; T4: external data or
     weights. A pipeline has the highest tier of its parts. Oracles are left out.
     """
-    from ucbench import api
     from ucbench.leaderboard.tiers import by_tier, heading_of, to_columns, to_markdown
     from ucbench.matrix.compatibility import is_oracle
     from ucbench.plugins.grammar import parse_chain
     from ucbench.results.records import records_in
     from ucbench.results.table import rows
+    from ucbench.session import open_session
 
-    registry = api.open_session().registry
+    registry = open_session().registry
 
     def tier_of(defense: str) -> str:
         return max(getattr(registry.find("defense", part.name), "tier", "T0") for part in parse_chain(defense))

@@ -36,9 +36,9 @@ def check_command(
     and different machines or library versions, are warnings. The folder's copy of the suite and the fingerprints of a
     submission are verified too.
     """
-    from ucbench import api
+    from ucbench.matrix import requests
 
-    audit = _audit(api.suite(suite), folder, complete=complete)
+    audit = _audit(requests.suite(suite), folder, complete=complete)
     if as_json:
         errors, warnings = audit.texts("error"), audit.texts("warning")
         print_json({"errors": errors, "warnings": warnings, "notes": list(audit.notes)})
@@ -59,10 +59,10 @@ def submit_command(
     A folder that fails `ucbench leaderboard check` is refused. The same folder gives the same bytes. Send the result as
     a pull request that adds it to leaderboards/, or send the archive.
     """
-    from ucbench import api
     from ucbench.leaderboard.submission import pack, write
+    from ucbench.matrix import requests
 
-    loaded = api.suite(suite)
+    loaded = requests.suite(suite)
     audit = _audit(loaded, folder, complete=complete)
     _show(audit)
     if audit.failed:
@@ -82,15 +82,16 @@ def _audit(suite: Suite, folder: Path, *, complete: bool) -> Audit:
         DataError: if there are no records.
         UsageError: if a component of the suite is not installed here.
     """
-    from ucbench import api
     from ucbench.leaderboard.check import Finding, audit
     from ucbench.leaderboard.submission import FINGERPRINTS, unchecked, verify
     from ucbench.leaderboard.tables import differences
+    from ucbench.matrix import requests
     from ucbench.results.records import record_files
+    from ucbench.session import open_session
 
     threads = suite.file.threads
-    session = api.open_session(device="cpu", threads=threads)
-    cells = api.suite_cells(suite, session)
+    session = open_session(device="cpu", threads=threads)
+    cells = requests.suite_cells(suite, session.registry)
     result = audit(folder, cells, session.with_numerics, threads=threads, complete=complete)
     findings, notes = list(result.findings), list(result.notes)
     if len(result.records) < len(record_files(folder)):

@@ -80,8 +80,8 @@ def _ranked(folder: Path, name: str | None) -> list[str] | None:
 
 
 def _published(path: Path, same: list[str]) -> Published:
-    from ucbench import api
     from ucbench.leaderboard.published import namer, read_published
+    from ucbench.session import open_session
 
     pairs = {}
     for text in same:
@@ -89,7 +89,7 @@ def _published(path: Path, same: list[str]) -> Published:
         if not theirs or not ours:
             raise typer.BadParameter(f"{text!r} is not of the form THEIRS=OURS.", param_hint="--same")
         pairs[theirs] = ours
-    return read_published(path, namer(api.open_session().registry, pairs))
+    return read_published(path, namer(open_session().registry, pairs))
 
 
 def _print(comparison: Comparison, left_out: dict[str, int], layout: Layout, *, without_worst: bool) -> None:

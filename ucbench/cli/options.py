@@ -138,7 +138,7 @@ class Request:
     """The cells that a command's options name, and where they are computed.
 
     Attributes:
-        axes: the arguments of :func:`ucbench.api.axes` that were given; others keep their defaults.
+        axes: the arguments of :func:`ucbench.matrix.requests.axes` that were given; others keep their defaults.
     """
 
     axes: Mapping[str, Any]
@@ -175,8 +175,10 @@ class Request:
         Raises:
             UsageError: if the options name no cells, or names or values that do not exist or fit together.
         """
-        from ucbench.api import axes, cells_of, open_session, suite, suite_cells
+        from ucbench.matrix.matrix import expand
+        from ucbench.matrix.requests import axes, suite, suite_cells
         from ucbench.matrix.suite import shard
+        from ucbench.session import open_session
 
         if self.data_root is not None:
             # In the environment, which plugins of data sets read and worker processes inherit.
@@ -190,8 +192,8 @@ class Request:
             threads = requested_suite.file.threads
         session = open_session(device=self.device, dtype=self.dtype, threads=threads, progress=progress)
         if requested_suite is not None:
-            return suite_cells(requested_suite, session, shard=self.shard, **self.axes), session
-        cells = cells_of(request, session)
+            return suite_cells(requested_suite, session.registry, shard=self.shard, **self.axes), session
+        cells = expand(request, session.registry)
         return cells if self.shard is None else shard(cells, self.shard), session
 
 

@@ -18,7 +18,7 @@ from ucbench.results.axes import axis_columns
 from ucbench.results.text import TextColumn
 
 if TYPE_CHECKING:
-    from ucbench.api import PlannedCell
+    from ucbench.steps import PlannedCell
 
 
 app = typer.Typer()
@@ -43,8 +43,8 @@ def plan_command(
     Seconds are predicted from earlier trainings of the same victim and crafts of the same poisoner on this machine; ?
     means that there are none. With --time, two steps of the missing trainings are timed, but no crafts.
     """
-    from ucbench.api import plan_session
     from ucbench.progress import reporting
+    from ucbench.steps import plan_session
 
     with reporting(quiet=is_quiet()) as progress:
         requested, session = request.cells(progress)

@@ -44,8 +44,8 @@ def run_command(
         ucbench run --poisoner uc --poisoner lsp --seed 0-3 --out results
         ucbench run --suite smoke --out results
     """
-    from ucbench.api import run_session
     from ucbench.progress import reporting
+    from ucbench.steps import run_session
 
     if layout.names:  # before hours of work
         from ucbench.results.view import check_columns

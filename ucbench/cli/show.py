@@ -66,7 +66,7 @@ def _kind_of(reference: str, registry: Registry) -> str:
     Raises:
         UsageError: if there is none or several.
     """
-    from ucbench.api import suites
+    from ucbench.matrix.requests import suites
 
     if reference.lower().removesuffix("s") in KINDS:
         raise UsageError(f"{reference} is a kind. Give a NAME too; `ucbench list {reference}` lists them.")
@@ -86,7 +86,7 @@ def _kind_of(reference: str, registry: Registry) -> str:
 
 
 def _show_suite(name: str, as_json: bool) -> None:
-    from ucbench.api import suite
+    from ucbench.matrix.requests import suite
 
     shown = suite(name)
     file = shown.file

@@ -100,7 +100,7 @@ class Axis:
     """One axis, or another option that is written like one (seeds, schedule).
 
     Attributes:
-        name: argument of :func:`ucbench.api.axes`, and key in records.
+        name: argument of :func:`ucbench.matrix.requests.axes`, and key in records.
         request: attribute of :class:`ucbench.matrix.matrix.Axes`; empty for seeds, which are paired first.
         meaning: one sentence for the help.
         default: the default value; ``()`` for none.

@@ -151,7 +151,7 @@ class Suite:
         return f"{self.file.name} v{self.file.version}" + (f": {visible(self.file.title)}" if self.file.title else "")
 
     def requests(self, overrides: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        """The arguments of :func:`ucbench.api.axes` of every table; ``overrides`` replace axes in all of them.
+        """The arguments of :func:`ucbench.matrix.requests.axes` of every table; ``overrides`` replace axes in all.
 
         Seeds replace each other as a group: a table that has ``craft_seed`` or ``train_seed`` inherits no seeds from
         ``common``, and overrides with any of them drop all of the file's. ``seed`` and ``trainings`` replace those two.

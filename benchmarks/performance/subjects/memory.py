@@ -14,11 +14,14 @@ from subjects.encoded import folder
 #: One clean cell, trained for an epoch; prints its record's peak in MiB.
 _RUN = """
 import sys
-from ucbench import api
+from ucbench.matrix import requests
+from ucbench.matrix.matrix import expand
+from ucbench.session import open_session
+from ucbench.steps import run_session
 
-here = api.open_session(device=sys.argv[2], dtype=sys.argv[3], threads=int(sys.argv[4]))
-cells = api.cells_of(api.axes(dataset=sys.argv[1], poisoner="lsp", victim=sys.argv[5]), here)
-(record,) = api.run_session([cell for cell in cells if cell.craft.is_clean], here)
+here = open_session(device=sys.argv[2], dtype=sys.argv[3], threads=int(sys.argv[4]))
+cells = expand(requests.axes(dataset=sys.argv[1], poisoner="lsp", victim=sys.argv[5]), here.registry)
+(record,) = run_session([cell for cell in cells if cell.craft.is_clean], here)
 assert record["status"] == "ok", record
 print(record["cost"]["peak_memory_mib"])
 """

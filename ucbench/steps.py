@@ -1,0 +1,139 @@
+"""What the Python functions and the commands do alike, in a session: run cells, plan them, analyze them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ucbench.matrix.cell import Cell
+from ucbench.plugins.specs import ExecutorSpec
+
+if TYPE_CHECKING:
+    from ucbench.analysis.analyze import Analysis
+    from ucbench.analysis.measures import AnalysisRequest
+    from ucbench.results.records import Record
+    from ucbench.running.runner import Rerun
+    from ucbench.session import Session
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell of a plan.
+
+    Attributes:
+        done: whether its record is in the store or the result folder.
+        release_done: whether its release is in the store, or crafted by an earlier cell of the plan.
+        seconds: predicted for what is missing, from earlier work of the same kind on this machine; None without any.
+    """
+
+    cell: Cell
+    key: str
+    done: bool
+    release_done: bool
+    seconds: float | None
+
+
+def run_session(
+    cells: Sequence[Cell],
+    session: Session,
+    *,
+    out: Path | None = None,
+    executor: str = "serial",
+    rerun: Rerun = "failed",
+) -> list[Record]:
+    """As :func:`run`, for these cells in a session; returns their records in the same order."""
+    component = session.registry.resolve(ExecutorSpec, executor)
+    # Not before: a wrong request should fail without the seconds that importing torch takes.
+    from ucbench.results.table import update_csv
+    from ucbench.running.preflight import preflight
+    from ucbench.running.runner import run_cells
+
+    preflight(session, out, device=not component.spec.remote)
+    records = run_cells(cells, session, out=out, executor=component.build(), rerun=rerun)
+    if out is not None:
+        update_csv(out)
+        _write_sheets(cells, records, out, session)
+    return records
+
+
+def _write_sheets(cells: Iterable[Cell], records: Iterable[Record], out: Path, session: Session) -> None:
+    """Write one image sheet per release."""
+    from ucbench.crafting.release import Release
+    from ucbench.export.sheet import write_sheet
+
+    for cell, record in zip(cells, records, strict=True):
+        key = record["release"]
+        if key is None or cell.craft.is_reference or record["status"] != "ok":
+            continue
+        path = out / "sheets" / f"{cell.craft.poisoner.spec.name}-{key[:12]}.png"
+        stored = None if path.exists() else session.store.get("release", key)
+        if stored is not None:
+            release = Release.from_arrays(stored.arrays, stored.meta)
+            title = f"{cell.craft.poisoner} on {cell.dataset}, craft seed {cell.craft.seed}"
+            write_sheet(path, session.protected(cell).images, release, title)
+
+
+def plan_session(
+    cells: Sequence[Cell], session: Session, *, out: Path | None = None, probe: bool = False
+) -> list[PlannedCell]:
+    """As :func:`plan`, for these cells in a session.
+
+    Args:
+        probe: time two steps of every kind of training that was never done on this machine.
+    """
+    from ucbench.running.estimate import predicted, probe_training, training_work
+    from ucbench.running.preflight import check_victims
+    from ucbench.running.tasks import finished, task_of, with_crafting
+
+    planned = []
+    tasks = [task_of(cell, session) for cell in cells]
+    check_victims(tasks, session)
+    for task, crafts in with_crafting(tasks, session):
+        cell, done = task.cell, finished(task, session, out) is not None
+        if probe and not done:
+            train = session.data(cell).train
+            work = training_work(cell, len(train), train.size, session.numerics)
+            session.timings.assume(work, partial(probe_training, cell, session))
+        seconds = 0.0 if done else predicted(task, session, crafts=crafts)
+        planned.append(PlannedCell(cell, task.key, done, not crafts, seconds))
+    return planned
+
+
+def analyze_session(
+    cells: Sequence[Cell],
+    session: Session,
+    request: AnalysisRequest,
+    *,
+    out: Path | None = None,
+    executor: str = "serial",
+) -> Analysis:
+    """As :func:`analyze`, for these cells in a session."""
+    from ucbench.analysis.analyze import analyzed
+    from ucbench.analysis.measures import measured
+    from ucbench.analysis.recorded import Recorded
+
+    requested = measured(cells, request.metrics(session.registry))
+    records = run_session(requested, session, out=out, executor=executor)
+    return analyzed([Recorded(session, requested, records)], request, out)
+
+
+def analyze_folder(
+    folder: Path, session: Session, request: AnalysisRequest, *, out: Path | None = None, executor: str = "serial"
+) -> Analysis:
+    """As :func:`analyze`, for the records in a folder, with their numerics. The folder's records stay as they are."""
+    from ucbench.analysis.analyze import analyzed
+    from ucbench.analysis.measures import measured
+    from ucbench.analysis.recorded import Recorded, recorded, with_measures
+
+    metrics = request.metrics(session.registry)
+    groups = []
+    for group in recorded(folder, session):
+        requested = measured(group.cells, metrics)
+        complete = with_measures(requested, group)
+        missing = [cell for cell, record in zip(requested, complete, strict=True) if record is None]
+        computed = iter(run_session(missing, group.session, executor=executor) if missing else ())
+        groups.append(Recorded(group.session, requested, [record or next(computed) for record in complete]))
+    return analyzed(groups, request, out)
