@@ -166,6 +166,7 @@ def compare(
     rows: list[Row] = []
     results = {
         "machine": machine(numerics),
+        "flags": [flag for flag in FLAGS if flag in cpu_flags()],
         "against": "official" if setting.official else "plain",
         "sizes": dataclasses.asdict(setting.sizes),
         "repeats": repeats,
