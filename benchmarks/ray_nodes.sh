@@ -9,6 +9,9 @@ set -euo pipefail
 suite="${1:-smoke}"
 work="$(mktemp -d)"
 head_ip=10.77.0.1 other_ip=10.77.0.2
+# Newer versions of Ray ask every process for the cluster's token; older ones ignore it.
+export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$work/token"
+python3 -c 'import secrets; print(secrets.token_hex(32), end="")' >"$RAY_AUTH_TOKEN_PATH"
 
 finish() {
     for name in uchead ucother; do
