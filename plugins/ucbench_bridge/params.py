@@ -15,7 +15,7 @@ class BridgeParams(Params):
 
     steps: int = Field(400, ge=1, description="steps of the network's training")
     batch: int = Field(32, ge=1, description="pairs per step, drawn with replacement")
-    lr: float = Field(2e-3, gt=0, description="peak learning rate of Adam: warm-up over a twentieth, cosine to 0")
+    lr: float = Field(8e-3, gt=0, description="peak learning rate of Adam: warm-up over a twentieth, cosine to 0")
     width: int = Field(32, ge=4, description="channels of the network")
     blocks: int = Field(3, ge=1, description="residual blocks of the network")
     evaluations: int = Field(3, ge=1, description="of the network per image on the way back, evenly spaced in time")
