@@ -26,6 +26,6 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         "the bound on the perturbation, from 11/60 of the epochs on, are the official code's; its networks, parts of a "
         "ResNet-18, are not published: encoder and decoders are small, with one latent vector for every patch of 4 x 4 "
         "pixels, and the embedding of a class is a map of such vectors; latents are their means once trained, which "
-        "may differ in the code; `standard` has 64 latent channels and 10 epochs, so that 10,000 images take minutes; "
-        "batches of a pass differ by one image at most, the code leaves incomplete ones out",
+        "may differ in the code; `standard` has 64 latent channels, batches of 32 and 10 epochs, ten minutes of a core "
+        "for 10,000 images; batches of a pass differ by one image at most, the code leaves incomplete ones out",
     )

@@ -45,7 +45,8 @@ def test_rate_is_zero_where_latents_are_the_prior():
     network = Disentangler(3, (6, 9), 4, 8, 4)
     for parameter in network.moments.parameters():
         torch.nn.init.zeros_(parameter)
-    out = network(torch.rand(2, 3, 6, 9), torch.tensor([0, 2]))
+    with torch.no_grad():
+        out = network(torch.rand(2, 3, 6, 9), torch.tensor([0, 2]))
     assert float(out.rate) == 0
     assert out.image.shape == out.perturbation.shape == (2, 3, 6, 9)
 
@@ -58,19 +59,18 @@ def test_only_the_perturbation_depends_on_the_label():
 
 
 def test_d_vae_removes_most_of_a_class_wise_pattern():
-    clean = sample_images(240, (12, 12), 3)
     rng = np.random.default_rng(0)
-    # Smooth images: what an autoencoder of a low rate can keep.
-    smooth = np.clip(clean.images.mean((2, 3), keepdims=True) + rng.normal(0, 4, clean.images.shape), 20, 235)
-    clean = clean.with_images(smooth.astype(np.uint8))
+    clean = sample_images(192, (12, 12), 3)
+    # Flat patches, which have nothing to do with the class: what a low rate can keep.
+    flat = np.kron(rng.uniform(60, 190, (192, 3, 3, 3)), np.ones((4, 4)))
+    clean = clean.with_images(flat.astype(np.uint8))
     patterns = rng.choice(np.array([-12, 12]), (3, 3, 12, 12))
     released = clean.with_images((clean.images + patterns[clean.known_labels]).astype(np.uint8))
     run = make_run(stage="prepare")
-    purified = DisentanglingVAE(DVAEParams(epochs=12, batch=32, latent=16, width=16)).prepare(released, run)
+    purified = DisentanglingVAE(DVAEParams(epochs=10, batch=16, latent=8, width=16, rate=8)).prepare(released, run)
     rest = purified.images.astype(float) - clean.images
-    shared = np.stack([rest[clean.known_labels == k].mean(0) for k in range(3)])
-    shared -= shared.mean((2, 3), keepdims=True)  # a change of colour is none of the pattern
-    assert np.square(shared).mean() < 0.4 * 144
+    assert float((rest * patterns[clean.known_labels]).mean()) < 0.5 * 144
+    assert np.corrcoef(purified.images.ravel(), clean.images.ravel())[0, 1] > 0.25
     assert len(run.notes["rates"]) == len(run.notes["perturbations"]) == 2
 
 
