@@ -29,3 +29,23 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         "noise, its images bounded to their range at every step; `paper` walks back all 100 steps with fresh noise, "
         "`apbench` 60 from time 60; `standard` takes ten steps without noise",
     )
+    yield DefenseSpec(
+        name="eclipse",
+        summary="Purify by a diffusion model of few clean images, then train with random grey and noise",
+        title="Sparse diffusion purification with corruption compensation (ECLIPSE)",
+        load="ucbench_purify.eclipse:Eclipse",
+        params="ucbench_purify.params:EclipseParams",
+        paper="X. Wang, S. Hu, Y. Zhang, Z. Zhou, L. Y. Zhang, P. Xu, W. Wan, H. Jin: ECLIPSE: Expunging Clean-label "
+        "Indiscriminate Poisons via Sparse Diffusion Purification. ESORICS 2024. "
+        "https://github.com/wxldragon/ECLIPSE",
+        tier="T4",
+        requires=("diffusers",),
+        extra="ucbench[purify]",
+        fidelity="the diffusion model is the one in the folder: `benchmarks/train_denoiser.py --trusted N` learns it "
+        "from the exploiter's clean images, where the code's learned 250,000 steps from 2,000 test images, each four "
+        "times; the code noises images by 100 of a cosine schedule's 4,000 steps, which in the linear schedule of "
+        "1,000 that DDPM has is 12; it walks back all steps with fresh noise of a learned variance, `paper` with "
+        "DDPM's, and `standard` in four without; images are grey with probability 0.4, then get noise of deviation "
+        "0.05, after crop and flip and anew in every batch, as in the code, which rounds to 8 bits then; the code's 80 "
+        "epochs without decay are the victim's to set",
+    )

@@ -56,6 +56,17 @@ class PurifyParams(Params):
         return {**self.model_dump(mode="json", exclude={"denoiser"}), "denoiser": hashes}
 
 
+class EclipseParams(PurifyParams):
+    """Defaults are the ``standard`` preset; ``paper`` walks back every step with fresh noise."""
+
+    time: int = Field(12, ge=1, description="diffusion steps by which the images are noised, of the model's (1000)")
+    steps: int = Field(4, ge=1, description="evaluations of the network on the way back, evenly spaced")
+    grey: float = Field(0.4, ge=0, le=1, description="probability that an image of a batch loses its colours")
+    sigma: float = Field(0.05, ge=0, description="deviation of the noise of a batch's images, on the [0, 1] scale")
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"standard": {}, "paper": {"steps": 12, "eta": 1.0}}
+
+
 def model_files(folder: Path) -> dict[str, Path]:
     """Paths of ``weights``, ``config`` and ``schedule`` of a model that was saved as a pipeline or by itself.
 

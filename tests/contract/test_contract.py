@@ -81,7 +81,7 @@ def reference(request, files) -> ComponentRef:
         pytest.skip("it needs a paid account; tests/plugins/test_cloud_*.py have stand-ins")
     if name in ("openclip", "openclip-probe", "zero-shot", "coarse-by-name"):
         return ComponentRef(name, options=(("checkpoint", str(files / "openclip" / "open_clip_model.safetensors")),))
-    if (kind, name) == ("defense", "diffusion-purify"):
+    if kind == "defense" and name in ("diffusion-purify", "eclipse"):
         if not (files / "denoiser").exists():
             pytest.skip(f"{kind} {name} needs diffusers")
         return ComponentRef(name, argument=str(files / "denoiser"), options=(("steps", "2"),))

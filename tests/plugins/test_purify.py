@@ -34,7 +34,8 @@ from ucbench_purify.diffusion import (  # noqa: E402
     step_back,
     times,
 )
-from ucbench_purify.params import PurifyParams  # noqa: E402
+from ucbench_purify.eclipse import Eclipse  # noqa: E402
+from ucbench_purify.params import EclipseParams, PurifyParams  # noqa: E402
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "train_denoiser.py"
 CPU = torch.device("cpu")
@@ -234,3 +235,27 @@ def test_train_denoiser_refuses_a_width_that_groups_do_not_divide(script, tmp_pa
     result = CliRunner().invoke(script.app, ["digits", str(tmp_path), "--width", "12"])
     assert result.exit_code == 2
     assert "multiple of 8" in result.output
+
+
+def test_eclipse_greys_its_share_of_images_and_adds_its_noise(folder):
+    x = torch.rand(400, 3, 8, 8, generator=torch.Generator().manual_seed(1)) * 0.5 + 0.25
+    noisy, plain = (
+        Eclipse(EclipseParams(denoiser=folder, grey=0.4, sigma=sigma)).augment(
+            x, make_run(stage="train"), torch.Generator().manual_seed(0)
+        )
+        for sigma in (0.05, 0.0)
+    )
+    grey = (plain == plain[:, :1]).flatten(1).all(1)
+    assert 0.3 < grey.float().mean() < 0.5
+    assert torch.equal(plain[~grey], x[~grey])
+    luma = 0.299 * x[grey, 0] + 0.587 * x[grey, 1] + 0.114 * x[grey, 2]
+    torch.testing.assert_close(plain[grey, 2], luma)
+    assert float((noisy - plain).std()) == pytest.approx(0.05, rel=0.02)
+
+
+def test_eclipse_noises_as_much_as_the_published_cosine_schedule():
+    """12 of 1,000 linear steps and 100 of 4,000 cosine steps leave nearly the same noise."""
+    at = [np.cos((time + 0.008) / 1.008 * np.pi / 2) ** 2 for time in (0.0, 100 / 4000)]
+    published = float(np.sqrt(1 - at[1] / at[0]))
+    ours = float((1 - KEPT[EclipseParams.model_fields["time"].default]).sqrt())
+    assert ours == pytest.approx(published, rel=0.05)

@@ -271,6 +271,19 @@ class Fog:
         return train.with_images(train.images // 2 + 90)
 
 
+class Undo:
+    """Subtracts what the craft added to the first of the trusted images."""
+
+    def __init__(self, params: ucbench.Params) -> None:
+        self.params = params
+
+    def prepare(self, train: ImageSet, run) -> ImageSet:
+        before, after = run.leaked
+        run.note("pairs", len(before))
+        added = after.images[0].astype(int) - before.images[0]
+        return train.with_images(np.clip(train.images - added, 0, 255).astype(np.uint8))
+
+
 class Best:
     """Keeps the best epoch."""
 
@@ -465,6 +478,7 @@ RECORDS = (
     ucbench.MetricSpec(name="change", summary="", load=f"{HERE}:Change", reads=("source", "published")),
     ucbench.MetricSpec(name="no-number", summary="", load=f"{HERE}:NoNumber", reads=("published",)),
     ucbench.DefenseSpec(name="fog", summary="", load=f"{HERE}:Fog", static=True),
+    ucbench.DefenseSpec(name="undo", summary="", load=f"{HERE}:Undo", static=True, needs_trusted=True, leaked=True),
     ucbench.DefenseSpec(name="best", summary="", load=f"{HERE}:Best", needs_trusted=True),
     ucbench.DefenseSpec(name="dim", summary="", load=f"{HERE}:Dim"),
 )

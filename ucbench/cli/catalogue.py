@@ -27,7 +27,7 @@ _COLUMNS = {
     "surrogate": ("label_access",),
     "poisoner": ("label_access", "granularity", "budget", "oracle"),
     "labeling": ("source",),
-    "defense": ("tier", "oracle"),
+    "defense": ("tier", "oracle", "leaked"),
 }
 
 _log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ def check_exploiter(defense: Sequence[Component[DefenseSpec]], victim: Component
         UsageError: if not; the text names the component.
     """
     for part in defense:
-        if part.spec.needs_trusted and not trusted:
+        if (part.spec.needs_trusted or part.spec.leaked) and not trusted:
             raise UsageError(f"Defense {part} uses clean images of the exploiter: add --trusted N.")
         if victim.spec.opaque and not is_static(part):
             raise UsageError(
@@ -108,11 +108,12 @@ def check_surrogate(spec: PoisonerSpec, surrogate: Component[SurrogateSpec] | No
 
 
 def is_oracle(defense: str, registry: Registry) -> bool:
-    """Whether this chain has an oracle; such rows are shown, but no worst case includes them.
+    """Whether a part of this chain sees more than exploiters do; such rows are shown, but no worst case includes them.
 
     Raises:
         UsageError: for an unknown name.
     """
     if defense == NO_DEFENSE:
         return False
-    return any(registry.find(DefenseSpec, part.name).oracle for part in parse_chain(defense))
+    specs = [registry.find(DefenseSpec, part.name) for part in parse_chain(defense)]
+    return any(spec.oracle or spec.leaked for spec in specs)

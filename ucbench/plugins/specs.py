@@ -157,8 +157,10 @@ class DefenseSpec(ComponentSpec):
         tier: T0 augmentation, T1 squeezing, T2 adversarial training, T3 removal, T4 external data or weights.
         static: True if it has only ``prepare``, so that opaque victims can use it too. A property ``static`` of its
             parameters overrides it.
-        needs_trusted: True if it uses the trusted set.
+        needs_trusted: True if it uses the trusted set; its ``prepare`` may read ``run.trusted``.
         oracle: True if it sees what an exploiter cannot: its ``prepare`` may read ``run.clean``. It is never ranked.
+        leaked: True if the protector's method answers it: its ``prepare`` may read ``run.leaked``, the trusted images
+            before and after the same craft. It needs the trusted set and is never ranked.
     """
 
     kind: ClassVar[str] = "defense"
@@ -167,6 +169,7 @@ class DefenseSpec(ComponentSpec):
     static: bool = False
     needs_trusted: bool = False
     oracle: bool = False
+    leaked: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

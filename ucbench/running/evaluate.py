@@ -25,7 +25,7 @@ from ucbench.plugins.specs import MetricSpec
 from ucbench.running.estimate import training_work
 from ucbench.running.kept import is_kept, keep, restored
 from ucbench.running.measuring import MetricValues, measure_sets, reads_victim
-from ucbench.running.sets import ExploiterSets, exploiter_sets, release_of
+from ucbench.running.sets import ExploiterSets, exploiter_sets, leaked_pairs, release_of
 from ucbench.session import Session
 from ucbench.training.context import Run
 from ucbench.training.defenses import DefenseRun
@@ -71,7 +71,14 @@ def evaluate(
         with session.progress.stage("labeling and preparing"):
             sets = exploiter_sets(cell, release, session)
             prepared, prepare_run = prepare(
-                cell.defense, pipeline, sets.train, sets.source, cell.craft.seed or 0, session
+                cell.defense,
+                pipeline,
+                sets.train,
+                sets.source,
+                cell.craft.seed or 0,
+                session,
+                sets.trusted,
+                lambda: leaked_pairs(cell, release, sets, session),
             )
         with guarded(who, run.seed("global")):
             trained = train(victim, prepared, sets.test, sets.trusted, pipeline, run, on_epoch)

@@ -5,14 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from ucbench.crafting.craft import craft_labels, craft_release, perturb_unseen, shuffle_release
-from ucbench.crafting.release import Release
+from ucbench.crafting.release import Release, materialise
 from ucbench.data.imageset import ImageSet
+from ucbench.errors import UsageError
 from ucbench.exploit.labels import LabelRun, label
 from ucbench.exploit.publish import publish
 from ucbench.matrix.cell import Cell
+from ucbench.plugins.builtin import SHAM, SHUFFLED
 from ucbench.running.estimate import crafting_work
 from ucbench.session import Session
+from ucbench.store.keys import derive_seed
 from ucbench.training.determinism import deterministic
 
 
@@ -86,13 +91,52 @@ def exploiter_sets(cell: Cell, release: Release | None, session: Session) -> Exp
     train, test, run = label(cell.labeling, data.train, published, data.test, session)
     perturbed = None
     if release is not None:
-        # From the source of the craft labels: the exploiter's labels of the same images may be others.
-        by_source = {"original": data.test.known_labels, "exploiter": test.known_labels}
-        labels = by_source.get(cell.craft.labels.source)
-        perturbed = perturb_unseen(cell.craft, session.protected(cell).images, release, test, labels, session)
+        perturbed = _perturbed(cell, release, data.test, test, session)
     source = data.train.with_labels(train.known_labels, train.classes)
     trusted = None
     if data.trusted is not None:
         # A labeling takes one set besides the published one: here the trusted images, above the test images.
         trusted = label(cell.labeling, data.train, published, data.trusted, session)[1]
     return ExploiterSets(source, train, test, perturbed, trusted, run)
+
+
+def _perturbed(
+    cell: Cell, release: Release, original: ImageSet, labelled: ImageSet, session: Session
+) -> ImageSet | None:
+    """``labelled`` with the perturbations that the protector would give these images; None if there are none.
+
+    Args:
+        original: the same images under the data set's labels.
+    """
+    # From the source of the craft labels: the exploiter's labels of the same images may be others.
+    by_source = {"original": original.known_labels, "exploiter": labelled.known_labels}
+    labels = by_source.get(cell.craft.labels.source)
+    return perturb_unseen(cell.craft, session.protected(cell).images, release, labelled, labels, session)
+
+
+def leaked_pairs(
+    cell: Cell, release: Release | None, sets: ExploiterSets, session: Session
+) -> tuple[ImageSet, ImageSet]:
+    """The exploiter's trusted images before and after the cell's craft; twice the same for the clean reference.
+
+    Perturbations of ``sham`` and ``shuffled`` have no tie to their images, so each image gets one drawn at random.
+
+    Raises:
+        UsageError: if the poisoner has no perturbation for images that it was not crafted on.
+    """
+    trusted, original = sets.trusted, session.data(cell).trusted
+    assert trusted is not None
+    assert original is not None
+    if release is None:
+        return trusted, trusted
+    if cell.craft.poisoner.spec.name in (SHAM, SHUFFLED):
+        rng = np.random.default_rng(derive_seed("craft", cell.craft.drawn_seed, "leaked"))
+        index = release.index[rng.integers(len(release.index), size=len(trusted))]
+        return trusted, trusted.with_images(materialise(trusted.images, release.changes, index))
+    perturbed = _perturbed(cell, release, original, trusted, session)
+    if perturbed is None:
+        raise UsageError(
+            f"Defense {cell.defense_text} learns from pairs of images before and after protection, but poisoner"
+            f" {cell.craft.poisoner} has no perturbation for images that it was not crafted on."
+        )
+    return trusted, perturbed

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -110,10 +111,16 @@ def check_defense(
 
 
 def _check_prepare(subject: Subject[DefenseSpec], train: ImageSet) -> None:
-    prepared = []
+    prepared, spec = [], subject.spec
+    others = sample_images(12, train.size, len(train.classes), seed=1)
     for state in (0, 1):
         with subject.calling("prepare()", train, state=state):
-            run = make_run(stage="train", clean=train if subject.spec.oracle else None)
+            run = make_run(
+                stage="train",
+                clean=train if spec.oracle else None,
+                trusted=others if spec.needs_trusted else None,
+                leaked=(others, others.with_images(others.images ^ np.uint8(4))) if spec.leaked else None,
+            )
             returned = subject.build().prepare(train, run)
         fits = (
             isinstance(returned, ImageSet)

@@ -69,7 +69,14 @@ def make_run(seed: int = 0, *, stage: Literal["labeling"], surrogate: Surrogate 
 
 
 @overload
-def make_run(seed: int = 0, *, stage: Literal["prepare", "train"], clean: ImageSet | None = None) -> DefenseRun: ...
+def make_run(
+    seed: int = 0,
+    *,
+    stage: Literal["prepare", "train"],
+    clean: ImageSet | None = None,
+    trusted: ImageSet | None = None,
+    leaked: tuple[ImageSet, ImageSet] | None = None,
+) -> DefenseRun: ...
 
 
 @overload
@@ -84,6 +91,8 @@ def make_run(
     surrogate: Surrogate | None = None,
     checkpoint: Checkpoint | None = None,
     clean: ImageSet | None = None,
+    trusted: ImageSet | None = None,
+    leaked: tuple[ImageSet, ImageSet] | None = None,
 ) -> Run:
     """The run of a component in ``stage``, on the CPU, silent and (by default) without checkpoints.
 
@@ -94,6 +103,8 @@ def make_run(
         budget: of a craft; linf 8 by default.
         surrogate: of a craft or a labeling; without one, reading it raises UsageError.
         clean: the clean images, for an oracle defense.
+        trusted: clean labelled images, for a defense that needs them.
+        leaked: images before and after protection, for a defense that sees them.
     """
     engine = Engine(NUMERICS)
     if stage == "craft":
@@ -105,7 +116,7 @@ def make_run(
             run.surrogate = surrogate
         return run
     if stage in ("prepare", "train"):
-        return DefenseRun(engine, (stage, seed), Silent(), clean=clean)
+        return DefenseRun(engine, (stage, seed), Silent(), clean=clean, trusted=trusted, leaked=leaked)
     return Run(engine, (stage, seed), Silent())
 
 

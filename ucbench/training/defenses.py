@@ -25,11 +25,18 @@ class DefenseRun(Run):
     """
 
     def __init__(
-        self, engine: Engine, seeds: tuple[str, int], progress: Progress, *, clean: ImageSet | None = None
+        self,
+        engine: Engine,
+        seeds: tuple[str, int],
+        progress: Progress,
+        *,
+        clean: ImageSet | None = None,
+        trusted: ImageSet | None = None,
+        leaked: tuple[ImageSet, ImageSet] | None = None,
     ) -> None:
         super().__init__(engine, seeds, progress)
         self.epoch = self.epochs = 0
-        self._clean = clean
+        self._clean, self._trusted, self._leaked = clean, trusted, leaked
 
     @property
     def clean(self) -> ImageSet:
@@ -41,6 +48,28 @@ class DefenseRun(Run):
         if self._clean is None:
             raise UsageError("Only a defense whose spec says oracle may read run.clean, and only in prepare().")
         return self._clean
+
+    @property
+    def trusted(self) -> ImageSet:
+        """The exploiter's clean labelled images, for ``prepare`` of a defense whose spec says ``needs_trusted``.
+
+        Raises:
+            UsageError: for any other component.
+        """
+        if self._trusted is None:
+            raise UsageError("Only a defense whose spec says needs_trusted may read run.trusted, in prepare().")
+        return self._trusted
+
+    @property
+    def leaked(self) -> tuple[ImageSet, ImageSet]:
+        """The trusted images before and after the same craft, for ``prepare`` of a defense whose spec says ``leaked``.
+
+        Raises:
+            UsageError: for any other component.
+        """
+        if self._leaked is None:
+            raise UsageError("Only a defense whose spec says leaked may read run.leaked, and only in prepare().")
+        return self._leaked
 
 
 @runtime_checkable

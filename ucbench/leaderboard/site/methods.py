@@ -104,6 +104,7 @@ class Method:
                 ("tier", f"{spec.tier}, {TIERS[spec.tier]}"),
                 ("acts", "once, before training" if self.static else "during training"),
                 ("trusted images", "needed" if spec.needs_trusted else ""),
+                ("pairs before and after protection", "needed; never ranked" if spec.leaked else ""),
             ]
         else:
             return []

@@ -1,0 +1,35 @@
+"""ECLIPSE (Wang et al., ESORICS 2024): purification, then random corruption in training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ucbench_purify.diffusion import DiffusionPurify
+
+if TYPE_CHECKING:
+    from ucbench import DefenseRun
+    from ucbench_purify.params import EclipseParams
+
+#: Luma of ITU-R BT.601.
+_LUMA = (0.299, 0.587, 0.114)
+
+
+class Eclipse(DiffusionPurify):
+    """Purify the release by a little noise and a diffusion model, and train with random grey and Gaussian noise.
+
+    The noise is too weak to absorb every perturbation, and stronger noise would cost detail. What is left is
+    covered in training: colour patterns by grey, fine patterns by noise. Test images are not changed.
+    """
+
+    params: EclipseParams
+
+    def augment(self, x: Tensor, run: DefenseRun, generator: torch.Generator) -> Tensor:
+        """Images ``[B, 3, H, W]`` in [0, 1], each grey or not, with noise, clipped to [0, 1]."""
+        chosen = (torch.rand(len(x), generator=generator) < self.params.grey).to(x.device)
+        luma = (x * x.new_tensor(_LUMA)[:, None, None]).sum(1, keepdim=True)
+        x = torch.where(chosen[:, None, None, None], luma, x)
+        noise = torch.randn(x.shape, generator=generator).to(x)
+        return (x + self.params.sigma * noise).clamp(0, 1)

@@ -1,0 +1,99 @@
+"""What defenses see beyond the release: the trusted images, and what the same craft makes of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tiny_components as tiny
+
+from ucbench import UsageError
+from ucbench.exploit.defend import prepare
+from ucbench.matrix.compatibility import is_oracle
+from ucbench.matrix.matrix import Axes, expand
+from ucbench.running.runner import run_cells
+from ucbench.running.sets import exploiter_sets, leaked_pairs, release_of
+from ucbench.testing import make_run
+
+
+@pytest.fixture(autouse=True)
+def log(tmp_path, monkeypatch):
+    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+
+
+def cells(registry, *poisoners: str, **changes):
+    defaults = {"datasets": ["spots"], "victims": ["tiny"], "labelings": ["original"], "trusted": [9]}
+    return expand(Axes(**{**defaults, **changes, "poisoners": list(poisoners)}), registry)
+
+
+@pytest.fixture
+def pairs_of(tmp_path):
+    def pairs(poisoner: str, **changes):
+        registry = tiny.registry()
+        session = tiny.session(tmp_path, registry)
+        cell = next(c for c in cells(registry, poisoner, **changes) if str(c.craft.poisoner) == poisoner)
+        release = None if cell.craft.is_clean else release_of(cell, session)[1]
+        return leaked_pairs(cell, release, exploiter_sets(cell, release, session), session), release
+
+    return pairs
+
+
+def test_leaked_pairs_differ_by_the_perturbation_of_their_class(pairs_of):
+    (before, after), release = pairs_of("badge")
+    assert len(before) == 9
+    changes = after.images.astype(int) - before.images
+    expected = np.clip(before.images + release.changes[before.known_labels], 0, 255) - before.images
+    assert changes.any()
+    np.testing.assert_array_equal(changes, expected)
+
+
+def test_leaked_pairs_of_sham_have_noise_within_its_budget(pairs_of):
+    (before, after), _ = pairs_of("sham", epsilons=[8.0])
+    changes = np.abs(after.images.astype(int) - before.images)
+    assert 0 < changes.max() <= 8
+    assert (changes.max((1, 2, 3)) > 0).all()
+
+
+def test_leaked_pairs_of_the_clean_reference_are_equal(pairs_of):
+    (before, after), _ = pairs_of("clean")
+    np.testing.assert_array_equal(before.images, after.images)
+
+
+def test_leaked_pairs_are_refused_for_a_poisoner_without_assignment(pairs_of):
+    with pytest.raises(UsageError, match="poisoner blots has no perturbation for images that it was not crafted on"):
+        pairs_of("blots")
+
+
+def test_only_defenses_that_declare_it_see_trusted_images_and_pairs(tmp_path, monkeypatch):
+    given = {}
+
+    def record(defense, *values):
+        images, run = prepare(defense, *values)
+        given.setdefault(str(defense[0]), set()).add((run._trusted is not None, run._leaked is not None))
+        return images, run
+
+    monkeypatch.setattr("ucbench.running.evaluate.prepare", record)
+    registry = tiny.registry()
+    run_cells(cells(registry, "badge", defenses=["fog", "undo"]), tiny.session(tmp_path, registry))
+    assert given == {"fog": {(False, False)}, "undo": {(True, True)}}
+
+
+def test_prepared_set_of_a_leak_is_made_again_for_other_pairs(tmp_path):
+    registry = tiny.registry()
+    session = tiny.session(tmp_path, registry)
+    records = run_cells(cells(registry, "badge", defenses=["undo"], trusted=[6, 9]), session)
+    notes = [record["notes"]["pairs"] for record in records if record["request"]["poisoner"] == "badge"]
+    assert notes == [6, 9]
+
+
+def test_defense_with_leak_needs_trusted_images_and_is_never_ranked():
+    registry = tiny.registry()
+    assert is_oracle("fog+undo", registry)
+    assert not is_oracle("fog", registry)
+    with pytest.raises(UsageError, match="add --trusted N"):
+        cells(registry, "badge", defenses=["undo"], trusted=[0])
+
+
+@pytest.mark.parametrize("member", ["clean", "trusted", "leaked"])
+def test_run_without_access_refuses_to_give_it(member):
+    with pytest.raises(UsageError, match=f"may read run.{member}"):
+        getattr(make_run(stage="prepare"), member)
