@@ -16,9 +16,7 @@ from ucbench import DataError, FramedDataset, LabelSet, LazyImage, Sources, Spli
 from ucbench_datasets.params import ParquetParams
 from ucbench_datasets.parquet_columns import class_names, image_column, is_label, is_text, label_column, read_schema
 from ucbench_datasets.parquet_layout import split_files
-
-#: Largest label of a column without class names: what lies above is an identifier, not a class.
-_LARGEST_UNNAMED = 65_535
+from ucbench_datasets.text_labels import LARGEST_UNNAMED
 
 Classes = tuple[str, ...]
 
@@ -118,7 +116,7 @@ def observed_classes(files: Sequence[Path], column: str) -> Classes:
     if is_text(columns[0][0].type):
         return tuple(sorted({text for values, _ in columns for text in pc.unique(values).to_pylist()}))
     largest = max(
-        _within_range(values, _LARGEST_UNNAMED + 1, file, column).max(initial=0) for values, file in columns
+        _within_range(values, LARGEST_UNNAMED + 1, file, column).max(initial=0) for values, file in columns
     )  # fmt: skip
     return tuple(str(label) for label in range(int(largest) + 1))
 

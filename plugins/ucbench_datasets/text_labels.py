@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ucbench import DataError
 
 #: Largest number of a class without a name: what lies above is an identifier, not a class.
-_LARGEST_UNNAMED = 65_535
+LARGEST_UNNAMED = 65_535
 #: A label that is the number of a class.
 NUMBER = re.compile(r"[0-9]{1,9}")
 
@@ -54,9 +54,9 @@ class Naming:
             return cls(tuple(names), True)
         numbers = list(map(int, labels))
         largest = max(numbers, default=-1)
-        if largest > _LARGEST_UNNAMED:
+        if largest > LARGEST_UNNAMED:
             place = places[numbers.index(largest)]
-            raise DataError(f"{place}: label {largest} is too large to number a class; {_LARGEST_UNNAMED} is the last.")
+            raise DataError(f"{place}: label {largest} is too large to number a class; {LARGEST_UNNAMED} is the last.")
         return cls(tuple(map(str, range(largest + 1))), True)
 
     def numbers(self, labels: Sequence[str], places: Sequence[str]) -> NDArray[np.int64]:

@@ -10,15 +10,9 @@ from ucbench_fastai.params import FASTAI
 
 @hookimpl
 def ucbench_victims() -> Iterator[VictimSpec]:
-    yield VictimSpec(
-        name="fastai",
+    yield FASTAI.victim(
         summary="fastai: a vision learner from random weights, by fit_one_cycle, as fastai:resnet18",
-        load="ucbench:FrameworkTrainer",
         params="ucbench_fastai.params:FastaiParams",
-        opaque=True,
-        platform="fastai",
-        requires=FASTAI.requires,
-        extra=FASTAI.extra,
         paper="J. Howard, S. Gugger: fastai: A Layered API for Deep Learning. Information 11(2), 2020. arXiv "
         "2002.04688",
         fidelity="data blocks, learner and schedule are fastai's, of the installed version, with their defaults: "

@@ -10,15 +10,9 @@ from ucbench_keras.params import KERAS
 
 @hookimpl
 def ucbench_victims() -> Iterator[VictimSpec]:
-    yield VictimSpec(
-        name="keras",
+    yield KERAS.victim(
         summary="Keras: a small convnet, or an application model from random weights, by fit(), as keras:ResNet50",
-        load="ucbench:FrameworkTrainer",
         params="ucbench_keras.params:KerasParams",
-        opaque=True,
-        platform="keras",
-        requires=KERAS.requires,
-        extra=KERAS.extra,
         paper="F. Chollet et al.: Keras. 2015. https://keras.io",
         fidelity="layers, models, optimiser, loss and trainer are those of Keras, of the installed version, on its "
         "torch backend; `compile()` and `fit()` have their defaults, RMSprop at 0.001 and batches of 32, but for the "

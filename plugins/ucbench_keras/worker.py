@@ -6,6 +6,8 @@ from typing import Any
 
 os.environ["KERAS_BACKEND"] = "torch"
 os.environ["KERAS_HOME"] = os.getcwd()  # where it writes its settings
+# Keras takes any accelerator that torch has, Apple's too, which no variable hides.
+os.environ["KERAS_TORCH_DEVICE"] = "cuda" if os.environ.get("CUDA_VISIBLE_DEVICES") else "cpu"
 
 import keras
 import numpy as np

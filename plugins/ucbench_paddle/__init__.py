@@ -10,15 +10,9 @@ from ucbench_paddle.params import PADDLE
 
 @hookimpl
 def ucbench_victims() -> Iterator[VictimSpec]:
-    yield VictimSpec(
-        name="paddle",
+    yield PADDLE.victim(
         summary="PaddlePaddle: a model of paddle.vision from random weights, by Model.fit, as paddle:resnet18",
-        load="ucbench:FrameworkTrainer",
         params="ucbench_paddle.params:PaddleParams",
-        opaque=True,
-        platform="paddle",
-        requires=PADDLE.requires,
-        extra=PADDLE.extra,
         paper="Y. Ma, D. Yu, T. Wu, H. Wang: PaddlePaddle: An Open-Source Deep Learning Platform from Industrial "
         "Practice. Frontiers of Data and Computing 1(1), 2019. doi 10.11871/jfdc.issn.2096.742X.2019.01.011",
         fidelity="models, optimiser, loss and trainer are PaddlePaddle's, of the installed version; models are those "

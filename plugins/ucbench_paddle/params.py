@@ -32,4 +32,6 @@ class PaddleParams(FrameworkParams):
     @field_validator("model")
     @classmethod
     def _model_exists(cls, model: str) -> str:
+        if model == "googlenet":
+            raise ValueError("googlenet has three outputs, and Model.fit a loss for one. Use another model.")
         return cls.checked(model, filter(str.islower, PADDLE.exported("vision/models")))

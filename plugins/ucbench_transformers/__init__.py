@@ -10,15 +10,9 @@ from ucbench_transformers.params import TRANSFORMERS
 
 @hookimpl
 def ucbench_victims() -> Iterator[VictimSpec]:
-    yield VictimSpec(
-        name="transformers",
+    yield TRANSFORMERS.victim(
         summary="Hugging Face transformers: a model from its configuration, by the Trainer, as transformers:vit",
-        load="ucbench:FrameworkTrainer",
         params="ucbench_transformers.params:TransformersParams",
-        opaque=True,
-        platform="transformers",
-        requires=TRANSFORMERS.requires,
-        extra=TRANSFORMERS.extra,
         paper="T. Wolf et al.: Transformers: State-of-the-Art Natural Language Processing. EMNLP 2020. arXiv "
         "1910.03771; A. Dosovitskiy et al.: An Image is Worth 16x16 Words: Transformers for Image Recognition at "
         "Scale. ICLR 2021. arXiv 2010.11929 (`vit`); K. He, X. Zhang, S. Ren, J. Sun: Deep Residual Learning for "

@@ -118,6 +118,7 @@ class Nearest:
 
     def fit(self, train: ImageSet, trusted: ImageSet | None, run) -> None:
         log(f"fit nearest {len(train)} {len(trusted)}")
+        run.trained_with("nearest", {"python": "3.99.0"})
         colours = trusted.images.mean((2, 3))
         self.means = np.stack([colours[trusted.known_labels == c].mean(0) for c in range(len(trusted.classes))])
 

@@ -297,6 +297,14 @@ def test_check_rejects_other_numerics_and_summarizes_machines(judge, records):
     assert "different dtype" not in texts(found, "warning")
 
 
+def test_check_compares_versions_of_a_trainer_in_another_interpreter_with_its_own_only(judge, records):
+    records[0]["environment"]["trainers"] = {"keras": {"numpy": "1.26"}}
+    records[1]["environment"]["trainers"] = {"paddle": {"numpy": "2.4"}}
+    assert "numpy of" not in texts(judge(records), "warning")
+    records[2]["environment"]["trainers"] = {"keras": {"numpy": "2.0"}}
+    assert "different numpy of keras: 1.26 (1), 2.0 (1)" in texts(judge(records), "warning")
+
+
 def test_check_rejects_threads_that_differ_from_the_suite(judge, records):
     judge(records)
     found = judge.again(threads=2)

@@ -294,13 +294,23 @@ def test_card_names_licences_as_the_hub_does(address, expected):
     assert yaml.safe_load("\n".join(hub._license(address))) == expected
 
 
+def command_of(card: str) -> str:
+    return next(line for line in card.splitlines() if line.startswith("ucbench export"))
+
+
+def test_command_of_the_card_makes_the_same_splits_again(exported, session, tmp_path):
+    export_release(cell(), session, tmp_path / "out", About(), target=Target("hf"))
+    for out, stated in ((exported("hf"), True), (tmp_path / "out", False)):
+        assert ("--with-test" in command_of((out / "README.md").read_text(encoding="utf-8"))) == stated
+
+
 def test_card_states_budget_command_and_fingerprints(exported, session):
     text = (exported("hf") / "README.md").read_text(encoding="utf-8")
     stated = json.loads((exported("hf") / "release.json").read_text())
     assert stated["release"] in text
     assert stated["source"] == session.data(cell()).train.fingerprint
     assert stated["source"] in text
-    command = next(line for line in text.splitlines() if line.startswith("ucbench export"))
+    command = command_of(text)
     assert {"--poisoner badge", "--dataset spots", "--epsilon 24", "--seed 0", "--for hf"} <= {
         f"{first} {second}" for first, second in itertools.pairwise(command.split())
     }

@@ -50,7 +50,7 @@ def toy(tmp_path, monkeypatch) -> ucbench.Framework:
     """The framework, installed where only PYTHONPATH finds it: importing it in this process would fail."""
     site = tmp_path / "site"
     (site / "toyframe" / "models").mkdir(parents=True)
-    (site / "toyframe" / "__init__.py").write_text("import numpy\n")
+    (site / "toyframe" / "__init__.py").write_text("import numpy\n__version__ = '2.5+local'\n")
     (site / "toyframe" / "models" / "__init__.py").write_text("from .nets import small, Large as large\n1 / 0\n")
     (site / "toyframe_dist-2.5.dist-info").mkdir()
     (site / "toyframe_dist-2.5.dist-info" / "METADATA").write_text("Name: toyframe-dist\nVersion: 2.5\n")
@@ -125,16 +125,15 @@ def test_wrong_interpreter_is_one_line_that_names_the_variable(toy, tmp_path, mo
 
 
 def test_interpreter_of_the_variable_is_used_and_does_not_get_this_ones_modules(toy, tmp_path, monkeypatch):
-    assert toy.requires == ("toyframe",)
+    assert toy.victim(summary="").requires == ("toyframe",)
     monkeypatch.setenv("UCBENCH_TOYFRAME_PYTHON", another_python(tmp_path))
-    assert toy.requires == ()
+    assert toy.victim(summary="").requires == ()
     with pytest.raises(ucbench.UsageError, match="not installed in UCBENCH_TOYFRAME_PYTHON="):
         _ = toy.version  # PYTHONPATH, where it lies, is this interpreter's
 
 
 def test_trainer_keeps_the_contract_of_victims(toy):
-    spec = ucbench.VictimSpec(name="toy", summary="", load="", opaque=True)
-    check_victim(ucbench.FrameworkTrainer(params_of(toy)), spec=spec, sizes=[(8, 10)])
+    check_victim(ucbench.FrameworkTrainer(params_of(toy)), spec=toy.victim(summary=""), sizes=[(8, 10)])
 
 
 def test_images_labels_and_options_arrive_and_classes_come_back(toy):
@@ -145,6 +144,15 @@ def test_images_labels_and_options_arrive_and_classes_come_back(toy):
     trainer = ucbench.FrameworkTrainer(params_of(toy))
     trainer.fit(train, None, make_run(stage="train"))
     assert (trainer.predict(train.with_labels(None)) == train.known_labels).all()
+
+
+def test_versions_are_those_of_the_interpreter_that_trains(toy, tmp_path, monkeypatch):
+    """The worker's NumPy is a stand-in with another version than this process has."""
+    lines = ["import sys, numpy, platform", "numpy.__version__ = '0.1'", "platform.python_version = lambda: '3.99.0'"]
+    toy.worker.write_text("\n".join(lines) + dedent(WORKER))
+    run = make_run(stage="train")
+    ucbench.FrameworkTrainer(params_of(toy)).fit(sample_images(6, (8, 8), 3), None, run)
+    assert run.trainers == {"toyframe": {"python": "3.99.0", "toyframe": "2.5+local", "numpy": "0.1"}}
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,12 @@ def test_trainer_predicts_classes_of_the_exploiter_labels(tmp_path):
         assert (record["history"], record["epochs"]) == ([], None)
 
 
+def test_record_has_the_versions_of_a_trainer_outside_this_process(tmp_path):
+    outside, inside = (run(tmp_path, victims=[victim], trusted=[9])[0]["environment"] for victim in ("nearest", "tiny"))
+    assert outside.pop("trainers") == {"nearest": {"python": "3.99.0"}}
+    assert outside == inside
+
+
 def test_trainer_predicting_invalid_classes_fails_its_cell(tmp_path):
     (clean, *_) = run(tmp_path, victims=["wild"], trusted=[9])
     assert "predict() must return classes 0 to 2; got 7 to 7" in clean["error"]["text"]

@@ -10,6 +10,7 @@ import typer
 from ucbench.cli.completion import of
 from ucbench.cli.lazy import OUTPUT, WHAT
 from ucbench.cli.options import Request, flag, is_quiet, option, requesting_release
+from ucbench.export.layouts import HUB, PLATFORMS, Target
 
 if TYPE_CHECKING:
     from ucbench.matrix.cell import Cell
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 
 _CROISSANT = "For croissant.json"
-#: As in ``ucbench.export.layouts``, which imports NumPy.
-_PLATFORMS = ("hf", "imagefolder", "yolo", "paddleclas", "sagemaker", "vertex", "azure")
 
 app = typer.Typer()
 
@@ -36,8 +35,8 @@ def export_command(
     ] = None,
     platform: Annotated[
         str | None,
-        option("PLATFORM", f"Layout of the files: {', '.join(_PLATFORMS)}.", OUTPUT, "--for",
-               default="PNG images and labels.csv", complete=of(*_PLATFORMS)),
+        option("PLATFORM", f"Layout of the files: {', '.join(PLATFORMS)}.", OUTPUT, "--for",
+               default="PNG images and labels.csv", complete=of(*PLATFORMS)),
     ] = None,
     with_test: Annotated[
         bool, flag("--with-test", "Also write the clean test images, for platforms that score.", OUTPUT)
@@ -61,7 +60,6 @@ def export_command(
             --record results/records/0b0ad6c41570afed71b4ba981a1d888f.json
         ucbench export --poisoner lsp --dataset digits --for hf --out release
     """
-    from ucbench.export.layouts import HUB, Target
     from ucbench.progress import reporting
 
     target = Target(platform, address, with_test)

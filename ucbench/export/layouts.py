@@ -27,13 +27,15 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ucbench.data.imageset import ImageSet
 from ucbench.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:  # the command line names the platforms, and starts faster without NumPy
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ucbench.data.imageset import ImageSet
 
 #: Most characters of a class name in a folder's name.
 _LONGEST = 40
@@ -196,6 +198,8 @@ LAYOUTS: Mapping[str, Layout] = {
 }
 #: The platform whose layout has no files of images.
 HUB = "hf"
+#: What ``--for`` takes.
+PLATFORMS = (HUB, *LAYOUTS)
 
 
 @dataclass(frozen=True)
@@ -203,7 +207,7 @@ class Target:
     """How a release is laid out.
 
     Attributes:
-        platform: one of :data:`LAYOUTS`, :data:`HUB`, or None.
+        platform: one of :data:`PLATFORMS`, or None.
         address: what the folder will be called on the platform, for lists of addresses.
         with_test: whether the clean test images are written too.
     """
@@ -223,15 +227,14 @@ class Target:
         Raises:
             UsageError: with what to give instead.
         """
-        known = (HUB, *LAYOUTS)
         layout = self.layout
         if self.platform is None and (self.with_test or self.address):
             given = "--with-test" if self.with_test else "--address"
             raise UsageError(f"{given} needs --for: the plain layout holds the training set alone.")
-        if self.platform not in (None, *known):
+        if self.platform not in (None, *PLATFORMS):
             raise UsageError(
-                f"There is no layout for {self.platform!r}.{did_you_mean(str(self.platform), known)} There are"
-                f" {', '.join(known)}."
+                f"There is no layout for {self.platform!r}.{did_you_mean(str(self.platform), PLATFORMS)} There are"
+                f" {', '.join(PLATFORMS)}."
             )
         if layout is not None:
             layout.check(self.address, str(self.platform))

@@ -171,7 +171,9 @@ def _write_hub(
             draft.write(name, content)
             advance(rows)
     draft.write("release.json", _json(description))
-    command = shlex.join(["ucbench", "export", *options_of(description["request"]), "--for", HUB, "--out", "release"])
+    tested = ["--with-test"] if len(splits) > 1 else []
+    options = [*options_of(description["request"]), "--for", HUB, *tested, "--out", "release"]
+    command = shlex.join(["ucbench", "export", *options])
     draft.write("README.md", card(description, splits, command, _cite(cell), about))
 
 

@@ -167,11 +167,16 @@ def possible(records: Sequence[Record]) -> Iterator[Finding]:
 
 
 def environments(records: Iterable[Record]) -> dict[str, Counter[str]]:
-    """Numbers of records by value of device, processor, system, Python and library versions, by name."""
+    """Numbers of records by value of device, processor, system, Python and library versions, by name.
+
+    Versions of a trainer outside ucbench's process are called ``python of keras``, ``numpy of keras`` and so on.
+    """
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for record in records:
         environment = dict(record["environment"])
         versions = environment.pop("versions")
+        for trainer, theirs in environment.pop("trainers", {}).items():
+            environment |= {f"{name} of {trainer}": version for name, version in theirs.items()}
         for name, value in {**environment, **versions}.items():
             if name not in record["numerics"]:  # :func:`comparable` checks those separately
                 counts[name][str(value)] += 1

@@ -100,6 +100,8 @@ class Numerics(_Model):
 
 class Environment(_Model):
     versions: dict[str, str]
+    #: Versions of what trained the victim in a process of its own, by its name.
+    trainers: dict[str, dict[str, str]] = {}
 
 
 class Point(_Model):

@@ -42,7 +42,7 @@ def compute(task: Task, session: Session) -> Record:
     def make() -> tuple[dict[str, Any], Record]:
         nonlocal made
         result = evaluate(cell, session, cell.metrics, epoch_observer(task, session))
-        head = {**_head(task, session), "status": "ok"}
+        head = {**_head(task, session, result.trainers), "status": "ok"}
         made = {**head, **only_text(result.body)}
         for metric in cell.metrics:
             made = with_values(made, key, metric, result.metric_values[str(metric)])
@@ -88,6 +88,7 @@ def _store(values: Mapping[str, Mapping[str, float | None]], cell: Cell, key: st
             session.store.put("metric", metric_key(key, metric), {}, {"values": values[str(metric)]})
 
 
-def _head(task: Task, session: Session) -> Record:
-    """The part of a record that does not depend on success."""
-    return {"schema": SCHEMA, **facts(task, session), "environment": only_text(environment(session.numerics))}
+def _head(task: Task, session: Session, trainers: Mapping[str, Any] | None = None) -> Record:
+    """The part of a record that does not depend on success, with the versions of trainers outside this process."""
+    here = environment(session.numerics) | ({"trainers": trainers} if trainers else {})
+    return {"schema": SCHEMA, **facts(task, session), "environment": only_text(here)}

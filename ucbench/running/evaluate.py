@@ -42,10 +42,12 @@ class CellResult:
 
     Attributes:
         body: the measured part of its record.
+        trainers: versions of trainers outside this process by their names, for its environment.
         metric_values: the numbers of each requested metric, by its reference.
     """
 
     body: dict[str, Any]
+    trainers: dict[str, dict[str, str]]
     metric_values: MetricValues
 
 
@@ -113,7 +115,7 @@ def evaluate(
             "train_gflops": trained.gflops,
         },
     }
-    return CellResult(body, values)
+    return CellResult(body, run.trainers, values)
 
 
 def _check_victim(victim: Victim | Trainer, cell: Cell, session: Session) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -28,6 +28,7 @@ class Run:
         device: device of images and models.
         notes: diagnostics of :meth:`note`, for the record.
         warnings: texts of :meth:`warn`, for the record.
+        trainers: versions of :meth:`trained_with`, for the record's environment.
     """
 
     def __init__(self, engine: Engine, seeds: tuple[str, int], progress: Progress) -> None:
@@ -35,6 +36,7 @@ class Run:
         self.device: torch.device = engine.device
         self.notes: dict[str, Any] = {}
         self.warnings: list[str] = []
+        self.trainers: dict[str, dict[str, str]] = {}
         self._seeds = seeds
         self._progress = progress
 
@@ -66,3 +68,12 @@ class Run:
         """Put a warning into the record, and log it."""
         self.warnings.append(text)
         _log.warning(text)
+
+    def trained_with(self, trainer: str, versions: Mapping[str, str]) -> None:
+        """Put the versions of a trainer outside this process into the record's environment.
+
+        Args:
+            trainer: its name, such as ``keras``.
+            versions: of its Python and its libraries, by name.
+        """
+        self.trainers[trainer] = dict(versions)
