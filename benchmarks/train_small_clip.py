@@ -4,7 +4,7 @@ r"""Train a small CLIP on captions made from a data set's class names.
     benchmarks/train_small_clip.py parquet:DATA/cifar100 clip-cifar100 --keep-out 50
 
 For machines without internet access, where the components of open_clip lack weights: the surrogate ``openclip``, the
-labelings ``zero-shot`` and ``coarse-by-name``, and the victim ``openclip-probe``.
+labelings ``zero-shot`` and ``coarse-by-name``, the victim ``openclip-probe``, and the poisoner ``one-for-all``.
 Every training image is paired with its class name in a template drawn at random (the 80 of Radford et al., 2021, as
 open_clip has them), and both towers learn by open_clip's contrastive loss. Images of one class are each other's
 negatives in a batch; they share that term evenly, which does not change the optimum.

@@ -18,6 +18,7 @@ from .crafting.clustering import predict_classes as predict_classes
 from .crafting.expectation import expected as expected
 from .crafting.frozen import FrozenNetwork as FrozenNetwork
 from .crafting.frozen import NetworkSurrogate as NetworkSurrogate
+from .crafting.generator import ResidualGenerator as ResidualGenerator
 from .crafting.patterns import on_grid as on_grid
 from .crafting.pgd import pgd as pgd
 from .crafting.pgd import project as project
@@ -131,6 +132,8 @@ from .training.normalized import Normalized as Normalized
 from .training.normalized import channel_statistics as channel_statistics
 from .training.normalized import normalized as normalized
 from .training.optim import Stepper as Stepper
+from .training.optim import optimizer_state as optimizer_state
+from .training.optim import restore_optimizer as restore_optimizer
 from .training.padding import reflect_pad as reflect_pad
 from .training.recipe import PAPER_RECIPES as PAPER_RECIPES
 from .training.recipe import QUICK_RECIPE as QUICK_RECIPE

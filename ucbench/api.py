@@ -188,7 +188,7 @@ def craft(
         raise UsageError(problem)
     component = session.registry.resolve(PoisonerSpec, poisoner)
     spec = component.spec
-    if labels is None and spec.label_access != "none":
+    if labels is None and spec.label_access == "full":
         raise UsageError(f"Poisoner {spec.name!r} is label-based and needs labels.")
     budget = native_budget(spec, component.params)
     if budget.norm == "linf" and epsilon is not None:
@@ -197,7 +197,7 @@ def craft(
         raise UsageError(f"Images of different sizes need a poisoner with a linf budget; {poisoner} has {budget.norm}.")
     model = session.registry.resolve(SurrogateSpec, surrogate or surrogate_of(component)) if spec.surrogate else None
     check_surrogate(spec, model)
-    source = "none" if spec.label_access == "none" else "original"
+    source = "original" if spec.label_access == "full" else "none"
     request = Craft(component, model, CraftLabels(source), budget, seeds[0])
     classes = () if classes_of is None else tuple(str(k) for k in range(int(classes_of.max()) + 1))
     pixels = given.pixels if given.one_size else working_images(given.photos, size).images

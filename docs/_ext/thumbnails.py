@@ -28,7 +28,8 @@ EPSILON = 8
 #: Training images that are drawn, two of one class: one sees whether they share a perturbation.
 DRAWN = (123, 125)
 _GAP, _CLEAR = 2, (1, 2, 3)
-_NOTHING_TO_DRAW = ("clean", "release", "shuffled")
+#: The last one needs a CLIP, of which no weights come along.
+_NOTHING_TO_DRAW = ("clean", "release", "shuffled", "one-for-all")
 
 
 def reference(spec: PoisonerSpec, registry: Registry) -> str:

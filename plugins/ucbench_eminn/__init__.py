@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
-from ucbench import PoisonerSpec, hookimpl
+from ucbench import MetricSpec, PoisonerSpec, hookimpl
 
 PAPER = (
     "H. Huang, X. Ma, S. M. Erfani, J. Bailey, Y. Wang: Unlearnable Examples: Making Personal Data Unexploitable. "
     "ICLR 2021. arXiv 2101.04898"
 )
+_PUE = "D. Wang, M. Xue, B. Li, S. Camtepe, L. Zhu: Provably Unlearnable Data Examples. NDSS 2025. arXiv 2405.03316"
 
 _SWEEPS = (
     "`released` and `paper` have the official code's settings, with a bound on the sweeps that it lacks; `standard` is "
@@ -60,6 +61,33 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         fidelity=f"{_SWEEPS}Fitted on all images, where the official scripts take a fifth of them. {_SURROGATE}",
     )
     yield PoisonerSpec(
+        name="pue",
+        summary="Class-wise error-minimising noise for all networks near the surrogate, its weights under noise",
+        title="Provably unlearnable examples (PUE)",
+        load="ucbench_eminn.smoothed:ProvablyUnlearnable",
+        params="ucbench_eminn.params:PUEParams",
+        paper=_PUE,
+        equation=r"$$\min_{\theta} \min_{\delta_1, \ldots, \delta_K} \frac{1}{n} \sum_{i=1}^n \mathbb{E}_{\nu} "
+        r"\mathrm{CE}(f(x_i + \delta_{y_i}; \theta + \nu), y_i), \quad {\|\delta_k\|}_\infty \le \varepsilon$$ "
+        r"where $\nu$ is Gaussian noise on the weights",
+        aliases=("provably-unlearnable",),
+        label_access="full",
+        granularity="class",
+        budget="linf",
+        native_epsilon=8,
+        surrogate="resnet18:width=16",
+        trains_surrogate=True,
+        fidelity=(
+            "`released` and `paper` have the official code's settings with its scripts' noise, and a bound on the "
+            "sweeps that it lacks; `cifar100` has the steps of its script for CIFAR-100; `standard` has fewer levels "
+            "and draws of noise; noise begins, as in the code, once half of the perturbed images are recognised; the "
+            "gradient is cut to its largest norm once a step, in the code after every draw; fitted on all images, "
+            "where the scripts take a fifth of them; perturbations are cut to what keeps the images in [0, 1] after "
+            "every step; the certification is the metric `certified-learnability`; the paper was read in its "
+            f"abstract and the notes of its repository. {_SURROGATE}"
+        ),
+    )
+    yield PoisonerSpec(
         name="emaxn",
         summary="Error-maximising noise: ascent on the loss of a network trained on the clean images",
         title="Error-maximising noise",
@@ -81,4 +109,20 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
             "keeps the images in [0, 1] after every step. The default surrogate has a quarter of the published width; "
             "resnet18 has all of it"
         ),
+    )
+
+
+@hookimpl
+def ucbench_metrics() -> Iterator[MetricSpec]:
+    yield MetricSpec(
+        name="certified-learnability",
+        summary="A bound on the clean accuracy of networks whose weights lie near the victim's, under noise on them",
+        load="ucbench_eminn.certify:CertifiedLearnability",
+        params="ucbench_eminn.params:CertifiedParams",
+        sample="draws=3",
+        paper=_PUE,
+        reads=("model", "test"),
+        fidelity="the bound of the official code's certification at one eta, of the victim that was trained, where "
+        "the paper certifies the surrogate of the craft; by default a tenth of its draws, which suffices for an eta "
+        "up to 0.1: with more, `bound` is undefined",
     )

@@ -95,6 +95,10 @@ class ErrorMinimisingClasses:
     def __init__(self, params: EMinNClassParams) -> None:
         self.params = params
 
+    def turns(self, train: ImageSet, run: CraftRun) -> Alternation:
+        """The alternation of one craft."""
+        return Alternation(train, run, self.params)
+
     def craft(self, train: ImageSet, run: CraftRun) -> Perturbation:
         """Perturbations float32 ``[K, 3, H, W]``, one per class, within ``run.budget``, indexed by label.
 
@@ -103,7 +107,7 @@ class ErrorMinimisingClasses:
             DataError: without labels.
             DivergedError: if the surrogate's loss is not finite.
         """
-        turns = Alternation(train, run, self.params)
+        turns = self.turns(train, run)
         bilevel = turns.bilevel
         patterns = torch.zeros((len(train.classes), *bilevel.delta.shape[1:]), device=run.device)
         if turns.extra:
@@ -147,14 +151,18 @@ class Alternation:
     Attributes:
         bilevel: the state, restored from an interrupted craft.
         extra: further arrays of an interrupted craft; empty at first.
+        run: the craft's.
+        step: how the surrogate takes a step, see :meth:`ucbench.BiLevel.learn`; None for plainly.
 
     Raises:
         UsageError: for a single image, or without a surrogate.
         DataError: without labels.
     """
 
+    step: Callable[[int, Tensor, Tensor, float | None], Tensor] | None = None
+
     def __init__(self, train: ImageSet, run: CraftRun, params: SweepParams) -> None:
-        self._run, self._params = run, params
+        self.run, self._params = run, params
         self.bilevel = prepared(train, run, params)
         _, self.extra = self.bilevel.resume()
         self._done = self._total = 0
@@ -176,7 +184,7 @@ class Alternation:
         params = self._params
         rest = params.max_sweeps - self.sweeps
         self._total = rest * (params.network_steps + batches * params.steps) + last * params.steps
-        self._advance = self._run.progress(f"crafting, at most {params.max_sweeps} sweeps", self._total)
+        self._advance = self.run.progress(f"crafting, at most {params.max_sweeps} sweeps", self._total)
 
     def rate(self, number: int) -> float:
         """The surrogate's learning rate at its step ``number``, from 0."""
@@ -190,10 +198,11 @@ class Alternation:
             DivergedError: if the loss is not finite.
         """
         steps = self._params.network_steps
-        loss = float(self.bilevel.learn(self.sweeps * steps, steps, self._params.batch, self.rate, before))
+        first = self.sweeps * steps
+        loss = float(self.bilevel.learn(first, steps, self._params.batch, self.rate, before, step=self.step))
         if not math.isfinite(loss):
             raise DivergedError(f"The surrogate diverged in sweep {self.sweeps + 1}: the mean loss is {loss}.")
-        self._work(steps)
+        self.work(steps)
         return loss
 
     def descended(self, indices: Tensor, start: Tensor) -> Tensor:
@@ -211,7 +220,7 @@ class Alternation:
             step=params.step * bilevel.radius,
             radius=bilevel.radius,
         )
-        self._work(params.steps)
+        self.work(params.steps)
         return delta
 
     def alternate(self, sweep: Callable[[int], None], extra: Callable[[], Mapping[str, NDArray[Any]]] = dict) -> None:
@@ -223,7 +232,7 @@ class Alternation:
             self.bilevel.thaw()
             self.finish(row | self.bilevel.measured(params.batch), extra())
         if params.stop_error is not None and not self.reached:
-            self._run.warn(
+            self.run.warn(
                 f"The error on the perturbed images is {self.bilevel.history[-1]['error']:.3g} after {self.sweeps}"
                 f" sweeps, above stop_error={params.stop_error:g}: the noise may be weak. Raise max_sweeps."
             )
@@ -235,8 +244,8 @@ class Alternation:
 
     def publish(self, delta: Tensor) -> NDArray[np.float32]:
         """Close the bar, put diagnostics into the record, and return the perturbations ``[M, 3, H, W]`` to release."""
-        self._work(self._total - self._done)
-        run, history = self._run, self.bilevel.history
+        self.work(self._total - self._done)
+        run, history = self.run, self.bilevel.history
         run.note("sweeps", self.sweeps)
         run.note("reached", self.reached)
         for name, key in (("train_losses", "train_loss"), ("losses", "loss"), ("errors", "error")):
@@ -247,6 +256,7 @@ class Alternation:
             delta = delta.clamp(min=0)
         return delta.cpu().numpy()
 
-    def _work(self, done: int) -> None:
+    def work(self, done: int) -> None:
+        """Move the progress bar."""
         self._done += done
         self._advance(done)

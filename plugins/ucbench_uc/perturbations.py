@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ucbench import cosine
+from ucbench import cosine, optimizer_state, restore_optimizer
 from ucbench_uc.generator import GeneratorBank
 
 if TYPE_CHECKING:
@@ -65,21 +65,11 @@ class Perturbations(nn.Module):
 
     def state(self) -> dict[str, NDArray[Any]]:
         """What is optimised, and Adam's moments; :meth:`restore` continues from it."""
-        arrays = {name: weight.detach().cpu().numpy() for name, weight in self.named_parameters()}
-        for name, weight in self.named_parameters():
-            moments = self._optimizer.state[weight].items()
-            arrays |= {f"{name}.{moment}": tensor.cpu().numpy() for moment, tensor in moments}
-        return arrays
+        return optimizer_state(self, self._optimizer)
 
-    @torch.no_grad()
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Continue from arrays of :meth:`state`; others are ignored."""
-        for name, weight in self.named_parameters():
-            weight.copy_(torch.tensor(arrays[name]))
-            self._optimizer.state[weight] = {
-                moment: torch.tensor(arrays[f"{name}.{moment}"], device=None if moment == "step" else weight.device)
-                for moment in ("step", "exp_avg", "exp_avg_sq")
-            }
+        restore_optimizer(self, self._optimizer, arrays)
 
 
 def squash(name: str, output: Tensor, epsilon: float) -> Tensor:

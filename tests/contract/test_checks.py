@@ -159,7 +159,7 @@ class TestPoisoners:
                 return Perturbation(np.full((1, 3, *train.size), level, np.float32), np.zeros(len(train), np.int64))
 
         spec = PoisonerSpec(name="peeking", summary="", load="")
-        with pytest.raises(ContractError, match="label_access='none' must not read labels"):
+        with pytest.raises(ContractError, match="label_access='none' or 'names' must not read labels"):
             check_poisoner(Peeking(), spec=spec)
 
     def test_wrong_granularity_is_found(self):

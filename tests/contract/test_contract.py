@@ -79,8 +79,10 @@ def reference(request, files) -> ComponentRef:
         pytest.skip("the core makes it from another poisoner's release; tests/unit/test_stages.py tests it")
     if name in ("azure-custom-vision", "vertex-ai"):
         pytest.skip("it needs a paid account; tests/plugins/test_cloud_*.py have stand-ins")
-    if name in ("openclip", "openclip-probe", "zero-shot", "coarse-by-name"):
-        return ComponentRef(name, options=(("checkpoint", str(files / "openclip" / "open_clip_model.safetensors")),))
+    if name in ("openclip", "openclip-probe", "zero-shot", "coarse-by-name", "one-for-all"):
+        small = (("epochs", "2"), ("width", "2"), ("blocks", "1")) if name == "one-for-all" else ()
+        checkpoint = str(files / "openclip" / "open_clip_model.safetensors")
+        return ComponentRef(name, options=(("checkpoint", checkpoint), *small))
     if kind == "defense" and name in ("diffusion-purify", "eclipse"):
         if not (files / "denoiser").exists():
             pytest.skip(f"{kind} {name} needs diffusers")

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from ucbench.crafting.generator import reflect
 from ucbench.crafting.poisoner import Perturbation
 from ucbench.data.budget import Budget
 from ucbench.data.imageset import ImageSet
@@ -22,7 +23,7 @@ from ucbench.store.keys import key
 from ucbench.testing import TinySurrogate, make_run, sample_images
 from ucbench.training.context import Run
 from ucbench_uc import fitting, ucbench_poisoners
-from ucbench_uc.generator import GeneratorBank, reflect
+from ucbench_uc.generator import GeneratorBank
 from ucbench_uc.objective import cluster_means, derangement, discrepancy
 from ucbench_uc.params import UCParams
 from ucbench_uc.perturbations import squash

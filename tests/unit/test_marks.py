@@ -51,9 +51,9 @@ def test_marks_are_different_and_independent_of_order_with_third_party_poisoners
 
 
 def test_marks_are_shared_only_where_there_are_no_more():
-    others = [f"third-{number}" for number in range(132)]
-    assert len(set(marks(others).values())) == 132
-    assert len(set(marks([*others, "another"]).values())) == 132
+    others = [f"third-{number}" for number in range(156)]
+    assert len(set(marks(others).values())) == 156
+    assert len(set(marks([*others, "another"]).values())) == 156
 
 
 def test_options_and_presets_do_not_change_the_mark():

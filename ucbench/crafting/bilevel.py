@@ -92,6 +92,7 @@ class BiLevel:
         lr: Callable[[int], float] | float | None = None,
         before: Callable[[int, Tensor], None] | None = None,
         view: Callable[[int, Tensor, Tensor], Tensor] | None = None,
+        step: Callable[[int, Tensor, Tensor, float | None], Tensor] | None = None,
     ) -> Tensor:
         """Train the network on the poisoned images for the steps ``first`` to ``first + steps - 1``.
 
@@ -104,6 +105,8 @@ class BiLevel:
                 perturbations. It must :meth:`thaw` the network if it froze it.
             view: makes the images to learn from out of a step's number, its poisoned images and their labels; augments
                 or attacks them. It must thaw the network, too.
+            step: takes a step in place of :meth:`ucbench.Stepper.step`, and returns its detached loss: from the step's
+                number, images, labels and learning rate (None for the present one).
 
         Returns:
             The mean loss, a scalar on the device.
@@ -125,7 +128,7 @@ class BiLevel:
                 x, labels = self.poisoned(indices), self.labels[indices]
                 if view is not None:
                     x = view(number, x, labels)
-                total += self.stepper.step(x, labels, rate)
+                total += self.stepper.step(x, labels, rate) if step is None else step(number, x, labels, rate)
         return total / max(1, steps)
 
     def steps_per_pass(self, batch: int) -> int:

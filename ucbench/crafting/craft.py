@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,6 +43,8 @@ def craft_labels(craft: Craft, images: ImageSet, exploiter: ImageSet | None, ses
     bare = images.with_labels(None)
     if labels.source == "none":
         return bare
+    if labels.source == "names":
+        return replace(bare, classes=images.classes)
     if labels.source == "clusters":
         clusters = craft_clusters(craft, images, session)
         return bare.with_labels(clusters.assignment, tuple(f"cluster {k}" for k in range(labels.clusters)))

@@ -40,7 +40,7 @@ class ImageSet:
     Attributes:
         images: uint8 ``[N, 3, H, W]``, RGB; read-only.
         labels: int64 ``[N]`` in ``0..K-1``, or None where the component may not see labels; read-only.
-        classes: the K class names; empty where ``labels`` is None.
+        classes: the K class names; where ``labels`` is None, empty or what the component may know of them.
         label_sets: further labels of the same images (``coarse``, ``fine``), by name.
         name: the set's name in messages and tables.
         flip: whether a mirrored image keeps its label; recipes flip horizontally only then.

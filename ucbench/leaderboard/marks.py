@@ -76,6 +76,7 @@ _PLUS: Points = (
     (-0.36, 1.05), (-0.36, 0.36), (-1.05, 0.36), (-1.05, -0.36), (-0.36, -0.36),
 )  # fmt: skip
 _HOURGLASS: Points = ((-0.9, -0.9), (0.9, -0.9), (-0.9, 0.9), (0.9, 0.9))
+_CORNER: Points = ((-0.95, -0.95), (0.95, -0.95), (0.95, 0.95))
 #: The corners of each shape, y downwards, in units of a mark's radius. A circle has none.
 SHAPES: dict[str, Points] = {
     "circle": (),
@@ -100,6 +101,10 @@ SHAPES: dict[str, Points] = {
     "star-triangle-up": _regular(3, 1.35, 0.4),
     "star-triangle-down": _turned(_regular(3, 1.35, 0.4), 180),
     "diamond-wide": tuple((x, round(0.55 * y, 3)) for x, y in _regular(4, 1.35)),
+    "triangle-ne": _CORNER,
+    "triangle-sw": _turned(_CORNER, 180),
+    "triangle-nw": _turned(_CORNER, 270),
+    "triangle-se": _turned(_CORNER, 90),
 }
 
 _BLUE, _RED, _GREEN, _MAUVE, _OLIVE, _VIOLET, _BRICK = PALETTE
@@ -130,6 +135,10 @@ _SHIPPED = {
     "tue": Mark(_VIOLET, "star-triangle-up"),
     "sep": Mark(_MAUVE, "star-triangle-down"),
     "entf": Mark(_GREEN, "diamond-wide"),
+    "one-for-all": Mark(_RED, "triangle-ne"),
+    "gue": Mark(_BRICK, "triangle-sw"),
+    "pue": Mark(_BLUE, "triangle-nw"),
+    "ntga": Mark(_OLIVE, "triangle-se"),
 }
 #: What other poisoners may get.
 _FREE = [mark for shape in SHAPES for colour in PALETTE if (mark := Mark(colour, shape)) not in _SHIPPED.values()]
@@ -144,7 +153,7 @@ def marks(poisoners: Iterable[str]) -> dict[str, Mark]:
     """The marks of one figure, by name or reference.
 
     Options and presets do not count: ``uc`` and ``uc:clusters=20`` have one mark. Names that are not shipped and have
-    the same hash get different marks, whatever their order; more than there are marks (132) share them.
+    the same hash get different marks, whatever their order; more than there are marks (156) share them.
     """
     names = list(poisoners)
     bases = sorted({base_name(name) for name in names})

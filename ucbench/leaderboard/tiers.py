@@ -115,7 +115,7 @@ def _name(name: tuple[Any, ...], quote: str = "") -> str:
     values = dict(zip(ENTRY, name, strict=True))
     poisoner, labels = f"{quote}{values['poisoner']}{quote}", values["craft_labels"]
     shown = poisoner_text({**values, "poisoner": poisoner})
-    return shown if labels in ("none", "original") else f"{shown}, labels {labels}"
+    return shown if labels in ("none", "names", "original") else f"{shown}, labels {labels}"
 
 
 def _cell(best: Best | None, between: str, quote: str = "") -> str:

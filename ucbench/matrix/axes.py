@@ -191,7 +191,7 @@ AXES = (
     ),
     Axis(
         "craft_labels", CRAFT_LABELS, "LABELS", "Labels for label-based poisoners: original, clusters:k=K, predicted.",
-        request="craft_labels", default="original", columns=("craft_labels",), implied=("none", "exploiter"),
+        request="craft_labels", default="original", columns=("craft_labels",), implied=("none", "names", "exploiter"),
         side="protector",
     ),
     Axis(

@@ -36,9 +36,9 @@ class CraftLabels:
     """The labels that a label-based poisoner uses.
 
     Attributes:
-        source: ``none``; ``original``; ``predicted``, the classes that ``model`` predicts, renumbered to those that
-            occur; ``clusters``, of the features of ``model``, or of the craft's surrogate if that is None; or
-            ``exploiter``, the exploiter's labels, for oracle references only.
+        source: ``none``; ``names``, the names of the classes alone; ``original``; ``predicted``, the classes that
+            ``model`` predicts, renumbered to those that occur; ``clusters``, of the features of ``model``, or of the
+            craft's surrogate if that is None; or ``exploiter``, the exploiter's labels, for oracle references only.
         clusters: number of clusters.
         model: the labelling model, if any.
     """
@@ -62,6 +62,8 @@ class CraftLabels:
         """Label access of a poisoner that uses these; clusters and predictions have that of their model."""
         if self.source in ("original", "exploiter"):
             return "full"
+        if self.source == "names":
+            return "names"
         return self.model.spec.label_access if self.model else "none"
 
 
@@ -202,7 +204,7 @@ class Cell:
         craft = self.craft
         inherited = craft.surrogate.spec.label_access if craft.surrogate else "none"
         return {
-            "label_access": "full" if "full" in (inherited, craft.labels.access) else "none",
+            "label_access": max(inherited, craft.labels.access, key=("none", "names", "full").index),
             "oracle": craft.made_by.oracle,
             "granularity": craft.made_by.granularity,
             "platform": self.victim.spec.platform,

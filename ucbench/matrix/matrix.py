@@ -198,8 +198,8 @@ def _crafts(
 def _craft_labels(spec: PoisonerSpec, axes: Axes, registry: Registry) -> list[CraftLabels]:
     if spec.oracle:
         return [CraftLabels("exploiter")]
-    if spec.label_access == "none":
-        return [CraftLabels("none")]
+    if spec.label_access != "full":
+        return [CraftLabels(spec.label_access)]
     return [_with_model(parse_craft_labels(text, registry), spec, axes, registry) for text in axes.craft_labels]
 
 

@@ -108,7 +108,7 @@ class PoisonerSpec(ComponentSpec):
     """A method that turns images into a release.
 
     Attributes:
-        label_access: what it needs to know of the labels.
+        label_access: what it needs to know of the labels: nothing, the names of the classes, or all.
         granularity: which images share one perturbation.
         budget: its norm; ``--epsilon`` applies to ``linf`` methods, others keep ``native_epsilon``. A parameter
             ``norm`` overrides it; the parameters' class variable ``native_epsilons`` then maps every norm to its native

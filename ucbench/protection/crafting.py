@@ -81,13 +81,13 @@ def craft_of(settings: PatternSettings, photos: int, registry: Registry) -> Craf
         raise UsageError(f"Photos are protected within a largest change per value (linf); {poisoner} has {norm}.")
     groups_itself = _CLUSTERS in type(poisoner.params).model_fields
     groups = 0
-    if groups_itself or spec.label_access != "none":
+    if groups_itself or spec.label_access == "full":
         groups = _groups(settings, photos, poisoner)
     if groups_itself:
         options = {**dict(poisoner.ref.options), _CLUSTERS: str(groups)}
         poisoner = registry.resolve(PoisonerSpec, replace(poisoner.ref, options=tuple(options.items())))
     reference, labels = settings.surrogate or surrogate_of(poisoner), CraftLabels("none")
-    if spec.label_access != "none":
+    if spec.label_access == "full":
         # A model that the poisoner trains has no features yet by which to group the photos.
         labeler = registry.resolve(SurrogateSpec, DEFAULT_LABELER) if spec.trains_surrogate else None
         reference, labels = reference or DEFAULT_LABELER, CraftLabels("clusters", groups, labeler)

@@ -69,7 +69,7 @@ class Request:
         if native_budget(poisoner.spec, poisoner.params).norm != "linf":
             raise UsageError(f"Poisoner {poisoner} has no largest change per value (linf). Choose another.")
         named = self.surrogate or poisoner.spec.surrogate
-        if not named and poisoner.spec.label_access != "none":
+        if not named and poisoner.spec.label_access == "full":
             named = self.labeler
         surrogate = registry.resolve(SurrogateSpec, named) if named else None
         if poisoner.spec.surrogate:

@@ -51,7 +51,7 @@ SAME_SEED = Rule(
 )
 LABEL_FREE = Rule(
     "label-free",
-    "a poisoner of label_access='none' must not read labels",
+    "a poisoner of label_access='none' or 'names' must not read labels",
     "Do not read train.labels and train.label_sets, or set label_access='full' in the spec.",
 )
 GRANULARITY = Rule(
@@ -128,8 +128,11 @@ class _Setup:
     budget: Budget
 
     def without_hidden_labels(self, images: ImageSet) -> ImageSet:
-        """``images`` with labels only if the poisoner may read them."""
-        return images.with_labels(None) if self.subject.spec.label_access == "none" else images
+        """``images`` with what the poisoner may read of the labels."""
+        access = self.subject.spec.label_access
+        if access == "full":
+            return images
+        return dataclasses.replace(images.with_labels(None), classes=images.classes if access == "names" else ())
 
     def craft(
         self, train: ImageSet, state: int = 0, checkpoint: MemoryCheckpoint | None = None, rule: Rule = RUNS
@@ -155,7 +158,8 @@ def _check(setup: _Setup, train: ImageSet) -> None:
     except DataError as error:
         if labelled.labels is not None:
             raise
-        rule = LABEL_FREE.stated("a poisoner of label_access='none' must work without labels")
+        access = subject.spec.label_access
+        rule = LABEL_FREE.stated(f"a poisoner of label_access={access!r} must work without labels")
         raise RuleError(subject.label, rule, str(error)) from error
     with subject.isolated():
         setup.check_budget(first, labelled)
@@ -208,12 +212,15 @@ def _check_same(subject: Subject[Any], first: Perturbation, second: Perturbation
 
 def _check_label_free(setup: _Setup, first: Perturbation, train: ImageSet) -> None:
     access = setup.subject.spec.label_access
-    if access != "none":
+    if access == "full":
         setup.subject.skip(f"label_access is {access!r}", LABEL_FREE)
         return
     others = sample_images(len(train), train.size, seed=1)
     other = dataclasses.replace(
-        train, labels=others.labels, classes=others.classes, label_sets={"parity": others.label_sets["parity"]}
+        train,
+        labels=others.labels,
+        classes=train.classes if access == "names" else others.classes,
+        label_sets={"parity": others.label_sets["parity"]},
     )
     _check_same(setup.subject, first, setup.craft(other), LABEL_FREE)
 
@@ -260,7 +267,7 @@ def _check_few_images(setup: _Setup, train: ImageSet) -> None:
 def _check_assign(setup: _Setup, crafted: Perturbation) -> None:
     subject = setup.subject
     unseen = sample_images(7, crafted.delta.shape[2:], seed=2, name="unseen")
-    labels = None if subject.spec.label_access == "none" else unseen.known_labels
+    labels = unseen.known_labels if subject.spec.label_access == "full" else None
     state = {name: _read_only(array) for name, array in crafted.state.items()}
     whole = _assign(setup, unseen, labels, state)
     if whole is None:

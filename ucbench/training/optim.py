@@ -107,6 +107,31 @@ class Stepper:
                 self._optimizer.state[weight] = {"momentum_buffer": buffer}
 
 
+def optimizer_state(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, NDArray[Any]]:
+    """Copies of weights, buffers and the optimiser's moments, for a checkpoint; see :func:`restore_optimizer`."""
+    tensors = dict(network.state_dict())
+    for name, weight in network.named_parameters():
+        tensors |= {f"{name}.{moment}": tensor for moment, tensor in optimizer.state[weight].items()}
+    return {name: tensor.detach().cpu().clone().contiguous().numpy() for name, tensor in tensors.items()}
+
+
+@torch.no_grad()
+def restore_optimizer(network: nn.Module, optimizer: torch.optim.Optimizer, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Continue from the arrays of :func:`optimizer_state`; other entries are ignored.
+
+    Args:
+        network: whose weights and buffers are overwritten.
+        optimizer: of all its weights; its moments have the shapes of the weights, but for Adam's number of steps.
+    """
+    network.load_state_dict({name: torch.tensor(arrays[name]) for name in network.state_dict()})
+    for name, weight in network.named_parameters():
+        moments = {key.removeprefix(f"{name}."): key for key in arrays if key.startswith(f"{name}.")}
+        for moment, key in moments.items():
+            array = torch.tensor(arrays[key])
+            # In the weight's layout; another would change the order of summation. The steps stay on the CPU.
+            optimizer.state[weight][moment] = array if moment == "step" else torch.empty_like(weight).copy_(array)
+
+
 class Lookahead:
     """Weights that now and then meet their own moving average, and end there; as in airbench (arXiv 2404.00498).
 

@@ -1,0 +1,157 @@
+"""GUE: the leader's loss, the multiplier of BOME, the generator, and what a game leads to."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from ucbench.data.budget import Budget
+from ucbench.errors import UsageError
+from ucbench.testing import MemoryCheckpoint, TinySurrogate, make_run, sample_images
+from ucbench.testing.samples import NUMERICS, tensor_of
+from ucbench.training.determinism import deterministic, seeded
+from ucbench.training.engine import DivergedError
+from ucbench_gue.params import GUEParams
+from ucbench_gue.poisoner import Game, GameUnlearnable, multiplier, wrong_class_loss
+from ucbench_gue.unet import UNet, doubled
+
+SMALL = {"epochs": 3, "batch": 5, "width": 4, "steps": 2}
+
+
+class Normalising(TinySurrogate):
+    """A small network with batch norm, without which plain gradient descent takes long."""
+
+    def module(self, seed, train=None):
+        layers = []
+        with seeded(seed):
+            for into, out in ((3, 8), (8, 16)):
+                layers += [nn.Conv2d(into, out, 3, stride=2, padding=1), nn.BatchNorm2d(out), nn.ReLU()]
+            return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, len(train.classes)))
+
+    def __init__(self):
+        """Has no frozen network."""
+
+
+@pytest.fixture(autouse=True)
+def _exact_arithmetic():
+    with deterministic(NUMERICS):
+        yield
+
+
+def craft_run(checkpoint=None, epsilon=8):
+    return make_run(budget=Budget("linf", epsilon), surrogate=TinySurrogate(), checkpoint=checkpoint)
+
+
+def crafted(run=None, train=None, **options):
+    run = run or craft_run()
+    poisoner = GameUnlearnable(GUEParams(**{**SMALL, **options}))
+    return torch.from_numpy(poisoner.craft(train or sample_images(), run).delta), run
+
+
+def test_leader_minimises_the_largest_cross_entropy_with_a_wrong_class():
+    scores, labels = torch.randn((6, 4), generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 3, 0, 1])
+    every = torch.stack([F.cross_entropy(scores, (labels + k) % 4, reduction="none") for k in range(1, 4)])
+    torch.testing.assert_close(wrong_class_loss(scores, labels), every.amax(0).mean())
+
+
+@given(st.floats(0.1, 3), st.integers(0, 2**31))
+@settings(max_examples=30, deadline=None)
+def test_multiplier_makes_the_condition_fall_as_fast_as_eta_requires(eta, seed):
+    leader, theta, phi = torch.randn((3, 1, 5), generator=torch.Generator().manual_seed(seed))
+    factor = multiplier([leader], [theta], [phi], eta)
+    squared = theta.square().sum() + phi.square().sum()
+    fall = ((leader + factor * theta) * theta).sum() + (factor * phi * phi).sum()
+    assert fall >= (eta * squared - 1e-3 * squared).item()
+    if factor > 0:
+        torch.testing.assert_close(fall, eta * squared, rtol=1e-3, atol=1e-5)
+
+
+def test_doubling_equals_bilinear_interpolation_with_aligned_corners():
+    x = torch.rand((2, 3, 5, 4), dtype=torch.float64, requires_grad=True)
+    theirs = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
+    torch.testing.assert_close(doubled(x), theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (10, 14), (1, 3)])
+def test_generator_keeps_the_size_and_its_range(size):
+    values = UNet(4, 0.1).train()(torch.rand(3, 3, *size))
+    assert values.shape == (3, 3, *size)
+    assert values.abs().max() <= 1
+    assert values.std() > 0
+
+
+def test_play_moves_both_players_along_finite_differences_of_their_objectives():
+    """With lambda given by the step itself, the generator's step is lambda times the slope of q in its weights."""
+    train = sample_images(6)
+    params = GUEParams(**{**SMALL, "steps": 1, "eta": 50.0, "lr_generator": 1.0, "lr_network": 1.0})
+    game = Game(train, params, craft_run())
+    for network in (game.follower, game.generator):
+        network.double()
+    x, labels = tensor_of(train).double(), torch.from_numpy(train.known_labels.copy())
+    game.scores = lambda network, images: network(images)
+    game.perturbation = lambda images: 8 / 255 * game.generator(images)
+    game._answer.double()
+    generator, follower = copy.deepcopy(game.generator).train(), copy.deepcopy(game.follower)
+    answer = copy.deepcopy(game._answered((x + 8 / 255 * generator(x)).clamp(0, 1).detach(), labels))
+    before = {name: weight.detach().clone() for name, weight in game.generator.named_parameters()}
+    _, _, factor = game.play(x, labels)
+    assert factor > 0
+
+    def condition():
+        poisoned = (x + 8 / 255 * generator(x)).clamp(0, 1)
+        return F.cross_entropy(follower(poisoned), labels) - F.cross_entropy(answer(poisoned), labels)
+
+    name, weight = next((n, w) for n, w in generator.named_parameters() if n == "last.1.weight")
+    step = (before[name] - dict(game.generator.named_parameters())[name].detach())[0] / factor
+    with torch.no_grad():
+        weight[0] += 1e-5
+        high = condition()
+        weight[0] -= 2e-5
+        low = condition()
+    torch.testing.assert_close(step, (high - low) / 2e-5, rtol=1e-3, atol=1e-6)
+
+
+def test_follower_recognises_perturbed_images_and_is_wrong_on_clean_ones():
+    run = make_run(budget=Budget("linf", 64), surrogate=Normalising())
+    rates = {"lr_network": 0.1, "lr_generator": 0.3, "step_lr": 3e-3}
+    crafted(run, sample_images(60, (8, 8)), epochs=45, batch=60, steps=3, **rates)
+    assert run.notes["accuracies"]["perturbed"] > run.notes["accuracies"]["clean"] + 0.5
+    assert run.notes["clean_losses"][-1] < run.notes["clean_losses"][0] - 0.1
+
+
+def test_unseen_images_are_perturbed_by_the_trained_generator():
+    train, run = sample_images(), craft_run()
+    poisoner = GameUnlearnable(GUEParams(**SMALL))
+    made = poisoner.craft(train, run)
+    x = tensor_of(train)
+    again = poisoner.transform(x, torch.zeros(len(train), dtype=torch.int64), made.state)
+    torch.testing.assert_close(again, (x + torch.from_numpy(made.delta)).clamp(0, 1), rtol=0, atol=1e-6)
+
+
+def test_craft_resumed_from_any_checkpoint_equals_an_uninterrupted_one():
+    checkpoint = MemoryCheckpoint()
+    whole, run = crafted(craft_run(checkpoint))
+    for saved in checkpoint.saved:
+        resumed, again = crafted(craft_run(MemoryCheckpoint(saved)))
+        assert torch.equal(resumed, whole)
+        assert again.notes == run.notes
+
+
+def test_few_images_single_classes_and_diverging_games_are_refused():
+    for train in (sample_images(1), sample_images(5, classes=1)):
+        with pytest.raises(UsageError, match="at least two"):
+            crafted(train=train)
+    with pytest.raises(DivergedError, match="diverged in pass"):
+        crafted(lr_network=1e30)
+
+
+def test_released_preset_equals_the_official_settings():
+    released = GUEParams.resolve("gue", "released")
+    assert (released.epochs, released.batch, released.steps, released.width) == (50, 256, 10, 64)
+    assert (released.step_lr, released.eta, released.lr_generator, released.lr_network) == (1e-4, 1.5, 0.1, 0.01)
