@@ -219,7 +219,7 @@ class Stopwatch(Silent):
             done += steps
             if done == start:
                 begun = self._side.clock()
-            if done == stop:
+            if done == stop and steps:  # not again when a craft closes its bar
                 self.seconds += self._side.clock() - begun
 
         return advance
