@@ -27,6 +27,7 @@ extensions += [
     "_ext.kornia_operations",
     "_ext.mathematics",
     "_ext.page_loads",
+    "_ext.speed",
     "_ext.signatures",
     "_ext.robustness",
     "_ext.analyses",

@@ -202,11 +202,22 @@ def compare(
     return results
 
 
+def merged(results: Row, path: Path) -> Row:
+    """The results with the rows of other subjects that lie in ``path``, if those are of the same machine and sizes."""
+    if not path.exists():
+        return results
+    earlier = json.loads(path.read_text(encoding="utf-8"))
+    if any(earlier.get(name) != results[name] for name in ("machine", "flags", "against", "sizes")):
+        return results
+    new = {row["subject"] for row in results["rows"]}
+    return {**results, "rows": [*(row for row in earlier["rows"] if row["subject"] not in new), *results["rows"]]}
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("subject", nargs="*", metavar="SUBJECT", help=f"of {', '.join(SUBJECTS)}")
     parser.add_argument("--official", type=Path, metavar="DIR", help="folder of clones of the official repositories")
-    parser.add_argument("--json", type=Path, help="file for all results")
+    parser.add_argument("--json", type=Path, help="file for all results; rows of other subjects in it stay")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--tiny", action="store_true", help="smallest sizes, both sides in this process")
     parser.add_argument("--device", default="auto")
@@ -239,7 +250,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def report(results: Row) -> None:
         if options.json:
-            options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+            text = json.dumps(merged(results, options.json), indent=2)
+            options.json.write_text(text + "\n", encoding="utf-8")
 
     with tempfile.TemporaryDirectory() as scratch:
         setting = Setting(sizes, numerics, Path(scratch), options.official)

@@ -36,6 +36,7 @@ from _ext import (  # noqa: E402
     robustness,
     rules,
     signatures,
+    speed,
 )
 
 NOT_RUN = re.compile(r"<!--\s*not run:\s*(.+?)\s*-->", re.DOTALL)
@@ -94,6 +95,7 @@ def rendered(page: Path) -> str:
         methods,
         signatures,
         photo_effect,
+        speed,
     ):
         text = generator.inserted(text)
     return text
