@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -83,17 +83,19 @@ def _crafted(run: Run) -> CraftedPatterns:
     """Patterns crafted on the different files, or on some of very many."""
     different = list({run.sha256(found): found for found in reversed(run.work.photos)}.values())[::-1]
     rows = crafted_on(len(different), run.settings.seed)
-    images, read = _working_images([different[row] for row in rows], run)
+    advance = run.session.progress.bar("reading photos", len(rows))
+    images, read = _working_images([different[row] for row in rows], run, advance)
     if images is None:
         raise DataError(f"No entry of {run.photos} can be protected. --dry-run says why.")
     release = craft_patterns(images, run.craft, run.session)
     return crafted(release, [run.sha256(found) for found in read], run.settings)
 
 
-def _working_images(entries: Sequence[Found], run: Run) -> tuple[ImageSet | None, list[Found]]:
+def _working_images(
+    entries: Sequence[Found], run: Run, advance: Callable[[int], None]
+) -> tuple[ImageSet | None, list[Found]]:
     """Working images of the photos that can be read, None without any; and these photos. Others are left."""
     read: list[Found] = []
-    advance = run.session.progress.bar("reading photos", len(entries))
 
     def pixels() -> Iterator[Pixels]:
         for found in entries:
@@ -122,8 +124,11 @@ def _numbers(run: Run, patterns: CraftedPatterns, log: Journal) -> dict[str, int
     unreadable = damaged(run.work, run.state)
     new = {run.sha256(found): found for found in run.work.todo if str(found.path) not in unreadable}
     unknown = [found for sha256, found in new.items() if sha256 not in numbers]
+    if not unknown:
+        return numbers
+    advance = run.session.progress.bar("finding the groups of photos", len(unknown))
     for start in range(0, len(unknown), ASSIGNED):
-        images, read = _working_images(unknown[start : start + ASSIGNED], run)
+        images, read = _working_images(unknown[start : start + ASSIGNED], run, advance)
         if images is None:
             continue
         rows = assign_patterns(patterns.release, images, run.craft, run.session)
