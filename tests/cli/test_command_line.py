@@ -87,6 +87,17 @@ def test_doctor_passes_and_reports_a_missing_data_folder(tmp_path, monkeypatch):
     ]
 
 
+@pytest.mark.skipif(not hasattr(os, "getloadavg"), reason="this system states no load")
+@pytest.mark.parametrize(("load", "count"), [(0.0, 0), (10_000.0, 1)])
+def test_doctor_advises_fewer_threads_only_on_a_busy_machine(load, count, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("UCBENCH_HOME", str(tmp_path / "store"))
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, load, load))
+    assert app.main(["doctor", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert ["--threads" in note for note in report["notes"]] == [True] * count
+    assert not [problem for problem in report["problems"] if "threads" in problem]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

@@ -32,9 +32,10 @@ def doctor_command(as_json: AsJson = False) -> None:
     a cache folder; data sets are searched in UCBENCH_DATA.
     """
     problems: list[str] = []
+    notes: list[str] = []
     sections: dict[str, Facts] = {
         "python": _python(),
-        "processor": _processor(),
+        "processor": _processor(notes),
         "torch": _torch(problems),
         "store": _store(problems),
         "data": _data(problems),
@@ -42,7 +43,7 @@ def doctor_command(as_json: AsJson = False) -> None:
         "plugins": _plugins(problems),
     }
     if as_json:
-        print_json({**sections, "problems": problems})
+        print_json({**sections, "problems": problems, "notes": notes})
         return
     print_facts(
         (f"{section} {label}".replace("_", " "), as_text(value))
@@ -50,6 +51,8 @@ def doctor_command(as_json: AsJson = False) -> None:
         for label, value in facts.items()
     )
     typer.echo()
+    for note in notes:
+        typer.echo(f"Note: {note}")
     for problem in problems:
         typer.echo(f"Problem: {problem}")
     if not problems:
@@ -64,8 +67,17 @@ def _python() -> Facts:
     }
 
 
-def _processor() -> Facts:
-    return {"name": cpu_name(), "cores": available_cores(), "bfloat16": cpu_has_bf16()}
+def _processor(notes: list[str]) -> Facts:
+    cores = available_cores()
+    facts: dict[str, str | int | float | bool] = {"name": cpu_name(), "cores": cores, "bfloat16": cpu_has_bf16()}
+    if hasattr(os, "getloadavg"):  # not on Windows
+        facts["load"] = load = round(os.getloadavg()[0], 1)
+        if load >= cores:
+            notes.append(
+                f"{load:g} processes want this machine's {cores} cores. A training with a thread per core then waits"
+                " for its own threads at every step, and can be many times slower. Use fewer: --threads."
+            )
+    return facts
 
 
 def _torch(problems: list[str]) -> Facts:
