@@ -1,6 +1,7 @@
-"""What `ucbench protect` leaves of an exploiter's accuracy, from the record of ``benchmarks/protection.py``.
+"""What `ucbench protect` leaves of an exploiter's accuracy, and what it costs, from records of two benchmarks.
 
-Replaces ``<!-- photo effect -->`` in a page by a sentence and a table.
+Replaces, in a page, ``<!-- photo effect -->`` by a sentence and a table (``benchmarks/protection.py``), and
+``<!-- photo cost -->`` likewise (``benchmarks/protection_size.py``).
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ from _ext.markdown import replace_markers, table
 from _ext.paths import DOCS
 from ucbench.results.statistics import t_interval
 
-MARKER = "<!-- photo effect -->"
-RECORD = DOCS / "_data" / "protection.json"
+RECORD, COSTS = DOCS / "_data" / "protection.json", DOCS / "_data" / "protection_size.json"
 RELEASES = {"clean": "the photos", "sham": "copies with plain noise", "protected": "protected copies"}
 
 
@@ -40,8 +40,33 @@ def described() -> str:
     return f"{how}\n\n{table(['trained on', *(columns[jpeg] for jpeg in shown)], rows)}"
 
 
+def cost() -> str:
+    """Time and memory of folders, as Markdown."""
+    folders = json.loads(COSTS.read_text(encoding="utf-8"))
+    machine = folders[0]["machine"]
+    how = (
+        f"One process with one thread on {machine['processor']} ({machine['dtype']}), beside other work, all else by"
+        " default: patterns, copies, their measurement and the report."
+    )
+    rows = [
+        [
+            f"{row['photos']:,}", f"{row['largest_megapixels']:.2g}", f"{row['megapixels']:,.0f}",
+            f"{row['processor_seconds'] / 60:,.0f}", f"{row['memory_mib'] / 1024:.1f}", str(row["largest_change"]),
+        ]
+        for row in folders
+    ]  # fmt: skip
+    header = ["photos", "megapixels of the largest", "of all", "minutes", "memory, GiB", "largest change, levels"]
+    return f"{how}\n\n{table(header, rows)}"
+
+
+MARKERS = {"<!-- photo effect -->": described, "<!-- photo cost -->": cost}
+
+
 def inserted(text: str) -> str:
-    return text.replace(MARKER, described()) if MARKER in text else text
+    for marker, text_of in MARKERS.items():
+        if marker in text:
+            text = text.replace(marker, text_of())
+    return text
 
 
 def setup(app: Any) -> dict[str, bool]:
