@@ -94,8 +94,7 @@ class GameUnlearnable:
             run.checkpoint.save(epoch + 1, {**optimizer_state(game.players), "rows": table})
         for name in Game.NUMBERS:
             run.note(name, [row[name] for row in rows])
-        weights = {name: tensor.cpu().numpy() for name, tensor in game.generator.state_dict().items()}
-        state = {_RADIUS: np.array(run.budget.radius, np.float32), **weights}
+        state = {_RADIUS: np.array(run.budget.radius, np.float32), **optimizer_state(game.generator)}
         return Perturbation(self._released(train, game, run), state=state)
 
     def assign(self, images: ImageSet, labels: object, state: object, run: CraftRun) -> NDArray[np.int64]:
@@ -106,7 +105,7 @@ class GameUnlearnable:
         """Unseen images ``[B, 3, H, W]`` in [0, 1] as the trained generator perturbs them."""
         with seeded(0):  # the initial weights, all of them overwritten
             generator = UNet(self.params.width, MOMENTUM)
-        generator.load_state_dict({name: torch.tensor(state[name]) for name in generator.state_dict()})
+        restore_optimizer(generator, None, state)
         with torch.no_grad():
             values: Tensor = generator.to(images.device).eval()(images)
         return (images + float(state[_RADIUS]) * values).clamp(0, 1)
