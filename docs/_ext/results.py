@@ -131,7 +131,7 @@ def _tables(of: Part) -> list[str]:
             (rank, _marked(name, line.reference), *rest) for line in section.lines for rank, name, *rest in [line.texts]
         ]
         by_defense = _by_defense(of.groups, section.block)
-        access = {"none": "no labels", "full": "labels"}[section.block["label_access"]]
+        access = {"none": "no labels", "names": "class names", "full": "labels"}[section.block["label_access"]]
         blocks.append(
             _folded(
                 f"{section.heading}; poisoners given {access}",

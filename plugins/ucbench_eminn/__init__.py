@@ -78,13 +78,14 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         surrogate="resnet18:width=16",
         trains_surrogate=True,
         fidelity=(
-            "`released` and `paper` have the official code's settings with its scripts' noise, and a bound on the "
-            "sweeps that it lacks; `cifar100` has the steps of its script for CIFAR-100; `standard` has fewer levels "
-            "and draws of noise; noise begins, as in the code, once half of the perturbed images are recognised; the "
-            "gradient is cut to its largest norm once a step, in the code after every draw; fitted on all images, "
-            "where the scripts take a fifth of them; perturbations are cut to what keeps the images in [0, 1] after "
-            "every step; the certification is the metric `certified-learnability`; the paper was read in its "
-            f"abstract and the notes of its repository. {_SURROGATE}"
+            "`released` and `paper` have the defaults of the official code, with a bound on the sweeps that it lacks; "
+            "`standard` is this suite's: a quarter of the noise, fewer levels and draws of it; noise begins, as in the "
+            "code, once more than half of the perturbed images are recognised; the craft does not stop before a sweep "
+            "with noise, where the code's default error ends it at that very point; the gradient is cut to its largest "
+            "norm once a step, in the code after every draw; fitted on all images, where the code can take a fifth of "
+            "them; perturbations are cut to what keeps the images in [0, 1] after every step; the certification is the "
+            "metric `certified-learnability`; the paper was read in its abstract and the notes of its repository. "
+            f"{_SURROGATE}"
         ),
     )
     yield PoisonerSpec(
@@ -116,13 +117,18 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
 def ucbench_metrics() -> Iterator[MetricSpec]:
     yield MetricSpec(
         name="certified-learnability",
-        summary="A bound on the clean accuracy of networks whose weights lie near the victim's, under noise on them",
+        summary="A bound on the clean accuracy of networks near the victim under weight noise, not of the victim",
         load="ucbench_eminn.certify:CertifiedLearnability",
         params="ucbench_eminn.params:CertifiedParams",
         sample="draws=3",
         paper=_PUE,
         reads=("model", "test"),
-        fidelity="the bound of the official code's certification at one eta, of the victim that was trained, where "
-        "the paper certifies the surrogate of the craft; by default a tenth of its draws, which suffices for an eta "
-        "up to 0.1: with more, `bound` is undefined",
+        fidelity=(
+            "the bound of the official code's certification at one eta, of the trained victim, where the paper "
+            "certifies the surrogate of the craft; it holds with probability q for networks under Gaussian noise, not "
+            "for the victim, whose own accuracy stands beside it and may exceed it; noise lowers the accuracy of a "
+            "victim that was not trained under it whatever the release, so the bound does not compare such victims; "
+            "100 draws suffice for an eta up to 0.1: with more, `bound` is undefined, as it always is in `released`, "
+            "the code's defaults, whose 10 draws are too few at any eta"
+        ),
     )

@@ -179,6 +179,11 @@ class Alternation:
         history, wanted = self.bilevel.history, self._params.stop_error
         return bool(history) and wanted is not None and history[-1]["error"] <= wanted
 
+    @property
+    def may_stop(self) -> bool:
+        """Whether stop_error applies by now."""
+        return self.sweeps >= self._params.min_sweeps
+
     def open(self, batches: int, last: int = 0) -> None:
         """Open the progress bar: a sweep moves ``batches`` batches of perturbations, the end ``last`` further ones."""
         params = self._params
@@ -226,7 +231,7 @@ class Alternation:
     def alternate(self, sweep: Callable[[int], None], extra: Callable[[], Mapping[str, NDArray[Any]]] = dict) -> None:
         """Let the surrogate learn and ``sweep(number)`` move all perturbations, until the stopping rule holds."""
         params = self._params
-        while self.sweeps < params.max_sweeps and not (self.reached and self.sweeps >= params.min_sweeps):
+        while self.sweeps < params.max_sweeps and not (self.reached and self.may_stop):
             row = {"train_loss": self.learn()}
             sweep(self.sweeps)
             self.bilevel.thaw()

@@ -13,11 +13,13 @@ from ucbench import Params
 _RELEASED: Mapping[str, Any] = {"batch": 512, "steps": 20, "step": 0.1, "min_sweeps": 1, "max_sweeps": 100}
 #: The official class-wise scripts': one step a batch.
 _RELEASED_CLASS: Mapping[str, Any] = {**_RELEASED, "steps": 1, "stop_error": 0.1}
-#: The official code of PUE, with the noise of its scripts.
+#: The defaults of PUE's official code: deviations of 0 to 1 in steps of 0.05. It does not bound the sweeps.
 _RELEASED_NOISE: Mapping[str, Any] = {
+    "stop_error": 0.5,
     "min_sweeps": 1,
     "max_sweeps": 100,
-    "levels": 6,
+    "noise": 1.0,
+    "levels": 21,
     "train_draws": 100,
     "draws": 10,
 }
@@ -136,30 +138,58 @@ class EMinNClassParams(SweepParams):
 
 
 class PUEParams(EMinNClassParams):
-    """Defaults are the ``standard`` preset: the official settings with fewer levels and draws of noise."""
+    """Defaults are the ``standard`` preset: a setting of this suite, with less noise, fewer levels and draws."""
 
-    noise: float = Field(0.25, ge=0, description="largest standard deviation of the noise on the surrogate's weights")
-    levels: int = Field(3, ge=2, description="deviations from 0 to noise, a step of optimisation for each (code: 6)")
-    train_draws: int = Field(2, ge=1, description="draws of noise a level in a step of the surrogate (code: 100)")
-    draws: int = Field(2, ge=1, description="draws of noise a level in a step on the perturbations (code: 10)")
+    stop_error: float | None = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description=(
+            "share of misclassified perturbed images at which to stop, once a sweep had noise; none: run all sweeps "
+            "(official code: 0.5)"
+        ),
+    )
+    noise: float = Field(
+        0.25, ge=0, description="largest standard deviation of the noise on the surrogate's weights (official code: 1)"
+    )
+    levels: int = Field(
+        3, ge=2, description="deviations from 0 to noise, a step of optimisation for each (official code: 21)"
+    )
+    train_draws: int = Field(
+        2, ge=1, description="draws of noise a level in a step of the surrogate (official code: 100)"
+    )
+    draws: int = Field(2, ge=1, description="draws of noise a level in a step on the perturbations (official code: 10)")
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "standard": {},
         "quick": {"network_steps": 5, "min_sweeps": 2, "max_sweeps": 4, "levels": 2, "train_draws": 1, "draws": 1},
         "paper": _RELEASED_NOISE,
         "released": _RELEASED_NOISE,
-        "cifar100": {**_RELEASED_NOISE, "network_steps": 20},
     }
 
 
 class CertifiedParams(Params):
-    q: float = Field(0.9, gt=0, lt=1, description="probability with which accuracies under noise keep to the bound")
-    eta: float = Field(0.1, ge=0, description="furthest that the weights are moved, as the length of the change")
-    sigma: float = Field(0.25, gt=0, description="standard deviation of the noise on the weights")
-    draws: int = Field(100, ge=1, description="draws of noise, N (official code: 1000)")
+    """Defaults are the ``standard`` preset: a setting of this suite."""
+
+    q: float = Field(
+        0.9,
+        gt=0,
+        lt=1,
+        description="probability with which accuracies under noise keep to the bound (official code: 0.7)",
+    )
+    eta: float = Field(
+        0.1,
+        ge=0,
+        description="furthest that the weights are moved, as the length of the change (official code: 0.001 to 2)",
+    )
+    sigma: float = Field(0.25, gt=0, description="standard deviation of the noise on the weights (official code: 0.1)")
+    draws: int = Field(100, ge=1, description="draws of noise, N (official code: 10)")
     confidence: float = Field(0.99, gt=0, lt=1, description="with which the bound holds over the draws")
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"standard": {}, "paper": {"draws": 1000}}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "standard": {},
+        "released": {"q": 0.7, "sigma": 0.1, "draws": 10},
+    }
 
 
 class EMaxNParams(SurrogateTraining):

@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ucbench import ImageSet, pgd
@@ -31,7 +33,8 @@ class ProvablyUnlearnable(ErrorMinimisingClasses):
 
         min over theta of  E  min over |delta_y| <= epsilon of  E_nu CE(f(x + delta_y; theta + nu), y)
 
-    A step of the surrogate counts a level's loss as one of ``levels`` parts.
+    A step of the surrogate counts a level's loss as one of ``levels`` parts. ``stop_error`` applies once a sweep had
+    noise. Beside what the class-wise noise notes, ``smoothed_sweeps`` is the number of these sweeps.
     """
 
     params: PUEParams
@@ -54,6 +57,17 @@ class SmoothedAlternation(Alternation):
     def smooths(self) -> bool:
         """Whether the weights get noise by now."""
         return any(row["error"] < RECOGNISED for row in self.bilevel.history)
+
+    @property
+    def smoothed_sweeps(self) -> int:
+        """Finished sweeps that had noise."""
+        began = [number for number, row in enumerate(self.bilevel.history, 1) if row["error"] < RECOGNISED]
+        return self.sweeps - began[0] if began else 0
+
+    @property
+    def may_stop(self) -> bool:
+        """Whether stop_error applies by now."""
+        return super().may_stop and self.smoothed_sweeps > 0
 
     @property
     def deviations(self) -> list[float]:
@@ -113,6 +127,17 @@ class SmoothedAlternation(Alternation):
             with noisy(self.bilevel.network, deviation, self._generator):
                 slope += torch.autograd.grad(self.bilevel.cross_entropy(x, labels), x)[0]
         return (perturbed * slope).sum()
+
+    def publish(self, delta: Tensor) -> NDArray[np.float32]:
+        """As :meth:`Alternation.publish`; warns if no sweep had noise."""
+        self.run.note("smoothed_sweeps", self.smoothed_sweeps)
+        if not self.smoothed_sweeps:
+            self.run.warn(
+                "No sweep had noise on the weights, since the surrogate did not recognise half of the perturbed images"
+                f" before the last of {self.sweeps}: this is the noise of eminn-class. Raise max_sweeps or"
+                " network_steps."
+            )
+        return super().publish(delta)
 
 
 @contextmanager

@@ -13,7 +13,18 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ucbench import DivergedError, ImageSet, Perturbation, ResidentSet, UsageError, blocks, seeded, split_evenly
+from ucbench import (
+    DivergedError,
+    ImageSet,
+    Perturbation,
+    ResidentSet,
+    UsageError,
+    blocks,
+    optimizer_state,
+    restore_optimizer,
+    seeded,
+    split_evenly,
+)
 from ucbench_gue.unet import UNet
 
 if TYPE_CHECKING:
@@ -65,7 +76,7 @@ class GameUnlearnable:
         rows: list[dict[str, float]] = []
         done, arrays = run.checkpoint.load() or (0, {})
         if done:
-            game.restore(arrays)
+            restore_optimizer(game.players, None, arrays)
             rows = [dict(zip(Game.NUMBERS, map(float, row), strict=True)) for row in arrays["rows"]]
         parts = split_evenly(len(train), params.batch)
         advance = run.progress("crafting", params.epochs * parts)
@@ -80,11 +91,10 @@ class GameUnlearnable:
             if not all(map(math.isfinite, rows[-1].values())):
                 raise DivergedError(f"gue: the game diverged in pass {epoch + 1}: {rows[-1]}.")
             table = np.array([list(row.values()) for row in rows])
-            run.checkpoint.save(epoch + 1, {**game.state(), "rows": table})
+            run.checkpoint.save(epoch + 1, {**optimizer_state(game.players), "rows": table})
         for name in Game.NUMBERS:
             run.note(name, [row[name] for row in rows])
-        weights = {name: tensor.cpu().numpy() for name, tensor in game.generator.state_dict().items()}
-        state = {_RADIUS: np.array(run.budget.radius, np.float32), **weights}
+        state = {_RADIUS: np.array(run.budget.radius, np.float32), **optimizer_state(game.generator)}
         return Perturbation(self._released(train, game, run), state=state)
 
     def assign(self, images: ImageSet, labels: object, state: object, run: CraftRun) -> NDArray[np.int64]:
@@ -95,21 +105,24 @@ class GameUnlearnable:
         """Unseen images ``[B, 3, H, W]`` in [0, 1] as the trained generator perturbs them."""
         with seeded(0):  # the initial weights, all of them overwritten
             generator = UNet(self.params.width, MOMENTUM)
-        generator.load_state_dict({name: torch.tensor(state[name]) for name in generator.state_dict()})
+        restore_optimizer(generator, None, state)
         with torch.no_grad():
             values: Tensor = generator.to(images.device).eval()(images)
         return (images + float(state[_RADIUS]) * values).clamp(0, 1)
 
     @torch.no_grad()
     def _released(self, train: ImageSet, game: Game, run: CraftRun) -> NDArray[np.float32]:
-        """All perturbations ``[N, 3, H, W]``; notes what the follower recognises."""
+        """All perturbations ``[N, 3, H, W]``, computed in float32 as :meth:`transform` does.
+
+        Notes what the follower recognises.
+        """
         delta, right = np.empty(train.images.shape, np.float32), torch.zeros(2, device=run.device)
         game.generator.eval()
         game.follower.eval()
         for rows in blocks(train.images.shape):
             x = torch.from_numpy(train.images[rows].copy()).to(run.device).float().div_(255.0)
             labels = torch.from_numpy(train.known_labels[rows].copy()).to(run.device)
-            made = game.perturbation(x)
+            made = run.budget.radius * game.generator(x)
             delta[rows] = made.cpu().numpy()
             for which, seen in enumerate((x, (x + made).clamp(0, 1))):
                 right[which] += (game.scores(game.follower, seen).argmax(1) == labels).sum()
@@ -123,6 +136,7 @@ class Game:
     Attributes:
         generator: the leader.
         follower: the surrogate's fresh network.
+        players: both of them.
     """
 
     #: What :meth:`play` returns, in this order.
@@ -130,14 +144,14 @@ class Game:
 
     def __init__(self, train: ImageSet, params: GUEParams, run: CraftRun) -> None:
         self._params, self._run = params, run
-        self.follower = run.surrogate.module(run.seed("network"), train)
-        run.engine.stepper(self.follower, lr=params.lr_network)  # moves it to the engine's device and layout
+        self.follower = run.engine.placed(run.surrogate.module(run.seed("network"), train))
         self._answer = copy.deepcopy(self.follower)
         # The official code runs the same batch through the generator once for every step and twice more: its running
         # statistics move as far as here in one run.
         momentum = 1 - (1 - MOMENTUM) ** (params.steps + 2)
         with seeded(run.seed("generator")):
             self.generator = UNet(params.width, momentum).to(run.device)
+        self.players = nn.ModuleDict({"follower": self.follower, "generator": self.generator})
 
     def play(self, x: Tensor, labels: Tensor) -> Tensor:
         """One step of both players on images ``[B, 3, H, W]`` with labels ``[B]``; returns the :attr:`NUMBERS`."""
@@ -183,20 +197,6 @@ class Game:
         with self._run.engine.autocast():
             scores: Tensor = network(x.contiguous(memory_format=torch.channels_last))
         return scores.float()
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Both players' weights and buffers, for a checkpoint."""
-        parts = {"follower": self.follower, "generator": self.generator}
-        return {
-            f"{part}.{name}": tensor.cpu().clone().contiguous().numpy()
-            for part, network in parts.items()
-            for name, tensor in network.state_dict().items()
-        }
-
-    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Continue from the arrays of :meth:`state`; others are ignored."""
-        for part, network in (("follower", self.follower), ("generator", self.generator)):
-            network.load_state_dict({name: torch.tensor(arrays[f"{part}.{name}"]) for name in network.state_dict()})
 
 
 def wrong_class_loss(scores: Tensor, labels: Tensor) -> Tensor:

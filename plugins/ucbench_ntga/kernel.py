@@ -38,18 +38,19 @@ def tangent_kernel(x: Tensor, z: Tensor, layers: int, weight: float, bias: float
     return tangent
 
 
-def predictions(among: Tensor, between: Tensor, targets: Tensor, time: float) -> Tensor:
-    """Outputs ``[M, K]`` after ``time`` steps of gradient descent at rate 1 on the mean squared error, from zero.
+def coefficients(among: Tensor, targets: Tensor, time: float) -> Tensor:
+    """``[N, K]``: kernels with the learned images ``[M, N]`` times these are what the network says of others.
+
+    It has made ``time`` steps of gradient descent at rate 1 on the mean squared error, from zero.
 
     Args:
         among: kernel of the learned images, ``[N, N]``; the diagonal is regularised.
-        between: kernel of the others with them, ``[M, N]``.
         targets: of the learned images, ``[N, K]``; the error is a mean over all their values.
         time: number of steps, possibly fractional.
     """
     regular = among + REGULAR * among.diagonal().mean() * torch.eye(len(among), dtype=among.dtype, device=among.device)
     learned: Tensor = _Learned.apply(regular, time / targets.numel())
-    return between @ (learned @ targets)
+    return learned @ targets
 
 
 class _Learned(torch.autograd.Function):

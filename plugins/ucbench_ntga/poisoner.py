@@ -10,11 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ucbench import ImageSet, Perturbation, UsageError, pgd
-from ucbench_ntga.kernel import predictions, tangent_kernel
+from ucbench_ntga.kernel import coefficients, tangent_kernel
 
 if TYPE_CHECKING:
     from ucbench import CraftRun
     from ucbench_ntga.params import NTGAParams
+
+#: Attacked images at once: kernels with all of them take memory.
+CHUNK = 1000
 
 
 class TangentAttack:
@@ -24,7 +27,7 @@ class TangentAttack:
     infinitely wide network that learned (X + delta, Y) for a time predicts the classes in closed form. The
     perturbations of the block together take signed steps, from zero, that raise the cross-entropy of these predictions.
 
-    Kernels are computed in float64.
+    Kernels are computed in float64, on the CPU where the device has none (mps).
     """
 
     def __init__(self, params: NTGAParams) -> None:
@@ -41,10 +44,11 @@ class TangentAttack:
             UsageError: for fewer than four images, which do not make two blocks.
         """
         params, count = self.params, len(train)
-        labels = torch.from_numpy(train.known_labels.copy()).to(run.device)
+        device = torch.device("cpu") if run.device.type == "mps" else run.device
+        labels = torch.from_numpy(train.known_labels.copy()).to(device)
         if count < 4:
             raise UsageError(f"ntga needs at least 4 images, to attack some by others; there are {count}.")
-        images = torch.from_numpy(train.images.copy()).to(run.device)
+        images = torch.from_numpy(train.images.copy()).to(device)
         parts = max(2, -(-count // params.block))
         done, arrays = run.checkpoint.load() or (0, {})
         delta = arrays["delta"].copy() if done else np.zeros(train.images.shape, np.float32)
@@ -57,8 +61,8 @@ class TangentAttack:
                 continue
             draws = torch.randperm(count, generator=run.generator(f"attacked-{number}"))
             others = draws[~torch.isin(draws, block)][: params.attacked]
-            x, aims = (images[rows.to(run.device)].double().div_(255.0) for rows in (block, others))
-            network = Network(x, labels[block.to(run.device)], aims, labels[others.to(run.device)], train, params)
+            x, aims = (images[rows.to(device)].double().div_(255.0) for rows in (block, others))
+            network = Network(x, labels[block.to(device)], aims, labels[others.to(device)], train, params)
             made = torch.zeros_like(x)
             for _ in range(params.steps):
                 made = pgd(
@@ -90,18 +94,33 @@ class Network:
         self._targets = F.one_hot(labels, len(train.classes)).to(x.dtype)
         self._aims, self._goals, self._params = aims.flatten(1), goals, params
 
-    def outputs(self, x: Tensor) -> Tensor:
-        """For the attacked images ``[M, K]``, having learned the images ``x`` ``[B, 3, H, W]``."""
-        params, flat = self._params, x.flatten(1)
-        network = params.layers, params.weight_variance, params.bias_variance
-        among = tangent_kernel(flat, flat, *network)
-        return predictions(among, tangent_kernel(self._aims, flat, *network), self._targets, params.time)
-
     def negative_loss(self, x: Tensor) -> Tensor:
-        """Minus the summed cross-entropy of the attacked images."""
-        return -F.cross_entropy(self.outputs(x), self._goals, reduction="sum")
+        """A linear function of ``x`` with the gradient there of minus the summed cross-entropy of the attacked images.
+
+        The gradient is summed over chunks of them.
+        """
+        flat = x.detach().flatten(1).requires_grad_()
+        learned = self._learned(flat)
+        held = learned.detach().requires_grad_()
+        slope, to_learned = torch.zeros_like(flat), torch.zeros_like(held)
+        for aims, goals in zip(self._aims.split(CHUNK), self._goals.split(CHUNK), strict=True):
+            loss = -F.cross_entropy(self._kernel(aims, flat) @ held, goals, reduction="sum")
+            for total, part in zip((slope, to_learned), torch.autograd.grad(loss, (flat, held)), strict=True):
+                total += part
+        slope += torch.autograd.grad(learned, flat, to_learned)[0]
+        return (x.flatten(1) * slope).sum()
 
     @torch.no_grad()
     def accuracy(self, x: Tensor) -> float:
-        """Share of the attacked images that are recognised, having learned ``x``."""
-        return float((self.outputs(x).argmax(1) == self._goals).double().mean())
+        """Share of the attacked images that are recognised, having learned the images ``x`` ``[B, 3, H, W]``."""
+        flat = x.flatten(1)
+        learned = self._learned(flat)
+        outputs = torch.cat([self._kernel(aims, flat) @ learned for aims in self._aims.split(CHUNK)])
+        return float((outputs.argmax(1) == self._goals).double().mean())
+
+    def _learned(self, flat: Tensor) -> Tensor:
+        return coefficients(self._kernel(flat, flat), self._targets, self._params.time)
+
+    def _kernel(self, x: Tensor, z: Tensor) -> Tensor:
+        params = self._params
+        return tangent_kernel(x, z, params.layers, params.weight_variance, params.bias_variance)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import open_clip
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ucbench import (
@@ -25,7 +28,7 @@ from ucbench import (
     split_evenly,
 )
 from ucbench_openclip.concept_params import IMAGENET
-from ucbench_openclip.loading import load_clip
+from ucbench_openclip.loading import LoadedClip, load_clip
 from ucbench_openclip.surrogate import FrozenClip, class_embeddings
 
 if TYPE_CHECKING:
@@ -38,6 +41,8 @@ PROMPT = "a photo of a {class}"
 SHOWN = 7 / 8
 #: How often the released generator halves the sides.
 HALVINGS = 3
+#: Name in the state of the radius; the other arrays are the generator's.
+_RADIUS = "radius"
 
 
 class Concepts(NamedTuple):
@@ -71,7 +76,7 @@ class OneForAll:
 
     f being the CLIP's image tower and t* the text most unlike the concept's; the released code adds ``weight / cos``
     instead. Images are cropped and mirrored before delta is added. After the training, the generator, with its running
-    statistics, perturbs the whole images.
+    statistics, perturbs the whole images in float32; unseen ones likewise, which needs the CLIP again.
 
     The images that reach the CLIP are normalised, in training and use alike, and what is released is image plus
     perturbation. See the spec for what the released code does.
@@ -92,23 +97,45 @@ class OneForAll:
             DivergedError: if the loss is not finite.
         """
         names = self._names(train)
-        loaded = load_clip(self.params)
-        if loaded.note:
-            run.note("clip_weights", loaded.note)
-        clip = FrozenClip(loaded, normalize=True).to(run.device)
-        clip.dtype = run.engine.dtype
+        if self._loaded.note:
+            run.note("clip_weights", self._loaded.note)
+        clip = FrozenClip(self._loaded, normalize=True).to(run.device)
         images = torch.from_numpy(train.images.copy()).to(run.device)
         embedded = torch.cat([_embedded(clip, _pixels(part)) for part in images.split(250)])
-        concepts = _concepts(class_embeddings(loaded, names, (PROMPT,)), embedded, self.params.similar)
+        clip.dtype = run.engine.dtype
+        concepts = _concepts(class_embeddings(self._loaded, names, (PROMPT,)), embedded, self.params.similar)
         generator = self._trained(images, clip, concepts, train.flip, run)
         delta, after = np.empty(train.images.shape, np.float32), []
         for rows in torch.arange(len(train)).split(250):
             x = _pixels(images[rows])
-            made = self._perturbation(generator, x, embedded[rows], run)
+            made = self._perturbation(generator, x, embedded[rows], run.budget.radius)
             after.append(_embedded(clip, (x + made).clamp(0, 1)))
             delta[rows.numpy()] = made.cpu().numpy()
         self._diagnose(concepts, embedded, torch.cat(after), run)
-        return Perturbation(delta)
+        state = {_RADIUS: np.array(run.budget.radius, np.float32), **optimizer_state(generator)}
+        return Perturbation(delta, state=state)
+
+    def assign(self, images: ImageSet, labels: object, state: object, run: CraftRun) -> NDArray[np.int64]:
+        """0 for every image: :meth:`transform` needs no number."""
+        return np.zeros(len(images), np.int64)
+
+    @torch.no_grad()
+    def transform(self, images: Tensor, index: Tensor, state: Mapping[str, NDArray[Any]]) -> Tensor:
+        """Unseen images ``[B, 3, H, W]`` in [0, 1] as the trained generator perturbs them."""
+        embedded = _embedded(FrozenClip(self._loaded, normalize=True).to(images.device), images)
+        with seeded(0):  # the initial weights, all of them overwritten
+            generator = self._generator(embedded.shape[1])
+        restore_optimizer(generator, None, state)
+        made = self._perturbation(generator.to(images.device).eval(), images, embedded, float(state[_RADIUS]))
+        return (images + made).clamp(0, 1)
+
+    @cached_property
+    def _loaded(self) -> LoadedClip:
+        return load_clip(self.params)
+
+    def _generator(self, condition: int) -> ResidualGenerator:
+        params = self.params
+        return ResidualGenerator(params.width, params.blocks, halvings=HALVINGS, condition=condition)
 
     def _names(self, train: ImageSet) -> tuple[str, ...]:
         names = self.params.concepts or train.classes
@@ -127,9 +154,7 @@ class OneForAll:
         """The generator in eval mode; resumed after any pass."""
         params, parts = self.params, split_evenly(len(images), self.params.batch)
         with seeded(run.seed("generator")):
-            generator = ResidualGenerator(
-                params.width, params.blocks, halvings=HALVINGS, condition=concepts.texts.shape[1]
-            )
+            generator = self._generator(concepts.texts.shape[1])
         generator.to(run.device)
         optimizer = torch.optim.Adam(generator.parameters(), lr=params.lr, weight_decay=params.weight_decay)
         done, arrays = run.checkpoint.load() or (0, {})
@@ -145,7 +170,8 @@ class OneForAll:
                 x = _pixels(images[indices])
                 if params.augment:
                     x = windows(x, flip, draws)
-                delta = self._perturbation(generator, x, _embedded(clip, x), run)
+                with run.engine.autocast():
+                    delta = self._perturbation(generator, x, _embedded(clip, x), run.budget.radius)
                 similar, opposite = concepts.targets(indices)
                 loss = self._objective(clip.features((x + delta).clamp(0, 1)), similar, opposite)
                 optimizer.zero_grad(set_to_none=True)
@@ -160,14 +186,12 @@ class OneForAll:
         run.note("losses", losses)
         return generator.eval().requires_grad_(False)
 
-    def _perturbation(self, generator: ResidualGenerator, x: Tensor, embedded: Tensor, run: CraftRun) -> Tensor:
+    def _perturbation(self, generator: ResidualGenerator, x: Tensor, embedded: Tensor, radius: float) -> Tensor:
         """Perturbations ``[B, 3, H, W]`` of images ``x`` of that shape, whose embeddings are ``[B, D]``."""
-        with run.engine.autocast():
-            raw = generator(x, embedded)
-        values = torch.tanh(raw.float())
+        values = torch.tanh(generator(x, embedded).float())
         if self.params.norm == "l2":
             values = F.normalize(values.flatten(1), dim=1).view_as(values)
-        return run.budget.radius * values
+        return radius * values
 
     def _objective(self, embedded: Tensor, similar: Tensor, opposite: Tensor) -> Tensor:
         params = self.params

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 
+import boards
 import pytest
 from doc_pages import result_pages, results
 
@@ -79,3 +80,15 @@ def test_accuracies_by_defense_have_a_column_for_every_defense_that_was_run():
         defenses = {group.shared["defense"] for group in of.groups if group.done}
         text = result_pages()[f"{board.name.replace('/', '-')}.md"]
         assert len(defenses) == 1 or all(f"| `{name}` |" in text for name in defenses), board.name
+
+
+def test_tables_name_what_the_poisoners_of_each_block_were_given(tmp_path):
+    made = boards.rows_of({"clean": [90, 92], "uc": [40, 44]})
+    made += boards.rows_of({"one-for-all": [60, 62]}, access="names")
+    made += boards.rows_of({"lsp": [20, 24]}, access="full", craft_labels="original")
+    folder = boards.folder(tmp_path, made)
+    blocks = "\n".join(results._tables(results.part(results.Board(folder, None, (folder,)), folder)))
+    found = [line for line in blocks.splitlines() if line.startswith("<summary>")]
+    assert [line.partition("; ")[2].removesuffix("</summary>") for line in found] == [
+        "poisoners given labels", "poisoners given class names", "poisoners given no labels",
+    ]  # fmt: skip

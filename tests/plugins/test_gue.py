@@ -87,9 +87,9 @@ def test_generator_keeps_the_size_and_its_range(size):
 
 
 def test_play_moves_both_players_along_finite_differences_of_their_objectives():
-    """With lambda given by the step itself, the generator's step is lambda times the slope of q in its weights."""
+    """With lambda given by the step itself, the generator steps along lambda q, and the follower along f + lambda q."""
     train = sample_images(6)
-    params = GUEParams(**{**SMALL, "steps": 1, "eta": 50.0, "lr_generator": 1.0, "lr_network": 1.0})
+    params = GUEParams(**{**SMALL, "steps": 1, "eta": 50.0, "lr_generator": 1.0, "lr_network": 0.5})
     game = Game(train, params, craft_run())
     for network in (game.follower, game.generator):
         network.double()
@@ -99,7 +99,10 @@ def test_play_moves_both_players_along_finite_differences_of_their_objectives():
     game._answer.double()
     generator, follower = copy.deepcopy(game.generator).train(), copy.deepcopy(game.follower)
     answer = copy.deepcopy(game._answered((x + 8 / 255 * generator(x)).clamp(0, 1).detach(), labels))
-    before = {name: weight.detach().clone() for name, weight in game.generator.named_parameters()}
+    before = [
+        {name: weight.detach().clone() for name, weight in player.named_parameters()}
+        for player in (game.generator, game.follower)
+    ]
     _, _, factor = game.play(x, labels)
     assert factor > 0
 
@@ -107,14 +110,27 @@ def test_play_moves_both_players_along_finite_differences_of_their_objectives():
         poisoned = (x + 8 / 255 * generator(x)).clamp(0, 1)
         return F.cross_entropy(follower(poisoned), labels) - F.cross_entropy(answer(poisoned), labels)
 
-    name, weight = next((n, w) for n, w in generator.named_parameters() if n == "last.1.weight")
-    step = (before[name] - dict(game.generator.named_parameters())[name].detach())[0] / factor
-    with torch.no_grad():
-        weight[0] += 1e-5
-        high = condition()
-        weight[0] -= 2e-5
-        low = condition()
-    torch.testing.assert_close(step, (high - low) / 2e-5, rtol=1e-3, atol=1e-6)
+    def both():
+        return wrong_class_loss(follower(x), labels) + factor * condition()
+
+    def slope(objective, weight):
+        with torch.no_grad():
+            weight += 1e-5
+            high = objective()
+            weight -= 2e-5
+            low = objective()
+            weight += 1e-5
+        return (high - low) / 2e-5
+
+    def moved(player, start, name):
+        return (start[name] - dict(player.named_parameters())[name].detach()).flatten()[0]
+
+    weight = dict(generator.named_parameters())["last.1.weight"][0]
+    step = moved(game.generator, before[0], "last.1.weight") / factor
+    torch.testing.assert_close(step, slope(condition, weight), rtol=1e-3, atol=1e-6)
+    for name, weights in follower.named_parameters():
+        step = moved(game.follower, before[1], name)
+        torch.testing.assert_close(step / 0.5, slope(both, weights[(0,) * weights.ndim]), rtol=1e-3, atol=1e-6)
 
 
 def test_follower_recognises_perturbed_images_and_is_wrong_on_clean_ones():

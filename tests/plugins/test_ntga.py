@@ -14,9 +14,9 @@ from ucbench.errors import UsageError
 from ucbench.testing import MemoryCheckpoint, make_run, sample_images
 from ucbench.testing.samples import NUMERICS
 from ucbench.training.determinism import deterministic
-from ucbench_ntga.kernel import REGULAR, _Learned, predictions, tangent_kernel
+from ucbench_ntga.kernel import REGULAR, _Learned, coefficients, tangent_kernel
 from ucbench_ntga.params import NTGAParams
-from ucbench_ntga.poisoner import TangentAttack
+from ucbench_ntga.poisoner import Network, TangentAttack
 
 WEIGHT, BIAS = 1.76, 0.18
 
@@ -71,7 +71,7 @@ def test_predictions_are_where_gradient_descent_in_function_space_arrives():
     for _ in range(fine):
         error = (targets - learned) / targets.numel() * 64 / fine
         learned, others = learned + regular @ error, others + between @ error
-    torch.testing.assert_close(predictions(among, between, targets, 64.0), others, rtol=1e-2, atol=1e-3)
+    torch.testing.assert_close(between @ coefficients(among, targets, 64.0), others, rtol=1e-2, atol=1e-3)
 
 
 def test_gradient_of_the_learned_matrix_is_exact_also_with_equal_eigenvalues():
@@ -80,6 +80,23 @@ def test_gradient_of_the_learned_matrix_is_exact_also_with_equal_eigenvalues():
         upper = matrix.clone().requires_grad_()
         symmetric = lambda m: _Learned.apply((m + m.T) / 2, 0.7)  # noqa: E731
         assert torch.autograd.gradcheck(symmetric, upper)
+
+
+def test_gradient_in_chunks_of_attacked_images_is_that_of_their_summed_cross_entropy(monkeypatch):
+    train = sample_images(6)
+    images = torch.from_numpy(train.images.copy()).double() / 255
+    labels = torch.from_numpy(train.known_labels.copy())
+    x, aims, goals = images[:3], images[[3, 4, 5, 3]], labels[[3, 4, 5, 3]]
+    network = Network(x, labels[:3], aims, goals, train, NTGAParams())
+    monkeypatch.setattr("ucbench_ntga.poisoner.CHUNK", 3)
+    perturbed = x.clone().requires_grad_()
+    (found,) = torch.autograd.grad(network.negative_loss(perturbed), perturbed)
+    flat = perturbed.flatten(1)
+    among, between = (tangent_kernel(each, flat, 5, WEIGHT, BIAS) for each in (flat, aims.flatten(1)))
+    outputs = between @ coefficients(among, F.one_hot(labels[:3], len(train.classes)).double(), 64.0)
+    (expected,) = torch.autograd.grad(-F.cross_entropy(outputs, goals, reduction="sum"), perturbed)
+    torch.testing.assert_close(found, expected)
+    assert network.accuracy(x) == pytest.approx((outputs.argmax(1) == goals).double().mean().item())
 
 
 def test_networks_that_learned_perturbed_images_are_wrong_on_others():
@@ -111,4 +128,6 @@ def test_released_preset_is_one_step_of_the_radius():
     assert (released.steps, released.step) == (1, 1.0)
     assert (paper.steps, paper.step) == (10, pytest.approx(0.11))
     assert (paper.block, paper.time, paper.layers, paper.attacked) == (512, 64, 5, 10_000)
+    best = NTGAParams.resolve("ntga", "cifar10")
+    assert best.model_dump() == {**released.model_dump(), "time": 4096}
     assert np.isclose([paper.weight_variance, paper.bias_variance], [WEIGHT, BIAS]).all()

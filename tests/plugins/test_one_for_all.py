@@ -101,6 +101,17 @@ def test_l2_perturbations_have_exactly_the_radius_for_length(checkpoint):
     torch.testing.assert_close(delta.flatten(1).norm(dim=1), torch.full((20,), 2.0))
 
 
+@pytest.mark.parametrize(("norm", "radius"), [("linf", 16), ("l2", 2.0)])
+def test_unseen_images_are_perturbed_by_the_trained_generator(checkpoint, norm, radius):
+    params = OneForAllParams(checkpoint=checkpoint, norm=norm, **SMALL)
+    train = images()
+    made = OneForAll(params).craft(train, make_run(budget=Budget(norm, radius)))
+    x, delta = torch.from_numpy(train.images.copy()).float() / 255, torch.from_numpy(made.delta)
+    again = OneForAll(params).transform(x, torch.zeros(len(train), dtype=torch.int64), made.state)
+    torch.testing.assert_close(again, (x + delta).clamp(0, 1), rtol=0, atol=1e-5)
+    assert (again - x).abs().max() > 1e-3
+
+
 def test_concepts_replace_the_names_of_the_classes(checkpoint):
     named, _ = crafted(checkpoint)
     same, _ = crafted(checkpoint, train=images(classes=()), concepts=CLASSES)

@@ -27,6 +27,7 @@ def records(judged: bool = True) -> list[boards.Record]:
     made = boards.rows_of({"clean": [90, 92, 91, 92], "uc": UC})
     made += boards.rows_of({"lsp": LSP}, craft_labels="original", access="full")
     made += boards.rows_of({"lsp": [60] * 4}, craft_labels="clusters:k=10,model=a", access="none")
+    made += boards.rows_of({"one-for-all": [65] * 4}, access="names")
     made += boards.rows_of({"ops": [80] * 4}, craft_labels="original", access="full", norm="l0", epsilon=1.0)
     return made + (boards.judging() if judged else boards.rows_of({"sham": [89] * 4}))
 
@@ -51,6 +52,7 @@ def test_rows_are_grouped_by_label_knowledge():
     groups = {title: [row.name for row in members] for title, members in forest(rows(records())).groups.items()}
     assert groups == {
         "Without labels": ["uc", "lsp, clusters:k=10"],
+        "With class names": ["one-for-all"],
         "With labels": ["rand-class:pattern=sign", "lsp"],
         "Other budgets": ["ops, l0 1"],
         "References": ["positive", "sham"],

@@ -8,7 +8,7 @@ from torch import nn
 from ucbench.testing import TinySurrogate
 from ucbench.testing.samples import NUMERICS
 from ucbench.training.engine import Engine
-from ucbench.training.optim import Lookahead
+from ucbench.training.optim import Lookahead, optimizer_state, restore_optimizer
 
 
 def batch(seed, count=6):
@@ -111,3 +111,28 @@ def test_lookahead_weights_meet_their_average_at_intervals_and_end_at_it():
             kept = 0.95**2 * (step / 5) ** 3
             average = weight = kept * average + (1 - kept) * weight
         assert model.weight.item() == pytest.approx(average if step == 5 else weight)
+
+
+def adam_steps(model, optimizer, numbers):
+    for number in numbers:
+        x, y = batch(number)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
+
+
+def test_adam_restored_into_another_network_goes_on_equally_and_keeps_buffers_that_were_not_saved():
+    ours, other = network(0), network(1)
+    one, two = (torch.optim.Adam(model.parameters()) for model in (ours, other))
+    adam_steps(ours, one, range(2))
+    arrays = optimizer_state(ours, one)
+    del arrays["1.running_mean"]
+    other[1].running_mean.fill_(5)
+    restore_optimizer(other, two, arrays)
+    assert (other[1].running_mean == 5).all()
+    adam_steps(ours, one, range(2, 4))
+    adam_steps(other, two, range(2, 4))
+    assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), other.parameters(), strict=True))
+    del arrays["0.weight"]
+    with pytest.raises(KeyError, match=r"0\.weight"):
+        restore_optimizer(other, two, arrays)

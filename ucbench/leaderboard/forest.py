@@ -21,6 +21,8 @@ from ucbench.results.gate import Gate, gate_of, gates
 from ucbench.results.statistics import Interval, Nested, nested
 from ucbench.results.table import SAME_WORLD, grouped, measured, with_units
 
+#: Titles of the groups of poisoners, with their label access.
+_PARTS = {"Without labels": "none", "With class names": "names", "With labels": "full"}
 _REFERENCES = (SHAM, POSITIVE, SHUFFLED)
 #: Craft labels that the title of the group says.
 _PLAIN = (*AXIS["craft_labels"].implied, AXIS["craft_labels"].default)
@@ -53,7 +55,7 @@ class Forest:
     Attributes:
         heading: the setting in words.
         note: why the setting is inconclusive; empty where its gate was passed. Marks are grey then.
-        groups: rows by title: without label knowledge, with it, at other budgets, references.
+        groups: rows by title: without label knowledge, with class names, with labels, at other budgets, references.
         clean: accuracy of the same exploiter on clean images; None if it was not run.
         chance: in percent; NaN where it is unknown.
     """
@@ -108,8 +110,7 @@ def forest(
     members = _where(exploited[exploited["poisoner"] != CLEAN], shared)
     is_reference = members["base"].isin(_REFERENCES) | members["craft_labels"].eq("exploiter")
     parts = {
-        "Without labels": members[~is_reference & (members["label_access"] == "none")],
-        "With labels": members[~is_reference & (members["label_access"] != "none")],
+        **{title: members[~is_reference & (members["label_access"] == access)] for title, access in _PARTS.items()},
         "Other budgets": _elsewhere(exploited, members, shared) if setting is None else members[:0],
         "References": members[is_reference],
     }

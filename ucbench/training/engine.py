@@ -127,16 +127,20 @@ class Engine:
         """The autocast scope of this engine's precision (disabled for float32)."""
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16)
 
-    def stepper(self, network: nn.Module, **options: Any) -> Stepper:
-        """Single SGD steps on ``network``, for poisoners that train their surrogate; see :class:`Stepper`.
-
-        The network is moved to this engine's device and layout.
-        """
+    def placed(self, network: nn.Module) -> nn.Module:
+        """``network``, moved to this engine's device and layout."""
         network.to(self.device)
         for module in network.modules():
             if isinstance(module, nn.Conv2d):  # other modules may have buffers that this layout does not fit
                 module.to(memory_format=torch.channels_last)
-        return Stepper(network, autocast=self.autocast(), **options)
+        return network
+
+    def stepper(self, network: nn.Module, **options: Any) -> Stepper:
+        """Single SGD steps on ``network``, for poisoners that train their surrogate; see :class:`Stepper`.
+
+        The network is :meth:`placed`.
+        """
+        return Stepper(self.placed(network), autocast=self.autocast(), **options)
 
     def fit(
         self,

@@ -107,23 +107,33 @@ class Stepper:
                 self._optimizer.state[weight] = {"momentum_buffer": buffer}
 
 
-def optimizer_state(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, NDArray[Any]]:
-    """Copies of weights, buffers and the optimiser's moments, for a checkpoint; see :func:`restore_optimizer`."""
+def optimizer_state(network: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> dict[str, NDArray[Any]]:
+    """Copies of weights, buffers and any optimiser's moments, for a checkpoint; see :func:`restore_optimizer`."""
     tensors = dict(network.state_dict())
-    for name, weight in network.named_parameters():
-        tensors |= {f"{name}.{moment}": tensor for moment, tensor in optimizer.state[weight].items()}
+    if optimizer is not None:
+        for name, weight in network.named_parameters():
+            tensors |= {f"{name}.{moment}": tensor for moment, tensor in optimizer.state[weight].items()}
     return {name: tensor.detach().cpu().clone().contiguous().numpy() for name, tensor in tensors.items()}
 
 
 @torch.no_grad()
-def restore_optimizer(network: nn.Module, optimizer: torch.optim.Optimizer, arrays: Mapping[str, NDArray[Any]]) -> None:
+def restore_optimizer(
+    network: nn.Module, optimizer: torch.optim.Optimizer | None, arrays: Mapping[str, NDArray[Any]]
+) -> None:
     """Continue from the arrays of :func:`optimizer_state`; other entries are ignored.
 
     Args:
-        network: whose weights and buffers are overwritten.
+        network: whose weights and buffers are overwritten, but for buffers that the arrays lack.
         optimizer: of all its weights; its moments have the shapes of the weights, but for Adam's number of steps.
+
+    Raises:
+        KeyError: if the arrays lack a weight.
     """
-    network.load_state_dict({name: torch.tensor(arrays[name]) for name in network.state_dict()})
+    kept = {name for name, _ in network.named_buffers() if name not in arrays}
+    weights = {name: torch.tensor(arrays[name]) for name in network.state_dict() if name not in kept}
+    network.load_state_dict(weights, strict=False)
+    if optimizer is None:
+        return
     for name, weight in network.named_parameters():
         moments = {key.removeprefix(f"{name}."): key for key in arrays if key.startswith(f"{name}.")}
         for moment, key in moments.items():

@@ -90,9 +90,8 @@ def ordered(block: Block, ranked: Sequence[str] | None) -> list[Entry]:
 
 
 def access_text(access: str) -> str:
-    return {"none": "Poisoners that saw no labels", "full": "Poisoners that saw labels"}.get(
-        access, f"Label access {access}"
-    )
+    texts = {"none": "saw no labels", "names": "knew the names of classes", "full": "saw labels"}
+    return f"Poisoners that {texts[access]}"
 
 
 def reference_lines(setting: Setting) -> list[tuple[float, str]]:

@@ -40,7 +40,7 @@ TERMS = {
     "interval": (
         "what follows ±: the half-width of the 95 % interval of a mean over crafts, by Student's t; n is their number"
     ),
-    "label access": "whether labels of the images entered crafting: full or none",
+    "label access": "what crafting knew of the labels: none, the names of the classes, or full",
     "mixture": "the share of the training images that are perturbed",
     "trusted images": "clean labelled images that the exploiter has in addition",
 }
