@@ -168,13 +168,17 @@ class DefensePipeline(TrainingHooks):
         owners = self._having("select")
         return owners[0][1].select if owners else None
 
-    def prepare(self, train: ImageSet, run: DefenseRun) -> ImageSet:
+    def prepare(self, train: ImageSet, *runs: DefenseRun) -> ImageSet:
         """Apply every ``prepare`` in order.
+
+        Args:
+            runs: one for every part that prepares, so that each sees what it declares; or a single one for all.
 
         Raises:
             ContractError: if a part does not return an image set of the same number of images.
         """
-        for name, part in self._having("prepare"):
+        parts = self._having("prepare")
+        for (name, part), run in zip(parts, runs * len(parts) if len(runs) == 1 else runs, strict=True):
             with guarded(f"Defense {name}", run.seed("global")):
                 prepared = part.prepare(train, run)
             if not isinstance(prepared, ImageSet) or len(prepared) != len(train):
