@@ -93,7 +93,7 @@ class DiffusionPurify:
         # Sets of trusted images are nested, so a smaller one leaves images of a larger one in the release.
         if facts.get("name") == train.name and len(train) > facts["left"]:
             run.warn(
-                f"The denoiser was trained on {facts['images']} images of {train.name}, some of which are in the release."
+                f"The denoiser was trained on {facts['images']} images of {train.name}, some of them in the release."
                 " Train it with --trusted N, and run with as many."
             )
 
