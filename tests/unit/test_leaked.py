@@ -59,9 +59,33 @@ def test_leaked_pairs_of_the_clean_reference_are_equal(pairs_of):
     np.testing.assert_array_equal(before.images, after.images)
 
 
-def test_leaked_pairs_are_refused_for_a_poisoner_without_assignment(pairs_of):
-    with pytest.raises(UsageError, match="poisoner blots has no perturbation for images that it was not crafted on"):
+def test_leaked_pairs_of_sham_have_noise_that_the_release_lacks(pairs_of):
+    (before, after), release = pairs_of("sham", epsilons=[8.0])
+    # Values that are clipped differ between images, so noise is compared where images are not bright or dark.
+    middle = (before.images[:, None] >= 8) & (before.images[:, None] <= 247)
+    changes = after.images.astype(int) - before.images
+    same = ((changes[:, None] == release.changes) | ~middle).all((2, 3, 4))
+    assert not same.any()
+
+
+def test_leaked_pairs_are_refused_for_a_poisoner_that_has_none(pairs_of):
+    with pytest.raises(UsageError, match="but poisoner blots has none for these"):
         pairs_of("blots")
+
+
+@pytest.mark.parametrize(
+    ("poisoner", "changes", "cause"),
+    [
+        ("stripes", {}, "poisoner stripes perturbs only those that it was crafted on"),
+        ("shuffled:stripes", {}, "poisoner stripes perturbs only those that it was crafted on"),
+        ("badge", {"craft_labels": ["clusters:k=3"], "surrogates": ["eyes"]}, "craft labels clusters:k=3.* lack them"),
+    ],
+)
+def test_run_without_leaked_pairs_is_refused_before_the_craft(tmp_path, poisoner, changes, cause):
+    registry = tiny.registry()
+    with pytest.raises(UsageError, match=cause):
+        run_cells(cells(registry, poisoner, defenses=["fog+undo"], **changes), tiny.session(tmp_path, registry))
+    assert not any(work.startswith("craft") for work in tiny.work_done())
 
 
 @pytest.mark.parametrize("chain", ["outsider+trustee+undo", "undo+trustee+outsider"])

@@ -80,6 +80,8 @@ class Defense(Protocol):
     * ``augment(x, run, generator) -> x`` - every batch, after the recipe's crop and flip; randomness per image.
     * ``mix(x, targets, run, generator) -> (x, targets)`` - every batch; targets are ``[B, K]`` probabilities.
     * ``loss(model, x, targets, run, generator) -> scalar`` - replaces the recipe's loss; one part of a pipeline.
+    * ``rates(model, run) -> {name: factor}`` - every epoch: factors on the learning rates of parameters by name; those
+      of several parts multiply.
     * ``at_test(x) -> x`` - every test batch.
     * ``select(scores) -> int`` - after every epoch: the epoch (from 0) whose weights to keep, the last one or the one
       it returned before; ``scores`` are the accuracies of all epochs so far on the trusted set, in percent.
@@ -197,6 +199,13 @@ class DefensePipeline(TrainingHooks):
         for _, part in self._having("mix"):
             x, targets = part.mix(x, targets, run, generator)
         return x, targets
+
+    def rates(self, model: nn.Module, run: DefenseRun) -> dict[str, float]:
+        rates: dict[str, float] = {}
+        for _, part in self._having("rates"):
+            for name, factor in part.rates(model, run).items():
+                rates[name] = factor * rates.get(name, 1.0)
+        return rates
 
     def at_test(self, x: Tensor) -> Tensor:
         for _, part in self._having("at_test"):
