@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-r"""Train a small diffusion model of clean images, for the defense ``diffusion-purify``.
+r"""Train a small diffusion model of clean images, for the defenses ``diffusion-purify`` and ``eclipse``.
 
     benchmarks/train_denoiser.py parquet:DATA/cifar100 denoiser-cifar100 --steps 4000
     ucbench run --dataset parquet:DATA/cifar10 --defense diffusion-purify:denoiser-cifar100
@@ -10,8 +10,14 @@ For exploiters who have clean images that are not part of the published data. Ta
     benchmarks/train_denoiser.py digits denoiser-digits --trusted 400
     ucbench run --dataset digits --trusted 400 --defense diffusion-purify:denoiser-digits
 
+``eclipse`` takes the trusted images only, and noises them to time 12:
+
+    benchmarks/train_denoiser.py digits eclipse-digits --trusted 400 --latest 12
+    ucbench run --dataset digits --trusted 400 --defense eclipse:eclipse-digits
+
 OUT becomes a folder in the format of diffusers' ``DDPMPipeline``; the defense accepts any such folder.
-``ucbench.json`` in it names the data, their fingerprint and all settings, and records quote it.
+``ucbench.json`` in it names the data, their fingerprints, the images of the set that are ``left`` and all settings;
+records quote it.
 
 A U-Net without attention learns the noise in images (Ho et al., 2020, equation 14), at times up to ``--latest``: those
 that purification uses. A running average of its weights is saved.
@@ -43,7 +49,7 @@ from ucbench.progress import Progress, reporting
 from ucbench.training.batches import ResidentSet
 from ucbench.training.determinism import seeded
 from ucbench.training.engine import Engine
-from ucbench_purify.diffusion import Denoiser, noised, purified, shares
+from ucbench_purify.diffusion import Denoiser, noised, pixel_hash, purified, shares
 from ucbench_purify.params import FACTS
 
 
@@ -163,6 +169,9 @@ def main(
             "trusted": trusted,
             "images": len(learned),
             "fingerprint": learned.fingerprint,
+            "pixels": pixel_hash(learned),
+            "name": loaded.train.name,
+            "left": len(loaded.train) - len(learned),
             **dataclasses.asdict(settings),
         }
         with reporting() as progress:

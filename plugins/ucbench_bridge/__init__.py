@@ -31,8 +31,9 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         "learned maps of the place, where the code has a U-Net of 192 channels with attention; it predicts the "
         "difference to the protected image in units of the pairs' mean difference, and all times weigh alike, where "
         "DDBM predicts the clean image; the way back resamples the bridge at evenly spaced times, its noise fresh to "
-        "the share `eta`, where the code takes 40 Heun steps with guidance 0.5 and a churn of 0.33 or 0.8; no Gaussian "
+        "the share `eta`, where the code takes 40 steps of churn (0.33 or 0.8) and Heun with guidance 0.5, about "
+        "119 evaluations; levels are rounded, where the code truncates; no Gaussian "
         "noise is added to protected images (the code tries none and 0.02), no average of weights is kept, and pairs "
         "are neither cropped nor flipped; `paper` has the code's 100,000 steps of 256 pairs, learning rate and "
-        "40 steps, with our network",
+        "40 evaluations on the way back, with our network",
     )

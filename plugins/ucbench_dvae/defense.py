@@ -21,6 +21,7 @@ _FIRST_RATE = 1.0
 #: Mean square of the perturbation that costs nothing more, and the share of epochs after which it counts.
 _FREE, _UNBOUND = 0.002, 11 / 60
 _CLIP = 5.0
+#: Images decoded together once the network is trained; part of the result, since latents are drawn block by block.
 _TOGETHER = 200
 
 
@@ -50,7 +51,7 @@ class DisentanglingVAE:
         images = train
         for stage, target in enumerate((_FIRST_RATE, self.params.rate)):
             network, rate = self._fitted(images, target, f"stage {stage + 1}", run)
-            images, size = _without(images, network, rebuild=stage == 1, run=run)
+            images, size = _without(images, network, run.generator(f"latents {stage + 1}"), rebuild=stage == 1, run=run)
             rates.append(rate)
             sizes.append(size)
         run.note("rates", rates)
@@ -61,21 +62,19 @@ class DisentanglingVAE:
         """A network trained on ``train``, in eval mode, and its mean rate in the last epoch."""
         params = self.params
         with seeded(run.seed(f"network of {stage}")):
-            network = Disentangler(len(train.classes), train.size, params.latent, params.width, params.patch)
+            network = Disentangler(len(train.classes), train.size, params.latent, params.width)
         network.to(run.device)
         optimizer = torch.optim.Adam(network.parameters(), lr=params.lr)
         data = ResidentSet(train, padding=0, flip=False, device=run.device)
         steps = params.epochs * split_evenly(len(train), params.batch)
         order, draws = run.generator(f"order of {stage}"), run.generator(f"latents of {stage}")
         advance = run.progress(f"training the autoencoder of {stage}", steps)
-        step, rates = 0, list[Tensor]()
+        rates = list[Tensor]()
         for epoch in range(params.epochs):
+            optimizer.param_groups[0]["lr"] = cosine(params.lr, 0, epoch, params.epochs)
             total, rates = torch.zeros((), device=run.device), []
             for x, labels in data.epoch(params.batch, order):
-                optimizer.param_groups[0]["lr"] = cosine(params.lr, 0, step, steps)
-                noise = torch.randn(network.latents(len(x)), generator=draws).to(run.device)
-                with run.engine.autocast():
-                    decoded = network(x, labels, noise)
+                decoded = _decoded(network, x, labels, draws, run)
                 bound = epoch >= _UNBOUND * params.epochs
                 value = objective(x, decoded, target, params.weight, bound=bound)
                 optimizer.zero_grad(set_to_none=True)
@@ -84,7 +83,6 @@ class DisentanglingVAE:
                 optimizer.step()
                 total += value.detach()
                 rates.append(decoded.rate.detach())
-                step += 1
                 advance(1)
             if not torch.isfinite(total):
                 raise DivergedError(f"The autoencoder of {stage} diverged in epoch {epoch + 1}.")
@@ -104,19 +102,28 @@ def objective(x: Tensor, decoded: Decoded, target: float, weight: float, *, boun
     return value
 
 
+def _decoded(network: Disentangler, x: Tensor, labels: Tensor, draws: torch.Generator, run: DefenseRun) -> Decoded:
+    # Drawn on the CPU, so that noise is the same on every device.
+    noise = torch.randn(network.latents(len(x)), generator=draws).to(run.device)
+    with run.engine.autocast():
+        decoded: Decoded = network(x, labels, noise)
+    return decoded
+
+
 @torch.no_grad()
-def _without(images: ImageSet, network: Disentangler, *, rebuild: bool, run: DefenseRun) -> tuple[ImageSet, float]:
+def _without(
+    images: ImageSet, network: Disentangler, draws: torch.Generator, *, rebuild: bool, run: DefenseRun
+) -> tuple[ImageSet, float]:
     """Images less the perturbation that ``network`` finds, then rebuilt by it if asked; and the perturbation's RMS."""
     purified, square = np.empty_like(images.images), 0.0
     labels = torch.from_numpy(images.known_labels.copy()).to(run.device)
     for begin in range(0, len(images), _TOGETHER):
         block = slice(begin, begin + _TOGETHER)
         x = torch.from_numpy(images.images[block].copy()).to(run.device).float() / 255
-        with run.engine.autocast():
-            perturbation = network(x, labels[block]).perturbation
-            x = (x - perturbation).clamp(0, 1)
-            if rebuild:
-                x = network(x, labels[block]).image.clamp(0, 1)
+        perturbation = _decoded(network, x, labels[block], draws, run).perturbation
+        x = (x - perturbation).clamp(0, 1)
+        if rebuild:
+            x = _decoded(network, x, labels[block], draws, run).image
         square += float(perturbation.square().sum())
         purified[block] = (255 * x).to(torch.uint8).cpu().numpy()
     return images.with_images(purified), 255 * (square / images.images.size) ** 0.5

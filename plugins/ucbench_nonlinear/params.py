@@ -20,7 +20,9 @@ class SearchParams(Params):
     images: int = Field(2000, ge=2, description="of the release at most, on which a trial network learns")
     epochs: int = Field(8, ge=1, description="of every trial")
     rounds: int = Field(1, ge=1, description="passes over the transformations; the search ends where none helps")
-    gain: float = Field(1.0, ge=0, description="rise of accuracy in percentage points from which one is kept")
+    gain: float = Field(
+        1.0, ge=0, description="least rise of accuracy in percentage points, besides two standard errors"
+    )
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "standard": {},

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from ucbench import ImageSet, Recipe, seeded
-from ucbench_nonlinear.transformations import TRANSFORMATIONS
+from ucbench_nonlinear.transformations import transformed
 
 if TYPE_CHECKING:
     from ucbench import DefenseRun
@@ -21,7 +22,11 @@ class NonlinearSearch:
     A small network learns from the transformed images, and its accuracy on the exploiter's clean images decides. Kept
     transformations add up. What no linear map can take out of the images may not survive a nonlinear one.
 
-    The record notes ``kept`` (the transformations, in order) and ``accuracies`` (percent, by trial, first without any).
+    A gain must also be two standard errors of the paired difference between both networks, since few trusted images
+    measure accuracies roughly.
+
+    The record notes ``kept`` (the transformations, in order) and ``trials``: for each, first without any, its name, its
+    accuracy, and the gain's standard error, both in percent.
     """
 
     def __init__(self, params: SearchParams) -> None:
@@ -39,40 +44,47 @@ class NonlinearSearch:
             order = np.random.default_rng(run.seed("images")).permutation(len(train))[: params.images]
             tried = train.subset(np.sort(order))
         advance = run.progress("searching transformations", 1 + params.rounds * len(params.candidates))
-        best = self._accuracy(tried, run)
+        best = self._correct(tried, run)
         advance(1)
         kept: list[str] = []
-        accuracies: list[list[str | float]] = [["", best]]
+        trials: list[list[str | float]] = [["", 100 * float(best.mean()), 0.0]]
         for _ in range(params.rounds):
             before = len(kept)
             for name in params.candidates:
                 changed = self._changed(tried, name, len(kept), run)
-                accuracy = self._accuracy(changed, run)
-                accuracies.append([name, accuracy])
-                if accuracy >= best + params.gain:
-                    best, tried = accuracy, changed
+                correct = self._correct(changed, run)
+                gain, error = gain_of(best, correct)
+                trials.append([name, 100 * float(correct.mean()), error])
+                if gain >= max(params.gain, 2 * error):
+                    best, tried = correct, changed
                     kept.append(name)
                 advance(1)
             if len(kept) == before:
                 break
         run.note("kept", kept)
-        run.note("accuracies", accuracies)
+        run.note("trials", trials)
         for number, name in enumerate(kept):
             train = self._changed(train, name, number, run)
         return train.with_labels(labels, train.classes)
 
     def _changed(self, images: ImageSet, name: str, number: int, run: DefenseRun) -> ImageSet:
         rng = np.random.default_rng(run.seed(f"transformation {number}"))
-        return images.with_images(TRANSFORMATIONS[name](images.images, rng))
+        return images.with_images(transformed(name, images.images, rng))
 
-    def _accuracy(self, images: ImageSet, run: DefenseRun) -> float:
-        """Accuracy on the trusted images, in percent, of a network trained on ``images``; the same start every time."""
+    def _correct(self, images: ImageSet, run: DefenseRun) -> NDArray[np.bool_]:
+        """Which trusted images a network classifies that was trained on ``images``, from the same start every time."""
         with seeded(run.seed("network")):
             network = _network(len(images.classes))
         recipe = Recipe(epochs=self.params.epochs, lr=0.05, evaluate_every=self.params.epochs)
         model = run.engine.fit(network, images, recipe, seed=run.seed("order")).model
-        correct = run.engine.predict(model, run.trusted) == run.trusted.known_labels
-        return 100 * float(correct.mean())
+        correct: NDArray[np.bool_] = run.engine.predict(model, run.trusted) == run.trusted.known_labels
+        return correct
+
+
+def gain_of(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> tuple[float, float]:
+    """The rise of accuracy in percentage points on the same images ``[N]``, and its standard error."""
+    differences = 100 * (after.astype(float) - before)
+    return float(differences.mean()), float(differences.std() / len(differences) ** 0.5)
 
 
 def _network(classes: int) -> nn.Module:

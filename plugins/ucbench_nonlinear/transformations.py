@@ -12,6 +12,8 @@ Images = NDArray[np.uint8]
 #: Takes images and the generator of what is drawn for each of them.
 Transformation = Callable[[Images, np.random.Generator], Images]
 
+#: Values of images transformed together at most.
+_TOGETHER = 2**22
 #: Amounts: sides of windows and a deviation in pixels, levels kept, a level, degrees, a share of the height.
 AMOUNTS = {"window": 2, "median": 3, "blur": 1.0, "posterize": 4, "solarize": 128, "rotate": 15, "shear": 0.2}
 
@@ -49,7 +51,8 @@ def _threshold(images: Images, rng: np.random.Generator) -> Images:
 
 def _posterize(images: Images, rng: np.random.Generator) -> Images:
     top = AMOUNTS["posterize"] - 1
-    return np.rint(np.rint(images / 255 * top) * 255 / top).astype(np.uint8)
+    table = np.rint(np.rint(np.arange(256) / 255 * top) * 255 / top).astype(np.uint8)
+    return table[images]
 
 
 def _solarize(images: Images, rng: np.random.Generator) -> Images:
@@ -75,6 +78,14 @@ def _moved(images: Images, maps: list[NDArray[np.float64]]) -> Images:
         for channel, target in zip(image, out, strict=True):
             ndimage.affine_transform(channel, matrix, offset, order=1, mode="mirror", output=target)
     return moved
+
+
+def transformed(name: str, images: Images, rng: np.random.Generator) -> Images:
+    """The images after a transformation, block by block, since some of them work on floats."""
+    changed, count = np.empty_like(images), max(1, _TOGETHER // images[0].size)
+    for begin in range(0, len(images), count):
+        changed[begin : begin + count] = TRANSFORMATIONS[name](images[begin : begin + count], rng)
+    return changed
 
 
 TRANSFORMATIONS: Mapping[str, Transformation] = {

@@ -14,7 +14,7 @@ class ProgressiveParams(Params):
     """Defaults are the ``standard`` preset."""
 
     stages: int = Field(4, ge=1, description="of training; in stage s of S the first s/S of the layers are slow")
-    factor: float = Field(0.1, ge=0, le=1, description="on the gradients of slow layers; 0 freezes them")
+    factor: float = Field(0.1, ge=0, le=1, description="on the learning rate of slow layers; 0 freezes them")
     free: float = Field(
         0.1, ge=0, lt=1, description="share of the epochs before the first stage, all layers at full rate"
     )

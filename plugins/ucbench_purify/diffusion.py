@@ -6,8 +6,9 @@ variance left at a time, the cumulative product of Ho et al. (2020). Images are 
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,8 @@ class DiffusionPurify:
     what is likely under them, which the perturbation is not. Test images are not changed, as in the paper.
 
     The record notes the network's training data as ``purifier``, where ``benchmarks/train_denoiser.py`` wrote them
-    down. By default ten steps without fresh noise (DDIM) cost a tenth of the paper's hundred with it.
+    down, with a warning if some of them are in the release. By default ten steps without fresh noise (DDIM) cost a
+    tenth of the paper's hundred with it.
 
     Raises:
         DataError: if the folder holds no such model.
@@ -57,8 +59,11 @@ class DiffusionPurify:
                 f"The denoiser was trained on images of {denoiser.size} pixels, and these have {train.size[0]} x "
                 f"{train.size[1]}."
             )
+        if denoiser.facts.get("latest", self.params.time) < self.params.time:
+            run.warn(f"The denoiser knows noise up to time {denoiser.facts['latest']}, not {self.params.time}.")
         if denoiser.facts:
             run.note("purifier", denoiser.facts)
+        self._check_source(denoiser.facts, train, run)
         kept = denoiser.kept.to(run.device)
         generator = run.generator("purify")
         images = np.empty(train.images.shape, np.uint8)
@@ -83,6 +88,14 @@ class DiffusionPurify:
             images[begin : begin + len(levels)] = levels.cpu().numpy()
             advance(len(levels))
         return train.with_images(images)
+
+    def _check_source(self, facts: Mapping[str, Any], train: ImageSet, run: DefenseRun) -> None:
+        # Sets of trusted images are nested, so a smaller one leaves images of a larger one in the release.
+        if facts.get("name") == train.name and len(train) > facts["left"]:
+            run.warn(
+                f"The denoiser was trained on {facts['images']} images of {train.name}, some of them in the release."
+                " Train it with --trusted N, and run with as many."
+            )
 
 
 class Denoiser:
@@ -147,6 +160,11 @@ class Denoiser:
         times = torch.full((len(x),), time - 1, device=x.device)
         noise: Tensor = self._network(x.float(), times, return_dict=False)[0]
         return noise.float()
+
+
+def pixel_hash(images: ImageSet) -> str:
+    """SHA-256 over shape and pixels, in hexadecimal: the same under all labels."""
+    return hashlib.sha256(repr(images.images.shape).encode() + images.images.tobytes()).hexdigest()
 
 
 def shares(products: Tensor) -> Tensor:

@@ -9,7 +9,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ucbench import ContrastiveViews, ImageSet, Recipe, ResidentSet, learning_rate, pgd, seeded, split_evenly
+from ucbench import (
+    ContrastiveViews,
+    ImageSet,
+    Recipe,
+    ResidentSet,
+    UsageError,
+    learning_rate,
+    pgd,
+    seeded,
+    split_evenly,
+)
 
 if TYPE_CHECKING:
     from ucbench import DefenseRun
@@ -18,6 +28,8 @@ if TYPE_CHECKING:
 #: Lengths of a step in units of the radius, in the adversarial training and for the noise (2/255 and 1/255 of 8/255).
 _TRAINING_STEP, _NOISE_STEP = 1 / 4, 1 / 8
 _HELD_OUT = 0.2
+#: Most inputs for a unit per input: images of 64 x 64, 600 MB of weights.
+_INPUTS = 3 * 64 * 64
 _TOGETHER = 500
 
 
@@ -38,7 +50,13 @@ class AdversarialNoise:
 
         Raises:
             DataError: without labels.
+            UsageError: for a unit per input and images of more than 64 x 64 pixels.
         """
+        if self.params.hidden is None and train.images[0].size > _INPUTS:
+            raise UsageError(
+                f"A hidden layer with a unit per input has {train.images[0].size ** 2:,} weights for images of "
+                f"{train.size[0]}x{train.size[1]}; the most are 64x64. Give it a width, such as hidden=512."
+            )
         accuracy = self._detected(train, run)
         noisy = accuracy is None or accuracy >= self.params.threshold
         run.note("detector_accuracy", accuracy)

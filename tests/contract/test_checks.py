@@ -536,7 +536,7 @@ class TestDefenses:
             def agument(self, x, run, generator):
                 return x
 
-        self.refused(Misspelt(), "has at least one of prepare, augment, mix, loss, at_test, select. It has none")
+        self.refused(Misspelt(), "has at least one of prepare, augment, mix, loss, rates, at_test, select. It has none")
 
     @pytest.mark.parametrize(
         ("stage", "method", "text"),
@@ -565,6 +565,8 @@ class TestDefenses:
                 "finite scalar",
             ),
             ("loss", lambda self, model, x, targets, run, generator: torch.tensor(1.0), "must have a gradient"),
+            ("rates", lambda self, model, run: {"no such": 0.5}, "by names of the model's parameters"),
+            ("rates", lambda self, model, run: dict.fromkeys(dict(model.named_parameters()), -1), "factors from 0"),
             ("at_test", lambda self, x: x / x.max() * x.mean(), "must not depend on the rest of its batch"),
             ("at_test", lambda self, x: 255 * x, r"at_test\(\) must return .* in \[0, 1\]"),
         ],

@@ -109,7 +109,7 @@ def patterned(count: int, seed: int) -> tuple[ImageSet, ImageSet]:
 def test_bridge_pure_removes_patterns_from_images_it_has_not_seen():
     run = make_run(stage="prepare", leaked=patterned(60, 1))
     clean, released = patterned(90, 2)
-    params = BridgeParams(steps=150, width=16, blocks=2, evaluations=2)
+    params = BridgeParams(steps=150, lr=8e-3, width=16, blocks=2, evaluations=2)
     purified = BridgePure(params).prepare(released, run)
     before, after = (np.square(some.images - clean.images.astype(float)).mean() for some in (released, purified))
     assert before == 144

@@ -8,7 +8,7 @@ import torch
 
 from ucbench import DataError
 from ucbench.testing import make_run, sample_images
-from ucbench_dvae.defense import DisentanglingVAE, objective
+from ucbench_dvae.defense import DisentanglingVAE, _without, objective
 from ucbench_dvae.network import Decoded, Disentangler
 from ucbench_dvae.params import DVAEParams
 
@@ -42,36 +42,77 @@ def test_objective_bounds_the_perturbation_from_a_mean_square_of_0_002(size, ext
 
 
 def test_rate_is_zero_where_latents_are_the_prior():
-    network = Disentangler(3, (6, 9), 4, 8, 4)
+    network = Disentangler(3, (6, 9), 4, 8)
     for parameter in network.moments.parameters():
         torch.nn.init.zeros_(parameter)
     with torch.no_grad():
-        out = network(torch.rand(2, 3, 6, 9), torch.tensor([0, 2]))
+        out = network(torch.rand(2, 3, 6, 9), torch.tensor([0, 2]), torch.randn(network.latents(2)))
     assert float(out.rate) == 0
     assert out.image.shape == out.perturbation.shape == (2, 3, 6, 9)
 
 
+def test_every_2_x_2_pixels_have_a_latent_vector():
+    assert Disentangler(3, (32, 32), 5, 8).latents(7) == (7, 5, 16, 16)
+
+
 def test_only_the_perturbation_depends_on_the_label():
-    network, x = Disentangler(3, (8, 8), 4, 8, 4).eval(), torch.rand(1, 3, 8, 8)
-    one, other = (network(x, torch.tensor([label])) for label in (0, 1))
+    network, x = Disentangler(3, (8, 8), 4, 8).eval(), torch.rand(1, 3, 8, 8)
+    noise = torch.randn(network.latents(1))
+    one, other = (network(x, torch.tensor([label]), noise) for label in (0, 1))
     torch.testing.assert_close(one.image, other.image)
     assert not torch.allclose(one.perturbation, other.perturbation)
 
 
-def test_d_vae_removes_most_of_a_class_wise_pattern():
+def test_learning_rate_is_constant_within_an_epoch_and_falls_between_them(monkeypatch):
+    rates, step = [], torch.optim.Adam.step
+
+    def noted(optimizer, *args, **options):
+        rates.append(optimizer.param_groups[0]["lr"])
+        return step(optimizer, *args, **options)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", noted)
+    params = DVAEParams(epochs=2, batch=4, latent=2, width=4, lr=0.01)
+    DisentanglingVAE(params).prepare(sample_images(8, (4, 4)), make_run(stage="prepare"))
+    assert rates == pytest.approx([0.01, 0.01, 0.005, 0.005] * 2)
+
+
+def test_second_stage_learns_from_the_images_less_what_the_first_one_found(monkeypatch):
+    seen, fitted = [], DisentanglingVAE._fitted
+
+    def noted(defense, images, target, stage, run):
+        network, rate = fitted(defense, images, target, stage, run)
+        seen.append((images, target, network))
+        return network, rate
+
+    monkeypatch.setattr(DisentanglingVAE, "_fitted", noted)
+    train, run = sample_images(12, (6, 6)), make_run(stage="prepare")
+    DisentanglingVAE(DVAEParams(epochs=1, batch=4, latent=2, width=4, rate=3)).prepare(train, run)
+    (first, one, network), (second, three, _) = seen
+    expected, size = _without(train, network, run.generator("latents 1"), rebuild=False, run=run)
+    assert (first, one, three) == (train, 1, 3)
+    np.testing.assert_array_equal(second.images, expected.images)
+    assert run.notes["perturbations"][0] == size > 0
+    assert len(run.notes["rates"]) == 2
+
+
+def test_first_stage_finds_the_pattern_of_the_class_and_subtracts_it():
     rng = np.random.default_rng(0)
-    clean = sample_images(192, (12, 12), 3)
-    # Flat patches, which have nothing to do with the class: what a low rate can keep.
-    flat = np.kron(rng.uniform(60, 190, (192, 3, 3, 3)), np.ones((4, 4)))
-    clean = clean.with_images(flat.astype(np.uint8))
-    patterns = rng.choice(np.array([-12, 12]), (3, 3, 12, 12))
-    released = clean.with_images((clean.images + patterns[clean.known_labels]).astype(np.uint8))
-    run = make_run(stage="prepare")
-    purified = DisentanglingVAE(DVAEParams(epochs=10, batch=16, latent=8, width=16, rate=8)).prepare(released, run)
-    rest = purified.images.astype(float) - clean.images
-    assert float((rest * patterns[clean.known_labels]).mean()) < 0.5 * 144
-    assert np.corrcoef(purified.images.ravel(), clean.images.ravel())[0, 1] > 0.25
-    assert len(run.notes["rates"]) == len(run.notes["perturbations"]) == 2
+    clean = sample_images(240, (12, 12), 3)
+    # Content that no mean over pixels keeps, and a low rate does: columns that alternate, one sign for each quarter.
+    quarters = np.kron(rng.choice([-1, 1], (240, 3, 2, 2)), np.ones((6, 6)))
+    clean = clean.with_images((128 + 60 * quarters * np.where(np.arange(12) % 2, 1, -1)).astype(np.uint8))
+    patterns = rng.choice(np.array([-12, 12]), (3, 3, 12, 12))[clean.known_labels]
+    released = clean.with_images((clean.images + patterns).astype(np.uint8))
+
+    run, draws = make_run(stage="prepare"), torch.Generator().manual_seed(0)
+    defense = DisentanglingVAE(DVAEParams(epochs=12, batch=16, latent=8, width=12))
+    network, _ = defense._fitted(released, 1.0, "stage 1", run)
+    without, _ = _without(released, network, draws, rebuild=False, run=run)
+    rebuilt, _ = _without(released, network, draws, rebuild=True, run=run)
+    found, rest = (one.images.astype(float) - other.images for one, other in ((released, without), (without, clean)))
+    assert np.corrcoef(found.ravel(), patterns.ravel())[0, 1] > 0.4
+    assert float((rest * patterns).mean()) < 0.7 * 144
+    assert np.corrcoef(rebuilt.images.ravel(), clean.images.ravel())[0, 1] > 0.8
 
 
 def test_d_vae_refuses_images_without_labels():

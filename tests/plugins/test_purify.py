@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from ucbench import DataError, UsageError
+from ucbench import DataError, ImageSet, UsageError
 from ucbench.data.loading import load_dataset
 from ucbench.data.selection import set_aside
 from ucbench.plugins.registry import installed
@@ -29,6 +30,7 @@ from ucbench_purify.diffusion import (  # noqa: E402
     Denoiser,
     DiffusionPurify,
     noised,
+    pixel_hash,
     purified,
     shares,
     step_back,
@@ -205,6 +207,48 @@ def test_prepare_warns_of_images_of_another_size(folder):
     assert "16 pixels" in run.warnings[0]
 
 
+def learned_from(folder: Path, tmp_path: Path, images: ImageSet, **facts) -> Path:
+    """The denoiser with facts as if it had been trained on ``images``."""
+    copy = shutil.copytree(folder, tmp_path / "learned")
+    stated = {"dataset": "samples", "images": len(images), "pixels": pixel_hash(images), **facts}
+    (copy / "ucbench.json").write_text(json.dumps(stated))
+    return copy
+
+
+@pytest.mark.parametrize(("name", "left", "warned"), [("a", 7, True), ("a", 8, False), ("b", 7, False)])
+def test_prepare_warns_if_the_release_holds_images_of_the_denoiser(folder, tmp_path, name, left, warned):
+    train = replace(sample_images(8, (16, 16)), name="a")
+    copy = learned_from(folder, tmp_path, train, name=name, left=left)
+    run = make_run()
+    DiffusionPurify(PurifyParams(denoiser=copy, time=1, steps=1)).prepare(train, run)
+    assert ["in the release" in text for text in run.warnings] == [True] * warned
+
+
+def test_prepare_warns_of_a_time_that_the_denoiser_has_not_learned(folder, tmp_path):
+    train = sample_images(4, (16, 16))
+    copy, run = learned_from(folder, tmp_path, train, latest=12), make_run()
+    for time in (12, 13):
+        DiffusionPurify(PurifyParams(denoiser=copy, time=time, steps=1)).prepare(train, run)
+    assert run.warnings == ["The denoiser knows noise up to time 12, not 13."]
+
+
+def test_eclipse_takes_only_a_denoiser_of_the_trusted_images(folder, tmp_path):
+    trusted, train = (sample_images(8, (16, 16), seed=seed) for seed in range(2))
+    copy = learned_from(folder, tmp_path, trusted)
+    eclipse = Eclipse(EclipseParams(denoiser=copy, time=1, steps=1))
+    run = make_run(stage="prepare", trusted=trusted.with_labels(1 - trusted.known_labels % 2, ("a", "b")))
+    eclipse.prepare(train, run)
+    assert run.warnings == []
+    with pytest.raises(UsageError, match="trained on 8 images of samples, which are not the 7 trusted"):
+        eclipse.prepare(train, make_run(stage="prepare", trusted=trusted.subset(np.arange(7))))
+
+
+def test_eclipse_warns_where_the_training_of_the_denoiser_is_not_known(folder):
+    train, run = sample_images(4, (16, 16)), make_run(stage="prepare", trusted=sample_images())
+    Eclipse(EclipseParams(denoiser=folder, time=1, steps=1)).prepare(train, run)
+    assert "is not known" in run.warnings[0]
+
+
 @pytest.fixture(scope="module")
 def script():
     spec = importlib.util.spec_from_file_location("train_denoiser", SCRIPT)
@@ -224,8 +268,10 @@ def test_trained_denoiser_denoises_and_notes_its_training_data(script, tmp_path)
 
     facts = json.loads((tmp_path / "out" / "ucbench.json").read_text())
     chosen = installed().resolve("dataset", "digits")
-    granted = set_aside(load_dataset(chosen.build(), chosen.params).train, 200)[1]
+    rest, granted = set_aside(load_dataset(chosen.build(), chosen.params).train, 200)
     assert facts["fingerprint"] == granted.fingerprint
+    assert facts["pixels"] == pixel_hash(granted)
+    assert (facts["name"], facts["left"]) == (rest.name, len(rest))
     run = make_run()
     DiffusionPurify(PurifyParams(denoiser=tmp_path / "out", steps=2)).prepare(granted.subset(np.arange(4)), run)
     assert run.notes["purifier"] == facts

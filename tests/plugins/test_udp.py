@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ucbench import ImageSet
+from ucbench import ImageSet, UsageError
 from ucbench.testing import make_run, sample_images
 from ucbench_udp.defense import AdversarialNoise
 from ucbench_udp.params import NoiseParams
@@ -44,6 +44,12 @@ def test_detector_finds_a_pattern_and_no_noise_is_added_without_one():
     assert other.notes["noisy"] is False
     AdversarialNoise(PARAMS).prepare(train, run)
     assert run.notes["detector_accuracy"] > other.notes["detector_accuracy"] + 15
+
+
+def test_unit_per_input_is_refused_for_large_images():
+    defense = AdversarialNoise(NoiseParams(hidden=None))
+    with pytest.raises(UsageError, match="hidden=512"):
+        defense.prepare(sample_images(4, (64, 65)), make_run(stage="prepare"))
 
 
 def test_strength_zero_leaves_batches_alone():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -279,10 +280,35 @@ class Undo:
         self.params = params
 
     def prepare(self, train: ImageSet, run) -> ImageSet:
+        log("prepare undo")
         before, after = run.leaked
         run.note("pairs", len(before))
         added = after.images[0].astype(int) - before.images[0]
         return train.with_images(np.clip(train.images - added, 0, 255).astype(np.uint8))
+
+
+class Reader:
+    """Changes nothing; notes by name what it may read, and its fingerprint."""
+
+    def __init__(self, params: ucbench.Params) -> None:
+        self.params = params
+
+    def prepare(self, train: ImageSet, run) -> ImageSet:
+        read = {}
+        for name in ("clean", "trusted", "leaked"):
+            with suppress(ucbench.UsageError):
+                images = getattr(run, name)
+                read[name] = (images[1] if name == "leaked" else images).fingerprint
+        run.note(type(self).__name__, read)
+        return train
+
+
+class Outsider(Reader):
+    """One without access."""
+
+
+class Trustee(Reader):
+    """One with trusted images."""
 
 
 class Best:
@@ -479,7 +505,9 @@ RECORDS = (
     ucbench.MetricSpec(name="change", summary="", load=f"{HERE}:Change", reads=("source", "published")),
     ucbench.MetricSpec(name="no-number", summary="", load=f"{HERE}:NoNumber", reads=("published",)),
     ucbench.DefenseSpec(name="fog", summary="", load=f"{HERE}:Fog", static=True),
-    ucbench.DefenseSpec(name="undo", summary="", load=f"{HERE}:Undo", static=True, needs_trusted=True, leaked=True),
+    ucbench.DefenseSpec(name="undo", summary="", load=f"{HERE}:Undo", static=True, leaked=True),
+    ucbench.DefenseSpec(name="outsider", summary="", load=f"{HERE}:Outsider", static=True),
+    ucbench.DefenseSpec(name="trustee", summary="", load=f"{HERE}:Trustee", static=True, needs_trusted=True),
     ucbench.DefenseSpec(name="best", summary="", load=f"{HERE}:Best", needs_trusted=True),
     ucbench.DefenseSpec(name="dim", summary="", load=f"{HERE}:Dim"),
 )

@@ -7,12 +7,13 @@ import pytest
 import tiny_components as tiny
 
 from ucbench import UsageError
-from ucbench.exploit.defend import prepare
+from ucbench.data.selection import set_aside
+from ucbench.exploit.defend import pipeline_of, prepare
 from ucbench.matrix.compatibility import is_oracle
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.running.runner import run_cells
 from ucbench.running.sets import exploiter_sets, leaked_pairs, release_of
-from ucbench.testing import make_run
+from ucbench.testing import make_run, sample_images
 
 
 @pytest.fixture(autouse=True)
@@ -58,23 +59,68 @@ def test_leaked_pairs_of_the_clean_reference_are_equal(pairs_of):
     np.testing.assert_array_equal(before.images, after.images)
 
 
-def test_leaked_pairs_are_refused_for_a_poisoner_without_assignment(pairs_of):
-    with pytest.raises(UsageError, match="poisoner blots has no perturbation for images that it was not crafted on"):
+def test_leaked_pairs_of_sham_have_noise_that_the_release_lacks(pairs_of):
+    (before, after), release = pairs_of("sham", epsilons=[8.0])
+    # Values that are clipped differ between images, so noise is compared where images are not bright or dark.
+    middle = (before.images[:, None] >= 8) & (before.images[:, None] <= 247)
+    changes = after.images.astype(int) - before.images
+    same = ((changes[:, None] == release.changes) | ~middle).all((2, 3, 4))
+    assert not same.any()
+
+
+def test_leaked_pairs_are_refused_for_a_poisoner_that_has_none(pairs_of):
+    with pytest.raises(UsageError, match="but poisoner blots has none for these"):
         pairs_of("blots")
 
 
-def test_only_defenses_that_declare_it_see_trusted_images_and_pairs(tmp_path, monkeypatch):
-    given = {}
-
-    def record(defense, *values):
-        images, run = prepare(defense, *values)
-        given.setdefault(str(defense[0]), set()).add((run._trusted is not None, run._leaked is not None))
-        return images, run
-
-    monkeypatch.setattr("ucbench.running.evaluate.prepare", record)
+@pytest.mark.parametrize(
+    ("poisoner", "changes", "cause"),
+    [
+        ("stripes", {}, "poisoner stripes perturbs only those that it was crafted on"),
+        ("shuffled:stripes", {}, "poisoner stripes perturbs only those that it was crafted on"),
+        ("badge", {"craft_labels": ["clusters:k=3"], "surrogates": ["eyes"]}, "craft labels clusters:k=3.* lack them"),
+    ],
+)
+def test_run_without_leaked_pairs_is_refused_before_the_craft(tmp_path, poisoner, changes, cause):
     registry = tiny.registry()
-    run_cells(cells(registry, "badge", defenses=["fog", "undo"]), tiny.session(tmp_path, registry))
-    assert given == {"fog": {(False, False)}, "undo": {(True, True)}}
+    with pytest.raises(UsageError, match=cause):
+        run_cells(cells(registry, poisoner, defenses=["fog+undo"], **changes), tiny.session(tmp_path, registry))
+    assert not any(work.startswith("craft") for work in tiny.work_done())
+
+
+@pytest.mark.parametrize("chain", ["outsider+trustee+undo", "undo+trustee+outsider"])
+def test_every_part_of_a_chain_reads_only_what_its_own_spec_declares(tmp_path, chain):
+    registry = tiny.registry()
+    records = run_cells(cells(registry, "badge", defenses=[chain]), tiny.session(tmp_path, registry))
+    assert {record["status"] for record in records} == {"ok"}, records[0].get("error")
+    notes = records[-1]["notes"]
+    assert notes["Outsider"] == {}
+    assert set(notes["Trustee"]) == {"trusted"}
+    assert notes["pairs"] == 9
+
+
+def test_trusted_images_of_a_defense_are_those_set_aside(tmp_path):
+    registry = tiny.registry()
+    session = tiny.session(tmp_path, registry)
+    (*_, cell) = requested = cells(registry, "badge", defenses=["trustee"])
+    read = run_cells(requested, session)[-1]["notes"]["Trustee"]["trusted"]
+    rest, aside = set_aside(session.dataset(cell.dataset).train, 9)
+    assert read == aside.fingerprint
+    released = {image.tobytes() for image in rest.images}
+    assert not any(image.tobytes() in released for image in aside.images)
+
+
+def test_release_is_prepared_again_for_other_trusted_images_or_other_pairs(tmp_path):
+    registry = tiny.registry()
+    session = tiny.session(tmp_path, registry)
+    chain = [registry.resolve("defense", name) for name in ("undo", "trustee")]
+    published, one, other = (sample_images(6, (8, 8), seed=seed) for seed in range(3))
+
+    def computed(trusted, after) -> int:
+        prepare(chain, pipeline_of(chain), published, published, 0, session, trusted, lambda: (one, after))
+        return tiny.work_done()["prepare undo"]
+
+    assert [computed(one, one), computed(one, one), computed(other, one), computed(one, other)] == [1, 1, 2, 3]
 
 
 def test_prepared_set_of_a_leak_is_made_again_for_other_pairs(tmp_path):

@@ -26,7 +26,7 @@ TIERS = {
     "T0": "augmentation",
     "T1": "squeezing",
     "T2": "adversarial training",
-    "T3": "removal with the release alone",
+    "T3": "removal with the release, judged by trusted images at most",
     "T4": "external data or weights",
 }
 

@@ -18,6 +18,7 @@ from ucbench.running.executors.serial import Executor, Serial
 from ucbench.running.interruption import interruptible
 from ucbench.running.observing import observed
 from ucbench.running.preflight import check_space, check_victims
+from ucbench.running.sets import check_pairs
 from ucbench.running.tasks import Task, finished, task_of, title
 from ucbench.session import Session
 from ucbench.store.files import sweep_drafts
@@ -49,7 +50,7 @@ def run_cells(
     Raises:
         DataError: if a data set cannot be read, before anything is computed.
         UsageError: if a defense of a cell to compute refuses its parameters or its chain, or its victim the size of the
-            images, before anything is computed.
+            images, or its poisoner leaked pairs to a defense that needs them, before anything is computed.
         StoreError: if the store cannot be used or has no room for the releases, or a record cannot be written.
     """
     _sweep(session, out)
@@ -71,6 +72,7 @@ def run_cells(
 
     check_victims(missing, session)
     _refuse_wrong_defenses(task.cell for task in missing)
+    _refuse_lack_of_pairs(task.cell for task in missing)
     check_space(missing, session)
     time_left = TimeLeft(missing, session)
 
@@ -123,6 +125,16 @@ def _refuse_wrong_defenses(cells: Iterable[Cell]) -> None:
         except UsageError as error:
             raise UsageError(f"Defense {chain}: {error}") from error
         except (Exception, SystemExit):  # not the request's fault: the cells that fail say so, and the others go on
+            continue
+
+
+def _refuse_lack_of_pairs(cells: Iterable[Cell]) -> None:
+    for cell in cells:
+        try:
+            check_pairs(cell)
+        except UsageError:
+            raise
+        except (Exception, SystemExit):  # of the poisoner's class: as above
             continue
 
 

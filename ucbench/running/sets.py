@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from ucbench.crafting.craft import craft_labels, craft_release, perturb_unseen, shuffle_release
-from ucbench.crafting.release import Release, materialise
+from ucbench.crafting.poisoner import Perturbation
+from ucbench.crafting.references import sham_noise
+from ucbench.crafting.release import Release, make_release, materialise
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import UsageError
 from ucbench.exploit.labels import LabelRun, label
@@ -119,24 +121,47 @@ def leaked_pairs(
 ) -> tuple[ImageSet, ImageSet]:
     """The exploiter's trusted images before and after the cell's craft; twice the same for the clean reference.
 
-    Perturbations of ``sham`` and ``shuffled`` have no tie to their images, so each image gets one drawn at random.
+    Perturbations of ``sham`` and ``shuffled`` have no tie to their images: each image gets new noise of the craft's
+    budget, or a perturbation of the release drawn at random.
 
     Raises:
         UsageError: if the poisoner has no perturbation for images that it was not crafted on.
     """
-    trusted, original = sets.trusted, session.data(cell).trusted
+    trusted, original, craft = sets.trusted, session.data(cell).trusted, cell.craft
     assert trusted is not None
     assert original is not None
     if release is None:
         return trusted, trusted
-    if cell.craft.poisoner.spec.name in (SHAM, SHUFFLED):
-        rng = np.random.default_rng(derive_seed("craft", cell.craft.drawn_seed, "leaked"))
+    rng = np.random.default_rng(derive_seed("craft", craft.drawn_seed, "leaked"))
+    if craft.poisoner.spec.name == SHAM:
+        noise = make_release(Perturbation(sham_noise(trusted.images.shape, craft.budget, rng)), trusted, craft.budget)
+        return trusted, trusted.with_images(materialise(trusted.images, noise.changes, noise.index))
+    if craft.poisoner.spec.name == SHUFFLED:
         index = release.index[rng.integers(len(release.index), size=len(trusted))]
         return trusted, trusted.with_images(materialise(trusted.images, release.changes, index))
     perturbed = _perturbed(cell, release, original, trusted, session)
     if perturbed is None:
-        raise UsageError(
-            f"Defense {cell.defense_text} learns from pairs of images before and after protection, but poisoner"
-            f" {cell.craft.poisoner} has no perturbation for images that it was not crafted on."
-        )
+        raise _without_pairs(cell, f"poisoner {craft.poisoner} has none for these")
     return trusted, perturbed
+
+
+def check_pairs(cell: Cell) -> None:
+    """Check, before the craft, that a defense which learns from leaked pairs can have them.
+
+    Raises:
+        UsageError: if the poisoner, or the one that ``shuffled`` takes its perturbations from, has none for further
+            images; the text names the cause.
+    """
+    craft = cell.craft.base or cell.craft
+    if craft.is_clean or craft.poisoner.spec.name == SHAM or not any(part.spec.leaked for part in cell.defense):
+        return
+    if not hasattr(craft.poisoner.build(), "assign"):
+        raise _without_pairs(cell, f"poisoner {craft.poisoner} perturbs only those that it was crafted on")
+    if craft.poisoner.spec.label_access == "full" and craft.labels.source not in ("original", "exploiter"):
+        raise _without_pairs(cell, f"craft labels {craft.labels}, by which poisoner {craft.poisoner} works, lack them")
+
+
+def _without_pairs(cell: Cell, cause: str) -> UsageError:
+    return UsageError(
+        f"Defense {cell.defense_text} learns from further images before and after the same protection, but {cause}."
+    )

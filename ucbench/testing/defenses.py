@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from ucbench.training.determinism import deterministic
 
 STAGES = Rule(
     "stages",
-    "a defense has at least one of prepare, augment, mix, loss, at_test, select",
+    "a defense has at least one of prepare, augment, mix, loss, rates, at_test, select",
     "Define one of these methods; the core finds them by name.",
 )
 STATIC = Rule(
@@ -60,6 +60,11 @@ LOSS = Rule(
     "loss() must return a finite scalar with a gradient in the model's weights",
     "Return the mean over the batch; targets are probabilities [B, K].",
 )
+RATES = Rule(
+    "rates",
+    "rates() must return factors from 0 by names of the model's parameters",
+    "Take the names from model.named_parameters(); leave out those whose factor is 1.",
+)
 TEST_EACH = Rule(
     "test-each",
     "at_test() of an image must not depend on the rest of its batch",
@@ -70,7 +75,7 @@ SELECT = Rule(
     "select() must return the last epoch, or the one it returned before",
     "Return len(scores) - 1 to keep the weights of the last epoch; only these and those kept before are available.",
 )
-RULES = (*CALLS, STAGES, STATIC, SAME_SEED, PREPARED, BATCH, PER_IMAGE, TARGETS, LOSS, TEST_EACH, SELECT)
+RULES = (*CALLS, STAGES, STATIC, SAME_SEED, PREPARED, BATCH, PER_IMAGE, TARGETS, LOSS, RATES, TEST_EACH, SELECT)
 
 #: Tolerance of the range [0, 1], for interpolation in float32.
 _TOLERANCE = 1e-4
@@ -197,6 +202,16 @@ def _check_loss(subject: Subject[DefenseSpec], train: ImageSet) -> None:
     subject.require(value.requires_grad, rule, "It has none")
 
 
+def _check_rates(subject: Subject[DefenseSpec], train: ImageSet) -> None:
+    model, run = TinySurrogate().module(0), make_run(stage="train")
+    run.epoch, run.epochs = 3, 3
+    with subject.calling("rates()"):
+        rates = subject.build().rates(model, run)
+    names = {name for name, _ in model.named_parameters()}
+    subject.require(isinstance(rates, Mapping) and set(rates) <= names, RATES, f"The names are {sorted(names)}")
+    subject.require(all(0 <= factor < float("inf") for factor in rates.values()), RATES, f"Got {dict(rates)}")
+
+
 def _check_at_test(subject: Subject[DefenseSpec], train: ImageSet) -> None:
     def at_test(x: Tensor, generator: torch.Generator) -> Tensor:
         out: Tensor = subject.build().at_test(x)
@@ -230,6 +245,7 @@ _STAGES: dict[str, Callable[[Subject[DefenseSpec], ImageSet], None]] = {
     "augment": _check_augment,
     "mix": _check_mix,
     "loss": _check_loss,
+    "rates": _check_rates,
     "at_test": _check_at_test,
     "select": _check_select,
 }
@@ -238,6 +254,7 @@ _RULES_OF_STAGE = {
     "augment": (PER_IMAGE,),
     "mix": (TARGETS,),
     "loss": (LOSS,),
+    "rates": (RATES,),
     "at_test": (TEST_EACH,),
     "select": (SELECT,),
 }

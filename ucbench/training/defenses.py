@@ -80,6 +80,8 @@ class Defense(Protocol):
     * ``augment(x, run, generator) -> x`` - every batch, after the recipe's crop and flip; randomness per image.
     * ``mix(x, targets, run, generator) -> (x, targets)`` - every batch; targets are ``[B, K]`` probabilities.
     * ``loss(model, x, targets, run, generator) -> scalar`` - replaces the recipe's loss; one part of a pipeline.
+    * ``rates(model, run) -> {name: factor}`` - every epoch: factors on the learning rates of parameters by name; those
+      of several parts multiply.
     * ``at_test(x) -> x`` - every test batch.
     * ``select(scores) -> int`` - after every epoch: the epoch (from 0) whose weights to keep, the last one or the one
       it returned before; ``scores`` are the accuracies of all epochs so far on the trusted set, in percent.
@@ -168,13 +170,17 @@ class DefensePipeline(TrainingHooks):
         owners = self._having("select")
         return owners[0][1].select if owners else None
 
-    def prepare(self, train: ImageSet, run: DefenseRun) -> ImageSet:
+    def prepare(self, train: ImageSet, *runs: DefenseRun) -> ImageSet:
         """Apply every ``prepare`` in order.
+
+        Args:
+            runs: one for every part that prepares, so that each sees what it declares; or a single one for all.
 
         Raises:
             ContractError: if a part does not return an image set of the same number of images.
         """
-        for name, part in self._having("prepare"):
+        parts = self._having("prepare")
+        for (name, part), run in zip(parts, runs * len(parts) if len(runs) == 1 else runs, strict=True):
             with guarded(f"Defense {name}", run.seed("global")):
                 prepared = part.prepare(train, run)
             if not isinstance(prepared, ImageSet) or len(prepared) != len(train):
@@ -193,6 +199,13 @@ class DefensePipeline(TrainingHooks):
         for _, part in self._having("mix"):
             x, targets = part.mix(x, targets, run, generator)
         return x, targets
+
+    def rates(self, model: nn.Module, run: DefenseRun) -> dict[str, float]:
+        rates: dict[str, float] = {}
+        for _, part in self._having("rates"):
+            for name, factor in part.rates(model, run).items():
+                rates[name] = factor * rates.get(name, 1.0)
+        return rates
 
     def at_test(self, x: Tensor) -> Tensor:
         for _, part in self._having("at_test"):

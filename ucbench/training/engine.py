@@ -69,6 +69,10 @@ class TrainingHooks:
         """``select(scores)``, the epoch (from 0) whose weights to keep by trusted accuracy; None keeps the last."""
         return None
 
+    def rates(self, model: nn.Module, run: Any) -> Mapping[str, float]:
+        """Factors on the learning rates of the model's parameters in an epoch, by name; 1 for others."""
+        return {}
+
     def augment(self, x: Tensor, run: Any, generator: torch.Generator) -> Tensor:
         """Images ``[B, 3, H, W]`` in [0, 1] of a batch, after the recipe's crop and flip."""
         return x
@@ -209,6 +213,7 @@ class Engine:
         classes = len(train.classes)
         history: list[dict[str, Any]] = []
         best = _BestEpoch(hooks.select)
+        rates: dict[Tensor, float] = {}
         seconds, step = 0.0, 0
         # Dropout and similar layers use the global generator.
         with seeded(derive_seed("layers", seed)):
@@ -216,12 +221,14 @@ class Engine:
                 wrapped.train()
                 if run is not None:
                     run.epoch, run.epochs = epoch, recipe.epochs
+                    factors = hooks.rates(wrapped.model, run)
+                    rates = {wrapped.model.get_parameter(name): factor for name, factor in factors.items()}
                 started = time.perf_counter()
                 total = torch.zeros((), device=self.device)
                 for x, labels in data.epoch(recipe.batch, generator):
                     rate = learning_rate(recipe, step, steps_per_epoch)
                     loss = self._loss(forward, x, labels, classes, recipe, hooks, run, generator)
-                    total += stepper.apply(loss, rate) * len(labels)
+                    total += stepper.apply(loss, rate, rates) * len(labels)
                     step += 1
                     if lookahead is not None:
                         lookahead.update()

@@ -68,8 +68,12 @@ class Stepper:
             logits = self.network(x.contiguous(memory_format=torch.channels_last))
         return self.apply(F.cross_entropy(logits.float(), targets), lr)
 
-    def apply(self, loss: Tensor, lr: float | None = None) -> Tensor:
-        """One step on the gradient of ``loss``; returns the detached loss."""
+    def apply(self, loss: Tensor, lr: float | None = None, rates: Mapping[Tensor, float] | None = None) -> Tensor:
+        """One step on the gradient of ``loss``; returns the detached loss.
+
+        Args:
+            rates: factors on the learning rate of weights, and so on their decay too; 1 for others.
+        """
         if lr is not None:
             for group in self._optimizer.param_groups:
                 group["lr"] = lr * group["factor"]
@@ -77,7 +81,11 @@ class Stepper:
         loss.backward()
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.clip_norm)
+        before = [(weight, weight.detach().clone(), factor) for weight, factor in (rates or {}).items() if factor != 1]
         self._optimizer.step()
+        with torch.no_grad():
+            for weight, old, factor in before:
+                weight.lerp_(old, 1 - factor)
         return loss.detach()
 
     def state(self) -> dict[str, NDArray[Any]]:
