@@ -19,7 +19,7 @@ from ucbench.data.images import decode
 from ucbench.errors import DataError, UsageError
 from ucbench.protection import protect as flow
 from ucbench.protection import writing
-from ucbench.protection.manifest import read_manifest
+from ucbench.protection.manifest import read_manifest, write_manifest
 from ucbench.protection.request import Request
 from ucbench.protection.writing import compared
 
@@ -133,6 +133,14 @@ def test_second_run_does_nothing(world):
     done = protect(photos, safe)
     assert done.written == ()
     assert {path: path.stat().st_mtime_ns for path in safe.rglob("*")} == times
+
+
+def test_manifest_of_very_many_photos_is_read_again(protected, tmp_path):
+    manifest = read_manifest(protected[0] / "ucbench.json")
+    # As large as that of some 50,000 photos.
+    long = manifest.photos[0].model_copy(update={"notes": ("x" * 2**20,) * 20})
+    write_manifest(tmp_path / "ucbench.json", manifest.model_copy(update={"photos": (long,)}))
+    assert read_manifest(tmp_path / "ucbench.json").photos == (long,)
 
 
 def test_dry_run_says_what_a_run_does_and_does_nothing(original, protected, tmp_path):

@@ -18,6 +18,9 @@ RULE: Literal["central-square-periodic-1"] = "central-square-periodic-1"
 #: Names in the folder of protected photos. All but the photos are the owner's secret.
 MANIFEST, PATTERNS, JOURNAL, REPORT = "ucbench.json", "ucbench.npz", "ucbench.jsonl", "report.html"
 
+#: Most bytes of a manifest that is read; a photo takes some 400.
+LARGEST = 2**30
+
 Format = Literal["png", "webp", "same", "jpeg"]
 
 
@@ -142,7 +145,7 @@ def read_manifest(path: Path) -> Manifest:
         DataError: if it is missing, not a manifest, or of a newer schema.
     """
     try:
-        return Manifest.model_validate(read_json(path))
+        return Manifest.model_validate(read_json(path, LARGEST))
     except (OSError, ValueError) as error:  # pydantic's error is a ValueError
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
         raise DataError(f"{path}: cannot be read as a manifest of protected photos: {reason}") from error

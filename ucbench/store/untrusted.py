@@ -35,7 +35,7 @@ def read_regular(path: Path, largest: int = LARGEST) -> bytes:
     return data
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, largest: int = LARGEST) -> Any:
     """The JSON value of a regular file in UTF-8.
 
     Raises:
@@ -43,7 +43,7 @@ def read_json(path: Path) -> Any:
         ValueError: if it is not JSON, names an entry twice, or as :func:`check_json`.
     """
     try:
-        value = json.loads(read_regular(path).decode(), object_pairs_hook=_once)
+        value = json.loads(read_regular(path, largest).decode(), object_pairs_hook=_once)
     except RecursionError:
         raise ValueError(f"it nests deeper than {DEEPEST} levels") from None
     check_json(value)
