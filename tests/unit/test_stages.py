@@ -10,6 +10,7 @@ import pytest
 import tiny_components as tiny
 from tiny_components import Dim
 
+from ucbench.crafting.surrogate import open_surrogate
 from ucbench.data.budget import sizes
 from ucbench.errors import UsageError
 from ucbench.exploit.defend import prepare
@@ -150,6 +151,16 @@ def test_surrogate_is_fitted_once_per_images_and_seed(tmp_path, session):
     release_of(cell("leaner", surrogates=["fitted"], mixtures=[0.5]), session)
     release_of(cell("leaner", surrogates=["fitted"], seeds=[(1, 0)]), session)
     assert tiny.work_done()["fit eyes"] == 3
+
+
+def test_only_a_fitted_surrogate_is_opened_anew_for_other_images(session):
+    """Photos come in blocks: a network for each would fill the memory."""
+    train = session.data(cell("clean")).train
+    images = [train.subset(np.arange(start, start + 12)) for start in (0, 12)]
+    for name, count in (("eyes", 1), ("fitted", 2)):
+        component = tiny.registry().resolve("surrogate", name)
+        opened = [open_surrogate(component, 0, block, session) for block in images]
+        assert len({id(surrogate) for surrogate in opened}) == count
 
 
 def test_surrogate_without_label_access_receives_no_labels(tmp_path, monkeypatch):

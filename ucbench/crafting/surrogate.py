@@ -62,22 +62,33 @@ class FittedSurrogate(Surrogate, Protocol):
 def open_surrogate(component: Component[SurrogateSpec], seed: int, images: ImageSet, session: Session) -> Surrogate:
     """The surrogate on the session's device, opened once per session.
 
-    A :class:`FittedSurrogate` is fitted on ``images`` with ``seed``, or restored from the store. It gets labels only if
-    its spec says that it reads them, so that other labels do not cause another fit.
+    A :class:`FittedSurrogate` is fitted on ``images`` with ``seed``, or restored from the store; any other is the same
+    for all images. It gets labels only if its spec says that it reads them, so that other labels do not cause another
+    fit.
     """
     if component.spec.label_access == "none":
         images = images.with_labels(None)
 
-    def make() -> Surrogate:
+    def shared() -> Surrogate | None:
+        """None if it has to be fitted, which only its class knows: planning must not import that."""
         with guarded(f"Surrogate {component}", derive_seed("surrogate", seed, "global")):
             surrogate: Surrogate = component.build()
             if isinstance(surrogate, FittedSurrogate):
-                _fit(surrogate, component, seed, images, session)
+                return None
             surrogate.to(session.engine.device, session.engine.dtype)
         return surrogate
 
-    # Only its class, which planning must not import, knows whether it is fitted: seed and images always count.
-    return session.remember(f"surrogate {component} {images.fingerprint} {seed}", make)
+    def fitted() -> Surrogate:
+        with guarded(f"Surrogate {component}", derive_seed("surrogate", seed, "global")):
+            surrogate: FittedSurrogate = component.build()
+            _fit(surrogate, component, seed, images, session)
+            surrogate.to(session.engine.device, session.engine.dtype)
+        return surrogate
+
+    surrogate = session.remember(f"surrogate {component} {seed}", shared)
+    if surrogate is None:
+        return session.remember(f"surrogate {component} {images.fingerprint} {seed}", fitted)
+    return surrogate
 
 
 def open_pretrained(component: Component[SurrogateSpec], user: str, session: Session) -> Surrogate:
