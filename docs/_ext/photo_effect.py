@@ -52,10 +52,19 @@ def cost() -> str:
         [
             f"{row['photos']:,}", f"{row['largest_megapixels']:.2g}", f"{row['megapixels']:,.0f}",
             f"{row['processor_seconds'] / 60:,.0f}", f"{row['memory_mib'] / 1024:.1f}", str(row["largest_change"]),
+            row.get("run", "whole"),
         ]
         for row in folders
     ]  # fmt: skip
-    header = ["photos", "megapixels of the largest", "of all", "minutes", "memory, GiB", "largest change, levels"]
+    header = [
+        "photos",
+        "megapixels of the largest",
+        "of all",
+        "minutes",
+        "memory, GiB",
+        "largest change, levels",
+        "run",
+    ]
     return f"{how}\n\n{table(header, rows)}"
 
 
