@@ -50,7 +50,7 @@ def cost() -> str:
     )
     rows = [
         [
-            f"{row['photos']:,}", f"{row['largest_megapixels']:.2g}", f"{row['megapixels']:,.0f}",
+            f"{row['photos']:,}", f"{row['largest_megapixels']:.3g}", f"{row['megapixels']:,.0f}",
             f"{row['processor_seconds'] / 60:,.0f}", f"{row['memory_mib'] / 1024:.1f}", str(row["largest_change"]),
             row.get("run", "whole"),
         ]
