@@ -45,7 +45,7 @@ def cost() -> str:
     folders = json.loads(COSTS.read_text(encoding="utf-8"))
     machine = folders[0]["machine"]
     how = (
-        f"One process with one thread on {machine['processor']} ({machine['dtype']}), all else by"
+        f"One process with one thread on {machine['processor']} ({machine['dtype']}), beside other work, all else by"
         " default: patterns, copies, their measurement and the report."
     )
     rows = [

@@ -29,6 +29,6 @@ class BridgeParams(Params):
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "standard": {},
-        "quick": {"steps": 150, "lr": 8e-3, "width": 16, "evaluations": 2},
+        "quick": {"steps": 150, "width": 16, "evaluations": 2},
         "paper": {"steps": 100000, "batch": 256, "lr": 1e-4, "width": 192, "blocks": 9, "evaluations": 40},
     }
