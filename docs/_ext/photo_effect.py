@@ -58,9 +58,9 @@ def cost() -> str:
     ]  # fmt: skip
     header = [
         "photos",
-        "megapixels of the largest",
+        "megapixels, largest",
         "of all",
-        "minutes",
+        "processor minutes",
         "memory, GiB",
         "largest change, levels",
         "run",
