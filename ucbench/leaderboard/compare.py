@@ -121,7 +121,7 @@ def read_board(folder: Path, defenses: Sequence[str] | None) -> Board:
 def compare_boards(one: Board, other: Board, across: Iterable[str] = ()) -> Comparison:
     """Two boards, matched in all axes but those named in ``across``.
 
-    ``schedule`` is the part of the victim that ``--schedule`` changes: ``resnet18`` and ``resnet18:epochs=32`` match.
+    ``schedule`` is the part of the victim that ``--schedule`` changes: ``resnet18`` and ``resnet18:epochs=24`` match.
 
     Raises:
         UsageError: if ``across`` names an unknown axis, or several settings of one board differ in nothing else.
