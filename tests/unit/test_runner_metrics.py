@@ -8,6 +8,7 @@ import pytest
 import tiny_components as tiny
 
 from ucbench.matrix.matrix import Axes, expand
+from ucbench.results.records import read_records
 from ucbench.results.table import rows, to_csv
 from ucbench.running.runner import run_cells
 
@@ -65,6 +66,22 @@ def test_metric_without_a_number_fails_its_cell(tmp_path):
     record = run(tmp_path, "no-number")[2]
     assert record["status"] == "failed"
     assert "Metric no-number returned value = nan" in record["error"]["text"]
+
+
+def test_metric_that_fails_leaves_the_training_in_the_store(tmp_path):
+    assert {record["status"] for record in run(tmp_path, "change", "no-number")} == {"failed"}
+    assert tiny.work_done()["train TinyNet"] == 3
+    assert {record["status"] for record in run(tmp_path, "change")} == {"ok"}
+    assert tiny.work_done()["train TinyNet"] == 3
+    assert tiny.work_done()["measure change"] == 3
+
+
+def test_metric_that_fails_later_replaces_no_record_of_success(tmp_path):
+    out = tmp_path / "out"
+    before = run(tmp_path / "one", out=out)
+    failed = run(tmp_path / "two", "no-number", out=out)
+    assert {record["status"] for record in failed} == {"failed"}
+    assert sorted(read_records(out), key=str) == sorted(before, key=str)
 
 
 def test_table_has_a_column_per_metric(tmp_path):

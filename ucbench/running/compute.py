@@ -38,14 +38,19 @@ def compute(task: Task, session: Session) -> Record:
     """
     cell, key = task.cell, task.key
     made: Record | None = None
+    metric_error: Exception | None = None
 
     def make() -> tuple[dict[str, Any], Record]:
-        nonlocal made
+        nonlocal made, metric_error
         result = evaluate(cell, session, cell.metrics, epoch_observer(task, session))
+        metric_error = result.metric_error
+        if task.force and metric_error is not None:  # what is stored of earlier stays
+            raise metric_error
         head = {**_head(task, session, result.trainers), "status": "ok"}
         made = {**head, **only_text(result.body)}
         for metric in cell.metrics:
-            made = with_values(made, key, metric, result.metric_values[str(metric)])
+            if str(metric) in result.metric_values:
+                made = with_values(made, key, metric, result.metric_values[str(metric)])
         if task.force:  # not before the evaluation, which may fail: old values then stay
             for metric in cell.metrics:
                 session.store.discard("metric", metric_key(key, metric))
@@ -59,6 +64,8 @@ def compute(task: Task, session: Session) -> Record:
             stored = session.store.put("cell", key, arrays, meta)
         else:
             stored, _ = session.store.get_or_make("cell", key, make)
+        if metric_error is not None:  # the cell is stored: without the metric, it needs no training
+            raise metric_error
         # The cell may be older than the request for a metric.
         missing = [metric for metric in cell.metrics if session.store.get("metric", metric_key(key, metric)) is None]
         if missing:

@@ -44,11 +44,13 @@ class CellResult:
         body: the measured part of its record.
         trainers: versions of trainers outside this process by their names, for its environment.
         metric_values: the numbers of each requested metric, by its reference.
+        metric_error: why a requested metric has none. A training is not lost to a metric that fails.
     """
 
     body: dict[str, Any]
     trainers: dict[str, dict[str, str]]
     metric_values: MetricValues
+    metric_error: Exception | None = None
 
 
 def evaluate(
@@ -95,7 +97,13 @@ def evaluate(
             seconds = time.perf_counter() - exploit_started
             if cell.keep_victim:
                 keep(trained, cell, session)
-            values = measure_sets(requested, sets, cell, session, trained)
+            values: MetricValues = {}
+            metric_error: Exception | None = None
+            for metric in requested:
+                try:
+                    values |= measure_sets([metric], sets, cell, session, trained)
+                except Exception as error:
+                    metric_error = metric_error or error
     session.timings.remember(training_work(cell, len(data.train), data.train.size, session.numerics), seconds)
     body = {
         "metrics": metrics,
@@ -115,7 +123,7 @@ def evaluate(
             "train_gflops": trained.gflops,
         },
     }
-    return CellResult(body, run.trainers, values)
+    return CellResult(body, run.trainers, values, metric_error)
 
 
 def _check_victim(victim: Victim | Trainer, cell: Cell, session: Session) -> None:
@@ -131,7 +139,10 @@ def measure(cell: Cell, session: Session, requested: Sequence[Component[MetricSp
     """Values of metrics for a cell that is done; trains the victim again if a metric reads it and it was not kept."""
     if any(reads_victim(metric) for metric in requested):
         if not is_kept(cell, session):
-            return evaluate(cell, session, requested).metric_values
+            result = evaluate(cell, session, requested)
+            if result.metric_error is not None:
+                raise result.metric_error
+            return result.metric_values
         with restored(cell, session) as (trained, sets):
             return measure_sets(requested, sets, cell, session, trained)
     release = None if cell.craft.is_clean else release_of(cell, session)[1]

@@ -19,7 +19,7 @@ from ucbench.running.interruption import interruptible
 from ucbench.running.observing import observed
 from ucbench.running.preflight import check_space, check_victims
 from ucbench.running.sets import check_pairs
-from ucbench.running.tasks import Task, finished, task_of, title
+from ucbench.running.tasks import Task, finished, succeeded, task_of, title
 from ucbench.session import Session
 from ucbench.store.files import sweep_drafts
 
@@ -38,14 +38,14 @@ def run_cells(
     """Run every cell and return their records in the same order.
 
     A cell that fails gets a record with ``status: failed`` and the error; the others go on. Failed records are written
-    to ``out`` but not to the store, so that the next run tries again unless ``rerun`` says otherwise. An interruption
-    leaves finished work in place. Records of earlier runs get this request, so that their rows match their references.
+    to ``out`` but not to the store, so that the next run tries again unless ``rerun`` says otherwise. They replace no
+    record of success, which stays where only a new metric fails. An interruption leaves finished work in place. Records
+    of earlier runs get this request, so that their rows match their references.
 
     Args:
         executor: computes what is not done; by default one cell after another in this process.
         rerun: ``missing`` computes cells without a record, ``failed`` also those that failed, and ``all`` every cell
-            again, with the releases and surrogates in the store. Then metrics that differ from before are reported,
-            and a cell that fails keeps its earlier record in ``out``.
+            again, with the releases and surrogates in the store. Then metrics that differ from before are reported.
 
     Raises:
         DataError: if a data set cannot be read, before anything is computed.
@@ -80,7 +80,7 @@ def run_cells(
         unstored = record.get(UNSTORED)
         record = {name: value for name, value in record.items() if name != UNSTORED}
         records[task.key] = record
-        if record["status"] != "ok" and task.key in before:
+        if record["status"] != "ok" and (task.key in before or succeeded(task, session, out)):
             session.progress.say(f"{title(task.cell)}: the earlier record stays.")
         elif out is not None:
             write_record(out, record)

@@ -126,6 +126,12 @@ def finished(task: Task, session: Session, out: Path | None, *, failed_too: bool
     return None
 
 
+def succeeded(task: Task, session: Session, out: Path | None) -> bool:
+    """Whether the result folder has a record of the cell's success, with or without the requested metrics."""
+    written = None if out is None else _recorded(record_path(out, task.key), task, session)
+    return written is not None and written["status"] == "ok"
+
+
 def _recorded(path: Path, task: Task, session: Session) -> Record | None:
     """The task's record in that file; None, with a warning, if the file holds anything else."""
     if not path.exists():
