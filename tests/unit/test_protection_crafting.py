@@ -20,7 +20,6 @@ from ucbench.protection.crafting import (
     cluster_count,
     craft_of,
     craft_patterns,
-    patterns_for,
 )
 from ucbench.protection.working import crafted_on, working_images
 from ucbench.session import Session
@@ -153,17 +152,16 @@ class TestPatterns:
         index = assign_patterns(release, photos(12, seed=1), self.SETTINGS, session)
         np.testing.assert_array_equal(index, release.index[:12])
 
-    def test_photos_beyond_the_most_get_the_pattern_of_their_nearest_group(self, session, monkeypatch):
-        monkeypatch.setattr(working, "MOST_CRAFTED", 20)
-        release, index = patterns_for(photos(60), self.SETTINGS, session)
-        assert len(release.index) == 20
-        np.testing.assert_array_equal(index[crafted_on(60, 0)], release.index)
-        assert all(len(set(index[k::3])) == 1 for k in range(3))
-
     def test_later_photos_without_a_pattern_raise(self, session):
         release = craft_patterns(photos(30), PatternSettings("stripes"), session)
         with pytest.raises(UsageError, match="stripes has no change for photos"):
             assign_patterns(release, photos(4), PatternSettings("stripes"), session)
+
+    def test_later_photos_get_no_pattern_of_a_poisoner_that_changes_each_by_itself(self, session, monkeypatch):
+        release = craft_patterns(photos(30), self.SETTINGS, session)
+        monkeypatch.setattr(tiny.Badge, "transform", lambda *_: None, raising=False)
+        with pytest.raises(UsageError, match="badge has no change for photos"):
+            assign_patterns(release, photos(4), self.SETTINGS, session)
 
     def test_later_photos_need_the_first_ones_where_the_surrogate_was_trained_on_them(self, session):
         settings = replace(self.SETTINGS, surrogate="fitted")

@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from ucbench.data.images import decode
 from ucbench.errors import DataError, UsageError
 from ucbench.protection import protect as flow
-from ucbench.protection import writing
+from ucbench.protection import working, writing
 from ucbench.protection.manifest import read_manifest, write_manifest
 from ucbench.protection.request import Request
 from ucbench.protection.writing import compared
@@ -433,3 +433,56 @@ def test_tiff_copy_notes_that_the_position_is_not_in_it(tmp_path):
     assert "no position" not in notes["9.jpg"]
     assert "no position" not in notes["0.tif"]
     assert "no position" in notes["9.tif"]
+
+
+class TestWithoutPatternsForOthers:
+    """A poisoner that has patterns only for the photos that it was crafted on."""
+
+    REQUEST = replace(REQUEST, poisoner="stripes", surrogate=None, clusters=None)
+
+    def test_later_photos_are_left_out_and_the_others_are_written(self, tmp_path):
+        photos, safe = tmp_path / "photos", tmp_path / "safe"
+        photos.mkdir()
+        for number in range(5):
+            photograph(number).save(photos / f"{number}.png")
+        protect(photos, safe, self.REQUEST)
+        photograph(9).save(photos / "later.png")
+        next(safe.glob("0*")).unlink()
+        found = protect(photos, safe, self.REQUEST)
+        assert [left.path for left in found.left] == ["later.png"]
+        assert "has no change for photos that it was not crafted on" in found.left[0].reason
+        assert [path.name for path in safe.glob("0*")] == ["0.png"]
+
+    def test_more_photos_than_one_craft_takes_are_refused_before_it(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+        monkeypatch.setattr(working, "MOST_CRAFTED", 4)
+        photos = tmp_path / "photos"
+        photos.mkdir()
+        for number in range(5):
+            photograph(number).save(photos / f"{number}.png")
+        with pytest.raises(UsageError, match="has no change for photos"):
+            protect(photos, tmp_path / "safe", self.REQUEST)
+        assert not tiny.work_done()
+
+
+def test_settings_have_the_surrogate_of_the_preset():
+    from ucbench.plugins.registry import installed
+
+    for preset, surrogate in (("standard", "resnet18:width=16"), ("paper", "resnet18")):
+        assert Request(poisoner=f"eminn@{preset}", labeler="").settings(installed(), None).surrogate == surrogate
+
+
+def test_photo_keeps_its_pattern_when_its_copy_is_written_again(world):
+    photos, safe = world
+    photograph(77).save(photos / "later.png")
+    protect(photos, safe)
+    manifest = read_manifest(safe / "ucbench.json")
+    later = next(photo for photo in manifest.photos if photo.source == "later.png")
+    write_manifest(safe / "ucbench.json", manifest.model_copy(update={"photos": [
+        photo.model_copy(update={"pattern": (photo.pattern + 1) % 3}) if photo is later else photo
+        for photo in manifest.photos
+    ]}))  # fmt: skip
+    (safe / later.output).unlink()
+    protect(photos, safe)
+    again = next(p for p in read_manifest(safe / "ucbench.json").photos if p.source == "later.png")
+    assert again.pattern == (later.pattern + 1) % 3

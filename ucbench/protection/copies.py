@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ucbench.errors import DataError, UsageError
-from ucbench.protection.crafting import PatternSettings, assign_patterns, craft_patterns
+from ucbench.protection.crafting import PatternSettings, assign_patterns, check_assigns, craft_patterns
 from ucbench.protection.journal import Journal, State
 from ucbench.protection.manifest import MANIFEST, PATTERNS, LeftOut, Output, ProtectedPhoto, Settings
 from ucbench.protection.patterns import CraftedPatterns, crafted, read_patterns, write_patterns
@@ -59,7 +59,8 @@ def patterns_for(run: Run, given: Path | None) -> CraftedPatterns:
     """The patterns of the folder of copies: those that it has, those in the file ``given``, or new ones.
 
     Raises:
-        UsageError: if it has others than ``given``.
+        UsageError: if it has others than ``given``, or there are more photos than one craft takes and the poisoner has
+            no change for the others.
         DataError: if they are damaged, missing or of other settings, or no photo can be read.
     """
     path, manifest = run.out / PATTERNS, run.state.manifest
@@ -83,6 +84,8 @@ def _crafted(run: Run) -> CraftedPatterns:
     """Patterns crafted on the different files, or on some of very many."""
     different = list({run.sha256(found): found for found in reversed(run.work.photos)}.values())[::-1]
     rows = crafted_on(len(different), run.settings.seed)
+    if len(rows) < len(different):
+        check_assigns(run.craft, len(rows), run.session)
     advance = run.session.progress.bar("reading photos", len(rows))
     images, read = _working_images([different[row] for row in rows], run, advance)
     if images is None:
@@ -119,12 +122,21 @@ def _working_images(
 
 
 def _numbers(run: Run, patterns: CraftedPatterns, log: Journal) -> dict[str, int]:
-    """The pattern of every file, by its SHA-256. Files that were not crafted on get that of the nearest group."""
+    """The pattern of every file, by its SHA-256. Files that were not crafted on get that of the nearest group.
+
+    Where the poisoner has no pattern for them, they are left out, and the others get their copies.
+    """
     numbers = {**run.state.numbers, **patterns.number_of}
     unreadable = damaged(run.work, run.state)
     new = {run.sha256(found): found for found in run.work.todo if str(found.path) not in unreadable}
     unknown = [found for sha256, found in new.items() if sha256 not in numbers]
     if not unknown:
+        return numbers
+    try:
+        check_assigns(run.craft, len(patterns.release.index), run.session)
+    except UsageError as error:
+        for found in unknown:
+            run.state.add(LeftOut(path=str(found.path), reason=str(error), sha256=run.sha256(found)))
         return numbers
     advance = run.session.progress.bar("finding the groups of photos", len(unknown))
     for start in range(0, len(unknown), ASSIGNED):

@@ -22,7 +22,6 @@ from ucbench.matrix.matrix import native_budget
 from ucbench.plugins.builtin import CLEAN, SHUFFLED
 from ucbench.plugins.registry import Component, Registry
 from ucbench.plugins.specs import PoisonerSpec, SurrogateSpec
-from ucbench.protection.working import crafted_on
 from ucbench.training.determinism import deterministic, guarded
 
 if TYPE_CHECKING:
@@ -139,35 +138,47 @@ def _with_centres(release: Release, images: ImageSet, craft: Craft, session: Ses
     return replace(release, state={**release.state, _CENTRES: craft_clusters(craft, images, session).centres})
 
 
+def check_assigns(settings: PatternSettings, photos: int, session: Session) -> Craft:
+    """Check that photos which patterns were not crafted on can get one of them; returns the craft.
+
+    Args:
+        photos: that patterns are crafted on.
+
+    Raises:
+        UsageError: if the poisoner has a change of its own for every photo, or groups photos by a surrogate that is
+            trained on those of the craft.
+    """
+    craft = craft_of(settings, photos, session.registry)
+    with guarded(f"Poisoner {craft.poisoner}"):
+        poisoner = craft.poisoner.build()
+    if not hasattr(poisoner, "assign") or hasattr(poisoner, "transform"):
+        raise UsageError(
+            f"Poisoner {craft.poisoner} has no change for photos that it was not crafted on. Craft all photos at once,"
+            " or name another poisoner."
+        )
+    if craft.surrogate is not None and not craft.surrogate.spec.untrained:
+        open_pretrained(craft.surrogate, f"Poisoner {craft.poisoner}", session)
+    return craft
+
+
 def assign_patterns(
-    release: Release,
-    images: ImageSet,
-    settings: PatternSettings,
-    session: Session,
-    train: ImageSet | None = None,
+    release: Release, images: ImageSet, settings: PatternSettings, session: Session
 ) -> NDArray[np.int64]:
     """Which pattern each of further photos gets, int64 ``[N]``: that of its nearest group.
 
     Args:
         release: of :func:`craft_patterns` with these settings.
         images: working images of the photos.
-        train: the working images that the release was crafted on; only a surrogate that was trained on them needs them.
 
     Raises:
-        UsageError: if the poisoner cannot say, or ``train`` is needed.
+        UsageError: as :func:`check_assigns`.
     """
-    images, craft = images.with_labels(None), craft_of(settings, len(release.index), session.registry)
-    if train is None and craft.surrogate is not None and not craft.surrogate.spec.untrained:
-        open_pretrained(craft.surrogate, f"Poisoner {craft.poisoner}", session)
+    images, craft = images.with_labels(None), check_assigns(settings, len(release.index), session)
     labels = None
     if _CENTRES in release.state:
         labels = _nearest_group(release, images, craft, session)
-    index = assign_unseen(craft, train or images, release, images, labels, session)
-    if index is None:
-        raise UsageError(
-            f"Poisoner {craft.poisoner} has no change for photos that it was not crafted on. Craft all photos at once,"
-            " or name another poisoner."
-        )
+    index = assign_unseen(craft, images, release, images, labels, session)
+    assert index is not None, "check_assigns comes first"
     return index
 
 
@@ -178,23 +189,3 @@ def _nearest_group(release: Release, images: ImageSet, craft: Craft, session: Se
     with deterministic(session.numerics), guarded(f"Surrogate {component}"):
         features = extract_features(model, images, session.engine.device)
     return nearest_centre(features, torch.from_numpy(np.array(release.state[_CENTRES]))).numpy()
-
-
-def patterns_for(images: ImageSet, settings: PatternSettings, session: Session) -> tuple[Release, NDArray[np.int64]]:
-    """Patterns for any number of working images, crafted on :func:`crafted_on` of them.
-
-    Returns:
-        The release of those images, and the pattern of each of ``images``: int64 ``[N]``.
-
-    Raises:
-        UsageError, ContractError: as :func:`craft_patterns` and :func:`assign_patterns`.
-    """
-    rows = crafted_on(len(images), settings.seed)
-    train = images.subset(rows)
-    release = craft_patterns(train, settings, session)
-    index = np.empty(len(images), np.int64)
-    index[rows] = release.index
-    others = np.setdiff1d(np.arange(len(images)), rows)
-    if len(others):
-        index[others] = assign_patterns(release, images.subset(others), settings, session, train)
-    return release, index

@@ -70,6 +70,7 @@ def read_state(folder: Path) -> State:
         state.settings, state.output = manifest.settings, manifest.output
         state.photos = {photo.source: photo for photo in manifest.photos}
         state.left = {left.path: left for left in manifest.left}
+        state.numbers = {photo.source_sha256: photo.pattern for photo in manifest.photos}
     for line in _lines(folder / JOURNAL):
         try:
             _apply(json.loads(line), state)

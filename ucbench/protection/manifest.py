@@ -108,7 +108,7 @@ class ProtectedPhoto(_Part):
 
 
 class LeftOut(_Part):
-    """One entry of the folder without a copy, and why; ``sha256`` if the file was read and found damaged."""
+    """One entry of the folder without a copy, and why; ``sha256`` of a file that cannot be protected as it is."""
 
     path: str
     reason: str

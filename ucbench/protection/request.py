@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from ucbench.data.budget import parse_epsilon
 from ucbench.errors import UsageError
-from ucbench.matrix.compatibility import check_surrogate
+from ucbench.matrix.compatibility import check_surrogate, surrogate_of
 from ucbench.matrix.matrix import native_budget
 from ucbench.plugins.registry import Registry
 from ucbench.plugins.specs import PoisonerSpec, SurrogateSpec
@@ -68,7 +68,7 @@ class Request:
         poisoner = registry.resolve(PoisonerSpec, self.poisoner or POISONER)
         if native_budget(poisoner.spec, poisoner.params).norm != "linf":
             raise UsageError(f"Poisoner {poisoner} has no largest change per value (linf). Choose another.")
-        named = self.surrogate or poisoner.spec.surrogate
+        named = self.surrogate or surrogate_of(poisoner)
         if not named and poisoner.spec.label_access == "full":
             named = self.labeler
         surrogate = registry.resolve(SurrogateSpec, named) if named else None

@@ -50,7 +50,7 @@ def work_of(
     sha256 = _hashes(candidates, photos, left, progress)
     if force:  # what could not be read is tried again
         state.left.clear()
-    # A file that was found damaged stays so until it changes.
+    # A file that could not be protected stays so until it changes.
     known = {path: one for path, one in state.left.items() if one.sha256 and sha256.get(path) == one.sha256}
     left |= known
     readable = [found for found in candidates if str(found.path) not in left]
@@ -111,11 +111,11 @@ def is_complete(out: Path, work: Work, state: State) -> bool:
 
 
 def damaged(work: Work, state: State) -> dict[str, LeftOut]:
-    """Photos that could not be read or written in this run, by path."""
+    """Photos that could not be read, written or given a pattern in this run, by path."""
     tried = {str(found.path) for found in work.todo}
     return {path: one for path, one in state.left.items() if path in tried and one.sha256 == work.sha256[path]}
 
 
 def left_out(work: Work, state: State) -> tuple[LeftOut, ...]:
-    """All entries without a copy, those that proved damaged among them."""
+    """All entries without a copy, those of this run among them."""
     return tuple(one for _, one in sorted({**work.left, **damaged(work, state)}.items()))
