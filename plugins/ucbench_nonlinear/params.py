@@ -21,7 +21,7 @@ class SearchParams(Params):
     epochs: int = Field(8, ge=1, description="of every trial")
     rounds: int = Field(1, ge=1, description="passes over the transformations; the search ends where none helps")
     gain: float = Field(
-        1.0, ge=0, description="least rise of accuracy in percentage points, besides two standard errors"
+        1.0, gt=0, description="least rise of accuracy in percentage points, besides two standard errors"
     )
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
