@@ -131,7 +131,8 @@ def line(row: Row) -> str:
         speeds = [f"{speed} ({spent:.1f} s)" for speed, spent in zip(speeds, seconds, strict=True)]
     target = f">= {row['target']['at_least']:g}x" if row["target"] else ""
     agrees = f"{'yes' if row['agrees']['yes'] else 'NO'}, {row['agrees']['largest_difference']:.1e}"
-    return f"| {row['title']} | {' | '.join(speeds)} | {row['ratio']:.2f}x | {target} | {met} | {agrees} |"
+    least = ">= " if row["ucbench"]["notes"].get("at_least") else ""
+    return f"| {row['title']} | {' | '.join(speeds)} | {least}{row['ratio']:.2f}x | {target} | {met} | {agrees} |"
 
 
 HEAD = """\

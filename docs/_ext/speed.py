@@ -1,27 +1,37 @@
-"""What ucbench costs beside official code, from records of ``benchmarks/performance/compare.py --official``.
+"""What ucbench costs, alone and beside official code, from records of ``benchmarks/performance``.
 
-Replaces, in a page, ``<!-- speed official -->`` by a sentence about the machine and a table.
+Replaces, in a page, each of these by a table after a sentence about the machine: ``<!-- speed official -->``
+(``compare.py --official``; ``effect`` is a sentence on UC alone), ``<!-- speed plain -->`` (``compare.py``), ``<!--
+speed board -->`` and ``<!-- speed scripts -->`` (``board.py``), ``<!-- speed scale -->`` (``scale.py``) and ``<!--
+speed growth -->`` (``growth.py``).
 """
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from _ext.markdown import code, replace_markers, table
 from _ext.paths import DOCS
 
-MARKER = "<!-- speed official -->"
 #: A file per width of the network, all of one machine.
-RECORDS = DOCS / "_data" / "official"
+OFFICIAL = DOCS / "_data" / "official"
+#: Files of the other scripts.
+SPEED = DOCS / "_data" / "speed"
+
+
+def _official() -> list[Path]:
+    """The records: those of ResNet-18 by its width, then those of UC."""
+    return sorted(OFFICIAL.glob("*.json"), key=lambda path: (path.name.startswith("uc"), path.name))
 
 
 def official() -> str:
     """Images per second of official step functions and ours."""
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RECORDS.glob("*.json"))]
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in _official()]
     machine, flags = records[0]["machine"], records[0]["flags"]
     if any(record["machine"] != machine for record in records):
-        raise ValueError(f"{RECORDS.name}: records of several machines are no table")
+        raise ValueError(f"{OFFICIAL.name}: records of several machines are no table")
     how = (
         f"{machine['processor']} ({', '.join(map(code, flags))}), {machine['threads']} threads, torch"
         f" {machine['versions']['torch']}; ours in {machine['dtype']}, theirs in float32. Images of"
@@ -41,15 +51,136 @@ def line(row: dict[str, Any], width: int) -> list[str]:
     goal = f"{row['target']['at_least']:g}: {'met' if row['met'] else 'not met'}" if row["target"] else ""
     difference = f"{row['agrees']['largest_difference']:.0e}" + ("" if row["agrees"]["yes"] else ", too large")
     if not sides[1]["notes"].get("reached", True):
-        return [row["title"], "", "", "", "", "not judged: theirs had no effect", difference]
-    speeds = [f"{side['images_per_second']:,.0f}" for side in sides]
+        raise ValueError(f"{row['title']}: ours had no effect")
+    equal = sides[0]["images"] == sides[1]["images"]
+    speeds = [f"{side['images_per_second']:,.0f}" if equal else f"{side['seconds']:.1f} s" for side in sides]
+    least = "at least " if sides[1]["notes"].get("at_least") else ""
     # The network of UC is no ResNet-18.
     shown = "" if row["subject"].startswith("uc") else str(width)
-    return [row["title"], shown, *speeds, f"{row['ratio']:.2f}", goal, difference]
+    return [row["title"], shown, *speeds, f"{least}{row['ratio']:.2f}", goal, difference]
+
+
+def _read(name: str) -> Any:
+    return json.loads((SPEED / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def _where(machine: dict[str, Any]) -> str:
+    return f"{machine['processor']}, torch {machine['versions']['torch']}"
+
+
+def _board() -> tuple[dict[str, Any], str]:
+    """The record of a board, and what was run where."""
+    record = _read("board")
+    machine = record["machine"]
+    how = (
+        f"{record['suite']}: {record['cells']} cells, {record['images']:,} images; {record['how']}. {_where(machine)},"
+        f" {machine['threads']} thread, {machine['dtype']}."
+    )
+    return record, how
+
+
+def board() -> str:
+    """Core seconds of a board by stage, and by kind of craft and training."""
+    record, how = _board()
+    spent = record["core_seconds"]
+    total = sum(spent.values())
+    stages = [[stage, f"{seconds:,.0f}", f"{100 * seconds / total:.0f}"] for stage, seconds in spent.items()]
+    kinds = [
+        [code(kind["name"]), str(kind["count"]), *(f"{kind['seconds'].get(stage, 0):.0f}" for stage in PARTS)]
+        for kind in sorted(record["kinds"], key=lambda kind: -kind["count"] * sum(kind["seconds"].values()))
+    ]
+    return (
+        f"{how} On {record['workers']} cores that are both busy it would take {record['seconds'] / 3600:.1f} hours.\n\n"
+        f"{table(['stage', 'core seconds', '%'], stages)}\n\n"
+        f"{table(['craft, or training', 'times', *(f'{part}, s' for part in PARTS)], kinds)}"
+    )
+
+
+#: What the seconds of one craft or training are divided into.
+PARTS = ("crafting", "training", "measuring")
+
+
+def scripts() -> str:
+    """What the official scripts would take for the crafts and trainings of the board."""
+    record, _ = _board()
+    rows = [
+        [script["name"], ", ".join(f"{count:,.0f} {step}" for step, count in script["passes"].items()),
+         str(script["count"]), f"{script['seconds'] / 3600:,.1f}"]
+        for script in record["scripts"]
+    ]  # fmt: skip
+    hours, ratio = record["script_seconds"] / 3600, record["script_seconds"] / record["seconds"]
+    return (
+        f"{table(['craft, or training', 'passes of every image', 'times', 'core hours'], rows)}\n\nOn"
+        f" {record['workers']} cores {hours:,.0f} hours, {ratio:,.0f} times as long."
+    )
+
+
+def plain() -> str:
+    """Ratios to the usual ways of doing what is no step of a network, and figures of ucbench alone."""
+    record = _read("plain")
+    rows = []
+    for row in record["rows"]:
+        limit = row["target"]
+        if "value" in row:
+            least = f"<= {limit['at_most']:g} {row['unit']}: {'met' if row['met'] else 'not met'}"
+            rows.append([row["title"], "", f"{row['value']:.2f} {row['unit']}", "", least])
+            continue
+        least = f">= {limit['at_least']:g}: {'met' if row['met'] else 'not met'}" if limit else ""
+        speeds = [f"{row[side]['images_per_second']:,.0f}" for side in ("plain", "ucbench")]
+        rows.append([row["title"], *speeds, f"{row['ratio']:.2f}", least])
+    machine = record["machine"]
+    how = f"{_where(machine)}, {machine['threads']} threads; medians of {record['repeats']} repeats or more."
+    return f"{how}\n\n{table(['what', 'the usual way, images/s', 'ours', 'ratio', 'goal'], rows)}"
+
+
+def scale() -> str:
+    """Seconds and peak memory of what handles many cells."""
+    record = _read("scale")
+    header = ["what", "cells or records", "s", "of them computing", "peak memory, MiB", "limits", "met"]
+    rows = [
+        [row["step"], f"{row['items']:,}", f"{row['seconds']:.1f}", f"{row['cpu_seconds']:.1f}", str(row["peak_mib"]),
+         f"{row['limit_seconds']:g} s" + (f", {row['limit_mib']} MiB" if row["limit_mib"] else ""),
+         "yes" if row["met"] else "no"]
+        for row in record["rows"]
+    ]  # fmt: skip
+    return f"{record['processor']}.\n\n{table(header, rows)}"
+
+
+def growth() -> str:
+    """Seconds at four sizes and the exponent, by what grows."""
+    record = _read("growth")
+    header = ["what grows", "sizes", "stage", "seconds", "exponent"]
+    rows = [
+        [row["axis"], ", ".join(f"{size:,}" for size in row["sizes"]), row["stage"],
+         ", ".join(f"{value:.3g}" for value in row["seconds"]), f"{row['exponent']:.2f}"]
+        for row in record["rows"]
+    ]  # fmt: skip
+    return f"{record['processor']}, one thread, float32; the best of the repeats.\n\n{table(header, rows)}"
+
+
+def effect() -> str:
+    """What either side of UC does to held-out photographs."""
+    (row,) = (
+        row for path in _official() for row in json.loads(path.read_text("utf-8"))["rows"] if row["subject"] == "uc"
+    )
+    theirs, ours = (row[side]["notes"]["share"] for side in ("plain", "ucbench"))
+    sizes = json.loads((OFFICIAL / "uc-effect.json").read_text(encoding="utf-8"))["sizes"]
+    return (
+        f"UC is compared by its effect: held-out photographs that its perturbations move to their target. In"
+        f" {sizes['uc_epochs']} passes over {sizes['uc_images']} photographs in {sizes['uc_clusters']} clusters, the"
+        f" official procedure moves {100 * theirs:.0f} % of them, and ours, of `{row['ucbench']['notes']['craft']}`,"
+        f" {100 * ours:.0f} %. Theirs would need longer for that, so the ratio is a lower bound; it was measured once."
+    )
+
+
+MARKERS = {f"<!-- speed {made.__name__} -->": made for made in (official, effect, plain, board, scripts, scale, growth)}
 
 
 def inserted(text: str) -> str:
-    return text.replace(MARKER, official()) if MARKER in text else text
+    for marker, made in MARKERS.items():
+        if marker in text:
+            text = text.replace(marker, made())
+    return text
 
 
 def setup(app: Any) -> dict[str, bool]:

@@ -41,13 +41,14 @@ class Sizes:
     attack_steps: int = _size(10, "steps on a batch of perturbations")
     network_steps: int = _size(10, "steps of EMinN's network before a sweep")
     gathered: int = _size(512, "images of MI-UE, and images per batch there")
-    uc_images: int = _size(128, "images of UC")
-    uc_clusters: int = _size(10, "clusters")
+    uc_images: int = _size(320, "photographs of UC")
+    uc_clusters: int = _size(5, "clusters")
     uc_batch: int = _size(32, "images of a step of UC's released procedure")
     uc_epochs: int = _size(2, "passes of the released procedure, which has 50")
     uc_width: int = _size(64, "channels of the released generator")
     uc_blocks: int = _size(6, "residual blocks of the released generator")
-    uc_craft: str = _size("students=0", "parameters of the craft that goes to the same effect")
+    uc_most: int = _size(400, "most steps that ucbench's craft may take to that effect")
+    uc_craft: str = _size("students=0,augment=none", "parameters of the craft that goes to the same effect")
     augmented: int = _size(512, "images of a batch to augment")
     rounds: int = _size(20, "batches that are augmented")
     encoded: int = _size(20_000, "images in parquet")
@@ -58,7 +59,7 @@ class Sizes:
 
 TINY = Sizes(
     batch=8, images=24, evaluated=40, evaluation_batch=20, attacked=12, attack_steps=2, network_steps=2, gathered=16,
-    uc_images=24, uc_clusters=2, uc_batch=12, uc_epochs=1, uc_width=8, uc_blocks=1, uc_craft="students=0", augmented=16,
+    uc_images=24, uc_clusters=2, uc_batch=12, uc_epochs=1, uc_width=8, uc_blocks=1, uc_most=2, augmented=16,
     rounds=2, encoded=30, held=300, most_workers=1, checked=16,
 )  # fmt: skip
 

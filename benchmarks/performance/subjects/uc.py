@@ -11,7 +11,7 @@ import torch
 from plain import images as plain_images
 from plain import uc as plain_uc
 
-from subjects.base import Evidence, Measured, Setting, Side, Stopwatch, array, crafting, synthetic_images
+from subjects.base import Evidence, Measured, Setting, Side, Stopwatch, array, crafting
 from ucbench import Perturbation
 from ucbench.crafting.clustering import clusters_of
 from ucbench.data.imageset import ImageSet
@@ -21,6 +21,8 @@ from ucbench.training.determinism import seeded
 #: Radius of the perturbations in 8-bit units: the paper's.
 EPSILON = 16.0
 RADIUS = EPSILON / 255
+#: Photographs at most on which the effect is measured.
+HELD_OUT = 500
 
 
 @cache
@@ -34,8 +36,22 @@ class Clusters(Side):
     """A side with the images of UC, the pretrained surrogate, and clusters in its features."""
 
     @cached_property
+    def photographs(self) -> ImageSet:
+        """Embedded photographs in a fixed order, without labels."""
+        photos: ImageSet = installed().resolve("dataset", "photos").build().load("train").with_labels(None)
+        if self.sizes.side != photos.size[0]:
+            raise RuntimeError(f"UC is measured on photographs of {photos.size[0]} pixels; leave --side out")
+        return photos.subset(np.random.default_rng(0).permutation(len(photos)))
+
+    @cached_property
     def train(self) -> ImageSet:
-        return synthetic_images(self.sizes.uc_images, self.sizes.side).with_labels(None)
+        """The photographs that are clustered and that perturbations are fitted on."""
+        return self.photographs.subset(np.arange(self.sizes.uc_images))
+
+    @cached_property
+    def held_out(self) -> ImageSet:
+        """Photographs that neither clusters nor perturbations have seen."""
+        return self.photographs.subset(np.arange(self.sizes.uc_images, len(self.photographs))[:HELD_OUT])
 
     @cached_property
     def surrogate(self) -> Any:
@@ -70,25 +86,24 @@ class Clusters(Side):
 
     @torch.no_grad()
     def effect(self, made: Perturbation) -> dict[str, float]:
-        """What perturbations do to the unaugmented images, each with that of its cluster.
+        """What perturbations do to held-out photographs, each with that of its nearest cluster.
 
         Returns:
-            ``loss``: the released one, mean KL; ``share`` of images whose features are closer to the target's centre
-            than to any other.
+            ``loss``: the released one, mean KL; ``share`` of photographs whose features are closer to the target's
+            centre than to any other.
         """
-        assert made.index is not None
         centres = torch.from_numpy(np.array(made.state["centres"])).to(self.device)
         targets = torch.from_numpy(np.array(made.state["targets"])).to(self.device)
+        delta = torch.from_numpy(made.delta).to(self.device)
         loss = reached = 0.0
-        for rows in np.array_split(np.arange(len(self.train)), -(-len(self.train) // 250)):
-            x = torch.from_numpy(self.train.images[rows]).to(self.device).float().div_(255)
-            x = (x + torch.from_numpy(made.delta[made.index[rows]]).to(self.device)).clamp_(0, 1)
-            target = targets[torch.from_numpy(made.index[rows]).to(self.device)]
-            features = self.surrogate.features(x).float()
-            expected = centres.softmax(1)[target]
+        for rows in np.array_split(np.arange(len(self.held_out)), -(-len(self.held_out) // 250)):
+            x = torch.from_numpy(self.held_out.images[rows]).to(self.device).float().div_(255)
+            cluster = torch.cdist(self.surrogate.features(x).float(), centres).argmin(1)
+            features = self.surrogate.features((x + delta[cluster]).clamp_(0, 1)).float()
+            expected = centres.softmax(1)[targets[cluster]]
             loss += float(torch.nn.functional.kl_div(features.log_softmax(1), expected, reduction="sum"))
-            reached += float((torch.cdist(features, centres).argmin(1) == target).sum())
-        return {"loss": loss / len(self.train), "share": reached / len(self.train)}
+            reached += float((torch.cdist(features, centres).argmin(1) == targets[cluster]).sum())
+        return {"loss": loss / len(self.held_out), "share": reached / len(self.held_out)}
 
 
 class PlainClusters(Clusters):
