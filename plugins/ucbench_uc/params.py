@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from ucbench import Component, Params, UsageError, VictimSpec, installed
+
+if TYPE_CHECKING:
+    from ucbench_uc.views import Crop, Views
 
 #: Longest side, in pixels, below which the defaults make blocks instead of augmenting.
 TINY = 16
@@ -139,12 +142,12 @@ class UCParams(Params):
             "after adding, but none for images below 16 px"
         ),
     )
-    crop: Literal["resize", "reflect", "zeros", "scales"] = Field(
+    crop: Literal["resize", "reflect", "zeros", "scales", "student"] = Field(
         "resize",
         description=(
             "that random crop: a window of the image enlarged by 8/7 (released code); or the image shifted by up to an "
             "eighth of its side, its reflection moving in, or by up to a seventh, black moving in; or a window of 1/4 "
-            "to all of its area and other proportions (3/4 to 4/3), enlarged to its size"
+            "to all of its area and other proportions (3/4 to 4/3), enlarged to its size; or as the student is trained"
         ),
     )
     jpeg: int | None = Field(
@@ -212,6 +215,19 @@ class UCParams(Params):
         if self.augment == "auto":
             return "none" if max(size) < TINY else "perturbed"
         return self.augment
+
+    def views(self, size: tuple[int, int], flip: bool) -> Views:
+        """The views while crafting, for images of ``size`` (height, width), of which half are mirrored if ``flip``."""
+        from ucbench_uc.views import Views
+
+        augment = self.augmentation(size)
+        if self.crop != "student":
+            return Views(augment, self.crop, flip, self.jpeg)
+        recipe = self.student_victim.build().recipe
+        if recipe.enlarge > 1:
+            return Views(augment, "resize", flip, self.jpeg)
+        border: Crop = "reflect" if recipe.border == "reflect" else "zeros"
+        return Views(augment, border, flip, self.jpeg, round(recipe.crop * min(size)))
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "standard": {},

@@ -16,7 +16,6 @@ from ucbench_uc.objective import cluster_means, derangement, discrepancy, view_f
 from ucbench_uc.saved import Saved
 from ucbench_uc.space import coordinates, whitening
 from ucbench_uc.students import Features, train_students
-from ucbench_uc.views import Views
 
 if TYPE_CHECKING:
     from ucbench import CraftRun
@@ -52,7 +51,7 @@ class UnlearnableClusters:
         attacked: Features = run.surrogate.features
         if count := params.student_count(train.size):
             attacked = train_students(params.student_victim, count, train, index, run, saved)
-        views = Views(params.augmentation(train.size), params.crop, train.flip, params.jpeg)
+        views = params.views(train.size, train.flip)
         seen = views if params.centres == "augmented" else replace(views, augment="none")
         if count or seen.augment != "none":
             features = view_features(attacked, train, seen, run)

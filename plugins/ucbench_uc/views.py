@@ -34,6 +34,7 @@ class Views:
             its share of the area is uniform in [1/4, 1], and the factor on the ratio of its sides log-uniform in
             [3/4, 4/3], as far as the window fits in.
         flip: whether to mirror half of the images.
+        reach: pixels by which ``reflect`` and ``zeros`` shift at most, instead of a share of the side.
         jpeg: quality of the JPEG, with a gradient, that perturbed images become before they are cropped; or None.
     """
 
@@ -41,6 +42,7 @@ class Views:
     crop: Crop
     flip: bool
     jpeg: int | None = None
+    reach: int | None = None
 
     def perturbed(self, x: Tensor, delta: Tensor | float, generator: torch.Generator) -> Tensor:
         """Views ``[B, 3, H, W]`` in [0, 1] of images ``x`` of that shape and range, with ``delta`` added to them."""
@@ -66,7 +68,7 @@ class Views:
             scale = side / large
             ranges = [(0, length * large // side - length) for length in size]
         else:
-            reach = round(side / (8 if self.crop == "reflect" else 7))
+            reach = round(side / (8 if self.crop == "reflect" else 7)) if self.reach is None else self.reach
             ranges = [(-reach, reach)] * 2
         offsets = [torch.randint(low, high + 1, (count,), generator=generator) for low, high in ranges]
         return scale, torch.stack(offsets, 1) * scale

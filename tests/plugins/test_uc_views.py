@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from ucbench_uc.params import UCParams
 from ucbench_uc.views import Views, _windows
 
 
@@ -146,3 +147,19 @@ def test_jpeg_compresses_what_is_perturbed_before_the_crop_of_perturbed_images(a
         drawn = cropped.drawn(x, torch.Generator().manual_seed(2))
         expected = plain.perturbed(drawn, delta, torch.Generator())
     torch.testing.assert_close(seen, expected)
+
+
+@pytest.mark.parametrize(
+    ("student", "crop", "reach"),
+    [("airbench@small", "reflect", 2), ("resnet18:border=black", "zeros", 4), ("resnet18:enlarge=1.2,crop=0", "resize", None)],
+)
+def test_crop_student_is_the_crop_of_its_recipe(student, crop, reach):
+    views = UCParams(crop="student", student=student).views((32, 32), flip=True)
+    assert (views.crop, views.reach) == (crop, reach)
+
+
+def test_views_shift_by_the_reach_given():
+    views = Views("perturbed", "reflect", False, reach=1)
+    x = torch.arange(64.0).reshape(1, 1, 8, 8).expand(40, 3, 8, 8) / 64
+    moved = views.drawn(x, torch.Generator().manual_seed(0))[:, 0, 4, 4] * 64 - 36
+    assert {round(float(move)) for move in moved} == {8 * down + right for down in (-1, 0, 1) for right in (-1, 0, 1)}
