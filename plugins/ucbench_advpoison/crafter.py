@@ -41,6 +41,10 @@ def random_view(x: Tensor, draws: Tensor, fill: Tensor, *, mirror: bool) -> Tens
     return shifted(x, offsets, (draws[:, 2] >= 0.5) & mirror, fill)
 
 
+#: Share of the images on which perturbations should reach their aim, before a craft warns.
+LEAST_REACHED = 0.5
+
+
 @dataclass(frozen=True)
 class Aim:
     """What the classifier should predict: ``classes`` (int64 ``[N]``), or anything but those."""
@@ -165,6 +169,11 @@ class Crafter:
         for place, name in ((1, "success"), (2, "surrogate_accuracy")):
             self.run.note(f"{name}_before", float(before[place]))
             self.run.note(f"{name}_after", float(after[kept, place]))
+        if (reached := float(after[kept, 1])) < LEAST_REACHED and not self.run.warnings:
+            self.run.warn(
+                f"The perturbations reach their aim on {reached:.0%} of the images only, for the very surrogate that"
+                f" they were made with; it gives {before[2]:.0%} of the clean images their craft label."
+            )
 
     def _save(self, number: int, delta: Floats, kept: Floats, totals: NDArray[np.float64]) -> None:
         """Save what ``number`` finished batches left: the running restart's part, and the best of those before."""

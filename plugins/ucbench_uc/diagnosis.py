@@ -56,7 +56,8 @@ def diagnose(
     under its JPEG, crops and flips (``_augmented``): ``nearest_is_target`` and ``nearest_is_own``, shares of perturbed
     images by their nearest centre; ``shift_over_centre_distance``, how far features move; ``cross_entropy_before``
     and ``_after``, in nats, of the target among all centres (see ``centres`` in :func:`discrepancy`). ``diagnosed`` is
-    the number of images. The warning says that the last one is above that of equal scores.
+    the number of images. It warns if the last one is above that of equal scores, or else if more images stay nearest to
+    their own centre than come nearest to their target's: a mean can be low while few images move.
 
     Args:
         made: with ``index``, and with ``goals`` and ``targets`` in its state.
@@ -68,21 +69,27 @@ def diagnose(
     rows = pool[torch.randperm(len(pool), generator=run.generator("diagnosed"))[:DIAGNOSED].numpy()]
     plain = replace(views, augment="none", jpeg=None)
     found = _measured(train, rows, made, attacked, plain, run)
-    after, seen = found["cross_entropy_after"], "perturbed images"
+    judged, seen = found, "perturbed images"
     if views != plain:
         augmented = _measured(train, rows, made, attacked, views, run)
         found |= {f"{name}_augmented": value for name, value in augmented.items()}
-        after = augmented["cross_entropy_after"]
+        judged = augmented
         seen = f"perturbed, {'' if views.jpeg is None else 'compressed, '}cropped and flipped images"
     for name, value in {"diagnosed": len(rows), "unfitted": int(unfitted.sum()), **found}.items():
         run.note(name, value)
     run.note("saturated", float((np.abs(made.delta) >= 0.99 * run.budget.radius).mean()))
     run.note("cluster_sizes", np.bincount(made.index, minlength=len(made.delta)).tolist())
-    if after > (uniform := math.log(len(made.delta))):
+    measured = f"on {len(rows)} {seen}{' that were not fitted on' if unfitted.any() else ''}"
+    reached, stayed = judged["nearest_is_target"], judged["nearest_is_own"]
+    if (after := judged["cross_entropy_after"]) > (uniform := math.log(len(made.delta))):
         run.warn(
-            f"This craft of uc fails by its own objective: cross-entropy of the target centre, on {len(rows)} {seen}"
-            f"{' that were not fitted on' if unfitted.any() else ''}, is {after:.2f} nats, above the {uniform:.2f} of "
-            "equal scores for all centres."
+            f"This craft of uc fails by its own objective: cross-entropy of the target centre, {measured}, is"
+            f" {after:.2f} nats, above the {uniform:.2f} of equal scores for all centres."
+        )
+    elif reached < stayed:
+        run.warn(
+            f"This craft of uc moves few images: {measured}, {reached:.0%} come nearest to their target's centre and"
+            f" {stayed:.0%} stay nearest to their own."
         )
 
 

@@ -234,8 +234,10 @@ class TestAims:
         assert run.notes["success_after"] == run.notes["surrogate_accuracy_after"] == 1
         assert 0 < run.notes["loss_of_restarts"][0] < run.notes["loss_before"]
 
-    def test_surrogate_that_knows_the_classes_causes_no_warning(self, crafted):
-        assert all(run.warnings == [] for *_, run in crafted.values())
+    def test_surrogate_that_knows_the_classes_causes_no_warning_where_the_aim_is_reached(self, crafted):
+        assert crafted["hypo"][3].warnings == []
+        for *_, run in crafted.values():
+            assert bool(run.warnings) is (run.notes["success_after"] < 0.5)
 
 
 class TestSurrogates:
@@ -249,6 +251,14 @@ class TestSurrogates:
         adv(coloured(), run)
         assert len(run.warnings) == 1
         assert "7 scores for 3 classes" in run.warnings[0]
+
+    def test_perturbations_that_miss_their_aim_cause_a_warning(self):
+        run = craft_run(ByColour())
+        adv(coloured(), run, steps=1, step=1e-6)
+        assert run.notes["success_after"] < 0.5
+        (text,) = run.warnings
+        assert "reach their aim on 0% of the images only" in text
+        assert "100% of the clean images" in text
 
     def test_surrogate_fitted_on_other_labels_causes_a_warning(self):
         train, run = coloured(), craft_run(ByColour())

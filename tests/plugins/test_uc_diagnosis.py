@@ -130,6 +130,16 @@ def test_uc_warns_of_a_craft_above_equal_scores_with_both_figures():
     assert f"the {math.log(3):.2f} of" in text
 
 
+def test_uc_warns_where_a_low_mean_hides_that_few_images_move(monkeypatch):
+    found = {"cross_entropy_after": 0.1, "nearest_is_target": 0.3, "nearest_is_own": 0.4}
+    monkeypatch.setattr("ucbench_uc.diagnosis._measured", lambda *_: dict(found))
+    for own, warnings in ((0.4, 1), (0.2, 0)):
+        found["nearest_is_own"], run = own, make_run(surrogate=TinySurrogate())
+        diagnose(TRAIN, pattern(0.05), run.surrogate.features, np.ones(60, bool), PLAIN, run)
+        assert len(run.warnings) == warnings
+        assert all("30% come nearest" in text and "40% stay" in text for text in run.warnings)
+
+
 def test_uc_does_not_warn_of_a_craft_that_reaches_its_targets():
     """With the budget of a visible change, which on noise images is enough."""
     run = make_run(budget=Budget("linf", 128), surrogate=TinySurrogate())

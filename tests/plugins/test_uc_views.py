@@ -151,7 +151,11 @@ def test_jpeg_compresses_what_is_perturbed_before_the_crop_of_perturbed_images(a
 
 @pytest.mark.parametrize(
     ("student", "crop", "reach"),
-    [("airbench@small", "reflect", 2), ("resnet18:border=black", "zeros", 4), ("resnet18:enlarge=1.2,crop=0", "resize", None)],
+    [
+        ("airbench@small", "reflect", 2),
+        ("resnet18:border=black", "zeros", 4),
+        ("resnet18:enlarge=1.2,crop=0", "resize", None),
+    ],
 )
 def test_crop_student_is_the_crop_of_its_recipe(student, crop, reach):
     views = UCParams(crop="student", student=student).views((32, 32), flip=True)
