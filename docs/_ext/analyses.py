@@ -1,9 +1,10 @@
 """Results of an analysis, from the measures in a published board's records.
 
 Replaces, in a page, ``<!-- analysis mi-by-poisoner/v1: poisoners -->`` by a table of every poisoner's accuracy and
-headline measures, ``... : correlations -->`` by a table of rank correlations with lost accuracy, and
-``... : rho MEASURE -->`` by one of these correlations with its interval. Correlations are over the lines of the linf
-budget and the clean one: for other budgets no gate was judged.
+headline measures, ``... : correlations -->`` by a table of rank correlations with lost accuracy,
+``... : rho MEASURE -->`` by one of these with its interval, and ``... : victims MEASURE -->`` by a table of
+a measure for every victim and poisoner. Correlations are over the lines of the linf budget and the clean one: for
+other budgets no gate was judged.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from ucbench.plugins.builtin import CLEAN
 from ucbench.results.records import read_records
 from ucbench.results.summary import Summary
 
-MARKER = re.compile(r"<!-- analysis ([a-z0-9-]+/v\d+): (poisoners|correlations|rho ([^ ]+)) -->")
+MARKER = re.compile(r"<!-- analysis ([a-z0-9-]+/v\d+): (poisoners|correlations|(?:rho|victims) ([^ ]+)) -->")
 #: Measures whose correlation is shown, with what they are.
 MEASURES = {
     "mutual-information.ksg_gap": "lost information, nearest neighbours",
@@ -84,8 +85,19 @@ def correlations(board: str) -> str:
     return table(["measure", "column", "Spearman with lost accuracy", "95 % interval", "n"], lines)
 
 
+def victims(board: str, measure: str, decimals: int) -> str:
+    """A measure of every victim and poisoner, means over crafts with 95 % intervals."""
+    groups = judged(board)
+    made = {(group.shared["victim"], name(group)): group.means[measure].text(decimals) for group in groups}
+    lines, columns = ([*dict.fromkeys(key[place] for key in made)] for place in (0, 1))
+    rows = [[code(victim), *(made.get((victim, column), "") for column in columns)] for victim in lines]
+    return table(["victim", *map(code, columns)], rows)
+
+
 def described(board: str, part: str, measure: str | None) -> str:
     """What replaces a marker."""
+    if measure and part.startswith("victims"):
+        return victims(board, measure, 1 if measure.endswith("accuracy") else 3)
     if measure:
         value, interval, _ = rho(judged(board), measure)
         return f"{value} {interval}".rstrip()

@@ -27,6 +27,16 @@ def test_correlation_is_that_of_lost_accuracy():
     assert analyses.inserted(f"<!-- analysis {BOARD}: rho {measure} -->").startswith(f"{expected:.2f} [")
 
 
+def test_victims_table_has_a_line_for_each_victim_and_a_column_for_each_poisoner():
+    header, _, *lines = analyses.inserted(f"<!-- analysis {BOARD}: victims test_accuracy -->").splitlines()
+    groups = analyses.judged(BOARD)
+    assert len(lines) == len({group.shared["victim"] for group in groups})
+    assert header.count("|") == lines[0].count("|") == len(groups) + 2
+    shown = [cell.strip() for cell in lines[0].split("|")]
+    for name, group in ((analyses.name(group), group) for group in groups):
+        assert shown[header.split("|").index(f" `{name}` ")] == group.means["test_accuracy"].text()
+
+
 @pytest.mark.parametrize(("jpeg", "columns"), [((), 2), (("protected",), 2), (("protected", "sham", "clean"), 3)])
 def test_photo_effect_shows_a_column_once_every_release_has_it(tmp_path, monkeypatch, jpeg, columns):
     record = json.loads(photo_effect.RECORD.read_text(encoding="utf-8"))
