@@ -148,6 +148,13 @@ def test_failed_cells_count_as_missing():
     assert next(line for line in table(found) if line["poisoner"] == "uc")["missing"] == "jpeg"
 
 
+def test_ranked_defense_that_lacks_a_craft_is_missing_and_leaves_no_rank():
+    lost = record("lsp", "jpeg", 2)["cell"]
+    found = [boards.failed(one) if one["cell"] == lost else one for one in records()]
+    lsp = next(line for line in table(found) if line["poisoner"] == "lsp")
+    assert (lsp["rank"], lsp["worst"], lsp["effect"], lsp["missing"]) == ("", "", "", "jpeg")
+
+
 def test_tables_separate_budgets_and_labelings():
     names = ("uc", "sham", "positive", "rand-class:pattern=sign")
     other = [record(name, d, s, epsilon=16.0) for name in names for d in ("none", "jpeg") for s in range(4)]

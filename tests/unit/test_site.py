@@ -413,6 +413,20 @@ def test_finding_names_the_leader_only_as_far_as_it_is_separated():
     assert ", not separated from " in collect([*others, *equal], "x", RANKED).finding.sentences[1]
 
 
+def test_finding_compares_no_poisoner_that_lacks_a_craft_of_a_ranked_defense():
+    lost = {made.record("lsp", defense="jpeg", seed=2)["cell"]}
+    few = [record for record in made.board() if record["cell"] not in lost]
+    assert (
+        collect(few, "x", RANKED)
+        .finding.sentences[1]
+        .startswith(f"Knowing labels, {made.SECOND} is the only poisoner with every ranked defense:")
+    )
+    lost |= {made.record(name, defense="none", seed=1)["cell"] for name in ("uc", made.SECOND)}
+    none = collect([record for record in few if record["cell"] not in lost], "x", RANKED).finding
+    (text,) = none.sentences
+    assert text.endswith("Every poisoner here is a reference or lacks a ranked defense.")
+
+
 def test_finding_says_nothing_of_methods_without_a_passed_gate():
     records = [record for record in made.board() if record["request"]["poisoner"] != made.SECOND]
     found = collect(records, "x", RANKED).finding

@@ -15,6 +15,7 @@ from ucbench.leaderboard.ranking import (
     accuracies_of,
     clean_beside,
     effect,
+    lacking,
     unranked,
     with_none,
     worst_case,
@@ -61,7 +62,7 @@ class Entry:
         defense: the defense of that accuracy.
         effect: removed fraction of the gap between clean accuracy and chance; None where the gate was not passed.
         clean: the highest accuracy an exploiter reaches on clean images.
-        missing: ranked defenses without complete rows.
+        missing: ranked defenses without complete rows: those in which any craft lacks a value.
         gate: the judgement of the block's regime.
         inapplicable: ranked defenses that the block's victim, which trains itself, cannot use; all else is over the
             others.
@@ -168,7 +169,7 @@ def _entry(
         case.defense if case else "",
         removed,
         clean.accuracy.mean if clean else None,
-        () if case else tuple(defense for defense in defenses if defense not in accuracies),
+        lacking(accuracies, defenses),
         gate,
     )
 

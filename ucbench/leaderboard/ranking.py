@@ -63,17 +63,25 @@ class WorstCase:
         return t_interval(self.by_seed.values())
 
 
-def worst_case(accuracies: pd.DataFrame, defenses: Sequence[str]) -> WorstCase | None:
-    """W over ``defenses``, the first of equals; None where one of them lacks a craft that another has.
+def lacking(accuracies: pd.DataFrame, defenses: Sequence[str]) -> tuple[str, ...]:
+    """Those of ``defenses`` that lack a craft which another of them has; all of them where none has any.
 
     Args:
         accuracies: as of :func:`accuracies_of`.
     """
-    if not defenses or not set(defenses) <= set(accuracies.columns):
+    ranked = accuracies.reindex(columns=list(dict.fromkeys(defenses))).dropna(how="all")
+    return tuple(defense for defense in defenses if ranked.empty or ranked[defense].isna().any())
+
+
+def worst_case(accuracies: pd.DataFrame, defenses: Sequence[str]) -> WorstCase | None:
+    """W over ``defenses``, the first of equals; None without any, and where one of them is :func:`lacking`.
+
+    Args:
+        accuracies: as of :func:`accuracies_of`.
+    """
+    if not defenses or lacking(accuracies, defenses):
         return None
     ranked = accuracies[list(defenses)].dropna(how="all").sort_index()
-    if ranked.empty or ranked.isna().any(axis=None):
-        return None
     # fmean is exact: equal values tie whatever their order.
     means = ranked.apply(statistics.fmean)
     return WorstCase(ranked[means.idxmax()].to_dict(), str(means.idxmax()), selection_bias(ranked.to_numpy()))
