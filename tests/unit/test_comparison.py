@@ -68,6 +68,11 @@ def test_diff_lists_rows_of_one_board_and_skips_failed_cells(board):
     assert names(line.setting for line in found.differences) == [("uc", "none")]
 
 
+def test_diff_refuses_a_board_with_rows_of_one_exploiter_with_other_numerics(board):
+    with pytest.raises(DataError, match="cannot be averaged"):
+        board(boards.rows_of({"uc": [40]}), [boards.elsewhere(boards.record("uc", 1, 50))])
+
+
 def test_diff_separates_budgets_presets_and_labels(board):
     one = board(boards.rows_of({"uc": [40]}))
     for changed in ({"epsilon": 16.0}, {"preset": "paper"}, {"access": "full"}, {"victim": "resnet18"}):

@@ -164,6 +164,24 @@ def test_tables_separate_budgets_and_labelings():
     assert [(line["epsilon"], line["rank"]) for line in lines] == [("8", "1"), ("16", "1")]
 
 
+@pytest.mark.parametrize(
+    ("world", "named"),
+    [
+        ({}, ("dtype bfloat16", "dtype float32")),
+        ({"dtype": "float32", "train": "c" * 64}, ("training images aaaaaaaa", "training images cccccccc")),
+    ],
+    ids=["numerics", "images"],
+)
+@pytest.mark.parametrize("poisoner", ["clean", "uc"])
+def test_tables_refuse_records_of_one_exploiter_with_other_numerics_or_images(poisoner, world, named):
+    other = boards.elsewhere(record(poisoner, "none", 0, craft_seed=None if poisoner == "clean" else 9), **world)
+    with pytest.raises(DataError, match="cannot be averaged") as caught:
+        files([*records(), other], ["none"], TITLE)
+    assert all(one in str(caught.value) for one in named)
+    assert "Move those of one kind" in str(caught.value)
+    assert files([*records(), boards.failed(other)], ["none"], TITLE)
+
+
 def test_tables_mark_fewer_than_four_seeds():
     assert {line["exploratory"] for line in table(records(3))} == {"yes"}
     assert "| 3 x 1* |" in files(records(3), ["none", "jpeg"], TITLE)["README.md"]

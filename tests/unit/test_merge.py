@@ -86,6 +86,14 @@ def test_merge_refuses_records_that_contradict_each_other_and_names_both(tmp_pat
     assert not (tmp_path / "board").exists()
 
 
+def test_merge_refuses_records_of_one_exploiter_with_other_numerics(tmp_path):
+    made = records()
+    one, two = out(tmp_path / "one", made[:2]), out(tmp_path / "two", [boards.elsewhere(made[2])])
+    with pytest.raises(DataError, match=r"cannot be averaged: .*dtype bfloat16"):
+        merge(tmp_path / "board", [one, two], CELLS)
+    assert not (tmp_path / "board").exists()
+
+
 def test_merge_prefers_measured_cells_then_more_metrics_then_the_first(tmp_path):
     made = records()
     first = [boards.failed(made[0]), made[1], {**made[2], "cost": {"seconds": 1.0}}]

@@ -6,6 +6,7 @@ import boards
 import pytest
 
 from ucbench.cli.app import main
+from ucbench.errors import DataError
 from ucbench.leaderboard.tiers import by_tier, to_markdown
 from ucbench.results.table import rows
 
@@ -57,6 +58,11 @@ def test_tier_skips_failed_cells():
     failed = [boards.failed(one) for one in boards.rows_of({"uc": [99]}, "mixup")]
     found = tables(boards.rows_of({"uc": [20]}), boards.rows_of({"uc": [30]}, "cutmix"), failed)
     assert best_of(found, "uc")["T0"].defense == "cutmix"
+
+
+def test_tiers_refuse_rows_of_one_exploiter_with_other_numerics():
+    with pytest.raises(DataError, match="cannot be averaged"):
+        tables(boards.rows_of({"uc": [20]}), [boards.elsewhere(boards.record("uc", 1, 50))])
 
 
 def test_tier_tables_repeat_clean_rows_per_exploiter():

@@ -31,7 +31,7 @@ from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.results.columns import BLOCK, BUDGET, DIFFERENCE_AXES, ENTRY, SCHEDULE
 from ucbench.results.records import records_in
 from ucbench.results.statistics import Interval, t_interval
-from ucbench.results.table import base_name, by_unit, measured, plain, rows
+from ucbench.results.table import base_name, by_unit, check_worlds, measured, plain, rows
 
 #: Columns that identify a setting: everything but the seeds.
 SETTING = (*BLOCK, *ENTRY, "defense")
@@ -111,9 +111,10 @@ def read_board(folder: Path, defenses: Sequence[str] | None) -> Board:
     """The board of the records in ``folder``.
 
     Raises:
-        DataError: if there are none, or one cannot be read.
+        DataError: if there are none, one cannot be read, or those to be averaged differ in images or numerics.
     """
     table = rows(records_in(folder))
+    check_worlds(table)
     accuracies = by_unit(measured(table), ["test_accuracy"], SETTING).reset_index()
     return Board(accuracies, None if defenses is None else tuple(defenses), unranked(table))
 

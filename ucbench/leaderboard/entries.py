@@ -27,7 +27,7 @@ from ucbench.plugins.registry import installed
 from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING, values_of
 from ucbench.results.gate import Gate, Judgement, judgement_of
 from ucbench.results.statistics import Interval, Nested, nested
-from ucbench.results.table import grouped, measured
+from ucbench.results.table import check_worlds, grouped, measured
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,11 @@ def entries(table: pd.DataFrame, defenses: Sequence[str], gates: Sequence[Gate])
         table: rows of :func:`ucbench.results.table.rows`.
         defenses: the suite's ranked defenses, as its rows write them; ``none`` is always among them.
         gates: of all settings, as of :func:`ucbench.results.gate.gates`.
+
+    Raises:
+        DataError: if rows that would be averaged differ in images or numerics.
     """
+    check_worlds(table)
     without_rank = unranked(table)
     done = measured(table)
     defenses = with_none(defenses, done["defense"])

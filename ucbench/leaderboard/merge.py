@@ -9,6 +9,7 @@ from typing import NamedTuple
 from ucbench.errors import DataError
 from ucbench.matrix.cell import Cell
 from ucbench.results.records import Record, read_records, record_path, write_record
+from ucbench.results.table import check_worlds, rows
 from ucbench.store.files import atomic_write_bytes, reporting
 from ucbench.store.keys import canonical
 from ucbench.store.untrusted import read_regular
@@ -43,8 +44,8 @@ def merge(folder: Path, sources: Iterable[Path], cells: Sequence[Cell]) -> Merge
         sources: results of runs, with ``records`` and perhaps ``sheets``.
 
     Raises:
-        DataError: if two records of one cell contradict each other (the text names both), or if ``folder`` holds
-            records of other cells; nothing is written.
+        DataError: if two records of one cell contradict each other (the text names both), if records that a table would
+            average differ in images or numerics, or if ``folder`` holds records of other cells; nothing is written.
     """
     described = {canonical(cell.describe()) for cell in cells}
     chosen: dict[str, tuple[Path, Record]] = {}
@@ -59,6 +60,7 @@ def merge(folder: Path, sources: Iterable[Path], cells: Sequence[Cell]) -> Merge
                 continue
             cell = canonical([record["request"], record["numerics"]])
             chosen[cell] = _better(chosen.get(cell, (path, record)), (path, record))
+    check_worlds(rows(record for _, record in chosen.values()))
     for path, record in chosen.values():
         if path.parent.parent != folder:
             write_record(folder, record)

@@ -12,7 +12,7 @@ from ucbench.leaderboard.ranking import accuracies_of, worst_case
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
 from ucbench.results.columns import BUDGET, ENTRY, EXPLOITER
 from ucbench.results.statistics import Interval
-from ucbench.results.table import grouped, measured
+from ucbench.results.table import check_worlds, grouped, measured
 from ucbench.results.text import TextColumn
 
 #: The tier of rows without defense.
@@ -51,7 +51,11 @@ def by_tier(table: pd.DataFrame, tier_of: Callable[[str], str]) -> list[Table]:
     Args:
         table: rows of :func:`ucbench.results.table.rows`.
         tier_of: the tier of a defense as written in rows.
+
+    Raises:
+        DataError: if rows that would be averaged differ in images or numerics.
     """
+    check_worlds(table)
     done = measured(table)
     is_clean = done["poisoner"] == CLEAN
     clean = dict(grouped(done[is_clean], EXPLOITER))

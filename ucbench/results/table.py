@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ucbench.errors import visible
+from ucbench.errors import DataError, visible
 from ucbench.matrix.axes import GROUP_COLUMNS
 from ucbench.plugins.builtin import CLEAN, CLEAN_PART, NO_DEFENSE, POSITIVE, SHAM
 from ucbench.results.columns import (
@@ -208,6 +208,38 @@ def update_csv(out: Path) -> Path:
 def measured(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of finished cells."""
     return table[(table["status"] == "ok") & table["test_accuracy"].notna()]
+
+
+def several_worlds(table: pd.DataFrame) -> str:
+    """Why the finished rows of one exploiter cannot be averaged: not all have the same images and numerics.
+
+    Returns:
+        A sentence with the first two worlds, and what to do; empty where all is comparable.
+    """
+    for shared, cells in grouped(measured(table), EXPLOITER):
+        worlds = list(dict.fromkeys(zip(*(cells[name] for name in SAME_WORLD), strict=True)))
+        if len(worlds) > 1:
+            one, other = map(_world, worlds[:2])
+            differing = [name for name in {**one, **other} if one.get(name) != other.get(name)]
+            first, second = (", ".join(f"{name} {values.get(name)}" for name in differing) for values in (one, other))
+            exploiter = dict(zip(EXPLOITER, shared, strict=True))
+            return (
+                f"Records of {exploiter['dataset']} and {exploiter['victim']} cannot be averaged: some have {first},"
+                f" others {second}. Move those of one kind to another folder, or compute them again."
+            )
+    return ""
+
+
+def check_worlds(table: pd.DataFrame) -> None:
+    """Raise DataError where rows cannot be averaged, with the text of :func:`several_worlds`."""
+    if why := several_worlds(table):
+        raise DataError(why)
+
+
+def _world(world: tuple[Any, ...]) -> dict[str, Any]:
+    numerics, fingerprints = world
+    images = (fingerprint[:8] for fingerprint in fingerprints)
+    return {**dict(numerics), **dict(zip(("training images", "test images"), images, strict=True))}
 
 
 def grouped(table: pd.DataFrame, names: Sequence[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:

@@ -223,7 +223,8 @@ def collect(
         folder: the leaderboard's, beside which a cited leaderboard is.
 
     Raises:
-        DataError: if two records have the same cell, or a cell's key is not a valid file name.
+        DataError: if two records have the same cell, a cell's key is not a valid file name, or records that would be
+            averaged differ in images or numerics.
     """
     by_cell: dict[str, Record] = {}
     shortened = set()
