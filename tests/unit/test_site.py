@@ -8,6 +8,7 @@ import shlex
 from html.parser import HTMLParser
 from pathlib import Path
 
+import boards
 import pytest
 import site_records as made
 import tiny_components as tiny
@@ -484,6 +485,12 @@ def test_site_rejects_a_cell_key_with_path_characters(cell):
 def test_site_rejects_two_records_of_one_cell():
     with pytest.raises(DataError, match="Two records"):
         collect([made.record("uc"), made.record("uc")], "", None)
+
+
+def test_site_has_no_page_of_a_record_that_a_later_version_made_again():
+    old, new = (made.record("uc", components={"poisoner": {**boards.component("uc"), "version": v}}) for v in (1, 2))
+    old["cell"] = "0" * 32
+    assert list(collect([old, new], "", None).records) == [new["cell"]]
 
 
 def test_site_does_not_fetch_remote_images(tmp_path):

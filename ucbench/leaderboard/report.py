@@ -27,7 +27,7 @@ from ucbench.leaderboard.scene import mark_svg
 from ucbench.leaderboard.site.rerun import companions, rerun
 from ucbench.matrix.suite import Suite
 from ucbench.plugins.builtin import CLEAN, SHAM
-from ucbench.results.records import Record, records_in
+from ucbench.results.records import Record, current, records_in
 from ucbench.results.statistics import ENOUGH_CRAFTS
 from ucbench.results.table import base_name, rows, several_worlds
 from ucbench.results.text import fitted
@@ -48,7 +48,7 @@ def report(folder: Path, suite: Suite | None = None) -> str:
     Raises:
         DataError: if there are no records, or one cannot be read.
     """
-    records = records_in(folder)
+    records = current(records_in(folder))
     table = rows(records)
     looks = marks(sorted(set(table["poisoner"])))
     title = suite.title if suite else f"Results in {folder.resolve().name}"
