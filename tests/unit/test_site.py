@@ -21,7 +21,7 @@ from ucbench.export import sheet
 from ucbench.leaderboard.gates import RULES
 from ucbench.leaderboard.site import BoardRules, build_site, sheets
 from ucbench.leaderboard.site import output as site_output
-from ucbench.leaderboard.site.charts import fill
+from ucbench.leaderboard.site.charts import fill, protectors
 from ucbench.leaderboard.site.data import collect, method_page
 from ucbench.leaderboard.site.methods import Method, is_static_by_default
 from ucbench.leaderboard.site.rerun import companions, rerun
@@ -254,6 +254,15 @@ def test_site_shows_unranked_a_poisoner_missing_a_ranked_defense(tmp_path):
     kept = [r for r in made.board() if (r["request"]["poisoner"], r["request"]["defense"]) != ("lsp", "jpeg")]
     build_site(made.write(tmp_path, kept), tmp_path / "site", rules_of=ranked)
     assert rows_of(tmp_path / "site" / "boards" / "board" / "index.html", "not ranked lsp not run: jpeg")
+
+
+def test_chart_of_effect_against_cost_has_no_poisoner_missing_a_craft_of_a_ranked_defense():
+    lost = {made.record("lsp", defense="jpeg", seed=2)["cell"]}
+    few = [record for record in made.board() if record["cell"] not in lost]
+    (setting,) = collect(few, "x", RANKED).settings
+    assert [one.name for one in protectors(setting)] == ["uc", "rand-class"]
+    (setting,) = collect(few, "x", None).settings
+    assert [one.name for one in protectors(setting)] == ["uc", "rand-class", "lsp"]
 
 
 def test_site_shows_failed_cells_with_their_error(board):
