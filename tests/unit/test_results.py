@@ -509,6 +509,12 @@ def test_rows_keep_counts_of_a_metric_as_integers():
     assert [line.split(",")[-2:] for line in to_csv(table).splitlines()[1:]] == [["", ""], ["7", "1.0000"]]
 
 
+def test_summary_of_counts_leaves_out_cells_without_one():
+    counted = [record("uc", 50.0, craft_seed=seed, metrics={"probe.images": 7 + seed}) for seed in (0, 1)]
+    (uc,) = summarise(rows([*counted, record("uc", 60.0, craft_seed=2)]))
+    assert (uc.means["probe.images"].mean, uc.means["probe.images"].n) == (7.5, 2)
+
+
 def test_mixture_row_prefers_the_clean_part_of_its_poisoner():
     part = {"defense": "clean-part", "mixture": 0.4}
     records = [record("uc", 50.0, mixture=0.4), record("sham", 60.0, **part)]

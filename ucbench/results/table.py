@@ -256,4 +256,5 @@ def by_unit(table: pd.DataFrame, names: Sequence[str], keys: Sequence[str] = ())
 
     Trainings on one release are not independent draws, so they are averaged before any interval is computed.
     """
-    return table.groupby([*keys, "unit"], sort=False, dropna=False)[list(names)].mean()
+    # Means of integers with a missing value would hold pandas.NA, which is no number.
+    return table.groupby([*keys, "unit"], sort=False, dropna=False)[list(names)].mean().astype(float)
