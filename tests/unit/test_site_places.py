@@ -10,8 +10,9 @@ import site_records as made
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ucbench.leaderboard.site.places import last_part, without_places
+from ucbench.leaderboard.site.places import without_places
 from ucbench.plugins.grammar import parse_chain
+from ucbench.store.places import last_part
 
 PART = st.from_regex(r"[a-z][a-z0-9_]{2,8}", fullmatch=True)
 

@@ -12,9 +12,8 @@ from typing import Any
 from ucbench.errors import UsageError
 from ucbench.plugins.grammar import parse_chain
 from ucbench.results.records import Record
+from ucbench.store.places import absolute_paths, is_path, last_part, without_folders
 
-#: An absolute path of at least two parts, such as in a traceback; not the part of an address or of a fraction.
-_ABSOLUTE = re.compile(r"(?<![\w/\\.])(?:~|[A-Za-z]:)?[/\\](?![/\\])(?:[^/\\\s:,;\"'<>()]+[/\\])+[^/\\\s:,;\"'<>()]*")
 #: Fields of a request that name components, whose argument may be a path.
 _NAMING = ("dataset", "poisoner", "surrogate", "craft_labels", "labeling", "defense", "victim")
 
@@ -48,7 +47,7 @@ def _of_one_name(records: Iterable[Record]) -> frozenset[str]:
                 reference = str(record["request"][name])
                 references[name, shorten(reference)].add(reference)
     same = {reference for found in references.values() if len(found) > 1 for reference in found}
-    return frozenset(path for reference in same for path in (*_paths_in(reference), *_ABSOLUTE.findall(reference)))
+    return frozenset(path for reference in same for path in (*_paths_in(reference), *absolute_paths(reference)))
 
 
 def _shortened(record: Record, apart: frozenset[str]) -> Record:
@@ -67,14 +66,9 @@ def _shortening(record: Record, apart: frozenset[str] = frozenset()) -> Callable
     def plain(text: str) -> str:
         for path in paths:
             text = text.replace(path, short(path))
-        return _ABSOLUTE.sub(lambda match: short(match[0]), text) if "/" in text or "\\" in text else text
+        return without_folders(text, short)
 
     return plain
-
-
-def last_part(path: str) -> str:
-    """The last part of a path: ``photos`` of ``/data/photos/``."""
-    return re.split(r"[/\\]", path.rstrip("/\\"))[-1] or "folder"
 
 
 def _paths(record: Record) -> Iterable[str]:
@@ -82,7 +76,7 @@ def _paths(record: Record) -> Iterable[str]:
     for name in _NAMING:
         yield from _paths_in(str(record["request"][name]))
     for part in record.get("components", {}).values():
-        yield from (value for value in part.get("params", {}).values() if isinstance(value, str) and _is_path(value))
+        yield from (value for value in part.get("params", {}).values() if isinstance(value, str) and is_path(value))
 
 
 @functools.lru_cache(4096)  # thousands of records name a few components
@@ -96,14 +90,10 @@ def _paths_in(reference: str) -> tuple[str, ...]:
     for part in parts:
         if part.argument and re.search(r"[/\\]", part.argument):
             # A reference within this one, such as that of a shuffled release, keeps its name.
-            within = () if _is_path(part.argument) else _paths_in(part.argument)
+            within = () if is_path(part.argument) else _paths_in(part.argument)
             found += within or (part.argument,)
-        found += (value for _, value in part.options if _is_path(value))
+        found += (value for _, value in part.options if is_path(value))
     return tuple(found)
-
-
-def _is_path(text: str) -> bool:
-    return re.match(r"(~|\.{1,2}|[A-Za-z]:)?[/\\].", text) is not None
 
 
 def _mapped(value: Any, change: Callable[[str], str]) -> Any:
