@@ -446,6 +446,18 @@ def test_gate_uses_the_references_of_its_rows():
     assert gate.passed
 
 
+def test_gate_compares_clean_and_sham_of_the_rows_that_have_both():
+    """Sham was run beside the two better clean rows: 2 points below them, and above the mean of all clean rows."""
+    learned = (50.0, 50.0, 90.0, 90.0)
+    records = [
+        *(record("clean", learned[seed], train_seed=seed) for seed in range(4)),
+        *(record("sham", 88.0, train_seed=seed, craft_seed=seed) for seed in (2, 3)),
+        *(record("positive", 12.0, train_seed=seed, craft_seed=seed) for seed in range(4)),
+    ]
+    (gate,) = gates(rows(records))
+    assert gate.checks["|clean - sham|"].text == f"{100 * 2 / 60:.1f} % of the gap, at most 10"
+
+
 def test_gate_is_missing_without_positive_and_not_passed_without_references():
     assert gates(rows(regime()[:4])) == []
     assert gates(rows([record("positive", None)])) == []
