@@ -17,13 +17,12 @@ from ucbench.leaderboard.ranking import (
     effect,
     lacking,
     unranked,
+    usable,
     with_none,
     worst_case,
 )
 from ucbench.leaderboard.separation import places, separated
-from ucbench.matrix.compatibility import applies
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
-from ucbench.plugins.registry import installed
 from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING, values_of
 from ucbench.results.gate import Gate, Judgement, judgement_of
 from ucbench.results.statistics import Interval, Nested, nested
@@ -107,10 +106,7 @@ def entries(table: pd.DataFrame, defenses: Sequence[str], gates: Sequence[Gate])
     done = measured(table)
     defenses = with_none(defenses, done["defense"])
     is_clean = done["poisoner"] == CLEAN
-    by_victim = {
-        victim: tuple(defense for defense in defenses if applies(defense, str(victim), installed()))
-        for victim in done["victim"].unique()
-    }
+    by_victim = {victim: usable(defenses, str(victim)) for victim in done["victim"].unique()}
     clean_cells = dict(grouped(done[is_clean], EXPLOITER))
     clean = {
         key: worst_case(accuracies_of(cells), by_victim[cells["victim"].iloc[0]]) for key, cells in clean_cells.items()
@@ -122,9 +118,11 @@ def entries(table: pd.DataFrame, defenses: Sequence[str], gates: Sequence[Gate])
         exploiter = values_of(shared, EXPLOITER)
         reference = clean.get(exploiter)
         gate = judgement_of(gates, values_of(shared, SETTING))
-        usable = by_victim[shared["victim"]]
-        inapplicable = tuple(defense for defense in defenses if defense not in usable)
-        poisoners = {name: (cells, worst_case(accuracies_of(cells), usable)) for name, cells in grouped(members, ENTRY)}
+        applicable = by_victim[shared["victim"]]
+        inapplicable = tuple(defense for defense in defenses if defense not in applicable)
+        poisoners = {
+            name: (cells, worst_case(accuracies_of(cells), applicable)) for name, cells in grouped(members, ENTRY)
+        }
         competing = {
             str(name): case.by_seed
             for name, (cells, case) in poisoners.items()
@@ -133,7 +131,7 @@ def entries(table: pd.DataFrame, defenses: Sequence[str], gates: Sequence[Gate])
         ranks = places(competing, separated(competing)) if gate.state == "passed" else {}
         block_entries = [
             replace(
-                _entry(block, name, ranks.get(str(name), ""), cells, case, reference, usable, gate),
+                _entry(block, name, ranks.get(str(name), ""), cells, case, reference, applicable, gate),
                 inapplicable=inapplicable,
                 unprotected=unprotected.get(exploiter),
             )

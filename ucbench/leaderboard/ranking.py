@@ -16,7 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ucbench.matrix.compatibility import applies
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
+from ucbench.plugins.registry import installed
 from ucbench.results.statistics import Interval, gap_removed, t_interval
 
 
@@ -42,6 +44,11 @@ def with_none(defenses: Sequence[str], run: pd.Series) -> tuple[str, ...]:
     """
     added = NO_DEFENSE not in defenses and bool((run == NO_DEFENSE).any())
     return (NO_DEFENSE, *defenses) if added else tuple(defenses)
+
+
+def usable(defenses: Sequence[str], victim: str) -> tuple[str, ...]:
+    """Those of ``defenses`` that the victim can use: one that trains itself, none that takes part in training."""
+    return tuple(defense for defense in defenses if applies(defense, victim, installed()))
 
 
 @dataclass(frozen=True)
