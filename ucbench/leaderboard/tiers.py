@@ -69,8 +69,7 @@ def by_tier(table: pd.DataFrame, tier_of: Callable[[str], str]) -> list[Table]:
 
 
 def _best(accuracies: pd.DataFrame, tier_of: Callable[[str], str]) -> dict[str, Best]:
-    seeds = accuracies.count()
-    complete = accuracies.columns[seeds == seeds.max()]
+    complete = accuracies.columns[accuracies.notna().all()]
     tiers = {defense: NO_TIER if defense == NO_DEFENSE else tier_of(defense) for defense in complete}
     best = {}
     for tier in dict.fromkeys(tiers.values()):
