@@ -23,6 +23,7 @@ from ucbench.leaderboard.site import BoardRules, build_site, sheets
 from ucbench.leaderboard.site import output as site_output
 from ucbench.leaderboard.site.charts import fill, protectors
 from ucbench.leaderboard.site.data import collect, method_page
+from ucbench.leaderboard.site.listings import board_table
 from ucbench.leaderboard.site.methods import Method, is_static_by_default
 from ucbench.leaderboard.site.rerun import companions, rerun
 from ucbench.matrix import requests
@@ -211,6 +212,20 @@ def test_site_ranks_equal_the_leaderboard_and_skip_references(board):
     (clean, *_), (oracle, *_) = (rows_of(board / "index.html", kind) for kind in ("reference clean", "oracle positive"))
     assert clean.startswith("reference clean")
     assert oracle.startswith("oracle positive")
+
+
+def test_board_table_has_every_knowledge_of_a_reference(tmp_path):
+    shuffled = [
+        made.record("shuffled:uc", seed=seed, accuracy=accuracy, craft_labels=labels)
+        for labels, accuracy in (("clusters:k=10", 71.0), ("original", 72.0))
+        for seed in range(4)
+    ]
+    table = board_table(collect([*made.board(), *shuffled], "x", RANKED), "poisoners")
+    (place,) = (place for place, column in enumerate(table.columns) if column.key == "craft_labels")
+    labels = [row.cells[place].text for row in table.rows if any(cell.text == "shuffled:uc" for cell in row.cells)]
+    assert labels == ["clusters:k=10", "original"]
+    references = [row for row in table.rows if row.kind == "reference"]
+    assert len([row for row in references if any(cell.text == "sham" for cell in row.cells)]) == 1
 
 
 def test_site_numbers_state_seeds_and_mark_exploratory_ones(board, tmp_path):
