@@ -8,6 +8,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import boards
 import pandas as pd
 import pytest
 import tiny_components as tiny
@@ -15,8 +16,10 @@ from scipy import stats
 
 import ucbench
 import ucbench_measures
+from ucbench.analysis import analyze
 from ucbench.analysis.analyze import analysis
 from ucbench.analysis.measures import AnalysisRequest, measured
+from ucbench.analysis.recorded import Recorded
 from ucbench.analysis.table import spearman
 from ucbench.cli.app import main
 from ucbench.matrix import requests
@@ -92,6 +95,20 @@ def test_analyze_writes_measures_plots_and_a_report_of_every_cell(tmp_path, trai
     assert "](plots/information-accuracy.svg)" in report
     assert "\nbadge " in capsys.readouterr().out
     assert len(list((out / "records").glob("*.json"))) == 4
+
+
+@pytest.mark.parametrize(("step", "maps"), [("_maps", 12), ("draw_all", 0)])
+def test_error_while_drawing_leaves_the_table_of_an_analysis(tmp_path, monkeypatch, step, maps):
+    def fail(*given: object) -> None:
+        raise ucbench.DataError("no features")
+
+    monkeypatch.setattr(analyze, "have_matplotlib", lambda: True)
+    monkeypatch.setattr(analyze, step, fail)
+    group = Recorded(tiny.session(tmp_path / "home"), [], boards.rows_of({"clean": [90.0], "uc": [40.0]}))
+    with pytest.raises(ucbench.DataError, match="no features"):
+        analyze.analyzed([group], AnalysisRequest(maps=maps), tmp_path / "out")
+    assert list(rows(tmp_path / "out")["test_accuracy"]) == [90.0, 40.0]
+    assert not (tmp_path / "out" / "analysis.md").exists()
 
 
 def test_analysis_of_a_folder_equals_that_of_its_axes_and_leaves_its_records(tmp_path, trainings):

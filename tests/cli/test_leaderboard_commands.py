@@ -73,6 +73,13 @@ def test_check_names_foreign_records_even_when_tables_match(capsys, suite, board
     assert "does not follow" not in text
 
 
+def test_check_names_other_numerics_although_no_table_can_be_made(capsys, suite, board):
+    small_board.edit_records(board, lambda r: r["numerics"].update(threads=2), most=1)
+    text = output(capsys, "leaderboard", "check", suite, board, code=1)
+    assert "Records were made with different numerics" in text
+    assert "cannot be averaged" in text
+
+
 def test_check_names_a_broken_record_without_traceback(capsys, suite, board):
     path = next((board / "records").iterdir())
     path.write_text("{}")

@@ -48,6 +48,12 @@ def failed(record: Record) -> Record:
     return {**rest, "status": "failed", "error": {"type": "ValueError", "text": "no"}}
 
 
+def elsewhere(record: Record, dtype: str = "bfloat16", train: str = "a" * 64) -> Record:
+    """The record of the same cell, made with other numerics or on other images."""
+    changed = {"numerics": {**record["numerics"], "dtype": dtype}, "data": {**record["data"], "train": train}}
+    return {**record, **changed, "cell": key("cell", [record["cell"], dtype, train])}
+
+
 def rows_of(accuracies: Mapping[str, Iterable[float]], defense: str = "none", **request: Any) -> list[Record]:
     """Records of poisoners, whose accuracies are those of the seeds from 0."""
     return [

@@ -68,6 +68,11 @@ def test_diff_lists_rows_of_one_board_and_skips_failed_cells(board):
     assert names(line.setting for line in found.differences) == [("uc", "none")]
 
 
+def test_diff_refuses_a_board_with_rows_of_one_exploiter_with_other_numerics(board):
+    with pytest.raises(DataError, match="cannot be averaged"):
+        board(boards.rows_of({"uc": [40]}), [boards.elsewhere(boards.record("uc", 1, 50))])
+
+
 def test_diff_separates_budgets_presets_and_labels(board):
     one = board(boards.rows_of({"uc": [40]}))
     for changed in ({"epsilon": 16.0}, {"preset": "paper"}, {"access": "full"}, {"victim": "resnet18"}):
@@ -111,6 +116,18 @@ def test_diff_compares_and_orders_the_worst_case(board):
     assert worst["uc", WORST] == pytest.approx(0)
     unknown = Board(one.accuracies, None, one.unranked)
     assert {order.by for order in compare_boards(unknown, other).orders} == {UNDEFENDED}
+
+
+def test_diff_takes_the_worst_case_that_the_boards_do(board):
+    """Over the undefended exploiter too, and without what the victim, which trains itself, cannot use."""
+    accuracies = {"none": {"uc": [40, 41], "lsp": [70, 71]}, "jpeg": {"uc": [60, 61], "lsp": [50, 51]}}
+    own = {"victim": "simclr", "trusted": 200}
+    rows = [boards.rows_of(each, defense, **own) for defense, each in accuracies.items()]
+    one, other = (board(*rows, defenses=("jpeg", "cutmix")) for _ in range(2))
+    found = compare_boards(one, other)
+    worst = {names([line.setting])[0]: line.one.mean for line in found.differences}
+    assert (worst["uc", WORST], worst["lsp", WORST]) == (60.5, 70.5)
+    assert {order.by: order.defenses for order in found.orders}[WORST] == (("none", "jpeg"), ("none", "jpeg"))
 
 
 def test_diff_places_the_worst_case_after_all_defenses(board):
@@ -264,6 +281,20 @@ def test_published_worst_case_covers_common_defenses(board, tmp_path):
     assert orders[WORST].defenses[0] == ("none", "jpeg")
     assert orders[WORST].one == orders[WORST].other == ("eminn", "lsp")
     assert orders[UNDEFENDED].one == ("lsp", "eminn")
+
+
+def test_published_worst_case_is_over_the_undefended_exploiter_too(board, tmp_path):
+    accuracies = {"none": (70, 20), "jpeg": (50, 60)}
+    rows = [boards.rows_of({"eminn": [e, e], "lsp": [p, p]}, d, access="full") for d, (e, p) in accuracies.items()]
+    lines = [
+        {"poisoner": name, "defense": defense, "value": value}
+        for name, defense, value in (("EM", "none", "80"), ("EM", "JPEG", "30"), ("LSP", "none", "10"))
+    ]
+    lines.append({"poisoner": "LSP", "defense": "JPEG", "value": "85"})
+    published = figures(tmp_path / "p.csv", *lines).figures
+    orders = {order.by: order for order in compare_published(board(*rows, defenses=["jpeg"]), published).orders}
+    assert orders[WORST].defenses[0] == ("none", "jpeg")
+    assert orders[WORST].one == ("lsp", "eminn")
 
 
 def test_published_match_skips_two_defenses_of_one_name(board, tmp_path):

@@ -6,6 +6,7 @@ import csv
 import importlib.util
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from ucbench.export.layouts import LAYOUTS, PublishedSplit, Target, named
 from ucbench.export.release import export_release
 from ucbench.matrix.cell import Cell, Craft, CraftLabels
 from ucbench.matrix.matrix import Axes, expand
+from ucbench.plugins.grammar import ComponentRef
 from ucbench.plugins.registry import installed
 from ucbench.plugins.specs import DatasetSpec, PoisonerSpec
 from ucbench.running.sets import published_of, release_of
@@ -129,6 +131,30 @@ def test_table_of_an_export_reads_as_the_data_set_it_was(exported, published, pl
 def test_descriptions_hold_no_folder_of_this_machine(written, expected):
     params = installed().resolve(DatasetSpec, written).params
     assert release._without_folders(written, type(params)) == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("shuffled:'release:/home/me/noise.npy:norm=l2'", 'shuffled:"release:noise.npy:norm=l2"'),
+        ("shuffled:'release:\"/home/a b/my noise.npy\"'", 'shuffled:"release:""my noise.npy"""'),
+        ("predicted:model='mine:weights=/home/me/w.pt'", 'predicted:model="mine:weights=w.pt"'),
+        ("no reference, but /home/me/w.pt", "no reference, but w.pt"),
+        ("shuffled:'uc:crop=scales'", "shuffled:'uc:crop=scales'"),
+    ],
+)
+def test_descriptions_hold_no_folder_within_nested_references(written, expected):
+    assert release._without_folders(written) == expected
+    assert release._texts_without_folders({"params": {"made": [written], "n": 3}})["params"]["made"] == [expected]
+
+
+def test_description_holds_no_folder_of_craft_labels(session, published):
+    plain = cell()
+    labels = CraftLabels("predicted", model=ComponentRef("mine", argument="/home/me/w.pt"))
+    key, crafted = release_of(plain, session)
+    labelled = replace(plain, craft=replace(plain.craft, labels=labels))
+    described = release.describe(labelled, key, crafted, published, session)
+    assert described["request"]["craft_labels"] == 'predicted:model="mine:w.pt"'
 
 
 def imported(path: Path, train: ImageSet, session) -> np.ndarray:

@@ -48,6 +48,13 @@ def test_forest_numbers_are_those_of_the_summary():
     assert drawn["lsp"].accuracy.interval == t_interval(LSP)
 
 
+def test_forest_refuses_rows_of_one_exploiter_with_other_numerics():
+    with pytest.raises(DataError, match="cannot be averaged"):
+        forest(rows([*records(), boards.elsewhere(boards.record("uc", 9, 50))]))
+    elsewhere = boards.elsewhere(boards.record("uc", 9, 50, victim="vgg16"))
+    assert forest(rows([*records(), elsewhere])).rows
+
+
 def test_rows_are_grouped_by_label_knowledge():
     groups = {title: [row.name for row in members] for title, members in forest(rows(records())).groups.items()}
     assert groups == {

@@ -148,6 +148,13 @@ def test_failed_cells_count_as_missing():
     assert next(line for line in table(found) if line["poisoner"] == "uc")["missing"] == "jpeg"
 
 
+def test_ranked_defense_that_lacks_a_craft_is_missing_and_leaves_no_rank():
+    lost = record("lsp", "jpeg", 2)["cell"]
+    found = [boards.failed(one) if one["cell"] == lost else one for one in records()]
+    lsp = next(line for line in table(found) if line["poisoner"] == "lsp")
+    assert (lsp["rank"], lsp["worst"], lsp["effect"], lsp["missing"]) == ("", "", "", "jpeg")
+
+
 def test_tables_separate_budgets_and_labelings():
     names = ("uc", "sham", "positive", "rand-class:pattern=sign")
     other = [record(name, d, s, epsilon=16.0) for name in names for d in ("none", "jpeg") for s in range(4)]
@@ -155,6 +162,24 @@ def test_tables_separate_budgets_and_labelings():
         one["cell"] = "x" + one["cell"][1:]
     lines = [line for line in table(records() + other) if line["poisoner"] == "uc"]
     assert [(line["epsilon"], line["rank"]) for line in lines] == [("8", "1"), ("16", "1")]
+
+
+@pytest.mark.parametrize(
+    ("world", "named"),
+    [
+        ({}, ("dtype bfloat16", "dtype float32")),
+        ({"dtype": "float32", "train": "c" * 64}, ("training images aaaaaaaa", "training images cccccccc")),
+    ],
+    ids=["numerics", "images"],
+)
+@pytest.mark.parametrize("poisoner", ["clean", "uc"])
+def test_tables_refuse_records_of_one_exploiter_with_other_numerics_or_images(poisoner, world, named):
+    other = boards.elsewhere(record(poisoner, "none", 0, craft_seed=None if poisoner == "clean" else 9), **world)
+    with pytest.raises(DataError, match="cannot be averaged") as caught:
+        files([*records(), other], ["none"], TITLE)
+    assert all(one in str(caught.value) for one in named)
+    assert "Move those of one kind" in str(caught.value)
+    assert files([*records(), boards.failed(other)], ["none"], TITLE)
 
 
 def test_tables_mark_fewer_than_four_seeds():

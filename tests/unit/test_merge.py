@@ -86,6 +86,14 @@ def test_merge_refuses_records_that_contradict_each_other_and_names_both(tmp_pat
     assert not (tmp_path / "board").exists()
 
 
+def test_merge_refuses_records_of_one_exploiter_with_other_numerics(tmp_path):
+    made = records()
+    one, two = out(tmp_path / "one", made[:2]), out(tmp_path / "two", [boards.elsewhere(made[2])])
+    with pytest.raises(DataError, match=r"cannot be averaged: .*dtype bfloat16"):
+        merge(tmp_path / "board", [one, two], CELLS)
+    assert not (tmp_path / "board").exists()
+
+
 def test_merge_prefers_measured_cells_then_more_metrics_then_the_first(tmp_path):
     made = records()
     first = [boards.failed(made[0]), made[1], {**made[2], "cost": {"seconds": 1.0}}]
@@ -99,6 +107,32 @@ def test_merge_prefers_measured_cells_then_more_metrics_then_the_first(tmp_path)
         kept = [read_record(record_path(board, one["cell"])) for one in made[:3]]
         assert kept[:2] == [made[0], more]
         assert kept[2]["cost"] == sources[0][2]["cost"]
+
+
+def measured(made: dict, version: str = "1", **metrics: float) -> dict:
+    """The record with these metrics of a version."""
+    values = {f"{name}.share": value for name, value in metrics.items()}
+    by = {name: f"{name} {version}" for name in metrics}
+    return {**made, "metrics": {**made["metrics"], **values}, "measured_by": by}
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["in the board", "in a source"])
+def test_merge_unites_the_metrics_of_equal_records(tmp_path, own):
+    made = records()
+    one, two = measured(made[0], probe=0.5, guess=0.1), measured(made[0], probe=0.5, shape=0.2, depth=0.3)
+    folders = [out(tmp_path / name, [record]) for name, record in (("one", one), ("two", two))]
+    board = folders.pop(0) if own else tmp_path / "board"
+    merge(board, folders, CELLS)
+    merged = read_record(record_path(board, made[0]["cell"]))
+    assert merged == measured(made[0], probe=0.5, guess=0.1, shape=0.2, depth=0.3)
+
+
+def test_merge_unites_no_metrics_of_different_versions(tmp_path):
+    made = records()
+    one, two = measured(made[0], probe=0.5, guess=0.1), measured(made[0], "2", probe=0.5, shape=0.2, depth=0.3)
+    folders = [out(tmp_path / name, [record]) for name, record in (("one", one), ("two", two))]
+    merge(tmp_path / "board", folders, CELLS)
+    assert read_record(record_path(tmp_path / "board", made[0]["cell"])) == two
 
 
 def test_merge_copies_the_sheets_of_its_releases_only(tmp_path):

@@ -31,6 +31,12 @@ def table():
     return rows(records)
 
 
+def test_series_refuse_rows_of_one_exploiter_with_other_numerics():
+    mixed = rows([boards.record("uc", 0, 40), boards.elsewhere(boards.record("uc", 1, 50))])
+    with pytest.raises(DataError, match="cannot be averaged"):
+        series(mixed, "labeling", "test_accuracy")
+
+
 def test_series_group_rows_by_mark():
     drawn = {one.name: one.points for one in series(table(), "labeling", "test_accuracy")}
     assert set(drawn) == {"clean", "sham", "uc", "lsp, labels original", "lsp, labels clusters:k=10"}

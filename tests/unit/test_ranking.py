@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ucbench.leaderboard.ranking import WorstCase, clean_beside, effect, selection_bias, with_none, worst_case
+from ucbench.leaderboard.ranking import (
+    WorstCase,
+    clean_beside,
+    effect,
+    lacking,
+    selection_bias,
+    with_none,
+    worst_case,
+)
 from ucbench.results.table import rows
 
 
@@ -35,6 +43,21 @@ def test_worst_case_is_the_highest_mean_and_never_below_any_defense(seeds, count
 )
 def test_worst_case_is_missing_while_a_defense_is_missing(accuracies):
     assert worst_case(pd.DataFrame(accuracies), ["none", "jpeg"]) is None
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "missing"),
+    [
+        ({"none": {0: 1.0, 1: 2.0}, "jpeg": {0: 1.0, 1: 2.0}}, ()),
+        ({"none": {0: 1.0, 1: 2.0}, "jpeg": {0: 1.0}}, ("jpeg",)),
+        ({"none": {0: 1.0}, "jpeg": {1: 2.0}}, ("none", "jpeg")),
+        ({"none": {0: 1.0}, "zoom": {0: 1.0, 1: 2.0}}, ("jpeg",)),
+        ({"zoom": {0: 1.0}}, ("none", "jpeg")),
+    ],
+    ids=["none", "a craft", "a craft each", "a defense", "all"],
+)
+def test_defenses_that_lack_a_craft_of_another_are_named(accuracies, missing):
+    assert lacking(pd.DataFrame(accuracies), ["none", "jpeg"]) == missing
 
 
 def test_equal_defenses_give_the_first_as_worst_case():

@@ -51,6 +51,15 @@ def test_report_requests_nothing_from_outside(folder):
     assert "http" not in text.replace('http-equiv="Content-Security-Policy"', "")
 
 
+def test_report_of_mixed_numerics_has_their_means_apart_and_no_figure(tmp_path):
+    mixed = [boards.record("uc", 0, 40), boards.elsewhere(boards.record("uc", 1, 50))]
+    text = report(boards.folder(tmp_path / "mixed", mixed))
+    assert "No figures and no ranking: Records of digits" in text
+    assert "<svg" not in text[: text.index("Means over seeds")]
+    assert ">40.0<" in text
+    assert ">50.0<" in text
+
+
 def test_report_shows_every_poisoner_in_figure_table_images_and_commands(folder):
     text = html.unescape(report(folder))
     figure = text[text.index("<svg") : text.index("Means over seeds")]

@@ -230,6 +230,48 @@ def test_row_fields_are_empty_for_a_failed_cell_or_reference():
     assert (row["status"], row["test_accuracy"], row["drop"], row["gap_removed"]) == ("failed", None, None, None)
 
 
+@pytest.mark.parametrize("cell", ["0" * 32, "f" * 32])
+@pytest.mark.parametrize("name", ["clean", "sham"])
+def test_row_reference_is_a_finished_cell_beside_a_failed_one_of_another_key(name, cell):
+    records = [record("clean", 90.0), record("sham", 88.0), record("uc", 30.0)]
+    row = row_of("uc", [*records, {**record(name, None), "cell": cell}])
+    assert (row["clean_accuracy"], row["sham_accuracy"], row["gap_removed"]) == (90.0, 88.0, 0.75)
+
+
+def versioned(made: dict, **versions: int) -> dict:
+    """The record of the same cell by these versions of its components."""
+    parts = {place: {**boards.component(place), "version": version} for place, version in versions.items()}
+    return {**made, "components": parts, "cell": key("cell", [made["cell"], versions])}
+
+
+@pytest.mark.parametrize("later", [{"victim": 2, "poisoner": 1}, {"victim": 2, "poisoner": 3}])
+def test_rows_of_an_earlier_version_are_left_out_beside_a_later_one_with_a_warning(later, caplog):
+    far = {"dataset": "imagefolder:/home/me/spots"}
+    old = versioned(record("uc", 90.0, **far), victim=1, poisoner=1)
+    new, other = versioned(record("uc", 30.0), **later), versioned(record("uc", 50.0, craft_seed=1), victim=1)
+    for records in ([old, new, other], [other, new, old]):
+        assert {row["cell"]: row["test_accuracy"] for row in dicts(rows(records))} == {
+            new["cell"]: 30.0,
+            other["cell"]: 50.0,
+        }
+    assert f"later versions of their components made others of the same cells: {old['cell']}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        versioned(record("uc", 50.0), victim=1, poisoner=2),
+        versioned(record("uc", 50.0, dtype="bfloat16"), victim=2, poisoner=2),
+        versioned(record("uc", 50.0, data="other images"), victim=2, poisoner=2),
+        versioned(record("uc", 50.0, train_seed=1), victim=2, poisoner=2),
+    ],
+    ids=["later and earlier", "numerics", "images", "request"],
+)
+def test_rows_of_other_cells_or_of_versions_without_an_order_stay(other, caplog):
+    assert len(rows([versioned(record("uc", 30.0), victim=2, poisoner=1), other])) == 2
+    assert not caplog.text
+
+
 def many() -> list[dict]:
     return [
         record(name, accuracy, epsilon=None if name == "clean" else epsilon, train_seed=seed, victim=victim)
@@ -404,6 +446,18 @@ def test_gate_uses_the_references_of_its_rows():
     assert gate.passed
 
 
+def test_gate_compares_clean_and_sham_of_the_rows_that_have_both():
+    """Sham was run beside the two better clean rows: 2 points below them, and above the mean of all clean rows."""
+    learned = (50.0, 50.0, 90.0, 90.0)
+    records = [
+        *(record("clean", learned[seed], train_seed=seed) for seed in range(4)),
+        *(record("sham", 88.0, train_seed=seed, craft_seed=seed) for seed in (2, 3)),
+        *(record("positive", 12.0, train_seed=seed, craft_seed=seed) for seed in range(4)),
+    ]
+    (gate,) = gates(rows(records))
+    assert gate.checks["|clean - sham|"].text == f"{100 * 2 / 60:.1f} % of the gap, at most 10"
+
+
 def test_gate_is_missing_without_positive_and_not_passed_without_references():
     assert gates(rows(regime()[:4])) == []
     assert gates(rows([record("positive", None)])) == []
@@ -465,6 +519,12 @@ def test_rows_keep_counts_of_a_metric_as_integers():
     table = rows([record("uc", 50.0, metrics=counted), record("lsp", 60.0)])
     assert to_csv(table).splitlines()[0].endswith("cell,probe.images,probe.share")
     assert [line.split(",")[-2:] for line in to_csv(table).splitlines()[1:]] == [["", ""], ["7", "1.0000"]]
+
+
+def test_summary_of_counts_leaves_out_cells_without_one():
+    counted = [record("uc", 50.0, craft_seed=seed, metrics={"probe.images": 7 + seed}) for seed in (0, 1)]
+    (uc,) = summarise(rows([*counted, record("uc", 60.0, craft_seed=2)]))
+    assert (uc.means["probe.images"].mean, uc.means["probe.images"].n) == (7.5, 2)
 
 
 def test_mixture_row_prefers_the_clean_part_of_its_poisoner():

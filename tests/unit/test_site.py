@@ -8,6 +8,7 @@ import shlex
 from html.parser import HTMLParser
 from pathlib import Path
 
+import boards
 import pytest
 import site_records as made
 import tiny_components as tiny
@@ -20,8 +21,9 @@ from ucbench.export import sheet
 from ucbench.leaderboard.gates import RULES
 from ucbench.leaderboard.site import BoardRules, build_site, sheets
 from ucbench.leaderboard.site import output as site_output
-from ucbench.leaderboard.site.charts import fill
+from ucbench.leaderboard.site.charts import fill, protectors
 from ucbench.leaderboard.site.data import collect, method_page
+from ucbench.leaderboard.site.listings import board_table
 from ucbench.leaderboard.site.methods import Method, is_static_by_default
 from ucbench.leaderboard.site.rerun import companions, rerun
 from ucbench.matrix import requests
@@ -212,6 +214,20 @@ def test_site_ranks_equal_the_leaderboard_and_skip_references(board):
     assert oracle.startswith("oracle positive")
 
 
+def test_board_table_has_every_knowledge_of_a_reference(tmp_path):
+    shuffled = [
+        made.record("shuffled:uc", seed=seed, accuracy=accuracy, craft_labels=labels)
+        for labels, accuracy in (("clusters:k=10", 71.0), ("original", 72.0))
+        for seed in range(4)
+    ]
+    table = board_table(collect([*made.board(), *shuffled], "x", RANKED), "poisoners")
+    (place,) = (place for place, column in enumerate(table.columns) if column.key == "craft_labels")
+    labels = [row.cells[place].text for row in table.rows if any(cell.text == "shuffled:uc" for cell in row.cells)]
+    assert labels == ["clusters:k=10", "original"]
+    references = [row for row in table.rows if row.kind == "reference"]
+    assert len([row for row in references if any(cell.text == "sham" for cell in row.cells)]) == 1
+
+
 def test_site_numbers_state_seeds_and_mark_exploratory_ones(board, tmp_path):
     for name in ("results.html", "cells.html"):
         for row in page(board / name).rows:
@@ -253,6 +269,15 @@ def test_site_shows_unranked_a_poisoner_missing_a_ranked_defense(tmp_path):
     kept = [r for r in made.board() if (r["request"]["poisoner"], r["request"]["defense"]) != ("lsp", "jpeg")]
     build_site(made.write(tmp_path, kept), tmp_path / "site", rules_of=ranked)
     assert rows_of(tmp_path / "site" / "boards" / "board" / "index.html", "not ranked lsp not run: jpeg")
+
+
+def test_chart_of_effect_against_cost_has_no_poisoner_missing_a_craft_of_a_ranked_defense():
+    lost = {made.record("lsp", defense="jpeg", seed=2)["cell"]}
+    few = [record for record in made.board() if record["cell"] not in lost]
+    (setting,) = collect(few, "x", RANKED).settings
+    assert [one.name for one in protectors(setting)] == ["uc", "rand-class"]
+    (setting,) = collect(few, "x", None).settings
+    assert [one.name for one in protectors(setting)] == ["uc", "rand-class", "lsp"]
 
 
 def test_site_shows_failed_cells_with_their_error(board):
@@ -413,6 +438,20 @@ def test_finding_names_the_leader_only_as_far_as_it_is_separated():
     assert ", not separated from " in collect([*others, *equal], "x", RANKED).finding.sentences[1]
 
 
+def test_finding_compares_no_poisoner_that_lacks_a_craft_of_a_ranked_defense():
+    lost = {made.record("lsp", defense="jpeg", seed=2)["cell"]}
+    few = [record for record in made.board() if record["cell"] not in lost]
+    assert (
+        collect(few, "x", RANKED)
+        .finding.sentences[1]
+        .startswith(f"Knowing labels, {made.SECOND} is the only poisoner with every ranked defense:")
+    )
+    lost |= {made.record(name, defense="none", seed=1)["cell"] for name in ("uc", made.SECOND)}
+    none = collect([record for record in few if record["cell"] not in lost], "x", RANKED).finding
+    (text,) = none.sentences
+    assert text.endswith("Every poisoner here is a reference or lacks a ranked defense.")
+
+
 def test_finding_says_nothing_of_methods_without_a_passed_gate():
     records = [record for record in made.board() if record["request"]["poisoner"] != made.SECOND]
     found = collect(records, "x", RANKED).finding
@@ -470,6 +509,12 @@ def test_site_rejects_a_cell_key_with_path_characters(cell):
 def test_site_rejects_two_records_of_one_cell():
     with pytest.raises(DataError, match="Two records"):
         collect([made.record("uc"), made.record("uc")], "", None)
+
+
+def test_site_has_no_page_of_a_record_that_a_later_version_made_again():
+    old, new = (made.record("uc", components={"poisoner": {**boards.component("uc"), "version": v}}) for v in (1, 2))
+    old["cell"] = "0" * 32
+    assert list(collect([old, new], "", None).records) == [new["cell"]]
 
 
 def test_site_does_not_fetch_remote_images(tmp_path):
@@ -581,6 +626,23 @@ def test_site_command_names_a_plugin_file():
 def test_site_command_is_shell_quoted():
     line = rerun(made.record("uc", dataset='imagefolder:"a b; $(rm c)"'), {})
     assert shlex.split(line)[3] == 'imagefolder:"a b; $(rm c)"'
+
+
+def test_head_of_a_sheet_is_read_once_for_all_its_cells(tmp_path, monkeypatch):
+    cells = [made.record("uc", defense=defense, release="a" * 32) for defense in ("none", "jpeg", "cutout")]
+    (tmp_path / f"uc-{'a' * 12}.png").write_bytes(made.png(600, 300))
+    (tmp_path / f"uc-{'b' * 12}.png").write_bytes(made.png(600, 300))
+    (tmp_path / f"lsp-{'c' * 12}.png").write_bytes(b"no image")
+    read: list[tuple[str, int]] = []
+    read_head = sheets.read_head
+    monkeypatch.setattr(
+        sheets, "read_head", lambda path, count: read.append((path.name, count)) or read_head(path, count)
+    )
+    monkeypatch.setattr(sheets, "read_regular", lambda path: pytest.fail(f"{path} is read whole"))
+    lost = made.record("lsp", release="c" * 32)
+    found = sheets.sheets_of([*cells, lost], tmp_path)
+    assert found == {cell["cell"]: (tmp_path / f"uc-{'a' * 12}.png", 600, 300) for cell in cells}
+    assert sorted(read) == [(f"lsp-{'c' * 12}.png", 24), (f"uc-{'a' * 12}.png", 24)]
 
 
 def test_thumbnails_begin_where_sheets_have_their_first_image():

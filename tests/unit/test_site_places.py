@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import site_records as made
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ucbench.leaderboard.site.places import last_part, without_places
+from ucbench.leaderboard.site.places import without_places
+from ucbench.plugins.grammar import parse_chain
+from ucbench.store.places import last_part
 
 PART = st.from_regex(r"[a-z][a-z0-9_]{2,8}", fullmatch=True)
 
@@ -53,6 +56,43 @@ def test_data_sets_of_one_last_part_stay_apart():
     other["data"] = {**other["data"], "train": "c" * 64}
     names = [record["request"]["dataset"] for record in without_places([one, other])]
     assert names == ["imagefolder:train (aaaaaaaa)", "imagefolder:train (cccccccc)"]
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("poisoner", "release:{}:norm=l2"),
+        ("poisoner", "shuffled:'release:{}'"),
+        ("craft_labels", "predicted:model={}"),
+        ("defense", "jpeg+mine:weights={}+grayscale"),
+        ("victim", "mine:weights=unquoted {}"),
+    ],
+)
+def test_components_of_one_last_part_stay_apart(name, form):
+    folders = ("uc/", "lsp/", "uc/") if name == "poisoner" else ("/x/uc/", "/x/lsp/", "/x/uc/")
+    originals = [form.format(f"{folder}noise.npy") for folder in (*folders, "")]
+    shown = [
+        short["request"][name]
+        for short in without_places(made.record(**{"poisoner": "uc", name: text}) for text in originals)
+    ]
+    assert shown[0] == shown[2]
+    assert len(set(shown)) == 3
+    assert not any("/" in text for text in shown)
+    assert shown[3] == originals[3]
+    assert all(re.search("noise.npy-[0-9a-f]{8}", text) for text in shown[:3])
+    if "unquoted" not in form:
+        parsed, original = (parse_chain(text) for text in (shown[0], originals[0]))
+        assert [(part.name, len(part.options)) for part in parsed] == [
+            (part.name, len(part.options)) for part in original
+        ]
+    if "shuffled" in form:
+        assert all(text.startswith("shuffled:'release:noise.npy") for text in shown)
+
+
+def test_components_of_different_last_parts_have_no_hash():
+    originals = ("release:/x/uc.npy", "release:/x/lsp.npy")
+    shown = [short["request"]["poisoner"] for short in without_places(made.record(text) for text in originals)]
+    assert shown == ["release:uc.npy", "release:lsp.npy"]
 
 
 @pytest.mark.parametrize(("path", "part"), [("/a/b/", "b"), ("C:\\x\\y", "y"), ("/", "folder"), ("~/z", "z")])

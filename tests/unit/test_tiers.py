@@ -6,6 +6,7 @@ import boards
 import pytest
 
 from ucbench.cli.app import main
+from ucbench.errors import DataError
 from ucbench.leaderboard.tiers import by_tier, to_markdown
 from ucbench.results.table import rows
 
@@ -53,10 +54,26 @@ def test_tier_skips_a_defense_that_lacks_a_seed():
     assert (best.accuracy.mean, best.defense, best.tried) == (30, "cutmix", 1)
 
 
+def test_tiers_of_a_line_are_over_the_same_seeds():
+    found = tables(
+        boards.rows_of({"uc": [20, 20, 20]}),
+        [boards.record("uc", seed, 30, "cutmix") for seed in (0, 1)],
+        [boards.record("uc", seed, 99, "jpeg") for seed in (1, 2)],
+    )
+    assert list(best_of(found, "uc")) == ["none"]
+    apart = tables(boards.rows_of({"uc": [30]}, "cutmix"), [boards.record("uc", 1, 99, "jpeg")])
+    assert best_of(apart, "uc") == {}
+
+
 def test_tier_skips_failed_cells():
     failed = [boards.failed(one) for one in boards.rows_of({"uc": [99]}, "mixup")]
     found = tables(boards.rows_of({"uc": [20]}), boards.rows_of({"uc": [30]}, "cutmix"), failed)
     assert best_of(found, "uc")["T0"].defense == "cutmix"
+
+
+def test_tiers_refuse_rows_of_one_exploiter_with_other_numerics():
+    with pytest.raises(DataError, match="cannot be averaged"):
+        tables(boards.rows_of({"uc": [20]}), [boards.elsewhere(boards.record("uc", 1, 50))])
 
 
 def test_tier_tables_repeat_clean_rows_per_exploiter():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,6 @@ from ucbench.analysis.table import analysis_columns, analysis_rows, correlations
 from ucbench.errors import DataError
 from ucbench.leaderboard.scene import EXTRA, have_matplotlib
 from ucbench.matrix.cell import Cell
-from ucbench.progress import Progress
 from ucbench.results.columns import column
 from ucbench.results.records import Record
 from ucbench.results.summary import Summary, summarise
@@ -58,18 +57,32 @@ def analysis(records: Iterable[Record]) -> Analysis:
 
 
 def analyzed(groups: Sequence[Recorded], request: AnalysisRequest, out: Path | None) -> Analysis:
-    """The analysis of cells that were measured, written to ``out`` if there is one; raises as :func:`analysis`."""
+    """The analysis of cells that were measured, written to ``out`` if there is one: analysis.csv, plots/, analysis.md.
+
+    Raises:
+        DataError: if no cell is finished.
+    """
     found = analysis([record for group in groups for record in group.records])
     if out is None:
         return found
-    maps: dict[str, Map] = {}
-    for group in groups if request.maps and have_matplotlib() else ():
-        maps |= _maps(group, request)
+    progress = groups[0].session.progress
+    files = [_written(out, "analysis.csv", csv_text(found.table, map(column, found.table.columns)))]
+    captions: dict[str, str] = {}
+    # The report shows the plots, so it is last; the table is first, so that an error while drawing leaves it.
+    if have_matplotlib():
+        maps: dict[str, Map] = {}
+        for group in groups if request.maps else ():
+            maps |= _maps(group, request)
+        captions = draw_all(found.groups, maps, out / "plots")
+    else:
+        progress.say(f'No plots: matplotlib is not installed. Run: pip install "{EXTRA}"')
     note = (
         f"{len(found.table)} cells. Features are those of layer {request.layer} of each victim, for up to"
         f" {request.pairs} of its training images, with and without perturbation. Intervals are Student's over crafts."
     )
-    return _written(found, maps, out, note, groups[0].session.progress)
+    files.append(_written(out, "analysis.md", markdown(found.groups, found.correlations, captions, note)))
+    plots = [out / "plots" / f"{name}.{ending}" for name in captions for ending in ("svg", "png")]
+    return Analysis(found.table, found.correlations, found.groups, [*files, *plots])
 
 
 def _maps(group: Recorded, request: AnalysisRequest) -> dict[str, Map]:
@@ -91,19 +104,8 @@ def _maps(group: Recorded, request: AnalysisRequest) -> dict[str, Map]:
     return maps
 
 
-def _written(found: Analysis, maps: Mapping[str, Map], out: Path, note: str, progress: Progress) -> Analysis:
-    """Write analysis.csv, analysis.md and plots/ into ``out``."""
-    captions: dict[str, str] = {}
-    if have_matplotlib():
-        captions = draw_all(found.groups, maps, out / "plots")
-    else:
-        progress.say(f'No plots: matplotlib is not installed. Run: pip install "{EXTRA}"')
-    texts = {
-        "analysis.csv": csv_text(found.table, map(column, found.table.columns)),
-        "analysis.md": markdown(found.groups, found.correlations, captions, note),
-    }
+def _written(out: Path, name: str, text: str) -> Path:
+    """Write a file of the analysis; returns its path."""
     out.mkdir(parents=True, exist_ok=True)
-    for name, text in texts.items():
-        atomic_write_text(out / name, text)
-    plots = [out / "plots" / f"{name}.{ending}" for name in captions for ending in ("svg", "png")]
-    return Analysis(found.table, found.correlations, found.groups, [*(out / name for name in texts), *plots])
+    atomic_write_text(out / name, text)
+    return out / name

@@ -11,7 +11,7 @@ import typer
 from ucbench.cli.leaderboard import MAKE
 from ucbench.cli.options import AsJson, BoardFolder, SuiteName, flag, option
 from ucbench.cli.output import print_json
-from ucbench.errors import visible
+from ucbench.errors import DataError, visible
 
 if TYPE_CHECKING:
     from ucbench.leaderboard.check import Audit
@@ -97,10 +97,14 @@ def _audit(suite: Suite, folder: Path, *, complete: bool) -> Audit:
     if len(result.records) < len(record_files(folder)):
         notes.append("Tables were not compared, because some records are not well-formed.")
     else:
-        different = differences(folder, suite.file.ranking.defenses, suite.title, suite.file.gate)
-        findings += [Finding("error", f"{folder / name} does not follow from the records.") for name in different]
-        if not different:
-            notes.append("All tables follow from the records.")
+        try:
+            different = differences(folder, suite.file.ranking.defenses, suite.title, suite.file.gate)
+        except DataError as error:  # the other findings say more
+            findings.append(Finding("error", str(error)))
+        else:
+            findings += [Finding("error", f"{folder / name} does not follow from the records.") for name in different]
+            if not different:
+                notes.append("All tables follow from the records.")
     wrong = verify(folder, suite, result.records)
     findings += wrong
     if not wrong and (folder / FINGERPRINTS).exists():

@@ -20,7 +20,6 @@ import hashlib
 import io
 import json
 import math
-import re
 import shlex
 import shutil
 import uuid
@@ -49,6 +48,7 @@ from ucbench.running.sets import published_of, release_of
 from ucbench.running.tasks import task_of
 from ucbench.session import Session
 from ucbench.store.files import reporting
+from ucbench.store.places import is_path, last_part, without_folders
 from ucbench.training.determinism import deterministic
 
 SCHEMA = 1
@@ -189,16 +189,15 @@ def describe(cell: Cell, key: str, release: Release, published: ImageSet, sessio
     request = cell.describe()
     for axis in ("defense", "victim", "train_seed"):
         del request[axis]  # the exploiter's, not part of what is published
-    for axis, part in (*parts.items(), ("labeling", cell.labeling)):
-        if part is not None and request.get(axis):
-            request[axis] = _without_folders(request[axis], type(part.params))
+    for axis, part in (*parts.items(), ("labeling", cell.labeling), ("craft_labels", None)):
+        request[axis] = _without_folders(request[axis], None if part is None else type(part.params))
     return {
         "schema": SCHEMA,
         "release": key,
         "request": request,
         "components": {
             kind: {
-                **part.identity(),
+                **_texts_without_folders(part.identity()),
                 "distribution": part.origin.distribution,
                 "distribution_version": part.origin.version,
             }
@@ -217,21 +216,36 @@ def describe(cell: Cell, key: str, release: Release, published: ImageSet, sessio
     }
 
 
-def _without_folders(reference: str, params: type[Params]) -> str:
+def _without_folders(reference: str, params: type[Params] | None = None) -> str:
     """The reference with paths shortened to their last part: folders of a machine are nobody's business.
 
-    Paths are the values of fields of that type, and texts that begin as a path.
+    Paths are the values of fields of that type in ``params``, texts that begin as a path, and absolute ones anywhere,
+    also in references within this one.
     """
-    fields = params.model_fields
+    fields = params.model_fields if params else {}
     paths = {name for name, field in fields.items() if Path in (field.annotation, *get_args(field.annotation))}
 
     def shortened(name: str | None, text: str) -> str:
-        return Path(text).name if name in paths or re.match(r"(~|\.{1,2})?/.", text) else text
+        return last_part(text) if name in paths or is_path(text) else _without_folders(text)
 
-    part = parse(reference)
-    argument = None if part.argument is None else shortened(params.argument, part.argument)
+    try:
+        part = parse(reference)
+    except UsageError:
+        return without_folders(reference)
+    argument = None if part.argument is None else shortened(params.argument if params else None, part.argument)
     options = tuple((name, shortened(name, value)) for name, value in part.options)
-    return str(replace(part, argument=argument, options=options))
+    changed = replace(part, argument=argument, options=options)
+    # Quoting stays as it is where nothing else changes.
+    return without_folders(reference if changed == part else str(changed))
+
+
+def _texts_without_folders(value: Any) -> Any:
+    """A JSON value whose texts are as of :func:`_without_folders`."""
+    if isinstance(value, str):
+        return last_part(value) if is_path(value) else _without_folders(value)
+    if isinstance(value, Mapping):
+        return {name: _texts_without_folders(entry) for name, entry in value.items()}
+    return [_texts_without_folders(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
 def _check_key(record: Record, key: str) -> None:

@@ -24,17 +24,18 @@ import pandas as pd
 from ucbench.errors import UsageError, did_you_mean
 from ucbench.leaderboard.agreement import Agreement, agreement
 from ucbench.leaderboard.published import Figure
-from ucbench.leaderboard.ranking import unranked, worst_case
+from ucbench.leaderboard.ranking import unranked, usable, with_none, worst_case
 from ucbench.plugins.builtin import NO_DEFENSE
 from ucbench.plugins.grammar import parse, parse_chain
 from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.results.columns import BLOCK, BUDGET, DIFFERENCE_AXES, ENTRY, SCHEDULE
 from ucbench.results.records import records_in
 from ucbench.results.statistics import Interval, t_interval
-from ucbench.results.table import base_name, by_unit, measured, plain, rows
+from ucbench.results.table import base_name, by_unit, check_worlds, measured, plain, rows
 
 #: Columns that identify a setting: everything but the seeds.
 SETTING = (*BLOCK, *ENTRY, "defense")
+_VICTIM = SETTING.index("victim")
 WORST, UNDEFENDED = "worst case", "no defense"
 
 Setting = tuple[Any, ...]
@@ -50,7 +51,7 @@ class Board(NamedTuple):
     Attributes:
         accuracies: percent, one row per setting and seed: the columns :data:`SETTING`, ``unit`` (the craft seed; the
             train seed of clean rows) and ``test_accuracy``.
-        defenses: the ranked defenses; None where they are unknown.
+        defenses: the ranked defenses, ``none`` among them if it was run; None where they are unknown.
         unranked: base names of references and oracles, which are left out of the orders.
     """
 
@@ -111,11 +112,13 @@ def read_board(folder: Path, defenses: Sequence[str] | None) -> Board:
     """The board of the records in ``folder``.
 
     Raises:
-        DataError: if there are none, or one cannot be read.
+        DataError: if there are none, one cannot be read, or those to be averaged differ in images or numerics.
     """
     table = rows(records_in(folder))
+    check_worlds(table)
     accuracies = by_unit(measured(table), ["test_accuracy"], SETTING).reset_index()
-    return Board(accuracies, None if defenses is None else tuple(defenses), unranked(table))
+    ranked = None if defenses is None else with_none(defenses, accuracies["defense"])
+    return Board(accuracies, ranked, unranked(table))
 
 
 def compare_boards(one: Board, other: Board, across: Iterable[str] = ()) -> Comparison:
@@ -225,11 +228,14 @@ def _tuples(table: pd.DataFrame) -> pd.Series:
 
 
 def _with_worst(board: pd.DataFrame, defenses: Sequence[str]) -> pd.DataFrame:
-    """The accuracies, and those of the worst case over ``defenses``, as of one more defense."""
+    """The accuracies, and those of the worst case over ``defenses``, as of one more defense.
+
+    As in leaderboards, it is over those that the victim can use.
+    """
     worst = [
         ((*members["setting"].iloc[0][:-1], WORST), block, name, WORST, seed, accuracy)
         for (block, name), members in board.groupby(["block", "name"], sort=False)
-        if (case := worst_case(_by_defense(members), defenses))
+        if (case := worst_case(_by_defense(members), usable(defenses, members["setting"].iloc[0][_VICTIM])))
         for seed, accuracy in case.by_seed.items()
     ]
     return pd.concat([board, pd.DataFrame(worst, columns=board.columns)], ignore_index=True) if worst else board
@@ -257,12 +263,17 @@ def _difference(setting: Setting, one: pd.Series, other: pd.Series, source: str 
 
 def _orders(both: pd.DataFrame, defenses: Defenses, unranked: frozenset[str]) -> Iterator[Order]:
     """The orders in every block, without defense and by worst case."""
+    sides = zip(both["side"], both["block"], both["setting"], strict=True)
+    victims = {(side, block): str(setting[_VICTIM]) for side, block, setting in sides}
     # Settings are spelled as in ONE, which comes first.
     both = both.assign(setting=both.groupby(_KEY, sort=False)["setting"].transform("first"))
     common = both[both.groupby(_KEY, sort=False)["side"].transform("nunique") == 2]
     ranked = common[~common["setting"].map(_base).isin(unranked)]
-    for _, block in ranked.groupby("block", sort=False):
-        for by, defense, over in ((UNDEFENDED, NO_DEFENSE, ((), ())), (WORST, WORST, defenses)):
+    for key, block in ranked.groupby("block", sort=False):
+        over_one, over_other = (
+            usable(listed, victims[side, key]) for listed, side in zip(defenses, ("one", "other"), strict=True)
+        )
+        for by, defense, over in ((UNDEFENDED, NO_DEFENSE, ((), ())), (WORST, WORST, (over_one, over_other))):
             rows = block[block["defense"] == defense]
             one, other = (_scores(rows[rows["side"] == side]) for side in ("one", "other"))
             yield from _order(block["setting"].iloc[0][: len(BLOCK)], "", by, over, one, other)
@@ -312,10 +323,11 @@ def _published_orders(members: pd.DataFrame, source: str, table: pd.DataFrame, b
     block = undefended["setting"].iloc[0][: len(BLOCK)]
     figures = {label: {0: accuracies[_base_name(setting)]} for label, setting in settings.items()}
     yield from _order(block, source, UNDEFENDED, ((), ()), _scores(undefended), figures)
-    bases = [_base_chain(defense) for defense in board.defenses or ()]
+    defenses = usable(board.defenses or (), block[_VICTIM])
+    bases = [_base_chain(defense) for defense in defenses]
     both = tuple(
         defense
-        for defense, base in zip(board.defenses or (), bases, strict=True)
+        for defense, base in zip(defenses, bases, strict=True)
         if bases.count(base) == 1 and all(published(setting, defense) is not None for setting in settings.values())
     )
     if len(both) > 1:

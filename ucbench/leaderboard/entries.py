@@ -15,18 +15,18 @@ from ucbench.leaderboard.ranking import (
     accuracies_of,
     clean_beside,
     effect,
+    lacking,
     unranked,
+    usable,
     with_none,
     worst_case,
 )
 from ucbench.leaderboard.separation import places, separated
-from ucbench.matrix.compatibility import applies
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
-from ucbench.plugins.registry import installed
 from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING, values_of
 from ucbench.results.gate import Gate, Judgement, judgement_of
 from ucbench.results.statistics import Interval, Nested, nested
-from ucbench.results.table import grouped, measured
+from ucbench.results.table import check_worlds, grouped, measured
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Entry:
         defense: the defense of that accuracy.
         effect: removed fraction of the gap between clean accuracy and chance; None where the gate was not passed.
         clean: the highest accuracy an exploiter reaches on clean images.
-        missing: ranked defenses without complete rows.
+        missing: ranked defenses without complete rows: those in which any craft lacks a value.
         gate: the judgement of the block's regime.
         inapplicable: ranked defenses that the block's victim, which trains itself, cannot use; all else is over the
             others.
@@ -97,15 +97,16 @@ def entries(table: pd.DataFrame, defenses: Sequence[str], gates: Sequence[Gate])
         table: rows of :func:`ucbench.results.table.rows`.
         defenses: the suite's ranked defenses, as its rows write them; ``none`` is always among them.
         gates: of all settings, as of :func:`ucbench.results.gate.gates`.
+
+    Raises:
+        DataError: if rows that would be averaged differ in images or numerics.
     """
+    check_worlds(table)
     without_rank = unranked(table)
     done = measured(table)
     defenses = with_none(defenses, done["defense"])
     is_clean = done["poisoner"] == CLEAN
-    by_victim = {
-        victim: tuple(defense for defense in defenses if applies(defense, str(victim), installed()))
-        for victim in done["victim"].unique()
-    }
+    by_victim = {victim: usable(defenses, str(victim)) for victim in done["victim"].unique()}
     clean_cells = dict(grouped(done[is_clean], EXPLOITER))
     clean = {
         key: worst_case(accuracies_of(cells), by_victim[cells["victim"].iloc[0]]) for key, cells in clean_cells.items()
@@ -117,9 +118,11 @@ def entries(table: pd.DataFrame, defenses: Sequence[str], gates: Sequence[Gate])
         exploiter = values_of(shared, EXPLOITER)
         reference = clean.get(exploiter)
         gate = judgement_of(gates, values_of(shared, SETTING))
-        usable = by_victim[shared["victim"]]
-        inapplicable = tuple(defense for defense in defenses if defense not in usable)
-        poisoners = {name: (cells, worst_case(accuracies_of(cells), usable)) for name, cells in grouped(members, ENTRY)}
+        applicable = by_victim[shared["victim"]]
+        inapplicable = tuple(defense for defense in defenses if defense not in applicable)
+        poisoners = {
+            name: (cells, worst_case(accuracies_of(cells), applicable)) for name, cells in grouped(members, ENTRY)
+        }
         competing = {
             str(name): case.by_seed
             for name, (cells, case) in poisoners.items()
@@ -128,7 +131,7 @@ def entries(table: pd.DataFrame, defenses: Sequence[str], gates: Sequence[Gate])
         ranks = places(competing, separated(competing)) if gate.state == "passed" else {}
         block_entries = [
             replace(
-                _entry(block, name, ranks.get(str(name), ""), cells, case, reference, usable, gate),
+                _entry(block, name, ranks.get(str(name), ""), cells, case, reference, applicable, gate),
                 inapplicable=inapplicable,
                 unprotected=unprotected.get(exploiter),
             )
@@ -168,7 +171,7 @@ def _entry(
         case.defense if case else "",
         removed,
         clean.accuracy.mean if clean else None,
-        () if case else tuple(defense for defense in defenses if defense not in accuracies),
+        lacking(accuracies, defenses),
         gate,
     )
 

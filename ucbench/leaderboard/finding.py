@@ -79,22 +79,21 @@ def finding(
         return Finding("empty", "No poisoner was measured: there are clean or failed cells only.")
     left_out = unranked(pd.DataFrame([group.shared for group in groups]))
 
-    def competing(members: Sequence[Entry]) -> list[Entry]:
+    def run(members: Sequence[Entry]) -> list[Entry]:
         return [
-            one
-            for one in members
-            if base_name(one.named["poisoner"]) not in left_out
-            and one.undefended.interval.n
-            and (not one.missing or one.gate.state != "passed")
+            one for one in members if base_name(one.named["poisoner"]) not in left_out and one.undefended.interval.n
         ]
+
+    def competing(members: Sequence[Entry]) -> list[Entry]:
+        return [one for one in run(members) if not one.missing or one.gate.state != "passed"]
 
     setting, members = max(
         settings.items(), key=lambda item: (item[1][0].gate.state == "passed", len(competing(item[1])))
     )
     names = {entry.name: mark(_name(entry, members)) for entry in members}
     by_access = (
-        _accuracies([entry for entry in competing(members) if entry.block[-1] == access], names, ranked, mark)
-        for access in _KNOWING
+        _accuracies(competing(block), len(run(block)), names, ranked, mark)
+        for block in ([entry for entry in members if entry.block[-1] == access] for access in _KNOWING)
     )
     accuracies = tuple(filter(None, by_access))
     nothing = "" if accuracies else " Every poisoner here is a reference or lacks a ranked defense."
@@ -132,12 +131,13 @@ def _verdict(entry: Entry, gate: Gate | None) -> str:
 
 
 def _accuracies(
-    entries: Sequence[Entry], names: dict[tuple[Any, ...], str], ranked: Sequence[str] | None, mark: Mark
+    entries: Sequence[Entry], run: int, names: dict[tuple[Any, ...], str], ranked: Sequence[str] | None, mark: Mark
 ) -> str:
     """Which poisoner stands first and what an exploiter still reaches; without a passed gate the range without defense.
 
     Args:
         entries: competing ones of one block.
+        run: number of its poisoners, with those that lack a ranked defense.
     """
     if not entries:
         return ""
@@ -150,7 +150,7 @@ def _accuracies(
     listed = by_accuracy if ranked is None else entries
     best = listed[0]
     few = f" Exploratory: {_counted(best.seeds, 'craft')}." if best.seeds < ENOUGH_CRAFTS else ""
-    place = _place(listed, names, ranked)
+    place = _place(listed, run, names, ranked)
     return f"{knowing}, {names[best.name]} {place}: {_reached(best, ranked, mark)}.{few}"
 
 
@@ -163,10 +163,10 @@ def _reached(best: Entry, ranked: Sequence[str] | None, mark: Mark) -> str:
     return f"with the strongest of {tried} defenses, {defense}, an exploiter reaches {_percent(best.worst)}{removed}"
 
 
-def _place(entries: Sequence[Entry], names: dict[tuple[Any, ...], str], ranked: Sequence[str] | None) -> str:
+def _place(entries: Sequence[Entry], run: int, names: dict[tuple[Any, ...], str], ranked: Sequence[str] | None) -> str:
     """Where the first entry stands among the others, no stronger than the separations allow."""
     if len(entries) == 1:
-        return "is the only poisoner"
+        return "is the only poisoner" + (" with every ranked defense" if run > 1 else "")
     if ranked is not None and entries[0].rank == "1":
         return f"protects best of {len(entries)}"
     equal = [entry for entry in entries[1:] if entry.rank.partition("-")[0] == "1"]

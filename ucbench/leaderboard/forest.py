@@ -19,7 +19,7 @@ from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
 from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING, values_of
 from ucbench.results.gate import Gate, gate_of, gates
 from ucbench.results.statistics import Interval, Nested, nested
-from ucbench.results.table import SAME_WORLD, grouped, measured, with_units
+from ucbench.results.table import SAME_WORLD, check_worlds, grouped, measured, with_units
 
 #: Titles of the groups of poisoners, with their label access.
 _PARTS = {"Without labels": "none", "With class names": "names", "With labels": "full"}
@@ -99,13 +99,15 @@ def forest(
         verdicts: the gates of all settings; by default those of the table.
 
     Raises:
-        DataError: if no finished cell without defense is of a poisoner.
+        DataError: if no finished cell without defense is of a poisoner, or rows that would be averaged differ in images
+            or numerics.
     """
     drawn = _drawn(table)
     if not (found := settings(table)):
         raise DataError("There is nothing to draw: no finished cell without defense has a poisoner.")
     shared = dict(found[0] if setting is None else setting)
     exploited = _where(drawn, {name: shared[name] for name in EXPLOITER})
+    check_worlds(exploited)
     clean = exploited[exploited["poisoner"] == CLEAN]
     members = _where(exploited[exploited["poisoner"] != CLEAN], shared)
     is_reference = members["base"].isin(_REFERENCES) | members["craft_labels"].eq("exploiter")

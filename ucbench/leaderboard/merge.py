@@ -9,6 +9,7 @@ from typing import NamedTuple
 from ucbench.errors import DataError
 from ucbench.matrix.cell import Cell
 from ucbench.results.records import Record, read_records, record_path, write_record
+from ucbench.results.table import check_worlds, rows
 from ucbench.store.files import atomic_write_bytes, reporting
 from ucbench.store.keys import canonical
 from ucbench.store.untrusted import read_regular
@@ -37,17 +38,19 @@ def merge(folder: Path, sources: Iterable[Path], cells: Sequence[Cell]) -> Merge
     """Write into ``folder`` the records of ``cells`` that it lacks and the ``sources`` have, and their image sheets.
 
     Of two records of a cell, a measured one is taken rather than a failed one, then the one with more metrics, then the
-    first, beginning with those in ``folder``. Records of other cells in ``sources`` are left out and counted.
+    first, beginning with those in ``folder``. It gets the metrics that only the other has, unless the two measured some
+    metric in different versions. Records of other cells in ``sources`` are left out and counted.
 
     Args:
         sources: results of runs, with ``records`` and perhaps ``sheets``.
 
     Raises:
-        DataError: if two records of one cell contradict each other (the text names both), or if ``folder`` holds
-            records of other cells; nothing is written.
+        DataError: if two records of one cell contradict each other (the text names both), if records that a table would
+            average differ in images or numerics, or if ``folder`` holds records of other cells; nothing is written.
     """
     described = {canonical(cell.describe()) for cell in cells}
     chosen: dict[str, tuple[Path, Record]] = {}
+    own: dict[str, Record] = {}
     left_out, others = 0, [path for path in sources if path.resolve() != folder.resolve()]
     for source in (folder, *others):
         for record in read_records(source):
@@ -58,9 +61,12 @@ def merge(folder: Path, sources: Iterable[Path], cells: Sequence[Cell]) -> Merge
                 left_out += 1
                 continue
             cell = canonical([record["request"], record["numerics"]])
+            if source == folder:
+                own[cell] = record
             chosen[cell] = _better(chosen.get(cell, (path, record)), (path, record))
-    for path, record in chosen.values():
-        if path.parent.parent != folder:
+    check_worlds(rows(record for _, record in chosen.values()))
+    for cell, (_, record) in chosen.items():
+        if record is not own.get(cell):
             write_record(folder, record)
     _copy_sheets(folder, others, {str(record["release"])[:12] for _, record in chosen.values()})
     statuses = {canonical(record["request"]): record["status"] for _, record in chosen.values()}
@@ -69,7 +75,7 @@ def merge(folder: Path, sources: Iterable[Path], cells: Sequence[Cell]) -> Merge
 
 
 def _better(one: tuple[Path, Record], other: tuple[Path, Record]) -> tuple[Path, Record]:
-    """The one to take of two records of a cell, with their paths."""
+    """The one to take of two records of a cell, with their paths, and with the metrics of both."""
     (path, first), (second_path, second) = one, other
     if first["cell"] != second["cell"]:
         why = "were made from different data or by different versions of components"
@@ -81,7 +87,20 @@ def _better(one: tuple[Path, Record], other: tuple[Path, Record]) -> tuple[Path,
     wrong += [name for name in metrics.keys() & second_metrics.keys() if metrics[name] != second_metrics[name]]
     if wrong:
         raise DataError(f"{path} and {second_path} contradict each other in {', '.join(sorted(wrong))}. Move one away.")
-    return other if len(second_metrics) > len(metrics) else one
+    if len(second_metrics) > len(metrics):
+        return second_path, _with_metrics_of(second, first)
+    return path, _with_metrics_of(first, second)
+
+
+def _with_metrics_of(record: Record, other: Record) -> Record:
+    """The record with the metrics that only the other has; the same object if there are none."""
+    by, other_by = record.get("measured_by", {}), other.get("measured_by", {})
+    metrics, measured_by = {**other["metrics"], **record["metrics"]}, {**other_by, **by}
+    # Values of two versions of one metric do not belong together.
+    versions_differ = any(by[name] != other_by[name] for name in by.keys() & other_by.keys())
+    if versions_differ or (metrics == record["metrics"] and measured_by == by):
+        return record
+    return {**record, "metrics": metrics, **({"measured_by": measured_by} if measured_by else {})}
 
 
 def _copy_sheets(folder: Path, sources: Iterable[Path], releases: set[str]) -> None:

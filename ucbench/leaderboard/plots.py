@@ -22,7 +22,7 @@ from ucbench.plugins.builtin import CLEAN
 from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.results.columns import BUDGET, COLUMNS, ENTRY, PLOT_AXES, PLOTTED, column
 from ucbench.results.statistics import Interval, t_interval
-from ucbench.results.table import base_name, by_unit, grouped, plain
+from ucbench.results.table import base_name, by_unit, check_worlds, grouped, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -87,7 +87,7 @@ def series(table: pd.DataFrame, by: str, measure: str) -> list[Series]:
 
     Raises:
         UsageError: for an axis or a measure that is not one of ``PLOT_AXES`` and ``PLOTTED``.
-        DataError: if no row has the measure.
+        DataError: if no row has the measure, or rows that would be averaged differ in images or numerics.
     """
     for option, name, known in ("--by", by, PLOT_AXES), ("--measure", measure, PLOTTED):
         if name not in known:
@@ -95,6 +95,7 @@ def series(table: pd.DataFrame, by: str, measure: str) -> list[Series]:
     drawn = table[(table["status"] == "ok") & table[measure].notna()]
     if drawn.empty:
         raise DataError(f"No row has {measure}.")
+    check_worlds(drawn)
     drawn = drawn.assign(
         shown=drawn["poisoner"] + drawn["preset"].map(lambda preset: "" if preset == DEFAULT_PRESET else f"@{preset}"),
         value=column(measure).factor * drawn[measure],

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ucbench.matrix.compatibility import applies
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
+from ucbench.plugins.registry import installed
 from ucbench.results.statistics import Interval, gap_removed, t_interval
 
 
@@ -44,6 +46,11 @@ def with_none(defenses: Sequence[str], run: pd.Series) -> tuple[str, ...]:
     return (NO_DEFENSE, *defenses) if added else tuple(defenses)
 
 
+def usable(defenses: Sequence[str], victim: str) -> tuple[str, ...]:
+    """Those of ``defenses`` that the victim can use: one that trains itself, none that takes part in training."""
+    return tuple(defense for defense in defenses if applies(defense, victim, installed()))
+
+
 @dataclass(frozen=True)
 class WorstCase:
     """The highest mean accuracy that exploiters reach, in percent.
@@ -63,17 +70,25 @@ class WorstCase:
         return t_interval(self.by_seed.values())
 
 
-def worst_case(accuracies: pd.DataFrame, defenses: Sequence[str]) -> WorstCase | None:
-    """W over ``defenses``, the first of equals; None where one of them lacks a craft that another has.
+def lacking(accuracies: pd.DataFrame, defenses: Sequence[str]) -> tuple[str, ...]:
+    """Those of ``defenses`` that lack a craft which another of them has; all of them where none has any.
 
     Args:
         accuracies: as of :func:`accuracies_of`.
     """
-    if not defenses or not set(defenses) <= set(accuracies.columns):
+    ranked = accuracies.reindex(columns=list(dict.fromkeys(defenses))).dropna(how="all")
+    return tuple(defense for defense in defenses if ranked.empty or ranked[defense].isna().any())
+
+
+def worst_case(accuracies: pd.DataFrame, defenses: Sequence[str]) -> WorstCase | None:
+    """W over ``defenses``, the first of equals; None without any, and where one of them is :func:`lacking`.
+
+    Args:
+        accuracies: as of :func:`accuracies_of`.
+    """
+    if not defenses or lacking(accuracies, defenses):
         return None
     ranked = accuracies[list(defenses)].dropna(how="all").sort_index()
-    if ranked.empty or ranked.isna().any(axis=None):
-        return None
     # fmean is exact: equal values tie whatever their order.
     means = ranked.apply(statistics.fmean)
     return WorstCase(ranked[means.idxmax()].to_dict(), str(means.idxmax()), selection_bias(ranked.to_numpy()))

@@ -27,9 +27,9 @@ from ucbench.leaderboard.scene import mark_svg
 from ucbench.leaderboard.site.rerun import companions, rerun
 from ucbench.matrix.suite import Suite
 from ucbench.plugins.builtin import CLEAN, SHAM
-from ucbench.results.records import Record, records_in
+from ucbench.results.records import Record, current, records_in
 from ucbench.results.statistics import ENOUGH_CRAFTS
-from ucbench.results.table import base_name, rows
+from ucbench.results.table import base_name, rows, several_worlds
 from ucbench.results.text import fitted
 from ucbench.results.view import view
 from ucbench.store.untrusted import read_regular
@@ -48,17 +48,19 @@ def report(folder: Path, suite: Suite | None = None) -> str:
     Raises:
         DataError: if there are no records, or one cannot be read.
     """
-    records = records_in(folder)
+    records = current(records_in(folder))
     table = rows(records)
     looks = marks(sorted(set(table["poisoner"])))
     title = suite.title if suite else f"Results in {folder.resolve().name}"
     failed = sum(record["status"] != "ok" for record in records)
+    mixed = several_worlds(table)
     parts = [
         f"<h1>{_text(title)}</h1>",
         f'<p class="quiet">{len(records)} cells, {failed} failed. Written by ucbench {_text(ucbench.__version__)}.</p>',
         *_warnings(records, table),
-        *_figures(table, folder, suite),
-        *_tables(table, folder, suite, looks),
+        *([f'<p class="warning">No figures and no ranking: {_text(mixed)}</p>'] if mixed else []),
+        *([] if mixed else _figures(table, folder, suite)),
+        *_tables(table, folder, None if mixed else suite, looks),
         *_sheets(records, folder),
         *_commands(records, suite),
         *_machines(records),

@@ -91,6 +91,9 @@ def files(
     Args:
         folder: the leaderboard's folder, beside which a cited leaderboard is.
         rules: the suite's, for the gate.
+
+    Raises:
+        DataError: if records that would be averaged differ in images or numerics.
     """
     table = rows(records)
     verdicts = gates_of(table, rules, folder)
@@ -108,7 +111,7 @@ def entries_in(folder: Path, defenses: Sequence[str], rules: GateRules = RULES) 
     """The entries of the records in ``folder``.
 
     Raises:
-        DataError: if there are no records, or one cannot be read.
+        DataError: if there are no records, one cannot be read, or those to be averaged differ in images or numerics.
     """
     table = rows(records_in(folder))
     return entries(table, defenses, gates_of(table, rules, folder))
@@ -118,7 +121,7 @@ def build(folder: Path, defenses: Sequence[str], title: str, rules: GateRules = 
     """Write the files of a leaderboard beside the records in ``folder``; returns their paths.
 
     Raises:
-        DataError: if there are no records, or one cannot be read.
+        DataError: if there are no records, one cannot be read, or those to be averaged differ in images or numerics.
     """
     paths = []
     for name, text in files(records_in(folder), defenses, title, folder, rules).items():
@@ -131,7 +134,7 @@ def differences(folder: Path, defenses: Sequence[str], title: str, rules: GateRu
     """Names of the files of a leaderboard that do not follow byte for byte from the records beside them.
 
     Raises:
-        DataError: if there are no records, or one cannot be read.
+        DataError: if there are no records, one cannot be read, or those to be averaged differ in images or numerics.
     """
     return [
         name

@@ -12,7 +12,7 @@ from ucbench.leaderboard.ranking import accuracies_of, worst_case
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
 from ucbench.results.columns import BUDGET, ENTRY, EXPLOITER
 from ucbench.results.statistics import Interval
-from ucbench.results.table import grouped, measured
+from ucbench.results.table import check_worlds, grouped, measured
 from ucbench.results.text import TextColumn
 
 #: The tier of rows without defense.
@@ -51,7 +51,11 @@ def by_tier(table: pd.DataFrame, tier_of: Callable[[str], str]) -> list[Table]:
     Args:
         table: rows of :func:`ucbench.results.table.rows`.
         tier_of: the tier of a defense as written in rows.
+
+    Raises:
+        DataError: if rows that would be averaged differ in images or numerics.
     """
+    check_worlds(table)
     done = measured(table)
     is_clean = done["poisoner"] == CLEAN
     clean = dict(grouped(done[is_clean], EXPLOITER))
@@ -65,8 +69,7 @@ def by_tier(table: pd.DataFrame, tier_of: Callable[[str], str]) -> list[Table]:
 
 
 def _best(accuracies: pd.DataFrame, tier_of: Callable[[str], str]) -> dict[str, Best]:
-    seeds = accuracies.count()
-    complete = accuracies.columns[seeds == seeds.max()]
+    complete = accuracies.columns[accuracies.notna().all()]
     tiers = {defense: NO_TIER if defense == NO_DEFENSE else tier_of(defense) for defense in complete}
     best = {}
     for tier in dict.fromkeys(tiers.values()):

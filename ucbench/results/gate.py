@@ -214,6 +214,9 @@ def _gate(group: Summary, groups: Sequence[Summary], converged: float) -> Gate:
     clear = clean is not None and not math.isnan(clean.means["gap_removed"].mean)
     removed = [one.means["gap_removed"].mean for one in beside(PIXEL_POSITIVE, SETTING)]
     gap = mean["clean_accuracy"] - mean["chance"]
+    # Of rows with both references: the means over those with either would differ by their seeds.
+    members = group.members
+    shammed = (members["clean_accuracy"] - members["sham_accuracy"]).groupby(members["unit"]).mean().mean()
     values = {
         CLEAN_TRAIN: 100 * clean.means["train_accuracy"].mean / converged if clean else math.nan,
         CLEAN_TEST: clean.means["test_accuracy"].low - mean["chance"] if clean else math.nan,
@@ -221,7 +224,7 @@ def _gate(group: Summary, groups: Sequence[Summary], converged: float) -> Gate:
         REMOVED: 100 * mean["gap_removed"],
         # Craft labels other than the exploiter's may be among them, so the best counts.
         PIXELS: 100 * max((value for value in removed if not math.isnan(value)), default=math.nan),
-        SHAMMED: 100 * abs(mean["clean_accuracy"] - mean["sham_accuracy"]) / gap if gap > 0 else math.nan,
+        SHAMMED: 100 * abs(float(shammed)) / gap if gap > 0 else math.nan,
         HALF_WIDTH: group.means["test_accuracy"].half,
     }
     checks = {condition.name: condition.check(values[condition]) for condition in CONDITIONS}

@@ -10,6 +10,7 @@ import json
 import logging
 import math
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -300,6 +301,42 @@ def readable(paths: Iterable[Path]) -> Iterator[Record]:
             yield read_record(path)
         except DataError as error:
             _log.warning("%s It is left out.", error)
+
+
+def current(records: Iterable[Record]) -> list[Record]:
+    """The records but those of which a later version of a component has made another; warns of what is left out.
+
+    Both are of one request, the same images and the same numerics: their mean would be that of no version.
+    """
+    records = list(records)
+    same: dict[tuple[Any, ...], list[Record]] = defaultdict(list)
+    for record in records:
+        request = tuple(record["request"][name] for name in Request.model_fields if name != "dataset")
+        images = record["data"]["train"], record["data"]["test"]
+        same[request, images, tuple(sorted(record["numerics"].items()))].append(record)
+    earlier = {
+        id(record): str(record["cell"])
+        for made in same.values()
+        for record in made
+        if any(_is_earlier(record, other) for other in made)
+    }
+    if earlier:
+        shown = visible(", ".join(sorted(earlier.values())[:_SHOWN])) + (" and others" if len(earlier) > _SHOWN else "")
+        _log.warning(
+            "%d records are left out, since later versions of their components made others of the same cells: %s.",
+            len(earlier),
+            shown,
+        )
+    return [record for record in records if id(record) not in earlier]
+
+
+def _is_earlier(record: Record, other: Record) -> bool:
+    """Whether a component of ``other`` has a later version, and none an earlier one."""
+    # Of a data set, keys have the images alone.
+    places = (record["components"].keys() & other["components"].keys()) - {"dataset"}
+    pairs = [(record["components"][place], other["components"][place]) for place in places]
+    versions = [(part["version"], theirs["version"]) for part, theirs in pairs if part["name"] == theirs["name"]]
+    return all(one <= two for one, two in versions) and any(one < two for one, two in versions)
 
 
 def records_in(folder: Path) -> list[Record]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ucbench.errors import visible
+from ucbench.errors import DataError, visible
 from ucbench.matrix.axes import GROUP_COLUMNS
 from ucbench.plugins.builtin import CLEAN, CLEAN_PART, NO_DEFENSE, POSITIVE, SHAM
 from ucbench.results.columns import (
@@ -23,7 +23,7 @@ from ucbench.results.columns import (
     column,
     inert,
 )
-from ucbench.results.records import Metrics, Record, Request, platform_of, read_records
+from ucbench.results.records import Metrics, Record, Request, current, platform_of, read_records
 from ucbench.results.statistics import accuracy_low, gap_removed
 from ucbench.store.files import atomic_write_text
 from ucbench.store.locks import exclusive
@@ -51,6 +51,9 @@ _ORDER = (
 def rows(records: Iterable[Record]) -> pd.DataFrame:
     """One row per record, in a fixed order, with the differences to the clean and sham rows among the records.
 
+    Records of earlier versions of components are left out where there are later ones
+    (:func:`ucbench.results.records.current`).
+
     The columns are those of results.csv (see :func:`columns`), and:
 
     * ``base``: the poisoner's name without parameters; ``oracle``: whether it sees more than a real one can;
@@ -64,22 +67,22 @@ def rows(records: Iterable[Record]) -> pd.DataFrame:
     Columns have the dtypes of their descriptions (:attr:`ucbench.results.columns.Column.dtype`). A value is missing
     where its column does not apply: a clean row's craft seed, a failed cell's accuracy, a missing reference.
     """
-    lines = [_row(record) for record in records]
+    lines = [_row(record) for record in current(records)]
     metrics = sorted({name for line in lines for name in line if "." in name})
     table = pd.DataFrame(lines, columns=[*COLUMNS, *metrics, *_INTERNAL], dtype=object)
     dtypes = {**DTYPES, **{name: _metric_dtype(table[name]) for name in metrics}, **_INTERNAL}
     table = table.astype(dtypes)
     table["dataset"] = table.groupby("fingerprints", sort=False)["dataset"].transform(_shortest).astype("string")
     table = _sorted(with_units(table))
-    accuracy = table["test_accuracy"]
-    clean, sham = table[table["poisoner"] == CLEAN], table[table["poisoner"] == SHAM]
+    accuracy, done = table["test_accuracy"], measured(table)
+    clean, sham = done[done["poisoner"] == CLEAN], done[done["poisoner"] == SHAM]
     table["clean_accuracy"] = _accuracy_beside(table, clean, SAME_EXPLOITER)
     table["sham_accuracy"] = _accuracy_beside(table, sham, SAME_EXPLOITER + SAME_BUDGET)
     table["drop"] = table["clean_accuracy"] - accuracy
     table["drop_sham"] = table["sham_accuracy"] - accuracy
     removed = pd.Series(gap_removed(table["clean_accuracy"], accuracy, table["chance"]), table.index)
     table["gap_removed"] = removed.where(_clean_low(table, clean) > table["chance"])
-    parts = table[(table["defense"] == CLEAN_PART) & (table["mixture"] < 1)]
+    parts = done[(done["defense"] == CLEAN_PART) & (done["mixture"] < 1)]
     # Labels read from published pixels differ between releases, and so do controls: prefer that of the same poisoner.
     part = _accuracy_beside(table, parts, _SAME_PART + ENTRY + SAME_BUDGET)
     part = part.fillna(_accuracy_beside(table, parts, _SAME_PART))
@@ -91,18 +94,18 @@ def rows(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def _accuracy_beside(table: pd.DataFrame, references: pd.DataFrame, same: Sequence[str]) -> pd.Series:
-    """For each row, the accuracy of the reference that equals it in the columns ``same``; NaN without one."""
+    """For each row, the accuracy of the finished reference that equals it in the columns ``same``; NaN without one."""
     keys = list(dict.fromkeys((*same, *SAME_WORLD)))
     accuracies = references.drop_duplicates(keys, keep="last")[[*keys, "test_accuracy"]]
     return table[keys].merge(accuracies, on=keys, how="left")["test_accuracy"]
 
 
 def _clean_low(table: pd.DataFrame, clean: pd.DataFrame) -> pd.Series:
-    """For each row, the lower end of the accuracy of all clean rows of its exploiter and defense; NaN without any."""
+    """For each row, the lower end of the accuracy of all finished clean rows of its exploiter and defense, or NaN."""
     keys = [*EXPLOITER, "defense", *SAME_WORLD]
     lows = [
         (*key, accuracy_low(cells["test_accuracy"].tolist(), max(cells["test_images"].dropna(), default=None)))
-        for key, cells in grouped(measured(clean), keys)
+        for key, cells in grouped(clean, keys)
     ]
     return table[keys].merge(pd.DataFrame(lows, columns=[*keys, "low"]), on=keys, how="left")["low"]
 
@@ -210,6 +213,38 @@ def measured(table: pd.DataFrame) -> pd.DataFrame:
     return table[(table["status"] == "ok") & table["test_accuracy"].notna()]
 
 
+def several_worlds(table: pd.DataFrame) -> str:
+    """Why the finished rows of one exploiter cannot be averaged: not all have the same images and numerics.
+
+    Returns:
+        A sentence with the first two worlds, and what to do; empty where all is comparable.
+    """
+    for shared, cells in grouped(measured(table), EXPLOITER):
+        worlds = list(dict.fromkeys(zip(*(cells[name] for name in SAME_WORLD), strict=True)))
+        if len(worlds) > 1:
+            one, other = map(_world, worlds[:2])
+            differing = [name for name in {**one, **other} if one.get(name) != other.get(name)]
+            first, second = (", ".join(f"{name} {values.get(name)}" for name in differing) for values in (one, other))
+            exploiter = dict(zip(EXPLOITER, shared, strict=True))
+            return (
+                f"Records of {exploiter['dataset']} and {exploiter['victim']} cannot be averaged: some have {first},"
+                f" others {second}. Move those of one kind to another folder, or compute them again."
+            )
+    return ""
+
+
+def check_worlds(table: pd.DataFrame) -> None:
+    """Raise DataError where rows cannot be averaged, with the text of :func:`several_worlds`."""
+    if why := several_worlds(table):
+        raise DataError(why)
+
+
+def _world(world: tuple[Any, ...]) -> dict[str, Any]:
+    numerics, fingerprints = world
+    images = (fingerprint[:8] for fingerprint in fingerprints)
+    return {**dict(numerics), **dict(zip(("training images", "test images"), images, strict=True))}
+
+
 def grouped(table: pd.DataFrame, names: Sequence[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
     """The rows grouped by these columns, in order of appearance: values of the columns (None if missing), rows."""
     for values, members in table.groupby(list(names), sort=False, dropna=False):
@@ -221,4 +256,5 @@ def by_unit(table: pd.DataFrame, names: Sequence[str], keys: Sequence[str] = ())
 
     Trainings on one release are not independent draws, so they are averaged before any interval is computed.
     """
-    return table.groupby([*keys, "unit"], sort=False, dropna=False)[list(names)].mean()
+    # Means of integers with a missing value would hold pandas.NA, which is no number.
+    return table.groupby([*keys, "unit"], sort=False, dropna=False)[list(names)].mean().astype(float)

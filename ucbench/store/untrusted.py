@@ -7,9 +7,10 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 #: Most bytes of a file that is read as text, and levels that JSON may nest. Records have some kilobytes and six levels.
 LARGEST, DEEPEST = 16 * 2**20, 32
@@ -21,18 +22,38 @@ def read_regular(path: Path, largest: int = LARGEST) -> bytes:
     Raises:
         OSError: if it cannot be read, is not a regular file, or has more than ``largest`` bytes.
     """
+    with _regular(path, largest) as file:
+        data = file.read(largest + 1)
+    if len(data) > largest:  # it grew
+        raise _too_large(largest)
+    return data
+
+
+def read_head(path: Path, count: int, largest: int = LARGEST) -> bytes:
+    """The first ``count`` bytes of a regular file, or all of a shorter one; raises as :func:`read_regular`."""
+    with _regular(path, largest) as file:
+        return file.read(count)
+
+
+@contextmanager
+def _regular(path: Path, largest: int) -> Iterator[BinaryIO]:
+    """A regular file of at most so many bytes, open for reading."""
     # Without O_NONBLOCK, opening a pipe waits for its writer.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file")
+        if status.st_size > largest:
+            raise _too_large(largest)
         with open(descriptor, "rb", closefd=False) as file:
-            data = file.read(largest + 1)
+            yield file
     finally:
         os.close(descriptor)
-    if len(data) > largest:
-        raise OSError(errno.EFBIG, f"it has more than {largest:,} bytes")
-    return data
+
+
+def _too_large(largest: int) -> OSError:
+    return OSError(errno.EFBIG, f"it has more than {largest:,} bytes")
 
 
 def read_json(path: Path, largest: int = LARGEST) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from ucbench.errors import DataError
@@ -13,7 +12,7 @@ from ucbench.leaderboard.site import cellpage, charts, listings
 from ucbench.leaderboard.site.data import Board, Setting, method_page
 from ucbench.leaderboard.site.render import Templates
 from ucbench.leaderboard.site.rerun import companions, rerun
-from ucbench.leaderboard.site.sheets import size
+from ucbench.leaderboard.site.sheets import SheetFile
 from ucbench.leaderboard.site.table import AXES, Table, filters
 from ucbench.leaderboard.tables import to_leaderboard_csv
 from ucbench.plugins.builtin import NO_DEFENSE
@@ -26,7 +25,7 @@ from ucbench.store.untrusted import read_regular
 Content = Callable[[], bytes]
 
 
-def board_files(board: Board, sheets: Mapping[str, Path], templates: Templates) -> dict[str, Content]:
+def board_files(board: Board, sheets: Mapping[str, SheetFile], templates: Templates) -> dict[str, Content]:
     """The files of a board by path below the site's root, each with a function that renders it.
 
     Args:
@@ -44,13 +43,13 @@ def board_files(board: Board, sheets: Mapping[str, Path], templates: Templates) 
     for row in board.rows:
         contents[listings.cell_page(row["cell"])] = functools.partial(pages.cell, row)
         contents[f"records/{row['cell']}.json"] = functools.partial(_record, board.records[row["cell"]])
-    for path in sheets.values():
-        contents[f"sheets/{path.name}"] = functools.partial(read_regular, path)
+    for sheet in sheets.values():
+        contents[f"sheets/{sheet.path.name}"] = functools.partial(read_regular, sheet.path)
     return {board.home + name: content for name, content in contents.items()}
 
 
 class _Pages:
-    def __init__(self, board: Board, sheets: Mapping[str, Path], templates: Templates) -> None:
+    def __init__(self, board: Board, sheets: Mapping[str, SheetFile], templates: Templates) -> None:
         self.board = board
         self.sheets = sheets
         self._templates = templates
@@ -133,7 +132,7 @@ class _Pages:
             warnings=cellpage.warnings(record),
             command=rerun(record, self._companions),
             shortened=row["cell"] in board.shortened,
-            sheet=None if sheet is None else (sheet.name, *size(sheet)),
+            sheet=None if sheet is None else (sheet.path.name, sheet.width, sheet.height),
         )
 
     def _page(self, template: str, name: str, **values: Any) -> bytes:

@@ -217,15 +217,17 @@ def _seconds(power: int) -> str:
 
 
 def protectors(setting: Setting) -> list[Candidate]:
-    """The competing poisoners of a setting: the effect in the worst case, or without defense if nothing is ranked."""
+    """The competing poisoners of a setting with their effects; none that lacks a ranked defense.
+
+    The effect is that in the worst case, which is without defense if nothing is ranked.
+    """
     found = []
     for block in setting.blocks:
         for entry in block.entries:
             group = block.undefended.get(entry.name)
-            effect = entry.effect if entry.worst else group and group.summary.means["gap_removed"]
-            if group and not group.kind and effect:
+            if group and not group.kind and entry.effect:
                 seconds = group.summary.means["craft_seconds"].mean
-                found.append(Candidate(group.base, group.label, effect, seconds))
+                found.append(Candidate(group.base, group.label, entry.effect, seconds))
     return found
 
 

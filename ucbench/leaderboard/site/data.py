@@ -28,7 +28,7 @@ from ucbench.matrix.suite import GateRules
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
 from ucbench.results.columns import BLOCK, EFFECTS, ENTRY, EXPLOITER, SETTING, column, values_of
 from ucbench.results.gate import Gate, Judgement, judgement_of
-from ucbench.results.records import Record
+from ucbench.results.records import Record, current
 from ucbench.results.statistics import Interval, t_interval
 from ucbench.results.summary import Summary, summarise
 from ucbench.results.table import Row, base_name, dicts, measured, rows
@@ -223,8 +223,10 @@ def collect(
         folder: the leaderboard's, beside which a cited leaderboard is.
 
     Raises:
-        DataError: if two records have the same cell, or a cell's key is not a valid file name.
+        DataError: if two records have the same cell, a cell's key is not a valid file name, or records that would be
+            averaged differ in images or numerics.
     """
+    records = current(records)
     by_cell: dict[str, Record] = {}
     shortened = set()
     for original, record in zip(records, without_places(records), strict=True):

@@ -33,17 +33,19 @@ def board_table(board: Board, name: str) -> Table:
     """One row per poisoner and setting, and the references of each setting."""
     lines: list[tuple[dict[str, Cell], str]] = []
     for setting in board.settings:
-        references: dict[str, tuple[dict[str, Cell], str]] = {}
+        # One poisoner may be a reference with several surrogates or craft labels.
+        references: dict[tuple[str, ...], tuple[dict[str, Cell], str]] = {}
         for block in setting.blocks:
             for entry in ordered(block, board.ranked):
                 cells, kind = _entry_row(entry, setting, block)
                 if kind:
                     # They stand beside poisoners of any label access.
-                    references[cells["poisoner"].text] = ({**cells, "label_access": Cell("")}, kind)
+                    references[_known_as(cells)] = ({**cells, "label_access": Cell("")}, kind)
                 else:
                     lines.append((cells, kind))
             for group in block.references:
-                references.setdefault(group.axes["poisoner"], _reference_row(group, setting))
+                row = _reference_row(group, setting)
+                references.setdefault(_known_as(row[0]), row)
         lines += references.values()
     keys = _board_columns(board.ranked)
     if not any(cells["deviations"].text for cells, _ in lines):
@@ -77,6 +79,11 @@ _BOARD = {
         *(Column(m.name, m.heading, numeric=True, optional=True) for m in map(column, _OPTIONAL)),
     )
 }
+
+
+def _known_as(cells: Mapping[str, Cell]) -> tuple[str, ...]:
+    """What distinguishes a reference within its setting: the poisoner and its knowledge."""
+    return tuple(cells[key].text for key in ("poisoner", *_KNOWLEDGE))
 
 
 def _board_columns(ranked: Sequence[str] | None) -> list[str]:

@@ -9,7 +9,7 @@ from ucbench.leaderboard.site.across import Digest, digest
 from ucbench.leaderboard.site.boardpages import board_files, competitors_first
 from ucbench.leaderboard.site.data import Board
 from ucbench.leaderboard.site.render import Templates
-from ucbench.leaderboard.site.sheets import sheets_of, size, thumbnail
+from ucbench.leaderboard.site.sheets import sheets_of, thumbnail
 from ucbench.leaderboard.site.sitepages import site_files
 
 Content = Callable[[], bytes]
@@ -26,7 +26,9 @@ def board_and_digest(
     """
     by_cell = sheets_of(board.records.values(), sheets)
     files = board_files(board, by_cell, templates)
-    sizes = {cell: (f"{board.home}sheets/{sheet.name}", *size(sheet)) for cell, sheet in by_cell.items()}
+    sizes = {
+        cell: (f"{board.home}sheets/{sheet.path.name}", sheet.width, sheet.height) for cell, sheet in by_cell.items()
+    }
     small = thumbnail(by_cell, competitors_first(board))
     if small is not None:
         image = small[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -10,9 +12,8 @@ from typing import Any
 from ucbench.errors import UsageError
 from ucbench.plugins.grammar import parse_chain
 from ucbench.results.records import Record
+from ucbench.store.places import absolute_paths, is_path, last_part, without_folders
 
-#: An absolute path of at least two parts, such as in a traceback; not the part of an address or of a fraction.
-_ABSOLUTE = re.compile(r"(?<![\w/\\.])(?:~|[A-Za-z]:)?[/\\](?![/\\])(?:[^/\\\s:,;\"'<>()]+[/\\])+[^/\\\s:,;\"'<>()]*")
 #: Fields of a request that name components, whose argument may be a path.
 _NAMING = ("dataset", "poisoner", "surrogate", "craft_labels", "labeling", "defense", "victim")
 
@@ -20,9 +21,12 @@ _NAMING = ("dataset", "poisoner", "surrogate", "craft_labels", "labeling", "defe
 def without_places(records: Iterable[Record]) -> list[Record]:
     """The records with paths shortened to their last part; those without paths as they are.
 
-    Data sets of one name after that, but of other images, have the start of their fingerprint beside the name.
+    Data sets of one name after that, but of other images, have the start of their fingerprint beside the name. Paths of
+    other components that would become one name have the start of their hash behind it.
     """
-    pairs = [(record, _shortened(record)) for record in records]
+    records = list(records)
+    apart = _of_one_name(records)
+    pairs = [(record, _shortened(record, apart)) for record in records]
     images: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for record, short in pairs:
         images[short["request"]["dataset"]].add((record["request"]["dataset"], record["data"]["train"]))
@@ -33,38 +37,63 @@ def without_places(records: Iterable[Record]) -> list[Record]:
     return [short for _, short in pairs]
 
 
-def _shortened(record: Record) -> Record:
-    paths = sorted({path for path in _paths(record) if path != last_part(path)}, key=len, reverse=True)
+def _of_one_name(records: Iterable[Record]) -> frozenset[str]:
+    """The paths in references to different components that their last parts alone would make one."""
+    references: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for record in records:
+        shorten = _shortening(record)
+        for name in _NAMING:
+            if name != "dataset":
+                reference = str(record["request"][name])
+                references[name, shorten(reference)].add(reference)
+    same = {reference for found in references.values() if len(found) > 1 for reference in found}
+    return frozenset(path for reference in same for path in (*_paths_in(reference), *absolute_paths(reference)))
 
-    def plain(text: str) -> str:
-        for path in paths:
-            text = text.replace(path, last_part(path))
-        return _ABSOLUTE.sub(lambda match: last_part(match[0]), text) if "/" in text or "\\" in text else text
 
-    changed: Record = _mapped(record, plain)
+def _shortened(record: Record, apart: frozenset[str]) -> Record:
+    changed: Record = _mapped(record, _shortening(record, apart))
     return record if changed == record else changed
 
 
-def last_part(path: str) -> str:
-    """The last part of a path: ``photos`` of ``/data/photos/``."""
-    return re.split(r"[/\\]", path.rstrip("/\\"))[-1] or "folder"
+def _shortening(record: Record, apart: frozenset[str] = frozenset()) -> Callable[[str], str]:
+    """What shortens the paths in the texts of a record, those in ``apart`` to names of their own."""
+    paths = sorted({path for path in _paths(record) if path != last_part(path)}, key=len, reverse=True)
+
+    def short(path: str) -> str:
+        digest = hashlib.sha256(path.encode(errors="backslashreplace")).hexdigest()
+        return last_part(path) + (f"-{digest[:8]}" if path in apart else "")
+
+    def plain(text: str) -> str:
+        for path in paths:
+            text = text.replace(path, short(path))
+        return without_folders(text, short)
+
+    return plain
 
 
 def _paths(record: Record) -> Iterable[str]:
     """Arguments of the request's components that are paths, and parameters of components that begin as one."""
     for name in _NAMING:
-        try:
-            parts = parse_chain(str(record["request"][name]))
-        except UsageError:
-            continue
-        yield from (part.argument for part in parts if part.argument and re.search(r"[/\\]", part.argument))
-        yield from (value for part in parts for _, value in part.options if _is_path(value))
+        yield from _paths_in(str(record["request"][name]))
     for part in record.get("components", {}).values():
-        yield from (value for value in part.get("params", {}).values() if isinstance(value, str) and _is_path(value))
+        yield from (value for value in part.get("params", {}).values() if isinstance(value, str) and is_path(value))
 
 
-def _is_path(text: str) -> bool:
-    return re.match(r"(~|\.{1,2}|[A-Za-z]:)?[/\\].", text) is not None
+@functools.lru_cache(4096)  # thousands of records name a few components
+def _paths_in(reference: str) -> tuple[str, ...]:
+    """Arguments of the components in a reference that are paths, and options that begin as one."""
+    try:
+        parts = parse_chain(reference)
+    except UsageError:
+        return ()
+    found: list[str] = []
+    for part in parts:
+        if part.argument and re.search(r"[/\\]", part.argument):
+            # A reference within this one, such as that of a shuffled release, keeps its name.
+            within = () if is_path(part.argument) else _paths_in(part.argument)
+            found += within or (part.argument,)
+        found += (value for _, value in part.options if is_path(value))
+    return tuple(found)
 
 
 def _mapped(value: Any, change: Callable[[str], str]) -> Any:

@@ -6,11 +6,12 @@ import io
 import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
 from ucbench.results.records import Record
-from ucbench.store.untrusted import read_regular
+from ucbench.store.untrusted import read_head, read_regular
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 #: Width of an image as original, perturbation and release, with the space behind it; height of two rows of images.
@@ -19,35 +20,47 @@ _TRIPLE, _ROWS = 216, 144
 _STARTS = ((150, 76), (110, 48))
 
 
-def sheets_of(records: Iterable[Record], folder: Path) -> dict[str, Path]:
+class SheetFile(NamedTuple):
+    """The file of an image sheet, with its width and height."""
+
+    path: Path
+    width: int
+    height: int
+
+
+def sheets_of(records: Iterable[Record], folder: Path) -> dict[str, SheetFile]:
     """The image sheet of each cell that has one, by cell; a run's ``--out`` holds them in ``sheets``. No links."""
+    names = {
+        str(record["cell"]): f"{record.get('components', {}).get('poisoner', {}).get('name')}-"
+        f"{str(record.get('release'))[:12]}.png"
+        for record in records
+    }
+    wanted = set(names.values())
     files = (path for path in sorted(folder.glob("*.png")) if path.is_file() and not path.is_symlink())
-    paths = {path.name: path for path in files if size(path) != (0, 0)}
-    sheets = {}
-    for record in records:
-        name = f"{record.get('components', {}).get('poisoner', {}).get('name')}-{str(record.get('release'))[:12]}.png"
-        if name in paths:
-            sheets[str(record["cell"])] = paths[name]
-    return sheets
+    # Cells share sheets, which are large: the head of each is read once, for all of them.
+    sizes = {path.name: SheetFile(path, *_size(path)) for path in files if path.name in wanted}
+    found = {cell: sizes[name] for cell, name in names.items() if name in sizes}
+    return {cell: sheet for cell, sheet in found.items() if sheet[1:] != (0, 0)}
 
 
-def size(path: Path) -> tuple[int, int]:
+def _size(path: Path) -> tuple[int, int]:
     """Width and height of a PNG file; zeros for any other file."""
     try:
-        head = read_regular(path)[:24]
+        head = read_head(path, 24)
     except OSError:
         return 0, 0
     return struct.unpack(">II", head[16:24]) if head.startswith(_PNG) and len(head) == 24 else (0, 0)
 
 
-def thumbnail(sheets: Mapping[str, Path], cells: Iterable[str]) -> tuple[bytes, int, int] | None:
+def thumbnail(sheets: Mapping[str, SheetFile], cells: Iterable[str]) -> tuple[bytes, int, int] | None:
     """A part of the first sheet among these cells that is large enough, as PNG with its width and height."""
     for cell in cells:
-        path = sheets.get(cell)
-        width, height = size(path) if path else (0, 0)
+        if cell not in sheets:
+            continue
+        path, width, height = sheets[cell]
         left, upper = next((start for start in _STARTS if (width - start[0]) % _TRIPLE == 0), _STARTS[0])
         part_of = (left - 2, upper - 2, left + 2 * _TRIPLE - 14, upper + _ROWS + 2)
-        if path is None or width < part_of[2] or height < part_of[3]:
+        if width < part_of[2] or height < part_of[3]:
             continue
         try:
             with Image.open(io.BytesIO(read_regular(path))) as sheet:
