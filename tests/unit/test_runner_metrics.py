@@ -34,6 +34,17 @@ def test_metrics_are_recorded_under_the_requested_spelling(tmp_path):
     assert stripes["sharpness:scale=0.5.undefined"] is None
 
 
+@pytest.mark.parametrize(
+    "order", [("sharpness:scale=4", "sharpness:scale=4.5"), ("sharpness:scale=4.5", "sharpness:scale=4")]
+)
+def test_metric_measured_later_keeps_columns_of_one_whose_reference_begins_alike(tmp_path, order):
+    first, second = order
+    run(tmp_path, first)
+    metrics = run(tmp_path, first, second)[2]["metrics"]
+    assert {f"{first}.share", f"{second}.share"} <= metrics.keys()
+    assert metrics == run(tmp_path, second, first)[2]["metrics"]
+
+
 def test_metrics_change_neither_keys_nor_other_numbers(tmp_path):
     plain, measured = run(tmp_path / "plain"), run(tmp_path / "asked", "sharpness", "change")
     for before, after in zip(plain, measured, strict=True):

@@ -194,12 +194,14 @@ def with_metrics(record: Record, cell: Cell, key: str, session: Session) -> Reco
 
 def with_values(record: Record, key: str, metric: Component[MetricSpec], values: Mapping[str, float | None]) -> Record:
     """The record of the cell with this key, with a metric's values in place of earlier ones."""
-    others = {name: value for name, value in record["metrics"].items() if not name.startswith(f"{metric}.")}
-    return {
-        **record,
-        "metrics": others | columns(str(metric), values),
-        "measured_by": {**record.get("measured_by", {}), str(metric): metric_key(key, metric)},
-    }
+    measured_by = {**record.get("measured_by", {}), str(metric): metric_key(key, metric)}
+    others = {name: value for name, value in record["metrics"].items() if _owner(name, measured_by) != str(metric)}
+    return {**record, "metrics": others | columns(str(metric), values), "measured_by": measured_by}
+
+
+def _owner(column: str, metrics: Iterable[str]) -> str | None:
+    """Which of these metrics the column is of: the longest, since ``robust-accuracy:4.5`` begins as another may."""
+    return max((metric for metric in metrics if column.startswith(f"{metric}.")), key=len, default=None)
 
 
 def columns(metric: str, values: Mapping[str, float | None]) -> dict[str, float | None]:
