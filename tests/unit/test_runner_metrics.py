@@ -18,11 +18,11 @@ def log(tmp_path, monkeypatch):
     monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
 
 
-def run(home, *metrics: str, out=None, **changes) -> list[dict]:
+def run(home, *metrics: str, out=None, rerun="failed", registry=None, **changes) -> list[dict]:
     request = {"datasets": ["spots"], "poisoners": ["stripes"], "victims": ["tiny"], "labelings": ["original"]}
-    registry = tiny.registry()
+    registry = registry or tiny.registry()
     cells = expand(Axes(**{**request, **changes}, metrics=metrics), registry)
-    return run_cells(cells, tiny.session(home, registry), out=out)
+    return run_cells(cells, tiny.session(home, registry), out=out, rerun=rerun)
 
 
 def test_metrics_are_recorded_under_the_requested_spelling(tmp_path):
@@ -71,6 +71,31 @@ def test_record_lacking_a_metric_is_not_done(tmp_path):
     trained = tiny.work_done()["train TinyNet"]
     assert run(tmp_path / "three", "change", out=tmp_path / "out") == measured
     assert tiny.work_done()["train TinyNet"] == trained
+
+
+@pytest.mark.parametrize("second", ["one", "two"], ids=["same-store", "other-store"])
+def test_run_with_another_metric_keeps_the_values_of_the_record_in_the_folder(tmp_path, second):
+    out = tmp_path / "out"
+    first = run(tmp_path / "one", "change", out=out)[2]
+    records = run(tmp_path / second, "sharpness", out=out)
+    assert sorted(read_records(out), key=str) == sorted(records, key=str)
+    assert records[2]["measured_by"].items() >= first["measured_by"].items()
+    assert set(records[2]["measured_by"]) == {"change", "sharpness"}
+    assert records[2]["metrics"]["change.mean"] == 24
+
+
+def test_run_keeps_no_values_of_an_earlier_version_of_a_metric(tmp_path):
+    run(tmp_path / "store", "change", out=tmp_path / "out")
+    record = run(tmp_path / "store", "sharpness", out=tmp_path / "out", registry=tiny.registry(("change", 2)))[2]
+    assert set(record["measured_by"]) == {"sharpness"}
+    assert "change.mean" not in record["metrics"]
+
+
+def test_rerun_of_all_keeps_no_values_that_it_did_not_measure(tmp_path):
+    run(tmp_path / "store", "change", out=tmp_path / "out")
+    record = run(tmp_path / "store", out=tmp_path / "out", rerun="all")[2]
+    assert record.get("measured_by", {}) == {}
+    assert "change.mean" not in record["metrics"]
 
 
 def test_metric_without_a_number_fails_its_cell(tmp_path):

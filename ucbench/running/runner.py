@@ -19,7 +19,7 @@ from ucbench.running.interruption import interruptible
 from ucbench.running.observing import observed
 from ucbench.running.preflight import check_space, check_victims
 from ucbench.running.sets import check_pairs
-from ucbench.running.tasks import Task, finished, succeeded, task_of, title
+from ucbench.running.tasks import Task, finished, succeeded, task_of, title, with_recorded_metrics
 from ucbench.session import Session
 from ucbench.store.files import sweep_drafts
 
@@ -39,8 +39,9 @@ def run_cells(
 
     A cell that fails gets a record with ``status: failed`` and the error; the others go on. Failed records are written
     to ``out`` but not to the store, so that the next run tries again unless ``rerun`` says otherwise. They replace no
-    record of success, which stays where only a new metric fails. An interruption leaves finished work in place. Records
-    of earlier runs get this request, so that their rows match their references.
+    record of success, which stays where only a new metric fails. A record in ``out`` keeps metrics that this run does
+    not ask for, except with ``all``. An interruption leaves finished work in place. Records of earlier runs get this
+    request, so that their rows match their references.
 
     Args:
         executor: computes what is not done; by default one cell after another in this process.
@@ -79,6 +80,8 @@ def run_cells(
     def on_done(task: Task, record: Record) -> None:
         unstored = record.get(UNSTORED)
         record = {name: value for name, value in record.items() if name != UNSTORED}
+        if record["status"] == "ok" and out is not None and rerun != "all":  # which takes nothing from before
+            record = with_recorded_metrics(record, task, session, out)
         records[task.key] = record
         if record["status"] != "ok" and (task.key in before or succeeded(task, session, out)):
             session.progress.say(f"{title(task.cell)}: the earlier record stays.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from ucbench.errors import DataError, visible
+from ucbench.errors import DataError, UcbenchError, visible
 from ucbench.matrix.cell import CORE_VERSION, Cell
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import MetricSpec
@@ -132,18 +132,44 @@ def succeeded(task: Task, session: Session, out: Path | None) -> bool:
     return written is not None and written["status"] == "ok"
 
 
-def _recorded(path: Path, task: Task, session: Session) -> Record | None:
+def with_recorded_metrics(record: Record, task: Task, session: Session, out: Path) -> Record:
+    """The record with the values of further metrics from the result folder's record of the same cell.
+
+    The store may not have them. Values of an earlier version of a metric, or of one that is not here, do not count.
+    """
+    written = _recorded(record_path(out, task.key), task, session, warn=False)
+    if written is None or written["status"] != "ok":
+        return record
+    measured_by = written.get("measured_by", {})
+    for name, identity in measured_by.items():
+        try:
+            metric = session.registry.resolve(MetricSpec, name)
+            if str(metric) in record.get("measured_by", {}) or metric_key(task.key, metric) != identity:
+                continue
+        except UcbenchError:  # it is not installed, or its weights are unavailable
+            continue
+        own = {
+            column.removeprefix(f"{name}."): value
+            for column, value in written["metrics"].items()
+            if _owner(column, measured_by) == name
+        }
+        record = with_values(record, task.key, metric, own)
+    return record
+
+
+def _recorded(path: Path, task: Task, session: Session, *, warn: bool = True) -> Record | None:
     """The task's record in that file; None, with a warning, if the file holds anything else."""
     if not path.exists():
         return None
+    level = logging.WARNING if warn else logging.DEBUG
     try:
         record = read_record(path)
     except DataError as error:
-        _log.warning("%s The cell counts as not done.", error)
+        _log.log(level, "%s The cell counts as not done.", error)
         return None
     # Rows of one cell may name its data set in several ways; the record gets the name of this request.
     if wrong := contradictions(_as_requested(record, task.cell), facts(task, session)):
-        _log.warning("%s", visible(f"{path} contradicts its key: {'; '.join(wrong)}. The cell counts as not done."))
+        _log.log(level, "%s", visible(f"{path} contradicts its key: {'; '.join(wrong)}. The cell counts as not done."))
         return None
     return record
 
