@@ -13,6 +13,7 @@ import torch
 import ucbench
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.results.records import read_records, record_path
+from ucbench.running.executors.serial import Serial
 from ucbench.running.runner import run_cells
 from ucbench.running.tasks import task_of, title
 
@@ -154,6 +155,33 @@ def test_reused_record_uses_the_spelling_of_the_request(tmp_path):
     assert [record["cell"] for record in again] == [record["cell"] for record in first]
     assert {record["request"]["victim"] for record in again} == {"tiny:epochs=2"}
     assert again[-1]["request"]["poisoner"] == "stripes:period=8"
+
+
+def test_cells_of_one_key_are_computed_once_and_each_record_has_its_own_names(tmp_path):
+    names = ["spots", "spots:brightness=0"]
+    tasks = []
+
+    class Listening(Serial):
+        def run(self, todo, session, on_done):
+            tasks.extend(todo)
+            super().run(todo, session, on_done)
+
+    registry = tiny.registry()
+    cells = [
+        cell
+        for name, metric in zip(names, ("change", "sharpness"), strict=True)
+        for cell in expand(axes("stripes", datasets=[name], metrics=[metric]), registry)
+    ]
+    records = run_cells(cells, tiny.session(tmp_path, registry), out=tmp_path / "out", executor=Listening())
+    assert len({task.key for task in tasks}) == len(tasks) == 3
+    assert [record["cell"] for record in records[:3]] == [record["cell"] for record in records[3:]]
+    assert [record["request"]["dataset"] for record in records] == [names[0]] * 3 + [names[1]] * 3
+    assert [record["components"]["dataset"]["params"] for record in records[3:]] == [
+        cell.dataset.identity()["params"] for cell in cells[3:]
+    ]
+    assert {name for record in records for name in record["measured_by"]} == {"change", "sharpness"}
+    assert records[0]["metrics"].keys() >= {"change.mean", "sharpness.share"}
+    assert tiny.work_done()["train TinyNet"] == 3
 
 
 def test_record_repeats_in_another_store_except_for_cost(tmp_path):

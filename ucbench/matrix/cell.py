@@ -181,6 +181,11 @@ class Cell:
             },
         )
 
+    def united(self, other: Cell) -> Cell:
+        """This cell with the measures of ``other``, which has the same key, and kept if either is."""
+        metrics = {str(metric): metric for metric in (*self.metrics, *other.metrics)}
+        return replace(self, metrics=tuple(metrics.values()), keep_victim=self.keep_victim or other.keep_victim)
+
     @property
     def defense_text(self) -> str:
         return "+".join(str(part) for part in self.defense) or NO_DEFENSE

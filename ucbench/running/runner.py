@@ -19,7 +19,16 @@ from ucbench.running.interruption import interruptible
 from ucbench.running.observing import observed
 from ucbench.running.preflight import check_space, check_victims
 from ucbench.running.sets import check_pairs
-from ucbench.running.tasks import Task, finished, succeeded, task_of, title, with_recorded_metrics
+from ucbench.running.tasks import (
+    Task,
+    as_requested,
+    distinct,
+    finished,
+    succeeded,
+    task_of,
+    title,
+    with_recorded_metrics,
+)
 from ucbench.session import Session
 from ucbench.store.files import sweep_drafts
 
@@ -35,7 +44,7 @@ def run_cells(
     executor: Executor | None = None,
     rerun: Rerun = "failed",
 ) -> list[Record]:
-    """Run every cell and return their records in the same order.
+    """Run every cell and return their records in the same order. Cells with one key are computed once.
 
     A cell that fails gets a record with ``status: failed`` and the error; the others go on. Failed records are written
     to ``out`` but not to the store, so that the next run tries again unless ``rerun`` says otherwise. They replace no
@@ -55,7 +64,8 @@ def run_cells(
         StoreError: if the store cannot be used or has no room for the releases, or a record cannot be written.
     """
     _sweep(session, out)
-    tasks = [task_of(cell, session) for cell in cells]
+    requested = [task_of(cell, session) for cell in cells]
+    tasks = distinct(requested)
     records: dict[str, Record] = {}
     before: dict[str, Record] = {}
     missing = []
@@ -105,7 +115,7 @@ def run_cells(
             (executor or Serial()).run(missing, session, on_done)
         if failed := sum(records[task.key]["status"] != "ok" for task in missing):
             session.progress.say(_failures(failed, len(missing)))
-    return [records[task.key] for task in tasks]
+    return [as_requested(records[task.key], task.cell) for task in requested]
 
 
 def _failures(failed: int, count: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,6 +44,15 @@ def task_of(cell: Cell, session: Session) -> Task:
     release_key = cell.release_key(session.protected(cell).images.fingerprint, session.numerics)
     key = cell.key(release_key, data.train.fingerprint, data.test.fingerprint, session.numerics)
     return Task(cell, key, release_key)
+
+
+def distinct(tasks: Iterable[Task]) -> list[Task]:
+    """One task for each key, with the metrics of all: requests can name the same images in several ways."""
+    found: dict[str, Task] = {}
+    for task in tasks:
+        earlier = found.get(task.key)
+        found[task.key] = task if earlier is None else replace(earlier, cell=earlier.cell.united(task.cell))
+    return list(found.values())
 
 
 def facts(task: Task, session: Session) -> Record:
@@ -109,7 +118,7 @@ def finished(task: Task, session: Session, out: Path | None, *, failed_too: bool
     written = None if out is None else _recorded(record_path(out, key), task, session)
 
     def found(record: Record) -> Finished:
-        requested = _as_requested(record, cell)
+        requested = as_requested(record, cell)
         return Finished(requested, requested == written)
 
     if written is not None and written["status"] == "ok":
@@ -168,7 +177,7 @@ def _recorded(path: Path, task: Task, session: Session, *, warn: bool = True) ->
         _log.log(level, "%s The cell counts as not done.", error)
         return None
     # Rows of one cell may name its data set in several ways; the record gets the name of this request.
-    if wrong := contradictions(_as_requested(record, task.cell), facts(task, session)):
+    if wrong := contradictions(as_requested(record, task.cell), facts(task, session)):
         _log.log(level, "%s", visible(f"{path} contradicts its key: {'; '.join(wrong)}. The cell counts as not done."))
         return None
     return record
@@ -240,10 +249,13 @@ def metric_key(cell_key: str, metric: Component[MetricSpec]) -> str:
     return key_of("metric", {"core": CORE_VERSION, "cell": cell_key, "metric": metric.identity()})
 
 
-def _as_requested(record: Record, cell: Cell) -> Record:
-    """The record with the request and the data set of ``cell``."""
-    dataset = {**record["components"]["dataset"], **only_text(cell.dataset.identity())}
-    return {**record, "request": cell.describe(), "components": {**record["components"], "dataset": dataset}}
+def as_requested(record: Record, cell: Cell) -> Record:
+    """The record with the request and the data set of ``cell``; the same object if it has them."""
+    request, parts = cell.describe(), record["components"]
+    dataset = {**parts["dataset"], **only_text(cell.dataset.identity())}
+    if (request, dataset) == (record["request"], parts["dataset"]):
+        return record
+    return {**record, "request": request, "components": {**parts, "dataset": dataset}}
 
 
 def title(cell: Cell) -> str:
