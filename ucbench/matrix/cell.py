@@ -182,7 +182,7 @@ class Cell:
         )
 
     def united(self, other: Cell) -> Cell:
-        """This cell with the measures of ``other``, which has the same key, and kept if either is."""
+        """This cell with the measures of ``other`` too, which has the same key; its victim is kept if either's is."""
         metrics = {str(metric): metric for metric in (*self.metrics, *other.metrics)}
         return replace(self, metrics=tuple(metrics.values()), keep_victim=self.keep_victim or other.keep_victim)
 
