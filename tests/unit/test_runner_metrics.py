@@ -98,10 +98,21 @@ def test_rerun_of_all_keeps_no_values_that_it_did_not_measure(tmp_path):
     assert "change.mean" not in record["metrics"]
 
 
-def test_metric_without_a_number_fails_its_cell(tmp_path):
-    record = run(tmp_path, "no-number")[2]
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("nan", "returned value = nan"),
+        ("-inf", "returned value = -inf"),
+        (str(2**63), "returned value = 9.223372036854776e+18; values are finite numbers between"),
+        (str(-(2**63)), "returned value = -9.22"),
+        ("vast", "int too large to convert to float"),
+    ],
+)
+def test_metric_without_a_number_that_records_hold_fails_its_cell(tmp_path, value, text):
+    record = run(tmp_path, f"no-number:value={value}", out=tmp_path / "out")[2]
     assert record["status"] == "failed"
-    assert "Metric no-number returned value = nan" in record["error"]["text"]
+    assert text in record["error"]["text"]
+    assert len(list(read_records(tmp_path / "out"))) == 3
 
 
 def test_metric_that_fails_leaves_the_training_in_the_store(tmp_path):
