@@ -337,6 +337,14 @@ def test_record_is_written_under_its_key(tmp_path):
     assert np.isfinite(record["cost"]["train_gflops"])
 
 
+def test_record_of_a_single_protected_image_has_no_guess_accuracy(tmp_path, monkeypatch):
+    load, few = tiny.Spots.load, np.r_[0:36:3, 1, 2]  # twelve of one class, and one of each other
+    monkeypatch.setattr(tiny.Spots, "load", lambda dataset, split: load(dataset, split).subset(few))
+    (*_, record) = run(tmp_path / "store", "stripes", mixtures=[1 / 12], out=tmp_path / "out")
+    assert (record["status"], record["metrics"]["guess_accuracy"]) == ("ok", None)
+    assert len(list(read_records(tmp_path / "out"))) == 3
+
+
 def test_record_scores_shared_perturbations_against_exploiter_labels(tmp_path):
     records = run(tmp_path, "badge", "stripes", labelings=["original", "pairs"], mixtures=[0.5])
     groups = {}

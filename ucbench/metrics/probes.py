@@ -48,19 +48,22 @@ def linear_guesses(
     return guessed
 
 
-def guess_accuracy(changes: NDArray[np.int16], index: Labels, labels: Labels, seed: int, limit: int = 5000) -> float:
+def guess_accuracy(
+    changes: NDArray[np.int16], index: Labels, labels: Labels, seed: int, limit: int = 5000
+) -> float | None:
     """Held-out accuracy, in percent, of a linear classifier that sees only the perturbation.
 
     Image i has the perturbation ``changes[index[i]]``, int16 ``[M, 3, H, W]`` in 8-bit levels. Ridge regression on
     one-hot labels, fitted on four fifths of at most ``limit`` images, scored on the others. Near the share of the
-    largest class, the perturbation is no linear shortcut to these labels; near 100, it is a perfect one.
+    largest class, the perturbation is no linear shortcut to these labels; near 100, it is a perfect one. None for a
+    single image, of which nothing is left to fit on.
     """
     rng = np.random.default_rng(seed)
     sample = rng.permutation(len(labels))[:limit]
     held_out = sample[: max(1, len(sample) // 5)]
     fitted = sample[len(held_out) :]
     if not len(fitted):
-        return float("nan")
+        return None
 
     def values(indices: NDArray[np.intp]) -> NDArray[np.float32]:
         return np.asarray(changes)[index[indices]].reshape(len(indices), -1).astype(np.float32) / 255.0
