@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 
 import ucbench
 from ucbench.matrix.matrix import Axes, expand
+from ucbench.plugins.specs import SurrogateSpec
 from ucbench.results.records import read_records, record_path
 from ucbench.running.executors.serial import Serial
 from ucbench.running.runner import run_cells
@@ -243,6 +245,17 @@ def test_perturbed_test_set_is_requested_under_the_craft_labels(tmp_path):
         assert done[expected] == 2
         has = ["perturbed_test_accuracy" in r["metrics"] for r in records if r["request"]["poisoner"] == "badge"]
         assert has == [craft_labels == "original"] * 2
+
+
+def test_perturbed_test_set_is_assigned_by_the_surrogate_that_the_craft_fitted(tmp_path):
+    registry = tiny.registry()
+    (*_, cell) = expand(axes("badge", craft_labels=["clusters:k=3,model=eyes"]), registry)
+    fitted = registry.resolve(SurrogateSpec, "fitted")
+    cell = replace(cell, craft=replace(cell.craft, surrogate=fitted))
+    (record,) = run_cells([cell], tiny.session(tmp_path, registry))
+    assert record["status"] == "ok"
+    assert tiny.work_done()["assign nothing"] == 1
+    assert tiny.work_done()["fit eyes"] == 1
 
 
 def test_oracle_test_set_is_requested_under_exploiter_labels(tmp_path):
