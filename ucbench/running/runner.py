@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from ucbench.errors import StoreError, UsageError
 from ucbench.exploit.defend import pipeline_of
@@ -20,6 +19,7 @@ from ucbench.running.observing import observed
 from ucbench.running.preflight import check_space, check_victims
 from ucbench.running.sets import check_pairs
 from ucbench.running.tasks import (
+    Rerun,
     Task,
     as_requested,
     distinct,
@@ -31,9 +31,6 @@ from ucbench.running.tasks import (
 )
 from ucbench.session import Session
 from ucbench.store.files import sweep_drafts
-
-#: What is computed: cells without a record, also those that failed, or all.
-Rerun = Literal["missing", "failed", "all"]
 
 
 def run_cells(

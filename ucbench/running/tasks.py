@@ -6,9 +6,9 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
-from ucbench.errors import DataError, UcbenchError, visible
+from ucbench.errors import DataError, UcbenchError, UsageError, did_you_mean, visible
 from ucbench.matrix.cell import CORE_VERSION, Cell
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import MetricSpec
@@ -19,10 +19,23 @@ from ucbench.store.untrusted import only_text
 
 _log = logging.getLogger(__name__)
 
+#: What is computed: cells without a record, also those that failed, or all.
+Rerun = Literal["missing", "failed", "all"]
+
 #: What the images decide of a record's data.
 _OF_IMAGES = ("train", "test", "train_images", "test_images", "classes", "size")
 #: What the craft decides of a table, part of :attr:`ucbench.matrix.cell.Cell.nature`.
 NATURE = ("label_access", "oracle", "granularity")
+
+
+def check_rerun(value: str) -> None:
+    """Check a value of :data:`Rerun`.
+
+    Raises:
+        UsageError: if it is none of these.
+    """
+    if value not in (known := get_args(Rerun)):
+        raise UsageError(f"rerun is one of {', '.join(known)}; got {value!r}.{did_you_mean(str(value), known)}")
 
 
 @dataclass(frozen=True)
