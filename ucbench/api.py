@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ucbench.protection.manifest import Format
     from ucbench.protection.protect import Protection
     from ucbench.results.frame import Results
-    from ucbench.running.runner import Rerun
+    from ucbench.running.tasks import Rerun
 
 
 def run(

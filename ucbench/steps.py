@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ucbench.analysis.analyze import Analysis
     from ucbench.analysis.measures import AnalysisRequest
     from ucbench.results.records import Record
-    from ucbench.running.runner import Rerun
+    from ucbench.running.tasks import Rerun
     from ucbench.session import Session
 
 
@@ -45,6 +45,9 @@ def run_session(
     rerun: Rerun = "failed",
 ) -> list[Record]:
     """As :func:`run`, for these cells in a session; returns their records in the same order."""
+    from ucbench.running.tasks import check_rerun
+
+    check_rerun(rerun)
     component = session.registry.resolve(ExecutorSpec, executor)
     # Not before: a wrong request should fail without the seconds that importing torch takes.
     from ucbench.results.table import update_csv

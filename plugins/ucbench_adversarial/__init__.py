@@ -29,8 +29,8 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         "normalised pixels with the first channel's epsilon as upper end of all three; it has no restarts, no memory "
         "of the last perturbation and no early stopping; `trades` has 8/255 for 0.031, and clean images pass through "
         "the model once a loss instead of twice, which changes the running statistics alone; with `norm=l2` its attack "
-        "is PGD, where the released code differs; targets may be mixed, and label smoothing does not apply; `through` "
-        "is this suite's",
+        "is PGD, where the released code differs; targets may be mixed, and have the label smoothing of the victim's "
+        "recipe, for `cross-entropy` in the attack too; `through` is this suite's",
     )
 
 

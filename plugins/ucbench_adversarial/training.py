@@ -28,7 +28,7 @@ class AdversarialTraining:
         min over theta of  E [ CE(f_theta(x), y) + beta max over |delta| <= epsilon of  KL(p(x) || p(x + delta)) ]
 
     where gradients flow through both predictions, and the attack holds p(x) fixed. Targets are probabilities, so mixed
-    ones can be attacked and learnt; the recipe's label smoothing does not apply. Architecture and schedule are the
+    ones can be attacked and learnt; they come with the recipe's label smoothing. Architecture and schedule are the
     victim's: presets set only the attack of a protocol.
 
     In a chain, images are augmented (and mixed) first and then attacked, whatever the order written, as in the

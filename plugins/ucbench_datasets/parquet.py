@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 
 from ucbench import DataError, FramedDataset, LabelSet, LazyImage, Sources, Split, SplitName
 from ucbench_datasets.params import ParquetParams
-from ucbench_datasets.parquet_columns import class_names, image_column, is_label, is_text, label_column, read_schema
+from ucbench_datasets.parquet_columns import (
+    class_names,
+    has_texts,
+    image_column,
+    is_label,
+    is_text,
+    label_column,
+    label_type,
+    read_schema,
+)
 from ucbench_datasets.parquet_layout import split_files
 from ucbench_datasets.text_labels import LARGEST_UNNAMED
 
@@ -67,12 +76,15 @@ def read_split(
         home: as for :func:`read_table`.
 
     Raises:
-        DataError: as :func:`read_table`.
+        DataError: as :func:`read_table`; if the labels are text in the training files and integers here, or the
+            reverse, so that nothing says which are the same.
     """
     label = label_column(training[0], label)
     classes = class_names(files[0])
     if label not in classes:
         classes[label] = observed_classes(training, label)
+        for file in files:
+            _check_kind(file, training[0], label)
     table = read_table(files, classes, image, home)
     columns = dict(table.columns)
     chosen = columns.pop(label)
@@ -119,6 +131,15 @@ def observed_classes(files: Sequence[Path], column: str) -> Classes:
         _within_range(values, LARGEST_UNNAMED + 1, file, column).max(initial=0) for values, file in columns
     )  # fmt: skip
     return tuple(str(label) for label in range(int(largest) + 1))
+
+
+def _check_kind(file: Path, training: Path, column: str) -> None:
+    here, there = label_type(file, column), label_type(training, column)
+    if here is not None and there is not None and has_texts(here) != has_texts(there):
+        raise DataError(
+            f"{file}: column {column!r} holds {here}, but {there} in {training}. Without class names, the labels of"
+            " training and test files must be of one kind, integers or text."
+        )
 
 
 def _read(file: Path, columns: list[str]) -> list[pa.ChunkedArray]:

@@ -103,6 +103,19 @@ def is_label(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_boolean(kind) or is_text(kind))
 
 
+def label_type(file: Path, column: str) -> pa.DataType | None:
+    """The type of a column's values, of categories too; None if there is not exactly one column of this name."""
+    schema = read_schema(file)
+    place = schema.get_field_index(column)
+    kind = None if place < 0 else schema.field(place).type
+    return kind.value_type if kind is not None and pa.types.is_dictionary(kind) else kind
+
+
+def has_texts(kind: pa.DataType) -> bool:
+    """Whether classes of a column of this type are texts, as those of false and true are."""
+    return bool(is_text(kind) or pa.types.is_boolean(kind))
+
+
 def is_text(kind: pa.DataType) -> bool:
     """Whether a column of this type holds text."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

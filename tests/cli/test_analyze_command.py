@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -160,6 +161,20 @@ def test_trainer_without_network_is_measured_by_what_needs_none(tmp_path):
 def test_analyze_refuses_a_folder_with_axes(tmp_path, capsys):
     assert main(["analyze", str(tmp_path), *CRAFTS, *AXES]) == 2
     assert "a folder of results or axes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--dtype", "float32"), ("--threads", "1"), ("--shard", "1/2")], ids=lambda text: text
+)
+def test_analyze_of_a_folder_refuses_what_its_records_state(tmp_path, capsys, option, value):
+    assert main(["analyze", str(tmp_path), option, value]) == 2
+    assert f"{option} does not apply to records" in capsys.readouterr().err
+
+
+def test_analyze_of_a_folder_passes_the_data_folder_to_datasets(tmp_path, monkeypatch):
+    monkeypatch.setenv("UCBENCH_DATA", "")
+    assert main(["analyze", str(tmp_path), "--device", "cpu", "--data-root", str(tmp_path / "data")]) == 1
+    assert os.environ["UCBENCH_DATA"] == str(tmp_path / "data")
 
 
 def test_analyze_in_python_returns_the_table_of_its_axes():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
@@ -238,6 +239,21 @@ def test_release_export_rejects_record_and_axes_together(capsys, tmp_path, board
     path = next((board / "records").iterdir())
     text = output(capsys, "export", "--record", path, "--poisoner", "uc", "--out", tmp_path / "x", code=2)
     assert "Give either --record" in text
+
+
+@pytest.mark.parametrize(("option", "value"), [("--threads", "1"), ("--dtype", "float32"), ("--shard", "1/2")])
+def test_export_of_a_record_refuses_what_the_record_states(capsys, tmp_path, board, option, value):
+    path = next((board / "records").iterdir())
+    text = output(capsys, "export", "--record", path, option, value, "--out", tmp_path / "x", code=2)
+    assert f"{option} does not apply to records" in text
+
+
+def test_export_of_a_record_passes_the_data_folder_to_datasets(capsys, tmp_path, board, monkeypatch):
+    monkeypatch.setenv("UCBENCH_DATA", "")
+    found = {path: json.loads(path.read_text()) for path in (board / "records").iterdir()}
+    path = next(path for path, record in found.items() if record["release"])
+    output(capsys, "export", "--record", path, "--device", "cpu", "--data-root", tmp_path, "--out", tmp_path / "x")
+    assert os.environ["UCBENCH_DATA"] == str(tmp_path)
 
 
 def test_leaderboard_help_imports_nothing_heavy():

@@ -10,6 +10,7 @@ import small_board
 import tiny_components as tiny
 
 from ucbench.cli.app import main
+from ucbench.matrix import requests
 
 SUITE = small_board.suite_text('poisoner = ["stripes", "badge"]\ndefense = ["none", "dim"]', victim="tiny")
 WORLD = ("--poisoner", "stripes", "--dataset", "spots", "--victim", "tiny")
@@ -116,3 +117,14 @@ def test_suites_lists_version_and_file(capsys):
     (listed,) = json.loads(capsys.readouterr().out)
     assert (listed["name"], listed["version"]) == ("digits-poisoners", 1)
     assert Path(listed["path"]).name == "digits-poisoners.toml"
+
+
+def test_suites_that_are_broken_are_left_out_with_a_warning(capsys, monkeypatch, tmp_path, suite):
+    broken = tmp_path / "broken.toml"
+    broken.write_text("name = ")
+    monkeypatch.setattr(requests, "suites", lambda: ({"small": Path(suite), "broken": broken}, []))
+    assert main(["list", "suites", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert [listed["name"] for listed in json.loads(printed.out)] == ["small"]
+    assert printed.err.startswith(f"Warning: Suite {broken} is not valid TOML")
+    assert printed.err.endswith("It is left out.\n")

@@ -11,6 +11,7 @@ from ucbench import ImageSet, UsageError
 from ucbench.testing import sample_images
 from ucbench.testing.samples import NUMERICS
 from ucbench.training.engine import Engine
+from ucbench_airbench import network
 from ucbench_airbench.network import Airbench, AirbenchNet
 from ucbench_airbench.params import AirbenchParams
 
@@ -30,6 +31,24 @@ def test_whitened_patches_have_unit_second_moments():
     moments = responses @ responses.T / responses.shape[1]
     torch.testing.assert_close(moments[:12, :12], torch.eye(12), rtol=0, atol=0.05)
     torch.testing.assert_close(responses[12:], -responses[:12])
+
+
+@pytest.mark.parametrize(("block", "most"), [(network._BLOCK, 400), (10 * 12 * 12, 10), (1, 1)])
+def test_whitening_holds_the_patches_of_one_block_of_images_at_a_time(monkeypatch, block, most):
+    counts, unfold, x = [], F.unfold, textured()
+    patches = unfold(x, 2).transpose(1, 2).reshape(-1, 12).double()
+    values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
+    expected = (vectors / (values + 5e-4).sqrt()).T.reshape(12, 3, 2, 2).float()
+    monkeypatch.setattr(network, "_BLOCK", block)
+    monkeypatch.setattr(F, "unfold", lambda part, size: counts.append(len(part)) or unfold(part, size))
+    net = AirbenchNet(0.125, 10)
+    net.initialize_from(x)
+    assert (sum(counts), max(counts)) == (400, most)
+    found = net.whiten.weight[:12]
+    if most == 400:
+        assert torch.equal(found, expected)
+    # The order of sums may turn the sign of a vector.
+    torch.testing.assert_close(*(filters.flatten(1).T @ filters.flatten(1) for filters in (found, expected)))
 
 
 def test_larger_epsilon_amplifies_faint_noise_less():

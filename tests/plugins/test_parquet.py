@@ -175,6 +175,29 @@ class TestParquet:
         with pytest.raises(DataError, match=r"test\.parquet row 1: label 7 .* 0 to 1\."):
             parquet(tmp_path).load("test")
 
+    @pytest.mark.parametrize(
+        ("train", "test", "message"),
+        [
+            (pa.array(["cat", "dog"]), [0, 1], "holds int64, but string in .*train.parquet"),
+            (pa.array(["cat", "dog"]).dictionary_encode(), [0, 1], "holds int64, but string in"),
+            (pa.array([False, True]), [0, 1], "holds int64, but bool in"),
+            ([0, 1], pa.array(["0", "1"]), "holds string, but int64 in"),
+        ],
+        ids=["text-integers", "categories-integers", "booleans-integers", "integers-text"],
+    )
+    def test_parquet_refuses_test_labels_of_another_kind_than_the_training_labels(self, tmp_path, train, test, message):
+        write_parquet(tmp_path / "train.parquet", [plain(0)] * 2, label=train)
+        write_parquet(tmp_path / "test.parquet", [plain(0)] * 2, label=test)
+        assert len(parquet(tmp_path).load("train")) == 2
+        with pytest.raises(DataError, match=rf"test\.parquet: column 'label' {message}"):
+            parquet(tmp_path).load("test")
+
+    def test_parquet_reads_text_beside_named_integers(self, tmp_path):
+        write_parquet(tmp_path / "train.parquet", [plain(0)] * 3, label=pa.array(["cat", "ant", "bee"]))
+        write_parquet(tmp_path / "test.parquet", [plain(0)] * 2, {"label": NAMES}, label=[2, 0])
+        loaded = load_dataset(parquet(tmp_path), ParquetParams(path=tmp_path))
+        assert (loaded.train.labels.tolist(), loaded.test.labels.tolist()) == ([2, 0, 1], [2, 0])
+
     def test_parquet_refuses_identifiers_as_labels(self, tmp_path):
         write_parquet(tmp_path / "train.parquet", [plain(0)] * 2, id=[5, 2_000_000_000])
         with pytest.raises(DataError, match="label 2000000000 in column 'id' is out of range"):

@@ -386,9 +386,19 @@ class Change:
         return {"mean": float(np.abs(context.published.images.astype(float) - context.source.images).mean())}
 
 
-class NoNumber(Change):
+class NumberParams(ucbench.Params):
+    value: str = "nan"
+
+
+class NoNumber:
+    """Returns a number that no record can hold."""
+
+    def __init__(self, params: NumberParams) -> None:
+        self.params = params
+
     def compute(self, context: ucbench.MetricContext):
-        return {"value": float("nan")}
+        value = self.params.value
+        return {"value": 10**400 if value == "vast" else float(value)}
 
 
 class BadParams(ucbench.Params):
@@ -503,7 +513,9 @@ RECORDS = (
     ),
     ucbench.MetricSpec(name="sharpness", summary="", load=f"{HERE}:Sharpness", params=f"{HERE}:CountParams"),
     ucbench.MetricSpec(name="change", summary="", load=f"{HERE}:Change", reads=("source", "published")),
-    ucbench.MetricSpec(name="no-number", summary="", load=f"{HERE}:NoNumber", reads=("published",)),
+    ucbench.MetricSpec(
+        name="no-number", summary="", load=f"{HERE}:NoNumber", params=f"{HERE}:NumberParams", reads=("published",)
+    ),
     ucbench.DefenseSpec(name="fog", summary="", load=f"{HERE}:Fog", static=True),
     ucbench.DefenseSpec(name="undo", summary="", load=f"{HERE}:Undo", static=True, leaked=True),
     ucbench.DefenseSpec(name="outsider", summary="", load=f"{HERE}:Outsider", static=True),

@@ -132,6 +132,12 @@ def test_run_raises_on_an_unknown_axis():
             function(posioner="stripes")
 
 
+def test_run_raises_on_an_unknown_value_of_rerun():
+    with pytest.raises(UsageError, match=r"rerun is one of missing, failed, all; got 'al'\. Did you mean 'all'"):
+        run("stripes", rerun="al")
+    assert tiny.work_done() == {}
+
+
 def test_plan_computes_nothing_and_lists_existing_results(tmp_path):
     before = plan("stripes", victim=["tiny", "fixed"])
     assert tiny.work_done() == {}

@@ -66,6 +66,8 @@ def test_axis_reads_text_and_reads_again_what_it_has_read(name, written, value):
         ("mixture", float("nan")),
         ("trusted", "-1"),
         ("trusted", 2.5),
+        ("trusted", float("inf")),
+        ("trainings", float("inf")),
         ("seed", "two"),
         ("schedule", "0x"),
         ("schedule", "inf"),

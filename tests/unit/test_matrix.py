@@ -255,6 +255,8 @@ def test_surrogate_defaults_to_that_of_the_poisoner():
         ({"mixtures": [float("nan")]}, "got nan"),
         ({"epsilons": [0.5]}, "8-bit levels"),
         ({"seeds": []}, "--seed 0"),
+        ({"schedule": "1e308x"}, "--schedule 1e+308x does not fit victim tiny: it would have inf epochs"),
+        ({"schedule": 1e19}, "it would have 2e+19 epochs"),
     ],
 )
 def test_expand_raises_usage_error_on_unknown_or_out_of_range_values(wrong, text):

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from ucbench.crafting.poisoner import Perturbation
 from ucbench.crafting.references import Positive, Sham
@@ -15,15 +16,17 @@ from ucbench.data.imageset import ImageSet
 from ucbench.metrics.accuracy import accuracy, confusion
 from ucbench.metrics.accuracy import test_metrics as metrics_of
 from ucbench.metrics.clusters import cluster_diagnostics
-from ucbench.metrics.probes import guess_accuracy, linear_probe
+from ucbench.metrics.probes import guess_accuracy, linear_guesses, linear_probe
 from ucbench.plugins.builtin_params import PositiveParams
 from ucbench.plugins.params import Params
 from ucbench.testing import make_run, sample_images
+from ucbench.testing.samples import NUMERICS
+from ucbench.training.determinism import deterministic
 
 LINF = Budget("linf", 8)
 
 
-def guess_of(release: Release, of_images: np.ndarray, **options) -> float:
+def guess_of(release: Release, of_images: np.ndarray, **options) -> float | None:
     return guess_accuracy(release.changes, release.index, of_images, **options)
 
 
@@ -109,7 +112,23 @@ def test_guess_accuracy_depends_on_its_seed_and_image_limit():
 
 def test_guess_accuracy_is_missing_for_a_single_image():
     train = sample_images(1, classes=1)
-    assert np.isnan(guess_of(of(Sham(Params()), train), train.known_labels, seed=0))
+    assert guess_of(of(Sham(Params()), train), train.known_labels, seed=0) is None
+
+
+@pytest.mark.parametrize("rows", [20, 200], ids=["dual", "primal"])
+def test_linear_guesses_are_computed_by_the_threads_of_torch(monkeypatch, rows):
+    used: list[int] = []
+    solve = np.linalg.solve
+
+    def solving(*given):
+        used.extend(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+        return solve(*given)
+
+    monkeypatch.setattr(np.linalg, "solve", solving)
+    train = np.random.default_rng(0).random((rows, 50), dtype=np.float32)
+    with threadpool_limits(limits=2), deterministic(NUMERICS):
+        linear_guesses(train, np.arange(rows) % 3, train, 3)
+    assert set(used) == {NUMERICS.threads} == {1}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ import torch
 
 import ucbench
 from ucbench.matrix.matrix import Axes, expand
+from ucbench.plugins.specs import SurrogateSpec
 from ucbench.results.records import read_records, record_path
+from ucbench.running.executors.serial import Serial
 from ucbench.running.runner import run_cells
 from ucbench.running.tasks import task_of, title
 
@@ -156,6 +159,33 @@ def test_reused_record_uses_the_spelling_of_the_request(tmp_path):
     assert again[-1]["request"]["poisoner"] == "stripes:period=8"
 
 
+def test_cells_of_one_key_are_computed_once_and_each_record_has_its_own_names(tmp_path):
+    names = ["spots", "spots:brightness=0"]
+    tasks = []
+
+    class Listening(Serial):
+        def run(self, todo, session, on_done):
+            tasks.extend(todo)
+            super().run(todo, session, on_done)
+
+    registry = tiny.registry()
+    cells = [
+        cell
+        for name, metric in zip(names, ("change", "sharpness"), strict=True)
+        for cell in expand(axes("stripes", datasets=[name], metrics=[metric]), registry)
+    ]
+    records = run_cells(cells, tiny.session(tmp_path, registry), out=tmp_path / "out", executor=Listening())
+    assert len({task.key for task in tasks}) == len(tasks) == 3
+    assert [record["cell"] for record in records[:3]] == [record["cell"] for record in records[3:]]
+    assert [record["request"]["dataset"] for record in records] == [names[0]] * 3 + [names[1]] * 3
+    assert [record["components"]["dataset"]["params"] for record in records[3:]] == [
+        cell.dataset.identity()["params"] for cell in cells[3:]
+    ]
+    assert {name for record in records for name in record["measured_by"]} == {"change", "sharpness"}
+    assert records[0]["metrics"].keys() >= {"change.mean", "sharpness.share"}
+    assert tiny.work_done()["train TinyNet"] == 3
+
+
 def test_record_repeats_in_another_store_except_for_cost(tmp_path):
     def without_cost(records: list[dict]) -> list[dict]:
         return [{name: value for name, value in record.items() if name != "cost"} for record in records]
@@ -215,6 +245,17 @@ def test_perturbed_test_set_is_requested_under_the_craft_labels(tmp_path):
         assert done[expected] == 2
         has = ["perturbed_test_accuracy" in r["metrics"] for r in records if r["request"]["poisoner"] == "badge"]
         assert has == [craft_labels == "original"] * 2
+
+
+def test_perturbed_test_set_is_assigned_by_the_surrogate_that_the_craft_fitted(tmp_path):
+    registry = tiny.registry()
+    (*_, cell) = expand(axes("badge", craft_labels=["clusters:k=3,model=eyes"]), registry)
+    fitted = registry.resolve(SurrogateSpec, "fitted")
+    cell = replace(cell, craft=replace(cell.craft, surrogate=fitted))
+    (record,) = run_cells([cell], tiny.session(tmp_path, registry))
+    assert record["status"] == "ok"
+    assert tiny.work_done()["assign nothing"] == 1
+    assert tiny.work_done()["fit eyes"] == 1
 
 
 def test_oracle_test_set_is_requested_under_exploiter_labels(tmp_path):
@@ -307,6 +348,14 @@ def test_record_is_written_under_its_key(tmp_path):
     path = record_path(tmp_path / "out", record["cell"])
     assert json.loads(path.read_text()) == record
     assert np.isfinite(record["cost"]["train_gflops"])
+
+
+def test_record_of_a_single_protected_image_has_no_guess_accuracy(tmp_path, monkeypatch):
+    load, few = tiny.Spots.load, np.r_[0:36:3, 1, 2]  # twelve of one class, and one of each other
+    monkeypatch.setattr(tiny.Spots, "load", lambda dataset, split: load(dataset, split).subset(few))
+    (*_, record) = run(tmp_path / "store", "stripes", mixtures=[1 / 12], out=tmp_path / "out")
+    assert (record["status"], record["metrics"]["guess_accuracy"]) == ("ok", None)
+    assert len(list(read_records(tmp_path / "out"))) == 3
 
 
 def test_record_scores_shared_perturbations_against_exploiter_labels(tmp_path):

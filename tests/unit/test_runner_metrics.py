@@ -18,11 +18,11 @@ def log(tmp_path, monkeypatch):
     monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
 
 
-def run(home, *metrics: str, out=None, **changes) -> list[dict]:
+def run(home, *metrics: str, out=None, rerun="failed", registry=None, **changes) -> list[dict]:
     request = {"datasets": ["spots"], "poisoners": ["stripes"], "victims": ["tiny"], "labelings": ["original"]}
-    registry = tiny.registry()
+    registry = registry or tiny.registry()
     cells = expand(Axes(**{**request, **changes}, metrics=metrics), registry)
-    return run_cells(cells, tiny.session(home, registry), out=out)
+    return run_cells(cells, tiny.session(home, registry), out=out, rerun=rerun)
 
 
 def test_metrics_are_recorded_under_the_requested_spelling(tmp_path):
@@ -32,6 +32,17 @@ def test_metrics_are_recorded_under_the_requested_spelling(tmp_path):
     assert (clean["change.mean"], stripes["change.mean"]) == (0, 24)
     assert 0 <= stripes["sharpness:scale=0.5.share"] <= 50
     assert stripes["sharpness:scale=0.5.undefined"] is None
+
+
+@pytest.mark.parametrize(
+    "order", [("sharpness:scale=4", "sharpness:scale=4.5"), ("sharpness:scale=4.5", "sharpness:scale=4")]
+)
+def test_metric_measured_later_keeps_columns_of_one_whose_reference_begins_alike(tmp_path, order):
+    first, second = order
+    run(tmp_path, first)
+    metrics = run(tmp_path, first, second)[2]["metrics"]
+    assert {f"{first}.share", f"{second}.share"} <= metrics.keys()
+    assert metrics == run(tmp_path, second, first)[2]["metrics"]
 
 
 def test_metrics_change_neither_keys_nor_other_numbers(tmp_path):
@@ -62,10 +73,46 @@ def test_record_lacking_a_metric_is_not_done(tmp_path):
     assert tiny.work_done()["train TinyNet"] == trained
 
 
-def test_metric_without_a_number_fails_its_cell(tmp_path):
-    record = run(tmp_path, "no-number")[2]
+@pytest.mark.parametrize("second", ["one", "two"], ids=["same-store", "other-store"])
+def test_run_with_another_metric_keeps_the_values_of_the_record_in_the_folder(tmp_path, second):
+    out = tmp_path / "out"
+    first = run(tmp_path / "one", "change", out=out)[2]
+    records = run(tmp_path / second, "sharpness", out=out)
+    assert sorted(read_records(out), key=str) == sorted(records, key=str)
+    assert records[2]["measured_by"].items() >= first["measured_by"].items()
+    assert set(records[2]["measured_by"]) == {"change", "sharpness"}
+    assert records[2]["metrics"]["change.mean"] == 24
+
+
+def test_run_keeps_no_values_of_an_earlier_version_of_a_metric(tmp_path):
+    run(tmp_path / "store", "change", out=tmp_path / "out")
+    record = run(tmp_path / "store", "sharpness", out=tmp_path / "out", registry=tiny.registry(("change", 2)))[2]
+    assert set(record["measured_by"]) == {"sharpness"}
+    assert "change.mean" not in record["metrics"]
+
+
+def test_rerun_of_all_keeps_no_values_that_it_did_not_measure(tmp_path):
+    run(tmp_path / "store", "change", out=tmp_path / "out")
+    record = run(tmp_path / "store", out=tmp_path / "out", rerun="all")[2]
+    assert record.get("measured_by", {}) == {}
+    assert "change.mean" not in record["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("nan", "returned value = nan"),
+        ("-inf", "returned value = -inf"),
+        (str(2**63), "returned value = 9.223372036854776e+18; values are finite numbers between"),
+        (str(-(2**63)), "returned value = -9.22"),
+        ("vast", "int too large to convert to float"),
+    ],
+)
+def test_metric_without_a_number_that_records_hold_fails_its_cell(tmp_path, value, text):
+    record = run(tmp_path, f"no-number:value={value}", out=tmp_path / "out")[2]
     assert record["status"] == "failed"
-    assert "Metric no-number returned value = nan" in record["error"]["text"]
+    assert text in record["error"]["text"]
+    assert len(list(read_records(tmp_path / "out"))) == 3
 
 
 def test_metric_that_fails_leaves_the_training_in_the_store(tmp_path):

@@ -74,6 +74,14 @@ def test_deterministic_sets_torch_and_restores_it():
     assert settings() == before
 
 
+@pytest.mark.parametrize(("dtype", "allowed"), [("float32", False), ("bfloat16", True)])
+def test_deterministic_rounds_no_convolution_of_float32_to_tf32(dtype, allowed):
+    before = torch.backends.cudnn.allow_tf32
+    with deterministic(Numerics("cpu", dtype, threads=1)):
+        assert torch.backends.cudnn.allow_tf32 is allowed
+    assert torch.backends.cudnn.allow_tf32 is before
+
+
 def test_deterministic_restores_torch_after_an_error():
     before = settings()
 
@@ -96,6 +104,7 @@ CHANGES = {
     "torch.set_flush_denormal": lambda: torch.set_flush_denormal(True),
     "torch.backends.mkldnn.enabled": lambda: setattr(torch.backends.mkldnn, "enabled", False),
     "torch.backends.cudnn.benchmark": lambda: setattr(torch.backends.cudnn, "benchmark", True),
+    "torch.backends.cudnn.allow_tf32": lambda: setattr(torch.backends.cudnn, "allow_tf32", False),
     "numpy.seterr": lambda: np.seterr(all="raise"),
     "os.chdir": lambda: os.chdir("/"),
     "torch.nn.functional.cross_entropy": lambda: setattr(torch.nn.functional, "cross_entropy", len),
@@ -108,7 +117,7 @@ def global_state() -> tuple[object, ...]:
     return (
         *settings(), torch.get_default_dtype(), torch.zeros(1).device, torch.is_grad_enabled(), os.getcwd(),
         torch.get_float32_matmul_precision(), torch.backends.mkldnn.enabled, str(np.geterr()), 5e-324 * 1.0,
-        torch.nn.functional.cross_entropy, torch.matmul, torch.nn.Module.__call__,
+        torch.backends.cudnn.allow_tf32, torch.nn.functional.cross_entropy, torch.matmul, torch.nn.Module.__call__,
     )  # fmt: skip
 
 

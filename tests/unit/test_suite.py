@@ -98,6 +98,20 @@ def test_suite_tables_are_cross_products_with_common_axes(tmp_path):
     assert set(found) == expected | references
 
 
+def test_cell_of_several_tables_has_the_metrics_of_all(tmp_path):
+    tables = [
+        'poisoner = "stripes"\nmetric = ["change", "sharpness"]',
+        'poisoner = "badge"\nmetric = ["no-number", "change"]',
+    ]
+    common = GOOD.partition("[[table]]")[0]
+    path = written(tmp_path, dedent(common) + "".join(f"[[table]]\n{table}\nseed = 0\n" for table in tables))
+    found = {str(cell.craft.poisoner): [str(metric) for metric in cell.metrics] for cell in cells(path)}
+    shared = ["change", "sharpness", "no-number"]
+    assert found == {
+        "clean": shared, "sham": shared, "stripes": ["change", "sharpness"], "badge": ["no-number", "change"]
+    }  # fmt: skip
+
+
 def test_suite_exclusion_removes_references_too(tmp_path):
     everything = GOOD.replace('poisoner = "str*"', 'poisoner = "*"')
     assert {defense for _, _, defense, _ in words(cells(written(tmp_path, everything)))} == {"none"}

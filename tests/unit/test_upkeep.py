@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -99,6 +100,40 @@ def test_gc_removes_old_leftovers_only(store):
     left = sorted(path.name for folder in (quarantine, tmp, checkpoints) for path in folder.iterdir())
     assert left == ["new", "new.npz"]
     assert names(store) == ["a", "b", "c"]
+
+
+def test_gc_and_verify_pass_over_stray_files_and_links_to_nothing(store):
+    shard = store.get("cell", key("cell", "c")).path.parent
+    (shard / ".DS_Store").write_bytes(b"x")
+    (shard / "gone").symlink_to(shard / "nowhere")
+    (store.root / "objects" / "notes.txt").write_bytes(b"x")
+    quarantine = store.root / "quarantine"
+    (quarantine / "bad").mkdir(parents=True)
+    for folder in (quarantine, quarantine / "bad"):
+        (folder / "gone").symlink_to(folder / "nowhere")
+    assert names(store) == ["a", "b", "c"]
+    assert all(good for _, good in verify(store))
+    assert remove(store, list(entries(store, ["cell"])))[0] == 1
+    assert sweep(store) == 0
+    assert not (quarantine / "bad").exists()
+
+
+@pytest.mark.parametrize("method", ["stat", "iterdir", "rename"])
+def test_gc_passes_over_what_another_process_removes_meanwhile(store, monkeypatch, method):
+    leftovers = store.root / "quarantine"
+    (leftovers / "bad").mkdir(parents=True)
+    real, vanishing = getattr(Path, method), {leftovers / "bad", store.get("cell", key("cell", "c")).path}
+
+    def meanwhile(path, *given, **named):
+        if path in vanishing:
+            shutil.rmtree(path, ignore_errors=True)
+        return real(path, *given, **named)
+
+    monkeypatch.setattr(Path, method, meanwhile)
+    found = [entry.kind for entry in entries(store)]
+    assert found.count("release") == 2
+    assert sweep(store) == 0
+    assert not (leftovers / "bad").exists()
 
 
 def test_gc_of_an_empty_store_finds_nothing(tmp_path):

@@ -62,13 +62,12 @@ def analyze_command(
         raise UsageError("Give a folder of results or axes, not both: a folder says what its cells are.")
     from ucbench.analysis.measures import AnalysisRequest
     from ucbench.progress import reporting
-    from ucbench.session import open_session
     from ucbench.steps import analyze_folder, analyze_session
 
     wanted = AnalysisRequest(layer, pairs, maps)
     with reporting(quiet=is_quiet()) as progress:
         if results is not None:
-            session = open_session(device=request.device, progress=progress)
+            session = request.of_records(progress)
             found = analyze_folder(results, session, wanted, out=out, executor=executor)
         else:
             cells, session = request.cells(progress)

@@ -13,6 +13,7 @@ import typer
 from ucbench.cli.completion import kinds, of_kind
 from ucbench.cli.options import AsJson, argument, plugin_files, with_layout
 from ucbench.cli.output import Layout, print_json, print_table
+from ucbench.errors import UsageError
 from ucbench.plugins.registry import Registry, install_line, installed, kind_named, missing_modules
 from ucbench.plugins.specs import SPEC_KINDS, ComponentSpec
 from ucbench.results.text import TextColumn
@@ -117,9 +118,15 @@ def _list_suites(glob: str | None, as_json: bool, layout: Layout) -> None:
     from ucbench.matrix.suite import load_suite
 
     paths, problems = suites()
+    selected = []
+    for name, path in sorted(paths.items()):
+        if glob is None or fnmatchcase(name, glob):
+            try:
+                selected.append(load_suite(path))
+            except UsageError as error:  # of a plugin: the other suites are listed
+                problems.append(f"{error} It is left out.")
     for problem in problems:
         typer.echo(f"Warning: {problem}", err=True)
-    selected = [load_suite(path) for name, path in sorted(paths.items()) if glob is None or fnmatchcase(name, glob)]
     if as_json:
         print_json([suite_as_json(suite) for suite in selected])
         return

@@ -89,12 +89,11 @@ def _recorded(path: Path, request: Request, progress: Progress) -> tuple[Record,
     from ucbench.matrix.from_record import cell_of
     from ucbench.numerics import Numerics
     from ucbench.results.records import read_record
-    from ucbench.session import open_session
 
     if request.suite or request.axes:
         raise UsageError("Give either --record, which names a cell, or the axes of one.")
+    session = request.of_records(progress)
     record = read_record(path)
-    session = open_session(device=request.device, progress=progress)
     session = session.with_numerics(Numerics(session.numerics.device, **record["numerics"]))
     return record, cell_of(record, session.registry), session
 

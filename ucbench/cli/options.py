@@ -180,9 +180,7 @@ class Request:
         from ucbench.matrix.suite import shard
         from ucbench.session import open_session
 
-        if self.data_root is not None:
-            # In the environment, which plugins of data sets read and worker processes inherit.
-            os.environ["UCBENCH_DATA"] = self.data_root
+        self._find_data()
         request = axes(**self.axes)  # values are read before anything is missed
         requested_suite = suite(self.suite) if self.suite else None
         if requested_suite is None and not self.axes.get("poisoner"):
@@ -195,6 +193,26 @@ class Request:
             return suite_cells(requested_suite, session.registry, shard=self.shard, **self.axes), session
         cells = expand(request, session.registry)
         return cells if self.shard is None else shard(cells, self.shard), session
+
+    def of_records(self, progress: Progress | None = None) -> Session:
+        """A session for cells that records name, which state their numerics.
+
+        Raises:
+            UsageError: if an option was given that cannot apply to them.
+        """
+        from ucbench.session import open_session
+
+        given = {"--dtype": self.dtype != "auto", "--threads": self.threads is not None, "--shard": self.shard}
+        if wrong := [name for name, is_given in given.items() if is_given]:
+            raise UsageError(f"{wrong[0]} does not apply to records, which say what their cells are.")
+        self._find_data()
+        return open_session(device=self.device, progress=progress)
+
+    def _find_data(self) -> None:
+        """Set the folder of data sets, if one is given."""
+        if self.data_root is not None:
+            # In the environment, which plugins of data sets read and worker processes inherit.
+            os.environ["UCBENCH_DATA"] = self.data_root
 
 
 def _of_axis(axis: Axis) -> Parameter:

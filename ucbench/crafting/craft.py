@@ -166,11 +166,22 @@ def assign_unseen(
         poisoner = craft.poisoner.build()
     if not hasattr(poisoner, "assign"):
         return None
+    labelled = _labelled_for_surrogate(craft, train, session)
     with deterministic(session.numerics):
-        run = _craft_run(craft, train, train, session)
+        run = _craft_run(craft, train, labelled, session)
         with guarded(_crafters(craft), run.seed("global")):
             index = poisoner.assign(unseen.with_labels(None), labels, release.state, run)
     return None if index is None else np.asarray(index, np.int64)
+
+
+def _labelled_for_surrogate(craft: Craft, train: ImageSet, session: Session) -> ImageSet:
+    """``train``, under the craft labels where the surrogate was fitted on labels of a model."""
+    surrogate, model = craft.surrogate, craft.labels.model
+    if surrogate is None or model is None or surrogate.spec.label_access == "none" or surrogate.spec.untrained:
+        return train
+    # Kept, since every cell of the release asks for them, and a model has to see all images for them.
+    name = f"craft labels {craft.labels} {train.fingerprint} {craft.drawn_seed}"
+    return session.remember(name, lambda: craft_labels(craft, train, None, session))
 
 
 def _craft_run(

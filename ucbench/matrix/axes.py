@@ -160,7 +160,7 @@ class Axis:
             )
         try:
             return self.type.read(value)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):  # the last for an infinite number
             raise UsageError(f"{self.option} takes {self.type.expected}; got {value!r}.") from None
 
     def values(self, value: Any) -> list[Any]:

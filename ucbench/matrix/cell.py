@@ -181,6 +181,11 @@ class Cell:
             },
         )
 
+    def united(self, other: Cell) -> Cell:
+        """This cell with the measures of ``other`` too, which has the same key; its victim is kept if either's is."""
+        metrics = {str(metric): metric for metric in (*self.metrics, *other.metrics)}
+        return replace(self, metrics=tuple(metrics.values()), keep_victim=self.keep_victim or other.keep_victim)
+
     @property
     def defense_text(self) -> str:
         return "+".join(str(part) for part in self.defense) or NO_DEFENSE

@@ -96,7 +96,7 @@ def suite_cells(suite: Suite, registry: Registry, *, shard: str | None = None, *
     """The cells of a suite, references included; ``axis`` replaces axes in all its tables.
 
     They come by train seed, then in the order of the tables: a suite that is stopped has measured everything equally
-    often, as far as it came.
+    often, as far as it came. A cell of several tables has the metrics of all.
 
     Args:
         shard: one part of the cells, such as ``3/16``; cells that share a release are in the same part.
@@ -112,6 +112,7 @@ def suite_cells(suite: Suite, registry: Registry, *, shard: str | None = None, *
     cells: dict[str, Cell] = {}
     for request in suite.requests(axis):
         for cell in expand(axes(**request), registry, suite.keeps):
-            cells.setdefault(dedup_key(cell), cell)
+            key = dedup_key(cell)
+            cells[key] = cells[key].united(cell) if key in cells else cell
     ordered = sorted(cells.values(), key=lambda cell: cell.train_seed)
     return ordered if shard is None else part_of(ordered, shard)

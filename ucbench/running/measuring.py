@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +15,9 @@ from ucbench.running.sets import ExploiterSets
 from ucbench.session import Session
 from ucbench.training.context import Run
 from ucbench.training.determinism import guarded
+
+#: Records hold no value of this size or above, and one that did could be read by nothing.
+_LIMIT = 2.0**63
 
 MetricValues = dict[str, dict[str, float | None]]
 
@@ -57,14 +59,17 @@ def _checked(metric: Component[MetricSpec], values: Any) -> dict[str, float | No
     """The values as JSON values.
 
     Raises:
-        ContractError: if they are not finite numbers (or None) by name.
+        ContractError: if they are not finite numbers between -2**63 and 2**63 (or None) by name.
     """
     try:
         numbers = {str(name): None if value is None else float(value) for name, value in dict(values).items()}
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ContractError(f"Metric {metric} must return a mapping of names to numbers or None: {error}.") from error
-    wrong = [name for name, value in numbers.items() if value is not None and not math.isfinite(value)]
+    wrong = [name for name, value in numbers.items() if value is not None and not abs(value) < _LIMIT]
     if wrong or not numbers:
         what = f"{wrong[0]} = {numbers[wrong[0]]}" if wrong else "nothing"
-        raise ContractError(f"Metric {metric} returned {what}; values are finite numbers, or None where undefined.")
+        raise ContractError(
+            f"Metric {metric} returned {what}; values are finite numbers between -2**63 and 2**63, or None where"
+            " undefined."
+        )
     return numbers

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from ucbench.errors import StoreError, UsageError
 from ucbench.exploit.defend import pipeline_of
@@ -19,12 +18,19 @@ from ucbench.running.interruption import interruptible
 from ucbench.running.observing import observed
 from ucbench.running.preflight import check_space, check_victims
 from ucbench.running.sets import check_pairs
-from ucbench.running.tasks import Task, finished, succeeded, task_of, title
+from ucbench.running.tasks import (
+    Rerun,
+    Task,
+    as_requested,
+    distinct,
+    finished,
+    succeeded,
+    task_of,
+    title,
+    with_recorded_metrics,
+)
 from ucbench.session import Session
 from ucbench.store.files import sweep_drafts
-
-#: What is computed: cells without a record, also those that failed, or all.
-Rerun = Literal["missing", "failed", "all"]
 
 
 def run_cells(
@@ -35,12 +41,13 @@ def run_cells(
     executor: Executor | None = None,
     rerun: Rerun = "failed",
 ) -> list[Record]:
-    """Run every cell and return their records in the same order.
+    """Run every cell and return their records in the same order. Cells with one key are computed once.
 
     A cell that fails gets a record with ``status: failed`` and the error; the others go on. Failed records are written
     to ``out`` but not to the store, so that the next run tries again unless ``rerun`` says otherwise. They replace no
-    record of success, which stays where only a new metric fails. An interruption leaves finished work in place. Records
-    of earlier runs get this request, so that their rows match their references.
+    record of success, which stays where only a new metric fails. A record in ``out`` keeps metrics that this run does
+    not ask for, except with ``all``. An interruption leaves finished work in place. Records of earlier runs get this
+    request, so that their rows match their references.
 
     Args:
         executor: computes what is not done; by default one cell after another in this process.
@@ -54,7 +61,8 @@ def run_cells(
         StoreError: if the store cannot be used or has no room for the releases, or a record cannot be written.
     """
     _sweep(session, out)
-    tasks = [task_of(cell, session) for cell in cells]
+    requested = [task_of(cell, session) for cell in cells]
+    tasks = distinct(requested)
     records: dict[str, Record] = {}
     before: dict[str, Record] = {}
     missing = []
@@ -79,6 +87,8 @@ def run_cells(
     def on_done(task: Task, record: Record) -> None:
         unstored = record.get(UNSTORED)
         record = {name: value for name, value in record.items() if name != UNSTORED}
+        if record["status"] == "ok" and out is not None and rerun != "all":  # which takes nothing from before
+            record = with_recorded_metrics(record, task, session, out)
         records[task.key] = record
         if record["status"] != "ok" and (task.key in before or succeeded(task, session, out)):
             session.progress.say(f"{title(task.cell)}: the earlier record stays.")
@@ -102,7 +112,7 @@ def run_cells(
             (executor or Serial()).run(missing, session, on_done)
         if failed := sum(records[task.key]["status"] != "ok" for task in missing):
             session.progress.say(_failures(failed, len(missing)))
-    return [records[task.key] for task in tasks]
+    return [as_requested(records[task.key], task.cell) for task in requested]
 
 
 def _failures(failed: int, count: int) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
-from ucbench.errors import DataError, visible
+from ucbench.errors import DataError, UcbenchError, UsageError, did_you_mean, visible
 from ucbench.matrix.cell import CORE_VERSION, Cell
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import MetricSpec
@@ -19,10 +19,23 @@ from ucbench.store.untrusted import only_text
 
 _log = logging.getLogger(__name__)
 
+#: What is computed: cells without a record, also those that failed, or all.
+Rerun = Literal["missing", "failed", "all"]
+
 #: What the images decide of a record's data.
 _OF_IMAGES = ("train", "test", "train_images", "test_images", "classes", "size")
 #: What the craft decides of a table, part of :attr:`ucbench.matrix.cell.Cell.nature`.
 NATURE = ("label_access", "oracle", "granularity")
+
+
+def check_rerun(value: str) -> None:
+    """Check a value of :data:`Rerun`.
+
+    Raises:
+        UsageError: if it is none of these.
+    """
+    if value not in (known := get_args(Rerun)):
+        raise UsageError(f"rerun is one of {', '.join(known)}; got {value!r}.{did_you_mean(str(value), known)}")
 
 
 @dataclass(frozen=True)
@@ -44,6 +57,15 @@ def task_of(cell: Cell, session: Session) -> Task:
     release_key = cell.release_key(session.protected(cell).images.fingerprint, session.numerics)
     key = cell.key(release_key, data.train.fingerprint, data.test.fingerprint, session.numerics)
     return Task(cell, key, release_key)
+
+
+def distinct(tasks: Iterable[Task]) -> list[Task]:
+    """One task for each key, with the metrics of all: requests can name the same images in several ways."""
+    found: dict[str, Task] = {}
+    for task in tasks:
+        earlier = found.get(task.key)
+        found[task.key] = task if earlier is None else replace(earlier, cell=earlier.cell.united(task.cell))
+    return list(found.values())
 
 
 def facts(task: Task, session: Session) -> Record:
@@ -109,7 +131,7 @@ def finished(task: Task, session: Session, out: Path | None, *, failed_too: bool
     written = None if out is None else _recorded(record_path(out, key), task, session)
 
     def found(record: Record) -> Finished:
-        requested = _as_requested(record, cell)
+        requested = as_requested(record, cell)
         return Finished(requested, requested == written)
 
     if written is not None and written["status"] == "ok":
@@ -132,18 +154,44 @@ def succeeded(task: Task, session: Session, out: Path | None) -> bool:
     return written is not None and written["status"] == "ok"
 
 
-def _recorded(path: Path, task: Task, session: Session) -> Record | None:
+def with_recorded_metrics(record: Record, task: Task, session: Session, out: Path) -> Record:
+    """The record with the values of further metrics from the result folder's record of the same cell.
+
+    The store may not have them. Values of an earlier version of a metric, or of one that is not here, do not count.
+    """
+    written = _recorded(record_path(out, task.key), task, session, warn=False)
+    if written is None or written["status"] != "ok":
+        return record
+    measured_by = written.get("measured_by", {})
+    for name, identity in measured_by.items():
+        try:
+            metric = session.registry.resolve(MetricSpec, name)
+            if str(metric) in record.get("measured_by", {}) or metric_key(task.key, metric) != identity:
+                continue
+        except UcbenchError:  # it is not installed, or its weights are unavailable
+            continue
+        own = {
+            column.removeprefix(f"{name}."): value
+            for column, value in written["metrics"].items()
+            if _owner(column, measured_by) == name
+        }
+        record = with_values(record, task.key, metric, own)
+    return record
+
+
+def _recorded(path: Path, task: Task, session: Session, *, warn: bool = True) -> Record | None:
     """The task's record in that file; None, with a warning, if the file holds anything else."""
     if not path.exists():
         return None
+    level = logging.WARNING if warn else logging.DEBUG
     try:
         record = read_record(path)
     except DataError as error:
-        _log.warning("%s The cell counts as not done.", error)
+        _log.log(level, "%s The cell counts as not done.", error)
         return None
     # Rows of one cell may name its data set in several ways; the record gets the name of this request.
-    if wrong := contradictions(_as_requested(record, task.cell), facts(task, session)):
-        _log.warning("%s", visible(f"{path} contradicts its key: {'; '.join(wrong)}. The cell counts as not done."))
+    if wrong := contradictions(as_requested(record, task.cell), facts(task, session)):
+        _log.log(level, "%s", visible(f"{path} contradicts its key: {'; '.join(wrong)}. The cell counts as not done."))
         return None
     return record
 
@@ -194,12 +242,14 @@ def with_metrics(record: Record, cell: Cell, key: str, session: Session) -> Reco
 
 def with_values(record: Record, key: str, metric: Component[MetricSpec], values: Mapping[str, float | None]) -> Record:
     """The record of the cell with this key, with a metric's values in place of earlier ones."""
-    others = {name: value for name, value in record["metrics"].items() if not name.startswith(f"{metric}.")}
-    return {
-        **record,
-        "metrics": others | columns(str(metric), values),
-        "measured_by": {**record.get("measured_by", {}), str(metric): metric_key(key, metric)},
-    }
+    measured_by = {**record.get("measured_by", {}), str(metric): metric_key(key, metric)}
+    others = {name: value for name, value in record["metrics"].items() if _owner(name, measured_by) != str(metric)}
+    return {**record, "metrics": others | columns(str(metric), values), "measured_by": measured_by}
+
+
+def _owner(column: str, metrics: Iterable[str]) -> str | None:
+    """Which of these metrics the column is of: the longest, since ``robust-accuracy:4.5`` begins as another may."""
+    return max((metric for metric in metrics if column.startswith(f"{metric}.")), key=len, default=None)
 
 
 def columns(metric: str, values: Mapping[str, float | None]) -> dict[str, float | None]:
@@ -212,10 +262,13 @@ def metric_key(cell_key: str, metric: Component[MetricSpec]) -> str:
     return key_of("metric", {"core": CORE_VERSION, "cell": cell_key, "metric": metric.identity()})
 
 
-def _as_requested(record: Record, cell: Cell) -> Record:
-    """The record with the request and the data set of ``cell``."""
-    dataset = {**record["components"]["dataset"], **only_text(cell.dataset.identity())}
-    return {**record, "request": cell.describe(), "components": {**record["components"], "dataset": dataset}}
+def as_requested(record: Record, cell: Cell) -> Record:
+    """The record with the request and the data set of ``cell``; the same object if it has them."""
+    request, parts = cell.describe(), record["components"]
+    dataset = {**parts["dataset"], **only_text(cell.dataset.identity())}
+    if (request, dataset) == (record["request"], parts["dataset"]):
+        return record
+    return {**record, "request": request, "components": {**parts, "dataset": dataset}}
 
 
 def title(cell: Cell) -> str:

@@ -29,21 +29,24 @@ class Entry:
 
 
 def entries(store: Store, kinds: Collection[str] = ()) -> Iterator[Entry]:
-    """The objects of a store, sorted by kind and key; with ``kinds``, only of those.
+    """The objects of a store, sorted by kind and key; with ``kinds``, only of those. Stray files are none.
 
     Raises:
         UsageError: for a kind that is neither one of :data:`ucbench.store.keys.KINDS` nor in the store.
     """
-    known = sorted({*KINDS, *(folder.name for folder in (store.root / "objects").glob("*"))})
+    known = sorted({*KINDS, *(folder.name for folder in (store.root / "objects").glob("*") if folder.is_dir())})
     for kind in kinds:
         if kind not in known:
             raise UsageError(f"Unknown kind of object {kind!r}.{did_you_mean(kind, known)} Kinds: {', '.join(known)}.")
     for folder in sorted((store.root / "objects").glob("*/*/*")):
         kind = folder.parent.parent.name
-        if not kinds or kind in kinds:
-            with suppress(FileNotFoundError):  # Another process may remove it at the same time.
-                size = sum(file.stat().st_size for file in folder.iterdir())
-                yield Entry(kind, folder.name, size, folder.stat().st_mtime)
+        if (kinds and kind not in kinds) or not folder.is_dir():
+            continue
+        try:
+            entry = Entry(kind, folder.name, _size(folder.iterdir()), folder.stat().st_mtime)
+        except OSError:  # Another process may remove it at the same time.
+            continue
+        yield entry
 
 
 def verify(store: Store, kinds: Collection[str] = ()) -> Iterator[tuple[Entry, bool]]:
@@ -95,17 +98,36 @@ def sweep(store: Store) -> int:
     paths += _old(store.root / "checkpoints", ABANDONED)
     size = 0
     for path in paths:
-        size += sum(file.stat().st_size for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
         trash = path.with_name(f".{uuid.uuid4().hex}")
-        with suppress(FileNotFoundError):
+        try:
+            freed = _size(path.rglob("*") if path.is_dir() else [path])
             path.rename(trash)
+        except OSError:  # Another process may remove it at the same time.
+            continue
+        size += freed
         if trash.is_dir():
             shutil.rmtree(trash, ignore_errors=True)
         else:
-            trash.unlink(missing_ok=True)
+            with suppress(OSError):
+                trash.unlink(missing_ok=True)
+    return size
+
+
+def _size(paths: Iterable[Path]) -> int:
+    """The bytes of those paths that are files."""
+    size = 0
+    for path in paths:
+        with suppress(OSError):  # it vanished, or is a link to nothing
+            if path.is_file():
+                size += path.stat().st_size
     return size
 
 
 def _old(folder: Path, age: float) -> list[Path]:
-    now = time.time()
-    return [path for path in sorted(folder.glob("*")) if now - path.stat().st_mtime >= age]
+    """What has not changed for ``age`` seconds."""
+    now, found = time.time(), []
+    for path in sorted(folder.glob("*")):
+        with suppress(OSError):  # as above
+            if now - path.stat().st_mtime >= age:
+                found.append(path)
+    return found

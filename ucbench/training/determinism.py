@@ -77,6 +77,7 @@ _SETTINGS = {
     "torch.backends.cudnn.enabled": _attribute(torch.backends.cudnn, "enabled"),
     "torch.backends.cudnn.benchmark": _attribute(torch.backends.cudnn, "benchmark"),
     "torch.backends.cudnn.deterministic": _attribute(torch.backends.cudnn, "deterministic"),
+    "torch.backends.cudnn.allow_tf32": _attribute(torch.backends.cudnn, "allow_tf32"),
     "numpy.seterr": _Setting(np.geterr, lambda value: np.seterr(**value)),
     "os.chdir": _Setting(_working_folder, _move_to),
 }
@@ -97,6 +98,8 @@ def _standard(numerics: Numerics) -> dict[str, Any]:
         "torch.backends.cudnn.enabled": True,
         "torch.backends.cudnn.benchmark": not numerics.deterministic,
         "torch.backends.cudnn.deterministic": False,
+        # TF32, torch's default in convolutions, rounds their inputs to 10 bits: float32 is to mean float32.
+        "torch.backends.cudnn.allow_tf32": numerics.dtype != "float32",
     }
 
 

@@ -129,11 +129,13 @@ def scale_schedule(recipe: Params, factor: float) -> dict[str, str]:
     """The options that make a recipe ``factor`` times as long: epochs (at least one) and milestones.
 
     Raises:
-        UsageError: for parameters without epochs.
+        UsageError: for parameters without epochs, and for more epochs than can be counted.
     """
     epochs = getattr(recipe, "epochs", None)
     if not isinstance(epochs, int):
         raise UsageError("it has no epochs that a schedule could multiply")
+    if not epochs * factor < 2**63:  # as many as records hold
+        raise UsageError(f"it would have {epochs * factor:g} epochs")
     scaled = max(1, round(epochs * factor))
     options = {"epochs": str(scaled)}
     if milestones := getattr(recipe, "milestones", ()):
