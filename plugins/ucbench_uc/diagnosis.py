@@ -79,16 +79,16 @@ def diagnose(
         run.note(name, value)
     run.note("saturated", float((np.abs(made.delta) >= 0.99 * run.budget.radius).mean()))
     run.note("cluster_sizes", np.bincount(made.index, minlength=len(made.delta)).tolist())
-    measured = f"on {len(rows)} {seen}{' that were not fitted on' if unfitted.any() else ''}"
+    measured = f"{len(rows)} {seen}{' that were not fitted on' if unfitted.any() else ''}"
     reached, stayed = judged["nearest_is_target"], judged["nearest_is_own"]
     if (after := judged["cross_entropy_after"]) > (uniform := math.log(len(made.delta))):
         run.warn(
-            f"This craft of uc fails by its own objective: cross-entropy of the target centre, {measured}, is"
+            f"This craft of uc fails by its own objective: cross-entropy of the target centre, on {measured}, is"
             f" {after:.2f} nats, above the {uniform:.2f} of equal scores for all centres."
         )
     elif reached < stayed:
         run.warn(
-            f"This craft of uc moves few images: {measured}, {reached:.0%} come nearest to their target's centre and"
+            f"This craft of uc moves few images: of {measured}, {reached:.0%} come nearest to their target's centre and"
             f" {stayed:.0%} stay nearest to their own."
         )
 

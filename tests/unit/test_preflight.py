@@ -58,8 +58,8 @@ def test_device_that_does_not_exist_is_a_sentence(device, count, text, monkeypat
 
 def test_victim_that_takes_no_such_images_is_refused_before_anything_runs(tmp_path):
     session = tiny.session(tmp_path)
-    (cell, *_) = cells("stripes")
-    small = replace(cell, victim=replace(cell.victim, spec=replace(cell.victim.spec, smallest=9)))
+    cell, other, *_ = cells("stripes")
+    small = replace(other, victim=replace(cell.victim, spec=replace(cell.victim.spec, smallest=9)))
     with pytest.raises(UsageError, match=r"tiny takes images of 9 pixels and more, but those of spots have 8x8\. Name"):
         run_cells([cell, small], session)
     assert not tiny.work_done()
