@@ -169,6 +169,7 @@ class Crafter:
         for place, name in ((1, "success"), (2, "surrogate_accuracy")):
             self.run.note(f"{name}_before", float(before[place]))
             self.run.note(f"{name}_after", float(after[kept, place]))
+        # An earlier warning is of the surrogate, and says why.
         if (reached := float(after[kept, 1])) < LEAST_REACHED and not self.run.warnings:
             self.run.warn(
                 f"The perturbations reach their aim on {reached:.0%} of the images only, for the very surrogate that"
