@@ -160,9 +160,10 @@ def growth() -> str:
 
 def effect() -> str:
     """What either side of UC does to held-out photographs."""
-    (row,) = (
-        row for path in _official() for row in json.loads(path.read_text("utf-8"))["rows"] if row["subject"] == "uc"
-    )
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in _official()]
+    rows = {row["subject"]: row for record in records for row in record["rows"]}
+    row, updates = rows["uc"], rows["uc-steps"]["plain"]
+    other = row["plain"]["images"] / updates["images_per_second"] / row["ucbench"]["seconds"]
     theirs, ours = (row[side]["notes"]["share"] for side in ("plain", "ucbench"))
     sizes = json.loads((OFFICIAL / "uc-effect.json").read_text(encoding="utf-8"))["sizes"]
     return (
