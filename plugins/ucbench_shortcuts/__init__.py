@@ -66,6 +66,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         title="Autoregressive perturbations (AR)",
         load="ucbench_shortcuts.ar:Autoregressive",
         params="ucbench_shortcuts.params:ARParams",
+        version=2,
         paper="P. Sandoval-Segura, V. Singla, J. Geiping, M. Goldblum, T. Goldstein, D. W. Jacobs: Autoregressive "
         "Perturbations for Data Poisoning. NeurIPS 2022. arXiv 2206.03693",
         equation=r"$$\delta_i[u, v] = \sum_{a, b} w_{y_i}[a, b] \, \delta_i[u - a, v - b], \quad \sum_{a, b} w_k[a, "
@@ -78,8 +79,8 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         native_epsilon=1.0,
         fidelity="filters are drawn anew for every seed by the paper's rules, where the released code ships one set; "
         "the rules' norm is read as l2, their limits are scaled to the size of the images, and one image of noise "
-        "judges a filter; l2 1.0 at any size (paper: 3.0 at 96 pixels); how far linf noise is scaled before it "
-        "is clipped is this suite's choice (fit)",
+        "judges a filter; l2 1.0 at any size (paper: 3.0 at 96 pixels); linf noise is scaled to a root mean square of "
+        "epsilon and clipped, where the released code scales its largest value (fit=scale)",
     )
     yield PoisonerSpec(
         name="ops",

@@ -87,11 +87,12 @@ class Autoregressive:
     def _filters(self, train: ImageSet, run: CraftRun) -> Floats:
         params, wanted = self.params, len(train.classes)
         rng = np.random.default_rng(run.seed("filters"))
-        found = find_filters(wanted, train.size, rng, params.largest_norm, params.response, params.tries)
+        response = params.least_response(wanted)
+        found = find_filters(wanted, train.size, rng, params.largest_norm, response, params.tries)
         if len(found) < wanted:
             raise UsageError(
                 f"ar: found filters for {len(found)} of {wanted} classes and then none in {params.tries} draws. Lower"
-                f" response={params.response:g}, or raise largest_norm={params.largest_norm:g} or tries."
+                f" response={response:g}, or raise largest_norm={params.largest_norm:g} or tries."
             )
         return found
 
@@ -184,41 +185,37 @@ def find_filters(
 ) -> Floats:
     """Up to ``count`` filters ``[K, C, 3, 3]`` whose noise neither diverges nor resembles another's.
 
-    Filters are drawn and tried on one image of noise each. A filter is taken if the image is no longer than
-    ``largest_norm`` and every filter taken before responds to the image by at least ``response``. Both limits are for
-    32 x 32 pixels; at other sizes they apply to the root mean square and to the mean over windows. For larger images a
-    filter must first stay within ``largest_norm`` on an image of 32 pixels, which saves most of the work.
+    Filters are drawn and tried on one image of noise each, of 32 pixels a side at most. A filter is taken if the image
+    is no longer than ``largest_norm`` and every filter taken before responds to the image, scaled to length 1, by at
+    least ``response``. Both limits are for 32 x 32 pixels; for smaller images lengths are read as root mean squares,
+    and the response as its mean over windows. For larger ones an image of their size must keep ``largest_norm`` too,
+    likewise.
 
     Returns:
         The filters; fewer than ``count`` if ``tries`` draws in a row gave none that fits.
     """
-    windows = max(0, size[0] - 2) * max(0, size[1] - 2) / (REFERENCE - 2) ** 2
+    small = min(size[0], REFERENCE), min(size[1], REFERENCE)
     taken = np.empty((0, CHANNELS, 3, 3))
     spent = 0
     while len(taken) < count and spent < tries:
         drawn = draw_filters(min(_DRAWN, tries - spent), rng)
         spent += len(drawn)
-        for candidate, pattern in _bounded(drawn, size, rng, largest_norm):
-            if len(taken) < count and (responses(taken, pattern[None]) >= response * windows).all():
-                taken = np.concatenate([taken, candidate[None]])
-                spent = 0
+        patterns, short = _tried(drawn, small, rng, largest_norm)
+        for candidate, pattern in zip(drawn[short], patterns[short], strict=True):
+            if len(taken) == count or not _differs(pattern, taken, response):
+                continue
+            if small != size and not _tried(candidate[None], size, rng, largest_norm)[1].all():
+                continue
+            taken = np.concatenate([taken, candidate[None]])
+            spent = 0
     return taken
 
 
-def _bounded(
-    filters: Floats, size: tuple[int, int], rng: np.random.Generator, largest_norm: float
-) -> Iterator[tuple[Floats, Floats]]:
-    """The filters whose noise does not diverge, each with an image of it."""
-    small = min(size[0], REFERENCE), min(size[1], REFERENCE)
-    patterns, short = _tried(filters, small, rng, largest_norm)
-    if small == size:
-        yield from zip(filters[short], patterns[short], strict=True)
-        return
-    step = at_once(size)
-    for begin in range(0, int(short.sum()), step):
-        promising = filters[short][begin : begin + step]
-        patterns, still = _tried(promising, size, rng, largest_norm)
-        yield from zip(promising[still], patterns[still], strict=True)
+def _differs(pattern: Floats, filters: Floats, response: float) -> bool:
+    """Whether every filter responds enough to a noise image ``[C, H, W]``."""
+    windows = max(0, pattern.shape[1] - 2) * max(0, pattern.shape[2] - 2) / (REFERENCE - 2) ** 2
+    unit = pattern / (math.sqrt(CHANNELS * np.square(pattern).mean()) * REFERENCE)
+    return bool((responses(filters, unit[None]) >= response * windows).all())
 
 
 def _tried(

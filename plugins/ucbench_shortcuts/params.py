@@ -31,22 +31,26 @@ class ARParams(Params):
     fit: Literal["clip", "scale"] = Field(
         "clip",
         description=(
-            "how noise meets a linf budget: root mean square at epsilon, then clipped; or largest value at epsilon, "
-            "which is weaker and keeps the process exact; an l2 budget only scales"
+            "how noise meets a linf budget: root mean square at epsilon, then clipped; or largest value at epsilon "
+            "(released code), which is weaker and keeps the process exact; an l2 budget only scales"
         ),
     )
     largest_norm: float = Field(
         50.0, gt=0, description="filters whose unscaled noise is longer (l2, at 32 pixels) are rejected as diverging"
     )
-    response: float = Field(
-        10.0,
+    response: float | None = Field(
+        None,
         ge=0,
-        description="least response, at 32 pixels, of earlier filters to a new one's noise (paper: 3 on CIFAR-100)",
+        description="least response of earlier filters to a new one's noise, for noise of length 1 at 32 pixels; none: "
+        "10 for up to ten classes, else 3 (paper)",
     )
-    tries: int = Field(20_000, ge=1, description="filters drawn for one class before giving up")
+    tries: int = Field(1_000_000, ge=1, description="filters drawn for one class before giving up")
 
     native_epsilons: ClassVar[Mapping[str, float]] = {"l2": 1.0, "linf": 8.0}
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cifar100": {"response": 3.0}}
+
+    def least_response(self, classes: int) -> float:
+        """The response that filters of this number of classes need."""
+        return self.response if self.response is not None else 10.0 if classes <= 10 else 3.0
 
 
 class OPSParams(Params):

@@ -27,7 +27,7 @@ def craft(train: ImageSet, budget: Budget = L2, seed: int = 0, **options: object
 
 
 def found(count: int, size: tuple[int, int], seed: int = 0, **limits: float) -> np.ndarray:
-    chosen = {"largest_norm": 50, "response": 10, "tries": 20_000} | limits
+    chosen = {"largest_norm": 50, "response": 3, "tries": 20_000} | limits
     return find_filters(count, size, np.random.default_rng(seed), **chosen)
 
 
@@ -108,6 +108,26 @@ class TestFilters:
         assert np.median(drawn) > 1e6
         assert np.median(kept) < 50**2
         assert np.quantile(kept, 0.9) < 10 * 50**2
+
+    def test_find_filters_limits_the_response_to_noise_of_length_one(self):
+        lowest = []
+        for limit in (0, 5):
+            filters = found(8, (32, 32), response=limit)
+            for later in range(1, 8):
+                made = noise(filters[later, None], 40, (32, 32), np.random.default_rng(later))
+                made /= np.sqrt(np.square(made).sum((1, 2, 3), keepdims=True))
+                lowest.append(np.median(detected(filters[:later], made), axis=0).min())
+        assert min(lowest[:7]) < 3 < 4 < min(lowest[7:])
+
+    def test_find_filters_has_bounded_noise_at_larger_sizes_too(self):
+        filters = found(4, (96, 64))
+        made = noise(filters, 4, (96, 64), np.random.default_rng(0))
+        assert np.median(np.square(made).sum((1, 2, 3))) < 50**2 * 6
+
+    @pytest.mark.parametrize(("classes", "limit"), [(1, 10), (10, 10), (11, 3), (100, 3)])
+    def test_ar_asks_for_less_where_there_are_more_than_ten_classes(self, classes, limit):
+        assert ARParams().least_response(classes) == limit
+        assert ARParams(response=1).least_response(classes) == 1
 
     def test_find_filters_keeps_its_limits(self):
         assert len(found(1, (16, 16), largest_norm=0.1, tries=500)) == 0
