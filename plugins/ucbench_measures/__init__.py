@@ -19,6 +19,7 @@ def ucbench_metrics() -> Iterator[MetricSpec]:
         summary="Sliced mutual information of the victim's features of clean and perturbed images, by five estimators",
         load="ucbench_measures.information:MutualInformation",
         params=f"{_PARAMS}:InformationParams",
+        version=2,
         paper=_SMI,
         equation="E[I(t'g(X); p'g(X'))]: t, p random unit vectors; g(X), g(X') features, clean and perturbed",
         aliases=("smi",),
@@ -80,11 +81,13 @@ def ucbench_metrics() -> Iterator[MetricSpec]:
         summary="How well a linear classifier tells classes, and clusters, from the perturbations alone",
         load="ucbench_measures.perturbations:Separability",
         params=f"{_PARAMS}:PairParams",
+        version=2,
         paper="D. Yu, H. Zhang, W. Chen, J. Yin, T.-Y. Liu: Availability Attacks Create Shortcuts. KDD 2022. "
         "arXiv 2111.00898",
         **_IMAGES,
         fidelity="the paper's question, by ridge regression on one-hot labels; `class_fitted` is on the fitted images, "
-        "as published, and `class_held_out` is added, as are clusters; perturbations are those measured after rounding "
+        "as published, which says something only where there are more images than values in one; `class_held_out` is "
+        "added, as are clusters; perturbations are those measured after rounding "
         "and clipping",
     )
     yield MetricSpec(

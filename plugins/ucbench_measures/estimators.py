@@ -1,7 +1,7 @@
 """Mutual information of two numbers, from samples: three estimators and the Gaussian closed form, all in nats.
 
 Every function takes float64 ``[S, N]``, S pairs of variables with N samples each, N at least 4, and returns float64
-``[S]``. None of the estimates is cut off at 0, so that independent variables give 0 on average. MINE is in
+``[S]``. None of the estimates is cut off at 0, so that independent Gaussian variables give 0 on average. MINE is in
 :mod:`ucbench_measures.mine`.
 """
 
@@ -24,8 +24,8 @@ Estimator = Callable[[Floats, Floats, torch.Generator], Floats]
 NEIGHBOURS = 3
 #: Largest squared correlation: that of equal variables would make the information infinite.
 _LARGEST = 1 - 1e-12
-#: Smallest sum of kernels, which a point far from all others may have.
-_SMALLEST = 1e-30
+#: Smallest sum of kernels, which a point far from all others may have: below it a float32 loses digits.
+_SMALLEST = torch.finfo(torch.float32).tiny
 #: Rows of a kernel matrix that are computed at once.
 _ROWS = 1000
 
@@ -128,14 +128,17 @@ def _log_ratio(a: torch.Tensor, b: torch.Tensor, rest: torch.Tensor, width: floa
     """Mean over samples ``[N]`` of the logarithm of the joint kernel sum over those of both margins."""
 
     def kernels(one: torch.Tensor, rows: slice) -> torch.Tensor:
-        return (one[rows, None] - one).square_().mul_(-0.5 / width**2).exp_()
+        values = (one[rows, None] - one).square_().mul_(-0.5 / width**2).exp_()
+        # Subtracting a sample's own 1 from the sum would round away what is far from all others.
+        values.diagonal(rows.start).zero_()
+        return values
 
     total = 0.0
     for first in range(0, len(a), _ROWS):
         rows = slice(first, first + _ROWS)
         first_kernel = kernels(a, rows)
-        joint = (first_kernel * kernels(rest, rows)).sum(1) - 1
-        margins = (first_kernel.sum(1) - 1, kernels(b, rows).sum(1) - 1)
+        joint = (first_kernel * kernels(rest, rows)).sum(1)
+        margins = (first_kernel.sum(1), kernels(b, rows).sum(1))
         logs = [sums.clamp_min(_SMALLEST).log() for sums in (joint, *margins)]
         total += float((logs[0] - logs[1] - logs[2]).double().sum())
     return total / len(a)

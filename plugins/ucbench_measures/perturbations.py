@@ -24,8 +24,9 @@ BANDS = {"low": 0.125, "middle": 0.25, "high": 0.5, "highest": math.inf}
 class Separability:
     """Accuracy, in percent, of a linear classifier that sees only the published minus the clean image.
 
-    Ridge regression on one-hot labels. A *cluster* is a group of images with the same perturbation. Clipping to
-    the range of pixels makes copies of a perturbation differ, so only values that cannot be clipped are compared.
+    Ridge regression on one-hot labels, over the images that were changed. A *cluster* is a group of images with the
+    same perturbation. Clipping to the range of pixels makes copies of a perturbation differ, so only values that cannot
+    be clipped are compared.
     """
 
     def __init__(self, params: PairParams) -> None:
@@ -34,22 +35,24 @@ class Separability:
     def compute(self, context: MetricContext) -> Values:
         """Accuracies of guessing the class, and the cluster.
 
-        ``class_fitted`` is that on the fitted images themselves, 100 if classes are linearly separable;
-        ``class_held_out`` on the fifth that was not fitted, ``class_lowest`` and ``class_highest`` its extremes over
-        classes; ``cluster_held_out`` of guessing the cluster, None unless clusters share perturbations. All are None
-        where nothing was perturbed.
+        ``class_fitted`` is that on the fitted images themselves, 100 if classes are linearly separable, but also about
+        100 for any noise where an image has more values than there are images; ``class_held_out`` on the fifth that
+        was not fitted, ``class_lowest`` and ``class_highest`` its extremes over classes; ``cluster_held_out`` of
+        guessing the cluster, None unless clusters share perturbations. All are None where nothing was perturbed.
         """
         images = training_pairs(context, self.params.pairs)
         changes = np.subtract(images.perturbed, images.clean, dtype=np.int16)
+        touched = changes.any((1, 2, 3))
+        changes, clean, labels = changes[touched], images.clean[touched], images.labels[touched]
         values: Values = dict.fromkeys(
             ("class_fitted", "class_held_out", "class_lowest", "class_highest", "cluster_held_out")
         )
         held_out = max(1, len(changes) // 5)
-        if not changes.any() or held_out == len(changes):
+        if held_out >= len(changes):
             return values
         order = np.random.default_rng(context.run.seed("held out")).permutation(len(changes))
         rows = (changes.reshape(len(changes), -1)[order] / 255).astype(np.float32)
-        labels = images.labels[order]
+        labels = labels[order]
         guessed = _guessed(rows, labels, held_out)
         right = guessed == labels
         scored = labels[:held_out]
@@ -60,7 +63,7 @@ class Separability:
             "class_lowest": min(by_class),
             "class_highest": max(by_class),
         }
-        clusters = groups(changes, images.clean)[order]
+        clusters = groups(changes, clean)[order]
         if 1 < len(np.unique(clusters)) <= len(clusters) / 4:
             right = _guessed(rows, clusters, held_out) == clusters
             values["cluster_held_out"] = 100 * float(right[:held_out].mean())

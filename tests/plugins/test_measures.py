@@ -135,6 +135,19 @@ def test_separability_finds_classes_in_their_patterns_and_none_in_noise():
     assert alone["cluster_held_out"] is None
 
 
+def test_separability_leaves_out_images_that_were_not_changed():
+    images = grey()
+    some = np.arange(COUNT) % 2 == 0
+    made = patterns(3)[images.known_labels] * some[:, None, None, None]
+    found = measured(Separability(PairParams()), images, changed(images, made))
+    assert found == measured(
+        Separability(PairParams()),
+        images.subset(np.flatnonzero(some)),
+        changed(images, made).subset(np.flatnonzero(some)),
+    )
+    assert found["class_held_out"] == 100
+
+
 def test_separability_of_clusters_is_apart_from_that_of_classes():
     images = grey()
     clusters = np.random.default_rng(2).integers(0, 5, COUNT)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.feature_selection import mutual_info_regression
 
 from ucbench_measures.dependence import gaussian_kernel, hsic, linear_cka
-from ucbench_measures.estimators import histogram, ksg
+from ucbench_measures.estimators import histogram, ksg, standard
 from ucbench_measures.slicing import ESTIMATORS, projected, sliced
 
 #: Largest error on average that each estimator may have at 300, 1000 and 2000 samples, in nats, for information
@@ -52,6 +52,24 @@ def test_estimators_recover_the_information_of_gaussian_pairs(name, size):
 def test_estimators_are_zero_on_average_for_independent_pairs(name):
     x, y = pairs(0.0, 1000)
     assert ESTIMATORS[name](x, y, drawn()).mean() == pytest.approx(0, abs=ZERO[name])
+
+
+def test_kernel_keeps_samples_far_from_all_others():
+    rng = np.random.default_rng(2)
+    x, y = rng.laplace(size=(2, 6, 400))
+    x[0, 0] = 30
+    width = 400 ** (-1 / 6)
+    expected = []
+    for a, b in zip(standard(x), standard(y), strict=True):
+        slope = (a * b).mean()
+        rest = (b - slope * a) / math.sqrt(1 - slope**2)
+        sums = []
+        for one in (np.stack([a, rest]), a[None], b[None]):
+            density = np.exp(-0.5 * np.square((one[:, :, None] - one[:, None]) / width).sum(0))
+            np.fill_diagonal(density, 0)
+            sums.append(np.log(np.maximum(density.sum(1), np.finfo(np.float32).tiny)))
+        expected.append((sums[0] - sums[1] - sums[2]).mean() + math.log(399) - math.log1p(-(slope**2)) / 2)
+    np.testing.assert_allclose(ESTIMATORS["kernel"](x, y, drawn()), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
