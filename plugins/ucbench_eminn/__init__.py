@@ -11,10 +11,12 @@ PAPER = (
 _PUE = "D. Wang, M. Xue, B. Li, S. Camtepe, L. Zhu: Provably Unlearnable Data Examples. NDSS 2025. arXiv 2405.03316"
 
 _SWEEPS = (
-    "`released` and `paper` have the official code's settings, with a bound on the sweeps that it lacks; `standard` is "
-    "the same procedure at a smaller batch and at most 20 sweeps. Negative noise, which the official code loses when "
-    "it adds it, is kept unless legacy_positive_only is set. Perturbations are cut to what keeps the images in "
-    "[0, 1] after every step, there only when they are added; batches of a pass differ by one image at most. "
+    "`released` and `paper` have the official code's settings for CIFAR-10, with a bound on the sweeps that it lacks; "
+    "`standard` is the same procedure at a smaller batch and at most 20 sweeps. Negative noise, which the official "
+    "code loses when it adds it, is kept unless legacy_positive_only is set. The network learns images plus noise cut "
+    "to [0, 1], in the code without that cut. Perturbations are cut to what keeps the images in [0, 1] after every "
+    "step, in the code after all but the last: noise differs by a step's length at most. Batches of a pass differ by "
+    "one image at most. "
 )
 _SURROGATE = "The default surrogate has a quarter of the published width, that of `paper` has all of it"
 
@@ -38,8 +40,8 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         surrogate="resnet18:width=16",
         trains_surrogate=True,
         fidelity=(
-            f"{_SWEEPS}`apbench` and `rem` follow those repositories' settings, `rem` without its augmentation and its "
-            f"shift of pixels. {_SURROGATE}"
+            f"{_SWEEPS}Every pass is shuffled, where the code takes the stored order. `apbench` and `rem` follow those "
+            f"repositories' settings, `rem` without its augmentation and its shift of pixels. {_SURROGATE}"
         ),
     )
     yield PoisonerSpec(
@@ -58,11 +60,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         native_epsilon=8,
         surrogate="resnet18:width=16",
         trains_surrogate=True,
-        fidelity=(
-            f"{_SWEEPS}A class's perturbation is the mean of its images' after that cut, in the code before it, so "
-            "ours is smaller where images are black or white. Fitted on all images, where the official scripts take a "
-            f"fifth of them. {_SURROGATE}"
-        ),
+        fidelity=(f"{_SWEEPS}Fitted on all images, where the official scripts take a fifth of them. {_SURROGATE}"),
     )
     yield PoisonerSpec(
         name="pue",
@@ -109,10 +107,10 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         surrogate="resnet18:width=16",
         trains_surrogate=True,
         fidelity=(
-            "a bounded number of epochs without augmentation, where the official code trains to convergence with crop "
-            "and flip; one pass of ascent, which is not repeated until an error is reached; perturbations cut to what "
-            "keeps the images in [0, 1] after every step. The default surrogate has a quarter of the published width; "
-            "resnet18 has all of it"
+            "`released` has the code's 60 epochs in batches of 512, but no crop and flip, and a cosine that moves at "
+            "every step, there every epoch; one pass of ascent, which is not repeated until an error is reached; "
+            "perturbations cut to what keeps the images in [0, 1] after every step. The default surrogate has a "
+            "quarter of the published width; resnet18 has all of it"
         ),
     )
 

@@ -32,7 +32,7 @@ class ErrorMaximising:
         """Perturbations float32 ``[N, 3, H, W]``, one per image, within ``run.budget``.
 
         Raises:
-            UsageError: for a single image, or without a surrogate.
+            UsageError: for a single image or class, or without a surrogate.
             DataError: without labels.
             DivergedError: if the surrogate's loss is not finite.
         """

@@ -45,7 +45,7 @@ class ErrorMinimising:
         """Perturbations float32 ``[N, 3, H, W]``, one per image, within ``run.budget``.
 
         Raises:
-            UsageError: for a single image, or without a surrogate.
+            UsageError: for a single image or class, or without a surrogate.
             DataError: without labels.
             DivergedError: if the surrogate's loss is not finite.
         """
@@ -103,7 +103,7 @@ class ErrorMinimisingClasses:
         """Perturbations float32 ``[K, 3, H, W]``, one per class, within ``run.budget``, indexed by label.
 
         Raises:
-            UsageError: for a single image, or without a surrogate.
+            UsageError: for a single image or class, or without a surrogate.
             DataError: without labels.
             DivergedError: if the surrogate's loss is not finite.
         """
@@ -155,7 +155,7 @@ class Alternation:
         step: how the surrogate takes a step, see :meth:`ucbench.BiLevel.learn`; None for plainly.
 
     Raises:
-        UsageError: for a single image, or without a surrogate.
+        UsageError: for a single image or class, or without a surrogate.
         DataError: without labels.
     """
 

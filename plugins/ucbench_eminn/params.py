@@ -206,5 +206,5 @@ class EMaxNParams(SurrogateTraining):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "standard": {},
         "quick": {"epochs": 4, "steps": 5, "step": 0.3},
-        "released": {"epochs": 60},
+        "released": {"epochs": 60, "batch": 512},
     }

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ucbench import DivergedError, ImageSet, Perturbation, ResidentSet, blocks, cosine, seeded
+from ucbench import DivergedError, ImageSet, Perturbation, ResidentSet, UsageError, blocks, cosine, seeded
 
 if TYPE_CHECKING:
     from ucbench import CraftRun
@@ -41,9 +41,12 @@ class PIL:
         in the clean images, in the perturbations alone, and in the perturbed images).
 
         Raises:
+            UsageError: for a single class, of which nothing can be learned.
             DataError: without labels.
             DivergedError: if the classifier's loss is not finite.
         """
+        if len(train.classes) == 1:
+            raise UsageError("There is only one class. pil needs at least two.")
         weights = self._trained(train, run)
         labels = torch.from_numpy(train.known_labels.copy()).to(run.device)
         generator, radius = run.generator("start"), run.budget.radius

@@ -22,8 +22,13 @@ class RandomSampleParams(Params):
 
 
 class LSPParams(Params):
-    grid: int = Field(4, ge=1, description="patches along each side (paper: 4 at 32 pixels, patches of 8 pixels)")
-    separation: float = Field(10.0, gt=0, description="distance between the groups in units of their spread")
+    grid: int = Field(4, ge=1, description="patches along each side (paper: 4 at 32 pixels, 7 at 224)")
+    separation: float = Field(
+        10.0,
+        gt=0,
+        description="coordinates of the groups' centres, plus or minus this; draws spread about them by "
+        "sqrt(dimensions / 3), with 3 * grid**2 dimensions",
+    )
 
 
 class ARParams(Params):

@@ -223,7 +223,7 @@ class TrainedParams(ResNetParams):
             "lr": 0.1,
             "nesterov": True,
             "schedule": "step",
-            "milestones": (15, 25, 35),
+            "milestones": (14, 24, 35),
             "gamma": 0.1,
         },
     }

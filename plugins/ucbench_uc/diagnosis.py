@@ -52,12 +52,13 @@ def diagnose(
 ) -> None:
     """Note how far perturbed images get towards their target centres, and warn if they hardly do.
 
-    Measured are images that nothing was fitted on (all if there are none), as stored and, if the craft changes them,
-    under its JPEG, crops and flips (``_augmented``): ``nearest_is_target`` and ``nearest_is_own``, shares of perturbed
-    images by their nearest centre; ``shift_over_centre_distance``, how far features move; ``cross_entropy_before``
-    and ``_after``, in nats, of the target among all centres (see ``centres`` in :func:`discrepancy`). ``diagnosed`` is
-    the number of images. It warns if the last one is above that of equal scores, or else if more images stay nearest to
-    their own centre than come nearest to their target's: a mean can be low while few images move.
+    Measured are images that no perturbation was fitted on (all if there are none); with students, these are among the
+    images that the students learned. They are measured as stored and, if the craft changes them, under its JPEG, crops
+    and flips (``_augmented``): ``nearest_is_target`` and ``nearest_is_own``, shares of perturbed images by their
+    nearest centre; ``shift_over_centre_distance``, how far features move; ``cross_entropy_before`` and ``_after``, in
+    nats, of the target among all centres (see ``centres`` in :func:`discrepancy`). ``diagnosed`` is the number of
+    images. It warns if the last one is above that of equal scores, or else if more images stay nearest to their own
+    centre than come nearest to their target's: a mean can be low while few images move.
 
     Args:
         made: with ``index``, and with ``goals`` and ``targets`` in its state.

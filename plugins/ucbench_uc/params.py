@@ -81,7 +81,8 @@ class UCParams(Params):
         le=0.5,
         description=(
             "share of each cluster's images that is perturbed like the others but not fitted on, to diagnose the "
-            "craft; at least one of two or more (released code: 0)"
+            "craft; at least one of two or more; with students, these are among the images that the students learned "
+            "(released code: 0)"
         ),
     )
     students: int | None = Field(
@@ -101,7 +102,12 @@ class UCParams(Params):
     )
     steps: int = Field(400, ge=1, description="optimiser steps of every generator, unless epochs is set")
     epochs: int | None = Field(
-        None, ge=1, description="passes over the images a generator is fitted on; replaces steps (released code: 50)"
+        None,
+        ge=1,
+        description=(
+            "passes over the images a generator is fitted on; with together, over those of the largest cluster; "
+            "replaces steps (released code: 50)"
+        ),
     )
     batch: int = Field(8, ge=1, description="images a generator sees in one step")
     lr: float = Field(2e-3, gt=0, description="Adam's first learning rate; falls along a cosine at every step")
@@ -224,8 +230,9 @@ class UCParams(Params):
         if self.crop != "student":
             return Views(augment, self.crop, flip, self.jpeg)
         recipe = self.student_victim.build().recipe
+        flip = recipe.flip == "always" or (recipe.flip != "never" and flip)
         if recipe.enlarge > 1:
-            return Views(augment, "resize", flip, self.jpeg)
+            return Views(augment, "resize", flip, self.jpeg, enlarge=recipe.enlarge)
         border: Crop = "reflect" if recipe.border == "reflect" else "zeros"
         return Views(augment, border, flip, self.jpeg, round(recipe.crop * min(size)))
 

@@ -36,6 +36,7 @@ class Views:
         flip: whether to mirror half of the images.
         reach: pixels by which ``reflect`` and ``zeros`` shift at most, instead of a share of the side.
         jpeg: quality of the JPEG, with a gradient, that perturbed images become before they are cropped; or None.
+        enlarge: factor by which ``resize`` enlarges, instead of 8/7.
     """
 
     augment: Augment
@@ -43,6 +44,7 @@ class Views:
     flip: bool
     jpeg: int | None = None
     reach: int | None = None
+    enlarge: float = 8 / 7
 
     def perturbed(self, x: Tensor, delta: Tensor | float, generator: torch.Generator) -> Tensor:
         """Views ``[B, 3, H, W]`` in [0, 1] of images ``x`` of that shape and range, with ``delta`` added to them."""
@@ -64,7 +66,7 @@ class Views:
         """The scale, and offsets ``[count, 2]`` in pixels, of the crops that move an image."""
         side, scale = min(size), 1.0
         if self.crop == "resize":
-            large = round(side * 8 / 7)
+            large = round(side * self.enlarge)
             scale = side / large
             ranges = [(0, length * large // side - length) for length in size]
         else:

@@ -58,6 +58,8 @@ def test_dry_run_lists_every_entry_and_writes_nothing(photos, capsys):
         (["--epsilon", "0"], "number of 8-bit levels from 1 to 255"),
         (["--poisoner", "blots"], "no largest change per value"),
         (["--poisoner", "badges"], "badge"),
+        (["--surrogate", "fitted"], "learns from labels, which photos do not have"),
+        (["--poisoner", "leaner", "--surrogate", "fitted"], "learns from labels, which photos do not have"),
     ],
 )
 def test_protect_refuses_wrong_values_before_it_writes(photos, capsys, options, text):

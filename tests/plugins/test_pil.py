@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from ucbench.data.budget import Budget
-from ucbench.errors import UcbenchError
+from ucbench.errors import UcbenchError, UsageError
 from ucbench.testing import make_run, sample_images
 from ucbench_pil.params import PILParams
 from ucbench_pil.poisoner import PIL, gradient
@@ -49,6 +49,11 @@ def test_perturbations_start_uniform_and_move_by_steps_of_epsilon():
     moved = delta - start
     inside = start.abs() < 0.9 * RADIUS
     torch.testing.assert_close(moved[inside].abs(), torch.full_like(moved[inside], 0.05 * RADIUS), rtol=1e-3, atol=1e-7)
+
+
+def test_a_single_class_is_refused():
+    with pytest.raises(UsageError, match="only one class"):
+        crafted(sample_images(5, classes=1))
 
 
 def test_diverging_classifier_raises():

@@ -150,16 +150,31 @@ def test_jpeg_compresses_what_is_perturbed_before_the_crop_of_perturbed_images(a
 
 
 @pytest.mark.parametrize(
-    ("student", "crop", "reach"),
+    ("student", "expected"),
     [
-        ("airbench@small", "reflect", 2),
-        ("resnet18:border=black", "zeros", 4),
-        ("resnet18:enlarge=1.2,crop=0", "resize", None),
+        ("airbench@small", Views("perturbed", "reflect", True, reach=2)),
+        ("resnet18:border=black", Views("perturbed", "zeros", True, reach=4)),
+        ("resnet18@uc", Views("perturbed", "resize", True)),
+        ("resnet18:enlarge=1.2,crop=0", Views("perturbed", "resize", True, enlarge=1.2)),
     ],
 )
-def test_crop_student_is_the_crop_of_its_recipe(student, crop, reach):
-    views = UCParams(crop="student", student=student).views((32, 32), flip=True)
-    assert (views.crop, views.reach) == (crop, reach)
+def test_crop_student_is_the_crop_of_its_recipe(student, expected):
+    assert UCParams(crop="student", student=student).views((32, 32), flip=True) == expected
+
+
+@pytest.mark.parametrize("flip", ["auto", "alternate", "always", "never"])
+@pytest.mark.parametrize("data", [True, False])
+def test_crop_student_mirrors_as_its_recipe(flip, data):
+    views = UCParams(crop="student", student=f"resnet18:flip={flip}").views((32, 32), flip=data)
+    assert views.flip is {"always": True, "never": False}.get(flip, data)
+
+
+def test_resize_enlarges_by_the_factor_given():
+    x = torch.rand(200, 3, 10, 10)
+    views = Views("images", "resize", flip=False, enlarge=1.3).drawn(x, torch.Generator().manual_seed(0))
+    found = places(x, views, F.interpolate(x, (13, 13), mode="bilinear", align_corners=False))
+    assert len(found) == len(x)
+    assert len(set(found)) == 4 * 4
 
 
 def test_views_shift_by_the_reach_given():

@@ -94,6 +94,12 @@ class TestCraftOf:
         assert craft.surrogate.spec.untrained
         assert str(craft.labels.model) == "efficientnet-lite0@auto"
 
+    @pytest.mark.parametrize("reference", ["adv-poison", "adv-poison@paper", "hypo"])
+    def test_label_based_poisoner_whose_surrogate_needs_labels_gets_clusters_of_another_model(self, reference):
+        craft = craft_of(PatternSettings(reference), 100, installed())
+        assert craft.surrogate.spec.name == "trained"
+        assert str(craft.labels.model) == "efficientnet-lite0@auto"
+
     @pytest.mark.parametrize(
         ("settings", "photos", "text"),
         [
@@ -146,6 +152,17 @@ class TestPatterns:
         np.testing.assert_array_equal(first.changes, again.changes)
         craft_patterns(photos(30), replace(self.SETTINGS, epsilon=4), session)
         assert tiny.work_done()["craft badge"] == 2
+
+    def test_surrogate_that_needs_labels_learns_the_groups(self, session, monkeypatch):
+        learned, fit = [], tiny.FittedEyes.fit
+
+        def record(self, train, run):
+            learned.append(train.known_labels)
+            return fit(self, train, run)
+
+        monkeypatch.setattr(tiny.FittedEyes, "fit", record)
+        release = craft_patterns(photos(30), replace(self.SETTINGS, surrogate="fitted"), session)
+        np.testing.assert_array_equal(learned, [release.index])
 
     def test_later_photos_get_the_pattern_of_their_nearest_group(self, session):
         release = craft_patterns(photos(30), self.SETTINGS, session)

@@ -87,12 +87,13 @@ def craft_of(settings: PatternSettings, photos: int, registry: Registry) -> Craf
         poisoner = registry.resolve(PoisonerSpec, replace(poisoner.ref, options=tuple(options.items())))
     reference, labels = settings.surrogate or surrogate_of(poisoner), CraftLabels("none")
     if spec.label_access == "full":
-        # A model that the poisoner trains has no features yet by which to group the photos.
-        labeler = registry.resolve(SurrogateSpec, DEFAULT_LABELER) if spec.trains_surrogate else None
-        reference, labels = reference or DEFAULT_LABELER, CraftLabels("clusters", groups, labeler)
+        reference, labels = reference or DEFAULT_LABELER, CraftLabels("clusters", groups)
     elif not spec.surrogate:
         reference = ""
     surrogate = registry.resolve(SurrogateSpec, reference) if reference else None
+    # A model that is yet to be trained, on these very groups, has no features by which to find them.
+    if labels.clusters and surrogate and (surrogate.spec.untrained or surrogate.spec.label_access != "none"):
+        labels = replace(labels, model=registry.resolve(SurrogateSpec, DEFAULT_LABELER))
     check_surrogate(spec, surrogate)
     return Craft(poisoner, surrogate, labels, Budget("linf", settings.epsilon), settings.seed)
 

@@ -66,14 +66,22 @@ class Request:
 
     def _methods(self, registry: Registry) -> dict[str, Any]:
         poisoner = registry.resolve(PoisonerSpec, self.poisoner or POISONER)
-        if native_budget(poisoner.spec, poisoner.params).norm != "linf":
+        spec = poisoner.spec
+        if native_budget(spec, poisoner.params).norm != "linf":
             raise UsageError(f"Poisoner {poisoner} has no largest change per value (linf). Choose another.")
         named = self.surrogate or surrogate_of(poisoner)
-        if not named and poisoner.spec.label_access == "full":
+        if not named and spec.label_access == "full":
             named = self.labeler
         surrogate = registry.resolve(SurrogateSpec, named) if named else None
-        if poisoner.spec.surrogate:
-            check_surrogate(poisoner.spec, surrogate)
+        if spec.surrogate:
+            check_surrogate(spec, surrogate)
+        needs_labels = surrogate is not None and surrogate.spec.label_access != "none"
+        # Where the poisoner reads labels, its surrogate learns from the groups of photos, which it cannot find itself.
+        if needs_labels and not (spec.surrogate and spec.label_access == "full"):
+            raise UsageError(
+                f"Surrogate {surrogate} learns from labels, which photos do not have, and {poisoner} gives it none."
+                " Name another one with --surrogate."
+            )
         return {
             "poisoner": str(poisoner),
             "params": poisoner.params.model_dump(mode="json"),
