@@ -94,7 +94,7 @@ def test_clean_part_training_is_independent_of_the_poisoner(tmp_path):
 
 def test_only_oracle_defenses_are_given_the_clean_images(tmp_path):
     registry = tiny.registry()
-    chain = expand(axes("stripes", defenses=["outsider+clean-pixels"]), registry)
+    chain = expand(axes("stripes", defenses=["clean-pixels+outsider"]), registry)
     records = run_cells(chain, tiny.session(tmp_path, registry))
     assert {record["status"] for record in records} == {"ok"}
     assert all(record["notes"]["Outsider"] == {} for record in records)
