@@ -17,7 +17,7 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         tier="T0",
         fidelity="the square is black, as in the literature of unlearnable examples; in the paper it has the mean "
         "colour; its side is relative to the image's shorter one; `uc` is the variant of that method's repository, a "
-        "tenth of the area",
+        "tenth of the area wholly inside the image, drawn here for every image and there for a batch",
     )
     yield DefenseSpec(
         name="random-erasing",
@@ -41,7 +41,8 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         fidelity="share, box and whether an image is mixed are drawn for every image, where paper and code draw them "
         "for a batch; labels are weighted by the exact share of pixels; `apbench` mixes every image as that benchmark "
         "does, whose library by default hands the weights to the other label; `eminn` mixes twice; `uc` is the variant "
-        "of that method's repository, a fixed share of 0.9 that leaves labels alone",
+        "of that method's repository, a fixed share of 0.9 that leaves labels alone, its boxes wholly inside the "
+        "image and there one for a batch",
     )
     yield DefenseSpec(
         name="mixup",
