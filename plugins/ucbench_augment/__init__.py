@@ -103,8 +103,9 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         version=2,
         tier="T0",
         fidelity="SimCLR's widths with MI-UE's kernel of 3 on every image, where SimCLR has a kernel of a tenth of the "
-        "height and blurs half of the images; `uc` and `14a` are the fixed blurs of those repositories; APBench's "
-        "(kernel 3, deviation 0.1) leaves images unchanged and is not offered",
+        "height and blurs half of the images; it acts after the recipe's crop and flip, so also on the black border, "
+        "where MI-UE's code acts before; `uc` and `14a` are the fixed blurs of those repositories; APBench's (kernel "
+        "3, deviation 0.1) leaves images unchanged and is not offered",
     )
     yield DefenseSpec(
         name="gaussian-noise",
@@ -112,8 +113,9 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         load="ucbench_augment.gaussian:GaussianNoise",
         params="ucbench_augment.params:GaussianNoiseParams",
         tier="T0",
-        fidelity="as in MI-UE's evaluation, whose code calls the deviation of 8 levels a variance; values are clipped "
-        "to [0, 1] and not rounded; `eclipse` is the noise of that defense alone, without its purification",
+        fidelity="as in MI-UE's evaluation, whose code calls the deviation of 8 levels a variance; it acts after the "
+        "recipe's crop and flip, so also on the black border, where MI-UE's code acts before; values are clipped to "
+        "[0, 1] and not rounded; `eclipse` is the noise of that defense alone, without its purification",
     )
     yield DefenseSpec(
         name="ueraser",
