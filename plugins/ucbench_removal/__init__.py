@@ -23,9 +23,9 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         "images is drawn anew for every pass, where the released code keeps it; `standard` shrinks batches on small "
         "sets to the published number of steps, `paper` and `published` do not; `published` adds the augmentation of "
         "its training: rotations of up to 10 degrees, shear, scale, colour jitter, and CutMix of half of the images, "
-        "where shears of up to 10 degrees and scales of 0.8 to 1.2 are our choice and shares and boxes are drawn for "
-        "every image; its 50 epochs and weight decay of 1e-4 are the victim's to set; test images are not projected, "
-        "as published",
+        "where shares and boxes are drawn for every image; its rotations and shears are bilinear, where the code takes "
+        "the nearest pixel, and come after the recipe's crop and flip, in the code before; its 50 epochs and weight "
+        "decay of 1e-4 are the victim's to set; test images are not projected, as published",
     )
     yield DefenseSpec(
         name="universal-subtract",
