@@ -7,14 +7,14 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ucbench import Params
+from ucbench import Params, UsageError
 
 #: Default radius: 8/255, and Madry et al.'s 0.5 for images of 32 pixels.
 _RADII: Mapping[str, float] = {"linf": 8.0, "l2": 0.5}
 
 
-class AdversarialTrainingParams(Params):
-    """Defaults are the ``standard`` preset: ten steps of 2/255 within linf 8/255 from a uniform start."""
+class AttackParams(Params):
+    """The ball that adversarial examples are sought in."""
 
     argument: ClassVar[str | None] = "epsilon"
 
@@ -22,6 +22,40 @@ class AdversarialTrainingParams(Params):
     epsilon: float = Field(
         8.0, gt=0, description="its radius: 8-bit units for linf, the [0, 1] scale for l2 (there 0.5 by default)"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _radius_of_the_norm(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and values.get("norm") in _RADII:
+            return {"epsilon": _RADII[values["norm"]], **values}
+        return values
+
+    @model_validator(mode="after")
+    def _radius_in_its_units(self) -> Self:
+        if self.norm == "linf" and not 1 <= self.epsilon <= 255:
+            raise ValueError(f"a linf epsilon is in 8-bit units, 1 to 255, not {self.epsilon:g}")
+        return self
+
+    @classmethod
+    def resolve(
+        cls,
+        label: str,
+        preset: str | None = None,
+        argument: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """As for every component; refuses to take a preset's radius for one of another norm."""
+        params = super().resolve(label, preset, argument, options)
+        chosen = cls.presets.get(preset or "", {})
+        given = argument is not None or "epsilon" in (options or {})
+        if "epsilon" in chosen and not given and params.norm != chosen.get("norm", "linf"):
+            raise UsageError(f"{label}: preset {preset!r} has an epsilon of another norm, give one of {params.norm}.")
+        return params
+
+
+class AdversarialTrainingParams(AttackParams):
+    """Defaults are the ``standard`` preset: ten steps of 2/255 within linf 8/255 from a uniform start."""
+
     steps: int = Field(10, ge=1, description="gradient steps of the attack")
     step: float = Field(0.25, gt=0, description="length of a step in units of epsilon (0.25 of 8/255 is 2/255)")
     start: Literal["uniform", "gaussian"] = Field(
@@ -68,27 +102,10 @@ class AdversarialTrainingParams(Params):
         "trades": {"objective": "trades", "start": "gaussian", "step": 0.226},
     }
 
-    @model_validator(mode="before")
-    @classmethod
-    def _radius_of_the_norm(cls, values: Any) -> Any:
-        if isinstance(values, Mapping) and values.get("norm") in _RADII:
-            return {"epsilon": _RADII[values["norm"]], **values}
-        return values
 
-    @model_validator(mode="after")
-    def _radius_in_its_units(self) -> Self:
-        if self.norm == "linf" and not 1 <= self.epsilon <= 255:
-            raise ValueError(f"a linf epsilon is in 8-bit units, 1 to 255, not {self.epsilon:g}")
-        return self
-
-
-class RobustAccuracyParams(Params):
+class RobustAccuracyParams(AttackParams):
     """The attack at evaluation; defaults are PGD-20 within linf 8/255 in steps of 0.8/255."""
 
-    argument: ClassVar[str | None] = "epsilon"
-
-    epsilon: float = Field(8.0, gt=0, description="radius: 8-bit units for linf, the [0, 1] scale for l2")
-    norm: Literal["linf", "l2"] = Field("linf", description="of the ball that adversarial examples are sought in")
     steps: int = Field(20, ge=1, description="gradient steps")
     step: float = Field(0.1, gt=0, description="length of a step in units of epsilon")
     restarts: int = Field(1, ge=1, description="attacks on every image, each from another start")

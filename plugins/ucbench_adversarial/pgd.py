@@ -45,6 +45,8 @@ def attack(
     With the model's own predictions of ``x`` as ``targets`` the ascent is that of TRADES (Zhang et al., ICML 2019): the
     Kullback-Leibler divergence from them is the cross-entropy less a constant. It has no gradient at ``x`` itself.
 
+    Where no gradient passes the model at all, as through images of 8 bits, the start is kept.
+
     Pixels, perturbations and losses stay in the precision of ``x``, also under autocast, which only the model's own
     layers follow. The model is left unchanged, with no gradient on its weights; but in mode ``train`` its running
     statistics of batch norm have moved once per step, and twice more per restart beyond the first, to compare them.
@@ -76,13 +78,18 @@ def attack(
     def losses(perturbed: Tensor) -> Tensor:
         return cross_entropies(scores_of(model, perturbed), targets)
 
+    def objective(perturbed: Tensor) -> Tensor:
+        # A sum, so that an image's gradient does not depend on how many others are in its batch.
+        value = -losses(perturbed).sum()
+        # What has no gradient (8-bit images in the model) gets one of 0: there the start remains.
+        return value if value.requires_grad else value + 0 * perturbed.sum()
+
     def ascended() -> Tensor:
         if start == "uniform":
             delta = uniform(x, norm, radius, generator)
         else:
             delta = gaussian(x, GAUSSIAN_DEVIATION, generator)
-        # A sum, so that an image's gradient does not depend on how many others are in its batch.
-        return descent(x, delta, lambda p: -losses(p).sum(), steps=steps, step=step * radius, radius=radius)
+        return descent(x, delta, objective, steps=steps, step=step * radius, radius=radius)
 
     with under_attack(model, mode):
         worst = ascended()

@@ -17,7 +17,7 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         tier="T0",
         fidelity="the square is black, as in the literature of unlearnable examples; in the paper it has the mean "
         "colour; its side is relative to the image's shorter one; `uc` is the variant of that method's repository, a "
-        "tenth of the area",
+        "tenth of the area wholly inside the image, drawn here for every image and there for a batch",
     )
     yield DefenseSpec(
         name="random-erasing",
@@ -41,7 +41,8 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         fidelity="share, box and whether an image is mixed are drawn for every image, where paper and code draw them "
         "for a batch; labels are weighted by the exact share of pixels; `apbench` mixes every image as that benchmark "
         "does, whose library by default hands the weights to the other label; `eminn` mixes twice; `uc` is the variant "
-        "of that method's repository, a fixed share of 0.9 that leaves labels alone",
+        "of that method's repository, a fixed share of 0.9 that leaves labels alone, its boxes wholly inside the "
+        "image and there one for a batch",
     )
     yield DefenseSpec(
         name="mixup",
@@ -102,8 +103,9 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         version=2,
         tier="T0",
         fidelity="SimCLR's widths with MI-UE's kernel of 3 on every image, where SimCLR has a kernel of a tenth of the "
-        "height and blurs half of the images; `uc` and `14a` are the fixed blurs of those repositories; APBench's "
-        "(kernel 3, deviation 0.1) leaves images unchanged and is not offered",
+        "height and blurs half of the images; it acts after the recipe's crop and flip, so also on the black border, "
+        "where MI-UE's code acts before; `uc` and `14a` are the fixed blurs of those repositories; APBench's (kernel "
+        "3, deviation 0.1) leaves images unchanged and is not offered",
     )
     yield DefenseSpec(
         name="gaussian-noise",
@@ -111,8 +113,9 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         load="ucbench_augment.gaussian:GaussianNoise",
         params="ucbench_augment.params:GaussianNoiseParams",
         tier="T0",
-        fidelity="as in MI-UE's evaluation, whose code calls the deviation of 8 levels a variance; values are clipped "
-        "to [0, 1] and not rounded; `eclipse` is the noise of that defense alone, without its purification",
+        fidelity="as in MI-UE's evaluation, whose code calls the deviation of 8 levels a variance; it acts after the "
+        "recipe's crop and flip, so also on the black border, where MI-UE's code acts before; values are clipped to "
+        "[0, 1] and not rounded; `eclipse` is the noise of that defense alone, without its purification",
     )
     yield DefenseSpec(
         name="ueraser",

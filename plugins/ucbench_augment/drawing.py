@@ -70,6 +70,17 @@ def centred_boxes(height: Tensor, width: Tensor, size: tuple[int, int], generato
     return torch.cat([start.clamp_min(0), torch.minimum(start + sides, limit)], 1)
 
 
+def inner_boxes(height: Tensor, width: Tensor, size: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """Boxes of ``height`` and ``width`` (int64 ``[B]``, at most those of the image) uniform among those wholly inside.
+
+    Returns:
+        int64 ``[B, 4]``, as :func:`centred_boxes`.
+    """
+    sides = torch.stack([height, width], 1)
+    start = (torch.rand(sides.shape, generator=generator) * (torch.tensor(size) - sides + 1)).long()
+    return torch.cat([start, start + sides], 1)
+
+
 def box_area(boxes: Tensor) -> Tensor:
     """Pixels in each box, int64 ``[B]``."""
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])

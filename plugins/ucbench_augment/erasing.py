@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ucbench_augment.drawing import centred_boxes, in_box, on_share, uniform
+from ucbench_augment.drawing import centred_boxes, in_box, inner_boxes, on_share, uniform
 
 if TYPE_CHECKING:
     from ucbench import DefenseRun
@@ -21,7 +21,8 @@ _TRIES = 20
 class Cutout:
     """Cutout (DeVries and Taylor 2017): a black square around a uniformly drawn pixel, partly outside at the border.
 
-    The side is relative to the image's shorter one; the presets are published sides at 32 pixels.
+    The side is relative to the image's shorter one; most presets are published sides at 32 pixels. With ``inside`` it
+    is a rectangle of the image's proportions, uniform among those wholly inside.
     """
 
     def __init__(self, params: CutoutParams) -> None:
@@ -32,9 +33,14 @@ class Cutout:
         return on_share(x, self.params.probability, generator, self._cut)
 
     def _cut(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        size = x.shape[2], x.shape[3]
-        side = torch.full((len(x),), max(1, round(self.params.side * min(size))))
-        return x.masked_fill(in_box(centred_boxes(side, side, size, generator), size, x.device), 0.0)
+        size, side = (x.shape[2], x.shape[3]), self.params.side
+        if self.params.inside:
+            height, width = (torch.full((len(x),), max(1, int(side * length))) for length in size)
+            boxes = inner_boxes(height, width, size, generator)
+        else:
+            sides = torch.full((len(x),), max(1, round(side * min(size))))
+            boxes = centred_boxes(sides, sides, size, generator)
+        return x.masked_fill(in_box(boxes, size, x.device), 0.0)
 
 
 class RandomErasing:
@@ -68,5 +74,4 @@ class RandomErasing:
         fits = (sides <= limit).all(2) & (sides > 0).all(2)
         first = fits.int().argmax(1)
         taken = torch.where(fits.any(1)[:, None], sides[torch.arange(count), first], 0)
-        start = (torch.rand((count, 2), generator=generator) * (limit - taken + 1)).long()
-        return torch.cat([start, start + taken], 1)
+        return inner_boxes(taken[:, 0], taken[:, 1], size, generator)

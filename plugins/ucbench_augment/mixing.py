@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ucbench_augment.drawing import box_area, centred_boxes, in_box
+from ucbench_augment.drawing import box_area, centred_boxes, in_box, inner_boxes
 
 if TYPE_CHECKING:
     from ucbench import DefenseRun
@@ -19,9 +19,9 @@ class CutMix:
     """CutMix (Yun et al. 2019): a rectangle of a partner is pasted over the image, labels mix by the share left of it.
 
     A rectangle of the image's proportions and of the area ``1 - share`` surrounds a uniformly drawn pixel and is
-    clipped at the border. A label's weight is the share of pixels that are then its image's, exactly. Share and box are
-    drawn for every image, and so is whether it is mixed. Partners are a random permutation of the batch: every image is
-    pasted once (possibly onto itself).
+    clipped at the border, or with ``inside`` is uniform among those wholly inside. A label's weight is the share of
+    pixels that are then its image's, exactly. Share and box are drawn for every image, and so is whether it is mixed.
+    Partners are a random permutation of the batch: every image is pasted once (possibly onto itself).
     """
 
     def __init__(self, params: CutMixParams) -> None:
@@ -37,7 +37,8 @@ class CutMix:
         size = x.shape[2], x.shape[3]
         partner = torch.randperm(len(x), generator=generator).to(x.device)
         cut = (1 - _shares(self.params, len(x), generator)).sqrt()
-        boxes = centred_boxes((cut * size[0]).long(), (cut * size[1]).long(), size, generator)
+        boxes_of = inner_boxes if self.params.inside else centred_boxes
+        boxes = boxes_of((cut * size[0]).long(), (cut * size[1]).long(), size, generator)
         mixed = torch.where(in_box(boxes, size, x.device), x[partner], x)
         if self.params.labels:
             own = 1 - box_area(boxes).double() / (size[0] * size[1])

@@ -43,13 +43,23 @@ class CutoutParams(Params):
         0.5, gt=0, le=2, description="side of the square in units of the shorter side of the image (16 of 32 pixels)"
     )
     probability: float = Field(1.0, ge=0, le=1, description="share of the images that are cut")
+    inside: bool = Field(
+        False, description="cut a rectangle wholly inside, side times as high and wide as the image, rounded down"
+    )
 
+    neutral: ClassVar[Mapping[str, Any]] = {"inside": False}
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "cifar100": {"side": 8 / 32},
         "svhn": {"side": 20 / 32},
-        # The square takes a tenth of the area.
-        "uc": {"side": 0.1**0.5},
+        # A tenth of the area.
+        "uc": {"side": 0.1**0.5, "inside": True},
     }
+
+    @model_validator(mode="after")
+    def _fits_inside(self) -> Self:
+        if self.inside and self.side > 1:
+            raise ValueError(f"what lies inside the image has at most its side, not side={self.side:g}")
+        return self
 
 
 class RandomErasingParams(Params):
@@ -79,12 +89,14 @@ class CutMixParams(MixingParams):
 
     probability: float = Field(0.5, ge=0, le=1, description="share of the images that are mixed")
     times: int = Field(1, ge=1, le=8, description="how often the batch is mixed")
+    inside: bool = Field(False, description="paste a rectangle wholly inside, in place of one clipped at the border")
 
+    neutral: ClassVar[Mapping[str, Any]] = {"inside": False}
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "imagenet": {"probability": 1.0},
         "apbench": {"probability": 1.0},
         "eminn": {"times": 2},
-        "uc": {"share": 0.9, "labels": False, "probability": 1.0},
+        "uc": {"share": 0.9, "labels": False, "probability": 1.0, "inside": True},
     }
 
 

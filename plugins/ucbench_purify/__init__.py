@@ -26,8 +26,9 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         fidelity="the paper's network is a score model trained on the clean version of the very images, which an "
         "exploiter does not have; here it is the model in the folder, whose training data the record notes if "
         "`benchmarks/train_denoiser.py` wrote them down; the way back takes DDIM's steps with a network that predicts "
-        "noise, its images bounded to their range at every step; `paper` walks back all 100 steps with fresh noise, "
-        "`apbench` 60 from time 60; `standard` takes ten steps without noise",
+        "noise, its images bounded to their range at every step; images are rounded and clipped to 8 bits, where "
+        "AVATAR's code truncates without clipping; `paper` walks back all 100 steps with fresh noise, `apbench` 60 "
+        "from time 60; `standard` takes ten steps without noise",
     )
     yield DefenseSpec(
         name="eclipse",

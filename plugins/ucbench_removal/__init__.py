@@ -20,12 +20,13 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         static=True,
         fidelity="images are stored in 8 bits, so they are rounded and clipped to [0, 1] after the projection, where "
         "the paper trains on unbounded floats (the record notes the `clipped` share of values); the order of the "
-        "images is drawn anew for every pass, where the released code keeps it; `standard` shrinks batches on small "
-        "sets to the published number of steps, `paper` and `published` do not; `published` adds the augmentation of "
-        "its training: rotations of up to 10 degrees, shear, scale, colour jitter, and CutMix of half of the images, "
-        "where shears of up to 10 degrees and scales of 0.8 to 1.2 are our choice and shares and boxes are drawn for "
-        "every image; its 50 epochs and weight decay of 1e-4 are the victim's to set; test images are not projected, "
-        "as published",
+        "images is drawn anew for every pass, where the released code keeps it; `standard` shrinks batches to about "
+        "the published number of steps, 49 a pass (50 on 50,000 or 10,000 images), `paper` and `published` do not; "
+        "`published` adds the augmentation of its training: rotations of up to 10 degrees, shear, scale, colour "
+        "jitter, and CutMix of half of the images, where shares and boxes are drawn for every image; its rotations and "
+        "shears are bilinear, where the code takes the nearest pixel, and come after the recipe's crop and flip, in "
+        "the code before; its 50 epochs and weight decay of 1e-4 are the victim's to set; test images are not "
+        "projected, as published",
     )
     yield DefenseSpec(
         name="universal-subtract",

@@ -19,9 +19,10 @@ Filter = Literal["median", "gaussian"]
 
 
 class ProjectionParams(Params):
-    """Defaults are the ``standard`` preset: on small sets, smaller batches give the published number of steps.
+    """Defaults are the ``standard`` preset: on small sets, smaller batches give about the published number of steps.
 
-    The published 20 passes by batches of 1,024 are 980 steps on 50,000 images; on 5,000 they would be 100.
+    The published 20 passes by batches of 1,024 are 980 steps on 50,000 images, where ``standard`` takes 1,000; on 5,000
+    they would be 100.
     """
 
     epochs: int = Field(20, ge=1, description="passes of the linear classifier over the release")

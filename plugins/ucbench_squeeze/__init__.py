@@ -45,7 +45,8 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         params="ucbench_squeeze.params:ISSParams",
         paper=ISS,
         fidelity="the paper's two squeezings one after the other, at their published strength and of training images "
-        "alone; it reports each by itself, as `grayscale` and `jpeg` do, and that grayscale comes first is our choice",
+        "alone; it reports each by itself, as `grayscale` and `jpeg` do, and grayscale comes first, as in its code "
+        "(bit depth, grayscale, JPEG)",
         tier="T1",
         static=True,
     )
@@ -69,8 +70,9 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         params="ucbench_squeeze.params:FilterParams",
         paper=ISS,
         tier="T1",
-        fidelity="borders are reflected without repeating their own pixels, where ISS (OpenCV) repeats them; of "
-        "training images alone",
+        fidelity="as ISS intends: its code hands arrays with the channels first to a filter that takes them last; "
+        "borders are reflected without repeating their own pixels, where OpenCV's median repeats them; of training "
+        "images alone, before the crop, where the code filters after crop and flip",
     )
     yield DefenseSpec(
         name="mean",
@@ -80,7 +82,7 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         paper=ISS,
         tier="T1",
         fidelity="as ISS intends: its code hands arrays with the channels first to a filter that takes them last; of "
-        "training images alone",
+        "training images alone, before the crop, where the code filters after crop and flip",
     )
     yield DefenseSpec(
         name="resize-down-up",

@@ -24,6 +24,6 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         "on a held-out fifth, is noted, and the noise is left out where it is below `threshold` (the paper's 70 %), "
         "which the code does not couple, while the augmentation stays; the detector is trained on images as they are, "
         "where the code crops and flips; the strong crop comes after the recipe's crop and flip, of which the code "
-        "keeps the flip alone; `paper` is refused beyond 64 x 64 pixels, where the layer would need gigabytes; "
-        "noise is rounded to 8 bits with the images",
+        "keeps the flip alone; `paper` is refused beyond 64 x 64 pixels, where the layer would need gigabytes; noise "
+        "is rounded to 8 bits with the images, where the official class truncates",
     )

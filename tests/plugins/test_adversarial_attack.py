@@ -286,10 +286,11 @@ class TestPrecision:
         assert (end[1] > start[1]).all()
 
     @pytest.mark.parametrize("norm", BALLS)
-    def test_attack_leaves_an_image_without_gradient_at_its_start(self, norm):
+    @pytest.mark.parametrize("blinded", [lambda x: 0 * x, lambda x: (255 * x).to(torch.uint8).float()])
+    def test_attack_leaves_images_without_gradient_at_their_start(self, norm, blinded):
         class Blind(nn.Module):
             def forward(self, x):
-                return 0 * x.flatten(1)[:, :2]
+                return blinded(x).flatten(1)[:, :2]
 
         x, labels = images()[0], torch.zeros(6, dtype=torch.long)
         start, end = (attacked(Blind(), x, labels, norm, steps=steps) for steps in (0, 5))

@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 from ucbench import MetricContext
+from ucbench.exploit.defend import pipeline_of
+from ucbench.exploit.train import Defended
 from ucbench.plugins.registry import installed
 from ucbench.testing import TinySurrogate, make_run, sample_images
 from ucbench.testing.samples import NUMERICS
@@ -109,6 +111,13 @@ def test_robust_accuracy_repeats_in_any_mode_of_the_model():
     model, images, labels = trained()
     found = {measured(model.train(mode), images, labels, epsilon=16, steps=3, batch=7) for mode in (True, False)}
     assert len(found) == 1
+
+
+@pytest.mark.parametrize("squeezing", ["jpeg", "grayscale", "bit-depth", "median", "mean", "resize-down-up", "iss"])
+def test_robust_accuracy_behind_8_bits_at_test_is_that_of_the_starts(squeezing):
+    model, images, labels = trained()
+    defended = Defended(model, pipeline_of([installed().resolve("defense", f"{squeezing}:at_test=true")]))
+    assert measured(defended, images, labels, steps=0) == measured(defended, images, labels, steps=4)
 
 
 def test_robust_accuracy_metric_equals_the_function_on_drawn_images():

@@ -65,6 +65,9 @@ def p_log_p(scores):
     return shares, shares.log()
 
 
+ATTACKS = [("defense", "adv-train"), ("metric", "robust-accuracy")]
+
+
 class TestParameters:
     @pytest.mark.parametrize(
         ("written", "units"),
@@ -87,14 +90,20 @@ class TestParameters:
         assert params.norm == "linf"
         assert (params.epsilon, params.steps, params.step * params.epsilon) == pytest.approx(units)
 
-    def test_params_default_radius_follows_the_norm(self):
+    @pytest.mark.parametrize(("kind", "name"), ATTACKS)
+    def test_params_default_radius_follows_the_norm(self, kind, name):
         def epsilon(text):
-            return installed().resolve("defense", text).params.epsilon
+            return installed().resolve(kind, f"{name}{text}").params.identity()["epsilon"]
 
-        assert epsilon("adv-train:norm=l2") == 0.5
-        assert epsilon("adv-train:norm=l2,epsilon=1.5") == 1.5
-        assert epsilon("adv-train:norm=linf") == 8
-        assert AdversarialTrainingParams(norm="l2").identity()["epsilon"] == 0.5
+        assert epsilon(":norm=l2") == epsilon("@quick:norm=l2") == 0.5
+        assert epsilon(":norm=l2,epsilon=1.5") == epsilon(":1.5:norm=l2") == 1.5
+        assert epsilon("") == epsilon(":norm=linf") == 8
+
+    @pytest.mark.parametrize("written", ["adv-train@rem:norm=l2", "adv-train@l2-0.5:norm=linf"])
+    def test_params_refuse_a_preset_radius_for_another_norm(self, written):
+        with pytest.raises(UsageError, match="epsilon"):
+            installed().resolve("defense", written)
+        assert installed().resolve("defense", f"{written},epsilon=1").params.epsilon == 1
 
     @pytest.mark.parametrize("radius", [0.25, 0.5, 0.75])
     def test_presets_of_l2_set_norm_and_radius(self, radius):
@@ -106,9 +115,10 @@ class TestParameters:
         assert "through" not in plain
         assert through == {**plain, "through": True}
 
-    def test_params_refuse_a_linf_radius_on_the_unit_scale(self):
+    @pytest.mark.parametrize(("kind", "name"), ATTACKS)
+    def test_params_refuse_a_linf_radius_on_the_unit_scale(self, kind, name):
         with pytest.raises(UsageError, match="8-bit units"):
-            installed().resolve("defense", "adv-train:epsilon=0.031")
+            installed().resolve(kind, f"{name}:epsilon=0.031")
 
     def test_spec_states_tier_t2_without_oracle(self):
         record = installed().resolve("defense", "adv-train").spec

@@ -92,10 +92,22 @@ class TestCutout:
         boxes = np.array([bounds(image[0] == 0) for image in out])
         assert (boxes[:, 2:] - boxes[:, :2]).max(0).tolist() == [4, 4]
 
-    def test_cutout_preset_uc_takes_a_tenth_of_the_area(self) -> None:
-        params = CutoutParams.resolve("cutout", "uc")
-        out = Cutout(params).augment(torch.ones(50, 3, 100, 100), RUN, drawn())
-        assert int((out[:, 0] == 0).sum((1, 2)).max()) == 32 * 32
+    @given(SIZES)
+    @settings(max_examples=20, deadline=None)
+    def test_cutout_preset_uc_takes_a_tenth_of_the_area_wholly_inside(self, size: tuple[int, int]) -> None:
+        out = Cutout(CutoutParams.resolve("cutout", "uc")).augment(torch.ones(50, 3, *size), RUN, drawn())
+        boxes = np.array([bounds(image[0] == 0) for image in out])
+        assert (boxes[:, 2:] - boxes[:, :2] == [max(1, int(side * 0.1**0.5)) for side in size]).all()
+
+    def test_cutout_inside_is_uniform_over_its_places_and_leaves_older_keys(self) -> None:
+        params = CutoutParams(side=0.5, inside=True)
+        out = Cutout(params).augment(torch.ones(3000, 3, 4, 6), RUN, drawn())
+        tops_and_lefts = [bounds(image[0] == 0)[:2] for image in out]
+        counts = [tops_and_lefts.count((top, left)) for top in range(3) for left in range(4)]
+        assert stats.chisquare(counts).pvalue > 1e-3
+        assert "inside" not in CutoutParams().identity()
+        with pytest.raises(UsageError, match="at most its side"):
+            CutoutParams.resolve("cutout", options={"side": 1.5, "inside": True})
 
     def test_cutout_gradient_is_zero_only_in_the_square(self) -> None:
         x = torch.rand(4, 3, 8, 8).add(0.1).requires_grad_()
@@ -194,6 +206,16 @@ class TestCutMix:
         params = CutMixParams.resolve("cutmix", "eminn")
         _, targets = CutMix(params).mix(numbered(200, (32, 32)), torch.eye(200), RUN, drawn())
         assert int((targets > 0).sum(1).max()) > 2
+
+    @given(SIZES, st.integers(0, 99))
+    @settings(max_examples=20, deadline=None)
+    def test_cutmix_preset_uc_pastes_whole_boxes_of_a_tenth(self, size: tuple[int, int], seed: int) -> None:
+        cutmix = CutMix(CutMixParams.resolve("cutmix", "uc"))
+        x, _ = cutmix.mix(numbered(30, size), torch.eye(30), RUN, drawn(seed))
+        pasted = [image != place for place, image in enumerate(x[:, 0])]
+        height, width = (int(side * 0.1**0.5) for side in size)
+        # One that is its own partner stays as it is.
+        assert {int(mask.sum()) for mask in pasted} - {0} == ({height * width} - {0})
 
     @pytest.mark.parametrize("name", ["cutmix", "mixup"])
     def test_mixing_preset_uc_keeps_the_labels(self, name: str) -> None:

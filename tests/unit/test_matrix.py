@@ -264,6 +264,13 @@ def test_expand_raises_usage_error_on_unknown_or_out_of_range_values(wrong, text
         cells(**wrong)
 
 
+@pytest.mark.parametrize("chain", ["clean-part+clean-pixels", "dim+clean-pixels", "dim+clean-part"])
+def test_expand_raises_on_a_control_behind_another_defense(chain):
+    with pytest.raises(UsageError, match=f"{chain.partition('+')[2]} reads .* write it first"):
+        cells(defenses=[chain])
+    assert cells(defenses=["clean-part+dim"])
+
+
 def test_expand_raises_when_poisoner_and_surrogate_disagree_on_weights():
     trains = PoisonerSpec(name="trains", summary="", load="", surrogate="bare", trains_surrogate=True)
     looks = PoisonerSpec(name="looks", summary="", load="", surrogate="eyes")

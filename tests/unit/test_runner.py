@@ -94,10 +94,19 @@ def test_clean_part_training_is_independent_of_the_poisoner(tmp_path):
 
 def test_only_oracle_defenses_are_given_the_clean_images(tmp_path):
     registry = tiny.registry()
-    chain = expand(axes("stripes", defenses=["outsider+clean-pixels"]), registry)
+    chain = expand(axes("stripes", defenses=["clean-pixels+outsider"]), registry)
     records = run_cells(chain, tiny.session(tmp_path, registry))
     assert {record["status"] for record in records} == {"ok"}
     assert all(record["notes"]["Outsider"] == {} for record in records)
+
+
+def test_a_defense_that_stands_twice_in_a_chain_draws_anew_and_keeps_both_notes(tmp_path):
+    registry = tiny.registry()
+    chains = expand(axes("stripes", defenses=["dim", "fog+dim+dim"]), registry)
+    records = run_cells(chains, tiny.session(tmp_path, registry))
+    notes = {record["request"]["defense"]: record["notes"] for record in records}
+    assert notes["fog+dim+dim"]["prepared"] == notes["dim"]["prepared"] != notes["fog+dim+dim"]["prepared 2"]
+    assert "prepared 2" not in notes["dim"]
 
 
 def test_second_run_reuses_everything(tmp_path):

@@ -6,6 +6,7 @@ fingerprints of its data, without torch and without the components' dependencies
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -130,6 +131,18 @@ class Craft:
         )
 
 
+def occurrences(defense: Sequence[Component[DefenseSpec]]) -> list[int]:
+    """For each part of a chain, which use of its component it is there, from 1: each draws for itself."""
+    names = [part.spec.name for part in defense]
+    return [names[: place + 1].count(name) for place, name in enumerate(names)]
+
+
+def repetition(defense: Sequence[Component[DefenseSpec]]) -> dict[str, list[int]]:
+    """The :func:`occurrences` as an entry of a key; empty without repetition, so that older keys hold."""
+    used = occurrences(defense)
+    return {"occurrences": used} if any(use > 1 for use in used) else {}
+
+
 @dataclass(frozen=True)
 class Cell:
     """One row: dataset x craft x mixture x labeling x defense x victim x seeds."""
@@ -178,6 +191,7 @@ class Cell:
                 "train_seed": self.train_seed,
                 "trusted": self.trusted,
                 "numerics": numerics.key_text,
+                **repetition(self.defense),
             },
         )
 

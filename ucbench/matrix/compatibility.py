@@ -12,12 +12,17 @@ from ucbench.plugins.specs import DefenseSpec, LabelingSpec, PoisonerSpec, Surro
 
 
 def check_exploiter(defense: Sequence[Component[DefenseSpec]], victim: Component[VictimSpec], trusted: int) -> None:
-    """Check that a victim can use these defenses, and that components that need a trusted set have one.
+    """Check that these defenses fit together and the victim, and that components that need a trusted set have one.
 
     Raises:
         UsageError: if not; the text names the component.
     """
-    for part in defense:
+    for place, part in enumerate(defense):
+        if part.spec.oracle and place:
+            raise UsageError(
+                f"Defense {part} reads the clean images beside the published ones, so none may change these before it:"
+                " write it first in the chain, and no other such control."
+            )
         if (part.spec.needs_trusted or part.spec.leaked) and not trusted:
             raise UsageError(f"Defense {part} uses clean images of the exploiter: add --trusted N.")
         if victim.spec.opaque and not is_static(part):

@@ -158,7 +158,8 @@ class DefenseSpec(ComponentSpec):
         static: True if it has only ``prepare``, so that opaque victims can use it too. A property ``static`` of its
             parameters overrides it.
         needs_trusted: True if it uses the trusted set; its ``prepare`` may read ``run.trusted``.
-        oracle: True if it sees what an exploiter cannot: its ``prepare`` may read ``run.clean``. It is never ranked.
+        oracle: True if it sees what an exploiter cannot: its ``prepare`` may read ``run.clean``. It must be the first
+            of a chain, and is never ranked.
         leaked: True if the protector's method answers it: its ``prepare`` may read ``run.leaked``, the trusted images
             before and after the same craft. It needs the trusted set and is never ranked.
     """
