@@ -96,9 +96,7 @@ class EntangledFeatures:
         return Perturbation(delta)
 
     @torch.no_grad()
-    def _nearest(
-        self, state: BiLevel, images: Callable[[Tensor], Tensor], centres: Tensor, place: Tensor
-    ) -> float:
+    def _nearest(self, state: BiLevel, images: Callable[[Tensor], Tensor], centres: Tensor, place: Tensor) -> float:
         right = torch.zeros((), device=state.delta.device)
         for indices in state.batches(self.params.batch):
             distances = _squared_distances(state.features(images(indices)), centres)
