@@ -16,6 +16,10 @@ _SWEEPS = (
     "it adds it, is kept unless legacy_positive_only is set. Perturbations are cut to what keeps the images in "
     "[0, 1] after every step, there only when they are added; batches of a pass differ by one image at most. "
 )
+_CUT_MEANS = (
+    "class's perturbation is the mean of its images' after that cut, in the code before it, so ours is smaller where "
+    "images are black or white"
+)
 _SURROGATE = "The default surrogate has a quarter of the published width, that of `paper` has all of it"
 
 
@@ -59,9 +63,8 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         surrogate="resnet18:width=16",
         trains_surrogate=True,
         fidelity=(
-            f"{_SWEEPS}A class's perturbation is the mean of its images' after that cut, in the code before it, so "
-            "ours is smaller where images are black or white. Fitted on all images, where the official scripts take a "
-            f"fifth of them. {_SURROGATE}"
+            f"{_SWEEPS}A {_CUT_MEANS}. Fitted on all images, where the official scripts take a fifth of them. "
+            f"{_SURROGATE}"
         ),
     )
     yield PoisonerSpec(
@@ -87,9 +90,9 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
             "code, once more than half of the perturbed images are recognised; the craft does not stop before a sweep "
             "with noise, where the code's default error ends it at that very point; the gradient is cut to its largest "
             "norm once a step, in the code after every draw; fitted on all images, where the code can take a fifth of "
-            "them; perturbations are cut to what keeps the images in [0, 1] after every step; the certification is the "
-            "metric `certified-learnability`; the paper was read in its abstract and the notes of its repository. "
-            f"{_SURROGATE}"
+            "them; perturbations are cut to what keeps the images in [0, 1] after every step; a "
+            f"{_CUT_MEANS}; the certification is the metric `certified-learnability`; the paper was read in its "
+            f"abstract and the notes of its repository. {_SURROGATE}"
         ),
     )
     yield PoisonerSpec(
