@@ -185,7 +185,7 @@ def test_cluster_labels_require_a_model_and_accept_a_named_one():
         ("adv-poison@paper", "trained@adv-poison"),
         ("eminn@paper", "resnet18"),
         ("rem@imagenet", "resnet18"),
-        ("sep", "resnet18:width=16,normalize=data"),
+        ("sep", "resnet18:normalize=data,width=16"),
         ("sep@released", "resnet18:normalize=data"),
         ("aap@cifar100", "resnet18"),
         ("shuffled:'adv-poison@paper'", "trained@adv-poison"),
