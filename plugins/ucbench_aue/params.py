@@ -10,8 +10,10 @@ from pydantic import Field
 from ucbench import Params, Recipe
 
 _STRENGTH = (
-    "of the views, from 0: least area 1 - 0.9 s, jitter 0.4 s (hue 0.1 s) with probability 0.8 s, grey with 0.2 s"
+    "of the views: least area 1 - 0.9 s, jitter 0.4 s (hue 0.1 s) with probability 0.8 s, grey with 0.2 s; 0: no views"
 )
+#: Of the presets with published settings.
+_PUBLISHED: Mapping[str, str] = dict.fromkeys(("paper", "released", "cifar100"), "resnet18")
 
 
 class AUEParams(Params):
@@ -38,6 +40,7 @@ class AUEParams(Params):
         "released": {"epochs": 60},
         "cifar100": {"epochs": 60, "strength": 1.0},
     }
+    surrogates: ClassVar[Mapping[str, str]] = _PUBLISHED
 
 
 class AAPParams(Params):
@@ -66,6 +69,7 @@ class AAPParams(Params):
         "released": {"epochs": 40, "steps": 250},
         "cifar100": {"epochs": 40, "steps": 250, "train_strength": 0.8, "craft_strength": 0.8},
     }
+    surrogates: ClassVar[Mapping[str, str]] = _PUBLISHED
 
     @property
     def recipe(self) -> Recipe:

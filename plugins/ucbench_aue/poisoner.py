@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,16 +23,25 @@ from ucbench import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ucbench import CraftRun
     from ucbench_aue.params import AAPParams, AUEParams
 
 
-def views(train: ImageSet, strength: float) -> ContrastiveViews:
-    """Views at ``strength`` in [0, 1]; at 1 those of the contrastive evaluations of the paper."""
-    crop = max(1 - 0.9 * strength, 0.05)
-    return ContrastiveViews(train.size, flip=train.flip, crop=crop, strength=0.5 * strength, often=strength, blur=False)
+#: Random views of images ``[B, 3, H, W]``, drawn from a CPU generator.
+Views = Callable[[Tensor, torch.Generator], Tensor]
+
+
+def views(train: ImageSet, strength: float) -> Views:
+    """Views at ``strength`` in [0, 1]: at 0 the images themselves.
+
+    At 1 they are those of the paper's contrastive evaluations, but for the least area: here 0.1, there 0.08.
+    """
+    if strength == 0:
+        # A window of the whole area has a random shape, and is cut off at the image's sides.
+        return lambda x, generator: x
+    return ContrastiveViews(
+        train.size, flip=train.flip, crop=1 - 0.9 * strength, strength=0.5 * strength, often=strength, blur=False
+    )
 
 
 class AugmentedUnlearnable:
@@ -83,7 +93,7 @@ class AugmentedUnlearnable:
             run.note(name, value)
         return Perturbation(state.delta.cpu().numpy())
 
-    def _descended(self, state: BiLevel, indices: Tensor, view: ContrastiveViews, generator: torch.Generator) -> Tensor:
+    def _descended(self, state: BiLevel, indices: Tensor, view: Views, generator: torch.Generator) -> Tensor:
         x, labels = state.clean(indices), state.labels[indices]
         objective = expected(lambda seen: state.cross_entropy(seen, labels), view, 1, generator)
         step = self.params.step * state.radius
@@ -94,7 +104,7 @@ class AugmentedAdversarial:
     """AAP: adversarial examples of a supervised network, where training and steps are under contrastive views.
 
     The network learns ``t(x)`` of the clean images. Then every perturbation takes ``steps`` signed steps from zero,
-    towards the next class (or away from the image's own), with t drawn anew for every step.
+    towards the next class that has images (or away from the image's own), with t drawn anew for every step.
     """
 
     def __init__(self, params: AAPParams) -> None:
@@ -107,16 +117,16 @@ class AugmentedAdversarial:
 
         Raises:
             DataError: without labels.
-            UsageError: for a single image or class.
+            UsageError: for a single image, and for images of a single class.
             DivergedError: if the surrogate's loss is not finite.
         """
-        params, classes = self.params, len(train.classes)
+        params = self.params
         _require_two(train)
-        if classes < 2:
-            raise UsageError("aap moves images to other classes: it needs at least two.")
         state = BiLevel(train, run, lr=params.lr, momentum=params.momentum, weight_decay=params.weight_decay)
-        sign = 1 if params.goal == "targeted" else -1
-        aims = (state.labels + 1) % classes if params.goal == "targeted" else state.labels
+        present, place = state.labels.unique(return_inverse=True)
+        if len(present) < 2:
+            raise UsageError("aap moves images to other classes: it needs images of at least two.")
+        sign, aims = (1, present[(place + 1) % len(present)]) if params.goal == "targeted" else (-1, state.labels)
         seen, step = views(train, params.craft_strength), params.travel / params.steps * state.radius
 
         def against(networks: list[nn.Module]) -> Callable[[int, Tensor], Tensor]:
@@ -136,7 +146,7 @@ class AugmentedAdversarial:
         return Perturbation(delta)
 
 
-def _augmented(view: ContrastiveViews, run: CraftRun) -> Callable[[int, Tensor, Tensor], Tensor]:
+def _augmented(view: Views, run: CraftRun) -> Callable[[int, Tensor, Tensor], Tensor]:
     """The ``view`` of :meth:`ucbench.BiLevel.learn` that shows random views."""
     return lambda number, x, labels: view(x, run.generator(f"learning-{number}"))
 

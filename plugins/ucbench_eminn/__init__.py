@@ -85,9 +85,9 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
             "code, once more than half of the perturbed images are recognised; the craft does not stop before a sweep "
             "with noise, where the code's default error ends it at that very point; the gradient is cut to its largest "
             "norm once a step, in the code after every draw; fitted on all images, where the code can take a fifth of "
-            "them; perturbations are cut to what keeps the images in [0, 1] after every step; the certification is the "
-            "metric `certified-learnability`; the paper was read in its abstract and the notes of its repository. "
-            f"{_SURROGATE}"
+            "them; perturbations are cut to what keeps the images in [0, 1] after every step, in the code after "
+            "all but the last; the certification is the metric `certified-learnability`; the paper was read in its "
+            f"abstract and the notes of its repository. {_SURROGATE}"
         ),
     )
     yield PoisonerSpec(

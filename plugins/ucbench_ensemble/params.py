@@ -23,7 +23,11 @@ class EnsembleParams(Params):
         components = resolve_members(members)
         if len(components) < 2:
             raise ValueError(f"an ensemble has at least two members, and {members!r} is one")
-        for member in components:
+        # Not by their keys, for which weights are read.
+        known = [(member.spec.name, member.params) for member in components]
+        for place, member in enumerate(components):
+            if known[place] in known[:place]:
+                raise ValueError(f"{member} is in the ensemble twice, and equal members are the same network")
             # The ensemble is registered as label-free, whatever it consists of.
             if member.spec.label_access != "none":
                 raise ValueError(f"{member} has seen labels, and members of an ensemble have not")

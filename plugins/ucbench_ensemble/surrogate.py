@@ -65,6 +65,11 @@ class Ensemble:
             arrays = {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
             member.restore(arrays, train, run)
 
+    @property
+    def note(self) -> str:
+        """The members' notes on their weights, joined."""
+        return "; ".join(dict.fromkeys(note for member in self._members if (note := getattr(member, "note", ""))))
+
     def to(self, device: torch.device, dtype: torch.dtype) -> None:
         """Move every member to ``device`` and ``dtype``."""
         for member in self._members:

@@ -45,11 +45,13 @@ class EntFParams(Params):
         "paper": _RELEASED,
         "released": _RELEASED,
     }
+    surrogates: ClassVar[Mapping[str, str]] = dict.fromkeys(("paper", "released"), "resnet18")
 
     @model_validator(mode="after")
     def _milestones_fit(self) -> Self:
-        if any(mark >= self.epochs for mark in self.milestones):
-            raise ValueError(f"milestones {self.milestones} must lie below epochs={self.epochs}")
+        marks = self.milestones
+        if any(mark >= self.epochs for mark in marks) or list(marks) != sorted(set(marks)):
+            raise ValueError(f"milestones {marks} must rise and lie below epochs={self.epochs}")
         return self
 
     @property

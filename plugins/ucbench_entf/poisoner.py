@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -65,14 +65,14 @@ class EntangledFeatures:
             return attacked
 
         def against(networks: list[nn.Module]) -> Callable[[int, Tensor], Tensor]:
-            centres.append(self._centres(state, place, run))
+            centres.append(state.class_means(params.batch))
 
             def perturb(number: int, indices: Tensor) -> Tensor:
                 x, own, generator = state.clean(indices), place[indices], run.generator(f"perturbing-{number}")
                 start = state.radius * torch.randn(x.shape, generator=generator).to(x.device)
 
                 def objective(seen: Tensor) -> Tensor:
-                    return entanglement(_features(state, seen, run), centres[0], own, self.params.goal)
+                    return entanglement(state.features(seen), centres[0], own, self.params.goal)
 
                 return pgd(
                     x,
@@ -89,28 +89,17 @@ class EntangledFeatures:
             state, run, params.recipe, against, batch=params.batch, work=params.steps, view=learnt
         )
         shares = {
-            "clean": self._nearest(state, state.clean, centres[0], place, run),
-            "perturbed": self._nearest(state, state.poisoned, centres[0], place, run),
+            "clean": self._nearest(state, state.clean, centres[0], place),
+            "perturbed": self._nearest(state, state.poisoned, centres[0], place),
         }
         run.note("nearest", shares)
         return Perturbation(delta)
 
     @torch.no_grad()
-    def _centres(self, state: BiLevel, place: Tensor, run: CraftRun) -> Tensor:
-        """Mean features ``[K, D]`` of the clean images of every class that occurs, by its place ``[N]``."""
-        member = F.one_hot(place).float()
-        total: Tensor | float = 0.0
+    def _nearest(self, state: BiLevel, images: Callable[[Tensor], Tensor], centres: Tensor, place: Tensor) -> float:
+        right = torch.zeros((), device=state.delta.device)
         for indices in state.batches(self.params.batch):
-            total = total + member[indices].T @ _features(state, state.clean(indices), run)
-        return total / member.sum(0)[:, None]
-
-    @torch.no_grad()
-    def _nearest(
-        self, state: BiLevel, images: Callable[[Tensor], Tensor], centres: Tensor, place: Tensor, run: CraftRun
-    ) -> float:
-        right = torch.zeros((), device=run.device)
-        for indices in state.batches(self.params.batch):
-            distances = _squared_distances(_features(state, images(indices), run), centres)
+            distances = _squared_distances(state.features(images(indices)), centres)
             right += (distances.argmin(1) == place[indices]).sum()
         return float(right) / len(state)
 
@@ -133,11 +122,3 @@ def entanglement(features: Tensor, centres: Tensor, own: Tensor, goal: str) -> T
 def _squared_distances(features: Tensor, centres: Tensor) -> Tensor:
     """``[B, K]``; by differences, whose rounding does not hide small ones."""
     return (features[:, None] - centres).square().sum(2)
-
-
-def _features(state: BiLevel, x: Tensor, run: CraftRun) -> Tensor:
-    """Penultimate features ``[B, D]``, float32, of the network in eval mode."""
-    network: Any = state.network
-    with run.engine.autocast():
-        features = network.features(x.contiguous(memory_format=torch.channels_last))
-    return features.float()  # type: ignore[no-any-return]

@@ -43,10 +43,10 @@ class GameUnlearnable:
     """A Stackelberg game, solved by BOME (Liu et al., NeurIPS 2022, arXiv 2209.08709).
 
     The follower, a network, learns the perturbed images. The leader, a generator, wants the follower to be wrong on the
-    clean ones: it minimises ``f``, the mean over images of the largest cross-entropy with a wrong class. That the
-    follower has learned is the condition ``q = g(theta) - g(theta*) = 0``: g is its cross-entropy on the perturbed
-    batch, and theta* its weights after ``steps`` steps of Adam on g, taken as constants. Generator phi and follower
-    theta then take plain gradient steps along ::
+    clean ones: it minimises ``f``, the mean over images of the largest cross-entropy with a wrong class (one that has
+    images). That the follower has learned is the condition ``q = g(theta) - g(theta*) = 0``: g is its cross-entropy on
+    the perturbed batch, and theta* its weights after ``steps`` steps of Adam on g, taken as constants. Generator phi
+    and follower theta then take plain gradient steps along ::
 
         grad f + lambda grad q,   lambda = max(0, (eta |grad q|^2 - <grad f, grad q>) / |grad q|^2)
 
@@ -65,13 +65,13 @@ class GameUnlearnable:
 
         Raises:
             DataError: without labels.
-            UsageError: for a single image or class.
+            UsageError: for a single image, and for images of a single class.
             DivergedError: if a loss is not finite.
         """
         params = self.params
         data = ResidentSet(train, padding=0, flip=False, device=run.device)
-        if len(train) < 2 or len(train.classes) < 2:
-            raise UsageError("gue trains a network to be wrong: it needs at least two images and two classes.")
+        if len(np.unique(train.known_labels)) < 2:
+            raise UsageError("gue trains a network to be wrong: it needs images of at least two classes.")
         game = Game(train, params, run)
         rows: list[dict[str, float]] = []
         done, arrays = run.checkpoint.load() or (0, {})
@@ -137,6 +137,7 @@ class Game:
         generator: the leader.
         follower: the surrogate's fresh network.
         players: both of them.
+        absent: bool ``[K]``, the classes without images.
     """
 
     #: What :meth:`play` returns, in this order.
@@ -152,6 +153,8 @@ class Game:
         with seeded(run.seed("generator")):
             self.generator = UNet(params.width, momentum).to(run.device)
         self.players = nn.ModuleDict({"follower": self.follower, "generator": self.generator})
+        absent = ~np.isin(np.arange(len(train.classes)), train.known_labels)
+        self.absent = torch.from_numpy(absent).to(run.device)
 
     def play(self, x: Tensor, labels: Tensor) -> Tensor:
         """One step of both players on images ``[B, 3, H, W]`` with labels ``[B]``; returns the :attr:`NUMBERS`."""
@@ -160,7 +163,7 @@ class Game:
         poisoned = (x + self.perturbation(x)).clamp(0, 1)
         answer = self._answered(poisoned.detach(), labels)
         theta, phi = list(self.follower.parameters()), list(self.generator.parameters())
-        clean = wrong_class_loss(self.scores(self.follower, x), labels)
+        clean = wrong_class_loss(self.scores(self.follower, x), labels, self.absent)
         leader = torch.autograd.grad(clean, theta)
         present = F.cross_entropy(self.scores(self.follower, poisoned), labels)
         best = F.cross_entropy(self.scores(answer, poisoned), labels)
@@ -199,9 +202,13 @@ class Game:
         return scores.float()
 
 
-def wrong_class_loss(scores: Tensor, labels: Tensor) -> Tensor:
-    """The largest cross-entropy of scores ``[B, K]`` with a class other than ``labels`` ``[B]``, mean over images."""
-    others = scores.masked_fill(F.one_hot(labels, scores.shape[1]).bool(), torch.inf)
+def wrong_class_loss(scores: Tensor, labels: Tensor, absent: Tensor) -> Tensor:
+    """The largest cross-entropy of scores ``[B, K]`` with a class other than ``labels`` ``[B]``, mean over images.
+
+    Args:
+        absent: bool ``[K]``, classes that do not count.
+    """
+    others = scores.masked_fill(F.one_hot(labels, scores.shape[1]).bool() | absent, torch.inf)
     return (scores.logsumexp(1) - others.amin(1)).mean()
 
 

@@ -61,8 +61,9 @@ class TangentAttack:
                 continue
             draws = torch.randperm(count, generator=run.generator(f"attacked-{number}"))
             others = draws[~torch.isin(draws, block)][: params.attacked]
-            x, aims = (images[rows.to(device)].double().div_(255.0) for rows in (block, others))
-            network = Network(x, labels[block.to(device)], aims, labels[others.to(device)], train, params)
+            block, others = block.to(device), others.to(device)
+            x = _pixels(images[block])
+            network = Network(x, labels[block], images[others], labels[others], train, params)
             made = torch.zeros_like(x)
             for _ in range(params.steps):
                 made = pgd(
@@ -70,7 +71,7 @@ class TangentAttack:
                     radius=run.budget.radius,
                 )  # fmt: skip
                 advance(1)
-            delta[block.numpy()] = made.float().cpu().numpy()
+            delta[block.cpu().numpy()] = made.float().cpu().numpy()
             right[number] = network.accuracy(x), network.accuracy(x + made)
             run.checkpoint.save(number + 1, {"delta": delta, "right": right})
         run.note("attacked", dict(zip(("clean", "perturbed"), right.mean(0).tolist(), strict=True)))
@@ -83,7 +84,7 @@ class Network:
     Args:
         x: the block, float64 ``[B, 3, H, W]``.
         labels: int64 ``[B]``.
-        aims: the attacked images, float64 ``[M, 3, H, W]``.
+        aims: the attacked images, uint8 ``[M, 3, H, W]``: in float64 all of them could take many gigabytes.
         goals: their labels, int64 ``[M]``.
         train: names the classes.
     """
@@ -92,7 +93,7 @@ class Network:
         self, x: Tensor, labels: Tensor, aims: Tensor, goals: Tensor, train: ImageSet, params: NTGAParams
     ) -> None:
         self._targets = F.one_hot(labels, len(train.classes)).to(x.dtype)
-        self._aims, self._goals, self._params = aims.flatten(1), goals, params
+        self._aims, self._goals, self._params = aims, goals, params
 
     def negative_loss(self, x: Tensor) -> Tensor:
         """A linear function of ``x`` with the gradient there of minus the summed cross-entropy of the attacked images.
@@ -104,7 +105,7 @@ class Network:
         held = learned.detach().requires_grad_()
         slope, to_learned = torch.zeros_like(flat), torch.zeros_like(held)
         for aims, goals in zip(self._aims.split(CHUNK), self._goals.split(CHUNK), strict=True):
-            loss = -F.cross_entropy(self._kernel(aims, flat) @ held, goals, reduction="sum")
+            loss = -F.cross_entropy(self._attacked(aims, flat) @ held, goals, reduction="sum")
             for total, part in zip((slope, to_learned), torch.autograd.grad(loss, (flat, held)), strict=True):
                 total += part
         slope += torch.autograd.grad(learned, flat, to_learned)[0]
@@ -115,12 +116,19 @@ class Network:
         """Share of the attacked images that are recognised, having learned the images ``x`` ``[B, 3, H, W]``."""
         flat = x.flatten(1)
         learned = self._learned(flat)
-        outputs = torch.cat([self._kernel(aims, flat) @ learned for aims in self._aims.split(CHUNK)])
+        outputs = torch.cat([self._attacked(aims, flat) @ learned for aims in self._aims.split(CHUNK)])
         return float((outputs.argmax(1) == self._goals).double().mean())
 
     def _learned(self, flat: Tensor) -> Tensor:
         return coefficients(self._kernel(flat, flat), self._targets, self._params.time)
 
+    def _attacked(self, aims: Tensor, flat: Tensor) -> Tensor:
+        return self._kernel(_pixels(aims).flatten(1), flat)
+
     def _kernel(self, x: Tensor, z: Tensor) -> Tensor:
         params = self._params
         return tangent_kernel(x, z, params.layers, params.weight_variance, params.bias_variance)
+
+
+def _pixels(images: Tensor) -> Tensor:
+    return images.double().div_(255.0)

@@ -27,6 +27,7 @@ _PRESETS: Mapping[str, Mapping[str, Any]] = {
     "imagenet": {
         **_RELEASED,
         "network_steps": 3000,
+        "lr_drop_every": 1200,
         "steps": 7,
         "step": 0.25,
         "samples": 4,
@@ -40,6 +41,7 @@ class REMParams(Params):
     """Defaults are the ``standard`` preset. Both descents travel twice their radius, as the official code's do."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = _PRESETS
+    surrogates: ClassVar[Mapping[str, str]] = dict.fromkeys(("paper", "released", "imagenet"), "resnet18")
 
     network_steps: int = Field(
         500, ge=1, description="steps of the surrogate, each on a batch that has just been perturbed"

@@ -25,15 +25,17 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         granularity="sample",
         budget="linf",
         native_epsilon=8,
-        surrogate="resnet18:width=16",
+        surrogate="resnet18:width=16,normalize=data",
         trains_surrogate=True,
         fidelity=(
             "`released` and `paper` have the official code's training, steps and 15 checkpoints at epsilon 8/255 "
             "(the paper's smaller radius is 2/255, at which the code's step of 1/255 is step=0.5); `standard` takes "
-            "5 checkpoints of 30 epochs and a third of the steps; all have the variant SEP-FA-VR unless one is "
-            "named. Checkpoints are evenly spaced among all epochs, where the code spaces them among those that "
-            "improved the test accuracy; the variance reduction takes the mean features of the checkpoint it draws, "
-            "where the code takes those of the last; the paper was read in its abstract and notes only; the default "
-            "surrogate has a quarter of the published width; resnet18 is the published one"
+            "5 checkpoints of 30 epochs, a third of the steps, each twice as long, and 5 inner draws instead of 15; "
+            "all have the variant SEP-FA-VR unless one is named; `sep` and `sep-fa` took 30 checkpoints there: "
+            "checkpoints=30. Checkpoints are evenly spaced among all epochs, where the code spaces them among those "
+            "that improved the test accuracy; the first epoch warms up from 0, in the code from 0.001; the variance "
+            "reduction takes the mean features of the checkpoint it draws, where the code takes those of the last; "
+            "the paper was read in its abstract and notes only; the default surrogate has a quarter of the published "
+            "width, that of `paper` and `released`, resnet18:normalize=data, all of it"
         ),
     )

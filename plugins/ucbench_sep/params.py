@@ -45,18 +45,20 @@ class SEPParams(Params):
         "paper": _RELEASED,
         "released": _RELEASED,
     }
+    surrogates: ClassVar[Mapping[str, str]] = dict.fromkeys(("paper", "released"), "resnet18:normalize=data")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.checkpoints > self.epochs:
             raise ValueError(f"checkpoints={self.checkpoints} must not exceed epochs={self.epochs}")
-        if any(mark >= self.epochs for mark in self.milestones):
-            raise ValueError(f"milestones {self.milestones} must lie below epochs={self.epochs}")
+        marks = self.milestones
+        if any(mark >= self.epochs for mark in marks) or list(marks) != sorted(set(marks)):
+            raise ValueError(f"milestones {marks} must rise and lie below epochs={self.epochs}")
         return self
 
     @property
     def recipe(self) -> Recipe:
-        """Epochs, batch and learning rates of the surrogate; the first epoch warms up, as in the official code."""
+        """Epochs, batch and learning rates of the surrogate; the first epoch warms up from 0 (official code: 0.001)."""
         return Recipe(
             epochs=self.epochs,
             batch=self.batch,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -21,8 +21,8 @@ class SelfEnsemble:
 
     A network learns the clean images, and its weights are kept at some epochs. Every image, of class y, then descends
     in all of them at once: to the mean clean features of class ``g(y) = y + K // 2`` modulo K (``sep-fa``,
-    ``sep-fa-vr``), by squared distance over the number of features, or to a prediction of that class (``sep``). Steps
-    follow the sign of the gradients' mean over checkpoints.
+    ``sep-fa-vr``), by squared distance, or to a prediction of that class (``sep``). Steps follow the sign of the
+    gradients' mean over checkpoints.
 
     With ``sep-fa-vr`` (Algorithm 1 of the paper) a step is preceded by ``inner`` trial steps from the same point. Each
     draws a checkpoint, and adds its gradient at the trial point, less its gradient at the outer point, plus the mean
@@ -56,21 +56,17 @@ class SelfEnsemble:
 
         def against(networks: list[nn.Module]) -> Callable[[int, Tensor], Tensor]:
             ensemble.extend(networks)
-            means = [self._means(state, network, place, run) for network in networks]
+            means = [state.class_means(params.batch, network) for network in networks]
 
             def perturb(number: int, indices: Tensor) -> Tensor:
                 aim = aims[indices]
 
                 def gradient(which: int, perturbed: Tensor) -> Tensor:
-                    perturbed = perturbed.detach().requires_grad_()
-                    with run.engine.autocast():
-                        network: Any = networks[which]
-                        x = perturbed.contiguous(memory_format=torch.channels_last)
-                        output = network(x) if params.variant == "sep" else network.features(x)
+                    perturbed, network = perturbed.detach().requires_grad_(), networks[which]
                     if params.variant == "sep":
-                        loss = F.cross_entropy(output.float(), present[aim], reduction="sum")
+                        loss = F.cross_entropy(state.scores(perturbed, network), present[aim], reduction="sum")
                     else:
-                        loss = F.mse_loss(output.float(), means[which][aim], reduction="sum")
+                        loss = F.mse_loss(state.features(perturbed, network), means[which][aim], reduction="sum")
                     return torch.autograd.grad(loss, perturbed)[0]
 
                 generator = run.generator(f"drawn-{number}")
@@ -88,7 +84,7 @@ class SelfEnsemble:
             view=lambda number, x, labels: crop(x, run.generator(f"learning-{number}")),
             keep=params.keep,
         )
-        run.note("recognised", _recognised(state, ensemble, run))
+        run.note("recognised", _recognised(state, ensemble))
         return Perturbation(delta)
 
     def _descended(
@@ -124,25 +120,13 @@ class SelfEnsemble:
             delta = moved(delta, total)
         return delta
 
-    @torch.no_grad()
-    def _means(self, state: BiLevel, network: Any, place: Tensor, run: CraftRun) -> Tensor:
-        """Mean features ``[K, D]`` of the clean images of every class that occurs, by its place ``[N]``."""
-        member = F.one_hot(place).float()
-        total: Tensor | float = 0.0
-        for indices in state.batches(self.params.batch):
-            with run.engine.autocast():
-                features = network.features(state.clean(indices).contiguous(memory_format=torch.channels_last))
-            total = total + member[indices].T @ features.float()
-        return total / member.sum(0)[:, None]
-
 
 @torch.no_grad()
-def _recognised(state: BiLevel, networks: list[nn.Module], run: CraftRun) -> float:
+def _recognised(state: BiLevel, networks: list[nn.Module]) -> float:
     """Share of pairs of a perturbed image and a network that predicts its own class."""
-    right = torch.zeros((), device=run.device)
+    right = torch.zeros((), device=state.delta.device)
     for indices in state.batches(500):
-        x = state.poisoned(indices).contiguous(memory_format=torch.channels_last)
+        x = state.poisoned(indices)
         for network in networks:
-            with run.engine.autocast():
-                right += (network(x).argmax(1) == state.labels[indices]).sum()
+            right += (state.scores(x, network).argmax(1) == state.labels[indices]).sum()
     return float(right) / (len(state) * len(networks))

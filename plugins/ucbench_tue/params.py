@@ -35,6 +35,7 @@ class TUEParams(Params):
         "paper": {"rounds": 200, "batch": 512, "steps": 20, "lr": 0.5},
         "released": {"rounds": 200, "batch": 512, "steps": 20, "ssl_weight": 0.0, "csd_weight": 0.1},
     }
+    surrogates: ClassVar[Mapping[str, str]] = dict.fromkeys(("paper", "released"), "resnet18")
 
     @model_validator(mode="after")
     def _has_an_objective(self) -> Self:

@@ -104,16 +104,13 @@ class TransferableUnlearnable:
 
     def _learn(self, state: BiLevel, turn: int, views: ContrastiveViews, run: CraftRun) -> float:
         """The network's steps of a turn; returns their mean loss."""
-        params = self.params
-        per_pass, first = state.steps_per_pass(params.batch), turn * params.network_steps
-        total = torch.zeros((), device=run.device)
+        steps = self.params.network_steps
+
+        def contrast(number: int, x: Tensor, labels: Tensor, rate: float | None) -> Tensor:
+            return state.stepper.apply(self._contrasted(state, x, views, run.generator(f"learning-{number}")))
+
         state.thaw()
-        for number in range(first, first + params.network_steps):
-            order, place = divmod(number, per_pass)
-            indices = list(state.batches(params.batch, f"pass-{order}"))[place]
-            loss = self._contrasted(state, state.poisoned(indices), views, run.generator(f"learning-{number}"))
-            total += state.stepper.apply(loss)
-        mean = float(total) / params.network_steps
+        mean = float(state.learn(turn * steps, steps, self.params.batch, step=contrast))
         if not math.isfinite(mean):
             raise DivergedError(f"tue: contrastive training diverged in turn {turn + 1}: the mean loss is {mean}.")
         return mean

@@ -9,7 +9,7 @@ from ucbench.crafting.bilevel import BiLevel
 from ucbench.data.budget import Budget
 from ucbench.errors import UsageError
 from ucbench.testing import MemoryCheckpoint, TinySurrogate, make_run, sample_images
-from ucbench.testing.samples import NUMERICS
+from ucbench.testing.samples import NUMERICS, tensor_of
 from ucbench.training.determinism import deterministic
 from ucbench.training.engine import DivergedError
 from ucbench_aue.params import AAPParams, AUEParams
@@ -81,10 +81,30 @@ def test_aap_travels_as_far_as_its_steps_together():
 
 
 def test_views_scale_crop_jitter_and_probabilities_by_their_strength():
-    full, part, none = (views(sample_images(), strength) for strength in (1.0, 0.6, 0.0))
+    full, part = (views(sample_images(), strength) for strength in (1.0, 0.6))
     assert (full.crop, full.strength, full.often) == (pytest.approx(0.1), 0.5, 1.0)
     assert (part.crop, part.strength, part.often) == (pytest.approx(0.46), pytest.approx(0.3), 0.6)
-    assert (none.crop, none.strength, none.often) == (1.0, 0.0, 0.0)
+
+
+def test_views_of_strength_zero_are_the_images_themselves():
+    x = tensor_of(sample_images())
+    assert torch.equal(views(sample_images(), 0.0)(x, torch.Generator().manual_seed(0)), x)
+
+
+def test_aap_aims_at_the_next_class_that_has_images(monkeypatch):
+    aimed, sample = set(), sample_images()
+    train = sample.subset((sample.known_labels != 1).nonzero()[0])
+    cross_entropy = BiLevel.cross_entropy
+
+    def remembered(self, x, labels):
+        aimed.update(labels.tolist())
+        return cross_entropy(self, x, labels)
+
+    monkeypatch.setattr(BiLevel, "cross_entropy", remembered)
+    crafted(POISONERS["aap"](steps=1), train=train)
+    assert aimed == {0, 2}
+    with pytest.raises(UsageError, match="at least two"):
+        crafted(POISONERS["aap"](), train=sample.subset((sample.known_labels == 1).nonzero()[0]))
 
 
 @pytest.mark.parametrize("name", POISONERS)

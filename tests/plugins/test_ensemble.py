@@ -56,6 +56,12 @@ def test_restored_ensemble_equals_the_fitted_one():
     assert torch.equal(fitted.features(images()), restored.features(images()))
 
 
+def test_ensemble_has_the_notes_of_its_members_on_their_weights():
+    random = "ensemble:'efficientnet-lite0+timm:test_efficientnet:weights=random'"
+    assert "random weights" in installed().resolve("surrogate", random).build().note
+    assert installed().resolve("surrogate", PRETRAINED).build().note == ""
+
+
 def test_ensemble_logits_raise():
     with pytest.raises(UsageError, match="no class scores"):
         installed().resolve("surrogate", PRETRAINED).build().logits(images())
@@ -65,12 +71,13 @@ def test_ensemble_logits_raise():
     ("members", "text"),
     [
         ("efficientnet-lite0", "at least two members"),
+        ("efficientnet-lite0+simclr@quick+efficientnet-lite0@standard", "is in the ensemble twice"),
         ("efficientnet-lite0+trained:width=16", "has seen labels"),
         ("efficientnet-lite0+resnet18", "bare architecture"),
         ("efficientnet-lite0+efficientnet-lite1", "efficientnet-lite1"),
     ],
 )
-def test_members_with_labels_or_without_weights_are_refused(members, text):
+def test_members_with_labels_without_weights_or_twice_are_refused(members, text):
     with pytest.raises(UsageError, match=text):
         installed().resolve("surrogate", f"ensemble:'{members}'")
 

@@ -91,6 +91,12 @@ def test_images_of_a_single_class_are_refused():
         crafted(train=sample_images(5, classes=1))
 
 
+@pytest.mark.parametrize("milestones", ["20", "9/5", "5/5"])
+def test_params_refuse_milestones_that_do_not_rise_within_the_training(milestones):
+    with pytest.raises(UsageError, match="must rise and lie below"):
+        EntFParams.resolve("entf", options={"milestones": milestones})
+
+
 def test_released_preset_equals_the_official_settings():
     released = EntFParams.resolve("entf", "released")
     assert (released.epochs, released.milestones, released.steps) == (100, (75, 90), 300)

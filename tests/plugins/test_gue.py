@@ -57,7 +57,16 @@ def crafted(run=None, train=None, **options):
 def test_leader_minimises_the_largest_cross_entropy_with_a_wrong_class():
     scores, labels = torch.randn((6, 4), generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 3, 0, 1])
     every = torch.stack([F.cross_entropy(scores, (labels + k) % 4, reduction="none") for k in range(1, 4)])
-    torch.testing.assert_close(wrong_class_loss(scores, labels), every.amax(0).mean())
+    torch.testing.assert_close(wrong_class_loss(scores, labels, torch.zeros(4).bool()), every.amax(0).mean())
+
+
+def test_leader_leaves_classes_without_images_alone():
+    sample = sample_images()
+    game = Game(sample.subset((sample.known_labels != 1).nonzero()[0]), GUEParams(**SMALL), craft_run())
+    scores = torch.randn((4, 3), generator=torch.Generator().manual_seed(0), requires_grad=True)
+    labels = torch.tensor([0, 2, 2, 0])
+    value = wrong_class_loss(scores, labels, game.absent)
+    torch.testing.assert_close(value, F.cross_entropy(scores, 2 - labels))
 
 
 @given(st.floats(0.1, 3), st.integers(0, 2**31))
@@ -111,7 +120,7 @@ def test_play_moves_both_players_along_finite_differences_of_their_objectives():
         return F.cross_entropy(follower(poisoned), labels) - F.cross_entropy(answer(poisoned), labels)
 
     def both():
-        return wrong_class_loss(follower(x), labels) + factor * condition()
+        return wrong_class_loss(follower(x), labels, game.absent) + factor * condition()
 
     def slope(objective, weight):
         with torch.no_grad():
@@ -160,7 +169,9 @@ def test_craft_resumed_from_any_checkpoint_equals_an_uninterrupted_one():
 
 
 def test_few_images_single_classes_and_diverging_games_are_refused():
-    for train in (sample_images(1), sample_images(5, classes=1)):
+    sample = sample_images()
+    of_one = sample.subset((sample.known_labels == 1).nonzero()[0])
+    for train in (sample_images(1), sample_images(5, classes=1), of_one):
         with pytest.raises(UsageError, match="at least two"):
             crafted(train=train)
     with pytest.raises(DivergedError, match="diverged in pass"):

@@ -84,10 +84,11 @@ def test_gradient_of_the_learned_matrix_is_exact_also_with_equal_eigenvalues():
 
 def test_gradient_in_chunks_of_attacked_images_is_that_of_their_summed_cross_entropy(monkeypatch):
     train = sample_images(6)
-    images = torch.from_numpy(train.images.copy()).double() / 255
+    levels = torch.from_numpy(train.images.copy())
+    images = levels.double() / 255
     labels = torch.from_numpy(train.known_labels.copy())
     x, aims, goals = images[:3], images[[3, 4, 5, 3]], labels[[3, 4, 5, 3]]
-    network = Network(x, labels[:3], aims, goals, train, NTGAParams())
+    network = Network(x, labels[:3], levels[[3, 4, 5, 3]], goals, train, NTGAParams())
     monkeypatch.setattr("ucbench_ntga.poisoner.CHUNK", 3)
     perturbed = x.clone().requires_grad_()
     (found,) = torch.autograd.grad(network.negative_loss(perturbed), perturbed)

@@ -131,6 +131,12 @@ def test_single_image_and_diverging_surrogate_are_refused():
 
 
 @pytest.mark.parametrize("params", [REMParams, SEMParams])
+def test_imagenet_preset_drops_the_rate_within_its_training(params):
+    imagenet = params.resolve("rem", "imagenet")
+    assert (imagenet.network_steps, imagenet.lr_drop_every, imagenet.steps, imagenet.samples) == (3000, 1200, 7, 4)
+
+
+@pytest.mark.parametrize("params", [REMParams, SEMParams])
 def test_released_preset_equals_the_official_settings(params):
     released = params.resolve("rem", "released")
     assert (released.network_steps, released.lr_drop_every, released.steps, released.samples) == (5000, 2000, 10, 5)

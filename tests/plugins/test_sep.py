@@ -101,8 +101,10 @@ def test_checkpoints_are_evenly_spaced_and_end_with_the_training():
     assert released.recipe.milestones == (75, 90)
 
 
-@pytest.mark.parametrize("wrong", [{"checkpoints": "50"}, {"milestones": "30"}])
-def test_params_refuse_what_lies_beyond_the_training(wrong):
+@pytest.mark.parametrize(
+    "wrong", [{"checkpoints": "50"}, {"milestones": "30"}, {"milestones": "9/5"}, {"milestones": "5/5"}]
+)
+def test_params_refuse_checkpoints_and_milestones_that_do_not_fit_the_training(wrong):
     with pytest.raises(UsageError, match=next(iter(wrong))):
         SEPParams.resolve("sep", options=wrong)
 

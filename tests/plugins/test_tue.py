@@ -93,6 +93,21 @@ def test_contrastive_loss_of_a_trained_network_falls_on_perturbed_images():
     assert loss(clean + delta) < min(loss(clean), loss(random)) - 2 * abs(loss(clean) - loss(random))
 
 
+def test_network_learns_every_image_once_a_pass_in_batches_of_two():
+    seen = []
+
+    class Watched(BiLevel):
+        def poisoned(self, indices):
+            seen.append(indices)
+            return super().poisoned(indices)
+
+    train, run = sample_images(5), craft_run()
+    state = Watched(train, run, wrap=lambda network: _projected(network, train, 8, run), lr=0.1)
+    poisoner = TransferableUnlearnable(TUEParams(batch=2, network_steps=state.steps_per_pass(2)))
+    poisoner._learn(state, 0, ContrastiveViews(train.size, flip=train.flip, crop=0.08), run)
+    assert sorted(torch.cat(seen).tolist()) == list(range(5))
+
+
 @pytest.mark.parametrize("ssl_weight", [0.0, 1.0])
 def test_craft_resumed_from_any_checkpoint_equals_an_uninterrupted_one(ssl_weight):
     checkpoint = MemoryCheckpoint()

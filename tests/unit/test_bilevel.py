@@ -135,6 +135,16 @@ def test_wrap_makes_the_network_that_is_trained_and_resumed():
     assert "weights.1.weight" in checkpoint.saved[0][1]
 
 
+def test_class_means_are_those_of_the_classes_that_occur_in_any_network():
+    state, other = bilevel(), TinySurrogate().module(5, sample_images())
+    state.labels[state.labels == 1] = 7
+    x = state.clean(torch.arange(13))
+    for network, given in ((state.network, ()), (other, (other,))):
+        means = [network.features(x)[state.labels == label].mean(0) for label in (0, 2, 7)]
+        torch.testing.assert_close(state.class_means(5, *given), torch.stack(means))
+        torch.testing.assert_close(state.scores(x, *given), network(x))
+
+
 def test_cross_entropy_gradient_equals_finite_differences():
     torch.manual_seed(0)
     state = bilevel()

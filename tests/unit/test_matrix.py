@@ -184,6 +184,10 @@ def test_cluster_labels_require_a_model_and_accept_a_named_one():
         ("adv-poison@rem", "trained:width=16"),
         ("adv-poison@paper", "trained@adv-poison"),
         ("eminn@paper", "resnet18"),
+        ("rem@imagenet", "resnet18"),
+        ("sep", "resnet18:normalize=data,width=16"),
+        ("sep@released", "resnet18:normalize=data"),
+        ("aap@cifar100", "resnet18"),
         ("shuffled:'adv-poison@paper'", "trained@adv-poison"),
     ],
 )

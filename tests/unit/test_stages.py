@@ -214,6 +214,18 @@ def test_labeling_uses_its_own_or_the_named_model(session):
     assert labels_of(own, session) == labels_of(cell(labelings=["seen:model=eyes"]), session)
 
 
+def test_notes_on_weights_of_all_models_reach_the_record(session, monkeypatch):
+    monkeypatch.setattr(tiny.OtherEyes, "note", "drawn at random", raising=False)
+    attacked = release_of(cell("leaner", surrogates=["others"]), session)[1].meta["notes"]
+    assert attacked["surrogate_weights"] == "drawn at random"
+    clustered = release_of(cell("badge", craft_labels=["clusters:k=3,model=others"]), session)[1].meta["notes"]
+    assert clustered["craft_labels_weights"] == "drawn at random"
+    data = session.dataset(cell().dataset)
+    chosen = cell(labelings=["seen:model=others"]).labeling
+    assert label(chosen, data.train, data.train, data.test, session)[2].notes["labeling_weights"] == "drawn at random"
+    assert "surrogate_weights" not in release_of(cell("leaner", surrogates=["eyes"]), session)[1].meta["notes"]
+
+
 def test_labeling_is_equal_for_every_seed(session):
     def notes(seeds: tuple[int, int]) -> dict:
         chosen = cell(labelings=["seen"], seeds=[seeds])

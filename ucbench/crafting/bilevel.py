@@ -143,11 +143,33 @@ class BiLevel:
         """Set the network to train mode, with weight gradients."""
         self.network.train().requires_grad_(True)
 
-    def scores(self, x: Tensor) -> Tensor:
-        """The network's scores ``[B, K]`` of images ``[B, 3, H, W]``, in float32 at least, differentiable in ``x``."""
+    def scores(self, x: Tensor, network: nn.Module | None = None) -> Tensor:
+        """The network's scores ``[B, K]`` of images ``[B, 3, H, W]``, in float32 at least, differentiable in ``x``.
+
+        Args:
+            x: in [0, 1].
+            network: another one, such as an earlier state of it.
+        """
+        return self._output(self.network if network is None else network, x)
+
+    def features(self, x: Tensor, network: nn.Module | None = None) -> Tensor:
+        """The network's penultimate features ``[B, D]``, of images and networks as in :meth:`scores`."""
+        chosen: Any = self.network if network is None else network
+        return self._output(chosen.features, x)
+
+    @torch.no_grad()
+    def class_means(self, batch: int, network: nn.Module | None = None) -> Tensor:
+        """Mean :meth:`features` ``[K, D]`` of the clean images of every class that occurs, in the order of labels."""
+        member = F.one_hot(self.labels.unique(return_inverse=True)[1]).float()
+        total: Tensor | float = 0.0
+        for indices in self.batches(batch):
+            total = total + member[indices].T @ self.features(self.clean(indices), network)
+        return total / member.sum(0)[:, None]
+
+    def _output(self, layers: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         with self._run.engine.autocast():
-            scores: Tensor = self.network(x.contiguous(memory_format=torch.channels_last))
-        return scores.to(torch.promote_types(scores.dtype, torch.float32))
+            output = layers(x.contiguous(memory_format=torch.channels_last))
+        return output.to(torch.promote_types(output.dtype, torch.float32))
 
     def cross_entropy(self, x: Tensor, labels: Tensor) -> Tensor:
         """The cross-entropy of images ``[B, 3, H, W]`` under ``labels`` ``[B]``.

@@ -11,10 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from ucbench.crafting.clustering import Clusters, clusters_of, predict_classes
-from ucbench.crafting.frozen import NetworkSurrogate
 from ucbench.crafting.poisoner import Checkpoint, CraftRun, Perturbation
 from ucbench.crafting.release import Release, make_release, materialise
-from ucbench.crafting.surrogate import Surrogate, open_surrogate
+from ucbench.crafting.surrogate import Surrogate, note_weights, open_surrogate
 from ucbench.data.budget import LEVELS, blocks
 from ucbench.metrics.clusters import cluster_diagnostics
 from ucbench.numerics import environment, peak_memory
@@ -94,6 +93,8 @@ def craft_release(
     """
     with deterministic(session.numerics):
         run = _craft_run(craft, images, labelled, session, checkpoint)
+        if craft.labels.model is not None:
+            note_weights(run, "craft_labels_weights", _labeler(craft, images, session)[0])
         started = time.perf_counter()
         with session.unmodified(_crafters(craft), images), guarded(_crafters(craft), run.seed("global")):
             perturbation = craft.poisoner.build().craft(labelled, run)
@@ -200,8 +201,7 @@ def _craft_run(
         surrogate=surrogate,
         checkpoint=checkpoint,
     )
-    if isinstance(surrogate, NetworkSurrogate) and (note := surrogate.module().note):
-        run.note("surrogate_weights", note)
+    note_weights(run, "surrogate_weights", surrogate)
     return run
 
 

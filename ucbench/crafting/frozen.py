@@ -112,6 +112,11 @@ class NetworkSurrogate:
             raise UsageError(f"{type(self).__name__} has no weights yet: call fit() or restore() first.")
         return self._network
 
+    @property
+    def note(self) -> str:
+        """What a reader of a record should know of the weights; empty if nothing."""
+        return self.module().note
+
     def features(self, x: Tensor) -> Tensor:
         """Features ``[B, D]`` float32 of images ``[B, 3, H, W]`` in [0, 1]."""
         return self.module().features(x)

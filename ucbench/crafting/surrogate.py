@@ -26,7 +26,7 @@ class Surrogate(Protocol):
     """``Class(params)``; the model that the protector optimises against.
 
     :meth:`features` and :meth:`logits` resize and normalise, are differentiable in ``x``, and leave no gradient on the
-    weights.
+    weights. A surrogate may also have ``note``, a text: what a reader of a record should know of its weights.
     """
 
     def module(self, seed: int, train: ImageSet | None = None) -> torch.nn.Module:
@@ -57,6 +57,12 @@ class FittedSurrogate(Surrogate, Protocol):
 
     def restore(self, state: Mapping[str, NDArray[Any]], train: ImageSet, run: Run) -> None:
         """Load a state that :meth:`fit` returned."""
+
+
+def note_weights(run: Run, name: str, surrogate: Surrogate | None) -> None:
+    """Put into the record, as ``name``, what its reader should know of the surrogate's weights, if anything."""
+    if note := getattr(surrogate, "note", ""):
+        run.note(name, note)
 
 
 def open_surrogate(component: Component[SurrogateSpec], seed: int, images: ImageSet, session: Session) -> Surrogate:
