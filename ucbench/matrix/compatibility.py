@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ucbench.errors import UcbenchError, UsageError
 from ucbench.plugins.builtin import NO_DEFENSE
 from ucbench.plugins.grammar import parse, parse_chain
 from ucbench.plugins.registry import Component, Registry
-from ucbench.plugins.specs import DefenseSpec, LabelingSpec, PoisonerSpec, SurrogateSpec, VictimSpec
+from ucbench.plugins.specs import DefenseSpec, LabelingSpec, MetricSpec, PoisonerSpec, SurrogateSpec, VictimSpec
 
 
 def check_exploiter(defense: Sequence[Component[DefenseSpec]], victim: Component[VictimSpec], trusted: int) -> None:
@@ -26,6 +26,22 @@ def check_exploiter(defense: Sequence[Component[DefenseSpec]], victim: Component
             )
     if victim.spec.needs_trusted and not trusted:
         raise UsageError(f"Victim {victim} learns its labels from clean images: add --trusted N.")
+
+
+def check_metrics(metrics: Iterable[Component[MetricSpec]], victim: Component[VictimSpec]) -> None:
+    """Check that these metrics can measure a victim.
+
+    Raises:
+        UsageError: if one cannot; the text names both.
+    """
+    for metric in metrics:
+        if not measures(metric, victim):
+            raise UsageError(f"Metric {metric} reads the victim's network, which {victim} does not show.")
+
+
+def measures(metric: Component[MetricSpec], victim: Component[VictimSpec]) -> bool:
+    """Whether the metric can measure the victim: a trainer shows no network."""
+    return not victim.spec.opaque or "model" not in metric.spec.reads
 
 
 def check_size(victim: Component[VictimSpec], data: str, size: tuple[int, int]) -> None:
