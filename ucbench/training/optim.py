@@ -44,7 +44,8 @@ class Stepper:
         self._autocast = autocast
         weights, biases = list(network.parameters()), []
         if bias_lr != 1:
-            biases = [module.bias for module in network.modules() if isinstance(module, _NORMALISING)]
+            layers = (module for module in network.modules() if isinstance(module, _NORMALISING))
+            biases = [layer.bias for layer in layers if layer.bias is not None]
             ids = {id(bias) for bias in biases}
             weights = [weight for weight in weights if id(weight) not in ids]
         groups = [{"params": weights, "factor": 1.0}]
