@@ -155,7 +155,8 @@ class Lookahead:
     """Weights that now and then meet their own moving average, and end there; as in airbench (arXiv 2404.00498).
 
     At every meeting the average moves towards the weights and the weights jump to it. The average keeps the share
-    ``0.95**every * finished**3`` of itself, so that early in training nothing happens.
+    ``0.95**every * finished**3`` of itself, so that early in training nothing happens. After the last step the weights
+    become the average as it is: a meeting that falls on that step, which counts in the published code, is left out.
 
     Args:
         network: its parameters and floating-point buffers take part.
