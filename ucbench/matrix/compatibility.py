@@ -50,17 +50,20 @@ def check_size(victim: Component[VictimSpec], data: str, size: tuple[int, int]) 
     Raises:
         UsageError: if not; the text names victims that do.
     """
-    if not _takes(victim.spec, size):
+    smallest = getattr(victim.params, "smallest", victim.spec.smallest)
+    if not _takes(smallest, size):
         specs = victim.registry.specs(VictimSpec.kind)
-        fitting = ", ".join(s.name for s in specs if isinstance(s, VictimSpec) and _takes(s, size))
+        fitting = ", ".join(s.name for s in specs if isinstance(s, VictimSpec) and _takes(s.smallest, size))
+        can_enlarge = "size" in type(victim.params).model_fields
+        advice = "Enlarge them with its option size=, or name" if can_enlarge else "Name"
         raise UsageError(
-            f"Victim {victim} takes images of {victim.spec.smallest} pixels and more, but those of {data} have"
-            f" {size[0]}x{size[1]}. Name another one with --victim: {fitting}."
+            f"Victim {victim} takes images of {smallest} pixels and more, but those of {data} have"
+            f" {size[0]}x{size[1]}. {advice} another one with --victim: {fitting}."
         )
 
 
-def _takes(spec: VictimSpec, size: tuple[int, int]) -> bool:
-    return spec.smallest is None or min(size) >= spec.smallest
+def _takes(smallest: int | None, size: tuple[int, int]) -> bool:
+    return smallest is None or min(size) >= smallest
 
 
 def is_static(defense: Component[DefenseSpec]) -> bool:
