@@ -52,7 +52,9 @@ class AirbenchParams(Recipe):
     width: float = Field(0.5, ge=0.125, le=4, description="channels as a share of the paper's 64, 256 and 256")
     whitening_eps: float = Field(5e-4, gt=0, description="added to the variances of whitened patches")
     epochs: int = Field(16, ge=1, description="passes over the training set")
-    batch: int = Field(250, ge=1, description="images per step; batches of an epoch differ by at most one image")
+    batch: int = Field(
+        250, ge=1, description="images per step, 1 becomes 2; batches of an epoch differ by at most one image"
+    )
     lr: float = Field(_rate(6, 250), gt=0, description="peak learning rate; 6 in the paper's units at this batch")
     initial_lr: float = Field(_rate(1.2, 250), ge=0, description="learning rate from which the warm-up rises")
     final_lr: float = Field(_rate(0.42, 250), ge=0, description="last learning rate")
@@ -63,6 +65,8 @@ class AirbenchParams(Recipe):
     weight_decay: float = Field(0.00255, ge=0, description="coupled decay of all weights; the paper's 0.0153 over 6")
     bias_lr: float = Field(64.0, gt=0, description="factor on the learning rate of normalisation layers' biases")
     label_smoothing: float = Field(0.2, ge=0, lt=1)
-    crop: float = Field(0.0625, ge=0, lt=1, description="padding on each side as a share of the side; 2 pixels of 32")
+    crop: float = Field(
+        0.0625, ge=0, lt=1, description="padding on each side as a share of the shorter side; 2 pixels of 32"
+    )
     border: Literal["black", "reflect"] = Field("reflect", description="what the padding of a crop shows")
     evaluate_every: int = Field(4, ge=1, description="epochs between evaluations; the last epoch is always evaluated")

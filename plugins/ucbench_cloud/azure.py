@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import logging
 import os
 import time
@@ -79,7 +80,7 @@ class CustomVision:
             call("POST", self._path("/tags"), {"name": f"class {place}"})["id"] for place in range(len(train.classes))
         ]
         self._classes = {tag: place for place, tag in enumerate(tags)}
-        duplicates = self._upload(train, tags, run)
+        self._upload(train, tags, run)
         iteration = call("POST", self._path("/train"))["id"]
         self._wait(iteration)
         call(
@@ -87,6 +88,8 @@ class CustomVision:
             self._path(f"/iterations/{iteration}/publish"),
             {"publishName": _PUBLISHED, "predictionId": self._resource},
         )
+        # Not by what the service says: to it, the images of a repeated upload are duplicates too.
+        duplicates = len(train) - len({hashlib.sha256(image.tobytes()).digest() for image in train.images})
         run.note("custom_vision", {"trained": time.strftime("%Y-%m-%d", time.gmtime()), "duplicates": duplicates})
 
     def predict(self, images: ImageSet) -> NDArray[np.int64]:
@@ -96,17 +99,17 @@ class CustomVision:
             UcbenchError: if the service refuses.
         """
         path = f"/{self._project}/classify/iterations/{_PUBLISHED}/image"
-        answers = (self._prediction.call("POST", path, body=png(image)) for image in images.images)
+        answers = (self._prediction.call("POST", path, body=png(image), repeatable=True) for image in images.images)
         best = (max(answer["predictions"], key=lambda each: each["probability"]) for answer in answers)
         return np.array([self._classes[each["tagId"]] for each in best], np.int64)
 
     def _path(self, rest: str) -> str:
         return f"/projects/{self._project}{rest}"
 
-    def _upload(self, train: ImageSet, tags: list[str], run: DefenseRun) -> int:
-        """Send the images, class by class, so that a batch has few tags; returns how many the service had already."""
+    def _upload(self, train: ImageSet, tags: list[str], run: DefenseRun) -> None:
+        """Send the images, class by class, so that a batch has few tags."""
         order, labels = np.argsort(train.known_labels, kind="stable"), train.known_labels
-        advance, duplicates = run.progress("uploading", len(train)), 0
+        advance = run.progress("uploading", len(train))
         for batch in batches(labels[order].tolist()):
             entries = [
                 {
@@ -116,13 +119,11 @@ class CustomVision:
                 }
                 for place in order[batch].tolist()
             ]
-            answer = self._training.call("POST", self._path("/images/files"), body={"images": entries})
+            answer = self._training.call("POST", self._path("/images/files"), body={"images": entries}, repeatable=True)
             statuses = [each["status"] for each in answer["images"]]
             if failed := [status for status in statuses if status not in ("OK", "OKDuplicate")]:
                 raise UcbenchError(f"Custom Vision did not take {len(failed)} of {len(entries)} images: {failed[0]}.")
-            duplicates += statuses.count("OKDuplicate")
             advance(len(entries))
-        return duplicates
 
     def _wait(self, iteration: str) -> None:
         while (status := self._training.call("GET", self._path(f"/iterations/{iteration}"))["status"]) != "Completed":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import json
 import time
@@ -21,8 +22,8 @@ from ucbench import UcbenchError
 _TRIES = 8
 #: Seconds before the first repeat, where the service names none.
 _PAUSE = 1.0
-#: Answers after which every request is repeated, and others after which those are that create nothing: a POST may have
-#: begun a paid training before its answer was lost.
+#: Answers after which every request is repeated, and others after which repeatable ones are: another may have begun a
+#: paid training before its answer was lost.
 _BUSY, _UNCLEAR = (429, 503), (500, 502, 504)
 
 
@@ -38,21 +39,30 @@ class Service:
         self._root, self._key = root, key
 
     def call(
-        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None, *, raw: bool = False
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        *,
+        raw: bool = False,
+        repeatable: bool | None = None,
     ) -> Any:
         """Send a request; ``body`` is bytes, or sent as JSON. Returns the JSON of the answer, or None if it is empty.
 
-        Waits and repeats where the service limits the rate or is unavailable; requests other than POST also where its
-        answer was lost.
+        Waits and repeats where the service limits the rate or is unavailable; repeatable requests also where its answer
+        was lost.
 
         Args:
             raw: return the answer as bytes.
+            repeatable: whether a second request does no more than the first; None: all but POST.
 
         Raises:
             UcbenchError: if the service refuses or does not answer; the text is its own.
         """
         address = f"{self._root}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
         data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        repeatable = method != "POST" if repeatable is None else repeatable
         kind = "application/octet-stream" if isinstance(body, bytes) else "application/json"
         for attempt in range(1, _TRIES + 1):
             sent = dict([("Content-Type", kind), self._key()])
@@ -62,15 +72,15 @@ class Service:
                     content = answer.read()
                 return content if raw else json.loads(content) if content else None
             except urllib.error.HTTPError as error:
-                repeats = error.code in _BUSY or (method != "POST" and error.code in _UNCLEAR)
+                repeats = error.code in _BUSY or (repeatable and error.code in _UNCLEAR)
                 if not repeats or attempt == _TRIES:
                     said = error.read().decode(errors="replace")[:300]
                     raise UcbenchError(
                         f"{method} {self._root}{path} was refused with {error.code}: {said or error.reason}"
                     ) from error
                 time.sleep(_seconds(error.headers.get("Retry-After"), attempt))
-            except OSError as error:
-                if method == "POST" or attempt == _TRIES:
+            except (OSError, http.client.HTTPException) as error:
+                if not repeatable or attempt == _TRIES:
                     raise UcbenchError(f"{self._root} does not answer: {error}.") from error
                 time.sleep(_seconds(None, attempt))
         raise AssertionError("the last attempt returns or raises")

@@ -59,7 +59,7 @@ class Credentials:
         if time.monotonic() >= self._until:
             query = urllib.parse.urlencode({**self._grant, "grant_type": "refresh_token"})
             form = ("Content-Type", "application/x-www-form-urlencoded")
-            answer = Service(TOKENS, lambda: form).call("POST", "", body=query.encode())
+            answer = Service(TOKENS, lambda: form).call("POST", "", body=query.encode(), repeatable=True)
             self._token, self._until = answer["access_token"], time.monotonic() + float(answer["expires_in"]) - 120
         return "Authorization", f"Bearer {self._token}"
 
@@ -183,7 +183,7 @@ class VertexAI:
     def _put(self, name: str, content: bytes) -> str:
         """Store a file in the bucket; returns its address."""
         query = {"uploadType": "media", "name": f"{self._folder}/{name}"}
-        self._storage.call("POST", f"/upload/storage/v1/b/{self._bucket}/o", query, content)
+        self._storage.call("POST", f"/upload/storage/v1/b/{self._bucket}/o", query, content, repeatable=True)
         return f"gs://{self._bucket}/{self._folder}/{name}"
 
     def _finished(self, operation: dict[str, Any]) -> Any:

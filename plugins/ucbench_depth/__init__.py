@@ -12,16 +12,16 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         summary="A linear classifier on pixels",
         load="ucbench_depth.networks:Linear",
         params="ucbench_depth.params:LinearParams",
-        fidelity="MI-UE compares depths with such a classifier; what we had of it states no recipe, so this one is the "
-        "suite's",
+        fidelity="MI-UE compares depths with such a classifier; the default recipe is the suite's, MI-UE's is the "
+        "preset `mi-ue`",
     )
     yield VictimSpec(
         name="mlp",
         summary="A network of fully connected layers on pixels, two by default",
         load="ucbench_depth.networks:MLP",
         params="ucbench_depth.params:MLPParams",
-        fidelity="MI-UE compares depths with two and three layers; what we had of it states neither width nor recipe, "
-        "so these are the suite's",
+        fidelity="MI-UE compares depths with two and three layers; what we had of it states no width, so this one is "
+        "the suite's; the default recipe is the suite's too, MI-UE's is the preset `mi-ue`",
     )
     yield VictimSpec(
         name="lenet5",
@@ -34,5 +34,5 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         aliases=("lenet",),
         fidelity="the common modern form: ReLU for tanh, max-pooling for subsampling, and a second convolution that "
         "sees all channels; for sides other than 32 the last maps are averaged to 5x5, and below 14 pixels the "
-        "convolutions are padded; the recipe is the suite's",
+        "convolutions are padded; the default recipe is the suite's, MI-UE's is the preset `mi-ue`",
     )

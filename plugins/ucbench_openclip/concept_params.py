@@ -57,7 +57,9 @@ class OneForAllParams(ClipParams):
     width: int = Field(16, ge=1, description="channels of the generator's first layer (released code: 64)")
     blocks: int = Field(4, ge=0, description="its residual blocks (released code: 24)")
     epochs: int = Field(10, ge=1, description="passes over the images (released code: 200, over ImageNet)")
-    batch: int = Field(64, ge=1, description="images a step; batches of a pass differ by at most one image")
+    batch: int = Field(
+        64, ge=1, description="images a step, 1 becomes 2; batches of a pass differ by at most one image"
+    )
     lr: float = Field(1e-3, gt=0, description="Adam's first learning rate; falls along a cosine at every pass")
     weight_decay: float = Field(0.0, ge=0, description="Adam's coupled weight decay (released code: 5e-4)")
     augment: bool = Field(True, description="show windows of 7/8 of the sides, enlarged, half of them mirrored")

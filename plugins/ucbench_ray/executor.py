@@ -34,8 +34,7 @@ class OnRay:
         """
         share = Share.of(self.params, session.numerics)
         home = self.params.home or str(Path(session.store.root).absolute())
-        # The cluster assigns each worker its GPU, whatever its number on the node.
-        setting = Setting.here(home, replace(session.numerics, device=session.numerics.device.partition(":")[0]))
+        setting = Setting.here(home, session.numerics)
 
         def keep(task: Task, record: Record) -> None:
             on_done(task, record)  # first: the record is written even if the store fails

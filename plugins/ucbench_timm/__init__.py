@@ -83,8 +83,9 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         paper="A. Dosovitskiy et al.: An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale. "
         "ICLR 2021. arXiv 2010.11929",
         aliases=("vit",),
-        fidelity="timm's ViT-S; patches of 4 pixels up to 64 pixels; SGD with a warm-up and clipped gradients, where "
-        "the paper pretrains with Adam",
+        fidelity="timm's ViT-S; patches of 4 pixels up to 64 pixels; sides that are no multiple of a patch are padded "
+        "with 0 after normalisation, the mean colour where normalize=data; SGD with a warm-up and clipped gradients, "
+        "where the paper pretrains with Adam",
     )
     yield VictimSpec(
         name="timm",

@@ -47,7 +47,9 @@ class ResNetParams(VictimParams):
     }
 
     epochs: int = Field(6, ge=1, description="passes over the training set")
-    batch: int = Field(16, ge=1, description="images per step; batches of an epoch differ by at most one image")
+    batch: int = Field(
+        16, ge=1, description="images per step, 1 becomes 2; batches of an epoch differ by at most one image"
+    )
     lr: float = Field(0.03, gt=0, description="peak learning rate")
     nesterov: bool = True
     schedule: Literal["cosine", "linear", "step", "constant"] = Field("linear", description="after the warm-up")

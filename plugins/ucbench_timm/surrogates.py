@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -25,6 +24,7 @@ from ucbench import (
     normalized,
     read_weights,
     seeded,
+    split_evenly,
 )
 from ucbench_timm.params import (
     RANDOM_WEIGHTS,
@@ -211,7 +211,7 @@ class TrainedSurrogate(NetworkSurrogate):
     def fit(self, train: ImageSet, run: Run) -> Mapping[str, NDArray[Any]]:
         """Train on ``train``; the state holds ``model.*`` (weights), ``mean`` and ``std`` (normalisation)."""
         recipe, seed = self._victim.recipe, run.seed("surrogate")
-        steps = recipe.epochs * math.ceil(len(train) / recipe.batch)
+        steps = recipe.epochs * split_evenly(len(train), recipe.batch)
         progress = run.progress("training the surrogate", steps)
         result = run.engine.fit(self._fresh(train, seed), train, recipe, seed=seed, progress=progress)
         state = {name: tensor.cpu().contiguous().numpy() for name, tensor in result.model.state_dict().items()}

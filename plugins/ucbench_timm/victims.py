@@ -184,7 +184,7 @@ class ViTSmall:
     """ViT-S: 12 blocks of width 384 with 6 heads, a class token and learned positions.
 
     Up to 64 pixels a patch has 4 pixels a side, above 16. Sides that are not a multiple of it are padded on the
-    right and below with the mean colour.
+    right and below with 0 after normalisation, the mean colour where ``normalize=data``.
     """
 
     def __init__(self, params: ViTParams) -> None:

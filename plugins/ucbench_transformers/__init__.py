@@ -22,7 +22,8 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         "decay of weights, gradients of length 1 at most; weights are random, where most users of the Trainer start "
         "from pretrained ones; the model `resnet` is `ResNetConfig()`, a ResNet-50; the processor resizes to the "
         "images' own size, where its own default is 224 or 384, and then crops as it does by default; the model `vit` "
-        "has the width and heads of ViT-Tiny and patches of an eighth of the image; the preset `full` is "
+        "has the width and heads of ViT-Tiny and patches of an eighth of the image, in whole pixels; at the "
+        "right and lower border, what fills no patch is not seen (4 of 100 pixels); the preset `full` is "
         "`ViTConfig()`, a ViT-Base, or `ResNetConfig()`, at 224 pixels; a last batch of a single image is dropped, "
         "since batch norm fails on it; no augmentation",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ucbench import FrozenNetwork, Normalized, seeded
+from ucbench import FrozenNetwork, Normalized, seeded, split_evenly
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +46,7 @@ def train_students(
             model = Normalized(network, torch.zeros(3), torch.ones(3)).to(run.device)
             model.load_state_dict({name: torch.tensor(array) for name, array in weights.items()})
         else:
-            steps = built.recipe.epochs * math.ceil(len(train) / built.recipe.batch)
+            steps = built.recipe.epochs * split_evenly(len(train), built.recipe.batch)
             progress = run.progress(f"training student {number + 1}/{count}", steps)
             model = run.engine.fit(network, labeled, built.recipe, seed=seed, progress=progress).model
             saved[part] = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}

@@ -30,6 +30,7 @@ class Account:
         self.images: dict[bytes, str] = {}
         self.polls = 0
         self.refuse: dict[str, list[int]] = {}
+        self.lose: set[str] = set()
         self.status = "Completed"
 
     def answer(self, method: str, path: str, query: dict[str, str], body: bytes):
@@ -86,12 +87,15 @@ class Account:
 def account(monkeypatch):
     found = Account()
 
-    def answer(call: Call) -> tuple[int, bytes]:
+    def answer(call: Call) -> tuple[int, bytes | None]:
         predicts = "/prediction/" in call.path
         key = call.headers.get("Prediction-Key" if predicts else "Training-Key")
         refused = found.refuse.get(call.parts[-1])
         code = refused.pop(0) if refused else 200 if key == ("pk" if predicts else "tk") else 401
         said = found.answer(call.method, call.path, call.query, call.body) if code == 200 else {"message": "no"}
+        if call.parts[-1] in found.lose:
+            found.lose.remove(call.parts[-1])
+            return code, None
         return code, b"" if said is None else json.dumps(said).encode()
 
     with serving(answer) as address:
@@ -178,22 +182,41 @@ def test_busy_service_is_asked_again_and_a_refusal_is_its_own_words(account):
         victim().fit(coloured(6, 2), None, make_run(stage="train"))
 
 
-@pytest.mark.parametrize(("method", "asked"), [("POST", 1), ("GET", 3), ("DELETE", 3)])
-def test_request_that_may_have_created_something_is_not_repeated(method, asked, monkeypatch):
-    codes = [500, 502, 200]
+@pytest.mark.parametrize(
+    ("method", "repeatable", "asked"),
+    [("POST", None, 1), ("POST", True, 3), ("GET", None, 3), ("GET", False, 1), ("DELETE", None, 3)],
+)
+@pytest.mark.parametrize("lost", [(500, b"{}"), (200, None)], ids=["failed", "cut off"])
+def test_request_that_may_have_created_something_is_not_repeated(method, repeatable, asked, lost, monkeypatch):
+    answers = [lost, lost, (200, b"{}")]
     monkeypatch.setattr(service, "_PAUSE", 0.0)
-
-    def answer(call):
-        return codes.pop(0), b"{}"
-
-    with serving(answer) as address:
+    with serving(lambda call: answers.pop(0)) as address:
         client = service.Service(address, lambda: ("Key", "k"))
-        if method == "POST":
-            with pytest.raises(UcbenchError, match="refused with 500"):
-                client.call(method, "/jobs")
+        if asked == 1:
+            with pytest.raises(UcbenchError, match=r"refused with 500|does not answer: IncompleteRead"):
+                client.call(method, "/jobs", repeatable=repeatable)
         else:
-            client.call(method, "/jobs")
-    assert len(codes) == 3 - asked
+            assert client.call(method, "/jobs", repeatable=repeatable) == {}
+    assert len(answers) == 3 - asked
+
+
+def test_lost_answer_to_images_or_a_prediction_costs_no_training(account, monkeypatch):
+    monkeypatch.setattr(service, "_PAUSE", 0.0)
+    train, trainer, run = coloured(6, 2), victim(), make_run(stage="train")
+    account.lose = {"files", "image"}
+    trainer.fit(train, None, run)
+    assert (trainer.predict(train.with_labels(None)) == train.known_labels).all()
+    assert (account.lose, len(account.images)) == (set(), 6)
+    assert run.notes["custom_vision"]["duplicates"] == 0
+    steps = [step.rpartition("/")[2] for step in account.diary]
+    assert (steps.count("files"), steps.count("image"), steps.count("train")) == (2, 7, 1)
+
+
+def test_lost_answer_to_a_training_is_an_error_and_begins_no_second_one(account):
+    account.lose = {"train"}
+    with pytest.raises(UcbenchError, match="does not answer: IncompleteRead"):
+        victim().fit(coloured(6, 2), None, make_run(stage="train"))
+    assert sum(step.endswith("/train") for step in account.diary) == 1
 
 
 def test_waiting_time_that_is_a_date_is_not_read_as_seconds():

@@ -17,6 +17,7 @@ import ucbench_cloud.vertex as vertex
 from ucbench import UcbenchError, UsageError, VictimSpec, installed
 from ucbench.testing import sample_images
 from ucbench.testing.samples import make_run
+from ucbench_cloud import service
 
 PARENT = "projects/p/locations/here"
 
@@ -32,6 +33,7 @@ class Account:
         self.labels: dict[str, str] = {}
         self.pipeline: dict = {}
         self.lost = 0
+        self.cut_off = 0
         self.stuck = ""
         self.state = "PIPELINE_STATE_SUCCEEDED"
 
@@ -134,7 +136,15 @@ def account(monkeypatch, tmp_path):
     found = Account()
     user = tmp_path / "user.json"
     user.write_text(json.dumps({"client_id": "c", "client_secret": "s", "refresh_token": "r"}))
-    with serving(found.answer) as address:
+
+    def answer(call: Call) -> tuple[int, bytes | None]:
+        code, content = found.answer(call)
+        if call.parts[0] not in ("token", "upload") or not found.cut_off:
+            return code, content
+        found.cut_off -= 1
+        return code, None
+
+    with serving(answer) as address:
         monkeypatch.setattr(vertex, "PLATFORM", address)
         monkeypatch.setattr(vertex, "STORAGE", address)
         monkeypatch.setattr(vertex, "TOKENS", f"{address}/token")
@@ -165,6 +175,16 @@ def test_images_go_up_with_their_labels_and_classes_come_back(account):
     assert account.pipeline["inputDataConfig"] == {"datasetId": "7"}
     assert account.pipeline["trainingTaskInputs"]["budgetMilliNodeHours"] == 8000
     assert account.tokens == 1
+
+
+def test_lost_answer_to_a_file_or_for_a_token_costs_no_training(account, monkeypatch):
+    monkeypatch.setattr(service, "_PAUSE", 0.0)
+    account.cut_off = 3
+    train, trainer = coloured(), victim()
+    trainer.fit(train, None, make_run(stage="train"))
+    account.cut_off = 1
+    assert (trainer.predict(train.with_labels(None)) == train.known_labels).all()
+    assert (account.cut_off, len(account.labels)) == (0, 12)
 
 
 def test_without_confirmation_the_cost_is_shown_and_nothing_is_sent(account):

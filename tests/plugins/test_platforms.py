@@ -12,6 +12,7 @@ import pytest
 
 from ucbench import FrameworkParams, ImageSet, UsageError, VictimSpec, installed
 from ucbench.exploit.framework import environment
+from ucbench.matrix.compatibility import check_size
 from ucbench.testing import sample_images
 from ucbench.testing.samples import make_run
 
@@ -118,6 +119,24 @@ def test_victim_is_listed_with_its_platform_whether_or_not_it_is_installed(name)
 def test_model_with_several_outputs_is_refused_while_planning():
     with pytest.raises(UsageError, match="googlenet has three outputs"):
         installed().resolve(VictimSpec, "paddle:googlenet")
+
+
+def test_images_that_hold_no_patch_of_vit_base_are_refused_before_anything_is_crafted():
+    base = installed().resolve(VictimSpec, "transformers:vit:base=true")
+    check_size(base, "those", (16, 32))
+    with pytest.raises(UsageError, match=r"of 16 pixels and more.* Enlarge them with its option size=, or"):
+        check_size(base, "those", (32, 15))
+
+
+@pytest.mark.parametrize("reference", ["transformers:vit", "transformers:resnet:base=true", "transformers@full:vit"])
+def test_models_that_make_patches_fit_or_enlarge_images_take_small_ones(reference):
+    check_size(installed().resolve(VictimSpec, reference), "those", (8, 8))
+
+
+def test_size_that_holds_no_patch_is_refused_while_planning():
+    with pytest.raises(UsageError, match=r"size=15 is less than a patch of ViT-Base; give size=16 or more"):
+        installed().resolve(VictimSpec, "transformers:vit:base=true,size=15")
+    installed().resolve(VictimSpec, "transformers:resnet:base=true,size=15")
 
 
 def squares(count: int, seed: int, shuffled: bool = False) -> ImageSet:

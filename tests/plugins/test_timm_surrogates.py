@@ -337,7 +337,12 @@ def test_trained_surrogate_learns_the_clean_labels(train, run):
     x = unit(train)
     assert surrogate.features(x).shape == (60, 128)
     assert (surrogate.logits(x).argmax(1).numpy() == train.labels).mean() > 0.9
-    assert sum(run.steps) == 0  # as many steps done as announced
+
+
+@pytest.mark.parametrize("batch", [1, 20])
+def test_trained_surrogate_takes_as_many_steps_as_it_announces(train, run, batch):
+    TrainedSurrogate(TrainedParams(width=16, epochs=1, batch=batch)).fit(train, run)
+    assert sum(run.steps) == 0
 
 
 def test_trained_surrogate_equals_a_model_of_the_engine(train, run):

@@ -25,8 +25,8 @@ class Call(NamedTuple):
 
 
 @contextmanager
-def serving(answer: Callable[[Call], tuple[int, bytes]]) -> Iterator[str]:
-    """Serve ``answer``, which returns status and content; yields the server's address."""
+def serving(answer: Callable[[Call], tuple[int, bytes | None]]) -> Iterator[str]:
+    """Serve ``answer``, which returns status and content, or None for content that is lost; yields the address."""
 
     class Handler(BaseHTTPRequestHandler):
         def handle_any(self) -> None:
@@ -35,10 +35,10 @@ def serving(answer: Callable[[Call], tuple[int, bytes]]) -> Iterator[str]:
             query = {name: values[0] for name, values in parse_qs(url.query).items()}
             code, content = answer(Call(self.command, url.path, query, dict(self.headers), body))
             self.send_response(code)
-            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Content-Length", str(1 if content is None else len(content)))
             self.send_header("Retry-After", "0")
             self.end_headers()
-            self.wfile.write(content)
+            self.wfile.write(content or b"")
 
         do_GET = do_POST = do_DELETE = handle_any  # noqa: N815 - the names that http.server calls
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tiny_components as tiny
 
 from ucbench.errors import UsageError
 from ucbench.matrix.matrix import Axes, expand
+from ucbench.plugins.specs import MetricSpec
 from ucbench.running.runner import run_cells
 
 
@@ -64,9 +67,15 @@ def test_trainer_predicting_invalid_classes_fails_its_cell(tmp_path):
     assert "predict() must return classes 0 to 2; got 7 to 7" in clean["error"]["text"]
 
 
-def test_metric_of_a_network_fails_clearly_without_a_network(tmp_path):
-    (clean, *_) = run(tmp_path, victims=["nearest"], trusted=[9], metrics=["sharpness"])
+def test_metric_of_a_network_trains_no_finished_cell_again_without_a_network(tmp_path):
+    planned = cells(victims=["nearest"], trusted=[9])
+    session = tiny.session(tmp_path, tiny.registry())
+    run_cells(planned, session)
+    trained = tiny.work_done()["fit nearest 27 9"]
+    metric = session.registry.resolve(MetricSpec, "sharpness")
+    (clean, *_) = run_cells([replace(cell, metrics=(metric,)) for cell in planned], session)
     assert "Metric sharpness reads the victim's network, which nearest does not show" in clean["error"]["text"]
+    assert tiny.work_done()["fit nearest 27 9"] == trained
 
 
 def test_trainer_receives_prepared_images(tmp_path):
@@ -84,6 +93,10 @@ def test_epoch_is_selected_on_the_trusted_set(tmp_path):
         ({"victims": ["nearest"]}, "Victim nearest learns its labels from clean images: add --trusted"),
         ({"defenses": ["best"]}, "Defense best uses clean images of the exploiter: add --trusted"),
         ({"victims": ["wild"], "defenses": ["fog+dim"]}, "Victim wild trains by itself, so it cannot use defense dim"),
+        (
+            {"victims": ["tiny", "nearest"], "trusted": [9], "metrics": ["change", "sharpness"]},
+            "Metric sharpness reads the victim's network, which nearest does not show",
+        ),
         ({"trusted": [-1]}, "--trusted takes a whole number, 0 or more; got -1"),
     ],
 )

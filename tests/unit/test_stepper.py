@@ -98,6 +98,15 @@ def test_stepper_bias_lr_multiplies_only_the_steps_of_normalisation_biases():
             torch.testing.assert_close(moved[8.0][name], moved[1.0][name], rtol=1e-6, atol=1e-8)
 
 
+def test_stepper_bias_lr_passes_over_normalisation_without_biases():
+    plain, scaled = (nn.Sequential(nn.BatchNorm2d(3, affine=False), nn.Conv2d(3, 4, 3), TinyHead(0)) for _ in range(2))
+    scaled.load_state_dict(plain.state_dict())
+    for model, factor in ((plain, 1.0), (scaled, 8.0)):
+        Engine(NUMERICS).stepper(model, lr=0.1, bias_lr=factor).step(*batch(0))
+    for name, weight in plain.named_parameters():
+        torch.testing.assert_close(scaled.get_parameter(name), weight)
+
+
 def test_lookahead_weights_meet_their_average_at_intervals_and_end_at_it():
     model = nn.Linear(1, 1, bias=False)
     model.weight.data.fill_(0.0)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ucbench.errors import UcbenchError, UsageError
 from ucbench.plugins.builtin import NO_DEFENSE
 from ucbench.plugins.grammar import parse, parse_chain
 from ucbench.plugins.registry import Component, Registry
-from ucbench.plugins.specs import DefenseSpec, LabelingSpec, PoisonerSpec, SurrogateSpec, VictimSpec
+from ucbench.plugins.specs import DefenseSpec, LabelingSpec, MetricSpec, PoisonerSpec, SurrogateSpec, VictimSpec
 
 
 def check_exploiter(defense: Sequence[Component[DefenseSpec]], victim: Component[VictimSpec], trusted: int) -> None:
@@ -33,23 +33,42 @@ def check_exploiter(defense: Sequence[Component[DefenseSpec]], victim: Component
         raise UsageError(f"Victim {victim} learns its labels from clean images: add --trusted N.")
 
 
+def check_metrics(metrics: Iterable[Component[MetricSpec]], victim: Component[VictimSpec]) -> None:
+    """Check that these metrics can measure a victim.
+
+    Raises:
+        UsageError: if one cannot; the text names both.
+    """
+    for metric in metrics:
+        if not measures(metric, victim):
+            raise UsageError(f"Metric {metric} reads the victim's network, which {victim} does not show.")
+
+
+def measures(metric: Component[MetricSpec], victim: Component[VictimSpec]) -> bool:
+    """Whether the metric can measure the victim: a trainer shows no network."""
+    return not victim.spec.opaque or "model" not in metric.spec.reads
+
+
 def check_size(victim: Component[VictimSpec], data: str, size: tuple[int, int]) -> None:
     """Check that a victim takes images of this height and width.
 
     Raises:
         UsageError: if not; the text names victims that do.
     """
-    if not _takes(victim.spec, size):
+    smallest = getattr(victim.params, "smallest", victim.spec.smallest)
+    if not _takes(smallest, size):
         specs = victim.registry.specs(VictimSpec.kind)
-        fitting = ", ".join(s.name for s in specs if isinstance(s, VictimSpec) and _takes(s, size))
+        fitting = ", ".join(s.name for s in specs if isinstance(s, VictimSpec) and _takes(s.smallest, size))
+        can_enlarge = "size" in type(victim.params).model_fields
+        advice = "Enlarge them with its option size=, or name" if can_enlarge else "Name"
         raise UsageError(
-            f"Victim {victim} takes images of {victim.spec.smallest} pixels and more, but those of {data} have"
-            f" {size[0]}x{size[1]}. Name another one with --victim: {fitting}."
+            f"Victim {victim} takes images of {smallest} pixels and more, but those of {data} have"
+            f" {size[0]}x{size[1]}. {advice} another one with --victim: {fitting}."
         )
 
 
-def _takes(spec: VictimSpec, size: tuple[int, int]) -> bool:
-    return spec.smallest is None or min(size) >= spec.smallest
+def _takes(smallest: int | None, size: tuple[int, int]) -> bool:
+    return smallest is None or min(size) >= smallest
 
 
 def is_static(defense: Component[DefenseSpec]) -> bool:

@@ -10,7 +10,7 @@ from ucbench.data.budget import Budget
 from ucbench.errors import UsageError
 from ucbench.matrix.axes import AXES, AXIS, SMALL, SMALL_VICTIM, VICTIM
 from ucbench.matrix.cell import Cell, Craft, CraftLabels
-from ucbench.matrix.compatibility import check_exploiter, check_labeler, check_surrogate, surrogate_of
+from ucbench.matrix.compatibility import check_exploiter, check_labeler, check_metrics, check_surrogate, surrogate_of
 from ucbench.numerics import Numerics
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, SHAM, SHUFFLED
 from ucbench.plugins.builtin_params import ShuffledParams
@@ -123,6 +123,7 @@ def expand(axes: Axes, registry: Registry, keep: Callable[[Cell], bool] | None =
                     if not is_kept:
                         check_labeler(labeling)
                         check_exploiter(defense, victim, trusted)
+                        check_metrics(metrics, victim)
                         is_kept = True
                     if id(craft) not in checked:
                         check_surrogate(craft.made_by, craft.surrogate)

@@ -180,7 +180,8 @@ class VictimSpec(ComponentSpec):
     Attributes:
         opaque: True for a trainer (``fit`` and ``predict``); False for an architecture with a recipe.
         needs_trusted: True if it learns its labels from the trusted set.
-        smallest: the shortest side of images that it takes, in pixels; None for any.
+        smallest: the shortest side of images that it takes, in pixels; None for any. A property ``smallest`` of its
+            parameters overrides it.
         platform: whose trainer trains it: a framework's or a service's name.
     """
 

@@ -15,6 +15,7 @@ from ucbench.data.loading import LoadedDataset
 from ucbench.exploit.defend import pipeline_of, prepare
 from ucbench.exploit.train import TrainedVictim, Trainer, train
 from ucbench.matrix.cell import Cell
+from ucbench.matrix.compatibility import check_metrics
 from ucbench.metrics.accuracy import accuracy, test_metrics
 from ucbench.metrics.clusters import cluster_diagnostics
 from ucbench.metrics.features import capture_features, cosine_gap
@@ -136,7 +137,12 @@ def _check_victim(victim: Victim | Trainer, cell: Cell, session: Session) -> Non
 
 
 def measure(cell: Cell, session: Session, requested: Sequence[Component[MetricSpec]]) -> MetricValues:
-    """Values of metrics for a cell that is done; trains the victim again if a metric reads it and it was not kept."""
+    """Values of metrics for a cell that is done; trains the victim again if a metric reads it and it was not kept.
+
+    Raises:
+        UsageError: before it trains, if a metric cannot measure the victim.
+    """
+    check_metrics(requested, cell.victim)
     if any(reads_victim(metric) for metric in requested):
         if not is_kept(cell, session):
             result = evaluate(cell, session, requested)

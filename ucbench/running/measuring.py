@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ucbench.errors import ContractError, UsageError
+from ucbench.errors import ContractError
 from ucbench.exploit.train import TrainedVictim
 from ucbench.matrix.cell import Cell
+from ucbench.matrix.compatibility import check_metrics
 from ucbench.metrics.metric import MetricContext
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import MetricSpec
@@ -43,13 +44,11 @@ def measure_sets(
         "model": trained.model if trained else None,
         "history": trained.history if trained else None,
     }
+    check_metrics(requested, cell.victim)
     values = {}
     for metric in requested:
-        reads = metric.spec.reads
-        if "model" in reads and available["model"] is None:
-            raise UsageError(f"Metric {metric} reads the victim's network, which {cell.victim} does not show.")
         run = Run(session.engine, (f"metric {metric}", cell.train_seed), session.progress)
-        context = MetricContext(run, **{name: available[name] for name in reads})
+        context = MetricContext(run, **{name: available[name] for name in metric.spec.reads})
         with guarded(f"Metric {metric}", run.seed("global")):
             values[str(metric)] = _checked(metric, metric.build().compute(context))
     return values

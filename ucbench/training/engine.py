@@ -260,7 +260,7 @@ class Engine:
         """Up to 5,000 normalised images of ``train``, evenly spread over it: float32 ``[N, 3, H, W]``."""
         rows = np.linspace(0, len(train) - 1, min(len(train), _SEEN)).astype(int)
         x = torch.from_numpy(train.images[rows]).to(self.device).float().div_(255.0)
-        return (x - wrapped.mean) / wrapped.std
+        return x.sub_(wrapped.mean).div_(wrapped.std)
 
     def _loss(
         self,

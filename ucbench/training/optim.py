@@ -44,7 +44,8 @@ class Stepper:
         self._autocast = autocast
         weights, biases = list(network.parameters()), []
         if bias_lr != 1:
-            biases = [module.bias for module in network.modules() if isinstance(module, _NORMALISING)]
+            layers = (module for module in network.modules() if isinstance(module, _NORMALISING))
+            biases = [layer.bias for layer in layers if layer.bias is not None]
             ids = {id(bias) for bias in biases}
             weights = [weight for weight in weights if id(weight) not in ids]
         groups = [{"params": weights, "factor": 1.0}]
@@ -154,7 +155,8 @@ class Lookahead:
     """Weights that now and then meet their own moving average, and end there; as in airbench (arXiv 2404.00498).
 
     At every meeting the average moves towards the weights and the weights jump to it. The average keeps the share
-    ``0.95**every * finished**3`` of itself, so that early in training nothing happens.
+    ``0.95**every * finished**3`` of itself, so that early in training nothing happens. After the last step the weights
+    become the average as it is: a meeting that falls on that step, which counts in the published code, is left out.
 
     Args:
         network: its parameters and floating-point buffers take part.

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 class Recipe(Params):
     """How a model is trained: SGD with momentum, epochs over the whole set, random crop and flip.
 
-    A crop enlarges the image by ``enlarge``, pads each side by ``crop`` of the image's side and cuts a window of the
-    image's size at a random offset. ``flip`` mirrors half of the
-    images; ``auto`` does so if a mirrored image of the data set keeps its label, and so does ``alternate``, where an
-    image that is mirrored in one epoch is not in the next.
+    A crop enlarges the image by ``enlarge``, pads each side by ``crop`` of its shorter side and cuts a window of the
+    image's size at a random offset. ``flip`` mirrors half of the images; ``auto`` does so if a mirrored image of the
+    data set keeps its label, and so does ``alternate``, where an image that is mirrored in one epoch is not in the
+    next.
     """
 
     neutral: ClassVar[Mapping[str, Any]] = {
@@ -33,7 +33,9 @@ class Recipe(Params):
     }
 
     epochs: int = Field(8, ge=1, description="passes over the training set")
-    batch: int = Field(64, ge=1, description="images per step; batches of an epoch differ by at most one image")
+    batch: int = Field(
+        64, ge=1, description="images per step, 1 becomes 2; batches of an epoch differ by at most one image"
+    )
     lr: float = Field(0.05, gt=0, description="peak learning rate")
     momentum: float = Field(0.9, ge=0, lt=1)
     nesterov: bool = False
@@ -54,7 +56,9 @@ class Recipe(Params):
     lookahead: int = Field(
         0, ge=0, description="steps between two meetings of the weights and their moving average; 0: none"
     )
-    crop: float = Field(0.125, ge=0, lt=1, description="padding on each side as a share of the side; 0 for none")
+    crop: float = Field(
+        0.125, ge=0, lt=1, description="padding on each side as a share of the shorter side; 0 for none"
+    )
     border: Literal["black", "reflect"] = Field("black", description="what the padding of a crop shows")
     enlarge: float = Field(
         1.0,
