@@ -21,7 +21,7 @@ from _ext.published import relinked
 from ucbench.leaderboard.entries import Entry, entries
 from ucbench.leaderboard.finding import finding, setting_of
 from ucbench.leaderboard.gates import RULES, gates_of
-from ucbench.leaderboard.layout import HEADERS, poisoner_text, sections
+from ucbench.leaderboard.layout import HEADERS, block_heading, poisoner_text, sections
 from ucbench.matrix.suite import Suite, load_suite
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
 from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER
@@ -134,7 +134,7 @@ def _tables(of: Part) -> list[str]:
         access = {"none": "no labels", "names": "class names", "full": "labels"}[section.block["label_access"]]
         blocks.append(
             _folded(
-                f"{section.heading}; poisoners given {access}",
+                f"{block_heading(section.block)}; poisoners given {access}",
                 f"{section.setting} {section.note}",
                 _filled(HEADERS, lines),
                 f"Mean test accuracy in percent under each defense:\n\n{by_defense}" if by_defense else "",

@@ -56,7 +56,7 @@ def test_run_prints_one_line_per_group_with_references_and_folder(capsys, tmp_pa
     assert lines[6].startswith("data set spots; preset standard; surrogate none;")
     assert lines[6].endswith("budget linf 24")
     assert "95 % t interval over 2 craft seeds. Fewer than 4: exploratory." in lines[7]
-    assert lines[8].startswith("Gate for spots at linf 24, tiny: NOT passed: this regime shows nothing.")
+    assert lines[8].startswith("Gate for spots at linf 24, tiny: NOT passed: no effect is stated.")
     assert "[1/8] spots | clean | tiny | seed 0" in printed.err
     assert f"Written: {out}/results.csv" in printed.err
     with (out / "results.csv").open(newline="") as file:

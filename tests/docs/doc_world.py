@@ -47,6 +47,8 @@ ENVIRONMENT = {"SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "16", "SCRA
 #: Poisoners quick enough to be run for real; another is replaced by the one of them that knows as much.
 QUICK = {"none": "rand-sample", "full": "rand-class"}
 RECORDS = ROOT / "leaderboards" / "first-run" / "v2" / "records"
+#: Of UC beside random signs on its clusters.
+COMPARED = ROOT / "leaderboards" / "photos-core" / "v1" / "records"
 #: A record that the help of ``ucbench export`` names.
 RECORD_OF_THE_HELP = "0b0ad6c41570afed71b4ba981a1d888f.json"
 FILE_NAME = re.compile(r"# ([\w./-]+\.(?:py|toml))\b")
@@ -123,6 +125,7 @@ class World:
             for path in sorted(RECORDS.glob("*.json")):
                 shutil.copy(path, target)
         shutil.copy(path, self.folder / "results" / "records" / RECORD_OF_THE_HELP)
+        shutil.copytree(COMPARED, self.folder / "compare" / "records")
 
     def _install(self, project: Path) -> None:
         """Make a plugin, described by the page or begun by ``ucbench new-plugin``, as good as installed."""

@@ -50,7 +50,7 @@ def table(found: list[dict], defenses=("none", "jpeg")) -> list[dict]:
 def test_poisoners_are_ranked_by_worst_case_within_label_access():
     found = {(line["label_access"], line["poisoner"]): line for line in table(records())}
     assert {name: line["rank"] for name, line in found.items()} == {
-        ("none", "uc"): "1", ("none", "sham"): "",
+        ("none", "uc"): "", ("none", "sham"): "",  # uc has no other to be ranked among
         ("full", "lsp"): "1", ("full", "eminn"): "2", ("full", "rand-class:pattern=sign"): "3",
         ("full", "positive"): "",
     }  # fmt: skip
@@ -60,6 +60,14 @@ def test_poisoners_are_ranked_by_worst_case_within_label_access():
     )  # fmt: skip
     # The exploiter's best on clean images is without defense: 90 to 93.
     assert float(uc["effect"]) == pytest.approx(sum(30 / (80 + s) for s in range(4)) / 4, abs=1e-4)
+
+
+def test_readme_tells_the_blocks_of_a_setting_apart_and_states_its_gate_once():
+    readme = files(records(), ("none", "jpeg"), TITLE)["README.md"]
+    first, second = (line for line in readme.splitlines() if line.startswith("## "))
+    assert (first.rpartition(", ")[2], second.rpartition(", ")[2]) == ("label access none", "label access full")
+    assert readme.count("Gate (`positive`): passed.") == readme.count("Gate: as above.") == 1
+    assert readme.index("passed.") < readme.index(second) < readme.index("Gate: as above.")
 
 
 def test_worst_case_is_stated_with_its_selection_bias():
@@ -98,7 +106,8 @@ def test_block_without_passed_gate_has_no_rank_and_no_effect_and_says_why():
     }
     assert all(line["worst"] for line in lines)
     readme = files(weak, ("none", "jpeg"), TITLE)["README.md"]
-    assert readme.count("No ranks and no effects. Gate (`positive`): not judged in full.") == 2
+    assert readme.count("No ranks and no effects. Gate (`positive`): not judged in full.") == 1
+    assert readme.count("Gate: as above.") == 1
     assert "rand-class:pattern=sign not run (open)" in readme
     alone = [one for one in records() if one["request"]["poisoner"] in ("clean", "uc")]
     assert "because `positive` was not run" in files(alone, ("none",), TITLE)["README.md"]
@@ -156,11 +165,11 @@ def test_ranked_defense_that_lacks_a_craft_is_missing_and_leaves_no_rank():
 
 
 def test_tables_separate_budgets_and_labelings():
-    names = ("uc", "sham", "positive", "rand-class:pattern=sign")
+    names = ("lsp", "sham", "positive", "rand-class:pattern=sign")
     other = [record(name, d, s, epsilon=16.0) for name in names for d in ("none", "jpeg") for s in range(4)]
     for one in other:
         one["cell"] = "x" + one["cell"][1:]
-    lines = [line for line in table(records() + other) if line["poisoner"] == "uc"]
+    lines = [line for line in table(records() + other) if line["poisoner"] == "lsp"]
     assert [(line["epsilon"], line["rank"]) for line in lines] == [("8", "1"), ("16", "1")]
 
 
@@ -237,7 +246,7 @@ def measured_here(**request) -> list[dict]:
 @pytest.mark.parametrize("of", ["judge", "judge/v2"])
 def test_gate_of_another_board_holds_for_the_same_regime(cited, of):
     uc = cited_line(cited, measured_here(), of)
-    assert (uc["gate"], uc["rank"]) == ("passed", "1")
+    assert uc["gate"] == "passed"
     assert float(uc["effect"]) == pytest.approx(0.61, abs=0.01)
     assert "Gate of judge/v2 (`positive`): passed." in files(
         measured_here(), ["none"], TITLE, cited, GateRules(of=of)

@@ -80,7 +80,7 @@ def root(
                      help="Print more; twice shows where errors were raised.", **_BRIEF),
     ] = 0,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", callback=_quiet, help="Print no warnings.", **_BRIEF)
+        bool, typer.Option("--quiet", "-q", callback=_quiet, help="Print no warnings and no progress.", **_BRIEF)
     ] = False,
 ) -> None:  # fmt: skip
     """Craft unlearnable examples, attack them as an exploiter would, and rank the methods."""

@@ -52,7 +52,7 @@ class Entry:
         block: the values of :data:`ucbench.results.columns.BLOCK`.
         name: the values of :data:`ucbench.results.columns.ENTRY`.
         rank: the places that separations leave open, such as ``1-3``; empty for references, oracles, where a ranked
-            defense is missing and where the gate was not passed.
+            defense is missing, where only one poisoner is left and where the gate was not passed.
         seeds: number of crafts; where a ranked defense is missing, that of the undefended rows.
         undefended: accuracy without defense.
         mean: mean accuracy over the available ranked defenses.
@@ -128,7 +128,8 @@ def entries(table: pd.DataFrame, defenses: Sequence[str], gates: Sequence[Gate])
             for name, (cells, case) in poisoners.items()
             if case is not None and cells["base"].iloc[0] not in without_rank
         }
-        ranks = places(competing, separated(competing)) if gate.state == "passed" else {}
+        is_ranked = gate.state == "passed" and len(competing) > 1
+        ranks = places(competing, separated(competing)) if is_ranked else {}
         block_entries = [
             replace(
                 _entry(block, name, ranks.get(str(name), ""), cells, case, reference, applicable, gate),

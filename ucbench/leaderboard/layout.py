@@ -21,7 +21,10 @@ HEADERS = (
 #: Explanations of columns, by heading without the unit.
 MEANINGS = {
     "Label knowledge": "the craft labels of the poisoner",
-    "Rank": "the places that paired t tests over crafts leave open, with Holm's correction over all pairs of a table",
+    "Rank": (
+        "the places that paired t tests over crafts leave open, with Holm's correction over all pairs of a table; pairs"
+        f" with fewer than {ENOUGH_CRAFTS} common crafts are not tested and stay open"
+    ),
     "Worst case": "the highest mean accuracy an exploiter reaches over the ranked defenses and without defense",
     "Bias": (
         "points by which choosing the highest mean is estimated to raise it: that mean minus the accuracy of a defense"
@@ -29,13 +32,16 @@ MEANINGS = {
     ),
     "Effect": "the share of the gap between clean accuracy under the best defense and chance that is gone",
 }
-#: All explanations, in sentences.
+#: All explanations: the items of a list.
 LEGEND = (
-    f"{' '.join(f'{heading}: {meaning}.' for heading, meaning in MEANINGS.items())} Mean ± half-width of the 95 % t"
-    " interval over crafts. n: crafts x trainings on each; * marks fewer than"
-    f" {ENOUGH_CRAFTS} crafts, which are exploratory; of clean rows, trainings. SD: standard deviations of the accuracy"
-    " without defense, over crafts and over trainings on one release. References, oracles and poisoners without all"
-    " ranked defenses have no rank. Without a passed gate there are no ranks and no effects, and the order is by name."
+    *(f"{heading}: {meaning}." for heading, meaning in MEANINGS.items()),
+    "±: half-width of the 95 % t interval of a mean over crafts; of clean rows, over trainings.",
+    f"n: crafts x trainings on each; * marks fewer than {ENOUGH_CRAFTS} crafts, which are exploratory; of clean rows,"
+    " trainings.",
+    "SD: standard deviations of the accuracy without defense, over crafts and over trainings on one release.",
+    "References, oracles and poisoners without all ranked defenses have no rank; where one poisoner is left, it has"
+    " none either.",
+    "Without a passed gate there are no ranks and no effects, and the order is by name.",
 )
 #: Most missing defenses that a table names; leaderboard.csv names all.
 _FEW = 2
@@ -63,17 +69,24 @@ class Section:
 
     Attributes:
         block: the common values, by the names of :data:`BLOCK`.
-        heading: data set, budget, victim and labeling.
-        setting: mixture, trusted images and label access.
-        note: the judgement of the gate, and the largest selection bias.
+        heading: data set, budget, victim, labeling and label access.
+        setting: mixture and trusted images.
+        verdict: the judgement of the gate.
+        remarks: the largest selection bias, and defenses that the victim cannot use.
         lines: one per entry, and at the end one of the same exploiter on clean images, where that was run.
     """
 
     block: Mapping[str, Any]
     heading: str
     setting: str
-    note: str
+    verdict: str
+    remarks: str
     lines: tuple[Line, ...]
+
+    @property
+    def note(self) -> str:
+        """Verdict and remarks."""
+        return f"{self.verdict}{self.remarks}"
 
 
 def sections(entries: Sequence[Entry]) -> list[Section]:
@@ -85,18 +98,14 @@ def sections(entries: Sequence[Entry]) -> list[Section]:
 
 
 def _section(block: Mapping[str, Any], entries: Sequence[Entry]) -> Section:
-    setting = f"Mixture {block['mixture']:g}, {block['trusted']} trusted images, label access {block['label_access']}."
-    unprotected = entries[0].unprotected
-    lines = (*map(_line, entries), *([_clean_line(unprotected)] if unprotected else []))
-    return Section(block, block_heading(block), setting, _note(entries), lines)
-
-
-def _note(entries: Sequence[Entry]) -> str:
-    gate = entries[0].gate
-    without = "" if gate.state == "passed" else "No ranks and no effects. "
+    heading = f"{block_heading(block)}, label access {block['label_access']}"
+    setting = f"Mixture {block['mixture']:g}, {block['trusted']} trusted images."
+    gate, unprotected = entries[0].gate, entries[0].unprotected
+    verdict = gate.text if gate.state == "passed" else f"No ranks and no effects. {gate.text}"
     bias = max((entry.bias for entry in entries if entry.bias > 0), default=0.0)
     biased = f" Worst cases are too high by selection, by up to {bias:.1f} points (bias)." if bias else ""
-    return f"{without}{gate.text}{biased}{inapplicable_text(entries)}"
+    lines = (*map(_line, entries), *([_clean_line(unprotected)] if unprotected else []))
+    return Section(block, heading, setting, verdict, biased + inapplicable_text(entries), lines)
 
 
 def inapplicable_text(entries: Sequence[Entry]) -> str:

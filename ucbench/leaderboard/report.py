@@ -124,7 +124,7 @@ def _figures(table: pd.DataFrame, folder: Path, suite: Suite | None) -> Iterator
 def _tables(table: pd.DataFrame, folder: Path, suite: Suite | None, looks: Mapping[str, Mark]) -> Iterator[str]:
     if suite:
         yield "<h2>Leaderboard</h2>"
-        yield f'<p class="quiet">{_text(LEGEND)}</p>'
+        yield f'<ul class="quiet">{"".join(f"<li>{_text(item)}</li>" for item in LEGEND)}</ul>'
         board = entries(table, suite.file.ranking.defenses, gates_of(table, suite.file.gate, folder))
         for section in sections(board):
             yield f"<h3>{_text(section.heading)}</h3><p>{_text(section.setting)} {_prose(section.note)}</p>"

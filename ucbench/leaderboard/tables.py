@@ -18,7 +18,7 @@ from ucbench.leaderboard.forest_scene import forest_scene
 from ucbench.leaderboard.gates import RULES, gates_of
 from ucbench.leaderboard.layout import HEADERS, LEGEND, Line, sections
 from ucbench.matrix.suite import GateRules
-from ucbench.results.columns import BOARD
+from ucbench.results.columns import BOARD, SETTING, values_of
 from ucbench.results.records import Record, records_in
 from ucbench.results.statistics import ENOUGH_CRAFTS, Interval
 from ucbench.results.table import csv_text, rows, to_csv
@@ -54,14 +54,19 @@ def _values(entry: Entry) -> tuple[Any, ...]:
 
 def to_markdown(entries: Sequence[Entry], title: str, figure: str = "") -> str:
     """The entries under ``title`` as one table per block, below the file ``figure`` if there is one."""
-    parts = [f"# {title}", "", *([f"![{FIGURE_TEXT}]({figure})", ""] if figure else []), LEGEND, ""]
+    parts = [f"# {title}", "", *([f"![{FIGURE_TEXT}]({figure})", ""] if figure else [])]
+    parts += [*(f"- {item}" for item in LEGEND), ""]
+    judged: tuple[Any, ...] = ()
     for section in sections(entries):
+        setting = values_of(section.block, SETTING)
+        verdict = "Gate: as above." if setting == judged else section.verdict
+        judged = setting
         parts += [
             f"## {section.heading}",
             "",
             section.setting,
             "",
-            section.note,
+            f"{verdict}{section.remarks}",
             "",
             f"| {' | '.join(HEADERS)} |",
             f"|{'---|' * len(HEADERS)}",

@@ -279,7 +279,7 @@ BOARD = (
     _text(
         "rank",
         "the places that [separations](statistics.md#ranks) leave open, such as `1-3`; 1 is the best protection; empty"
-        " for references, oracles, and where a ranked defense is missing",
+        " for references, oracles, where a ranked defense is missing, and where only one poisoner is left",
     ),
     *(_BY_NAME[name] for name in ENTRY),
     Column("seeds", "integer", "", "craft seeds that all ranked defenses have", heading="crafts"),

@@ -159,7 +159,7 @@ class Gate(NamedTuple):
         """The verdict and its checks."""
         marks = {True: "", False: " (no)", None: " (open)"}
         checks = "; ".join(f"{name} {check.text}{marks[check.met]}" for name, check in self.checks.items())
-        verdicts = {"failed": "NOT passed: this regime shows nothing", "not judged": "not judged in full"}
+        verdicts = {"failed": "NOT passed: no effect is stated", "not judged": "not judged in full"}
         return f"{verdicts.get(self.state, self.state)}. {checks}."
 
     @property

@@ -17,7 +17,8 @@ class Html:
         self.params = params
 
     def export(self, entries: Sequence[Entry], title: str) -> str:
-        parts = ["<section>", f"<h2>{escape(title)}</h2>", f"<p>{escape(LEGEND)}</p>"]
+        legend = "".join(f"<li>{escape(item)}</li>" for item in LEGEND)
+        parts = ["<section>", f"<h2>{escape(title)}</h2>", f"<ul>{legend}</ul>"]
         for section in sections(entries):
             parts += _table(section)
         return "\n".join([*parts, "</section>"]) + "\n"

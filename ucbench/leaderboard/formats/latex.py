@@ -40,7 +40,7 @@ class Latex:
 
     def export(self, entries: Sequence[Entry], title: str) -> str:
         parts = [r"% Needs \usepackage{booktabs}, and \usepackage[T1]{fontenc} for quotation marks."]
-        parts += [f"% {_one_line(title)}", f"% {LEGEND}"]
+        parts += [f"% {line}" for line in (_one_line(title), *LEGEND)]
         parts += [_table(section, title) for section in sections(entries)]
         return "\n".join(parts) + "\n"
 
