@@ -3,17 +3,22 @@
 Writes ``docs/results/NAME-vN.md`` while building: a finding in three sentences, the board's figure, its tables, and how
 to run it again. Replaces ``<!-- results -->`` in a page by a table of all boards, and ``<!-- result NAME -->`` by a
 link to the latest board of the suite NAME, or by that name while no board of it is published.
+
+``python docs/_ext/results.py`` writes ``leaderboards/README.md``, the table for readers of the folder; a test compares.
 """
 
 from __future__ import annotations
 
 import functools
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from _ext.markdown import code, replace_markers, table
 from _ext.paths import DOCS, LEADERBOARDS, RESULTS, ROOT, write_pages
@@ -23,14 +28,15 @@ from ucbench.leaderboard.finding import finding, setting_of
 from ucbench.leaderboard.gates import RULES, gates_of
 from ucbench.leaderboard.layout import HEADERS, block_heading, poisoner_text, sections
 from ucbench.matrix.suite import Suite, load_suite
-from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
+from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
 from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER
 from ucbench.results.gate import Gate
 from ucbench.results.records import records_in
 from ucbench.results.summary import Summary, summarise
-from ucbench.results.table import rows
+from ucbench.results.table import base_name, rows
 
 MARKER = "<!-- results -->"
+FOLDER_README = LEADERBOARDS / "README.md"
 LINK = re.compile(r"<!-- result ([a-z0-9-]+) -->")
 
 
@@ -222,6 +228,32 @@ def _states(board: Board) -> str:
     return ", ".join(f"{count} {state}" for state, count in counts.items())
 
 
+def folder_readme() -> str:
+    """The README of the folder of all boards."""
+    lines = [
+        [f"[{name}]({board.name}/README.md)", board.title, board.folder.name, _states(board), _crafts(board)]
+        for board in boards()
+        for name in [board.folder.parent.name]
+    ]
+    return (
+        "# Published leaderboards\n\n"
+        "Only the current version of a suite is kept; the history has earlier ones. *Gate* counts the settings that\n"
+        "passed [the gate](../docs/gate.md), failed it or were not judged; only those that passed say anything about\n"
+        "methods. *Crafts* is the number of releases behind a poisoner's mean.\n\n"
+        f"{table(['board', 'question', 'version', 'gate', 'crafts'], lines)}\n\n"
+        "[How to read a board](../docs/read-a-board.md), [how to send one](../docs/leaderboards.md#submitting).\n"
+        "`python docs/_ext/results.py` writes this file.\n"
+    )
+
+
+def _crafts(board: Board) -> str:
+    """The numbers of crafts of a board's poisoners, from the least to the most."""
+    references = {CLEAN, SHAM, POSITIVE, SHUFFLED}
+    found = [entry for folder in board.parts for entry in part(board, folder).entries]
+    counts = {entry.seeds for entry in found if base_name(entry.named["poisoner"]) not in references}
+    return "-".join(str(count) for count in sorted({min(counts), max(counts)}))
+
+
 def link(name: str) -> str:
     """A link to the latest board of a suite, from a page in ``docs``."""
     versions = [board for board in boards() if board.folder.parent.name == name]
@@ -243,3 +275,7 @@ def _write(app: Any) -> None:
 def setup(app: Any) -> dict[str, bool]:
     app.connect("builder-inited", _write)
     return replace_markers(app, inserted, "published")
+
+
+if __name__ == "__main__":
+    FOLDER_README.write_text(folder_readme(), encoding="utf-8")

@@ -30,6 +30,7 @@ from ucbench.plugins.registry import installed
 from ucbench.plugins.specs import SPEC_KINDS
 from ucbench.results.columns import BOARD, COLUMNS
 from ucbench.results.records import faults
+from ucbench_cloud import azure, vertex
 
 #: Where the methods of a kind are explained by hand; a kind that is not here has generated pages only.
 EXPLAINED = {
@@ -80,6 +81,22 @@ def test_cli_page_has_every_command_and_option_of_the_help(capsys):
 def test_cli_page_lists_every_axis_in_order():
     part = section(rendered(DOCS / "cli.md"), "## Axes")
     assert re.findall(r"^\| `(--[\w-]+)` \|", part, re.MULTILINE) == [axis.option for axis in AXES]
+
+
+def test_cli_page_names_the_environment_variables_of_every_victim():
+    page = section((DOCS / "cli.md").read_text(encoding="utf-8"), "## Environment variables")
+    frameworks = [spec.name for spec in installed().specs("victim") if spec.load.endswith(":FrameworkTrainer")]
+    needed = {f"UCBENCH_{name.upper()}_PYTHON" for name in frameworks}
+    needed |= {*azure.VARIABLES, *vertex.VARIABLES}
+    assert needed - set(re.findall(r"`(\w+)`", page)) == set()
+
+
+def test_install_page_lists_exactly_the_extras():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    part = section((DOCS / "install.md").read_text(encoding="utf-8"), "## Extras")
+    cells = re.findall(r"^\| (`.+?) \|", part, re.MULTILINE)
+    listed = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+    assert sorted(listed) == sorted(project["optional-dependencies"])
 
 
 def test_api_page_describes_every_hook_with_its_arguments():
@@ -275,7 +292,7 @@ def test_toctrees_list_every_page_and_no_other():
 
 def texts() -> dict[Path, str]:
     """Everything with links: pages, with their generated parts, and what becomes a page."""
-    written = [*doc_pages.pages(), *doc_pages.published.sources().values()]
+    written = [*doc_pages.pages(), *doc_pages.published.sources().values(), doc_pages.results.FOLDER_README]
     return {path: rendered(path) for path in written} | doc_pages.generated()
 
 

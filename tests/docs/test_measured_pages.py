@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 
-import doc_pages  # noqa: F401  # makes the generators importable
+import doc_pages
 import pytest
 from _ext import analyses, photo_effect
 from scipy import stats
 
 BOARD = "mi-by-poisoner/v1"
+PERFORMANCE = doc_pages.ROOT / "benchmarks" / "performance"
 
 
 def test_correlations_are_over_the_budget_whose_gate_was_judged():
@@ -46,3 +49,26 @@ def test_photo_effect_shows_a_column_once_every_release_has_it(tmp_path, monkeyp
     monkeypatch.setattr(photo_effect, "RECORD", tmp_path / "record.json")
     header = photo_effect.described().splitlines()[2]
     assert header.count("|") - 1 == columns
+
+
+def goals() -> dict[str, str]:
+    """The goal of every subject as the code states it; read, since its package loads from its folder alone."""
+    found = {}
+    for node in ast.walk(ast.parse((PERFORMANCE / "subjects" / "__init__.py").read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            continue
+        values = [ast.literal_eval(argument) for argument in node.args]
+        if node.func.id == "Figure":
+            found[values[0]] = f"at most {values[4]:g} {values[3]}"
+        elif node.func.id == "Comparison":
+            given = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.keywords}
+            found[values[0]] = f"{given['cpu']:g}" if "cpu" in given else ""
+    return found
+
+
+def test_performance_table_states_the_goals_of_the_subjects():
+    part = doc_pages.section((PERFORMANCE / "README.md").read_text(encoding="utf-8"), "## Against plain loops")
+    rows = re.findall(r"^\| (`.+?`) \| .+ \|([^|]*)\|$", part, re.MULTILINE)
+    shown = {name: goal.strip() for names, goal in rows for name in re.findall(r"`([\w-]+)`", names)}
+    assert len(shown) > 10
+    assert shown == goals()

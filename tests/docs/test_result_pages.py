@@ -11,6 +11,7 @@ from doc_pages import result_pages, results
 
 from ucbench import read_results
 from ucbench.leaderboard.finding import finding
+from ucbench.matrix.suite import load_suite, shipped_suites
 from ucbench.results.gate import Judgement
 
 
@@ -25,6 +26,19 @@ def test_every_board_has_a_page_with_one_title_and_its_tables():
     for text in result_pages().values():
         assert text.startswith("# ")
         assert text.count("<details>") == text.count("</details>") > 0
+
+
+def test_readme_of_the_folder_follows_from_the_records():
+    assert results.FOLDER_README.read_text(encoding="utf-8") == results.folder_readme(), (
+        "run: python docs/_ext/results.py"
+    )
+
+
+def test_each_published_suite_has_one_board_that_of_its_current_version():
+    published = [tuple(board.name.split("/v")) for board in results.boards()]
+    current = {name: str(load_suite(path).file.version) for name, path in shipped_suites().items()}
+    assert [(name, version) for name, version in published if current[name] != version] == []
+    assert len(dict(published)) == len(published)
 
 
 def test_page_states_the_mean_of_the_clean_rows_and_its_conditions(first_run):
