@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import json
 import math
 import re
 import statistics
@@ -17,6 +18,7 @@ from _ext.paths import LEADERBOARDS, ROOT
 from ucbench.matrix.axes import GROUP_COLUMNS
 from ucbench.plugins.builtin import CLEAN, SHAM
 from ucbench.plugins.grammar import parse, parse_chain
+from ucbench.plugins.registry import installed
 from ucbench.results.columns import ENTRY, column
 from ucbench.results.statistics import t_interval
 
@@ -120,15 +122,44 @@ def section(kind: str, name: str, page_of: Callable[[Path], str]) -> str:
     """
     parts = []
     for path, rows in results():
-        found = figures(filter(measures(kind, name), rows))
-        if found:
-            parts.append(f"### {_title(path)}\n\n{_shared(found, page_of(path))}\n\n{_table(found)}")
+        wanted = list(filter(measures(kind, name), rows))
+        if found := figures(wanted):
+            texts = (f"### {_title(path)}", _shared(found, page_of(path)), earlier(path, wanted), _table(found))
+            parts += filter(None, texts)
     return "\n\n".join(parts)
 
 
+def earlier(path: Path, rows: Iterable[Row]) -> str:
+    """Which components of these rows have a later version here than in the records; empty if none."""
+    used = {
+        (kind, name, version)
+        for row in rows
+        for kind, name, version in _components(ROOT / path.parent / "records" / f"{row['cell']}.json")
+    }
+    now = {(spec.kind, spec.name): spec.version for kind, _, _ in used for spec in installed().specs(kind)}
+    then = [
+        f"{code(name)} version {version} (now {now[kind, name]})"
+        for kind, name, version in sorted(used)
+        if now.get((kind, name), version) != version
+    ]
+    return f"Measured with {', '.join(then)}." if then else ""
+
+
+@functools.cache
+def _components(record: Path) -> tuple[tuple[str, str, int], ...]:
+    """Kind, name and version of every component of a record; empty without the record."""
+    if not record.is_file():
+        return ()
+    components = json.loads(record.read_text(encoding="utf-8"))["components"]
+    return tuple((part.partition("-")[0], one["name"], one["version"]) for part, one in components.items())
+
+
 def undefended(poisoner: str) -> str:
-    """One table of all rows of a poisoner without defense, under the original labels, on real test sets."""
-    lines = []
+    """One table of all rows of a poisoner without defense, under the original labels, on real test sets.
+
+    A sentence after it names components that have a later version now.
+    """
+    lines, notes = [], {}
     for path, rows in results():
         wanted = [
             row
@@ -137,6 +168,8 @@ def undefended(poisoner: str) -> str:
             and (row["defense"], row["labeling"], row["mixture"], row["trusted"]) == ("none", "original", "1", "0")
             and "validation=" not in row["dataset"]
         ]
+        if note := earlier(path, wanted):
+            notes[_title(path)] = note
         lines += [
             [
                 code(_value(figure.shared, "dataset")),
@@ -148,23 +181,26 @@ def undefended(poisoner: str) -> str:
             for figure in figures(wanted)
         ]
     header = ["data", "budget", "n", "clean %", "test accuracy %", "as run", "records"]
-    return table(header, lines) if lines else ""
+    parts = [table(header, lines), *(f"{title}: {note}" for title, note in notes.items())] if lines else []
+    return "\n\n".join(parts)
 
 
 def regimes() -> str:
-    """All training regimes: one line per data set, victim and number of epochs, from clean rows without defense."""
-    clean: dict[tuple[str, ...], list[Row]] = {}
+    """All training regimes, from clean rows without defense: a line per data set, trusted images, victim and epochs."""
+    clean: dict[tuple[str, ...], dict[str, Row]] = {}
     for _, rows in results():
         for row in rows:
             if row["poisoner"] == CLEAN and (row["defense"], row["labeling"]) == ("none", "original"):
                 data = _value(row, "dataset")
                 if "validation=" not in data:
-                    clean.setdefault((data, row["victim"], row["epochs"]), []).append(row)
+                    # Boards share cells, each of which counts once.
+                    regime = (data, row["trusted"], row["victim"], row["epochs"])
+                    clean.setdefault(regime, {})[row["cell"]] = row
     lines = [
-        [code(data), code(victim), epochs, _mean([float(row["test_accuracy"]) for row in members])]
-        for (data, victim, epochs), members in sorted(clean.items())
+        [code(data), trusted, code(victim), epochs, _mean([float(row["test_accuracy"]) for row in members.values()])]
+        for (data, trusted, victim, epochs), members in sorted(clean.items())
     ]
-    return table(["data", "victim", "epochs", "clean accuracy %"], lines)
+    return table(["data", "trusted images", "victim", "epochs", "clean accuracy %"], lines)
 
 
 def _as_run(shared: Row) -> str:
