@@ -125,6 +125,18 @@ def test_analysis_of_a_folder_equals_that_of_its_axes_and_leaves_its_records(tmp
         assert (out / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
 
+def test_analysis_of_another_layer_has_no_measures_of_the_first(tmp_path):
+    out = tmp_path / "out"
+    for layer in ("penultimate", "input"):
+        line = ["analyze", "--poisoner", "badge", *AXES, *SMALL, "--maps", "0", "--layer", layer, "--out", str(out)]
+        assert main(line) == 0
+        at_layer = {name for name in rows(out) if name.startswith(("mutual-information:", "covariance", "uniformity"))}
+        assert at_layer
+        assert all(("layer=input" in name) == (layer == "input") for name in at_layer)
+        shown = {name for name in rows(out) if name.startswith("mutual-information-by-layer")}
+        assert len({name.partition(".")[0] for name in shown}) == 1
+
+
 def test_measures_of_a_kept_victim_equal_those_taken_after_its_training(tmp_path, trainings):
     request = AnalysisRequest(pairs=30)
     values = []

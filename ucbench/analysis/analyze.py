@@ -20,7 +20,7 @@ from ucbench.matrix.cell import Cell
 from ucbench.results.columns import column
 from ucbench.results.records import Record
 from ucbench.results.summary import Summary, summarise
-from ucbench.results.table import csv_text
+from ucbench.results.table import base_name, csv_text
 from ucbench.store.files import atomic_write_text
 
 
@@ -62,7 +62,8 @@ def analyzed(groups: Sequence[Recorded], request: AnalysisRequest, out: Path | N
     Raises:
         DataError: if no cell is finished.
     """
-    found = analysis([record for group in groups for record in group.records])
+    asked = [str(ref) for ref in request.references()]
+    found = analysis(_without_others(record, asked) for group in groups for record in group.records)
     if out is None:
         return found
     progress = groups[0].session.progress
@@ -83,6 +84,17 @@ def analyzed(groups: Sequence[Recorded], request: AnalysisRequest, out: Path | N
     files.append(_written(out, "analysis.md", markdown(found.groups, found.correlations, captions, note)))
     plots = [out / "plots" / f"{name}.{ending}" for name in captions for ending in ("svg", "png")]
     return Analysis(found.table, found.correlations, found.groups, [*files, *plots])
+
+
+def _without_others(record: Record, asked: Sequence[str]) -> Record:
+    """The record without values that an analysis of another layer, or of other pairs, has left in it."""
+    others = {base_name(name) for name in asked}
+
+    def belongs(name: str) -> bool:
+        metric = name.rpartition(".")[0]
+        return metric in asked or base_name(metric) not in others
+
+    return {**record, "metrics": {name: value for name, value in record["metrics"].items() if belongs(name)}}
 
 
 def _maps(group: Recorded, request: AnalysisRequest) -> dict[str, Map]:

@@ -32,18 +32,21 @@ class AnalysisRequest:
     pairs: int = 2000
     maps: int = 500
 
+    def references(self) -> list[ComponentRef]:
+        """References to the metrics of the analysis."""
+        # Default values are not written, so that columns have short names.
+        common = () if self.pairs == AnalysisRequest.pairs else (("pairs", str(self.pairs)),)
+        at_layer = () if self.layer == PENULTIMATE else (("layer", self.layer),)
+        refs = [ComponentRef(name, options=(*at_layer, *common)) for name in _AT_LAYER]
+        return refs + [ComponentRef(name, options=common) for name in _OTHERS]
+
     def metrics(self, registry: Registry) -> list[Component[MetricSpec]]:
         """The metrics of the analysis.
 
         Raises:
             UsageError: if a metric is not installed, or refuses the values.
         """
-        # Default values are not written, so that columns have short names.
-        common = () if self.pairs == AnalysisRequest.pairs else (("pairs", str(self.pairs)),)
-        at_layer = () if self.layer == PENULTIMATE else (("layer", self.layer),)
-        refs = [ComponentRef(name, options=(*at_layer, *common)) for name in _AT_LAYER]
-        refs += [ComponentRef(name, options=common) for name in _OTHERS]
-        return [registry.resolve(MetricSpec, ref) for ref in refs]
+        return [registry.resolve(MetricSpec, ref) for ref in self.references()]
 
 
 def measured(cells: Iterable[Cell], metrics: Iterable[Component[MetricSpec]]) -> list[Cell]:
