@@ -17,7 +17,7 @@ from scipy import stats
 
 import ucbench
 import ucbench_measures
-from ucbench.analysis import analyze
+from ucbench.analysis import analyze, plots
 from ucbench.analysis.analyze import analysis
 from ucbench.analysis.measures import AnalysisRequest, measured
 from ucbench.analysis.recorded import Recorded
@@ -236,3 +236,14 @@ def test_spearman_has_no_interval_for_a_perfect_order_and_no_value_without_one()
     assert math.isnan(high)
     assert math.isnan(spearman([1, 2, 3], [1, 2, 3])[0])
     assert math.isnan(spearman([1, 1, 1, 1, 1], [1, 2, 3, 4, 5])[0])
+
+
+def test_marks_of_plots_tell_apart_the_groups_of_one_poisoner():
+    same = boards.rows_of({"clean": [90.0], "lsp": [30.0, 31.0], "uc": [40.0]})
+    other = boards.rows_of({"lsp": [60.0]}, craft_labels="clusters:k=20") + boards.rows_of(
+        {"uc": [50.0]}, defense="jpeg"
+    )
+    groups = analysis(same + other).groups
+    names = [plots._name(group, groups) for group in groups]
+    assert sorted(names) == ["clean", "lsp, clusters:k=20", "lsp, none", "uc, jpeg", "uc, none"]
+    assert len(set(plots._style(groups).values())) == 5

@@ -17,7 +17,9 @@ from ucbench.analysis.table import spearman
 from ucbench.leaderboard.marks import PALETTE, SHAPES, marks
 from ucbench.leaderboard.plots import marker
 from ucbench.leaderboard.scene import need_matplotlib
+from ucbench.matrix.axes import GROUP_COLUMNS
 from ucbench.plugins.builtin import CLEAN, SHAM
+from ucbench.results.columns import column
 from ucbench.results.statistics import Interval
 from ucbench.results.summary import Summary
 
@@ -91,15 +93,21 @@ def _layers(group: Summary) -> list[tuple[int, Interval]]:
 
 
 def _name(group: Summary, groups: Sequence[Summary]) -> str:
-    """What a group's mark is called: its poisoner, and its victim where there are several."""
+    """What a group's mark is called: its poisoner, and in what it differs from the poisoner's other groups."""
     shared = group.shared
+    alike = [one.shared for one in groups if all(one.shared[name] == shared[name] for name in ("poisoner", "preset"))]
+    differing = [
+        column(name).text(shared[name])
+        for name in GROUP_COLUMNS
+        if len({str(one[name]) for one in alike}) > 1
+        or (name == "victim" and len({one.shared[name] for one in groups}) > 1)
+    ]
     preset = "" if shared["preset"] == "standard" else f"@{shared['preset']}"
-    several = len({one.shared["victim"] for one in groups}) > 1
-    return f"{shared['poisoner']}{preset}" + (f", {shared['victim']}" if several else "")
+    return ", ".join([f"{shared['poisoner']}{preset}", *differing])
 
 
 def _style(groups: Sequence[Summary]) -> dict[str, tuple[str, Any]]:
-    """Colour and matplotlib's marker by name: a poisoner's own; victims of one poisoner differ in their shape."""
+    """Colour and matplotlib's marker by name: a poisoner's own; groups of one poisoner differ in their shape."""
     looks = marks(dict.fromkeys(group.shared["poisoner"] for group in groups))
     shapes, used = list(SHAPES), Counter[str]()
     styles: dict[str, tuple[str, Any]] = {}
