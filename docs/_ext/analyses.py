@@ -109,4 +109,4 @@ def inserted(text: str) -> str:
 
 
 def setup(app: Any) -> dict[str, bool]:
-    return replace_markers(app, inserted, "why")
+    return replace_markers(app, inserted)

@@ -83,7 +83,7 @@ def readme(text: str) -> str:
 
 
 def setup(app: Any) -> dict[str, bool]:
-    return replace_markers(app, inserted, "uc")
+    return replace_markers(app, inserted)
 
 
 if __name__ == "__main__":

@@ -33,4 +33,4 @@ def inserted(text: str) -> str:
 
 
 def setup(app: Any) -> dict[str, bool]:
-    return replace_markers(app, inserted, "csv")
+    return replace_markers(app, inserted)

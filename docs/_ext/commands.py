@@ -81,4 +81,4 @@ def _section(context: typer.Context) -> str:
 
 
 def setup(app: Any) -> dict[str, bool]:
-    return replace_markers(app, inserted, "cli")
+    return replace_markers(app, inserted)

@@ -61,4 +61,4 @@ def inserted(text: str) -> str:
 
 
 def setup(app: Any) -> dict[str, bool]:
-    return replace_markers(app, inserted, "analyze")
+    return replace_markers(app, inserted)

@@ -18,4 +18,4 @@ def inserted(text: str) -> str:
 
 
 def setup(app: Any) -> dict[str, bool]:
-    return replace_markers(app, inserted, "gate")
+    return replace_markers(app, inserted)

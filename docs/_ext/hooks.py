@@ -56,6 +56,6 @@ def inserted(text: str) -> str:
 
 
 def setup(app: Any) -> dict[str, bool]:
-    replace_markers(app, inserted, "api")
-    replace_markers(app, inserted, "trackers")
-    return replace_markers(app, inserted, "plugins")
+    replace_markers(app, inserted)
+    replace_markers(app, inserted)
+    return replace_markers(app, inserted)

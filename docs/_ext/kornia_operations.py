@@ -62,4 +62,4 @@ def inserted(text: str) -> str:
 
 
 def setup(app: Any) -> dict[str, bool]:
-    return replace_markers(app, inserted, "defenses")
+    return replace_markers(app, inserted)

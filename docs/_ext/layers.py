@@ -46,4 +46,4 @@ def inserted(text: str) -> str:
 
 
 def setup(app: Any) -> dict[str, bool]:
-    return replace_markers(app, inserted, "architecture")
+    return replace_markers(app, inserted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 
@@ -31,16 +32,19 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def replace_markers(app: Any, inserted: Callable[[str], str], page: str) -> dict[str, bool]:
+def replace_markers(app: Any, inserted: Callable[[str], str]) -> dict[str, bool]:
     """Connect ``inserted``, which replaces a generator's markers in a text, to Sphinx; returns an extension's metadata.
 
-    Args:
-        page: the page that Sphinx reads again in every build, since the generated text may have changed.
+    Pages with a marker are read again in every build, since the generated text may have changed.
     """
 
     def insert(app: Any, docname: str, source: list[str]) -> None:
         source[0] = inserted(source[0])
 
+    def marked(app: Any, env: Any, *changes: Any) -> list[str]:
+        texts = {name: Path(env.doc2path(name)).read_text(encoding="utf-8") for name in env.found_docs}
+        return [name for name, text in texts.items() if inserted(text) != text]
+
     app.connect("source-read", insert)
-    app.connect("env-get-outdated", lambda app, env, added, changed, removed: [page])
+    app.connect("env-get-outdated", marked)
     return {"parallel_read_safe": True}

@@ -76,4 +76,4 @@ def inserted(text: str) -> str:
 
 def setup(app: Any) -> dict[str, bool]:
     app.connect("builder-inited", _write)
-    return replace_markers(app, inserted, "methods")
+    return replace_markers(app, inserted)

@@ -38,4 +38,4 @@ def inserted(text: str) -> str:
 
 
 def setup(app: Any) -> dict[str, bool]:
-    return replace_markers(app, inserted, "site")
+    return replace_markers(app, inserted)

@@ -79,4 +79,4 @@ def inserted(text: str) -> str:
 
 
 def setup(app: Any) -> dict[str, bool]:
-    return replace_markers(app, inserted, "protect")
+    return replace_markers(app, inserted)

@@ -64,4 +64,4 @@ def inserted(text: str) -> str:
 
 
 def setup(app: Any) -> dict[str, bool]:
-    return replace_markers(app, inserted, "reproduce")
+    return replace_markers(app, inserted)

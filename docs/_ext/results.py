@@ -274,7 +274,7 @@ def _write(app: Any) -> None:
 
 def setup(app: Any) -> dict[str, bool]:
     app.connect("builder-inited", _write)
-    return replace_markers(app, inserted, "published")
+    return replace_markers(app, inserted)
 
 
 if __name__ == "__main__":

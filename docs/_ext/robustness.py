@@ -44,4 +44,4 @@ def inserted(text: str) -> str:
 
 
 def setup(app: Any) -> dict[str, bool]:
-    return replace_markers(app, inserted, "robustness")
+    return replace_markers(app, inserted)

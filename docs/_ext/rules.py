@@ -28,4 +28,4 @@ def inserted(text: str) -> str:
 
 
 def setup(app: Any) -> dict[str, bool]:
-    return replace_markers(app, inserted, "plugins")
+    return replace_markers(app, inserted)

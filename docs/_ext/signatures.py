@@ -111,7 +111,7 @@ def inserted(text: str) -> str:
 
 
 def setup(app: Any) -> dict[str, bool]:
-    return replace_markers(app, inserted, "api")
+    return replace_markers(app, inserted)
 
 
 if __name__ == "__main__":

@@ -186,4 +186,4 @@ def inserted(text: str) -> str:
 
 
 def setup(app: Any) -> dict[str, bool]:
-    return replace_markers(app, inserted, "speed")
+    return replace_markers(app, inserted)
