@@ -22,8 +22,11 @@ from ucbench.analysis.analyze import Analysis, analysis
 from ucbench.analysis.report import headline_columns
 from ucbench.analysis.table import spearman
 from ucbench.plugins.builtin import CLEAN
+from ucbench.plugins.registry import installed
+from ucbench.plugins.specs import MetricSpec
 from ucbench.results.records import read_records
 from ucbench.results.summary import Summary
+from ucbench.running.tasks import metric_key
 
 MARKER = re.compile(r"<!-- analysis ([a-z0-9-]+/v\d+): (poisoners|correlations|(?:rho|victims) ([^ ]+)) -->")
 #: Measures whose correlation is shown, with what they are.
@@ -47,6 +50,20 @@ MEASURES = {
 def analysed(board: str) -> Analysis:
     """The analysis of the records of a board, such as ``mi-by-poisoner/v1``."""
     return analysis(read_records(LEADERBOARDS / board))
+
+
+@functools.cache
+def earlier(board: str) -> str:
+    """Which metrics have a later version here than in some record of a board; empty if none."""
+    metrics, found = {}, set()
+    for record in read_records(LEADERBOARDS / board):
+        for metric, key in record.get("measured_by", {}).items():
+            if metric not in metrics:
+                metrics[metric] = installed().resolve(MetricSpec, metric)
+            if metric_key(record["cell"], metrics[metric]) != key:
+                found.add(metric)
+    names = ", ".join(map(code, sorted(found)))
+    return f"Measured with an earlier version of {names} ([what changed](published/changelog.md))." if found else ""
 
 
 def poisoners(board: str) -> str:
@@ -101,7 +118,8 @@ def described(board: str, part: str, measure: str | None) -> str:
     if measure:
         value, interval, _ = rho(judged(board), measure)
         return f"{value} {interval}".rstrip()
-    return poisoners(board) if part == "poisoners" else correlations(board)
+    made = poisoners(board) if part == "poisoners" else correlations(board)
+    return "\n\n".join(filter(None, (made, earlier(board))))
 
 
 def inserted(text: str) -> str:
