@@ -76,15 +76,16 @@ class _Bench(Side):
 
     def epoch(
         self, batches: Any, model: nn.Module | None = None, criterion: Callable[..., Tensor] | None = None
-    ) -> None:
-        """Their epoch, with a fresh model unless one is given."""
+    ) -> float:
+        """Their epoch, with a fresh model unless one is given; returns when it began."""
         recipe = victim.victim(self.sizes).recipe
         model = model or self.model()
         optimizer = plain_training.sgd(model, recipe.lr, recipe.momentum, recipe.weight_decay)
+        theirs, options = self.theirs, self.their_options
+        started = self.clock()
         with running(self.device):
-            self.theirs.train(
-                model, batches, optimizer, criterion or nn.CrossEntropyLoss(), self.device, 0, self.their_options
-            )
+            theirs.train(model, batches, optimizer, criterion or nn.CrossEntropyLoss(), self.device, 0, options)
+        return started
 
     @property
     def their_options(self) -> Namespace:
@@ -105,8 +106,7 @@ class Victim(_Bench, victim._Data):
 
     def measure(self) -> Measured:
         workers, batches = self.loader
-        started = self.clock()
-        self.epoch(batches)
+        started = self.epoch(batches)
         return Measured(self.clock() - started, len(self.train), len(batches), {"workers": workers})
 
 
@@ -149,8 +149,7 @@ class Adversarial(_Bench, adversarial._Data):
 
     def measure(self) -> Measured:
         workers, batches = self.loader
-        started = self.clock()
-        self.epoch(batches)
+        started = self.epoch(batches)
         seconds, passes = self.clock() - started, self.sizes.attack_steps + 1
         return Measured(seconds, len(self.train) * passes, len(batches) * passes, {"workers": workers})
 

@@ -70,12 +70,16 @@ class Official(eminn._Data):
     def fastest_loader(self) -> tuple[int, Any]:
         return plain_images.fastest(self.loader, lambda batches: self.round(batches, 1), self.sizes.most_workers)
 
-    def round(self, batches: Any, steps: int) -> None:
-        """The steps of the network, then a sweep over all images, as their script goes from one to the other."""
+    def round(self, batches: Any, steps: int) -> float:
+        """The steps of the network, then a sweep over all images, as their script goes from one to the other.
+
+        Returns when they began.
+        """
         model, tool, trainer = self.fresh().to(self.device), self.tool(steps), self.trainer
         optimizer = plain_training.sgd(model, eminn.LR, eminn.MOMENTUM, eminn.WEIGHT_DECAY)
         noise = torch.zeros(self.train.images.shape)
         model.train()
+        started = self.clock()
         with running(self.device):
             for (x, y, rows), _ in zip(endless(batches), range(self.sizes.network_steps), strict=False):
                 trainer.train_batch(
@@ -88,9 +92,9 @@ class Official(eminn._Data):
                     random_noise=noise[rows].to(self.device),
                 )  # fmt: skip
                 noise[rows] = delta.detach().cpu()
+        return started
 
     def measure(self) -> Measured:
         workers, batches = self.fastest_loader
-        started = self.clock()
-        self.round(batches, self.sizes.attack_steps)
+        started = self.round(batches, self.sizes.attack_steps)
         return Measured(self.clock() - started, self.visits(), self.work(), {"workers": workers})

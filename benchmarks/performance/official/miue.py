@@ -73,20 +73,23 @@ class Official(miue._Data):
     def fastest_loader(self) -> tuple[int, Any]:
         return plain_images.fastest(self.loader, lambda batches: self.round(batches, 1), self.sizes.most_workers)
 
-    def round(self, batches: Any, steps: int) -> None:
+    def round(self, batches: Any, steps: int) -> float:
+        """Their epoch on a fresh network; returns when it began."""
         model = _Pair(self.fresh()).to(self.device)
         optimizer = plain_training.sgd(model, miue.LR, miue.MOMENTUM, miue.WEIGHT_DECAY)
         scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1)
         self.theirs.args.perturb_iters = steps
+        noise = torch.zeros(self.train.images.shape, device=self.device)
+        started = self.clock()
         with running(self.device):
             self.theirs.train_epoch(
-                batches, batches, model, torch.zeros(self.train.images.shape, device=self.device), optimizer, scheduler,
+                batches, batches, model, noise, optimizer, scheduler,
                 1, SimpleNamespace(info=lambda text: None), None, poison_loss_type=self.theirs.args.poison_loss_type,
                 eps=miue.RADIUS, alpha=miue.STEP * miue.RADIUS,
             )  # fmt: skip
+        return started
 
     def measure(self) -> Measured:
         workers, batches = self.fastest_loader
-        started = self.clock()
-        self.round(batches, self.sizes.attack_steps)
+        started = self.round(batches, self.sizes.attack_steps)
         return Measured(self.clock() - started, self.visits(), self.sizes.attack_steps + 1, {"workers": workers})

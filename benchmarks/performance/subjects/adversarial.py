@@ -93,15 +93,15 @@ class Plain(_Data):
             self.sizes.most_workers,
         )
 
-    def _epoch(self, batches: Any, steps: int) -> int:
+    def _epoch(self, batches: Any, steps: int) -> tuple[float, int]:
+        """When the steps began, and their number."""
         recipe, model = victim(self.sizes).recipe, self._model()
         optimizer = plain_training.sgd(model, recipe.lr, recipe.momentum, recipe.weight_decay)
         options = {"epsilon": RADIUS, "step": STEP * RADIUS, "steps": steps}
-        return plain_training.adversarial_epoch(model, optimizer, batches, self.device, **options)[1]
+        return self.clock(), plain_training.adversarial_epoch(model, optimizer, batches, self.device, **options)[1]
 
     def measure(self) -> Measured:
         workers, batches = self._fastest_loader
-        started = self.clock()
-        updates = self._epoch(batches, self.sizes.attack_steps)
+        started, updates = self._epoch(batches, self.sizes.attack_steps)
         images = len(self.train) * (self.sizes.attack_steps + 1)
         return Measured(self.clock() - started, images, updates, {"workers": workers})

@@ -119,10 +119,12 @@ class Plain(_Data):
         )
         return workers, shuffled, self._loader(workers, shuffle=False)
 
-    def _round(self, shuffled: Any, ordered: Any, steps: int) -> int:
+    def _round(self, shuffled: Any, ordered: Any, steps: int) -> tuple[float, int]:
+        """When the steps began, and their number."""
         model = self.fresh().to(self.device)
         optimizer = plain_training.sgd(model, LR, MOMENTUM, WEIGHT_DECAY)
         noise = torch.from_numpy(np.zeros(self.train.images.shape, np.float32))
+        started = self.clock()
         done = plain_eminn.network_steps(
             model,
             optimizer,
@@ -133,10 +135,9 @@ class Plain(_Data):
             clip=CLIP,
         )
         options = {"radius": RADIUS, "step": STEP * RADIUS, "steps": steps}
-        return done + plain_eminn.sweep(model, ordered, noise, self.device, **options)
+        return started, done + plain_eminn.sweep(model, ordered, noise, self.device, **options)
 
     def measure(self) -> Measured:
         workers, shuffled, ordered = self._fastest_loaders
-        started = self.clock()
-        updates = self._round(shuffled, ordered, self.sizes.attack_steps)
+        started, updates = self._round(shuffled, ordered, self.sizes.attack_steps)
         return Measured(self.clock() - started, self.visits(), updates, {"workers": workers})

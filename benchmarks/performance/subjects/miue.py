@@ -89,12 +89,14 @@ class Plain(_Data):
             self.sizes.most_workers,
         )
 
-    def _round(self, batches: Any, steps: int) -> int:
+    def _round(self, batches: Any, steps: int) -> tuple[float, int]:
+        """When the steps began, and their number."""
         model = self.fresh().to(self.device)
         optimizer = plain_training.sgd(model, LR, MOMENTUM, WEIGHT_DECAY)
         noise = torch.zeros(self.train.images.shape)
+        started = self.clock()
         done = plain_miue.learn(model, optimizer, batches, noise, self.device)
-        return done + plain_miue.perturb(
+        done += plain_miue.perturb(
             model,
             batches,
             noise,
@@ -104,9 +106,9 @@ class Plain(_Data):
             steps=steps,
             temperature=TEMPERATURE,
         )
+        return started, done
 
     def measure(self) -> Measured:
         workers, batches = self._fastest_loader
-        started = self.clock()
-        updates = self._round(batches, self.sizes.attack_steps)
+        started, updates = self._round(batches, self.sizes.attack_steps)
         return Measured(self.clock() - started, self.visits(), updates, {"workers": workers})

@@ -90,16 +90,16 @@ class Plain(_Data):
             self.sizes.most_workers,
         )
 
-    def _epoch(self, batches: Any) -> tuple[float, int]:
+    def _epoch(self, batches: Any) -> tuple[float, float, int]:
+        """When the steps began, the mean loss, and their number."""
         recipe = victim(self.sizes).recipe
         model = network(self.sizes).to(self.device)
         optimizer = plain_training.sgd(model, recipe.lr, recipe.momentum, recipe.weight_decay)
-        return plain_training.train_epoch(model, optimizer, batches, self.device)
+        return self.clock(), *plain_training.train_epoch(model, optimizer, batches, self.device)
 
     def measure(self) -> Measured:
         workers, batches = self._fastest_loader
-        started = self.clock()
-        loss, steps = self._epoch(batches)
+        started, loss, steps = self._epoch(batches)
         return Measured(self.clock() - started, len(self.train), steps, {"workers": workers, "loss": loss})
 
 
