@@ -68,6 +68,8 @@ def run_cells(
     missing = []
     for task in tasks:
         done = finished(task, session, out, failed_too=rerun == "missing")
+        if done is None and rerun == "all":  # it may lack only a metric, which must not spare it the training
+            done = finished(replace(task, cell=replace(task.cell, metrics=())), session, out)
         if done is None:
             missing.append(task)
         elif rerun == "all":
