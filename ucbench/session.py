@@ -162,6 +162,8 @@ class Session:
     def _compare(self, who: str, sets: Sequence[ImageSet]) -> None:
         # replace() drops the cached fingerprint, so it is computed from the arrays as they are now.
         if any(replace(images).fingerprint != images.fingerprint for images in sets):
+        for images in sets:
+            _ = images.fingerprint  # cached, for sets of which nothing has needed it yet
             self._memory.clear()
             raise ContractError(f"{who} modified its input images or labels. Work on a copy of them.")
 

@@ -229,6 +229,8 @@ def test_craft_checks_its_arguments_and_the_perturbation():
         ucbench.craft(images, None, "strips", **ARITHMETIC)
     with pytest.raises(ContractError, match="12 images"):
         ucbench.craft(images, labels, "bad:twice", **ARITHMETIC)
+    with pytest.raises(ContractError, match="modified its input images"):
+        ucbench.craft(images, labels, "bad:overwrites-with-torch", **ARITHMETIC)
 
 
 def photos_of_two_sizes() -> list[np.ndarray]:
