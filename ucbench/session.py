@@ -102,6 +102,13 @@ class Session:
     def dataset(self, dataset: Component[DatasetSpec]) -> LoadedDataset:
         """Both splits of a data set, read once. Reports their sizes, the data set's note and its inventory."""
 
+    def remember_last(self, kind: str, name: str, make: Callable[[], T]) -> T:
+        """As :meth:`remember`, but of all values of this kind only the last is kept."""
+        if kind in self._memory and self._memory[kind][0] != name:
+            del self._memory[kind]  # first: memory may not hold two
+        value: T = self.remember(kind, lambda: (name, make()))[1]
+        return value
+
         def load() -> LoadedDataset:
             with _guarded(f"Data set {dataset}"), self.progress.stage(f"reading {dataset}"):
                 loaded = load_dataset(dataset.build(), dataset.params, self.store)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import io
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +12,9 @@ import pytest
 import tiny_components as tiny
 from tiny_components import Dim
 
-from ucbench.crafting.surrogate import open_surrogate
+from ucbench.crafting.craft import craft_release
+from ucbench.crafting.poisoner import Perturbation
+from ucbench.crafting.surrogate import open_pretrained, open_surrogate
 from ucbench.data.budget import sizes
 from ucbench.errors import UsageError
 from ucbench.exploit.defend import prepare
@@ -164,6 +168,18 @@ def test_only_a_fitted_surrogate_is_opened_anew_for_other_images(session):
 
 
 def test_surrogate_without_label_access_receives_no_labels(tmp_path, monkeypatch):
+def test_session_holds_one_pretrained_surrogate_for_all_seeds_and_the_last_fitted_one(session):
+    train = session.data(cell("clean")).train
+    pretrained, fitted = (tiny.registry().resolve("surrogate", name) for name in ("eyes", "fitted"))
+    opened = {id(open_surrogate(pretrained, seed, train, session)) for seed in (0, 1)}
+    assert opened == {id(open_pretrained(pretrained, "A test", session))}
+    references = [weakref.ref(open_surrogate(fitted, seed, train, session)) for seed in (0, 1)]
+    gc.collect()
+    assert [reference() is None for reference in references] == [True, False]
+    with pytest.raises(UsageError, match="A test uses fitted, which has to be trained first"):
+        open_pretrained(fitted, "A test", session)
+
+
     seen = []
     fit = tiny.FittedEyes.fit
     monkeypatch.setattr(
