@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -61,6 +62,7 @@ class Session:
 
     Attributes:
         timings: seconds of earlier work on this machine, by kind of work.
+        failed_crafts: errors of this run's crafts and their tracebacks, by release key.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Session:
         self.progress: Progress = progress or Silent()
         self.timings = Timings(self.store.root)
         self._registry = registry
+        self.failed_crafts: dict[str, tuple[BaseException, TracebackType | None]] = {}
         self._memory: dict[str, Any] = {}
 
     def with_numerics(self, numerics: Numerics) -> Session:
@@ -99,15 +102,15 @@ class Session:
         value: T = self._memory[name]
         return value
 
-    def dataset(self, dataset: Component[DatasetSpec]) -> LoadedDataset:
-        """Both splits of a data set, read once. Reports their sizes, the data set's note and its inventory."""
-
     def remember_last(self, kind: str, name: str, make: Callable[[], T]) -> T:
         """As :meth:`remember`, but of all values of this kind only the last is kept."""
         if kind in self._memory and self._memory[kind][0] != name:
             del self._memory[kind]  # first: memory may not hold two
         value: T = self.remember(kind, lambda: (name, make()))[1]
         return value
+
+    def dataset(self, dataset: Component[DatasetSpec]) -> LoadedDataset:
+        """Both splits of a data set, read once. Reports their sizes, the data set's note and its inventory."""
 
         def load() -> LoadedDataset:
             with _guarded(f"Data set {dataset}"), self.progress.stage(f"reading {dataset}"):
@@ -159,6 +162,8 @@ class Session:
         Raises:
             ContractError: if they differ, also after an error of the block; data sets are read again for the next cell.
         """
+        for images in sets:
+            _ = images.fingerprint  # cached, for sets of which nothing has needed it yet
         try:
             yield
         except Exception:  # an interruption goes on
@@ -169,8 +174,6 @@ class Session:
     def _compare(self, who: str, sets: Sequence[ImageSet]) -> None:
         # replace() drops the cached fingerprint, so it is computed from the arrays as they are now.
         if any(replace(images).fingerprint != images.fingerprint for images in sets):
-        for images in sets:
-            _ = images.fingerprint  # cached, for sets of which nothing has needed it yet
             self._memory.clear()
             raise ContractError(f"{who} modified its input images or labels. Work on a copy of them.")
 

@@ -61,6 +61,7 @@ def run_cells(
         StoreError: if the store cannot be used or has no room for the releases, or a record cannot be written.
     """
     _sweep(session, out)
+    session.failed_crafts.clear()
     requested = [task_of(cell, session) for cell in cells]
     tasks = distinct(requested)
     records: dict[str, Record] = {}
