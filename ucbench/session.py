@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -61,6 +62,7 @@ class Session:
 
     Attributes:
         timings: seconds of earlier work on this machine, by kind of work.
+        failed_crafts: errors of this run's crafts and their tracebacks, by release key.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Session:
         self.progress: Progress = progress or Silent()
         self.timings = Timings(self.store.root)
         self._registry = registry
+        self.failed_crafts: dict[str, tuple[BaseException, TracebackType | None]] = {}
         self._memory: dict[str, Any] = {}
 
     def with_numerics(self, numerics: Numerics) -> Session:
@@ -97,6 +100,13 @@ class Session:
         if name not in self._memory:
             self._memory[name] = make()
         value: T = self._memory[name]
+        return value
+
+    def remember_last(self, kind: str, name: str, make: Callable[[], T]) -> T:
+        """As :meth:`remember`, but of all values of this kind only the last is kept."""
+        if kind in self._memory and self._memory[kind][0] != name:
+            del self._memory[kind]  # first: memory may not hold two
+        value: T = self.remember(kind, lambda: (name, make()))[1]
         return value
 
     def dataset(self, dataset: Component[DatasetSpec]) -> LoadedDataset:
@@ -152,6 +162,8 @@ class Session:
         Raises:
             ContractError: if they differ, also after an error of the block; data sets are read again for the next cell.
         """
+        for images in sets:
+            _ = images.fingerprint  # cached, for sets of which nothing has needed it yet
         try:
             yield
         except Exception:  # an interruption goes on

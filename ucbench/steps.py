@@ -25,7 +25,8 @@ class PlannedCell:
 
     Attributes:
         done: whether its record is in the store or the result folder.
-        release_done: whether its release is in the store, or crafted by an earlier cell of the plan.
+        release_done: whether its release is in the store, crafted by an earlier cell of the plan, or not needed since
+            the cell is done.
         seconds: predicted for what is missing, from earlier work of the same kind on this machine; None without any.
     """
 
@@ -94,8 +95,11 @@ def plan_session(
     planned = []
     tasks = [task_of(cell, session) for cell in cells]
     check_victims(tasks, session)
-    for task, crafts in with_crafting(tasks, session):
-        cell, done = task.cell, finished(task, session, out) is not None
+    done_before = [finished(task, session, out) is not None for task in tasks]
+    # A craft is for the first cell that needs it, which a cell that is done does not.
+    left = with_crafting([task for task, done in zip(tasks, done_before, strict=True) if not done], session)
+    for task, done in zip(tasks, done_before, strict=True):
+        cell, crafts = task.cell, not done and next(left)[1]
         if probe and not done:
             train = session.data(cell).train
             work = training_work(cell, len(train), train.size, session.numerics)

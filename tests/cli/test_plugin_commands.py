@@ -478,6 +478,14 @@ def ucbench_victims():
 """
 
 
+WATCHING = """
+@ucbench.hookimpl
+def ucbench_epoch_finished(event):
+    with open({seen!r}, "a") as file:
+        print(event.cell, file=file)
+"""
+
+
 @pytest.fixture
 def tiny(file, tmp_path, monkeypatch) -> Path:
     """A poisoner, a data set and a victim in a file."""
@@ -547,6 +555,15 @@ class TestPluginFile:
         found = rows(capsys, *request(tiny, "run"), "--executor", "process:workers=1")
         assert {row["status"] for row in found} == {"ok"}
         assert found[-1]["measured_linf"] == 8.0
+
+    def test_workers_have_the_file_for_nested_references_and_hooks(self, capsys, tiny, tmp_path):
+        seen = tmp_path / "seen"
+        tiny.write_text(tiny.read_text() + WATCHING.format(seen=str(seen)))
+        arguments = request(tiny, "run")
+        arguments[arguments.index("thing")] = "shuffled:thing"
+        found = rows(capsys, *arguments, "--executor", "process:workers=1")
+        assert {row["status"] for row in found} == {"ok"}, found
+        assert sorted(seen.read_text().split()) == sorted(row["cell"] for row in found)
 
     @pytest.mark.parametrize(
         ("text", "reason"),

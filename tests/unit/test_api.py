@@ -16,6 +16,7 @@ import ucbench
 from ucbench.crafting.release import materialise
 from ucbench.errors import ContractError, DataError, UsageError
 from ucbench.matrix import requests
+from ucbench.numerics import Numerics
 from ucbench.progress import Lines
 from ucbench.protection.stretch import perturbed
 from ucbench.protection.working import working_images
@@ -23,6 +24,7 @@ from ucbench.results.columns import COLUMNS
 from ucbench.results.frame import results
 from ucbench.results.statistics import t_interval
 from ucbench.running.sets import release_of
+from ucbench.running.tasks import task_of
 from ucbench.steps import PlannedCell
 
 AXES = {"dataset": "spots", "victim": "tiny"}
@@ -168,6 +170,19 @@ def test_plan_predicts_time_from_similar_work():
     assert whole.seconds is None
 
 
+def test_plan_gives_the_craft_to_the_first_cell_that_is_left(tmp_path):
+    run("stripes", out=tmp_path / "out")
+    (*_, done) = plan("stripes")
+    session = tiny.session(tmp_path / "store").with_numerics(Numerics(*ARITHMETIC.values()))
+    session.store.discard("release", task_of(done.cell, session).release_key)
+    planned = plan("stripes", train_seed="0-2", craft_seed=0)
+    again, first, second = (cell for cell in planned if not cell.cell.craft.is_reference)
+    assert (again.key, again.done) == (done.key, True)
+    assert (first.done, first.release_done) == (False, False)
+    assert (second.done, second.release_done) == (False, True)
+    assert first.seconds > second.seconds
+
+
 def random_images(count: int = 12) -> tuple[np.ndarray, np.ndarray]:
     images = np.random.default_rng(0).integers(0, 256, (count, 3, 8, 8), dtype=np.uint8)
     return images, np.arange(count, dtype=np.int64) % 3
@@ -214,6 +229,8 @@ def test_craft_checks_its_arguments_and_the_perturbation():
         ucbench.craft(images, None, "strips", **ARITHMETIC)
     with pytest.raises(ContractError, match="12 images"):
         ucbench.craft(images, labels, "bad:twice", **ARITHMETIC)
+    with pytest.raises(ContractError, match="modified its input images"):
+        ucbench.craft(images, labels, "bad:overwrites-with-torch", **ARITHMETIC)
 
 
 def photos_of_two_sizes() -> list[np.ndarray]:

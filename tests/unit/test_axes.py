@@ -8,6 +8,8 @@ import inspect
 import pytest
 import tiny_components as tiny
 import typer
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ucbench.cli.app import cli
 from ucbench.errors import UsageError
@@ -53,6 +55,19 @@ def test_axis_reads_text_and_reads_again_what_it_has_read(name, written, value):
     read = AXIS[name].read
     assert (read(written), type(read(written))) == (value, type(value))
     assert read(value) == value
+
+
+@given(st.integers(1, 10_000), st.integers(0, 3))
+def test_mixture_in_percent_equals_the_same_fraction(number, zeros):
+    read = AXIS["mixture"].read
+    whole, part = divmod(number, 100)
+    assert read(f"{whole}.{part:02d}{'0' * zeros}%") == read(f"{number / 10_000}") == number / 10_000
+
+
+@pytest.mark.parametrize("written", ["0%", "101%", "nan", "inf%", "1e400", "1e999999%", "half", "%", "", "-5%", True])
+def test_mixture_that_is_no_share_is_refused(written):
+    with pytest.raises(UsageError):
+        AXIS["mixture"].values(written)
 
 
 @pytest.mark.parametrize(

@@ -191,6 +191,7 @@ def test_worker_ends_while_it_trains_when_its_driver_is_gone(toy, tmp_path, monk
         time.sleep(0.05)
     process._worker.stdin.close()
     assert process._worker.wait(timeout=60) == 0
+    assert not process.folder.exists()
 
 
 @pytest.mark.parametrize(

@@ -186,3 +186,16 @@ def test_labeling_model_enters_the_cell_key_and_craft_labels():
         for raised, labeling in (((), "seen"), ((), "seen:model=others"), ((("eyes", 2),), "seen"))
     ]
     assert len({release_key(cell) for cell in oracles}) == 3
+
+
+def test_raised_version_of_shuffled_changes_the_key_of_its_release():
+    cell = last(poisoners=["shuffled:leaner"])
+    poisoner = cell.craft.poisoner
+    versions = [
+        replace(
+            cell, craft=replace(cell.craft, poisoner=replace(poisoner, spec=replace(poisoner.spec, version=version)))
+        )
+        for version in (1, 2, 3)
+    ]
+    assert len({release_key(each) for each in versions}) == 3
+    assert release_key(versions[0]) == release_key(cell)

@@ -162,11 +162,13 @@ class Free:
     free = 36 * 3 * 8 * 8 * 2 - 1
 
 
-def test_record_is_written_before_the_run_ends_with_its_store(tmp_path, monkeypatch):
+@pytest.mark.parametrize("unstored", ["cell", "victim"])
+def test_record_is_written_before_the_run_ends_with_its_store(tmp_path, monkeypatch, unstored):
     put = Store.put
+    planned = [replace(cell, keep_victim=True) for cell in cells("stripes")]
 
     def full(self, kind, key, arrays, meta):
-        if kind == "cell":
+        if kind == unstored:
             raise StoreError("no space left")
         return put(self, kind, key, arrays, meta)
 
@@ -174,12 +176,12 @@ def test_record_is_written_before_the_run_ends_with_its_store(tmp_path, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(Store, "put", full)
         with pytest.raises(StoreError, match="no space left"):
-            run_cells(cells("stripes"), tiny.session(tmp_path / "store"), out=out)
+            run_cells(planned, tiny.session(tmp_path / "store"), out=out)
     (record,) = read_records(out)
     assert record["status"] == "ok"
     assert "unstored" not in record
     assert tiny.work_done()["train TinyNet"] == 1
-    records = run_cells(cells("stripes"), tiny.session(tmp_path / "store"), out=out)
+    records = run_cells(planned, tiny.session(tmp_path / "store"), out=out)
     assert [one["status"] for one in records] == ["ok"] * 3
     assert tiny.work_done()["train TinyNet"] == 3
 

@@ -87,6 +87,16 @@ def test_export_holds_the_exact_training_images_and_labels(session, out, monkeyp
     assert changed.all() == (mixture == 1)
 
 
+@pytest.mark.parametrize("name", [".", "below/.."])
+def test_export_into_the_working_folder_is_refused_before_the_craft(session, tmp_path, monkeypatch, name):
+    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(UsageError, match="the working folder, which cannot be replaced"):
+        export_release(cell("badge"), session, Path(name), NOTHING)
+    assert tiny.work_done()["craft badge"] == 0
+
+
 def test_export_sorts_folders_by_label_and_files_by_index():
     images = np.zeros((12, 3, 2, 2), np.uint8)
     names = ("zebra", "a/b c", "", "..", *(f"class {k}" for k in range(4, 12)))

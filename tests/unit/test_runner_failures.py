@@ -86,6 +86,17 @@ def test_run_says_how_many_cells_failed(poisoner, again, text, tmp_path):
     assert not text or failures[0].endswith(text)
 
 
+def test_craft_that_failed_is_not_repeated_for_other_cells_of_a_run(tmp_path):
+    session = tiny.session(tmp_path, tiny.registry())
+    for attempt in (1, 2):
+        records = run(tmp_path, "bad:raises", defenses=["dim", "fog", "none"], session=session)
+        errors = [record["error"] for record in records if record["request"]["poisoner"] == "bad:raises"]
+        assert len(errors) == 3
+        assert errors[1] == errors[2]
+        assert all("Traceback" in error["text"] and "tiny_components.py" in error["text"] for error in errors)
+        assert tiny.work_done()["craft bad raises"] == attempt
+
+
 def test_failed_cell_is_retried_and_its_record_replaced(tmp_path, monkeypatch):
     store, out = tmp_path / "store", tmp_path / "out"
     run(store, "bad:raises", out=out)

@@ -84,6 +84,21 @@ def test_rerun_measures_requested_metrics_again(tmp_path):
     assert "change.mean" in records[2]["metrics"]
 
 
+def test_rerun_all_retrains_cells_that_lack_a_requested_metric(tmp_path):
+    registry = tiny.registry()
+    before, _ = run(tmp_path, "stripes")
+    altered = {**before[2], "metrics": {**before[2]["metrics"], "test_accuracy": 1.25}}
+    write_record(tmp_path / "out", altered)
+    trained = tiny.work_done()["train TinyNet"]
+    session = tiny.session(tmp_path / "store", registry)
+    session.progress = Listening(session.progress)
+    cells = expand(Axes(["spots"], ["stripes"], ["tiny"], ["original"], metrics=["change"]), registry)
+    records = run_cells(cells, session, out=tmp_path / "out", rerun="all")
+    assert tiny.work_done()["train TinyNet"] == 2 * trained
+    assert "change.mean" in records[2]["metrics"]
+    assert len([text for text in session.progress.said if "differs from before" in text]) == 1
+
+
 def test_rerun_failure_keeps_the_previous_record(tmp_path, monkeypatch):
     first, _ = run(tmp_path, "stripes")
     monkeypatch.setattr(tiny.TinyNet, "build", lambda *_: 1 / 0)

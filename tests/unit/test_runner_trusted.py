@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tiny_components as tiny
+import torch
 
 from ucbench.errors import UsageError
 from ucbench.matrix.matrix import Axes, expand
@@ -54,6 +55,16 @@ def test_trainer_predicts_classes_of_the_exploiter_labels(tmp_path):
         assert record["metrics"]["test_accuracy"] > 60
         assert record["metrics"]["cosine_gap"] is None
         assert (record["history"], record["epochs"]) == ([], None)
+
+
+def test_trainer_that_modifies_trusted_images_fails_its_cell(tmp_path, monkeypatch):
+    def fit(self, train, trusted, run):
+        torch.from_numpy(trusted.images)[0] = 0
+
+    monkeypatch.setattr(tiny.Nearest, "fit", fit)
+    (clean, *_) = run(tmp_path, victims=["nearest"], trusted=[9])
+    assert clean["error"]["type"] == "ContractError"
+    assert "modified its input images" in clean["error"]["text"]
 
 
 def test_record_has_the_versions_of_a_trainer_outside_this_process(tmp_path):

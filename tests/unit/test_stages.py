@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import io
+import weakref
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tiny_components as tiny
 from tiny_components import Dim
 
-from ucbench.crafting.surrogate import open_surrogate
+from ucbench.crafting.craft import craft_release
+from ucbench.crafting.poisoner import Perturbation
+from ucbench.crafting.surrogate import open_pretrained, open_surrogate
 from ucbench.data.budget import sizes
 from ucbench.errors import UsageError
 from ucbench.exploit.defend import prepare
@@ -163,6 +168,18 @@ def test_only_a_fitted_surrogate_is_opened_anew_for_other_images(session):
         assert len({id(surrogate) for surrogate in opened}) == count
 
 
+def test_session_holds_one_pretrained_surrogate_for_all_seeds_and_the_last_fitted_one(session):
+    train = session.data(cell("clean")).train
+    pretrained, fitted = (tiny.registry().resolve("surrogate", name) for name in ("eyes", "fitted"))
+    opened = {id(open_surrogate(pretrained, seed, train, session)) for seed in (0, 1)}
+    assert opened == {id(open_pretrained(pretrained, "A test", session))}
+    references = [weakref.ref(open_surrogate(fitted, seed, train, session)) for seed in (0, 1)]
+    gc.collect()
+    assert [reference() is None for reference in references] == [True, False]
+    with pytest.raises(UsageError, match="A test uses fitted, which has to be trained first"):
+        open_pretrained(fitted, "A test", session)
+
+
 def test_surrogate_without_label_access_receives_no_labels(tmp_path, monkeypatch):
     seen = []
     fit = tiny.FittedEyes.fit
@@ -262,3 +279,30 @@ def test_defense_without_preparation_stores_nothing(tmp_path, session):
     released = session.dataset(cell().dataset).train
     assert prepare((), DefensePipeline(), released, released, 0, session)[0] is released
     assert not (tmp_path / "store" / "objects" / "prepared").exists()
+
+
+def test_seconds_of_a_resumed_craft_are_those_of_all_its_parts(session, monkeypatch):
+    chosen = cell("stripes")
+    images = session.protected(chosen).images
+    moments = [0.0]
+
+    def craft(self, train, run):
+        """Three steps of ten seconds; interrupted in the second one at first."""
+        done, _ = run.checkpoint.load() or (0, {})
+        for step in range(done + 1, 4):
+            moments.append(moments[-1] + 10)
+            if len(moments) == 3:
+                raise KeyboardInterrupt
+            run.checkpoint.save(step, {"delta": np.zeros(1)})
+        return Perturbation(np.zeros(train.images.shape, np.float32))
+
+    monkeypatch.setattr(tiny.Stripes, "craft", craft)
+    monkeypatch.setattr("ucbench.crafting.craft.time", SimpleNamespace(perf_counter=lambda: moments[-1]))
+
+    def seconds() -> float:
+        checkpoint = session.store.checkpoint("release", "0" * 64, every=0)
+        return craft_release(chosen.craft, images, images, session, checkpoint).meta["seconds"]
+
+    with pytest.raises(KeyboardInterrupt):
+        seconds()
+    assert seconds() == 30  # the first attempt at the second step is lost

@@ -118,6 +118,23 @@ def test_suite_exclusion_removes_references_too(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("pattern", "kept"),
+    [
+        ("stripes@wide", {"stripes"}),
+        ("stripes", set()),
+        ("str*@w*", {"stripes"}),
+        ("stripes@*", {"stripes"}),
+        ("badge", {"stripes", "stripes@wide"}),
+    ],
+)
+def test_suite_exclusion_matches_the_poisoner_with_and_without_its_preset(tmp_path, pattern, kept):
+    text = GOOD.replace('["stripes", "badge"]', '["stripes", "stripes@wide"]').replace('"str*"', f'"{pattern}"')
+    text = text.replace('["d?m", "fog"]', '"*"')
+    found = {str(cell.craft.poisoner) for cell in cells(written(tmp_path, text))}
+    assert found - {"clean", "sham", "badge"} == kept
+
+
+@pytest.mark.parametrize(
     ("table", "exclusion", "problem"),
     [
         (

@@ -44,7 +44,9 @@ def feature_map(cell: Cell, session: Session, layer: str, count: int) -> Map:
         UsageError: if the victim shows no network, or the network lacks the layer.
     """
     if not is_kept(cell, session):
-        evaluate(replace(cell, keep_victim=True), session)
+        result = evaluate(replace(cell, keep_victim=True), session)
+        if result.store_error is not None:
+            raise result.store_error
     if not is_kept(cell, session):
         raise UsageError(f"{cell.victim} shows no network whose features could be drawn.")
     with restored(cell, session) as (trained, sets):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from ucbench.crafting.clustering import Clusters, clusters_of, predict_classes
-from ucbench.crafting.poisoner import Checkpoint, CraftRun, Perturbation
+from ucbench.crafting.poisoner import Checkpoint, CraftRun, NoCheckpoint, Perturbation
 from ucbench.crafting.release import Release, make_release, materialise
 from ucbench.crafting.surrogate import Surrogate, note_weights, open_surrogate
 from ucbench.data.budget import LEVELS, blocks
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from ucbench.data.imageset import ImageSet
     from ucbench.matrix.cell import Craft
     from ucbench.session import Session
+
+#: Entry of a checkpoint: the seconds that the craft has taken.
+_SECONDS = "ucbench.seconds"
 
 
 def craft_labels(craft: Craft, images: ImageSet, exploiter: ImageSet | None, session: Session) -> ImageSet:
@@ -92,13 +96,14 @@ def craft_release(
         ContractError: if the poisoner returned what its contract forbids, or modified the images.
     """
     with deterministic(session.numerics):
-        run = _craft_run(craft, images, labelled, session, checkpoint)
+        timed = _Timed(checkpoint or NoCheckpoint())
+        run = _craft_run(craft, images, labelled, session, timed)
         if craft.labels.model is not None:
             note_weights(run, "craft_labels_weights", _labeler(craft, images, session)[0])
-        started = time.perf_counter()
+        timed.started = time.perf_counter()
         with session.unmodified(_crafters(craft), images), guarded(_crafters(craft), run.seed("global")):
             perturbation = craft.poisoner.build().craft(labelled, run)
-        seconds = time.perf_counter() - started
+        seconds = timed.seconds()
     release = make_release(perturbation, images, craft.budget, declares_projection=craft.poisoner.spec.projects)
     if release.is_shared and images.labels is not None:
         for name, value in cluster_diagnostics(release.index, images.labels).items():
@@ -110,6 +115,28 @@ def craft_release(
         peak_memory_mib=peak_memory(session.numerics),
         environment=environment(session.numerics),
     )
+
+
+class _Timed:
+    """A checkpoint that also holds the seconds so far, so that an interrupted craft states those of all its parts."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint, self._earlier = checkpoint, 0.0
+        self.started = time.perf_counter()
+
+    def seconds(self) -> float:
+        return self._earlier + time.perf_counter() - self.started
+
+    def load(self) -> tuple[int, dict[str, NDArray[Any]]] | None:
+        saved = self._checkpoint.load()
+        if saved is None:
+            return None
+        step, arrays = saved
+        self._earlier = float(arrays.get(_SECONDS, 0.0))
+        return step, {name: array for name, array in arrays.items() if name != _SECONDS}
+
+    def save(self, step: int, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self._checkpoint.save(step, {**arrays, _SECONDS: np.array(self.seconds())})
 
 
 def _crafters(craft: Craft) -> str:

@@ -66,7 +66,7 @@ def note_weights(run: Run, name: str, surrogate: Surrogate | None) -> None:
 
 
 def open_surrogate(component: Component[SurrogateSpec], seed: int, images: ImageSet, session: Session) -> Surrogate:
-    """The surrogate on the session's device, opened once per session.
+    """The surrogate on the session's device, opened once per session; of fitted ones, the session keeps the last.
 
     A :class:`FittedSurrogate` is fitted on ``images`` with ``seed``, or restored from the store; any other is the same
     for all images. It gets labels only if its spec says that it reads them, so that other labels do not cause another
@@ -75,15 +75,6 @@ def open_surrogate(component: Component[SurrogateSpec], seed: int, images: Image
     if component.spec.label_access == "none":
         images = images.with_labels(None)
 
-    def shared() -> Surrogate | None:
-        """None if it has to be fitted, which only its class knows: planning must not import that."""
-        with guarded(f"Surrogate {component}", derive_seed("surrogate", seed, "global")):
-            surrogate: Surrogate = component.build()
-            if isinstance(surrogate, FittedSurrogate):
-                return None
-            surrogate.to(session.engine.device, session.engine.dtype)
-        return surrogate
-
     def fitted() -> Surrogate:
         with guarded(f"Surrogate {component}", derive_seed("surrogate", seed, "global")):
             surrogate: FittedSurrogate = component.build()
@@ -91,10 +82,10 @@ def open_surrogate(component: Component[SurrogateSpec], seed: int, images: Image
             surrogate.to(session.engine.device, session.engine.dtype)
         return surrogate
 
-    surrogate = session.remember(f"surrogate {component} {seed}", shared)
-    if surrogate is None:
-        return session.remember(f"surrogate {component} {images.fingerprint} {seed}", fitted)
-    return surrogate
+    pretrained = _pretrained(component, session)
+    if pretrained is None:
+        return session.remember_last("fitted surrogate", f"{component} {images.fingerprint} {seed}", fitted)
+    return pretrained
 
 
 def open_pretrained(component: Component[SurrogateSpec], user: str, session: Session) -> Surrogate:
@@ -103,12 +94,20 @@ def open_pretrained(component: Component[SurrogateSpec], user: str, session: Ses
     Raises:
         UsageError: if it has to be fitted first; the text names ``user``.
     """
+    surrogate = _pretrained(component, session)
+    if surrogate is None:
+        raise UsageError(f"{user} uses {component}, which has to be trained first. Name a pretrained model.")
+    return surrogate
 
-    def make() -> Surrogate:
+
+def _pretrained(component: Component[SurrogateSpec], session: Session) -> Surrogate | None:
+    """None if it has to be fitted, which only its class knows: planning must not import that."""
+
+    def make() -> Surrogate | None:
         with guarded(f"Surrogate {component}"):
             surrogate: Surrogate = component.build()
             if isinstance(surrogate, FittedSurrogate):
-                raise UsageError(f"{user} uses {component}, which has to be trained first. Name a pretrained model.")
+                return None
             surrogate.to(session.engine.device, session.engine.dtype)
         return surrogate
 

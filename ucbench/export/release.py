@@ -79,12 +79,16 @@ def export_release(
         target: the layout; by default the plain one.
 
     Raises:
-        UsageError: if the cell has no release, or not that of the record, ``out`` is not empty, or the target is wrong.
+        UsageError: if the cell has no release, or not that of the record, ``out`` has files or is the working folder,
+            or the target is wrong.
         ContractError: if the poisoner returned what its contract forbids.
         StoreError: if something cannot be written.
     """
     target = target or Target()
     target.check()
+    out = out.absolute()  # "." has no name, which the draft beside it needs
+    if out.resolve() == Path.cwd():
+        raise UsageError("--out is the working folder, which cannot be replaced. Name another folder.")
     if cell.craft.is_clean:
         raise UsageError("The clean reference has no release to export: it is the data set itself.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal
 
 from ucbench.errors import UsageError
@@ -37,7 +38,11 @@ def _text(value: Any) -> str:
 
 def _fraction(value: str | float) -> float:
     text = str(value)
-    fraction = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    try:  # in decimals: 33.3% is the cell of 0.333, which no binary division gives
+        number = Decimal(text.removesuffix("%"))
+        fraction = float(number / 100 if text.endswith("%") else number)
+    except ArithmeticError as error:
+        raise ValueError from error
     if not 0 < fraction <= 1:
         raise ValueError
     return fraction

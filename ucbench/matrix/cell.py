@@ -114,7 +114,15 @@ class Craft:
 
     def _key(self, fingerprint: str, labeling: KeyText | None, numerics: Numerics) -> str:
         if self.base is not None:
-            return key("release", {"core": CORE_VERSION, "shuffled": self.base.key(fingerprint, labeling, numerics)})
+            version = self.poisoner.spec.version
+            return key(
+                "release",
+                {
+                    "core": CORE_VERSION,
+                    "shuffled": self.base.key(fingerprint, labeling, numerics),
+                    **({"version": version} if version > 1 else {}),  # so that older keys hold
+                },
+            )
         return key(
             "release",
             {

@@ -283,9 +283,16 @@ def shard(cells: Sequence[Cell], part: str) -> list[Cell]:
 def _matches(exclusion: _AxisValues, cell: Cell) -> bool:
     """Whether the cell matches the exclusion: on each of its axes one of the patterns."""
     values, patterns = cell.describe(), exclusion.values()
+    texts = {name: [str(values[name])] for name in patterns}
+    if "poisoner" in texts:  # the column is without the preset, which a pattern may name
+        texts["poisoner"].append(str(cell.craft.poisoner))
     return bool(patterns) and all(
-        any(fnmatchcase(str(values[name]), pattern) for pattern in ([texts] if isinstance(texts, str) else texts))
-        for name, texts in patterns.items()
+        any(
+            fnmatchcase(text, pattern)
+            for text in texts[name]
+            for pattern in ([given] if isinstance(given, str) else given)
+        )
+        for name, given in patterns.items()
     )
 
 

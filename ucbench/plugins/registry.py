@@ -297,6 +297,17 @@ def trying(paths: Iterable[str | Path]) -> Iterator[None]:
         _files = before
 
 
+def plugin_files() -> tuple[PluginFile, ...]:
+    """The files of :func:`trying`, for :func:`adopt` in another process."""
+    return _files
+
+
+def adopt(files: tuple[PluginFile, ...]) -> None:
+    """From now on, load these files as plugins beside the installed ones, as the process does that they come from."""
+    global _files
+    _files = files
+
+
 @functools.lru_cache(maxsize=4)
 def _with_files(files: tuple[PluginFile, ...]) -> Registry:
     # Other processes get the files' content, so that they compute what this one made keys for.

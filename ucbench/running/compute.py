@@ -51,6 +51,8 @@ def compute(task: Task, session: Session) -> Record:
         for metric in cell.metrics:
             if str(metric) in result.metric_values:
                 made = with_values(made, key, metric, result.metric_values[str(metric)])
+        if result.store_error is not None:
+            raise result.store_error
         if task.force:  # not before the evaluation, which may fail: old values then stay
             for metric in cell.metrics:
                 session.store.discard("metric", metric_key(key, metric))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ucbench.data.loading import LoadedDataset
+from ucbench.errors import StoreError
 from ucbench.exploit.defend import pipeline_of, prepare
 from ucbench.exploit.train import TrainedVictim, Trainer, train
 from ucbench.matrix.cell import Cell
@@ -46,12 +47,14 @@ class CellResult:
         trainers: versions of trainers outside this process by their names, for its environment.
         metric_values: the numbers of each requested metric, by its reference.
         metric_error: why a requested metric has none. A training is not lost to a metric that fails.
+        store_error: why the trained victim was not kept, to be raised once the record is made.
     """
 
     body: dict[str, Any]
     trainers: dict[str, dict[str, str]]
     metric_values: MetricValues
     metric_error: Exception | None = None
+    store_error: StoreError | None = None
 
 
 def evaluate(
@@ -96,8 +99,12 @@ def evaluate(
                 if release.is_shared:
                     run.note("exploiter_labels_in_groups", cluster_diagnostics(release.index, labels))
             seconds = time.perf_counter() - exploit_started
+            store_error: StoreError | None = None
             if cell.keep_victim:
-                keep(trained, cell, session)
+                try:
+                    keep(trained, cell, session)
+                except StoreError as error:
+                    store_error = error
             values: MetricValues = {}
             metric_error: Exception | None = None
             for metric in requested:
@@ -124,7 +131,7 @@ def evaluate(
             "train_gflops": trained.gflops,
         },
     }
-    return CellResult(body, run.trainers, values, metric_error)
+    return CellResult(body, run.trainers, values, metric_error, store_error)
 
 
 def _check_victim(victim: Victim | Trainer, cell: Cell, session: Session) -> None:
@@ -146,8 +153,8 @@ def measure(cell: Cell, session: Session, requested: Sequence[Component[MetricSp
     if any(reads_victim(metric) for metric in requested):
         if not is_kept(cell, session):
             result = evaluate(cell, session, requested)
-            if result.metric_error is not None:
-                raise result.metric_error
+            if error := result.store_error or result.metric_error:
+                raise error
             return result.metric_values
         with restored(cell, session) as (trained, sets):
             return measure_sets(requested, sets, cell, session, trained)

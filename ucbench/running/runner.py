@@ -61,6 +61,7 @@ def run_cells(
         StoreError: if the store cannot be used or has no room for the releases, or a record cannot be written.
     """
     _sweep(session, out)
+    session.failed_crafts.clear()
     requested = [task_of(cell, session) for cell in cells]
     tasks = distinct(requested)
     records: dict[str, Record] = {}
@@ -68,6 +69,8 @@ def run_cells(
     missing = []
     for task in tasks:
         done = finished(task, session, out, failed_too=rerun == "missing")
+        if done is None and rerun == "all":  # it may lack only a metric, which must not spare it the training
+            done = finished(replace(task, cell=replace(task.cell, metrics=())), session, out)
         if done is None:
             missing.append(task)
         elif rerun == "all":

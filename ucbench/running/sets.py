@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from ucbench.crafting.poisoner import Perturbation
 from ucbench.crafting.references import sham_noise
 from ucbench.crafting.release import Release, make_release, materialise
 from ucbench.data.imageset import ImageSet
-from ucbench.errors import UsageError
+from ucbench.errors import StoreError, UsageError
 from ucbench.exploit.labels import LabelRun, label
 from ucbench.exploit.publish import publish
 from ucbench.matrix.cell import Cell
@@ -45,7 +46,7 @@ class ExploiterSets:
 
 
 def release_of(cell: Cell, session: Session) -> tuple[str, Release]:
-    """Key and release of the cell's craft, from the store or crafted now.
+    """Key and release of the cell's craft, from the store or crafted now. A craft that failed fails again at once.
 
     Raises:
         ContractError: if the poisoner returned what its contract forbids.
@@ -66,7 +67,20 @@ def release_of(cell: Cell, session: Session) -> tuple[str, Release]:
             session.timings.remember(work, float(release.meta["seconds"]))
         return release.to_arrays(), release.meta
 
-    stored, _ = session.store.get_or_make("release", release_key, make)
+    def make_once() -> tuple[dict[str, Any], Any]:
+        if release_key in session.failed_crafts:
+            error, trace = session.failed_crafts[release_key]
+            raise error.with_traceback(trace)
+        try:
+            return make()
+        except (KeyboardInterrupt, StoreError):
+            raise
+        except BaseException as error:
+            traceback.clear_frames(error.__traceback__)  # which hold the craft's models
+            session.failed_crafts[release_key] = error, error.__traceback__
+            raise
+
+    stored, _ = session.store.get_or_make("release", release_key, make_once)
     return release_key, Release.from_arrays(stored.arrays, stored.meta)
 
 

@@ -15,6 +15,8 @@ from typing import Any, Literal, Self
 
 from ucbench.errors import type_and_text
 from ucbench.numerics import Numerics
+from ucbench.plugins.manager import PluginFile
+from ucbench.plugins.registry import adopt, plugin_files
 from ucbench.running.tasks import Task, task_of
 
 
@@ -39,11 +41,13 @@ class Request:
         id: of the job.
         attempt: number of the attempt, from 1.
         job: pickled, because unpickling imports modules, which may fail and must fail inside :meth:`JobRunner.run`.
+        files: the single-file plugins of the driver.
     """
 
     id: str
     attempt: int
     job: bytes
+    files: tuple[PluginFile, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ class Worker(ABC):
     def give(self, job: Job, attempt: int) -> None:
         """Send the job to the process, which is idle."""
         self.job, self.awaited = job, (job.id, attempt)
-        self.send(Request(job.id, attempt, pickle.dumps(job)))
+        self.send(Request(job.id, attempt, pickle.dumps(job), plugin_files()))
 
     def answer(self) -> Any:
         """The awaited outcome; the worker is idle afterwards.
@@ -167,6 +171,7 @@ class JobRunner:
     def run(self, request: Request) -> Reply:
         """Do a job. Every exception becomes the outcome: the driver interrupts a worker by ending its process."""
         try:
+            adopt(request.files)
             outcome = self._do(pickle.loads(request.job))
         except BaseException as error:
             outcome = type_and_text(error)
