@@ -367,12 +367,31 @@ class TestVictims:
         self.refused(Own(), "must draw from torch's global generator, and from nothing else. 1.weight differs")
         self.refused(Fixed(), "initialise from torch's global generator. Two seeds gave the same weights")
 
-    def test_wrong_logits_are_found(self):
+    @pytest.mark.parametrize(
+        ("last", "evidence"),
+        [
+            (nn.Unflatten(1, (5, 1)), r"It returned torch.float32 \[2, 5, 1\]"),
+            (nn.Softmax(1), "They are probabilities"),
+            (nn.LogSoftmax(1), "They are logarithms of probabilities"),
+        ],
+    )
+    def test_wrong_logits_are_found(self, last, evidence):
+        class Odd(self.Good):
+            def layers(self, classes, size):
+                return [*super().layers(classes, size), last]
+
+        self.refused(Odd(), rf"finite float32 logits \[2, 5\] .*{evidence}")
+
+    def test_softmax_only_for_tests_is_found(self):
+        class Softmax(nn.Softmax):
+            def forward(self, x):
+                return x if self.training else super().forward(x)
+
         class Probabilities(self.Good):
             def layers(self, classes, size):
-                return [*super().layers(classes, size), nn.Unflatten(1, (classes, 1))]
+                return [*super().layers(classes, size), Softmax(1)]
 
-        self.refused(Probabilities(), r"finite float32 logits \[2, 5\] .*It returned torch.float32 \[2, 5, 1\]")
+        self.refused(Probabilities(), r"finite float32 logits \[1, 5\] .*They are probabilities")
 
     def test_unused_weights_are_found(self):
         class Idle(self.Good):
