@@ -22,6 +22,7 @@ from ucbench import (
     Perturbation,
     PoisonerSpec,
     Recipe,
+    SurrogateSpec,
     UsageError,
     seeded,
 )
@@ -440,6 +441,14 @@ class TestSurrogates:
         self.refused(Detached(), "must be differentiable in the images. They have no gradient")
         self.refused(Trainable(), "leave no gradient on the weights. There is one on 0.weight")
 
+    def test_trainable_weights_behind_another_module_are_found(self):
+        class Hidden(TinySurrogate):
+            def __init__(self):
+                super().__init__()
+                self._network.requires_grad_(True)
+
+        self.refused(Hidden(), "leave no gradient on the weights. Features of images that take no gradient have one")
+
     def test_batch_dependence_is_found(self):
         class Batchwise(TinySurrogate):
             def features(self, x):
@@ -454,26 +463,75 @@ class TestSurrogates:
 
         check_surrogate(Headless())
 
+    class Fitted(TinySurrogate):
+        shift = 0.0
+
+        def features(self, x):
+            return super().features(x) + self.shift
+
+        def logits(self, x):
+            return super().logits(x) + self.shift
+
+        def fit(self, train, run):
+            self.shift = float(train.images.mean())
+            return {"shift": np.array(self.shift)}
+
+        def restore(self, state, train, run):
+            self.shift = float(state["shift"])
+
     def test_state_that_does_not_restore_is_found(self):
-        class Fitted(TinySurrogate):
-            shift = 0.0
-
-            def features(self, x):
-                return super().features(x) + self.shift
-
-            def fit(self, train, run):
-                self.shift = float(train.images.mean())
-                return {"shift": np.array(self.shift)}
-
-            def restore(self, state, train, run):
-                self.shift = float(state["shift"])
-
-        class Forgetful(Fitted):
+        class Forgetful(self.Fitted):
             def restore(self, state, train, run):
                 self.shift = 0.0
 
-        check_surrogate(Fitted())
-        self.refused(Forgetful(), "restored surrogate must have the features of the fitted one. features differs")
+        class Headless(Forgetful):
+            def logits(self, x):
+                raise UsageError("No classifier.")
+
+        class NewHead(self.Fitted):
+            bias = 0.0
+
+            def logits(self, x):
+                return super().logits(x) + self.bias
+
+            def fit(self, train, run):
+                self.bias = 1.0
+                return super().fit(train, run)
+
+            def restore(self, state, train, run):
+                super().restore(state, train, run)
+                self.bias = 0.0
+
+        check_surrogate(self.Fitted())
+        text = "restored surrogate must have the features and scores of the fitted one"
+        self.refused(Forgetful(), f"{text}. features differs")
+        self.refused(Headless(), f"{text}. features differs")
+        self.refused(NewHead(), f"{text}. logits differs")
+
+    def test_undeclared_reading_of_labels_is_found(self):
+        class Supervised(self.Fitted):
+            def fit(self, train, run):
+                self.classes = np.unique(train.known_labels)
+                return super().fit(train, run)
+
+        self.refused(Supervised(), "sample has no labels here")
+        check_surrogate(Supervised(), spec=SurrogateSpec(name="some", summary="", load="", label_access="full"))
+
+    def test_fresh_network_of_another_seed_must_differ(self):
+        class Untrained(TinySurrogate):
+            def features(self, x):
+                raise UsageError("It has no weights.")
+
+            logits = features
+
+        class Constant(Untrained):
+            def module(self, seed, train=None):
+                return super().module(0, train)
+
+        spec = SurrogateSpec(name="some", summary="", load="", untrained=True)
+        check_surrogate(Untrained(), spec=spec)
+        with pytest.raises(ContractError, match=r"must follow its seed\. Two seeds gave the same weights"):
+            check_surrogate(Constant(), spec=spec)
 
 
 class TestDatasets:
