@@ -651,6 +651,29 @@ class TestDefenses:
     def test_violation_in_each_stage_is_found(self, stage, method, text):
         self.refused(type("Bad", (self.Good,), {stage: method})(), text)
 
+    @pytest.mark.parametrize(
+        ("change", "evidence"),
+        [
+            (lambda model: model[1][0].weight.data.mul_(0.5), "1.0.weight"),
+            (lambda model: model[0].requires_grad_(False), "0.bias, 0.weight"),
+            (lambda model: model[0].eval(), "0.training"),
+        ],
+    )
+    @pytest.mark.parametrize("stage", ["loss", "rates"])
+    def test_changed_model_is_found(self, stage, change, evidence):
+        class Changing(self.Good):
+            def loss(self, model, x, targets, run, generator):
+                if stage == "loss":
+                    change(model)
+                return super().loss(model, x, targets, run, generator)
+
+            def rates(self, model, run):
+                if stage == "rates":
+                    change(model)
+                return {}
+
+        self.refused(Changing(), rf"{stage}\(\) must not change the model. It changed {evidence}\.$")
+
 
 class SharedChoice:
     """Defenses that make one random choice for a whole batch, and others by image."""
