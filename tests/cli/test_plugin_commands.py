@@ -364,7 +364,9 @@ class TestCheckPlugin:
         text = capsys.readouterr().out
         assert text.startswith("metric thing, from thing.py ")
         assert (
-            "\nmetric/finite\n  Rule:     values must be finite numbers, or None where undefined.\n"
+            "\nmetric/finite\n"
+            "  Rule:     values must be finite numbers between -2**63 and 2**63, or None\n"
+            "            where undefined.\n"
             "  Evidence: Got 'mean': nan\n  Fix:      Convert with float(), and"
         ) in text
         assert max(map(len, text.splitlines())) <= 80

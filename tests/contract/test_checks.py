@@ -296,13 +296,37 @@ class TestMetrics:
     def test_conforming_component_passes(self):
         check_metric(self.Good(), spec=self.SPEC)
 
-    @pytest.mark.parametrize("values", [None, {}, {"mean": float("inf")}, {3: 1.0}], ids=repr)
-    def test_values_that_are_not_numbers_are_found(self, values):
+    @pytest.mark.parametrize(
+        ("values", "text"),
+        [
+            (None, "mapping of names to numbers. Got NoneType"),
+            ({}, "mapping of names to numbers. Got dict"),
+            ({"mean": float("inf")}, "finite numbers .* Got 'mean': inf"),
+            ({"mean": float("nan")}, "finite numbers .* Got 'mean': nan"),
+            ({"mean": -(2.0**63)}, "finite numbers .* Got 'mean': -9"),
+            ({"mean": 10**400}, "finite numbers .* Got 'mean': 10"),
+            ({3: 1.0}, "finite numbers .* Got 3: 1.0"),
+        ],
+    )
+    def test_values_that_are_not_numbers_are_found(self, values, text):
         class Odd:
             def compute(self, context):
                 return values
 
-        self.refused(Odd(), "mapping of names|finite numbers")
+        self.refused(Odd(), text)
+
+    def test_metric_that_needs_a_perturbed_test_set_is_found(self):
+        class Needy:
+            def compute(self, context):
+                return {"images": len(context.perturbed_test)}
+
+        class Prudent:
+            def compute(self, context):
+                return {"images": None if context.perturbed_test is None else len(context.perturbed_test)}
+
+        reads = ("perturbed_test",)
+        self.refused(Needy(), r"compute\(\) where perturbed_test is None failed\. TypeError", reads=reads)
+        check_metric(Prudent(), spec=dataclasses.replace(self.SPEC, reads=reads))
 
     def test_undeclared_reading_is_found(self):
         class Curious(self.Good):
