@@ -159,7 +159,7 @@ GOOD = {
                 self.params = params
 
             def export(self, entries, title):
-                return "".join(f"{entry.name[0]} {entry.rank}\\n" for entry in entries)
+                return "".join(f"{entry.name[0]} {entry.undefended.interval.mean}\\n" for entry in entries)
 
         @ucbench.hookimpl
         def ucbench_exporters():
