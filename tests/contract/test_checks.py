@@ -217,6 +217,27 @@ class TestPoisoners:
 
         self.refused(Stateful(), r"assign\(\) failed\. ValueError: .*read-only")
 
+    def test_checkpoint_that_is_saved_and_not_loaded_is_found(self):
+        class Resuming(self.Good):
+            def craft(self, train, run):
+                step, arrays = run.checkpoint.load() or (0, {"delta": np.zeros((len(train.classes), 3, *train.size))})
+                delta = arrays["delta"]
+                for number in range(step, 4):
+                    noise = torch.rand(delta.shape, generator=run.generator(f"noise {number}")).numpy()
+                    delta = delta + (2 * noise - 1) * run.budget.radius / 4
+                    run.checkpoint.save(number + 1, {"delta": delta})
+                return Perturbation(delta.astype(np.float32), train.known_labels)
+
+        class Restarting(Resuming):
+            def craft(self, train, run):
+                run.checkpoint.load = lambda: None
+                return super().craft(train, run)
+
+        check_poisoner(Resuming(), spec=self.SPEC)
+        self.refused(
+            Restarting(), r"from the checkpoint of step 3 must go on after it\. It saved steps \[1, 2, 3\] once more"
+        )
+
 
 class TestLabelings:
     class Good:
