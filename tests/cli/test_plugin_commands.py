@@ -16,14 +16,20 @@ from ucbench.cli.app import main
 from ucbench.plugins import registry
 from ucbench.plugins.manager import LoadedPlugin, load_module
 from ucbench.plugins.registry import Registry, installed
+from ucbench.testing import RULES
+from ucbench.testing.subject import CALLS
 
 HEAD = """
+import itertools
+
 import numpy as np
 import torch
 from torch import nn
 
 import ucbench
 from ucbench import Params
+
+CALLS = itertools.count()
 """
 
 #: A small component of every kind that keeps its contract, as a plugin in one file.
@@ -159,7 +165,7 @@ GOOD = {
                 self.params = params
 
             def export(self, entries, title):
-                return "".join(f"{entry.name[0]} {entry.rank}\\n" for entry in entries)
+                return "".join(f"{entry.name[0]} {entry.undefended.interval.mean}\\n" for entry in entries)
 
         @ucbench.hookimpl
         def ucbench_exporters():
@@ -168,9 +174,57 @@ GOOD = {
 }
 
 _RETURN = "return ucbench.Perturbation"
+_OWN = (
+    "delta = delta.repeat(len(train), 0); delta[1:] /= 2; return ucbench.Perturbation(delta, np.arange(len(train))) #"
+)
 _ASSIGNED = "return np.zeros(len(images), np.int64)"
 _RESUMED = "run.checkpoint.save(1, {}); delta *= 1 - bool(run.checkpoint.load())"
 _DONE = "on_done(task, compute(task, session))"
+_LOAD = 'load=f"{__name__}:Thing")'
+_MEAN = "float(context.model(x).mean())"
+
+
+def other(fields: str, body: str) -> str:
+    """The end of a file whose spec has ``fields`` too and loads a class with ``body``, instead of :data:`_LOAD`."""
+    return f'{fields}load=f"{{__name__}}:Other")\n\nclass Other(Thing):\n{textwrap.indent(body, "    ")}'
+
+
+def defended(signature: str, value: str) -> str:
+    """A further stage that returns ``value``, before ``def augment``."""
+    return f"def {signature}:\n        return {value}\n\n    def augment"
+
+
+def trainer(predicted: str) -> str:
+    return other(
+        "opaque=True, ",
+        f"def fit(self, train, trusted, run):\n    pass\n\ndef predict(self, images):\n    return {predicted}\n",
+    )
+
+
+def fitted(state: str) -> str:
+    """Features depend on the fit, of which nothing is restored."""
+    return other(
+        "",
+        "shift = 0\n\n"
+        "def features(self, x):\n    return super().features(x) + self.shift\n\n"
+        f"def fit(self, train, run):\n    self.shift = 1\n    return {state}\n\n"
+        "def restore(self, state, train, run):\n    pass\n",
+    )
+
+
+def untrained(network: str) -> str:
+    """Features without weights are not refused."""
+    return other(
+        "untrained=True, ",
+        "def module(self, seed, train=None):\n"
+        f"    with ucbench.seeded(seed):\n        network = {network}\n"
+        "    network.features = nn.Flatten()\n    return network\n",
+    )
+
+
+_IDLE = "type('Idle', (nn.Linear,), {'forward': lambda self, x: x})(1, 1)"
+_FEW = "type('Few', (nn.Module,), {'forward': lambda self, x: x[:3]})()"
+_NETWORK = "nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, len(train.classes)))"
 #: What is exchanged in the good component, and the rule that is broken then.
 BROKEN = [
     ("poisoner", "(2 * noise - 1)", "(3 * noise - 1)", "budget"),
@@ -182,37 +236,71 @@ BROKEN = [
     ("poisoner", _RETURN, "delta *= len(train.label_sets) or 0.5; return ucbench.Perturbation", "label-free"),
     ("poisoner", 'native_epsilon=8', 'budget="l2"', "native-budget"),
     ("poisoner", _RETURN, "assert len(train) > 3; return ucbench.Perturbation", "few-images"),
+    ("poisoner", _RETURN, f"delta *= next(CALLS) % 2; {_RETURN}", "same-seed"),
+    ("poisoner", _RETURN, _OWN, "granularity"),
     ("poisoner", _RETURN, f"{_RESUMED}; {_RETURN}", "checkpoint"),
     ("poisoner", _ASSIGNED, "return np.ones(len(images), np.int64)", "assign"),
     ("poisoner", _ASSIGNED, "return np.zeros(len(images), np.int64) + (len(images) == 1)", "assign-each"),
+    (
+        "poisoner", _ASSIGNED, f"{_ASSIGNED}\n\n    def transform(self, x, index, state):\n        return 2 + x",
+        "transform",
+    ),
     ("poisoner", "run.budget.radius", "run.budget.radios", "runs"),
     ("poisoner", "self.params = params", "self.params = param", "runs"),
     ("labeling", "clean.known_labels % 2, names", "published.images[:, 0, 0, 0] % np.int64(2), names", "semantic"),
     ("labeling", "test.known_labels % 2", "(test.known_labels + published.images[0, 0, 0, 0]) % 2", "scoring"),
     ("labeling", "return published.with", "return clean.with", "images"),
     ("labeling", "test.known_labels % 2, names", "test.known_labels % 2, names[::-1]", "classes"),
+    ("labeling", "clean.known_labels % 2, names", "None", "labelled"),
+    ("labeling", "clean.known_labels % 2", "(clean.known_labels + next(CALLS)) % 2", "same-seed"),
     ("defense", "torch.rand((len(x), 1, 1, 1)", "torch.rand((1, 1, 1, 1)", "per-image"),
     ("defense", "generator=generator", "", "generators"),
     ("defense", "return x *", "return 2 - x *", "batch"),
     ("defense", "return x *", "return x.mul_(0.5) *", "inputs"),
     ("defense", 'summary="A thing"', 'summary="A thing", static=True', "static"),
     ("defense", "def augment", "def agument", "stages"),
+    ("defense", "return x *", "return x * (next(CALLS) % 2) *", "same-seed"),
+    ("defense", "def augment", defended("prepare(self, train, run)", "train.with_labels(None)"), "prepared"),
+    ("defense", "def augment", defended("mix(self, x, targets, *_)", "x, 2 * targets"), "targets"),
+    ("defense", "def augment", defended("loss(self, *_)", "torch.tensor(1.0)"), "loss"),
+    ("defense", "def augment", defended("rates(self, *_)", "{'weights': 0.5}"), "rates"),
+    ("defense", "def augment", defended("rates(self, model, run)", "{} if model.eval() else {}"), "model"),
+    ("defense", "def augment", defended("at_test(self, x)", "x * x.mean()"), "test-each"),
+    ("defense", "def augment", defended("select(self, scores)", "len(scores)"), "select"),
     ("victim", "self.recipe =", "self.recipes =", "recipe"),
     ("victim", "return nn.Sequential", "torch.manual_seed(0); return nn.Sequential", "initialisation"),
     ("victim", "size[1], classes)", "size[1], classes + 1)", "logits"),
     ("victim", "* size[1], classes)", "* size[0], classes)", "runs"),
     ("victim", "nn.Flatten(),", "nn.BatchNorm2d(3, track_running_stats=False), nn.Flatten(),", "each-image"),
     ("victim", 'summary="A thing"', 'summary="A thing", opaque=True', "opaque"),
+    ("victim", "return nn.Sequential", "return lambda x: nn.Sequential", "module"),
+    ("victim", "nn.Flatten(),", f"nn.Flatten(), {_IDLE},", "gradients"),
+    ("victim", "nn.Flatten(),", f"nn.Flatten(), {_FEW},", "trains"),
+    ("victim", _LOAD, trainer("np.zeros(3, np.int64)"), "predictions"),
+    ("victim", _LOAD, trainer("np.full(len(images), next(CALLS) % 2)"), "same-seed"),
     ("surrogate", "self.network.requires_grad_(False)", "", "frozen"),
     ("surrogate", "return self.network(x)", "return self.network(x).detach()", "differentiable"),
     ("surrogate", "return self.network(x)", "return self.network(x - x.mean(0))", "each-image"),
     ("surrogate", "def to(", "def move(", "methods"),
+    ("surrogate", "return self.network\n", "return None\n", "network"),
+    ("surrogate", "return self.network(x)", "return self.network(x).double()", "outputs"),
+    ("surrogate", _LOAD, fitted("{'shift': 1}"), "state"),
+    ("surrogate", _LOAD, fitted("{'calls': np.array(next(CALLS))}"), "same-seed"),
+    ("surrogate", _LOAD, fitted("{'classes': np.unique(train.known_labels)}"), "label-free"),
+    ("surrogate", _LOAD, fitted("{}"), "restored"),
+    ("surrogate", _LOAD, untrained(f"{_NETWORK}.requires_grad_(False)"), "fresh"),
+    ("surrogate", _LOAD, untrained(_NETWORK), "no-weights"),
     ("dataset", "np.random.default_rng(len(split))", "np.random.default_rng()", "same-load"),
     ("dataset", '("a", "b")', '("a", split)', "splits"),
     ("dataset", "rng.integers(", "rng.integer(", "runs"),
-    ("metric", "float(context.model(x).mean())", 'float("nan")', "finite"),
-    ("metric", "float(context.model(x).mean())", '"much"', "finite"),
-    ("metric", "float(context.model(x).mean())", "float(torch.rand(()))", "generators"),
+    ("dataset", "return ucbench", "return dict(name=split) or ucbench", "image-set"),
+    ("dataset", "class Thing:", "class Thing(ucbench.FramedDataset):\n    find = lambda self, split: split\n", "split"),
+    ("dataset", "class Thing:", "class Thing:\n    note = 3\n", "note"),
+    ("metric", _MEAN, 'float("nan")', "finite"),
+    ("metric", _MEAN, '"much"', "finite"),
+    ("metric", _MEAN, "float(torch.rand(()))", "generators"),
+    ("metric", _MEAN, "next(CALLS)", "same-seed"),
+    ("metric", "return {", "return {} and {", "values"),
     ("metric", "with torch.no_grad():", "with torch.set_grad_enabled(not context.model.train()):", "model"),
     ("executor", "for task in tasks:", "for task in tasks[1:]:", "once"),
     ("executor", _DONE, "on_done(task, {**compute(task, session), 'status': 'ok'})", "failures"),
@@ -268,6 +356,10 @@ class TestCheckPlugin:
         line = next(line for line in entry["rules"] if line["rule"] == f"{kind}/{rule}")
         assert line["evidence"]
         assert line["fix"]
+
+    def test_every_rule_is_broken_by_a_case(self):
+        rules = {(kind, rule.name) for kind, of_kind in RULES.items() for rule in of_kind if rule not in CALLS}
+        assert rules <= {(kind, rule) for kind, _, _, rule in BROKEN}
 
     def test_rules_are_judged_independently(self, capsys, file):
         """Two that are broken are both found, and those between them are not spoiled."""
@@ -364,7 +456,9 @@ class TestCheckPlugin:
         text = capsys.readouterr().out
         assert text.startswith("metric thing, from thing.py ")
         assert (
-            "\nmetric/finite\n  Rule:     values must be finite numbers, or None where undefined.\n"
+            "\nmetric/finite\n"
+            "  Rule:     values must be finite numbers between -2**63 and 2**63, or None\n"
+            "            where undefined.\n"
             "  Evidence: Got 'mean': nan\n  Fix:      Convert with float(), and"
         ) in text
         assert max(map(len, text.splitlines())) <= 80

@@ -22,6 +22,7 @@ from ucbench import (
     Perturbation,
     PoisonerSpec,
     Recipe,
+    SurrogateSpec,
     UsageError,
     seeded,
 )
@@ -113,14 +114,21 @@ class TestPoisoners:
 
         self.refused(Short(), r"must be int64 \[13\].*got \[12\]")
 
-    @pytest.mark.parametrize("draw", [lambda: torch.rand(()).item(), lambda: np.random.rand(), lambda: random.random()])
-    def test_use_of_global_generators_is_found(self, draw):
+    @pytest.mark.parametrize(
+        ("draw", "text"),
+        [
+            (lambda: torch.rand(()).item(), r"craft\(\) must leave the global generators alone"),
+            (lambda: np.random.rand(), r"craft\(\) must leave the global generators alone"),
+            (lambda: random.random(), "same seed must give the same perturbation"),
+        ],
+    )
+    def test_use_of_global_generators_is_found(self, draw, text):
         class Careless(self.Good):
             def craft(self, train, run):
                 good = super().craft(train, run)
                 return Perturbation(np.float32(draw()) * good.delta, good.index)
 
-        self.refused(Careless(), r"leave the global generators alone|same seed must give the same perturbation")
+        self.refused(Careless(), text)
 
     def test_seeding_of_the_global_generator_is_found(self):
         class Seeding(self.Good):
@@ -216,6 +224,27 @@ class TestPoisoners:
 
         self.refused(Stateful(), r"assign\(\) failed\. ValueError: .*read-only")
 
+    def test_checkpoint_that_is_saved_and_not_loaded_is_found(self):
+        class Resuming(self.Good):
+            def craft(self, train, run):
+                step, arrays = run.checkpoint.load() or (0, {"delta": np.zeros((len(train.classes), 3, *train.size))})
+                delta = arrays["delta"]
+                for number in range(step, 4):
+                    noise = torch.rand(delta.shape, generator=run.generator(f"noise {number}")).numpy()
+                    delta = delta + (2 * noise - 1) * run.budget.radius / 4
+                    run.checkpoint.save(number + 1, {"delta": delta})
+                return Perturbation(delta.astype(np.float32), train.known_labels)
+
+        class Restarting(Resuming):
+            def craft(self, train, run):
+                run.checkpoint.load = lambda: None
+                return super().craft(train, run)
+
+        check_poisoner(Resuming(), spec=self.SPEC)
+        self.refused(
+            Restarting(), r"from the checkpoint of step 3 must go on after it\. It saved steps \[1, 2, 3\] once more"
+        )
+
 
 class TestLabelings:
     class Good:
@@ -295,13 +324,37 @@ class TestMetrics:
     def test_conforming_component_passes(self):
         check_metric(self.Good(), spec=self.SPEC)
 
-    @pytest.mark.parametrize("values", [None, {}, {"mean": float("inf")}, {3: 1.0}], ids=repr)
-    def test_values_that_are_not_numbers_are_found(self, values):
+    @pytest.mark.parametrize(
+        ("values", "text"),
+        [
+            (None, "mapping of names to numbers. Got NoneType"),
+            ({}, "mapping of names to numbers. Got dict"),
+            ({"mean": float("inf")}, "finite numbers .* Got 'mean': inf"),
+            ({"mean": float("nan")}, "finite numbers .* Got 'mean': nan"),
+            ({"mean": -(2.0**63)}, "finite numbers .* Got 'mean': -9"),
+            ({"mean": 10**400}, "finite numbers .* Got 'mean': 10"),
+            ({3: 1.0}, "finite numbers .* Got 3: 1.0"),
+        ],
+    )
+    def test_values_that_are_not_numbers_are_found(self, values, text):
         class Odd:
             def compute(self, context):
                 return values
 
-        self.refused(Odd(), "mapping of names|finite numbers")
+        self.refused(Odd(), text)
+
+    def test_metric_that_needs_a_perturbed_test_set_is_found(self):
+        class Needy:
+            def compute(self, context):
+                return {"images": len(context.perturbed_test)}
+
+        class Prudent:
+            def compute(self, context):
+                return {"images": None if context.perturbed_test is None else len(context.perturbed_test)}
+
+        reads = ("perturbed_test",)
+        self.refused(Needy(), r"compute\(\) where perturbed_test is None failed\. TypeError", reads=reads)
+        check_metric(Prudent(), spec=dataclasses.replace(self.SPEC, reads=reads))
 
     def test_undeclared_reading_is_found(self):
         class Curious(self.Good):
@@ -316,7 +369,7 @@ class TestMetrics:
             def compute(self, context):
                 return {"value": float(torch.rand(()))}
 
-        self.refused(Careless(), "global generator|same seed")
+        self.refused(Careless(), r"compute\(\) must leave the global generators alone")
 
     def test_modified_model_is_found(self):
         class Training(self.Good):
@@ -367,12 +420,31 @@ class TestVictims:
         self.refused(Own(), "must draw from torch's global generator, and from nothing else. 1.weight differs")
         self.refused(Fixed(), "initialise from torch's global generator. Two seeds gave the same weights")
 
-    def test_wrong_logits_are_found(self):
+    @pytest.mark.parametrize(
+        ("last", "evidence"),
+        [
+            (nn.Unflatten(1, (5, 1)), r"It returned torch.float32 \[2, 5, 1\]"),
+            (nn.Softmax(1), "They are probabilities"),
+            (nn.LogSoftmax(1), "They are logarithms of probabilities"),
+        ],
+    )
+    def test_wrong_logits_are_found(self, last, evidence):
+        class Odd(self.Good):
+            def layers(self, classes, size):
+                return [*super().layers(classes, size), last]
+
+        self.refused(Odd(), rf"finite float32 logits \[2, 5\] .*{evidence}")
+
+    def test_softmax_only_for_tests_is_found(self):
+        class Softmax(nn.Softmax):
+            def forward(self, x):
+                return x if self.training else super().forward(x)
+
         class Probabilities(self.Good):
             def layers(self, classes, size):
-                return [*super().layers(classes, size), nn.Unflatten(1, (classes, 1))]
+                return [*super().layers(classes, size), Softmax(1)]
 
-        self.refused(Probabilities(), r"finite float32 logits \[2, 5\] .*It returned torch.float32 \[2, 5, 1\]")
+        self.refused(Probabilities(), r"finite float32 logits \[1, 5\] .*They are probabilities")
 
     def test_unused_weights_are_found(self):
         class Idle(self.Good):
@@ -421,6 +493,14 @@ class TestSurrogates:
         self.refused(Detached(), "must be differentiable in the images. They have no gradient")
         self.refused(Trainable(), "leave no gradient on the weights. There is one on 0.weight")
 
+    def test_trainable_weights_behind_another_module_are_found(self):
+        class Hidden(TinySurrogate):
+            def __init__(self):
+                super().__init__()
+                self._network.requires_grad_(True)
+
+        self.refused(Hidden(), "leave no gradient on the weights. Features of images that take no gradient have one")
+
     def test_batch_dependence_is_found(self):
         class Batchwise(TinySurrogate):
             def features(self, x):
@@ -435,26 +515,75 @@ class TestSurrogates:
 
         check_surrogate(Headless())
 
+    class Fitted(TinySurrogate):
+        shift = 0.0
+
+        def features(self, x):
+            return super().features(x) + self.shift
+
+        def logits(self, x):
+            return super().logits(x) + self.shift
+
+        def fit(self, train, run):
+            self.shift = float(train.images.mean())
+            return {"shift": np.array(self.shift)}
+
+        def restore(self, state, train, run):
+            self.shift = float(state["shift"])
+
     def test_state_that_does_not_restore_is_found(self):
-        class Fitted(TinySurrogate):
-            shift = 0.0
-
-            def features(self, x):
-                return super().features(x) + self.shift
-
-            def fit(self, train, run):
-                self.shift = float(train.images.mean())
-                return {"shift": np.array(self.shift)}
-
-            def restore(self, state, train, run):
-                self.shift = float(state["shift"])
-
-        class Forgetful(Fitted):
+        class Forgetful(self.Fitted):
             def restore(self, state, train, run):
                 self.shift = 0.0
 
-        check_surrogate(Fitted())
-        self.refused(Forgetful(), "restored surrogate must have the features of the fitted one. features differs")
+        class Headless(Forgetful):
+            def logits(self, x):
+                raise UsageError("No classifier.")
+
+        class NewHead(self.Fitted):
+            bias = 0.0
+
+            def logits(self, x):
+                return super().logits(x) + self.bias
+
+            def fit(self, train, run):
+                self.bias = 1.0
+                return super().fit(train, run)
+
+            def restore(self, state, train, run):
+                super().restore(state, train, run)
+                self.bias = 0.0
+
+        check_surrogate(self.Fitted())
+        text = "restored surrogate must have the features and scores of the fitted one"
+        self.refused(Forgetful(), f"{text}. features differs")
+        self.refused(Headless(), f"{text}. features differs")
+        self.refused(NewHead(), f"{text}. logits differs")
+
+    def test_undeclared_reading_of_labels_is_found(self):
+        class Supervised(self.Fitted):
+            def fit(self, train, run):
+                self.classes = np.unique(train.known_labels)
+                return super().fit(train, run)
+
+        self.refused(Supervised(), "sample has no labels here")
+        check_surrogate(Supervised(), spec=SurrogateSpec(name="some", summary="", load="", label_access="full"))
+
+    def test_fresh_network_of_another_seed_must_differ(self):
+        class Untrained(TinySurrogate):
+            def features(self, x):
+                raise UsageError("It has no weights.")
+
+            logits = features
+
+        class Constant(Untrained):
+            def module(self, seed, train=None):
+                return super().module(0, train)
+
+        spec = SurrogateSpec(name="some", summary="", load="", untrained=True)
+        check_surrogate(Untrained(), spec=spec)
+        with pytest.raises(ContractError, match=r"must follow its seed\. Two seeds gave the same weights"):
+            check_surrogate(Constant(), spec=spec)
 
 
 class TestDatasets:
@@ -573,6 +702,29 @@ class TestDefenses:
     )
     def test_violation_in_each_stage_is_found(self, stage, method, text):
         self.refused(type("Bad", (self.Good,), {stage: method})(), text)
+
+    @pytest.mark.parametrize(
+        ("change", "evidence"),
+        [
+            (lambda model: model[1][0].weight.data.mul_(0.5), "1.0.weight"),
+            (lambda model: model[0].requires_grad_(False), "0.bias, 0.weight"),
+            (lambda model: model[0].eval(), "0.training"),
+        ],
+    )
+    @pytest.mark.parametrize("stage", ["loss", "rates"])
+    def test_changed_model_is_found(self, stage, change, evidence):
+        class Changing(self.Good):
+            def loss(self, model, x, targets, run, generator):
+                if stage == "loss":
+                    change(model)
+                return super().loss(model, x, targets, run, generator)
+
+            def rates(self, model, run):
+                if stage == "rates":
+                    change(model)
+                return {}
+
+        self.refused(Changing(), rf"{stage}\(\) must not change the model. It changed {evidence}\.$")
 
 
 class SharedChoice:

@@ -70,7 +70,7 @@ def test_html_is_well_formed_and_holds_every_text():
     assert [cell.text for cell in tables[0].findall("thead/tr/th[@scope='col']")] == list(HEADERS)
     rows = tables[0].findall("tbody/tr")
     assert [len(row) for row in rows] == [len(HEADERS)] * 2
-    assert [row.findtext("th[@scope='row']") for row in rows] == ["ranked", f"reference @quick ({NASTY})"]
+    assert [row.findtext("th[@scope='row']") for row in rows] == ["alder", f"birch @quick ({NASTY})"]
     assert not {"script", "style", "html", "body"} & {element.tag for element in root.iter()}
 
 
@@ -84,7 +84,7 @@ def test_rows_mark_unknown_missing_and_exploratory_values():
     first, second = sections(sample_entries())
     ranked, reference = first.lines
     assert ranked.texts == (
-        "1-2", "ranked", "none", "61.5 ± 2.2", "0.6", "32.5 ± 5.0", "61.5 ± 2.2", "jpeg",
+        "1-2", "alder", "none", "61.5 ± 2.2", "0.6", "32.5 ± 5.0", "61.5 ± 2.2", "jpeg",
         "4 x 3; SD 1.5 crafts, 0.8 trainings",
     )  # fmt: skip
     assert (reference.texts[0], reference.texts[3], reference.texts[-1]) == ("", "not run: jpeg", "1 x 1*")
@@ -121,26 +121,39 @@ def test_export_raises_on_a_folder_without_records(tmp_path):
 
 
 class Names:
-    """A format of a plugin's own: a poisoner a line."""
+    """A format of a plugin's own: a poisoner and its accuracy a line."""
 
     def __init__(self, params: Params) -> None:
         self.params = params
 
     def export(self, entries, title: str) -> str:
-        return "\n".join([title, *(line.poisoner for section in sections(entries) for line in section.lines)])
+        lines = (line for section in sections(entries) for line in section.lines)
+        return "\n".join([title, *(f"{line.poisoner} {line.texts[HEADERS.index('no defense %')]}" for line in lines)])
 
 
 def test_plugin_format_is_resolved_like_a_core_format():
     record = ucbench.ExporterSpec(name="names", summary="", load=f"{__name__}:Names")
     module = types.SimpleNamespace(ucbench_exporters=ucbench.hookimpl(lambda: [record]))
     chosen = Registry([load_module("mine", module)]).resolve("exporters", "names")
-    assert chosen.build().export(sample_entries(), "t").splitlines()[:2] == ["t", "ranked"]
+    assert chosen.build().export(sample_entries(), "t").splitlines()[:2] == ["t", "alder 61.5 ± 2.2"]
     check_exporter(chosen)
 
 
 class Ranked(Names):
     def export(self, entries, title: str) -> str:
         return super().export([entry for entry in entries if entry.rank], title)
+
+
+class OfOneBlock(Names):
+    def export(self, entries, title: str) -> str:
+        return super().export([entry for entry in entries if entry.block[3] != "unbounded"], title)
+
+
+class Wordy(Names):
+    """Leaves an accuracy out."""
+
+    def export(self, entries, title: str) -> str:
+        return super().export(entries, title).replace("43.5", "low")
 
 
 class Counting(Names):
@@ -164,7 +177,9 @@ class Brittle(Names):
 @pytest.mark.parametrize(
     ("wrong", "rule"),
     [
-        (Ranked, "every entry must be in the text"),
+        (Ranked, r"every entry must be in the text.* lacks the poisoner 'birch'"),
+        (OfOneBlock, r"every entry must be in the text.* lacks the poisoner 'cedar'"),
+        (Wordy, r"every entry must be in the text.* no accuracy of 'birch'"),
         (Counting, "equal entries must give equal texts"),
         (Bytes, "must return text"),
         (Brittle, "export"),

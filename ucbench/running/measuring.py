@@ -18,7 +18,7 @@ from ucbench.training.context import Run
 from ucbench.training.determinism import guarded
 
 #: Records hold no value of this size or above, and one that did could be read by nothing.
-_LIMIT = 2.0**63
+LIMIT = 2.0**63
 
 MetricValues = dict[str, dict[str, float | None]]
 
@@ -64,7 +64,7 @@ def _checked(metric: Component[MetricSpec], values: Any) -> dict[str, float | No
         numbers = {str(name): None if value is None else float(value) for name, value in dict(values).items()}
     except (TypeError, ValueError, OverflowError) as error:
         raise ContractError(f"Metric {metric} must return a mapping of names to numbers or None: {error}.") from error
-    wrong = [name for name, value in numbers.items() if value is not None and not abs(value) < _LIMIT]
+    wrong = [name for name, value in numbers.items() if value is not None and not abs(value) < LIMIT]
     if wrong or not numbers:
         what = f"{wrong[0]} = {numbers[wrong[0]]}" if wrong else "nothing"
         raise ContractError(

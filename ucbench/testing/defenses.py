@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ucbench.data.imageset import ImageSet
 from ucbench.plugins.registry import Component
@@ -65,6 +66,11 @@ RATES = Rule(
     "rates() must return factors from 0 by names of the model's parameters",
     "Take the names from model.named_parameters(); leave out those whose factor is 1.",
 )
+MODEL = Rule(
+    "model",
+    "loss() and rates() must not change the model",
+    "Restore weights, requires_grad and training flags before they return. Only running statistics may change.",
+)
 TEST_EACH = Rule(
     "test-each",
     "at_test() of an image must not depend on the rest of its batch",
@@ -75,7 +81,7 @@ SELECT = Rule(
     "select() must return the last epoch, or the one it returned before",
     "Return len(scores) - 1 to keep the weights of the last epoch; only these and those kept before are available.",
 )
-RULES = (*CALLS, STAGES, STATIC, SAME_SEED, PREPARED, BATCH, PER_IMAGE, TARGETS, LOSS, RATES, TEST_EACH, SELECT)
+RULES = (*CALLS, STAGES, STATIC, SAME_SEED, PREPARED, BATCH, PER_IMAGE, TARGETS, LOSS, RATES, MODEL, TEST_EACH, SELECT)
 
 #: Tolerance of the range [0, 1], for interpolation in float32.
 _TOLERANCE = 1e-4
@@ -110,6 +116,8 @@ def check_defense(
                 subject.skip(f"it has no {stage}()", *rules)
         if not {"augment", "mix", "at_test"} & set(stages):
             subject.skip("it has no stage that changes batches", BATCH)
+        if not {"loss", "rates"} & set(stages):
+            subject.skip("it has no stage that gets the model", MODEL)
         for stage in stages:
             with subject.isolated():
                 _STAGES[stage](subject, train)
@@ -189,10 +197,10 @@ def _check_mix(subject: Subject[DefenseSpec], train: ImageSet) -> None:
 
 
 def _check_loss(subject: Subject[DefenseSpec], train: ImageSet) -> None:
-    model = TinySurrogate().module(0)
-
     def loss(x: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor]:
-        return (subject.build().loss(model, x, targets, make_run(stage="train"), generator),)
+        model = _model()  # a call may change running statistics, from which the next would start
+        with _unchanged(subject, "loss()", model):
+            return (subject.build().loss(model, x, targets, make_run(stage="train"), generator),)
 
     (value,) = _repeat(subject, "loss()", loss, tensor_of(train), _targets(train))
     rule = LOSS.stated("loss() must return a finite scalar")
@@ -203,13 +211,37 @@ def _check_loss(subject: Subject[DefenseSpec], train: ImageSet) -> None:
 
 
 def _check_rates(subject: Subject[DefenseSpec], train: ImageSet) -> None:
-    model, run = TinySurrogate().module(0), make_run(stage="train")
+    model, run = _model(), make_run(stage="train")
     run.epoch, run.epochs = 3, 3
-    with subject.calling("rates()"):
+    with _unchanged(subject, "rates()", model), subject.calling("rates()"):
         rates = subject.build().rates(model, run)
     names = {name for name, _ in model.named_parameters()}
     subject.require(isinstance(rates, Mapping) and set(rates) <= names, RATES, f"The names are {sorted(names)}")
     subject.require(all(0 <= factor < float("inf") for factor in rates.values()), RATES, f"Got {dict(rates)}")
+
+
+def _model() -> nn.Module:
+    """A network in training mode, with running statistics."""
+    return nn.Sequential(nn.BatchNorm2d(3), TinySurrogate().module(0))
+
+
+@contextlib.contextmanager
+def _unchanged(subject: Subject[DefenseSpec], what: str, model: nn.Module) -> Iterator[None]:
+    before = _state(model)
+    yield
+    after = _state(model)
+    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    with subject.isolated():
+        rule = MODEL.stated(f"{what} must not change the model")
+        subject.require(not changed, rule, f"It changed {', '.join(changed[:3])}")
+
+
+def _state(model: nn.Module) -> dict[str, object]:
+    """All that a defense must leave: weights with their flags, and the mode of each module."""
+    weights = {
+        name: (weight.requires_grad, weight.detach().numpy().tobytes()) for name, weight in model.named_parameters()
+    }
+    return {**weights, **{f"{name or 'model'}.training": module.training for name, module in model.named_modules()}}
 
 
 def _check_at_test(subject: Subject[DefenseSpec], train: ImageSet) -> None:

@@ -22,21 +22,27 @@ TITLE = f"trial v1: {NASTY}"
 
 
 def sample_entries() -> list[Entry]:
-    """Entries of two blocks: ranked and unranked, with a missing defense, without intervals, oddly named."""
-    complete, alone = Interval(61.5, 2.25, 4), Interval(40.0, math.nan, 1)
-    gone = Interval(0.325, 0.05, 4)
-    several, single = Nested(complete, (3, 3), 1.5, 0.75), Nested(alone, (1, 1), math.nan, math.nan)
+    """Entries of two blocks: ranked and unranked, with a missing defense, without intervals, oddly named.
+
+    All accuracies of an entry are equal, so that a format may show any of them.
+    """
+    complete, gone = Interval(61.5, 2.25, 4), Interval(0.325, 0.05, 4)
+    several = Nested(complete, (3, 3), 1.5, 0.75)
+    second, third = (Nested(Interval(mean, math.nan, 1), (1, 1), math.nan, math.nan) for mean in (43.5, 72.5))
     passed = Judgement("passed", "Gate: passed.")
     block = ("digits", "original", NASTY, "linf", 8.0, 1.0, 0, "none")
     unbounded = ("digits", "original", NASTY, "unbounded", None, 0.5, 20, "full")
-    ranked = ("ranked", "standard", "none", "none")
+    plain = ("standard", "none", "none")
     return [
-        Entry(block, ranked, "1-2", 4, several, 50.5, complete, 0.6, "jpeg", gone, 90.0, (), passed),
+        Entry(block, ("alder", *plain), "1-2", 4, several, 61.5, complete, 0.6, "jpeg", gone, 90.0, (), passed),
         Entry(
-            block, ("reference", "quick", NASTY, "original"), "", 1, single, 40.0, None, math.nan, "", None, None,
+            block, ("birch", "quick", NASTY, "original"), "", 1, second, 43.5, None, math.nan, "", None, None,
             ("jpeg",), passed,
         ),
-        Entry(unbounded, ranked, "", 1, single, 40.0, alone, math.nan, "none", None, None, (), NOT_JUDGED),
+        Entry(
+            unbounded, ("cedar", *plain), "", 1, third, 72.5, third.interval, math.nan, "none", None, None, (),
+            NOT_JUDGED,
+        ),
     ]  # fmt: skip
 
 
@@ -48,7 +54,7 @@ REPEATABLE = Rule(
 )
 COMPLETE = Rule(
     "complete",
-    "every entry must be in the text under its poisoner's name",
+    "every entry must be in the text, with its poisoner's name and an accuracy",
     "Write entries without rank, without interval and of several blocks too.",
 )
 RULES = (RUNS, GENERATORS, TEXT, REPEATABLE, COMPLETE)
@@ -67,9 +73,17 @@ def check_exporter(exporter: Component[Any] | Exporter, *, spec: ExporterSpec | 
         with subject.isolated():
             subject.require(first == again, REPEATABLE, "Two calls returned different texts")
         with subject.isolated():
-            shown = len(re.findall("ranked|reference", first))
-            subject.require(shown >= len(entries), COMPLETE, f"It has {shown} of {len(entries)} entries")
+            for entry in entries:
+                subject.require(entry.name[0] in first, COMPLETE, f"It lacks the poisoner {entry.name[0]!r}")
+                shown = _shows(first, entry.undefended.interval.mean)
+                subject.require(shown, COMPLETE, f"It has no accuracy of {entry.name[0]!r}")
         _text(subject, [], 0)
+
+
+def _shows(text: str, accuracy: float) -> bool:
+    """Whether ``text`` has ``accuracy``, in percent or as a fraction, with any number of digits."""
+    whole = math.floor(accuracy)
+    return re.search(rf"(?<!\d)({whole}|{whole + 1})", text) is not None
 
 
 def _text(subject: Subject[ExporterSpec], entries: Sequence[Entry], state: int) -> str:

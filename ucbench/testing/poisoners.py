@@ -62,8 +62,8 @@ GRANULARITY = Rule(
 CHECKPOINT = Rule(
     "checkpoint",
     "crafting that resumes from a checkpoint must end as without interruption",
-    "Save everything that the next step reads: the step, the optimiser state, and the state of every generator (or "
-    "derive a new stream for each step).",
+    "Start from what run.checkpoint.load() returns. Save everything that the next step reads: the step, the optimiser "
+    "state, and the state of every generator (or derive a new stream for each step).",
 )
 FEW_IMAGES = Rule(
     "few-images",
@@ -230,9 +230,13 @@ def _check_checkpoint(setup: _Setup, first: Perturbation, labelled: ImageSet, ch
         setup.subject.skip("it saves no checkpoint", CHECKPOINT)
         return
     saved = checkpoint.saved[len(checkpoint.saved) // 2]
-    resumed = setup.craft(labelled, state=2, checkpoint=MemoryCheckpoint(saved), rule=CHECKPOINT)
+    further = MemoryCheckpoint(saved)
+    resumed = setup.craft(labelled, state=2, checkpoint=further, rule=CHECKPOINT)
     rule = f"crafting that resumes from the checkpoint of step {saved[0]} must end as without interruption"
     _check_same(setup.subject, first, resumed, CHECKPOINT.stated(rule))
+    again = [step for step, _ in further.saved if step <= saved[0]]
+    rule = f"crafting that resumes from the checkpoint of step {saved[0]} must go on after it"
+    setup.subject.require(not again, CHECKPOINT.stated(rule), f"It saved steps {again} once more")
 
 
 def _check_granularity(subject: Subject[PoisonerSpec], perturbation: Perturbation, train: ImageSet) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from ucbench.crafting.surrogate import FittedSurrogate, Surrogate
 from ucbench.data.imageset import ImageSet
-from ucbench.errors import UsageError
+from ucbench.errors import DataError, UsageError
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import SurrogateSpec
 from ucbench.testing.rules import Rule
@@ -31,9 +32,9 @@ NETWORK = Rule(
 )
 FRESH = Rule(
     "fresh",
-    "a fresh network must be trainable, and return scores [B, classes] and features [B, D]",
-    "Build it for len(train.classes) classes with trainable weights, and define its method features(x): the input of "
-    "its classifier.",
+    "a fresh network must follow its seed, be trainable, and return scores [B, classes] and features [B, D]",
+    "Build it for len(train.classes) classes with trainable weights, initialised from the seed argument, and define "
+    "its method features(x): the input of its classifier.",
 )
 NO_WEIGHTS = Rule(
     "no-weights",
@@ -50,10 +51,15 @@ STATE = Rule(
     "fit() must return NumPy arrays by name",
     "Return arrays, such as {name: tensor.numpy() for name, tensor in network.state_dict().items()}.",
 )
+LABEL_FREE = Rule(
+    "label-free",
+    "a surrogate of label_access='none' must be fitted without labels",
+    "Do not read train.labels and train.label_sets, or set label_access='full' in the spec.",
+)
 RESTORED = Rule(
     "restored",
-    "a restored surrogate must have the features of the fitted one",
-    "Put everything that features() reads into the state, also running statistics and normalisation.",
+    "a restored surrogate must have the features and scores of the fitted one",
+    "Put everything that features() and logits() read into the state, also running statistics and normalisation.",
 )
 DIFFERENTIABLE = Rule(
     "differentiable",
@@ -76,7 +82,7 @@ EACH_IMAGE = Rule(
     "Put the network in eval mode, and use no statistics of the batch.",
 )
 _UNTRAINED = (FRESH, NO_WEIGHTS)
-_FITTED = (STATE, RESTORED)
+_FITTED = (STATE, LABEL_FREE, RESTORED)
 _READY = (METHODS, NETWORK, DIFFERENTIABLE, FROZEN, OUTPUTS, EACH_IMAGE)
 RULES = (*CALLS, METHODS, NETWORK, *_UNTRAINED, SAME_SEED, *_FITTED, DIFFERENTIABLE, FROZEN, OUTPUTS, EACH_IMAGE)
 
@@ -131,9 +137,16 @@ def _check_untrained(subject: Subject[SurrogateSpec], train: ImageSet) -> None:
         network = surrogate.module(0, train)
     with subject.calling("module()", train, state=1):
         again = surrogate.module(0, train)
+    with subject.calling("module()", train):
+        other = surrogate.module(1, train)
     with subject.isolated():
         rule = SAME_SEED.stated("the same seed must give the same network")
         subject.same(_weights(network), _weights(again), rule)
+    with subject.isolated():
+        first, second = _weights(network), _weights(other)
+        differs = any(not np.array_equal(array, second[name]) for name, array in first.items())
+        rule = FRESH.stated("a fresh network must follow its seed")
+        subject.require(differs, rule, "Two seeds gave the same weights")
     trainable = all(weight.requires_grad for weight in network.parameters())
     rule = FRESH.stated("a fresh network must be trainable")
     subject.require(trainable, rule, "Some of its weights take no gradient")
@@ -161,26 +174,35 @@ def _weights(network: nn.Module) -> dict[str, NDArray[Any]]:
 
 def _check_fitting(subject: Subject[SurrogateSpec], surrogate: FittedSurrogate, train: ImageSet) -> None:
     """Check fitting; ``surrogate`` is fitted afterwards."""
+    x = tensor_of(train)
+    if subject.spec.label_access == "none":
+        train = train.with_labels(None)
+    else:
+        subject.skip(f"label_access is {subject.spec.label_access!r}", LABEL_FREE)
     state = _fit(subject, subject.build(), train)
     again = _fit(subject, surrogate, train, global_state=1)
     with subject.isolated():
         subject.same(state, again, SAME_SEED.stated("the same seed must give the same state"))
-    x = tensor_of(train)
-    fitted = surrogate.features(x).detach().numpy()
+    fitted = _outputs(surrogate, x)  # before restore(): an instance is checked as it is, not built anew
     restored = subject.build()
     with subject.calling("restore()", train):
         restored.restore(state, train, make_run(stage="surrogate"))
-    subject.same(
-        {"features": fitted},
-        {"features": restored.features(x).detach().numpy()},
-        RESTORED,
-    )
+    subject.same(fitted, _outputs(restored, x), RESTORED)
+
+
+def _outputs(surrogate: Surrogate, x: Tensor) -> dict[str, NDArray[Any]]:
+    """Features, and scores if there is a classifier."""
+    outputs = {"features": surrogate.features(x).detach().numpy()}
+    with contextlib.suppress(UsageError):
+        outputs["logits"] = surrogate.logits(x).detach().numpy()
+    return outputs
 
 
 def _fit(
     subject: Subject[SurrogateSpec], surrogate: FittedSurrogate, train: ImageSet, global_state: int = 0
 ) -> dict[str, NDArray[Any]]:
-    with subject.calling("fit()", train, state=global_state):
+    unlabelled = subject.accepting(LABEL_FREE, DataError) if train.labels is None else contextlib.nullcontext()
+    with unlabelled, subject.calling("fit()", train, state=global_state):
         state = dict(surrogate.fit(train, make_run(stage="surrogate")))
     wrong = [name for name, array in state.items() if not isinstance(array, np.ndarray)]
     subject.require(not wrong, STATE, f"Other types: {', '.join(map(str, wrong))}")
@@ -200,6 +222,10 @@ def _check_frozen(subject: Subject[SurrogateSpec], surrogate: Surrogate, x: Tens
     subject.require(isinstance(module, nn.Module), NETWORK, f"It returned {shape_text(module)}")
     reached_weights = [name for name, weight in module.named_parameters() if weight.grad is not None]
     subject.require(not reached_weights, FROZEN, f"There is one on {', '.join(reached_weights[:3])}")
+    with subject.calling("features()", x):
+        features = surrogate.features(x)
+    # features() may use another network than module() returns.
+    subject.require(not features.requires_grad, FROZEN, "Features of images that take no gradient have one")
 
 
 @torch.no_grad()

@@ -189,6 +189,13 @@ def _check_shape(subject: Subject[VictimSpec], logits: Tensor, batch: int) -> No
     fits = isinstance(logits, Tensor) and logits.dtype == torch.float32 and logits.shape == (batch, CLASSES)
     subject.require(fits, rule, f"It returned {shape_text(logits)}")
     subject.require(bool(torch.isfinite(logits).all()), rule, "Some are not finite")
+    subject.require(not (_sum_to_one(logits) and bool((logits >= 0).all())), rule, "They are probabilities")
+    subject.require(not _sum_to_one(logits.exp()), rule, "They are logarithms of probabilities")
+
+
+def _sum_to_one(values: Tensor) -> bool:
+    sums = values.sum(1)
+    return torch.allclose(sums, torch.ones_like(sums), atol=1e-4)
 
 
 def _check_epoch(subject: Subject[VictimSpec], model: nn.Module, recipe: Recipe, size: tuple[int, int]) -> None:
