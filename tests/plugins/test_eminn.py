@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from resuming import check_resumes
 from torch import nn
 
 from ucbench.crafting.bilevel import BiLevel
@@ -258,13 +259,7 @@ class TestStopping:
 class TestGoingOn:
     @pytest.mark.parametrize("kind", POISONERS)
     def test_craft_resumed_from_any_checkpoint_equals_an_uninterrupted_one(self, kind):
-        checkpoint = MemoryCheckpoint()
-        whole, run = crafted(POISONERS[kind](), run=craft_run(checkpoint))
-        assert [number for number, _ in checkpoint.saved] == [1, 2, 3]
-        for saved in checkpoint.saved:
-            resumed, again = crafted(POISONERS[kind](), run=craft_run(MemoryCheckpoint(saved)))
-            assert torch.equal(resumed, whole)
-            assert again.notes == run.notes
+        check_resumes(lambda checkpoint: crafted(POISONERS[kind](), run=craft_run(checkpoint)), steps=3)
 
     @pytest.mark.parametrize("kind", ["images", "classes"])
     def test_craft_resumes_exactly_with_the_default_surrogate(self, kind):

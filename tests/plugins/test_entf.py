@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from resuming import check_resumes
 
 from ucbench.data.budget import Budget
 from ucbench.errors import UsageError
-from ucbench.testing import MemoryCheckpoint, TinySurrogate, make_run, sample_images
+from ucbench.testing import TinySurrogate, make_run, sample_images
 from ucbench.testing.samples import NUMERICS, tensor_of
 from ucbench.training.determinism import deterministic
 from ucbench.training.optim import Stepper
@@ -78,12 +79,7 @@ def test_steps_start_from_clipped_normal_noise():
 
 
 def test_craft_resumed_from_any_checkpoint_equals_an_uninterrupted_one():
-    checkpoint = MemoryCheckpoint()
-    whole, run = crafted(craft_run(checkpoint))
-    for saved in checkpoint.saved:
-        resumed, again = crafted(craft_run(MemoryCheckpoint(saved)))
-        assert torch.equal(resumed, whole)
-        assert again.notes == run.notes
+    check_resumes(lambda checkpoint: crafted(craft_run(checkpoint)), steps=6)
 
 
 def test_images_of_a_single_class_are_refused():

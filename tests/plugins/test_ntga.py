@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from resuming import check_resumes
 
 from ucbench.data.budget import Budget
 from ucbench.errors import UsageError
-from ucbench.testing import MemoryCheckpoint, make_run, sample_images
+from ucbench.testing import make_run, sample_images
 from ucbench.testing.samples import NUMERICS
 from ucbench.training.determinism import deterministic
 from ucbench_ntga.kernel import REGULAR, _Learned, coefficients, tangent_kernel
@@ -108,13 +109,7 @@ def test_networks_that_learned_perturbed_images_are_wrong_on_others():
 
 
 def test_craft_resumed_from_any_checkpoint_equals_an_uninterrupted_one():
-    checkpoint = MemoryCheckpoint()
-    whole, run = crafted(make_run(checkpoint=checkpoint))
-    assert len(checkpoint.saved) == 4
-    for saved in checkpoint.saved:
-        resumed, again = crafted(make_run(checkpoint=MemoryCheckpoint(saved)))
-        assert torch.equal(resumed, whole)
-        assert again.notes == run.notes
+    check_resumes(lambda checkpoint: crafted(make_run(checkpoint=checkpoint)), steps=4)
 
 
 def test_every_image_is_perturbed_and_few_are_refused():

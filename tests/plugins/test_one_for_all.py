@@ -11,6 +11,7 @@ import open_clip
 import pytest
 import torch
 import torch.nn.functional as F
+from resuming import check_resumes
 from safetensors.torch import save_file
 
 import ucbench
@@ -20,7 +21,7 @@ from ucbench.data.budget import Budget
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import UsageError
 from ucbench.plugins.registry import installed
-from ucbench.testing import MemoryCheckpoint, make_run
+from ucbench.testing import make_run
 from ucbench.testing.samples import NUMERICS
 from ucbench.training.determinism import deterministic
 from ucbench_openclip.concept_params import OneForAllParams
@@ -131,13 +132,7 @@ def test_imagenet_names_a_thousand_concepts():
 
 
 def test_craft_resumed_from_any_checkpoint_equals_an_uninterrupted_one(checkpoint):
-    memory = MemoryCheckpoint()
-    whole, run = crafted(checkpoint, make_run(checkpoint=memory))
-    assert len(memory.saved) == 2
-    for saved in memory.saved:
-        resumed, again = crafted(checkpoint, make_run(checkpoint=MemoryCheckpoint(saved)))
-        assert torch.equal(resumed, whole)
-        assert again.notes == run.notes
+    check_resumes(lambda memory: crafted(checkpoint, make_run(checkpoint=memory)), steps=2)
 
 
 def test_windows_show_seven_eighths_of_the_image_and_nothing_beside_it():

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from resuming import check_resumes
 
 from ucbench.crafting.bilevel import BiLevel
 from ucbench.data.budget import Budget
 from ucbench.errors import UsageError
-from ucbench.testing import MemoryCheckpoint, TinySurrogate, make_run, sample_images
+from ucbench.testing import TinySurrogate, make_run, sample_images
 from ucbench.testing.samples import NUMERICS, tensor_of
 from ucbench.training.cropping import CropFlip
 from ucbench.training.determinism import deterministic
@@ -114,13 +115,8 @@ def test_noise_lowers_the_loss_of_a_trained_network_on_attacked_views(name):
 
 @pytest.mark.parametrize("name", POISONERS)
 def test_craft_resumed_from_any_checkpoint_equals_an_uninterrupted_one(name):
-    checkpoint = MemoryCheckpoint()
-    whole, run = crafted(POISONERS[name](), craft_run(checkpoint))
-    assert [number for number, _ in checkpoint.saved] == [1, 2, 3, 4, 5, 6]  # three passes, three batches published
-    for saved in checkpoint.saved:
-        resumed, again = crafted(POISONERS[name](), craft_run(MemoryCheckpoint(saved)))
-        assert torch.equal(resumed, whole)
-        assert again.notes == run.notes
+    # Three passes, three batches published.
+    check_resumes(lambda checkpoint: crafted(POISONERS[name](), craft_run(checkpoint)), steps=6)
 
 
 def test_single_image_and_diverging_surrogate_are_refused():

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from resuming import check_resumes
 
 from ucbench.crafting.bilevel import BiLevel
 from ucbench.data.budget import Budget
 from ucbench.errors import UsageError
-from ucbench.testing import MemoryCheckpoint, TinySurrogate, make_run, sample_images
+from ucbench.testing import TinySurrogate, make_run, sample_images
 from ucbench.testing.samples import NUMERICS
 from ucbench.training.contrastive import ContrastiveViews, nt_xent
 from ucbench.training.determinism import deterministic
@@ -110,12 +111,7 @@ def test_network_learns_every_image_once_a_pass_in_batches_of_two():
 
 @pytest.mark.parametrize("ssl_weight", [0.0, 1.0])
 def test_craft_resumed_from_any_checkpoint_equals_an_uninterrupted_one(ssl_weight):
-    checkpoint = MemoryCheckpoint()
-    whole, run = crafted(craft_run(checkpoint), ssl_weight=ssl_weight)
-    for saved in checkpoint.saved:
-        resumed, again = crafted(craft_run(MemoryCheckpoint(saved)), ssl_weight=ssl_weight)
-        assert torch.equal(resumed, whole)
-        assert again.notes == run.notes
+    check_resumes(lambda checkpoint: crafted(craft_run(checkpoint), ssl_weight=ssl_weight), steps=3)
 
 
 def test_single_image_diverging_network_and_empty_objective_are_refused():

@@ -153,6 +153,18 @@ class Stripes:
         return ucbench.Perturbation(np.tile(row, (1, 3, train.size[0], 1)), np.zeros(len(train), np.int64))
 
 
+class Halting(Stripes):
+    """Saves a state and fails, unless it goes on from one; notes which."""
+
+    def craft(self, train: ImageSet, run) -> ucbench.Perturbation:
+        saved = run.checkpoint.load()
+        if saved is None:
+            run.checkpoint.save(7, {"row": np.ones(3)})
+            raise RuntimeError("the power failed")
+        run.note("resumed", saved[0])
+        return super().craft(train, run)
+
+
 class Blots:
     """Random noise of full size in l2."""
 

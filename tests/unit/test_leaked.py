@@ -68,6 +68,32 @@ def test_leaked_pairs_of_sham_have_noise_that_the_release_lacks(pairs_of):
     assert not same.any()
 
 
+def test_leaked_pairs_of_shuffled_have_changes_of_the_release_drawn_by_the_craft_seed(tmp_path):
+    registry = tiny.registry()
+    session = tiny.session(tmp_path, registry)
+    one, other = (
+        cell
+        for cell in cells(registry, "shuffled:badge", seeds=[(0, 0), (1, 0)])
+        if str(cell.craft.poisoner) == "shuffled:badge"
+    )
+    release = release_of(one, session)[1]
+
+    def assigned(cell) -> list[int]:
+        before, after = leaked_pairs(cell, release, exploiter_sets(cell, release, session), session)
+        assert before.images.min() >= cell.craft.budget.epsilon  # so that nothing is clipped
+        assert before.images.max() <= 255 - cell.craft.budget.epsilon
+        changes = after.images.astype(int) - before.images
+        image, change = (changes[:, None] == release.changes).all((2, 3, 4)).nonzero()
+        assert image.tolist() == list(range(9))
+        return change.tolist()
+
+    drawn = assigned(one)
+    assert len(set(drawn)) > 1
+    assert drawn != session.data(one).trusted.known_labels.tolist()
+    assert assigned(one) == drawn
+    assert assigned(other) != drawn
+
+
 def test_leaked_pairs_are_refused_for_a_poisoner_that_has_none(pairs_of):
     with pytest.raises(UsageError, match="but poisoner blots has none for these"):
         pairs_of("blots")

@@ -100,14 +100,13 @@ def test_guess_accuracy_follows_the_groups_of_the_pattern():
 def test_guess_accuracy_depends_on_its_seed_and_image_limit():
     train = sample_images(300, (4, 4), classes=4)
     release = of(Sham(Params()), train)
-    assert guess_accuracy(release.changes, release.index, train.known_labels, 5) == guess_accuracy(
-        release.changes, release.index, train.known_labels, 5
-    )
-    assert guess_accuracy(release.changes, release.index, train.known_labels, 5, limit=10) in (
-        0,
-        50,
-        100,
-    )  # two held out
+
+    def guessed(seed: int, **limit: int) -> float | None:
+        return guess_accuracy(release.changes, release.index, train.known_labels, seed, **limit)
+
+    assert guessed(5) == guessed(5)
+    assert len({guessed(seed) for seed in range(4)}) > 1
+    assert guessed(5, limit=10) in (0, 50, 100)  # two held out
 
 
 def test_guess_accuracy_is_missing_for_a_single_image():

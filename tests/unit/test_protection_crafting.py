@@ -153,6 +153,13 @@ class TestPatterns:
         craft_patterns(photos(30), replace(self.SETTINGS, epsilon=4), session)
         assert tiny.work_done()["craft badge"] == 2
 
+    def test_interrupted_craft_goes_on_from_its_checkpoint(self, session, monkeypatch):
+        monkeypatch.setattr(Store.checkpoint, "__defaults__", (0.0,))
+        monkeypatch.setattr(tiny, "Stripes", tiny.Halting)
+        with pytest.raises(RuntimeError, match="the power failed"):
+            craft_patterns(photos(30), PatternSettings("stripes"), session)
+        assert craft_patterns(photos(30), PatternSettings("stripes"), session).meta["notes"] == {"resumed": 7}
+
     def test_surrogate_that_needs_labels_learns_the_groups(self, session, monkeypatch):
         learned, fit = [], tiny.FittedEyes.fit
 

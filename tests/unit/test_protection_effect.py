@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import protected_folder as made
 import pytest
@@ -10,7 +12,7 @@ import torch
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import UsageError
 from ucbench.protection import effect
-from ucbench.protection.effect import Effect, _classes, _probed, _read, _Sets, _sham, check_effect
+from ucbench.protection.effect import _classes, _probed, _read, _Sets, _sham, check_effect
 from ucbench.session import open_session
 
 
@@ -111,16 +113,31 @@ def test_probe_is_misled_by_a_shortcut_and_not_by_sham(monkeypatch):
     assert (found.classes, found.fitted, found.tested, found.trainings, found.chance) == (2, 80, 80, 1, 50.0)
 
 
-def test_training_reports_every_training_of_every_kind(tmp_path, monkeypatch):
+def test_every_kind_is_trained_with_three_seeds_and_scored_on_held_out_photos(tmp_path, monkeypatch):
     folder = made.make(tmp_path, folders(a=10, b=10), size=(32, 32))
-    monkeypatch.setattr(effect, "VICTIM", "airbench@quick")
+    trainings, scored = [], []
+
+    def recorded(victim, images, test, trusted, pipeline, run):
+        def predict(asked):
+            scored.append(asked)
+            return asked.known_labels if images.name == "clean photos" else 0 * asked.known_labels
+
+        trainings.append((images, test, run.seed("init")))
+        return SimpleNamespace(predict=predict)
+
+    monkeypatch.setattr("ucbench.exploit.train.train", recorded)
     monkeypatch.setattr(effect, "SIDE", 16)
     session = open_session(device="cpu", threads=1)
     found = check_effect(folder.manifest, folder.photos, folder.copies, session, by_folder=True)
-    assert isinstance(found, Effect)
-    assert [len(values) for values in (found.clean, found.sham, found.protected)] == [3, 3, 3]
+    sets = read(folder)
+    assert len(trainings) == len(scored) == 9
+    for name, images in sets.kinds.items():
+        of_kind = [training for training in trainings if training[0].name == images.name]
+        assert all(trained.fingerprint == images.fingerprint for trained, _, _ in of_kind), name
+        assert len({seed for _, _, seed in of_kind}) == len(of_kind) == 3
+    assert {test.fingerprint for test in (*scored, *(test for _, test, _ in trainings))} == {sets.test.fingerprint}
+    assert (found.clean, found.sham, found.protected) == ((100.0,) * 3, (50.0,) * 3, (50.0,) * 3)
     assert (found.kind, found.classes, found.fitted, found.tested) == ("training", 2, 16, 4)
-    assert all(0 <= value <= 100 for value in (*found.clean, *found.sham, *found.protected))
 
 
 def test_check_without_surrogate_and_folders_says_what_to_do(tmp_path):

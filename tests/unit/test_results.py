@@ -414,6 +414,13 @@ def test_gate_needs_clean_accuracy_above_chance_by_its_interval():
     assert not gate.checks["clean accuracy above chance"].met
 
 
+def test_gate_needs_clean_accuracy_above_chance_by_the_interval_over_test_images():
+    """Over crafts the interval has no width."""
+    (gate,) = gates(rows(regime(learned=11.5, sham=11.4, positive=10.0, pixels=10.0)))
+    assert gate.state == "failed"
+    assert "not by its interval over the test images" in gate.text
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -18,6 +18,7 @@ from ucbench.results.records import read_records, record_path
 from ucbench.running.executors.serial import Serial
 from ucbench.running.runner import run_cells
 from ucbench.running.tasks import task_of, title
+from ucbench.store.store import Store
 
 
 @pytest.fixture(autouse=True)
@@ -227,6 +228,15 @@ def test_interrupted_run_keeps_finished_cells_and_resumes(tmp_path):
     assert tiny.work_done() - before == {"craft bad interrupts": 1, "craft badge": 1, "train TinyNet": 1} | {
         line: count for line, count in tiny.work_done().items() if line.startswith("assign")
     }
+
+
+def test_interrupted_craft_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setattr(Store.checkpoint, "__defaults__", (0.0,))
+    monkeypatch.setattr(tiny, "Stripes", tiny.Halting)
+    (*_, failed) = run(tmp_path, "stripes")
+    assert "the power failed" in failed["error"]["text"]
+    (*_, record) = run(tmp_path, "stripes")
+    assert record["crafting"]["notes"] == {"resumed": 7}
 
 
 def test_damaged_release_is_quarantined_and_rebuilt(tmp_path):

@@ -20,6 +20,29 @@ from ucbench.training.engine import DivergedError, Engine, TrainResult
 from ucbench.training.recipe import Recipe, learning_rate
 
 ENGINE = Engine(Numerics("cpu", "float32", threads=1))
+#: Options of a recipe, with values other than their defaults.
+CHANGED = {
+    "epochs": 2,
+    "batch": 5,
+    "lr": 0.1,
+    "momentum": 0.5,
+    "nesterov": True,
+    "weight_decay": 0.05,
+    "schedule": "linear",
+    "final_lr": 0.01,
+    "warmup": 0.5,
+    "bias_lr": 4.0,
+    "clip_norm": 1e-3,
+    "label_smoothing": 0.2,
+    "lookahead": 2,
+    "crop": 0.25,
+    "border": "reflect",
+    "enlarge": 1.25,
+    "flip": "alternate",
+    "normalize": "half",
+}
+#: Options that change nothing by themselves: test_training_schedules tests the first three.
+DEPENDENT = {"initial_lr", "milestones", "gamma", "evaluate_every"}
 
 
 def small(classes: int = 3, dropout: float = 0.0, seed: int = 0) -> nn.Sequential:
@@ -98,6 +121,15 @@ class TestRepeating:
 
 
 class TestRecipe:
+    @pytest.mark.parametrize("option", CHANGED)
+    def test_fit_learns_other_weights_for_another_value_of_an_option(self, option):
+        base = Recipe(epochs=3, batch=8)
+        changed = base.model_copy(update={option: CHANGED[option]})
+        assert weights(fit(changed)) != weights(fit(base))
+
+    def test_every_option_is_tried_or_changes_nothing_by_itself(self):
+        assert CHANGED.keys() | DEPENDENT == Recipe.model_fields.keys()
+
     def test_flip_follows_the_flag_of_the_image_set(self):
         one_way = ImageSet(*(getattr(sample_images(21, (8, 12)), name) for name in ("images", "labels", "classes")))
         mirrored, kept = (
