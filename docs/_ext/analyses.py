@@ -1,7 +1,8 @@
 """Results of an analysis, from the measures in a published board's records.
 
 Replaces, in a page, ``<!-- analysis mi-by-poisoner/v1: poisoners -->`` by a table of every poisoner's accuracy and
-headline measures, ``... : correlations -->`` by a table of rank correlations with lost accuracy,
+headline measures, ``... : correlations [BOARD] -->`` by a table of rank correlations with lost accuracy, beside those
+of another board,
 ``... : rho MEASURE -->`` by one of these with its interval, and ``... : victims MEASURE -->`` by a table of
 a measure for every victim and poisoner. Correlations are over the lines of the linf budget and the clean one: for
 other budgets no gate was judged.
@@ -28,7 +29,7 @@ from ucbench.results.records import read_records
 from ucbench.results.summary import Summary
 from ucbench.running.tasks import metric_key
 
-MARKER = re.compile(r"<!-- analysis ([a-z0-9-]+/v\d+): (poisoners|correlations|(?:rho|victims) ([^ ]+)) -->")
+MARKER = re.compile(r"<!-- analysis ([a-z0-9-]+/v\d+): (poisoners|(?:correlations|rho|victims)(?: ([^ ]+))?) -->")
 #: Measures whose correlation is shown, with what they are.
 MEASURES = {
     "mutual-information.ksg_gap": "lost information, nearest neighbours",
@@ -95,11 +96,19 @@ def judged(board: str) -> list[Summary]:
     ]
 
 
-def correlations(board: str) -> str:
-    """The correlations of :data:`MEASURES` that the records of a board have."""
-    groups = judged(board)
-    lines = [[what, code(measure), *rho(groups, measure)] for measure, what in MEASURES.items()]
-    return table(["measure", "column", "Spearman with lost accuracy", "95 % interval", "n"], lines)
+def correlations(*boards: str) -> str:
+    """The correlations of :data:`MEASURES` that the records of each board have."""
+    cells = {board: judged(board) for board in boards}
+    lines = [
+        [what, code(measure), *(value for board in boards for value in _with_interval(cells[board], measure))]
+        for measure, what in MEASURES.items()
+    ]
+    return table(["measure", "column", *(heading for board in boards for heading in (code(board), "n"))], lines)
+
+
+def _with_interval(groups: Sequence[Summary], measure: str) -> tuple[str, str]:
+    value, interval, count = rho(groups, measure)
+    return f"{value} {interval}".rstrip(), count
 
 
 def victims(board: str, measure: str, decimals: int) -> str:
@@ -111,15 +120,16 @@ def victims(board: str, measure: str, decimals: int) -> str:
     return table(["victim", *map(code, columns)], rows)
 
 
-def described(board: str, part: str, measure: str | None) -> str:
-    """What replaces a marker."""
-    if measure and part.startswith("victims"):
-        return victims(board, measure, 1 if measure.endswith("accuracy") else 3)
-    if measure:
-        value, interval, _ = rho(judged(board), measure)
-        return f"{value} {interval}".rstrip()
-    made = poisoners(board) if part == "poisoners" else correlations(board)
-    return "\n\n".join(filter(None, (made, earlier(board))))
+def described(board: str, part: str, of: str | None) -> str:
+    """What replaces a marker; ``of`` is a measure or another board."""
+    if part.startswith("victims"):
+        return victims(board, str(of), 1 if str(of).endswith("accuracy") else 3)
+    if part.startswith("rho"):
+        return _with_interval(judged(board), str(of))[0]
+    boards = [board, of] if of else [board]
+    made = poisoners(board) if part == "poisoners" else correlations(*boards)
+    notes = [f"{code(each)}: {note}" for each in boards if (note := earlier(each))]
+    return "\n\n".join([made, *notes])
 
 
 def inserted(text: str) -> str:
