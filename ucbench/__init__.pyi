@@ -29,6 +29,7 @@ from .crafting.resize import resize as resize
 from .crafting.stages import train_then_perturb as train_then_perturb
 from .crafting.surrogate import FittedSurrogate as FittedSurrogate
 from .crafting.surrogate import Surrogate as Surrogate
+from .crafting.surrogate import UntrainedSurrogate as UntrainedSurrogate
 from .data.budget import LEVELS as LEVELS
 from .data.budget import Budget as Budget
 from .data.budget import blocks as blocks
@@ -130,6 +131,7 @@ from .training.engine import DivergedError as DivergedError
 from .training.engine import Engine as Engine
 from .training.normalized import Normalized as Normalized
 from .training.normalized import channel_statistics as channel_statistics
+from .training.normalized import initialize as initialize
 from .training.normalized import normalized as normalized
 from .training.optim import Stepper as Stepper
 from .training.optim import optimizer_state as optimizer_state

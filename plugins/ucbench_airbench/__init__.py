@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 
-from ucbench import VictimSpec, hookimpl
+from ucbench import SurrogateSpec, VictimSpec, hookimpl
+
+_PAPER = "K. Jordan: 94% on CIFAR-10 in 3.29 Seconds on a Single GPU. 2024. arXiv 2404.00498"
 
 
 @hookimpl
@@ -13,7 +15,7 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         load="ucbench_airbench.network:Airbench",
         params="ucbench_airbench.params:AirbenchParams",
         smallest=9,
-        paper="K. Jordan: 94% on CIFAR-10 in 3.29 Seconds on a Single GPU. 2024. arXiv 2404.00498",
+        paper=_PAPER,
         fidelity="written from the paper; the bias of the whitening is trained to the end (paper: three epochs); no "
         "augmentation at test time; torch's epsilon in the norms (code: 1e-12); `full` has the paper's channels and "
         "rate, and 10 epochs in batches of 1,000, where the published code has 9.9 and 1,024; on CIFAR-10, the last "
@@ -21,4 +23,19 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         "smaller, slower forms for fewer images, without the averaged weights (lookahead) and the alternating flip of "
         "`full`; `small` whitens less, and of its first 16 channels the last four carry on the filters of least "
         "variance, in the code's order those of largest",
+    )
+
+
+@hookimpl
+def ucbench_surrogates() -> Iterator[SurrogateSpec]:
+    yield SurrogateSpec(
+        name="airbench",
+        summary="The fast victim's network without weights, for poisoners that train it themselves",
+        load="ucbench_airbench.surrogate:UntrainedAirbench",
+        params="ucbench_airbench.params:UntrainedAirbenchParams",
+        paper=_PAPER,
+        untrained=True,
+        fidelity="the network alone, a quarter as wide as published; the poisoner's own optimiser, rates and batches "
+        "take the place of the recipe; the clean images set the whitening once, before anything is perturbed; images "
+        "are normalised by their own mean and deviation",
     )

@@ -38,9 +38,14 @@ class Airbench:
         self.recipe = params
 
     def build(self, classes: int, size: tuple[int, int]) -> nn.Module:
-        if min(size) < _SHORTEST:
-            raise UsageError(f"airbench takes images of {_SHORTEST} pixels and more, not {size[0]}x{size[1]}.")
+        check_size(size)
         return AirbenchNet(self.recipe.width, classes, self.recipe.whitening_eps)
+
+
+def check_size(size: tuple[int, int]) -> None:
+    """Raises UsageError for images that three halvings leave nothing of."""
+    if min(size) < _SHORTEST:
+        raise UsageError(f"airbench takes images of {_SHORTEST} pixels and more, not {size[0]}x{size[1]}.")
 
 
 class AirbenchNet(nn.Module):
@@ -67,9 +72,13 @@ class AirbenchNet(nn.Module):
         self.whiten.weight.copy_(torch.cat([filters, -filters]))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.groups(F.gelu(self.whiten(x)))
-        scores: Tensor = self.head(x.amax((2, 3)))
+        scores: Tensor = self.head(self.features(x))
         return scores * _SCALE
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the head gets: ``[B, D]``."""
+        features: Tensor = self.groups(F.gelu(self.whiten(x))).amax((2, 3))
+        return features
 
 
 def _second_moments(x: Tensor) -> Tensor:

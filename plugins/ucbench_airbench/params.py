@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from ucbench import Recipe
+from ucbench import Params, Recipe
 
 #: What the paper's rate counts: 1,024 examples, times what momentum .85 with Nesterov adds up to.
 _UNIT = 1024 * (1 + 1 / (1 - 0.85))
@@ -70,3 +70,13 @@ class AirbenchParams(Recipe):
     )
     border: Literal["black", "reflect"] = Field("reflect", description="what the padding of a crop shows")
     evaluate_every: int = Field(4, ge=1, description="epochs between evaluations; the last epoch is always evaluated")
+
+
+class UntrainedAirbenchParams(Params):
+    """Width, whitening and normalisation of the network; its poisoner decides how it is trained."""
+
+    width: float = Field(0.25, ge=0.125, le=4, description="channels as a share of the paper's 64, 256 and 256")
+    whitening_eps: float = Field(5e-4, gt=0, description="added to the variances of whitened patches")
+    normalize: Literal["data", "imagenet", "half", "none"] = Field(
+        "data", description="per-channel mean and deviation inside the network: the training images', ImageNet's, ..."
+    )

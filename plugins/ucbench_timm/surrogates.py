@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import timm
 import torch
@@ -19,6 +19,7 @@ from ucbench import (
     ImageSet,
     NetworkSurrogate,
     Normalized,
+    UntrainedSurrogate,
     UsageError,
     load_weights,
     normalized,
@@ -241,7 +242,7 @@ class FreshNetwork(Normalized):
         return features
 
 
-class UntrainedResNet18:
+class UntrainedResNet18(UntrainedSurrogate):
     """The victim's ResNet-18 with fresh weights; small-image stem and width as there."""
 
     def __init__(self, params: UntrainedParams) -> None:
@@ -259,20 +260,3 @@ class UntrainedResNet18:
             model = resnet("resnet18", self.params.width, len(train.classes), train.size)
         shell = normalized(model, self.params.normalize, train)
         return FreshNetwork(model, shell.mean, shell.std)
-
-    def features(self, x: Tensor) -> Tensor:
-        """Raises UsageError: there are no weights yet."""
-        self._refuse()
-
-    def logits(self, x: Tensor) -> Tensor:
-        """Raises UsageError: there are no weights yet."""
-        self._refuse()
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> None:
-        """Nothing to move: the engine places every network it trains."""
-
-    def _refuse(self) -> NoReturn:
-        raise UsageError(
-            "This surrogate is an architecture without weights, for poisoners that train it themselves. Name a"
-            " pretrained one, or `trained`, where features are wanted."
-        )

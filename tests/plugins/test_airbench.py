@@ -1,4 +1,4 @@
-"""The fast victim: whitening from the published images, identities, fixed scales."""
+"""The fast victim and its network as a surrogate: whitening from images, identities, fixed scales."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ucbench import ImageSet, UsageError
-from ucbench.testing import sample_images
+from ucbench import BiLevel, ImageSet, UsageError
+from ucbench.data.budget import Budget
+from ucbench.testing import make_run, sample_images
 from ucbench.testing.samples import NUMERICS
 from ucbench.training.engine import Engine
 from ucbench_airbench import network
 from ucbench_airbench.network import Airbench, AirbenchNet
-from ucbench_airbench.params import AirbenchParams
+from ucbench_airbench.params import AirbenchParams, UntrainedAirbenchParams
+from ucbench_airbench.surrogate import UntrainedAirbench
 
 TINY = AirbenchParams(width=0.125, epochs=4, batch=20, evaluate_every=4)
 
@@ -113,3 +115,43 @@ def test_rates_are_the_papers_per_summed_example(preset, paper):
     assert params.initial_lr / params.lr == pytest.approx(0.2, rel=1e-2)
     assert params.final_lr / params.lr == pytest.approx(0.07, rel=1e-2)
     assert params.weight_decay * paper == pytest.approx(0.0153, rel=1e-2)
+
+
+def surrogate(**parameters: float) -> UntrainedAirbench:
+    return UntrainedAirbench(UntrainedAirbenchParams(width=0.125, **parameters))
+
+
+def test_surrogate_whitens_with_the_clean_images_own_statistics_as_the_victim_does():
+    train = sample_images(40, (12, 12))
+    net = surrogate().module(0, train)
+    seen = (torch.from_numpy(train.images.copy()).float() / 255 - net.mean) / net.std
+    victim = AirbenchNet(0.125, len(train.classes))
+    victim.initialize_from(seen)
+    torch.testing.assert_close(net.model.whiten.weight, victim.whiten.weight)
+    torch.testing.assert_close(seen.mean((0, 2, 3)), torch.zeros(3), rtol=0, atol=1e-4)
+
+
+def test_scores_of_the_surrogate_are_its_head_on_its_features():
+    train = sample_images(4, (12, 12))
+    net, x = surrogate().module(0, train).eval(), torch.from_numpy(train.images.copy()).float() / 255
+    torch.testing.assert_close(net(x), net.model.head(net.features(x)) / 9)
+
+
+@pytest.mark.parametrize("train", [None, sample_images(size=(8, 12))], ids=["no images", "8 pixels"])
+def test_surrogate_without_images_it_can_see_is_a_usage_error(train):
+    with pytest.raises(UsageError):
+        surrogate().module(0, train)
+
+
+def test_bi_level_rounds_train_the_surrogate_and_leave_its_whitening_and_scales():
+    train = sample_images(24, (12, 12))
+    bilevel = BiLevel(train, make_run(budget=Budget("linf", 8), surrogate=surrogate()), lr=0.1)
+    net = bilevel.network.model
+    before = {name: weight.clone() for name, weight in net.named_parameters()}
+    for first in (0, 2):
+        bilevel.learn(first, 2, 12)
+        assert not any(weight.requires_grad for weight in bilevel.frozen().parameters())
+        bilevel.thaw()
+    fixed = {name for name, weight in net.named_parameters() if torch.equal(weight, before[name])}
+    norms = {f"groups.{group}.norm{norm}.weight" for group in range(3) for norm in (1, 2)}
+    assert fixed == {"whiten.weight", *norms}

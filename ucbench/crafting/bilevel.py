@@ -57,6 +57,7 @@ class BiLevel:
         self._run = run
         self.radius = run.budget.radius
         self.network = wrap(run.surrogate.module(run.seed("network"), train))
+        self._trained = [weight for weight in self.network.parameters() if weight.requires_grad]
         self.stepper: Stepper = run.engine.stepper(self.network, **options)
         self._pixels = torch.from_numpy(train.images.copy()).to(run.device)
         self.labels = torch.from_numpy(train.known_labels.copy()).to(run.device)
@@ -140,8 +141,10 @@ class BiLevel:
         return self.network.eval().requires_grad_(False)
 
     def thaw(self) -> None:
-        """Set the network to train mode, with weight gradients."""
-        self.network.train().requires_grad_(True)
+        """Set the network to train mode, with gradients of the weights that had them at first."""
+        self.network.train()
+        for weight in self._trained:
+            weight.requires_grad_(True)
 
     def scores(self, x: Tensor, network: nn.Module | None = None) -> Tensor:
         """The network's scores ``[B, K]`` of images ``[B, 3, H, W]``, in float32 at least, differentiable in ``x``.

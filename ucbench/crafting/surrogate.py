@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, runtime_checkable
 
 from ucbench.errors import UsageError
 from ucbench.matrix.cell import CORE_VERSION
@@ -34,7 +34,8 @@ class Surrogate(Protocol):
 
         A surrogate whose spec says ``untrained`` returns a new one at every call: initialised from ``seed`` for the
         classes, size and pixel statistics of ``train``, with trainable weights and a method ``features(x)`` for its
-        penultimate features ``[B, D]``. The :meth:`features` and :meth:`logits` of such a surrogate raise UsageError.
+        penultimate features ``[B, D]``; weights that take no gradient stay as they are. The :meth:`features` and
+        :meth:`logits` of such a surrogate raise UsageError.
         Any other surrogate returns its frozen network.
         """
 
@@ -57,6 +58,27 @@ class FittedSurrogate(Surrogate, Protocol):
 
     def restore(self, state: Mapping[str, NDArray[Any]], train: ImageSet, run: Run) -> None:
         """Load a state that :meth:`fit` returned."""
+
+
+class UntrainedSurrogate:
+    """Base of surrogates that are an architecture without weights; these define :meth:`Surrogate.module`."""
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Raises UsageError: there are no weights yet."""
+        return self._refuse()
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """Raises UsageError: there are no weights yet."""
+        return self._refuse()
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> None:
+        """Nothing to move: the engine places every network it trains."""
+
+    def _refuse(self) -> NoReturn:
+        raise UsageError(
+            "This surrogate is an architecture without weights, for poisoners that train it themselves. Name a"
+            " pretrained one, or `trained`, where features are wanted."
+        )
 
 
 def note_weights(run: Run, name: str, surrogate: Surrogate | None) -> None:

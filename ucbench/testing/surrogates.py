@@ -147,9 +147,9 @@ def _check_untrained(subject: Subject[SurrogateSpec], train: ImageSet) -> None:
         differs = any(not np.array_equal(array, second[name]) for name, array in first.items())
         rule = FRESH.stated("a fresh network must follow its seed")
         subject.require(differs, rule, "Two seeds gave the same weights")
-    trainable = all(weight.requires_grad for weight in network.parameters())
+    trainable = any(weight.requires_grad for weight in network.parameters())
     rule = FRESH.stated("a fresh network must be trainable")
-    subject.require(trainable, rule, "Some of its weights take no gradient")
+    subject.require(trainable, rule, "None of its weights takes a gradient")
     network.eval()
     with subject.calling("a fresh network"):
         scores, features = network(x), network.features(x)

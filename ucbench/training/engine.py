@@ -21,12 +21,9 @@ from ucbench.store.keys import derive_seed
 from ucbench.training.batches import ResidentSet, split_evenly
 from ucbench.training.determinism import seeded
 from ucbench.training.memory import keep_freed_memory
-from ucbench.training.normalized import Normalized, normalized
+from ucbench.training.normalized import Normalized, initialize, normalized
 from ucbench.training.optim import Lookahead, Stepper
-from ucbench.training.recipe import InitializedFromImages, Recipe, learning_rate
-
-#: Images from which a network may initialise itself.
-_SEEN = 5000
+from ucbench.training.recipe import Recipe, learning_rate
 
 
 class DivergedError(UcbenchError):
@@ -183,8 +180,7 @@ class Engine:
         wrapped = normalized(model, recipe.normalize, train).to(self.device)
         # The wrapper's [1, 3, 1, 1] buffers need no layout.
         wrapped.model.to(memory_format=torch.channels_last)
-        if isinstance(model, InitializedFromImages):
-            model.initialize_from(self._seen(wrapped, train))
+        initialize(wrapped, train)
         data = ResidentSet(
             train,
             padding=round(recipe.crop * min(train.size)),
@@ -255,12 +251,6 @@ class Engine:
         wrapped.eval()
         throughput = recipe.epochs * len(train) / seconds if seconds else 0.0
         return TrainResult(wrapped, history, seconds, throughput)
-
-    def _seen(self, wrapped: Normalized, train: ImageSet) -> Tensor:
-        """Up to 5,000 normalised images of ``train``, evenly spread over it: float32 ``[N, 3, H, W]``."""
-        rows = np.linspace(0, len(train) - 1, min(len(train), _SEEN)).astype(int)
-        x = torch.from_numpy(train.images[rows]).to(self.device).float().div_(255.0)
-        return x.sub_(wrapped.mean).div_(wrapped.std)
 
     def _loss(
         self,

@@ -7,7 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from ucbench.data.imageset import ImageSet
+from ucbench.training.recipe import InitializedFromImages
 
+#: Images that a model is initialised from, at most.
+_SEEN = 5000
 _FIXED = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
@@ -53,3 +56,12 @@ def normalized(model: nn.Module, scheme: str, train: ImageSet) -> Normalized:
         return Normalized(model, *channel_statistics(train))
     mean, std = _FIXED[scheme]
     return Normalized(model, torch.tensor(mean), torch.tensor(std))
+
+
+def initialize(wrapped: Normalized, train: ImageSet) -> None:
+    """Initialise a model that wants it from up to 5,000 images of ``train``, evenly spread over it."""
+    if not isinstance(wrapped.model, InitializedFromImages):
+        return
+    rows = np.linspace(0, len(train) - 1, min(len(train), _SEEN)).astype(int)
+    x = torch.from_numpy(train.images[rows]).to(wrapped.mean.device).float().div_(255.0)
+    wrapped.model.initialize_from(x.sub_(wrapped.mean).div_(wrapped.std))
