@@ -3,7 +3,7 @@
 Replaces, in a page, each of these by a table after a sentence about the machine: ``<!-- speed official -->``
 (``compare.py --official``; ``effect`` is a sentence on UC alone), ``<!-- speed plain -->`` (``compare.py``), ``<!--
 speed board -->`` and ``<!-- speed scripts -->`` (``board.py``), ``<!-- speed scale -->`` (``scale.py``) and ``<!--
-speed growth -->`` (``growth.py``).
+speed growth -->`` (``growth.py``). A record's ``note``, written by hand, is shown with its table.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _board() -> tuple[dict[str, Any], str]:
         f"{record['suite']}: {record['cells']} cells, {record['images']:,} images; {record['how']}. {_where(machine)},"
         f" {machine['threads']} thread, {machine['dtype']}."
     )
-    return record, how
+    return record, " ".join(filter(None, (how, record.get("note"))))
 
 
 def board() -> str:
@@ -92,7 +92,7 @@ def board() -> str:
     return (
         f"{how} On {record['workers']} cores that are both busy it would take {record['seconds'] / 3600:.1f} hours.\n\n"
         f"{table(['stage', 'core seconds', '%'], stages)}\n\n"
-        f"{table(['craft, or training', 'times', *(f'{part}, s' for part in PARTS)], kinds)}"
+        f"{table(['craft, training or release', 'times', *(f'{part}, s' for part in PARTS)], kinds)}"
     )
 
 

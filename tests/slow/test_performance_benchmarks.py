@@ -360,7 +360,10 @@ def test_growth_fits_the_exponent_of_a_power_and_takes_the_best_repeat():
 
 
 def test_board_multiplies_every_kind_by_the_plans_counts(tmp_path, capsys):
-    """Two poisoners, sham and clean with two seeds under two defenses: 6 crafts of 3 kinds, 16 trainings of 2."""
+    """Two poisoners, sham and clean with two seeds under two defenses: 6 crafts of 3 kinds, 16 trainings of 2.
+
+    What a release adds to measuring counts in the 4 cells of each kind of craft.
+    """
     axes = {
         "dataset": "digits:train_per_class=20", "poisoner": ["lsp", "rand-sample"], "victim": "lenet5:epochs=1",
         "defense": ["none", "jpeg"], "seed": "0-1", "trainings": 1,
@@ -371,7 +374,9 @@ def test_board_multiplies_every_kind_by_the_plans_counts(tmp_path, capsys):
     found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
     counts = {kind["name"]: kind["count"] for kind in found["kinds"]}
     trainings = {"lenet5:epochs=1 + none": 8, "lenet5:epochs=1 + jpeg": 8}
-    assert counts == {"sham": 2, "lsp": 2, "rand-sample": 2, **trainings}
+    crafts = {"sham": 2, "lsp": 2, "rand-sample": 2}
+    assert counts == {**crafts, **trainings, **{f"release of {name}": 4 for name in crafts}}
+    assert all(kind["seconds"].keys() == {"measuring"} for kind in found["kinds"] if kind["name"].startswith("release"))
     for stage in ("crafting", "training", "measuring"):
         total = sum(kind["count"] * kind["seconds"].get(stage, 0) for kind in found["kinds"])
         assert found["core_seconds"][stage] == pytest.approx(total, abs=0.01)
