@@ -278,7 +278,10 @@ def test_ideas_agree_with_current_code_in_double(ideas, tmp_path, capsys):
     path = tmp_path / "ideas.json"
     named = [name for name in ideas.IDEAS if "compiled" not in name and name != "fused-step"]
     status = ideas.main([*named, "--tiny", "--repeats", "1", "--device", "cpu", "--threads", "1", "--json", str(path)])
-    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    report = json.loads(path.read_text(encoding="utf-8"))
+    rows = report["rows"]
+    assert report["machine"]["threads"] == 1
+    assert {name: row["title"] for name, row in rows.items()} == {name: ideas.IDEAS[name][0] for name in named}
     assert list(rows) == named
     assert {name: row["agrees"] for name, row in rows.items() if not row["agrees"]["yes"]} == {}
     assert status == 0
