@@ -78,7 +78,9 @@ from .metrics.layers import layer_features as layer_features
 from .metrics.metric import MetricContext as MetricContext
 from .metrics.probes import linear_guesses as linear_guesses
 from .numerics import Numerics as Numerics
+from .numerics import as_double as as_double
 from .numerics import available_cores as available_cores
+from .numerics import double_device as double_device
 from .numerics import versions as versions
 from .plugins.grammar import parse_chain as parse_chain
 from .plugins.hookspecs import hookimpl as hookimpl

@@ -1,7 +1,8 @@
 """Device, precision, threads and determinism of a computation, and the machine it runs on.
 
 Precision, thread count and the determinism flag can change a number, so they are part of every key; the device is
-environment. This module imports torch only where a GPU is in use, so that ``plan`` computes every key without it.
+environment. This module imports torch only where a GPU or a tensor is in use, so that ``plan`` computes every key
+without it.
 """
 
 from __future__ import annotations
@@ -15,10 +16,14 @@ import sys
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ucbench.errors import UsageError
 from ucbench.store.keys import KeyText
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 Dtype = Literal["float32", "bfloat16"]
 
@@ -108,6 +113,22 @@ def cpu_name() -> str:
 def _has_nvidia() -> bool:
     # The driver's file answers without importing torch.
     return Path("/proc/driver/nvidia/version").exists() and os.environ.get("CUDA_VISIBLE_DEVICES") != ""
+
+
+#: Types of device that have no float64.
+_WITHOUT_FLOAT64 = frozenset({"mps"})
+
+
+def double_device(device: torch.device) -> torch.device:
+    """Where to compute in float64 what lies on ``device``: there, or on the CPU where it has no float64 (mps)."""
+    import torch
+
+    return torch.device("cpu") if device.type in _WITHOUT_FLOAT64 else device
+
+
+def as_double(x: Tensor) -> Tensor:
+    """``x`` in float64, on its :func:`double_device`. What is computed from it may have to be moved back."""
+    return x.to(double_device(x.device)).double()
 
 
 #: Libraries that can change a number.

@@ -4,9 +4,10 @@
     python benchmarks/performance/board.py --ranking BOARD OTHER
 
 By default every kind of craft and of training is computed once, on one core, and multiplied by the number of times that
-the plan needs it; ``--full`` computes all cells, with ``--workers`` processes. The last column is an estimate of what
-the official scripts take for the same crafts and trainings: the seconds of one of their steps, measured here, times the
-steps that their own settings ask for. ``--ranking`` compares the orders of two boards by Kendall's tau-b.
+the plan needs it; so is what a release of each kind of craft adds to measuring. ``--full`` computes all cells, with
+``--workers`` processes. The last column is an estimate of what the official scripts take for the same crafts and
+trainings: the seconds of one of their steps, measured here, times the steps that their own settings ask for.
+``--ranking`` compares the orders of two boards by Kendall's tau-b.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ STAGES = ("crafting", "training", "measuring", "overhead")
 
 @dataclass
 class Kind:
-    """A kind of craft or of training: how often the plan needs it, and the seconds of one by stage."""
+    """A kind of craft, of training or of release: how often the plan needs it, and the seconds of one by stage."""
 
     name: str
     count: int = 0
@@ -71,28 +72,41 @@ def cell_seconds(record: Record) -> dict[str, float]:
     return {"training": cost["train_seconds"], "measuring": cost["seconds"] - cost["train_seconds"]}
 
 
-def kinds_of(tasks: Sequence[Task], session: Session) -> tuple[dict[str, list[Task]], dict[str, list[Task]]]:
-    """Tasks that craft, by kind of craft; and all, by kind of training."""
-    crafts, trainings = defaultdict(list), defaultdict(list)
+@dataclass
+class Kinds:
+    """Tasks by kind: those that craft, all by their training, and those with a release by its craft."""
+
+    crafts: dict[str, list[Task]] = field(default_factory=lambda: defaultdict(list))
+    trainings: dict[str, list[Task]] = field(default_factory=lambda: defaultdict(list))
+    releases: dict[str, list[Task]] = field(default_factory=lambda: defaultdict(list))
+
+
+def kinds_of(tasks: Sequence[Task], session: Session) -> Kinds:
+    kinds = Kinds()
     for task, crafting in with_crafting(tasks, session):
         data = session.data(task.cell).train
-        trainings[training_work(task.cell, len(data), data.size, session.numerics)].append(task)
+        kinds.trainings[training_work(task.cell, len(data), data.size, session.numerics)].append(task)
+        if task.release_key is None:
+            continue
+        work = crafting_work(task.cell, len(data), data.size, session.numerics)
+        kinds.releases[work].append(task)
         if crafting and task.cell.craft.base is None:
-            crafts[crafting_work(task.cell, len(data), data.size, session.numerics)].append(task)
-    return crafts, trainings
+            kinds.crafts[work].append(task)
+    return kinds
 
 
 def sample(tasks: Sequence[Task], session: Session) -> list[Kind]:
     """Every kind once, in this process."""
-    crafts, trainings = kinds_of(tasks, session)
+    by_kind = kinds_of(tasks, session)
     kinds = []
-    for same in crafts.values():
+    for same in by_kind.crafts.values():
         started = time.perf_counter()
         craft(same[0], session)
         kind = Kind(str(same[0].cell.craft.poisoner), len(same), {"crafting": time.perf_counter() - started})
         print(f"  craft {kind.name}: {kind.seconds['crafting']:.1f} s, {kind.count} times", flush=True)
         kinds.append(kind)
-    for same in trainings.values():
+    measuring: dict[str, float] = {}  # by task: of its kind of training
+    for same in by_kind.trainings.values():
         # The release is there: of every kind of craft the first is.
         task = next((task for task in same if task.release_key is None), same[0])
         started = time.perf_counter()
@@ -102,13 +116,20 @@ def sample(tasks: Sequence[Task], session: Session) -> list[Kind]:
         kind = Kind(f"{task.cell.victim} + {task.cell.defense_text}", len(same), spent)
         print(f"  train {kind.name}: {sum(spent.values()):.1f} s, {kind.count} times", flush=True)
         kinds.append(kind)
+        measuring |= dict.fromkeys((one.key for one in same), spent["measuring"])
+    for same in by_kind.releases.values():
+        task = min(same, key=lambda task: len(task.cell.defense))
+        (record,) = run_cells([task.cell], session)
+        more = max(cell_seconds(record)["measuring"] - measuring[task.key], 0.0)
+        kind = Kind(f"release of {task.cell.craft.poisoner}", len(same), {"measuring": more})
+        print(f"  measure {kind.name}: {more:.1f} s more, {kind.count} times", flush=True)
+        kinds.append(kind)
     return kinds
 
 
 def full(tasks: Sequence[Task], session: Session, workers: int) -> tuple[list[Kind], float]:
     """All cells, and the seconds from the first to the last."""
-    crafts, _ = kinds_of(tasks, session)
-    crafting = {task.key for same in crafts.values() for task in same}
+    crafting = {task.key for same in kinds_of(tasks, session).crafts.values() for task in same}
     started = time.perf_counter()
     records = run_cells([task.cell for task in tasks], session, executor=Processes(ProcessParams(workers=workers)))
     seconds = time.perf_counter() - started

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ucbench.crafting.pgd import pgd
-from ucbench.numerics import resolve
+from ucbench.numerics import environment, resolve
 from ucbench.training.determinism import seeded
 
 RADIUS = 8 / 255
@@ -298,14 +298,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         bench = Bench(TINY if options.tiny else Scale(), numerics, Path(scratch))
         for name in options.idea or IDEAS:
             title, prepare = IDEAS[name]
-            row = rows[name] = measured(prepare, bench, options.repeats)
+            row = rows[name] = {"title": title, **measured(prepare, bench, options.repeats)}
             seconds = " | ".join(f"{row['seconds'][side]:.3f}" for side in ("today", "idea"))
             first = row["first_seconds"]["idea"]
             agrees = "yes" if row["agrees"]["yes"] else "NO"
             outcome = f"{row['ratio']:.2f}x | {first:.1f} | {row['apart']:.2%} | {agrees}"
             print(f"| {title} | {seconds} | {outcome} |", flush=True)
     if options.json:
-        options.json.write_text(json.dumps({"repeats": options.repeats, "rows": rows}, indent=1), encoding="utf-8")
+        report = {"machine": environment(numerics), "repeats": options.repeats, "rows": rows}
+        options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return 0 if all(row["agrees"]["yes"] for row in rows.values()) else 1
 
 

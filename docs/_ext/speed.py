@@ -2,13 +2,15 @@
 
 Replaces, in a page, each of these by a table after a sentence about the machine: ``<!-- speed official -->``
 (``compare.py --official``; ``effect`` is a sentence on UC alone), ``<!-- speed plain -->`` (``compare.py``), ``<!--
-speed board -->`` and ``<!-- speed scripts -->`` (``board.py``), ``<!-- speed scale -->`` (``scale.py``) and ``<!--
-speed growth -->`` (``growth.py``).
+speed board -->`` and ``<!-- speed scripts -->`` (``board.py``), ``<!-- speed scale -->`` (``scale.py``), ``<!-- speed
+growth -->`` (``growth.py``), ``<!-- speed defenses -->`` (``defenses.py``) and ``<!-- speed ideas -->`` (``ideas.py``).
+A record's ``note``, written by hand, is shown with its table.
 """
 
 from __future__ import annotations
 
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +78,7 @@ def _board() -> tuple[dict[str, Any], str]:
         f"{record['suite']}: {record['cells']} cells, {record['images']:,} images; {record['how']}. {_where(machine)},"
         f" {machine['threads']} thread, {machine['dtype']}."
     )
-    return record, how
+    return record, " ".join(filter(None, (how, record.get("note"))))
 
 
 def board() -> str:
@@ -92,7 +94,7 @@ def board() -> str:
     return (
         f"{how} On {record['workers']} cores that are both busy it would take {record['seconds'] / 3600:.1f} hours.\n\n"
         f"{table(['stage', 'core seconds', '%'], stages)}\n\n"
-        f"{table(['craft, or training', 'times', *(f'{part}, s' for part in PARTS)], kinds)}"
+        f"{table(['craft, training or release', 'times', *(f'{part}, s' for part in PARTS)], kinds)}"
     )
 
 
@@ -158,6 +160,45 @@ def growth() -> str:
     return f"{record['processor']}, one thread, float32; the best of the repeats.\n\n{table(header, rows)}"
 
 
+def defenses() -> str:
+    """Images per second of training with each defense, and what its preparation takes."""
+    record = _read("defenses")
+    header = ["tier", "defense", "none, images/s", "defense, images/s", "ratio to none", "s to prepare 1,000"]
+    measured = [row for row in record["rows"] if "problem" not in row]
+    rows = [
+        [row["tier"], code(row["defense"]),
+         *(f"{statistics.median(row[side]):,.0f}" for side in ("none", "speeds")), f"{row['ratio']:.2f}",
+         f"{row['preparing']:.2f}" if row["preparing"] >= 0.005 else ""]
+        for row in sorted(measured, key=lambda row: (row["tier"], row["defense"]))
+    ]  # fmt: skip
+    none = [statistics.median(row["none"]) for row in measured]
+    how = (
+        f"{code(record['victim'])}, {record['images']} images of {record['size']} pixels, {record['repeats']} repeats"
+        f" of each side. {_setting(record)} With no defense it trained at {min(none):,.0f} to {max(none):,.0f} images"
+        " per second."
+    )
+    return f"{how}\n\n{table(header, rows)}"
+
+
+def ideas() -> str:
+    """Seconds of possible speed-ups beside those of the current code."""
+    record = _read("ideas")
+    header = ["idea", "today, s", "idea, s", "ratio", "first time, s", "differ, %"]
+    rows = [
+        [row["title"], *(f"{row['seconds'][side]:.3f}" for side in ("today", "idea")), f"{row['ratio']:.2f}",
+         f"{row['first_seconds']['idea']:.1f}", f"{100 * row['apart']:.2f}"]
+        for row in record["rows"].values()
+    ]  # fmt: skip
+    return f"{_setting(record)} Medians of {record['repeats']} repeats.\n\n{table(header, rows)}"
+
+
+def _setting(record: dict[str, Any]) -> str:
+    """Sentences on the machine, its precision and threads, and the record's note."""
+    machine = record["machine"]
+    threads = f"{machine['threads']} thread{'s' if machine['threads'] > 1 else ''}"
+    return " ".join(filter(None, (f"{_where(machine)}, {threads}, {machine['dtype']}.", record.get("note"))))
+
+
 def effect() -> str:
     """What either side of UC does to held-out photographs."""
     records = [json.loads(path.read_text(encoding="utf-8")) for path in _official()]
@@ -175,7 +216,10 @@ def effect() -> str:
     )
 
 
-MARKERS = {f"<!-- speed {made.__name__} -->": made for made in (official, effect, plain, board, scripts, scale, growth)}
+MARKERS = {
+    f"<!-- speed {made.__name__} -->": made
+    for made in (official, effect, plain, board, scripts, scale, growth, defenses, ideas)
+}
 
 
 def inserted(text: str) -> str:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ucbench import ImageSet, UsageError, channel_statistics, pgd, shifted
+from ucbench import ImageSet, UsageError, as_double, channel_statistics, pgd, shifted
 
 if TYPE_CHECKING:
     from ucbench import CraftRun
@@ -138,7 +138,7 @@ class Crafter:
         _require_scores(scores.shape[1], self.train)
         classes = self._classes(rows)
         own = scores.argmax(1).cpu().numpy() == self.train.known_labels[rows]
-        loss = self.aim.losses(scores, classes).double().sum()
+        loss = as_double(self.aim.losses(scores, classes)).sum()
         return np.array([float(loss), float(self.aim.reached(scores, classes).sum()), own.sum()]), scores.shape[1]
 
     def _measure_clean(self) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ucbench import UsageError
+from ucbench import UsageError, as_double
 from ucbench_airbench.params import AirbenchParams
 
 #: Factor on the scores, which with the batch norms' fixed weights sets how sharp predictions start.
@@ -83,7 +83,7 @@ class AirbenchNet(nn.Module):
 
 def _second_moments(x: Tensor) -> Tensor:
     """The sum over all 2x2 patches of ``x`` of the products of their values, float64 ``[12, 12]``."""
-    patches = F.unfold(x, 2).transpose(1, 2).reshape(-1, 12).double()
+    patches = as_double(F.unfold(x, 2).transpose(1, 2).reshape(-1, 12))
     return patches.T @ patches
 
 

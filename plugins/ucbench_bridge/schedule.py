@@ -1,7 +1,7 @@
 """The arithmetic of a variance-preserving diffusion bridge (Zhou et al., ICLR 2024, arXiv 2309.16948).
 
 Time runs from 0, the clean image, to 1, the protected one. Without the bridge, an image at time t would be
-``alpha_t x + sigma_t z``; the bridge conditions this diffusion on its end. All in float64.
+``alpha_t x + sigma_t z``; the bridge conditions this diffusion on its end. All coefficients are in float64.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
+
+from ucbench import as_double
 
 #: Rates of the schedule at time 0, and what they grow by until time 1 (the paper's for variance-preserving bridges).
 _FIRST, _GROWTH = 0.1, 2.0
@@ -24,7 +26,7 @@ def coefficients(times: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
     Equation 7 of the paper: ``x_t = a_t x_1 + b_t x_0 + c_t z``. At time 0 they are 0, 1, 0; at time 1, 1, 0, 0.
     """
-    alpha, variance = _diffusion(times.double())
+    alpha, variance = _diffusion(as_double(times))
     last, most = _diffusion(torch.ones((), dtype=torch.float64))
     left = (last / alpha).square() * variance / most
     return alpha / last * left, alpha * (1 - left), (variance * (1 - left)).clamp(min=0).sqrt()

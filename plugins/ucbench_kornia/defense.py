@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ucbench import UsageError, seeded
+from ucbench import UsageError, as_double, seeded
 from ucbench_kornia.catalogue import MIXING, options_of
 
 if TYPE_CHECKING:
@@ -132,7 +132,8 @@ class _Mixing(Kornia):
         with self._scope(generator):
             mixed, weights = self._mixed(x[index])
         # In float64, which no reduced precision of products touches.
-        weighted = weights.to(x.device) @ targets[index].double()
+        sources = as_double(targets[index])
+        weighted = weights.to(sources.device) @ sources
         return x.index_copy(0, index, mixed.clamp(0, 1)), targets.index_copy(0, index, weighted.to(targets))
 
     def _mixed(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -210,7 +210,7 @@ class MIUE:
             with run.engine.autocast():
                 for indices in chosen.split(_BLOCK):
                     features.append(network.features(images(indices).contiguous(memory_format=torch.channels_last)))
-            return torch.cat(features).double().cpu()
+            return torch.cat(features).cpu().double()
 
         sides = {"before": features_of(state.clean), "after": features_of(state.poisoned)}
         state.thaw()

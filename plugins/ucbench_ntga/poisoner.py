@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ucbench import ImageSet, Perturbation, UsageError, pgd
+from ucbench import ImageSet, Perturbation, UsageError, double_device, pgd
 from ucbench_ntga.kernel import coefficients, tangent_kernel
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class TangentAttack:
             UsageError: for fewer than four images, which do not make two blocks.
         """
         params, count = self.params, len(train)
-        device = torch.device("cpu") if run.device.type == "mps" else run.device
+        device = double_device(run.device)
         labels = torch.from_numpy(train.known_labels.copy()).to(device)
         if count < 4:
             raise UsageError(f"ntga needs at least 4 images, to attack some by others; there are {count}.")

@@ -18,7 +18,7 @@ import torch
 from diffusers import DDPMScheduler, UNet2DModel
 from torch import Tensor, nn
 
-from ucbench import DataError, ImageSet, UsageError
+from ucbench import DataError, ImageSet, UsageError, double_device
 from ucbench_purify.params import FACTS, model_files
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ class DiffusionPurify:
         if denoiser.facts:
             run.note("purifier", denoiser.facts)
         self._check_source(denoiser.facts, train, run)
-        kept = denoiser.kept.to(run.device)
+        device = double_device(run.device)
+        kept = denoiser.kept.to(device)
         generator = run.generator("purify")
         images = np.empty(train.images.shape, np.uint8)
         advance = run.progress("purifying the training set", len(train))
@@ -73,10 +74,10 @@ class DiffusionPurify:
 
             def draw(shape: torch.Size = pixels.shape) -> Tensor:
                 # On the CPU, so that it is the same on every device.
-                return torch.randn(shape, generator=generator, dtype=torch.float64).to(run.device)
+                return torch.randn(shape, generator=generator, dtype=torch.float64).to(device)
 
             clean = purified(
-                pixels.to(run.device).double() / 127.5 - 1,
+                pixels.to(device).double() / 127.5 - 1,
                 denoiser,
                 kept,
                 start=self.params.time,
@@ -137,6 +138,7 @@ class Denoiser:
         size = network.config.sample_size
         self.size: int | None = size if isinstance(size, int) else None
         self._halvings = len(network.config.block_out_channels) - 1
+        self._device = device
         self._network: nn.Module = network.to(device).eval().requires_grad_(False)
 
     def check(self, size: tuple[int, int], time: int) -> None:
@@ -155,11 +157,14 @@ class Denoiser:
             )
 
     def __call__(self, x: Tensor, time: int) -> Tensor:
-        """The noise ``[B, 3, H, W]``, float32, in images of time ``time`` (from 1) on the [-1, 1] scale."""
+        """The noise ``[B, 3, H, W]``, float32, in images of time ``time`` (from 1) on the [-1, 1] scale.
+
+        It comes back to the device of ``x``, which may be another one than the network's.
+        """
         # diffusers counts times from 0.
-        times = torch.full((len(x),), time - 1, device=x.device)
-        noise: Tensor = self._network(x.float(), times, return_dict=False)[0]
-        return noise.float()
+        times = torch.full((len(x),), time - 1, device=self._device)
+        noise: Tensor = self._network(x.float().to(self._device), times, return_dict=False)[0]
+        return noise.float().to(x.device)
 
 
 def pixel_hash(images: ImageSet) -> str:

@@ -20,6 +20,7 @@ from ucbench import (
     Normalized,
     ResidentSet,
     UsageError,
+    as_double,
     learning_rate,
     normalized,
     nt_xent,
@@ -115,7 +116,7 @@ def alignment(first: Tensor, second: Tensor) -> float:
     Wang and Isola, Understanding Contrastive Representation Learning through Alignment and Uniformity on the
     Hypersphere, ICML 2020, arXiv 2005.10242, with alpha = 2. Smaller is better.
     """
-    distances = F.normalize(first.double(), dim=1) - F.normalize(second.double(), dim=1)
+    distances = F.normalize(as_double(first), dim=1) - F.normalize(as_double(second), dim=1)
     return float(distances.square().sum(1).mean())
 
 
@@ -124,7 +125,7 @@ def uniformity(features: Tensor) -> float:
 
     Wang and Isola (2020) with t = 2. Between -8 and 0, where all features point one way; smaller is more uniform.
     """
-    distances = torch.pdist(F.normalize(features.double(), dim=1))
+    distances = torch.pdist(F.normalize(as_double(features), dim=1))
     return float(distances.square().mul(-2).exp().mean().log())
 
 

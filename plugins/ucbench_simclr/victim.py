@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ucbench import ImageSet, Recipe, UsageError, learning_rate, seeded, split_evenly
+from ucbench import ImageSet, Recipe, UsageError, as_double, learning_rate, seeded, split_evenly
 from ucbench_simclr.pretraining import features_of, pretrain
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class SimCLR:
         features = features_of(self._encoder, trusted, run.engine)
         self._probe = fit_probe(features, labels, len(trusted.classes), self.params.probe_recipe, run)
         right = self._probe.predict(features) == labels
-        run.note("probe_accuracy", 100 * float(right.double().mean()))
+        run.note("probe_accuracy", 100 * float(as_double(right).mean()))
 
     def predict(self, images: ImageSet) -> NDArray[np.int64]:
         """The class ``[N]`` of every image, in the trusted set's numbering."""

@@ -9,7 +9,7 @@ from kornia.filters import box_blur
 from PIL import Image
 from torch import Tensor
 
-from ucbench import reflect_pad
+from ucbench import as_double, reflect_pad
 from ucbench_squeeze.params import FilterParams, ResizingParams
 from ucbench_squeeze.squeezing import Squeezing, change_each
 
@@ -25,8 +25,8 @@ class MeanFilter(Squeezing[FilterParams]):
         # kornia reflects by less than a side.
         margin = side // 2 if side // 2 >= min(height, width) else 0
         # In float64, which neither autocast nor TF32 rounds. An odd number of pixels leaves no ties.
-        means = box_blur(reflect_pad(pixels, margin).double(), side).round_()
-        return means[:, :, margin : margin + height, margin : margin + width].to(torch.uint8)
+        means = box_blur(as_double(reflect_pad(pixels, margin)), side).round_()
+        return means[:, :, margin : margin + height, margin : margin + width].to(pixels)
 
 
 class MedianFilter(Squeezing[FilterParams]):

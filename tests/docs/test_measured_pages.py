@@ -8,7 +8,7 @@ import re
 
 import doc_pages
 import pytest
-from _ext import analyses, photo_effect
+from _ext import analyses, photo_effect, speed
 from scipy import stats
 
 BOARD = "mi-by-poisoner/v1"
@@ -72,3 +72,29 @@ def test_performance_table_states_the_goals_of_the_subjects():
     shown = {name: goal.strip() for names, goal in rows for name in re.findall(r"`([\w-]+)`", names)}
     assert len(shown) > 10
     assert shown == goals()
+
+
+@pytest.mark.parametrize(
+    ("heading", "name"), [("## What a defense costs", "defenses"), ("## What would not be faster", "ideas")]
+)
+def test_speed_page_shows_every_row_of_a_record_and_its_note(heading, name):
+    record = json.loads((doc_pages.DOCS / "_data" / "speed" / f"{name}.json").read_text(encoding="utf-8"))
+    part = doc_pages.section(doc_pages.rendered(doc_pages.DOCS / "speed.md"), heading)
+    assert record.get("note", "") in part
+    measured = [row for row in record["rows"] if "problem" not in row]
+    assert len(re.findall(r"^\|", part, re.MULTILINE)) == 2 + len(measured)
+
+
+def test_speed_page_leaves_out_a_defense_that_was_not_measured(tmp_path, monkeypatch):
+    speeds = {"none": [8.0, 20.0, 9.0], "speeds": [3.0], "ratio": 0.333}
+    row = {"defense": "jpeg", "tier": "T1", "preparing": 0.001, **speeds}
+    report = {
+        "machine": {"processor": "P", "threads": 2, "dtype": "float32", "versions": {"torch": "1"}},
+        "victim": "resnet18", "images": 8, "size": 4, "repeats": 3,
+        "rows": [{"defense": "diffusion-purify", "problem": "it needs a model"}, row],
+    }  # fmt: skip
+    (tmp_path / "defenses.json").write_text(json.dumps(report))
+    monkeypatch.setattr(speed, "SPEED", tmp_path)
+    how, _, _, _, *lines = speed.defenses().splitlines()
+    assert lines == ["| T1 | `jpeg` | 9 | 3 | 0.33 |  |"]
+    assert "P, torch 1, 2 threads, float32. With no defense it trained at 9 to 9 images per second." in how

@@ -278,7 +278,10 @@ def test_ideas_agree_with_current_code_in_double(ideas, tmp_path, capsys):
     path = tmp_path / "ideas.json"
     named = [name for name in ideas.IDEAS if "compiled" not in name and name != "fused-step"]
     status = ideas.main([*named, "--tiny", "--repeats", "1", "--device", "cpu", "--threads", "1", "--json", str(path)])
-    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    report = json.loads(path.read_text(encoding="utf-8"))
+    rows = report["rows"]
+    assert report["machine"]["threads"] == 1
+    assert {name: row["title"] for name, row in rows.items()} == {name: ideas.IDEAS[name][0] for name in named}
     assert list(rows) == named
     assert {name: row["agrees"] for name, row in rows.items() if not row["agrees"]["yes"]} == {}
     assert status == 0
@@ -360,7 +363,10 @@ def test_growth_fits_the_exponent_of_a_power_and_takes_the_best_repeat():
 
 
 def test_board_multiplies_every_kind_by_the_plans_counts(tmp_path, capsys):
-    """Two poisoners, sham and clean with two seeds under two defenses: 6 crafts of 3 kinds, 16 trainings of 2."""
+    """Two poisoners, sham and clean with two seeds under two defenses: 6 crafts of 3 kinds, 16 trainings of 2.
+
+    What a release adds to measuring counts in the 4 cells of each kind of craft.
+    """
     axes = {
         "dataset": "digits:train_per_class=20", "poisoner": ["lsp", "rand-sample"], "victim": "lenet5:epochs=1",
         "defense": ["none", "jpeg"], "seed": "0-1", "trainings": 1,
@@ -371,7 +377,9 @@ def test_board_multiplies_every_kind_by_the_plans_counts(tmp_path, capsys):
     found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
     counts = {kind["name"]: kind["count"] for kind in found["kinds"]}
     trainings = {"lenet5:epochs=1 + none": 8, "lenet5:epochs=1 + jpeg": 8}
-    assert counts == {"sham": 2, "lsp": 2, "rand-sample": 2, **trainings}
+    crafts = {"sham": 2, "lsp": 2, "rand-sample": 2}
+    assert counts == {**crafts, **trainings, **{f"release of {name}": 4 for name in crafts}}
+    assert all(kind["seconds"].keys() == {"measuring"} for kind in found["kinds"] if kind["name"].startswith("release"))
     for stage in ("crafting", "training", "measuring"):
         total = sum(kind["count"] * kind["seconds"].get(stage, 0) for kind in found["kinds"])
         assert found["core_seconds"][stage] == pytest.approx(total, abs=0.01)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import UsageError
+from ucbench.numerics import as_double
 
 if TYPE_CHECKING:
     from ucbench.crafting.surrogate import Surrogate
@@ -81,4 +82,4 @@ def clusters_of(train: ImageSet, k: int, run: Run, surrogate: Surrogate) -> Clus
 
 def nearest_centre(features: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
     """Index ``[N]`` of the nearest of ``centres`` ``[K, D]``, in Euclidean distance, for every feature ``[N, D]``."""
-    return torch.cdist(features.double(), centres.double()).argmin(1)
+    return torch.cdist(as_double(features), as_double(centres)).argmin(1).to(features.device)
