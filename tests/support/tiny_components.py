@@ -365,6 +365,10 @@ class Dim:
         return x / 2 + 0.25
 
 
+class Dusk(Dim):
+    """Another component that draws and notes under the names of the first."""
+
+
 class CountParams(ucbench.Params):
     scale: float = 1.0
 
@@ -534,6 +538,7 @@ RECORDS = (
     ucbench.DefenseSpec(name="trustee", summary="", load=f"{HERE}:Trustee", static=True, needs_trusted=True),
     ucbench.DefenseSpec(name="best", summary="", load=f"{HERE}:Best", needs_trusted=True),
     ucbench.DefenseSpec(name="dim", summary="", load=f"{HERE}:Dim"),
+    ucbench.DefenseSpec(name="dusk", summary="", load=f"{HERE}:Dusk"),
 )
 
 

@@ -139,16 +139,9 @@ class Craft:
         )
 
 
-def occurrences(defense: Sequence[Component[DefenseSpec]]) -> list[int]:
-    """For each part of a chain, which use of its component it is there, from 1: each draws for itself."""
-    names = [part.spec.name for part in defense]
-    return [names[: place + 1].count(name) for place, name in enumerate(names)]
-
-
-def repetition(defense: Sequence[Component[DefenseSpec]]) -> dict[str, list[int]]:
-    """The :func:`occurrences` as an entry of a key; empty without repetition, so that older keys hold."""
-    used = occurrences(defense)
-    return {"occurrences": used} if any(use > 1 for use in used) else {}
+def places(defense: Sequence[Component[DefenseSpec]]) -> dict[str, list[int]]:
+    """The places of a chain's parts, by which they draw, as an entry of a key; none for a part alone: its key stays."""
+    return {"occurrences": list(range(1, len(defense) + 1))} if len(defense) > 1 else {}
 
 
 @dataclass(frozen=True)
@@ -199,7 +192,7 @@ class Cell:
                 "train_seed": self.train_seed,
                 "trusted": self.trusted,
                 "numerics": numerics.key_text,
-                **repetition(self.defense),
+                **places(self.defense),
             },
         )
 
