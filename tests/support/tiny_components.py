@@ -402,6 +402,17 @@ class Change:
         return {"mean": float(np.abs(context.published.images.astype(float) - context.source.images).mean())}
 
 
+class LastLoss:
+    """The victim's last loss, which its record states too."""
+
+    def __init__(self, params: ucbench.Params) -> None:
+        self.params = params
+
+    def compute(self, context: ucbench.MetricContext):
+        log("measure last-loss")
+        return {"value": context.history[-1]["loss"]}
+
+
 class NumberParams(ucbench.Params):
     value: str = "nan"
 
@@ -529,6 +540,7 @@ RECORDS = (
     ),
     ucbench.MetricSpec(name="sharpness", summary="", load=f"{HERE}:Sharpness", params=f"{HERE}:CountParams"),
     ucbench.MetricSpec(name="change", summary="", load=f"{HERE}:Change", reads=("source", "published")),
+    ucbench.MetricSpec(name="last-loss", summary="", load=f"{HERE}:LastLoss", reads=("model", "history")),
     ucbench.MetricSpec(
         name="no-number", summary="", load=f"{HERE}:NoNumber", params=f"{HERE}:NumberParams", reads=("published",)
     ),
