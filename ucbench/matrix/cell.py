@@ -176,8 +176,24 @@ class Cell:
         labeling = self._labeling_key_text if self.craft.labels.source == "exploiter" else None
         return self.craft.key(part_fingerprint, labeling, numerics)
 
-    def key(self, release_key: str | None, train_fingerprint: str, test_fingerprint: str, numerics: Numerics) -> str:
-        """Key of the cell's record, on data with these fingerprints."""
+    @property
+    def reads_trusted(self) -> bool:
+        """Whether the trusted images can change a number, beyond what their absence from the training set does."""
+        return self.trusted > 0 and (bool(self.defense) or self.victim.spec.opaque)
+
+    def key(
+        self,
+        release_key: str | None,
+        train_fingerprint: str,
+        test_fingerprint: str,
+        numerics: Numerics,
+        trusted_fingerprint: str | None = None,
+    ) -> str:
+        """Key of the cell's record, on data with these fingerprints; that of images that nothing reads does not enter.
+
+        It is None for the keys of earlier versions, which had the number of trusted images alone.
+        """
+        trusted = trusted_fingerprint if self.reads_trusted else None
         return key(
             "cell",
             {
@@ -193,6 +209,7 @@ class Cell:
                 "trusted": self.trusted,
                 "numerics": numerics.key_text,
                 **places(self.defense),
+                **({"trusted_images": trusted} if trusted is not None else {}),
             },
         )
 

@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 Rerun = Literal["missing", "failed", "all"]
 
 #: What the images decide of a record's data.
-_OF_IMAGES = ("train", "test", "train_images", "test_images", "classes", "size")
+_OF_IMAGES = ("train", "test", "trusted", "train_images", "test_images", "classes", "size")
 #: What the craft decides of a table, part of :attr:`ucbench.matrix.cell.Cell.nature`.
 NATURE = ("label_access", "oracle", "granularity")
 
@@ -55,7 +55,8 @@ def task_of(cell: Cell, session: Session) -> Task:
     """The cell with its keys; loads its data set."""
     data = session.data(cell)
     release_key = cell.release_key(session.protected(cell).images.fingerprint, session.numerics)
-    key = cell.key(release_key, data.train.fingerprint, data.test.fingerprint, session.numerics)
+    trusted = data.trusted.fingerprint if data.trusted is not None else None
+    key = cell.key(release_key, data.train.fingerprint, data.test.fingerprint, session.numerics, trusted)
     return Task(cell, key, release_key)
 
 
@@ -87,6 +88,7 @@ def facts(task: Task, session: Session) -> Record:
         "data": {
             "train": data.train.fingerprint,
             "test": data.test.fingerprint,
+            **({"trusted": data.trusted.fingerprint} if data.trusted is not None and task.cell.reads_trusted else {}),
             "train_images": len(data.train),
             "test_images": len(data.test),
             "classes": len(data.train.classes),
