@@ -21,7 +21,11 @@ from typer.testing import CliRunner
 from ucbench import DataError, ImageSet, UsageError
 from ucbench.data.loading import load_dataset
 from ucbench.data.selection import set_aside
+from ucbench.exploit.defend import pipeline_of, prepare
+from ucbench.numerics import Numerics
 from ucbench.plugins.registry import installed
+from ucbench.session import Session
+from ucbench.store.store import Store
 from ucbench.testing import make_run, sample_images
 
 diffusers = pytest.importorskip("diffusers", reason="needs diffusers: pip install 'ucbench[purify]'")
@@ -230,6 +234,20 @@ def test_eclipse_warns_where_the_training_of_the_denoiser_is_not_known(folder):
     train, run = sample_images(4, (16, 16)), make_run(stage="prepare", trusted=sample_images())
     Eclipse(EclipseParams(denoiser=folder, time=1, steps=1)).prepare(train, run)
     assert "is not known" in run.warnings[0]
+
+
+def test_eclipse_behind_a_purifier_adds_other_noise(folder, tmp_path, monkeypatch):
+    noise = []
+    monkeypatch.setattr("ucbench_purify.diffusion.noised", lambda x, drawn, kept: noise.append(drawn) or x)
+    options = f"denoiser='{folder}',time=1,steps=1"
+    chain = [installed().resolve("defense", f"{name}:{options}") for name in ("diffusion-purify", "eclipse")]
+    train, trusted = sample_images(4, (16, 16)), sample_images(4, (16, 16), seed=1)
+    session = Session(Store(tmp_path), Numerics("cpu", "float32", 1))
+    prepare(chain, pipeline_of(chain), train, train, 0, session, trusted)
+    first, second = noise
+    assert not torch.equal(first, second)
+    prepare(chain[:1], pipeline_of(chain[:1]), train, train, 0, session)
+    assert torch.equal(noise[2], first)
 
 
 @pytest.fixture(scope="module")

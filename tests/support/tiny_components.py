@@ -365,6 +365,10 @@ class Dim:
         return x / 2 + 0.25
 
 
+class Dusk(Dim):
+    """Another component that draws and notes under the names of the first."""
+
+
 class CountParams(ucbench.Params):
     scale: float = 1.0
 
@@ -396,6 +400,17 @@ class Change:
         with pytest.raises(ucbench.ContractError, match="does not name in reads"):
             _ = context.model
         return {"mean": float(np.abs(context.published.images.astype(float) - context.source.images).mean())}
+
+
+class LastLoss:
+    """The victim's last loss, which its record states too."""
+
+    def __init__(self, params: ucbench.Params) -> None:
+        self.params = params
+
+    def compute(self, context: ucbench.MetricContext):
+        log("measure last-loss")
+        return {"value": context.history[-1]["loss"]}
 
 
 class NumberParams(ucbench.Params):
@@ -525,6 +540,7 @@ RECORDS = (
     ),
     ucbench.MetricSpec(name="sharpness", summary="", load=f"{HERE}:Sharpness", params=f"{HERE}:CountParams"),
     ucbench.MetricSpec(name="change", summary="", load=f"{HERE}:Change", reads=("source", "published")),
+    ucbench.MetricSpec(name="last-loss", summary="", load=f"{HERE}:LastLoss", reads=("model", "history")),
     ucbench.MetricSpec(
         name="no-number", summary="", load=f"{HERE}:NoNumber", params=f"{HERE}:NumberParams", reads=("published",)
     ),
@@ -534,6 +550,7 @@ RECORDS = (
     ucbench.DefenseSpec(name="trustee", summary="", load=f"{HERE}:Trustee", static=True, needs_trusted=True),
     ucbench.DefenseSpec(name="best", summary="", load=f"{HERE}:Best", needs_trusted=True),
     ucbench.DefenseSpec(name="dim", summary="", load=f"{HERE}:Dim"),
+    ucbench.DefenseSpec(name="dusk", summary="", load=f"{HERE}:Dusk"),
 )
 
 

@@ -101,12 +101,17 @@ def test_only_oracle_defenses_are_given_the_clean_images(tmp_path):
     assert all(record["notes"]["Outsider"] == {} for record in records)
 
 
-def test_a_defense_that_stands_twice_in_a_chain_draws_anew_and_keeps_both_notes(tmp_path):
+@pytest.mark.parametrize("chain", ["fog+dim+dim", "dim+dim", "dim+dusk", "dusk+dim"])
+def test_defenses_of_a_chain_draw_for_themselves_and_keep_all_notes(tmp_path, chain):
     registry = tiny.registry()
-    chains = expand(axes("stripes", defenses=["dim", "fog+dim+dim"]), registry)
+    chains = expand(axes("stripes", defenses=["dim", "dusk", chain]), registry)
     records = run_cells(chains, tiny.session(tmp_path, registry))
     notes = {record["request"]["defense"]: record["notes"] for record in records}
-    assert notes["fog+dim+dim"]["prepared"] == notes["dim"]["prepared"] != notes["fog+dim+dim"]["prepared 2"]
+    first, second = notes[chain]["prepared"], notes[chain]["prepared 2"]
+    assert first != second
+    # One alone, and the first of a chain, draw alike.
+    assert notes["dim"]["prepared"] == notes["dusk"]["prepared"] != second
+    assert (first == notes["dim"]["prepared"]) == (not chain.startswith("fog"))
     assert "prepared 2" not in notes["dim"]
 
 

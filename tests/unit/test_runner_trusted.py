@@ -10,9 +10,12 @@ import tiny_components as tiny
 import torch
 
 from ucbench.errors import UsageError
+from ucbench.leaderboard.earlier import earlier_versions
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.plugins.specs import MetricSpec
+from ucbench.results.records import current
 from ucbench.running.runner import run_cells
+from ucbench.running.tasks import facts, task_of
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +48,45 @@ def test_row_states_trusted_count_and_uses_matching_references(tmp_path):
     assert [record["request"]["trusted"] for record in records] == [0] * 3 + [9] * 3
     assert [record["data"]["train_images"] for record in records] == [36] * 3 + [27] * 3
     assert len({record["cell"] for record in records}) == 6
+
+
+@pytest.mark.parametrize(
+    ("changes", "read"),
+    [({"victims": ["nearest"]}, True), ({"defenses": ["best"]}, True), ({}, False)],
+    ids=["trainer", "defense", "network-alone"],
+)
+def test_key_has_the_trusted_images_where_something_can_read_them(tmp_path, monkeypatch, changes, read):
+    cell = cells(trusted=[9], **changes)[-1]
+    session = tiny.session(tmp_path)
+    before, data = task_of(cell, session), session.data(cell)
+    load = tiny.Spots.load
+
+    def altered(self, split):
+        images = load(self, split)
+        pixels = images.images.copy()
+        if split == "train":
+            pixels[data.trusted.part.rows[0]] ^= 1
+        return images.with_images(pixels)
+
+    monkeypatch.setattr(tiny.Spots, "load", altered)
+    other = tiny.session(tmp_path)
+    after = task_of(cell, other)
+    assert other.data(cell).train.fingerprint == data.train.fingerprint
+    assert other.data(cell).trusted.fingerprint != data.trusted.fingerprint
+    assert (after.key != before.key) == read
+    assert facts(before, session)["data"].get("trusted") == (data.trusted.fingerprint if read else None)
+
+
+def test_record_whose_key_has_the_number_of_trusted_images_alone_is_an_earlier_one(tmp_path):
+    cell = cells(victims=["nearest"], trusted=[9])[-1]
+    record = run(tmp_path, victims=["nearest"], trusted=[9])[-1]
+    data = record["data"]
+    key = cell.key(record["release"], data["train"], data["test"], tiny.CPU)
+    older = {**record, "cell": key, "data": {name: data[name] for name in data if name != "trusted"}}
+    assert key != record["cell"]
+    assert earlier_versions(older, cell, tiny.CPU) == ["trusted images by number alone"]
+    assert earlier_versions(record, cell, tiny.CPU) == []
+    assert current([older, record]) == [record]
 
 
 def test_trainer_predicts_classes_of_the_exploiter_labels(tmp_path):

@@ -12,7 +12,7 @@ from ucbench.matrix.cell import Cell
 from ucbench.metrics.information import Labels
 from ucbench.metrics.layers import layer_features
 from ucbench.running.evaluate import evaluate
-from ucbench.running.kept import is_kept, restored
+from ucbench.running.kept import is_kept, restored, victim_key
 from ucbench.session import Session
 from ucbench.store.keys import derive_seed
 
@@ -47,8 +47,8 @@ def feature_map(cell: Cell, session: Session, layer: str, count: int) -> Map:
         result = evaluate(replace(cell, keep_victim=True), session)
         if result.store_error is not None:
             raise result.store_error
-    if not is_kept(cell, session):
-        raise UsageError(f"{cell.victim} shows no network whose features could be drawn.")
+        if not session.store.contains("victim", victim_key(cell, session)):
+            raise UsageError(f"{cell.victim} shows no network whose features could be drawn.")
     with restored(cell, session) as (trained, sets):
         assert trained.model is not None
         order = np.random.default_rng(derive_seed("map", cell.train_seed)).permutation(len(sets.train))

@@ -244,8 +244,10 @@ def foreign(records: Iterable[Record], expected: Expected) -> Iterator[Finding]:
                 (superseded[", ".join(earlier)] if earlier else false).append(record)
         elif described in key_of:
             key = key_of[described]
-            cell, _ = expected.keyed[key]
-            same_data = cell.mixture < 1 or stated_key(record, cell, expected.numerics) == key
+            cell, true = expected.keyed[key]
+            # Older records do not state the trusted images, and their keys do not have them.
+            completed = {**record, "data": {**true["data"], **record["data"]}}
+            same_data = cell.mixture < 1 or stated_key(completed, cell, expected.numerics) == key
             earlier = earlier_versions(record, cell, expected.numerics) if same_data else []
             yield from _contradicting(record, {**record, **cell.nature})
             (superseded[", ".join(earlier)] if earlier else rekeyed).append(record)

@@ -33,7 +33,7 @@ def stated_release(record: Record, cell: Cell, numerics: Numerics) -> str | None
 def stated_key(record: Record, cell: Cell, numerics: Numerics) -> str:
     """The key of ``cell`` on the data whose fingerprints a record states; raises as components do without weights."""
     data = record["data"]
-    return cell.key(stated_release(record, cell, numerics), data["train"], data["test"], numerics)
+    return cell.key(stated_release(record, cell, numerics), data["train"], data["test"], numerics, data.get("trusted"))
 
 
 def earlier_versions(record: Record, cell: Cell, numerics: Numerics) -> list[str]:
@@ -68,7 +68,8 @@ def earlier_versions(record: Record, cell: Cell, numerics: Numerics) -> list[str
     )
     if stated_key(record, as_made, numerics) != record["cell"]:
         return []
-    return [
+    by_number = ["trusted images by number alone"] if cell.reads_trusted and "trusted" not in record["data"] else []
+    return by_number + [
         f"{part.spec.name} {known[place]['version']} (here {part.spec.version})"
         for place, part in parts.items()
         if part and known[place]["version"] < part.spec.version

@@ -139,16 +139,9 @@ class Craft:
         )
 
 
-def occurrences(defense: Sequence[Component[DefenseSpec]]) -> list[int]:
-    """For each part of a chain, which use of its component it is there, from 1: each draws for itself."""
-    names = [part.spec.name for part in defense]
-    return [names[: place + 1].count(name) for place, name in enumerate(names)]
-
-
-def repetition(defense: Sequence[Component[DefenseSpec]]) -> dict[str, list[int]]:
-    """The :func:`occurrences` as an entry of a key; empty without repetition, so that older keys hold."""
-    used = occurrences(defense)
-    return {"occurrences": used} if any(use > 1 for use in used) else {}
+def places(defense: Sequence[Component[DefenseSpec]]) -> dict[str, list[int]]:
+    """The places of a chain's parts, by which they draw, as an entry of a key; none for a part alone: its key stays."""
+    return {"occurrences": list(range(1, len(defense) + 1))} if len(defense) > 1 else {}
 
 
 @dataclass(frozen=True)
@@ -183,8 +176,24 @@ class Cell:
         labeling = self._labeling_key_text if self.craft.labels.source == "exploiter" else None
         return self.craft.key(part_fingerprint, labeling, numerics)
 
-    def key(self, release_key: str | None, train_fingerprint: str, test_fingerprint: str, numerics: Numerics) -> str:
-        """Key of the cell's record, on data with these fingerprints."""
+    @property
+    def reads_trusted(self) -> bool:
+        """Whether the trusted images can change a number, beyond what their absence from the training set does."""
+        return self.trusted > 0 and (bool(self.defense) or self.victim.spec.opaque)
+
+    def key(
+        self,
+        release_key: str | None,
+        train_fingerprint: str,
+        test_fingerprint: str,
+        numerics: Numerics,
+        trusted_fingerprint: str | None = None,
+    ) -> str:
+        """Key of the cell's record, on data with these fingerprints; that of images that nothing reads does not enter.
+
+        It is None for the keys of earlier versions, which had the number of trusted images alone.
+        """
+        trusted = trusted_fingerprint if self.reads_trusted else None
         return key(
             "cell",
             {
@@ -199,7 +208,8 @@ class Cell:
                 "train_seed": self.train_seed,
                 "trusted": self.trusted,
                 "numerics": numerics.key_text,
-                **repetition(self.defense),
+                **places(self.defense),
+                **({"trusted_images": trusted} if trusted is not None else {}),
             },
         )
 

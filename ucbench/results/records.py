@@ -75,6 +75,8 @@ class Data(_Model):
 
     train: Text
     test: Text
+    #: Absent where nothing reads the trusted images, and from older records.
+    trusted: Text | None = None
     train_images: Count | None = None
     test_images: Count | None = None
     classes: Count | None = None
@@ -331,11 +333,12 @@ def current(records: Iterable[Record]) -> list[Record]:
 
 
 def _is_earlier(record: Record, other: Record) -> bool:
-    """Whether a component of ``other`` has a later version, and none an earlier one."""
+    """Whether a component of ``other`` has a later version, and none an earlier one, or its key the trusted images."""
     # Of a data set, keys have the images alone.
     places = (record["components"].keys() & other["components"].keys()) - {"dataset"}
     pairs = [(record["components"][place], other["components"][place]) for place in places]
     versions = [(part["version"], theirs["version"]) for part, theirs in pairs if part["name"] == theirs["name"]]
+    versions.append(("trusted" in record["data"], "trusted" in other["data"]))
     return all(one <= two for one, two in versions) and any(one < two for one, two in versions)
 
 

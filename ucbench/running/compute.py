@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ucbench.errors import StoreError, type_and_text
 from ucbench.matrix.cell import Cell
 from ucbench.numerics import environment
 from ucbench.results.records import SCHEMA, Record
-from ucbench.running.evaluate import evaluate, measure
+from ucbench.running.evaluate import Requested, evaluate, measure
 from ucbench.running.observing import epoch_observer
 from ucbench.running.sets import release_of
-from ucbench.running.tasks import Task, facts, metric_key, title, with_metrics, with_values
+from ucbench.running.tasks import (
+    Task,
+    facts,
+    metric_key,
+    stored_values,
+    title,
+    training_of,
+    with_metrics,
+    with_values,
+)
 from ucbench.session import Session
 from ucbench.store.untrusted import only_text
 
@@ -40,41 +49,53 @@ def compute(task: Task, session: Session) -> Record:
     made: Record | None = None
     metric_error: Exception | None = None
 
-    def make() -> tuple[dict[str, Any], Record]:
+    def train(requested: Requested, on_epoch: Callable[[Mapping[str, Any], int], None] | None) -> Record:
+        """What is stored of the cell; values of metrics are in the store before it, for this training alone."""
         nonlocal made, metric_error
-        result = evaluate(cell, session, cell.metrics, epoch_observer(task, session))
+        result = evaluate(cell, session, requested, on_epoch)
         metric_error = result.metric_error
         if task.force and metric_error is not None:  # what is stored of earlier stays
             raise metric_error
-        head = {**_head(task, session, result.trainers), "status": "ok"}
-        made = {**head, **only_text(result.body)}
+        trained: Record = {**_head(task, session, result.trainers), "status": "ok", **only_text(result.body)}
+        made = trained
         for metric in cell.metrics:
             if str(metric) in result.metric_values:
                 made = with_values(made, key, metric, result.metric_values[str(metric)])
         if result.store_error is not None:
             raise result.store_error
-        if task.force:  # not before the evaluation, which may fail: old values then stay
-            for metric in cell.metrics:
-                session.store.discard("metric", metric_key(key, metric))
-        _store(result.metric_values, cell, key, session)
-        return {}, {**head, **only_text(result.body)}
+        _store(result.metric_values, trained, cell, key, session)
+        return trained
+
+    def first() -> Record:
+        return train(cell.metrics, epoch_observer(task, session))
+
+    def anew(record: Record) -> Record:
+        session.store.discard("cell", key)
+        return dict(session.store.put("cell", key, {}, record).meta)
 
     try:
         if task.force:
-            arrays, meta = make()
-            session.store.discard("cell", key)
-            stored = session.store.put("cell", key, arrays, meta)
+            record = anew(first())
         else:
-            stored, _ = session.store.get_or_make("cell", key, make)
+            record = dict(session.store.get_or_make("cell", key, lambda: ({}, first()))[0].meta)
         if metric_error is not None:  # the cell is stored: without the metric, it needs no training
             raise metric_error
         # The cell may be older than the request for a metric.
-        missing = [metric for metric in cell.metrics if session.store.get("metric", metric_key(key, metric)) is None]
-        if missing:
-            _store(measure(cell, session, missing), cell, key, session)
-        record = with_metrics(dict(stored.meta), cell, key, session)
-        assert record is not None
-        return {**record, "request": cell.describe()}
+        missing = [metric for metric in cell.metrics if stored_values(record, metric_key(key, metric), session) is None]
+        values = measure(cell, session, missing) if missing else {}
+        if values is not None:
+            _store(values, record, cell, key, session)
+        else:
+            training = training_of(record)
+            again = train(lambda now: missing if now == training else cell.metrics, None)
+            if metric_error is not None:
+                raise metric_error
+            if training_of(again) != training:  # other hardware or libraries: what was measured before is of another
+                session.progress.say(f"{title(cell)}: trained again for a metric, with other results than before.")
+                record = anew(again)
+        complete = with_metrics(record, cell, key, session)
+        assert complete is not None
+        return {**complete, "request": cell.describe()}
     except StoreError as error:
         if made is None:
             raise
@@ -91,10 +112,15 @@ def failed(task: Task, session: Session, kind: str, text: str) -> Record:
     return {**_head(task, session), "status": "failed", "error": {"type": kind, "text": only_text(text)}}
 
 
-def _store(values: Mapping[str, Mapping[str, float | None]], cell: Cell, key: str, session: Session) -> None:
+def _store(
+    values: Mapping[str, Mapping[str, float | None]], record: Record, cell: Cell, key: str, session: Session
+) -> None:
     for metric in cell.metrics:
         if str(metric) in values:
-            session.store.put("metric", metric_key(key, metric), {}, {"values": values[str(metric)]})
+            identity = metric_key(key, metric)
+            session.store.discard("metric", identity)  # it may be of an earlier training
+            meta = {"values": values[str(metric)], "training": training_of(record)}
+            session.store.put("metric", identity, {}, meta)
 
 
 def _head(task: Task, session: Session, trainers: Mapping[str, Any] | None = None) -> Record:

@@ -28,6 +28,7 @@ from ucbench.running.estimate import training_work
 from ucbench.running.kept import is_kept, keep, restored
 from ucbench.running.measuring import MetricValues, measure_sets, reads_victim
 from ucbench.running.sets import ExploiterSets, exploiter_sets, leaked_pairs, release_of
+from ucbench.running.tasks import training_of
 from ucbench.session import Session
 from ucbench.training.context import Run
 from ucbench.training.defenses import DefenseRun
@@ -36,6 +37,10 @@ from ucbench.training.recipe import Victim
 
 #: Most clean training images that the linear probe of a victim's features is fitted on.
 PROBE_IMAGES = 5000
+
+
+#: Metrics, or what chooses them once the victim is trained, by :func:`ucbench.running.tasks.training_of` its record.
+Requested = Sequence[Component[MetricSpec]] | Callable[[str], Sequence[Component[MetricSpec]]]
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class CellResult:
 def evaluate(
     cell: Cell,
     session: Session,
-    requested: Sequence[Component[MetricSpec]] = (),
+    requested: Requested = (),
     on_epoch: Callable[[Mapping[str, Any], int], None] | None = None,
 ) -> CellResult:
     """Train the cell's victim on the published set and measure it. Exceptions of components pass through."""
@@ -105,9 +110,12 @@ def evaluate(
                     keep(trained, cell, session)
                 except StoreError as error:
                     store_error = error
+            budget = dict(release.meta["measured"]) if release else {}
+            history = list(trained.history)
+            training = training_of({"metrics": metrics, "history": history, "budget": budget})
             values: MetricValues = {}
             metric_error: Exception | None = None
-            for metric in requested:
+            for metric in requested(training) if callable(requested) else requested:
                 try:
                     values |= measure_sets([metric], sets, cell, session, trained)
                 except Exception as error:
@@ -115,9 +123,9 @@ def evaluate(
     session.timings.remember(training_work(cell, len(data.train), data.train.size, session.numerics), seconds)
     body = {
         "metrics": metrics,
-        "history": list(trained.history),
+        "history": history,
         "epochs": trained.epochs,
-        "budget": dict(release.meta["measured"]) if release else {},
+        "budget": budget,
         "crafting": {} if release is None else {"notes": release.meta["notes"], "warnings": release.meta["warnings"]},
         "notes": {**sets.run.notes, **prepare_run.notes, **run.notes},
         "warnings": [*sets.run.warnings, *prepare_run.warnings, *run.warnings],
@@ -143,19 +151,16 @@ def _check_victim(victim: Victim | Trainer, cell: Cell, session: Session) -> Non
     victim.build(len(data.train.classes), data.train.size)
 
 
-def measure(cell: Cell, session: Session, requested: Sequence[Component[MetricSpec]]) -> MetricValues:
-    """Values of metrics for a cell that is done; trains the victim again if a metric reads it and it was not kept.
+def measure(cell: Cell, session: Session, requested: Sequence[Component[MetricSpec]]) -> MetricValues | None:
+    """Values of metrics for a cell that is done; None if one reads its victim, which was not kept.
 
     Raises:
-        UsageError: before it trains, if a metric cannot measure the victim.
+        UsageError: if a metric cannot measure the victim.
     """
     check_metrics(requested, cell.victim)
     if any(reads_victim(metric) for metric in requested):
         if not is_kept(cell, session):
-            result = evaluate(cell, session, requested)
-            if error := result.store_error or result.metric_error:
-                raise error
-            return result.metric_values
+            return None
         with restored(cell, session) as (trained, sets):
             return measure_sets(requested, sets, cell, session, trained)
     release = None if cell.craft.is_clean else release_of(cell, session)[1]

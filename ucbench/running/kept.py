@@ -22,8 +22,10 @@ def victim_key(cell: Cell, session: Session) -> str:
 
 
 def is_kept(cell: Cell, session: Session) -> bool:
-    """Whether the cell's trained network is in the store, intact."""
-    return session.store.get("victim", victim_key(cell, session)) is not None
+    """Whether the cell's trained network is in the store, intact; not one of another training than its record there."""
+    network = session.store.get("victim", victim_key(cell, session))
+    record = session.store.get("cell", task_of(cell, session).key)
+    return network is not None and (record is None or network.meta["history"] == record.meta["history"])
 
 
 def keep(trained: TrainedVictim, cell: Cell, session: Session) -> None:

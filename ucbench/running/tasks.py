@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 Rerun = Literal["missing", "failed", "all"]
 
 #: What the images decide of a record's data.
-_OF_IMAGES = ("train", "test", "train_images", "test_images", "classes", "size")
+_OF_IMAGES = ("train", "test", "trusted", "train_images", "test_images", "classes", "size")
 #: What the craft decides of a table, part of :attr:`ucbench.matrix.cell.Cell.nature`.
 NATURE = ("label_access", "oracle", "granularity")
 
@@ -55,7 +55,8 @@ def task_of(cell: Cell, session: Session) -> Task:
     """The cell with its keys; loads its data set."""
     data = session.data(cell)
     release_key = cell.release_key(session.protected(cell).images.fingerprint, session.numerics)
-    key = cell.key(release_key, data.train.fingerprint, data.test.fingerprint, session.numerics)
+    trusted = data.trusted.fingerprint if data.trusted is not None else None
+    key = cell.key(release_key, data.train.fingerprint, data.test.fingerprint, session.numerics, trusted)
     return Task(cell, key, release_key)
 
 
@@ -87,6 +88,7 @@ def facts(task: Task, session: Session) -> Record:
         "data": {
             "train": data.train.fingerprint,
             "test": data.test.fingerprint,
+            **({"trusted": data.trusted.fingerprint} if data.trusted is not None and task.cell.reads_trusted else {}),
             "train_images": len(data.train),
             "test_images": len(data.test),
             "classes": len(data.train.classes),
@@ -157,10 +159,11 @@ def succeeded(task: Task, session: Session, out: Path | None) -> bool:
 def with_recorded_metrics(record: Record, task: Task, session: Session, out: Path) -> Record:
     """The record with the values of further metrics from the result folder's record of the same cell.
 
-    The store may not have them. Values of an earlier version of a metric, or of one that is not here, do not count.
+    The store may not have them. Values of an earlier version of a metric, of one that is not here, or of another
+    training of the cell do not count.
     """
     written = _recorded(record_path(out, task.key), task, session, warn=False)
-    if written is None or written["status"] != "ok":
+    if written is None or written["status"] != "ok" or training_of(written) != training_of(record):
         return record
     measured_by = written.get("measured_by", {})
     for name, identity in measured_by.items():
@@ -227,17 +230,36 @@ def _decided(record: Record) -> Record:
 def with_metrics(record: Record, cell: Cell, key: str, session: Session) -> Record | None:
     """The record with every requested metric, from itself or from the store; None if one was never measured.
 
-    Values of an earlier version of a metric do not count.
+    Values of an earlier version of a metric, or of another training of the cell, do not count.
     """
     for metric in cell.metrics:
         identity = metric_key(key, metric)
         if record.get("measured_by", {}).get(str(metric)) == identity:
             continue
-        stored = session.store.get("metric", identity)
-        if stored is None:
+        values = stored_values(record, identity, session)
+        if values is None:
             return None
-        record = with_values(record, key, metric, stored.meta["values"])
+        record = with_values(record, key, metric, values)
     return record
+
+
+def stored_values(record: Record, identity: str, session: Session) -> Mapping[str, float | None] | None:
+    """A metric's values in the store, by its key; None if there are none of the training that the record states."""
+    stored = session.store.get("metric", identity)
+    if stored is None or stored.meta.get("training") != training_of(record):
+        return None
+    values: Mapping[str, float | None] = stored.meta["values"]
+    return values
+
+
+def training_of(record: Record) -> str:
+    """What tells the trainings of a cell apart: its history and numbers, except those of requested metrics.
+
+    Other hardware or another library makes another training of the same key, and so does another craft of its release.
+    """
+    measured_by = record.get("measured_by", {})
+    numbers = {name: value for name, value in record["metrics"].items() if _owner(name, measured_by) is None}
+    return key_of("training", {"metrics": numbers, "history": record["history"], "budget": record["budget"]})
 
 
 def with_values(record: Record, key: str, metric: Component[MetricSpec], values: Mapping[str, float | None]) -> Record:
