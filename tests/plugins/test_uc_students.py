@@ -56,19 +56,6 @@ def test_more_students_leave_the_first_as_it_is(train):
     assert torch.equal(two[:, : one.shape[1]], one)
 
 
-@pytest.mark.parametrize(("size", "students", "clusters"), [((8, 8), 0, 10), ((32, 32), 3, 20)])
-def test_uc_defaults_depend_on_the_size(size, students, clusters):
-    params = installed().resolve("poisoner", "uc").params
-    assert (params.student_count(size), params.cluster_count(size)) == (students, clusters)
-
-
-@pytest.mark.parametrize("preset", ["paper", "released"])
-def test_published_presets_attack_the_surrogate_itself(preset, train):
-    params = installed().resolve("poisoner", f"uc@{preset}").params
-    assert params.student_count((224, 224)) == 0
-    assert params.perturbation == "generator"
-
-
 def test_uc_key_follows_the_students_recipe_only_where_there_are_students():
     def key(options: str) -> str:
         return str(installed().resolve("poisoner", f"uc:{options}").identity())

@@ -8,6 +8,7 @@ import numpy as np
 import protected_folder as made
 import pytest
 import torch
+from PIL import Image
 
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import UsageError
@@ -138,6 +139,25 @@ def test_every_kind_is_trained_with_three_seeds_and_scored_on_held_out_photos(tm
     assert {test.fingerprint for test in (*scored, *(test for _, test, _ in trainings))} == {sets.test.fingerprint}
     assert (found.clean, found.sham, found.protected) == ((100.0,) * 3, (50.0,) * 3, (50.0,) * 3)
     assert (found.kind, found.classes, found.fitted, found.tested) == ("training", 2, 16, 4)
+
+
+@pytest.mark.slow
+def test_trainings_are_misled_by_a_shortcut_and_less_by_sham(tmp_path, monkeypatch):
+    """Red says the class; copies have more of it the other way round. Nine real trainings: 5 seconds of one core."""
+    folder = made.make(tmp_path, folders(a=20, b=20), size=(32, 32))
+    for number, photo in enumerate(folder.manifest.photos):
+        sign = 1 if photo.source.startswith("a/") else -1
+        pixels = made.smooth(32, 32, number, contrast=30).astype(int)
+        for path, red in ((folder.photos / photo.source, 12), (folder.copies / photo.output, -28)):
+            shifted = pixels + np.array([red * sign, 0, 0])
+            Image.fromarray(shifted.clip(0, 255).astype(np.uint8)).save(path)
+    monkeypatch.setattr(effect, "SIDE", 16)
+    session = open_session(device="cpu", threads=1)
+    found = check_effect(folder.manifest, folder.photos, folder.copies, session, by_folder=True)
+    assert found.means["clean"] > 90
+    assert found.means["protected"] < 30
+    assert found.means["sham"] > found.means["protected"] + 30
+    assert len(found.clean) == len(found.sham) == len(found.protected) == 3
 
 
 def test_check_without_surrogate_and_folders_says_what_to_do(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ucbench.results.statistics import Interval, nested, t_interval
+from ucbench.results.statistics import Interval, gap_removed, nested, t_interval
 
 
 def test_interval_equals_a_known_value():
@@ -116,3 +116,29 @@ def test_nested_counts_say_where_trainings_differ():
 )
 def test_text_of_an_interval_has_what_is_known(value, options, text):
     assert value.text(**options) == text
+
+
+@pytest.mark.parametrize(
+    ("clean", "accuracy", "chance", "removed"),
+    [
+        (90.0, 90.0, 10.0, 0.0),
+        (90.0, 10.0, 10.0, 1.0),
+        (90.0, 2.0, 10.0, 1.0),  # below chance counts as chance
+        (90.0, 94.0, 10.0, -0.05),
+        (60.0, 35.0, 10.0, 0.5),
+        (10.0, 5.0, 10.0, math.nan),
+        (8.0, 5.0, 10.0, math.nan),
+        (None, 5.0, 10.0, math.nan),
+        (90.0, None, 10.0, math.nan),
+        (90.0, 5.0, None, math.nan),
+    ],
+)
+def test_gap_removed_is_a_share_of_the_removable_gap(clean, accuracy, chance, removed):
+    assert gap_removed(clean, accuracy, chance) == pytest.approx(removed, nan_ok=True)
+
+
+@given(st.floats(0, 100), st.floats(0, 100), st.floats(0, 99))
+@settings(max_examples=25, deadline=None)
+def test_gap_removed_is_at_most_one(clean, accuracy, chance):
+    found = gap_removed(clean, accuracy, chance)
+    assert np.isnan(found) or found <= 1

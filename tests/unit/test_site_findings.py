@@ -1,0 +1,74 @@
+"""What the site says of a board in sentences and in its charts: only what its gate and all crafts carry."""
+
+from __future__ import annotations
+
+import re
+
+import site_records as made
+from site_pages import RANKED
+
+from ucbench.leaderboard.site.charts import protectors
+from ucbench.leaderboard.site.data import collect
+from ucbench.leaderboard.site.listings import board_table
+
+
+def lacking(*lost: dict) -> list[dict]:
+    """The records of the board without these cells."""
+    cells = {one["cell"] for one in lost}
+    return [record for record in made.board() if record["cell"] not in cells]
+
+
+#: One craft of a ranked defense.
+LOST = made.record("lsp", defense="jpeg", seed=2)
+
+
+def test_finding_names_the_leader_only_as_far_as_it_is_separated():
+    data = collect(made.board(), "x", RANKED)
+    unlabelled, labelled, clean = data.finding.sentences
+    assert unlabelled.startswith(
+        "Without knowing labels, uc is the only poisoner: with the strongest of 1 defenses, jpeg,"
+    )
+    assert labelled.startswith(f"Knowing labels, {made.SECOND} protects best of 2:")
+    assert re.fullmatch(r"Without defense, .* 91.5 ± [\d.]+ % on clean images.*; chance is 10.0 %\.", clean)
+    equal = [made.record("lsp", defense=d, seed=s, accuracy=13.0 + (s % 3)) for d in RANKED for s in range(4)]
+    others = [record for record in made.board() if record["request"]["poisoner"] != "lsp"]
+    assert ", not separated from " in collect([*others, *equal], "x", RANKED).finding.sentences[1]
+
+
+def test_finding_compares_no_poisoner_that_lacks_a_craft_of_a_ranked_defense():
+    labelled = collect(lacking(LOST), "x", RANKED).finding.sentences[1]
+    assert labelled.startswith(f"Knowing labels, {made.SECOND} is the only poisoner with every ranked defense:")
+    others = [made.record(name, defense="none", seed=1) for name in ("uc", made.SECOND)]
+    (text,) = collect(lacking(LOST, *others), "x", RANKED).finding.sentences
+    assert text.endswith("Every poisoner here is a reference or lacks a ranked defense.")
+
+
+def test_finding_says_nothing_of_methods_without_a_passed_gate():
+    records = [record for record in made.board() if record["request"]["poisoner"] != made.SECOND]
+    found = collect(records, "x", RANKED).finding
+    assert found.state == "not judged"
+    (text,) = found.sentences
+    assert "Inconclusive" in text
+    assert f"{made.SECOND} not run" in text
+    assert "uc" not in text
+
+
+def test_chart_of_effect_against_cost_has_no_poisoner_missing_a_craft_of_a_ranked_defense():
+    (setting,) = collect(lacking(LOST), "x", RANKED).settings
+    assert [one.name for one in protectors(setting)] == ["uc", "rand-class"]
+    (setting,) = collect(lacking(LOST), "x", None).settings
+    assert [one.name for one in protectors(setting)] == ["uc", "rand-class", "lsp"]
+
+
+def test_board_table_has_every_knowledge_of_a_reference(tmp_path):
+    shuffled = [
+        made.record("shuffled:uc", seed=seed, accuracy=accuracy, craft_labels=labels)
+        for labels, accuracy in (("clusters:k=10", 71.0), ("original", 72.0))
+        for seed in range(4)
+    ]
+    table = board_table(collect([*made.board(), *shuffled], "x", RANKED), "poisoners")
+    (place,) = (place for place, column in enumerate(table.columns) if column.key == "craft_labels")
+    labels = [row.cells[place].text for row in table.rows if any(cell.text == "shuffled:uc" for cell in row.cells)]
+    assert labels == ["clusters:k=10", "original"]
+    references = [row for row in table.rows if row.kind == "reference"]
+    assert len([row for row in references if any(cell.text == "sham" for cell in row.cells)]) == 1
