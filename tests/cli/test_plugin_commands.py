@@ -549,6 +549,13 @@ class TestCheckPlugin:
         assert main(["check-plugin"]) == 2
         assert "Nothing to check" in capsys.readouterr().err
 
+    def test_folder_that_is_not_installed_is_a_usage_error_with_the_line_that_installs_it(self, capsys, tmp_path):
+        folder = tmp_path / "ucbench-mine"
+        folder.mkdir()
+        (folder / "pyproject.toml").touch()
+        assert main(["check-plugin", str(folder)]) == 2
+        assert f"pip install -e {folder} && ucbench check-plugin ucbench-mine" in capsys.readouterr().err
+
 
 TINY = """
 class Data(Thing):
