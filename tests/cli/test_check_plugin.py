@@ -198,3 +198,11 @@ def test_unknown_name_is_a_usage_error(capsys):
     assert "no component or plugin 'cutot'. Did you mean 'cutout'" in capsys.readouterr().err
     assert main(["check-plugin"]) == 2
     assert "Nothing to check" in capsys.readouterr().err
+
+
+def test_folder_that_is_not_installed_is_a_usage_error_with_the_line_that_installs_it(capsys, tmp_path):
+    folder = tmp_path / "ucbench-mine"
+    folder.mkdir()
+    (folder / "pyproject.toml").touch()
+    assert main(["check-plugin", str(folder)]) == 2
+    assert f"pip install -e {folder} && ucbench check-plugin ucbench-mine" in capsys.readouterr().err

@@ -64,10 +64,56 @@ def test_poisoners_are_ranked_by_worst_case_within_label_access():
 
 def test_readme_tells_the_blocks_of_a_setting_apart_and_states_its_gate_once():
     readme = files(records(), ("none", "jpeg"), TITLE)["README.md"]
-    first, second = (line for line in readme.splitlines() if line.startswith("## "))
+    first, second, _ = (line for line in readme.splitlines() if line.startswith("## "))
     assert (first.rpartition(", ")[2], second.rpartition(", ")[2]) == ("label access none", "label access full")
     assert readme.count("Gate (`positive`): passed.") == readme.count("Gate: as above.") == 1
     assert readme.index("passed.") < readme.index(second) < readme.index("Gate: as above.")
+
+
+def test_readme_has_figure_and_verdict_above_its_tables_and_their_terms_below():
+    readme = files(records(), ("none", "jpeg"), TITLE)["README.md"]
+    title, figure, shown, *_ = readme.split("\n\n")
+    assert (title, figure[:2]) == (f"# {TITLE}", "![")
+    assert shown.startswith("The figure shows the accuracy")
+    assert shown.endswith("The gate is passed.")
+    tables, legend = readme.split("\n## How to read the tables\n")
+    assert "\n- " not in tables
+    assert "|---|" not in legend
+    assert {"Rank", "Bias", "Effect", "n", "sham"} <= terms(legend)
+
+
+def test_legend_explains_only_what_the_tables_have():
+    unjudged = files(boards.rows_of({"uc": [40]}), ["none"], TITLE)["README.md"]
+    assert not {"Rank", "Bias", "Effect", "±", "SD", "clean", "sham", "positive"} & terms(unjudged)
+    assert {"Gate", "Worst case", "Label knowledge", "n"} <= terms(unjudged)
+    assert "of clean rows" not in unjudged
+    assert "* marks fewer than 4" in unjudged
+    assert "* marks" not in files(records(), ["none", "jpeg"], TITLE)["README.md"]
+
+
+def terms(legend: str) -> set[str]:
+    return {line[2:].partition(": ")[0] for line in legend.splitlines() if line.startswith("- ")}
+
+
+@pytest.mark.parametrize(
+    ("others", "verdict"),
+    [
+        ((), "The gate is passed."),
+        ((16.0,), "The gate is passed in 1 of 2 settings (1 not judged): only the tables of passed settings say"),
+    ],
+)
+def test_readme_counts_the_settings_that_passed_the_gate(others, verdict):
+    more = [record("uc", "none", seed, epsilon=epsilon) for epsilon in others for seed in range(4)]
+    assert f" {verdict}" in files([*records(), *more], ["none"], TITLE)["README.md"]
+
+
+def test_readme_says_that_numbers_without_a_passed_gate_say_nothing():
+    alone = [record("uc", "none", seed, epsilon=epsilon) for epsilon in (8.0, 16.0) for seed in range(4)]
+    assert (
+        " No setting passed the gate (2 not judged): the numbers say nothing"
+        in files(alone, ["none"], TITLE)["README.md"]
+    )
+    assert " The gate was not judged: the numbers say nothing" in files(alone[:4], ["none"], TITLE)["README.md"]
 
 
 def test_worst_case_is_stated_with_its_selection_bias():

@@ -8,6 +8,7 @@ import shutil
 import textwrap
 from collections.abc import Sequence
 from itertools import zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -114,6 +115,11 @@ def _named(name: str, registry: Registry) -> list[_Target]:
         return [(kind, name) for kind in kinds]
     known = [known for kind in SPEC_KINDS for known in registry.names(kind)]
     known += [known for plugin in registry.plugins for known in _names_of(plugin)]
+    if (folder := Path(name)).joinpath("pyproject.toml").is_file():
+        raise UsageError(
+            f"{name} is a folder, and no plugin is installed under that name. Install it and check it by its own name:"
+            f" pip install -e {name} && ucbench check-plugin {folder.resolve().name}"
+        )
     raise UsageError(
         f"There is no component or plugin {name!r}.{did_you_mean(bare, known)} `ucbench list` shows all components,"
         " `ucbench plugins` all plugins."

@@ -18,31 +18,6 @@ from ucbench.results.statistics import ENOUGH_CRAFTS
 HEADERS = (
     "rank", "poisoner", "label knowledge", "worst case %", "bias", "effect %", "no defense %", "best defense", "n",
 )  # fmt: skip
-#: Explanations of columns, by heading without the unit.
-MEANINGS = {
-    "Label knowledge": "the craft labels of the poisoner",
-    "Rank": (
-        "the places that paired t tests over crafts leave open, with Holm's correction over all pairs of a table; pairs"
-        f" with fewer than {ENOUGH_CRAFTS} common crafts are not tested and stay open"
-    ),
-    "Worst case": "the highest mean accuracy an exploiter reaches over the ranked defenses and without defense",
-    "Bias": (
-        "points by which choosing the highest mean is estimated to raise it: that mean minus the accuracy of a defense"
-        " chosen on half of the crafts and scored on the other"
-    ),
-    "Effect": "the share of the gap between clean accuracy under the best defense and chance that is gone",
-}
-#: All explanations: the items of a list.
-LEGEND = (
-    *(f"{heading}: {meaning}." for heading, meaning in MEANINGS.items()),
-    "±: half-width of the 95 % t interval of a mean over crafts; of clean rows, over trainings.",
-    f"n: crafts x trainings on each; * marks fewer than {ENOUGH_CRAFTS} crafts, which are exploratory; of clean rows,"
-    " trainings.",
-    "SD: standard deviations of the accuracy without defense, over crafts and over trainings on one release.",
-    "References, oracles and poisoners without all ranked defenses have no rank; where one poisoner is left, it has"
-    " none either.",
-    "Without a passed gate there are no ranks and no effects, and the order is by name.",
-)
 #: Most missing defenses that a table names; leaderboard.csv names all.
 _FEW = 2
 

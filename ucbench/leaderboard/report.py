@@ -21,7 +21,8 @@ from ucbench.leaderboard.entries import entries
 from ucbench.leaderboard.forest import forest, settings
 from ucbench.leaderboard.forest_scene import forest_scene
 from ucbench.leaderboard.gates import RULES, gates_of
-from ucbench.leaderboard.layout import HEADERS, LEGEND, poisoner_text, sections
+from ucbench.leaderboard.layout import HEADERS, poisoner_text, sections
+from ucbench.leaderboard.legend import legend
 from ucbench.leaderboard.marks import Mark, marks
 from ucbench.leaderboard.scene import mark_svg
 from ucbench.leaderboard.site.rerun import companions, rerun
@@ -124,11 +125,11 @@ def _figures(table: pd.DataFrame, folder: Path, suite: Suite | None) -> Iterator
 def _tables(table: pd.DataFrame, folder: Path, suite: Suite | None, looks: Mapping[str, Mark]) -> Iterator[str]:
     if suite:
         yield "<h2>Leaderboard</h2>"
-        yield f'<ul class="quiet">{"".join(f"<li>{_text(item)}</li>" for item in LEGEND)}</ul>'
         board = entries(table, suite.file.ranking.defenses, gates_of(table, suite.file.gate, folder))
         for section in sections(board):
             yield f"<h3>{_text(section.heading)}</h3><p>{_text(section.setting)} {_prose(section.note)}</p>"
             yield _table(HEADERS, [line.texts for line in section.lines], looks)
+        yield f'<ul class="quiet">{"".join(f"<li>{_text(item)}</li>" for item in legend(board))}</ul>'
     summary = view(table)
     yield "<h2>Means over seeds</h2>"
     columns, _ = fitted(summary.columns, None)

@@ -16,7 +16,8 @@ from ucbench.leaderboard.entries import Entry, entries
 from ucbench.leaderboard.forest import forest, settings
 from ucbench.leaderboard.forest_scene import forest_scene
 from ucbench.leaderboard.gates import RULES, gates_of
-from ucbench.leaderboard.layout import HEADERS, LEGEND, Line, sections
+from ucbench.leaderboard.layout import HEADERS, Line, sections
+from ucbench.leaderboard.legend import figure_sentence, gate_sentence, legend
 from ucbench.matrix.suite import GateRules
 from ucbench.results.columns import BOARD, SETTING, values_of
 from ucbench.results.records import Record, records_in
@@ -53,9 +54,14 @@ def _values(entry: Entry) -> tuple[Any, ...]:
 
 
 def to_markdown(entries: Sequence[Entry], title: str, figure: str = "") -> str:
-    """The entries under ``title`` as one table per block, below the file ``figure`` if there is one."""
+    """The entries under ``title`` as one table per block, below the file ``figure`` if there is one.
+
+    What the figure shows and what the gate allows stand above the tables, the meanings of their terms below.
+    """
     parts = [f"# {title}", "", *([f"![{FIGURE_TEXT}]({figure})", ""] if figure else [])]
-    parts += [*(f"- {item}" for item in LEGEND), ""]
+    if entries:
+        shown = [figure_sentence(entries)] if figure else []
+        parts += [" ".join([*shown, gate_sentence(entries)]), ""]
     judged: tuple[Any, ...] = ()
     for section in sections(entries):
         setting = values_of(section.block, SETTING)
@@ -73,6 +79,8 @@ def to_markdown(entries: Sequence[Entry], title: str, figure: str = "") -> str:
             *(f"| {' | '.join(_cells(line))} |" for line in section.lines),
             "",
         ]
+    if entries:
+        parts += ["## How to read the tables", "", *(f"- {item}" for item in legend(entries)), ""]
     return "\n".join(parts)
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from html import escape
 
 from ucbench.leaderboard.entries import Entry
-from ucbench.leaderboard.layout import HEADERS, LEGEND, Line, Section, sections
+from ucbench.leaderboard.layout import HEADERS, Line, Section, sections
+from ucbench.leaderboard.legend import legend
 from ucbench.plugins.params import Params
 
 
@@ -17,11 +18,11 @@ class Html:
         self.params = params
 
     def export(self, entries: Sequence[Entry], title: str) -> str:
-        legend = "".join(f"<li>{escape(item)}</li>" for item in LEGEND)
-        parts = ["<section>", f"<h2>{escape(title)}</h2>", f"<ul>{legend}</ul>"]
+        items = "".join(f"<li>{escape(item)}</li>" for item in legend(entries))
+        parts = ["<section>", f"<h2>{escape(title)}</h2>"]
         for section in sections(entries):
             parts += _table(section)
-        return "\n".join([*parts, "</section>"]) + "\n"
+        return "\n".join([*parts, f"<ul>{items}</ul>" if items else "", "</section>"]) + "\n"
 
 
 def _table(section: Section) -> list[str]:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 
 from ucbench.leaderboard.entries import Entry
-from ucbench.leaderboard.layout import HEADERS, LEGEND, Section, sections
+from ucbench.leaderboard.layout import HEADERS, Section, sections
+from ucbench.leaderboard.legend import legend
 from ucbench.plugins.params import Params
 
 #: Characters that LaTeX reads as commands or prints as others.
@@ -40,7 +41,7 @@ class Latex:
 
     def export(self, entries: Sequence[Entry], title: str) -> str:
         parts = [r"% Needs \usepackage{booktabs}, and \usepackage[T1]{fontenc} for quotation marks."]
-        parts += [f"% {line}" for line in (_one_line(title), *LEGEND)]
+        parts += [f"% {line}" for line in (_one_line(title), *legend(entries))]
         parts += [_table(section, title) for section in sections(entries)]
         return "\n".join(parts) + "\n"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ucbench.errors import DataError
-from ucbench.leaderboard.layout import MEANINGS
+from ucbench.leaderboard.legend import MEANINGS
 from ucbench.leaderboard.site import cellpage, charts, listings
 from ucbench.leaderboard.site.data import Board, Setting, method_page
 from ucbench.leaderboard.site.render import Templates

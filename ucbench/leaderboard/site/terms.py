@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup, escape
 
-from ucbench.leaderboard.layout import MEANINGS
+from ucbench.leaderboard.legend import MEANINGS
 from ucbench.results.statistics import ENOUGH_CRAFTS
 
 #: The page that defines them, below the site's root.
@@ -24,10 +24,7 @@ TERMS = {
     "setting": (
         "data set, budget, victim, labels, mixture and trusted images together; numbers compare only within one"
     ),
-    "gate": (
-        "checks with controls whether a setting can show an effect at all; where it failed or was not judged, the"
-        " numbers say nothing about any method"
-    ),
+    "gate": MEANINGS["Gate"],
     "reference": "clean images, sham noise or shuffled perturbations, which other rows are read against; never ranked",
     "oracle": "a row whose poisoner sees the exploiter's labels, such as positive, a control of the gate; never ranked",
     "chance": "the accuracy of always naming the largest class",
@@ -40,9 +37,6 @@ TERMS = {
     "interval": (
         "what follows ±: the half-width of the 95 % interval of a mean over crafts, by Student's t; n is their number"
     ),
-    "label access": "what crafting knew of the labels: none, the names of the classes, or full",
-    "mixture": "the share of the training images that are perturbed",
-    "trusted images": "clean labelled images that the exploiter has in addition",
 }
 
 

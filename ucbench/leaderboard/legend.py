@@ -1,0 +1,107 @@
+"""Words that explain the tables of a leaderboard: what its gate says, and what its terms mean."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from ucbench.leaderboard.entries import Entry
+from ucbench.leaderboard.finding import setting_of
+from ucbench.leaderboard.layout import HEADERS, sections
+from ucbench.plugins.builtin import CLEAN, POSITIVE, SHAM
+from ucbench.results.statistics import ENOUGH_CRAFTS
+from ucbench.results.table import base_name
+
+#: Explanations by term; those of columns by heading without the unit.
+MEANINGS = {
+    "Gate": (
+        "checks with controls whether a setting can show an effect at all; where it failed or was not judged, the"
+        " numbers say nothing about any method"
+    ),
+    "Label access": "what crafting knew of the labels: none, the names of the classes, or full",
+    "Mixture": "the share of the training images that are perturbed",
+    "Trusted images": "clean labelled images that the exploiter has in addition",
+    "Rank": (
+        "the places that paired t tests over crafts leave open, with Holm's correction over all pairs of a table; pairs"
+        f" with fewer than {ENOUGH_CRAFTS} common crafts are not tested and stay open"
+    ),
+    "Label knowledge": "the labels that the poisoner was given, its craft labels",
+    "Worst case": "the highest mean accuracy an exploiter reaches over the ranked defenses and without defense",
+    "Bias": (
+        "points by which choosing the highest mean is estimated to raise it: that mean minus the accuracy of a defense"
+        " chosen on half of the crafts and scored on the other"
+    ),
+    "Effect": "the share of the gap between clean accuracy under the best defense and chance that is gone",
+}
+#: Explanations of rows, by base name.
+_ROWS = {
+    CLEAN: "unperturbed images",
+    SHAM: "uniform random noise within the same budget",
+    POSITIVE: "a pattern made from the exploiter's own labels, a control of the gate",
+}
+#: Terms that every table has, above or in it.
+_ALWAYS = {"Gate", "Label access", "Mixture", "Trusted images"}
+
+
+def figure_sentence(entries: Sequence[Entry]) -> str:
+    """What the leaderboard's figure shows."""
+    several = len(set(map(setting_of, entries))) > 1
+    where = "the setting with the most poisoners: " if several else ""
+    return (
+        f"The figure shows {where}the accuracy on clean test images of victims trained on each release, without"
+        " defense. Low is good protection."
+    )
+
+
+def gate_sentence(entries: Sequence[Entry]) -> str:
+    """What the gates of the entries' settings allow; there is at least one entry."""
+    states = list({setting_of(entry): entry.gate.state for entry in entries}.values())
+    passed, nothing = states.count("passed"), "the numbers say nothing about any method"
+    if len(states) == 1:
+        return {
+            "passed": "The gate is passed.",
+            "failed": f"The gate is not passed: {nothing}.",
+            "not judged": f"The gate was not judged: {nothing}.",
+        }[states[0]]
+    others = Counter(state for state in states if state != "passed")
+    listed = ", ".join(f"{count} {state}" for state, count in sorted(others.items()))
+    if not passed:
+        return f"No setting passed the gate ({listed}): {nothing}."
+    if not others:
+        return f"The gate is passed in all {len(states)} settings."
+    return (
+        f"The gate is passed in {passed} of {len(states)} settings ({listed}): only the tables of passed settings say"
+        " something about methods."
+    )
+
+
+def legend(entries: Sequence[Entry]) -> tuple[str, ...]:
+    """Explanations of what the tables of the entries have, as items of a list; none without entries."""
+    found = sections(entries)
+    lines = [line for section in found for line in section.lines]
+    if not lines:
+        return ()
+    texts = {header: [line.texts[place] for line in lines] for place, header in enumerate(HEADERS)}
+    filled = _ALWAYS | {header.removesuffix(" %").capitalize() for header in HEADERS if any(texts[header])}
+    counts = " ".join(texts["n"])
+    has_clean = any(line.reference == CLEAN for line in lines)
+    is_ranked = any(texts["rank"])
+    bases = {base_name(line.reference) for line in lines}
+    few = f"; * marks fewer than {ENOUGH_CRAFTS} crafts, which are exploratory" if "*" in counts else ""
+    of_clean = "; of clean rows, {}trainings" if has_clean else ""
+    items = {
+        **{f"{term}: {meaning}.": term in filled for term, meaning in MEANINGS.items()},
+        f"±: half-width of the 95 % t interval of a mean over crafts{of_clean.format('over ')}.": any(
+            "±" in text for line in lines for text in line.texts
+        ),
+        f"n: crafts x trainings on each{few}{of_clean.format('')}.": True,
+        "SD: standard deviations of the accuracy without defense, over crafts and over trainings on one release.": "SD"
+        in counts,
+        **{f"{name}: {meaning}.": name in bases for name, meaning in _ROWS.items()},
+        "References, oracles and poisoners without all ranked defenses have no rank; where one poisoner is left, it has"
+        " none either.": is_ranked and not all(texts["rank"]),
+        "Without a passed gate there are no ranks and no effects, and the order is by name.": any(
+            entry.gate.state != "passed" for entry in entries
+        ),
+    }
+    return tuple(item for item, occurs in items.items() if occurs)
