@@ -19,7 +19,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         load="ucbench_uc.poisoner:UnlearnableClusters",
         params="ucbench_uc.params:UCParams",
         sample="steps=2,clusters=3,width=4,residual_blocks=1",
-        version=2,
+        version=3,
         paper=PAPER,
         equation=r"$$\min_{\theta_c} \frac{1}{|c|} \sum_{x \in c} d(f(x + G(z_c; \theta_c)), \mu_{\pi(c)}), \quad "
         r"{\|G\|}_\infty \le \varepsilon$$ for every cluster $c$, where $f$ is the surrogate, $\mu$ are its cluster "

@@ -94,7 +94,8 @@ class UCParams(Params):
         ),
     )
     student: str = Field(
-        "airbench@small:epochs=20", description="the victim whose architecture and recipe the students have"
+        "airbench@small:epochs=20,whitening_eps=0.0005",
+        description="the victim whose architecture and recipe the students have",
     )
     perturbation: Literal["generator", "direct"] = Field(
         "direct",
@@ -149,7 +150,7 @@ class UCParams(Params):
         ),
     )
     crop: Literal["resize", "reflect", "zeros", "scales", "student"] = Field(
-        "resize",
+        "student",
         description=(
             "that random crop: a window of the image enlarged by 8/7 (released code); or the image shifted by up to an "
             "eighth of its side, its reflection moving in, or by up to a seventh, black moving in; or a window of 1/4 "
