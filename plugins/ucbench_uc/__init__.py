@@ -35,11 +35,12 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         "resizes every file to 256 pixels and cuts out 224, but publishes the middle 224, and perturbations are made "
         "at the images' own size, where the code makes them at 224 pixels (and may scale them to the file's); `paper` "
         "fits every generator on its own cluster, in shuffled order; `standard` is the same method at a budget of "
-        "steps, with a distance whose gradient does not vanish, crops and flips of the perturbed images and target "
-        "centres under them (below 16 px instead: 4-pixel blocks, and features of two depths; from 64 px up 8-pixel "
-        "blocks), and a tenth of the images kept out of fitting to diagnose the craft. Two choices of `standard` are "
-        "not the paper's: the values are optimised directly, without a generator, and from 16 px up against students, "
-        "small networks trained to tell the surrogate's clusters apart, instead of the surrogate itself; "
-        "`students=0,perturbation=generator` undoes both. `paper` and `released` keep the default surrogate unless "
-        "`--surrogate timm:resnet50.tv_in1k` names the paper's. Each parameter says where it deviates",
+        "steps, with a distance whose gradient does not vanish, crops and flips of the perturbed images as the "
+        "students are trained with, and target centres under them (below 16 px instead: 4-pixel blocks, and features "
+        "of two depths; from 64 px up 8-pixel blocks), and a tenth of the images kept out of fitting to diagnose the "
+        "craft. Two choices of `standard` are not the paper's: the values are optimised directly, without a generator, "
+        "and from 16 px up against students, small networks trained to tell the surrogate's clusters apart, instead of "
+        "the surrogate itself; `students=0,perturbation=generator` undoes both. `paper` and `released` keep the "
+        "default surrogate unless `--surrogate timm:resnet50.tv_in1k` names the paper's. Each parameter says where it "
+        "deviates",
     )

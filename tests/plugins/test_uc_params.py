@@ -62,10 +62,10 @@ def test_preset_photos_is_standard_with_crops_of_other_scales():
 @pytest.mark.parametrize(
     ("reference", "expected"),
     [
-        ("uc", "0c599b0de09efdab9e83d002516d1762"),
-        ("uc@quick", "511a988e6fb9b5d1570f3efd2062d209"),
-        ("uc@paper", "ef4697e4def35b250b1e31f0e6fbee8a"),
-        ("uc@released", "286207496f46d8c46c7202faf05e8c31"),
+        ("uc", "297a78355b25ed41c72daf45a397a2f5"),
+        ("uc@quick", "3a8cff8ed8465a07c45e29182f7f435c"),
+        ("uc@paper", "098e0c47c09572fd5667ea3f74f3a531"),
+        ("uc@released", "6db76a4d06690c05e62a20a9b0fd1ac9"),
     ],
 )
 def test_presets_keep_the_keys_of_published_records(reference, expected):
