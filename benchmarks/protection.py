@@ -17,6 +17,8 @@ from PIL import Image
 
 import ucbench
 from ucbench.numerics import versions
+from ucbench.plugins.registry import installed
+from ucbench.plugins.specs import PoisonerSpec
 from ucbench.protection.manifest import MANIFEST, read_manifest
 from ucbench.store.files import replacing
 
@@ -46,7 +48,13 @@ def as_jpeg(photos: Path, out: Path) -> Path:
 def protect_settings(out: Path) -> dict[str, Any]:
     """What decided the patterns of a folder of copies, but for the seed."""
     settings = read_manifest(out / MANIFEST).settings
-    return {"poisoner": settings.poisoner, "epsilon": settings.epsilon, "pattern": settings.size}
+    version = installed().resolve(PoisonerSpec, settings.poisoner).spec.version
+    return {
+        "poisoner": settings.poisoner,
+        "version": version,
+        "epsilon": settings.epsilon,
+        "pattern": settings.size,
+    }
 
 
 def data_set(folder: Path, train: Path, test: Path) -> Path:

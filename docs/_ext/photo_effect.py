@@ -23,8 +23,8 @@ def described() -> str:
     how = (
         f"Test accuracy in % of {record['victim']} trained on {record['photos']} photos of {record['classes']} classes,"
         f" resized to {record['size']} pixels, and tested on {record['test']} unchanged ones. Copies were made at full"
-        f" size, with patterns of {record['pattern']} pixels by `{record['poisoner']}`, and differ by at most"
-        f" {record['epsilon']:g} levels before any JPEG. Means over trainings, each on copies with patterns of"
+        f" size, with patterns of {record['pattern']} pixels by `{record['poisoner']}` (version {record['version']}), and"
+        f" differ by at most {record['epsilon']:g} levels before any JPEG. Means over trainings, each on copies with patterns of"
         " their own, with 95 % intervals and, in parentheses, their number."
     )
     columns = {False: "as written", True: f"all as JPEG {record['quality']}"}
