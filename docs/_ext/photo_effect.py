@@ -25,8 +25,8 @@ def described() -> str:
         f"Test accuracy in % of {record['victim']} trained on {record['photos']} photos of {record['classes']} classes,"
         f" resized to {record['size']} pixels, and tested on {record['test']} unchanged ones. Copies were made at full"
         f" size, with patterns of {record['pattern']} pixels by {poisoner}, and differ by at most"
-        f" {record['epsilon']:g} levels before any JPEG. Means over trainings, each on copies with patterns of their own,"
-        " with 95 % intervals and, in parentheses, their number."
+        f" {record['epsilon']:g} levels before any JPEG. Means over trainings, each on copies with patterns of their"
+        " own, with 95 % intervals and, in parentheses, their number."
     )
     columns = {False: "as written", True: f"all as JPEG {record['quality']}"}
     tried = {(row["release"], row["jpeg"]) for row in record["trainings"]}
