@@ -20,7 +20,7 @@ COMMANDS = {
     "tiers": "leaderboard tiers leaderboards/digits-defenses/v1",
     "diff": f"leaderboard diff {BOARD} {BOARD}",
     "list": "list defense",
-    "show": "show airbench --full",
+    "show": "show victim airbench --full",
     "plan": "plan --dataset digits --poisoner uc --poisoner rand-class:pattern=sign --defense none --defense"
     " orthogonal-projection --victim resnet18:width=16 --seed 0-1 --threads 1",
 }
