@@ -3,6 +3,8 @@
 Replaces two markers in a page. ``<!-- board photos-core/v1 -->`` becomes a table of the board: mean test accuracy of
 every poisoner, with the half-width of its 95 % t interval over crafts. ``<!-- mean photos-core/v1 uc -->`` becomes one
 of these means; a poisoner that was given other labels than the original ones is written ``rand-class|clusters:k=10``.
+``<!-- surrogates fast-surrogates/v1 -->`` becomes a table of the means by poisoner and surrogate, a column for every
+victim.
 
 The README is read as it is, so its tables stand there between ``<!-- board ... -->`` and ``<!-- end of board -->``, its
 figures between ``<!-- mean ... -->`` and ``<!-- end -->``. ``python docs/_ext/boards.py`` writes them; a test compares.
@@ -26,6 +28,7 @@ from ucbench.results.table import rows
 
 BOARD = re.compile(r"<!-- board (?P<board>[a-z0-9-]+/v\d+) -->")
 MEAN = re.compile(r"<!-- mean (?P<board>[a-z0-9-]+/v\d+) (?P<poisoner>[^ ]+) -->")
+SURROGATES = re.compile(r"<!-- surrogates (?P<board>[a-z0-9-]+/v\d+) -->")
 KEPT_MEAN = re.compile(rf"({MEAN.pattern}).*?(<!-- end -->)", re.DOTALL)
 KEPT = re.compile(rf"({BOARD.pattern}\n).*?(<!-- end of board -->)", re.DOTALL)
 
@@ -71,7 +74,20 @@ def board_table(board: str) -> str:
     )
 
 
+def surrogate_table(board: str) -> str:
+    """Mean test accuracies by poisoner and surrogate, for every victim of a board."""
+    means: dict[tuple[str, str], dict[str, str]] = {}
+    for summary in summaries(board):
+        surrogate = str(summary.shared["surrogate"])
+        row = means.setdefault((code(name(summary)), "" if surrogate == "none" else code(surrogate)), {})
+        row[str(summary.shared["victim"])] = summary.means["test_accuracy"].text()
+    victims = list(dict.fromkeys(victim for row in means.values() for victim in row))
+    lines = [[*names, *(row.get(victim, "") for victim in victims)] for names, row in means.items()]
+    return table(["poisoner", "surrogate", *map(code, victims)], lines)
+
+
 def inserted(text: str) -> str:
+    text = SURROGATES.sub(lambda match: surrogate_table(match["board"]), text)
     text = BOARD.sub(lambda match: board_table(match["board"]), text)
     return MEAN.sub(lambda match: mean(match["board"], match["poisoner"]), text)
 

@@ -24,6 +24,17 @@ def test_marker_of_an_unknown_poisoner_raises():
         boards.inserted(f"<!-- mean {BOARD} no-such -->")
 
 
+def test_surrogate_table_has_the_mean_of_its_rows_for_every_poisoner_surrogate_and_victim():
+    header, _, *lines = boards.inserted("<!-- surrogates fast-surrogates/v1 -->").splitlines()
+    table = read_results(boards.LEADERBOARDS / "fast-surrogates/v1")
+    asked = ["eminn", "airbench", "airbench@small"]
+    chosen = table[(table[["poisoner", "surrogate", "victim"]] == asked).all(axis=1)]
+    (line,) = (line for line in lines if line.startswith("| `eminn` | `airbench` |"))
+    place = header.split("|").index(" `airbench@small` ")
+    assert line.split("|")[place].strip().startswith(f"{chosen['test_accuracy'].mean():.1f} ±")
+    assert len(lines) == len(table[["poisoner", "surrogate"]].drop_duplicates())
+
+
 def test_readme_tables_of_boards_follow_from_the_records():
     text = (boards.ROOT / "README.md").read_text(encoding="utf-8")
     assert boards.readme(text) == text, "run: python docs/_ext/boards.py"
@@ -38,3 +49,4 @@ def test_no_marker_is_left_in_a_page():
         text = boards.inserted(page.read_text(encoding="utf-8"))
         assert "<!-- board" not in text
         assert "<!-- mean" not in text
+        assert "<!-- surrogates" not in text
