@@ -201,8 +201,9 @@ class UCParams(Params):
         return installed().resolve(VictimSpec, self.student)
 
     def identity(self) -> dict[str, Any]:
-        """All fields; the students, if there may be any, by their identity."""
-        student = None if self.students == 0 else self.student_victim.identity()
+        """All fields; the student by its identity, where there may be students or its crop is used."""
+        unused = self.students == 0 and self.crop != "student"
+        student = None if unused else self.student_victim.identity()
         return {**super().identity(), "student": student}
 
     def cluster_count(self, size: tuple[int, int]) -> int:

@@ -56,12 +56,14 @@ def test_more_students_leave_the_first_as_it_is(train):
     assert torch.equal(two[:, : one.shape[1]], one)
 
 
-def test_uc_key_follows_the_students_recipe_only_where_there_are_students():
+def test_uc_key_follows_the_students_recipe_only_where_there_are_students_or_their_crop():
     def key(options: str) -> str:
         return str(installed().resolve("poisoner", f"uc:{options}").identity())
 
     assert key("student='airbench@quick'") != key("student='airbench@small'")
-    assert key("students=0,student='airbench@quick'") == key("students=0,student='airbench@small'")
+    assert key("students=0,student='airbench:crop=0'") != key("students=0,student='airbench:crop=0.125'")
+    alone = "students=0,crop=resize"
+    assert key(f"{alone},student='airbench@quick'") == key(f"{alone},student='airbench@small'")
 
 
 def test_uc_refuses_a_student_that_trains_itself():
