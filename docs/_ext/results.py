@@ -26,7 +26,7 @@ from _ext.published import relinked
 from ucbench.leaderboard.entries import Entry, entries
 from ucbench.leaderboard.finding import finding, setting_of
 from ucbench.leaderboard.gates import RULES, gates_of
-from ucbench.leaderboard.layout import HEADERS, block_heading, poisoner_text, sections
+from ucbench.leaderboard.layout import block_heading, poisoner_text, sections
 from ucbench.matrix.suite import Suite, load_suite
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
 from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER
@@ -133,26 +133,21 @@ def _figures(folder: Path) -> list[str]:
 def _tables(of: Part) -> list[str]:
     blocks = []
     for section in sections(of.entries):
-        lines = [
-            (rank, _marked(name, line.reference), *rest) for line in section.lines for rank, name, *rest in [line.texts]
-        ]
+        place = section.headers.index("poisoner")
+        lines = [list(section.row(line)) for line in section.lines]
+        for line, texts in zip(section.lines, lines, strict=True):
+            texts[place] = _marked(texts[place], line.reference)
         by_defense = _by_defense(of.groups, section.block)
         access = {"none": "no labels", "names": "class names", "full": "labels"}[section.block["label_access"]]
         blocks.append(
             _folded(
                 f"{block_heading(section.block)}; poisoners given {access}",
-                f"{section.setting} {section.note}",
-                _filled(HEADERS, lines),
+                section.note,
+                table(section.headers, lines),
                 f"Mean test accuracy in percent under each defense:\n\n{by_defense}" if by_defense else "",
             )
         )
     return blocks
-
-
-def _filled(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A table without the columns that are empty in all lines."""
-    kept = [place for place in range(len(header)) if any(line[place] for line in lines)]
-    return table([header[place] for place in kept], [[line[place] for place in kept] for line in lines])
 
 
 def _marked(text: str, reference: str) -> str:

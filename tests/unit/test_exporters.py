@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import re
 import types
@@ -16,7 +17,7 @@ from ucbench.errors import ContractError, DataError
 from ucbench.leaderboard.formats.html import Html
 from ucbench.leaderboard.formats.latex import Latex, escape
 from ucbench.leaderboard.formats.plain import Csv, Markdown
-from ucbench.leaderboard.layout import HEADERS, sections
+from ucbench.leaderboard.layout import HEADERS, Line, sections
 from ucbench.leaderboard.tables import entries_in, files, to_leaderboard_csv
 from ucbench.plugins.manager import load_module
 from ucbench.plugins.params import Params
@@ -49,14 +50,14 @@ def test_latex_has_one_rectangular_booktabs_table_per_block():
     text = Latex(Params()).export(sample_entries(), TITLE)
     tables = text.split(r"\begin{table}")[1:]
     assert len(tables) == 2
-    for table, count in zip(tables, (2, 1), strict=True):
+    for table, section in zip(tables, sections(sample_entries()), strict=True):
         rules = [table.index(rule) for rule in (r"\toprule", r"\midrule", r"\bottomrule", r"\end{tabular}")]
         assert rules == sorted(rules)
         rows = [line for line in table.splitlines() if line.endswith(r"\\")]
-        assert len(rows) == count + 1
-        assert {len(re.split(r"(?<!\\)&", row)) for row in rows} == {len(HEADERS)}
+        assert len(rows) == len(section.lines) + 1
+        assert {len(re.split(r"(?<!\\)&", row)) for row in rows} == {len(section.headers)}
         (columns,) = re.findall(r"\\begin\{tabular\}\{(\w+)\}", table)
-        assert len(columns) == len(HEADERS)
+        assert len(columns) == len(section.headers)
     assert r"61.5 $\pm$ 2.2" in tables[0]
     assert r"$\pm$" not in tables[1]
 
@@ -89,10 +90,30 @@ def test_rows_mark_unknown_missing_and_exploratory_values():
     )  # fmt: skip
     assert (reference.texts[0], reference.texts[3], reference.texts[-1]) == ("", "not run: jpeg", "1 x 1*")
     assert first.note == "Gate: passed. Worst cases are too high by selection, by up to 0.6 points (bias)."
-    assert second.note.startswith("No ranks and no effects. Gate: not judged")
+    assert second.note.startswith("Mixture 0.5, 20 trusted images. No ranks and no effects. Gate: not judged")
     assert "unbounded" in second.heading
     assert second.heading.endswith(", label access full")
-    assert second.setting == "Mixture 0.5, 20 trusted images."
+    assert (first.setting, second.setting) == ("", "Mixture 0.5, 20 trusted images.")
+
+
+def test_columns_that_say_nothing_about_a_section_are_left_out():
+    first, second = sections(sample_entries())
+    assert first.headers == HEADERS
+    # One poisoner without a gate, and no defense: its worst case is its accuracy without defense.
+    assert second.headers == ("poisoner", "label knowledge", "no defense %", "n")
+    (line,) = second.lines
+    assert second.row(line) == ("cedar", "none", "72.5", "1 x 1*")
+
+
+def test_worst_case_of_one_poisoner_keeps_the_column_for_all():
+    first, _ = sections(sample_entries())
+    alder, _ = first.lines
+    plain = Line(
+        tuple("none" if header == "best defense" else text for header, text in zip(HEADERS, alder.texts, strict=True)),
+        "",
+    )
+    defended = "worst case %" in dataclasses.replace(first, lines=(alder, plain)).headers
+    assert (defended, "worst case %" in dataclasses.replace(first, lines=(plain,)).headers) == (True, False)
 
 
 @pytest.fixture

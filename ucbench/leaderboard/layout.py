@@ -9,15 +9,18 @@ from typing import Any
 
 from ucbench.data.budget import Budget
 from ucbench.leaderboard.entries import Entry, Unprotected
-from ucbench.plugins.builtin import CLEAN
+from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
 from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.results.columns import BLOCK
 from ucbench.results.statistics import ENOUGH_CRAFTS
 
-#: Columns of every section, in the order of :class:`Line`'s texts.
+#: All columns, in the order of :class:`Line`'s texts.
 HEADERS = (
     "rank", "poisoner", "label knowledge", "worst case %", "bias", "effect %", "no defense %", "best defense", "n",
 )  # fmt: skip
+_WORST, _UNDEFENDED, _BEST = map(HEADERS.index, ("worst case %", "no defense %", "best defense"))
+#: Columns that repeat "no defense %" where no other defense was ranked.
+_OF_DEFENSES = {_WORST, HEADERS.index("bias"), _BEST}
 #: Most missing defenses that a table names; leaderboard.csv names all.
 _FEW = 2
 
@@ -45,7 +48,7 @@ class Section:
     Attributes:
         block: the common values, by the names of :data:`BLOCK`.
         heading: data set, budget, victim, labeling and label access.
-        setting: mixture and trusted images.
+        setting: mixture and trusted images; empty where all images are perturbed and none are trusted.
         verdict: the judgement of the gate.
         remarks: the largest selection bias, and defenses that the victim cannot use.
         lines: one per entry, and at the end one of the same exploiter on clean images, where that was run.
@@ -60,8 +63,24 @@ class Section:
 
     @property
     def note(self) -> str:
-        """Verdict and remarks."""
-        return f"{self.verdict}{self.remarks}"
+        """Setting, verdict and remarks."""
+        return " ".join(filter(None, (self.setting, f"{self.verdict}{self.remarks}")))
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """Those of :data:`HEADERS` that say something: not empty, and no worst case where no defense was ranked."""
+        texts = [line.texts for line in self.lines]
+        undefended = all(text[_WORST] in ("", text[_UNDEFENDED]) and text[_BEST] in ("", NO_DEFENSE) for text in texts)
+        left_out = _OF_DEFENSES if undefended else set()
+        return tuple(
+            header
+            for place, header in enumerate(HEADERS)
+            if place not in left_out and any(text[place] for text in texts)
+        )
+
+    def row(self, line: Line) -> tuple[str, ...]:
+        """The texts of ``line`` under :attr:`headers`."""
+        return tuple(line.texts[HEADERS.index(header)] for header in self.headers)
 
 
 def sections(entries: Sequence[Entry]) -> list[Section]:
@@ -74,7 +93,9 @@ def sections(entries: Sequence[Entry]) -> list[Section]:
 
 def _section(block: Mapping[str, Any], entries: Sequence[Entry]) -> Section:
     heading = f"{block_heading(block)}, label access {block['label_access']}"
-    setting = f"Mixture {block['mixture']:g}, {block['trusted']} trusted images."
+    mixed = [f"Mixture {block['mixture']:g}"] if block["mixture"] != 1 else []
+    trusting = [f"{block['trusted']} trusted images"] if block["trusted"] else []
+    setting = f"{', '.join(mixed + trusting)}." if mixed or trusting else ""
     gate, unprotected = entries[0].gate, entries[0].unprotected
     verdict = gate.text if gate.state == "passed" else f"No ranks and no effects. {gate.text}"
     bias = max((entry.bias for entry in entries if entry.bias > 0), default=0.0)

@@ -39,8 +39,8 @@ _ROWS = {
     SHAM: "uniform random noise within the same budget",
     POSITIVE: "a pattern made from the exploiter's own labels, a control of the gate",
 }
-#: Terms that every table has, above or in it.
-_ALWAYS = {"Gate", "Label access", "Mixture", "Trusted images"}
+#: Terms above every table, and those above tables of other settings than the usual.
+_ALWAYS, _SETTING = {"Gate", "Label access"}, ("Mixture", "Trusted images")
 
 
 def figure_sentence(entries: Sequence[Entry]) -> str:
@@ -82,7 +82,8 @@ def legend(entries: Sequence[Entry]) -> tuple[str, ...]:
     if not lines:
         return ()
     texts = {header: [line.texts[place] for line in lines] for place, header in enumerate(HEADERS)}
-    filled = _ALWAYS | {header.removesuffix(" %").capitalize() for header in HEADERS if any(texts[header])}
+    terms = _ALWAYS | {header.removesuffix(" %").capitalize() for section in found for header in section.headers}
+    terms |= {term for term in _SETTING if any(term.lower() in section.setting.lower() for section in found)}
     counts = " ".join(texts["n"])
     has_clean = any(line.reference == CLEAN for line in lines)
     is_ranked = any(texts["rank"])
@@ -90,7 +91,7 @@ def legend(entries: Sequence[Entry]) -> tuple[str, ...]:
     few = f"; * marks fewer than {ENOUGH_CRAFTS} crafts, which are exploratory" if "*" in counts else ""
     of_clean = "; of clean rows, {}trainings" if has_clean else ""
     items = {
-        **{f"{term}: {meaning}.": term in filled for term, meaning in MEANINGS.items()},
+        **{f"{term}: {meaning}.": term in terms for term, meaning in MEANINGS.items()},
         f"±: half-width of the 95 % t interval of a mean over crafts{of_clean.format('over ')}.": any(
             "±" in text for line in lines for text in line.texts
         ),

@@ -21,7 +21,7 @@ from ucbench.leaderboard.entries import entries
 from ucbench.leaderboard.forest import forest, settings
 from ucbench.leaderboard.forest_scene import forest_scene
 from ucbench.leaderboard.gates import RULES, gates_of
-from ucbench.leaderboard.layout import HEADERS, poisoner_text, sections
+from ucbench.leaderboard.layout import poisoner_text, sections
 from ucbench.leaderboard.legend import legend
 from ucbench.leaderboard.marks import Mark, marks
 from ucbench.leaderboard.scene import mark_svg
@@ -127,8 +127,8 @@ def _tables(table: pd.DataFrame, folder: Path, suite: Suite | None, looks: Mappi
         yield "<h2>Leaderboard</h2>"
         board = entries(table, suite.file.ranking.defenses, gates_of(table, suite.file.gate, folder))
         for section in sections(board):
-            yield f"<h3>{_text(section.heading)}</h3><p>{_text(section.setting)} {_prose(section.note)}</p>"
-            yield _table(HEADERS, [line.texts for line in section.lines], looks)
+            yield f"<h3>{_text(section.heading)}</h3><p>{_prose(section.note)}</p>"
+            yield _table(section.headers, [section.row(line) for line in section.lines], looks)
         yield f'<ul class="quiet">{"".join(f"<li>{_text(item)}</li>" for item in legend(board))}</ul>'
     summary = view(table)
     yield "<h2>Means over seeds</h2>"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ucbench.leaderboard.entries import Entry, entries
 from ucbench.leaderboard.forest import forest, settings
 from ucbench.leaderboard.forest_scene import forest_scene
 from ucbench.leaderboard.gates import RULES, gates_of
-from ucbench.leaderboard.layout import HEADERS, Line, sections
+from ucbench.leaderboard.layout import Line, Section, sections
 from ucbench.leaderboard.legend import figure_sentence, gate_sentence, legend
 from ucbench.matrix.suite import GateRules
 from ucbench.results.columns import BOARD, SETTING, values_of
@@ -67,16 +68,15 @@ def to_markdown(entries: Sequence[Entry], title: str, figure: str = "") -> str:
         setting = values_of(section.block, SETTING)
         verdict = "Gate: as above." if setting == judged else section.verdict
         judged = setting
+        headers = section.headers
         parts += [
             f"## {section.heading}",
             "",
-            section.setting,
+            replace(section, verdict=verdict).note,
             "",
-            f"{verdict}{section.remarks}",
-            "",
-            f"| {' | '.join(HEADERS)} |",
-            f"|{'---|' * len(HEADERS)}",
-            *(f"| {' | '.join(_cells(line))} |" for line in section.lines),
+            f"| {' | '.join(headers)} |",
+            f"|{'---|' * len(headers)}",
+            *(f"| {' | '.join(_cells(section, line))} |" for line in section.lines),
             "",
         ]
     if entries:
@@ -84,10 +84,10 @@ def to_markdown(entries: Sequence[Entry], title: str, figure: str = "") -> str:
     return "\n".join(parts)
 
 
-def _cells(line: Line) -> list[str]:
-    texts = [_escaped(text) for text in line.texts]
-    reference = _escaped(line.reference)
-    texts[1] = f"`{reference}`{texts[1].removeprefix(reference)}"
+def _cells(section: Section, line: Line) -> list[str]:
+    texts = [_escaped(text) for text in section.row(line)]
+    reference, place = _escaped(line.reference), section.headers.index("poisoner")
+    texts[place] = f"`{reference}`{texts[place].removeprefix(reference)}"
     return texts
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from ucbench.leaderboard.entries import Entry
-from ucbench.leaderboard.layout import HEADERS, Line, Section, sections
+from ucbench.leaderboard.layout import Line, Section, sections
 from ucbench.leaderboard.legend import legend
 from ucbench.plugins.params import Params
 
@@ -26,21 +26,21 @@ class Html:
 
 
 def _table(section: Section) -> list[str]:
-    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in HEADERS)
+    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in section.headers)
     return [
         "<table>",
-        f"<caption>{escape(section.heading)}. {escape(section.setting)} {escape(section.note)}</caption>",
+        f"<caption>{escape(section.heading)}. {escape(section.note)}</caption>",
         f"<thead><tr>{heads}</tr></thead>",
         "<tbody>",
-        *(_row(line) for line in section.lines),
+        *(_row(section, line) for line in section.lines),
         "</tbody>",
         "</table>",
     ]
 
 
-def _row(line: Line) -> str:
+def _row(section: Section, line: Line) -> str:
     cells = [
         f'<th scope="row">{escape(text)}</th>' if name == "poisoner" else f"<td>{escape(text)}</td>"
-        for name, text in zip(HEADERS, line.texts, strict=True)
+        for name, text in zip(section.headers, section.row(line), strict=True)
     ]
     return f"<tr>{''.join(cells)}</tr>"

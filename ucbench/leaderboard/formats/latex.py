@@ -30,7 +30,7 @@ _ESCAPES = {
     "±": r"$\pm$",
 }
 #: Numbers are right-aligned, text is left-aligned.
-_COLUMNS = "rllrrrrll"
+_ALIGNED = dict(zip(HEADERS, "rllrrrrll", strict=True))
 
 
 class Latex:
@@ -53,16 +53,16 @@ def escape(text: str) -> str:
 
 
 def _table(section: Section, title: str) -> str:
-    caption = f"{escape(title)}. {escape(section.heading)}. {escape(section.setting)} {escape(section.note)}"
+    caption = f"{escape(title)}. {escape(section.heading)}. {escape(section.note)}"
     lines = [
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{caption}}}",
-        rf"\begin{{tabular}}{{{_COLUMNS}}}",
+        rf"\begin{{tabular}}{{{''.join(_ALIGNED[header] for header in section.headers)}}}",
         r"\toprule",
-        _row(HEADERS),
+        _row(section.headers),
         r"\midrule",
-        *(_row(line.texts) for line in section.lines),
+        *(_row(section.row(line)) for line in section.lines),
         r"\bottomrule",
         r"\end{tabular}",
         r"\end{table}",
