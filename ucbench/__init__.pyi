@@ -53,6 +53,7 @@ from .errors import DataError as DataError
 from .errors import PluginError as PluginError
 from .errors import StoreError as StoreError
 from .errors import UcbenchError as UcbenchError
+from .errors import UnmetRequestError as UnmetRequestError
 from .errors import UsageError as UsageError
 from .errors import did_you_mean as did_you_mean
 from .exploit.framework import Framework as Framework
