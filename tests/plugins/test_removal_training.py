@@ -13,8 +13,8 @@ from ucbench.plugins.registry import installed
 from ucbench.testing import make_run
 from ucbench_removal.coin import RandomInterpolation, sample
 from ucbench_removal.params import (
-    FilterParams,
     InterpolationParams,
+    LossFilterParams,
 )
 from ucbench_removal.selection import LossFilter
 
@@ -96,7 +96,7 @@ def test_loss_filter_images_left_out_have_no_gradient(drop, left_out):
     x = torch.linspace(0, 1, 5)[:, None, None, None].expand(5, 3, 4, 4).clone().requires_grad_()
     targets = torch.tensor([[1.0, 0.0]] * 5)  # the brighter, the surer
     run = make_run()
-    defense = LossFilter(FilterParams(share=0.5, drop=drop, warmup=1))
+    defense = LossFilter(LossFilterParams(share=0.5, drop=drop, warmup=1))
     model = Scores()
     for epoch, expected in ((1, []), (2, left_out)):
         run.epoch = epoch
@@ -110,7 +110,7 @@ def test_loss_filter_images_left_out_have_no_gradient(drop, left_out):
 def test_loss_filter_keeps_a_batch_of_one():
     run = make_run()
     run.epoch = 5
-    loss = LossFilter(FilterParams(share=0.99)).loss(
+    loss = LossFilter(LossFilterParams(share=0.99)).loss(
         Scores(), torch.ones(1, 3, 4, 4), torch.tensor([[1.0, 0.0]]), run, torch.Generator()
     )
     assert torch.isfinite(loss)
