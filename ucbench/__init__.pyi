@@ -143,6 +143,7 @@ from .training.padding import reflect_pad as reflect_pad
 from .training.recipe import PAPER_RECIPES as PAPER_RECIPES
 from .training.recipe import QUICK_RECIPE as QUICK_RECIPE
 from .training.recipe import Recipe as Recipe
+from .training.recipe import check_milestones as check_milestones
 from .training.recipe import cosine as cosine
 from .training.recipe import learning_rate as learning_rate
 from .training.weights import Weights as Weights
