@@ -53,6 +53,7 @@ from .errors import DataError as DataError
 from .errors import PluginError as PluginError
 from .errors import StoreError as StoreError
 from .errors import UcbenchError as UcbenchError
+from .errors import UnmetRequestError as UnmetRequestError
 from .errors import UsageError as UsageError
 from .errors import did_you_mean as did_you_mean
 from .exploit.framework import Framework as Framework
@@ -142,6 +143,7 @@ from .training.padding import reflect_pad as reflect_pad
 from .training.recipe import PAPER_RECIPES as PAPER_RECIPES
 from .training.recipe import QUICK_RECIPE as QUICK_RECIPE
 from .training.recipe import Recipe as Recipe
+from .training.recipe import check_milestones as check_milestones
 from .training.recipe import cosine as cosine
 from .training.recipe import learning_rate as learning_rate
 from .training.weights import Weights as Weights

@@ -31,6 +31,12 @@ class DataError(UcbenchError):
     """A data set cannot be read; the text names the file or the column."""
 
 
+class UnmetRequestError(DataError):
+    """A data set can be read, but lacks what the request asks of it: a split, a column, as many images."""
+
+    exit_code = 2
+
+
 class PluginError(UcbenchError):
     """A plugin cannot be loaded or registers something invalid; the text names distribution and version."""
 

@@ -22,6 +22,8 @@ Floats = NDArray[np.float32]
 
 #: Furthest shift of a view as a share of a side: 4 pixels of 32.
 REACH = 1 / 8
+#: Share of the images on which perturbations should reach their aim, before a craft warns.
+LEAST_REACHED = 0.5
 
 
 def random_view(x: Tensor, draws: Tensor, fill: Tensor, *, mirror: bool) -> Tensor:
@@ -39,10 +41,6 @@ def random_view(x: Tensor, draws: Tensor, fill: Tensor, *, mirror: bool) -> Tens
     sides = torch.tensor(x.shape[2:], device=x.device, dtype=x.dtype)
     offsets = (2 * draws[:, :2].to(x) - 1) * REACH * sides
     return shifted(x, offsets, (draws[:, 2] >= 0.5) & mirror, fill)
-
-
-#: Share of the images on which perturbations should reach their aim, before a craft warns.
-LEAST_REACHED = 0.5
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ucbench import DataError, FramedDataset, Sources, Split, SplitName, UsageError
+from ucbench import DataError, FramedDataset, Sources, Split, SplitName, UnmetRequestError, UsageError
 from ucbench_datasets.params import HuggingFaceParams
 from ucbench_datasets.parquet import read_split
 from ucbench_datasets.parquet_layout import split_files
@@ -46,7 +46,7 @@ class HuggingFace(FramedDataset):
         if name is None or "train" not in by_role:
             advice = " Ask for validation=0.2." if "train" in by_role else ""
             missing = split if "train" in by_role else "train"
-            raise DataError(f"hf: {self.params.path} has no {missing} split but {', '.join(splits)}.{advice}")
+            raise UnmetRequestError(f"hf: {self.params.path} has no {missing} split but {', '.join(splits)}.{advice}")
         serving = {by_role["train"], name, next((by_role[role] for role in SERVES["test"] if role in by_role), "")}
         unused = tuple(other for other in splits if other not in serving)
         sources = Sources((name,), {"splits that are not read": unused} if unused else {})

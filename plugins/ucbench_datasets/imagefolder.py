@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ucbench import DataError, FramedDataset, LazyImage, Split, SplitName, stratified_split
+from ucbench import DataError, FramedDataset, LazyImage, Split, SplitName, UnmetRequestError, stratified_split
 from ucbench_datasets.exported import class_names, images_of
 from ucbench_datasets.folder_layout import Layout, find_layout, folder_of_split
 from ucbench_datasets.listing import Listing
@@ -53,7 +53,7 @@ class ImageFolder(FramedDataset):
         folder = folder_of_split(layout, split) if layout else whole if split == "train" else None
         if folder is None:
             advice = "validation=0.2" if layout else "holdout=0.2"
-            raise DataError(
+            raise UnmetRequestError(
                 f"imagefolder: {self._path} has no train/ with a test/ or val/ beside it. Add a test split, or ask for"
                 f" {advice}, a share of every class."
             )
@@ -65,8 +65,10 @@ class ImageFolder(FramedDataset):
             return
         train = layout["train"]
         if folder_of_split(layout, "test"):
-            raise DataError(f"imagefolder: {train.parent} has a test split. Leave out holdout={self.params.holdout}.")
-        raise DataError(
+            raise UnmetRequestError(
+                f"imagefolder: {train.parent} has a test split. Leave out holdout={self.params.holdout}."
+            )
+        raise UnmetRequestError(
             f"imagefolder: holdout= splits a folder of classes, and {train.parent} has {train.name}/. Ask for"
             f" validation={self.params.holdout}."
         )

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ucbench import DataError
+from ucbench import DataError, UnmetRequestError
 
 #: What label columns are called: the first two before all others, as the Hugging Face hub calls them.
 _FIRST_LABELS = ("label", "fine_label")
@@ -51,7 +51,7 @@ def label_column(file: Path, asked: str | None = None) -> str:
     else:
         problem = "no column is called label or has class names"
     if len(found) != 1:
-        raise DataError(f"{file}: {problem}; choose the labels with label=COLUMN. {_columns(schema)}")
+        raise UnmetRequestError(f"{file}: {problem}; choose the labels with label=COLUMN. {_columns(schema)}")
     if not is_label(schema.field(found[0]).type):
         raise DataError(
             f"{file}: column {found[0]!r} holds {schema.field(found[0]).type}, which is no label: labels are integers,"
@@ -71,7 +71,7 @@ def image_column(file: Path, asked: str | None = None) -> str:
     if len(found) != 1:
         advice = " Choose one with image=COLUMN." if len(found) > 1 else ""
         expected = "one column of encoded images" if asked is None else f"encoded images in column {asked!r}"
-        raise DataError(f"{file}: expected {expected}, found {len(found)}.{advice} {_columns(schema)}")
+        raise UnmetRequestError(f"{file}: expected {expected}, found {len(found)}.{advice} {_columns(schema)}")
     return found[0]
 
 

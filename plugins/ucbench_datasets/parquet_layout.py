@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from ucbench import DataError, Sources, SplitName
+from ucbench import DataError, Sources, SplitName, UnmetRequestError
 from ucbench_datasets.listing import Listing, some
 from ucbench_datasets.split_words import SERVES, Role, naming, roles_in
 
@@ -141,7 +141,7 @@ def _refuse_incomplete(files: Sequence[Path], listing: Listing) -> None:
         )
 
 
-def _nothing_for(split: SplitName, path: Path, listing: Listing) -> DataError:
+def _nothing_for(split: SplitName, path: Path, listing: Listing) -> UnmetRequestError:
     suffix = _suffix(listing)
     files = [path] if path.is_file() else _suited(listing.below(path), listing)
     there = _some(listing, files) if files else f"no {suffix[1:]} file"
@@ -149,7 +149,7 @@ def _nothing_for(split: SplitName, path: Path, listing: Listing) -> DataError:
     advice = f"Name them {split}-*{suffix}" + (", or ask for validation=0.2." if split == "test" else ".")
     if homes and path.is_dir():
         advice = f"Give one of its folders as PATH, such as {min(homes)}."
-    return DataError(f"{listing.where}: {path} has no {split} files; there is {there}. {advice}")
+    return UnmetRequestError(f"{listing.where}: {path} has no {split} files; there is {there}. {advice}")
 
 
 def _suffix(listing: Listing) -> str:

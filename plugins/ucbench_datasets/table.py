@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ucbench import DataError, FramedDataset, LazyImage, Sources, Split, SplitName
+from ucbench import DataError, FramedDataset, LazyImage, Sources, Split, SplitName, UnmetRequestError
 from ucbench_datasets.listing import some
 from ucbench_datasets.params import CsvParams
 from ucbench_datasets.split_words import SERVES, Role, role_of_word
@@ -50,7 +50,7 @@ class Csv(FramedDataset):
         rows = next((by_role[role] for role in SERVES[split] if role in by_role), None)
         if rows is None:
             advice = " Add a column split with train and test, or ask for validation=0.2." if split == "test" else ""
-            raise DataError(f"csv: {self._path} has no {split} rows.{advice}")
+            raise UnmetRequestError(f"csv: {self._path} has no {split} rows.{advice}")
         trained = by_role.get("train", [])
         naming = Naming.of([row.label for row in trained], [row.where for row in trained], _names(trained))
         unused = [row.where for row in by_role.get("validation", ())] if "test" in by_role else []
@@ -93,7 +93,9 @@ class Csv(FramedDataset):
             found = [name for name in ((asked,) if asked else usual) if name in header]
             if not found and (asked or meaning in ("image", "label")):
                 looked = asked or some(usual)
-                raise DataError(f"csv: {self._path} has no column {looked}; name one with {meaning}=COLUMN. {there}")
+                raise UnmetRequestError(
+                    f"csv: {self._path} has no column {looked}; name one with {meaning}=COLUMN. {there}"
+                )
             if found and header.count(found[0]) > 1:
                 raise DataError(f"csv: {self._path} has several columns {found[0]!r}. {there}")
             if found:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ucbench import DataError, FramedDataset, LazyImage, Split, SplitName
+from ucbench import DataError, FramedDataset, LazyImage, Split, SplitName, UnmetRequestError
 from ucbench_datasets.listing import some
 from ucbench_datasets.params import WebDatasetParams
 from ucbench_datasets.parquet_layout import split_files
@@ -62,7 +62,7 @@ class WebDataset(FramedDataset):
     def _label(self, sample: Sample, member: str) -> str:
         content = sample.members.get(member)
         if content is None:
-            raise DataError(
+            raise UnmetRequestError(
                 f"{sample.where}: has {_there(sample)}, but no .{member} with its label. Name it with label=."
             )
         try:
@@ -78,7 +78,7 @@ class WebDataset(FramedDataset):
         found = [name for name in sample.members if (name == wanted if wanted else name.rpartition(".")[2] in _IMAGES)]
         if len(found) != 1:
             expected = f".{wanted}" if wanted else "one image; choose it with image=EXTENSION"
-            raise DataError(f"{sample.where}: has {_there(sample)}; expected {expected}.")
+            raise UnmetRequestError(f"{sample.where}: has {_there(sample)}; expected {expected}.")
         return LazyImage(sample.members[found[0]], f"{sample.where}.{found[0]}")
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ucbench import Params, Recipe
+from ucbench import Params, Recipe, check_milestones
 
 _RELEASED: Mapping[str, Any] = {
     "epochs": 100,
@@ -49,9 +49,7 @@ class EntFParams(Params):
 
     @model_validator(mode="after")
     def _milestones_fit(self) -> Self:
-        marks = self.milestones
-        if any(mark >= self.epochs for mark in marks) or list(marks) != sorted(set(marks)):
-            raise ValueError(f"milestones {marks} must rise and lie below epochs={self.epochs}")
+        check_milestones(self.milestones, self.epochs)
         return self
 
     @property

@@ -54,7 +54,7 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         name="filter-by-loss",
         summary="Leave the easiest images of every batch out of the loss (this suite's)",
         load="ucbench_removal.selection:LossFilter",
-        params="ucbench_removal.params:FilterParams",
+        params="ucbench_removal.params:LossFilterParams",
         tier="T3",
         fidelity="no publication: this suite's; the choice by loss within a batch is that of online hard example "
         "mining and, for `drop=highest`, of co-teaching with one network",

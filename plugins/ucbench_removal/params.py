@@ -93,7 +93,7 @@ class InterpolationParams(Params):
     )
 
 
-class FilterParams(Params):
+class LossFilterParams(Params):
     share: float = Field(0.2, gt=0, lt=1, description="of every batch that is left out, rounded down to whole images")
     drop: Literal["lowest", "highest"] = Field("lowest", description="losses that are left out")
     warmup: int = Field(1, ge=0, description="epochs before anything is left out: a fresh network's losses say little")

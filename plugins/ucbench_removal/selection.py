@@ -13,7 +13,7 @@ from ucbench import Params
 
 if TYPE_CHECKING:
     from ucbench import DefenseRun
-    from ucbench_removal.params import FilterParams
+    from ucbench_removal.params import LossFilterParams
 
 
 class LossFilter:
@@ -27,7 +27,7 @@ class LossFilter:
     NeurIPS 2018), for comparison.
     """
 
-    def __init__(self, params: FilterParams) -> None:
+    def __init__(self, params: LossFilterParams) -> None:
         self.params = params
 
     def loss(self, model: nn.Module, x: Tensor, targets: Tensor, run: DefenseRun, generator: torch.Generator) -> Tensor:

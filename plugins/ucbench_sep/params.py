@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ucbench import Params, Recipe
+from ucbench import Params, Recipe, check_milestones
 
 _RELEASED: Mapping[str, Any] = {
     "checkpoints": 15,
@@ -51,9 +51,7 @@ class SEPParams(Params):
     def _fits(self) -> Self:
         if self.checkpoints > self.epochs:
             raise ValueError(f"checkpoints={self.checkpoints} must not exceed epochs={self.epochs}")
-        marks = self.milestones
-        if any(mark >= self.epochs for mark in marks) or list(marks) != sorted(set(marks)):
-            raise ValueError(f"milestones {marks} must rise and lie below epochs={self.epochs}")
+        check_milestones(self.milestones, self.epochs)
         return self
 
     @property

@@ -46,7 +46,7 @@ class Views:
     reach: int | None = None
     enlarge: float = 8 / 7
 
-    def perturbed(self, x: Tensor, delta: Tensor | float, generator: torch.Generator) -> Tensor:
+    def perturbed(self, x: Tensor, delta: Tensor, generator: torch.Generator) -> Tensor:
         """Views ``[B, 3, H, W]`` in [0, 1] of images ``x`` of that shape and range, with ``delta`` added to them."""
         if self.augment == "images":
             return self._compressed((self.drawn(x, generator) + delta).clamp(0, 1))

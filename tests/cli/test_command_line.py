@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from image_files import write_images
 from typer.core import TyperGroup
 
 from ucbench.cli import app
@@ -125,6 +126,13 @@ def test_errors_have_exit_codes_and_suggestions(arguments, code, words, capsys):
     assert words in output.err
     assert "Traceback" not in output.err
     assert code == 0 or output.out == ""
+
+
+def test_data_set_without_a_test_split_is_a_wrong_request(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("UCBENCH_HOME", str(tmp_path / "store"))
+    write_images(tmp_path / "train", cat=[1, 2], dog=[3])
+    assert app.main(["plan", "--poisoner", "clean", "--dataset", f"imagefolder:{tmp_path}"]) == 2
+    assert "ask for validation=0.2" in capsys.readouterr().err
 
 
 def raising(error: BaseException):

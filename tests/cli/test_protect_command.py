@@ -55,6 +55,7 @@ def test_dry_run_lists_every_entry_and_writes_nothing(photos, capsys):
     ("options", "text"),
     [
         (["--clusters", "many"], "number of clusters is auto or a whole number"),
+        (["--clusters", "1"], "a whole number from 2"),
         (["--epsilon", "0"], "number of 8-bit levels from 1 to 255"),
         (["--poisoner", "blots"], "no largest change per value"),
         (["--poisoner", "badges"], "badge"),

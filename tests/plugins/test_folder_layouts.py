@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from image_files import folders, levels, plain, write_images, write_splits
 
-from ucbench.errors import DataError
+from ucbench.errors import DataError, UnmetRequestError
 
 
 @pytest.fixture
@@ -54,19 +54,19 @@ class TestSplitFolders:
         assert folders(split).inventory.train.served == ("pets/train/",)
 
     def test_holdout_beside_a_test_split_is_refused_and_leaving_it_out_loads(self, split):
-        with pytest.raises(DataError, match=r"has a test split\. Leave out holdout=0\.2"):
+        with pytest.raises(UnmetRequestError, match=r"has a test split\. Leave out holdout=0\.2"):
             folders(split, holdout=0.2)
         assert len(folders(split).test) == 2
 
     def test_holdout_of_a_training_split_is_refused_and_validation_loads(self, split):
         shutil.rmtree(split / "test")
-        with pytest.raises(DataError, match=r"Ask for validation=0\.2"):
+        with pytest.raises(UnmetRequestError, match=r"Ask for validation=0\.2"):
             folders(split, holdout=0.2)
         assert len(folders(split, validation=0.2).test) == 2
 
     def test_missing_test_split_is_refused_and_validation_loads(self, split):
         shutil.rmtree(split / "test")
-        with pytest.raises(DataError, match=r"ask for validation=0\.2"):
+        with pytest.raises(UnmetRequestError, match=r"ask for validation=0\.2"):
             folders(split)
         assert len(folders(split, validation=0.2).test) == 2
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from image_files import levels, plain, two_tables
 from listed_files import hub, write_saved, write_saved_splits
 
-from ucbench.errors import DataError, UcbenchError, UsageError
+from ucbench.errors import DataError, UcbenchError, UnmetRequestError, UsageError
 from ucbench_datasets.huggingface import HuggingFace, on_hub, saved
 from ucbench_datasets.params import HuggingFaceParams
 
@@ -33,7 +33,7 @@ def test_saved_splits_read_as_they_were_saved(tmp_path):
 def test_saved_split_alone_is_the_training_data(tmp_path):
     folder = write_saved(tmp_path / "set", [1, 2, 3, 4], [0, 0, 1, 1], ["ant", "bee"])
     assert len(hub(folder, validation=0.5).train) == 2
-    with pytest.raises(DataError, match=r"has no test split but train\. Ask for validation=0\.2"):
+    with pytest.raises(UnmetRequestError, match=r"has no test split but train\. Ask for validation=0\.2"):
         hub(folder)
 
 

@@ -10,7 +10,7 @@ import pytest
 from image_files import levels, plain, write_parquet
 
 from ucbench.data.loading import load_dataset
-from ucbench.errors import DataError
+from ucbench.errors import DataError, UnmetRequestError
 from ucbench_datasets.params import ParquetParams
 from ucbench_datasets.parquet import Parquet
 
@@ -77,7 +77,7 @@ class TestParquet:
     def test_parquet_single_file_is_training_data(self, folder):
         dataset = parquet(folder / "train-00000-of-00001.parquet")
         assert len(dataset.load("train")) == 6
-        with pytest.raises(DataError, match=r"no test files.*validation=0\.2"):
+        with pytest.raises(UnmetRequestError, match=r"no test files.*validation=0\.2"):
             dataset.load("test")
 
     def test_parquet_ignores_files_of_other_folders(self, folder):

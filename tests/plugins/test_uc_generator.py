@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from ucbench.crafting.generator import reflect
 from ucbench_uc.generator import GeneratorBank
 from ucbench_uc.perturbations import squash
 
@@ -21,18 +20,6 @@ def bank(groups: int, height: int = 12, width: int = 12, channels: int = 4, bloc
         for weight in made.parameters():
             weight.add_(0.1 * torch.rand_like(weight))
     return made
-
-
-@given(st.integers(2, 9), st.integers(2, 9), st.data())
-@settings(max_examples=40, deadline=None)
-def test_reflect_equals_torch_reflection_padding(height: int, width: int, data: st.DataObject) -> None:
-    pad = data.draw(st.integers(1, min(height, width) - 1))
-    x = torch.rand(2, 3, height, width, dtype=torch.float64, requires_grad=True)
-    ours, theirs = reflect(x, pad), nn.ReflectionPad2d(pad)(x)
-    assert torch.equal(ours, theirs)
-    weights = torch.rand_like(ours)
-    expected = torch.autograd.grad((theirs * weights).sum(), x)[0]
-    torch.testing.assert_close(torch.autograd.grad((ours * weights).sum(), x)[0], expected)
 
 
 @given(st.integers(2, 40), st.integers(2, 40), st.integers(1, 3))

@@ -129,7 +129,7 @@ def test_jpeg_is_near_pillows_and_passes_gradients():
     expected = torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1) / 255
     x.requires_grad_()
     views = Views("none", "resize", flip=True, jpeg=50)
-    seen = views.perturbed(x, 0.0, torch.Generator())
+    seen = views.perturbed(x, torch.zeros_like(x), torch.Generator())
     assert (seen[0] - expected).abs().mean() < 0.2 * (x[0] - expected).abs().mean()
     (gradient,) = torch.autograd.grad(seen.square().sum(), x)
     assert gradient.abs().mean() > 0.1

@@ -142,6 +142,7 @@ def test_craft_labels_inherit_the_access_of_their_model():
     [
         "exploiter",
         "none",
+        "clusters:k=0",
         "clusters:k=1",
         "clusters:k=-3",
         "clusters:k=two",

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from ucbench.training.padding import reflect_pad
 
@@ -31,6 +32,18 @@ def test_reflect_pad_pads_only_the_given_dimensions(dim):
     widths = [(0, 0)] * 3
     widths[dim] = (5, 5)
     np.testing.assert_array_equal(reflect_pad(x, 5, (dim,)).numpy(), np.pad(x.numpy(), widths, mode="reflect"))
+
+
+@given(st.integers(2, 9), st.integers(2, 9), st.data())
+@settings(max_examples=40, deadline=None)
+def test_reflect_pad_and_its_gradient_equal_torch(height, width, data):
+    pad = data.draw(st.integers(1, min(height, width) - 1))
+    x = torch.rand(2, 3, height, width, dtype=torch.float64, requires_grad=True)
+    ours, theirs = reflect_pad(x, pad), nn.ReflectionPad2d(pad)(x)
+    assert torch.equal(ours, theirs)
+    weights = torch.rand_like(ours)
+    expected = torch.autograd.grad((theirs * weights).sum(), x)[0]
+    torch.testing.assert_close(torch.autograd.grad((ours * weights).sum(), x)[0], expected)
 
 
 def test_reflect_pad_gradient_counts_how_often_an_entry_appears():

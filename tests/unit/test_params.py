@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 import ucbench
 from ucbench.errors import UsageError
+from ucbench.plugins.registry import installed
 
 
 def rising(values: tuple[float, float]) -> tuple[float, float]:
@@ -54,6 +55,11 @@ def test_wrong_value_is_reported_once_with_what_the_parameter_takes(options, pro
     with pytest.raises(UsageError) as error:
         Stripes.resolve("poisoner 'stripes'", options=({"path": "here"} if options else {}) | options)
     assert str(error.value).startswith(f"poisoner 'stripes': {problem}")
+
+
+def test_argument_that_is_an_option_too_is_refused():
+    with pytest.raises(UsageError, match="defense 'jpeg': quality is given twice, as '10' and by name"):
+        installed().resolve("defense", "jpeg:10:quality=20")
 
 
 @given(st.sampled_from(list(Stripes.model_fields)), st.text())

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from photo_folder import photograph, write_folder
+from photo_folder import photograph
 from PIL import Image
 from protecting import REQUEST, UNASSIGNED, contents, protect, small_folder, truncated
 
@@ -20,19 +20,6 @@ from ucbench.protection import protect as flow
 from ucbench.protection.journal import journal
 from ucbench.protection.manifest import read_manifest, write_manifest
 from ucbench.protection.request import Request
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("original")
-    return folder, write_folder(folder, plain=6)
-
-
-@pytest.fixture(scope="module")
-def protected(original, tmp_path_factory):
-    """A folder of copies, made once; tests that change it take a copy of it."""
-    safe = tmp_path_factory.mktemp("protected") / "safe"
-    return safe, protect(original[0], safe)
 
 
 @pytest.fixture

@@ -19,19 +19,6 @@ from ucbench.protection.manifest import read_manifest, write_manifest
 from ucbench.protection.writing import compared
 
 
-@pytest.fixture(scope="module")
-def original(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("original")
-    return folder, write_folder(folder, plain=6)
-
-
-@pytest.fixture(scope="module")
-def protected(original, tmp_path_factory):
-    """A folder of copies, made once; tests that change it take a copy of it."""
-    safe = tmp_path_factory.mktemp("protected") / "safe"
-    return safe, protect(original[0], safe)
-
-
 def pixels(path: Path, mode: str) -> np.ndarray:
     """By Pillow alone."""
     with Image.open(path) as image:

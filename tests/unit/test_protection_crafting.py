@@ -48,13 +48,15 @@ class TestWorkingImages:
                 held.append(level)
                 yield np.full((12, 20, 3), level, np.uint8)
 
-        images = working_images(photos(), 6)
+        images = working_images(photos(), 8)
         assert images.labels is None
         assert images.images[:, 0, 0, 0].tolist() == held == [10, 20, 30]
 
     def test_working_images_of_no_photo_raise(self):
         with pytest.raises(DataError, match="no photos"):
             working_images([])
+        with pytest.raises(UsageError, match="at least 8 pixels, got 0"):
+            working_images([np.zeros((9, 9, 3), np.uint8)], 0)
 
     def test_crafted_on_draws_a_part_by_the_seed_of_more_photos_than_the_most(self, monkeypatch):
         monkeypatch.setattr(working, "MOST_CRAFTED", 50)

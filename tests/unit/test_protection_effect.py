@@ -21,9 +21,9 @@ def folders(**counts: int) -> list[str]:
     return [f"{name}/{number:02}.png" for name, count in counts.items() for number in range(count)]
 
 
-def read(folder: made.Folder, by_folder: bool = True) -> _Sets:
-    photos, labels, classes = _classes(folder.manifest.photos, by_folder, 0)
-    return _read(photos, labels, classes, 16, folder.photos, folder.copies, 0)
+def read(folder: made.Folder, by_folder: bool = True, seed: int = 0) -> _Sets:
+    photos, labels, classes = _classes(folder.manifest.photos, by_folder, seed)
+    return _read(photos, labels, classes, 16, folder.photos, folder.copies, seed)
 
 
 def test_classes_by_folder_leave_out_small_folders_and_loose_photos(tmp_path):
@@ -58,6 +58,11 @@ def test_held_out_photos_are_clean_and_in_no_training_set(tmp_path):
         assert len(images) == 16
         assert (images.known_labels == sets.kinds["clean"].known_labels).all()
     assert (sets.kinds["protected"].images != sets.kinds["clean"].images).mean() > 0.5
+
+
+def test_photos_are_held_out_for_any_seed(tmp_path):
+    folder = made.make(tmp_path, folders(a=10, b=10), size=(20, 20))
+    assert [len(read(folder, seed=seed).test) for seed in (-1, 2**40)] == [4, 4]
 
 
 def test_sham_noise_has_the_strength_of_each_photos_change_and_differs_between_photos():

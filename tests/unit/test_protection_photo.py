@@ -49,6 +49,14 @@ def test_exif_keeps_what_describes_the_photo_and_loses_the_position(folder):
     assert b"made by the maker" not in photo.exif
 
 
+def test_position_that_is_all_metadata_is_removed_with_a_note(tmp_path):
+    block = Image.Exif()
+    block.get_ifd(GPS)[1] = "N"
+    photograph(1).save(tmp_path / "a.jpg", exif=block)
+    photo = read_photo(tmp_path / "a.jpg")
+    assert (photo.exif, photo.notes) == (b"", ("position removed",))
+
+
 def test_position_stays_where_it_is_asked_for(folder):
     photo = read_photo(folder / "summer" / "turned 6.jpg", keep_gps=True)
     assert kept(photo).get_ifd(GPS)[2] == (50.0, 30.0, 0.0)

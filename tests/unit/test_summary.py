@@ -38,6 +38,12 @@ def test_summary_shows_means_with_intervals_and_what_all_rows_share(printed, rec
     assert "more column" not in text
 
 
+def test_summary_of_the_clean_reference_alone_counts_its_train_seeds(printed):
+    text = printed(boards.rows_of({"clean": [90, 92, 91, 90]}))
+    assert "interval over 4 train seeds." in text
+    assert "One train seed" in printed(boards.rows_of({"clean": [90]}))
+
+
 def test_summary_tells_crafts_from_trainings(printed, records):
     """Two releases with three trainings each: the means 42 and 48, and the trainings a point apart."""
     nested = [

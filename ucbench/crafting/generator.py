@@ -10,15 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-def reflect(x: Tensor, pad: int) -> Tensor:
-    """Mirror ``pad`` pixels beyond each side, the edge itself not repeated.
-
-    Made of slices and concatenations, because the backward pass of torch's reflection padding is not deterministic
-    on GPUs.
-    """
-    x = torch.cat([x[..., 1 : pad + 1].flip(-1), x, x[..., -pad - 1 : -1].flip(-1)], -1)
-    return torch.cat([x[..., 1 : pad + 1, :].flip(-2), x, x[..., -pad - 1 : -1, :].flip(-2)], -2)
+from ucbench.training.padding import reflect_pad
 
 
 class _Block(nn.Module):
@@ -30,8 +22,8 @@ class _Block(nn.Module):
         self.norm2 = norm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.norm1(self.conv1(reflect(x, 1))))
-        change: Tensor = self.norm2(self.conv2(reflect(y, 1)))
+        y = F.relu(self.norm1(self.conv1(reflect_pad(x, 1))))
+        change: Tensor = self.norm2(self.conv2(reflect_pad(y, 1)))
         return x + change
 
 
@@ -93,9 +85,9 @@ class ResidualGenerator(nn.Module):
         # The 7x7 layers mirror 3 pixels and the blocks 1, which needs sides of two pixels after the halvings.
         tall, wide = (max(2, math.ceil(side / self._multiple)) * self._multiple for side in (height, width))
         x = F.pad(x, (0, wide - width, 0, tall - height), mode="replicate")
-        x = self.down(F.relu(self.first_norm(self.first(reflect(x, 3)))))
+        x = self.down(F.relu(self.first_norm(self.first(reflect_pad(x, 3)))))
         if self.mix is not None:
             assert condition is not None
             x = self.mix(torch.cat([x, condition[:, :, None, None].expand(-1, -1, *x.shape[2:])], 1))
-        outputs: Tensor = self.last(reflect(self.up(self.blocks(x)), 3))
+        outputs: Tensor = self.last(reflect_pad(self.up(self.blocks(x)), 3))
         return outputs[..., :height, :width]

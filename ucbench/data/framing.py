@@ -97,7 +97,7 @@ def choose_framing(
             f"short side {side} px ({resample}), middle {size}x{size} kept",
         )
     if not training:
-        raise DataError("The training split holds no images.")
+        raise DataError("The training split holds no images. Check its path and the types of its files.")
     sizes = _sizes(training)
     height, width = sizes.min(axis=0).tolist()
     if (sizes == sizes[0]).all():

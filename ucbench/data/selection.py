@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ucbench.data.imageset import ImageSet, Labels
-from ucbench.errors import DataError
+from ucbench.errors import UnmetRequestError
 from ucbench.store.keys import derive_seed
 
 Indices = NDArray[np.int64]
@@ -31,13 +31,13 @@ def balanced_indices(labels: Labels, classes: Sequence[str], per_class: int, see
         name: the set's name in errors.
 
     Raises:
-        DataError: if a class has fewer images; the text names it.
+        UnmetRequestError: if a class has fewer images; the text names it.
     """
     shuffled = _shuffled_classes(labels, len(classes), seed)
     short = [f"{classes[c]!r} has {len(rows)}" for c, rows in enumerate(shuffled) if len(rows) < per_class]
     if short:
         more = f", and {len(short) - 5} more classes have too few" if len(short) > 5 else ""
-        raise DataError(
+        raise UnmetRequestError(
             f"{name or 'The set'}: {per_class} images per class are requested, but class {', '.join(short[:5])}{more}."
         )
     return np.sort(np.concatenate([rows[:per_class] for rows in shuffled]))
@@ -59,12 +59,12 @@ def stratified_split(
         Ascending indices of the first part and of the second.
 
     Raises:
-        DataError: if a class has a single image; the text names it.
+        UnmetRequestError: if a class has a single image; the text names it.
     """
     first, second = [], []
     for label, rows in enumerate(_shuffled_classes(labels, len(classes), seed)):
         if len(rows) == 1:
-            raise DataError(
+            raise UnmetRequestError(
                 f"{name or 'The set'}: class {classes[label]!r} has a single image; a split needs at least two."
             )
         count = min(max(round(fraction * len(rows)), 1), len(rows) - 1) if len(rows) else 0
@@ -93,7 +93,7 @@ def set_aside(images: ImageSet, count: int, seed: int = 0) -> tuple[ImageSet, Im
     Draws of one seed are nested: a larger count includes the images of a smaller one.
 
     Raises:
-        DataError: if the rest would lack a class; the text names it.
+        UnmetRequestError: if the rest would lack a class; the text names it.
     """
     shuffled = _shuffled_classes(images.known_labels, len(images.classes), seed)
     rows = np.concatenate(shuffled)
@@ -105,7 +105,9 @@ def set_aside(images: ImageSet, count: int, seed: int = 0) -> tuple[ImageSet, Im
     before = np.bincount(images.known_labels, minlength=len(images.classes))
     if (after[before > 0] == 0).any():
         name = images.classes[int(np.flatnonzero((after == 0) & (before > 0))[0])]
-        raise DataError(f"{images.name}: setting {count} of {len(images)} images aside leaves none of class {name!r}.")
+        raise UnmetRequestError(
+            f"{images.name}: setting {count} of {len(images)} images aside leaves none of class {name!r}."
+        )
     return images.subset(rest), images.subset(trusted, name=f"{images.name} trusted")
 
 

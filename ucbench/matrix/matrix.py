@@ -223,9 +223,10 @@ def parse_craft_labels(text: str, registry: Registry) -> CraftLabels:
     ref: ComponentRef = parse(text)
     options = dict(ref.options)
     name = options.pop("model", None) if ref.name in ("predicted", "clusters") else None
-    count = options.pop("k", "10") if ref.name == "clusters" else "0"
-    clusters = int(count) if count.isdecimal() else 1
-    if ref.name not in ("original", "predicted", "clusters") or clusters == 1 or options or ref.argument or ref.preset:
+    count = options.pop("k", "10") if ref.name == "clusters" else ""
+    clusters = int(count) if count.isdecimal() else 0
+    known = ref.name in ("original", "predicted") or (ref.name == "clusters" and clusters >= 2)
+    if not known or options or ref.argument or ref.preset:
         raise UsageError(
             f"Unknown craft labels {text!r}. Use original, predicted:model=SURROGATE or clusters:k=K,model=SURROGATE"
             " with K at least 2."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ucbench.metrics.information import Labels
+from ucbench.metrics.information import Labels, best_matching
 
 
 def accuracy(predicted: Labels, labels: Labels) -> float:
@@ -25,15 +25,12 @@ def test_metrics(predicted: Labels, labels: Labels, classes: int) -> dict[str, f
     permutations of the predicted classes; only there does a victim that learned permuted classes score high. ``chance``
     is the share of the largest class.
     """
-    from scipy.optimize import linear_sum_assignment
-
     table = confusion(predicted, labels, classes)
     sizes = table.sum(1)
-    rows, columns = linear_sum_assignment(table, maximize=True)
     present = sizes > 0
     return {
         "test_accuracy": accuracy(predicted, labels),
         "balanced_accuracy": 100.0 * float((np.diag(table)[present] / sizes[present]).mean()),
-        "matched_accuracy": 100.0 * float(table[rows, columns].sum() / len(labels)),
+        "matched_accuracy": 100.0 * float(table[best_matching(table)].sum() / len(labels)),
         "chance": 100.0 * float(sizes.max() / len(labels)),
     }

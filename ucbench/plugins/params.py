@@ -92,8 +92,8 @@ class Params(BaseModel):
             label: the component's name in errors.
 
         Raises:
-            UsageError: for an unknown preset or option (with the nearest names), a value of the wrong type, or an
-                argument the component does not take.
+            UsageError: for an unknown preset or option (with the nearest names), a value of the wrong type, an argument
+                the component does not take, or one that is an option too.
         """
         preset = preset or DEFAULT_PRESET
         if preset not in cls.preset_names():
@@ -105,6 +105,8 @@ class Params(BaseModel):
         if argument is not None:
             if cls.argument is None:
                 raise UsageError(f"{label} takes no argument, got {argument!r}. Write options as key=value.")
+            if cls.argument in (options or {}):
+                raise UsageError(f"{label}: {cls.argument} is given twice, as {argument!r} and by name. Leave one out.")
             values[cls.argument] = argument
         for key, value in (options or {}).items():
             if key not in cls.model_fields:

@@ -133,7 +133,7 @@ def _read(
     """The photos' central squares, at ``side`` pixels."""
     framing = Framing((side, side), (side, side))
     clean = assemble([LazyImage(photos_root / photo.source, photo.source) for photo in photos], framing)
-    train, test = stratified_split(labels, classes, HELD_OUT, seed)
+    train, test = stratified_split(labels, classes, HELD_OUT, seed % 2**32)
     copies = assemble([LazyImage(out_root / photos[row].output, photos[row].output) for row in train], framing)
     kinds = {"clean": clean[train], "sham": _sham(clean[train], copies, seed), "protected": copies}
     return _Sets(

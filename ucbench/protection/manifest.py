@@ -13,7 +13,7 @@ from ucbench.store.untrusted import read_json
 
 #: Raised when a manifest changes so that an earlier version cannot read it.
 SCHEMA = 1
-#: How patterns of the working size fit photos of any size, see :mod:`ucbench.protection.stretch`.
+#: Names the rule by which patterns of the working size fit photos of any size: :mod:`ucbench.protection.stretch`.
 RULE: Literal["central-square-periodic-1"] = "central-square-periodic-1"
 #: Names in the folder of protected photos. All but the photos are the owner's secret.
 MANIFEST, PATTERNS, JOURNAL, REPORT = "ucbench.json", "ucbench.npz", "ucbench.jsonl", "report.html"

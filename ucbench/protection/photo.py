@@ -104,14 +104,15 @@ def _kept_exif(image: Image.Image, block: bytes, keep_gps: bool) -> tuple[bytes,
         # The size is that of the copy, which may be turned.
         details = {tag: value for tag, value in details.items() if tag not in (0xA002, 0xA003)}
         position = source.get_ifd(ExifTags.IFD.GPSInfo)
+        notes = ["position removed"] if position and not keep_gps else []
         if details:
             kept.get_ifd(ExifTags.IFD.Exif).update(details)
         if position and keep_gps:
             kept.get_ifd(ExifTags.IFD.GPSInfo).update(position)
         if not (kept or details or (position and keep_gps)):
-            return b"", []
+            return b"", notes
         kept[_BASE.Orientation] = 1
-        return kept.tobytes(), ["position removed"] if position and not keep_gps else []
+        return kept.tobytes(), notes
     except Exception:  # Pillow raises nearly any exception for damaged blocks
         return b"", ["metadata that cannot be read removed"]
 

@@ -110,8 +110,8 @@ class Request:
 def _clusters(text: str) -> int | Literal["auto"]:
     if text == "auto":
         return "auto"
-    if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"The number of clusters is auto or a whole number from 1, got {text!r}.")
+    if not text.isdecimal() or int(text) < 2:
+        raise UsageError(f"The number of clusters is auto or a whole number from 2, got {text!r}.")
     return int(text)
 
 

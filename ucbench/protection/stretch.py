@@ -13,9 +13,6 @@ from numpy.typing import NDArray
 from ucbench.data.budget import BLOCK_VALUES
 from ucbench.errors import ContractError
 
-#: Names this rule, in descriptions of what was done by it.
-RULE = "central-square-periodic-1"
-
 Pixels = NDArray[np.uint8]
 Changes = NDArray[np.int16]
 Floats = NDArray[np.float64]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ucbench.data.framing import Framing
 from ucbench.data.imageset import ImageSet
-from ucbench.errors import DataError
+from ucbench.errors import DataError, UsageError
 from ucbench.protection.stretch import Pixels, central_square
 from ucbench.store.keys import derive_seed
 
@@ -32,7 +32,10 @@ def working_images(photos: Iterable[Pixels], size: int = SIZE) -> ImageSet:
 
     Raises:
         DataError: if there are none.
+        UsageError: for a working size of less than 8 pixels.
     """
+    if size < 8:
+        raise UsageError(f"The working size is at least 8 pixels, got {size}.")
     framing = Framing((size, size), (size, size))
     squares = [np.ascontiguousarray(framing.apply(central_square(photo)).transpose(2, 0, 1)) for photo in photos]
     if not squares:

@@ -74,13 +74,15 @@ def _counts(group: Summary) -> str:
 
 
 def _seeds(groups: Sequence[Summary]) -> list[str]:
-    crafts = max((group.accuracy.interval.n for group in groups if group.shared["craft_seed"] is not None), default=0)
-    if crafts < 2:
-        return [f"One craft seed: exploratory, no intervals. Repeat with --seed 0-{ENOUGH_CRAFTS - 1}."]
-    text = f"Mean ± half-width of the 95 % t interval over {crafts} craft seeds."
+    crafted = [group for group in groups if group.shared["craft_seed"] is not None]
+    kind = "craft" if crafted else "train"
+    count = max(group.accuracy.interval.n for group in crafted or groups)
+    if count < 2:
+        return [f"One {kind} seed: exploratory, no intervals. Repeat with --seed 0-{ENOUGH_CRAFTS - 1}."]
+    text = f"Mean ± half-width of the 95 % t interval over {count} {kind} seeds."
     if any(group.accuracy.trainings[1] > 1 for group in groups):
         text += " n: crafts x trainings on each."
-    return [text if crafts >= ENOUGH_CRAFTS else f"{text} Fewer than {ENOUGH_CRAFTS}: exploratory."]
+    return [text if count >= ENOUGH_CRAFTS else f"{text} Fewer than {ENOUGH_CRAFTS}: exploratory."]
 
 
 def _verdict(gate: Gate) -> str:

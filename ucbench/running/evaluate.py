@@ -113,13 +113,8 @@ def evaluate(
             budget = dict(release.meta["measured"]) if release else {}
             history = list(trained.history)
             training = training_of({"metrics": metrics, "history": history, "budget": budget})
-            values: MetricValues = {}
-            metric_error: Exception | None = None
-            for metric in requested(training) if callable(requested) else requested:
-                try:
-                    values |= measure_sets([metric], sets, cell, session, trained)
-                except Exception as error:
-                    metric_error = metric_error or error
+            chosen = requested(training) if callable(requested) else requested
+            values, metric_error = _measure_apart(chosen, sets, cell, session, trained)
     session.timings.remember(training_work(cell, len(data.train), data.train.size, session.numerics), seconds)
     body = {
         "metrics": metrics,
@@ -140,6 +135,24 @@ def evaluate(
         },
     }
     return CellResult(body, run.trainers, values, metric_error, store_error)
+
+
+def _measure_apart(
+    requested: Sequence[Component[MetricSpec]],
+    sets: ExploiterSets,
+    cell: Cell,
+    session: Session,
+    trained: TrainedVictim,
+) -> tuple[MetricValues, Exception | None]:
+    """Values of every metric that has some, and the error of the first that fails."""
+    values: MetricValues = {}
+    first: Exception | None = None
+    for metric in requested:
+        try:
+            values |= measure_sets([metric], sets, cell, session, trained)
+        except Exception as error:
+            first = first or error
+    return values, first
 
 
 def _check_victim(victim: Victim | Trainer, cell: Cell, session: Session) -> None:

@@ -64,23 +64,7 @@ def run_cells(
     session.failed_crafts.clear()
     requested = [task_of(cell, session) for cell in cells]
     tasks = distinct(requested)
-    records: dict[str, Record] = {}
-    before: dict[str, Record] = {}
-    missing = []
-    for task in tasks:
-        done = finished(task, session, out, failed_too=rerun == "missing")
-        if done is None and rerun == "all":  # it may lack only a metric, which must not spare it the training
-            done = finished(replace(task, cell=replace(task.cell, metrics=())), session, out)
-        if done is None:
-            missing.append(task)
-        elif rerun == "all":
-            before[task.key] = done.record
-            missing.append(replace(task, force=True))
-        else:
-            records[task.key] = done.record
-            if out is not None and not done.written:
-                write_record(out, done.record)
-
+    records, before, missing = _sorted_out(tasks, session, out, rerun)
     check_victims(missing, session)
     _refuse_wrong_defenses(task.cell for task in missing)
     _refuse_lack_of_pairs(task.cell for task in missing)
@@ -116,6 +100,29 @@ def run_cells(
         if failed := sum(records[task.key]["status"] != "ok" for task in missing):
             session.progress.say(_failures(failed, len(missing)))
     return [as_requested(records[task.key], task.cell) for task in requested]
+
+
+def _sorted_out(
+    tasks: Iterable[Task], session: Session, out: Path | None, rerun: Rerun
+) -> tuple[dict[str, Record], dict[str, Record], list[Task]]:
+    """The records of what is done, which ``out`` then has; the earlier records of what is done again; what to do."""
+    records: dict[str, Record] = {}
+    before: dict[str, Record] = {}
+    missing = []
+    for task in tasks:
+        done = finished(task, session, out, failed_too=rerun == "missing")
+        if done is None and rerun == "all":  # it may lack only a metric, which must not spare it the training
+            done = finished(replace(task, cell=replace(task.cell, metrics=())), session, out)
+        if done is None:
+            missing.append(task)
+        elif rerun == "all":
+            before[task.key] = done.record
+            missing.append(replace(task, force=True))
+        else:
+            records[task.key] = done.record
+            if out is not None and not done.written:
+                write_record(out, done.record)
+    return records, before, missing
 
 
 def _failures(failed: int, count: int) -> str:

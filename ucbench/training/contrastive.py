@@ -145,8 +145,8 @@ def blurred(x: Tensor, sigma: Tensor) -> Tensor:
     for dimension in (2, 3):
         side = x.shape[dimension]
         # Sums of shifted images: a convolution may be computed in reduced precision.
-        shifted = (x.index_select(dimension, (torch.arange(side) + p).clamp(0, side - 1).to(x.device)) for p in places)
-        x = sum((w * part for w, part in zip(weights.unbind(1), shifted, strict=True)), torch.zeros_like(x))
+        parts = (x.index_select(dimension, (torch.arange(side) + p).clamp(0, side - 1).to(x.device)) for p in places)
+        x = sum((w * part for w, part in zip(weights.unbind(1), parts, strict=True)), torch.zeros_like(x))
     return x
 
 

@@ -181,24 +181,7 @@ class Engine:
         # The wrapper's [1, 3, 1, 1] buffers need no layout.
         wrapped.model.to(memory_format=torch.channels_last)
         initialize(wrapped, train)
-        data = ResidentSet(
-            train,
-            padding=round(recipe.crop * min(train.size)),
-            border=recipe.border,
-            enlarge=recipe.enlarge,
-            flip=recipe.flip == "always" or (recipe.flip != "never" and train.flip),
-            alternate=recipe.flip == "alternate",
-            device=self.device,
-        )
-        stepper = self.stepper(
-            wrapped,
-            lr=recipe.lr,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
-            bias_lr=recipe.bias_lr,
-            nesterov=recipe.nesterov,
-            clip_norm=recipe.clip_norm,
-        )
+        data, stepper = self._resident(train, recipe), self._stepper(wrapped, recipe)
         generator = torch.Generator().manual_seed(seed)
         steps_per_epoch = split_evenly(len(train), recipe.batch)
         steps = recipe.epochs * steps_per_epoch
@@ -237,12 +220,10 @@ class Engine:
                 point: dict[str, Any] = {"epoch": epoch, "loss": mean_loss, "lr": rate}
                 if epoch % recipe.evaluate_every == 0 or epoch == recipe.epochs:
                     for name, images in (evaluate or {}).items():
-                        correct = self.predict(wrapped, images, hooks) == images.known_labels
-                        point[f"{name}_accuracy"] = 100.0 * float(correct.mean())
+                        point[f"{name}_accuracy"] = self._accuracy(wrapped, images, hooks)
                     history.append(point)
                 if trusted is not None and hooks.select is not None:
-                    correct = self.predict(wrapped, trusted, hooks) == trusted.known_labels
-                    best.update(wrapped, 100.0 * float(correct.mean()))
+                    best.update(wrapped, self._accuracy(wrapped, trusted, hooks))
                 if on_epoch is not None:
                     on_epoch(point, recipe.epochs)
         best.restore(wrapped)
@@ -251,6 +232,27 @@ class Engine:
         wrapped.eval()
         throughput = recipe.epochs * len(train) / seconds if seconds else 0.0
         return TrainResult(wrapped, history, seconds, throughput)
+
+    def _resident(self, train: ImageSet, recipe: Recipe) -> ResidentSet:
+        """The set with the recipe's crops and flips."""
+        return ResidentSet(
+            train,
+            padding=round(recipe.crop * min(train.size)),
+            border=recipe.border,
+            enlarge=recipe.enlarge,
+            flip=recipe.flip == "always" or (recipe.flip != "never" and train.flip),
+            alternate=recipe.flip == "alternate",
+            device=self.device,
+        )
+
+    def _stepper(self, network: nn.Module, recipe: Recipe) -> Stepper:
+        """The recipe's optimiser."""
+        names = ("lr", "momentum", "weight_decay", "bias_lr", "nesterov", "clip_norm")
+        return self.stepper(network, **{name: getattr(recipe, name) for name in names})
+
+    def _accuracy(self, model: nn.Module, images: ImageSet, hooks: TrainingHooks) -> float:
+        """In percent."""
+        return 100.0 * float((self.predict(model, images, hooks) == images.known_labels).mean())
 
     def _loss(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 from pydantic import Field, model_validator
@@ -13,6 +13,12 @@ from ucbench.plugins.params import Params
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+
+def check_milestones(milestones: Sequence[int], epochs: int) -> None:
+    """For validators of schedules by steps: ValueError unless the milestones rise and lie below ``epochs``."""
+    if any(one >= epochs for one in milestones) or list(milestones) != sorted(set(milestones)):
+        raise ValueError(f"milestones {tuple(milestones)} must rise and lie below epochs={epochs}")
 
 
 class Recipe(Params):
@@ -74,8 +80,7 @@ class Recipe(Params):
 
     @model_validator(mode="after")
     def _milestones_fit(self) -> Self:
-        if any(m >= self.epochs for m in self.milestones) or list(self.milestones) != sorted(set(self.milestones)):
-            raise ValueError(f"milestones {self.milestones} must rise and lie below epochs={self.epochs}")
+        check_milestones(self.milestones, self.epochs)
         return self
 
 
