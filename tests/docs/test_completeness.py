@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import re
 import tomllib
@@ -194,6 +195,17 @@ def test_kornia_table_has_a_row_for_every_defense_that_changes_images():
     names = [spec.name for plugin in (ucbench_augment, ucbench_squeeze) for spec in plugin.ucbench_defenses()]
     missing = [name for name in names if not re.search(rf"^\| [^|]*\b{name}\b", part, re.MULTILINE)]
     assert missing == ["iss"]  # grayscale and jpeg one after the other, which have rows
+
+
+def test_defenses_page_names_every_poisoner_that_perturbs_further_images():
+    part = section((DOCS / "defenses.md").read_text(encoding="utf-8"), "## Access to the protector")
+    listed = re.search(r"perturb further images:\*\* (.+?) can, ", part, re.DOTALL)
+    able = set()
+    for spec in installed().specs("poisoner"):
+        module, _, name = spec.load.partition(":")
+        if hasattr(getattr(importlib.import_module(module), name), "assign"):
+            able.add(spec.name)
+    assert set(re.findall(r"`([\w-]+)`", listed[1])) == able - {"positive", "release"}
 
 
 @pytest.mark.parametrize(
