@@ -2,7 +2,7 @@
 
     python benchmarks/performance/scale.py [STEP ...] [--cells 10000] [--json FILE]
 
-The cells are those of the suite ``digits-core`` with as many seeds as needed, their records those of the published
+The cells are those of the suite ``photos-defenses`` with as many seeds as needed, their records those of the published
 board with the facts of the cell. The site is made of imagined records (``tests/support/site_records.py``), in boards
 of 960. Every step runs in a new process, whose peak memory is its own. Limits hold for 10,000 cells, and the exit code
 is 1 if a step misses one.
@@ -36,7 +36,7 @@ from ucbench.store.store import Store
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tests" / "support"))
 
-SUITE = "digits-core"
+SUITE = "photos-defenses"
 #: Records of one board of the site.
 BOARD = 960
 

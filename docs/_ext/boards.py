@@ -2,9 +2,10 @@
 
 Replaces two markers in a page. ``<!-- board photos-core/v1 -->`` becomes a table of the board: mean test accuracy of
 every poisoner, with the half-width of its 95 % t interval over crafts. ``<!-- mean photos-core/v1 uc -->`` becomes one
-of these means; a poisoner that was given other labels than the original ones is written ``rand-class|clusters:k=10``.
-``<!-- surrogates fast-surrogates/v1 -->`` becomes a table of the means by poisoner and surrogate, a column for every
-victim.
+of these means; a poisoner that was given other labels than the original ones is written ``rand-class|clusters:k=10``,
+one under a defense ``uc|jpeg``.
+``<!-- across victim fast-surrogates/v1 -->`` becomes a table of the means by poisoner and victim, and of the gate's
+verdicts; likewise for other axes.
 
 The README is read as it is, so its tables stand there between ``<!-- board ... -->`` and ``<!-- end of board -->``, its
 figures between ``<!-- mean ... -->`` and ``<!-- end -->``. ``python docs/_ext/boards.py`` writes them; a test compares.
@@ -22,13 +23,18 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from _ext.markdown import code, replace_markers, table
 from _ext.paths import LEADERBOARDS, ROOT
+from ucbench.leaderboard.gates import gates_of
+from ucbench.matrix.suite import load_suite
+from ucbench.plugins.builtin import NO_DEFENSE
+from ucbench.results.columns import SETTING
+from ucbench.results.gate import Gate
 from ucbench.results.records import read_records
 from ucbench.results.summary import Summary, summarise
-from ucbench.results.table import rows
+from ucbench.results.table import Row, rows
 
 BOARD = re.compile(r"<!-- board (?P<board>[a-z0-9-]+/v\d+) -->")
 MEAN = re.compile(r"<!-- mean (?P<board>[a-z0-9-]+/v\d+) (?P<poisoner>[^ ]+) -->")
-SURROGATES = re.compile(r"<!-- surrogates (?P<board>[a-z0-9-]+/v\d+) -->")
+ACROSS = re.compile(r"<!-- across (?P<axis>[a-z_]+) (?P<board>[a-z0-9-]+/v\d+) -->")
 KEPT_MEAN = re.compile(rf"({MEAN.pattern}).*?(<!-- end -->)", re.DOTALL)
 KEPT = re.compile(rf"({BOARD.pattern}\n).*?(<!-- end of board -->)", re.DOTALL)
 
@@ -49,13 +55,18 @@ def name(summary: Summary) -> str:
 
 
 def mean(board: str, poisoner: str) -> str:
-    """Mean test accuracy of one poisoner of a board.
+    """Mean test accuracy of one poisoner of a board, without defense unless it names one.
 
     Raises:
         KeyError: if the board does not have it.
     """
-    found = {name(summary): summary for summary in summaries(board)}
+    found = {_defended(summary): summary for summary in summaries(board)}
     return found[poisoner].means["test_accuracy"].text()
+
+
+def _defended(summary: Summary) -> str:
+    defense = str(summary.shared["defense"])
+    return name(summary) if defense == NO_DEFENSE else f"{name(summary)}|{defense}"
 
 
 def board_table(board: str) -> str:
@@ -74,20 +85,49 @@ def board_table(board: str) -> str:
     )
 
 
-def surrogate_table(board: str) -> str:
-    """Mean test accuracies by poisoner and surrogate, for every victim of a board."""
-    means: dict[tuple[str, str], dict[str, str]] = {}
+def across(axis: str, board: str) -> str:
+    """Mean test accuracies of a board by poisoner and the values of ``axis``, the shorter of the two as columns.
+
+    Poisoners are told apart by surrogate and radius where one was run with several. Where the gate may depend on the
+    axis, a last line states its verdict for every value.
+    """
+    means: dict[str, dict[str, str]] = {}
     for summary in summaries(board):
-        surrogate = str(summary.shared["surrogate"])
-        row = means.setdefault((code(name(summary)), "" if surrogate == "none" else code(surrogate)), {})
-        row[str(summary.shared["victim"])] = summary.means["test_accuracy"].text()
-    victims = list(dict.fromkeys(victim for row in means.values() for victim in row))
-    lines = [[*names, *(row.get(victim, "") for victim in victims)] for names, row in means.items()]
-    return table(["poisoner", "surrogate", *map(code, victims)], lines)
+        line = means.setdefault(_told_apart(summary, board), {})
+        line[str(summary.shared[axis])] = summary.means["test_accuracy"].text()
+    if axis in SETTING:
+        for gate in _gates(board):
+            line = means.setdefault(f"gate{_radius(gate.shared, board)}", {})
+            line[str(gate.shared[axis])] = gate.state
+    values = list(dict.fromkeys(value for line in means.values() for value in line))
+    if len(values) <= len(means):
+        lines = [[one, *(line.get(value, "") for value in values)] for one, line in means.items()]
+        return table(["poisoner", *map(code, values)], lines)
+    lines = [[code(value), *(line.get(value, "") for line in means.values())] for value in values]
+    return table([axis, *means], lines)
+
+
+def _told_apart(summary: Summary, board: str) -> str:
+    shared, label = summary.shared, name(summary)
+    surrogates = {one.shared["surrogate"] for one in summaries(board) if name(one) == label}
+    surrogate = f" from {code(str(shared['surrogate']))}" if len(surrogates) > 1 else ""
+    return f"{code(label)}{surrogate}{_radius(shared, board)}"
+
+
+def _radius(shared: Row, board: str) -> str:
+    """The radius of a row, where rows of the board have several."""
+    radii = {one.shared["epsilon"] for one in summaries(board)} - {None}
+    return f" at {shared['epsilon']:g}" if len(radii) > 1 and shared["epsilon"] is not None else ""
+
+
+@functools.cache
+def _gates(board: str) -> list[Gate]:
+    folder = LEADERBOARDS / board
+    return gates_of(rows(read_records(folder)), load_suite(folder / "suite.toml").file.gate, folder)
 
 
 def inserted(text: str) -> str:
-    text = SURROGATES.sub(lambda match: surrogate_table(match["board"]), text)
+    text = ACROSS.sub(lambda match: across(match["axis"], match["board"]), text)
     text = BOARD.sub(lambda match: board_table(match["board"]), text)
     return MEAN.sub(lambda match: mean(match["board"], match["poisoner"]), text)
 

@@ -24,16 +24,14 @@ from ucbench.results.summary import Summary
 from ucbench.results.table import base_name
 
 TARGET = ROOT / "ucbench" / "protection" / "boards.json"
-#: The board of photographs; and those of small images on which defenses were tried, the one with more crafts first.
+#: The board of poisoners, and the one on which defenses were tried.
 PHOTOGRAPHS = "photos-core/v1"
-DEFENDED = ("digits-core/v1", "digits-defenses/v1")
-#: The victim of the boards with defenses: the one that both have.
-VICTIM = "resnet18:width=16"
+DEFENDED = "photos-defenses/v1"
 
 
 def boards() -> dict[str, Any]:
-    """Accuracies of the exploiter by poisoner, on photographs, and on small images under defenses."""
-    return {"photographs": _photographs(), "defended": [_defended(board) for board in DEFENDED]}
+    """Accuracies of the exploiter by poisoner, and under defenses."""
+    return {"photographs": _photographs(), "defended": _defended()}
 
 
 def _photographs() -> dict[str, Any]:
@@ -47,15 +45,15 @@ def _photographs() -> dict[str, Any]:
     }
 
 
-def _defended(board: str) -> dict[str, Any]:
+def _defended() -> dict[str, Any]:
     """Only ``uc``: which defenses raise its accuracy above that without defense, the strongest first."""
-    groups = [one for one in summaries(board) if one.shared["victim"] == VICTIM and one.done]
+    groups = [one for one in summaries(DEFENDED) if one.done]
     (plain,) = (one for one in groups if one.shared["base"] == "uc" and one.shared["defense"] == NO_DEFENSE)
     undefended = plain.means["test_accuracy"].mean
     raised = [one for one in groups if one.shared["base"] == "uc" and one.means["test_accuracy"].mean > undefended]
     raised.sort(key=lambda one: -one.means["test_accuracy"].mean)
     tried = {str(one.shared["defense"]) for one in groups} - {NO_DEFENSE}
-    return _conditions(board, [plain]) | {
+    return _conditions(DEFENDED, [plain]) | {
         "poisoner": "uc",
         "clean": _accuracy(_only(groups, CLEAN)),
         "undefended": _accuracy(plain),

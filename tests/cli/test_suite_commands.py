@@ -113,10 +113,10 @@ def test_show_suite_has_what_list_has_and_every_table(capsys):
 
 
 def test_suites_lists_version_and_file(capsys):
-    assert main(["list", "suites", "digits-p*", "--json"]) == 0
+    assert main(["list", "suites", "digits-c*", "--json"]) == 0
     (listed,) = json.loads(capsys.readouterr().out)
-    assert (listed["name"], listed["version"]) == ("digits-poisoners", 1)
-    assert Path(listed["path"]).name == "digits-poisoners.toml"
+    assert (listed["name"], listed["version"]) == ("digits-core", 1)
+    assert Path(listed["path"]).name == "digits-core.toml"
 
 
 def test_suites_that_are_broken_are_left_out_with_a_warning(capsys, monkeypatch, tmp_path, suite):

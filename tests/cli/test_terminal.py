@@ -13,11 +13,11 @@ import screen
 
 ROOT = Path(__file__).parents[2]
 WIDTHS = (60, 80, 100, 120, 160)
-BOARD = "leaderboards/digits-uc/v1"
+BOARD = "leaderboards/photos-core/v1"
 COMMANDS = {
     "summary": "summary",
     "first run": "first",
-    "tiers": "leaderboard tiers leaderboards/digits-defenses/v1",
+    "tiers": "leaderboard tiers leaderboards/photos-defenses/v1",
     "diff": f"leaderboard diff {BOARD} {BOARD}",
     "list": "list defense",
     "show": "show victim airbench --full",
@@ -32,7 +32,7 @@ from ucbench.cli.app import main
 from ucbench.cli.summary import print_summary
 from ucbench.results.records import read_records
 from ucbench.results.table import rows
-boards = {"summary": "leaderboards/digits-uc/v1", "first": "leaderboards/first-run/v2"}
+boards = {"summary": "leaderboards/fast-surrogates/v1", "first": "leaderboards/first-run/v2"}
 tables = {name: rows(read_records(Path(path))) for name, path in boards.items()}
 for width in map(int, sys.argv[1].split(",")):
     if width:
@@ -121,7 +121,7 @@ def test_summary_has_its_main_numbers_and_its_caption_at_every_width(outputs, wi
     assert "data set photos; preset standard; labeling original; defense none; victim airbench@small;" in caption
     assert "budget linf 8" in caption
     ((shown, _),) = tables(outputs["summary", width])
-    assert {"poisoner", "surrogate", "defense", "mixture", "test acc %"} <= set(shown)
+    assert {"poisoner", "surrogate", "victim", "test acc %"} <= set(shown)
 
 
 #: Runs a command with the tiny components; a line typed ends each craft of ``badge``, which otherwise never ends.

@@ -24,15 +24,24 @@ def test_marker_of_an_unknown_poisoner_raises():
         boards.inserted(f"<!-- mean {BOARD} no-such -->")
 
 
-def test_surrogate_table_has_the_mean_of_its_rows_for_every_poisoner_surrogate_and_victim():
-    header, _, *lines = boards.inserted("<!-- surrogates fast-surrogates/v1 -->").splitlines()
+def test_table_across_victims_has_the_mean_of_its_rows_and_the_gate_of_every_victim():
+    header, _, *lines = boards.inserted("<!-- across victim fast-surrogates/v1 -->").splitlines()
     table = read_results(boards.LEADERBOARDS / "fast-surrogates/v1")
     asked = ["eminn", "airbench", "airbench@small"]
     chosen = table[(table[["poisoner", "surrogate", "victim"]] == asked).all(axis=1)]
-    (line,) = (line for line in lines if line.startswith("| `eminn` | `airbench` |"))
+    (line,) = (line for line in lines if line.startswith("| `eminn` from `airbench` |"))
     place = header.split("|").index(" `airbench@small` ")
     assert line.split("|")[place].strip().startswith(f"{chosen['test_accuracy'].mean():.1f} ±")
-    assert len(lines) == len(table[["poisoner", "surrogate"]].drop_duplicates())
+    assert len(lines) == len(table[["poisoner", "surrogate"]].drop_duplicates()) + 1
+    assert lines[-1] == "| gate | passed | failed |"
+
+
+def test_table_across_many_defenses_has_a_line_for_each():
+    header, _, *lines = boards.inserted("<!-- across defense photos-defenses/v1 -->").splitlines()
+    table = read_results(boards.LEADERBOARDS / "photos-defenses/v1")
+    assert [line.split("|")[1].strip(" `") for line in lines] == list(dict.fromkeys(table["defense"]))
+    assert "| `uc` |" in header
+    assert "gate" not in header
 
 
 def test_readme_tables_of_boards_follow_from_the_records():
@@ -49,4 +58,4 @@ def test_no_marker_is_left_in_a_page():
         text = boards.inserted(page.read_text(encoding="utf-8"))
         assert "<!-- board" not in text
         assert "<!-- mean" not in text
-        assert "<!-- surrogates" not in text
+        assert "<!-- across" not in text

@@ -390,7 +390,7 @@ def test_board_multiplies_every_kind_by_the_plans_counts(tmp_path, capsys):
 
 
 def test_board_ranking_reports_the_agreement_of_two_boards(capsys):
-    board = str(FOLDER.parents[1] / "leaderboards" / "digits-core" / "v1")
+    board = str(FOLDER.parents[1] / "leaderboards" / "photos-core" / "v1")
     with script("board") as module:
         assert module.main(["--ranking", board, board]) == 0
     assert "tau-b 1.00 [1.00, 1.00]" in capsys.readouterr().out

@@ -154,13 +154,15 @@ def test_boards_are_those_of_the_poisoner_and_say_what_differs(folder):
     same = measured(settings.model_copy(update={"size": 32}))
     assert same.accuracy is not None
     assert same.differences == ()
-    assert same.defended
+    assert same.defended is not None
+    assert same.defended["restoring"]
     other = measured(settings.model_copy(update={"poisoner": "uc@photos", "epsilon": 16.0}))
     assert other.accuracy == same.accuracy
     assert [part.partition(" (")[0] for part in other.differences] == [
         "the settings", "the strength", "the size of the pattern"
     ]  # fmt: skip
-    assert measured(settings.model_copy(update={"poisoner": "lsp"})).accuracy is None
+    lsp = measured(settings.model_copy(update={"poisoner": "lsp"}))
+    assert (lsp.accuracy, lsp.defended) == (None, None)
 
 
 def test_accuracies_of_boards_show_interval_and_few_crafts():

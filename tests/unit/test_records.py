@@ -16,7 +16,7 @@ from ucbench.store.untrusted import only_text
 
 CELL = "00ff" * 8
 RECORD = {**boards.record("uc", 0, 12.5), "cell": CELL, "note": "é"}
-PUBLISHED = Path(__file__).parents[2] / "leaderboards" / "digits-core" / "v1"
+PUBLISHED = Path(__file__).parents[2] / "leaderboards" / "photos-core" / "v1"
 
 
 def test_record_round_trips_through_its_file(tmp_path):

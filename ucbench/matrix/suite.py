@@ -1,13 +1,13 @@
 """Suites: named, versioned matrices in TOML files.
 
-    name = "digits-defenses"
+    name = "photos-defenses"
     version = 1
-    title = "Defenses on handwritten digits"
+    title = "Defenses on photographs"
     threads = 1
 
     [common]                      # axes of all tables, named as on the command line
-    dataset = "digits"
-    victim = "resnet18:width=16"
+    dataset = "photos"
+    victim = "airbench@small"
     seed = "0-2"
 
     [[table]]                     # a cross product of axes

@@ -22,13 +22,13 @@ class Measured:
     Attributes:
         photographs: accuracies of an exploiter on a board of photographs, see ``boards.json``.
         accuracy: of an exploiter who trains on photographs protected by this method, or None if it was not measured.
-        defended: boards of small images that tried defenses against this method.
+        defended: the board that tried defenses against this method, if one raised the exploiter's accuracy.
         differences: in what the run differs from what was measured, as parts of a sentence.
     """
 
     photographs: dict[str, Any]
     accuracy: dict[str, Any] | None
-    defended: tuple[dict[str, Any], ...]
+    defended: dict[str, Any] | None
     differences: tuple[str, ...]
 
 
@@ -45,7 +45,8 @@ def measured(settings: Settings) -> Measured:
         differences.append(f"the strength ({settings.epsilon:g} levels, measured: {photographs['epsilon']:g})")
     if settings.size != photographs["side"]:
         differences.append(f"the size of the pattern ({settings.size} pixels, measured: {photographs['side']})")
-    defended = tuple(board for board in known["defended"] if board["poisoner"] == name and board["restoring"])
+    tried = known["defended"]
+    defended = tried if tried["poisoner"] == name and tried["restoring"] else None
     return Measured(photographs, accuracy, defended, tuple(differences))
 
 
