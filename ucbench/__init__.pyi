@@ -132,6 +132,7 @@ from .training.defenses import DefenseRun as DefenseRun
 from .training.determinism import seeded as seeded
 from .training.engine import DivergedError as DivergedError
 from .training.engine import Engine as Engine
+from .training.engine import check_finite as check_finite
 from .training.normalized import Normalized as Normalized
 from .training.normalized import channel_statistics as channel_statistics
 from .training.normalized import initialize as initialize

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -12,10 +11,10 @@ from torch import Tensor, nn
 from ucbench import (
     BiLevel,
     ContrastiveViews,
-    DivergedError,
     ImageSet,
     Perturbation,
     UsageError,
+    check_finite,
     cosine,
     expected,
     pgd,
@@ -78,8 +77,7 @@ class AugmentedUnlearnable:
         for epoch in range(done, params.epochs):
             rate = cosine(params.lr, params.final_lr, epoch, params.epochs)
             loss = float(state.learn(epoch * steps, steps, params.batch, rate, view=_augmented(view, run)))
-            if not math.isfinite(loss):
-                raise DivergedError(f"The surrogate diverged in round {epoch + 1}: the mean loss is {loss}.")
+            check_finite(loss, f"The surrogate diverged in round {epoch + 1}")
             state.history.append({"train_loss": loss})
             generator = run.generator(f"perturbing-{epoch}")
             state.frozen()

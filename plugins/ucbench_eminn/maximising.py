@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from ucbench import BiLevel, DivergedError, ImageSet, Perturbation, cosine, pgd
+from ucbench import BiLevel, ImageSet, Perturbation, check_finite, cosine, pgd
 from ucbench_eminn.objective import prepared
 
 if TYPE_CHECKING:
@@ -50,8 +49,7 @@ class ErrorMaximising:
         advance = run.progress("crafting", (params.epochs - done) * steps + len(batches) * params.steps)
         for epoch in range(done, params.epochs):
             loss = float(bilevel.learn(epoch * steps, steps, params.batch, rate))
-            if not math.isfinite(loss):
-                raise DivergedError(f"The surrogate diverged in epoch {epoch + 1}: the mean loss is {loss}.")
+            check_finite(loss, f"The surrogate diverged in epoch {epoch + 1}")
             bilevel.history.append({"train_loss": loss})
             bilevel.save(epoch + 1)
             advance(steps)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ucbench import DivergedError, ImageSet, Perturbation, pgd
+from ucbench import ImageSet, Perturbation, check_finite, pgd
 from ucbench_eminn.objective import prepared
 
 if TYPE_CHECKING:
@@ -205,8 +204,7 @@ class Alternation:
         steps = self._params.network_steps
         first = self.sweeps * steps
         loss = float(self.bilevel.learn(first, steps, self._params.batch, self.rate, before, step=self.step))
-        if not math.isfinite(loss):
-            raise DivergedError(f"The surrogate diverged in sweep {self.sweeps + 1}: the mean loss is {loss}.")
+        check_finite(loss, f"The surrogate diverged in sweep {self.sweeps + 1}")
         self.work(steps)
         return loss
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +10,10 @@ from torch import Tensor
 
 from ucbench import (
     BiLevel,
-    DivergedError,
     ImageSet,
     Perturbation,
     UsageError,
+    check_finite,
     cosine,
     cosine_gap,
     mean_variance,
@@ -144,8 +143,7 @@ class MIUE:
         per_pass = state.steps_per_pass(params.batch)
         rate = cosine(params.lr, params.final_lr, number, params.rounds)
         loss = float(state.learn(number * per_pass, per_pass, params.batch, rate))
-        if not math.isfinite(loss):
-            raise DivergedError(f"mi-ue: training diverged in round {number + 1}: the mean loss is {loss}.")
+        check_finite(loss, f"mi-ue: training diverged in round {number + 1}")
         return loss
 
     def _batches(self, state: BiLevel, number: int, balanced: bool, run: CraftRun) -> Iterator[Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ucbench import (
-    DivergedError,
     ImageSet,
     Perturbation,
     ResidualGenerator,
     UsageError,
+    check_finite,
     cosine,
     optimizer_state,
     restore_optimizer,
@@ -180,8 +179,7 @@ class OneForAll:
                 total += loss.detach()
                 advance(1)
             losses.append(float(total) / parts)
-            if not math.isfinite(losses[-1]):
-                raise DivergedError(f"one-for-all: the generator diverged in pass {epoch + 1}: loss {losses[-1]}.")
+            check_finite(losses[-1], f"one-for-all: the generator diverged in pass {epoch + 1}")
             run.checkpoint.save(epoch + 1, {**optimizer_state(generator, optimizer), "losses": np.array(losses)})
         run.note("losses", losses)
         return generator.eval().requires_grad_(False)

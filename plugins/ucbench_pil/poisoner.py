@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ucbench import DivergedError, ImageSet, Perturbation, ResidentSet, UsageError, blocks, cosine, seeded
+from ucbench import ImageSet, Perturbation, ResidentSet, UsageError, blocks, check_finite, cosine, seeded
 
 if TYPE_CHECKING:
     from ucbench import CraftRun
@@ -81,8 +80,7 @@ class PIL:
             for x, labels in data.epoch(params.batch, generator):
                 total += stepper.step(x, labels, rate) * len(x)
             losses.append(float(total) / len(train))
-            if not math.isfinite(losses[-1]):
-                raise DivergedError(f"pil: the classifier diverged in pass {epoch + 1}: its loss is {losses[-1]}.")
+            check_finite(losses[-1], f"pil: the classifier diverged in pass {epoch + 1}")
             advance(1)
         run.note("losses", {"first": losses[0], "last": losses[-1]})
         weights = layers[0].weight.detach()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ucbench import BiLevel, CropFlip, DivergedError, ImageSet, Perturbation, UsageError, expected, pgd
+from ucbench import BiLevel, CropFlip, ImageSet, Perturbation, UsageError, check_finite, expected, pgd
 
 if TYPE_CHECKING:
     from ucbench import CraftRun
@@ -76,8 +76,7 @@ class RobustErrorMinimising:
             loss = float(
                 state.learn(first, steps, params.batch, self.rate, lambda n, i: perturb(f"perturbing-{n}", i), view)
             )
-            if not math.isfinite(loss):
-                raise DivergedError(f"The surrogate diverged in pass {number + 1}: the mean loss is {loss}.")
+            check_finite(loss, f"The surrogate diverged in pass {number + 1}")
             state.history.append({"train_loss": loss})
             state.save(number + 1)
             advance(steps)

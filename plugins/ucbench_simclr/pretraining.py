@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -14,13 +13,13 @@ from torch import Tensor, nn
 
 from ucbench import (
     ContrastiveViews,
-    DivergedError,
     Engine,
     ImageSet,
     Normalized,
     ResidentSet,
     UsageError,
     as_double,
+    check_finite,
     learning_rate,
     normalized,
     nt_xent,
@@ -164,8 +163,7 @@ def pretrain(train: ImageSet, params: EncoderParams, run: Run) -> Normalized:
             total += stepper.apply(loss, learning_rate(recipe, epoch * steps + number, steps)) * len(x)
             advance(1)
         losses.append(float(total) / len(train))  # the pass's only synchronisation with the device
-        if not math.isfinite(losses[-1]):
-            raise DivergedError(f"Contrastive training diverged in pass {epoch + 1}: the mean loss is {losses[-1]}.")
+        check_finite(losses[-1], f"Contrastive training diverged in pass {epoch + 1}")
     encoder = network.encoder.eval().requires_grad_(False)
     run.note("contrastive_loss", {"first": losses[0], "last": losses[-1]})
     _measure(encoder, train, views, run)

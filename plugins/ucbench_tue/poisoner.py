@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ucbench import BiLevel, ContrastiveViews, DivergedError, ImageSet, Perturbation, UsageError, nt_xent, pgd, seeded
+from ucbench import BiLevel, ContrastiveViews, ImageSet, Perturbation, UsageError, check_finite, nt_xent, pgd, seeded
 
 if TYPE_CHECKING:
     from ucbench import CraftRun
@@ -111,8 +110,7 @@ class TransferableUnlearnable:
 
         state.thaw()
         mean = float(state.learn(turn * steps, steps, self.params.batch, step=contrast))
-        if not math.isfinite(mean):
-            raise DivergedError(f"tue: contrastive training diverged in turn {turn + 1}: the mean loss is {mean}.")
+        check_finite(mean, f"tue: contrastive training diverged in turn {turn + 1}")
         return mean
 
     def _contrasted(self, state: BiLevel, x: Tensor, views: ContrastiveViews, generator: torch.Generator) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ucbench.crafting.bilevel import BiLevel
-from ucbench.training.engine import DivergedError
+from ucbench.training.engine import check_finite
 from ucbench.training.recipe import Recipe, learning_rate
 
 if TYPE_CHECKING:
@@ -61,8 +60,7 @@ def train_then_perturb(
         loss = float(
             state.learn(epoch * steps, steps, recipe.batch, lambda n: learning_rate(recipe, n, steps), view=view)
         )
-        if not math.isfinite(loss):
-            raise DivergedError(f"The surrogate diverged in epoch {epoch + 1}: the mean loss is {loss}.")
+        check_finite(loss, f"The surrogate diverged in epoch {epoch + 1}")
         state.history.append({"train_loss": loss})
         if epoch + 1 in keep and epoch + 1 < epochs:
             weights = state.network.state_dict().items()

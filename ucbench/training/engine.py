@@ -30,6 +30,12 @@ class DivergedError(UcbenchError):
     """The loss of a training is not finite."""
 
 
+def check_finite(loss: float, what: str) -> None:
+    """Raise DivergedError unless the loss is finite; ``what`` begins its text: ``Training diverged in epoch 3``."""
+    if not math.isfinite(loss):
+        raise DivergedError(f"{what}: the mean loss is {loss}. Lower the learning rate.")
+
+
 @dataclass(frozen=True)
 class TrainResult:
     """Result of a training.
@@ -215,8 +221,7 @@ class Engine:
                         progress(1)
                 mean_loss = float(total) / len(train)  # the epoch's only synchronisation with a GPU
                 seconds += time.perf_counter() - started
-                if not math.isfinite(mean_loss):
-                    raise DivergedError(f"Training diverged in epoch {epoch}: the mean loss is {mean_loss}.")
+                check_finite(mean_loss, f"Training diverged in epoch {epoch}")
                 point: dict[str, Any] = {"epoch": epoch, "loss": mean_loss, "lr": rate}
                 if epoch % recipe.evaluate_every == 0 or epoch == recipe.epochs:
                     for name, images in (evaluate or {}).items():
