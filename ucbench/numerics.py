@@ -110,6 +110,17 @@ def cpu_name() -> str:
     return next(lines, "").partition(":")[2].strip() or platform.machine()
 
 
+def allocator() -> str:
+    """The memory allocator of this process: ``jemalloc``, ``tcmalloc``, ``mimalloc`` or ``glibc``; empty if unknown."""
+    try:
+        libraries = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    # A library that is loaded before the system's replaces its allocator.
+    replacing = next((name for name in ("jemalloc", "tcmalloc", "mimalloc") if f"lib{name}" in libraries), "")
+    return replacing or ("glibc" if platform.libc_ver()[0] == "glibc" else "")
+
+
 def _has_nvidia() -> bool:
     # The driver's file answers without importing torch.
     return Path("/proc/driver/nvidia/version").exists() and os.environ.get("CUDA_VISIBLE_DEVICES") != ""

@@ -50,6 +50,9 @@ FAST, SLOW = "airbench@full", "resnet18@eight:batch=256,epochs=30,lr=0.1"
 #: What judges the regime, and the methods that a board is about; the other poisoners come after them.
 GATE = ("clean", "sham", "positive", "rand-class")
 CORE = ("uc", "mi-ue", "eminn", "adv-poison", "lsp")
+#: What the project set itself on a GPU of the H100 class: the fast victim's clean accuracy in percent and most seconds,
+#: most seconds of 200 epochs of the other, and the least share of a matrix product's operations.
+ACCURACY, FAST_SECONDS, EPOCHS, SLOW_SECONDS, SHARE = 94.0, 6.0, 200, 180.0, 0.25
 #: Crafts and trainings of the positives, whose gate is about the interval over crafts; and of the others.
 SEVERAL, ONE = {"seed": "0-3", "trainings": 1}, {"seed": "0", "trainings": 3}
 #: k-means of 50,000 images takes all it can get. A fixed number, since it is part of every key.
@@ -165,16 +168,53 @@ def speeds(records: Iterable[Record]) -> dict[str, list[float]]:
     return dict(found)
 
 
+def goals(records: Iterable[Record], shares: Mapping[str, float]) -> list[str]:
+    """What was reached of the goals, a line each; those of victims that were not trained are left out.
+
+    Args:
+        shares: median share of a matrix product's operations, by victim.
+    """
+    trained = defaultdict(list)
+    for record in records:
+        if record.get("cost", {}).get("train_seconds"):
+            trained[record["request"]["victim"]].append(record)
+    seconds = {name: statistics.median(one["cost"]["train_seconds"] for one in of) for name, of in trained.items()}
+    lines = []
+    clean = [one["metrics"]["test_accuracy"] for one in trained[FAST] if one["request"]["poisoner"] == "clean"]
+    if clean:
+        accuracy = statistics.fmean(clean)
+        lines.append(
+            f"{FAST}: {ACCURACY:g} % clean in under {FAST_SECONDS:g} s: {accuracy:.1f} % in {seconds[FAST]:.1f} s,"
+            f" {_met(accuracy >= ACCURACY and seconds[FAST] < FAST_SECONDS)}"
+        )
+    if trained[SLOW]:
+        whole = seconds[SLOW] * EPOCHS / trained[SLOW][0]["epochs"]
+        lines.append(
+            f"{SLOW}: {EPOCHS} epochs in under {SLOW_SECONDS:g} s: {whole:.0f} s at this pace,"
+            f" {_met(whole < SLOW_SECONDS)}"
+        )
+    for name, share in shares.items():
+        lines.append(f"{name}: {SHARE:.0%} of a matrix product: {share:.1%}, {_met(share >= SHARE)}")
+    return lines
+
+
+def _met(met: bool) -> str:
+    return "met" if met else "not met"
+
+
 def report(records: Sequence[Record], numerics: Numerics) -> None:
-    """Print the operations per second of every victim, and their share of what a matrix product reaches."""
+    """Print the operations per second of every victim, their share of what a matrix product reaches, and the goals."""
     device = torch.device(numerics.device)
     peak = measured_peak(device, torch.bfloat16 if numerics.dtype == "bfloat16" else torch.float32)
     print(
         f"\n| victim | trainings | median TFLOP/s | share of {peak / 1e12:.2f}, a matrix product |\n|---|---|---|---|"
     )
+    shares = {}
     for victim, values in speeds(records).items():
         typical = statistics.median(values)
-        print(f"| {victim} | {len(values)} | {typical / 1e12:.3f} | {typical / peak:.1%} |")
+        shares[victim] = typical / peak
+        print(f"| {victim} | {len(values)} | {typical / 1e12:.3f} | {shares[victim]:.1%} |")
+    print("\nGoals on a GPU of the H100 class:", *goals(records, shares), sep="\n  ")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

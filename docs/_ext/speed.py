@@ -3,7 +3,8 @@
 Replaces, in a page, each of these by a table after a sentence about the machine: ``<!-- speed official -->``
 (``compare.py --official``; ``effect`` is a sentence on UC alone), ``<!-- speed plain -->`` (``compare.py``), ``<!--
 speed board -->`` and ``<!-- speed scripts -->`` (``board.py``), ``<!-- speed scale -->`` (``scale.py``), ``<!-- speed
-growth -->`` (``growth.py``), ``<!-- speed defenses -->`` (``defenses.py``) and ``<!-- speed ideas -->`` (``ideas.py``).
+growth -->`` (``growth.py``), ``<!-- speed operators -->`` (``operators.py``), ``<!-- speed defenses -->``
+(``defenses.py``) and ``<!-- speed ideas -->`` (``ideas.py``).
 A record's ``note``, written by hand, is shown with its table.
 """
 
@@ -160,6 +161,19 @@ def growth() -> str:
     return f"{record['processor']}, one thread, float32; the best of the repeats.\n\n{table(header, rows)}"
 
 
+def operators() -> str:
+    """Shares of kinds of operations in trainings and crafts."""
+    record = _read("operators")
+    spent: dict[str, float] = {}
+    for row in record["rows"]:
+        for kind, share in row["shares"].items():
+            spent[kind] = spent.get(kind, 0.0) + share
+    kinds = sorted(spent, key=lambda kind: -spent[kind])
+    rows = [[row["work"], *(f"{100 * row['shares'].get(kind, 0.0):.0f}" for kind in kinds)] for row in record["rows"]]
+    how = f"{_setting(record)} {record['images']} images of {record['side']} pixels; percent of the time of each work."
+    return f"{how}\n\n{table(['work', *kinds], rows)}"
+
+
 def defenses() -> str:
     """Images per second of training with each defense, and what its preparation takes."""
     record = _read("defenses")
@@ -218,7 +232,7 @@ def effect() -> str:
 
 MARKERS = {
     f"<!-- speed {made.__name__} -->": made
-    for made in (official, effect, plain, board, scripts, scale, growth, defenses, ideas)
+    for made in (official, effect, plain, board, scripts, scale, growth, operators, defenses, ideas)
 }
 
 

@@ -20,6 +20,7 @@ from ucbench.cli import app
 from ucbench.cli.lazy import LazyGroup
 from ucbench.cli.streams import with_home
 from ucbench.errors import DataError
+from ucbench.numerics import allocator
 from ucbench.store.store import Store
 
 #: What only running, or only a terminal, needs.
@@ -83,6 +84,7 @@ def test_doctor_passes_and_reports_a_missing_data_folder(tmp_path, monkeypatch):
     assert report["store"]["writable"] is True
     assert not (tmp_path / "store").exists()
     assert report["torch"]["dtype"] in ("float32", "bfloat16")
+    assert ("LD_PRELOAD" in report["processor"].get("allocator", "")) is (allocator() == "glibc")
     assert [p for p in report["problems"] if "UCBENCH_DATA" in p] == [
         f"UCBENCH_DATA={tmp_path / 'absent'} is not a folder."
     ]

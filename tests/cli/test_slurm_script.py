@@ -19,6 +19,7 @@ threads = 1
 dataset = "digits:train_per_class=5,test_per_class=5"
 victim = "resnet18@quick:width=16,epochs=1"
 seed = "0-1"
+trainings = 1
 
 [[table]]
 poisoner = ["rand-class", "lsp"]

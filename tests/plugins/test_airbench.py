@@ -102,6 +102,14 @@ def test_airbench_learns_colours_of_classes():
     assert result.history[-1]["train_accuracy"] >= 90
 
 
+@pytest.mark.parametrize(("classes", "size"), [(10, (32, 32)), (1000, (64, 64)), (41, (9, 64))])
+def test_airbench_takes_any_number_of_classes_and_small_images(classes, size):
+    model = Airbench(AirbenchParams(width=0.125)).build(classes, size)
+    x = torch.rand(4, 3, *size)
+    model.initialize_from(x)
+    assert model(x).shape == (4, classes)
+
+
 def test_airbench_raises_below_nine_pixels():
     with pytest.raises(UsageError, match="9 pixels and more, not 8x32"):
         Airbench(TINY).build(10, (8, 32))

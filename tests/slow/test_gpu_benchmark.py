@@ -120,3 +120,19 @@ def test_fill_computes_nothing_after_its_time_and_continues_later(fill, tmp_path
     assert len(list(read_records(tmp_path / "out"))) == len(cells)
     assert {record["status"] for record in records} == {"ok", "failed"}
     assert list(fill.speeds(records)) == ["linear"]
+
+
+def test_fill_says_which_goals_are_met(fill):
+    def record(victim: str, seconds: float, accuracy: float, poisoner: str = "clean") -> dict:
+        return {
+            "request": {"victim": victim, "poisoner": poisoner}, "cost": {"train_seconds": seconds}, "epochs": 30,
+            "metrics": {"test_accuracy": accuracy},
+        }  # fmt: skip
+
+    failed = {"request": {"victim": fill.FAST, "poisoner": "clean"}, "status": "failed"}
+    records = [record(fill.FAST, 5, 94.2), record(fill.FAST, 6, 94.0), record(fill.FAST, 5, 12, "lsp"), failed]
+    lines = fill.goals([*records, record(fill.SLOW, 30, 90)], {fill.FAST: 0.26, fill.SLOW: 0.249})
+    assert [line.rpartition(", ")[2] for line in lines] == ["met", "not met", "met", "not met"]
+    assert "94.1 % in 5.0 s" in lines[0]
+    assert "200 s at this pace" in lines[1]
+    assert fill.goals([record("lenet5", 1, 90)], {}) == []

@@ -6,33 +6,17 @@ import importlib
 import json
 import statistics
 import sys
-from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from benchmark_scripts import FOLDER, script
 
-FOLDER = Path(__file__).parents[2] / "benchmarks" / "performance"
 #: The figures of commands and of memory start processes of their own; one of them stands for all.
 FIGURES = ("second-load", "help")
 #: Reaching a loss takes ucbench fewer updates: that is what the subject measures.
 FEWER = ("uc",)
 pytestmark = pytest.mark.slow
-
-
-@contextmanager
-def script(name):
-    """A script of the folder as a module."""
-    before = set(sys.modules)
-    sys.path.insert(0, str(FOLDER))
-    try:
-        yield importlib.import_module(name)
-    finally:
-        sys.path.remove(str(FOLDER))
-        for imported in set(sys.modules) - before:
-            if imported.split(".")[0] in (name, "subjects", "plain", "official", "kornia_pairs", "formulas", "scripts"):
-                del sys.modules[imported]
 
 
 @pytest.fixture(scope="module")

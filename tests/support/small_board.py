@@ -27,7 +27,7 @@ def suite_text(*tables: str, title: str = "Spots", victim: str = "tiny:epochs=10
         tables: the lines of each table.
         rest: sections that follow.
     """
-    common = f'dataset = "spots"\nvictim = "{victim}"\nlabeling = "original"\nseed = "0-1"'
+    common = f'dataset = "spots"\nvictim = "{victim}"\nlabeling = "original"\nseed = "0-1"\ntrainings = 1'
     sections = [f'name = "small"\nversion = 3\ntitle = "{title}"', f"[common]\n{common}"]
     sections += [f"[[table]]\n{lines}" for lines in tables]
     return "\n\n".join([*sections, '[ranking]\ndefenses = ["none", "dim"]', rest]) + "\n"

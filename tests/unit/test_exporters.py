@@ -85,7 +85,7 @@ def test_rows_mark_unknown_missing_and_exploratory_values():
     first, second = sections(sample_entries())
     ranked, reference = first.lines
     assert ranked.texts == (
-        "1-2", "alder", "none", "61.5 ± 2.2", "0.6", "32.5 ± 5.0", "61.5 ± 2.2", "jpeg",
+        "1-2", "alder", "none", "61.5 ± 2.2", "0.6", "32.5 ± 5.0", "61.5 ± 2.2", "61.5", "61.5", "jpeg",
         "4 x 3; SD 1.5 crafts, 0.8 trainings",
     )  # fmt: skip
     assert (reference.texts[0], reference.texts[3], reference.texts[-1]) == ("", "not run: jpeg", "1 x 1*")

@@ -85,7 +85,7 @@ def test_readme_has_figure_and_verdict_above_its_tables_and_their_terms_below():
 def test_legend_explains_only_what_the_tables_have():
     unjudged = files(boards.rows_of({"uc": [40]}), ["none"], TITLE)["README.md"]
     assert not {"Rank", "Bias", "Effect", "±", "SD", "clean", "sham", "positive"} & terms(unjudged)
-    assert {"Gate", "Worst case", "Label knowledge", "n"} <= terms(unjudged)
+    assert {"Gate", "Label knowledge", "n"} <= terms(unjudged)
     assert "of clean rows" not in unjudged
     assert "* marks fewer than 4" in unjudged
     assert "* marks" not in files(records(), ["none", "jpeg"], TITLE)["README.md"]
@@ -114,6 +114,20 @@ def test_readme_says_that_numbers_without_a_passed_gate_say_nothing():
         in files(alone, ["none"], TITLE)["README.md"]
     )
     assert " The gate was not judged: the numbers say nothing" in files(alone[:4], ["none"], TITLE)["README.md"]
+
+
+def test_guess_and_purity_stand_beside_a_poisoner_as_means_over_crafts():
+    found = boards.rows_of({"uc": [40, 50], "rand-sample": [70, 72]})
+    for one, guess, purity in zip(found, (30, 40, 10, 12), (0.6, 0.7, None, None), strict=True):
+        one["metrics"]["guess_accuracy"] = float(guess)
+        if purity:
+            one["notes"] = {"exploiter_labels_in_groups": {"purity": purity, "relative_purity": 1.0, "groups": 20}}
+    uc, sample = sorted(table(found), key=lambda line: line["poisoner"], reverse=True)
+    assert (uc["guess_accuracy"], uc["purity"]) == ("35.00", "65.00")
+    assert (sample["guess_accuracy"], sample["purity"]) == ("11.00", "")
+    readme = files(found, ["none"], TITLE)["README.md"]
+    assert "| 35.0 | 65.0 |" in readme
+    assert {"Guess", "Purity"} <= terms(readme)
 
 
 def test_worst_case_is_stated_with_its_selection_bias():
@@ -261,8 +275,9 @@ def test_table_files_are_independent_of_record_order(tmp_path: Path):
 
 def test_readme_has_the_clean_row_of_its_exploiter_in_every_block():
     lines = [line for line in files(records(), ["none", "jpeg"], TITLE)["README.md"].splitlines() if "`clean`" in line]
-    # Accuracies are 90 to 93 without defense, the exploiter's best.
-    assert lines == ["|  | `clean` |  | 91.5 ± 2.1 |  |  | 91.5 ± 2.1 | none | 4 |"] * 2
+    # Accuracies are 90 to 93 without defense, the exploiter's best. Alone among its kind, uc has no rank.
+    row = "| `clean` |  | 91.5 ± 2.1 |  |  | 91.5 ± 2.1 | none | 4 |"
+    assert lines == [row, f"|  {row}"]
 
 
 def test_board_without_measured_poisoners_has_no_figure():

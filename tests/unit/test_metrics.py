@@ -146,6 +146,8 @@ def test_cluster_scores_compare_clusters_with_classes(index, classes, homogeneit
     assert found["homogeneity"] == pytest.approx(homogeneity, abs=1e-9)
     assert found["completeness"] == pytest.approx(completeness, abs=1e-9)
     assert found["relative_purity"] == pytest.approx(purity)
+    groups, known = index.max() + 1, classes.max() + 1
+    assert found["purity"] == pytest.approx(purity * min(1, groups / known))
     assert found["mutual_information"] == pytest.approx(homogeneity * math.log(classes.max() + 1))
 
 

@@ -91,6 +91,21 @@ def test_cpu_flags_are_empty_without_cpuinfo(monkeypatch):
     assert numerics.cpu_name.__wrapped__()
 
 
+@pytest.mark.parametrize(
+    ("maps", "libc", "expected"),
+    [
+        ("7f r-xp /usr/lib/libjemalloc.so.2\n7f /usr/lib/libc.so.6", "glibc", "jemalloc"),
+        ("7f r-xp /usr/lib/libtcmalloc_minimal.so.4", "glibc", "tcmalloc"),
+        ("7f r-xp /usr/lib/libc.so.6", "glibc", "glibc"),
+        ("7f r-xp /lib/ld-musl-x86_64.so.1", "", ""),
+    ],
+)
+def test_allocator_is_the_library_that_is_loaded(monkeypatch, maps, libc, expected):
+    monkeypatch.setattr(Path, "read_text", lambda *args, **options: maps)
+    monkeypatch.setattr(numerics.platform, "libc_ver", lambda: (libc, ""))
+    assert numerics.allocator() == expected
+
+
 def test_resolve_threads_equal_the_available_cores(processor, monkeypatch):
     monkeypatch.setattr(numerics.os, "sched_getaffinity", lambda process: {3, 5, 6}, raising=False)
     assert resolve().threads == 3

@@ -46,6 +46,27 @@ def test_rows_start_each_block_with_references():
     ]
 
 
+@pytest.mark.parametrize(
+    ("groups", "labeling", "purity"),
+    [
+        ({"purity": 0.6, "relative_purity": 0.9, "groups": 5}, "merge:groups=5", 60.0),
+        # Older records: five groups of ten classes hold half of the images at most.
+        ({"relative_purity": 0.9, "groups": 5}, "original", 45.0),
+        ({"relative_purity": 0.9, "groups": 20}, "original", 90.0),
+        ({"relative_purity": 0.9, "groups": 20}, "merge:groups=5", None),
+        ({"purity": "much"}, "original", None),
+        ("none", "original", None),
+        (None, "original", None),
+    ],
+)
+def test_purity_is_that_of_the_groups_or_follows_from_the_relative_one(groups, labeling, purity):
+    one = boards.record("uc", 0, 50, labeling=labeling)
+    one["data"]["classes"] = 10
+    one["notes"] = {} if groups is None else {"exploiter_labels_in_groups": groups}
+    (row,) = dicts(rows([one]))
+    assert row["purity"] == (None if purity is None else pytest.approx(purity))
+
+
 def test_results_csv_is_rebuilt_byte_identically_from_records(tmp_path):
     for each in many():
         write_record(tmp_path, each)

@@ -29,6 +29,7 @@ GOOD = """
     victim = "tiny"
     labeling = "original"
     seed = "0-1"
+    trainings = 1
 
     [[table]]
     poisoner = ["stripes", "badge"]
@@ -147,12 +148,22 @@ def test_suite_exclusion_matches_the_poisoner_with_and_without_its_preset(tmp_pa
     ],
 )
 def test_suite_exclusion_may_leave_out_what_does_not_fit_together(tmp_path, table, exclusion, problem):
-    common = 'name = "small"\nversion = 1\n[common]\ndataset = "spots"\nvictim = "tiny"\nlabeling = "original"\n'
+    axes = 'dataset = "spots"\nvictim = "tiny"\nlabeling = "original"\ntrainings = 1\n'
+    common = f'name = "small"\nversion = 1\n[common]\n{axes}'
     text = f'{common}[[table]]\npoisoner = "leaner"\n{table}\n'
     with pytest.raises(UsageError, match=problem):
         cells(written(tmp_path, text))
     kept = cells(written(tmp_path, f"{text}[[exclude]]\n{exclusion}\n"))
     assert len(kept) == (9 if "wild" in table else 3)
+
+
+def test_suite_without_trainings_has_three_on_each_release(tmp_path):
+    path = written(tmp_path, GOOD.replace("trainings = 1", ""))
+    assert {seed for *_, seed in words(cells(path))} == {0, 1, 2, 3, 4, 5}
+    assert {seed for *_, seed in words(cells(path, trainings=1))} == {0, 1}
+    assert {seed for *_, seed in words(cells(path, train_seed="3"))} == {3}
+    crossed = written(tmp_path, GOOD.replace("trainings = 1", "").replace('seed = "0-1"', 'train-seed = "0-1"'))
+    assert {seed for poisoner, *_, seed in words(cells(crossed)) if poisoner == "stripes"} == {0, 1}
 
 
 def test_suite_axes_are_replaced_by_given_ones(tmp_path):
@@ -169,14 +180,14 @@ def test_suite_axes_are_replaced_by_given_ones(tmp_path):
         (("victim = ", "victm = "), r"line 8, common.victm: unknown key. Did you mean 'victim'?"),
         (
             ("craft-labels = ", "craft-label = "),
-            "line 18, table.2.craft-label: unknown key. Did you mean 'craft",
+            "line 19, table.2.craft-label: unknown key. Did you mean 'craft",
         ),
         (("version = 2", 'version = "two"'), "line 3, version: Input should be a valid integer"),
         (("version = 2", ""), "version: Field required"),
         (('name = "small"', 'name = "Small Suite"'), "line 2, name: String should match pattern"),
         (('poisoner = ["stripes", "badge"]', ""), "every table needs a poisoner, or common does"),
         (('seed = "0-1"', 'seed = "0-1'), "is not valid TOML"),
-        (("defenses = ", "defences = "), "line 26, ranking.defences: unknown key. Did you mean 'defenses'?"),
+        (("defenses = ", "defences = "), "line 27, ranking.defences: unknown key. Did you mean 'defenses'?"),
         (
             ("[ranking]", "[gate]\nconvergence = 99\n[ranking]"),
             "gate.convergence: unknown key. Did you mean 'converged'?",

@@ -88,6 +88,18 @@ def test_summary_tells_rows_apart_on_any_screen(printed, records):
     assert "jpeg:quality=10" in text
 
 
+def test_summary_states_no_effect_where_the_gate_failed(printed, records):
+    def line(found: list[dict], name: str) -> str:
+        text = printed([*records, *found], layout=Layout("poisoner,test_accuracy,drop_sham,gap_removed"))
+        return next(line for line in text.splitlines() if line.startswith(name))
+
+    assert line([], "uc").split()[1:] == ["42.0", "±", "25.4", "48.0", "±", "12.7", "61", "±", "25"]
+    positive = boards.rows_of({"positive": [80, 82]}, access="full", oracle=True)
+    assert line(positive, "uc").split()[1:] == ["42.0", "±", "25.4"]
+    elsewhere = [*positive, *boards.rows_of({"lsp": [20, 21]}, epsilon=16.0)]
+    assert line(elsewhere, "clean").split()[1] == "91.0"
+
+
 def test_summary_names_the_mixture_of_a_gate(printed):
     assert "Gate for digits at linf 8, resnet18:width=16, mixture 0.5: " in printed(boards.judging(mixture=0.5))
 

@@ -13,7 +13,7 @@ import typer
 
 from ucbench.cli.options import AsJson
 from ucbench.cli.output import as_text, print_facts, print_json
-from ucbench.numerics import available_cores, cpu_has_bf16, cpu_name, resolve
+from ucbench.numerics import allocator, available_cores, cpu_has_bf16, cpu_name, resolve
 from ucbench.plugins.registry import installed
 
 Facts = Mapping[str, str | int | float | bool]
@@ -70,6 +70,9 @@ def _python() -> Facts:
 def _processor(notes: list[str]) -> Facts:
     cores = available_cores()
     facts: dict[str, str | int | float | bool] = {"name": cpu_name(), "cores": cores, "bfloat16": cpu_has_bf16()}
+    if used := allocator():
+        hint = "; jemalloc or tcmalloc, loaded by LD_PRELOAD, may be faster" if used == "glibc" else ""
+        facts["allocator"] = used + hint
     if hasattr(os, "getloadavg"):  # not on Windows
         facts["load"] = load = round(os.getloadavg()[0], 1)
         if load >= cores:

@@ -27,6 +27,7 @@ COMMANDS = {
     "plot": "leaderboard",
     "site": "leaderboard",
     "tiers": "leaderboard",
+    "victims": "leaderboard_victims",
 }
 MAKE, SHOW = "Records and tables", "Show and publish"
 #: A leaderboard's copy of its suite.

@@ -14,16 +14,14 @@ import typer
 from ucbench.cli.completion import of, record_folders
 from ucbench.cli.leaderboard import MAKE, suite_of
 from ucbench.cli.options import FOLDER, AsJson, BoardSuite, argument, option, with_layout
-from ucbench.cli.output import Layout, print_json, print_notes, print_table
+from ucbench.cli.output import Layout, json_fields, print_json, print_notes, print_table
 from ucbench.results.axes import axis_columns
 from ucbench.results.columns import DIFFERENCE_AXES
 from ucbench.results.text import TextColumn
 
 if TYPE_CHECKING:
-    from ucbench.leaderboard.agreement import Agreement
     from ucbench.leaderboard.compare import Comparison, Difference, Order
     from ucbench.leaderboard.published import Published
-    from ucbench.results.statistics import Interval
 
 
 app = typer.Typer()
@@ -213,9 +211,9 @@ def _as_json(comparison: Comparison, left_out: dict[str, int]) -> dict[str, Any]
             {
                 **setting(line.setting),
                 "published_in": line.source or None,
-                "one": _plain(line.one),
-                "other": _plain(line.other),
-                "other_minus_one": _plain(line.change),
+                "one": json_fields(line.one),
+                "other": json_fields(line.other),
+                "other_minus_one": json_fields(line.change),
             }
             for line in comparison.differences
         ],
@@ -229,14 +227,9 @@ def _as_json(comparison: Comparison, left_out: dict[str, int]) -> dict[str, Any]
                 "one": list(order.one),
                 "other": list(order.other),
                 "moved": {label: list(places) for label, places in order.moved.items()},
-                **_plain(order.agreement),
+                **json_fields(order.agreement),
             }
             for order in comparison.orders
         ],
         "left_out": left_out,
     }
-
-
-def _plain(value: Interval | Agreement) -> dict[str, Any]:
-    """The fields as JSON values, with null for NaN."""
-    return {name: None if math.isnan(number) else number for name, number in value._asdict().items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import sys
@@ -21,6 +22,14 @@ _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 def print_json(value: Any) -> None:
     """Print a JSON value, indented; floats with ten significant digits."""
     typer.echo(json.dumps(_rounded(value), indent=2))
+
+
+def json_fields(value: Any) -> dict[str, Any]:
+    """The fields of a named tuple as JSON values, with null for NaN."""
+    return {
+        name: None if isinstance(field, float) and math.isnan(field) else field
+        for name, field in value._asdict().items()
+    }
 
 
 def _rounded(value: Any) -> Any:

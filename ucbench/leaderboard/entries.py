@@ -26,7 +26,7 @@ from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
 from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING, values_of
 from ucbench.results.gate import Gate, Judgement, judgement_of
 from ucbench.results.statistics import Interval, Nested, nested
-from ucbench.results.table import check_worlds, grouped, measured
+from ucbench.results.table import by_unit, check_worlds, grouped, measured
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,8 @@ class Entry:
         inapplicable: ranked defenses that the block's victim, which trains itself, cannot use; all else is over the
             others.
         unprotected: the block's exploiter on clean images; None if that was not run.
+        guess: mean of ``guess_accuracy`` without defense; NaN where it is unknown.
+        purity: mean of ``purity`` without defense; NaN where no images share a perturbation.
     """
 
     block: tuple[Any, ...]
@@ -83,6 +85,8 @@ class Entry:
     gate: Judgement
     inapplicable: tuple[str, ...] = ()
     unprotected: Unprotected | None = None
+    guess: float = math.nan
+    purity: float = math.nan
 
     @property
     def named(self) -> dict[str, Any]:
@@ -154,6 +158,7 @@ def _entry(
 ) -> Entry:
     plain = cells[cells["defense"] == NO_DEFENSE]
     undefended = nested(plain["test_accuracy"], plain["unit"])
+    shares = by_unit(plain, ["guess_accuracy", "purity"]).mean()
     accuracies = accuracies_of(cells)
     present = [value for defense in defenses if defense in accuracies for value in accuracies[defense].dropna()]
     removed = None
@@ -174,6 +179,8 @@ def _entry(
         clean.accuracy.mean if clean else None,
         lacking(accuracies, defenses),
         gate,
+        guess=float(shares["guess_accuracy"]),
+        purity=float(shares["purity"]),
     )
 
 

@@ -16,7 +16,8 @@ from ucbench.results.statistics import ENOUGH_CRAFTS
 
 #: All columns, in the order of :class:`Line`'s texts.
 HEADERS = (
-    "rank", "poisoner", "label knowledge", "worst case %", "bias", "effect %", "no defense %", "best defense", "n",
+    "rank", "poisoner", "label knowledge", "worst case %", "bias", "effect %", "no defense %", "guess %", "purity %",
+    "best defense", "n",
 )  # fmt: skip
 _WORST, _UNDEFENDED, _BEST = map(HEADERS.index, ("worst case %", "no defense %", "best defense"))
 #: Columns that repeat "no defense %" where no other defense was ranked.
@@ -144,9 +145,11 @@ def _line(entry: Entry) -> Line:
             poisoner_text(name) + ("" if name["surrogate"] == "none" else f" ({name['surrogate']})"),
             str(name["craft_labels"]),
             not_run(entry) or (entry.worst.text() if entry.worst else ""),
-            "" if math.isnan(entry.bias) else f"{entry.bias:.1f}",
+            _number(entry.bias),
             entry.effect.text(1, 100) if entry.effect else "",
             entry.undefended.interval.text(),
+            _number(entry.guess),
+            _number(entry.purity),
             entry.defense,
             counts_text(entry),
         ),
@@ -154,7 +157,11 @@ def _line(entry: Entry) -> Line:
     )
 
 
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.1f}"
+
+
 def _clean_line(row: Unprotected) -> Line:
     accuracy = row.undefended.interval
     worst = row.worst.text() if row.worst else ""
-    return Line(("", CLEAN, "", worst, "", "", accuracy.text(), row.defense, str(accuracy.n)), CLEAN)
+    return Line(("", CLEAN, "", worst, "", "", accuracy.text(), "", "", row.defense, str(accuracy.n)), CLEAN)

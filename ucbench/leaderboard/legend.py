@@ -32,6 +32,11 @@ MEANINGS = {
         " chosen on half of the crafts and scored on the other"
     ),
     "Effect": "the share of the gap between clean accuracy under the best defense and chance that is gone",
+    "Guess": "held-out accuracy of a linear classifier that guesses the label from the perturbation alone",
+    "Purity": (
+        "where groups of images share a perturbation, the share of images with the most frequent label of their group:"
+        " all that such noise can tell of the labels"
+    ),
 }
 #: Explanations of rows, by base name.
 _ROWS = {

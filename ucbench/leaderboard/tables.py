@@ -49,8 +49,8 @@ def _values(entry: Entry) -> tuple[Any, ...]:
     return (
         *entry.block, entry.gate.state, entry.rank, *entry.name, entry.seeds, spread.trainings_text,
         "yes" if entry.seeds < ENOUGH_CRAFTS else "no", accuracy.mean, accuracy.half, spread.craft_sd,
-        spread.training_sd, entry.mean, worst.mean, worst.half, entry.bias, entry.defense, effect.mean, effect.half,
-        entry.clean, "+".join(entry.missing),
+        spread.training_sd, entry.guess, entry.purity, entry.mean, worst.mean, worst.half, entry.bias, entry.defense,
+        effect.mean, effect.half, entry.clean, "+".join(entry.missing),
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@
     dataset = "photos"
     victim = "airbench@small"
     seed = "0-2"
+    trainings = 3                 # on each release; 3 is the default
 
     [[table]]                     # a cross product of axes
     poisoner = ["uc", "mi-ue"]
@@ -46,6 +47,10 @@ from ucbench.store.untrusted import read_regular
 
 if TYPE_CHECKING:
     from ucbench.matrix.cell import Cell
+
+
+#: Trainings per release of a suite that states neither them nor train seeds.
+TRAININGS = 3
 
 
 class _AxisValues(BaseModel):
@@ -155,6 +160,7 @@ class Suite:
 
         Seeds replace each other as a group: a table that has ``craft_seed`` or ``train_seed`` inherits no seeds from
         ``common``, and overrides with any of them drop all of the file's. ``seed`` and ``trainings`` replace those two.
+        Without any of ``trainings``, ``craft_seed`` and ``train_seed`` there are :data:`TRAININGS`.
         """
         nested, crossed = {"seed", "trainings"}, {"craft_seed", "train_seed"}
         requests = []
@@ -163,6 +169,8 @@ class Suite:
             for layer in (self.file.common.values(), table.values(), dict(overrides or {})):
                 replaced = nested | crossed if crossed & layer.keys() else crossed if nested & layer.keys() else set()
                 values = {name: value for name, value in values.items() if name not in replaced} | layer
+            if not crossed & values.keys():
+                values.setdefault("trainings", TRAININGS)
             requests.append(values)
         return requests
 

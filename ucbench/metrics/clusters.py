@@ -9,8 +9,9 @@ def cluster_diagnostics(index: Labels, labels: Labels) -> dict[str, float]:
     """Compare the groups ``index`` ``[N]`` of images that share a perturbation with labels ``[N]``.
 
     ``homogeneity`` is 1 if every group holds one class, ``completeness`` if every class lies in one group (Rosenberg
-    and Hirschberg, EMNLP 2007). ``relative_purity`` is purity over its maximum for balanced classes and this number of
-    groups; ``mutual_information`` is in nats.
+    and Hirschberg, EMNLP 2007). ``purity`` is the share of the images that have the most frequent label of their group,
+    and ``relative_purity`` that over its maximum for balanced classes and this number of groups; ``mutual_information``
+    is in nats.
     """
     from sklearn.metrics import completeness_score, homogeneity_score
 
@@ -21,6 +22,7 @@ def cluster_diagnostics(index: Labels, labels: Labels) -> dict[str, float]:
         "groups": groups,
         "homogeneity": float(homogeneity_score(labels, index)),
         "completeness": float(completeness_score(labels, index)),
+        "purity": purity,
         "relative_purity": purity / min(1.0, groups / classes),
         "mutual_information": mutual_information(counts),
     }

@@ -178,42 +178,48 @@ MEASURED = (
         "held-out accuracy of guessing the exploiter's label from the perturbation alone, by a linear classifier",
         "guess %", 11,
     ),
+    _accuracy(
+        "purity",
+        "share of the protected images that have the exploiter's most frequent label of their group, where groups of"
+        " images share a perturbation: all that such noise can tell of the labels",
+        "purity %", 12,
+    ),
     Column(
         "cosine_gap", "number", "cosine",
         "penultimate features of the victim on its training set: mean cosine within classes minus"
         " between classes",
-        4, shown=3, priority=13,
+        4, shown=3, priority=14,
     ),
     _accuracy(
         "linear_probe",
         "accuracy on the clean test set, under the data set's labels, of a linear classifier on the"
         " victim's features, fitted on at most 5,000 clean training images",
-        "linear probe %", 12, axis="linear probe to the original classes, %",
+        "linear probe %", 13, axis="linear probe to the original classes, %",
     ),
 )  # fmt: skip
 #: The size of the perturbation, measured on the published 8-bit images.
 CHANGED = (
     Column(
         "measured_linf", "number", "levels", "largest change of any channel of any pixel of any image", 2,
-        brief="linf", shown=0, priority=14, summary=True,
+        brief="linf", shown=0, priority=15, summary=True,
     ),
     Column("measured_l2", "number", "[0, 1] scale", "largest length of an image's perturbation", 4),
     Column("measured_l0", "number", "pixels", "largest number of changed pixels of an image", 2),
     Column(
         "psnr", "number", "dB", "peak signal-to-noise ratio, mean over images", 2, "PSNR dB", "psnr dB",
-        priority=15, summary=True,
+        priority=16, summary=True,
     ),
     Column("ssim", "number", "", "structural similarity, mean over images", 4),
 )  # fmt: skip
 #: The cost.
 COST = (
     Column(
-        "seconds", "number", "s", "time to label, defend, train and measure", 2, "train s", shown=0, priority=17,
+        "seconds", "number", "s", "time to label, defend, train and measure", 2, "train s", shown=0, priority=18,
         summary=True,
     ),
     Column(
         "craft_seconds", "number", "s", "time to craft the release, shared by its rows", 2, "craft s", shown=0,
-        priority=16, summary=True,
+        priority=17, summary=True,
     ),
     Column("images_per_second", "number", "1/s", "training throughput", 2),
     _text("status", "`ok` or `failed`; the record says why"),
@@ -291,6 +297,7 @@ BOARD = (
         unit="points",
     ),
     _accuracy("training_sd", f"the one over trainings on one release, pooled{_SPREAD}", "", unit="points"),
+    _BY_NAME["guess_accuracy"], _BY_NAME["purity"],
     _accuracy(
         "mean_over_defenses", "mean over the available ranked defenses; never used for ranking", "mean over defenses %"
     ),

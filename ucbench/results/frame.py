@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from html import escape
@@ -23,6 +24,8 @@ from ucbench.results.view import View, view
 _REQUEST = [column for axis in AXES for column in axis.columns]
 #: Columns that are never empty.
 _KNOWN = [name for name in (*_REQUEST, "status") if name not in ("epsilon", "craft_seed")]
+#: Columns that older files lack, and what they stand for there.
+_LATER = {"platform": OWN_PLATFORM, "purity": math.nan}
 
 
 class Results(pd.DataFrame):  # type: ignore[misc]
@@ -128,8 +131,9 @@ def _read_csv(path: Path) -> pd.DataFrame:
         )
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read: {' '.join(str(error).split())}.") from error
-    if "platform" not in table:  # written before victims had one
-        table["platform"] = OWN_PLATFORM
+    for name, value in _LATER.items():
+        if name not in table:
+            table[name] = value
     if missing := [name for name in COLUMNS if name not in table]:
         raise DataError(f"{path} is not a results.csv: it lacks the columns {', '.join(missing)}.")
     table = table[columns(table)]

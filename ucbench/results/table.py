@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +121,7 @@ def _row(record: Record) -> Row:
         **{name: record["request"][name] for name in Request.model_fields},
         **{name: value for name, value in metrics.items() if name in Metrics.model_fields},
         **{visible(name): value for name, value in metrics.items() if "." in name},
+        "purity": _purity(record),
         "label_access": record["label_access"],
         "granularity": record["granularity"],
         "platform": platform_of(record),
@@ -141,6 +142,21 @@ def _row(record: Record) -> Row:
         "test_images": record["data"].get("test_images"),
     }
     return {name: visible(value) if isinstance(value, str) else value for name, value in row.items()}
+
+
+def _purity(record: Record) -> float | None:
+    """Purity in percent of the groups of images that share a perturbation; None where there are none.
+
+    Of older records, which state only the relative purity, it is known where the exploiter's classes are the data's.
+    """
+    groups = record.get("notes", {}).get("exploiter_labels_in_groups")
+    if not isinstance(groups, Mapping):
+        return None
+    share, relative = groups.get("purity"), groups.get("relative_purity")
+    classes = record["data"].get("classes") if record["request"]["labeling"] == "original" else None
+    if share is None and classes and isinstance(relative, float) and isinstance(groups.get("groups"), int):
+        share = relative * min(1.0, groups["groups"] / classes)
+    return 100 * share if isinstance(share, float | int) and 0 <= share <= 1 else None
 
 
 def base_name(reference: str) -> str:

@@ -9,8 +9,8 @@ import pandas as pd
 
 from ucbench.matrix.axes import GROUP_COLUMNS
 from ucbench.results.axes import MANY, axis_columns, budget_text
-from ucbench.results.columns import AVERAGED, COLUMNS, column
-from ucbench.results.gate import Gate, gates
+from ucbench.results.columns import AVERAGED, COLUMNS, EFFECTS, SETTING, column, values_of
+from ucbench.results.gate import Gate, gate_of, gates
 from ucbench.results.statistics import ENOUGH_CRAFTS
 from ucbench.results.summary import Summary, summarise
 from ucbench.results.table import columns
@@ -37,15 +37,21 @@ class View:
 
 
 def view(table: pd.DataFrame) -> View:
-    """The summary of rows of :func:`ucbench.results.table.rows`."""
+    """The summary of rows of :func:`ucbench.results.table.rows`; without effects where the gate failed."""
     groups = summarise(table)
     axes, caption = axis_columns([group.shared for group in groups], GROUP_COLUMNS, _FEW + 1)
+    judged = gates(table) if groups else []
     # Requested metrics follow the numbers of every record.
     numbers = [*AVERAGED, *map(column, columns(table)[len(COLUMNS) :])]
     measured = [
         TextColumn(
             number.brief,
-            [group.means[number.name].text(number.shown, number.factor, constant=False) for group in groups],
+            [
+                ""
+                if number.name in EFFECTS and _failed(group, judged)
+                else group.means[number.name].text(number.shown, number.factor, constant=False)
+                for group in groups
+            ],
             "number",
             rank=place if place < _FEW else place + _FEW + MANY,
             name=number.name,
@@ -55,7 +61,7 @@ def view(table: pd.DataFrame) -> View:
     ]
     deviations = TextColumn(_DEVIATIONS, [group.accuracy.deviations.removeprefix("SD ") for group in groups], rank=_FEW)
     counts = TextColumn(_COUNTS, [_counts(group) for group in groups], "number")
-    notes = [caption, *_seeds(groups), *map(_verdict, gates(table))] if groups else []
+    notes = [caption, *_seeds(groups), *map(_verdict, judged)] if groups else []
     return View([*axes, *measured, deviations, counts], notes)
 
 
@@ -65,6 +71,12 @@ def check_columns(names: Sequence[str]) -> None:
     fixed += [TextColumn(number.brief, (), name=number.name) for number in AVERAGED]
     fixed += [TextColumn(_DEVIATIONS, ()), TextColumn(_COUNTS, ())]
     chosen(fixed, [name for name in names if "." not in name])
+
+
+def _failed(group: Summary, judged: Sequence[Gate]) -> bool:
+    """Whether its setting failed the gate, so that no effect is stated."""
+    gate = gate_of(judged, values_of(group.shared, SETTING))
+    return gate is not None and gate.state == "failed"
 
 
 def _counts(group: Summary) -> str:

@@ -34,7 +34,10 @@ def sample_entries() -> list[Entry]:
     unbounded = ("digits", "original", NASTY, "unbounded", None, 0.5, 20, "full")
     plain = ("standard", "none", "none")
     return [
-        Entry(block, ("alder", *plain), "1-2", 4, several, 61.5, complete, 0.6, "jpeg", gone, 90.0, (), passed),
+        Entry(
+            block, ("alder", *plain), "1-2", 4, several, 61.5, complete, 0.6, "jpeg", gone, 90.0, (), passed,
+            guess=61.5, purity=61.5,
+        ),
         Entry(
             block, ("birch", "quick", NASTY, "original"), "", 1, second, 43.5, None, math.nan, "", None, None,
             ("jpeg",), passed,

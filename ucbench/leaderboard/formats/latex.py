@@ -30,7 +30,7 @@ _ESCAPES = {
     "±": r"$\pm$",
 }
 #: Numbers are right-aligned, text is left-aligned.
-_ALIGNED = dict(zip(HEADERS, "rllrrrrll", strict=True))
+_ALIGNED = dict(zip(HEADERS, "rllrrrrrrll", strict=True))
 
 
 class Latex:

@@ -20,7 +20,7 @@ from ucbench.results.statistics import ENOUGH_CRAFTS, Interval, Nested
 _OF_A_CELL = ("test_accuracy", "gap_removed", "drop", "drop_sham", "train_accuracy", "craft_seconds", "seconds")
 
 #: Columns of the table of poisoners that readers may add: means over seeds without defense.
-_OPTIONAL = ("train_accuracy", "guess_accuracy", "psnr", "craft_seconds", "seconds")
+_OPTIONAL = ("train_accuracy", "guess_accuracy", "purity", "psnr", "craft_seconds", "seconds")
 
 _AXIS = {axis.key: axis for axis in AXES}
 #: Axes of a block.

@@ -1,0 +1,88 @@
+"""``ucbench leaderboard victims``: whether the victims of a leaderboard agree."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ucbench.cli.leaderboard import SHOW
+from ucbench.cli.options import AsJson, BoardFolder, with_layout
+from ucbench.cli.output import Layout, json_fields, print_json, print_notes, print_table
+from ucbench.results.text import TextColumn
+
+if TYPE_CHECKING:
+    from ucbench.leaderboard.agreement import Agreement
+    from ucbench.leaderboard.victims import Victims
+
+app = typer.Typer()
+
+
+@app.command("victims", no_args_is_help=True, rich_help_panel=SHOW)
+@with_layout
+def victims_command(folder: BoardFolder, layout: Layout, as_json: AsJson = False) -> None:
+    """Print how far the victims of the leaderboard in FOLDER put its releases in the same order.
+
+    Accuracies without defense, and Kendall's tau-b of every two victims with a 95 % bootstrap interval over crafts.
+    All releases count, of any budget and label access, references among them.
+    """
+    from ucbench.leaderboard.victims import by_victim
+    from ucbench.results.records import records_in
+    from ucbench.results.table import rows
+
+    found = by_victim(rows(records_in(folder)))
+    if as_json:
+        print_json([_as_json(one) for one in found])
+        return
+    if not found:
+        print_notes("No data set and labeling has two victims.")
+    for place, one in enumerate(found):
+        dataset, labeling, trusted = one.shared
+        print_notes(f"{'' if place == 0 else chr(10)}{dataset}, labels: {labeling}, {trusted} trusted images:")
+        _print(one, layout)
+
+
+def _print(found: Victims, layout: Layout) -> None:
+    victims = list(dict.fromkeys(victim for pair in found.pairs for victim in pair))
+    columns = [
+        TextColumn(victim, [by[victim].text() if victim in by else "" for by in found.releases.values()], "number")
+        for victim in victims
+    ]
+    print_table([TextColumn("release", list(found.releases)), *columns], layout, "--json")
+    print_notes("")
+    pairs, agreements = list(found.pairs), list(found.pairs.values())
+    print_table(
+        [
+            TextColumn("victim", [one for one, _ in pairs]),
+            TextColumn("other victim", [other for _, other in pairs]),
+            TextColumn("releases", [str(one.items) for one in agreements], "number", rank=3),
+            TextColumn("tau-b", [_number(one.tau) or "all tied" for one in agreements], "number"),
+            TextColumn("95 %", [_range(one) for one in agreements], "number", rank=1),
+            TextColumn("fewest seeds", [str(one.seeds) for one in agreements], "number", rank=2),
+        ],
+        Layout(wide=layout.wide),
+        "--json",
+    )
+
+
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.2f}"
+
+
+def _range(found: Agreement) -> str:
+    return "" if math.isnan(found.low) else f"{found.low:.2f} to {found.high:.2f}"
+
+
+def _as_json(found: Victims) -> dict[str, Any]:
+    dataset, labeling, trusted = found.shared
+    return {
+        "dataset": dataset,
+        "labeling": labeling,
+        "trusted": trusted,
+        "releases": [
+            {"release": release, "accuracies": {victim: json_fields(mean) for victim, mean in by.items()}}
+            for release, by in found.releases.items()
+        ],
+        "pairs": [{"victims": list(pair), **json_fields(agreed)} for pair, agreed in found.pairs.items()],
+    }

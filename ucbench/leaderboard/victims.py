@@ -1,0 +1,80 @@
+"""Whether the victims of a leaderboard put its releases in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from ucbench.data.budget import Budget
+from ucbench.leaderboard.agreement import Agreement, agreement
+from ucbench.leaderboard.layout import poisoner_text
+from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
+from ucbench.results.columns import BUDGET, ENTRY
+from ucbench.results.statistics import Interval, t_interval
+from ucbench.results.table import check_worlds, grouped, measured
+
+#: Columns that victims share, and those that identify what they are trained on.
+_SHARED = ("dataset", "labeling", "trusted")
+_RELEASE = (*ENTRY, *BUDGET)
+
+
+class Victims(NamedTuple):
+    """Releases on which several victims were trained, without defense.
+
+    Attributes:
+        shared: data set, labeling and number of trusted images.
+        releases: accuracies in percent by release, in the order of the first victim, and by victim.
+        pairs: how far the orders of two victims agree, over the releases that both have.
+    """
+
+    shared: tuple[Any, ...]
+    releases: Mapping[str, Mapping[str, Interval]]
+    pairs: Mapping[tuple[str, str], Agreement]
+
+
+def by_victim(table: pd.DataFrame) -> list[Victims]:
+    """The releases of every data set and labeling that has several victims.
+
+    All releases count, of any budget and label access, references among them, since a victim is asked here and not a
+    poisoner; clean images are none.
+
+    Args:
+        table: rows of :func:`ucbench.results.table.rows`.
+
+    Raises:
+        DataError: if rows that would be averaged differ in images or numerics.
+    """
+    check_worlds(table)
+    done = measured(table)
+    done = done[(done["poisoner"] != CLEAN) & (done["defense"] == NO_DEFENSE)]
+    found = []
+    for shared, cells in grouped(done, _SHARED):
+        scores: dict[str, dict[str, dict[int, float]]] = {}
+        for (victim, *release), same in grouped(cells, ("victim", *_RELEASE)):
+            by_craft = same.groupby("unit")["test_accuracy"].mean()
+            scores.setdefault(str(victim), {})[_name(tuple(release))] = by_craft.to_dict()
+        if len(scores) < 2:
+            continue
+        releases: dict[str, dict[str, Interval]] = {}
+        for victim, of_victim in scores.items():
+            for name, seeds in of_victim.items():
+                releases.setdefault(name, {})[victim] = t_interval(seeds.values())
+        order = sorted(releases, key=lambda name: [mean.mean for mean in releases[name].values()])
+        pairs = {(one, other): agreement(scores[one], scores[other]) for one, other in combinations(scores, 2)}
+        found.append(Victims(shared, {name: releases[name] for name in order}, pairs))
+    return found
+
+
+def _name(release: tuple[Any, ...]) -> str:
+    values = dict(zip(_RELEASE, release, strict=True))
+    labels, surrogate = values["craft_labels"], values["surrogate"]
+    details = [
+        str(Budget(values["norm"], values["epsilon"])),
+        *([] if surrogate == "none" else [str(surrogate)]),
+        *([] if labels in ("none", "names", "original", "exploiter") else [f"labels {labels}"]),
+        *([] if values["mixture"] == 1 else [f"mixture {values['mixture']:g}"]),
+    ]
+    return f"{poisoner_text(values)} ({', '.join(details)})"
