@@ -31,6 +31,8 @@ class Stripes(ucbench.Params):
     def _check(self):
         if self.steps == 7:
             raise ValueError("seven steps are unlucky")
+        if self.steps == 8:
+            raise ValueError("there are no eight steps. Did you mean 9?")
         return self
 
 
@@ -54,6 +56,13 @@ def test_wrong_value_is_reported_once_with_what_the_parameter_takes(options, pro
     with pytest.raises(UsageError) as error:
         Stripes.resolve("poisoner 'stripes'", options=({"path": "here"} if options else {}) | options)
     assert str(error.value).startswith(f"poisoner 'stripes': {problem}")
+
+
+@pytest.mark.parametrize(("steps", "end"), [(7, "unlucky."), (8, "Did you mean 9?")])
+def test_error_ends_with_one_mark(steps, end):
+    with pytest.raises(UsageError) as error:
+        Stripes.resolve("poisoner 'stripes'", options={"path": "here", "steps": steps})
+    assert str(error.value).endswith(f" {end}")
 
 
 @given(st.sampled_from(list(Stripes.model_fields)), st.text())
