@@ -37,7 +37,8 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         trains_surrogate=True,
         fidelity=(
             "`released` and `paper` follow the official code for CIFAR-10, `cifar100` has its strength for CIFAR-100; "
-            f"`standard` takes a third of the epochs; the class-wise variant is left out; {_VIEWS}"
+            f"`standard` takes a third of the epochs; perturbed images are cut to [0, 1] before they are viewed; the "
+            f"class-wise variant is left out; {_VIEWS}"
         ),
     )
     yield PoisonerSpec(

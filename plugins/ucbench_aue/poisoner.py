@@ -51,7 +51,7 @@ class AugmentedUnlearnable:
     step. Cross-entropy under such views resembles the alignment that contrastive learners seek, whence the effect on
     both.
 
-    Deviations from the official code: see the spec; images are clipped to [0, 1] before they are viewed.
+    Deviations from the official code: see the spec.
     """
 
     def __init__(self, params: AUEParams) -> None:

@@ -79,15 +79,7 @@ class MIUE:
     needs no mirroring back. It is not what a victim does, who mirrors the sum. All steps on a batch see one
     orientation, and delta is cut to what keeps the image *so oriented* in [0, 1], as in the released code.
 
-    Deviations from the released code, beyond parameters (``ucbench show poisoner mi-ue``), in every preset: the network
-    is the surrogate's, by default of width 16 instead of 64 (``--surrogate resnet18:width=64,normalize=imagenet``); the
-    length of a step is a share of epsilon, which the code fixes at 8/255; the sum is clipped to [0, 1] where the
-    network learns from it, too; at the end perturbations are cut to what the unmirrored image can take; batches have
-    even sizes instead of a small last one; the code's 1e-8 beside every similarity is left out, a logsumexp being
-    stable without; perturbations are float32. The code's crop of scale 1 and jitter of strength 0 change nothing and
-    are left out; its random start, averaging over augmentations and adversarial training, off by default, are not
-    implemented. ``paper`` follows notes on the paper rather than its text: the denominator over other classes and the
-    undivided distance are less certain than the rest, and the schedule is the code's.
+    The code's crop of scale 1 and jitter of strength 0 change nothing and are left out. Deviations: see the spec.
     """
 
     def __init__(self, params: MIUEParams) -> None:

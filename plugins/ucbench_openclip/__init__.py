@@ -47,6 +47,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         r"w \cos(f(x + \delta), t^*) \right], \quad \delta = \varepsilon \tanh(G(x, f(x); \theta))$$ where $f$ and "
         "$t$ are the image and text embeddings of a CLIP: $t_1, \\ldots, t_k$ of the names most like what the image "
         "shows, $t^*$ of the most unlike one",
+        aliases=("14a",),
         label_access="names",
         granularity="sample",
         budget="linf",

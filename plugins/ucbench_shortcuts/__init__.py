@@ -57,8 +57,8 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         native_epsilon=8,
         projects=True,
         fidelity="the published budget is l2: every draw is scaled to a root mean square of 6/255; here it is scaled "
-        "to one of epsilon and then clipped to the linf ball it is compared in, which leaves less: the record's note "
-        "`root_mean_square` says how much, in levels; by default there are 4 x 4 patches at any size, where the code's "
+        "to one of epsilon and then clipped to the linf ball it is compared in, which leaves less: the column "
+        "`measured_rms` says how much, in levels; by default there are 4 x 4 patches at any size, where the code's "
         "have 32 pixels at 224",
     )
     yield PoisonerSpec(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from resuming import check_resumes
 
 from ucbench.crafting.bilevel import BiLevel
@@ -58,6 +59,22 @@ def losses_after(poisoner, train, labels=None):
 def test_aue_lowers_the_loss_of_its_network_under_views():
     clean, perturbed, random = losses_after(POISONERS["aue"](epochs=10, step=0.3), sample_images())
     assert perturbed < min(clean, random) - 0.01
+
+
+def test_aue_steps_equal_a_plain_loop_over_views():
+    train, run = sample_images(), craft_run()
+    state, rows, view = BiLevel(train, run, lr=0.1), torch.tensor([1, 4, 6]), views(train, 0.6)
+    network = state.frozen()
+    found = POISONERS["aue"](steps=3, step=0.4)._descended(state, rows, view, run.generator("views"))
+    generator, x, labels = run.generator("views"), state.clean(rows), state.labels[rows]
+    delta = torch.zeros_like(x)
+    for _ in range(3):
+        moving = delta.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(F.cross_entropy(network(view(x + moving, generator)), labels), moving)
+        delta = (delta - 0.4 * RADIUS * slope.sign()).clamp(-RADIUS, RADIUS)
+        delta = (x + delta).clamp(0, 1) - x
+    # A value may step the other way where its slope is within rounding of zero.
+    assert float(((found - delta).abs() < 1e-6).float().mean()) > 0.99
 
 
 @pytest.mark.parametrize("goal", ["targeted", "untargeted"])

@@ -43,6 +43,14 @@ def test_push_measures_the_own_centre_and_pull_the_nearest_other():
 
 
 @pytest.mark.parametrize("goal", ["push", "pull"])
+def test_gradient_of_the_distances_equals_finite_differences(goal):
+    generator = torch.Generator().manual_seed(0)
+    features, centres = (torch.randn(count, 4, generator=generator, dtype=torch.float64) for count in (6, 3))
+    own = torch.tensor([0, 1, 2, 0, 1, 2])
+    assert torch.autograd.gradcheck(lambda f: entanglement(f, centres, own, goal), features.requires_grad_())
+
+
+@pytest.mark.parametrize("goal", ["push", "pull"])
 def test_perturbed_images_are_no_longer_nearest_to_their_own_centre(goal):
     run = craft_run(epsilon=48)
     crafted(run, sample_images(30), goal=goal, epochs=60, batch=10, steps=20, adversary=0.1, adversary_steps=1)

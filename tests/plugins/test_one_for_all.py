@@ -88,6 +88,17 @@ def test_objective_of_all_pairs_averages_cosines_over_the_batch():
     torch.testing.assert_close(objective(embedded, similar, opposite, "difference", 0.5, pairs="batch"), expected)
 
 
+@pytest.mark.parametrize("pairs", ["own", "batch"])
+@pytest.mark.parametrize("form", ["difference", "reciprocal"])
+def test_gradient_of_the_objective_equals_finite_differences(form, pairs):
+    generator = torch.Generator().manual_seed(0)
+    embedded, opposite = F.normalize(torch.randn(2, 4, 5, generator=generator, dtype=torch.float64), dim=2)
+    similar = F.normalize(torch.randn(4, 2, 5, generator=generator, dtype=torch.float64), dim=2)
+    assert torch.autograd.gradcheck(
+        lambda e: objective(F.normalize(e, dim=1), similar, opposite, form, 0.1, pairs=pairs), embedded.requires_grad_()
+    )
+
+
 def test_perturbed_images_leave_their_concept_for_the_opposite_one(checkpoint):
     _, run = crafted(checkpoint, make_run(budget=Budget("linf", 32)), images(40), epochs=8, lr=1e-2)
     clean, perturbed = run.notes["cosines"]["clean"], run.notes["cosines"]["perturbed"]
@@ -172,4 +183,4 @@ def test_released_preset_equals_the_official_settings():
     assert (released.clip, released.similar, released.weight) == ("ViT-B-32/openai", 3, 0.1)
     assert (released.width, released.blocks, released.epochs, released.batch) == (64, 24, 200, 30)
     assert (released.lr, released.weight_decay, released.norm) == (1e-3, 5e-4, "l2")
-    assert installed().resolve("poisoner", "one-for-all@paper").params.similar == 5
+    assert installed().resolve("poisoner", "14a@paper").params.similar == 5

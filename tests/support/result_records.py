@@ -34,7 +34,7 @@ def record(poisoner: str, accuracy: float | None, *, data: str = "spots", dtype:
         **boards.record(poisoner, 0, 0.0 if accuracy is None else accuracy),
         "cell": key("cell", [*request.values(), data, dtype]),
         "request": request,
-        "data": {"train": data, "test": data, "test_images": 1000},
+        "data": {"train": data, "test": data, "test_images": 1000, "size": [3, 4]},
         "numerics": {"dtype": dtype, "threads": 1, "deterministic": True},
     }
     if accuracy is None:
@@ -50,7 +50,7 @@ def record(poisoner: str, accuracy: float | None, *, data: str = "spots", dtype:
             **metrics,
         },
         "epochs": 12,
-        "budget": {"linf_max": 4.0, "psnr": 31.25, "l2_max": 0.0315, "l0_max": 64.0, "ssim": 0.98765},
+        "budget": {"linf_max": 4.0, "psnr": 31.25, "l2_max": 0.0315, "l2_mean": 0.024, "l0_max": 64.0, "ssim": 0.98765},
         "cost": {"seconds": 12.3456, "craft_seconds": 1.0, "images_per_second": 100.0},
     }
 

@@ -32,6 +32,8 @@ class Stripes(ucbench.Params):
     def _check(self):
         if self.steps == 7:
             raise ValueError("seven steps are unlucky")
+        if self.steps == 8:
+            raise ValueError("there are no eight steps. Did you mean 9?")
         return self
 
 
@@ -60,6 +62,13 @@ def test_wrong_value_is_reported_once_with_what_the_parameter_takes(options, pro
 def test_argument_that_is_an_option_too_is_refused():
     with pytest.raises(UsageError, match="defense 'jpeg': quality is given twice, as '10' and by name"):
         installed().resolve("defense", "jpeg:10:quality=20")
+
+
+@pytest.mark.parametrize(("steps", "end"), [(7, "unlucky."), (8, "Did you mean 9?")])
+def test_error_ends_with_one_mark(steps, end):
+    with pytest.raises(UsageError) as error:
+        Stripes.resolve("poisoner 'stripes'", options={"path": "here", "steps": steps})
+    assert str(error.value).endswith(f" {end}")
 
 
 @given(st.sampled_from(list(Stripes.model_fields)), st.text())

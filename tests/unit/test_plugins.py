@@ -113,6 +113,7 @@ def test_broken_distribution_is_reported_and_others_load(site, case):
         ),
         (poisoner(aliases="em"), "aliases='em', which is not a tuple"),
         (poisoner(aliases=("Em",)), "invalid name 'Em'"),
+        (poisoner(aliases=("14",)), "invalid name '14'"),
         (poisoner(name=None), "invalid name None"),
         (poisoner(load="m.C"), "load='m.C', which is not of the form 'module:Class'"),
         (poisoner(params="m:"), "params='m:', which is not of the form 'module:Class'"),

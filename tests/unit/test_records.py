@@ -49,6 +49,7 @@ def test_record_write_replaces_and_leaves_no_temporary_file(tmp_path):
     [
         ({"metrics": {"test_accuracy": float("nan")}}, "metrics.test_accuracy is not finite"),
         ({"data": {}}, "data.test"),
+        ({"data": {**RECORD["data"], "size": [32, 0]}}, "data.size"),
         ({"metrics": {**RECORD["metrics"], "probe.share": "half"}}, "metrics.probe.share"),
         ({"metrics": {**RECORD["metrics"], "probe.images": 2**70}}, "metrics.probe.images"),
         ({"epochs": 1.5}, "epochs"),

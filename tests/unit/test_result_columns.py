@@ -55,6 +55,7 @@ def test_csv_writes_plain_numbers_and_empty_fields(tmp_path):
         "test_accuracy": "33.33", "epsilon": "8", "mixture": "0.4", "gap_removed": "0.7083", "sham_accuracy": ""
     }  # fmt: skip
     assert (table["uc"]["measured_l2"], table["uc"]["ssim"]) == ("0.0315", "0.9877")
+    assert table["uc"]["measured_rms"] == "1.02"  # 255 * 0.024 / sqrt(3 * 3 * 4)
     assert (table["clean"]["craft_seed"], table["clean"]["epsilon"], table["clean"]["drop"]) == ("", "", "0.00")
     assert (table["lsp"]["status"], table["lsp"]["test_accuracy"]) == ("failed", "")
 

@@ -38,6 +38,8 @@ RESTRICT_VARIABLE = "UCBENCH_PLUGINS"
 
 _log = logging.getLogger(__name__)
 _KEBAB = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+#: The literature has names that begin with a digit.
+_ALIAS = re.compile(rf"[0-9]*{_KEBAB.pattern}")
 _OBJECT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
@@ -272,8 +274,8 @@ def _fault(spec: object, kind: str) -> str | None:
         # A bare string, the likely mistake, would be read as a sequence of letters.
         if not isinstance(getattr(spec, attribute), tuple):
             return f"{spec.name!r} with {attribute}={getattr(spec, attribute)!r}, which is not a tuple"
-    for name in (spec.name, *spec.aliases):
-        if not isinstance(name, str) or not _KEBAB.fullmatch(name):
+    for name, form in ((spec.name, _KEBAB), *((alias, _ALIAS) for alias in spec.aliases)):
+        if not isinstance(name, str) or not form.fullmatch(name):
             return f"the invalid name {name!r}: names are lower-kebab, such as 'my-{kind}'"
     for attribute in ("load", "params"):
         path = getattr(spec, attribute)

@@ -119,7 +119,8 @@ class Params(BaseModel):
             return cls(**values)
         except ValidationError as error:
             given = values | dict(options or {})
-            raise UsageError(f"{label}: {problems(error, cls.model_fields, given)}.") from error
+            text = problems(error, cls.model_fields, given)
+            raise UsageError(f"{label}: {text}{'' if text.endswith('?') else '.'}") from error
 
     @classmethod
     def _from_text(cls, key: str, text: str) -> Any:

@@ -48,7 +48,7 @@ class ComponentSpec:
             a terminal shows it in Unicode.
         fidelity: how the implementation relates to the publication and its code, with all deviations, as clauses
             separated by semicolons; users read it.
-        aliases: further names.
+        aliases: further names, which may begin with a digit.
         requires: modules it imports beyond ucbench's dependencies.
         extra: the pip requirement that installs them, shown when they are missing.
         sample: what follows the colon of a reference that is small and complete (``"0.5"``, ``"rate=0.5,steps=2"``), by

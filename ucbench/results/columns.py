@@ -204,6 +204,10 @@ CHANGED = (
         brief="linf", shown=0, priority=15, summary=True,
     ),
     Column("measured_l2", "number", "[0, 1] scale", "largest length of an image's perturbation", 4),
+    Column(
+        "measured_rms", "number", "levels",
+        "mean length of an image's perturbation over the root of the number of its values: its root mean square", 2,
+    ),
     Column("measured_l0", "number", "pixels", "largest number of changed pixels of an image", 2),
     Column(
         "psnr", "number", "dB", "peak signal-to-noise ratio, mean over images", 2, "PSNR dB", "psnr dB",

@@ -43,6 +43,7 @@ Key = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 #: Tables hold integers of 64 bits.
 Integer = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
+Side = Annotated[int, Field(ge=1, lt=2**31)]
 #: A value of a requested metric, integer or not.
 Measured = Annotated[float, Field(gt=-(2**63), lt=2**63)]
 
@@ -80,6 +81,8 @@ class Data(_Model):
     train_images: Count | None = None
     test_images: Count | None = None
     classes: Count | None = None
+    #: Height and width.
+    size: Annotated[list[Side], Field(min_length=2, max_length=2)] | None = None
 
 
 class Component(_Model):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from ucbench.data.budget import LEVELS
 from ucbench.errors import DataError, visible
 from ucbench.matrix.axes import GROUP_COLUMNS
 from ucbench.plugins.builtin import CLEAN, CLEAN_PART, NO_DEFENSE, POSITIVE, SHAM
@@ -128,6 +130,7 @@ def _row(record: Record) -> Row:
         "epochs": record.get("epochs"),
         "measured_linf": budget.get("linf_max"),
         "measured_l2": budget.get("l2_max"),
+        "measured_rms": _root_mean_square(record),
         "measured_l0": budget.get("l0_max"),
         "psnr": budget.get("psnr"),
         "ssim": budget.get("ssim"),
@@ -157,6 +160,14 @@ def _purity(record: Record) -> float | None:
     if share is None and classes and isinstance(relative, float) and isinstance(groups.get("groups"), int):
         share = relative * min(1.0, groups["groups"] / classes)
     return 100 * share if isinstance(share, float | int) and 0 <= share <= 1 else None
+
+
+def _root_mean_square(record: Record) -> float | None:
+    """Of the perturbation in levels, the mean over images; None where the record does not hold what it follows from."""
+    length, size = record.get("budget", {}).get("l2_mean"), record["data"].get("size")
+    if length is None or size is None:
+        return None
+    return float(LEVELS * length / math.sqrt(3 * math.prod(size)))
 
 
 def base_name(reference: str) -> str:
