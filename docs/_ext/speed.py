@@ -3,8 +3,8 @@
 Replaces, in a page, each of these by a table after a sentence about the machine: ``<!-- speed official -->``
 (``compare.py --official``; ``effect`` is a sentence on UC alone), ``<!-- speed plain -->`` (``compare.py``), ``<!--
 speed board -->`` and ``<!-- speed scripts -->`` (``board.py``), ``<!-- speed scale -->`` (``scale.py``), ``<!-- speed
-growth -->`` (``growth.py``), ``<!-- speed operators -->`` (``operators.py``), ``<!-- speed defenses -->``
-(``defenses.py``) and ``<!-- speed ideas -->`` (``ideas.py``).
+growth -->`` (``growth.py``), ``<!-- speed operators -->`` (``operators.py``), ``<!-- speed processes -->``
+(``processes.py``), ``<!-- speed defenses -->`` (``defenses.py``) and ``<!-- speed ideas -->`` (``ideas.py``).
 A record's ``note``, written by hand, is shown with its table.
 """
 
@@ -174,6 +174,17 @@ def operators() -> str:
     return f"{how}\n\n{table(['work', *kinds], rows)}"
 
 
+def processes() -> str:
+    """Images per second of trainings in one process and in several, and with other allocators."""
+    record = _read("processes")
+    rows = [[row["name"], f"{statistics.median(row['speeds']):,.0f}", f"{row['ratio']:.2f}"] for row in record["rows"]]
+    how = (
+        f"{code(record['victim'])}, {record['images']:,} images of {record['side']} pixels, medians of"
+        f" {record['repeats']} repeats. {_where(record['machine'])}, {record['machine']['dtype']}."
+    )
+    return f"{how}\n\n{table(['arrangement', 'images/s of all processes', 'ratio'], rows)}"
+
+
 def defenses() -> str:
     """Images per second of training with each defense, and what its preparation takes."""
     record = _read("defenses")
@@ -232,7 +243,7 @@ def effect() -> str:
 
 MARKERS = {
     f"<!-- speed {made.__name__} -->": made
-    for made in (official, effect, plain, board, scripts, scale, growth, operators, defenses, ideas)
+    for made in (official, effect, plain, board, scripts, scale, growth, operators, processes, defenses, ideas)
 }
 
 

@@ -75,7 +75,13 @@ def test_performance_table_states_the_goals_of_the_subjects():
 
 
 @pytest.mark.parametrize(
-    ("heading", "name"), [("## What a defense costs", "defenses"), ("## What would not be faster", "ideas")]
+    ("heading", "name"),
+    [
+        ("## Where the time goes", "operators"),
+        ("## One process or several", "processes"),
+        ("## What a defense costs", "defenses"),
+        ("## What would not be faster", "ideas"),
+    ],
 )
 def test_speed_page_shows_every_row_of_a_record_and_its_note(heading, name):
     record = json.loads((doc_pages.DOCS / "_data" / "speed" / f"{name}.json").read_text(encoding="utf-8"))
