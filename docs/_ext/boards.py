@@ -59,9 +59,14 @@ def mean(board: str, poisoner: str) -> str:
 
     Raises:
         KeyError: if the board does not have it.
+        ValueError: if the board has several means of this name, as of several victims.
     """
-    found = {_defended(summary): summary for summary in summaries(board)}
-    return found[poisoner].means["test_accuracy"].text()
+    found = [summary for summary in summaries(board) if _defended(summary) == poisoner]
+    if not found:
+        raise KeyError(poisoner)
+    if len(found) > 1:
+        raise ValueError(f"{board} has {len(found)} means of {poisoner}.")
+    return found[0].means["test_accuracy"].text()
 
 
 def _defended(summary: Summary) -> str:
@@ -90,21 +95,30 @@ def across(axis: str, board: str) -> str:
 
     Poisoners are told apart by surrogate and radius where one was run with several. Where the gate may depend on the
     axis, a last line states its verdict for every value.
+
+    Raises:
+        ValueError: if rows differ in something else, such as the labeling or another axis, so that a place has several.
     """
     means: dict[str, dict[str, str]] = {}
     for summary in summaries(board):
         line = means.setdefault(_told_apart(summary, board), {})
-        line[str(summary.shared[axis])] = summary.means["test_accuracy"].text()
+        _put(line, str(summary.shared[axis]), summary.means["test_accuracy"].text(), board)
     if axis in SETTING:
         for gate in _gates(board):
             line = means.setdefault(f"gate{_radius(gate.shared, board)}", {})
-            line[str(gate.shared[axis])] = gate.state
+            _put(line, str(gate.shared[axis]), gate.state, board)
     values = list(dict.fromkeys(value for line in means.values() for value in line))
     if len(values) <= len(means):
         lines = [[one, *(line.get(value, "") for value in values)] for one, line in means.items()]
         return table(["poisoner", *map(code, values)], lines)
     lines = [[code(value), *(line.get(value, "") for line in means.values())] for value in values]
     return table([axis, *means], lines)
+
+
+def _put(line: dict[str, str], value: str, text: str, board: str) -> None:
+    if value in line:
+        raise ValueError(f"{board} has several rows of one place under {value}: {line[value]} and {text}.")
+    line[value] = text
 
 
 def _told_apart(summary: Summary, board: str) -> str:

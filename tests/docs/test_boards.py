@@ -24,6 +24,12 @@ def test_marker_of_an_unknown_poisoner_raises():
         boards.inserted(f"<!-- mean {BOARD} no-such -->")
 
 
+@pytest.mark.parametrize("marker", ["mean fast-surrogates/v1 sham", "across norm fast-surrogates/v1"])
+def test_marker_that_fits_several_rows_raises(marker):
+    with pytest.raises(ValueError, match="fast-surrogates/v1 has"):
+        boards.inserted(f"<!-- {marker} -->")
+
+
 def test_table_across_victims_has_the_mean_of_its_rows_and_the_gate_of_every_victim():
     header, _, *lines = boards.inserted("<!-- across victim fast-surrogates/v1 -->").splitlines()
     table = read_results(boards.LEADERBOARDS / "fast-surrogates/v1")

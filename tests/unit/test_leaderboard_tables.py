@@ -130,6 +130,13 @@ def test_guess_and_purity_stand_beside_a_poisoner_as_means_over_crafts():
     assert {"Guess", "Purity"} <= terms(readme)
 
 
+def test_worst_case_is_shown_where_no_ranked_defense_helps_an_exploiter():
+    found = [*boards.rows_of({"uc": [40, 50]}), *boards.rows_of({"uc": [20, 30]}, "jpeg")]
+    readme = files(found, ["none", "jpeg"], TITLE)["README.md"]
+    assert "| poisoner | label knowledge | worst case % | bias | no defense % | best defense | n |" in readme
+    assert "worst case %" not in files(found, ["none"], TITLE)["README.md"]
+
+
 def test_worst_case_is_stated_with_its_selection_bias():
     """Both defenses help on two crafts and fail on two: what two neighbours choose fails on the other two."""
     found = [*boards.rows_of({"uc": [40, 40, 20, 20]}), *boards.rows_of({"uc": [10, 10, 50, 52]}, "jpeg")]

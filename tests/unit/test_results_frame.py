@@ -141,14 +141,14 @@ def test_read_csv_ignores_a_byte_order_mark(tmp_path):
     pd.testing.assert_frame_equal(read(path), plain)
 
 
-def test_read_csv_older_than_platform_and_purity_is_ucbenchs(tmp_path):
+def test_read_csv_older_than_platform_purity_and_rms_is_read(tmp_path):
     made = records()
     path = write_csv(tmp_path, rows(made))
     older = pd.read_csv(path, dtype=str, keep_default_na=False)
-    older.drop(columns=["platform", "purity"]).to_csv(path, index=False)
+    older.drop(columns=["platform", "purity", "measured_rms"]).to_csv(path, index=False)
     pd.testing.assert_frame_equal(read(path), results(made), rtol=0, atol=0.005)
     assert set(read(path)["platform"]) == {"ucbench"}
-    assert read(path)["purity"].isna().all()
+    assert read(path)[["purity", "measured_rms"]].isna().all(axis=None)
 
 
 def test_read_csv_keeps_counts_of_a_metric_with_empty_fields(tmp_path):

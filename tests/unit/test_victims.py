@@ -70,6 +70,15 @@ def test_command_prints_accuracies_and_agreement(tmp_path, capsys):
     }
 
 
+@pytest.mark.parametrize(
+    ("slow", "stated"), [({"sham": [90], "uc": [90]}, True), ({"uc": [90]}, False), ({"ar": [90]}, False)]
+)
+def test_orders_are_tied_only_if_there_are_two_releases(tmp_path, capsys, slow, stated):
+    board = str(boards.folder(tmp_path, [*of("fast", FAST), *of("slow", slow)]))
+    assert main(["leaderboard", "victims", board]) == 0
+    assert ("all tied" in capsys.readouterr().out) is stated
+
+
 def test_command_says_where_there_is_nothing_to_compare(tmp_path, capsys):
     board = str(boards.folder(tmp_path, of("fast", FAST)))
     assert main(["leaderboard", "victims", board]) == 0

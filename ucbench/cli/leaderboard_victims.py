@@ -57,7 +57,7 @@ def _print(found: Victims, layout: Layout) -> None:
             TextColumn("victim", [one for one, _ in pairs]),
             TextColumn("other victim", [other for _, other in pairs]),
             TextColumn("releases", [str(one.items) for one in agreements], "number", rank=3),
-            TextColumn("tau-b", [_number(one.tau) or "all tied" for one in agreements], "number"),
+            TextColumn("tau-b", [_tau(one) for one in agreements], "number"),
             TextColumn("95 %", [_range(one) for one in agreements], "number", rank=1),
             TextColumn("fewest seeds", [str(one.seeds) for one in agreements], "number", rank=2),
         ],
@@ -66,8 +66,9 @@ def _print(found: Victims, layout: Layout) -> None:
     )
 
 
-def _number(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.2f}"
+def _tau(found: Agreement) -> str:
+    tied = "all tied" if found.items > 1 else ""
+    return tied if math.isnan(found.tau) else f"{found.tau:.2f}"
 
 
 def _range(found: Agreement) -> str:

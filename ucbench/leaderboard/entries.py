@@ -68,6 +68,7 @@ class Entry:
         unprotected: the block's exploiter on clean images; None if that was not run.
         guess: mean of ``guess_accuracy`` without defense; NaN where it is unknown.
         purity: mean of ``purity`` without defense; NaN where no images share a perturbation.
+        ranked: the ranked defenses that the block's victim can use, ``none`` among them.
     """
 
     block: tuple[Any, ...]
@@ -87,6 +88,7 @@ class Entry:
     unprotected: Unprotected | None = None
     guess: float = math.nan
     purity: float = math.nan
+    ranked: tuple[str, ...] = ()
 
     @property
     def named(self) -> dict[str, Any]:
@@ -181,6 +183,7 @@ def _entry(
         gate,
         guess=float(shares["guess_accuracy"]),
         purity=float(shares["purity"]),
+        ranked=tuple(defenses),
     )
 
 

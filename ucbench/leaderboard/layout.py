@@ -53,6 +53,7 @@ class Section:
         verdict: the judgement of the gate.
         remarks: the largest selection bias, and defenses that the victim cannot use.
         lines: one per entry, and at the end one of the same exploiter on clean images, where that was run.
+        defended: whether a defense was ranked, even if none of them helps an exploiter.
     """
 
     block: Mapping[str, Any]
@@ -61,6 +62,7 @@ class Section:
     verdict: str
     remarks: str
     lines: tuple[Line, ...]
+    defended: bool = False
 
     @property
     def note(self) -> str:
@@ -72,7 +74,7 @@ class Section:
         """Those of :data:`HEADERS` that say something: not empty, and no worst case where no defense was ranked."""
         texts = [line.texts for line in self.lines]
         undefended = all(text[_WORST] in ("", text[_UNDEFENDED]) and text[_BEST] in ("", NO_DEFENSE) for text in texts)
-        left_out = _OF_DEFENSES if undefended else set()
+        left_out = _OF_DEFENSES if undefended and not self.defended else set()
         return tuple(
             header
             for place, header in enumerate(HEADERS)
@@ -102,7 +104,8 @@ def _section(block: Mapping[str, Any], entries: Sequence[Entry]) -> Section:
     bias = max((entry.bias for entry in entries if entry.bias > 0), default=0.0)
     biased = f" Worst cases are too high by selection, by up to {bias:.1f} points (bias)." if bias else ""
     lines = (*map(_line, entries), *([_clean_line(unprotected)] if unprotected else []))
-    return Section(block, heading, setting, verdict, biased + inapplicable_text(entries), lines)
+    defended = any(defense != NO_DEFENSE for defense in entries[0].ranked)
+    return Section(block, heading, setting, verdict, biased + inapplicable_text(entries), lines, defended)
 
 
 def inapplicable_text(entries: Sequence[Entry]) -> str:

@@ -25,7 +25,7 @@ _REQUEST = [column for axis in AXES for column in axis.columns]
 #: Columns that are never empty.
 _KNOWN = [name for name in (*_REQUEST, "status") if name not in ("epsilon", "craft_seed")]
 #: Columns that older files lack, and what they stand for there.
-_LATER = {"platform": OWN_PLATFORM, "purity": math.nan}
+_LATER = {"platform": OWN_PLATFORM, "purity": math.nan, "measured_rms": math.nan}
 
 
 class Results(pd.DataFrame):  # type: ignore[misc]
