@@ -59,7 +59,13 @@ def _defended() -> dict[str, Any]:
         "undefended": _accuracy(plain),
         "defenses_tried": len(tried),
         "restoring": [
-            {"defense": one.shared["defense"], "summary": _summary(one), "accuracy": _accuracy(one)} for one in raised
+            {
+                "defense": one.shared["defense"],
+                "summary": _summary(one),
+                "accuracy": _accuracy(one),
+                "clean": _accuracy(_only(groups, CLEAN, one.shared["defense"])),
+            }
+            for one in raised
         ],
     }
 
@@ -84,8 +90,8 @@ def _accuracy(summary: Summary) -> dict[str, float | int | None]:
     return {"mean": round(interval.mean, 1), "half": half, "n": interval.n}
 
 
-def _only(groups: Iterable[Summary], base: str) -> Summary:
-    (found,) = (one for one in groups if one.shared["base"] == base and one.shared["defense"] == NO_DEFENSE)
+def _only(groups: Iterable[Summary], base: str, defense: str = NO_DEFENSE) -> Summary:
+    (found,) = (one for one in groups if one.shared["base"] == base and one.shared["defense"] == defense)
     return found
 
 
