@@ -19,9 +19,8 @@ HEADERS = (
     "rank", "poisoner", "label knowledge", "worst case %", "bias", "effect %", "no defense %", "guess %", "purity %",
     "best defense", "n",
 )  # fmt: skip
-_WORST, _UNDEFENDED, _BEST = map(HEADERS.index, ("worst case %", "no defense %", "best defense"))
 #: Columns that repeat "no defense %" where no other defense was ranked.
-_OF_DEFENSES = {_WORST, HEADERS.index("bias"), _BEST}
+_OF_DEFENSES = {"worst case %", "bias", "best defense"}
 #: Most missing defenses that a table names; leaderboard.csv names all.
 _FEW = 2
 
@@ -72,14 +71,9 @@ class Section:
     @property
     def headers(self) -> tuple[str, ...]:
         """Those of :data:`HEADERS` that say something: not empty, and no worst case where no defense was ranked."""
-        texts = [line.texts for line in self.lines]
-        undefended = all(text[_WORST] in ("", text[_UNDEFENDED]) and text[_BEST] in ("", NO_DEFENSE) for text in texts)
-        left_out = _OF_DEFENSES if undefended and not self.defended else set()
-        return tuple(
-            header
-            for place, header in enumerate(HEADERS)
-            if place not in left_out and any(text[place] for text in texts)
-        )
+        filled = {header for line in self.lines for header, text in zip(HEADERS, line.texts, strict=True) if text}
+        shown = filled if self.defended else filled - _OF_DEFENSES
+        return tuple(header for header in HEADERS if header in shown)
 
     def row(self, line: Line) -> tuple[str, ...]:
         """The texts of ``line`` under :attr:`headers`."""

@@ -36,7 +36,7 @@ def sample_entries() -> list[Entry]:
     return [
         Entry(
             block, ("alder", *plain), "1-2", 4, several, 61.5, complete, 0.6, "jpeg", gone, 90.0, (), passed,
-            guess=61.5, purity=61.5,
+            guess=61.5, purity=61.5, ranked=("none", "jpeg"),
         ),
         Entry(
             block, ("birch", "quick", NASTY, "original"), "", 1, second, 43.5, None, math.nan, "", None, None,
