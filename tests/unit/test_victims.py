@@ -79,6 +79,15 @@ def test_orders_are_tied_only_if_there_are_two_releases(tmp_path, capsys, slow, 
     assert ("all tied" in capsys.readouterr().out) is stated
 
 
+def test_command_states_the_gate_of_every_victim(tmp_path, capsys):
+    clean = {"clean": [90, 91, 90, 91]}
+    records = [*of("fast", clean | {"uc": [50, 52]}), *of("slow", {"uc": [60, 62]}), *boards.judging(victim="fast")]
+    board = str(boards.folder(tmp_path, records))
+    assert main(["leaderboard", "victims", board, "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["gates"] == {"fast": ["passed"], "slow": ["not judged"]}
+
+
 def test_command_says_where_there_is_nothing_to_compare(tmp_path, capsys):
     board = str(boards.folder(tmp_path, of("fast", FAST)))
     assert main(["leaderboard", "victims", board]) == 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ucbench.cli.leaderboard import SHOW
+from ucbench.cli.leaderboard import SHOW, suite_of
 from ucbench.cli.options import AsJson, BoardFolder, with_layout
 from ucbench.cli.output import Layout, json_fields, print_json, print_notes, print_table
 from ucbench.results.text import TextColumn
@@ -27,11 +27,13 @@ def victims_command(folder: BoardFolder, layout: Layout, as_json: AsJson = False
     Accuracies without defense, and Kendall's tau-b of every two victims with a 95 % bootstrap interval over crafts.
     All releases count, of any budget and label access, references among them.
     """
+    from ucbench.leaderboard.gates import RULES, gates_of
     from ucbench.leaderboard.victims import by_victim
     from ucbench.results.records import records_in
     from ucbench.results.table import rows
 
-    found = by_victim(rows(records_in(folder)))
+    table, suite = rows(records_in(folder)), suite_of(folder, None)
+    found = by_victim(table, gates_of(table, suite.file.gate if suite else RULES, folder))
     if as_json:
         print_json([_as_json(one) for one in found])
         return
@@ -64,6 +66,8 @@ def _print(found: Victims, layout: Layout) -> None:
         Layout(wide=layout.wide),
         "--json",
     )
+    states = "; ".join(f"{victim} {', '.join(of)}" for victim, of in found.gates.items())
+    print_notes(f"Gate: {states}. Where it is not passed, an order says nothing about releases.")
 
 
 def _tau(found: Agreement) -> str:
@@ -85,5 +89,6 @@ def _as_json(found: Victims) -> dict[str, Any]:
             {"release": release, "accuracies": {victim: json_fields(mean) for victim, mean in by.items()}}
             for release, by in found.releases.items()
         ],
+        "gates": {victim: list(states) for victim, states in found.gates.items()},
         "pairs": [{"victims": list(pair), **json_fields(agreed)} for pair, agreed in found.pairs.items()],
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -12,9 +12,10 @@ from ucbench.data.budget import Budget
 from ucbench.leaderboard.agreement import Agreement, agreement
 from ucbench.leaderboard.layout import poisoner_text
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
-from ucbench.results.columns import BUDGET, ENTRY
+from ucbench.results.columns import BUDGET, ENTRY, SETTING, values_of
+from ucbench.results.gate import Gate, State, judgement_of
 from ucbench.results.statistics import Interval, t_interval
-from ucbench.results.table import check_worlds, grouped, measured
+from ucbench.results.table import check_worlds, dicts, grouped, measured
 
 #: Columns that victims share, and those that identify what they are trained on.
 _SHARED = ("dataset", "labeling", "trusted")
@@ -28,14 +29,16 @@ class Victims(NamedTuple):
         shared: data set, labeling and number of trusted images.
         releases: accuracies in percent by release, in the order of the first victim, and by victim.
         pairs: how far the orders of two victims agree, over the releases that both have.
+        gates: the states of the gate in each victim's settings, sorted, by victim.
     """
 
     shared: tuple[Any, ...]
     releases: Mapping[str, Mapping[str, Interval]]
     pairs: Mapping[tuple[str, str], Agreement]
+    gates: Mapping[str, tuple[State, ...]]
 
 
-def by_victim(table: pd.DataFrame) -> list[Victims]:
+def by_victim(table: pd.DataFrame, verdicts: Sequence[Gate] = ()) -> list[Victims]:
     """The releases of every data set and labeling that has several victims.
 
     All releases count, of any budget and label access, references among them, since a victim is asked here and not a
@@ -43,6 +46,7 @@ def by_victim(table: pd.DataFrame) -> list[Victims]:
 
     Args:
         table: rows of :func:`ucbench.results.table.rows`.
+        verdicts: the gates of its settings.
 
     Raises:
         DataError: if rows that would be averaged differ in images or numerics.
@@ -64,8 +68,14 @@ def by_victim(table: pd.DataFrame) -> list[Victims]:
                 releases.setdefault(name, {})[victim] = t_interval(seeds.values())
         order = sorted(releases, key=lambda name: [mean.mean for mean in releases[name].values()])
         pairs = {(one, other): agreement(scores[one], scores[other]) for one, other in combinations(scores, 2)}
-        found.append(Victims(shared, {name: releases[name] for name in order}, pairs))
+        gates = {victim: _states(cells[cells["victim"] == victim], verdicts) for victim in scores}
+        found.append(Victims(shared, {name: releases[name] for name in order}, pairs, gates))
     return found
+
+
+def _states(cells: pd.DataFrame, verdicts: Sequence[Gate]) -> tuple[State, ...]:
+    settings = {values_of(row, SETTING) for row in dicts(cells)}
+    return tuple(sorted({judgement_of(verdicts, setting).state for setting in settings}))
 
 
 def _name(release: tuple[Any, ...]) -> str:
