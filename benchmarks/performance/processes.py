@@ -101,7 +101,7 @@ def _answer(process: subprocess.Popen[str]) -> None:
 
 
 def train(victim: str, images: int, side: int, threads: int, core: int | None) -> None:
-    """What each process does: an epoch to warm up, and one more when it is told to."""
+    """What each process does: an epoch to warm up, and one more at a signal."""
     if core is not None:
         os.sched_setaffinity(0, {core})
     from subjects.base import CLASSES, synthetic_images

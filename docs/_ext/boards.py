@@ -93,7 +93,7 @@ def board_table(board: str) -> str:
 def across(axis: str, board: str) -> str:
     """Mean test accuracies of a board by poisoner and the values of ``axis``, the shorter of the two as columns.
 
-    Poisoners are told apart by surrogate and radius where one was run with several. Where the gate may depend on the
+    Poisoners are distinguished by surrogate and radius where one was run with several. Where the gate may depend on the
     axis, a last line states its verdict for every value.
 
     Raises:
@@ -101,7 +101,7 @@ def across(axis: str, board: str) -> str:
     """
     means: dict[str, dict[str, str]] = {}
     for summary in summaries(board):
-        line = means.setdefault(_told_apart(summary, board), {})
+        line = means.setdefault(_labelled(summary, board), {})
         _put(line, str(summary.shared[axis]), summary.means["test_accuracy"].text(), board)
     if axis in SETTING:
         for gate in _gates(board):
@@ -121,7 +121,7 @@ def _put(line: dict[str, str], value: str, text: str, board: str) -> None:
     line[value] = text
 
 
-def _told_apart(summary: Summary, board: str) -> str:
+def _labelled(summary: Summary, board: str) -> str:
     shared, label = summary.shared, name(summary)
     surrogates = {one.shared["surrogate"] for one in summaries(board) if name(one) == label}
     surrogate = f" from {code(str(shared['surrogate']))}" if len(surrogates) > 1 else ""
