@@ -1,11 +1,12 @@
 """Figures of published boards, so that none is typed by hand.
 
-Replaces two markers in a page. ``<!-- board photos-core/v1 -->`` becomes a table of the board: mean test accuracy of
+Replaces markers in a page. ``<!-- board photos-core/v1 -->`` becomes a table of the board: mean test accuracy of
 every poisoner, with the half-width of its 95 % t interval over crafts. ``<!-- mean photos-core/v1 uc -->`` becomes one
 of these means; a poisoner that was given other labels than the original ones is written ``rand-class|clusters:k=10``,
 one under a defense ``uc|jpeg``.
 ``<!-- across victim fast-surrogates/v1 -->`` becomes a table of the means by poisoner and victim, and of the gate's
-verdicts; likewise for other axes.
+verdicts; likewise for other axes. ``<!-- orders airbench@small fast-surrogates/v1 -->`` becomes a table of how far the
+order of releases by each other victim agrees with that by this one.
 
 The README is read as it is, so its tables stand there between ``<!-- board ... -->`` and ``<!-- end of board -->``, its
 figures between ``<!-- mean ... -->`` and ``<!-- end -->``. ``python docs/_ext/boards.py`` writes them; a test compares.
@@ -24,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from _ext.markdown import code, replace_markers, table
 from _ext.paths import LEADERBOARDS, ROOT
 from ucbench.leaderboard.gates import gates_of
+from ucbench.leaderboard.victims import by_victim
 from ucbench.matrix.suite import load_suite
 from ucbench.plugins.builtin import NO_DEFENSE
 from ucbench.results.columns import SETTING
@@ -35,14 +37,20 @@ from ucbench.results.table import Row, rows
 BOARD = re.compile(r"<!-- board (?P<board>[a-z0-9-]+/v\d+) -->")
 MEAN = re.compile(r"<!-- mean (?P<board>[a-z0-9-]+/v\d+) (?P<poisoner>[^ ]+) -->")
 ACROSS = re.compile(r"<!-- across (?P<axis>[a-z_]+) (?P<board>[a-z0-9-]+/v\d+) -->")
+ORDERS = re.compile(r"<!-- orders (?P<victim>[^ ]+) (?P<board>[a-z0-9-]+/v\d+) -->")
 KEPT_MEAN = re.compile(rf"({MEAN.pattern}).*?(<!-- end -->)", re.DOTALL)
 KEPT = re.compile(rf"({BOARD.pattern}\n).*?(<!-- end of board -->)", re.DOTALL)
 
 
 @functools.cache
+def _rows(board: str) -> Any:
+    return rows(read_records(LEADERBOARDS / board))
+
+
+@functools.cache
 def summaries(board: str) -> list[Summary]:
     """The groups of a board's rows, in the order of its records."""
-    return summarise(rows(read_records(LEADERBOARDS / board)))
+    return summarise(_rows(board))
 
 
 def name(summary: Summary) -> str:
@@ -137,10 +145,32 @@ def _radius(shared: Row, board: str) -> str:
 @functools.cache
 def _gates(board: str) -> list[Gate]:
     folder = LEADERBOARDS / board
-    return gates_of(rows(read_records(folder)), load_suite(folder / "suite.toml").file.gate, folder)
+    return gates_of(_rows(board), load_suite(folder / "suite.toml").file.gate, folder)
+
+
+def orders(victim: str, board: str) -> str:
+    """How far the other victims of a board put its releases in the order that ``victim`` does.
+
+    Raises:
+        KeyError: if the board does not have the victim, or no other one.
+    """
+    (found,) = by_victim(_rows(board), _gates(board))
+    pairs = {
+        one if other == victim else other: agreed
+        for (one, other), agreed in found.pairs.items()
+        if victim in (one, other)
+    }
+    if not pairs:
+        raise KeyError(victim)
+    lines = [
+        [code(other), str(one.items), f"{one.tau:.2f} ({one.low:.2f} to {one.high:.2f})", ", ".join(found.gates[other])]
+        for other, one in pairs.items()
+    ]
+    return table(["victim", "releases", f"tau-b with {code(victim)}", "gate"], lines)
 
 
 def inserted(text: str) -> str:
+    text = ORDERS.sub(lambda match: orders(match["victim"], match["board"]), text)
     text = ACROSS.sub(lambda match: across(match["axis"], match["board"]), text)
     text = BOARD.sub(lambda match: board_table(match["board"]), text)
     return MEAN.sub(lambda match: mean(match["board"], match["poisoner"]), text)

@@ -42,6 +42,23 @@ def test_table_across_victims_has_the_mean_of_its_rows_and_the_gate_of_every_vic
     assert lines[-1] == "| gate | passed | failed |"
 
 
+def test_table_of_orders_has_a_line_for_every_other_victim():
+    header, _, line = boards.inserted("<!-- orders airbench@small fast-surrogates/v1 -->").splitlines()
+    _, victim, releases, tau, gate, _ = (cell.strip() for cell in line.split("|"))
+    assert "tau-b with `airbench@small`" in header
+    assert victim != "`airbench@small`"
+    table = read_results(boards.LEADERBOARDS / "fast-surrogates/v1")
+    poisoned = table[table["poisoner"] != "clean"]
+    assert int(releases) == len(poisoned[["poisoner", "surrogate", "epsilon"]].drop_duplicates())
+    assert -1 <= float(tau.partition(" ")[0]) <= 1
+    assert gate == "failed"
+
+
+def test_table_of_orders_raises_for_a_victim_that_the_board_lacks():
+    with pytest.raises(KeyError, match="no-such"):
+        boards.inserted("<!-- orders no-such fast-surrogates/v1 -->")
+
+
 def test_table_across_many_defenses_has_a_line_for_each():
     header, _, *lines = boards.inserted("<!-- across defense photos-defenses/v1 -->").splitlines()
     table = read_results(boards.LEADERBOARDS / "photos-defenses/v1")
@@ -65,3 +82,4 @@ def test_no_marker_is_left_in_a_page():
         assert "<!-- board" not in text
         assert "<!-- mean" not in text
         assert "<!-- across" not in text
+        assert "<!-- orders" not in text
