@@ -80,7 +80,8 @@ class SmoothedAlternation(Alternation):
         if not self.smooths:
             return self.bilevel.stepper.step(x, labels, rate)
         network.train()
-        generator, weights = self.run.generator(f"noise-of-step-{number}"), list(network.parameters())
+        generator = self.run.generator(f"noise-of-step-{number}")
+        weights = [weight for weight in network.parameters() if weight.requires_grad]
         total = torch.zeros((), device=x.device)
         for deviation in self.deviations:
             slopes = [torch.zeros_like(weight) for weight in weights]

@@ -162,7 +162,8 @@ class Game:
             network.train()
         poisoned = (x + self.perturbation(x)).clamp(0, 1)
         answer = self._answered(poisoned.detach(), labels)
-        theta, phi = list(self.follower.parameters()), list(self.generator.parameters())
+        theta = [weight for weight in self.follower.parameters() if weight.requires_grad]
+        phi = list(self.generator.parameters())
         clean = wrong_class_loss(self.scores(self.follower, x), labels, self.absent)
         leader = torch.autograd.grad(clean, theta)
         present = F.cross_entropy(self.scores(self.follower, poisoned), labels)

@@ -25,6 +25,15 @@ from ucbench_gue.unet import UNet, doubled
 SMALL = {"epochs": 3, "batch": 5, "width": 4, "steps": 2}
 
 
+class PartlyFixed(TinySurrogate):
+    """A network whose first layer is not trained, as the whitening of airbench."""
+
+    def module(self, seed, train=None):
+        network = super().module(seed, train)
+        network[0].requires_grad_(False)
+        return network
+
+
 class Normalising(TinySurrogate):
     """A small network with batch norm, without which plain gradient descent takes long."""
 
@@ -141,6 +150,15 @@ def test_play_moves_both_players_along_finite_differences_of_their_objectives():
     for name, weights in follower.named_parameters():
         step = moved(game.follower, before[1], name)
         torch.testing.assert_close(step / 0.5, slope(both, weights[(0,) * weights.ndim]), rtol=1e-3, atol=1e-6)
+
+
+def test_follower_keeps_weights_that_are_not_trained():
+    train = sample_images()
+    game = Game(train, GUEParams(**SMALL), make_run(budget=Budget("linf", 8), surrogate=PartlyFixed()))
+    before = [layer.weight.detach().clone() for layer in (game.follower[0], game.follower[2])]
+    game.play(tensor_of(train), torch.from_numpy(train.known_labels.copy()))
+    assert torch.equal(game.follower[0].weight, before[0])
+    assert not torch.equal(game.follower[2].weight, before[1])
 
 
 def test_follower_recognises_perturbed_images_and_is_wrong_on_clean_ones():

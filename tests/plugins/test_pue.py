@@ -106,6 +106,16 @@ def test_step_under_noise_follows_gradients_averaged_by_hand_over_the_draws_of_e
         torch.testing.assert_close(one, other)
 
 
+def test_step_under_noise_keeps_weights_that_are_not_trained():
+    turns = alternation(noise=0.4)
+    network = turns.bilevel.network
+    network[0].requires_grad_(False)
+    before = [layer.weight.detach().clone() for layer in (network[0], network[2])]
+    turns.step(0, turns.bilevel.clean(torch.arange(6)), turns.bilevel.labels, 0.05)
+    assert torch.equal(network[0].weight, before[0])
+    assert not torch.equal(network[2].weight, before[1])
+
+
 def test_steps_on_perturbations_descend_one_level_after_another():
     turns = alternation(noise=0.0, levels=4, draws=2, step=0.1)
     delta = turns.descended(torch.arange(6), torch.zeros((6, 3, 10, 14)))
