@@ -20,6 +20,7 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         r"$z$ and an embedding $u_y$ of the label; $k$ is 1 in the first stage, which hands $x - \hat{p}$ to the "
         r"second, whose $k$ is 3 and whose result is $\hat{x}$",
         tier="T3",
+        version=2,
         static=True,
         sample="epochs=1,width=8,latent=8",
         fidelity="both stages, their losses, Adam, clipping, the bound on the perturbation from 11/60 of the epochs "

@@ -15,7 +15,8 @@ class Decoded(NamedTuple):
     Attributes:
         image: float32 ``[B, 3, H, W]`` in [0, 1].
         perturbation: float32 ``[B, 3, H, W]``.
-        rate: Kullback-Leibler divergence of the latent vectors from the prior in nats, the mean over all of them.
+        rate: Kullback-Leibler divergence of the latent vectors from the prior in nats, the mean over all of them; a
+            float32 scalar.
     """
 
     image: Tensor
@@ -62,13 +63,14 @@ class Disentangler(nn.Module):
         """
         height, width = self.size
         padded = F.pad(x, (0, width % 2, 0, height % 2), mode="replicate")
-        mean, log_variance = self.moments(self.encoder(padded)).chunk(2, 1)
+        # In float32, whatever the layers' precision: bfloat16 rounds away what exp of a small value adds to 1.
+        mean, log_variance = self.moments(self.encoder(padded)).float().chunk(2, 1)
         log_variance = log_variance.clamp(-20, 20)
         rate = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
         z = self.spread(mean + (0.5 * log_variance).exp() * noise)
         image = self.image(z)[:, :, :height, :width].float().sigmoid()
         perturbation = self.perturbation(z + self.embedding[labels])[:, :, :height, :width]
-        return Decoded(image, perturbation.float(), rate.float())
+        return Decoded(image, perturbation.float(), rate)
 
     def latents(self, count: int) -> tuple[int, int, int, int]:
         """Shape of the latent vectors of ``count`` images."""

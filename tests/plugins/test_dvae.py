@@ -51,6 +51,19 @@ def test_rate_is_zero_where_latents_are_the_prior():
     assert out.image.shape == out.perturbation.shape == (2, 3, 6, 9)
 
 
+def test_rate_of_layers_in_bfloat16_is_computed_in_float32():
+    network = Disentangler(3, (8, 8), 64, 8).eval()
+    with torch.no_grad():
+        for parameter in network.moments.parameters():
+            parameter *= 0.02
+        x, labels, noise = torch.rand(4, 3, 8, 8), torch.zeros(4, dtype=torch.int64), torch.randn(network.latents(4))
+        exact = network(x, labels, noise).rate
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rate = network(x, labels, noise).rate
+    assert rate.dtype == torch.float32
+    torch.testing.assert_close(rate, exact, rtol=0.03, atol=0)
+
+
 def test_every_2_x_2_pixels_have_a_latent_vector():
     assert Disentangler(3, (32, 32), 5, 8).latents(7) == (7, 5, 16, 16)
 
