@@ -39,7 +39,11 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         surrogate="resnet18:width=16",
         trains_surrogate=True,
         sample="network_steps=9,samples=2",
-        fidelity=f"{_FIDELITY}; the paper's text was not read",
+        fidelity=(
+            f"{_FIDELITY}; the paper's text was not read; APBench's figures are of a simplification that is not "
+            "offered: no views, a surrogate that trains without an adversary, and noise that ascends in steps of "
+            "epsilon / 10, within half of epsilon, before it descends in steps of epsilon / 5"
+        ),
     )
     yield PoisonerSpec(
         name="sem",
