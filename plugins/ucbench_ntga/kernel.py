@@ -41,7 +41,7 @@ def tangent_kernel(x: Tensor, z: Tensor, layers: int, weight: float, bias: float
 def coefficients(among: Tensor, targets: Tensor, time: float) -> Tensor:
     """``[N, K]``: kernels with the learned images ``[M, N]`` times these are what the network says of others.
 
-    It has made ``time`` steps of gradient descent at rate 1 on the mean squared error, from zero.
+    It has made ``time`` steps of gradient descent at rate 1 on half the mean squared error, from zero.
 
     Args:
         among: kernel of the learned images, ``[N, N]``; the diagonal is regularised.
