@@ -115,7 +115,7 @@ def test_attack_raises_the_loss_of_every_image(norm):
     assert (end > losses(model, x, targets)).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     norm=st.sampled_from(sorted(BALLS)),
     scale=st.sampled_from([0.25, 1.0, 4.0, 20.0]),

@@ -98,7 +98,7 @@ class TestViews:
 
 class TestTargets:
     @given(st.integers(2, 30), st.sampled_from(["shift", "random"]), st.integers(-40, 40), st.integers(0, 99))
-    @settings(max_examples=80, deadline=None)
+    @settings(max_examples=80)
     def test_derangement_is_a_permutation_without_a_fixed_point(self, classes, kind, offset, seed):
         if kind == "shift" and offset % classes == 0:
             with pytest.raises(UsageError, match=rf"offset={offset} .* not be a multiple"):

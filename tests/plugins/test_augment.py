@@ -93,7 +93,7 @@ class TestCutout:
         assert (boxes[:, 2:] - boxes[:, :2]).max(0).tolist() == [4, 4]
 
     @given(SIZES)
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     def test_cutout_preset_uc_takes_a_tenth_of_the_area_wholly_inside(self, size: tuple[int, int]) -> None:
         out = Cutout(CutoutParams.resolve("cutout", "uc")).augment(torch.ones(50, 3, *size), RUN, drawn())
         boxes = np.array([bounds(image[0] == 0) for image in out])
@@ -116,7 +116,7 @@ class TestCutout:
         assert torch.equal(x.grad, (out != 0).float())
 
     @given(SIZES, st.floats(0, 1))
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     def test_cutout_hits_its_share_at_any_size(self, size: tuple[int, int], probability: float) -> None:
         out = Cutout(CutoutParams(probability=probability)).augment(torch.ones(200, 3, *size), RUN, drawn())
         hit = float((out == 0).flatten(1).any(1).float().mean())
@@ -163,7 +163,7 @@ class TestRandomErasing:
 
 class TestCutMix:
     @given(st.integers(1, 12), SIZES, st.floats(0.1, 5), st.floats(0, 1), st.integers(0, 99))
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     def test_cutmix_weight_equals_pasted_share(
         self, count: int, size: tuple[int, int], alpha: float, probability: float, seed: int
     ) -> None:
@@ -208,7 +208,7 @@ class TestCutMix:
         assert int((targets > 0).sum(1).max()) > 2
 
     @given(SIZES, st.integers(0, 99))
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     def test_cutmix_preset_uc_pastes_whole_boxes_of_a_tenth(self, size: tuple[int, int], seed: int) -> None:
         cutmix = CutMix(CutMixParams.resolve("cutmix", "uc"))
         x, _ = cutmix.mix(numbered(30, size), torch.eye(30), RUN, drawn(seed))
@@ -228,7 +228,7 @@ class TestCutMix:
 
 class TestMixup:
     @given(st.integers(1, 12), st.floats(0.1, 5), st.floats(0, 1), st.integers(0, 99))
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     def test_mixup_blends_images_and_labels_by_one_share(
         self, count: int, alpha: float, probability: float, seed: int
     ) -> None:

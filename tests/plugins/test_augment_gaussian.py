@@ -44,7 +44,7 @@ class TestGaussianBlur:
         torch.testing.assert_close(blurred(x, sigma, kernel), torch.stack(plain))
 
     @given(SIZES, st.sampled_from([3, 23]))
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     def test_blurred_reflects_when_kernel_exceeds_the_image(self, size: tuple[int, int], kernel: int) -> None:
         x = torch.rand(2, 3, *size, generator=drawn())
         margin = [(0, 0), (0, 0), (kernel // 2, kernel // 2), (kernel // 2, kernel // 2)]

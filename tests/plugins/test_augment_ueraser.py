@@ -79,7 +79,7 @@ class TestFractals:
             np.testing.assert_allclose(found.numpy(), wanted, atol=1e-6)
 
     @given(st.integers(1, 40), st.integers(1, 40), st.floats(0, 1))
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     def test_fractals_of_any_size_stay_in_range(self, height: int, width: int, roughness: float) -> None:
         maps = ueraser.fractals(torch.full((3,), roughness), (height, width), drawn(), CPU)
         assert maps.shape == (3, height, width)

@@ -80,7 +80,7 @@ def test_leader_leaves_classes_without_images_alone():
 
 
 @given(st.floats(0.1, 3), st.integers(0, 2**31))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_multiplier_makes_the_condition_fall_as_fast_as_eta_requires(eta, seed):
     leader, theta, phi = torch.randn((3, 1, 5), generator=torch.Generator().manual_seed(seed))
     factor = multiplier([leader], [theta], [phi], eta)

@@ -84,7 +84,7 @@ def test_damaged_description_is_refused_by_name(tmp_path, file, content, text):
         hub(folder, validation=0.5)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda inner: (
     st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["_data_files", "filename", "splits"]), inner)
 ), max_leaves=6))  # fmt: skip

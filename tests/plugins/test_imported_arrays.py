@@ -15,7 +15,7 @@ from ucbench_imported.poisoner import ImportedRelease
 
 
 @given(st.integers(0, 2**32), st.integers(1, 255), st.sampled_from(["levels", "unit", "images", "fractions"]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_release_publishes_what_was_crafted_in_any_form(tmp_path_factory, seed, largest, form):
     folder, budget = tmp_path_factory.mktemp("release"), Budget("linf", largest)
     levels = changes(largest, seed)

@@ -69,7 +69,7 @@ def test_identity_changes_with_every_option(tmp_path):
 
 
 @given(st.lists(st.tuples(st.sampled_from(["", "img", "a-"]), st.integers(0, 999)), min_size=1, unique=True))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_images_in_sorts_numbers_by_value(tmp_path_factory, names):
     folder = tmp_path_factory.mktemp("names")
     for prefix, number in names:

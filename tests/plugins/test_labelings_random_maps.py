@@ -27,7 +27,7 @@ def noisy(clean: ImageSet = CLEAN, seed: int = 0, **params: float) -> np.ndarray
 
 class TestMerge:
     @given(st.integers(2, 8), st.data())
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     def test_merge_forms_groups_of_equal_numbers_of_whole_classes(self, count, data):
         groups = data.draw(st.integers(2, count))
         clean, test = (sample_images(3 * count, (2, 2), count, seed=seed) for seed in (0, 1))
@@ -65,7 +65,7 @@ class TestMerge:
 
 class TestNoisy:
     @given(st.floats(0, 1), st.integers(1, 40), st.integers(0, 2**32 - 1))
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     def test_noisy_mislabels_exactly_the_requested_share(self, rate, count, seed):
         clean = sample_images(count, (2, 2))
         labels = noisy(clean, rate=rate, map_seed=seed)

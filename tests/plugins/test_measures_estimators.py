@@ -87,7 +87,7 @@ def test_estimators_see_dependence_without_correlation_except_the_gaussian_form(
     assert (value < 0.1) if name == "gaussian" else (value > 0.6)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000), st.integers(20, 300), st.floats(0.3, 2.0))
 def test_ksg_equals_scikit_learns_where_that_is_positive(seed, count, information):
     x, y = pairs(information, count, 1, seed)
@@ -102,7 +102,7 @@ def test_histogram_puts_equal_samples_into_one_bin():
     assert histogram(x, y, drawn())[0] == pytest.approx(0, abs=0.005)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.sampled_from(sorted(ESTIMATORS)), st.integers(4, 30), st.integers(1, 4))
 def test_estimators_are_finite_for_few_and_for_equal_samples(name, count, distinct):
     x = np.arange(count, dtype=float)[None] % distinct

@@ -87,7 +87,7 @@ class TestObjective:
             assert float(found) == pytest.approx(plain_loss(features.numpy(), labels, **options), rel=1e-9, abs=1e-12)
 
     @given(st.sampled_from(OPTIONS), st.integers(0, 10**6), st.integers(1, 9), st.integers(1, 6), st.integers(1, 5))
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     def test_mutual_information_loss_is_exact_for_any_features(self, options, seed, count, dimensions, classes):
         features, labels = drawn(seed, count, dimensions, classes)
         found = float(mutual_information_loss(features, labels, **options))
@@ -141,7 +141,7 @@ class TestObjective:
 
 class TestBalancedBatches:
     @given(st.lists(st.integers(0, 30), min_size=1, max_size=60), st.integers(2, 64), st.integers(0, 99))
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     def test_balanced_batches_hold_every_image_once(self, sizes: list[int], batch: int, seed: int) -> None:
         labels = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
         if not len(labels):

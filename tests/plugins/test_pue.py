@@ -198,7 +198,7 @@ def test_released_preset_equals_the_defaults_of_the_official_code():
 
 class TestCertification:
     @given(st.integers(20, 200), st.floats(0.5, 0.9), st.floats(0, 0.5), st.integers(0, 2**31))
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     def test_bound_covers_the_quantile_as_often_as_its_confidence_says(self, draws, q, ratio, seed):
         place = bounding(draws, q, ratio, 0.9)
         if place is None:

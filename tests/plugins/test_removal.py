@@ -178,7 +178,7 @@ class TestResiduals:
 
     @pytest.mark.parametrize("filter", ["median", "gaussian"])
     @given(st.integers(0, 255), st.integers(1, 6), st.integers(1, 6))
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     def test_residuals_of_a_constant_image_are_zero(self, filter, value, height, width):
         images = np.full((1, 3, height, width), value, np.uint8)
         assert np.abs(residuals(images, filter, 2)).max() < 0.1
@@ -282,7 +282,7 @@ class TestUniversalSubtract:
         assert SubtractParams.resolve("x", options={"scale": "1.5", "filter": "gaussian"}).scale == 1.5
 
     @given(st.integers(0, 2**32), st.integers(1, 12), st.integers(1, 5))
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     def test_group_means_and_subtracted_equal_a_plain_loop(self, seed, count, groups):
         rng = np.random.default_rng(seed)
         images = rng.integers(0, 256, (count, 3, 2, 3), dtype=np.uint8)

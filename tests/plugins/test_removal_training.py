@@ -21,7 +21,7 @@ from ucbench_removal.selection import LossFilter
 
 class TestInterpolation:
     @given(st.integers(1, 9), st.integers(1, 9), st.floats(0.1, 12), st.integers(0, 2**32))
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     def test_sample_equals_scipy_wrap(self, height, width, displacement, seed):
         """The released code is ``map_coordinates`` of order 1 in mode ``wrap``."""
         rng = np.random.default_rng(seed)

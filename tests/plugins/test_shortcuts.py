@@ -72,7 +72,7 @@ class TestLSP:
         assert len(np.unique(made.changes.reshape(60, -1), axis=0)) == 60
 
     @given(st.integers(1, 5), st.sampled_from([(8, 8), (9, 14), (5, 4)]), st.floats(1, 32))
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     def test_lsp_fills_and_keeps_its_budget(self, grid: int, size: tuple[int, int], epsilon: float) -> None:
         budget = Budget("linf", epsilon)
         run, train = make_run(budget=budget), sample_images(20, size)
@@ -175,7 +175,7 @@ class TestRandomSamples:
         np.testing.assert_array_equal(made.changes, samples(train.with_labels(None)).changes)
 
     @given(st.sampled_from(["uniform", "sign"]), st.floats(1, 64), st.integers(1, 5))
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     def test_rand_sample_keeps_any_budget(self, kind: str, epsilon: float, count: int) -> None:
         budget = Budget("linf", epsilon)
         component = RandomSamples(RandomSampleParams(kind=kind))

@@ -41,7 +41,7 @@ def detected(filters: np.ndarray, patterns: np.ndarray) -> np.ndarray:
 
 class TestNoise:
     @given(st.integers(0, 2**32), st.sampled_from([(6, 6), (3, 9), (10, 5)]), st.integers(1, 4))
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     def test_noise_equals_its_prediction_from_neighbours(self, seed: int, size: tuple[int, int], count: int) -> None:
         rng = np.random.default_rng(seed)
         filters = found(1, size, seed, response=0)
@@ -176,7 +176,7 @@ class TestAutoregressive:
         st.integers(1, 7),
         st.integers(1, 3),
     )
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     def test_ar_fills_and_keeps_its_budget(
         self, budget: Budget, size: tuple[int, int], count: int, classes: int
     ) -> None:

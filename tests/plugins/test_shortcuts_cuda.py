@@ -43,7 +43,7 @@ def by_loops(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
 class TestTransform:
     @given(st.integers(0, 2**32), st.sampled_from([(4, 4), (3, 7), (1, 2)]), st.sampled_from([1, 3, 5]))
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     def test_cuda_transform_equals_a_plain_loop(self, seed: int, size: tuple[int, int], side: int) -> None:
         rng = np.random.default_rng(seed)
         images, kernels = rng.random((4, 3, *size)), rng.random((3, side, side)).astype(np.float32)
@@ -71,7 +71,7 @@ class TestTransform:
 
 class TestKernels:
     @given(st.sampled_from([1, 3, 5, 9]), st.floats(0, 0.9), st.integers(0, 99))
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     def test_kernels_have_one_entry_of_one_and_others_within_blur(self, side: int, blur: float, seed: int) -> None:
         kernels = craft(sample_images(), seed, kernel=side, blur=blur).state["kernels"]
         assert kernels.shape == (3, side, side)

@@ -52,7 +52,7 @@ def scores(images: np.ndarray, dispersion: str) -> dict[tuple[int, ...], Fractio
 
 class TestSearch:
     @given(st.integers(0, 2**32), st.sampled_from(["std", "variance"]), st.sampled_from([(3, 3), (2, 5)]))
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     def test_ops_equals_a_plain_search(self, seed: int, dispersion: str, size: tuple[int, int]) -> None:
         rng = np.random.default_rng(seed)
         labels = np.arange(14) % 2
@@ -114,7 +114,7 @@ class TestSearch:
 
 class TestOnePixel:
     @given(st.sampled_from([(8, 8), (10, 14), (1, 3)]), st.integers(1, 9), st.integers(1, 4), st.integers(0, 99))
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     def test_ops_changes_one_pixel_to_one_colour_per_class(
         self, size: tuple[int, int], count: int, classes: int, seed: int
     ) -> None:

@@ -83,7 +83,7 @@ class TestStages:
 class TestPrepare:
     @pytest.mark.parametrize("reference", FIXED)
     @given(st.tuples(st.integers(1, 20), st.integers(1, 20)), st.integers(1, 4), st.integers(0, 99))
-    @settings(max_examples=8, deadline=None)
+    @settings(max_examples=8)
     def test_at_test_equals_prepare_pixel_by_pixel(self, reference, size, count, seed):
         train = sample_images(count, size, seed=seed)
         component = build(both(reference))

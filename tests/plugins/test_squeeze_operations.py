@@ -55,7 +55,7 @@ def through_a_file(image: np.ndarray, **options: object) -> np.ndarray:
 
 class TestJPEG:
     @given(SEEDS, st.tuples(st.integers(1, 40), st.integers(1, 40)), st.integers(1, 100))
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=15)
     def test_jpeg_equals_a_file_written_by_pillow(self, seed, size, quality):
         images = noise(seed, size)
         for image, made in zip(images, squeeze(f"jpeg:{quality}", images), strict=True):
@@ -200,14 +200,14 @@ class TestBitDepth:
 
 class TestFilters:
     @given(SEEDS, SIZES, st.sampled_from([3, 5, 7, 9]))
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     def test_median_equals_scipy(self, seed, size, kernel):
         images = noise(seed, size)
         expected = ndimage.median_filter(images, size=(1, 1, kernel, kernel), mode="mirror")
         np.testing.assert_array_equal(squeeze(f"median:{kernel}", images), expected)
 
     @given(SEEDS, SIZES, st.sampled_from([3, 5, 7, 9]))
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     def test_mean_equals_scipy(self, seed, size, kernel):
         images = noise(seed, size)
         weights = np.ones((1, 1, kernel, kernel))
@@ -248,7 +248,7 @@ class TestFilters:
 
 class TestResizing:
     @given(SEEDS, st.integers(1, 6), st.integers(1, 6), st.sampled_from([2, 3, 4]))
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     def test_resizing_interpolates_block_means(self, seed, rows, columns, factor):
         images = noise(seed, (rows * factor, columns * factor))
         small = F.avg_pool2d(torch.from_numpy(images).float(), factor)

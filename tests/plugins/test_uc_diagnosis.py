@@ -26,7 +26,7 @@ PLAIN = Views("none", "resize", flip=True)
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.floats(0, 0.5), st.integers(0, 9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_held_out_is_the_share_of_every_cluster_and_leaves_one_to_fit(
     clusters: list[int], share: float, seed: int
 ) -> None:

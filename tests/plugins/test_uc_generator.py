@@ -23,7 +23,7 @@ def bank(groups: int, height: int = 12, width: int = 12, channels: int = 4, bloc
 
 
 @given(st.integers(2, 40), st.integers(2, 40), st.integers(1, 3))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_generator_bank_outputs_have_the_image_size(height: int, width: int, groups: int) -> None:
     with torch.no_grad():
         out = GeneratorBank(torch.rand(groups, 3, height, width), width=2, blocks=1)()

@@ -75,7 +75,7 @@ def test_cluster_means_are_means_of_each_clusters_features():
 
 
 @given(st.sampled_from(["shift", "farthest"]), st.integers(2, 15), st.integers(0, 99))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_derangement_sends_every_cluster_to_another(name: str, count: int, seed: int) -> None:
     centres = torch.randn(count, 3, generator=torch.Generator().manual_seed(seed))
     targets = derangement(name, centres)
@@ -84,7 +84,7 @@ def test_derangement_sends_every_cluster_to_another(name: str, count: int, seed:
 
 
 @given(st.integers(2, 6), st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_derangement_farthest_maximizes_the_total_distance(count: int, seed: int) -> None:
     centres = torch.randn(count, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 

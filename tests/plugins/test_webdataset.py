@@ -156,7 +156,7 @@ def test_size_beyond_the_file_is_refused_without_reading_it(tmp_path):
         read_shard(tmp_path / "train.tar")
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 @given(st.data())
 def test_damaged_archive_is_read_or_refused_but_raises_nothing_else(tmp_path, data):
     file = write_tar(tmp_path / "train.tar", [*samples([1, 2], [0, 1]), ("x.json", json.dumps({"label": 1}).encode())])
@@ -171,7 +171,7 @@ def test_damaged_archive_is_read_or_refused_but_raises_nothing_else(tmp_path, da
     assert all(len(member) <= len(content) for sample in shard.samples for member in sample.members.values())
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(st.lists(st.tuples(st.text("ab/.é", min_size=1, max_size=9), st.binary(max_size=9)), max_size=8))
 def test_members_of_an_archive_are_in_samples_or_passed_over(tmp_path, members):
     file = write_tar(tmp_path / "train.tar", members)

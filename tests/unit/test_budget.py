@@ -48,7 +48,7 @@ def independent_sizes(changes: np.ndarray, norm: str) -> list[float]:
 
 
 @given(BUDGETS, st.integers(0, 10**6), st.sampled_from([1e-3, 0.02, 0.3, 5.0, 1e30]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_project_never_exceeds_the_budget(budget: Budget, seed: int, scale: float) -> None:
     changes, _ = budget.project(perturbation(seed, scale))
     assert changes.dtype == np.int16
@@ -62,7 +62,7 @@ def test_project_never_exceeds_the_budget(budget: Budget, seed: int, scale: floa
 
 
 @given(BUDGETS, st.integers(0, 10**6), st.sampled_from([1e-3, 0.02, 0.3]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_project_is_idempotent_and_symmetric_in_sign(budget: Budget, seed: int, scale: float) -> None:
     delta = perturbation(seed, scale)
     changes, moved = budget.project(delta)
@@ -75,7 +75,7 @@ def test_project_is_idempotent_and_symmetric_in_sign(budget: Budget, seed: int, 
 
 
 @given(BUDGETS, st.integers(0, 10**6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_project_keeps_whole_levels_within_the_budget(budget: Budget, seed: int) -> None:
     rng = np.random.default_rng(seed)
     levels = np.zeros((2, 3, 9, 7), np.int64)
@@ -99,7 +99,7 @@ def test_project_never_rounds_above_a_fractional_linf_epsilon() -> None:
 
 
 @given(st.floats(0.05, 20), st.integers(0, 10**6), st.sampled_from(["noise", "flat", "patches"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_project_shrinks_l2_by_less_than_one_level(epsilon: float, seed: int, pattern: str) -> None:
     """Nor does a pattern of few different values vanish because all of them round down together."""
     rng = np.random.default_rng(seed)

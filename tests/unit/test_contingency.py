@@ -44,7 +44,7 @@ def test_scores_equal_hand_computed_values(labels, original, information, matche
 
 
 @given(LABELS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_scores_equal_brute_force_matching_and_scikit_learn(pairs):
     labels, original = (list(column) for column in zip(*pairs, strict=True))
     best = max(

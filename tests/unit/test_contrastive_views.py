@@ -67,7 +67,7 @@ class TestColour:
         assert len({tuple(order) for order in orders.tolist()}) > 8
 
     @given(st.integers(1, 9), st.sampled_from([0.5, 1.0, 1.25]), st.integers(0, 2**32))
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     def test_jittered_stays_in_range(self, count, strength, seed):
         x = random_images(count, seed=seed).round(decimals=1)
         after = jittered(x, strength, seeded(seed))
@@ -155,7 +155,7 @@ class TestViews:
         st.sampled_from([0.08, 1.0]),
         st.integers(0, 2**32),
     )
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     def test_views_keep_shape_and_range_and_modify_no_input(self, count, size, flip, crop, seed):
         x = random_images(count, size, seed)
         x[0], kept = 1.0, x.clone()

@@ -18,7 +18,7 @@ from ucbench.store.timings import REMEMBERED, Timings
 
 
 @given(st.lists(st.floats(0.001, 1e5), min_size=1, max_size=2 * REMEMBERED))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_prediction_is_the_median_of_the_latest_timings(tmp_path_factory, seconds):
     root = tmp_path_factory.mktemp("store")
     book = Timings(root)

@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from image_files import encoded, noise
 from PIL import ExifTags, Image
@@ -28,7 +28,6 @@ class TestDecode:
         assert decode(encoded(grey)).tolist() == [[[0] * 3, [255] * 3], [[255] * 3, [0] * 3]]
 
     @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-    @settings(deadline=None)
     @given(levels=st.lists(st.integers(0, 65535), min_size=1, max_size=20))
     def test_16_bit_grey_is_scaled_and_rounded(self, kind, levels):
         values = np.array([levels], np.uint16)
@@ -211,7 +210,6 @@ class TestMetadata:
         assert np.array_equal(image.pixels(), np.rot90(decode(jpeg()), -1))
         assert image.size() == (9, 5)
 
-    @settings(deadline=None)
     @given(seed=st.integers(0, 2**32), kind=st.sampled_from(["PNG", "JPEG", "TIFF"]))
     def test_size_equals_that_of_decoded_pixels_for_any_damage(self, seed, kind):
         rng = np.random.default_rng(seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ucbench.data.imageset import ImageSet
@@ -26,7 +26,6 @@ def image_set(values, labels, classes=CLASSES):
 ROWS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2)), min_size=1, max_size=12)
 
 
-@settings(deadline=None)
 @given(train=ROWS, test=ROWS)
 def test_inventory_counts_repeats_as_a_comparison_of_all_pairs_does(train, test):
     inventory = Inventory.of(image_set(*zip(*train, strict=True)), image_set(*zip(*test, strict=True)), {})

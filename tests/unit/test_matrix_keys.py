@@ -150,7 +150,7 @@ OPTIONS = st.fixed_dictionaries(
 
 
 @given(OPTIONS, st.permutations(["period", "share"]), st.sampled_from(["bars", "stripes", "stripes@standard"]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_keys_ignore_spelling_and_order_of_options(options, order, name):
     def written(spelled: str, keys: list[str]) -> Cell:
         return last(poisoners=[f"{spelled}:" + ",".join(f"{key}={options[key]}" for key in keys)])
@@ -159,7 +159,7 @@ def test_keys_ignore_spelling_and_order_of_options(options, order, name):
 
 
 @given(OPTIONS, OPTIONS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_keys_are_equal_exactly_for_equal_parameters(one, other):
     def cell(options: dict[str, str]) -> Cell:
         return last(poisoners=["stripes:" + ",".join(f"{key}={value}" for key, value in options.items())])

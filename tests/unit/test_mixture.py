@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ucbench.data.selection import protected_part
@@ -13,7 +13,6 @@ LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=80).map(lambda labels:
 
 
 @given(LABELS, st.floats(0.01, 1), st.integers(0, 99))
-@settings(deadline=None)
 def test_mixture_takes_the_share_of_every_class(labels: np.ndarray, fraction: float, seed: int) -> None:
     part = protected_part(labels, fraction, seed)
     for label in np.unique(labels):
@@ -23,7 +22,6 @@ def test_mixture_takes_the_share_of_every_class(labels: np.ndarray, fraction: fl
 
 
 @given(LABELS, st.floats(0.01, 1), st.floats(0.01, 1), st.integers(0, 99))
-@settings(deadline=None)
 def test_mixture_parts_are_nested(labels: np.ndarray, one: float, other: float, seed: int) -> None:
     smaller, larger = (protected_part(labels, fraction, seed) for fraction in sorted((one, other)))
     assert set(smaller) <= set(larger)

@@ -17,7 +17,7 @@ from ucbench.training.padding import reflect_pad
     st.integers(0, 30),
     st.sampled_from([torch.uint8, torch.float32, torch.float64]),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_reflect_pad_equals_numpy_also_beyond_the_side(size, margin, dtype):
     x = torch.randint(256, (2, 3, *size), generator=torch.Generator().manual_seed(0)).to(dtype)
     padded = reflect_pad(x, margin)
@@ -35,7 +35,7 @@ def test_reflect_pad_pads_only_the_given_dimensions(dim):
 
 
 @given(st.integers(2, 9), st.integers(2, 9), st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_reflect_pad_and_its_gradient_equal_torch(height, width, data):
     pad = data.draw(st.integers(1, min(height, width) - 1))
     x = torch.rand(2, 3, height, width, dtype=torch.float64, requires_grad=True)

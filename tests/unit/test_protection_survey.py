@@ -90,7 +90,7 @@ PARTS = st.lists(st.sampled_from(["a", "A", "-jpg", "-2", "ß", "ss", "é"]), mi
 PATHS = st.tuples(PARTS, st.sampled_from([".jpg", ".JPG", ".png", ".jpeg", ""])).map("".join)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(PATHS, unique=True), st.lists(PATHS, unique=True))
 def test_no_two_copies_get_one_name_on_any_file_system(first, second):
     earlier = output_names([photo(path) for path in first], "png", {})

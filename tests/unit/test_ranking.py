@@ -8,7 +8,7 @@ import boards
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ucbench.leaderboard.ranking import (
@@ -28,7 +28,6 @@ def case(*accuracies: float) -> WorstCase:
 
 
 @given(st.integers(1, 8), st.integers(1, 4), st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_worst_case_is_the_highest_mean_and_never_below_any_defense(seeds, count, random):
     accuracies = {f"d{i}": {seed: random.uniform(0, 100) for seed in range(seeds)} for i in range(count)}
     found = worst_case(pd.DataFrame(accuracies), list(accuracies))

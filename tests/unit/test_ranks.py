@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -91,7 +91,6 @@ def test_places_are_those_that_separations_leave_open(pairs, ranges):
 
 
 @given(st.lists(st.lists(st.floats(0, 100), min_size=4, max_size=4), min_size=1, max_size=6))
-@settings(deadline=None)
 def test_places_hold_the_order_of_means(columns):
     found = values(*columns)
     ranges = places(found, separated(found))

@@ -31,7 +31,7 @@ def sham(budget: Budget, seed: int = 0, train: ImageSet | None = None) -> Releas
     ),
     st.integers(0, 100),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_sham_fills_and_respects_its_budget(budget: Budget, seed: int) -> None:
     # So large that every image has the largest of 129 levels somewhere.
     train = sample_images(7, (32, 32)) if budget.norm == "linf" else None
@@ -128,7 +128,7 @@ def test_clean_pixels_without_the_clean_images_raises():
 
 
 @given(st.integers(1, 12), st.integers(0, 5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_clean_part_selects_unperturbed_images_evenly(untouched: int, seed: int) -> None:
     clean = sample_images(12, (6, 9))
     order = np.random.default_rng(seed).permutation(12)

@@ -38,7 +38,7 @@ def noise(count: int = 6, scale: float = 8 / 255, seed: int = 1) -> np.ndarray:
     st.integers(0, 1000),
     st.sampled_from([LINF, Budget("l2", 0.5), Budget("l0", 3), Budget("unbounded", None)]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_materialize_adds_the_indexed_changes_within_the_budget(
     images: int, shared: int, seed: int, budget: Budget
 ) -> None:
@@ -71,7 +71,6 @@ def test_materialize_modifies_neither_source_nor_perturbation() -> None:
 
 
 @given(st.integers(0, 9), st.integers(1, 400))
-@settings(deadline=None)
 def test_materialize_is_independent_of_the_block_size(count: int, block_values: int) -> None:
     source = image_set(count).images
     changes = np.random.default_rng(0).integers(-255, 256, (3, 3, 5, 4)).astype(np.int16)

@@ -23,7 +23,7 @@ def images(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> to
     target=st.tuples(st.integers(1, 60), st.integers(2, 60)),  # to a width of 1, torch leaves the height undone
     mode=st.sampled_from(MODES),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_resize_equals_antialiased_interpolation(source, target, mode):
     x = images(2, 3, *source, dtype=torch.float64)
     expected = F.interpolate(x, target, mode=mode, antialias=True, align_corners=False)

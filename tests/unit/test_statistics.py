@@ -38,7 +38,6 @@ def test_interval_has_no_width_below_two_values(values, mean, n):
 
 
 @given(st.lists(st.floats(0, 100), min_size=2, max_size=12), st.floats(-50, 50))
-@settings(deadline=None)
 def test_interval_shifts_with_its_values(values: list[float], shift: float) -> None:
     here, there = t_interval(values), t_interval([value + shift for value in values])
     assert there.mean == pytest.approx(here.mean + shift, abs=1e-6)
@@ -138,7 +137,7 @@ def test_gap_removed_is_a_share_of_the_removable_gap(clean, accuracy, chance, re
 
 
 @given(st.floats(0, 100), st.floats(0, 100), st.floats(0, 99))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_gap_removed_is_at_most_one(clean, accuracy, chance):
     found = gap_removed(clean, accuracy, chance)
     assert np.isnan(found) or found <= 1

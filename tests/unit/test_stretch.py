@@ -48,7 +48,7 @@ def test_stretched_pattern_of_blocks_survives_being_reduced_with_antialiasing(si
 
 
 @given(st.integers(1, 20), st.integers(1, 60), st.integers(1, 60), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_stretched_rows_equal_those_of_the_whole(size, height, width, data):
     changes = RNG.integers(-16, 17, (3, size, size)).astype(np.int16)
     whole = stretched(changes, height, width)

@@ -7,7 +7,7 @@ from textwrap import dedent
 
 import pytest
 import tiny_components as tiny
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ucbench.errors import UsageError
@@ -220,7 +220,6 @@ def test_suite_may_begin_with_a_byte_order_mark(tmp_path):
 
 
 @given(st.integers(1, 9), st.integers(1, 4))
-@settings(deadline=None)
 def test_shards_partition_cells_without_splitting_a_release(count, seeds):
     axes = Axes(
         datasets=["spots"],

@@ -29,7 +29,7 @@ def numbered(count: int) -> ImageSet:
 
 
 @given(st.integers(1, 60), st.integers(1, 70), st.integers(0, 9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_epoch_yields_every_image_once_with_its_label(count: int, batch: int, seed: int) -> None:
     batches = list(resident(numbered(count)).epoch(batch, torch.Generator().manual_seed(seed)))
     sizes = [len(labels) for _, labels in batches]
@@ -42,7 +42,6 @@ def test_epoch_yields_every_image_once_with_its_label(count: int, batch: int, se
 
 
 @given(st.integers(1, 1000), st.integers(2, 1000))
-@settings(deadline=None)
 def test_split_evenly_makes_the_fewest_batches(count: int, batch: int) -> None:
     parts = split_evenly(count, batch)
     largest = -(-count // parts)
@@ -62,7 +61,7 @@ def test_epoch_order_is_drawn_from_the_generator():
 
 
 @given(st.integers(0, 3), st.integers(0, 99))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_gather_equals_pad_crop_flip(padding: int, seed: int) -> None:
     train = sample_images(6, (5, 7), seed=seed)
     rng = np.random.default_rng(seed)

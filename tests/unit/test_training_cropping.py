@@ -40,7 +40,7 @@ def plain_view(image: Tensor, offset: list[float], mirrored: bool) -> Tensor:
     st.integers(1, 7),
     st.lists(st.tuples(st.floats(-4, 4), st.floats(-4, 4), st.booleans()), min_size=1, max_size=3),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_shifted_equals_bilinear_values_taken_pixel_by_pixel(height, width, moves):
     x = torch.rand(len(moves), 3, height, width, dtype=torch.float64)
     offsets = torch.tensor([move[:2] for move in moves], dtype=torch.float64)
@@ -68,7 +68,7 @@ def cut_by_index(x: Tensor, offsets: Tensor, mirrored: Tensor, padding: int) -> 
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 6), st.integers(0, 2**16))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_shifted_has_the_bits_of_indexing_for_whole_pixels(height, width, padding, seed):
     generator = torch.Generator().manual_seed(seed)
     x = torch.rand((5, 3, height, width), generator=generator).requires_grad_()

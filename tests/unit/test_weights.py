@@ -39,7 +39,7 @@ def test_read_weights_of_plain_files_have_no_note(tmp_path):
         assert note == ""
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.sampled_from(ENTRIES), max_size=3), st.lists(st.sampled_from(PREFIXES), max_size=3))
 def test_read_weights_removes_entries_and_prefixes_and_says_so(tmp_path_factory, entries, prefixes):
     content = {f"{''.join(prefixes)}{name}": tensor for name, tensor in STATE.items()}
@@ -103,7 +103,7 @@ def test_read_weights_follows_no_endless_nesting(tmp_path):
         read_weights(saved(content, tmp_path))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.binary(max_size=200) | st.binary(max_size=60).map(lambda noise: b"PK\x03\x04" + noise),
     st.sampled_from(["weights.pt", "weights.safetensors"]),
