@@ -20,6 +20,7 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         r"the others",
         aliases=("pst",),
         tier="T3",
+        version=2,
         fidelity="written from the abstract and notes on the paper, since neither its algorithm nor code could be had: "
         "that shallow layers get lower rates, and training has stages; in the paper a measure of how activations "
         "cluster decides when a stage ends, here each has an equal share of the epochs after `free`; the number of "

@@ -44,4 +44,5 @@ def slow_parameters(model: nn.Module, share: float) -> list[str]:
         for name, module in model.named_modules()
     ]
     layers = [layer for layer in layers if layer][:-1]
-    return [name for layer in layers[: int(share * len(layers))] for name in layer]
+    slow = int(share * len(layers) + 1e-9)  # rounding must not leave a layer out
+    return [name for layer in layers[:slow] for name in layer]

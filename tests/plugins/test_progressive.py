@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -25,6 +25,14 @@ def network() -> nn.Sequential:
 def test_last_stage_slows_all_layers_but_the_classifier():
     slow = slow_parameters(network(), ProgressiveTraining(ProgressiveParams(stages=4)).share(10, 10))
     assert set(slow) == {"0.weight", "0.bias", "1.weight", "1.bias", "4.weight", "4.bias"}
+
+
+@given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 30))
+@example(22, 22, 15)
+def test_slow_layers_are_whole_shares_of_the_layers(layers, stages, stage):
+    stage = min(stage, stages)
+    model = nn.Sequential(*(nn.Linear(1, 1, bias=False) for _ in range(layers + 1)))
+    assert len(slow_parameters(model, stage / stages)) == stage * layers // stages
 
 
 @given(st.integers(1, 6), st.floats(0, 0.9), st.integers(1, 40))
