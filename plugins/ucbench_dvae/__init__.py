@@ -26,9 +26,11 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         fidelity="both stages, their losses, Adam, clipping, the bound on the perturbation from 11/60 of the epochs "
         "on, latents drawn anew when images are purified, and cutting to 8 bits are the official code's, with the "
         "options of its script for CIFAR-10; so are the network's layers at 32 pixels, without the classifier that it "
-        "carries and no loss trains, and in `paper` its channels, batches and epochs; a latent vector stands for 2 x 2 "
-        "pixels, so the rates of 1 and 3 nats are 256 and 768 nats for an image of 32 pixels; for larger images the "
-        "code has a deeper encoder with fewer latent vectors, ours stays the same; `standard` has a quarter of the "
-        "channels, batches of 32 and 10 epochs; batches of a pass differ by one image at most, the code leaves "
+        "carries and no loss trains, and in `paper` its channels, batches and epochs; convolutions stand for its "
+        "transposed ones of stride 1, which start from other weights, and the logarithm of the variance stays within "
+        "20; a latent vector stands for 2 x 2 pixels, so the rates of 1 and 3 nats are 256 and 768 nats for an image "
+        "of 32 pixels; for larger images the code has a deeper encoder with fewer latent vectors, ours stays the same; "
+        "`standard` has a quarter of the channels, batches of 32 and 10 epochs; batches of a pass differ by one image "
+        "at most, the code leaves "
         "incomplete ones out",
     )
