@@ -27,7 +27,7 @@ TIERS = {
     "T1": "squeezing",
     "T2": "adversarial training",
     "T3": "removal with the release, judged by trusted images at most",
-    "T4": "external data or weights",
+    "T4": "external data or weights, or a diffusion model",
 }
 
 
