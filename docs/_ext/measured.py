@@ -1,4 +1,7 @@
-"""Published results of a method: means over craft seeds, from every ``leaderboards/**/results.csv``."""
+"""Published results of a method: means over craft seeds, from every ``leaderboards/**/results.csv``.
+
+The verdict of the gate on a row's setting comes from the ``leaderboard.csv`` beside it; clean rows have none.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import json
 import math
 import re
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import NamedTuple
@@ -19,13 +22,13 @@ from ucbench.matrix.axes import GROUP_COLUMNS
 from ucbench.plugins.builtin import CLEAN, SHAM
 from ucbench.plugins.grammar import parse, parse_chain
 from ucbench.plugins.registry import installed
-from ucbench.results.columns import ENTRY, column
+from ucbench.results.columns import ENTRY, SETTING, column
 from ucbench.results.statistics import t_interval
 
 Row = dict[str, str]
 
 #: Columns in which averaged rows are equal.
-GROUP = GROUP_COLUMNS
+GROUP = (*GROUP_COLUMNS, "gate")
 
 
 class Figure(NamedTuple):
@@ -41,10 +44,15 @@ class Figure(NamedTuple):
 @functools.cache
 def results() -> tuple[tuple[Path, tuple[Row, ...]], ...]:
     """The finished rows of every published results file, by path from the checkout's root."""
-    return tuple(
-        (path.relative_to(ROOT), tuple(row for row in _read(path) if row["status"] == "ok"))
-        for path in sorted(LEADERBOARDS.rglob("results.csv"))
-    )
+    return tuple((path.relative_to(ROOT), tuple(_finished(path))) for path in sorted(LEADERBOARDS.rglob("results.csv")))
+
+
+def _finished(path: Path) -> Iterator[Row]:
+    entries = _read(path.with_name("leaderboard.csv"))
+    gates = {tuple(entry[name] for name in SETTING): entry["gate"] for entry in entries}
+    for row in _read(path):
+        if row["status"] == "ok":
+            yield {**row, "gate": gates.get(tuple(row[name] for name in SETTING), "")}
 
 
 def _read(path: Path) -> list[Row]:
@@ -174,13 +182,13 @@ def undefended(poisoner: str) -> str:
             [
                 code(_value(figure.shared, "dataset")),
                 code(_value(figure.shared, "budget")) or "unbounded",
-                *(str(len(figure.accuracy)), _mean(figure.clean), _accuracy(figure.accuracy)),
+                *(str(len(figure.accuracy)), _mean(figure.clean), _accuracy(figure.accuracy), figure.shared["gate"]),
                 _as_run(figure.shared),
                 _title(path),
             ]
             for figure in figures(wanted)
         ]
-    header = ["data", "budget", "n", "clean %", "test accuracy %", "as run", "records"]
+    header = ["data", "budget", "n", "clean %", "test accuracy %", "gate", "as run", "records"]
     parts = [table(header, lines), *(f"{title}: {note}" for title, note in notes.items())] if lines else []
     return "\n\n".join(parts)
 
@@ -219,8 +227,8 @@ def _title(path: Path) -> str:
 
 #: Columns of a table beside the accuracies, with headings; a sentence gives those that are equal in all lines.
 _SHOWN = {
-    name: {"dataset": "data", "budget": "budget"}.get(name) or column(name).heading
-    for name in ("dataset", *ENTRY, "labeling", "defense", "victim", "budget", "mixture", "trusted")
+    name: {"dataset": "data", "budget": "budget", "gate": "gate"}.get(name) or column(name).heading
+    for name in ("dataset", *ENTRY, "labeling", "defense", "victim", "budget", "mixture", "trusted", "gate")
 }
 #: Default values, which the sentence omits.
 _USUAL = {

@@ -8,8 +8,12 @@ import re
 
 import doc_pages
 import pytest
-from _ext import analyses, photo_effect, speed
+from _ext import analyses, measured, photo_effect, speed
 from scipy import stats
+
+from ucbench.leaderboard.gates import RULES, gates_of
+from ucbench.results.records import read_records
+from ucbench.results.table import rows
 
 BOARD = "mi-by-poisoner/v1"
 PERFORMANCE = doc_pages.ROOT / "benchmarks" / "performance"
@@ -38,6 +42,16 @@ def test_victims_table_has_a_line_for_each_victim_and_a_column_for_each_poisoner
     shown = [cell.strip() for cell in lines[0].split("|")]
     for name, group in ((analyses.name(group), group) for group in groups):
         assert shown[header.split("|").index(f" `{name}` ")] == group.means["test_accuracy"].text()
+
+
+def test_reproduced_figures_state_the_gate_of_their_setting():
+    folder = doc_pages.ROOT / "leaderboards" / "fast-surrogates" / "v1"
+    verdicts = {gate.shared["victim"]: gate.state for gate in gates_of(rows(read_records(folder)), RULES, folder)}
+    header, _, *lines = measured.undefended("mi-ue").splitlines()
+    place = header.split("|").index(" gate ")
+    shown = [line.split("|") for line in lines if line.endswith("| fast-surrogates / v1 |")]
+    assert {cells[place].strip() for cells in shown} == {"passed", "failed"} == set(verdicts.values())
+    assert all(verdicts[cells[place + 1].rpartition(" on ")[2].strip(" `")] == cells[place].strip() for cells in shown)
 
 
 @pytest.mark.parametrize(("jpeg", "columns"), [((), 2), (("protected",), 2), (("protected", "sham", "clean"), 3)])
