@@ -51,6 +51,15 @@ def test_dry_run_lists_every_entry_and_writes_nothing(photos, capsys):
     assert not (photos.parent / "safe").exists()
 
 
+def test_names_of_files_cannot_command_a_terminal_or_forge_lines(photos, capsys):
+    photograph(9, 24, 20).save(photos / "a\x1b[2J\nprotect  forged.png")
+    (photos / "b\x1b[2J.txt").write_text("none")
+    assert protect(photos, "--dry-run") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert r"protect  a\x1b[2J\nprotect  forged.png" in lines
+    assert r"leave    b\x1b[2J.txt: not an image, or its head is damaged" in lines
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [

@@ -12,6 +12,7 @@ from ucbench.cli.completion import components, of
 from ucbench.cli.lazy import MACHINE, OUTPUT, PROTECTOR
 from ucbench.cli.options import FOLDER, argument, flag, is_quiet, option, plugin_files
 from ucbench.cli.output import print_facts, print_json, print_notes
+from ucbench.errors import visible
 
 if TYPE_CHECKING:
     from ucbench.protection.protect import Protection
@@ -117,9 +118,9 @@ def _print(done: Protection) -> None:
 
     if done.dry_run:
         for path in done.written:
-            typer.echo(f"protect  {path}")
+            typer.echo(visible(f"protect  {path}"))
     for one in done.left if done.dry_run else done.left[:_SHOWN]:
-        typer.echo(f"leave    {one.path}: {one.reason}")
+        typer.echo(visible(f"leave    {one.path}: {one.reason}"))
     if not done.dry_run and len(done.left) > _SHOWN:
         typer.echo(f"and {len(done.left) - _SHOWN} more without a copy, see the report")
     reasons = Counter(one.reason for one in done.left)
