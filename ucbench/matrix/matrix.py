@@ -168,7 +168,10 @@ def _at_schedule(victim: Component[VictimSpec], factor: float) -> Component[Vict
 def _chain(text: str, registry: Registry) -> tuple[Component[DefenseSpec], ...]:
     if text == NO_DEFENSE:
         return ()
-    return tuple(registry.resolve(DefenseSpec, ref) for ref in parse_chain(text))
+    references = parse_chain(text)
+    if any(ref.name == NO_DEFENSE for ref in references):
+        raise UsageError(f"Defense {text!r}: {NO_DEFENSE} means no defense, so it joins no chain and has no settings.")
+    return tuple(registry.resolve(DefenseSpec, ref) for ref in references)
 
 
 def _crafts(
