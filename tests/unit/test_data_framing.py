@@ -51,6 +51,12 @@ class TestFraming:
             choose_framing(images)
         assert choose_framing(images, size=advised).crop == (advised, advised)
 
+    @pytest.mark.parametrize("side", [3_000_000, 3_000_000_000, 10**20])
+    def test_assemble_says_what_memory_a_size_needs_that_no_machine_has(self, side):
+        images = [decoded_image(np.zeros((8, 8, 3), np.uint8))] * 4
+        with pytest.raises(DataError, match=rf"4 images of {side}x{side} pixels need [0-9,.]+ GiB .* smaller size="):
+            assemble(images, choose_framing(images, size=side))
+
     @pytest.mark.parametrize("sides", [[10] + [20] * 10, [5] * 4 + [20] * 6, [60] * 5 + [400] * 300, [3, 30]])
     def test_frame_accepts_sizes_that_many_images_share(self, sides):
         images = [decoded_image(np.zeros((side, side + 1, 3), np.uint8)) for side in sides]

@@ -119,10 +119,10 @@ def assemble(images: Sequence[LazyImage], framing: Framing) -> UInt8Images:
 
     Raises:
         DamagedImagesError: if images cannot be read; the text names them.
-        DataError: if no 16-bit image among them is brighter than a quarter of white.
+        DataError: if no 16-bit image among them is brighter than a quarter of white, or memory holds no such array.
     """
     height, width = framing.crop
-    array = np.empty((len(images), 3, height, width), np.uint8)
+    array = _room(len(images), height, width)
     depths: list[tuple[int, str]] = []
 
     def read(row: int) -> None:
@@ -140,6 +140,18 @@ def assemble(images: Sequence[LazyImage], framing: Framing) -> UInt8Images:
             f" white is 65535. Multiply the values by {2 ** (16 - bits)}, or convert the images to 8 bits."
         )
     return array
+
+
+def _room(count: int, height: int, width: int) -> UInt8Images:
+    """An array to fill."""
+    try:
+        return np.empty((count, 3, height, width), np.uint8)
+    except (MemoryError, ValueError, OverflowError):  # numpy has one of them for every degree of too much
+        needed = 3 * count * height * width / 2**30
+        raise DataError(
+            f"{count} images of {height}x{width} pixels need {needed:,.1f} GiB of memory, more than there is. Choose a"
+            " smaller size=, or fewer images."
+        ) from None
 
 
 def damage(images: Sequence[LazyImage]) -> dict[int, str]:
