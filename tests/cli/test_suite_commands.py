@@ -119,6 +119,12 @@ def test_suites_lists_version_and_file(capsys):
     assert Path(listed["path"]).name == "digits-core.toml"
 
 
+def test_suites_without_a_match_say_so(capsys):
+    assert main(["list", "suites", "digits-cor"]) == 0
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", "There is no suite named 'digits-cor'.\n")
+
+
 def test_suites_that_are_broken_are_left_out_with_a_warning(capsys, monkeypatch, tmp_path, suite):
     broken = tmp_path / "broken.toml"
     broken.write_text("name = ")

@@ -140,6 +140,8 @@ def _list_suites(glob: str | None, as_json: bool, layout: Layout) -> None:
         layout,
         "--json",
     )
+    if not selected:
+        typer.echo(f"There is no suite{f' named {glob!r}' if glob else ''}.", err=True)
 
 
 def suite_as_json(suite: Suite) -> dict[str, Any]:
