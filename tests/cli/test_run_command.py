@@ -148,6 +148,11 @@ def test_plan_shows_missing_work_before_and_none_after_a_run(capsys, tmp_path):
     assert output(capsys, "plan", *request).splitlines()[-1] == "6 cells, 6 done."
 
 
+def test_plan_counts_a_single_cell_as_one(capsys):
+    last = output(capsys, "plan", *AXES, "--poisoner", "clean").splitlines()[-1]
+    assert last == "1 cell, 0 done; the rest: 1 cell of a kind never timed on this machine."
+
+
 def test_plan_names_what_all_cells_share_once_below_the_table(capsys):
     table = output(capsys, "plan", *AXES, "--poisoner", "stripes", "--defense", "none", "--defense", "dim").splitlines()
     assert re.split("  +", table[0]) == ["poisoner", "defense", "release", "cell", "seconds"]

@@ -60,14 +60,18 @@ def plan_command(
         return
     _print(cells, layout)
     missing = [cell for cell in cells if not cell.done]
-    text = f"{len(cells)} cells, {len(cells) - len(missing)} done"
+    text = f"{_cells(len(cells))}, {len(cells) - len(missing)} done"
     if missing:
         seconds = [cell.seconds for cell in missing if cell.seconds is not None]
         costs = [f"about {duration(sum(seconds))}"] if seconds else []
         if len(seconds) < len(missing):
-            costs.append(f"{len(missing) - len(seconds)} cells of a kind never timed on this machine")
+            costs.append(f"{_cells(len(missing) - len(seconds))} of a kind never timed on this machine")
         text += f"; the rest: {', and '.join(costs)}"
     print_notes(f"{text}.")
+
+
+def _cells(count: int) -> str:
+    return f"{count} cell{'s' * (count != 1)}"
 
 
 def _print(cells: Sequence[PlannedCell], layout: Layout) -> None:
