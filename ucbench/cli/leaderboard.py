@@ -217,8 +217,8 @@ def tiers_command(
     """Print the worst case of every poisoner in FOLDER within each tier of defenses.
 
     T0: augmentation; T1: squeezing; T2: adversarial training; T3: removal with the release, judged by trusted images
-    at most; T4: external data or weights, or a diffusion model. A pipeline has the highest tier of its parts. Oracles
-    are left out.
+    at most; T4: external data or weights, or a diffusion model. A pipeline has the highest tier of its parts. Oracle
+    defenses are left out.
     """
     from ucbench.leaderboard.tiers import by_tier, heading_of, to_columns, to_markdown
     from ucbench.matrix.compatibility import is_oracle
