@@ -19,7 +19,7 @@ import numpy as np
 from ucbench.data.imageset import ImageSet
 from ucbench.data.loading import LoadedDataset, load_dataset
 from ucbench.data.selection import protected_part, set_aside
-from ucbench.errors import ContractError, UsageError
+from ucbench.errors import ContractError, UsageError, visible
 from ucbench.matrix.cell import Cell
 from ucbench.numerics import Numerics, resolve
 from ucbench.plugins.registry import Component, Registry, installed
@@ -115,13 +115,13 @@ class Session:
         def load() -> LoadedDataset:
             with _guarded(f"Data set {dataset}"), self.progress.stage(f"reading {dataset}"):
                 loaded = load_dataset(dataset.build(), dataset.params, self.store)
-            self.progress.say(
+            heading = (
                 f"{dataset}: {len(loaded.train)} training and {len(loaded.test)} test images of "
                 f"{loaded.train.size[0]}x{loaded.train.size[1]} pixels, {len(loaded.train.classes)} classes"
                 + (f" ({loaded.note})" if loaded.note else "")
             )
-            for line in loaded.inventory.lines():
-                self.progress.say(line)
+            for line in (heading, *loaded.inventory.lines()):
+                self.progress.say(visible(line))  # names of folders may hold line breaks
             return loaded
 
         return self.remember(f"dataset {dataset}", load)

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tiny_components as tiny
+from image_files import write_images
 from tiny_components import Dim
 
 from ucbench.crafting.craft import craft_release
@@ -23,6 +24,8 @@ from ucbench.exploit.labels import label
 from ucbench.matrix.cell import Cell
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.plugins.params import Params
+from ucbench.plugins.registry import installed
+from ucbench.plugins.specs import DatasetSpec
 from ucbench.progress import Lines
 from ucbench.running.sets import published_of, release_of
 from ucbench.session import Session
@@ -213,6 +216,15 @@ def test_loading_notes_are_reported_once(tmp_path):
     assert len(inventory) == 2
     assert "15 training and 36 test images of 8x8 pixels, 3 classes" in line
     assert "5 training images a class" in line
+
+
+def test_line_breaks_in_the_name_of_a_folder_begin_no_line(tmp_path):
+    write_images(tmp_path / "train", **{"a\n  test: 9 images": [1, 2], "b": [3]})
+    write_images(tmp_path / "test", b=[4])
+    stream = io.StringIO()
+    dataset = installed().resolve(DatasetSpec, f"imagefolder:'{tmp_path}'")
+    Session(Store(tmp_path / "store"), tiny.CPU, Lines(stream)).dataset(dataset)
+    assert r"  train: 3 images from train/ (a\n  test: 9 images: 2, b: 1)" in stream.getvalue().splitlines()
 
 
 def test_mixture_too_small_for_one_image_raises(session):
