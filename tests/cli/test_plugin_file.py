@@ -156,6 +156,15 @@ def test_broken_file_is_reported_like_a_broken_plugin(capsys, file, text, reason
     assert failed(report["components"][0]) == {"plugin/loads"}
 
 
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_broken_file_that_no_axis_needs_is_named_in_a_warning(caplog, tmp_path, tiny, command):
+    watching = tmp_path / "watching.py"
+    watching.write_text("import no_such_module_anywhere")
+    assert main([*request(tiny, command), "--plugin", str(watching)]) == 0
+    (warning,) = [record for record in caplog.records if "was left out" in record.getMessage()]
+    assert warning.getMessage().startswith("Plugin watching (watching.py ")
+
+
 def test_name_of_an_installed_component_is_contested(capsys, file):
     file.write_text(source("poisoner").replace('"thing"', '"uc"'))
     assert main(["run", "--poisoner", "uc", "--plugin", str(file)]) == 1

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 Command = Callable[..., Any]
 
+_log = logging.getLogger(__name__)
+
 _PANEL_OF_SIDE = {"data": DATA, "protector": PROTECTOR, "exploiter": EXPLOITER, "both": WHAT}
 
 
@@ -190,9 +192,14 @@ class Request:
             threads = requested_suite.file.threads
         session = open_session(device=self.device, dtype=self.dtype, threads=threads, progress=progress)
         if requested_suite is not None:
-            return suite_cells(requested_suite, session.registry, shard=self.shard, **self.axes), session
-        cells = expand(request, session.registry)
-        return cells if self.shard is None else shard(cells, self.shard), session
+            cells = suite_cells(requested_suite, session.registry, shard=self.shard, **self.axes)
+        else:
+            cells = expand(request, session.registry)
+            cells = cells if self.shard is None else shard(cells, self.shard)
+        for plugin in session.registry.plugins:
+            if plugin.digest and plugin.problem:  # a file that this command names; it may hold only hooks
+                _log.warning("Plugin %s was left out: %s.", plugin, plugin.problem)
+        return cells, session
 
     def of_records(self, progress: Progress | None = None) -> Session:
         """A session for cells that records name, which state their numerics.
