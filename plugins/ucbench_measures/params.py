@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ucbench import Params
 
@@ -30,6 +31,14 @@ class FeatureParams(PairParams):
     split: Literal["train", "test"] = Field(
         "train", description="training images, or test images (which not every poisoner can perturb)"
     )
+
+    @field_validator("layer")
+    @classmethod
+    def _is_a_layer_of_some_network(cls, layer: str) -> str:
+        """Found before a victim is trained; how many layers it has is known only then."""
+        if layer not in ("penultimate", "input", "logits") and not re.fullmatch(r"[-+]?0*[1-9][0-9]*", layer):
+            raise ValueError(f"it is penultimate, input, logits, or a number such as 1 or -1, not {layer!r}")
+        return layer
 
 
 class InformationParams(FeatureParams):

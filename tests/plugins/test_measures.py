@@ -66,6 +66,13 @@ def test_mutual_information_of_test_images_needs_their_perturbation():
     assert measured(metric, images, images, test)["gaussian"] is not None  # nothing was perturbed
 
 
+@pytest.mark.parametrize("layer", ["penultimat", "0", "1.5", ""])
+def test_measures_refuse_what_is_no_layer_of_any_network(layer):
+    with pytest.raises(ValueError, match="it is penultimate, input, logits, or a number such as 1 or -1, not"):
+        FeatureParams(layer=layer)
+    assert [FeatureParams(layer=known).layer for known in ("logits", "12", "-1")] == ["logits", "12", "-1"]
+
+
 def test_information_by_layer_has_the_input_and_each_layer_in_order():
     images = sample_images(COUNT, (12, 12))
     values = measured(InformationByLayer(ByLayerParams(projections=16)), images, images)
