@@ -204,7 +204,8 @@ def site_command(
     built = build_site(folder, target, rules_of=rules_of, title=title)
     for path, why in built.left_out.items():
         typer.echo(visible(f"Left out {path}: {why}"), err=True)
-    typer.echo(f"{target / 'index.html'} and {built.files - 1} more files, of {built.boards} boards")
+    boards = f"{built.boards} board{'s' * (built.boards != 1)}"
+    typer.echo(f"{target / 'index.html'} and {built.files - 1} more files, of {boards}")
 
 
 @app.command("tiers", no_args_is_help=True, rich_help_panel=SHOW)
