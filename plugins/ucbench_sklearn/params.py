@@ -43,6 +43,8 @@ class HogSvmParams(SklearnParams):
     """Of ``LinearSVC``, and of its features."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {"c": 0.01, "loss": "hinge"}}
+    #: Shortest side of images: two cells of two pixels.
+    smallest: ClassVar[int | None] = 4
 
     model: Literal["hog-svm"] = Field("hog-svm", description="a linear SVM on HOG features")
     c: float = Field(1.0, gt=0, description="weight of the loss against that of the margin")

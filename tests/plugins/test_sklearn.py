@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ucbench import UsageError, VictimSpec, installed
+from ucbench.matrix.compatibility import check_size
 from ucbench.testing import sample_images
 from ucbench.testing.samples import make_run
 from ucbench_sklearn.hog import block_window, hog, l2_hys, orientation_votes
@@ -117,6 +118,14 @@ def test_victim_learns_gratings_whatever_their_brightness(reference):
 def test_unconverged_svm_is_a_warning_of_the_record():
     _, run = fitted("sklearn:hog-svm:c=1e9,loss=hinge", sample_images(200, (16, 16), 5))
     assert any("converge" in text for text in run.warnings)
+
+
+def test_svm_takes_images_of_4_pixels_and_more_and_the_forest_any():
+    svm, forest = (installed().resolve(VictimSpec, f"sklearn:{model}") for model in ("hog-svm", "forest"))
+    check_size(svm, "dots", (4, 4))
+    with pytest.raises(UsageError, match="takes images of 4 pixels and more, but those of dots have 3x8"):
+        check_size(svm, "dots", (3, 8))
+    check_size(forest, "dots", (1, 1))
 
 
 def test_options_are_those_of_the_named_estimator():
