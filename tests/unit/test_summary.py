@@ -38,6 +38,13 @@ def test_summary_shows_means_with_intervals_and_what_all_rows_share(printed, rec
     assert "more column" not in text
 
 
+def test_summary_does_not_call_a_budget_shared_beside_an_unbounded_poisoner(printed, records):
+    assert "budget linf" in printed(records)
+    text = printed([*records, boards.record("cuda", 0, 20, norm="unbounded", epsilon=None)])
+    assert next(line for line in text.splitlines() if line.startswith("cuda")).split()[1] == "unbounded"
+    assert "budget linf" not in text
+
+
 def test_summary_of_the_clean_reference_alone_counts_its_train_seeds(printed):
     text = printed(boards.rows_of({"clean": [90, 92, 91, 90]}))
     assert "interval over 4 train seeds." in text

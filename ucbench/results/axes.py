@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ucbench.plugins.builtin import CLEAN
 from ucbench.results.columns import REQUESTED, column
 from ucbench.results.text import TextColumn, telling_apart
 
@@ -56,6 +57,7 @@ def heading(name: str) -> str:
 
 
 def budget_text(row: Mapping[str, Any]) -> str:
-    """Norm and radius: ``linf 8``; empty for rows without a budget."""
-    radius = column("epsilon").text(row["epsilon"])
-    return radius and f"{row['norm']} {radius}"
+    """Norm and radius: ``linf 8``; ``unbounded``; empty for clean rows, which have no budget."""
+    if radius := column("epsilon").text(row["epsilon"]):
+        return f"{row['norm']} {radius}"
+    return "" if row["poisoner"] == CLEAN else column("norm").text(row["norm"])
