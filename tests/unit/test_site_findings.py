@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import boards
 import site_records as made
 from site_pages import RANKED
 
@@ -26,13 +27,22 @@ def test_finding_names_the_leader_only_as_far_as_it_is_separated():
     data = collect(made.board(), "x", RANKED)
     unlabelled, labelled, clean = data.finding.sentences
     assert unlabelled.startswith(
-        "Without knowing labels, uc is the only poisoner: with the strongest of 1 defenses, jpeg,"
+        "Without knowing labels, uc is the only poisoner: with the strongest of 1 defense, jpeg,"
     )
     assert labelled.startswith(f"Knowing labels, {made.SECOND} protects best of 2:")
     assert re.fullmatch(r"Without defense, .* 91.5 ± [\d.]+ % on clean images.*; chance is 10.0 %\.", clean)
     equal = [made.record("lsp", defense=d, seed=s, accuracy=13.0 + (s % 3)) for d in RANKED for s in range(4)]
     others = [record for record in made.board() if record["request"]["poisoner"] != "lsp"]
     assert ", not separated from " in collect([*others, *equal], "x", RANKED).finding.sentences[1]
+
+
+def test_finding_names_no_defense_where_the_victim_can_use_none_of_the_ranked():
+    records = [
+        *boards.rows_of({"clean": [90, 91, 90, 92], "uc": [40, 41, 42, 41]}, victim="keras"),
+        *boards.judging(victim="keras"),
+    ]
+    (text, *_) = collect(records, "x", ("none", "cutmix")).finding.sentences
+    assert text.startswith("Without knowing labels, uc is the only poisoner: an exploiter without defense reaches 41.0")
 
 
 def test_finding_compares_no_poisoner_that_lacks_a_craft_of_a_ranked_defense():

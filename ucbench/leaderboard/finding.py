@@ -156,11 +156,11 @@ def _accuracies(
 
 def _reached(best: Entry, ranked: Sequence[str] | None, mark: Mark) -> str:
     removed = f" ({best.effect.text(0, 100)} % of the gap removed)" if best.effect and ranked is not None else ""
-    if best.worst is None or tuple(ranked or ()) in ((), (NO_DEFENSE,)):
+    if best.worst is None or not (tried := set(best.ranked) - {NO_DEFENSE}):
         return f"an exploiter without defense reaches {_percent(best.undefended.interval)}{removed}"
     defense = "none at all" if best.defense == NO_DEFENSE else mark(best.defense)
-    tried = len(set(ranked or ()) - {NO_DEFENSE, *best.inapplicable})
-    return f"with the strongest of {tried} defenses, {defense}, an exploiter reaches {_percent(best.worst)}{removed}"
+    strongest = f"with the strongest of {_counted(len(tried), 'defense')}, {defense}"
+    return f"{strongest}, an exploiter reaches {_percent(best.worst)}{removed}"
 
 
 def _place(entries: Sequence[Entry], run: int, names: dict[tuple[Any, ...], str], ranked: Sequence[str] | None) -> str:
