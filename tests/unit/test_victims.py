@@ -45,6 +45,12 @@ def test_defended_rows_and_releases_of_one_victim_do_not_count():
     assert list(found.releases["sham (linf 8)"]) == ["fast"]
 
 
+def test_releases_are_in_the_order_of_the_first_victim_and_those_that_it_lacks_come_last():
+    records = [*of("fast", {"uc": [50], "lsp": [40]}), *of("slow", {"uc": [20], "lsp": [10], "tue": [45], "ar": [5]})]
+    (found,) = by_victim(rows(records))
+    assert [name.split()[0] for name in found.releases] == ["lsp", "uc", "ar", "tue"]
+
+
 def test_trainings_on_one_release_are_averaged():
     trained = [boards.record("uc", 0, accuracy, train_seed=seed, victim="fast") for seed, accuracy in enumerate((1, 5))]
     (found,) = by_victim(rows([*trained, *of("slow", {"uc": [60]})]))

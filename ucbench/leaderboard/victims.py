@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -27,7 +28,8 @@ class Victims(NamedTuple):
 
     Attributes:
         shared: data set, labeling and number of trusted images.
-        releases: accuracies in percent by release, in the order of the first victim, and by victim.
+        releases: accuracies in percent by release and victim, in the order of the first victim, then of the next among
+            the releases that it lacks.
         pairs: how far the orders of two victims agree, over the releases that both have.
         gates: the states of the gate in each victim's settings, sorted, by victim.
     """
@@ -63,10 +65,11 @@ def by_victim(table: pd.DataFrame, verdicts: Sequence[Gate] = ()) -> list[Victim
         if len(scores) < 2:
             continue
         releases: dict[str, dict[str, Interval]] = {}
+        none = Interval(math.inf, math.nan, 0)
         for victim, of_victim in scores.items():
             for name, seeds in of_victim.items():
                 releases.setdefault(name, {})[victim] = t_interval(seeds.values())
-        order = sorted(releases, key=lambda name: [mean.mean for mean in releases[name].values()])
+        order = sorted(releases, key=lambda name: [releases[name].get(victim, none).mean for victim in scores])
         pairs = {(one, other): agreement(scores[one], scores[other]) for one, other in combinations(scores, 2)}
         gates = {victim: _states(cells[cells["victim"] == victim], verdicts) for victim in scores}
         found.append(Victims(shared, {name: releases[name] for name in order}, pairs, gates))
