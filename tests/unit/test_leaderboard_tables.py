@@ -231,6 +231,14 @@ def test_ranked_defense_that_lacks_a_craft_is_missing_and_leaves_no_rank():
     assert (lsp["rank"], lsp["worst"], lsp["effect"], lsp["missing"]) == ("", "", "", "jpeg")
 
 
+def test_mean_over_defenses_gives_each_the_same_weight_however_many_crafts_it_has():
+    found = [
+        one for one in records() if one["request"]["defense"] == "none" or one["request"]["craft_seed"] in (None, 0)
+    ]
+    uc = next(line for line in table(found) if line["poisoner"] == "uc")
+    assert (uc["missing"], uc["no_defense"], uc["mean_over_defenses"]) == ("jpeg", "41.50", "50.75")
+
+
 def test_tables_separate_budgets_and_labelings():
     names = ("lsp", "sham", "positive", "rand-class:pattern=sign")
     other = [record(name, d, s, epsilon=16.0) for name in names for d in ("none", "jpeg") for s in range(4)]

@@ -162,18 +162,19 @@ def _entry(
     undefended = nested(plain["test_accuracy"], plain["unit"])
     shares = by_unit(plain, ["guess_accuracy", "purity"]).mean()
     accuracies = accuracies_of(cells)
-    present = [value for defense in defenses if defense in accuracies for value in accuracies[defense].dropna()]
+    # A defense that lacks crafts counts as much as the others.
+    means = [statistics.fmean(accuracies[defense].dropna()) for defense in defenses if defense in accuracies]
     removed = None
     if gate.state == "passed" and case and clean:
         beside = clean_beside(cells[cells["defense"] == case.defense], clean)
-        removed = effect(beside, case, cells["chance"].fillna(0.0).iloc[0])
+        removed = effect(beside, case, float(cells["chance"].iloc[0]))
     return Entry(
         block,
         name,
         rank,
         len(case.by_seed) if case else undefended.interval.n,
         undefended,
-        statistics.fmean(present) if present else None,
+        statistics.fmean(means) if means else None,
         case.accuracy if case else None,
         case.bias if case else math.nan,
         case.defense if case else "",
