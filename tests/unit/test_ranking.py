@@ -94,6 +94,10 @@ def test_undefended_exploiter_is_always_among_the_ranked():
     assert with_none(["jpeg"], pd.Series(["jpeg"])) == ("jpeg",)
 
 
+def test_defense_that_is_ranked_twice_counts_once():
+    assert with_none(["none", "jpeg", "none"], pd.Series(["none"])) == ("none", "jpeg")
+
+
 def test_effect_is_the_removed_share_of_the_gap():
     found = effect({0: 90, 1: 95}, case(50, 5), chance=10)
     assert found.mean == pytest.approx((40 / 80 + 85 / 85) / 2)  # below chance counts as chance

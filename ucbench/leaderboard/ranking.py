@@ -37,13 +37,13 @@ def unranked(table: pd.DataFrame) -> frozenset[str]:
 
 
 def with_none(defenses: Sequence[str], run: pd.Series) -> tuple[str, ...]:
-    """The ranked ``defenses``, and the undefended exploiter before them if a list without it leaves out what was run.
+    """The ranked ``defenses``, each once, and the undefended exploiter before them if a list leaves out what was run.
 
     Args:
         run: the defenses of the rows at hand.
     """
     added = NO_DEFENSE not in defenses and bool((run == NO_DEFENSE).any())
-    return (NO_DEFENSE, *defenses) if added else tuple(defenses)
+    return tuple(dict.fromkeys((NO_DEFENSE, *defenses) if added else defenses))
 
 
 def usable(defenses: Sequence[str], victim: str) -> tuple[str, ...]:
@@ -76,7 +76,7 @@ def lacking(accuracies: pd.DataFrame, defenses: Sequence[str]) -> tuple[str, ...
     Args:
         accuracies: as of :func:`accuracies_of`.
     """
-    ranked = accuracies.reindex(columns=list(dict.fromkeys(defenses))).dropna(how="all")
+    ranked = accuracies.reindex(columns=list(defenses)).dropna(how="all")
     return tuple(defense for defense in defenses if ranked.empty or ranked[defense].isna().any())
 
 
