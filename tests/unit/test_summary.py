@@ -51,6 +51,13 @@ def test_summary_of_the_clean_reference_alone_counts_its_train_seeds(printed):
     assert "One train seed" in printed(boards.rows_of({"clean": [90]}))
 
 
+def test_summary_counts_no_seed_where_every_cell_of_a_poisoner_failed(printed):
+    failed = [boards.failed(one) for one in boards.rows_of({"uc": [40, 44]})]
+    text = printed([*boards.rows_of({"clean": [90, 92]}), *failed])
+    assert "0 (2 failed)" in text
+    assert "One craft seed" not in text
+
+
 def test_summary_tells_crafts_from_trainings(printed, records):
     """Two releases with three trainings each: the means 42 and 48, and the trainings a point apart."""
     nested = [

@@ -89,7 +89,9 @@ def _seeds(groups: Sequence[Summary]) -> list[str]:
     crafted = [group for group in groups if group.shared["craft_seed"] is not None]
     kind = "craft" if crafted else "train"
     count = max(group.accuracy.interval.n for group in crafted or groups)
-    if count < 2:
+    if count == 0:
+        return []
+    if count == 1:
         return [f"One {kind} seed: exploratory, no intervals. Repeat with --seed 0-{ENOUGH_CRAFTS - 1}."]
     text = f"Mean ± half-width of the 95 % t interval over {count} {kind} seeds."
     if any(group.accuracy.trainings[1] > 1 for group in groups):
