@@ -150,6 +150,7 @@ def test_conditions_select_rows():
     both = selected(table(), ["poisoner=uc", "poisoner=sham", "labeling=original"])
     assert set(both["poisoner"]) == {"uc", "sham"}
     assert set(selected(table(), ["epsilon=8"])["epsilon"]) == {8.0}
+    assert set(selected(table(), ["craft_seed="])["poisoner"]) == {"clean"}
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,6 @@ from ucbench.results.table import base_name, by_unit, check_worlds, grouped, pla
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Colours of series that are no poisoners, and grey.
-
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _NUMBERS = {name for name in PLOT_AXES if not AXIS[name].type.is_text}
 
@@ -76,7 +74,7 @@ def selected(table: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
             raise UsageError(f"--where is COLUMN=VALUE with a column of results.csv, not {condition!r}.")
         values_of[name].add(value)
     for name, values in values_of.items():
-        table = table[table[name].map(column(name).text).isin(values)]
+        table = table[plain(table)[name].map(column(name).text).isin(values)]
     if conditions and table.empty:
         raise UsageError(f"No row has {' and '.join(conditions)}.")
     return table
