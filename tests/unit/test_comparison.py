@@ -193,6 +193,7 @@ def test_published_names_are_installed_components(tmp_path):
         {"poisoner": "UC (p=10)", "labeling": "label-agnostic (k-means clusters)", "eps": "Linf 16/255"},
         {"poisoner": "OPS", "eps": "L0 1", "victim": "some Net", "train_fraction_poisoned": "0.4"},
         {"poisoner": "CUDA", "eps": "unbounded (p=0.3, and 0.06)"},
+        {"poisoner": "LSP", "eps": "L2 51/255"},
         same={"UC (p=10)": "uc"},
     ).figures
     assert [(f.poisoner, f.norm, f.epsilon, f.accuracy) for f in found[:3]] == [
@@ -204,6 +205,7 @@ def test_published_names_are_installed_components(tmp_path):
     assert (found[3].poisoner, found[3].labeling) == ("uc", "original")
     assert (found[4].norm, found[4].epsilon, found[4].victim, found[4].mixture) == ("l0", 1.0, "some-net", 0.4)
     assert (found[5].norm, found[5].epsilon) == ("unbounded", None)
+    assert (found[6].norm, found[6].epsilon) == ("l2", pytest.approx(0.2))
     assert found[0].source == "A. Paper, T1"
 
 

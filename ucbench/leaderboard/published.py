@@ -159,11 +159,11 @@ def _budget(text: str) -> tuple[str, float | None] | None:
         return "unbounded", None
     match = re.fullmatch(r"(linf|l2|l0)\s+([0-9.]+)(/255)?", plain)
     radius = _number(match[2]) if match else None
-    if match is None or radius is None:
+    if match is None or radius is None or (match[3] and match[1] == "l0"):
         return None
     if match[1] == "linf" and not match[3] and radius < 1:
         radius *= LEVELS  # on the [0, 1] scale
-    return match[1], radius
+    return match[1], radius / LEVELS if match[1] == "l2" and match[3] else radius
 
 
 def _number(text: str) -> float | None:
