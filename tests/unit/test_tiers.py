@@ -100,6 +100,11 @@ def test_tier_table_marks_untried_tiers():
     assert "| `lsp`, labels clusters:k=10 | 30.0 | not run |" in text
 
 
+def test_bar_in_a_name_ends_no_cell_of_a_tier_table():
+    (line,) = to_markdown(tables(boards.rows_of({"release:a|b.npy": [20.0]}))).splitlines()[-1:]
+    assert line == r"| `release:a\|b.npy` | 20.0 |"
+
+
 def test_chain_has_the_highest_tier_of_its_parts(tmp_path, capsys):
     boards.folder(tmp_path, boards.rows_of({"uc": [20.0]}) + boards.rows_of({"uc": [60.0]}, "jpeg:quality=30+cutmix"))
     assert main(["leaderboard", "tiers", str(tmp_path), "--markdown"]) == 0

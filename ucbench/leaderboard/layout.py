@@ -120,6 +120,11 @@ def poisoner_text(values: Mapping[str, Any]) -> str:
     return f"{values['poisoner']}{preset}"
 
 
+def markdown_cell(text: str) -> str:
+    """Text that cannot end a cell of a Markdown table."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
 def not_run(entry: Entry) -> str:
     """The text in place of a missing worst case; empty where no ranked defense is missing."""
     missing = ", ".join(entry.missing) if len(entry.missing) <= _FEW else f"{len(entry.missing)} defenses"

@@ -17,7 +17,7 @@ from ucbench.leaderboard.entries import Entry, entries
 from ucbench.leaderboard.forest import forest, settings
 from ucbench.leaderboard.forest_scene import forest_scene
 from ucbench.leaderboard.gates import RULES, gates_of
-from ucbench.leaderboard.layout import Line, Section, sections
+from ucbench.leaderboard.layout import Line, Section, markdown_cell, sections
 from ucbench.leaderboard.legend import figure_sentence, gate_sentence, legend
 from ucbench.matrix.suite import GateRules
 from ucbench.results.columns import BOARD, SETTING, values_of
@@ -85,15 +85,10 @@ def to_markdown(entries: Sequence[Entry], title: str, figure: str = "") -> str:
 
 
 def _cells(section: Section, line: Line) -> list[str]:
-    texts = [_escaped(text) for text in section.row(line)]
-    reference, place = _escaped(line.reference), section.headers.index("poisoner")
+    texts = [markdown_cell(text) for text in section.row(line)]
+    reference, place = markdown_cell(line.reference), section.headers.index("poisoner")
     texts[place] = f"`{reference}`{texts[place].removeprefix(reference)}"
     return texts
-
-
-def _escaped(text: str) -> str:
-    """Text that cannot end a cell of a Markdown table."""
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 def files(

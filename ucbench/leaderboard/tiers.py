@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ucbench.leaderboard.layout import block_heading, poisoner_text
+from ucbench.leaderboard.layout import block_heading, markdown_cell, poisoner_text
 from ucbench.leaderboard.ranking import accuracies_of, worst_case
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
 from ucbench.results.columns import BUDGET, ENTRY, EXPLOITER
@@ -100,15 +100,15 @@ def to_markdown(tables: Sequence[Table]) -> str:
     """The tables as Markdown, each cell with the accuracy, the half-width of its interval and the defense."""
     parts = []
     for table in tables:
+        lines = (
+            [_name(name, "`"), *(_cell(best.get(tier), " ", "`") for tier in table.tiers)] for name, best in table.lines
+        )
         parts += [
             heading_of(table),
             "",
             f"| poisoner | {' | '.join(table.tiers)} |",
             f"|---|{'---|' * len(table.tiers)}",
-            *(
-                f"| {_name(name, '`')} | {' | '.join(_cell(best.get(tier), ' ', '`') for tier in table.tiers)} |"
-                for name, best in table.lines
-            ),
+            *(f"| {' | '.join(map(markdown_cell, line))} |" for line in lines),
             "",
         ]
     return "\n".join(parts)
