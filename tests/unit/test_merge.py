@@ -135,6 +135,13 @@ def test_merge_unites_no_metrics_of_different_versions(tmp_path):
     assert read_record(record_path(tmp_path / "board", made[0]["cell"])) == two
 
 
+def test_merge_counts_a_cell_that_failed_with_other_numerics_only_as_measured(tmp_path):
+    made = records()
+    failed = out(tmp_path / "failed", [boards.failed(boards.elsewhere(made[0]))])
+    merged = merge(tmp_path / "board", [out(tmp_path / "done", made), failed], CELLS)
+    assert (merged.done, merged.failed) == (len(CELLS), 0)
+
+
 def test_merge_copies_the_sheets_of_its_releases_only(tmp_path):
     made = records()
     source = out(tmp_path / "one", made)

@@ -69,9 +69,10 @@ def merge(folder: Path, sources: Iterable[Path], cells: Sequence[Cell]) -> Merge
         if record is not own.get(cell):
             write_record(folder, record)
     _copy_sheets(folder, others, {str(record["release"])[:12] for _, record in chosen.values()})
-    statuses = {canonical(record["request"]): record["status"] for _, record in chosen.values()}
-    done = sum(status == "ok" for status in statuses.values())
-    return Merged(len(described), done, len(statuses) - done, left_out)
+    # A cell that failed with other numerics than those it was measured with has a result.
+    requests = [(canonical(record["request"]), record["status"]) for _, record in chosen.values()]
+    done = {request for request, status in requests if status == "ok"}
+    return Merged(len(described), len(done), len({request for request, _ in requests} - done), left_out)
 
 
 def _better(one: tuple[Path, Record], other: tuple[Path, Record]) -> tuple[Path, Record]:
