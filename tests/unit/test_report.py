@@ -89,6 +89,15 @@ def test_report_embeds_the_sheet_of_the_first_craft(folder):
     assert base64.b64encode(sheet.read_bytes()).decode() in report(folder)
 
 
+def test_report_embeds_nothing_from_behind_a_link(folder, tmp_path):
+    secret = tmp_path / "secret.png"
+    Image.new("RGB", (7, 7)).save(secret)
+    for sheet in (folder / "sheets").iterdir():
+        sheet.unlink()
+        sheet.symlink_to(secret)
+    assert base64.b64encode(secret.read_bytes()).decode() not in report(folder)
+
+
 def test_report_of_a_board_has_the_ranked_table_of_its_suite(folder):
     (folder / "suite.toml").write_text(SUITE)
     text = report(folder, load_suite(folder / "suite.toml"))

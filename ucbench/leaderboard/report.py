@@ -26,6 +26,7 @@ from ucbench.leaderboard.legend import legend
 from ucbench.leaderboard.marks import Mark, marks
 from ucbench.leaderboard.scene import mark_svg
 from ucbench.leaderboard.site.rerun import companions, rerun
+from ucbench.leaderboard.site.sheets import sheets_of
 from ucbench.matrix.suite import Suite
 from ucbench.plugins.builtin import CLEAN, SHAM
 from ucbench.results.records import Record, current, records_in
@@ -156,17 +157,16 @@ def _cell(title: str, text: str, looks: Mapping[str, Mark]) -> str:
 
 def _sheets(records: Sequence[Record], folder: Path) -> Iterator[str]:
     """The image sheet of the first craft of every poisoner and budget."""
-    first: dict[tuple[str, ...], tuple[int, Path]] = {}
+    found, first = sheets_of(records, folder / "sheets"), dict[tuple[str, ...], tuple[int, Path]]()
     for record in records:
-        request, key = record["request"], str(record["release"])[:12]
-        path = folder / "sheets" / f"{base_name(str(request['poisoner']))}-{key}.png"
-        if record["release"] is None or "/" in path.name or not path.is_file():
+        if record["cell"] not in found:
             continue
+        request = record["request"]
         what = (
             poisoner_text(request), str(Budget(request["norm"], request["epsilon"])), str(request["craft_labels"]),
             str(request["dataset"]),
         )  # fmt: skip
-        candidate = (int(request["craft_seed"] or 0), path)
+        candidate = (int(request["craft_seed"] or 0), found[record["cell"]].path)
         first[what] = min(first.get(what, candidate), candidate)
     if first:
         yield "<h2>Images</h2>"
