@@ -114,6 +114,13 @@ def test_summary_states_no_effect_where_the_gate_failed(printed, records):
     assert line(elsewhere, "clean").split()[1] == "91.0"
 
 
+def test_summary_tells_the_gates_of_two_labelings_apart(printed):
+    found = [one for labeling in ("original", "kmeans:k=10") for one in boards.judging(labeling=labeling)]
+    text = " ".join(printed(found).split())
+    assert "Gate for digits at linf 8, resnet18:width=16: " in text
+    assert "Gate for digits at linf 8, resnet18:width=16, labels kmeans:k=10: " in text
+
+
 def test_summary_names_the_mixture_of_a_gate(printed):
     assert "Gate for digits at linf 8, resnet18:width=16, mixture 0.5: " in printed(boards.judging(mixture=0.5))
 

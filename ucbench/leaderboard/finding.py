@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from ucbench.leaderboard.entries import Entry
 from ucbench.leaderboard.layout import poisoner_text
 from ucbench.leaderboard.ranking import unranked
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, SHAM
+from ucbench.results.axes import unusual
 from ucbench.results.columns import BLOCK, EXPLOITER, SETTING, values_of
 from ucbench.results.gate import Gate, State, gate_of
 from ucbench.results.statistics import ENOUGH_CRAFTS, Interval
@@ -22,8 +23,6 @@ from ucbench.results.table import base_name
 #: Most names that a sentence lists.
 _FEW = 3
 _KNOWING = {"none": "Without knowing labels", "names": "Knowing class names", "full": "Knowing labels"}
-
-Mark = Callable[[str], str]
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,6 @@ def finding(
     entries: Sequence[Entry],
     gates: Sequence[Gate],
     ranked: Sequence[str] | None,
-    mark: Mark = str,
 ) -> Finding:
     """The finding in the setting with the most competing poisoners, of a passed gate if there is one.
 
@@ -70,7 +68,6 @@ def finding(
         entries: of the same rows.
         gates: of the same rows.
         ranked: the suite's ranked defenses; None for no ranking.
-        mark: what is done to names of components.
     """
     settings: dict[tuple[Any, ...], list[Entry]] = {}
     for entry in entries:
@@ -90,9 +87,9 @@ def finding(
     setting, members = max(
         settings.items(), key=lambda item: (item[1][0].gate.state == "passed", len(competing(item[1])))
     )
-    names = {entry.name: mark(_name(entry, members)) for entry in members}
+    names = {entry.name: _name(entry, members) for entry in members}
     by_access = (
-        _accuracies(competing(block), len(run(block)), names, ranked, mark)
+        _accuracies(competing(block), len(run(block)), names, ranked)
         for block in ([entry for entry in members if entry.block[-1] == access] for access in _KNOWING)
     )
     accuracies = tuple(filter(None, by_access))
@@ -102,7 +99,7 @@ def finding(
         _verdict(members[0], gate_of(gates, setting)) + nothing,
         accuracies,
         _references(setting, groups),
-        _conditions(members, mark),
+        _conditions(members),
         setting,
         sum(own[0].gate.state == "passed" for own in settings.values()),
         len({values_of(group.shared, SETTING) for group in groups if group.shared["base"] != CLEAN}),
@@ -131,7 +128,7 @@ def _verdict(entry: Entry, gate: Gate | None) -> str:
 
 
 def _accuracies(
-    entries: Sequence[Entry], run: int, names: dict[tuple[Any, ...], str], ranked: Sequence[str] | None, mark: Mark
+    entries: Sequence[Entry], run: int, names: dict[tuple[Any, ...], str], ranked: Sequence[str] | None
 ) -> str:
     """Which poisoner stands first and what an exploiter still reaches; without a passed gate the range without defense.
 
@@ -151,14 +148,14 @@ def _accuracies(
     best = listed[0]
     few = f" Exploratory: {_counted(best.seeds, 'craft')}." if best.seeds < ENOUGH_CRAFTS else ""
     place = _place(listed, run, names, ranked)
-    return f"{knowing}, {names[best.name]} {place}: {_reached(best, ranked, mark)}.{few}"
+    return f"{knowing}, {names[best.name]} {place}: {_reached(best, ranked)}.{few}"
 
 
-def _reached(best: Entry, ranked: Sequence[str] | None, mark: Mark) -> str:
+def _reached(best: Entry, ranked: Sequence[str] | None) -> str:
     removed = f" ({best.effect.text(0, 100)} % of the gap removed)" if best.effect and ranked is not None else ""
     if best.worst is None or not (tried := set(best.ranked) - {NO_DEFENSE}):
         return f"an exploiter without defense reaches {_percent(best.undefended.interval)}{removed}"
-    defense = "none at all" if best.defense == NO_DEFENSE else mark(best.defense)
+    defense = "none at all" if best.defense == NO_DEFENSE else best.defense
     strongest = f"with the strongest of {_counted(len(tried), 'defense')}, {defense}"
     return f"{strongest}, an exploiter reaches {_percent(best.worst)}{removed}"
 
@@ -188,16 +185,14 @@ def _references(setting: tuple[Any, ...], groups: Sequence[Summary]) -> str:
     return f"Without defense, an exploiter reaches {' and '.join(texts)}{chance}." if texts else ""
 
 
-def _conditions(entries: Sequence[Entry], mark: Mark) -> str:
+def _conditions(entries: Sequence[Entry]) -> str:
     block = dict(zip(BLOCK, entries[0].block, strict=True))
     crafts, trainings = max(entry.seeds for entry in entries), entries[0].undefended.trainings_text
     parts = [
-        mark(block["dataset"]),
+        block["dataset"],
         str(Budget(block["norm"], block["epsilon"])),
-        mark(block["victim"]),
-        "" if block["labeling"] == "original" else f"labels {mark(block['labeling'])}",
-        "" if block["mixture"] == 1 else f"mixture {block['mixture']:g}",
-        "" if block["trusted"] == 0 else f"{block['trusted']} trusted images",
+        block["victim"],
+        *unusual(block),
         _counted(crafts, "craft"),
         f"{trainings} training{'s' * (trainings != '1')} each" if trainings else "",
         "exploratory" if crafts < ENOUGH_CRAFTS else "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ucbench.matrix.axes import AXIS
 from ucbench.plugins.builtin import CLEAN
 from ucbench.results.columns import REQUESTED, column
 from ucbench.results.text import TextColumn, telling_apart
@@ -49,6 +50,15 @@ def axis_columns(
         )
         for name in axes
     ], "; ".join(f"{heading(name)} {text}" for name, text in constant.items() if (name, text) != ("trusted", "0"))
+
+
+def unusual(values: Mapping[str, Any]) -> list[str]:
+    """What few settings have, in words: other labels than the data set's, a mixture, trusted images."""
+    return [
+        *([] if values["labeling"] == AXIS["labeling"].default else [f"labels {values['labeling']}"]),
+        *([] if values["mixture"] == 1 else [f"mixture {values['mixture']:g}"]),
+        *([] if values["trusted"] == 0 else [f"{values['trusted']} trusted images"]),
+    ]
 
 
 def heading(name: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ucbench.matrix.axes import GROUP_COLUMNS
-from ucbench.results.axes import MANY, axis_columns, budget_text
+from ucbench.results.axes import MANY, axis_columns, budget_text, unusual
 from ucbench.results.columns import AVERAGED, COLUMNS, EFFECTS, SETTING, column, values_of
 from ucbench.results.gate import Gate, gate_of, gates
 from ucbench.results.statistics import ENOUGH_CRAFTS
@@ -100,6 +100,6 @@ def _seeds(groups: Sequence[Summary]) -> list[str]:
 
 
 def _verdict(gate: Gate) -> str:
-    where = f"{gate.shared['dataset']} at {budget_text(gate.shared)}, {gate.shared['victim']}"
-    mixture = "" if gate.shared["mixture"] == 1 else f", mixture {gate.shared['mixture']:g}"
-    return f"Gate for {where}{mixture}: {gate.text}"
+    shared = gate.shared
+    where = [f"{shared['dataset']} at {budget_text(shared)}", shared["victim"], *unusual(shared)]
+    return f"Gate for {', '.join(where)}: {gate.text}"
