@@ -12,7 +12,6 @@ import site_records as made
 from ucbench.leaderboard.gates import RULES
 from ucbench.leaderboard.site import BoardRules, build_site
 
-pytest.importorskip("jinja2", reason="the site is made with jinja2: pip install 'ucbench[site]'")
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -11,8 +11,6 @@ import site_records as made
 
 from ucbench.cli.app import main
 
-pytest.importorskip("jinja2", reason="the site is made with jinja2: pip install 'ucbench[site]'")
-
 SUITE = """
 name = "small"
 version = 3

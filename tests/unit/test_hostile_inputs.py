@@ -27,9 +27,7 @@ from ucbench.leaderboard.compare import compare_boards, read_board
 from ucbench.leaderboard.formats.html import Html
 from ucbench.leaderboard.formats.latex import Latex
 from ucbench.leaderboard.merge import merge
-from ucbench.leaderboard.site.data import collect
-from ucbench.leaderboard.site.output import replace_files
-from ucbench.leaderboard.site.pages import files as pages
+from ucbench.leaderboard.site import BoardRules, build_site
 from ucbench.leaderboard.submission import FINGERPRINTS, SUMS, pack, verify, write
 from ucbench.leaderboard.tables import build, differences, entries_in
 from ucbench.leaderboard.tiers import by_tier, to_markdown
@@ -105,10 +103,7 @@ class Readers:
         pack(board, self.suite, found.records)
 
     def site(self, board: Path) -> None:
-        replace_files(
-            self.home / "site",
-            pages(collect(records_in(board), "x", self.defenses, board, self.rules), board / "sheets"),
-        )
+        build_site(board, self.home / "site", rules_of=lambda _: BoardRules("x", self.defenses, self.rules))
 
 
 def outside(home: Path) -> set[str]:

@@ -11,8 +11,6 @@ from ucbench.leaderboard.site import build_site
 from ucbench.leaderboard.site.methods import Method, is_static_by_default
 from ucbench.plugins.specs import DefenseSpec, PoisonerSpec
 
-pytest.importorskip("jinja2", reason="the site is made with jinja2: pip install 'ucbench[site]'")
-
 
 def test_method_page_has_results_before_images_and_folds_all_but_one_sheet(tmp_path):
     for name in ("one", "two", "three"):

@@ -16,8 +16,6 @@ from ucbench.leaderboard.site import build_site
 from ucbench.leaderboard.site.charts import fill
 from ucbench.leaderboard.site.data import collect, method_page
 
-pytest.importorskip("jinja2", reason="the site is made with jinja2: pip install 'ucbench[site]'")
-
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:

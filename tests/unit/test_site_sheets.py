@@ -8,8 +8,6 @@ import site_records as made
 from ucbench.export import sheet
 from ucbench.leaderboard.site import build_site, sheets
 
-pytest.importorskip("jinja2", reason="the site is made with jinja2: pip install 'ucbench[site]'")
-
 
 def test_head_of_a_sheet_is_read_once_for_all_its_cells(tmp_path, monkeypatch):
     cells = [made.record("uc", defense=defense, release="a" * 32) for defense in ("none", "jpeg", "cutout")]

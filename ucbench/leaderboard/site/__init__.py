@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ucbench.errors import DataError, UcbenchError, UsageError
+from ucbench.errors import DataError, UcbenchError
 from ucbench.matrix.suite import GateRules
-
-#: Packages that the site needs in addition to ucbench's dependencies, by import name.
-REQUIRES = ("jinja2",)
-EXTRA = "ucbench[site]"
 
 
 class BoardRules(NamedTuple):
@@ -52,18 +47,15 @@ def build_site(
         title: the heading of the site.
 
     Raises:
-        UsageError: if a package is missing (the text has the install line), or ``out`` holds other files.
+        UsageError: if ``out`` holds other files.
         DataError: if there is no board, or the only one cannot be read.
     """
-    missing = [name for name in REQUIRES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UsageError(f'The site needs {", ".join(missing)}, not installed here. Run: pip install "{EXTRA}"')
-    # These modules import the packages above.
+    # Reports import this room too, for the commands of cells, without what only pages need.
     from ucbench.leaderboard.gates import RULES
+    from ucbench.leaderboard.site.boardpages import board_and_digest
     from ucbench.leaderboard.site.boards import find_boards
     from ucbench.leaderboard.site.data import collect
     from ucbench.leaderboard.site.output import Output
-    from ucbench.leaderboard.site.pages import board_and_digest
     from ucbench.leaderboard.site.render import Templates
     from ucbench.leaderboard.site.sitepages import site_files
     from ucbench.results.records import records_in

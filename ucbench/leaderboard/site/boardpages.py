@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-from ucbench.errors import DataError
 from ucbench.leaderboard.legend import MEANINGS
 from ucbench.leaderboard.site import cellpage, charts, listings
+from ucbench.leaderboard.site.across import Digest, digest
 from ucbench.leaderboard.site.data import Board, Setting, method_page
+from ucbench.leaderboard.site.output import Content
 from ucbench.leaderboard.site.render import Templates
 from ucbench.leaderboard.site.rerun import companions, rerun
-from ucbench.leaderboard.site.sheets import SheetFile
+from ucbench.leaderboard.site.sheets import SheetFile, sheets_of, thumbnail
 from ucbench.leaderboard.site.table import AXES, Table, filters
 from ucbench.leaderboard.tables import to_leaderboard_csv
 from ucbench.plugins.builtin import NO_DEFENSE
@@ -22,15 +24,27 @@ from ucbench.results.records import Record, to_json
 from ucbench.results.table import Row, to_csv
 from ucbench.store.untrusted import read_regular
 
-Content = Callable[[], bytes]
 
-
-def board_files(board: Board, sheets: Mapping[str, SheetFile], templates: Templates) -> dict[str, Content]:
-    """The files of a board by path below the site's root, each with a function that renders it.
+def board_and_digest(board: Board, sheets: Path, templates: Templates, path: str) -> tuple[dict[str, Content], Digest]:
+    """The files of a board by path below the site's root, and what pages over all boards show of it.
 
     Args:
-        sheets: the image sheet of each cell that has one, by cell.
+        sheets: the folder of the releases' image sheets; it may be missing.
+        path: the board's path below the searched folder.
     """
+    by_cell = sheets_of(board.records.values(), sheets)
+    files = _files(board, by_cell, templates)
+    sizes = {
+        cell: (f"{board.home}sheets/{sheet.path.name}", sheet.width, sheet.height) for cell, sheet in by_cell.items()
+    }
+    small = thumbnail(by_cell, _competitors_first(board))
+    if small is not None:
+        image = small[0]
+        files[f"{board.home}thumbnail.png"] = lambda: image
+    return files, digest(board, path, sizes, small and small[1:])
+
+
+def _files(board: Board, sheets: Mapping[str, SheetFile], templates: Templates) -> dict[str, Content]:
     pages = _Pages(board, sheets, templates)
     contents: dict[str, Content] = {
         "index.html": pages.index,
@@ -159,13 +173,10 @@ def _bibliography(board: Board) -> dict[str, list[str]]:
 
 
 def _record(record: Record) -> bytes:
-    try:
-        return to_json(record).encode()
-    except ValueError as error:
-        raise DataError(f"The record of cell {record['cell']} holds a number that is not finite.") from error
+    return to_json(record).encode()
 
 
-def competitors_first(board: Board) -> Iterable[str]:
+def _competitors_first(board: Board) -> Iterable[str]:
     """The cells in the order in which their image sheets stand for the board."""
     blocks = board.lead.blocks if board.lead else ()
     lead = [block.undefended[e.name] for block in blocks for e in block.competing]

@@ -16,7 +16,6 @@ from urllib.parse import urlencode
 import pandas as pd
 
 from ucbench.data.budget import Budget
-from ucbench.errors import DataError
 from ucbench.leaderboard.entries import Entry, entries
 from ucbench.leaderboard.finding import Finding, finding
 from ucbench.leaderboard.gates import RULES, gates_of
@@ -34,8 +33,6 @@ from ucbench.results.summary import Summary, summarise
 from ucbench.results.table import Row, base_name, dicts, measured, rows
 
 REFERENCE, ORACLE, FAILED = "reference", "oracle", "failed"
-
-_FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,21 +220,12 @@ def collect(
         folder: the leaderboard's, beside which a cited leaderboard is.
 
     Raises:
-        DataError: if two records have the same cell, a cell's key is not a valid file name, or records that would be
-            averaged differ in images or numerics.
+        DataError: if records that would be averaged differ in images or numerics.
     """
     records = current(records)
-    by_cell: dict[str, Record] = {}
-    shortened = set()
-    for original, record in zip(records, without_places(records), strict=True):
-        cell = str(record["cell"])
-        if not _FILE_NAME.fullmatch(cell):
-            raise DataError(f"A record has the cell key {cell!r}, which cannot name a page.")
-        if cell in by_cell:
-            raise DataError(f"Two records have the cell {cell}. Move one of them away.")
-        by_cell[cell] = record
-        if record is not original:
-            shortened.add(cell)
+    published = without_places(records)
+    by_cell = {record["cell"]: record for record in published}
+    shortened = {two["cell"] for one, two in zip(records, published, strict=True) if two is not one}
     table = rows(by_cell.values())
     lines = dicts(table)
     verdicts = gates_of(table, rules, folder)

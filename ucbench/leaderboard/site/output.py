@@ -10,6 +10,8 @@ from ucbench.errors import UsageError
 from ucbench.store.files import atomic_write_text, draft_name, reporting
 from ucbench.store.untrusted import read_regular
 
+#: Computes the content of a file, just before it is written.
+Content = Callable[[], bytes]
 #: The list of a site's files: it marks a folder as a site, and shows which files a later build must remove.
 MANIFEST = "files.txt"
 #: Pattern of their paths: within the folder, at most three levels down.
@@ -29,8 +31,8 @@ class Output:
         self.names: set[str] = set()
         self._old = _listed(out)
 
-    def write(self, files: Mapping[str, Callable[[], bytes]]) -> None:
-        """Write these files, by relative path; each content is computed just before it is written."""
+    def write(self, files: Mapping[str, Content]) -> None:
+        """Write these files, by relative path."""
         self.names |= files.keys()
         # First, so that after an interruption the next build still knows all files.
         self._list(self._old | self.names)
@@ -45,13 +47,6 @@ class Output:
 
     def _list(self, names: Iterable[str]) -> None:
         atomic_write_text(self.out / MANIFEST, _HEAD + "".join(f"{name}\n" for name in sorted(names)))
-
-
-def replace_files(out: Path, files: Mapping[str, Callable[[], bytes]]) -> None:
-    """Make ``out`` hold these files; see :class:`Output`."""
-    output = Output(out)
-    output.write(files)
-    output.finish()
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ucbench.leaderboard.site import methods
 from ucbench.leaderboard.site.across import Digest
+from ucbench.leaderboard.site.output import Content
 from ucbench.leaderboard.site.render import ASSETS, Templates, asset
 from ucbench.leaderboard.site.table import filters
 from ucbench.leaderboard.site.terms import PAGE, TERMS
 from ucbench.plugins.registry import installed
-
-Content = Callable[[], bytes]
 
 
 def site_files(digests: Sequence[Digest], templates: Templates) -> dict[str, Content]:
