@@ -15,7 +15,7 @@ from ucbench.leaderboard.site.output import Content
 from ucbench.leaderboard.site.render import Templates
 from ucbench.leaderboard.site.rerun import companions, rerun
 from ucbench.leaderboard.site.sheets import SheetFile, sheets_of, thumbnail
-from ucbench.leaderboard.site.table import AXES, Table, filters
+from ucbench.leaderboard.site.table import AXES, filters
 from ucbench.leaderboard.tables import to_leaderboard_csv
 from ucbench.plugins.builtin import NO_DEFENSE
 from ucbench.plugins.citations import bibtex
@@ -86,7 +86,7 @@ class _Pages:
             "board.html.j2",
             "index.html",
             table=table,
-            selector=_selector(board, table),
+            selector=filters(table, [axis for axis in AXES if axis.key in listings.WHERE]),
             figures=[self._figures(place, setting) for place, setting in enumerate(board.settings)],
             failed=sum(row["status"] != "ok" for row in board.rows),
             meanings=[(name, text) for name, text in MEANINGS.items() if name in self._meant()],
@@ -116,12 +116,12 @@ class _Pages:
 
     def results(self) -> bytes:
         table = listings.means_table(self.board.groups, "results", "Means over seeds, one row per poisoner and defense")
-        offered = filters([table], AXES)
+        offered = filters(table, AXES)
         return self._page("results.html.j2", "results.html", table=table, filters=offered, withheld=self._withheld)
 
     def cells(self) -> bytes:
         table = listings.cells_table(self.board, "cells")
-        offered = filters([table], [*AXES, *table.columns[-1:]])
+        offered = filters(table, [*AXES, *table.columns[-1:]])
         return self._page("cells.html.j2", "cells.html", table=table, filters=offered, withheld=self._withheld)
 
     def cell(self, row: Row) -> bytes:
@@ -152,14 +152,6 @@ class _Pages:
     def _page(self, template: str, name: str, **values: Any) -> bytes:
         here = "../" * name.count("/")
         return self._templates.page(template, self.board.home + name, board=self.board, here=here, page=name, **values)
-
-
-def _selector(board: Board, table: Table) -> list[Any]:
-    """The axes in which settings differ, and label access."""
-    return filters([table], [column for column in AXES if column.key in _SELECTED])
-
-
-_SELECTED = ("dataset", "budget", "victim", "labeling", "mixture", "trusted", "label_access")
 
 
 def _bibliography(board: Board) -> dict[str, list[str]]:

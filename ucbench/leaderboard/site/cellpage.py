@@ -11,7 +11,7 @@ from typing import Any
 
 from ucbench.leaderboard.site.data import Board, Group
 from ucbench.leaderboard.site.listings import cell_page
-from ucbench.leaderboard.site.table import Cell, Column, Row, Table, fixed, number, plain
+from ucbench.leaderboard.site.table import Cell, Column, Row, Table, fixed, number, single
 from ucbench.plugins.builtin import CLEAN, SHAM
 from ucbench.results.columns import column, values_of
 from ucbench.results.records import Record
@@ -31,7 +31,7 @@ def measures_table(row: ResultRow, group: Group) -> Table:
     means = group.means
     first, *others = means
     lines = [
-        Row((Cell(m.heading), plain(row[m.name], m.shown, m.factor), number(means.get(m.name), m.shown, m.factor)))
+        Row((Cell(m.heading), single(row[m.name], m.shown, m.factor), number(means.get(m.name), m.shown, m.factor)))
         for m in map(column, (first, *_SINGLE, *others))
         if row[m.name] is not None and group.shows(m.name)
     ]
@@ -54,7 +54,7 @@ def history_table(record: Record) -> Table:
 
 
 def _point(name: str, value: Any) -> Cell:
-    cell = plain(value, {"test_accuracy": 1, "loss": 4}.get(name, 0))
+    cell = single(value, {"test_accuracy": 1, "loss": 4}.get(name, 0))
     # Learning rates span orders of magnitude.
     return replace(cell, text=f"{value:.3g}") if name == "lr" and cell.text else cell
 

@@ -11,7 +11,7 @@ from ucbench.leaderboard.entries import Entry
 from ucbench.leaderboard.layout import not_run, poisoner_text
 from ucbench.leaderboard.site.charts import fill, ordered
 from ucbench.leaderboard.site.data import FAILED, ORACLE, REFERENCE, Block, Board, Group, Setting, cells_page
-from ucbench.leaderboard.site.table import AXES, Cell, Column, Row, Table, compact, fixed, number, plain
+from ucbench.leaderboard.site.table import AXES, AXIS, Cell, Column, Row, Table, compact, fixed, number, single
 from ucbench.plugins.builtin import NO_DEFENSE
 from ucbench.results.columns import AVERAGED, BOARD, ENTRY, column
 from ucbench.results.statistics import ENOUGH_CRAFTS, Interval, Nested
@@ -22,11 +22,9 @@ _OF_A_CELL = ("test_accuracy", "gap_removed", "drop", "drop_sham", "train_accura
 #: Columns of the table of poisoners that readers may add: means over seeds without defense.
 _OPTIONAL = ("train_accuracy", "guess_accuracy", "purity", "psnr", "craft_seconds", "seconds")
 
-_AXIS = {axis.key: axis for axis in AXES}
 #: Axes of a block.
-_WHERE = ("dataset", "budget", "victim", "labeling", "mixture", "trusted", "label_access")
+WHERE = ("dataset", "budget", "victim", "labeling", "mixture", "trusted", "label_access")
 BADGES = {REFERENCE: "reference", ORACLE: "oracle", FAILED: "failed"}
-EXPLORATORY = "exploratory"
 
 
 def board_table(board: Board, name: str) -> Table:
@@ -56,12 +54,12 @@ def board_table(board: Board, name: str) -> Table:
 
 _HEADING = {described.name: described.heading for described in BOARD}
 #: Columns of an entry that the site shows, beside the poisoner with its preset.
-_KNOWLEDGE = tuple(key for key in ENTRY if key in _AXIS and key != "poisoner")
+_KNOWLEDGE = tuple(key for key in ENTRY if key in AXIS and key != "poisoner")
 _BOARD = {
     head.key: head
     for head in (
         Column("rank", _HEADING["rank"], numeric=True),
-        _AXIS["poisoner"],
+        AXIS["poisoner"],
         Column("worst", _HEADING["worst"], numeric=True),
         Column("worst_defense", _HEADING["worst_defense"]),
         Column("effect", _HEADING["effect"], numeric=True),
@@ -70,8 +68,8 @@ _BOARD = {
         Column("seeds", _HEADING["seeds"], numeric=True),
         Column("gate", "gate", filtered=True, constant=True),
         # Last, since a narrow screen shows only the first columns.
-        *(_AXIS[key] for key in _KNOWLEDGE),
-        *(_AXIS[key] for key in _WHERE),
+        *(AXIS[key] for key in _KNOWLEDGE),
+        *(AXIS[key] for key in WHERE),
         Column("bias", _HEADING["worst_bias"], numeric=True, optional=True),
         Column("mean", _HEADING["mean_over_defenses"], numeric=True, optional=True),
         Column("trainings", _HEADING["trainings"], constant=True, optional=True),
@@ -110,11 +108,11 @@ def _entry_row(entry: Entry, setting: Setting, block: Block) -> tuple[dict[str, 
         **{key: Cell(text) for key, text in knowledge.items()},
         "effect": _with_bar(entry.effect),
         "worst": Cell(not_run(entry)) if entry.missing else number(entry.worst, 1),
-        "bias": plain(entry.bias, 1),
+        "bias": single(entry.bias, 1),
         "worst_defense": Cell(entry.defense),
         "mean": Cell("") if entry.mean is None else Cell(fixed(entry.mean, 1), round(entry.mean, 6), entry.seeds),
         "no_defense": number(entry.undefended.interval, 1),
-        "seeds": _seeds(entry.seeds),
+        "seeds": seeds_cell(entry.seeds),
         **_spread(entry.undefended),
         **(_means(group) if group else {}),
     }, kind
@@ -127,7 +125,7 @@ def _reference_row(group: Group, setting: Setting) -> tuple[dict[str, Cell], str
         "poisoner": _name(group.axes),
         **{key: Cell(group.axes[key]) for key in _KNOWLEDGE},
         "no_defense": number(group.summary.means["test_accuracy"], 1),
-        "seeds": _seeds(group.summary.means["test_accuracy"].n),
+        "seeds": seeds_cell(group.summary.means["test_accuracy"].n),
         **_spread(group.summary.accuracy),
         **_means(group),
     }, group.kind
@@ -135,7 +133,7 @@ def _reference_row(group: Group, setting: Setting) -> tuple[dict[str, Cell], str
 
 def _where(setting: Setting, access: str) -> dict[str, Cell]:
     texts = {**setting.axes, "label_access": access, "gate": setting.judgement.state}
-    return {key: Cell(texts[key]) for key in (*_WHERE, "gate")}
+    return {key: Cell(texts[key]) for key in (*WHERE, "gate")}
 
 
 def _means(group: Group) -> dict[str, Cell]:
@@ -166,8 +164,9 @@ def _kind_badge(kind: str) -> tuple[str, ...]:
     return (BADGES[kind],) if kind else ()
 
 
-def _seeds(count: int, failed: int = 0) -> Cell:
-    badges = [*([EXPLORATORY] if count < ENOUGH_CRAFTS else []), *([f"{failed} failed"] if failed else [])]
+def seeds_cell(count: int, failed: int = 0) -> Cell:
+    """A number of crafts, marked where they are few or cells failed."""
+    badges = [*(["exploratory"] if count < ENOUGH_CRAFTS else []), *([f"{failed} failed"] if failed else [])]
     return Cell(str(count), float(count), badges=tuple(badges))
 
 
@@ -197,7 +196,7 @@ def means_table(groups: Sequence[Group], name: str, caption: str) -> Table:
             (
                 *_axis_cells(group, AXES, group.cells_page, f"with defense {group.axes['defense']}"),
                 *(number(own[m.name], m.shown, m.factor) for m in shown),
-                _seeds(own["test_accuracy"].n, group.summary.failed),
+                seeds_cell(own["test_accuracy"].n, group.summary.failed),
             ),
             group.kind or (FAILED if not group.summary.done else ""),
         )
@@ -228,7 +227,7 @@ def cells_table(board: Board, name: str) -> Table:
             *_axis_cells(group, AXES, cell_page(row["cell"]), f"cell {row['cell'][:8]}"),
             _seed(row["craft_seed"]),
             _seed(row["train_seed"]),
-            *(plain(row[m.name], m.shown, m.factor) if group.shows(m.name) else Cell("") for m in measures),
+            *(single(row[m.name], m.shown, m.factor) if group.shows(m.name) else Cell("") for m in measures),
             Cell(str(row["status"])),
         )
         lines.append(Row(cells, group.kind if row["status"] == "ok" else FAILED))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from urllib.parse import urlencode
@@ -19,8 +19,8 @@ from ucbench.leaderboard.site import svg
 from ucbench.leaderboard.site.across import Digest, Result, Sheet, comparable
 from ucbench.leaderboard.site.charts import Candidate, tradeoff
 from ucbench.leaderboard.site.data import method_page
-from ucbench.leaderboard.site.listings import BADGES
-from ucbench.leaderboard.site.table import AXES, Cell, Column, Row, Table, compact, fixed, number
+from ucbench.leaderboard.site.listings import BADGES, seeds_cell
+from ucbench.leaderboard.site.table import AXES, AXIS, Cell, Column, Row, Table, compact, number, single
 from ucbench.matrix.compatibility import is_static
 from ucbench.plugins.citations import Citation, bibtex, citations
 from ucbench.plugins.registry import Registry
@@ -171,13 +171,12 @@ _OTHERS = tuple(axis for axis in AXES if axis.key not in (*_LEADING, "numerics")
 
 def results_table(method: Method, digests: Sequence[Digest]) -> Table:
     """All results of a method, those of passed gates first."""
-    by_key = {axis.key: axis for axis in AXES}
     ordered = sorted(method.results, key=lambda one: one[1].state != "passed")
     rare = _rare([result for _, result in ordered])
     measures = [column(name) for name in ("test_accuracy", "clean_accuracy", "gap_removed")]
     heads = (
         Column("board", "board", filtered=True),
-        *(by_key[key] for key in _LEADING),
+        *(AXIS[key] for key in _LEADING),
         *([Column("other", "other")] if any(rare) else []),
         *(Column(measure.name, measure.heading, numeric=True) for measure in measures),
         Column("seeds", "crafts", numeric=True),
@@ -203,26 +202,21 @@ def _rare(results: Sequence[Result]) -> list[str]:
 def _line(result: Result, board: Digest, other: Sequence[Cell]) -> Row:
     spoiled = result.spoiled and result.state == "passed"
     gap = Cell("–", hidden="clean accuracy lost more than half of its gap") if spoiled else None
-    few = ("exploratory",) if result.accuracy.n < ENOUGH_CRAFTS else ()
     kind = (BADGES[result.kind],) if result.kind else ()
     cells = (
         Cell(board.path, href=board.settings[result.setting][1]),
         *(Cell(result.axes[key], badges=kind if key == "poisoner" else ()) for key in _LEADING),
         *other,
         number(result.accuracy, 1),
-        _plain(result.clean, 1),
+        single(result.clean, 1),
         gap or number(result.removed, 0, 100),
-        Cell(str(result.accuracy.n), float(result.accuracy.n), badges=few),
+        seeds_cell(result.accuracy.n),
         Cell(result.state),
         *(Cell(result.axes[axis.key]) for axis in _OTHERS),
-        _plain(result.craft_seconds, 0),
-        _plain(result.seconds, 0),
+        single(result.craft_seconds, 0),
+        single(result.seconds, 0),
     )
     return Row(cells, result.kind)
-
-
-def _plain(value: float, decimals: int) -> Cell:
-    return Cell("") if value != value else Cell(fixed(value, decimals), round(value, 6))
 
 
 def images(method: Method, digests: Sequence[Digest]) -> list[tuple[Digest, Sheet]]:
@@ -269,6 +263,7 @@ def _exploiters(name: str, board: Digest) -> Markup | None:
     if not own:
         return None
     tried = set.intersection(*(set(by_defense[defense]) for defense in own))
+    named = ", ".join(sorted(tried)) if len(tried) <= 3 else f"the same {len(tried)} poisoners"
     candidates = [
         Candidate(
             re.split("[:@+]", defense)[0],
@@ -282,15 +277,11 @@ def _exploiters(name: str, board: Digest) -> Markup | None:
     return tradeoff(
         candidates,
         "seconds to defend, train and measure (logarithmic)",
-        f"attacker accuracy, %, mean over {_listed(tried)}",
+        f"attacker accuracy, %, mean over {named}",
         f"Attacker accuracy against seconds of training on {board.title}; the table has the numbers.",
         name,
         factor=1.0,
     )
-
-
-def _listed(names: Collection[str], most: int = 3) -> str:
-    return ", ".join(sorted(names)) if len(names) <= most else f"the same {len(names)} poisoners"
 
 
 def pairs(digests: Sequence[Digest]) -> Table:

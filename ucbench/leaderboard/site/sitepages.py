@@ -40,7 +40,7 @@ def site_files(digests: Sequence[Digest], templates: Templates) -> dict[str, Con
             one.page,
             method=one,
             table=table,
-            filters=filters([table], table.columns) if table.rows else [],
+            filters=filters(table, table.columns) if table.rows else [],
             images=methods.images(one, boards),
             costs=methods.costs(one, boards),
             bibliography={one.name: one.bibtex} if one.bibtex else {},

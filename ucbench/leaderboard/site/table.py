@@ -90,7 +90,7 @@ class Table:
     @property
     def note(self) -> str:
         """The constant columns in words."""
-        return "; ".join(f"{_TITLES.get(key, key)} {text}" for key, text in self.constant.items())
+        return "; ".join(f"{AXIS[key].title if key in AXIS else key} {text}" for key, text in self.constant.items())
 
     def data(self) -> dict[str, Any]:
         """The rows as JSON values: kind, then cells as text or as a mapping of their non-empty attributes."""
@@ -129,15 +129,18 @@ class Filter:
     options: tuple[str, ...]
 
 
-def filters(tables: Iterable[Table], columns: Iterable[Column]) -> list[Filter]:
-    """Filters for those ``columns`` in which the tables' rows differ."""
-    tables = list(tables)
-    offered = []
-    for column in columns:
-        options = {text for table in tables for text in _texts(table, column.key)} - {""}
-        if column.filtered and len(options) > 1:
-            offered.append(Filter(column.key, column.title, tuple(sorted(options, key=natural))))
-    return offered
+def filters(table: Table, columns: Iterable[Column]) -> list[Filter]:
+    """Filters for those ``columns`` in which the table's rows differ."""
+    texts = {
+        column.key: {row.cells[place].text for row in table.rows} - {""}
+        for place, column in enumerate(table.columns)
+        if column.filtered
+    }
+    return [
+        Filter(column.key, column.title, tuple(sorted(texts[column.key], key=natural)))
+        for column in columns
+        if len(texts.get(column.key, ())) > 1
+    ]
 
 
 def number(interval: Interval | None, decimals: int, factor: float = 1.0) -> Cell:
@@ -148,7 +151,7 @@ def number(interval: Interval | None, decimals: int, factor: float = 1.0) -> Cel
     return Cell(text, round(factor * interval.mean, 6), interval.n)
 
 
-def plain(value: Any, decimals: int, factor: float = 1.0) -> Cell:
+def single(value: Any, decimals: int, factor: float = 1.0) -> Cell:
     """A single number; an empty cell for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
         return Cell("")
@@ -173,13 +176,6 @@ def natural(text: str) -> tuple[Any, ...]:
         return (1, text.lower(), text)
 
 
-def _texts(table: Table, key: str) -> Iterable[str]:
-    places = [place for place, column in enumerate(table.columns) if column.key == key]
-    if places:
-        return (row.cells[places[0]].text for row in table.rows)
-    return [table.constant[key]] if key in table.constant else []
-
-
 def _as_json(cell: Cell) -> Any:
     attributes = {"v": cell.value, "n": cell.n, "h": cell.href, "s": cell.hidden, "b": list(cell.badges)}
     present = {name: value for name, value in attributes.items() if value not in (None, "", [])}
@@ -200,4 +196,5 @@ AXES = tuple(
     for name in (*BLOCK, *ENTRY, "defense", "numerics")
     if name not in ("norm", "preset")
 )
-_TITLES = {column.key: column.title for column in AXES}
+#: By key.
+AXIS = {axis.key: axis for axis in AXES}
