@@ -17,7 +17,7 @@ import ucbench
 from ucbench.data.budget import Budget
 from ucbench.errors import visible
 from ucbench.leaderboard.check import environments
-from ucbench.leaderboard.entries import entries
+from ucbench.leaderboard.entries import Entry, entries
 from ucbench.leaderboard.forest import forest, settings
 from ucbench.leaderboard.forest_scene import forest_scene
 from ucbench.leaderboard.gates import RULES, gates_of
@@ -29,6 +29,7 @@ from ucbench.leaderboard.site.rerun import companions, rerun
 from ucbench.leaderboard.site.sheets import sheets_of
 from ucbench.matrix.suite import Suite
 from ucbench.plugins.builtin import CLEAN, SHAM
+from ucbench.results.gate import Gate
 from ucbench.results.records import Record, current, records_in
 from ucbench.results.statistics import ENOUGH_CRAFTS
 from ucbench.results.table import base_name, rows, several_worlds
@@ -52,17 +53,19 @@ def report(folder: Path, suite: Suite | None = None) -> str:
     """
     records = current(records_in(folder))
     table = rows(records)
-    looks = marks(sorted(set(table["poisoner"])))
+    looks = marks(table["base"])
     title = suite.title if suite else f"Results in {folder.resolve().name}"
     failed = sum(record["status"] != "ok" for record in records)
     mixed = several_worlds(table)
+    verdicts = [] if mixed else gates_of(table, suite.file.gate if suite else RULES, folder)
+    board = entries(table, suite.file.ranking.defenses, verdicts) if suite and not mixed else None
     parts = [
         f"<h1>{_text(title)}</h1>",
         f'<p class="quiet">{len(records)} cells, {failed} failed. Written by ucbench {_text(ucbench.__version__)}.</p>',
         *_warnings(records, table),
         *([f'<p class="warning">No figures and no ranking: {_text(mixed)}</p>'] if mixed else []),
-        *([] if mixed else _figures(table, folder, suite)),
-        *_tables(table, folder, None if mixed else suite, looks),
+        *([] if mixed else _figures(table, board, verdicts)),
+        *_tables(table, board, looks),
         *_sheets(records, folder),
         *_commands(records, suite),
         *_machines(records),
@@ -105,17 +108,15 @@ def _warnings(records: Sequence[Record], table: pd.DataFrame) -> Iterator[str]:
         yield f'<p class="warning">{seeds}, fewer than {ENOUGH_CRAFTS}: exploratory.</p>'
 
 
-def _figures(table: pd.DataFrame, folder: Path, suite: Suite | None) -> Iterator[str]:
+def _figures(table: pd.DataFrame, board: Sequence[Entry] | None, verdicts: Sequence[Gate]) -> Iterator[str]:
     """The forest plot of every setting; the first with poisoners of other budgets."""
     found = settings(table)
     if not found:
         return
     yield "<h2>Accuracy of the exploiter</h2>"
-    verdicts = gates_of(table, suite.file.gate if suite else RULES, folder)
-    board = entries(table, suite.file.ranking.defenses, verdicts) if suite else []
     shown: set[str] = set()
     for place, setting in enumerate(found):
-        drawn = forest(table, setting if place else None, board=board, verdicts=verdicts)
+        drawn = forest(table, setting if place else None, board=board or (), verdicts=verdicts)
         names = {row.name for row in drawn.groups.get("Other budgets", ())}
         shown |= {name.rpartition(", ")[0] for name in names}
         if place and {row.name for row in drawn.rows} <= shown:
@@ -123,10 +124,9 @@ def _figures(table: pd.DataFrame, folder: Path, suite: Suite | None) -> Iterator
         yield f'<div class="wide">{forest_scene(drawn).svg(inline=True)}</div>'
 
 
-def _tables(table: pd.DataFrame, folder: Path, suite: Suite | None, looks: Mapping[str, Mark]) -> Iterator[str]:
-    if suite:
+def _tables(table: pd.DataFrame, board: Sequence[Entry] | None, looks: Mapping[str, Mark]) -> Iterator[str]:
+    if board is not None:
         yield "<h2>Leaderboard</h2>"
-        board = entries(table, suite.file.ranking.defenses, gates_of(table, suite.file.gate, folder))
         for section in sections(board):
             yield f"<h3>{_text(section.heading)}</h3><p>{_prose(section.note)}</p>"
             yield _table(section.headers, [section.row(line) for line in section.lines], looks)
@@ -137,7 +137,8 @@ def _tables(table: pd.DataFrame, folder: Path, suite: Suite | None, looks: Mappi
     lines = zip(*(column.cells for column in columns), strict=True)
     yield _table([column.title for column in columns], list(lines), looks)
     # The gates are in the notes; a suite may state other rules, by which the leaderboard is judged.
-    yield from (f'<p class="quiet">{_prose(note)}</p>' for note in summary.notes if not (suite and note[:4] == "Gate"))
+    shown = [note for note in summary.notes if board is None or not note.startswith("Gate")]
+    yield from (f'<p class="quiet">{_prose(note)}</p>' for note in shown)
 
 
 def _table(titles: Sequence[str], lines: Iterable[Sequence[str]], looks: Mapping[str, Mark]) -> str:
@@ -150,8 +151,7 @@ def _table(titles: Sequence[str], lines: Iterable[Sequence[str]], looks: Mapping
 
 
 def _cell(title: str, text: str, looks: Mapping[str, Mark]) -> str:
-    known = {base_name(name): mark for name, mark in looks.items()}
-    mark = known.get(base_name(text.partition(" ")[0])) if title == "poisoner" else None
+    mark = looks.get(base_name(text.partition(" ")[0])) if title == "poisoner" else None
     return f"<td>{mark_svg(mark) if mark else ''}{_text(text)}</td>"
 
 
