@@ -12,7 +12,7 @@ import pandas as pd
 from ucbench.data.budget import Budget
 from ucbench.errors import DataError
 from ucbench.leaderboard.entries import Entry
-from ucbench.leaderboard.layout import block_heading, poisoner_text
+from ucbench.leaderboard.layout import PLAIN_LABELS, block_heading, poisoner_text, without_model
 from ucbench.leaderboard.marks import Mark, marks
 from ucbench.matrix.axes import AXIS
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
@@ -24,8 +24,6 @@ from ucbench.results.table import SAME_WORLD, check_worlds, grouped, measured, w
 #: Titles of the groups of poisoners, with their label access.
 _PARTS = {"Without labels": "none", "With class names": "names", "With labels": "full"}
 _REFERENCES = (SHAM, POSITIVE, SHUFFLED)
-#: Craft labels that the title of the group says.
-_PLAIN = (*AXIS["craft_labels"].implied, AXIS["craft_labels"].default)
 #: Values of a setting, by the names of :data:`ucbench.results.columns.SETTING`.
 Setting = Mapping[str, Any]
 
@@ -174,8 +172,8 @@ def _rows(
     for values, members in grouped(part, keys):
         row = dict(zip(keys, values, strict=True))
         name = [poisoner_text(row)]
-        if several["craft_labels"][row["poisoner"]] or row["craft_labels"] not in _PLAIN:
-            name.append(str(row["craft_labels"]).replace(",model=", ":model=").partition(":model=")[0])
+        if several["craft_labels"][row["poisoner"]] or row["craft_labels"] not in PLAIN_LABELS:
+            name.append(without_model(str(row["craft_labels"])))
         if several["surrogate"][row["poisoner"]]:
             name.append(str(row["surrogate"]))
         if budgets:

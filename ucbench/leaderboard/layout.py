@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ucbench.data.budget import Budget
 from ucbench.leaderboard.entries import Entry, Unprotected
+from ucbench.matrix.axes import AXIS
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
 from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.results.columns import BLOCK
@@ -19,6 +21,8 @@ HEADERS = (
     "rank", "poisoner", "label knowledge", "worst case %", "bias", "effect %", "no defense %", "guess %", "purity %",
     "best defense", "n",
 )  # fmt: skip
+#: Craft labels that tables and figures leave out: the label access says them.
+PLAIN_LABELS = (*AXIS["craft_labels"].implied, AXIS["craft_labels"].default)
 #: Columns that repeat "no defense %" where no other defense was ranked.
 _OF_DEFENSES = {"worst case %", "bias", "best defense"}
 #: Most missing defenses that a table names; leaderboard.csv names all.
@@ -118,6 +122,11 @@ def poisoner_text(values: Mapping[str, Any]) -> str:
     """The poisoner, with its preset unless that is the default one."""
     preset = "" if values["preset"] == DEFAULT_PRESET else f" @{values['preset']}"
     return f"{values['poisoner']}{preset}"
+
+
+def without_model(labels: str) -> str:
+    """Craft labels without their model."""
+    return re.split("[:,]model=", labels)[0]
 
 
 def markdown_cell(text: str) -> str:

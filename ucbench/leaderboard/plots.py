@@ -15,6 +15,7 @@ import pandas as pd
 
 from ucbench.errors import DataError, UsageError
 from ucbench.leaderboard.facets import REFERENCES, Panel, Series, panels
+from ucbench.leaderboard.layout import without_model
 from ucbench.leaderboard.marks import GREY, INK, SHAPES, Mark, marks
 from ucbench.leaderboard.scene import need_matplotlib
 from ucbench.matrix.axes import AXIS, GROUP_COLUMNS
@@ -137,7 +138,7 @@ def _differences(rows: pd.DataFrame, by: str) -> list[dict[str, str]]:
 
 def _brief(labels: set[str]) -> dict[str, str]:
     """Craft labels without their model, unless two differ only in the model."""
-    brief = {text: re.split("[:,]model=", text)[0] for text in labels}
+    brief = {text: without_model(text) for text in labels}
     return brief if len(set(brief.values())) == len(labels) else {text: text for text in labels}
 
 
