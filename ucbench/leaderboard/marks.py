@@ -31,7 +31,7 @@ class Mark(NamedTuple):
 
     Attributes:
         colour: ``#rrggbb``.
-        shape: one of :data:`SHAPES`; the name that plotly.js has for it too.
+        shape: one of :data:`SHAPES`.
         is_open: drawn as an outline, as references are.
     """
 
@@ -43,11 +43,6 @@ class Mark(NamedTuple):
     def points(self) -> Points:
         """The corners of its shape, see :data:`SHAPES`; none for a circle."""
         return SHAPES[self.shape]
-
-    @property
-    def symbol(self) -> str:
-        """Its name in plotly.js."""
-        return f"{self.shape}-open" if self.is_open else self.shape
 
     def muted(self) -> Mark:
         """The same shape in grey."""

@@ -129,11 +129,10 @@ def png(figure: Figure, dpi: float = 192) -> bytes:
     return buffer.getvalue()
 
 
-def mark_svg(mark: Mark, size: float = 12) -> str:
+def mark_svg(mark: Mark) -> str:
     """A mark alone, to stand in a line of text of a page."""
-    side, half = _n(size), size / 2
-    element = _element(Dot((half, half), mark, half / 1.35))
-    return f'<svg width="{side}" height="{side}" viewBox="0 0 {side} {side}" aria-hidden="true">{element}</svg>'
+    element = _element(Dot((6, 6), mark, 6 / 1.35))
+    return f'<svg width="12" height="12" viewBox="0 0 12 12" aria-hidden="true">{element}</svg>'
 
 
 def _n(value: float) -> str:

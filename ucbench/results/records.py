@@ -241,7 +241,7 @@ def write_record(out: Path, record: Record) -> Path:
         DataError: if the record is not well-formed; an earlier record then stays.
     """
     if wrong := faults(record):
-        raise DataError(f"The record of cell {_cell(record)} is not well-formed: {'; '.join(wrong)}.")
+        raise DataError(f"The record of cell {record.get('cell')} is not well-formed: {'; '.join(wrong)}.")
     path = record_path(out, record["cell"])
     if path.exists():
         try:
@@ -350,7 +350,3 @@ def records_in(folder: Path) -> list[Record]:
     if records := list(read_records(folder)):
         return records
     raise DataError(f"There are no records in {folder / 'records'}.")
-
-
-def _cell(record: Any) -> Any:
-    return record.get("cell") if isinstance(record, Mapping) else None

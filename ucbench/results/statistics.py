@@ -47,20 +47,20 @@ class Interval(NamedTuple):
         return f"{mean} ± {factor * self.half:.{decimals}f}"
 
 
-def t_interval(values: Iterable[float | None], confidence: float = 0.95) -> Interval:
-    """Student's t interval of the mean of independent ``values``; ignores NaN and None."""
-    present = _present(values)
+def t_interval(values: Iterable[float | None]) -> Interval:
+    """Student's t interval of the mean of independent ``values``, at 95 %; ignores NaN and None."""
+    present = np.array(list(values), dtype=np.float64)
+    present = present[~np.isnan(present)]
     if len(present) < 2:
         return Interval(float(present[0]) if len(present) else math.nan, math.nan, len(present))
-    quantile = _quantile(0.5 + confidence / 2, len(present) - 1)
-    half = quantile * float(present.std(ddof=1)) / math.sqrt(len(present))
+    half = _quantile(len(present) - 1) * float(present.std(ddof=1)) / math.sqrt(len(present))
     return Interval(float(present.mean()), half, len(present))
 
 
 @functools.cache
-def _quantile(probability: float, freedom: int) -> float:
-    """Student's t; SciPy takes longer for it than for all the rest of an interval."""
-    return float(stats.t.ppf(probability, freedom))
+def _quantile(freedom: int) -> float:
+    """Student's t at 97.5 %; SciPy takes longer for it than for all the rest of an interval."""
+    return float(stats.t.ppf(0.975, freedom))
 
 
 def accuracy_low(accuracies: Sequence[float], images: int | None) -> float:
@@ -148,11 +148,6 @@ def nested(values: Iterable[float], crafts: Iterable[Hashable]) -> Nested:
     craft_sd = between if math.isnan(between) else math.sqrt(max(between, 0.0))
     trainings = (min(counts), max(counts)) if counts else (0, 0)
     return Nested(t_interval(means), trainings, craft_sd, math.sqrt(within))
-
-
-def _present(values: Iterable[float | None]) -> NDArray[np.float64]:
-    array = np.array(list(values), dtype=np.float64)
-    return array[~np.isnan(array)]
 
 
 def gap_removed(clean: ArrayLike, accuracy: ArrayLike, chance: ArrayLike) -> NDArray[np.float64]:

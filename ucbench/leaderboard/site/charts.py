@@ -141,12 +141,12 @@ def value_of(value: Interval, look: Mark, name: str) -> svg.Value:
     return svg.Value(mean, low, high, look, f"{name}: {number(value, 1).text} % (n = {value.n})")
 
 
-def small_forest(setting: Setting, ranked: Sequence[str] | None, most: int = 3) -> Forest | None:
-    """The first rows of each part of a forest plot, for a card."""
+def small_forest(setting: Setting, ranked: Sequence[str] | None) -> Forest | None:
+    """The first three rows of each part of a forest plot, for a card."""
     full = forest(setting, "", ranked)
     if full is None:
         return None
-    rows = [row for access, _, part in full.parts if access for row in part[:most]]
+    rows = [row for access, _, part in full.parts if access for row in part[:3]]
     return Forest(full.scale, (("", "", tuple(rows)),)) if rows else None
 
 

@@ -38,10 +38,10 @@ class Value:
     text: str
 
 
-def track(values: Iterable[Value], lines: Iterable[float] = (), height: int = 26, grid: Sequence[float] = ()) -> Markup:
+def track(values: Iterable[Value], lines: Iterable[float], grid: Iterable[float]) -> Markup:
     """One row of a forest plot: values with horizontal intervals over vertical ``lines`` and a ``grid``, in percent."""
+    height, middle = 26, 13
     parts = [_vertical(x, height, "grid") for x in grid] + [_vertical(x, height, "ref") for x in lines]
-    middle = height / 2
     for value in values:
         parts.append(f"<g><title>{_text(value.text)}</title>")
         if not math.isnan(value.low):
@@ -51,10 +51,9 @@ def track(values: Iterable[Value], lines: Iterable[float] = (), height: int = 26
     return Markup(f'<svg class="track" width="100%" height="{height}" aria-hidden="true">{"".join(parts)}</svg>')
 
 
-def scale(ticks: Iterable[tuple[float, str]], lines: Iterable[tuple[float, str]] = ()) -> Markup:
+def scale(ticks: Iterable[tuple[float, str]], lines: Iterable[tuple[float, str]]) -> Markup:
     """The axis above tracks: ``ticks``, and above them the names of ``lines``, by place in percent."""
-    named = list(lines)
-    parts = [_label(x, 12, name, _anchor(x)) for x, name in named]
+    parts = [_label(x, 12, name, _anchor(x)) for x, name in lines]
     parts += [_label(x, 28, name, _anchor(x), "tick") for x, name in ticks]
     return Markup(f'<svg class="track" width="100%" height="32" aria-hidden="true">{"".join(parts)}</svg>')
 
