@@ -46,22 +46,17 @@ def earlier_versions(record: Record, cell: Cell, numerics: Numerics) -> list[str
     """
     known, craft = record["components"], cell.craft
 
-    def stated(place: str, part: Any) -> Any:
-        return _Stated(part.spec, part.ref, part.params, part.registry, stated=known[place]) if part else None
-
-    parts: dict[str, Component[ComponentSpec] | None] = {
-        "poisoner": craft.poisoner,
-        "surrogate": craft.surrogate,
-        "labeling": cell.labeling,
-        "victim": cell.victim,
-        **{f"defense-{place}": part for place, part in enumerate(cell.defense, 1)},
-    }
-    if any(part and place not in known for place, part in parts.items()):
+    # Of a data set, keys have the images alone.
+    parts = {place: part for place, part in cell.components.items() if place != "dataset"}
+    if not parts.keys() <= known.keys():
         return []
-    then = {place: stated(place, part) for place, part in parts.items()}
+    then: dict[str, Any] = {
+        place: _Stated(part.spec, part.ref, part.params, part.registry, stated=known[place])
+        for place, part in parts.items()
+    }
     as_made = replace(
         cell,
-        craft=replace(craft, poisoner=then["poisoner"], surrogate=then["surrogate"]),
+        craft=replace(craft, poisoner=then["poisoner"], surrogate=then.get("surrogate")),
         labeling=then["labeling"],
         victim=then["victim"],
         defense=tuple(part for place, part in then.items() if place.startswith("defense-")),
@@ -72,5 +67,5 @@ def earlier_versions(record: Record, cell: Cell, numerics: Numerics) -> list[str
     return by_number + [
         f"{part.spec.name} {known[place]['version']} (here {part.spec.version})"
         for place, part in parts.items()
-        if part and known[place]["version"] < part.spec.version
+        if known[place]["version"] < part.spec.version
     ]
