@@ -24,7 +24,7 @@ from typing import Any
 import ucbench
 from ucbench.errors import UcbenchError, UsageError
 from ucbench.leaderboard.check import Finding, environments
-from ucbench.leaderboard.tables import FIGURE
+from ucbench.leaderboard.tables import FIGURE, content_of
 from ucbench.matrix.suite import Suite, load_suite
 from ucbench.results.records import Record, record_files
 from ucbench.store.files import atomic_write_bytes
@@ -129,7 +129,7 @@ def _wrong_sums(folder: Path) -> Iterator[str]:
             yield f"{SUMS} lists {name!r}, which is no file of a submission."
         elif not (folder / name).is_file():
             yield f"{folder / name} is missing; {SUMS} lists it."
-        elif _digest(folder / name) != digest:
+        elif (data := content_of(folder / name)) is None or _sha256(data) != digest:
             yield f"{folder / name} is not what {SUMS} says: it was altered."
     present = {SUITE, FINGERPRINTS, *_tables(folder)} | {f"records/{path.name}" for path in record_files(folder)}
     for name in sorted(present - digests.keys()):
@@ -146,14 +146,6 @@ def _belongs(folder: Path, name: Any) -> bool:
     if not isinstance(name, str) or not re.fullmatch(_NAMES, name):
         return False
     return not any((folder / part).is_symlink() for part in ("records", name))
-
-
-def _digest(path: Path) -> str | None:
-    """The SHA-256 of a file; None if it cannot be read."""
-    try:
-        return _sha256(read_regular(path))
-    except OSError:
-        return None
 
 
 def _wrong_suite(folder: Path, suite: Suite) -> Iterator[str]:

@@ -147,11 +147,11 @@ def differences(folder: Path, defenses: Sequence[str], title: str, rules: GateRu
     return [
         name
         for name, text in files(records_in(folder), defenses, title, folder, rules).items()
-        if _content(folder / name) != text.encode()
+        if content_of(folder / name) != text.encode()
     ]
 
 
-def _content(path: Path) -> bytes | None:
+def content_of(path: Path) -> bytes | None:
     """The content of a file; None if it cannot be read."""
     try:
         return read_regular(path)
