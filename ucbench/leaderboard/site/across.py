@@ -140,7 +140,7 @@ def _facts(board: Board) -> dict[str, str]:
     groups = [group for group in board.groups if not group.is_clean]
     competing = [group for group in groups if group.summary.done and not group.kind]
     crafts = sorted({group.summary.means["test_accuracy"].n for group in competing})
-    versions = {r.get("environment", {}).get("versions", {}).get("ucbench") for r in board.records.values()}
+    versions = {r["environment"]["versions"].get("ucbench") for r in board.records.values()}
     axes = {
         name: list(dict.fromkeys(g.axes[name] for g in groups)) for name in ("dataset", "budget", "victim", "defense")
     }

@@ -45,7 +45,7 @@ def measures_table(row: ResultRow, group: Group) -> Table:
 
 def history_table(record: Record) -> Table:
     """The recorded epochs."""
-    points = [point for point in record.get("history", ()) if isinstance(point, Mapping)]
+    points = record.get("history", ())
     names = [name for name in ("epoch", "test_accuracy", "loss", "lr") if any(name in point for point in points)]
     titles = {"epoch": "epoch", "test_accuracy": "test accuracy %", "loss": "training loss", "lr": "learning rate"}
     lines = [Row(tuple(_point(name, point.get(name)) for name in names)) for point in points]
@@ -99,7 +99,7 @@ def sections(record: Record) -> list[tuple[str, Facts]]:
         "Notes": _flat(record.get("notes", {})),
         "Cost": _flat(record.get("cost", {})),
         "Data": _flat({_FINGERPRINTS.get(name, name): value for name, value in data.items()}),
-        "Numerics and environment": _flat({**record.get("environment", {}), **record["numerics"]}),
+        "Numerics and environment": _flat({**record["environment"], **record["numerics"]}),
     }
     return [
         (title, [(name, value_text(value)) for name, value in facts if value is not None])
@@ -115,10 +115,11 @@ def warnings(record: Record) -> list[str]:
 def components(record: Record) -> list[tuple[str, str, str]]:
     """Kind, name with version and origin, and parameters of every component."""
     rows = []
-    for kind, part in sorted(record.get("components", {}).items()):
-        origin = f"{part.get('distribution', '?')} {part.get('distribution_version', '?')}"
-        params = ", ".join(f"{name}={value_text(value)}" for name, value in sorted(part.get("params", {}).items()))
-        rows.append((kind.replace("-", " "), f"{part.get('name')}, version {part.get('version')}, of {origin}", params))
+    for kind, part in sorted(record["components"].items()):
+        named = f"{part['name']}, version {part['version']}"
+        origin = f"{part['distribution']} {part['distribution_version']}"
+        params = ", ".join(f"{name}={value_text(value)}" for name, value in sorted(part["params"].items()))
+        rows.append((kind.replace("-", " "), f"{named}, of {origin}", params))
     return rows
 
 
@@ -154,7 +155,7 @@ def processors(records: Iterable[Record]) -> list[str]:
     """The processors or devices of the timings."""
     names = set()
     for record in records:
-        machine = record.get("environment", {})
+        machine = record["environment"]
         device = str(machine.get("device", "?"))
         names.add(str(machine.get("processor", "?")) if device == "cpu" else device)
     return sorted(names)

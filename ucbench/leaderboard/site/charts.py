@@ -233,9 +233,9 @@ def protectors(setting: Setting) -> list[Candidate]:
 
 def history(points: Sequence[Mapping[str, Any]]) -> Markup | None:
     """Test accuracy and training loss by epoch; None without two recorded epochs."""
-    known = [point for point in points if _is_number(point.get("epoch"))]
+    known = [point for point in points if point.get("epoch") is not None]
     last = max((point["epoch"] for point in known), default=0)
-    losses = [point["loss"] for point in known if _is_number(point.get("loss"))]
+    losses = [point["loss"] for point in known if point.get("loss") is not None]
     top = max(losses, default=0.0)
     if len(known) < 2 or last <= 0:
         return None
@@ -246,7 +246,7 @@ def history(points: Sequence[Mapping[str, Any]]) -> Markup | None:
     for name, factor, look, title, unit in series:
         line = []
         for point in known:
-            if _is_number(point.get(name)):
+            if point.get(name) is not None:
                 x, y = _rounded(100 * point["epoch"] / last), _rounded(min(max(factor * point[name], 0), 100))
                 text = f"{title}, epoch {point['epoch']}: {point[name]:.4g}{unit}"
                 marks.append(svg.Point(x, y, look, text))
@@ -269,7 +269,3 @@ def history(points: Sequence[Mapping[str, Any]]) -> Markup | None:
 
 def _rounded(value: float) -> float:
     return round(float(value), 2)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -263,11 +263,11 @@ def method_page(kind: str, name: str) -> str:
 def axes_text(row: Row) -> dict[str, str]:
     """A row's axes in words, by the keys of :data:`ucbench.leaderboard.site.table.AXES`."""
     numerics = dict(row["numerics"])
-    threads = numerics.get("threads", "?")
+    threads = numerics["threads"]
     special = {
         "budget": "none" if row["poisoner"] == CLEAN else str(Budget(row["norm"], row["epsilon"])),
         "poisoner": poisoner_text(row),
-        "numerics": f"{numerics.get('dtype', '?')}, {threads} {'thread' if threads == 1 else 'threads'}",
+        "numerics": f"{numerics['dtype']}, {threads} {'thread' if threads == 1 else 'threads'}",
     }
     return {axis.key: special.get(axis.key) or column(axis.key).text(row[axis.key]) for axis in AXES}
 

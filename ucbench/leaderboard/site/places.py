@@ -75,8 +75,8 @@ def _paths(record: Record) -> Iterable[str]:
     """Arguments of the request's components that are paths, and parameters of components that begin as one."""
     for name in _NAMING:
         yield from _paths_in(str(record["request"][name]))
-    for part in record.get("components", {}).values():
-        yield from (value for value in part.get("params", {}).values() if isinstance(value, str) and is_path(value))
+    for part in record["components"].values():
+        yield from (value for value in part["params"].values() if isinstance(value, str) and is_path(value))
 
 
 @functools.lru_cache(4096)  # thousands of records name a few components

@@ -37,7 +37,7 @@ def rerun(record: Record, companions: Companions) -> str | None:
         requested = companions.get(_sham_key(record))
     if requested is None:
         return None
-    if record["numerics"].get("compiled") or not record["numerics"].get("deterministic", True):
+    if record["numerics"].get("compiled") or not record["numerics"]["deterministic"]:
         return None  # only Python sets these parts of the key
     try:
         return _joined(["ucbench", "run", *options_of(requested["request"]), *_other_options(record)])
@@ -48,13 +48,12 @@ def rerun(record: Record, companions: Companions) -> str | None:
 def _other_options(record: Record) -> list[str]:
     """Numerics, which are part of every key; requested metrics; plugins that are single files."""
     numerics = record["numerics"]
-    device = str(record.get("environment", {}).get("device", "cpu")).partition(" ")[0]
+    device = str(record["environment"].get("device", "cpu")).partition(" ")[0]
     metrics = dict.fromkeys(name.rpartition(".")[0] for name in sorted(record.get("metrics", {})) if "." in name)
-    origins = {str(part.get("distribution", "")) for part in record.get("components", {}).values()}
+    origins = {str(part["distribution"]) for part in record["components"].values()}
     return [
         *("--device", device.partition(":")[0]),
-        *("--dtype", str(numerics.get("dtype", "auto"))),
-        *(("--threads", str(numerics["threads"])) if "threads" in numerics else ()),
+        *("--dtype", numerics["dtype"], "--threads", str(numerics["threads"])),
         *(part for name in metrics for part in ("--metric", name)),
         *(part for name in sorted(origins) if name.endswith(".py") for part in ("--plugin", name)),
     ]

@@ -31,8 +31,7 @@ class SheetFile(NamedTuple):
 def sheets_of(records: Iterable[Record], folder: Path) -> dict[str, SheetFile]:
     """The image sheet of each cell that has one, by cell; a run's ``--out`` holds them in ``sheets``. No links."""
     names = {
-        str(record["cell"]): f"{record.get('components', {}).get('poisoner', {}).get('name')}-"
-        f"{str(record.get('release'))[:12]}.png"
+        record["cell"]: f"{record['components'].get('poisoner', {}).get('name')}-{str(record['release'])[:12]}.png"
         for record in records
     }
     wanted = set(names.values())
