@@ -24,6 +24,10 @@ def test_interval_of_two_values_has_one_degree_of_freedom():
     assert t_interval([0, 2]).half == pytest.approx(12.706205, rel=1e-6)
 
 
+def test_text_of_a_mean_that_rounds_to_zero_has_no_minus():
+    assert Interval(-0.0004, 0.02, 4).text(1, 100) == "0.0 ± 2.0"
+
+
 def test_interval_skips_missing_values():
     assert t_interval([1, math.nan, 3, None]) == t_interval([1, 3])
 

@@ -41,7 +41,7 @@ class Interval(NamedTuple):
         """
         if math.isnan(self.mean):
             return ""
-        mean = f"{factor * self.mean:{sign}.{decimals}f}"
+        mean = f"{factor * self.mean:{sign}z.{decimals}f}"  # z: no minus before zero
         if math.isnan(self.half) or (self.half == 0 and not constant):
             return mean
         return f"{mean} ± {factor * self.half:.{decimals}f}"

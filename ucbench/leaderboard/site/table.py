@@ -6,7 +6,6 @@ Page and script get the same texts, so that a table reads the same with and with
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -147,8 +146,7 @@ def number(interval: Interval | None, decimals: int, factor: float = 1.0) -> Cel
     """A mean with the half-width of its interval and its number of seeds; an empty cell without a mean."""
     if interval is None or interval.n == 0 or math.isnan(interval.mean):
         return Cell("")
-    text = _unsigned(interval.text(decimals, factor, constant=False))
-    return Cell(text, round(factor * interval.mean, 6), interval.n)
+    return Cell(interval.text(decimals, factor, constant=False), round(factor * interval.mean, 6), interval.n)
 
 
 def single(value: Any, decimals: int, factor: float = 1.0) -> Cell:
@@ -160,12 +158,7 @@ def single(value: Any, decimals: int, factor: float = 1.0) -> Cell:
 
 def fixed(value: float, decimals: int) -> str:
     """The number with this many decimals; zero has no sign."""
-    return _unsigned(f"{value:.{decimals}f}")
-
-
-def _unsigned(text: str) -> str:
-    """The text of a number, without a sign if it is zero."""
-    return text[1:] if re.match(r"-[0.]+( |$)", text) else text
+    return f"{value:z.{decimals}f}"
 
 
 def natural(text: str) -> tuple[Any, ...]:
