@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import boards
 import pytest
 from result_records import record
 
@@ -119,6 +120,13 @@ def test_gate_is_missing_without_positive_and_not_passed_without_references():
     assert gates(rows([record("positive", 10.0, defense="jpeg")])) == []
     (gate,) = gates(rows(regime()[4:]))
     assert gate.state == "not judged"
+
+
+def test_gate_takes_clean_rows_that_failed_for_none():
+    found = [boards.failed(one) if one["request"]["poisoner"] == "clean" else one for one in regime()]
+    without = [one for one in regime() if one["request"]["poisoner"] != "clean"]
+    (gate,), (expected,) = gates(rows(found)), gates(rows(without))
+    assert gate.text == expected.text
 
 
 def test_gate_is_open_with_one_seed():

@@ -209,7 +209,7 @@ def _gate(group: Summary, groups: Sequence[Summary], converged: float) -> Gate:
         ]
 
     mean = {name: interval.mean for name, interval in group.means.items()}
-    clean = next(iter(beside(CLEAN, EXPLOITER)), None)
+    clean = next((one for one in beside(CLEAN, EXPLOITER) if one.done), None)
     # The gap of clean rows, which is 0 % removed, is missing where they are not clearly above chance.
     clear = clean is not None and not math.isnan(clean.means["gap_removed"].mean)
     removed = [one.means["gap_removed"].mean for one in beside(PIXEL_POSITIVE, SETTING)]
