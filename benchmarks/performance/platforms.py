@@ -1,12 +1,9 @@
-"""What installing other frameworks takes, and how their victims do on digits: the record of docs/platforms.md.
+"""What installing other frameworks takes: the record of docs/platforms.md.
 
-    python benchmarks/performance/platforms.py install keras paddle ...
-    ucbench run --threads 1 --dtype float32 --dataset digits --poisoner rand-class --poisoner positive:grid=2 \
-        --victim keras --victim paddle ... --out OUT
-    python benchmarks/performance/platforms.py digits OUT
+    python benchmarks/performance/platforms.py keras paddle ...
 
-The first installs each extra's requirements into a temporary environment that has what this one has. Both write their
-part of docs/_data/platforms.json; what they do not measure stays as it was.
+Installs each extra's requirements into a temporary environment that has what this one has, and writes
+docs/_data/platforms.json; extras that are not named stay as they were.
 """
 
 from __future__ import annotations
@@ -48,23 +45,10 @@ def _megabytes(folder: Path) -> int:
     return sum(path.lstat().st_size for path in folder.rglob("*")) // 10**6
 
 
-def digits(out: Path) -> list[dict[str, Any]]:
-    """Victim, poisoner, accuracy and seconds of every finished cell."""
-    import ucbench
-
-    columns = {"victim": "victim", "poisoner": "poisoner", "test_accuracy": "accuracy", "seconds": "seconds"}
-    rows = ucbench.read_results(out).query("status == 'ok'")
-    return list(rows[list(columns)].rename(columns=columns).round(2).to_dict("records"))
-
-
-def main(part: str, *what: str) -> None:
-    record = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {"installed": [], "digits": []}
-    if part == "digits":
-        record["digits"] = digits(Path(what[0]))
-    else:
-        new = [installed(extra) for extra in what]
-        record["installed"] = [row for row in record["installed"] if row["extra"] not in what] + new
-    RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+def main(*extras: str) -> None:
+    known = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else []
+    rows = [row for row in known if row["extra"] not in extras] + [installed(extra) for extra in extras]
+    RECORD.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

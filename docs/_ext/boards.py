@@ -3,7 +3,8 @@
 Replaces markers in a page. ``<!-- board photos-core/v1 -->`` becomes a table of the board: mean test accuracy of
 every poisoner, with the half-width of its 95 % t interval over crafts. ``<!-- mean photos-core/v1 uc -->`` becomes one
 of these means; a poisoner that was given other labels than the original ones is written ``rand-class|clusters:k=10``,
-one under a defense ``uc|jpeg``.
+one under a defense ``uc|jpeg``. Where a board has several victims or radii, they follow: ``uc|airbench@small|8``.
+Within a table, Markdown wants bars escaped: ``uc\\|jpeg``.
 ``<!-- across victim fast-surrogates/v1 -->`` becomes a table of the means by poisoner and victim, and of the gate's
 verdicts; likewise for other axes. ``<!-- orders airbench@small fast-surrogates/v1 -->`` becomes a table of how far the
 order of releases by each other victim agrees with that by this one.
@@ -69,7 +70,8 @@ def mean(board: str, poisoner: str) -> str:
         KeyError: if the board does not have it.
         ValueError: if the board has several means of this name, as of several victims.
     """
-    found = [summary for summary in summaries(board) if _defended(summary) == poisoner]
+    asked = set(poisoner.replace("\\|", "|").split("|"))
+    found = [summary for summary in summaries(board) if _is_named(summary, asked)]
     if not found:
         raise KeyError(poisoner)
     if len(found) > 1:
@@ -77,9 +79,11 @@ def mean(board: str, poisoner: str) -> str:
     return found[0].means["test_accuracy"].text()
 
 
-def _defended(summary: Summary) -> str:
-    defense = str(summary.shared["defense"])
-    return name(summary) if defense == NO_DEFENSE else f"{name(summary)}|{defense}"
+def _is_named(summary: Summary, asked: set[str]) -> bool:
+    """Whether ``asked`` has all that names the row, and nothing else but its victim and radius."""
+    shared = summary.shared
+    needed = {*name(summary).split("|"), str(shared["defense"])} - {NO_DEFENSE}
+    return needed <= asked <= {*needed, str(shared["victim"]), f"{shared['epsilon'] or 0:g}"}
 
 
 def board_table(board: str) -> str:

@@ -19,6 +19,15 @@ def test_mean_of_a_board_is_that_of_its_rows():
     assert group.means["test_accuracy"].text().startswith(f"{chosen['test_accuracy'].mean():.1f}")
 
 
+def test_mean_of_a_board_of_several_victims_is_that_of_the_one_named():
+    board = "cifar10-platforms/v4"
+    table = read_results(boards.LEADERBOARDS / board)
+    chosen = table[(table["poisoner"] == "uc") & (table["victim"] == "keras") & (table["epsilon"] == 16)]
+    assert boards.mean(board, "uc|keras|16").startswith(f"{chosen['test_accuracy'].mean():.1f} ±")
+    with pytest.raises(ValueError, match="has 2 means of uc|keras"):
+        boards.mean(board, "uc|keras")
+
+
 def test_marker_of_an_unknown_poisoner_raises():
     with pytest.raises(KeyError, match="no-such"):
         boards.inserted(f"<!-- mean {BOARD} no-such -->")

@@ -131,14 +131,10 @@ def test_method_pages_show_parameters_presets_and_names(capsys):
         assert [text for text in expected if text not in page] == [], f"{record['kind']} {record['name']}"
 
 
-def test_platforms_page_shows_what_every_extra_takes_and_a_trial_of_every_platform():
-    record = json.loads((DOCS / "_data" / "platforms.json").read_text(encoding="utf-8"))
+def test_platforms_page_shows_what_every_extra_takes():
+    rows = json.loads((DOCS / "_data" / "platforms.json").read_text(encoding="utf-8"))
     victims = [spec for spec in installed().specs("victim") if spec.load.endswith(":FrameworkTrainer")]
-    extras = {"ucbench[datasets]", *(spec.extra for spec in victims)}
-    assert {f"ucbench[{row['extra']}]" for row in record["installed"]} == extras
-    tried = {row["victim"].partition(":")[0] for row in record["digits"]}
-    assert tried == {"sklearn", *(spec.name for spec in victims)}
-    assert {"clean", "sham", "rand-class"} <= {row["poisoner"] for row in record["digits"]}
+    assert {f"ucbench[{row['extra']}]" for row in rows} == {"ucbench[datasets]", *(spec.extra for spec in victims)}
 
 
 def test_methods_page_lists_every_shipped_suite():
