@@ -24,7 +24,7 @@ def test_mean_of_a_board_of_several_victims_is_that_of_the_one_named():
     table = read_results(boards.LEADERBOARDS / board)
     chosen = table[(table["poisoner"] == "uc") & (table["victim"] == "keras") & (table["epsilon"] == 16)]
     assert boards.mean(board, "uc|keras|16").startswith(f"{chosen['test_accuracy'].mean():.1f} ±")
-    with pytest.raises(ValueError, match="has 2 means of uc|keras"):
+    with pytest.raises(ValueError, match="has 2 means"):
         boards.mean(board, "uc|keras")
 
 

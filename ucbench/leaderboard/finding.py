@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,6 +23,8 @@ from ucbench.results.table import base_name
 #: Most names that a sentence lists.
 _FEW = 3
 _KNOWING = {"none": "Without knowing labels", "names": "Knowing class names", "full": "Knowing labels"}
+
+Mark = Callable[[str], str]
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ def finding(
     entries: Sequence[Entry],
     gates: Sequence[Gate],
     ranked: Sequence[str] | None,
+    mark: Mark = str,
 ) -> Finding:
     """The finding in the setting with the most competing poisoners, of a passed gate if there is one.
 
@@ -68,6 +71,7 @@ def finding(
         entries: of the same rows.
         gates: of the same rows.
         ranked: the suite's ranked defenses; None for no ranking.
+        mark: what is done to names of components.
     """
     settings: dict[tuple[Any, ...], list[Entry]] = {}
     for entry in entries:
@@ -87,9 +91,9 @@ def finding(
     setting, members = max(
         settings.items(), key=lambda item: (item[1][0].gate.state == "passed", len(competing(item[1])))
     )
-    names = {entry.name: _name(entry, members) for entry in members}
+    names = {entry.name: mark(_name(entry, members)) for entry in members}
     by_access = (
-        _accuracies(competing(block), len(run(block)), names, ranked)
+        _accuracies(competing(block), len(run(block)), names, ranked, mark)
         for block in ([entry for entry in members if entry.block[-1] == access] for access in _KNOWING)
     )
     accuracies = tuple(filter(None, by_access))
@@ -99,7 +103,7 @@ def finding(
         _verdict(members[0], gate_of(gates, setting)) + nothing,
         accuracies,
         _references(setting, groups),
-        _conditions(members),
+        _conditions(members, mark),
         setting,
         sum(own[0].gate.state == "passed" for own in settings.values()),
         len({values_of(group.shared, SETTING) for group in groups if group.shared["base"] != CLEAN}),
@@ -128,7 +132,7 @@ def _verdict(entry: Entry, gate: Gate | None) -> str:
 
 
 def _accuracies(
-    entries: Sequence[Entry], run: int, names: dict[tuple[Any, ...], str], ranked: Sequence[str] | None
+    entries: Sequence[Entry], run: int, names: dict[tuple[Any, ...], str], ranked: Sequence[str] | None, mark: Mark
 ) -> str:
     """Which poisoner stands first and what an exploiter still reaches; without a passed gate the range without defense.
 
@@ -148,14 +152,14 @@ def _accuracies(
     best = listed[0]
     few = f" Exploratory: {_counted(best.seeds, 'craft')}." if best.seeds < ENOUGH_CRAFTS else ""
     place = _place(listed, run, names, ranked)
-    return f"{knowing}, {names[best.name]} {place}: {_reached(best, ranked)}.{few}"
+    return f"{knowing}, {names[best.name]} {place}: {_reached(best, ranked, mark)}.{few}"
 
 
-def _reached(best: Entry, ranked: Sequence[str] | None) -> str:
+def _reached(best: Entry, ranked: Sequence[str] | None, mark: Mark) -> str:
     removed = f" ({best.effect.text(0, 100)} % of the gap removed)" if best.effect and ranked is not None else ""
     if best.worst is None or not (tried := set(best.ranked) - {NO_DEFENSE}):
         return f"an exploiter without defense reaches {_percent(best.undefended.interval)}{removed}"
-    defense = "none at all" if best.defense == NO_DEFENSE else best.defense
+    defense = "none at all" if best.defense == NO_DEFENSE else mark(best.defense)
     strongest = f"with the strongest of {_counted(len(tried), 'defense')}, {defense}"
     return f"{strongest}, an exploiter reaches {_percent(best.worst)}{removed}"
 
@@ -185,14 +189,14 @@ def _references(setting: tuple[Any, ...], groups: Sequence[Summary]) -> str:
     return f"Without defense, an exploiter reaches {' and '.join(texts)}{chance}." if texts else ""
 
 
-def _conditions(entries: Sequence[Entry]) -> str:
+def _conditions(entries: Sequence[Entry], mark: Mark) -> str:
     block = dict(zip(BLOCK, entries[0].block, strict=True))
     crafts, trainings = max(entry.seeds for entry in entries), entries[0].undefended.trainings_text
     parts = [
-        block["dataset"],
+        mark(block["dataset"]),
         str(Budget(block["norm"], block["epsilon"])),
-        block["victim"],
-        *unusual(block),
+        mark(block["victim"]),
+        *unusual(block, mark),
         _counted(crafts, "craft"),
         f"{trainings} training{'s' * (trainings != '1')} each" if trainings else "",
         "exploratory" if crafts < ENOUGH_CRAFTS else "",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ucbench.matrix.axes import AXIS
@@ -52,10 +52,10 @@ def axis_columns(
     ], "; ".join(f"{heading(name)} {text}" for name, text in constant.items() if (name, text) != ("trusted", "0"))
 
 
-def unusual(values: Mapping[str, Any]) -> list[str]:
-    """What few settings have, in words: other labels than the data set's, a mixture, trusted images."""
+def unusual(values: Mapping[str, Any], mark: Callable[[str], str] = str) -> list[str]:
+    """What few settings have, in words: other labels than the data set's (marked), a mixture, trusted images."""
     return [
-        *([] if values["labeling"] == AXIS["labeling"].default else [f"labels {values['labeling']}"]),
+        *([] if values["labeling"] == AXIS["labeling"].default else [f"labels {mark(values['labeling'])}"]),
         *([] if values["mixture"] == 1 else [f"mixture {values['mixture']:g}"]),
         *([] if values["trusted"] == 0 else [f"{values['trusted']} trusted images"]),
     ]
