@@ -40,6 +40,19 @@ def test_site_of_a_folder_has_every_board_and_says_what_is_none(tmp_path):
     assert not any(re.search(r"(src|href)=\"https?:", path.read_text()) for path in out.glob("*.html"))
 
 
+def test_home_lists_conclusive_boards_first_then_those_of_most_crafts_and_poisoners(tmp_path):
+    more = [made.record("mi-ue", seed=seed, accuracy=30.0 + seed) for seed in range(4)]
+    ungated = [one for one in made.board() if one["request"]["poisoner"] != "positive"]
+    of = {"a": ungated, "b": made.board(seeds=3), "c": made.board(), "d": [*made.board(), *more]}
+    for name, records in of.items():
+        made.write(tmp_path / name / "v1", records, sheets=False)
+    build_site(tmp_path, tmp_path / "site", rules_of=ranked)
+    links = [tag.get("href") or "" for tag in page(tmp_path / "site" / "index.html").all("a")]
+    assert list(dict.fromkeys(link.split("/")[1] for link in links if link.startswith("boards/"))) == [
+        "d-v1", "c-v1", "b-v1", "a-v1"
+    ]  # fmt: skip
+
+
 def test_site_within_the_folder_is_not_read_as_a_board(tmp_path):
     made.write(tmp_path / "small" / "v1", made.board(seeds=1), sheets=False)
     build_site(tmp_path, tmp_path / "site", rules_of=ranked)

@@ -16,8 +16,7 @@ from ucbench.plugins.registry import installed
 
 def site_files(digests: Sequence[Digest], templates: Templates) -> dict[str, Content]:
     """The files beside those of boards, by path, each with a function that renders it."""
-    # The conclusive first; sorting keeps the order of paths.
-    boards = sorted(digests, key=lambda board: board.finding.state != "passed")
+    boards = sorted(digests, key=_weightiest_first)
     known = methods.methods(boards, installed())
 
     def home() -> bytes:
@@ -54,3 +53,10 @@ def site_files(digests: Sequence[Digest], templates: Templates) -> dict[str, Con
         **{one.page: functools.partial(method, one) for one in known},
         **{f"assets/{name}": functools.partial(asset, name) for name in ASSETS},
     }
+
+
+def _weightiest_first(board: Digest) -> tuple[bool, int, int]:
+    """The conclusive first, of them those of more crafts, then of more poisoners; sorting keeps the order of paths."""
+    competing = [result for result in board.results if not result.kind]
+    crafts = min((result.accuracy.n for result in competing), default=0)
+    return board.finding.state != "passed", -crafts, -len({result.base for result in competing})
