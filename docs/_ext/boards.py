@@ -175,7 +175,11 @@ def orders(victim: str, board: str) -> str:
 
 def inserted(text: str) -> str:
     text = ORDERS.sub(lambda match: orders(match["victim"], match["board"]), text)
-    text = ACROSS.sub(lambda match: across(match["axis"], match["board"]), text)
+    # An interval is one word: columns of wide tables are narrow.
+    text = ACROSS.sub(
+        lambda match: across(match["axis"], match["board"]).replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"),
+        text,
+    )
     text = BOARD.sub(lambda match: board_table(match["board"]), text)
     return MEAN.sub(lambda match: mean(match["board"], match["poisoner"]), text)
 

@@ -46,7 +46,7 @@ def test_table_across_victims_has_the_mean_of_its_rows_and_the_gate_of_every_vic
     chosen = table[(table[["poisoner", "surrogate", "victim"]] == asked).all(axis=1)]
     (line,) = (line for line in lines if line.startswith("| `eminn` from `airbench` |"))
     place = header.split("|").index(" `airbench@small` ")
-    assert line.split("|")[place].strip().startswith(f"{chosen['test_accuracy'].mean():.1f} ±")
+    assert line.split("|")[place].strip().startswith(f"{chosen['test_accuracy'].mean():.1f}\N{NO-BREAK SPACE}±")
     assert len(lines) == len(table[["poisoner", "surrogate"]].drop_duplicates()) + 1
     assert lines[-1] == "| gate | passed | failed |"
 
