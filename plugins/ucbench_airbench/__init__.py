@@ -22,8 +22,8 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         "five steps of `full` do not enter the averaged weights (code: the last one); `standard` and `small` are "
         "smaller, slower forms for fewer images, without the averaged weights (lookahead) and the alternating flip of "
         "`full`; `small` whitens less, and of its first 16 channels the last four carry on the filters of least "
-        "variance, in the code's order those of largest; what a defense takes from all training images but not from test "
-        "images, as `grayscale` does with colour, the whitening enlarges at test",
+        "variance, in the code's order those of largest; where patches of the images do not vary in all directions, as "
+        "without colour, the whitening repeats the others (code: divides by the epsilon alone)",
     )
 
 

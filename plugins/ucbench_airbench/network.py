@@ -17,6 +17,8 @@ _SCALE = 1 / 9
 #: Pixels whose patches are in memory at once, at 192 bytes each: 2.2 GB. The engine's 5,000 images are summed in one
 #: piece up to 48 pixels a side.
 _BLOCK = 5_000 * 48 * 48
+#: Directions of less variance than this share of the largest one hold rounding errors.
+_NEGLIGIBLE = 1e-8
 #: Shortest side that three halvings leave a pixel of.
 _SHORTEST = 9
 
@@ -28,7 +30,8 @@ class Airbench:
     over the roots of the eigenvalues plus an epsilon, and the same with the opposite sign. So what it shows of an image
     depends on the perturbations too, as everything else that is learned from a release. Groups start as identities
     (Dirac filters), halve the image's side by max-pooling after their first convolution and normalise with a weight
-    fixed at 1.
+    fixed at 1. Images without colour have four such eigenvectors instead of twelve, which are repeated: identities that
+    pass on a direction in which nothing varies would have norms divide by rounding errors, and training collapse.
 
     The norms have torch's epsilon: the published 1e-12 makes losses infinite where a channel is constant in a small
     batch. For images of 9 pixels and more.
@@ -69,6 +72,9 @@ class AirbenchNet(nn.Module):
         moments = reduce(torch.add, map(_second_moments, blocks)) / (len(x) * (height - 1) * (width - 1))
         values, vectors = torch.linalg.eigh(moments)
         filters = (vectors / (values + self.whitening_eps).sqrt()).T.reshape(12, 3, 2, 2)
+        seen = filters[values > _NEGLIGIBLE * values[-1]]
+        if len(seen):
+            filters = torch.cat([seen] * 12)[:12]
         self.whiten.weight.copy_(torch.cat([filters, -filters]))
 
     def forward(self, x: Tensor) -> Tensor:

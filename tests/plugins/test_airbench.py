@@ -65,6 +65,17 @@ def test_larger_epsilon_amplifies_faint_noise_less():
     assert response[0.02] < 0.7 * response[5e-4]
 
 
+def test_whitening_of_grey_images_passes_on_their_grey_and_ignores_colour():
+    net, grey = AirbenchNet(0.5, 10), textured().mean(1, keepdim=True).expand(-1, 3, -1, -1)
+    net.initialize_from(grey)
+    colour = torch.randn(50, 3, 12, 12, generator=torch.Generator().manual_seed(0))
+    colour -= colour.mean(1, keepdim=True)
+    with torch.no_grad():
+        assert net.whiten(colour).abs().max() < 1e-4
+        passed_on = net.groups[0].conv1(net.whiten(grey))[:, :24]
+    assert passed_on.std((0, 2, 3)).min() > 0.5
+
+
 def test_the_papers_epsilon_leaves_older_keys_as_they_were():
     assert "whitening_eps" not in AirbenchParams().identity()
     assert AirbenchParams.resolve("airbench", "small").identity()["whitening_eps"] == 0.02
