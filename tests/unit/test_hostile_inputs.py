@@ -88,7 +88,7 @@ class Readers:
             e.export(entries_in(board, self.defenses, self.rules), "x") for e in (Latex(Params()), Html(Params()))
         ]
         yield lambda: compare_boards(read_board(board, self.defenses), read_board(board, self.defenses))
-        yield lambda: to_markdown(by_tier(rows(records_in(board)), lambda defense: "T0"))
+        yield lambda: to_markdown(by_tier(rows(records_in(board)), lambda defense: "T0", ()))
         yield lambda: [finished(task_of(cell, self.session), self.session, board) for cell in self.cells]
         yield lambda: self.site(board)
 

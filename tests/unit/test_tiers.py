@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import boards
 import pytest
 
 from ucbench.cli.app import main
 from ucbench.errors import DataError
 from ucbench.leaderboard.tiers import by_tier, to_markdown
+from ucbench.results.gate import gates
 from ucbench.results.table import rows
 
 TIERS = {"cutmix": "T0", "mixup": "T0", "jpeg": "T1"}
 
 
 def tables(*parts):
-    return by_tier(rows([record for part in parts for record in part]), TIERS.__getitem__)
+    table = rows([record for part in parts for record in part])
+    return by_tier(table, TIERS.__getitem__, gates(table))
 
 
 def best_of(found, poisoner):
@@ -116,7 +120,7 @@ def test_chain_has_the_highest_tier_of_its_parts(tmp_path, capsys):
 def test_tier_table_has_the_accuracy_and_its_defense_in_one_line_without_a_width(tmp_path, capsys):
     boards.folder(tmp_path, boards.rows_of({"uc": [20.0]}) + boards.rows_of({"uc": [60.0]}, "jpeg:quality=30"))
     assert main(["leaderboard", "tiers", str(tmp_path)]) == 0
-    heading, *lines = capsys.readouterr().out.splitlines()
+    heading, _, *lines = capsys.readouterr().out.splitlines()
     assert heading.startswith("digits, linf 8, resnet18:width=16")
     assert [line.split() for line in lines[:3:2]] == [
         ["poisoner", "none", "T1"],
@@ -140,3 +144,41 @@ def test_tiers_raise_on_a_folder_without_records(tmp_path, capsys):
 @pytest.mark.parametrize("poisoner", ["uc", "lsp"])
 def test_tier_table_has_a_row_per_poisoner(poisoner):
     assert best_of(tables(boards.rows_of({"uc": [20], "lsp": [30]})), poisoner)["none"].defense == "none"
+
+
+def judged(*, positive: float):
+    """Records of two budgets, of which the gate was judged at the first only, by what ``positive`` leaves there."""
+    clean = boards.rows_of({"clean": [89.0, 91.0, 89.0, 91.0]})
+    judging = [
+        boards.record("positive", one["request"]["craft_seed"], positive, access="full", oracle=True)
+        if one["request"]["poisoner"] == "positive"
+        else one
+        for one in boards.judging()
+    ]
+    return [*clean, *judging, *boards.rows_of({"uc": [20.0] * 4}), *boards.rows_of({"uc": [15.0] * 4}, epsilon=16.0)]
+
+
+NOTHING = "The numbers say nothing about any method."
+
+
+@pytest.mark.parametrize("options", [(), ("--markdown",)])
+@pytest.mark.parametrize(("positive", "verdict"), [(12.0, "passed."), (60.0, "NOT passed: no effect is stated.")])
+def test_tier_table_stands_below_the_verdict_of_its_gate(positive, verdict, options, tmp_path, capsys):
+    boards.folder(tmp_path, judged(positive=positive))
+    assert main(["leaderboard", "tiers", str(tmp_path), *options]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line]
+    above = {line: before for before, line in pairwise(lines) if line.startswith("Gate")}
+    first, second = above
+    assert f"Gate (`positive`): {verdict}" in first
+    assert first.endswith(NOTHING) == (positive == 60.0)
+    assert second == f"Gate: not judged, because `positive` was not run in this setting. {NOTHING}"
+    assert ["linf 8" in above[first], "linf 16" in above[second]] == [True, True]
+
+
+def test_tier_table_has_the_gate_of_the_board_that_its_suite_cites(tmp_path, capsys):
+    boards.folder(tmp_path / "one/v1", judged(positive=12.0))
+    citing = boards.folder(tmp_path / "two/v1", boards.rows_of({"uc": [20.0]}))
+    suite = 'name = "two"\nversion = 1\ntitle = "Two"\n[gate]\nof = "one"\n[[table]]\npoisoner = "uc"\n'
+    (citing / "suite.toml").write_text(suite, encoding="utf-8")
+    assert main(["leaderboard", "tiers", str(citing)]) == 0
+    assert "Gate of one/v1 (`positive`): passed." in capsys.readouterr().out

@@ -219,8 +219,9 @@ def tiers_command(
 
     T0: augmentation; T1: squeezing; T2: adversarial training; T3: removal with the release, judged by trusted images
     at most; T4: external data or weights, or a diffusion model. A pipeline has the highest tier of its parts. Oracle
-    defenses are left out.
+    defenses are left out. The verdict of the gate stands above each table.
     """
+    from ucbench.leaderboard.gates import RULES, gates_of
     from ucbench.leaderboard.tiers import by_tier, heading_of, to_columns, to_markdown
     from ucbench.matrix.compatibility import is_oracle
     from ucbench.plugins.grammar import parse_chain
@@ -233,15 +234,16 @@ def tiers_command(
     def tier_of(defense: str) -> str:
         return max(getattr(registry.find("defense", part.name), "tier", "T0") for part in parse_chain(defense))
 
-    table = rows(records_in(folder))
+    table, suite = rows(records_in(folder)), suite_of(folder, None)
+    verdicts = gates_of(table, suite.file.gate if suite else RULES, folder)
     oracle = table["defense"].map(lambda defense: is_oracle(defense, registry))
-    tables = by_tier(table[~oracle], tier_of)
+    tables = by_tier(table[~oracle], tier_of, verdicts)
     if markdown:
         typer.echo(to_markdown(tables), nl=False)
         return
     for place, one in enumerate(tables):
         if place:
             typer.echo()
-        print_notes(f"{heading_of(one)}:")
+        print_notes(f"{heading_of(one)}:", one.verdict)
         print_table(to_columns(one), layout)
     print_notes("\nMean of the best defense of a tier ± half-width of the 95 % t interval, in percent.")

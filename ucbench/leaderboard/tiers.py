@@ -10,7 +10,8 @@ import pandas as pd
 from ucbench.leaderboard.layout import block_heading, markdown_cell, poisoner_text
 from ucbench.leaderboard.ranking import accuracies_of, worst_case
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
-from ucbench.results.columns import BUDGET, ENTRY, EXPLOITER
+from ucbench.results.columns import BUDGET, ENTRY, EXPLOITER, SETTING, values_of
+from ucbench.results.gate import Gate, Judgement, judgement_of
 from ucbench.results.statistics import Interval
 from ucbench.results.table import check_worlds, grouped, measured
 from ucbench.results.text import TextColumn
@@ -32,16 +33,24 @@ class Table(NamedTuple):
 
     Attributes:
         setting: the values of :data:`EXPLOITER` and :data:`BUDGET`.
+        gate: the judgement of the setting.
         tiers: the tiers that occur, in order.
         lines: for each poisoner (the values of :data:`ENTRY`), the worst case of each tier that was tried on it.
     """
 
     setting: tuple[Any, ...]
+    gate: Judgement
     tiers: tuple[str, ...]
     lines: tuple[tuple[tuple[Any, ...], dict[str, Best]], ...]
 
+    @property
+    def verdict(self) -> str:
+        """What the gate allows to conclude from the table."""
+        nothing = "" if self.gate.state == "passed" else " The numbers say nothing about any method."
+        return self.gate.text + nothing
 
-def by_tier(table: pd.DataFrame, tier_of: Callable[[str], str]) -> list[Table]:
+
+def by_tier(table: pd.DataFrame, tier_of: Callable[[str], str], verdicts: Sequence[Gate]) -> list[Table]:
     """Tables of the worst case within each tier.
 
     As in leaderboards, this is the highest mean, which is biased upwards where several defenses were tried. Only
@@ -51,6 +60,7 @@ def by_tier(table: pd.DataFrame, tier_of: Callable[[str], str]) -> list[Table]:
     Args:
         table: rows of :func:`ucbench.results.table.rows`.
         tier_of: the tier of a defense as written in rows.
+        verdicts: the gates of the settings, as of :func:`ucbench.leaderboard.gates.gates_of`.
 
     Raises:
         DataError: if rows that would be averaged differ in images or numerics.
@@ -64,7 +74,8 @@ def by_tier(table: pd.DataFrame, tier_of: Callable[[str], str]) -> list[Table]:
         exploited = pd.concat([clean.get(setting[: len(EXPLOITER)]), members])
         lines = tuple((name, _best(accuracies_of(cells), tier_of)) for name, cells in grouped(exploited, ENTRY))
         tiers = tuple(sorted({tier for _, best in lines for tier in best}, key=lambda tier: (tier != NO_TIER, tier)))
-        tables.append(Table(setting, tiers, lines))
+        gate = judgement_of(verdicts, values_of(_named(setting), SETTING))
+        tables.append(Table(setting, gate, tiers, lines))
     return tables
 
 
@@ -81,8 +92,12 @@ def _best(accuracies: pd.DataFrame, tier_of: Callable[[str], str]) -> dict[str, 
 
 def heading_of(table: Table) -> str:
     """What all rows of a table share."""
-    values = dict(zip(EXPLOITER + BUDGET, table.setting, strict=True))
+    values = _named(table.setting)
     return f"{block_heading(values)}, mixture {values['mixture']:g}, {values['trusted']} trusted images"
+
+
+def _named(setting: tuple[Any, ...]) -> dict[str, Any]:
+    return dict(zip(EXPLOITER + BUDGET, setting, strict=True))
 
 
 def to_columns(table: Table) -> list[TextColumn]:
@@ -97,7 +112,7 @@ def to_columns(table: Table) -> list[TextColumn]:
 
 
 def to_markdown(tables: Sequence[Table]) -> str:
-    """The tables as Markdown, each cell with the accuracy, the half-width of its interval and the defense."""
+    """The tables as Markdown, each below its verdict; a cell has accuracy, half-width of the interval and defense."""
     parts = []
     for table in tables:
         lines = (
@@ -105,6 +120,8 @@ def to_markdown(tables: Sequence[Table]) -> str:
         )
         parts += [
             heading_of(table),
+            "",
+            table.verdict,
             "",
             f"| poisoner | {' | '.join(table.tiers)} |",
             f"|---|{'---|' * len(table.tiers)}",
