@@ -11,13 +11,14 @@ import json
 import math
 import re
 import statistics
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from _ext.markdown import code, table
 from _ext.paths import LEADERBOARDS, ROOT
+from ucbench.leaderboard.earlier import stated_versions
 from ucbench.matrix.axes import GROUP_COLUMNS
 from ucbench.plugins.builtin import CLEAN, SHAM
 from ucbench.plugins.grammar import parse, parse_chain
@@ -139,27 +140,29 @@ def section(kind: str, name: str, page_of: Callable[[Path], str]) -> str:
 
 def earlier(path: Path, rows: Iterable[Row]) -> str:
     """Which components of these rows have a later version here than in the records; empty if none."""
-    used = {
-        (kind, name, version)
-        for row in rows
-        for kind, name, version in _components(ROOT / path.parent / "records" / f"{row['cell']}.json")
-    }
-    now = {(spec.kind, spec.name): spec.version for kind, _, _ in used for spec in installed().specs(kind)}
+    found = (_record(ROOT / path.parent / "records" / f"{row['cell']}.json") for row in rows)
+    return superseded(stated_versions(filter(None, found)))
+
+
+def superseded(versions: Mapping[tuple[str, str], Iterable[int]]) -> str:
+    """Which of these components, by kind and name, have a later version here; empty if none."""
+    now = {(spec.kind, spec.name): spec.version for kind, _ in versions for spec in installed().specs(kind)}
     then = [
         f"{code(name)} version {version} (now {now[kind, name]})"
-        for kind, name, version in sorted(used)
+        for (kind, name), stated in sorted(versions.items())
+        for version in sorted(stated)
         if now.get((kind, name), version) != version
     ]
     return f"Measured with {', '.join(then)}." if then else ""
 
 
 @functools.cache
-def _components(record: Path) -> tuple[tuple[str, str, int], ...]:
-    """Kind, name and version of every component of a record; empty without the record."""
-    if not record.is_file():
-        return ()
-    components = json.loads(record.read_text(encoding="utf-8"))["components"]
-    return tuple((part.partition("-")[0], one["name"], one["version"]) for part, one in components.items())
+def _record(path: Path) -> Mapping[str, Any] | None:
+    """What a record states of its components, and whether it finished; None without the record."""
+    if not path.is_file():
+        return None
+    record = json.loads(path.read_text(encoding="utf-8"))
+    return {name: record[name] for name in ("components", "status")}
 
 
 def undefended(poisoner: str) -> str:

@@ -21,8 +21,10 @@ from typing import Any, NamedTuple
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from _ext.markdown import code, replace_markers, table
+from _ext.measured import superseded
 from _ext.paths import DOCS, LEADERBOARDS, RESULTS, ROOT, write_pages
 from _ext.published import relinked
+from ucbench.leaderboard.earlier import stated_versions
 from ucbench.leaderboard.entries import Entry, entries
 from ucbench.leaderboard.finding import finding, setting_of
 from ucbench.leaderboard.gates import RULES, gates_of
@@ -31,7 +33,7 @@ from ucbench.matrix.suite import Suite, load_suite
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
 from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER
 from ucbench.results.gate import Gate
-from ucbench.results.records import records_in
+from ucbench.results.records import current, records_in
 from ucbench.results.summary import Summary, summarise
 from ucbench.results.table import base_name, rows
 
@@ -66,11 +68,12 @@ class Board:
 
 
 class Part(NamedTuple):
-    """The records of one folder of a board: means over seeds, entries of leaderboards, verdicts."""
+    """The records of one folder of a board: means over seeds, entries of leaderboards, verdicts, versions."""
 
     groups: list[Summary]
     entries: list[Entry]
     gates: list[Gate]
+    versions: dict[tuple[str, str], set[int]]
 
 
 @functools.cache
@@ -89,9 +92,10 @@ def boards() -> tuple[Board, ...]:
 def part(board: Board, folder: Path) -> Part:
     """The tables of the records in ``folder``, a part of ``board``."""
     rules, defenses = (board.suite.file.gate, board.suite.file.ranking.defenses) if board.suite else (RULES, ())
-    found = rows(records_in(folder))
+    records = current(records_in(folder))
+    found = rows(records)
     gates = gates_of(found, rules, board.folder)
-    return Part(summarise(found), entries(found, defenses, gates), gates)
+    return Part(summarise(found), entries(found, defenses, gates), gates, stated_versions(records))
 
 
 def pages() -> dict[str, str]:
@@ -106,7 +110,7 @@ def page(board: Board) -> str:
         if len(board.parts) > 1:
             blocks.append(f"## {folder.name}")
         of = part(board, folder)
-        blocks += [_finding(of, board), *_figures(folder), *_tables(of)]
+        blocks += [_finding(of, board), superseded(of.versions), *_figures(folder), *_tables(of)]
     blocks.append(_again(board))
     # An interval is one word.
     return "\n\n".join(filter(None, blocks)).replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}") + "\n"

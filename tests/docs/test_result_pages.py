@@ -9,7 +9,7 @@ import boards
 import pytest
 from doc_pages import result_pages, results
 
-from ucbench import read_results
+from ucbench import installed, read_results
 from ucbench.leaderboard.finding import finding
 from ucbench.matrix.suite import load_suite, shipped_suites
 from ucbench.results.gate import Judgement
@@ -55,6 +55,14 @@ def test_page_of_a_regime_without_passed_gate_ranks_no_method():
     assert "The [gate](../gate.md) failed" in text
     assert "say nothing about any method" in text
     assert "rank" not in text
+
+
+def test_page_names_components_that_have_a_later_version_now():
+    boards_by_name = {board.name: board for board in results.boards()}
+    later = installed().find("poisoner", "uc").version
+    text = results.page(boards_by_name["uc-cifar10/v1"]).partition("<details>")[0]
+    assert f"Measured with `uc` version 2 (now {later})." in text
+    assert "Measured with" not in results.page(boards_by_name["first-run/v2"]).partition("<details>")[0]
 
 
 def test_finding_of_a_passed_gate_names_the_first_and_its_worst_case(first_run):

@@ -130,6 +130,37 @@ def test_guess_and_purity_stand_beside_a_poisoner_as_means_over_crafts():
     assert {"Guess", "Purity"} <= terms(readme)
 
 
+def versions(found: list[dict]) -> str:
+    lines = files(found, ["none"], TITLE)["README.md"].splitlines()
+    return "".join(line.removeprefix("- Versions: ").partition(". Where")[0] for line in lines if "Versions" in line)
+
+
+def test_readme_states_the_versions_that_its_rows_were_measured_with():
+    """Of an earlier version or of a component that is not installed alike, since they follow from the records alone."""
+    found = [*boards.rows_of({"clean": [90, 91]}), *boards.rows_of({"uc": [40, 50]}, "jpeg"), record("lsp", "none", 0)]
+    assert versions(found) == "all poisoners, surrogates, labelings, defenses and victims 1"
+    for one in found:
+        name = one["request"]["poisoner"]
+        one["components"] |= {"poisoner": {**boards.component(name), "version": {"uc": 2, "lsp": 7}.get(name, 1)}}
+        one["components"] |= {"dataset": {**boards.component("digits"), "version": 5}}
+        if name == "uc":
+            defense = {**boards.component("elsewhere"), "version": 3 + one["request"]["craft_seed"]}
+            one["components"] |= {"defense-1": defense}
+    found[-1] = boards.failed(found[-1])
+    assert versions(found) == (
+        "defense `elsewhere` 3 and 4, poisoner `uc` 2;"
+        " all other poisoners, surrogates, labelings, defenses and victims 1"
+    )
+
+
+def test_versions_leave_out_records_that_a_later_version_replaced():
+    earlier, later = boards.record("uc", 0, 40), boards.elsewhere(boards.record("uc", 0, 30), dtype="float32")
+    for version, one in ((1, earlier), (2, later)):
+        one["components"] = {"poisoner": {**boards.component("uc"), "version": version}}
+    assert earlier["cell"] != later["cell"]
+    assert versions([earlier, later]) == "poisoner `uc` 2"
+
+
 def test_worst_case_is_shown_where_no_ranked_defense_helps_an_exploiter():
     found = [*boards.rows_of({"uc": [40, 50]}), *boards.rows_of({"uc": [20, 30]}, "jpeg")]
     readme = files(found, ["none", "jpeg"], TITLE)["README.md"]

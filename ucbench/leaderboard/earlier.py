@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +22,19 @@ class _Stated(Component[ComponentSpec]):
 
     def identity(self) -> dict[str, Any]:
         return {name: value for name, value in self.stated.items() if not name.startswith("distribution")}
+
+
+def stated_versions(records: Iterable[Record]) -> dict[tuple[str, str], set[int]]:
+    """The versions of all components of finished records, by kind and name.
+
+    Without data sets, of which keys have the images alone.
+    """
+    versions: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for record in records:
+        for place, part in record["components"].items() if record["status"] == "ok" else ():
+            if place != "dataset":
+                versions[place.partition("-")[0], part["name"]].add(part["version"])
+    return dict(versions)
 
 
 def stated_release(record: Record, cell: Cell, numerics: Numerics) -> str | None:

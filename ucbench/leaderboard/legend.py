@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from ucbench.leaderboard.entries import Entry
 from ucbench.leaderboard.finding import setting_of
@@ -77,6 +77,25 @@ def gate_sentence(entries: Sequence[Entry]) -> str:
     return (
         f"The gate is passed in {passed} of {len(states)} settings ({listed}): only the tables of passed settings say"
         " something about methods."
+    )
+
+
+def versions_text(versions: Mapping[tuple[str, str], Collection[int]]) -> str:
+    """Which versions of components the numbers are of, and how a reader sees whether there are later ones, as Markdown.
+
+    Args:
+        versions: of :func:`ucbench.leaderboard.earlier.stated_versions`.
+    """
+    raised = [
+        f"{kind} `{' '.join(name.split())}` {' and '.join(map(str, sorted(of)))}"
+        for (kind, name), of in sorted(versions.items())
+        if set(of) != {1}
+    ]
+    first = f"all{' other' if raised else ''} poisoners, surrogates, labelings, defenses and victims 1"
+    texts = [", ".join(raised), first if len(raised) < len(versions) else ""]
+    return (
+        f"Versions: {'; '.join(filter(None, texts))}. Where `ucbench show KIND NAME --full` states a later one, numbers"
+        " of the component have changed since."
     )
 
 

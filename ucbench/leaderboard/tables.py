@@ -6,22 +6,23 @@ All follow byte for byte from the records beside them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from ucbench.leaderboard.earlier import stated_versions
 from ucbench.leaderboard.entries import Entry, entries
 from ucbench.leaderboard.forest import forest, settings
 from ucbench.leaderboard.forest_scene import forest_scene
 from ucbench.leaderboard.gates import RULES, gates_of
 from ucbench.leaderboard.layout import Line, Section, markdown_cell, sections
-from ucbench.leaderboard.legend import figure_sentence, gate_sentence, legend
+from ucbench.leaderboard.legend import figure_sentence, gate_sentence, legend, versions_text
 from ucbench.matrix.suite import GateRules
 from ucbench.results.columns import BOARD, SETTING, values_of
-from ucbench.results.records import Record, records_in
+from ucbench.results.records import Record, current, records_in
 from ucbench.results.statistics import ENOUGH_CRAFTS, Interval
 from ucbench.results.table import csv_text, rows, to_csv
 from ucbench.store.files import atomic_write_text
@@ -54,10 +55,18 @@ def _values(entry: Entry) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def to_markdown(entries: Sequence[Entry], title: str, figure: str = "") -> str:
+def to_markdown(
+    entries: Sequence[Entry],
+    title: str,
+    figure: str = "",
+    versions: Mapping[tuple[str, str], Collection[int]] | None = None,
+) -> str:
     """The entries under ``title`` as one table per block, below the file ``figure`` if there is one.
 
     What the figure shows and what the gate allows stand above the tables, the meanings of their terms below.
+
+    Args:
+        versions: of the components, as of :func:`ucbench.leaderboard.earlier.stated_versions`; None to leave them out.
     """
     parts = [f"# {title}", "", *([f"![{FIGURE_TEXT}]({figure})", ""] if figure else [])]
     if entries:
@@ -80,7 +89,8 @@ def to_markdown(entries: Sequence[Entry], title: str, figure: str = "") -> str:
             "",
         ]
     if entries:
-        parts += ["## How to read the tables", "", *(f"- {item}" for item in legend(entries)), ""]
+        items = [*legend(entries), *([versions_text(versions)] if versions else [])]
+        parts += ["## How to read the tables", "", *(f"- {item}" for item in items), ""]
     return "\n".join(parts)
 
 
@@ -103,6 +113,7 @@ def files(
     Raises:
         DataError: if records that would be averaged differ in images or numerics.
     """
+    records = current(records)
     table = rows(records)
     verdicts = gates_of(table, rules, folder)
     board = entries(table, defenses, verdicts)
@@ -110,7 +121,7 @@ def files(
     return {
         "results.csv": to_csv(table),
         "leaderboard.csv": to_leaderboard_csv(board),
-        "README.md": to_markdown(board, title, *figure),
+        "README.md": to_markdown(board, title, "".join(figure), stated_versions(records)),
         **figure,
     }
 
