@@ -32,7 +32,7 @@ class DataError(UcbenchError):
 
 
 class UnmetRequestError(DataError):
-    """A data set can be read, but lacks what the request asks of it: a split, a column, as many images."""
+    """What the request asks for is not there: a file or folder that it names, a split, a column, as many images."""
 
     exit_code = 2
 

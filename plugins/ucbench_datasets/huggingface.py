@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from ucbench_datasets.split_words import SERVES, Role, roles_in
 
 #: What ``save_to_disk`` writes beside the files of a split, and beside the splits.
 _STATE, _SPLITS = "state.json", "dataset_dict.json"
+#: What may be a name on the hub: no absolute path, and none that begins with ``.`` or ``~``.
+_NAME = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?", re.ASCII)
 
 
 class HuggingFace(FramedDataset):
@@ -38,6 +41,8 @@ class HuggingFace(FramedDataset):
             training, sources = split_files(folder, "train")
             files, sources = (training, sources) if split == "train" else split_files(folder, split)
             return read_split(files, training, sources, label, image)
+        if not folder.is_dir() and not _NAME.fullmatch(self.params.path):
+            raise UnmetRequestError(f"hf: {self.params.path} is no folder, and names on the hub are OWNER/NAME.")
         if self._located is None:
             self._located = (saved(folder), None) if folder.is_dir() else on_hub(self.params)
         splits, home = self._located

@@ -44,7 +44,7 @@ class ImageFolder(FramedDataset):
 
     def find(self, split: SplitName) -> Split:
         if not self._path.is_dir():
-            raise DataError(f"imagefolder: {self._path} is not a folder.")
+            raise UnmetRequestError(f"imagefolder: {self._path} is not a folder.")
         listing = Listing(self._path, "imagefolder")
         whole, layout = _images_of(self._path, listing), find_layout(listing)
         if self.params.holdout is not None:

@@ -33,11 +33,12 @@ def split_files(path: Path, split: SplitName, reader: str = "parquet") -> tuple[
         reader: ``parquet``, or ``webdataset`` for files of the suffix ``.tar``.
 
     Raises:
-        DataError: if there are none, shards are missing or double, some files name a split and others do not, or the
-            split is there in two layouts; the text lists the files.
+        UnmetRequestError: if ``path`` does not exist, or has no files of the split.
+        DataError: if shards are missing or double, some files name a split and others do not, or the split is there in
+            two layouts; the text lists the files.
     """
     if not path.exists():
-        raise DataError(f"{reader}: {path} does not exist.")
+        raise UnmetRequestError(f"{reader}: {path} does not exist.")
     if path.is_file():
         listing, unnamed = Listing(path.parent, reader), [path]
         groups: dict[Role, _Namings] = {}

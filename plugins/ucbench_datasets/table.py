@@ -44,6 +44,8 @@ class Csv(FramedDataset):
         self._root = (params.root or self._path.parent).expanduser()
 
     def find(self, split: SplitName) -> Split:
+        if self.params.root is not None and not self._root.is_dir():
+            raise UnmetRequestError(f"csv: root={self._root} is not a folder.")
         by_role: dict[Role, list[_Row]] = {}
         for row in self._rows():
             by_role.setdefault(row.role, []).append(row)
@@ -78,6 +80,8 @@ class Csv(FramedDataset):
                         texts = {name: line[place].strip() for name, place in places.items()}
                         rows.append(self._row(where, texts, home))
                 return rows
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+            raise UnmetRequestError(f"csv: {self._path} is not a file.") from error
         except (OSError, ValueError, csv.Error) as error:
             raise DataError(f"csv: {self._path} cannot be read: {error}.") from error
 

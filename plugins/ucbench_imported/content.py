@@ -8,7 +8,7 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-from ucbench import DataError, UsageError, sha256_of
+from ucbench import DataError, UnmetRequestError, UsageError, sha256_of
 
 #: Suffixes of files that hold arrays.
 ARRAY_SUFFIXES = (".npy", ".npz", ".safetensors", ".pt", ".pth")
@@ -40,9 +40,9 @@ def sha256(path: Path) -> str:
 
 
 def check_format(path: Path) -> None:
-    """Raise DataError unless ``path`` is a file, and UsageError unless its suffix is one of those that are read."""
+    """Raise UnmetRequestError unless ``path`` is a file, and UsageError unless its suffix is one that is read."""
     if not path.is_file():
-        raise DataError(f"release: {path} does not exist. Give a file ({_formats()}) or a folder of images.")
+        raise UnmetRequestError(f"release: {path} does not exist. Give a file ({_formats()}) or a folder of images.")
     if path.suffix.lower() not in ARRAY_SUFFIXES:
         raise UsageError(
             f"release: {path} has none of the suffixes that are read ({_formats()}). Save it in one of these formats."

@@ -54,7 +54,8 @@ class ReleaseParams(Params):
         """All fields but ``path``, and the SHA-256 of what lies there.
 
         Raises:
-            DataError: if nothing that can be read lies there.
+            UnmetRequestError: if nothing lies there.
+            DataError: if it cannot be read.
             UsageError: if it is a file of another format.
         """
         return {**self.model_dump(mode="json", exclude={"path"}), "sha256": sha256(self.path)}

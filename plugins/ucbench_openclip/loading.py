@@ -16,7 +16,7 @@ from open_clip.convert import convert_state_dict
 from open_clip.model import convert_to_custom_text_state_dict, resize_pos_embed, resize_text_pos_embed
 from torch import Tensor, nn
 
-from ucbench import DataError, Mode, UsageError, did_you_mean, load_weights, read_weights, seeded
+from ucbench import DataError, Mode, UnmetRequestError, UsageError, did_you_mean, load_weights, read_weights, seeded
 from ucbench_openclip.params import RANDOM_WEIGHTS, ClipParams, config_beside, read_config
 
 _log = logging.getLogger(__name__)
@@ -90,14 +90,14 @@ def weights_file(params: ClipParams) -> Path | None:
 
     Raises:
         UsageError: for a name that open_clip does not know, or weights that cannot be fetched.
-        DataError: if there is no such file.
+        UnmetRequestError: if there is no such file.
     """
     tag = _check_names(params)
     if params.weights == "random":
         return None
     file = params.checkpoint or _fetched(params, tag)
     if not file.is_file():
-        raise DataError(f"Cannot read the weights {file}: there is no such file.")
+        raise UnmetRequestError(f"Cannot read the weights {file}: there is no such file.")
     return file
 
 

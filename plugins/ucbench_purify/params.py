@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ucbench import DataError, Params, sha256_of
+from ucbench import Params, UnmetRequestError, sha256_of
 
 #: Facts about the training, in folders that ``benchmarks/train_denoiser.py`` wrote.
 FACTS = "ucbench.json"
@@ -50,7 +50,8 @@ class PurifyParams(Params):
         """All fields, with the SHA-256 of its files for ``denoiser``.
 
         Raises:
-            DataError: if one of them is missing or cannot be read.
+            UnmetRequestError: if one of them is missing.
+            DataError: if one cannot be read.
         """
         hashes = {part: sha256_of(path) for part, path in model_files(self.denoiser).items()}
         return {**self.model_dump(mode="json", exclude={"denoiser"}), "denoiser": hashes}
@@ -71,14 +72,14 @@ def model_files(folder: Path) -> dict[str, Path]:
     """Paths of ``weights``, ``config`` and ``schedule`` of a model that was saved as a pipeline or by itself.
 
     Raises:
-        DataError: naming the missing file. Weights must be safetensors: loading a pickle runs code.
+        UnmetRequestError: naming the missing file. Weights must be safetensors: loading a pickle runs code.
     """
     network = folder / "unet" if (folder / "unet").is_dir() else folder
     schedule = folder / "scheduler" if (folder / "scheduler").is_dir() else folder
     paths = {"weights": network / _WEIGHTS, "config": network / _CONFIG, "schedule": schedule / _SCHEDULE}
     for path in paths.values():
         if not path.is_file():
-            raise DataError(
+            raise UnmetRequestError(
                 f"{folder} is not a diffusion model as diffusers saves it: {path} is missing. "
                 "benchmarks/train_denoiser.py trains one."
             )

@@ -137,6 +137,33 @@ def test_data_set_without_a_test_split_is_a_wrong_request(tmp_path, monkeypatch,
     assert "ask for validation=0.2" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--dataset=imagefolder:ABSENT", "imagefolder: ABSENT is not a folder."),
+        ("--dataset=csv:ABSENT", "csv: ABSENT is not a file."),
+        ("--dataset=csv:FILE:root=ABSENT", "csv: root=ABSENT is not a folder."),
+        ("--dataset=parquet:ABSENT", "parquet: ABSENT does not exist."),
+        ("--dataset=webdataset:ABSENT", "webdataset: ABSENT does not exist."),
+        ("--dataset=hf:ABSENT", "hf: ABSENT is no folder"),
+        ("--poisoner=release:ABSENT", "release: ABSENT does not exist."),
+        ("--poisoner=uc --surrogate=timm:test_efficientnet:checkpoint=ABSENT", "Cannot read ABSENT: No such file"),
+        ("--labeling=coarse:ABSENT.toml", "ABSENT.toml cannot be read: No such file"),
+        ("--defense=diffusion-purify:ABSENT", "ABSENT is not a diffusion model"),
+    ],
+)
+def test_path_that_does_not_exist_is_a_wrong_request(option, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("UCBENCH_HOME", str(tmp_path / "store"))
+    (tmp_path / "file").write_text("path,label\n1.png,cat\n")
+    here = {"ABSENT": str(tmp_path / "absent"), "FILE": str(tmp_path / "file")}
+    for name, path in here.items():
+        option, words = option.replace(name, path), words.replace(name, path)
+    request = {"--poisoner": "clean", "--dataset": "digits", "--victim": "resnet18:width=16"}
+    request |= dict(one.split("=", 1) for one in option.split())
+    assert app.main(["plan", *(text for pair in request.items() for text in pair)]) == 2
+    assert words in capsys.readouterr().err.replace("\n", " ")
+
+
 def raising(error: BaseException):
     """``get_command`` of a group whose commands raise this."""
     single = typer.Typer()

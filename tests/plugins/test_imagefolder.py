@@ -10,7 +10,7 @@ import pytest
 from image_files import levels, plain, write_images
 
 from ucbench.data.loading import load_dataset
-from ucbench.errors import DataError
+from ucbench.errors import DataError, UnmetRequestError
 from ucbench_datasets.imagefolder import ImageFolder
 from ucbench_datasets.params import ImageFolderParams
 
@@ -84,7 +84,7 @@ class TestImageFolder:
             load_dataset(ImageFolder(params), params)
 
     def test_imagefolder_missing_or_empty_folder_raises_data_error(self, tmp_path):
-        with pytest.raises(DataError, match="gone is not a folder"):
+        with pytest.raises(UnmetRequestError, match="gone is not a folder"):
             imagefolder(tmp_path / "gone").load("train")
         with pytest.raises(DataError, match="holds no class folders"):
             imagefolder(tmp_path).load("train")

@@ -12,7 +12,7 @@ import torch
 from imported_releases import SHAPE, TRAIN, changes, crafted, every_format, npy, pngs, pt, refused, safetensors
 from PIL import Image
 
-from ucbench.errors import DataError, UsageError
+from ucbench.errors import DataError, UnmetRequestError, UsageError
 from ucbench_imported.params import ReleaseParams
 
 
@@ -22,8 +22,8 @@ class Code:
 
 @pytest.mark.parametrize("name", ["absent", "absent.npy", "absent.pt"])
 def test_missing_source_raises_data_error(name, tmp_path):
-    refused(tmp_path / name, "does not exist. Give a file .* or a folder", DataError)
-    with pytest.raises(DataError, match=f"{name} does not exist"):
+    refused(tmp_path / name, "does not exist. Give a file .* or a folder", UnmetRequestError)
+    with pytest.raises(UnmetRequestError, match=f"{name} does not exist"):
         ReleaseParams(path=tmp_path / name).identity()
 
 

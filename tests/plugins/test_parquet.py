@@ -102,7 +102,7 @@ class TestParquet:
     def test_parquet_without_files_raises_data_error(self, tmp_path):
         with pytest.raises(DataError, match="no train files; there is no parquet file"):
             parquet(tmp_path).load("train")
-        with pytest.raises(DataError, match="gone does not exist"):
+        with pytest.raises(UnmetRequestError, match="gone does not exist"):
             parquet(tmp_path / "gone").load("train")
 
     def test_parquet_reads_a_binary_image_column(self, tmp_path):

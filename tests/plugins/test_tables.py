@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from image_files import levels
 from listed_files import listed, write_table
 
-from ucbench.errors import DataError
+from ucbench.errors import DataError, UnmetRequestError
 from ucbench_datasets.params import CsvParams
 from ucbench_datasets.table import Csv
 from ucbench_datasets.text_labels import Naming
@@ -103,7 +103,7 @@ def test_file_that_is_no_table_is_refused(tmp_path, content):
 
 
 def test_missing_file_and_missing_image_are_named(tmp_path):
-    with pytest.raises(DataError, match=r"csv: .*gone\.csv cannot be read"):
+    with pytest.raises(UnmetRequestError, match=r"csv: .*gone\.csv is not a file"):
         listed(tmp_path / "gone.csv")
     with pytest.raises(DataError, match=r"gone\.png"):
         listed(write_table(tmp_path / "a.csv", *SPLIT, "gone.png,cat,train"))

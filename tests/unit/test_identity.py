@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ucbench.errors import ContractError, DataError
+from ucbench.errors import ContractError, UnmetRequestError
 from ucbench.store.keys import canonical, derive_seed, key, sha256_of
 
 SCALARS = st.one_of(
@@ -148,5 +148,5 @@ def test_file_digest_changes_when_the_file_is_rewritten(tmp_path):
 
 def test_file_digest_names_an_unreadable_file(tmp_path):
     for path in (tmp_path / "absent", tmp_path):
-        with pytest.raises(DataError, match=re.escape(str(path))):
+        with pytest.raises(UnmetRequestError, match=re.escape(str(path))):
             sha256_of(path)

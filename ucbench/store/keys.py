@@ -15,7 +15,7 @@ from json.encoder import encode_basestring_ascii
 from pathlib import Path
 from typing import Any
 
-from ucbench.errors import ContractError, DataError
+from ucbench.errors import ContractError, DataError, UnmetRequestError
 
 #: Kinds of the objects that the core stores. "pictures" are decoded images; the word is part of their keys.
 KINDS = ("cell", "damage", "framing", "labels", "metric", "pictures", "prepared", "release", "surrogate", "victim")
@@ -71,13 +71,16 @@ def sha256_of(path: Path) -> str:
     Parameters that name a file put this into the key, not the path.
 
     Raises:
-        DataError: if the file cannot be read; the text names it.
+        UnmetRequestError: if there is no such file; the text names it.
+        DataError: if it cannot be read.
     """
     try:
         status = path.stat()
         return _sha256(path, status.st_mtime_ns, status.st_size)
     except OSError as error:
-        raise DataError(f"Cannot read {path}: {error.strerror or error}.") from error
+        is_missing = isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError))
+        refusal = UnmetRequestError if is_missing else DataError
+        raise refusal(f"Cannot read {path}: {error.strerror or error}.") from error
 
 
 @lru_cache(maxsize=256)
