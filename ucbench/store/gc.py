@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 import uuid
 from collections.abc import Collection, Iterable, Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 from filelock import Timeout
 
 from ucbench.errors import UsageError, did_you_mean
+from ucbench.store import files
 from ucbench.store.files import ABANDONED, reporting
 from ucbench.store.keys import KINDS
 from ucbench.store.store import Store
@@ -105,11 +105,7 @@ def sweep(store: Store) -> int:
         except OSError:  # Another process may remove it at the same time.
             continue
         size += freed
-        if trash.is_dir():
-            shutil.rmtree(trash, ignore_errors=True)
-        else:
-            with suppress(OSError):
-                trash.unlink(missing_ok=True)
+        files.remove(trash)
     return size
 
 
