@@ -23,6 +23,7 @@ from ucbench.data.framing import Framing, Resample, assemble, choose_framing, da
 from ucbench.data.images import LazyImage
 from ucbench.data.imageset import UInt8Images
 from ucbench.errors import DataError, StoreError
+from ucbench.store.files import digest_of
 from ucbench.store.keys import key
 
 if TYPE_CHECKING:
@@ -165,8 +166,7 @@ def _digest(image: LazyImage) -> bytes:
     if not isinstance(source, Path):
         return hashlib.sha256(source).digest()
     try:
-        with source.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
+        return bytes.fromhex(digest_of(source))
     except OSError as error:
         raise DataError(f"{image.where}: cannot be read as an image: {error}") from error
 

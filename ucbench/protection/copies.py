@@ -20,7 +20,8 @@ from ucbench.protection.photo import read_photo
 from ucbench.protection.survey import Found
 from ucbench.protection.work import Work, damaged
 from ucbench.protection.working import crafted_on, working_images
-from ucbench.protection.writing import Task, protect_photo, reason_of, sha256_of, start_worker
+from ucbench.protection.writing import Task, protect_photo, reason_of, start_worker
+from ucbench.store.files import digest_of
 
 if TYPE_CHECKING:
     from ucbench.data.images import Pixels
@@ -65,9 +66,9 @@ def patterns_for(run: Run, given: Path | None) -> CraftedPatterns:
     """
     path, manifest = run.out / PATTERNS, run.state.manifest
     if path.exists():
-        if manifest is not None and sha256_of(path) != manifest.patterns.sha256:
+        if manifest is not None and digest_of(path) != manifest.patterns.sha256:
             raise DataError(f"{path} was altered since {MANIFEST} was written. Restore it from a backup.")
-        if given is not None and sha256_of(path) != sha256_of(given):
+        if given is not None and digest_of(path) != digest_of(given):
             raise UsageError(f"{run.out} has other patterns than {given}. Choose another folder with --out.")
         patterns = read_patterns(path)
         if patterns.settings != run.settings:

@@ -24,8 +24,7 @@ from ucbench.protection.manifest import (
 )
 from ucbench.protection.survey import survey
 from ucbench.protection.work import is_complete, left_out, work_of
-from ucbench.protection.writing import sha256_of
-from ucbench.store.files import sweep_drafts
+from ucbench.store.files import digest_of, sweep_drafts
 
 if TYPE_CHECKING:
     from ucbench.protection.copies import Run
@@ -98,7 +97,7 @@ def protect(
     if patterns_of is not None:
         given = read_manifest(patterns_of)
         file = patterns_of.parent / given.patterns.file
-        if file.is_file() and sha256_of(file) != given.patterns.sha256:
+        if file.is_file() and digest_of(file) != given.patterns.sha256:
             raise DataError(f"{file} was altered since {patterns_of} was written. Restore it from a backup.")
     if given is not None and state.settings is not None and state.settings != given.settings:
         raise UsageError(f"{out} has patterns with other settings than those of {patterns_of}. Choose another --out.")
@@ -145,7 +144,7 @@ def _manifest(run: Run, patterns: CraftedPatterns) -> Manifest:
         output=run.output,
         patterns=Patterns(
             file=PATTERNS,
-            sha256=sha256_of(run.out / PATTERNS),
+            sha256=digest_of(run.out / PATTERNS),
             count=len(patterns.release.changes),
             warnings=patterns.warnings,
         ),

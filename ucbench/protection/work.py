@@ -11,8 +11,7 @@ from ucbench.progress import Progress
 from ucbench.protection.journal import State
 from ucbench.protection.manifest import JOURNAL, REPORT, Format, LeftOut, ProtectedPhoto
 from ucbench.protection.survey import Found, is_within, output_names
-from ucbench.protection.writing import sha256_of
-from ucbench.store.files import reporting
+from ucbench.store.files import digest_of, reporting
 
 #: Existing files that an error names.
 _NAMED = 10
@@ -79,7 +78,7 @@ def _hashes(entries: Sequence[Found], photos: Path, left: dict[str, LeftOut], pr
     for found in entries:
         path = str(found.path)
         try:
-            hashes[path] = sha256_of(photos / path)
+            hashes[path] = digest_of(photos / path)
         except OSError as error:
             left[path] = LeftOut(path=path, reason=f"cannot be read: {error.strerror}")
         advance(1)
@@ -94,7 +93,7 @@ def _is_done(found: Found, sha256: dict[str, str], out: Path, state: State) -> b
 def _is_copy(done: ProtectedPhoto, target: Path) -> bool:
     """Whether the file is the copy that an earlier run wrote."""
     with reporting(target):
-        return target.is_file() and not target.is_symlink() and sha256_of(target) == done.output_sha256
+        return target.is_file() and not target.is_symlink() and digest_of(target) == done.output_sha256
 
 
 def _is_foreign(source: str, output: str, out: Path, state: State) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import signal
@@ -30,6 +29,7 @@ from ucbench.protection.photo import (
     written_type,
 )
 from ucbench.protection.stretch import perturbed
+from ucbench.store.files import digest_of
 
 #: Note on a copy that is as its original.
 UNCHANGED = "not protected: the copy equals the original, which may be too small for the pattern"
@@ -90,7 +90,7 @@ def protect_photo(task: Task) -> ProtectedPhoto | LeftOut:
         source_sha256=task.sha256,
         source_bytes=source.stat().st_size,
         output=task.target,
-        output_sha256=sha256_of(target),
+        output_sha256=digest_of(target),
         width=width,
         height=height,
         pattern=task.number,
@@ -146,12 +146,6 @@ def _tiles(height: int, width: int) -> list[tuple[slice, slice]]:
 
 def _image(tile: Pixels) -> Pixels:
     return np.ascontiguousarray(tile.transpose(2, 0, 1)[None])
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def start_worker() -> None:

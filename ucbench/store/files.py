@@ -1,8 +1,9 @@
-"""Atomic writes, the drafts of writers that died, and errors that name the file."""
+"""Atomic writes, the drafts of writers that died, hashes, and errors that name the file."""
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import platform
 import re
@@ -126,6 +127,16 @@ def scratch(folder: Path) -> Iterator[Path]:
             yield path
         finally:
             remove(path)
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file's content in hexadecimal, which :func:`ucbench.store.keys.sha256_of` caches.
+
+    Raises:
+        OSError: if the file cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ucbench.errors import ContractError, DataError, UnmetRequestError
+from ucbench.store.files import digest_of
 
 #: Kinds of the objects that the core stores. "pictures" are decoded images; the word is part of their keys.
 KINDS = ("cell", "damage", "framing", "labels", "metric", "pictures", "prepared", "release", "surrogate", "victim")
@@ -85,8 +86,7 @@ def sha256_of(path: Path) -> str:
 
 @lru_cache(maxsize=256)
 def _sha256(path: Path, modified_ns: int, size: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return digest_of(path)
 
 
 def _digest(text: str) -> bytes:

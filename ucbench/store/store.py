@@ -28,8 +28,7 @@ from platformdirs import user_cache_dir
 
 from ucbench.errors import ContractError, StoreError
 from ucbench.store.files import (
-    atomic_write_bytes,
-    atomic_write_text,
+    digest_of,
     draft_name,
     locked,
     remove,
@@ -42,8 +41,6 @@ from ucbench.store.files import (
 from ucbench.store.keys import canonical
 from ucbench.store.locks import holder_text, holding, lock_at
 from ucbench.store.untrusted import read_json
-
-__all__ = ["Checkpoint", "Store", "StoredObject", "atomic_write_bytes", "atomic_write_text"]
 
 logger = logging.getLogger(__name__)
 
@@ -347,8 +344,7 @@ def _check_arrays(arrays: Arrays) -> None:
 
 
 def _describe(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    return {"bytes": path.stat().st_size, "sha256": digest_of(path)}
 
 
 def _text_hash(text: str) -> str:
