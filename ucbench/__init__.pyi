@@ -41,6 +41,7 @@ from .data.framing import Framing as Framing
 from .data.framing import assemble as assemble
 from .data.images import LazyImage as LazyImage
 from .data.imageset import ImageSet as ImageSet
+from .data.imageset import Labels as Labels
 from .data.imageset import LabelSet as LabelSet
 from .data.imageset import Part as Part
 from .data.inventory import Inventory as Inventory
@@ -70,7 +71,6 @@ from .metrics.covariance import random_basis as random_basis
 from .metrics.covariance import within_class as within_class
 from .metrics.covariance import within_class_log_det as within_class_log_det
 from .metrics.features import cosine_gap as cosine_gap
-from .metrics.information import Labels as Labels
 from .metrics.information import agreement as agreement
 from .metrics.information import best_matching as best_matching
 from .metrics.information import contingency as contingency

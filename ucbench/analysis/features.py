@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ucbench.data.imageset import Labels
 from ucbench.errors import UsageError
 from ucbench.matrix.cell import Cell
-from ucbench.metrics.information import Labels
 from ucbench.metrics.layers import layer_features
 from ucbench.running.evaluate import evaluate
 from ucbench.running.kept import is_kept, restored, victim_key

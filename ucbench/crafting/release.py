@@ -14,15 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ucbench.crafting.poisoner import Perturbation
-from ucbench.data.budget import BLOCK_VALUES, Budget, blocks
+from ucbench.data.budget import BLOCK_VALUES, Budget, Changes, blocks
 from ucbench.data.distortion import measure
-from ucbench.data.imageset import ImageSet
+from ucbench.data.imageset import ImageSet, UInt8Images
 from ucbench.errors import ContractError
+from ucbench.store.store import Arrays
 
-UInt8Images = NDArray[np.uint8]
-Changes = NDArray[np.int16]
 Index = NDArray[np.int64]
-Arrays = Mapping[str, NDArray[Any]]
 
 _STATE = "state."
 

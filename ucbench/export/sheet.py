@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from ucbench.crafting.references import sham_noise
-from ucbench.crafting.release import Release, UInt8Images, materialise
+from ucbench.crafting.release import Release, materialise
 from ucbench.data.budget import Budget
 from ucbench.data.distortion import measure
-from ucbench.data.imageset import ImageSet
+from ucbench.data.imageset import ImageSet, UInt8Images
 from ucbench.store.files import atomic_write_bytes
 
 #: Groups (rows), most images per group, smallest side of a drawn image, and the width to keep to, in pixels.

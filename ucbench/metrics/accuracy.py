@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ucbench.metrics.information import Labels, best_matching
+from ucbench.data.imageset import Labels
+from ucbench.metrics.information import best_matching
 
 
 def accuracy(predicted: Labels, labels: Labels) -> float:

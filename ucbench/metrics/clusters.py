@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ucbench.metrics.information import Labels, contingency, mutual_information
+from ucbench.data.imageset import Labels
+from ucbench.metrics.information import contingency, mutual_information
 
 
 def cluster_diagnostics(index: Labels, labels: Labels) -> dict[str, float]:

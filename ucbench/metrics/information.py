@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Labels = NDArray[np.int64]
+from ucbench.data.imageset import Labels
 
 
 def contingency(first: Labels, second: Labels) -> NDArray[np.int64]:

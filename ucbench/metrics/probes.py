@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ucbench.data.imageset import Labels
 from ucbench.metrics.accuracy import accuracy
-from ucbench.metrics.information import Labels
 
 
 def linear_probe(

@@ -10,12 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ucbench.data.budget import BLOCK_VALUES
+from ucbench.data.budget import BLOCK_VALUES, Changes, Floats
+from ucbench.data.images import Pixels
 from ucbench.errors import ContractError
-
-Pixels = NDArray[np.uint8]
-Changes = NDArray[np.int16]
-Floats = NDArray[np.float64]
 
 
 def stretched(changes: Changes, height: int, width: int, rows: slice = slice(None)) -> Changes:
