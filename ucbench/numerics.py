@@ -87,27 +87,28 @@ def available_cores() -> int:
 @functools.cache
 def cpu_flags() -> frozenset[str]:
     """Feature flags of the processor; empty on systems other than Linux."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return frozenset()
-    line = next((line for line in text.splitlines() if line.startswith("flags")), "")
-    return frozenset(line.partition(":")[2].split())
+    return frozenset(_cpuinfo("flags").split())
 
 
 def cpu_has_bf16() -> bool:
+    """Whether the processor computes in bfloat16 natively; False on systems other than Linux."""
     return bool(_BF16_FLAGS & cpu_flags())
 
 
 @functools.cache
 def cpu_name() -> str:
     """The processor's model name, or what the ``platform`` module calls it."""
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def _cpuinfo(field: str) -> str:
+    """What Linux says of its first processor; empty where it does not, and on other systems."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return platform.processor() or platform.machine()
-    lines = (line for line in text.splitlines() if line.startswith("model name"))
-    return next(lines, "").partition(":")[2].strip() or platform.machine()
+        return ""
+    line = next((line for line in text.splitlines() if line.startswith(field)), "")
+    return line.partition(":")[2].strip()
 
 
 def allocator() -> str:
