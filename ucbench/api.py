@@ -18,10 +18,9 @@ from ucbench.session import open_session
 from ucbench.steps import PlannedCell, analyze_folder, analyze_session, plan_session, run_session
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
     from ucbench.analysis.analyze import Analysis
     from ucbench.data.given import Layout
@@ -42,8 +41,8 @@ def run(
     rerun: Rerun = "failed",
     **axis: Any,
 ) -> Results:
-    """Run the cross product of the axes (see
-    :func:`ucbench.matrix.requests.axes`) and return one row per cell, references included.
+    """Run the cross product of the axes (see :func:`ucbench.matrix.requests.axes`) and return one row per cell,
+    references included.
 
     A cell that fails raises nothing; its row has the status ``failed``. ``executor="process:workers=2"`` uses two
     processes; a script then needs the guard ``if __name__ == "__main__"``.
@@ -121,6 +120,13 @@ def plan(
     """The cells of a run with these axes, and which of them are done.
 
     Computes nothing, but loads the data, whose fingerprints are part of the keys.
+
+    Args:
+        out: the ``out`` of a run, whose records also tell what is done.
+
+    Raises:
+        UsageError: for names or values that do not exist, and a victim that takes no images of this size.
+        DataError: if the data cannot be read.
     """
     request = axes_of("plan", axis)
     session = open_session(device=device, dtype=dtype, threads=threads)
@@ -172,20 +178,19 @@ def craft(
     """
     from ucbench.crafting.craft import craft_labels, craft_release
     from ucbench.crafting.release import materialise
-    from ucbench.data.given import given_images
+    from ucbench.data.given import given_images, given_labels
     from ucbench.data.imageset import ImageSet
     from ucbench.protection.stretch import perturbed
     from ucbench.protection.working import working_images
-    from ucbench.running.preflight import device_problem
+    from ucbench.running.preflight import check_device
 
     given = given_images(images, layout)
-    classes_of = None if labels is None else _classes(labels, len(given.photos))
+    classes_of = None if labels is None else given_labels(labels, len(given.photos))
     seeds = AXIS["seed"].read(seed)
     if len(seeds) != 1:
         raise UsageError(f"craft() takes one seed, got {seed!r}.")
     session = open_session(device=device, dtype=dtype, threads=threads, progress=progress)
-    if problem := device_problem(session.numerics):
-        raise UsageError(problem)
+    check_device(session.numerics)
     component = session.registry.resolve(PoisonerSpec, poisoner)
     spec = component.spec
     if labels is None and spec.label_access == "full":
@@ -207,20 +212,6 @@ def craft(
         return given.returned(materialise(pixels, release.changes, release.index).transpose(0, 2, 3, 1))
     changes = (release.changes[k] for k in release.index)
     return given.returned(perturbed(photo, change) for photo, change in zip(given.photos, changes, strict=True))
-
-
-def _classes(labels: ArrayLike, count: int) -> NDArray[np.int64]:
-    import numpy as np
-
-    try:
-        array = np.asarray(labels)
-    except (TypeError, ValueError) as error:  # on a GPU, or lists of several lengths
-        raise UsageError(f"Labels cannot be read as an array: {error}") from error
-    if array.dtype.kind not in "iu" or array.shape != (count,):
-        raise UsageError(f"Labels must be {count} whole numbers, one per image; got {array.dtype} {list(array.shape)}.")
-    if array.min() < 0:
-        raise UsageError(f"Labels are numbered from 0, got {array.min()}.")
-    return array.astype("int64")
 
 
 def protect(
@@ -283,7 +274,7 @@ def protect(
     """
     from ucbench.protection.protect import protect as protect_folder
     from ucbench.protection.request import Request
-    from ucbench.running.preflight import device_problem
+    from ucbench.running.preflight import check_device
 
     request = Request(
         labeler=DEFAULT_LABELER, poisoner=poisoner, surrogate=surrogate, epsilon=epsilon,
@@ -291,8 +282,8 @@ def protect(
         keep_gps=keep_gps,
     )  # fmt: skip
     session = open_session(device=device, dtype=dtype, threads=threads, progress=progress)
-    if not dry_run and (problem := device_problem(session.numerics)):
-        raise UsageError(problem)
+    if not dry_run:
+        check_device(session.numerics)
     return protect_folder(
         Path(photos).expanduser(), Path(out).expanduser(), request, session, jobs=jobs,
         patterns_of=_folder(patterns_of), by_folder=by_folder, check=check, force=force, dry_run=dry_run,

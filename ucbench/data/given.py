@@ -1,4 +1,7 @@
-"""Images as callers of the Python API give them: one array, a list of arrays of several sizes, or of PIL images."""
+"""Images and labels as callers of the Python API give them.
+
+Images are one array, a list of arrays of several sizes, or of PIL images.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageOps
 
 from ucbench.data.images import Pixels
+from ucbench.data.imageset import Labels
 from ucbench.errors import UsageError
 
 Layout = Literal["NCHW", "NHWC"]
@@ -59,12 +63,12 @@ def given_images(images: Any, layout: Layout = "NCHW") -> GivenImages:
         return GivenImages(_from_pil(images), lambda photos: [Image.fromarray(photo) for photo in photos])
     axis = _CHANNELS[layout]
     if isinstance(images, list | tuple) and images and getattr(images[0], "ndim", None) == 3:
-        arrays = [_array(image, f"Image {place}", layout[1:], axis) for place, image in enumerate(images)]
+        arrays = [_pixels(image, f"Image {place}", layout[1:], axis) for place, image in enumerate(images)]
         return GivenImages(
             [np.moveaxis(array, axis, -1) for array in arrays],
             lambda photos: [np.ascontiguousarray(np.moveaxis(photo, -1, axis)) for photo in photos],
         )
-    array = _array(images, "Images", layout, axis)
+    array = _pixels(images, "Images", layout, axis)
     return GivenImages(
         np.moveaxis(array, axis, -1),
         lambda photos: np.ascontiguousarray(np.moveaxis(np.asarray(photos), -1, axis)),
@@ -79,11 +83,29 @@ def _from_pil(images: Sequence[Any]) -> list[Pixels]:
     return [np.asarray(ImageOps.exif_transpose(image)) for image in images]
 
 
-def _array(values: Any, what: str, layout: str, axis: int) -> NDArray[np.uint8]:
+def given_labels(labels: ArrayLike, count: int) -> Labels:
+    """Read the labels of ``count`` images, as int64 ``[N]``, from an array, a tensor in main memory, or a list.
+
+    Raises:
+        UsageError: unless they are ``count`` whole numbers from 0.
+    """
+    array = _array(labels, "Labels")
+    if array.dtype.kind not in "iu" or array.shape != (count,):
+        raise UsageError(f"Labels must be {count} whole numbers, one per image; got {array.dtype} {list(array.shape)}.")
+    if array.min() < 0:
+        raise UsageError(f"Labels are numbered from 0, got {array.min()}.")
+    return array.astype(np.int64)
+
+
+def _array(values: Any, what: str) -> NDArray[Any]:
     try:
-        array = np.asarray(values)
+        return np.asarray(values)
     except (TypeError, ValueError) as error:  # on a GPU, or lists of several lengths
         raise UsageError(f"{what} cannot be read as an array: {error}") from error
+
+
+def _pixels(values: Any, what: str, layout: str, axis: int) -> NDArray[np.uint8]:
+    array = _array(values, what)
     if array.dtype != "uint8" or array.ndim != len(layout) or array.shape[axis] != 3 or not array.size:
         shape = ", ".join(layout.replace("C", "3"))
         raise UsageError(f"{what} must be uint8 [{shape}], got {array.dtype} {list(array.shape)}.")

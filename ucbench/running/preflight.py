@@ -35,8 +35,8 @@ def preflight(session: Session, out: Path | None, *, device: bool = True) -> Non
         UsageError: if the device does not exist.
         StoreError: if store or result folder cannot be written.
     """
-    if device and (problem := device_problem(session.numerics)):
-        raise UsageError(problem)
+    if device:
+        check_device(session.numerics)
     for folder in (session.store.root / TRIALS, *([out] if out is not None else [])):
         with suppress(OSError):  # what is wrong is found below
             folder.mkdir(parents=True, exist_ok=True)
@@ -46,6 +46,16 @@ def preflight(session: Session, out: Path | None, *, device: bool = True) -> Non
         raise StoreError(f"Results cannot be written to {out}: {problem}. Name another folder with --out.")
     for warning in store_warnings(session.store.root):
         _log.warning(warning)
+
+
+def check_device(numerics: Numerics) -> None:
+    """Check that this machine can compute on the device.
+
+    Raises:
+        UsageError: if not.
+    """
+    if problem := device_problem(numerics):
+        raise UsageError(problem)
 
 
 def device_problem(numerics: Numerics) -> str:
