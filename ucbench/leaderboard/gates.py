@@ -9,7 +9,7 @@ import pandas as pd
 
 from ucbench.matrix.suite import GateRules, load_suite
 from ucbench.results.columns import SETTING, values_of
-from ucbench.results.gate import CONVERGED, Gate, gates
+from ucbench.results.gate import Gate, gates
 from ucbench.results.records import records_in
 from ucbench.results.table import SAME_WORLD, dicts, rows
 
@@ -31,13 +31,13 @@ def gates_of(table: pd.DataFrame, rules: GateRules, folder: Path | None) -> list
     Raises:
         DataError, UsageError: if records or suite of the cited leaderboard cannot be read.
     """
-    own = gates(table, CONVERGED if rules.converged is None else rules.converged)
+    own = gates(table, rules.converged)
     cited = _cited(folder, rules.of) if folder and rules.of else None
     if cited is None:
         return own
     copy = cited / "suite.toml"
     converged = load_suite(copy).file.gate.converged if copy.exists() else None
-    theirs = gates(rows(records_in(cited)), CONVERGED if converged is None else converged)
+    theirs = gates(rows(records_in(cited)), converged)
     same = (*SETTING, *SAME_WORLD)
     here = {values_of(row, same) for row in dicts(table)}
     judged = {values_of(gate.shared, SETTING) for gate in own}

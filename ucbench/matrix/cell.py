@@ -14,7 +14,7 @@ from ucbench.data.budget import Budget
 from ucbench.matrix.compatibility import labeler_of
 from ucbench.numerics import Numerics
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, SHAM
-from ucbench.plugins.grammar import ComponentRef
+from ucbench.plugins.grammar import ComponentRef, format_chain
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import (
     DatasetSpec,
@@ -220,7 +220,8 @@ class Cell:
 
     @property
     def defense_text(self) -> str:
-        return "+".join(str(part) for part in self.defense) or NO_DEFENSE
+        """The chain of defenses, or ``none``."""
+        return format_chain(self.defense) or NO_DEFENSE
 
     @property
     def components(self) -> dict[str, Component[Any]]:

@@ -23,9 +23,7 @@ def cell_of(record: Mapping[str, Any], registry: Registry) -> Cell:
         UsageError: if a component is not installed, or no request yields this cell.
     """
     request = record["request"]
-    poisoner = parse(request["poisoner"])
-    if request["preset"] != DEFAULT_PRESET:
-        poisoner = replace(poisoner, preset=request["preset"])
+    poisoner = _poisoner(request)
     craft_seed = request["train_seed"] if request["craft_seed"] is None else request["craft_seed"]
     # A request names neither what a component decides nor the radius of norms other than linf.
     values = {
@@ -35,7 +33,7 @@ def cell_of(record: Mapping[str, Any], registry: Registry) -> Cell:
     }
     if request["norm"] != "linf":
         del values["epsilons"]
-    axes = Axes(**{**values, "poisoners": str(poisoner), "seeds": [(craft_seed, request["train_seed"])]})
+    axes = Axes(**{**values, "poisoners": poisoner, "seeds": [(craft_seed, request["train_seed"])]})
     for cell in expand(axes, registry):
         if cell.describe() == request:
             return cell

@@ -86,9 +86,9 @@ def parse_chain(text: str) -> tuple[ComponentRef, ...]:
     return tuple(references)
 
 
-def format_chain(references: Iterable[ComponentRef]) -> str:
-    """The text that :func:`parse_chain` reads as these references."""
-    return "+".join(map(str, references))
+def format_chain(parts: Iterable[object]) -> str:
+    """The text that :func:`parse_chain` reads as these references, or as those of components."""
+    return "+".join(map(str, parts))
 
 
 def is_list(text: str) -> bool:

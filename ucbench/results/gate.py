@@ -168,16 +168,18 @@ class Gate(NamedTuple):
         return Judgement(self.state, f"Gate{board} (`{self.shared['poisoner']}`): {self.text}")
 
 
-def gates(table: pd.DataFrame, converged: float = CONVERGED) -> list[Gate]:
+def gates(table: pd.DataFrame, converged: float | None = None) -> list[Gate]:
     """Judge every regime in which ``positive`` was run without defense, by :data:`CONDITIONS`.
 
     A defense may stop a shortcut, so regimes are judged without one.
 
     Args:
         table: rows of :func:`ucbench.results.table.rows`.
-        converged: clean train accuracy that the recipe reaches at convergence, in percent.
+        converged: clean train accuracy that the recipe reaches at convergence, in percent; by default
+            :data:`CONVERGED`.
     """
     groups = summarise(table[(table["defense"] == NO_DEFENSE) & table["base"].isin(_JUDGING)])
+    converged = CONVERGED if converged is None else converged
     return [_gate(group, groups, converged) for group in groups if group.shared["base"] == POSITIVE and group.done]
 
 

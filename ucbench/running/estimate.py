@@ -52,14 +52,13 @@ def predicted(task: Task, session: Session, *, crafts: bool) -> float | None:
     Args:
         crafts: whether the task has to craft its release.
     """
-    cell = task.cell
-    train = session.data(cell).train
-    seconds = session.timings.predict(training_work(cell, len(train), train.size, session.numerics))
-    if not crafts or seconds is None:
-        return seconds
-    images = session.protected(cell).images
-    craft = session.timings.predict(crafting_work(cell, len(images), images.size, session.numerics))
-    return None if craft is None else seconds + craft
+    total = 0.0
+    for _, work in _works(task, session, crafts):
+        seconds = session.timings.predict(work)
+        if seconds is None:
+            return None
+        total += seconds
+    return total
 
 
 class TimeLeft:

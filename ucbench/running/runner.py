@@ -139,7 +139,7 @@ def _sweep(session: Session, out: Path | None) -> None:
 
 def _refuse_wrong_defenses(cells: Iterable[Cell]) -> None:
     """Build each distinct chain once: some values, and whether parts fit together, only their classes know."""
-    for chain, defense in {"+".join(map(str, cell.defense)): cell.defense for cell in cells}.items():
+    for chain, defense in {cell.defense_text: cell.defense for cell in cells}.items():
         try:
             pipeline_of(defense)
         except UsageError as error:
