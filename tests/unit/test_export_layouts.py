@@ -34,7 +34,7 @@ from ucbench.matrix.matrix import Axes, expand
 from ucbench.plugins.grammar import ComponentRef
 from ucbench.plugins.registry import installed
 from ucbench.plugins.specs import DatasetSpec, PoisonerSpec
-from ucbench.running.sets import published_of, release_of
+from ucbench.running.sets import crafted, published_of, release_of
 
 ADDRESS = {"vertex": "gs://bucket/set/", "azure": "azureml://store/paths/set"}
 FILES = list(LAYOUTS)
@@ -71,7 +71,7 @@ def exported(session, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def published(session) -> ImageSet:
-    return published_of(cell(), release_of(cell(), session)[1], session)
+    return published_of(cell(), release_of(cell(), session), session)
 
 
 def by_class(images: ImageSet) -> dict[str, list[bytes]]:
@@ -151,9 +151,9 @@ def test_descriptions_hold_no_folder_within_nested_references(written, expected)
 def test_description_holds_no_folder_of_craft_labels(session, published):
     plain = cell()
     labels = CraftLabels("predicted", model=ComponentRef("mine", argument="/home/me/w.pt"))
-    key, crafted = release_of(plain, session)
+    key, made = crafted(plain, session)
     labelled = replace(plain, craft=replace(plain.craft, labels=labels))
-    described = release.describe(labelled, key, crafted, published, session)
+    described = release.describe(labelled, key, made, published, session)
     assert described["request"]["craft_labels"] == 'predicted:model="mine:w.pt"'
 
 
@@ -161,8 +161,8 @@ def imported(path: Path, train: ImageSet, session) -> np.ndarray:
     """The images that ``release:PATH`` publishes in place of ``train``."""
     component = installed().resolve(PoisonerSpec, f"release:'{path}':norm=unbounded")
     craft = Craft(component, None, CraftLabels("original"), Budget("unbounded", None), 0)
-    crafted = craft_release(craft, train, train, session)
-    return materialise(train.images, crafted.changes, crafted.index)
+    made = craft_release(craft, train, train, session)
+    return materialise(train.images, made.changes, made.index)
 
 
 @pytest.mark.parametrize("platform", [None, "hf", *FILES])

@@ -32,7 +32,7 @@ def pairs_of(tmp_path):
         registry = tiny.registry()
         session = tiny.session(tmp_path, registry)
         cell = next(c for c in cells(registry, poisoner, **changes) if str(c.craft.poisoner) == poisoner)
-        release = None if cell.craft.is_clean else release_of(cell, session)[1]
+        release = release_of(cell, session)
         return leaked_pairs(cell, release, exploiter_sets(cell, release, session), session), release
 
     return pairs
@@ -76,7 +76,7 @@ def test_leaked_pairs_of_shuffled_have_changes_of_the_release_drawn_by_the_craft
         for cell in cells(registry, "shuffled:badge", seeds=[(0, 0), (1, 0)])
         if str(cell.craft.poisoner) == "shuffled:badge"
     )
-    release = release_of(one, session)[1]
+    release = release_of(one, session)
 
     def assigned(cell) -> list[int]:
         before, after = leaked_pairs(cell, release, exploiter_sets(cell, release, session), session)

@@ -44,7 +44,7 @@ from ucbench.plugins.citations import bibtex
 from ucbench.plugins.grammar import parse
 from ucbench.plugins.params import Params
 from ucbench.results.records import Record
-from ucbench.running.sets import published_of, release_of
+from ucbench.running.sets import crafted, published_of
 from ucbench.running.tasks import task_of
 from ucbench.session import Session
 from ucbench.store.files import reporting
@@ -95,7 +95,7 @@ def export_release(
         raise UsageError(f"{out} exists already. Name another --out, or move it away.")
     if record is not None:
         _check_key(record, task_of(cell, session).key)
-    key, release = release_of(cell, session)
+    key, release = crafted(cell, session)
     if record is not None:
         _check_measured(record, release)
     splits = _splits(cell, release, session, target.with_test)

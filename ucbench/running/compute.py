@@ -11,7 +11,7 @@ from ucbench.numerics import environment
 from ucbench.results.records import SCHEMA, Record
 from ucbench.running.evaluate import Requested, evaluate, measure
 from ucbench.running.observing import epoch_observer
-from ucbench.running.sets import release_of
+from ucbench.running.sets import crafted
 from ucbench.running.tasks import (
     Task,
     facts,
@@ -31,7 +31,7 @@ UNSTORED = "unstored"
 
 def craft(task: Task, session: Session) -> None:
     """Craft the task's release into the store, for the cells that share it; errors pass through."""
-    release_of(task.cell, session)
+    crafted(task.cell, session)
 
 
 def compute(task: Task, session: Session) -> Record:

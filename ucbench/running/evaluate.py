@@ -74,7 +74,7 @@ def evaluate(
     with guarded(who):
         victim = cell.victim.build()
         _check_victim(victim, cell, session)
-    release = None if cell.craft.is_clean else release_of(cell, session)[1]
+    release = release_of(cell, session)
     exploit_started = time.perf_counter()
     data = session.data(cell)
     inputs = [data.train, data.test, *([data.trusted] if data.trusted else [])]
@@ -104,12 +104,7 @@ def evaluate(
                 if release.is_shared:
                     run.note("exploiter_labels_in_groups", cluster_diagnostics(release.index, labels))
             seconds = time.perf_counter() - exploit_started
-            store_error: StoreError | None = None
-            if cell.keep_victim:
-                try:
-                    keep(trained, cell, session)
-                except StoreError as error:
-                    store_error = error
+            store_error = _keep(trained, cell, session) if cell.keep_victim else None
             budget = dict(release.meta["measured"]) if release else {}
             history = list(trained.history)
             training = training_of({"metrics": metrics, "history": history, "budget": budget})
@@ -135,6 +130,15 @@ def evaluate(
         },
     }
     return CellResult(body, run.trainers, values, metric_error, store_error)
+
+
+def _keep(trained: TrainedVictim, cell: Cell, session: Session) -> StoreError | None:
+    """Keep the victim; the error if that fails, which must not cost the record of a training that is done."""
+    try:
+        keep(trained, cell, session)
+    except StoreError as error:
+        return error
+    return None
 
 
 def _measure_apart(
@@ -176,7 +180,7 @@ def measure(cell: Cell, session: Session, requested: Sequence[Component[MetricSp
             return None
         with restored(cell, session) as (trained, sets):
             return measure_sets(requested, sets, cell, session, trained)
-    release = None if cell.craft.is_clean else release_of(cell, session)[1]
+    release = release_of(cell, session)
     with deterministic(session.numerics):
         return measure_sets(requested, exploiter_sets(cell, release, session), cell, session, None)
 

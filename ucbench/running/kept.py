@@ -42,7 +42,7 @@ def restored(cell: Cell, session: Session) -> Iterator[tuple[TrainedVictim, Expl
     """A victim that was kept, and the image sets of its cell."""
     stored = session.store.get("victim", victim_key(cell, session))
     assert stored is not None
-    release = None if cell.craft.is_clean else release_of(cell, session)[1]
+    release = release_of(cell, session)
     with deterministic(session.numerics):
         run = DefenseRun(session.engine, ("train", cell.train_seed), session.progress)
         sets, pipeline = exploiter_sets(cell, release, session), pipeline_of(cell.defense)

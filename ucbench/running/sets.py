@@ -45,7 +45,12 @@ class ExploiterSets:
     run: LabelRun
 
 
-def release_of(cell: Cell, session: Session) -> tuple[str, Release]:
+def release_of(cell: Cell, session: Session) -> Release | None:
+    """The cell's release as of :func:`crafted`; None for the clean reference, which has none."""
+    return None if cell.craft.is_clean else crafted(cell, session)[1]
+
+
+def crafted(cell: Cell, session: Session) -> tuple[str, Release]:
     """Key and release of the cell's craft, from the store or crafted now. A craft that failed fails again at once.
 
     Raises:
@@ -57,7 +62,7 @@ def release_of(cell: Cell, session: Session) -> tuple[str, Release]:
 
     def make() -> tuple[dict[str, Any], Any]:
         if craft.base is not None:
-            base = release_of(replace(cell, craft=craft.base), session)[1]
+            base = crafted(replace(cell, craft=craft.base), session)[1]
             release = shuffle_release(craft, base, images)
         else:
             labelled = craft_labels(craft, images, _exploiter_labels(cell, session), session)
