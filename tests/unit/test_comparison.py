@@ -8,7 +8,15 @@ import boards
 import pytest
 
 from ucbench.errors import DataError, UsageError
-from ucbench.leaderboard.compare import SETTING, UNDEFENDED, WORST, Board, compare_boards, compare_published, read_board
+from ucbench.leaderboard.compare import (
+    COMPARED,
+    UNDEFENDED,
+    WORST,
+    Board,
+    compare_boards,
+    compare_published,
+    read_board,
+)
 from ucbench.leaderboard.published import COLUMNS, namer, read_published
 from ucbench.plugins.registry import installed
 
@@ -31,7 +39,7 @@ def around(mean: float, shift: float = 0.0) -> list[float]:
 
 
 def names(settings) -> list[tuple[str, str]]:
-    return [(setting[SETTING.index("poisoner")], setting[-1]) for setting in settings]
+    return [(setting[COMPARED.index("poisoner")], setting[-1]) for setting in settings]
 
 
 def test_diff_is_second_minus_first_paired_by_seed(board):

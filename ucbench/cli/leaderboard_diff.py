@@ -91,13 +91,13 @@ def _published(path: Path, same: list[str]) -> Published:
 
 
 def _print(comparison: Comparison, left_out: dict[str, int], layout: Layout, *, without_worst: bool) -> None:
-    from ucbench.leaderboard.compare import SETTING
+    from ucbench.leaderboard.compare import COMPARED
 
     differences = comparison.differences
     tables = [[line.setting for line in differences], comparison.only_one, comparison.only_other]
     settings = [setting for table in tables for setting in table]
-    rows = [dict(zip(SETTING, setting, strict=True)) for setting in settings]
-    axes, caption = axis_columns(rows, SETTING)
+    rows = [dict(zip(COMPARED, setting, strict=True)) for setting in settings]
+    axes, caption = axis_columns(rows, COMPARED)
     if caption:
         print_notes(f"In all rows: {caption}.")
     ends = list(itertools.accumulate(map(len, tables)))
@@ -195,11 +195,11 @@ def _block(block: tuple[Any, ...]) -> str:
 
 
 def _as_json(comparison: Comparison, left_out: dict[str, int]) -> dict[str, Any]:
-    from ucbench.leaderboard.compare import SETTING
+    from ucbench.leaderboard.compare import COMPARED
     from ucbench.results.columns import BLOCK
 
     def setting(values: tuple[Any, ...]) -> dict[str, Any]:
-        return dict(zip(SETTING, values, strict=True))
+        return dict(zip(COMPARED, values, strict=True))
 
     return {
         "only_one": [setting(values) for values in comparison.only_one],

@@ -33,9 +33,9 @@ from ucbench.results.records import records_in
 from ucbench.results.statistics import Interval, t_interval
 from ucbench.results.table import base_name, by_unit, check_worlds, measured, plain, rows
 
-#: Columns that identify a setting: everything but the seeds.
-SETTING = (*BLOCK, *ENTRY, "defense")
-_VICTIM = SETTING.index("victim")
+#: Columns whose values are a setting here: everything but the seeds.
+COMPARED = (*BLOCK, *ENTRY, "defense")
+_VICTIM = COMPARED.index("victim")
 WORST, UNDEFENDED = "worst case", "no defense"
 
 Setting = tuple[Any, ...]
@@ -49,7 +49,7 @@ class Board(NamedTuple):
     """The contents of a leaderboard that a comparison uses.
 
     Attributes:
-        accuracies: percent, one row per setting and seed: the columns :data:`SETTING`, ``unit`` (the craft seed; the
+        accuracies: percent, one row per setting and seed: the columns :data:`COMPARED`, ``unit`` (the craft seed; the
             train seed of clean rows) and ``test_accuracy``.
         defenses: the ranked defenses, ``none`` among them if it was run; None where they are unknown.
         unranked: base names of references and oracles, which are left out of the orders.
@@ -116,7 +116,7 @@ def read_board(folder: Path, defenses: Sequence[str] | None) -> Board:
     """
     table = rows(records_in(folder))
     check_worlds(table)
-    accuracies = by_unit(measured(table), ["test_accuracy"], SETTING).reset_index()
+    accuracies = by_unit(measured(table), ["test_accuracy"], COMPARED).reset_index()
     ranked = None if defenses is None else with_none(defenses, accuracies["defense"])
     return Board(accuracies, ranked, unranked(table))
 
@@ -195,13 +195,13 @@ _KEY = ["block", "name", "defense"]
 
 
 def _matched(board: Board, across: Sequence[str], side: str) -> pd.DataFrame:
-    """The board's accuracies by ``setting`` (the values of :data:`SETTING`), by :data:`_KEY` and ``unit``.
+    """The board's accuracies by ``setting`` (the values of :data:`COMPARED`), by :data:`_KEY` and ``unit``.
 
     The key has what must be equal on both sides.
     """
-    settings = board.accuracies[list(SETTING)]
+    settings = board.accuracies[list(COMPARED)]
     keys = settings.assign(victim=settings["victim"].map(_unscheduled)) if SCHEDULE in across else settings
-    keys = keys.assign(**{name: "" for name in SETTING if name in across})
+    keys = keys.assign(**{name: "" for name in COMPARED if name in across})
     matched = pd.DataFrame(
         {
             "setting": _tuples(settings),
@@ -340,7 +340,7 @@ def _published_orders(members: pd.DataFrame, source: str, table: pd.DataFrame, b
 
 def _base_name(setting: Setting) -> Setting:
     """The :attr:`~ucbench.leaderboard.published.Figure.name` of a published figure of this setting."""
-    values = dict(zip(SETTING, setting, strict=True))
+    values = dict(zip(COMPARED, setting, strict=True))
     names = (base_name(values[name]) for name in ("dataset", "labeling", "victim"))
     budget = (values[name] for name in BUDGET)
     return (*names, *budget, base_name(values["poisoner"]), _base_chain(values["defense"]))
@@ -352,5 +352,5 @@ def _base_chain(defense: str) -> str:
 
 def _describe(setting: Setting) -> str:
     """A setting in words."""
-    values = dict(zip(SETTING, setting, strict=True))
+    values = dict(zip(COMPARED, setting, strict=True))
     return ", ".join(f"{name} {value}" for name, value in values.items() if value not in (None, "none", ""))

@@ -139,7 +139,7 @@ class Craft:
         )
 
 
-def places(defense: Sequence[Component[DefenseSpec]]) -> dict[str, list[int]]:
+def occurrences(defense: Sequence[Component[DefenseSpec]]) -> dict[str, list[int]]:
     """The places of a chain's parts, by which they draw, as an entry of a key; none for a part alone: its key stays."""
     return {"occurrences": list(range(1, len(defense) + 1))} if len(defense) > 1 else {}
 
@@ -208,7 +208,7 @@ class Cell:
                 "train_seed": self.train_seed,
                 "trusted": self.trusted,
                 "numerics": numerics.key_text,
-                **places(self.defense),
+                **occurrences(self.defense),
                 **({"trusted_images": trusted} if trusted is not None else {}),
             },
         )
@@ -253,7 +253,7 @@ class Cell:
         craft = self.craft
         values = {
             "dataset": str(self.dataset),
-            "poisoner": poisoner_text(craft.poisoner),
+            "poisoner": _without_preset(craft.poisoner),
             "preset": craft.poisoner.preset,
             "surrogate": str(craft.surrogate) if craft.surrogate else "none",
             "craft_labels": str(craft.labels),
@@ -270,6 +270,6 @@ class Cell:
         return {name: only_text(value) for name, value in values.items()}
 
 
-def poisoner_text(poisoner: Component[PoisonerSpec]) -> str:
+def _without_preset(poisoner: Component[PoisonerSpec]) -> str:
     """The poisoner without its preset, which has a separate column."""
     return str(replace(poisoner.ref, preset=None))
