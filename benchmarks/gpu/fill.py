@@ -35,10 +35,10 @@ from ucbench.matrix.cell import Cell
 from ucbench.matrix.matrix import dedup_key, expand
 from ucbench.numerics import Numerics, resolve
 from ucbench.plugins.builtin import SHAM
+from ucbench.plugins.grammar import base_name
 from ucbench.plugins.registry import Registry, installed
 from ucbench.progress import Silent, duration
 from ucbench.results.records import Record
-from ucbench.results.table import base_name
 from ucbench.running.estimate import predicted
 from ucbench.running.runner import run_cells
 from ucbench.running.tasks import finished, task_of, with_crafting

@@ -16,12 +16,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from _ext.boards import summaries
 from _ext.paths import LEADERBOARDS, ROOT
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, SHAM
-from ucbench.plugins.grammar import parse_chain
+from ucbench.plugins.grammar import base_name, parse_chain
 from ucbench.plugins.registry import installed
 from ucbench.plugins.specs import DefenseSpec
 from ucbench.results.records import read_records
 from ucbench.results.summary import Summary
-from ucbench.results.table import base_name
 
 TARGET = ROOT / "ucbench" / "protection" / "boards.json"
 #: The board of poisoners, and the one on which defenses were tried.

@@ -31,11 +31,12 @@ from ucbench.leaderboard.gates import RULES, gates_of
 from ucbench.leaderboard.layout import block_heading, poisoner_text, sections
 from ucbench.matrix.suite import Suite, load_suite
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
+from ucbench.plugins.grammar import base_name
 from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER
 from ucbench.results.gate import Gate
 from ucbench.results.records import current, records_in
 from ucbench.results.summary import Summary, summarise
-from ucbench.results.table import base_name, rows
+from ucbench.results.table import rows
 
 MARKER = "<!-- results -->"
 FOLDER_README = LEADERBOARDS / "README.md"

@@ -17,10 +17,11 @@ from ucbench.analysis.table import analysis_columns, analysis_rows, correlations
 from ucbench.errors import DataError
 from ucbench.leaderboard.scene import EXTRA, have_matplotlib
 from ucbench.matrix.cell import Cell
+from ucbench.plugins.grammar import base_name
 from ucbench.results.columns import column
 from ucbench.results.records import Record
 from ucbench.results.summary import Summary, summarise
-from ucbench.results.table import base_name, csv_text
+from ucbench.results.table import csv_text
 from ucbench.store.files import atomic_write_text
 
 

@@ -26,12 +26,12 @@ from ucbench.leaderboard.agreement import Agreement, agreement
 from ucbench.leaderboard.published import Figure
 from ucbench.leaderboard.ranking import unranked, usable, with_none, worst_case
 from ucbench.plugins.builtin import NO_DEFENSE
-from ucbench.plugins.grammar import parse, parse_chain
+from ucbench.plugins.grammar import base_name, parse, parse_chain
 from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.results.columns import BLOCK, BUDGET, DIFFERENCE_AXES, ENTRY, SCHEDULE
 from ucbench.results.records import records_in
 from ucbench.results.statistics import Interval, t_interval
-from ucbench.results.table import base_name, by_unit, check_worlds, measured, plain, rows
+from ucbench.results.table import by_unit, check_worlds, measured, plain, rows
 
 #: Columns whose values are a setting here: everything but the seeds.
 COMPARED = (*BLOCK, *ENTRY, "defense")

@@ -13,12 +13,12 @@ from ucbench.leaderboard.entries import Entry
 from ucbench.leaderboard.layout import poisoner_text
 from ucbench.leaderboard.ranking import unranked
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, SHAM
+from ucbench.plugins.grammar import base_name
 from ucbench.results.axes import unusual
 from ucbench.results.columns import BLOCK, EXPLOITER, SETTING, values_of
 from ucbench.results.gate import Gate, State, gate_of
 from ucbench.results.statistics import ENOUGH_CRAFTS, Interval
 from ucbench.results.summary import Summary
-from ucbench.results.table import base_name
 
 #: Most names that a sentence lists.
 _FEW = 3

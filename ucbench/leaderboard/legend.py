@@ -9,8 +9,8 @@ from ucbench.leaderboard.entries import Entry
 from ucbench.leaderboard.finding import setting_of
 from ucbench.leaderboard.layout import HEADERS, sections
 from ucbench.plugins.builtin import CLEAN, POSITIVE, SHAM
+from ucbench.plugins.grammar import base_name
 from ucbench.results.statistics import ENOUGH_CRAFTS
-from ucbench.results.table import base_name
 
 #: Explanations by term; those of columns by heading without the unit.
 MEANINGS = {

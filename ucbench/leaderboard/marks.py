@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ucbench.plugins.builtin import CLEAN, POSITIVE, SHAM, SHUFFLED
-from ucbench.results.table import base_name
+from ucbench.plugins.grammar import base_name
 
 #: Blue, red, green, mauve, olive, violet, brick.
 PALETTE = ("#056eba", "#fa181b", "#02a979", "#a9568c", "#8a9d43", "#6e44db", "#aa403e")

@@ -20,10 +20,11 @@ from ucbench.leaderboard.marks import GREY, INK, SHAPES, Mark, marks
 from ucbench.leaderboard.scene import need_matplotlib
 from ucbench.matrix.axes import AXIS, GROUP_COLUMNS
 from ucbench.plugins.builtin import CLEAN
+from ucbench.plugins.grammar import base_name
 from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.results.columns import BUDGET, COLUMNS, ENTRY, PLOT_AXES, PLOTTED, column
 from ucbench.results.statistics import Interval, t_interval
-from ucbench.results.table import base_name, by_unit, check_worlds, grouped, plain
+from ucbench.results.table import by_unit, check_worlds, grouped, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -29,10 +29,11 @@ from ucbench.leaderboard.site.rerun import companions, rerun
 from ucbench.leaderboard.site.sheets import sheets_of
 from ucbench.matrix.suite import Suite
 from ucbench.plugins.builtin import CLEAN, SHAM
+from ucbench.plugins.grammar import base_name
 from ucbench.results.gate import Gate
 from ucbench.results.records import Record, current, records_in
 from ucbench.results.statistics import ENOUGH_CRAFTS
-from ucbench.results.table import base_name, rows, several_worlds
+from ucbench.results.table import rows, several_worlds
 from ucbench.results.text import fitted
 from ucbench.results.view import view
 from ucbench.store.untrusted import read_regular

@@ -72,6 +72,11 @@ def parse(text: str) -> ComponentRef:
     return reference
 
 
+def base_name(reference: str) -> str:
+    """The name in a component reference that is known to be well-formed: ``uc`` of ``uc:clusters=20``."""
+    return reference.partition(":")[0].partition("@")[0]
+
+
 def parse_chain(text: str) -> tuple[ComponentRef, ...]:
     """Read component references joined by ``+``, in order.
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+from ucbench.plugins.grammar import base_name
 from ucbench.protection.manifest import Settings
 from ucbench.results.statistics import ENOUGH_CRAFTS
-from ucbench.results.table import base_name
 
 
 @dataclass(frozen=True)

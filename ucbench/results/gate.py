@@ -10,10 +10,10 @@ from typing import Any, Literal, NamedTuple
 import pandas as pd
 
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE
-from ucbench.plugins.grammar import parse
+from ucbench.plugins.grammar import base_name, parse
 from ucbench.results.columns import EXPLOITER, SETTING, values_of
 from ucbench.results.summary import Summary, summarise
-from ucbench.results.table import SAME_WORLD, Row, base_name
+from ucbench.results.table import SAME_WORLD, Row
 
 #: The second positive.
 PIXEL_POSITIVE = "rand-class:pattern=sign"

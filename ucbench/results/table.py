@@ -13,6 +13,7 @@ from ucbench.data.budget import LEVELS
 from ucbench.errors import DataError, visible
 from ucbench.matrix.axes import GROUP_COLUMNS
 from ucbench.plugins.builtin import CLEAN, CLEAN_PART, NO_DEFENSE, POSITIVE, SHAM
+from ucbench.plugins.grammar import base_name
 from ucbench.results.columns import (
     BUDGET,
     COLUMNS,
@@ -168,11 +169,6 @@ def _root_mean_square(record: Record) -> float | None:
     if length is None or size is None:
         return None
     return float(LEVELS * length / math.sqrt(3 * math.prod(size)))
-
-
-def base_name(reference: str) -> str:
-    """The name in a component reference: ``uc`` of ``uc:clusters=20``."""
-    return reference.partition(":")[0].partition("@")[0]
 
 
 def with_units(table: pd.DataFrame) -> pd.DataFrame:

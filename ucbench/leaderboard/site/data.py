@@ -25,12 +25,13 @@ from ucbench.leaderboard.site.places import without_places
 from ucbench.leaderboard.site.table import AXES
 from ucbench.matrix.suite import GateRules
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
+from ucbench.plugins.grammar import base_name
 from ucbench.results.columns import BLOCK, EFFECTS, ENTRY, EXPLOITER, SETTING, column, values_of
 from ucbench.results.gate import Gate, Judgement, judgement_of
 from ucbench.results.records import Record, current
 from ucbench.results.statistics import Interval, t_interval
 from ucbench.results.summary import Summary, summarise
-from ucbench.results.table import Row, base_name, dicts, measured, rows
+from ucbench.results.table import Row, dicts, measured, rows
 
 REFERENCE, ORACLE, FAILED = "reference", "oracle", "failed"
 
