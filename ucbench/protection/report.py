@@ -11,10 +11,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from ucbench.errors import visible_lines
-from ucbench.leaderboard.site.render import asset
+from ucbench.leaderboard.site.render import asset, environment
 from ucbench.numerics import versions
 from ucbench.protection.boards import accuracy_text, is_exploratory, measured
 from ucbench.protection.effect import Effect
@@ -53,15 +50,7 @@ def report(
     manifest: Manifest, photos_root: Path, out_root: Path, survival: Sequence[Survival], effect: Effect | None
 ) -> str:
     """The page as HTML, see :func:`write_report`."""
-    templates = Environment(
-        loader=PackageLoader("ucbench.protection"),
-        autoescape=True,
-        # Names of files are arbitrary text: without characters that hide some.
-        finalize=lambda value: visible_lines(value) if type(value) is str and not value.isprintable() else value,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    templates = environment("ucbench.protection")
     templates.globals |= {"accuracy_text": accuracy_text, "is_exploratory": is_exploratory}
     own = files("ucbench.protection") / "templates"
     script = (own / "report.js").read_text(encoding="utf-8")

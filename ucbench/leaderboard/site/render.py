@@ -29,15 +29,7 @@ class Templates:
     """
 
     def __init__(self, **values: Any) -> None:
-        self._templates = Environment(
-            loader=PackageLoader("ucbench.leaderboard.site"),
-            autoescape=True,
-            finalize=_finalized,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,  # the files' times are not looked up for each page
-        )
+        self._templates = environment("ucbench.leaderboard.site")
         self._templates.globals |= {
             "first_rows": FIRST_ROWS,
             "longest_short": LONGEST_SHORT,
@@ -54,8 +46,21 @@ class Templates:
         return self._templates.get_template(template).render(path=path, root=root, **values).encode()
 
 
+def environment(package: str) -> Environment:
+    """The HTML templates of a package, which show text of records, and names of files, by :func:`_finalized`."""
+    return Environment(
+        loader=PackageLoader(package),
+        autoescape=True,
+        finalize=_finalized,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,  # the files' times are not looked up for each page
+    )
+
+
 def _finalized(value: Any) -> Any:
-    """What a template shows: text of records without control characters but line ends."""
+    """What a template shows: text without control characters but line ends, which could hide some of it."""
     return visible_lines(value) if type(value) is str and not value.isprintable() else value
 
 

@@ -6,11 +6,11 @@ text and lines come from the style sheet, for light and dark; colours of marks a
 
 from __future__ import annotations
 
-import html
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from html import escape
 
 from markupsafe import Markup
 
@@ -43,7 +43,7 @@ def track(values: Iterable[Value], lines: Iterable[float], grid: Iterable[float]
     height, middle = 26, 13
     parts = [_vertical(x, height, "grid") for x in grid] + [_vertical(x, height, "ref") for x in lines]
     for value in values:
-        parts.append(f"<g><title>{_text(value.text)}</title>")
+        parts.append(f"<g><title>{escape(value.text)}</title>")
         if not math.isnan(value.low):
             low, high = max(value.low, -1.0), min(value.high, 101.0)
             parts.append(_line(low, middle, high, middle, value.look.colour))
@@ -97,7 +97,7 @@ def plane(
 
     parts = [
         f'<line class="grid" x1="0" x2="100%" y1="{y(place)}" y2="{y(place)}"/>'
-        f'<text class="tick" x="-6" y="{y(place) + 4}" text-anchor="end">{_text(text)}</text>'
+        f'<text class="tick" x="-6" y="{y(place) + 4}" text-anchor="end">{escape(text)}</text>'
         for place, text in up.ticks
     ]
     for place, text in across.ticks:
@@ -107,19 +107,19 @@ def plane(
         for (x1, y1), (x2, y2) in itertools.pairwise(path):
             parts.append(f'<line class="{kind}" x1="{x1:.4g}%" y1="{y(y1)}" x2="{x2:.4g}%" y2="{y(y2)}"/>')
     for point in points:
-        parts.append(f"<g><title>{_text(point.text)}</title>{_mark(point.x, y(point.y), point.look)}</g>")
+        parts.append(f"<g><title>{escape(point.text)}</title>{_mark(point.x, y(point.y), point.look)}</g>")
     parts += [
         f'<svg x="{x:.4g}%" y="{at}" class="at"><text class="label{" strong" if point.strong else ""}" x="{dx}"'
-        f' text-anchor="{anchor}">{_text(point.label)}</text></svg>'
+        f' text-anchor="{anchor}">{escape(point.label)}</text></svg>'
         for point, x, at, dx, anchor in _labels(points, y)
     ]
     inside = f'<svg y="24" height="{height}">{"".join(parts)}</svg>'
     titles = (
-        f'<text class="title" x="-44" y="12">{_text(up.title)}</text>'
-        f'<text class="title" x="100%" y="{height + 60}" text-anchor="end">{_text(across.title)}</text>'
+        f'<text class="title" x="-44" y="12">{escape(up.title)}</text>'
+        f'<text class="title" x="100%" y="{height + 60}" text-anchor="end">{escape(across.title)}</text>'
     )
     return Markup(
-        f'<svg class="plane" width="100%" height="{height + 66}" role="img" aria-label="{_text(name)}">'
+        f'<svg class="plane" width="100%" height="{height + 66}" role="img" aria-label="{escape(name)}">'
         f"{titles}{inside}</svg>"
     )
 
@@ -163,7 +163,7 @@ def symbol(look: Mark) -> Markup:
 
 def legend(points: Iterable[Point]) -> Markup:
     """The marks of points with their labels, for screens on which a plane has no room for labels."""
-    entries = "".join(f"<li>{symbol(point.look)} {_text(point.label)}</li>" for point in points)
+    entries = "".join(f"<li>{symbol(point.look)} {escape(point.label)}</li>" for point in points)
     return Markup(f'<ul class="legend">{entries}</ul>')
 
 
@@ -183,12 +183,8 @@ def _vertical(x: float, height: float, kind: str) -> str:
 
 
 def _label(x: float, y: float, text: str, anchor: str, kind: str = "name") -> str:
-    return f'<text class="{kind}" x="{x:.4g}%" y="{y:g}" text-anchor="{anchor}">{_text(text)}</text>'
+    return f'<text class="{kind}" x="{x:.4g}%" y="{y:g}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
 def _anchor(x: float) -> str:
     return "start" if x < 4 else "end" if x > 96 else "middle"
-
-
-def _text(text: str) -> str:
-    return html.escape(text)
