@@ -119,6 +119,5 @@ def _maps(group: Recorded, request: AnalysisRequest) -> dict[str, Map]:
 
 def _written(out: Path, name: str, text: str) -> Path:
     """Write a file of the analysis; returns its path."""
-    out.mkdir(parents=True, exist_ok=True)
     atomic_write_text(out / name, text)
     return out / name

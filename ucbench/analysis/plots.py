@@ -16,9 +16,10 @@ from ucbench.analysis.measures import BY_LAYER, COVARIANCE, INFORMATION
 from ucbench.analysis.table import spearman
 from ucbench.leaderboard.marks import PALETTE, SHAPES, marks
 from ucbench.leaderboard.plots import marker
-from ucbench.leaderboard.scene import need_matplotlib
+from ucbench.leaderboard.scene import need_matplotlib, save
 from ucbench.matrix.axes import GROUP_COLUMNS
 from ucbench.plugins.builtin import CLEAN, SHAM
+from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.results.columns import column
 from ucbench.results.statistics import Interval
 from ucbench.results.summary import Summary
@@ -27,7 +28,6 @@ from ucbench.results.summary import Summary
 SHOWN = "ksg"
 #: Most classes that a map's legend names.
 _NAMED = 20
-_OMITTED = {"png": ("Software",), "svg": ("Date", "Creator")}
 
 
 def draw_all(groups: Sequence[Summary], maps: Mapping[str, Map], out: Path) -> dict[str, str]:
@@ -102,7 +102,7 @@ def _name(group: Summary, groups: Sequence[Summary]) -> str:
         if len({str(one[name]) for one in alike}) > 1
         or (name == "victim" and len({one.shared[name] for one in groups}) > 1)
     ]
-    preset = "" if shared["preset"] == "standard" else f"@{shared['preset']}"
+    preset = "" if shared["preset"] == DEFAULT_PRESET else f"@{shared['preset']}"
     return ", ".join([f"{shared['poisoner']}{preset}", *differing])
 
 
@@ -207,7 +207,6 @@ def _drawn_map(one: Map, title: str) -> Any:
 def _save(figure: Any, out: Path, name: str) -> None:
     import matplotlib as mpl
 
-    out.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context({"svg.hashsalt": "ucbench", "font.size": 9}):
-        for ending, omitted in _OMITTED.items():
-            figure.savefig(out / f"{name}.{ending}", dpi=150, metadata=dict.fromkeys(omitted))
+        for ending in ("png", "svg"):
+            save(figure, out / f"{name}.{ending}")

@@ -17,7 +17,7 @@ from ucbench.errors import DataError, UsageError
 from ucbench.leaderboard.facets import REFERENCES, Panel, Series, panels
 from ucbench.leaderboard.layout import without_model
 from ucbench.leaderboard.marks import GREY, INK, SHAPES, Mark, marks
-from ucbench.leaderboard.scene import need_matplotlib
+from ucbench.leaderboard.scene import need_matplotlib, save
 from ucbench.matrix.axes import AXIS, GROUP_COLUMNS
 from ucbench.plugins.builtin import CLEAN
 from ucbench.plugins.grammar import base_name
@@ -175,12 +175,7 @@ def plot(table: pd.DataFrame, out: Path, *, by: str, measure: str, title: str) -
     if out.suffix[1:].lower() not in endings:
         raise UsageError(f"{out} has to end in one of {', '.join(sorted(endings))}.")
     with mpl.rc_context(_STYLE):
-        figure = _figure(drawn, by, measure, title)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        # Without date and program version, so that equal rows give equal bytes.
-        omitted = {"png": ("Software",), "svg": ("Date", "Creator"), "pdf": ("CreationDate", "Creator", "Producer")}
-        metadata = dict.fromkeys(omitted.get(out.suffix[1:].lower(), ()))
-        figure.savefig(out, dpi=150, metadata=metadata or None)
+        save(_figure(drawn, by, measure, title), out)
 
 
 def _figure(drawn: Sequence[Series], by: str, measure: str, title: str) -> Figure:

@@ -12,6 +12,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ucbench.errors import UsageError, visible
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 EXTRA = "ucbench[plot]"
+#: Dates and versions of programs, which matplotlib would write, by the ending of a file.
+_OMITTED = {"png": ("Software",), "svg": ("Date", "Creator"), "pdf": ("CreationDate", "Creator", "Producer")}
 _FONT = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 Anchor = Literal["start", "middle", "end"]
 
@@ -123,10 +126,20 @@ def need_matplotlib() -> None:
 
 
 def png(figure: Figure, dpi: float = 192) -> bytes:
-    """A figure as PNG without date and program, on a transparent ground: the same figure gives the same bytes."""
+    """A figure as PNG, on a transparent ground: the same figure gives the same bytes."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=dpi, metadata=dict.fromkeys(_OMITTED["png"]))
     return buffer.getvalue()
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure in the format that the file's ending names: the same figure gives the same bytes.
+
+    An SVG file needs matplotlib's setting ``svg.hashsalt`` for that. Missing parent folders are created.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    omitted = _OMITTED.get(path.suffix[1:].lower(), ())
+    figure.savefig(path, dpi=150, metadata=dict.fromkeys(omitted) or None)
 
 
 def mark_svg(mark: Mark) -> str:
