@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from ucbench.data.metadata import without_metadata
+from ucbench.data.metadata import PNG, without_metadata
 from ucbench.errors import DataError
 
 Encoded = Path | bytes | memoryview
@@ -35,8 +35,8 @@ _TURNS: dict[object, Image.Transpose] = {
 }
 #: Damaged images that an error names.
 _NAMED = 20
-#: Signature, length and name of the first chunk, width, height (PNG specification, sections 5.2 and 11.2.1).
-_PNG_HEAD = struct.Struct(">8sI4sII")
+#: Bytes of signature, length and name of the first chunk, width, height (PNG specification, sections 5.2 and 11.2.1).
+PNG_HEAD = 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +77,10 @@ class LazyImage:
         """
         if isinstance(self.source, np.ndarray):
             return self.source.shape[0], self.source.shape[1]
-        if side := _side_of_square_png(self.source):
-            return side, side
+        # Opening a small PNG takes as long as decoding it; a square has no orientation to read.
+        head = b"" if isinstance(self.source, Path) else bytes(self.source[:PNG_HEAD])
+        if (size := png_size(head)) and size[0] == size[1] > 0:
+            return size
         return opened(self.source, self.where, _upright_size)
 
 
@@ -121,7 +123,7 @@ def decode_with_depth(source: Encoded, where: str = "") -> tuple[Pixels, int | N
     return opened(source, where, _decoded)
 
 
-def _decoded(image: Image.Image, exif: bytes = b"") -> tuple[Pixels, int | None]:
+def _decoded(image: Image.Image, exif: bytes) -> tuple[Pixels, int | None]:
     image, deep, largest = upright(image, exif)
     if image.has_transparency_data:
         image = on_white(image)
@@ -130,11 +132,11 @@ def _decoded(image: Image.Image, exif: bytes = b"") -> tuple[Pixels, int | None]
     return pixels, int(pixels.max(initial=0)) * 256 + 255 if deep and largest is None else largest
 
 
-def upright(image: Image.Image, exif: bytes = b"") -> tuple[Image.Image, bool, int | None]:
+def upright(image: Image.Image, exif: bytes) -> tuple[Image.Image, bool, int | None]:
     """The opened image loaded and turned upright, in its mode, but grey of up to 16 bits as RGB.
 
     Args:
-        image: as :func:`opened` passes it on, with ``exif``.
+        image: as :func:`opened` passes it on; its orientation is that of ``exif``, if not empty, else its own.
 
     Returns:
         The image; whether its file has more than 8 bits per value; and the largest value of such grey, 0 to 65535.
@@ -163,7 +165,7 @@ def on_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
 
 
-def _upright_size(image: Image.Image, exif: bytes = b"") -> tuple[int, int]:
+def _upright_size(image: Image.Image, exif: bytes) -> tuple[int, int]:
     width, height = image.size
     if image.format == "TIFF":  # some versions of Pillow have turned the size already
         tags = image.tag_v2  # type: ignore[attr-defined]
@@ -185,8 +187,8 @@ def _orientation(image: Image.Image, exif: bytes) -> object:
         return None
 
 
-def opened(source: Encoded, where: str, work: Callable[..., T]) -> T:
-    """``work(image)`` of the opened image; if that fails, ``work(image, exif)`` of the image without its metadata.
+def opened(source: Encoded, where: str, work: Callable[[Image.Image, bytes], T]) -> T:
+    """``work(image, b"")`` of the opened image; if that fails, ``work(image, exif)`` of it without its metadata.
 
     Raises:
         DataError: if both fail; the text names ``where``, by default the source, and says why.
@@ -195,7 +197,7 @@ def opened(source: Encoded, where: str, work: Callable[..., T]) -> T:
     try:
         try:
             with Image.open(source if isinstance(source, Path) else io.BytesIO(source)) as image:
-                return work(image)
+                return work(image, b"")
         except (Image.DecompressionBombError, MemoryError):
             raise
         except Exception as error:
@@ -219,16 +221,12 @@ def opened(source: Encoded, where: str, work: Callable[..., T]) -> T:
         raise DataError(f"{where or _name(source)}: cannot be read as an image: {reason}") from error
 
 
-def _side_of_square_png(source: Encoded) -> int | None:
-    """From the first 24 bytes of a PNG, since opening a small image takes as long as decoding it."""
-    if isinstance(source, Path):
+def png_size(head: bytes) -> tuple[int, int] | None:
+    """Height and width that the first :data:`PNG_HEAD` bytes of a PNG file state; None for any other bytes."""
+    if len(head) < PNG_HEAD:
         return None
-    head = bytes(source[: _PNG_HEAD.size])
-    if len(head) < _PNG_HEAD.size:
-        return None
-    signature, _, chunk, width, height = _PNG_HEAD.unpack(head)
-    square: bool = (signature, chunk) == (b"\x89PNG\r\n\x1a\n", b"IHDR") and width == height
-    return int(width) if square else None
+    signature, _, chunk, width, height = struct.unpack_from(">8sI4sII", head)
+    return (height, width) if (signature, chunk) == (PNG, b"IHDR") else None
 
 
 def _name(source: Encoded) -> str:

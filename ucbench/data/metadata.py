@@ -5,7 +5,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-_PNG = b"\x89PNG\r\n\x1a\n"
+#: Signature of PNG files.
+PNG = b"\x89PNG\r\n\x1a\n"
 #: Chunks that decide pixels (PNG specification, section 11).
 _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 
@@ -21,7 +22,7 @@ def without_metadata(encoded: bytes) -> tuple[bytes, bytes]:
     Other formats, and files whose structure is damaged, are returned unchanged, with an empty block.
     """
     try:
-        if encoded.startswith(_PNG):
+        if encoded.startswith(PNG):
             return _bare_png(encoded)
         if encoded.startswith(_JPEG):
             return _bare_jpeg(encoded)
@@ -34,11 +35,11 @@ def _bare_png(encoded: bytes) -> tuple[bytes, bytes]:
     chunks = list(_chunks(encoded))
     exif = next((encoded[start + 8 : end - 4] for name, start, end in chunks if name == b"eXIf"), b"")
     bare = b"".join(encoded[start:end] for name, start, end in chunks if name in _PIXEL_CHUNKS)
-    return _PNG + bare, b"Exif\0\0" + exif if exif else b""
+    return PNG + bare, b"Exif\0\0" + exif if exif else b""
 
 
 def _chunks(encoded: bytes) -> Iterator[tuple[bytes, int, int]]:
-    start = len(_PNG)
+    start = len(PNG)
     while start < len(encoded):
         length, name = struct.unpack_from(">I4s", encoded, start)
         yield name, start, start + length + 12

@@ -63,8 +63,7 @@ def read_photo(path: Path, *, keep_gps: bool = False) -> Photo:
         DataError: if it is damaged, truncated, too large or not an image.
     """
     with any_size():
-        photo: Photo = opened(path, "", lambda image, exif=b"": _photo(image, exif, keep_gps))
-    return photo
+        return opened(path, "", lambda image, exif: _photo(image, exif, keep_gps))
 
 
 def _photo(image: Image.Image, exif: bytes, keep_gps: bool) -> Photo:

@@ -119,7 +119,7 @@ def _examined(path: Path, below: Path, has_heic: bool) -> Found:
 def _head(path: Path) -> tuple[str, str]:
     """Why an image is left, if it is; and its type."""
 
-    def look(image: Image.Image, exif: bytes = b"") -> tuple[str, str]:
+    def look(image: Image.Image, exif: bytes) -> tuple[str, str]:
         type, frames = image.format or "", 1 if image.format in _ONE_IMAGE else getattr(image, "n_frames", 1)
         if type in _NO_PHOTOS:
             return f"{type}, not a photo", ""
@@ -132,7 +132,7 @@ def _head(path: Path) -> tuple[str, str]:
     with any_size():
         try:
             with Image.open(path) as image:
-                return look(image)
+                return look(image, b"")
         except UnidentifiedImageError:
             if not _may_have_damaged_metadata(path):  # a film of gigabytes is not read
                 raise

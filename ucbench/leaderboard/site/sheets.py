@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import io
-import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
 
+from ucbench.data.images import PNG_HEAD, png_size
 from ucbench.results.records import Record
 from ucbench.store.untrusted import read_head, read_regular
 
-_PNG = b"\x89PNG\r\n\x1a\n"
 #: Width of an image as original, perturbation and release, with the space behind it; height of two rows of images.
 _TRIPLE, _ROWS = 216, 144
 #: Where images begin in sheets, today's and those of earlier versions: left, upper.
@@ -45,10 +44,10 @@ def sheets_of(records: Iterable[Record], folder: Path) -> dict[str, SheetFile]:
 def _size(path: Path) -> tuple[int, int]:
     """Width and height of a PNG file; zeros for any other file."""
     try:
-        head = read_head(path, 24)
+        height, width = png_size(read_head(path, PNG_HEAD)) or (0, 0)
     except OSError:
         return 0, 0
-    return struct.unpack(">II", head[16:24]) if head.startswith(_PNG) and len(head) == 24 else (0, 0)
+    return width, height
 
 
 def thumbnail(sheets: Mapping[str, SheetFile], cells: Iterable[str]) -> tuple[bytes, int, int] | None:
