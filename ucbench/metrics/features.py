@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -38,16 +38,13 @@ class FeatureLog:
 def capture_features(model: nn.Module | None) -> Iterator[FeatureLog]:
     """Collect the penultimate features of ``model`` (images to logits ``[B, K]``), if any, within the block."""
     log = FeatureLog()
-    if model is None:
+    with ExitStack() as hooks:
+        if model is not None:
+            for module in model.modules():
+                if isinstance(module, nn.Linear):
+                    hooks.enter_context(module.register_forward_hook(log._linear))
+            hooks.enter_context(model.register_forward_hook(log._model))
         yield log
-        return
-    handles = [module.register_forward_hook(log._linear) for module in model.modules() if isinstance(module, nn.Linear)]
-    handles.append(model.register_forward_hook(log._model))
-    try:
-        yield log
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def cosine_gap(features: Tensor, labels: Tensor) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import torch
@@ -43,14 +43,12 @@ class LayerLog:
 @contextmanager
 def _capture_layers(model: nn.Module) -> Iterator[LayerLog]:
     log = LayerLog()
-    weighted = [module for module in model.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
-    handles = [module.register_forward_hook(log._layer) for module in weighted]
-    handles.append(model.register_forward_hook(log._model))
-    try:
+    with ExitStack() as hooks:
+        for module in model.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                hooks.enter_context(module.register_forward_hook(log._layer))
+        hooks.enter_context(model.register_forward_hook(log._model))
         yield log
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def layer_features(
