@@ -47,7 +47,7 @@ from ucbench.results.records import Record
 from ucbench.running.sets import crafted, published_of
 from ucbench.running.tasks import task_of
 from ucbench.session import Session
-from ucbench.store.files import reporting
+from ucbench.store.files import is_occupied, reporting
 from ucbench.store.places import is_path, last_part, without_folders
 from ucbench.training.determinism import deterministic
 
@@ -91,7 +91,7 @@ def export_release(
         raise UsageError("--out is the working folder, which cannot be replaced. Name another folder.")
     if cell.craft.is_clean:
         raise UsageError("The clean reference has no release to export: it is the data set itself.")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if is_occupied(out):
         raise UsageError(f"{out} exists already. Name another --out, or move it away.")
     if record is not None:
         _check_key(record, task_of(cell, session).key)

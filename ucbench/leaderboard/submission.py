@@ -27,7 +27,7 @@ from ucbench.leaderboard.check import Finding, environments
 from ucbench.leaderboard.tables import FIGURE, content_of
 from ucbench.matrix.suite import Suite, load_suite
 from ucbench.results.records import Record, record_files
-from ucbench.store.files import atomic_write_bytes
+from ucbench.store.files import atomic_write_bytes, is_occupied
 from ucbench.store.untrusted import read_json, read_regular
 
 SCHEMA = 1
@@ -85,7 +85,7 @@ def write(content: Files, out: Path, name: str) -> Path:
         UsageError: if ``out`` exists and is not an empty folder.
         StoreError: if it cannot be written.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if is_occupied(out):
         raise UsageError(f"{out} exists already. Name another --out, or move it away.")
     if out.suffix == ".zip":
         atomic_write_bytes(out, _archive(content, name))

@@ -11,6 +11,7 @@ from string import Template
 import ucbench
 from ucbench.errors import UsageError
 from ucbench.scaffold.naming import Names
+from ucbench.store.files import is_occupied
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _SUFFIX = ".tmpl"
@@ -73,7 +74,7 @@ def write_plugin(names: Names, parent: Path) -> Path:
         UsageError: if there is a file of that name, or a folder that is not empty, or no folder can be made.
     """
     folder = parent / names.distribution
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if is_occupied(folder):
         raise UsageError(f"{folder} exists already and is not empty. Choose another --out, or move it away.")
     draft = parent / f".{names.distribution}-{uuid.uuid4().hex[:8]}"
     try:

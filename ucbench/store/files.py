@@ -111,6 +111,11 @@ def locked(path: Path, *, shared: bool = True) -> Iterator[bool]:
         os.close(descriptor)
 
 
+def is_occupied(path: Path) -> bool:
+    """Whether there is anything at the path but an empty folder, so that writing there would replace it."""
+    return path.exists() and (not path.is_dir() or any(path.iterdir()))
+
+
 def existing_part(folder: Path) -> Path:
     """The folder, or the nearest one above it that exists."""
     return next(path for path in (folder, *folder.absolute().parents) if path.exists())

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from ucbench.errors import UsageError
-from ucbench.store.files import atomic_write_text, draft_name, reporting
+from ucbench.store.files import atomic_write_text, draft_name, is_occupied, reporting
 from ucbench.store.untrusted import read_regular
 
 #: Computes the content of a file, just before it is written.
@@ -67,7 +67,7 @@ def _listed(out: Path) -> set[str]:
     """The files an earlier build wrote."""
     manifest = out / MANIFEST
     if not manifest.is_file():
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if is_occupied(out):
             raise UsageError(f"{out} is not empty and not a site of ucbench. Name a new or empty folder by --out.")
         return set()
     with reporting(manifest):
