@@ -11,7 +11,7 @@ import numpy as np
 
 from ucbench.data.framed import FramedDataset
 from ucbench.data.imageset import ImageSet
-from ucbench.data.inventory import Inventory
+from ucbench.data.inventory import Inventory, some
 from ucbench.data.params import DatasetParams
 from ucbench.data.selection import balanced_subset, split_validation
 from ucbench.errors import ContractError, DataError
@@ -166,7 +166,5 @@ def _difference(first: Sequence[str], second: Sequence[str]) -> str:
     return f"one has {len(first)}, the other {len(second)}"
 
 
-def _some(names: Sequence[str], limit: int = 5) -> str:
-    noun = "the class" if len(names) == 1 else "the classes"
-    shown = ", ".join(repr(name) for name in names[:limit])
-    return f"{noun} {shown}" + (f" and {len(names) - limit} more" if len(names) > limit else "")
+def _some(names: Sequence[str]) -> str:
+    return f"the class{'' if len(names) == 1 else 'es'} {some([repr(name) for name in names])}"

@@ -37,9 +37,10 @@ from ucbench.plugins.specs import SPEC_KINDS, CellEvent, ComponentSpec, EpochEve
 RESTRICT_VARIABLE = "UCBENCH_PLUGINS"
 
 _log = logging.getLogger(__name__)
-_KEBAB = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+#: The form of names of components.
+KEBAB = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 #: The literature has names that begin with a digit.
-_ALIAS = re.compile(rf"[0-9]*{_KEBAB.pattern}")
+_ALIAS = re.compile(rf"[0-9]*{KEBAB.pattern}")
 _OBJECT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
@@ -274,7 +275,7 @@ def _fault(spec: object, kind: str) -> str | None:
         # A bare string, the likely mistake, would be read as a sequence of letters.
         if not isinstance(getattr(spec, attribute), tuple):
             return f"{spec.name!r} with {attribute}={getattr(spec, attribute)!r}, which is not a tuple"
-    for name, form in ((spec.name, _KEBAB), *((alias, _ALIAS) for alias in spec.aliases)):
+    for name, form in ((spec.name, KEBAB), *((alias, _ALIAS) for alias in spec.aliases)):
         if not isinstance(name, str) or not form.fullmatch(name):
             return f"the invalid name {name!r}: names are lower-kebab, such as 'my-{kind}'"
     for attribute in ("load", "params"):

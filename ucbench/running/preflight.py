@@ -17,10 +17,9 @@ from ucbench.running.tasks import Task
 from ucbench.session import Session
 from ucbench.store.files import existing_part, reporting, scratch, sync
 from ucbench.store.locks import locks_work
+from ucbench.store.store import DRAFTS
 
 _log = logging.getLogger("ucbench")
-#: The store's folder of drafts, in which every run removes what an earlier one left.
-TRIALS = "tmp"
 #: Bytes of one value of a release.
 _VALUE = 2
 
@@ -37,7 +36,7 @@ def preflight(session: Session, out: Path | None, *, device: bool = True) -> Non
     """
     if device:
         check_device(session.numerics)
-    for folder in (session.store.root / TRIALS, *([out] if out is not None else [])):
+    for folder in (session.store.root / DRAFTS, *([out] if out is not None else [])):
         with suppress(OSError):  # what is wrong is found below
             folder.mkdir(parents=True, exist_ok=True)
     if problem := store_problem(session.store.root):
@@ -82,7 +81,7 @@ def device_problem(numerics: Numerics) -> str:
 def store_problem(root: Path) -> str:
     """Why the store cannot be written, as a sentence; empty if it can."""
     parts = (root / name for name in ("objects", "locks", "checkpoints"))
-    problem = folder_problem(root / TRIALS, root, *parts)
+    problem = folder_problem(root / DRAFTS, root, *parts)
     return problem and f"The store {root} cannot be written: {problem}. Set UCBENCH_HOME to a folder of yours."
 
 
@@ -105,7 +104,7 @@ def folder_problem(folder: Path, *others: Path) -> str:
 def store_warnings(root: Path) -> Iterator[str]:
     """What a user should know about a store that can be written, as sentences. Raises StoreError if it cannot."""
     with reporting(root):
-        works = locks_work(root / TRIALS)
+        works = locks_work(root / DRAFTS)
     if not works:
         yield (
             f"File locks do not work in {root}. Files stand for them, which a killed process leaves behind: if runs"

@@ -5,19 +5,18 @@ from __future__ import annotations
 import builtins
 import importlib.util
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import ucbench
 from ucbench.errors import UsageError
 from ucbench.plugins.builtin import NO_DEFENSE
 from ucbench.plugins.hookspecs import PROJECT
+from ucbench.plugins.manager import KEBAB
 from ucbench.plugins.registry import Registry, kind_named
 
 #: Longer names would be cut off in tables, and break the lines of the templates.
 LONGEST = 32
 
-_KEBAB = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 #: What the templates import or define, beside the names of :mod:`ucbench`.
 _IMPORTED = frozenset(
     {"Any", "ClassVar", "Field", "FixedScores", "Iterable", "Iterator", "Literal", "Mapping", "NoReturn", "Path"}
@@ -51,7 +50,7 @@ def names_for(name: str, kind: str, registry: Registry) -> Names:
         UsageError: if ``name`` is not lower-kebab or too long, or if it, or the module, belongs to somebody.
     """
     kind = kind_named(kind)
-    if not _KEBAB.fullmatch(name):
+    if not KEBAB.fullmatch(name):
         proposal = _kebab_of(name)
         hint = f" Perhaps {proposal!r}?" if proposal else ""
         raise UsageError(f"The name {name!r} is not lower-kebab, such as 'my-{kind}': letters, digits and -.{hint}")
@@ -80,12 +79,9 @@ def _kebab_of(name: str) -> str:
 
 def _free(name: str, kind: str, registry: Registry) -> str:
     """ " 'my-uc' is free.", for a name that is not."""
-    free = [one for one in _others(name, kind) if _is_free(one, kind, registry)]
+    others = (f"my-{name}", f"{name}-{kind}", f"{name}-2")
+    free = [one for one in others if len(one) <= LONGEST and _is_free(one, kind, registry)]
     return f" Free are {' and '.join(map(repr, free))}." if free else ""
-
-
-def _others(name: str, kind: str) -> Iterator[str]:
-    yield from (one for one in (f"my-{name}", f"{name}-{kind}", f"{name}-2") if len(one) <= LONGEST)
 
 
 def _is_free(name: str, kind: str, registry: Registry) -> bool:

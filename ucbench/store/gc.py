@@ -15,7 +15,7 @@ from ucbench.errors import UsageError, did_you_mean
 from ucbench.store import files
 from ucbench.store.files import ABANDONED, reporting
 from ucbench.store.keys import KINDS
-from ucbench.store.store import Store
+from ucbench.store.store import DRAFTS, Store
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def remove(store: Store, objects: Iterable[Entry]) -> tuple[int, int]:
 
 def sweep(store: Store) -> int:
     """Remove quarantined objects, and drafts and checkpoints untouched for a day; return the bytes removed."""
-    paths = [*_old(store.root / "quarantine", 0.0), *_old(store.root / "tmp", ABANDONED)]
+    paths = [*_old(store.root / "quarantine", 0.0), *_old(store.root / DRAFTS, ABANDONED)]
     paths += _old(store.root / "checkpoints", ABANDONED)
     size = 0
     for path in paths:

@@ -46,6 +46,8 @@ logger = logging.getLogger(__name__)
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
+#: The folder of drafts, in which every run removes what an earlier one left.
+DRAFTS = "tmp"
 #: Seconds after which waiting for another process is worth a word.
 _PATIENCE = 1.0
 #: Seconds between two writes of a checkpoint.
@@ -193,9 +195,9 @@ class Store:
         Raises:
             OSError: if the store cannot be written.
         """
-        for name in ("locks", "tmp"):
+        for name in ("locks", DRAFTS):
             (self.root / name).mkdir(parents=True, exist_ok=True)
-        return lock_at(self.root / "locks" / f"{kind}-{key}.lock", self.root / "tmp")
+        return lock_at(self.root / "locks" / f"{kind}-{key}.lock", self.root / DRAFTS)
 
     @contextmanager
     def _locked(self, kind: str, key: str) -> Iterator[None]:
@@ -215,8 +217,8 @@ class Store:
 
     @contextmanager
     def _draft(self) -> Iterator[Path]:
-        """A new path below ``tmp/``, where nothing stays after the block."""
-        folder = self.root / "tmp"
+        """A new path below :data:`DRAFTS`, where nothing stays after the block."""
+        folder = self.root / DRAFTS
         folder.mkdir(parents=True, exist_ok=True)
         draft = folder / draft_name("object")
         with locked(folder):
@@ -227,7 +229,7 @@ class Store:
 
     def sweep_drafts(self) -> None:
         """Remove what writers that were killed left unfinished; checkpoints stay."""
-        for name in ("tmp", "checkpoints"):
+        for name in (DRAFTS, "checkpoints"):
             sweep_drafts(self.root / name)
 
     def _set_aside(self, kind: str, key: str, path: Path, damage: Exception) -> None:
