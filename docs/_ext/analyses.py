@@ -27,7 +27,7 @@ from ucbench.plugins.registry import installed
 from ucbench.plugins.specs import MetricSpec
 from ucbench.results.records import read_records
 from ucbench.results.summary import Summary
-from ucbench.running.tasks import metric_key
+from ucbench.running.metric_values import metric_key
 
 MARKER = re.compile(r"<!-- analysis ([a-z0-9-]+/v\d+): (poisoners|(?:correlations|rho|victims)(?: ([^ ]+))?) -->")
 #: Measures whose correlation is shown, with what they are.

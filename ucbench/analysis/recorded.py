@@ -11,7 +11,8 @@ from ucbench.matrix.cell import Cell
 from ucbench.matrix.from_record import cell_of
 from ucbench.numerics import Numerics
 from ucbench.results.records import Record, records_in
-from ucbench.running.tasks import task_of, with_metrics
+from ucbench.running.metric_values import with_metrics
+from ucbench.running.tasks import task_of
 from ucbench.session import Session
 
 

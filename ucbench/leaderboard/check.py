@@ -29,7 +29,8 @@ from ucbench.matrix.axes import AXIS
 from ucbench.matrix.cell import Cell
 from ucbench.numerics import Numerics
 from ucbench.results.records import Record, read_record, record_files
-from ucbench.running.tasks import contradictions, facts, metric_key, task_of, title
+from ucbench.running.metric_values import metric_key
+from ucbench.running.tasks import contradictions, facts, task_of, title
 from ucbench.session import Session
 from ucbench.store.keys import canonical
 

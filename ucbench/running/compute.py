@@ -10,18 +10,10 @@ from ucbench.matrix.cell import Cell
 from ucbench.numerics import environment
 from ucbench.results.records import SCHEMA, Record
 from ucbench.running.evaluate import Requested, evaluate, measure
+from ucbench.running.metric_values import metric_key, stored_values, training_of, with_metrics, with_values
 from ucbench.running.observing import epoch_observer
 from ucbench.running.sets import crafted
-from ucbench.running.tasks import (
-    Task,
-    facts,
-    metric_key,
-    stored_values,
-    title,
-    training_of,
-    with_metrics,
-    with_values,
-)
+from ucbench.running.tasks import Task, facts, title
 from ucbench.session import Session
 from ucbench.store.untrusted import only_text
 

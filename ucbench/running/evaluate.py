@@ -27,8 +27,8 @@ from ucbench.plugins.specs import MetricSpec
 from ucbench.running.estimate import training_work
 from ucbench.running.kept import is_kept, keep, restored
 from ucbench.running.measuring import MetricValues, measure_sets, reads_victim
+from ucbench.running.metric_values import training_of
 from ucbench.running.sets import ExploiterSets, exploiter_sets, leaked_pairs, release_of
-from ucbench.running.tasks import training_of
 from ucbench.session import Session
 from ucbench.training.context import Run
 from ucbench.training.defenses import DefenseRun
@@ -37,9 +37,8 @@ from ucbench.training.recipe import Victim
 
 #: Most clean training images that the linear probe of a victim's features is fitted on.
 PROBE_IMAGES = 5000
-
-
-#: Metrics, or what chooses them once the victim is trained, by :func:`ucbench.running.tasks.training_of` its record.
+#: Metrics, or what chooses them once the victim is trained, by
+#: :func:`ucbench.running.metric_values.training_of` its record.
 Requested = Sequence[Component[MetricSpec]] | Callable[[str], Sequence[Component[MetricSpec]]]
 
 

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 from ucbench.errors import DataError, UcbenchError, UsageError, did_you_mean, visible
-from ucbench.matrix.cell import CORE_VERSION, Cell
-from ucbench.plugins.registry import Component
+from ucbench.matrix.cell import Cell
 from ucbench.plugins.specs import MetricSpec
 from ucbench.results.records import Record, platform_of, read_record, record_path
+from ucbench.running.metric_values import metric_key, recorded_values, training_of, with_metrics, with_values
 from ucbench.session import Session
-from ucbench.store.keys import key as key_of
 from ucbench.store.untrusted import only_text
 
 _log = logging.getLogger(__name__)
@@ -165,20 +164,14 @@ def with_recorded_metrics(record: Record, task: Task, session: Session, out: Pat
     written = _recorded(record_path(out, task.key), task, session, warn=False)
     if written is None or written["status"] != "ok" or training_of(written) != training_of(record):
         return record
-    measured_by = written.get("measured_by", {})
-    for name, identity in measured_by.items():
+    for name, identity in written.get("measured_by", {}).items():
         try:
             metric = session.registry.resolve(MetricSpec, name)
             if str(metric) in record.get("measured_by", {}) or metric_key(task.key, metric) != identity:
                 continue
         except UcbenchError:  # it is not installed, or its weights are unavailable
             continue
-        own = {
-            column.removeprefix(f"{name}."): value
-            for column, value in written["metrics"].items()
-            if _owner(column, measured_by) == name
-        }
-        record = with_values(record, task.key, metric, own)
+        record = with_values(record, task.key, metric, recorded_values(written, name))
     return record
 
 
@@ -225,63 +218,6 @@ def _decided(record: Record) -> Record:
         **{f"data.{name}": data[name] for name in _OF_IMAGES if name in data},
         **parts,
     }
-
-
-def with_metrics(record: Record, cell: Cell, key: str, session: Session) -> Record | None:
-    """The record with every requested metric, from itself or from the store; None if one was never measured.
-
-    Values of an earlier version of a metric, or of another training of the cell, do not count.
-    """
-    for metric in cell.metrics:
-        identity = metric_key(key, metric)
-        if record.get("measured_by", {}).get(str(metric)) == identity:
-            continue
-        values = stored_values(record, identity, session)
-        if values is None:
-            return None
-        record = with_values(record, key, metric, values)
-    return record
-
-
-def stored_values(record: Record, identity: str, session: Session) -> Mapping[str, float | None] | None:
-    """A metric's values in the store, by its key; None if there are none of the training that the record states."""
-    stored = session.store.get("metric", identity)
-    if stored is None or stored.meta.get("training") != training_of(record):
-        return None
-    values: Mapping[str, float | None] = stored.meta["values"]
-    return values
-
-
-def training_of(record: Record) -> str:
-    """What tells the trainings of a cell apart: its history and numbers, except those of requested metrics.
-
-    Other hardware or another library makes another training of the same key, and so does another craft of its release.
-    """
-    measured_by = record.get("measured_by", {})
-    numbers = {name: value for name, value in record["metrics"].items() if _owner(name, measured_by) is None}
-    return key_of("training", {"metrics": numbers, "history": record["history"], "budget": record["budget"]})
-
-
-def with_values(record: Record, key: str, metric: Component[MetricSpec], values: Mapping[str, float | None]) -> Record:
-    """The record of the cell with this key, with a metric's values in place of earlier ones."""
-    measured_by = {**record.get("measured_by", {}), str(metric): metric_key(key, metric)}
-    others = {name: value for name, value in record["metrics"].items() if _owner(name, measured_by) != str(metric)}
-    return {**record, "metrics": others | columns(str(metric), values), "measured_by": measured_by}
-
-
-def _owner(column: str, metrics: Iterable[str]) -> str | None:
-    """Which of these metrics the column is of: the longest, since ``robust-accuracy:4.5`` begins as another may."""
-    return max((metric for metric in metrics if column.startswith(f"{metric}.")), key=len, default=None)
-
-
-def columns(metric: str, values: Mapping[str, float | None]) -> dict[str, float | None]:
-    """A metric's values by column, such as ``robust-accuracy:epsilon=4.accuracy``."""
-    return {f"{metric}.{name}": value for name, value in values.items()}
-
-
-def metric_key(cell_key: str, metric: Component[MetricSpec]) -> str:
-    """Key of a metric's values for a cell."""
-    return key_of("metric", {"core": CORE_VERSION, "cell": cell_key, "metric": metric.identity()})
 
 
 def as_requested(record: Record, cell: Cell) -> Record:
