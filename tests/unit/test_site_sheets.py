@@ -6,7 +6,8 @@ import pytest
 import site_records as made
 
 from ucbench.export import sheet
-from ucbench.leaderboard.site import build_site, sheets
+from ucbench.leaderboard import sheets
+from ucbench.leaderboard.site import build_site
 
 
 def test_head_of_a_sheet_is_read_once_for_all_its_cells(tmp_path, monkeypatch):

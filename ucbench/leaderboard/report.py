@@ -24,9 +24,9 @@ from ucbench.leaderboard.gates import RULES, gates_of
 from ucbench.leaderboard.layout import poisoner_text, sections
 from ucbench.leaderboard.legend import legend
 from ucbench.leaderboard.marks import Mark, marks
+from ucbench.leaderboard.rerun import companions, rerun
 from ucbench.leaderboard.scene import mark_svg
-from ucbench.leaderboard.site.rerun import companions, rerun
-from ucbench.leaderboard.site.sheets import sheets_of
+from ucbench.leaderboard.sheets import sheets_of
 from ucbench.matrix.suite import Suite
 from ucbench.plugins.builtin import CLEAN, SHAM
 from ucbench.plugins.grammar import base_name

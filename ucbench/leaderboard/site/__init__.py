@@ -50,7 +50,7 @@ def build_site(
         UsageError: if ``out`` holds other files.
         DataError: if there is no board, or the only one cannot be read.
     """
-    # Reports import this room too, for the commands of cells, without what only pages need.
+    # The report of protected photos imports this room too, for its looks, without what only pages of boards need.
     from ucbench.leaderboard.gates import RULES
     from ucbench.leaderboard.site.boardpages import board_and_digest
     from ucbench.leaderboard.site.boards import find_boards

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ucbench.leaderboard.legend import MEANINGS
+from ucbench.leaderboard.rerun import companions, rerun
+from ucbench.leaderboard.sheets import SheetFile, sheets_of, thumbnail
 from ucbench.leaderboard.site import cellpage, charts, listings
 from ucbench.leaderboard.site.across import Digest, digest
 from ucbench.leaderboard.site.data import Board, Setting, method_page
 from ucbench.leaderboard.site.output import Content
 from ucbench.leaderboard.site.render import Templates
-from ucbench.leaderboard.site.rerun import companions, rerun
-from ucbench.leaderboard.site.sheets import SheetFile, sheets_of, thumbnail
 from ucbench.leaderboard.site.table import AXES, filters
 from ucbench.leaderboard.tables import to_leaderboard_csv
 from ucbench.plugins.builtin import NO_DEFENSE

@@ -10,7 +10,7 @@ import tiny_components as tiny
 import typer
 
 from ucbench.cli.app import cli
-from ucbench.leaderboard.site.rerun import companions, rerun
+from ucbench.leaderboard.rerun import companions, rerun
 from ucbench.matrix import requests
 from ucbench.matrix.axes import AXIS
 from ucbench.matrix.matrix import expand
