@@ -158,13 +158,3 @@ def _facts(board: Board) -> dict[str, str]:
 
 def _few(texts: Sequence[str]) -> str:
     return ", ".join(texts) if len(texts) <= 3 else f"{texts[0]} and {len(texts) - 1} more"
-
-
-def comparable(digests: Sequence[Digest]) -> dict[str, dict[tuple[int, int, str], Result]]:
-    """For each competing poisoner, its results by board, setting and defense, where the gate was passed."""
-    found: dict[str, dict[tuple[int, int, str], Result]] = {}
-    for place, board in enumerate(digests):
-        for result in board.results:
-            if not result.kind and result.state == "passed" and not result.spoiled:
-                found.setdefault(result.label, {})[place, result.setting, result.axes["defense"]] = result
-    return dict(sorted(found.items()))

@@ -12,7 +12,8 @@ from ucbench.leaderboard.rerun import companions, rerun
 from ucbench.leaderboard.sheets import SheetFile, sheets_of, thumbnail
 from ucbench.leaderboard.site import cellpage, charts, listings
 from ucbench.leaderboard.site.across import Digest, digest
-from ucbench.leaderboard.site.data import Board, Setting, method_page
+from ucbench.leaderboard.site.addresses import cell_page, method_page
+from ucbench.leaderboard.site.data import Board, Setting
 from ucbench.leaderboard.site.output import Content
 from ucbench.leaderboard.site.render import Templates
 from ucbench.leaderboard.site.table import AXES, filters
@@ -55,7 +56,7 @@ def _files(board: Board, sheets: Mapping[str, SheetFile], templates: Templates) 
     if board.ranked is not None:
         contents["leaderboard.csv"] = lambda: to_leaderboard_csv(board.entries).encode()
     for row in board.rows:
-        contents[listings.cell_page(row["cell"])] = functools.partial(pages.cell, row)
+        contents[cell_page(row["cell"])] = functools.partial(pages.cell, row)
         contents[f"records/{row['cell']}.json"] = functools.partial(_record, board.records[row["cell"]])
     for sheet in sheets.values():
         contents[f"sheets/{sheet.path.name}"] = functools.partial(read_regular, sheet.path)
@@ -130,7 +131,7 @@ class _Pages:
         sheet = self.sheets.get(row["cell"])
         return self._page(
             "cell.html.j2",
-            listings.cell_page(row["cell"]),
+            cell_page(row["cell"]),
             record=record,
             group=group,
             axes=[(column.title, group.axes[column.key]) for column in AXES],

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from ucbench.leaderboard.site.addresses import cell_page
 from ucbench.leaderboard.site.data import Board, Group
-from ucbench.leaderboard.site.listings import cell_page
 from ucbench.leaderboard.site.table import Cell, Column, Row, Table, fixed, number, single
 from ucbench.plugins.builtin import CLEAN, SHAM
 from ucbench.results.columns import column, values_of

@@ -13,7 +13,8 @@ from markupsafe import Markup
 from ucbench.leaderboard.entries import Entry
 from ucbench.leaderboard.marks import PALETTE, Mark, mark_of
 from ucbench.leaderboard.site import svg
-from ucbench.leaderboard.site.data import Block, Group, Setting, method_page
+from ucbench.leaderboard.site.addresses import method_page
+from ucbench.leaderboard.site.data import Block, Group, Setting
 from ucbench.leaderboard.site.table import number
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
 from ucbench.results.statistics import Interval

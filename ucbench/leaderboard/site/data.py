@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import re
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +19,7 @@ from ucbench.leaderboard.finding import Finding, finding
 from ucbench.leaderboard.gates import RULES, gates_of
 from ucbench.leaderboard.layout import inapplicable_text, poisoner_text
 from ucbench.leaderboard.ranking import with_none
+from ucbench.leaderboard.site.addresses import cells_page
 from ucbench.leaderboard.site.places import without_places
 from ucbench.leaderboard.site.table import AXES
 from ucbench.matrix.suite import GateRules
@@ -249,18 +248,6 @@ def collect(
     )
 
 
-def cells_page(axes: Mapping[str, str]) -> str:
-    return f"cells.html#{urlencode(axes)}"
-
-
-def method_page(kind: str, name: str) -> str:
-    """The page of a poisoner or defense, by its name without parameters."""
-    safe = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:60]
-    if safe != name:
-        safe = f"{safe}-{zlib.crc32(name.encode(errors='backslashreplace')):08x}".lstrip("-")
-    return f"{kind}s/{safe}.html"
-
-
 def axes_text(row: Row) -> dict[str, str]:
     """A row's axes in words, by the keys of :data:`ucbench.leaderboard.site.table.AXES`."""
     numerics = dict(row["numerics"])
@@ -368,8 +355,8 @@ def _blocks(entries: Sequence[Entry], groups: Sequence[Group]) -> dict[tuple[Any
             or (group.axes["poisoner"] == SHAM and _same(group, shared, SETTING) and not _same(group, shared, BLOCK))
         )
         group_of = {entry.name: group for entry in members if (group := by_name.get((*block, *entry.name)))}
-        block_ = Block(str(shared["label_access"]), tuple(members), references, group_of)
-        blocks[values_of(shared, SETTING)].append(block_)
+        found = Block(str(shared["label_access"]), tuple(members), references, group_of)
+        blocks[values_of(shared, SETTING)].append(found)
     return blocks
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from ucbench.leaderboard.entries import Entry
 from ucbench.leaderboard.layout import not_run, poisoner_text
+from ucbench.leaderboard.site.addresses import cell_page, cells_page
 from ucbench.leaderboard.site.charts import fill, ordered
-from ucbench.leaderboard.site.data import FAILED, ORACLE, REFERENCE, Block, Board, Group, Setting, cells_page
+from ucbench.leaderboard.site.data import FAILED, ORACLE, REFERENCE, Block, Board, Group, Setting
 from ucbench.leaderboard.site.table import AXES, AXIS, Cell, Column, Row, Table, compact, fixed, number, single
 from ucbench.plugins.builtin import NO_DEFENSE
 from ucbench.results.columns import AVERAGED, BOARD, ENTRY, column
@@ -236,10 +237,6 @@ def cells_table(board: Board, name: str) -> Table:
 
 def _seed(seed: int | None) -> Cell:
     return Cell("none") if seed is None else Cell(str(seed), float(seed))
-
-
-def cell_page(cell: str) -> str:
-    return f"cells/{cell}.html"
 
 
 def heat_table(setting: Setting, name: str) -> Table:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from urllib.parse import urlencode
 
 from markupsafe import Markup, escape
-from scipy import stats
 
 from ucbench.errors import UsageError
 from ucbench.leaderboard.marks import mark_of
 from ucbench.leaderboard.site import svg
-from ucbench.leaderboard.site.across import Digest, Result, Sheet, comparable
+from ucbench.leaderboard.site.across import Digest, Result, Sheet
+from ucbench.leaderboard.site.addresses import method_page
 from ucbench.leaderboard.site.charts import Candidate, tradeoff
-from ucbench.leaderboard.site.data import method_page
 from ucbench.leaderboard.site.listings import BADGES, seeds_cell
 from ucbench.leaderboard.site.table import AXES, AXIS, Cell, Column, Row, Table, compact, number, single
 from ucbench.matrix.compatibility import is_static
@@ -27,7 +25,7 @@ from ucbench.plugins.registry import Registry
 from ucbench.plugins.specs import TIERS, ComponentSpec, DefenseSpec, PoisonerSpec
 from ucbench.plugins.texts import blocks, plain, sentences, unicode
 from ucbench.results.columns import column
-from ucbench.results.statistics import ENOUGH_CRAFTS, Interval, t_interval
+from ucbench.results.statistics import Interval
 
 KINDS = ("poisoner", "defense")
 _ACCESS = {"none": "none", "names": "names of the classes", "full": "labels"}
@@ -282,58 +280,3 @@ def _exploiters(name: str, board: Digest) -> Markup | None:
         name,
         factor=1.0,
     )
-
-
-def pairs(digests: Sequence[Digest]) -> Table:
-    """Every two poisoners that were measured in the same place: where which one is lower, by paired intervals."""
-    known = comparable(digests)
-    names = list(known)
-    lines = []
-    for place, one in enumerate(names):
-        for other in names[place + 1 :]:
-            shared = known[one].keys() & known[other].keys()
-            signs = [_sign(known[one][where], known[other][where]) for where in sorted(shared)]
-            if signs:
-                counts = [signs.count(-1), signs.count(1), signs.count(0)]
-                link = f"compare.html#{urlencode({'one': one, 'other': other})}"
-                cells = [Cell(one, href=link), Cell(other), Cell(str(len(signs)), float(len(signs)))]
-                lines.append(Row((*cells, *(Cell(str(count), float(count)) for count in counts))))
-    heads = (
-        Column("one", "one poisoner", header=True),
-        Column("other", "the other"),
-        Column("places", "places", numeric=True),
-        Column("lower", "one lower", numeric=True),
-        Column("higher", "other lower", numeric=True),
-        Column("unclear", "not separated", numeric=True),
-    )
-    return Table("pairs", "Every two poisoners", heads, tuple(lines))
-
-
-def _sign(one: Result, other: Result) -> int:
-    """-1 or 1 where the 95 % interval of the difference over common crafts leaves out zero; else 0."""
-    shared = one.by_craft.keys() & other.by_craft.keys()
-    difference = t_interval(one.by_craft[craft] - other.by_craft[craft] for craft in sorted(shared))
-    if difference.n < ENOUGH_CRAFTS:
-        return 0
-    return -1 if difference.high < 0 else 1 if difference.low > 0 else 0
-
-
-def comparison_data(digests: Sequence[Digest]) -> Mapping[str, object]:
-    """What the page that compares two poisoners computes with."""
-    known = comparable(digests)
-    places = sorted({where for own in known.values() for where in own})
-    numbers = {where: number for number, where in enumerate(places)}
-    return {
-        "poisoners": list(known),
-        "pages": [method_page("poisoner", next(iter(own.values())).base) for own in known.values()],
-        "places": [
-            [digests[board].path, digests[board].settings[setting][0], digests[board].settings[setting][1], defense]
-            for board, setting, defense in places
-        ],
-        "accuracies": [
-            [[numbers[where], {str(c): round(a, 3) for c, a in own[where].by_craft.items()}] for where in own]
-            for own in known.values()
-        ],
-        "quantiles": [round(float(stats.t.ppf(0.975, freedom)), 4) for freedom in range(1, 31)],
-        "enough": ENOUGH_CRAFTS,
-    }

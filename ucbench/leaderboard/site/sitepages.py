@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
-from ucbench.leaderboard.site import methods
+from ucbench.leaderboard.site import comparison, methods
 from ucbench.leaderboard.site.across import Digest
 from ucbench.leaderboard.site.output import Content
 from ucbench.leaderboard.site.render import ASSETS, Templates, asset
@@ -23,7 +23,7 @@ def site_files(digests: Sequence[Digest], templates: Templates) -> dict[str, Con
         return templates.page("home.html.j2", "index.html", boards=boards, methods=known)
 
     def compare() -> bytes:
-        table, data = methods.pairs(boards), methods.comparison_data(boards)
+        table, data = comparison.pairs(boards), comparison.data(boards)
         return templates.page("compare.html.j2", "compare.html", table=table, data=data)
 
     def submit() -> bytes:

@@ -1,0 +1,78 @@
+"""Two poisoners beside each other, wherever both were measured: a table of all pairs, and the data of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlencode
+
+from scipy import stats
+
+from ucbench.leaderboard.site.across import Digest, Result
+from ucbench.leaderboard.site.addresses import method_page
+from ucbench.leaderboard.site.table import Cell, Column, Row, Table
+from ucbench.results.statistics import ENOUGH_CRAFTS, t_interval
+
+
+def pairs(digests: Sequence[Digest]) -> Table:
+    """Every two poisoners that were measured in the same place: where which one is lower, by paired intervals."""
+    known = comparable(digests)
+    names = list(known)
+    lines = []
+    for place, one in enumerate(names):
+        for other in names[place + 1 :]:
+            shared = known[one].keys() & known[other].keys()
+            signs = [_sign(known[one][where], known[other][where]) for where in sorted(shared)]
+            if signs:
+                counts = [signs.count(-1), signs.count(1), signs.count(0)]
+                link = f"compare.html#{urlencode({'one': one, 'other': other})}"
+                cells = [Cell(one, href=link), Cell(other), Cell(str(len(signs)), float(len(signs)))]
+                lines.append(Row((*cells, *(Cell(str(count), float(count)) for count in counts))))
+    heads = (
+        Column("one", "one poisoner", header=True),
+        Column("other", "the other"),
+        Column("places", "places", numeric=True),
+        Column("lower", "one lower", numeric=True),
+        Column("higher", "other lower", numeric=True),
+        Column("unclear", "not separated", numeric=True),
+    )
+    return Table("pairs", "Every two poisoners", heads, tuple(lines))
+
+
+def _sign(one: Result, other: Result) -> int:
+    """-1 or 1 where the 95 % interval of the difference over common crafts leaves out zero; else 0."""
+    shared = one.by_craft.keys() & other.by_craft.keys()
+    difference = t_interval(one.by_craft[craft] - other.by_craft[craft] for craft in sorted(shared))
+    if difference.n < ENOUGH_CRAFTS:
+        return 0
+    return -1 if difference.high < 0 else 1 if difference.low > 0 else 0
+
+
+def data(digests: Sequence[Digest]) -> Mapping[str, object]:
+    """What the page that compares two poisoners computes with."""
+    known = comparable(digests)
+    places = sorted({where for own in known.values() for where in own})
+    numbers = {where: number for number, where in enumerate(places)}
+    return {
+        "poisoners": list(known),
+        "pages": [method_page("poisoner", next(iter(own.values())).base) for own in known.values()],
+        "places": [
+            [digests[board].path, digests[board].settings[setting][0], digests[board].settings[setting][1], defense]
+            for board, setting, defense in places
+        ],
+        "accuracies": [
+            [[numbers[where], {str(c): round(a, 3) for c, a in own[where].by_craft.items()}] for where in own]
+            for own in known.values()
+        ],
+        "quantiles": [round(float(stats.t.ppf(0.975, freedom)), 4) for freedom in range(1, 31)],
+        "enough": ENOUGH_CRAFTS,
+    }
+
+
+def comparable(digests: Sequence[Digest]) -> dict[str, dict[tuple[int, int, str], Result]]:
+    """For each competing poisoner, its results by board, setting and defense, where the gate was passed."""
+    found: dict[str, dict[tuple[int, int, str], Result]] = {}
+    for place, board in enumerate(digests):
+        for result in board.results:
+            if not result.kind and result.state == "passed" and not result.spoiled:
+                found.setdefault(result.label, {})[place, result.setting, result.axes["defense"]] = result
+    return dict(sorted(found.items()))
