@@ -13,7 +13,7 @@ from site_pages import page, ranked, tree
 from ucbench.errors import UsageError
 from ucbench.leaderboard.site import build_site
 from ucbench.leaderboard.site import output as site_output
-from ucbench.leaderboard.site.data import collect
+from ucbench.leaderboard.site.collecting import collect
 
 
 def test_site_of_a_folder_has_every_board_and_says_what_is_none(tmp_path):

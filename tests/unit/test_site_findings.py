@@ -9,7 +9,7 @@ import site_records as made
 from site_pages import RANKED
 
 from ucbench.leaderboard.site.charts import protectors
-from ucbench.leaderboard.site.data import collect
+from ucbench.leaderboard.site.collecting import collect
 from ucbench.leaderboard.site.listings import board_table
 
 

@@ -15,7 +15,7 @@ from site_pages import RANKED, Page, built, page, ranked, rows_of, text_of, tree
 from ucbench.leaderboard.site import build_site
 from ucbench.leaderboard.site.addresses import method_page
 from ucbench.leaderboard.site.charts import fill
-from ucbench.leaderboard.site.data import collect
+from ucbench.leaderboard.site.collecting import collect
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,7 @@ def build_site(
     from ucbench.leaderboard.gates import RULES
     from ucbench.leaderboard.site.boardpages import board_and_digest
     from ucbench.leaderboard.site.boards import find_boards
-    from ucbench.leaderboard.site.data import collect
+    from ucbench.leaderboard.site.collecting import collect
     from ucbench.leaderboard.site.output import Output
     from ucbench.leaderboard.site.render import Templates
     from ucbench.leaderboard.site.sitepages import site_files

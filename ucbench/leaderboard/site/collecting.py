@@ -1,0 +1,185 @@
+"""From the records of a board to the data that its pages show."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ucbench.data.budget import Budget
+from ucbench.leaderboard.entries import Entry, entries
+from ucbench.leaderboard.finding import finding
+from ucbench.leaderboard.gates import RULES, gates_of
+from ucbench.leaderboard.layout import poisoner_text
+from ucbench.leaderboard.ranking import with_none
+from ucbench.leaderboard.site.data import ORACLE, REFERENCE, Block, Board, Group, Setting
+from ucbench.leaderboard.site.places import without_places
+from ucbench.leaderboard.site.table import AXES
+from ucbench.matrix.suite import GateRules
+from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
+from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING, column, values_of
+from ucbench.results.gate import Gate, judgement_of
+from ucbench.results.records import Record, current
+from ucbench.results.summary import summarise
+from ucbench.results.table import Row, dicts, measured, rows
+
+
+def collect(
+    records: Sequence[Record],
+    title: str,
+    ranked: Sequence[str] | None,
+    folder: Path | None = None,
+    rules: GateRules = RULES,
+    slug: str = "board",
+) -> Board:
+    """Collect the data of a board from its records.
+
+    Args:
+        folder: the leaderboard's, beside which a cited leaderboard is.
+
+    Raises:
+        DataError: if records that would be averaged differ in images or numerics.
+    """
+    records = current(records)
+    published = without_places(records)
+    by_cell = {record["cell"]: record for record in published}
+    shortened = {two["cell"] for one, two in zip(records, published, strict=True) if two is not one}
+    table = rows(by_cell.values())
+    lines = dicts(table)
+    verdicts = gates_of(table, rules, folder)
+    groups = _groups(table, lines, verdicts)
+    defenses = None if ranked is None else with_none(ranked, measured(table)["defense"])
+    board = entries(table, defenses or (), verdicts)
+    return Board(
+        title,
+        defenses,
+        tuple(board),
+        by_cell,
+        table,
+        tuple(lines),
+        tuple(groups),
+        {row["cell"]: group for group in groups for row in group.members},
+        tuple(_settings(board, groups, verdicts)),
+        finding([group.summary for group in groups], board, verdicts, defenses),
+        slug,
+        frozenset(shortened),
+    )
+
+
+def axes_text(row: Row) -> dict[str, str]:
+    """A row's axes in words, by the keys of :data:`ucbench.leaderboard.site.table.AXES`."""
+    numerics = dict(row["numerics"])
+    threads = numerics["threads"]
+    special = {
+        "budget": "none" if row["poisoner"] == CLEAN else str(Budget(row["norm"], row["epsilon"])),
+        "poisoner": poisoner_text(row),
+        "numerics": f"{numerics['dtype']}, {threads} {'thread' if threads == 1 else 'threads'}",
+    }
+    return {axis.key: special.get(axis.key) or column(axis.key).text(row[axis.key]) for axis in AXES}
+
+
+def _groups(table: pd.DataFrame, lines: Sequence[Row], verdicts: Sequence[Gate]) -> list[Group]:
+    summaries = summarise(table)
+    labels = _labels([summary.shared for summary in summaries])
+    return [
+        Group(
+            # The rows are kept once; a table of each group would take most of the memory.
+            summary._replace(members=table.iloc[:0]),
+            tuple(lines[index] for index in summary.members.index),
+            _kind(summary.shared),
+            axes_text(summary.shared),
+            label,
+            _passed(summary.shared, verdicts),
+        )
+        for summary, label in zip(summaries, labels, strict=True)
+    ]
+
+
+def _passed(row: Row, verdicts: Sequence[Gate]) -> bool:
+    names = EXPLOITER if row["poisoner"] == CLEAN else SETTING
+    return any(gate.passed and values_of(gate.shared, names) == values_of(row, names) for gate in verdicts)
+
+
+def _kind(row: Row) -> str:
+    if row["oracle"] or row["base"] == POSITIVE:
+        return ORACLE
+    return REFERENCE if row["base"] in (CLEAN, SHAM, SHUFFLED) else ""
+
+
+def _labels(rows: Sequence[Row]) -> list[str]:
+    """For the first row of each group, its poisoner and what distinguishes it from others of the same name."""
+    names = ["surrogate", "craft_labels", "numerics", "data"]
+    texts = pd.DataFrame(
+        {**axes_text(row), "data": f"data {row['fingerprints'][0][:8]}", "setting": str(values_of(row, SETTING))}
+        for row in rows
+    )
+    if texts.empty:
+        return []
+    varying = texts.groupby(["setting", "poisoner"])[names].transform("nunique") > 1
+    return [
+        " · ".join([text["poisoner"], *(text[name] for name in names if varying.at[index, name])])
+        for index, text in texts.iterrows()
+    ]
+
+
+def _settings(board: Sequence[Entry], groups: Sequence[Group], verdicts: Sequence[Gate]) -> Iterable[Setting]:
+    blocks = _blocks(board, groups)
+    clean = [group for group in groups if group.is_clean]
+    by_setting: dict[tuple[Any, ...], list[Group]] = defaultdict(list)
+    for group in groups:
+        if not group.is_clean:
+            by_setting[values_of(group.summary.shared, SETTING)].append(group)
+    for values, members in sorted(by_setting.items(), key=_most_compared_first):
+        shared = members[0].summary.shared
+        axes = {name: text for name, text in axes_text(shared).items() if name in (*SETTING, "budget")}
+        yield Setting(
+            axes,
+            _informative(blocks.get(values, ())),
+            (*(group for group in clean if _same(group, shared, EXPLOITER)), *members),
+            tuple(gate for gate in verdicts if values_of(gate.shared, SETTING) == values),
+            judgement_of(verdicts, values),
+            values,
+        )
+
+
+def _most_compared_first(setting: tuple[tuple[Any, ...], list[Group]]) -> tuple[Any, ...]:
+    """Sort key of settings: by exploiter, and for each exploiter the budget with the most poisoners first."""
+    shared = setting[1][0].summary.shared
+    competitors = {group.label for group in setting[1] if not group.kind}
+    return (*(str(shared[name]) for name in EXPLOITER), -len(competitors), str(shared["norm"]), shared["epsilon"] or 0)
+
+
+def _informative(blocks: Sequence[Block]) -> tuple[Block, ...]:
+    """The blocks without those that only repeat sham rows, which others show as references."""
+    informative = tuple(block for block in blocks if any(entry.name[0] != SHAM for entry in block.entries))
+    return informative or tuple(blocks)
+
+
+def _blocks(entries: Sequence[Entry], groups: Sequence[Group]) -> dict[tuple[Any, ...], list[Block]]:
+    """Blocks by the values of their setting."""
+    by_block: dict[tuple[Any, ...], list[Entry]] = defaultdict(list)
+    for entry in entries:
+        by_block[entry.block].append(entry)
+    undefended = [group for group in groups if group.axes["defense"] == NO_DEFENSE and group.summary.done]
+    by_name = {values_of(group.summary.shared, (*BLOCK, *ENTRY)): group for group in undefended}
+    blocks: dict[tuple[Any, ...], list[Block]] = defaultdict(list)
+    for block, members in by_block.items():
+        shared = dict(zip(BLOCK, block, strict=True))
+        references = tuple(
+            group
+            for group in undefended
+            if (group.is_clean and _same(group, shared, EXPLOITER))
+            # The label access of sham is none, so it has no entry among poisoners with labels.
+            or (group.axes["poisoner"] == SHAM and _same(group, shared, SETTING) and not _same(group, shared, BLOCK))
+        )
+        group_of = {entry.name: group for entry in members if (group := by_name.get((*block, *entry.name)))}
+        found = Block(str(shared["label_access"]), tuple(members), references, group_of)
+        blocks[values_of(shared, SETTING)].append(found)
+    return blocks
+
+
+def _same(group: Group, values: Mapping[str, Any], names: Iterable[str]) -> bool:
+    return all(group.summary.shared[name] == values[name] for name in names)
