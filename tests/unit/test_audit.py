@@ -67,12 +67,12 @@ def records(made) -> list[dict]:
 
 
 def texts(found, severity: str) -> str:
-    return " ".join(finding.text for finding in found.findings if finding.severity == severity)
+    return " ".join(problem.text for problem in found.problems if problem.severity == severity)
 
 
 def test_check_passes_records_of_the_suite_for_any_mixture(judge, records):
     found = judge(records, complete=True)
-    assert found.findings == ()
+    assert found.problems == ()
     assert len(found.records) == len(records)
     assert f"{len(records)} of the suite's cells were computed from data and components" in " ".join(found.notes)
 
@@ -265,7 +265,7 @@ def gone(self, split):
 def test_check_without_data_judges_descriptions_and_stated_keys(judge, records, monkeypatch):
     monkeypatch.setattr(tiny.Spots, "load", gone)
     found = judge(records, complete=True)
-    assert found.findings == ()
+    assert found.problems == ()
     assert "matched by description only, since their keys cannot be computed here: spots: no such folder." in (
         " ".join(found.notes)
     )

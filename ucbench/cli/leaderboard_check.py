@@ -82,7 +82,8 @@ def _audit(suite: Suite, folder: Path, *, complete: bool) -> Audit:
         DataError: if there are no records.
         UsageError: if a component of the suite is not installed here.
     """
-    from ucbench.leaderboard.check import Finding, audit
+    from ucbench.leaderboard.check import audit
+    from ucbench.leaderboard.problems import Problem
     from ucbench.leaderboard.submission import FINGERPRINTS, unchecked, verify
     from ucbench.leaderboard.tables import differences
     from ucbench.matrix import requests
@@ -93,25 +94,25 @@ def _audit(suite: Suite, folder: Path, *, complete: bool) -> Audit:
     session = open_session(device="cpu", threads=threads)
     cells = requests.suite_cells(suite, session.registry)
     result = audit(folder, cells, session.with_numerics, threads=threads, complete=complete)
-    findings, notes = list(result.findings), list(result.notes)
+    problems, notes = list(result.problems), list(result.notes)
     if len(result.records) < len(record_files(folder)):
         notes.append("Tables were not compared, because some records are not well-formed.")
     else:
         try:
             different = differences(folder, suite.file.ranking.defenses, suite.title, suite.file.gate)
-        except DataError as error:  # the other findings say more
-            findings.append(Finding("error", str(error)))
+        except DataError as error:  # the other problems say more
+            problems.append(Problem("error", str(error)))
         else:
-            findings += [Finding("error", f"{folder / name} does not follow from the records.") for name in different]
+            problems += [Problem("error", f"{folder / name} does not follow from the records.") for name in different]
             if not different:
                 notes.append("All tables follow from the records.")
     wrong = verify(folder, suite, result.records)
-    findings += wrong
+    problems += wrong
     if not wrong and (folder / FINGERPRINTS).exists():
         notes.append("All fingerprints match.")
     if others := unchecked(folder):
         notes.append(f"Not checked: {', '.join(others)}.")
-    return result._replace(findings=tuple(findings), notes=tuple(notes))
+    return result._replace(problems=tuple(problems), notes=tuple(notes))
 
 
 def _show(audit: Audit) -> None:

@@ -23,7 +23,8 @@ from typing import Any
 
 import ucbench
 from ucbench.errors import UcbenchError, UsageError
-from ucbench.leaderboard.check import Finding, environments
+from ucbench.leaderboard.check import environments
+from ucbench.leaderboard.problems import Problem
 from ucbench.leaderboard.tables import FIGURE, content_of
 from ucbench.matrix.suite import Suite, load_suite
 from ucbench.results.records import Record, record_files
@@ -96,7 +97,7 @@ def write(content: Files, out: Path, name: str) -> Path:
     return out
 
 
-def verify(folder: Path, suite: Suite, records: Sequence[Record]) -> list[Finding]:
+def verify(folder: Path, suite: Suite, records: Sequence[Record]) -> list[Problem]:
     """Errors in a folder's copy of its suite and, in that of a submission, in its fingerprints.
 
     The copy counts in any folder: other commands take from it what is ranked and how the gate is judged.
@@ -105,7 +106,7 @@ def verify(folder: Path, suite: Suite, records: Sequence[Record]) -> list[Findin
     errors = list(_wrong_suite(folder, suite)) if submission or (folder / SUITE).exists() else []
     if submission:
         errors += [*_wrong_sums(folder), *_wrong_fingerprints(folder, suite, records)]
-    return [Finding("error", text) for text in errors]
+    return [Problem("error", text) for text in errors]
 
 
 def unchecked(folder: Path) -> list[str]:

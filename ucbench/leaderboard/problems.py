@@ -1,0 +1,41 @@
+"""What is wrong with the records of a leaderboard, and how sentences name records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
+
+from ucbench.results.records import Record
+
+#: Most examples that a message lists.
+SHOWN = 5
+
+Severity = Literal["error", "warning"]
+
+
+class Problem(NamedTuple):
+    """One error or warning, as a sentence."""
+
+    severity: Severity
+    text: str
+
+
+def record_title(record: Record) -> str:
+    """A record in one line, in the form of :func:`ucbench.running.tasks.title`."""
+    request = record["request"]
+    budget = "" if request["epsilon"] is None else f" {request['norm']} {request['epsilon']:g}"
+    defense = "" if request["defense"] == "none" else f" + {request['defense']}"
+    place = f"{request['dataset']} | {request['poisoner']}{budget} | {request['victim']}{defense}"
+    return f"{place} | seed {request['train_seed']} ({record['cell'][:8]})"
+
+
+def counted(records: Sequence[Record], noun: str) -> str:
+    """``1 record`` or ``2 records``, for the noun ``record``."""
+    return f"{len(records)} {noun}{'' if len(records) == 1 else 's'}"
+
+
+def some(texts: Iterable[str]) -> str:
+    """The first texts, and how many more there are."""
+    all_texts = list(texts)
+    more = f"; and {len(all_texts) - SHOWN} more" if len(all_texts) > SHOWN else ""
+    return "; ".join(all_texts[:SHOWN]) + more
