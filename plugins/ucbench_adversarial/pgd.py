@@ -32,7 +32,6 @@ def attack(
     steps: int,
     norm: Norm = "linf",
     generator: torch.Generator,
-    restarts: int = 1,
     start: Start = "uniform",
     mode: Mode = "eval",
 ) -> Tensor:
@@ -49,7 +48,7 @@ def attack(
 
     Pixels, perturbations and losses stay in the precision of ``x``, also under autocast, which only the model's own
     layers follow. The model is left unchanged, with no gradient on its weights; but in mode ``train`` its running
-    statistics of batch norm have moved once per step, and twice more per restart beyond the first, to compare them.
+    statistics of batch norm have moved once per step.
 
     Args:
         model: takes images in [0, 1] to scores ``[B, K]``.
@@ -60,7 +59,6 @@ def attack(
         steps: number of steps; 0 leaves the start.
         norm: ``linf`` or ``l2``.
         generator: on the CPU; draws the starts.
-        restarts: starts per image; the example of the highest loss is kept, image by image.
         start: ``uniform`` in the ball, or ``gaussian`` of deviation :data:`GAUSSIAN_DEVIATION` and cut to the ball.
         mode: ``eval`` puts the model into eval mode for the attack; ``train`` leaves its modules as they are,
             which in training is train mode. The mode holds for all layers, dropout too.
@@ -75,29 +73,18 @@ def attack(
     descent = pgd if norm == "linf" else descend_l2
     x = x.detach()
 
-    def losses(perturbed: Tensor) -> Tensor:
-        return cross_entropies(scores_of(model, perturbed), targets)
-
     def objective(perturbed: Tensor) -> Tensor:
         # A sum, so that an image's gradient does not depend on how many others are in its batch.
-        value = -losses(perturbed).sum()
+        value = -cross_entropies(scores_of(model, perturbed), targets).sum()
         # What has no gradient (8-bit images in the model) gets one of 0: there the start remains.
         return value if value.requires_grad else value + 0 * perturbed.sum()
 
-    def ascended() -> Tensor:
-        if start == "uniform":
-            delta = uniform(x, norm, radius, generator)
-        else:
-            delta = gaussian(x, GAUSSIAN_DEVIATION, generator)
-        return descent(x, delta, objective, steps=steps, step=step * radius, radius=radius)
-
+    if start == "uniform":
+        delta = uniform(x, norm, radius, generator)
+    else:
+        delta = gaussian(x, GAUSSIAN_DEVIATION, generator)
     with under_attack(model, mode):
-        worst = ascended()
-        for _ in range(restarts - 1):
-            other = ascended()
-            worse = losses(x + other) > losses(x + worst)
-            worst = torch.where(worse[:, None, None, None], other, worst)
-    return x + worst
+        return x + descent(x, delta, objective, steps=steps, step=step * radius, radius=radius)
 
 
 @contextmanager

@@ -122,17 +122,14 @@ def test_attack_raises_the_loss_of_every_image(norm):
     step=st.sampled_from([0.1, 1.25, 5.0]),
     steps=st.integers(0, 4),
     start=st.sampled_from(["uniform", "gaussian"]),
-    restarts=st.integers(1, 2),
     count=st.integers(1, 4),
     seed=st.integers(0, 99),
 )
-def test_attack_keeps_radius_and_pixel_range(norm, scale, step, steps, start, restarts, count, seed):
+def test_attack_keeps_radius_and_pixel_range(norm, scale, step, steps, start, count, seed):
     x, targets = images(count, seed)
     kept = x.clone()
     epsilon, radius = (scale * value for value in BALLS[norm])
-    found = attacked(
-        network(seed), x, targets, norm, seed, epsilon=epsilon, step=step, steps=steps, start=start, restarts=restarts
-    )
+    found = attacked(network(seed), x, targets, norm, seed, epsilon=epsilon, step=step, steps=steps, start=start)
     assert torch.equal(x, kept)
     assert found.shape == x.shape
     assert found.dtype == torch.float32
@@ -196,7 +193,7 @@ class TestModel:
         model[3].eval()
         model[0].bias.requires_grad_(False)
         weights = copy.deepcopy(dict(model.named_parameters()))
-        attacked(model, *images(), mode=mode, restarts=2)
+        attacked(model, *images(), mode=mode)
         assert all(weight.grad is None for weight in model.parameters())
         assert [name for name, weight in model.named_parameters() if not weight.requires_grad] == ["0.bias"]
         assert all(torch.equal(weight, weights[name]) for name, weight in model.named_parameters())
@@ -225,7 +222,7 @@ class TestModel:
     def test_attack_in_eval_mode_leaves_running_statistics_unchanged(self):
         model = network().train()
         before = {name: buffer.clone() for name, buffer in model.named_buffers()}
-        attacked(model, *images(), restarts=3)
+        attacked(model, *images())
         assert all(torch.equal(before[name], buffer) for name, buffer in model.named_buffers())
 
     def test_attack_in_train_mode_moves_running_statistics_once_per_step(self):
@@ -238,19 +235,6 @@ class TestModel:
         by_running, by_batch = (attacked(model, x, targets, mode=mode) for mode in ("eval", "train"))
         assert not torch.equal(by_batch, by_running)
         assert torch.equal(by_running, attacked(network().eval(), x, targets, mode="train"))
-
-
-class TestRestarts:
-    @pytest.mark.parametrize("norm", BALLS)
-    def test_attack_restarts_keep_the_worst_result_per_image(self, norm):
-        model, (x, targets) = network().eval(), images(8)
-        options = {"epsilon": BALLS[norm][0], "step": 0.25, "steps": 1, "norm": norm}
-        generator = torch.Generator().manual_seed(0)
-        runs = torch.stack([attack(model, x, targets, generator=generator, **options) for _ in range(4)])
-        worst = torch.stack([losses(model, run, targets) for run in runs]).argmax(0)
-        assert len(set(worst.tolist())) > 1
-        found = attacked(model, x, targets, norm, steps=1, restarts=4)
-        torch.testing.assert_close(found, runs[worst, torch.arange(8)], rtol=0, atol=1e-7)
 
 
 class TestPrecision:
