@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ucbench import BiLevel, ImageSet, Perturbation, check_finite, cosine, pgd
-from ucbench_eminn.objective import prepared
+from ucbench_eminn.state import prepared
 
 if TYPE_CHECKING:
     from ucbench import CraftRun

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ucbench import ImageSet, pgd
-from ucbench_eminn.minimising import Alternation, ErrorMinimisingClasses
+from ucbench_eminn.alternation import Alternation
+from ucbench_eminn.minimising import ErrorMinimisingClasses
 
 if TYPE_CHECKING:
     from ucbench import CraftRun

@@ -18,10 +18,11 @@ from ucbench.testing.samples import NUMERICS
 from ucbench.training.determinism import deterministic
 from ucbench.training.engine import DivergedError, Engine
 from ucbench.training.optim import Stepper
+from ucbench_eminn.alternation import Alternation
 from ucbench_eminn.maximising import ErrorMaximising
-from ucbench_eminn.minimising import Alternation, ErrorMinimising, ErrorMinimisingClasses, class_means
-from ucbench_eminn.objective import prepared
+from ucbench_eminn.minimising import ErrorMinimising, ErrorMinimisingClasses, class_means
 from ucbench_eminn.params import EMaxNParams, EMinNClassParams, EMinNParams
+from ucbench_eminn.state import prepared
 
 RADIUS = 8 / 255
 SMALL = {"network_steps": 3, "min_sweeps": 1, "max_sweeps": 3, "stop_error": None, "batch": 5, "lr": 0.02}

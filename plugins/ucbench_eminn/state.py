@@ -1,4 +1,4 @@
-"""What both kinds of noise start from."""
+"""The state that all kinds of noise start from."""
 
 from __future__ import annotations
 
