@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import typer
 from image_files import write_images
+from imports import imported_by
 from typer.core import TyperGroup
 
 from ucbench.cli import app
@@ -37,13 +38,6 @@ HEAVY = {
     "pydantic",
     "rich",
 }
-
-
-def imported_by(statement: str) -> set[str]:
-    """Top-level packages in memory after ``statement`` in a fresh interpreter."""
-    report = "import json, sys; print('\\n' + json.dumps([m.partition('.')[0] for m in sys.modules]))"
-    done = subprocess.run([sys.executable, "-c", f"{statement}\n{report}"], capture_output=True, text=True, check=True)
-    return set(json.loads(done.stdout.splitlines()[-1]))
 
 
 @pytest.mark.parametrize(
