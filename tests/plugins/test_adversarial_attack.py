@@ -13,18 +13,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ucbench import UsageError
-from ucbench.testing.samples import NUMERICS
-from ucbench.training.determinism import deterministic, seeded
+from ucbench.training.determinism import seeded
 from ucbench_adversarial.pgd import GAUSSIAN_DEVIATION, attack, gaussian, under_attack, uniform
 
 BALLS = {"linf": (8.0, 8 / 255), "l2": (0.5, 0.5)}
 CLASSES = 5
 
 
-@pytest.fixture(autouse=True)
-def _exact_arithmetic():
-    with deterministic(NUMERICS):
-        yield
+pytestmark = pytest.mark.usefixtures("exact_arithmetic")
 
 
 def network(seed=0, dtype=torch.float32):

@@ -12,15 +12,10 @@ from ucbench.exploit.defend import pipeline_of
 from ucbench.exploit.train import Defended
 from ucbench.plugins.registry import installed
 from ucbench.testing import TinySurrogate, make_run, sample_images
-from ucbench.testing.samples import NUMERICS
-from ucbench.training.determinism import deterministic, seeded
+from ucbench.training.determinism import seeded
 from ucbench_adversarial.robustness import robust_accuracy
 
-
-@pytest.fixture(autouse=True)
-def _exact_arithmetic():
-    with deterministic(NUMERICS):
-        yield
+pytestmark = pytest.mark.usefixtures("exact_arithmetic")
 
 
 class Brightness(nn.Module):

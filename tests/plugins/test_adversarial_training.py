@@ -13,7 +13,7 @@ from ucbench.plugins.registry import installed
 from ucbench.testing import check_defense, make_run, sample_images
 from ucbench.testing.samples import NUMERICS
 from ucbench.training.defenses import DefensePipeline
-from ucbench.training.determinism import deterministic, seeded
+from ucbench.training.determinism import seeded
 from ucbench.training.engine import Engine
 from ucbench_adversarial.params import AdversarialTrainingParams
 from ucbench_adversarial.pgd import attack
@@ -24,10 +24,7 @@ CLASSES = 4
 RADIUS = 8 / 255
 
 
-@pytest.fixture(autouse=True)
-def _exact_arithmetic():
-    with deterministic(NUMERICS):
-        yield
+pytestmark = pytest.mark.usefixtures("exact_arithmetic")
 
 
 def network(classes=CLASSES, dtype=torch.float32):

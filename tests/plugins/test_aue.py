@@ -6,13 +6,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from resuming import check_resumes
+from small_crafts import craft_run
 
 from ucbench.crafting.bilevel import BiLevel
-from ucbench.data.budget import Budget
 from ucbench.errors import UsageError
-from ucbench.testing import MemoryCheckpoint, TinySurrogate, make_run, sample_images
-from ucbench.testing.samples import NUMERICS, tensor_of
-from ucbench.training.determinism import deterministic
+from ucbench.testing import MemoryCheckpoint, sample_images
+from ucbench.testing.samples import tensor_of
 from ucbench.training.engine import DivergedError
 from ucbench_aue.params import AAPParams, AUEParams
 from ucbench_aue.poisoner import AugmentedAdversarial, AugmentedUnlearnable, views
@@ -24,14 +23,7 @@ POISONERS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _exact_arithmetic():
-    with deterministic(NUMERICS):
-        yield
-
-
-def craft_run(checkpoint=None, epsilon=8):
-    return make_run(budget=Budget("linf", epsilon), surrogate=TinySurrogate(), checkpoint=checkpoint)
+pytestmark = pytest.mark.usefixtures("exact_arithmetic")
 
 
 def crafted(poisoner, run=None, train=None):

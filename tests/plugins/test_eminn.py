@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from resuming import check_resumes
+from small_crafts import craft_run
 from torch import nn
 
 from ucbench.crafting.bilevel import BiLevel
@@ -13,9 +14,8 @@ from ucbench.crafting.poisoner import CraftRun
 from ucbench.data.budget import Budget
 from ucbench.errors import UsageError
 from ucbench.plugins.registry import installed
-from ucbench.testing import MemoryCheckpoint, TinySurrogate, make_run, sample_images
+from ucbench.testing import MemoryCheckpoint, TinySurrogate, sample_images
 from ucbench.testing.samples import NUMERICS
-from ucbench.training.determinism import deterministic
 from ucbench.training.engine import DivergedError, Engine
 from ucbench.training.optim import Stepper
 from ucbench_eminn.alternation import Alternation
@@ -36,14 +36,7 @@ POISONERS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _exact_arithmetic():
-    with deterministic(NUMERICS):
-        yield
-
-
-def craft_run(checkpoint=None, surrogate=None):
-    return make_run(budget=Budget("linf", 8), surrogate=surrogate or TinySurrogate(), checkpoint=checkpoint)
+pytestmark = pytest.mark.usefixtures("exact_arithmetic")
 
 
 def crafted(poisoner, train=None, run=None):
@@ -265,7 +258,7 @@ class TestGoingOn:
     @pytest.mark.parametrize("kind", ["images", "classes"])
     def test_craft_resumes_exactly_with_the_default_surrogate(self, kind):
         def run(checkpoint):
-            return craft_run(checkpoint, installed().resolve("surrogate", "resnet18:width=16").build())
+            return craft_run(checkpoint, surrogate=installed().resolve("surrogate", "resnet18:width=16").build())
 
         train, checkpoint = sample_images(9, (8, 8)), MemoryCheckpoint()
         whole, _ = crafted(POISONERS[kind](max_sweeps=2), train, run(checkpoint))

@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 from resuming import check_resumes
+from small_crafts import craft_run
 
-from ucbench.data.budget import Budget
 from ucbench.errors import UsageError
-from ucbench.testing import TinySurrogate, make_run, sample_images
-from ucbench.testing.samples import NUMERICS, tensor_of
-from ucbench.training.determinism import deterministic
+from ucbench.testing import sample_images
+from ucbench.testing.samples import tensor_of
 from ucbench.training.optim import Stepper
 from ucbench_entf.params import EntFParams
 from ucbench_entf.poisoner import EntangledFeatures, entanglement
@@ -19,14 +18,7 @@ RADIUS = 8 / 255
 SMALL = {"epochs": 3, "milestones": (), "batch": 5, "lr": 0.05, "steps": 4}
 
 
-@pytest.fixture(autouse=True)
-def _exact_arithmetic():
-    with deterministic(NUMERICS):
-        yield
-
-
-def craft_run(checkpoint=None, epsilon=8):
-    return make_run(budget=Budget("linf", epsilon), surrogate=TinySurrogate(), checkpoint=checkpoint)
+pytestmark = pytest.mark.usefixtures("exact_arithmetic")
 
 
 def crafted(run=None, train=None, **options):

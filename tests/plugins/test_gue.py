@@ -10,13 +10,14 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from resuming import check_resumes
+from small_crafts import craft_run
 from torch import nn
 
 from ucbench.data.budget import Budget
 from ucbench.errors import UsageError
 from ucbench.testing import TinySurrogate, make_run, sample_images
-from ucbench.testing.samples import NUMERICS, tensor_of
-from ucbench.training.determinism import deterministic, seeded
+from ucbench.testing.samples import tensor_of
+from ucbench.training.determinism import seeded
 from ucbench.training.engine import DivergedError
 from ucbench_gue.params import GUEParams
 from ucbench_gue.poisoner import Game, GameUnlearnable, multiplier, wrong_class_loss
@@ -48,14 +49,7 @@ class Normalising(TinySurrogate):
         """Has no frozen network."""
 
 
-@pytest.fixture(autouse=True)
-def _exact_arithmetic():
-    with deterministic(NUMERICS):
-        yield
-
-
-def craft_run(checkpoint=None, epsilon=8):
-    return make_run(budget=Budget("linf", epsilon), surrogate=TinySurrogate(), checkpoint=checkpoint)
+pytestmark = pytest.mark.usefixtures("exact_arithmetic")
 
 
 def crafted(run=None, train=None, **options):

@@ -13,8 +13,6 @@ from resuming import check_resumes
 from ucbench.data.budget import Budget
 from ucbench.errors import UsageError
 from ucbench.testing import make_run, sample_images
-from ucbench.testing.samples import NUMERICS
-from ucbench.training.determinism import deterministic
 from ucbench_ntga.kernel import REGULAR, _Learned, coefficients, tangent_kernel
 from ucbench_ntga.params import NTGAParams
 from ucbench_ntga.poisoner import Network, TangentAttack
@@ -22,10 +20,7 @@ from ucbench_ntga.poisoner import Network, TangentAttack
 WEIGHT, BIAS = 1.76, 0.18
 
 
-@pytest.fixture(autouse=True)
-def _exact_arithmetic():
-    with deterministic(NUMERICS):
-        yield
+pytestmark = pytest.mark.usefixtures("exact_arithmetic")
 
 
 def crafted(run=None, train=None, **options):

@@ -22,8 +22,6 @@ from ucbench.data.imageset import ImageSet
 from ucbench.errors import UsageError
 from ucbench.plugins.registry import installed
 from ucbench.testing import make_run
-from ucbench.testing.samples import NUMERICS
-from ucbench.training.determinism import deterministic
 from ucbench_openclip.concept_params import OneForAllParams
 from ucbench_openclip.concepts import OneForAll, objective, windows
 
@@ -36,10 +34,7 @@ CLASSES = ("cat", "sea_lion", "owl", "pickup truck")
 SMALL = {"epochs": 2, "batch": 7, "width": 4, "blocks": 1}
 
 
-@pytest.fixture(autouse=True)
-def _exact_arithmetic():
-    with deterministic(NUMERICS):
-        yield
+pytestmark = pytest.mark.usefixtures("exact_arithmetic")
 
 
 @pytest.fixture(scope="module")

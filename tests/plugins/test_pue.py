@@ -16,8 +16,6 @@ from scipy.stats import norm
 from ucbench.data.budget import Budget
 from ucbench.metrics.metric import MetricContext
 from ucbench.testing import TinySurrogate, make_run, sample_images
-from ucbench.testing.samples import NUMERICS
-from ucbench.training.determinism import deterministic
 from ucbench_eminn import smoothed
 from ucbench_eminn.certify import CertifiedLearnability, bounding
 from ucbench_eminn.minimising import ErrorMinimisingClasses
@@ -27,10 +25,7 @@ from ucbench_eminn.smoothed import ProvablyUnlearnable, SmoothedAlternation, noi
 SMALL = {"network_steps": 4, "min_sweeps": 4, "max_sweeps": 4, "batch": 5, "lr": 0.05, "step": 0.3}
 
 
-@pytest.fixture(autouse=True)
-def _exact_arithmetic():
-    with deterministic(NUMERICS):
-        yield
+pytestmark = pytest.mark.usefixtures("exact_arithmetic")
 
 
 def craft_run(checkpoint=None, epsilon=24):

@@ -6,14 +6,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from resuming import check_resumes
+from small_crafts import craft_run
 
 from ucbench.crafting.bilevel import BiLevel
-from ucbench.data.budget import Budget
 from ucbench.errors import UsageError
-from ucbench.testing import TinySurrogate, make_run, sample_images
-from ucbench.testing.samples import NUMERICS, tensor_of
+from ucbench.testing import sample_images
+from ucbench.testing.samples import tensor_of
 from ucbench.training.cropping import CropFlip
-from ucbench.training.determinism import deterministic
 from ucbench.training.engine import DivergedError
 from ucbench.training.optim import Stepper
 from ucbench_rem.params import REMParams, SEMParams
@@ -27,14 +26,7 @@ POISONERS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _exact_arithmetic():
-    with deterministic(NUMERICS):
-        yield
-
-
-def craft_run(checkpoint=None):
-    return make_run(budget=Budget("linf", 8), surrogate=TinySurrogate(), checkpoint=checkpoint)
+pytestmark = pytest.mark.usefixtures("exact_arithmetic")
 
 
 def crafted(poisoner, run=None, train=None):

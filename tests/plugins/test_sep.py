@@ -8,12 +8,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from resuming import check_resumes
+from small_crafts import craft_run
 
 from ucbench.data.budget import Budget
 from ucbench.errors import UsageError
 from ucbench.testing import MemoryCheckpoint, TinySurrogate, make_run, sample_images
-from ucbench.testing.samples import NUMERICS, tensor_of
-from ucbench.training.determinism import deterministic
+from ucbench.testing.samples import tensor_of
 from ucbench_sep.params import SEPParams
 from ucbench_sep.poisoner import SelfEnsemble
 
@@ -22,14 +22,7 @@ SMALL = {"checkpoints": 2, "epochs": 4, "milestones": (), "batch": 13, "lr": 0.0
 VARIANTS = ["sep", "sep-fa", "sep-fa-vr"]
 
 
-@pytest.fixture(autouse=True)
-def _exact_arithmetic():
-    with deterministic(NUMERICS):
-        yield
-
-
-def craft_run(checkpoint=None):
-    return make_run(budget=Budget("linf", 8), surrogate=TinySurrogate(), checkpoint=checkpoint)
+pytestmark = pytest.mark.usefixtures("exact_arithmetic")
 
 
 def crafted(run=None, train=None, **options):

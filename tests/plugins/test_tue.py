@@ -5,14 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 from resuming import check_resumes
+from small_crafts import craft_run
 
 from ucbench.crafting.bilevel import BiLevel
-from ucbench.data.budget import Budget
 from ucbench.errors import UsageError
-from ucbench.testing import TinySurrogate, make_run, sample_images
-from ucbench.testing.samples import NUMERICS
+from ucbench.testing import sample_images
 from ucbench.training.contrastive import ContrastiveViews, nt_xent
-from ucbench.training.determinism import deterministic
 from ucbench.training.engine import DivergedError
 from ucbench_tue.params import TUEParams
 from ucbench_tue.poisoner import TransferableUnlearnable, _projected, discriminant
@@ -21,14 +19,7 @@ RADIUS = 8 / 255
 SMALL = {"rounds": 3, "network_steps": 2, "batch": 7, "steps": 2, "lr": 0.05, "projection": 8}
 
 
-@pytest.fixture(autouse=True)
-def _exact_arithmetic():
-    with deterministic(NUMERICS):
-        yield
-
-
-def craft_run(checkpoint=None):
-    return make_run(budget=Budget("linf", 8), surrogate=TinySurrogate(), checkpoint=checkpoint)
+pytestmark = pytest.mark.usefixtures("exact_arithmetic")
 
 
 def crafted(run=None, train=None, **options):
