@@ -127,7 +127,7 @@ def test_diff_of_a_board_with_itself_is_empty(capsys, suite, board):
     assert "exploratory" in text
 
 
-def test_diff_lists_changed_and_missing_rows(capsys, tmp_path, suite, world, board):
+def test_diff_lists_changed_and_missing_rows(capsys, suite, world, board):
     change(
         board,
         lambda r: r["metrics"].update(test_accuracy=r["metrics"]["test_accuracy"] / 2),

@@ -95,7 +95,7 @@ def test_tensorboard_example_calls_a_writer_as_documented(loaded, monkeypatch):
 
 @installed("mlflow")
 @pytest.mark.filterwarnings("ignore")
-def test_mlflow_example_writes_one_run_per_cell_with_its_state(loaded, tmp_path):
+def test_mlflow_example_writes_one_run_per_cell_with_its_state(loaded):
     happen(loaded("to_mlflow.py"))
     from mlflow import MlflowClient
 

@@ -171,7 +171,7 @@ def test_release_is_denoised_once_for_all_trainings(environment, tmp_path):
     assert len(list(store.glob("**/prepared/*/"))) == 3  # clean, sham and fourier, each for two trainings
 
 
-def test_commands_of_the_page_can_be_planned(environment, tmp_path):
+def test_commands_of_the_page_can_be_planned(environment):
     page = (ROOT / "docs" / "examples.md").read_text(encoding="utf-8")
     lines = [shlex.split(line) for line in page.replace("\\\n", " ").splitlines() if line.startswith("ucbench ")]
     (requested,) = (words[2:] for words in lines if words[1] == "run")

@@ -89,6 +89,6 @@ def test_release_selects_an_array_by_key(tmp_path):
         refused(tmp_path / name, "holds no 'secnd'. Did you mean 'second'", key="secnd")
 
 
-def test_open_source_memory_maps_an_array_file(tmp_path, monkeypatch):
+def test_open_source_memory_maps_an_array_file(tmp_path):
     path = npy(tmp_path, changes())
     assert isinstance(sources.open_source(path).read(slice(0, 2)).base, np.memmap)

@@ -272,7 +272,7 @@ def test_ideas_agree_with_current_code_in_double(ideas, tmp_path, capsys):
     assert capsys.readouterr().out.count("x |") == len(named)
 
 
-def test_ideas_disagree_when_folding_forgets_a_bias(ideas, monkeypatch, tmp_path):
+def test_ideas_disagree_when_folding_forgets_a_bias(ideas, monkeypatch):
     def folded(model):
         found = ideas.fuse_conv_bn_eval(model.conv1, model.bn1)
         with torch.no_grad():

@@ -88,10 +88,10 @@ def old_pt(folder: Path, array: np.ndarray) -> Path:
     return folder / "release.pt"
 
 
-def pngs(folder: Path, images: np.ndarray, name: str = "{}.png") -> Path:
+def pngs(folder: Path, images: np.ndarray) -> Path:
     (folder / "images").mkdir(exist_ok=True)
     for number, pixels in enumerate(images):
-        Image.fromarray(pixels.transpose(1, 2, 0)).save(folder / "images" / name.format(number))
+        Image.fromarray(pixels.transpose(1, 2, 0)).save(folder / "images" / f"{number}.png")
     return folder / "images"
 
 

@@ -39,12 +39,11 @@ def exif(orientation: int = 1, gps: bool = False) -> Image.Exif:
     return block
 
 
-def write_folder(root: Path, plain: int = 38, panorama: tuple[int, int] = (300, 40)) -> dict[str, str]:
+def write_folder(root: Path, plain: int = 38) -> dict[str, str]:
     """Write the folder.
 
     Args:
         plain: ordinary JPEG photos beside the special ones.
-        panorama: width and height of the widest photo.
 
     Returns:
         For every entry that is no photo, a part of the reason for which it has no copy.
@@ -75,7 +74,7 @@ def write_folder(root: Path, plain: int = 38, panorama: tuple[int, int] = (300, 
     photograph(130).save(root / "clash.png")
     photograph(131).save(root / "Clash.webp")
     shutil.copy(root / "clash.jpg", root / "summer" / "the same again.jpg")
-    photograph(132, *panorama).filter(ImageFilter.GaussianBlur(1)).save(root / "panorama.jpg", quality=90)
+    photograph(132, 300, 40).filter(ImageFilter.GaussianBlur(1)).save(root / "panorama.jpg", quality=90)
 
     whole = (root / "clash.jpg").read_bytes()
     (root / "truncated.jpg").write_bytes(whole[: len(whole) * 2 // 3])

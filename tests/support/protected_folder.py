@@ -43,8 +43,6 @@ def make(
     *,
     groups: int = 2,
     size: tuple[int, int] = (120, 160),
-    poisoner: str = "uc",
-    surrogate: str | None = None,
     left: tuple[tuple[str, str], ...] = (),
     same: bool = False,
 ) -> Folder:
@@ -61,7 +59,7 @@ def make(
         entries.append(entry(name, output, original, protected, number % groups))
     manifest = Manifest(
         ucbench="1.2.3",
-        settings=Settings(poisoner=poisoner, params={}, surrogate=surrogate, epsilon=EPSILON, size=96, clusters=groups),
+        settings=Settings(poisoner="uc", params={}, surrogate=None, epsilon=EPSILON, size=96, clusters=groups),
         output=Output(),
         patterns=Patterns(file="ucbench.npz", sha256="0" * 64, count=groups),
         photos=tuple(entries),

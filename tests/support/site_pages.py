@@ -17,9 +17,9 @@ def ranked(folder: Path) -> BoardRules:
     return BoardRules("trial v1", RANKED, RULES)
 
 
-def built(folder: Path, records: list[dict], sheets: bool = True) -> Path:
+def built(folder: Path, records: list[dict]) -> Path:
     """The site of one board with these records, ranked by :data:`RANKED`."""
-    build_site(made.write(folder, records, sheets=sheets), folder / "site", rules_of=ranked)
+    build_site(made.write(folder, records), folder / "site", rules_of=ranked)
     return folder / "site"
 
 

@@ -48,18 +48,16 @@ def checked(capsys, world: Path, board: Path) -> dict[str, list[str]]:
     return found
 
 
-def to_one(change: Callable[[Record], object], poisoner: str = "badge") -> Attack:
+def to_one(change: Callable[[Record], object]) -> Attack:
     """Change one record of a poisoner."""
-    return lambda board: small_board.edit_records(board, change, _of(poisoner), most=1)
+    return lambda board: small_board.edit_records(
+        board, change, lambda record: record["request"]["poisoner"] == "badge", most=1
+    )
 
 
-def to_all(change: Callable[[Record], object], poisoner: str = "") -> Attack:
-    """Change all records, or those of one poisoner."""
-    return lambda board: small_board.edit_records(board, change, _of(poisoner))
-
-
-def _of(poisoner: str) -> Callable[[Record], bool]:
-    return lambda record: poisoner in ("", record["request"]["poisoner"])
+def to_all(change: Callable[[Record], object]) -> Attack:
+    """Change all records."""
+    return lambda board: small_board.edit_records(board, change)
 
 
 def invent(record: Record) -> None:

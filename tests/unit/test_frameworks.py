@@ -146,7 +146,7 @@ def test_images_labels_and_options_arrive_and_classes_come_back(toy):
     assert (trainer.predict(train.with_labels(None)) == train.known_labels).all()
 
 
-def test_versions_are_those_of_the_interpreter_that_trains(toy, tmp_path, monkeypatch):
+def test_versions_are_those_of_the_interpreter_that_trains(toy):
     """The worker's NumPy is a stand-in with another version than this process has."""
     lines = ["import sys, numpy, platform", "numpy.__version__ = '0.1'", "platform.python_version = lambda: '3.99.0'"]
     toy.worker.write_text("\n".join(lines) + dedent(WORKER))
@@ -212,7 +212,7 @@ def test_worker_sees_the_one_gpu_that_this_process_means(monkeypatch, device, mi
     assert visible_gpus(torch.device(device)) == theirs
 
 
-def test_worker_has_the_numerics_threads_and_sees_no_gpu_on_a_processor(toy, tmp_path):
+def test_worker_has_the_numerics_threads_and_sees_no_gpu_on_a_processor(toy):
     toy.worker.write_text(
         "import os\ndef fit(images, labels, options):\n"
         "    assert not options['gpu'] and options['threads'] == int(os.environ['OMP_NUM_THREADS'])\n"

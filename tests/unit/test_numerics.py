@@ -17,9 +17,9 @@ from ucbench.numerics import Numerics, resolve
 def processor(monkeypatch):
     """Make the machine one without a GPU, whose processor has the given flags."""
 
-    def choose(*flags: str, nvidia: bool = False) -> None:
+    def choose(*flags: str) -> None:
         monkeypatch.setattr(numerics, "cpu_flags", lambda: frozenset(flags))
-        monkeypatch.setattr(numerics, "_has_nvidia", lambda: nvidia)
+        monkeypatch.setattr(numerics, "_has_nvidia", lambda: False)
 
     choose()
     return choose

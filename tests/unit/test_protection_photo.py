@@ -174,7 +174,7 @@ def test_same_format_writes_other_types_as_png(tmp_path):
     assert [suffix_of("same", tmp_path / "a.GIF", type) for type in ("GIF", "PNG")] == [".png", ".GIF"]
 
 
-def test_heic_is_read_with_its_extra(tmp_path):
+def test_heic_is_read_with_its_extra():
     pytest.importorskip("pi_heif")
     from ucbench.protection.photo import register_heic
 

@@ -74,8 +74,8 @@ def test_clean_equals_the_source():
     np.testing.assert_array_equal(materialise(train.images, release.changes, release.index), train.images)
 
 
-def positive(train: ImageSet, seed: int = 0, grid: int = 4, budget: Budget | None = None) -> Release:
-    budget = budget or Budget("linf", 8)
+def positive(train: ImageSet, seed: int = 0, grid: int = 4) -> Release:
+    budget = Budget("linf", 8)
     component = Positive(PositiveParams(grid=grid))
     return make_release(component.craft(train, make_run(seed, budget=budget)), train, budget)
 

@@ -70,7 +70,7 @@ def test_chart_of_effect_against_cost_has_no_poisoner_missing_a_craft_of_a_ranke
     assert [one.name for one in protectors(setting)] == ["uc", "rand-class", "lsp"]
 
 
-def test_board_table_has_every_knowledge_of_a_reference(tmp_path):
+def test_board_table_has_every_knowledge_of_a_reference():
     shuffled = [
         made.record("shuffled:uc", seed=seed, accuracy=accuracy, craft_labels=labels)
         for labels, accuracy in (("clusters:k=10", 71.0), ("original", 72.0))

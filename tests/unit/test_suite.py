@@ -242,7 +242,7 @@ def test_shard_parsing_raises_on_invalid_values(part):
 
 
 @pytest.mark.parametrize("name", sorted(shipped_suites()))
-def test_shipped_suites_name_existing_components(name, monkeypatch, tmp_path):
+def test_shipped_suites_name_existing_components(name):
     suite = requests.suite(name)
     assert suite.file.name == name
     try:
