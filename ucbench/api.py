@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ucbench.data.budget import Budget, parse_epsilon
 from ucbench.errors import UsageError
-from ucbench.matrix.axes import AXIS, DEFAULT_LABELER
+from ucbench.matrix.axes import AXIS
 from ucbench.matrix.cell import Craft, CraftLabels
 from ucbench.matrix.compatibility import check_surrogate, surrogate_of
 from ucbench.matrix.matrix import expand, native_budget
@@ -277,7 +277,7 @@ def protect(
     from ucbench.running.preflight import check_device
 
     request = Request(
-        labeler=DEFAULT_LABELER, poisoner=poisoner, surrogate=surrogate, epsilon=epsilon,
+        poisoner=poisoner, surrogate=surrogate, epsilon=epsilon,
         clusters=None if clusters is None else str(clusters), size=size, seed=seed, format=format, quality=quality,
         keep_gps=keep_gps,
     )  # fmt: skip

@@ -20,6 +20,7 @@ from ucbench.results.columns import DIFFERENCE_AXES
 from ucbench.results.text import TextColumn
 
 if TYPE_CHECKING:
+    from ucbench.leaderboard.agreement import Agreement
     from ucbench.leaderboard.compare import Comparison, Difference, Order
     from ucbench.leaderboard.published import Published
 
@@ -139,11 +140,9 @@ def _print_orders(orders: tuple[Order, ...], layout: Layout, *, without_worst: b
             TextColumn("published in", [order.source for order in orders]),
             TextColumn("by", [order.by for order in orders]),
             TextColumn("poisoners", [str(one.items) for one in agreements], "number", rank=4),
-            TextColumn("tau-b", [_number(one.tau, 2) or "all tied" for one in agreements], "number"),
-            TextColumn("95 %", [_range(one.low, one.high) for one in agreements], "number", rank=1),
-            TextColumn(
-                "p", [("" if one.exact else "about ") + _number(one.p, 3) for one in agreements], "number", rank=3
-            ),
+            TextColumn("tau-b", [one.tau_text for one in agreements], "number"),
+            TextColumn("95 %", [one.interval_text for one in agreements], "number", rank=1),
+            TextColumn("p", [_p(one) for one in agreements], "number", rank=3),
             TextColumn("fewest seeds", seeds, "number", rank=2),
         ],
         Layout(wide=layout.wide),
@@ -176,12 +175,8 @@ def _numbers(lines: Sequence[Difference]) -> list[TextColumn]:
     ]
 
 
-def _number(value: float, decimals: int) -> str:
-    return "" if math.isnan(value) else f"{value:.{decimals}f}"
-
-
-def _range(low: float, high: float) -> str:
-    return "" if math.isnan(low) else f"{low:.2f} to {high:.2f}"
+def _p(found: Agreement) -> str:
+    return ("" if found.exact else "about ") + ("" if math.isnan(found.p) else f"{found.p:.3f}")
 
 
 def _block(block: tuple[Any, ...]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -13,7 +12,6 @@ from ucbench.cli.output import Layout, json_fields, print_json, print_notes, pri
 from ucbench.results.text import TextColumn
 
 if TYPE_CHECKING:
-    from ucbench.leaderboard.agreement import Agreement
     from ucbench.leaderboard.victims import Victims
 
 app = typer.Typer()
@@ -59,8 +57,8 @@ def _print(found: Victims, layout: Layout) -> None:
             TextColumn("victim", [one for one, _ in pairs]),
             TextColumn("other victim", [other for _, other in pairs]),
             TextColumn("releases", [str(one.items) for one in agreements], "number", rank=3),
-            TextColumn("tau-b", [_tau(one) for one in agreements], "number"),
-            TextColumn("95 %", [_range(one) for one in agreements], "number", rank=1),
+            TextColumn("tau-b", [one.tau_text for one in agreements], "number"),
+            TextColumn("95 %", [one.interval_text for one in agreements], "number", rank=1),
             TextColumn("fewest seeds", [str(one.seeds) for one in agreements], "number", rank=2),
         ],
         Layout(wide=layout.wide),
@@ -68,15 +66,6 @@ def _print(found: Victims, layout: Layout) -> None:
     )
     states = "; ".join(f"{victim} {', '.join(of)}" for victim, of in found.gates.items())
     print_notes(f"Gate: {states}. Where it is not passed, an order says nothing about releases.")
-
-
-def _tau(found: Agreement) -> str:
-    tied = "all tied" if found.items > 1 else ""
-    return tied if math.isnan(found.tau) else f"{found.tau:.2f}"
-
-
-def _range(found: Agreement) -> str:
-    return "" if math.isnan(found.low) else f"{found.low:.2f} to {found.high:.2f}"
 
 
 def _as_json(found: Victims) -> dict[str, Any]:

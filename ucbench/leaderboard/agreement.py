@@ -55,6 +55,18 @@ class Agreement(NamedTuple):
     items: int
     seeds: int
 
+    @property
+    def tau_text(self) -> str:
+        """Tau with two decimals, or ``all tied``; empty for a single item, which has no order."""
+        if math.isnan(self.tau):
+            return "all tied" if self.items > 1 else ""
+        return f"{self.tau:.2f}"
+
+    @property
+    def interval_text(self) -> str:
+        """The interval of tau; empty without one."""
+        return "" if math.isnan(self.low) else f"{self.low:.2f} to {self.high:.2f}"
+
 
 def agreement(one: Scores, other: Scores) -> Agreement:
     """Compare the orders of the common items by mean over seeds."""

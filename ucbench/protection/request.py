@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from ucbench.data.budget import parse_epsilon
 from ucbench.errors import UsageError
+from ucbench.matrix.axes import DEFAULT_LABELER
 from ucbench.matrix.compatibility import check_surrogate, surrogate_of
 from ucbench.matrix.matrix import native_budget
 from ucbench.plugins.registry import Registry
@@ -30,7 +31,7 @@ class Request:
         labeler: the model behind clusters where the poisoner has none.
     """
 
-    labeler: str
+    labeler: str = DEFAULT_LABELER
     poisoner: str | None = None
     surrogate: str | None = None
     epsilon: str | float | None = None
