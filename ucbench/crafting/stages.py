@@ -68,9 +68,21 @@ def train_then_perturb(
         state.save(epoch + 1, kept)
         advance(steps)
     network = state.frozen()
-    networks = [
-        _restored(network, f"{epoch}.", kept) if epoch < epochs else network for epoch in sorted(keep or {epochs})
-    ]
+    _note_training(state, run)
+    perturb = against(
+        [_restored(network, f"{epoch}.", kept) if epoch < epochs else network for epoch in sorted(keep or {epochs})]
+    )
+    for number, indices in enumerate(batches):
+        if epochs + number < done:
+            continue
+        state.put(indices, perturb(number, indices))
+        state.save(epochs + number + 1, kept)
+        advance(work)
+    return state.delta.cpu().numpy()
+
+
+def _note_training(state: BiLevel, run: CraftRun) -> None:
+    """Note losses and error of the trained network, and warn if it has learned nothing."""
     run.note("train_losses", [row["train_loss"] for row in state.history])
     error, rarest = _error(state), 1 - float(state.labels.cpu().bincount().max()) / len(state)
     run.note("clean_error", error)
@@ -79,14 +91,6 @@ def train_then_perturb(
             f"The surrogate gets {error:.1%} of the clean images wrong, no fewer than always naming the most frequent"
             f" class would ({rarest:.1%}): it was trained too little, or its learning rate is too high."
         )
-    perturb = against(networks)
-    for number, indices in enumerate(batches):
-        if epochs + number < done:
-            continue
-        state.put(indices, perturb(number, indices))
-        state.save(epochs + number + 1, kept)
-        advance(work)
-    return state.delta.cpu().numpy()
 
 
 def _restored(network: nn.Module, prefix: str, arrays: dict[str, NDArray[np.generic]]) -> nn.Module:

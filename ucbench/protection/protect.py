@@ -19,6 +19,7 @@ from ucbench.protection.manifest import (
     LeftOut,
     Manifest,
     Patterns,
+    Settings,
     read_manifest,
     write_manifest,
 )
@@ -93,15 +94,8 @@ def protect(
     """
     started = time.perf_counter()
     before, state = stamp(out), read_state(out)
-    given = file = None
-    if patterns_of is not None:
-        given = read_manifest(patterns_of)
-        file = patterns_of.parent / given.patterns.file
-        if file.is_file() and digest_of(file) != given.patterns.sha256:
-            raise DataError(f"{file} was altered since {patterns_of} was written. Restore it from a backup.")
-    if given is not None and state.settings is not None and state.settings != given.settings:
-        raise UsageError(f"{out} has patterns with other settings than those of {patterns_of}. Choose another --out.")
-    settings = request.settings(session.registry, given.settings if given else state.settings)
+    earlier, file = (state.settings, None) if patterns_of is None else _given(patterns_of, out, state.settings)
+    settings = request.settings(session.registry, earlier)
     output = request.output(state.output)
     work = work_of(survey(photos, out), photos, out, output.format, state, session.progress, force)
     if not dry_run and (work.todo or check or not is_complete(out, work, state)):
@@ -135,6 +129,17 @@ def protect(
         report=None if dry_run else out / REPORT,
         dry_run=dry_run,
     )
+
+
+def _given(patterns_of: Path, out: Path, earlier: Settings | None) -> tuple[Settings, Path]:
+    """Settings and file of another folder's patterns; ``earlier`` are the settings of an earlier run in ``out``."""
+    given = read_manifest(patterns_of)
+    file = patterns_of.parent / given.patterns.file
+    if file.is_file() and digest_of(file) != given.patterns.sha256:
+        raise DataError(f"{file} was altered since {patterns_of} was written. Restore it from a backup.")
+    if earlier is not None and earlier != given.settings:
+        raise UsageError(f"{out} has patterns with other settings than those of {patterns_of}. Choose another --out.")
+    return given.settings, file
 
 
 def _manifest(run: Run, patterns: CraftedPatterns) -> Manifest:

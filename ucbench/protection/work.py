@@ -105,8 +105,8 @@ def _is_foreign(source: str, output: str, out: Path, state: State) -> bool:
 
 def is_complete(out: Path, work: Work, state: State) -> bool:
     """Whether the manifest says all, and the run that wrote it ended."""
-    complete = state.manifest is not None and (out / REPORT).exists() and not (out / JOURNAL).exists()
-    return complete and state.manifest is not None and state.manifest.left == left_out(work, state)
+    written = state.manifest is not None and state.manifest.left == left_out(work, state)
+    return written and (out / REPORT).exists() and not (out / JOURNAL).exists()
 
 
 def damaged(work: Work, state: State) -> dict[str, LeftOut]:
