@@ -40,7 +40,7 @@ from ucbench.results.records import read_record, record_files, records_in
 from ucbench.results.table import rows
 from ucbench.running.tasks import finished, task_of
 from ucbench.store.keys import canonical
-from ucbench.store.store import MANIFEST, _text_hash
+from ucbench.store.objects import MANIFEST, _text_hash
 
 SUITE = small_board.suite_text(
     'poisoner = ["stripes", "positive", "badge"]',

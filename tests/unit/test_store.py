@@ -16,11 +16,14 @@ import numpy as np
 import pytest
 
 from ucbench.errors import ContractError, StoreError
+from ucbench.store import checkpoint as checkpoint_module
 from ucbench.store import files as files_module
 from ucbench.store import store as store_module
+from ucbench.store.checkpoint import Checkpoint
 from ucbench.store.files import atomic_write_bytes, atomic_write_text
 from ucbench.store.keys import canonical, key
-from ucbench.store.store import Checkpoint, Store, StoredObject
+from ucbench.store.objects import StoredObject
+from ucbench.store.store import Store
 
 KEY = key("release", "an example")
 ARRAYS = {
@@ -83,14 +86,14 @@ def test_put_keeps_the_first_object(store: Store) -> None:
 
 def test_put_keeps_the_winner_of_a_race(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other process's object appears after ours was found missing and written as a draft."""
-    write = store_module._write_object
+    write = store_module.write_object
 
     def write_late(*arguments: object) -> None:
         write(*arguments)
-        monkeypatch.setattr(store_module, "_write_object", write)
+        monkeypatch.setattr(store_module, "write_object", write)
         put(Store(store.root))
 
-    monkeypatch.setattr(store_module, "_write_object", write_late)
+    monkeypatch.setattr(store_module, "write_object", write_late)
     assert_intact(store.put("release", KEY, {"changes": np.zeros(3)}, {}))
     assert not leftovers(store)
 
@@ -299,7 +302,7 @@ def test_checkpoint_returns_the_last_saved_state(store: Store) -> None:
 
 def test_checkpoint_respects_its_write_interval(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(store_module.time, "monotonic", lambda: now)
+    monkeypatch.setattr(checkpoint_module.time, "monotonic", lambda: now)
     checkpoint = store.checkpoint("release", KEY)
     written = []
     for step in range(100):
@@ -338,7 +341,7 @@ def test_interrupted_checkpoint_write_keeps_the_last_state(store: Store, monkeyp
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(store_module.np, "savez", interrupted)
+    monkeypatch.setattr(checkpoint_module.np, "savez", interrupted)
     with pytest.raises(KeyboardInterrupt):
         checkpoint.save(4, {"x": np.ones(2)})
     loaded = checkpoint.load()

@@ -18,7 +18,7 @@ from ucbench.data.budget import BLOCK_VALUES, Budget, Changes, blocks
 from ucbench.data.distortion import measure
 from ucbench.data.imageset import ImageSet, UInt8Images
 from ucbench.errors import ContractError
-from ucbench.store.store import Arrays
+from ucbench.store.objects import Arrays
 
 Index = NDArray[np.int64]
 

@@ -27,7 +27,8 @@ from ucbench.store.files import digest_of
 from ucbench.store.keys import key
 
 if TYPE_CHECKING:
-    from ucbench.store.store import Store, StoredObject
+    from ucbench.store.objects import StoredObject
+    from ucbench.store.store import Store
 
 logger = logging.getLogger(__name__)
 
