@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ucbench.analysis.measures import COVARIANCE, INFORMATION
+from ucbench.leaderboard.layout import markdown_table
 from ucbench.matrix.axes import GROUP_COLUMNS
 from ucbench.results.columns import column
 from ucbench.results.summary import Summary
@@ -106,6 +107,5 @@ def markdown(groups: Sequence[Summary], found: pd.DataFrame, captions: Mapping[s
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    escaped = [[str(text).replace("|", r"\|") for text in row] for row in (header, *rows)]
-    texts = [f"| {' | '.join(row)} |" for row in escaped]
-    return "\n".join([texts[0], f"|{'---|' * len(header)}", *texts[1:]])
+    first, *others = [[str(text).replace("|", r"\|") for text in row] for row in (header, *rows)]
+    return "\n".join(markdown_table(first, others))

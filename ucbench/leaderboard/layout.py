@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,6 +132,15 @@ def without_model(labels: str) -> str:
 def markdown_cell(text: str) -> str:
     """Text that cannot end a cell of a Markdown table."""
     return " ".join(text.split()).replace("|", "\\|")
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    """The lines of a Markdown table; its texts are taken as they are, see :func:`markdown_cell`."""
+    return [
+        f"| {' | '.join(header)} |",
+        f"|{'---|' * len(header)}",
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]
 
 
 def not_run(entry: Entry) -> str:

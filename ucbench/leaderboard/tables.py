@@ -18,7 +18,7 @@ from ucbench.leaderboard.entries import Entry, entries
 from ucbench.leaderboard.forest import forest, settings
 from ucbench.leaderboard.forest_scene import forest_scene
 from ucbench.leaderboard.gates import RULES, gates_of
-from ucbench.leaderboard.layout import Line, Section, markdown_cell, sections
+from ucbench.leaderboard.layout import Line, Section, markdown_cell, markdown_table, sections
 from ucbench.leaderboard.legend import figure_sentence, gate_sentence, legend, versions_text
 from ucbench.matrix.suite import GateRules
 from ucbench.results.columns import BOARD, SETTING, values_of
@@ -77,15 +77,12 @@ def to_markdown(
         setting = values_of(section.block, SETTING)
         verdict = "Gate: as above." if setting == judged else section.verdict
         judged = setting
-        headers = section.headers
         parts += [
             f"## {section.heading}",
             "",
             replace(section, verdict=verdict).note,
             "",
-            f"| {' | '.join(headers)} |",
-            f"|{'---|' * len(headers)}",
-            *(f"| {' | '.join(_cells(section, line))} |" for line in section.lines),
+            *markdown_table(section.headers, (_cells(section, line) for line in section.lines)),
             "",
         ]
     if entries:

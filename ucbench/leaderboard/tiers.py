@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ucbench.leaderboard.layout import block_heading, markdown_cell, poisoner_text
+from ucbench.leaderboard.layout import block_heading, markdown_cell, markdown_table, poisoner_text
 from ucbench.leaderboard.ranking import accuracies_of, worst_case
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
 from ucbench.results.columns import BUDGET, ENTRY, EXPLOITER, SETTING, values_of
@@ -123,9 +123,7 @@ def to_markdown(tables: Sequence[Table]) -> str:
             "",
             table.verdict,
             "",
-            f"| poisoner | {' | '.join(table.tiers)} |",
-            f"|---|{'---|' * len(table.tiers)}",
-            *(f"| {' | '.join(map(markdown_cell, line))} |" for line in lines),
+            *markdown_table(["poisoner", *table.tiers], (map(markdown_cell, line) for line in lines)),
             "",
         ]
     return "\n".join(parts)
