@@ -62,9 +62,6 @@ class _Student(FrozenNetwork):
     def penultimate(self, x: Tensor) -> Tensor:
         classifier = [layer for layer in self.network.modules() if isinstance(layer, nn.Linear)][-1]
         entered: list[Tensor] = []
-        handle = classifier.register_forward_pre_hook(lambda _, inputs: entered.append(inputs[0]))
-        try:
+        with classifier.register_forward_pre_hook(lambda _, inputs: entered.append(inputs[0])):
             self.network(x)
-        finally:
-            handle.remove()
         return entered[0].flatten(1)
