@@ -115,6 +115,98 @@ class _BestEpoch:
             model.load_state_dict(self._weights)
 
 
+class _Training:
+    """One training on the engine's device, epoch by epoch.
+
+    Attributes:
+        network: the model with its normalisation.
+        seconds: wall time of the steps so far.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        model: nn.Module,
+        train: ImageSet,
+        recipe: Recipe,
+        hooks: TrainingHooks,
+        run: Any,
+        seed: int,
+    ) -> None:
+        self._recipe, self._hooks, self._run = recipe, hooks, run
+        self._autocast, self._device = engine.autocast, engine.device
+        self.network = normalized(model, recipe.normalize, train).to(engine.device)
+        # The wrapper's [1, 3, 1, 1] buffers need no layout.
+        self.network.model.to(memory_format=torch.channels_last)
+        initialize(self.network, train)
+        self._data = _resident(train, recipe, engine.device)
+        names = ("lr", "momentum", "weight_decay", "bias_lr", "nesterov", "clip_norm")
+        self._stepper = engine.stepper(self.network, **{name: getattr(recipe, name) for name in names})
+        self._generator = torch.Generator().manual_seed(seed)
+        self._steps_per_epoch = split_evenly(len(train), recipe.batch)
+        steps = recipe.epochs * self._steps_per_epoch
+        self._lookahead = Lookahead(self.network, recipe.lookahead, steps) if recipe.lookahead else None
+        self._forward: Any = self.network
+        # A defense's loss may call the network in several ways, each of which would be compiled.
+        if engine.numerics.compiled and hooks.loss is None:
+            self._forward = torch.compile(self.network, mode="reduce-overhead", dynamic=False)
+        self._images, self._classes = len(train), len(train.classes)
+        self._step, self.seconds = 0, 0.0
+
+    def epoch(self, number: int, progress: Callable[[int], None] | None) -> tuple[float, float]:
+        """Train for an epoch, from 1; returns the mean loss and the last learning rate."""
+        self.network.train()
+        rates: dict[Tensor, float] = {}
+        if self._run is not None:
+            self._run.epoch, self._run.epochs = number, self._recipe.epochs
+            factors = self._hooks.rates(self.network.model, self._run)
+            rates = {self.network.model.get_parameter(name): factor for name, factor in factors.items()}
+        started = time.perf_counter()
+        total = torch.zeros((), device=self._device)
+        for x, labels in self._data.epoch(self._recipe.batch, self._generator):
+            rate = learning_rate(self._recipe, self._step, self._steps_per_epoch)
+            total += self._stepper.apply(self._loss(x, labels), rate, rates) * len(labels)
+            self._step += 1
+            if self._lookahead is not None:
+                self._lookahead.update()
+            if progress is not None:
+                progress(1)
+        mean_loss = float(total) / self._images  # the epoch's only synchronisation with a GPU
+        self.seconds += time.perf_counter() - started
+        return mean_loss, rate
+
+    def _loss(self, x: Tensor, labels: Tensor) -> Tensor:
+        """Mean loss of the batch, float32."""
+        hooks, run, smoothing = self._hooks, self._run, self._recipe.label_smoothing
+        targets = labels
+        if run is not None:
+            x = hooks.augment(x, run, self._generator)
+            if hooks.soft_targets:
+                targets = F.one_hot(labels, self._classes).float()
+                x, targets = hooks.mix(x, targets, run, self._generator)
+            if hooks.loss is not None:
+                # The defense does not see the recipe, so apply its label smoothing here.
+                targets = targets * (1 - smoothing) + smoothing / self._classes
+                with self._autocast():
+                    return hooks.loss(self._forward, x, targets, run, self._generator)
+        with self._autocast():
+            logits = self._forward(x)
+        return F.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
+
+
+def _resident(train: ImageSet, recipe: Recipe, device: torch.device) -> ResidentSet:
+    """The set with the recipe's crops and flips."""
+    return ResidentSet(
+        train,
+        padding=round(recipe.crop * min(train.size)),
+        border=recipe.border,
+        enlarge=recipe.enlarge,
+        flip=recipe.flip == "always" or (recipe.flip != "never" and train.flip),
+        alternate=recipe.flip == "alternate",
+        device=device,
+    )
+
+
 class Engine:
     """Trains and evaluates models on one device in one precision.
 
@@ -183,108 +275,33 @@ class Engine:
             raise UsageError("Defenses need a run: pass run= with them.")
         if hooks.select is not None and trusted is None:
             raise UsageError("A defense that selects the epoch needs a trusted set: pass trusted=.")
-        wrapped = normalized(model, recipe.normalize, train).to(self.device)
-        # The wrapper's [1, 3, 1, 1] buffers need no layout.
-        wrapped.model.to(memory_format=torch.channels_last)
-        initialize(wrapped, train)
-        data, stepper = self._resident(train, recipe), self._stepper(wrapped, recipe)
-        generator = torch.Generator().manual_seed(seed)
-        steps_per_epoch = split_evenly(len(train), recipe.batch)
-        steps = recipe.epochs * steps_per_epoch
-        lookahead = Lookahead(wrapped, recipe.lookahead, steps) if recipe.lookahead else None
-        # A defense's loss may call the network in several ways, each of which would be compiled.
-        compiles = self.numerics.compiled and hooks.loss is None
-        forward: Any = torch.compile(wrapped, mode="reduce-overhead", dynamic=False) if compiles else wrapped
-        classes = len(train.classes)
-        history: list[dict[str, Any]] = []
+        training = _Training(self, model, train, recipe, hooks, run, seed)
+        network, history = training.network, list[dict[str, Any]]()
         best = _BestEpoch(hooks.select)
-        rates: dict[Tensor, float] = {}
-        seconds, step = 0.0, 0
         # Dropout and similar layers use the global generator.
         with seeded(derive_seed("layers", seed)):
             for epoch in range(1, recipe.epochs + 1):
-                wrapped.train()
-                if run is not None:
-                    run.epoch, run.epochs = epoch, recipe.epochs
-                    factors = hooks.rates(wrapped.model, run)
-                    rates = {wrapped.model.get_parameter(name): factor for name, factor in factors.items()}
-                started = time.perf_counter()
-                total = torch.zeros((), device=self.device)
-                for x, labels in data.epoch(recipe.batch, generator):
-                    rate = learning_rate(recipe, step, steps_per_epoch)
-                    loss = self._loss(forward, x, labels, classes, recipe, hooks, run, generator)
-                    total += stepper.apply(loss, rate, rates) * len(labels)
-                    step += 1
-                    if lookahead is not None:
-                        lookahead.update()
-                    if progress is not None:
-                        progress(1)
-                mean_loss = float(total) / len(train)  # the epoch's only synchronisation with a GPU
-                seconds += time.perf_counter() - started
+                mean_loss, rate = training.epoch(epoch, progress)
                 check_finite(mean_loss, f"Training diverged in epoch {epoch}")
                 point: dict[str, Any] = {"epoch": epoch, "loss": mean_loss, "lr": rate}
                 if epoch % recipe.evaluate_every == 0 or epoch == recipe.epochs:
                     for name, images in (evaluate or {}).items():
-                        point[f"{name}_accuracy"] = self._accuracy(wrapped, images, hooks)
+                        point[f"{name}_accuracy"] = self._accuracy(network, images, hooks)
                     history.append(point)
                 if trusted is not None and hooks.select is not None:
-                    best.update(wrapped, self._accuracy(wrapped, trusted, hooks))
+                    best.update(network, self._accuracy(network, trusted, hooks))
                 if on_epoch is not None:
                     on_epoch(point, recipe.epochs)
-        best.restore(wrapped)
+        best.restore(network)
         if best.epoch is not None and run is not None:
             run.note("selected_epoch", best.epoch + 1)
-        wrapped.eval()
-        throughput = recipe.epochs * len(train) / seconds if seconds else 0.0
-        return TrainResult(wrapped, history, seconds, throughput)
-
-    def _resident(self, train: ImageSet, recipe: Recipe) -> ResidentSet:
-        """The set with the recipe's crops and flips."""
-        return ResidentSet(
-            train,
-            padding=round(recipe.crop * min(train.size)),
-            border=recipe.border,
-            enlarge=recipe.enlarge,
-            flip=recipe.flip == "always" or (recipe.flip != "never" and train.flip),
-            alternate=recipe.flip == "alternate",
-            device=self.device,
-        )
-
-    def _stepper(self, network: nn.Module, recipe: Recipe) -> Stepper:
-        """The recipe's optimiser."""
-        names = ("lr", "momentum", "weight_decay", "bias_lr", "nesterov", "clip_norm")
-        return self.stepper(network, **{name: getattr(recipe, name) for name in names})
+        network.eval()
+        throughput = recipe.epochs * len(train) / training.seconds if training.seconds else 0.0
+        return TrainResult(network, history, training.seconds, throughput)
 
     def _accuracy(self, model: nn.Module, images: ImageSet, hooks: TrainingHooks) -> float:
         """In percent."""
         return 100.0 * float((self.predict(model, images, hooks) == images.known_labels).mean())
-
-    def _loss(
-        self,
-        model: nn.Module,
-        x: Tensor,
-        labels: Tensor,
-        classes: int,
-        recipe: Recipe,
-        hooks: TrainingHooks,
-        run: Any,
-        generator: torch.Generator,
-    ) -> Tensor:
-        """Mean loss of the batch, float32."""
-        targets = labels
-        if run is not None:
-            x = hooks.augment(x, run, generator)
-            if hooks.soft_targets:
-                targets = F.one_hot(labels, classes).float()
-                x, targets = hooks.mix(x, targets, run, generator)
-            if hooks.loss is not None:
-                # The defense does not see the recipe, so apply its label smoothing here.
-                targets = targets * (1 - recipe.label_smoothing) + recipe.label_smoothing / classes
-                with self.autocast():
-                    return hooks.loss(model, x, targets, run, generator)
-        with self.autocast():
-            logits = model(x)
-        return F.cross_entropy(logits.float(), targets, label_smoothing=recipe.label_smoothing)
 
     @torch.no_grad()
     def predict(
