@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ucbench.data.framing import Framing
+from ucbench.data.images import Pixels
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import DataError, UsageError
-from ucbench.protection.stretch import Pixels, central_square
+from ucbench.protection.stretch import central_square
 from ucbench.store.keys import derive_seed
 
 #: Side of the working images in pixels, by default. It is small for speed, since the time grows with its square;
