@@ -89,15 +89,16 @@ def plan_session(
         probe: time two steps of every kind of training that was never done on this machine.
     """
     from ucbench.running.estimate import predicted, probe_training, training_work
-    from ucbench.running.preflight import check_victims
+    from ucbench.running.preflight import check_components
     from ucbench.running.tasks import finished, task_of, with_crafting
 
     planned = []
     tasks = [task_of(cell, session) for cell in cells]
-    check_victims(tasks, session)
     done_before = [finished(task, session, out) is not None for task in tasks]
+    undone = [task for task, done in zip(tasks, done_before, strict=True) if not done]
+    check_components(undone, session)
     # A craft is for the first cell that needs it, which a cell that is done does not.
-    left = with_crafting([task for task, done in zip(tasks, done_before, strict=True) if not done], session)
+    left = with_crafting(undone, session)
     for task, done in zip(tasks, done_before, strict=True):
         cell, crafts = task.cell, not done and next(left)[1]
         if probe and not done:

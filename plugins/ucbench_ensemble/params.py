@@ -43,6 +43,10 @@ class EnsembleParams(Params):
         """
         return {"members": [member.identity() for member in resolve_members(self.members)]}
 
+    def check_names(self) -> None:
+        for member in resolve_members(self.members):
+            member.params.check_names()
+
 
 def resolve_members(members: str) -> list[Component[SurrogateSpec]]:
     """The named members among the installed surrogates.

@@ -92,3 +92,7 @@ class PredictedParams(MachineParams):
 
 class KMeansParams(DrawnParams, MachineParams):
     k: int = Field(10, ge=2, description="clusters, which are the classes")
+
+    def least_images(self, size: tuple[int, int]) -> int:
+        """As many as clusters."""
+        return self.k

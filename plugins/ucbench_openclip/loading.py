@@ -62,7 +62,7 @@ def load_clip(params: ClipParams) -> LoadedClip:
             tower does not take.
         DataError: if a file cannot be read or does not fit.
     """
-    tag, file = _check_names(params), weights_file(params)
+    tag, file = check_names(params), weights_file(params)
     if params.architecture is not None:
         place = params.architecture
     else:
@@ -92,7 +92,7 @@ def weights_file(params: ClipParams) -> Path | None:
         UsageError: for a name that open_clip does not know, or weights that cannot be fetched.
         UnmetRequestError: if there is no such file.
     """
-    tag = _check_names(params)
+    tag = check_names(params)
     if params.weights == "random":
         return None
     file = params.checkpoint or _fetched(params, tag)
@@ -156,8 +156,13 @@ def tokenizer_of(clip: LoadedClip) -> Callable[[Sequence[str]], Tensor]:
     return tokenizer
 
 
-def _check_names(params: ClipParams) -> Mapping[str, Any]:
-    """What open_clip knows of the tag; nothing where none is named."""
+def check_names(params: ClipParams) -> Mapping[str, Any]:
+    """What open_clip knows of the tag; nothing where none is named.
+
+    Raises:
+        UsageError: for an architecture or weights that open_clip does not know, or an architecture that the file beside
+            a checkpoint describes too.
+    """
     architecture, tag = params.architecture, params.tag
     if architecture is None:
         return {}

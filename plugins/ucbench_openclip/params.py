@@ -137,6 +137,11 @@ class ClipParams(Params):
                 values["config"] = read_config(self.checkpoint)
         return values
 
+    def check_names(self) -> None:
+        from ucbench_openclip.loading import check_names
+
+        check_names(self)
+
 
 class OpenClipParams(ClipParams):
     """The preset ``uc`` is the surrogate of UC-CLIP (Zhang et al., CVPR 2023, arXiv 2301.01217)."""

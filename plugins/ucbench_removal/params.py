@@ -86,6 +86,10 @@ class SubtractParams(Params):
             raise ValueError(f"a median's window has a whole half-width, not scale={self.scale:g}")
         return self
 
+    def least_images(self, size: tuple[int, int]) -> int:
+        """As many as clusters, where their number is given."""
+        return self.clusters if self.by == "residual" and isinstance(self.clusters, int) else 0
+
 
 class InterpolationParams(Params):
     displacement: float = Field(

@@ -104,6 +104,15 @@ class TimmVictimParams(VictimParams):
             raise ValueError(f"{model!r} names pretrained weights, but a victim has none: write {architecture!r}")
         return model
 
+    def check_names(self) -> None:
+        _check_name(self.model)
+
+
+def _check_name(model: str) -> None:
+    from ucbench_timm.victims import check_name
+
+    check_name(model)
+
 
 def efficientnet_lite0_file() -> Path:
     """The checkpoint inside the installed package of EfficientNet-Lite0.
@@ -197,6 +206,9 @@ class TimmSurrogateParams(Params):
             values["weights"] = RANDOM_WEIGHTS
         return values
 
+    def check_names(self) -> None:
+        _check_name(self.model)
+
 
 class UntrainedParams(Params):
     """Width and normalisation of a ResNet-18; its poisoner decides how it is trained."""
@@ -280,6 +292,9 @@ class PretrainedVictimParams(Recipe):
         del values["checkpoint"]
         weights = self.surrogate().identity().get("weights")
         return values if weights is None else {**values, "weights": weights}
+
+    def check_names(self) -> None:
+        self.surrogate().check_names()
 
 
 class FineTuneParams(PretrainedVictimParams):

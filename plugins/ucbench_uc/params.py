@@ -206,6 +206,13 @@ class UCParams(Params):
         student = None if unused else self.student_victim.identity()
         return {**super().identity(), "student": student}
 
+    def check_names(self) -> None:
+        self.student_victim.params.check_names()
+
+    def least_images(self, size: tuple[int, int]) -> int:
+        """As many as clusters."""
+        return self.cluster_count(size)
+
     def cluster_count(self, size: tuple[int, int]) -> int:
         """How many clusters there are, for images of ``size`` (height, width)."""
         return self.clusters or (10 if max(size) < TINY else 20)

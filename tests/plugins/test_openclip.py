@@ -221,6 +221,8 @@ def test_features_work_without_a_tokenizer(checkpoints, monkeypatch):
 def test_wrong_names_are_refused_with_suggestions(reference, message):
     with pytest.raises(UsageError, match=message):
         surrogate(reference)
+    with pytest.raises(UsageError, match=message):  # before anything is built
+        installed().resolve("surrogate", reference).params.check_names()
 
 
 @pytest.mark.parametrize("name", ["RN50/openai", "ViT-B-32-quickgelu/laion400m_e32", "ViT-L-14-336/openai"])

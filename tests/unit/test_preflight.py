@@ -73,6 +73,55 @@ def test_plan_refuses_a_victim_for_larger_images_and_names_others(tmp_path, monk
     assert "airbench," not in str(error.value)
 
 
+@pytest.mark.parametrize("act", [api.plan, api.run])
+@pytest.mark.parametrize(
+    ("request_of", "text"),
+    [
+        ({"poisoner": "uc:clusters=5000"}, r"Poisoner uc:clusters=5000 cannot .* 5000 images, but digits has \d+\."),
+        ({"poisoner": "shuffled:'uc:clusters=5000'"}, r"Poisoner uc:clusters=5000 cannot"),
+        (
+            {"poisoner": "uc:clusters=99", "mixture": 0.05},
+            r"but the part of digits that a mixture of 0\.05 protects has \d\d\.",
+        ),
+        (
+            {"poisoner": "rand-class", "craft_labels": "clusters:k=5000"},
+            r"Craft labels clusters:k=5000,.* cannot .* 5000 images, but digits has",
+        ),
+        (
+            {"poisoner": "sham", "labeling": "kmeans:k=5000"},
+            r"Labeling kmeans:k=5000 cannot .* 5000 images, but digits",
+        ),
+        (
+            {"poisoner": "sham", "defense": "universal-subtract:clusters=5000"},
+            r"Defense universal-subtract:clusters=5000 cannot .* 5000 images, but digits has",
+        ),
+    ],
+)
+def test_more_clusters_than_images_are_refused_before_anything_runs(request_of, text, act, tmp_path, monkeypatch):
+    monkeypatch.setenv("UCBENCH_HOME", str(tmp_path))
+    with pytest.raises(UsageError, match=text):
+        act(dataset="digits", victim="resnet18:width=16", **request_of)
+    assert not list((tmp_path / "objects").glob("release/*"))
+
+
+def test_as_many_clusters_as_images_are_planned(tmp_path, monkeypatch):
+    monkeypatch.setenv("UCBENCH_HOME", str(tmp_path))
+    data = {"dataset": "digits:train_per_class=2", "victim": "resnet18:width=16"}
+    assert len(api.plan(**data, poisoner="uc:clusters=20")) == 3
+    with pytest.raises(UsageError, match="has 20"):
+        api.plan(**data, poisoner="uc:clusters=21")
+
+
+def test_check_that_a_plugin_gets_wrong_stops_no_other_cell(tmp_path, monkeypatch):
+    def wrong(*arguments):
+        raise RuntimeError("a fault of the plugin")
+
+    monkeypatch.setattr(tiny.StripesParams, "check_names", wrong)
+    monkeypatch.setattr(tiny.StripesParams, "least_images", wrong)
+    records = run_cells(cells("stripes"), tiny.session(tmp_path))
+    assert {record["status"] for record in records} == {"ok"}
+
+
 @pytest.mark.parametrize("wrong", ["device", "store", "out"])
 def test_run_is_refused_before_data_are_read(wrong, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

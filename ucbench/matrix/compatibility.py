@@ -67,6 +67,20 @@ def check_size(victim: Component[VictimSpec], data: str, size: tuple[int, int]) 
         )
 
 
+def check_count(who: str, least: int, data: str, count: int) -> None:
+    """Check that a component has as many images as it needs.
+
+    Args:
+        who: the component, as the subject of the error.
+        data: whose images are counted.
+
+    Raises:
+        UsageError: if not.
+    """
+    if count < least:
+        raise UsageError(f"{who} cannot work with fewer than {least} images, but {data} has {count}.")
+
+
 def _takes(smallest: int | None, size: tuple[int, int]) -> bool:
     return smallest is None or min(size) >= smallest
 

@@ -47,6 +47,22 @@ class Params(BaseModel):
         values = self.model_dump(mode="json").items()
         return {name: value for name, value in values if name not in self.neutral or value != self.neutral[name]}
 
+    def check_names(self) -> None:
+        """Refuse names that only a library knows, such as that of an architecture, before anything is crafted.
+
+        By default there are none. It may import that library, but loads no weights and needs no network.
+
+        Raises:
+            UsageError: for a name that the library lacks; the text gives the nearest.
+        """
+
+    def least_images(self, size: tuple[int, int]) -> int:
+        """The fewest images of this height and width with which the component works; by default any number.
+
+        A poisoner is given the images that are protected, all others the training set. It must not import torch.
+        """
+        return 0
+
     @classmethod
     def argument_values(cls) -> tuple[str, ...]:
         """The values that the positional argument can have, for ``ucbench show`` and completion; empty if any will do.

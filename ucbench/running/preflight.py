@@ -7,12 +7,16 @@ import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from ucbench.errors import StoreError, UsageError
-from ucbench.matrix.compatibility import check_size
+from ucbench.matrix.cell import Cell
+from ucbench.matrix.compatibility import check_count, check_size, labeler_of
 from ucbench.numerics import Numerics
+from ucbench.plugins.registry import Component
+from ucbench.plugins.specs import LabelingSpec
 from ucbench.running.tasks import Task
 from ucbench.session import Session
 from ucbench.store.files import existing_part, reporting, scratch, sync
@@ -124,14 +128,69 @@ def _is_writable_by_others(folder: Path) -> bool:
     return bool(status.st_mode & shared) or status.st_uid not in (os.getuid(), 0)
 
 
-def check_victims(tasks: Iterable[Task], session: Session) -> None:
-    """Check that every victim takes images of its data's size.
+def check_components(tasks: Iterable[Task], session: Session) -> None:
+    """Check that libraries know the names in a request, and that components take images of its data's size and number.
 
     Raises:
         UsageError: if not.
     """
-    for cell in (task.cell for task in tasks):
-        check_size(cell.victim, str(cell.dataset), session.data(cell).train.size)
+    cells = [task.cell for task in tasks]
+    for part in _distinct(cells):
+        with _unless_plugin_fails(f"{_named(part)}: "):
+            part.params.check_names()
+    protected: dict[tuple[object, ...], int] = {}
+    for cell in cells:
+        data, train = str(cell.dataset), session.data(cell).train
+        check_size(cell.victim, data, train.size)
+        for part in (cell.labeling, *cell.defense, cell.victim):
+            check_count(_named(part), _least_images(part, train.size), data, len(train))
+        craft = cell.craft.base or cell.craft
+        needs = {f"Craft labels {craft.labels}": craft.labels.clusters}
+        needs[_named(craft.poisoner)] = _least_images(craft.poisoner, train.size)
+        if any(needs.values()):
+            part_of = (data, cell.trusted, cell.mixture, craft.seed)
+            if part_of not in protected:
+                protected[part_of] = len(session.protected(cell).indices)
+            where = data if cell.mixture == 1 else f"the part of {data} that a mixture of {cell.mixture:g} protects"
+            for who, least in needs.items():
+                check_count(who, least, where, protected[part_of])
+
+
+def _distinct(cells: Iterable[Cell]) -> Iterator[Component[Any]]:
+    """The components of cells, the models behind craft labels and labelings among them, each once."""
+    found: dict[int, Component[Any]] = {}
+    for cell in cells:
+        craft = cell.craft
+        behind = (craft.labels.model, craft.base.poisoner if craft.base else None)
+        found |= {id(part): part for part in (*cell.components.values(), *behind) if part is not None}
+    models = []
+    for part in found.values():
+        if isinstance(part.spec, LabelingSpec):
+            with _unless_plugin_fails():
+                models.append(labeler_of(part))
+    parts = (*found.values(), *(model for model in models if model is not None))
+    yield from {_named(part): part for part in parts}.values()
+
+
+def _named(part: Component[Any]) -> str:
+    return f"{part.spec.kind.capitalize()} {part}"
+
+
+def _least_images(part: Component[Any], size: tuple[int, int]) -> int:
+    with _unless_plugin_fails():
+        return part.params.least_images(size)
+    return 0
+
+
+@contextmanager
+def _unless_plugin_fails(beginning: str = "") -> Iterator[None]:
+    """Pass on a refusal. What else a plugin raises is not the request's fault: the cells that fail say so."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{beginning}{error}") from error
+    except (Exception, SystemExit):
+        _log.debug("A plugin's check failed.", exc_info=True)
 
 
 def check_space(tasks: Iterable[Task], session: Session) -> None:

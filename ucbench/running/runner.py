@@ -16,7 +16,7 @@ from ucbench.running.estimate import TimeLeft
 from ucbench.running.executors.serial import Executor, Serial
 from ucbench.running.interruption import interruptible
 from ucbench.running.observing import observed
-from ucbench.running.preflight import check_space, check_victims
+from ucbench.running.preflight import check_components, check_space
 from ucbench.running.sets import check_pairs
 from ucbench.running.tasks import (
     Rerun,
@@ -57,7 +57,8 @@ def run_cells(
     Raises:
         DataError: if a data set cannot be read, before anything is computed.
         UsageError: if a defense of a cell to compute refuses its parameters or its chain, or its victim the size of the
-            images, or its poisoner leaked pairs to a defense that needs them, before anything is computed.
+            images, or a component their number, or a library a name, or its poisoner leaked pairs to a defense that
+            needs them, before anything is computed.
         StoreError: if the store cannot be used or has no room for the releases, or a record cannot be written.
     """
     _sweep(session, out)
@@ -65,7 +66,7 @@ def run_cells(
     requested = [task_of(cell, session) for cell in cells]
     tasks = distinct(requested)
     records, before, missing = _sorted_out(tasks, session, out, rerun)
-    check_victims(missing, session)
+    check_components(missing, session)
     _refuse_wrong_defenses(task.cell for task in missing)
     _refuse_lack_of_pairs(task.cell for task in missing)
     check_space(missing, session)
