@@ -30,7 +30,7 @@ def exported(tmp_path) -> tuple[Path, ImageSet, np.ndarray]:
     cell = expand(axes, tiny.registry())[-1]
     export_release(cell, session, tmp_path / "out", About())
     train = session.data(cell).train
-    return tmp_path / "out", train, published_of(cell, release_of(cell, session)[1], session).images
+    return tmp_path / "out", train, published_of(cell, release_of(cell, session), session).images
 
 
 def relist(folder: Path, change: Callable[[list[dict[str, str]]], None]) -> None:

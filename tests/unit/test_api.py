@@ -191,7 +191,7 @@ def random_images(count: int = 12) -> tuple[np.ndarray, np.ndarray]:
 def test_craft_equals_the_release_of_a_run(tmp_path):
     (*_, planned) = plan("badge", seed=5)
     session = tiny.session(tmp_path / "store")
-    release = release_of(planned.cell, session)[1]
+    release = release_of(planned.cell, session)
     train = session.dataset(planned.cell.dataset).train
     crafted = ucbench.craft(train.images, train.known_labels, "badge", epsilon=24, seed=5, **ARITHMETIC)
     np.testing.assert_array_equal(crafted, materialise(train.images, release.changes, release.index))

@@ -39,7 +39,7 @@ class Case:
         session, cell = tiny.session(home, registry), replace(expand(axes, registry)[-1], keep_victim=True)
         self.metrics = evaluate(cell, session).body["metrics"]
         data, self.rows = session.data(cell), session.protected(cell).indices
-        self.release = release_of(cell, session)[1]
+        self.release = release_of(cell, session)
         self.clean, self.test = data.train.images, data.test.images
         self.published = self.clean.copy()
         self.published[self.rows] = materialise(self.clean[self.rows], self.release.changes, self.release.index)

@@ -27,7 +27,7 @@ from ucbench.plugins.params import Params
 from ucbench.plugins.registry import installed
 from ucbench.plugins.specs import DatasetSpec
 from ucbench.progress import Lines
-from ucbench.running.sets import published_of, release_of
+from ucbench.running.sets import crafted, published_of, release_of
 from ucbench.session import Session
 from ucbench.store.store import Store
 from ucbench.training.defenses import DefensePipeline
@@ -50,7 +50,7 @@ def cell(poisoner: str = "stripes", **changes) -> Cell:
 
 def published(chosen: Cell, session: Session) -> tuple[np.ndarray, np.ndarray]:
     """The source's pixels and the published ones, as wide integers."""
-    images = published_of(chosen, release_of(chosen, session)[1], session)
+    images = published_of(chosen, release_of(chosen, session), session)
     return session.dataset(chosen.dataset).train.images.astype(int), images.images.astype(int)
 
 
@@ -81,13 +81,13 @@ def test_mixture_parts_are_stratified_nested_and_shared_by_poisoners(session):
 
 def test_craft_perturbs_each_image_of_the_whole_set(session):
     before, after = published(cell("badge", epsilons=[8.0]), session)
-    changes = release_of(cell("badge", epsilons=[8.0]), session)[1]
+    changes = release_of(cell("badge", epsilons=[8.0]), session)
     np.testing.assert_array_equal(after, np.clip(before + changes.changes[changes.index], 0, 255))
 
 
 def test_poisoner_receives_labels_of_its_part_or_clusters(session):
     def notes(**changes) -> dict:
-        return release_of(cell("badge", **changes), session)[1].meta["notes"]
+        return release_of(cell("badge", **changes), session).meta["notes"]
 
     part = cell("badge", mixtures=[0.5])
     noted = notes(mixtures=[0.5])
@@ -102,9 +102,9 @@ def test_poisoner_receives_labels_of_its_part_or_clusters(session):
 
 def test_craft_labels_follow_the_named_model(session):
     def notes(text: str) -> dict:
-        return release_of(cell("badge", craft_labels=[text], seeds=[(7, 7)]), session)[1].meta["notes"]
+        return release_of(cell("badge", craft_labels=[text], seeds=[(7, 7)]), session).meta["notes"]
 
-    release = release_of(cell("badge", craft_labels=["clusters:k=3"], surrogates=["eyes"], seeds=[(7, 7)]), session)[1]
+    release = release_of(cell("badge", craft_labels=["clusters:k=3"], surrogates=["eyes"], seeds=[(7, 7)]), session)
     assert notes("clusters:k=3,model=eyes")["labels"] == release.meta["notes"]["labels"]
     predicted = notes("predicted:model=eyes")
     images = session.protected(cell("badge")).images.images
@@ -116,14 +116,14 @@ def test_craft_labels_follow_the_named_model(session):
 
 
 def test_shuffled_assigns_the_same_perturbations_to_other_images(session):
-    base = release_of(cell("badge"), session)[1]
-    key, shuffled = release_of(cell("shuffled:badge"), session)
+    base = release_of(cell("badge"), session)
+    key, shuffled = crafted(cell("shuffled:badge"), session)
     np.testing.assert_array_equal(shuffled.changes, base.changes)
     assert sorted(shuffled.index) == sorted(base.index)
     assert (shuffled.index != base.index).any()
     assert tiny.work_done()["craft badge"] == 1
-    assert release_of(cell("shuffled:badge", seeds=[(1, 0)]), session)[0] != key
-    per_image = release_of(cell("shuffled:sham"), session)[1]
+    assert crafted(cell("shuffled:badge", seeds=[(1, 0)]), session)[0] != key
+    per_image = release_of(cell("shuffled:sham"), session)
     assert sorted(per_image.index) == list(range(36))
 
 
@@ -146,7 +146,7 @@ def test_surrogate_is_fitted_on_the_craft_labels(tmp_path, monkeypatch):
 
 
 def test_oracle_receives_the_exploiter_labels(session):
-    original, shifted = (release_of(cell("positive", labelings=[name]), session)[1] for name in ("original", "shifted"))
+    original, shifted = (release_of(cell("positive", labelings=[name]), session) for name in ("original", "shifted"))
     np.testing.assert_array_equal(shifted.index, (original.index + 1) % 3)
 
 
@@ -200,9 +200,9 @@ def test_surrogate_without_label_access_receives_no_labels(tmp_path, monkeypatch
 
 def test_stored_surrogate_gives_the_release_of_a_fresh_one(tmp_path):
     weak, strong = (cell("leaner", surrogates=["fitted"], epsilons=[epsilon]) for epsilon in (4.0, 8.0))
-    fresh = release_of(strong, tiny.session(tmp_path / "one"))[1]
+    fresh = release_of(strong, tiny.session(tmp_path / "one"))
     release_of(weak, tiny.session(tmp_path / "two"))
-    restored = release_of(strong, tiny.session(tmp_path / "two"))[1]
+    restored = release_of(strong, tiny.session(tmp_path / "two"))
     assert tiny.work_done()["fit eyes"] == 2
     np.testing.assert_array_equal(restored.changes, fresh.changes)
 
@@ -245,14 +245,14 @@ def test_labeling_uses_its_own_or_the_named_model(session):
 
 def test_notes_on_weights_of_all_models_reach_the_record(session, monkeypatch):
     monkeypatch.setattr(tiny.OtherEyes, "note", "drawn at random", raising=False)
-    attacked = release_of(cell("leaner", surrogates=["others"]), session)[1].meta["notes"]
+    attacked = release_of(cell("leaner", surrogates=["others"]), session).meta["notes"]
     assert attacked["surrogate_weights"] == "drawn at random"
-    clustered = release_of(cell("badge", craft_labels=["clusters:k=3,model=others"]), session)[1].meta["notes"]
+    clustered = release_of(cell("badge", craft_labels=["clusters:k=3,model=others"]), session).meta["notes"]
     assert clustered["craft_labels_weights"] == "drawn at random"
     data = session.dataset(cell().dataset)
     chosen = cell(labelings=["seen:model=others"]).labeling
     assert label(chosen, data.train, data.train, data.test, session)[2].notes["labeling_weights"] == "drawn at random"
-    assert "surrogate_weights" not in release_of(cell("leaner", surrogates=["eyes"]), session)[1].meta["notes"]
+    assert "surrogate_weights" not in release_of(cell("leaner", surrogates=["eyes"]), session).meta["notes"]
 
 
 def test_labeling_is_equal_for_every_seed(session):
