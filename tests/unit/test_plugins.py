@@ -81,7 +81,10 @@ BROKEN_SOURCES = {
         "hook ucbench_poisoners raised: ValueError: half way",
     ),
     "exits": (GOOD.replace("yield", "exit(); yield"), "hook ucbench_poisoners raised: SystemExit"),
-    "misspelt": (GOOD.replace("ucbench_poisoners", "ucbench_poisners"), "ucbench_poisners"),
+    "misspelt": (
+        GOOD.replace("ucbench_poisoners", "ucbench_poisners"),
+        "implements 'ucbench_poisners', which is not a hook; perhaps 'ucbench_poisoners'",
+    ),
     "argument": (GOOD.replace("poisoners()", "poisoners(nonsense)"), "nonsense"),
 }
 
@@ -120,6 +123,9 @@ def test_broken_distribution_is_reported_and_others_load(site, case):
         (poisoner(version=0), "version=0"),
         (poisoner(version="2"), "version='2'"),
         (poisoner(requires=("ray",)), "requires but no extra"),
+        (poisoner(label_access="labels"), "label_access='labels', which is none of none, names, full"),
+        (poisoner(granularity="samplewise"), "granularity='samplewise', which is none of sample, class"),
+        (poisoner(budget="Linf"), "budget='Linf', which is none of linf, l2, l0, unbounded"),
         (poisoner(aliases=("stripes",)), "claims the poisoner name 'stripes' 2 times"),
     ],
 )
@@ -127,6 +133,23 @@ def test_invalid_spec_excludes_the_whole_plugin(yielded, reason):
     plugin = plugins.load_module("p", hooks(ucbench_poisoners=lambda: [poisoner(name="fine"), yielded]))
     assert reason in plugin.problem
     assert plugin.specs == ()
+
+
+@pytest.mark.parametrize(
+    ("reads", "reason"),
+    [
+        (("model", "clean"), "reads='clean', which is none of source, published"),
+        ("model", "reads='model', which is not a tuple"),
+    ],
+)
+def test_metric_that_reads_what_no_context_has_is_invalid(reads, reason):
+    spec = ucbench.MetricSpec(name="mean", summary="", load="m:C", reads=reads)
+    assert reason in plugins.load_module("p", hooks(ucbench_metrics=lambda: [spec])).problem
+
+
+def test_optional_hook_may_be_one_of_another_version():
+    module = types.SimpleNamespace(ucbench_later=ucbench.hookimpl(lambda: iter(()), optionalhook=True))
+    assert plugins.load_module("p", module).problem is None
 
 
 def test_hook_that_returns_instead_of_yielding_is_reported():

@@ -13,6 +13,7 @@ keys of its components hold the file's SHA-256.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import hashlib
 import logging
@@ -20,8 +21,9 @@ import os
 import re
 import sys
 import types
+import typing
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
@@ -244,9 +246,14 @@ def _execute(file: PluginFile) -> types.ModuleType:
 def _register(module: object) -> tuple[pluggy.HookRelay, tuple[ComponentSpec, ...]]:
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
+    known = tuple(vars(manager.hook))
     with _as_plugin_error("hooks do not fit the contract"):
         manager.register(module)
-        manager.check_pending()
+    for name in sorted(vars(manager.hook).keys() - set(known)):
+        if all(implementation.optionalhook for implementation in getattr(manager.hook, name).get_hookimpls()):
+            continue
+        near = difflib.get_close_matches(name, known, n=1)
+        raise PluginError(f"implements {name!r}, which is not a hook" + "".join(f"; perhaps {it!r}" for it in near))
     specs = tuple(spec for kind in SPEC_KINDS for spec in _specs(manager.hook, kind))
     claims = Counter((spec.kind, name) for spec in specs for name in (spec.name, *spec.aliases))
     for (kind, name), count in claims.items():
@@ -271,10 +278,14 @@ def _fault(spec: object, kind: str) -> str | None:
     expected = SPEC_KINDS[kind]
     if not isinstance(spec, expected):
         return f"an object of type {type(spec).__name__}, which is not a {expected.__name__}"
-    for attribute in ("aliases", "requires"):
+    for attribute, (several, known) in _restricted(expected).items():
+        value = getattr(spec, attribute)
         # A bare string, the likely mistake, would be read as a sequence of letters.
-        if not isinstance(getattr(spec, attribute), tuple):
-            return f"{spec.name!r} with {attribute}={getattr(spec, attribute)!r}, which is not a tuple"
+        if several and not isinstance(value, tuple):
+            return f"{spec.name!r} with {attribute}={value!r}, which is not a tuple"
+        for one in value if several else (value,):
+            if known and one not in known:
+                return f"{spec.name!r} with {attribute}={one!r}, which is none of {', '.join(known)}"
     for name, form in ((spec.name, KEBAB), *((alias, _ALIAS) for alias in spec.aliases)):
         if not isinstance(name, str) or not form.fullmatch(name):
             return f"the invalid name {name!r}: names are lower-kebab, such as 'my-{kind}'"
@@ -289,6 +300,19 @@ def _fault(spec: object, kind: str) -> str | None:
     if spec.requires and not spec.extra:
         return f"{spec.name!r} with requires but no extra, which says what to install"
     return None
+
+
+@functools.cache
+def _restricted(kind: type[ComponentSpec]) -> Mapping[str, tuple[bool, tuple[str, ...]]]:
+    """The fields of a spec that are tuples or have few values: whether it is a tuple, and the values (none: any)."""
+    found = {}
+    for name, annotation in typing.get_type_hints(kind).items():
+        several = typing.get_origin(annotation) is tuple
+        of = typing.get_args(annotation)[0] if several else annotation
+        known = typing.get_args(of) if typing.get_origin(of) is typing.Literal else ()
+        if several or known:
+            found[name] = several, known
+    return found
 
 
 def _clashing(plugin: LoadedPlugin, claimants: list[LoadedPlugin]) -> LoadedPlugin:
