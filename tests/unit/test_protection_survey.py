@@ -51,6 +51,33 @@ def test_survey_leaves_pipes_films_and_names_that_are_no_text(tmp_path):
     }
 
 
+def test_survey_knows_heic_by_its_content_and_says_what_reads_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("ucbench.protection.survey.register_heic", lambda: False)
+    (tmp_path / "sent.jpg").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+    (tmp_path / "nothing.HEIC").write_bytes(b"no photo at all")
+    (tmp_path / "empty.heic").touch()
+    photograph(0).save(tmp_path / "really a JPEG.HEIC", "JPEG")
+    found = {str(one.path): one.reason or one.type for one in survey(tmp_path, tmp_path.with_name("safe"))}
+    assert found == {
+        "sent.jpg": "HEIC is read with the extra: pip install 'ucbench[heic]'",
+        "nothing.HEIC": "not an image, or its head is damaged",
+        "empty.heic": "empty",
+        "really a JPEG.HEIC": "JPEG",
+    }
+
+
+def test_survey_says_of_a_file_without_permission_that_it_cannot_be_read(tmp_path, monkeypatch):
+    photograph(0).save(tmp_path / "a.jpg")
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("ucbench.protection.survey.Image.open", refuse)
+    monkeypatch.setattr("ucbench.protection.survey._start", lambda path: b"")
+    (found,) = survey(tmp_path, tmp_path.with_name("safe"))
+    assert (found.action, found.reason) == ("leave", "cannot be read: Permission denied")
+
+
 def photo(path: str, type: str = "JPEG") -> Found:
     return Found(PurePosixPath(path), "protect", type=type)
 

@@ -21,7 +21,8 @@ _RAW = frozenset(
     (".3fr", ".arw", ".cr2", ".cr3", ".dcr", ".dng", ".erf", ".gpr", ".iiq", ".kdc", ".mef", ".mos", ".mrw", ".nef",
      ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f")
 )  # fmt: skip
-_HEIC = (".heic", ".heif", ".hif")
+#: The first bytes of HEIC files after their length (ISO/IEC 23008-12).
+_HEIC = tuple(b"ftyp" + brand for brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1"))
 _SYSTEM_FILES, _SYSTEM_FOLDERS = ("thumbs.db", "ehthumbs.db", "desktop.ini"), ("@eadir", "__macosx", "#recycle")
 #: Documents, films and measurements that Pillow opens too, some by running other programs.
 _NO_PHOTOS = frozenset(("BUFR", "CUR", "EPS", "FITS", "FLI", "GRIB", "HDF5", "ICNS", "ICO", "MCIDAS", "MPEG", "WMF"))
@@ -76,7 +77,8 @@ def _entries(folder: Path) -> Iterator[Path]:
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
-        raise DataError(f"{folder}: cannot be listed: {error.strerror or error}.") from error
+        reason = error.strerror or error
+        raise DataError(f"{folder}: cannot be listed: {reason}. Make it readable, or move it.") from error
     for entry in entries:
         if entry.is_dir(follow_symlinks=False) and not _apart(Path(entry)):
             yield from _entries(Path(entry))
@@ -105,14 +107,16 @@ def _examined(path: Path, below: Path, has_heic: bool) -> Found:
         return Found(relative, "leave", "not a regular file")
     if suffix in _RAW:
         return Found(relative, "leave", "a camera's raw file: export it as JPEG or TIFF first")
-    if suffix in _HEIC and not has_heic:
-        return Found(relative, "leave", "HEIC is read with the extra: pip install 'ucbench[heic]'")
     try:
         reason, type = _head(path)
     except (UnidentifiedImageError, DataError) as error:
-        unidentified = isinstance(error.__cause__ or error, UnidentifiedImageError)
-        reason = "not an image, or its head is damaged" if unidentified else str(error).removeprefix(f"{path}: ")
-        type = ""
+        cause, type = error.__cause__ or error, ""
+        if isinstance(cause, UnidentifiedImageError):
+            reason = _unknown(path, has_heic)
+        elif isinstance(cause, OSError) and cause.strerror:
+            reason = f"cannot be read: {cause.strerror}"
+        else:
+            reason = str(error).removeprefix(f"{path}: ")
     return Found(relative, "leave", reason) if reason else Found(relative, "protect", type=type)
 
 
@@ -143,11 +147,23 @@ def _head(path: Path) -> tuple[str, str]:
 
 
 def _may_have_damaged_metadata(path: Path) -> bool:
+    return _start(path).startswith((b"\xff\xd8", b"\x89PNG"))
+
+
+def _unknown(path: Path, has_heic: bool) -> str:
+    """Why a file that Pillow does not know is left, by its content: its suffix may be wrong."""
+    start = _start(path)
+    if not has_heic and start[4:].startswith(_HEIC):
+        return "HEIC is read with the extra: pip install 'ucbench[heic]'"
+    return "not an image, or its head is damaged" if start else "empty"
+
+
+def _start(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(8).startswith((b"\xff\xd8", b"\x89PNG"))
+            return file.read(12)
     except OSError:
-        return False
+        return b""
 
 
 def output_names(
