@@ -7,7 +7,7 @@ import io
 import numpy as np
 import pytest
 from photo_folder import exif, photograph, write_folder
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin
 
 from ucbench.data.images import decode
 from ucbench.errors import DataError
@@ -93,7 +93,8 @@ def test_thumbnail_of_the_camera_is_lost(tmp_path):
         ("print.jpg", "CMYK converted to RGB"),
         ("deep.png", "16 bits per value reduced to 8"),
         ("grey.jpg", "grey stored as RGB"),
-        ("phone.mpo.jpg", None),
+        ("phone.mpo.jpg", "further images in the file removed"),
+        ("scan.tiff", None),
     ],
 )
 def test_notes_say_what_reading_changed(folder, name, note):
@@ -137,7 +138,48 @@ def test_profile_of_another_colour_space_is_lost(tmp_path):
     photograph(3).convert("CMYK").save(tmp_path / "a.jpg", icc_profile=bytes(profile))
     photo = read_photo(tmp_path / "a.jpg")
     assert photo.profile == b""
-    assert photo.notes == ("CMYK converted to RGB without its colour profile",)
+    assert photo.notes == ("CMYK converted to RGB without its colour profile, so it may look different",)
+
+
+def test_grey_without_its_profile_is_noted(tmp_path):
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[16:20] = b"GRAY"
+    photograph(3).convert("L").save(tmp_path / "a.jpg", icc_profile=bytes(profile))
+    photo = read_photo(tmp_path / "a.jpg")
+    assert photo.profile == b""
+    assert photo.notes == ("grey stored as RGB without its colour profile, so it may look different",)
+
+
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>'
+
+
+@pytest.mark.parametrize("type", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_xmp_is_removed_with_a_note(tmp_path, type):
+    texts, tags = PngImagePlugin.PngInfo(), TiffImagePlugin.ImageFileDirectory_v2()
+    texts.add_itxt("XML:com.adobe.xmp", XMP.decode())
+    tags[700] = XMP
+    options = {"PNG": {"pnginfo": texts}, "TIFF": {"tiffinfo": tags}}.get(type, {"xmp": XMP})
+    photograph(3).save(tmp_path / "a", type, **options)
+    assert XMP in (tmp_path / "a").read_bytes()
+    photo = read_photo(tmp_path / "a")
+    assert photo.notes == ("XMP removed",)
+    write_photo(photo, tmp_path / "copy", type, 95)
+    assert XMP not in (tmp_path / "copy").read_bytes()
+
+
+def test_iptc_and_comments_are_removed_with_a_note(tmp_path):
+    photograph(3).save(tmp_path / "a.jpg", comment="a comment")
+    record = b"\x1c\x02\x74\x00\x08The owner"
+    block = b"Photoshop 3.0\0" + b"8BIM\x04\x04\0\0" + len(record).to_bytes(4, "big") + record
+    block += bytes(len(record) % 2)
+    content = (tmp_path / "a.jpg").read_bytes()
+    segment = b"\xff\xed" + (len(block) + 2).to_bytes(2, "big") + block
+    (tmp_path / "a.jpg").write_bytes(content[:2] + segment + content[2:])
+    assert read_photo(tmp_path / "a.jpg").notes == ("IPTC, comments removed",)
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("Copyright", "The owner")
+    photograph(3).save(tmp_path / "a.png", pnginfo=texts)
+    assert read_photo(tmp_path / "a.png").notes == ("comments removed",)
 
 
 def test_damaged_metadata_costs_no_photo(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -32,6 +32,9 @@ _DROPPED = (_BASE.MakerNote, _BASE.ExifInteroperabilityOffset)
 _SUFFIX = {"png": ".png", "webp": ".webp", "jpeg": ".jpg"}
 #: Types that ``same`` writes; photos of others become PNG.
 _WRITTEN = {"JPEG": "JPEG", "MPO": "JPEG", "PNG": "PNG", "WEBP": "WEBP", "TIFF": "TIFF", "AVIF": "AVIF"}
+#: Where files have what editing programs write about a photo: of PNG, of TIFF; within Photoshop's blocks, of TIFF.
+_XMP_TEXT, _XMP_TAG = "XML:com.adobe.xmp", 700
+_IPTC, _IPTC_TAG = 0x0404, 33723
 #: Types that change values beyond the perturbation.
 LOSSY = ("JPEG", "AVIF")
 
@@ -76,10 +79,12 @@ def _photo(image: Image.Image, exif: bytes, keep_gps: bool) -> Photo:
     kept, notes = _kept_exif(file, exif, keep_gps)
     if deep:
         notes.append("16 bits per value reduced to 8")
+    unprofiled = " without its colour profile, so it may look different" if profile else ""
     if mode in ("CMYK", "LAB", "YCbCr"):
-        notes.append(f"{mode} converted to RGB" + (" without its colour profile" if profile else ""))
+        notes.append(f"{mode} converted to RGB{unprofiled}")
     elif mode in ("1", "L", "LA") or mode.startswith("I"):
-        notes.append("grey stored as RGB")
+        notes.append(f"grey stored as RGB{unprofiled}")
+    notes += _lost(file)
     alpha = None
     if image.has_transparency_data:
         layers = np.asarray(image.convert("RGBA"))
@@ -114,6 +119,23 @@ def _kept_exif(image: Image.Image, block: bytes, keep_gps: bool) -> tuple[bytes,
         return kept.tobytes(), notes
     except Exception:  # Pillow raises nearly any exception for damaged blocks
         return b"", ["metadata that cannot be read removed"]
+
+
+def _lost(image: Image.Image) -> list[str]:
+    """Notes on what a loaded file has beside its pixels, EXIF and profile. Copies keep none of it."""
+    tags: Mapping[int, object] = getattr(image, "tag_v2", {})
+    texts: Mapping[str, object] = getattr(image, "text", {})
+    blocks: Mapping[int, object] = image.info.get("photoshop") or {}
+    kinds = {
+        "XMP": "xmp" in image.info or _XMP_TEXT in texts or _XMP_TAG in tags,
+        "IPTC": _IPTC in blocks or _IPTC_TAG in tags,
+        "comments": bool(image.info.get("comment")) or any(name != _XMP_TEXT for name in texts),
+    }
+    lost = [kind for kind, has in kinds.items() if has]
+    notes = [f"{', '.join(lost)} removed"] if lost else []
+    if getattr(image, "n_frames", 1) > 1:  # animations and documents have no copies
+        notes.append("further images in the file removed")
+    return notes
 
 
 def opaque(photo: Photo) -> Photo:
