@@ -8,7 +8,7 @@ import re
 import boards
 import pytest
 import site_records as made
-from site_pages import page, ranked, tree
+from site_pages import page, ranked, text_of, tree
 
 from ucbench.errors import UsageError
 from ucbench.leaderboard.site import build_site
@@ -47,7 +47,9 @@ def test_home_lists_conclusive_boards_first_then_those_of_most_crafts_and_poison
     for name, records in of.items():
         made.write(tmp_path / name / "v1", records, sheets=False)
     build_site(tmp_path, tmp_path / "site", rules_of=ranked)
-    links = [tag.get("href") or "" for tag in page(tmp_path / "site" / "index.html").all("a")]
+    home = tmp_path / "site" / "index.html"
+    assert re.search(r'4 boards, 3 with a passed <a [^>]*href="read.html#gate"[^>]*>gate</a>:', text_of(home))
+    links = [tag.get("href") or "" for tag in page(home).all("a")]
     assert list(dict.fromkeys(link.split("/")[1] for link in links if link.startswith("boards/"))) == [
         "d-v1", "c-v1", "b-v1", "a-v1"
     ]  # fmt: skip

@@ -12,7 +12,8 @@ import pytest
 import site_records as made
 from site_pages import RANKED, Page, built, page, ranked, rows_of, text_of, tree
 
-from ucbench.leaderboard.site import build_site
+from ucbench.leaderboard.gates import RULES
+from ucbench.leaderboard.site import BoardRules, build_site
 from ucbench.leaderboard.site.addresses import method_page
 from ucbench.leaderboard.site.charts import fill
 from ucbench.leaderboard.site.collecting import collect
@@ -218,6 +219,26 @@ def test_site_heat_map_leaves_out_defenses_that_spoil_clean_accuracy(tmp_path):
     text = text_of(built(tmp_path, [*made.board(), *records]) / "boards" / "board" / "index.html")
     heat = text[text.index('class="heat"') :]
     assert heat.count("left out: clean accuracy lost more than half of its gap") == 2
+
+
+def test_site_board_without_defenses_has_no_heat_map_and_says_by_what_it_ranks(board, tmp_path):
+    assert 'class="heat"' in text_of(board / "index.html")
+    plain = [record for record in made.board(seeds=3) if record["request"]["defense"] == "none"]
+    build_site(
+        made.write(tmp_path, plain), tmp_path / "site", rules_of=lambda _: BoardRules("trial v1", ("none",), RULES)
+    )
+    text = text_of(tmp_path / "site" / "boards" / "board" / "index.html")
+    assert 'class="heat"' not in text
+    assert "<h2>Effect against cost</h2>" in text
+    assert "Poisoners rank by the accuracy without defense." in text
+    assert "Exploratory: 3 crafts, too few to test for differences." in text
+
+
+def test_site_setting_without_defenses_and_gate_says_so_instead_of_a_heat_map(tmp_path):
+    other = [made.record("uc", victim="other", seed=seed, accuracy=30.0 + seed) for seed in range(2)]
+    text = text_of(built(tmp_path, [*made.board(), *other]) / "boards" / "board" / "index.html")
+    assert text.count('class="heat"') == 1
+    assert text.count("No defense was run here, and without a passed") == 1
 
 
 def test_site_shows_failed_cells_with_their_error(board):

@@ -150,7 +150,8 @@ def _accuracies(
         return f"{knowing}, {_counted(len(entries), 'poisoner')}: an exploiter without defense reaches {texts}."
     listed = by_accuracy if ranked is None else entries
     best = listed[0]
-    few = f" Exploratory: {_counted(best.seeds, 'craft')}." if best.seeds < ENOUGH_CRAFTS else ""
+    few = f" Exploratory: {_counted(best.seeds, 'craft')}" if best.seeds < ENOUGH_CRAFTS else ""
+    few += (", too few to test for differences." if len(listed) > 1 and ranked is not None else ".") if few else ""
     place = _place(listed, run, names, ranked)
     return f"{knowing}, {names[best.name]} {place}: {_reached(best, ranked, mark)}.{few}"
 

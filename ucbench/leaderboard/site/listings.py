@@ -239,14 +239,16 @@ def _seed(seed: int | None) -> Cell:
     return Cell("none") if seed is None else Cell(str(seed), float(seed))
 
 
-def heat_table(setting: Setting, name: str) -> Table:
+def heat_table(setting: Setting, name: str) -> Table | None:
     """A row per poisoner and a column per defense: the share of the gap removed, on a scale of colours.
 
     Defenses under which clean accuracy lost more than half of its gap to chance have no values: there is little left
     that a poisoner could remove. Without a passed gate, values are accuracies without colours, those of clean images
-    among them.
+    among them. None where no defense was run: the table of poisoners has it all.
     """
     labels, defenses, groups = grid(setting)
+    if set(defenses) <= {NO_DEFENSE}:
+        return None
     heads = (
         Column("label", "poisoner", header=True),
         *(Column(f"defense-{place}", defense, numeric=True) for place, defense in enumerate(defenses)),

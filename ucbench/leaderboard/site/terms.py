@@ -35,7 +35,8 @@ TERMS = {
     **{heading.lower(): meaning for heading, meaning in MEANINGS.items()},
     "exploratory": f"from fewer than {ENOUGH_CRAFTS} crafts",
     "interval": (
-        "what follows ±: the half-width of the 95 % interval of a mean over crafts, by Student's t; n is their number"
+        "what follows ±: the half-width of the 95 % interval of a mean over crafts (of clean images: over trainings),"
+        " by Student's t; n is their number"
     ),
 }
 
