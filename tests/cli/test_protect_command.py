@@ -37,6 +37,32 @@ def test_protect_says_what_was_done_and_what_to_keep(photos, capsys):
     assert "Keep ucbench.json, ucbench.npz and report.html to yourself" in text
 
 
+def test_protect_says_what_else_happened_to_how_many_photos(photos, capsys):
+    for number in range(2):
+        photograph(number, 24, 20).convert("L").save(photos / f"{number}.jpg")
+    assert protect(photos) == 0
+    assert "Beside the change, by number of copies: grey stored as RGB (2)." in capsys.readouterr().out
+
+
+def test_protect_says_in_plain_words_that_patterns_are_weak(photos, capsys, monkeypatch):
+    monkeypatch.setattr("ucbench.protection.patterns.CraftedPatterns.warnings", ("Entropy is 1.75 nats.",))
+    assert protect(photos) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "DO NOT RELY ON THE COPIES: The patterns may be too weak to do anything" in text
+    assert "Entropy is 1.75 nats." in text
+    assert "Do not rely on these copies" in (photos.parent / "safe" / "report.html").read_text()
+
+
+def test_protect_names_every_reason_if_no_photo_can_be_read(photos, capsys):
+    whole = (photos / "0.jpg").read_bytes()
+    for number in range(5):
+        (photos / f"{number}.jpg").write_bytes(whole[: len(whole) // 2 + number])
+    assert protect(photos) == 1
+    text = capsys.readouterr().err
+    assert "\n  0.jpg: cannot be read as an image" in text
+    assert "\n  notes.txt: not an image" in text
+
+
 def test_protect_prints_json_alone(photos, capsys):
     assert protect(photos, "--json") == 0
     summary = json.loads(capsys.readouterr().out)
@@ -66,6 +92,8 @@ def test_names_of_files_cannot_command_a_terminal_or_forge_lines(photos, capsys)
         (["--clusters", "many"], "number of clusters is auto or a whole number"),
         (["--clusters", "1"], "a whole number from 2"),
         (["--epsilon", "0"], "number of 8-bit levels from 1 to 255"),
+        (["--size", "100000"], "less than or equal to 512"),
+        (["--by-folder"], "Add --check"),
         (["--poisoner", "blots"], "no largest change per value"),
         (["--poisoner", "badges"], "badge"),
         (["--surrogate", "fitted"], "learns from labels, which photos do not have"),

@@ -55,8 +55,9 @@ class TestWorkingImages:
     def test_working_images_of_no_photo_raise(self):
         with pytest.raises(DataError, match="no photos"):
             working_images([])
-        with pytest.raises(UsageError, match="at least 8 pixels, got 0"):
-            working_images([np.zeros((9, 9, 3), np.uint8)], 0)
+        for size in (0, 513):
+            with pytest.raises(UsageError, match=f"8 to 512 pixels, got {size}"):
+                working_images([np.zeros((9, 9, 3), np.uint8)], size)
 
     def test_crafted_on_draws_a_part_by_the_seed_of_more_photos_than_the_most(self, monkeypatch):
         monkeypatch.setattr(working, "MOST_CRAFTED", 50)

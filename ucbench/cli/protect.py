@@ -46,7 +46,8 @@ def protect_command(
     ] = None,
     size: Annotated[
         int | None,
-        option("PIXELS", "Side of the squares that patterns are made for.", PROTECTOR, default="32", min=8),
+        option("PIXELS", "Side of the squares that patterns are made for, 8 to 512.", PROTECTOR, default="32",
+               min=8, max=512),
     ] = None,
     seed: Annotated[int | None, option("N", "Of all random choices.", PROTECTOR, default="0", min=0)] = None,
     patterns_of: Annotated[
@@ -115,6 +116,7 @@ def protect_command(
 def _print(done: Protection) -> None:
     """What was done or would be, and what has no copy."""
     from ucbench.progress import duration
+    from ucbench.protection.manifest import WEAK
 
     if done.dry_run:
         for path in done.written:
@@ -143,8 +145,11 @@ def _print(done: Protection) -> None:
     if done.unchanged:
         names = [*done.unchanged[:_SHOWN], *(["and more, see the report"] if len(done.unchanged) > _SHOWN else [])]
         print_notes(f"NOT PROTECTED, since the copy equals the original: {', '.join(names)}")
-    for warning in done.warnings:
-        print_notes(f"Crafting the patterns warned: {warning}")
+    if done.notes:
+        notes = "; ".join(f"{note} ({count})" for note, count in done.notes.items())
+        print_notes(f"Beside the change, by number of copies: {notes}.")
+    if done.warnings:
+        print_notes(f"DO NOT RELY ON THE COPIES: {WEAK} {' '.join(done.warnings)}")
     if not done.dry_run:
         print_notes(
             "Publish the copies only. Keep ucbench.json, ucbench.npz and report.html to yourself: with them, anybody"

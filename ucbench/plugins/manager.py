@@ -278,7 +278,7 @@ def _fault(spec: object, kind: str) -> str | None:
     expected = SPEC_KINDS[kind]
     if not isinstance(spec, expected):
         return f"an object of type {type(spec).__name__}, which is not a {expected.__name__}"
-    for attribute, (several, known) in _restricted(expected).items():
+    for attribute, (several, known) in _restricted(kind).items():
         value = getattr(spec, attribute)
         # A bare string, the likely mistake, would be read as a sequence of letters.
         if several and not isinstance(value, tuple):
@@ -303,10 +303,10 @@ def _fault(spec: object, kind: str) -> str | None:
 
 
 @functools.cache
-def _restricted(kind: type[ComponentSpec]) -> Mapping[str, tuple[bool, tuple[str, ...]]]:
-    """The fields of a spec that are tuples or have few values: whether it is a tuple, and the values (none: any)."""
+def _restricted(kind: str) -> Mapping[str, tuple[bool, tuple[str, ...]]]:
+    """The fields of a kind's specs that are tuples or have few values: whether it is a tuple, and the values (none: any)."""
     found = {}
-    for name, annotation in typing.get_type_hints(kind).items():
+    for name, annotation in typing.get_type_hints(SPEC_KINDS[kind]).items():
         several = typing.get_origin(annotation) is tuple
         of = typing.get_args(annotation)[0] if several else annotation
         known = typing.get_args(of) if typing.get_origin(of) is typing.Literal else ()

@@ -18,7 +18,7 @@ from ucbench.protection.manifest import MANIFEST, PATTERNS, LeftOut, Output, Pro
 from ucbench.protection.patterns import CraftedPatterns, crafted, read_patterns, write_patterns
 from ucbench.protection.photo import read_photo
 from ucbench.protection.survey import Found
-from ucbench.protection.work import Work, damaged
+from ucbench.protection.work import NAMED, Work, damaged, left_out
 from ucbench.protection.working import crafted_on, working_images
 from ucbench.protection.writing import Task, protect_photo, reason_of, start_worker
 from ucbench.store.files import digest_of
@@ -90,7 +90,10 @@ def _crafted(run: Run) -> CraftedPatterns:
     advance = run.session.progress.bar("reading photos", len(rows))
     images, read = _working_images([different[row] for row in rows], run, advance)
     if images is None:
-        raise DataError(f"No entry of {run.photos} can be protected. --dry-run says why.")
+        left = left_out(run.work, run.state)
+        shown = [f"{one.path}: {one.reason}" for one in left[:NAMED]]
+        shown += [f"and {len(left) - NAMED} more"] if len(left) > NAMED else []
+        raise DataError("\n  ".join([f"No file in {run.photos} can be protected{':' if shown else '.'}", *shown]))
     release = craft_patterns(images, run.craft, run.session)
     return crafted(release, [run.sha256(found) for found in read], run.settings)
 

@@ -102,7 +102,8 @@ def _groups(settings: PatternSettings, photos: int, poisoner: Component[Poisoner
     if settings.clusters is not None and _CLUSTERS in dict(poisoner.ref.options):
         raise UsageError(f"The number of groups is given twice: {settings.clusters}, and in {poisoner}.")
     if photos < FEWEST:
-        raise UsageError(f"{photos} photos are too few to find groups among them: at least {FEWEST} are needed.")
+        few = "1 photo is" if photos == 1 else f"{photos} photos are"
+        raise UsageError(f"{few} too few to find groups among them: at least {FEWEST} are needed.")
     groups = settings.clusters
     if groups is None:
         groups = getattr(poisoner.params, _CLUSTERS, None) or cluster_count(photos)

@@ -18,8 +18,13 @@ RULE: Literal["central-square-periodic-1"] = "central-square-periodic-1"
 #: Names in the folder of protected photos. All but the photos are the owner's secret.
 MANIFEST, PATTERNS, JOURNAL, REPORT = "ucbench.json", "ucbench.npz", "ucbench.jsonl", "report.html"
 
+#: Smallest and largest side of the squares that are crafted on, in pixels: they are all in memory at once.
+SIDES = (8, 512)
 #: Most bytes of a manifest that is read; a photo takes some 400.
 LARGEST = 2**30
+
+#: Before what the craft of patterns warned of, in the words of its method.
+WEAK = "The patterns may be too weak to do anything, even to the network that they were made with. Their method says:"
 
 Format = Literal["png", "webp", "same", "jpeg"]
 
@@ -46,7 +51,7 @@ class Settings(_Part):
     params: dict[str, Any]
     surrogate: str | None
     epsilon: float = Field(gt=0, le=255)
-    size: int = Field(ge=8)
+    size: int = Field(ge=SIDES[0], le=SIDES[1])
     clusters: int | Literal["auto"] = "auto"
     seed: int = 0
     rule: Literal["central-square-periodic-1"] = RULE

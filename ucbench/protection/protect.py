@@ -5,6 +5,8 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +21,14 @@ from ucbench.protection.manifest import (
     LeftOut,
     Manifest,
     Patterns,
+    ProtectedPhoto,
     Settings,
     read_manifest,
     write_manifest,
 )
 from ucbench.protection.survey import survey
 from ucbench.protection.work import is_complete, left_out, work_of
+from ucbench.protection.writing import UNCHANGED
 from ucbench.store.files import digest_of, sweep_drafts
 
 if TYPE_CHECKING:
@@ -44,6 +48,7 @@ class Protection:
         written: originals whose copies this run wrote; of a dry run, would write.
         left: entries without a copy, with reasons.
         unchanged: copies that equal their originals, which are too small for a pattern.
+        notes: what else happened to photos, such as a position that was removed, and to how many.
         linf: largest difference of any copy, re-opened, from its original, in 8-bit levels; None without copies.
         patterns: how many patterns there are; None in a dry run of a new folder.
         warnings: what crafting them warned of.
@@ -58,6 +63,7 @@ class Protection:
     written: tuple[str, ...]
     left: tuple[LeftOut, ...]
     unchanged: tuple[str, ...]
+    notes: dict[str, int]
     linf: int | None
     patterns: int | None
     warnings: tuple[str, ...]
@@ -93,6 +99,8 @@ def protect(
         patterns_of: the manifest of another folder, whose patterns are used.
     """
     started = time.perf_counter()
+    if by_folder and not check:
+        raise UsageError("--by-folder says what --check compares, and does nothing without it. Add --check.")
     before, state = stamp(out), read_state(out)
     earlier, file = (state.settings, None) if patterns_of is None else _given(patterns_of, out, state.settings)
     settings = request.settings(session.registry, earlier)
@@ -121,6 +129,7 @@ def protect(
         written=tuple(path for found in work.todo if (path := str(found.path)) not in without),
         left=left,
         unchanged=tuple(path for path, photo in sorted(state.photos.items()) if not photo.linf),
+        notes=_notes(state.photos.values()),
         linf=max((photo.linf for photo in state.photos.values()), default=None),
         patterns=state.manifest.patterns.count if state.manifest else None,
         warnings=state.manifest.patterns.warnings if state.manifest else (),
@@ -140,6 +149,12 @@ def _given(patterns_of: Path, out: Path, earlier: Settings | None) -> tuple[Sett
     if earlier is not None and earlier != given.settings:
         raise UsageError(f"{out} has patterns with other settings than those of {patterns_of}. Choose another --out.")
     return given.settings, file
+
+
+def _notes(photos: Iterable[ProtectedPhoto]) -> dict[str, int]:
+    """How often each note is there, most often first; copies that equal their originals are listed apart."""
+    counts = Counter(note for photo in photos for note in photo.notes if note != UNCHANGED)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _manifest(run: Run, patterns: CraftedPatterns) -> Manifest:

@@ -16,7 +16,7 @@ from ucbench.numerics import versions
 from ucbench.protection.boards import accuracy_text, is_exploratory, measured
 from ucbench.protection.effect import Effect
 from ucbench.protection.illustrations import FACTOR, comparisons, groups
-from ucbench.protection.manifest import MANIFEST, Manifest
+from ucbench.protection.manifest import MANIFEST, WEAK, Manifest
 from ucbench.protection.survival import Survival
 from ucbench.store.files import atomic_write_text
 
@@ -68,6 +68,7 @@ def report(
         command=command(manifest),
         versions={**versions(), "ucbench": manifest.ucbench},
         rows=ROWS,
+        weak=WEAK,
         factor=FACTOR,
         style=asset("site.css").decode() + (own / "report.css").read_text(encoding="utf-8"),
         script=script,

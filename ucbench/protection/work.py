@@ -14,7 +14,7 @@ from ucbench.protection.survey import Found, is_within, output_names
 from ucbench.store.files import digest_of, reporting
 
 #: Existing files that an error names.
-_NAMED = 10
+NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ def work_of(
     outputs = [(str(found.path), str(names[found.path])) for found in todo]
     foreign = [output for source, output in outputs if _is_foreign(source, output, out, state)]
     if foreign and not force:
-        more = len(foreign) - _NAMED
-        shown = "\n  ".join([*foreign[:_NAMED], *([f"and {more} more"] if more > 0 else [])])
+        more = len(foreign) - NAMED
+        shown = "\n  ".join([*foreign[:NAMED], *([f"and {more} more"] if more > 0 else [])])
         raise UsageError(
             f"{out} has files that would be overwritten and are not as an earlier run wrote them:\n  {shown}\nMove them"
             " elsewhere, or overwrite them with --force."

@@ -11,6 +11,7 @@ from ucbench.data.framing import Framing
 from ucbench.data.images import Pixels
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import DataError, UsageError
+from ucbench.protection.manifest import SIDES
 from ucbench.protection.stretch import central_square
 from ucbench.store.keys import derive_seed
 
@@ -33,10 +34,11 @@ def working_images(photos: Iterable[Pixels], size: int = SIZE) -> ImageSet:
 
     Raises:
         DataError: if there are none.
-        UsageError: for a working size of less than 8 pixels.
+        UsageError: for a working size of less than 8 pixels, or more than 512.
     """
-    if size < 8:
-        raise UsageError(f"The working size is at least 8 pixels, got {size}.")
+    smallest, largest = SIDES
+    if not smallest <= size <= largest:
+        raise UsageError(f"The working size is {smallest} to {largest} pixels, got {size}.")
     framing = Framing((size, size), (size, size))
     squares = [np.ascontiguousarray(framing.apply(central_square(photo)).transpose(2, 0, 1)) for photo in photos]
     if not squares:
