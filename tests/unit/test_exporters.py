@@ -124,8 +124,9 @@ def records() -> list[dict]:
 def test_markdown_and_csv_equal_the_files_of_the_folder(tmp_path, records):
     found = entries_in(boards.folder(tmp_path, records), ["none", "jpeg"])
     built = files(records, ["none", "jpeg"], "t v1")
-    figure = re.compile(r"!\[[^]]+\]\(accuracy\.svg\)\n\nThe figure shows .+? Low is good protection\. ")
-    assert Markdown(Params()).export(found, "t v1") == figure.sub("", built["README.md"], count=1) != built["README.md"]
+    # A table alone has no figure beside it; entries state no versions.
+    left_out = r"!\[[^]]+\]\(accuracy\.svg\)\n\nThe figure shows .+? Low is good protection\. |- Versions: .*\n"
+    assert (Markdown(Params()).export(found, "t v1"), 2) == re.subn(left_out, "", built["README.md"])
     assert Csv(Params()).export(found, "t v1") == built["leaderboard.csv"] == to_leaderboard_csv(found)
     ranks = {line["poisoner"]: line["rank"] for line in csv.DictReader(io.StringIO(built["leaderboard.csv"]))}
     assert ranks.items() >= {"uc": "1", "lsp": "2", "secret": "", "sham": ""}.items()

@@ -304,7 +304,7 @@ def _fault(spec: object, kind: str) -> str | None:
 
 @functools.cache
 def _restricted(kind: str) -> Mapping[str, tuple[bool, tuple[str, ...]]]:
-    """The fields of a kind's specs that are tuples or have few values: whether it is a tuple, and the values (none: any)."""
+    """The fields of a kind that are tuples or have few values: whether it is a tuple, and the values (none: any)."""
     found = {}
     for name, annotation in typing.get_type_hints(SPEC_KINDS[kind]).items():
         several = typing.get_origin(annotation) is tuple
