@@ -12,8 +12,9 @@ from ucbench.cli.app import main
 from ucbench.errors import DataError, UsageError
 from ucbench.leaderboard.facets import panels
 from ucbench.leaderboard.marks import mark_of
-from ucbench.leaderboard.plots import MEASURES, _ends, plot, selected, series
+from ucbench.leaderboard.plots import MEASURES, _ends, plot, selected, series, stated
 from ucbench.results.columns import COLUMNS, PLOT_AXES, PLOTTED
+from ucbench.results.gate import gates
 from ucbench.results.table import rows
 
 pytest.importorskip("matplotlib", reason="plots are made with matplotlib: pip install 'ucbench[plot]'")
@@ -181,6 +182,23 @@ def test_plot_command_draws_a_folder(tmp_path, capsys):
     assert main(["leaderboard", "plot", str(tmp_path), "--by", "seeds"]) == 2
     assert main(["leaderboard", "plot", str(tmp_path / "none")]) == 2
     assert "There is no folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("measure", ["gap_removed", "drop_sham"])
+def test_effects_are_drawn_of_settings_that_passed_the_gate(measure):
+    passed = [*boards.rows_of({"clean": [89.0, 91.0, 89.0, 91.0]}), *boards.judging(), *boards.rows_of({"uc": [20.0]})]
+    everything = rows([*passed, *boards.rows_of({"uc": [15.0]}, epsilon=16.0)])
+    kept = stated(everything, measure, gates(everything))
+    assert set(kept["epsilon"]) == {8.0}
+    assert "uc" in set(kept["poisoner"])
+    assert stated(everything, "test_accuracy", gates(everything)) is everything
+
+
+def test_plot_command_refuses_an_effect_where_no_setting_passed_the_gate(tmp_path, capsys):
+    boards.folder(tmp_path, boards.rows_of({"clean": [90, 92], "sham": [89, 91], "uc": [40, 44]}))
+    assert main(["leaderboard", "plot", str(tmp_path), "--measure", "gap_removed"]) == 1
+    assert "No setting passed the gate" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.png"))
 
 
 def many(labelings: int, poisoners: int):

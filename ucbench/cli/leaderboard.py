@@ -156,20 +156,22 @@ def plot_command(
 ) -> None:  # fmt: skip
     """Draw the rows of the leaderboard in FOLDER: one measure along one axis, one mark per other combination.
 
-    Needs the extra `plot`.
+    Needs the extra `plot`. Effects, such as the gap removed, are drawn for settings that passed the gate.
 
         ucbench leaderboard plot FOLDER --by labeling --measure gap_removed
     """
     from ucbench.errors import UsageError
-    from ucbench.leaderboard.plots import plot, selected
+    from ucbench.leaderboard.gates import RULES, gates_of
+    from ucbench.leaderboard.plots import plot, selected, stated
     from ucbench.results.records import records_in
     from ucbench.results.table import rows
 
     if not folder.is_dir():
         raise UsageError(f"There is no folder {str(folder)!r}.")
-    table = selected(rows(records_in(folder)), where or [])
+    everything, suite = rows(records_in(folder)), suite_of(folder, None)
+    verdicts = gates_of(everything, suite.file.gate if suite else RULES, folder)
+    table = stated(selected(everything, where or []), measure, verdicts)
     if title is None:
-        suite = suite_of(folder, None)
         title = suite.title if suite else folder.name
     target = out or folder / f"{by}.png"
     plot(table, target, by=by, measure=measure, title=title)

@@ -22,9 +22,10 @@ from ucbench.matrix.axes import AXIS, GROUP_COLUMNS
 from ucbench.plugins.builtin import CLEAN
 from ucbench.plugins.grammar import base_name
 from ucbench.plugins.params import DEFAULT_PRESET
-from ucbench.results.columns import BUDGET, COLUMNS, ENTRY, PLOT_AXES, PLOTTED, column
+from ucbench.results.columns import BUDGET, COLUMNS, EFFECTS, ENTRY, PLOT_AXES, PLOTTED, SETTING, column, values_of
+from ucbench.results.gate import Gate
 from ucbench.results.statistics import Interval, t_interval
-from ucbench.results.table import by_unit, check_worlds, grouped, plain
+from ucbench.results.table import by_unit, check_worlds, dicts, grouped, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -80,6 +81,24 @@ def selected(table: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
     if conditions and table.empty:
         raise UsageError(f"No row has {' and '.join(conditions)}.")
     return table
+
+
+def stated(table: pd.DataFrame, measure: str, verdicts: Sequence[Gate]) -> pd.DataFrame:
+    """The rows whose ``measure`` says something: of an effect, those of settings that passed the gate.
+
+    Args:
+        verdicts: the gates of the settings, as of :func:`ucbench.leaderboard.gates.gates_of`.
+
+    Raises:
+        DataError: if there is no such row.
+    """
+    if measure not in EFFECTS:
+        return table
+    passed = {values_of(gate.shared, SETTING) for gate in verdicts if gate.passed}
+    kept = table[[values_of(row, SETTING) in passed for row in dicts(table)]]
+    if kept.empty:
+        raise DataError(f"No setting passed the gate, so {measure} says nothing here. Draw test_accuracy.")
+    return kept
 
 
 def series(table: pd.DataFrame, by: str, measure: str) -> list[Series]:
