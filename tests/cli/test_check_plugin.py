@@ -43,6 +43,25 @@ def test_spec_fields_are_checked(capsys, tmp_path, old, new, rule):
 
 
 @pytest.mark.parametrize(
+    ("fields", "verdict", "evidence"),
+    [
+        ("", "skipped", "it names none"),
+        (', surrogate="resnet18:width=16"', "ok", ""),
+        (', surrogate="resnet-18"', "failed", "Unknown surrogate 'resnet-18'. Did you mean 'resnet18'"),
+        (', surrogate="resnet18:depth=3"', "failed", "no parameter 'depth'"),
+        (', surrogate="resnet18", params=f"{__name__}:Several"', "failed", "Unknown surrogate 'elsewhere'"),
+    ],
+)
+def test_named_surrogate_must_be_installed(capsys, tmp_path, fields, verdict, evidence):
+    several = "class Several(Params):\n    presets = {'far': {}}\n    surrogates = {'far': 'elsewhere'}\n"
+    text = source("poisoner", "native_epsilon=8", f"native_epsilon=8{fields}") + several
+    _, entry = checked_source(capsys, tmp_path, text)
+    (line,) = (line for line in entry["rules"] if line["rule"] == "spec/surrogate")
+    assert line["verdict"] == verdict
+    assert evidence in line["evidence"]
+
+
+@pytest.mark.parametrize(
     ("sample", "verdict"), [('sample=""', "failed"), ('sample="much"', "failed"), ('sample="0.5"', "ok")]
 )
 def test_required_parameter_needs_a_valid_sample(capsys, tmp_path, sample, verdict):

@@ -88,6 +88,7 @@ BROKEN = [
      "must work without labels. sample has no labels here"),
     ("poisoner", "native_epsilon=8", 'budget="l2"', "native-budget", _NATIVE.format("l2")),
     ("poisoner", "native_epsilon=8", 'budget="l0"', "native-budget", _NATIVE.format("l0")),
+    ("poisoner", "native_epsilon=8", "native_epsilon=8 / 255", "native-budget", "8-bit levels from 1 to 255"),
     ("poisoner", _RETURN, "assert len(train) > 3, 'too few'; return ucbench.Perturbation", "few-images",
      r"craft\(\) failed\. AssertionError: too few"),
     ("poisoner", _RETURN, f"delta *= next(CALLS) % 2; {_RETURN}", "same-seed",
@@ -145,6 +146,9 @@ BROKEN = [
     ("defense", "def augment", defended("at_test(self, x)", "255 * x"), "batch",
      r"at_test\(\) must return .* in \[0, 1\]"),
     ("defense", "def augment", defended("select(self, scores)", "len(scores)"), "select", ""),
+    ("defense", "def augment", defended("select(self, scores)", "len(scores) - 1"), "trusted",
+     "must say that it needs the trusted set. needs_trusted is False"),
+    ("defense", "x, run, generator", "x, run", "runs", "where the core calls the component"),
     ("victim", "self.recipe =", "self.recipes =", "recipe", "a victim must have a recipe"),
     ("victim", "return nn.Sequential", "torch.manual_seed(0); return nn.Sequential", "initialisation",
      "initialise from torch's global generator. Two seeds gave the same weights"),
@@ -244,3 +248,20 @@ def test_rules_are_judged_independently(capsys, tmp_path):
     assert failed(entry) == {"spec/summary", "poisoner/generators", "poisoner/budget"}
     assert verdicts(entry)["poisoner/same-seed"] == "ok"
     assert verdicts(entry)["poisoner/checkpoint"] == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("assigns", "transforms", "why"),
+    [
+        (True, False, "it has no transform()"),
+        (False, False, "it has no transform()"),
+        (False, True, "it has no assign(), without which it is never called"),
+    ],
+)
+def test_skipped_transform_says_which_method_is_missing(capsys, tmp_path, assigns, transforms, why):
+    text = source("poisoner", "    def assign", f"    def {'assign' if assigns else 'unused'}")
+    if transforms:
+        text = text.replace("    def craft", "    def transform(self, x, *_):\n        return x\n\n    def craft")
+    _, entry = checked_source(capsys, tmp_path, text)
+    (line,) = (line for line in entry["rules"] if line["rule"] == "poisoner/transform")
+    assert (line["verdict"], line["evidence"]) == ("skipped", why)

@@ -148,8 +148,11 @@ def test_metric_that_reads_what_no_context_has_is_invalid(reads, reason):
 
 
 def test_optional_hook_may_be_one_of_another_version():
-    module = types.SimpleNamespace(ucbench_later=ucbench.hookimpl(lambda: iter(()), optionalhook=True))
-    assert plugins.load_module("p", module).problem is None
+    @ucbench.hookimpl(optionalhook=True)
+    def later():
+        return ()
+
+    assert plugins.load_module("p", types.SimpleNamespace(ucbench_later=later)).problem is None
 
 
 def test_hook_that_returns_instead_of_yielding_is_reported():

@@ -81,7 +81,15 @@ SELECT = Rule(
     "select() must return the last epoch, or the one it returned before",
     "Return len(scores) - 1 to keep the weights of the last epoch; only these and those kept before are available.",
 )
-RULES = (*CALLS, STAGES, STATIC, SAME_SEED, PREPARED, BATCH, PER_IMAGE, TARGETS, LOSS, RATES, MODEL, TEST_EACH, SELECT)
+TRUSTED = Rule(
+    "trusted",
+    "a defense with select() must say that it needs the trusted set",
+    "Set needs_trusted=True in the spec, so that a run without --trusted is refused before it starts.",
+)
+RULES = (
+    *CALLS, STAGES, STATIC, SAME_SEED, PREPARED, BATCH, PER_IMAGE, TARGETS, LOSS, RATES, MODEL, TEST_EACH, SELECT,
+    TRUSTED,
+)  # fmt: skip
 
 #: Tolerance of the range [0, 1], for interpolation in float32.
 _TOLERANCE = 1e-4
@@ -261,6 +269,8 @@ def _check_at_test(subject: Subject[DefenseSpec], train: ImageSet) -> None:
 
 
 def _check_select(subject: Subject[DefenseSpec], train: ImageSet) -> None:
+    with subject.isolated():
+        subject.require(subject.spec.needs_trusted, TRUSTED, "needs_trusted is False in the spec")
     previous = -1
     scores: tuple[float, ...] = ()
     for last, score in enumerate((40.0, 55.0, 55.0, 30.0)):
@@ -288,7 +298,7 @@ _RULES_OF_STAGE = {
     "loss": (LOSS,),
     "rates": (RATES,),
     "at_test": (TEST_EACH,),
-    "select": (SELECT,),
+    "select": (SELECT, TRUSTED),
 }
 
 

@@ -28,8 +28,8 @@ from ucbench.training.determinism import deterministic
 NATIVE = Rule(
     "native-budget",
     "a poisoner must name the native_epsilon of its norm",
-    "Set native_epsilon in the spec: pixels for l0, a length on the [0, 1] scale for l2. With a parameter norm, set "
-    "the parameters' class variable native_epsilons, one value per norm.",
+    "Set native_epsilon in the spec: 8-bit levels for linf (8, not 8/255), pixels for l0, a length on the [0, 1] scale "
+    "for l2. With a parameter norm, set the parameters' class variable native_epsilons, one value per norm.",
 )
 PERTURBATION = Rule(
     "perturbation",
@@ -178,8 +178,12 @@ def _check(setup: _Setup, train: ImageSet) -> None:
             limited.check_budget(limited.craft(labelled), labelled)
     with subject.isolated():
         _check_few_images(setup, train)
-    if not hasattr(subject.build(), "assign"):
-        subject.skip("it has no assign()", ASSIGN, ASSIGN_EACH, TRANSFORM)
+    poisoner = subject.build()
+    if not hasattr(poisoner, "transform"):
+        subject.skip("it has no transform()", TRANSFORM)
+    if not hasattr(poisoner, "assign"):
+        subject.skip("it has no assign()", ASSIGN, ASSIGN_EACH)
+        subject.skip("it has no assign(), without which it is never called", TRANSFORM)
         return
     with subject.isolated():
         _check_assign(setup, first)
@@ -291,11 +295,9 @@ def _check_assign(setup: _Setup, crafted: Perturbation) -> None:
             alone = _assign(setup, unseen.subset(one), None if labels is None else labels[one], state)
             text = f"{ASSIGN_EACH.states}, but image {i} alone gets another perturbation than among 7"
             subject.same({"index": whole[one]}, {"index": np.asarray(alone)}, ASSIGN_EACH.stated(text))
-    if not transforms:
-        subject.skip("it has no transform()", TRANSFORM)
-        return
-    with subject.isolated():
-        _check_transform(setup, unseen, whole, state)
+    if transforms:
+        with subject.isolated():
+            _check_transform(setup, unseen, whole, state)
 
 
 def _check_transform(

@@ -12,7 +12,7 @@ from ucbench.errors import ContractError, PluginError, UcbenchError, UsageError
 from ucbench.plugins.grammar import ComponentRef
 from ucbench.plugins.params import Params
 from ucbench.plugins.registry import Component, Registry, missing_modules
-from ucbench.plugins.specs import ComponentSpec
+from ucbench.plugins.specs import ComponentSpec, LabelingSpec, PoisonerSpec, SurrogateSpec
 from ucbench.store.keys import canonical
 from ucbench.testing.rules import Finding, Rule
 
@@ -42,6 +42,11 @@ KEYS = Rule(
     "keys",
     "equal parameters have equal identities, of JSON values",
     "Let identity() return JSON values that depend only on the fields (and on the content of files they name).",
+)
+SURROGATE = Rule(
+    "surrogate",
+    "the surrogates that the spec and its presets name are installed",
+    "Correct surrogate in the spec, or the class variable surrogates of the parameters: `ucbench list surrogate`.",
 )
 CLASS = Rule(
     "class",
@@ -150,6 +155,19 @@ def _keys(registry: Registry, spec: ComponentSpec, ref: ComponentRef) -> str | N
     return None if first == again else f"It was {first}, and then {again}"
 
 
+def _surrogate(registry: Registry, spec: ComponentSpec, ref: ComponentRef) -> str | None:
+    named = [spec.surrogate] if isinstance(spec, PoisonerSpec | LabelingSpec) and spec.surrogate else []
+    named += _class_of_params(spec, registry).surrogates.values()
+    if not named:
+        raise _InapplicableError("it names none")
+    for reference in named:
+        try:
+            registry.resolve(SurrogateSpec, reference)
+        except UcbenchError as error:
+            return str(error)
+    return None
+
+
 def _class(registry: Registry, spec: ComponentSpec, ref: ComponentRef) -> str | None:
     missing = missing_modules(spec)
     if missing:
@@ -177,6 +195,7 @@ _CHECKS: Mapping[Rule, _Check] = {
     PRESETS: _presets,
     SAMPLE: _sample,
     KEYS: _keys,
+    SURROGATE: _surrogate,
     CLASS: _class,
     LIGHT: _light,
 }

@@ -27,7 +27,8 @@ S = TypeVar("S", bound=ComponentSpec)
 RUNS = Rule(
     "runs",
     "no call may fail",
-    "Repeat the call that the evidence names with ucbench.testing.sample_images() and make_run(), as the checks do. "
+    "Compare name and arguments of the method with its contract in the Python API. Repeat the call that the evidence "
+    "names with ucbench.testing.sample_images() and make_run(), as the checks do. "
     "Raise ucbench.UsageError for a request that cannot be met, ucbench.DataError for data that cannot be read.",
 )
 GENERATORS = Rule(
@@ -183,7 +184,7 @@ def shape_text(value: object) -> str:
 
 def error_text(error: Exception, package: str) -> str:
     """The error, and where in the component's package it was raised, or came through."""
-    place = place_of(error, package) or " (in the core, with what the component returned)"
+    place = place_of(error, package) or " (where the core calls the component or reads what it returned)"
     return f"{type(error).__name__}: {error}{place}"
 
 

@@ -274,7 +274,9 @@ class Engine:
         if defenses and run is None:
             raise UsageError("Defenses need a run: pass run= with them.")
         if hooks.select is not None and trusted is None:
-            raise UsageError("A defense that selects the epoch needs a trusted set: pass trusted=.")
+            raise UsageError(
+                "A defense with select() needs a trusted set: say needs_trusted in its spec, or pass trusted=."
+            )
         training = _Training(self, model, train, recipe, hooks, run, seed)
         network, history = training.network, list[dict[str, Any]]()
         best = _BestEpoch(hooks.select)
