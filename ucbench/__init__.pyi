@@ -22,8 +22,10 @@ from .crafting.generator import ResidualGenerator as ResidualGenerator
 from .crafting.patterns import on_grid as on_grid
 from .crafting.pgd import pgd as pgd
 from .crafting.pgd import project as project
+from .crafting.poisoner import Checkpoint as Checkpoint
 from .crafting.poisoner import CraftRun as CraftRun
 from .crafting.poisoner import Perturbation as Perturbation
+from .crafting.poisoner import Poisoner as Poisoner
 from .crafting.resize import Mode as Mode
 from .crafting.resize import resize as resize
 from .crafting.stages import train_then_perturb as train_then_perturb
@@ -46,6 +48,7 @@ from .data.imageset import LabelSet as LabelSet
 from .data.imageset import Part as Part
 from .data.inventory import Inventory as Inventory
 from .data.inventory import Sources as Sources
+from .data.loading import Dataset as Dataset
 from .data.params import DatasetParams as DatasetParams
 from .data.selection import balanced_indices as balanced_indices
 from .data.selection import stratified_split as stratified_split
@@ -61,9 +64,12 @@ from .exploit.framework import Framework as Framework
 from .exploit.framework import FrameworkParams as FrameworkParams
 from .exploit.framework_trainer import FrameworkError as FrameworkError
 from .exploit.framework_trainer import FrameworkTrainer as FrameworkTrainer
+from .exploit.labels import Labeling as Labeling
 from .exploit.labels import LabelRun as LabelRun
 from .exploit.pretrained import PretrainedClassifier as PretrainedClassifier
+from .exploit.train import Trainer as Trainer
 from .leaderboard.entries import Entry as Entry
+from .leaderboard.formats import Exporter as Exporter
 from .leaderboard.layout import HEADERS as HEADERS
 from .leaderboard.layout import sections as sections
 from .metrics.covariance import mean_variance as mean_variance
@@ -76,6 +82,7 @@ from .metrics.information import best_matching as best_matching
 from .metrics.information import contingency as contingency
 from .metrics.layers import all_layers as all_layers
 from .metrics.layers import layer_features as layer_features
+from .metrics.metric import Metric as Metric
 from .metrics.metric import MetricContext as MetricContext
 from .metrics.probes import linear_guesses as linear_guesses
 from .numerics import Numerics as Numerics
@@ -108,6 +115,7 @@ from .results.records import Record as Record
 from .running.compute import compute as compute
 from .running.compute import failed as failed
 from .running.executors.dispatcher import Dispatcher as Dispatcher
+from .running.executors.serial import Executor as Executor
 from .running.executors.serial import OnDone as OnDone
 from .running.executors.worker import JobRunner as JobRunner
 from .running.executors.worker import Reply as Reply
@@ -127,6 +135,7 @@ from .training.contrastive import ContrastiveViews as ContrastiveViews
 from .training.contrastive import nt_xent as nt_xent
 from .training.cropping import CropFlip as CropFlip
 from .training.cropping import shifted as shifted
+from .training.defenses import Defense as Defense
 from .training.defenses import DefensePipeline as DefensePipeline
 from .training.defenses import DefenseRun as DefenseRun
 from .training.determinism import seeded as seeded
@@ -143,7 +152,9 @@ from .training.optim import restore_optimizer as restore_optimizer
 from .training.padding import reflect_pad as reflect_pad
 from .training.recipe import PAPER_RECIPES as PAPER_RECIPES
 from .training.recipe import QUICK_RECIPE as QUICK_RECIPE
+from .training.recipe import InitializedFromImages as InitializedFromImages
 from .training.recipe import Recipe as Recipe
+from .training.recipe import Victim as Victim
 from .training.recipe import check_milestones as check_milestones
 from .training.recipe import cosine as cosine
 from .training.recipe import learning_rate as learning_rate

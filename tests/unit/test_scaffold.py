@@ -66,10 +66,17 @@ def test_rendered_files_are_valid_and_names_agree(kind):
     assert "`my-own-2` for ucbench" in files["README.md"]
 
 
+class Untyped(ast.NodeTransformer):
+    """Makes assignments of those with a type."""
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        return ast.fix_missing_locations(ast.Assign([node.target], node.value)) if node.value else node
+
+
 def bodies(code: str) -> dict[str, str]:
     """The statements of every function of a module by its name, without docstring and annotations; hooks aside."""
     found = {}
-    for node in ast.walk(ast.parse(code)):
+    for node in ast.walk(Untyped().visit(ast.parse(code))):
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("ucbench_"):
             body = node.body[1:] if ast.get_docstring(node) is not None else node.body
             found[node.name] = "\n".join(map(ast.unparse, body))
@@ -96,6 +103,57 @@ def test_rendered_files_pass_the_linter_for_any_name(tmp_path):
             [sys.executable, "-m", "ruff", *command, "--no-cache", str(tmp_path)], capture_output=True, text=True
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+#: Mistakes that a type checker finds by the protocols and runs of this package, each in its line.
+MISTYPED = """
+from torch import nn
+
+from ucbench import ImageSet, Labeling, LabelRun, MetricContext, Perturbation, Poisoner, PoisonerSpec, Victim
+
+
+class Drift(Poisoner):
+    def craft(self, train: ImageSet, run: LabelRun) -> Perturbation:  # wrong
+        raise NotImplementedError
+
+
+class Net(Victim):
+    def build(self, classes: int) -> nn.Module:  # wrong
+        return nn.Linear(1, classes)
+
+
+class Half(Labeling):
+    def apply(self, clean: ImageSet, published: ImageSet, test: ImageSet, run: LabelRun) -> ImageSet:  # wrong
+        return clean
+
+
+def read(context: MetricContext) -> object:
+    return context.tests  # wrong
+
+
+SPEC = PoisonerSpec(name="drift", summary="", load="m:C", granularity="samplewise")  # wrong
+"""
+
+
+@pytest.mark.slow
+def test_rendered_files_pass_mypy_and_mistakes_do_not(tmp_path):
+    if importlib.util.find_spec("mypy") is None:
+        pytest.skip("mypy is not installed")
+    for kind in KINDS:
+        write_plugin(names_for(f"my-{kind}", kind, registry()), tmp_path)
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text(MISTYPED)
+    # torch leaves a few of its functions untyped.
+    settings = "[mypy]\nstrict = true\nuntyped_calls_exclude = torch\n"
+    (tmp_path / "mypy.ini").write_text(settings)
+    sources = [str(path) for path in tmp_path.glob("*/src/*")]
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path / "cache"), str(wrong), *sources],
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    errors = re.findall(r"^(.+?):(\d+): error: ", done.stdout, re.MULTILINE)
+    expected = [number for number, line in enumerate(MISTYPED.splitlines(), 1) if line.endswith("# wrong")]
+    assert errors == [("wrong.py", str(number)) for number in expected], done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

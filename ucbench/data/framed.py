@@ -37,7 +37,7 @@ class Split:
 
 
 class FramedDataset(ABC):
-    """A :class:`ucbench.data.loading.Dataset` that locates its images and leaves reading them to the core.
+    """A :class:`ucbench.Dataset` that locates its images and leaves reading them to the core.
 
     A subclass defines ``name``, ``flip`` (whether a mirrored image keeps its label) and :meth:`find`; ``params`` hold
     the size of the images, and whether damaged ones are left out.

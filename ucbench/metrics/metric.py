@@ -41,10 +41,12 @@ class MetricContext:
     def __init__(self, run: Run, **values: Any) -> None:
         vars(self).update(values, run=run)
 
-    def __getattr__(self, name: str) -> Any:
-        if name in MetricContext.__annotations__:
-            raise ContractError(f"A metric read {name!r}, which its spec does not name in reads.")
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    if not TYPE_CHECKING:  # a type checker would take every name for a field
+
+        def __getattr__(self, name: str) -> Any:
+            if name in MetricContext.__annotations__:
+                raise ContractError(f"A metric read {name!r}, which its spec does not name in reads.")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
 @runtime_checkable

@@ -124,7 +124,8 @@ def ucbench_surrogates() -> Iterable[SurrogateSpec]:
             return self._network
 
         def features(self, x):
-            return self._network(x - 0.5).float()
+            features = self._network(x - 0.5)
+            return features.float()
 
         def logits(self, x):
             raise UsageError("random-filters has no classifier.")

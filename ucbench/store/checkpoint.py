@@ -21,7 +21,7 @@ CHECKPOINT_EVERY = 20.0
 
 
 class Checkpoint:
-    """Saved state of a long computation, in one file; implements :class:`ucbench.crafting.poisoner.Checkpoint`."""
+    """Saved state of a long computation, in one file; implements :class:`ucbench.Checkpoint`."""
 
     def __init__(self, path: Path, every: float) -> None:
         self._path = path
