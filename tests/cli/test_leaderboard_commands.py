@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -93,7 +94,7 @@ def test_submission_is_packed_checked_and_rejected_after_a_change(capsys, tmp_pa
     output(capsys, "leaderboard", "submit", suite, board, "--out", sent)
     with zipfile.ZipFile(sent) as archive:
         archive.extractall(tmp_path)
-    got = tmp_path / "small-v3"
+    got = tmp_path / "small" / "v3"
     assert "All fingerprints match." in output(capsys, "leaderboard", "check", suite, got)
     (got / "README.md").write_text("We won.\n")
     text = output(capsys, "leaderboard", "check", suite, got, code=1)
@@ -104,10 +105,52 @@ def test_submission_is_packed_checked_and_rejected_after_a_change(capsys, tmp_pa
     assert again.read_bytes() == sent.read_bytes()
 
 
+def test_submission_that_cites_a_board_follows_from_its_records_where_it_is_unpacked(
+    capsys, caplog, tmp_path, suite, board
+):
+    """The cited board is looked for in SUITE/vN, two folders up."""
+    citing = tmp_path / "citing.toml"
+    text = Path(suite).read_text()
+    citing.write_text(text.replace('name = "small"', 'name = "citing"') + '\n[gate]\nof = "small/v3"\n')
+    shutil.copytree(board, tmp_path / "here" / "small" / "v3")
+    place = tmp_path / "here" / "citing" / "v3"
+    output(capsys, "leaderboard", "build", citing, "--records", board, "--out", place)
+    output(capsys, "leaderboard", "submit", citing, place, "--out", tmp_path / "sent.zip")
+    assert caplog.text == ""
+    with zipfile.ZipFile(tmp_path / "sent.zip") as archive:
+        archive.extractall(tmp_path / "there")
+    shutil.copytree(board, tmp_path / "there" / "small" / "v3")
+    got = tmp_path / "there" / "citing" / "v3"
+    assert "All tables follow" in output(capsys, "leaderboard", "check", got / "suite.toml", got)
+    assert caplog.text == ""
+
+
+def test_cited_board_that_is_not_there_is_named(capsys, caplog, tmp_path, suite, board):
+    citing = tmp_path / "citing.toml"
+    citing.write_text(Path(suite).read_text() + '\n[gate]\nof = "judge/v1"\n')
+    out = tmp_path / "boards" / "small" / "v3"
+    output(capsys, "leaderboard", "build", citing, "--records", board, "--out", out)
+    assert f"There is no {tmp_path / 'boards' / 'judge' / 'v1'}, whose gate the suite cites" in caplog.text
+    found = json.loads(output(capsys, "leaderboard", "check", citing, out, "--json"))
+    assert (found["errors"], [text[:11] for text in found["warnings"]]) == ([], ["There is no"])
+
+
+def test_check_names_the_distribution_of_an_unknown_component(capsys, tmp_path, suite, board):
+    def made_elsewhere(record):
+        record["components"]["poisoner"] |= {"distribution": "ucbench-far", "distribution_version": "0.2"}
+
+    change(board, made_elsewhere, lambda record: record["request"]["poisoner"] == "leaner")
+    far = tmp_path / "far.toml"
+    far.write_text(Path(suite).read_text().replace('"leaner"', '"faraway"'))
+    text = output(capsys, "leaderboard", "check", far, board, code=2)
+    assert "Unknown poisoner 'faraway'" in text
+    assert "The records were made with ucbench-far 0.2, ucbench-tiny 1, not installed here." in text
+
+
 def test_submission_of_rejected_results_is_not_packed(capsys, tmp_path, suite, board):
     (board / "results.csv").write_text("")
     text = output(capsys, "leaderboard", "submit", suite, board, "--out", tmp_path / "sent", code=1)
-    assert "results.csv does not follow from the records" in text
+    assert re.search(r"^Error: .*results.csv does not follow from the records", text, re.MULTILINE)
     assert "Nothing was packed" in text
     assert not (tmp_path / "sent").exists()
 

@@ -57,7 +57,7 @@ def texts(findings) -> str:
 
 @pytest.fixture
 def submitted(tmp_path, board, suite, records) -> Path:
-    return write(pack(board, suite, records), tmp_path / "out" / "sent", "trial-v2")
+    return write(pack(board, suite, records), tmp_path / "out" / "sent", "trial/v2")
 
 
 def test_submission_holds_records_tables_suite_and_sha256sum_hashes(submitted, board, records):
@@ -86,32 +86,32 @@ def test_submission_fingerprints_describe_the_results(submitted, records):
 
 
 def test_submission_is_byte_identical_at_any_time(tmp_path, board, suite, records, monkeypatch):
-    one = write(pack(board, suite, records), tmp_path / "one.zip", "trial-v2").read_bytes()
+    one = write(pack(board, suite, records), tmp_path / "one.zip", "trial/v2").read_bytes()
     monkeypatch.setattr("time.time", lambda: 2e9)
     monkeypatch.setattr("time.localtime", lambda *seconds: (2033, 5, 18, 3, 33, 20, 2, 138, 0))
     for path in (board / "records").iterdir():
         path.touch()
-    assert write(pack(board, suite, records[::-1]), tmp_path / "two.zip", "trial-v2").read_bytes() == one
+    assert write(pack(board, suite, records[::-1]), tmp_path / "two.zip", "trial/v2").read_bytes() == one
 
 
 def test_submission_archive_unpacks_into_one_valid_folder(tmp_path, board, suite, records):
-    path = write(pack(board, suite, records), tmp_path / "sent.zip", "trial-v2")
+    path = write(pack(board, suite, records), tmp_path / "sent.zip", "trial/v2")
     with zipfile.ZipFile(path) as archive:
-        assert {Path(name).parts[0] for name in archive.namelist()} == {"trial-v2"}
+        assert {Path(name).parts[:2] for name in archive.namelist()} == {("trial", "v2")}
         assert archive.testzip() is None
         archive.extractall(tmp_path / "unpacked")
-    assert verify(tmp_path / "unpacked" / "trial-v2", suite, records) == []
+    assert verify(tmp_path / "unpacked" / "trial" / "v2", suite, records) == []
 
 
 def test_submission_does_not_overwrite(tmp_path, board, suite, records, submitted):
     with pytest.raises(UsageError, match="exists already"):
-        write(pack(board, suite, records), submitted, "trial-v2")
+        write(pack(board, suite, records), submitted, "trial/v2")
     (tmp_path / "taken.zip").write_text("mine")
     with pytest.raises(UsageError, match="exists already"):
-        write(pack(board, suite, records), tmp_path / "taken.zip", "trial-v2")
+        write(pack(board, suite, records), tmp_path / "taken.zip", "trial/v2")
     assert (tmp_path / "taken.zip").read_text() == "mine"
     (tmp_path / "empty").mkdir()
-    assert verify(write(pack(board, suite, records), tmp_path / "empty", "trial-v2"), suite, records) == []
+    assert verify(write(pack(board, suite, records), tmp_path / "empty", "trial/v2"), suite, records) == []
 
 
 def test_verify_raises_on_a_folder_that_is_not_a_submission(board, suite, records):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,8 @@ from ucbench.results.columns import PLOT_AXES, PLOTTED
 
 if TYPE_CHECKING:
     from ucbench.matrix.suite import Suite
+
+_log = logging.getLogger(__name__)
 
 #: The module of each command, in the order of ``--help``.
 COMMANDS = {
@@ -92,6 +95,7 @@ def build_command(
     Also copies image sheets, and the suite as suite.toml. Records of other cells are left out and counted; two that
     contradict each other are refused.
     """
+    from ucbench.leaderboard.gates import missing_board
     from ucbench.leaderboard.merge import merge
     from ucbench.leaderboard.tables import build
     from ucbench.matrix import requests
@@ -105,6 +109,8 @@ def build_command(
     for path in build(out, loaded.file.ranking.defenses, loaded.title, loaded.file.gate):
         typer.echo(str(path))
     atomic_write_bytes(out / SUITE_FILE, read_regular(loaded.path))
+    if problem := missing_board(loaded.file.gate, out):
+        _log.warning("%s", problem)
 
 
 @app.command("export", no_args_is_help=True, rich_help_panel=SHOW)

@@ -11,7 +11,7 @@ import typer
 from ucbench.cli.leaderboard import MAKE
 from ucbench.cli.options import AsJson, BoardFolder, SuiteName, flag, option
 from ucbench.cli.output import print_json
-from ucbench.errors import DataError, visible
+from ucbench.errors import DataError, UsageError, visible
 
 if TYPE_CHECKING:
     from ucbench.leaderboard.check import Audit
@@ -56,8 +56,8 @@ def submit_command(
 ) -> int:
     """Pack the leaderboard of SUITE in FOLDER: records, tables, the suite, and fingerprints of all of it.
 
-    A folder that fails `ucbench leaderboard check` is refused. The same folder gives the same bytes. Send the result as
-    a pull request that adds it to leaderboards/, or send the archive.
+    A folder that fails `ucbench leaderboard check` is refused. The same folder gives the same bytes. An archive holds
+    SUITE/vN, to be unpacked in leaderboards/ for a pull request; or send the archive.
     """
     from ucbench.leaderboard.submission import pack, write
     from ucbench.matrix import requests
@@ -71,7 +71,7 @@ def submit_command(
         )
         return 1
     content = pack(folder, loaded, audit.records)
-    typer.echo(str(write(content, out, f"{loaded.file.name}-v{loaded.file.version}")))
+    typer.echo(str(write(content, out, f"{loaded.file.name}/v{loaded.file.version}")))
     return 0
 
 
@@ -83,6 +83,7 @@ def _audit(suite: Suite, folder: Path, *, complete: bool) -> Audit:
         UsageError: if a component of the suite is not installed here.
     """
     from ucbench.leaderboard.check import audit
+    from ucbench.leaderboard.gates import missing_board
     from ucbench.leaderboard.problems import Problem
     from ucbench.leaderboard.submission import FINGERPRINTS, unchecked, verify
     from ucbench.leaderboard.tables import differences
@@ -92,7 +93,10 @@ def _audit(suite: Suite, folder: Path, *, complete: bool) -> Audit:
 
     threads = suite.file.threads
     session = open_session(device="cpu", threads=threads)
-    cells = requests.suite_cells(suite, session.registry)
+    try:
+        cells = requests.suite_cells(suite, session.registry)
+    except UsageError as error:
+        raise UsageError(f"{error}{_not_installed(folder)}") from error
     result = audit(folder, cells, session.with_numerics, threads=threads, complete=complete)
     problems, notes = list(result.problems), list(result.notes)
     if len(result.records) < len(record_files(folder)):
@@ -106,6 +110,8 @@ def _audit(suite: Suite, folder: Path, *, complete: bool) -> Audit:
             problems += [Problem("error", f"{folder / name} does not follow from the records.") for name in different]
             if not different:
                 notes.append("All tables follow from the records.")
+    if problem := missing_board(suite.file.gate, folder):
+        problems.append(Problem("warning", problem))
     wrong = verify(folder, suite, result.records)
     problems += wrong
     if not wrong and (folder / FINGERPRINTS).exists():
@@ -115,6 +121,15 @@ def _audit(suite: Suite, folder: Path, *, complete: bool) -> Audit:
     return result._replace(problems=tuple(problems), notes=tuple(notes))
 
 
+def _not_installed(folder: Path) -> str:
+    """A sentence on the plugins that made the folder's records and are not installed here; empty if there are none."""
+    from ucbench.leaderboard.check import read_all
+    from ucbench.leaderboard.submission import absent_distributions
+
+    absent = absent_distributions(read_all(folder)[0])
+    return f" The records were made with {', '.join(absent)}, not installed here." if absent else ""
+
+
 def _show(audit: Audit) -> None:
     """Print notes and errors, and log warnings."""
     for note in audit.notes:
@@ -122,4 +137,4 @@ def _show(audit: Audit) -> None:
     for text in audit.texts("warning"):
         _log.warning("%s", text)
     for text in audit.texts("error"):
-        typer.echo(visible(text), err=True)
+        typer.echo(f"Error: {visible(text)}", err=True)

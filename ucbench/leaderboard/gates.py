@@ -49,6 +49,17 @@ def gates_of(table: pd.DataFrame, rules: GateRules, folder: Path | None) -> list
     ]
 
 
+def missing_board(rules: GateRules, folder: Path) -> str | None:
+    """A sentence if the leaderboard that the suite cites is not beside ``folder``, so that its gate does not count."""
+    if not rules.of or _cited(folder, rules.of):
+        return None
+    place = folder.resolve().parent.parent / rules.of
+    return (
+        f"There is no {place}, whose gate the suite cites: settings without a positive are not judged."
+        " Put this leaderboard into SUITE/vN beside it."
+    )
+
+
 def _cited(folder: Path, name: str) -> Path | None:
     """The folder of the cited leaderboard: of the version it names, else of the latest; None if it is not there."""
     suite, _, version = name.partition("/")

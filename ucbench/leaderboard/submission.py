@@ -12,6 +12,7 @@ An archive stores its files uncompressed, since compressors differ between machi
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import io
 import json
 import re
@@ -189,6 +190,20 @@ def _distributions(records: Sequence[Record]) -> dict[str, list[str]]:
         for component in record["components"].values():
             versions[component["distribution"]].add(component["distribution_version"])
     return {name: sorted(distinct) for name, distinct in sorted(versions.items())}
+
+
+def absent_distributions(records: Sequence[Record]) -> list[str]:
+    """Name and versions of each distribution that made the records and is not installed here."""
+    versions = _distributions(records)
+    return [f"{name} {' and '.join(versions[name])}" for name in versions if not _is_installed(name)]
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        importlib.metadata.distribution(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _archive(content: Files, name: str) -> bytes:
