@@ -8,7 +8,8 @@ from __future__ import annotations
 import difflib
 import re
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 
 class UcbenchError(Exception):
@@ -61,6 +62,15 @@ def did_you_mean(wrong: str, known: Iterable[str], limit: int = 3) -> str:
     near = difflib.get_close_matches(wrong.lower(), names, n=limit, cutoff=0.5)
     close = equal or [name for lowered in near for name in names[lowered]]
     return f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
+
+
+def place_of(error: BaseException, counts: Callable[[str], bool]) -> str:
+    """``" (stripes.py, line 12)"``: the last line that led to the error in a module that counts; empty if none did."""
+    place = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if counts(str(frame.f_globals.get("__name__", ""))):
+            place = f" ({Path(frame.f_code.co_filename).name}, line {line})"
+    return place
 
 
 #: Characters that a terminal obeys or that hide text: controls, marks of direction and of width zero, half surrogates.

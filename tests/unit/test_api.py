@@ -292,7 +292,7 @@ def test_run_reports_to_the_given_progress():
     text = stream.getvalue()
     assert "[3/4] spots | stripes linf 24 | tiny | seed 0" in text
     assert "training the victim: done in" in text
-    assert "failed: spots | bad:raises linf 24 | tiny | seed 0: RuntimeError: the optimiser gave up" in text
+    assert "failed: spots | bad:raises linf 24 | tiny | seed 0: RuntimeError: the optimiser gave up (" in text
 
 
 @pytest.mark.parametrize("form", [list, torch.tensor, np.uint8, lambda labels: labels.astype(np.int32)])

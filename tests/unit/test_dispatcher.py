@@ -301,3 +301,19 @@ class TestSchedule:
         schedule = Schedule([spots], crafted=())
         assert schedule.give_up(schedule.next()) == [spots]
         assert not schedule
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "said"),
+    [
+        ("DataError", "no data", "DataError: no data"),
+        ("KeyError", "Traceback (most recent call last):\n  File ...\nKeyError: 'hue'\n", "KeyError: 'hue'"),
+    ],
+)
+def test_failure_is_said_in_one_line_and_logged_in_full(session, caplog, kind, text, said):
+    (spots,) = [task for task in tasks(session, seeds=1) if "spots" in str(task.cell.craft.poisoner)]
+    with caplog.at_level("DEBUG", logger="ucbench"):
+        dispatch(session, [spots], [Stub(lambda request: [Reply(request.id, request.attempt, (kind, text))])])
+    (line,) = [line for line in session.progress.lines if line.startswith("failed: ")]
+    assert line.endswith(f" | seed 0: {said}")
+    assert text.strip() in caplog.text

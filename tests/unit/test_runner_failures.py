@@ -177,3 +177,17 @@ def test_victim_whose_network_cannot_be_built_fails_before_crafting(tmp_path, mo
     records = run(tmp_path, "stripes")
     assert {record["error"]["type"] for record in records} == {"UsageError"}
     assert not tiny.work_done()
+
+
+def test_failure_names_the_line_of_the_plugin_and_logs_the_trace(tmp_path, caplog):
+    said: list[str] = []
+    session = tiny.session(tmp_path, tiny.registry())
+    session.progress.say = said.append
+    with caplog.at_level("DEBUG", logger="ucbench"):
+        run(tmp_path, "bad:raises", "bad:shape", session=session)
+    failures = [line for line in said if line.startswith("failed: ")]
+    raises, shape = sorted(failures, key=lambda line: "bad:shape" in line)
+    assert re.search(r"RuntimeError: the optimiser gave up \(tiny_components.py, line \d+\)$", raises)
+    assert "tiny_components.py" not in shape  # an error with words for users
+    assert "Traceback" in caplog.text
+    assert "in craft" in caplog.text

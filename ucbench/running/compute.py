@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ucbench.errors import StoreError, type_and_text
+from ucbench.errors import StoreError, UcbenchError, place_of, type_and_text
 from ucbench.matrix.cell import Cell
 from ucbench.numerics import environment
 from ucbench.results.records import SCHEMA, Record
@@ -16,6 +18,8 @@ from ucbench.running.sets import crafted
 from ucbench.running.tasks import Task, facts, title
 from ucbench.session import Session
 from ucbench.store.untrusted import only_text
+
+_log = logging.getLogger(__name__)
 
 #: Key of a record that could not be stored; its value says why. It is in no file.
 UNSTORED = "unstored"
@@ -95,8 +99,18 @@ def compute(task: Task, session: Session) -> Record:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        session.progress.say(f"failed: {title(cell)}: {type(error).__name__}: {error}")
+        session.progress.say(f"failed: {title(cell)}: {type(error).__name__}: {error}{_place(error, session)}")
+        _log.debug("Where it was raised:", exc_info=error)
         return failed(task, session, *type_and_text(error))
+
+
+def _place(error: BaseException, session: Session) -> str:
+    """The line of a plugin in which an error that no user can cause was raised, or through which it came."""
+    if isinstance(error, UcbenchError):
+        return ""
+    loads = {spec.load for plugin in session.registry.plugins for spec in plugin.specs}
+    packages = {re.split("[.:]", load)[0] for load in loads} - {"ucbench"}
+    return place_of(error, lambda name: name.partition(".")[0] in packages)
 
 
 def failed(task: Task, session: Session, kind: str, text: str) -> Record:

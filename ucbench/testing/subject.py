@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
-import traceback
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -17,6 +15,7 @@ from torch import Tensor
 
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import ContractError, UcbenchError, UsageError
+from ucbench.errors import place_of as place_in
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import ComponentSpec
 from ucbench.testing.rules import Findings, Rule, RuleError, current_findings
@@ -195,13 +194,8 @@ def place_of(error: BaseException, package: str) -> str:
         package: of the component; what follows its first dot or colon does not count.
     """
     root = re.split("[.:]", package)[0]
-    place = ""
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        module = str(frame.f_globals.get("__name__", ""))
-        # The core's components share their package with these checks.
-        if module.split(".")[0] == root and not module.startswith("ucbench.testing."):
-            place = f" ({Path(frame.f_code.co_filename).name}, line {line})"
-    return place
+    # The core's components share their package with these checks.
+    return place_in(error, lambda name: name.split(".")[0] == root and not name.startswith("ucbench.testing."))
 
 
 def _snapshot(value: ImageSet | Tensor) -> str | bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter, deque
 from collections.abc import Collection, Sequence
@@ -16,6 +17,8 @@ from ucbench.running.executors.serial import OnDone
 from ucbench.running.executors.worker import READY, Job, Worker, WorkerError
 from ucbench.running.tasks import Task, title
 from ucbench.session import Session
+
+_log = logging.getLogger(__name__)
 
 #: How often a job is tried whose worker dies, and a worker started that dies before it is ready. After the second
 #: death the job, or the worker, is to blame.
@@ -211,7 +214,10 @@ class Dispatcher:
 
     def _finish(self, task: Task, record: Record) -> None:
         if record["status"] != "ok":
-            self._session.progress.say(f"failed: {title(task.cell)}: {record['error']['type']}")
+            kind, text = record["error"]["type"], record["error"]["text"].strip()
+            said = text.rpartition("\n")[2] if text.startswith("Traceback") else f"{kind}: {text}"
+            self._session.progress.say(f"failed: {title(task.cell)}: {said}")
+            _log.debug("%s", text)
         self._on_done(task, record)
 
 
