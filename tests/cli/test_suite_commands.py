@@ -52,7 +52,7 @@ def test_suite_shards_share_a_folder_and_make_a_leaderboard(capsys, tmp_path, su
     capsys.readouterr()
     assert main(["leaderboard", "check", suite, str(board)]) == 1
     (only,) = (line for line in capsys.readouterr().err.splitlines() if "well-formed" not in line)
-    assert only.startswith("Clean accuracy is not clearly above chance"), (
+    assert only.startswith("Error: Clean accuracy is not clearly above chance"), (
         "the tiny victim learns nothing, all else holds"
     )
     (board / "leaderboard.csv").write_text("rank\n")

@@ -15,11 +15,11 @@ from ucbench.numerics import Numerics, resolve
 
 @pytest.fixture
 def processor(monkeypatch):
-    """Make the machine one without a GPU, whose processor has the given flags."""
+    """Make the machine one whose processor has the given flags, without a GPU unless ``nvidia``."""
 
-    def choose(*flags: str) -> None:
+    def choose(*flags: str, nvidia: bool = False) -> None:
         monkeypatch.setattr(numerics, "cpu_flags", lambda: frozenset(flags))
-        monkeypatch.setattr(numerics, "_has_nvidia", lambda: False)
+        monkeypatch.setattr(numerics, "_has_nvidia", lambda: nvidia)
 
     choose()
     return choose
