@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ucbench import Component, Params, UsageError, VictimSpec, installed
 
@@ -46,7 +46,7 @@ _PAPER: Mapping[str, Any] = {
 class UCParams(Params):
     """Defaults are the ``standard`` preset; ``docs/uc.md`` says how they were chosen."""
 
-    neutral: ClassVar[Mapping[str, Any]] = {"jpeg": None}
+    neutral: ClassVar[Mapping[str, Any]] = {"jpeg": None, "coarser": None}
 
     clusters: int | None = Field(
         None,
@@ -175,12 +175,26 @@ class UCParams(Params):
             "victims stride over single pixels"
         ),
     )
+    coarser: int | None = Field(
+        None,
+        ge=2,
+        description=(
+            "side, in blocks of coarseness, of the larger blocks of a second perturbation that is optimised with each "
+            "and added to it within the budget; for perturbation=direct (released code: none)"
+        ),
+    )
     width: int = Field(16, ge=1, description="channels of the generator's first layer, ngf (released code: 64)")
     residual_blocks: int = Field(3, ge=0, description="residual blocks of the generator (released code: 6)")
     together: bool = Field(
         True, description="advance all clusters in one batch; false crafts one after another, in less memory"
     )
     shuffle: bool = Field(True, description="false reads the images in their stored order (released code)")
+
+    @model_validator(mode="after")
+    def _coarser_is_direct(self) -> Self:
+        if self.coarser and self.perturbation != "direct":
+            raise ValueError("coarser needs perturbation=direct, since a generator's output is not a sum")
+        return self
 
     @field_validator("student")
     @classmethod
@@ -249,6 +263,7 @@ class UCParams(Params):
         "standard": {},
         "quick": {"steps": 60},
         "photos": {"crop": "scales"},
+        "multiscale": {"coarser": 8},
         "paper": _PAPER,
         "released": {**_PAPER, "fit_on": "all", "shuffle": False},
     }

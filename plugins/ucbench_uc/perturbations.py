@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 class Perturbations(nn.Module):
     """K perturbations within the budget, one per cluster, made of square blocks, and their optimiser.
 
+    With ``coarser`` each is the sum of two, of small blocks and of larger ones. Adam moves both by equal steps, so
+    a small block stays where its larger one moves the other way. What exceeds the budget is taken from small blocks.
+
     Args:
         size: height and width of the images.
         stream: name of the streams of random numbers: the generators' noise, or the values to start from; and
@@ -30,13 +33,16 @@ class Perturbations(nn.Module):
     def __init__(self, params: UCParams, count: int, size: tuple[int, int], run: CraftRun, stream: str) -> None:
         super().__init__()
         self.size, self.block, self.squash = size, params.block_side(size), params.squash
-        self.epsilon = run.budget.radius
+        self.epsilon, self.coarser = run.budget.radius, params.coarser
         shape = (count, 3, *(math.ceil(side / self.block) for side in size))
         self.bank: GeneratorBank | None = None
         noise = torch.rand(shape, generator=run.generator(stream))
         if params.perturbation == "direct":
             self.values = nn.Parameter((2 * noise - 1) * self.epsilon)
             self.first_lr, decay = params.direct_lr * self.epsilon, 0.0
+            if self.coarser:
+                larger = (count, 3, *(math.ceil(blocks / self.coarser) for blocks in shape[2:]))
+                self.larger = nn.Parameter(torch.zeros(larger))
         else:
             with torch.random.fork_rng():
                 torch.manual_seed(run.seed(f"{stream}-weights"))
@@ -48,9 +54,15 @@ class Perturbations(nn.Module):
 
     def forward(self) -> Tensor:
         """The perturbations ``[K, 3, H, W]``, within the budget."""
-        blocks = self.values if self.bank is None else squash(self.squash, torch.tanh(self.bank()), self.epsilon)
-        pixels = blocks.repeat_interleave(self.block, 2).repeat_interleave(self.block, 3)
-        return pixels[..., : self.size[0], : self.size[1]]
+        if self.bank is not None:
+            blocks = squash(self.squash, torch.tanh(self.bank()), self.epsilon)
+        else:
+            blocks = self.values + self._larger() if self.coarser else self.values
+        return enlarged(blocks, self.block, self.size)
+
+    def _larger(self) -> Tensor:
+        """The larger blocks, at the resolution of the small ones."""
+        return enlarged(self.larger, self.coarser or 1, self.values.shape[2:])
 
     def step(self, loss: Tensor, progress: float) -> None:
         """Lower ``loss``; ``progress`` in [0, 1) sets the learning rate."""
@@ -61,7 +73,8 @@ class Perturbations(nn.Module):
         self._optimizer.step()
         if self.bank is None:
             with torch.no_grad():
-                self.values.clamp_(-self.epsilon, self.epsilon)
+                larger = self._larger() if self.coarser else torch.zeros(())
+                self.values.copy_((self.values + larger).clamp_(-self.epsilon, self.epsilon) - larger)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """What is optimised, and Adam's moments; :meth:`restore` continues from it."""
@@ -70,6 +83,11 @@ class Perturbations(nn.Module):
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Continue from arrays of :meth:`state`; others are ignored."""
         restore_optimizer(self, self._optimizer, arrays)
+
+
+def enlarged(blocks: Tensor, side: int, size: Sequence[int]) -> Tensor:
+    """``blocks`` ``[K, 3, h, w]`` as squares of ``side`` values, cut to ``size`` (height, width)."""
+    return blocks.repeat_interleave(side, 2).repeat_interleave(side, 3)[..., : size[0], : size[1]]
 
 
 def squash(name: str, output: Tensor, epsilon: float) -> Tensor:

@@ -22,7 +22,11 @@ from ucbench_uc.poisoner import UnlearnableClusters
 from ucbench_uc.saved import Saved
 from ucbench_uc.views import Views
 
-OPTIMISED = [*({"squash": name} for name in ("tanh", "clamp", "straight-through")), {"perturbation": "direct"}]
+OPTIMISED = [
+    *({"squash": name} for name in ("tanh", "clamp", "straight-through")),
+    {"perturbation": "direct"},
+    {"perturbation": "direct", "coarser": 4},
+]
 
 
 def params(**options: object) -> UCParams:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ucbench.errors import UsageError
 from ucbench.plugins.registry import installed
 from ucbench.store.keys import key
 from ucbench_uc import ucbench_poisoners
@@ -72,9 +73,15 @@ def test_presets_keep_the_keys_of_published_records(reference, expected):
     assert key("poisoner", installed().resolve("poisoner", reference).identity()) == expected
 
 
-def test_jpeg_enters_the_key_only_where_it_is_used():
-    plain, named, used = (UCParams(**options).identity() for options in ({}, {"jpeg": None}, {"jpeg": 75}))
+@pytest.mark.parametrize(("name", "value"), [("jpeg", 75), ("coarser", 8)])
+def test_later_parameter_enters_the_key_only_where_it_is_used(name, value):
+    plain, named, used = (UCParams(**options).identity() for options in ({}, {name: None}, {name: value}))
     assert plain == named != used
+
+
+def test_coarser_is_refused_for_a_generator():
+    with pytest.raises(UsageError, match="coarser needs perturbation=direct"):
+        installed().resolve("poisoner", "uc:coarser=8,perturbation=generator")
 
 
 def test_spec_states_access_granularity_and_budget_of_the_paper():

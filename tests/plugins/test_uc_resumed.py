@@ -16,6 +16,7 @@ from ucbench_uc.poisoner import UnlearnableClusters
 TRAIN = sample_images(20, (16, 16)).with_labels(None)
 CRAFTS = {
     "direct, with students": "students=1,student='airbench@quick:width=0.125,epochs=1',steps=5,crop=scales,jpeg=90",
+    "direct, at two scales": "students=0,coarser=4,steps=5",
     "generators together": "students=0,perturbation=generator,steps=5",
     "generators one after another": "students=0,perturbation=generator,together=false,steps=4,fit_on=all",
     "in stored order, for epochs": "students=0,shuffle=false,epochs=2,augment=images",
