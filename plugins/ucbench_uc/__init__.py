@@ -40,7 +40,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         "of two depths; from 64 px up 8-pixel blocks), and a tenth of the images kept out of fitting to diagnose the "
         "craft. Two choices of `standard` are not the paper's: the values are optimised directly, without a generator, "
         "and from 16 px up against students, small networks trained to tell the surrogate's clusters apart, instead of "
-        "the surrogate itself; `students=0,perturbation=generator` undoes both. `paper` and `released` keep the "
-        "default surrogate unless `--surrogate timm:resnet50.tv_in1k` names the paper's. Each parameter says where it "
-        "deviates",
+        "the surrogate itself; `students=0,perturbation=generator` undoes both. `multiscale`, which adds larger blocks "
+        "to each perturbation, and `photos` are not the paper's either. `paper` and `released` keep the default "
+        "surrogate unless `--surrogate timm:resnet50.tv_in1k` names the paper's. Each parameter says where it deviates",
     )
