@@ -50,8 +50,8 @@ class StoreError(UcbenchError):
     """The store cannot be read or written; the text names the path."""
 
 
-def did_you_mean(wrong: str, known: Iterable[str], limit: int = 3) -> str:
-    """``" Did you mean 'a' or 'b'?"`` with the nearest of ``known`` whatever their case, or an empty string.
+def did_you_mean(wrong: str, known: Iterable[str]) -> str:
+    """``" Did you mean 'a' or 'b'?"`` with the nearest three of ``known`` whatever their case, or an empty string.
 
     If some differ from ``wrong`` only in case, only those.
     """
@@ -59,7 +59,7 @@ def did_you_mean(wrong: str, known: Iterable[str], limit: int = 3) -> str:
     for name in sorted(set(known)):
         names.setdefault(name.lower(), []).append(name)
     equal = names.get(wrong.lower())
-    near = difflib.get_close_matches(wrong.lower(), names, n=limit, cutoff=0.5)
+    near = difflib.get_close_matches(wrong.lower(), names, n=3, cutoff=0.5)
     close = equal or [name for lowered in near for name in names[lowered]]
     return f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
 

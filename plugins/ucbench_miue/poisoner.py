@@ -57,10 +57,10 @@ class MirroredBiLevel(BiLevel):
         """Mirror each image with probability 1/2."""
         self.mirrored = (torch.rand(len(self), 1, 1, 1, generator=generator) < 0.5).to(self.delta.device)
 
-    def straighten(self, block: int = _BLOCK) -> None:
+    def straighten(self) -> None:
         """Mirror none, and cut the perturbations to what keeps the images as they are in [0, 1]."""
         self.mirrored = None
-        for indices in self.batches(block):
+        for indices in self.batches(_BLOCK):
             self.put(indices, self.delta[indices])
 
 

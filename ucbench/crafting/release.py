@@ -22,6 +22,9 @@ from ucbench.store.objects import Arrays
 
 Index = NDArray[np.int64]
 
+#: Largest share of values that projection may move, unless the poisoner declares that it relies on it.
+MOST_MOVED = 0.01
+
 _STATE = "state."
 
 
@@ -95,12 +98,7 @@ def materialise(images: UInt8Images, changes: Changes, index: Index, block_value
 
 
 def make_release(
-    perturbation: Perturbation,
-    train: ImageSet,
-    budget: Budget,
-    *,
-    max_moved: float = 0.01,
-    declares_projection: bool = False,
+    perturbation: Perturbation, train: ImageSet, budget: Budget, *, declares_projection: bool = False
 ) -> Release:
     """Check what a poisoner returned, project it to the budget, and measure the perturbed ``train``.
 
@@ -112,19 +110,18 @@ def make_release(
         perturbation: as the poisoner returned it.
         train: the images it perturbed.
         budget: the limit it had to keep.
-        max_moved: largest share of values that projection may move.
         declares_projection: the poisoner declares that it relies on the projection, so any share may be moved.
 
     Raises:
         ContractError: if an array has the wrong type, shape or range, holds NaN or infinity, or exceeds the
-            budget in more than ``max_moved`` of its values.
+            budget in more than :data:`MOST_MOVED` of its values.
     """
     delta, index = _checked(perturbation, train)
     changes, moved = budget.project(delta)
-    if moved > max_moved and not declares_projection:
+    if moved > MOST_MOVED and not declares_projection:
         raise ContractError(
             f"The perturbation exceeds its budget ({budget}): projection moved {moved:.1%} of its values, and"
-            f" {max_moved:.1%} are allowed. Keep to run.budget while crafting, or declare the projection."
+            f" {MOST_MOVED:.1%} are allowed. Keep to run.budget while crafting, or declare the projection."
         )
     published = materialise(train.images, changes, index)
     meta = {

@@ -29,9 +29,9 @@ def read_regular(path: Path, largest: int = LARGEST) -> bytes:
     return data
 
 
-def read_head(path: Path, count: int, largest: int = LARGEST) -> bytes:
+def read_head(path: Path, count: int) -> bytes:
     """The first ``count`` bytes of a regular file, or all of a shorter one; raises as :func:`read_regular`."""
-    with _regular(path, largest) as file:
+    with _regular(path, LARGEST) as file:
         return file.read(count)
 
 

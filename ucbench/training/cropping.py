@@ -12,6 +12,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+#: Furthest shift of :class:`CropFlip`, as a share of a side: that of a recipe by default.
+REACH = 1 / 8
+
 
 def shifted(
     x: Tensor,
@@ -70,19 +73,19 @@ class CropFlip:
     Args:
         size: height and width of the images.
         flip: mirror half of them.
-        reach: furthest shift as a share of the shorter side (whole pixels), or of each side (fractions of a pixel).
-        whole: shift by whole pixels; else by any distance, bilinearly.
+        whole: shift by whole pixels, up to :data:`REACH` of the shorter side; else by any distance up to that of each
+            side, bilinearly.
     """
 
-    def __init__(self, size: tuple[int, int], *, flip: bool, reach: float = 1 / 8, whole: bool = True) -> None:
-        self.size, self.flip, self.reach, self.whole = size, flip, reach, whole
+    def __init__(self, size: tuple[int, int], *, flip: bool, whole: bool = True) -> None:
+        self.size, self.flip, self.whole = size, flip, whole
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Views ``[B, 3, H, W]`` of images of that shape; ``generator`` is on the CPU."""
         draws = torch.rand((len(x), 3), generator=generator)
         if self.whole:
-            margin = round(self.reach * min(self.size))
+            margin = round(REACH * min(self.size))
             offsets = (draws[:, :2] * (2 * margin + 1)).floor() - margin
         else:
-            offsets = (2 * draws[:, :2] - 1) * self.reach * torch.tensor(self.size)
+            offsets = (2 * draws[:, :2] - 1) * REACH * torch.tensor(self.size)
         return shifted(x, offsets, (draws[:, 2] < 0.5) & self.flip)

@@ -39,11 +39,11 @@ def paste(x: Tensor, targets: Tensor, partner: Tensor, boxes: list[tuple[int, ..
     return mixed, mixed_targets
 
 
-def cutmix(x: Tensor, targets: Tensor, alpha: float = 1.0) -> tuple[Tensor, Tensor]:
+def cutmix(x: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     height, width = x.shape[2:]
     boxes = []
     for _ in range(len(x)):
-        side = (1 - np.random.beta(alpha, alpha)) ** 0.5
+        side = (1 - np.random.beta(1.0, 1.0)) ** 0.5
         boxes.append(random_box(height, width, (int(side * height), int(side * width))))
     return paste(x, targets, torch.randperm(len(x)), boxes)
 
