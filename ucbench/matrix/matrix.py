@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ucbench.data.budget import Budget
@@ -95,7 +95,6 @@ def expand(axes: Axes, registry: Registry, keep: Callable[[Cell], bool] | None =
     ]
     metrics = tuple(registry.resolve(MetricSpec, text) for text in axes.metrics)
     clean, sham = registry.resolve(PoisonerSpec, CLEAN), registry.resolve(PoisonerSpec, SHAM)
-    cells: dict[str, Cell] = {}
     # All exploiters share the crafts of a data set and seed.
     crafts = {
         (index, seed): [craft for one in poisoners for craft in _crafts(one, dataset, axes, registry, seed)]
@@ -107,33 +106,24 @@ def expand(axes: Axes, registry: Registry, keep: Callable[[Cell], bool] | None =
         for exploiter in itertools.product(enumerate(datasets), axes.trusted, labelings, defenses)
         for victim in victims[exploiter[0][0]]
     )
-    checked: set[int] = set()
+    cells: dict[str, Cell] = {}
     for (index, dataset), trusted, labeling, defense, victim in exploiters:
-        is_kept = False
-        # With the exploiter fixed, references depend on these; each combination is added once.
-        referenced: set[tuple[Budget, float, int, int]] = set()
-        for craft_seed, train_seed in axes.seeds:
-            for craft in crafts[index, craft_seed]:
-                # Mixtures of unperturbed images are the same: one clean cell serves all.
-                for mixture in [1.0] if craft.is_clean else axes.mixtures:
-                    cell = Cell(dataset, craft, labeling, defense, victim, mixture, train_seed, trusted, metrics)
-                    if keep is not None and not keep(cell):
-                        continue
-                    # Not before: what a suite leaves out need not fit together.
-                    if not is_kept:
-                        check_labeler(labeling)
-                        check_exploiter(defense, victim, trusted)
-                        check_metrics(metrics, victim)
-                        is_kept = True
-                    if id(craft) not in checked:
-                        check_surrogate(craft.made_by, craft.surrogate)
-                        checked.add(id(craft))
-                    shared = (craft.budget, mixture, craft_seed, train_seed)
-                    if shared not in referenced:
-                        referenced.add(shared)
-                        for reference in _references(cell, clean, sham, craft_seed):
-                            cells.setdefault(dedup_key(reference), reference)
-                    cells.setdefault(dedup_key(cell), cell)
+        candidates = (
+            Cell(dataset, craft, labeling, defense, victim, mixture, train_seed, trusted, metrics)
+            for craft_seed, train_seed in axes.seeds
+            for craft in crafts[index, craft_seed]
+            # Mixtures of unperturbed images are the same: one clean cell serves all.
+            for mixture in ([1.0] if craft.is_clean else axes.mixtures)
+        )
+        selected = [cell for cell in candidates if keep is None or keep(cell)]
+        if selected:  # what a suite leaves out need not fit together
+            check_labeler(labeling)
+            check_exploiter(defense, victim, trusted)
+            check_metrics(metrics, victim)
+        for cell in selected:
+            check_surrogate(cell.craft.made_by, cell.craft.surrogate)
+        for cell in _with_references(selected, clean, sham):
+            cells.setdefault(dedup_key(cell), cell)
     return list(cells.values())
 
 
@@ -262,13 +252,19 @@ def _budgets(poisoner: Component[PoisonerSpec], dataset: Component[DatasetSpec],
     return [Budget("linf", dataset.spec.epsilon) if dataset.spec.epsilon else native]
 
 
-def _references(
-    cell: Cell, clean: Component[PoisonerSpec], sham: Component[PoisonerSpec], craft_seed: int
-) -> list[Cell]:
-    """The clean and the sham cell with which ``cell`` is compared."""
+def _with_references(
+    cells: Iterable[Cell], clean: Component[PoisonerSpec], sham: Component[PoisonerSpec]
+) -> Iterator[Cell]:
+    """The cells of one exploiter, each after the clean and the sham cell with which it is compared."""
     unperturbed = Craft(clean, None, CraftLabels("none"), Budget("unbounded", None), None)
-    references = [replace(cell, craft=unperturbed, mixture=1.0)]
-    if cell.craft.budget.epsilon is not None:
-        noise = Craft(sham, None, CraftLabels("none"), cell.craft.budget, craft_seed)
-        references.append(replace(cell, craft=noise))
-    return references
+    # With the exploiter fixed, references depend on these alone; each combination is added once.
+    referenced: set[tuple[Budget, float, int | None, int]] = set()
+    for cell in cells:
+        craft = cell.craft
+        shared = (craft.budget, cell.mixture, craft.seed, cell.train_seed)
+        if shared not in referenced:
+            referenced.add(shared)
+            yield replace(cell, craft=unperturbed, mixture=1.0)
+            if craft.budget.epsilon is not None:
+                yield replace(cell, craft=Craft(sham, None, CraftLabels("none"), craft.budget, craft.seed))
+        yield cell
