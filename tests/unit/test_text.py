@@ -107,13 +107,13 @@ def test_numbers_are_aligned_at_the_sign_of_their_interval():
 
 
 def test_empty_columns_and_those_that_nobody_asked_for_are_not_left_out():
-    table = [TextColumn("name", ["uc"]), TextColumn("install", [""]), TextColumn("clean %", ["90.0"], asked=True)]
+    table = [TextColumn("name", ["uc"]), TextColumn("install", [""]), TextColumn("clean %", ["90.0"], on_request=True)]
     assert fitted(table, 10) == (table[:1], 0)
 
 
 @pytest.mark.parametrize("name", ["clean_accuracy", "CLEAN %", "Clean accuracy", " clean  %"])
 def test_columns_are_chosen_by_name_or_heading(name):
-    column = TextColumn("clean %", ["90.0"], "number", rank=7, name="clean_accuracy", asked=True)
+    column = TextColumn("clean %", ["90.0"], "number", rank=7, name="clean_accuracy", on_request=True)
     assert chosen([TextColumn("n", ["4"]), column], [name]) == [column]
 
 

@@ -12,7 +12,7 @@ from ucbench.errors import UsageError
 from ucbench.matrix.cell import Cell
 from ucbench.metrics.layers import layer_features
 from ucbench.running.evaluate import evaluate
-from ucbench.running.kept import is_kept, restored, victim_key
+from ucbench.running.stored_victims import is_kept, restored, victim_key
 from ucbench.session import Session
 from ucbench.store.keys import derive_seed
 

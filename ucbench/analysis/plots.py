@@ -126,7 +126,7 @@ def _scatter(axes: Any, groups: Sequence[Summary], x: str, y: str, across: str, 
     for group, a, b in points:
         colour, mark = styles[_name(group, groups)]
         axes.errorbar(
-            a.mean, b.mean, xerr=_half(a), yerr=_half(b), color=colour, marker=mark, markersize=6, capsize=2,
+            a.mean, b.mean, xerr=a.drawn_half, yerr=b.drawn_half, color=colour, marker=mark, markersize=6, capsize=2,
             linewidth=1, linestyle="none", label=_name(group, groups),
         )  # fmt: skip
     rho, low, high, count = spearman([a.mean for _, a, _ in points], [b.mean for _, _, b in points])
@@ -145,10 +145,6 @@ def _scatter(axes: Any, groups: Sequence[Summary], x: str, y: str, across: str, 
 def _ends(means: Sequence[float]) -> tuple[float, float]:
     margin = 0.3 * (max(means) - min(means)) or 1.0
     return min(means) - margin, max(means) + margin
-
-
-def _half(interval: Interval) -> float:
-    return 0.0 if math.isnan(interval.half) else interval.half
 
 
 def _by_layer(axes: Any, groups: Sequence[Summary], title: str) -> None:

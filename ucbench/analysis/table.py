@@ -15,7 +15,7 @@ from ucbench.plugins.builtin import CLEAN
 from ucbench.results.columns import CHANGED, COLUMNS, REQUESTED
 from ucbench.results.records import Record
 from ucbench.results.summary import Summary
-from ucbench.results.table import SAME_EXPLOITER, SAME_WORLD, columns, rows
+from ucbench.results.table import SAME_EXPLOITER, beside, columns, rows
 
 #: Fewest groups of cells that a correlation is computed of.
 FEWEST = 4
@@ -45,11 +45,9 @@ def analysis_rows(records: Iterable[Record]) -> pd.DataFrame:
     """
     table = rows(records)
     clean = table[table["poisoner"] == CLEAN]
-    keys = [*SAME_EXPLOITER, *SAME_WORLD]
     for name in columns(table)[len(COLUMNS) :]:
         if name.startswith((f"{INFORMATION}.", f"{INFORMATION}:")) and f"{name}_se" in table:
-            beside = table[keys].merge(clean.drop_duplicates(keys)[[*keys, name]], on=keys, how="left")[name]
-            table[f"{name}_gap"] = beside - table[name]
+            table[f"{name}_gap"] = beside(table, clean, SAME_EXPLOITER, name) - table[name]
     return table
 
 

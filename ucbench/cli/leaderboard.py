@@ -14,9 +14,13 @@ from ucbench.cli.options import FOLDER, BoardFolder, BoardSuite, SuiteName, argu
 from ucbench.cli.output import Layout, print_notes, print_table
 from ucbench.errors import visible
 from ucbench.results.columns import PLOT_AXES, PLOTTED
+from ucbench.results.text import counted
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ucbench.matrix.suite import Suite
+    from ucbench.results.gate import Gate
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +75,20 @@ def suite_of(folder: Path, name: str | None) -> Suite | None:
         if heading == f"# {suite.title}":
             return suite
     return None
+
+
+def judged_rows(folder: Path) -> tuple[pd.DataFrame, list[Gate], Suite | None]:
+    """The rows of a leaderboard, the gates of their settings, and its suite as of :func:`suite_of`.
+
+    Raises:
+        DataError: if there are no records, or one cannot be read.
+    """
+    from ucbench.leaderboard.gates import RULES, gates_of
+    from ucbench.results.records import records_in
+    from ucbench.results.table import rows
+
+    table, suite = rows(records_in(folder)), suite_of(folder, None)
+    return table, gates_of(table, suite.file.gate if suite else RULES, folder), suite
 
 
 def _heading(path: Path) -> str:
@@ -167,15 +185,11 @@ def plot_command(
         ucbench leaderboard plot FOLDER --by labeling --measure gap_removed
     """
     from ucbench.errors import UsageError
-    from ucbench.leaderboard.gates import RULES, gates_of
     from ucbench.leaderboard.plots import plot, selected, stated
-    from ucbench.results.records import records_in
-    from ucbench.results.table import rows
 
     if not folder.is_dir():
         raise UsageError(f"There is no folder {str(folder)!r}.")
-    everything, suite = rows(records_in(folder)), suite_of(folder, None)
-    verdicts = gates_of(everything, suite.file.gate if suite else RULES, folder)
+    everything, verdicts, suite = judged_rows(folder)
     table = stated(selected(everything, where or []), measure, verdicts)
     if title is None:
         title = suite.title if suite else folder.name
@@ -212,8 +226,7 @@ def site_command(
     built = build_site(folder, target, rules_of=rules_of, title=title)
     for path, why in built.left_out.items():
         typer.echo(visible(f"Left out {path}: {why}"), err=True)
-    boards = f"{built.boards} board{'s' * (built.boards != 1)}"
-    typer.echo(f"{target / 'index.html'} and {built.files - 1} more files, of {boards}")
+    typer.echo(f"{target / 'index.html'} and {built.files - 1} more files, of {counted(built.boards, 'board')}")
 
 
 @app.command("tiers", no_args_is_help=True, rich_help_panel=SHOW)
@@ -229,12 +242,9 @@ def tiers_command(
     at most; T4: external data or weights, or a diffusion model. A pipeline has the highest tier of its parts. Oracle
     defenses are left out. The verdict of the gate stands above each table.
     """
-    from ucbench.leaderboard.gates import RULES, gates_of
     from ucbench.leaderboard.tiers import by_tier, heading_of, to_columns, to_markdown
     from ucbench.matrix.compatibility import is_oracle
     from ucbench.plugins.grammar import parse_chain
-    from ucbench.results.records import records_in
-    from ucbench.results.table import rows
     from ucbench.session import open_session
 
     registry = open_session().registry
@@ -242,8 +252,7 @@ def tiers_command(
     def tier_of(defense: str) -> str:
         return max(getattr(registry.find("defense", part.name), "tier", "T0") for part in parse_chain(defense))
 
-    table, suite = rows(records_in(folder)), suite_of(folder, None)
-    verdicts = gates_of(table, suite.file.gate if suite else RULES, folder)
+    table, verdicts, _ = judged_rows(folder)
     oracle = table["defense"].map(lambda defense: is_oracle(defense, registry))
     tables = by_tier(table[~oracle], tier_of, verdicts)
     if markdown:

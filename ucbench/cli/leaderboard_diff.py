@@ -15,9 +15,9 @@ from ucbench.cli.completion import of, record_folders
 from ucbench.cli.leaderboard import MAKE, suite_of
 from ucbench.cli.options import FOLDER, AsJson, BoardSuite, argument, option, with_layout
 from ucbench.cli.output import Layout, json_fields, print_json, print_notes, print_table
-from ucbench.results.axes import axis_columns
+from ucbench.results.axis_columns import axis_columns
 from ucbench.results.columns import DIFFERENCE_AXES
-from ucbench.results.text import TextColumn
+from ucbench.results.text import TextColumn, counted
 
 if TYPE_CHECKING:
     from ucbench.leaderboard.agreement import Agreement
@@ -113,7 +113,7 @@ def _print(comparison: Comparison, left_out: dict[str, int], layout: Layout, *, 
         print_notes("They have no row in common.")
     for title, missing in (("ONE", parts[1]), ("OTHER", parts[2])):
         if count := len(missing[0].cells):
-            print_notes(f"\nOnly in {title}: {count} row{'s' * (count > 1)}.")
+            print_notes(f"\nOnly in {title}: {counted(count, 'row')}.")
             # Columns that were asked for are those of the differences; here they may all be empty.
             print_table(missing, Layout(wide=layout.wide), "--json")
     if figures := comparison.only_published:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ucbench.cli.leaderboard import SHOW, suite_of
+from ucbench.cli.leaderboard import SHOW, judged_rows
 from ucbench.cli.options import AsJson, BoardFolder, with_layout
 from ucbench.cli.output import Layout, json_fields, print_json, print_notes, print_table
 from ucbench.results.text import TextColumn
@@ -25,13 +25,10 @@ def victims_command(folder: BoardFolder, layout: Layout, as_json: AsJson = False
     Accuracies without defense, and Kendall's tau-b of every two victims with a 95 % bootstrap interval over crafts.
     All releases count, of any budget and label access, references among them.
     """
-    from ucbench.leaderboard.gates import RULES, gates_of
     from ucbench.leaderboard.victims import by_victim
-    from ucbench.results.records import records_in
-    from ucbench.results.table import rows
 
-    table, suite = rows(records_in(folder)), suite_of(folder, None)
-    found = by_victim(table, gates_of(table, suite.file.gate if suite else RULES, folder))
+    table, verdicts, _ = judged_rows(folder)
+    found = by_victim(table, verdicts)
     if as_json:
         print_json([_as_json(one) for one in found])
         return

@@ -14,8 +14,8 @@ from ucbench.cli.options import AsJson, Request, flag, is_quiet, option, request
 from ucbench.cli.output import Layout, print_json, print_notes, print_table
 from ucbench.matrix.axes import AXES
 from ucbench.progress import duration
-from ucbench.results.axes import axis_columns
-from ucbench.results.text import TextColumn
+from ucbench.results.axis_columns import axis_columns
+from ucbench.results.text import TextColumn, counted
 
 if TYPE_CHECKING:
     from ucbench.steps import PlannedCell
@@ -60,18 +60,14 @@ def plan_command(
         return
     _print(cells, layout)
     missing = [cell for cell in cells if not cell.done]
-    text = f"{_cells(len(cells))}, {len(cells) - len(missing)} done"
+    text = f"{counted(len(cells), 'cell')}, {len(cells) - len(missing)} done"
     if missing:
         seconds = [cell.seconds for cell in missing if cell.seconds is not None]
         costs = [f"about {duration(sum(seconds))}"] if seconds else []
         if len(seconds) < len(missing):
-            costs.append(f"{_cells(len(missing) - len(seconds))} of a kind never timed on this machine")
+            costs.append(f"{counted(len(missing) - len(seconds), 'cell')} of a kind never timed on this machine")
         text += f"; the rest: {', and '.join(costs)}"
     print_notes(f"{text}.")
-
-
-def _cells(count: int) -> str:
-    return f"{count} cell{'s' * (count != 1)}"
 
 
 def _print(cells: Sequence[PlannedCell], layout: Layout) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import unicodedata
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
-from ucbench.data.framed import FramedDataset
+from ucbench.data.framed import FramedDataset, SplitName
 from ucbench.data.imageset import ImageSet
 from ucbench.data.inventory import Inventory, some
 from ucbench.data.params import DatasetParams
@@ -29,7 +29,7 @@ class Dataset(Protocol):
     size; ``sources: Mapping[str, Sources]``, by split where its images were found and what was passed over.
     """
 
-    def load(self, split: Literal["train", "test"]) -> ImageSet:
+    def load(self, split: SplitName) -> ImageSet:
         """Read one split.
 
         Raises:
@@ -107,7 +107,7 @@ def load_dataset(dataset: Dataset, params: Params, store: Store | None = None) -
     return LoadedDataset(train, test, "; ".join(note for note in notes if note), inventory=inventory)
 
 
-def _loaded(dataset: Dataset, split: Literal["train", "test"], store: Store | None) -> ImageSet:
+def _loaded(dataset: Dataset, split: SplitName, store: Store | None) -> ImageSet:
     images = dataset.load(split, store) if isinstance(dataset, FramedDataset) else dataset.load(split)
     if not isinstance(images, ImageSet):
         raise ContractError(

@@ -16,10 +16,11 @@ from typing import NamedTuple
 from ucbench.errors import DataError
 from ucbench.leaderboard.membership import Expected, foreign, missing, unmeasured
 from ucbench.leaderboard.plausible import chances, implausible, sizes_by_images, sizes_by_release, unlearned
-from ucbench.leaderboard.problems import SHOWN, Problem, Severity, counted, record_title, some
+from ucbench.leaderboard.problems import SHOWN, Problem, Severity, record_title, some
 from ucbench.matrix.cell import Cell
 from ucbench.numerics import Numerics
 from ucbench.results.records import Record, read_record, record_files
+from ucbench.results.text import counted
 from ucbench.session import Session
 from ucbench.store.keys import canonical
 
@@ -78,7 +79,9 @@ def audit(
         notes += expected.notes
     failures = [record for record in records if record["status"] != "ok"]
     if failures:
-        problems.append(Problem(severity, f"{counted(failures, 'failed cell')}: {some(map(record_title, failures))}."))
+        problems.append(
+            Problem(severity, f"{counted(len(failures), 'failed cell')}: {some(map(record_title, failures))}.")
+        )
     return Audit(tuple(records), tuple(problems), tuple(dict.fromkeys(notes)))
 
 
@@ -111,7 +114,7 @@ def comparable(records: Sequence[Record], threads: int) -> Iterator[Problem]:
         yield Problem("error", f"Records were made with different numerics, part of every key: {_counts(numerics)}.")
     others = [record for record in records if record["numerics"]["threads"] != threads]
     if others:
-        text = f"{counted(others, 'record')} made with another number of threads than the suite's {threads}"
+        text = f"{counted(len(others), 'record')} made with another number of threads than the suite's {threads}"
         yield Problem("error", f"{text}: {some(map(record_title, others))}.")
     fingerprints: dict[tuple[str, int], set[tuple[str, str]]] = defaultdict(set)
     for record in records:

@@ -14,11 +14,12 @@ from ucbench.leaderboard.layout import poisoner_text
 from ucbench.leaderboard.ranking import unranked
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, SHAM
 from ucbench.plugins.grammar import base_name
-from ucbench.results.axes import unusual
+from ucbench.results.axis_columns import unusual
 from ucbench.results.columns import BLOCK, EXPLOITER, SETTING, values_of
 from ucbench.results.gate import Gate, State, gate_of
 from ucbench.results.statistics import ENOUGH_CRAFTS, Interval
 from ucbench.results.summary import Summary
+from ucbench.results.text import counted
 
 #: Most names that a sentence lists.
 _FEW = 3
@@ -147,10 +148,10 @@ def _accuracies(
     if entries[0].gate.state != "passed":
         ends = dict.fromkeys((by_accuracy[0], by_accuracy[-1]))
         texts = " to ".join(f"{_percent(one.undefended.interval)} ({names[one.name]})" for one in ends)
-        return f"{knowing}, {_counted(len(entries), 'poisoner')}: an exploiter without defense reaches {texts}."
+        return f"{knowing}, {counted(len(entries), 'poisoner')}: an exploiter without defense reaches {texts}."
     listed = by_accuracy if ranked is None else entries
     best = listed[0]
-    few = f" Exploratory: {_counted(best.seeds, 'craft')}" if best.seeds < ENOUGH_CRAFTS else ""
+    few = f" Exploratory: {counted(best.seeds, 'craft')}" if best.seeds < ENOUGH_CRAFTS else ""
     few += (", too few to test for differences." if len(listed) > 1 and ranked is not None else ".") if few else ""
     place = _place(listed, run, names, ranked)
     return f"{knowing}, {names[best.name]} {place}: {_reached(best, ranked, mark)}.{few}"
@@ -161,7 +162,7 @@ def _reached(best: Entry, ranked: Sequence[str] | None, mark: Mark) -> str:
     if best.worst is None or not (tried := set(best.ranked) - {NO_DEFENSE}):
         return f"an exploiter without defense reaches {_percent(best.undefended.interval)}{removed}"
     defense = "none at all" if best.defense == NO_DEFENSE else mark(best.defense)
-    strongest = f"with the strongest of {_counted(len(tried), 'defense')}, {defense}"
+    strongest = f"with the strongest of {counted(len(tried), 'defense')}, {defense}"
     return f"{strongest}, an exploiter reaches {_percent(best.worst)}{removed}"
 
 
@@ -198,15 +199,11 @@ def _conditions(entries: Sequence[Entry], mark: Mark) -> str:
         str(Budget(block["norm"], block["epsilon"])),
         mark(block["victim"]),
         *unusual(block, mark),
-        _counted(crafts, "craft"),
+        counted(crafts, "craft"),
         f"{trainings} training{'s' * (trainings != '1')} each" if trainings else "",
         "exploratory" if crafts < ENOUGH_CRAFTS else "",
     ]
     return ", ".join(filter(None, parts))
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def _percent(interval: Interval) -> str:

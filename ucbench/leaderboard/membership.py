@@ -17,11 +17,12 @@ import numpy as np
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import UcbenchError
 from ucbench.leaderboard.earlier import earlier_versions, stated_key, stated_release
-from ucbench.leaderboard.problems import Problem, Severity, counted, record_title, some
+from ucbench.leaderboard.problems import Problem, Severity, record_title, some
 from ucbench.matrix.axes import AXIS
 from ucbench.matrix.cell import Cell
 from ucbench.numerics import Numerics
 from ucbench.results.records import Record
+from ucbench.results.text import counted
 from ucbench.running.metric_values import metric_key
 from ucbench.running.tasks import contradictions, facts, task_of, title
 from ucbench.session import Session
@@ -102,12 +103,14 @@ def foreign(records: Iterable[Record], expected: Expected) -> Iterator[Problem]:
         else:
             outside.append(record)
     if outside:
-        yield Problem("error", f"{counted(outside, 'record')} outside the suite: {some(map(record_title, outside))}.")
+        yield Problem(
+            "error", f"{counted(len(outside), 'record')} outside the suite: {some(map(record_title, outside))}."
+        )
     if rekeyed:
         yield Problem(
             "error",
-            f"{counted(rekeyed, 'record')} described as cells of the suite, but with other keys: made from other data,"
-            f" or by other versions of components, than those here: {some(map(record_title, rekeyed))}.",
+            f"{counted(len(rekeyed), 'record')} described as cells of the suite, but with other keys: made from other"
+            f" data, or by other versions of components, than those here: {some(map(record_title, rekeyed))}.",
         )
     for record in false:
         yield Problem(
@@ -116,7 +119,7 @@ def foreign(records: Iterable[Record], expected: Expected) -> Iterator[Problem]:
             " components than those here, or changed afterwards.",
         )
     for versions, group in sorted(superseded.items()):
-        yield Problem("warning", f"{counted(group, 'record')} made by earlier versions of components: {versions}.")
+        yield Problem("warning", f"{counted(len(group), 'record')} made by earlier versions of components: {versions}.")
 
 
 def missing(records: Sequence[Record], expected: Expected, severity: Severity) -> Iterator[Problem]:
@@ -150,7 +153,7 @@ def unmeasured(records: Iterable[Record], expected: Expected, severity: Severity
             if record.get("measured_by", {}).get(str(metric)) != identity:
                 without[str(metric)].append(record)
     for name, group in without.items():
-        text = f"{counted(group, 'record')} without a value of the metric {name} in the version that is here"
+        text = f"{counted(len(group), 'record')} without a value of the metric {name} in the version that is here"
         yield Problem(severity, f"{text}: {some(map(record_title, group))}.")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import re
 import textwrap
 from collections import defaultdict
@@ -311,7 +310,7 @@ def _points(axes: Any, points: Mapping[float, Interval], look: _Look, line: str)
     return axes.errorbar(
         list(points),
         [value.mean for value in points.values()],
-        yerr=[0.0 if math.isnan(value.half) else value.half for value in points.values()],
+        yerr=[value.drawn_half for value in points.values()],
         linestyle=line,
         linewidth=1,
         marker=marker(shape),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from ucbench.results.records import Record
@@ -27,11 +27,6 @@ def record_title(record: Record) -> str:
     defense = "" if request["defense"] == "none" else f" + {request['defense']}"
     place = f"{request['dataset']} | {request['poisoner']}{budget} | {request['victim']}{defense}"
     return f"{place} | seed {request['train_seed']} ({record['cell'][:8]})"
-
-
-def counted(records: Sequence[Record], noun: str) -> str:
-    """``1 record`` or ``2 records``, for the noun ``record``."""
-    return f"{len(records)} {noun}{'' if len(records) == 1 else 's'}"
 
 
 def some(texts: Iterable[str]) -> str:

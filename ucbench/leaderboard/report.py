@@ -226,13 +226,13 @@ def _machines(records: Sequence[Record]) -> Iterator[str]:
             numerics[f"distribution {part['distribution']}"][str(part["distribution_version"])] += 1
     values: dict[str, Mapping[str, int]] = {**numerics, **environments(records)}
     lines = "".join(
-        f'<tr><th scope="row">{_text(name)}</th><td class="wrap">{_text(_counted(counts))}</td></tr>'
+        f'<tr><th scope="row">{_text(name)}</th><td class="wrap">{_text(_values_text(counts))}</td></tr>'
         for name, counts in values.items()
     )
     yield f'<h2>Machines and versions</h2><div class="wide"><table><tbody>{lines}</tbody></table></div>'
 
 
-def _counted(counts: Mapping[Any, int]) -> str:
+def _values_text(counts: Mapping[Any, int]) -> str:
     if len(counts) == 1:
         return str(next(iter(counts)))
     return "; ".join(f"{value} ({count} records)" for value, count in sorted(counts.items()))

@@ -31,6 +31,11 @@ class Interval(NamedTuple):
     def high(self) -> float:
         return self.mean + self.half
 
+    @property
+    def drawn_half(self) -> float:
+        """The half-width of a bar: 0 where it is unknown."""
+        return 0.0 if math.isnan(self.half) else self.half
+
     def text(self, decimals: int = 1, factor: float = 1.0, *, sign: str = "", constant: bool = True) -> str:
         """``61.5 ± 2.1``; the mean alone without an interval, and an empty text without a mean.
 

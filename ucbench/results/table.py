@@ -79,16 +79,16 @@ def rows(records: Iterable[Record]) -> pd.DataFrame:
     table = _sorted(with_units(table))
     accuracy, done = table["test_accuracy"], measured(table)
     clean, sham = done[done["poisoner"] == CLEAN], done[done["poisoner"] == SHAM]
-    table["clean_accuracy"] = _accuracy_beside(table, clean, SAME_EXPLOITER)
-    table["sham_accuracy"] = _accuracy_beside(table, sham, SAME_EXPLOITER + SAME_BUDGET)
+    table["clean_accuracy"] = beside(table, clean, SAME_EXPLOITER)
+    table["sham_accuracy"] = beside(table, sham, SAME_EXPLOITER + SAME_BUDGET)
     table["drop"] = table["clean_accuracy"] - accuracy
     table["drop_sham"] = table["sham_accuracy"] - accuracy
     removed = pd.Series(gap_removed(table["clean_accuracy"], accuracy, table["chance"]), table.index)
     table["gap_removed"] = removed.where(_clean_low(table, clean) > table["chance"])
     parts = done[(done["defense"] == CLEAN_PART) & (done["mixture"] < 1)]
     # Labels read from published pixels differ between releases, and so do controls: prefer that of the same poisoner.
-    part = _accuracy_beside(table, parts, _SAME_PART + ENTRY + SAME_BUDGET)
-    part = part.fillna(_accuracy_beside(table, parts, _SAME_PART))
+    part = beside(table, parts, _SAME_PART + ENTRY + SAME_BUDGET)
+    part = part.fillna(beside(table, parts, _SAME_PART))
     # The control has no defense, so it is not a reference for defended rows.
     part = part.where(table["defense"] == NO_DEFENSE)
     if part.notna().any():
@@ -96,11 +96,13 @@ def rows(records: Iterable[Record]) -> pd.DataFrame:
     return table
 
 
-def _accuracy_beside(table: pd.DataFrame, references: pd.DataFrame, same: Sequence[str]) -> pd.Series:
-    """For each row, the accuracy of the finished reference that equals it in the columns ``same``; NaN without one."""
+def beside(
+    table: pd.DataFrame, references: pd.DataFrame, same: Sequence[str], name: str = "test_accuracy"
+) -> pd.Series:
+    """For each row, the number ``name`` of the reference that equals it in the columns ``same``; NaN without one."""
     keys = list(dict.fromkeys((*same, *SAME_WORLD)))
-    accuracies = references.drop_duplicates(keys, keep="last")[[*keys, "test_accuracy"]]
-    return table[keys].merge(accuracies, on=keys, how="left")["test_accuracy"]
+    numbers = references.drop_duplicates(keys, keep="last")[[*keys, name]]
+    return table[keys].merge(numbers, on=keys, how="left")[name]
 
 
 def _clean_low(table: pd.DataFrame, clean: pd.DataFrame) -> pd.Series:

@@ -43,7 +43,7 @@ class TextColumn:
             other way, prose between words.
         rank: 0 for a column shown at any width; the higher, the earlier it is left out.
         name: another name to choose it by, such as its name in results.csv.
-        asked: whether it is shown only if it is chosen.
+        on_request: whether it is shown only if it is chosen.
     """
 
     title: str
@@ -51,7 +51,7 @@ class TextColumn:
     kind: Literal["name", "number", "prose"] = "name"
     rank: int = 0
     name: str = ""
-    asked: bool = False
+    on_request: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -104,7 +104,7 @@ def fitted(columns: Iterable[TextColumn], width: int | None) -> tuple[list[TextC
 
     Empty columns, and those shown only if chosen, do not count.
     """
-    shown = [column for column in columns if any(column.cells) and not column.asked]
+    shown = [column for column in columns if any(column.cells) and not column.on_request]
     if width is None:
         return shown, 0
     sized = [(column, {way: _least(column, way) for way in (_WHOLE, _SOFT)}) for column in shown]
@@ -151,6 +151,11 @@ def wrapped(text: str, width: int | None, indent: str = "") -> list[str]:
 def one_line(text: str) -> str:
     """The text with white space as single spaces, and without characters that a terminal obeys."""
     return visible(" ".join(text.split()))
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 record`` or ``2 records``, for the noun ``record``."""
+    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def text_width(text: str) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ucbench.matrix.axes import GROUP_COLUMNS
-from ucbench.results.axes import MANY, axis_columns, budget_text, unusual
+from ucbench.results.axis_columns import MANY, axis_columns, budget_text, unusual
 from ucbench.results.columns import AVERAGED, COLUMNS, EFFECTS, SETTING, column, values_of
 from ucbench.results.gate import Gate, gate_of, gates
 from ucbench.results.statistics import ENOUGH_CRAFTS
@@ -55,7 +55,7 @@ def view(table: pd.DataFrame) -> View:
             "number",
             rank=place if place < _FEW else place + _FEW + MANY,
             name=number.name,
-            asked=not number.summary,
+            on_request=not number.summary,
         )
         for place, number in enumerate(numbers)
     ]

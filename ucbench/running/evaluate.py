@@ -25,10 +25,10 @@ from ucbench.numerics import peak_memory
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import MetricSpec
 from ucbench.running.estimate import training_work
-from ucbench.running.kept import is_kept, keep, restored
 from ucbench.running.measuring import MetricValues, measure_sets, reads_victim
 from ucbench.running.metric_values import training_of
 from ucbench.running.sets import ExploiterSets, exploiter_sets, leaked_pairs, release_of
+from ucbench.running.stored_victims import is_kept, keep, restored
 from ucbench.session import Session
 from ucbench.training.context import Run
 from ucbench.training.defenses import DefenseRun

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from typing import Literal
 
 import numpy as np
 from torch import nn
 
 from ucbench.crafting.poisoner import CraftRun, Perturbation
+from ucbench.data.framed import SplitName
 from ucbench.data.imageset import ImageSet
 from ucbench.data.params import DatasetParams
 from ucbench.exploit.labels import LabelRun
@@ -31,7 +31,7 @@ class Few:
     def __init__(self, params: DatasetParams) -> None:
         self.params = params
 
-    def load(self, split: Literal["train", "test"]) -> ImageSet:
+    def load(self, split: SplitName) -> ImageSet:
         return sample_images(seed=0 if split == "train" else 1, name=f"few {split}")
 
 

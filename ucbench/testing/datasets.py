@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from ucbench.data.framed import FramedDataset, Split
+from ucbench.data.framed import FramedDataset, Split, SplitName
 from ucbench.data.images import LazyImage
 from ucbench.data.imageset import ImageSet
 from ucbench.data.loading import Dataset, load_dataset
@@ -68,7 +68,7 @@ def check_dataset(dataset: Component[Any] | Dataset, *, spec: DatasetSpec | None
             load_dataset(subject.build(), params)
 
 
-def _check_split(subject: Subject[DatasetSpec], split: Literal["train", "test"]) -> None:
+def _check_split(subject: Subject[DatasetSpec], split: SplitName) -> None:
     _check_found(subject, split)
     first, again = _load(subject, split, state=0), _load(subject, split, state=1)
     with subject.isolated():
@@ -76,7 +76,7 @@ def _check_split(subject: Subject[DatasetSpec], split: Literal["train", "test"])
         subject.require(first.fingerprint == again.fingerprint, SAME_LOAD, evidence)
 
 
-def _check_found(subject: Subject[DatasetSpec], split: Literal["train", "test"]) -> None:
+def _check_found(subject: Subject[DatasetSpec], split: SplitName) -> None:
     dataset = subject.build()
     if not isinstance(dataset, FramedDataset):
         subject.skip("it is not a FramedDataset", SPLIT)
@@ -94,7 +94,7 @@ def _check_found(subject: Subject[DatasetSpec], split: Literal["train", "test"])
     subject.require(not unnamed, SPLIT, f"{evidence}; {unnamed[:5]} name no class of {len(content.classes)}")
 
 
-def _load(subject: Subject[DatasetSpec], split: Literal["train", "test"], state: int) -> ImageSet:
+def _load(subject: Subject[DatasetSpec], split: SplitName, state: int) -> ImageSet:
     with subject.calling(f"load({split!r})", state=state):
         dataset = subject.build()
         images = dataset.load(split)

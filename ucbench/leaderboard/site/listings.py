@@ -176,7 +176,7 @@ def _with_bar(effect: Interval | None) -> Cell:
     cell = number(effect, 0, 100)
     if effect is None or cell.value is None:
         return cell
-    half = 0.0 if math.isnan(effect.half) else effect.half
+    half = effect.drawn_half
     low, mid, high = (
         round(min(max(value, 0.0), 1.0), 4) for value in (effect.mean - half, effect.mean, effect.mean + half)
     )

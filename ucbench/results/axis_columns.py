@@ -46,7 +46,7 @@ def axis_columns(
             "name" if name == BUDGET or column(name).type == "text" else "number",
             rank=ranks.get(name, 0),
             name=name,
-            asked=name in constant,
+            on_request=name in constant,
         )
         for name in axes
     ], "; ".join(f"{heading(name)} {text}" for name, text in constant.items() if (name, text) != ("trusted", "0"))
