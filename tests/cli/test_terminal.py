@@ -29,7 +29,7 @@ PRINT = """
 import fcntl, os, struct, sys, termios
 from pathlib import Path
 from ucbench.cli.app import main
-from ucbench.cli.summary import print_summary
+from ucbench.cli.output import print_summary
 from ucbench.results.records import read_records
 from ucbench.results.table import rows
 boards = {"summary": "leaderboards/fast-surrogates/v1", "first": "leaderboards/first-run/v2"}

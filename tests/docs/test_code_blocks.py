@@ -18,7 +18,7 @@ import pytest
 from doc_pages import Block
 from doc_world import World, commands, forget_plugins
 
-from ucbench.cli.summary import print_summary
+from ucbench.cli.output import print_summary
 from ucbench.results.records import read_records
 from ucbench.results.table import rows
 

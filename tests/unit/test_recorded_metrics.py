@@ -14,8 +14,8 @@ from ucbench.matrix.matrix import Axes, expand
 from ucbench.metrics.features import cosine_gap
 from ucbench.metrics.probes import guess_accuracy, linear_probe
 from ucbench.running.evaluate import evaluate
-from ucbench.running.stored_victims import restored
 from ucbench.running.sets import release_of
+from ucbench.running.stored_victims import restored
 from ucbench.store.keys import derive_seed
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import ucbench
-from ucbench.cli.summary import print_summary
+from ucbench.cli.output import print_summary
 from ucbench.errors import DataError
 from ucbench.results.columns import COLUMNS, DTYPES
 from ucbench.results.frame import Results, read, results

@@ -7,8 +7,7 @@ import re
 import boards
 import pytest
 
-from ucbench.cli.output import Layout
-from ucbench.cli.summary import print_summary
+from ucbench.cli.output import Layout, print_summary
 from ucbench.errors import UsageError
 from ucbench.results.table import rows
 from ucbench.results.view import check_columns

@@ -11,8 +11,8 @@ import torch
 
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.results.records import read_records
-from ucbench.running.stored_victims import is_kept
 from ucbench.running.runner import run_cells
+from ucbench.running.stored_victims import is_kept
 
 
 @pytest.fixture(autouse=True)

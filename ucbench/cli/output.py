@@ -9,11 +9,14 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
 from ucbench.results.text import TextColumn, chosen, facts_lines, fitted, screen_width, table_lines, wrapped
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
@@ -79,6 +82,15 @@ def print_table(columns: Sequence[TextColumn], layout: Layout = FITTING, elsewhe
         typer.echo(line if place > below else _styled(line, "bold" if place < below else "dim"))
     if left_out:
         typer.echo(f"{left_out} more column{'s' * (left_out > 1)}: {', '.join(filter(None, ('--wide', elsewhere)))}")
+
+
+def print_summary(table: pd.DataFrame, layout: Layout = FITTING, elsewhere: str = "") -> None:
+    """Print the summary of ``ucbench run`` for rows of :func:`ucbench.results.table.rows`; see :func:`print_table`."""
+    from ucbench.results.view import view
+
+    summary = view(table)
+    print_table(summary.columns, layout, elsewhere)
+    print_notes(*summary.notes)
 
 
 def print_facts(facts: Iterable[tuple[str, str]]) -> None:

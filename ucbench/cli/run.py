@@ -9,7 +9,7 @@ import typer
 from ucbench.cli.completion import components
 from ucbench.cli.lazy import MACHINE, WHAT
 from ucbench.cli.options import AsJson, OutFolder, Request, is_quiet, option, requesting_cells, with_layout
-from ucbench.cli.output import Layout, print_json
+from ucbench.cli.output import Layout, print_json, print_summary
 
 app = typer.Typer()
 
@@ -55,7 +55,6 @@ def run_command(
     with reporting(quiet=is_quiet()) as progress:
         cells, session = request.cells(progress)
         records = run_session(cells, session, out=out, executor=executor, rerun=rerun)
-        from ucbench.cli.summary import print_summary
         from ucbench.results.table import columns, dicts, rows
 
         table = rows(records)

@@ -15,7 +15,6 @@ from ucbench.crafting.release import Release, make_release, materialise
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import StoreError, UsageError
 from ucbench.exploit.labels import LabelRun, label
-from ucbench.exploit.publish import publish
 from ucbench.matrix.cell import Cell
 from ucbench.plugins.builtin import SHAM, SHUFFLED
 from ucbench.running.estimate import crafting_work
@@ -102,7 +101,15 @@ def _exploiter_labels(cell: Cell, session: Session) -> ImageSet | None:
 def published_of(cell: Cell, release: Release | None, session: Session) -> ImageSet:
     """The cell's training set as published, under its original labels."""
     train = session.data(cell).train
-    return train if release is None else publish(train, session.protected(cell), release)
+    if release is None:
+        return train
+    part = session.protected(cell)
+    perturbed = materialise(part.images.images, release.changes, release.index)
+    if len(part.indices) == len(train):
+        return train.with_images(perturbed)
+    images = train.images.copy()
+    images[part.indices] = perturbed
+    return train.with_images(images)
 
 
 def exploiter_sets(cell: Cell, release: Release | None, session: Session) -> ExploiterSets:

@@ -11,7 +11,7 @@ from ucbench.plugins.registry import Registry
 from ucbench.testing import datasets, defenses, executors, exporters, labelings, metrics, poisoners, surrogates, victims
 from ucbench.testing.registration import as_tried, registration
 from ucbench.testing.rules import Finding, Rule, collecting
-from ucbench.testing.subject import error_text, place_of
+from ucbench.testing.subject import error_text, place_in_package
 
 #: The check of each kind of component.
 CHECKS: Mapping[str, Callable[..., None]] = {
@@ -85,7 +85,7 @@ def examine(registry: Registry, kind: str, reference: str) -> Examination:
             reference = str(component)
             CHECKS[spec.kind](component)
         except UcbenchError as raised:
-            error = f"{raised}{place_of(raised, spec.load)}"
+            error = f"{raised}{place_in_package(raised, spec.load)}"
         except Exception as raised:  # a component may break its check in any way; the others must still be reported
             error = f"the check failed: {error_text(raised, spec.load)}"
     unreached = "not checked" if error else "another rule broke before" if findings.failures else "no case for it"

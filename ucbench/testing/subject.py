@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ucbench.data.imageset import ImageSet
-from ucbench.errors import ContractError, UcbenchError, UsageError
-from ucbench.errors import place_of as place_in
+from ucbench.errors import ContractError, UcbenchError, UsageError, place_of
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import ComponentSpec
 from ucbench.testing.rules import Findings, Rule, RuleError, current_findings
@@ -109,7 +108,7 @@ class Subject(Generic[S]):
         except RuleError:
             raise
         except ContractError as error:
-            place = place_of(error, self.package).strip(" ()")
+            place = place_in_package(error, self.package).strip(" ()")
             raise RuleError(self.label, rule.stated(str(error)), place and f"Raised by {place}") from error
         except UcbenchError:
             raise
@@ -183,11 +182,11 @@ def shape_text(value: object) -> str:
 
 def error_text(error: Exception, package: str) -> str:
     """The error, and where in the component's package it was raised, or came through."""
-    place = place_of(error, package) or " (where the core calls the component or reads what it returned)"
+    place = place_in_package(error, package) or " (where the core calls the component or reads what it returned)"
     return f"{type(error).__name__}: {error}{place}"
 
 
-def place_of(error: BaseException, package: str) -> str:
+def place_in_package(error: BaseException, package: str) -> str:
     """ " (stripes.py, line 12)": the last line of the component's package that led to the error; empty if none did.
 
     Args:
@@ -195,7 +194,7 @@ def place_of(error: BaseException, package: str) -> str:
     """
     root = re.split("[.:]", package)[0]
     # The core's components share their package with these checks.
-    return place_in(error, lambda name: name.split(".")[0] == root and not name.startswith("ucbench.testing."))
+    return place_of(error, lambda name: name.split(".")[0] == root and not name.startswith("ucbench.testing."))
 
 
 def _snapshot(value: ImageSet | Tensor) -> str | bytes:
