@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self, cast
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -25,18 +25,6 @@ class SklearnParams(Params):
     def for_argument(cls, argument: str | None) -> type[Params]:
         """The class with the parameters of that estimator."""
         return _params_of(argument)
-
-    @classmethod
-    def resolve(
-        cls,
-        label: str,
-        preset: str | None = None,
-        argument: str | None = None,
-        options: Mapping[str, Any] | None = None,
-    ) -> Self:
-        """As :meth:`ucbench.Params.resolve`, with the options of the named estimator."""
-        chosen = _params_of(argument or (options or {}).get("model"))
-        return cast(Self, super(SklearnParams, chosen).resolve(label, preset, argument, options))
 
 
 class HogSvmParams(SklearnParams):

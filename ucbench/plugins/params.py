@@ -9,7 +9,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -80,7 +80,9 @@ class Params(BaseModel):
 
     @classmethod
     def for_argument(cls, argument: str | None) -> type[Params]:
-        """The parameters' class once the positional argument is known: another if that decides what options there are.
+        """The parameters' class once the argument is known: another if that decides what options there are.
+
+        Called with the positional argument, or with the option of its name; the class that it returns returns itself.
 
         Raises:
             UsageError: for an argument that it cannot be.
@@ -111,6 +113,9 @@ class Params(BaseModel):
             UsageError: for an unknown preset or option (with the nearest names), a value of the wrong type, an argument
                 the component does not take, or one that is an option too.
         """
+        named = argument if cls.argument is None else argument or (options or {}).get(cls.argument)
+        if (params := cls.for_argument(named)) is not cls:
+            return cast(Self, params.resolve(label, preset, argument, options))
         preset = preset or DEFAULT_PRESET
         if preset not in cls.preset_names():
             raise UsageError(
