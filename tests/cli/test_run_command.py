@@ -234,7 +234,7 @@ def test_run_resumes_after_an_interrupt(capsys, tmp_path, monkeypatch):
     printed = capsys.readouterr()
     assert "Interrupted. Finished work is kept" in printed.err
     assert printed.out == ""
-    monkeypatch.setattr(tiny.Bad, "craft", tiny.Badge.craft)
+    monkeypatch.setattr(tiny.protector.Bad, "craft", tiny.protector.Badge.craft)
     assert main(request) == 0
     said = capsys.readouterr().err.splitlines()
     assert [line for line in said if line.startswith("[")] == ["[1/1] spots | bad:interrupts linf 24 | tiny | seed 0"]

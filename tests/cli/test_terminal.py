@@ -133,13 +133,13 @@ import ucbench.session
 from ucbench.cli.app import main
 registry = tiny.registry()
 ucbench.session.installed = lambda: registry
-craft = tiny.Badge.craft
+craft = tiny.protector.Badge.craft
 def slow(self, train, run):
     advance = run.progress("crafting", 100)
     advance(30)
     input()
     return craft(self, train, run)
-tiny.Badge.craft = slow
+tiny.protector.Badge.craft = slow
 sys.exit(main(sys.argv[1:]))
 """
 REQUEST = ["run", "--dataset", "spots", "--victim", "tiny", "--device", "cpu", "--dtype", "float32", "--threads", "1"]

@@ -116,8 +116,8 @@ def test_check_that_a_plugin_gets_wrong_stops_no_other_cell(tmp_path, monkeypatc
     def wrong(*arguments):
         raise RuntimeError("a fault of the plugin")
 
-    monkeypatch.setattr(tiny.StripesParams, "check_names", wrong)
-    monkeypatch.setattr(tiny.StripesParams, "least_images", wrong)
+    monkeypatch.setattr(tiny.protector.StripesParams, "check_names", wrong)
+    monkeypatch.setattr(tiny.protector.StripesParams, "least_images", wrong)
     records = run_cells(cells("stripes"), tiny.session(tmp_path))
     assert {record["status"] for record in records} == {"ok"}
 

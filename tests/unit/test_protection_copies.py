@@ -153,13 +153,13 @@ def test_dry_run_says_what_a_run_does_and_does_nothing(original, protected, tmp_
 
 
 def test_warnings_of_the_craft_are_kept_and_reported(original, tmp_path, monkeypatch):
-    craft = tiny.Badge.craft
+    craft = tiny.protector.Badge.craft
 
     def warned(self, train, run):
         run.warn("the patterns hardly work")
         return craft(self, train, run)
 
-    monkeypatch.setattr(tiny.Badge, "craft", warned)
+    monkeypatch.setattr(tiny.protector.Badge, "craft", warned)
     done = protect(original[0], tmp_path / "safe")
     assert done.warnings == ("the patterns hardly work",)
     assert "the patterns hardly work" in (tmp_path / "safe" / "report.html").read_text(encoding="utf-8")

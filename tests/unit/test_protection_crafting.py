@@ -158,19 +158,19 @@ class TestPatterns:
 
     def test_interrupted_craft_goes_on_from_its_checkpoint(self, session, monkeypatch):
         monkeypatch.setattr(Store.checkpoint, "__defaults__", (0.0,))
-        monkeypatch.setattr(tiny, "Stripes", tiny.Halting)
+        monkeypatch.setattr(tiny.protector, "Stripes", tiny.protector.Halting)
         with pytest.raises(RuntimeError, match="the power failed"):
             craft_patterns(photos(30), PatternSettings("stripes"), session)
         assert craft_patterns(photos(30), PatternSettings("stripes"), session).meta["notes"] == {"resumed": 7}
 
     def test_surrogate_that_needs_labels_learns_the_groups(self, session, monkeypatch):
-        learned, fit = [], tiny.FittedEyes.fit
+        learned, fit = [], tiny.protector.FittedEyes.fit
 
         def record(self, train, run):
             learned.append(train.known_labels)
             return fit(self, train, run)
 
-        monkeypatch.setattr(tiny.FittedEyes, "fit", record)
+        monkeypatch.setattr(tiny.protector.FittedEyes, "fit", record)
         release = craft_patterns(photos(30), replace(self.SETTINGS, surrogate="fitted"), session)
         np.testing.assert_array_equal(learned, [release.index])
 
@@ -186,7 +186,7 @@ class TestPatterns:
 
     def test_later_photos_get_no_pattern_of_a_poisoner_that_changes_each_by_itself(self, session, monkeypatch):
         release = craft_patterns(photos(30), self.SETTINGS, session)
-        monkeypatch.setattr(tiny.Badge, "transform", lambda *_: None, raising=False)
+        monkeypatch.setattr(tiny.protector.Badge, "transform", lambda *_: None, raising=False)
         with pytest.raises(UsageError, match="badge has no change for photos"):
             assign_patterns(release, photos(4), self.SETTINGS, session)
 

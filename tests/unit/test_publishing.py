@@ -64,13 +64,13 @@ def pixels(out: Path, line: dict[str, str]) -> np.ndarray:
 @pytest.mark.parametrize("mixture", [1.0, 0.5])
 def test_export_holds_the_exact_training_images_and_labels(session, out, monkeypatch, labeling, mixture):
     shown: list[tuple[np.ndarray, np.ndarray, tuple[str, ...]]] = []
-    fit = tiny.Nearest.fit
+    fit = tiny.exploiter.Nearest.fit
 
     def capture_features(self, train: ImageSet, trusted, run) -> None:
         shown.append((train.images.copy(), train.known_labels.copy(), train.classes))
         fit(self, train, trusted, run)
 
-    monkeypatch.setattr(tiny.Nearest, "fit", capture_features)
+    monkeypatch.setattr(tiny.exploiter.Nearest, "fit", capture_features)
     requested = cell("badge", victims=["nearest"], trusted=[6], labelings=[labeling], mixtures=[mixture])
     assert compute(task_of(requested, session), session)["status"] == "ok"
     ((images, labels, classes),) = shown

@@ -63,7 +63,7 @@ def test_failure_holds_text_of_known_errors_and_trace_of_bugs(tmp_path):
     broken = {record["request"]["poisoner"]: record for record in run(tmp_path, "bad:shape", "bad:raises")}
     assert "Traceback" not in broken["bad:shape"]["error"]["text"]
     assert "Traceback" in broken["bad:raises"]["error"]["text"]
-    assert "tiny_components.py" in broken["bad:raises"]["error"]["text"]
+    assert "tiny_protector.py" in broken["bad:raises"]["error"]["text"]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_craft_that_failed_is_not_repeated_for_other_cells_of_a_run(tmp_path):
         errors = [record["error"] for record in records if record["request"]["poisoner"] == "bad:raises"]
         assert len(errors) == 3
         assert errors[1] == errors[2]
-        assert all("Traceback" in error["text"] and "tiny_components.py" in error["text"] for error in errors)
+        assert all("Traceback" in error["text"] and "tiny_protector.py" in error["text"] for error in errors)
         assert tiny.work_done()["craft bad raises"] == attempt
 
 
@@ -103,7 +103,7 @@ def test_failed_cell_is_retried_and_its_record_replaced(tmp_path, monkeypatch):
     run(store, "bad:raises", out=out)
     assert tiny.work_done()["craft bad raises"] == 2
     assert tiny.work_done()["train TinyNet"] == 2  # clean and sham, once each
-    monkeypatch.setattr(tiny.Bad, "craft", tiny.Badge.craft)
+    monkeypatch.setattr(tiny.protector.Bad, "craft", tiny.protector.Badge.craft)
     (*_, record) = run(store, "bad:raises", out=out)
     assert record["status"] == "ok"
     assert [r["status"] for r in read_records(out)] == ["ok"] * 3
@@ -154,7 +154,7 @@ def test_defense_that_refuses_its_values_stops_the_run_before_any_cell(tmp_path,
     def refuse(self, params):
         raise UsageError("no such dimming")
 
-    monkeypatch.setattr(tiny.Dim, "__init__", refuse)
+    monkeypatch.setattr(tiny.exploiter.Dim, "__init__", refuse)
     with pytest.raises(UsageError, match=r"Defense fog\+dim: no such dimming"):
         run(tmp_path, "stripes", defenses=["none", "fog+dim"])
     assert not tiny.work_done()
@@ -164,7 +164,7 @@ def test_defense_that_crashes_when_built_fails_its_cells_only(tmp_path, monkeypa
     def crash(self, params):
         raise RuntimeError("out of order")
 
-    monkeypatch.setattr(tiny.Dim, "__init__", crash)
+    monkeypatch.setattr(tiny.exploiter.Dim, "__init__", crash)
     records = run(tmp_path, "stripes", defenses=["none", "dim"])
     assert {record["request"]["defense"]: record["status"] for record in records} == {"none": "ok", "dim": "failed"}
 
@@ -173,7 +173,7 @@ def test_victim_whose_network_cannot_be_built_fails_before_crafting(tmp_path, mo
     def refuse(self, classes, size):
         raise UsageError(f"{classes} classes of {size} pixels are too much")
 
-    monkeypatch.setattr(tiny.TinyNet, "build", refuse)
+    monkeypatch.setattr(tiny.exploiter.TinyNet, "build", refuse)
     records = run(tmp_path, "stripes")
     assert {record["error"]["type"] for record in records} == {"UsageError"}
     assert not tiny.work_done()
@@ -187,7 +187,7 @@ def test_failure_names_the_line_of_the_plugin_and_logs_the_trace(tmp_path, caplo
         run(tmp_path, "bad:raises", "bad:shape", session=session)
     failures = [line for line in said if line.startswith("failed: ")]
     raises, shape = sorted(failures, key=lambda line: "bad:shape" in line)
-    assert re.search(r"RuntimeError: the optimiser gave up \(tiny_components.py, line \d+\)$", raises)
-    assert "tiny_components.py" not in shape  # an error with words for users
+    assert re.search(r"RuntimeError: the optimiser gave up \(tiny_protector.py, line \d+\)$", raises)
+    assert "tiny_protector.py" not in shape  # an error with words for users
     assert "Traceback" in caplog.text
     assert "in craft" in caplog.text

@@ -101,7 +101,7 @@ def test_rerun_all_retrains_cells_that_lack_a_requested_metric(tmp_path):
 
 def test_rerun_failure_keeps_the_previous_record(tmp_path, monkeypatch):
     first, _ = run(tmp_path, "stripes")
-    monkeypatch.setattr(tiny.TinyNet, "build", lambda *_: 1 / 0)
+    monkeypatch.setattr(tiny.exploiter.TinyNet, "build", lambda *_: 1 / 0)
     again, said = run(tmp_path, "stripes", rerun="all")
     assert {record["status"] for record in again} == {"failed"}
     assert len([text for text in said if "the earlier record stays" in text]) == 3

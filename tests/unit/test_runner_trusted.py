@@ -103,7 +103,7 @@ def test_trainer_that_modifies_trusted_images_fails_its_cell(tmp_path, monkeypat
     def fit(self, train, trusted, run):
         torch.from_numpy(trusted.images)[0] = 0
 
-    monkeypatch.setattr(tiny.Nearest, "fit", fit)
+    monkeypatch.setattr(tiny.exploiter.Nearest, "fit", fit)
     (clean, *_) = run(tmp_path, victims=["nearest"], trusted=[9])
     assert clean["error"]["type"] == "ContractError"
     assert "modified its input images" in clean["error"]["text"]

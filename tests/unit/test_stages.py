@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tiny_components as tiny
 from image_files import write_images
-from tiny_components import Dim
+from tiny_exploiter import Dim
 
 from ucbench.crafting.craft import craft_release
 from ucbench.crafting.poisoner import Perturbation
@@ -134,7 +134,7 @@ def test_surrogate_is_fitted_on_the_craft_labels(tmp_path, monkeypatch):
         seen.append(train.classes)
         return {"weights": np.ones(3, np.float32)}
 
-    monkeypatch.setattr(tiny.FittedEyes, "fit", fit)
+    monkeypatch.setattr(tiny.protector.FittedEyes, "fit", fit)
     spec = replace(tiny.registry().find("poisoner", "badge"), surrogate="fitted")
     fresh = tiny.session(tmp_path / "store")
     for text in ("original", "clusters:k=3,model=eyes"):
@@ -185,9 +185,9 @@ def test_session_holds_one_pretrained_surrogate_for_all_seeds_and_the_last_fitte
 
 def test_surrogate_without_label_access_receives_no_labels(tmp_path, monkeypatch):
     seen = []
-    fit = tiny.FittedEyes.fit
+    fit = tiny.protector.FittedEyes.fit
     monkeypatch.setattr(
-        tiny.FittedEyes, "fit", lambda self, train, run: seen.append(train.labels) or fit(self, train, run)
+        tiny.protector.FittedEyes, "fit", lambda self, train, run: seen.append(train.labels) or fit(self, train, run)
     )
     plugin = tiny.Plugin()
     plugin.specs = [replace(r, label_access="none") if r.name == "fitted" else r for r in plugin.specs]
@@ -244,7 +244,7 @@ def test_labeling_uses_its_own_or_the_named_model(session):
 
 
 def test_notes_on_weights_of_all_models_reach_the_record(session, monkeypatch):
-    monkeypatch.setattr(tiny.OtherEyes, "note", "drawn at random", raising=False)
+    monkeypatch.setattr(tiny.protector.OtherEyes, "note", "drawn at random", raising=False)
     attacked = release_of(cell("leaner", surrogates=["others"]), session).meta["notes"]
     assert attacked["surrogate_weights"] == "drawn at random"
     clustered = release_of(cell("badge", craft_labels=["clusters:k=3,model=others"]), session).meta["notes"]
@@ -308,7 +308,7 @@ def test_seconds_of_a_resumed_craft_are_those_of_all_its_parts(session, monkeypa
             run.checkpoint.save(step, {"delta": np.zeros(1)})
         return Perturbation(np.zeros(train.images.shape, np.float32))
 
-    monkeypatch.setattr(tiny.Stripes, "craft", craft)
+    monkeypatch.setattr(tiny.protector.Stripes, "craft", craft)
     monkeypatch.setattr("ucbench.crafting.craft.time", SimpleNamespace(perf_counter=lambda: moments[-1]))
 
     def seconds() -> float:

@@ -25,7 +25,7 @@ def elsewhere(monkeypatch):
     """From the call on, trainings have other results than before."""
 
     def move() -> None:
-        build = tiny.TinyNet.build
+        build = tiny.exploiter.TinyNet.build
 
         def rounded(self, *args):
             network = build(self, *args)
@@ -33,7 +33,7 @@ def elsewhere(monkeypatch):
                 network[1].weight *= 1.01
             return network
 
-        monkeypatch.setattr(tiny.TinyNet, "build", rounded)
+        monkeypatch.setattr(tiny.exploiter.TinyNet, "build", rounded)
 
     return move
 
