@@ -184,8 +184,8 @@ def craft(
     from ucbench.protection.working import working_images
     from ucbench.running.preflight import check_device
 
-    given = given_images(images, layout)
-    classes_of = None if labels is None else given_labels(labels, len(given.photos))
+    originals = given_images(images, layout)
+    classes_of = None if labels is None else given_labels(labels, len(originals.photos))
     seeds = AXIS["seed"].read(seed)
     if len(seeds) != 1:
         raise UsageError(f"craft() takes one seed, got {seed!r}.")
@@ -198,20 +198,20 @@ def craft(
     budget = native_budget(spec, component.params)
     if budget.norm == "linf" and epsilon is not None:
         budget = Budget("linf", parse_epsilon(str(epsilon)))
-    if not given.one_size and budget.norm != "linf":
+    if not originals.one_size and budget.norm != "linf":
         raise UsageError(f"Images of different sizes need a poisoner with a linf budget; {poisoner} has {budget.norm}.")
     model = session.registry.resolve(SurrogateSpec, surrogate or surrogate_of(component)) if spec.surrogate else None
     check_surrogate(spec, model)
     source = "original" if spec.label_access == "full" else "none"
     request = Craft(component, model, CraftLabels(source), budget, seeds[0])
     classes = () if classes_of is None else tuple(str(k) for k in range(int(classes_of.max()) + 1))
-    pixels = given.pixels if given.one_size else working_images(given.photos, size).images
+    pixels = originals.pixels if originals.one_size else working_images(originals.photos, size).images
     train = ImageSet(pixels, classes_of, classes, name="images")
     release = craft_release(request, train, craft_labels(request, train, None, session), session)
-    if given.one_size:
-        return given.returned(materialise(pixels, release.changes, release.index).transpose(0, 2, 3, 1))
+    if originals.one_size:
+        return originals.returned(materialise(pixels, release.changes, release.index).transpose(0, 2, 3, 1))
     changes = (release.changes[k] for k in release.index)
-    return given.returned(perturbed(photo, change) for photo, change in zip(given.photos, changes, strict=True))
+    return originals.returned(perturbed(photo, change) for photo, change in zip(originals.photos, changes, strict=True))
 
 
 def protect(

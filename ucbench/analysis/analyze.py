@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -53,8 +53,8 @@ def analysis(records: Iterable[Record]) -> Analysis:
         raise DataError("Nothing to analyze: no cell is finished, or none of these records can be made again here.")
     table = analysis_rows(done)
     groups = summarise(table)
-    found = correlations(groups, measure_columns(table))
-    return Analysis(table[analysis_columns(table)], found, groups)
+    correlated = correlations(groups, measure_columns(table))
+    return Analysis(table[analysis_columns(table)], correlated, groups)
 
 
 def analyzed(groups: Sequence[Recorded], request: AnalysisRequest, out: Path | None) -> Analysis:
@@ -64,27 +64,27 @@ def analyzed(groups: Sequence[Recorded], request: AnalysisRequest, out: Path | N
         DataError: if no cell is finished.
     """
     asked = [str(ref) for ref in request.references()]
-    found = analysis(_without_others(record, asked) for group in groups for record in group.records)
+    result = analysis(_without_others(record, asked) for group in groups for record in group.records)
     if out is None:
-        return found
+        return result
     progress = groups[0].session.progress
-    files = [_written(out, "analysis.csv", csv_text(found.table, map(column, found.table.columns)))]
+    files = [_written(out, "analysis.csv", csv_text(result.table, map(column, result.table.columns)))]
     captions: dict[str, str] = {}
     # The report shows the plots, so it is last; the table is first, so that an error while drawing leaves it.
     if have_matplotlib():
         maps: dict[str, Map] = {}
         for group in groups if request.maps else ():
             maps |= _maps(group, request)
-        captions = draw_all(found.groups, maps, out / "plots")
+        captions = draw_all(result.groups, maps, out / "plots")
     else:
         progress.say(f'No plots: matplotlib is not installed. Run: pip install "{EXTRA}"')
     note = (
-        f"{len(found.table)} cells. Features are those of layer {request.layer} of each victim, for up to"
+        f"{len(result.table)} cells. Features are those of layer {request.layer} of each victim, for up to"
         f" {request.pairs} of its training images, with and without perturbation. Intervals are Student's over crafts."
     )
-    files.append(_written(out, "analysis.md", markdown(found.groups, found.correlations, captions, note)))
+    files.append(_written(out, "analysis.md", markdown(result.groups, result.correlations, captions, note)))
     plots = [out / "plots" / f"{name}.{ending}" for name in captions for ending in ("svg", "png")]
-    return Analysis(found.table, found.correlations, found.groups, [*files, *plots])
+    return replace(result, files=[*files, *plots])
 
 
 def _without_others(record: Record, asked: Sequence[str]) -> Record:

@@ -56,27 +56,27 @@ def draw_all(groups: Sequence[Summary], maps: Mapping[str, Map], out: Path) -> d
 
 
 def _drawings(groups: Sequence[Summary], title: str) -> dict[str, tuple[str, Callable[[Any], None]]]:
-    found: dict[str, tuple[str, Callable[[Any], None]]] = {}
+    drawings: dict[str, tuple[str, Callable[[Any], None]]] = {}
     gap = _first(groups, rf"{INFORMATION}(:.*)?\.{SHOWN}_gap")
     if gap:
-        found["information-accuracy"] = (
+        drawings["information-accuracy"] = (
             "Lost mutual information against lost accuracy, means over crafts with 95 % intervals.",
             lambda axes: _scatter(axes, groups, gap, "drop", "clean minus perturbed information, nats",
                                   "clean minus attacker accuracy, points", title),
         )  # fmt: skip
     spread = _first(groups, rf"{COVARIANCE}(:.*)?\.log_det_perturbed")
     if spread:
-        found["covariance-accuracy"] = (
+        drawings["covariance-accuracy"] = (
             "Within-class covariance of perturbed features against accuracy, means over crafts with 95 % intervals.",
             lambda axes: _scatter(axes, groups, spread, "test_accuracy", "log-determinant per feature, nats",
                                   "attacker accuracy, %", title),
         )  # fmt: skip
     if any(_layers(group) for group in groups):
-        found["information-layer"] = (
+        drawings["information-layer"] = (
             "Mutual information at every layer of the victim, from the input (0) to the scores, means over crafts.",
             lambda axes: _by_layer(axes, groups, title),
         )
-    return found
+    return drawings
 
 
 def _first(groups: Sequence[Summary], pattern: str) -> str:
@@ -89,7 +89,7 @@ def _layers(group: Summary) -> list[tuple[int, Interval]]:
     """Number and information of each layer."""
     pattern = re.compile(rf"{BY_LAYER}(?::.*)?\.layer_(\d+)")
     numbered = ((pattern.fullmatch(name), mean) for name, mean in group.means.items())
-    return sorted((int(found[1]), mean) for found, mean in numbered if found and not math.isnan(mean.mean))
+    return sorted((int(match[1]), mean) for match, mean in numbered if match and not math.isnan(mean.mean))
 
 
 def _name(group: Summary, groups: Sequence[Summary]) -> str:

@@ -33,12 +33,12 @@ HEADLINES = (
 
 def headline_columns(names: Sequence[str]) -> dict[str, tuple[str, int]]:
     """Column, heading and decimals of the measures that a table of ``names`` shows, in order."""
-    found: dict[str, tuple[str, int]] = {}
+    headings: dict[str, tuple[str, int]] = {}
     for metric, value, heading, decimals, _ in HEADLINES:
         pattern = re.compile(rf"{metric}(:.*)?\.{value}")
         if name := next((name for name in names if pattern.fullmatch(name)), None):
-            found[name] = (heading, decimals)
-    return found
+            headings[name] = (heading, decimals)
+    return headings
 
 
 def lines(groups: Sequence[Summary]) -> tuple[list[str], list[list[str]]]:
@@ -61,12 +61,12 @@ def lines(groups: Sequence[Summary]) -> tuple[list[str], list[list[str]]]:
     return header, rows
 
 
-def correlation_lines(found: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+def correlation_lines(correlated: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the correlations, the strongest first within each victim."""
-    if found.empty:
+    if correlated.empty:
         return [], []
-    strength = found["rho"].abs()
-    ordered = found.assign(strength=strength).sort_values(
+    strength = correlated["rho"].abs()
+    ordered = correlated.assign(strength=strength).sort_values(
         ["victim", "strength"], ascending=[True, False], kind="stable"
     )
     header = ["victim", "measure", "Spearman", "95 % interval", "n"]
@@ -82,18 +82,18 @@ def correlation_lines(found: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     ]
 
 
-def markdown(groups: Sequence[Summary], found: pd.DataFrame, captions: Mapping[str, str], note: str) -> str:
+def markdown(groups: Sequence[Summary], correlated: pd.DataFrame, captions: Mapping[str, str], note: str) -> str:
     """The text of analysis.md.
 
     Args:
-        found: of :func:`ucbench.analysis.table.correlations`.
+        correlated: of :func:`ucbench.analysis.table.correlations`.
         captions: of plots, by file name without ending.
         note: what was measured.
     """
     first = lines(groups)
     meanings = [f"- *{heading}*: {text}." for _, _, heading, _, text in HEADLINES if heading in first[0]]
     parts = ["# Why these releases are unlearnable", note, _table(*first), "\n".join(meanings)]
-    header, rows = correlation_lines(found)
+    header, rows = correlation_lines(correlated)
     if rows:
         parts += [
             "## What goes with accuracy",

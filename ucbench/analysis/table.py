@@ -84,7 +84,7 @@ def spearman(x: Sequence[float], y: Sequence[float]) -> tuple[float, float, floa
 def correlations(groups: Sequence[Summary], measures: Sequence[str]) -> pd.DataFrame:
     """The :class:`Correlation` of each measure, for each victim and, of several, for all: one row each."""
     victims = list(dict.fromkeys(str(group.shared["victim"]) for group in groups))
-    found = []
+    correlated = []
     for victim in [*victims, *(["all"] if len(victims) > 1 else [])]:
         members = [group for group in groups if victim in ("all", str(group.shared["victim"]))]
         accuracies = [group.means["test_accuracy"].mean for group in members]
@@ -92,5 +92,5 @@ def correlations(groups: Sequence[Summary], measures: Sequence[str]) -> pd.DataF
             if victim == "all" and name.startswith(BY_LAYER):
                 continue  # the same number is another layer
             values = [group.means[name].mean for group in members]
-            found.append(Correlation(victim, name, *spearman(values, accuracies)))
-    return pd.DataFrame(found, columns=list(Correlation._fields)).dropna(subset="rho").reset_index(drop=True)
+            correlated.append(Correlation(victim, name, *spearman(values, accuracies)))
+    return pd.DataFrame(correlated, columns=list(Correlation._fields)).dropna(subset="rho").reset_index(drop=True)

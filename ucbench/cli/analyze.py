@@ -68,29 +68,29 @@ def analyze_command(
     with reporting(quiet=is_quiet()) as progress:
         if results is not None:
             session = request.of_records(progress)
-            found = analyze_folder(results, session, wanted, out=out, executor=executor)
+            result = analyze_folder(results, session, wanted, out=out, executor=executor)
         else:
             cells, session = request.cells(progress)
-            found = analyze_session(cells, session, wanted, out=out, executor=executor)
+            result = analyze_session(cells, session, wanted, out=out, executor=executor)
     if as_json:
         from ucbench.results.table import dicts
 
-        print_json({"cells": dicts(found.table), "correlations": dicts(found.correlations)})
+        print_json({"cells": dicts(result.table), "correlations": dicts(result.correlations)})
     else:
-        _print(found, layout)
-    if found.files:
+        _print(result, layout)
+    if result.files:
         typer.echo(
-            f"Written: {', '.join(str(path) for path in found.files[:2])}, {len(found.files) - 2} plots", err=True
+            f"Written: {', '.join(str(path) for path in result.files[:2])}, {len(result.files) - 2} plots", err=True
         )
 
 
-def _print(found: Analysis, layout: Layout) -> None:
+def _print(result: Analysis, layout: Layout) -> None:
     from ucbench.analysis.report import correlation_lines, lines
 
-    header, rows = lines(found.groups)
+    header, rows = lines(result.groups)
     names = header[: header.index("accuracy %")]
     print_table(_columns(header, rows, names), layout, "analysis.csv")
-    header, rows = correlation_lines(found.correlations)
+    header, rows = correlation_lines(result.correlations)
     if rows:
         typer.echo("\nWhat goes with accuracy (rank correlation over these lines):")
         print_table(_columns(header, rows[:_SHOWN], ("victim", "measure")), Layout(wide=layout.wide), "analysis.md")

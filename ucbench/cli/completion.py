@@ -100,8 +100,8 @@ def _plugins() -> list[Candidate]:
 
 
 def _record_folders(text: str) -> list[Candidate]:
-    found = (path for depth in ("", "*/") for path in glob.glob(f"{glob.escape(text)}*/{depth}records"))
-    return sorted((os.path.dirname(path), "") for path in found)
+    paths = (path for depth in ("", "*/") for path in glob.glob(f"{glob.escape(text)}*/{depth}records"))
+    return sorted((os.path.dirname(path), "") for path in paths)
 
 
 suites = components("suite")

@@ -175,8 +175,8 @@ def _numbers(lines: Sequence[Difference]) -> list[TextColumn]:
     ]
 
 
-def _p(found: Agreement) -> str:
-    return ("" if found.exact else "about ") + ("" if math.isnan(found.p) else f"{found.p:.3f}")
+def _p(agreement: Agreement) -> str:
+    return ("" if agreement.exact else "about ") + ("" if math.isnan(agreement.p) else f"{agreement.p:.3f}")
 
 
 def _block(block: tuple[Any, ...]) -> str:

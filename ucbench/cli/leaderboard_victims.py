@@ -28,27 +28,27 @@ def victims_command(folder: BoardFolder, layout: Layout, as_json: AsJson = False
     from ucbench.leaderboard.victims import by_victim
 
     table, verdicts, _ = judged_rows(folder)
-    found = by_victim(table, verdicts)
+    settings = by_victim(table, verdicts)
     if as_json:
-        print_json([_as_json(one) for one in found])
+        print_json([_as_json(setting) for setting in settings])
         return
-    if not found:
+    if not settings:
         print_notes("No data set and labeling has two victims.")
-    for place, one in enumerate(found):
-        dataset, labeling, trusted = one.shared
+    for place, setting in enumerate(settings):
+        dataset, labeling, trusted = setting.shared
         print_notes(f"{'' if place == 0 else chr(10)}{dataset}, labels: {labeling}, {trusted} trusted images:")
-        _print(one, layout)
+        _print(setting, layout)
 
 
-def _print(found: Victims, layout: Layout) -> None:
-    victims = list(dict.fromkeys(victim for pair in found.pairs for victim in pair))
+def _print(setting: Victims, layout: Layout) -> None:
+    victims = list(dict.fromkeys(victim for pair in setting.pairs for victim in pair))
     columns = [
-        TextColumn(victim, [by[victim].text() if victim in by else "" for by in found.releases.values()], "number")
+        TextColumn(victim, [by[victim].text() if victim in by else "" for by in setting.releases.values()], "number")
         for victim in victims
     ]
-    print_table([TextColumn("release", list(found.releases)), *columns], layout, "--json")
+    print_table([TextColumn("release", list(setting.releases)), *columns], layout, "--json")
     print_notes("")
-    pairs, agreements = list(found.pairs), list(found.pairs.values())
+    pairs, agreements = list(setting.pairs), list(setting.pairs.values())
     print_table(
         [
             TextColumn("victim", [one for one, _ in pairs]),
@@ -61,20 +61,20 @@ def _print(found: Victims, layout: Layout) -> None:
         Layout(wide=layout.wide),
         "--json",
     )
-    states = "; ".join(f"{victim} {', '.join(of)}" for victim, of in found.gates.items())
+    states = "; ".join(f"{victim} {', '.join(of)}" for victim, of in setting.gates.items())
     print_notes(f"Gate: {states}. Where it is not passed, an order says nothing about releases.")
 
 
-def _as_json(found: Victims) -> dict[str, Any]:
-    dataset, labeling, trusted = found.shared
+def _as_json(setting: Victims) -> dict[str, Any]:
+    dataset, labeling, trusted = setting.shared
     return {
         "dataset": dataset,
         "labeling": labeling,
         "trusted": trusted,
         "releases": [
             {"release": release, "accuracies": {victim: json_fields(mean) for victim, mean in by.items()}}
-            for release, by in found.releases.items()
+            for release, by in setting.releases.items()
         ],
-        "gates": {victim: list(states) for victim, states in found.gates.items()},
-        "pairs": [{"victims": list(pair), **json_fields(agreed)} for pair, agreed in found.pairs.items()],
+        "gates": {victim: list(states) for victim, states in setting.gates.items()},
+        "pairs": [{"victims": list(pair), **json_fields(agreed)} for pair, agreed in setting.pairs.items()],
     }

@@ -91,9 +91,11 @@ def with_options(
             with enter(**{name: values.pop(name) for name in options}) as value:
                 return command(**values, **({fills: value} if fills else {}))
 
-        own = dict(inspect.signature(command, eval_str=True).parameters)
-        own.pop(fills or "", None)
-        parameters = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in {**options, **own}.values()]
+        own_parameters = dict(inspect.signature(command, eval_str=True).parameters)
+        own_parameters.pop(fills or "", None)
+        parameters = [
+            parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in {**options, **own_parameters}.values()
+        ]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         return run
@@ -209,8 +211,8 @@ class Request:
         """
         from ucbench.session import open_session
 
-        given = {"--dtype": self.dtype != "auto", "--threads": self.threads is not None, "--shard": self.shard}
-        if wrong := [name for name, is_given in given.items() if is_given]:
+        stated = {"--dtype": self.dtype != "auto", "--threads": self.threads is not None, "--shard": self.shard}
+        if wrong := [name for name, is_given in stated.items() if is_given]:
             raise UsageError(f"{wrong[0]} does not apply to records, which say what their cells are.")
         self._find_data()
         return open_session(device=self.device, progress=progress)

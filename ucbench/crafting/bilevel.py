@@ -157,8 +157,8 @@ class BiLevel:
 
     def features(self, x: Tensor, network: nn.Module | None = None) -> Tensor:
         """The network's penultimate features ``[B, D]``, of images and networks as in :meth:`scores`."""
-        chosen: Any = self.network if network is None else network
-        return self._output(chosen.features, x)
+        encoder: Any = self.network if network is None else network
+        return self._output(encoder.features, x)
 
     @torch.no_grad()
     def class_means(self, batch: int, network: nn.Module | None = None) -> Tensor:

@@ -51,7 +51,7 @@ def train_then_perturb(
     Raises:
         DivergedError: if the mean loss of an epoch is not finite.
     """
-    done, kept = state.resume()
+    done, earlier = state.resume()
     epochs, steps = recipe.epochs, state.steps_per_pass(recipe.batch)
     batches = list(state.batches(batch))
     advance = run.progress("crafting", epochs * steps + len(batches) * work)
@@ -64,19 +64,19 @@ def train_then_perturb(
         state.history.append({"train_loss": loss})
         if epoch + 1 in keep and epoch + 1 < epochs:
             weights = state.network.state_dict().items()
-            kept.update({f"{epoch + 1}.{name}": tensor.cpu().clone().numpy() for name, tensor in weights})
-        state.save(epoch + 1, kept)
+            earlier.update({f"{epoch + 1}.{name}": tensor.cpu().clone().numpy() for name, tensor in weights})
+        state.save(epoch + 1, earlier)
         advance(steps)
     network = state.frozen()
     _note_training(state, run)
     perturb = against(
-        [_restored(network, f"{epoch}.", kept) if epoch < epochs else network for epoch in sorted(keep or {epochs})]
+        [_restored(network, f"{epoch}.", earlier) if epoch < epochs else network for epoch in sorted(keep or {epochs})]
     )
     for number, indices in enumerate(batches):
         if epochs + number < done:
             continue
         state.put(indices, perturb(number, indices))
-        state.save(epochs + number + 1, kept)
+        state.save(epochs + number + 1, earlier)
         advance(work)
     return state.delta.cpu().numpy()
 

@@ -213,7 +213,7 @@ def for_each(work: Callable[[int], object], images: Sequence[LazyImage], decoded
     else:
         blocks = [range(start, min(start + _BLOCK, len(images))) for start in range(0, len(images), _BLOCK)]
         with ThreadPoolExecutor() as pool:
-            problems = {row: problem for found in pool.map(work_on, blocks) for row, problem in found.items()}
+            problems = {row: problem for block in pool.map(work_on, blocks) for row, problem in block.items()}
     if problems:
         raise DamagedImagesError(problems)
 

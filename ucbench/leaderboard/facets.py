@@ -66,8 +66,8 @@ def panels(drawn: Sequence[Series]) -> list[Panel]:
     choices = [
         [part for panel in divided for part in _split(panel)]
         for count in (1, 2)
-        for chosen in itertools.combinations(facets, count)
-        if (divided := _by(drawn, chosen))
+        for separating in itertools.combinations(facets, count)
+        if (divided := _by(drawn, separating))
     ]
     best = min(choices, key=len, default=whole)
     return best if len(best) <= 2 * len(whole) else whole

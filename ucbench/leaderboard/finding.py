@@ -106,7 +106,7 @@ def finding(
         _references(setting, groups),
         _conditions(members, mark),
         setting,
-        sum(own[0].gate.state == "passed" for own in settings.values()),
+        sum(of_setting[0].gate.state == "passed" for of_setting in settings.values()),
         len({values_of(group.shared, SETTING) for group in groups if group.shared["base"] != CLEAN}),
     )
 
@@ -118,9 +118,9 @@ def setting_of(entry: Entry) -> tuple[Any, ...]:
 
 def _name(entry: Entry, others: Sequence[Entry]) -> str:
     """The poisoner, and what distinguishes it from others of the same name."""
-    text, own = poisoner_text(entry.named), entry.named
+    text, axes = poisoner_text(entry.named), entry.named
     same = [other.named for other in others if poisoner_text(other.named) == text]
-    varying = [str(own[key]) for key in ("surrogate", "craft_labels") if any(each[key] != own[key] for each in same)]
+    varying = [str(axes[key]) for key in ("surrogate", "craft_labels") if any(each[key] != axes[key] for each in same)]
     return " · ".join([text, *varying])
 
 

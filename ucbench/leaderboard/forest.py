@@ -73,12 +73,12 @@ def settings(table: pd.DataFrame) -> list[dict[str, Any]]:
     """The settings of undefended rows: first those with the most poisoners, then with the data set's own labels."""
     drawn = _drawn(table)
     drawn = drawn[drawn["poisoner"] != CLEAN]
-    found = [
+    ranked = [
         (len(set(members["base"]) - set(_REFERENCES)), dict(zip(SETTING, values, strict=True)))
         for values, members in grouped(drawn, SETTING)
     ]
-    found.sort(key=lambda one: (-one[0], one[1]["labeling"] != AXIS["labeling"].default))
-    return [setting for _, setting in found]
+    ranked.sort(key=lambda one: (-one[0], one[1]["labeling"] != AXIS["labeling"].default))
+    return [setting for _, setting in ranked]
 
 
 def forest(
@@ -101,9 +101,9 @@ def forest(
             or numerics.
     """
     drawn = _drawn(table)
-    if not (found := settings(table)):
+    if not (listed := settings(table)):
         raise DataError("There is nothing to draw: no finished cell without defense has a poisoner.")
-    shared = dict(found[0] if setting is None else setting)
+    shared = dict(listed[0] if setting is None else setting)
     exploited = _where(drawn, {name: shared[name] for name in EXPLOITER})
     check_worlds(exploited)
     clean = exploited[exploited["poisoner"] == CLEAN]

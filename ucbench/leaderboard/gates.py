@@ -31,18 +31,18 @@ def gates_of(table: pd.DataFrame, rules: GateRules, folder: Path | None) -> list
     Raises:
         DataError, UsageError: if records or suite of the cited leaderboard cannot be read.
     """
-    own = gates(table, rules.converged)
+    of_table = gates(table, rules.converged)
     cited = _cited(folder, rules.of) if folder and rules.of else None
     if cited is None:
-        return own
+        return of_table
     copy = cited / "suite.toml"
     converged = load_suite(copy).file.gate.converged if copy.exists() else None
     theirs = gates(rows(records_in(cited)), converged)
     same = (*SETTING, *SAME_WORLD)
     here = {values_of(row, same) for row in dicts(table)}
-    judged = {values_of(gate.shared, SETTING) for gate in own}
+    judged = {values_of(gate.shared, SETTING) for gate in of_table}
     board = f"{cited.parent.name}/{cited.name}"
-    return own + [
+    return of_table + [
         gate._replace(board=board)
         for gate in theirs
         if values_of(gate.shared, same) in here and values_of(gate.shared, SETTING) not in judged

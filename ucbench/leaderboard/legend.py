@@ -101,13 +101,13 @@ def versions_text(versions: Mapping[tuple[str, str], Collection[int]]) -> str:
 
 def legend(entries: Sequence[Entry]) -> tuple[str, ...]:
     """Explanations of what the tables of the entries have, as items of a list; none without entries."""
-    found = sections(entries)
-    lines = [line for section in found for line in section.lines]
+    parts = sections(entries)
+    lines = [line for section in parts for line in section.lines]
     if not lines:
         return ()
     texts = {header: [line.texts[place] for line in lines] for place, header in enumerate(HEADERS)}
-    terms = _ALWAYS | {header.removesuffix(" %").capitalize() for section in found for header in section.headers}
-    terms |= {term for term in _SETTING if any(term.lower() in section.setting.lower() for section in found)}
+    terms = _ALWAYS | {header.removesuffix(" %").capitalize() for section in parts for header in section.headers}
+    terms |= {term for term in _SETTING if any(term.lower() in section.setting.lower() for section in parts)}
     counts = " ".join(texts["n"])
     has_clean = any(line.reference == CLEAN for line in lines)
     is_ranked = any(texts["rank"])

@@ -152,7 +152,7 @@ def marks(poisoners: Iterable[str]) -> dict[str, Mark]:
     """
     names = list(poisoners)
     bases = sorted({base_name(name) for name in names})
-    found = {base: _SHIPPED[base] for base in bases if base in _SHIPPED}
+    by_base = {base: _SHIPPED[base] for base in bases if base in _SHIPPED}
     others = [base for base in bases if base not in _SHIPPED]
     taken: set[int] = set()
     for base in others:
@@ -160,5 +160,5 @@ def marks(poisoners: Iterable[str]) -> dict[str, Mark]:
         while place in taken and len(taken) < len(_FREE):
             place = (place + 1) % len(_FREE)
         taken.add(place)
-        found[base] = _FREE[place]
-    return {name: found[base_name(name)] for name in names}
+        by_base[base] = _FREE[place]
+    return {name: by_base[base_name(name)] for name in names}

@@ -49,8 +49,8 @@ def merge(folder: Path, sources: Iterable[Path], cells: Sequence[Cell]) -> Merge
             average differ in images or numerics, or if ``folder`` holds records of other cells; nothing is written.
     """
     described = {canonical(cell.describe()) for cell in cells}
-    chosen: dict[str, tuple[Path, Record]] = {}
-    own: dict[str, Record] = {}
+    best: dict[str, tuple[Path, Record]] = {}
+    present: dict[str, Record] = {}
     left_out, others = 0, [path for path in sources if path.resolve() != folder.resolve()]
     for source in (folder, *others):
         for record in read_records(source):
@@ -62,15 +62,15 @@ def merge(folder: Path, sources: Iterable[Path], cells: Sequence[Cell]) -> Merge
                 continue
             cell = canonical([record["request"], record["numerics"]])
             if source == folder:
-                own[cell] = record
-            chosen[cell] = _better(chosen.get(cell, (path, record)), (path, record))
-    check_worlds(rows(record for _, record in chosen.values()))
-    for cell, (_, record) in chosen.items():
-        if record is not own.get(cell):
+                present[cell] = record
+            best[cell] = _better(best.get(cell, (path, record)), (path, record))
+    check_worlds(rows(record for _, record in best.values()))
+    for cell, (_, record) in best.items():
+        if record is not present.get(cell):
             write_record(folder, record)
-    _copy_sheets(folder, others, {str(record["release"])[:12] for _, record in chosen.values()})
+    _copy_sheets(folder, others, {str(record["release"])[:12] for _, record in best.values()})
     # A cell that failed with other numerics than those it was measured with has a result.
-    requests = [(canonical(record["request"]), record["status"]) for _, record in chosen.values()]
+    requests = [(canonical(record["request"]), record["status"]) for _, record in best.values()]
     done = {request for request, status in requests if status == "ok"}
     return Merged(len(described), len(done), len({request for request, _ in requests} - done), left_out)
 

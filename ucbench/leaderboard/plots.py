@@ -94,10 +94,10 @@ def stated(table: pd.DataFrame, measure: str, verdicts: Sequence[Gate]) -> pd.Da
     if measure not in EFFECTS:
         return table
     passed = {values_of(gate.shared, SETTING) for gate in verdicts if gate.passed}
-    kept = table[[values_of(row, SETTING) in passed for row in dicts(table)]]
-    if kept.empty:
+    rows = table[[values_of(row, SETTING) in passed for row in dicts(table)]]
+    if rows.empty:
         raise DataError(f"No setting passed the gate, so {measure} says nothing here. Draw test_accuracy.")
-    return kept
+    return rows
 
 
 def series(table: pd.DataFrame, by: str, measure: str) -> list[Series]:
@@ -144,15 +144,17 @@ def _differences(rows: pd.DataFrame, by: str) -> list[dict[str, str]]:
     ]
     several = rows.groupby("poisoner")["surrogate"].transform("nunique") > 1
     labels = _brief(set(rows["craft_labels"]))
-    found = []
+    differences = []
     for index, row in plain(rows).iterrows():
         one = {}
         if row["craft_labels"] not in AXIS["craft_labels"].implied and by != "craft_labels":
             one["labels"] = labels[row["craft_labels"]]
         if several[index] and by != "surrogate":
             one["surrogate"] = str(row["surrogate"])
-        found.append(one | {name: str(row[name]) for name in varying if row["poisoner"] != CLEAN or name not in BUDGET})
-    return found
+        differences.append(
+            one | {name: str(row[name]) for name in varying if row["poisoner"] != CLEAN or name not in BUDGET}
+        )
+    return differences
 
 
 def _brief(labels: set[str]) -> dict[str, str]:
@@ -247,12 +249,12 @@ class _Look(NamedTuple):
 def _looks(divided: Sequence[Panel]) -> dict[tuple[str, str], _Look]:
     """The look of each poisoner and name: the poisoner's mark, with a fill of its own among several of one."""
     drawn = {(one.poisoner, name): None for panel in divided for name, one in panel.series.items()}
-    found = marks(poisoner for poisoner, _ in drawn if poisoner)
+    marked = marks(poisoner for poisoner, _ in drawn if poisoner)
     bases: dict[str, int] = defaultdict(int)
     looks = {}
     for poisoner, name in drawn:
         base = base_name(poisoner)
-        looks[poisoner, name] = _Look(found.get(poisoner, _SERIES), bases[base])
+        looks[poisoner, name] = _Look(marked.get(poisoner, _SERIES), bases[base])
         bases[base] += 1
     return looks
 

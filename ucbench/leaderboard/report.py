@@ -111,12 +111,12 @@ def _warnings(records: Sequence[Record], table: pd.DataFrame) -> Iterator[str]:
 
 def _figures(table: pd.DataFrame, board: Sequence[Entry] | None, verdicts: Sequence[Gate]) -> Iterator[str]:
     """The forest plot of every setting; the first with poisoners of other budgets."""
-    found = settings(table)
-    if not found:
+    listed = settings(table)
+    if not listed:
         return
     yield "<h2>Accuracy of the exploiter</h2>"
     shown: set[str] = set()
-    for place, setting in enumerate(found):
+    for place, setting in enumerate(listed):
         drawn = forest(table, setting if place else None, board=board or (), verdicts=verdicts)
         names = {row.name for row in drawn.groups.get("Other budgets", ())}
         shown |= {name.rpartition(", ")[0] for name in names}
@@ -158,16 +158,16 @@ def _cell(title: str, text: str, looks: Mapping[str, Mark]) -> str:
 
 def _sheets(records: Sequence[Record], folder: Path) -> Iterator[str]:
     """The image sheet of the first craft of every poisoner and budget."""
-    found, first = sheets_of(records, folder / "sheets"), dict[tuple[str, ...], tuple[int, Path]]()
+    sheets, first = sheets_of(records, folder / "sheets"), dict[tuple[str, ...], tuple[int, Path]]()
     for record in records:
-        if record["cell"] not in found:
+        if record["cell"] not in sheets:
             continue
         request = record["request"]
         what = (
             poisoner_text(request), str(Budget(request["norm"], request["epsilon"])), str(request["craft_labels"]),
             str(request["dataset"]),
         )  # fmt: skip
-        candidate = (int(request["craft_seed"] or 0), found[record["cell"]].path)
+        candidate = (int(request["craft_seed"] or 0), sheets[record["cell"]].path)
         first[what] = min(first.get(what, candidate), candidate)
     if first:
         yield "<h2>Images</h2>"
@@ -190,7 +190,7 @@ def _commands(records: Sequence[Record], suite: Suite | None) -> Iterator[str]:
         command = None if request["poisoner"] in (CLEAN, SHAM) else rerun(record, of_sham)
         if command:
             pairs[_SEEDS.sub("", command)].add((request["craft_seed"], request["train_seed"]))
-    lines = [f"{command} {seeds}" for command, found in pairs.items() for seeds in _seeds(found)]
+    lines = [f"{command} {seeds}" for command, of_command in pairs.items() for seeds in _seeds(of_command)]
     if suite:
         lines = [f"ucbench run --suite {suite.file.name} --out results", "# or one poisoner at a time:", *lines]
     if lines:
@@ -203,9 +203,9 @@ def _seeds(pairs: set[tuple[int, int]]) -> list[str]:
     for craft, train in sorted(pairs):
         trains[craft].append(train)
     count = len(next(iter(trains.values())))
-    if all(found == list(range(count * craft, count * craft + count)) for craft, found in trains.items()):
+    if all(trainings == list(range(count * craft, count * craft + count)) for craft, trainings in trains.items()):
         return [f"--seed {_listed(trains)}" + (f" --trainings {count}" if count > 1 else "")]
-    return [f"--craft-seed {craft} --train-seed {_listed(found)}" for craft, found in trains.items()]
+    return [f"--craft-seed {craft} --train-seed {_listed(trainings)}" for craft, trainings in trains.items()]
 
 
 def _listed(numbers: Iterable[int]) -> str:

@@ -49,8 +49,8 @@ def p_values(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     errors = np.where(errors < 1e-9, 0.0, errors)
     means = np.where(np.abs(means) < 1e-9, 0.0, means)
     ratios = np.divide(np.abs(means), errors, out=np.where(means == 0, 0.0, np.inf), where=errors > 0)
-    found: NDArray[np.float64] = 2 * stats.t.sf(ratios, n - 1)
-    return found
+    p: NDArray[np.float64] = 2 * stats.t.sf(ratios, n - 1)
+    return p
 
 
 def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -37,8 +37,8 @@ def sheets_of(records: Iterable[Record], folder: Path) -> dict[str, SheetFile]:
     files = (path for path in sorted(folder.glob("*.png")) if path.is_file() and not path.is_symlink())
     # Cells share sheets, which are large: the head of each is read once, for all of them.
     sizes = {path.name: SheetFile(path, *_size(path)) for path in files if path.name in wanted}
-    found = {cell: sizes[name] for cell, name in names.items() if name in sizes}
-    return {cell: sheet for cell, sheet in found.items() if sheet[1:] != (0, 0)}
+    sheets = {cell: sizes[name] for cell, name in names.items() if name in sizes}
+    return {cell: sheet for cell, sheet in sheets.items() if sheet[1:] != (0, 0)}
 
 
 def _size(path: Path) -> tuple[int, int]:

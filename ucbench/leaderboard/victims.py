@@ -56,7 +56,7 @@ def by_victim(table: pd.DataFrame, verdicts: Sequence[Gate] = ()) -> list[Victim
     check_worlds(table)
     done = measured(table)
     done = done[(done["poisoner"] != CLEAN) & (done["defense"] == NO_DEFENSE)]
-    found = []
+    settings = []
     for shared, cells in grouped(done, _SHARED):
         scores: dict[str, dict[str, dict[int, float]]] = {}
         for (victim, *release), same in grouped(cells, ("victim", *_RELEASE)):
@@ -72,8 +72,8 @@ def by_victim(table: pd.DataFrame, verdicts: Sequence[Gate] = ()) -> list[Victim
         order = sorted(releases, key=lambda name: [releases[name].get(victim, none).mean for victim in scores])
         pairs = {(one, other): agreement(scores[one], scores[other]) for one, other in combinations(scores, 2)}
         gates = {victim: _states(cells[cells["victim"] == victim], verdicts) for victim in scores}
-        found.append(Victims(shared, {name: releases[name] for name in order}, pairs, gates))
-    return found
+        settings.append(Victims(shared, {name: releases[name] for name in order}, pairs, gates))
+    return settings
 
 
 def _states(cells: pd.DataFrame, verdicts: Sequence[Gate]) -> tuple[State, ...]:

@@ -298,9 +298,9 @@ def _matches(exclusion: _AxisValues, cell: Cell) -> bool:
         any(
             fnmatchcase(text, pattern)
             for text in texts[name]
-            for pattern in ([given] if isinstance(given, str) else given)
+            for pattern in ([accepted] if isinstance(accepted, str) else accepted)
         )
-        for name, given in patterns.items()
+        for name, accepted in patterns.items()
     )
 
 

@@ -81,7 +81,7 @@ def _ascii(text: str) -> str:
 
 def citations(paper: str) -> list[Citation]:
     """The publications of a spec's ``paper``; none if a part of it has another form."""
-    found = []
+    publications = []
     for part in filter(None, re.split(r"; (?=[A-Z]\.)", paper)):
         match = _CITATION.fullmatch(part)
         if match is None:
@@ -90,8 +90,8 @@ def citations(paper: str) -> list[Citation]:
         year, stop = parts["year"], parts.pop("stop")
         parts["title"] += stop.strip(".")
         parts["venue"] = " ".join(parts["venue"].replace(year, "").split())
-        found.append(Citation(authors=parts.pop("authors").split(", "), **parts))
-    return found
+        publications.append(Citation(authors=parts.pop("authors").split(", "), **parts))
+    return publications
 
 
 def bibtex(name: str, paper: str) -> list[str]:

@@ -16,11 +16,11 @@ _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 _WRITTEN = ("value_error", "assertion_error")
 
 
-def problems(error: ValidationError, fields: Mapping[str, FieldInfo], given: Mapping[str, Any]) -> str:
+def problems(error: ValidationError, fields: Mapping[str, FieldInfo], values: Mapping[str, Any]) -> str:
     """The problems of an error, each field once: what it takes and what was given, or the text of its validator.
 
     Args:
-        given: the values of fields, as text where they were.
+        values: of fields, as text where they were.
     """
     texts: dict[str, str] = {}
     for item in error.errors():
@@ -31,7 +31,7 @@ def problems(error: ValidationError, fields: Mapping[str, FieldInfo], given: Map
         elif item["type"] == "missing" and len(item["loc"]) == 1:
             text = f"{name} is required"
         else:
-            text = f"{name} takes {expected(fields[name])}; got {given.get(name, item['input'])!r}"
+            text = f"{name} takes {expected(fields[name])}; got {values.get(name, item['input'])!r}"
         texts.setdefault(name, text)
     return "; ".join(texts.values())
 

@@ -305,14 +305,14 @@ def _fault(spec: object, kind: str) -> str | None:
 @functools.cache
 def _restricted(kind: str) -> Mapping[str, tuple[bool, tuple[str, ...]]]:
     """The fields of a kind that are tuples or have few values: whether it is a tuple, and the values (none: any)."""
-    found = {}
+    restricted = {}
     for name, annotation in typing.get_type_hints(SPEC_KINDS[kind]).items():
         several = typing.get_origin(annotation) is tuple
         of = typing.get_args(annotation)[0] if several else annotation
         known = typing.get_args(of) if typing.get_origin(of) is typing.Literal else ()
         if several or known:
-            found[name] = several, known
-    return found
+            restricted[name] = several, known
+    return restricted
 
 
 def _clashing(plugin: LoadedPlugin, claimants: list[LoadedPlugin]) -> LoadedPlugin:

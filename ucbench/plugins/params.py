@@ -139,8 +139,7 @@ class Params(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            given = values | dict(options or {})
-            text = problems(error, cls.model_fields, given)
+            text = problems(error, cls.model_fields, values | dict(options or {}))
             raise UsageError(f"{label}: {text}{'' if text.endswith('?') else '.'}") from error
 
     @classmethod

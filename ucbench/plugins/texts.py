@@ -50,15 +50,15 @@ def plain(text: str, form: Callable[[str], str] = str) -> str:
     Args:
         form: what is done to each formula in Unicode.
     """
-    return _FORMULA.sub(lambda found: form(unicode(found[1] or found[2])), text)
+    return _FORMULA.sub(lambda match: form(unicode(match[1] or match[2])), text)
 
 
 def unicode(tex: str) -> str:
     """A formula in TeX on one line of Unicode; groups in braces stay where an index needs them: ``x_{y_i}``."""
-    while found := _FRACTION.search(tex):
-        tex = f"{tex[: found.start()]}{_operand(found[1])}/{_operand(found[2])}{tex[found.end() :]}"
+    while match := _FRACTION.search(tex):
+        tex = f"{tex[: match.start()]}{_operand(match[1])}/{_operand(match[2])}{tex[match.end() :]}"
     # The space that ends a command's name is kept only between words: `\le \varepsilon`, but `\min_\theta`.
-    tex = _COMMAND.sub(lambda found: _SYMBOLS.get(found[1], found[1]) + found[2], tex)
+    tex = _COMMAND.sub(lambda match: _SYMBOLS.get(match[1], match[1]) + match[2], tex)
     tex = re.sub(r"([_^])\{(\w|[^\w\s])\}", r"\1\2", tex)
     tex = re.sub(r"(?<![_^])\{([^{}]*)\}", r"\1", tex)
     return " ".join(re.sub(r"([([]) +| +([)\],;])", r"\1\2", tex).split())

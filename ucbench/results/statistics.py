@@ -142,10 +142,12 @@ def nested(values: Iterable[float], crafts: Iterable[Hashable]) -> Nested:
         if not math.isnan(value):
             by_craft.setdefault(craft, []).append(float(value))
     # Plain numbers: pandas takes a hundred times as long for a group of a few.
-    counts = [len(own) for own in by_craft.values()]
-    means = [math.fsum(own) / len(own) for own in by_craft.values()]
+    counts = [len(of_craft) for of_craft in by_craft.values()]
+    means = [math.fsum(of_craft) / len(of_craft) for of_craft in by_craft.values()]
     freedom = sum(counts) - len(counts)
-    squares = math.fsum((v - mean) ** 2 for own, mean in zip(by_craft.values(), means, strict=True) for v in own)
+    squares = math.fsum(
+        (v - mean) ** 2 for of_craft, mean in zip(by_craft.values(), means, strict=True) for v in of_craft
+    )
     within = squares / freedom if freedom else math.nan
     between = (
         math.nan if len(means) < 2 else statistics.variance(means) - within * statistics.fmean(1 / n for n in counts)

@@ -107,8 +107,8 @@ def evaluate(
             budget = dict(release.meta["measured"]) if release else {}
             history = list(trained.history)
             training = training_of({"metrics": metrics, "history": history, "budget": budget})
-            chosen = requested(training) if callable(requested) else requested
-            values, metric_error = _measure_apart(chosen, sets, cell, session, trained)
+            wanted = requested(training) if callable(requested) else requested
+            values, metric_error = _measure_apart(wanted, sets, cell, session, trained)
     session.timings.remember(training_work(cell, len(data.train), data.train.size, session.numerics), seconds)
     body = {
         "metrics": metrics,

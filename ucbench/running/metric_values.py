@@ -54,8 +54,8 @@ def with_values(record: Record, key: str, metric: Component[MetricSpec], values:
     """
     measured_by = {**record.get("measured_by", {}), str(metric): metric_key(key, metric)}
     others = {name: value for name, value in record["metrics"].items() if _owner(name, measured_by) != str(metric)}
-    own = {f"{metric}.{name}": value for name, value in values.items()}
-    return {**record, "metrics": others | own, "measured_by": measured_by}
+    current = {f"{metric}.{name}": value for name, value in values.items()}
+    return {**record, "metrics": others | current, "measured_by": measured_by}
 
 
 def recorded_values(record: Record, metric: str) -> dict[str, float | None]:

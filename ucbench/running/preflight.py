@@ -158,17 +158,17 @@ def check_components(tasks: Iterable[Task], session: Session) -> None:
 
 def _distinct(cells: Iterable[Cell]) -> Iterator[Component[Any]]:
     """The components of cells, the models behind craft labels and labelings among them, each once."""
-    found: dict[int, Component[Any]] = {}
+    parts_of: dict[int, Component[Any]] = {}
     for cell in cells:
         craft = cell.craft
         behind = (craft.labels.model, craft.base.poisoner if craft.base else None)
-        found |= {id(part): part for part in (*cell.components.values(), *behind) if part is not None}
+        parts_of |= {id(part): part for part in (*cell.components.values(), *behind) if part is not None}
     models = []
-    for part in found.values():
+    for part in parts_of.values():
         if isinstance(part.spec, LabelingSpec):
             with _unless_plugin_fails():
                 models.append(labeler_of(part))
-    parts = (*found.values(), *(model for model in models if model is not None))
+    parts = (*parts_of.values(), *(model for model in models if model is not None))
     yield from {_named(part): part for part in parts}.values()
 
 

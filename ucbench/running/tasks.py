@@ -61,11 +61,11 @@ def task_of(cell: Cell, session: Session) -> Task:
 
 def distinct(tasks: Iterable[Task]) -> list[Task]:
     """One task for each key, with the metrics of all: requests can name the same images in several ways."""
-    found: dict[str, Task] = {}
+    by_key: dict[str, Task] = {}
     for task in tasks:
-        earlier = found.get(task.key)
-        found[task.key] = task if earlier is None else replace(earlier, cell=earlier.cell.united(task.cell))
-    return list(found.values())
+        earlier = by_key.get(task.key)
+        by_key[task.key] = task if earlier is None else replace(earlier, cell=earlier.cell.united(task.cell))
+    return list(by_key.values())
 
 
 def facts(task: Task, session: Session) -> Record:
@@ -131,21 +131,21 @@ def finished(task: Task, session: Session, out: Path | None, *, failed_too: bool
     records = []
     written = None if out is None else _recorded(record_path(out, key), task, session)
 
-    def found(record: Record) -> Finished:
+    def result(record: Record) -> Finished:
         requested = as_requested(record, cell)
         return Finished(requested, requested == written)
 
     if written is not None and written["status"] == "ok":
         records.append(written)
     elif written is not None and failed_too:
-        return found(written)
+        return result(written)
     stored = session.store.get("cell", key)
     if stored is not None:
         records.append(dict(stored.meta))
     for record in records:
         complete = with_metrics(record, cell, key, session)
         if complete is not None:
-            return found(complete)
+            return result(complete)
     return None
 
 

@@ -121,9 +121,9 @@ def _size(paths: Iterable[Path]) -> int:
 
 def _old(folder: Path, age: float) -> list[Path]:
     """What has not changed for ``age`` seconds."""
-    now, found = time.time(), []
+    now, old = time.time(), []
     for path in sorted(folder.glob("*")):
         with suppress(OSError):  # as above
             if now - path.stat().st_mtime >= age:
-                found.append(path)
-    return found
+                old.append(path)
+    return old

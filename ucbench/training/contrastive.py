@@ -152,10 +152,10 @@ def blurred(x: Tensor, sigma: Tensor) -> Tensor:
 
 def on_share(x: Tensor, probability: float, generator: torch.Generator, change: Callable[[Tensor], Tensor]) -> Tensor:
     """Replace each image, independently with ``probability``, by what ``change`` makes of all chosen ones together."""
-    chosen = (torch.rand(len(x), generator=generator) < probability).nonzero().flatten()
-    if not len(chosen):
+    rows = (torch.rand(len(x), generator=generator) < probability).nonzero().flatten()
+    if not len(rows):
         return x
-    index = chosen.to(x.device)
+    index = rows.to(x.device)
     return x.index_copy(0, index, change(x[index]))
 
 

@@ -138,8 +138,8 @@ def restore_optimizer(
     Raises:
         KeyError: if the arrays lack a weight.
     """
-    kept = {name for name, _ in network.named_buffers() if name not in arrays}
-    weights = {name: torch.tensor(arrays[name]) for name in network.state_dict() if name not in kept}
+    absent = {name for name, _ in network.named_buffers() if name not in arrays}
+    weights = {name: torch.tensor(arrays[name]) for name in network.state_dict() if name not in absent}
     network.load_state_dict(weights, strict=False)
     if optimizer is None:
         return
@@ -178,7 +178,7 @@ class Lookahead:
         last = self._step == self._steps
         if self._step % self._every and not last:
             return
-        kept = 1.0 if last else 0.95**self._every * (self._step / self._steps) ** 3
+        share = 1.0 if last else 0.95**self._every * (self._step / self._steps) ** 3
         for name, tensor in self._tensors():
-            average = self._average[name].lerp_(tensor, 1 - kept)
+            average = self._average[name].lerp_(tensor, 1 - share)
             tensor.copy_(average)

@@ -119,7 +119,7 @@ def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], source: str)
             if name in tensors and tensors[name].shape != place.shape
         ],
     }
-    found = [f"{len(names)} {kind} ({', '.join(names[:2])})" for kind, names in problems.items() if names]
-    if found:
-        raise DataError(f"{source} does not fit: of the tensors, {'; '.join(found)}.")
+    texts = [f"{len(names)} {kind} ({', '.join(names[:2])})" for kind, names in problems.items() if names]
+    if texts:
+        raise DataError(f"{source} does not fit: of the tensors, {'; '.join(texts)}.")
     network.load_state_dict(tensors)

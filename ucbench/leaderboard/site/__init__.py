@@ -66,15 +66,15 @@ def build_site(
     output, templates = Output(out), Templates(title=title)
     left_out = dict.fromkeys(others, "it holds no records")
     digests = []
-    for found in boards:
+    for place in boards:
         try:
-            rules = rules_of(found.path) or BoardRules(_name(found.relative), None, RULES)
-            board = collect(records_in(found.path), rules.title, rules.ranked, found.path, rules.gate, found.slug)
-            files, light = board_and_digest(board, found.path / "sheets", templates, _name(found.relative))
+            rules = rules_of(place.path) or BoardRules(_name(place.relative), None, RULES)
+            board = collect(records_in(place.path), rules.title, rules.ranked, place.path, rules.gate, place.slug)
+            files, light = board_and_digest(board, place.path / "sheets", templates, _name(place.relative))
         except UcbenchError as error:
             if len(boards) == 1:
                 raise
-            left_out[found.relative] = str(error)
+            left_out[place.relative] = str(error)
             continue
         output.write(files)
         digests.append(light)

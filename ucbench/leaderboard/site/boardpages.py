@@ -161,8 +161,8 @@ def _bibliography(board: Board) -> dict[str, list[str]]:
     names = {("poisoner", group.base) for group in board.groups}
     names |= {("defense", name) for group in board.groups for name in group.defenses}
     specs = {(kind, spec.name): spec for kind in ("poisoner", "defense") for spec in registry.specs(kind)}
-    found = {name: bibtex(name, specs[kind, name].paper) for kind, name in sorted(names) if (kind, name) in specs}
-    return {name: entries for name, entries in found.items() if entries}
+    entries_of = {name: bibtex(name, specs[kind, name].paper) for kind, name in sorted(names) if (kind, name) in specs}
+    return {name: entries for name, entries in entries_of.items() if entries}
 
 
 def _record(record: Record) -> bytes:

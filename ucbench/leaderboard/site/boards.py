@@ -26,13 +26,13 @@ def find_boards(folder: Path) -> tuple[list[BoardFolder], list[str]]:
 
     Nothing is searched within a board, within a site, or below :data:`DEPTH` levels.
     """
-    boards: list[Path] = []
+    paths: list[Path] = []
     others: list[Path] = []
-    _search(folder, DEPTH, boards, others)
-    relatives = [path.relative_to(folder).as_posix() for path in boards]
+    _search(folder, DEPTH, paths, others)
+    relatives = [path.relative_to(folder).as_posix() for path in paths]
     slugs = _slugs(relatives)
-    found = [BoardFolder(path, name, slug) for path, name, slug in zip(boards, relatives, slugs, strict=True)]
-    return found, [path.relative_to(folder).as_posix() for path in others]
+    boards = [BoardFolder(path, name, slug) for path, name, slug in zip(paths, relatives, slugs, strict=True)]
+    return boards, [path.relative_to(folder).as_posix() for path in others]
 
 
 def _search(folder: Path, depth: int, boards: list[Path], others: list[Path]) -> bool:

@@ -222,14 +222,12 @@ def protectors(setting: Setting) -> list[Candidate]:
 
     The effect is that in the worst case, which is without defense if nothing is ranked.
     """
-    found = []
-    for block in setting.blocks:
-        for entry in block.entries:
-            group = block.undefended.get(entry.name)
-            if group and not group.kind and entry.effect:
-                seconds = group.summary.means["craft_seconds"].mean
-                found.append(Candidate(group.base, group.label, entry.effect, seconds))
-    return found
+    return [
+        Candidate(group.base, group.label, entry.effect, group.summary.means["craft_seconds"].mean)
+        for block in setting.blocks
+        for entry in block.entries
+        if (group := block.undefended.get(entry.name)) and not group.kind and entry.effect
+    ]
 
 
 def history(points: Sequence[Mapping[str, Any]]) -> Markup | None:

@@ -176,8 +176,9 @@ def _blocks(entries: Sequence[Entry], groups: Sequence[Group]) -> dict[tuple[Any
             or (group.axes["poisoner"] == SHAM and _same(group, shared, SETTING) and not _same(group, shared, BLOCK))
         )
         group_of = {entry.name: group for entry in members if (group := by_name.get((*block, *entry.name)))}
-        found = Block(str(shared["label_access"]), tuple(members), references, group_of)
-        blocks[values_of(shared, SETTING)].append(found)
+        blocks[values_of(shared, SETTING)].append(
+            Block(str(shared["label_access"]), tuple(members), references, group_of)
+        )
     return blocks
 
 

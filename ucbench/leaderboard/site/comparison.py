@@ -50,18 +50,18 @@ def _sign(one: Result, other: Result) -> int:
 def data(digests: Sequence[Digest]) -> Mapping[str, object]:
     """What the page that compares two poisoners computes with."""
     known = comparable(digests)
-    places = sorted({where for own in known.values() for where in own})
+    places = sorted({where for results in known.values() for where in results})
     numbers = {where: number for number, where in enumerate(places)}
     return {
         "poisoners": list(known),
-        "pages": [method_page("poisoner", next(iter(own.values())).base) for own in known.values()],
+        "pages": [method_page("poisoner", next(iter(results.values())).base) for results in known.values()],
         "places": [
             [digests[board].path, digests[board].settings[setting][0], digests[board].settings[setting][1], defense]
             for board, setting, defense in places
         ],
         "accuracies": [
-            [[numbers[where], {str(c): round(a, 3) for c, a in own[where].by_craft.items()}] for where in own]
-            for own in known.values()
+            [[numbers[where], {str(c): round(a, 3) for c, a in results[where].by_craft.items()}] for where in results]
+            for results in known.values()
         ],
         "quantiles": [round(float(stats.t.ppf(0.975, freedom)), 4) for freedom in range(1, 31)],
         "enough": ENOUGH_CRAFTS,
@@ -70,9 +70,9 @@ def data(digests: Sequence[Digest]) -> Mapping[str, object]:
 
 def comparable(digests: Sequence[Digest]) -> dict[str, dict[tuple[int, int, str], Result]]:
     """For each competing poisoner, its results by board, setting and defense, where the gate was passed."""
-    found: dict[str, dict[tuple[int, int, str], Result]] = {}
+    results: dict[str, dict[tuple[int, int, str], Result]] = {}
     for place, board in enumerate(digests):
         for result in board.results:
             if not result.kind and result.state == "passed" and not result.spoiled:
-                found.setdefault(result.label, {})[place, result.setting, result.axes["defense"]] = result
-    return dict(sorted(found.items()))
+                results.setdefault(result.label, {})[place, result.setting, result.axes["defense"]] = result
+    return dict(sorted(results.items()))

@@ -196,12 +196,12 @@ def means_table(groups: Sequence[Group], name: str, caption: str) -> Table:
         Row(
             (
                 *_axis_cells(group, AXES, group.cells_page, f"with defense {group.axes['defense']}"),
-                *(number(own[m.name], m.shown, m.factor) for m in shown),
-                seeds_cell(own["test_accuracy"].n, group.summary.failed),
+                *(number(mean[m.name], m.shown, m.factor) for m in shown),
+                seeds_cell(mean["test_accuracy"].n, group.summary.failed),
             ),
             group.kind or (FAILED if not group.summary.done else ""),
         )
-        for group, own in zip(groups, means, strict=True)
+        for group, mean in zip(groups, means, strict=True)
     ]
     return compact(Table(name, caption, heads, tuple(lines)))
 

@@ -126,7 +126,7 @@ def _with_indices(formula: str) -> Markup:
         before = formula
         formula = re.sub(
             r"([_^])(?:\{([^{}]*)\}|([^\s{}&<>]))",
-            lambda found: f"<{tags[found[1]]}>{found[2] or found[3]}</{tags[found[1]]}>",
+            lambda match: f"<{tags[match[1]]}>{match[2] or match[3]}</{tags[match[1]]}>",
             formula,
         )
     return Markup(formula)
@@ -145,11 +145,11 @@ def methods(digests: Sequence[Digest], registry: Registry) -> list[Method]:
             for defense in dict.fromkeys(result.defenses):
                 by_name["defense", defense].append((place, result))
     specs = {(kind, spec.name): spec for kind in KINDS for spec in registry.specs(kind)}
-    found = [
-        Method(kind, name, spec := specs.get((kind, name)), tuple(own), is_static_by_default(spec, registry))
-        for (kind, name), own in by_name.items()
+    listed = [
+        Method(kind, name, spec := specs.get((kind, name)), tuple(results), is_static_by_default(spec, registry))
+        for (kind, name), results in by_name.items()
     ]
-    return sorted(found, key=lambda method: (KINDS.index(method.kind), method.is_reference, method.name))
+    return sorted(listed, key=lambda method: (KINDS.index(method.kind), method.is_reference, method.name))
 
 
 def is_static_by_default(spec: ComponentSpec | None, registry: Registry) -> bool:
@@ -226,17 +226,8 @@ def images(method: Method, digests: Sequence[Digest]) -> list[tuple[Digest, Shee
 
 def costs(method: Method, digests: Sequence[Digest]) -> list[tuple[Digest, Markup]]:
     """Effect against cost in the lead setting of each board with a passed gate, the method among the others."""
-    found = []
-    for board in digests:
-        if board.lead is None:
-            continue
-        if method.kind == "poisoner":
-            chart = _protectors(method.name, board)
-        else:
-            chart = _exploiters(method.name, board)
-        if chart:
-            found.append((board, chart))
-    return found
+    draw = _protectors if method.kind == "poisoner" else _exploiters
+    return [(board, chart) for board in digests if board.lead is not None and (chart := draw(method.name, board))]
 
 
 def _protectors(name: str, board: Digest) -> Markup | None:
@@ -257,10 +248,10 @@ def _exploiters(name: str, board: Digest) -> Markup | None:
     for result in board.results:
         if result.setting == board.lead and not result.kind:
             by_defense[result.axes["defense"]][result.label] = result
-    own = [defense for defense in by_defense if re.split("[:@+]", defense)[0] == name]
-    if not own:
+    variants = [defense for defense in by_defense if re.split("[:@+]", defense)[0] == name]
+    if not variants:
         return None
-    tried = set.intersection(*(set(by_defense[defense]) for defense in own))
+    tried = set.intersection(*(set(by_defense[defense]) for defense in variants))
     named = ", ".join(sorted(tried)) if len(tried) <= 3 else f"the same {len(tried)} poisoners"
     candidates = [
         Candidate(

@@ -46,7 +46,7 @@ def _of_one_name(records: Iterable[Record]) -> frozenset[str]:
             if name != "dataset":
                 reference = str(record["request"][name])
                 references[name, shorten(reference)].add(reference)
-    same = {reference for found in references.values() if len(found) > 1 for reference in found}
+    same = {reference for full in references.values() if len(full) > 1 for reference in full}
     return frozenset(path for reference in same for path in (*_paths_in(reference), *absolute_paths(reference)))
 
 
@@ -86,14 +86,14 @@ def _paths_in(reference: str) -> tuple[str, ...]:
         parts = parse_chain(reference)
     except UsageError:
         return ()
-    found: list[str] = []
+    paths: list[str] = []
     for part in parts:
         if part.argument and re.search(r"[/\\]", part.argument):
             # A reference within this one, such as that of a shuffled release, keeps its name.
             within = () if is_path(part.argument) else _paths_in(part.argument)
-            found += within or (part.argument,)
-        found += (value for _, value in part.options if is_path(value))
-    return tuple(found)
+            paths += within or (part.argument,)
+        paths += (value for _, value in part.options if is_path(value))
+    return tuple(paths)
 
 
 def _mapped(value: Any, change: Callable[[str], str]) -> Any:
