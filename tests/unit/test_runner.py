@@ -237,7 +237,7 @@ def test_interrupted_run_keeps_finished_cells_and_resumes(tmp_path):
 
 def test_interrupted_craft_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
     monkeypatch.setattr(Store.checkpoint, "__defaults__", (0.0,))
-    monkeypatch.setattr(tiny, "Stripes", tiny.protector.Halting)
+    monkeypatch.setattr(tiny.protector, "Stripes", tiny.protector.Halting)
     (*_, failed) = run(tmp_path, "stripes")
     assert "the power failed" in failed["error"]["text"]
     (*_, record) = run(tmp_path, "stripes")
