@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ucbench import PAPER_RECIPES, QUICK_RECIPE, DataError, Params, Recipe, sha256_of
+from ucbench import PAPER_RECIPES, QUICK_RECIPE, DataError, Params, Recipe, UsageError, did_you_mean, sha256_of
 
 _EMBEDDED = "efficientnet-lite0"
 
@@ -105,13 +105,31 @@ class TimmVictimParams(VictimParams):
         return model
 
     def check_names(self) -> None:
-        _check_name(self.model)
+        check_name(self.model)
 
 
-def _check_name(model: str) -> None:
-    from ucbench_timm.victims import check_name
+def check_name(name: str) -> None:
+    """Accept an architecture of timm, with the tag of pretrained weights or without.
 
-    check_name(model)
+    Raises:
+        UsageError: for any other name; the text gives the nearest ones.
+    """
+    import timm
+    from timm.models import is_model_pretrained
+
+    architecture, dot, _ = name.partition(".")
+    if not timm.is_model(architecture):
+        nearest = did_you_mean(architecture, timm.list_models())
+        raise UsageError(
+            f"timm {timm.__version__} has no model {architecture!r}.{nearest}"
+            " timm.list_models('*PATTERN*') lists what it has."
+        )
+    if dot and not is_model_pretrained(name):
+        tagged = timm.list_pretrained(f"{architecture}.*")
+        raise UsageError(
+            f"timm {timm.__version__} has no weights {name!r}.{did_you_mean(name, tagged)}"
+            f" It has: {', '.join(tagged) or 'none of this architecture'}."
+        )
 
 
 def efficientnet_lite0_file() -> Path:
@@ -207,7 +225,7 @@ class TimmSurrogateParams(Params):
         return values
 
     def check_names(self) -> None:
-        _check_name(self.model)
+        check_name(self.model)
 
 
 class UntrainedParams(Params):

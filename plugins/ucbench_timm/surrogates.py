@@ -33,9 +33,10 @@ from ucbench_timm.params import (
     TimmSurrogateParams,
     TrainedParams,
     UntrainedParams,
+    check_name,
     efficientnet_lite0_file,
 )
-from ucbench_timm.victims import ResNet18, check_name, create, resnet
+from ucbench_timm.victims import ResNet18, create, resnet
 
 if TYPE_CHECKING:
     from ucbench import Run

@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 
 import timm
 from timm.layers.classifier import ClassifierHead
-from timm.models import get_pretrained_cfg_value, is_model_pretrained
+from timm.models import get_pretrained_cfg_value
 from timm.models.vgg import VGG, cfgs
 from torch import nn
 
-from ucbench import UsageError, did_you_mean
-from ucbench_timm.params import ResNetParams, TimmVictimParams, VGGParams, VictimParams, ViTParams
+from ucbench import UsageError
+from ucbench_timm.params import ResNetParams, TimmVictimParams, VGGParams, VictimParams, ViTParams, check_name
 
 #: Longest side, in pixels, up to which images get the small-image layers.
 SMALL = 64
@@ -30,27 +30,6 @@ def create(name: str, size: tuple[int, int], **options: Any) -> Any:
     if get_pretrained_cfg_value(name, "fixed_input_size"):
         options["img_size"] = size
     return timm.create_model(name, **options)
-
-
-def check_name(name: str) -> None:
-    """Accept an architecture of timm, with the tag of pretrained weights or without.
-
-    Raises:
-        UsageError: for any other name; the text gives the nearest ones.
-    """
-    architecture, dot, _ = name.partition(".")
-    if not timm.is_model(architecture):
-        nearest = did_you_mean(architecture, timm.list_models())
-        raise UsageError(
-            f"timm {timm.__version__} has no model {architecture!r}.{nearest}"
-            " timm.list_models('*PATTERN*') lists what it has."
-        )
-    if dot and not is_model_pretrained(name):
-        tagged = timm.list_pretrained(f"{architecture}.*")
-        raise UsageError(
-            f"timm {timm.__version__} has no weights {name!r}.{did_you_mean(name, tagged)}"
-            f" It has: {', '.join(tagged) or 'none of this architecture'}."
-        )
 
 
 def is_small(size: tuple[int, int]) -> bool:
