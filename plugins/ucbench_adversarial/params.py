@@ -46,9 +46,9 @@ class AttackParams(Params):
     ) -> Self:
         """As for every component; refuses to take a preset's radius for one of another norm."""
         params = super().resolve(label, preset, argument, options)
-        chosen = cls.presets.get(preset or "", {})
-        given = argument is not None or "epsilon" in (options or {})
-        if "epsilon" in chosen and not given and params.norm != chosen.get("norm", "linf"):
+        values = cls.presets.get(preset or "", {})
+        is_given = argument is not None or "epsilon" in (options or {})
+        if "epsilon" in values and not is_given and params.norm != values.get("norm", "linf"):
             raise UsageError(f"{label}: preset {preset!r} has an epsilon of another norm, give one of {params.norm}.")
         return params
 

@@ -30,12 +30,12 @@ class RobustAccuracy:
         """``accuracy``: share of the drawn images that keep their label, in percent."""
         test, model, params = context.test, context.model, self.params
         order = np.random.RandomState(context.run.seed("images", bits=32)).permutation(len(test))
-        chosen = test.subset(np.sort(order[: params.images]))
+        drawn = test.subset(np.sort(order[: params.images]))
         return {
             "accuracy": robust_accuracy(
                 model,
-                chosen.images,
-                chosen.known_labels,
+                drawn.images,
+                drawn.known_labels,
                 generator=context.run.generator("starts"),
                 epsilon=params.epsilon,
                 step=params.step,
@@ -87,7 +87,7 @@ def robust_accuracy(
     def predicted(x: Tensor) -> Tensor:
         return scores_of(model, x).argmax(1)
 
-    kept = torch.zeros((), dtype=torch.int64, device=device)
+    correct = torch.zeros((), dtype=torch.int64, device=device)
     with under_attack(model, "eval"):
         for first in range(0, len(images), batch):
             x = torch.from_numpy(images[first : first + batch].copy()).to(device).float().div_(255.0)
@@ -96,5 +96,5 @@ def robust_accuracy(
             for _ in range(restarts):
                 attacked = attack(model, x, y, epsilon=epsilon, step=step, steps=steps, norm=norm, generator=generator)
                 robust &= predicted(attacked) == y
-            kept += robust.sum()
-    return 100.0 * int(kept) / len(images)
+            correct += robust.sum()
+    return 100.0 * int(correct) / len(images)

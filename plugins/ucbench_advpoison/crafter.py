@@ -80,8 +80,8 @@ class Crafter:
         # Loss, images that reached the aim and images given their own class: sums of every restart.
         totals = np.zeros((self.params.restarts, 3))
         delta = np.zeros(self.train.images.shape, np.float32)
-        kept = np.zeros_like(delta)
-        done = self._resume(delta, kept, totals)
+        best = np.zeros_like(delta)
+        done = self._resume(delta, best, totals)
         advance = self.run.progress("crafting", self.params.restarts * len(self.batches) * self.params.steps)
         advance(done * self.params.steps)
         for number in range(done, self.params.restarts * len(self.batches)):
@@ -90,10 +90,10 @@ class Crafter:
             delta[rows], measured = self._perturb(rows, restart, advance)
             totals[restart] += measured
             if place == len(self.batches) - 1 and totals[: restart + 1, 0].argmin() == restart:
-                delta, kept = kept, delta
-            self._save(number + 1, delta, kept, totals)
+                delta, best = best, delta
+            self._save(number + 1, delta, best, totals)
         self._note(before, totals / len(self.train))
-        return kept
+        return best
 
     def _perturb(self, rows: slice, restart: int, advance: Callable[[int], None]) -> tuple[Floats, NDArray[np.float64]]:
         """All steps of one batch: perturbations ``[B, 3, H, W]``, and their three sums."""
@@ -135,9 +135,9 @@ class Crafter:
         scores = self.surrogate.logits(x)
         _require_scores(scores.shape[1], self.train)
         classes = self._classes(rows)
-        own = scores.argmax(1).cpu().numpy() == self.train.known_labels[rows]
+        correct = scores.argmax(1).cpu().numpy() == self.train.known_labels[rows]
         loss = as_double(self.aim.losses(scores, classes)).sum()
-        return np.array([float(loss), float(self.aim.reached(scores, classes).sum()), own.sum()]), scores.shape[1]
+        return np.array([float(loss), float(self.aim.reached(scores, classes).sum()), correct.sum()]), scores.shape[1]
 
     def _measure_clean(self) -> NDArray[np.float64]:
         """The three sums of the clean images as means; warns of a surrogate that does not fit the labels."""
@@ -160,15 +160,15 @@ class Crafter:
         return mean
 
     def _note(self, before: NDArray[np.float64], after: NDArray[np.float64]) -> None:
-        kept = int(after[:, 0].argmin())
+        best = int(after[:, 0].argmin())
         self.run.note("loss_before", float(before[0]))
         self.run.note("loss_of_restarts", after[:, 0].tolist())
-        self.run.note("kept_restart", kept)
+        self.run.note("kept_restart", best)
         for place, name in ((1, "success"), (2, "surrogate_accuracy")):
             self.run.note(f"{name}_before", float(before[place]))
-            self.run.note(f"{name}_after", float(after[kept, place]))
+            self.run.note(f"{name}_after", float(after[best, place]))
         # An earlier warning is of the surrogate, and says why.
-        if (reached := float(after[kept, 1])) < LEAST_REACHED and not self.run.warnings:
+        if (reached := float(after[best, 1])) < LEAST_REACHED and not self.run.warnings:
             self.run.warn(
                 f"The perturbations reach their aim on {reached:.0%} of the images only, for the very surrogate that"
                 f" they were made with; it gives {before[2]:.0%} of the clean images their craft label."

@@ -76,17 +76,17 @@ def derangement(kind: str, classes: int, offset: int, run: CraftRun) -> NDArray[
     Raises:
         UsageError: if the offset is a multiple of ``classes``.
     """
-    own = np.arange(classes, dtype=np.int64)
+    identity = np.arange(classes, dtype=np.int64)
     if kind == "shift":
         if offset % classes == 0:
             raise UsageError(
                 f"offset={offset} maps each of the {classes} classes to itself: it must not be a multiple of {classes}."
             )
-        return (own + offset) % classes
+        return (identity + offset) % classes
     generator = run.generator("targets")
     while True:  # about e trials
         drawn = torch.randperm(classes, generator=generator).numpy()
-        if (drawn != own).all():
+        if (drawn != identity).all():
             return drawn
 
 

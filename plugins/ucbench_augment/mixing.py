@@ -41,8 +41,8 @@ class CutMix:
         boxes = boxes_of((cut * size[0]).long(), (cut * size[1]).long(), size, generator)
         mixed = torch.where(in_box(boxes, size, x.device), x[partner], x)
         if self.params.labels:
-            own = 1 - box_area(boxes).double() / (size[0] * size[1])
-            targets = _blend(targets, partner, own)
+            shares = 1 - box_area(boxes).double() / (size[0] * size[1])
+            targets = _blend(targets, partner, shares)
         return mixed, targets
 
 
@@ -58,20 +58,20 @@ class Mixup:
     def mix(self, x: Tensor, targets: Tensor, run: DefenseRun, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Mixed images ``[B, 3, H, W]`` and mixed targets ``[B, K]``."""
         partner = torch.randperm(len(x), generator=generator).to(x.device)
-        own = _shares(self.params, len(x), generator)
-        return _blend(x, partner, own), _blend(targets, partner, own) if self.params.labels else targets
+        shares = _shares(self.params, len(x), generator)
+        return _blend(x, partner, shares), _blend(targets, partner, shares) if self.params.labels else targets
 
 
 def _shares(params: MixingParams, count: int, generator: torch.Generator) -> Tensor:
     """What every image keeps of itself, float64 ``[count]`` in [0, 1]: 1 for those that are not mixed."""
-    chosen = torch.rand(count, generator=generator) < params.probability
+    is_mixed = torch.rand(count, generator=generator) < params.probability
     if params.share is None:
         # torch cannot draw from a Beta distribution with a given generator.
         rng = np.random.default_rng(int(torch.randint(2**63 - 1, (), generator=generator)))
         share = torch.from_numpy(rng.beta(params.alpha, params.alpha, count))
     else:
         share = torch.full((count,), params.share, dtype=torch.float64)
-    return torch.where(chosen, share, 1.0)
+    return torch.where(is_mixed, share, 1.0)
 
 
 def _blend(values: Tensor, partner: Tensor, own: Tensor) -> Tensor:

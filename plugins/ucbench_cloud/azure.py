@@ -144,13 +144,13 @@ def cost(images: int) -> str:
 
 def batches(labels: list[int]) -> list[slice]:
     """Slices of sorted labels, each of at most :data:`BATCH` images with at most :data:`TAGS` labels."""
-    found, start = [], 0
+    slices, start = [], 0
     for place in range(1, len(labels) + 1):
         part = labels[start : place + 1]
         if place == len(labels) or len(part) > BATCH or len(set(part)) > TAGS:
-            found.append(slice(start, place))
+            slices.append(slice(start, place))
             start = place
-    return found
+    return slices
 
 
 def _delete(training: Service, project: str) -> None:

@@ -152,14 +152,14 @@ class VertexAI:
         )
         self._made.append(job["name"])
         folder = self._awaited(job["name"])["outputInfo"]["gcsOutputDirectory"]
-        found = self._predictions(folder.removeprefix(f"gs://{self._bucket}/"))
-        if lost := [name for name in names if name not in found]:
+        classes = self._predictions(folder.removeprefix(f"gs://{self._bucket}/"))
+        if lost := [name for name in names if name not in classes]:
             raise UcbenchError(f"Vertex AI predicted no class for {len(lost)} of {len(names)} images.")
-        return np.array([found[name] for name in names], np.int64)
+        return np.array([classes[name] for name in names], np.int64)
 
     def _predictions(self, folder: str) -> dict[str, int]:
         """The class of every image by its name in the bucket."""
-        found = {}
+        classes = {}
         for name in _listed(self._storage, self._bucket, f"{folder}/"):
             if not name.rpartition("/")[2].startswith("predictions"):
                 continue
@@ -168,8 +168,8 @@ class VertexAI:
             for line in map(json.loads, filter(None, content.decode().splitlines())):
                 if scores := line.get("prediction", {}).get("confidences"):
                     best = line["prediction"]["displayNames"][int(np.argmax(scores))]
-                    found[line["instance"]["content"]] = self._classes[best]
-        return found
+                    classes[line["instance"]["content"]] = self._classes[best]
+        return classes
 
     def _upload(self, part: str, images: ImageSet, run: DefenseRun | None) -> list[str]:
         advance = run.progress("uploading", len(images)) if run else None

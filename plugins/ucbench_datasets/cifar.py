@@ -32,8 +32,8 @@ class Cifar10(FramedDataset):
 
     def find(self, split: SplitName) -> Split:
         table = self._table(split)
-        chosen = table.columns["label"]
-        return Split(table.images, chosen.labels, chosen.classes, sources=table.sources)
+        column = table.columns["label"]
+        return Split(table.images, column.labels, column.classes, sources=table.sources)
 
     def _table(self, split: SplitName) -> Table:
         root = data_root(self.params.root)
@@ -70,8 +70,8 @@ class Cifar100(Cifar10):
 
     def find(self, split: SplitName) -> Split:
         table = self._table(split)
-        chosen = table.columns[self.params.label]
-        return Split(table.images, chosen.labels, chosen.classes, table.columns, table.sources)
+        column = table.columns[self.params.label]
+        return Split(table.images, column.labels, column.classes, table.columns, table.sources)
 
     def _namings(self, loaded: Any, split: SplitName) -> dict[str, LabelSet]:
         # torchvision gives only the fine labels; the file that it has just verified holds both.

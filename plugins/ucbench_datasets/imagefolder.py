@@ -74,8 +74,8 @@ class ImageFolder(FramedDataset):
         )
 
     def _held_out(self, whole: Split, fraction: float, split: SplitName) -> Split:
-        kept, held = stratified_split(whole.labels, whole.classes, fraction, _HOLDOUT_SEED, f"imagefolder {self._path}")
-        rows = kept if split == "train" else held
+        rest, held = stratified_split(whole.labels, whole.classes, fraction, _HOLDOUT_SEED, f"imagefolder {self._path}")
+        rows = rest if split == "train" else held
         images = [whole.images[row] for row in rows]
         return Split(images, whole.labels[rows], whole.classes, sources=whole.sources)
 

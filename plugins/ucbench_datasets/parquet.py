@@ -87,8 +87,8 @@ def read_split(
             _check_kind(file, training[0], label)
     table = read_table(files, classes, image, home)
     columns = dict(table.columns)
-    chosen = columns.pop(label)
-    return Split(table.images, chosen.labels, chosen.classes, columns, sources)
+    column = columns.pop(label)
+    return Split(table.images, column.labels, column.classes, columns, sources)
 
 
 def read_table(

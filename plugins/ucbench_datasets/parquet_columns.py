@@ -43,21 +43,22 @@ def label_column(file: Path, asked: str | None = None) -> str:
     named = list(class_names(file))
     first = next((name for name in _FIRST_LABELS if name in names), named[0] if len(named) == 1 else None)
     wanted = asked or first
-    found = [name for name in names if (name == wanted if wanted else name.lower() in _USUAL_LABELS)]
+    candidates = [name for name in names if (name == wanted if wanted else name.lower() in _USUAL_LABELS)]
     if asked is not None:
-        problem = f"there are {len(found)} columns {asked!r}"
-    elif len(found) > 1 or len(named) > 1:
+        problem = f"there are {len(candidates)} columns {asked!r}"
+    elif len(candidates) > 1 or len(named) > 1:
         problem = "several columns could be the labels"
     else:
         problem = "no column is called label or has class names"
-    if len(found) != 1:
+    if len(candidates) != 1:
         raise UnmetRequestError(f"{file}: {problem}; choose the labels with label=COLUMN. {_columns(schema)}")
-    if not is_label(schema.field(found[0]).type):
+    label = candidates[0]
+    if not is_label(schema.field(label).type):
         raise DataError(
-            f"{file}: column {found[0]!r} holds {schema.field(found[0]).type}, which is no label: labels are integers,"
+            f"{file}: column {label!r} holds {schema.field(label).type}, which is no label: labels are integers,"
             f" text, categories, or true and false. Convert it, or choose another with label=COLUMN. {_columns(schema)}"
         )
-    return found[0]
+    return label
 
 
 def image_column(file: Path, asked: str | None = None) -> str:
@@ -67,12 +68,12 @@ def image_column(file: Path, asked: str | None = None) -> str:
         DataError: naming the columns of the file.
     """
     schema = read_schema(file)
-    found: list[str] = [column.name for column in schema if _holds_bytes(column.type) and asked in (None, column.name)]
-    if len(found) != 1:
-        advice = " Choose one with image=COLUMN." if len(found) > 1 else ""
+    names: list[str] = [column.name for column in schema if _holds_bytes(column.type) and asked in (None, column.name)]
+    if len(names) != 1:
+        advice = " Choose one with image=COLUMN." if len(names) > 1 else ""
         expected = "one column of encoded images" if asked is None else f"encoded images in column {asked!r}"
-        raise UnmetRequestError(f"{file}: expected {expected}, found {len(found)}.{advice} {_columns(schema)}")
-    return found[0]
+        raise UnmetRequestError(f"{file}: expected {expected}, found {len(names)}.{advice} {_columns(schema)}")
+    return names[0]
 
 
 def class_names(file: Path) -> dict[str, tuple[str, ...]]:

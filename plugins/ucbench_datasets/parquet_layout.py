@@ -60,7 +60,7 @@ def split_files(path: Path, split: SplitName, reader: str = "parquet") -> tuple[
     if path.is_dir():
         _refuse_incomplete(files, listing)
     if "test" in groups:
-        for unused in (file for found in groups.get("validation", {}).values() for file in found):
+        for unused in (file for part in groups.get("validation", {}).values() for file in part):
             listing.pass_over(unused, "validation files beside test files")
     return files, listing.sources([listing.name(file) for file in files])
 

@@ -94,16 +94,16 @@ class Csv(FramedDataset):
         }  # fmt: skip
         there = f"Its columns: {some(header)}."
         for meaning, (asked, usual) in wanted.items():
-            found = [name for name in ((asked,) if asked else usual) if name in header]
-            if not found and (asked or meaning in ("image", "label")):
+            columns = [name for name in ((asked,) if asked else usual) if name in header]
+            if not columns and (asked or meaning in ("image", "label")):
                 looked = asked or some(usual)
                 raise UnmetRequestError(
                     f"csv: {self._path} has no column {looked}; name one with {meaning}=COLUMN. {there}"
                 )
-            if found and header.count(found[0]) > 1:
-                raise DataError(f"csv: {self._path} has several columns {found[0]!r}. {there}")
-            if found:
-                places[meaning] = header.index(found[0])
+            if columns and header.count(columns[0]) > 1:
+                raise DataError(f"csv: {self._path} has several columns {columns[0]!r}. {there}")
+            if columns:
+                places[meaning] = header.index(columns[0])
         return places
 
     def _row(self, where: str, texts: Mapping[str, str], home: Path) -> _Row:

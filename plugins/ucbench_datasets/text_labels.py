@@ -66,7 +66,7 @@ class Naming:
             DataError: for a label that is none of the classes, naming its place.
         """
         known = {name: number for number, name in enumerate(self.classes)}
-        found = []
+        numbers = []
         for label, place in zip(labels, places, strict=True):
             if self.numbered:
                 number = int(label) if NUMBER.fullmatch(label) else len(self.classes)
@@ -74,5 +74,5 @@ class Naming:
                 number = known.get(unicodedata.normalize("NFC", label), len(self.classes))
             if number >= len(self.classes):
                 raise DataError(f"{place}: label {label!r} is none of the training split's classes.")
-            found.append(number)
-        return np.array(found, np.int64)
+            numbers.append(number)
+        return np.array(numbers, np.int64)

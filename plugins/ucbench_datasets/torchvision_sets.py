@@ -120,8 +120,8 @@ class Pets(TorchvisionSet):
 
     def find(self, split: SplitName) -> Split:
         content = super().find(split)
-        chosen = content.label_sets[self.params.label]
-        return Split(content.images, chosen.labels, chosen.classes, content.label_sets, content.sources)
+        label_set = content.label_sets[self.params.label]
+        return Split(content.images, label_set.labels, label_set.classes, content.label_sets, content.sources)
 
     def label_sets(self, loaded: Any) -> dict[str, LabelSet]:
         return {

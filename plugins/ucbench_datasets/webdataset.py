@@ -75,11 +75,11 @@ class WebDataset(FramedDataset):
 
     def _image(self, sample: Sample) -> LazyImage:
         wanted = (self.params.image or "").lower()
-        found = [name for name in sample.members if (name == wanted if wanted else name.rpartition(".")[2] in _IMAGES)]
-        if len(found) != 1:
+        images = [name for name in sample.members if (name == wanted if wanted else name.rpartition(".")[2] in _IMAGES)]
+        if len(images) != 1:
             expected = f".{wanted}" if wanted else "one image; choose it with image=EXTENSION"
             raise UnmetRequestError(f"{sample.where}: has {_there(sample)}; expected {expected}.")
-        return LazyImage(sample.members[found[0]], f"{sample.where}.{found[0]}")
+        return LazyImage(sample.members[images[0]], f"{sample.where}.{images[0]}")
 
 
 def _there(sample: Sample) -> str:

@@ -190,14 +190,14 @@ def _check_budget(what: str, measured: dict[Norm, float], budget: Budget) -> Non
     if budget.epsilon is None or measured[budget.norm] <= budget.epsilon:
         return
     largest = measured[budget.norm]
-    found, remedy = {
+    size, remedy = {
         "linf": (f"{largest:g} levels", f"--epsilon {math.ceil(largest)} or norm=unbounded"),
         # Rounded up: to nearest, it could read as if it were within the budget.
         "l2": (f"{math.ceil(largest * 1e4) / 1e4:g} on the [0, 1] scale", "norm=linf or norm=unbounded"),
         "l0": (f"{largest:g} pixels", "norm=linf or norm=unbounded"),
     }[budget.norm]
     raise UsageError(
-        f"release: the largest change in {what}, is {found} ({budget.norm}), beyond the budget of {budget}. An"
+        f"release: the largest change in {what}, is {size} ({budget.norm}), beyond the budget of {budget}. An"
         f" imported release is not altered: give {remedy}, or correct how it is read, or its order."
     )
 

@@ -69,20 +69,20 @@ class Kornia:
         name = self.params.augmentation
         package = importlib.import_module("kornia.augmentation")
         options = options_of(name)
-        given = {
+        arguments = {
             key: _CONTAINERS[options[key].container](value) if isinstance(value, tuple) else value
             for key, value in self.params.options.items()
         }
-        if "size" in options and given.get("size") is None:
-            given["size"] = size
+        if "size" in options and arguments.get("size") is None:
+            arguments["size"] = size
         if name in MIXING:
             p = 1.0
         if p is not None and "p" in options:
-            given["p"] = p
+            arguments["p"] = p
         if name == "RandomCutMixV2":
-            given["use_correct_lambda"] = True
+            arguments["use_correct_lambda"] = True
         try:
-            return (getattr(package, name, None) or getattr(package.auto, name))(**given)
+            return (getattr(package, name, None) or getattr(package.auto, name))(**arguments)
         except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise UsageError(f"kornia refuses {name} with {self.params.options}: {error}") from error
 
@@ -125,10 +125,10 @@ class _Mixing(Kornia):
         """
         options = self.params.model_dump()
         draws = torch.rand(1 if options["gate"] == "batch" else len(x), generator=generator)
-        chosen = (draws < options["p"]).expand(len(x)).nonzero().flatten()
-        if not len(chosen):
+        rows = (draws < options["p"]).expand(len(x)).nonzero().flatten()
+        if not len(rows):
             return x, targets
-        index = chosen.to(x.device)
+        index = rows.to(x.device)
         with self._scope(generator):
             mixed, weights = self._mixed(x[index])
         # In float64, which no reduced precision of products touches.

@@ -71,8 +71,8 @@ class Coarse:
         if present.sum() < 2:
             raise UsageError(f"coarse: all images of {clean.name} are of one class of label set {name!r}.")
         number = np.cumsum(present) - 1
-        kept = tuple(known for known, there in zip(entry.classes, present, strict=True) if there)
-        return number[entry.labels], number[tested.labels], kept
+        names = tuple(known for known, there in zip(entry.classes, present, strict=True) if there)
+        return number[entry.labels], number[tested.labels], names
 
 
 def _mapped(clean: ImageSet, test: ImageSet, file: Path) -> tuple[Labels, Labels, tuple[str, ...]]:
@@ -102,14 +102,14 @@ class Fine:
         features, tested = (extract_features(model, images, run.device) for images in (clean, test))
         labels, scoring = np.empty(len(clean), np.int64), np.empty(len(test), np.int64)
         for label, name in enumerate(clean.classes):
-            own, own_tested = (np.flatnonzero(images.known_labels == label) for images in (clean, test))
+            rows, tested_rows = (np.flatnonzero(images.known_labels == label) for images in (clean, test))
             try:
-                clusters = cluster(features[own], parts, self.params.map_seed)
+                clusters = cluster(features[rows], parts, self.params.map_seed)
             except UsageError as error:
                 raise UsageError(f"fine: class {name!r} of {clean.name} has no {parts} parts. {error}") from error
-            nearest = nearest_centre(tested[own_tested], torch.from_numpy(clusters.centres))
-            labels[own] = label * parts + clusters.assignment
-            scoring[own_tested] = label * parts + nearest.numpy()
+            nearest = nearest_centre(tested[tested_rows], torch.from_numpy(clusters.centres))
+            labels[rows] = label * parts + clusters.assignment
+            scoring[tested_rows] = label * parts + nearest.numpy()
         classes = tuple(f"{name}/part {part}" for name in clean.classes for part in range(parts))
         run.note("label_agreement", agreement(labels, clean.known_labels))
         return published.with_labels(labels, classes), test.with_labels(scoring, classes)
@@ -164,10 +164,10 @@ class Noisy:
         """The published set mislabelled, the test set as it is; notes ``mislabelled`` (images), ``label_agreement``."""
         true, count, classes = clean.known_labels, len(clean), len(clean.classes)
         draws = np.random.RandomState(self.params.map_seed)
-        chosen = draws.permutation(count)[: round(self.params.rate * count)]
+        rows = draws.permutation(count)[: round(self.params.rate * count)]
         shift = draws.randint(1, classes, count, dtype=np.int64)
         labels = true.copy()
-        labels[chosen] = (true[chosen] + shift[chosen]) % classes
-        run.note("mislabelled", len(chosen))
+        labels[rows] = (true[rows] + shift[rows]) % classes
+        run.note("mislabelled", len(rows))
         run.note("label_agreement", agreement(labels, true))
         return published.with_labels(labels, clean.classes), test

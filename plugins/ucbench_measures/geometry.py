@@ -34,14 +34,14 @@ class Covariance:
 
     def compute(self, context: MetricContext) -> Values:
         """``log_det_*``, ``trace_*`` and ``cosine_gap_*`` (cosines within minus between classes) of both sides."""
-        found = feature_pairs(context, self.params)
+        pairs = feature_pairs(context, self.params)
         values: Values = dict.fromkeys(f"{name}_{side}" for name in _MEASURES for side in ("clean", "perturbed"))
-        if found is None:
+        if pairs is None:
             return {**values, "dimensions": None}
-        basis = random_basis(found.clean.shape[1], context.run.generator("projection"))
-        labels, scale, total = found.labels, 1.0, mean_variance(found.clean) * found.clean.shape[1]
+        basis = random_basis(pairs.clean.shape[1], context.run.generator("projection"))
+        labels, scale, total = pairs.labels, 1.0, mean_variance(pairs.clean) * pairs.clean.shape[1]
         dimensions = 0
-        for side, features in (("clean", found.clean), ("perturbed", found.perturbed)):
+        for side, features in (("clean", pairs.clean), ("perturbed", pairs.perturbed)):
             narrow = features.double() if basis is None else features.double() @ basis
             scale = mean_variance(narrow) if side == "clean" else scale
             centred, freedom = within_class(features, labels)
@@ -64,17 +64,17 @@ class Uniformity:
 
     def compute(self, context: MetricContext) -> Values:
         """Of both sides ``uniformity_*`` and ``discrepancy_*``; of the pairs ``alignment`` and ``mmd``."""
-        found = feature_pairs(context, self.params)
-        if found is None:
+        pairs = feature_pairs(context, self.params)
+        if pairs is None:
             names = ("uniformity_clean", "uniformity_perturbed", "discrepancy_clean", "discrepancy_perturbed")
             return dict.fromkeys((*names, "alignment", "mmd"))
-        clean, perturbed = (F.normalize(side.double(), dim=1) for side in (found.clean, found.perturbed))
+        clean, perturbed = (F.normalize(side.double(), dim=1) for side in (pairs.clean, pairs.perturbed))
         return {
             "alignment": float((clean - perturbed).square().sum(1).mean()),
             "uniformity_clean": uniformity(clean),
             "uniformity_perturbed": uniformity(perturbed),
-            "discrepancy_clean": discrepancy(clean, found.labels),
-            "discrepancy_perturbed": discrepancy(perturbed, found.labels),
+            "discrepancy_clean": discrepancy(clean, pairs.labels),
+            "discrepancy_perturbed": discrepancy(perturbed, pairs.labels),
             "mmd": mmd(clean, perturbed),
         }
 

@@ -33,12 +33,12 @@ class MutualInformation:
     def compute(self, context: MetricContext) -> Values:
         """For every estimator its value in nats (``ksg``) and the standard error over projections (``ksg_se``)."""
         params = self.params
-        found = feature_pairs(context, params)
+        pairs = feature_pairs(context, params)
         values: Values = {}
         for name in params.estimators:
             values[name] = values[f"{name}_se"] = None
-        if found is not None:
-            x, y = _projections(context, found.clean, found.perturbed, params.projections)
+        if pairs is not None:
+            x, y = _projections(context, pairs.clean, pairs.perturbed, params.projections)
             for name in params.estimators:
                 estimate: Estimate = sliced(x, y, name, context.run.generator(name))
                 values[name], values[f"{name}_se"] = estimate
@@ -80,12 +80,12 @@ class Dependence:
 
     def compute(self, context: MetricContext) -> Values:
         """``hsic`` with Gaussian kernels of the median distance, and ``cka`` (None where features are constant)."""
-        found = feature_pairs(context, self.params)
-        if found is None:
+        pairs = feature_pairs(context, self.params)
+        if pairs is None:
             return {"hsic": None, "cka": None}
         return {
-            "hsic": hsic(gaussian_kernel(found.clean), gaussian_kernel(found.perturbed)),
-            "cka": linear_cka(found.clean, found.perturbed),
+            "hsic": hsic(gaussian_kernel(pairs.clean), gaussian_kernel(pairs.perturbed)),
+            "cka": linear_cka(pairs.clean, pairs.perturbed),
         }
 
 

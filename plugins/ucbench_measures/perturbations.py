@@ -84,15 +84,15 @@ def groups(changes: NDArray[np.int16], clean: NDArray[np.uint8]) -> Labels:
     columns = np.argsort(-np.abs(flat).sum(0, dtype=np.int64), kind="stable")[:256]
     flat, pixels = flat[:, columns], pixels[:, columns]
     free = (pixels >= largest) & (pixels <= 255 - largest)
-    found = np.full(len(flat), -1, np.int64)
+    groups = np.full(len(flat), -1, np.int64)
     for first in range(len(flat)):
-        if found[first] < 0:
-            found[first] = first
-            rest = np.flatnonzero(found < 0)
+        if groups[first] < 0:
+            groups[first] = first
+            rest = np.flatnonzero(groups < 0)
             both = free[rest] & free[first]
             same = ((flat[rest] == flat[first]) | ~both).all(1) & both.any(1)
-            found[rest[same]] = first
-    return np.unique(found, return_inverse=True)[1].astype(np.int64)
+            groups[rest[same]] = first
+    return np.unique(groups, return_inverse=True)[1].astype(np.int64)
 
 
 class Spectrum:

@@ -110,6 +110,6 @@ def balanced_batches(labels: Tensor, batch: int, generator: torch.Generator) -> 
     runs = torch.where(sizes >= PARTNERS * parts, sizes, (sizes // PARTNERS).clamp(min=1))
     run = (runs.cumsum(0) - runs)[classes] + place * runs[classes] // sizes[classes]
     for part in range(parts):
-        chosen = order[run % parts == part]
-        if len(chosen):
-            yield chosen
+        rows = order[run % parts == part]
+        if len(rows):
+            yield rows

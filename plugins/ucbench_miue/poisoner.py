@@ -192,19 +192,19 @@ class MIUE:
     @torch.no_grad()
     def _diagnose(self, state: BiLevel, run: CraftRun) -> None:
         """Note whether perturbation narrows the classes in the trained network's features."""
-        chosen = torch.randperm(len(state), generator=run.generator("diagnosed"))[:DIAGNOSED].to(state.delta.device)
+        rows = torch.randperm(len(state), generator=run.generator("diagnosed"))[:DIAGNOSED].to(state.delta.device)
         network: Any = state.frozen()
 
         def features_of(images: Callable[[Tensor], Tensor]) -> Tensor:
             features = []
             with run.engine.autocast():
-                for indices in chosen.split(_BLOCK):
+                for indices in rows.split(_BLOCK):
                     features.append(network.features(images(indices).contiguous(memory_format=torch.channels_last)))
             return torch.cat(features).cpu().double()
 
         sides = {"before": features_of(state.clean), "after": features_of(state.poisoned)}
         state.thaw()
-        labels = state.labels[chosen].cpu()
+        labels = state.labels[rows].cpu()
         run.note("cosine_gap", {side: cosine_gap(features, labels) for side, features in sides.items()})
         basis = random_basis(sides["before"].shape[1], run.generator("projection"))
         if basis is not None:

@@ -46,24 +46,24 @@ class NonlinearSearch:
         advance = run.progress("searching transformations", 1 + params.rounds * len(params.candidates))
         best = self._correct(tried, run)
         advance(1)
-        kept: list[str] = []
+        names: list[str] = []
         trials: list[list[str | float]] = [["", 100 * float(best.mean()), 0.0]]
         for _ in range(params.rounds):
-            before = len(kept)
+            before = len(names)
             for name in params.candidates:
-                changed = self._changed(tried, name, len(kept), run)
+                changed = self._changed(tried, name, len(names), run)
                 correct = self._correct(changed, run)
                 gain, error = gain_of(best, correct)
                 trials.append([name, 100 * float(correct.mean()), error])
                 if gain >= max(params.gain, 2 * error):
                     best, tried = correct, changed
-                    kept.append(name)
+                    names.append(name)
                 advance(1)
-            if len(kept) == before:
+            if len(names) == before:
                 break
-        run.note("kept", kept)
+        run.note("kept", names)
         run.note("trials", trials)
-        for number, name in enumerate(kept):
+        for number, name in enumerate(names):
             train = self._changed(train, name, number, run)
         return train.with_labels(labels, train.classes)
 

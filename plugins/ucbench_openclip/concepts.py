@@ -205,8 +205,8 @@ class OneForAll:
             for name, each in (("clean", clean), ("perturbed", perturbed))
         }
         run.note("cosines", cosines)
-        kept = (perturbed @ concepts.texts.T).argmax(1) == concepts.shown
-        run.note("concepts_kept", float(kept.float().mean()))
+        unmoved = (perturbed @ concepts.texts.T).argmax(1) == concepts.shown
+        run.note("concepts_kept", float(unmoved.float().mean()))
 
 
 def objective(

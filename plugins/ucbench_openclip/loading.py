@@ -181,14 +181,14 @@ def check_names(params: ClipParams) -> Mapping[str, Any]:
                 f" follow the file, or add the tag whose normalisation the weights want: {architecture}/TAG."
             )
         return {}
-    found: Mapping[str, Any] = open_clip.get_pretrained_cfg(architecture, tag)
-    if not found:
+    pretrained: Mapping[str, Any] = open_clip.get_pretrained_cfg(architecture, tag)
+    if not pretrained:
         tags = open_clip.list_pretrained_tags_by_model(architecture)
         raise UsageError(
             f"open_clip {open_clip.__version__} has no weights {tag!r} of {architecture}.{did_you_mean(tag, tags)}"
             f" It has: {', '.join(tags) or 'none'}."
         )
-    return found
+    return pretrained
 
 
 def _fetched(params: ClipParams, tag: Mapping[str, Any]) -> Path:

@@ -43,8 +43,8 @@ class Eclipse(DiffusionPurify):
 
     def augment(self, x: Tensor, run: DefenseRun, generator: torch.Generator) -> Tensor:
         """Images ``[B, 3, H, W]`` in [0, 1], each grey or not, with noise, clipped to [0, 1]."""
-        chosen = (torch.rand(len(x), generator=generator) < self.params.grey).to(x.device)
+        is_grey = (torch.rand(len(x), generator=generator) < self.params.grey).to(x.device)
         luma = (x * x.new_tensor(_LUMA)[:, None, None]).sum(1, keepdim=True)
-        x = torch.where(chosen[:, None, None, None], luma, x)
+        x = torch.where(is_grey[:, None, None, None], luma, x)
         noise = torch.randn(x.shape, generator=generator).to(x)
         return (x + self.params.sigma * noise).clamp(0, 1)

@@ -41,8 +41,8 @@ class Detection:
     def compute(self, context: MetricContext) -> dict[str, float | None]:
         """``linear`` (percent, :func:`linear_separability`) and ``auc`` (0 to 1, :func:`detector_auc`)."""
         published, seed = context.published, context.run.seed("detection")
-        chosen = np.random.default_rng(seed).permutation(len(published))[:LIMIT]
-        values, labels = clipped_residuals(published.images[chosen]), published.known_labels[chosen]
+        rows = np.random.default_rng(seed).permutation(len(published))[:LIMIT]
+        values, labels = clipped_residuals(published.images[rows]), published.known_labels[rows]
         return {"linear": linear_separability(values, labels), "auc": detector_auc(values, labels, seed)}
 
 
@@ -93,9 +93,9 @@ def detector_auc(values: Floats, labels: Labels, seed: int) -> float | None:
     scores = network.predict_proba(values[held_out])
     areas = []
     for column, label in enumerate(network.classes_):
-        own = labels[held_out] == label
-        if own.any() and not own.all():
-            areas.append(roc_auc_score(own, scores[:, column]))
+        is_label = labels[held_out] == label
+        if is_label.any() and not is_label.all():
+            areas.append(roc_auc_score(is_label, scores[:, column]))
     return float(np.mean(areas)) if areas else None
 
 

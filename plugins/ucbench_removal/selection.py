@@ -43,8 +43,8 @@ class LossFilter:
         losses = F.cross_entropy(model(x).float(), targets, reduction="none")
         if run.epoch <= self.params.warmup:
             return losses.mean()
-        kept = max(1, len(losses) - int(self.params.share * len(losses)))
-        return losses.topk(kept, largest=self.params.drop == "lowest").values.mean()
+        count = max(1, len(losses) - int(self.params.share * len(losses)))
+        return losses.topk(count, largest=self.params.drop == "lowest").values.mean()
 
 
 class EarlyStopping:

@@ -165,8 +165,8 @@ def principal_scores(values: NDArray[np.float16], clip: float | None, seed: int)
         return np.clip(part.reshape(len(part), -1).astype(np.float32), -bound, bound)
 
     pixels = values[0].size
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(values))[: max(COMPONENTS, _FITTED_VALUES // pixels)])
-    seen = rows(values[chosen])
+    drawn = np.sort(np.random.default_rng(seed).permutation(len(values))[: max(COMPONENTS, _FITTED_VALUES // pixels)])
+    seen = rows(values[drawn])
     mean = seen.mean(0)
     seen -= mean
     with _threads():

@@ -80,21 +80,21 @@ class Autoregressive:
         members = {label: np.flatnonzero(state["labels"] == label) for label in np.unique(labels)}
         index = np.empty(len(labels), np.int64)
         for i, (image, label) in enumerate(zip(images.images, labels, strict=True)):
-            own = members[label]
-            index[i] = own[zlib.crc32(np.ascontiguousarray(image).data) % len(own)]
+            rows = members[label]
+            index[i] = rows[zlib.crc32(np.ascontiguousarray(image).data) % len(rows)]
         return index
 
     def _filters(self, train: ImageSet, run: CraftRun) -> Floats:
         params, wanted = self.params, len(train.classes)
         rng = np.random.default_rng(run.seed("filters"))
         response = params.least_response(wanted)
-        found = find_filters(wanted, train.size, rng, params.largest_norm, response, params.tries)
-        if len(found) < wanted:
+        filters = find_filters(wanted, train.size, rng, params.largest_norm, response, params.tries)
+        if len(filters) < wanted:
             raise UsageError(
-                f"ar: found filters for {len(found)} of {wanted} classes and then none in {params.tries} draws. Lower"
+                f"ar: found filters for {len(filters)} of {wanted} classes and then none in {params.tries} draws. Lower"
                 f" response={response:g}, or raise largest_norm={params.largest_norm:g} or tries."
             )
-        return found
+        return filters
 
     def _fitted(self, noise: Floats, budget: Budget) -> Floats:
         values = noise.reshape(len(noise), -1)

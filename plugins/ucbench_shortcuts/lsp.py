@@ -49,12 +49,12 @@ class LinearlySeparable:
             flip_y=0,
             random_state=run.seed("points", bits=32),
         )
-        chosen = np.empty((len(train), dimensions), np.float32)
+        values = np.empty((len(train), dimensions), np.float32)
         for label in range(count):
             members = np.flatnonzero(labels == label)
-            chosen[members] = points[groups == label][: len(members)]
-        chosen /= np.sqrt(np.square(chosen).mean(1, keepdims=True))
-        patches = chosen.reshape(len(train), 3, self.params.grid, self.params.grid)
+            values[members] = points[groups == label][: len(members)]
+        values /= np.sqrt(np.square(values).mean(1, keepdims=True))
+        patches = values.reshape(len(train), 3, self.params.grid, self.params.grid)
         radius = np.float32(run.budget.radius)
         delta = on_grid(np.clip(radius * patches, -radius, radius), train.size)
         # The released noise has 6 levels at any size.

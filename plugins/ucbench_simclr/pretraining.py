@@ -178,11 +178,11 @@ def _fresh(train: ImageSet, params: EncoderParams, run: Run) -> Projector:
 
 def _measure(encoder: Normalized, train: ImageSet, views: ContrastiveViews, run: Run) -> None:
     generator = run.generator("measured")
-    chosen = train.subset(torch.randperm(len(train), generator=generator)[:MEASURED].numpy())
+    measured = train.subset(torch.randperm(len(train), generator=generator)[:MEASURED].numpy())
 
     def view(x: Tensor) -> Tensor:
         return views(x, generator)
 
-    first, second = (features_of(encoder, chosen, run.engine, view) for _ in range(2))
+    first, second = (features_of(encoder, measured, run.engine, view) for _ in range(2))
     run.note("alignment", alignment(first, second))
     run.note("uniformity", (uniformity(first) + uniformity(second)) / 2)

@@ -24,8 +24,8 @@ class Grayscale(Squeezing[GrayscaleParams]):
 
     def squeeze_at_random(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
         """Each image with ``params.probability``."""
-        chosen = torch.rand(len(pixels), generator=generator) < self.params.probability
-        return torch.where(chosen.to(pixels.device)[:, None, None, None], self.squeeze(pixels), pixels)
+        is_squeezed = torch.rand(len(pixels), generator=generator) < self.params.probability
+        return torch.where(is_squeezed.to(pixels.device)[:, None, None, None], self.squeeze(pixels), pixels)
 
 
 class BitDepthReduction(Squeezing[BitDepthParams]):

@@ -65,8 +65,8 @@ class FineTune:
 
 
 def _classifier(params: PretrainedVictimParams, classes: int, size: tuple[int, int]) -> PretrainedClassifier:
-    chosen = params.surrogate()
-    surrogate = EfficientNetLite0(chosen) if isinstance(chosen, EfficientNetLite0Params) else TimmSurrogate(chosen)
+    source = params.surrogate()
+    surrogate = EfficientNetLite0(source) if isinstance(source, EfficientNetLite0Params) else TimmSurrogate(source)
     pretrained = surrogate.module()
     pretrained.network.reset_classifier(0)
     return PretrainedClassifier(pretrained, classes, size)
