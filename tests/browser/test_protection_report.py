@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import browsing
 import protected_folder as made
 import pytest
 
 from ucbench.protection.report import write_report
 from ucbench.protection.survival import Remainder, Survival
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-if CHROMIUM is None:
-    pytest.skip("needs Chromium: no chromium, chromium-browser or google-chrome on PATH", allow_module_level=True)
-
-#: Milliseconds until a page counts as stuck, on a busy machine.
-PATIENCE = 120_000
+browser = browsing.browser
 LONG = "a folder with a long name/" + "and_a_name_without_a_place_to_break" * 4 + ".png"
 
 
@@ -33,28 +26,12 @@ def report(tmp_path_factory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[sync_api.Browser]:
-    with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
-
-
 @pytest.fixture
-def page(browser, report) -> Iterator[sync_api.Page]:
-    """The open report; fails the test for any request but the file, and for anything on the console."""
-    context = browser.new_context(viewport={"width": 390, "height": 844})
-    context.set_default_timeout(PATIENCE)
-    opened = context.new_page()
-    problems: list[str] = []
-    opened.on("request", lambda request: request.url.startswith("data:") or problems.append(request.url))
-    opened.on("console", lambda message: problems.append(message.text))
-    opened.on("pageerror", lambda error: problems.append(str(error)))
-    opened.goto(report.as_uri())
-    yield opened
-    context.close()
-    assert problems == [report.as_uri()]
+def page(browser, report) -> Iterator[browsing.sync_api.Page]:
+    """The open report, which asks for nothing but itself."""
+    with browsing.quiet_page(browser, report.as_uri(), "data:", width=390, height=844) as page:
+        page.goto(report.as_uri())
+        yield page
 
 
 def test_report_fits_a_phone_and_a_desktop_and_all_images_load(page):
@@ -87,13 +64,12 @@ def test_original_lies_exactly_on_its_copy(page):
 
 def test_original_and_copy_stand_apart_without_javascript_and_in_print(browser, report):
     for settings, media in (({"java_script_enabled": False}, "screen"), ({}, "print")):
-        context = browser.new_context(viewport={"width": 1280, "height": 900}, **settings)
-        context.set_default_timeout(PATIENCE)
-        page = context.new_page()
-        page.emulate_media(media=media)
-        page.goto(report.as_uri())
-        before, after = (page.locator(f".compare {name} img").first.bounding_box() for name in (".before", ".after"))
-        assert before["x"] + before["width"] <= after["x"]
-        assert not page.locator(".compare input").filter(visible=True).count()
-        assert page.get_by_text("Original", exact=True).first.is_visible()
-        context.close()
+        with browsing.opened(browser, viewport={"width": 1280, "height": 900}, **settings) as page:
+            page.emulate_media(media=media)
+            page.goto(report.as_uri())
+            before, after = (
+                page.locator(f".compare {name} img").first.bounding_box() for name in (".before", ".after")
+            )
+            assert before["x"] + before["width"] <= after["x"]
+            assert not page.locator(".compare input").filter(visible=True).count()
+            assert page.get_by_text("Original", exact=True).first.is_visible()

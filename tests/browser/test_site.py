@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import browsing
 import pytest
 import site_records as made
 
 from ucbench.leaderboard.gates import RULES
 from ucbench.leaderboard.site import BoardRules, build_site
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-if CHROMIUM is None:
-    pytest.skip("needs Chromium: no chromium, chromium-browser or google-chrome on PATH", allow_module_level=True)
-
-#: Milliseconds until a page counts as stuck, on a busy machine.
-PATIENCE = 120_000
+browser, sync_api = browsing.browser, browsing.sync_api
 BOARD = "boards/small-v1"
 #: One of each type of page; of a board, also with all settings at once.
 PAGES = (
@@ -56,39 +49,11 @@ LONG = "vgg16:crop=0.125,epochs=60,flip=true,label_smoothing=0.1,lr=0.05,momentu
 OTHER = {"clean": 88.0, "sham": 87.0, "positive": 12.0, made.SECOND: 11.0, "uc": 45.0}
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[sync_api.Browser]:
-    with sync_api.sync_playwright() as playwright:
-        # Containers let nobody but root run, and root runs Chromium only without its sandbox.
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
-
-
 @pytest.fixture
 def page(browser, site) -> Iterator[sync_api.Page]:
-    """A page that fails the test for messages on its console, errors, and whatever it asks for beyond the site."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(PATIENCE)
-    opened = context.new_page()
-    problems: list[str] = []
-
-    def requested(request: sync_api.Request) -> None:
-        if not request.url.startswith((site.as_uri(), "data:", "blob:")):
-            problems.append(f"asked for {request.url}")
-
-    def failed(request: sync_api.Request) -> None:
-        # Whoever leaves a page while it loads gives up what is not there yet.
-        if "ERR_ABORTED" not in (request.failure or ""):
-            problems.append(f"failed: {request.url}")
-
-    opened.on("request", requested)
-    opened.on("requestfailed", failed)
-    opened.on("console", lambda message: problems.append(message.text))
-    opened.on("pageerror", lambda error: problems.append(str(error)))
-    yield opened
-    context.close()
-    assert problems == []
+    """A page that asks for nothing beyond the site."""
+    with browsing.quiet_page(browser, site.as_uri(), "data:", "blob:", width=1280, height=900) as page:
+        yield page
 
 
 def address(site: Path, name: str) -> str:
@@ -149,21 +114,18 @@ def test_page_loads_quietly_and_fits_both_widths(page, site, name):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_page_shows_tables_and_drawings_without_javascript(browser, site, name):
-    context = browser.new_context(java_script_enabled=False, color_scheme="dark")
-    context.set_default_timeout(PATIENCE)
-    page = context.new_page()
-    page.goto(address(site, name))
-    for table in page.locator("table").all():
-        assert table.is_visible()
-        assert table.locator("tbody tr").count() > 0
-    for drawing in page.locator("svg.plane, td svg.track").all():
-        assert drawing.is_visible()
-    assert not page.locator("form.filters, .tools, button").filter(visible=True).count()
-    red, green, blue = map(
-        int, page.locator("body").evaluate("e => getComputedStyle(e).backgroundColor.match(/\\d+/g)")
-    )
-    assert max(red, green, blue) < 64
-    context.close()
+    with browsing.opened(browser, java_script_enabled=False, color_scheme="dark") as page:
+        page.goto(address(site, name))
+        for table in page.locator("table").all():
+            assert table.is_visible()
+            assert table.locator("tbody tr").count() > 0
+        for drawing in page.locator("svg.plane, td svg.track").all():
+            assert drawing.is_visible()
+        assert not page.locator("form.filters, .tools, button").filter(visible=True).count()
+        red, green, blue = map(
+            int, page.locator("body").evaluate("e => getComputedStyle(e).backgroundColor.match(/\\d+/g)")
+        )
+        assert max(red, green, blue) < 64
 
 
 def test_home_shows_every_board_with_its_finding_and_searches(page, site):
@@ -319,14 +281,10 @@ def test_printed_page_is_light_and_without_controls(page, site):
 @pytest.mark.parametrize("name", PAGES)
 def test_printed_page_is_narrow_enough_for_paper(browser, site, name):
     paper = 718  # A4 in CSS pixels, less a centimetre on either side
-    context = browser.new_context(viewport={"width": paper, "height": 1040})
-    context.set_default_timeout(PATIENCE)
-    printed = context.new_page()
-    printed.emulate_media(media="print")
-    printed.goto(address(site, name))
-    widest = printed.evaluate(
-        "Math.max(...[...document.querySelectorAll('table, img, svg')].map((one) => one.getBoundingClientRect().right))"
-    )
-    context.close()
+    right = "[...document.querySelectorAll('table, img, svg')].map((one) => one.getBoundingClientRect().right)"
+    with browsing.opened(browser, viewport={"width": paper, "height": 1040}) as page:
+        page.emulate_media(media="print")
+        page.goto(address(site, name))
+        widest = page.evaluate(f"Math.max(...{right})")
     # Browsers shrink a page that is wider than the paper: to two thirds it can still be read.
     assert widest <= 1.5 * paper
