@@ -10,16 +10,6 @@ from imports import imported_by
 
 from ucbench.cli.app import main
 
-SUITE = """
-name = "small"
-version = 3
-title = "Spots"
-[[table]]
-poisoner = "uc"
-[ranking]
-defenses = ["none", "jpeg"]
-"""
-
 
 @pytest.fixture(autouse=True)
 def quiet():
@@ -33,7 +23,7 @@ def board_page(site):
 
 def test_site_takes_title_and_ranked_defenses_from_the_named_suite(capsys, tmp_path):
     folder = made.write(tmp_path / "board", made.board(seeds=1))
-    (tmp_path / "small.toml").write_text(SUITE)
+    (tmp_path / "small.toml").write_text(made.SUITE)
     assert main(["leaderboard", "site", str(folder), "--suite", str(tmp_path / "small.toml")]) == 0
     assert str(folder / "site" / "index.html") in capsys.readouterr().out
     assert "<h1>small v3: Spots</h1>" in board_page(folder / "site")
@@ -43,7 +33,7 @@ def test_site_takes_title_and_ranked_defenses_from_the_named_suite(capsys, tmp_p
 def test_site_finds_the_suite_of_each_board_and_says_which_folders_are_none(capsys, tmp_path):
     for name in ("one", "two"):
         made.write(tmp_path / name / "v1", made.board(seeds=1), sheets=False)
-    (tmp_path / "one" / "v1" / "suite.toml").write_text(SUITE)
+    (tmp_path / "one" / "v1" / "suite.toml").write_text(made.SUITE)
     (tmp_path / "notes").mkdir()
     assert main(["leaderboard", "site", str(tmp_path), "--out", str(tmp_path / "pages"), "--title", "Mine"]) == 0
     said = capsys.readouterr()

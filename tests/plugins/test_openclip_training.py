@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
+import benchmark_scripts
 import numpy as np
 import open_clip
 import pytest
@@ -23,17 +21,11 @@ from ucbench.testing import make_run, sample_images
 from ucbench.training.determinism import seeded
 from ucbench.training.engine import Engine
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "train_small_clip.py"
-
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("train_small_clip", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    with benchmark_scripts.script("train_small_clip") as module:
+        yield module
 
 
 def test_saved_model_serves_every_component_and_lists_kept_out_images(script, tmp_path):

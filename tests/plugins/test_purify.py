@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import json
 import re
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 
+import benchmark_scripts
 import numpy as np
 import pytest
 import torch
@@ -45,7 +44,6 @@ from ucbench_purify.diffusion import (  # noqa: E402
 from ucbench_purify.eclipse import Eclipse  # noqa: E402
 from ucbench_purify.params import EclipseParams, PurifyParams  # noqa: E402
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "train_denoiser.py"
 CPU = torch.device("cpu")
 
 
@@ -252,12 +250,8 @@ def test_eclipse_behind_a_purifier_adds_other_noise(folder, tmp_path, monkeypatc
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("train_denoiser", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    with benchmark_scripts.script("train_denoiser") as module:
+        yield module
 
 
 def test_trained_denoiser_denoises_and_notes_its_training_data(script, tmp_path):

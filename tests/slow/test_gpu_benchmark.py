@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
 import signal
 import time
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from benchmark_scripts import script
 from PIL import Image
 
 from ucbench.results.records import read_records
 from ucbench.session import open_session
 from ucbench.testing.cells import small_cells, small_registry
 
-FOLDER = Path(__file__).parents[2] / "benchmarks" / "gpu"
 pytestmark = pytest.mark.slow
-
-
-def script(name):
-    spec = importlib.util.spec_from_file_location(f"gpu_{name}", FOLDER / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
 def parts():
-    return script("parts")
+    with script("gpu/parts") as module:
+        yield module
 
 
 @pytest.fixture(scope="module")
 def fill():
-    return script("fill")
+    with script("gpu/fill") as module:
+        yield module
 
 
 def write_sheets(folder):

@@ -21,19 +21,19 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def compare():
-    with script("compare") as module:
+    with script("performance/compare") as module:
         yield module
 
 
 @pytest.fixture
 def defenses():
-    with script("defenses") as module:
+    with script("performance/defenses") as module:
         yield module
 
 
 @pytest.fixture
 def ideas():
-    with script("ideas") as module:
+    with script("performance/ideas") as module:
         yield module
 
 
@@ -295,7 +295,7 @@ def test_folded_network_has_no_batch_norm(ideas, tmp_path):
 
 
 def test_kornia_operations_agree_where_ucbench_uses_them(tmp_path):
-    with script("kornia_operations") as module:
+    with script("performance/kornia_operations") as module:
         assert module.main(["--tiny", "--repeats", "1", "--json", str(tmp_path / "record.json")]) == 0
         names = [pair.name for pair in module.PAIRS]
     rows = json.loads((tmp_path / "record.json").read_text(encoding="utf-8"))["rows"]
@@ -306,7 +306,7 @@ def test_kornia_operations_agree_where_ucbench_uses_them(tmp_path):
 
 def test_pages_counts_the_bytes_of_the_heaviest_page_of_each_type(tmp_path):
     pytest.importorskip("playwright", reason="needs playwright: pip install playwright")
-    with script("pages") as module:
+    with script("performance/pages") as module:
         if module.CHROMIUM is None:
             pytest.skip("needs Chromium")
         site = tmp_path / "site"
@@ -328,14 +328,14 @@ def test_pages_counts_the_bytes_of_the_heaviest_page_of_each_type(tmp_path):
 
 
 def test_scale_measures_each_step_on_the_cells_it_prepared(tmp_path):
-    with script("scale") as module:
+    with script("performance/scale") as module:
         module.prepare(tmp_path, 30)
         counts = {name: step.run(tmp_path, 30) for name, step in module.STEPS.items()}
     assert counts == {"plan": 30, "walk": 30, "check": 30, "site": 24}
 
 
 def test_growth_fits_the_exponent_of_a_power_and_takes_the_best_repeat():
-    with script("growth") as module:
+    with script("performance/growth") as module:
         assert module.exponent([1, 2, 4, 8], [3, 12, 48, 192]) == pytest.approx(2)
         assert module.exponent([10, 20, 40, 80], [5, 5, 5, 5]) == pytest.approx(0)
         slow = iter([1.0, 8.0, 1.0, 2.0])
@@ -356,7 +356,7 @@ def test_board_multiplies_every_kind_by_the_plans_counts(tmp_path, capsys):
         "defense": ["none", "jpeg"], "seed": "0-1", "trainings": 1,
     }  # fmt: skip
     fixed = ["--axes", json.dumps(axes), "--dtype", "float32", "--script-width", "16", "--script-batch", "4"]
-    with script("board") as module:
+    with script("performance/board") as module:
         assert module.main([*fixed, "--json", str(tmp_path / "found.json")]) == 0
     found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
     counts = {kind["name"]: kind["count"] for kind in found["kinds"]}
@@ -374,7 +374,7 @@ def test_board_multiplies_every_kind_by_the_plans_counts(tmp_path, capsys):
 
 
 def test_board_ranking_reports_the_agreement_of_two_boards(capsys):
-    board = str(FOLDER.parents[1] / "leaderboards" / "photos-core" / "v1")
-    with script("board") as module:
+    board = str(FOLDER.parent / "leaderboards" / "photos-core" / "v1")
+    with script("performance/board") as module:
         assert module.main(["--ranking", board, board]) == 0
     assert "tau-b 1.00 [1.00, 1.00]" in capsys.readouterr().out

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_growth_measures_every_stage_of_small_sizes(capsys):
-    with script("growth") as module:
+    with script("performance/growth") as module:
         assert module.main(["images", "cells", "--start", "0.1", "--repeats", "1"]) == 0
     lines = [line.split(" | ")[:3] for line in capsys.readouterr().out.splitlines()[2:]]
     stages = ["loading", "crafting", "training", "measuring"]
@@ -21,7 +21,7 @@ def test_growth_measures_every_stage_of_small_sizes(capsys):
 
 
 def test_runner_measures_overhead_and_the_gain_of_workers(tmp_path):
-    with script("runner") as module:
+    with script("performance/runner") as module:
         found = module.measure(6, 2, tmp_path)
     assert (found["cells"], found["workers"]) == (6, 2)
     assert found["overhead_milliseconds_a_cell"] > 0
@@ -29,7 +29,7 @@ def test_runner_measures_overhead_and_the_gain_of_workers(tmp_path):
 
 
 def test_operators_divide_the_time_of_a_work_by_kind(tmp_path):
-    with script("operators") as module:
+    with script("performance/operators") as module:
         found = module.shares(
             [("aten::mkldnn_convolution", 2.0), ("aten::convolution_backward", 4.0), ("aten::copy_", 1.0),
              ("aten::gelu", 1.0), ("aten::index_select", 1.0)], 10.0,
@@ -48,7 +48,7 @@ def test_operators_divide_the_time_of_a_work_by_kind(tmp_path):
 def test_processes_compare_each_group_with_its_first(monkeypatch, tmp_path, capsys):
     library = tmp_path / "libfast.so"
     library.touch()
-    with script("processes") as module:
+    with script("performance/processes") as module:
         given = []
 
         def speed(arrangement, victim, images, side):
@@ -68,7 +68,7 @@ def test_processes_compare_each_group_with_its_first(monkeypatch, tmp_path, caps
 
 
 def test_processes_of_an_arrangement_train_together():
-    with script("processes") as module:
+    with script("performance/processes") as module:
         core = min(os.sched_getaffinity(0))
         pinned = module.Arrangement("processes", "two", 1, (core, core))
         assert module.speed(pinned, "lenet5", 20, 8) > 0

@@ -1,4 +1,4 @@
-"""Scripts of benchmarks/performance as modules."""
+"""Scripts of benchmarks/ as modules."""
 
 from __future__ import annotations
 
@@ -7,18 +7,24 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
-FOLDER = Path(__file__).parents[2] / "benchmarks" / "performance"
+FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 
 @contextmanager
-def script(name):
-    """A script of the folder as a module."""
-    before = set(sys.modules)
-    sys.path.insert(0, str(FOLDER))
+def script(path):
+    """A script as a module; it, and what it imports from its folder, are forgotten afterwards.
+
+    Args:
+        path: in benchmarks/, without ending.
+    """
+    before, folder = set(sys.modules), str((FOLDER / path).parent)
+    sys.path.insert(0, folder)
     try:
-        yield importlib.import_module(name)
+        yield importlib.import_module(Path(path).name)
     finally:
-        sys.path.remove(str(FOLDER))
-        for imported in set(sys.modules) - before:
-            if imported.split(".")[0] in (name, "subjects", "plain", "official", "kornia_pairs", "formulas", "scripts"):
-                del sys.modules[imported]
+        sys.path.remove(folder)
+        for name in set(sys.modules) - before:
+            module = sys.modules[name]
+            files = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
+            if any(file and file.startswith(folder) for file in files):
+                del sys.modules[name]

@@ -21,6 +21,16 @@ ACCURACY = {
     "lsp": (20, 75),
     SECOND: (11, 12),
 }
+#: The suite of such a board, as a file has it.
+SUITE = """
+name = "small"
+version = 3
+title = "Spots"
+[[table]]
+poisoner = "uc"
+[ranking]
+defenses = ["none", "jpeg"]
+"""
 #: A poisoner's name that would be a script where somebody forgot to escape it.
 HOSTILE = "<img src=x onerror=\"document.title='broken'\"></script>&'"
 

@@ -20,16 +20,6 @@ from ucbench.results.table import rows
 from ucbench.results.text import fitted
 from ucbench.results.view import view
 
-SUITE = """
-name = "small"
-version = 3
-title = "Spots"
-[[table]]
-poisoner = "uc"
-[ranking]
-defenses = ["none", "jpeg"]
-"""
-
 
 @pytest.fixture
 def folder(tmp_path):
@@ -99,7 +89,7 @@ def test_report_embeds_nothing_from_behind_a_link(folder, tmp_path):
 
 
 def test_report_of_a_board_has_the_ranked_table_of_its_suite(folder):
-    (folder / "suite.toml").write_text(SUITE)
+    (folder / "suite.toml").write_text(made.SUITE)
     text = report(folder, load_suite(folder / "suite.toml"))
     assert "<h1>small v3: Spots</h1>" in text
     assert "worst case %" in text
