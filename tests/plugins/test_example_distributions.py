@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 import tomllib
 import xml.etree.ElementTree as ET
 from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
+from pip_installed import environment_with, install, output
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
@@ -70,25 +68,14 @@ def ucbench_victims():
 def site(tmp_path_factory) -> Path:
     """A folder into which pip has installed both."""
     folder = tmp_path_factory.mktemp("site")
-    offline = ["--no-build-isolation", "--no-deps", "--no-index", "--disable-pip-version-check", "--quiet"]
-    sources = [str(EXAMPLES / name) for name in DISTRIBUTIONS]
-    subprocess.run([sys.executable, "-m", "pip", "install", *offline, "--target", str(folder), *sources], check=True)
+    install(folder, [EXAMPLES / name for name in DISTRIBUTIONS])
     return folder
 
 
 @pytest.fixture(scope="module")
 def environment(site, tmp_path_factory) -> dict[str, str]:
-    path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
     home = tmp_path_factory.mktemp("store")
-    return {**os.environ, "PYTHONPATH": path, "UCBENCH_HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
-
-
-def output(environment: dict[str, str], *arguments: str) -> str:
-    """Standard output of a Python process that must succeed."""
-    command = [sys.executable, "-m", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return {**environment_with(site), "UCBENCH_HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def test_metadata_has_name_licence_entry_point_and_dependencies(site):

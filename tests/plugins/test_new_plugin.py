@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from pip_installed import environment_with, install, output
 
 from ucbench.plugins.registry import installed
 from ucbench.plugins.specs import SPEC_KINDS
@@ -33,19 +31,8 @@ def sources(tmp_path_factory) -> dict[str, Path]:
 def environment(sources, tmp_path_factory) -> dict[str, str]:
     """The environment of a process in which all of them are installed."""
     site = tmp_path_factory.mktemp("site")
-    offline = ["--no-build-isolation", "--no-deps", "--no-index", "--disable-pip-version-check", "--quiet"]
-    command = [sys.executable, "-m", "pip", "install", *offline, "--target", str(site), *map(str, sources.values())]
-    subprocess.run(command, check=True)
-    path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "PYTHONPATH": path, "UCBENCH_HOME": str(tmp_path_factory.mktemp("store"))}
-
-
-def output(environment: dict[str, str], *arguments: str) -> str:
-    """Standard output of a Python process that must succeed."""
-    command = [sys.executable, "-m", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    install(site, sources.values())
+    return {**environment_with(site), "UCBENCH_HOME": str(tmp_path_factory.mktemp("store"))}
 
 
 def test_new_plugins_are_listed_with_distribution(environment):

@@ -12,6 +12,7 @@ import textwrap
 import time
 
 import pytest
+from pip_installed import environment_with, install, output
 
 FILES = {
     "pyproject.toml": """
@@ -135,10 +136,8 @@ def stripes(tmp_path_factory) -> dict[str, str]:
         path = source / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(textwrap.dedent(text))
-    offline = ["--no-build-isolation", "--no-deps", "--no-index", "--disable-pip-version-check", "--quiet"]
-    subprocess.run([sys.executable, "-m", "pip", "install", *offline, "--target", str(site), str(source)], check=True)
-    path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "PYTHONPATH": path}
+    install(site, [source])
+    return environment_with(site)
 
 
 @pytest.fixture
@@ -149,8 +148,7 @@ def at_home(stripes, tmp_path) -> dict[str, str]:
 
 def ucbench(environment: dict[str, str], *arguments: str) -> str:
     """Standard output of a command line that must succeed."""
-    command = [sys.executable, "-m", "ucbench", *arguments]
-    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return output(environment, "ucbench", *arguments)
 
 
 def test_component_is_listed_with_its_distribution(stripes):

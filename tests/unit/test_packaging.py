@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import configparser
-import subprocess
-import sys
 import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from pip_installed import pip
 
 ROOT = Path(__file__).parents[2]
 PLUGINS = {path.name for path in (ROOT / "plugins").iterdir() if (path / "__init__.py").exists()}
@@ -18,8 +17,7 @@ PLUGINS = {path.name for path in (ROOT / "plugins").iterdir() if (path / "__init
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> zipfile.ZipFile:
     target = tmp_path_factory.mktemp("wheel")
-    offline = ["--no-build-isolation", "--no-deps", "--no-index", "--disable-pip-version-check", "--quiet"]
-    subprocess.run([sys.executable, "-m", "pip", "wheel", *offline, "--wheel-dir", str(target), str(ROOT)], check=True)
+    pip("wheel", "--wheel-dir", target, ROOT)
     (built,) = target.glob("*.whl")
     with zipfile.ZipFile(built) as archive:
         yield archive
