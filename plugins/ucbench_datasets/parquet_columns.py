@@ -36,7 +36,8 @@ def label_column(file: Path, asked: str | None = None) -> str:
     names; else the only one of another usual name. No column is taken for its type alone.
 
     Raises:
-        DataError: naming the columns of the file.
+        UnmetRequestError: if that is not one column.
+        DataError: if it holds no labels, or the file cannot be read. Texts name the columns of the file.
     """
     schema = read_schema(file)
     names: list[str] = [column.name for column in schema]
@@ -65,7 +66,8 @@ def image_column(file: Path, asked: str | None = None) -> str:
     """The column of encoded images: the one asked for, else the only one of type ``struct<bytes, ...>`` or binary.
 
     Raises:
-        DataError: naming the columns of the file.
+        UnmetRequestError: if that is not one column; the text names those of the file.
+        DataError: if the file cannot be read.
     """
     schema = read_schema(file)
     names: list[str] = [column.name for column in schema if _holds_bytes(column.type) and asked in (None, column.name)]
