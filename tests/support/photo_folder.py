@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import struct
 import zlib
@@ -118,3 +119,15 @@ def _png16(values: np.ndarray) -> bytes:
 
     head = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def forbid(monkeypatch, folder: Path, name: str) -> None:
+    """Let a function of :mod:`os` fail in the folder, as for a user without permission; root has it everywhere."""
+    allowed = getattr(os, name)
+
+    def refuse(path, *args, **options):
+        if folder in ((found := Path(path)), *found.parents):
+            raise PermissionError(13, "Permission denied", str(path))
+        return allowed(path, *args, **options)
+
+    monkeypatch.setattr(os, name, refuse)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from photo_folder import photograph
+from photo_folder import forbid, photograph
 from PIL import Image
 from protecting import REQUEST, UNASSIGNED, contents, protect, small_folder, truncated
 
@@ -69,6 +69,19 @@ def test_original_that_is_damaged_later_stops_no_run(tmp_path):
     done = protect(photos, tmp_path / "safe")
     assert [one.path for one in done.left] == ["p1.jpg"]
     assert (tmp_path / "safe" / "p1.png").exists()
+
+
+def test_folder_that_is_closed_later_stops_no_run(tmp_path, monkeypatch):
+    photos = small_folder(tmp_path / "photos")
+    small_folder(photos / "closed", 1)
+    protect(photos, tmp_path / "safe")
+    photograph(9).save(photos / "later.jpg")
+    for name in ("scandir", "stat"):
+        forbid(monkeypatch, photos / "closed" / ("" if name == "scandir" else "p0.jpg"), name)
+    done = protect(photos, tmp_path / "safe")
+    assert (done.photos, done.written) == (8, ("later.jpg",))
+    assert [(one.path, one.reason) for one in done.left] == [("closed", "cannot be listed: Permission denied")]
+    assert (tmp_path / "safe" / "closed" / "p0.png").exists()
 
 
 def test_photo_that_could_not_be_read_is_tried_again_with_force(tmp_path, monkeypatch):

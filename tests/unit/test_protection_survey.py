@@ -9,9 +9,9 @@ from pathlib import PurePosixPath
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from photo_folder import photograph, write_folder
+from photo_folder import forbid, photograph, write_folder
 
-from ucbench.errors import UsageError
+from ucbench.errors import DataError, UsageError
 from ucbench.protection.survey import Found, output_names, survey
 
 #: Damage that only reading the whole file shows.
@@ -76,6 +76,35 @@ def test_survey_says_of_a_file_without_permission_that_it_cannot_be_read(tmp_pat
     monkeypatch.setattr("ucbench.protection.survey._start", lambda path: b"")
     (found,) = survey(tmp_path, tmp_path.with_name("safe"))
     assert (found.action, found.reason) == ("leave", "cannot be read: Permission denied")
+
+
+def test_survey_leaves_folder_without_permission_and_goes_on(tmp_path, monkeypatch):
+    for folder in ("closed", "open"):
+        (tmp_path / folder).mkdir()
+        photograph(0).save(tmp_path / folder / "a.jpg")
+    forbid(monkeypatch, tmp_path / "closed", "scandir")
+    found = {str(one.path): one.reason for one in survey(tmp_path, tmp_path.with_name("safe"))}
+    assert found == {"closed": "cannot be listed: Permission denied", "open/a.jpg": ""}
+
+
+def test_survey_leaves_entries_of_folder_that_may_be_listed_and_not_entered(tmp_path, monkeypatch):
+    (tmp_path / "listed" / "below").mkdir(parents=True)
+    for name in ("listed/a.jpg", "b.jpg"):
+        photograph(0).save(tmp_path / name)
+    forbid(monkeypatch, tmp_path / "listed" / "a.jpg", "stat")
+    forbid(monkeypatch, tmp_path / "listed" / "below", "stat")
+    found = {str(one.path): one.reason for one in survey(tmp_path, tmp_path.with_name("safe"))}
+    assert found == {
+        "b.jpg": "",
+        "listed/a.jpg": "cannot be read: Permission denied",
+        "listed/below": "cannot be listed: Permission denied",
+    }
+
+
+def test_survey_names_folder_of_photos_that_cannot_be_listed(tmp_path, monkeypatch):
+    forbid(monkeypatch, tmp_path, "scandir")
+    with pytest.raises(DataError, match="cannot be listed: Permission denied"):
+        survey(tmp_path, tmp_path.with_name("safe"))
 
 
 def photo(path: str, type: str = "JPEG") -> Found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 import time
@@ -178,11 +179,11 @@ def _write_report(path: Path, manifest: Manifest, photos: Path, session: Session
     from ucbench.protection.report import write_report
     from ucbench.protection.survival import survival
 
-    # Of originals that are gone nothing can be shown.
+    # Of originals that are gone or out of reach nothing can be shown.
     left = {one.path for one in manifest.left}
     present = tuple(
-        photo for photo in manifest.photos if photo.source not in left and (photos / photo.source).is_file()
-    )
+        photo for photo in manifest.photos if photo.source not in left and os.path.isfile(photos / photo.source)
+    )  # isfile, since is_file raises an error in a folder that nobody may enter
     shown = manifest.model_copy(update={"photos": present})
     effect, problem = None, None
     try:

@@ -61,7 +61,12 @@ def survey(photos: Path, out: Path) -> list[Found]:
     if is_within(out, photos) or is_within(photos, out):
         raise UsageError(f"The copies in {out} and the originals in {photos} need folders outside each other.")
     has_heic = register_heic()
-    found = [_examined(path, path.relative_to(photos), has_heic) for path in _entries(photos)]
+    try:
+        entries = list(_entries(photos))
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"{photos}: cannot be listed: {reason}. Make it readable, or move it.") from error
+    found = [_examined(path, path.relative_to(photos), reason, has_heic) for path, reason in entries]
     return sorted(found, key=lambda one: str(one.path))
 
 
@@ -72,18 +77,17 @@ def is_within(inner: Path, outer: Path) -> bool:
     return outer in above or (outer.exists() and any(path.exists() and path.samefile(outer) for path in above))
 
 
-def _entries(folder: Path) -> Iterator[Path]:
-    """All entries that are examined: files, and folders that are not entered."""
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        reason = error.strerror or error
-        raise DataError(f"{folder}: cannot be listed: {reason}. Make it readable, or move it.") from error
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False) and not _apart(Path(entry)):
-            yield from _entries(Path(entry))
-        else:
-            yield Path(entry)
+def _entries(folder: Path) -> Iterator[tuple[Path, str]]:
+    """All entries that are examined, files and folders that are not entered; of those that cannot be, also why."""
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        path, reason = Path(entry), ""
+        try:
+            if entry.is_dir(follow_symlinks=False) and not _apart(path):
+                yield from _entries(path)
+                continue
+        except OSError as error:
+            reason = f"cannot be listed: {error.strerror or error}"
+        yield path, reason
 
 
 def _apart(path: Path) -> str:
@@ -96,28 +100,39 @@ def _apart(path: Path) -> str:
     return "hidden" if name.startswith(".") else ""
 
 
-def _examined(path: Path, below: Path, has_heic: bool) -> Found:
-    name = below.as_posix().encode(errors="backslashreplace").decode()
-    relative, suffix = PurePosixPath(name), path.suffix.casefold()
+def _examined(path: Path, below: Path, reason: str, has_heic: bool) -> Found:
+    name, type = below.as_posix().encode(errors="backslashreplace").decode(), ""
     if name != below.as_posix():
-        return Found(relative, "leave", "its name is not text")
-    if reason := _apart(path):
-        return Found(relative, "leave", reason + (" (folder)" if path.is_dir() and not path.is_symlink() else ""))
-    if not path.is_file():
-        return Found(relative, "leave", "not a regular file")
-    if suffix in _RAW:
-        return Found(relative, "leave", "a camera's raw file: export it as JPEG or TIFF first")
+        reason = "its name is not text"
     try:
-        reason, type = _head(path)
+        reason = reason or _unopened(path)
+    except OSError as error:  # its folder may be listed and not entered
+        reason = f"cannot be read: {error.strerror or error}"
+    if not reason:
+        reason, type = _opened(path, has_heic)
+    return Found(PurePosixPath(name), "leave" if reason else "protect", reason, type)
+
+
+def _unopened(path: Path) -> str:
+    """Why an entry that is not entered is left without being opened; or an empty text."""
+    if reason := _apart(path):
+        return reason + (" (folder)" if path.is_dir() and not path.is_symlink() else "")
+    if not path.is_file():
+        return "not a regular file"
+    return "a camera's raw file: export it as JPEG or TIFF first" if path.suffix.casefold() in _RAW else ""
+
+
+def _opened(path: Path, has_heic: bool) -> tuple[str, str]:
+    """As :func:`_head`, whatever is wrong with the file."""
+    try:
+        return _head(path)
     except (UnidentifiedImageError, DataError) as error:
-        cause, type = error.__cause__ or error, ""
+        cause = error.__cause__ or error
         if isinstance(cause, UnidentifiedImageError):
-            reason = _unknown(path, has_heic)
-        elif isinstance(cause, OSError) and cause.strerror:
-            reason = f"cannot be read: {cause.strerror}"
-        else:
-            reason = str(error).removeprefix(f"{path}: ")
-    return Found(relative, "leave", reason) if reason else Found(relative, "protect", type=type)
+            return _unknown(path, has_heic), ""
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"cannot be read: {cause.strerror}", ""
+        return str(error).removeprefix(f"{path}: "), ""
 
 
 def _head(path: Path) -> tuple[str, str]:
