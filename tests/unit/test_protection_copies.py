@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from protecting import REQUEST, UNASSIGNED, contents, protect, small_folder, truncated
 
 from ucbench.data.images import decode
-from ucbench.errors import DataError, UsageError
+from ucbench.errors import DataError, StoreError, UsageError
 from ucbench.protection import working, writing
 from ucbench.protection.manifest import read_manifest, write_manifest
 from ucbench.protection.writing import compared
@@ -172,6 +172,12 @@ def test_folder_without_photos_is_an_error_and_leaves_nothing(tmp_path):
     (tmp_path / "photos" / "notes.txt").write_text("none")
     with pytest.raises(DataError, match=r"No file in .* can be protected:\n  notes.txt: not an image"):
         protect(tmp_path / "photos", tmp_path / "safe")
+
+
+def test_folder_of_copies_that_cannot_be_written_is_named_with_its_option(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=r"file/safe.*: Not a directory.*--out names another place"):
+        protect(small_folder(tmp_path / "photos"), tmp_path / "file" / "safe")
 
 
 def test_folder_of_copies_that_leads_back_to_the_originals_is_refused(tmp_path):

@@ -32,5 +32,5 @@ def report_command(
     from ucbench.store.files import atomic_write_text
 
     target = folder / "report.html" if to is None else to
-    atomic_write_text(target, report(folder, suite_of(folder, suite)))
+    atomic_write_text(target, report(folder, suite_of(folder, suite)), "--to")
     typer.echo(target)

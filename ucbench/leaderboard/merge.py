@@ -109,5 +109,5 @@ def _copy_sheets(folder: Path, sources: Iterable[Path], releases: set[str]) -> N
         for path in sorted((source / "sheets").glob("*.png")):
             # The end of a link may be a file that nobody means to publish.
             if path.stem.rpartition("-")[2] in releases and not path.is_symlink():
-                with reporting(path):
+                with reporting(path, "--records"):
                     atomic_write_bytes(folder / "sheets" / path.name, read_regular(path))

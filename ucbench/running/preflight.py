@@ -107,7 +107,7 @@ def folder_problem(folder: Path, *others: Path) -> str:
 
 def store_warnings(root: Path) -> Iterator[str]:
     """What a user should know about a store that can be written, as sentences. Raises StoreError if it cannot."""
-    with reporting(root):
+    with reporting(root, "UCBENCH_HOME"):
         works = locks_work(root / DRAFTS)
     if not works:
         yield (

@@ -30,7 +30,7 @@ class Checkpoint:
 
     def load(self) -> tuple[int, dict[str, NDArray[Any]]] | None:
         """The last saved ``(step, arrays)``; None without a file, or with a damaged one (and a warning)."""
-        with reporting(self._path):
+        with reporting(self._path, "UCBENCH_HOME"):
             try:
                 with self._path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                     arrays = {name.removeprefix("array."): stored[name] for name in stored if name != "step"}
@@ -51,7 +51,7 @@ class Checkpoint:
         if time.monotonic() - self._written < self._every:
             return
         check_arrays(arrays)
-        with replacing(self._path) as file:
+        with replacing(self._path, "UCBENCH_HOME") as file:
             # Prefixed, since savez takes `file` and `step` as arguments.
             entries: dict[str, Any] = {f"array.{name}": array for name, array in arrays.items()}
             np.savez(file, step=np.int64(step), **entries)

@@ -25,28 +25,31 @@ _HOST = re.sub(r"[^\w-]", "", platform.node(), flags=re.ASCII)[:32] or "host"
 _DRAFT = re.compile(r"\..+\.([\w-]+)\.[0-9a-f]{32}\.tmp", re.ASCII)
 
 
-def atomic_write_text(path: Path, text: str) -> None:
+def atomic_write_text(path: Path, text: str, option: str = "--out") -> None:
     """Write ``text`` as by :func:`as_utf8`, line ends unchanged; see :func:`replacing`."""
-    atomic_write_bytes(path, as_utf8(text))
+    atomic_write_bytes(path, as_utf8(text), option)
 
 
-def atomic_write_bytes(path: Path, data: bytes) -> None:
+def atomic_write_bytes(path: Path, data: bytes, option: str = "--out") -> None:
     """Write ``data``; see :func:`replacing`."""
-    with replacing(path) as file:
+    with replacing(path, option) as file:
         file.write(data)
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, option: str = "--out") -> Iterator[BinaryIO]:
     """Open a new file that replaces ``path`` when the block ends without an error.
 
     Readers see either the old or the new content, even after a crash. Missing parent folders are created.
+
+    Args:
+        option: see :func:`reporting`.
 
     Raises:
         StoreError: if the file cannot be written; the old content stays.
     """
     draft = path.with_name(draft_name(path.name))
-    with reporting(path):
+    with reporting(path, option):
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path.parent):
             try:
@@ -145,14 +148,18 @@ def digest_of(path: Path) -> str:
 
 
 @contextmanager
-def reporting(path: Path) -> Iterator[None]:
-    """Turn an OSError within the block into a StoreError that names ``path``."""
+def reporting(path: Path, option: str = "--out") -> Iterator[None]:
+    """Turn an OSError within the block into a StoreError that names ``path``.
+
+    Args:
+        option: the option, or variable, that names another place.
+    """
     try:
         yield
     except OSError as error:
         raise StoreError(
-            f"Cannot read or write {path}: {error.strerror or error}. Check permissions and free space"
-            " (UCBENCH_HOME moves the store)."
+            f"Cannot read or write {path}: {error.strerror or error}. Check permissions and free space; {option} names"
+            " another place."
         ) from error
 
 

@@ -81,7 +81,7 @@ def remove(store: Store, objects: Iterable[Entry]) -> tuple[int, int]:
     """
     count = size = 0
     for entry in objects:
-        with reporting(store.root):
+        with reporting(store.root, "UCBENCH_HOME"):
             try:
                 lock = store.lock(entry.kind, entry.key).acquire(blocking=False)
             except Timeout:

@@ -59,7 +59,7 @@ class Store:
             StoreError: if the store cannot be read.
         """
         path = self._path(kind, key)
-        with reporting(path):
+        with reporting(path, "UCBENCH_HOME"):
             if not path.exists():
                 return None
             try:
@@ -87,7 +87,7 @@ class Store:
         check_arrays(arrays)
         content = {"schema": SCHEMA, "kind": kind, "key": key, "meta": json.loads(canonical(meta))}
         path = self._path(kind, key)
-        with reporting(path):
+        with reporting(path, "UCBENCH_HOME"):
             if self.get(kind, key) is None:
                 with self._draft() as draft:
                     write_object(draft, content, arrays)
@@ -127,7 +127,7 @@ class Store:
             StoreError: if the store cannot be written.
         """
         path = self._path(kind, key)
-        with reporting(path), self._draft() as trash, suppress(FileNotFoundError):
+        with reporting(path, "UCBENCH_HOME"), self._draft() as trash, suppress(FileNotFoundError):
             path.rename(trash)  # One rename: no process sees half an object.
 
     def checkpoint(self, kind: str, key: str, every: float = CHECKPOINT_EVERY) -> Checkpoint:
@@ -152,7 +152,7 @@ class Store:
 
     @contextmanager
     def _locked(self, kind: str, key: str) -> Iterator[None]:
-        with reporting(self._path(kind, key)):
+        with reporting(self._path(kind, key), "UCBENCH_HOME"):
             lock = self.lock(kind, key)
             holder = Path(lock.lock_file).with_suffix(".holder")
             try:
