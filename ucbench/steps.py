@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ucbench.matrix.cell import Cell
 from ucbench.plugins.specs import ExecutorSpec
@@ -19,22 +19,30 @@ if TYPE_CHECKING:
     from ucbench.session import Session
 
 
+ReleaseState = Literal["", "stored", "shared", "to craft"]
+
+
 @dataclass(frozen=True)
 class PlannedCell:
     """A cell of a plan.
 
     Attributes:
         done: whether its record is in the store or the result folder.
-        release_done: whether its release is in the store, crafted by an earlier cell of the plan, or not needed since
-            the cell is done.
+        release: ``stored``, ``to craft`` by this cell, or ``shared`` with an earlier cell of the plan that crafts it;
+            empty if none is needed, of clean images or a cell that is done.
         seconds: predicted for what is missing, from earlier work of the same kind on this machine; None without any.
     """
 
     cell: Cell
     key: str
     done: bool
-    release_done: bool
+    release: ReleaseState
     seconds: float | None
+
+    @property
+    def release_done(self) -> bool:
+        """Whether this cell has no release to craft."""
+        return self.release != "to craft"
 
 
 def run_session(
@@ -93,6 +101,7 @@ def plan_session(
     from ucbench.running.tasks import finished, task_of, with_crafting
 
     planned = []
+    crafting: set[str | None] = set()
     tasks = [task_of(cell, session) for cell in cells]
     done_before = [finished(task, session, out) is not None for task in tasks]
     undone = [task for task, done in zip(tasks, done_before, strict=True) if not done]
@@ -106,7 +115,13 @@ def plan_session(
             work = training_work(cell, len(train), train.size, session.numerics)
             session.timings.assume(work, partial(probe_training, cell, session))
         seconds = 0.0 if done else predicted(task, session, crafts=crafts)
-        planned.append(PlannedCell(cell, task.key, done, not crafts, seconds))
+        release: ReleaseState = ""
+        if crafts:
+            release = "to craft"
+            crafting.add(task.release_key)
+        elif not done and task.release_key is not None:
+            release = "shared" if task.release_key in crafting else "stored"
+        planned.append(PlannedCell(cell, task.key, done, release, seconds))
     return planned
 
 

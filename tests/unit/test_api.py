@@ -144,12 +144,12 @@ def test_plan_computes_nothing_and_lists_existing_results(tmp_path):
     before = plan("stripes", victim=["tiny", "fixed"])
     assert tiny.work_done() == {}
     assert [(cell.done, cell.seconds) for cell in before] == [(False, None)] * 6
-    assert [cell.release_done for cell in before] == [True, False, False, True, True, True]
+    assert [cell.release for cell in before] == ["", "to craft", "to craft", "", "shared", "shared"]
     run("stripes", out=tmp_path / "out")
     after = plan("stripes", victim=["tiny", "fixed"])
     assert [cell.key for cell in after] == [cell.key for cell in before]
     assert [cell.done for cell in after] == [True] * 3 + [False] * 3
-    assert all(cell.release_done for cell in after)
+    assert [cell.release for cell in after] == ["", "", "", "", "stored", "stored"]
     assert [cell.seconds for cell in after] == [0] * 3 + [None] * 3
 
 
@@ -178,8 +178,8 @@ def test_plan_gives_the_craft_to_the_first_cell_that_is_left(tmp_path):
     planned = plan("stripes", train_seed="0-2", craft_seed=0)
     again, first, second = (cell for cell in planned if not cell.cell.craft.is_reference)
     assert (again.key, again.done) == (done.key, True)
-    assert (first.done, first.release_done) == (False, False)
-    assert (second.done, second.release_done) == (False, True)
+    assert (first.done, first.release) == (False, "to craft")
+    assert (second.done, second.release) == (False, "shared")
     assert first.seconds > second.seconds
 
 

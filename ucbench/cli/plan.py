@@ -40,6 +40,7 @@ def plan_command(
 ) -> None:  # fmt: skip
     """Show the cells of a run without running them.
 
+    A release is stored, to craft, or shared, which a cell above crafts. Clean images and done cells need none.
     Seconds are predicted from earlier trainings of the same victim and crafts of the same poisoner on this machine; ?
     means that there are none. With --time, two steps of the missing trainings are timed, but no crafts.
     """
@@ -76,7 +77,7 @@ def _print(cells: Sequence[PlannedCell], layout: Layout) -> None:
     axes, caption = axis_columns([cell.cell.describe() for cell in cells], names)
     seconds = ["" if cell.done else "?" if cell.seconds is None else f"{cell.seconds:.0f}" for cell in cells]
     state = [
-        TextColumn("release", ["stored" if cell.release_done else "to craft" for cell in cells], rank=1),
+        TextColumn("release", [cell.release for cell in cells], rank=1),
         TextColumn("cell", ["done" if cell.done else "to run" for cell in cells]),
         TextColumn("seconds", seconds, "number"),
     ]
