@@ -124,12 +124,21 @@ def records() -> list[dict]:
 def test_markdown_and_csv_equal_the_files_of_the_folder(tmp_path, records):
     found = entries_in(boards.folder(tmp_path, records), ["none", "jpeg"])
     built = files(records, ["none", "jpeg"], "t v1")
-    # A table alone has no figure beside it; entries state no versions.
-    left_out = r"!\[[^]]+\]\(accuracy\.svg\)\n\nThe figure shows .+? Low is good protection\. |- Versions: .*\n"
-    assert (Markdown(Params()).export(found, "t v1"), 2) == re.subn(left_out, "", built["README.md"])
+    # A table alone has no figure beside it.
+    left_out = r"!\[[^]]+\]\(accuracy\.svg\)\n\nThe figure shows .+? Low is good protection\. "
+    assert (Markdown(Params()).export(found, "t v1"), 1) == re.subn(left_out, "", built["README.md"])
     assert Csv(Params()).export(found, "t v1") == built["leaderboard.csv"] == to_leaderboard_csv(found)
     ranks = {line["poisoner"]: line["rank"] for line in csv.DictReader(io.StringIO(built["leaderboard.csv"]))}
     assert ranks.items() >= {"uc": "1", "lsp": "2", "secret": "", "sham": ""}.items()
+
+
+def test_versions_of_components_stand_in_every_format_but_csv(tmp_path, records):
+    records[0]["components"]["victim"]["version"] = 7
+    found = entries_in(boards.folder(tmp_path, records), ["none", "jpeg"])
+    (victim,) = {record["components"]["victim"]["name"] for record in records}
+    assert f"- Versions: victim `{victim}` 1 and 7." in Markdown(Params()).export(found, "t v1")
+    assert f"% Versions: victim `{victim}` 1 and 7." in Latex(Params()).export(found, "t v1")
+    assert f"<li>Versions: victim <code>{victim}</code> 1 and 7." in Html(Params()).export(found, "t v1")
 
 
 def test_export_raises_on_a_folder_without_records(tmp_path):

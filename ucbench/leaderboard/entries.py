@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -69,6 +69,7 @@ class Entry:
         guess: mean of ``guess_accuracy`` without defense; NaN where it is unknown.
         purity: mean of ``purity`` without defense; NaN where no images share a perturbation.
         ranked: the ranked defenses that the block's victim can use, ``none`` among them.
+        versions: of the components of all entries, by kind and name; empty where they are unknown.
     """
 
     block: tuple[Any, ...]
@@ -89,6 +90,7 @@ class Entry:
     guess: float = math.nan
     purity: float = math.nan
     ranked: tuple[str, ...] = ()
+    versions: Mapping[tuple[str, str], Collection[int]] = field(default_factory=dict, hash=False)
 
     @property
     def named(self) -> dict[str, Any]:
@@ -96,13 +98,20 @@ class Entry:
         return dict(zip(ENTRY, self.name, strict=True))
 
 
-def entries(table: pd.DataFrame, defenses: Sequence[str], gates: Sequence[Gate]) -> list[Entry]:
+def entries(
+    table: pd.DataFrame,
+    defenses: Sequence[str],
+    gates: Sequence[Gate],
+    versions: Mapping[tuple[str, str], Collection[int]] | None = None,
+) -> list[Entry]:
     """The entries, block by block: the best protected first, or by name where the gate was not passed.
 
     Args:
         table: rows of :func:`ucbench.results.table.rows`.
         defenses: the suite's ranked defenses, as its rows write them; ``none`` is always among them.
         gates: of all settings, as of :func:`ucbench.results.gate.gates`.
+        versions: of the components, as of :func:`ucbench.leaderboard.earlier.stated_versions`, where readers shall
+            learn of them.
 
     Raises:
         DataError: if rows that would be averaged differ in images or numerics.
@@ -141,6 +150,7 @@ def entries(table: pd.DataFrame, defenses: Sequence[str], gates: Sequence[Gate])
                 _entry(block, name, ranks.get(str(name), ""), cells, case, reference, applicable, gate),
                 inapplicable=inapplicable,
                 unprotected=unprotected.get(exploiter),
+                versions=versions or {},
             )
             for name, (cells, case) in poisoners.items()
         ]

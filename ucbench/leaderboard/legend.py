@@ -80,7 +80,7 @@ def gate_sentence(entries: Sequence[Entry]) -> str:
     )
 
 
-def versions_text(versions: Mapping[tuple[str, str], Collection[int]]) -> str:
+def _versions_text(versions: Mapping[tuple[str, str], Collection[int]]) -> str:
     """Which versions of components the numbers are of, and how a reader sees whether there are later ones, as Markdown.
 
     Args:
@@ -100,7 +100,7 @@ def versions_text(versions: Mapping[tuple[str, str], Collection[int]]) -> str:
 
 
 def legend(entries: Sequence[Entry]) -> tuple[str, ...]:
-    """Explanations of what the tables of the entries have, as items of a list; none without entries."""
+    """Explanations of what the tables of the entries have, as items of a list in Markdown; none without entries."""
     parts = sections(entries)
     lines = [line for section in parts for line in section.lines]
     if not lines:
@@ -129,4 +129,5 @@ def legend(entries: Sequence[Entry]) -> tuple[str, ...]:
             entry.gate.state != "passed" for entry in entries
         ),
     }
-    return tuple(item for item, occurs in items.items() if occurs)
+    versions = entries[0].versions
+    return (*(item for item, occurs in items.items() if occurs), *([_versions_text(versions)] if versions else []))

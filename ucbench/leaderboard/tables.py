@@ -6,7 +6,7 @@ All follow byte for byte from the records beside them.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from ucbench.leaderboard.forest import forest, settings
 from ucbench.leaderboard.forest_scene import forest_scene
 from ucbench.leaderboard.gates import RULES, gates_of
 from ucbench.leaderboard.layout import Line, Section, markdown_cell, markdown_table, sections
-from ucbench.leaderboard.legend import figure_sentence, gate_sentence, legend, versions_text
+from ucbench.leaderboard.legend import figure_sentence, gate_sentence, legend
 from ucbench.matrix.suite import GateRules
 from ucbench.results.columns import BOARD, SETTING, values_of
 from ucbench.results.records import Record, current, records_in
@@ -55,18 +55,10 @@ def _values(entry: Entry) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def to_markdown(
-    entries: Sequence[Entry],
-    title: str,
-    figure: str = "",
-    versions: Mapping[tuple[str, str], Collection[int]] | None = None,
-) -> str:
+def to_markdown(entries: Sequence[Entry], title: str, figure: str = "") -> str:
     """The entries under ``title`` as one table per block, below the file ``figure`` if there is one.
 
     What the figure shows and what the gate allows stand above the tables, the meanings of their terms below.
-
-    Args:
-        versions: of the components, as of :func:`ucbench.leaderboard.earlier.stated_versions`; None to leave them out.
     """
     parts = [f"# {title}", "", *([f"![{FIGURE_TEXT}]({figure})", ""] if figure else [])]
     if entries:
@@ -86,8 +78,7 @@ def to_markdown(
             "",
         ]
     if entries:
-        items = [*legend(entries), *([versions_text(versions)] if versions else [])]
-        parts += ["## How to read the tables", "", *(f"- {item}" for item in items), ""]
+        parts += ["## How to read the tables", "", *(f"- {item}" for item in legend(entries)), ""]
     return "\n".join(parts)
 
 
@@ -113,12 +104,12 @@ def files(
     records = current(records)
     table = rows(records)
     verdicts = gates_of(table, rules, folder)
-    board = entries(table, defenses, verdicts)
+    board = entries(table, defenses, verdicts, stated_versions(records))
     figure = {FIGURE: forest_scene(forest(table, board=board, verdicts=verdicts)).svg()} if settings(table) else {}
     return {
         "results.csv": to_csv(table),
         "leaderboard.csv": to_leaderboard_csv(board),
-        "README.md": to_markdown(board, title, "".join(figure), stated_versions(records)),
+        "README.md": to_markdown(board, title, "".join(figure)),
         **figure,
     }
 
@@ -129,8 +120,9 @@ def entries_in(folder: Path, defenses: Sequence[str], rules: GateRules = RULES) 
     Raises:
         DataError: if there are no records, one cannot be read, or those to be averaged differ in images or numerics.
     """
-    table = rows(records_in(folder))
-    return entries(table, defenses, gates_of(table, rules, folder))
+    records = current(records_in(folder))
+    table = rows(records)
+    return entries(table, defenses, gates_of(table, rules, folder), stated_versions(records))
 
 
 def build(folder: Path, defenses: Sequence[str], title: str, rules: GateRules = RULES) -> list[Path]:

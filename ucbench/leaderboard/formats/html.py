@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from html import escape
 
@@ -9,6 +10,9 @@ from ucbench.leaderboard.entries import Entry
 from ucbench.leaderboard.layout import Line, Section, sections
 from ucbench.leaderboard.legend import legend
 from ucbench.plugins.params import Params
+
+#: Names and commands in Markdown.
+_CODE = re.compile("`([^`]*)`")
 
 
 class Html:
@@ -18,7 +22,8 @@ class Html:
         self.params = params
 
     def export(self, entries: Sequence[Entry], title: str) -> str:
-        items = "".join(f"<li>{escape(item)}</li>" for item in legend(entries))
+        texts = (_CODE.sub(r"<code>\1</code>", escape(item)) for item in legend(entries))
+        items = "".join(f"<li>{text}</li>" for text in texts)
         parts = ["<section>", f"<h2>{escape(title)}</h2>"]
         for section in sections(entries):
             parts += _table(section)

@@ -10,7 +10,7 @@ from ucbench.plugins.params import Params
 
 
 class Markdown:
-    """``README.md`` as `leaderboard build` writes it, without its figure and the versions of components."""
+    """``README.md`` as `leaderboard build` writes it, without its figure."""
 
     def __init__(self, params: Params) -> None:
         self.params = params
