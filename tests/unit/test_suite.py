@@ -241,6 +241,12 @@ def test_shard_parsing_raises_on_invalid_values(part):
         shard([], part)
 
 
+def test_titles_of_shipped_suites_name_no_command():
+    titles = [load_suite(path).title for path in shipped_suites().values()]
+    assert titles
+    assert not [title for title in titles if "ucbench" in title]
+
+
 @pytest.mark.parametrize("name", sorted(shipped_suites()))
 def test_shipped_suites_name_existing_components(name):
     suite = requests.suite(name)
