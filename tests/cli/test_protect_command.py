@@ -77,6 +77,26 @@ def test_dry_run_lists_every_entry_and_writes_nothing(photos, capsys):
     assert not (photos.parent / "safe").exists()
 
 
+@pytest.mark.parametrize(
+    ("kept", "options", "text"),
+    [
+        (3, [], "3 photos are too few to find groups among them: at least 4 are needed."),
+        (5, ["--clusters", "6"], "5 photos make 2 to 5 groups, not 6."),
+        (0, [], "No file in "),
+    ],
+)
+def test_dry_run_says_that_a_run_refuses_too_few_photos_which_writes_nothing(photos, capsys, kept, options, text):
+    for number in range(kept, 5):
+        (photos / f"{number}.jpg").unlink()
+    assert protect(photos, *options, "--dry-run") == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "leave notes.txt" in printed
+    assert f"A RUN WOULD END WITHOUT COPIES: {text}" in printed
+    assert protect(photos, *options) != 0
+    assert text in capsys.readouterr().err
+    assert not (photos.parent / "safe").exists()
+
+
 def test_names_of_files_cannot_command_a_terminal_or_forge_lines(photos, capsys):
     photograph(9, 24, 20).save(photos / "a\x1b[2J\nprotect  forged.png")
     (photos / "b\x1b[2J.txt").write_text("none")

@@ -142,6 +142,8 @@ def _print(done: Protection) -> None:
             ("report", str(done.report)),
         ]
     print_facts(facts)
+    if done.refused:
+        print_notes(f"A RUN WOULD END WITHOUT COPIES: {done.refused}")
     if done.unchanged:
         names = [*done.unchanged[:_SHOWN], *(["and more, see the report"] if len(done.unchanged) > _SHOWN else [])]
         print_notes(f"NOT PROTECTED, since the copy equals the original: {', '.join(names)}")

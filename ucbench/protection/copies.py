@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ucbench.errors import DataError, UsageError
-from ucbench.protection.crafting import PatternSettings, assign_patterns, check_assigns, craft_patterns
+from ucbench.protection.crafting import PatternSettings, assign_patterns, check_assigns, craft_of, craft_patterns
 from ucbench.protection.journal import Journal, State
 from ucbench.protection.manifest import MANIFEST, PATTERNS, LeftOut, Output, ProtectedPhoto, Settings
 from ucbench.protection.patterns import CraftedPatterns, crafted, read_patterns, write_patterns
@@ -81,19 +81,38 @@ def patterns_for(run: Run, given: Path | None) -> CraftedPatterns:
     return patterns
 
 
-def _crafted(run: Run) -> CraftedPatterns:
-    """Patterns crafted on the different files, or on some of very many."""
+def photos_to_craft_on(run: Run) -> list[Found]:
+    """The different files, or some of very many, on which new patterns would be crafted.
+
+    Raises:
+        UsageError: if they are too few for the poisoner, or more than one craft takes and it has no change for others.
+        DataError: if there are none.
+    """
     different = list({run.sha256(found): found for found in reversed(run.work.photos)}.values())[::-1]
+    if not different:
+        raise _nothing_left(run)
     rows = crafted_on(len(different), run.settings.seed)
     if len(rows) < len(different):
         check_assigns(run.craft, len(rows), run.session)
-    advance = run.session.progress.bar("reading photos", len(rows))
-    images, read = _working_images([different[row] for row in rows], run, advance)
+    else:
+        craft_of(run.craft, len(rows), run.session.registry)
+    return [different[row] for row in rows]
+
+
+def _nothing_left(run: Run) -> DataError:
+    left = left_out(run.work, run.state)
+    shown = [f"{one.path}: {one.reason}" for one in left[:NAMED]]
+    shown += [f"and {len(left) - NAMED} more"] if len(left) > NAMED else []
+    return DataError("\n  ".join([f"No file in {run.photos} can be protected{':' if shown else '.'}", *shown]))
+
+
+def _crafted(run: Run) -> CraftedPatterns:
+    """Patterns crafted on the different files, or on some of very many."""
+    entries = photos_to_craft_on(run)
+    advance = run.session.progress.bar("reading photos", len(entries))
+    images, read = _working_images(entries, run, advance)
     if images is None:
-        left = left_out(run.work, run.state)
-        shown = [f"{one.path}: {one.reason}" for one in left[:NAMED]]
-        shown += [f"and {len(left) - NAMED} more"] if len(left) > NAMED else []
-        raise DataError("\n  ".join([f"No file in {run.photos} can be protected{':' if shown else '.'}", *shown]))
+        raise _nothing_left(run)
     release = craft_patterns(images, run.craft, run.session)
     return crafted(release, [run.sha256(found) for found in read], run.settings)
 

@@ -57,6 +57,7 @@ class Protection:
         peak_memory_mib: of the largest process.
         report: the page, or None in a dry run.
         dry_run: whether nothing was done.
+        refused: of a dry run, why a run would make no patterns, as far as it shows before photos are read; else empty.
     """
 
     folder: Path
@@ -72,6 +73,7 @@ class Protection:
     peak_memory_mib: int
     report: Path | None
     dry_run: bool = False
+    refused: str = ""
 
     def summary(self) -> dict[str, Any]:
         """The values as JSON."""
@@ -107,21 +109,20 @@ def protect(
     settings = request.settings(session.registry, earlier)
     output = request.output(state.output)
     work = work_of(survey(photos, out), photos, out, output.format, state, session.progress, force)
-    if not dry_run and (work.todo or check or not is_complete(out, work, state)):
-        from ucbench.protection.copies import Run, patterns_for, write_copies
+    refused = ""
+    if work.todo or check or not is_complete(out, work, state):
+        from ucbench.protection.copies import Run, photos_to_craft_on
 
         run = Run(photos, out, work, settings, output, state, session)
-        with journal(out) as log:
-            if stamp(out) != before:
-                raise UsageError(f"Another run wrote to {out} meanwhile. The same command does what is left.")
-            log.write("begin", {"settings": settings.model_dump(mode="json"), "output": output.model_dump(mode="json")})
-            for folder in {out, *((out / name).parent for name in work.names.values())}:
-                sweep_drafts(folder)
-            patterns = patterns_for(run, file)
-            write_copies(run, patterns, log, jobs)
-            state.manifest = _manifest(run, patterns)
-            write_manifest(out / MANIFEST, state.manifest)
-            _write_report(out / REPORT, state.manifest, photos, session, by_folder, check)
+        try:
+            if file is None and state.manifest is None and not (out / PATTERNS).exists():
+                photos_to_craft_on(run)
+        except (UsageError, DataError) as error:
+            if not dry_run:
+                raise
+            refused = str(error).partition(":\n")[0]  # without the entries that are left, which a dry run lists
+        if not dry_run:
+            _carry_out(run, before, file, by_folder, check, jobs)
     left = left_out(work, state)
     without = {one.path for one in left}
     return Protection(
@@ -138,7 +139,26 @@ def protect(
         peak_memory_mib=_peak_memory(),
         report=None if dry_run else out / REPORT,
         dry_run=dry_run,
+        refused=refused,
     )
+
+
+def _carry_out(run: Run, before: tuple[str, ...], file: Path | None, by_folder: bool, check: bool, jobs: int) -> None:
+    from ucbench.protection.copies import patterns_for, write_copies
+
+    out, state = run.out, run.state
+    with journal(out) as log:
+        if stamp(out) != before:
+            raise UsageError(f"Another run wrote to {out} meanwhile. The same command does what is left.")
+        settings = {name: getattr(run, name).model_dump(mode="json") for name in ("settings", "output")}
+        log.write("begin", settings)
+        for folder in {out, *((out / name).parent for name in run.work.names.values())}:
+            sweep_drafts(folder)
+        patterns = patterns_for(run, file)
+        write_copies(run, patterns, log, jobs)
+        state.manifest = _manifest(run, patterns)
+        write_manifest(out / MANIFEST, state.manifest)
+        _write_report(out / REPORT, state.manifest, run.photos, run.session, by_folder, check)
 
 
 def _given(patterns_of: Path, out: Path, earlier: Settings | None) -> tuple[Settings, Path]:
