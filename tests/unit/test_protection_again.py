@@ -14,7 +14,7 @@ from photo_folder import forbid, photograph
 from PIL import Image
 from protecting import REQUEST, UNASSIGNED, contents, protect, small_folder, truncated
 
-from ucbench.errors import DataError, UsageError
+from ucbench.errors import DataError, StoreError, UsageError
 from ucbench.plugins.registry import installed
 from ucbench.protection import protect as flow
 from ucbench.protection.journal import journal
@@ -180,6 +180,20 @@ def test_patterns_of_another_folder_that_were_altered_are_refused(protected, ori
         file.write(b"x")
     with pytest.raises(DataError, match="was altered"):
         protect(original[0], tmp_path / "safe", patterns_of=other / "ucbench.json")
+
+
+def test_patterns_that_cannot_be_read_are_named(world, monkeypatch):
+    photos, safe = world
+    photograph(77).save(photos / "later.png")
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("ucbench.protection.manifest.digest_of", refuse)
+    with pytest.raises(StoreError, match=r"safe/ucbench\.npz: Permission denied.*--out"):
+        protect(photos, safe)
+    with pytest.raises(StoreError, match=r"safe/ucbench\.npz: Permission denied.*--with"):
+        protect(photos, safe.with_name("other"), patterns_of=safe / "ucbench.json")
 
 
 def test_altered_or_missing_patterns_stop_a_run(world):

@@ -180,6 +180,20 @@ def test_folder_of_copies_that_cannot_be_written_is_named_with_its_option(tmp_pa
         protect(small_folder(tmp_path / "photos"), tmp_path / "file" / "safe")
 
 
+def test_folder_of_copies_that_is_a_circle_of_links_is_named(tmp_path):
+    (tmp_path / "safe").symlink_to("safe")
+    with pytest.raises(StoreError, match=r"safe.*--out names another place"):
+        protect(small_folder(tmp_path / "photos"), tmp_path / "safe")
+
+
+def test_photo_whose_copy_would_have_too_long_a_name_is_left(tmp_path):
+    photos = small_folder(tmp_path / "photos")
+    photograph(9).save(photos / ("x" * 255), "JPEG")
+    done = protect(photos, tmp_path / "safe")
+    assert (done.photos, [one.path for one in done.left]) == (6, ["x" * 255])
+    assert done.left[0].reason == "its copy's name would be too long: rename it"
+
+
 def test_folder_of_copies_that_leads_back_to_the_originals_is_refused(tmp_path):
     photos = small_folder(tmp_path / "photos")
     (photos / "sub").mkdir()

@@ -101,6 +101,12 @@ def test_survey_leaves_entries_of_folder_that_may_be_listed_and_not_entered(tmp_
     }
 
 
+def test_survey_refuses_a_folder_within_one_that_may_not_be_entered(tmp_path, monkeypatch):
+    forbid(monkeypatch, tmp_path, "stat")
+    with pytest.raises(UsageError, match="within one that you may not enter"):
+        survey(tmp_path / "photos", tmp_path.with_name("safe"))
+
+
 def test_survey_names_folder_of_photos_that_cannot_be_listed(tmp_path, monkeypatch):
     forbid(monkeypatch, tmp_path, "scandir")
     with pytest.raises(DataError, match="cannot be listed: Permission denied"):

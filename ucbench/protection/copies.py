@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from ucbench.errors import DataError, UsageError
 from ucbench.protection.crafting import PatternSettings, assign_patterns, check_assigns, craft_of, craft_patterns
 from ucbench.protection.journal import Journal, State
-from ucbench.protection.manifest import MANIFEST, PATTERNS, LeftOut, Output, ProtectedPhoto, Settings
+from ucbench.protection.manifest import MANIFEST, PATTERNS, LeftOut, Output, ProtectedPhoto, Settings, check_unaltered
 from ucbench.protection.patterns import CraftedPatterns, crafted, read_patterns, write_patterns
 from ucbench.protection.photo import read_photo
 from ucbench.protection.survey import Found
 from ucbench.protection.work import NAMED, Work, damaged, left_out
 from ucbench.protection.working import crafted_on, working_images
 from ucbench.protection.writing import Task, protect_photo, reason_of, start_worker
-from ucbench.store.files import digest_of
+from ucbench.store.files import digest_of, reporting
 
 if TYPE_CHECKING:
     from ucbench.data.images import Pixels
@@ -66,9 +66,11 @@ def patterns_for(run: Run, given: Path | None) -> CraftedPatterns:
     """
     path, manifest = run.out / PATTERNS, run.state.manifest
     if path.exists():
-        if manifest is not None and digest_of(path) != manifest.patterns.sha256:
-            raise DataError(f"{path} was altered since {MANIFEST} was written. Restore it from a backup.")
-        if given is not None and digest_of(path) != digest_of(given):
+        if manifest is not None:
+            check_unaltered(path, run.out / MANIFEST, manifest.patterns.sha256)
+        with reporting(path):
+            differ = given is not None and digest_of(path) != digest_of(given)
+        if differ:
             raise UsageError(f"{run.out} has other patterns than {given}. Choose another folder with --out.")
         patterns = read_patterns(path)
         if patterns.settings != run.settings:

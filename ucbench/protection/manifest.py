@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ucbench.errors import DataError
-from ucbench.store.files import atomic_write_text
+from ucbench.store.files import atomic_write_text, digest_of, reporting
 from ucbench.store.untrusted import read_json
 
 #: Raised when a manifest changes so that an earlier version cannot read it.
@@ -154,3 +154,15 @@ def read_manifest(path: Path) -> Manifest:
     except (OSError, ValueError) as error:  # pydantic's error is a ValueError
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
         raise DataError(f"{path}: cannot be read as a manifest of protected photos: {reason}") from error
+
+
+def check_unaltered(path: Path, manifest: Path, sha256: str, option: str = "--out") -> None:
+    """Check that a file of patterns is the one that a manifest states.
+
+    Raises:
+        DataError: if it is not.
+        StoreError: if it cannot be read.
+    """
+    with reporting(path, option):
+        if digest_of(path) != sha256:
+            raise DataError(f"{path} was altered since {manifest} was written. Restore it from a backup.")

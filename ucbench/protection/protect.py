@@ -24,6 +24,7 @@ from ucbench.protection.manifest import (
     Patterns,
     ProtectedPhoto,
     Settings,
+    check_unaltered,
     read_manifest,
     write_manifest,
 )
@@ -165,8 +166,7 @@ def _given(patterns_of: Path, out: Path, earlier: Settings | None) -> tuple[Sett
     """Settings and file of another folder's patterns; ``earlier`` are the settings of an earlier run in ``out``."""
     given = read_manifest(patterns_of)
     file = patterns_of.parent / given.patterns.file
-    if file.is_file() and digest_of(file) != given.patterns.sha256:
-        raise DataError(f"{file} was altered since {patterns_of} was written. Restore it from a backup.")
+    check_unaltered(file, patterns_of, given.patterns.sha256, "--with")
     if earlier is not None and earlier != given.settings:
         raise UsageError(f"{out} has patterns with other settings than those of {patterns_of}. Choose another --out.")
     return given.settings, file

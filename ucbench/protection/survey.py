@@ -56,8 +56,8 @@ def survey(photos: Path, out: Path) -> list[Found]:
         UsageError: if ``photos`` is no folder, or one of the folders is within the other.
         DataError: if the folder cannot be listed.
     """
-    if not photos.is_dir():
-        raise UsageError(f"{photos} is not a folder of photos.")
+    if not os.path.isdir(photos):  # Path.is_dir raises an error within a folder that may not be entered
+        raise UsageError(f"{photos} is not a folder of photos, or within one that you may not enter.")
     if is_within(out, photos) or is_within(photos, out):
         raise UsageError(f"The copies in {out} and the originals in {photos} need folders outside each other.")
     has_heic = register_heic()
@@ -72,7 +72,7 @@ def survey(photos: Path, out: Path) -> list[Found]:
 
 def is_within(inner: Path, outer: Path) -> bool:
     """Whether a folder is another one or below it, also by another case, a link or a mount."""
-    inner, outer = inner.resolve(), outer.resolve()
+    inner, outer = (Path(os.path.realpath(path)) for path in (inner, outer))  # Path.resolve refuses circles of links
     above = (inner, *inner.parents)
     return outer in above or (outer.exists() and any(path.exists() and path.samefile(outer) for path in above))
 

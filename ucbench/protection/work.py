@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,6 +16,8 @@ from ucbench.store.files import digest_of, reporting
 
 #: Existing files that an error names.
 NAMED = 10
+#: Bytes of a file's name on most file systems.
+_LONGEST_NAME = 255
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,12 @@ def work_of(
     readable = [found for found in candidates if str(found.path) not in left]
     taken = {PurePosixPath(photo.source): PurePosixPath(photo.output) for photo in state.photos.values()}
     names = output_names(readable, format, taken)
+    for found in readable:
+        if len(os.fsencode(names[found.path].name)) > _LONGEST_NAME:
+            reason = "its copy's name would be too long: rename it"
+            left[str(found.path)] = LeftOut(path=str(found.path), reason=reason)
+            del names[found.path]
+    readable = [found for found in readable if found.path in names]
     for folder in sorted({(out / name).parent for name in names.values()}):
         if is_within(folder, photos):
             raise UsageError(f"{folder} leads into {photos}, where the originals are. Remove the link.")
