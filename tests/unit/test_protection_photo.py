@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import resource
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from photo_folder import exif, photograph, write_folder
 from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin
 
 from ucbench.data.images import decode
-from ucbench.errors import DataError
+from ucbench.errors import DataError, StoreError
 from ucbench.protection.photo import Photo, opaque, read_photo, suffix_of, write_photo, written_type
 
 EXIF, GPS = 0x8769, 0x8825
@@ -208,6 +209,19 @@ def test_photo_that_a_type_cannot_hold_is_an_error_and_leaves_nothing(tmp_path):
     wide = Photo(np.zeros((1, 17000, 3), np.uint8))
     with pytest.raises(DataError, match="cannot be written as WEBP"):
         write_photo(wide, tmp_path / "copy.webp", "WEBP", 95)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("type", ["PNG", "WEBP", "JPEG", "TIFF", "AVIF"])
+def test_disk_that_takes_no_more_is_no_fault_of_the_photo(tmp_path, type):
+    photo = Photo(np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(StoreError, match="File too large"):
+            write_photo(photo, tmp_path / "copy", type, 100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list(tmp_path.iterdir()) == []
 
 

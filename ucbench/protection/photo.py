@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -187,12 +188,15 @@ def write_photo(photo: Photo, path: Path, type: str, quality: int) -> None:
     if photo.profile:
         options["icc_profile"] = photo.profile
     with replacing(path) as file:
+        memory = io.BytesIO()
         try:
-            image.save(file, type, **options)
+            # Of a full disk, the library behind TIFF says only that encoding failed.
+            image.save(memory if type == "TIFF" else file, type, **options)
         except Exception as error:  # encoders raise nearly any; an error of the disk has a number
             if isinstance(error, MemoryError) or getattr(error, "errno", None) is not None:
                 raise
             raise DataError(f"{path}: cannot be written as {type}: {error}") from error
+        file.write(memory.getbuffer())
 
 
 def has_directories(block: bytes) -> bool:
