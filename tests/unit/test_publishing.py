@@ -7,6 +7,7 @@ import csv
 import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from PIL import Image
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import StoreError, UsageError
 from ucbench.export.croissant import CONTEXT, About
-from ucbench.export.layouts import PLAIN
+from ucbench.export.layouts import PLAIN, Target
 from ucbench.export.release import export_release
 from ucbench.matrix.cell import Cell
 from ucbench.matrix.from_record import cell_of
@@ -246,6 +247,26 @@ def test_export_raises_when_the_record_names_another_release(session, out):
 def test_export_raises_for_clean_images(session, out):
     with pytest.raises(UsageError, match="no release to export"):
         export_release(cells("stripes")[0], session, out, NOTHING)
+
+
+def test_export_to_a_link_fills_its_folder_whose_name_may_be_long(session, out):
+    long = out.with_name("x" * 255)
+    long.mkdir()
+    out.symlink_to(long)
+    assert export_release(cell("stripes"), session, out, NOTHING).images == len(table(out))
+    assert out.is_symlink()
+
+
+@pytest.mark.parametrize("platform", [None, "hf", "paddleclas"])
+def test_export_escapes_names_that_are_not_text(session, out, monkeypatch, platform):
+    data = session.data(cell("stripes"))
+    names = ("caf\udce9", *data.train.classes[1:])
+    train, test = (part.with_labels(part.known_labels, names) for part in (data.train, data.test))
+    monkeypatch.setattr(type(session), "data", lambda self, cell: replace(data, train=train, test=test))
+    about = About(creator="caf\udce9", license="caf\udce9")
+    export_release(cell("stripes"), session, out, about, target=Target(platform))
+    description = json.loads((out / "release.json").read_text(encoding="utf-8"))
+    assert description["classes"][0] == r"caf\udce9"
 
 
 def test_export_folder_is_atomic_and_never_overwritten(session, out, monkeypatch):

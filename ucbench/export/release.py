@@ -20,9 +20,9 @@ import hashlib
 import io
 import json
 import math
+import os
 import shlex
 import shutil
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,8 +47,9 @@ from ucbench.results.records import Record
 from ucbench.running.sets import crafted, published_of
 from ucbench.running.tasks import task_of
 from ucbench.session import Session
-from ucbench.store.files import is_occupied, reporting
+from ucbench.store.files import draft_name, is_occupied, reporting
 from ucbench.store.places import is_path, last_part, without_folders
+from ucbench.store.untrusted import as_utf8, only_text
 from ucbench.training.determinism import deterministic
 
 SCHEMA = 1
@@ -86,8 +87,9 @@ def export_release(
     """
     target = target or Target()
     target.check()
-    out = out.absolute()  # "." has no name, which the draft beside it needs
-    if out.resolve() == Path.cwd():
+    # "." has no name, which the draft beside it needs, and no folder can replace a link.
+    out = Path(os.path.realpath(out))
+    if out == Path.cwd():
         raise UsageError("--out is the working folder, which cannot be replaced. Name another folder.")
     if cell.craft.is_clean:
         raise UsageError("The clean reference has no release to export: it is the data set itself.")
@@ -101,7 +103,7 @@ def export_release(
     splits = _splits(cell, release, session, target.with_test)
     train = splits[0]
     description = describe(cell, key, release, train.images, session)
-    draft = _Draft(out.with_name(f".{out.name}.{uuid.uuid4().hex}.tmp"))
+    draft = _Draft(out.with_name(draft_name(out.name)))
     with reporting(out):
         try:
             if target.platform == HUB:
@@ -121,6 +123,8 @@ def _splits(cell: Cell, release: Release, session: Session, with_test: bool) -> 
     data = session.data(cell)
     with deterministic(session.numerics):
         train, test, _ = label(cell.labeling, data.train, published_of(cell, release, session), data.test, session)
+    classes = tuple(only_text(name) for name in train.classes)  # names of folders may be bytes that are not text
+    train, test = (images.with_labels(images.known_labels, classes) for images in (train, test))
     protected = np.zeros(len(train), bool)
     protected[session.protected(cell).indices] = True
     tested = [PublishedSplit("test", test, np.zeros(len(test), bool))] if with_test else []
@@ -135,7 +139,7 @@ class _Draft:
         self.hashes: dict[str, str] = {}
 
     def write(self, name: str, content: str | bytes) -> None:
-        data = content.encode() if isinstance(content, str) else content
+        data = as_utf8(content) if isinstance(content, str) else content
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
