@@ -3,7 +3,8 @@
 Replaces markers in a page. ``<!-- board photos-core/v1 -->`` becomes a table of the board: mean test accuracy of
 every poisoner, with the half-width of its 95 % t interval over crafts. ``<!-- mean photos-core/v1 uc -->`` becomes one
 of these means; a poisoner that was given other labels than the original ones is written ``rand-class|clusters:k=10``,
-one under a defense ``uc|jpeg``. Where a board has several victims or radii, they follow: ``uc|airbench@small|8``.
+one under a defense ``uc|jpeg``. Where a board has several victims, radii or presets, they follow:
+``uc|airbench@small|8|standard``.
 Within a table, Markdown wants bars escaped: ``uc\\|jpeg``.
 ``<!-- across victim fast-surrogates/v1 -->`` becomes a table of the means by poisoner and victim, and of the gate's
 verdicts; likewise for other axes. ``<!-- orders airbench@small fast-surrogates/v1 -->`` becomes a table of how far the
@@ -29,6 +30,7 @@ from ucbench.leaderboard.gates import gates_of
 from ucbench.leaderboard.victims import by_victim
 from ucbench.matrix.suite import load_suite
 from ucbench.plugins.builtin import NO_DEFENSE
+from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.results.columns import SETTING
 from ucbench.results.gate import Gate
 from ucbench.results.records import read_records
@@ -80,10 +82,10 @@ def mean(board: str, poisoner: str) -> str:
 
 
 def _is_named(summary: Summary, asked: set[str]) -> bool:
-    """Whether ``asked`` has all that names the row, and nothing else but its victim and radius."""
+    """Whether ``asked`` has all that names the row, and nothing else but its victim, radius and preset."""
     shared = summary.shared
     needed = {*name(summary).split("|"), str(shared["defense"])} - {NO_DEFENSE}
-    return needed <= asked <= {*needed, str(shared["victim"]), f"{shared['epsilon'] or 0:g}"}
+    return needed <= asked <= {*needed, str(shared["victim"]), f"{shared['epsilon'] or 0:g}", str(shared["preset"])}
 
 
 def board_table(board: str) -> str:
@@ -105,19 +107,19 @@ def board_table(board: str) -> str:
 def across(axis: str, board: str) -> str:
     """Mean test accuracies of a board by poisoner and the values of ``axis``, the shorter of the two as columns.
 
-    Poisoners are distinguished by surrogate and radius where one was run with several. Where the gate may depend on the
-    axis, a last line states its verdict for every value.
+    Poisoners are distinguished by preset and surrogate where one was run with several, and by radius where one value of
+    the axis has several. Where the gate may depend on the axis, a last line states its verdict for every value.
 
     Raises:
         ValueError: if rows differ in something else, such as the labeling or another axis, so that a place has several.
     """
     means: dict[str, dict[str, str]] = {}
     for summary in summaries(board):
-        line = means.setdefault(_labelled(summary, board), {})
+        line = means.setdefault(_labelled(summary, board) + _radius(summary.shared, axis, board), {})
         _put(line, str(summary.shared[axis]), summary.means["test_accuracy"].text(), board)
     if axis in SETTING:
         for gate in _gates(board):
-            line = means.setdefault(f"gate{_radius(gate.shared, board)}", {})
+            line = means.setdefault(f"gate{_radius(gate.shared, axis, board)}", {})
             _put(line, str(gate.shared[axis]), gate.state, board)
     values = list(dict.fromkeys(value for line in means.values() for value in line))
     if len(values) <= len(means):
@@ -135,14 +137,18 @@ def _put(line: dict[str, str], value: str, text: str, board: str) -> None:
 
 def _labelled(summary: Summary, board: str) -> str:
     shared, label = summary.shared, name(summary)
-    surrogates = {one.shared["surrogate"] for one in summaries(board) if name(one) == label}
-    surrogate = f" from {code(str(shared['surrogate']))}" if len(surrogates) > 1 else ""
-    return f"{code(label)}{surrogate}{_radius(shared, board)}"
+    alike = [one.shared for one in summaries(board) if name(one) == label]
+    several = {column for column in ("preset", "surrogate") if len({str(one[column]) for one in alike}) > 1}
+    named, _, given = label.partition("|")
+    if "preset" in several and shared["preset"] != DEFAULT_PRESET:
+        named += f"@{shared['preset']}"
+    surrogate = f" from {code(str(shared['surrogate']))}" if "surrogate" in several else ""
+    return code("|".join(part for part in (named, given) if part)) + surrogate
 
 
-def _radius(shared: Row, board: str) -> str:
-    """The radius of a row, where rows of the board have several."""
-    radii = {one.shared["epsilon"] for one in summaries(board)} - {None}
+def _radius(shared: Row, axis: str, board: str) -> str:
+    """The radius of a row, where its value of ``axis`` has several."""
+    radii = {one.shared["epsilon"] for one in summaries(board) if one.shared[axis] == shared[axis]} - {None}
     return f" at {shared['epsilon']:g}" if len(radii) > 1 and shared["epsilon"] is not None else ""
 
 
