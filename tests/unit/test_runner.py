@@ -352,6 +352,18 @@ def test_cell_title_is_one_line():
     assert title(clean) == "spots | clean | tiny | seed 0"
 
 
+def test_titles_of_cells_that_differ_differ():
+    several = axes(
+        "badge",
+        labelings=["original", "pairs"],
+        mixtures=[1.0, 0.5],
+        trusted=[0, 3],
+        craft_labels=["original", "clusters:k=3,model=eyes"],
+    )
+    cells = expand(several, tiny.registry())
+    assert len({title(cell) for cell in cells}) == len(cells)
+
+
 def test_unreadable_dataset_stops_the_run_before_any_work(tmp_path, monkeypatch):
     load = tiny.Spots.load
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
+from ucbench.matrix.cell import titled
 from ucbench.results.records import Record
 
 #: Most examples that a message lists.
@@ -23,10 +24,7 @@ class Problem(NamedTuple):
 def record_title(record: Record) -> str:
     """A record in one line, in the form of :func:`ucbench.running.tasks.title`."""
     request = record["request"]
-    budget = "" if request["epsilon"] is None else f" {request['norm']} {request['epsilon']:g}"
-    defense = "" if request["defense"] == "none" else f" + {request['defense']}"
-    place = f"{request['dataset']} | {request['poisoner']}{budget} | {request['victim']}{defense}"
-    return f"{place} | seed {request['train_seed']} ({record['cell'][:8]})"
+    return titled(request, request["poisoner"], f"seed {request['train_seed']} ({record['cell'][:8]})")
 
 
 def some(texts: Iterable[str]) -> str:

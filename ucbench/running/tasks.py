@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 from ucbench.errors import DataError, UcbenchError, UsageError, did_you_mean, visible
-from ucbench.matrix.cell import Cell
+from ucbench.matrix.cell import Cell, titled
 from ucbench.plugins.specs import MetricSpec
 from ucbench.results.records import Record, platform_of, read_record, record_path
 from ucbench.running.metric_values import metric_key, recorded_values, training_of, with_metrics, with_values
@@ -231,12 +231,9 @@ def as_requested(record: Record, cell: Cell) -> Record:
 
 def title(cell: Cell) -> str:
     """The cell in one line of a log."""
-    values = cell.describe()
-    epsilon = "" if values["epsilon"] is None else f" {values['norm']} {values['epsilon']:g}"
-    defense = "" if values["defense"] == "none" else f" + {values['defense']}"
     seeds = (
         f"seed {cell.train_seed}"
         if cell.craft.seed in (None, cell.train_seed)
         else (f"craft seed {cell.craft.seed}, train seed {cell.train_seed}")
     )
-    return f"{values['dataset']} | {cell.craft.poisoner}{epsilon} | {values['victim']}{defense} | {seeds}"
+    return titled(cell.describe(), str(cell.craft.poisoner), seeds)
