@@ -79,6 +79,11 @@ def test_unknown_name_error_suggests_names_and_failed_plugins(registry):
     assert caught.value.exit_code == 2
 
 
+def test_unknown_name_error_names_the_kind_that_has_it(registry):
+    with pytest.raises(UsageError, match=r"^Unknown defense 'stripes' \(there is a poisoner of this name\)\."):
+        registry.find("defense", "stripes")
+
+
 def test_unknown_kind_error_lists_the_kinds(registry):
     with pytest.raises(UsageError, match=r"'poisonr'.*'poisoner'"):
         registry.names("poisonr")

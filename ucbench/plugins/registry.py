@@ -254,8 +254,10 @@ class Registry:
         return claims[0]
 
     def _unknown(self, kind: str, name: str) -> str:
+        others = [other for other in self._claims if other != kind and name in self._claims[other]]
+        elsewhere = f" (there is a {' and a '.join(others)} of this name)" if others else ""
         text = (
-            f"Unknown {kind} {name!r}.{did_you_mean(name, self._claims[kind])}"
+            f"Unknown {kind} {name!r}{elsewhere}.{did_you_mean(name, self._claims[kind])}"
             f" `ucbench list {kind}` lists all {len(self.specs(kind))}."
         )
         broken = [plugin for plugin in self.plugins if plugin.problem]
