@@ -46,19 +46,39 @@ def test_spec_fields_are_checked(capsys, tmp_path, old, new, rule):
     ("fields", "verdict", "evidence"),
     [
         ("", "skipped", "it names none"),
-        (', surrogate="resnet18:width=16"', "ok", ""),
+        (', surrogate="resnet18:width=16", trains_surrogate=True', "ok", ""),
+        (', surrogate="efficientnet-lite0"', "ok", ""),
+        (', surrogate="resnet18:width=16"', "failed", "has no weights, and trains_surrogate is False"),
+        (
+            ', surrogate="efficientnet-lite0", trains_surrogate=True',
+            "failed",
+            "has weights, and trains_surrogate is True",
+        ),
+        (", trains_surrogate=True", "failed", "surrogate names no architecture"),
         (', surrogate="resnet-18"', "failed", "Unknown surrogate 'resnet-18'. Did you mean 'resnet18'"),
         (', surrogate="resnet18:depth=3"', "failed", "no parameter 'depth'"),
-        (', surrogate="resnet18", params=f"{__name__}:Several"', "failed", "Unknown surrogate 'elsewhere'"),
+        (
+            ', surrogate="resnet18", trains_surrogate=True, params=f"{__name__}:Several"',
+            "failed",
+            "Unknown surrogate 'elsewhere'",
+        ),
     ],
 )
-def test_named_surrogate_must_be_installed(capsys, tmp_path, fields, verdict, evidence):
+def test_named_surrogate_must_be_installed_and_fit_the_poisoner(capsys, tmp_path, fields, verdict, evidence):
     several = "class Several(Params):\n    presets = {'far': {}}\n    surrogates = {'far': 'elsewhere'}\n"
     text = source("poisoner", "native_epsilon=8", f"native_epsilon=8{fields}") + several
     _, entry = checked_source(capsys, tmp_path, text)
     (line,) = (line for line in entry["rules"] if line["rule"] == "spec/surrogate")
     assert line["verdict"] == verdict
     assert evidence in line["evidence"]
+
+
+def test_broken_preset_is_named_once(capsys, tmp_path):
+    """The sample is the preset ``quick``, so it fails for the same reason."""
+    quick = "class Few(Params):\n    presets = {'quick': {'steps': 3}}\n"
+    text = source("defense", 'name="thing"', 'name="thing", params=f"{__name__}:Few"') + quick
+    _, entry = checked_source(capsys, tmp_path, text)
+    assert failed(entry) == {"spec/presets"}
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,9 @@ KEYS = Rule(
 )
 SURROGATE = Rule(
     "surrogate",
-    "the surrogates that the spec and its presets name are installed",
-    "Correct surrogate in the spec, or the class variable surrogates of the parameters: `ucbench list surrogate`.",
+    "the surrogates that the spec and its presets name are installed, and have weights unless it trains them",
+    "Correct surrogate in the spec, or the class variable surrogates of the parameters: `ucbench list surrogate`. A "
+    "poisoner that trains a network names an architecture without weights, and trains_surrogate=True.",
 )
 CLASS = Rule(
     "class",
@@ -110,15 +111,10 @@ def _parameters(registry: Registry, spec: ComponentSpec, ref: ComponentRef) -> s
 
 def _presets(registry: Registry, spec: ComponentSpec, ref: ComponentRef) -> str | None:
     params = _class_of_params(spec, registry)
-    fields = params.model_fields
-    if params.argument is not None and params.argument not in fields:
-        return f"argument is {params.argument!r}, which is not a parameter"
-    for preset, values in params.presets.items():
-        unknown = [name for name in values if name not in fields]
-        if unknown:
-            return f"The preset {preset!r} sets {unknown[0]!r}, which is not a parameter"
+    if fault := _unknown_field(params):
+        return fault
     plain = ComponentRef(spec.name)
-    if any(field.is_required() for field in fields.values()):
+    if any(field.is_required() for field in params.model_fields.values()):
         try:
             plain = registry.sample(spec.kind, spec.name).ref
         except UsageError:
@@ -131,10 +127,22 @@ def _presets(registry: Registry, spec: ComponentSpec, ref: ComponentRef) -> str 
     return None
 
 
+def _unknown_field(params: type[Params]) -> str | None:
+    fields = params.model_fields
+    if params.argument is not None and params.argument not in fields:
+        return f"argument is {params.argument!r}, which is not a parameter"
+    for preset, values in params.presets.items():
+        unknown = [name for name in values if name not in fields]
+        if unknown:
+            return f"The preset {preset!r} sets {unknown[0]!r}, which is not a parameter"
+    return None
+
+
 def _sample(registry: Registry, spec: ComponentSpec, ref: ComponentRef) -> str | None:
     if not ref.bare:
         raise _InapplicableError("parameters were named")
-    _class_of_params(spec, registry)
+    if _unknown_field(_class_of_params(spec, registry)):
+        raise _InapplicableError("argument or presets are broken")
     try:
         registry.sample(spec.kind, spec.name)
     except UsageError as error:
@@ -158,13 +166,19 @@ def _keys(registry: Registry, spec: ComponentSpec, ref: ComponentRef) -> str | N
 def _surrogate(registry: Registry, spec: ComponentSpec, ref: ComponentRef) -> str | None:
     named = [spec.surrogate] if isinstance(spec, PoisonerSpec | LabelingSpec) and spec.surrogate else []
     named += _class_of_params(spec, registry).surrogates.values()
+    trains = isinstance(spec, PoisonerSpec) and spec.trains_surrogate
+    if not named and trains:
+        return "trains_surrogate=True, but surrogate names no architecture"
     if not named:
         raise _InapplicableError("it names none")
     for reference in named:
         try:
-            registry.resolve(SurrogateSpec, reference)
+            surrogate = registry.resolve(SurrogateSpec, reference)
         except UcbenchError as error:
             return str(error)
+        if surrogate.spec.untrained != trains:
+            declared = f", and trains_surrogate is {trains}" if isinstance(spec, PoisonerSpec) else ""
+            return f"{reference} has {'no ' if surrogate.spec.untrained else ''}weights{declared}"
     return None
 
 
