@@ -32,6 +32,11 @@ def noise(count: int = 6, scale: float = 8 / 255, seed: int = 1) -> np.ndarray:
     return values.astype(np.float32)
 
 
+def test_perturbation_in_levels_is_recognised() -> None:
+    with pytest.raises(ContractError, match=r"The largest is 8, .* divide levels by 255"):
+        make_release(Perturbation(np.full((6, 3, 5, 4), 8, np.float32)), image_set(), LINF)
+
+
 @given(
     st.integers(1, 7),
     st.integers(1, 5),

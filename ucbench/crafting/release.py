@@ -121,7 +121,8 @@ def make_release(
     if moved > MOST_MOVED and not declares_projection:
         raise ContractError(
             f"The perturbation exceeds its budget ({budget}): projection moved {moved:.1%} of its values, and"
-            f" {MOST_MOVED:.1%} are allowed. Keep to run.budget while crafting, or declare the projection."
+            f" {MOST_MOVED:.1%} are allowed.{_beyond_scale(delta)} Keep to run.budget while crafting, or declare the"
+            " projection."
         )
     published = materialise(train.images, changes, index)
     meta = {
@@ -131,6 +132,16 @@ def make_release(
         "clipped_share": _clipped_share(train.images, changes, index),
     }
     return Release(changes, index, dict(perturbation.state), meta)
+
+
+def _beyond_scale(delta: NDArray[np.float32]) -> str:
+    """A hint at perturbations in levels, where the scale of 1 ends at a change from black to white."""
+    largest = max((float(np.abs(delta[block]).max()) for block in blocks(delta.shape)), default=0.0)
+    return (
+        f" The largest is {largest:g}, on a scale where 8 levels are 8/255: divide levels by 255."
+        if largest > 1
+        else ""
+    )
 
 
 def _checked(perturbation: Perturbation, train: ImageSet) -> tuple[NDArray[np.float32], Index]:
