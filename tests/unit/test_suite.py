@@ -47,6 +47,7 @@ GOOD = """
     [ranking]
     defenses = ["none", "dim"]
 """
+_RANKED = 'defenses = ["none", "dim"]'
 
 
 def written(folder: Path, text: str) -> Path:
@@ -71,7 +72,7 @@ def words(found) -> list[tuple]:
 
 
 def test_suite_raises_on_ranking_by_an_oracle_defense(tmp_path):
-    path = written(tmp_path, GOOD.replace('defenses = ["none", "dim"]', 'defenses = ["none", "dim+clean-pixels"]'))
+    path = written(tmp_path, GOOD.replace(_RANKED, 'defenses = ["none", "dim+clean-pixels"]'))
     with pytest.raises(UsageError, match=r"small\.toml.*dim\+clean-pixels.*more than exploiters"):
         cells(path)
 
@@ -114,7 +115,7 @@ def test_cell_of_several_tables_has_the_metrics_of_all(tmp_path):
 
 
 def test_suite_exclusion_removes_references_too(tmp_path):
-    everything = GOOD.replace('poisoner = "str*"', 'poisoner = "*"')
+    everything = GOOD.replace('poisoner = "str*"', 'poisoner = "*"').replace(_RANKED, 'defenses = ["none"]')
     assert {defense for _, _, defense, _ in words(cells(written(tmp_path, everything)))} == {"none"}
 
 
@@ -130,7 +131,7 @@ def test_suite_exclusion_removes_references_too(tmp_path):
 )
 def test_suite_exclusion_matches_the_poisoner_with_and_without_its_preset(tmp_path, pattern, kept):
     text = GOOD.replace('["stripes", "badge"]', '["stripes", "stripes@wide"]').replace('"str*"', f'"{pattern}"')
-    text = text.replace('["d?m", "fog"]', '"*"')
+    text = text.replace('["d?m", "fog"]', '"*"').replace(_RANKED, 'defenses = ["none"]')
     found = {str(cell.craft.poisoner) for cell in cells(written(tmp_path, text))}
     assert found - {"clean", "sham", "badge"} == kept
 
@@ -183,8 +184,12 @@ def test_suite_axes_are_replaced_by_given_ones(tmp_path):
             "line 19, table.2.craft-label: unknown key. Did you mean 'craft",
         ),
         (("version = 2", 'version = "two"'), "line 3, version: Input should be a valid integer"),
-        (("version = 2", ""), "version: Field required"),
-        (('name = "small"', 'name = "Small Suite"'), "line 2, name: String should match pattern"),
+        (("version = 2", ""), "version is required."),
+        (("[[table]]", "[[tables]]"), "table is required: [[table]] names the axes to cross"),
+        (
+            ('name = "small"', 'name = "Small Suite"'),
+            "line 2, name: write lower-case words joined by -, as in my-suite;",
+        ),
         (('poisoner = ["stripes", "badge"]', ""), "every table needs a poisoner, or common does"),
         (('seed = "0-1"', 'seed = "0-1'), "is not valid TOML"),
         (("defenses = ", "defences = "), "line 27, ranking.defences: unknown key. Did you mean 'defenses'?"),
@@ -192,7 +197,7 @@ def test_suite_axes_are_replaced_by_given_ones(tmp_path):
             ("[ranking]", "[gate]\nconvergence = 99\n[ranking]"),
             "gate.convergence: unknown key. Did you mean 'converged'?",
         ),
-        (("[ranking]", '[gate]\nof = "Some Board"\n[ranking]'), "gate.of: String should match pattern"),
+        (("[ranking]", '[gate]\nof = "Some Board"\n[ranking]'), "gate.of: write lower-case words joined by -"),
     ],
 )
 def test_suite_error_names_file_line_and_key(tmp_path, change, text):
@@ -201,6 +206,20 @@ def test_suite_error_names_file_line_and_key(tmp_path, change, text):
         load_suite(written(tmp_path, GOOD.replace(*change)))
     assert str(tmp_path / "small.toml") in str(raised.value)
     assert text in str(raised.value)
+    assert "?." not in str(raised.value)
+
+
+def test_unknown_name_in_a_suite_is_an_error_of_its_table(tmp_path):
+    path = written(tmp_path, GOOD.replace('poisoner = "badge"', 'poisoner = "badgr"'))
+    with pytest.raises(UsageError, match=r"small\.toml, table 2: Unknown poisoner 'badgr'\. Did you mean 'badge'"):
+        cells(path)
+
+
+def test_ranked_defense_that_no_table_runs_is_refused(tmp_path):
+    path = written(tmp_path, GOOD.replace(_RANKED, 'defenses = ["none", "fog"]'))
+    with pytest.raises(UsageError, match=r"small\.toml: ranking\.defenses names fog, which no table runs"):
+        cells(path)
+    assert cells(path, defense="none")
 
 
 def test_suite_is_found_by_name_or_file(tmp_path):

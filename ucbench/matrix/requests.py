@@ -110,9 +110,21 @@ def suite_cells(suite: Suite, registry: Registry, *, shard: str | None = None, *
                 f"Suite {suite.path}: ranking.defenses names {defense}, which sees more than exploiters do."
             )
     cells: dict[str, Cell] = {}
-    for request in suite.requests(axis):
-        for cell in expand(axes(**request), registry, suite.keeps):
+    for number, request in enumerate(suite.requests(axis), 1):
+        try:
+            expanded = expand(axes(**request), registry, suite.keeps)
+        except UsageError as error:
+            if axis:  # the error may be in these
+                raise
+            raise UsageError(f"Suite {suite.path}, table {number}: {error}") from error
+        for cell in expanded:
             key = dedup_key(cell)
             cells[key] = cells[key].united(cell) if key in cells else cell
+    run = {cell.defense_text for cell in cells.values()}
+    if not axis and (missing := [defense for defense in suite.file.ranking.defenses if defense not in run]):
+        raise UsageError(
+            f"Suite {suite.path}: ranking.defenses names {missing[0]}, which no table runs, so no poisoner would have a"
+            f" worst case.{did_you_mean(missing[0], run)} Add it to a table, or leave it out there."
+        )
     ordered = sorted(cells.values(), key=lambda cell: cell.train_seed)
     return ordered if shard is None else part_of(ordered, shard)

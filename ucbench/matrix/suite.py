@@ -196,8 +196,8 @@ def load_suite(path: Path) -> Suite:
     try:
         return Suite(path, SuiteFile.model_validate(content))
     except ValidationError as error:
-        problems = [_problem(item, text) for item in error.errors()]
-        raise UsageError(f"Suite {path}: {'; '.join(dict.fromkeys(problems))}.") from error
+        problems = "; ".join(dict.fromkeys(_problem(item, text) for item in error.errors()))
+        raise UsageError(f"Suite {path}: {problems}{'' if problems.endswith('?') else '.'}") from error
 
 
 def _problem(item: Mapping[str, Any], text: str) -> str:
@@ -220,6 +220,12 @@ def _problem(item: Mapping[str, Any], text: str) -> str:
         known = [field.alias or name for name, field in model.model_fields.items()]
         # The caller adds the full stop.
         message = f"unknown key.{did_you_mean(keys[-1], known)}".removesuffix(".")
+    elif item["type"] == "missing":
+        message = "is required" if keys[-1] != "table" else "is required: [[table]] names the axes to cross"
+        return f"{where} {message}"
+    elif item["type"] == "string_pattern_mismatch":
+        written = "lower-case words joined by -, as in my-suite"
+        message = f"write {written}{', and a version: my-suite/v1' if keys[-1] == 'of' else ''}; got {item['input']!r}"
     return f"{where}: {message}"
 
 
