@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import features
 
 from ucbench.data.framing import Framing, Resample, assemble, choose_framing, damage, for_each
-from ucbench.data.images import LazyImage
+from ucbench.data.images import NO_FILE, LazyImage
 from ucbench.data.imageset import UInt8Images
 from ucbench.errors import DataError, StoreError
 from ucbench.store.files import digest_of
@@ -168,6 +168,8 @@ def _digest(image: LazyImage) -> bytes:
         return hashlib.sha256(source).digest()
     try:
         return bytes.fromhex(digest_of(source))
+    except FileNotFoundError as error:
+        raise DataError(f"{image.where}: {NO_FILE}") from error
     except OSError as error:
         raise DataError(f"{image.where}: cannot be read as an image: {error}") from error
 

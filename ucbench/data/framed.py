@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ucbench.data.cache import DecodedImages
 from ucbench.data.framing import Framing, Resample, damage
-from ucbench.data.images import DamagedImagesError, LazyImage
+from ucbench.data.images import NO_FILE, DamagedImagesError, LazyImage
 from ucbench.data.imageset import ImageSet, LabelSet
 from ucbench.data.inventory import Sources, with_damaged
 from ucbench.data.params import DatasetParams
@@ -79,9 +79,9 @@ class FramedDataset(ABC):
                 raise
             splits: tuple[SplitName, ...] = ("train",) if self.params.validation else ("train", "test")
             problems = [text for name in splits for text in self._damage(name)] or error.problems.values()
-            raise DamagedImagesError(
-                dict(enumerate(problems)), ", or read the others with damaged=leave-out"
-            ) from error
+            missing = all(text.endswith(NO_FILE) for text in problems)  # no damage: such a set is always refused
+            advice = "" if missing else ", or read the others with damaged=leave-out"
+            raise DamagedImagesError(dict(enumerate(problems)), advice) from error
 
     def _load(self, split: SplitName, store: Store | None) -> ImageSet:
         content = self._found(split, store)

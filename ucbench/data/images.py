@@ -84,6 +84,10 @@ class LazyImage:
         return opened(self.source, self.where, _upright_size)
 
 
+#: What is wrong with a file that a table names and nobody has.
+NO_FILE = "there is no such file"
+
+
 class DamagedImagesError(DataError):
     """Images that cannot be read; the text names up to 20 of them and counts all.
 
@@ -218,6 +222,8 @@ def opened(source: Encoded, where: str, work: Callable[[Image.Image, bytes], T])
             reason = "its format is unknown or its header damaged"
         if isinstance(error, Image.DecompressionBombError):
             reason = f"{reason.partition(',')[0]}. Save it with fewer pixels, or cut it into several images"
+        if isinstance(error, FileNotFoundError):
+            raise DataError(f"{where or _name(source)}: {NO_FILE}") from error
         raise DataError(f"{where or _name(source)}: cannot be read as an image: {reason}") from error
 
 
