@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from ucbench.results.frame import Results
     from ucbench.running.tasks import Rerun
 
+_log = logging.getLogger(__name__)
+
 
 def run(
     *,
@@ -44,8 +47,8 @@ def run(
     """Run the cross product of the axes (see :func:`ucbench.matrix.requests.axes`) and return one row per cell,
     references included.
 
-    A cell that fails raises nothing; its row has the status ``failed``. ``executor="process:workers=2"`` uses two
-    processes; a script then needs the guard ``if __name__ == "__main__"``.
+    A cell that fails raises nothing: its row has the status ``failed``, and a warning has the first error.
+    ``executor="process:workers=2"`` uses two processes; a script then needs the guard ``if __name__ == "__main__"``.
 
     >>> ucbench.run(poisoner="uc", victim="resnet18", seed="0-2")  # doctest: +SKIP
 
@@ -64,6 +67,11 @@ def run(
     with reporting(quiet=not in_notebook()) as shown:
         session = open_session(device=device, dtype=dtype, threads=threads, progress=progress or shown)
         records = run_session(expand(request, session.registry), session, out=folder, executor=executor, rerun=rerun)
+    failed = [record for record in records if record["status"] == "failed"]
+    if failed and progress is None and not in_notebook():  # else progress said so
+        name, text = failed[0]["request"]["poisoner"], failed[0]["error"]["text"].strip()
+        said = text.splitlines()[-1] if text.startswith("Traceback") else text
+        _log.warning("%d of %d cells failed. The first, of %s: %s", len(failed), len(records), name, said)
     from ucbench.results.frame import results
 
     return results(records)

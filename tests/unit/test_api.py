@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import boards
 import numpy as np
@@ -124,6 +125,12 @@ def test_run_writes_one_sheet_per_release_without_references(tmp_path):
     for path in sheets:
         with Image.open(path) as sheet:
             assert sheet.size[0] > 300
+
+
+def test_run_raises_without_a_poisoner():
+    for function in (ucbench.run, ucbench.plan):
+        with pytest.raises(UsageError, match=rf"^{function.__name__}\(\) needs a poisoner"):
+            function(victim="resnet18")
 
 
 def test_run_raises_on_an_unknown_axis():
@@ -284,6 +291,23 @@ def test_craft_gives_each_image_of_several_sizes_the_pattern_of_its_label():
     inside = [np.minimum(photo, 255 - photo) >= 8 for photo in photos_of_two_sizes()]
     both = inside[0] & inside[2]
     np.testing.assert_array_equal(moved[0][both], moved[2][both])
+
+
+def test_run_without_progress_warns_of_failed_cells(caplog):
+    run("stripes", "bad:raises")
+    assert "1 of 4 cells failed. The first, of bad:raises: RuntimeError: the optimiser gave up" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("images", "hint"),
+    [
+        (np.zeros((2, 8, 8, 3), np.uint8), "Is the layout NHWC?"),
+        (np.zeros((2, 3, 8, 8), np.float32), "Scale values to 0..255"),
+    ],
+)
+def test_craft_says_how_to_convert_images(images, hint):
+    with pytest.raises(UsageError, match=re.escape(hint)):
+        ucbench.craft(images, None, "stripes", **ARITHMETIC)
 
 
 def test_run_reports_to_the_given_progress():

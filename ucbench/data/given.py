@@ -108,5 +108,10 @@ def _pixels(values: Any, what: str, layout: str, axis: int) -> NDArray[np.uint8]
     array = _array(values, what)
     if array.dtype != "uint8" or array.ndim != len(layout) or array.shape[axis] != 3 or not array.size:
         shape = ", ".join(layout.replace("C", "3"))
-        raise UsageError(f"{what} must be uint8 [{shape}], got {array.dtype} {list(array.shape)}.")
+        hint = ""
+        if array.dtype.kind == "f":
+            hint = " Scale values to 0..255, round them, and convert them by astype('uint8')."
+        elif array.ndim == len(layout) and array.shape[-4 - axis] == 3:  # the other of -3 and -1
+            hint = f" Is the layout {'NHWC' if axis == _CHANNELS['NCHW'] else 'NCHW'}?"
+        raise UsageError(f"{what} must be uint8 [{shape}], got {array.dtype} {list(array.shape)}.{hint}")
     return array

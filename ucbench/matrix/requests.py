@@ -69,11 +69,13 @@ def axes(
 
 
 def axes_of(function: str, values: dict[str, Any]) -> Axes:
-    """As :func:`axes`; a name that is no axis is an error of ``function``."""
+    """As :func:`axes`; a name that is no axis, and no poisoner, are errors of ``function``."""
     if unknown := [name for name in values if name not in AXIS]:
         raise UsageError(
             f"{function}() has no argument {unknown[0]!r}.{did_you_mean(unknown[0], AXIS)} The axes: {', '.join(AXIS)}."
         )
+    if not values.get("poisoner"):
+        raise UsageError(f"{function}() needs a poisoner, such as poisoner='uc', or 'clean' for clean images alone.")
     return axes(**values)
 
 
