@@ -51,6 +51,14 @@ def change(board: Path, edit, which=lambda record: True) -> None:
     build(board, ["none", "dim"], "small v3: Spots & <dots>_1")
 
 
+def test_build_names_the_folder_that_has_no_record_of_the_suite(capsys, suite, tmp_path):
+    (tmp_path / "empty").mkdir()
+    said = output(
+        capsys, "leaderboard", "build", suite, "--records", tmp_path / "empty", "--out", tmp_path / "b", code=1
+    )
+    assert f"nothing to build from: {tmp_path / 'empty'} has no record of a cell of small" in " ".join(said.split())
+
+
 def test_check_passes_results_of_the_suite_and_names_it(capsys, suite, board):
     text = output(capsys, "leaderboard", "check", suite, board)
     assert "All tables follow from the records." in text

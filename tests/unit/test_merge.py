@@ -61,7 +61,7 @@ def test_merge_leaves_records_of_other_cells_out_and_counts_them(tmp_path):
 
 def test_merge_refuses_a_board_with_records_of_other_cells(tmp_path):
     board = out(tmp_path / "board", [boards.record("uc", 0, 50.0)])
-    with pytest.raises(DataError, match="is of no cell of the suite"):
+    with pytest.raises(DataError, match=r"is of no cell of the suite\. Choose another --out"):
         merge(board, [], CELLS)
 
 

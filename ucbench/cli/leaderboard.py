@@ -12,7 +12,7 @@ from ucbench.cli.completion import components, of, record_folders
 from ucbench.cli.lazy import OUTPUT, lazy
 from ucbench.cli.options import FOLDER, BoardFolder, BoardSuite, SuiteName, argument, flag, option, with_layout
 from ucbench.cli.output import Layout, print_notes, print_table
-from ucbench.errors import visible
+from ucbench.errors import DataError, visible
 from ucbench.results.columns import PLOT_AXES, PLOTTED
 from ucbench.results.text import counted
 
@@ -123,7 +123,14 @@ def build_command(
 
     loaded = requests.suite(suite)
     cells = requests.suite_cells(loaded, open_session(device="cpu", threads=loaded.file.threads).registry)
-    typer.echo(merge(out, records or [], cells).text, err=True)  # first, since it says why there may be no records
+    merged = merge(out, records or [], cells)
+    typer.echo(merged.text, err=True)
+    if not merged.done + merged.failed:
+        sources = ", ".join(map(str, records or [out]))
+        raise DataError(
+            f"There is nothing to build from: {sources} has no record of a cell of {loaded.file.name}. First run:"
+            f" ucbench run --suite {suite} --out FOLDER"
+        )
     for path in build(out, loaded.file.ranking.defenses, loaded.title, loaded.file.gate):
         typer.echo(str(path))
     atomic_write_bytes(out / SUITE_FILE, read_regular(loaded.path))

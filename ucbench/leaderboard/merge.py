@@ -56,7 +56,7 @@ def merge(folder: Path, sources: Iterable[Path], cells: Sequence[Cell]) -> Merge
         for record in read_records(source):
             path, request = record_path(source, record["cell"]), canonical(record["request"])
             if request not in described and source == folder:
-                raise DataError(f"{path} is of no cell of the suite. Move it away.")
+                raise DataError(f"{path} is of no cell of the suite. Choose another --out, or move it away.")
             if request not in described:
                 left_out += 1
                 continue

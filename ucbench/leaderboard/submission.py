@@ -158,7 +158,10 @@ def _wrong_suite(folder: Path, suite: Suite) -> Iterator[str]:
         yield str(error)
         return
     if submitted.file != suite.file:
-        yield f"{submitted.path} differs from {suite.title} as it is here."
+        yield (
+            f"{submitted.path} differs from {suite.path}, which was named as the suite. To check the folder"
+            f" by its own suite, name {submitted.path} in place of it."
+        )
 
 
 def _wrong_fingerprints(folder: Path, suite: Suite, records: Sequence[Record]) -> Iterator[str]:

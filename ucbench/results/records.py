@@ -349,4 +349,5 @@ def records_in(folder: Path) -> list[Record]:
     """As :func:`read_records`, but raises DataError where there are no records."""
     if records := list(read_records(folder)):
         return records
-    raise DataError(f"There are no records in {folder / 'records'}.")
+    missing = "" if folder.exists() else f" {folder} does not exist."
+    raise DataError(f"There are no records in {folder / 'records'}.{missing}")
