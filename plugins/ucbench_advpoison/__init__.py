@@ -32,8 +32,10 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         native_epsilon=8,
         surrogate=_SURROGATE,
         fidelity=(
-            "`paper` takes the official code's steps, restarts, augmentation and classifier; `rem` differs from it in "
-            "the step, and keeps the default classifier of width 16, as `standard` does, which is the same "
+            "`paper` takes the official code's steps, restarts and augmentation, and its classifier but for the shifts "
+            "that it is trained under (see `trained`); `rem` has the steps of the repository of robust unlearnable "
+            "examples, which runs once as well, but starts from uniform noise and shifts by whole pixels, and keeps "
+            "the default classifier of width 16, as `standard` does, which is the same "
             "method at 60 longer steps and one restart; in all, shifts are padded with the training images' mean "
             "colour, restarts are compared by the loss of what they made instead of that of their last step, and "
             "images take all their steps batch by batch, which makes no difference to a fixed classifier; the default "

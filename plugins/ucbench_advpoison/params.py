@@ -42,7 +42,7 @@ _PAPER: Mapping[str, Any] = {"steps": 250, "step": 0.05, "restarts": 8}
 
 
 class AdvPoisonParams(SignedStepsParams):
-    """``rem`` takes the step length that the repository of Robust Unlearnable Examples (Fu et al., ICLR 2022) gives."""
+    """``rem`` takes step length and single run of the repository of Robust Unlearnable Examples (Fu et al., 2022)."""
 
     argument: ClassVar[str | None] = "goal"
 
@@ -58,7 +58,7 @@ class AdvPoisonParams(SignedStepsParams):
         "standard": {},
         "quick": {"steps": 20},
         "paper": _PAPER,
-        "rem": {**_PAPER, "step": 0.008},
+        "rem": {**_PAPER, "step": 0.008, "restarts": 1},
     }
     surrogates: ClassVar[Mapping[str, str]] = {"paper": "trained@adv-poison"}
 

@@ -334,7 +334,7 @@ class TestRecords:
             return params.steps, params.step, params.restarts, params.start, params.augment
 
         assert values("adv-poison@paper") == (250, 0.05, 8, "normal", True)
-        assert values("adv-poison@rem") == (250, 0.008, 8, "normal", True)
+        assert values("adv-poison@rem") == (250, 0.008, 1, "normal", True)
         assert values("adv-poison:untargeted") == (60, 0.1, 1, "normal", True)
         assert values("hypo@paper") == (100, 0.1, 1, "zero", False)
         assert installed().resolve("poisoner", "tap:untargeted").params.goal == "untargeted"
