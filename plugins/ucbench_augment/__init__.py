@@ -40,7 +40,8 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         tier="T0",
         fidelity="share, box and whether an image is mixed are drawn for every image, where paper and code draw them "
         "for a batch; labels are weighted by the exact share of pixels; `apbench` mixes every image as that benchmark "
-        "does, whose library by default hands the weights to the other label; `eminn` mixes twice; `uc` is the variant "
+        "does, whose library by default hands the weights to the other label; `eminn` mixes twice, with partners of "
+        "the batch that are mixed by then, where the code takes unmixed ones of the whole set; `uc` is the variant "
         "of that method's repository, a fixed share of 0.9 that leaves labels alone, its boxes wholly inside the "
         "image and there one for a batch",
     )

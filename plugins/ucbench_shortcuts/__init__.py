@@ -58,8 +58,8 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         projects=True,
         fidelity="the published budget is l2: every draw is scaled to a root mean square of 6/255; here it is scaled "
         "to one of epsilon and then clipped to the linf ball it is compared in, which leaves less: the column "
-        "`measured_rms` says how much, in levels; by default there are 4 x 4 patches at any size, where the code's "
-        "have 32 pixels at 224",
+        "`measured_rms` says how much, in levels; images are rounded to levels, where the code truncates; by default "
+        "there are 4 x 4 patches at any size, where the code's have 32 pixels at 224",
     )
     yield PoisonerSpec(
         name="ar",
@@ -117,5 +117,6 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         label_access="full",
         granularity="sample",
         budget="unbounded",
-        fidelity="as published; zeros around the image, and a black image, whose largest value is 0, stays black",
+        fidelity="as published, but rounded to levels, where the code truncates; zeros around the image, and a black "
+        "image, whose largest value is 0, stays black",
     )

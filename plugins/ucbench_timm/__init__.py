@@ -156,5 +156,6 @@ def ucbench_surrogates() -> Iterator[SurrogateSpec]:
         sample="width=16,epochs=1",
         label_access="full",
         fidelity="`adv-poison` is the recipe of the official code of adversarial poisons, images normalised by their "
-        "own mean and deviation; the default is the suite's short recipe",
+        "own mean and deviation, but crops are by whole pixels with black around, in the code by fractions of a pixel "
+        "with the mean colour; the default is the suite's short recipe",
     )
