@@ -134,6 +134,9 @@ def nested(values: Iterable[float], crafts: Iterable[Hashable]) -> Nested:
     minus training variance x mean of (1 / trainings), and at least 0. Without a release that has two trainings the two
     cannot be separated, so both are unknown.
 
+    Crafts are independent only if no two share a train seed. Where seeds cross, what a train seed does to all crafts is
+    in neither the interval nor the deviation over crafts.
+
     Args:
         crafts: the craft of each value.
     """
