@@ -27,7 +27,8 @@ _REPEATED = (*(column.name for column in REQUESTED), *_RESULTS, *(column.name fo
 class Correlation(NamedTuple):
     """Spearman's rank correlation of a measure with test accuracy over n groups, and its 95 % interval.
 
-    ``victim`` is ``all`` where groups of several victims are taken together.
+    ``victim`` is ``all`` where groups of several victims are taken together. They share releases, so that their
+    interval, which takes groups as independent, is too narrow.
     """
 
     victim: str
