@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -33,7 +33,7 @@ from ucbench.matrix.suite import Suite, load_suite
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
 from ucbench.plugins.grammar import base_name
 from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER
-from ucbench.results.gate import Gate
+from ucbench.results.gate import Gate, State
 from ucbench.results.records import current, records_in
 from ucbench.results.summary import Summary, summarise
 from ucbench.results.table import rows
@@ -225,7 +225,7 @@ def _states(board: Board) -> str:
     """How many settings of a board are in each state of the gate."""
     found = {(folder, setting_of(e)): e.gate.state for folder in board.parts for e in part(board, folder).entries}
     counts = Counter(found.values())
-    return ", ".join(f"{count} {state}" for state, count in counts.items())
+    return ", ".join(f"{counts[state]} {state}" for state in get_args(State) if counts[state])
 
 
 def folder_readme() -> str:
