@@ -28,6 +28,22 @@ def test_mean_of_a_board_of_several_victims_is_that_of_the_one_named():
         boards.mean(board, "uc|keras")
 
 
+@pytest.mark.parametrize("preset", ["standard", "multiscale"])
+def test_mean_and_table_of_a_board_of_several_presets_are_those_of_the_one_named(preset):
+    board, victim = "uc-choice/v4", "airbench@small"
+    table = read_results(boards.LEADERBOARDS / board)
+    asked = ["uc", preset, victim]
+    chosen = table[(table[["poisoner", "preset", "victim"]] == asked).all(axis=1)]
+    figure = f"{chosen['test_accuracy'].mean():.1f}"
+    assert boards.mean(board, "|".join(asked)).startswith(figure)
+    header, _, *lines = boards.across("victim", board).splitlines()
+    name = "uc" if preset == "standard" else f"uc@{preset}"
+    (line,) = (line for line in lines if line.startswith(f"| `{name}` |"))
+    assert line.split("|")[header.split("|").index(f" `{victim}` ")].strip().startswith(figure)
+    with pytest.raises(ValueError, match="has 2 means"):
+        boards.mean(board, f"uc|{victim}")
+
+
 def test_marker_of_an_unknown_poisoner_raises():
     with pytest.raises(KeyError, match="no-such"):
         boards.inserted(f"<!-- mean {BOARD} no-such -->")
