@@ -46,7 +46,10 @@ def completed(*words: str, folder=None) -> list[str]:
         (["run", "--pois"], ["--poisoner"]),
         (["run", "--poisoner", "mi-"], ["mi-ue"]),
         (["run", "--poisoner", "uc", "@", "rel"], ["@released"]),
-        (["run", "--poisoner", "=", "uc", "@"], ["@standard", "@quick", "@photos", "@paper", "@released"]),
+        (
+            ["run", "--poisoner", "=", "uc", "@"],
+            ["@standard", "@quick", "@photos", "@multiscale", "@paper", "@released"],
+        ),
         (["run", "--defense", "jpeg+gray"], ["jpeg+grayscale"]),
         (["run", "--defense", "jpeg+kornia", ":", "RandomPersp"], ["RandomPerspective"]),
         (["run", "--poisoner", "uc", ":", "clusters", "=", ""], []),
