@@ -109,7 +109,7 @@ ATTACKS: dict[str, tuple[Attack, str, str]] = {
         to_all(lambda r: r["data"].update(train=r["data"]["train"][::-1])), "errors", "contradicts its key: data.train",
     ),
     "a weaker gate": (edit("converged = 99.8", "converged = 20"), "errors", "small.toml, which was named as the suite"),
-    "fewer ranked defenses": (edit('["none", "dim"]\n\n[gate]', '["none"]\n\n[gate]'), "errors", "suite.toml differs from"),
+    "fewer ranked defenses": (edit('["none", "dim"]\n\n[gate]', '["none"]\n\n[gate]'), "errors", "suite.toml differs"),
     "a link for a record": (link_a_record, "errors", "Links instead of records"),
     "a link for all records": (link_the_records, "errors", "Links instead of records"),
     "an entry twice": (state_twice, "errors", "it has two entries 'status'"),
