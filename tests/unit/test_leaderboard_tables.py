@@ -47,6 +47,11 @@ def table(found: list[dict], defenses=("none", "jpeg")) -> list[dict]:
     return list(csv.DictReader(files(found, defenses, TITLE)["leaderboard.csv"].splitlines()))
 
 
+def test_board_of_clean_rows_says_that_no_poisoner_was_measured():
+    clean = [record("clean", "none", seed) for seed in range(3)]
+    assert "No poisoner was measured" in files(clean, ("none",), TITLE)["README.md"]
+
+
 def test_poisoners_are_ranked_by_worst_case_within_label_access():
     found = {(line["label_access"], line["poisoner"]): line for line in table(records())}
     assert {name: line["rank"] for name, line in found.items()} == {

@@ -21,6 +21,8 @@ from ucbench.results.statistics import ENOUGH_CRAFTS, Interval
 from ucbench.results.summary import Summary
 from ucbench.results.text import counted
 
+#: Said of a board without entries.
+NO_POISONER = "No poisoner was measured: there are clean or failed cells only."
 #: Most names that a sentence lists.
 _FEW = 3
 _KNOWING = {"none": "Without knowing labels", "names": "Knowing class names", "full": "Knowing labels"}
@@ -78,7 +80,7 @@ def finding(
     for entry in entries:
         settings.setdefault(setting_of(entry), []).append(entry)
     if not settings:
-        return Finding("empty", "No poisoner was measured: there are clean or failed cells only.")
+        return Finding("empty", NO_POISONER)
     left_out = unranked(pd.DataFrame([group.shared for group in groups]))
 
     def run(members: Sequence[Entry]) -> list[Entry]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from ucbench.leaderboard.entries import Entry
-from ucbench.leaderboard.finding import setting_of
+from ucbench.leaderboard.finding import NO_POISONER, setting_of
 from ucbench.leaderboard.layout import HEADERS, sections
 from ucbench.plugins.builtin import CLEAN, POSITIVE, SHAM
 from ucbench.plugins.grammar import base_name
@@ -59,7 +59,9 @@ def figure_sentence(entries: Sequence[Entry]) -> str:
 
 
 def gate_sentence(entries: Sequence[Entry]) -> str:
-    """What the gates of the entries' settings allow; there is at least one entry."""
+    """What the gates of the entries' settings allow, or that there are no entries."""
+    if not entries:
+        return NO_POISONER
     states = list({setting_of(entry): entry.gate.state for entry in entries}.values())
     passed, nothing = states.count("passed"), "the numbers say nothing about any method"
     if len(states) == 1:

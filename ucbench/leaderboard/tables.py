@@ -61,9 +61,8 @@ def to_markdown(entries: Sequence[Entry], title: str, figure: str = "") -> str:
     What the figure shows and what the gate allows stand above the tables, the meanings of their terms below.
     """
     parts = [f"# {title}", "", *([f"![{FIGURE_TEXT}]({figure})", ""] if figure else [])]
-    if entries:
-        shown = [figure_sentence(entries)] if figure else []
-        parts += [" ".join([*shown, gate_sentence(entries)]), ""]
+    shown = [figure_sentence(entries)] if figure else []
+    parts += [" ".join([*shown, gate_sentence(entries)]), ""]
     judged: tuple[Any, ...] = ()
     for section in sections(entries):
         setting = values_of(section.block, SETTING)
