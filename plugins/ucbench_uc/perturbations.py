@@ -57,12 +57,12 @@ class Perturbations(nn.Module):
         if self.bank is not None:
             blocks = squash(self.squash, torch.tanh(self.bank()), self.epsilon)
         else:
-            blocks = self.values + self._larger() if self.coarser else self.values
+            blocks = self.values + self._larger()
         return enlarged(blocks, self.block, self.size)
 
-    def _larger(self) -> Tensor:
-        """The larger blocks, at the resolution of the small ones."""
-        return enlarged(self.larger, self.coarser or 1, self.values.shape[2:])
+    def _larger(self) -> Tensor | float:
+        """The larger blocks, at the resolution of the small ones; 0 without any."""
+        return enlarged(self.larger, self.coarser, self.values.shape[2:]) if self.coarser else 0.0
 
     def step(self, loss: Tensor, progress: float) -> None:
         """Lower ``loss``; ``progress`` in [0, 1) sets the learning rate."""
@@ -73,7 +73,7 @@ class Perturbations(nn.Module):
         self._optimizer.step()
         if self.bank is None:
             with torch.no_grad():
-                larger = self._larger() if self.coarser else torch.zeros(())
+                larger = self._larger()
                 self.values.copy_((self.values + larger).clamp_(-self.epsilon, self.epsilon) - larger)
 
     def state(self) -> dict[str, NDArray[Any]]:
