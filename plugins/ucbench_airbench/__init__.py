@@ -16,12 +16,12 @@ def ucbench_victims() -> Iterator[VictimSpec]:
         params="ucbench_airbench.params:AirbenchParams",
         smallest=9,
         paper=_PAPER,
-        fidelity="written from the paper; the bias of the whitening is trained to the end (paper: three epochs); no "
-        "augmentation at test time; torch's epsilon in the norms (code: 1e-12); `full` has the paper's channels and "
-        "rate, and 10 epochs in batches of 1,000, where the published code has 9.9 and 1,024; on CIFAR-10, the last "
-        "five steps of `full` do not enter the averaged weights (code: the last one); `standard` and `small` are "
-        "smaller, slower forms for fewer images, without the averaged weights (lookahead) and the alternating flip of "
-        "`full`; `small` whitens less, and of its first 16 channels the last four carry on the filters of least "
+        fidelity="written from the paper; the bias of the whitening is trained to the end (paper: three epochs); "
+        "torch's epsilon in the norms (code: 1e-12); `full` has the paper's channels and rate, and 10 epochs in "
+        "batches of 1,000, where the published code has 9.9 and 1,024; on CIFAR-10, the last five steps of `full` do "
+        "not enter the averaged weights (code: the last one); `standard` and `small` are smaller, slower forms for "
+        "fewer images, without the averaged weights (lookahead), the alternating flip and the six views at test time "
+        "of `full`; `small` whitens less, and of its first 16 channels the last four carry on the filters of least "
         "variance, in the code's order those of largest; where patches of the images do not vary in all directions, as "
         "without colour, the whitening repeats the others (code: divides by the epsilon alone)",
     )

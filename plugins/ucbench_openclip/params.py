@@ -128,7 +128,8 @@ class ClipParams(Params):
         Raises:
             DataError: if one of the files cannot be read.
         """
-        values = self.model_dump(mode="json", exclude={"checkpoint", "weights"})
+        values = super().identity()
+        del values["checkpoint"], values["weights"]
         if self.weights == "random":
             values["weights"] = RANDOM_WEIGHTS
         if self.checkpoint is not None:
@@ -162,6 +163,9 @@ class OpenClipProbeParams(ClipParams, Recipe):
     and bounds the gradient's norm, as the preset ``vit`` of the victim ``fine-tune`` does.
     """
 
+    #: Keys are older than these two alone.
+    neutral: ClassVar[Mapping[str, Any]] = {"enlarge": 1.0, "test_views": 1}
+
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "standard": {},
         "quick": QUICK_RECIPE,
@@ -174,13 +178,6 @@ class OpenClipProbeParams(ClipParams, Recipe):
     lr: float = Field(0.01, gt=0, description="peak learning rate")
     weight_decay: float = Field(0.0, ge=0, description="coupled decay of the weights that learn")
     normalize: Literal["none"] = Field("none", description="always none: the CLIP has its own mean and deviation")
-
-    def identity(self) -> dict[str, Any]:
-        """As of :class:`ClipParams`, with all fields of the recipe but ``enlarge`` at 1: keys are older than it."""
-        values = super().identity()
-        if self.enlarge == 1:
-            del values["enlarge"]
-        return values
 
 
 class NamedParams(ClipParams):

@@ -253,7 +253,7 @@ class UCParams(Params):
         if self.crop != "student":
             return Views(augment, self.crop, flip, self.jpeg)
         recipe = self.student_victim.build().recipe
-        flip = recipe.flip == "always" or (recipe.flip != "never" and flip)
+        flip = recipe.mirrors(flip)
         if recipe.enlarge > 1:
             return Views(augment, "resize", flip, self.jpeg, enlarge=recipe.enlarge)
         border: Crop = "reflect" if recipe.border == "reflect" else "zeros"

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from ucbench import MetricContext
+from ucbench import MetricContext, Recipe
 from ucbench.exploit.defend import pipeline_of
 from ucbench.exploit.train import Defended
 from ucbench.plugins.registry import installed
@@ -111,7 +111,8 @@ def test_robust_accuracy_repeats_in_any_mode_of_the_model():
 @pytest.mark.parametrize("squeezing", ["jpeg", "grayscale", "bit-depth", "median", "mean", "resize-down-up", "iss"])
 def test_robust_accuracy_behind_8_bits_at_test_is_that_of_the_starts(squeezing):
     model, images, labels = trained()
-    defended = Defended(model, pipeline_of([installed().resolve("defense", f"{squeezing}:at_test=true")]))
+    pipeline = pipeline_of([installed().resolve("defense", f"{squeezing}:at_test=true")])
+    defended = Defended(model, pipeline, Recipe(), flip=False)
     assert measured(defended, images, labels, steps=0) == measured(defended, images, labels, steps=4)
 
 

@@ -47,13 +47,14 @@ def test_recipe_presets_are_valid(name):
     Recipe(**PAPER_RECIPES[name])
 
 
-def test_victims_without_enlargement_keep_the_keys_they_had_before_it():
+@pytest.mark.parametrize("option", ["enlarge", "test_views"])
+def test_victims_keep_the_keys_they_had_before_an_option_that_they_do_not_use(option):
     registry = installed()
     recipes = [spec for spec in registry.specs("victim") if issubclass(registry.params_class(spec), Recipe)]
     needed = {"timm": ":test_efficientnet", "openclip-probe": ":RN50:weights=random"}
     assert len(recipes) > 10
     for spec in recipes:
-        assert "enlarge" not in registry.resolve("victim", spec.name + needed.get(spec.name, "")).params.identity()
+        assert option not in registry.resolve("victim", spec.name + needed.get(spec.name, "")).params.identity()
 
 
 def test_recipe_presets_equal_published_values():

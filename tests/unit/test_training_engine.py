@@ -41,8 +41,8 @@ CHANGED = {
     "flip": "alternate",
     "normalize": "half",
 }
-#: Options that change nothing by themselves: test_training_schedules tests the first three.
-DEPENDENT = {"initial_lr", "milestones", "gamma", "evaluate_every"}
+#: Options that change no weight by themselves: test_training_schedules and test_training_views test most of them.
+DEPENDENT = {"initial_lr", "milestones", "gamma", "evaluate_every", "test_views"}
 
 
 def small(classes: int = 3, dropout: float = 0.0, seed: int = 0) -> nn.Sequential:

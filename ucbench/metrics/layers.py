@@ -19,11 +19,14 @@ _BATCH = 250
 
 
 class LayerLog:
-    """Outputs of every convolution and linear layer, in the order in which the network runs them."""
+    """Outputs of every convolution and linear layer, in the order in which the network first runs them.
+
+    Of a layer that runs more than once in a pass, as over several views, the last output counts.
+    """
 
     def __init__(self) -> None:
         self._blocks: list[list[Tensor]] = []
-        self._pass: list[Tensor] = []
+        self._pass: dict[nn.Module, Tensor] = {}
 
     @property
     def layers(self) -> list[Tensor]:
@@ -33,11 +36,11 @@ class LayerLog:
     def _layer(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         # Convolutions have positions behind the channels, transformers tokens before them.
         spread = output.flatten(2).mean(2) if isinstance(module, nn.Conv2d) else output
-        self._pass.append((spread.flatten(1, -2).mean(1) if spread.ndim > 2 else spread).detach().float().cpu())
+        self._pass[module] = (spread.flatten(1, -2).mean(1) if spread.ndim > 2 else spread).detach().float().cpu()
 
     def _model(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        self._blocks.append(self._pass)
-        self._pass = []
+        self._blocks.append(list(self._pass.values()))
+        self._pass = {}
 
 
 @contextmanager

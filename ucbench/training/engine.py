@@ -201,7 +201,7 @@ def _resident(train: ImageSet, recipe: Recipe, device: torch.device) -> Resident
         padding=round(recipe.crop * min(train.size)),
         border=recipe.border,
         enlarge=recipe.enlarge,
-        flip=recipe.flip == "always" or (recipe.flip != "never" and train.flip),
+        flip=recipe.mirrors(train.flip),
         alternate=recipe.flip == "alternate",
         device=device,
     )

@@ -36,6 +36,7 @@ class Recipe(Params):
         "lookahead": 0,
         "border": "black",
         "enlarge": 1.0,
+        "test_views": 1,
     }
 
     epochs: int = Field(8, ge=1, description="passes over the training set")
@@ -76,7 +77,16 @@ class Recipe(Params):
     normalize: Literal["data", "imagenet", "half", "none"] = Field(
         "data", description="per-channel mean and deviation: of the training images, ImageNet's, 0.5, or none"
     )
+    test_views: Literal[1, 2, 6] = Field(
+        1,
+        description="views of an image whose scores a trained victim averages: 1, itself; 2, and its mirror image; 6, "
+        "and both moved by a pixel in two directions",
+    )
     evaluate_every: int = Field(2, ge=1, description="epochs between evaluations; the last epoch is always evaluated")
+
+    def mirrors(self, flip: bool) -> bool:
+        """Whether images are mirrored: ``flip`` says whether a mirrored image of the data set keeps its label."""
+        return self.flip == "always" or (self.flip != "never" and flip)
 
     @model_validator(mode="after")
     def _milestones_fit(self) -> Self:
