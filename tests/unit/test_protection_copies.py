@@ -194,6 +194,13 @@ def test_photo_whose_copy_would_have_too_long_a_name_is_left(tmp_path):
     assert done.left[0].reason == "its copy's name would be too long: rename it"
 
 
+def test_photo_below_more_folders_than_python_has_frames_gets_its_copy(deep):
+    done = protect(deep, deep.with_name("safe"))
+    assert (done.photos, done.left) == (7, ())
+    manifest = read_manifest(done.folder / "ucbench.json")
+    assert all((done.folder / photo.output).is_file() for photo in manifest.photos)
+
+
 def test_folder_of_copies_that_leads_back_to_the_originals_is_refused(tmp_path):
     photos = small_folder(tmp_path / "photos")
     (photos / "sub").mkdir()

@@ -113,6 +113,11 @@ def test_survey_names_folder_of_photos_that_cannot_be_listed(tmp_path, monkeypat
         survey(tmp_path, tmp_path.with_name("safe"))
 
 
+def test_survey_enters_more_nested_folders_than_python_has_frames(deep):
+    found = survey(deep, deep.with_name("safe"))
+    assert [one.path.name for one in found if one.action == "protect"] == ["deep.jpg", *(f"p{n}.jpg" for n in range(6))]
+
+
 def photo(path: str, type: str = "JPEG") -> Found:
     return Found(PurePosixPath(path), "protect", type=type)
 

@@ -24,7 +24,7 @@ from ucbench.protection.manifest import (
     Settings,
     read_manifest,
 )
-from ucbench.store.files import reporting, sync
+from ucbench.store.files import make_folder, reporting, sync
 
 
 @dataclass
@@ -151,7 +151,7 @@ def journal(folder: Path) -> Iterator[Journal]:
     """
     path = folder / JOURNAL
     with reporting(path):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
     try:
         _lock(descriptor, folder)

@@ -79,11 +79,13 @@ def is_within(inner: Path, outer: Path) -> bool:
 
 def _entries(folder: Path) -> Iterator[tuple[Path, str]]:
     """All entries that are examined, files and folders that are not entered; of those that cannot be, also why."""
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+    waiting = list(os.scandir(folder))
+    while waiting:
+        entry = waiting.pop()
         path, reason = Path(entry), ""
         try:
             if entry.is_dir(follow_symlinks=False) and not _apart(path):
-                yield from _entries(path)
+                waiting += list(os.scandir(path))
                 continue
         except OSError as error:
             reason = f"cannot be listed: {error.strerror or error}"

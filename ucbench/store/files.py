@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import itertools
 import os
 import platform
 import re
@@ -50,7 +51,7 @@ def replacing(path: Path, option: str = "--out") -> Iterator[BinaryIO]:
     """
     draft = path.with_name(draft_name(path.name))
     with reporting(path, option):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with locked(path.parent):
             try:
                 with draft.open("xb") as file:
@@ -61,6 +62,17 @@ def replacing(path: Path, option: str = "--out") -> Iterator[BinaryIO]:
             finally:
                 with suppress(OSError):  # the error that brought us here says more
                     draft.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are missing; ``Path.mkdir`` calls itself for each of them.
+
+    Raises:
+        OSError: if one cannot be made.
+    """
+    missing = itertools.takewhile(lambda path: not os.path.exists(path), folder.parents)
+    for path in (*reversed(list(missing)), folder):
+        path.mkdir(exist_ok=True)
 
 
 def draft_name(name: str) -> str:
