@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -192,6 +193,18 @@ def test_photo_whose_copy_would_have_too_long_a_name_is_left(tmp_path):
     done = protect(photos, tmp_path / "safe")
     assert (done.photos, [one.path for one in done.left]) == (6, ["x" * 255])
     assert done.left[0].reason == "its copy's name would be too long: rename it"
+
+
+def test_photo_whose_copy_would_have_too_long_a_path_is_left(tmp_path):
+    photos, most = small_folder(tmp_path / "photos"), os.pathconf("/", "PC_PATH_MAX")
+    folder = photos
+    while (room := most - len(str(folder)) - len("/a.jpg")) > 100:
+        folder /= "d" * min(200, room - 20)
+        folder.mkdir()
+    photograph(9).save(folder / "a.jpg")
+    done = protect(photos, tmp_path / ("safe" + 200 * "e"))
+    assert (done.photos, [one.path for one in done.left]) == (6, [str((folder / "a.jpg").relative_to(photos))])
+    assert done.left[0].reason.startswith("its copy's path would be too long")
 
 
 def test_photo_below_more_folders_than_python_has_frames_gets_its_copy(deep):

@@ -73,8 +73,8 @@ def survey(photos: Path, out: Path) -> list[Found]:
 def is_within(inner: Path, outer: Path) -> bool:
     """Whether a folder is another one or below it, also by another case, a link or a mount."""
     inner, outer = (Path(os.path.realpath(path)) for path in (inner, outer))  # Path.resolve refuses circles of links
-    above = (inner, *inner.parents)
-    return outer in above or (outer.exists() and any(path.exists() and path.samefile(outer) for path in above))
+    above = (inner, *inner.parents)  # os.path.exists, since Path.exists raises an error for a path that is too long
+    return outer in above or (outer.exists() and any(os.path.exists(path) and path.samefile(outer) for path in above))
 
 
 def _entries(folder: Path) -> Iterator[tuple[Path, str]]:

@@ -12,7 +12,7 @@ from ucbench.progress import Progress
 from ucbench.protection.journal import State
 from ucbench.protection.manifest import JOURNAL, REPORT, Format, LeftOut, ProtectedPhoto
 from ucbench.protection.survey import Found, is_within, output_names
-from ucbench.store.files import digest_of, reporting
+from ucbench.store.files import digest_of, draft_name, reporting
 
 #: Existing files that an error names.
 NAMED = 10
@@ -59,8 +59,7 @@ def work_of(
     taken = {PurePosixPath(photo.source): PurePosixPath(photo.output) for photo in state.photos.values()}
     names = output_names(readable, format, taken)
     for found in readable:
-        if len(os.fsencode(names[found.path].name)) > _LONGEST_NAME:
-            reason = "its copy's name would be too long: rename it"
+        if reason := _too_long(out / names[found.path]):
             left[str(found.path)] = LeftOut(path=str(found.path), reason=reason)
             del names[found.path]
     readable = [found for found in readable if found.path in names]
@@ -92,6 +91,16 @@ def _hashes(entries: Sequence[Found], photos: Path, left: dict[str, LeftOut], pr
             left[path] = LeftOut(path=path, reason=f"cannot be read: {error.strerror}")
         advance(1)
     return hashes
+
+
+def _too_long(copy: Path) -> str:
+    """Why a copy cannot have this path, or an empty text."""
+    if len(os.fsencode(copy.name)) > _LONGEST_NAME:
+        return "its copy's name would be too long: rename it"
+    draft = copy.with_name(draft_name(copy.name))
+    if max(len(os.fsencode(path)) for path in (copy, draft)) >= os.pathconf("/", "PC_PATH_MAX"):
+        return "its copy's path would be too long: rename folders, or choose a shorter --out"
+    return ""
 
 
 def _is_done(found: Found, sha256: dict[str, str], out: Path, state: State) -> bool:
