@@ -11,6 +11,7 @@ from ucbench.errors import UsageError
 from ucbench.matrix.axes import AXIS
 from ucbench.matrix.cell import Craft, CraftLabels
 from ucbench.matrix.compatibility import check_surrogate, surrogate_of
+from ucbench.matrix.from_record import poisoner_of
 from ucbench.matrix.matrix import expand, native_budget
 from ucbench.matrix.requests import axes_of
 from ucbench.plugins.specs import PoisonerSpec, SurrogateSpec
@@ -69,7 +70,7 @@ def run(
         records = run_session(expand(request, session.registry), session, out=folder, executor=executor, rerun=rerun)
     failed = [record for record in records if record["status"] == "failed"]
     if failed and progress is None and not in_notebook():  # else progress said so
-        name, text = failed[0]["request"]["poisoner"], failed[0]["error"]["text"].strip()
+        name, text = poisoner_of(failed[0]["request"]), failed[0]["error"]["text"].strip()
         said = text.splitlines()[-1] if text.startswith("Traceback") else text
         _log.warning("%d of %d cells failed. The first, of %s: %s", len(failed), len(records), name, said)
     from ucbench.results.frame import results

@@ -293,6 +293,15 @@ def test_craft_gives_each_image_of_several_sizes_the_pattern_of_its_label():
     np.testing.assert_array_equal(moved[0][both], moved[2][both])
 
 
+def test_warning_of_failed_cells_names_the_preset(caplog, monkeypatch):
+    def fail(self, train, run):
+        raise RuntimeError("the stripes broke")
+
+    monkeypatch.setattr(tiny.protector.Stripes, "craft", fail)
+    run("stripes@wide")
+    assert "The first, of stripes@wide: RuntimeError: the stripes broke" in caplog.text
+
+
 def test_run_without_progress_warns_of_failed_cells(caplog):
     run("stripes", "bad:raises")
     assert "1 of 4 cells failed. The first, of bad:raises: RuntimeError: the optimiser gave up" in caplog.text

@@ -159,6 +159,20 @@ def test_check_rejects_a_cell_of_another_suite(judge, records):
     assert "1 record outside the suite: spots | badge linf 24 | tiny:epochs=10 | seed 7" in texts(found, "error")
 
 
+def test_check_names_records_by_preset_and_both_seeds(judge, records):
+    cells = expand(replace(AXES, poisoners=["stripes@wide:share=0.5"], seeds=[(0, 2)], mixtures=[1.0]), tiny.registry())
+    (other,) = (cell for cell in cells if cell.craft.poisoner.spec.name == "stripes")
+    session = tiny.session(judge.folder / "store")
+    found = judge([*records, compute(task_of(other, session), session)])
+    named = "spots | stripes@wide:share=0.5 linf 24 | tiny:epochs=10 | craft seed 0, train seed 2"
+    assert f"outside the suite: {named}" in texts(found, "error")
+
+
+def test_check_names_records_whose_poisoner_was_edited_to_no_reference(judge, records):
+    stranger = broken(records[0], lambda r: r["request"].update(poisoner="stripes:::"))
+    assert "than the suite's 2: spots | stripes:::" in texts(judge([stranger], threads=2), "error")
+
+
 def test_check_warns_of_records_of_an_earlier_version(judge, records):
     judge.cells = expand(AXES, tiny.registry(("badge", 2)))
     badges = sum(record["request"]["poisoner"] == "badge" for record in records)

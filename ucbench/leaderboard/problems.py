@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
+from ucbench.errors import UsageError
 from ucbench.matrix.cell import titled
+from ucbench.matrix.from_record import poisoner_of
 from ucbench.results.records import Record
 
 #: Most examples that a message lists.
@@ -24,7 +26,11 @@ class Problem(NamedTuple):
 def record_title(record: Record) -> str:
     """A record in one line, in the form of :func:`ucbench.running.tasks.title`."""
     request = record["request"]
-    return titled(request, request["poisoner"], f"seed {request['train_seed']} ({record['cell'][:8]})")
+    try:
+        poisoner = poisoner_of(request)
+    except UsageError:  # an edited record, with a name that ucbench cannot have written
+        poisoner = request["poisoner"]
+    return f"{titled(request, poisoner)} ({record['cell'][:8]})"
 
 
 def some(texts: Iterable[str]) -> str:

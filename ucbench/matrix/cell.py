@@ -272,8 +272,14 @@ class Cell:
         return {name: only_text(value) for name, value in values.items()}
 
 
-def titled(values: Mapping[str, Any], poisoner: str, seeds: str) -> str:
-    """A cell with these columns in one line; what few cells have (craft labels, a mixture ...) is named where it is."""
+def titled(values: Mapping[str, Any], poisoner: str) -> str:
+    """A cell with these columns in one line; what few cells have (craft labels, a mixture ...) is named where it is.
+
+    Args:
+        poisoner: its reference, preset included.
+    """
+    craft, train = values["craft_seed"], values["train_seed"]
+    seeds = f"seed {train}" if craft in (None, train) else f"craft seed {craft}, train seed {train}"
     budget = "" if values["epsilon"] is None else f" {values['norm']} {values['epsilon']:g}"
     labels = "" if values["craft_labels"] in _USUAL_LABELS else f", craft labels {values['craft_labels']}"
     setting = [

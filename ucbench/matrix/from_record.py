@@ -23,7 +23,7 @@ def cell_of(record: Mapping[str, Any], registry: Registry) -> Cell:
         UsageError: if a component is not installed, or no request yields this cell.
     """
     request = record["request"]
-    poisoner = _poisoner(request)
+    poisoner = poisoner_of(request)
     craft_seed = request["train_seed"] if request["craft_seed"] is None else request["craft_seed"]
     # A request names neither what a component decides nor the radius of norms other than linf.
     values = {
@@ -50,7 +50,7 @@ def options_of(request: Mapping[str, Any]) -> list[str]:
         UsageError: for a malformed reference of the poisoner.
     """
     names = [axis.name for axis in AXES if axis.name in request and request[axis.name] not in axis.implied]
-    values = {name: request[name] for name in names} | {"poisoner": _poisoner(request)}
+    values = {name: request[name] for name in names} | {"poisoner": poisoner_of(request)}
     if request["norm"] != "linf":  # the option is the radius of linf budgets
         del values["epsilon"]
     if request["poisoner"] == CLEAN:
@@ -64,8 +64,12 @@ def options_of(request: Mapping[str, Any]) -> list[str]:
     return [part for name, text in texts.items() for part in (AXIS[name].option, text)]
 
 
-def _poisoner(request: Mapping[str, Any]) -> str:
-    """The poisoner with its preset, a separate field of records."""
+def poisoner_of(request: Mapping[str, Any]) -> str:
+    """The reference of the poisoner: its preset is a separate field of records.
+
+    Raises:
+        UsageError: if it is malformed.
+    """
     preset = request["preset"]
     return str(replace(parse(str(request["poisoner"])), preset=None if preset == DEFAULT_PRESET else str(preset)))
 

@@ -231,9 +231,4 @@ def as_requested(record: Record, cell: Cell) -> Record:
 
 def title(cell: Cell) -> str:
     """The cell in one line of a log."""
-    seeds = (
-        f"seed {cell.train_seed}"
-        if cell.craft.seed in (None, cell.train_seed)
-        else (f"craft seed {cell.craft.seed}, train seed {cell.train_seed}")
-    )
-    return titled(cell.describe(), str(cell.craft.poisoner), seeds)
+    return titled(cell.describe(), str(cell.craft.poisoner))
