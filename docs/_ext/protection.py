@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from _ext.boards import summaries
 from _ext.paths import LEADERBOARDS, ROOT
+from ucbench.matrix.from_record import poisoner_of
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, SHAM
 from ucbench.plugins.grammar import base_name, parse_chain
 from ucbench.plugins.registry import installed
@@ -40,7 +41,7 @@ def _photographs() -> dict[str, Any]:
         "chance": round(clean.means["chance"].mean, 1),
         "clean": _accuracy(clean),
         "sham": _accuracy(_only(found, SHAM)),
-        "poisoners": {_poisoner(one): _accuracy(one) for one in found if _is_unlabelled(one)},
+        "poisoners": {poisoner_of(one.shared): _accuracy(one) for one in found if _is_unlabelled(one)},
     }
 
 
@@ -97,10 +98,6 @@ def _only(groups: Iterable[Summary], base: str, defense: str = NO_DEFENSE) -> Su
 def _is_unlabelled(summary: Summary) -> bool:
     labels = str(summary.shared["craft_labels"])
     return summary.shared["base"] not in (CLEAN, SHAM) and labels.startswith(("none", "clusters"))
-
-
-def _poisoner(summary: Summary) -> str:
-    return str(summary.shared["poisoner"])
 
 
 def _summary(summary: Summary) -> str:

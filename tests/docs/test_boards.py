@@ -101,6 +101,13 @@ def test_figures_in_the_report_of_protected_photos_follow_from_the_records():
     assert protection.TARGET.read_text(encoding="utf-8") == protection.text(), "run: python docs/_ext/protection.py"
 
 
+def test_report_of_protected_photos_tells_presets_of_a_poisoner_apart(monkeypatch):
+    found = protection.summaries(protection.PHOTOGRAPHS)
+    variants = [one._replace(shared={**one.shared, "preset": "paper"}) for one in found if one.shared["base"] == "uc"]
+    monkeypatch.setattr(protection, "summaries", lambda board: [*found, *variants])
+    assert {"uc", "uc@paper"} < protection._photographs()["poisoners"].keys()
+
+
 def test_no_marker_is_left_in_a_page():
     for page in doc_pages.DOCS.glob("*.md"):
         text = boards.inserted(page.read_text(encoding="utf-8"))

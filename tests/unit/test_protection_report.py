@@ -165,6 +165,12 @@ def test_boards_are_those_of_the_poisoner_and_say_what_differs(folder):
     assert (lsp.accuracy, lsp.defended) == (None, None)
 
 
+def test_report_names_the_settings_of_which_remedies_took_the_change_back(folder):
+    settings = folder.manifest.settings.model_copy(update={"poisoner": "uc@photos"})
+    text = text_of(page(folder._replace(manifest=folder.manifest.model_copy(update={"settings": settings}))))
+    assert "remedies were tried on photographs changed by uc (photos-defenses/v1, network airbench@small" in text
+
+
 def test_accuracies_of_boards_show_interval_and_few_crafts():
     assert accuracy_text({"mean": 30.84, "half": 11.6, "n": 3}) == "30.8 ± 11.6 %"
     assert accuracy_text({"mean": 93.2, "half": None, "n": 1}) == "93.2 %"
